@@ -1,0 +1,2 @@
+//! The `image-syncer` command.
+fn main() {}
