@@ -1,0 +1,1 @@
+//! Google service accounts, exchanged for access tokens.

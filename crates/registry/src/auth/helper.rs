@@ -1,0 +1,1 @@
+//! Credential helpers: `docker-credential-*` processes.

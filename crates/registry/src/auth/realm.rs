@@ -1,0 +1,1 @@
+//! Which token realm may see a credential (design.md section 4).

@@ -1,0 +1,1 @@
+//! Token requests, and the cache with one refresh at a time.

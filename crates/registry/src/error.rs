@@ -1,0 +1,210 @@
+//! The one error of this crate.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::digest::Digest;
+
+/// What went wrong, at which host, while doing what, after how many tries. Displays as one sentence that a person
+/// can act on, without its source chain; holds no secret in any field, so `Debug` is safe too.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    action: String,
+    host: String,
+    message: String,
+    status: Option<StatusCode>,
+    code: Option<String>,
+    missing: Vec<Digest>,
+    retry_after: Option<Duration>,
+    tries: u32,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The kinds of failure that callers tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// 404, or what a registry says instead of it.
+    NotFound,
+    /// 401 after everything was tried, or a token server that refuses the credential.
+    Unauthorized,
+    /// 403.
+    Denied,
+    /// 429.
+    RateLimited,
+    /// The name does not resolve, nothing listens, the proxy refuses.
+    Connect,
+    /// The certificate is not trusted, or the port does not speak TLS.
+    Tls,
+    /// No byte for the stall time, or no answer within the limit for answers.
+    Stalled,
+    /// The connection broke before the exchange was over.
+    Broken,
+    /// 5xx and the statuses of proxies that mean "later".
+    Server,
+    /// The manifest names blobs or children that the repository lacks; see [`Error::missing`].
+    MissingContent,
+    /// The registry refuses what was sent and would refuse it again (400, 405, 409, 412, 413, 415, 422).
+    Rejected,
+    /// The upload session is gone or out of step; a new one may do.
+    UploadLost,
+    /// The bytes are not those that their digest or size promised.
+    Corrupt,
+    /// The answer makes no sense: not a registry, a document of no known shape, a limit passed.
+    Protocol,
+    /// Something unsafe was asked of us and refused: a redirect, a realm, a downgrade.
+    Refused,
+    /// A credential file or helper failed.
+    Credentials,
+    /// The work was cancelled.
+    Cancelled,
+}
+
+/// Whether the same request may succeed when it is made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retryable {
+    /// It would fail again.
+    No,
+    /// After the usual backoff.
+    Yes,
+    /// Not before this long.
+    After(Duration),
+}
+
+impl Error {
+    /// An error of `kind` while doing `action` (an infinitive clause: `fetch manifest library/nginx:v1`) at `host`;
+    /// `message` says what happened (`the registry answered 404 Not Found`).
+    pub fn new(
+        kind: ErrorKind,
+        action: impl Into<String>,
+        host: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            action: action.into(),
+            host: host.into(),
+            message: message.into(),
+            status: None,
+            code: None,
+            missing: Vec::new(),
+            retry_after: None,
+            tries: 1,
+            source: None,
+        }))
+    }
+    /// With the status of the last answer.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.0.status = Some(status);
+        self
+    }
+    /// With the registry's error code (`MANIFEST_UNKNOWN`).
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        self.0.code = Some(code.into());
+        self
+    }
+    /// With the digests that the registry says are missing.
+    #[must_use]
+    pub fn with_missing(mut self, missing: Vec<Digest>) -> Self {
+        self.0.missing = missing;
+        self
+    }
+    /// With the time that the host asks to be left alone.
+    #[must_use]
+    pub fn with_retry_after(mut self, delay: Duration) -> Self {
+        self.0.retry_after = Some(delay);
+        self
+    }
+    /// With the number of tries made so far, this one included.
+    #[must_use]
+    pub fn with_tries(mut self, tries: u32) -> Self {
+        self.0.tries = tries;
+        self
+    }
+    /// With the cause. Its text must hold no secret.
+    #[must_use]
+    pub fn with_source(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+    /// The kind.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+    /// What was being done.
+    pub fn action(&self) -> &str {
+        &self.0.action
+    }
+    /// The host that failed, as the user wrote it, or the host that a redirect or a realm led to.
+    pub fn host(&self) -> &str {
+        &self.0.host
+    }
+    /// What happened, without action, host and tries.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+    /// The status of the last answer, if there was one.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.0.status
+    }
+    /// The registry's error code, if it gave one.
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+    /// For [`ErrorKind::MissingContent`]: what the registry says is missing; may be empty, as not all say.
+    pub fn missing(&self) -> &[Digest] {
+        &self.0.missing
+    }
+    /// How many times it was tried.
+    pub fn tries(&self) -> u32 {
+        self.0.tries
+    }
+    /// Whether trying again may help (protocol.md section 6.1).
+    pub fn retryable(&self) -> Retryable {
+        if let Some(delay) = self.0.retry_after
+            && matches!(self.0.kind, ErrorKind::RateLimited | ErrorKind::Server)
+        {
+            return Retryable::After(delay);
+        }
+        match self.0.kind {
+            ErrorKind::RateLimited
+            | ErrorKind::Connect
+            | ErrorKind::Stalled
+            | ErrorKind::Broken
+            | ErrorKind::Server => Retryable::Yes,
+            _ => Retryable::No,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &self.0;
+        write!(
+            f,
+            "cannot {} at {}: {}",
+            inner.action, inner.host, inner.message
+        )?;
+        if inner.tries > 1 {
+            write!(f, ", after {} tries", inner.tries)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}

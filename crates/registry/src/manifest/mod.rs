@@ -1,0 +1,76 @@
+//! Manifests and indexes: raw bytes, and views that read them (image-spec; protocol.md section 3).
+
+pub mod media_type;
+mod view;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::digest::Digest;
+
+pub use view::{Descriptor, ImageView, IndexView, ManifestError, Platform, Schema1View, View};
+
+/// The most bytes of one manifest that are read. Registries enforce 4 MiB, Gitea 10 MiB.
+pub const MAX_MANIFEST_BYTES: u64 = 8 * 1024 * 1024;
+
+/// A manifest or an index exactly as a registry sent it.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    bytes: Bytes,
+    media_type: Arc<str>,
+    digest: Digest,
+}
+
+impl Manifest {
+    /// A manifest from its parts. `media_type` is the `Content-Type` that came with it, parameters and all; the
+    /// document's own `mediaType` wins where it has one, since that is what a registry compares on push.
+    ///
+    /// # Errors
+    /// When the document is of no known shape or says two things at once (`manifests` and `layers`).
+    pub fn new(
+        bytes: Bytes,
+        content_type: Option<&str>,
+        digest: Digest,
+    ) -> Result<Self, ManifestError> {
+        let media_type = view::media_type_of(&bytes, content_type)?;
+        Ok(Self {
+            bytes,
+            media_type: Arc::from(media_type),
+            digest,
+        })
+    }
+    /// The bytes that were sent, untouched.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+    /// The media type to push it with.
+    pub fn media_type(&self) -> &str {
+        &self.media_type
+    }
+    /// The digest of the bytes.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+    /// The length in bytes.
+    pub fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+    /// Reads the document.
+    pub fn view(&self) -> Result<View, ManifestError> {
+        view::read(&self.bytes, &self.media_type)
+    }
+    /// For an index: the same document with only the entries that `keep` wants, every other field and the order of
+    /// fields kept; a new document with a digest of its own (sha256). The only document ever written by us.
+    pub fn retain(
+        &self,
+        keep: impl FnMut(usize, &Descriptor) -> bool,
+    ) -> Result<Self, ManifestError> {
+        view::retain(self, keep)
+    }
+    /// For an index: the same document with the descriptors at the given positions replaced by one that names
+    /// `replacement` (digest and size), for an index of filtered indexes.
+    pub fn replace(&self, replacements: &[(usize, Manifest)]) -> Result<Self, ManifestError> {
+        view::replace(self, replacements)
+    }
+}

@@ -1,0 +1,1 @@
+//! Windows per host and lane, and pauses.

@@ -1,0 +1,221 @@
+//! From a call to an answer: scheme, TLS, proxies, redirects, limits per host, stalls.
+//!
+//! One concern a file. [`Transport::send`] makes one try; [`retry`] decides what follows a failed one. Nothing here
+//! knows of tokens: the caller puts the `Authorization` header in, and this layer sees that it goes nowhere else.
+
+pub mod body;
+mod limits;
+mod observer;
+mod redirect;
+mod reqwest_service;
+pub mod retry;
+mod scheme;
+mod stall;
+mod tls;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Method, StatusCode};
+use url::Url;
+
+use crate::error::Error;
+use crate::reference::Registry;
+
+pub use body::{RequestBody, ResponseBody};
+pub use observer::{Observer, RequestRecord, Silent};
+pub use retry::{Attempts, RetryPolicy};
+
+/// The seam to the HTTP library: one request, one answer, no redirects, no retries.
+pub trait HttpService: Send + Sync + 'static {
+    /// Makes the request; resolves when the answer's head has arrived.
+    fn call(
+        &self,
+        request: http::Request<RequestBody>,
+        route: Route,
+    ) -> BoxFuture<'_, Result<http::Response<ResponseBody>, HttpError>>;
+}
+
+/// Which connections a request may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Route {
+    /// How the peer's certificate is judged.
+    pub trust: Trust,
+    /// What flows.
+    pub lane: Lane,
+}
+
+/// How a certificate is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Trust {
+    /// It must be valid for the host and chain to a trusted root.
+    Verified,
+    /// Any will do (`insecure: true`).
+    Anything,
+}
+
+/// The kinds of call that have limits and connections of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Small requests: manifests, tags, tokens, the opening of uploads. HTTP/2 where the host speaks it.
+    Calls,
+    /// Bodies of blobs from a registry. HTTP/1.1, a connection each.
+    Downloads,
+    /// Bodies of blobs to a registry. HTTP/1.1, a connection each.
+    Uploads,
+}
+
+/// Why a single exchange failed, in the words of this crate and not of the HTTP library.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct HttpError {
+    /// What to do about it.
+    pub kind: HttpErrorKind,
+    /// A clause for people ("connection refused"); no URL, no secret.
+    pub message: String,
+}
+
+/// Where a single exchange failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpErrorKind {
+    /// Before a connection stood: DNS, refusal, proxy.
+    Connect,
+    /// The connection could not be made in time.
+    ConnectTimeout,
+    /// The certificate is not trusted.
+    Certificate,
+    /// The peer does not speak TLS on that port.
+    NotTls,
+    /// After the connection stood.
+    Broken,
+    /// The request's own body failed; what happened is with the body's producer.
+    RequestBody,
+}
+
+/// How long things may take. Nothing limits a whole transfer: progress is watched, not time.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// DNS, TCP and TLS together.
+    pub connect: Duration,
+    /// No byte in either direction for this long ends an attempt. A side that waits for the other is not stalled.
+    pub stall: Duration,
+    /// The answer to a closing blob PUT or a manifest PUT, during which a server may hash and copy.
+    pub closing: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(15),
+            stall: Duration::from_secs(60),
+            closing: Duration::from_secs(600),
+        }
+    }
+}
+
+/// One registry as the network sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// Which.
+    pub registry: Registry,
+    /// Whether http, or https with any certificate, will do (compat.md section 2).
+    pub insecure: bool,
+}
+
+/// One call: everything that a single try needs. The body can be produced once; a new try takes a new call.
+pub struct Call {
+    /// What is being done, an infinitive clause for errors and logs: `fetch manifest library/nginx:v1`.
+    pub action: Arc<str>,
+    /// The registry that it is done at, or for whose sake (a token server).
+    pub endpoint: Endpoint,
+    /// The method.
+    pub method: Method,
+    /// Where to.
+    pub url: Url,
+    /// The headers, `Authorization` included, which is dropped when a redirect leaves the origin.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: RequestBody,
+    /// Which limits and connections.
+    pub lane: Lane,
+    /// How long the answer's head may take.
+    pub answer: AnswerLimit,
+    /// Whether redirects are followed (only for GET and HEAD).
+    pub follow_redirects: bool,
+}
+
+/// How long to wait for the head of an answer once the request is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerLimit {
+    /// [`Timeouts::stall`].
+    Normal,
+    /// [`Timeouts::closing`].
+    Closing,
+}
+
+/// An answer. Its body holds the host's permit until it is read to the end or dropped.
+#[derive(Debug)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// Where the answer came from, after redirects; relative locations resolve against it.
+    pub url: Url,
+    /// The body, watched for stalls; [`ResponseBody::bytes`] reads it whole within a limit.
+    pub body: ResponseBody,
+}
+
+/// What the transport may do; made once for a run.
+#[derive(Clone)]
+pub struct TransportOptions {
+    /// Time limits.
+    pub timeouts: Timeouts,
+    /// Requests in flight per host: small calls.
+    pub calls_per_host: usize,
+    /// Blob bodies in flight per host and direction.
+    pub transfers_per_host: usize,
+    /// The `User-Agent`.
+    pub user_agent: String,
+    /// Who is told of requests, retries and pauses.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// Sends calls; shared by all clients of a run.
+pub struct Transport {
+    #[allow(dead_code)]
+    options: TransportOptions,
+}
+
+impl Transport {
+    /// A transport over the HTTP library that this crate is built on. Proxies come from the environment
+    /// (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`); trusted roots from the system (`SSL_CERT_FILE` and
+    /// `SSL_CERT_DIR` are honoured), or the built-in ones where the system has none.
+    pub fn new(_options: TransportOptions) -> Result<Self, Error> {
+        todo!()
+    }
+    /// A transport over another HTTP service.
+    pub fn with_service(_service: Arc<dyn HttpService>, _options: TransportOptions) -> Self {
+        todo!()
+    }
+    /// The base URL of `endpoint`, ending in `/`. For an insecure endpoint the first call finds out which scheme
+    /// and port answer (compat.md section 2) and remembers it for the run; concurrent callers share one probe.
+    pub async fn base_url(&self, _endpoint: &Endpoint, _action: &str) -> Result<Url, Error> {
+        todo!()
+    }
+    /// Makes one try: waits for the host's permit and for the end of its pause, sends, follows redirects.
+    ///
+    /// Any status is an `Ok`. The permit is held until the body is read or dropped.
+    pub async fn send(&self, _call: Call) -> Result<Response, Error> {
+        todo!()
+    }
+    /// Lets nobody talk to the host of `endpoint` for `delay` (after a 429).
+    pub fn pause(&self, _endpoint: &Endpoint, _delay: Duration) {
+        todo!()
+    }
+    /// Who is told of requests, retries and pauses.
+    pub fn observer(&self) -> &dyn Observer {
+        &*self.options.observer
+    }
+}

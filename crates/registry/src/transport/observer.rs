@@ -1,0 +1,40 @@
+//! How what happens on the wire reaches the outside.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+
+/// Told of every request, retry and pause. Called from many tasks at once; must not block.
+pub trait Observer: Send + Sync + 'static {
+    /// A request was answered, or failed.
+    fn request(&self, _record: &RequestRecord<'_>) {}
+    /// A failed try will be repeated after `delay`; `error` is the sentence without secrets.
+    fn retry(&self, _host: &str, _error: &str, _tries: u32, _delay: Duration) {}
+    /// Nobody talks to `host` for `delay`.
+    fn pause(&self, _host: &str, _delay: Duration) {}
+    /// Something a person should know once ("the registry warns: …").
+    fn warning(&self, _host: &str, _text: &str) {}
+}
+
+/// One request, for logs and counts.
+#[derive(Debug)]
+pub struct RequestRecord<'a> {
+    /// What it was for (`fetch manifest library/nginx:v1`).
+    pub action: &'a str,
+    /// The registry that it was made for.
+    pub registry: &'a str,
+    /// The method.
+    pub method: &'a Method,
+    /// Scheme, host and path; the query is left out, as signed URLs keep secrets there.
+    pub url: &'a str,
+    /// The status, or `None` where no answer came.
+    pub status: Option<StatusCode>,
+    /// From the first byte sent to the head of the answer.
+    pub elapsed: Duration,
+}
+
+/// An observer that hears nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {}

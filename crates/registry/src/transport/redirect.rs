@@ -1,0 +1,1 @@
+//! Redirects, followed by hand (protocol.md section 2.1).

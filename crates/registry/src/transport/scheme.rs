@@ -1,0 +1,1 @@
+//! Which scheme and port an insecure registry answers on (compat.md section 2).

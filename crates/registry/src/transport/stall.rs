@@ -1,0 +1,1 @@
+//! The stall watchdog: progress, not time, is what a timeout watches.

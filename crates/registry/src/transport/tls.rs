@@ -1,0 +1,1 @@
+//! TLS profiles and trusted roots.
