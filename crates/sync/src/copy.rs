@@ -1,0 +1,1 @@
+//! The loop for one image: compare, transfer, commit, and again if a fact was wrong.

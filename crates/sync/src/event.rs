@@ -1,0 +1,107 @@
+//! What happened, typed. Everything that a person, a log or a report learns of a run is one of these.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use registry::Digest;
+
+use crate::failure::Failure;
+use crate::rule::Rule;
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// A rule's images are being looked for.
+    RuleStarted {
+        /// The rule.
+        rule: Arc<Rule>,
+    },
+    /// A rule's images are all known.
+    RuleDiscovered {
+        /// The rule.
+        rule: Arc<Rule>,
+        /// How many pairs of image and destination it made; duplicates of earlier rules are not counted.
+        images: u64,
+        /// Why there are none, where there are none (`the repository has no tags`).
+        empty: Option<String>,
+    },
+    /// A rule's images could not be listed; those found before are copied all the same.
+    RuleFailed {
+        /// The rule.
+        rule: Arc<Rule>,
+        /// Why.
+        failure: Failure,
+    },
+    /// An image has begun for a destination.
+    ImageStarted(ImageName),
+    /// An image has ended for a destination. Exactly one for each pair that was discovered.
+    ImageFinished {
+        /// Which.
+        image: ImageName,
+        /// How.
+        outcome: Outcome,
+        /// From its start.
+        elapsed: Duration,
+    },
+    /// Something that a person should know and that fails nothing.
+    Warning {
+        /// The sentence.
+        text: String,
+    },
+}
+
+/// An image and one of its destinations, as people read them.
+#[derive(Debug, Clone)]
+pub struct ImageName {
+    /// The rule that wants it.
+    pub rule: Arc<Rule>,
+    /// The full reference at the source.
+    pub source: String,
+    /// The full reference at the destination.
+    pub destination: String,
+}
+
+/// How an image ended. The four add up to what was discovered.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// It is at the destination now, and was not before.
+    Copied(Copied),
+    /// The destination had exactly this.
+    Unchanged {
+        /// The root's digest.
+        digest: Digest,
+    },
+    /// It was not to be copied.
+    Skipped {
+        /// Why.
+        why: String,
+    },
+    /// It is not at the destination.
+    Failed(Failure),
+}
+
+/// What a copy took.
+#[derive(Debug, Clone)]
+pub struct Copied {
+    /// The digest at the destination.
+    pub digest: Digest,
+    /// Whether the platform filter made an index of its own, whose digest is not the source's.
+    pub filtered: bool,
+    /// Manifests pushed.
+    pub manifests: u64,
+    /// Blobs streamed.
+    pub blobs: u64,
+    /// Bytes of blobs streamed.
+    pub bytes: u64,
+    /// Bytes of blobs that the registry took from another of its repositories.
+    pub mounted_bytes: u64,
+    /// Bytes of blobs that were there.
+    pub present_bytes: u64,
+}
+
+/// Hears every event, in order for one image; called from many tasks. Must not block for long.
+pub trait Listener: Send + Sync {
+    /// Something happened.
+    fn event(&self, event: &Event);
+}

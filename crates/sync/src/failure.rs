@@ -1,0 +1,77 @@
+//! Why an image failed, in a form that can be shared, counted and printed.
+
+use registry::ErrorKind;
+
+/// Whose fault it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The source registry, or what it holds.
+    Source,
+    /// The destination registry.
+    Destination,
+    /// This program or its surroundings.
+    Local,
+}
+
+/// Why an image, or a whole rule, failed.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Whose fault.
+    pub side: Side,
+    /// The kind, where a registry was involved.
+    pub kind: Option<ErrorKind>,
+    /// The host that failed; empty where none was involved.
+    pub host: String,
+    /// One sentence: what was being done, what happened, after how many tries.
+    pub reason: String,
+    /// How often it was tried.
+    pub tries: u32,
+    /// The status of the last answer.
+    pub status: Option<u16>,
+    /// The registry's error code.
+    pub code: Option<String>,
+    /// Whether the run was interrupted before the image was finished; then it is nobody's fault.
+    pub interrupted: bool,
+}
+
+impl Failure {
+    /// A registry's error, at one of the two ends.
+    pub fn registry(side: Side, error: &registry::Error) -> Self {
+        Self {
+            side,
+            kind: Some(error.kind()),
+            host: error.host().to_owned(),
+            reason: error.to_string(),
+            tries: error.tries(),
+            status: error.status().map(|status| status.as_u16()),
+            code: error.code().map(str::to_owned),
+            interrupted: error.kind() == ErrorKind::Cancelled,
+        }
+    }
+    /// Something of our own.
+    pub fn local(reason: impl Into<String>) -> Self {
+        Self {
+            side: Side::Local,
+            kind: None,
+            host: String::new(),
+            reason: reason.into(),
+            tries: 1,
+            status: None,
+            code: None,
+            interrupted: false,
+        }
+    }
+    /// The run was interrupted first.
+    pub fn interrupted() -> Self {
+        Self {
+            interrupted: true,
+            ..Self::local("interrupted before it was finished")
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.reason)
+    }
+}

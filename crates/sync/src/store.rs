@@ -1,0 +1,94 @@
+//! The seam between a copy and its two ends: registries today, layouts and archives tomorrow.
+//!
+//! A [`Store`] is one repository at one end. The seam is narrow, and what only some stores can do (mounting) is
+//! asked for, not assumed.
+
+mod registry_store;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use registry::{
+    BlobSource, BlobStream, Descriptor, Error, Manifest, ManifestHead, Repository, Tag, Target,
+};
+
+pub use registry_store::RegistryStores;
+
+/// One repository at one end of a copy.
+pub trait Store: Send + Sync {
+    /// Which repository.
+    fn repository(&self) -> &Repository;
+    /// What `target` is now, at a store that is read from.
+    fn resolve<'a>(
+        &'a self,
+        target: &'a Target,
+    ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>>;
+    /// What `target` is now, at a store that will be written to; what cannot be told yet is `None`.
+    fn resolve_for_push<'a>(
+        &'a self,
+        target: &'a Target,
+    ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>>;
+    /// A manifest.
+    fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Manifest, Error>>;
+    /// A small blob, whole.
+    fn read_blob<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+        limit: u64,
+    ) -> BoxFuture<'a, Result<Bytes, Error>>;
+    /// A blob's bytes from `offset` on.
+    fn open_blob<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+        offset: u64,
+    ) -> BoxFuture<'a, Result<BlobStream, Error>>;
+    /// Whether the blob is there.
+    fn has_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<bool, Error>>;
+    /// Asks for the blob to be there: taken from `from`, a repository of the same registry, or there already
+    /// (`None`); else a session for its bytes.
+    fn open_upload<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+        from: Option<&'a Repository>,
+    ) -> BoxFuture<'a, Result<Opened, Error>>;
+    /// Pushes a manifest, byte for byte.
+    fn put_manifest<'a>(
+        &'a self,
+        target: &'a Target,
+        manifest: &'a Manifest,
+    ) -> BoxFuture<'a, Result<(), Error>>;
+    /// The tags, a page at a time.
+    fn tags(&self) -> Box<dyn Tags>;
+}
+
+/// What opening an upload led to.
+pub enum Opened {
+    /// The blob is there.
+    Present {
+        /// Taken from another repository rather than there before.
+        mounted: bool,
+    },
+    /// A session waits for its bytes.
+    Session(Box<dyn Session>),
+}
+
+/// An open upload.
+pub trait Session: Send {
+    /// Sends the bytes; an error of the source comes back as the source gave it.
+    fn send<'a>(self: Box<Self>, source: &'a dyn BlobSource) -> BoxFuture<'a, Result<(), Error>>
+    where
+        Self: 'a;
+}
+
+/// Pages of tags.
+pub trait Tags: Send {
+    /// The next page, or `None` at the end.
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Tag>>, Error>>;
+}
+
+/// Gives the store of a repository.
+pub trait Stores: Send + Sync {
+    /// The store of `repository`.
+    fn store(&self, repository: &Repository) -> Arc<dyn Store>;
+}

@@ -1,0 +1,138 @@
+//! A repository of a registry as a store.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use registry::{
+    BlobSource, BlobStream, Client, Descriptor, Error, Manifest, ManifestHead, OpenedUpload,
+    Registries, Repository, Tag, TagPages, Target, Upload,
+};
+
+use crate::store::{Opened, Session, Store, Stores, Tags};
+
+/// The stores of all registries of a run.
+pub struct RegistryStores(Registries);
+
+struct RegistryStore {
+    client: Client,
+    repository: Repository,
+}
+
+struct RegistrySession {
+    client: Client,
+    upload: Upload,
+}
+
+impl RegistryStores {
+    /// Stores over `registries`.
+    pub fn new(registries: Registries) -> Self {
+        Self(registries)
+    }
+}
+
+impl Stores for RegistryStores {
+    fn store(&self, repository: &Repository) -> Arc<dyn Store> {
+        Arc::new(RegistryStore {
+            client: self.0.client(repository.registry()),
+            repository: repository.clone(),
+        })
+    }
+}
+
+impl Store for RegistryStore {
+    fn repository(&self) -> &Repository {
+        &self.repository
+    }
+    fn resolve<'a>(
+        &'a self,
+        target: &'a Target,
+    ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
+        self.client.head_manifest(&self.repository, target).boxed()
+    }
+    fn resolve_for_push<'a>(
+        &'a self,
+        target: &'a Target,
+    ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
+        self.client
+            .head_manifest_for_push(&self.repository, target)
+            .boxed()
+    }
+    fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Manifest, Error>> {
+        self.client.get_manifest(&self.repository, target).boxed()
+    }
+    fn read_blob<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+        limit: u64,
+    ) -> BoxFuture<'a, Result<Bytes, Error>> {
+        self.client.read_blob(&self.repository, blob, limit).boxed()
+    }
+    fn open_blob<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+        offset: u64,
+    ) -> BoxFuture<'a, Result<BlobStream, Error>> {
+        async move {
+            Ok(self
+                .client
+                .open_blob(&self.repository, blob, offset)
+                .await?
+                .into_stream())
+        }
+        .boxed()
+    }
+    fn has_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<bool, Error>> {
+        self.client.has_blob(&self.repository, blob).boxed()
+    }
+    fn open_upload<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+        from: Option<&'a Repository>,
+    ) -> BoxFuture<'a, Result<Opened, Error>> {
+        async move {
+            Ok(
+                match self
+                    .client
+                    .open_upload(&self.repository, blob, from)
+                    .await?
+                {
+                    OpenedUpload::Present { mounted } => Opened::Present { mounted },
+                    OpenedUpload::Session(upload) => Opened::Session(Box::new(RegistrySession {
+                        client: self.client.clone(),
+                        upload,
+                    })),
+                },
+            )
+        }
+        .boxed()
+    }
+    fn put_manifest<'a>(
+        &'a self,
+        target: &'a Target,
+        manifest: &'a Manifest,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        self.client
+            .put_manifest(&self.repository, target, manifest)
+            .boxed()
+    }
+    fn tags(&self) -> Box<dyn Tags> {
+        Box::new(self.client.tags(&self.repository))
+    }
+}
+
+impl Session for RegistrySession {
+    fn send<'a>(self: Box<Self>, source: &'a dyn BlobSource) -> BoxFuture<'a, Result<(), Error>>
+    where
+        Self: 'a,
+    {
+        async move { self.client.upload(self.upload, source).await }.boxed()
+    }
+}
+
+impl Tags for TagPages {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Tag>>, Error>> {
+        TagPages::next(self).boxed()
+    }
+}
