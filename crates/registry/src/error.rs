@@ -1,6 +1,7 @@
 //! The one error of this crate.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -8,11 +9,12 @@ use http::StatusCode;
 use crate::digest::Digest;
 
 /// What went wrong, at which host, while doing what, after how many tries. Displays as one sentence that a person
-/// can act on, without its source chain; holds no secret in any field, so `Debug` is safe too.
-#[derive(Debug)]
+/// can act on, without its source chain; holds no secret in any field, so `Debug` is safe too. Clones, since what
+/// is asked for once on behalf of many tasks fails for all of them.
+#[derive(Debug, Clone)]
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Inner {
     kind: ErrorKind,
     action: String,
@@ -23,7 +25,7 @@ struct Inner {
     missing: Vec<Digest>,
     retry_after: Option<Duration>,
     tries: u32,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 /// The kinds of failure that callers tell apart.
@@ -135,7 +137,7 @@ impl Error {
         mut self,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(Arc::from(source.into()));
         self
     }
     /// The kind.

@@ -1,5 +1,7 @@
 //! Which credential goes to which repository.
 
+use std::sync::Arc;
+
 use crate::auth::{DockerFiles, Secret};
 use crate::error::Error;
 use crate::reference::Repository;
@@ -54,6 +56,7 @@ pub struct Keychain {
     entries: Vec<Entry>,
     #[allow(dead_code)]
     files: Option<DockerFiles>,
+    trusted_realms: Arc<[String]>,
 }
 
 impl Keychain {
@@ -64,7 +67,26 @@ impl Keychain {
     pub fn new(_entries: Vec<Entry>, _files: Option<DockerFiles>) -> Result<Self, Error> {
         todo!()
     }
-    /// How `repository` is reached. Answers of files and helpers are remembered.
+    /// Names token servers, as `host` or `host:port`, that may see credentials although they belong to another
+    /// domain than the registry that leads there.
+    pub fn with_trusted_realms(mut self, realms: Vec<String>) -> Result<Self, Error> {
+        self.trusted_realms = realms.into();
+        Ok(self)
+    }
+    /// The token servers that the user named.
+    pub fn trusted_realms(&self) -> Arc<[String]> {
+        self.trusted_realms.clone()
+    }
+    /// Asks the files and helpers again because `stale` was refused for good: a helper may hold a newer password by
+    /// now. `None` when what they answer is what was refused.
+    pub async fn renewed(
+        &self,
+        _repository: &Repository,
+        _stale: &Access,
+    ) -> Result<Option<Access>, Error> {
+        todo!()
+    }
+    /// How `repository` is reached. Answers of files and helpers are remembered for a limited time.
     pub async fn access(&self, _repository: &Repository) -> Result<Access, Error> {
         todo!()
     }
