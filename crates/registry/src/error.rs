@@ -172,7 +172,7 @@ impl Error {
     pub fn tries(&self) -> u32 {
         self.0.tries
     }
-    /// Whether trying again may help (protocol.md section 6.1).
+    /// Whether trying again may help (protocol.md section 6.1); for a lost upload that is trying with a new session.
     pub fn retryable(&self) -> Retryable {
         if let Some(delay) = self.0.retry_after
             && matches!(self.0.kind, ErrorKind::RateLimited | ErrorKind::Server)
@@ -184,7 +184,8 @@ impl Error {
             | ErrorKind::Connect
             | ErrorKind::Stalled
             | ErrorKind::Broken
-            | ErrorKind::Server => Retryable::Yes,
+            | ErrorKind::Server
+            | ErrorKind::UploadLost => Retryable::Yes,
             _ => Retryable::No,
         }
     }

@@ -1,5 +1,6 @@
 //! The one place that decides what is worth a retry, and when (protocol.md section 6.1).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -29,22 +30,22 @@ impl Default for RetryPolicy {
     }
 }
 
-/// The tries of one operation.
-pub struct Attempts<'a> {
+/// The tries of one operation. Owns what it needs, since a blob's reader carries its count for as long as it lives.
+pub struct Attempts {
     #[allow(dead_code)]
-    transport: &'a Transport,
+    transport: Arc<Transport>,
     #[allow(dead_code)]
-    endpoint: &'a Endpoint,
+    endpoint: Endpoint,
     #[allow(dead_code)]
     policy: RetryPolicy,
 }
 
-impl<'a> Attempts<'a> {
+impl Attempts {
     /// A fresh count for an operation at `endpoint`.
-    pub fn new(transport: &'a Transport, endpoint: &'a Endpoint, policy: RetryPolicy) -> Self {
+    pub fn new(transport: &Arc<Transport>, endpoint: &Endpoint, policy: RetryPolicy) -> Self {
         Self {
-            transport,
-            endpoint,
+            transport: Arc::clone(transport),
+            endpoint: endpoint.clone(),
             policy,
         }
     }
