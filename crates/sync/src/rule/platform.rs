@@ -31,3 +31,24 @@ impl PlatformFilter {
         todo!()
     }
 }
+
+/// As it would be written on the command line: `--os linux --arch amd64,arm64:v8`; empty where every platform passes.
+impl std::fmt::Display for PlatformFilter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut separator = "";
+        for (flag, items) in [("--os", &self.os), ("--arch", &self.arch)] {
+            if items.is_empty() {
+                continue;
+            }
+            write!(f, "{separator}{flag} ")?;
+            for (position, (name, detail)) in items.iter().enumerate() {
+                write!(f, "{}{name}", if position > 0 { "," } else { "" })?;
+                if let Some(detail) = detail {
+                    write!(f, ":{detail}")?;
+                }
+            }
+            separator = " ";
+        }
+        Ok(())
+    }
+}

@@ -40,6 +40,10 @@ impl Pattern {
     pub fn new(_expression: &str) -> Result<Self, RuleError> {
         todo!()
     }
+    /// What stood between the slashes.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
     /// Whether the expression is found in the tag.
     pub fn matches(&self, tag: &Tag) -> bool {
         self.0.is_match(tag.as_str())
