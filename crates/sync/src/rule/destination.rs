@@ -1,6 +1,9 @@
 //! Where a rule copies to.
 
-use registry::{Repository, Tag};
+use registry::{Digest, Repository, Tag};
+
+use crate::rule::RuleError;
+use crate::rule::source::{Chosen, Select, Selected, Source};
 
 /// A repository and the names that images get there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,4 +23,95 @@ pub enum Naming {
     Tags(Vec<Tag>),
     /// By digest only.
     Untagged,
+}
+
+impl Destination {
+    /// Reads `registry/repository[:tags | @digest]` as a destination of `source`: every row of the table of
+    /// compat.md section 3 but the empty destination.
+    pub fn parse(text: &str, source: &Source) -> Result<Self, RuleError> {
+        let Selected { repository, chosen } = Selected::parse(text)?;
+        let naming = match chosen {
+            Chosen::Nothing => Naming::Keep,
+            Chosen::Expression(_) => {
+                return Err(RuleError(format!(
+                    "{text}: a destination takes no expression: write {repository}"
+                )));
+            }
+            Chosen::Tags(tags) => renamed(text, &repository, tags, source)?,
+            Chosen::Digest { digest, tag } => {
+                same_digest(text, &repository, &digest, source)?;
+                tag.map_or(Naming::Untagged, |tag| Naming::Tags(vec![tag]))
+            }
+        };
+        Ok(Self { repository, naming })
+    }
+}
+
+fn renamed(
+    text: &str,
+    repository: &Repository,
+    tags: Vec<Tag>,
+    source: &Source,
+) -> Result<Naming, RuleError> {
+    let count = match &source.select {
+        Select::All | Select::Matching(_) => {
+            return Err(RuleError(format!(
+                "{text}: many tags cannot get the one name: write {repository} to keep their names, or name the \
+                 tags at the source"
+            )));
+        }
+        Select::Tags(tags) => tags.len(),
+        Select::Digest { .. } => 1,
+    };
+    if tags.len() != count {
+        return Err(RuleError(format!(
+            "{text}: {} at the destination for {} at the source: write one for each, in the same order",
+            counted(tags.len()),
+            counted(count)
+        )));
+    }
+    if let Some((position, tag)) = tags
+        .iter()
+        .enumerate()
+        .find(|(position, tag)| tags.iter().take(*position).any(|t| t == *tag))
+        && distinct_sources(source, tags.iter().position(|t| t == tag), position)
+    {
+        return Err(RuleError(format!(
+            "{text}: two images cannot both get the name {tag}"
+        )));
+    }
+    Ok(Naming::Tags(tags))
+}
+
+fn distinct_sources(source: &Source, first: Option<usize>, second: usize) -> bool {
+    match (&source.select, first) {
+        (Select::Tags(tags), Some(first)) => tags.get(first) != tags.get(second),
+        _ => true,
+    }
+}
+
+fn same_digest(
+    text: &str,
+    repository: &Repository,
+    digest: &Digest,
+    source: &Source,
+) -> Result<(), RuleError> {
+    match &source.select {
+        Select::Digest { digest: wanted, .. } if wanted == digest => Ok(()),
+        Select::Digest { digest: wanted, .. } => Err(RuleError(format!(
+            "{text}: a copy keeps its digest: write {repository}@{wanted}, or {repository}"
+        ))),
+        _ => Err(RuleError(format!(
+            "{text}: a digest at the destination needs the same digest at the source: write {repository}, or pin the \
+             source"
+        ))),
+    }
+}
+
+fn counted(tags: usize) -> String {
+    if tags == 1 {
+        "1 tag".to_owned()
+    } else {
+        format!("{tags} tags")
+    }
 }

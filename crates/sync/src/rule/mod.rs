@@ -7,7 +7,7 @@ mod source;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use registry::Repository;
+use registry::{Repository, Tag};
 
 pub use destination::{Destination, Naming};
 pub use platform::{PlatformError, PlatformFilter};
@@ -41,13 +41,80 @@ pub struct Location {
 pub struct RuleError(pub String);
 
 impl Rule {
-    /// A rule from the two texts of the classic files; `defaults` is the repository that an empty destination
-    /// stands for, already worked out, or why there is none.
+    /// A rule from the texts of the classic files. `default_destination` works out the repository that an empty
+    /// destination stands for, or says why there is none.
     pub fn parse(
-        _source: &str,
-        _destinations: &[&str],
-        _default_destination: &dyn Fn(&Repository) -> Result<Repository, RuleError>,
+        source: &str,
+        destinations: &[&str],
+        default_destination: &dyn Fn(&Repository) -> Result<Repository, RuleError>,
     ) -> Result<Self, RuleError> {
-        todo!()
+        let name = Arc::from(source);
+        let source = Source::parse(source)?;
+        let mut parsed: Vec<Destination> = Vec::with_capacity(destinations.len());
+        for text in destinations {
+            let destination = if text.is_empty() {
+                Destination {
+                    repository: default_destination(&source.repository)?,
+                    naming: Naming::Keep,
+                }
+            } else {
+                Destination::parse(text, &source)?
+            };
+            if !parsed.contains(&destination) {
+                parsed.push(destination);
+            }
+        }
+        if parsed.is_empty() {
+            return Err(RuleError(format!(
+                "{name} has no destination: write at least one, or \"\" for the default"
+            )));
+        }
+        let mut rule = Self {
+            name,
+            location: None,
+            source,
+            destinations: parsed,
+        };
+        rule.drop_repeated_tags();
+        Ok(rule)
+    }
+
+    /// Drops tags that stand twice at the source and would get the same names everywhere.
+    fn drop_repeated_tags(&mut self) {
+        let Select::Tags(tags) = &mut self.source.select else {
+            return;
+        };
+        let renames = |destinations: &[Destination], position: usize| -> Vec<Option<Tag>> {
+            destinations
+                .iter()
+                .map(|destination| match &destination.naming {
+                    Naming::Tags(names) => names.get(position).cloned(),
+                    Naming::Keep | Naming::Untagged => None,
+                })
+                .collect()
+        };
+        let mut seen = std::collections::HashSet::new();
+        let keep: Vec<bool> = tags
+            .iter()
+            .enumerate()
+            .map(|(position, tag)| {
+                seen.insert((tag.clone(), renames(&self.destinations, position)))
+            })
+            .collect();
+        retain_positions(tags, &keep);
+        for destination in &mut self.destinations {
+            if let Naming::Tags(names) = &mut destination.naming {
+                retain_positions(names, &keep);
+            }
+        }
     }
 }
+
+fn retain_positions<T>(items: &mut Vec<T>, keep: &[bool]) {
+    let mut keep = keep.iter();
+    items.retain(|_| keep.next().copied().unwrap_or(true));
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -18,7 +18,7 @@ pub struct Source {
 pub enum Select {
     /// Every tag.
     All,
-    /// These tags, in this order, each once.
+    /// These tags, in this order; one stands twice only when it gets two names at a destination.
     Tags(Vec<Tag>),
     /// Tags in which the expression is found.
     Matching(Pattern),
@@ -37,22 +37,185 @@ pub struct Pattern(regex::Regex);
 
 impl Pattern {
     /// Compiles what stood between the slashes.
-    pub fn new(_expression: &str) -> Result<Self, RuleError> {
-        todo!()
-    }
-    /// What stood between the slashes.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
+    pub fn new(expression: &str) -> Result<Self, RuleError> {
+        regex::Regex::new(expression).map(Self).map_err(|error| {
+            let what = match &error {
+                regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
+                // The library draws the place over several lines; its last line says what is wrong.
+                other => {
+                    let text = other.to_string();
+                    text.lines()
+                        .next_back()
+                        .unwrap_or_default()
+                        .trim_start_matches("error: ")
+                        .to_owned()
+                }
+            };
+            RuleError(format!(
+                "the expression /{expression}/ cannot be used: {what}"
+            ))
+        })
     }
     /// Whether the expression is found in the tag.
     pub fn matches(&self, tag: &Tag) -> bool {
         self.0.is_match(tag.as_str())
     }
+    /// The expression without its slashes.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
 }
 
 impl Source {
-    /// Reads `registry/repository[:tags | :/regex/ | @digest]`.
-    pub fn parse(_text: &str) -> Result<Self, RuleError> {
-        todo!()
+    /// Reads `registry/repository[:tags | :/regex/ | @digest]` (compat.md section 3).
+    pub fn parse(text: &str) -> Result<Self, RuleError> {
+        if text.is_empty() {
+            return Err(RuleError(
+                "the source is empty: write registry/repository, with :tag or @digest behind it"
+                    .into(),
+            ));
+        }
+        let Selected { repository, chosen } = Selected::parse(text)?;
+        let select = match chosen {
+            Chosen::Nothing => Select::All,
+            Chosen::Tags(tags) => Select::Tags(tags),
+            // An empty expression is found in every tag.
+            Chosen::Expression("") => Select::All,
+            Chosen::Expression(expression) => Select::Matching(Pattern::new(expression)?),
+            Chosen::Digest { digest, tag } => Select::Digest { digest, tag },
+        };
+        Ok(Self { repository, select })
     }
+}
+
+/// A repository and what stands behind it, which sources and destinations share.
+pub(super) struct Selected<'a> {
+    pub(super) repository: Repository,
+    pub(super) chosen: Chosen<'a>,
+}
+
+/// What stands behind a repository.
+pub(super) enum Chosen<'a> {
+    Nothing,
+    Tags(Vec<Tag>),
+    Expression(&'a str),
+    Digest { digest: Digest, tag: Option<Tag> },
+}
+
+impl<'a> Selected<'a> {
+    pub(super) fn parse(text: &'a str) -> Result<Self, RuleError> {
+        if let Some((scheme, rest)) = text.split_once("://")
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+        {
+            return Err(RuleError(format!(
+                "{text}: drop the {scheme}:// in front and write {rest}"
+            )));
+        }
+        // A colon before a slash begins an expression: behind a host's colon stands a port.
+        if let Some((name, expression)) = text.split_once(":/") {
+            let Some(expression) = expression.strip_suffix('/') else {
+                return Err(RuleError(format!(
+                    "{text}: the expression has no closing slash: write {name}:/{expression}/"
+                )));
+            };
+            return Ok(Self {
+                repository: repository(name)?,
+                chosen: Chosen::Expression(expression),
+            });
+        }
+        if let Some((name, digest)) = text.split_once('@') {
+            return Self::by_digest(text, name, digest);
+        }
+        let (name, tags) = split_tags(text);
+        let chosen = match tags {
+            None => Chosen::Nothing,
+            Some(tags) => Chosen::Tags(parse_tags(text, name, tags)?),
+        };
+        Ok(Self {
+            repository: repository(name)?,
+            chosen,
+        })
+    }
+
+    fn by_digest(text: &str, name: &str, digest: &str) -> Result<Self, RuleError> {
+        if digest.contains(',') {
+            return Err(RuleError(format!(
+                "{text}: behind a digest stands nothing else: write one rule for the digest and one for the tags"
+            )));
+        }
+        let digest =
+            Digest::parse(digest).map_err(|error| RuleError(format!("{text}: {error}")))?;
+        let (name, tags) = split_tags(name);
+        let tag = match tags {
+            None => None,
+            Some(tags) => match <[Tag; 1]>::try_from(parse_tags(text, name, tags)?) {
+                Ok([tag]) => Some(tag),
+                Err(_) => {
+                    return Err(RuleError(format!(
+                        "{text}: a digest names one image, so one tag at most may stand before the @"
+                    )));
+                }
+            },
+        };
+        Ok(Self {
+            repository: repository(name)?,
+            chosen: Chosen::Digest { digest, tag },
+        })
+    }
+}
+
+fn repository(name: &str) -> Result<Repository, RuleError> {
+    if let Some((first, _)) = name.split_once(',') {
+        return Err(RuleError(format!(
+            "{name}: tags stand behind a colon: write {first}:TAG,TAG"
+        )));
+    }
+    Repository::parse(name).map_err(|error| RuleError(error.to_string()))
+}
+
+/// Splits at the colon that begins the tags: one behind the last slash, since before it stands a port.
+fn split_tags(text: &str) -> (&str, Option<&str>) {
+    let last = text.rfind('/').map_or(0, |slash| slash + 1);
+    // An IPv6 host without a path is no repository; its colons are not tags.
+    match text
+        .get(last..)
+        .filter(|rest| !rest.starts_with('['))
+        .and_then(|rest| rest.find(':'))
+    {
+        Some(colon) => match text.split_at_checked(last + colon) {
+            Some((name, rest)) => (name, rest.strip_prefix(':')),
+            None => (text, None),
+        },
+        None => (text, None),
+    }
+}
+
+fn parse_tags(text: &str, name: &str, tags: &str) -> Result<Vec<Tag>, RuleError> {
+    if tags.is_empty() {
+        return Err(RuleError(format!(
+            "{text}: no tag behind the colon: write {name}:TAG, or {name} for every tag"
+        )));
+    }
+    tags.split(',')
+        .enumerate()
+        .map(|(position, tag)| {
+            // Blanks are forgiven around a comma, not at the ends of the whole.
+            let tag = if position == 0 { tag.trim_end() } else { tag.trim() };
+            if tag.is_empty() {
+                return Err(RuleError(format!(
+                    "{text}: the tag at place {} of the list is empty: drop the comma, or write the tag",
+                    position + 1
+                )));
+            }
+            Tag::parse(tag).map_err(|error| match tag.contains(['*', '?', '^', '$', '(', '[']) {
+                true => RuleError(format!(
+                    "{text}: {tag} is not a tag: for an expression write {name}:/{}/",
+                    if tag == "*" { "" } else { tag }
+                )),
+                false => RuleError(format!("{text}: {error}")),
+            })
+        })
+        .collect()
 }

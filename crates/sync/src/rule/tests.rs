@@ -1,0 +1,259 @@
+//! Every row of the tables of compat.md sections 3 and 4 that a rule's text decides.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use registry::Repository;
+
+use super::{Naming, Rule, RuleError, Select, Source};
+
+const D: &str = "sha256:ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
+const OTHER: &str = "sha256:eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
+
+fn rule(source: &str, destinations: &[&str]) -> Result<Rule, RuleError> {
+    Rule::parse(source, destinations, &|_: &Repository| {
+        Err(RuleError("no default".into()))
+    })
+}
+
+fn refusal(source: &str, destination: &str) -> String {
+    match rule(source, &[destination]) {
+        Ok(rule) => panic!("{source} -> {destination} was taken as {rule:?}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// What a rule does, as `tag -> name` pairs.
+fn effect(source: &str, destination: &str) -> String {
+    let rule = rule(source, &[destination]).unwrap();
+    let to = rule.destinations.first().unwrap();
+    let select = match &rule.source.select {
+        Select::All => "all".to_owned(),
+        Select::Tags(tags) => tags
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(","),
+        Select::Matching(pattern) => format!("/{}/", pattern.as_str()),
+        Select::Digest { tag: Some(tag), .. } => format!("{tag}@"),
+        Select::Digest { tag: None, .. } => "@".to_owned(),
+    };
+    let naming = match &to.naming {
+        Naming::Keep => "keep".to_owned(),
+        Naming::Untagged => "untagged".to_owned(),
+        Naming::Tags(tags) => tags
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(","),
+    };
+    format!("{select} -> {naming}")
+}
+
+#[test]
+fn every_row_of_the_table_of_rules() {
+    let by_digest = format!("q.io/x@{D}");
+    let tagged_digest = format!("q.io/x:v1@{D}");
+    let to_digest = format!("q.io/y@{D}");
+    for (source, destination, expected) in [
+        ("q.io/x", "q.io/y", "all -> keep"),
+        ("q.io/x:v1", "q.io/y", "v1 -> keep"),
+        ("q.io/x:v1", "q.io/y:t", "v1 -> t"),
+        ("q.io/x:v1,v2", "q.io/y", "v1,v2 -> keep"),
+        ("q.io/x:v1,v2", "q.io/y:a,b", "v1,v2 -> a,b"),
+        ("q.io/x:/^v1/", "q.io/y", "/^v1/ -> keep"),
+        ("q.io/x://", "q.io/y", "all -> keep"),
+        (&by_digest, "q.io/y", "@ -> keep"),
+        (&by_digest, "q.io/y:t", "@ -> t"),
+        (&by_digest, &to_digest, "@ -> untagged"),
+        (&tagged_digest, "q.io/y", "v1@ -> keep"),
+        (&tagged_digest, "q.io/y:t", "v1@ -> t"),
+    ] {
+        assert_eq!(
+            effect(source, destination),
+            expected,
+            "{source} -> {destination}"
+        );
+    }
+}
+
+#[test]
+fn all_tags_cannot_get_one_name() {
+    for source in ["q.io/x", "q.io/x:/v/", "q.io/x://"] {
+        assert!(refusal(source, "q.io/y:t").contains("write q.io/y to keep their names"));
+    }
+}
+
+#[test]
+fn different_counts_of_tags_are_refused() {
+    assert!(
+        refusal("q.io/x:v1,v2", "q.io/y:a")
+            .contains("1 tag at the destination for 2 tags at the source")
+    );
+    assert!(
+        refusal("q.io/x:v1", "q.io/y:a,b")
+            .contains("2 tags at the destination for 1 tag at the source")
+    );
+}
+
+#[test]
+fn another_digest_at_the_destination_is_refused() {
+    assert!(
+        refusal(&format!("q.io/x@{D}"), &format!("q.io/y@{OTHER}"))
+            .contains(&format!("write q.io/y@{D}"))
+    );
+    assert!(refusal("q.io/x:v1", &format!("q.io/y@{D}")).contains("pin the source"));
+}
+
+#[test]
+fn an_expression_at_the_destination_is_refused() {
+    assert!(refusal("q.io/x", "q.io/y:/a/").contains("takes no expression"));
+}
+
+#[test]
+fn two_images_cannot_get_one_name_but_one_image_can_get_two() {
+    assert!(refusal("q.io/x:v1,v2", "q.io/y:a,a").contains("cannot both get the name a"));
+    assert_eq!(effect("q.io/x:v1,v1", "q.io/y:a,b"), "v1,v1 -> a,b");
+    assert_eq!(effect("q.io/x:v1,v1", "q.io/y:a,a"), "v1 -> a");
+}
+
+#[test]
+fn repeated_tags_and_destinations_are_done_once() {
+    assert_eq!(effect("q.io/x:v1,v2,v1", "q.io/y"), "v1,v2 -> keep");
+    assert_eq!(
+        rule("q.io/x:v1", &["q.io/y", "q.io/y"])
+            .unwrap()
+            .destinations
+            .len(),
+        1
+    );
+    assert_eq!(
+        rule("q.io/x:v1", &["q.io/y", "q.io/y:b"])
+            .unwrap()
+            .destinations
+            .len(),
+        2
+    );
+}
+
+#[test]
+fn an_empty_destination_asks_for_the_default() {
+    let default = |source: &Repository| {
+        Repository::parse(&format!("d.io/ns/{}", source.path()))
+            .map_err(|e| RuleError(e.to_string()))
+    };
+    let rule = Rule::parse("q.io/x:v1", &[""], &default).unwrap();
+    assert_eq!(
+        rule.destinations.first().unwrap().repository.to_string(),
+        "d.io/ns/x"
+    );
+    assert_eq!(refusal("q.io/x:v1", ""), "no default");
+}
+
+#[test]
+fn a_rule_without_destination_or_source_is_refused() {
+    assert!(
+        rule("q.io/x", &[])
+            .unwrap_err()
+            .to_string()
+            .contains("has no destination")
+    );
+    assert!(refusal("", "q.io/y").contains("the source is empty"));
+}
+
+#[test]
+fn inputs_of_the_go_tool_s_parser() {
+    for (text, repository, select) in [
+        ("nginx:v1", "docker.io/library/nginx", "v1"),
+        ("user/repo", "docker.io/user/repo", "all"),
+        ("a/b/c:v1", "docker.io/a/b/c", "v1"),
+        ("docker.io/nginx:v1", "docker.io/library/nginx", "v1"),
+        ("index.docker.io/nginx:v1", "docker.io/library/nginx", "v1"),
+        ("localhost/foo", "localhost/foo", "all"),
+        ("localhost:5000/foo:v1,v2", "localhost:5000/foo", "v1,v2"),
+        ("localhost:5000", "docker.io/library/localhost", "5000"),
+        (
+            "127.0.0.1:300/library/nginx:v1",
+            "127.0.0.1:300/library/nginx",
+            "v1",
+        ),
+        (
+            "gcr.io/knative-releases/github.com/knative/build/cmd/creds-init:v1",
+            "gcr.io/knative-releases/github.com/knative/build/cmd/creds-init",
+            "v1",
+        ),
+        ("quay.io/foo/bar:V1", "quay.io/foo/bar", "V1"),
+        ("quay.io/a/b:/a+/", "quay.io/a/b", "/a+/"),
+        ("quay.io/a/b:/^v1/", "quay.io/a/b", "/^v1/"),
+        ("quay.io/a/b:/(?i)AAA/", "quay.io/a/b", "/(?i)AAA/"),
+        ("quay.io/a/b:/a/b/", "quay.io/a/b", "/a/b/"),
+        ("[::1]:5000/foo:v1", "[::1]:5000/foo", "v1"),
+        ("q.io/x:v1 , v2", "q.io/x", "v1,v2"),
+    ] {
+        let source = Source::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(source.repository.to_string(), repository, "{text}");
+        assert_eq!(
+            effect(text, "d.io/y").split(" -> ").next().unwrap(),
+            select,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn inputs_that_are_refused() {
+    let long = format!("quay.io/a/b:{}", "a".repeat(129));
+    let listed = format!("nginx@{D},v1");
+    let short = "nginx@sha256:abc";
+    for text in [
+        "quay.io/Foo/bar:v1",
+        "quay.io//b:v1",
+        "nginx:",
+        "nginx:,v1",
+        "nginx:v1,",
+        " nginx",
+        "nginx ",
+        "quay.io/a/b:v1+meta",
+        &long,
+        "nginx,latest",
+        &listed,
+        short,
+        "quay.io/a/b:/a",
+        "quay.io/a/b:/[/",
+        "quay.io/a/b:/(?!v1)/",
+        "quay.io/a/b:v1.*",
+        "quay.io/a/b:*",
+        "https://quay.io/a/b",
+        "docker://quay.io/a/b",
+    ] {
+        assert!(Source::parse(text).is_err(), "{text} was taken");
+    }
+}
+
+#[test]
+fn refusals_say_what_to_write() {
+    for (text, hint) in [
+        ("nginx:", "write nginx:TAG, or nginx for every tag"),
+        ("nginx:,v1", "the tag at place 1 of the list is empty"),
+        ("nginx,latest", "write nginx:TAG,TAG"),
+        (
+            "https://quay.io/a/b",
+            "drop the https:// in front and write quay.io/a/b",
+        ),
+        ("quay.io/a/b:*", "write quay.io/a/b://"),
+        ("quay.io/a/b:v1.*", "write quay.io/a/b:/v1.*/"),
+        ("quay.io/a/b:/a", "write quay.io/a/b:/a/"),
+        ("quay.io/a/b:/(?!v1)/", "look-around"),
+    ] {
+        let error = Source::parse(text).unwrap_err().to_string();
+        assert!(error.contains(hint), "{text}: {error}");
+    }
+}
+
+#[test]
+fn an_expression_is_found_anywhere_in_the_tag() {
+    let Select::Matching(pattern) = Source::parse("q.io/x:/1\\.2/").unwrap().select else {
+        panic!("no expression")
+    };
+    assert!(pattern.matches(&registry::Tag::parse("v1.2-alpine").unwrap()));
+    assert!(!pattern.matches(&registry::Tag::parse("v1x2").unwrap()));
+}
