@@ -3,6 +3,8 @@
 //! A [`Store`] is one repository at one end. The seam is narrow, and what only some stores can do (mounting) is
 //! asked for, not assumed.
 
+#[cfg(test)]
+pub(crate) mod memory;
 mod registry_store;
 
 use std::sync::Arc;

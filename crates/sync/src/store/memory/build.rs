@@ -1,0 +1,160 @@
+//! Content for the stores: images, indexes, artifacts.
+
+use bytes::Bytes;
+use registry::manifest::media_type;
+use registry::{Descriptor, Digest, Manifest, Repository, Tag};
+use serde_json::{Value, json};
+
+use crate::store::memory::MemoryStores;
+
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+impl MemoryStores {
+    /// Puts a blob and calls it `name`.
+    pub(crate) fn blob(
+        &self,
+        repository: &Repository,
+        name: &str,
+        bytes: impl Into<Bytes>,
+    ) -> Descriptor {
+        let bytes = bytes.into();
+        let digest = Digest::sha256(&bytes);
+        let size = Some(bytes.len() as u64);
+        let mut world = self.world();
+        world.names.insert(digest.clone(), name.to_owned());
+        world
+            .content(repository)
+            .blobs
+            .insert(digest.clone(), bytes);
+        Descriptor {
+            media_type: LAYER.to_owned(),
+            digest,
+            size,
+            platform: None,
+            annotations: std::collections::BTreeMap::new(),
+            urls: Vec::new(),
+            artifact_type: None,
+        }
+    }
+    /// Puts an OCI image and calls it `name`, its config `name.config`, and its layers as they are given: a layer's
+    /// bytes are its name, so that the same name is the same layer everywhere. `platform` (`linux/arm/v7`) stands in
+    /// the config.
+    pub(crate) fn image(
+        &self,
+        repository: &Repository,
+        name: &str,
+        platform: &str,
+        layers: &[&str],
+    ) -> Manifest {
+        let mut config = platform_json(platform);
+        config["of"] = json!(name);
+        let config = self.blob(repository, &format!("{name}.config"), config.to_string());
+        let layers: Vec<Value> = layers
+            .iter()
+            .map(|layer| self.blob(repository, layer, layer.as_bytes().to_vec()))
+            .map(|layer| blob_json(LAYER, &layer))
+            .collect();
+        let document = json!({
+            "schemaVersion": 2,
+            "mediaType": media_type::OCI_MANIFEST,
+            "config": blob_json(CONFIG, &config),
+            "layers": layers,
+        });
+        self.document(repository, name, media_type::OCI_MANIFEST, &document)
+    }
+    /// Puts an index of `entries` (see [`entry`]) and calls it `name`.
+    pub(crate) fn index(&self, repository: &Repository, name: &str, entries: &[Value]) -> Manifest {
+        let document = json!({
+            "schemaVersion": 2,
+            "mediaType": media_type::OCI_INDEX,
+            "manifests": entries,
+            "annotations": { "name": name },
+        });
+        self.document(repository, name, media_type::OCI_INDEX, &document)
+    }
+    /// Puts any document and calls it `name`.
+    pub(crate) fn document(
+        &self,
+        repository: &Repository,
+        name: &str,
+        media_type: &str,
+        document: &Value,
+    ) -> Manifest {
+        // Pretty printed, as some tools do: whoever serialises it again changes its digest.
+        let bytes = Bytes::from(serde_json::to_vec_pretty(document).unwrap());
+        let digest = Digest::sha256(&bytes);
+        let manifest = Manifest::new(bytes, Some(media_type), digest).unwrap();
+        self.put(repository, name, &manifest);
+        manifest
+    }
+    /// Puts a manifest that was built elsewhere and calls it `name`; nothing that it names comes with it.
+    pub(crate) fn put(&self, repository: &Repository, name: &str, manifest: &Manifest) {
+        self.call(manifest.digest(), name);
+        let mut world = self.world();
+        let manifests = &mut world.content(repository).manifests;
+        manifests.insert(manifest.digest().clone(), manifest.clone());
+    }
+    /// Calls `digest` `name` in the log of calls.
+    pub(crate) fn call(&self, digest: &Digest, name: &str) {
+        self.world().names.insert(digest.clone(), name.to_owned());
+    }
+    /// Sets a tag.
+    pub(crate) fn tag(&self, repository: &Repository, tag: &str, manifest: &Manifest) {
+        let tag = Tag::parse(tag).unwrap();
+        let mut world = self.world();
+        let tags = &mut world.content(repository).tags;
+        tags.insert(tag, manifest.digest().clone());
+    }
+    /// Copies everything that `from` holds into `to`, behind the program's back.
+    pub(crate) fn copy_repository(&self, from: &Repository, to: &Repository) {
+        let mut world = self.world();
+        let source = world.content(from);
+        let (tags, manifests, blobs) = (
+            source.tags.clone(),
+            source.manifests.clone(),
+            source.blobs.clone(),
+        );
+        let copy = world.content(to);
+        copy.tags.extend(tags);
+        copy.manifests.extend(manifests);
+        copy.blobs.extend(blobs);
+    }
+}
+
+/// The entry of `manifest` in an index.
+pub(crate) fn entry(manifest: &Manifest, platform: Option<&str>) -> Value {
+    let mut entry = json!({
+        "mediaType": manifest.media_type(),
+        "digest": manifest.digest().as_str(),
+        "size": manifest.size(),
+    });
+    if let Some(platform) = platform {
+        entry["platform"] = platform_json(platform);
+    }
+    entry
+}
+
+/// The entry of a `BuildKit` attestation for `image`.
+pub(crate) fn attestation(manifest: &Manifest, image: &Manifest) -> Value {
+    let mut entry = entry(manifest, Some("unknown/unknown"));
+    entry["annotations"] = json!({
+        "vnd.docker.reference.type": "attestation-manifest",
+        "vnd.docker.reference.digest": image.digest().as_str(),
+    });
+    entry
+}
+
+/// A descriptor of a blob, in a manifest.
+pub(crate) fn blob_json(media_type: &str, blob: &Descriptor) -> Value {
+    json!({ "mediaType": media_type, "digest": blob.digest.as_str(), "size": blob.size })
+}
+
+fn platform_json(platform: &str) -> Value {
+    let mut parts = platform.split('/');
+    let mut json = json!({ "os": parts.next(), "architecture": parts.next() });
+    if let Some(variant) = parts.next() {
+        json["variant"] = json!(variant);
+    }
+    json
+}

@@ -1,0 +1,119 @@
+//! What is to go wrong, or to wait, at which calls.
+
+use registry::Error;
+use tokio::sync::watch;
+
+use crate::store::memory::MemoryStores;
+
+pub(super) struct Fault {
+    prefix: String,
+    effect: Effect,
+}
+
+enum Effect {
+    Fail {
+        times: usize,
+        error: Box<dyn Fn() -> Error + Send>,
+    },
+    Panic,
+    Hold {
+        reached: watch::Sender<usize>,
+        open: watch::Receiver<bool>,
+    },
+}
+
+/// Holds calls back until it is opened or dropped.
+pub(crate) struct Gate {
+    reached: watch::Receiver<usize>,
+    open: watch::Sender<bool>,
+}
+
+impl Gate {
+    /// Waits until this many calls have come to the gate.
+    pub(crate) async fn reached(&mut self, calls: usize) {
+        self.reached
+            .wait_for(|reached| *reached >= calls)
+            .await
+            .unwrap();
+    }
+    /// How many calls have come to the gate.
+    pub(crate) fn count(&self) -> usize {
+        *self.reached.borrow()
+    }
+    /// Lets all calls pass from now on.
+    pub(crate) fn open(&self) {
+        self.open.send_replace(true);
+    }
+}
+
+impl MemoryStores {
+    /// The next `times` calls that start with `prefix` fail.
+    pub(crate) fn fail(
+        &self,
+        prefix: &str,
+        times: usize,
+        error: impl Fn() -> Error + Send + 'static,
+    ) {
+        let error = Box::new(error);
+        self.add(prefix, Effect::Fail { times, error });
+    }
+    /// Calls that start with `prefix` panic.
+    pub(crate) fn panic_at(&self, prefix: &str) {
+        self.add(prefix, Effect::Panic);
+    }
+    /// Calls that start with `prefix` wait for the gate.
+    pub(crate) fn hold(&self, prefix: &str) -> Gate {
+        let (reached_sender, reached) = watch::channel(0);
+        let (open_sender, open) = watch::channel(false);
+        let reached_effect = Effect::Hold {
+            reached: reached_sender,
+            open,
+        };
+        self.add(prefix, reached_effect);
+        Gate {
+            reached,
+            open: open_sender,
+        }
+    }
+
+    fn add(&self, prefix: &str, effect: Effect) {
+        let prefix = prefix.to_owned();
+        self.world().faults.push(Fault { prefix, effect });
+    }
+
+    /// Logs a call, and lets happen what is to happen at it.
+    pub(super) async fn enter(&self, call: String) -> Result<(), Error> {
+        let mut gates = Vec::new();
+        let mut failure = None;
+        let mut panics = false;
+        {
+            let mut world = self.world();
+            for fault in &mut world.faults {
+                if !call.starts_with(&fault.prefix) {
+                    continue;
+                }
+                match &mut fault.effect {
+                    Effect::Fail { times: 0, .. } => {}
+                    Effect::Fail { times, error } => {
+                        *times -= 1;
+                        failure = Some(error());
+                    }
+                    Effect::Panic => panics = true,
+                    Effect::Hold { reached, open } => {
+                        reached.send_modify(|reached| *reached += 1);
+                        gates.push(open.clone());
+                    }
+                }
+            }
+            world.calls.push(call.clone());
+        }
+        assert!(!panics, "told to panic at {call}");
+        for mut gate in gates {
+            // A gate that was dropped holds nothing back.
+            let _ = gate.wait_for(|open| *open).await;
+        }
+        // Even a call that nothing holds back lets others have their turn, as a network would.
+        tokio::task::yield_now().await;
+        failure.map_or(Ok(()), Err)
+    }
+}

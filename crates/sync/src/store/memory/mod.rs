@@ -1,0 +1,193 @@
+//! Stores in memory, for tests: they log every call in words, validate what is pushed as a strict registry does, and
+//! fail, wait or panic where they are told to.
+//!
+//! A call reads `put-manifest dst.example/app:v1` or `open-blob src.example/app@base`, where content is called by the
+//! name that it was built with.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "a fake for all rooms; each uses its part"
+)]
+
+mod build;
+mod fault;
+mod store;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use registry::{Digest, Error, ErrorKind, Manifest, Repository, Tag, Target};
+
+use crate::store::{Store, Stores};
+
+pub(crate) use build::{attestation, entry};
+pub(crate) use fault::Gate;
+
+/// All repositories of all registries; clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct MemoryStores {
+    world: Arc<Mutex<World>>,
+}
+
+/// How the registries behave.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Behaviour {
+    /// A manifest is refused while something that it names is missing.
+    pub(crate) validates: bool,
+    /// A refusal says what is missing.
+    pub(crate) names_missing: bool,
+    /// The opening of an upload tells that the blob is there already.
+    pub(crate) tells_present: bool,
+    /// Blobs are taken from other repositories.
+    pub(crate) mounts: bool,
+    /// Tags in a page.
+    pub(crate) page: usize,
+    /// Bytes in a chunk of a blob.
+    pub(crate) chunk: usize,
+}
+
+#[derive(Default)]
+struct World {
+    repositories: HashMap<Repository, Content>,
+    names: HashMap<Digest, String>,
+    calls: Vec<String>,
+    faults: Vec<fault::Fault>,
+    behaviour: Behaviour,
+}
+
+#[derive(Default)]
+struct Content {
+    tags: BTreeMap<Tag, Digest>,
+    manifests: HashMap<Digest, Manifest>,
+    blobs: HashMap<Digest, Bytes>,
+    /// Blobs that the repository says it has, and has not.
+    claimed: HashSet<Digest>,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            validates: true,
+            names_missing: true,
+            tells_present: true,
+            mounts: true,
+            page: 100,
+            chunk: 4,
+        }
+    }
+}
+
+impl MemoryStores {
+    /// Nothing anywhere.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+    /// Changes how the registries behave.
+    pub(crate) fn behave(&self, change: impl FnOnce(&mut Behaviour)) {
+        change(&mut self.world().behaviour);
+    }
+    /// The calls so far, in order.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.world().calls.clone()
+    }
+    /// The calls so far, sorted, and forgotten: for work whose order is free.
+    pub(crate) fn take_sorted(&self) -> Vec<String> {
+        let mut calls = std::mem::take(&mut self.world().calls);
+        calls.sort();
+        calls
+    }
+    /// How many calls start with `prefix`.
+    pub(crate) fn count(&self, prefix: &str) -> usize {
+        let world = self.world();
+        world
+            .calls
+            .iter()
+            .filter(|call| call.starts_with(prefix))
+            .count()
+    }
+    /// What the tag names.
+    pub(crate) fn tagged(&self, repository: &Repository, tag: &str) -> Option<Digest> {
+        let tag = Tag::parse(tag).unwrap();
+        self.world()
+            .repositories
+            .get(repository)?
+            .tags
+            .get(&tag)
+            .cloned()
+    }
+    /// Whether the manifest is in the repository.
+    pub(crate) fn holds_manifest(&self, repository: &Repository, digest: &Digest) -> bool {
+        let world = self.world();
+        let content = world.repositories.get(repository);
+        content.is_some_and(|content| content.manifests.contains_key(digest))
+    }
+    /// The bytes of a blob in the repository.
+    pub(crate) fn blob_bytes(&self, repository: &Repository, digest: &Digest) -> Option<Bytes> {
+        self.world()
+            .repositories
+            .get(repository)?
+            .blobs
+            .get(digest)
+            .cloned()
+    }
+    /// Lets a repository say that it has a blob which it has not.
+    pub(crate) fn claim_blob(&self, repository: &Repository, digest: &Digest) {
+        let mut world = self.world();
+        world.content(repository).claimed.insert(digest.clone());
+    }
+    /// Takes a blob away.
+    pub(crate) fn remove_blob(&self, repository: &Repository, digest: &Digest) {
+        self.world().content(repository).blobs.remove(digest);
+    }
+    /// Takes a manifest away; its tags stay and name nothing.
+    pub(crate) fn remove_manifest(&self, repository: &Repository, digest: &Digest) {
+        self.world().content(repository).manifests.remove(digest);
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+}
+
+impl Stores for MemoryStores {
+    fn store(&self, repository: &Repository) -> Arc<dyn Store> {
+        Arc::new(store::MemoryStore {
+            stores: self.clone(),
+            repository: repository.clone(),
+        })
+    }
+}
+
+impl World {
+    fn content(&mut self, repository: &Repository) -> &mut Content {
+        self.repositories.entry(repository.clone()).or_default()
+    }
+    fn name(&self, digest: &Digest) -> String {
+        let name = self.names.get(digest).cloned();
+        name.unwrap_or_else(|| digest.to_string())
+    }
+    fn words(&self, verb: &str, repository: &Repository, target: &Target) -> String {
+        match target {
+            Target::Tag(tag) => format!("{verb} {repository}:{tag}"),
+            Target::Digest(digest) => format!("{verb} {repository}@{}", self.name(digest)),
+        }
+    }
+}
+
+/// An error of `kind` at `host`, as the client would give it.
+pub(crate) fn error(kind: ErrorKind, host: &str) -> Error {
+    Error::new(kind, "do what was asked", host, "the test says no")
+}
+
+/// The repository of that name.
+pub(crate) fn repository(name: &str) -> Repository {
+    Repository::parse(name).unwrap()
+}

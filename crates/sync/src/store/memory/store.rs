@@ -1,0 +1,309 @@
+//! One repository as a store.
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
+use registry::manifest::View;
+use registry::{
+    BlobSource, BlobStream, Descriptor, Digest, Error, ErrorKind, Manifest, ManifestHead,
+    Repository, Tag, Target,
+};
+
+use crate::store::memory::{Content, MemoryStores};
+use crate::store::{Opened, Session, Store, Tags};
+
+pub(super) struct MemoryStore {
+    pub(super) stores: MemoryStores,
+    pub(super) repository: Repository,
+}
+
+struct MemorySession {
+    stores: MemoryStores,
+    repository: Repository,
+    blob: Descriptor,
+}
+
+struct MemoryTags {
+    stores: MemoryStores,
+    repository: Repository,
+    from: usize,
+}
+
+impl MemoryStore {
+    async fn enter(&self, verb: &str, target: &Target) -> Result<(), Error> {
+        let call = self.stores.world().words(verb, &self.repository, target);
+        self.stores.enter(call).await
+    }
+    async fn enter_blob(&self, verb: &str, blob: &Descriptor) -> Result<(), Error> {
+        self.enter(verb, &Target::Digest(blob.digest.clone())).await
+    }
+    fn error(&self, kind: ErrorKind, message: &str) -> Error {
+        let path = self.repository.path();
+        let host = self.repository.registry().as_str();
+        Error::new(kind, format!("handle {path}"), host, message)
+    }
+    fn find(&self, target: &Target) -> Option<Manifest> {
+        let world = self.stores.world();
+        let content = world.repositories.get(&self.repository)?;
+        let digest = match target {
+            Target::Tag(tag) => content.tags.get(tag)?,
+            Target::Digest(digest) => digest,
+        };
+        content.manifests.get(digest).cloned()
+    }
+    fn head(&self, target: &Target) -> Option<ManifestHead> {
+        let manifest = self.find(target)?;
+        Some(ManifestHead {
+            digest: manifest.digest().clone(),
+            media_type: Some(manifest.media_type().to_owned()),
+            size: Some(manifest.size()),
+        })
+    }
+    fn blob(&self, blob: &Descriptor) -> Result<Bytes, Error> {
+        let bytes = self.stores.blob_bytes(&self.repository, &blob.digest);
+        bytes.ok_or_else(|| self.error(ErrorKind::NotFound, "there is no such blob"))
+    }
+    fn says_it_has(&self, digest: &Digest) -> bool {
+        let world = self.stores.world();
+        world
+            .repositories
+            .get(&self.repository)
+            .is_some_and(|content| {
+                content.blobs.contains_key(digest) || content.claimed.contains(digest)
+            })
+    }
+    fn mount(&self, digest: &Digest, from: &Repository) -> bool {
+        let Some(bytes) = self.stores.blob_bytes(from, digest) else {
+            return false;
+        };
+        let mut world = self.stores.world();
+        world
+            .content(&self.repository)
+            .blobs
+            .insert(digest.clone(), bytes);
+        true
+    }
+    fn push(&self, target: &Target, manifest: &Manifest) -> Result<(), Error> {
+        let mut world = self.stores.world();
+        let behaviour = world.behaviour;
+        let content = world.content(&self.repository);
+        let missing = content.missing(manifest);
+        if behaviour.validates && !missing.is_empty() {
+            let named = if behaviour.names_missing {
+                missing
+            } else {
+                Vec::new()
+            };
+            let error = self.error(ErrorKind::MissingContent, "something is missing");
+            return Err(error.with_missing(named));
+        }
+        let digest = manifest.digest().clone();
+        match target {
+            Target::Tag(tag) => drop(content.tags.insert(tag.clone(), digest.clone())),
+            Target::Digest(wanted) => assert_eq!(wanted, &digest, "pushed under another digest"),
+        }
+        content.manifests.insert(digest, manifest.clone());
+        Ok(())
+    }
+}
+
+impl Content {
+    fn missing(&self, manifest: &Manifest) -> Vec<Digest> {
+        let blobs: Vec<Digest> = match manifest.view().unwrap() {
+            View::Index(index) => {
+                let children = index.manifests.into_iter().map(|child| child.digest);
+                let missing = children.filter(|child| !self.manifests.contains_key(child));
+                return missing
+                    .filter(|child| !self.blobs.contains_key(child))
+                    .collect();
+            }
+            View::Image(image) => {
+                let all = image.config.into_iter().chain(image.layers);
+                let wanted = all.filter(|blob| !blob.is_foreign());
+                wanted.map(|blob| blob.digest).collect()
+            }
+            View::Schema1(schema1) => schema1.layers,
+        };
+        let missing = blobs
+            .into_iter()
+            .filter(|blob| !self.blobs.contains_key(blob));
+        missing.collect()
+    }
+}
+
+impl Store for MemoryStore {
+    fn repository(&self) -> &Repository {
+        &self.repository
+    }
+    fn resolve<'a>(
+        &'a self,
+        target: &'a Target,
+    ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
+        async move {
+            self.enter("resolve", target).await?;
+            Ok(self.head(target))
+        }
+        .boxed()
+    }
+    fn resolve_for_push<'a>(
+        &'a self,
+        target: &'a Target,
+    ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
+        async move {
+            self.enter("resolve-for-push", target).await?;
+            Ok(self.head(target))
+        }
+        .boxed()
+    }
+    fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Manifest, Error>> {
+        async move {
+            self.enter("manifest", target).await?;
+            self.find(target)
+                .ok_or_else(|| self.error(ErrorKind::NotFound, "there is no such manifest"))
+        }
+        .boxed()
+    }
+    fn read_blob<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+        limit: u64,
+    ) -> BoxFuture<'a, Result<Bytes, Error>> {
+        async move {
+            self.enter_blob("read-blob", blob).await?;
+            let bytes = self.blob(blob)?;
+            if bytes.len() as u64 > limit {
+                return Err(self.error(ErrorKind::Protocol, "the blob is too big"));
+            }
+            Ok(bytes)
+        }
+        .boxed()
+    }
+    fn open_blob<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+        offset: u64,
+    ) -> BoxFuture<'a, Result<BlobStream, Error>> {
+        async move {
+            self.enter_blob("open-blob", blob).await?;
+            let rest = self.blob(blob)?.slice(usize::try_from(offset).unwrap()..);
+            let chunk = self.stores.world().behaviour.chunk;
+            let chunks: Vec<_> = rest
+                .chunks(chunk)
+                .map(|part| Ok(rest.slice_ref(part)))
+                .collect();
+            Ok(stream::iter(chunks).boxed())
+        }
+        .boxed()
+    }
+    fn has_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<bool, Error>> {
+        async move {
+            self.enter_blob("has-blob", blob).await?;
+            Ok(self.says_it_has(&blob.digest))
+        }
+        .boxed()
+    }
+    fn open_upload<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+        from: Option<&'a Repository>,
+    ) -> BoxFuture<'a, Result<Opened, Error>> {
+        async move {
+            let verb = match from {
+                Some(from) => format!("mount {from}"),
+                None => "open-upload".to_owned(),
+            };
+            self.enter_blob(&verb, blob).await?;
+            let behaviour = self.stores.world().behaviour;
+            if behaviour.tells_present && self.says_it_has(&blob.digest) {
+                return Ok(Opened::Present { mounted: false });
+            }
+            if let Some(from) = from
+                && behaviour.mounts
+                && self.mount(&blob.digest, from)
+            {
+                return Ok(Opened::Present { mounted: true });
+            }
+            Ok(Opened::Session(Box::new(MemorySession {
+                stores: self.stores.clone(),
+                repository: self.repository.clone(),
+                blob: blob.clone(),
+            })))
+        }
+        .boxed()
+    }
+    fn put_manifest<'a>(
+        &'a self,
+        target: &'a Target,
+        manifest: &'a Manifest,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        async move {
+            self.enter("put-manifest", target).await?;
+            self.push(target, manifest)
+        }
+        .boxed()
+    }
+    fn tags(&self) -> Box<dyn Tags> {
+        Box::new(MemoryTags {
+            stores: self.stores.clone(),
+            repository: self.repository.clone(),
+            from: 0,
+        })
+    }
+}
+
+impl Session for MemorySession {
+    fn send<'a>(self: Box<Self>, source: &'a dyn BlobSource) -> BoxFuture<'a, Result<(), Error>>
+    where
+        Self: 'a,
+    {
+        async move {
+            let target = Target::Digest(self.blob.digest.clone());
+            let call = self.stores.world().words("send", &self.repository, &target);
+            self.stores.enter(call).await?;
+            let mut stream = source.open(0).await?;
+            let mut bytes = Vec::new();
+            while let Some(chunk) = stream.next().await {
+                bytes.extend_from_slice(&chunk?);
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(
+                Digest::sha256(&bytes),
+                self.blob.digest,
+                "other bytes were sent"
+            );
+            let mut world = self.stores.world();
+            let blobs = &mut world.content(&self.repository).blobs;
+            blobs.insert(self.blob.digest, bytes.into());
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+impl Tags for MemoryTags {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Tag>>, Error>> {
+        async move {
+            self.stores
+                .enter(format!("tags {}", self.repository))
+                .await?;
+            let world = self.stores.world();
+            let Some(content) = world.repositories.get(&self.repository) else {
+                let host = self.repository.registry().as_str();
+                let action = format!("list the tags of {}", self.repository.path());
+                let message = "there is no such repository";
+                return Err(Error::new(ErrorKind::NotFound, action, host, message));
+            };
+            let page = world.behaviour.page;
+            let tags: Vec<Tag> = content
+                .tags
+                .keys()
+                .skip(self.from)
+                .take(page)
+                .cloned()
+                .collect();
+            self.from += tags.len();
+            Ok((!tags.is_empty()).then_some(tags))
+        }
+        .boxed()
+    }
+}
