@@ -22,6 +22,7 @@ mod client;
 mod digest;
 mod error;
 pub mod manifest;
+mod quote;
 mod reference;
 pub mod transport;
 
