@@ -131,6 +131,13 @@ impl Error {
         self.0.tries = tries;
         self
     }
+    /// With a further clause behind what happened.
+    #[must_use]
+    pub fn with_clause(mut self, clause: &str) -> Self {
+        self.0.message.push_str("; ");
+        self.0.message.push_str(clause);
+        self
+    }
     /// With the cause. Its text must hold no secret.
     #[must_use]
     pub fn with_source(

@@ -21,9 +21,11 @@ pub mod auth;
 mod client;
 mod digest;
 mod error;
+mod error_body;
 pub mod manifest;
 mod quote;
 mod reference;
+mod text;
 pub mod transport;
 
 pub use client::{

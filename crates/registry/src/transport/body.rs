@@ -1,11 +1,29 @@
 //! Bodies in both directions.
 
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::Stream;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use http_body::{Frame, SizeHint};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::transport::limits::Permit;
+use crate::transport::place::Place;
+use crate::transport::stall::Silence;
+use crate::transport::{HttpError, HttpErrorKind};
+
+/// How much of an answer that nobody wants is read so that its connection can be used again.
+const DRAIN_LIMIT: u64 = 64 * 1024;
+/// How long that may take; a new connection costs less than a slow old one.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// The bytes of a request as their producer gives them.
+pub type RequestStream = Pin<Box<dyn Stream<Item = Result<Bytes, BodyAborted>> + Send>>;
+/// The bytes of an answer as the HTTP library gives them.
+pub type ResponseStream = Pin<Box<dyn Stream<Item = Result<Bytes, HttpError>> + Send>>;
 
 /// What is sent.
 pub enum RequestBody {
@@ -14,12 +32,13 @@ pub enum RequestBody {
     /// All of it at hand.
     Bytes(Bytes),
     /// A stream of exactly `length` bytes, which becomes `Content-Length`. When the stream yields an error, or
-    /// ends early, the request is aborted: the peer never sees a complete body.
+    /// does not yield exactly `length` bytes, the request is aborted: the peer never sees a complete body. The last
+    /// bytes are held back until the stream has said that it ends.
     Stream {
         /// Its exact length in bytes.
         length: u64,
         /// The bytes. An error here is the producer's, and the producer keeps it.
-        stream: Pin<Box<dyn Stream<Item = Result<Bytes, BodyAborted>> + Send>>,
+        stream: RequestStream,
     },
 }
 
@@ -28,29 +47,273 @@ pub enum RequestBody {
 #[error("the body's producer gave up")]
 pub struct BodyAborted;
 
+/// A request's body in the shape that HTTP libraries take: its exact size is known from the start.
+pub(super) struct Outgoing {
+    // A mutex that is never locked: HTTP libraries want `Sync`, a stream need not be.
+    stream: Mutex<RequestStream>,
+    remaining: u64,
+}
+
+impl Outgoing {
+    pub(super) fn new(length: u64, stream: RequestStream) -> Self {
+        Self {
+            stream: Mutex::new(stream),
+            remaining: length,
+        }
+    }
+}
+
+impl http_body::Body for Outgoing {
+    type Data = Bytes;
+    type Error = BodyAborted;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyAborted>>> {
+        let stream = self
+            .stream
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        Poll::Ready(match ready!(stream.as_mut().poll_next(cx)) {
+            Some(Ok(bytes)) => {
+                let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                self.remaining = self.remaining.saturating_sub(length);
+                Some(Ok(Frame::data(bytes)))
+            }
+            Some(Err(aborted)) => Some(Err(aborted)),
+            None => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.remaining == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.remaining)
+    }
+}
+
 /// What is received: watched for stalls, counted, holding its host's permit.
+///
+/// An [`HttpService`](super::HttpService) makes one of [`ResponseBody::empty`], [`ResponseBody::from`] bytes or
+/// [`ResponseBody::from_stream`]; the transport adds the watch and the permit.
 pub struct ResponseBody {
-    // Filled in by the transport.
+    /// `None` once it has ended.
+    stream: Option<ResponseStream>,
+    /// What `Content-Length` promises.
+    expected: Option<u64>,
+    received: u64,
+    guard: Option<Guard>,
+}
+
+/// What the transport adds to a body.
+struct Guard {
+    place: Place,
+    silence: Silence,
+    /// Given back with the last byte, not with the last reference.
+    permit: Option<Permit>,
 }
 
 impl std::fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ResponseBody")
+        f.debug_struct("ResponseBody")
+            .field("expected", &self.expected)
+            .field("received", &self.received)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<Bytes> for ResponseBody {
+    fn from(bytes: Bytes) -> Self {
+        if bytes.is_empty() {
+            return Self::empty();
+        }
+        Self::from_stream(Box::pin(futures_util::stream::once(async { Ok(bytes) })))
     }
 }
 
 impl ResponseBody {
+    /// A body without bytes.
+    pub fn empty() -> Self {
+        Self {
+            stream: None,
+            expected: None,
+            received: 0,
+            guard: None,
+        }
+    }
+    /// A body of the bytes that come out of `stream`.
+    pub fn from_stream(stream: ResponseStream) -> Self {
+        Self {
+            stream: Some(stream),
+            ..Self::empty()
+        }
+    }
+    /// Puts the body under watch; `expected` is what `Content-Length` says. A body that is known to be empty gives
+    /// the permit back at once.
+    pub(super) fn guarded(
+        mut self,
+        place: Place,
+        stall: Duration,
+        expected: Option<u64>,
+        permit: Permit,
+    ) -> Self {
+        let held = self.stream.is_some().then_some(permit);
+        self.expected = if self.stream.is_some() {
+            expected
+        } else {
+            None
+        };
+        self.guard = Some(Guard {
+            place,
+            silence: Silence::new(stall),
+            permit: held,
+        });
+        self
+    }
+    /// How many bytes have come so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+    /// The host that answered, where a redirect led away from the registry.
+    pub(crate) fn redirected(&self) -> Option<&Place> {
+        self.guard
+            .as_ref()
+            .map(|guard| &guard.place)
+            .filter(|place| place.redirected_from().is_some())
+    }
     /// The next bytes, or `None` at the end. A connection that breaks or stalls is an error; an end before
-    /// `Content-Length` is one too.
+    /// `Content-Length` is one too. Bytes that were not read yet are not lost when the future is dropped.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        todo!()
+        std::future::poll_fn(|cx| self.poll_chunk(cx))
+            .await
+            .transpose()
+    }
+    /// [`ResponseBody::chunk`] for those who poll.
+    pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        loop {
+            let Some(stream) = self.stream.as_mut() else {
+                return Poll::Ready(None);
+            };
+            let Poll::Ready(item) = stream.poll_next_unpin(cx) else {
+                return self.poll_silence(cx);
+            };
+            if let Some(guard) = self.guard.as_mut() {
+                guard.silence.broken();
+            }
+            match item {
+                Some(Ok(bytes)) if bytes.is_empty() => {}
+                Some(Ok(bytes)) => {
+                    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                    self.received = self.received.saturating_add(length);
+                    return Poll::Ready(Some(Ok(bytes)));
+                }
+                Some(Err(error)) => return self.fail(error.kind.into(), error.message),
+                None => return self.end(),
+            }
+        }
+    }
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        let Some(guard) = self.guard.as_mut() else {
+            return Poll::Pending;
+        };
+        let limit = ready!(guard.silence.poll_too_long(cx));
+        let message = format!("no byte came for {} s", limit.as_secs());
+        self.fail(ErrorKind::Stalled, message)
+    }
+    fn end(&mut self) -> Poll<Option<Result<Bytes, Error>>> {
+        match self.expected {
+            Some(expected) if self.received < expected => {
+                let received = self.received;
+                self.fail(
+                    ErrorKind::Broken,
+                    format!("the connection closed after {received} of {expected} bytes"),
+                )
+            }
+            _ => {
+                self.close();
+                Poll::Ready(None)
+            }
+        }
+    }
+    fn fail(&mut self, kind: ErrorKind, message: String) -> Poll<Option<Result<Bytes, Error>>> {
+        let error = self.error(kind, message);
+        self.close();
+        Poll::Ready(Some(Err(error)))
+    }
+    fn error(&self, kind: ErrorKind, message: String) -> Error {
+        match &self.guard {
+            Some(guard) => guard.place.error(kind, message),
+            None => Error::new(kind, "read an answer", "an unknown host", message),
+        }
+    }
+    /// Lets go of the connection and of the permit.
+    fn close(&mut self) {
+        self.stream = None;
+        if let Some(guard) = self.guard.as_mut() {
+            guard.permit = None;
+        }
     }
     /// All of it, if it is at most `limit` bytes; nothing is allocated on the word of a header.
-    pub async fn bytes(self, _limit: u64) -> Result<Bytes, Error> {
-        todo!()
+    pub async fn bytes(mut self, limit: u64) -> Result<Bytes, Error> {
+        let too_long = |body: &Self| {
+            body.error(
+                ErrorKind::Protocol,
+                format!("the answer is larger than the {limit} bytes that are read"),
+            )
+        };
+        if self.expected.is_some_and(|expected| expected > limit) {
+            return Err(too_long(&self));
+        }
+        let Some(first) = self.chunk().await? else {
+            return Ok(Bytes::new());
+        };
+        // Most answers are one chunk, which is handed on as it came.
+        let mut rest = BytesMut::new();
+        while self.received <= limit {
+            let Some(next) = self.chunk().await? else {
+                if rest.is_empty() {
+                    return Ok(first);
+                }
+                return Ok(rest.freeze());
+            };
+            if rest.is_empty() {
+                rest.extend_from_slice(&first);
+            }
+            rest.extend_from_slice(&next);
+        }
+        Err(too_long(&self))
     }
     /// Reads what is left of a small body so that the connection can be used again, and drops it otherwise.
-    pub async fn drain(self) {
-        todo!()
+    pub async fn drain(mut self) {
+        if self.expected.is_some_and(|expected| expected > DRAIN_LIMIT) {
+            return;
+        }
+        let read = async {
+            while let Ok(Some(_)) = self.chunk().await {
+                if self.received > DRAIN_LIMIT {
+                    break;
+                }
+            }
+        };
+        // Either way the body is dropped next.
+        tokio::time::timeout(DRAIN_TIME, read).await.ok();
+    }
+}
+
+impl From<HttpErrorKind> for ErrorKind {
+    fn from(kind: HttpErrorKind) -> Self {
+        match kind {
+            HttpErrorKind::Resolve | HttpErrorKind::Connect | HttpErrorKind::ConnectTimeout => {
+                Self::Connect
+            }
+            HttpErrorKind::Certificate | HttpErrorKind::NotTls | HttpErrorKind::Handshake => {
+                Self::Tls
+            }
+            HttpErrorKind::Broken => Self::Broken,
+            HttpErrorKind::RequestBody => Self::Cancelled,
+        }
     }
 }

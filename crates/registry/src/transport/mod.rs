@@ -4,14 +4,18 @@
 //! knows of tokens: the caller puts the `Authorization` header in, and this layer sees that it goes nowhere else.
 
 pub mod body;
+mod classify;
 mod limits;
 mod observer;
+mod place;
 mod redirect;
 mod reqwest_service;
 pub mod retry;
 mod scheme;
+mod send;
 mod stall;
 mod tls;
+mod warnings;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +24,15 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
 
-pub use body::{RequestBody, ResponseBody};
+use limits::Limits;
+use reqwest_service::ReqwestService;
+use scheme::Schemes;
+use warnings::Warnings;
+
+pub use body::{BodyAborted, RequestBody, RequestStream, ResponseBody, ResponseStream};
 pub use observer::{Observer, RequestRecord, Silent};
 pub use retry::{Attempts, RetryPolicy};
 
@@ -35,6 +44,27 @@ pub trait HttpService: Send + Sync + 'static {
         request: http::Request<RequestBody>,
         route: Route,
     ) -> BoxFuture<'_, Result<http::Response<ResponseBody>, HttpError>>;
+
+    /// Whether something answers at `url`, a base URL, in the URL's scheme, with whatever certificate. A service that
+    /// can find out without a request that the registry would count should do so.
+    fn probe<'a>(&'a self, url: &'a Url) -> BoxFuture<'a, Result<(), HttpError>> {
+        Box::pin(ask(self, url))
+    }
+}
+
+/// Asks for `/v2/` below `url`; any answer will do.
+async fn ask<S: HttpService + ?Sized>(service: &S, url: &Url) -> Result<(), HttpError> {
+    let request = http::Request::get(format!("{url}v2/"))
+        .body(RequestBody::Empty)
+        .map_err(|_| HttpError {
+            kind: HttpErrorKind::Connect,
+            message: "its name is no host".to_owned(),
+        })?;
+    let route = Route {
+        trust: Trust::Anything,
+        lane: Lane::Calls,
+    };
+    service.call(request, route).await.map(drop)
 }
 
 /// Which connections a request may use.
@@ -79,7 +109,9 @@ pub struct HttpError {
 /// Where a single exchange failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpErrorKind {
-    /// Before a connection stood: DNS, refusal, proxy.
+    /// The name does not resolve.
+    Resolve,
+    /// Before a connection stood: refusal, proxy.
     Connect,
     /// The connection could not be made in time.
     ConnectTimeout,
@@ -87,6 +119,8 @@ pub enum HttpErrorKind {
     Certificate,
     /// The peer does not speak TLS on that port.
     NotTls,
+    /// The peer speaks TLS, but none that both sides accept.
+    Handshake,
     /// After the connection stood.
     Broken,
     /// The request's own body failed; what happened is with the body's producer.
@@ -176,43 +210,82 @@ pub struct TransportOptions {
     pub calls_per_host: usize,
     /// Blob bodies in flight per host and direction.
     pub transfers_per_host: usize,
+    /// Certificates that are trusted besides the system's: each the contents of a PEM file, with any number of
+    /// certificates in it, or of a DER file.
+    pub extra_certificates: Vec<Vec<u8>>,
+    /// Hosts, as `host` or `host:port`, that a public registry may redirect to although they are addresses of a
+    /// private network.
+    pub private_redirects: Vec<String>,
     /// The `User-Agent`.
     pub user_agent: String,
     /// Who is told of requests, retries and pauses.
     pub observer: Arc<dyn Observer>,
 }
 
+impl Default for TransportOptions {
+    fn default() -> Self {
+        Self {
+            timeouts: Timeouts::default(),
+            calls_per_host: 32,
+            transfers_per_host: 10,
+            extra_certificates: Vec::new(),
+            private_redirects: Vec::new(),
+            user_agent: concat!("image-syncer/", env!("CARGO_PKG_VERSION")).to_owned(),
+            observer: Arc::new(Silent),
+        }
+    }
+}
+
 /// Sends calls; shared by all clients of a run.
 pub struct Transport {
-    #[allow(dead_code)]
     options: TransportOptions,
+    service: Arc<dyn HttpService>,
+    limits: Limits,
+    schemes: Schemes,
+    warnings: Warnings,
 }
 
 impl Transport {
     /// A transport over the HTTP library that this crate is built on. Proxies come from the environment
     /// (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`); trusted roots from the system (`SSL_CERT_FILE` and
     /// `SSL_CERT_DIR` are honoured), or the built-in ones where the system has none.
-    pub fn new(_options: TransportOptions) -> Result<Self, Error> {
-        todo!()
+    ///
+    /// # Errors
+    /// When one of [`TransportOptions::extra_certificates`] is not a certificate.
+    pub fn new(options: TransportOptions) -> Result<Self, Error> {
+        let service = Arc::new(ReqwestService::new(&options)?);
+        Ok(Self::with_service(service, options))
     }
     /// A transport over another HTTP service.
-    pub fn with_service(_service: Arc<dyn HttpService>, _options: TransportOptions) -> Self {
-        todo!()
+    pub fn with_service(service: Arc<dyn HttpService>, options: TransportOptions) -> Self {
+        Self {
+            limits: Limits::new(options.calls_per_host, options.transfers_per_host),
+            schemes: Schemes::new(service.clone()),
+            warnings: Warnings::default(),
+            service,
+            options,
+        }
     }
     /// The base URL of `endpoint`, ending in `/`. For an insecure endpoint the first call finds out which scheme
     /// and port answer (compat.md section 2) and remembers it for the run; concurrent callers share one probe.
-    pub async fn base_url(&self, _endpoint: &Endpoint, _action: &str) -> Result<Url, Error> {
-        todo!()
-    }
-    /// Makes one try: waits for the host's permit and for the end of its pause, sends, follows redirects.
-    ///
-    /// Any status is an `Ok`. The permit is held until the body is read or dropped.
-    pub async fn send(&self, _call: Call) -> Result<Response, Error> {
-        todo!()
+    pub async fn base_url(&self, endpoint: &Endpoint, action: &str) -> Result<Url, Error> {
+        let registry = &endpoint.registry;
+        if !endpoint.insecure {
+            return scheme::base_url(registry, "https").ok_or_else(|| {
+                let why = "its name is no host";
+                Error::new(ErrorKind::Connect, action, registry.as_str(), why)
+            });
+        }
+        self.schemes
+            .find(registry)
+            .await
+            .map_err(|why| Error::new(why.kind.into(), action, registry.as_str(), why.message))
     }
     /// Lets nobody talk to the host of `endpoint` for `delay` (after a 429).
-    pub fn pause(&self, _endpoint: &Endpoint, _delay: Duration) {
-        todo!()
+    pub fn pause(&self, endpoint: &Endpoint, delay: Duration) {
+        if self.limits.pause(&endpoint.registry, delay) {
+            self.observer().pause(endpoint.registry.as_str(), delay);
+        }
     }
     /// Who is told of requests, retries and pauses.
     pub fn observer(&self) -> &dyn Observer {

@@ -3,8 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::Error;
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+use crate::error::{Error, ErrorKind, Retryable};
 use crate::transport::{Endpoint, Transport};
+
+/// Bytes that count as progress.
+const REAL_PROGRESS: u64 = 1024 * 1024;
 
 /// How often and how patiently.
 #[derive(Clone, Copy, Debug)]
@@ -32,12 +37,15 @@ impl Default for RetryPolicy {
 
 /// The tries of one operation. Owns what it needs, since a blob's reader carries its count for as long as it lives.
 pub struct Attempts {
-    #[allow(dead_code)]
     transport: Arc<Transport>,
-    #[allow(dead_code)]
     endpoint: Endpoint,
-    #[allow(dead_code)]
     policy: RetryPolicy,
+    backoff: ExponentialBackoff,
+    /// All failed tries, for the error's sentence.
+    tries: u32,
+    /// Failed tries that progress has not forgiven.
+    counted: u32,
+    moved: u64,
 }
 
 impl Attempts {
@@ -47,15 +55,67 @@ impl Attempts {
             transport: Arc::clone(transport),
             endpoint: endpoint.clone(),
             policy,
+            backoff: backoff(policy),
+            tries: 0,
+            counted: 0,
+            moved: 0,
         }
     }
     /// After a failed try: waits and returns when the next one may start, or gives the error back, with the number
     /// of tries, when it is final. A 429, or a `Retry-After`, pauses the whole host, not only this operation.
-    pub async fn after(&mut self, _error: Error) -> Result<(), Error> {
-        todo!()
+    pub async fn after(&mut self, error: Error) -> Result<(), Error> {
+        self.tries = self.tries.saturating_add(1);
+        self.counted = self.counted.saturating_add(1);
+        self.moved = 0;
+        let error = if error.tries() < self.tries {
+            error.with_tries(self.tries)
+        } else {
+            error
+        };
+        let own = match error.retryable() {
+            Retryable::No => return Err(error),
+            _ if self.counted > self.policy.retries => return Err(error),
+            _ => self
+                .backoff
+                .next()
+                .map_or(self.policy.max, |delay| delay.min(self.policy.max)),
+        };
+        let (delay, whole_host) = match error.retryable() {
+            Retryable::After(asked) if asked > self.policy.max_retry_after => {
+                let limit = self.policy.max_retry_after.as_secs();
+                let clause = format!(
+                    "it asks to be left alone for {} s, longer than the {limit} s that are waited",
+                    asked.as_secs()
+                );
+                return Err(error.with_clause(&clause));
+            }
+            Retryable::After(asked) => (own.max(asked), true),
+            _ => (own, error.kind() == ErrorKind::RateLimited),
+        };
+        self.transport
+            .observer()
+            .retry(error.host(), &error.to_string(), self.tries, delay);
+        if whole_host {
+            self.transport.pause(&self.endpoint, delay);
+        }
+        tokio::time::sleep(delay).await;
+        Ok(())
     }
     /// Says that a transfer moved `bytes` since the last failure: real progress (1 MiB) forgives the tries so far.
-    pub fn progress(&mut self, _bytes: u64) {
-        todo!()
+    pub fn progress(&mut self, bytes: u64) {
+        self.moved = self.moved.saturating_add(bytes);
+        if self.moved >= REAL_PROGRESS && self.counted > 0 {
+            self.counted = 0;
+            self.backoff = backoff(self.policy);
+        }
     }
+}
+
+fn backoff(policy: RetryPolicy) -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_jitter()
+        .with_min_delay(policy.initial)
+        .with_max_delay(policy.max)
+        .without_max_times()
+        .build()
 }

@@ -1,1 +1,184 @@
 //! Which scheme and port an insecure registry answers on (compat.md section 2).
+//!
+//! https is tried first and its certificate accepted whatever it is; plain http if the port speaks no TLS, and for a
+//! host without a port also on port 80 when 443 refuses or does not answer. What was found holds for the run; what
+//! was not is looked for again when somebody asks again.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
+use url::Url;
+
+use crate::reference::Registry;
+use crate::transport::{HttpError, HttpErrorKind, HttpService, ask};
+
+/// How long port 443 may take to answer before port 80 is tried, and port 80 as well.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
+/// What probes found in this run.
+pub(super) struct Schemes {
+    service: Arc<dyn HttpService>,
+    slots: Mutex<HashMap<Registry, Slot>>,
+}
+
+type Probe = BoxFuture<'static, Result<Url, NoAnswer>>;
+
+enum Slot {
+    Found(Url),
+    /// Somebody is probing; gone when all who wait have gone.
+    Probing(WeakShared<Probe>),
+}
+
+/// Why no scheme was found.
+#[derive(Clone, Debug)]
+pub(super) struct NoAnswer {
+    pub(super) kind: HttpErrorKind,
+    pub(super) message: String,
+}
+
+impl Schemes {
+    pub(super) fn new(service: Arc<dyn HttpService>) -> Self {
+        Self {
+            service,
+            slots: Mutex::default(),
+        }
+    }
+    /// The base URL of the insecure `registry`.
+    pub(super) async fn find(&self, registry: &Registry) -> Result<Url, NoAnswer> {
+        let probe = match self.begin(registry)? {
+            Begun::Found(url) => return Ok(url),
+            Begun::Probing(probe) => probe,
+        };
+        let found = probe.clone().await;
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(url) = &found {
+            slots.insert(registry.clone(), Slot::Found(url.clone()));
+        } else if let Some(Slot::Probing(weak)) = slots.get(registry)
+            && weak.upgrade().is_some_and(|other| other.ptr_eq(&probe))
+        {
+            slots.remove(registry);
+        }
+        found
+    }
+    fn begin(&self, registry: &Registry) -> Result<Begun, NoAnswer> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        match slots.get(registry) {
+            Some(Slot::Found(url)) => return Ok(Begun::Found(url.clone())),
+            Some(Slot::Probing(weak)) => {
+                if let Some(probe) = weak.upgrade() {
+                    return Ok(Begun::Probing(probe));
+                }
+            }
+            None => {}
+        }
+        let https = base_url(registry, "https").ok_or_else(|| NoAnswer {
+            kind: HttpErrorKind::Connect,
+            message: "its name is no host".to_owned(),
+        })?;
+        let service = self.service.clone();
+        let port_given = registry.port().is_some();
+        let probe: Probe = Box::pin(async move { probe(&*service, https, port_given).await });
+        let probe = probe.shared();
+        if let Some(weak) = probe.downgrade() {
+            slots.insert(registry.clone(), Slot::Probing(weak));
+        }
+        Ok(Begun::Probing(probe))
+    }
+}
+
+enum Begun {
+    Found(Url),
+    Probing(Shared<Probe>),
+}
+
+/// `scheme://host[:port]/` of `registry`.
+pub(super) fn base_url(registry: &Registry, scheme: &str) -> Option<Url> {
+    let host = registry.api_host();
+    let host = if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
+    let url = match registry.port() {
+        Some(port) => Url::parse(&format!("{scheme}://{host}:{port}/")),
+        None => Url::parse(&format!("{scheme}://{host}/")),
+    };
+    url.ok().filter(Url::has_host)
+}
+
+async fn probe(service: &dyn HttpService, https: Url, port_given: bool) -> Result<Url, NoAnswer> {
+    let first = match within(service.probe(&https), port_given).await {
+        Ok(()) => return Ok(https),
+        Err(error) => error,
+    };
+    let port = https.port_or_known_default().unwrap_or(443);
+    let same_port = over_http(&https, port);
+    let (http, second) = match first.kind {
+        // It answered, and not in TLS.
+        HttpErrorKind::NotTls => return Ok(same_port),
+        // Something listens that may be waiting for a request, or may be overloaded: only an answer tells.
+        HttpErrorKind::Broken if port_given => {
+            let answer = within(ask(service, &same_port), false).await;
+            (same_port, answer)
+        }
+        HttpErrorKind::Connect | HttpErrorKind::ConnectTimeout | HttpErrorKind::Broken
+            if !port_given =>
+        {
+            let http = over_http(&https, 80);
+            let answer = within(service.probe(&http), false).await;
+            (http, answer)
+        }
+        _ => {
+            return Err(NoAnswer {
+                kind: first.kind,
+                message: first.message,
+            });
+        }
+    };
+    match second {
+        Ok(()) => Ok(http),
+        Err(second) if second.message == first.message => Err(NoAnswer {
+            kind: first.kind,
+            message: format!("{}, over https and over http alike", first.message),
+        }),
+        Err(second) => Err(NoAnswer {
+            kind: first.kind,
+            message: format!(
+                "https on port {port}: {}; http on port {}: {}",
+                first.message,
+                http.port_or_known_default().unwrap_or(80),
+                second.message
+            ),
+        }),
+    }
+}
+
+/// The same host over plain http.
+fn over_http(https: &Url, port: u16) -> Url {
+    let mut url = https.clone();
+    // Neither can fail for a URL that has a host; the port is dropped where it is the scheme's own.
+    url.set_scheme("http").ok();
+    url.set_port(Some(port)).ok();
+    url
+}
+
+/// With a port there is nothing else to try, so the service's own limit will do.
+async fn within(
+    probe: impl Future<Output = Result<(), HttpError>>,
+    patient: bool,
+) -> Result<(), HttpError> {
+    if patient {
+        return probe.await;
+    }
+    tokio::time::timeout(ANSWERS_WITHIN, probe)
+        .await
+        .unwrap_or_else(|_| {
+            Err(HttpError {
+                kind: HttpErrorKind::ConnectTimeout,
+                message: format!("no answer within {} s", ANSWERS_WITHIN.as_secs()),
+            })
+        })
+}

@@ -1,1 +1,171 @@
 //! TLS profiles and trusted roots.
+//!
+//! Roots are read when the first verified connection is made: a run over plain http never opens the file, and all
+//! connections share the one store.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use crate::transport::Trust;
+
+/// Makes the TLS configurations of a run.
+pub(super) struct Tls {
+    provider: Arc<CryptoProvider>,
+    extra: Vec<CertificateDer<'static>>,
+    verifier: Mutex<Option<Arc<WebPkiServerVerifier>>>,
+}
+
+impl Tls {
+    /// With `extra` certificates (each PEM, with any number in it, or DER) trusted besides the system's.
+    pub(super) fn new(extra: &[Vec<u8>]) -> Result<Self, String> {
+        let mut certificates = Vec::new();
+        for (index, bytes) in extra.iter().enumerate() {
+            let before = certificates.len();
+            read_certificates(bytes, &mut certificates)
+                .map_err(|why| format!("additional certificate {}: {why}", index + 1))?;
+            if certificates.len() == before {
+                return Err(format!(
+                    "additional certificate {}: no certificate in it",
+                    index + 1
+                ));
+            }
+        }
+        Ok(Self {
+            provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
+            extra: certificates,
+            verifier: Mutex::new(None),
+        })
+    }
+    /// A configuration that judges by `trust` and offers `alpn`, most wanted first.
+    pub(super) fn config(&self, trust: Trust, alpn: &[&[u8]]) -> Result<ClientConfig, String> {
+        let builder = ClientConfig::builder_with_provider(self.provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| format!("TLS cannot be set up: {error}"))?
+            .dangerous();
+        let verifier: Arc<dyn ServerCertVerifier> = match trust {
+            Trust::Verified => self.verifier()?,
+            Trust::Anything => Arc::new(AcceptAnything {
+                provider: self.provider.clone(),
+            }),
+        };
+        let mut config = builder
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        Ok(config)
+    }
+    fn verifier(&self) -> Result<Arc<WebPkiServerVerifier>, String> {
+        let mut slot = self.verifier.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(verifier) = &*slot {
+            return Ok(verifier.clone());
+        }
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(self.roots()?, self.provider.clone())
+                .build()
+                .map_err(|error| format!("the trusted certificates cannot be used: {error}"))?;
+        *slot = Some(verifier.clone());
+        Ok(verifier)
+    }
+    /// The system's roots, or the built-in ones where the system has none, and the additional ones.
+    fn roots(&self) -> Result<Arc<RootCertStore>, String> {
+        let mut roots = RootCertStore::empty();
+        let native = rustls_native_certs::load_native_certs();
+        for error in &native.errors {
+            tracing::warn!(%error, "a trusted certificate of the system cannot be read");
+        }
+        roots.add_parsable_certificates(native.certs);
+        if roots.is_empty() {
+            tracing::debug!("the system has no trusted certificates, the built-in ones are used");
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        for certificate in &self.extra {
+            roots
+                .add(certificate.clone())
+                .map_err(|error| format!("an additional certificate cannot be used: {error}"))?;
+        }
+        Ok(Arc::new(roots))
+    }
+}
+
+fn read_certificates(
+    bytes: &[u8],
+    certificates: &mut Vec<CertificateDer<'static>>,
+) -> Result<(), String> {
+    // DER starts with the tag of a sequence, which no PEM file does.
+    if bytes.first() == Some(&0x30) {
+        certificates.push(CertificateDer::from(bytes.to_vec()));
+        return Ok(());
+    }
+    for certificate in CertificateDer::pem_slice_iter(bytes) {
+        certificates.push(certificate.map_err(|error| format!("not PEM: {error}"))?);
+    }
+    Ok(())
+}
+
+/// Accepts every certificate, but not a peer that does not have its key.
+#[derive(Debug)]
+struct AcceptAnything {
+    provider: Arc<CryptoProvider>,
+}
+
+impl AcceptAnything {
+    /// A certificate that cannot even be read (version 1, as `openssl x509 -req` long wrote them) holds no key to
+    /// check a signature with; it is accepted as well, since any other would be.
+    fn lenient(
+        result: Result<HandshakeSignatureValid, Error>,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match result {
+            Err(Error::InvalidCertificate(
+                CertificateError::BadEncoding | CertificateError::Other(_),
+            )) => Ok(HandshakeSignatureValid::assertion()),
+            other => other,
+        }
+    }
+}
+
+impl ServerCertVerifier for AcceptAnything {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        Self::lenient(verify_tls12_signature(message, cert, dss, algorithms))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        Self::lenient(verify_tls13_signature(message, cert, dss, algorithms))
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}

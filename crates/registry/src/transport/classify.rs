@@ -1,0 +1,248 @@
+//! From the errors of the HTTP library to ours: one clause for people, no URL, no secret.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::{Duration, UNIX_EPOCH};
+
+use rustls::{AlertDescription, CertificateError};
+use rustls_pki_types::UnixTime;
+
+use crate::transport::body::BodyAborted;
+use crate::transport::{HttpError, HttpErrorKind};
+
+/// What a failed exchange was, by the errors beneath it.
+pub(super) fn exchange(error: &reqwest::Error) -> HttpError {
+    if links(error).any(<dyn StdError>::is::<BodyAborted>) {
+        return HttpError {
+            kind: HttpErrorKind::RequestBody,
+            message: BodyAborted.to_string(),
+        };
+    }
+    if let Some(tls) = links(error).find_map(|link| link.downcast_ref::<rustls::Error>()) {
+        return self::tls(tls);
+    }
+    if error.is_connect() {
+        return connect(error);
+    }
+    broken(error)
+}
+
+/// Before a connection stood.
+fn connect(error: &reqwest::Error) -> HttpError {
+    if error.is_timeout() {
+        return HttpError {
+            kind: HttpErrorKind::ConnectTimeout,
+            message: "no connection in time".to_owned(),
+        };
+    }
+    if error.is_dns() {
+        return HttpError {
+            kind: HttpErrorKind::Resolve,
+            message: resolution(last(error)),
+        };
+    }
+    let message = match links(error).find_map(|link| link.downcast_ref::<io::Error>()) {
+        Some(error) => self::io(error),
+        None => last(error).to_string(),
+    };
+    HttpError {
+        kind: HttpErrorKind::Connect,
+        message,
+    }
+}
+
+/// After the connection stood.
+fn broken(error: &reqwest::Error) -> HttpError {
+    let hyper = links(error).find_map(|link| link.downcast_ref::<hyper::Error>());
+    let io = links(error).find_map(|link| link.downcast_ref::<io::Error>());
+    let message = match (hyper, io) {
+        (_, Some(error)) => self::io(error),
+        (Some(error), _) if error.is_incomplete_message() => {
+            "the connection closed before the answer was complete".to_owned()
+        }
+        (Some(error), _) if error.is_parse() => format!("the answer is not HTTP ({error})"),
+        (Some(error), _) if error.is_canceled() || error.is_closed() => {
+            "the connection closed".to_owned()
+        }
+        _ => format!("the connection broke ({})", last(error)),
+    };
+    HttpError {
+        kind: HttpErrorKind::Broken,
+        message,
+    }
+}
+
+/// What an error of the resolver means.
+pub(super) fn resolution(error: &dyn StdError) -> String {
+    // `failed to lookup address information: Name or service not known`: the half behind the colon is the system's.
+    let text = error.to_string();
+    match text.rsplit_once(": ") {
+        Some((_, why)) => format!("the name does not resolve ({why})"),
+        None => format!("the name does not resolve ({text})"),
+    }
+}
+
+/// What an error of the system means.
+pub(super) fn io(error: &io::Error) -> String {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable,
+        NetworkUnreachable, TimedOut, UnexpectedEof,
+    };
+    match error.kind() {
+        ConnectionRefused => "connection refused".to_owned(),
+        ConnectionReset | ConnectionAborted => "the connection was reset".to_owned(),
+        BrokenPipe => "the connection closed while the request was sent".to_owned(),
+        UnexpectedEof => "the connection closed early".to_owned(),
+        TimedOut => "the connection timed out".to_owned(),
+        HostUnreachable => "the host is unreachable".to_owned(),
+        NetworkUnreachable => "the network is unreachable".to_owned(),
+        _ => without_code(&error.to_string()),
+    }
+}
+
+/// `Cannot assign requested address (os error 99)` without the number.
+fn without_code(text: &str) -> String {
+    match text.split_once(" (os error") {
+        Some((text, _)) => text.to_owned(),
+        None => text.to_owned(),
+    }
+}
+
+/// What a failed handshake, or a TLS session that broke, means.
+pub(super) fn tls(error: &rustls::Error) -> HttpError {
+    use rustls::Error::{
+        AlertReceived, InvalidCertificate, InvalidMessage, NoCertificatesPresented,
+        PeerIncompatible, PeerMisbehaved,
+    };
+    let (kind, message) = match error {
+        InvalidCertificate(why) => (
+            HttpErrorKind::Certificate,
+            format!("its certificate is not trusted: {}", certificate(why)),
+        ),
+        NoCertificatesPresented => (
+            HttpErrorKind::Certificate,
+            "it presents no certificate".to_owned(),
+        ),
+        InvalidMessage(_) => (
+            HttpErrorKind::NotTls,
+            "the port does not speak TLS".to_owned(),
+        ),
+        // What servers answer while they start, or when they have no backend.
+        AlertReceived(AlertDescription::InternalError) => (
+            HttpErrorKind::Connect,
+            "it broke off the TLS handshake (internal error)".to_owned(),
+        ),
+        AlertReceived(alert) => (HttpErrorKind::Handshake, self::alert(*alert)),
+        PeerIncompatible(_) | PeerMisbehaved(_) => (
+            HttpErrorKind::Handshake,
+            "it speaks no TLS that is accepted here (1.2 or 1.3 with current ciphers)".to_owned(),
+        ),
+        other => (HttpErrorKind::Broken, format!("TLS broke: {other}")),
+    };
+    HttpError { kind, message }
+}
+
+fn alert(alert: AlertDescription) -> String {
+    match alert {
+        AlertDescription::CertificateRequired
+        | AlertDescription::BadCertificate
+        | AlertDescription::UnknownCA
+        | AlertDescription::CertificateUnknown => {
+            "it wants a client certificate, which is not supported".to_owned()
+        }
+        AlertDescription::UnrecognisedName => "its TLS does not know this host name".to_owned(),
+        AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure => {
+            "it speaks no TLS that is accepted here (1.2 or 1.3 with current ciphers)".to_owned()
+        }
+        other => format!("it refused the TLS handshake (alert {})", u8::from(other)),
+    }
+}
+
+/// Why a certificate is not trusted.
+fn certificate(error: &CertificateError) -> String {
+    use CertificateError::{
+        Expired, ExpiredContext, InvalidPurpose, InvalidPurposeContext, NotValidForName,
+        NotValidForNameContext, NotValidYet, NotValidYetContext, Revoked, UnknownIssuer,
+    };
+    match error {
+        UnknownIssuer => "issued by an unknown authority".to_owned(),
+        Expired => "expired".to_owned(),
+        ExpiredContext { not_after, .. } => format!("expired on {}", day(*not_after)),
+        NotValidYet => "not valid yet; is this machine's clock right?".to_owned(),
+        NotValidYetContext { not_before, .. } => format!(
+            "not valid before {}; is this machine's clock right?",
+            day(*not_before)
+        ),
+        NotValidForName => "it is for another host".to_owned(),
+        NotValidForNameContext {
+            expected,
+            presented,
+        } => format!("it is for {}, not {}", names(presented), expected.to_str()),
+        Revoked => "revoked".to_owned(),
+        InvalidPurpose | InvalidPurposeContext { .. } => "it is not meant for servers".to_owned(),
+        other => inner_text(other),
+    }
+}
+
+/// What a verifier wrapped, without the wrapping.
+fn inner_text(error: &CertificateError) -> String {
+    let text = match error {
+        CertificateError::Other(other) => {
+            other.source().map_or_else(|| other.to_string(), last_text)
+        }
+        other => other.to_string(),
+    };
+    match text.as_str() {
+        // A certificate that signed itself and calls itself an authority, as `openssl req -x509` writes them.
+        "CaUsedAsEndEntity" => "self-signed".to_owned(),
+        _ => text,
+    }
+}
+
+/// The first names of a certificate; some hold hundreds.
+fn names(presented: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<&str> = presented
+        .iter()
+        .take(SHOWN)
+        .map(|name| {
+            name.trim_start_matches("DnsName(\"")
+                .trim_end_matches("\")")
+        })
+        .collect();
+    match presented.len().saturating_sub(SHOWN) {
+        _ if shown.is_empty() => "no host".to_owned(),
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// `06 Nov 1994`.
+fn day(time: UnixTime) -> String {
+    // An HTTP date has a fixed width: `Sun, 06 Nov 1994 08:49:37 GMT`.
+    let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(time.as_secs()));
+    text.get(5..16).unwrap_or(&text).to_owned()
+}
+
+/// An error and what lies beneath it, down into `io::Error`s, whose `source` skips what they wrap.
+fn links<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
+            Some(inner) => Some(inner as &(dyn StdError + 'static)),
+            None => error.source(),
+        }
+    })
+}
+
+fn last<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+    links(error).last().unwrap_or(error)
+}
+
+fn last_text(error: &(dyn StdError + 'static)) -> String {
+    last(error).to_string()
+}

@@ -1,0 +1,80 @@
+//! What is being done where, for the sentences of errors.
+
+use std::sync::Arc;
+
+use url::{Host, Url};
+
+use crate::error::{Error, ErrorKind};
+use crate::reference::Registry;
+use crate::transport::Endpoint;
+
+/// An action and the host that it is done at.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    action: Arc<str>,
+    host: Arc<str>,
+    redirected_from: Option<Arc<str>>,
+}
+
+impl Place {
+    /// `action` at the host of `url`, by the name that the user gave it where `url` leads to the registry itself.
+    pub(super) fn new(action: &Arc<str>, endpoint: &Endpoint, url: &Url) -> Self {
+        let host = if is_host_of(&endpoint.registry, url) {
+            Arc::from(endpoint.registry.as_str())
+        } else {
+            Arc::from(authority(url))
+        };
+        Self {
+            action: action.clone(),
+            host,
+            redirected_from: None,
+        }
+    }
+    /// The same action at the host that a redirect led to.
+    pub(super) fn redirected_to(&self, url: &Url) -> Self {
+        let from = self.redirected_from.as_ref().unwrap_or(&self.host);
+        let host = authority(url);
+        Self {
+            action: self.action.clone(),
+            redirected_from: (host != **from).then(|| from.clone()),
+            host: Arc::from(host),
+        }
+    }
+    /// The host, as the user wrote it, or that a redirect or a realm led to.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+    /// The host that sent us here.
+    pub(crate) fn redirected_from(&self) -> Option<&str> {
+        self.redirected_from.as_deref()
+    }
+    /// An error here.
+    pub(super) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
+        let mut message = message.into();
+        if let Some(from) = &self.redirected_from {
+            message.push_str(", redirected from ");
+            message.push_str(from);
+        }
+        Error::new(kind, &*self.action, &*self.host, message)
+    }
+}
+
+/// Host and port of `url`, the port only where it is not the scheme's own.
+pub(super) fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or("an unknown host");
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+/// Whether `url` leads to the host of `registry`, on whatever port.
+fn is_host_of(registry: &Registry, url: &Url) -> bool {
+    let name = registry.api_host();
+    match url.host() {
+        Some(Host::Domain(domain)) => domain.eq_ignore_ascii_case(name),
+        Some(Host::Ipv4(address)) => name.parse() == Ok(address),
+        Some(Host::Ipv6(address)) => name.trim_matches(['[', ']']).parse() == Ok(address),
+        None => false,
+    }
+}

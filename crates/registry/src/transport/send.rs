@@ -1,0 +1,296 @@
+//! One try: permit, pause, exchange, redirects.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONTENT_LENGTH, HeaderValue, USER_AGENT};
+use http::{HeaderMap, Method, StatusCode};
+use tokio::time::Instant;
+use url::{Host, Url};
+
+use crate::error::{Error, ErrorKind};
+use crate::transport::body::{RequestBody, ResponseBody};
+use crate::transport::limits::Permit;
+use crate::transport::observer::RequestRecord;
+use crate::transport::place::{Place, authority};
+use crate::transport::stall::{Metered, Sending};
+use crate::transport::{
+    AnswerLimit, Call, Endpoint, HttpErrorKind, Response, Route, Transport, Trust, redirect,
+};
+
+/// What stays the same over the hops of a call.
+struct Trip {
+    action: Arc<str>,
+    endpoint: Endpoint,
+    method: Method,
+    route: Route,
+    answer: Duration,
+    follow: bool,
+}
+
+/// One exchange of a trip.
+struct Hop {
+    place: Place,
+    url: Url,
+    headers: HeaderMap,
+    body: RequestBody,
+}
+
+impl Transport {
+    /// Makes one try: waits for the host's permit and for the end of its pause, sends, follows redirects.
+    ///
+    /// Any status is an `Ok`. The permit is held until the body is read or dropped, so a caller that goes on to make
+    /// other calls first reads, [drains](ResponseBody::drain) or drops it. Where the producer of the request's body
+    /// gave up, the error is [`ErrorKind::Cancelled`], and the producer knows why.
+    pub async fn send(&self, call: Call) -> Result<Response, Error> {
+        let (trip, mut hop) = self.prepare(call)?;
+        let permit = self
+            .limits
+            .acquire(authority(&hop.url), trip.route.lane)
+            .await;
+        self.limits.resumed(&trip.endpoint.registry).await;
+        for _ in 0..=redirect::MAX_HOPS {
+            let (place, url, headers) = (hop.place.clone(), hop.url.clone(), hop.headers.clone());
+            let answer = self.exchange(&trip, hop).await?;
+            let Some(target) = self.redirection(&trip, &place, &url, &answer).await? else {
+                return Ok(self.respond(&trip, place, url, answer, permit));
+            };
+            answer.into_body().drain().await;
+            hop = Hop::onward(&place, &url, headers, target);
+        }
+        Err(hop.place.error(
+            ErrorKind::Refused,
+            format!("more than {} redirects", redirect::MAX_HOPS),
+        ))
+    }
+
+    fn prepare(&self, call: Call) -> Result<(Trip, Hop), Error> {
+        let place = Place::new(&call.action, &call.endpoint, &call.url);
+        if call.url.scheme() != "https" && !call.endpoint.insecure {
+            return Err(place.error(
+                ErrorKind::Refused,
+                "plain http is used only for registries that are marked insecure",
+            ));
+        }
+        let trust = if call.endpoint.insecure {
+            Trust::Anything
+        } else {
+            Trust::Verified
+        };
+        let timeouts = &self.options.timeouts;
+        let trip = Trip {
+            action: call.action,
+            endpoint: call.endpoint,
+            method: call.method,
+            route: Route {
+                trust,
+                lane: call.lane,
+            },
+            answer: match call.answer {
+                AnswerLimit::Normal => timeouts.stall,
+                AnswerLimit::Closing => timeouts.closing,
+            },
+            follow: call.follow_redirects,
+        };
+        let mut headers = call.headers;
+        if !headers.contains_key(USER_AGENT)
+            && let Ok(agent) = HeaderValue::from_str(&self.options.user_agent)
+        {
+            headers.insert(USER_AGENT, agent);
+        }
+        // Proxies answer 411 to a POST that does not say that its body is empty.
+        if matches!(call.body, RequestBody::Empty)
+            && matches!(trip.method, Method::POST | Method::PUT | Method::PATCH)
+        {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        let hop = Hop {
+            place,
+            url: call.url,
+            headers,
+            body: call.body,
+        };
+        Ok((trip, hop))
+    }
+
+    /// One request and the head of its answer, under the stall watchdog.
+    async fn exchange(&self, trip: &Trip, hop: Hop) -> Result<http::Response<ResponseBody>, Error> {
+        let (body, sending) = watched(hop.body);
+        let request = http::Request::builder()
+            .method(&trip.method)
+            .uri(hop.url.as_str())
+            .body(body);
+        let mut request = request.map_err(|_| {
+            hop.place
+                .error(ErrorKind::Protocol, "the URL cannot be requested")
+        })?;
+        *request.headers_mut() = hop.headers;
+        let start = Instant::now();
+        let outcome = tokio::select! {
+            biased;
+            answer = self.service.call(request, trip.route) => answer.map_err(|error| {
+                let message = match error.kind {
+                    HttpErrorKind::ConnectTimeout => {
+                        format!("no connection within {} s", self.options.timeouts.connect.as_secs())
+                    }
+                    _ => error.message,
+                };
+                hop.place.error(error.kind.into(), message)
+            }),
+            stall = sending.stalled(self.options.timeouts.stall, trip.answer) => {
+                Err(hop.place.error(ErrorKind::Stalled, stall.to_string()))
+            }
+        };
+        self.report(trip, &hop.url, outcome.as_ref().ok(), start);
+        outcome
+    }
+
+    fn report(
+        &self,
+        trip: &Trip,
+        url: &Url,
+        answer: Option<&http::Response<ResponseBody>>,
+        start: Instant,
+    ) {
+        let shown = format!("{}://{}{}", url.scheme(), authority(url), url.path());
+        self.observer().request(&RequestRecord {
+            action: &trip.action,
+            registry: trip.endpoint.registry.as_str(),
+            method: &trip.method,
+            url: &shown,
+            status: answer.map(http::Response::status),
+            elapsed: start.elapsed(),
+        });
+        if let Some(answer) = answer {
+            let host = trip.endpoint.registry.as_str();
+            for warning in self.warnings.news(host, answer.headers()) {
+                self.observer().warning(host, &warning);
+            }
+        }
+    }
+
+    /// Where the answer redirects to, if it may.
+    async fn redirection(
+        &self,
+        trip: &Trip,
+        place: &Place,
+        url: &Url,
+        answer: &http::Response<ResponseBody>,
+    ) -> Result<Option<Url>, Error> {
+        if !trip.follow {
+            return Ok(None);
+        }
+        let target = redirect::target(&trip.method, answer.status(), answer.headers(), url)
+            .map_err(|why| place.error(ErrorKind::Protocol, why))?;
+        let Some(target) = target else {
+            return Ok(None);
+        };
+        let host = authority(&target);
+        if redirect::is_downgrade(url, &target) && !trip.endpoint.insecure {
+            return Err(place.error(
+                ErrorKind::Refused,
+                format!("it redirects from https to plain http at {host}, which is not followed"),
+            ));
+        }
+        if redirect::is_private(&target) && !self.may_be_private(&target) && !is_at_home(url).await
+        {
+            return Err(place.error(
+                ErrorKind::Refused,
+                format!(
+                    "it redirects to {host}, an address of a private network, which is not followed"
+                ),
+            ));
+        }
+        Ok(Some(target))
+    }
+
+    fn may_be_private(&self, target: &Url) -> bool {
+        let host = authority(target);
+        let name = target.host_str().unwrap_or_default();
+        self.options
+            .private_redirects
+            .iter()
+            .any(|allowed| *allowed == host || allowed == name)
+    }
+
+    fn respond(
+        &self,
+        trip: &Trip,
+        place: Place,
+        url: Url,
+        answer: http::Response<ResponseBody>,
+        permit: Permit,
+    ) -> Response {
+        let (parts, body) = answer.into_parts();
+        let expected = content_length(&trip.method, parts.status, &parts.headers);
+        let stall = self.options.timeouts.stall;
+        Response {
+            status: parts.status,
+            headers: parts.headers,
+            url,
+            body: body.guarded(place, stall, expected, permit),
+        }
+    }
+}
+
+impl Hop {
+    /// The next request after a redirect, with what may leave the origin.
+    fn onward(place: &Place, from: &Url, mut headers: HeaderMap, target: Url) -> Self {
+        if !redirect::same_origin(from, &target) {
+            redirect::keep_what_travels(&mut headers);
+        }
+        Self {
+            place: place.redirected_to(&target),
+            url: target,
+            headers,
+            body: RequestBody::Empty,
+        }
+    }
+}
+
+/// A body and the watch over it.
+fn watched(body: RequestBody) -> (RequestBody, Arc<Sending>) {
+    match body {
+        RequestBody::Empty => (RequestBody::Empty, Sending::new(Some(0))),
+        RequestBody::Bytes(bytes) => {
+            let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            (RequestBody::Bytes(bytes), Sending::new(Some(length)))
+        }
+        RequestBody::Stream { length, stream } => {
+            let sending = Sending::new(None);
+            let stream = Box::pin(Metered::new(length, stream, sending.clone()));
+            (RequestBody::Stream { length, stream }, sending)
+        }
+    }
+}
+
+/// How many bytes an answer's body will have, where it says so.
+fn content_length(method: &Method, status: StatusCode, headers: &HeaderMap) -> Option<u64> {
+    if *method == Method::HEAD
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+    {
+        return None;
+    }
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Whether the host of `url` is itself in a private network: by its address, by a name without a domain, or by what
+/// its name resolves to.
+async fn is_at_home(url: &Url) -> bool {
+    if redirect::is_private(url) {
+        return true;
+    }
+    let Some(Host::Domain(name)) = url.host() else {
+        return false;
+    };
+    if !name.trim_end_matches('.').contains('.') {
+        return true;
+    }
+    let port = url.port_or_known_default().unwrap_or(443);
+    let Ok(addresses) = tokio::net::lookup_host((name, port)).await else {
+        return false;
+    };
+    let addresses: Vec<IpAddr> = addresses.map(|address| address.ip()).collect();
+    !addresses.is_empty() && addresses.into_iter().all(redirect::is_private_address)
+}

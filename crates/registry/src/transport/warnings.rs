@@ -1,0 +1,56 @@
+//! What registries warn of, said once (protocol.md section 2.10).
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use http::HeaderMap;
+use http::header::WARNING;
+
+use crate::text;
+
+/// More distinct warnings than that in a run are noise, or an attack on our memory.
+const REMEMBERED: usize = 1_000;
+/// The spec's limit for all warnings of an answer, in bytes.
+const LONGEST: usize = 4_096;
+
+/// The warnings that were reported in this run.
+#[derive(Default)]
+pub(super) struct Warnings {
+    seen: Mutex<HashSet<(String, String)>>,
+}
+
+impl Warnings {
+    /// The warnings in `headers` that `host` did not give before.
+    pub(super) fn news(&self, host: &str, headers: &HeaderMap) -> Vec<String> {
+        let mut news = Vec::new();
+        for value in headers.get_all(WARNING) {
+            let Some(warning) = value.to_str().ok().and_then(parse) else {
+                continue;
+            };
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if seen.len() < REMEMBERED && seen.insert((host.to_owned(), warning.clone())) {
+                news.push(warning);
+            }
+        }
+        news
+    }
+}
+
+/// The text of `299 - "text"`; other codes are those of caches.
+fn parse(value: &str) -> Option<String> {
+    let quoted = value.trim().strip_prefix("299 ")?.split_once(' ')?.1;
+    let inner = quoted.trim().strip_prefix('"')?;
+    let mut warning = String::new();
+    let mut escaped = false;
+    for character in inner.chars().take(LONGEST) {
+        match character {
+            '\\' if !escaped => escaped = true,
+            '"' if !escaped => return Some(text::clean(&warning, LONGEST)),
+            other => {
+                warning.push(other);
+                escaped = false;
+            }
+        }
+    }
+    None
+}
