@@ -1,0 +1,91 @@
+//! Tokens that were granted.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Scope;
+
+/// The tokens that a token server granted.
+#[derive(Default)]
+pub(crate) struct Tokens {
+    inner: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    next: u64,
+    granted: HashMap<String, Grant>,
+    refresh: HashMap<String, String>,
+}
+
+#[derive(Clone)]
+struct Grant {
+    user: Option<String>,
+    scopes: Vec<Scope>,
+    until: Instant,
+}
+
+/// What a token says.
+#[derive(Clone, Debug)]
+pub struct Claims {
+    /// The user it was granted to, if it was not granted to anybody.
+    pub user: Option<String>,
+    pub(crate) scopes: Vec<Scope>,
+}
+
+impl Tokens {
+    /// Grants a token.
+    pub(crate) fn grant(
+        &self,
+        user: Option<&str>,
+        scopes: Vec<Scope>,
+        lifetime: Duration,
+        padding: usize,
+    ) -> String {
+        let mut table = self.lock();
+        table.next += 1;
+        let token = format!("token-{}{}", table.next, "x".repeat(padding));
+        let grant = Grant {
+            user: user.map(str::to_owned),
+            scopes,
+            until: Instant::now() + lifetime,
+        };
+        table.granted.insert(token.clone(), grant);
+        token
+    }
+
+    /// A refresh token that stands for this user from now on.
+    pub(crate) fn grant_refresh(&self, user: &str) -> String {
+        let mut table = self.lock();
+        table.next += 1;
+        let token = format!("refresh-{}", table.next);
+        table.refresh.insert(token.clone(), user.to_owned());
+        token
+    }
+
+    pub(crate) fn user_of_refresh(&self, token: &str) -> Option<String> {
+        self.lock().refresh.get(token).cloned()
+    }
+
+    /// What a token says, if it is known and has not expired.
+    pub(crate) fn claims(&self, token: &str) -> Option<Claims> {
+        let table = self.lock();
+        let grant = table.granted.get(token)?;
+        (Instant::now() < grant.until).then(|| Claims {
+            user: grant.user.clone(),
+            scopes: grant.scopes.clone(),
+        })
+    }
+
+    /// Ends all tokens that were granted so far.
+    pub(crate) fn expire(&self) {
+        self.lock().granted.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

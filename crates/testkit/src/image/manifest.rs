@@ -1,0 +1,128 @@
+//! Manifests as bytes, and what they point to.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::media;
+use crate::digest;
+
+/// A manifest or an index: the bytes, and what they are called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// Media type that it is pushed and served with.
+    pub media_type: String,
+    /// The document.
+    pub bytes: Bytes,
+    /// Digest of the bytes.
+    pub digest: String,
+}
+
+/// What a manifest points to.
+#[derive(Clone, Debug, Default)]
+pub struct Links {
+    /// Config and layers.
+    pub blobs: Vec<Link>,
+    /// Entries of an index.
+    pub children: Vec<Link>,
+    /// What the manifest refers to; it need not exist.
+    pub subject: Option<Link>,
+}
+
+/// One descriptor.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Digest.
+    pub digest: String,
+    /// Size in bytes; 0 where the document does not say.
+    pub size: u64,
+    /// Media type; empty where the document does not say.
+    pub media_type: String,
+    /// True if the layer is foreign, so that a registry may lack it.
+    pub foreign: bool,
+    /// True if it names places to fetch it from.
+    pub has_urls: bool,
+}
+
+impl Manifest {
+    /// A manifest of these bytes, with its sha256 digest.
+    pub fn new(media_type: &str, bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self {
+            media_type: media_type.to_owned(),
+            digest: digest::sha256(&bytes),
+            bytes,
+        }
+    }
+
+    /// Size in bytes.
+    pub fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// The document, or null where it is no JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
+    }
+
+    /// A descriptor of this manifest.
+    pub fn descriptor(&self) -> Value {
+        json!({"mediaType": self.media_type, "digest": self.digest, "size": self.size()})
+    }
+
+    /// What the document points to.
+    pub fn links(&self) -> Links {
+        links(&self.json())
+    }
+}
+
+fn links(document: &Value) -> Links {
+    let many = |name: &str| {
+        let list = document.get(name).and_then(Value::as_array);
+        list.into_iter()
+            .flatten()
+            .filter_map(link)
+            .collect::<Vec<_>>()
+    };
+    let one = |name: &str| document.get(name).and_then(link);
+    let mut blobs: Vec<Link> = one("config").into_iter().collect();
+    blobs.extend(many("layers"));
+    blobs.extend(many("blobs"));
+    blobs.extend(schema1_layers(document));
+    Links {
+        blobs,
+        children: many("manifests"),
+        subject: one("subject"),
+    }
+}
+
+fn schema1_layers(document: &Value) -> Vec<Link> {
+    let layers = document.get("fsLayers").and_then(Value::as_array);
+    layers
+        .into_iter()
+        .flatten()
+        .filter_map(|layer| layer.get("blobSum")?.as_str())
+        .map(|digest| Link {
+            digest: digest.to_owned(),
+            size: 0,
+            media_type: String::new(),
+            foreign: false,
+            has_urls: false,
+        })
+        .collect()
+}
+
+fn link(descriptor: &Value) -> Option<Link> {
+    let text = |name: &str| descriptor.get(name).and_then(Value::as_str);
+    let media_type = text("mediaType").unwrap_or_default().to_owned();
+    Some(Link {
+        digest: text("digest")?.to_owned(),
+        size: descriptor.get("size").and_then(Value::as_u64).unwrap_or(0),
+        foreign: media_type == media::DOCKER_LAYER_FOREIGN
+            || media_type.contains(".nondistributable."),
+        has_urls: descriptor
+            .get("urls")
+            .and_then(Value::as_array)
+            .is_some_and(|urls| !urls.is_empty()),
+        media_type,
+    })
+}

@@ -1,0 +1,107 @@
+//! Shapes with a name: `BuildKit`'s attestations, Helm charts, cosign's signatures, schema 1.
+
+use serde_json::{Value, json};
+
+use super::{Image, Layer, Manifest, Platform, media};
+use crate::blob::Blob;
+
+impl Image {
+    /// The attestation that `BuildKit` puts beside an image in its index: platform `unknown/unknown`, annotations that
+    /// name the image, an in-toto statement as its layer.
+    pub fn attestation_of(image: &Self) -> Self {
+        let statement = json!({
+            "_type": "https://in-toto.io/Statement/v0.1",
+            "predicateType": "https://slsa.dev/provenance/v0.2",
+            "subject": [{"name": "image", "digest": {"sha256": image.digest()}}],
+        });
+        let layer = Layer::bytes(media::IN_TOTO, statement.to_string());
+        Self::oci()
+            .platform(Platform::unknown())
+            .layer(layer)
+            .build()
+            .descriptor_field(
+                "annotations",
+                json!({
+                    "vnd.docker.reference.digest": image.digest(),
+                    "vnd.docker.reference.type": "attestation-manifest",
+                }),
+            )
+    }
+
+    /// A Helm chart as `helm push` stores it.
+    pub fn helm_chart(name: &str, version: &str) -> Self {
+        let config = json!({"name": name, "version": version, "apiVersion": "v2"});
+        let chart = Layer::tar_of(&format!("{name}/Chart.yaml"), config.to_string().as_bytes());
+        Self::artifact("")
+            .config(media::HELM_CONFIG, config.to_string())
+            .layer(Layer::of_blob(media::HELM_CHART, chart.blob))
+            .field(
+                "annotations",
+                json!({
+                    "org.opencontainers.image.title": name,
+                    "org.opencontainers.image.version": version,
+                }),
+            )
+            .build()
+    }
+
+    /// A signature of an image in cosign's form; see [`Image::cosign_tag`] for where it belongs.
+    pub fn cosign_signature_of(image: &Self) -> Self {
+        let payload = json!({
+            "critical": {"image": {"docker-manifest-digest": image.digest()}, "type": "cosign container image signature"},
+        });
+        Self::oci()
+            .layer(Layer::bytes(
+                "application/vnd.dev.cosign.simplesigning.v1+json",
+                payload.to_string(),
+            ))
+            .label(image.digest())
+            .build()
+            .without_platform()
+    }
+
+    /// `sha256-<hex>.<suffix>`, with the suffix `sig`, `att` or `sbom`; with an empty one the fallback tag of the
+    /// referrers API.
+    pub fn cosign_tag(&self, suffix: &str) -> String {
+        let tag = self.digest().replace(':', "-");
+        if suffix.is_empty() {
+            tag
+        } else {
+            format!("{tag}.{suffix}")
+        }
+    }
+
+    /// An artifact that refers to `subject`, such as an SBOM.
+    pub fn referrer_of(subject: &Self, artifact_type: &str, content: &str) -> Self {
+        Self::artifact(artifact_type)
+            .layer(Layer::bytes("application/json", content.to_owned()))
+            .subject(subject.root())
+            .build()
+    }
+
+    /// A schema 1 manifest without a signature, its layers in Docker's order: the newest first, with one empty
+    /// layer twice.
+    pub fn schema1(name: &str, tag: &str, layers: impl IntoIterator<Item = Layer>) -> Self {
+        let empty = Layer::tar_of("empty", b"");
+        let mut layers: Vec<Layer> = layers.into_iter().collect();
+        layers.extend([empty.clone(), empty]);
+        let sums: Vec<Value> = layers
+            .iter()
+            .rev()
+            .map(|layer| json!({"blobSum": layer.digest()}))
+            .collect();
+        let history: Vec<Value> = (0..layers.len())
+            .map(|n| json!({"v1Compatibility": json!({"id": format!("{n:064x}")}).to_string()}))
+            .collect();
+        let document = json!({
+            "schemaVersion": 1, "name": name, "tag": tag, "architecture": "amd64",
+            "fsLayers": sums, "history": history,
+        });
+        let mut blobs: Vec<Blob> = Vec::new();
+        for layer in layers {
+            super::add_blob(&mut blobs, layer.blob);
+        }
+        let root = Manifest::new(media::DOCKER_SCHEMA1, document.to_string());
+        Self::of_parts(blobs, Vec::new(), root)
+    }
+}

@@ -1,0 +1,117 @@
+//! How a registry behaves: plain data, with constructors for the registries that are known.
+//!
+//! Start from a constructor and change what the test is about:
+//!
+//! ```
+//! use testkit::profile::{MountRule, Profile};
+//! let profile = Profile { mount: MountRule::Refuse(405), ..Profile::distribution() };
+//! # assert_eq!(profile.name, "distribution");
+//! ```
+
+mod quirks;
+mod vendors;
+
+pub use quirks::*;
+
+/// The behaviour of a registry. Every field says what differs between real ones.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// A name for messages.
+    pub name: &'static str,
+
+    /// Which repository names are accepted at all.
+    pub names: NameRule,
+    /// What must exist before anything can be pushed.
+    pub existence: Existence,
+    /// What a repository that does not exist, or is not open to the caller, is answered with.
+    pub unknown_repository: Unknown,
+    /// Prefix `library/` for names of one component (Docker Hub).
+    pub library: bool,
+
+    /// Manifests are refused while a blob or child that they name is missing (`MANIFEST_BLOB_UNKNOWN`).
+    pub validates_manifests: bool,
+    /// The `Content-Type` of a manifest PUT must equal the document's `mediaType`, if it has one.
+    pub checks_content_type: bool,
+    /// What a manifest request with a short `Accept` gets.
+    pub accept: AcceptRule,
+    /// `Docker-Content-Digest` is on manifest and blob answers.
+    pub content_digest: bool,
+    /// `HEAD` of manifests is answered with this status (405, 501) instead.
+    pub manifest_head: Option<u16>,
+    /// Appended to the `Content-Type` of manifests, such as `; charset=utf-8`.
+    pub content_type_suffix: &'static str,
+    /// `ETag`, and 304 to `If-None-Match`.
+    pub etag: bool,
+    /// Stores another document than the one that was pushed, and says so in its digest.
+    pub rewrites_manifests: bool,
+    /// An existing tag cannot be pushed again, not even with the same digest.
+    pub immutable_tags: Option<Immutable>,
+    /// Largest manifest in bytes, and the status above it.
+    pub manifest_limit: (usize, u16),
+    /// Manifests of schema version 1 are taken.
+    pub schema1: bool,
+    /// Layers with `urls` are taken.
+    pub foreign_urls: bool,
+    /// `Location` stands on the answer to a manifest PUT (ECR: no).
+    pub manifest_location: bool,
+    /// `PUT …/manifests/<digest>?tag=a&tag=b` creates tags (1.1+).
+    pub tag_parameter: bool,
+    /// The referrers API.
+    pub referrers: Referrers,
+    /// What can be deleted.
+    pub delete: DeleteRule,
+
+    /// Blob GETs honour `Range`.
+    pub blob_ranges: bool,
+    /// Blob GETs are redirected to the storage host with this status (302, 303, 307, 308).
+    pub blob_redirect: Option<u16>,
+    /// Blob HEADs are redirected as well.
+    pub head_redirect: bool,
+
+    /// `POST …/uploads/?digest=` with the body stores the blob at once; else it opens a session (202).
+    pub single_post: bool,
+    /// What becomes of a mount.
+    pub mount: MountRule,
+    /// A mount without `from` may find the blob in any repository (zot, Gitea).
+    pub anonymous_mount: bool,
+    /// A closing PUT that brings the whole blob is answered with this status (404, 405, 501): clients must PATCH.
+    pub refuses_whole_put: Option<u16>,
+    /// Rules for PATCH.
+    pub patch: PatchRule,
+    /// A session whose stored size differs from its URL's state: killed (404) or told (416).
+    pub stale_session: StaleSession,
+    /// Form of the `Location` of uploads.
+    pub location: LocationForm,
+    /// Form of the `Range` of upload answers.
+    pub upload_range: RangeForm,
+    /// `OCI-Chunk-Min-Length` on the answer to POST.
+    pub chunk_min_length: Option<u64>,
+    /// Largest body of a PUT to an upload session; above it 413.
+    pub put_limit: Option<u64>,
+    /// Largest body of a PATCH, and the status above it (413, 416).
+    pub patch_limit: Option<(u64, u16)>,
+    /// Status of the answer to a session's GET that is not supported, if it is not.
+    pub refuses_status: Option<u16>,
+    /// Status of the answer to a session's DELETE (204 cancels it, anything else does not).
+    pub cancel_status: u16,
+    /// A wrong digest at the closing PUT discards the session.
+    pub wrong_digest_discards: bool,
+    /// Uploads demand `Content-Length: 0` on a POST without a body, else 411.
+    pub demands_content_length: bool,
+    /// Requests of uploads whose `Accept` names manifest types are answered 406 (Artifactory).
+    pub refuses_manifest_accept: bool,
+
+    /// Tag lists.
+    pub tags: TagsRule,
+    /// `_catalog` is there.
+    pub catalog: bool,
+
+    /// `ratelimit-limit` and `ratelimit-remaining` on manifest answers; a GET counts, a HEAD does not, and when
+    /// none remain the answer is 429.
+    pub pull_limit: Option<u64>,
+    /// A generic web server: 200 to everything, nothing is stored.
+    pub always_ok: bool,
+    /// Largest part of a request's body, in bytes, that is read after the answer was given early; the connection
+    /// is closed when more comes. Go's server: 256 KiB.
+    pub drain_limit: u64,
+}

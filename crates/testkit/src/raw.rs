@@ -1,0 +1,418 @@
+//! A small HTTP client that does nothing by itself: no redirects, no retries, one connection for each request. For
+//! conformance tests, and for putting images into real registries.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use base64::Engine as _;
+use bytes::Bytes;
+use http::{HeaderMap, Method, header};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::blob::Blob;
+use crate::image::{Image, Manifest};
+
+/// Who the client is.
+#[derive(Clone, Default)]
+pub enum Login {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// A user name and a password, sent with every request.
+    Basic(String, String),
+    /// A token, sent with every request.
+    Token(String),
+    /// A user name and a password with which tokens are fetched when a challenge asks for one.
+    Exchange(String, String),
+}
+
+/// The body of a request.
+#[derive(Clone, Debug)]
+pub enum Payload {
+    /// No body and no `Content-Length`.
+    None,
+    /// Bytes with their `Content-Length`.
+    Bytes(Bytes),
+    /// The bytes of a blob with their `Content-Length`, without the whole in memory.
+    Blob(Blob),
+    /// Bytes in chunked transfer coding.
+    Chunked(Bytes),
+}
+
+impl Payload {
+    /// A body of no bytes, with `Content-Length: 0`.
+    pub fn empty() -> Self {
+        Self::Bytes(Bytes::new())
+    }
+}
+
+impl From<&Blob> for Payload {
+    fn from(blob: &Blob) -> Self {
+        Self::Blob(blob.clone())
+    }
+}
+
+impl From<&Manifest> for Payload {
+    fn from(manifest: &Manifest) -> Self {
+        Self::Bytes(manifest.bytes.clone())
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Status.
+    pub status: u16,
+    /// Header fields.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// A header field; empty where it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value.and_then(|v| v.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The body as JSON; null where it is none.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The code of the first error in the body; empty where there is none.
+    pub fn error_code(&self) -> String {
+        let code = self.json().pointer("/errors/0/code").cloned();
+        code.and_then(|code| code.as_str().map(str::to_owned))
+            .unwrap_or_default()
+    }
+}
+
+/// A client for one server.
+#[derive(Clone)]
+pub struct Client {
+    base: String,
+    login: Login,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl Client {
+    /// A client for the server at `base`: `http://host:port`.
+    pub fn new(base: impl Into<String>) -> Self {
+        Self {
+            base: base.into(),
+            login: Login::Nobody,
+            tls: None,
+        }
+    }
+
+    /// Logs in.
+    pub fn login(mut self, login: Login) -> Self {
+        self.login = login;
+        self
+    }
+
+    /// Trusts the servers whose certificates this authority signed.
+    pub fn trust(mut self, ca_pem: &str) -> io::Result<Self> {
+        let ca = CertificateDer::from_pem_slice(ca_pem.as_bytes()).map_err(io::Error::other)?;
+        let mut roots = RootCertStore::empty();
+        roots.add(ca).map_err(io::Error::other)?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        self.tls = Some(Arc::new(config));
+        Ok(self)
+    }
+
+    /// The URL that the client was made for.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// GET.
+    pub async fn get(&self, url: &str) -> io::Result<Answer> {
+        self.send(Method::GET, url, &[], Payload::None).await
+    }
+
+    /// Sends one request to a path of the server or to a whole URL. With [`Login::Exchange`] a 401 is answered with a
+    /// token, once.
+    pub async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        payload: Payload,
+    ) -> io::Result<Answer> {
+        let own = match &self.login {
+            Login::Nobody | Login::Exchange(..) => None,
+            Login::Basic(user, password) => Some(basic(user, password)),
+            Login::Token(token) => Some(format!("Bearer {token}")),
+        };
+        let answer = self
+            .once(&method, url, headers, payload.clone(), own.as_deref())
+            .await?;
+        let Login::Exchange(user, password) = &self.login else {
+            return Ok(answer);
+        };
+        if answer.status != 401 {
+            return Ok(answer);
+        }
+        let token = self.exchange(answer.header("www-authenticate"), user, password);
+        let token = Box::pin(token).await?;
+        self.once(&method, url, headers, payload, Some(&token))
+            .await
+    }
+
+    async fn once(
+        &self,
+        method: &Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        payload: Payload,
+        authorization: Option<&str>,
+    ) -> io::Result<Answer> {
+        let url = self.resolve(url);
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| bad(&url))?;
+        let slash = rest.find('/').unwrap_or(rest.len());
+        let (host, path) = rest.split_at(slash);
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(if path.is_empty() { "/" } else { path })
+            .header(header::HOST, host);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(authorization) = authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        if let Payload::Bytes(bytes) = &payload {
+            request = request.header(header::CONTENT_LENGTH, bytes.len());
+        }
+        let request = request.body(Sent::new(payload)).map_err(io::Error::other)?;
+        let address = if host.contains("]:") || (host.contains(':') && !host.ends_with(']')) {
+            host.to_owned()
+        } else {
+            format!("{host}:{}", if scheme == "https" { 443 } else { 80 })
+        };
+        let stream = TcpStream::connect(&address).await?;
+        stream.set_nodelay(true)?;
+        if scheme == "http" {
+            return exchange(stream, request).await;
+        }
+        let tls = self
+            .tls
+            .clone()
+            .ok_or_else(|| io::Error::other("no authority is trusted"))?;
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+        let stream = TlsConnector::from(tls).connect(name, stream).await?;
+        exchange(stream, request).await
+    }
+
+    /// Resolves the `Location` of an answer to a request for `url`: absolute, without a scheme, without a host, or
+    /// relative to the directory of the URL.
+    pub fn resolve_from(&self, url: &str, location: &str) -> String {
+        let url = self.resolve(url);
+        let scheme = url.split("//").next().unwrap_or("http:");
+        if location.contains("://") {
+            return location.to_owned();
+        }
+        if location.starts_with("//") {
+            return format!("{scheme}{location}");
+        }
+        if location.starts_with('/') {
+            let origin: Vec<&str> = url.splitn(4, '/').take(3).collect();
+            return format!("{}{location}", origin.join("/"));
+        }
+        let path = url.split('?').next().unwrap_or_default();
+        let directory = path
+            .rsplit_once('/')
+            .map_or(path, |(directory, _)| directory);
+        format!("{directory}/{location}")
+    }
+
+    fn resolve(&self, url: &str) -> String {
+        if url.contains("://") {
+            url.to_owned()
+        } else {
+            format!("{}{url}", self.base)
+        }
+    }
+
+    async fn exchange(&self, challenge: &str, user: &str, password: &str) -> io::Result<String> {
+        if challenge.starts_with("Basic") {
+            return Ok(basic(user, password));
+        }
+        let value = |name: &str| {
+            let (_, rest) = challenge.split_once(&format!("{name}=\""))?;
+            rest.split('"').next().map(str::to_owned)
+        };
+        let realm = value("realm").ok_or_else(|| bad(challenge))?;
+        let scopes = value("scope").unwrap_or_default();
+        let scopes: Vec<String> = scopes.split(' ').map(|s| format!("&scope={s}")).collect();
+        let service = value("service").unwrap_or_default();
+        let url = format!("{realm}?service={service}{}", scopes.concat());
+        let login = Login::Basic(user.to_owned(), password.to_owned());
+        let answer = self.clone().login(login).get(&url).await?;
+        let document = answer.json();
+        let token = document
+            .get("token")
+            .or_else(|| document.get("access_token"));
+        let token = token.and_then(serde_json::Value::as_str);
+        token
+            .map(|token| format!("Bearer {token}"))
+            .ok_or_else(|| bad(&String::from_utf8_lossy(&answer.body)))
+    }
+}
+
+/// Puts an image into a registry with POST and PUT; returns the digest of its root. Without a tag the root is pushed
+/// by its digest.
+pub async fn push_over_http(
+    client: &Client,
+    repository: &str,
+    tag: Option<&str>,
+    image: &Image,
+) -> io::Result<String> {
+    for blob in image.blobs() {
+        let start = format!("/v2/{repository}/blobs/uploads/");
+        let answer = client
+            .send(Method::POST, &start, &[], Payload::empty())
+            .await?;
+        expect(&answer, 202, &start)?;
+        let location = client.resolve_from(&start, answer.header("location"));
+        let joint = if location.contains('?') { '&' } else { '?' };
+        let location = format!("{location}{joint}digest={}", blob.digest());
+        let octets = [("content-type", "application/octet-stream")];
+        let answer = client
+            .send(Method::PUT, &location, &octets, blob.into())
+            .await?;
+        expect(&answer, 201, &location)?;
+    }
+    let last = (image.root(), tag.unwrap_or(image.digest()));
+    let children = image.manifests().iter().map(|m| (m, m.digest.as_str()));
+    for (manifest, reference) in children.chain([last]) {
+        let path = format!("/v2/{repository}/manifests/{reference}");
+        let kind = [("content-type", manifest.media_type.as_str())];
+        let answer = client
+            .send(Method::PUT, &path, &kind, manifest.into())
+            .await?;
+        expect(&answer, 201, &path)?;
+    }
+    Ok(image.digest().to_owned())
+}
+
+fn expect(answer: &Answer, status: u16, url: &str) -> io::Result<()> {
+    if answer.status == status {
+        return Ok(());
+    }
+    let body = String::from_utf8_lossy(&answer.body);
+    let status = answer.status;
+    Err(io::Error::other(format!("{url}: {status} {body}")))
+}
+
+fn basic(user: &str, password: &str) -> String {
+    let pair = format!("{user}:{password}");
+    let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
+    format!("Basic {encoded}")
+}
+
+fn bad(what: &str) -> io::Error {
+    io::Error::other(format!("cannot be used: {what}"))
+}
+
+async fn exchange<S>(stream: S, request: http::Request<Sent>) -> io::Result<Answer>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(io::Error::other)?;
+    // Its errors reach the request as well.
+    let driver = tokio::spawn(connection);
+    let answer = async {
+        let response = sender.send_request(request).await?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok::<_, hyper::Error>(Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body,
+        })
+    };
+    let answer = answer.await.map_err(io::Error::other);
+    driver.abort();
+    answer
+}
+
+/// The body on its way out.
+struct Sent {
+    payload: Payload,
+    offset: u64,
+}
+
+impl Sent {
+    fn new(payload: Payload) -> Self {
+        Self { payload, offset: 0 }
+    }
+
+    fn chunk(&self) -> Bytes {
+        match &self.payload {
+            Payload::None => Bytes::new(),
+            Payload::Blob(blob) => blob.chunk(self.offset, 64 * 1024).unwrap_or_default(),
+            Payload::Bytes(bytes) | Payload::Chunked(bytes) => {
+                let from = usize::try_from(self.offset).unwrap_or(usize::MAX);
+                bytes.slice(from.min(bytes.len())..)
+            }
+        }
+    }
+
+    fn left(&self) -> Option<u64> {
+        match &self.payload {
+            Payload::None => Some(0),
+            Payload::Bytes(bytes) => Some(bytes.len() as u64 - self.offset),
+            Payload::Blob(blob) => Some(blob.size() - self.offset),
+            Payload::Chunked(_) => None,
+        }
+    }
+}
+
+impl Body for Sent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let chunk = self.chunk();
+        if chunk.is_empty() {
+            return Poll::Ready(None);
+        }
+        self.offset += chunk.len() as u64;
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left() == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left()
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}

@@ -1,0 +1,161 @@
+//! The body of an answer: bytes or a blob, with whatever a fault does to it.
+
+use std::convert::Infallible;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::Sleep;
+
+use super::wire::Wire;
+use crate::blob::Blob;
+use crate::fault::Cut;
+use crate::log::Entry;
+
+/// Largest frame: what a real server reads from its storage at a time.
+const FRAME: usize = 64 * 1024;
+
+/// Where the bytes of an answer come from.
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    Bytes(Bytes),
+    Blob(Blob, Range<u64>),
+}
+
+impl Content {
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Blob(_, range) => range.end.saturating_sub(range.start),
+        }
+    }
+
+    fn chunk(&self, offset: u64, limit: usize) -> Bytes {
+        match self {
+            Self::Bytes(bytes) => {
+                let from = usize::try_from(offset)
+                    .unwrap_or(usize::MAX)
+                    .min(bytes.len());
+                bytes.slice(from..bytes.len().min(from.saturating_add(limit)))
+            }
+            Self::Blob(blob, range) => {
+                let left = range.end.saturating_sub(range.start + offset);
+                let limit = usize::try_from(left).unwrap_or(usize::MAX).min(limit);
+                blob.chunk(range.start + offset, limit).unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// What happens when a body reaches a certain byte.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum End {
+    Cut(Cut),
+    Stall,
+}
+
+/// What a fault does to the body of an answer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Damage {
+    pub(crate) end: Option<(u64, End)>,
+    pub(crate) corrupt: Option<u64>,
+}
+
+/// Marks a request as running until it is dropped.
+pub(crate) struct Running(pub(crate) Arc<Entry>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
+}
+
+/// The body of an answer on its way to a connection.
+pub(crate) struct Outgoing {
+    pub(crate) content: Content,
+    pub(crate) damage: Damage,
+    pub(crate) offset: u64,
+    pub(crate) wire: Arc<Wire>,
+    pub(crate) running: Option<Arc<Running>>,
+    pub(crate) entry: Arc<Entry>,
+    /// Bytes per second, read anew for every frame.
+    pub(crate) rate: Box<dyn Fn() -> Option<u64> + Send + Sync>,
+    pub(crate) pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl Outgoing {
+    fn next(&mut self) -> Option<Bytes> {
+        let rate = (self.rate)();
+        // Small frames on slow connections, so that bytes flow evenly.
+        let even = rate.map_or(FRAME, |rate| usize::try_from(rate / 50).unwrap_or(FRAME));
+        let mut limit = even.clamp(1, FRAME);
+        if let Some((end, _)) = self.damage.end {
+            limit = limit.min(usize::try_from(end - self.offset).unwrap_or(usize::MAX));
+        }
+        let mut chunk = self.content.chunk(self.offset, limit);
+        if chunk.is_empty() {
+            return None;
+        }
+        if let Some(wrong) = self.damage.corrupt
+            && let Some(position) = wrong.checked_sub(self.offset)
+            && let Ok(position) = usize::try_from(position)
+            && position < chunk.len()
+        {
+            chunk = flipped(&chunk, position);
+        }
+        if let Some(rate) = rate {
+            let until = self.wire.book(chunk.len(), rate);
+            self.pause = Some(Box::pin(tokio::time::sleep_until(until)));
+        }
+        self.offset += chunk.len() as u64;
+        self.entry.sent(chunk.len());
+        Some(chunk)
+    }
+}
+
+fn flipped(chunk: &Bytes, position: usize) -> Bytes {
+    let mut changed = BytesMut::from(chunk.as_ref());
+    if let Some(byte) = changed.get_mut(position) {
+        *byte ^= 1;
+    }
+    changed.freeze()
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(pause) = &mut self.pause {
+            std::task::ready!(pause.as_mut().poll(context));
+            self.pause = None;
+        }
+        if let Some((end, how)) = self.damage.end
+            && self.offset >= end
+        {
+            if let End::Cut(cut) = how {
+                self.wire.cut_after_flush(cut);
+            }
+            return Poll::Pending;
+        }
+        if let Some(chunk) = self.next() {
+            return Poll::Ready(Some(Ok(Frame::data(chunk))));
+        }
+        self.running = None;
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.damage.end.is_none() && self.offset >= self.content.len()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.content.len().saturating_sub(self.offset))
+    }
+}

@@ -1,0 +1,246 @@
+//! Starting a registry.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::listener::{Listener, Role, bind};
+use super::registry::Registry;
+use super::shared::{Bases, Conditions, Logs, Shared};
+use crate::auth::{Auth, Tokens};
+use crate::fault::Plan;
+use crate::profile::Profile;
+use crate::state::State;
+use crate::tls::Tls;
+
+/// Settings of a registry that is not started yet.
+pub struct Builder {
+    profile: Profile,
+    auth: Auth,
+    tls: Option<Tls>,
+    state: State,
+    address: IpAddr,
+    port: u16,
+    names: Names,
+    conditions: Conditions,
+    discard_blobs: bool,
+}
+
+/// Names that clients are told, where they are not the loopback address.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    registry: Option<String>,
+    token: Option<String>,
+    storage: Option<String>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            profile: Profile::distribution(),
+            auth: Auth::Anonymous,
+            tls: None,
+            state: State::default(),
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 0,
+            names: Names::default(),
+            conditions: Conditions::default(),
+            discard_blobs: false,
+        }
+    }
+}
+
+impl Builder {
+    /// How the registry behaves; [`Profile::distribution`] if not set.
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// How callers show who they are; anonymous if not set.
+    pub fn auth(mut self, auth: Auth) -> Self {
+        self.auth = auth;
+        self
+    }
+
+    /// Speaks TLS on all its ports.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Starts with these contents, shared with whoever else holds them: a registry that is started anew with the
+    /// state of one that was dropped is the same registry after a restart.
+    pub fn state(mut self, state: State) -> Self {
+        self.state = state;
+        self
+    }
+
+    /// Listens on this loopback address instead of 127.0.0.1: `127.0.0.2` is another host to a client.
+    pub fn address(mut self, address: IpAddr) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// Listens on this port instead of a free one. For a restart; other tests may have the port by then.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Calls itself by this name in [`Registry::host`], in its certificate and in its URLs, instead of by its
+    /// address. `localhost` works everywhere; for other names the test must map them.
+    pub fn hostname(mut self, name: &str) -> Self {
+        self.names.registry = Some(name.to_owned());
+        self
+    }
+
+    /// The same for the token server.
+    pub fn token_hostname(mut self, name: &str) -> Self {
+        self.names.token = Some(name.to_owned());
+        self
+    }
+
+    /// The same for the storage host.
+    pub fn storage_hostname(mut self, name: &str) -> Self {
+        self.names.storage = Some(name.to_owned());
+        self
+    }
+
+    /// Waits this long before every answer.
+    pub fn latency(mut self, latency: Duration) -> Self {
+        self.conditions.latency = latency;
+        self
+    }
+
+    /// Carries so many bytes a second on each connection, in each direction.
+    pub fn bandwidth(mut self, bytes_per_second: u64) -> Self {
+        self.conditions.bandwidth = Some(bytes_per_second);
+        self
+    }
+
+    /// Hashes the bytes of uploaded blobs and throws them away: only digest and size are kept. Such blobs cannot
+    /// be pulled.
+    pub fn discard_blobs(mut self) -> Self {
+        self.discard_blobs = true;
+        self
+    }
+
+    /// Starts on the runtime of the caller.
+    ///
+    /// # Panics
+    /// If no loopback port can be bound.
+    pub async fn start(self) -> Registry {
+        let stop = CancellationToken::new();
+        self.listen(&stop)
+            .await
+            .map(|registry| registry.owning(stop))
+            .expect("a loopback port can be bound")
+    }
+
+    /// Starts on a thread with a runtime of its own: for tests that block (while they wait for a child process) and
+    /// for benchmarks.
+    ///
+    /// # Panics
+    /// If no loopback port can be bound.
+    pub fn start_on_thread(self) -> Registry {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let stop = CancellationToken::new();
+        let watched = stop.clone();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build();
+            match runtime {
+                Ok(runtime) => runtime.block_on(async {
+                    let _ = sender.send(self.listen(&watched).await);
+                    watched.cancelled().await;
+                }),
+                Err(error) => {
+                    let _ = sender.send(Err(error));
+                }
+            }
+        });
+        receiver
+            .recv()
+            .map_err(std::io::Error::other)
+            .flatten()
+            .map(|registry| registry.owning(stop))
+            .expect("a loopback port can be bound")
+    }
+
+    async fn listen(self, stop: &CancellationToken) -> std::io::Result<Registry> {
+        let (registry, address) = bind(SocketAddr::new(self.address, self.port)).await?;
+        let (token, token_address) = bind(SocketAddr::new(self.address, 0)).await?;
+        let (storage, storage_address) = bind(SocketAddr::new(self.address, 0)).await?;
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let host = |name: &Option<String>, address: SocketAddr| match name {
+            Some(name) => format!("{name}:{}", address.port()),
+            None => address.to_string(),
+        };
+        let bases = Bases {
+            registry: format!("{scheme}://{}", host(&self.names.registry, address)),
+            token: format!("{scheme}://{}", host(&self.names.token, token_address)),
+            storage: format!("{scheme}://{}", host(&self.names.storage, storage_address)),
+        };
+        let mut names = vec![self.address.to_string(), "localhost".to_owned()];
+        names.extend(
+            [self.names.registry, self.names.token, self.names.storage]
+                .into_iter()
+                .flatten(),
+        );
+        let tls = self.tls.map(|tls| tls.certify(&names)).transpose()?;
+        let shared = Arc::new(Shared {
+            profile: RwLock::new(Arc::new(self.profile)),
+            auth: RwLock::new(Arc::new(self.auth)),
+            tokens: Tokens::default(),
+            sign: None,
+            state: self.state,
+            faults: Plan::default(),
+            conditions: Mutex::new(self.conditions),
+            problems: Mutex::default(),
+            logs: Logs::default(),
+            bases: OnceLock::from(bases),
+            discard_blobs: self.discard_blobs,
+        });
+        let config = tls.as_ref().map(|tls| Arc::clone(&tls.config));
+        let connections = Arc::new(AtomicU64::new(0));
+        for (role, listener) in [
+            (Role::Registry, registry),
+            (Role::Token, token),
+            (Role::Storage, storage),
+        ] {
+            let counted = match role {
+                Role::Registry => Arc::clone(&connections),
+                _ => Arc::default(),
+            };
+            run(role, listener, &shared, config.clone(), stop, counted);
+        }
+        let ca = tls.map(|tls| tls.ca_pem);
+        Ok(Registry::new(shared, address, ca, connections))
+    }
+}
+
+fn run(
+    role: Role,
+    listener: TcpListener,
+    shared: &Arc<Shared>,
+    tls: Option<Arc<ServerConfig>>,
+    stop: &CancellationToken,
+    connections: Arc<AtomicU64>,
+) {
+    let port = Listener {
+        role,
+        shared: Arc::clone(shared),
+        tls,
+        stop: stop.clone(),
+        connections,
+    };
+    tokio::spawn(port.run(listener));
+}

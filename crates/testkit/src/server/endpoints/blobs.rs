@@ -1,0 +1,144 @@
+//! Blobs: HEAD, GET with ranges and redirects, DELETE.
+
+use http::header;
+
+use super::storage;
+use crate::blob::Blob;
+use crate::digest;
+use crate::log::Kind;
+use crate::profile::DeleteRule;
+use crate::server::pipeline::Call;
+use crate::server::reply::{self, Reply};
+
+pub(super) fn get(call: &Call) -> Reply {
+    let digest = call.reference();
+    if digest::algorithm(digest).is_none() {
+        return reply::digest_invalid(serde_json::json!({}));
+    }
+    let found = call
+        .connection
+        .shared
+        .state
+        .lock()
+        .blob(call.repository(), digest);
+    let Some(blob) = found else {
+        return reply::blob_unknown(digest);
+    };
+    let head = call.request().kind == Kind::BlobHead;
+    if let Some(status) = call.profile.blob_redirect
+        && (!head || call.profile.head_redirect)
+    {
+        return storage::redirect(call, status, &blob);
+    }
+    let reply = serve(call, blob, call.profile.blob_ranges);
+    let quoted = format!("\"{digest}\"");
+    let reply = reply
+        .with(header::ETAG, &quoted)
+        .with(header::CACHE_CONTROL, "max-age=31536000");
+    if call.profile.content_digest {
+        reply.named("docker-content-digest", digest)
+    } else {
+        reply
+    }
+}
+
+/// The bytes of a blob, or a range of them.
+pub(super) fn serve(call: &Call, blob: Blob, ranges: bool) -> Reply {
+    if blob.chunk(0, 1).is_none() && call.request().method == http::Method::GET {
+        let message = "the bytes of this blob were discarded on arrival (discard_blobs)";
+        return Reply::error(500, "UNKNOWN", message);
+    }
+    let size = blob.size();
+    let base = |status| {
+        let reply = Reply::new(status).with(header::CONTENT_TYPE, "application/octet-stream");
+        if ranges {
+            reply.with(header::ACCEPT_RANGES, "bytes")
+        } else {
+            reply
+        }
+    };
+    let asked = call.request().header("range").filter(|_| ranges);
+    match asked.map(|asked| range(asked, size)) {
+        None | Some(Asked::Everything) => base(200).blob(blob, 0, size),
+        Some(Asked::Part(from, to)) => {
+            let content_range = format!("bytes {from}-{}/{size}", to - 1);
+            base(206)
+                .blob(blob, from, to)
+                .with(header::CONTENT_RANGE, &content_range)
+        }
+        Some(Asked::Nothing) => Reply::new(416)
+            .bytes(
+                "text/plain; charset=utf-8",
+                "invalid range: failed to overlap\n",
+            )
+            .with(header::CONTENT_RANGE, &format!("bytes */{size}")),
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Asked {
+    Everything,
+    /// From the first number up to, without, the second.
+    Part(u64, u64),
+    /// Nothing of the blob lies in the range.
+    Nothing,
+}
+
+/// Reads `bytes=a-b`, `bytes=a-` and `bytes=-n`; several ranges, and what is no range, mean everything.
+fn range(text: &str, size: u64) -> Asked {
+    let Some((first, last)) = text
+        .strip_prefix("bytes=")
+        .filter(|rest| !rest.contains(','))
+        .and_then(|rest| rest.trim().split_once('-'))
+    else {
+        return Asked::Everything;
+    };
+    let (from, to) = match (first.parse::<u64>(), last.parse::<u64>()) {
+        (Ok(from), Ok(last)) if last >= from => (from, last.saturating_add(1).min(size)),
+        (Ok(from), Err(_)) if last.is_empty() => (from, size),
+        (Err(_), Ok(count)) if first.is_empty() => (size.saturating_sub(count), size),
+        _ => return Asked::Everything,
+    };
+    if from >= size || from >= to {
+        Asked::Nothing
+    } else {
+        Asked::Part(from, to)
+    }
+}
+
+pub(super) fn delete(call: &Call) -> Reply {
+    let digest = call.reference();
+    if call.profile.delete == DeleteRule::Nothing {
+        return reply::unsupported(405);
+    }
+    let state = &call.connection.shared.state;
+    if state.remove_blob(call.repository(), digest) {
+        Reply::new(202).named("docker-content-digest", digest)
+    } else {
+        reply::blob_unknown(digest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges() {
+        assert_eq!(range("bytes=0-", 10), Asked::Part(0, 10));
+        assert_eq!(range("bytes=3-5", 10), Asked::Part(3, 6));
+        assert_eq!(range("bytes=3-50", 10), Asked::Part(3, 10));
+        assert_eq!(range("bytes=-4", 10), Asked::Part(6, 10));
+        assert_eq!(range("bytes=10-", 10), Asked::Nothing);
+        assert_eq!(range("bytes=-0", 10), Asked::Nothing);
+        for whole in [
+            "items=0-",
+            "bytes=5-3",
+            "bytes=a-b",
+            "bytes=0-1,3-4",
+            "bytes=-",
+        ] {
+            assert_eq!(range(whole, 10), Asked::Everything, "{whole}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Whether a repository is one that this registry has, or could have.
+
+use http::header::WWW_AUTHENTICATE;
+use serde_json::json;
+
+use crate::log::Kind;
+use crate::profile::{Existence, NameRule, Profile, Unknown};
+use crate::server::pipeline::Call;
+use crate::server::reply::{self, Reply};
+use crate::server::route::is_name;
+
+/// Refuses requests for repositories that cannot be.
+pub(super) fn check(call: &Call) -> Result<(), Reply> {
+    let Some(name) = &call.request().repository else {
+        return Ok(());
+    };
+    let profile = &call.profile;
+    if !is_name(name) {
+        return Err(invalid(call, name));
+    }
+    if let NameRule::Levels(levels) = profile.names
+        && name.split('/').count() != levels
+    {
+        let message = "requested access to the resource is denied";
+        return Err(reply::denied(message));
+    }
+    if exists(call, name) {
+        return Ok(());
+    }
+    let pushes = !matches!(call.request().method.as_str(), "GET" | "HEAD" | "DELETE");
+    let passes = if pushes {
+        profile.existence == Existence::Nothing
+    } else {
+        // Each endpoint has its own 404.
+        profile.unknown_repository == Unknown::NotFound
+    };
+    if passes {
+        Ok(())
+    } else {
+        Err(unknown(call, name))
+    }
+}
+
+/// Whether a push to the repository may begin, or something can be there to pull.
+fn exists(call: &Call, name: &str) -> bool {
+    let state = call.connection.shared.state.lock();
+    match call.profile.existence {
+        Existence::Nothing | Existence::Repository => state.repositories.contains_key(name),
+        Existence::Namespace => {
+            let namespace = name.split('/').next().unwrap_or_default();
+            state.namespaces.contains(namespace)
+        }
+    }
+}
+
+fn unknown(call: &Call, name: &str) -> Reply {
+    let Profile {
+        unknown_repository, ..
+    } = &*call.profile;
+    let project = name.split('/').next().unwrap_or_default();
+    match unknown_repository {
+        Unknown::NotFound => reply::name_unknown(name),
+        Unknown::Denied => reply::denied("requested access to the resource is denied"),
+        Unknown::ProjectNotFound => {
+            let message = format!("project {project} not found");
+            Reply::error(401, "UNAUTHORIZED", &message)
+        }
+        Unknown::Unauthorized => {
+            let realm = call.connection.shared.realm();
+            let challenge = format!(
+                "Bearer realm=\"{realm}\",scope=\"repository:{name}:pull\",error=\"insufficient_scope\""
+            );
+            Reply::detailed(401, "UNAUTHORIZED", "authentication required", json!(null))
+                .with(WWW_AUTHENTICATE, &challenge)
+        }
+    }
+}
+
+fn invalid(call: &Call, name: &str) -> Reply {
+    match call.request().kind {
+        Kind::Tags => reply::name_unknown(name),
+        _ => Reply::detailed(
+            400,
+            "NAME_INVALID",
+            "invalid repository name",
+            json!({"name": name}),
+        ),
+    }
+}

@@ -1,0 +1,71 @@
+//! The `Location` and the `Range` of uploads.
+
+use crate::profile::{LocationForm, RangeForm};
+use crate::server::pipeline::Call;
+use crate::state::Session;
+
+/// Where a session goes on, with the state that a later request must bring back.
+pub(super) fn of_session(call: &Call, name: &str, size: u64) -> String {
+    let repository = call.repository();
+    let path = format!("/v2/{repository}/blobs/uploads/{name}");
+    let query = format!("_state={}", state(name, size));
+    match &call.profile.location {
+        LocationForm::Absolute => format!("{}{path}?{query}", call.base),
+        LocationForm::SchemeRelative => {
+            let host = call.base.split_once("//").map_or("", |(_, host)| host);
+            format!("//{host}{path}?{query}")
+        }
+        LocationForm::HostAbsolute => format!("{path}?{query}"),
+        // Relative to `…/blobs/uploads/` and to `…/blobs/uploads/<name>` alike.
+        LocationForm::Relative => format!("{name}?{query}"),
+        LocationForm::OtherHost(host) => {
+            let scheme = call.base.split("//").next().unwrap_or("http:");
+            format!("{scheme}//{host}{path}?{query}")
+        }
+        LocationForm::Storage => {
+            format!("{}{path}?{query}", call.connection.shared.bases().storage)
+        }
+    }
+}
+
+/// Opaque to clients: the session and the number of bytes stored when the URL was made, with characters that a
+/// client breaks that decodes and encodes them anew.
+fn state(name: &str, size: u64) -> String {
+    format!("{name}%2F{size}%3D%3d~+%7E")
+}
+
+/// The number of bytes in the state that a request brought; `None` where it is not what was handed out.
+pub(super) fn offset(call: &Call) -> Option<u64> {
+    let query = call.request().query.as_deref()?;
+    let name = call.reference();
+    let state = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("_state="))?;
+    let rest = state.strip_prefix(name)?.strip_prefix("%2F")?;
+    rest.strip_suffix("%3D%3d~+%7E")?.parse().ok()
+}
+
+/// The value of `Range` on an answer, for a session of this size.
+pub(super) fn range(call: &Call, session: &Session, moment: Moment) -> Option<String> {
+    let size = session.size();
+    let last = size.saturating_sub(1);
+    match call.profile.upload_range {
+        RangeForm::Plain => Some(format!("0-{last}")),
+        RangeForm::Prefixed => Some(format!("bytes=0-{last}")),
+        RangeForm::Quay => Some(match moment {
+            Moment::Start => "bytes=0--1".to_owned(),
+            Moment::Patch => format!("0-{last}"),
+            Moment::Status => format!("bytes=0-{size}"),
+        }),
+        RangeForm::Stale => Some(format!("0-{}", session.first_patch.saturating_sub(1))),
+        RangeForm::Absent => None,
+    }
+}
+
+/// Which answer a `Range` stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    Start,
+    Patch,
+    Status,
+}

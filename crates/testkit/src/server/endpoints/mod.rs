@@ -1,0 +1,82 @@
+//! One endpoint family a file.
+
+mod accept;
+mod blobs;
+mod gate;
+mod location;
+mod manifests;
+mod referrers;
+mod storage;
+mod tags;
+mod uploads;
+mod validate;
+
+use http::header;
+use serde_json::json;
+
+use super::pipeline::Call;
+use super::reply::{self, Reply};
+use crate::auth::{self, Auth};
+use crate::log::Kind;
+
+pub(crate) use storage::is_storage_path;
+
+/// Answers a request that may pass.
+pub(super) async fn dispatch(call: &mut Call) -> Reply {
+    if call.profile.always_ok {
+        return Reply::new(200).bytes("text/html", "ok");
+    }
+    if let Err(refusal) = gate::check(call) {
+        return refusal;
+    }
+    match call.request().kind {
+        Kind::Ping => Reply::new(200).bytes("application/json; charset=utf-8", "{}"),
+        Kind::ManifestHead | Kind::ManifestGet => manifests::get(call),
+        Kind::ManifestPut => manifests::put(call).await,
+        Kind::ManifestDelete => manifests::delete(call),
+        Kind::BlobHead | Kind::BlobGet => blobs::get(call),
+        Kind::BlobDelete => blobs::delete(call),
+        Kind::UploadPost => uploads::start(call).await,
+        Kind::Mount => uploads::mount(call),
+        Kind::UploadPatch => uploads::patch(call).await,
+        Kind::UploadPut => uploads::close(call).await,
+        Kind::UploadStatus => uploads::status(call),
+        Kind::UploadCancel => uploads::cancel(call),
+        Kind::Tags => tags::list(call),
+        Kind::Catalog => tags::catalog(call),
+        Kind::Referrers => referrers::list(call),
+        Kind::Storage => storage::get(call),
+        Kind::Token | Kind::Other => other(call),
+    }
+}
+
+fn other(call: &Call) -> Reply {
+    match call.request().path.as_str() {
+        "/v2" => Reply::new(301).location("/v2/").bytes(
+            "text/html; charset=utf-8",
+            "<a href=\"/v2/\">Moved Permanently</a>.\n\n",
+        ),
+        path if call.request().repository.is_some() => {
+            let allowed = if path.contains("/manifests/") {
+                "DELETE, GET, HEAD, PUT"
+            } else {
+                "GET, HEAD"
+            };
+            reply::unsupported(405).with(header::ALLOW, allowed)
+        }
+        _ => Reply::new(404).bytes("text/plain; charset=utf-8", "404 page not found\n"),
+    }
+}
+
+/// Answers a request for a token.
+pub(super) async fn token(call: &mut Call) -> Reply {
+    let Ok(body) = call.body.all(64 * 1024).await else {
+        return Reply::new(400).json(&json!({"error": "invalid_request"}));
+    };
+    let shared = &call.connection.shared;
+    let Auth::Bearer(access, rules) = &*shared.auth() else {
+        return Reply::new(404);
+    };
+    let sign = shared.sign.as_deref();
+    auth::answer_token(access, rules, &shared.tokens, sign, call.request(), &body)
+}

@@ -1,0 +1,62 @@
+//! The storage host: what blob GETs are redirected to, as S3 or a CDN stands behind real registries.
+
+use http::header;
+
+use super::blobs;
+use crate::blob::Blob;
+use crate::digest;
+use crate::server::pipeline::Call;
+use crate::server::reply::Reply;
+
+const PREFIX: &str = "/storage/";
+
+/// True for the path of a signed URL.
+pub(crate) fn is_storage_path(path: &str) -> bool {
+    path.starts_with(PREFIX)
+}
+
+/// A redirect to a signed URL, which is good for this method alone.
+pub(super) fn redirect(call: &Call, status: u16, blob: &Blob) -> Reply {
+    let base = call.connection.shared.bases().storage;
+    let digest = blob.digest();
+    let signature = sign(call.request().method.as_str(), digest);
+    let location = format!("{base}{PREFIX}{digest}?X-Expires=1200&X-Signature={signature}");
+    Reply::new(status).location(&location).bytes(
+        "text/html; charset=utf-8",
+        format!("<a href=\"{location}\">Temporary Redirect</a>.\n\n"),
+    )
+}
+
+fn sign(method: &str, digest: &str) -> String {
+    digest::sha256(format!("{method} {digest}").as_bytes()).replace(':', "%2B")
+}
+
+/// The bytes behind a signed URL. As S3: a second credential is an error, and `Docker-Content-Digest` is not there.
+pub(super) fn get(call: &Call) -> Reply {
+    let request = call.request();
+    let refuse = |status, code: &str| {
+        let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code></Error>");
+        Reply::new(status).bytes("application/xml", body)
+    };
+    if request.headers.contains_key(header::AUTHORIZATION) {
+        return refuse(400, "InvalidArgument");
+    }
+    let digest = request.path.strip_prefix(PREFIX).unwrap_or_default();
+    let signature = sign(request.method.as_str(), digest);
+    let query = request.query.as_deref().unwrap_or_default();
+    if query != format!("X-Expires=1200&X-Signature={signature}") {
+        return refuse(403, "SignatureDoesNotMatch");
+    }
+    let found = call
+        .connection
+        .shared
+        .state
+        .lock()
+        .blobs
+        .get(digest)
+        .cloned();
+    match found {
+        Some(blob) => blobs::serve(call, blob, call.profile.blob_ranges),
+        None => refuse(404, "NoSuchKey"),
+    }
+}

@@ -1,0 +1,177 @@
+//! Lists of tags and of repositories, with pages.
+
+use http::header;
+use serde_json::{Map, Value, json};
+
+use crate::profile::{LinkForm, Paging, TagsRule};
+use crate::server::pipeline::Call;
+use crate::server::reply::{self, Reply};
+use crate::state::Repository;
+
+pub(super) fn list(call: &Call) -> Reply {
+    let rule = &call.profile.tags;
+    let name = call.repository();
+    if let Some(status) = rule.refuses_users.filter(|_| call.caller.user.is_some()) {
+        let message = "requested access to the resource is denied";
+        return Reply::error(status, "DENIED", message);
+    }
+    let state = call.connection.shared.state.lock();
+    let repository = state.repositories.get(name);
+    let Some(repository) = repository.filter(|r| rule.null_when_empty || !r.tags.is_empty()) else {
+        return reply::name_unknown(name);
+    };
+    let mut tags: Vec<String> = repository.tags.iter().map(|(tag, _)| tag.clone()).collect();
+    if !rule.creation_order {
+        tags.sort();
+    }
+    let page = match page(call, rule, tags) {
+        Ok(page) => page,
+        Err(refusal) => return refusal,
+    };
+    let mut document = Map::new();
+    document.insert("name".into(), json!(name));
+    document.insert(
+        "tags".into(),
+        if page.entries.is_empty() && rule.null_when_empty {
+            Value::Null
+        } else {
+            json!(page.entries)
+        },
+    );
+    if rule.google {
+        document.insert("manifest".into(), google(repository));
+    }
+    let reply = Reply::new(200).json(&Value::Object(document));
+    linked(call, rule, page.next, reply)
+}
+
+pub(super) fn catalog(call: &Call) -> Reply {
+    if !call.profile.catalog {
+        return Reply::error(401, "UNAUTHORIZED", "authentication required");
+    }
+    // Unlike tag lists, the catalog has had pages in every version of distribution.
+    let rule = TagsRule {
+        paging: Paging::Link(LinkForm::Relative),
+        page_size: 100,
+        always_pages: true,
+        ..call.profile.tags.clone()
+    };
+    let names = call.connection.shared.state.repositories();
+    match page(call, &rule, names) {
+        Ok(page) => {
+            let document = json!({"repositories": page.entries});
+            linked(call, &rule, page.next, Reply::new(200).json(&document))
+        }
+        Err(refusal) => refusal,
+    }
+}
+
+struct Page {
+    entries: Vec<String>,
+    /// Number of entries on a full page and the last entry, if there are more pages.
+    next: Option<(usize, String)>,
+}
+
+fn page(call: &Call, rule: &TagsRule, all: Vec<String>) -> Result<Page, Reply> {
+    if rule.paging == Paging::None {
+        return Ok(Page {
+            entries: all,
+            next: None,
+        });
+    }
+    let request = call.request();
+    let token = request.parameter("token");
+    let (n, last) = match token.as_deref().and_then(|token| token.split_once('~')) {
+        Some((n, last)) => (Some(n.to_owned()), Some(last.to_owned())),
+        None => (request.parameter("n"), request.parameter("last")),
+    };
+    let asked = match n {
+        None => None,
+        Some(n) => match n.parse::<usize>() {
+            Ok(n) => Some(n),
+            Err(_) => return Err(bad_n(400)),
+        },
+    };
+    let mut size = asked.unwrap_or(if rule.always_pages {
+        rule.page_size
+    } else {
+        usize::MAX
+    });
+    if size > rule.page_size {
+        match rule.refuses_large_n {
+            Some(status) if asked.is_some() => return Err(bad_n(status)),
+            _ if asked.is_some() || rule.always_pages => size = rule.page_size,
+            _ => {}
+        }
+    }
+    let rest: Vec<String> = match last {
+        None => all,
+        Some(last) if rule.creation_order => {
+            let place = all.iter().position(|entry| *entry == last);
+            all.into_iter().skip(place.map_or(0, |p| p + 1)).collect()
+        }
+        Some(last) => all.into_iter().filter(|entry| *entry > last).collect(),
+    };
+    let more = rest.len() > size;
+    let entries: Vec<String> = rest.into_iter().take(size).collect();
+    let next = entries.last().filter(|_| more).cloned();
+    Ok(Page {
+        next: next.map(|last| (size, last)),
+        entries,
+    })
+}
+
+fn bad_n(status: u16) -> Reply {
+    Reply::error(
+        status,
+        "PAGINATION_NUMBER_INVALID",
+        "invalid number of results requested",
+    )
+}
+
+/// Adds the link to the next page, if there is one.
+fn linked(call: &Call, rule: &TagsRule, next: Option<(usize, String)>, reply: Reply) -> Reply {
+    let (Some((n, last)), Paging::Link(form)) = (next, rule.paging) else {
+        return reply;
+    };
+    let path = &call.request().path;
+    let base = &call.base;
+    let query = format!("last={last}&n={n}");
+    let value = match form {
+        LinkForm::Relative => format!("<{path}?{query}>; rel=\"next\""),
+        LinkForm::Absolute => format!("<{base}{path}?{query}>; rel=\"next\""),
+        LinkForm::Several => format!(
+            "<{path}?n={n}>; rel=\"first\", <{path}?{query}>; title=\"a, b\"; rel=\"next\", <{path}>; rel=\"up\""
+        ),
+        LinkForm::Unquoted => format!("<{path}?{query}>; rel=next"),
+        LinkForm::Opaque => format!("<{path}?token={n}~{last}>; rel=\"next\""),
+        LinkForm::Loop => {
+            let query = call.request().query.as_deref();
+            let query = query.map_or_else(|| format!("n={n}"), str::to_owned);
+            format!("<{path}?{query}>; rel=\"next\"")
+        }
+        LinkForm::OtherHost => {
+            let elsewhere = call.connection.shared.bases().storage;
+            format!("<{elsewhere}{path}?{query}>; rel=\"next\"")
+        }
+    };
+    reply.with(header::LINK, &value)
+}
+
+/// All digests with their tags, as Google's lists have them.
+fn google(repository: &Repository) -> Value {
+    let entries = repository.manifests.values().map(|manifest| {
+        let tags: Vec<&String> = repository
+            .tags
+            .iter()
+            .filter(|(_, digest)| *digest == manifest.digest)
+            .map(|(tag, _)| tag)
+            .collect();
+        let entry = json!({
+            "mediaType": manifest.media_type, "tag": tags,
+            "imageSizeBytes": manifest.size().to_string(), "timeUploadedMs": "1700000000000",
+        });
+        (manifest.digest.clone(), entry)
+    });
+    Value::Object(entries.collect())
+}

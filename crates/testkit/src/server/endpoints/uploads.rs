@@ -1,0 +1,368 @@
+//! Uploads: POST, mount, PATCH, PUT, status, cancel.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::header;
+use serde_json::json;
+
+use super::location::{self, Moment};
+use crate::digest;
+use crate::profile::{ContentRange, MountRule, StaleSession};
+use crate::server::incoming::Broken;
+use crate::server::judge::upload_range;
+use crate::server::pipeline::Call;
+use crate::server::reply::{self, Reply};
+use crate::state::Session;
+
+type Shared = Arc<Mutex<Session>>;
+
+/// `POST`: opens a session, or takes a whole blob where that is supported.
+pub(super) async fn start(call: &mut Call) -> Reply {
+    if let Err(refusal) = upload_headers(call) {
+        return refusal;
+    }
+    match call.request().parameter("digest") {
+        Some(digest) if call.profile.single_post => single(call, &digest).await,
+        _ => open(call),
+    }
+}
+
+/// `POST ?digest=` with the blob as its body.
+async fn single(call: &mut Call, digest: &str) -> Reply {
+    let Some(algorithm) = digest::algorithm(digest) else {
+        return reply::digest_invalid(json!({}));
+    };
+    let octets = call.request().header("content-type") == Some("application/octet-stream");
+    if !octets {
+        return Reply::error(
+            415,
+            "UNSUPPORTED",
+            "Content-Type must be application/octet-stream",
+        );
+    }
+    let discard = call.connection.shared.discard_blobs;
+    let session = Session::new(call.repository(), algorithm, discard);
+    let session = Arc::new(Mutex::new(session));
+    if receive(call, &session).await.is_err() {
+        return gone();
+    }
+    store(call, &session, digest)
+}
+
+fn open(call: &Call) -> Reply {
+    let shared = &call.connection.shared;
+    let algorithm = call.request().parameter("digest-algorithm");
+    let algorithm = algorithm.as_deref().unwrap_or("sha256");
+    let session = Session::new(call.repository(), algorithm, shared.discard_blobs);
+    let range = location::range(call, &session, Moment::Start);
+    let name = {
+        let mut state = shared.state.lock();
+        let name = state.new_session_name();
+        let session = Arc::new(Mutex::new(session));
+        state.sessions.insert(name.clone(), session);
+        name
+    };
+    let mut reply = Reply::new(202)
+        .location(&location::of_session(call, &name, 0))
+        .named("docker-upload-uuid", &name);
+    if let Some(range) = range {
+        reply = reply.with(header::RANGE, &range);
+    }
+    match call.profile.chunk_min_length {
+        Some(length) => reply.named("oci-chunk-min-length", &length.to_string()),
+        None => reply,
+    }
+}
+
+/// `POST ?mount=`: links a blob of another repository, or opens a session.
+pub(super) fn mount(call: &Call) -> Reply {
+    if let Err(refusal) = upload_headers(call) {
+        return refusal;
+    }
+    let mounted = match call.profile.mount {
+        MountRule::Refuse(status) => {
+            let code = if status == 405 {
+                "UNSUPPORTED"
+            } else {
+                "DENIED"
+            };
+            return Reply::error(status, code, "mount is not possible here");
+        }
+        MountRule::Decline => false,
+        MountRule::Accept => link(call, false),
+        MountRule::Referenced => link(call, true),
+    };
+    if mounted {
+        created(call, call.reference())
+    } else {
+        open(call)
+    }
+}
+
+/// Links the blob if it is where the request says; true if it was.
+fn link(call: &Call, referenced: bool) -> bool {
+    let digest = call.reference();
+    let mut state = call.connection.shared.state.lock();
+    let found = match call.request().parameter("from") {
+        Some(from) => {
+            let named = state
+                .repositories
+                .get(&from)
+                .is_some_and(|r| r.named_blobs().contains(digest));
+            state.blob(&from, digest).filter(|_| named || !referenced)
+        }
+        None if call.profile.anonymous_mount => state.blobs.get(digest).cloned(),
+        None => None,
+    };
+    match found {
+        Some(blob) => {
+            state.put_blob(call.repository(), blob);
+            true
+        }
+        None => false,
+    }
+}
+
+/// `PATCH`: appends to a session.
+pub(super) async fn patch(call: &mut Call) -> Reply {
+    let session = match session(call).and_then(|session| patch_allowed(call, session)) {
+        Ok(session) => session,
+        Err(refusal) => return refusal,
+    };
+    if receive(call, &session).await.is_err() {
+        return gone();
+    }
+    let mut stored = lock(&session);
+    stored.patches += 1;
+    if stored.patches == 1 {
+        stored.first_patch = stored.size();
+    }
+    progress(call, &stored, call.profile.patch.status, Moment::Patch)
+}
+
+/// Refuses what is wrong about the head of a PATCH.
+fn patch_allowed(call: &Call, session: Shared) -> Result<Shared, Reply> {
+    let rule = call.profile.patch;
+    let (size, patches) = {
+        let session = lock(&session);
+        (session.size(), session.patches)
+    };
+    if let Some(status) = rule.second
+        && patches > 0
+    {
+        return Err(reply::unsupported(status));
+    }
+    if let (Some(length), Some((limit, status))) = (call.body.announced(), call.profile.patch_limit)
+        && length > limit
+    {
+        return Err(Reply::error(status, "SIZE_INVALID", "chunk is too large"));
+    }
+    let range = call.request().header("content-range");
+    if rule.content_range == ContentRange::Ignored {
+        return Ok(session);
+    }
+    let Some(range) = range else {
+        return if rule.needs_range_later && size > 0 {
+            Err(out_of_range(call, &session))
+        } else {
+            Ok(session)
+        };
+    };
+    let Some((first, last)) = upload_range(range) else {
+        let message = "Content-Range is not of the form a-b";
+        return Err(Reply::error(400, "BLOB_UPLOAD_INVALID", message));
+    };
+    if first != size {
+        return Err(out_of_range(call, &session));
+    }
+    match call.body.announced() {
+        Some(length) if length == last - first + 1 => Ok(session),
+        _ => {
+            let message = "Content-Length does not fit Content-Range";
+            Err(Reply::error(400, "SIZE_INVALID", message))
+        }
+    }
+}
+
+fn out_of_range(call: &Call, session: &Shared) -> Reply {
+    let session = lock(session);
+    let told = progress(call, &session, 416, Moment::Status);
+    let mut reply = Reply::error(416, "RANGE_INVALID", "invalid content range");
+    let kind = reply.headers.remove(header::CONTENT_TYPE);
+    reply.headers.extend(*told.headers);
+    reply
+        .headers
+        .extend(kind.map(|k| (header::CONTENT_TYPE, k)));
+    reply
+}
+
+/// The closing `PUT`, with or without a body.
+pub(super) async fn close(call: &mut Call) -> Reply {
+    let session = match session(call) {
+        Ok(session) => session,
+        Err(refusal) => return refusal,
+    };
+    let whole = lock(&session).size() == 0 && !call.body.at_end();
+    if let Some(status) = call.profile.refuses_whole_put.filter(|_| whole) {
+        return reply::unsupported(status);
+    }
+    if let (Some(length), Some(limit)) = (call.body.announced(), call.profile.put_limit)
+        && length > limit
+    {
+        let page = "<html><head><title>413 Request Entity Too Large</title></head></html>\n";
+        return Reply::new(413).bytes("text/html", page);
+    }
+    let Some(digest) = call.request().parameter("digest") else {
+        return Reply::detailed(
+            400,
+            "DIGEST_INVALID",
+            "provided digest did not match uploaded content",
+            json!("digest missing"),
+        );
+    };
+    if digest::algorithm(&digest).is_none() {
+        return reply::digest_invalid(json!("digest parsing failed"));
+    }
+    if receive(call, &session).await.is_err() {
+        return gone();
+    }
+    store(call, &session, &digest)
+}
+
+/// Turns a session into a blob.
+fn store(call: &Call, session: &Shared, digest: &str) -> Reply {
+    let finished = lock(session).finish(digest);
+    let mut state = call.connection.shared.state.lock();
+    let Ok(blob) = finished else {
+        if call.profile.wrong_digest_discards {
+            state.sessions.remove(call.reference());
+        }
+        let reason = json!({"reason": "content does not match digest"});
+        return reply::digest_invalid(json!({"Digest": digest, "Reason": reason}));
+    };
+    state.sessions.remove(call.reference());
+    state.put_blob(call.repository(), blob);
+    drop(state);
+    created(call, digest)
+}
+
+/// `GET` of a session.
+pub(super) fn status(call: &Call) -> Reply {
+    if let Some(status) = call.profile.refuses_status {
+        return reply::unsupported(status);
+    }
+    match session(call) {
+        Ok(session) => progress(call, &lock(&session), 204, Moment::Status),
+        Err(refusal) => refusal,
+    }
+}
+
+/// `DELETE` of a session.
+pub(super) fn cancel(call: &Call) -> Reply {
+    match session(call) {
+        Ok(_) if call.profile.cancel_status == 204 => {
+            let mut state = call.connection.shared.state.lock();
+            state.sessions.remove(call.reference());
+            Reply::new(204).named("docker-upload-uuid", call.reference())
+        }
+        Ok(_) => reply::unsupported(call.profile.cancel_status),
+        Err(refusal) => refusal,
+    }
+}
+
+/// The session that a request names, if it is alive and the URL is the newest.
+fn session(call: &Call) -> Result<Shared, Reply> {
+    let name = call.reference().to_owned();
+    let mut state = call.connection.shared.state.lock();
+    let invalid = || {
+        Reply::detailed(
+            404,
+            "BLOB_UPLOAD_INVALID",
+            "blob upload invalid",
+            json!(null),
+        )
+    };
+    let Some(offset) = location::offset(call) else {
+        return Err(invalid());
+    };
+    let found = state.sessions.get(&name).map(Arc::clone);
+    let found = found.filter(|session| lock(session).repository == call.repository());
+    let Some(session) = found else {
+        return Err(Reply::detailed(
+            404,
+            "BLOB_UPLOAD_UNKNOWN",
+            "blob upload unknown to registry",
+            json!({}),
+        ));
+    };
+    let stale = lock(&session).size() != offset;
+    let asks = call.request().kind == crate::log::Kind::UploadStatus;
+    match call.profile.stale_session {
+        StaleSession::Killed if stale => {
+            state.sessions.remove(&name);
+            Err(invalid())
+        }
+        StaleSession::Refused if stale && !asks => {
+            drop(state);
+            Err(out_of_range(call, &session))
+        }
+        _ => Ok(session),
+    }
+}
+
+async fn receive(call: &mut Call, session: &Shared) -> Result<(), Broken> {
+    while let Some(chunk) = call.body.chunk().await {
+        lock(session).append(&chunk?);
+    }
+    Ok(())
+}
+
+/// Where a session stands.
+fn progress(call: &Call, session: &Session, status: u16, moment: Moment) -> Reply {
+    let name = call.reference();
+    let location = location::of_session(call, name, session.size());
+    let reply = Reply::new(status)
+        .location(&location)
+        .named("docker-upload-uuid", name);
+    match location::range(call, session, moment) {
+        Some(range) => reply.with(header::RANGE, &range),
+        None => reply,
+    }
+}
+
+fn created(call: &Call, digest: &str) -> Reply {
+    let base = &call.base;
+    let repository = call.repository();
+    let location = format!("{base}/v2/{repository}/blobs/{digest}");
+    let reply = Reply::new(201).location(&location);
+    if call.profile.content_digest {
+        reply.named("docker-content-digest", digest)
+    } else {
+        reply
+    }
+}
+
+/// What an upload's own headers can be wrong about.
+fn upload_headers(call: &Call) -> Result<(), Reply> {
+    let request = call.request();
+    let header = |name| request.header(name).unwrap_or_default();
+    let says_length = request.headers.contains_key("content-length")
+        || request.headers.contains_key("transfer-encoding")
+        || request.version >= http::Version::HTTP_2;
+    if call.profile.demands_content_length && !says_length {
+        return Err(Reply::new(411));
+    }
+    if call.profile.refuses_manifest_accept && header("accept").contains("manifest") {
+        return Err(Reply::new(406));
+    }
+    Ok(())
+}
+
+/// For the log alone: the client has gone.
+fn gone() -> Reply {
+    Reply::error(499, "UNKNOWN", "client disconnected")
+}
+
+fn lock(session: &Mutex<Session>) -> std::sync::MutexGuard<'_, Session> {
+    session.lock().unwrap_or_else(PoisonError::into_inner)
+}

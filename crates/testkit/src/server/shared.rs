@@ -1,0 +1,99 @@
+//! What all listeners of a registry share.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::auth::{Auth, TokenPlace, Tokens};
+use crate::fault::Plan;
+use crate::log::Log;
+use crate::profile::Profile;
+use crate::state::State;
+
+/// Slowness.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Conditions {
+    pub(crate) latency: Duration,
+    /// Bytes per second and connection, in each direction.
+    pub(crate) bandwidth: Option<u64>,
+}
+
+/// Where the listeners are, as `http://host:port`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bases {
+    pub(crate) registry: String,
+    pub(crate) token: String,
+    pub(crate) storage: String,
+}
+
+#[derive(Default)]
+pub(crate) struct Logs {
+    pub(crate) registry: Arc<Log>,
+    pub(crate) token: Arc<Log>,
+    pub(crate) storage: Arc<Log>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) profile: RwLock<Arc<Profile>>,
+    pub(crate) auth: RwLock<Arc<Auth>>,
+    pub(crate) tokens: Tokens,
+    pub(crate) sign: Option<Box<crate::auth::Sign>>,
+    pub(crate) state: State,
+    pub(crate) faults: Plan,
+    pub(crate) conditions: Mutex<Conditions>,
+    pub(crate) problems: Mutex<Vec<String>>,
+    pub(crate) logs: Logs,
+    pub(crate) bases: OnceLock<Bases>,
+    pub(crate) discard_blobs: bool,
+}
+
+impl Shared {
+    pub(crate) fn profile(&self) -> Arc<Profile> {
+        Arc::clone(&self.profile.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn auth(&self) -> Arc<Auth> {
+        Arc::clone(&self.auth.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn conditions(&self) -> Conditions {
+        *self
+            .conditions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes something that a good client never does.
+    pub(crate) fn problem(&self, text: String) {
+        self.problems
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(text);
+    }
+
+    pub(crate) fn bases(&self) -> Bases {
+        self.bases.get().cloned().unwrap_or_default()
+    }
+
+    /// The URL that challenges send callers to.
+    pub(crate) fn realm(&self) -> String {
+        let bases = self.bases();
+        match &*self.auth() {
+            Auth::Bearer(_, rules) => match rules.place {
+                TokenPlace::OtherPort => bases.token + "/token",
+                TokenPlace::SamePort(path) => bases.registry + path,
+            },
+            _ => String::new(),
+        }
+    }
+
+    /// True if requests for tokens come to the registry's own port at this path.
+    pub(crate) fn is_token_path(&self, path: &str) -> bool {
+        match &*self.auth() {
+            Auth::Bearer(_, rules) => match rules.place {
+                TokenPlace::SamePort(own) => own == path,
+                TokenPlace::OtherPort => false,
+            },
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The socket under a connection, which can be cut at any moment.
+//!
+//! Two ways lead to a cut. *At once*: whatever is still buffered is lost. *After the flush*: hyper is let write out
+//! what it holds (a body that reached the byte of a fault answers "pending", upon which hyper flushes), then the
+//! stream ends; that is what makes cuts exact to the byte.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::fault::Cut;
+
+/// What the requests of a connection can do to its socket.
+#[derive(Default)]
+pub(crate) struct Wire {
+    state: Mutex<WireState>,
+}
+
+#[derive(Default)]
+struct WireState {
+    cut: Option<(Cut, Moment)>,
+    wakers: Vec<Waker>,
+    /// When the connection has carried the bytes that it took so far, where bandwidth is limited.
+    free_at: Option<Instant>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    AfterFlush,
+    Now,
+}
+
+impl Wire {
+    /// Ends the connection at once.
+    pub(crate) fn cut(&self, how: Cut) {
+        self.set(how, Moment::Now);
+    }
+
+    /// Ends the connection when what hyper holds has been written.
+    pub(crate) fn cut_after_flush(&self, how: Cut) {
+        self.set(how, Moment::AfterFlush);
+    }
+
+    /// Books `bytes` at `rate` bytes a second; they have gone by at the moment that is returned.
+    pub(crate) fn book(&self, bytes: usize, rate: u64) -> Instant {
+        let mut state = self.lock();
+        let now = Instant::now();
+        let start = state.free_at.map_or(now, |free_at| free_at.max(now));
+        let nanos = (bytes as u64).saturating_mul(1_000_000_000) / rate.max(1);
+        let end = start + Duration::from_nanos(nanos);
+        state.free_at = Some(end);
+        end
+    }
+
+    fn set(&self, how: Cut, moment: Moment) {
+        let wakers = {
+            let mut state = self.lock();
+            state.cut.get_or_insert((how, moment));
+            std::mem::take(&mut state.wakers)
+        };
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+
+    /// The cut that is due: any at a flush, else only an immediate one.
+    fn due(&self, context: &Context<'_>, flushed: bool) -> Option<Cut> {
+        let mut state = self.lock();
+        if let Some((how, moment)) = state.cut
+            && (flushed || moment == Moment::Now)
+        {
+            state.cut = Some((how, Moment::Now));
+            return Some(how);
+        }
+        if !state.wakers.iter().any(|w| w.will_wake(context.waker())) {
+            state.wakers.push(context.waker().clone());
+        }
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, WireState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A socket that obeys its [`Wire`].
+pub(crate) struct Socket {
+    /// Taken only on drop.
+    stream: Option<TcpStream>,
+    wire: Arc<Wire>,
+    stop: CancellationToken,
+}
+
+impl Socket {
+    pub(crate) fn new(stream: TcpStream, wire: Arc<Wire>, stop: CancellationToken) -> Self {
+        Self {
+            stream: Some(stream),
+            wire,
+            stop,
+        }
+    }
+
+    fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+        self.stream.as_mut().map(Pin::new).ok_or_else(broken)
+    }
+
+    fn check(&self, context: &Context<'_>, flushed: bool) -> io::Result<()> {
+        match self.wire.due(context, flushed) {
+            Some(_) => Err(broken()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn broken() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, "cut by a fault")
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.check(context, false)?;
+        self.stream()?.poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.check(context, false)?;
+        self.stream()?.poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.check(context, false)?;
+        self.stream()?.poll_write_vectored(context, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        std::task::ready!(self.stream()?.poll_flush(context))?;
+        self.check(context, true)?;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check(context, false)?;
+        self.stream()?.poll_shutdown(context)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let Some(stream) = self.stream.take() else {
+            return;
+        };
+        let cut = self.wire.lock().cut.map(|(how, _)| how);
+        if cut == Some(Cut::Reset) {
+            // Linger zero makes the close a reset. If the option fails the connection is gone already.
+            let _ = stream.set_zero_linger();
+        } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(linger(stream, self.stop.clone()));
+        }
+    }
+}
+
+/// Ends the stream in an orderly way and reads on until the client has closed as well: closing a socket with unread
+/// bytes would be a reset, and could destroy what was sent before.
+async fn linger(mut stream: TcpStream, stop: CancellationToken) {
+    let mut sink = vec![0; 64 * 1024];
+    let drain = async {
+        stream.shutdown().await?;
+        while stream.read(&mut sink).await? > 0 {}
+        io::Result::Ok(())
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        _ = drain => {}
+    }
+}

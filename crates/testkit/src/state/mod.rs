@@ -1,0 +1,238 @@
+//! What a registry holds.
+
+mod repository;
+mod session;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+pub(crate) use repository::Repository;
+pub(crate) use session::Session;
+
+use crate::blob::Blob;
+use crate::image::{Image, Manifest};
+
+/// The contents of a registry, to look at and to change behind its back. A clone is the same contents.
+#[derive(Clone, Default)]
+pub struct State {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+pub(crate) struct Inner {
+    /// Blobs by digest; repositories hold links, as real registries do.
+    pub(crate) blobs: HashMap<String, Blob>,
+    pub(crate) repositories: BTreeMap<String, Repository>,
+    pub(crate) namespaces: BTreeSet<String>,
+    pub(crate) sessions: HashMap<String, Arc<Mutex<Session>>>,
+    /// Number of the next upload session.
+    pub(crate) next_session: u64,
+    /// Manifest GETs that counted against the pull limit.
+    pub(crate) pulls: u64,
+}
+
+impl State {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True if the repository holds the blob.
+    pub fn has_blob(&self, repository: &str, digest: &str) -> bool {
+        self.lock().blob(repository, digest).is_some()
+    }
+
+    /// The content of a blob of a repository; `None` where it is not there, or its bytes were discarded.
+    pub fn blob(&self, repository: &str, digest: &str) -> Option<Bytes> {
+        let blob = self.lock().blob(repository, digest)?;
+        blob.bytes()
+    }
+
+    /// The digests of all blobs of a repository, sorted.
+    pub fn blobs(&self, repository: &str) -> Vec<String> {
+        let inner = self.lock();
+        let links = inner.repositories.get(repository).map(|r| &r.blobs);
+        links.into_iter().flatten().cloned().collect()
+    }
+
+    /// The media type and the bytes of a manifest, by tag or digest.
+    pub fn manifest(&self, repository: &str, reference: &str) -> Option<(String, Bytes)> {
+        let inner = self.lock();
+        let manifest = inner.repositories.get(repository)?.manifest(reference)?;
+        Some((manifest.media_type.clone(), manifest.bytes.clone()))
+    }
+
+    /// The digests of all manifests of a repository, sorted.
+    pub fn manifests(&self, repository: &str) -> Vec<String> {
+        let inner = self.lock();
+        let manifests = inner
+            .repositories
+            .get(repository)
+            .map(|r| r.manifests.keys());
+        manifests.into_iter().flatten().cloned().collect()
+    }
+
+    /// The digest that a tag stands for.
+    pub fn digest(&self, repository: &str, tag: &str) -> Option<String> {
+        let inner = self.lock();
+        inner
+            .repositories
+            .get(repository)?
+            .tag(tag)
+            .map(str::to_owned)
+    }
+
+    /// The tags of a repository, sorted.
+    pub fn tags(&self, repository: &str) -> Vec<String> {
+        let inner = self.lock();
+        let mut tags: Vec<String> = inner
+            .repositories
+            .get(repository)
+            .map(|r| r.tags.iter().map(|(tag, _)| tag.clone()).collect())
+            .unwrap_or_default();
+        tags.sort();
+        tags
+    }
+
+    /// The names of all repositories, sorted.
+    pub fn repositories(&self) -> Vec<String> {
+        self.lock().repositories.keys().cloned().collect()
+    }
+
+    /// Number of upload sessions that are open, in all repositories.
+    pub fn open_uploads(&self) -> usize {
+        self.lock().sessions.len()
+    }
+
+    /// Creates an empty repository (for registries where repositories must exist before a push).
+    pub fn create_repository(&self, name: &str) {
+        let mut inner = self.lock();
+        inner.create_repository(name);
+        if let Some((namespace, _)) = name.split_once('/') {
+            inner.namespaces.insert(namespace.to_owned());
+        }
+    }
+
+    /// Creates a namespace (organisation, project): the first component of names.
+    pub fn create_namespace(&self, name: &str) {
+        self.lock().namespaces.insert(name.to_owned());
+    }
+
+    /// Stores a blob.
+    pub fn put_blob(&self, repository: &str, blob: &Blob) {
+        self.create_repository(repository);
+        self.lock().put_blob(repository, blob.clone());
+    }
+
+    /// Stores a manifest, and tags it where a tag is given. Nothing is checked.
+    pub fn put_manifest(&self, repository: &str, tag: Option<&str>, manifest: &Manifest) {
+        self.create_repository(repository);
+        let mut inner = self.lock();
+        let repository = inner.create_repository(repository);
+        repository.put_manifest(manifest.clone());
+        if let Some(tag) = tag {
+            repository.set_tag(tag, &manifest.digest);
+        }
+    }
+
+    /// Stores an image, without HTTP; returns the digest of its root.
+    pub fn put_image(&self, repository: &str, tag: Option<&str>, image: &Image) -> String {
+        for blob in image.blobs() {
+            self.put_blob(repository, blob);
+        }
+        for manifest in image.manifests() {
+            self.put_manifest(repository, None, manifest);
+        }
+        self.put_manifest(repository, tag, image.root());
+        image.digest().to_owned()
+    }
+
+    /// Lets a tag stand for a manifest, which need not exist.
+    pub fn tag(&self, repository: &str, tag: &str, digest: &str) {
+        self.create_repository(repository);
+        self.lock()
+            .create_repository(repository)
+            .set_tag(tag, digest);
+    }
+
+    /// Takes a tag away; true if it was there.
+    pub fn untag(&self, repository: &str, tag: &str) -> bool {
+        let mut inner = self.lock();
+        let repository = inner.repositories.get_mut(repository);
+        repository.is_some_and(|r| r.untag(tag))
+    }
+
+    /// Takes a blob out of a repository, as garbage collection does; true if it was there.
+    pub fn remove_blob(&self, repository: &str, digest: &str) -> bool {
+        let mut inner = self.lock();
+        let repository = inner.repositories.get_mut(repository);
+        repository.is_some_and(|r| r.blobs.remove(digest))
+    }
+
+    /// Takes a manifest out of a repository, with the tags that stand for it; true if it was there.
+    pub fn remove_manifest(&self, repository: &str, digest: &str) -> bool {
+        let mut inner = self.lock();
+        let repository = inner.repositories.get_mut(repository);
+        repository.is_some_and(|r| r.remove_manifest(digest))
+    }
+
+    /// Takes away a whole repository; true if it was there.
+    pub fn remove_repository(&self, name: &str) -> bool {
+        self.lock().repositories.remove(name).is_some()
+    }
+
+    /// Takes away every blob that no manifest of its repository names; returns how many.
+    pub fn collect_garbage(&self) -> usize {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let mut collected = 0;
+        for repository in inner.repositories.values_mut() {
+            let named = repository.named_blobs();
+            let before = repository.blobs.len();
+            repository.blobs.retain(|digest| named.contains(digest));
+            collected += before - repository.blobs.len();
+        }
+        let repositories = &inner.repositories;
+        inner.blobs.retain(|digest, _| {
+            repositories
+                .values()
+                .any(|repository| repository.blobs.contains(digest))
+        });
+        collected
+    }
+
+    /// Cancels every upload session, as a registry does that restarts without its storage; returns how many.
+    pub fn cancel_uploads(&self) -> usize {
+        self.lock().sessions.drain().count()
+    }
+}
+
+impl Inner {
+    pub(crate) fn create_repository(&mut self, name: &str) -> &mut Repository {
+        self.repositories.entry(name.to_owned()).or_default()
+    }
+
+    pub(crate) fn blob(&self, repository: &str, digest: &str) -> Option<Blob> {
+        self.repositories
+            .get(repository)?
+            .blobs
+            .get(digest)
+            .and_then(|digest| self.blobs.get(digest))
+            .cloned()
+    }
+
+    pub(crate) fn put_blob(&mut self, repository: &str, blob: Blob) {
+        let digest = blob.digest().to_owned();
+        self.create_repository(repository)
+            .blobs
+            .insert(digest.clone());
+        self.blobs.entry(digest).or_insert(blob);
+    }
+
+    /// A name for an upload session that looks like the UUIDs of real ones and is the same in every run.
+    pub(crate) fn new_session_name(&mut self) -> String {
+        self.next_session += 1;
+        format!("00000000-0000-4000-8000-{:012x}", self.next_session)
+    }
+}

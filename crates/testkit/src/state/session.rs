@@ -1,0 +1,65 @@
+//! Upload sessions.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::blob::Blob;
+use crate::digest::{self, Hasher};
+
+/// The bytes of one upload so far.
+pub(crate) struct Session {
+    pub(crate) repository: String,
+    /// What arrived, unless blob bytes are discarded here.
+    stored: Option<BytesMut>,
+    size: u64,
+    hasher: Hasher,
+    /// Number of `PATCH` requests that were taken.
+    pub(crate) patches: u64,
+    /// Size after the first PATCH, which ECR's `Range` sticks to.
+    pub(crate) first_patch: u64,
+}
+
+impl Session {
+    pub(crate) fn new(repository: &str, algorithm: &str, discard: bool) -> Self {
+        Self {
+            repository: repository.to_owned(),
+            stored: (!discard).then(BytesMut::new),
+            size: 0,
+            hasher: Hasher::new(algorithm),
+            patches: 0,
+            first_patch: 0,
+        }
+    }
+
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
+        self.size += bytes.len() as u64;
+        self.hasher.update(bytes);
+        if let Some(stored) = &mut self.stored {
+            stored.extend_from_slice(bytes);
+        }
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The uploaded blob if it has this digest; else the digest that it has.
+    pub(crate) fn finish(&mut self, wanted: &str) -> Result<Blob, String> {
+        let Some(algorithm) = digest::algorithm(wanted) else {
+            return Err(self.hasher.finish());
+        };
+        let actual = if algorithm == self.hasher.algorithm() {
+            self.hasher.finish()
+        } else {
+            // The session was opened without `digest-algorithm`, so the other algorithm could not run along.
+            let stored = self.stored.as_deref().unwrap_or_default();
+            digest::same_algorithm(wanted, stored).unwrap_or_default()
+        };
+        if actual != wanted {
+            return Err(actual);
+        }
+        Ok(match self.stored.take() {
+            Some(stored) => Blob::with_digest(actual, Bytes::from(stored)),
+            None => Blob::discarded(actual, self.size),
+        })
+    }
+}

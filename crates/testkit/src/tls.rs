@@ -1,0 +1,129 @@
+//! Certificates for a test.
+
+use std::io;
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
+};
+use rustls::ServerConfig;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// An authority made for one test, which signs the certificates of servers. A clone is the same authority, so that
+/// one CA file serves several registries.
+#[derive(Clone)]
+pub struct Tls {
+    authority: Arc<CertifiedIssuer<'static, KeyPair>>,
+    http2: bool,
+    other_names: Option<Vec<String>>,
+}
+
+/// A server's certificate.
+pub(crate) struct Certified {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) ca_pem: String,
+}
+
+/// A server's certificate and key as PEM, for servers that read files.
+#[derive(Clone)]
+pub struct Pem {
+    /// The certificate, with that of its authority behind it.
+    pub certificate: String,
+    /// The private key.
+    pub key: String,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tls {
+    /// Makes an authority.
+    ///
+    /// # Panics
+    /// If the system has no random numbers.
+    pub fn new() -> Self {
+        let authority = authority().expect("a key can be made and a certificate signed");
+        Self {
+            authority: Arc::new(authority),
+            http2: true,
+            other_names: None,
+        }
+    }
+
+    /// Does not offer HTTP/2.
+    pub fn http1_only(mut self) -> Self {
+        self.http2 = false;
+        self
+    }
+
+    /// Servers get a certificate for these names instead of their own: clients that verify refuse it.
+    pub fn for_names(mut self, names: &[&str]) -> Self {
+        self.other_names = Some(names.iter().map(|&name| name.to_owned()).collect());
+        self
+    }
+
+    /// The certificate of the authority, as PEM.
+    pub fn ca_pem(&self) -> String {
+        self.authority.pem()
+    }
+
+    /// A certificate for these names (and addresses), as PEM.
+    pub fn pem(&self, names: &[&str]) -> io::Result<Pem> {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let (certificate, key) = self.sign(&names).map_err(io::Error::other)?;
+        Ok(Pem {
+            certificate: certificate.pem() + &self.ca_pem(),
+            key: key.serialize_pem(),
+        })
+    }
+
+    pub(crate) fn certify(&self, names: &[String]) -> io::Result<Certified> {
+        let names = self.other_names.as_deref().unwrap_or(names);
+        let (certificate, key) = self.sign(names).map_err(io::Error::other)?;
+        let chain: Vec<CertificateDer<'static>> =
+            vec![certificate.der().clone(), self.authority.der().clone()];
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+            .map_err(io::Error::other)?;
+        if self.http2 {
+            config.alpn_protocols.push(b"h2".to_vec());
+        }
+        config.alpn_protocols.push(b"http/1.1".to_vec());
+        Ok(Certified {
+            config: Arc::new(config),
+            ca_pem: self.ca_pem(),
+        })
+    }
+
+    fn sign(&self, names: &[String]) -> Result<(rcgen::Certificate, KeyPair), rcgen::Error> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new(names.to_vec())?;
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "testkit server");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let certificate = params.signed_by(&key, &*self.authority)?;
+        Ok((certificate, key))
+    }
+}
+
+fn authority() -> Result<CertifiedIssuer<'static, KeyPair>, rcgen::Error> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::new(Vec::new())?;
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "testkit authority");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
+    CertifiedIssuer::self_signed(params, key)
+}
