@@ -1,13 +1,26 @@
 //! The summary, folded from events.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::event::{Event, Listener, Outcome};
 use crate::failure::Failure;
+use crate::rule::Rule;
+
+/// How many failures, and how many warnings, are kept in full; of the others only the number is known. So memory
+/// grows with the rules and not with the images.
+pub const KEPT: usize = 1_000;
 
 /// Folds what happens into a [`Summary`].
 #[derive(Debug, Default)]
-pub struct Report(Mutex<Summary>);
+pub struct Report(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    summary: Summary,
+    /// Where a rule stands in `summary.by_rule`, by its address; the summary holds the rule, so that it stays.
+    positions: HashMap<usize, usize>,
+}
 
 /// What a run came to. Images are counted once for each destination.
 #[derive(Clone, Debug, Default)]
@@ -42,8 +55,38 @@ pub struct Summary {
     pub blobs: u64,
     /// Manifests pushed.
     pub manifests: u64,
-    /// What failed, in the order in which it did; nothing that was interrupted.
+    /// What failed, in the order in which it did; nothing that was interrupted; at most [`KEPT`] (`failed` and
+    /// `failed_rules` tell how many there were).
     pub failures: Vec<Failed>,
+    /// What a person should know and that failed nothing; at most [`KEPT`].
+    pub warnings: Vec<String>,
+    /// How many warnings there were.
+    pub warnings_given: u64,
+    /// Each rule, in the order in which they were begun.
+    pub by_rule: Vec<RuleSummary>,
+}
+
+/// What one rule came to. Images are counted once for each destination.
+#[derive(Clone, Debug)]
+pub struct RuleSummary {
+    /// The rule.
+    pub rule: Arc<Rule>,
+    /// How many images were found; `None` where they are not all known.
+    pub discovered: Option<u64>,
+    /// Why there are none, where there are none.
+    pub empty: Option<String>,
+    /// Why its images could not be listed, interruption included.
+    pub failure: Option<Failure>,
+    /// Images that are at the destination now, and were not before.
+    pub copied: u64,
+    /// Images that were there.
+    pub unchanged: u64,
+    /// Images that were not to be copied.
+    pub skipped: u64,
+    /// Images that failed.
+    pub failed: u64,
+    /// Images that were not finished when the run was interrupted.
+    pub interrupted: u64,
 }
 
 /// An image, or a whole rule, that failed.
@@ -65,19 +108,80 @@ impl Report {
 
     /// What the run has come to so far.
     pub fn summary(&self) -> Summary {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.lock().summary.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves counts that are still worth telling.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Listener for Report {
     fn event(&self, event: &Event) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .fold(event);
+        let mut state = self.lock();
+        state.summary.fold(event);
+        match event {
+            Event::RuleStarted { rule }
+            | Event::RuleDiscovered { rule, .. }
+            | Event::RuleFailed { rule, .. } => {
+                if let Some(entry) = state.of_rule(rule) {
+                    entry.fold(event);
+                }
+            }
+            Event::ImageFinished { image, .. } => {
+                if let Some(entry) = state.of_rule(&image.rule) {
+                    entry.fold(event);
+                }
+            }
+            Event::ImageStarted(_) | Event::Warning { .. } => {}
+        }
+    }
+}
+
+impl State {
+    fn of_rule(&mut self, rule: &Arc<Rule>) -> Option<&mut RuleSummary> {
+        let by_rule = &mut self.summary.by_rule;
+        let address = Arc::as_ptr(rule).addr();
+        let position = *self.positions.entry(address).or_insert_with(|| {
+            by_rule.push(RuleSummary::new(Arc::clone(rule)));
+            by_rule.len() - 1
+        });
+        by_rule.get_mut(position)
+    }
+}
+
+impl RuleSummary {
+    fn new(rule: Arc<Rule>) -> Self {
+        Self {
+            rule,
+            discovered: None,
+            empty: None,
+            failure: None,
+            copied: 0,
+            unchanged: 0,
+            skipped: 0,
+            failed: 0,
+            interrupted: 0,
+        }
+    }
+
+    fn fold(&mut self, event: &Event) {
+        match event {
+            Event::RuleDiscovered { images, empty, .. } => {
+                self.discovered = Some(*images);
+                self.empty.clone_from(empty);
+            }
+            Event::RuleFailed { failure, .. } => self.failure = Some(failure.clone()),
+            Event::ImageFinished { outcome, .. } => match outcome {
+                Outcome::Copied(_) => self.copied += 1,
+                Outcome::Unchanged { .. } => self.unchanged += 1,
+                Outcome::Skipped { .. } => self.skipped += 1,
+                Outcome::Failed(failure) if failure.interrupted => self.interrupted += 1,
+                Outcome::Failed(_) => self.failed += 1,
+            },
+            Event::RuleStarted { .. } | Event::ImageStarted(_) | Event::Warning { .. } => {}
+        }
     }
 }
 
@@ -99,6 +203,22 @@ impl Summary {
         self.interrupted > 0 || self.interrupted_rules > 0
     }
 
+    /// What the process should exit with (design.md, "Survival"): 0 when everything is at its destination, 1 when an
+    /// image or a rule failed or was lost, 130 when the run was interrupted before all was done.
+    pub fn exit_code(&self) -> u8 {
+        if self.was_interrupted() {
+            130
+        } else {
+            u8::from(self.failed > 0 || self.failed_rules > 0 || !self.adds_up())
+        }
+    }
+
+    fn failed(&mut self, failed: impl FnOnce() -> Failed) {
+        if self.failures.len() < KEPT {
+            self.failures.push(failed());
+        }
+    }
+
     fn fold(&mut self, event: &Event) {
         match event {
             Event::RuleStarted { .. } => self.rules += 1,
@@ -112,7 +232,7 @@ impl Summary {
                     self.interrupted_rules += 1;
                 } else {
                     self.failed_rules += 1;
-                    self.failures.push(Failed {
+                    self.failed(|| Failed {
                         source: rule.name.to_string(),
                         destination: None,
                         failure: failure.clone(),
@@ -122,7 +242,13 @@ impl Summary {
             Event::ImageFinished { image, outcome, .. } => {
                 self.image(&image.source, &image.destination, outcome);
             }
-            Event::ImageStarted(_) | Event::Warning { .. } => {}
+            Event::Warning { text } => {
+                self.warnings_given += 1;
+                if self.warnings.len() < KEPT {
+                    self.warnings.push(text.clone());
+                }
+            }
+            Event::ImageStarted(_) => {}
         }
     }
 
@@ -141,7 +267,7 @@ impl Summary {
             Outcome::Failed(failure) if failure.interrupted => self.interrupted += 1,
             Outcome::Failed(failure) => {
                 self.failed += 1;
-                self.failures.push(Failed {
+                self.failed(|| Failed {
                     source: source.to_owned(),
                     destination: Some(destination.to_owned()),
                     failure: failure.clone(),
@@ -153,8 +279,7 @@ impl Summary {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::sync::Arc;
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use std::time::Duration;
 
     use super::*;
@@ -253,5 +378,70 @@ mod tests {
         assert!(summary.was_interrupted());
         assert_eq!((summary.failed, summary.failed_rules), (0, 0));
         assert!(summary.failures.is_empty() && summary.adds_up());
+    }
+
+    #[test]
+    fn the_exit_code_tells_faults_and_interruption_apart() {
+        let unchanged = finished(Outcome::Unchanged {
+            digest: registry::Digest::sha256(b""),
+        });
+        let failed = finished(Outcome::Failed(Failure::local("no")));
+        let interrupted = finished(Outcome::Failed(Failure::interrupted()));
+        assert_eq!(fold(std::slice::from_ref(&unchanged)).exit_code(), 0);
+        assert_eq!(fold(&[unchanged.clone(), failed.clone()]).exit_code(), 1);
+        assert_eq!(fold(&[unchanged, failed, interrupted]).exit_code(), 130);
+        // A rule that matched nothing is said and fails nothing; one that could not be listed does.
+        assert_eq!(fold(&[discovered(0)]).exit_code(), 0);
+        let failure = Failure::local("no such repository");
+        let rule_failed = Event::RuleFailed {
+            rule: rule(),
+            failure,
+        };
+        assert_eq!(fold(&[rule_failed]).exit_code(), 1);
+        assert_eq!(fold(&[Event::RuleStarted { rule: rule() }]).exit_code(), 1);
+    }
+
+    #[test]
+    fn each_rule_has_counts_of_its_own() {
+        let report = Report::new();
+        let (one, two) = (rule(), rule());
+        for (rule, outcome) in [
+            (&one, Outcome::Skipped { why: String::new() }),
+            (&two, Outcome::Failed(Failure::interrupted())),
+            (&one, Outcome::Failed(Failure::local("no"))),
+        ] {
+            let mut event = finished(outcome);
+            if let Event::ImageFinished { image, .. } = &mut event {
+                image.rule = Arc::clone(rule);
+            }
+            report.event(&event);
+        }
+        report.event(&Event::RuleDiscovered {
+            rule: one,
+            images: 2,
+            empty: None,
+        });
+        let rules = report.summary().by_rule;
+        assert_eq!(rules.len(), 2);
+        assert_eq!((rules[0].skipped, rules[0].failed), (1, 1));
+        assert_eq!(rules[0].discovered, Some(2));
+        assert_eq!((rules[1].interrupted, rules[1].discovered), (1, None));
+    }
+
+    #[test]
+    fn failures_and_warnings_are_bounded_and_counted() {
+        let report = Report::new();
+        for _ in 0..KEPT + 5 {
+            report.event(&finished(Outcome::Failed(Failure::local("no"))));
+            let text = "mind".to_owned();
+            report.event(&Event::Warning { text });
+        }
+        let summary = report.summary();
+        assert_eq!(
+            (summary.failures.len(), summary.warnings.len()),
+            (KEPT, KEPT)
+        );
+        assert_eq!(summary.failed, KEPT as u64 + 5);
+        assert_eq!(summary.warnings_given, KEPT as u64 + 5);
     }
 }
