@@ -53,7 +53,8 @@ impl Transport {
         for _ in 0..=redirect::MAX_HOPS {
             let (place, url, headers) = (hop.place.clone(), hop.url.clone(), hop.headers.clone());
             let answer = self.exchange(&trip, hop).await?;
-            let Some(target) = self.redirection(&trip, &place, &url, &answer).await? else {
+            let (status, own) = (answer.status(), answer.headers());
+            let Some(target) = self.redirection(&trip, &place, &url, status, own).await? else {
                 return Ok(self.respond(&trip, place, url, answer, permit));
             };
             answer.into_body().drain().await;
@@ -176,12 +177,13 @@ impl Transport {
         trip: &Trip,
         place: &Place,
         url: &Url,
-        answer: &http::Response<ResponseBody>,
+        status: StatusCode,
+        headers: &HeaderMap,
     ) -> Result<Option<Url>, Error> {
         if !trip.follow {
             return Ok(None);
         }
-        let target = redirect::target(&trip.method, answer.status(), answer.headers(), url)
+        let target = redirect::target(&trip.method, status, headers, url)
             .map_err(|why| place.error(ErrorKind::Protocol, why))?;
         let Some(target) = target else {
             return Ok(None);
