@@ -12,8 +12,16 @@ pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 /// Docker manifest, schema 1, unsigned.
 pub const DOCKER_SCHEMA1: &str = "application/vnd.docker.distribution.manifest.v1+json";
-/// Docker manifest, schema 1, signed.
+/// Docker manifest, schema 1, signed. Its digest is not that of its bytes: see
+/// [`digested_bytes`](super::digested_bytes).
 pub const DOCKER_SCHEMA1_SIGNED: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+
+/// How the media types of layers begin that need not be at a registry: Docker's foreign and OCI's non-distributable
+/// ones, whatever their compression.
+pub(super) const FOREIGN: [&str; 2] = [
+    "application/vnd.docker.image.rootfs.foreign.diff.tar",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar",
+];
 
 /// The `Accept` header of every manifest request, HEAD and GET alike: always the full list, so that no registry
 /// converts anything (protocol.md section 2.3).

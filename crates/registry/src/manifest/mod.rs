@@ -1,6 +1,14 @@
 //! Manifests and indexes: raw bytes, and views that read them (image-spec; protocol.md section 3).
 
+mod descriptor;
+mod edit;
+mod lenient;
 pub mod media_type;
+mod platform;
+mod schema1;
+mod shape;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::sync::Arc;
@@ -9,7 +17,10 @@ use bytes::Bytes;
 
 use crate::digest::Digest;
 
-pub use view::{Descriptor, ImageView, IndexView, ManifestError, Platform, Schema1View, View};
+pub use descriptor::Descriptor;
+pub use platform::Platform;
+pub use schema1::digested_bytes;
+pub use view::{ImageView, IndexView, ManifestError, Schema1View, View};
 
 /// The most bytes of one manifest that are read. Registries enforce 4 MiB, Gitea 10 MiB.
 pub const MAX_MANIFEST_BYTES: u64 = 8 * 1024 * 1024;
@@ -24,7 +35,8 @@ pub struct Manifest {
 
 impl Manifest {
     /// A manifest from its parts. `media_type` is the `Content-Type` that came with it, parameters and all; the
-    /// document's own `mediaType` wins where it has one, since that is what a registry compares on push.
+    /// document's own `mediaType` wins where it has one, since that is what a registry compares on push. `digest` is
+    /// the caller's to verify, over what [`digested_bytes`] answers.
     ///
     /// # Errors
     /// When the document is of no known shape or says two things at once (`manifests` and `layers`).
@@ -33,7 +45,7 @@ impl Manifest {
         content_type: Option<&str>,
         digest: Digest,
     ) -> Result<Self, ManifestError> {
-        let media_type = view::media_type_of(&bytes, content_type)?;
+        let media_type = shape::media_type_of(&bytes, content_type)?;
         Ok(Self {
             bytes,
             media_type: Arc::from(media_type),
@@ -48,7 +60,7 @@ impl Manifest {
     pub fn media_type(&self) -> &str {
         &self.media_type
     }
-    /// The digest of the bytes.
+    /// The digest; of the bytes, but for signed schema 1 (see [`digested_bytes`]).
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
@@ -61,16 +73,24 @@ impl Manifest {
         view::read(&self.bytes, &self.media_type)
     }
     /// For an index: the same document with only the entries that `keep` wants, every other field and the order of
-    /// fields kept; a new document with a digest of its own (sha256). The only document ever written by us.
+    /// fields kept; a new document with a digest of its own (sha256), written without blanks. The only document ever
+    /// written by us. Where every entry is kept, the document stays what it is, byte for byte.
+    ///
+    /// # Errors
+    /// When the document is no index, or cannot be read.
     pub fn retain(
         &self,
         keep: impl FnMut(usize, &Descriptor) -> bool,
     ) -> Result<Self, ManifestError> {
-        view::retain(self, keep)
+        edit::retain(self, keep)
     }
     /// For an index: the same document with the descriptors at the given positions replaced by one that names
-    /// `replacement` (digest and size), for an index of filtered indexes.
+    /// `replacement` (digest and size), for an index of filtered indexes. Their other fields stay, but for embedded
+    /// content (`data`).
+    ///
+    /// # Errors
+    /// When the document is no index, cannot be read, or has no entry at a position.
     pub fn replace(&self, replacements: &[(usize, Manifest)]) -> Result<Self, ManifestError> {
-        view::replace(self, replacements)
+        edit::replace(self, replacements)
     }
 }

@@ -1,11 +1,19 @@
 //! What a manifest says.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 
+use serde::Deserialize;
+
+use super::descriptor::{Descriptor, RawDescriptor, check_all, check_one};
+use super::lenient::{self, List, Object, Text};
+use super::shape::Shape;
 use crate::digest::Digest;
-use crate::manifest::Manifest;
 
 /// A document, read.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a view is read where it is used, one at a time; boxes would only be in the way"
+)]
 #[derive(Clone, Debug)]
 pub enum View {
     /// An OCI index or a Docker manifest list.
@@ -38,7 +46,8 @@ pub struct ImageView {
     pub artifact_type: Option<String>,
 }
 
-/// A schema 1 manifest.
+/// A schema 1 manifest. The digest of a signed one is not that of its bytes: see
+/// [`digested_bytes`](super::digested_bytes).
 #[derive(Clone, Debug)]
 pub struct Schema1View {
     /// The layers' digests without repeats; schema 1 names no sizes.
@@ -47,84 +56,99 @@ pub struct Schema1View {
     pub architecture: Option<String>,
 }
 
-/// A descriptor (image-spec, descriptor.md).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Descriptor {
-    /// The media type of what it names.
-    pub media_type: String,
-    /// The digest of what it names.
-    pub digest: Digest,
-    /// Its length in bytes; `None` only for layers of schema 1, which does not say.
-    pub size: Option<u64>,
-    /// The platform, in an index.
-    pub platform: Option<Platform>,
-    /// Annotations.
-    pub annotations: BTreeMap<String, String>,
-    /// Where else the content may be had (foreign layers).
-    pub urls: Vec<String>,
-    /// The artifact type, where one is said.
-    pub artifact_type: Option<String>,
-}
-
-/// A platform as descriptors and configs state it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Platform {
-    /// `linux`, `windows`, …; empty where not said.
-    pub os: String,
-    /// `amd64`, `arm64`, …; empty where not said.
-    pub architecture: String,
-    /// `v7`, `v8`, …
-    pub variant: Option<String>,
-    /// The version of the operating system (Windows).
-    pub os_version: Option<String>,
-}
-
 /// Why a document cannot be read. Reads as a clause: "the index has an entry without a digest".
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct ManifestError(pub(crate) String);
 
-impl Descriptor {
-    /// Whether the content is one that registries need not hold and clients should not push: Docker's foreign and
-    /// OCI's non-distributable layers.
-    pub fn is_foreign(&self) -> bool {
-        todo!()
-    }
-    /// Whether it names an index or a manifest list.
-    pub fn is_index(&self) -> bool {
-        todo!()
-    }
-    /// For a BuildKit attestation child: the digest of the image that it attests.
-    pub fn attests(&self) -> Option<Digest> {
-        todo!()
+#[derive(Deserialize)]
+struct IndexDocument {
+    #[serde(default)]
+    manifests: List<Object<RawDescriptor>>,
+    subject: Option<Object<RawDescriptor>>,
+}
+
+#[derive(Deserialize)]
+struct ImageDocument {
+    config: Option<Object<RawDescriptor>>,
+    #[serde(default)]
+    layers: List<Object<RawDescriptor>>,
+    subject: Option<Object<RawDescriptor>>,
+    #[serde(rename = "artifactType", default)]
+    artifact_type: Text,
+}
+
+/// The withdrawn artifact manifest.
+#[derive(Deserialize)]
+struct ArtifactDocument {
+    #[serde(default)]
+    blobs: List<Object<RawDescriptor>>,
+    subject: Option<Object<RawDescriptor>>,
+    #[serde(rename = "artifactType", default)]
+    artifact_type: Text,
+}
+
+#[derive(Deserialize)]
+struct Schema1Document {
+    #[serde(rename = "fsLayers", default)]
+    layers: List<Object<FsLayer>>,
+    #[serde(default)]
+    architecture: Text,
+}
+
+#[derive(Deserialize)]
+struct FsLayer {
+    #[serde(rename = "blobSum")]
+    digest: Option<String>,
+}
+
+/// Reads a document of a media type that [`media_type_of`](super::shape::media_type_of) found.
+pub(super) fn read(bytes: &[u8], media_type: &str) -> Result<View, ManifestError> {
+    match Shape::of_document(bytes, media_type)? {
+        Shape::Index => {
+            let document: IndexDocument = lenient::read(bytes, "index")?;
+            Ok(View::Index(IndexView {
+                manifests: check_all(document.manifests, "manifests")?,
+                subject: check_one(document.subject, "subject")?,
+            }))
+        }
+        Shape::Image => {
+            let document: ImageDocument = lenient::read(bytes, "manifest")?;
+            Ok(View::Image(ImageView {
+                config: check_one(document.config, "config")?,
+                layers: check_all(document.layers, "layers")?,
+                subject: check_one(document.subject, "subject")?,
+                artifact_type: document.artifact_type.filled(),
+            }))
+        }
+        Shape::Artifact => {
+            let document: ArtifactDocument = lenient::read(bytes, "artifact manifest")?;
+            Ok(View::Image(ImageView {
+                config: None,
+                layers: check_all(document.blobs, "blobs")?,
+                subject: check_one(document.subject, "subject")?,
+                artifact_type: document.artifact_type.filled(),
+            }))
+        }
+        Shape::Schema1 => read_schema1(bytes).map(View::Schema1),
     }
 }
 
-impl Platform {
-    /// Reads the platform that an image's config blob states (`os`, `architecture`, `variant`, `os.version`).
-    pub fn from_config(_config: &[u8]) -> Result<Self, ManifestError> {
-        todo!()
+fn read_schema1(bytes: &[u8]) -> Result<Schema1View, ManifestError> {
+    let document: Schema1Document = lenient::read(bytes, "schema 1 manifest")?;
+    let mut seen = HashSet::new();
+    let mut layers = Vec::new();
+    for (at, Object(layer)) in document.layers.0.into_iter().enumerate() {
+        let refuse = |why: &str| ManifestError(format!("entry {} of `fsLayers` {why}", at + 1));
+        let digest = layer.digest.ok_or_else(|| refuse("has no digest"))?;
+        let digest = Digest::parse(&digest)
+            .map_err(|error| refuse(&format!("has a digest that is none: {error}")))?;
+        if seen.insert(digest.clone()) {
+            layers.push(digest);
+        }
     }
-}
-
-pub(super) fn media_type_of(
-    _bytes: &[u8],
-    _content_type: Option<&str>,
-) -> Result<String, ManifestError> {
-    todo!()
-}
-pub(super) fn read(_bytes: &[u8], _media_type: &str) -> Result<View, ManifestError> {
-    todo!()
-}
-pub(super) fn retain(
-    _manifest: &Manifest,
-    _keep: impl FnMut(usize, &Descriptor) -> bool,
-) -> Result<Manifest, ManifestError> {
-    todo!()
-}
-pub(super) fn replace(
-    _manifest: &Manifest,
-    _replacements: &[(usize, Manifest)],
-) -> Result<Manifest, ManifestError> {
-    todo!()
+    Ok(Schema1View {
+        layers,
+        architecture: document.architecture.filled(),
+    })
 }

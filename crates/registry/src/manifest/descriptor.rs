@@ -1,0 +1,116 @@
+//! Descriptors: what names content (image-spec, descriptor.md).
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::lenient::{List, Object, Text, Texts};
+use super::platform::{Platform, RawPlatform};
+use super::{ManifestError, media_type};
+use crate::digest::Digest;
+
+/// A descriptor (image-spec, descriptor.md).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Descriptor {
+    /// The media type of what it names; empty where not said.
+    pub media_type: String,
+    /// The digest of what it names.
+    pub digest: Digest,
+    /// Its length in bytes; `None` only for layers of schema 1, which does not say.
+    pub size: Option<u64>,
+    /// The platform, in an index.
+    pub platform: Option<Platform>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Where else the content may be had (foreign layers).
+    pub urls: Vec<String>,
+    /// The artifact type, where one is said.
+    pub artifact_type: Option<String>,
+}
+
+/// A descriptor as it stands in a document, before digest and size are checked.
+#[derive(Deserialize)]
+pub(super) struct RawDescriptor {
+    #[serde(rename = "mediaType", default)]
+    media_type: Text,
+    digest: Option<String>,
+    size: Option<serde_json::Number>,
+    platform: Option<Object<RawPlatform>>,
+    #[serde(default)]
+    annotations: Texts,
+    #[serde(default)]
+    urls: List<Text>,
+    #[serde(rename = "artifactType", default)]
+    artifact_type: Text,
+}
+
+impl Descriptor {
+    /// Whether the content is one that registries need not hold and clients should not push: Docker's foreign and
+    /// OCI's non-distributable layers. That is said by the media type alone, not by `urls`.
+    pub fn is_foreign(&self) -> bool {
+        media_type::FOREIGN.iter().any(|foreign| {
+            self.media_type
+                .strip_prefix(foreign)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', '.']))
+        })
+    }
+    /// Whether it names an index or a manifest list.
+    pub fn is_index(&self) -> bool {
+        matches!(
+            self.media_type.as_str(),
+            media_type::OCI_INDEX | media_type::DOCKER_LIST
+        )
+    }
+    /// For a `BuildKit` attestation child: the digest of the image that it attests.
+    pub fn attests(&self) -> Option<Digest> {
+        let kind = self.annotations.get("vnd.docker.reference.type")?;
+        if kind != "attestation-manifest" {
+            return None;
+        }
+        let digest = self.annotations.get("vnd.docker.reference.digest")?;
+        Digest::parse(digest).ok()
+    }
+    /// Checks what was read; `place` names it in errors, as in: entry 3 of the list.
+    pub(super) fn check(raw: RawDescriptor, place: &str) -> Result<Self, ManifestError> {
+        let refuse = |why: &str| ManifestError(format!("{place} {why}"));
+        let digest = raw.digest.ok_or_else(|| refuse("has no digest"))?;
+        let digest = Digest::parse(&digest)
+            .map_err(|error| refuse(&format!("has a digest that is none: {error}")))?;
+        let size = raw.size.ok_or_else(|| refuse("has no size"))?;
+        // Registries keep sizes in signed 64-bit integers.
+        let size = size
+            .as_i64()
+            .and_then(|size| u64::try_from(size).ok())
+            .ok_or_else(|| refuse(&format!("has a size that is none: {size}")))?;
+        Ok(Self {
+            media_type: raw.media_type.0.unwrap_or_default(),
+            digest,
+            size: Some(size),
+            platform: raw.platform.map(|platform| platform.0.into()),
+            annotations: raw.annotations.0,
+            urls: raw.urls.0.into_iter().filter_map(Text::filled).collect(),
+            artifact_type: raw.artifact_type.filled(),
+        })
+    }
+}
+
+/// Checks a list of descriptors.
+pub(super) fn check_all(
+    raw: List<Object<RawDescriptor>>,
+    field: &str,
+) -> Result<Vec<Descriptor>, ManifestError> {
+    raw.0
+        .into_iter()
+        .enumerate()
+        .map(|(at, raw)| Descriptor::check(raw.0, &format!("entry {} of `{field}`", at + 1)))
+        .collect()
+}
+
+/// Checks one that may be absent.
+pub(super) fn check_one(
+    raw: Option<Object<RawDescriptor>>,
+    field: &str,
+) -> Result<Option<Descriptor>, ManifestError> {
+    raw.map(|raw| Descriptor::check(raw.0, &format!("`{field}`")))
+        .transpose()
+}

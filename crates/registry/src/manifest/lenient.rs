@@ -1,0 +1,176 @@
+//! Reading JSON that registries send: bounded, forgiving where it may be, and never as an array where an object
+//! belongs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::ManifestError;
+use crate::quote::shown;
+
+/// The most entries of one list. A manifest of 8 MiB has room for some 60,000 descriptors.
+const MAX_ENTRIES: usize = 100_000;
+
+/// Reads a JSON object as `T`, which ignores what it does not know and refuses a known field that stands twice, since
+/// two readers would take two different values.
+pub(super) fn read<'de, T: Deserialize<'de>>(
+    bytes: &'de [u8],
+    noun: &str,
+) -> Result<T, ManifestError> {
+    serde_json::from_slice::<Object<T>>(bytes)
+        .map(|object| object.0)
+        .map_err(|error| {
+            let what = if error.is_data() {
+                "is malformed"
+            } else {
+                "is not JSON"
+            };
+            ManifestError(format!("the {noun} {what}: {}", shown(&error.to_string())))
+        })
+}
+
+/// A `T` that stands as an object; serde would take an array as well.
+pub(super) struct Object<T>(pub(super) T);
+
+/// A text; anything else counts as absent.
+#[derive(Default)]
+pub(super) struct Text(pub(super) Option<String>);
+
+/// A list of bounded length; `null` is an empty one, as Go writes it.
+pub(super) struct List<T>(pub(super) Vec<T>);
+
+/// A map of texts; anything else, as a map or as a value, counts as absent.
+#[derive(Default)]
+pub(super) struct Texts(pub(super) BTreeMap<String, String>);
+
+impl Text {
+    /// The text, unless it is absent or empty.
+    pub(super) fn filled(self) -> Option<String> {
+        self.0.filter(|text| !text.is_empty())
+    }
+}
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Visit<T> {
+            type Value = Object<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Visit(PhantomData))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Visit<T> {
+            type Value = List<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+                Ok(List::default())
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut list = Vec::new();
+                while let Some(entry) = seq.next_element()? {
+                    if list.len() == MAX_ENTRIES {
+                        return Err(A::Error::custom(format_args!(
+                            "a list has more than {MAX_ENTRIES} entries"
+                        )));
+                    }
+                    list.push(entry);
+                }
+                Ok(List(list))
+            }
+        }
+        deserializer.deserialize_any(Visit(PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(match deserializer.deserialize_any(AnyVisitor)? {
+            Any::Text(text) => Some(text),
+            Any::Map(_) | Any::Other => None,
+        }))
+    }
+}
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(match deserializer.deserialize_any(AnyVisitor)? {
+            Any::Map(map) => map,
+            Any::Text(_) | Any::Other => BTreeMap::new(),
+        }))
+    }
+}
+
+/// What may stand where a text or a map of texts is wanted.
+enum Any {
+    Text(String),
+    Map(BTreeMap<String, String>),
+    Other,
+}
+
+struct AnyVisitor;
+
+impl<'de> Deserialize<'de> for Any {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyVisitor)
+    }
+}
+
+impl<'de> Visitor<'de> for AnyVisitor {
+    type Value = Any;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+    fn visit_str<E: Error>(self, text: &str) -> Result<Any, E> {
+        Ok(Any::Text(text.to_owned()))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Any, A::Error> {
+        let mut texts = BTreeMap::new();
+        while let Some((key, value)) = map.next_entry()? {
+            if let Any::Text(text) = value {
+                texts.insert(key, text);
+            }
+        }
+        Ok(Any::Map(texts))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Any, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Any::Other)
+    }
+    fn visit_unit<E: Error>(self) -> Result<Any, E> {
+        Ok(Any::Other)
+    }
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Any, E> {
+        Ok(Any::Other)
+    }
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Any, E> {
+        Ok(Any::Other)
+    }
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Any, E> {
+        Ok(Any::Other)
+    }
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Any, E> {
+        Ok(Any::Other)
+    }
+}

@@ -1,0 +1,73 @@
+//! Platforms, as descriptors and configs state them.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use super::ManifestError;
+use super::lenient::{self, Text};
+
+/// A platform as descriptors and configs state it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Platform {
+    /// `linux`, `windows`, …; empty where not said.
+    pub os: String,
+    /// `amd64`, `arm64`, …; empty where not said.
+    pub architecture: String,
+    /// `v7`, `v8`, …
+    pub variant: Option<String>,
+    /// The version of the operating system (Windows).
+    pub os_version: Option<String>,
+}
+
+/// The fields that a platform in an index and an image's config have in common.
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+pub(super) struct RawPlatform {
+    os: Text,
+    architecture: Text,
+    variant: Text,
+    #[serde(rename = "os.version")]
+    os_version: Text,
+}
+
+impl Platform {
+    /// Reads the platform that an image's config blob states (`os`, `architecture`, `variant`, `os.version`). The
+    /// config of an artifact may state none: then os and architecture are empty.
+    ///
+    /// # Errors
+    /// When the blob is not a JSON object.
+    pub fn from_config(config: &[u8]) -> Result<Self, ManifestError> {
+        lenient::read::<RawPlatform>(config, "config").map(Self::from)
+    }
+}
+
+impl From<RawPlatform> for Platform {
+    fn from(raw: RawPlatform) -> Self {
+        Self {
+            os: raw.os.0.unwrap_or_default(),
+            architecture: raw.architecture.0.unwrap_or_default(),
+            variant: raw.variant.filled(),
+            os_version: raw.os_version.filled(),
+        }
+    }
+}
+
+/// `os/architecture[/variant]`, with `unknown` for what is not said.
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = |text: &'_ str| {
+            if text.is_empty() {
+                "unknown".to_owned()
+            } else {
+                text.to_owned()
+            }
+        };
+        write!(f, "{}/{}", said(&self.os), said(&self.architecture))?;
+        if let Some(variant) = &self.variant {
+            write!(f, "/{variant}")?;
+        }
+        Ok(())
+    }
+}
