@@ -184,7 +184,7 @@ fn what_matters_is_strict() {
         ),
         (
             r#"{"manifests":[],"manifests":[]}"#.to_owned(),
-            "the document is malformed: duplicate field `manifests` at line 1 column 28".to_owned(),
+            "the document is malformed: duplicate field `manifests` at line 1 column 27".to_owned(),
         ),
         (
             format!(r#"{{"layers":[{{"digest":"{A}","digest":"{B}","size":1}}]}}"#),
@@ -196,7 +196,7 @@ fn what_matters_is_strict() {
         ),
         (
             r#"{"layers":{}}"#.to_owned(),
-            "the manifest is malformed: invalid type: map, expected a list at line 1 column 10".to_owned(),
+            "the manifest is malformed: invalid type: map, expected a list at line 1 column 12".to_owned(),
         ),
     ] {
         assert_eq!(refusal(&text), why, "{text}");
