@@ -101,6 +101,12 @@ impl Error {
             source: None,
         }))
     }
+    /// As another kind, where the place that it happened at tells more than the answer.
+    #[must_use]
+    pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
     /// With the status of the last answer.
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {

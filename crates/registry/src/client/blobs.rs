@@ -1,38 +1,148 @@
 //! Blobs (protocol.md section 2.4).
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use http::header::LOCATION;
+use http::{Method, StatusCode};
 
-use crate::client::{BlobReader, Client};
-use crate::error::Error;
+use crate::auth::ScopeSet;
+use crate::client::call::Ask;
+use crate::client::{BlobReader, Client, ranges};
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind};
 use crate::manifest::Descriptor;
 use crate::reference::Repository;
+use crate::transport::{Lane, Response};
 
 impl Client {
-    /// Whether `repository` has the blob, by HEAD. A redirect answers yes and is not followed.
+    /// Whether `repository` has the blob, by HEAD. A redirect to another host answers yes and is not followed:
+    /// registries look the blob up before they send anyone to its storage. A blob of another size than the
+    /// descriptor's counts as absent.
     pub async fn has_blob(
         &self,
-        _repository: &Repository,
-        _descriptor: &Descriptor,
+        repository: &Repository,
+        descriptor: &Descriptor,
     ) -> Result<bool, Error> {
-        todo!()
+        let ask = blob_ask(
+            Method::HEAD,
+            repository,
+            &descriptor.digest,
+            "look for blob",
+        )
+        .follow(false);
+        let fits = |status: StatusCode| {
+            status.is_success()
+                || status.is_redirection()
+                || matches!(status.as_u16(), 404 | 405 | 501)
+        };
+        let mut response = self.answer(&ask, fits).await?;
+        if is_redirect_within(&response) {
+            response.body.drain().await;
+            response = self.answer(&ask.clone().follow(true), fits).await?;
+        }
+        if matches!(response.status.as_u16(), 405 | 501) {
+            // No HEAD here: the head of a GET tells as much, and its body is let go.
+            let get = ask.method(Method::GET).lane(Lane::Downloads);
+            response = self.answer(&get, fits).await?;
+        }
+        let length = ranges::content_length(&response.headers);
+        let wrong_size = response.status.is_success()
+            && length
+                .zip(descriptor.size)
+                .is_some_and(|(length, size)| length != size);
+        let there = response.status != StatusCode::NOT_FOUND && !wrong_size;
+        response.body.drain().await;
+        Ok(there)
+    }
+    /// The size of a blob whose descriptor does not say one (schema 1), by HEAD; `None` where the registry does not
+    /// say either. Its absence is an error.
+    pub async fn blob_size(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+    ) -> Result<Option<u64>, Error> {
+        let ask = blob_ask(Method::HEAD, repository, &descriptor.digest, "measure blob");
+        let response = self.answer(&ask, |status| status == StatusCode::OK).await?;
+        let length = ranges::content_length(&response.headers);
+        response.body.drain().await;
+        Ok(length)
     }
     /// Opens the blob for reading from byte `offset`. The reader resumes what breaks, and hashes and measures
     /// what it reads when it starts at 0.
     pub async fn open_blob(
         &self,
-        _repository: &Repository,
-        _descriptor: &Descriptor,
-        _offset: u64,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        offset: u64,
     ) -> Result<BlobReader, Error> {
-        todo!()
+        BlobReader::open(self, repository, descriptor, offset).await
     }
-    /// Reads a small blob whole (a config), verified; more than `limit` bytes is an error.
+    /// Reads a small blob whole (a config), verified; more than `limit` bytes is an error. One that arrives corrupt
+    /// is read once more.
     pub async fn read_blob(
         &self,
-        _repository: &Repository,
-        _descriptor: &Descriptor,
-        _limit: u64,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        limit: u64,
     ) -> Result<Bytes, Error> {
-        todo!()
+        if descriptor.size.is_some_and(|size| size > limit) {
+            return Err(too_large(repository, descriptor, limit));
+        }
+        match self.read_once(repository, descriptor, limit).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                self.read_once(repository, descriptor, limit).await
+            }
+            result => result,
+        }
     }
+
+    async fn read_once(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        limit: u64,
+    ) -> Result<Bytes, Error> {
+        let mut reader = self.open_blob(repository, descriptor, 0).await?;
+        let mut bytes = BytesMut::new();
+        while let Some(chunk) = reader.chunk().await? {
+            if bytes.len() as u64 + chunk.len() as u64 > limit {
+                return Err(too_large(repository, descriptor, limit));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes.freeze())
+    }
+}
+
+/// A request for a blob that is read from, or looked for.
+pub(super) fn blob_ask(
+    method: Method,
+    repository: &Repository,
+    digest: &Digest,
+    verb: &str,
+) -> Ask {
+    Ask::new(
+        method,
+        repository,
+        ScopeSet::pull(repository),
+        format!("blobs/{digest}"),
+        format!("{verb} {digest} of {}", repository.path()),
+    )
+}
+
+/// Whether the answer redirects to the host that it came from: that tidies an address up and says nothing of the
+/// blob.
+fn is_redirect_within(response: &Response) -> bool {
+    response.status.is_redirection()
+        && response
+            .headers
+            .get(LOCATION)
+            .and_then(|location| response.url.join(location.to_str().ok()?).ok())
+            .is_none_or(|target| target.origin() == response.url.origin())
+}
+
+fn too_large(repository: &Repository, descriptor: &Descriptor, limit: u64) -> Error {
+    blob_ask(Method::GET, repository, &descriptor.digest, "fetch blob").error(
+        ErrorKind::Protocol,
+        format!("it is larger than the {limit} bytes that are read of such a blob"),
+    )
 }

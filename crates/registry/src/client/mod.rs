@@ -1,7 +1,14 @@
 //! The handle on one registry.
+//!
+//! [`call`] is the pipeline that every request goes through; the endpoint families stand on it, one a file.
 
 mod blobs;
+mod call;
+mod habits;
+mod links;
 mod manifests;
+mod origin;
+mod ranges;
 mod reader;
 mod registries;
 mod tags;
@@ -15,7 +22,10 @@ pub use registries::{Options, Registries};
 pub use tags::TagPages;
 pub use uploads::{OpenedUpload, Upload};
 
+use crate::auth::{Authenticator, Keychain};
 use crate::reference::Registry;
+use crate::transport::{RetryPolicy, Transport};
+use habits::Habits;
 
 /// A handle on one registry: cheap to clone, shared by all tasks.
 #[derive(Clone)]
@@ -25,11 +35,44 @@ pub struct Client {
 
 struct Inner {
     registry: Registry,
+    transport: Arc<Transport>,
+    keychain: Arc<Keychain>,
+    retry: RetryPolicy,
+    auth: Authenticator,
+    /// What this registry was found to do and not to do, for as long as the run lasts.
+    habits: Habits,
 }
 
 impl Client {
+    fn new(registry: &Registry, options: &Options) -> Self {
+        let auth = Authenticator::new(
+            registry.clone(),
+            Arc::clone(&options.transport),
+            options.retry,
+        )
+        .trusting(options.keychain.trusted_realms());
+        Self {
+            inner: Arc::new(Inner {
+                registry: registry.clone(),
+                transport: Arc::clone(&options.transport),
+                keychain: Arc::clone(&options.keychain),
+                retry: options.retry,
+                auth,
+                habits: Habits::default(),
+            }),
+        }
+    }
+
     /// Which registry.
     pub fn registry(&self) -> &Registry {
         &self.inner.registry
+    }
+
+    /// Tells a person something about this registry.
+    fn warn(&self, text: &str) {
+        self.inner
+            .transport
+            .observer()
+            .warning(self.inner.registry.as_str(), text);
     }
 }

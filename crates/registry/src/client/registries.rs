@@ -1,6 +1,7 @@
 //! All registries of a run.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::auth::Keychain;
 use crate::client::Client;
@@ -17,19 +18,28 @@ pub struct Options {
     pub retry: RetryPolicy,
 }
 
-/// One client per registry, made when first asked for.
+/// One client per registry, made when first asked for: what is learnt of a registry (its challenge, its tokens, the
+/// upload form that it takes) is learnt once.
 pub struct Registries {
-    #[allow(dead_code)]
     options: Options,
+    clients: Mutex<HashMap<Registry, Client>>,
 }
 
 impl Registries {
     /// Clients that share `options`.
     pub fn new(options: Options) -> Self {
-        Self { options }
+        Self {
+            options,
+            clients: Mutex::default(),
+        }
     }
     /// The client of `registry`.
-    pub fn client(&self, _registry: &Registry) -> Client {
-        todo!()
+    pub fn client(&self, registry: &Registry) -> Client {
+        // A panic elsewhere cannot leave a map of handles half changed.
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients
+            .entry(registry.clone())
+            .or_insert_with(|| Client::new(registry, &self.options))
+            .clone()
     }
 }

@@ -1,9 +1,27 @@
 //! Uploads (protocol.md section 2.5): mount or session in one POST, then the bytes in the form that the host takes.
+//!
+//! [`session`] opens a session, or finds that none is needed. [`drive`] is the loop that sends the bytes and goes on
+//! from wherever the registry stands when something breaks; what to send next ([`forms`]), what an answer means
+//! ([`reaction`]) and where to send it ([`location`]) are decided by functions that do nothing else. [`feed`] carries
+//! the source's bytes into a request.
 
-use crate::client::{BlobSource, Client};
-use crate::error::Error;
+mod drive;
+mod feed;
+mod forms;
+mod location;
+mod reaction;
+mod session;
+mod settle;
+
+use crate::client::reader::BlobSource;
+use crate::client::{Client, call::Ask};
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind};
 use crate::manifest::Descriptor;
 use crate::reference::Repository;
+
+pub(super) use forms::Forms;
+use session::{Opened, Session};
 
 /// What opening an upload led to.
 pub enum OpenedUpload {
@@ -16,8 +34,14 @@ pub enum OpenedUpload {
     Session(Upload),
 }
 
-/// An open upload session for one blob. Dropped unused, it is left to expire.
-pub struct Upload {}
+/// An open upload session for one blob. Dropped unused, it is left to expire: cancelling it takes a right (`delete`)
+/// that clients who copy do not have.
+pub struct Upload {
+    repository: Repository,
+    digest: Digest,
+    size: Option<u64>,
+    session: Box<Session>,
+}
 
 impl Client {
     /// Asks in one request for the blob to be mounted from `from` (or, with `None`, for it to be there already:
@@ -25,16 +49,51 @@ impl Client {
     /// an error are asked for a plain session from then on.
     pub async fn open_upload(
         &self,
-        _repository: &Repository,
-        _descriptor: &Descriptor,
-        _from: Option<&Repository>,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        from: Option<&Repository>,
     ) -> Result<OpenedUpload, Error> {
-        todo!()
+        let digest = &descriptor.digest;
+        Ok(match session::open(self, repository, digest, from).await? {
+            Opened::Present { mounted } => OpenedUpload::Present { mounted },
+            Opened::Session(session) => OpenedUpload::Session(Upload {
+                repository: repository.clone(),
+                digest: digest.clone(),
+                size: descriptor.size,
+                session: Box::new(session),
+            }),
+        })
     }
     /// Sends the blob: opens `source` when the destination's permit is held, in the form that the host takes
     /// (whole PUT, streamed PATCH, chunks; remembered per host), and starts again, with a new session if need be,
     /// when something breaks. An error of the source comes back as the source gave it, with the source's host.
-    pub async fn upload(&self, _upload: Upload, _source: &dyn BlobSource) -> Result<(), Error> {
-        todo!()
+    ///
+    /// What is sent is what `source` gives: its stream ends only when all of it came and is what it should be, and
+    /// no request is completed before that. A blob whose size is not known cannot be sent
+    /// ([`Client::blob_size`] asks the registry that has it).
+    pub async fn upload(&self, upload: Upload, source: &dyn BlobSource) -> Result<(), Error> {
+        let Some(size) = upload.size else {
+            return Err(upload
+                .ask(http::Method::PUT)
+                .error(ErrorKind::Protocol, "the size of the blob is not known"));
+        };
+        drive::Drive::new(self, upload, size, source)
+            .await?
+            .run()
+            .await
+    }
+}
+
+impl Upload {
+    /// A request to the session as it stands.
+    fn ask(&self, method: http::Method) -> Ask {
+        session::ask(
+            method,
+            &self.repository,
+            &self.digest,
+            crate::auth::ScopeSet::push(&self.repository),
+            String::new(),
+        )
+        .at(self.session.location.clone())
     }
 }

@@ -1,0 +1,493 @@
+//! The pipeline that every request of this room goes through: credential, base URL, token, one try, the answer to a
+//! 401, and, for what can be sent again as it is, the retries.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, LOCATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use url::Url;
+
+use crate::auth::{Access, MAX_AGAIN, ScopeSet, Verdict};
+use crate::client::Client;
+use crate::client::origin::{self, Address};
+use crate::error::{Error, ErrorKind};
+use crate::reference::Repository;
+use crate::transport::{AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, Response};
+
+/// The most redirects of one POST or PUT that are followed; registries need none, a misplaced base URL needs one.
+const MAX_HOPS: u32 = 5;
+
+/// One request, in a form that can be made into a call as often as it takes.
+#[derive(Clone, Debug)]
+pub(super) struct Ask {
+    action: Arc<str>,
+    repository: Repository,
+    scopes: ScopeSet,
+    method: Method,
+    place: Place,
+    headers: HeaderMap,
+    body: Bytes,
+    lane: Lane,
+    limit: AnswerLimit,
+    follow: bool,
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug)]
+enum Place {
+    /// Below the repository: `manifests/v1`.
+    Repository(String),
+    /// An address that the registry gave.
+    Given(Address),
+}
+
+/// How a repository is reached: what every request of one operation shares.
+pub(super) struct Visit {
+    pub(super) endpoint: Endpoint,
+    access: Access,
+    /// Whether a newer credential was already asked for.
+    renewed: bool,
+}
+
+/// What one try came to.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one for each request, taken apart at once"
+)]
+pub(super) enum Outcome {
+    /// An answer, whatever its status, but for the registry's own 401.
+    Answer(Response),
+    /// The registry itself refused what the token server, if there is one, had granted: 401, for good.
+    Refused(Error),
+}
+
+/// An answer that was read to its end.
+pub(super) struct Whole {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) url: Url,
+    pub(super) bytes: Bytes,
+}
+
+impl Ask {
+    /// A request for `repository` at `path` below it; `action` is the infinitive clause for errors.
+    pub(super) fn new(
+        method: Method,
+        repository: &Repository,
+        scopes: ScopeSet,
+        path: impl Into<String>,
+        action: impl Into<Arc<str>>,
+    ) -> Self {
+        Self {
+            action: action.into(),
+            repository: repository.clone(),
+            scopes,
+            // Only the answers to these can be had elsewhere without sending anything again.
+            follow: matches!(method, Method::GET | Method::HEAD),
+            method,
+            place: Place::Repository(path.into()),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            lane: Lane::Calls,
+            limit: AnswerLimit::Normal,
+        }
+    }
+
+    /// At an address that the registry gave, instead.
+    pub(super) fn at(mut self, address: Address) -> Self {
+        self.place = Place::Given(address);
+        self
+    }
+
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    pub(super) fn body(mut self, body: Bytes) -> Self {
+        self.body = body;
+        self
+    }
+
+    pub(super) fn lane(mut self, lane: Lane) -> Self {
+        self.lane = lane;
+        self
+    }
+
+    pub(super) fn limit(mut self, limit: AnswerLimit) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    pub(super) fn follow(mut self, follow: bool) -> Self {
+        self.follow = follow;
+        self
+    }
+
+    pub(super) fn scopes(mut self, scopes: ScopeSet) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
+    pub(super) fn method(mut self, method: Method) -> Self {
+        self.method = method;
+        self
+    }
+
+    pub(super) fn action(&self) -> &Arc<str> {
+        &self.action
+    }
+
+    pub(super) fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// An error of ours about this request.
+    pub(super) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error::new(
+            kind,
+            &*self.action,
+            self.repository.registry().as_str(),
+            message,
+        )
+    }
+
+    /// The error that an answer to this request stands for.
+    pub(super) async fn failure(&self, response: Response) -> Error {
+        let host = match &self.place {
+            Place::Given(Address { url, home: false }) => url.host_str().unwrap_or_default(),
+            _ => self.repository.registry().as_str(),
+        };
+        Error::from_response(&self.action, host, response).await
+    }
+
+    fn address(&self, base: &Url) -> Result<Address, Error> {
+        match &self.place {
+            Place::Given(address) => Ok(address.clone()),
+            Place::Repository(path) => {
+                let path = format!("v2/{}/{path}", self.repository.path());
+                let url = base.join(&path).map_err(|error| {
+                    self.error(ErrorKind::Protocol, format!("{path} makes no URL"))
+                        .with_source(error)
+                })?;
+                Ok(Address { url, home: true })
+            }
+        }
+    }
+
+    fn call(
+        &self,
+        endpoint: &Endpoint,
+        address: &Address,
+        used: Option<&HeaderValue>,
+        body: RequestBody,
+    ) -> Call {
+        let mut headers = self.headers.clone();
+        if let Some(value) = used {
+            headers.insert(AUTHORIZATION, value.clone());
+        }
+        Call {
+            action: Arc::clone(&self.action),
+            endpoint: endpoint.clone(),
+            method: self.method.clone(),
+            url: address.url.clone(),
+            headers,
+            body,
+            lane: self.lane,
+            answer: self.limit,
+            follow_redirects: self.follow,
+        }
+    }
+
+    fn replayed(&self) -> RequestBody {
+        if self.body.is_empty() {
+            RequestBody::Empty
+        } else {
+            RequestBody::Bytes(self.body.clone())
+        }
+    }
+}
+
+impl Client {
+    /// How `repository` is reached.
+    pub(super) async fn visit(&self, repository: &Repository) -> Result<Visit, Error> {
+        let access = self.inner.keychain.access(repository).await?;
+        let endpoint = Endpoint {
+            registry: self.inner.registry.clone(),
+            insecure: access.insecure,
+        };
+        Ok(Visit {
+            endpoint,
+            access,
+            renewed: false,
+        })
+    }
+
+    /// A fresh count of tries.
+    pub(super) fn attempts(&self, visit: &Visit) -> Attempts {
+        Attempts::new(&self.inner.transport, &visit.endpoint, self.inner.retry)
+    }
+
+    /// The registry's base URL.
+    pub(super) async fn base(&self, visit: &Visit, action: &str) -> Result<Url, Error> {
+        self.inner.transport.base_url(&visit.endpoint, action).await
+    }
+
+    /// Sends `ask` until an answer `fits` or the error is final.
+    pub(super) async fn answer(
+        &self,
+        ask: &Ask,
+        fits: impl Fn(StatusCode) -> bool,
+    ) -> Result<Response, Error> {
+        match self.outcome(ask, fits).await? {
+            Outcome::Answer(response) => Ok(response),
+            Outcome::Refused(error) => Err(error),
+        }
+    }
+
+    /// Like [`Client::answer`], for those to whom the registry's own 401 tells something.
+    pub(super) async fn outcome(
+        &self,
+        ask: &Ask,
+        fits: impl Fn(StatusCode) -> bool,
+    ) -> Result<Outcome, Error> {
+        let mut visit = self.visit(&ask.repository).await?;
+        let mut attempts = self.attempts(&visit);
+        loop {
+            match self.fitting(&mut visit, ask, &fits).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(error) => attempts.after(error).await?,
+            }
+        }
+    }
+
+    /// Like [`Client::answer`], with at most `limit` bytes of the body read within the same tries.
+    pub(super) async fn whole(
+        &self,
+        ask: &Ask,
+        limit: u64,
+        fits: impl Fn(StatusCode) -> bool,
+    ) -> Result<Whole, Error> {
+        let mut visit = self.visit(&ask.repository).await?;
+        let mut attempts = self.attempts(&visit);
+        loop {
+            let read = async {
+                let response = match self.fitting(&mut visit, ask, &fits).await? {
+                    Outcome::Answer(response) => response,
+                    Outcome::Refused(error) => return Err(error),
+                };
+                Ok(Whole {
+                    status: response.status,
+                    headers: response.headers,
+                    url: response.url,
+                    bytes: response.body.bytes(limit).await?,
+                })
+            };
+            match read.await {
+                Ok(whole) => return Ok(whole),
+                Err(error) => attempts.after(error).await?,
+            }
+        }
+    }
+
+    async fn fitting(
+        &self,
+        visit: &mut Visit,
+        ask: &Ask,
+        fits: impl Fn(StatusCode) -> bool,
+    ) -> Result<Outcome, Error> {
+        match self.once(visit, ask).await? {
+            Outcome::Answer(response) if !fits(response.status) => Err(ask.failure(response).await),
+            outcome => Ok(outcome),
+        }
+    }
+
+    /// One try, with what a 401 or a redirect of a POST or PUT makes of it.
+    pub(super) async fn once(&self, visit: &mut Visit, ask: &Ask) -> Result<Outcome, Error> {
+        let base = self.base(visit, &ask.action).await?;
+        let mut address = ask.address(&base)?;
+        let (mut again, mut hops) = (0, 0);
+        loop {
+            let used = self.authorization(visit, ask, &address).await?;
+            let body = ask.replayed();
+            let call = ask.call(&visit.endpoint, &address, used.as_ref(), body);
+            let response = self.inner.transport.send(call).await?;
+            if self.let_in(visit, ask, &address, used.as_ref(), &response) {
+                let Some(next) = redirect(&base, ask, &response)? else {
+                    return Ok(Outcome::Answer(response));
+                };
+                hops += 1;
+                if hops > MAX_HOPS {
+                    let message = format!("the registry redirects more than {MAX_HOPS} times");
+                    return Err(ask.error(ErrorKind::Refused, message));
+                }
+                address = next;
+                response.body.drain().await;
+                continue;
+            }
+            again += 1;
+            let used = used.as_ref();
+            if let Some(refusal) = self.refused(visit, ask, used, response, again).await? {
+                return Ok(Outcome::Refused(refusal));
+            }
+        }
+    }
+
+    /// Sends `ask` with a body that can be produced once; the caller deals with a 401 by [`Client::refused`].
+    /// Gives back the `Authorization` that was used.
+    pub(super) async fn send_once(
+        &self,
+        visit: &Visit,
+        ask: &Ask,
+        used: Option<&HeaderValue>,
+        body: RequestBody,
+    ) -> Result<Response, Error> {
+        let base = self.base(visit, &ask.action).await?;
+        let address = ask.address(&base)?;
+        let call = ask.call(&visit.endpoint, &address, used, body);
+        let response = self.inner.transport.send(call).await?;
+        self.let_in(visit, ask, &address, used, &response);
+        Ok(response)
+    }
+
+    /// The `Authorization` for a request, `None` for addresses elsewhere.
+    pub(super) async fn authorization_for(
+        &self,
+        visit: &Visit,
+        ask: &Ask,
+    ) -> Result<Option<HeaderValue>, Error> {
+        let base = self.base(visit, &ask.action).await?;
+        let address = ask.address(&base)?;
+        self.authorization(visit, ask, &address).await
+    }
+
+    async fn authorization(
+        &self,
+        visit: &Visit,
+        ask: &Ask,
+        address: &Address,
+    ) -> Result<Option<HeaderValue>, Error> {
+        if !address.home {
+            return Ok(None);
+        }
+        self.inner
+            .auth
+            .authorize(&visit.endpoint, &visit.access, &ask.scopes)
+            .await
+    }
+
+    /// Whether the answer is more than the registry's own 401; tells the authenticator where it is. What storage
+    /// elsewhere answers says nothing about our token.
+    fn let_in(
+        &self,
+        visit: &Visit,
+        ask: &Ask,
+        address: &Address,
+        used: Option<&HeaderValue>,
+        response: &Response,
+    ) -> bool {
+        if !address.home {
+            return true;
+        }
+        let own = response.url.origin() == address.url.origin();
+        if own && response.status == StatusCode::UNAUTHORIZED {
+            return false;
+        }
+        self.inner
+            .auth
+            .accepted(&visit.endpoint, &visit.access, &ask.scopes, used);
+        true
+    }
+
+    /// Deals with the `again`th 401 to a request: `None` where it is worth sending again, else the error that it is.
+    pub(super) async fn refused(
+        &self,
+        visit: &mut Visit,
+        ask: &Ask,
+        used: Option<&HeaderValue>,
+        response: Response,
+        again: u32,
+    ) -> Result<Option<Error>, Error> {
+        let headers = response.headers.clone();
+        // Read first: the answer holds a permit of the host that the authenticator may want to ask.
+        let told = ask.failure(response).await;
+        let verdict = self
+            .inner
+            .auth
+            .refused(&visit.endpoint, &visit.access, &ask.scopes, used, &headers)
+            .await?;
+        let reason = match verdict {
+            Verdict::Again if again <= MAX_AGAIN => return Ok(None),
+            Verdict::Again => return Ok(Some(told)),
+            Verdict::Final(reason) => reason,
+        };
+        if self.renew(visit, ask).await? {
+            return Ok(None);
+        }
+        Ok(Some(told.with_clause(&reason)))
+    }
+
+    /// Asks once for a newer credential in place of one that was refused for good.
+    async fn renew(&self, visit: &mut Visit, ask: &Ask) -> Result<bool, Error> {
+        if visit.renewed {
+            return Ok(false);
+        }
+        visit.renewed = true;
+        let newer = self
+            .inner
+            .keychain
+            .renewed(&ask.repository, &visit.access)
+            .await?;
+        Ok(match newer {
+            Some(access) => {
+                visit.access = access;
+                true
+            }
+            None => false,
+        })
+    }
+}
+
+/// Where a 307 or 308 to a request with a method that is not followed below leads.
+fn redirect(base: &Url, ask: &Ask, response: &Response) -> Result<Option<Address>, Error> {
+    let moved = matches!(
+        response.status,
+        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+    );
+    if !moved || matches!(ask.method, Method::GET | Method::HEAD) {
+        return Ok(None);
+    }
+    let Some(location) = response.headers.get(LOCATION) else {
+        return Ok(None);
+    };
+    let text = location
+        .to_str()
+        .map_err(|_| ask.error(ErrorKind::Protocol, "the redirect's location is not text"))?;
+    origin::resolve(base, &response.url, text)
+        .map(Some)
+        .map_err(|reason| ask.error(ErrorKind::Refused, reason))
+}
+
+/// `text` as a value in a query: everything but unreserved characters is escaped (`:` is `%3A`, as some proxies
+/// demand).
+pub(super) fn in_query(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, RESERVED).to_string()
+}
+
+const RESERVED: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_values() {
+        assert_eq!(in_query("sha256:ab"), "sha256%3Aab");
+        assert_eq!(in_query("team/my_app-1.2~x"), "team%2Fmy_app-1.2~x");
+    }
+}

@@ -1,0 +1,200 @@
+//! Which digest the bytes of a manifest have, and whether it is the one that was promised (protocol.md section 2.3).
+
+use std::borrow::Cow;
+
+use crate::digest::{Algorithm, Digest};
+use crate::manifest::digested_bytes;
+use crate::reference::Target;
+
+/// What is wrong with the bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// They have another digest than the one asked for.
+    Mismatch {
+        /// What they have.
+        found: Digest,
+    },
+    /// They were asked for by a digest that nobody here can compute.
+    Unknown,
+}
+
+/// A digest that was settled on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Settled {
+    /// The digest of the bytes; of the payload, for signed schema 1 manifests.
+    pub(super) digest: Digest,
+    /// Whether the registry's header claims another one.
+    pub(super) contradicted: bool,
+}
+
+/// The digest of `bytes` as the answer to a request for `target`, with the type and the digest that the answer's
+/// headers name.
+///
+/// The bytes decide. A header that contradicts them is worth a warning when a tag was asked for, since many
+/// registries are wrong there; the header's algorithm is used where it can be, so that a registry which names its
+/// content by sha512 is taken at its word.
+pub(super) fn settle(
+    bytes: &[u8],
+    content_type: Option<&str>,
+    target: &Target,
+    header: Option<&Digest>,
+) -> Result<Settled, Fault> {
+    match target {
+        Target::Digest(expected) => {
+            let algorithm = expected.algorithm().ok_or(Fault::Unknown)?;
+            if Digest::of(algorithm, bytes) == *expected
+                || payload(bytes, content_type, algorithm).as_ref() == Some(expected)
+            {
+                return Ok(Settled {
+                    digest: expected.clone(),
+                    contradicted: false,
+                });
+            }
+            Err(Fault::Mismatch {
+                found: Digest::of(algorithm, bytes),
+            })
+        }
+        Target::Tag(_) => Ok(by_tag(bytes, content_type, header)),
+    }
+}
+
+fn by_tag(bytes: &[u8], content_type: Option<&str>, header: Option<&Digest>) -> Settled {
+    let claimed = header.and_then(|digest| Some((digest, digest.algorithm()?)));
+    let algorithm = claimed.map_or(Algorithm::Sha256, |(_, algorithm)| algorithm);
+    let digest = Digest::of(algorithm, bytes);
+    let contradicted = |digest: &Digest| claimed.is_some_and(|(claimed, _)| claimed != digest);
+    let digest = if contradicted(&digest) || claimed.is_none() {
+        // A wrong header is no reason to trust its choice of algorithm.
+        payload(bytes, content_type, algorithm).unwrap_or_else(|| Digest::sha256(bytes))
+    } else {
+        digest
+    };
+    Settled {
+        contradicted: contradicted(&digest),
+        digest,
+    }
+}
+
+/// The digest of the payload, for signed schema 1 manifests. What is no manifest at all has none; that it is none is
+/// said where it is read.
+fn payload(bytes: &[u8], content_type: Option<&str>, algorithm: Algorithm) -> Option<Digest> {
+    match digested_bytes(bytes, content_type) {
+        Ok(Cow::Owned(payload)) => Some(Digest::of(algorithm, &payload)),
+        Ok(Cow::Borrowed(_)) | Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::reference::Tag;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    const BYTES: &[u8] = b"{\"schemaVersion\":2}";
+
+    /// The payload of a schema 1 manifest, and the same signed (the signature itself is not looked at).
+    fn signed() -> (String, String) {
+        let head = "{\n   \"schemaVersion\": 1,\n   \"name\": \"a/b\",\n   \"fsLayers\": []";
+        let tail = "\n}";
+        let protected = format!(
+            r#"{{"formatLength":{},"formatTail":"{}","time":"2015-01-01T00:00:00Z"}}"#,
+            head.len(),
+            URL_SAFE_NO_PAD.encode(tail)
+        );
+        let document = format!(
+            "{head},\n   \"signatures\": [{{\"header\":{{}},\"signature\":\"x\",\"protected\":\"{}\"}}]\n}}",
+            URL_SAFE_NO_PAD.encode(protected)
+        );
+        (format!("{head}{tail}"), document)
+    }
+
+    fn tag() -> Target {
+        Target::Tag(Tag::parse("v1").unwrap())
+    }
+
+    fn settled(digest: Digest, contradicted: bool) -> Settled {
+        Settled {
+            digest,
+            contradicted,
+        }
+    }
+
+    #[test]
+    fn by_tag_the_bytes_decide() {
+        let sha256 = Digest::sha256(BYTES);
+        let sha512 = Digest::of(Algorithm::Sha512, BYTES);
+        let foreign = Digest::parse("md5:abc").unwrap();
+        let wrong = Digest::sha256(b"other");
+        for (header, digest, contradicted) in [
+            (None, &sha256, false),
+            (Some(&sha256), &sha256, false),
+            (Some(&sha512), &sha512, false),
+            (Some(&foreign), &sha256, false),
+            (Some(&wrong), &sha256, true),
+        ] {
+            assert_eq!(
+                settle(BYTES, None, &tag(), header),
+                Ok(settled(digest.clone(), contradicted)),
+                "{header:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn by_digest_they_must_agree() {
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            let right = Digest::of(algorithm, BYTES);
+            let target = Target::Digest(right.clone());
+            // A wrong header does not matter where the digest was asked for.
+            let header = Digest::sha256(b"other");
+            assert_eq!(
+                settle(BYTES, None, &target, Some(&header)),
+                Ok(settled(right.clone(), false))
+            );
+            let found = Digest::of(algorithm, b"other");
+            assert_eq!(
+                settle(b"other", None, &target, Some(&right)),
+                Err(Fault::Mismatch { found })
+            );
+        }
+        let target = Target::Digest(Digest::parse("md5:abc").unwrap());
+        assert_eq!(settle(BYTES, None, &target, None), Err(Fault::Unknown));
+    }
+
+    #[test]
+    fn a_signed_schema_1_manifest_is_named_by_its_payload() {
+        let (payload, document) = signed();
+        let digest = Digest::sha256(payload.as_bytes());
+        let document = document.as_bytes();
+        assert_eq!(
+            settle(document, None, &tag(), None),
+            Ok(settled(digest.clone(), false))
+        );
+        assert_eq!(
+            settle(document, None, &tag(), Some(&digest)),
+            Ok(settled(digest.clone(), false))
+        );
+        let target = Target::Digest(digest.clone());
+        assert_eq!(
+            settle(document, None, &target, None),
+            Ok(settled(digest.clone(), false))
+        );
+        // Some registries name it by all of its bytes, and then hold it under that name.
+        let whole = Digest::sha256(document);
+        assert_eq!(
+            settle(document, None, &tag(), Some(&whole)),
+            Ok(settled(whole.clone(), false))
+        );
+        assert_eq!(
+            settle(document, None, &Target::Digest(whole.clone()), None),
+            Ok(settled(whole, false))
+        );
+        let wrong = Digest::sha256(b"other");
+        assert_eq!(
+            settle(document, None, &tag(), Some(&wrong)),
+            Ok(settled(digest, true))
+        );
+    }
+}

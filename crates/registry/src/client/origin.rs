@@ -1,0 +1,220 @@
+//! Addresses that a registry hands out (upload locations, next pages): where they lead, and whether to go there.
+//!
+//! A registry is not trusted with our credentials elsewhere, nor with our place in the network: an address on
+//! another host is used without `Authorization`, and a public host cannot send us to a private address or from https
+//! to http (protocol.md sections 2.1, 2.5).
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use url::{Host, Url};
+
+/// An address, judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Address {
+    /// The address, with the scheme and port that the registry is reached by where it is the registry's.
+    pub(super) url: Url,
+    /// Whether it is the registry's own, so that credentials may go there.
+    pub(super) home: bool,
+}
+
+/// Resolves `text` against the URL of the `request` that it came with, and judges it from the registry's `base`.
+///
+/// # Errors
+/// A clause that says why nobody should go there.
+pub(super) fn resolve(base: &Url, request: &Url, text: &str) -> Result<Address, String> {
+    let mut url = request
+        .join(text.trim())
+        .map_err(|error| format!("the registry named an address that is none ({error})"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err("the registry named an address that is neither http nor https".to_owned());
+    }
+    url.set_fragment(None);
+    // Credentials in an address are the registry's invention, and would be sent as Basic.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    let home = bring_home(base, &mut url);
+    if !home {
+        judge(base, &url)?;
+    }
+    Ok(Address { url, home })
+}
+
+/// Whether `url` is on the host that `base` is on. A proxy that hides TLS from the registry makes it write `http`
+/// where it is reached by https, and lose the port or the explicit `:443`: for the same host and the same, the
+/// default or no port the address is brought back to the scheme and port in use.
+fn bring_home(base: &Url, url: &mut Url) -> bool {
+    if base.host() != url.host() {
+        return false;
+    }
+    let same_port = base.port_or_known_default() == url.port_or_known_default();
+    if base.scheme() == url.scheme() {
+        return same_port;
+    }
+    let misnamed = match url.port() {
+        // `http://host/` for `https://host[:port]/`; the other way round it is another service, on 443.
+        None => base.scheme() == "https",
+        Some(port) => Some(port) == base.port_or_known_default(),
+    };
+    // The schemes are both special, so that these cannot fail.
+    misnamed && url.set_scheme(base.scheme()).is_ok() && url.set_port(base.port()).is_ok()
+}
+
+fn judge(base: &Url, url: &Url) -> Result<(), String> {
+    let host = url.host_str().unwrap_or_default();
+    if base.scheme() == "https" && url.scheme() == "http" {
+        return Err(format!(
+            "the registry, which is reached by https, led to {host} over plain http, which is refused"
+        ));
+    }
+    if is_private(url) && !is_private(base) {
+        return Err(format!(
+            "the registry led to {host}, an address of a private network, which is refused"
+        ));
+    }
+    Ok(())
+}
+
+/// Whether the host is, by its name alone, one of a private network: loopback, link-local or private addresses, and
+/// names that are never public.
+fn is_private(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => is_private_address(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => is_private_address(IpAddr::V6(address)),
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            !name.contains('.')
+                || [".localhost", ".local", ".internal", ".home.arpa"]
+                    .iter()
+                    .any(|suffix| name.ends_with(suffix))
+        }
+        None => false,
+    }
+}
+
+fn is_private_address(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified()
+        }
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => is_private_address(IpAddr::V4(v4)),
+            None => is_private_v6(v6),
+        },
+    }
+}
+
+fn is_private_v6(v6: Ipv6Addr) -> bool {
+    v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn go(base: &str, text: &str) -> Result<(String, bool), String> {
+        let base = Url::parse(base).unwrap();
+        let request = base.join("v2/a/b/blobs/uploads/?mount=x").unwrap();
+        resolve(&base, &request, text).map(|found| (found.url.to_string(), found.home))
+    }
+
+    #[test]
+    fn resolves_every_form_at_home() {
+        for (base, text, expected) in [
+            (
+                "https://r.io/",
+                "https://r.io/u/1?_state=a%2Fb==",
+                "https://r.io/u/1?_state=a%2Fb==",
+            ),
+            ("https://r.io/", "//r.io/u/1", "https://r.io/u/1"),
+            (
+                "https://r.io/",
+                "/u/1?x=%41&y='+z",
+                "https://r.io/u/1?x=%41&y=%27+z",
+            ),
+            (
+                "https://r.io/",
+                "1?s",
+                "https://r.io/v2/a/b/blobs/uploads/1?s",
+            ),
+            ("https://r.io/", "https://r.io:443/u", "https://r.io/u"),
+            ("https://r.io:443/", "https://r.io/u", "https://r.io/u"),
+            ("https://r.io/", "https://R.IO/u", "https://r.io/u"),
+            ("https://r.io/", "http://r.io/u", "https://r.io/u"),
+            ("https://r.io/", "http://r.io:443/u", "https://r.io/u"),
+            ("https://r.io:8443/", "http://r.io/u", "https://r.io:8443/u"),
+            (
+                "https://r.io:8443/",
+                "http://r.io:8443/u",
+                "https://r.io:8443/u",
+            ),
+            (
+                "http://r.io:5000/",
+                "https://r.io:5000/u",
+                "http://r.io:5000/u",
+            ),
+            (
+                "https://r.io/",
+                "https://user:pw@r.io/u#f",
+                "https://r.io/u",
+            ),
+        ] {
+            assert_eq!(
+                go(base, text),
+                Ok((expected.to_owned(), true)),
+                "{base} {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn knows_other_hosts() {
+        for (base, text) in [
+            ("https://r.io/", "https://store.example/u?sig=a%2Bb"),
+            ("https://r.io/", "https://r.io:8443/u"),
+            ("http://r.io:5000/", "https://r.io/u"),
+            ("http://127.0.0.1:5000/", "http://127.0.0.1:6000/u"),
+            ("http://127.0.0.1:5000/", "http://store.example/u"),
+            ("https://harbor/", "https://10.0.0.1/u"),
+        ] {
+            assert_eq!(
+                go(base, text),
+                Ok((text.to_owned(), false)),
+                "{base} {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_unsafe() {
+        for (base, text, said) in [
+            ("https://r.io/", "http://store.example/u", "plain http"),
+            ("https://r.io/", "http://r.io:8080/u", "plain http"),
+            ("https://r.io/", "https://10.1.2.3/u", "private network"),
+            (
+                "https://r.io/",
+                "https://127.0.0.1:5000/u",
+                "private network",
+            ),
+            (
+                "https://r.io/",
+                "https://169.254.169.254/latest",
+                "private network",
+            ),
+            ("https://r.io/", "https://localhost/u", "private network"),
+            ("https://r.io/", "https://[::1]/u", "private network"),
+            (
+                "https://r.io/",
+                "https://[::ffff:10.0.0.1]/u",
+                "private network",
+            ),
+            ("https://r.io/", "https://[fd00::1]/u", "private network"),
+            ("http://r.io/", "http://192.168.0.1/u", "private network"),
+            ("https://r.io/", "ftp://r.io/u", "neither http nor https"),
+            ("https://r.io/", "https://", "none"),
+        ] {
+            let error = go(base, text).unwrap_err();
+            assert!(error.contains(said), "{base} {text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,431 @@
+//! Sending the bytes, and going on when something breaks.
+//!
+//! A small machine: *send* the next request, *settle* what an unknown outcome left behind by asking the registry,
+//! *reopen* the session when nothing of it is left. An error while a body is written says nothing of its outcome: the
+//! connection may have broken, or the registry may have answered early and closed. So nothing is sent again before
+//! the registry was asked what it has (protocol.md sections 4.4 and 6.3).
+
+use std::sync::atomic::Ordering;
+
+use http::header::{CONTENT_RANGE, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+
+use crate::client::call::{Ask, Visit};
+use crate::client::reader::BlobSource;
+use crate::client::{Client, ranges};
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Retryable};
+use crate::transport::{AnswerLimit, Attempts, Lane, RequestBody, Response};
+
+use super::feed::{self, Feeder};
+use super::forms::{self, Form, Forms, Step};
+use super::reaction::{self, Reaction};
+use super::settle::Seen;
+use super::{Upload, location, session};
+
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// One upload on its way.
+pub(super) struct Drive<'a> {
+    pub(super) client: &'a Client,
+    pub(super) visit: Visit,
+    pub(super) attempts: Attempts,
+    pub(super) upload: Upload,
+    pub(super) size: u64,
+    pub(super) feeder: Feeder<'a>,
+    /// What this upload takes for granted, suspicions included.
+    pub(super) forms: Forms,
+    /// What it was told plainly: the part that is worth remembering.
+    learnt: Forms,
+    pub(super) form: Form,
+    pub(super) resumable: bool,
+    pub(super) patches: u32,
+    /// What went wrong since the last progress.
+    pub(super) trouble: Trouble,
+    /// The bytes that arrived were not the right ones, once.
+    wrong_bytes: bool,
+}
+
+/// What went wrong, each without progress since.
+#[derive(Default)]
+pub(super) struct Trouble {
+    unauthorized: u32,
+    redirected: u32,
+    lost: bool,
+    out_of_step: bool,
+    pub(super) barren: u32,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Next {
+    Send,
+    /// Ask the registry what it has. `complete`: everything was sent, so that the blob may be there.
+    Settle {
+        complete: bool,
+    },
+    Reopen,
+    Done,
+}
+
+/// Why a step came to nothing.
+pub(super) enum Failed {
+    /// For good.
+    Final(Error),
+    /// What to do after the tries allow it.
+    Later(Error, Next),
+}
+
+pub(super) type Went = Result<Next, Failed>;
+
+/// A request that was sent, with or without an answer.
+struct Sent {
+    ask: Ask,
+    used: Option<HeaderValue>,
+    answer: Result<Response, Error>,
+    /// Bytes that left for the network.
+    taken: u64,
+}
+
+impl<'a> Drive<'a> {
+    pub(super) async fn new(
+        client: &'a Client,
+        upload: Upload,
+        size: u64,
+        source: &'a dyn BlobSource,
+    ) -> Result<Self, Error> {
+        let visit = client.visit(&upload.repository).await?;
+        let forms = *client.inner.habits.forms();
+        let ask = upload.ask(Method::PUT);
+        Ok(Self {
+            attempts: client.attempts(&visit),
+            feeder: Feeder::new(source, size, ask),
+            form: forms.choose(size),
+            client,
+            visit,
+            upload,
+            size,
+            forms,
+            learnt: Forms::default(),
+            resumable: true,
+            patches: 0,
+            trouble: Trouble::default(),
+            wrong_bytes: false,
+        })
+    }
+
+    pub(super) async fn run(mut self) -> Result<(), Error> {
+        let mut next = Next::Send;
+        loop {
+            let went = match next {
+                Next::Send => self.send().await,
+                Next::Settle { complete } => self.settle(complete).await,
+                Next::Reopen => self.reopen().await,
+                Next::Done => {
+                    self.client.inner.habits.forms().learn(&self.learnt);
+                    return Ok(());
+                }
+            };
+            next = match went {
+                Ok(next) => next,
+                Err(Failed::Final(error)) => return Err(error),
+                Err(Failed::Later(error, next)) => {
+                    self.attempts.after(error).await?;
+                    next
+                }
+            };
+        }
+    }
+
+    /// Sends the next request of the form.
+    async fn send(&mut self) -> Went {
+        let session = &self.upload.session;
+        let step = forms::next(self.form, session.offset, self.size, session.least);
+        let sent = self.transmit(step).await.map_err(Failed::Final)?;
+        let before = self.upload.session.sent;
+        let end = self.upload.session.offset + sent.taken;
+        self.upload.session.sent = before.max(end);
+        let complete = step == Step::Close || (step == Step::Whole && sent.taken == self.size);
+        match sent.answer {
+            Ok(response) if response.status.is_success() => {
+                self.taken(&sent.ask, step, response).await
+            }
+            Ok(response) => {
+                let untouched = sent.taken == 0 && !complete;
+                let refused = Refused {
+                    ask: sent.ask,
+                    used: sent.used,
+                    response,
+                };
+                let settle = if untouched {
+                    Next::Send
+                } else {
+                    Next::Settle { complete }
+                };
+                self.refused(step, refused, settle).await
+            }
+            Err(error) if error.kind() == ErrorKind::Connect => {
+                Err(Failed::Later(error, Next::Send))
+            }
+            Err(error) if error.retryable() != Retryable::No => {
+                self.trouble.barren += 1;
+                Err(Failed::Later(error, Next::Settle { complete }))
+            }
+            Err(error) => Err(Failed::Final(error)),
+        }
+    }
+
+    /// Makes the request; an error is the source's, or the token server's.
+    async fn transmit(&mut self, step: Step) -> Result<Sent, Error> {
+        let ask = self.request(step);
+        let used = self.client.authorization_for(&self.visit, &ask).await?;
+        let (from, to) = match step {
+            Step::Whole => (0, self.size),
+            Step::Patch { from, to, .. } => (from, to),
+            Step::Close => (self.size, self.size),
+        };
+        if from == to {
+            let empty = RequestBody::Empty;
+            let answer = self
+                .client
+                .send_once(&self.visit, &ask, used.as_ref(), empty);
+            return Ok(Sent {
+                answer: answer.await,
+                ask,
+                used,
+                taken: 0,
+            });
+        }
+        let (feed, inlet) = feed::channel(to - from);
+        let taken = inlet.taken();
+        let body = RequestBody::Stream {
+            length: to - from,
+            stream: Box::pin(feed),
+        };
+        let pump = self.feeder.pump(inlet, from, to);
+        let answer = self
+            .client
+            .send_once(&self.visit, &ask, used.as_ref(), body);
+        let answer = beside(answer, pump).await?;
+        Ok(Sent {
+            answer,
+            ask,
+            used,
+            taken: taken.load(Ordering::Relaxed),
+        })
+    }
+
+    fn request(&self, step: Step) -> Ask {
+        let (method, closing) = match step {
+            Step::Whole | Step::Close => (Method::PUT, true),
+            Step::Patch { .. } => (Method::PATCH, false),
+        };
+        let mut ask = self.upload.ask(method);
+        if closing {
+            let mut address = self.upload.session.location.clone();
+            address.url = location::closing(&address.url, &self.upload.digest);
+            ask = ask.at(address);
+        }
+        if let Step::Patch { from, to, ranged: true } = step
+            // Without a unit: Azure refuses the form that HTTP has for answers.
+            && let Ok(range) = HeaderValue::from_str(&format!("{from}-{}", to.saturating_sub(1)))
+        {
+            ask = ask.header(CONTENT_RANGE, range);
+        }
+        ask.header(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/octet-stream"),
+        )
+        .lane(Lane::Uploads)
+        .limit(AnswerLimit::Closing)
+    }
+
+    /// 2xx.
+    async fn taken(&mut self, ask: &Ask, step: Step, response: Response) -> Went {
+        match step {
+            Step::Patch { to, .. } => {
+                self.patches += 1;
+                self.advance(ask, to, response).await
+            }
+            Step::Whole | Step::Close => self.closed(ask, response).await,
+        }
+    }
+
+    /// The registry took what the session holds and made a blob of it.
+    async fn closed(&mut self, ask: &Ask, response: Response) -> Went {
+        let stored = response
+            .headers
+            .get(CONTENT_DIGEST)
+            .and_then(|value| Digest::parse(value.to_str().ok()?.trim()).ok());
+        response.body.drain().await;
+        let digest = &self.upload.digest;
+        if let Some(stored) = stored.filter(|stored| {
+            stored != digest
+                && stored.algorithm().is_some()
+                && stored.algorithm() == digest.algorithm()
+        }) {
+            let message = format!("the registry stored {stored} instead of {digest}");
+            return Err(Failed::Final(ask.error(ErrorKind::Corrupt, message)));
+        }
+        if self.patches > 1 {
+            self.measure(ask).await?;
+        }
+        Ok(Next::Done)
+    }
+
+    /// Some registries were seen to keep only the last of several `PATCH` bodies (Artifactory).
+    async fn measure(&mut self, ask: &Ask) -> Result<(), Failed> {
+        match self.look().await {
+            Ok(Some(Seen {
+                length: Some(length),
+            })) if length != self.size => {
+                let message = format!(
+                    "the registry took {} bytes in {} parts and kept {length}",
+                    self.size, self.patches
+                );
+                Err(Failed::Final(ask.error(ErrorKind::Corrupt, message)))
+            }
+            // That the blob is there was said already.
+            _ => Ok(()),
+        }
+    }
+
+    /// The registry took a PATCH whose bytes end before `to`.
+    async fn advance(&mut self, ask: &Ask, to: u64, response: Response) -> Went {
+        self.relocate(ask, &response).await?;
+        let before = self.upload.session.offset;
+        let offset = match ranges::stored_by_patch(&response.headers) {
+            // A part of them.
+            Some(stored) if stored > before && stored < to => stored,
+            // All of them, or a count that stands still (ECR) or makes no sense.
+            _ => to,
+        };
+        response.body.drain().await;
+        self.upload.session.offset = offset;
+        self.upload.session.sent = self.upload.session.sent.max(offset);
+        self.attempts.progress(offset.saturating_sub(before));
+        self.trouble = Trouble::default();
+        Ok(Next::Send)
+    }
+
+    /// Goes on at the newest `Location`, if there is one.
+    pub(super) async fn relocate(
+        &mut self,
+        ask: &Ask,
+        response: &Response,
+    ) -> Result<bool, Failed> {
+        let base = self
+            .client
+            .base(&self.visit, ask.action())
+            .await
+            .map_err(Failed::Final)?;
+        let found = location::of(&base, &response.url, &response.headers)
+            .map_err(|reason| Failed::Final(ask.error(ErrorKind::Refused, reason)))?;
+        Ok(match found {
+            Some(address) => {
+                self.upload.session.location = address;
+                true
+            }
+            None => false,
+        })
+    }
+
+    /// An answer that is no success; `settle` is what to do where the session may have changed.
+    async fn refused(&mut self, step: Step, refused: Refused, settle: Next) -> Went {
+        let Refused {
+            ask,
+            used,
+            response,
+        } = refused;
+        let own = self.upload.session.location.home
+            && response.url.origin() == self.upload.session.location.url.origin();
+        if own && response.status == StatusCode::UNAUTHORIZED {
+            self.trouble.unauthorized += 1;
+            let again = self.trouble.unauthorized;
+            return match self
+                .client
+                .refused(&mut self.visit, &ask, used.as_ref(), response, again)
+                .await
+            {
+                Ok(None) => Ok(settle),
+                Ok(Some(error)) | Err(error) => Err(Failed::Final(error)),
+            };
+        }
+        if matches!(response.status.as_u16(), 307 | 308)
+            && self.trouble.redirected < 5
+            && self.relocate(&ask, &response).await?
+        {
+            self.trouble.redirected += 1;
+            response.body.drain().await;
+            return Ok(Next::Send);
+        }
+        let error = session::with_algorithm(ask.failure(response).await, &self.upload.digest);
+        self.react(step, error, settle)
+    }
+
+    fn react(&mut self, step: Step, error: Error, settle: Next) -> Went {
+        let lost = |error: Error| error.with_kind(ErrorKind::UploadLost);
+        match reaction::to(&error, self.form, step, self.trouble.lost) {
+            Reaction::Final => Err(Failed::Final(error)),
+            Reaction::Later => Err(Failed::Later(error, settle)),
+            Reaction::Restart => {
+                self.trouble.lost = true;
+                Err(Failed::Later(lost(error), Next::Reopen))
+            }
+            Reaction::NotResumable => {
+                self.resumable = false;
+                Err(Failed::Later(lost(error), Next::Reopen))
+            }
+            Reaction::OutOfStep if self.trouble.out_of_step => {
+                Err(Failed::Later(lost(error), Next::Reopen))
+            }
+            Reaction::OutOfStep => {
+                self.trouble.out_of_step = true;
+                Err(Failed::Later(lost(error), Next::Settle { complete: false }))
+            }
+            Reaction::OtherForm(refusal) => {
+                if !self.forms.refuse(self.form, self.size, refusal) {
+                    return Err(Failed::Final(error));
+                }
+                self.learnt.refuse(self.form, self.size, refusal);
+                self.form = self.forms.choose(self.size);
+                Ok(Next::Reopen)
+            }
+            Reaction::WrongBytes if self.wrong_bytes => Err(Failed::Final(error)),
+            Reaction::WrongBytes => {
+                // Once more from the start, with a fresh stream of the source: it may have been a wrong guess of
+                // where the session stood.
+                self.wrong_bytes = true;
+                self.resumable = false;
+                Ok(Next::Reopen)
+            }
+        }
+    }
+}
+
+/// An answer that is no success, and what it answers.
+struct Refused {
+    ask: Ask,
+    used: Option<HeaderValue>,
+    response: Response,
+}
+
+/// Waits for `answer` while `pump` runs beside it. A pump that fails ends both: the request, dropped, never
+/// completes.
+async fn beside<T>(
+    answer: impl Future<Output = T>,
+    pump: impl Future<Output = Result<(), Error>>,
+) -> Result<T, Error> {
+    let (mut answer, mut pump) = (std::pin::pin!(answer), std::pin::pin!(pump));
+    let mut pumping = true;
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut answer => return Ok(answer),
+            pumped = &mut pump, if pumping => {
+                pumped?;
+                pumping = false;
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! From the source's stream to the bodies of requests: exact lengths, nothing collected, nothing read twice.
+//!
+//! The request's body and the source's stream run as two tasks of one future with a small channel between them, since
+//! the body must live on its own and the source is borrowed; it also lets the source be hashed while the
+//! destination is encrypted.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::client::reader::{BlobSource, BlobStream};
+use crate::error::{Error, ErrorKind};
+use crate::transport::body::BodyAborted;
+
+use super::Ask;
+
+/// Chunks that may lie between source and destination.
+const WINDOW: usize = 4;
+
+/// The body of one request.
+pub(super) struct Feed {
+    chunks: mpsc::Receiver<Bytes>,
+    wanted: Option<oneshot::Sender<()>>,
+    remaining: u64,
+    taken: Arc<AtomicU64>,
+}
+
+/// The other end of a [`Feed`].
+pub(super) struct Inlet {
+    chunks: mpsc::Sender<Bytes>,
+    wanted: oneshot::Receiver<()>,
+    taken: Arc<AtomicU64>,
+}
+
+/// A body of `length` bytes and the end that fills it.
+pub(super) fn channel(length: u64) -> (Feed, Inlet) {
+    let (sender, chunks) = mpsc::channel(WINDOW);
+    let (wanted, is_wanted) = oneshot::channel();
+    let taken = Arc::new(AtomicU64::new(0));
+    (
+        Feed {
+            chunks,
+            wanted: Some(wanted),
+            remaining: length,
+            taken: Arc::clone(&taken),
+        },
+        Inlet {
+            chunks: sender,
+            wanted: is_wanted,
+            taken,
+        },
+    )
+}
+
+impl Inlet {
+    /// A counter of the bytes that were taken out of the feed.
+    pub(super) fn taken(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.taken)
+    }
+}
+
+impl Stream for Feed {
+    type Item = Result<Bytes, BodyAborted>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(wanted) = self.wanted.take() {
+            // Nobody listens when the upload was given up.
+            wanted.send(()).ok();
+        }
+        match ready!(self.chunks.poll_recv(cx)) {
+            Some(bytes) => {
+                let length = bytes.len() as u64;
+                self.remaining = self.remaining.saturating_sub(length);
+                self.taken.fetch_add(length, Ordering::Relaxed);
+                Poll::Ready(Some(Ok(bytes)))
+            }
+            None if self.remaining == 0 => Poll::Ready(None),
+            None => Poll::Ready(Some(Err(BodyAborted))),
+        }
+    }
+}
+
+/// Reads a source piece by piece, over as many requests as it takes.
+pub(super) struct Feeder<'a> {
+    source: &'a dyn BlobSource,
+    size: u64,
+    /// For what is wrong with the source's length.
+    ask: Ask,
+    open: Option<Reading>,
+}
+
+/// A stream of the source, and where it stands.
+struct Reading {
+    stream: BlobStream,
+    /// The first byte that was not given yet.
+    position: u64,
+    /// Bytes from `position` on that were read already.
+    leftover: Bytes,
+}
+
+impl<'a> Feeder<'a> {
+    /// Reads `source`, which has `size` bytes.
+    pub(super) fn new(source: &'a dyn BlobSource, size: u64, ask: Ask) -> Self {
+        Self {
+            source,
+            size,
+            ask,
+            open: None,
+        }
+    }
+
+    /// The next bytes come from a new stream of the source, wherever they are.
+    pub(super) fn reset(&mut self) {
+        self.open = None;
+    }
+
+    /// Fills `inlet` with the bytes from `from` to before `to`, from when they are wanted until they are there or
+    /// nobody wants them any more. An error is the source's.
+    pub(super) async fn pump(&mut self, inlet: Inlet, from: u64, to: u64) -> Result<(), Error> {
+        if inlet.wanted.await.is_err() {
+            return Ok(());
+        }
+        // Taken out while it runs: what is lost when this future is dropped is read again.
+        let mut reading = match self.open.take() {
+            Some(reading) if reading.position == from => reading,
+            _ => Reading {
+                stream: self.source.open(from).await?,
+                position: from,
+                leftover: Bytes::new(),
+            },
+        };
+        while reading.position < to {
+            let bytes = self.piece(&mut reading, to).await?;
+            if inlet.chunks.send(bytes).await.is_err() {
+                return Ok(());
+            }
+        }
+        self.open = Some(reading);
+        Ok(())
+    }
+
+    /// The next bytes, at most up to `to`.
+    async fn piece(&self, reading: &mut Reading, to: u64) -> Result<Bytes, Error> {
+        if reading.leftover.is_empty() {
+            reading.leftover = self.read(reading).await?;
+        }
+        let most = usize::try_from(to - reading.position).unwrap_or(usize::MAX);
+        let length = most.min(reading.leftover.len());
+        let piece = reading.leftover.split_to(length);
+        reading.position += piece.len() as u64;
+        Ok(piece)
+    }
+
+    /// The next bytes off the stream. The last ones are not given before the stream has ended, which says that all
+    /// of them are right.
+    async fn read(&self, reading: &mut Reading) -> Result<Bytes, Error> {
+        let Some(bytes) = next(&mut reading.stream).await? else {
+            return Err(self.wrong(&format!("ended after {} of", reading.position)));
+        };
+        let end = reading.position + bytes.len() as u64;
+        if end > self.size || (end == self.size && next(&mut reading.stream).await?.is_some()) {
+            return Err(self.wrong("has more than"));
+        }
+        Ok(bytes)
+    }
+
+    fn wrong(&self, what: &str) -> Error {
+        let size = self.size;
+        self.ask.error(
+            ErrorKind::Corrupt,
+            format!("the source {what} the {size} bytes that it should have"),
+        )
+    }
+}
+
+/// The next bytes that are some.
+async fn next(stream: &mut BlobStream) -> Result<Option<Bytes>, Error> {
+    loop {
+        match stream.next().await.transpose()? {
+            Some(bytes) if bytes.is_empty() => {}
+            other => return Ok(other),
+        }
+    }
+}

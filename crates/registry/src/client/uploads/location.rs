@@ -1,0 +1,80 @@
+//! Where an upload goes on: the `Location` of a session, whose query is the registry's business.
+
+use http::HeaderMap;
+use http::header::LOCATION;
+use url::Url;
+
+use crate::client::call::in_query;
+use crate::client::origin::{self, Address};
+use crate::digest::Digest;
+
+/// The `Location` of an answer, resolved against the URL that gave it; `Ok(None)` where there is none.
+///
+/// # Errors
+/// A clause that says why the upload cannot go on there.
+pub(super) fn of(
+    base: &Url,
+    request: &Url,
+    headers: &HeaderMap,
+) -> Result<Option<Address>, String> {
+    let Some(value) = headers.get(LOCATION) else {
+        return Ok(None);
+    };
+    let text = value
+        .to_str()
+        .map_err(|_| "the upload's location is not text".to_owned())?;
+    origin::resolve(base, request, text).map(Some)
+}
+
+/// The URL of the closing PUT: `location` with `digest=` behind whatever query it has, which is kept byte for byte:
+/// it may be signed, or opaque state.
+pub(super) fn closing(location: &Url, digest: &Digest) -> Url {
+    let mut url = location.clone();
+    let parameter = format!("digest={}", in_query(digest.as_str()));
+    let query = match location.query() {
+        None | Some("") => parameter,
+        Some(query) if query.ends_with('&') => format!("{query}{parameter}"),
+        Some(query) => format!("{query}&{parameter}"),
+    };
+    url.set_query(Some(&query));
+    url
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn appends_the_digest_and_keeps_the_query() {
+        let digest = Digest::sha256(b"");
+        let hex = digest.encoded();
+        for (location, expected) in [
+            (
+                "https://r.io/u/1",
+                format!("https://r.io/u/1?digest=sha256%3A{hex}"),
+            ),
+            (
+                "https://r.io/u/1?",
+                format!("https://r.io/u/1?digest=sha256%3A{hex}"),
+            ),
+            (
+                "https://r.io/u/1?_state=a%2Fb%3d==&c=+",
+                format!("https://r.io/u/1?_state=a%2Fb%3d==&c=+&digest=sha256%3A{hex}"),
+            ),
+            (
+                "https://r.io/u/1?a&",
+                format!("https://r.io/u/1?a&digest=sha256%3A{hex}"),
+            ),
+        ] {
+            let closing = closing(&Url::parse(location).unwrap(), &digest);
+            assert_eq!(closing.as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn a_location_need_not_be_there() {
+        let base = Url::parse("https://r.io/").unwrap();
+        assert_eq!(of(&base, &base, &HeaderMap::new()), Ok(None));
+    }
+}

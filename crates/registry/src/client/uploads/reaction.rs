@@ -1,0 +1,166 @@
+//! What an answer that is no success means for an upload (protocol.md sections 2.9, 6.1 and 6.3).
+
+use crate::error::{Error, ErrorKind, Retryable};
+
+use super::forms::{Form, Refusal, Step};
+
+/// What to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reaction {
+    /// Nothing helps.
+    Final,
+    /// The same again, later.
+    Later,
+    /// The session is gone: a new one.
+    Restart,
+    /// Going on where the session stands does not work here: a new one, from the start.
+    NotResumable,
+    /// The session stands elsewhere: ask it.
+    OutOfStep,
+    /// Another form.
+    OtherForm(Refusal),
+    /// What arrived is not what its digest says: once more, with fresh bytes.
+    WrongBytes,
+}
+
+/// What `error`, the answer to `step` of an upload in `form`, calls for. `lost_before` tells whether the form has
+/// already cost a session.
+pub(super) fn to(error: &Error, form: Form, step: Step, lost_before: bool) -> Reaction {
+    let status = error.status().map_or(0, |status| status.as_u16());
+    let resumed =
+        matches!(step, Step::Patch { from, .. } if from > 0) && !matches!(form, Form::Chunks(_));
+    let session_code = matches!(
+        error.code(),
+        Some("BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID")
+    );
+    match status {
+        403 => Reaction::Final,
+        413 | 416 if resumed => Reaction::NotResumable,
+        413 => Reaction::OtherForm(Refusal::Size),
+        // GHCR's answer to a chunk that is too large.
+        416 if matches!(step, Step::Patch { from: 0, .. }) => Reaction::OtherForm(Refusal::Size),
+        416 => Reaction::OutOfStep,
+        404 | 410 => match step {
+            Step::Whole if !session_code || lost_before => Reaction::OtherForm(Refusal::Form),
+            _ => Reaction::Restart,
+        },
+        _ if session_code => Reaction::Restart,
+        _ if is_wrong_bytes(error) && !matches!(step, Step::Patch { .. }) => Reaction::WrongBytes,
+        405 | 501 => unsupported(step, resumed),
+        _ if error.code() == Some("UNSUPPORTED") => unsupported(step, resumed),
+        _ if error.kind() == ErrorKind::UploadLost => Reaction::OutOfStep,
+        _ if error.retryable() != Retryable::No => Reaction::Later,
+        400..=499 if resumed => Reaction::NotResumable,
+        _ => Reaction::Final,
+    }
+}
+
+fn unsupported(step: Step, resumed: bool) -> Reaction {
+    match step {
+        _ if resumed => Reaction::NotResumable,
+        Step::Close => Reaction::Final,
+        _ => Reaction::OtherForm(Refusal::Form),
+    }
+}
+
+fn is_wrong_bytes(error: &Error) -> bool {
+    matches!(error.code(), Some("DIGEST_INVALID" | "SIZE_INVALID"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use http::StatusCode;
+
+    const FIRST: Step = Step::Patch {
+        from: 0,
+        to: 8,
+        ranged: true,
+    };
+    const LATER: Step = Step::Patch {
+        from: 4,
+        to: 8,
+        ranged: true,
+    };
+
+    fn answered(status: u16, code: Option<&str>) -> Error {
+        // The kinds as the transport gives them.
+        let kind = match (status, code) {
+            (404, None) => ErrorKind::NotFound,
+            (429, _) => ErrorKind::RateLimited,
+            (501, _) => ErrorKind::Rejected,
+            (500.., _) => ErrorKind::Server,
+            (_, Some("BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID" | "RANGE_INVALID")) => {
+                ErrorKind::UploadLost
+            }
+            _ => ErrorKind::Rejected,
+        };
+        let error = Error::new(kind, "upload", "r.io", "")
+            .with_status(StatusCode::from_u16(status).unwrap());
+        match code {
+            Some(code) => error.with_code(code),
+            None => error,
+        }
+    }
+
+    #[test]
+    fn to_each_its_own() {
+        use Reaction::{Final, Later, NotResumable, OtherForm, OutOfStep, Restart, WrongBytes};
+        use Refusal::{Form as No, Size};
+        let (whole, stream, chunks) = (Form::Whole, Form::Stream, Form::Chunks(4));
+        let unknown = Some("BLOB_UPLOAD_UNKNOWN");
+        for (status, code, form, step, expected) in [
+            (403, Some("DENIED"), whole, Step::Whole, Final),
+            (413, None, whole, Step::Whole, OtherForm(Size)),
+            (413, None, chunks, LATER, OtherForm(Size)),
+            (413, None, whole, LATER, NotResumable),
+            (416, None, chunks, FIRST, OtherForm(Size)),
+            (416, Some("RANGE_INVALID"), chunks, LATER, OutOfStep),
+            (416, Some("RANGE_INVALID"), stream, Step::Close, OutOfStep),
+            (416, None, stream, LATER, NotResumable),
+            (404, None, whole, Step::Whole, OtherForm(No)),
+            (404, unknown, whole, Step::Whole, Restart),
+            (404, unknown, stream, FIRST, Restart),
+            (404, None, stream, Step::Close, Restart),
+            (
+                400,
+                Some("BLOB_UPLOAD_INVALID"),
+                whole,
+                Step::Whole,
+                Restart,
+            ),
+            (405, None, whole, Step::Whole, OtherForm(No)),
+            (501, None, stream, FIRST, OtherForm(No)),
+            (400, Some("UNSUPPORTED"), whole, Step::Whole, OtherForm(No)),
+            (405, None, stream, Step::Close, Final),
+            (405, None, whole, LATER, NotResumable),
+            (400, Some("DIGEST_INVALID"), whole, Step::Whole, WrongBytes),
+            (400, Some("SIZE_INVALID"), stream, Step::Close, WrongBytes),
+            (400, Some("DIGEST_INVALID"), stream, FIRST, Final),
+            (400, None, stream, LATER, NotResumable),
+            (400, None, stream, FIRST, Final),
+            (409, None, whole, Step::Whole, Final),
+            (429, None, whole, Step::Whole, Later),
+            (500, None, chunks, LATER, Later),
+            (503, None, whole, LATER, Later),
+        ] {
+            let error = answered(status, code);
+            assert_eq!(
+                to(&error, form, step, false),
+                expected,
+                "{status} {code:?} {form:?} {step:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_form_that_loses_sessions_is_given_up() {
+        let error = answered(404, Some("BLOB_UPLOAD_UNKNOWN"));
+        assert_eq!(
+            to(&error, Form::Whole, Step::Whole, true),
+            Reaction::OtherForm(Refusal::Form)
+        );
+        assert_eq!(to(&error, Form::Stream, FIRST, true), Reaction::Restart);
+    }
+}

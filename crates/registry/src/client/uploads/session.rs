@@ -1,0 +1,209 @@
+//! Opening a session: by a question that may make it needless.
+
+use http::{HeaderMap, HeaderName, Method, StatusCode};
+
+use crate::auth::ScopeSet;
+use crate::client::Client;
+use crate::client::call::{Ask, Outcome, in_query};
+use crate::client::origin::Address;
+use crate::client::ranges::Dialect;
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind};
+use crate::reference::Repository;
+use crate::transport::Response;
+
+use super::location;
+
+const CHUNK_MIN: HeaderName = HeaderName::from_static("oci-chunk-min-length");
+
+/// Where an upload stands at the registry.
+pub(super) struct Session {
+    /// The newest `Location`.
+    pub(super) location: Address,
+    /// The least length of a chunk that is not the last.
+    pub(super) least: u64,
+    /// How the registry counts.
+    pub(super) dialect: Dialect,
+    /// How many bytes it is known to hold.
+    pub(super) offset: u64,
+    /// How many bytes it may hold at most: those that were sent.
+    pub(super) sent: u64,
+}
+
+/// What a question led to.
+enum Posted {
+    Opened(Opened),
+    /// An answer that may be about mounting alone.
+    Refused(Error),
+}
+
+/// What opening a session led to.
+pub(super) enum Opened {
+    /// The blob is there, `mounted` from elsewhere or not.
+    Present {
+        mounted: bool,
+    },
+    Session(Session),
+}
+
+/// Opens an upload of the blob to `repository`; see [`Client::open_upload`].
+pub(super) async fn open(
+    client: &Client,
+    repository: &Repository,
+    digest: &Digest,
+    from: Option<&Repository>,
+) -> Result<Opened, Error> {
+    let mut refused = None;
+    if let Some(from) = question(client, repository, from) {
+        match mount(client, repository, digest, from).await? {
+            Posted::Opened(opened) => return Ok(opened),
+            Posted::Refused(error) => refused = Some((from, error)),
+        }
+    }
+    let scopes = ScopeSet::push(repository);
+    let path = uploads(digest, Vec::new());
+    let ask = ask(Method::POST, repository, digest, scopes, path);
+    let response = client
+        .answer(&ask, |status| status.is_success())
+        .await
+        .map_err(|error| with_algorithm(error, digest))?;
+    let session = session(client, &ask, response).await?;
+    if let Some((from, error)) = refused {
+        // The question was refused and the plain request was not: it was the question.
+        let other = (from != repository).then_some(from.path());
+        let unsupported = matches!(
+            error.status().map(|status| status.as_u16()),
+            Some(400 | 405 | 501)
+        );
+        client.inner.habits.no_mount(other, unsupported);
+    }
+    Ok(Opened::Session(session))
+}
+
+/// Which repository to ask the blob to be mounted from, if any: `from`, else the repository itself, which asks
+/// whether it is there already.
+fn question<'a>(
+    client: &Client,
+    repository: &'a Repository,
+    from: Option<&'a Repository>,
+) -> Option<&'a Repository> {
+    let habits = &client.inner.habits;
+    from.filter(|from| *from != repository && from.registry() == repository.registry())
+        .filter(|from| habits.may_mount(Some(from.path())))
+        .or_else(|| habits.may_mount(None).then_some(repository))
+}
+
+async fn mount(
+    client: &Client,
+    repository: &Repository,
+    digest: &Digest,
+    from: &Repository,
+) -> Result<Posted, Error> {
+    let parameters = vec![("mount", digest.as_str()), ("from", from.path())];
+    let scopes = ScopeSet::mount(repository, from);
+    let path = uploads(digest, parameters);
+    let ask = ask(Method::POST, repository, digest, scopes, path);
+    // Anything but 201 and 202 means a plain session, unless it means "later".
+    let fits = |status: StatusCode| !matches!(status.as_u16(), 408 | 429 | 502..=504);
+    let response = match client.outcome(&ask, fits).await {
+        Ok(Outcome::Answer(response)) => response,
+        Ok(Outcome::Refused(error)) => return Ok(Posted::Refused(error)),
+        // Some token servers refuse everything when they know nothing of one of the repositories.
+        Err(error) if from != repository && is_about_scopes(&error) => {
+            return Ok(Posted::Refused(error));
+        }
+        Err(error) => return Err(error),
+    };
+    match response.status {
+        StatusCode::CREATED => {
+            response.body.drain().await;
+            Ok(Posted::Opened(Opened::Present {
+                mounted: from != repository,
+            }))
+        }
+        StatusCode::ACCEPTED => {
+            let session = session(client, &ask, response).await?;
+            Ok(Posted::Opened(Opened::Session(session)))
+        }
+        _ => Ok(Posted::Refused(ask.failure(response).await)),
+    }
+}
+
+fn is_about_scopes(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Unauthorized | ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Rejected
+    )
+}
+
+/// Reads the session out of the answer to a POST.
+async fn session(client: &Client, ask: &Ask, response: Response) -> Result<Session, Error> {
+    let visit = client.visit(ask.repository()).await?;
+    let base = client.base(&visit, ask.action()).await?;
+    let location = location::of(&base, &response.url, &response.headers)
+        .map_err(|reason| ask.error(ErrorKind::Refused, reason))?;
+    let least = chunk_min(&response.headers);
+    let dialect = Dialect::of_opening(&response.headers);
+    let status = response.status;
+    response.body.drain().await;
+    let Some(location) = location else {
+        let message = "the registry opened an upload without saying where; is it a registry?";
+        return Err(ask.error(ErrorKind::Protocol, message).with_status(status));
+    };
+    Ok(Session {
+        location,
+        least,
+        dialect,
+        offset: 0,
+        sent: 0,
+    })
+}
+
+/// A request of the upload of a blob.
+pub(super) fn ask(
+    method: Method,
+    repository: &Repository,
+    digest: &Digest,
+    scopes: ScopeSet,
+    path: String,
+) -> Ask {
+    let action = format!("upload {digest} to {}", repository.path());
+    Ask::new(method, repository, scopes, path, action)
+}
+
+/// `blobs/uploads/` with its parameters; another algorithm than sha256 is announced (OCI 1.1).
+fn uploads<'a>(digest: &'a Digest, mut parameters: Vec<(&str, &'a str)>) -> String {
+    if let Some((algorithm, _)) = digest.as_str().split_once(':')
+        && algorithm != "sha256"
+    {
+        parameters.push(("digest-algorithm", algorithm));
+    }
+    let query: Vec<String> = parameters
+        .into_iter()
+        .map(|(name, value)| format!("{name}={}", in_query(value)))
+        .collect();
+    match query.join("&") {
+        query if query.is_empty() => "blobs/uploads/".to_owned(),
+        query => format!("blobs/uploads/?{query}"),
+    }
+}
+
+/// Hardly any registry takes other digests than sha256, and few say so plainly.
+pub(super) fn with_algorithm(error: Error, digest: &Digest) -> Error {
+    match digest.as_str().split_once(':') {
+        Some((algorithm, _)) if algorithm != "sha256" && error.kind() == ErrorKind::Rejected => {
+            error.with_clause(&format!(
+                "the blob has a {algorithm} digest, which few registries take"
+            ))
+        }
+        _ => error,
+    }
+}
+
+fn chunk_min(headers: &HeaderMap) -> u64 {
+    // A registry that asks for more than a blob's size gets it in one piece: nothing is allocated by it.
+    headers
+        .get(CHUNK_MIN)
+        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+        .unwrap_or(0)
+}

@@ -1,0 +1,137 @@
+//! Finding out what the registry has after an outcome that nobody knows.
+
+use http::Method;
+
+use crate::auth::ScopeSet;
+use crate::client::blobs::blob_ask;
+use crate::client::call::Outcome;
+use crate::client::ranges;
+use crate::error::Error;
+
+use super::drive::{Drive, Failed, Next, Went};
+use super::forms::Refusal;
+use super::session::{self, Opened};
+
+/// Breaks in a row that left nothing behind at the registry before another form is tried: a refusal that is lost
+/// with its connection looks like that.
+const MAX_BARREN: u32 = 2;
+/// Bodies that no proxy's limit is below.
+const SMALL: u64 = 1 << 20;
+
+/// A blob that is there.
+pub(super) struct Seen {
+    /// Its length, where the registry says it.
+    pub(super) length: Option<u64>,
+}
+
+impl Drive<'_> {
+    /// Finds out what the registry has.
+    pub(super) async fn settle(&mut self, complete: bool) -> Went {
+        if complete && self.is_there().await {
+            return Ok(Next::Done);
+        }
+        let ask = self.upload.ask(Method::GET).follow(false);
+        let response = match self.client.once(&mut self.visit, &ask).await {
+            Ok(Outcome::Answer(response)) => response,
+            Ok(Outcome::Refused(error)) => return Err(Failed::Final(error)),
+            Err(error) => return Err(Failed::Later(error, Next::Settle { complete })),
+        };
+        if !response.status.is_success() {
+            response.body.drain().await;
+            return Ok(self.barren());
+        }
+        self.relocate(&ask, &response).await?;
+        let stored = self
+            .upload
+            .session
+            .dialect
+            .stored_by_status(&response.headers);
+        response.body.drain().await;
+        Ok(self.resume(stored))
+    }
+
+    /// Goes on from `stored` bytes, if that can be.
+    fn resume(&mut self, stored: Option<u64>) -> Next {
+        let session = &mut self.upload.session;
+        let stored = match stored {
+            // One too many is a way to count.
+            Some(stored) if stored == session.sent + 1 => session.sent,
+            Some(stored) if stored <= session.sent => stored,
+            _ => return self.barren(),
+        };
+        if stored == 0 {
+            session.offset = 0;
+            return match self.barren() {
+                // Nothing arrived, and the session lives: it serves again.
+                Next::Reopen if self.trouble.barren < MAX_BARREN => Next::Send,
+                next => next,
+            };
+        }
+        if !self.resumable {
+            return Next::Reopen;
+        }
+        self.attempts
+            .progress(stored.saturating_sub(session.offset));
+        if stored > session.offset {
+            self.trouble.barren = 0;
+        }
+        session.offset = stored;
+        Next::Send
+    }
+
+    /// Nothing of what was sent is left. When that happens again and again the registry, or a proxy before it, may
+    /// be refusing the size of the body without our seeing it.
+    fn barren(&mut self) -> Next {
+        if self.trouble.barren >= MAX_BARREN
+            && self.size > SMALL
+            && self.forms.refuse(self.form, self.size, Refusal::Size)
+        {
+            self.trouble.barren = 0;
+            self.form = self.forms.choose(self.size);
+        }
+        Next::Reopen
+    }
+
+    /// A new session; asking for it also asks whether the blob is there.
+    pub(super) async fn reopen(&mut self) -> Went {
+        self.feeder.reset();
+        self.patches = 0;
+        let (repository, digest) = (&self.upload.repository, &self.upload.digest);
+        match session::open(self.client, repository, digest, None).await {
+            Ok(Opened::Present { .. }) => Ok(Next::Done),
+            Ok(Opened::Session(session)) => {
+                *self.upload.session = session;
+                Ok(Next::Send)
+            }
+            Err(error) => Err(Failed::Final(error)),
+        }
+    }
+
+    /// Whether the blob is there, as far as one HEAD tells.
+    async fn is_there(&mut self) -> bool {
+        matches!(
+            self.look().await,
+            Ok(Some(Seen { length })) if length.is_none_or(|length| length == self.size)
+        )
+    }
+
+    /// HEAD of the blob.
+    pub(super) async fn look(&mut self) -> Result<Option<Seen>, Error> {
+        let (repository, digest) = (&self.upload.repository, &self.upload.digest);
+        let ask = blob_ask(Method::HEAD, repository, digest, "look for blob")
+            .scopes(ScopeSet::push(repository))
+            .follow(false);
+        let Outcome::Answer(response) = self.client.once(&mut self.visit, &ask).await? else {
+            return Ok(None);
+        };
+        let status = response.status;
+        let length = ranges::content_length(&response.headers);
+        response.body.drain().await;
+        Ok(match status {
+            // A redirect to where the blob is stored; its length is told there.
+            _ if status.is_redirection() => Some(Seen { length: None }),
+            _ if status.is_success() => Some(Seen { length }),
+            _ => None,
+        })
+    }
+}
