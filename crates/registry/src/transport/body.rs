@@ -12,6 +12,7 @@ use http_body::{Frame, SizeHint};
 use crate::error::{Error, ErrorKind};
 use crate::transport::limits::Permit;
 use crate::transport::place::Place;
+use crate::transport::sending::Leash;
 use crate::transport::stall::Silence;
 use crate::transport::{HttpError, HttpErrorKind};
 
@@ -100,8 +101,8 @@ impl http_body::Body for Outgoing {
 /// An [`HttpService`](super::HttpService) makes one of [`ResponseBody::empty`], [`ResponseBody::from`] bytes or
 /// [`ResponseBody::from_stream`]; the transport adds the watch and the permit.
 pub struct ResponseBody {
-    /// `None` once it has ended.
-    stream: Option<ResponseStream>,
+    /// `None` once it has ended. The mutex is never locked: it makes a reference to an answer fit for another thread.
+    stream: Option<Mutex<ResponseStream>>,
     /// What `Content-Length` promises.
     expected: Option<u64>,
     received: u64,
@@ -109,11 +110,31 @@ pub struct ResponseBody {
 }
 
 /// What the transport adds to a body.
-struct Guard {
+pub(super) struct Guard {
     place: Place,
     silence: Silence,
-    /// Given back with the last byte, not with the last reference.
-    permit: Option<Permit>,
+    /// What is given back with the last byte, not with the last reference.
+    held: Option<Held>,
+}
+
+struct Held {
+    _permit: Permit,
+    /// Once the answer is over, nobody wants what the request's body still has.
+    _leash: Leash,
+}
+
+impl Guard {
+    /// A guard for an answer from `place` that nothing may come of for at most `stall`.
+    pub(super) fn new(place: Place, stall: Duration, permit: Permit, leash: Leash) -> Self {
+        Self {
+            place,
+            silence: Silence::new(stall),
+            held: Some(Held {
+                _permit: permit,
+                _leash: leash,
+            }),
+        }
+    }
 }
 
 impl std::fmt::Debug for ResponseBody {
@@ -147,30 +168,19 @@ impl ResponseBody {
     /// A body of the bytes that come out of `stream`.
     pub fn from_stream(stream: ResponseStream) -> Self {
         Self {
-            stream: Some(stream),
+            stream: Some(Mutex::new(stream)),
             ..Self::empty()
         }
     }
     /// Puts the body under watch; `expected` is what `Content-Length` says. A body that is known to be empty gives
     /// the permit back at once.
-    pub(super) fn guarded(
-        mut self,
-        place: Place,
-        stall: Duration,
-        expected: Option<u64>,
-        permit: Permit,
-    ) -> Self {
-        let held = self.stream.is_some().then_some(permit);
-        self.expected = if self.stream.is_some() {
-            expected
+    pub(super) fn guarded(mut self, mut guard: Guard, expected: Option<u64>) -> Self {
+        if self.stream.is_some() {
+            self.expected = expected;
         } else {
-            None
-        };
-        self.guard = Some(Guard {
-            place,
-            silence: Silence::new(stall),
-            permit: held,
-        });
+            guard.held = None;
+        }
+        self.guard = Some(guard);
         self
     }
     /// How many bytes have come so far.
@@ -197,6 +207,7 @@ impl ResponseBody {
             let Some(stream) = self.stream.as_mut() else {
                 return Poll::Ready(None);
             };
+            let stream = stream.get_mut().unwrap_or_else(PoisonError::into_inner);
             let Poll::Ready(item) = stream.poll_next_unpin(cx) else {
                 return self.poll_silence(cx);
             };
@@ -210,7 +221,7 @@ impl ResponseBody {
                     self.received = self.received.saturating_add(length);
                     return Poll::Ready(Some(Ok(bytes)));
                 }
-                Some(Err(error)) => return self.fail(error.kind.into(), error.message),
+                Some(Err(error)) => return self.broken(error),
                 None => return self.end(),
             }
         }
@@ -223,13 +234,23 @@ impl ResponseBody {
         let message = format!("no byte came for {} s", limit.as_secs());
         self.fail(ErrorKind::Stalled, message)
     }
+    fn broken(&mut self, error: HttpError) -> Poll<Option<Result<Bytes, Error>>> {
+        let message = match self.expected {
+            Some(expected) => format!(
+                "{}, after {} of {expected} bytes",
+                error.message, self.received
+            ),
+            None => error.message,
+        };
+        self.fail(error.kind.into(), message)
+    }
     fn end(&mut self) -> Poll<Option<Result<Bytes, Error>>> {
         match self.expected {
             Some(expected) if self.received < expected => {
                 let received = self.received;
                 self.fail(
                     ErrorKind::Broken,
-                    format!("the connection closed after {received} of {expected} bytes"),
+                    format!("the connection closed early, after {received} of {expected} bytes"),
                 )
             }
             _ => {
@@ -253,7 +274,7 @@ impl ResponseBody {
     fn close(&mut self) {
         self.stream = None;
         if let Some(guard) = self.guard.as_mut() {
-            guard.permit = None;
+            guard.held = None;
         }
     }
     /// All of it, if it is at most `limit` bytes; nothing is allocated on the word of a header.

@@ -4,17 +4,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, HeaderValue, USER_AGENT};
+use futures_util::StreamExt;
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
 use url::{Host, Url};
 
 use crate::error::{Error, ErrorKind};
-use crate::transport::body::{RequestBody, ResponseBody};
-use crate::transport::limits::Permit;
+use crate::transport::body::{BodyAborted, Guard, RequestBody, ResponseBody};
 use crate::transport::observer::RequestRecord;
 use crate::transport::place::{Place, authority};
-use crate::transport::stall::{Metered, Sending};
+use crate::transport::sending::{Leash, Sending};
 use crate::transport::{
     AnswerLimit, Call, Endpoint, HttpErrorKind, Response, Route, Transport, Trust, redirect,
 };
@@ -50,12 +50,16 @@ impl Transport {
             .acquire(authority(&hop.url), trip.route.lane)
             .await;
         self.limits.resumed(&trip.endpoint.registry).await;
+        hop.body = if_any(hop.body)
+            .await
+            .map_err(|aborted| hop.place.error(ErrorKind::Cancelled, aborted.to_string()))?;
         for _ in 0..=redirect::MAX_HOPS {
             let (place, url, headers) = (hop.place.clone(), hop.url.clone(), hop.headers.clone());
-            let answer = self.exchange(&trip, hop).await?;
+            let (answer, leash) = self.exchange(&trip, hop).await?;
             let (status, own) = (answer.status(), answer.headers());
             let Some(target) = self.redirection(&trip, &place, &url, status, own).await? else {
-                return Ok(self.respond(&trip, place, url, answer, permit));
+                let guard = Guard::new(place, self.options.timeouts.stall, permit, leash);
+                return Ok(respond(&trip, url, answer, guard));
             };
             answer.into_body().drain().await;
             hop = Hop::onward(&place, &url, headers, target);
@@ -100,10 +104,16 @@ impl Transport {
         {
             headers.insert(USER_AGENT, agent);
         }
+        // Digests and lengths are those of the stored bytes.
+        headers
+            .entry(ACCEPT_ENCODING)
+            .or_insert(HeaderValue::from_static("identity"));
         // Proxies answer 411 to a POST that does not say that its body is empty.
-        if matches!(call.body, RequestBody::Empty)
-            && matches!(trip.method, Method::POST | Method::PUT | Method::PATCH)
-        {
+        let empty = matches!(
+            call.body,
+            RequestBody::Empty | RequestBody::Stream { length: 0, .. }
+        );
+        if empty && matches!(trip.method, Method::POST | Method::PUT | Method::PATCH) {
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         let hop = Hop {
@@ -116,8 +126,13 @@ impl Transport {
     }
 
     /// One request and the head of its answer, under the stall watchdog.
-    async fn exchange(&self, trip: &Trip, hop: Hop) -> Result<http::Response<ResponseBody>, Error> {
-        let (body, sending) = watched(hop.body);
+    async fn exchange(
+        &self,
+        trip: &Trip,
+        hop: Hop,
+    ) -> Result<(http::Response<ResponseBody>, Leash), Error> {
+        let (body, sending) = Sending::watch(hop.body);
+        let leash = sending.leash();
         let request = http::Request::builder()
             .method(&trip.method)
             .uri(hop.url.as_str())
@@ -144,7 +159,7 @@ impl Transport {
             }
         };
         self.report(trip, &hop.url, outcome.as_ref().ok(), start);
-        outcome
+        outcome.map(|answer| (answer, leash))
     }
 
     fn report(
@@ -215,25 +230,6 @@ impl Transport {
             .iter()
             .any(|allowed| *allowed == host || allowed == name)
     }
-
-    fn respond(
-        &self,
-        trip: &Trip,
-        place: Place,
-        url: Url,
-        answer: http::Response<ResponseBody>,
-        permit: Permit,
-    ) -> Response {
-        let (parts, body) = answer.into_parts();
-        let expected = content_length(&trip.method, parts.status, &parts.headers);
-        let stall = self.options.timeouts.stall;
-        Response {
-            status: parts.status,
-            headers: parts.headers,
-            url,
-            body: body.guarded(place, stall, expected, permit),
-        }
-    }
 }
 
 impl Hop {
@@ -251,19 +247,32 @@ impl Hop {
     }
 }
 
-/// A body and the watch over it.
-fn watched(body: RequestBody) -> (RequestBody, Arc<Sending>) {
+/// A stream of no bytes is asked for its end here, since the HTTP library would not ask for it at all.
+async fn if_any(body: RequestBody) -> Result<RequestBody, BodyAborted> {
     match body {
-        RequestBody::Empty => (RequestBody::Empty, Sending::new(Some(0))),
-        RequestBody::Bytes(bytes) => {
-            let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            (RequestBody::Bytes(bytes), Sending::new(Some(length)))
+        RequestBody::Stream {
+            length: 0,
+            mut stream,
+        } => {
+            while let Some(bytes) = stream.next().await {
+                if !bytes?.is_empty() {
+                    return Err(BodyAborted);
+                }
+            }
+            Ok(RequestBody::Empty)
         }
-        RequestBody::Stream { length, stream } => {
-            let sending = Sending::new(None);
-            let stream = Box::pin(Metered::new(length, stream, sending.clone()));
-            (RequestBody::Stream { length, stream }, sending)
-        }
+        body => Ok(body),
+    }
+}
+
+fn respond(trip: &Trip, url: Url, answer: http::Response<ResponseBody>, guard: Guard) -> Response {
+    let (parts, body) = answer.into_parts();
+    let expected = content_length(&trip.method, parts.status, &parts.headers);
+    Response {
+        status: parts.status,
+        headers: parts.headers,
+        url,
+        body: body.guarded(guard, expected),
     }
 }
 
@@ -279,7 +288,7 @@ fn content_length(method: &Method, status: StatusCode, headers: &HeaderMap) -> O
 
 /// Whether the host of `url` is itself in a private network: by its address, by a name without a domain, or by what
 /// its name resolves to.
-pub(crate) async fn is_at_home(url: &Url) -> bool {
+async fn is_at_home(url: &Url) -> bool {
     if redirect::is_private(url) {
         return true;
     }

@@ -1,0 +1,221 @@
+//! The stall watchdog over what is sent, and the end of it.
+//!
+//! The HTTP library pulls a request's body, so it is watched from outside: [`Metered`] notes whose turn it is, and
+//! [`Sending::stalled`] ends when it was the network's for too long. While the producer has nothing to give, nobody is
+//! stalled. The producer lives here and not in the body, so that it can be let go of at once when the exchange is over,
+//! whatever the HTTP library still holds.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use futures_util::{Stream, StreamExt};
+use tokio::time::Instant;
+
+use crate::transport::body::{BodyAborted, RequestBody, RequestStream};
+
+/// What may lie in buffers of ours and the kernel's when the last byte has been handed over.
+const BUFFERED: u64 = 4 * 1024 * 1024;
+/// The slowest link, in bytes a second, that these buffers are given the time to drain through.
+const SLOWEST: u64 = 64 * 1024;
+
+/// How far a request's body is out, shared between the body and those who watch it.
+pub(super) struct Sending {
+    start: Instant,
+    /// When the network last took bytes, in milliseconds since `start`.
+    moved: AtomicU64,
+    producer_waits: AtomicBool,
+    done: AtomicBool,
+    sent: AtomicU64,
+    producer: Mutex<Option<Producer>>,
+    /// Who waits for the producer.
+    waiting: AtomicWaker,
+}
+
+struct Producer {
+    stream: RequestStream,
+    remaining: u64,
+    /// Held back until the stream has said that all is well.
+    last: Option<Bytes>,
+}
+
+/// Why sending was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stall {
+    /// The network took no bytes.
+    Body(Duration),
+    /// No answer came once all was sent.
+    Answer(Duration),
+}
+
+impl std::fmt::Display for Stall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Body(limit) => write!(f, "no byte could be sent for {} s", limit.as_secs()),
+            Self::Answer(limit) => write!(f, "no answer came for {} s", limit.as_secs()),
+        }
+    }
+}
+
+/// Lets go of the producer of a request's body when dropped.
+pub(super) struct Leash(Arc<Sending>);
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
+impl Sending {
+    /// Puts `body` under watch.
+    pub(super) fn watch(body: RequestBody) -> (RequestBody, Arc<Self>) {
+        match body {
+            RequestBody::Empty => (RequestBody::Empty, Self::new(Some(0), None)),
+            RequestBody::Bytes(bytes) => {
+                let sending = Self::new(Some(size(&bytes)), None);
+                (RequestBody::Bytes(bytes), sending)
+            }
+            RequestBody::Stream { length, stream } => {
+                let producer = Producer {
+                    stream,
+                    remaining: length,
+                    last: None,
+                };
+                let sending = Self::new(None, Some(producer));
+                let stream = Box::pin(Metered(sending.clone()));
+                (RequestBody::Stream { length, stream }, sending)
+            }
+        }
+    }
+    fn new(whole: Option<u64>, producer: Option<Producer>) -> Arc<Self> {
+        Arc::new(Self {
+            start: Instant::now(),
+            moved: AtomicU64::new(0),
+            producer_waits: AtomicBool::new(false),
+            done: AtomicBool::new(whole.is_some()),
+            sent: AtomicU64::new(whole.unwrap_or(0)),
+            producer: Mutex::new(producer),
+            waiting: AtomicWaker::new(),
+        })
+    }
+    /// Something that lets go of the producer when it is dropped.
+    pub(super) fn leash(self: &Arc<Self>) -> Leash {
+        Leash(self.clone())
+    }
+    /// Resolves when the network took nothing for `stall`, or gave no answer for `answer` after all was sent.
+    pub(super) async fn stalled(&self, stall: Duration, answer: Duration) -> Stall {
+        // Whose turn it is may change at any time, so one looks again at least this often.
+        let step = stall.min(answer).max(Duration::from_millis(1));
+        loop {
+            let now = Instant::now();
+            let (deadline, why) = self.deadline(stall, answer);
+            if self.producer_waits.load(Ordering::Acquire) {
+                tokio::time::sleep(step).await;
+            } else if deadline <= now {
+                return why;
+            } else {
+                tokio::time::sleep_until(deadline.min(now + step)).await;
+            }
+        }
+    }
+    /// When the present wait is too long, and for what.
+    fn deadline(&self, stall: Duration, answer: Duration) -> (Instant, Stall) {
+        let moved = self.start + Duration::from_millis(self.moved.load(Ordering::Acquire));
+        if self.done.load(Ordering::Acquire) {
+            let buffered = self.sent.load(Ordering::Acquire).min(BUFFERED);
+            let answer = answer + Duration::from_millis(buffered * 1000 / SLOWEST);
+            (moved + answer, Stall::Answer(answer))
+        } else {
+            (moved + stall, Stall::Body(stall))
+        }
+    }
+    fn gave(&self, bytes: &Bytes) {
+        self.sent.fetch_add(size(bytes), Ordering::AcqRel);
+        self.touch();
+    }
+    fn touch(&self) {
+        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.moved.store(now, Ordering::Release);
+        self.producer_waits.store(false, Ordering::Release);
+    }
+    fn release(&self) {
+        let producer = self.lock().take();
+        drop(producer);
+        self.waiting.wake();
+    }
+    fn lock(&self) -> MutexGuard<'_, Option<Producer>> {
+        self.producer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyAborted>>> {
+        self.waiting.register(cx.waker());
+        let mut slot = self.lock();
+        let Some(producer) = slot.as_mut() else {
+            let over = self.done.load(Ordering::Acquire);
+            return Poll::Ready((!over).then_some(Err(BodyAborted)));
+        };
+        let Poll::Ready(item) = producer.poll_next(cx) else {
+            self.producer_waits.store(true, Ordering::Release);
+            return Poll::Pending;
+        };
+        match &item {
+            Some(Ok(bytes)) => {
+                self.gave(bytes);
+                if producer.remaining == 0 {
+                    *slot = None;
+                    self.done.store(true, Ordering::Release);
+                }
+            }
+            Some(Err(BodyAborted)) => *slot = None,
+            None => {
+                *slot = None;
+                self.touch();
+                self.done.store(true, Ordering::Release);
+            }
+        }
+        Poll::Ready(item)
+    }
+}
+
+impl Producer {
+    /// The next bytes, never empty. The last ones, or the end of an empty body, come after the stream's own end.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyAborted>>> {
+        loop {
+            let item = ready!(self.stream.poll_next_unpin(cx));
+            let bytes = match item {
+                Some(Ok(bytes)) => bytes,
+                None if self.remaining == 0 => return Poll::Ready(self.last.take().map(Ok)),
+                Some(Err(BodyAborted)) | None => return Poll::Ready(Some(Err(BodyAborted))),
+            };
+            let Some(remaining) = self.remaining.checked_sub(size(&bytes)) else {
+                return Poll::Ready(Some(Err(BodyAborted)));
+            };
+            self.remaining = remaining;
+            if bytes.is_empty() {
+                continue;
+            }
+            if remaining > 0 {
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+            self.last = Some(bytes);
+        }
+    }
+}
+
+/// A request's body that says whose turn it is.
+struct Metered(Arc<Sending>);
+
+impl Stream for Metered {
+    type Item = Result<Bytes, BodyAborted>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next(cx)
+    }
+}
+
+fn size(bytes: &Bytes) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
