@@ -20,6 +20,9 @@ const SHOWN_ERRORS: usize = 3;
 /// How many missing digests are believed; a manifest names fewer.
 const MISSING_LIMIT: usize = 4_096;
 
+#[cfg(test)]
+mod tests;
+
 /// What the body of an answer says.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Said {
@@ -34,15 +37,6 @@ impl Error {
     /// The error that `response`, which is no success, stands for: what was being done (`action`) at `host`, what it
     /// answered, and whether that is final. Reads at most 64 KiB of its body.
     pub async fn from_response(action: &str, host: &str, response: Response) -> Self {
-        Self::from_answer_of("the registry", action, host, response).await
-    }
-    /// The same for an answer of `whom`: "the token server".
-    pub(crate) async fn from_answer_of(
-        whom: &str,
-        action: &str,
-        host: &str,
-        response: Response,
-    ) -> Self {
         let Response {
             status,
             headers,
@@ -66,7 +60,7 @@ impl Error {
         let answered = format!("answered {}{clause}", status_text(status));
         let message = match &redirected {
             Some((_, from)) => format!("the host {answered}, redirected from {from}"),
-            None => format!("{whom} {answered}"),
+            None => format!("the registry {answered}"),
         };
         let host = redirected.as_ref().map_or(host, |(host, _)| host);
         let mut error = Self::new(kind, action, host, message)

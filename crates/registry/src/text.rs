@@ -50,3 +50,36 @@ fn without_secret(word: &str) -> String {
         _ => word.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::clean;
+
+    #[test]
+    fn what_could_harm_a_terminal_or_a_secret_goes() {
+        for (text, shown) in [
+            ("plain text", "plain text"),
+            ("two\r\n  lines\t", "two lines"),
+            ("\u{1b}[31mred\u{7}", "[31mred"),
+            ("left\u{202e}right", "leftright"),
+            ("sent Bearer abc.def to us", "sent Bearer *** to us"),
+            ("(\"Basic dXNlcjpwYXNz\")", "(\"Basic ***"),
+            (
+                "got token=eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxIn0.c2ln",
+                "got token=***",
+            ),
+            (
+                "see https://s3.example/x?X-Amz-Signature=1&b=2 now",
+                "see https://s3.example/x?*** now",
+            ),
+            ("what? no", "what? no"),
+            ("abcdefghijkl", "abcdefghi…"),
+            ("", ""),
+        ] {
+            assert_eq!(
+                clean(text, if shown.ends_with('…') { 10 } else { 100 }),
+                shown
+            );
+        }
+    }
+}

@@ -43,7 +43,7 @@ fn connect(error: &reqwest::Error) -> HttpError {
     }
     let message = match links(error).find_map(|link| link.downcast_ref::<io::Error>()) {
         Some(error) => self::io(error),
-        None => last(error).to_string(),
+        None => proxy(&last(error).to_string()),
     };
     HttpError {
         kind: HttpErrorKind::Connect,
@@ -69,6 +69,16 @@ fn broken(error: &reqwest::Error) -> HttpError {
     HttpError {
         kind: HttpErrorKind::Broken,
         message,
+    }
+}
+
+/// What went wrong at a proxy, from the text of an error that has no public type.
+fn proxy(text: &str) -> String {
+    match text.strip_prefix("tunnel error: ") {
+        Some("unsuccessful") => "the proxy opens no tunnel to it".to_owned(),
+        Some("proxy authorization required") => "the proxy wants a login".to_owned(),
+        Some(why) => format!("the proxy failed ({why})"),
+        None => text.to_owned(),
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) fn is_downgrade(from: &Url, target: &Url) -> bool {
 
 /// Whether `url` names, by itself, something in this machine's own network: a private, loopback or link-local
 /// address, or `localhost`. Names are not resolved here.
-pub(crate) fn is_private(url: &Url) -> bool {
+pub(super) fn is_private(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => is_private_address(IpAddr::V4(address)),
         Some(Host::Ipv6(address)) => is_private_address(IpAddr::V6(address)),
@@ -90,5 +90,60 @@ pub(super) fn is_private_address(address: IpAddr) -> bool {
                     || v6.is_unicast_link_local()
             }
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let home = url("https://a.example/v2/");
+        for (other, same) in [
+            ("https://a.example/other?x=y", true),
+            ("https://A.example:443/", true),
+            ("http://a.example/", false),
+            ("https://a.example:444/", false),
+            ("https://b.a.example/", false),
+        ] {
+            assert_eq!(same_origin(&home, &url(other)), same, "{other}");
+        }
+    }
+
+    #[test]
+    fn private_addresses_are_known_in_all_their_forms() {
+        for (address, private) in [
+            ("http://127.0.0.1/", true),
+            ("http://2130706433/", true),
+            ("http://10.1.2.3/", true),
+            ("http://172.16.0.1/", true),
+            ("http://172.32.0.1/", false),
+            ("http://192.168.1.1/", true),
+            ("http://169.254.169.254/", true),
+            ("http://100.64.0.1/", true),
+            ("http://100.128.0.1/", false),
+            ("http://0.0.0.0/", true),
+            ("http://[::1]/", true),
+            ("http://[::]/", true),
+            ("http://[fe80::1]/", true),
+            ("http://[fd00::1]/", true),
+            ("http://[::ffff:10.0.0.1]/", true),
+            ("http://[2001:db8::1]/", false),
+            ("http://localhost:5000/", true),
+            ("http://LOCALHOST./", true),
+            ("http://a.localhost/", true),
+            ("http://localhost.example/", false),
+            ("http://8.8.8.8/", false),
+            ("http://a.example/", false),
+        ] {
+            assert_eq!(is_private(&url(address)), private, "{address}");
+        }
     }
 }

@@ -48,6 +48,15 @@ pub struct Attempts {
     moved: u64,
 }
 
+/// What follows a failed try that may be repeated.
+struct Wait {
+    delay: Duration,
+    whole_host: bool,
+}
+
+/// A `Retry-After` that is not obeyed, as a clause.
+struct TooLong(String);
+
 impl Attempts {
     /// A fresh count for an operation at `endpoint`.
     pub fn new(transport: &Arc<Transport>, endpoint: &Endpoint, policy: RetryPolicy) -> Self {
@@ -67,39 +76,50 @@ impl Attempts {
         self.tries = self.tries.saturating_add(1);
         self.counted = self.counted.saturating_add(1);
         self.moved = 0;
-        let error = if error.tries() < self.tries {
-            error.with_tries(self.tries)
-        } else {
-            error
+        let tries = self.tries.max(error.tries());
+        let error = error.with_tries(tries);
+        let delay = match self.delay(&error) {
+            Ok(delay) => delay,
+            Err(TooLong(clause)) => return Err(error.with_clause(&clause)),
         };
-        let own = match error.retryable() {
-            Retryable::No => return Err(error),
-            _ if self.counted > self.policy.retries => return Err(error),
-            _ => self
-                .backoff
-                .next()
-                .map_or(self.policy.max, |delay| delay.min(self.policy.max)),
-        };
-        let (delay, whole_host) = match error.retryable() {
-            Retryable::After(asked) if asked > self.policy.max_retry_after => {
-                let limit = self.policy.max_retry_after.as_secs();
-                let clause = format!(
-                    "it asks to be left alone for {} s, longer than the {limit} s that are waited",
-                    asked.as_secs()
-                );
-                return Err(error.with_clause(&clause));
-            }
-            Retryable::After(asked) => (own.max(asked), true),
-            _ => (own, error.kind() == ErrorKind::RateLimited),
+        // The others learn of it even where this operation gives up.
+        if let Some(Wait {
+            delay,
+            whole_host: true,
+        }) = delay
+        {
+            self.transport.pause(&self.endpoint, delay);
+        }
+        let Some(Wait { delay, .. }) = delay.filter(|_| self.counted <= self.policy.retries) else {
+            return Err(error);
         };
         self.transport
             .observer()
             .retry(error.host(), &error.to_string(), self.tries, delay);
-        if whole_host {
-            self.transport.pause(&self.endpoint, delay);
-        }
         tokio::time::sleep(delay).await;
         Ok(())
+    }
+    /// How long to wait after `error`; `None` where no wait would help.
+    fn delay(&mut self, error: &Error) -> Result<Option<Wait>, TooLong> {
+        let asked = match error.retryable() {
+            Retryable::No => return Ok(None),
+            Retryable::Yes => None,
+            Retryable::After(asked) => Some(asked),
+        };
+        let limit = self.policy.max_retry_after;
+        if let Some(asked) = asked.filter(|asked| *asked > limit) {
+            return Err(TooLong(format!(
+                "it asks to be left alone for {} s, longer than the {} s that are waited",
+                asked.as_secs(),
+                limit.as_secs()
+            )));
+        }
+        let own = self.backoff.next().unwrap_or(self.policy.max);
+        let own = own.min(self.policy.max);
+        Ok(Some(Wait {
+            delay: asked.map_or(own, |asked| asked.max(own)),
+            whole_host: asked.is_some() || error.kind() == ErrorKind::RateLimited,
+        }))
     }
     /// Says that a transfer moved `bytes` since the last failure: real progress (1 MiB) forgives the tries so far.
     pub fn progress(&mut self, bytes: u64) {

@@ -54,3 +54,27 @@ fn parse(value: &str) -> Option<String> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn only_299_with_a_quoted_text_is_a_warning() {
+        for (value, text) in [
+            ("299 - \"deprecated\"", Some("deprecated")),
+            ("299 host \"say \\\"hi\\\" \\\\o\"", Some("say \"hi\" \\o")),
+            (
+                "299 - \"dated\" \"Sun, 06 Nov 1994 08:49:37 GMT\"",
+                Some("dated"),
+            ),
+            ("199 - \"other\"", None),
+            ("299 - unquoted", None),
+            ("299 - \"never ends", None),
+            ("299", None),
+            ("", None),
+        ] {
+            assert_eq!(parse(value).as_deref(), text, "{value}");
+        }
+    }
+}

@@ -6,4 +6,6 @@
     clippy::indexing_slicing
 )]
 
-mod auth;
+mod certificates;
+mod server;
+mod transport;

@@ -1,5 +1,0 @@
-//! Who we are, to registries and token servers.
-
-mod caller;
-mod logins;
-mod tokens;

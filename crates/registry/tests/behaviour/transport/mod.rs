@@ -1,0 +1,201 @@
+//! The transport: against raw servers on this machine, and over a fake service where time matters.
+
+mod bodies;
+mod fake;
+mod limits;
+mod probing;
+mod proxies;
+mod redirects;
+mod retries;
+mod stalls;
+mod tls;
+mod versions;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use registry::Registry;
+use registry::transport::{
+    AnswerLimit, Call, Endpoint, Lane, Observer, RequestBody, RequestRecord, Transport,
+    TransportOptions,
+};
+use url::Url;
+
+use crate::server::{Reply, Server};
+
+/// `127.0.0.1:port`, marked insecure.
+fn insecure(port: u16) -> Endpoint {
+    Endpoint {
+        registry: Registry::parse(&format!("127.0.0.1:{port}")).unwrap(),
+        insecure: true,
+    }
+}
+
+/// `name`, which must be verified.
+fn secure(name: &str) -> Endpoint {
+    Endpoint {
+        registry: Registry::parse(name).unwrap(),
+        insecure: false,
+    }
+}
+
+fn call(endpoint: &Endpoint, method: Method, url: &str) -> Call {
+    Call {
+        action: Arc::from("fetch a thing"),
+        endpoint: endpoint.clone(),
+        method,
+        url: Url::parse(url).unwrap(),
+        headers: HeaderMap::new(),
+        body: RequestBody::Empty,
+        lane: Lane::Calls,
+        answer: AnswerLimit::Normal,
+        follow_redirects: true,
+    }
+}
+
+/// A GET of `path` at a plain server.
+fn get(server: &Server, path: &str) -> Call {
+    let url = format!("http://127.0.0.1:{}{path}", server.port);
+    call(&insecure(server.port), Method::GET, &url)
+}
+
+/// An upload to a plain server.
+fn put(server: &Server, body: RequestBody) -> Call {
+    let url = format!("http://127.0.0.1:{}/v2/upload", server.port);
+    Call {
+        body,
+        lane: Lane::Uploads,
+        ..call(&insecure(server.port), Method::PUT, &url)
+    }
+}
+
+fn ok(body: &str) -> Reply {
+    Reply::Keep(
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes(),
+    )
+}
+
+fn transport() -> Transport {
+    Transport::new(TransportOptions::default()).unwrap()
+}
+
+/// Notes what it is told.
+#[derive(Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl Notes {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+    fn note(&self, text: String) {
+        self.0.lock().unwrap().push(text);
+    }
+}
+
+impl Observer for Notes {
+    fn request(&self, record: &RequestRecord<'_>) {
+        let RequestRecord {
+            action,
+            registry,
+            method,
+            url,
+            status,
+            ..
+        } = record;
+        let status = status.map_or(0, |status| status.as_u16());
+        self.note(format!("{action} at {registry}: {method} {url} {status}"));
+    }
+    fn retry(&self, host: &str, error: &str, tries: u32, _delay: Duration) {
+        self.note(format!("{host} retry {tries}: {error}"));
+    }
+    fn pause(&self, host: &str, _delay: Duration) {
+        self.note(format!("{host} paused"));
+    }
+    fn warning(&self, host: &str, text: &str) {
+        self.note(format!("{host} warns: {text}"));
+    }
+}
+
+#[tokio::test]
+async fn requests_and_warnings_are_told_without_queries() {
+    let server = Server::plain(|_| {
+        Reply::Keep(
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nWarning: 299 - \"old \\\"API\\\"\"\r\n\
+              Warning: 110 cache \"stale\"\r\n\r\n"
+                .to_vec(),
+        )
+    })
+    .await;
+    let notes = Arc::new(Notes::default());
+    let transport = Transport::new(TransportOptions {
+        observer: notes.clone(),
+        ..TransportOptions::default()
+    })
+    .unwrap();
+    for _ in 0..2 {
+        let answer = transport.send(get(&server, "/v2/?secret=1")).await.unwrap();
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        assert_eq!(answer.url.query(), Some("secret=1"));
+    }
+    let host = format!("127.0.0.1:{}", server.port);
+    let request = format!("fetch a thing at {host}: GET http://{host}/v2/ 404");
+    assert_eq!(
+        notes.take(),
+        [
+            request.clone(),
+            format!("{host} warns: old \"API\""),
+            request
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_was_not_asked_for_is_not_sent() {
+    let server = Server::plain(|_| ok("")).await;
+    transport().send(get(&server, "/v2/")).await.unwrap();
+    let post = Call {
+        body: RequestBody::Bytes(Bytes::from_static(b"{}")),
+        ..call(
+            &insecure(server.port),
+            Method::POST,
+            &format!("http://127.0.0.1:{}/v2/", server.port),
+        )
+    };
+    transport().send(post).await.unwrap();
+    let names = |index: usize| -> Vec<String> {
+        let mut names: Vec<String> = server.heard()[index]
+            .lines
+            .iter()
+            .skip(1)
+            .filter_map(|line| Some(line.split_once(':')?.0.to_owned()))
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(
+        names(0),
+        ["accept", "accept-encoding", "host", "user-agent"]
+    );
+    assert_eq!(
+        names(1),
+        [
+            "accept",
+            "accept-encoding",
+            "content-length",
+            "host",
+            "user-agent"
+        ]
+    );
+    assert_eq!(
+        server.heard()[0].header("accept-encoding"),
+        Some("identity")
+    );
+    let agent = format!("image-syncer/{}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(server.heard()[0].header("user-agent"), Some(&*agent));
+}

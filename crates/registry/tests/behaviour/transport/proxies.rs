@@ -1,0 +1,160 @@
+//! Proxies from the environment. A process cannot change its own safely, so this test runs itself as a child.
+
+use std::process::Stdio;
+
+use http::Method;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use super::{call, insecure, ok, transport};
+use crate::certificates::Authority;
+use crate::server::{Reply, Server};
+
+/// A proxy for `CONNECT`: tells which hosts it was asked for, and leads all of them to `port`.
+async fn tunnels_to(port: u16) -> (String, mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://user:pass@{}", listener.local_addr().unwrap());
+    let (teller, told) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let teller = teller.clone();
+            tokio::spawn(async move {
+                let mut client = BufReader::new(stream);
+                let mut head = String::new();
+                while !head.ends_with("\r\n\r\n") {
+                    client.read_line(&mut head).await.unwrap();
+                }
+                let host = head.split(' ').nth(1).unwrap().to_owned();
+                let refused = host.starts_with("refused.");
+                teller.send(host).unwrap();
+                let mut client = client.into_inner();
+                if refused {
+                    let answer = b"HTTP/1.1 502 Bad Gateway\r\n\r\n";
+                    client.write_all(answer).await.unwrap();
+                    return;
+                }
+                client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+                let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                copy_bidirectional(&mut client, &mut server).await.ok();
+            });
+        }
+    });
+    (address, told)
+}
+
+/// Runs the ignored test `name` of this binary with `environment`.
+async fn child(name: &str, environment: &[(&str, &str)]) {
+    let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+        command.env_remove(name).env_remove(name.to_lowercase());
+    }
+    let mut child = command
+        .args([
+            "--ignored",
+            "--exact",
+            &format!("transport::proxies::{name}"),
+        ])
+        .envs(environment.iter().copied())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut output = String::new();
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_to_string(&mut output).await.unwrap();
+    let status = child.wait().await.unwrap();
+    assert!(status.success(), "{output}");
+    assert!(output.contains("1 passed"), "{output}");
+}
+
+#[tokio::test]
+async fn hosts_are_reached_through_a_proxy_but_for_those_that_are_excepted() {
+    let acceptor = Authority::new().acceptor(&["elsewhere.example"], &["http/1.1"]);
+    let behind = Server::tls(acceptor, |_| ok("behind")).await;
+    let (proxy, mut told) = tunnels_to(behind.port).await;
+    let direct = Server::plain(|_| ok("direct")).await;
+    let direct_port = direct.port.to_string();
+    child(
+        "child_with_a_tunnel",
+        &[
+            ("HTTPS_PROXY", &proxy),
+            ("NO_PROXY", "127.0.0.1"),
+            ("DIRECT_PORT", &direct_port),
+        ],
+    )
+    .await;
+    let mut hosts = Vec::new();
+    while let Ok(host) = told.try_recv() {
+        hosts.push(host);
+    }
+    // The probe's request and the one itself share a connection; a host that is refused is tried once over TLS.
+    assert_eq!(hosts, ["behind.example:443", "refused.example:5000"]);
+    let lines: Vec<String> = behind
+        .heard()
+        .iter()
+        .map(|heard| heard.line().to_owned())
+        .collect();
+    assert_eq!(lines, ["GET /v2/ HTTP/1.1", "GET /v2/tags HTTP/1.1"]);
+    assert_eq!(direct.heard().len(), 1);
+}
+
+#[tokio::test]
+#[ignore = "a half of another test"]
+async fn child_with_a_tunnel() {
+    let transport = transport();
+    let behind = super::Endpoint {
+        insecure: true,
+        ..super::secure("behind.example")
+    };
+    let base = transport.base_url(&behind, "list tags").await.unwrap();
+    assert_eq!(base.as_str(), "https://behind.example/");
+    let tags = call(&behind, Method::GET, "https://behind.example/v2/tags");
+    let answer = transport.send(tags).await.unwrap();
+    assert_eq!(answer.body.bytes(10).await.unwrap(), "behind");
+
+    let port = std::env::var("DIRECT_PORT").unwrap();
+    let direct = insecure(port.parse().unwrap());
+    let base = transport.base_url(&direct, "list tags").await.unwrap();
+    let answer = transport
+        .send(call(&direct, Method::GET, base.as_str()))
+        .await
+        .unwrap();
+    assert_eq!(answer.body.bytes(10).await.unwrap(), "direct");
+
+    let refused = super::secure("refused.example:5000");
+    let get = call(&refused, Method::GET, "https://refused.example:5000/v2/");
+    let error = transport.send(get).await.unwrap_err().to_string();
+    assert!(
+        error.starts_with(
+            "cannot fetch a thing at refused.example:5000: the proxy opens no tunnel to it (through the proxy 127.0.0.1:"
+        ),
+        "{error}"
+    );
+    assert!(!error.contains("pass"), "{error}");
+}
+
+#[tokio::test]
+async fn plain_http_goes_through_its_proxy_too() {
+    let proxy = Server::plain(|request| match request.line() {
+        "GET http://behind.example:5000/v2/ HTTP/1.1" => ok("behind"),
+        _ => Reply::Keep(b"HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\n\r\n".to_vec()),
+    })
+    .await;
+    let address = format!("http://127.0.0.1:{}", proxy.port);
+    child("child_with_a_plain_proxy", &[("http_proxy", &address)]).await;
+    assert_eq!(proxy.heard().len(), 1);
+}
+
+#[tokio::test]
+#[ignore = "a half of another test"]
+async fn child_with_a_plain_proxy() {
+    let behind = super::Endpoint {
+        insecure: true,
+        ..super::secure("behind.example:5000")
+    };
+    let get = call(&behind, Method::GET, "http://behind.example:5000/v2/");
+    let answer = transport().send(get).await.unwrap();
+    assert_eq!(answer.body.bytes(10).await.unwrap(), "behind");
+}

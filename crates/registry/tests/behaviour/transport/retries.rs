@@ -1,0 +1,159 @@
+//! What is worth a retry, and when. The clock stands still but for what is waited for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use registry::transport::{Attempts, Endpoint, RetryPolicy, Transport, TransportOptions};
+use registry::{Error, ErrorKind};
+use tokio::time::Instant;
+
+use super::fake::{Fake, answer, at_once};
+use super::{Notes, call, secure};
+
+fn error(kind: ErrorKind) -> Error {
+    Error::new(kind, "fetch a thing", "a.example", "it failed")
+}
+
+fn limited(seconds: u64) -> Error {
+    error(ErrorKind::RateLimited).with_retry_after(Duration::from_secs(seconds))
+}
+
+struct Setting {
+    transport: Arc<Transport>,
+    endpoint: Endpoint,
+    notes: Arc<Notes>,
+}
+
+impl Setting {
+    fn new() -> Self {
+        let notes = Arc::new(Notes::default());
+        let transport =
+            Fake::new(|_, _| at_once(Ok(answer(200, "")))).transport(TransportOptions {
+                observer: notes.clone(),
+                ..TransportOptions::default()
+            });
+        Self {
+            transport,
+            endpoint: secure("a.example"),
+            notes,
+        }
+    }
+    fn attempts(&self, retries: u32) -> Attempts {
+        let policy = RetryPolicy {
+            retries,
+            ..RetryPolicy::default()
+        };
+        Attempts::new(&self.transport, &self.endpoint, policy)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tries_are_counted_told_and_spaced() {
+    let setting = Setting::new();
+    let mut attempts = setting.attempts(2);
+    let start = Instant::now();
+    attempts.after(error(ErrorKind::Broken)).await.unwrap();
+    attempts.after(error(ErrorKind::Server)).await.unwrap();
+    // 300 ms, then 600 ms, each with jitter that at most doubles it.
+    let waited = start.elapsed().as_millis();
+    assert!((900..=1802).contains(&waited), "{waited}");
+    let last = attempts.after(error(ErrorKind::Stalled)).await.unwrap_err();
+    assert_eq!(
+        last.to_string(),
+        "cannot fetch a thing at a.example: it failed, after 3 tries"
+    );
+    assert_eq!(
+        setting.notes.take(),
+        [
+            "a.example retry 1: cannot fetch a thing at a.example: it failed",
+            "a.example retry 2: cannot fetch a thing at a.example: it failed, after 2 tries",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_would_fail_again_is_final_at_once() {
+    let setting = Setting::new();
+    for kind in [
+        ErrorKind::NotFound,
+        ErrorKind::Unauthorized,
+        ErrorKind::Denied,
+        ErrorKind::Tls,
+        ErrorKind::Rejected,
+        ErrorKind::Refused,
+        ErrorKind::Corrupt,
+        ErrorKind::Cancelled,
+        ErrorKind::Protocol,
+        ErrorKind::MissingContent,
+    ] {
+        let start = Instant::now();
+        let last = setting.attempts(5).after(error(kind)).await.unwrap_err();
+        assert_eq!((last.kind(), last.tries()), (kind, 1));
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+    // One that comes with a count of its own keeps it.
+    let counted = error(ErrorKind::Denied).with_tries(4);
+    let last = setting.attempts(5).after(counted).await.unwrap_err();
+    assert_eq!(last.tries(), 4);
+    assert!(setting.notes.take().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_asks_for_time_gets_it_from_everybody() {
+    let setting = Setting::new();
+    let start = Instant::now();
+    let mut attempts = setting.attempts(2);
+    let other = async {
+        tokio::task::yield_now().await;
+        let get = call(
+            &setting.endpoint,
+            http::Method::GET,
+            "https://a.example/v2/",
+        );
+        setting.transport.send(get).await.unwrap();
+        start.elapsed()
+    };
+    let (own, other) = tokio::join!(attempts.after(limited(20)), other);
+    own.unwrap();
+    assert!(other >= Duration::from_secs(20));
+    let notes = setting.notes.take();
+    assert_eq!(notes.len(), 3);
+    assert_eq!(notes[0], "a.example paused");
+    assert!(notes[1].starts_with("a.example retry 1: "));
+    // A 429 that says nothing pauses the host for as long as we would wait ourselves.
+    attempts.after(error(ErrorKind::RateLimited)).await.unwrap();
+    assert_eq!(setting.notes.take()[0], "a.example paused");
+    // Who gives up lets the others know.
+    attempts.after(limited(20)).await.unwrap_err();
+    assert_eq!(setting.notes.take(), ["a.example paused"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_asks_for_too_much_time_has_failed() {
+    let setting = Setting::new();
+    let start = Instant::now();
+    let last = setting.attempts(5).after(limited(901)).await.unwrap_err();
+    assert_eq!(
+        last.message(),
+        "it failed; it asks to be left alone for 901 s, longer than the 900 s that are waited"
+    );
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert!(setting.notes.take().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn progress_forgives() {
+    const MIB: u64 = 1024 * 1024;
+    let setting = Setting::new();
+    let mut attempts = setting.attempts(1);
+    for _ in 0..10 {
+        attempts.after(error(ErrorKind::Broken)).await.unwrap();
+        attempts.progress(MIB / 2);
+        attempts.progress(MIB / 2);
+    }
+    // Less than that, however often, does not.
+    attempts.after(error(ErrorKind::Broken)).await.unwrap();
+    attempts.progress(MIB - 1);
+    let last = attempts.after(error(ErrorKind::Broken)).await.unwrap_err();
+    assert_eq!(last.tries(), 12);
+}

@@ -1,0 +1,142 @@
+//! Whom we trust.
+
+use http::Method;
+use rcgen::{CertificateParams, date_time_ymd};
+use registry::transport::{Transport, TransportOptions};
+use registry::{Error, ErrorKind, Retryable};
+use tokio_rustls::TlsAcceptor;
+
+use super::{call, insecure, ok, secure, transport};
+use crate::certificates::Authority;
+use crate::server::Server;
+
+fn trusting(authority: &Authority) -> Transport {
+    Transport::new(TransportOptions {
+        extra_certificates: vec![authority.pem()],
+        ..TransportOptions::default()
+    })
+    .unwrap()
+}
+
+async fn refusal(transport: &Transport, acceptor: TlsAcceptor) -> Error {
+    let server = Server::tls(acceptor, |_| ok("hello")).await;
+    let name = format!("127.0.0.1:{}", server.port);
+    let get = call(&secure(&name), Method::GET, &format!("https://{name}/v2/"));
+    let error = transport.send(get).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls);
+    assert_eq!(error.retryable(), Retryable::No);
+    assert_eq!(error.host(), name);
+    assert_eq!(server.heard().len(), 0);
+    error
+}
+
+#[tokio::test]
+async fn an_unknown_authority_is_refused_and_a_known_one_is_not() {
+    let authority = Authority::new();
+    let acceptor = authority.acceptor(&["127.0.0.1"], &["http/1.1"]);
+    let error = refusal(&transport(), acceptor.clone()).await;
+    assert_eq!(
+        error.message(),
+        "its certificate is not trusted: issued by an unknown authority"
+    );
+    let server = Server::tls(acceptor, |_| ok("hello")).await;
+    let name = format!("127.0.0.1:{}", server.port);
+    let url = format!("https://{name}/v2/");
+    for transport in [
+        trusting(&authority),
+        Transport::new(TransportOptions {
+            extra_certificates: vec![authority.der()],
+            ..TransportOptions::default()
+        })
+        .unwrap(),
+    ] {
+        let answer = transport
+            .send(call(&secure(&name), Method::GET, &url))
+            .await
+            .unwrap();
+        assert_eq!(answer.body.bytes(100).await.unwrap(), "hello");
+    }
+}
+
+#[tokio::test]
+async fn another_name_and_another_time_are_refused() {
+    let authority = Authority::new();
+    let transport = trusting(&authority);
+    let names = ["a.example", "b.example", "c.example", "d.example"];
+    let error = refusal(&transport, authority.acceptor(&names, &[])).await;
+    assert_eq!(
+        error.message(),
+        "its certificate is not trusted: it is for a.example, b.example, c.example and 1 more, not 127.0.0.1"
+    );
+    let dated = |from: i32, to: i32| {
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        params.not_before = date_time_ymd(from, 2, 3);
+        params.not_after = date_time_ymd(to, 2, 3);
+        authority.acceptor_for(&params, &[])
+    };
+    let error = refusal(&transport, dated(2000, 2001)).await;
+    assert_eq!(
+        error.message(),
+        "its certificate is not trusted: expired on 03 Feb 2001"
+    );
+    let error = refusal(&transport, dated(3000, 3001)).await;
+    assert_eq!(
+        error.message(),
+        "its certificate is not trusted: not valid before 03 Feb 3000; is this machine's clock right?"
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_that_signed_itself_is_named_so() {
+    let acceptor = Authority::new().own_acceptor();
+    let error = refusal(&transport(), acceptor.clone()).await;
+    assert_eq!(
+        error.message(),
+        "its certificate is not trusted: self-signed"
+    );
+    // An insecure registry may have it.
+    let server = Server::tls(acceptor, |_| ok("hello")).await;
+    let endpoint = insecure(server.port);
+    let url = format!("https://127.0.0.1:{}/", server.port);
+    let answer = transport()
+        .send(call(&endpoint, Method::GET, &url))
+        .await
+        .unwrap();
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn a_port_without_tls_is_named_so() {
+    let server = Server::plain(|_| ok("hello")).await;
+    let name = format!("127.0.0.1:{}", server.port);
+    let get = call(&secure(&name), Method::GET, &format!("https://{name}/v2/"));
+    let error = transport().send(get).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls);
+    assert_eq!(
+        error.to_string(),
+        format!("cannot fetch a thing at {name}: the port does not speak TLS")
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_certificate_is_refused_at_once() {
+    for (bytes, why) in [
+        (
+            &b"hello"[..],
+            "additional certificate 1: no certificate in it",
+        ),
+        (
+            b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
+            "additional certificate 1: not PEM",
+        ),
+    ] {
+        let options = TransportOptions {
+            extra_certificates: vec![bytes.to_vec()],
+            ..TransportOptions::default()
+        };
+        let Err(error) = Transport::new(options) else {
+            panic!("{why}");
+        };
+        assert!(error.message().starts_with(why), "{error}");
+    }
+}
