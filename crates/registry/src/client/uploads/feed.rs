@@ -145,7 +145,7 @@ impl<'a> Feeder<'a> {
     }
 
     /// The next bytes, at most up to `to`.
-    async fn piece(&self, reading: &mut Reading, to: u64) -> Result<Bytes, Error> {
+    async fn piece(&mut self, reading: &mut Reading, to: u64) -> Result<Bytes, Error> {
         if reading.leftover.is_empty() {
             reading.leftover = self.read(reading).await?;
         }
@@ -158,7 +158,7 @@ impl<'a> Feeder<'a> {
 
     /// The next bytes off the stream. The last ones are not given before the stream has ended, which says that all
     /// of them are right.
-    async fn read(&self, reading: &mut Reading) -> Result<Bytes, Error> {
+    async fn read(&mut self, reading: &mut Reading) -> Result<Bytes, Error> {
         let Some(bytes) = next(&mut reading.stream).await? else {
             return Err(self.wrong(&format!("ended after {} of", reading.position)));
         };
