@@ -16,6 +16,7 @@ pub mod image;
 pub mod log;
 pub mod profile;
 pub mod raw;
+pub mod real;
 pub mod server;
 pub mod state;
 pub mod tls;

@@ -76,8 +76,10 @@ pub struct Answer {
     pub status: u16,
     /// Header fields.
     pub headers: HeaderMap,
-    /// Body.
+    /// Body, as far as it came.
     pub body: Bytes,
+    /// False if the connection broke before the end of the body.
+    pub complete: bool,
 }
 
 impl Answer {
@@ -347,16 +349,31 @@ where
     let answer = async {
         let response = sender.send_request(request).await?;
         let (parts, body) = response.into_parts();
-        let body = body.collect().await?.to_bytes();
+        let (body, complete) = read(body).await;
         Ok::<_, hyper::Error>(Answer {
             status: parts.status.as_u16(),
             headers: parts.headers,
             body,
+            complete,
         })
     };
     let answer = answer.await.map_err(io::Error::other);
     driver.abort();
     answer
+}
+
+/// Everything that comes, and whether that is all.
+async fn read(mut body: hyper::body::Incoming) -> (Bytes, bool) {
+    let mut all = bytes::BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return (all.freeze(), false);
+        };
+        if let Ok(data) = frame.into_data() {
+            all.extend_from_slice(&data);
+        }
+    }
+    (all.freeze(), true)
 }
 
 /// The body on its way out.

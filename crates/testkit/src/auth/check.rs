@@ -33,7 +33,7 @@ fn basic(access: &Access, request: &Request) -> Result<Caller, Reply> {
             Some(user.clone())
         }
         Authorization::None if may(access, None, request) && request.kind != Kind::Ping => None,
-        _ => return Err(basic_challenge("Registry")),
+        _ => return Err(basic_challenge(&needed(request))),
     };
     if may(access, user.as_deref(), request) {
         Ok(Caller { user })
@@ -95,8 +95,8 @@ fn unauthorized(needed: &[Scope]) -> Reply {
 }
 
 /// A 401 that asks for a user name and a password.
-pub(crate) fn basic_challenge(realm: &str) -> Reply {
-    unauthorized(&[]).with(WWW_AUTHENTICATE, &format!("Basic realm=\"{realm}\""))
+fn basic_challenge(needed: &[Scope]) -> Reply {
+    unauthorized(needed).with(WWW_AUTHENTICATE, "Basic realm=\"Registry\"")
 }
 
 fn bearer_challenge(

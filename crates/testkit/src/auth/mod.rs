@@ -1,15 +1,17 @@
 //! Who may do what, and how callers show who they are.
 
 mod check;
+mod jwt;
 mod rights;
 mod scope;
 mod server;
 mod tokens;
 
 pub(crate) use check::{Caller, check};
+pub(crate) use jwt::{ISSUER, Signer};
 pub use rights::{Access, Grant};
 pub(crate) use scope::{Scope, needed};
-pub(crate) use server::{Sign, answer as answer_token};
+pub(crate) use server::answer as answer_token;
 pub use tokens::Claims;
 pub(crate) use tokens::Tokens;
 

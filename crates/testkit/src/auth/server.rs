@@ -6,12 +6,9 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Access, Scope, TokenField, TokenRules, Tokens};
+use super::{Access, Scope, Signer, TokenField, TokenRules, Tokens};
 use crate::log::{Authorization, Request, query_pairs};
 use crate::server::Reply;
-
-/// Makes a token of the claims; `None` for opaque ones, which the registry of this crate keeps in a table.
-pub(crate) type Sign = dyn Fn(Option<&str>, &[Scope]) -> Option<String> + Send + Sync;
 
 /// What a caller asks for.
 struct Asked {
@@ -25,7 +22,7 @@ pub(crate) fn answer(
     access: &Access,
     rules: &TokenRules,
     tokens: &Tokens,
-    sign: Option<&Sign>,
+    signer: Option<&Signer>,
     request: &Request,
     body: &Bytes,
 ) -> Reply {
@@ -41,7 +38,7 @@ pub(crate) fn answer(
     };
     let granted = asked.and_then(|asked| Ok((scopes(access, rules, &asked)?, asked)));
     match granted {
-        Ok((scopes, asked)) => grant(rules, tokens, sign, &asked, scopes),
+        Ok((scopes, asked)) => grant(rules, tokens, signer, &asked, scopes),
         Err(reply) => reply,
     }
 }
@@ -139,12 +136,13 @@ fn scopes(access: &Access, rules: &TokenRules, asked: &Asked) -> Result<Vec<Scop
 fn grant(
     rules: &TokenRules,
     tokens: &Tokens,
-    sign: Option<&Sign>,
+    signer: Option<&Signer>,
     asked: &Asked,
     scopes: Vec<Scope>,
 ) -> Reply {
     let user = asked.user.as_deref();
-    let token = sign.and_then(|sign| sign(user, &scopes));
+    // Tokens without a signature are kept in a table, where the registry of this crate looks them up.
+    let token = signer.and_then(|signer| signer.sign(user, &scopes, rules));
     let token = token.unwrap_or_else(|| tokens.grant(user, scopes, rules.lifetime, rules.padding));
     let mut answer = Map::new();
     if rules.field != TokenField::AccessToken {

@@ -78,7 +78,7 @@ pub struct Profile {
     pub refuses_whole_put: Option<u16>,
     /// Rules for PATCH.
     pub patch: PatchRule,
-    /// A session whose stored size differs from its URL's state: killed (404) or told (416).
+    /// What becomes of a request whose URL's state does not fit what the session stores, as after a broken PATCH.
     pub stale_session: StaleSession,
     /// Form of the `Location` of uploads.
     pub location: LocationForm,

@@ -3,8 +3,11 @@
 /// Which repository names are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameRule {
-    /// Any name that the specification's grammar allows.
+    /// Any name that distribution's router knows, which lets the first component look like a host name; others are
+    /// 404 with a text that is no JSON.
     Any,
+    /// Any name that the specification's grammar allows; others are 400 `NAME_INVALID`.
+    Specified,
     /// Exactly this many components; anything else is 403 `DENIED` (Alibaba Cloud: 2).
     Levels(usize),
 }
@@ -124,7 +127,10 @@ pub enum ContentRange {
 pub enum StaleSession {
     /// The state in the URL is not looked at.
     Ignored,
-    /// 404 `BLOB_UPLOAD_INVALID`, and the session is cancelled (distribution 2.x).
+    /// 404 `BLOB_UPLOAD_INVALID`; the session lives on under its newest URL, which a client does not know whose
+    /// request broke off (distribution 2.8).
+    Invalid,
+    /// 404 `BLOB_UPLOAD_INVALID`, and the session is cancelled.
     Killed,
     /// 416 `RANGE_INVALID`, the session lives on (distribution 3.x); its status may be asked.
     Refused,
@@ -173,6 +179,8 @@ pub struct TagsRule {
     pub always_pages: bool,
     /// `n` above the page size is refused with this status (400, 405) instead of clamped.
     pub refuses_large_n: Option<u16>,
+    /// `n` that is no number is ignored instead of refused with 400.
+    pub ignores_bad_n: bool,
     /// `tags` is `null` when there are none; else 404 `NAME_UNKNOWN` for a repository that is not there.
     pub null_when_empty: bool,
     /// Tags come in the order of their creation, not sorted.

@@ -46,7 +46,7 @@ impl Profile {
                 second: None,
                 needs_range_later: false,
             },
-            stale_session: StaleSession::Killed,
+            stale_session: StaleSession::Invalid,
             location: LocationForm::Absolute,
             upload_range: RangeForm::Plain,
             chunk_min_length: None,
@@ -54,7 +54,7 @@ impl Profile {
             patch_limit: None,
             refuses_status: None,
             cancel_status: 204,
-            wrong_digest_discards: true,
+            wrong_digest_discards: false,
             demands_content_length: false,
             refuses_manifest_accept: false,
             tags: TagsRule {
@@ -62,6 +62,7 @@ impl Profile {
                 page_size: usize::MAX,
                 always_pages: false,
                 refuses_large_n: None,
+                ignores_bad_n: false,
                 null_when_empty: false,
                 creation_order: false,
                 google: false,
@@ -81,6 +82,7 @@ impl Profile {
         Self {
             name: "distribution3",
             accept: AcceptRule::Distribution3,
+            wrong_digest_discards: true,
             schema1: false,
             delete: DeleteRule::All,
             patch: PatchRule {
@@ -102,6 +104,7 @@ impl Profile {
         let base = Self::distribution3();
         Self {
             name: "strict",
+            names: NameRule::Specified,
             accept: AcceptRule::Ignored,
             tag_parameter: true,
             referrers: Referrers::Api,

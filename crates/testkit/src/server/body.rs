@@ -76,6 +76,8 @@ impl Drop for Running {
 /// The body of an answer on its way to a connection.
 pub(crate) struct Outgoing {
     pub(crate) content: Content,
+    /// What `Content-Length` says; where the content is shorter, the connection ends too early.
+    pub(crate) announced: u64,
     pub(crate) damage: Damage,
     pub(crate) offset: u64,
     pub(crate) wire: Arc<Wire>,
@@ -147,15 +149,19 @@ impl Body for Outgoing {
         if let Some(chunk) = self.next() {
             return Poll::Ready(Some(Ok(Frame::data(chunk))));
         }
+        if self.offset < self.announced {
+            self.wire.cut_after_flush(Cut::Close);
+            return Poll::Pending;
+        }
         self.running = None;
         Poll::Ready(None)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.damage.end.is_none() && self.offset >= self.content.len()
+        self.damage.end.is_none() && self.offset >= self.announced.max(self.content.len())
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.content.len().saturating_sub(self.offset))
+        SizeHint::with_exact(self.announced.saturating_sub(self.offset))
     }
 }

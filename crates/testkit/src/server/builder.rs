@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::listener::{Listener, Role, bind};
 use super::registry::Registry;
 use super::shared::{Bases, Conditions, Logs, Shared};
-use crate::auth::{Auth, Tokens};
+use crate::auth::{Auth, Signer, Tokens};
 use crate::fault::Plan;
 use crate::profile::Profile;
 use crate::state::State;
@@ -22,6 +22,7 @@ use crate::tls::Tls;
 pub struct Builder {
     profile: Profile,
     auth: Auth,
+    signer: Option<Signer>,
     tls: Option<Tls>,
     state: State,
     address: IpAddr,
@@ -44,6 +45,7 @@ impl Default for Builder {
         Self {
             profile: Profile::distribution(),
             auth: Auth::Anonymous,
+            signer: None,
             tls: None,
             state: State::default(),
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -131,6 +133,12 @@ impl Builder {
         self
     }
 
+    /// Signs its tokens, so that a real registry can verify them.
+    pub(crate) fn signer(mut self, signer: Signer) -> Self {
+        self.signer = Some(signer);
+        self
+    }
+
     /// Starts on the runtime of the caller.
     ///
     /// # Panics
@@ -200,7 +208,7 @@ impl Builder {
             profile: RwLock::new(Arc::new(self.profile)),
             auth: RwLock::new(Arc::new(self.auth)),
             tokens: Tokens::default(),
-            sign: None,
+            signer: self.signer,
             state: self.state,
             faults: Plan::default(),
             conditions: Mutex::new(self.conditions),

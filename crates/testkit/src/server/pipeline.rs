@@ -224,8 +224,11 @@ fn finish(call: Call, running: Arc<Running>, reply: Reply, changes: Changes) -> 
         tokio::spawn(async move { body.drain(limit).await });
     }
     let head = entry.request().method == http::Method::HEAD;
-    let length = changes.length.unwrap_or(reply.content.len());
+    let own_length = reply.headers.get(header::CONTENT_LENGTH);
+    let own_length = own_length.and_then(|length| length.to_str().ok()?.parse().ok());
+    let length = changes.length.or(own_length).unwrap_or(reply.content.len());
     let outgoing = Outgoing {
+        announced: if head { 0 } else { length },
         content: if head {
             Content::Bytes(bytes::Bytes::new())
         } else {
@@ -245,14 +248,14 @@ fn finish(call: Call, running: Arc<Running>, reply: Reply, changes: Changes) -> 
         http::StatusCode::from_u16(reply.status).unwrap_or(http::StatusCode::IM_A_TEAPOT);
     let headers = response.headers_mut();
     *headers = *reply.headers;
-    if connection.role == Role::Registry {
+    if connection.role == Role::Registry && entry.request().path.starts_with("/v2") {
         headers.insert(
             "docker-distribution-api-version",
             HeaderValue::from_static("registry/2.0"),
         );
     }
     let has_length = !matches!(reply.status, 100..200 | 204 | 304);
-    if has_length && !headers.contains_key(header::CONTENT_LENGTH) {
+    if has_length {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     for name in changes.without {

@@ -72,6 +72,11 @@ impl Registry {
         host_of(&self.shared.bases().token)
     }
 
+    /// The URL that callers are sent to for tokens; empty without bearer tokens.
+    pub fn realm(&self) -> String {
+        self.shared.realm()
+    }
+
     /// `host:port` of the storage host.
     pub fn storage_host(&self) -> String {
         host_of(&self.shared.bases().storage)

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::auth::{Auth, TokenPlace, Tokens};
+use crate::auth::{Auth, Signer, TokenPlace, Tokens};
 use crate::fault::Plan;
 use crate::log::Log;
 use crate::profile::Profile;
@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     pub(crate) profile: RwLock<Arc<Profile>>,
     pub(crate) auth: RwLock<Arc<Auth>>,
     pub(crate) tokens: Tokens,
-    pub(crate) sign: Option<Box<crate::auth::Sign>>,
+    pub(crate) signer: Option<Signer>,
     pub(crate) state: State,
     pub(crate) faults: Plan,
     pub(crate) conditions: Mutex<Conditions>,

@@ -63,7 +63,7 @@ fn amd64(call: &Call, repository: &Repository, list: &Manifest) -> Answer {
         .and_then(|entry| entry.get("digest")?.as_str())
         .and_then(|digest| repository.manifests.get(digest));
     match child {
-        None => Answer::Unacceptable("no linux/amd64 in the manifest list"),
+        None => Answer::Unacceptable("manifest unknown"),
         Some(child) if accepts(call, &child.media_type) => Answer::Converted(child.clone()),
         Some(child) => as_schema1(call, child),
     }

@@ -13,7 +13,11 @@ use crate::server::reply::{self, Reply};
 pub(super) fn get(call: &Call) -> Reply {
     let digest = call.reference();
     if digest::algorithm(digest).is_none() {
-        return reply::digest_invalid(serde_json::json!({}));
+        return if digest.contains(':') {
+            reply::digest_invalid(serde_json::json!({}))
+        } else {
+            super::not_found()
+        };
     }
     let found = call
         .connection
@@ -30,8 +34,12 @@ pub(super) fn get(call: &Call) -> Reply {
     {
         return storage::redirect(call, status, &blob);
     }
-    let reply = serve(call, blob, call.profile.blob_ranges);
     let quoted = format!("\"{digest}\"");
+    let reply = if call.request().header("if-none-match") == Some(&quoted) {
+        Reply::new(304)
+    } else {
+        serve(call, blob, call.profile.blob_ranges)
+    };
     let reply = reply
         .with(header::ETAG, &quoted)
         .with(header::CACHE_CONTROL, "max-age=31536000");
@@ -66,13 +74,19 @@ pub(super) fn serve(call: &Call, blob: Blob, ranges: bool) -> Reply {
                 .blob(blob, from, to)
                 .with(header::CONTENT_RANGE, &content_range)
         }
-        Some(Asked::Nothing) => Reply::new(416)
-            .bytes(
-                "text/plain; charset=utf-8",
-                "invalid range: failed to overlap\n",
-            )
+        Some(Asked::Nonsense) => unsatisfiable(size, "invalid range\n"),
+        Some(Asked::Nothing) => unsatisfiable(size, "invalid range: failed to overlap\n")
             .with(header::CONTENT_RANGE, &format!("bytes */{size}")),
     }
+}
+
+/// A 416 as distribution gives it: with the `Content-Length` of the blob, so that the body ends too early and the
+/// connection with it.
+fn unsatisfiable(size: u64, message: &'static str) -> Reply {
+    let fits = size >= message.len() as u64;
+    Reply::new(416)
+        .bytes("text/plain; charset=utf-8", if fits { message } else { "" })
+        .with(header::CONTENT_LENGTH, &size.to_string())
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -82,22 +96,26 @@ enum Asked {
     Part(u64, u64),
     /// Nothing of the blob lies in the range.
     Nothing,
+    Nonsense,
 }
 
-/// Reads `bytes=a-b`, `bytes=a-` and `bytes=-n`; several ranges, and what is no range, mean everything.
+/// Reads `bytes=a-b`, `bytes=a-` and `bytes=-n`. Several ranges mean everything; what is no range is refused, as Go's
+/// server does.
 fn range(text: &str, size: u64) -> Asked {
+    if text.contains(',') {
+        return Asked::Everything;
+    }
     let Some((first, last)) = text
         .strip_prefix("bytes=")
-        .filter(|rest| !rest.contains(','))
         .and_then(|rest| rest.trim().split_once('-'))
     else {
-        return Asked::Everything;
+        return Asked::Nonsense;
     };
     let (from, to) = match (first.parse::<u64>(), last.parse::<u64>()) {
         (Ok(from), Ok(last)) if last >= from => (from, last.saturating_add(1).min(size)),
         (Ok(from), Err(_)) if last.is_empty() => (from, size),
         (Err(_), Ok(count)) if first.is_empty() => (size.saturating_sub(count), size),
-        _ => return Asked::Everything,
+        _ => return Asked::Nonsense,
     };
     if from >= size || from >= to {
         Asked::Nothing
@@ -113,9 +131,9 @@ pub(super) fn delete(call: &Call) -> Reply {
     }
     let state = &call.connection.shared.state;
     if state.remove_blob(call.repository(), digest) {
-        Reply::new(202).named("docker-content-digest", digest)
+        Reply::new(202)
     } else {
-        reply::blob_unknown(digest)
+        Reply::error(404, "BLOB_UNKNOWN", "blob unknown to registry")
     }
 }
 
@@ -131,14 +149,9 @@ mod tests {
         assert_eq!(range("bytes=-4", 10), Asked::Part(6, 10));
         assert_eq!(range("bytes=10-", 10), Asked::Nothing);
         assert_eq!(range("bytes=-0", 10), Asked::Nothing);
-        for whole in [
-            "items=0-",
-            "bytes=5-3",
-            "bytes=a-b",
-            "bytes=0-1,3-4",
-            "bytes=-",
-        ] {
-            assert_eq!(range(whole, 10), Asked::Everything, "{whole}");
+        for nonsense in ["items=0-", "bytes=5-3", "bytes=a-b", "bytes=-"] {
+            assert_eq!(range(nonsense, 10), Asked::Nonsense, "{nonsense}");
         }
+        assert_eq!(range("bytes=0-1,3-4", 10), Asked::Everything);
     }
 }

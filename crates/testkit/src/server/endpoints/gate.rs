@@ -3,7 +3,6 @@
 use http::header::WWW_AUTHENTICATE;
 use serde_json::json;
 
-use crate::log::Kind;
 use crate::profile::{Existence, NameRule, Profile, Unknown};
 use crate::server::pipeline::Call;
 use crate::server::reply::{self, Reply};
@@ -16,7 +15,11 @@ pub(super) fn check(call: &Call) -> Result<(), Reply> {
     };
     let profile = &call.profile;
     if !is_name(name) {
-        return Err(invalid(call, name));
+        match profile.names {
+            NameRule::Any if looks_like_reference(name) => {}
+            NameRule::Any => return Err(super::not_found()),
+            _ => return Err(invalid(name)),
+        }
     }
     if let NameRule::Levels(levels) = profile.names
         && name.split('/').count() != levels
@@ -76,14 +79,18 @@ fn unknown(call: &Call, name: &str) -> Reply {
     }
 }
 
-fn invalid(call: &Call, name: &str) -> Reply {
-    match call.request().kind {
-        Kind::Tags => reply::name_unknown(name),
-        _ => Reply::detailed(
-            400,
-            "NAME_INVALID",
-            "invalid repository name",
-            json!({"name": name}),
-        ),
-    }
+fn invalid(name: &str) -> Reply {
+    Reply::detailed(
+        400,
+        "NAME_INVALID",
+        "invalid repository name",
+        json!({"name": name}),
+    )
+}
+
+/// `HOST.example/name`: what the pattern of distribution's router takes for a name with a host in front.
+fn looks_like_reference(name: &str) -> bool {
+    let host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    name.split_once('/')
+        .is_some_and(|(first, rest)| !first.is_empty() && first.chars().all(host) && is_name(rest))
 }

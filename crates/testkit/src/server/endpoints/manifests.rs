@@ -8,7 +8,7 @@ use super::validate;
 use crate::digest;
 use crate::image::Manifest;
 use crate::log::Kind;
-use crate::profile::{DeleteRule, Immutable, Referrers};
+use crate::profile::{DeleteRule, Immutable, NameRule, Referrers};
 use crate::server::pipeline::Call;
 use crate::server::reply::{self, Reply};
 use crate::server::route::is_tag;
@@ -21,6 +21,9 @@ pub(super) fn get(call: &Call) -> Reply {
     }
     if let Err(refusal) = count_pull(call, head) {
         return refusal;
+    }
+    if !reference.contains(':') && !is_tag(reference) {
+        return super::not_found();
     }
     let reply = find(call, repository, reference);
     match call.profile.pull_limit {
@@ -47,9 +50,7 @@ fn find(call: &Call, repository: &str, reference: &str) -> Reply {
     match accept::negotiate(call, repository_state, &manifest, by_tag) {
         Answer::AsStored => serve(call, &manifest),
         Answer::Converted(manifest) => serve(call, &manifest),
-        Answer::Unacceptable(message) => {
-            Reply::detailed(404, "MANIFEST_UNKNOWN", "manifest unknown", json!(message))
-        }
+        Answer::Unacceptable(message) => Reply::error(404, "MANIFEST_UNKNOWN", message),
     }
 }
 
@@ -66,7 +67,7 @@ fn serve(call: &Call, manifest: &Manifest) -> Reply {
     };
     let known = call.request().header("if-none-match");
     if call.profile.etag && known.is_some_and(|k| k == etag || k == manifest.digest) {
-        return decorate(Reply::new(304));
+        return Reply::new(304);
     }
     let media_type = format!(
         "{}{}",
@@ -99,8 +100,8 @@ pub(super) async fn put(call: &mut Call) -> Reply {
         Ok(body) => body,
         Err(Some(_)) => return Reply::error(499, "UNKNOWN", "client disconnected"),
         Err(None) => {
-            let message = "manifest invalid";
-            return Reply::error(status, "MANIFEST_INVALID", message);
+            let detail = json!("http: request body too large");
+            return Reply::detailed(status, "MANIFEST_INVALID", "manifest invalid", detail);
         }
     };
     let media_type = call.request().header("content-type").unwrap_or_default();
@@ -125,14 +126,20 @@ fn named_well(call: &Call, manifest: &mut Manifest) -> Result<(), Reply> {
     if !reference.contains(':') {
         return if is_tag(reference) {
             Ok(())
+        } else if call.profile.names == NameRule::Any {
+            Err(super::not_found())
         } else {
-            let refusal = Reply::error(400, "TAG_INVALID", "manifest tag did not match URI");
-            Err(refusal)
+            Err(Reply::error(
+                400,
+                "TAG_INVALID",
+                "manifest tag did not match URI",
+            ))
         };
     }
     let actual = digest::same_algorithm(reference, &manifest.bytes);
     if actual.as_deref() != Some(reference) {
-        return Err(reply::digest_invalid(json!({})));
+        let message = "provided digest did not match uploaded content";
+        return Err(Reply::error(400, "DIGEST_INVALID", message));
     }
     reference.clone_into(&mut manifest.digest);
     Ok(())
@@ -214,7 +221,7 @@ pub(super) fn delete(call: &Call) -> Reply {
     if gone {
         Reply::new(202)
     } else {
-        reply::manifest_unknown(repository, reference)
+        Reply::error(404, "MANIFEST_UNKNOWN", "manifest unknown")
     }
 }
 

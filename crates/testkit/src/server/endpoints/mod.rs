@@ -11,11 +11,11 @@ mod tags;
 mod uploads;
 mod validate;
 
-use http::header;
+use http::{Method, header};
 use serde_json::json;
 
 use super::pipeline::Call;
-use super::reply::{self, Reply};
+use super::reply::Reply;
 use crate::auth::{self, Auth};
 use crate::log::Kind;
 
@@ -52,20 +52,40 @@ pub(super) async fn dispatch(call: &mut Call) -> Reply {
 
 fn other(call: &Call) -> Reply {
     match call.request().path.as_str() {
+        "/" => Reply::new(200).with(header::CACHE_CONTROL, "no-cache"),
         "/v2" => Reply::new(301).location("/v2/").bytes(
             "text/html; charset=utf-8",
             "<a href=\"/v2/\">Moved Permanently</a>.\n\n",
         ),
-        path if call.request().repository.is_some() => {
-            let allowed = if path.contains("/manifests/") {
-                "DELETE, GET, HEAD, PUT"
-            } else {
-                "GET, HEAD"
-            };
-            reply::unsupported(405).with(header::ALLOW, allowed)
+        path if path.ends_with("/blobs/uploads/") && call.request().method != Method::GET => {
+            let message = "blob upload unknown to registry";
+            Reply::error(404, "BLOB_UPLOAD_UNKNOWN", message)
         }
-        _ => Reply::new(404).bytes("text/plain; charset=utf-8", "404 page not found\n"),
+        path if call.request().repository.is_some() => Reply::new(405)
+            .with(header::ALLOW, allowed(path))
+            .bytes("text/plain; charset=utf-8", "Method not allowed\n"),
+        _ => not_found(),
     }
+}
+
+/// The methods of an endpoint.
+fn allowed(path: &str) -> &'static str {
+    if path.contains("/manifests/") {
+        "DELETE, GET, HEAD, PUT"
+    } else if path.ends_with("/blobs/uploads/") {
+        "POST"
+    } else if path.contains("/blobs/uploads/") {
+        "DELETE, GET, HEAD, PATCH, PUT"
+    } else if path.contains("/blobs/") {
+        "DELETE, GET, HEAD"
+    } else {
+        "GET"
+    }
+}
+
+/// What a path gets that leads nowhere.
+fn not_found() -> Reply {
+    Reply::new(404).bytes("text/plain; charset=utf-8", "404 page not found\n")
 }
 
 /// Answers a request for a token.
@@ -77,6 +97,6 @@ pub(super) async fn token(call: &mut Call) -> Reply {
     let Auth::Bearer(access, rules) = &*shared.auth() else {
         return Reply::new(404);
     };
-    let sign = shared.sign.as_deref();
-    auth::answer_token(access, rules, &shared.tokens, sign, call.request(), &body)
+    let signer = shared.signer.as_ref();
+    auth::answer_token(access, rules, &shared.tokens, signer, call.request(), &body)
 }

@@ -12,7 +12,7 @@ pub(super) fn list(call: &Call) -> Reply {
         call.profile.referrers,
         Referrers::Api | Referrers::ApiWithoutHeader
     ) {
-        return Reply::new(404).bytes("text/plain; charset=utf-8", "404 page not found\n");
+        return super::not_found();
     }
     let state = call.connection.shared.state.lock();
     let Some(repository) = state.repositories.get(call.repository()) else {

@@ -1,6 +1,7 @@
 //! Lists of tags and of repositories, with pages.
 
 use http::header;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use crate::profile::{LinkForm, Paging, TagsRule};
@@ -52,8 +53,10 @@ pub(super) fn catalog(call: &Call) -> Reply {
     // Unlike tag lists, the catalog has had pages in every version of distribution.
     let rule = TagsRule {
         paging: Paging::Link(LinkForm::Relative),
-        page_size: 100,
-        always_pages: true,
+        page_size: 1000,
+        always_pages: false,
+        refuses_large_n: Some(400),
+        ignores_bad_n: true,
         ..call.profile.tags.clone()
     };
     let names = call.connection.shared.state.repositories();
@@ -89,7 +92,8 @@ fn page(call: &Call, rule: &TagsRule, all: Vec<String>) -> Result<Page, Reply> {
         None => None,
         Some(n) => match n.parse::<usize>() {
             Ok(n) => Some(n),
-            Err(_) => return Err(bad_n(400)),
+            Err(_) if rule.ignores_bad_n => None,
+            Err(_) => return Err(bad_n(400, &n)),
         },
     };
     let mut size = asked.unwrap_or(if rule.always_pages {
@@ -99,7 +103,9 @@ fn page(call: &Call, rule: &TagsRule, all: Vec<String>) -> Result<Page, Reply> {
     });
     if size > rule.page_size {
         match rule.refuses_large_n {
-            Some(status) if asked.is_some() => return Err(bad_n(status)),
+            Some(status) if asked.is_some() => {
+                return Err(bad_n(status, &asked.unwrap_or(0).to_string()));
+            }
             _ if asked.is_some() || rule.always_pages => size = rule.page_size,
             _ => {}
         }
@@ -121,11 +127,13 @@ fn page(call: &Call, rule: &TagsRule, all: Vec<String>) -> Result<Page, Reply> {
     })
 }
 
-fn bad_n(status: u16) -> Reply {
-    Reply::error(
+fn bad_n(status: u16, n: &str) -> Reply {
+    let n: Value = n.parse::<u64>().map_or_else(|_| json!(n), |n| json!(n));
+    Reply::detailed(
         status,
         "PAGINATION_NUMBER_INVALID",
         "invalid number of results requested",
+        json!({"n": n}),
     )
 }
 
@@ -136,6 +144,7 @@ fn linked(call: &Call, rule: &TagsRule, next: Option<(usize, String)>, reply: Re
     };
     let path = &call.request().path;
     let base = &call.base;
+    let last = utf8_percent_encode(&last, NON_ALPHANUMERIC);
     let query = format!("last={last}&n={n}");
     let value = match form {
         LinkForm::Relative => format!("<{path}?{query}>; rel=\"next\""),

@@ -212,7 +212,8 @@ pub(super) async fn close(call: &mut Call) -> Reply {
         let page = "<html><head><title>413 Request Entity Too Large</title></head></html>\n";
         return Reply::new(413).bytes("text/html", page);
     }
-    let Some(digest) = call.request().parameter("digest") else {
+    let digest = call.request().parameter("digest");
+    let Some(digest) = digest.filter(|digest| !digest.is_empty()) else {
         return Reply::detailed(
             400,
             "DIGEST_INVALID",
@@ -237,8 +238,7 @@ fn store(call: &Call, session: &Shared, digest: &str) -> Reply {
         if call.profile.wrong_digest_discards {
             state.sessions.remove(call.reference());
         }
-        let reason = json!({"reason": "content does not match digest"});
-        return reply::digest_invalid(json!({"Digest": digest, "Reason": reason}));
+        return reply::digest_invalid(json!({"Digest": digest, "Reason": {}}));
     };
     state.sessions.remove(call.reference());
     state.put_blob(call.repository(), blob);
@@ -274,16 +274,14 @@ pub(super) fn cancel(call: &Call) -> Reply {
 fn session(call: &Call) -> Result<Shared, Reply> {
     let name = call.reference().to_owned();
     let mut state = call.connection.shared.state.lock();
-    let invalid = || {
-        Reply::detailed(
+    let Some(offset) = location::offset(call) else {
+        let message = "blob upload invalid";
+        return Err(Reply::detailed(
             404,
             "BLOB_UPLOAD_INVALID",
-            "blob upload invalid",
-            json!(null),
-        )
-    };
-    let Some(offset) = location::offset(call) else {
-        return Err(invalid());
+            message,
+            json!({}),
+        ));
     };
     let found = state.sessions.get(&name).map(Arc::clone);
     let found = found.filter(|session| lock(session).repository == call.repository());
@@ -298,9 +296,15 @@ fn session(call: &Call) -> Result<Shared, Reply> {
     let stale = lock(&session).size() != offset;
     let asks = call.request().kind == crate::log::Kind::UploadStatus;
     match call.profile.stale_session {
-        StaleSession::Killed if stale => {
-            state.sessions.remove(&name);
-            Err(invalid())
+        rule @ (StaleSession::Killed | StaleSession::Invalid) if stale => {
+            if rule == StaleSession::Killed {
+                state.sessions.remove(&name);
+            }
+            Err(Reply::error(
+                404,
+                "BLOB_UPLOAD_INVALID",
+                "blob upload invalid",
+            ))
         }
         StaleSession::Refused if stale && !asks => {
             drop(state);

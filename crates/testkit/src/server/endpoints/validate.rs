@@ -61,28 +61,30 @@ fn is_manifest_type(media_type: &str) -> bool {
 /// What it points to.
 pub(super) fn links(call: &Call, manifest: &Manifest) -> Result<(), Reply> {
     let links = manifest.links();
-    let foreign_urls = links.blobs.iter().any(|link| link.has_urls);
-    if foreign_urls && !call.profile.foreign_urls {
-        return Err(invalid("invalid URL on layer"));
-    }
+    let with_urls = links.blobs.iter().filter(|link| link.has_urls);
+    let with_urls: Vec<&str> = with_urls.map(|link| link.digest.as_str()).collect();
     let missing = {
         let state = call.connection.shared.state.lock();
         missing(&state, call.repository(), &links)
     };
+    if !with_urls.is_empty() && !call.profile.foreign_urls {
+        return Err(urls_refused(&with_urls, &missing));
+    }
+    // Foreign layers may be missing.
+    let missing: Vec<String> = missing
+        .into_iter()
+        .filter(|digest| {
+            !links
+                .blobs
+                .iter()
+                .any(|link| link.foreign && link.digest == *digest)
+        })
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
     if call.profile.validates_manifests {
-        let errors: Vec<Value> = missing
-            .iter()
-            .map(|digest| {
-                json!({
-                    "code": "MANIFEST_BLOB_UNKNOWN",
-                    "message": "blob unknown to registry",
-                    "detail": digest,
-                })
-            })
-            .collect();
+        let errors: Vec<Value> = missing.iter().map(|digest| blob_unknown(digest)).collect();
         return Err(Reply::errors(400, &errors));
     }
     if !call.reference().contains(':') {
@@ -95,15 +97,33 @@ pub(super) fn links(call: &Call, manifest: &Manifest) -> Result<(), Reply> {
     Ok(())
 }
 
-/// The digests that a manifest points to and that the repository does not have; foreign layers may be missing.
+fn blob_unknown(digest: &str) -> Value {
+    json!({
+        "code": "MANIFEST_BLOB_UNKNOWN",
+        "message": "blob unknown to registry",
+        "detail": digest,
+    })
+}
+
+/// What distribution makes of layers with `urls` that its operator did not allow: a 500, in which each of them counts
+/// as missing, even if it is there.
+fn urls_refused(with_urls: &[&str], missing: &[String]) -> Reply {
+    let mut errors = vec![json!({"code": "UNKNOWN", "message": "unknown error"})];
+    for digest in with_urls {
+        errors.push(json!({"code": "UNKNOWN", "message": "unknown error", "detail": {}}));
+        errors.push(blob_unknown(digest));
+    }
+    let others = missing.iter().filter(|d| !with_urls.contains(&d.as_str()));
+    errors.extend(others.map(|digest| blob_unknown(digest)));
+    Reply::errors(500, &errors)
+}
+
+/// The digests that a manifest points to and that the repository does not have.
 fn missing(state: &Inner, repository: &str, links: &Links) -> Vec<String> {
     let stored = state.repositories.get(repository);
     let has_blob = |digest: &str| stored.is_some_and(|r| r.blobs.contains(digest));
     let has_manifest = |digest: &str| stored.is_some_and(|r| r.manifests.contains_key(digest));
-    let blobs = links
-        .blobs
-        .iter()
-        .filter(|link| !link.foreign && !has_blob(&link.digest));
+    let blobs = links.blobs.iter().filter(|link| !has_blob(&link.digest));
     // An index may name plain blobs (BuildKit's caches).
     let children = links
         .children

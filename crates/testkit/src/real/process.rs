@@ -1,0 +1,106 @@
+//! The child process.
+
+use std::io::{self, BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+const PROGRAM: &str = "docker-registry";
+
+/// A running program; killed when it is dropped.
+pub(super) struct Process {
+    child: Child,
+    log: Arc<Mutex<String>>,
+}
+
+impl Process {
+    /// Starts the program and waits until it says which port it listens on, or ends.
+    pub(super) fn start(
+        config: &Path,
+        environment: &[(String, String)],
+    ) -> io::Result<(Self, u16)> {
+        let mut child = Command::new(PROGRAM)
+            .arg("serve")
+            .arg(config)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(not_started)?;
+        let log = Arc::<Mutex<String>>::default();
+        let (sender, receiver) = channel();
+        if let Some(stderr) = child.stderr.take() {
+            let log = Arc::clone(&log);
+            std::thread::spawn(move || follow(stderr, &log, &sender));
+        }
+        let process = Self { child, log };
+        let port = wait(&receiver).ok_or_else(|| {
+            let log = process.log();
+            io::Error::other(format!("{PROGRAM} ended before it listened:\n{log}"))
+        })?;
+        Ok((process, port))
+    }
+
+    pub(super) fn log(&self) -> String {
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Either fails only if the program has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Keeps what the program says, and tells the port that it names. Ends, and with it the channel, when the program
+/// ends.
+fn follow(stderr: ChildStderr, log: &Mutex<String>, port: &Sender<u16>) {
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        if let Some(found) = port_in(&line) {
+            // Nobody waits for it a second time.
+            let _ = port.send(found);
+        }
+        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.push_str(&line);
+        log.push('\n');
+    }
+}
+
+fn wait(receiver: &Receiver<u16>) -> Option<u16> {
+    receiver.recv().ok()
+}
+
+/// `… msg="listening on 127.0.0.1:42831, tls" …`.
+fn port_in(line: &str) -> Option<u16> {
+    let (_, rest) = line.split_once("listening on 127.0.0.1:")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
+fn not_started(error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::NotFound {
+        return error;
+    }
+    let message = format!("{PROGRAM} is not installed: apt-get install {PROGRAM}");
+    io::Error::new(error.kind(), message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports() {
+        let line = |text| port_in(&format!("time=\"x\" level=info msg=\"{text}\" version=2"));
+        assert_eq!(line("listening on 127.0.0.1:42831"), Some(42831));
+        assert_eq!(line("listening on 127.0.0.1:42831, tls"), Some(42831));
+        assert_eq!(line("redis not configured"), None);
+    }
+}
