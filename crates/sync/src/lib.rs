@@ -23,6 +23,7 @@ pub mod event;
 pub mod failure;
 pub mod graph;
 pub mod inventory;
+mod lock;
 pub mod report;
 pub mod rule;
 pub mod store;

@@ -1,0 +1,110 @@
+//! Sets of repositories, small in memory: a run may know millions of pairs of repository and blob.
+
+/// A repository of a registry, by its number there, and whether a manifest there names the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place(u32);
+
+/// The places of one content, in the order in which they became known. Nearly all content has one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Places {
+    /// One place, without an allocation.
+    One(Place),
+    /// Several; grows by exactly one, as it seldom grows.
+    Many(Box<[Place]>),
+}
+
+const COMMITTED: u32 = 1 << 31;
+
+/// How many repositories a registry can have here.
+pub(super) const MAX_REPOSITORIES: u32 = COMMITTED;
+
+impl Place {
+    /// A place in the repository of this number, which is below [`MAX_REPOSITORIES`].
+    pub(super) fn new(repository: u32, committed: bool) -> Self {
+        Self(repository | if committed { COMMITTED } else { 0 })
+    }
+    pub(super) fn repository(self) -> u32 {
+        self.0 & !COMMITTED
+    }
+    pub(super) fn is_committed(self) -> bool {
+        self.0 & COMMITTED != 0
+    }
+}
+
+impl Places {
+    pub(super) fn as_slice(&self) -> &[Place] {
+        match self {
+            Self::One(place) => std::slice::from_ref(place),
+            Self::Many(places) => places,
+        }
+    }
+    pub(super) fn contains(&self, repository: u32) -> bool {
+        self.as_slice()
+            .iter()
+            .any(|place| place.repository() == repository)
+    }
+    /// Adds `place`; what was committed stays so. Where the set grows, places that are not `alive` leave it.
+    pub(super) fn add(&mut self, place: Place, alive: impl Fn(u32) -> bool) {
+        let known = match self {
+            Self::One(known) => std::slice::from_mut(known),
+            Self::Many(places) => places,
+        };
+        if let Some(known) = known
+            .iter_mut()
+            .find(|known| known.repository() == place.repository())
+        {
+            known.0 |= place.0;
+            return;
+        }
+        let mut places: Vec<Place> = known
+            .iter()
+            .copied()
+            .filter(|known| alive(known.repository()))
+            .collect();
+        *self = if places.is_empty() {
+            Self::One(place)
+        } else {
+            places.reserve_exact(1);
+            places.push(place);
+            Self::Many(places.into_boxed_slice())
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Place, Places};
+
+    fn numbers(places: &Places) -> Vec<(u32, bool)> {
+        places
+            .as_slice()
+            .iter()
+            .map(|place| (place.repository(), place.is_committed()))
+            .collect()
+    }
+
+    #[test]
+    fn places_are_kept_in_order_once_each_and_stay_committed() {
+        let mut places = Places::One(Place::new(7, false));
+        places.add(Place::new(3, true), |_| true);
+        places.add(Place::new(7, true), |_| true);
+        places.add(Place::new(3, false), |_| true);
+        assert_eq!(numbers(&places), [(7, true), (3, true)]);
+        assert!(places.contains(3) && !places.contains(4));
+    }
+
+    #[test]
+    fn the_dead_leave_when_the_set_grows() {
+        let mut places = Places::One(Place::new(1, false));
+        places.add(Place::new(2, false), |_| true);
+        places.add(Place::new(3, false), |number| number != 1);
+        assert_eq!(numbers(&places), [(2, false), (3, false)]);
+        places.add(Place::new(4, false), |_| false);
+        assert_eq!(places, Places::One(Place::new(4, false)));
+    }
+
+    #[test]
+    fn a_set_is_two_words() {
+        assert_eq!(size_of::<Places>(), 16);
+    }
+}

@@ -1,0 +1,143 @@
+//! What is known of one registry.
+
+use std::collections::HashMap;
+
+use registry::{Digest, Repository};
+
+use crate::inventory::mounting::{Mounting, Standing};
+use crate::inventory::places::{MAX_REPOSITORIES, Place, Places};
+use crate::inventory::{Candidate, Knowledge};
+
+/// How many repositories a blob is offered to be mounted from. One is asked; the list is for people.
+const MAX_CANDIDATES: usize = 3;
+
+/// A digest in 32 bytes: its own where it is SHA-256, else the SHA-256 of its text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key([u8; 32]);
+
+/// The facts on one registry.
+#[derive(Default)]
+pub(super) struct Shelf {
+    /// By number; `None` once it was forgotten. A number is never given twice, so that forgetting costs nothing:
+    /// facts with a number of the dead are skipped.
+    repositories: Vec<Option<Repository>>,
+    numbers: HashMap<Repository, u32>,
+    blobs: HashMap<Key, Places>,
+    manifests: HashMap<Key, Places>,
+    /// How it answers mounts.
+    pub(super) mounting: Mounting,
+}
+
+impl Key {
+    pub(super) fn of(digest: &Digest) -> Self {
+        Self::sha256(digest)
+            .or_else(|| Self::sha256(&Digest::sha256(digest.as_str().as_bytes())))
+            // A SHA-256 digest always decodes; were it not so, one key would stand for all: a wrong hint.
+            .unwrap_or(Self([0; 32]))
+    }
+    fn sha256(digest: &Digest) -> Option<Self> {
+        let hex = digest.as_str().strip_prefix("sha256:")?.as_bytes();
+        let mut key = [0; 32];
+        if hex.len() != 2 * key.len() {
+            return None;
+        }
+        for (byte, pair) in key.iter_mut().zip(hex.chunks_exact(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self(key))
+    }
+}
+
+impl Shelf {
+    /// What is known of the blob, for `repository`.
+    pub(super) fn blob(&self, repository: &Repository, blob: Key) -> Knowledge {
+        let number = self.numbers.get(repository).copied();
+        let places = self.blobs.get(&blob);
+        let here = number.zip(places).is_some_and(|(n, p)| p.contains(n));
+        let elsewhere = places
+            .filter(|_| !here)
+            .map(|places| self.candidates(places))
+            .unwrap_or_default();
+        Knowledge {
+            here,
+            elsewhere,
+            mounting: self.mounting,
+        }
+    }
+    /// The best of `places` to mount from, the committed ones first.
+    fn candidates(&self, places: &Places) -> Vec<Candidate> {
+        let of = |committed: bool| {
+            let places = places.as_slice().iter();
+            places
+                .filter(move |place| place.is_committed() == committed)
+                .filter_map(move |place| {
+                    Some(Candidate {
+                        repository: self.repository(place.repository())?.clone(),
+                        standing: if committed {
+                            Standing::Committed
+                        } else {
+                            Standing::Uncommitted
+                        },
+                    })
+                })
+        };
+        of(true).chain(of(false)).take(MAX_CANDIDATES).collect()
+    }
+    /// The blob is in the repository; `committed` where a manifest there names it.
+    pub(super) fn add_blob(&mut self, repository: &Repository, blob: Key, committed: bool) {
+        if let Some(number) = self.number(repository) {
+            let place = Place::new(number, committed);
+            add(&mut self.blobs, blob, place, &self.repositories);
+        }
+    }
+    /// Whether the manifest is in the repository.
+    pub(super) fn has_manifest(&self, repository: &Repository, manifest: Key) -> bool {
+        let number = self.numbers.get(repository).copied();
+        let places = self.manifests.get(&manifest);
+        number.zip(places).is_some_and(|(n, p)| p.contains(n))
+    }
+    /// The manifest is in the repository.
+    pub(super) fn add_manifest(&mut self, repository: &Repository, manifest: Key) {
+        if let Some(number) = self.number(repository) {
+            let place = Place::new(number, true);
+            add(&mut self.manifests, manifest, place, &self.repositories);
+        }
+    }
+    /// Nothing is believed of the repository any more.
+    pub(super) fn forget(&mut self, repository: &Repository) {
+        if let Some(number) = self.numbers.remove(repository)
+            && let Some(slot) = self.repositories.get_mut(number as usize)
+        {
+            *slot = None;
+        }
+    }
+    fn repository(&self, number: u32) -> Option<&Repository> {
+        self.repositories.get(number as usize)?.as_ref()
+    }
+    /// The repository's number; a new one for a new repository, `None` when all are used up (then a fact is lost,
+    /// which costs a request).
+    fn number(&mut self, repository: &Repository) -> Option<u32> {
+        if let Some(number) = self.numbers.get(repository) {
+            return Some(*number);
+        }
+        let number = u32::try_from(self.repositories.len())
+            .ok()
+            .filter(|number| *number < MAX_REPOSITORIES)?;
+        self.repositories.push(Some(repository.clone()));
+        self.numbers.insert(repository.clone(), number);
+        Some(number)
+    }
+}
+
+fn add(
+    facts: &mut HashMap<Key, Places>,
+    key: Key,
+    place: Place,
+    repositories: &[Option<Repository>],
+) {
+    let alive = |number: u32| matches!(repositories.get(number as usize), Some(repository) if repository.is_some());
+    facts
+        .entry(key)
+        .and_modify(|places| places.add(place, alive))
+        .or_insert(Places::One(place));
+}

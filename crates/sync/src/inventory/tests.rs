@@ -1,0 +1,113 @@
+#![allow(clippy::unwrap_used)]
+
+use registry::{Digest, Repository};
+
+use super::{Candidate, Fact, Inventory, Standing};
+
+fn repository(path: &str) -> Repository {
+    Repository::parse(path).unwrap()
+}
+
+#[test]
+fn a_blob_is_here_elsewhere_or_unknown() {
+    let inventory = Inventory::new();
+    let blob = Digest::sha256(b"a");
+    let (a, b) = (repository("r.example/a"), repository("r.example/b"));
+    assert_eq!(inventory.blob(&a, &blob), Fact::Unknown);
+    inventory.blob_is_in(&a, &blob);
+    assert_eq!(inventory.blob(&a, &blob), Fact::Here);
+    assert_eq!(inventory.blob(&b, &blob), Fact::Elsewhere(vec![a]));
+    let other = repository("other.example/b");
+    assert_eq!(inventory.blob(&other, &blob), Fact::Unknown);
+    assert_eq!(inventory.blob(&b, &Digest::sha256(b"b")), Fact::Unknown);
+}
+
+#[test]
+fn a_repository_whose_manifest_names_the_blob_is_the_best_to_mount_from() {
+    let inventory = Inventory::new();
+    let blob = Digest::sha256(b"a");
+    for path in ["r.example/a", "r.example/b", "r.example/c", "r.example/d"] {
+        inventory.blob_is_in(&repository(path), &blob);
+    }
+    inventory.blobs_are_committed(&repository("r.example/c"), [&blob]);
+    let known = inventory.knowledge(&repository("r.example/e"), &blob);
+    let candidate = |path, standing| Candidate {
+        repository: repository(path),
+        standing,
+    };
+    assert_eq!(
+        known.elsewhere,
+        [
+            candidate("r.example/c", Standing::Committed),
+            candidate("r.example/a", Standing::Uncommitted),
+            candidate("r.example/b", Standing::Uncommitted),
+        ]
+    );
+}
+
+#[test]
+fn a_committed_blob_is_in_the_repository() {
+    let inventory = Inventory::new();
+    let (repository, blob) = (repository("r.example/a"), Digest::sha256(b"a"));
+    inventory.blobs_are_committed(&repository, [&blob]);
+    assert_eq!(inventory.blob(&repository, &blob), Fact::Here);
+}
+
+#[test]
+fn manifests_are_known_by_repository() {
+    let inventory = Inventory::new();
+    let manifest = Digest::sha256(b"m");
+    let (a, b) = (repository("r.example/a"), repository("r.example/b"));
+    inventory.manifest_is_in(&a, &manifest);
+    assert!(inventory.has_manifest(&a, &manifest));
+    assert!(!inventory.has_manifest(&b, &manifest));
+    assert!(!inventory.has_manifest(&a, &Digest::sha256(b"n")));
+    assert_eq!(inventory.blob(&a, &manifest), Fact::Unknown);
+}
+
+#[test]
+fn what_is_forgotten_is_neither_here_nor_a_place_to_mount_from_and_can_be_learnt_again() {
+    let inventory = Inventory::new();
+    let (blob, manifest) = (Digest::sha256(b"a"), Digest::sha256(b"m"));
+    let (a, b) = (repository("r.example/a"), repository("r.example/b"));
+    inventory.blob_is_in(&a, &blob);
+    inventory.blob_is_in(&b, &blob);
+    inventory.manifest_is_in(&a, &manifest);
+    inventory.forget(&a);
+    assert!(!inventory.has_manifest(&a, &manifest));
+    assert_eq!(inventory.blob(&a, &blob), Fact::Elsewhere(vec![b.clone()]));
+    inventory.forget(&b);
+    assert_eq!(inventory.blob(&a, &blob), Fact::Unknown);
+    inventory.blob_is_in(&a, &blob);
+    assert_eq!(inventory.blob(&a, &blob), Fact::Here);
+    assert_eq!(inventory.blob(&b, &blob), Fact::Elsewhere(vec![a]));
+}
+
+#[test]
+fn digests_of_any_algorithm_are_told_apart() {
+    let inventory = Inventory::new();
+    let repository = repository("r.example/a");
+    let long = Digest::of(registry::Algorithm::Sha512, b"a");
+    let odd =
+        Digest::parse("multihash+base58:QmRZxt2b1FVZPNqd8hsiykDL3TdBDeTSPX9Kv46HmX4Gx8").unwrap();
+    inventory.blob_is_in(&repository, &long);
+    assert_eq!(inventory.blob(&repository, &long), Fact::Here);
+    assert_eq!(inventory.blob(&repository, &odd), Fact::Unknown);
+    assert_eq!(
+        inventory.blob(&repository, &Digest::sha256(b"a")),
+        Fact::Unknown
+    );
+    inventory.blob_is_in(&repository, &odd);
+    assert_eq!(inventory.blob(&repository, &odd), Fact::Here);
+}
+
+#[test]
+fn mounting_habits_are_kept_by_registry() {
+    let inventory = Inventory::new();
+    let here = repository("r.example/a");
+    inventory.mount_answered(here.registry(), Standing::Committed, false);
+    let blob = Digest::sha256(b"a");
+    let there = repository("other.example/a");
+    assert!(!inventory.knowledge(&here, &blob).mounting.worth_awaiting());
+    assert!(inventory.knowledge(&there, &blob).mounting.worth_awaiting());
+}
