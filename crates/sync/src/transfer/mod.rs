@@ -1,17 +1,39 @@
 //! One blob to its destinations: known, awaited, mounted or streamed; one download can feed many uploads.
 //!
-//! `flight` is the table of the run: who wants which blob where. `fan_out` carries one stream to many uploads through
-//! bounded windows. What to do for a want is decided by a pure function over the table.
+//! `flight` is the table of the run: who brings which blob where. What to do for a want is decided by a pure function
+//! over that table and the inventory (`decide`). `carry` brings the blob to a destination that was claimed for it, and
+//! `fan_out` lets the destinations that are claimed together share one download.
+//!
+//! What is taken is taken in one order: the claim, a turn among the transfers, the session at the destination, the
+//! source. Whoever waits for another's blob holds none of them.
+
+mod carry;
+mod decide;
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::unreachable
+)]
+mod fake;
+mod fan_out;
+mod flight;
+mod progress;
+mod run;
 
 use std::sync::Arc;
 
 use registry::Descriptor;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
 use crate::inventory::Inventory;
 use crate::store::Store;
+use flight::Flights;
+pub use progress::Progress;
+use run::Run;
 
 /// How a blob came to be at a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,14 +42,17 @@ pub enum Moved {
     Present,
     /// The registry took it from another of its repositories.
     Mounted,
-    /// This many bytes were sent.
+    /// This many bytes were sent; those that a broken upload was sent again count again.
     Streamed(u64),
 }
 
 /// Moves blobs; shared by all images of a run.
 pub struct Transfers {
-    #[allow(dead_code)]
     inventory: Arc<Inventory>,
+    flights: Arc<Flights>,
+    /// One permit a transfer; `None` where only the hosts' own limits hold.
+    slots: Option<Arc<Semaphore>>,
+    progress: Arc<Progress>,
 }
 
 /// A blob, where it is, and who lacks it.
@@ -40,20 +65,49 @@ pub struct Delivery {
     pub destinations: Vec<Arc<dyn Store>>,
 }
 
+/// Where outcomes go: the position of a destination, and how the blob came there or why it did not.
+pub type Outcomes = mpsc::UnboundedSender<(usize, Result<Moved, Failure>)>;
+
 impl Transfers {
-    /// Transfers that learn from and teach `inventory`; at most `at_a_time` downloads flow at once (`None`: only the
-    /// hosts' own limits hold).
-    pub fn new(inventory: Arc<Inventory>, _at_a_time: Option<usize>) -> Self {
-        Self { inventory }
+    /// Transfers that learn from and teach `inventory`; at most `at_a_time` downloads flow at once (`None`, as zero:
+    /// only the hosts' own limits hold). A destination that cannot keep pace with the others of its download, or
+    /// whose upload broke, reads a second one within the same turn.
+    pub fn new(inventory: Arc<Inventory>, at_a_time: Option<usize>) -> Self {
+        let slots = at_a_time.filter(|slots| *slots > 0);
+        Self {
+            inventory,
+            flights: Arc::default(),
+            slots: slots.map(|slots| Arc::new(Semaphore::new(slots.min(Semaphore::MAX_PERMITS)))),
+            progress: Arc::default(),
+        }
+    }
+    /// Counters of what all deliveries have moved so far.
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
     }
     /// Sees that the blob gets to all destinations of `delivery`; sends one outcome for each, as soon as it is known,
-    /// and returns when all are. A source that fails fails those that wait for it, a destination only itself.
+    /// and returns when all are. A source that fails fails those that wait for it, a destination only itself. When
+    /// `cancel` is cancelled, what is not done by then is interrupted at once.
+    ///
+    /// Deliveries of the same blob to the same registry see to it among themselves that it is sent there once, so
+    /// any number may run at the same time; one that waits for another costs no more than its memory.
     pub async fn deliver(
         &self,
-        _delivery: Delivery,
-        _outcomes: mpsc::UnboundedSender<(usize, Result<Moved, Failure>)>,
-        _cancel: &CancellationToken,
+        delivery: Delivery,
+        outcomes: Outcomes,
+        cancel: &CancellationToken,
     ) {
-        todo!()
+        let mut run = Run::new(self, delivery, outcomes);
+        let interrupted = tokio::select! {
+            biased;
+            () = cancel.cancelled() => true,
+            () = run.drive() => false,
+        };
+        if interrupted {
+            run.interrupt();
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! One claimed destination: the mount, or the upload.
+
+use std::sync::{Arc, Weak};
+
+use registry::{Descriptor, Repository};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+
+use crate::failure::{Failure, Side};
+use crate::inventory::{Candidate, Inventory};
+use crate::store::{Opened, Session, Store};
+use crate::transfer::Moved;
+use crate::transfer::fan_out::{Member, Trouble};
+use crate::transfer::flight::{Claim, Road};
+use crate::transfer::progress::Progress;
+
+/// A blob to bring to a destination that was claimed for it.
+pub(super) struct Errand {
+    pub(super) upload: Upload,
+    pub(super) claim: Claim,
+    pub(super) road: Road,
+    /// Its share in the group's download.
+    pub(super) member: Member,
+    /// Where it is read.
+    pub(super) source: Repository,
+}
+
+/// What it takes to bring a blob to a destination.
+pub(super) struct Upload {
+    pub(super) blob: Arc<Descriptor>,
+    pub(super) destination: Arc<dyn Store>,
+    /// The group's turn.
+    pub(super) slot: Arc<Slot>,
+    pub(super) inventory: Arc<Inventory>,
+    pub(super) progress: Arc<Progress>,
+}
+
+/// A group's turn among the transfers of the run, taken when the first member needs it and given back when the last
+/// has ended.
+pub(super) struct Slot {
+    /// `None` where the number of transfers is not bounded.
+    slots: Option<Arc<Semaphore>>,
+    held: Mutex<Weak<Turn>>,
+}
+
+/// Held while a transfer may flow.
+pub(super) struct Turn(
+    #[allow(dead_code, reason = "held to be dropped")] Option<OwnedSemaphorePermit>,
+);
+
+impl Slot {
+    pub(super) fn new(slots: Option<Arc<Semaphore>>) -> Self {
+        Self {
+            slots,
+            held: Mutex::new(Weak::new()),
+        }
+    }
+    /// Waits for the group's turn, or takes part in it.
+    async fn turn(&self) -> Arc<Turn> {
+        let mut held = self.held.lock().await;
+        if let Some(turn) = held.upgrade() {
+            return turn;
+        }
+        let permit = match &self.slots {
+            // The semaphore is never closed; were it, nothing would be bounded.
+            Some(slots) => Arc::clone(slots).acquire_owned().await.ok(),
+            None => None,
+        };
+        let turn = Arc::new(Turn(permit));
+        *held = Arc::downgrade(&turn);
+        turn
+    }
+}
+
+impl Errand {
+    /// Brings the blob, and tells inventory and claim how that ended, in this order.
+    pub(super) async fn run(self) -> Result<Moved, Failure> {
+        let Self {
+            upload,
+            claim,
+            road,
+            member,
+            source,
+        } = self;
+        let result = upload.bring(road, member).await;
+        match &result {
+            Ok(_) => {
+                let repository = upload.destination.repository();
+                let digest = &upload.blob.digest;
+                upload.inventory.blob_is_in(repository, digest);
+                claim.arrived();
+            }
+            Err(failure) if failure.side == Side::Source && !failure.interrupted => {
+                claim.source_failed(source, failure.clone());
+            }
+            // Others find out for themselves: the claim is released.
+            Err(_) => drop(claim),
+        }
+        result
+    }
+}
+
+impl Upload {
+    async fn bring(&self, road: Road, member: Member) -> Result<Moved, Failure> {
+        match road {
+            // A mount is a small request, which needs no turn; only its refusal makes it a transfer.
+            Road::Mount(from) => match self.mount(&from).await? {
+                Opened::Present { mounted } => Ok(there(mounted)),
+                Opened::Session(session) => {
+                    let _turn = self.slot.turn().await;
+                    self.send(session, &member).await
+                }
+            },
+            Road::Bring => {
+                let _turn = self.slot.turn().await;
+                match self.open().await? {
+                    Opened::Present { mounted } => Ok(there(mounted)),
+                    Opened::Session(session) => self.send(session, &member).await,
+                }
+            }
+        }
+    }
+    async fn mount(&self, from: &Candidate) -> Result<Opened, Failure> {
+        let opened = self
+            .destination
+            .open_upload(&self.blob, Some(&from.repository))
+            .await
+            .map_err(|error| Failure::registry(Side::Destination, &error))?;
+        let taken = match &opened {
+            Opened::Present { mounted: true } => Some(true),
+            // It was there all along, which says nothing of mounts.
+            Opened::Present { mounted: false } => None,
+            Opened::Session(_) => Some(false),
+        };
+        if let Some(taken) = taken {
+            let registry = self.destination.repository().registry();
+            self.inventory
+                .mount_answered(registry, from.standing, taken);
+        }
+        Ok(opened)
+    }
+    async fn open(&self) -> Result<Opened, Failure> {
+        let opened = self.destination.open_upload(&self.blob, None).await;
+        opened.map_err(|error| Failure::registry(Side::Destination, &error))
+    }
+    /// Sends the bytes; once more, in a new session, if the member was let go and the upload did not begin anew by
+    /// itself.
+    async fn send(&self, mut session: Box<dyn Session>, member: &Member) -> Result<Moved, Failure> {
+        let _underway = self.progress.upload();
+        loop {
+            let Err(error) = session.send(member).await else {
+                return Ok(Moved::Streamed(member.streamed()));
+            };
+            match member.trouble() {
+                Some(Trouble::Source(failure) | Trouble::Shared(failure)) => return Err(failure),
+                Some(Trouble::LetGo) => match self.open().await? {
+                    Opened::Present { mounted } => return Ok(there(mounted)),
+                    Opened::Session(next) => session = next,
+                },
+                None => return Err(Failure::registry(Side::Destination, &error)),
+            }
+        }
+    }
+}
+
+fn there(mounted: bool) -> Moved {
+    if mounted {
+        Moved::Mounted
+    } else {
+        Moved::Present
+    }
+}

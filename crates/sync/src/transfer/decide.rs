@@ -1,0 +1,173 @@
+//! What to do for one blob that one repository wants: a pure function over what is known.
+
+use crate::inventory::{Candidate, Knowledge};
+
+/// What is known when a repository wants a blob.
+#[derive(Debug)]
+pub(super) struct Situation {
+    /// Where the blob is, and how the registry answers mounts. A source in the same registry is the first candidate.
+    pub(super) known: Knowledge,
+    /// Somebody is bringing it to this very repository.
+    pub(super) coming_here: bool,
+    /// Somebody is bringing it to another repository of the same registry.
+    pub(super) coming_near: bool,
+}
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Nothing: it is there.
+    Present,
+    /// Wait for the one who brings it here, then look again.
+    AwaitHere,
+    /// Wait for the one who brings it to another repository of the registry, then look again: it can be mounted then.
+    AwaitNear,
+    /// Claim it and ask for a mount.
+    Mount(Candidate),
+    /// Claim it and send the bytes, unless the registry says that it has them.
+    Bring,
+}
+
+/// What to do, in the order of what it costs: nothing, a wait, one request, a wait and one request, the bytes.
+///
+/// A mount that the registry has been found to decline is not asked for, and a wait that could end only in such a
+/// mount is not begun.
+pub(super) fn decide(situation: Situation) -> Decision {
+    let Situation {
+        known,
+        coming_here,
+        coming_near,
+    } = situation;
+    if known.here {
+        return Decision::Present;
+    }
+    if coming_here {
+        return Decision::AwaitHere;
+    }
+    let worth_asking = |from: &Candidate| known.mounting.worth_asking(from.standing);
+    if let Some(from) = known.elsewhere.into_iter().find(worth_asking) {
+        return Decision::Mount(from);
+    }
+    if coming_near && known.mounting.worth_awaiting() {
+        return Decision::AwaitNear;
+    }
+    Decision::Bring
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use registry::Repository;
+
+    use super::{Decision, Situation, decide};
+    use crate::inventory::{Candidate, Knowledge, Mounting, Standing};
+
+    const STANDINGS: [Standing; 3] = [Standing::Uncommitted, Standing::Committed, Standing::Source];
+
+    /// Every history of up to three answers to mounts.
+    fn habits() -> Vec<Mounting> {
+        let mut all = vec![Mounting::default()];
+        for _ in 0..3 {
+            let mut next = all.clone();
+            for mounting in &all {
+                for standing in STANDINGS {
+                    let (mut taken, mut declined) = (*mounting, *mounting);
+                    taken.taken(standing);
+                    declined.declined(standing);
+                    next.extend([taken, declined]);
+                }
+            }
+            next.dedup();
+            all = next;
+        }
+        all
+    }
+
+    /// Every list of up to three candidates.
+    fn candidates() -> Vec<Vec<Candidate>> {
+        let mut all = vec![Vec::new()];
+        for length in 0..3 {
+            let longest: Vec<_> = all.iter().filter(|l| l.len() == length).cloned().collect();
+            for list in longest {
+                for standing in STANDINGS {
+                    let repository = Repository::parse(&format!("r.example/n{length}")).unwrap();
+                    let mut list = list.clone();
+                    list.push(Candidate {
+                        repository,
+                        standing,
+                    });
+                    all.push(list);
+                }
+            }
+        }
+        all
+    }
+
+    fn check(known: Knowledge, coming_here: bool, coming_near: bool) {
+        let mounting = known.mounting;
+        let elsewhere = known.elsewhere.clone();
+        let here = known.here;
+        let asked = |from: &&Candidate| mounting.worth_asking(from.standing);
+        let best = elsewhere.iter().find(asked);
+        let decision = decide(Situation {
+            known,
+            coming_here,
+            coming_near,
+        });
+        assert_eq!(decision == Decision::Present, here);
+        assert_eq!(decision == Decision::AwaitHere, !here && coming_here);
+        if here || coming_here {
+            return;
+        }
+        match decision {
+            Decision::Mount(from) => assert_eq!(Some(&from), best),
+            Decision::AwaitNear => {
+                assert!(best.is_none() && coming_near && mounting.worth_awaiting());
+            }
+            Decision::Bring => {
+                assert!(best.is_none() && !(coming_near && mounting.worth_awaiting()));
+            }
+            other => panic!("{other:?} was settled above"),
+        }
+    }
+
+    #[test]
+    fn every_situation_is_decided_by_what_costs_least() {
+        let mut situations = 0_u32;
+        for mounting in habits() {
+            for elsewhere in candidates() {
+                for bits in 0..8_u8 {
+                    let known = Knowledge {
+                        here: bits & 1 != 0,
+                        elsewhere: elsewhere.clone(),
+                        mounting,
+                    };
+                    check(known, bits & 2 != 0, bits & 4 != 0);
+                    situations += 1;
+                }
+            }
+        }
+        assert!(situations > 10_000, "{situations}");
+    }
+
+    #[test]
+    fn who_declines_mounts_is_not_waited_for() {
+        let near = |mounting| {
+            decide(Situation {
+                known: Knowledge {
+                    mounting,
+                    ..Knowledge::default()
+                },
+                coming_here: false,
+                coming_near: true,
+            })
+        };
+        let mut mounting = Mounting::default();
+        assert_eq!(near(mounting), Decision::AwaitNear);
+        mounting.declined(Standing::Source);
+        assert_eq!(near(mounting), Decision::AwaitNear);
+        mounting.declined(Standing::Committed);
+        assert_eq!(near(mounting), Decision::Bring);
+    }
+}

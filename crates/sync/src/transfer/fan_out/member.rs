@@ -1,0 +1,164 @@
+//! A destination's share in a download, which is the source of its upload.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
+use registry::{BlobSource, BlobStream, Error, ErrorKind};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::failure::{Failure, Side};
+use crate::lock::lock;
+use crate::transfer::fan_out::window::{Item, Window};
+use crate::transfer::fan_out::{FanOut, Seat};
+use crate::transfer::progress::Progress;
+
+/// A destination's share in a download: the source of its upload.
+pub(in crate::transfer) struct Member {
+    group: Arc<FanOut>,
+    /// Whether it has joined or fallen out.
+    settled: AtomicBool,
+    notes: Arc<Notes>,
+}
+
+/// What became of a member's reading, for whoever judges the error of its upload.
+#[derive(Default)]
+struct Notes {
+    trouble: Mutex<Option<Trouble>>,
+    streamed: AtomicU64,
+}
+
+/// Why a member's last stream broke.
+#[derive(Clone)]
+pub(in crate::transfer) enum Trouble {
+    /// Its own download failed.
+    Source(Failure),
+    /// The shared download failed, for all.
+    Shared(Failure),
+    /// It was let go; a download of its own will do.
+    LetGo,
+}
+
+impl Member {
+    pub(super) fn new(group: Arc<FanOut>) -> Self {
+        Self {
+            group,
+            settled: AtomicBool::new(false),
+            notes: Arc::new(Notes::default()),
+        }
+    }
+    /// Why the last stream broke, if it did.
+    pub(in crate::transfer) fn trouble(&self) -> Option<Trouble> {
+        lock(&self.notes.trouble).clone()
+    }
+    /// How many bytes were handed to the upload, those that were sent again included.
+    pub(in crate::transfer) fn streamed(&self) -> u64 {
+        self.notes.streamed.load(Ordering::Relaxed)
+    }
+    /// A stream of the member's own.
+    async fn own(&self, offset: u64) -> Result<BlobStream, Error> {
+        self.notes.clear();
+        let (notes, download) = (Arc::clone(&self.notes), self.group.download.clone());
+        let stream = download.open(offset).await.inspect_err(|e| notes.own(e))?;
+        let progress = download.progress;
+        let stream = stream.inspect(move |next| match next {
+            Ok(bytes) => {
+                progress.fetched(bytes.len());
+                notes.pass(bytes.len(), &progress);
+            }
+            Err(error) => notes.own(error),
+        });
+        Ok(stream.boxed())
+    }
+    /// The stream of a window.
+    fn shared(&self, window: Window) -> BlobStream {
+        let (notes, progress) = (
+            Arc::clone(&self.notes),
+            Arc::clone(&self.group.download.progress),
+        );
+        stream::unfold(Some((window, notes, progress)), |state| async {
+            let (mut window, notes, progress) = state?;
+            match window.next().await {
+                Some(Item::Bytes(bytes)) => {
+                    notes.pass(bytes.len(), &progress);
+                    Some((Ok(bytes), Some((window, notes, progress))))
+                }
+                Some(Item::End) => None,
+                Some(Item::Failed(failure)) => Some((Err(notes.shared(failure)), None)),
+                None => Some((Err(notes.let_go()), None)),
+            }
+        })
+        .fuse()
+        .boxed()
+    }
+    /// Joins, if this is the first time and the download has not begun.
+    fn join(&self, offset: u64) -> Option<(oneshot::Receiver<Seat>, Instant)> {
+        if self.settled.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let seat = (offset == 0).then(|| self.group.join()).flatten();
+        self.group.settle();
+        seat
+    }
+}
+
+impl BlobSource for Member {
+    fn open(&self, offset: u64) -> BoxFuture<'_, Result<BlobStream, Error>> {
+        async move {
+            // A source that failed for good fails all; each trying it again would multiply the tries.
+            if let Some(Trouble::Shared(failure)) = self.trouble() {
+                return Err(self.notes.shared(failure));
+            }
+            if let Some((seat, deadline)) = self.join(offset) {
+                match self.group.seat(seat, deadline).await {
+                    Seat::Window(window) => return Ok(self.shared(window)),
+                    Seat::Failed(failure) => return Err(self.notes.shared(failure)),
+                    Seat::Alone => {}
+                }
+            }
+            self.own(offset).await
+        }
+        .boxed()
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if !self.settled.swap(true, Ordering::Relaxed) {
+            self.group.settle();
+        }
+    }
+}
+
+impl Notes {
+    fn pass(&self, bytes: usize, progress: &Progress) {
+        self.streamed.fetch_add(bytes as u64, Ordering::Relaxed);
+        progress.streamed(bytes);
+    }
+    fn clear(&self) {
+        *lock(&self.trouble) = None;
+    }
+    fn own(&self, error: &Error) {
+        let failure = Failure::registry(Side::Source, error);
+        *lock(&self.trouble) = Some(Trouble::Source(failure));
+    }
+    /// Notes the failure; the error stands for it on the way through the upload.
+    fn shared(&self, failure: Failure) -> Error {
+        let kind = failure.kind.unwrap_or(ErrorKind::Broken);
+        let error = Error::new(
+            kind,
+            "read the shared download",
+            &failure.host,
+            &failure.reason,
+        );
+        *lock(&self.trouble) = Some(Trouble::Shared(failure));
+        error
+    }
+    fn let_go(&self) -> Error {
+        *lock(&self.trouble) = Some(Trouble::LetGo);
+        let message = "the other destinations waited too long for this one";
+        Error::new(ErrorKind::Broken, "read the shared download", "", message)
+    }
+}

@@ -1,0 +1,115 @@
+//! Reads a blob once and hands its bytes to many windows.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use registry::BlobStream;
+use tokio::sync::oneshot;
+
+use crate::failure::{Failure, Side};
+use crate::transfer::fan_out::window::{Feed, Item, window};
+use crate::transfer::fan_out::{Download, Seat};
+
+/// How many bytes an upload may lag behind the fastest. The bytes are shared: this is the memory of a download, not
+/// of an upload.
+const WINDOW: u32 = 512 * 1024;
+
+/// How long an upload may take nothing while all others wait for it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Opens the download, gives every one of `seats` a window on it and feeds them to its end, or until nobody wants
+/// bytes any more.
+pub(super) async fn pump(download: Download, seats: Vec<oneshot::Sender<Seat>>) {
+    let stream = match download.open(0).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            let failure = Failure::registry(Side::Source, &error);
+            for seat in seats {
+                // Who left meanwhile need not be told.
+                let _ = seat.send(Seat::Failed(failure.clone()));
+            }
+            return;
+        }
+    };
+    let mut feeds = Vec::with_capacity(seats.len());
+    for seat in seats {
+        let (feed, window) = window(WINDOW);
+        if seat.send(Seat::Window(window)).is_ok() {
+            feeds.push(feed);
+        }
+    }
+    let end = flow(&download, stream, &mut feeds).await;
+    for feed in feeds {
+        feed.end(match &end {
+            Ok(()) => Item::End,
+            Err(failure) => Item::Failed(failure.clone()),
+        });
+    }
+}
+
+async fn flow(
+    download: &Download,
+    mut stream: BlobStream,
+    feeds: &mut Vec<Feed>,
+) -> Result<(), Failure> {
+    loop {
+        let gone = join_all(feeds.iter().map(Feed::closed));
+        let next = tokio::select! {
+            biased;
+            _ = gone => return Ok(()),
+            next = stream.next() => next,
+        };
+        match next {
+            Some(Ok(bytes)) => {
+                download.progress.fetched(bytes.len());
+                share(feeds, &bytes).await;
+            }
+            Some(Err(error)) => return Err(Failure::registry(Side::Source, &error)),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Hands `bytes` to all of `feeds`, and waits until each has them, is gone, or is let go.
+async fn share(feeds: &mut Vec<Feed>, bytes: &Bytes) {
+    feeds.retain(Feed::is_open);
+    let full: Vec<Feed> = feeds.extract_if(.., |feed| !feed.try_send(bytes)).collect();
+    if full.is_empty() {
+        return;
+    }
+    let mut waiting: FuturesUnordered<_> = full
+        .into_iter()
+        .map(|feed| feed_when_there_is_room(feed, bytes))
+        .collect();
+    loop {
+        let others = feeds.iter().any(Feed::is_open);
+        tokio::select! {
+            biased;
+            fed = waiting.next() => match fed {
+                Some(feed) => feeds.push(feed),
+                None => return,
+            },
+            () = idle_for(feeds, PATIENCE), if others => {
+                // Patience is for the sake of others, who may have left meanwhile. Those who still wait are dropped
+                // here, and their windows end.
+                if feeds.iter().any(Feed::is_open) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn feed_when_there_is_room(feed: Feed, bytes: &Bytes) -> Feed {
+    feed.send(bytes).await;
+    feed
+}
+
+/// Waits until all of `feeds` have sent everything and ask for more, and `time` longer.
+async fn idle_for(feeds: &[Feed], time: Duration) {
+    join_all(feeds.iter().map(Feed::drained)).await;
+    tokio::time::sleep(time).await;
+}

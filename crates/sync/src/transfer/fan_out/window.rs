@@ -1,0 +1,124 @@
+//! A bounded window between a download and one of the uploads that it feeds.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::sync::{Semaphore, TryAcquireError, mpsc};
+
+use crate::failure::Failure;
+
+/// What flows through a window. A window whose feed is gone without `End` or `Failed` was let go.
+pub(super) enum Item {
+    Bytes(Bytes),
+    /// All of it came, and is what it should be.
+    End,
+    /// The source failed for good.
+    Failed(Failure),
+}
+
+/// The side of the download.
+pub(super) struct Feed {
+    items: mpsc::UnboundedSender<Item>,
+    room: Arc<Semaphore>,
+    size: u32,
+}
+
+/// The side of the upload: a stream of items.
+pub(super) struct Window {
+    items: mpsc::UnboundedReceiver<Item>,
+    room: Arc<Semaphore>,
+    size: u32,
+    /// The room that the bytes handed out last took up. It is given back when more is asked for, so that a window
+    /// is empty only when the upload has sent what it took.
+    owed: usize,
+}
+
+/// A window of `size` bytes. A chunk that is larger than it takes up all of it.
+pub(super) fn window(size: u32) -> (Feed, Window) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let room = Arc::new(Semaphore::new(size as usize));
+    let feed = Feed {
+        items: sender,
+        room: Arc::clone(&room),
+        size,
+    };
+    let window = Window {
+        items: receiver,
+        room,
+        size,
+        owed: 0,
+    };
+    (feed, window)
+}
+
+/// The room that `bytes` take up in a window of `size`.
+fn cost(bytes: &Bytes, size: u32) -> u32 {
+    u32::try_from(bytes.len()).map_or(size, |length| length.min(size))
+}
+
+impl Feed {
+    /// Hands on `bytes` if there is room now, or if nobody wants them any more.
+    pub(super) fn try_send(&self, bytes: &Bytes) -> bool {
+        match self.room.try_acquire_many(cost(bytes, self.size)) {
+            Ok(room) => {
+                room.forget();
+                self.put(Item::Bytes(bytes.clone()));
+                true
+            }
+            Err(TryAcquireError::Closed) => true,
+            Err(TryAcquireError::NoPermits) => false,
+        }
+    }
+    /// Hands on `bytes` when there is room, or nobody wants them any more.
+    pub(super) async fn send(&self, bytes: &Bytes) {
+        if let Ok(room) = self.room.acquire_many(cost(bytes, self.size)).await {
+            room.forget();
+            self.put(Item::Bytes(bytes.clone()));
+        }
+    }
+    /// Waits until the upload has sent all that it was given and asks for more, or is gone.
+    pub(super) async fn drained(&self) {
+        // An error says that the upload is gone.
+        let _ = self.room.acquire_many(self.size).await;
+    }
+    /// Waits until the upload is gone.
+    pub(super) async fn closed(&self) {
+        self.items.closed().await;
+    }
+    /// Whether somebody still wants bytes.
+    pub(super) fn is_open(&self) -> bool {
+        !self.items.is_closed()
+    }
+    /// Says how it ended.
+    pub(super) fn end(self, item: Item) {
+        self.put(item);
+    }
+    fn put(&self, item: Item) {
+        // The receiver may have gone a moment ago; then nobody wants it.
+        let _ = self.items.send(item);
+    }
+}
+
+impl Stream for Window {
+    type Item = Item;
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        let owed = std::mem::take(&mut self.owed);
+        if owed > 0 {
+            self.room.add_permits(owed);
+        }
+        let item = ready!(self.items.poll_recv(cx));
+        if let Some(Item::Bytes(bytes)) = &item {
+            self.owed = cost(bytes, self.size) as usize;
+        }
+        Poll::Ready(item)
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        self.room.close();
+    }
+}

@@ -1,0 +1,265 @@
+//! Many deliveries at a time.
+
+use futures_util::future::{join_all, join3};
+use registry::ErrorKind;
+use tokio_util::sync::CancellationToken;
+
+use super::{Bench, SOURCE};
+use crate::failure::Side;
+use crate::transfer::Moved;
+use crate::transfer::fake::{Gate, Mounts, Post, Read, Take, repository, settled};
+
+#[tokio::test(start_paused = true)]
+async fn ten_images_that_want_one_blob_in_one_repository_send_it_once() {
+    let bench = Bench::new(Some(1));
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    let to = ["dst.example/a"];
+    let deliveries = join_all((0..10).map(|_| bench.deliver(&blob, SOURCE, &to))).await;
+    let mut expected = vec![[Ok(Moved::Present)]; 10];
+    expected[0] = [Ok(Moved::Streamed(100))];
+    assert_eq!(deliveries, expected);
+    assert_eq!(
+        bench.fake.log(),
+        [
+            "post dst.example/a",
+            "open src.example/app 0",
+            "done dst.example/a"
+        ]
+    );
+    bench.assert_quiet();
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_images_in_ten_repositories_send_it_once_and_mount_it_nine_times() {
+    let bench = Bench::new(Some(1));
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    let names: Vec<String> = (0..10).map(|n| format!("dst.example/n{n}")).collect();
+    let deliveries = names.iter().map(|name| {
+        let bench = bench.clone();
+        let blob = blob.clone();
+        async move { bench.deliver(&blob, SOURCE, &[name]).await }
+    });
+    let mut expected = vec![[Ok(Moved::Mounted)]; 10];
+    expected[0] = [Ok(Moved::Streamed(100))];
+    assert_eq!(join_all(deliveries).await, expected);
+    assert_eq!(bench.fake.count("open"), 1);
+    assert_eq!(bench.fake.count("post"), 1);
+    assert_eq!(bench.fake.count("mount"), 9);
+    bench.assert_quiet();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mount_that_is_under_way_is_awaited_too() {
+    let bench = Bench::new(None);
+    let blob = bench.fake.blob(100, &[SOURCE, "dst.example/old"]);
+    let there = repository("dst.example/old");
+    bench.inventory.blob_is_in(&there, &blob.digest);
+    let gate = Gate::new();
+    bench.fake.post("dst.example/a", Post::Hold(gate.clone()));
+    let first = bench.spawn(&blob, SOURCE, &["dst.example/a"]);
+    gate.reached().await;
+    let second = bench.spawn(&blob, SOURCE, &["dst.example/a"]);
+    settled().await;
+    assert_eq!(bench.fake.log().len(), 1);
+    gate.open();
+    assert_eq!(first.await.unwrap(), [Ok(Moved::Mounted)]);
+    assert_eq!(second.await.unwrap(), [Ok(Moved::Present)]);
+    assert_eq!(bench.fake.log().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_bringer_fails_another_brings_it() {
+    let bench = Bench::new(Some(1));
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    bench
+        .fake
+        .take("dst.example/a", Take::Fail(20, ErrorKind::Denied));
+    let to = ["dst.example/a"];
+    let deliveries = join_all((0..3).map(|_| bench.deliver(&blob, SOURCE, &to))).await;
+    assert_eq!(
+        deliveries,
+        [
+            [Err((Side::Destination, Some(ErrorKind::Denied)))],
+            [Ok(Moved::Streamed(100))],
+            [Ok(Moved::Present)],
+        ]
+    );
+    assert_eq!(bench.fake.count("post"), 2);
+    bench.assert_quiet();
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_bringer_fails_elsewhere_the_one_who_waited_brings_it_for_itself() {
+    let bench = Bench::new(Some(1));
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    bench
+        .fake
+        .post("dst.example/a", Post::Fail(ErrorKind::Denied));
+    let (a, b, c) = join3(
+        bench.deliver(&blob, SOURCE, &["dst.example/a"]),
+        bench.deliver(&blob, SOURCE, &["dst.example/b"]),
+        bench.deliver(&blob, SOURCE, &["dst.example/c"]),
+    )
+    .await;
+    assert_eq!(a, [Err((Side::Destination, Some(ErrorKind::Denied)))]);
+    assert_eq!(b, [Ok(Moved::Streamed(100))]);
+    assert_eq!(c, [Ok(Moved::Mounted)]);
+    assert_eq!(
+        bench.fake.log(),
+        [
+            "post dst.example/a",
+            "post dst.example/b",
+            "open src.example/app 0",
+            "done dst.example/b",
+            "mount dst.example/c from dst.example/b",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_on_a_source_that_fails_share_its_failure_and_others_try_theirs() {
+    let bench = Bench::new(Some(1));
+    let blob = bench.fake.blob(100, &[SOURCE, "other.example/app"]);
+    bench.fake.read(SOURCE, Read::Break(50, ErrorKind::Server));
+    let (first, second, other) = join3(
+        bench.deliver(&blob, SOURCE, &["dst.example/a"]),
+        bench.deliver(&blob, SOURCE, &["dst.example/a", "dst.example/b"]),
+        bench.deliver(&blob, "other.example/app", &["dst.example/a"]),
+    )
+    .await;
+    let failed = Err((Side::Source, Some(ErrorKind::Server)));
+    assert_eq!(first, [failed]);
+    assert_eq!(second, [failed, failed]);
+    assert_eq!(other, [Ok(Moved::Streamed(100))]);
+    assert_eq!(bench.fake.count("open src.example/app"), 1);
+    assert_eq!(bench.fake.count("open other.example/app"), 1);
+    // A failure is shared with those who waited at that moment; who comes later tries again.
+    let later = bench.deliver(&blob, SOURCE, &["third.example/a"]).await;
+    assert_eq!(later, [Ok(Moved::Streamed(100))]);
+    bench.assert_quiet();
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_bringer_is_cancelled_or_dropped_another_brings_it() {
+    for dropped in [false, true] {
+        let bench = Bench::new(Some(1));
+        let blob = bench.fake.blob(100, &[SOURCE]);
+        let gate = Gate::new();
+        bench
+            .fake
+            .take("dst.example/a", Take::Pause(50, gate.clone()));
+        let cancel = CancellationToken::new();
+        let first = bench.spawn_until(&blob, SOURCE, &["dst.example/a"], &cancel);
+        gate.reached().await;
+        let second = bench.spawn(&blob, SOURCE, &["dst.example/a"]);
+        settled().await;
+        if dropped {
+            first.abort();
+        } else {
+            cancel.cancel();
+        }
+        assert_eq!(second.await.unwrap(), [Ok(Moved::Streamed(100))]);
+        match first.await {
+            Ok(outcomes) => assert_eq!(outcomes, [Err((Side::Local, None))]),
+            Err(error) => assert!(dropped && error.is_cancelled()),
+        }
+        bench.assert_quiet();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_bringer_panics_another_brings_it() {
+    for at_the_source in [false, true] {
+        let bench = Bench::new(Some(1));
+        let blob = bench.fake.blob(100, &[SOURCE]);
+        if at_the_source {
+            bench.fake.read(SOURCE, Read::Panic(50));
+        } else {
+            bench.fake.post("dst.example/a", Post::Panic);
+        }
+        let first = bench.spawn(&blob, SOURCE, &["dst.example/a"]);
+        let second = bench.spawn(&blob, SOURCE, &["dst.example/a"]);
+        assert!(first.await.unwrap_err().is_panic());
+        assert_eq!(second.await.unwrap(), [Ok(Moved::Streamed(100))]);
+        bench.assert_quiet();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_panics_in_a_shared_download_costs_a_second_one() {
+    let bench = Bench::new(Some(1));
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    bench.fake.read(SOURCE, Read::Panic(50));
+    let to = ["one.example/a", "two.example/a"];
+    let outcomes = bench.deliver(&blob, SOURCE, &to).await;
+    assert_eq!(outcomes, [Ok(Moved::Streamed(150)); 2]);
+    bench.assert_quiet();
+}
+
+#[tokio::test(start_paused = true)]
+async fn downloads_take_turns() {
+    let bench = Bench::new(Some(2));
+    let blobs: Vec<_> = (1..=6)
+        .map(|n| bench.fake.blob(n * 10, &[SOURCE]))
+        .collect();
+    bench.fake.jitter(5, 7);
+    let to = ["one.example/a", "two.example/a"];
+    let deliveries = join_all(blobs.iter().map(|b| bench.deliver(b, SOURCE, &to))).await;
+    assert!(deliveries.iter().flatten().all(Result::is_ok));
+    assert_eq!(bench.fake.most_streams(), 2);
+    assert_eq!(bench.fake.count("open"), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_ends_when_there_is_nothing_to_send() {
+    let bench = Bench::new(Some(1));
+    let blob = bench
+        .fake
+        .blob(100, &[SOURCE, "has.example/a", "dst.example/old"]);
+    let there = repository("dst.example/old");
+    bench.inventory.blob_is_in(&there, &blob.digest);
+    // A mount that hangs holds no turn, and neither does its group, whose other member was served by then.
+    let gate = Gate::new();
+    bench.fake.post("dst.example/a", Post::Hold(gate.clone()));
+    let hanging = bench.spawn(&blob, SOURCE, &["dst.example/a", "has.example/a"]);
+    gate.reached().await;
+    settled().await;
+    let other = bench.fake.blob(50, &[SOURCE]);
+    let outcomes = bench.deliver(&other, SOURCE, &["dst.example/b"]).await;
+    assert_eq!(outcomes, [Ok(Moved::Streamed(50))]);
+    gate.open();
+    assert_eq!(
+        hanging.await.unwrap(),
+        [Ok(Moved::Mounted), Ok(Moved::Present)]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_opened_in_its_turn_and_a_declined_mount_waits_for_one() {
+    let bench = Bench::new(Some(1));
+    bench.fake.mounts("dst.example", Mounts::Declines);
+    let busy = bench.fake.blob(50, &[SOURCE]);
+    let gate = Gate::new();
+    bench.fake.take("busy.example/a", Take::Hold(gate.clone()));
+    let first = bench.spawn(&busy, SOURCE, &["busy.example/a"]);
+    gate.reached().await;
+
+    let blob = bench.fake.blob(100, &[SOURCE, "dst.example/old"]);
+    let there = repository("dst.example/old");
+    bench.inventory.blob_is_in(&there, &blob.digest);
+    let declined = bench.spawn(&blob, SOURCE, &["dst.example/a"]);
+    let plain = bench.spawn(&blob, SOURCE, &["other.example/a"]);
+    settled().await;
+    assert_eq!(
+        bench.fake.log(),
+        [
+            "post busy.example/a",
+            "mount dst.example/a from dst.example/old"
+        ]
+    );
+    gate.open();
+    assert_eq!(first.await.unwrap(), [Ok(Moved::Streamed(50))]);
+    assert_eq!(declined.await.unwrap(), [Ok(Moved::Streamed(100))]);
+    assert_eq!(plain.await.unwrap(), [Ok(Moved::Streamed(100))]);
+    bench.assert_quiet();
+}

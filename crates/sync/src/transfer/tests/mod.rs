@@ -1,0 +1,100 @@
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod concurrent;
+mod random;
+mod single;
+
+use std::sync::Arc;
+
+use registry::{Descriptor, ErrorKind};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::{Failure, Side};
+use crate::inventory::Inventory;
+use crate::transfer::fake::Fake;
+use crate::transfer::{Delivery, Moved, Transfers};
+
+const SOURCE: &str = "src.example/app";
+
+/// Stores, and transfers between them.
+#[derive(Clone)]
+struct Bench {
+    fake: Fake,
+    inventory: Arc<Inventory>,
+    transfers: Arc<Transfers>,
+}
+
+/// What a test can compare: how it came there, or whose fault it was and of what kind.
+type Outcome = Result<Moved, (Side, Option<ErrorKind>)>;
+
+impl Bench {
+    /// Blobs come in chunks of 10 bytes.
+    fn new(at_a_time: Option<usize>) -> Self {
+        Self::with_chunk(10, at_a_time)
+    }
+    fn with_chunk(chunk: usize, at_a_time: Option<usize>) -> Self {
+        let inventory = Arc::<Inventory>::default();
+        Self {
+            fake: Fake::new(chunk),
+            transfers: Arc::new(Transfers::new(Arc::clone(&inventory), at_a_time)),
+            inventory,
+        }
+    }
+    fn delivery(&self, blob: &Descriptor, source: &str, destinations: &[&str]) -> Delivery {
+        Delivery {
+            blob: blob.clone(),
+            source: self.fake.store(source),
+            destinations: self.fake.stores(destinations),
+        }
+    }
+    /// Delivers and gives the outcomes by position, each of which came exactly once.
+    async fn deliver(&self, blob: &Descriptor, source: &str, to: &[&str]) -> Vec<Outcome> {
+        let cancel = CancellationToken::new();
+        self.deliver_until(blob, source, to, &cancel).await
+    }
+    async fn deliver_until(
+        &self,
+        blob: &Descriptor,
+        source: &str,
+        to: &[&str],
+        cancel: &CancellationToken,
+    ) -> Vec<Outcome> {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let delivery = self.delivery(blob, source, to);
+        self.transfers.deliver(delivery, sender, cancel).await;
+        let mut outcomes = vec![None; to.len()];
+        while let Some((position, outcome)) = receiver.recv().await {
+            let outcome = outcome.map_err(|failure: Failure| {
+                assert_eq!(failure.interrupted, failure.side == Side::Local);
+                (failure.side, failure.kind)
+            });
+            assert!(outcomes[position].replace(outcome).is_none(), "told twice");
+        }
+        outcomes.into_iter().map(Option::unwrap).collect()
+    }
+    fn spawn(&self, blob: &Descriptor, source: &str, to: &[&str]) -> JoinHandle<Vec<Outcome>> {
+        self.spawn_until(blob, source, to, &CancellationToken::new())
+    }
+    fn spawn_until(
+        &self,
+        blob: &Descriptor,
+        source: &str,
+        to: &[&str],
+        cancel: &CancellationToken,
+    ) -> JoinHandle<Vec<Outcome>> {
+        let (bench, blob, cancel) = (self.clone(), blob.clone(), cancel.clone());
+        let source = source.to_owned();
+        let to: Vec<String> = to.iter().map(|&name| name.to_owned()).collect();
+        tokio::spawn(async move {
+            let to: Vec<&str> = to.iter().map(String::as_str).collect();
+            bench.deliver_until(&blob, &source, &to, &cancel).await
+        })
+    }
+    /// Nothing is left behind when all is over.
+    fn assert_quiet(&self) {
+        assert_eq!(self.transfers.flights.len(), 0);
+        assert_eq!(self.transfers.progress().uploads_under_way(), 0);
+    }
+}

@@ -1,0 +1,469 @@
+//! One delivery at a time.
+
+use registry::ErrorKind;
+use tokio_util::sync::CancellationToken;
+
+use super::{Bench, SOURCE};
+use crate::failure::Side;
+use crate::inventory::{Fact, Standing};
+use crate::transfer::Moved;
+use crate::transfer::fake::{Gate, Mounts, Post, Read, Take, repository, settled};
+
+#[tokio::test(start_paused = true)]
+async fn one_destination_takes_three_requests_in_order() {
+    let bench = Bench::new(None);
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    let outcomes = bench.deliver(&blob, SOURCE, &["dst.example/a"]).await;
+    assert_eq!(outcomes, [Ok(Moved::Streamed(100))]);
+    assert_eq!(
+        bench.fake.log(),
+        [
+            "post dst.example/a",
+            "open src.example/app 0",
+            "done dst.example/a"
+        ]
+    );
+    let fact = bench
+        .inventory
+        .blob(&repository("dst.example/a"), &blob.digest);
+    assert_eq!(fact, Fact::Here);
+    assert_eq!(bench.transfers.progress().bytes_fetched(), 100);
+    assert_eq!(bench.transfers.progress().bytes_streamed(), 100);
+    bench.assert_quiet();
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_registries_read_the_source_once() {
+    let bench = Bench::new(Some(1));
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    let to = ["one.example/a", "two.example/a", "three.example/a"];
+    let outcomes = bench.deliver(&blob, SOURCE, &to).await;
+    assert_eq!(outcomes, [Ok(Moved::Streamed(100)); 3]);
+    assert_eq!(
+        bench.fake.log()[..4],
+        [
+            "post one.example/a",
+            "post two.example/a",
+            "post three.example/a",
+            "open src.example/app 0",
+        ]
+    );
+    assert_eq!(bench.fake.count("open"), 1);
+    assert_eq!(bench.fake.count("post"), 3);
+    assert_eq!(bench.fake.bytes_read(), 100);
+    assert_eq!(bench.transfers.progress().bytes_fetched(), 100);
+    assert_eq!(bench.transfers.progress().bytes_streamed(), 300);
+    bench.assert_quiet();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_known_to_be_there_costs_nothing() {
+    let bench = Bench::new(None);
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    let there = repository("dst.example/a");
+    bench.inventory.blob_is_in(&there, &blob.digest);
+    let outcomes = bench
+        .deliver(&blob, SOURCE, &["dst.example/a", SOURCE])
+        .await;
+    assert_eq!(outcomes, [Ok(Moved::Present); 2]);
+    assert!(bench.fake.log().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_destination_has_is_not_sent() {
+    let bench = Bench::new(None);
+    let blob = bench.fake.blob(100, &[SOURCE, "dst.example/a"]);
+    let outcomes = bench.deliver(&blob, SOURCE, &["dst.example/a"]).await;
+    assert_eq!(outcomes, [Ok(Moved::Present)]);
+    assert_eq!(bench.fake.log(), ["post dst.example/a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_destination_is_no_work() {
+    let bench = Bench::new(Some(1));
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    assert_eq!(bench.deliver(&blob, SOURCE, &[]).await, []);
+    assert!(bench.fake.log().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_is_named_twice_is_served_once() {
+    let bench = Bench::new(None);
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    let to = ["dst.example/a", "dst.example/a", "dst.example/a"];
+    let outcomes = bench.deliver(&blob, SOURCE, &to).await;
+    assert_eq!(
+        outcomes,
+        [
+            Ok(Moved::Streamed(100)),
+            Ok(Moved::Present),
+            Ok(Moved::Present)
+        ]
+    );
+    assert_eq!(bench.fake.count("post"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn repositories_of_one_registry_are_sent_the_bytes_once() {
+    let bench = Bench::new(Some(1));
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    let to = ["dst.example/a", "dst.example/b", "dst.example/c"];
+    let outcomes = bench.deliver(&blob, SOURCE, &to).await;
+    assert_eq!(
+        outcomes,
+        [
+            Ok(Moved::Streamed(100)),
+            Ok(Moved::Mounted),
+            Ok(Moved::Mounted)
+        ]
+    );
+    assert_eq!(
+        bench.fake.log(),
+        [
+            "post dst.example/a",
+            "open src.example/app 0",
+            "done dst.example/a",
+            "mount dst.example/b from dst.example/a",
+            "mount dst.example/c from dst.example/a",
+        ]
+    );
+    bench.assert_quiet();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_elsewhere_in_the_registry_is_mounted_without_a_turn() {
+    let bench = Bench::new(Some(1));
+    let gate = Gate::new();
+    let other = bench.fake.blob(50, &[SOURCE]);
+    bench.fake.take("other.example/x", Take::Hold(gate.clone()));
+    let busy = bench.spawn(&other, SOURCE, &["other.example/x"]);
+    gate.reached().await;
+
+    let blob = bench.fake.blob(100, &[SOURCE, "dst.example/a"]);
+    let there = repository("dst.example/a");
+    bench.inventory.blob_is_in(&there, &blob.digest);
+    let outcomes = bench.deliver(&blob, SOURCE, &["dst.example/b"]).await;
+    assert_eq!(outcomes, [Ok(Moved::Mounted)]);
+    gate.open();
+    assert_eq!(busy.await.unwrap(), [Ok(Moved::Streamed(50))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn within_one_registry_the_blob_is_mounted_from_its_source() {
+    let bench = Bench::new(Some(1));
+    let blob = bench.fake.blob(100, &["reg.example/source"]);
+    let to = ["reg.example/a", "reg.example/b"];
+    let outcomes = bench.deliver(&blob, "reg.example/source", &to).await;
+    assert_eq!(outcomes, [Ok(Moved::Mounted); 2]);
+    assert_eq!(
+        bench.fake.log(),
+        [
+            "mount reg.example/a from reg.example/source",
+            "mount reg.example/b from reg.example/source",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn destinations_whose_mounts_are_declined_share_a_download() {
+    let bench = Bench::new(Some(1));
+    bench.fake.mounts("reg.example", Mounts::Declines);
+    let blob = bench.fake.blob(100, &["reg.example/source"]);
+    let to = ["reg.example/a", "reg.example/b"];
+    let outcomes = bench.deliver(&blob, "reg.example/source", &to).await;
+    assert_eq!(outcomes, [Ok(Moved::Streamed(100)); 2]);
+    assert_eq!(bench.fake.count("mount"), 2);
+    assert_eq!(bench.fake.count("post"), 0);
+    assert_eq!(bench.fake.count("open"), 1);
+    bench.assert_quiet();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_declines_mounts_is_waited_for_once() {
+    let bench = Bench::new(None);
+    bench.fake.mounts("dst.example", Mounts::Declines);
+    let to = ["dst.example/a", "dst.example/b"];
+    let first = bench.fake.blob(100, &[SOURCE]);
+    let outcomes = bench.deliver(&first, SOURCE, &to).await;
+    assert_eq!(outcomes, [Ok(Moved::Streamed(100)); 2]);
+    // The second waited for the first, was declined, and could not share its download any more.
+    assert_eq!(bench.fake.count("mount"), 1);
+    assert_eq!(bench.fake.count("open"), 2);
+
+    let second = bench.fake.blob(200, &[SOURCE]);
+    let outcomes = bench.deliver(&second, SOURCE, &to).await;
+    assert_eq!(outcomes, [Ok(Moved::Streamed(200)); 2]);
+    assert_eq!(bench.fake.count("mount"), 1);
+    assert_eq!(bench.fake.count("open"), 3);
+    assert_eq!(bench.fake.bytes_read(), 2 * 100 + 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_mounts_what_is_committed_is_asked_for_that_alone() {
+    let bench = Bench::new(None);
+    bench.fake.mounts("dst.example", Mounts::OnlyCommitted);
+    let new = bench.fake.blob(100, &[SOURCE]);
+    let to = ["dst.example/a", "dst.example/b"];
+    bench.deliver(&new, SOURCE, &to).await;
+    assert_eq!(bench.fake.count("mount"), 1);
+
+    let old = bench.fake.blob(200, &[SOURCE, "dst.example/old"]);
+    let there = repository("dst.example/old");
+    bench.inventory.blobs_are_committed(&there, [&old.digest]);
+    let outcomes = bench.deliver(&old, SOURCE, &to).await;
+    assert_eq!(outcomes, [Ok(Moved::Mounted); 2]);
+    assert_eq!(
+        bench.fake.count("mount dst.example/a from dst.example/old"),
+        1
+    );
+    let mounting = bench.inventory.knowledge(&there, &old.digest).mounting;
+    assert!(mounting.worth_asking(Standing::Committed) && !mounting.worth_awaiting());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_fails_fails_alone() {
+    let bench = Bench::new(Some(1));
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    bench
+        .fake
+        .post("one.example/a", Post::Fail(ErrorKind::Denied));
+    bench
+        .fake
+        .take("two.example/a", Take::Fail(30, ErrorKind::Server));
+    let to = ["one.example/a", "two.example/a", "three.example/a"];
+    let outcomes = bench.deliver(&blob, SOURCE, &to).await;
+    assert_eq!(
+        outcomes,
+        [
+            Err((Side::Destination, Some(ErrorKind::Denied))),
+            Err((Side::Destination, Some(ErrorKind::Server))),
+            Ok(Moved::Streamed(100)),
+        ]
+    );
+    assert_eq!(bench.fake.count("open"), 1);
+    assert_eq!(bench.fake.received("two.example/a"), 30);
+    assert!(!bench.fake.holds("two.example/a", &blob));
+    bench.assert_quiet();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outcome_is_told_as_soon_as_it_is_known() {
+    let bench = Bench::new(None);
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    let gate = Gate::new();
+    bench
+        .fake
+        .take("slow.example/a", Take::Pause(100, gate.clone()));
+    let (sender, mut outcomes) = tokio::sync::mpsc::unbounded_channel();
+    let delivery = bench.delivery(&blob, SOURCE, &["slow.example/a", "quick.example/a"]);
+    let transfers = std::sync::Arc::clone(&bench.transfers);
+    let delivering = tokio::spawn(async move {
+        let cancel = CancellationToken::new();
+        transfers.deliver(delivery, sender, &cancel).await;
+    });
+    let (position, outcome) = outcomes.recv().await.unwrap();
+    assert_eq!((position, outcome.unwrap()), (1, Moved::Streamed(100)));
+    gate.open();
+    let (position, outcome) = outcomes.recv().await.unwrap();
+    assert_eq!((position, outcome.unwrap()), (0, Moved::Streamed(100)));
+    delivering.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_fails_fails_all_and_is_tried_once() {
+    for read in [
+        Read::Fail(ErrorKind::NotFound),
+        Read::Break(40, ErrorKind::NotFound),
+    ] {
+        let bench = Bench::new(None);
+        let blob = bench.fake.blob(100, &[SOURCE]);
+        bench.fake.read(SOURCE, read);
+        // The last two wait for the first: its failure is theirs.
+        let to = [
+            "one.example/a",
+            "two.example/a",
+            "one.example/b",
+            "two.example/a",
+        ];
+        let outcomes = bench.deliver(&blob, SOURCE, &to).await;
+        assert_eq!(
+            outcomes,
+            [Err((Side::Source, Some(ErrorKind::NotFound))); 4]
+        );
+        assert_eq!(bench.fake.count("open"), 1);
+        assert_eq!(bench.fake.count("post"), 2);
+        bench.assert_quiet();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_failure_of_a_lone_source_is_told_from_that_of_the_destination() {
+    for read in [
+        Read::Fail(ErrorKind::Server),
+        Read::Break(40, ErrorKind::Server),
+    ] {
+        let bench = Bench::new(None);
+        let blob = bench.fake.blob(100, &[SOURCE]);
+        bench.fake.read(SOURCE, read);
+        let outcomes = bench.deliver(&blob, SOURCE, &["dst.example/a"]).await;
+        assert_eq!(outcomes, [Err((Side::Source, Some(ErrorKind::Server)))]);
+        let outcomes = bench.deliver(&blob, SOURCE, &["dst.example/a"]).await;
+        assert_eq!(outcomes, [Ok(Moved::Streamed(100))]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_breaks_goes_on_from_a_download_of_its_own() {
+    let bench = Bench::new(Some(1));
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    bench.fake.take("one.example/a", Take::Resume(30));
+    bench.fake.take("two.example/a", Take::Restart(50));
+    let to = ["one.example/a", "two.example/a", "three.example/a"];
+    let outcomes = bench.deliver(&blob, SOURCE, &to).await;
+    assert_eq!(
+        outcomes,
+        [
+            Ok(Moved::Streamed(100)),
+            Ok(Moved::Streamed(150)),
+            Ok(Moved::Streamed(100)),
+        ]
+    );
+    let mut opens = bench.fake.log();
+    opens.retain(|line| line.starts_with("open"));
+    assert_eq!(
+        opens,
+        [
+            "open src.example/app 0",
+            "open src.example/app 30",
+            "open src.example/app 0"
+        ]
+    );
+    assert_eq!(bench.fake.received("two.example/a"), 150);
+    assert_eq!(bench.transfers.progress().bytes_streamed(), 350);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_stuck_is_let_go_and_served_afterwards_whether_or_not_it_begins_anew_by_itself() {
+    const MIB: usize = 1024 * 1024;
+    for insists in [false, true] {
+        let bench = Bench::with_chunk(64 * 1024, Some(1));
+        let blob = bench.fake.blob(2 * MIB, &[SOURCE]);
+        let gate = Gate::new();
+        bench
+            .fake
+            .take("stuck.example/a", Take::Pause(64 * 1024, gate.clone()));
+        if insists {
+            bench.fake.insist("stuck.example/a");
+        }
+        let to = ["stuck.example/a", "quick.example/a"];
+        let delivering = bench.spawn(&blob, SOURCE, &to);
+        gate.reached().await;
+        tokio::time::sleep(std::time::Duration::from_secs(11)).await;
+        assert!(bench.fake.holds("quick.example/a", &blob));
+        assert_eq!(bench.fake.bytes_read(), 2 * MIB);
+        gate.open();
+        let sent = (512 * 1024 + 2 * MIB) as u64;
+        assert_eq!(
+            delivering.await.unwrap(),
+            [
+                Ok(Moved::Streamed(sent)),
+                Ok(Moved::Streamed(2 * MIB as u64))
+            ]
+        );
+        assert_eq!(bench.fake.count("open"), 2);
+        let posts = if insists { 1 } else { 2 };
+        assert_eq!(bench.fake.count("post stuck.example/a"), posts);
+        assert_eq!(bench.fake.bytes_read(), 4 * MIB);
+        bench.assert_quiet();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_ready_in_time_is_served_by_a_second_download() {
+    let bench = Bench::new(Some(1));
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    let gate = Gate::new();
+    bench.fake.post("late.example/a", Post::Hold(gate.clone()));
+    let to = ["late.example/a", "one.example/a", "two.example/a"];
+    let delivering = bench.spawn(&blob, SOURCE, &to);
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert!(bench.fake.holds("one.example/a", &blob));
+    assert!(bench.fake.holds("two.example/a", &blob));
+    gate.open();
+    assert_eq!(delivering.await.unwrap(), [Ok(Moved::Streamed(100)); 3]);
+    assert_eq!(bench.fake.count("open"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiting_destination_goes_on_while_another_still_streams() {
+    let bench = Bench::new(Some(1));
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    let gate = Gate::new();
+    bench
+        .fake
+        .take("slow.example/a", Take::Pause(100, gate.clone()));
+    let to = ["dst.example/a", "slow.example/a", "dst.example/b"];
+    let delivering = bench.spawn(&blob, SOURCE, &to);
+    settled().await;
+    assert!(bench.fake.holds("dst.example/b", &blob));
+    assert!(!bench.fake.holds("slow.example/a", &blob));
+    gate.open();
+    assert_eq!(
+        delivering.await.unwrap(),
+        [
+            Ok(Moved::Streamed(100)),
+            Ok(Moved::Streamed(100)),
+            Ok(Moved::Mounted)
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelled_before_it_begins_it_asks_nothing() {
+    let bench = Bench::new(None);
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let to = ["dst.example/a", "dst.example/b"];
+    let outcomes = bench.deliver_until(&blob, SOURCE, &to, &cancel).await;
+    assert_eq!(outcomes, [Err((Side::Local, None)); 2]);
+    assert!(bench.fake.log().is_empty());
+    bench.assert_quiet();
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelled_under_way_it_interrupts_what_is_not_done() {
+    let bench = Bench::new(None);
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    let gate = Gate::new();
+    bench
+        .fake
+        .take("slow.example/a", Take::Pause(50, gate.clone()));
+    let cancel = CancellationToken::new();
+    let to = ["quick.example/a", "slow.example/a", "slow.example/b"];
+    let delivering = bench.spawn_until(&blob, SOURCE, &to, &cancel);
+    settled().await;
+    assert!(bench.fake.holds("quick.example/a", &blob));
+    cancel.cancel();
+    assert_eq!(
+        delivering.await.unwrap(),
+        [
+            Ok(Moved::Streamed(100)),
+            Err((Side::Local, None)),
+            Err((Side::Local, None))
+        ]
+    );
+    bench.assert_quiet();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_who_listens_is_no_reason_to_stop() {
+    let bench = Bench::new(None);
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+    drop(receiver);
+    let delivery = bench.delivery(&blob, SOURCE, &["dst.example/a"]);
+    let cancel = CancellationToken::new();
+    bench.transfers.deliver(delivery, sender, &cancel).await;
+    assert!(bench.fake.holds("dst.example/a", &blob));
+}
