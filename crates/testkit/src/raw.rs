@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -108,6 +108,7 @@ pub struct Client {
     base: String,
     login: Login,
     tls: Option<Arc<ClientConfig>>,
+    http2: bool,
 }
 
 impl Client {
@@ -117,7 +118,14 @@ impl Client {
             base: base.into(),
             login: Login::Nobody,
             tls: None,
+            http2: false,
         }
+    }
+
+    /// Speaks HTTP/2, without asking over plain connections. Call it before [`Client::trust`].
+    pub fn http2(mut self) -> Self {
+        self.http2 = true;
+        self
     }
 
     /// Logs in.
@@ -132,11 +140,14 @@ impl Client {
         let mut roots = RootCertStore::empty();
         roots.add(ca).map_err(io::Error::other)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
+        let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?
             .with_root_certificates(roots)
             .with_no_client_auth();
+        if self.http2 {
+            config.alpn_protocols.push(b"h2".to_vec());
+        }
         self.tls = Some(Arc::new(config));
         Ok(self)
     }
@@ -214,7 +225,7 @@ impl Client {
         let stream = TcpStream::connect(&address).await?;
         stream.set_nodelay(true)?;
         if scheme == "http" {
-            return exchange(stream, request).await;
+            return self.exchange_over(stream, request).await;
         }
         let tls = self
             .tls
@@ -223,7 +234,18 @@ impl Client {
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
         let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
         let stream = TlsConnector::from(tls).connect(name, stream).await?;
-        exchange(stream, request).await
+        self.exchange_over(stream, request).await
+    }
+
+    async fn exchange_over<S>(&self, stream: S, request: http::Request<Sent>) -> io::Result<Answer>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        if self.http2 {
+            over_http2(stream, request).await
+        } else {
+            over_http1(stream, request).await
+        }
     }
 
     /// Resolves the `Location` of an answer to a request for `url`: absolute, without a scheme, without a host, or
@@ -266,7 +288,8 @@ impl Client {
         };
         let realm = value("realm").ok_or_else(|| bad(challenge))?;
         let scopes = value("scope").unwrap_or_default();
-        let scopes: Vec<String> = scopes.split(' ').map(|s| format!("&scope={s}")).collect();
+        let scopes = scopes.split(' ').filter(|scope| !scope.is_empty());
+        let scopes: Vec<String> = scopes.map(|s| format!("&scope={s}")).collect();
         let service = value("service").unwrap_or_default();
         let url = format!("{realm}?service={service}{}", scopes.concat());
         let login = Login::Basic(user.to_owned(), password.to_owned());
@@ -337,7 +360,7 @@ fn bad(what: &str) -> io::Error {
     io::Error::other(format!("cannot be used: {what}"))
 }
 
-async fn exchange<S>(stream: S, request: http::Request<Sent>) -> io::Result<Answer>
+async fn over_http1<S>(stream: S, request: http::Request<Sent>) -> io::Result<Answer>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -346,20 +369,50 @@ where
         .map_err(io::Error::other)?;
     // Its errors reach the request as well.
     let driver = tokio::spawn(connection);
-    let answer = async {
-        let response = sender.send_request(request).await?;
-        let (parts, body) = response.into_parts();
-        let (body, complete) = read(body).await;
-        Ok::<_, hyper::Error>(Answer {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body,
-            complete,
-        })
-    };
-    let answer = answer.await.map_err(io::Error::other);
+    let response = sender.send_request(request).await;
+    let answer = finish(response).await;
     driver.abort();
     answer
+}
+
+async fn over_http2<S>(stream: S, mut request: http::Request<Sent>) -> io::Result<Answer>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    // The host goes into the URI, from which hyper makes the pseudo-header.
+    if let Some(host) = request.headers_mut().remove(header::HOST) {
+        let path = request.uri().clone();
+        let uri = http::Uri::builder()
+            .scheme("http")
+            .authority(host.as_bytes());
+        let path = path
+            .path_and_query()
+            .map_or("/", http::uri::PathAndQuery::as_str);
+        *request.uri_mut() = uri.path_and_query(path).build().map_err(io::Error::other)?;
+    }
+    let executor = TokioExecutor::new();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(executor, TokioIo::new(stream))
+            .await
+            .map_err(io::Error::other)?;
+    let driver = tokio::spawn(connection);
+    let response = sender.send_request(request).await;
+    let answer = finish(response).await;
+    driver.abort();
+    answer
+}
+
+async fn finish(
+    response: hyper::Result<http::Response<hyper::body::Incoming>>,
+) -> io::Result<Answer> {
+    let (parts, body) = response.map_err(io::Error::other)?.into_parts();
+    let (body, complete) = read(body).await;
+    Ok(Answer {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        body,
+        complete,
+    })
 }
 
 /// Everything that comes, and whether that is all.

@@ -10,6 +10,7 @@ mod pipeline;
 mod registry;
 mod reply;
 mod route;
+mod sent;
 mod shared;
 mod verify;
 mod wire;

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::sent;
 use crate::fault::Cut;
 
 /// What the requests of a connection can do to its socket.
@@ -26,6 +27,8 @@ pub(crate) struct Wire {
 #[derive(Default)]
 struct WireState {
     cut: Option<(Cut, Moment)>,
+    /// The cut has come: nothing goes in or out any more.
+    done: bool,
     wakers: Vec<Waker>,
     /// When the connection has carried the bytes that it took so far, where bandwidth is limited.
     free_at: Option<Instant>,
@@ -74,9 +77,9 @@ impl Wire {
     fn due(&self, context: &Context<'_>, flushed: bool) -> Option<Cut> {
         let mut state = self.lock();
         if let Some((how, moment)) = state.cut
-            && (flushed || moment == Moment::Now)
+            && (state.done || flushed || moment == Moment::Now)
         {
-            state.cut = Some((how, Moment::Now));
+            state.done = true;
             return Some(how);
         }
         if !state.wakers.iter().any(|w| w.will_wake(context.waker())) {
@@ -174,12 +177,21 @@ impl Drop for Socket {
         let Some(stream) = self.stream.take() else {
             return;
         };
-        let cut = self.wire.lock().cut.map(|(how, _)| how);
-        if cut == Some(Cut::Reset) {
-            // Linger zero makes the close a reset. If the option fails the connection is gone already.
-            let _ = stream.set_zero_linger();
-        } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(linger(stream, self.stop.clone()));
+        let cut = self.wire.lock().cut;
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        match cut {
+            Some((Cut::Reset, Moment::Now)) => {
+                // Linger zero makes the close a reset. If the option fails the connection is gone already.
+                let _ = stream.set_zero_linger();
+            }
+            Some((Cut::Reset, Moment::AfterFlush)) => {
+                runtime.spawn(sent::reset(stream));
+            }
+            Some((Cut::Close, _)) | None => {
+                runtime.spawn(linger(stream, self.stop.clone()));
+            }
         }
     }
 }
