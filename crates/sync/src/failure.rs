@@ -61,6 +61,24 @@ impl Failure {
             interrupted: false,
         }
     }
+    /// A panic of this program, from what it left behind.
+    pub fn panicked(payload: &(dyn std::any::Any + Send)) -> Self {
+        let text = match (
+            payload.downcast_ref::<&str>(),
+            payload.downcast_ref::<String>(),
+        ) {
+            (Some(text), _) => text,
+            (None, Some(text)) => text.as_str(),
+            (None, None) => "it left no message",
+        };
+        Self::internal(text)
+    }
+    /// A defect of this program; `what` says what was noticed.
+    pub fn internal(what: &str) -> Self {
+        Self::local(format!(
+            "internal error: {what}; this is a defect of image-syncer, please report it"
+        ))
+    }
     /// The run was interrupted first.
     pub fn interrupted() -> Self {
         Self {
@@ -73,5 +91,27 @@ impl Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_reads_as_a_sentence_whatever_it_left() {
+        for payload in [
+            Box::new("the table is empty") as Box<dyn std::any::Any + Send>,
+            Box::new("the table is empty".to_owned()),
+        ] {
+            let failure = Failure::panicked(&*payload);
+            assert_eq!(
+                failure.reason,
+                "internal error: the table is empty; this is a defect of image-syncer, please report it"
+            );
+            assert_eq!((failure.side, failure.interrupted), (Side::Local, false));
+        }
+        let failure = Failure::panicked(&7_u8);
+        assert!(failure.reason.contains("it left no message"));
     }
 }

@@ -1,2 +1,193 @@
 //! What an image consists of at its source: root, children, blobs; fetched once for all destinations, bounded, and
 //! narrowed by the platform filter.
+//!
+//! # How little is asked
+//!
+//! A tag is resolved once, by HEAD, which is free where a GET costs quota (Docker Hub). All else is fetched by digest,
+//! so that a tag that moves cannot mix versions, and only when somebody needs to look into it: a child that every
+//! destination has is never fetched. What was fetched is shared by the destinations of the image and, through
+//! [`Manifests`], by the images of the run.
+
+mod filter;
+mod manifests;
+mod walk;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use registry::manifest::{ManifestError, View};
+use registry::{Digest, Error, ErrorKind, Manifest, ManifestHead, Target};
+use tokio::sync::OnceCell;
+
+use crate::failure::{Failure, Side};
+use crate::rule::PlatformFilter;
+use crate::store::Store;
+
+pub use manifests::Manifests;
+pub use walk::Content;
+
+/// How deep indexes may lie within indexes. Real ones go two deep.
+const MAX_DEPTH: usize = 8;
+
+/// How many manifests one image may consist of. The largest in public use have some hundreds.
+const MAX_MANIFESTS: usize = 10_000;
+
+/// How many bytes of manifests are held for one image.
+const MAX_HELD_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Manifests of one image that are fetched at a time.
+const FETCHES: usize = 8;
+
+/// One image at its source, shared by all of its destinations. A failure is shared as well: what one destination
+/// learned of the source, the others need not ask again.
+pub struct SourceImage {
+    store: Arc<dyn Store>,
+    target: Target,
+    filter: Arc<PlatformFilter>,
+    manifests: Arc<Manifests>,
+    head: OnceCell<Result<ManifestHead, Failure>>,
+    root: OnceCell<Result<Root, Failure>>,
+    held: Mutex<Held>,
+}
+
+/// The root of an image, after the filter.
+#[derive(Clone, Debug)]
+pub enum Root {
+    /// As it is at the source.
+    Whole(Arc<Manifest>),
+    /// An index of what passes the filter, whose digest is not the source's.
+    Filtered(Arc<Manifest>),
+    /// Nothing passes.
+    Nothing {
+        /// Why, a clause.
+        why: String,
+    },
+}
+
+/// The manifests that this image has seen.
+#[derive(Default)]
+struct Held {
+    manifests: HashMap<Digest, Result<Arc<Manifest>, Failure>>,
+    bytes: u64,
+    /// What the filter leaves of indexes within the root.
+    narrowed: HashMap<Digest, filter::Passed>,
+}
+
+impl SourceImage {
+    /// What `target` names in `store`, narrowed by `filter`. Nothing is asked yet.
+    pub fn new(
+        store: Arc<dyn Store>,
+        target: Target,
+        filter: Arc<PlatformFilter>,
+        manifests: Arc<Manifests>,
+    ) -> Self {
+        Self {
+            store,
+            target,
+            filter,
+            manifests,
+            head: OnceCell::new(),
+            root: OnceCell::new(),
+            held: Mutex::default(),
+        }
+    }
+    /// Where it is read.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+    /// Whether a platform filter may change it.
+    pub fn is_filtered(&self) -> bool {
+        !self.filter.is_empty()
+    }
+    /// What the target is now: one HEAD, however many ask; none where it is a digest already.
+    pub async fn head(&self) -> Result<ManifestHead, Failure> {
+        if let Target::Digest(digest) = &self.target {
+            return Ok(ManifestHead {
+                digest: digest.clone(),
+                media_type: None,
+                size: None,
+            });
+        }
+        self.head.get_or_init(|| self.resolve()).await.clone()
+    }
+    /// The root, after the filter: one GET, however many ask, and whatever the filter needs to see.
+    pub async fn root(&self) -> Result<Root, Failure> {
+        let root = async {
+            let head = self.head().await?;
+            let whole = self.manifest(&head.digest).await?;
+            if self.is_filtered() {
+                self.narrow(whole).await
+            } else {
+                Ok(Root::Whole(whole))
+            }
+        };
+        self.root.get_or_init(|| root).await.clone()
+    }
+
+    async fn resolve(&self) -> Result<ManifestHead, Failure> {
+        let head = self.store.resolve(&self.target).await;
+        head.map_err(|error| Failure::registry(Side::Source, &error))?
+            .ok_or_else(|| {
+                let path = self.store.repository().path();
+                let action = format!("find {path}:{}", self.target);
+                self.failure(ErrorKind::NotFound, action, "the registry does not have it")
+            })
+    }
+
+    /// The manifest of that digest: one GET, however many ask.
+    async fn manifest(&self, digest: &Digest) -> Result<Arc<Manifest>, Failure> {
+        if let Some(held) = self.held().manifests.get(digest) {
+            return held.clone();
+        }
+        let manifest = self.manifests.get(&*self.store, digest).await;
+        self.hold(digest, manifest.clone())?;
+        manifest
+    }
+    /// Remembers a manifest for as long as the image is under way.
+    fn hold(
+        &self,
+        digest: &Digest,
+        manifest: Result<Arc<Manifest>, Failure>,
+    ) -> Result<(), Failure> {
+        let mut held = self.held();
+        let size = manifest.as_ref().map_or(0, |manifest| manifest.size());
+        if held.manifests.insert(digest.clone(), manifest).is_none() {
+            held.bytes += size;
+        }
+        if held.manifests.len() > MAX_MANIFESTS || held.bytes > MAX_HELD_BYTES {
+            return Err(self.too_much(&format!(
+                "it consists of more than {MAX_MANIFESTS} manifests, or of more than {} MiB of them",
+                MAX_HELD_BYTES / 1024 / 1024
+            )));
+        }
+        Ok(())
+    }
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads a manifest of this image.
+    fn view(&self, manifest: &Manifest) -> Result<View, Failure> {
+        let view = manifest.view();
+        view.map_err(|error| self.unreadable(manifest, &error))
+    }
+    fn unreadable(&self, manifest: &Manifest, error: &ManifestError) -> Failure {
+        let path = self.store.repository().path();
+        let action = format!("read manifest {path}@{}", manifest.digest());
+        self.failure(ErrorKind::Protocol, action, &error.to_string())
+    }
+    fn too_deep(&self) -> Failure {
+        self.too_much(&format!(
+            "indexes lie more than {MAX_DEPTH} deep within each other"
+        ))
+    }
+    fn too_much(&self, what: &str) -> Failure {
+        let path = self.store.repository().path();
+        let action = format!("walk through {path}, {}", self.target);
+        self.failure(ErrorKind::Protocol, action, what)
+    }
+    fn failure(&self, kind: ErrorKind, action: String, message: &str) -> Failure {
+        let host = self.store.repository().registry().as_str();
+        Failure::registry(Side::Source, &Error::new(kind, action, host, message))
+    }
+}

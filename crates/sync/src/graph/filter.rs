@@ -1,0 +1,199 @@
+//! The platform filter over an image (compat.md section 5).
+//!
+//! It holds for every image alike: lists and indexes, indexes within indexes, and single images, whose platform stands
+//! in the config blob. An entry that states no platform passes, and so does an artifact that has none. Attestations
+//! go with the image that they name.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use registry::manifest::{ImageView, IndexView, View};
+use registry::{Descriptor, Digest, Manifest, Platform};
+
+use crate::failure::{Failure, Side};
+use crate::graph::{MAX_DEPTH, Root, SourceImage};
+
+/// The most bytes of a config that are read to learn a platform.
+const MAX_CONFIG_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Configs that state a platform; those of artifacts do not.
+const CONFIGS: [&str; 2] = [
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+];
+
+/// What passes of an index.
+#[derive(Clone)]
+pub(super) enum Passed {
+    All,
+    Nothing,
+    Some(Arc<Manifest>),
+}
+
+/// What is to become of an entry.
+enum Verdict {
+    Keep,
+    Drop,
+    Replace(Arc<Manifest>),
+    /// As is decided for the image of that digest.
+    Follow(Digest),
+}
+
+impl SourceImage {
+    /// `root` as the filter leaves it.
+    pub(super) async fn narrow(&self, root: Arc<Manifest>) -> Result<Root, Failure> {
+        let platform = match self.view(&root)? {
+            View::Index(index) => {
+                return Ok(match self.narrow_index(&root, index, 0).await? {
+                    Passed::All => Root::Whole(root),
+                    Passed::Some(filtered) => Root::Filtered(filtered),
+                    Passed::Nothing => Root::Nothing {
+                        why: format!("no platform of it passes {}", self.filter),
+                    },
+                });
+            }
+            View::Image(image) => self.platform(&image).await?,
+            View::Schema1(schema1) => Platform {
+                architecture: schema1.architecture.unwrap_or_default(),
+                ..Platform::default()
+            },
+        };
+        if self.filter.accepts(&platform) {
+            return Ok(Root::Whole(root));
+        }
+        Ok(Root::Nothing {
+            why: format!(
+                "its platform {} does not pass {}",
+                written(&platform),
+                self.filter
+            ),
+        })
+    }
+
+    fn narrow_index<'a>(
+        &'a self,
+        whole: &'a Manifest,
+        index: IndexView,
+        depth: usize,
+    ) -> BoxFuture<'a, Result<Passed, Failure>> {
+        async move {
+            if depth == MAX_DEPTH {
+                return Err(self.too_deep());
+            }
+            // One after the other: only indexes within indexes ask anything, they are few, and each is judged once.
+            let mut verdicts = Vec::with_capacity(index.manifests.len());
+            for entry in &index.manifests {
+                verdicts.push(self.judge(entry, depth).await?);
+            }
+            follow(&index.manifests, &mut verdicts);
+            self.write(whole, &verdicts)
+        }
+        .boxed()
+    }
+
+    async fn judge(&self, entry: &Descriptor, depth: usize) -> Result<Verdict, Failure> {
+        if let Some(image) = entry.attests() {
+            return Ok(Verdict::Follow(image));
+        }
+        let stated = entry.platform.as_ref();
+        if stated.is_some_and(|platform| !self.filter.accepts(platform)) {
+            return Ok(Verdict::Drop);
+        }
+        if !entry.is_index() {
+            return Ok(Verdict::Keep);
+        }
+        let judged = self.held().narrowed.get(&entry.digest).cloned();
+        let passed = match judged {
+            Some(passed) => passed,
+            None => self.narrow_nested(&entry.digest, depth + 1).await?,
+        };
+        Ok(match passed {
+            Passed::All => Verdict::Keep,
+            Passed::Nothing => Verdict::Drop,
+            Passed::Some(filtered) => Verdict::Replace(filtered),
+        })
+    }
+
+    async fn narrow_nested(&self, digest: &Digest, depth: usize) -> Result<Passed, Failure> {
+        let manifest = self.manifest(digest).await?;
+        let passed = match self.view(&manifest)? {
+            View::Index(index) => self.narrow_index(&manifest, index, depth).await?,
+            // Not what its entry promised; an image within an index states its platform in its entry or nowhere.
+            View::Image(_) | View::Schema1(_) => Passed::All,
+        };
+        self.held().narrowed.insert(digest.clone(), passed.clone());
+        Ok(passed)
+    }
+
+    /// The index that the verdicts leave.
+    fn write(&self, whole: &Manifest, verdicts: &[Verdict]) -> Result<Passed, Failure> {
+        let dropped = |verdict: &&Verdict| matches!(verdict, Verdict::Drop);
+        let kept = verdicts.len() - verdicts.iter().filter(dropped).count();
+        let replacements: Vec<(usize, Manifest)> = verdicts
+            .iter()
+            .enumerate()
+            .filter_map(|(position, verdict)| match verdict {
+                Verdict::Replace(filtered) => Some((position, Manifest::clone(filtered))),
+                _ => None,
+            })
+            .collect();
+        if kept == verdicts.len() && replacements.is_empty() {
+            return Ok(Passed::All);
+        }
+        if kept == 0 {
+            return Ok(Passed::Nothing);
+        }
+        let filtered = whole.replace(&replacements).and_then(|replaced| {
+            replaced.retain(|position, _| {
+                let verdict = verdicts.get(position);
+                verdict.is_some_and(|verdict| !matches!(verdict, Verdict::Drop))
+            })
+        });
+        let filtered = Arc::new(filtered.map_err(|error| self.unreadable(whole, &error))?);
+        // It exists nowhere but here: whoever asks for it by digest is to find it.
+        self.hold(filtered.digest(), Ok(Arc::clone(&filtered)))?;
+        Ok(Passed::Some(filtered))
+    }
+
+    /// The platform that an image's config states; nothing for an artifact or where the config cannot be read as one.
+    async fn platform(&self, image: &ImageView) -> Result<Platform, Failure> {
+        let Some(config) = &image.config else {
+            return Ok(Platform::default());
+        };
+        if !CONFIGS.contains(&config.media_type.as_str()) {
+            return Ok(Platform::default());
+        }
+        let bytes = self.store.read_blob(config, MAX_CONFIG_BYTES).await;
+        let bytes = bytes.map_err(|error| Failure::registry(Side::Source, &error))?;
+        Ok(Platform::from_config(&bytes).unwrap_or_default())
+    }
+}
+
+/// Lets attestations go the way of the image that they name; one that names an image which is not there is dropped.
+fn follow(entries: &[Descriptor], verdicts: &mut [Verdict]) {
+    let kept: HashSet<&Digest> = entries
+        .iter()
+        .zip(verdicts.iter())
+        .filter(|(_, verdict)| matches!(verdict, Verdict::Keep | Verdict::Replace(_)))
+        .map(|(entry, _)| &entry.digest)
+        .collect();
+    for verdict in verdicts {
+        if let Verdict::Follow(image) = verdict {
+            *verdict = if kept.contains(image) {
+                Verdict::Keep
+            } else {
+                Verdict::Drop
+            };
+        }
+    }
+}
+
+/// `linux/arm/v7`, as people write it.
+fn written(platform: &Platform) -> String {
+    let said = |text: &str| if text.is_empty() { "unknown" } else { text }.to_owned();
+    let mut parts = vec![said(&platform.os), said(&platform.architecture)];
+    parts.extend(platform.variant.clone());
+    parts.join("/")
+}

@@ -1,0 +1,169 @@
+//! The walk from a root down to its blobs.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+use registry::manifest::{ImageView, Schema1View, View};
+use registry::{Descriptor, Digest, ErrorKind, Manifest};
+
+use crate::failure::Failure;
+use crate::graph::{FETCHES, MAX_DEPTH, SourceImage};
+
+/// What lies below a root.
+#[derive(Clone, Debug, Default)]
+pub struct Content {
+    /// The children, leaves first, each once.
+    pub children: Vec<Arc<Manifest>>,
+    /// The blobs that root and children name, each once; foreign layers are left out, as registries need not hold
+    /// them.
+    pub blobs: Vec<Descriptor>,
+}
+
+/// An entry of an index, looked up.
+enum Found {
+    Manifest(Arc<Manifest>),
+    /// An index may list plain blobs, as `BuildKit`'s older cache exports do.
+    Blob(Box<Descriptor>),
+}
+
+/// What the walk has seen so far.
+#[derive(Default)]
+struct Walk {
+    seen: HashSet<Digest>,
+    seen_blobs: HashSet<Digest>,
+    images: Vec<Arc<Manifest>>,
+    indexes: HashMap<Digest, (Arc<Manifest>, Vec<Digest>)>,
+    blobs: Vec<Descriptor>,
+}
+
+impl SourceImage {
+    /// What lies below `root`, without the children for which `leave_out` holds and what lies below those. Level by
+    /// level, each digest once, so that neither cycles nor repeats cost anything.
+    pub async fn content(
+        &self,
+        root: &Arc<Manifest>,
+        leave_out: impl Fn(&Digest) -> bool,
+    ) -> Result<Content, Failure> {
+        let mut walk = Walk::default();
+        walk.seen.insert(root.digest().clone());
+        let mut level = walk.take(Arc::clone(root), self.view(root)?);
+        for depth in 0.. {
+            level.retain(|entry| {
+                !leave_out(&entry.digest) && walk.seen.insert(entry.digest.clone())
+            });
+            if level.is_empty() {
+                break;
+            }
+            if depth == MAX_DEPTH {
+                return Err(self.too_deep());
+            }
+            let mut found = stream::iter(std::mem::take(&mut level))
+                .map(|entry| self.find(entry))
+                .buffered(FETCHES);
+            while let Some(found) = found.next().await {
+                match found? {
+                    Found::Blob(blob) => walk.take_blobs(std::iter::once(*blob)),
+                    Found::Manifest(manifest) => {
+                        let view = self.view(&manifest)?;
+                        level.extend(walk.take(manifest, view));
+                    }
+                }
+            }
+        }
+        Ok(walk.into_content(root.digest()))
+    }
+
+    async fn find(&self, entry: Descriptor) -> Result<Found, Failure> {
+        match self.manifest(&entry.digest).await {
+            Ok(manifest) => Ok(Found::Manifest(manifest)),
+            Err(failure)
+                if failure.kind == Some(ErrorKind::NotFound) && !names_manifest(&entry) =>
+            {
+                Ok(Found::Blob(Box::new(entry)))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+impl Walk {
+    /// Notes a manifest; gives the entries that are to be looked at next.
+    fn take(&mut self, manifest: Arc<Manifest>, view: View) -> Vec<Descriptor> {
+        match view {
+            View::Index(index) => {
+                let digests = index.manifests.iter().map(|entry| entry.digest.clone());
+                let noted = (Arc::clone(&manifest), digests.collect());
+                self.indexes.insert(manifest.digest().clone(), noted);
+                index.manifests
+            }
+            View::Image(image) => {
+                self.images.push(manifest);
+                self.take_blobs(blobs_of_image(image));
+                Vec::new()
+            }
+            View::Schema1(schema1) => {
+                self.images.push(manifest);
+                self.take_blobs(blobs_of_schema1(schema1));
+                Vec::new()
+            }
+        }
+    }
+    fn take_blobs(&mut self, blobs: impl Iterator<Item = Descriptor>) {
+        for blob in blobs {
+            if !blob.is_foreign() && self.seen_blobs.insert(blob.digest.clone()) {
+                self.blobs.push(blob);
+            }
+        }
+    }
+    /// Images first, then indexes, those within others before them.
+    fn into_content(mut self, root: &Digest) -> Content {
+        let mut children = std::mem::take(&mut self.images);
+        self.push_index(root, &mut children);
+        children.retain(|child| child.digest() != root);
+        Content {
+            children,
+            blobs: self.blobs,
+        }
+    }
+    fn push_index(&mut self, digest: &Digest, children: &mut Vec<Arc<Manifest>>) {
+        // Taken out of the table: each once, and no way round in circles.
+        if let Some((manifest, entries)) = self.indexes.remove(digest) {
+            for entry in &entries {
+                self.push_index(entry, children);
+            }
+            children.push(manifest);
+        }
+    }
+}
+
+fn blobs_of_image(image: ImageView) -> impl Iterator<Item = Descriptor> {
+    image.config.into_iter().chain(image.layers)
+}
+
+fn blobs_of_schema1(schema1: Schema1View) -> impl Iterator<Item = Descriptor> {
+    schema1.layers.into_iter().map(|digest| Descriptor {
+        media_type: "application/vnd.docker.image.rootfs.diff.tar.gzip".to_owned(),
+        digest,
+        size: None,
+        platform: None,
+        annotations: std::collections::BTreeMap::new(),
+        urls: Vec::new(),
+        artifact_type: None,
+    })
+}
+
+/// Whether the entry says that it is a manifest, of whatever kind; then it cannot be a blob.
+fn names_manifest(entry: &Descriptor) -> bool {
+    use registry::manifest::media_type::{
+        DOCKER_MANIFEST, DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCI_ARTIFACT, OCI_MANIFEST,
+    };
+    let images = [
+        OCI_MANIFEST,
+        DOCKER_MANIFEST,
+        OCI_ARTIFACT,
+        DOCKER_SCHEMA1,
+        DOCKER_SCHEMA1_SIGNED,
+    ];
+    entry.is_index() || images.contains(&entry.media_type.as_str())
+}
