@@ -1,12 +1,25 @@
 //! The queue: how many images at a time, cancellation, drain. Nothing else.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::event::Listener;
+use crate::copy::{Copier, Pairs};
+use crate::discover::{Discoverer, Image};
+use crate::event::{Event, Listener};
+use crate::failure::Failure;
 use crate::rule::{PlatformFilter, Rule};
 use crate::store::Stores;
+
+/// Rules whose images are being looked for at a time.
+const RULES: usize = 8;
+
+/// Images that are known and not begun; discovery waits while there are as many.
+const QUEUE: usize = 16;
 
 /// What a run is asked for.
 #[derive(Clone, Debug)]
@@ -17,32 +30,118 @@ pub struct Settings {
     pub force: bool,
     /// At most this many blob downloads at a time; `None` for no bound but the hosts' own.
     pub transfers: Option<usize>,
-    /// At most this many images at a time.
+    /// At most this many images at a time; at least one.
     pub images: usize,
 }
 
 /// A run.
 pub struct Engine {
-    #[allow(dead_code)]
     stores: Arc<dyn Stores>,
-    #[allow(dead_code)]
-    settings: Settings,
-    #[allow(dead_code)]
+    copier: Arc<Copier>,
+    images: usize,
     listener: Arc<dyn Listener>,
 }
 
 impl Engine {
     /// A run over `stores` that tells `listener` everything.
     pub fn new(stores: Arc<dyn Stores>, settings: Settings, listener: Arc<dyn Listener>) -> Self {
+        let images = settings.images.max(1);
         Self {
+            copier: Arc::new(Copier::new(Arc::clone(&stores), settings)),
             stores,
-            settings,
+            images,
             listener,
         }
     }
+
     /// Carries out `rules` until all is done or `cancel` is cancelled; then what has not ended is reported as
     /// interrupted. Returns when nothing is under way any more.
-    pub async fn run(&self, _rules: Vec<Arc<Rule>>, _cancel: CancellationToken) {
-        todo!()
+    pub async fn run(&self, rules: Vec<Arc<Rule>>, cancel: CancellationToken) {
+        let (found, images) = mpsc::channel(QUEUE);
+        // What is under way is dropped at once; a grace period for what is nearly done would begin here.
+        let abandon = cancel.clone();
+        tokio::join!(
+            self.discover(rules, found, &cancel),
+            self.copy(images, &cancel, &abandon)
+        );
+        self.copier.drained().await;
+    }
+
+    /// Finds the images of all rules, some rules at a time.
+    async fn discover(
+        &self,
+        rules: Vec<Arc<Rule>>,
+        found: mpsc::Sender<Image>,
+        cancel: &CancellationToken,
+    ) {
+        let (stores, listener) = (Arc::clone(&self.stores), Arc::clone(&self.listener));
+        let discoverer = Arc::new(Discoverer::new(stores, listener, &rules));
+        let mut running = JoinSet::new();
+        for rule in rules {
+            if running.len() >= RULES {
+                running.join_next().await;
+            }
+            let (discoverer, found) = (Arc::clone(&discoverer), found.clone());
+            let (listener, cancel) = (Arc::clone(&self.listener), cancel.clone());
+            running.spawn(async move {
+                let search = discoverer.discover(&rule, &found, &cancel);
+                if let Err(panic) = AssertUnwindSafe(search).catch_unwind().await {
+                    let failure = Failure::panicked(&*panic);
+                    listener.event(&Event::RuleFailed { rule, failure });
+                }
+            });
+        }
+        drop(found);
+        while running.join_next().await.is_some() {}
+    }
+
+    /// Copies images as they come, some at a time; those that come after `cancel` are reported and not begun.
+    async fn copy(
+        &self,
+        mut found: mpsc::Receiver<Image>,
+        cancel: &CancellationToken,
+        abandon: &CancellationToken,
+    ) {
+        let mut running = JoinSet::new();
+        loop {
+            tokio::select! {
+                image = found.recv(), if running.len() < self.images => match image {
+                    Some(image) if cancel.is_cancelled() => {
+                        Pairs::new(&image, &self.listener).finish_rest(&Failure::interrupted());
+                    }
+                    Some(image) => {
+                        running.spawn(copy_one(
+                            Arc::clone(&self.copier),
+                            Arc::clone(&self.listener),
+                            image,
+                            abandon.clone(),
+                        ));
+                    }
+                    None => break,
+                },
+                Some(_) = running.join_next() => {}
+            }
+        }
+        while running.join_next().await.is_some() {}
     }
 }
+
+/// Sees to it that every pair of `image` ends, whatever happens to the copy.
+async fn copy_one(
+    copier: Arc<Copier>,
+    listener: Arc<dyn Listener>,
+    image: Image,
+    abandon: CancellationToken,
+) {
+    let pairs = Pairs::new(&image, &listener);
+    let copy = AssertUnwindSafe(copier.copy(&image, &pairs, &abandon)).catch_unwind();
+    let rest = match abandon.run_until_cancelled(copy).await {
+        Some(Ok(())) => Failure::internal("an image ended without an outcome"),
+        Some(Err(panic)) => Failure::panicked(&*panic),
+        None => Failure::interrupted(),
+    };
+    pairs.finish_rest(&rest);
+}
+
+#[cfg(test)]
+mod tests;

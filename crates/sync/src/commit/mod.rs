@@ -1,22 +1,117 @@
-//! Manifests to a destination: leaves first, the root last.
+//! Manifests to a destination: leaves first, the root last, so that whoever pulls by tag sees nothing until all is
+//! there.
 
-use registry::Digest;
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+use registry::manifest::View;
+use registry::{Digest, Error, ErrorKind, Manifest, Target};
 
 use crate::compare::Plan;
-use crate::failure::Failure;
+use crate::failure::{Failure, Side};
 use crate::store::Store;
+
+/// Children that are pushed at a time.
+const PUSHES: usize = 8;
 
 /// What a commit led to.
 #[derive(Debug)]
 pub enum Committed {
     /// The root stands under its name.
     Done,
-    /// The destination says that it lacks something that was believed to be there; may be empty, as not all
-    /// registries say what.
-    Lacking(Vec<Digest>),
+    /// The destination says that it lacks something that was believed to be there.
+    Lacking(Lacking),
 }
 
-/// Pushes the manifests of `plan`: children by digest, leaves first, siblings together; then the root.
-pub async fn commit(_destination: &dyn Store, _plan: &Plan) -> Result<Committed, Failure> {
-    todo!()
+/// What a destination lacks.
+#[derive(Debug)]
+pub struct Lacking {
+    /// What it names as missing; may be empty, as not all registries say what.
+    pub missing: Vec<Digest>,
+    /// The children that it took before.
+    pub pushed: Vec<Digest>,
+    /// What it said, in case nothing helps.
+    pub failure: Failure,
+}
+
+/// Pushes the manifests of `plan`: children by digest, leaves first, siblings together; then the root, in one request
+/// with its tag.
+pub async fn commit(destination: &dyn Store, plan: &Plan) -> Result<Committed, Failure> {
+    let mut pushed = Vec::new();
+    for siblings in stages(&plan.children) {
+        let mut lacking: Vec<Vec<Digest>> = Vec::new();
+        let mut reason = None;
+        let mut answers = stream::iter(siblings)
+            .map(|child| push_child(destination, child))
+            .buffer_unordered(PUSHES);
+        while let Some((digest, answer)) = answers.next().await {
+            match answer {
+                Ok(()) => pushed.push(digest),
+                // The siblings are heard out: the more is named as missing, the fewer turns it takes.
+                Err(error) => {
+                    let (missing, failure) = refused(&error)?;
+                    lacking.push(missing);
+                    reason.get_or_insert(failure);
+                }
+            }
+        }
+        drop(answers);
+        if let Some(failure) = reason {
+            // One that does not say what it lacks may lack anything.
+            let unnamed = lacking.iter().any(Vec::is_empty);
+            let missing = if unnamed {
+                Vec::new()
+            } else {
+                lacking.concat()
+            };
+            return Ok(lacks(missing, pushed, failure));
+        }
+    }
+    let target = match &plan.tag {
+        Some(tag) => Target::Tag(tag.clone()),
+        None => Target::Digest(plan.root.digest().clone()),
+    };
+    match destination.put_manifest(&target, &plan.root).await {
+        Ok(()) => Ok(Committed::Done),
+        Err(error) => {
+            let (missing, failure) = refused(&error)?;
+            Ok(lacks(missing, pushed, failure))
+        }
+    }
+}
+
+/// Images all at once, then indexes one by one, as each may name those before it.
+fn stages(children: &[Arc<Manifest>]) -> Vec<Vec<Arc<Manifest>>> {
+    let is_index = |child: &Arc<Manifest>| matches!(child.view(), Ok(View::Index(_)));
+    let (indexes, images): (Vec<_>, Vec<_>) = children.iter().cloned().partition(is_index);
+    let indexes = indexes.into_iter().map(|index| vec![index]);
+    std::iter::once(images).chain(indexes).collect()
+}
+
+async fn push_child(
+    destination: &dyn Store,
+    child: Arc<Manifest>,
+) -> (Digest, Result<(), Error>) {
+    let digest = child.digest().clone();
+    let target = Target::Digest(digest.clone());
+    let answer = destination.put_manifest(&target, &child).await;
+    (digest, answer)
+}
+
+/// What a refusal names as missing; any other error is the commit's failure.
+fn refused(error: &Error) -> Result<(Vec<Digest>, Failure), Failure> {
+    let failure = Failure::registry(Side::Destination, error);
+    if error.kind() == ErrorKind::MissingContent {
+        Ok((error.missing().to_vec(), failure))
+    } else {
+        Err(failure)
+    }
+}
+
+fn lacks(missing: Vec<Digest>, pushed: Vec<Digest>, failure: Failure) -> Committed {
+    Committed::Lacking(Lacking {
+        missing,
+        pushed,
+        failure,
+    })
 }

@@ -1,10 +1,35 @@
 //! An image and a destination become a plan.
+//!
+//! Two steps. [`Comparer::look`] asks both ends at once what they have: equal digests settle an image that no filter
+//! touches in two HEADs, however many platforms it has. For what is not settled, [`Comparer::known`] learns which
+//! children the destination has, and [`Comparer::plan`] names the manifests to push and the blobs that may be missing.
+//! Whether a blob is there is not asked here: the first request of its upload tells.
 
-use std::sync::Arc;
+mod known;
+mod look;
+mod plan;
 
-use registry::{Descriptor, Digest, Manifest, Tag};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 
-/// What comparing found.
+use registry::{Descriptor, Digest, Manifest, ManifestHead, Repository, Tag};
+
+use crate::inventory::Inventory;
+
+pub use known::Known;
+
+/// Requests at a time that ask one destination about the parts of one image.
+const QUESTIONS: usize = 8;
+
+/// Compares images with destinations; shared by all images of a run.
+pub struct Comparer {
+    inventory: Arc<Inventory>,
+    force: bool,
+    /// Repositories that were asked for a child once and had nothing: their other tags are new as well, most likely.
+    barren: Mutex<HashSet<Repository>>,
+}
+
+/// What looking at both ends found.
 #[derive(Debug)]
 pub enum Comparison {
     /// The destination has exactly this already.
@@ -17,8 +42,21 @@ pub enum Comparison {
         /// Why, a clause: `no platform of it passes --arch arm64`.
         why: String,
     },
-    /// This is missing there.
-    Missing(Plan),
+    /// It is to be copied.
+    Missing(Missing),
+}
+
+/// An image that a destination lacks.
+#[derive(Debug)]
+pub struct Missing {
+    /// The root, after the filter.
+    pub root: Arc<Manifest>,
+    /// Whether the filter made it.
+    pub filtered: bool,
+    /// The tag that it is to get.
+    pub tag: Option<Tag>,
+    /// What stands under that name at the destination now.
+    pub there: Option<ManifestHead>,
 }
 
 /// What one destination lacks of one image.
@@ -34,4 +72,15 @@ pub struct Plan {
     pub blobs: Vec<Descriptor>,
     /// Bytes of blobs that are known to be there.
     pub present_bytes: u64,
+}
+
+impl Comparer {
+    /// Compares with what `inventory` knows. With `force`, manifests are pushed even where the destination has them.
+    pub fn new(inventory: Arc<Inventory>, force: bool) -> Self {
+        Self {
+            inventory,
+            force,
+            barren: Mutex::default(),
+        }
+    }
 }

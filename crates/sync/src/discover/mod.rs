@@ -1,10 +1,23 @@
 //! A rule becomes images: names that stand at the source now.
+//!
+//! Images leave one by one, through a channel that is full at a few: while one page of a long list is being worked
+//! on, the next is not even asked for.
+
+mod listing;
+mod seen;
 
 use std::sync::Arc;
 
 use registry::{Repository, Tag, Target};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use crate::rule::Rule;
+use crate::event::{Event, Listener};
+use crate::failure::Failure;
+use crate::rule::{Naming, Rule, Select};
+use crate::store::Stores;
+
+use seen::{Seen, Verdict};
 
 /// One image of one rule, and where it goes.
 #[derive(Debug, Clone)]
@@ -27,3 +40,157 @@ pub struct Place {
     /// The tag, or `None` to push by digest only.
     pub tag: Option<Tag>,
 }
+
+/// Finds the images of rules; shared by all rules of a run, as they may overlap.
+pub(crate) struct Discoverer {
+    stores: Arc<dyn Stores>,
+    listener: Arc<dyn Listener>,
+    seen: Seen,
+}
+
+/// The search for one rule's images.
+struct Search<'a> {
+    discoverer: &'a Discoverer,
+    rule: &'a Arc<Rule>,
+    images: &'a mpsc::Sender<Image>,
+    /// Pairs of image and destination that were sent off.
+    found: u64,
+    /// Pairs that another rule had sent off before.
+    repeated: u64,
+}
+
+impl Discoverer {
+    /// A discoverer for `rules`, which must be all of the run's.
+    pub(crate) fn new(
+        stores: Arc<dyn Stores>,
+        listener: Arc<dyn Listener>,
+        rules: &[Arc<Rule>],
+    ) -> Self {
+        Self {
+            stores,
+            listener,
+            seen: Seen::new(rules),
+        }
+    }
+
+    /// Sends off the images of `rule`, and says how that ended. What was found before a list failed, or before
+    /// `cancel`, is sent off all the same; only lists are cut short by `cancel`.
+    pub(crate) async fn discover(
+        &self,
+        rule: &Arc<Rule>,
+        images: &mpsc::Sender<Image>,
+        cancel: &CancellationToken,
+    ) {
+        let rule_started = Event::RuleStarted {
+            rule: Arc::clone(rule),
+        };
+        self.listener.event(&rule_started);
+        let mut search = Search {
+            discoverer: self,
+            rule,
+            images,
+            found: 0,
+            repeated: 0,
+        };
+        let event = match search.run(cancel).await {
+            Ok(empty) => Event::RuleDiscovered {
+                rule: Arc::clone(rule),
+                images: search.found,
+                empty: empty.or_else(|| search.all_repeated()),
+            },
+            Err(failure) => Event::RuleFailed {
+                rule: Arc::clone(rule),
+                failure,
+            },
+        };
+        self.listener.event(&event);
+    }
+}
+
+impl Search<'_> {
+    /// Finds the images; says why there are none, where the list was at fault.
+    async fn run(&mut self, cancel: &CancellationToken) -> Result<Option<String>, Failure> {
+        let rule = Arc::clone(self.rule);
+        match &rule.source.select {
+            Select::Tags(tags) => {
+                for (position, tag) in tags.iter().enumerate() {
+                    let target = Target::Tag(tag.clone());
+                    self.send(target, Some(tag), position).await?;
+                }
+                Ok(None)
+            }
+            Select::Digest { digest, tag } => {
+                let target = Target::Digest(digest.clone());
+                self.send(target, tag.as_ref(), 0).await?;
+                Ok(None)
+            }
+            Select::All => self.list(None, cancel).await,
+            Select::Matching(pattern) => self.list(Some(pattern), cancel).await,
+        }
+    }
+
+    /// Sends off one image to those of its places that no other rule has sent it to, waiting for room.
+    async fn send(
+        &mut self,
+        target: Target,
+        tag: Option<&Tag>,
+        position: usize,
+    ) -> Result<(), Failure> {
+        let mut places: Vec<Place> = Vec::with_capacity(self.rule.destinations.len());
+        for destination in &self.rule.destinations {
+            let place = Place {
+                repository: destination.repository.clone(),
+                tag: name(&destination.naming, tag, position)?,
+            };
+            match self.discoverer.seen.note(self.rule, &target, &place) {
+                Verdict::New => places.push(place),
+                Verdict::Repeated => self.repeated += 1,
+                Verdict::Contested { warning } => {
+                    places.push(place);
+                    if let Some(text) = warning {
+                        self.discoverer.listener.event(&Event::Warning { text });
+                    }
+                }
+            }
+        }
+        if places.is_empty() {
+            return Ok(());
+        }
+        self.found += places.len() as u64;
+        let image = Image {
+            rule: Arc::clone(self.rule),
+            source: self.rule.source.repository.clone(),
+            target,
+            places,
+        };
+        // Nobody takes images any more: the run is being torn down.
+        self.images
+            .send(image)
+            .await
+            .map_err(|_| Failure::interrupted())
+    }
+
+    fn all_repeated(&self) -> Option<String> {
+        let all = self.found == 0 && self.repeated > 0;
+        all.then(|| "all that it wants is wanted by another rule as well".to_owned())
+    }
+}
+
+/// The name that an image gets at a destination: `tag` is its name at the source, `position` where it stands among
+/// the tags that the rule lists.
+fn name(naming: &Naming, tag: Option<&Tag>, position: usize) -> Result<Option<Tag>, Failure> {
+    match naming {
+        Naming::Keep => Ok(tag.cloned()),
+        Naming::Untagged => Ok(None),
+        Naming::Tags(tags) => match tags.get(position) {
+            Some(tag) => Ok(Some(tag.clone())),
+            None => Err(Failure::local(format!(
+                "the rule lists more tags at the source than the {} at the destination",
+                tags.len()
+            ))),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

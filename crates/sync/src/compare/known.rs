@@ -1,0 +1,176 @@
+//! Which children a destination has already, learned with as few requests as can be.
+
+use std::collections::HashSet;
+use std::sync::PoisonError;
+
+use futures_util::{StreamExt, stream};
+use registry::manifest::View;
+use registry::manifest::media_type::{DOCKER_MANIFEST, OCI_MANIFEST};
+use registry::{Digest, ErrorKind, Manifest, ManifestHead, Repository, Target};
+
+use crate::compare::{Comparer, Missing, QUESTIONS};
+use crate::failure::{Failure, Side};
+use crate::store::Store;
+
+/// The children that a destination is believed to have with everything below them, and what it contradicted.
+#[derive(Debug, Default)]
+pub struct Known {
+    children: HashSet<Digest>,
+    contradicted: HashSet<Digest>,
+    /// The destination lacks something and does not say what.
+    contradicted_all: bool,
+}
+
+impl Known {
+    /// Whether the destination is believed to have this child.
+    pub fn has(&self, child: &Digest) -> bool {
+        self.children.contains(child)
+    }
+    /// Whether the destination said that it lacks this, or lacks something unnamed.
+    pub fn contradicts(&self, digest: &Digest) -> bool {
+        self.contradicted_all || self.contradicted.contains(digest)
+    }
+    /// Whether the destination contradicted anything.
+    pub fn is_in_doubt(&self) -> bool {
+        self.contradicted_all || !self.contradicted.is_empty()
+    }
+    /// The destination lacks `missing` (empty: it does not say what), and took `pushed` before it said so.
+    pub fn correct(&mut self, missing: &[Digest], pushed: &[Digest]) {
+        self.children.extend(pushed.iter().cloned());
+        if missing.is_empty() {
+            self.children.clear();
+            self.contradicted_all = true;
+        }
+        for digest in missing {
+            self.children.remove(digest);
+            self.contradicted.insert(digest.clone());
+        }
+    }
+}
+
+impl Comparer {
+    /// Which children of the root the destination has.
+    ///
+    /// The destination's old root, one GET, names children that are there by construction; the others have changed,
+    /// and nobody need ask. Where there is no old root, one child is asked for, and only if it is there the others:
+    /// under a new name they are mostly new together or known together.
+    pub async fn known(
+        &self,
+        missing: &Missing,
+        destination: &dyn Store,
+    ) -> Result<Known, Failure> {
+        let repository = destination.repository();
+        let is_there = self
+            .inventory
+            .has_manifest(repository, missing.root.digest());
+        if self.force || is_there {
+            return Ok(Known::default());
+        }
+        let mut children = HashSet::new();
+        let mut unknown = Vec::new();
+        let mut seen = HashSet::new();
+        for child in entries(&missing.root) {
+            if self.inventory.has_manifest(repository, &child) {
+                children.insert(child);
+            } else if seen.insert(child.clone()) {
+                unknown.push(child);
+            }
+        }
+        if !unknown.is_empty() {
+            match &missing.there {
+                Some(old) => children.extend(self.below(old, destination).await?),
+                None => children.extend(self.ask(unknown, destination).await?),
+            }
+        }
+        Ok(Known {
+            children,
+            ..Known::default()
+        })
+    }
+
+    /// The destination's old root and what it names.
+    async fn below(
+        &self,
+        old: &ManifestHead,
+        destination: &dyn Store,
+    ) -> Result<Vec<Digest>, Failure> {
+        let mut known = vec![old.digest.clone()];
+        let media_type = old.media_type.as_deref().unwrap_or_default();
+        if [OCI_MANIFEST, DOCKER_MANIFEST].contains(&media_type) {
+            return Ok(known);
+        }
+        let target = Target::Digest(old.digest.clone());
+        match destination.manifest(&target).await {
+            Ok(manifest) => known.extend(entries(&manifest)),
+            // It was but a hint. Who may push need not be able to pull, and what stands there may be anything.
+            Err(error) if tells_nothing(error.kind()) => {}
+            Err(error) => return Err(Failure::registry(Side::Destination, &error)),
+        }
+        Ok(known)
+    }
+
+    /// Which of `children` are there, asked one by one: the first, then the rest.
+    async fn ask(
+        &self,
+        children: Vec<Digest>,
+        destination: &dyn Store,
+    ) -> Result<Vec<Digest>, Failure> {
+        let repository = destination.repository();
+        let mut children = children.into_iter();
+        let Some(first) = children.next() else {
+            return Ok(Vec::new());
+        };
+        if self.is_barren(repository) {
+            return Ok(Vec::new());
+        }
+        let Some(first) = has(destination, first).await? else {
+            self.barren().insert(repository.clone());
+            return Ok(Vec::new());
+        };
+        let mut known = vec![first];
+        let mut answers = stream::iter(children)
+            .map(|child| has(destination, child))
+            .buffer_unordered(QUESTIONS);
+        while let Some(answer) = answers.next().await {
+            known.extend(answer?);
+        }
+        Ok(known)
+    }
+
+    fn is_barren(&self, repository: &Repository) -> bool {
+        self.barren().contains(repository)
+    }
+    fn barren(&self) -> std::sync::MutexGuard<'_, HashSet<Repository>> {
+        self.barren.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The digests that an index names; none where it is no index, or cannot be read.
+fn entries(manifest: &Manifest) -> Vec<Digest> {
+    match manifest.view() {
+        Ok(View::Index(index)) => {
+            let entries = index.manifests.into_iter();
+            entries.map(|entry| entry.digest).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+async fn has(destination: &dyn Store, child: Digest) -> Result<Option<Digest>, Failure> {
+    let target = Target::Digest(child);
+    let head = destination.resolve_for_push(&target).await;
+    let head = head.map_err(|error| Failure::registry(Side::Destination, &error))?;
+    Ok(head.map(|head| head.digest))
+}
+
+fn tells_nothing(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::NotFound
+            | ErrorKind::Denied
+            | ErrorKind::Unauthorized
+            | ErrorKind::Rejected
+            | ErrorKind::Corrupt
+            | ErrorKind::Protocol
+    )
+}

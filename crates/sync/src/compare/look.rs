@@ -1,0 +1,115 @@
+//! Both ends at once: what is wanted, and what is there.
+
+use registry::manifest::media_type::{DOCKER_MANIFEST, OCI_MANIFEST};
+use registry::{ManifestHead, Tag, Target};
+
+use crate::compare::{Comparer, Comparison, Missing};
+use crate::failure::{Failure, Side};
+use crate::graph::{Root, SourceImage};
+use crate::store::Store;
+
+impl Comparer {
+    /// Looks at `image` and at what stands under `tag`, or under the image's digest, at `destination`.
+    ///
+    /// Costs a HEAD at each end, in flight together where that can be; less where an end is pinned by digest or known
+    /// already. What is not settled by these costs the root as well.
+    pub async fn look(
+        &self,
+        image: &SourceImage,
+        destination: &dyn Store,
+        tag: Option<&Tag>,
+    ) -> Result<Comparison, Failure> {
+        let comparison = match tag {
+            Some(tag) => self.look_at_tag(image, destination, tag).await?,
+            None => self.look_at_digest(image, destination).await?,
+        };
+        if let Comparison::Unchanged { digest } = &comparison {
+            let repository = destination.repository();
+            self.inventory.manifest_is_in(repository, digest);
+        }
+        Ok(comparison)
+    }
+
+    async fn look_at_tag(
+        &self,
+        image: &SourceImage,
+        destination: &dyn Store,
+        tag: &Tag,
+    ) -> Result<Comparison, Failure> {
+        let target = Target::Tag(tag.clone());
+        let (wanted, there) = futures_util::try_join!(image.head(), resolve(destination, &target))?;
+        let is_there = there.as_ref().filter(|_| !self.force);
+        if let Some(there) = is_there
+            && there.digest == wanted.digest
+            && (!image.is_filtered() || is_one_image(&wanted, there))
+        {
+            let digest = wanted.digest;
+            return Ok(Comparison::Unchanged { digest });
+        }
+        let (root, filtered) = match image.root().await? {
+            Root::Whole(root) => (root, false),
+            Root::Filtered(root) => (root, true),
+            Root::Nothing { why } => return Ok(Comparison::Skipped { why }),
+        };
+        if is_there.is_some_and(|there| there.digest == *root.digest()) {
+            let digest = root.digest().clone();
+            return Ok(Comparison::Unchanged { digest });
+        }
+        Ok(Comparison::Missing(Missing {
+            root,
+            filtered,
+            tag: Some(tag.clone()),
+            there,
+        }))
+    }
+
+    async fn look_at_digest(
+        &self,
+        image: &SourceImage,
+        destination: &dyn Store,
+    ) -> Result<Comparison, Failure> {
+        let digest = if image.is_filtered() {
+            match image.root().await? {
+                Root::Whole(root) | Root::Filtered(root) => root.digest().clone(),
+                Root::Nothing { why } => return Ok(Comparison::Skipped { why }),
+            }
+        } else {
+            image.head().await?.digest
+        };
+        let repository = destination.repository();
+        let known = !self.force && self.inventory.has_manifest(repository, &digest);
+        if known {
+            return Ok(Comparison::Unchanged { digest });
+        }
+        let there = resolve(destination, &Target::Digest(digest.clone())).await?;
+        if there.is_some() && !self.force {
+            return Ok(Comparison::Unchanged { digest });
+        }
+        let (root, filtered) = match image.root().await? {
+            Root::Whole(root) => (root, false),
+            Root::Filtered(root) => (root, true),
+            Root::Nothing { why } => return Ok(Comparison::Skipped { why }),
+        };
+        Ok(Comparison::Missing(Missing {
+            root,
+            filtered,
+            tag: None,
+            there,
+        }))
+    }
+}
+
+async fn resolve(
+    destination: &dyn Store,
+    target: &Target,
+) -> Result<Option<ManifestHead>, Failure> {
+    let head = destination.resolve_for_push(target).await;
+    head.map_err(|error| Failure::registry(Side::Destination, &error))
+}
+
+/// Whether equal digests settle it in spite of a filter: a filter makes new indexes and never new images. Whether the
+/// image would pass need not be asked where the destination has it.
+fn is_one_image(wanted: &ManifestHead, there: &ManifestHead) -> bool {
+    let media_type = wanted.media_type.as_ref().or(there.media_type.as_ref());
+    media_type.is_some_and(|media_type| [OCI_MANIFEST, DOCKER_MANIFEST].contains(&&**media_type))
+}

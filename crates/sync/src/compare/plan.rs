@@ -1,0 +1,91 @@
+//! What is to be pushed, and which blobs may be missing.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+use registry::Descriptor;
+
+use crate::compare::{Comparer, Known, Missing, Plan, QUESTIONS};
+use crate::failure::{Failure, Side};
+use crate::graph::{Content, SourceImage};
+use crate::inventory::Fact;
+use crate::store::Store;
+
+impl Comparer {
+    /// The plan for an image that `destination` lacks, of whose children it is `known` which it has.
+    ///
+    /// Costs a GET at the source for each child that has to be pushed. Blobs that are not known to be there go into
+    /// the plan unasked, since the first request of an upload answers for them; but where `--force` pushes what the
+    /// destination has already, its blobs are most likely there too, and a HEAD each spares their bytes.
+    pub async fn plan(
+        &self,
+        image: &SourceImage,
+        destination: &dyn Store,
+        missing: &Missing,
+        known: &Known,
+    ) -> Result<Plan, Failure> {
+        let repository = destination.repository();
+        let is_there = self
+            .inventory
+            .has_manifest(repository, missing.root.digest());
+        let content = if is_there && !known.is_in_doubt() {
+            // Brought by this run under another name: nothing but the new name is missing.
+            Content::default()
+        } else {
+            let is_here = |child: &_| {
+                known.has(child)
+                    || (self.inventory.has_manifest(repository, child) && !known.contradicts(child))
+            };
+            image.content(&missing.root, is_here).await?
+        };
+        let (mut here, mut blobs): (Vec<Descriptor>, Vec<Descriptor>) =
+            content.blobs.into_iter().partition(|blob| {
+                !known.contradicts(&blob.digest)
+                    && self.inventory.blob(repository, &blob.digest) == Fact::Here
+            });
+        if self.force && missing.is_there() && !known.is_in_doubt() {
+            here.extend(self.sort_out(&mut blobs, destination).await?);
+        }
+        Ok(Plan {
+            root: Arc::clone(&missing.root),
+            tag: missing.tag.clone(),
+            children: content.children,
+            blobs,
+            present_bytes: here.iter().filter_map(|blob| blob.size).sum(),
+        })
+    }
+
+    /// Takes out of `blobs` those that the destination says it has.
+    async fn sort_out(
+        &self,
+        blobs: &mut Vec<Descriptor>,
+        destination: &dyn Store,
+    ) -> Result<Vec<Descriptor>, Failure> {
+        let mut here = Vec::new();
+        let mut answers = stream::iter(std::mem::take(blobs))
+            .map(|blob| async {
+                let has = destination.has_blob(&blob).await;
+                has.map(|has| (blob, has))
+            })
+            .buffered(QUESTIONS);
+        while let Some(answer) = answers.next().await {
+            match answer.map_err(|error| Failure::registry(Side::Destination, &error))? {
+                (blob, true) => {
+                    self.inventory
+                        .blob_is_in(destination.repository(), &blob.digest);
+                    here.push(blob);
+                }
+                (blob, false) => blobs.push(blob),
+            }
+        }
+        Ok(here)
+    }
+}
+
+impl Missing {
+    /// Whether the destination has this very root, so that only `--force` copies it.
+    fn is_there(&self) -> bool {
+        let there = self.there.as_ref();
+        there.is_some_and(|there| there.digest == *self.root.digest())
+    }
+}

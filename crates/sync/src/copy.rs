@@ -1,1 +1,0 @@
-//! The loop for one image: compare, transfer, commit, and again if a fact was wrong.

@@ -1,0 +1,84 @@
+//! One image at a time brings a root to a repository.
+//!
+//! Tags that share a digest are common, and images run side by side: without this, all of them would find the root
+//! missing and push it, children and all. Whoever waits here holds nothing that others wait for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use registry::{Digest, Repository};
+use tokio::sync::OwnedMutexGuard;
+
+type Key = (Repository, Digest);
+
+/// The roots that are on their way at this moment.
+#[derive(Default)]
+pub(crate) struct Claims {
+    table: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// The right to bring a root to a repository; given back when it is dropped.
+pub(super) struct Claim<'a> {
+    claims: &'a Claims,
+    key: Key,
+    guard: Option<OwnedMutexGuard<()>>,
+}
+
+impl Claims {
+    /// Waits until nobody else brings this root to this repository.
+    pub(super) async fn claim(&self, repository: &Repository, root: &Digest) -> Claim<'_> {
+        let key = (repository.clone(), root.clone());
+        let turn = Arc::clone(self.table().entry(key.clone()).or_default());
+        Claim {
+            claims: self,
+            key,
+            guard: Some(turn.lock_owned().await),
+        }
+    }
+    fn table(&self) -> MutexGuard<'_, HashMap<Key, Arc<tokio::sync::Mutex<()>>>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.guard = None;
+        let mut table = self.claims.table();
+        // Those who wait hold a share of the entry: the last one takes it away.
+        if table
+            .get(&self.key)
+            .is_some_and(|turn| Arc::strong_count(turn) == 1)
+        {
+            table.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::store::memory::repository;
+
+    #[tokio::test]
+    async fn one_at_a_time_and_nothing_stays_behind() {
+        let claims = Claims::default();
+        let (here, there) = (repository("dst.example/a"), repository("dst.example/b"));
+        let root = Digest::sha256(b"root");
+        let first = claims.claim(&here, &root).await;
+        assert!(claims.claim(&there, &root).now_or_never().is_some());
+        assert!(
+            claims
+                .claim(&here, &Digest::sha256(b"other"))
+                .now_or_never()
+                .is_some()
+        );
+        let mut second = std::pin::pin!(claims.claim(&here, &root));
+        assert!(second.as_mut().now_or_never().is_none());
+        drop(first);
+        drop(second.now_or_never().unwrap());
+        assert!(claims.table().is_empty());
+    }
+}

@@ -1,0 +1,169 @@
+//! The loop for one image: compare, transfer, commit; again if a fact was wrong.
+//!
+//! Each destination of the image runs its own loop. They share what is read at the source, and their transfers meet
+//! in [`share`], so that one download feeds all of them; beyond that none waits for another, and none fails another.
+
+mod claims;
+mod pair;
+mod share;
+mod tally;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use registry::Repository;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::commit::{Committed, Lacking, commit};
+use crate::compare::{Comparer, Comparison, Plan};
+use crate::discover::{Image, Place};
+use crate::engine::Settings;
+use crate::event::Outcome;
+use crate::failure::Failure;
+use crate::graph::{Manifests, SourceImage};
+use crate::inventory::Inventory;
+use crate::rule::PlatformFilter;
+use crate::store::Stores;
+use crate::transfer::Transfers;
+
+use claims::Claims;
+use pair::Pair;
+pub(crate) use pair::Pairs;
+use share::Seat;
+use tally::Tally;
+
+/// How often compare, transfer and commit are gone through for one destination before its contradictions are believed.
+const TURNS: u32 = 3;
+
+/// Copies images; shared by all images of a run.
+pub(crate) struct Copier {
+    stores: Arc<dyn Stores>,
+    platforms: Arc<PlatformFilter>,
+    inventory: Arc<Inventory>,
+    comparer: Comparer,
+    transfers: Arc<Transfers>,
+    manifests: Arc<Manifests>,
+    claims: Claims,
+    /// Every task that a copy spawns.
+    tasks: TaskTracker,
+}
+
+impl Copier {
+    /// A copier between `stores` that knows nothing yet.
+    pub(crate) fn new(stores: Arc<dyn Stores>, settings: Settings) -> Self {
+        let inventory = Arc::new(Inventory::new());
+        let transfers = Transfers::new(Arc::clone(&inventory), settings.transfers);
+        Self {
+            stores,
+            platforms: settings.platforms,
+            comparer: Comparer::new(Arc::clone(&inventory), settings.force),
+            inventory,
+            transfers: Arc::new(transfers),
+            manifests: Arc::default(),
+            claims: Claims::default(),
+            tasks: TaskTracker::new(),
+        }
+    }
+    /// Returns when no task is under way any more; nothing may be copied after this was called.
+    pub(crate) async fn drained(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+    /// Copies `image` to all of its places; each pair is finished as soon as its outcome is known.
+    pub(crate) async fn copy(&self, image: &Image, pairs: &Pairs, cancel: &CancellationToken) {
+        let source = SourceImage::new(
+            self.stores.store(&image.source),
+            image.target.clone(),
+            Arc::clone(&self.platforms),
+            Arc::clone(&self.manifests),
+        );
+        let (seats, sharing) = share::table(image.places.len());
+        let serving = sharing.serve(source.store(), &self.transfers, &self.tasks, cancel);
+        let mut destinations = Vec::with_capacity(image.places.len());
+        for ((place, seat), pair) in image.places.iter().zip(seats).zip(pairs.start()) {
+            destinations.push(self.end(&source, place, seat, pair));
+        }
+        tokio::join!(join_all(destinations), serving);
+    }
+
+    /// Sees one destination through and ends its pair, even after a panic.
+    async fn end(&self, image: &SourceImage, place: &Place, seat: Seat, pair: &Pair) {
+        let outcome = AssertUnwindSafe(self.bring(image, place, seat)).catch_unwind();
+        pair.finish(match outcome.await {
+            Ok(outcome) => outcome.unwrap_or_else(Outcome::Failed),
+            Err(panic) => Outcome::Failed(Failure::panicked(&*panic)),
+        });
+    }
+
+    /// Brings the image to one destination.
+    async fn bring(
+        &self,
+        image: &SourceImage,
+        place: &Place,
+        mut seat: Seat,
+    ) -> Result<Outcome, Failure> {
+        let destination = self.stores.store(&place.repository);
+        let found = self.comparer.look(image, &*destination, place.tag.as_ref());
+        let missing = match found.await? {
+            Comparison::Unchanged { digest } => return Ok(Outcome::Unchanged { digest }),
+            Comparison::Skipped { why } => return Ok(Outcome::Skipped { why }),
+            Comparison::Missing(missing) => missing,
+        };
+        // Another tag of this run may be bringing the same root here: when it has, one request is left to do.
+        let _claim = self
+            .claims
+            .claim(&place.repository, missing.root.digest())
+            .await;
+        let mut known = self.comparer.known(&missing, &*destination).await?;
+        let mut tally = Tally::default();
+        for _ in 0..TURNS {
+            let plan = self
+                .comparer
+                .plan(image, &*destination, &missing, &known).await?;
+            let moved = seat.transfer(&destination, &plan.blobs).await?;
+            tally.moved(&plan, &moved);
+            match commit(&*destination, &plan).await? {
+                Committed::Done => {
+                    self.learn(&place.repository, &plan);
+                    return Ok(Outcome::Copied(tally.committed(&missing, &plan)));
+                }
+                Committed::Lacking(lacking) => {
+                    self.unlearn(&place.repository, &lacking, &tally);
+                    known.correct(&lacking.missing, &lacking.pushed);
+                    tally.refused(lacking);
+                }
+            }
+        }
+        Err(tally.gave_up(TURNS))
+    }
+
+    /// The destination took everything.
+    fn learn(&self, repository: &Repository, plan: &Plan) {
+        for blob in &plan.blobs {
+            self.inventory.blob_is_in(repository, &blob.digest);
+        }
+        for manifest in plan.children.iter().chain([&plan.root]) {
+            self.inventory.manifest_is_in(repository, manifest.digest());
+        }
+    }
+
+    /// The destination contradicted a fact, so that none on that repository is believed any more, but for what this
+    /// image sent there itself, where the destination says that it is something else that it lacks.
+    fn unlearn(&self, repository: &Repository, lacking: &Lacking, tally: &Tally) {
+        self.inventory.forget(repository);
+        if lacking.missing.is_empty() {
+            return;
+        }
+        for digest in tally.sent() {
+            if !lacking.missing.contains(digest) {
+                self.inventory.blob_is_in(repository, digest);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! Images that a list of tags names.
+
+use registry::Target;
+use tokio_util::sync::CancellationToken;
+
+use crate::discover::Search;
+use crate::failure::{Failure, Side};
+use crate::rule::Pattern;
+
+impl Search<'_> {
+    /// Sends off every tag that `pattern` is found in (`None`: every tag), page by page; says why there was none.
+    pub(super) async fn list(
+        &mut self,
+        pattern: Option<&Pattern>,
+        cancel: &CancellationToken,
+    ) -> Result<Option<String>, Failure> {
+        let store = self.discoverer.stores.store(&self.rule.source.repository);
+        let mut pages = store.tags();
+        let (mut looked_at, mut wanted) = (0_usize, 0_usize);
+        loop {
+            let page = cancel.run_until_cancelled(pages.next()).await;
+            let page = page.ok_or_else(Failure::interrupted)?;
+            let page = page.map_err(|error| Failure::registry(Side::Source, &error))?;
+            let Some(tags) = page else { break };
+            looked_at += tags.len();
+            for tag in tags {
+                if pattern.is_none_or(|pattern| pattern.matches(&tag)) {
+                    let target = Target::Tag(tag.clone());
+                    self.send(target, Some(&tag), wanted).await?;
+                    wanted += 1;
+                }
+            }
+        }
+        Ok(match pattern {
+            _ if looked_at == 0 => Some("the repository has no tags".to_owned()),
+            Some(pattern) if wanted == 0 => Some(format!(
+                "no tag matches /{}/ ({looked_at} tags looked at)",
+                pattern.as_str()
+            )),
+            _ => None,
+        })
+    }
+}
