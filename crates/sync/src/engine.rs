@@ -14,6 +14,7 @@ use crate::event::{Event, Listener};
 use crate::failure::Failure;
 use crate::rule::{PlatformFilter, Rule};
 use crate::store::Stores;
+use crate::transfer::Progress;
 
 /// Rules whose images are being looked for at a time.
 const RULES: usize = 8;
@@ -52,6 +53,11 @@ impl Engine {
             images,
             listener,
         }
+    }
+
+    /// Counters of what the transfers have moved so far, for a display to sample.
+    pub fn progress(&self) -> &Arc<Progress> {
+        self.copier.progress()
     }
 
     /// Carries out `rules` until all is done or `cancel` is cancelled; then what has not ended is reported as

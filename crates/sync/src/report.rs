@@ -1,10 +1,11 @@
 //! The summary, folded from events.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::event::{Event, Listener, Outcome};
 use crate::failure::Failure;
+use crate::lock::lock;
 use crate::rule::Rule;
 
 /// How many failures, and how many warnings, are kept in full; of the others only the number is known. So memory
@@ -112,8 +113,7 @@ impl Report {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere leaves counts that are still worth telling.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

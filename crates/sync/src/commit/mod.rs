@@ -88,10 +88,7 @@ fn stages(children: &[Arc<Manifest>]) -> Vec<Vec<Arc<Manifest>>> {
     std::iter::once(images).chain(indexes).collect()
 }
 
-async fn push_child(
-    destination: &dyn Store,
-    child: Arc<Manifest>,
-) -> (Digest, Result<(), Error>) {
+async fn push_child(destination: &dyn Store, child: Arc<Manifest>) -> (Digest, Result<(), Error>) {
     let digest = child.digest().clone();
     let target = Target::Digest(digest.clone());
     let answer = destination.put_manifest(&target, &child).await;

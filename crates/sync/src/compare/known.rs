@@ -1,7 +1,6 @@
 //! Which children a destination has already, learned with as few requests as can be.
 
 use std::collections::HashSet;
-use std::sync::PoisonError;
 
 use futures_util::{StreamExt, stream};
 use registry::manifest::View;
@@ -10,6 +9,7 @@ use registry::{Digest, ErrorKind, Manifest, ManifestHead, Repository, Target};
 
 use crate::compare::{Comparer, Missing, QUESTIONS};
 use crate::failure::{Failure, Side};
+use crate::lock::lock;
 use crate::store::Store;
 
 /// The children that a destination is believed to have with everything below them, and what it contradicted.
@@ -141,7 +141,7 @@ impl Comparer {
         self.barren().contains(repository)
     }
     fn barren(&self) -> std::sync::MutexGuard<'_, HashSet<Repository>> {
-        self.barren.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.barren)
     }
 }
 

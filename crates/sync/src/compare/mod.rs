@@ -70,8 +70,8 @@ pub struct Plan {
     pub children: Vec<Arc<Manifest>>,
     /// The blobs that root and children name and that are not known to be in the repository, each once.
     pub blobs: Vec<Descriptor>,
-    /// Bytes of blobs that are known to be there.
-    pub present_bytes: u64,
+    /// The blobs that they name and that are known to be there, each once.
+    pub present: Vec<Descriptor>,
 }
 
 impl Comparer {

@@ -51,7 +51,7 @@ impl Comparer {
             tag: missing.tag.clone(),
             children: content.children,
             blobs,
-            present_bytes: here.iter().filter_map(|blob| blob.size).sum(),
+            present: here,
         })
     }
 

@@ -4,10 +4,12 @@
 //! missing and push it, children and all. Whoever waits here holds nothing that others wait for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use registry::{Digest, Repository};
 use tokio::sync::OwnedMutexGuard;
+
+use crate::lock::lock;
 
 type Key = (Repository, Digest);
 
@@ -36,7 +38,7 @@ impl Claims {
         }
     }
     fn table(&self) -> MutexGuard<'_, HashMap<Key, Arc<tokio::sync::Mutex<()>>>> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.table)
     }
 }
 

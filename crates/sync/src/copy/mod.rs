@@ -27,7 +27,7 @@ use crate::graph::{Manifests, SourceImage};
 use crate::inventory::Inventory;
 use crate::rule::PlatformFilter;
 use crate::store::Stores;
-use crate::transfer::Transfers;
+use crate::transfer::{Progress, Transfers};
 
 use claims::Claims;
 use pair::Pair;
@@ -66,6 +66,10 @@ impl Copier {
             claims: Claims::default(),
             tasks: TaskTracker::new(),
         }
+    }
+    /// What was moved so far.
+    pub(crate) fn progress(&self) -> &Arc<Progress> {
+        self.transfers.progress()
     }
     /// Returns when no task is under way any more; nothing may be copied after this was called.
     pub(crate) async fn drained(&self) {
@@ -122,7 +126,8 @@ impl Copier {
         for _ in 0..TURNS {
             let plan = self
                 .comparer
-                .plan(image, &*destination, &missing, &known).await?;
+                .plan(image, &*destination, &missing, &known)
+                .await?;
             let moved = seat.transfer(&destination, &plan.blobs).await?;
             tally.moved(&plan, &moved);
             match commit(&*destination, &plan).await? {
@@ -142,9 +147,9 @@ impl Copier {
 
     /// The destination took everything.
     fn learn(&self, repository: &Repository, plan: &Plan) {
-        for blob in &plan.blobs {
-            self.inventory.blob_is_in(repository, &blob.digest);
-        }
+        let blobs = plan.blobs.iter().chain(&plan.present);
+        let digests = blobs.map(|blob| &blob.digest);
+        self.inventory.blobs_are_committed(repository, digests);
         for manifest in plan.children.iter().chain([&plan.root]) {
             self.inventory.manifest_is_in(repository, manifest.digest());
         }

@@ -28,7 +28,7 @@ impl Tally {
     pub(super) fn moved(&mut self, plan: &Plan, moved: &[Moved]) {
         // What an earlier turn brought is found there by a later one, and was not there before.
         let mut brought: u64 = self.sent.values().sum();
-        let mut present = plan.present_bytes;
+        let mut present: u64 = plan.present.iter().filter_map(|blob| blob.size).sum();
         for (blob, moved) in plan.blobs.iter().zip(moved) {
             let size = blob.size.unwrap_or_default();
             match moved {

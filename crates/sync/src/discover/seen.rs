@@ -5,9 +5,11 @@
 //! repositories of their own remembers none of them.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use registry::{Repository, Tag, Target};
+
+use crate::lock::lock;
 
 use crate::discover::Place;
 use crate::rule::{Naming, Rule};
@@ -68,7 +70,7 @@ impl Seen {
 
     /// Notes that `rule` sends what `target` names at its source to `place`.
     pub(super) fn note(&self, rule: &Arc<Rule>, target: &Target, place: &Place) -> Verdict {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = lock(&self.names);
         let Some(names) = names.get_mut(&place.repository) else {
             return Verdict::New;
         };
@@ -95,7 +97,7 @@ impl Seen {
 
     fn warn(&self, first: &Arc<Rule>, second: &Arc<Rule>, place: &Place) -> Option<String> {
         let pair = (Arc::clone(&first.name), Arc::clone(&second.name));
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = lock(&self.warned);
         if !warned.insert(pair) {
             return None;
         }

@@ -4,12 +4,13 @@
 //! who want the same manifest at the same moment share one request; what came last stays for a while, within bounds.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use registry::{Digest, Manifest, Repository, Target};
 use tokio::sync::OnceCell;
 
 use crate::failure::{Failure, Side};
+use crate::lock::lock;
 use crate::store::Store;
 
 /// How many bytes of manifests stay that nobody uses at the moment; some thousands of the usual size.
@@ -69,7 +70,7 @@ impl Manifests {
         slot.get_or_init(|| fetch).await.clone()
     }
     fn lock(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shelf)
     }
 }
 

@@ -13,13 +13,14 @@ mod manifests;
 mod walk;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use registry::manifest::{ManifestError, View};
 use registry::{Digest, Error, ErrorKind, Manifest, ManifestHead, Target};
 use tokio::sync::OnceCell;
 
 use crate::failure::{Failure, Side};
+use crate::lock::lock;
 use crate::rule::PlatformFilter;
 use crate::store::Store;
 
@@ -163,7 +164,7 @@ impl SourceImage {
         Ok(())
     }
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.held)
     }
 
     /// Reads a manifest of this image.
