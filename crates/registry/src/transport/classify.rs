@@ -19,7 +19,14 @@ pub(super) fn exchange(error: &reqwest::Error) -> HttpError {
         };
     }
     if let Some(tls) = links(error).find_map(|link| link.downcast_ref::<rustls::Error>()) {
-        return self::tls(tls);
+        let mut found = self::tls(tls);
+        if found.kind == HttpErrorKind::NotTls && !error.is_connect() {
+            found = HttpError {
+                kind: HttpErrorKind::Broken,
+                message: "TLS broke: what came was not TLS".to_owned(),
+            };
+        }
+        return found;
     }
     if error.is_connect() {
         return connect(error);
@@ -171,8 +178,9 @@ fn alert(alert: AlertDescription) -> String {
 /// Why a certificate is not trusted.
 fn certificate(error: &CertificateError) -> String {
     use CertificateError::{
-        Expired, ExpiredContext, InvalidPurpose, InvalidPurposeContext, NotValidForName,
-        NotValidForNameContext, NotValidYet, NotValidYetContext, Revoked, UnknownIssuer,
+        BadSignature, Expired, ExpiredContext, InvalidPurpose, InvalidPurposeContext,
+        NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext, Revoked,
+        UnknownIssuer,
     };
     match error {
         UnknownIssuer => "issued by an unknown authority".to_owned(),
@@ -189,6 +197,7 @@ fn certificate(error: &CertificateError) -> String {
             presented,
         } => format!("it is for {}, not {}", names(presented), expected.to_str()),
         Revoked => "revoked".to_owned(),
+        BadSignature => "its key is too weak, or its signature is wrong".to_owned(),
         InvalidPurpose | InvalidPurposeContext { .. } => "it is not meant for servers".to_owned(),
         other => inner_text(other),
     }
@@ -205,6 +214,7 @@ fn inner_text(error: &CertificateError) -> String {
     match text.as_str() {
         // A certificate that signed itself and calls itself an authority, as `openssl req -x509` writes them.
         "CaUsedAsEndEntity" => "self-signed".to_owned(),
+        "UnsupportedCertVersion" => "of version 1, which nobody accepts any more".to_owned(),
         _ => text,
     }
 }

@@ -138,22 +138,25 @@ async fn probe(service: &dyn HttpService, https: Url, port_given: bool) -> Resul
             });
         }
     };
-    match second {
-        Ok(()) => Ok(http),
-        Err(second) if second.message == first.message => Err(NoAnswer {
-            kind: first.kind,
-            message: format!("{}, over https and over http alike", first.message),
-        }),
-        Err(second) => Err(NoAnswer {
-            kind: first.kind,
-            message: format!(
-                "https on port {port}: {}; http on port {}: {}",
-                first.message,
-                http.port_or_known_default().unwrap_or(80),
-                second.message
-            ),
-        }),
-    }
+    let Err(second) = second else {
+        return Ok(http);
+    };
+    let other_port = http.port_or_known_default().unwrap_or(80);
+    let message = if second.message == first.message {
+        format!(
+            "{}, over https on port {port} and over http on port {other_port}",
+            first.message
+        )
+    } else {
+        format!(
+            "https on port {port}: {}; http on port {other_port}: {}",
+            first.message, second.message
+        )
+    };
+    Err(NoAnswer {
+        kind: first.kind,
+        message,
+    })
 }
 
 /// The same host over plain http.

@@ -11,6 +11,7 @@ mod stalls;
 mod tls;
 mod versions;
 
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use registry::transport::{
     AnswerLimit, Call, Endpoint, Lane, Observer, RequestBody, RequestRecord, Transport,
     TransportOptions,
 };
+use tokio::io::AsyncReadExt;
 use url::Url;
 
 use crate::server::{Reply, Server};
@@ -83,6 +85,27 @@ fn ok(body: &str) -> Reply {
 
 fn transport() -> Transport {
     Transport::new(TransportOptions::default()).unwrap()
+}
+
+/// Runs the ignored test `name` of this binary with `environment`, since a process cannot change its own safely.
+async fn child(name: &str, environment: &[(&str, &str)]) {
+    let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+        command.env_remove(name).env_remove(name.to_lowercase());
+    }
+    let mut child = command
+        .args(["--ignored", "--exact", &format!("transport::{name}")])
+        .envs(environment.iter().copied())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut output = String::new();
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_to_string(&mut output).await.unwrap();
+    let status = child.wait().await.unwrap();
+    assert!(status.success(), "{output}");
+    assert!(output.contains("1 passed"), "{output}");
 }
 
 /// Notes what it is told.

@@ -203,7 +203,7 @@ async fn what_follows_what() {
                 ("https://a.example/", Some(Connect)),
                 ("http://a.example/", Some(Connect)),
             ],
-            Err("no, over https and over http alike"),
+            Err("no, over https on port 443 and over http on port 80"),
         ),
     ] {
         let found = found(name, answers).await;

@@ -1,13 +1,11 @@
-//! Proxies from the environment. A process cannot change its own safely, so this test runs itself as a child.
-
-use std::process::Stdio;
+//! Proxies from the environment.
 
 use http::Method;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::{call, insecure, ok, transport};
+use super::{call, child, insecure, ok, transport};
 use crate::certificates::Authority;
 use crate::server::{Reply, Server};
 
@@ -44,31 +42,6 @@ async fn tunnels_to(port: u16) -> (String, mpsc::UnboundedReceiver<String>) {
     (address, told)
 }
 
-/// Runs the ignored test `name` of this binary with `environment`.
-async fn child(name: &str, environment: &[(&str, &str)]) {
-    let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
-    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
-        command.env_remove(name).env_remove(name.to_lowercase());
-    }
-    let mut child = command
-        .args([
-            "--ignored",
-            "--exact",
-            &format!("transport::proxies::{name}"),
-        ])
-        .envs(environment.iter().copied())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut output = String::new();
-    let mut stdout = child.stdout.take().unwrap();
-    stdout.read_to_string(&mut output).await.unwrap();
-    let status = child.wait().await.unwrap();
-    assert!(status.success(), "{output}");
-    assert!(output.contains("1 passed"), "{output}");
-}
-
 #[tokio::test]
 async fn hosts_are_reached_through_a_proxy_but_for_those_that_are_excepted() {
     let acceptor = Authority::new().acceptor(&["elsewhere.example"], &["http/1.1"]);
@@ -77,7 +50,7 @@ async fn hosts_are_reached_through_a_proxy_but_for_those_that_are_excepted() {
     let direct = Server::plain(|_| ok("direct")).await;
     let direct_port = direct.port.to_string();
     child(
-        "child_with_a_tunnel",
+        "proxies::child_with_a_tunnel",
         &[
             ("HTTPS_PROXY", &proxy),
             ("NO_PROXY", "127.0.0.1"),
@@ -143,7 +116,11 @@ async fn plain_http_goes_through_its_proxy_too() {
     })
     .await;
     let address = format!("http://127.0.0.1:{}", proxy.port);
-    child("child_with_a_plain_proxy", &[("http_proxy", &address)]).await;
+    child(
+        "proxies::child_with_a_plain_proxy",
+        &[("http_proxy", &address)],
+    )
+    .await;
     assert_eq!(proxy.heard().len(), 1);
 }
 

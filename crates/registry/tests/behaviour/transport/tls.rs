@@ -6,7 +6,7 @@ use registry::transport::{Transport, TransportOptions};
 use registry::{Error, ErrorKind, Retryable};
 use tokio_rustls::TlsAcceptor;
 
-use super::{call, insecure, ok, secure, transport};
+use super::{call, child, insecure, ok, secure, transport};
 use crate::certificates::Authority;
 use crate::server::Server;
 
@@ -139,4 +139,31 @@ async fn what_is_no_certificate_is_refused_at_once() {
         };
         assert!(error.message().starts_with(why), "{error}");
     }
+}
+
+#[tokio::test]
+async fn roots_come_from_where_the_environment_says() {
+    let authority = Authority::new();
+    let acceptor = authority.acceptor(&["127.0.0.1"], &["http/1.1"]);
+    let server = Server::tls(acceptor, |_| ok("hello")).await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("roots.pem");
+    std::fs::write(&file, authority.pem()).unwrap();
+    for (name, path) in [
+        ("SSL_CERT_FILE", file.as_path()),
+        ("SSL_CERT_DIR", directory.path()),
+    ] {
+        let port = server.port.to_string();
+        let environment = [(name, path.to_str().unwrap()), ("SERVER_PORT", &port)];
+        child("tls::child_with_roots", &environment).await;
+    }
+    assert_eq!(server.heard().len(), 2);
+}
+
+#[tokio::test]
+#[ignore = "a half of another test"]
+async fn child_with_roots() {
+    let name = format!("127.0.0.1:{}", std::env::var("SERVER_PORT").unwrap());
+    let get = call(&secure(&name), Method::GET, &format!("https://{name}/v2/"));
+    assert_eq!(transport().send(get).await.unwrap().status, 200);
 }
