@@ -37,6 +37,15 @@ impl Error {
     /// The error that `response`, which is no success, stands for: what was being done (`action`) at `host`, what it
     /// answered, and whether that is final. Reads at most 64 KiB of its body.
     pub async fn from_response(action: &str, host: &str, response: Response) -> Self {
+        Self::from_answer_of("the registry", action, host, response).await
+    }
+    /// The same for an answer of `whom`: "the token server".
+    pub(crate) async fn from_answer_of(
+        whom: &str,
+        action: &str,
+        host: &str,
+        response: Response,
+    ) -> Self {
         let Response {
             status,
             headers,
@@ -60,7 +69,7 @@ impl Error {
         let answered = format!("answered {}{clause}", status_text(status));
         let message = match &redirected {
             Some((_, from)) => format!("the host {answered}, redirected from {from}"),
-            None => format!("the registry {answered}"),
+            None => format!("{whom} {answered}"),
         };
         let host = redirected.as_ref().map_or(host, |(host, _)| host);
         let mut error = Self::new(kind, action, host, message)

@@ -1,13 +1,277 @@
 //! Docker's and podman's credential files (protocol.md section 4.5).
 
-/// Where docker and podman keep credentials on this machine, in the order in which they are asked.
+use std::ffi::OsString;
+use std::io::ErrorKind as IoErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::fs::File;
+use tokio::io::AsyncReadExt as _;
+use tokio::time::Instant;
+
+use crate::auth::docker_config::{DockerConfig, Step};
+use crate::auth::flight::Flight;
+use crate::auth::helper::{Helpers, Told};
+use crate::auth::keychain::Credential;
+use crate::auth::secret::Secret;
+use crate::error::{Error, ErrorKind};
+use crate::reference::Repository;
+
+/// The longest file that is read, in bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+/// How long a file's content is believed before it is read again: logins are renewed while we run.
+const BELIEVED: Duration = Duration::from_secs(60);
+/// A content that is younger is not read again, even after its login was refused.
+const YOUTH: Duration = Duration::from_secs(10);
+
+/// Where docker and podman keep credentials on this machine, in the order in which they are asked:
+///
+/// 1. the file that `REGISTRY_AUTH_FILE` names;
+/// 2. the document in `DOCKER_AUTH_CONFIG`, which some CI systems set;
+/// 3. `containers/auth.json` in `XDG_RUNTIME_DIR`, then in `XDG_CONFIG_HOME` or `~/.config` (podman);
+/// 4. `config.json` in `DOCKER_CONFIG` or `~/.docker` (docker).
+///
+/// The first that has a login for the repository wins; within a file the most specific key does, and for one key a
+/// helper of its own comes before the store for all (`credsStore`), and that before what the file holds itself. A
+/// missing file is none. A file at one of the usual places that may not be read, and a store that is not installed,
+/// are passed over and named in what is said of a failed login; everything else that is wrong is an error.
+///
+/// Files are read when they are needed and again after a minute; what helpers tell is remembered for five. Clones
+/// share both.
 #[derive(Debug, Clone, Default)]
-pub struct DockerFiles {}
+pub struct DockerFiles {
+    sources: Arc<[Source]>,
+    helpers: Arc<Helpers>,
+}
+
+/// One file or document.
+#[derive(Debug)]
+struct Source {
+    place: Place,
+    /// Its name for messages.
+    shown: String,
+    content: Flight<Content>,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// `named` says that the user named it, so that it is meant to be read.
+    File {
+        path: PathBuf,
+        named: bool,
+    },
+    Document(Secret),
+}
+
+#[derive(Clone, Debug)]
+struct Content {
+    config: Arc<DockerConfig>,
+    /// Why nothing could be read, if that is no error.
+    passed_over: Option<String>,
+    at: Instant,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The login.
+    pub(super) credential: Option<Credential>,
+    /// Where it was found; or, if it was not, what was passed over.
+    pub(super) origin: Option<String>,
+}
 
 impl DockerFiles {
     /// The files that the environment names (`REGISTRY_AUTH_FILE`, `XDG_RUNTIME_DIR`, `XDG_CONFIG_HOME`,
-    /// `DOCKER_CONFIG`, `HOME`). Nothing is read before it is needed.
+    /// `DOCKER_CONFIG`, `HOME`), and `DOCKER_AUTH_CONFIG`. Nothing is read before it is needed.
     pub fn from_env() -> Self {
-        Self::default()
+        Self::from_vars(|name| std::env::var_os(name))
     }
+    /// The files that `var` names, asked for the variables of [`DockerFiles::from_env`]. Empty ones count as unset.
+    pub fn from_vars(var: impl Fn(&str) -> Option<OsString>) -> Self {
+        let var = |name: &str| var(name).filter(|value| !value.is_empty());
+        let dir = |name: &str| var(name).map(PathBuf::from);
+        let home = dir("HOME");
+        let below_home = |path: &str| home.as_ref().map(|home| home.join(path));
+        let file = |path: PathBuf, named| Source::file(path, named, home.as_deref());
+        let mut sources = Vec::new();
+        sources.extend(dir("REGISTRY_AUTH_FILE").map(|path| file(path, true)));
+        sources.extend(var("DOCKER_AUTH_CONFIG").map(|text| Source {
+            place: Place::Document(Secret::new(text.to_string_lossy())),
+            shown: "DOCKER_AUTH_CONFIG".to_owned(),
+            content: Flight::default(),
+        }));
+        let config = dir("XDG_CONFIG_HOME").or_else(|| below_home(".config"));
+        for dir in [dir("XDG_RUNTIME_DIR"), config].into_iter().flatten() {
+            sources.push(file(dir.join("containers/auth.json"), false));
+        }
+        let named = dir("DOCKER_CONFIG");
+        let is_named = named.is_some();
+        if let Some(dir) = named.or_else(|| below_home(".docker")) {
+            sources.push(file(dir.join("config.json"), is_named));
+        }
+        Self {
+            sources: sources.into(),
+            helpers: Arc::default(),
+        }
+    }
+    /// These files, in this order.
+    pub fn from_paths(paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self {
+            sources: paths
+                .into_iter()
+                .map(|path| Source::file(path, true, None))
+                .collect(),
+            helpers: Arc::default(),
+        }
+    }
+    /// Looks for helpers in `path` (a list as in `PATH`) and lets each take `limit`; otherwise `PATH` and 30 s.
+    #[must_use]
+    pub fn with_helpers(mut self, path: OsString, limit: Duration) -> Self {
+        self.helpers = Arc::new(Helpers::new(Some(path), limit));
+        self
+    }
+    /// The login to `repository`.
+    pub(super) async fn find(&self, repository: &Repository) -> Result<Found, Error> {
+        let mut passed_over = Vec::new();
+        for source in &*self.sources {
+            let content = source.read().await?;
+            passed_over.extend(content.passed_over);
+            for step in content.config.steps(repository) {
+                if let Some(found) = self.take(source, step, &mut passed_over).await? {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(Found {
+            credential: None,
+            origin: (!passed_over.is_empty()).then(|| passed_over.join("; ")),
+        })
+    }
+    async fn take(
+        &self,
+        source: &Source,
+        step: Step<'_>,
+        passed_over: &mut Vec<String>,
+    ) -> Result<Option<Found>, Error> {
+        let (suffix, servers, own) = match step {
+            Step::Auth(key, auth) => {
+                let credential = auth
+                    .credential()
+                    .map_err(|why| source.broken(format!("the entry \"{key}\": {why}")))?;
+                return Ok(Some(Found {
+                    credential: Some(credential),
+                    origin: Some(source.shown.clone()),
+                }));
+            }
+            Step::Helper {
+                suffix,
+                servers,
+                own,
+            } => (suffix, servers, own),
+        };
+        for server in servers {
+            match self.helpers.get(suffix, &server, &source.shown).await? {
+                Told::Credential(credential) => {
+                    return Ok(Some(Found {
+                        credential: Some(credential),
+                        origin: Some(format!(
+                            "docker-credential-{suffix}, which {} names",
+                            source.shown
+                        )),
+                    }));
+                }
+                Told::Nothing => {}
+                Told::NotInstalled if own => {
+                    let why = format!(
+                        "docker-credential-{suffix}, its helper for {server}, is not installed"
+                    );
+                    return Err(source.broken(why));
+                }
+                Told::NotInstalled => {
+                    passed_over.push(format!(
+                        "docker-credential-{suffix}, which {} names, is not installed",
+                        source.shown
+                    ));
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(None)
+    }
+    /// Lets files be read and helpers be asked again, since `stale` was refused.
+    pub(super) fn forget(&self, stale: &Credential) {
+        self.helpers.forget(stale);
+        for source in &*self.sources {
+            source
+                .content
+                .forget(|content| content.at.elapsed() >= YOUTH);
+        }
+    }
+}
+
+impl Source {
+    fn file(path: PathBuf, named: bool, home: Option<&Path>) -> Self {
+        let shown = match home.and_then(|home| path.strip_prefix(home).ok()) {
+            Some(below) => format!("~/{}", below.display()),
+            None => path.display().to_string(),
+        };
+        Self {
+            place: Place::File { path, named },
+            shown,
+            content: Flight::default(),
+        }
+    }
+    async fn read(&self) -> Result<Content, Error> {
+        let is_good = |content: &Content| content.at.elapsed() < BELIEVED;
+        self.content.get(is_good, self.load()).await
+    }
+    async fn load(&self) -> Result<Content, Error> {
+        let mut passed_over = None;
+        let bytes = match &self.place {
+            Place::Document(text) => text.reveal().as_bytes().to_vec(),
+            Place::File { path, named } => match read(path).await {
+                Ok(bytes) => bytes,
+                Err(error) if is_missing(error.kind()) => Vec::new(),
+                Err(error) if *named => {
+                    return Err(self.broken(format!("it cannot be read: {error}")));
+                }
+                Err(error) => {
+                    passed_over = Some(format!("{} cannot be read ({error})", self.shown));
+                    Vec::new()
+                }
+            },
+        };
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(self.broken(format!("it is larger than {} KiB", MAX_FILE / 1024)));
+        }
+        let config = DockerConfig::parse(&bytes).map_err(|why| self.broken(why))?;
+        Ok(Content {
+            config: Arc::new(config),
+            passed_over,
+            at: Instant::now(),
+        })
+    }
+    fn broken(&self, why: String) -> Error {
+        Error::new(
+            ErrorKind::Credentials,
+            "read the credentials",
+            &*self.shown,
+            why,
+        )
+    }
+}
+
+async fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .await?
+        .take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)
+        .await?;
+    Ok(bytes)
+}
+
+fn is_missing(kind: IoErrorKind) -> bool {
+    matches!(kind, IoErrorKind::NotFound | IoErrorKind::NotADirectory)
 }

@@ -1,1 +1,250 @@
-//! Credential helpers: `docker-credential-*` processes.
+//! Credential helpers: `docker-credential-*` processes (protocol.md section 4.5).
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io::{Error as IoError, ErrorKind as IoErrorKind};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, copy, sink};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, timeout};
+
+use crate::auth::flight::Flight;
+use crate::auth::keychain::Credential;
+use crate::auth::secret::Secret;
+use crate::error::{Error, ErrorKind};
+
+/// How long a helper may take before it counts as hung; some ask a cloud, none asks a person.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How long an answer is remembered: helpers hand out passwords that are good for an hour, of which half an hour
+/// may be over.
+const REMEMBERED: Duration = Duration::from_secs(300);
+/// An answer that is younger is not asked for again, even after it was refused.
+const YOUTH: Duration = Duration::from_secs(10);
+/// The most of an answer that is read, in bytes, and of a complaint that is shown, in characters.
+const MAX_ANSWER: u64 = 64 * 1024;
+const MAX_SHOWN: usize = 200;
+/// Answers that are remembered.
+const MAX_ANSWERS: usize = 1024;
+/// What a helper says, with a failure, when it keeps nothing for a server.
+const NOT_FOUND: &str = "credentials not found in native keychain";
+/// The user name that says that the secret is an identity token.
+pub(super) const TOKEN_USER: &str = "<token>";
+
+/// What a helper told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// A login.
+    Credential(Credential),
+    /// That it keeps none.
+    Nothing,
+    /// Nothing, since there is no such program.
+    NotInstalled,
+}
+
+/// Helpers and what they told lately. Each question is asked once at a time.
+#[derive(Debug)]
+pub(super) struct Helpers {
+    /// Where programs are looked for instead of `PATH`.
+    path: Option<OsString>,
+    limit: Duration,
+    answers: Mutex<HashMap<Question, Arc<Flight<Answer>>>>,
+}
+
+/// A helper's suffix and a server.
+type Question = (String, String);
+
+#[derive(Clone, Debug)]
+struct Answer {
+    told: Told,
+    at: Instant,
+}
+
+impl Default for Helpers {
+    fn default() -> Self {
+        Self::new(None, LIMIT)
+    }
+}
+
+impl Helpers {
+    pub(super) fn new(path: Option<OsString>, limit: Duration) -> Self {
+        Self {
+            path,
+            limit,
+            answers: Mutex::default(),
+        }
+    }
+    /// What `docker-credential-<suffix>` keeps for `server`; `origin` is the file that names it.
+    pub(super) async fn get(
+        &self,
+        suffix: &str,
+        server: &str,
+        origin: &str,
+    ) -> Result<Told, Error> {
+        let call = Run {
+            program: format!("docker-credential-{suffix}"),
+            server,
+            origin,
+        };
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if suffix.is_empty() || !suffix.chars().all(is_plain) {
+            return Err(call.failed(
+                "that is no name of a helper: letters, digits, dots, dashes and underscores",
+            ));
+        }
+        let ask = async {
+            let told = call.run(self.path.as_ref(), self.limit).await?;
+            Ok(Answer {
+                told,
+                at: Instant::now(),
+            })
+        };
+        let is_good = |answer: &Answer| answer.at.elapsed() < REMEMBERED;
+        Ok(self.flight(suffix, server).get(is_good, ask).await?.told)
+    }
+    /// Drops the answers that are `stale` and not quite new.
+    pub(super) fn forget(&self, stale: &Credential) {
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        for flight in answers.values() {
+            flight.forget(|answer| {
+                answer.at.elapsed() >= YOUTH
+                    && matches!(&answer.told, Told::Credential(own) if own == stale)
+            });
+        }
+    }
+    fn flight(&self, suffix: &str, server: &str) -> Arc<Flight<Answer>> {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (suffix.to_owned(), server.to_owned());
+        if answers.len() >= MAX_ANSWERS && !answers.contains_key(&key) {
+            answers.clear();
+        }
+        answers.entry(key).or_default().clone()
+    }
+}
+
+/// One question to one helper.
+struct Run<'a> {
+    program: String,
+    server: &'a str,
+    origin: &'a str,
+}
+
+/// What a helper answers.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Reply {
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    secret: String,
+}
+
+impl Run<'_> {
+    async fn run(&self, path: Option<&OsString>, limit: Duration) -> Result<Told, Error> {
+        let mut command = Command::new(&self.program);
+        command
+            .arg("get")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        if let Some(path) = path {
+            command.env("PATH", path);
+        }
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(Told::NotInstalled),
+            Err(error) => return Err(self.failed(&format!("it cannot be started: {error}"))),
+        };
+        match timeout(limit, self.talk(&mut child)).await {
+            Ok(Ok((status, answer))) => self.read(status, &answer),
+            Ok(Err(error)) => Err(self.failed(&format!("talking to it failed: {error}"))),
+            Err(_) => {
+                // Waits for the end that it just ordered, so that no dead process is left over.
+                child.kill().await.ok();
+                let seconds = limit.as_secs_f64();
+                Err(self.failed(&format!("it did not answer within {seconds} s and was stopped: run it by hand to see what it waits for")))
+            }
+        }
+    }
+    /// Says the server's name, and listens.
+    async fn talk(&self, child: &mut Child) -> Result<(ExitStatus, Vec<u8>), IoError> {
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        if let Some(mut stdin) = stdin {
+            // A helper that does not listen may still have something to say.
+            stdin.write_all(self.server.as_bytes()).await.ok();
+        }
+        let (answer, ()) = tokio::join!(bounded(stdout), async {
+            if let Some(mut stderr) = stderr {
+                copy(&mut stderr, &mut sink()).await.ok();
+            }
+        });
+        Ok((child.wait().await?, answer?))
+    }
+    fn read(&self, status: ExitStatus, answer: &[u8]) -> Result<Told, Error> {
+        if !status.success() {
+            let text = String::from_utf8_lossy(answer);
+            if text.contains(NOT_FOUND) {
+                return Ok(Told::Nothing);
+            }
+            return Err(self.failed(&format!("it failed ({status}){}", complaint(&text))));
+        }
+        let reply: Reply = serde_json::from_slice(answer).map_err(|_| {
+            self.failed("what it answers is not the JSON document of a credential helper")
+        })?;
+        if reply.secret.is_empty() {
+            return Ok(Told::Nothing);
+        }
+        let secret = Secret::new(reply.secret);
+        Ok(Told::Credential(if reply.username == TOKEN_USER {
+            Credential::Identity(secret)
+        } else {
+            Credential::Basic {
+                username: reply.username,
+                password: secret,
+            }
+        }))
+    }
+    fn failed(&self, why: &str) -> Error {
+        let message = format!("{}, which {} names: {why}", self.program, self.origin);
+        Error::new(
+            ErrorKind::Credentials,
+            "get a login from a credential helper",
+            self.server,
+            message,
+        )
+    }
+}
+
+/// All that comes, if it is not too much.
+async fn bounded(stdout: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, IoError> {
+    let mut answer = Vec::new();
+    if let Some(stdout) = stdout {
+        stdout.take(MAX_ANSWER + 1).read_to_end(&mut answer).await?;
+    }
+    if answer.len() as u64 > MAX_ANSWER {
+        return Err(IoError::other(format!(
+            "it says more than {} KiB",
+            MAX_ANSWER / 1024
+        )));
+    }
+    Ok(answer)
+}
+
+/// The first line of what a failed helper said, unless it looks like the document that holds a secret.
+fn complaint(text: &str) -> String {
+    let line = text.trim().lines().next().unwrap_or_default();
+    if line.is_empty() || text.contains('{') {
+        return String::new();
+    }
+    let shown: String = line
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_SHOWN)
+        .collect();
+    format!(": {shown}")
+}

@@ -1,1 +1,206 @@
 //! Which token realm may see a credential (design.md section 4).
+//!
+//! A challenge is only a header: whoever can slip one into an answer names the host that the next request, with the
+//! login in it, goes to. So the realm has to belong to the registry:
+//!
+//! 1. the same host, on any port;
+//! 2. over https, a host below the registry's own (`auth.example.com` for `example.com`);
+//! 3. over https, the registry's parent domain or a host right below it (`gitlab.example.com` or `example.com` for
+//!    `registry.example.com`), where the parent is a name that one party holds: two labels at least, no suffix
+//!    under which strangers live side by side (`co.uk`, `azurecr.io`);
+//! 4. over https, a pair that is known: Docker Hub and `auth.docker.io`, Alibaba Cloud and its `dockerauth` hosts;
+//! 5. a host that the user named.
+//!
+//! Any other realm is asked without the credential. Two kinds are not asked at all: plain http on behalf of a
+//! registry that is not marked insecure, and a private address on behalf of a public registry.
+
+use url::{Host, Url};
+
+use crate::transport::{is_at_home, is_private};
+
+/// What a realm may be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trusted {
+    /// The credential.
+    WithCredential,
+    /// That somebody asks.
+    Anonymously,
+    /// Nothing, as it would go over plain http.
+    NotOverHttp,
+    /// Nothing, as it is at a private address.
+    NotInside,
+}
+
+/// Second-level names that registries of country domains sell names under.
+const COUNTRY_SECOND_LEVELS: &[&str] = &[
+    "ac", "asso", "biz", "co", "com", "edu", "firm", "gen", "go", "gob", "gouv", "gov", "govt",
+    "gub", "id", "idv", "ind", "info", "int", "ltd", "me", "mil", "mod", "muni", "my", "name",
+    "ne", "net", "nhs", "nic", "nom", "or", "org", "plc", "police", "pro", "res", "sch", "school",
+    "tm", "web",
+];
+
+/// Domains whose direct children belong to different customers.
+const SHARED_DOMAINS: &[&str] = &[
+    "aliyuncs.com",
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "appspot.com",
+    "azurecr.cn",
+    "azurecr.io",
+    "azurecr.us",
+    "azurecontainerapps.io",
+    "azurewebsites.net",
+    "cloudapp.net",
+    "cloudfront.net",
+    "core.windows.net",
+    "fly.dev",
+    "gcr.io",
+    "github.io",
+    "gitlab.io",
+    "googleusercontent.com",
+    "herokuapp.com",
+    "jfrog.io",
+    "myhuaweicloud.com",
+    "netlify.app",
+    "nip.io",
+    "on.aws",
+    "onrender.com",
+    "pages.dev",
+    "pkg.dev",
+    "run.app",
+    "sslip.io",
+    "tencentcloudcr.com",
+    "vercel.app",
+    "web.app",
+    "workers.dev",
+];
+
+/// The address of a token server as a challenge names it: absolute, or relative to the registry. A user and a
+/// fragment in it have no meaning and are left out.
+pub(super) fn locate(base: &Url, realm: &str) -> Option<Url> {
+    let mut url = base
+        .join(realm)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())?;
+    url.set_fragment(None);
+    url.set_username("").ok()?;
+    url.set_password(None).ok()?;
+    Some(url)
+}
+
+/// Judges `realm` for the registry that is reached at `base`. `insecure` says that the user lets it be reached
+/// unverified; `named` are the hosts, or hosts with ports, that the user trusts. A registry within a private network
+/// may have its token server there too.
+pub(super) async fn judge(base: &Url, insecure: bool, realm: &Url, named: &[String]) -> Trusted {
+    let is_named = named.iter().any(|name| names(name, realm));
+    if is_private(realm) && !is_named && !insecure && !is_at_home(base).await {
+        return Trusted::NotInside;
+    }
+    match (realm.scheme(), insecure) {
+        ("http", false) => Trusted::NotOverHttp,
+        _ if is_named || belongs(base, realm) => Trusted::WithCredential,
+        _ => Trusted::Anonymously,
+    }
+}
+
+/// Rules 1 to 4.
+fn belongs(base: &Url, realm: &Url) -> bool {
+    let (Some(home), Some(host)) = (base.host(), realm.host()) else {
+        return false;
+    };
+    home == host
+        || (is_loopback(&home) && is_loopback(&host))
+        || (realm.scheme() == "https" && (is_known_pair(&home, &host) || is_family(&home, &host)))
+}
+
+/// Whether `name`, `host` or `host:port` as the user wrote it, is the host of `realm`.
+fn names(name: &str, realm: &Url) -> bool {
+    let Some(host) = realm.host_str() else {
+        return false;
+    };
+    if name.eq_ignore_ascii_case(host) {
+        return true;
+    }
+    realm
+        .port_or_known_default()
+        .is_some_and(|port| name.eq_ignore_ascii_case(&format!("{host}:{port}")))
+}
+
+/// Rules 2 and 3.
+fn is_family(home: &Host<&str>, host: &Host<&str>) -> bool {
+    let (Host::Domain(home), Host::Domain(host)) = (home, host) else {
+        return false;
+    };
+    let below_home = host
+        .strip_suffix(home)
+        .is_some_and(|rest| rest.ends_with('.'));
+    if below_home && is_owned(home) {
+        return true;
+    }
+    let Some((_, parent)) = home.split_once('.') else {
+        return false;
+    };
+    if !is_owned(parent) {
+        return false;
+    }
+    *host == parent
+        || host
+            .split_once('.')
+            .is_some_and(|(label, rest)| rest == parent && !label.is_empty())
+}
+
+/// Whether one party holds the domain, as far as this can be said without the list of public suffixes; a doubt is a
+/// no, which costs the user one line of configuration.
+fn is_owned(domain: &str) -> bool {
+    let Some((second, top)) = domain.split_once('.') else {
+        return false;
+    };
+    if SHARED_DOMAINS.contains(&domain) {
+        return false;
+    }
+    let is_country_suffix = !top.contains('.')
+        && top.len() == 2
+        && (second.len() <= 2 || COUNTRY_SECOND_LEVELS.contains(&second));
+    !is_country_suffix
+}
+
+/// Rule 4.
+fn is_known_pair(home: &Host<&str>, realm: &Host<&str>) -> bool {
+    let (Host::Domain(home), Host::Domain(realm)) = (home, realm) else {
+        return false;
+    };
+    (*home == "registry-1.docker.io" && *realm == "auth.docker.io")
+        || (home.ends_with(".aliyuncs.com") && is_alibaba_token_server(realm))
+}
+
+/// Alibaba Cloud's registries, Personal and Enterprise, of every region share token servers called
+/// `dockerauth[-ee][-vpc].<region>.aliyuncs.com`, `dockerauth.aliyuncs.com` and, in one region,
+/// `dockerauth-<region>.aliyuncs.com`. Its customers name hosts elsewhere under the same domain (buckets are
+/// `<name>.oss-<region>.aliyuncs.com`), so the region has to look like one.
+fn is_alibaba_token_server(realm: &str) -> bool {
+    let Some(name) = realm.strip_suffix(".aliyuncs.com") else {
+        return false;
+    };
+    let (label, region) = name.split_once('.').unzip();
+    let label = label.unwrap_or(name);
+    let is_region = |text: &str| {
+        !text.contains('.')
+            && text
+                .split_once('-')
+                .is_some_and(|(area, rest)| area.len() == 2 && !rest.is_empty())
+    };
+    (label == "dockerauth" || label.starts_with("dockerauth-")) && region.is_none_or(is_region)
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => {
+            address.is_loopback() || address.to_ipv4_mapped().is_some_and(|v4| v4.is_loopback())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,12 @@ impl ScopeSet {
         }
         set
     }
+    /// To write to `target` alone, for a server that refuses the repositories to mount from.
+    pub(super) fn without_sources(&self) -> Self {
+        Self {
+            repositories: self.repositories.iter().take(1).cloned().collect(),
+        }
+    }
     /// Repository paths and what may be done to each, push first.
     pub fn repositories(&self) -> &[(String, Action)] {
         &self.repositories

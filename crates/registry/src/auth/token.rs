@@ -1,1 +1,230 @@
-//! Token requests, and the cache with one refresh at a time.
+//! Token requests (protocol.md section 4.2).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::time::Instant;
+use url::Url;
+use url::form_urlencoded::Serializer;
+
+use crate::auth::cache::Token;
+use crate::auth::secret::Secret;
+use crate::auth::wanted::Wanted;
+use crate::error::{Error, ErrorKind};
+use crate::transport::{
+    AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, Response, RetryPolicy, Transport,
+};
+
+/// The longest answer of a token server, in bytes.
+const MAX_REPLY: u64 = 128 * 1024;
+/// Lifetimes below the first, or none at all, count as the first (the distribution project's rule); none is believed
+/// beyond the second.
+const MIN_LIFE: Duration = Duration::from_secs(60);
+const MAX_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// The name under which `OAuth2` servers are asked.
+const CLIENT_ID: &str = "image-syncer";
+
+/// Who asks a token server.
+#[derive(Clone, Debug)]
+pub(super) enum Login {
+    /// Nobody in particular.
+    Nobody,
+    /// A user with a password.
+    Password {
+        /// The user.
+        username: String,
+        /// The password.
+        password: Secret,
+    },
+    /// The holder of an identity token.
+    Identity(Secret),
+}
+
+/// A token server, asked on behalf of one registry.
+pub(super) struct TokenServer<'a> {
+    /// How it is reached.
+    pub(super) transport: &'a Arc<Transport>,
+    /// What is tried again.
+    pub(super) retry: RetryPolicy,
+    /// The registry.
+    pub(super) endpoint: &'a Endpoint,
+    /// Its address, judged by [`crate::auth::realm`].
+    pub(super) realm: Url,
+    /// For whom the tokens are.
+    pub(super) service: Option<&'a str>,
+}
+
+impl TokenServer<'_> {
+    /// A token for `wanted`. Statuses that mean "later" are tried again; a refusal keeps its status.
+    pub(super) async fn token(&self, login: &Login, wanted: &Wanted) -> Result<Token, Error> {
+        let action: Arc<str> = format!("get a token for {wanted}").into();
+        let mut attempts = Attempts::new(self.transport, self.endpoint, self.retry);
+        loop {
+            let born = Instant::now();
+            let outcome = match self.transport.send(self.call(&action, login, wanted)).await {
+                Ok(response) => self.read(&action, response).await,
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok((header, life)) => return Ok(Token::new(header, wanted.clone(), born, life)),
+                Err(error) => attempts.after(error).await?,
+            }
+        }
+    }
+    fn call(&self, action: &Arc<str>, login: &Login, wanted: &Wanted) -> Call {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let mut url = self.realm.clone();
+        let (method, body) = if let Login::Identity(token) = login {
+            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+            headers.insert(CONTENT_TYPE, form);
+            (Method::POST, RequestBody::Bytes(self.form(token, wanted)))
+        } else {
+            self.query(&mut url, login, wanted);
+            if let Login::Password { username, password } = login
+                && let Some(header) = basic(username, password)
+            {
+                headers.insert(AUTHORIZATION, header);
+            }
+            (Method::GET, RequestBody::Empty)
+        };
+        Call {
+            action: action.clone(),
+            endpoint: self.endpoint.clone(),
+            follow_redirects: method == Method::GET,
+            method,
+            url,
+            headers,
+            body,
+            lane: Lane::Calls,
+            answer: AnswerLimit::Normal,
+        }
+    }
+    /// One `scope` parameter a scope; what stands in the realm's own query stays.
+    fn query(&self, url: &mut Url, login: &Login, wanted: &Wanted) {
+        let mut pairs = url.query_pairs_mut();
+        if let Some(service) = self.service {
+            pairs.append_pair("service", service);
+        }
+        for scope in wanted.texts() {
+            pairs.append_pair("scope", &scope);
+        }
+        if let Login::Password { username, .. } = login {
+            pairs.append_pair("account", username);
+        }
+    }
+    /// The refresh-token grant of `OAuth2`: all scopes in one parameter.
+    fn form(&self, token: &Secret, wanted: &Wanted) -> Bytes {
+        let scopes: Vec<String> = wanted.texts().collect();
+        let mut form = Serializer::new(String::new());
+        form.append_pair("grant_type", "refresh_token")
+            .append_pair("refresh_token", token.reveal())
+            .append_pair("client_id", CLIENT_ID);
+        if let Some(service) = self.service {
+            form.append_pair("service", service);
+        }
+        if !scopes.is_empty() {
+            form.append_pair("scope", &scopes.join(" "));
+        }
+        form.finish().into()
+    }
+    async fn read(
+        &self,
+        action: &str,
+        response: Response,
+    ) -> Result<(HeaderValue, Duration), Error> {
+        let status = response.status;
+        if !status.is_success() {
+            return Err(
+                Error::from_answer_of("the token server", action, &self.host(), response).await,
+            );
+        }
+        let body = response.body.bytes(MAX_REPLY).await?;
+        let unusable = |why: &str| {
+            Error::new(
+                ErrorKind::Protocol,
+                action,
+                self.host(),
+                format!("the token server's answer {why}"),
+            )
+            .with_status(status)
+        };
+        let reply: Reply = serde_json::from_slice(&body)
+            .map_err(|_| unusable("is not the JSON document that it should be"))?;
+        let life = reply.life();
+        let token = reply.token().ok_or_else(|| unusable("holds no token"))?;
+        let header =
+            bearer(token).ok_or_else(|| unusable("holds a token that no header can carry"))?;
+        Ok((header, life))
+    }
+    /// Host and port of the realm, for messages.
+    fn host(&self) -> String {
+        authority(&self.realm)
+    }
+}
+
+/// Host and port of `url`, the port only where it is not the scheme's own.
+pub(super) fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+/// What a token server answers; fields that are not what they should be count as absent.
+#[derive(Deserialize)]
+struct Reply {
+    token: Option<Value>,
+    access_token: Option<Value>,
+    expires_in: Option<Value>,
+}
+
+impl Reply {
+    fn token(&self) -> Option<&str> {
+        [&self.token, &self.access_token]
+            .into_iter()
+            .filter_map(|token| token.as_ref()?.as_str())
+            .find(|token| !token.is_empty())
+    }
+    fn life(&self) -> Duration {
+        let seconds = match &self.expires_in {
+            Some(Value::Number(number)) => number.as_f64(),
+            Some(Value::String(text)) => text.trim().parse().ok(),
+            _ => None,
+        };
+        seconds
+            .filter(|seconds| !seconds.is_nan())
+            .and_then(|seconds| {
+                Duration::try_from_secs_f64(seconds.min(MAX_LIFE.as_secs_f64())).ok()
+            })
+            .unwrap_or(MIN_LIFE)
+            .max(MIN_LIFE)
+    }
+}
+
+/// `Bearer …`, marked so that no log shows it.
+pub(super) fn bearer(token: &str) -> Option<HeaderValue> {
+    sensitive(&format!("Bearer {token}"))
+}
+
+/// `Basic …`, marked so that no log shows it.
+pub(super) fn basic(username: &str, password: &Secret) -> Option<HeaderValue> {
+    sensitive(&format!(
+        "Basic {}",
+        STANDARD.encode(format!("{username}:{}", password.reveal()))
+    ))
+}
+
+fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut header = HeaderValue::from_str(text).ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}

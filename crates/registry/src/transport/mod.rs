@@ -35,7 +35,9 @@ use warnings::Warnings;
 
 pub use body::{BodyAborted, RequestBody, RequestStream, ResponseBody, ResponseStream};
 pub use observer::{Observer, RequestRecord, Silent};
+pub(crate) use redirect::is_private;
 pub use retry::{Attempts, RetryPolicy};
+pub(crate) use send::is_at_home;
 
 /// The seam to the HTTP library: one request, one answer, no redirects, no retries.
 pub trait HttpService: Send + Sync + 'static {

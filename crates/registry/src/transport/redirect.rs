@@ -57,7 +57,7 @@ pub(super) fn is_downgrade(from: &Url, target: &Url) -> bool {
 
 /// Whether `url` names, by itself, something in this machine's own network: a private, loopback or link-local
 /// address, or `localhost`. Names are not resolved here.
-pub(super) fn is_private(url: &Url) -> bool {
+pub(crate) fn is_private(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => is_private_address(IpAddr::V4(address)),
         Some(Host::Ipv6(address)) => is_private_address(IpAddr::V6(address)),

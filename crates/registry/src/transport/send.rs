@@ -288,7 +288,7 @@ fn content_length(method: &Method, status: StatusCode, headers: &HeaderMap) -> O
 
 /// Whether the host of `url` is itself in a private network: by its address, by a name without a domain, or by what
 /// its name resolves to.
-async fn is_at_home(url: &Url) -> bool {
+pub(crate) async fn is_at_home(url: &Url) -> bool {
     if redirect::is_private(url) {
         return true;
     }

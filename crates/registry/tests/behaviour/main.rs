@@ -6,6 +6,7 @@
     clippy::indexing_slicing
 )]
 
+mod auth;
 mod certificates;
 mod server;
 mod transport;

@@ -1,0 +1,273 @@
+//! The header for a request.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::{BoxFuture, FutureExt as _};
+use http::HeaderValue;
+use url::Url;
+
+use crate::auth::cache::{Token, Tokens};
+use crate::auth::challenge::Challenge;
+use crate::auth::clause;
+use crate::auth::flight::Flight;
+use crate::auth::google::ServiceAccounts;
+use crate::auth::keychain::{Access, Credential};
+use crate::auth::memory::{Memory, Scheme};
+use crate::auth::realm::{self, Trusted};
+use crate::auth::scope::ScopeSet;
+use crate::auth::token::{Login, TokenServer, authority, basic, bearer};
+use crate::auth::wanted::Wanted;
+use crate::error::{Error, ErrorKind};
+use crate::reference::Registry;
+use crate::transport::{Endpoint, RetryPolicy, Transport};
+
+/// Authorizes requests to one registry.
+pub struct Authenticator {
+    pub(super) registry: Registry,
+    pub(super) transport: Arc<Transport>,
+    pub(super) retry: RetryPolicy,
+    trusted: Arc<[String]>,
+    accounts: ServiceAccounts,
+    /// What is known of the registry as it is reached verified, and unverified: what anybody on the way may have
+    /// said is not believed where certificates are checked.
+    verified: Side,
+    unverified: Side,
+}
+
+/// What is known of a registry, reached one way.
+#[derive(Default)]
+pub(super) struct Side {
+    memory: Mutex<Memory>,
+    pub(super) tokens: Tokens,
+    /// The challenge of `GET /v2/`, asked for when another answer holds none.
+    pub(super) ping: Flight<Option<Challenge>>,
+    /// The token server that may not see credentials, if there is one.
+    withheld: Mutex<Option<String>>,
+}
+
+impl Side {
+    pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// The token server that a credential was not sent to.
+    pub(super) fn withheld(&self) -> Option<String> {
+        self.withheld
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Authenticator {
+    /// An authenticator for `registry`.
+    pub fn new(registry: Registry, transport: Arc<Transport>, retry: RetryPolicy) -> Self {
+        Self {
+            registry,
+            transport,
+            retry,
+            trusted: Arc::default(),
+            accounts: ServiceAccounts::default(),
+            verified: Side::default(),
+            unverified: Side::default(),
+        }
+    }
+    /// Lets the token servers that the user named see credentials too: hosts, or hosts with ports
+    /// ([`Keychain::trusted_realms`](crate::auth::Keychain::trusted_realms)).
+    #[must_use]
+    pub fn trusting(mut self, realms: Arc<[String]>) -> Self {
+        self.trusted = realms;
+        self
+    }
+    /// Lets service accounts name a `token_uri` on this machine over http, for tests; otherwise only
+    /// `googleapis.com` over https is asked.
+    #[must_use]
+    pub fn with_local_token_uri(mut self) -> Self {
+        self.accounts = self.accounts.with_local_token_uri();
+        self
+    }
+    pub(super) fn side(&self, endpoint: &Endpoint) -> &Side {
+        if endpoint.insecure {
+            &self.unverified
+        } else {
+            &self.verified
+        }
+    }
+    /// The header to send with a request that needs `scopes` as `access` says: `None` before the first challenge
+    /// and for registries that want none. Gets a token if the challenge is known and no cached one suffices.
+    ///
+    /// # Errors
+    /// When no token is to be had: [`ErrorKind::Unauthorized`] or [`ErrorKind::Denied`] where the token server
+    /// refuses the login, [`ErrorKind::Refused`] where it is not safe to ask, else as the transport says.
+    pub async fn authorize(
+        &self,
+        endpoint: &Endpoint,
+        access: &Access,
+        scopes: &ScopeSet,
+    ) -> Result<Option<HeaderValue>, Error> {
+        let scheme = self.side(endpoint).memory().scheme();
+        match (scheme, &access.credential) {
+            (None, _) => Ok(None),
+            // What docker calls a registry token goes out as it is, whatever is asked for.
+            (Some(_), Credential::Bearer(token)) => Ok(bearer(token.reveal())),
+            (Some(Scheme::Basic), _) => match self.login(endpoint, access).await? {
+                Login::Password { username, password } => Ok(basic(&username, &password)),
+                Login::Nobody | Login::Identity(_) => Ok(None),
+            },
+            (Some(Scheme::Bearer { realm, service }), _) => {
+                let source = Source { realm, service };
+                let token = self.token(endpoint, access, scopes, &source).await?;
+                Ok(Some(token.header().clone()))
+            }
+        }
+    }
+    /// Says that a request with `used` as its header was let in (any answer but a 401). A token that was once let in
+    /// and is refused later has run out, and is worth a fresh one; one that never was is refused for good.
+    pub fn accepted(
+        &self,
+        endpoint: &Endpoint,
+        access: &Access,
+        scopes: &ScopeSet,
+        used: Option<&HeaderValue>,
+    ) {
+        let Some(used) = used else {
+            return;
+        };
+        let side = self.side(endpoint);
+        let wanted = side.memory().wanted(scopes);
+        side.tokens.accepted(&access.credential, &wanted, used);
+    }
+    /// What stands in for the credential at a token server, or with Basic.
+    pub(super) async fn login(&self, endpoint: &Endpoint, access: &Access) -> Result<Login, Error> {
+        Ok(match &access.credential {
+            Credential::Anonymous | Credential::Bearer(_) => Login::Nobody,
+            Credential::Basic { username, password } => Login::Password {
+                username: username.clone(),
+                password: password.clone(),
+            },
+            Credential::Identity(token) => Login::Identity(token.clone()),
+            Credential::GoogleServiceAccount(json) => {
+                let token = self
+                    .accounts
+                    .token(json, endpoint, &self.transport, self.retry, &access.origin)
+                    .await?;
+                Login::Password {
+                    username: "oauth2accesstoken".to_owned(),
+                    password: token,
+                }
+            }
+        })
+    }
+    /// The service accounts whose access tokens are kept.
+    pub(super) fn accounts(&self) -> &ServiceAccounts {
+        &self.accounts
+    }
+    /// A token for `scopes`, from the cache or from its source.
+    async fn token(
+        &self,
+        endpoint: &Endpoint,
+        access: &Access,
+        scopes: &ScopeSet,
+        source: &Source,
+    ) -> Result<Arc<Token>, Error> {
+        let side = self.side(endpoint);
+        let wanted = side.memory().wanted(scopes);
+        if let Some(token) = side.tokens.find(&access.credential, &wanted) {
+            return Ok(token);
+        }
+        let slot = side.tokens.slot(&access.credential, &wanted);
+        let fetch = self.fetch(endpoint, access, scopes, &wanted, source);
+        slot.flight.get(|token| token.is_fresh(), fetch).await
+    }
+    /// Asks for a token, and where repositories to mount from are among the scopes and it is refused, for one
+    /// without them: some servers refuse all for the sake of one (protocol.md section 4.3).
+    fn fetch<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        access: &'a Access,
+        scopes: &'a ScopeSet,
+        wanted: &'a Wanted,
+        source: &'a Source,
+    ) -> BoxFuture<'a, Result<Arc<Token>, Error>> {
+        async move {
+            let refused = match self.ask(endpoint, access, wanted, source).await {
+                Ok(token) => return Ok(Arc::new(token)),
+                Err(error) => error,
+            };
+            let is_refusal = refused
+                .status()
+                .is_some_and(|status| status.is_client_error());
+            if scopes.repositories().len() < 2
+                || !is_refusal
+                || refused.kind() == ErrorKind::RateLimited
+            {
+                return Err(refused);
+            }
+            self.token(endpoint, access, &scopes.without_sources(), source)
+                .await
+        }
+        .boxed()
+    }
+    /// One token request, under the login if the token server may see it.
+    async fn ask(
+        &self,
+        endpoint: &Endpoint,
+        access: &Access,
+        wanted: &Wanted,
+        source: &Source,
+    ) -> Result<Token, Error> {
+        let action = format!("get a token for {wanted}");
+        let base = self.transport.base_url(endpoint, &action).await?;
+        let refuse =
+            |kind, message| Error::new(kind, action.as_str(), self.registry.as_str(), message);
+        let realm = realm::locate(&base, &source.realm)
+            .ok_or_else(|| refuse(ErrorKind::Protocol, clause::bad_realm(&source.realm)))?;
+        let login = match realm::judge(&base, endpoint.insecure, &realm, &self.trusted).await {
+            Trusted::NotInside => {
+                let why = clause::private_realm(&authority(&realm));
+                return Err(refuse(ErrorKind::Refused, why));
+            }
+            Trusted::NotOverHttp => {
+                let why = clause::http_realm(&self.registry, &authority(&realm));
+                return Err(refuse(ErrorKind::Refused, why));
+            }
+            Trusted::WithCredential => self.login(endpoint, access).await?,
+            Trusted::Anonymously => {
+                self.withhold(endpoint, access, &realm);
+                Login::Nobody
+            }
+        };
+        let server = TokenServer {
+            transport: &self.transport,
+            retry: self.retry,
+            endpoint,
+            realm,
+            service: source.service.as_deref(),
+        };
+        let withheld = self.side(endpoint).withheld();
+        server.token(&login, wanted).await.map_err(|error| {
+            clause::explain(error, &self.registry, access, &login, withheld.as_deref())
+        })
+    }
+    /// Says, once, that a login is kept from a token server.
+    fn withhold(&self, endpoint: &Endpoint, access: &Access, realm: &Url) {
+        if access.credential == Credential::Anonymous {
+            return;
+        }
+        let host = authority(realm);
+        let side = self.side(endpoint);
+        let mut withheld = side.withheld.lock().unwrap_or_else(PoisonError::into_inner);
+        if withheld.as_ref() != Some(&host) {
+            let text = clause::withheld(&self.registry, &host, access);
+            self.transport
+                .observer()
+                .warning(self.registry.as_str(), &text);
+            *withheld = Some(host);
+        }
+    }
+}
+
+/// Where tokens come from.
+struct Source {
+    realm: String,
+    service: Option<String>,
+}

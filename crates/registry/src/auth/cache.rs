@@ -1,0 +1,288 @@
+//! The tokens of one registry.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::HeaderValue;
+use tokio::time::Instant;
+
+use crate::auth::flight::Flight;
+use crate::auth::keychain::Credential;
+use crate::auth::wanted::Wanted;
+
+/// Repositories, times credentials, whose tokens are kept, and tokens kept for each.
+const MAX_GROUPS: usize = 1024;
+const MAX_SLOTS: usize = 64;
+/// A token is renewed when less than this is left of its life, or less than 15 % but no more than the second.
+const MIN_MARGIN: Duration = Duration::from_secs(10);
+const MAX_MARGIN: Duration = Duration::from_secs(300);
+/// How long a token that was never let in counts as fresh.
+const YOUTH: Duration = Duration::from_secs(30);
+
+/// A token, ready to be sent.
+#[derive(Debug)]
+pub(super) struct Token {
+    header: HeaderValue,
+    /// What it was asked for.
+    granted: Wanted,
+    born: Instant,
+    dies: Instant,
+    accepted: AtomicBool,
+}
+
+impl Token {
+    /// A token asked for at `born`, by the local clock, which was said to live for `life`.
+    pub(super) fn new(header: HeaderValue, granted: Wanted, born: Instant, life: Duration) -> Self {
+        Self {
+            header,
+            granted,
+            born,
+            dies: born.checked_add(life).unwrap_or(born),
+            accepted: AtomicBool::new(false),
+        }
+    }
+    /// The `Authorization` header.
+    pub(super) fn header(&self) -> &HeaderValue {
+        &self.header
+    }
+    /// Whether enough of its life is left to start something with it.
+    pub(super) fn is_fresh(&self) -> bool {
+        let life = self.dies.duration_since(self.born);
+        let margin = (life * 3 / 20).clamp(MIN_MARGIN, MAX_MARGIN);
+        self.dies.saturating_duration_since(Instant::now()) > margin
+    }
+    /// Whether a refusal may mean that it has run out, since it was let in before or is not quite new.
+    pub(super) fn may_have_run_out(&self) -> bool {
+        self.accepted.load(Ordering::Relaxed) || self.born.elapsed() >= YOUTH
+    }
+}
+
+/// The place of the token for one credential and one list of scopes.
+#[derive(Debug)]
+pub(super) struct Slot {
+    wanted: Wanted,
+    /// Gets the token, once however many tasks want it.
+    pub(super) flight: Flight<Arc<Token>>,
+}
+
+/// The slots of one credential whose first scope is the same: those for which one may do for another.
+#[derive(Debug)]
+struct Group {
+    used: Instant,
+    slots: Vec<Arc<Slot>>,
+}
+
+/// Tokens by credential and scopes; bounded, the longest unused go first.
+#[derive(Debug, Default)]
+pub(super) struct Tokens {
+    groups: Mutex<HashMap<(Credential, String), Group>>,
+}
+
+impl Tokens {
+    /// A fresh token that does for `wanted`: the one asked for with just these scopes, or one that can do more in
+    /// the same first repository.
+    pub(super) fn find(&self, credential: &Credential, wanted: &Wanted) -> Option<Arc<Token>> {
+        let mut groups = self.groups();
+        let group = groups.get_mut(&key(credential, wanted))?;
+        group.used = Instant::now();
+        let fresh = |slot: &Arc<Slot>| slot.flight.peek().filter(|token| token.is_fresh());
+        let exact = group
+            .slots
+            .iter()
+            .find(|slot| slot.wanted == *wanted)
+            .and_then(fresh);
+        exact.or_else(|| {
+            group
+                .slots
+                .iter()
+                .filter_map(fresh)
+                .find(|token| token.granted.covers(wanted))
+        })
+    }
+    /// The place of the token for just these scopes.
+    pub(super) fn slot(&self, credential: &Credential, wanted: &Wanted) -> Arc<Slot> {
+        let mut groups = self.groups();
+        let key = key(credential, wanted);
+        if groups.len() >= MAX_GROUPS && !groups.contains_key(&key) {
+            make_room(&mut groups);
+        }
+        let group = groups.entry(key).or_insert_with(|| Group {
+            used: Instant::now(),
+            slots: Vec::new(),
+        });
+        group.used = Instant::now();
+        if let Some(slot) = group.slots.iter().find(|slot| slot.wanted == *wanted) {
+            return slot.clone();
+        }
+        if group.slots.len() >= MAX_SLOTS {
+            group.slots.remove(0);
+        }
+        let slot = Arc::new(Slot {
+            wanted: wanted.clone(),
+            flight: Flight::default(),
+        });
+        group.slots.push(slot.clone());
+        slot
+    }
+    /// Notes that the token in `header` was let in.
+    pub(super) fn accepted(&self, credential: &Credential, wanted: &Wanted, header: &HeaderValue) {
+        let groups = self.groups();
+        for slot in groups
+            .get(&key(credential, wanted))
+            .into_iter()
+            .flat_map(|group| &group.slots)
+        {
+            if let Some(token) = slot.flight.peek().filter(|token| token.header == *header) {
+                token.accepted.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+    /// Drops a token wherever it is kept.
+    pub(super) fn forget(&self, credential: &Credential, wanted: &Wanted, stale: &Arc<Token>) {
+        let groups = self.groups();
+        for slot in groups
+            .get(&key(credential, wanted))
+            .into_iter()
+            .flat_map(|group| &group.slots)
+        {
+            slot.flight.forget(|token| Arc::ptr_eq(token, stale));
+        }
+    }
+    fn groups(&self) -> MutexGuard<'_, HashMap<(Credential, String), Group>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.groups().len()
+    }
+}
+
+fn key(credential: &Credential, wanted: &Wanted) -> (Credential, String) {
+    (credential.clone(), wanted.head().to_owned())
+}
+
+/// Drops groups without a fresh token, and then, where that does little, the half that was not used for longest.
+fn make_room(groups: &mut HashMap<(Credential, String), Group>) {
+    groups.retain(|_, group| {
+        group.slots.iter().any(|slot| {
+            // A slot that somebody holds may be waiting for its token at this moment.
+            Arc::strong_count(slot) > 1 || slot.flight.peek().is_some_and(|token| token.is_fresh())
+        })
+    });
+    if groups.len() > MAX_GROUPS * 3 / 4 {
+        let mut ages: Vec<Instant> = groups.values().map(|group| group.used).collect();
+        ages.sort_unstable();
+        if let Some(&median) = ages.get(ages.len() / 2) {
+            groups.retain(|_, group| group.used > median);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn token(text: &'static str, wanted: &Wanted, life: u64) -> Arc<Token> {
+        let header = HeaderValue::from_static(text);
+        Arc::new(Token::new(
+            header,
+            wanted.clone(),
+            Instant::now(),
+            Duration::from_secs(life),
+        ))
+    }
+
+    async fn put(tokens: &Tokens, wanted: &Wanted, token: Arc<Token>) {
+        let slot = tokens.slot(&Credential::Anonymous, wanted);
+        slot.flight
+            .get(|_| false, async { Ok(token) })
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_renewed_while_some_of_its_life_is_left() {
+        let wanted = Wanted::one("repository:a:pull");
+        for (life, good_for) in [(60, 49), (300, 254), (3600, 3299), (43_200, 42_899)] {
+            let token = token("x", &wanted, life);
+            tokio::time::advance(Duration::from_secs(good_for)).await;
+            assert!(token.is_fresh(), "{life}");
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert!(!token.is_fresh(), "{life}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wider_token_of_the_same_repository_does() {
+        let tokens = Tokens::default();
+        let (pull, push) = (
+            Wanted::one("repository:a:pull"),
+            Wanted::one("repository:a:pull,push"),
+        );
+        put(&tokens, &push, token("push", &push, 60)).await;
+        assert_eq!(
+            tokens.find(&Credential::Anonymous, &pull).unwrap().header(),
+            "push"
+        );
+        put(&tokens, &pull, token("pull", &pull, 600)).await;
+        assert_eq!(
+            tokens.find(&Credential::Anonymous, &pull).unwrap().header(),
+            "pull"
+        );
+        let other = Credential::Bearer(crate::auth::Secret::new("x"));
+        assert!(tokens.find(&other, &pull).is_none());
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(tokens.find(&Credential::Anonymous, &push).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_was_never_let_in_is_fresh_for_a_while() {
+        let wanted = Wanted::one("repository:a:pull");
+        let tokens = Tokens::default();
+        put(&tokens, &wanted, token("x", &wanted, 600)).await;
+        let found = tokens.find(&Credential::Anonymous, &wanted).unwrap();
+        assert!(!found.may_have_run_out());
+        tokens.accepted(
+            &Credential::Anonymous,
+            &wanted,
+            &HeaderValue::from_static("y"),
+        );
+        assert!(!found.may_have_run_out());
+        tokens.accepted(
+            &Credential::Anonymous,
+            &wanted,
+            &HeaderValue::from_static("x"),
+        );
+        assert!(found.may_have_run_out());
+        tokens.forget(&Credential::Anonymous, &wanted, &found);
+        assert!(tokens.find(&Credential::Anonymous, &wanted).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_is_bounded_however_many_repositories_there_are() {
+        let tokens = Tokens::default();
+        for index in 0..20_000 {
+            let wanted = Wanted::one(&format!("repository:r{index}:pull"));
+            put(&tokens, &wanted, token("x", &wanted, 3600)).await;
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert!(tokens.len() <= MAX_GROUPS);
+            assert!(tokens.find(&Credential::Anonymous, &wanted).is_some());
+        }
+        for index in 0..1000 {
+            let mut wanted = Wanted::one("repository:a:pull,push");
+            wanted.add(&format!("repository:r{index}:pull"));
+            put(&tokens, &wanted, token("x", &wanted, 3600)).await;
+        }
+        let groups = tokens.groups();
+        let group = groups
+            .get(&key(
+                &Credential::Anonymous,
+                &Wanted::one("repository:a:pull"),
+            ))
+            .unwrap();
+        assert_eq!(group.slots.len(), MAX_SLOTS);
+    }
+}

@@ -1,0 +1,176 @@
+//! What is said when a registry or its token server does not let us in: what happened, as whom, and what to do.
+
+use http::StatusCode;
+
+use crate::auth::keychain::{Access, Credential};
+use crate::auth::token::Login;
+use crate::auth::wanted::Wanted;
+use crate::error::{Error, ErrorKind};
+use crate::reference::Registry;
+
+/// The most of a realm that is shown.
+const MAX_SHOWN: usize = 200;
+
+/// As whom, and where that was written: `user "u" (from auth.yaml)`.
+fn who(access: &Access) -> String {
+    let origin = &access.origin;
+    match &access.credential {
+        Credential::Anonymous => format!("nobody ({origin})"),
+        Credential::Basic { username, .. } => format!("user \"{username}\" (from {origin})"),
+        Credential::Identity(_) => format!("the holder of the identity token (from {origin})"),
+        Credential::Bearer(_) => format!("the holder of the registry token (from {origin})"),
+        Credential::GoogleServiceAccount(_) => format!("the service account (from {origin})"),
+    }
+}
+
+/// No login is there to be used, or the one that is there was kept back.
+pub(super) fn no_login(registry: &Registry, access: &Access, withheld: Option<&str>) -> String {
+    match withheld.filter(|_| access.credential != Credential::Anonymous) {
+        Some(host) => withheld_login(registry, host, access),
+        None => format!(
+            "no login is given for {registry} ({}): add an entry for {registry} to the auth file or use docker login; \
+             if the image is public, look whether there is such a repository",
+            access.origin
+        ),
+    }
+}
+
+/// A token server is not to see the login.
+pub(super) fn withheld(registry: &Registry, host: &str, access: &Access) -> String {
+    format!(
+        "{}, and is asked without it",
+        withheld_login(registry, host, access)
+    )
+}
+
+fn withheld_login(registry: &Registry, host: &str, access: &Access) -> String {
+    format!(
+        "its token server {host} does not belong to {registry}, so it does not get the login of {}: if it may see it, \
+         name {host} among the trusted realms",
+        who(access)
+    )
+}
+
+/// A public registry names a token server at a private address.
+pub(super) fn private_realm(host: &str) -> String {
+    format!(
+        "its token server {host} is at a private address, where a public registry has no business: if this is meant, \
+         name {host} among the trusted realms"
+    )
+}
+
+/// A registry that is reached over verified https names a token server on plain http.
+pub(super) fn http_realm(registry: &Registry, host: &str) -> String {
+    format!(
+        "it names a token server on plain http ({host}), which is not asked: the registry's own address is probably \
+         configured wrong at its end; to go there all the same, mark {registry} as insecure"
+    )
+}
+
+/// The realm is no URL.
+pub(super) fn bad_realm(realm: &str) -> String {
+    let shown: String = realm
+        .chars()
+        .take(MAX_SHOWN)
+        .flat_map(char::escape_default)
+        .collect();
+    format!("the token server that it names, \"{shown}\", is no URL of http or https")
+}
+
+/// User and password were refused by the registry.
+pub(super) fn login_refused(access: &Access) -> String {
+    match &access.credential {
+        Credential::Bearer(_) | Credential::Identity(_) => {
+            format!(
+                "the login of {} was refused, and may have run out: log in again",
+                who(access)
+            )
+        }
+        _ => format!(
+            "the login of {} was refused: check user name and password",
+            who(access)
+        ),
+    }
+}
+
+/// The registry knows only Basic, and an identity token is no password.
+pub(super) fn not_a_password(registry: &Registry, access: &Access) -> String {
+    format!(
+        "{registry} wants user and password, and {} gives an identity token only: log in with user and password",
+        access.origin
+    )
+}
+
+/// A good token does not suffice.
+pub(super) fn too_few_rights(
+    registry: &Registry,
+    access: &Access,
+    wanted: &Wanted,
+    withheld: Option<&str>,
+) -> String {
+    if withheld.is_some() || access.credential == Credential::Anonymous {
+        return no_login(registry, access, withheld);
+    }
+    format!(
+        "{} is not allowed {wanted}, or there is no such repository: have these rights granted, or use another login",
+        who(access)
+    )
+}
+
+/// A 401 that does not say how to log in.
+pub(super) fn no_challenge() -> String {
+    "it answered 401 without saying which login it wants (no WWW-Authenticate that can be used)"
+        .to_owned()
+}
+
+/// The refusal of a token server in words that say what to do; other errors as they are.
+pub(super) fn explain(
+    error: Error,
+    registry: &Registry,
+    access: &Access,
+    login: &Login,
+    withheld: Option<&str>,
+) -> Error {
+    let Some(status) = error.status().filter(StatusCode::is_client_error) else {
+        return error;
+    };
+    if !matches!(
+        error.kind(),
+        ErrorKind::Unauthorized | ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Rejected
+    ) {
+        return error;
+    }
+    let kind = if status == StatusCode::FORBIDDEN {
+        ErrorKind::Denied
+    } else {
+        ErrorKind::Unauthorized
+    };
+    let advice = match (login, status) {
+        (Login::Nobody, _) => no_login(registry, access, withheld),
+        (Login::Identity(_), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) => {
+            format!(
+                "it takes no identity tokens, and {} gives nothing else: log in with user and password",
+                access.origin
+            )
+        }
+        (Login::Identity(_), _) | (Login::Password { .. }, StatusCode::UNAUTHORIZED) => {
+            login_refused(access)
+        }
+        (Login::Password { .. }, _) => format!(
+            "{} is not allowed this, or there is no such repository: have the rights granted, or use another login",
+            who(access)
+        ),
+    };
+    let mut explained = Error::new(
+        kind,
+        error.action(),
+        error.host(),
+        format!("{}; {advice}", error.message()),
+    )
+    .with_status(status)
+    .with_tries(error.tries());
+    if let Some(code) = error.code() {
+        explained = explained.with_code(code);
+    }
+    explained
+}

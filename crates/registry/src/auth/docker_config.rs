@@ -1,0 +1,240 @@
+//! One document of docker or podman: what it says about a repository (protocol.md section 4.5).
+
+use std::collections::HashMap;
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::Deserialize;
+
+use crate::auth::helper::TOKEN_USER;
+use crate::auth::keychain::Credential;
+use crate::auth::secret::Secret;
+use crate::reference::{Registry, Repository};
+
+/// The name under which helpers keep Docker Hub's login.
+const HUB_SERVER: &str = "https://index.docker.io/v1/";
+/// base64 with or without its padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// `config.json` or `auth.json`.
+#[derive(Debug, Default)]
+pub(super) struct DockerConfig {
+    auths: HashMap<String, Auth>,
+    /// Suffixes of helpers by what they are for, with the name as it is written.
+    helpers: HashMap<String, (String, String)>,
+    store: Option<String>,
+}
+
+/// Where to look for a login, in this order.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step<'a> {
+    /// `docker-credential-<suffix>` may keep one under one of these names.
+    Helper {
+        /// The helper.
+        suffix: &'a str,
+        /// What it is asked for, one after the other.
+        servers: Vec<String>,
+        /// Whether the document names it for this very registry, and not for all.
+        own: bool,
+    },
+    /// The document itself holds one under this key.
+    Auth(&'a str, &'a Auth),
+}
+
+/// As written.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Document {
+    auths: Option<HashMap<String, Auth>>,
+    #[serde(rename = "credHelpers")]
+    cred_helpers: Option<HashMap<String, String>>,
+    #[serde(rename = "credsStore")]
+    creds_store: Option<String>,
+}
+
+/// One entry of `auths`.
+#[derive(Deserialize, Debug, Default, PartialEq, Eq)]
+#[serde(default)]
+pub(super) struct Auth {
+    #[serde(rename = "auth")]
+    user_and_password: Option<Hidden>,
+    username: Option<String>,
+    password: Option<Hidden>,
+    identitytoken: Option<Hidden>,
+    registrytoken: Option<Hidden>,
+}
+
+/// A secret as written; empty ones count as absent.
+#[derive(Deserialize, Debug, PartialEq, Eq)]
+#[serde(from = "String")]
+struct Hidden(Secret);
+
+impl From<String> for Hidden {
+    fn from(text: String) -> Self {
+        Self(Secret::new(text))
+    }
+}
+
+impl DockerConfig {
+    /// Reads a document. An error is a clause that gives the place and nothing of the content, which a parser's own
+    /// message may quote.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        if bytes.trim_ascii().is_empty() {
+            return Ok(Self::default());
+        }
+        let document: Document = serde_json::from_slice(bytes).map_err(|error| {
+            let what = match error.classify() {
+                serde_json::error::Category::Data => "is not what docker or podman write there",
+                _ => "is not JSON",
+            };
+            format!("line {} column {} {what}", error.line(), error.column())
+        })?;
+        let mut config = Self {
+            store: document.creds_store.filter(|store| !store.is_empty()),
+            ..Self::default()
+        };
+        let mut auths: Vec<(String, Auth)> = document.auths.into_iter().flatten().collect();
+        // Of several keys that mean the same, the plainest with something in it wins.
+        auths.sort_by_key(|(key, auth)| (auth.is_empty(), key.contains("://"), key.len()));
+        for (key, auth) in auths {
+            config.auths.entry(normal(&key)).or_insert(auth);
+        }
+        for (key, suffix) in document.cred_helpers.into_iter().flatten() {
+            config.helpers.insert(normal(&key), (suffix, key));
+        }
+        Ok(config)
+    }
+    /// Where to look for a login to `repository`, the most specific key first. For a registry as a whole, its own
+    /// helper comes first, then the store for all, then what is written here, as docker has it.
+    pub(super) fn steps(&self, repository: &Repository) -> Vec<Step<'_>> {
+        let registry = repository.registry();
+        let mut steps = Vec::new();
+        let whole = format!("{registry}/{}", repository.path());
+        let mut key = whole.as_str();
+        while let Some((shorter, _)) = key.rsplit_once('/') {
+            self.steps_of(key, registry, &mut steps);
+            key = shorter;
+        }
+        self.steps_of(key, registry, &mut steps);
+        steps
+    }
+    fn steps_of<'a>(&'a self, key: &str, registry: &Registry, steps: &mut Vec<Step<'a>>) {
+        if let Some((suffix, written)) = self.helpers.get(key) {
+            steps.push(Step::Helper {
+                suffix,
+                servers: servers(registry, written),
+                own: true,
+            });
+        }
+        if key == registry.as_str()
+            && let Some(store) = &self.store
+        {
+            steps.push(Step::Helper {
+                suffix: store,
+                servers: servers(registry, key),
+                own: false,
+            });
+        }
+        if let Some((key, auth)) = self
+            .auths
+            .get_key_value(key)
+            .filter(|(_, auth)| !auth.is_empty())
+        {
+            steps.push(Step::Auth(key, auth));
+        }
+    }
+}
+
+impl Auth {
+    /// `{}` says that the login is in the store.
+    fn is_empty(&self) -> bool {
+        let filled = |hidden: &Option<Hidden>| {
+            hidden
+                .as_ref()
+                .is_some_and(|hidden| !hidden.0.reveal().is_empty())
+        };
+        let any = [
+            &self.user_and_password,
+            &self.password,
+            &self.identitytoken,
+            &self.registrytoken,
+        ];
+        !any.into_iter().any(filled)
+    }
+    /// The login. An error is a clause without any of the content.
+    pub(super) fn credential(&self) -> Result<Credential, &'static str> {
+        let filled = |hidden: &Option<Hidden>| {
+            hidden
+                .as_ref()
+                .map(|hidden| hidden.0.clone())
+                .filter(|secret| !secret.reveal().is_empty())
+        };
+        if let Some(token) = filled(&self.registrytoken) {
+            return Ok(Credential::Bearer(token));
+        }
+        if let Some(token) = filled(&self.identitytoken) {
+            return Ok(Credential::Identity(token));
+        }
+        let (username, password) = match filled(&self.user_and_password) {
+            Some(auth) => decode(&auth)?,
+            None => (
+                self.username.clone().unwrap_or_default(),
+                filled(&self.password).unwrap_or_else(|| Secret::new("")),
+            ),
+        };
+        Ok(if username == TOKEN_USER {
+            Credential::Identity(password)
+        } else {
+            Credential::Basic { username, password }
+        })
+    }
+}
+
+/// User and password out of `auth`: parted at the first colon, without the NULs that some tools pad it with.
+fn decode(auth: &Secret) -> Result<(String, Secret), &'static str> {
+    let bytes = BASE64
+        .decode(auth.reveal().trim())
+        .map_err(|_| "its \"auth\" is not base64")?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| "its \"auth\" is base64 of something that is no text")?;
+    let (username, password) = text
+        .split_once(':')
+        .ok_or("its \"auth\" has no colon between user and password")?;
+    Ok((
+        username.to_owned(),
+        Secret::new(password.trim_end_matches('\0')),
+    ))
+}
+
+/// A key without what is only form: scheme, `/v1/`, a trailing `/`, the other names of Docker Hub.
+fn normal(key: &str) -> String {
+    let (host, path) = match key.split_once("://") {
+        // With a scheme it is docker's own form, which names a host.
+        Some((_, rest)) => (rest.split('/').next().unwrap_or_default(), ""),
+        None => key.split_once('/').unwrap_or((key, "")),
+    };
+    let path = path.trim_end_matches('/');
+    let registry =
+        Registry::parse(host).map_or_else(|_| host.to_owned(), |registry| registry.to_string());
+    match path {
+        "" | "v1" | "v2" => registry,
+        path => format!("{registry}/{path}"),
+    }
+}
+
+/// The names under which a helper may keep the login: Docker Hub's own, and the one that is written.
+fn servers(registry: &Registry, written: &str) -> Vec<String> {
+    let mut servers = Vec::new();
+    if registry.is_docker_hub() {
+        servers.push(HUB_SERVER.to_owned());
+    }
+    if !servers.iter().any(|server| server == written) {
+        servers.push(written.to_owned());
+    }
+    servers
+}

@@ -1,0 +1,195 @@
+//! One fetch at a time, its outcome for everybody who waits.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::error::{Error, ErrorKind};
+
+/// How long a refusal is taken for the answer, so that a wrong password is not sent a hundred times over: token
+/// servers lock accounts for less.
+const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
+
+/// A value that is fetched when somebody needs it, by one task at a time. The others wait and share what comes of
+/// it, failures too; a task that is cancelled while it fetches leaves the next one to do it.
+#[derive(Debug)]
+pub(super) struct Flight<T> {
+    gate: tokio::sync::Mutex<()>,
+    state: Mutex<State<T>>,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    /// How many fetches have ended.
+    ended: u64,
+    value: Option<T>,
+    /// Why the last one brought nothing, if it did not.
+    failure: Option<(Error, Instant)>,
+}
+
+impl<T> Default for Flight<T> {
+    fn default() -> Self {
+        Self {
+            gate: tokio::sync::Mutex::default(),
+            state: Mutex::new(State {
+                ended: 0,
+                value: None,
+                failure: None,
+            }),
+        }
+    }
+}
+
+impl<T: Clone> Flight<T> {
+    /// The value at hand, whether it is still good or not.
+    pub(super) fn peek(&self) -> Option<T> {
+        self.state().value.clone()
+    }
+    /// Drops the value if it is the one that `is_stale` knows.
+    pub(super) fn forget(&self, is_stale: impl FnOnce(&T) -> bool) {
+        let mut state = self.state();
+        if state.value.as_ref().is_some_and(is_stale) {
+            state.value = None;
+        }
+    }
+    /// The value at hand if it `is_good`, else what `fetch` brings.
+    pub(super) async fn get(
+        &self,
+        is_good: impl Fn(&T) -> bool,
+        fetch: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let ended = {
+            let state = self.state();
+            if let Some(known) = state.known(&is_good) {
+                return known;
+            }
+            state.ended
+        };
+        let _turn = self.gate.lock().await;
+        {
+            let state = self.state();
+            if let Some(known) = state.known(&is_good) {
+                return known;
+            }
+            // Somebody fetched while this task waited: that outcome is as fresh as one of its own.
+            if state.ended != ended {
+                if let Some((error, _)) = &state.failure {
+                    return Err(error.clone());
+                }
+                if let Some(value) = &state.value {
+                    return Ok(value.clone());
+                }
+            }
+        }
+        let outcome = fetch.await;
+        let mut state = self.state();
+        state.ended = state.ended.wrapping_add(1);
+        match &outcome {
+            Ok(value) => {
+                state.value = Some(value.clone());
+                state.failure = None;
+            }
+            Err(error) => state.failure = Some((error.clone(), Instant::now())),
+        }
+        outcome
+    }
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Clone> State<T> {
+    /// What need not be asked for.
+    fn known(&self, is_good: impl Fn(&T) -> bool) -> Option<Result<T, Error>> {
+        if let Some(value) = self.value.as_ref().filter(|value| is_good(value)) {
+            return Some(Ok(value.clone()));
+        }
+        let (error, at) = self.failure.as_ref()?;
+        let is_refusal = matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Denied);
+        (is_refusal && at.elapsed() < REFUSAL_HOLDS).then(|| Err(error.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::future::pending;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use futures_util::future::join_all;
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    fn error(kind: ErrorKind) -> Error {
+        Error::new(kind, "get a token", "auth.example.com", "no")
+    }
+
+    #[tokio::test]
+    async fn many_waiters_share_one_fetch_good_or_bad() {
+        for kind in [None, Some(ErrorKind::Server)] {
+            let flight = Flight::default();
+            let fetches = AtomicU32::new(0);
+            let outcomes = join_all((0..50).map(|_| {
+                flight.get(|_: &u32| true, async {
+                    fetches.fetch_add(1, Ordering::SeqCst);
+                    tokio::task::yield_now().await;
+                    kind.map_or(Ok(7), |kind| Err(error(kind)))
+                })
+            }))
+            .await;
+            assert_eq!(fetches.load(Ordering::SeqCst), 1);
+            assert!(
+                outcomes
+                    .iter()
+                    .all(|outcome| outcome.is_ok() == kind.is_none())
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_tried_again_by_later_comers_and_a_refusal_after_a_while() {
+        let flight = Flight::default();
+        let fail = |kind| async move { Err::<u32, _>(error(kind)) };
+        flight
+            .get(|_| true, fail(ErrorKind::Server))
+            .await
+            .unwrap_err();
+        flight
+            .get(|_| true, fail(ErrorKind::Unauthorized))
+            .await
+            .unwrap_err();
+        let held = flight.get(|_| true, async { Ok(1) }).await.unwrap_err();
+        assert_eq!(held.kind(), ErrorKind::Unauthorized);
+        tokio::time::advance(REFUSAL_HOLDS).await;
+        assert_eq!(flight.get(|_| true, async { Ok(2) }).await.unwrap(), 2);
+        assert_eq!(flight.get(|_| true, async { Ok(3) }).await.unwrap(), 2);
+        flight.forget(|value| *value == 9);
+        assert_eq!(flight.peek(), Some(2));
+        flight.forget(|value| *value == 2);
+        assert_eq!(flight.get(|_| true, async { Ok(4) }).await.unwrap(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_fetch_leaves_the_next_in_line_to_it() {
+        let flight = Arc::new(Flight::default());
+        let started = Arc::new(Notify::new());
+        let leader = tokio::spawn({
+            let (flight, started) = (flight.clone(), started.clone());
+            async move {
+                flight
+                    .get(|_| true, async {
+                        started.notify_one();
+                        pending::<Result<u32, Error>>().await
+                    })
+                    .await
+            }
+        });
+        started.notified().await;
+        let follower = flight.get(|_| true, async { Ok(5) });
+        leader.abort();
+        assert_eq!(follower.await.unwrap(), 5);
+    }
+}

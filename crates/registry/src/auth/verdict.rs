@@ -1,0 +1,212 @@
+//! What follows a 401.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use crate::auth::authenticator::{Authenticator, Side};
+use crate::auth::challenge::{self, Challenge};
+use crate::auth::clause;
+use crate::auth::keychain::{Access, Credential};
+use crate::auth::memory::Scheme;
+use crate::auth::scope::ScopeSet;
+use crate::error::{Error, ErrorKind, Retryable};
+use crate::transport::{AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody};
+
+/// How often one request is sent again on a [`Verdict::Again`]: for the first challenge, for a token that ran out,
+/// and for scopes that only the challenge names. A registry that wants more than that will never be content.
+pub const MAX_AGAIN: u32 = 3;
+
+/// What to do after a 401.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Send the request again, with what [`Authenticator::authorize`] now gives.
+    Again,
+    /// The credential does not suffice; a clause that says why and what to do ("no login is given for quay.io (no
+    /// entry): add an entry for quay.io to the auth file or use docker login").
+    Final(String),
+}
+
+impl Authenticator {
+    /// Says that a request with `used` as its header was answered 401 with `headers`. Learns the challenge (asking
+    /// `GET /v2/` when the answer holds none) and decides: a challenge that is news, or a token that may have run
+    /// out, is worth one more try; a refused fresh token is final. The headers must be the registry's own: an answer
+    /// that came from elsewhere after a redirect is no challenge. A caller lets one request have at most
+    /// [`MAX_AGAIN`] further tries.
+    ///
+    /// # Errors
+    /// When `GET /v2/` had to be asked and failed.
+    pub async fn refused(
+        &self,
+        endpoint: &Endpoint,
+        access: &Access,
+        scopes: &ScopeSet,
+        used: Option<&HeaderValue>,
+        headers: &HeaderMap,
+    ) -> Result<Verdict, Error> {
+        let side = self.side(endpoint);
+        let challenge = challenge::best(headers);
+        let is_new_scheme = match &challenge {
+            Some(challenge) => side.learn(challenge),
+            None if side.memory().scheme().is_none() => {
+                match self.ask_for_challenge(endpoint).await? {
+                    Some(challenge) => side.learn(&challenge),
+                    None => return Ok(Verdict::Final(clause::no_challenge())),
+                }
+            }
+            None => false,
+        };
+        let mut has_news = is_new_scheme;
+        let mut insufficient = false;
+        if let Some(Challenge::Bearer(bearer)) = &challenge {
+            let mut memory = side.memory();
+            let before = memory.wanted(scopes);
+            memory.learn_scopes(scopes, bearer);
+            has_news |= memory.wanted(scopes) != before;
+            insufficient = bearer.insufficient;
+        }
+        let refusal = Refusal {
+            access,
+            scopes,
+            used,
+            has_news,
+            insufficient,
+        };
+        let scheme = side.memory().scheme();
+        Ok(match (scheme, &access.credential, used) {
+            (None, ..) => Verdict::Final(clause::no_challenge()),
+            (_, Credential::Bearer(_), Some(_)) => Verdict::Final(clause::login_refused(access)),
+            (Some(Scheme::Bearer { .. }), ..) => self.judge_token(side, &refusal),
+            (Some(Scheme::Basic), ..) => self.judge_basic(&refusal),
+        })
+    }
+    /// The registry hands out tokens.
+    fn judge_token(&self, side: &Side, refusal: &Refusal<'_>) -> Verdict {
+        let Refusal {
+            access,
+            scopes,
+            used,
+            ..
+        } = *refusal;
+        let Some(used) = used else {
+            return Verdict::Again;
+        };
+        let wanted = side.memory().wanted(scopes);
+        // Nobody has renewed the token yet if it is the one that would be sent again.
+        let current = side
+            .tokens
+            .find(&access.credential, &wanted)
+            .filter(|token| token.header() == used);
+        let Some(current) = current else {
+            return Verdict::Again;
+        };
+        if refusal.has_news {
+            // With the scopes that the challenge named, another token will be asked for.
+            side.tokens.forget(&access.credential, &wanted, &current);
+            return Verdict::Again;
+        }
+        if current.may_have_run_out() && !refusal.insufficient {
+            side.tokens.forget(&access.credential, &wanted, &current);
+            return Verdict::Again;
+        }
+        Verdict::Final(clause::too_few_rights(
+            &self.registry,
+            access,
+            &wanted,
+            side.withheld().as_deref(),
+        ))
+    }
+    /// The registry takes user and password.
+    fn judge_basic(&self, refusal: &Refusal<'_>) -> Verdict {
+        let Refusal { access, used, .. } = *refusal;
+        match (&access.credential, used) {
+            (Credential::Anonymous, _) => {
+                Verdict::Final(clause::no_login(&self.registry, access, None))
+            }
+            (Credential::Identity(_), _) => {
+                Verdict::Final(clause::not_a_password(&self.registry, access))
+            }
+            (_, None) => Verdict::Again,
+            (Credential::GoogleServiceAccount(json), Some(used))
+                if self.accounts().renew(json, used) =>
+            {
+                Verdict::Again
+            }
+            _ => Verdict::Final(clause::login_refused(access)),
+        }
+    }
+    /// What `GET /v2/` is answered with, asked once.
+    async fn ask_for_challenge(&self, endpoint: &Endpoint) -> Result<Option<Challenge>, Error> {
+        let ask = async {
+            let action: Arc<str> = "ask which login is wanted".into();
+            let mut attempts = Attempts::new(&self.transport, endpoint, self.retry);
+            loop {
+                match self.ping(endpoint, &action).await {
+                    Ok(challenge) => return Ok(challenge),
+                    Err(error) => attempts.after(error).await?,
+                }
+            }
+        };
+        self.side(endpoint).ping.get(|_| true, ask).await
+    }
+    async fn ping(
+        &self,
+        endpoint: &Endpoint,
+        action: &Arc<str>,
+    ) -> Result<Option<Challenge>, Error> {
+        let base = self.transport.base_url(endpoint, action).await?;
+        let url = base.join("v2/").map_err(|_| {
+            Error::new(
+                ErrorKind::Protocol,
+                &**action,
+                self.registry.as_str(),
+                "its address makes no URL",
+            )
+        })?;
+        let call = Call {
+            action: action.clone(),
+            endpoint: endpoint.clone(),
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            body: RequestBody::Empty,
+            lane: Lane::Calls,
+            answer: AnswerLimit::Normal,
+            // A challenge from elsewhere is none of the registry's.
+            follow_redirects: false,
+        };
+        let response = self.transport.send(call).await?;
+        if response.status == StatusCode::UNAUTHORIZED {
+            let challenge = challenge::best(&response.headers);
+            response.body.drain().await;
+            return Ok(challenge);
+        }
+        let error = Error::from_response(action, self.registry.as_str(), response).await;
+        match error.retryable() {
+            Retryable::No => Ok(None),
+            Retryable::Yes | Retryable::After(_) => Err(error),
+        }
+    }
+}
+
+impl Side {
+    /// Takes in a challenge's scheme; whether that changed what is known.
+    fn learn(&self, challenge: &Challenge) -> bool {
+        let mut memory = self.memory();
+        let before = memory.scheme();
+        memory.learn_scheme(challenge);
+        memory.scheme() != before
+    }
+}
+
+/// A 401, as far as it has been understood.
+#[derive(Clone, Copy)]
+struct Refusal<'a> {
+    access: &'a Access,
+    scopes: &'a ScopeSet,
+    used: Option<&'a HeaderValue>,
+    /// Whether the challenge told something that was not known.
+    has_news: bool,
+    /// Whether it says that the token is a good one with too few rights.
+    insufficient: bool,
+}
