@@ -8,5 +8,6 @@
 
 mod auth;
 mod certificates;
+mod client;
 mod server;
 mod transport;

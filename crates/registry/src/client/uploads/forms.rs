@@ -31,7 +31,7 @@ pub(in crate::client) struct Forms {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Limit {
     Any,
-    /// A body of this size was refused.
+    /// Bodies of twice this size were refused.
     Below(u64),
     Never,
 }
@@ -64,11 +64,22 @@ impl Limit {
         }
     }
 
+    /// A body of `size` bytes was refused.
     fn refuse(&mut self, size: u64, refusal: Refusal) {
-        *self = match (*self, refusal) {
-            (_, Refusal::Form) | (Self::Never, _) => Self::Never,
-            (Self::Any, Refusal::Size) => Self::Below(size),
-            (Self::Below(limit), Refusal::Size) => Self::Below(limit.min(size)),
+        self.merge(match refusal {
+            Refusal::Form => Self::Never,
+            // Where the limit is nobody said. A body that is refused costs more than the cautious form does, and
+            // by halves there are few of them.
+            Refusal::Size => Self::Below(size / 2),
+        });
+    }
+
+    fn merge(&mut self, other: Self) {
+        *self = match (*self, other) {
+            (Self::Never, _) | (_, Self::Never) => Self::Never,
+            (Self::Below(one), Self::Below(other)) => Self::Below(one.min(other)),
+            (Self::Any, other) => other,
+            (own, Self::Any) => own,
         };
     }
 }
@@ -87,18 +98,22 @@ impl Forms {
 
     /// Takes note that `form` was refused for a blob of `size` bytes; `false` where nothing is left to try.
     pub(super) fn refuse(&mut self, form: Form, size: u64, refusal: Refusal) -> bool {
-        match form {
-            Form::Whole => self.whole.refuse(size, refusal),
-            Form::Stream => self.stream.refuse(size, refusal),
-            Form::Chunks(chunk) => {
-                let smaller = CHUNKS.iter().find(|smaller| **smaller < chunk.min(size));
-                match smaller {
-                    Some(smaller) if refusal == Refusal::Size => {
-                        self.chunk = self.chunk.min(*smaller);
-                    }
-                    _ => return false,
+        let smaller = |than: u64| CHUNKS.into_iter().find(|chunk| *chunk < than);
+        match (form, refusal) {
+            (Form::Whole, _) => self.whole.refuse(size, refusal),
+            (Form::Stream, Refusal::Form) => self.stream.refuse(size, refusal),
+            (Form::Stream, Refusal::Size) => match smaller(size) {
+                Some(chunk) => {
+                    self.stream.refuse(size, refusal);
+                    self.chunk = self.chunk.min(chunk);
                 }
-            }
+                None => return false,
+            },
+            (Form::Chunks(_), Refusal::Form) => return false,
+            (Form::Chunks(chunk), Refusal::Size) => match smaller(chunk.min(size)) {
+                Some(smaller) => self.chunk = self.chunk.min(smaller),
+                None => return false,
+            },
         }
         true
     }
@@ -108,16 +123,6 @@ impl Forms {
         self.whole.merge(other.whole);
         self.stream.merge(other.stream);
         self.chunk = self.chunk.min(other.chunk);
-    }
-}
-
-impl Limit {
-    fn merge(&mut self, other: Self) {
-        match other {
-            Self::Any => {}
-            Self::Below(size) => self.refuse(size, Refusal::Size),
-            Self::Never => *self = Self::Never,
-        }
     }
 }
 
@@ -194,9 +199,10 @@ mod tests {
         let mut forms = Forms::default();
         assert!(forms.refuse(Form::Whole, 20 * MIB, Refusal::Size));
         assert_eq!(forms.choose(20 * MIB), Form::Stream);
-        assert_eq!(forms.choose(20 * MIB - 1), Form::Whole);
+        assert_eq!(forms.choose(10 * MIB), Form::Stream);
+        assert_eq!(forms.choose(10 * MIB - 1), Form::Whole);
         assert!(forms.refuse(Form::Whole, 30 * MIB, Refusal::Size));
-        assert_eq!(forms.choose(20 * MIB - 1), Form::Whole);
+        assert_eq!(forms.choose(10 * MIB - 1), Form::Whole);
         assert!(forms.refuse(Form::Whole, 5, Refusal::Form));
         assert_eq!(forms.choose(1), Form::Stream);
     }
@@ -205,6 +211,7 @@ mod tests {
     fn chunks_are_the_last_resort() {
         let mut forms = Forms::default();
         assert!(!forms.refuse(Form::Chunks(16 * MIB), MIB, Refusal::Size));
+        assert!(!forms.refuse(Form::Stream, MIB, Refusal::Size));
         assert!(!forms.refuse(Form::Chunks(16 * MIB), 20 * MIB, Refusal::Form));
         assert_eq!(forms, Forms::default());
     }
@@ -213,10 +220,10 @@ mod tests {
     fn what_one_upload_learnt_serves_the_next() {
         let mut forms = Forms::default();
         let mut learnt = forms;
-        learnt.refuse(Form::Whole, 9, Refusal::Size);
-        learnt.refuse(Form::Stream, 9, Refusal::Form);
+        learnt.refuse(Form::Whole, 20, Refusal::Size);
+        learnt.refuse(Form::Stream, 20, Refusal::Form);
         learnt.refuse(Form::Chunks(16 * MIB), 9 * MIB, Refusal::Size);
-        forms.refuse(Form::Whole, 5, Refusal::Size);
+        forms.refuse(Form::Whole, 10, Refusal::Size);
         forms.learn(&learnt);
         assert_eq!(forms.choose(4), Form::Whole);
         assert_eq!(forms.choose(5), Form::Chunks(4 * MIB));

@@ -1,0 +1,465 @@
+//! Blobs that are looked for and read: ranges, redirects, breaks, lies.
+
+use bytes::Bytes;
+use registry::{Error, ErrorKind};
+use testkit::{Action, Blob, Cut, Fault, Kind, Profile};
+
+use super::kit::{Kit, descriptor, descriptor_of};
+
+const MIB: u64 = 1024 * 1024;
+
+async fn with_blob(profile: Profile, blob: &Blob) -> Kit {
+    let kit = Kit::open(profile).await;
+    kit.server.state().put_blob("a/b", blob);
+    kit
+}
+
+/// All that a reader gives from `offset` on, and how it ended.
+async fn read(kit: &Kit, blob: &Blob, offset: u64) -> (Vec<u8>, Result<(), Error>) {
+    read_as(kit, &descriptor(blob), offset).await
+}
+
+async fn read_as(
+    kit: &Kit,
+    descriptor: &registry::Descriptor,
+    offset: u64,
+) -> (Vec<u8>, Result<(), Error>) {
+    let mut all = Vec::new();
+    let mut reader = match kit
+        .client
+        .open_blob(&kit.repository("a/b"), descriptor, offset)
+        .await
+    {
+        Ok(reader) => reader,
+        Err(error) => return (all, Err(error)),
+    };
+    loop {
+        match reader.chunk().await {
+            Ok(Some(bytes)) => all.extend_from_slice(&bytes),
+            Ok(None) => return (all, Ok(())),
+            Err(error) => return (all, Err(error)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn looking_for_a_blob_is_one_request() {
+    let blob = Blob::synthetic(1000, 1);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    let repository = kit.repository("a/b");
+    assert!(
+        kit.client
+            .has_blob(&repository, &descriptor(&blob))
+            .await
+            .unwrap()
+    );
+    let other = Blob::synthetic(1000, 2);
+    assert!(
+        !kit.client
+            .has_blob(&repository, &descriptor(&other))
+            .await
+            .unwrap()
+    );
+    assert_eq!(kit.took(), [(Kind::BlobHead, 200), (Kind::BlobHead, 404)]);
+    // Another size under the digest: something else stands there.
+    let wrong = descriptor_of(blob.digest(), Some(999));
+    assert!(!kit.client.has_blob(&repository, &wrong).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_redirect_to_storage_says_yes() {
+    let blob = Blob::synthetic(1000, 1);
+    let profile = Profile {
+        blob_redirect: Some(307),
+        head_redirect: true,
+        ..Profile::distribution()
+    };
+    let kit = with_blob(profile, &blob).await;
+    assert!(
+        kit.client
+            .has_blob(&kit.repository("a/b"), &descriptor(&blob))
+            .await
+            .unwrap()
+    );
+    assert_eq!(kit.took(), [(Kind::BlobHead, 307)]);
+    assert_eq!(kit.server.storage_requests().len(), 0);
+}
+
+#[tokio::test]
+async fn the_size_of_a_blob_can_be_asked() {
+    let blob = Blob::synthetic(1000, 1);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    let unsized_blob = descriptor_of(blob.digest(), None);
+    let size = kit
+        .client
+        .blob_size(&kit.repository("a/b"), &unsized_blob)
+        .await
+        .unwrap();
+    assert_eq!(size, Some(1000));
+    assert_eq!(kit.took().len(), 1);
+}
+
+#[tokio::test]
+async fn a_blob_is_one_request_whatever_its_shape() {
+    for size in [1, 15, 70_000, 3 * MIB] {
+        let blob = Blob::synthetic(size, 3);
+        for redirect in [None, Some(302), Some(303), Some(307), Some(308)] {
+            let kit = with_blob(
+                Profile {
+                    blob_redirect: redirect,
+                    ..Profile::distribution()
+                },
+                &blob,
+            )
+            .await;
+            let (bytes, end) = read(&kit, &blob, 0).await;
+            end.unwrap();
+            assert_eq!(bytes, blob.bytes().unwrap());
+            assert_eq!(kit.server.requests().len(), 1);
+            assert_eq!(kit.server.problems(), [""; 0]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_blob_without_bytes_needs_no_request() {
+    let empty = Blob::new("");
+    let kit = Kit::open(Profile::distribution()).await;
+    let (bytes, end) = read(&kit, &empty, 0).await;
+    end.unwrap();
+    assert!(bytes.is_empty());
+    let wrong = descriptor_of(Blob::new("x").digest(), Some(0));
+    let (_, end) = read_as(&kit, &wrong, 0).await;
+    assert_eq!(end.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(kit.took().len(), 0);
+}
+
+#[tokio::test]
+async fn reading_starts_where_it_is_told() {
+    let blob = Blob::synthetic(100_000, 4);
+    for ranges in [true, false] {
+        let kit = with_blob(
+            Profile {
+                blob_ranges: ranges,
+                ..Profile::distribution()
+            },
+            &blob,
+        )
+        .await;
+        for offset in [1, 99_999, 100_000] {
+            let (bytes, end) = read(&kit, &blob, offset).await;
+            end.unwrap();
+            assert_eq!(
+                bytes,
+                blob.bytes().unwrap()[usize::try_from(offset).unwrap()..]
+            );
+        }
+        let (_, end) = read(&kit, &blob, 100_001).await;
+        assert_eq!(end.unwrap_err().kind(), ErrorKind::Protocol);
+        assert_eq!(kit.took().len(), 2, "none for the end, none beyond it");
+    }
+}
+
+#[tokio::test]
+async fn what_breaks_goes_on_where_it_broke() {
+    let blob = Blob::synthetic(3 * MIB, 5);
+    for redirect in [None, Some(307)] {
+        let kit = with_blob(
+            Profile {
+                blob_redirect: redirect,
+                ..Profile::distribution()
+            },
+            &blob,
+        )
+        .await;
+        let kinds = if redirect.is_some() {
+            Kind::Storage
+        } else {
+            Kind::BlobGet
+        };
+        kit.server.fault(
+            Fault::on(kinds).nth(1),
+            Action::CutResponse {
+                after: MIB + 17,
+                how: Cut::Reset,
+            },
+        );
+        kit.server.fault(
+            Fault::on(kinds).nth(2),
+            Action::CutResponse {
+                after: 100,
+                how: Cut::Close,
+            },
+        );
+        let (bytes, end) = read(&kit, &blob, 0).await;
+        end.unwrap();
+        assert_eq!(bytes, blob.bytes().unwrap());
+        let requests = kit.server.requests();
+        let ranges: Vec<bool> = requests
+            .iter()
+            .map(|r| r.header("range").is_some())
+            .collect();
+        assert_eq!(ranges, [false, true, true]);
+        assert_eq!(kit.server.problems(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_break_costs_the_start_where_ranges_are_ignored() {
+    let blob = Blob::synthetic(300_000, 6);
+    let kit = with_blob(
+        Profile {
+            blob_ranges: false,
+            ..Profile::distribution()
+        },
+        &blob,
+    )
+    .await;
+    kit.server.fault(
+        Fault::on(Kind::BlobGet).nth(1),
+        Action::CutResponse {
+            after: 200_000,
+            how: Cut::Close,
+        },
+    );
+    let (bytes, end) = read(&kit, &blob, 0).await;
+    end.unwrap();
+    assert_eq!(bytes, blob.bytes().unwrap());
+    assert_eq!(kit.took(), [(Kind::BlobGet, 200); 2]);
+}
+
+#[tokio::test]
+async fn progress_forgives_the_breaks_so_far() {
+    // Five breaks with only three retries, but a MiB between them.
+    let blob = Blob::synthetic(8 * MIB, 7);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    for n in 1..=5 {
+        kit.server.fault(
+            Fault::on(Kind::BlobGet).nth(n),
+            Action::CutResponse {
+                after: MIB + 300_000,
+                how: Cut::Close,
+            },
+        );
+    }
+    let (bytes, end) = read(&kit, &blob, 0).await;
+    end.unwrap();
+    assert_eq!(bytes, blob.bytes().unwrap());
+    assert_eq!(kit.took().len(), 6);
+}
+
+#[tokio::test]
+async fn without_progress_the_tries_run_out() {
+    let blob = Blob::synthetic(MIB, 8);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    kit.server.fault(
+        Fault::on(Kind::BlobGet),
+        Action::CutResponse {
+            after: 10,
+            how: Cut::Close,
+        },
+    );
+    let (bytes, end) = read(&kit, &blob, 0).await;
+    let error = end.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.tries()),
+        (ErrorKind::Broken, 4),
+        "{error}"
+    );
+    assert_eq!(bytes, blob.bytes().unwrap()[..40]);
+    assert_eq!(kit.took().len(), 4);
+}
+
+#[tokio::test]
+async fn a_stall_is_a_break() {
+    let blob = Blob::synthetic(300_000, 9);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    kit.server.fault(
+        Fault::on(Kind::BlobGet).nth(1),
+        Action::StallResponse { after: 100_000 },
+    );
+    let (bytes, end) = read(&kit, &blob, 0).await;
+    end.unwrap();
+    assert_eq!(bytes, blob.bytes().unwrap());
+    assert_eq!(kit.took().len(), 2);
+}
+
+#[tokio::test]
+async fn a_flipped_bit_never_completes_the_blob() {
+    let blob = Blob::synthetic(MIB, 10);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    kit.server
+        .fault(Fault::on(Kind::BlobGet), Action::Corrupt { offset: 5 });
+    let (bytes, end) = read(&kit, &blob, 0).await;
+    let error = end.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!((bytes.len() as u64) < MIB, "the last bytes were held back");
+    let text = error.to_string();
+    assert!(
+        text.contains(blob.digest()) && text.contains(&kit.server.host()),
+        "{text}"
+    );
+    assert_eq!(
+        kit.took().len(),
+        1,
+        "bytes were handed on: the caller decides"
+    );
+}
+
+#[tokio::test]
+async fn a_small_corrupt_blob_gets_a_second_chance() {
+    let blob = Blob::synthetic(500, 11);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    kit.server.fault(
+        Fault::on(Kind::BlobGet).nth(1),
+        Action::Corrupt { offset: 5 },
+    );
+    let (bytes, end) = read(&kit, &blob, 0).await;
+    end.unwrap();
+    assert_eq!(bytes, blob.bytes().unwrap());
+    assert_eq!(kit.took().len(), 2);
+    kit.server.clear_faults();
+    kit.server
+        .fault(Fault::on(Kind::BlobGet), Action::Corrupt { offset: 5 });
+    let (bytes, end) = read(&kit, &blob, 0).await;
+    assert_eq!(end.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert!(bytes.is_empty());
+    assert_eq!(kit.took().len(), 2);
+}
+
+#[tokio::test]
+async fn a_length_that_the_manifest_does_not_say_is_corrupt_up_front() {
+    let blob = Blob::synthetic(5000, 12);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    for size in [4999, 5001] {
+        let wrong = descriptor_of(blob.digest(), Some(size));
+        let (bytes, end) = read_as(&kit, &wrong, 0).await;
+        let error = end.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(
+            error.message().contains("5000") && error.message().contains(&size.to_string()),
+            "{error}"
+        );
+        assert!(bytes.is_empty());
+        let (_, end) = read_as(&kit, &wrong, 100).await;
+        assert_eq!(end.unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+}
+
+#[tokio::test]
+async fn a_blob_of_unknown_size_is_held_to_its_digest() {
+    let blob = Blob::synthetic(200_000, 13);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    let unsized_blob = descriptor_of(blob.digest(), None);
+    kit.server.fault(
+        Fault::on(Kind::BlobGet).nth(1),
+        Action::CutResponse {
+            after: 100_000,
+            how: Cut::Close,
+        },
+    );
+    let (bytes, end) = read_as(&kit, &unsized_blob, 0).await;
+    end.unwrap();
+    assert_eq!(bytes, blob.bytes().unwrap());
+    kit.server.clear_faults();
+    kit.server.fault(
+        Fault::on(Kind::BlobGet),
+        Action::Corrupt { offset: 199_999 },
+    );
+    let (bytes, end) = read_as(&kit, &unsized_blob, 0).await;
+    assert_eq!(end.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert!(bytes.len() < 200_000);
+}
+
+#[tokio::test]
+async fn a_part_that_is_another_one_is_refused() {
+    let blob = Blob::synthetic(5000, 14);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    for (range, kind) in [
+        ("bytes 0-4999/5000", ErrorKind::Protocol),
+        ("bytes 100-4999/6000", ErrorKind::Corrupt),
+        ("nonsense", ErrorKind::Protocol),
+    ] {
+        kit.server.clear_faults();
+        kit.server.fault(
+            Fault::on(Kind::BlobGet),
+            Action::WithHeaders(vec![("content-range", range.to_owned())]),
+        );
+        let (_, end) = read(&kit, &blob, 100).await;
+        assert_eq!(end.unwrap_err().kind(), kind, "{range}");
+    }
+}
+
+#[tokio::test]
+async fn a_mistaken_416_costs_the_start() {
+    let blob = Blob::synthetic(5000, 15);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    kit.server
+        .fault(Fault::on(Kind::BlobGet).nth(1), Action::status(416));
+    let (bytes, end) = read(&kit, &blob, 100).await;
+    end.unwrap();
+    assert_eq!(bytes, blob.bytes().unwrap()[100..]);
+    let ranges: Vec<bool> = kit
+        .server
+        .requests()
+        .iter()
+        .map(|r| r.header("range").is_some())
+        .collect();
+    assert_eq!(ranges, [true, false]);
+}
+
+#[tokio::test]
+async fn an_absent_blob_and_an_absent_repository_are_not_found() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let (_, end) = read(&kit, &Blob::synthetic(10, 1), 0).await;
+    assert_eq!(end.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(kit.took().len(), 1);
+}
+
+#[tokio::test]
+async fn storage_that_refuses_is_named_and_leaves_the_token_alone() {
+    let blob = Blob::synthetic(1000, 1);
+    let kit = with_blob(
+        Profile {
+            blob_redirect: Some(307),
+            ..Profile::distribution()
+        },
+        &blob,
+    )
+    .await;
+    kit.server
+        .fault(Fault::on(Kind::Storage), Action::status(401));
+    let (_, end) = read(&kit, &blob, 0).await;
+    let error = end.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
+    assert_eq!(error.host(), kit.server.storage_host(), "{error}");
+    assert_eq!(kit.took(), [(Kind::BlobGet, 307)]);
+}
+
+#[tokio::test]
+async fn a_small_blob_is_read_whole_within_its_limit() {
+    let blob = Blob::new(Bytes::from_static(b"{\"os\":\"linux\"}"));
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    let repository = kit.repository("a/b");
+    let bytes = kit
+        .client
+        .read_blob(&repository, &descriptor(&blob), 14)
+        .await
+        .unwrap();
+    assert_eq!(bytes, blob.bytes().unwrap());
+    assert_eq!(kit.took().len(), 1);
+    let error = kit
+        .client
+        .read_blob(&repository, &descriptor(&blob), 13)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+    assert_eq!(kit.took().len(), 0, "its size is known");
+    let unsized_blob = descriptor_of(blob.digest(), None);
+    let error = kit
+        .client
+        .read_blob(&repository, &unsized_blob, 13)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+}

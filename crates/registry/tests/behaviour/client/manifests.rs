@@ -1,0 +1,541 @@
+//! HEAD, GET and PUT of manifests, and what registries make of them.
+
+use registry::{Digest, ErrorKind, Manifest};
+use testkit::auth::Access;
+use testkit::profile::{Immutable, Unknown};
+use testkit::{Action, Auth, Cut, Fault, Image, Kind, Layer, Profile};
+
+use super::kit::{Kit, by_digest, tag};
+
+fn image() -> Image {
+    Image::oci().layer(Layer::tar("layer", 100)).build()
+}
+
+/// The root of `image` as the client would have fetched it.
+fn manifest(image: &Image) -> Manifest {
+    let root = image.root();
+    let digest = Digest::parse(&root.digest).unwrap();
+    Manifest::new(root.bytes.clone(), Some(&root.media_type), digest).unwrap()
+}
+
+/// A registry that holds the blobs of `image` in `a/b`, and nothing more.
+fn with_blobs(kit: &Kit, image: &Image) {
+    for blob in image.blobs() {
+        kit.server.state().put_blob("a/b", blob);
+    }
+}
+
+#[tokio::test]
+async fn a_head_is_one_request() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let image = image();
+    kit.server.push("a/b", Some("v1"), &image);
+    let repository = kit.repository("a/b");
+    let head = kit
+        .client
+        .head_manifest(&repository, &tag("v1"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(head.digest.as_str(), image.digest());
+    assert_eq!(head.size, Some(image.root().size()));
+    assert_eq!(
+        head.media_type.as_deref(),
+        Some(image.root().media_type.as_str())
+    );
+    assert_eq!(kit.took(), [(Kind::ManifestHead, 200)]);
+    assert_eq!(
+        kit.client
+            .head_manifest(&repository, &tag("v2"))
+            .await
+            .unwrap(),
+        None
+    );
+    assert_eq!(
+        kit.client
+            .head_manifest_for_push(&repository, &tag("v2"))
+            .await
+            .unwrap(),
+        None
+    );
+    assert_eq!(kit.took(), [(Kind::ManifestHead, 404); 2]);
+    assert_eq!(kit.server.problems(), [""; 0]);
+}
+
+#[tokio::test]
+async fn where_a_head_does_not_do_a_get_does() {
+    let image = image();
+    for (profile, head) in [
+        (
+            Profile {
+                content_digest: false,
+                ..Profile::distribution()
+            },
+            200,
+        ),
+        (
+            Profile {
+                manifest_head: Some(405),
+                ..Profile::distribution()
+            },
+            405,
+        ),
+        (
+            Profile {
+                manifest_head: Some(501),
+                ..Profile::distribution()
+            },
+            501,
+        ),
+        (
+            Profile {
+                manifest_head: Some(403),
+                ..Profile::distribution()
+            },
+            403,
+        ),
+    ] {
+        let kit = Kit::open(profile).await;
+        kit.server.push("a/b", Some("v1"), &image);
+        let repository = kit.repository("a/b");
+        let found = kit
+            .client
+            .head_manifest(&repository, &tag("v1"))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(found.digest.as_str(), image.digest());
+        assert_eq!(
+            kit.took(),
+            [(Kind::ManifestHead, head), (Kind::ManifestGet, 200)]
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_head_by_digest_needs_no_header() {
+    let kit = Kit::open(Profile {
+        content_digest: false,
+        ..Profile::distribution()
+    })
+    .await;
+    let image = image();
+    kit.server.push("a/b", None, &image);
+    let repository = kit.repository("a/b");
+    let found = kit
+        .client
+        .head_manifest(&repository, &by_digest(image.digest()))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(found.digest.as_str(), image.digest());
+    assert_eq!(kit.took(), [(Kind::ManifestHead, 200)]);
+}
+
+#[tokio::test]
+async fn a_refused_head_for_push_means_try_it() {
+    // 401 as Docker Hub and Harbor, 403 as Artifactory say for what does not exist yet.
+    for (unknown, status) in [
+        (Unknown::Unauthorized, 401),
+        (Unknown::ProjectNotFound, 401),
+        (Unknown::Denied, 403),
+    ] {
+        let profile = Profile {
+            unknown_repository: unknown,
+            ..Profile::distribution()
+        };
+        let kit = Kit::guarded(profile, Auth::bearer("ada", "pw")).await;
+        let repository = kit.repository("a/b");
+        let head = kit
+            .client
+            .head_manifest_for_push(&repository, &tag("v1"))
+            .await;
+        assert_eq!(head.unwrap(), None, "{unknown:?}");
+        assert_eq!(kit.took().last(), Some(&(Kind::ManifestHead, status)));
+        // Read from, the same is an error.
+        let error = kit
+            .client
+            .head_manifest(&repository, &tag("v1"))
+            .await
+            .unwrap_err();
+        let kind = if status == 401 {
+            ErrorKind::Unauthorized
+        } else {
+            ErrorKind::Denied
+        };
+        assert_eq!(error.kind(), kind, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_an_error_at_once() {
+    let access = Access::new().user("ada", "another");
+    let auth = Auth::Bearer(access, testkit::TokenRules::default());
+    let kit = Kit::guarded(Profile::distribution(), auth).await;
+    let repository = kit.repository("a/b");
+    let error = kit
+        .client
+        .head_manifest_for_push(&repository, &tag("v1"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
+    assert_eq!(kit.took(), [(Kind::ManifestHead, 401)]);
+}
+
+#[tokio::test]
+async fn one_token_serves_the_head_and_the_push() {
+    let kit = Kit::guarded(Profile::distribution(), Auth::bearer("ada", "pw")).await;
+    let image = image();
+    with_blobs(&kit, &image);
+    let repository = kit.repository("a/b");
+    kit.client
+        .head_manifest_for_push(&repository, &tag("v1"))
+        .await
+        .unwrap();
+    kit.client
+        .put_manifest(&repository, &tag("v1"), &manifest(&image))
+        .await
+        .unwrap();
+    assert_eq!(
+        kit.took(),
+        [
+            (Kind::ManifestHead, 401),
+            (Kind::ManifestHead, 404),
+            (Kind::ManifestPut, 201)
+        ]
+    );
+    assert_eq!(
+        kit.server.token_requests().len(),
+        0,
+        "cleared with the others"
+    );
+    kit.server.verify_complete("a/b", "v1").unwrap();
+}
+
+#[tokio::test]
+async fn bytes_come_back_untouched() {
+    let kit = Kit::open(Profile {
+        content_type_suffix: "; charset=utf-8",
+        ..Profile::distribution()
+    })
+    .await;
+    let image = Image::oci()
+        .pretty()
+        .without_media_type()
+        .layer(Layer::tar("x", 10))
+        .build();
+    kit.server.push("a/b", Some("v1"), &image);
+    let repository = kit.repository("a/b");
+    for target in [tag("v1"), by_digest(image.digest())] {
+        let fetched = kit.client.get_manifest(&repository, &target).await.unwrap();
+        assert_eq!(fetched.bytes(), &image.root().bytes);
+        assert_eq!(fetched.digest().as_str(), image.digest());
+        assert_eq!(fetched.media_type(), image.root().media_type);
+    }
+    assert_eq!(kit.took(), [(Kind::ManifestGet, 200); 2]);
+}
+
+#[tokio::test]
+async fn a_manifest_that_is_not_there_is_not_found() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let repository = kit.repository("a/b");
+    let error = kit
+        .client
+        .get_manifest(&repository, &tag("v1"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(kit.took(), [(Kind::ManifestGet, 404)]);
+    let host = kit.server.host();
+    assert!(
+        error.to_string().starts_with(&format!(
+            "cannot fetch manifest a/b:v1 at {host}: the registry answered 404 Not Found"
+        )),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn by_tag_a_wrong_header_is_a_warning() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let image = image();
+    kit.server.push("a/b", Some("v1"), &image);
+    let wrong = Digest::sha256(b"wrong").to_string();
+    kit.server.fault(
+        Fault::on(Kind::ManifestGet),
+        Action::WithHeaders(vec![("docker-content-digest", wrong)]),
+    );
+    let fetched = kit
+        .client
+        .get_manifest(&kit.repository("a/b"), &tag("v1"))
+        .await
+        .unwrap();
+    assert_eq!(fetched.digest().as_str(), image.digest());
+    let warnings = kit.heard.warnings();
+    assert_eq!(warnings.len(), 1);
+    assert!(
+        warnings[0].contains("a/b") && warnings[0].contains("v1"),
+        "{warnings:?}"
+    );
+}
+
+#[tokio::test]
+async fn by_digest_other_bytes_are_corrupt() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let image = image();
+    kit.server.push("a/b", None, &image);
+    let repository = kit.repository("a/b");
+    let target = by_digest(image.digest());
+    let flipped = Action::Corrupt { offset: 3 };
+    // Once is forgiven.
+    kit.server
+        .fault(Fault::on(Kind::ManifestGet).nth(1), flipped.clone());
+    assert!(kit.client.get_manifest(&repository, &target).await.is_ok());
+    assert_eq!(kit.took().len(), 2);
+    kit.server.clear_faults();
+    kit.server.fault(Fault::on(Kind::ManifestGet), flipped);
+    let error = kit
+        .client
+        .get_manifest(&repository, &target)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert_eq!(kit.took().len(), 2);
+    let text = error.to_string();
+    let host = kit.server.host();
+    assert!(
+        text.contains(image.digest()) && text.contains(&host) && text.contains("sha256:"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_manifest_is_said_to_be_none() {
+    let kit = Kit::open(Profile::distribution()).await;
+    kit.server.push("a/b", Some("v1"), &image());
+    kit.server.fault(Fault::on(Kind::ManifestGet), Action::Html);
+    let error = kit
+        .client
+        .get_manifest(&kit.repository("a/b"), &tag("v1"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+    assert_eq!(kit.took().len(), 1);
+}
+
+#[tokio::test]
+async fn what_breaks_or_is_overloaded_is_tried_again() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let image = image();
+    kit.server.push("a/b", Some("v1"), &image);
+    kit.server
+        .fault(Fault::on(Kind::ManifestGet).nth(1), Action::status(502));
+    kit.server.fault(
+        Fault::on(Kind::ManifestGet).nth(2),
+        Action::CutResponse {
+            after: 5,
+            how: Cut::Reset,
+        },
+    );
+    let fetched = kit
+        .client
+        .get_manifest(&kit.repository("a/b"), &tag("v1"))
+        .await
+        .unwrap();
+    assert_eq!(fetched.bytes(), &image.root().bytes);
+    assert_eq!(kit.took().len(), 3);
+    assert_eq!(kit.heard.retries(), 2);
+    kit.server
+        .fault(Fault::on(Kind::ManifestGet), Action::status(500));
+    let error = kit
+        .client
+        .get_manifest(&kit.repository("a/b"), &tag("v1"))
+        .await
+        .unwrap_err();
+    assert_eq!((error.kind(), error.tries()), (ErrorKind::Server, 4));
+    assert_eq!(kit.took().len(), 4);
+}
+
+#[tokio::test]
+async fn a_push_is_one_request() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let image = image();
+    with_blobs(&kit, &image);
+    let repository = kit.repository("a/b");
+    kit.client
+        .put_manifest(&repository, &tag("v1"), &manifest(&image))
+        .await
+        .unwrap();
+    assert_eq!(kit.took(), [(Kind::ManifestPut, 201)]);
+    kit.client
+        .put_manifest(&repository, &by_digest(image.digest()), &manifest(&image))
+        .await
+        .unwrap();
+    let (media_type, bytes) = kit.server.state().manifest("a/b", "v1").unwrap();
+    assert_eq!(
+        (media_type, &bytes),
+        (image.root().media_type.clone(), &image.root().bytes)
+    );
+    assert_eq!(kit.server.problems(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_a_manifest_lacks_is_named() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let image = image();
+    let repository = kit.repository("a/b");
+    let error = kit
+        .client
+        .put_manifest(&repository, &tag("v1"), &manifest(&image))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MissingContent, "{error}");
+    let mut missing: Vec<&str> = error.missing().iter().map(Digest::as_str).collect();
+    let mut blobs: Vec<&str> = image.blobs().iter().map(testkit::Blob::digest).collect();
+    missing.sort_unstable();
+    blobs.sort_unstable();
+    assert_eq!(missing, blobs);
+    assert_eq!(kit.took().len(), 1);
+}
+
+#[tokio::test]
+async fn a_registry_that_rewrites_is_found_out() {
+    let kit = Kit::open(Profile {
+        rewrites_manifests: true,
+        ..Profile::distribution()
+    })
+    .await;
+    let image = image();
+    with_blobs(&kit, &image);
+    let error = kit
+        .client
+        .put_manifest(&kit.repository("a/b"), &tag("v1"), &manifest(&image))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.message().contains("rewrote"), "{error}");
+    assert_eq!(kit.took().len(), 1);
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_settled_before_a_second_push() {
+    // Quay refuses to set a tag again, even to what it is.
+    let kit = Kit::open(Profile {
+        immutable_tags: Some(Immutable::Quay),
+        ..Profile::distribution()
+    })
+    .await;
+    let image = image();
+    with_blobs(&kit, &image);
+    kit.server.fault(
+        Fault::on(Kind::ManifestPut).nth(1),
+        Action::LoseReply(Cut::Reset),
+    );
+    kit.client
+        .put_manifest(&kit.repository("a/b"), &tag("v1"), &manifest(&image))
+        .await
+        .unwrap();
+    assert_eq!(
+        kit.took(),
+        [(Kind::ManifestPut, 0), (Kind::ManifestHead, 200)]
+    );
+    kit.server.fault(
+        Fault::on(Kind::ManifestPut).nth(1),
+        Action::CutBeforeAnswer(Cut::Reset),
+    );
+    kit.client
+        .put_manifest(&kit.repository("a/b"), &tag("v2"), &manifest(&image))
+        .await
+        .unwrap();
+    assert_eq!(
+        kit.took(),
+        [
+            (Kind::ManifestPut, 0),
+            (Kind::ManifestHead, 404),
+            (Kind::ManifestPut, 201)
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_immutable_tag_is_refused_for_good() {
+    for rule in [Immutable::Ecr, Immutable::Harbor, Immutable::Quay] {
+        let kit = Kit::open(Profile {
+            immutable_tags: Some(rule),
+            ..Profile::distribution()
+        })
+        .await;
+        let (old, new) = (image(), Image::oci().layer(Layer::tar("new", 7)).build());
+        kit.server.push("a/b", Some("v1"), &old);
+        with_blobs(&kit, &new);
+        let error = kit
+            .client
+            .put_manifest(&kit.repository("a/b"), &tag("v1"), &manifest(&new))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
+        assert_eq!(kit.took().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_names_no_digests_is_confirmed_once() {
+    let kit = Kit::open(Profile {
+        content_digest: false,
+        ..Profile::distribution()
+    })
+    .await;
+    let image = image();
+    with_blobs(&kit, &image);
+    let repository = kit.repository("a/b");
+    kit.client
+        .put_manifest(&repository, &tag("v1"), &manifest(&image))
+        .await
+        .unwrap();
+    kit.client
+        .put_manifest(&repository, &tag("v2"), &manifest(&image))
+        .await
+        .unwrap();
+    assert_eq!(
+        kit.took(),
+        [
+            (Kind::ManifestPut, 201),
+            (Kind::ManifestGet, 200),
+            (Kind::ManifestPut, 201)
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_web_server_that_takes_everything_is_no_registry() {
+    let kit = Kit::open(Profile {
+        always_ok: true,
+        ..Profile::distribution()
+    })
+    .await;
+    let repository = kit.repository("a/b");
+    for target in [tag("v1"), by_digest(image().digest())] {
+        let error = kit
+            .client
+            .put_manifest(&repository, &target, &manifest(&image()))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+        assert!(error.message().contains("is it a registry?"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn sha512_and_schema_1_are_fetched_under_their_own_digests() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let image = Image::schema1("a/b", "v1", [Layer::tar("x", 10)]);
+    kit.server.push("a/b", Some("v1"), &image);
+    let fetched = kit
+        .client
+        .get_manifest(&kit.repository("a/b"), &tag("v1"))
+        .await
+        .unwrap();
+    assert_eq!(fetched.bytes(), &image.root().bytes);
+    assert_eq!(fetched.digest().as_str(), image.digest());
+    assert_eq!(kit.heard.warnings(), [""; 0]);
+}

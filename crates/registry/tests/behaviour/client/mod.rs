@@ -1,0 +1,9 @@
+//! The client against registries in this process: requests, bytes and outcomes, exactly.
+
+mod blobs;
+mod copy;
+mod kit;
+mod manifests;
+mod real;
+mod tags;
+mod uploads;

@@ -1,0 +1,6 @@
+//! Uploads: what they cost when all is well, the forms that registries take, and what is done when things break.
+
+mod breaks;
+mod forms;
+mod sessions;
+mod tokens;

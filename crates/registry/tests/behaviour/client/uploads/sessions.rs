@@ -1,0 +1,262 @@
+//! Opening: mounts, questions, locations.
+
+use registry::{ErrorKind, OpenedUpload};
+use testkit::profile::{Existence, LocationForm, MountRule, Unknown};
+use testkit::{Action, Auth, Blob, Fault, Kind, Profile};
+
+use crate::client::kit::{Given, Kit, descriptor, descriptor_of};
+
+const MIB: u64 = 1024 * 1024;
+
+async fn open(kit: &Kit, path: &str, blob: &Blob, from: Option<&str>) -> &'static str {
+    let from = from.map(|from| kit.repository(from));
+    let opened = kit
+        .client
+        .open_upload(&kit.repository(path), &descriptor(blob), from.as_ref())
+        .await;
+    match opened.unwrap() {
+        OpenedUpload::Present { mounted: true } => "mounted",
+        OpenedUpload::Present { mounted: false } => "present",
+        OpenedUpload::Session(_) => "session",
+    }
+}
+
+#[tokio::test]
+async fn a_blob_that_is_not_there_takes_a_post_and_a_put() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let blob = Blob::synthetic(3 * MIB, 1);
+    assert!(kit.send("a/b", &blob).await.unwrap());
+    kit.assert_arrived("a/b", &blob);
+    assert_eq!(kit.server.bytes_received(), 3 * MIB);
+    let lines = kit.lines();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    let hex = blob.digest().trim_start_matches("sha256:");
+    assert_eq!(
+        lines[0],
+        format!("POST /v2/a/b/blobs/uploads/?mount=sha256%3A{hex}&from=a%2Fb")
+    );
+    assert!(
+        lines[1].starts_with("PUT /v2/a/b/blobs/uploads/"),
+        "{lines:?}"
+    );
+    assert!(
+        lines[1].ends_with(&format!("&digest=sha256%3A{hex}")),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_blob_that_is_there_takes_a_post() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let blob = Blob::synthetic(1000, 1);
+    kit.server.state().put_blob("a/b", &blob);
+    assert!(!kit.send("a/b", &blob).await.unwrap());
+    assert_eq!(kit.took(), [(Kind::Mount, 201)]);
+}
+
+#[tokio::test]
+async fn a_blob_that_is_elsewhere_is_mounted() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let blob = Blob::synthetic(1000, 1);
+    kit.server.state().put_blob("c/d", &blob);
+    assert_eq!(open(&kit, "a/b", &blob, Some("c/d")).await, "mounted");
+    assert_eq!(kit.took(), [(Kind::Mount, 201)]);
+    kit.assert_arrived("a/b", &blob);
+    // A mount that is declined is a session.
+    assert_eq!(
+        open(&kit, "a/b", &Blob::synthetic(10, 2), Some("c/d")).await,
+        "session"
+    );
+    assert_eq!(kit.took(), [(Kind::Mount, 202)]);
+}
+
+#[tokio::test]
+async fn a_mount_asks_for_both_repositories_push_first() {
+    let kit = Kit::guarded(Profile::distribution(), Auth::bearer("ada", "pw")).await;
+    let blob = Blob::synthetic(1000, 1);
+    kit.server.state().put_blob("c/d", &blob);
+    assert_eq!(open(&kit, "a/b", &blob, Some("c/d")).await, "mounted");
+    let tokens = kit.server.token_requests();
+    assert_eq!(tokens.len(), 1);
+    assert_eq!(
+        tokens[0].parameters("scope"),
+        ["repository:a/b:pull,push", "repository:c/d:pull"]
+    );
+    assert_eq!(kit.took(), [(Kind::Mount, 401), (Kind::Mount, 201)]);
+}
+
+#[tokio::test]
+async fn questions_that_are_refused_are_asked_once() {
+    for status in [400, 401, 403, 404, 405, 500] {
+        let profile = Profile {
+            mount: MountRule::Refuse(status),
+            ..Profile::distribution()
+        };
+        let kit = Kit::open(profile).await;
+        let blob = Blob::synthetic(1000, 1);
+        assert_eq!(open(&kit, "a/b", &blob, None).await, "session", "{status}");
+        assert_eq!(open(&kit, "a/b", &blob, None).await, "session", "{status}");
+        let posts = [
+            (Kind::Mount, status),
+            (Kind::UploadPost, 202),
+            (Kind::UploadPost, 202),
+        ];
+        let took: Vec<(Kind, u16)> = kit
+            .took()
+            .into_iter()
+            .filter(|(kind, _)| *kind != Kind::Ping)
+            .collect();
+        assert_eq!(took, posts, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_repository_is_no_reason_to_stop_mounting() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let blob = Blob::synthetic(1000, 1);
+    kit.server.state().put_blob("c/d", &blob);
+    kit.server.fault(
+        Fault::on(Kind::Mount).matching(|r| r.parameter("from").as_deref() == Some("no/one")),
+        Action::error(403, "DENIED", "no"),
+    );
+    assert_eq!(open(&kit, "a/b", &blob, Some("no/one")).await, "session");
+    assert_eq!(kit.took(), [(Kind::Mount, 403), (Kind::UploadPost, 202)]);
+    // Next time the repository itself is asked instead, and others still are.
+    assert_eq!(open(&kit, "a/b", &blob, Some("no/one")).await, "session");
+    assert_eq!(open(&kit, "a/b", &blob, Some("c/d")).await, "mounted");
+    assert_eq!(kit.took(), [(Kind::Mount, 202), (Kind::Mount, 201)]);
+}
+
+#[tokio::test]
+async fn a_token_server_that_dislikes_the_mount_is_asked_without_it() {
+    // Docker Hub fails the whole request when one of the repositories is unknown to it.
+    let access = testkit::Access::new()
+        .user("eve", "x")
+        .anonymous(testkit::Grant::new("a/*", "pull,push"));
+    let auth = Auth::Bearer(access, testkit::TokenRules::default())
+        .rules(|rules| rules.fails_on_denied = Some(401));
+    let server = testkit::Registry::builder().auth(auth).start().await;
+    let kit = Kit::of(server, registry::auth::Credential::Anonymous);
+    let blob = Blob::synthetic(1000, 1);
+    assert_eq!(open(&kit, "a/b", &blob, Some("c/d")).await, "session");
+    let took = kit.took();
+    assert_eq!(took.last(), Some(&(Kind::UploadPost, 202)), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_question_that_is_answered_later_is_asked_again() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let blob = Blob::synthetic(1000, 1);
+    kit.server
+        .fault(Fault::on(Kind::Mount).nth(1), Action::status(503));
+    assert!(kit.send("a/b", &blob).await.unwrap());
+    assert_eq!(
+        kit.took(),
+        [
+            (Kind::Mount, 503),
+            (Kind::Mount, 202),
+            (Kind::UploadPut, 201)
+        ]
+    );
+}
+
+#[tokio::test]
+async fn locations_are_followed_in_every_form() {
+    for form in [
+        LocationForm::Absolute,
+        LocationForm::SchemeRelative,
+        LocationForm::HostAbsolute,
+        LocationForm::Relative,
+        LocationForm::Storage,
+    ] {
+        let profile = Profile {
+            location: form.clone(),
+            ..Profile::distribution()
+        };
+        let kit = Kit::guarded(profile, Auth::basic("ada", "pw")).await;
+        let blob = Blob::synthetic(MIB, 1);
+        kit.send("a/b", &blob).await.unwrap();
+        kit.assert_arrived("a/b", &blob);
+        let elsewhere = kit.server.storage_requests();
+        assert_eq!(
+            elsewhere.len(),
+            usize::from(form == LocationForm::Storage),
+            "{form:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_repository_that_must_be_there_first_is_an_error_that_says_so() {
+    let profile = Profile {
+        existence: Existence::Repository,
+        unknown_repository: Unknown::NotFound,
+        ..Profile::distribution()
+    };
+    let kit = Kit::open(profile).await;
+    let error = kit.send("a/b", &Blob::synthetic(10, 1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    assert_eq!(error.code(), Some("NAME_UNKNOWN"));
+    assert_eq!(kit.server.bytes_received(), 0);
+}
+
+#[tokio::test]
+async fn a_session_without_a_location_is_no_session() {
+    let kit = Kit::open(Profile::distribution()).await;
+    kit.server.fault(
+        Fault::on([Kind::Mount, Kind::UploadPost]),
+        Action::WithoutHeaders(vec!["location"]),
+    );
+    let error = kit.send("a/b", &Blob::synthetic(10, 1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+}
+
+#[tokio::test]
+async fn other_digests_are_announced() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let bytes = b"sixty-four bytes of digest";
+    let digest = registry::Digest::of(registry::Algorithm::Sha512, bytes);
+    let blob = Blob::with_digest(digest.as_str(), &bytes[..]);
+    kit.send("a/b", &blob).await.unwrap();
+    kit.assert_arrived("a/b", &blob);
+    assert!(kit.lines()[0].ends_with("&digest-algorithm=sha512"));
+    kit.server.fault(
+        Fault::on(Kind::UploadPut),
+        Action::error(400, "DIGEST_INVALID", "sha256 only"),
+    );
+    let other = Blob::with_digest(
+        registry::Digest::of(registry::Algorithm::Sha512, b"x").as_str(),
+        &b"x"[..],
+    );
+    let error = kit.send("a/b", &other).await.unwrap_err();
+    assert!(
+        error
+            .message()
+            .contains("sha512 digest, which few registries take"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_blob_of_unknown_size_is_not_sent() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let blob = Blob::synthetic(10, 1);
+    let opened = kit
+        .client
+        .open_upload(
+            &kit.repository("a/b"),
+            &descriptor_of(blob.digest(), None),
+            None,
+        )
+        .await;
+    let Ok(OpenedUpload::Session(upload)) = opened else {
+        panic!("no session");
+    };
+    let error = kit
+        .client
+        .upload(upload, &Given::of(&blob))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert_eq!(kit.took(), [(Kind::Mount, 202)]);
+}
