@@ -23,7 +23,10 @@ pub(crate) fn check(
     match auth {
         Auth::Anonymous => Ok(Caller::default()),
         Auth::Basic(access) => basic(access, request),
-        Auth::Bearer(_, rules) => bearer(rules, tokens, realm, request),
+        Auth::Bearer(access, rules) => match request.authorization {
+            Authorization::Basic { .. } if rules.basic_too => basic(access, request),
+            _ => bearer(rules, tokens, realm, request),
+        },
     }
 }
 

@@ -6,12 +6,13 @@ mod rights;
 mod scope;
 mod server;
 mod tokens;
+mod vendors;
 
 pub(crate) use check::{Caller, check};
 pub(crate) use jwt::{ISSUER, Signer};
 pub use rights::{Access, Grant};
 pub(crate) use scope::{Scope, needed};
-pub(crate) use server::answer as answer_token;
+pub(crate) use server::{Office, answer as answer_token};
 pub use tokens::Claims;
 pub(crate) use tokens::Tokens;
 
@@ -47,6 +48,17 @@ pub enum TokenField {
     AccessToken,
     /// Both, equal.
     Both,
+}
+
+/// What becomes of a request for a token with a scope of which nothing can be granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// The answer grants the rest: a missing permission shows at the registry.
+    LeftOut,
+    /// The request fails with this status (GHCR).
+    Fails(u16),
+    /// The request fails with this status if it has other scopes as well (Docker Hub).
+    FailsAmongOthers(u16),
 }
 
 /// How challenges look.
@@ -89,9 +101,12 @@ pub struct TokenRules {
     pub refuses_post: Option<u16>,
     /// Only the first scope of a request is looked at.
     pub first_scope_only: bool,
-    /// A request with a scope of which nothing can be granted fails as a whole with this status (Docker Hub, GHCR);
-    /// else the answer grants the intersection.
-    pub fails_on_denied: Option<u16>,
+    /// What becomes of a request with a scope of which nothing can be granted.
+    pub denied: Denied,
+    /// A scope that asks for no more than pull of a repository that does not exist cannot be granted (Docker Hub).
+    pub denies_unknown: bool,
+    /// The registry takes user name and password as well (Harbor, Gitea).
+    pub basic_too: bool,
     /// A scope with an action that is not in this list fails with 400 (Quay knows `pull`, `push`, `*`).
     pub actions: Option<Vec<&'static str>>,
     /// Bytes of padding in each token: real ones are JWTs of one to several KiB.
@@ -112,7 +127,9 @@ impl Default for TokenRules {
             refresh_tokens: true,
             refuses_post: None,
             first_scope_only: false,
-            fails_on_denied: None,
+            denied: Denied::LeftOut,
+            denies_unknown: false,
+            basic_too: false,
             actions: None,
             padding: 0,
             challenge: ChallengeRules {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::{Access, Scope, Signer, TokenField, TokenRules, Tokens};
+use super::{Access, Denied, Scope, Signer, TokenField, TokenRules, Tokens};
 use crate::log::{Authorization, Request, query_pairs};
 use crate::server::Reply;
 
@@ -17,15 +17,25 @@ struct Asked {
     offline: bool,
 }
 
+/// What a token server knows.
+pub(crate) struct Office<'a> {
+    pub(crate) access: &'a Access,
+    pub(crate) rules: &'a TokenRules,
+    pub(crate) tokens: &'a Tokens,
+    pub(crate) signer: Option<&'a Signer>,
+    /// Whether a repository exists.
+    pub(crate) exists: &'a dyn Fn(&str) -> bool,
+}
+
 /// Answers a request for a token, by GET or by POST.
-pub(crate) fn answer(
-    access: &Access,
-    rules: &TokenRules,
-    tokens: &Tokens,
-    signer: Option<&Signer>,
-    request: &Request,
-    body: &Bytes,
-) -> Reply {
+pub(crate) fn answer(office: &Office<'_>, request: &Request, body: &Bytes) -> Reply {
+    let Office {
+        access,
+        rules,
+        tokens,
+        signer,
+        exists,
+    } = *office;
     let asked = if request.method == Method::GET {
         by_get(access, tokens, request)
     } else if request.method == Method::POST {
@@ -36,7 +46,7 @@ pub(crate) fn answer(
     } else {
         Err(Reply::new(405))
     };
-    let granted = asked.and_then(|asked| Ok((scopes(access, rules, &asked)?, asked)));
+    let granted = asked.and_then(|asked| Ok((scopes(access, rules, exists, &asked)?, asked)));
     match granted {
         Ok((scopes, asked)) => grant(rules, tokens, signer, &asked, scopes),
         Err(reply) => reply,
@@ -100,7 +110,12 @@ fn by_post(access: &Access, tokens: &Tokens, body: &Bytes) -> Result<Asked, Repl
     })
 }
 
-fn scopes(access: &Access, rules: &TokenRules, asked: &Asked) -> Result<Vec<Scope>, Reply> {
+fn scopes(
+    access: &Access,
+    rules: &TokenRules,
+    exists: &dyn Fn(&str) -> bool,
+    asked: &Asked,
+) -> Result<Vec<Scope>, Reply> {
     let count = if rules.first_scope_only {
         1
     } else {
@@ -121,15 +136,21 @@ fn scopes(access: &Access, rules: &TokenRules, asked: &Asked) -> Result<Vec<Scop
             return Err(bad_request("invalid_scope"));
         }
         let scope = access.allowed(asked.user.as_deref(), &wanted);
-        match rules.fails_on_denied {
-            Some(status) if scope.actions.is_empty() => {
+        let pulls = wanted.actions.iter().all(|action| action == "pull");
+        let unknown = rules.denies_unknown && pulls && !exists(&wanted.name);
+        if !scope.actions.is_empty() && !unknown {
+            granted.push(scope);
+            continue;
+        }
+        match rules.denied {
+            Denied::FailsAmongOthers(_) if asked.scopes.len() == 1 => {}
+            Denied::Fails(status) | Denied::FailsAmongOthers(status) => {
                 let message = "requested access to the resource is denied";
                 return Err(Reply::error(status, "DENIED", message));
             }
-            _ => granted.push(scope),
+            Denied::LeftOut => {}
         }
     }
-    granted.retain(|scope| !scope.actions.is_empty());
     Ok(granted)
 }
 

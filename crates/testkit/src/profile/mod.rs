@@ -9,6 +9,7 @@
 //! ```
 
 mod quirks;
+mod servers;
 mod vendors;
 
 pub use quirks::*;
@@ -25,8 +26,6 @@ pub struct Profile {
     pub existence: Existence,
     /// What a repository that does not exist, or is not open to the caller, is answered with.
     pub unknown_repository: Unknown,
-    /// Prefix `library/` for names of one component (Docker Hub).
-    pub library: bool,
 
     /// Manifests are refused while a blob or child that they name is missing (`MANIFEST_BLOB_UNKNOWN`).
     pub validates_manifests: bool,
@@ -90,6 +89,8 @@ pub struct Profile {
     pub put_limit: Option<u64>,
     /// Largest body of a PATCH, and the status above it (413, 416).
     pub patch_limit: Option<(u64, u16)>,
+    /// Largest PATCH with a `Content-Range`; above it 416 (GHCR).
+    pub ranged_patch_limit: Option<u64>,
     /// Status of the answer to a session's GET that is not supported, if it is not.
     pub refuses_status: Option<u16>,
     /// Status of the answer to a session's DELETE (204 cancels it, anything else does not).

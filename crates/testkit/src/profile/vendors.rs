@@ -1,120 +1,134 @@
-//! Constructors for the registries that are known.
+//! Registries that vendors host.
 
 use super::{
-    AcceptRule, ContentRange, DeleteRule, Existence, LinkForm, LocationForm, MountRule, NameRule,
-    Paging, PatchRule, Profile, RangeForm, Referrers, StaleSession, TagsRule, Unknown,
+    AcceptRule, DeleteRule, Existence, LinkForm, MountRule, NameRule, Paging, PatchRule, Profile,
+    RangeForm, Referrers, TagsRule, Unknown,
 };
 
-const MIB: usize = 1024 * 1024;
+const MIB: u64 = 1024 * 1024;
 
 impl Profile {
-    /// distribution 2.8, Debian's `docker-registry`, with deletes enabled: the conformance suite holds this profile
-    /// to the real program.
-    pub fn distribution() -> Self {
+    /// Alibaba Cloud ACR: names have exactly two levels, namespaces must exist, there is no catalog and no delete.
+    /// Whether tag lists are open to users is a setting there, as here ([`TagsRule::refuses_users`]). Use
+    /// [`TokenRules::acr_aliyun`](crate::TokenRules::acr_aliyun) with it.
+    pub fn acr_aliyun() -> Self {
         Self {
-            name: "distribution",
-            names: NameRule::Any,
-            existence: Existence::Nothing,
-            unknown_repository: Unknown::NotFound,
-            library: false,
-            validates_manifests: true,
-            checks_content_type: true,
-            accept: AcceptRule::Distribution2,
-            content_digest: true,
-            manifest_head: None,
-            content_type_suffix: "",
-            etag: true,
-            rewrites_manifests: false,
-            immutable_tags: None,
-            manifest_limit: (4 * MIB, 400),
-            schema1: true,
-            foreign_urls: false,
-            manifest_location: true,
-            tag_parameter: false,
-            referrers: Referrers::Absent,
-            delete: DeleteRule::ByDigest(400),
-            blob_ranges: true,
-            blob_redirect: None,
-            head_redirect: false,
-            single_post: false,
-            mount: MountRule::Accept,
-            anonymous_mount: false,
-            refuses_whole_put: None,
-            patch: PatchRule {
-                status: 202,
-                content_range: ContentRange::Ignored,
-                second: None,
-                needs_range_later: false,
-            },
-            stale_session: StaleSession::Invalid,
-            location: LocationForm::Absolute,
-            upload_range: RangeForm::Plain,
-            chunk_min_length: None,
-            put_limit: None,
-            patch_limit: None,
-            refuses_status: None,
-            cancel_status: 204,
-            wrong_digest_discards: false,
-            demands_content_length: false,
-            refuses_manifest_accept: false,
-            tags: TagsRule {
-                paging: Paging::None,
-                page_size: usize::MAX,
-                always_pages: false,
-                refuses_large_n: None,
-                ignores_bad_n: false,
-                null_when_empty: false,
-                creation_order: false,
-                google: false,
-                refuses_users: None,
-            },
-            catalog: true,
-            pull_limit: None,
-            always_ok: false,
-            drain_limit: 256 * 1024,
+            name: "acr_aliyun",
+            names: NameRule::Levels(2),
+            existence: Existence::Namespace,
+            unknown_repository: Unknown::Denied,
+            delete: DeleteRule::Nothing,
+            catalog: false,
+            ..Self::distribution()
         }
     }
 
-    /// distribution 3.x: `Content-Range` is checked, a stale session is told instead of killed, tag lists have
-    /// pages, tags can be deleted, schema 1 is gone.
-    pub fn distribution3() -> Self {
+    /// Docker Hub: a repository that does not exist is a 401, blobs come from another host, manifests carry the rate
+    /// limit of which a GET costs one, nothing can be deleted. Use
+    /// [`TokenRules::docker_hub`](crate::TokenRules::docker_hub) with it.
+    pub fn docker_hub() -> Self {
         let base = Self::distribution();
         Self {
-            name: "distribution3",
-            accept: AcceptRule::Distribution3,
-            wrong_digest_discards: true,
-            schema1: false,
-            delete: DeleteRule::All,
-            patch: PatchRule {
-                content_range: ContentRange::Checked,
-                ..base.patch
-            },
-            stale_session: StaleSession::Refused,
+            name: "docker_hub",
+            names: NameRule::Specified,
+            existence: Existence::Namespace,
+            unknown_repository: Unknown::Unauthorized,
+            accept: AcceptRule::Ignored,
+            delete: DeleteRule::Nothing,
+            blob_redirect: Some(307),
+            head_redirect: true,
+            pull_limit: Some(100),
             tags: TagsRule {
                 paging: Paging::Link(LinkForm::Relative),
+                ..base.tags
+            },
+            catalog: false,
+            ..Self::distribution()
+        }
+    }
+
+    /// Amazon ECR: repositories must exist; PATCH answers 201 with a `Range` that does not move; a blob can be mounted
+    /// once a manifest names it; no `Location` on manifests. (Its login is user `AWS` with Basic.)
+    pub fn ecr() -> Self {
+        let base = Self::distribution();
+        Self {
+            name: "ecr",
+            existence: Existence::Repository,
+            accept: AcceptRule::Ignored,
+            manifest_location: false,
+            referrers: Referrers::Api,
+            mount: MountRule::Referenced,
+            patch: PatchRule {
+                status: 201,
+                ..base.patch
+            },
+            upload_range: RangeForm::Stale,
+            chunk_min_length: Some(5 * MIB),
+            tags: TagsRule {
+                paging: Paging::Link(LinkForm::Opaque),
                 page_size: 1000,
+                refuses_large_n: Some(405),
                 ..base.tags
             },
             ..Self::distribution()
         }
     }
 
-    /// Everything that the OCI distribution specification 1.1 has, and a refusal for whatever departs from it.
-    pub fn strict() -> Self {
-        let base = Self::distribution3();
+    /// Google Artifact Registry: one PATCH a session and no more; tag lists say digests.
+    pub fn google() -> Self {
+        let base = Self::distribution();
         Self {
-            name: "strict",
-            names: NameRule::Specified,
+            name: "google",
             accept: AcceptRule::Ignored,
-            tag_parameter: true,
+            delete: DeleteRule::All,
             referrers: Referrers::Api,
+            patch: PatchRule {
+                second: Some(404),
+                ..base.patch
+            },
+            tags: TagsRule {
+                google: true,
+                ..base.tags
+            },
+            ..Self::distribution()
+        }
+    }
+
+    /// GHCR: a PATCH with `Content-Range` takes at most 4 MiB, else 416; sessions cannot be cancelled; nothing can be deleted. Use
+    /// [`TokenRules::ghcr`](crate::TokenRules::ghcr) with it.
+    pub fn ghcr() -> Self {
+        Self {
+            name: "ghcr",
+            accept: AcceptRule::Ignored,
+            delete: DeleteRule::Nothing,
+            ranged_patch_limit: Some(4 * MIB),
+            cancel_status: 405,
+            catalog: false,
+            ..Self::distribution()
+        }
+    }
+
+    /// Quay: `Range` is off by one in its own way, tag lists have pages of 100, referrers are listed without saying so
+    /// on PUT. Use [`TokenRules::quay`](crate::TokenRules::quay) with it, and
+    /// [`Immutable::Quay`](super::Immutable) for tags that cannot be overwritten.
+    pub fn quay() -> Self {
+        let base = Self::distribution();
+        Self {
+            name: "quay",
+            names: NameRule::Specified,
+            existence: Existence::Namespace,
+            accept: AcceptRule::Ignored,
+            delete: DeleteRule::All,
+            referrers: Referrers::ApiWithoutHeader,
             single_post: true,
-            stale_session: StaleSession::Ignored,
-            demands_content_length: true,
-            refuses_manifest_accept: true,
-            foreign_urls: true,
-            manifest_limit: (4 * MIB, 413),
-            ..base
+            upload_range: RangeForm::Quay,
+            tags: TagsRule {
+                paging: Paging::Link(LinkForm::Relative),
+                page_size: 100,
+                always_pages: true,
+                ..base.tags
+            },
+            ..Self::distribution()
         }
     }
 }

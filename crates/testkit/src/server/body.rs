@@ -76,6 +76,8 @@ impl Drop for Running {
 /// The body of an answer on its way to a connection.
 pub(crate) struct Outgoing {
     pub(crate) content: Content,
+    /// `Content-Length` is left out: the client learns the length from the end of the body.
+    pub(crate) unsaid: bool,
     /// What `Content-Length` says; where the content is shorter, the connection ends too early.
     pub(crate) announced: u64,
     pub(crate) damage: Damage,
@@ -162,6 +164,9 @@ impl Body for Outgoing {
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.unsaid {
+            return SizeHint::default();
+        }
         SizeHint::with_exact(self.announced.saturating_sub(self.offset))
     }
 }

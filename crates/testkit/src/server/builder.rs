@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::listener::{Listener, Role, bind};
 use super::registry::Registry;
 use super::shared::{Bases, Conditions, Logs, Shared};
-use crate::auth::{Auth, Signer, Tokens};
+use crate::auth::{Access, Auth, Signer, TokenRules, Tokens};
 use crate::fault::Plan;
 use crate::profile::Profile;
 use crate::state::State;
@@ -61,6 +61,32 @@ impl Builder {
     /// How the registry behaves; [`Profile::distribution`] if not set.
     pub fn profile(mut self, profile: Profile) -> Self {
         self.profile = profile;
+        self
+    }
+
+    /// Alibaba Cloud ACR for these users: [`Profile::acr_aliyun`] with its token server.
+    pub fn acr_aliyun(self, access: Access) -> Self {
+        let auth = Auth::Bearer(access, TokenRules::acr_aliyun());
+        self.profile(Profile::acr_aliyun()).auth(auth)
+    }
+
+    /// Harbor for these users: [`Profile::harbor`] with its token server.
+    pub fn harbor(self, access: Access) -> Self {
+        let auth = Auth::Bearer(access, TokenRules::harbor());
+        self.profile(Profile::harbor()).auth(auth)
+    }
+
+    /// Docker Hub for these users: [`Profile::docker_hub`] with its token server.
+    pub fn docker_hub(self, access: Access) -> Self {
+        let auth = Auth::Bearer(access, TokenRules::docker_hub());
+        self.profile(Profile::docker_hub()).auth(auth)
+    }
+
+    /// Creates these namespaces (organisations, projects).
+    pub fn namespaces(self, names: &[&str]) -> Self {
+        for name in names {
+            self.state.create_namespace(name);
+        }
         self
     }
 

@@ -228,6 +228,7 @@ fn finish(call: Call, running: Arc<Running>, reply: Reply, changes: Changes) -> 
     let own_length = own_length.and_then(|length| length.to_str().ok()?.parse().ok());
     let length = changes.length.or(own_length).unwrap_or(reply.content.len());
     let outgoing = Outgoing {
+        unsaid: !head && changes.without.contains(&"content-length"),
         announced: if head { 0 } else { length },
         content: if head {
             Content::Bytes(bytes::Bytes::new())

@@ -27,6 +27,12 @@ pub(super) fn check(call: &Call) -> Result<(), Reply> {
         let message = "requested access to the resource is denied";
         return Err(reply::denied(message));
     }
+    if let Some(from) = call.request().parameter("from")
+        && profile.unknown_repository == Unknown::ProjectNotFound
+        && !exists(call, &from)
+    {
+        return Err(project_not_found(&from));
+    }
     if exists(call, name) {
         return Ok(());
     }
@@ -60,14 +66,10 @@ fn unknown(call: &Call, name: &str) -> Reply {
     let Profile {
         unknown_repository, ..
     } = &*call.profile;
-    let project = name.split('/').next().unwrap_or_default();
     match unknown_repository {
         Unknown::NotFound => reply::name_unknown(name),
         Unknown::Denied => reply::denied("requested access to the resource is denied"),
-        Unknown::ProjectNotFound => {
-            let message = format!("project {project} not found");
-            Reply::error(401, "UNAUTHORIZED", &message)
-        }
+        Unknown::ProjectNotFound => project_not_found(name),
         Unknown::Unauthorized => {
             let realm = call.connection.shared.realm();
             let challenge = format!(
@@ -77,6 +79,13 @@ fn unknown(call: &Call, name: &str) -> Reply {
                 .with(WWW_AUTHENTICATE, &challenge)
         }
     }
+}
+
+/// As Harbor says it: to a caller with a credential, whatever it is, with a challenge for another.
+fn project_not_found(name: &str) -> Reply {
+    let project = name.split('/').next().unwrap_or_default();
+    let message = format!("project {project} not found");
+    Reply::error(401, "UNAUTHORIZED", &message).with(WWW_AUTHENTICATE, "Basic realm=\"harbor\"")
 }
 
 fn invalid(name: &str) -> Reply {

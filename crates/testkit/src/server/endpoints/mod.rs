@@ -97,6 +97,12 @@ pub(super) async fn token(call: &mut Call) -> Reply {
     let Auth::Bearer(access, rules) = &*shared.auth() else {
         return Reply::new(404);
     };
-    let signer = shared.signer.as_ref();
-    auth::answer_token(access, rules, &shared.tokens, signer, call.request(), &body)
+    let office = auth::Office {
+        access,
+        rules,
+        tokens: &shared.tokens,
+        signer: shared.signer.as_ref(),
+        exists: &|name| shared.state.lock().repositories.contains_key(name),
+    };
+    auth::answer_token(&office, call.request(), &body)
 }

@@ -43,10 +43,11 @@ async fn single(call: &mut Call, digest: &str) -> Reply {
     let discard = call.connection.shared.discard_blobs;
     let session = Session::new(call.repository(), algorithm, discard);
     let session = Arc::new(Mutex::new(session));
-    if receive(call, &session).await.is_err() {
-        return gone();
+    match receive(call, &session, call.profile.put_limit).await {
+        Ok(Some(())) => store(call, &session, digest),
+        Ok(None) => too_large(413),
+        Err(Broken) => gone(),
     }
-    store(call, &session, digest)
 }
 
 fn open(call: &Call) -> Reply {
@@ -129,8 +130,15 @@ pub(super) async fn patch(call: &mut Call) -> Reply {
         Ok(session) => session,
         Err(refusal) => return refusal,
     };
-    if receive(call, &session).await.is_err() {
-        return gone();
+    let ranged = call.request().header("content-range").is_some();
+    let limit = match call.profile.ranged_patch_limit {
+        Some(bytes) if ranged => Some((bytes, 416)),
+        _ => call.profile.patch_limit,
+    };
+    match receive(call, &session, limit.map(|(bytes, _)| bytes)).await {
+        Ok(Some(())) => {}
+        Ok(None) => return too_large(limit.map_or(413, |(_, status)| status)),
+        Err(Broken) => return gone(),
     }
     let mut stored = lock(&session);
     stored.patches += 1;
@@ -151,11 +159,6 @@ fn patch_allowed(call: &Call, session: Shared) -> Result<Shared, Reply> {
         && patches > 0
     {
         return Err(reply::unsupported(status));
-    }
-    if let (Some(length), Some((limit, status))) = (call.body.announced(), call.profile.patch_limit)
-        && length > limit
-    {
-        return Err(Reply::error(status, "SIZE_INVALID", "chunk is too large"));
     }
     let range = call.request().header("content-range");
     if rule.content_range == ContentRange::Ignored {
@@ -206,12 +209,6 @@ pub(super) async fn close(call: &mut Call) -> Reply {
     if let Some(status) = call.profile.refuses_whole_put.filter(|_| whole) {
         return reply::unsupported(status);
     }
-    if let (Some(length), Some(limit)) = (call.body.announced(), call.profile.put_limit)
-        && length > limit
-    {
-        let page = "<html><head><title>413 Request Entity Too Large</title></head></html>\n";
-        return Reply::new(413).bytes("text/html", page);
-    }
     let digest = call.request().parameter("digest");
     let Some(digest) = digest.filter(|digest| !digest.is_empty()) else {
         return Reply::detailed(
@@ -224,10 +221,11 @@ pub(super) async fn close(call: &mut Call) -> Reply {
     if digest::algorithm(&digest).is_none() {
         return reply::digest_invalid(json!("digest parsing failed"));
     }
-    if receive(call, &session).await.is_err() {
-        return gone();
+    match receive(call, &session, call.profile.put_limit).await {
+        Ok(Some(())) => store(call, &session, &digest),
+        Ok(None) => too_large(413),
+        Err(Broken) => gone(),
     }
-    store(call, &session, &digest)
 }
 
 /// Turns a session into a blob.
@@ -314,11 +312,26 @@ fn session(call: &Call) -> Result<Shared, Reply> {
     }
 }
 
-async fn receive(call: &mut Call, session: &Shared) -> Result<(), Broken> {
-    while let Some(chunk) = call.body.chunk().await {
-        lock(session).append(&chunk?);
+/// Appends the body to a session; `None` where it is longer than `limit`.
+async fn receive(
+    call: &mut Call,
+    session: &Shared,
+    limit: Option<u64>,
+) -> Result<Option<()>, Broken> {
+    let limit = limit.unwrap_or(u64::MAX);
+    if call.body.announced().is_some_and(|length| length > limit) {
+        return Ok(None);
     }
-    Ok(())
+    let mut received = 0;
+    while let Some(chunk) = call.body.chunk().await {
+        let chunk = chunk?;
+        received += chunk.len() as u64;
+        if received > limit {
+            return Ok(None);
+        }
+        lock(session).append(&chunk);
+    }
+    Ok(Some(()))
 }
 
 /// Where a session stands.
@@ -360,6 +373,16 @@ fn upload_headers(call: &Call) -> Result<(), Reply> {
         return Err(Reply::new(406));
     }
     Ok(())
+}
+
+/// What a proxy with a limit, or GHCR with its 416, answers to a body that is too large.
+fn too_large(status: u16) -> Reply {
+    if status == 416 {
+        let message = "the range is too large";
+        return Reply::error(416, "REQUESTED_RANGE_NOT_SATISFIABLE", message);
+    }
+    let page = "<html><head><title>413 Request Entity Too Large</title></head></html>\n";
+    Reply::new(status).bytes("text/html", page)
 }
 
 /// For the log alone: the client has gone.

@@ -1,10 +1,4 @@
 //! Faults, to the byte.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 use std::io::ErrorKind;
 

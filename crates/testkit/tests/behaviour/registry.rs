@@ -1,10 +1,4 @@
 //! The registry of this crate as its users see it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 use testkit::image::media;
 use testkit::raw::{Client, Payload, push_over_http};
