@@ -1,9 +1,8 @@
 //! One claimed destination: the mount, or the upload.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use registry::{Descriptor, Repository};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use crate::failure::{Failure, Side};
 use crate::inventory::{Candidate, Inventory};
@@ -18,7 +17,7 @@ pub(super) struct Errand {
     pub(super) upload: Upload,
     pub(super) claim: Claim,
     pub(super) road: Road,
-    /// Its share in the group's download.
+    /// Its share in a download.
     pub(super) member: Member,
     /// Where it is read.
     pub(super) source: Repository,
@@ -28,47 +27,8 @@ pub(super) struct Errand {
 pub(super) struct Upload {
     pub(super) blob: Arc<Descriptor>,
     pub(super) destination: Arc<dyn Store>,
-    /// The group's turn.
-    pub(super) slot: Arc<Slot>,
     pub(super) inventory: Arc<Inventory>,
     pub(super) progress: Arc<Progress>,
-}
-
-/// A group's turn among the transfers of the run, taken when the first member needs it and given back when the last
-/// has ended.
-pub(super) struct Slot {
-    /// `None` where the number of transfers is not bounded.
-    slots: Option<Arc<Semaphore>>,
-    held: Mutex<Weak<Turn>>,
-}
-
-/// Held while a transfer may flow.
-pub(super) struct Turn(
-    #[allow(dead_code, reason = "held to be dropped")] Option<OwnedSemaphorePermit>,
-);
-
-impl Slot {
-    pub(super) fn new(slots: Option<Arc<Semaphore>>) -> Self {
-        Self {
-            slots,
-            held: Mutex::new(Weak::new()),
-        }
-    }
-    /// Waits for the group's turn, or takes part in it.
-    async fn turn(&self) -> Arc<Turn> {
-        let mut held = self.held.lock().await;
-        if let Some(turn) = held.upgrade() {
-            return turn;
-        }
-        let permit = match &self.slots {
-            // The semaphore is never closed; were it, nothing would be bounded.
-            Some(slots) => Arc::clone(slots).acquire_owned().await.ok(),
-            None => None,
-        };
-        let turn = Arc::new(Turn(permit));
-        *held = Arc::downgrade(&turn);
-        turn
-    }
 }
 
 impl Errand {
@@ -106,12 +66,12 @@ impl Upload {
             Road::Mount(from) => match self.mount(&from).await? {
                 Opened::Present { mounted } => Ok(there(mounted)),
                 Opened::Session(session) => {
-                    let _turn = self.slot.turn().await;
+                    let _turn = member.turn().await;
                     self.send(session, &member).await
                 }
             },
             Road::Bring => {
-                let _turn = self.slot.turn().await;
+                let _turn = member.turn().await;
                 match self.open().await? {
                     Opened::Present { mounted } => Ok(there(mounted)),
                     Opened::Session(session) => self.send(session, &member).await,

@@ -24,7 +24,8 @@ pub(super) enum Decision {
     AwaitNear,
     /// Claim it and ask for a mount.
     Mount(Candidate),
-    /// Claim it and send the bytes, unless the registry says that it has them.
+    /// Claim it and send the bytes, unless the registry says that it has them; in the download that gathers, if one
+    /// does.
     Bring,
 }
 

@@ -4,22 +4,35 @@
 //! its [`Arrival`] and waits, holding nothing, so that waits cannot form a circle. A claim that is dropped, by
 //! cancellation or by a panic, is released: those who wait decide anew. What lasts stands in the inventory; an entry
 //! here lives only as long as its claims.
+//!
+//! An entry also knows the group that reads the blob, so that whoever is to bring it somewhere else, for whichever
+//! image, joins that download while it has not begun.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use registry::{Digest, Repository};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::failure::Failure;
 use crate::inventory::{Candidate, Inventory, Knowledge, Standing};
 use crate::lock::lock;
 use crate::transfer::decide::{Decision, Situation, decide};
+use crate::transfer::fan_out::{Download, Group, Member};
 
 /// All claims of a run.
-#[derive(Default)]
 pub(super) struct Flights {
-    coming: Mutex<HashMap<Digest, Vec<Coming>>>,
+    entries: Mutex<HashMap<Digest, Entry>>,
+    /// One permit a transfer; `None` where only the hosts' own limits hold.
+    slots: Option<Arc<Semaphore>>,
+}
+
+/// A blob that is on its way somewhere.
+#[derive(Default)]
+struct Entry {
+    coming: Vec<Coming>,
+    /// The newest group that reads it. While it gathers, whoever is to bring the blob somewhere joins it.
+    group: Weak<Group>,
 }
 
 /// A blob on its way to a repository.
@@ -28,25 +41,14 @@ struct Coming {
     arrival: Arrival,
 }
 
-/// A blob and a repository that lacks it.
-#[derive(Clone, Copy)]
-pub(super) struct Want<'a> {
-    /// The blob.
-    pub(super) digest: &'a Digest,
-    /// Who wants it.
-    pub(super) destination: &'a Repository,
-    /// Where it would be read.
-    pub(super) source: &'a Repository,
-}
-
-/// What to do about a want.
+/// What to do about a blob that a repository wants.
 pub(super) enum Answer {
     /// Nothing: it is there.
     Present,
     /// Wait, then ask again.
     Await(Arrival),
-    /// Bring it by this road, and tell the claim how it ended.
-    Claimed(Claim, Road),
+    /// Bring it by this road, taking part in a download where it comes to that, and tell the claim how it ended.
+    Claimed(Claim, Road, Member),
 }
 
 /// How a blob is brought.
@@ -88,17 +90,46 @@ pub(super) struct Claim {
 }
 
 impl Flights {
-    /// Decides what to do about `want`, and claims it where that is to bring it. Looking and claiming are one step,
-    /// so that of many who want the same one brings it.
-    pub(super) fn want(self: &Arc<Self>, want: Want<'_>, inventory: &Inventory) -> Answer {
-        let mut coming = lock(&self.coming);
-        let entry = coming.get(want.digest).map(Vec::as_slice);
-        let entry = entry.unwrap_or_default();
-        let here = entry.iter().find(|c| c.repository == *want.destination);
-        let near = entry.iter().find(|c| want.is_near(&c.repository));
+    /// A table for transfers of which `slots` flow at a time.
+    pub(super) fn new(slots: Option<Arc<Semaphore>>) -> Arc<Self> {
+        Arc::new(Self {
+            entries: Mutex::default(),
+            slots,
+        })
+    }
+    /// Decides for each of `destinations`, which want the blob of `download`, and claims those that are to be brought
+    /// it. Looking and claiming, for all of them, are one step: of many who want the same one brings it, and those who
+    /// are claimed together read one download.
+    pub(super) fn want<'a>(
+        self: &Arc<Self>,
+        download: &Download,
+        destinations: impl IntoIterator<Item = &'a Repository>,
+        inventory: &Inventory,
+    ) -> Vec<Answer> {
+        let mut entries = lock(&self.entries);
+        let digest = &download.blob.digest;
+        let entry = entries.entry(digest.clone()).or_default();
+        let answer = |destination| self.answer(entry, download, destination, inventory);
+        let answers = destinations.into_iter().map(answer).collect();
+        if entries.get(digest).is_some_and(|e| e.coming.is_empty()) {
+            entries.remove(digest);
+        }
+        answers
+    }
+    fn answer(
+        self: &Arc<Self>,
+        entry: &mut Entry,
+        download: &Download,
+        destination: &Repository,
+        inventory: &Inventory,
+    ) -> Answer {
+        let is_here = |coming: &&Coming| coming.repository == *destination;
+        let is_near = |coming: &&Coming| is_near(&coming.repository, destination);
+        let here = entry.coming.iter().find(is_here);
+        let near = entry.coming.iter().find(is_near);
         // A claim is released after its fact was written: the facts must be read while the table stands still.
         let decision = decide(Situation {
-            known: want.knowledge(inventory),
+            known: knowledge(download, destination, inventory),
             coming_here: here.is_some(),
             coming_near: near.is_some(),
         });
@@ -111,50 +142,60 @@ impl Flights {
             (Decision::Bring | Decision::AwaitHere | Decision::AwaitNear, ..) => Road::Bring,
         };
         let (end, arrival) = watch::channel(None);
-        coming.entry(want.digest.clone()).or_default().push(Coming {
-            repository: want.destination.clone(),
+        entry.coming.push(Coming {
+            repository: destination.clone(),
             arrival: Arrival(arrival),
         });
-        drop(coming);
+        let member = entry.enlist(download, self.slots.as_ref());
         let claim = Claim {
             flights: Arc::clone(self),
-            digest: want.digest.clone(),
-            repository: want.destination.clone(),
+            digest: download.blob.digest.clone(),
+            repository: destination.clone(),
             end,
             released: false,
         };
-        Answer::Claimed(claim, road)
+        Answer::Claimed(claim, road, member)
     }
     /// How many blobs are on their way.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        lock(&self.coming).len()
+        lock(&self.entries).len()
     }
 }
 
-impl Want<'_> {
-    /// Whether a blob in `repository` could be mounted in the destination.
-    fn is_near(&self, repository: &Repository) -> bool {
-        repository.registry() == self.destination.registry() && repository != self.destination
+impl Entry {
+    /// Joins the group that gathers, or founds one.
+    fn enlist(&mut self, download: &Download, slots: Option<&Arc<Semaphore>>) -> Member {
+        let group = self.group.upgrade();
+        group
+            .and_then(|group| group.enlist(download))
+            .unwrap_or_else(|| {
+                let (group, member) = Group::found(download, slots.cloned());
+                self.group = group;
+                member
+            })
     }
-    /// What is known, the source's own place included.
-    fn knowledge(&self, inventory: &Inventory) -> Knowledge {
-        let mut known = inventory.knowledge(self.destination, self.digest);
-        known.here |= self.source == self.destination;
-        if self.is_near(self.source) {
-            let repository = self.source.clone();
-            known.elsewhere.retain(|from| from.repository != repository);
-            let standing = Standing::Source;
-            known.elsewhere.insert(
-                0,
-                Candidate {
-                    repository,
-                    standing,
-                },
-            );
-        }
-        known
+}
+
+/// Whether what is in `repository` could be mounted in `destination`.
+fn is_near(repository: &Repository, destination: &Repository) -> bool {
+    repository.registry() == destination.registry() && repository != destination
+}
+
+/// What is known of the blob for `destination`, the source's own place included.
+fn knowledge(download: &Download, destination: &Repository, inventory: &Inventory) -> Knowledge {
+    let source = download.source.repository();
+    let mut known = inventory.knowledge(destination, &download.blob.digest);
+    known.here |= source == destination;
+    if is_near(source, destination) {
+        known.elsewhere.retain(|from| from.repository != *source);
+        let from = Candidate {
+            repository: source.clone(),
+            standing: Standing::Source,
+        };
+        known.elsewhere.insert(0, from);
     }
+    known
 }
 
 impl Arrival {
@@ -185,11 +226,12 @@ impl Claim {
         if std::mem::replace(&mut self.released, true) {
             return;
         }
-        let mut coming = lock(&self.flights.coming);
-        if let Some(entry) = coming.get_mut(&self.digest) {
-            entry.retain(|coming| coming.repository != self.repository);
-            if entry.is_empty() {
-                coming.remove(&self.digest);
+        let mut entries = lock(&self.flights.entries);
+        if let Some(entry) = entries.get_mut(&self.digest) {
+            let others = |coming: &Coming| coming.repository != self.repository;
+            entry.coming.retain(others);
+            if entry.coming.is_empty() {
+                entries.remove(&self.digest);
             }
         }
     }

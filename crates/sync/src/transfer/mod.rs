@@ -2,7 +2,7 @@
 //!
 //! `flight` is the table of the run: who brings which blob where. What to do for a want is decided by a pure function
 //! over that table and the inventory (`decide`). `carry` brings the blob to a destination that was claimed for it, and
-//! `fan_out` lets the destinations that are claimed together share one download.
+//! `fan_out` lets those who are claimed at about the same time, for whichever images, share one download.
 //!
 //! What is taken is taken in one order: the claim, a turn among the transfers, the session at the destination, the
 //! source. Whoever waits for another's blob holds none of them.
@@ -21,6 +21,7 @@ mod fan_out;
 mod flight;
 mod progress;
 mod run;
+mod turn;
 
 use std::sync::Arc;
 
@@ -50,8 +51,6 @@ pub enum Moved {
 pub struct Transfers {
     inventory: Arc<Inventory>,
     flights: Arc<Flights>,
-    /// One permit a transfer; `None` where only the hosts' own limits hold.
-    slots: Option<Arc<Semaphore>>,
     progress: Arc<Progress>,
 }
 
@@ -73,11 +72,12 @@ impl Transfers {
     /// only the hosts' own limits hold). A destination that cannot keep pace with the others of its download, or
     /// whose upload broke, reads a second one within the same turn.
     pub fn new(inventory: Arc<Inventory>, at_a_time: Option<usize>) -> Self {
-        let slots = at_a_time.filter(|slots| *slots > 0);
+        let slots = at_a_time
+            .filter(|slots| *slots > 0)
+            .map(|slots| Arc::new(Semaphore::new(slots.min(Semaphore::MAX_PERMITS))));
         Self {
             inventory,
-            flights: Arc::default(),
-            slots: slots.map(|slots| Arc::new(Semaphore::new(slots.min(Semaphore::MAX_PERMITS)))),
+            flights: Flights::new(slots),
             progress: Arc::default(),
         }
     }
@@ -89,8 +89,9 @@ impl Transfers {
     /// and returns when all are. A source that fails fails those that wait for it, a destination only itself. When
     /// `cancel` is cancelled, what is not done by then is interrupted at once.
     ///
-    /// Deliveries of the same blob to the same registry see to it among themselves that it is sent there once, so
-    /// any number may run at the same time; one that waits for another costs no more than its memory.
+    /// Deliveries of one blob see to it among themselves that it is sent to a registry once and, where they come at
+    /// about the same time, read at the source once; so any number may run at the same time, and one that waits for
+    /// another costs no more than its memory.
     pub async fn deliver(
         &self,
         delivery: Delivery,

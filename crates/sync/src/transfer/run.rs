@@ -5,20 +5,19 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use registry::{Descriptor, Repository};
+use registry::Repository;
 
 use crate::failure::Failure;
 use crate::store::Store;
-use crate::transfer::carry::{Errand, Slot, Upload};
-use crate::transfer::fan_out::{Download, members};
-use crate::transfer::flight::{Answer, Arrival, Claim, End, Road, Want};
+use crate::transfer::carry::{Errand, Upload};
+use crate::transfer::fan_out::{Download, Member};
+use crate::transfer::flight::{Answer, Arrival, Claim, End, Road};
 use crate::transfer::{Delivery, Moved, Outcomes, Transfers};
 
 /// A delivery under way.
 pub(super) struct Run<'a> {
     transfers: &'a Transfers,
-    blob: Arc<Descriptor>,
-    source: Arc<dyn Store>,
+    download: Download,
     destinations: Vec<Destination>,
     outcomes: Outcomes,
 }
@@ -44,8 +43,11 @@ impl<'a> Run<'a> {
         let destinations = delivery.destinations.into_iter();
         Self {
             transfers,
-            blob: Arc::new(delivery.blob),
-            source: delivery.source,
+            download: Download {
+                blob: Arc::new(delivery.blob),
+                source: delivery.source,
+                progress: Arc::clone(&transfers.progress),
+            },
             destinations: destinations
                 .map(|store| Destination {
                     store,
@@ -84,57 +86,53 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Decides for the destinations at these positions, in the order in which they were asked for; those that are to be brought the blob now share a download.
+    /// Decides for the destinations at these positions, in the order in which they were asked for.
     fn decide(&mut self, mut positions: Vec<usize>, steps: &Steps) {
         positions.sort_unstable();
-        let mut claimed = Vec::new();
-        for position in positions {
-            let Some(destination) = self.destinations.get(position) else {
-                continue;
-            };
-            let want = Want {
-                digest: &self.blob.digest,
-                destination: destination.store.repository(),
-                source: self.source.repository(),
-            };
-            match self.transfers.flights.want(want, &self.transfers.inventory) {
-                Answer::Present => self.settle(position, Ok(Moved::Present)),
+        let (flights, inventory) = (&self.transfers.flights, &self.transfers.inventory);
+        let wanted: Vec<(usize, &Arc<dyn Store>)> = positions
+            .into_iter()
+            .filter_map(|position| Some((position, &self.destinations.get(position)?.store)))
+            .collect();
+        let repositories = wanted.iter().map(|(_, store)| store.repository());
+        let answers = flights.want(&self.download, repositories, inventory);
+        let mut present = Vec::new();
+        for ((position, store), answer) in wanted.into_iter().zip(answers) {
+            match answer {
+                Answer::Present => present.push(position),
                 Answer::Await(arrival) => {
-                    let source = self.source.repository().clone();
+                    let source = self.download.source.repository().clone();
                     steps.push(wait(position, arrival, source).boxed());
                 }
-                Answer::Claimed(claim, road) => {
-                    let store = Arc::clone(&destination.store);
-                    claimed.push((position, store, claim, road));
+                Answer::Claimed(claim, road, member) => {
+                    let errand = self.errand(store, claim, road, member);
+                    let step = async move { Step::Settled(position, errand.run().await) };
+                    steps.push(step.boxed());
                 }
             }
         }
-        self.carry(claimed, steps);
+        for position in present {
+            self.settle(position, Ok(Moved::Present));
+        }
     }
-    fn carry(&self, claimed: Vec<(usize, Arc<dyn Store>, Claim, Road)>, steps: &Steps) {
-        let slot = Arc::new(Slot::new(self.transfers.slots.clone()));
-        let download = Download {
-            blob: Arc::clone(&self.blob),
-            source: Arc::clone(&self.source),
-            progress: Arc::clone(&self.transfers.progress),
-        };
-        let members = members(download, claimed.len());
-        for ((position, destination, claim, road), member) in claimed.into_iter().zip(members) {
-            let errand = Errand {
-                upload: Upload {
-                    blob: Arc::clone(&self.blob),
-                    destination,
-                    slot: Arc::clone(&slot),
-                    inventory: Arc::clone(&self.transfers.inventory),
-                    progress: Arc::clone(&self.transfers.progress),
-                },
-                claim,
-                road,
-                member,
-                source: self.source.repository().clone(),
-            };
-            let step = async move { Step::Settled(position, errand.run().await) };
-            steps.push(step.boxed());
+    fn errand(
+        &self,
+        destination: &Arc<dyn Store>,
+        claim: Claim,
+        road: Road,
+        member: Member,
+    ) -> Errand {
+        Errand {
+            upload: Upload {
+                blob: Arc::clone(&self.download.blob),
+                destination: Arc::clone(destination),
+                inventory: Arc::clone(&self.transfers.inventory),
+                progress: Arc::clone(&self.transfers.progress),
+            },
+            claim,
+            road,
+            member,
+            source: self.download.source.repository().clone(),
         }
     }
     fn settle(&mut self, position: usize, outcome: Result<Moved, Failure>) {

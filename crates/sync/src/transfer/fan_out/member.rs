@@ -12,12 +12,15 @@ use tokio::time::Instant;
 use crate::failure::{Failure, Side};
 use crate::lock::lock;
 use crate::transfer::fan_out::window::{Item, Window};
-use crate::transfer::fan_out::{FanOut, Seat};
+use crate::transfer::fan_out::{Download, Group, Seat};
 use crate::transfer::progress::Progress;
+use crate::transfer::turn::Turn;
 
 /// A destination's share in a download: the source of its upload.
 pub(in crate::transfer) struct Member {
-    group: Arc<FanOut>,
+    group: Arc<Group>,
+    /// What it reads where it cannot share.
+    download: Download,
     /// Whether it has joined or fallen out.
     settled: AtomicBool,
     notes: Arc<Notes>,
@@ -35,19 +38,24 @@ struct Notes {
 pub(in crate::transfer) enum Trouble {
     /// Its own download failed.
     Source(Failure),
-    /// The shared download failed, for all.
+    /// The shared download failed, for all who have the same source.
     Shared(Failure),
-    /// It was let go; a download of its own will do.
+    /// It must read a download of its own: it was let go, or the download that it shared was of another source.
     LetGo,
 }
 
 impl Member {
-    pub(super) fn new(group: Arc<FanOut>) -> Self {
+    pub(super) fn new(group: Arc<Group>, download: Download) -> Self {
         Self {
             group,
+            download,
             settled: AtomicBool::new(false),
             notes: Arc::new(Notes::default()),
         }
+    }
+    /// Waits for the group's turn among the transfers of the run, or takes part in it.
+    pub(in crate::transfer) async fn turn(&self) -> Arc<Turn> {
+        self.group.turns.take().await
     }
     /// Why the last stream broke, if it did.
     pub(in crate::transfer) fn trouble(&self) -> Option<Trouble> {
@@ -60,7 +68,7 @@ impl Member {
     /// A stream of the member's own.
     async fn own(&self, offset: u64) -> Result<BlobStream, Error> {
         self.notes.clear();
-        let (notes, download) = (Arc::clone(&self.notes), self.group.download.clone());
+        let (notes, download) = (Arc::clone(&self.notes), self.download.clone());
         let stream = download.open(offset).await.inspect_err(|e| notes.own(e))?;
         let progress = download.progress;
         let stream = stream.inspect(move |next| match next {
@@ -74,11 +82,10 @@ impl Member {
     }
     /// The stream of a window.
     fn shared(&self, window: Window) -> BlobStream {
-        let (notes, progress) = (
-            Arc::clone(&self.notes),
-            Arc::clone(&self.group.download.progress),
-        );
-        stream::unfold(Some((window, notes, progress)), |state| async {
+        let notes = Arc::clone(&self.notes);
+        let progress = Arc::clone(&self.download.progress);
+        let own_source = self.shares_source();
+        stream::unfold(Some((window, notes, progress)), move |state| async move {
             let (mut window, notes, progress) = state?;
             match window.next().await {
                 Some(Item::Bytes(bytes)) => {
@@ -86,12 +93,19 @@ impl Member {
                     Some((Ok(bytes), Some((window, notes, progress))))
                 }
                 Some(Item::End) => None,
-                Some(Item::Failed(failure)) => Some((Err(notes.shared(failure)), None)),
-                None => Some((Err(notes.let_go()), None)),
+                Some(Item::Failed(failure)) if own_source => {
+                    Some((Err(notes.shared(failure)), None))
+                }
+                Some(Item::Failed(_)) | None => Some((Err(notes.let_go()), None)),
             }
         })
         .fuse()
         .boxed()
+    }
+    /// Whether the shared download is of this member's own source.
+    fn shares_source(&self) -> bool {
+        let shared = self.group.download.source.repository();
+        shared == self.download.source.repository()
     }
     /// Joins, if this is the first time and the download has not begun.
     fn join(&self, offset: u64) -> Option<(oneshot::Receiver<Seat>, Instant)> {
@@ -114,8 +128,10 @@ impl BlobSource for Member {
             if let Some((seat, deadline)) = self.join(offset) {
                 match self.group.seat(seat, deadline).await {
                     Seat::Window(window) => return Ok(self.shared(window)),
-                    Seat::Failed(failure) => return Err(self.notes.shared(failure)),
-                    Seat::Alone => {}
+                    Seat::Failed(failure) if self.shares_source() => {
+                        return Err(self.notes.shared(failure));
+                    }
+                    Seat::Failed(_) | Seat::Alone => {}
                 }
             }
             self.own(offset).await

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use registry::{BlobSource, BlobStream, ErrorKind};
 use tokio::time::timeout;
 
-use super::{Download, Member, Trouble, members};
+use super::{Download, Group, Member, Trouble};
 use crate::transfer::fake::{Fake, Gate, Read, settled};
 use crate::transfer::progress::Progress;
 
@@ -23,7 +23,10 @@ fn group(count: usize, size: usize, chunk: usize) -> (Fake, Arc<Progress>, Vec<M
         source: fake.store(SOURCE),
         progress: Arc::clone(&progress),
     };
-    let members = members(download, count).collect();
+    let (group, first) = Group::found(&download, None);
+    let group = group.upgrade().unwrap();
+    let others = (1..count).map(|_| group.enlist(&download).unwrap());
+    let members = std::iter::once(first).chain(others).collect();
     (fake, progress, members)
 }
 
@@ -86,6 +89,21 @@ async fn who_is_alone_in_the_end_reads_the_source_without_a_pump() {
     assert_eq!(fake.bytes_read(), 0);
     stream.next().await.unwrap().unwrap();
     assert_eq!(fake.bytes_read(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_left_while_others_were_awaited_is_not_counted() {
+    let (fake, _, members) = group(2, 10, 10);
+    assert!(
+        timeout(Duration::from_secs(1), members[0].open(0))
+            .await
+            .is_err()
+    );
+    let mut stream = members[1].open(0).await.unwrap();
+    settled().await;
+    assert_eq!(fake.bytes_read(), 0, "no pump reads ahead for one");
+    stream.next().await.unwrap().unwrap();
+    assert_eq!(fake.log(), ["open src.example/app 0"]);
 }
 
 #[tokio::test(start_paused = true)]

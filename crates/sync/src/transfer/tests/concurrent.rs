@@ -197,6 +197,79 @@ async fn a_source_that_panics_in_a_shared_download_costs_a_second_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn images_that_bring_a_blob_to_different_registries_share_a_download() {
+    let bench = Bench::new(Some(1));
+    let blob = bench.fake.blob(100, &[SOURCE, "other.example/app"]);
+    let (one, two, three) = join3(
+        bench.deliver(&blob, SOURCE, &["one.example/a"]),
+        bench.deliver(&blob, SOURCE, &["two.example/a"]),
+        bench.deliver(&blob, "other.example/app", &["three.example/a"]),
+    )
+    .await;
+    assert_eq!([one, two, three], [[Ok(Moved::Streamed(100))]; 3]);
+    assert_eq!(bench.fake.count("open"), 1);
+    assert_eq!(bench.fake.bytes_read(), 100);
+    bench.assert_quiet();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_shares_the_download_of_another_source_falls_back_on_its_own() {
+    for read in [
+        Read::Fail(ErrorKind::Denied),
+        Read::Break(40, ErrorKind::Denied),
+    ] {
+        let bench = Bench::new(Some(1));
+        let blob = bench.fake.blob(100, &[SOURCE, "other.example/app"]);
+        bench.fake.read(SOURCE, read);
+        let (one, two, three) = join3(
+            bench.deliver(&blob, SOURCE, &["one.example/a"]),
+            bench.deliver(&blob, SOURCE, &["two.example/a"]),
+            bench.deliver(&blob, "other.example/app", &["three.example/a"]),
+        )
+        .await;
+        let failed = Err((Side::Source, Some(ErrorKind::Denied)));
+        assert_eq!([one, two], [[failed], [failed]]);
+        assert!(matches!(three[..], [Ok(Moved::Streamed(_))]));
+        assert_eq!(bench.fake.count("open src.example/app"), 1);
+        assert_eq!(bench.fake.count("open other.example/app"), 1);
+        bench.assert_quiet();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_download_outlives_the_image_that_began_it() {
+    let bench = Bench::new(Some(1));
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    let gate = Gate::new();
+    bench.fake.read(SOURCE, Read::Pause(50, gate.clone()));
+    let first = bench.spawn(&blob, SOURCE, &["one.example/a"]);
+    let second = bench.spawn(&blob, SOURCE, &["two.example/a"]);
+    gate.reached().await;
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    gate.open();
+    assert_eq!(second.await.unwrap(), [Ok(Moved::Streamed(100))]);
+    assert_eq!(bench.fake.count("open"), 1);
+    assert_eq!(bench.fake.received("one.example/a"), 50);
+    bench.assert_quiet();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_download_that_has_begun_cannot_be_joined() {
+    let bench = Bench::new(None);
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    let gate = Gate::new();
+    bench.fake.read(SOURCE, Read::Pause(50, gate.clone()));
+    let first = bench.spawn(&blob, SOURCE, &["one.example/a"]);
+    gate.reached().await;
+    let second = bench.deliver(&blob, SOURCE, &["two.example/a"]).await;
+    assert_eq!(second, [Ok(Moved::Streamed(100))]);
+    gate.open();
+    assert_eq!(first.await.unwrap(), [Ok(Moved::Streamed(100))]);
+    assert_eq!(bench.fake.count("open"), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn downloads_take_turns() {
     let bench = Bench::new(Some(2));
     let blobs: Vec<_> = (1..=6)
@@ -261,5 +334,26 @@ async fn a_session_is_opened_in_its_turn_and_a_declined_mount_waits_for_one() {
     assert_eq!(first.await.unwrap(), [Ok(Moved::Streamed(50))]);
     assert_eq!(declined.await.unwrap(), [Ok(Moved::Streamed(100))]);
     assert_eq!(plain.await.unwrap(), [Ok(Moved::Streamed(100))]);
+    bench.assert_quiet();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_many_threads_too_it_is_sent_once() {
+    const ROUNDS: usize = 300;
+    let bench = Bench::new(None);
+    let blobs: Vec<_> = (1..=ROUNDS)
+        .map(|n| bench.fake.blob(n, &[SOURCE]))
+        .collect();
+    let to = ["one.example/a", "two.example/a"];
+    let deliveries = blobs.iter().flat_map(|blob| {
+        let bench = &bench;
+        (0..4).map(move |_| bench.spawn(blob, SOURCE, &to))
+    });
+    let deliveries: Vec<_> = deliveries.collect();
+    for delivery in deliveries {
+        assert!(delivery.await.unwrap().iter().all(Result::is_ok));
+    }
+    assert_eq!(bench.fake.count("post"), 2 * ROUNDS);
+    assert_eq!(bench.fake.count("open"), ROUNDS);
     bench.assert_quiet();
 }
