@@ -122,27 +122,23 @@ impl Group {
             .send_modify(|absent| *absent = absent.saturating_sub(1));
     }
     /// Waits for the seat, and begins the download when nobody is absent any more or it is time.
-    async fn seat(&self, mut seat: oneshot::Receiver<Seat>, deadline: Instant) -> Seat {
+    async fn seat(&self, seat: oneshot::Receiver<Seat>, deadline: Instant) -> Seat {
         let mut absent = self.absent.subscribe();
-        loop {
+        while !self.begin(deadline) {
             let complete = async {
                 // An error is impossible: the sender is ours.
                 let _ = absent.wait_for(|absent| *absent == 0).await;
             };
             tokio::select! {
-                biased;
-                // A pump that is gone without a word panicked: then everyone reads for itself.
-                seat = &mut seat => return seat.unwrap_or(Seat::Alone),
                 () = complete => {}
                 () = sleep_until(deadline) => {}
             }
-            if self.begin(deadline) {
-                return seat.await.unwrap_or(Seat::Alone);
-            }
         }
+        // A pump that is gone without a word panicked: then everyone reads for itself.
+        seat.await.unwrap_or(Seat::Alone)
     }
-    /// Begins the download for those who have joined and are still there, unless somebody new is absent and it is not
-    /// yet time. Says whether it has begun.
+    /// Begins the download for those who have joined and are still there, unless somebody is absent and it is not yet
+    /// time. Says whether it has begun.
     fn begin(&self, deadline: Instant) -> bool {
         let mut phase = lock(&self.phase);
         let Phase::Gathering { seats, .. } = &mut *phase else {
