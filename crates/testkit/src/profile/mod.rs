@@ -47,7 +47,8 @@ pub struct Profile {
     pub immutable_tags: Option<Immutable>,
     /// Largest manifest in bytes, and the status above it.
     pub manifest_limit: (usize, u16),
-    /// Manifests of schema version 1 are taken.
+    /// Manifests of schema version 1 are taken, which have no signature: distribution 2.8 refuses those, 3.x refuses
+    /// all of that version.
     pub schema1: bool,
     /// Layers with `urls` are taken.
     pub foreign_urls: bool,

@@ -26,7 +26,7 @@ impl Profile {
             rewrites_manifests: false,
             immutable_tags: None,
             manifest_limit: (4 * MIB, 400),
-            schema1: true,
+            schema1: false,
             foreign_urls: false,
             manifest_location: true,
             tag_parameter: false,
@@ -76,14 +76,13 @@ impl Profile {
     }
 
     /// distribution 3.x: `Content-Range` is checked, a stale session is told instead of killed, tag lists have
-    /// pages, tags can be deleted, schema 1 is gone.
+    /// pages, tags can be deleted.
     pub fn distribution3() -> Self {
         let base = Self::distribution();
         Self {
             name: "distribution3",
             accept: AcceptRule::Distribution3,
             wrong_digest_discards: true,
-            schema1: false,
             delete: DeleteRule::All,
             patch: PatchRule {
                 content_range: ContentRange::Checked,

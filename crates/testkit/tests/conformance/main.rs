@@ -14,6 +14,7 @@ mod blobs;
 mod lists;
 mod manifests;
 mod negotiation;
+mod real;
 mod transcript;
 mod uploads;
 

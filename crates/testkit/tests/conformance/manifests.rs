@@ -129,6 +129,26 @@ async fn foreign_layers() {
 }
 
 #[tokio::test]
+async fn schema1_needs_its_signature() {
+    both(async |s| {
+        let image = Image::schema1("app", "v1", [Layer::tar("base", 500)]);
+        for blob in image.blobs() {
+            s.push_blob("app", blob).await;
+        }
+        let bytes = image.root().bytes.clone();
+        for kind in [
+            media::DOCKER_SCHEMA1,
+            media::DOCKER_SCHEMA1_SIGNED,
+            "application/json",
+        ] {
+            s.put_manifest("app", "v1", &Manifest::new(kind, bytes.clone()))
+                .await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn deleting() {
     both(async |s| {
         let one = image("one");

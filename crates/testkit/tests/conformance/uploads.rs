@@ -3,6 +3,8 @@
 use http::Method;
 use testkit::Blob;
 use testkit::raw::Payload;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::both;
 use crate::transcript::with_digest;
@@ -94,6 +96,37 @@ async fn an_outdated_url_is_invalid() {
         s.get("/v2/app/blobs/uploads/0").await;
         s.get("/v2/app/blobs/uploads/00000000-0000-4000-8000-00000000ffff")
             .await;
+    })
+    .await;
+}
+
+/// Sends the head of a PATCH that announces 10 bytes, four of them, and then nothing: the connection ends.
+async fn break_off(s: &crate::transcript::Session, url: &str) {
+    let (_, rest) = url.split_once("//").unwrap();
+    let (host, path) = rest.split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    let head = format!("PATCH /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 10\r\n\r\n0123");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    // Whatever is answered, if anything: when the stream ends the registry has done with the request.
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest).await;
+    assert!(s.client.base().ends_with(host));
+}
+
+#[tokio::test]
+async fn a_broken_patch_cannot_be_resumed() {
+    both(async |s| {
+        let location = s.open("app").await;
+        break_off(s, &location).await;
+        let status = s.get(&location).await;
+        assert_eq!(
+            (status.status, &*status.error_code()),
+            (404, "BLOB_UPLOAD_INVALID")
+        );
+        let payload = Payload::Bytes("456789".into());
+        let again = s.send(Method::PATCH, &location, &[], payload).await;
+        assert_eq!(again.status, 404);
     })
     .await;
 }

@@ -5,6 +5,7 @@ mod blobs;
 mod gate;
 mod location;
 mod manifests;
+mod mounts;
 mod referrers;
 mod storage;
 mod tags;
@@ -37,7 +38,7 @@ pub(super) async fn dispatch(call: &mut Call) -> Reply {
         Kind::BlobHead | Kind::BlobGet => blobs::get(call),
         Kind::BlobDelete => blobs::delete(call),
         Kind::UploadPost => uploads::start(call).await,
-        Kind::Mount => uploads::mount(call),
+        Kind::Mount => mounts::mount(call),
         Kind::UploadPatch => uploads::patch(call).await,
         Kind::UploadPut => uploads::close(call).await,
         Kind::UploadStatus => uploads::status(call),

@@ -1,4 +1,4 @@
-//! Uploads: POST, mount, PATCH, PUT, status, cancel.
+//! Uploads: POST, PATCH, PUT, status, cancel.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::location::{self, Moment};
 use crate::digest;
-use crate::profile::{ContentRange, MountRule, StaleSession};
+use crate::profile::{ContentRange, StaleSession};
 use crate::server::incoming::Broken;
 use crate::server::judge::upload_range;
 use crate::server::pipeline::Call;
@@ -50,7 +50,8 @@ async fn single(call: &mut Call, digest: &str) -> Reply {
     }
 }
 
-fn open(call: &Call) -> Reply {
+/// Opens a session.
+pub(super) fn open(call: &Call) -> Reply {
     let shared = &call.connection.shared;
     let algorithm = call.request().parameter("digest-algorithm");
     let algorithm = algorithm.as_deref().unwrap_or("sha256");
@@ -72,55 +73,6 @@ fn open(call: &Call) -> Reply {
     match call.profile.chunk_min_length {
         Some(length) => reply.named("oci-chunk-min-length", &length.to_string()),
         None => reply,
-    }
-}
-
-/// `POST ?mount=`: links a blob of another repository, or opens a session.
-pub(super) fn mount(call: &Call) -> Reply {
-    if let Err(refusal) = upload_headers(call) {
-        return refusal;
-    }
-    let mounted = match call.profile.mount {
-        MountRule::Refuse(status) => {
-            let code = if status == 405 {
-                "UNSUPPORTED"
-            } else {
-                "DENIED"
-            };
-            return Reply::error(status, code, "mount is not possible here");
-        }
-        MountRule::Decline => false,
-        MountRule::Accept => link(call, false),
-        MountRule::Referenced => link(call, true),
-    };
-    if mounted {
-        created(call, call.reference())
-    } else {
-        open(call)
-    }
-}
-
-/// Links the blob if it is where the request says; true if it was.
-fn link(call: &Call, referenced: bool) -> bool {
-    let digest = call.reference();
-    let mut state = call.connection.shared.state.lock();
-    let found = match call.request().parameter("from") {
-        Some(from) => {
-            let named = state
-                .repositories
-                .get(&from)
-                .is_some_and(|r| r.named_blobs().contains(digest));
-            state.blob(&from, digest).filter(|_| named || !referenced)
-        }
-        None if call.profile.anonymous_mount => state.blobs.get(digest).cloned(),
-        None => None,
-    };
-    match found {
-        Some(blob) => {
-            state.put_blob(call.repository(), blob);
-            true
-        }
-        None => false,
     }
 }
 
@@ -347,7 +299,8 @@ fn progress(call: &Call, session: &Session, status: u16, moment: Moment) -> Repl
     }
 }
 
-fn created(call: &Call, digest: &str) -> Reply {
+/// 201 with the place of the blob.
+pub(super) fn created(call: &Call, digest: &str) -> Reply {
     let base = &call.base;
     let repository = call.repository();
     let location = format!("{base}/v2/{repository}/blobs/{digest}");
@@ -360,7 +313,7 @@ fn created(call: &Call, digest: &str) -> Reply {
 }
 
 /// What an upload's own headers can be wrong about.
-fn upload_headers(call: &Call) -> Result<(), Reply> {
+pub(super) fn upload_headers(call: &Call) -> Result<(), Reply> {
     let request = call.request();
     let header = |name| request.header(name).unwrap_or_default();
     let says_length = request.headers.contains_key("content-length")

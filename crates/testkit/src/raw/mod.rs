@@ -1,18 +1,16 @@
 //! A small HTTP client that does nothing by itself: no redirects, no retries, one connection for each request. For
 //! conformance tests, and for putting images into real registries.
 
-use std::convert::Infallible;
+mod body;
+mod exchange;
+mod push;
+
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use base64::Engine as _;
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt as _;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -20,8 +18,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::blob::Blob;
-use crate::image::{Image, Manifest};
+pub use body::Payload;
+use body::Sent;
+pub use push::push_over_http;
 
 /// Who the client is.
 #[derive(Clone, Default)]
@@ -35,38 +34,6 @@ pub enum Login {
     Token(String),
     /// A user name and a password with which tokens are fetched when a challenge asks for one.
     Exchange(String, String),
-}
-
-/// The body of a request.
-#[derive(Clone, Debug)]
-pub enum Payload {
-    /// No body and no `Content-Length`.
-    None,
-    /// Bytes with their `Content-Length`.
-    Bytes(Bytes),
-    /// The bytes of a blob with their `Content-Length`, without the whole in memory.
-    Blob(Blob),
-    /// Bytes in chunked transfer coding.
-    Chunked(Bytes),
-}
-
-impl Payload {
-    /// A body of no bytes, with `Content-Length: 0`.
-    pub fn empty() -> Self {
-        Self::Bytes(Bytes::new())
-    }
-}
-
-impl From<&Blob> for Payload {
-    fn from(blob: &Blob) -> Self {
-        Self::Blob(blob.clone())
-    }
-}
-
-impl From<&Manifest> for Payload {
-    fn from(manifest: &Manifest) -> Self {
-        Self::Bytes(manifest.bytes.clone())
-    }
 }
 
 /// An answer, read to its end.
@@ -242,9 +209,9 @@ impl Client {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         if self.http2 {
-            over_http2(stream, request).await
+            exchange::over_http2(stream, request).await
         } else {
-            over_http1(stream, request).await
+            exchange::over_http1(stream, request).await
         }
     }
 
@@ -305,51 +272,6 @@ impl Client {
     }
 }
 
-/// Puts an image into a registry with POST and PUT; returns the digest of its root. Without a tag the root is pushed
-/// by its digest.
-pub async fn push_over_http(
-    client: &Client,
-    repository: &str,
-    tag: Option<&str>,
-    image: &Image,
-) -> io::Result<String> {
-    for blob in image.blobs() {
-        let start = format!("/v2/{repository}/blobs/uploads/");
-        let answer = client
-            .send(Method::POST, &start, &[], Payload::empty())
-            .await?;
-        expect(&answer, 202, &start)?;
-        let location = client.resolve_from(&start, answer.header("location"));
-        let joint = if location.contains('?') { '&' } else { '?' };
-        let location = format!("{location}{joint}digest={}", blob.digest());
-        let octets = [("content-type", "application/octet-stream")];
-        let answer = client
-            .send(Method::PUT, &location, &octets, blob.into())
-            .await?;
-        expect(&answer, 201, &location)?;
-    }
-    let last = (image.root(), tag.unwrap_or(image.digest()));
-    let children = image.manifests().iter().map(|m| (m, m.digest.as_str()));
-    for (manifest, reference) in children.chain([last]) {
-        let path = format!("/v2/{repository}/manifests/{reference}");
-        let kind = [("content-type", manifest.media_type.as_str())];
-        let answer = client
-            .send(Method::PUT, &path, &kind, manifest.into())
-            .await?;
-        expect(&answer, 201, &path)?;
-    }
-    Ok(image.digest().to_owned())
-}
-
-fn expect(answer: &Answer, status: u16, url: &str) -> io::Result<()> {
-    if answer.status == status {
-        return Ok(());
-    }
-    let body = String::from_utf8_lossy(&answer.body);
-    let status = answer.status;
-    Err(io::Error::other(format!("{url}: {status} {body}")))
-}
-
 fn basic(user: &str, password: &str) -> String {
     let pair = format!("{user}:{password}");
     let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
@@ -358,131 +280,4 @@ fn basic(user: &str, password: &str) -> String {
 
 fn bad(what: &str) -> io::Error {
     io::Error::other(format!("cannot be used: {what}"))
-}
-
-async fn over_http1<S>(stream: S, request: http::Request<Sent>) -> io::Result<Answer>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(io::Error::other)?;
-    // Its errors reach the request as well.
-    let driver = tokio::spawn(connection);
-    let response = sender.send_request(request).await;
-    let answer = finish(response).await;
-    driver.abort();
-    answer
-}
-
-async fn over_http2<S>(stream: S, mut request: http::Request<Sent>) -> io::Result<Answer>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    // The host goes into the URI, from which hyper makes the pseudo-header.
-    if let Some(host) = request.headers_mut().remove(header::HOST) {
-        let path = request.uri().clone();
-        let uri = http::Uri::builder()
-            .scheme("http")
-            .authority(host.as_bytes());
-        let path = path
-            .path_and_query()
-            .map_or("/", http::uri::PathAndQuery::as_str);
-        *request.uri_mut() = uri.path_and_query(path).build().map_err(io::Error::other)?;
-    }
-    let executor = TokioExecutor::new();
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(executor, TokioIo::new(stream))
-            .await
-            .map_err(io::Error::other)?;
-    let driver = tokio::spawn(connection);
-    let response = sender.send_request(request).await;
-    let answer = finish(response).await;
-    driver.abort();
-    answer
-}
-
-async fn finish(
-    response: hyper::Result<http::Response<hyper::body::Incoming>>,
-) -> io::Result<Answer> {
-    let (parts, body) = response.map_err(io::Error::other)?.into_parts();
-    let (body, complete) = read(body).await;
-    Ok(Answer {
-        status: parts.status.as_u16(),
-        headers: parts.headers,
-        body,
-        complete,
-    })
-}
-
-/// Everything that comes, and whether that is all.
-async fn read(mut body: hyper::body::Incoming) -> (Bytes, bool) {
-    let mut all = bytes::BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else {
-            return (all.freeze(), false);
-        };
-        if let Ok(data) = frame.into_data() {
-            all.extend_from_slice(&data);
-        }
-    }
-    (all.freeze(), true)
-}
-
-/// The body on its way out.
-struct Sent {
-    payload: Payload,
-    offset: u64,
-}
-
-impl Sent {
-    fn new(payload: Payload) -> Self {
-        Self { payload, offset: 0 }
-    }
-
-    fn chunk(&self) -> Bytes {
-        match &self.payload {
-            Payload::None => Bytes::new(),
-            Payload::Blob(blob) => blob.chunk(self.offset, 64 * 1024).unwrap_or_default(),
-            Payload::Bytes(bytes) | Payload::Chunked(bytes) => {
-                let from = usize::try_from(self.offset).unwrap_or(usize::MAX);
-                bytes.slice(from.min(bytes.len())..)
-            }
-        }
-    }
-
-    fn left(&self) -> Option<u64> {
-        match &self.payload {
-            Payload::None => Some(0),
-            Payload::Bytes(bytes) => Some(bytes.len() as u64 - self.offset),
-            Payload::Blob(blob) => Some(blob.size() - self.offset),
-            Payload::Chunked(_) => None,
-        }
-    }
-}
-
-impl Body for Sent {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let chunk = self.chunk();
-        if chunk.is_empty() {
-            return Poll::Ready(None);
-        }
-        self.offset += chunk.len() as u64;
-        Poll::Ready(Some(Ok(Frame::data(chunk))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left() == Some(0)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.left()
-            .map_or_else(SizeHint::default, SizeHint::with_exact)
-    }
 }
