@@ -1,4 +1,80 @@
-//! A registry in this process that counts requests, injects faults and judges.
+//! A registry in this process that counts requests, injects faults and judges; builders for images of every shape;
+//! and the real `docker-registry` as a child process.
+//!
+//! Nothing here is shared with the client that it tests: a misunderstanding of the protocol must not be able to hide on
+//! both sides of the wire. That the registry answers as real ones do is shown by a conformance suite which sends the
+//! same raw requests to it and to `docker-registry`, and wants the same answers, header by header.
+//!
+//! # A test
+//!
+//! ```
+//! use testkit::{Action, Cut, Fault, Image, Kind, Layer, Profile, Registry};
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! let source = Registry::start(Profile::distribution()).await;
+//! let destination = Registry::start(Profile::strict()).await;
+//! source.push("team/app", Some("v1"), &Image::single([Layer::synthetic(5_000_000, 1)]));
+//! source.fault(
+//!     Fault::on(Kind::BlobGet).nth(2),
+//!     Action::CutResponse { after: 1_000_000, how: Cut::Reset },
+//! );
+//!
+//! // … the program under test copies from source.host() to destination.host() …
+//! # destination.push("team/app", Some("v1"), &Image::single([Layer::synthetic(5_000_000, 1)]));
+//! # let accept = [("accept", testkit::image::media::ACCEPT_ALL)];
+//! # let client = testkit::raw::Client::new(source.url());
+//! # let get = client.send("GET".parse().unwrap(), "/v2/team/app/manifests/v1", &accept, testkit::raw::Payload::None);
+//! # get.await.unwrap();
+//!
+//! destination.verify_complete("team/app", "v1").unwrap();
+//! assert!(destination.problems().is_empty());
+//! assert_eq!(source.count(|r| r.kind == Kind::ManifestGet), 1);
+//! # }
+//! ```
+//!
+//! # The parts
+//!
+//! - [`Registry`] listens on a free loopback port, plain or with TLS, over HTTP/1.1 and HTTP/2. Two more ports belong to
+//!   it: a token server and a storage host, since another port is another host to a client. It keeps a log of all
+//!   [`Request`]s, in the order of their arrival, with statuses and bytes.
+//! - [`Profile`] says how it behaves: plain data, with a constructor for each registry that is known and a field for each
+//!   way in which registries differ. [`Auth`] says who may do what; [`TokenRules`] how the token server behaves.
+//!   [`Builder::harbor`] and its like set both.
+//! - [`Fault`] and [`Action`] let chosen requests go wrong: answers, cuts and stalls at a byte, damage, lost replies,
+//!   expired tokens, delays.
+//! - [`State`] is what it holds, to look at and to change behind its back.
+//! - [`image`] builds what it holds. Layers are real archives or [synthetic](Layer::synthetic): those need no memory, so
+//!   that gigabytes can be pulled; [`Builder::discard_blobs`] does the same for pushes.
+//! - [`raw`] is a client that does nothing by itself.
+//! - [`real`] runs `docker-registry`, with TLS, passwords or signed tokens.
+//!
+//! # What it judges
+//!
+//! [`Registry::verify_complete`] walks an image and hashes everything. [`Registry::problems`] lists what a good client
+//! never does, each with the request:
+//!
+//! - a credential or a cookie at the storage host;
+//! - a manifest GET or HEAD whose `Accept` lacks one of the four current manifest types, so that it may get something
+//!   converted;
+//! - manifest types in the `Accept` of an upload;
+//! - a POST without a body that does not say `Content-Length: 0` (HTTP/1.1);
+//! - `Content-Range` in an upload with `bytes` or a total in it, or without `Content-Length`;
+//! - a manifest without `Content-Type`, or with one that its `mediaType` contradicts;
+//! - a tag for a manifest of which something is missing, where the registry takes it.
+//!
+//! # What to know
+//!
+//! - **Where it runs.** [`Builder::start`] runs on the runtime of the test and follows its clock, also a paused one.
+//!   A test that blocks its thread, to wait for a child process for example, needs [`Builder::start_on_thread`].
+//! - **What bytes are counted.** Those of bodies, when they were read from or handed to the connection.
+//!   [`Registry::bytes_received`] and [`Registry::bytes_sent`] count blobs alone, without regard to the outcome of an
+//!   upload, and only of answers that succeeded. A request that the client has given up may still be read for a
+//!   moment: [`Registry::quiet`] waits for the end.
+//! - **Cuts** are exact over HTTP/1.1: a client gets `after` bytes of the body, then the end. A cut at or behind the
+//!   end of a body does nothing. Over HTTP/2 the whole connection is cut, and what flow control held back is lost.
+//! - **Early answers.** An endpoint that refuses without reading the body answers at once, reads on up to
+//!   [`Profile::drain_limit`], and closes the connection if more comes, as Go's server does. Answers by a fault come after
+//!   the whole body unless they are made [`early`](Answer::early).
+//! - **Order of faults.** The first that was armed and fires decides; all that match count.
 #![allow(
     clippy::expect_used,
     reason = "test support: a fixture that cannot be set up must stop the test"

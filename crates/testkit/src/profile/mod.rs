@@ -82,6 +82,9 @@ pub struct Profile {
     pub stale_session: StaleSession,
     /// Form of the `Location` of uploads.
     pub location: LocationForm,
+    /// The query of that `Location` is good byte for byte only, as a signed URL is: with escapes in upper and lower
+    /// case, escapes that need not be, and a bare `+`. Else decoding and encoding it anew does no harm.
+    pub signed_location: bool,
     /// Form of the `Range` of upload answers.
     pub upload_range: RangeForm,
     /// `OCI-Chunk-Min-Length` on the answer to POST.

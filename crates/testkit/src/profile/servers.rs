@@ -47,6 +47,7 @@ impl Profile {
             },
             stale_session: StaleSession::Invalid,
             location: LocationForm::Absolute,
+            signed_location: false,
             upload_range: RangeForm::Plain,
             chunk_min_length: None,
             put_limit: None,
@@ -104,6 +105,7 @@ impl Profile {
         Self {
             name: "strict",
             names: NameRule::Specified,
+            signed_location: true,
             accept: AcceptRule::Ignored,
             tag_parameter: true,
             referrers: Referrers::Api,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::listener::{Listener, Role, bind};
 use super::registry::Registry;
@@ -245,6 +246,7 @@ impl Builder {
         });
         let config = tls.as_ref().map(|tls| Arc::clone(&tls.config));
         let connections = Arc::new(AtomicU64::new(0));
+        let tasks = TaskTracker::new();
         for (role, listener) in [
             (Role::Registry, registry),
             (Role::Token, token),
@@ -254,10 +256,18 @@ impl Builder {
                 Role::Registry => Arc::clone(&connections),
                 _ => Arc::default(),
             };
-            run(role, listener, &shared, config.clone(), stop, counted);
+            run(
+                role,
+                listener,
+                &shared,
+                config.clone(),
+                stop,
+                counted,
+                &tasks,
+            );
         }
         let ca = tls.map(|tls| tls.ca_pem);
-        Ok(Registry::new(shared, address, ca, connections))
+        Ok(Registry::new(shared, address, ca, connections, tasks))
     }
 }
 
@@ -268,6 +278,7 @@ fn run(
     tls: Option<Arc<ServerConfig>>,
     stop: &CancellationToken,
     connections: Arc<AtomicU64>,
+    tasks: &TaskTracker,
 ) {
     let port = Listener {
         role,
@@ -275,6 +286,7 @@ fn run(
         tls,
         stop: stop.clone(),
         connections,
+        tasks: tasks.clone(),
     };
-    tokio::spawn(port.run(listener));
+    tasks.spawn(port.run(listener));
 }

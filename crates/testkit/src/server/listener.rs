@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::pipeline;
 use super::shared::Shared;
@@ -33,6 +34,8 @@ pub(crate) struct Listener {
     pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) stop: CancellationToken,
     pub(crate) connections: Arc<AtomicU64>,
+    /// Everything that holds a socket, so that a stop can wait for it.
+    pub(crate) tasks: TaskTracker,
 }
 
 /// A connection, as the requests on it know it.
@@ -73,7 +76,7 @@ impl Listener {
         let socket = Socket::new(stream, wire, self.stop.clone());
         let tls = self.tls.clone();
         let stop = self.stop.clone();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = carry(socket, tls, connection) => {}

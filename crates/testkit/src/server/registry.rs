@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 
 use super::builder::Builder;
 use super::shared::Shared;
@@ -23,6 +24,7 @@ pub struct Registry {
     address: SocketAddr,
     ca: Option<String>,
     connections: Arc<AtomicU64>,
+    tasks: TaskTracker,
     stop: Option<DropGuard>,
 }
 
@@ -32,12 +34,14 @@ impl Registry {
         address: SocketAddr,
         ca: Option<String>,
         connections: Arc<AtomicU64>,
+        tasks: TaskTracker,
     ) -> Self {
         Self {
             shared,
             address,
             ca,
             connections,
+            tasks,
             stop: None,
         }
     }
@@ -162,6 +166,13 @@ impl Registry {
         for log in self.logs() {
             log.quiet().await;
         }
+    }
+
+    /// Stops and waits until every socket is closed, so that another registry can have the port.
+    pub async fn stop(mut self) {
+        self.tasks.close();
+        self.stop = None;
+        self.tasks.wait().await;
     }
 
     /// The contents.

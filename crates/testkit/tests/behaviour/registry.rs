@@ -68,6 +68,84 @@ async fn what_is_seeded_can_be_pulled() {
 }
 
 #[tokio::test]
+async fn a_registry_comes_back_on_its_port() {
+    let registry = Registry::start(Profile::distribution()).await;
+    registry.push("app", Some("v1"), &image());
+    let (state, address, client) = (
+        registry.state(),
+        registry.address(),
+        Client::new(registry.url()),
+    );
+    registry.stop().await;
+    client.get("/v2/").await.unwrap_err();
+    let again = Registry::builder().state(state).port(address.port());
+    let _again = again.start().await;
+    let tags = client.get("/v2/app/tags/list").await.unwrap();
+    assert_eq!(tags.json()["tags"][0], "v1");
+}
+
+#[test]
+fn a_registry_on_a_thread_serves_who_blocks() {
+    use std::io::{Read as _, Write as _};
+    let registry = Registry::builder().start_on_thread();
+    let mut stream = std::net::TcpStream::connect(registry.address()).unwrap();
+    let ping = b"GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(ping).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert_eq!((registry.requests().len(), registry.connections()), (1, 1));
+}
+
+#[tokio::test]
+async fn other_addresses_are_other_hosts() {
+    let address = "127.0.0.2".parse().unwrap();
+    let registry = Registry::builder()
+        .address(address)
+        .storage_hostname("localhost")
+        .start()
+        .await;
+    assert!(registry.host().starts_with("127.0.0.2:"));
+    assert!(registry.storage_host().starts_with("localhost:"));
+    let client = Client::new(registry.url());
+    assert_eq!(client.get("/v2/").await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn requests_are_counted_as_they_come() {
+    let registry = Registry::start(Profile::distribution()).await;
+    let client = Client::new(registry.url());
+    let headers = [("user-agent", "test/1"), ("range", "bytes=0-1")];
+    client
+        .send(
+            http::Method::GET,
+            "/v2/a/b/blobs/x?n=a%20b",
+            &headers,
+            Payload::None,
+        )
+        .await
+        .unwrap();
+    client.get("/v2/").await.unwrap();
+    let requests = registry.requests();
+    let first = &requests[0];
+    assert_eq!(
+        (first.sequence, first.kind, first.status),
+        (0, Kind::BlobGet, 404)
+    );
+    assert_eq!(first.repository.as_deref(), Some("a/b"));
+    assert_eq!(first.reference.as_deref(), Some("x"));
+    assert_eq!(first.parameter("n").as_deref(), Some("a b"));
+    assert_eq!(first.header("user-agent"), Some("test/1"));
+    assert_eq!(first.line(), "GET /v2/a/b/blobs/x?n=a%20b");
+    assert_eq!(requests[1].kind, Kind::Ping);
+    assert_eq!(registry.peak_requests(), 1);
+    registry.clear_requests();
+    assert!(registry.requests().is_empty());
+    client.get("/v2/").await.unwrap();
+    assert_eq!(registry.requests()[0].sequence, 2);
+}
+
+#[tokio::test]
 async fn tls() {
     let registry = Registry::builder().tls(Tls::new()).start().await;
     registry.push("app", Some("v1"), &image());

@@ -50,7 +50,7 @@ async fn every_form_of_location_leads_on() {
 
 #[tokio::test]
 async fn an_upload_url_is_only_good_byte_for_byte() {
-    let (_registry, client) = start(Profile::distribution()).await;
+    let (_registry, client) = start(Profile::strict()).await;
     let location = open(&client).await;
     let blob = Blob::new("x");
     for spoiled in [

@@ -1,5 +1,8 @@
 //! The `Location` and the `Range` of uploads.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+
 use crate::profile::{LocationForm, RangeForm};
 use crate::server::pipeline::Call;
 use crate::state::Session;
@@ -8,7 +11,7 @@ use crate::state::Session;
 pub(super) fn of_session(call: &Call, name: &str, size: u64) -> String {
     let repository = call.repository();
     let path = format!("/v2/{repository}/blobs/uploads/{name}");
-    let query = format!("_state={}", state(name, size));
+    let query = format!("_state={}", state(call, name, size));
     match &call.profile.location {
         LocationForm::Absolute => format!("{}{path}?{query}", call.base),
         LocationForm::SchemeRelative => {
@@ -28,21 +31,29 @@ pub(super) fn of_session(call: &Call, name: &str, size: u64) -> String {
     }
 }
 
-/// Opaque to clients: the session and the number of bytes stored when the URL was made, with characters that a
-/// client breaks that decodes and encodes them anew.
-fn state(name: &str, size: u64) -> String {
-    format!("{name}%2F{size}%3D%3d~+%7E")
+/// Opaque to clients: the session and the number of bytes stored when the URL was made.
+fn state(call: &Call, name: &str, size: u64) -> String {
+    if call.profile.signed_location {
+        // A client that decodes and encodes it makes other characters of it.
+        return format!("{name}%2F{size}%3D%3d~+%7E");
+    }
+    URL_SAFE
+        .encode(format!("{name}/{size}"))
+        .replace('=', "%3D")
 }
 
 /// The number of bytes in the state that a request brought; `None` where it is not what was handed out.
 pub(super) fn offset(call: &Call) -> Option<u64> {
-    let query = call.request().query.as_deref()?;
     let name = call.reference();
-    let state = query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("_state="))?;
-    let rest = state.strip_prefix(name)?.strip_prefix("%2F")?;
-    rest.strip_suffix("%3D%3d~+%7E")?.parse().ok()
+    if call.profile.signed_location {
+        let mut pairs = call.request().query.as_deref()?.split('&');
+        let state = pairs.find_map(|pair| pair.strip_prefix("_state="))?;
+        let rest = state.strip_prefix(name)?.strip_prefix("%2F")?;
+        return rest.strip_suffix("%3D%3d~+%7E")?.parse().ok();
+    }
+    let state = call.request().parameter("_state")?;
+    let state = String::from_utf8(URL_SAFE.decode(state).ok()?).ok()?;
+    state.strip_prefix(name)?.strip_prefix('/')?.parse().ok()
 }
 
 /// The value of `Range` on an answer, for a session of this size.
