@@ -55,12 +55,12 @@ async fn flow(
     mut stream: BlobStream,
     feeds: &mut Vec<Feed>,
 ) -> Result<(), Failure> {
-    loop {
+    while feeds.iter().any(Feed::is_open) {
         let gone = join_all(feeds.iter().map(Feed::closed));
         let next = tokio::select! {
             biased;
-            _ = gone => return Ok(()),
             next = stream.next() => next,
+            _ = gone => break,
         };
         match next {
             Some(Ok(bytes)) => {
@@ -68,9 +68,10 @@ async fn flow(
                 share(feeds, &bytes).await;
             }
             Some(Err(error)) => return Err(Failure::registry(Side::Source, &error)),
-            None => return Ok(()),
+            None => break,
         }
     }
+    Ok(())
 }
 
 /// Hands `bytes` to all of `feeds`, and waits until each has them, is gone, or is let go.

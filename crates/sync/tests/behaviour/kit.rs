@@ -1,0 +1,80 @@
+//! Registries in this process, and stores over the real client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use registry::auth::{Credential, Entry, Keychain};
+use registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions};
+use registry::{Descriptor, Digest, Options, Registries, Registry, Repository};
+use sync::store::{RegistryStores, Store, Stores};
+use testkit::{Blob, Profile};
+
+/// Stores that reach the registries of a test, which speak plain http and are open to everybody.
+pub(crate) fn stores_of(servers: &[&testkit::Registry]) -> RegistryStores {
+    let entry = |server: &&testkit::Registry| Entry {
+        prefix: server.host(),
+        credential: Credential::Anonymous,
+        insecure: true,
+        origin: "the test".to_owned(),
+    };
+    let transport = Transport::new(TransportOptions {
+        timeouts: Timeouts {
+            stall: Duration::from_secs(5),
+            ..Timeouts::default()
+        },
+        ..TransportOptions::default()
+    });
+    RegistryStores::new(Registries::new(Options {
+        transport: Arc::new(transport.unwrap()),
+        keychain: Arc::new(Keychain::new(servers.iter().map(entry).collect(), None).unwrap()),
+        // Retries that cost a test no time.
+        retry: RetryPolicy {
+            retries: 3,
+            initial: Duration::from_millis(1),
+            max: Duration::from_millis(2),
+            ..RetryPolicy::default()
+        },
+    }))
+}
+
+/// A registry of the usual kind.
+pub(crate) async fn server() -> testkit::Registry {
+    testkit::Registry::start(Profile::distribution()).await
+}
+
+pub(crate) fn repository(server: &testkit::Registry, path: &str) -> Repository {
+    Repository::new(Registry::parse(&server.host()).unwrap(), path).unwrap()
+}
+
+pub(crate) fn store(
+    stores: &RegistryStores,
+    server: &testkit::Registry,
+    path: &str,
+) -> Arc<dyn Store> {
+    stores.store(&repository(server, path))
+}
+
+pub(crate) fn descriptor(blob: &Blob) -> Descriptor {
+    Descriptor {
+        media_type: "application/octet-stream".to_owned(),
+        digest: Digest::parse(blob.digest()).unwrap(),
+        size: Some(blob.size()),
+        platform: None,
+        annotations: std::collections::BTreeMap::default(),
+        urls: Vec::new(),
+        artifact_type: None,
+    }
+}
+
+/// Asserts that the registry holds the blob with the right bytes.
+pub(crate) fn assert_arrived(server: &testkit::Registry, path: &str, blob: &Blob) {
+    let stored = server.state().blob(path, blob.digest());
+    assert!(stored == blob.bytes(), "the blob is not there, or differs");
+}
+
+/// Asserts that nothing was done that a good client never does.
+pub(crate) fn assert_good(servers: &[&testkit::Registry]) {
+    for server in servers {
+        assert_eq!(server.problems(), [""; 0]);
+    }
+}

@@ -1,0 +1,10 @@
+//! What the crate does between registries in this process, over real HTTP.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod kit;
+mod transfer;
