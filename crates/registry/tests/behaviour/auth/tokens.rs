@@ -143,7 +143,7 @@ async fn a_401_without_a_challenge_sends_us_to_the_ping_once() {
 async fn where_the_sources_of_mounts_are_refused_the_token_comes_without_them() {
     let access = testkit::Access::new().user_with("u", "p", [Grant::new("a", "*")]);
     let rules = testkit::TokenRules {
-        fails_on_denied: Some(403),
+        denied: testkit::auth::Denied::Fails(403),
         ..testkit::TokenRules::default()
     };
     let (registry, caller) = start(Auth::Bearer(access, rules)).await;
