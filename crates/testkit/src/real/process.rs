@@ -63,13 +63,16 @@ impl Drop for Process {
 /// ends.
 fn follow(stderr: ChildStderr, log: &Mutex<String>, port: &Sender<u16>) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-        if let Some(found) = port_in(&line) {
-            // Nobody waits for it a second time.
+        let found = port_in(&line);
+        {
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.push_str(&line);
+            log.push('\n');
+        }
+        // Behind the log, so that who waits for the port finds the line there.
+        if let Some(found) = found {
             let _ = port.send(found);
         }
-        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-        log.push_str(&line);
-        log.push('\n');
     }
 }
 
