@@ -100,17 +100,17 @@ impl Flights {
     /// Decides for each of `destinations`, which want the blob of `download`, and claims those that are to be brought
     /// it. Looking and claiming, for all of them, are one step: of many who want the same one brings it, and those who
     /// are claimed together read one download.
-    pub(super) fn want<'a>(
+    pub(super) fn want(
         self: &Arc<Self>,
         download: &Download,
-        destinations: impl IntoIterator<Item = &'a Repository>,
+        destinations: &[&Repository],
         inventory: &Inventory,
     ) -> Vec<Answer> {
         let mut entries = lock(&self.entries);
         let digest = &download.blob.digest;
         let entry = entries.entry(digest.clone()).or_default();
         let answer = |destination| self.answer(entry, download, destination, inventory);
-        let answers = destinations.into_iter().map(answer).collect();
+        let answers = destinations.iter().copied().map(answer).collect();
         if entries.get(digest).is_some_and(|e| e.coming.is_empty()) {
             entries.remove(digest);
         }

@@ -94,8 +94,8 @@ impl<'a> Run<'a> {
             .into_iter()
             .filter_map(|position| Some((position, &self.destinations.get(position)?.store)))
             .collect();
-        let repositories = wanted.iter().map(|(_, store)| store.repository());
-        let answers = flights.want(&self.download, repositories, inventory);
+        let repositories: Vec<_> = wanted.iter().map(|(_, s)| s.repository()).collect();
+        let answers = flights.want(&self.download, &repositories, inventory);
         let mut present = Vec::new();
         for ((position, store), answer) in wanted.into_iter().zip(answers) {
             match answer {
