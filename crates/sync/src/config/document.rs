@@ -1,1 +1,388 @@
 //! One parser for YAML and JSON, the only place that knows the parsing library.
+//!
+//! A file becomes a tree whose every node knows its place, so that the rooms above can report all mistakes at once
+//! and each where it stands. Scalars keep their spelling: an unquoted `1.10` or `0123` is the text that it shows.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::options::NonFiniteFloatPolicy;
+use serde_saphyr::{DuplicateKeyPolicy, Error, Location, Options, Spanned};
+
+/// A value and its place.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) value: Value,
+    pub(super) at: Place,
+}
+
+/// What stands there.
+#[derive(Debug)]
+pub(super) enum Value {
+    /// Nothing, or `null`, or `~`.
+    Null,
+    /// A text, a number or a boolean, as spelled.
+    Text(String),
+    List(Vec<Node>),
+    /// In order, keys that stand twice included.
+    Map(Vec<(Node, Node)>),
+}
+
+/// Where something stands in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// From 1.
+    pub(super) line: usize,
+    /// From 1, in characters.
+    pub(super) column: usize,
+    /// How many characters it has, its quotes included; 0 where unknown.
+    pub(super) length: usize,
+}
+
+/// Why a text is neither YAML nor JSON. Holds nothing of the text but single characters.
+#[derive(Debug)]
+pub(super) struct SyntaxError {
+    pub(super) at: Option<Place>,
+    pub(super) message: String,
+}
+
+/// Reads one document. An empty one is [`Value::Null`].
+pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
+    let root: Spanned<Raw> =
+        serde_saphyr::from_str_with_options(text, options()).map_err(|error| SyntaxError {
+            at: error.location().map(|location| place(&location)),
+            message: explain(&error),
+        })?;
+    Ok(node(root, text))
+}
+
+fn options() -> Options {
+    serde_saphyr::options! {
+        // `yes` and `on` are texts; where a boolean is wanted, they are read as one there.
+        strict_booleans: true,
+        // The rooms above report keys that stand twice, all of them, each with both places.
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        // `!name` would vanish from a password that is not quoted.
+        reject_unsupported_tags: true,
+        // `1e999` may be a tag of an image or a password.
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        // Snippets of our own show no secret.
+        with_snippet: false,
+        budget: serde_saphyr::budget! {
+            max_depth: 32,
+            max_nodes: 2_000_000,
+            max_events: 5_000_000,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: 200_000,
+        },
+    }
+}
+
+/// What went wrong, in words that repeat nothing of the text.
+fn explain(error: &Error) -> String {
+    match error.without_snippet() {
+        Error::ExternalMessage { msg, .. }
+            if msg.starts_with("mapping values") || msg.starts_with("unexpected character") =>
+        {
+            format!("it cannot be read: {msg}; put a value that holds special characters in quotes")
+        }
+        Error::ExternalMessage { msg, .. } => format!("it cannot be read: {msg}"),
+        Error::UnknownAnchor { .. } => "`*` begins the name of an anchor: put a value that begins with it in quotes".into(),
+        Error::UnsupportedTag { .. } => "`!` begins a tag: put a value that begins with it in quotes".into(),
+        Error::MultipleDocuments { .. } => "a second document begins: one file holds one".into(),
+        Error::Eof { .. } => "the file ends in the middle of something".into(),
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. } => {
+            "it is nested too deeply, or holds too much: the limits are 32 levels and 2,000,000 values".into()
+        }
+        Error::MergeValueNotMapOrSeqOfMaps { .. } => "`<<` takes the alias of a map".into(),
+        Error::AliasError { error, .. } => explain(error),
+        _ => "it is neither YAML nor JSON".into(),
+    }
+}
+
+/// A value as the library hands it out.
+enum Raw {
+    Null,
+    Text(String),
+    /// A boolean or a number, whose spelling the library does not keep.
+    Typed(String),
+    List(Vec<Spanned<Raw>>),
+    Map(Vec<(Spanned<Raw>, Spanned<Raw>)>),
+}
+
+fn node(raw: Spanned<Raw>, text: &str) -> Node {
+    let value = match raw.value {
+        Raw::Null => Value::Null,
+        Raw::Text(value) => Value::Text(value),
+        Raw::Typed(value) => Value::Text(spelling(&raw.defined, text).unwrap_or(value)),
+        Raw::List(items) => Value::List(items.into_iter().map(|item| node(item, text)).collect()),
+        Raw::Map(pairs) => Value::Map(
+            pairs
+                .into_iter()
+                .map(|(key, value)| (node(key, text), node(value, text)))
+                .collect(),
+        ),
+    };
+    Node {
+        value,
+        at: place(&raw.referenced),
+    }
+}
+
+/// The characters of a scalar as they stand in the file.
+fn spelling(location: &Location, text: &str) -> Option<String> {
+    let start = usize::try_from(location.span().byte_offset()?).ok()?;
+    let length = usize::try_from(location.span().byte_len()?).ok()?;
+    let spelled = text.get(start..start.checked_add(length)?)?;
+    (!spelled.is_empty()).then(|| spelled.to_owned())
+}
+
+fn place(location: &Location) -> Place {
+    let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    Place {
+        line: number(location.line()),
+        column: number(location.column()),
+        length: number(location.span().len()),
+    }
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = Raw;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+    fn visit_unit<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+    fn visit_none<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+    fn visit_str<E>(self, text: &str) -> Result<Raw, E> {
+        Ok(Raw::Text(text.to_owned()))
+    }
+    fn visit_string<E>(self, text: String) -> Result<Raw, E> {
+        Ok(Raw::Text(text))
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
+        Ok(Raw::Typed(value.to_string()))
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
+        Ok(Raw::Typed(value.to_string()))
+    }
+    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
+        Ok(Raw::Typed(value.to_string()))
+    }
+    fn visit_i128<E>(self, value: i128) -> Result<Raw, E> {
+        Ok(Raw::Typed(value.to_string()))
+    }
+    fn visit_u128<E>(self, value: u128) -> Result<Raw, E> {
+        Ok(Raw::Typed(value.to_string()))
+    }
+    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
+        Ok(Raw::Typed(value.to_string()))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Raw, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(Raw::List(items))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(Raw::Map(pairs))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// The tree as text: `line:column value`.
+    fn outline(node: &Node) -> String {
+        let at = format!("{}:{}", node.at.line, node.at.column);
+        match &node.value {
+            Value::Null => format!("{at} null"),
+            Value::Text(text) => format!("{at} {text:?}"),
+            Value::List(items) => {
+                let items: Vec<_> = items.iter().map(outline).collect();
+                format!("{at} [{}]", items.join(", "))
+            }
+            Value::Map(pairs) => {
+                let pairs: Vec<_> = pairs
+                    .iter()
+                    .map(|(k, v)| format!("{} = {}", outline(k), outline(v)))
+                    .collect();
+                format!("{at} {{{}}}", pairs.join(", "))
+            }
+        }
+    }
+
+    fn read(text: &str) -> String {
+        outline(&parse(text).unwrap())
+    }
+
+    fn refusal(text: &str) -> String {
+        let error = parse(text).unwrap_err();
+        let at = error.at.unwrap();
+        format!("{}:{} {}", at.line, at.column, error.message)
+    }
+
+    #[test]
+    fn yaml_and_json_are_one() {
+        assert_eq!(
+            read("a: b\nc:\n  - d\n  - e\n"),
+            r#"1:1 {1:1 "a" = 1:4 "b", 2:1 "c" = 3:3 [3:5 "d", 4:5 "e"]}"#
+        );
+        assert_eq!(
+            read("{\n\t\"a\": \"b\\/c\",\n\t\"e\": [1, \"\\ud83d\\ude00\"]\n}\n"),
+            r#"1:1 {2:2 "a" = 2:7 "b/c", 3:2 "e" = 3:7 [3:8 "1", 3:11 "😀"]}"#
+        );
+        assert_eq!(
+            read("a: b\r\nc: d\r\n"),
+            r#"1:1 {1:1 "a" = 1:4 "b", 2:1 "c" = 2:4 "d"}"#
+        );
+    }
+
+    #[test]
+    fn scalars_keep_their_spelling() {
+        for text in [
+            "1.10",
+            "0123",
+            "1_000",
+            "0x1F",
+            "1e999",
+            ".inf",
+            "-5",
+            "true",
+            "True",
+            "yes",
+            "off",
+            "99999999999999999999999999999999999999999999999",
+            "2024-01-01",
+            "12:30",
+        ] {
+            assert_eq!(
+                read(&format!("a: {text}")),
+                format!("1:1 {{1:1 \"a\" = 1:4 {text:?}}}")
+            );
+            assert_eq!(
+                read(&format!("{text}: a")),
+                format!("1:1 {{1:1 {text:?} = 1:{} \"a\"}}", text.len() + 3)
+            );
+            assert_eq!(
+                read(&format!("a: \"{text}\"")),
+                format!("1:1 {{1:1 \"a\" = 1:4 {text:?}}}")
+            );
+        }
+        assert_eq!(read("é: 1.0"), r#"1:1 {1:1 "é" = 1:4 "1.0"}"#);
+    }
+
+    #[test]
+    fn nothing_is_null() {
+        for text in ["", "# nothing\n", "---\n", "~", "null"] {
+            assert!(
+                matches!(parse(text).unwrap().value, Value::Null),
+                "{text:?}"
+            );
+        }
+        assert_eq!(
+            read("a:\nb: ~\n"),
+            r#"1:1 {1:1 "a" = 1:2 null, 2:1 "b" = 2:4 null}"#
+        );
+    }
+
+    #[test]
+    fn keys_that_stand_twice_are_handed_out() {
+        assert_eq!(
+            read("a: b\na: c\n"),
+            r#"1:1 {1:1 "a" = 1:4 "b", 2:1 "a" = 2:4 "c"}"#
+        );
+    }
+
+    #[test]
+    fn aliases_and_merges_stand_where_they_are_used() {
+        assert_eq!(
+            read("a: &x 1.10\nb: *x\n"),
+            r#"1:1 {1:1 "a" = 1:7 "1.10", 2:1 "b" = 2:4 "1.10"}"#
+        );
+        assert_eq!(
+            read("x: &m {p: 1.0}\ny:\n  <<: *m\n"),
+            r#"1:1 {1:1 "x" = 1:7 {1:8 "p" = 1:11 "1.0"}, 2:1 "y" = 3:3 {3:7 "p" = 3:7 "1.0"}}"#
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_without_repeating_it() {
+        for (text, why) in [
+            (
+                "p: *S3cret",
+                "1:4 `*` begins the name of an anchor: put a value that begins with it in quotes",
+            ),
+            (
+                "p: !S3cret",
+                "1:11 `!` begins a tag: put a value that begins with it in quotes",
+            ),
+            (
+                "p: !S3cret x",
+                "1:12 `!` begins a tag: put a value that begins with it in quotes",
+            ),
+            (
+                "p: @S3cret",
+                "1:4 it cannot be read: unexpected character: `@'; put a value that holds special characters in quotes",
+            ),
+            (
+                "p: S3c: ret",
+                "1:7 it cannot be read: mapping values are not allowed in this context; put a value that holds special characters in quotes",
+            ),
+            ("p: 'S3cret", "1:4 it cannot be read: unclosed quote"),
+            (
+                "p: \"S3c\\ret\\q\"",
+                "1:4 it cannot be read: while parsing a quoted scalar, found unknown escape character",
+            ),
+            (
+                "a: b\n---\nc: d\n",
+                "3:1 a second document begins: one file holds one",
+            ),
+            (
+                "{\"a\": \"S3cret\"",
+                "1:1 it cannot be read: unclosed bracket '{'",
+            ),
+        ] {
+            assert_eq!(refusal(text), why, "{text}");
+        }
+    }
+
+    #[test]
+    fn bounds_hold() {
+        let limits = "it is nested too deeply, or holds too much: the limits are 32 levels and 2,000,000 values";
+        let deep = format!("{}{}", "[".repeat(40), "]".repeat(40));
+        assert!(refusal(&deep).ends_with(limits), "{}", refusal(&deep));
+        let mut bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+        for (name, of) in ["b", "c", "d", "e", "f"]
+            .iter()
+            .zip(["a", "b", "c", "d", "e"])
+        {
+            let items = vec![format!("*{of}"); 10].join(",");
+            bomb.push_str(&[name, ": &", name, " [", &items, "]\n"].concat());
+        }
+        assert!(refusal(&bomb).ends_with(limits), "{}", refusal(&bomb));
+    }
+}

@@ -23,8 +23,32 @@ pub struct Problem {
     pub snippet: Option<String>,
 }
 
+impl Problem {
+    /// A mistake that stands in no file.
+    pub(super) fn outside(message: impl Into<String>) -> Self {
+        Self {
+            file: None,
+            position: None,
+            message: message.into(),
+            snippet: None,
+        }
+    }
+}
+
+/// `file:line:column: message`, and the snippet below it.
 impl std::fmt::Display for Problem {
-    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        todo!()
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{}", file.display())?;
+            if let Some((line, column)) = self.position {
+                write!(f, ":{line}:{column}")?;
+            }
+            f.write_str(": ")?;
+        }
+        f.write_str(&self.message)?;
+        if let Some(snippet) = &self.snippet {
+            write!(f, "\n{snippet}")?;
+        }
+        Ok(())
     }
 }

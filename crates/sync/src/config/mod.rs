@@ -6,13 +6,17 @@
 mod classic;
 mod document;
 mod error;
+mod file;
+mod snippet;
+mod variables;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use registry::auth::Entry;
+use registry::{Registry, Repository};
 
-use crate::rule::Rule;
+use crate::rule::{Rule, RuleError};
 
 pub use error::{ConfigError, Problem};
 
@@ -54,10 +58,63 @@ impl Config {
     /// # Errors
     /// Every mistake, with file, line, column, a drawn snippet that shows no secret, and what to write instead.
     pub fn classic(
-        _files: &ClassicFiles,
-        _defaults: &Defaults,
-        _environment: Environment<'_>,
+        files: &ClassicFiles,
+        defaults: &Defaults,
+        environment: Environment<'_>,
     ) -> Result<Self, ConfigError> {
-        todo!()
+        classic::read(files, defaults, environment)
     }
+    /// Reads an `auth` file alone (compat.md section 2), for a copy that is named on the command line.
+    ///
+    /// # Errors
+    /// As [`Config::classic`].
+    pub fn credentials(
+        path: &Path,
+        environment: Environment<'_>,
+    ) -> Result<Vec<Entry>, ConfigError> {
+        classic::credentials(path, environment)
+    }
+}
+
+impl Defaults {
+    /// What an empty destination stands for: the last name of the source's repository, in the default namespace of
+    /// the default registry.
+    ///
+    /// # Errors
+    /// When one of the two is not given, or is none.
+    pub fn destination(&self, source: &Repository) -> Result<Repository, RuleError> {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let (registry, namespace) = match (given(&self.registry), given(&self.namespace)) {
+            (Some(registry), Some(namespace)) => (registry, namespace),
+            (None, Some(_)) => {
+                return Err(no_default(
+                    "registry is not given: write --registry HOST, or set DEFAULT_REGISTRY",
+                ));
+            }
+            (Some(_), None) => {
+                return Err(no_default(
+                    "namespace is not given: write --namespace NAME, or set DEFAULT_NAMESPACE",
+                ));
+            }
+            (None, None) => {
+                return Err(no_default(
+                    "registry and namespace are not given: write --registry HOST and --namespace NAME, or set \
+                     DEFAULT_REGISTRY and DEFAULT_NAMESPACE",
+                ));
+            }
+        };
+        let wrong = |flag: &str, why: &dyn std::fmt::Display| RuleError(format!("{flag}: {why}"));
+        let registry = Registry::parse(&registry).map_err(|why| wrong("--registry", &why))?;
+        let namespace = namespace.trim_matches('/');
+        Repository::new(registry.clone(), namespace).map_err(|why| wrong("--namespace", &why))?;
+        let name = source.path().rsplit('/').next().unwrap_or_default();
+        Repository::new(registry, &format!("{namespace}/{name}"))
+            .map_err(|why| wrong("--namespace", &why))
+    }
+}
+
+fn no_default(what: &str) -> RuleError {
+    RuleError(format!(
+        "an empty destination stands for the default one, whose {what}"
+    ))
 }

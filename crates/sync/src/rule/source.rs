@@ -1,11 +1,11 @@
 //! What a rule copies.
 
-use registry::{Digest, Repository, Tag};
+use registry::{Digest, Hasher, Repository, Tag};
 
 use crate::rule::RuleError;
 
 /// A repository and which of its images.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Source {
     /// The repository.
     pub repository: Repository,
@@ -14,7 +14,7 @@ pub struct Source {
 }
 
 /// Which images of a repository.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Select {
     /// Every tag.
     All,
@@ -34,6 +34,18 @@ pub enum Select {
 /// An unanchored expression in RE2 syntax.
 #[derive(Debug, Clone)]
 pub struct Pattern(regex::Regex);
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+impl Eq for Pattern {}
+impl std::hash::Hash for Pattern {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
 
 impl Pattern {
     /// Compiles what stood between the slashes.
@@ -77,10 +89,9 @@ impl Source {
         }
         let Selected { repository, chosen } = Selected::parse(text)?;
         let select = match chosen {
-            Chosen::Nothing => Select::All,
-            Chosen::Tags(tags) => Select::Tags(tags),
             // An empty expression is found in every tag.
-            Chosen::Expression("") => Select::All,
+            Chosen::Nothing | Chosen::Expression("") => Select::All,
+            Chosen::Tags(tags) => Select::Tags(tags),
             Chosen::Expression(expression) => Select::Matching(Pattern::new(expression)?),
             Chosen::Digest { digest, tag } => Select::Digest { digest, tag },
         };
@@ -104,14 +115,14 @@ pub(super) enum Chosen<'a> {
 
 impl<'a> Selected<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, RuleError> {
+        // `nginx://` is every tag of nginx: behind a scheme stands something.
         if let Some((scheme, rest)) = text.split_once("://")
+            && !rest.is_empty()
             && scheme
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
         {
-            return Err(RuleError(format!(
-                "{text}: drop the {scheme}:// in front and write {rest}"
-            )));
+            return Err(never(text));
         }
         // A colon before a slash begins an expression: behind a host's colon stands a port.
         if let Some((name, expression)) = text.split_once(":/") {
@@ -145,8 +156,13 @@ impl<'a> Selected<'a> {
                 "{text}: behind a digest stands nothing else: write one rule for the digest and one for the tags"
             )));
         }
+        if digest.contains('/') {
+            return Err(never(text));
+        }
         let digest =
             Digest::parse(digest).map_err(|error| RuleError(format!("{text}: {error}")))?;
+        // What cannot be computed cannot be verified.
+        Hasher::new(&digest).map_err(|error| RuleError(format!("{text}: {error}")))?;
         let (name, tags) = split_tags(name);
         let tag = match tags {
             None => None,
@@ -163,6 +179,14 @@ impl<'a> Selected<'a> {
             repository: repository(name)?,
             chosen: Chosen::Digest { digest, tag },
         })
+    }
+}
+
+/// A scheme or a user in front is refused in words that repeat no password.
+fn never(text: &str) -> RuleError {
+    match Repository::parse(text) {
+        Err(error) => RuleError(error.to_string()),
+        Ok(_) => RuleError("a scheme or a user stands in front: drop it".to_owned()),
     }
 }
 
@@ -198,23 +222,28 @@ fn parse_tags(text: &str, name: &str, tags: &str) -> Result<Vec<Tag>, RuleError>
             "{text}: no tag behind the colon: write {name}:TAG, or {name} for every tag"
         )));
     }
+    let last = tags.matches(',').count();
     tags.split(',')
         .enumerate()
         .map(|(position, tag)| {
             // Blanks are forgiven around a comma, not at the ends of the whole.
-            let tag = if position == 0 { tag.trim_end() } else { tag.trim() };
+            let tag = if position == 0 { tag } else { tag.trim_start() };
+            let tag = if position == last { tag } else { tag.trim_end() };
             if tag.is_empty() {
                 return Err(RuleError(format!(
                     "{text}: the tag at place {} of the list is empty: drop the comma, or write the tag",
                     position + 1
                 )));
             }
-            Tag::parse(tag).map_err(|error| match tag.contains(['*', '?', '^', '$', '(', '[']) {
-                true => RuleError(format!(
-                    "{text}: {tag} is not a tag: for an expression write {name}:/{}/",
-                    if tag == "*" { "" } else { tag }
-                )),
-                false => RuleError(format!("{text}: {error}")),
+            Tag::parse(tag).map_err(|error| {
+                if tag.contains(['*', '?', '^', '$', '(', '[']) {
+                    RuleError(format!(
+                        "{text}: {tag} is not a tag: for an expression write {name}:/{}/",
+                        if tag == "*" { "" } else { tag }
+                    ))
+                } else {
+                    RuleError(format!("{text}: {error}"))
+                }
             })
         })
         .collect()

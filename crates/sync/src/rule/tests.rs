@@ -188,6 +188,7 @@ fn inputs_of_the_go_tool_s_parser() {
         ("quay.io/a/b:/a/b/", "quay.io/a/b", "/a/b/"),
         ("[::1]:5000/foo:v1", "[::1]:5000/foo", "v1"),
         ("q.io/x:v1 , v2", "q.io/x", "v1,v2"),
+        ("nginx://", "docker.io/library/nginx", "all"),
     ] {
         let source = Source::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(source.repository.to_string(), repository, "{text}");
@@ -210,6 +211,9 @@ fn inputs_that_are_refused() {
         "nginx:",
         "nginx:,v1",
         "nginx:v1,",
+        "nginx: v1",
+        "nginx:v1 ",
+        "nginx:v1,v2 ",
         " nginx",
         "nginx ",
         "quay.io/a/b:v1+meta",
@@ -230,6 +234,34 @@ fn inputs_that_are_refused() {
 }
 
 #[test]
+fn a_password_in_a_rule_is_not_repeated() {
+    for text in [
+        "https://me:S3cret@quay.io/a/b",
+        "me:S3cret@quay.io/a/b",
+        "me:S3cret@quay.io/a/b:v1",
+    ] {
+        for error in [
+            Source::parse(text).unwrap_err().to_string(),
+            refusal("q.io/x", text),
+        ] {
+            assert!(error.contains("write `quay.io/a/b"), "{error}");
+            assert!(!error.contains("S3cret"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_digest_that_cannot_be_verified_is_refused() {
+    let error = Source::parse("q.io/x@md5:d41d8cd98f00b204e9800998ecf8427e").unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("cannot be verified: only sha256 and sha512 can"),
+        "{error}"
+    );
+}
+
+#[test]
 fn refusals_say_what_to_write() {
     for (text, hint) in [
         ("nginx:", "write nginx:TAG, or nginx for every tag"),
@@ -237,7 +269,7 @@ fn refusals_say_what_to_write() {
         ("nginx,latest", "write nginx:TAG,TAG"),
         (
             "https://quay.io/a/b",
-            "drop the https:// in front and write quay.io/a/b",
+            "drop the scheme `https://`, write `quay.io/a/b`",
         ),
         ("quay.io/a/b:*", "write quay.io/a/b://"),
         ("quay.io/a/b:v1.*", "write quay.io/a/b:/v1.*/"),

@@ -1,0 +1,230 @@
+//! The classic `auth` and `images` files, as written and as meant (compat.md sections 1 to 4).
+
+mod auth;
+mod images;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use registry::auth::Entry;
+
+use super::document::{Node, Value};
+use super::error::Problem;
+use super::file::File;
+use super::variables::Dialect;
+use super::{ClassicFiles, Config, ConfigError, Defaults, Environment};
+
+/// Reads what was given; see [`Config::classic`].
+pub(super) fn read(
+    files: &ClassicFiles,
+    defaults: &Defaults,
+    environment: Environment<'_>,
+) -> Result<Config, ConfigError> {
+    let mut problems = Vec::new();
+    let mut config = Config {
+        rules: Vec::new(),
+        credentials: Vec::new(),
+    };
+    match (&files.config, &files.auth, &files.images) {
+        (Some(path), None, None) => {
+            if let Some((file, root)) = open(path, true, &mut problems) {
+                let halves = split(&file, root, &mut problems);
+                if let Some(node) = halves.auth {
+                    config.credentials =
+                        auth::read(&file, node, Dialect::Combined, environment, &mut problems);
+                }
+                config.rules =
+                    images::read(&file, halves.images, defaults, environment, &mut problems);
+            }
+        }
+        (None, auth, Some(images)) => {
+            if let Some(path) = auth {
+                config.credentials = read_auth(path, environment, &mut problems);
+            }
+            if let Some((file, root)) = open(images, false, &mut problems) {
+                config.rules = images::read(&file, root, defaults, environment, &mut problems);
+            }
+        }
+        (Some(_), _, _) => problems.push(Problem::outside(
+            "--config holds both halves, so it excludes --auth and --images: give either one file or the two",
+        )),
+        (None, Some(_), None) => problems.push(Problem::outside(
+            "--auth alone names nothing to copy: add --images FILE",
+        )),
+        (None, None, None) => problems.push(Problem::outside(
+            "no file names anything to copy: give --images FILE, and --auth FILE for registries that want a login",
+        )),
+    }
+    answer(config, problems)
+}
+
+/// Reads an `auth` file alone; see [`Config::credentials`].
+pub(super) fn credentials(
+    path: &Path,
+    environment: Environment<'_>,
+) -> Result<Vec<Entry>, ConfigError> {
+    let mut problems = Vec::new();
+    let entries = read_auth(path, environment, &mut problems);
+    answer(entries, problems)
+}
+
+fn read_auth(path: &Path, environment: Environment<'_>, problems: &mut Vec<Problem>) -> Vec<Entry> {
+    match open(path, true, problems) {
+        Some((file, root)) => auth::read(&file, root, Dialect::Auth, environment, problems),
+        None => Vec::new(),
+    }
+}
+
+fn answer<T>(meaning: T, mut problems: Vec<Problem>) -> Result<T, ConfigError> {
+    if problems.is_empty() {
+        return Ok(meaning);
+    }
+    // File by file as they were read, each in the order of its lines, whatever was checked first.
+    let mut files = Vec::new();
+    for problem in &problems {
+        if !files.contains(&problem.file) {
+            files.push(problem.file.clone());
+        }
+    }
+    problems.sort_by_key(|problem| {
+        let file = files.iter().position(|file| *file == problem.file);
+        (file, problem.position)
+    });
+    Err(ConfigError { problems })
+}
+
+fn open(path: &Path, secret: bool, problems: &mut Vec<Problem>) -> Option<(File, Node)> {
+    let read = File::read(path, secret).and_then(|file| {
+        let root = file.parse()?;
+        Ok((file, root))
+    });
+    read.map_err(|problem| problems.push(problem)).ok()
+}
+
+/// The two halves of a combined file.
+struct Halves {
+    auth: Option<Node>,
+    images: Node,
+}
+
+fn split(file: &File, root: Node, problems: &mut Vec<Problem>) -> Halves {
+    let at = root.at;
+    let mut auth = None;
+    let mut images = None;
+    for (key, value) in entries(file, root, "a map with `auth` and `images`", problems) {
+        let half = match key.text.as_str() {
+            "auth" => &mut auth,
+            "images" => &mut images,
+            other => {
+                let hint = nearest(other, &["auth", "images"]);
+                problems.push(unknown_key(
+                    file,
+                    &key,
+                    &value,
+                    "the file has the keys `auth` and `images`",
+                    hint,
+                ));
+                continue;
+            }
+        };
+        *half = Some(value);
+    }
+    Halves {
+        auth,
+        images: images.unwrap_or(Node {
+            value: Value::Null,
+            at,
+        }),
+    }
+}
+
+/// A key of a map.
+struct Key {
+    text: String,
+    at: super::document::Place,
+}
+
+/// The entries of a map whose keys are texts and stand once; nothing for what is none. Every mistake is a problem.
+fn entries(file: &File, node: Node, wanted: &str, problems: &mut Vec<Problem>) -> Vec<(Key, Node)> {
+    let pairs = match node.value {
+        Value::Map(pairs) => pairs,
+        Value::Null => return Vec::new(),
+        Value::Text(_) | Value::List(_) => {
+            problems.push(file.hidden(node.at, format!("here {wanted} is expected")));
+            return Vec::new();
+        }
+    };
+    let mut found: Vec<(Key, Node)> = Vec::with_capacity(pairs.len());
+    let mut lines = std::collections::HashMap::new();
+    for (key, value) in pairs {
+        let text = match key.value {
+            Value::Text(text) => text,
+            Value::Null => String::new(),
+            Value::List(_) | Value::Map(_) => {
+                problems.push(file.hidden(key.at, "a key is a text: put it in quotes"));
+                continue;
+            }
+        };
+        if let Some(line) = lines.get(&text) {
+            let message =
+                format!("this key stands twice, first in line {line}: keep one of the two");
+            // A registry has a map; a word with nothing behind it may be a password.
+            problems.push(match value.value {
+                Value::Map(_) => file.shown(key.at, message),
+                _ => file.hidden(key.at, message),
+            });
+            continue;
+        }
+        lines.insert(text.clone(), key.at.line);
+        found.push((Key { text, at: key.at }, value));
+    }
+    found
+}
+
+/// A key that is not known. It is repeated only where it cannot be a secret that stands alone where `key: value` is
+/// meant: a word with a value.
+fn unknown_key(file: &File, key: &Key, value: &Node, known: &str, hint: Option<&str>) -> Problem {
+    let is_word = key
+        .text
+        .chars()
+        .all(|c| c.is_ascii_alphabetic() || c == '-' || c == '_');
+    let hint = hint
+        .map(|hint| format!("; write `{hint}`"))
+        .unwrap_or_default();
+    if is_word && !key.text.is_empty() && !matches!(value.value, Value::Null) {
+        file.shown(
+            key.at,
+            format!("`{}` is no key here: {known}{hint}", key.text),
+        )
+    } else {
+        file.hidden(key.at, format!("this is no key here: {known}{hint}"))
+    }
+}
+
+/// The known key that was probably meant: one that differs in case, or in two letters at most.
+fn nearest<'a>(text: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|key| (distance(&text.to_lowercase(), key), *key))
+        .min()
+        .filter(|(distance, _)| *distance <= 2)
+        .map(|(_, key)| key)
+}
+
+/// How many letters must be put in, taken out or changed to make one text of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (i, a) in one.chars().enumerate() {
+        let mut last = i + 1;
+        let mut corner = i;
+        let mut next = vec![last];
+        for (b, above) in other.chars().zip(row.iter().skip(1)) {
+            last = (corner + usize::from(a != b)).min(above + 1).min(last + 1);
+            corner = *above;
+            next.push(last);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}

@@ -1,0 +1,362 @@
+//! The `auth` map: every bullet of compat.md section 2.
+
+use super::*;
+
+#[test]
+fn keys_are_registries_or_namespaces_of_any_depth() {
+    let text = "q.io: {}\nq.io:5000: {}\nlocalhost: {}\nlocalhost:5000: {}\n'[::1]:5000': {}\nq.io/a: {}\nq.io/a/b/c: {}\nq.io/d/: {}\n";
+    assert_eq!(
+        entries(text),
+        [
+            "q.io anonymous",
+            "q.io:5000 anonymous",
+            "localhost anonymous",
+            "localhost:5000 anonymous",
+            "[::1]:5000 anonymous",
+            "q.io/a anonymous",
+            "q.io/a/b/c anonymous",
+            "q.io/d/ anonymous"
+        ]
+    );
+}
+
+#[test]
+fn username_password_and_insecure_are_all_optional() {
+    assert_eq!(
+        entries("q.io: {username: u, password: p, insecure: true}"),
+        ["q.io u:p insecure"]
+    );
+    assert_eq!(entries("q.io: {username: u, password: p}"), ["q.io u:p"]);
+    assert_eq!(
+        entries("q.io: {insecure: true}"),
+        ["q.io anonymous insecure"]
+    );
+    assert_eq!(entries("q.io: {insecure: false}"), ["q.io anonymous"]);
+    assert_eq!(entries("q.io: {}"), ["q.io anonymous"]);
+    assert_eq!(entries("q.io:"), ["q.io anonymous"]);
+    assert_eq!(
+        entries("q.io: {username: '', password: '', insecure: true}"),
+        ["q.io anonymous insecure"]
+    );
+    assert_eq!(
+        entries("q.io:\n  username:\n  password:\n"),
+        ["q.io anonymous"]
+    );
+    assert_eq!(entries(""), [""; 0]);
+}
+
+#[test]
+fn scalars_are_texts_as_spelled() {
+    for text in [
+        "0123",
+        "1.10",
+        "1e999",
+        "true",
+        "2024-01-01",
+        "1_000",
+        "99999999999999999999999",
+    ] {
+        assert_eq!(
+            entries(&format!("q.io: {{username: {text}, password: {text}}}")),
+            [format!("q.io {text}:{text}")]
+        );
+    }
+}
+
+#[test]
+fn booleans_are_those_of_the_go_tool_s_parser() {
+    for (text, insecure) in [
+        ("true", true),
+        ("True", true),
+        ("yes", true),
+        ("on", true),
+        ("no", false),
+        ("OFF", false),
+    ] {
+        let expected = if insecure {
+            "q.io anonymous insecure"
+        } else {
+            "q.io anonymous"
+        };
+        assert_eq!(
+            entries(&format!("q.io: {{insecure: {text}}}")),
+            [expected],
+            "{text}"
+        );
+    }
+    assert_snapshot!(auth_problems("q.io:\n  insecure: maybe\n"), @r#"
+    auth.yaml:2:3: `insecure` is either true or false
+      |
+    2 |   insecure: …
+      |   ^^^^^^^^
+    "#);
+}
+
+#[test]
+fn the_four_names_of_docker_hub_are_one_registry() {
+    let names = [
+        "docker.io",
+        "index.docker.io",
+        "registry-1.docker.io",
+        "registry.hub.docker.com",
+    ];
+    for name in names {
+        assert_eq!(
+            entries(&format!("{name}: {{}}")),
+            [format!("{name} anonymous")]
+        );
+    }
+    assert_snapshot!(auth_problems("docker.io: {}\nregistry.hub.docker.com/: {}\n"), @r#"
+    auth.yaml:2:1: this means the same as the key in line 1: keep one of the two
+      |
+    2 | registry.hub.docker.com/…
+      | ^^^^^^^^^^^^^^^^^^^^^^^^
+    "#);
+}
+
+#[test]
+fn a_key_that_stands_twice_is_a_mistake() {
+    assert_snapshot!(auth_problems("q.io: {}\nq.io: {}\nd.io:\n  username: u\n  username: v\n"), @r#"
+    auth.yaml:2:1: this key stands twice, first in line 1: keep one of the two
+      |
+    2 | q.io…
+      | ^^^^
+
+    auth.yaml:5:3: this key stands twice, first in line 4: keep one of the two
+      |
+    5 |   username: …
+      |   ^^^^^^^^
+    "#);
+}
+
+#[test]
+fn keys_that_are_no_registry_say_what_to_write() {
+    assert_snapshot!(auth_problems("myuser: {}\nmyuser/x: {}\nhttps://q.io: {}\nq.io/A: {}\n'': {}\nme:S3cret@q.io: {}\n[a]: {}\n"), @r#"
+    auth.yaml:1:1: `myuser` is not a registry, which has a dot or a port in its name: for Docker Hub write `docker.io/myuser`
+      |
+    1 | myuser…
+      | ^^^^^^
+
+    auth.yaml:2:1: `myuser` is not a registry, which has a dot or a port in its name: for Docker Hub write `docker.io/myuser/x`
+      |
+    2 | myuser/x…
+      | ^^^^^^^^
+
+    auth.yaml:3:1: `https://q.io` is not a registry: drop the scheme `https://`, write `q.io`
+      |
+    3 | https://q.io…
+      | ^^^^^^^^^^^^
+
+    auth.yaml:4:1: `A` is not a repository: a repository is lower case, write `a` for `A`
+      |
+    4 | q.io/A…
+      | ^^^^^^
+
+    auth.yaml:5:1: `` is not a registry: it is empty
+      |
+    5 | ''…
+      | ^^
+
+    auth.yaml:6:1: `…@q.io` is not a registry: a user name does not belong here, credentials stand in the auth file, write `q.io`
+
+    auth.yaml:7:1: a key is a text: put it in quotes
+    "#);
+}
+
+#[test]
+fn a_combined_file_in_its_place_is_told() {
+    assert_snapshot!(auth_problems("auth:\n  q.io: {}\nimages: {}\n"), @r#"
+    auth.yaml:1:1: `auth` belongs into a combined file: give this file with --config
+      |
+    1 | auth:
+      | ^^^^
+
+    auth.yaml:3:1: `images` belongs into a combined file: give this file with --config
+      |
+    3 | images: …
+      | ^^^^^^
+    "#);
+    assert_snapshot!(image_problems("images:\n  q.io/x: d.io/y\n"), @r#"
+    images.yaml:1:1: a destination is a text, or a list of texts: a combined file is given with --config
+      |
+    1 | images:
+      | ^^^^^^
+    "#);
+}
+
+#[test]
+fn whole_values_are_read_from_the_environment() {
+    assert_eq!(
+        entries("q.io: {username: $USER_NAME, password: '${SECRET}'}"),
+        ["q.io me:S3cret"]
+    );
+}
+
+#[test]
+fn anything_else_with_a_dollar_is_literal() {
+    assert_eq!(
+        entries("q.io: {username: robot$ci, password: $$x}"),
+        ["q.io robot$ci:$x"]
+    );
+    assert_eq!(
+        entries("q.io: {username: robot$SECRET, password: '${SECRET}x'}"),
+        ["q.io robot$SECRET:${SECRET}x"]
+    );
+}
+
+#[test]
+fn an_unset_variable_is_named() {
+    assert_snapshot!(auth_problems("q.io:\n  username: $NO_USER\n  password: ${NO_PASSWORD}\n"), @r#"
+    auth.yaml:2:13: the environment variable NO_USER is not set: set it, or write one more `$` in front if this is the value itself
+      |
+    2 |   username: …
+      |             ^
+
+    auth.yaml:3:13: the environment variable NO_PASSWORD is not set: set it, or write one more `$` in front if this is the value itself
+      |
+    3 |   password: …
+      |             ^
+    "#);
+}
+
+#[test]
+fn in_a_combined_file_only_braces_name_a_variable() {
+    let text = "auth:\n  q.io: {username: '${USER_NAME}', password: $Passw0rd}\nimages:\n  q.io/x: d.io/y\n";
+    let config = read(&[("config.yaml", text)]).unwrap();
+    assert_eq!(outline(&config.credentials[0]), "q.io me:$Passw0rd");
+    assert_snapshot!(problems(&[("config.yaml", "auth:\n  q.io: {username: '${NOPE}', password: x}\nimages: {q.io/x: d.io/y}\n")]), @"config.yaml:2:20: the environment variable NOPE is not set: set it, or write one more `$` in front if this is the value itself");
+}
+
+#[test]
+fn a_google_service_account_keeps_its_user() {
+    assert_eq!(
+        entries("gcr.io: {username: _oauth2_, password: e30=}"),
+        ["gcr.io _oauth2_:e30="]
+    );
+}
+
+#[test]
+fn entries_say_where_they_stand() {
+    let config = read(&[
+        ("auth.yaml", "\nq.io: {}\n"),
+        ("images.yaml", "q.io/x: d.io/y"),
+    ])
+    .unwrap();
+    assert!(
+        config.credentials[0].origin.ends_with("auth.yaml:2"),
+        "{}",
+        config.credentials[0].origin
+    );
+}
+
+#[test]
+fn half_a_credential_is_a_mistake() {
+    assert_snapshot!(auth_problems("q.io:\n  username: u\n  password: #S3cret\nd.io:\n  password: S3cret\n"), @r#"
+    auth.yaml:1:1: the entry has a username, but its password is missing or empty: write both, or none for anonymous access; a password that begins with `#` or `&` must stand in quotes
+      |
+    1 | q.io…
+      | ^^^^
+
+    auth.yaml:4:1: the entry has a password, but its username is missing or empty: write both, or none for anonymous access; a username that begins with `#` or `&` must stand in quotes
+      |
+    4 | d.io…
+      | ^^^^
+    "#);
+}
+
+#[test]
+fn unknown_keys_are_mistakes() {
+    assert_snapshot!(
+        auth_problems("q.io:\n  Username: u\n  pasword: S3cret\n  token: S3cret\n  S3cret:\n  S3cret: x\n"),
+        @r#"
+    auth.yaml:2:3: `Username` is no key here: an entry has the keys `username`, `password` and `insecure`; write `username`
+      |
+    2 |   Username…
+      |   ^^^^^^^^
+
+    auth.yaml:3:3: `pasword` is no key here: an entry has the keys `username`, `password` and `insecure`; write `password`
+      |
+    3 |   pasword…
+      |   ^^^^^^^
+
+    auth.yaml:4:3: `token` is no key here: an entry has the keys `username`, `password` and `insecure`
+      |
+    4 |   token…
+      |   ^^^^^
+
+    auth.yaml:5:3: this is no key here: an entry has the keys `username`, `password` and `insecure`
+
+    auth.yaml:6:3: this key stands twice, first in line 5: keep one of the two
+    "#
+    );
+}
+
+#[test]
+fn values_of_the_wrong_kind_are_mistakes() {
+    assert_snapshot!(auth_problems("q.io: S3cret\nd.io: [S3cret]\ne.io:\n  username: [S3cret]\n  password: {S3cret: S3cret}\n"), @r#"
+    auth.yaml:1:7: here a map with username, password and insecure is expected
+
+    auth.yaml:2:7: here a map with username, password and insecure is expected
+
+    auth.yaml:4:3: `username` is a text: put it in quotes
+      |
+    4 |   username: …
+      |   ^^^^^^^^
+
+    auth.yaml:5:3: `password` is a text: put it in quotes
+      |
+    5 |   password: …
+      |   ^^^^^^^^
+    "#);
+    assert_snapshot!(auth_problems("- S3cret\n"), @"auth.yaml:1:1: here a map from registry to username, password and insecure is expected");
+    assert_snapshot!(auth_problems("S3cret\n"), @"auth.yaml:1:1: here a map from registry to username, password and insecure is expected");
+}
+
+#[test]
+fn snippets_show_no_secret() {
+    for text in [
+        "q.io:\n  username: u\n  password: S3cret: x\n",
+        "q.io:\n  username: u\n  password: 'S3cret\n",
+        "q.io:\n  username: u\n  password: *S3cret\n",
+        "q.io:\n  username: u\n  password: !S3cret\n",
+        "q.io:\n  username: u\n  password: @S3cret\n",
+        "q.io:\n  username: u\n  password: \"S3c\\ret\\S3cret\"\n",
+        "q.io:\n  username: u\n   password: S3cret\n",
+        "q.io:\n  username: u\n  S3cret\n",
+        "q.io:\n  username: u\n  password:\n    - S3cret\n",
+        "q.io:\n  username: u\n  password: |\n  S3cret\n",
+        "{\"q.io\": {\"username\": \"u\", \"password\": \"S3cret\", \"x\": 1}}",
+        "{\"q.io\": {\"username\": \"u\", \"S3cret\"}}",
+        "{\"q.io\": {\"username\": \"u\", \"password\": \"S3cret\"",
+        "{\"q.io\": \"S3cret\"}",
+        "{\"https://me:S3cret@q.io\": {}}",
+    ] {
+        // Each of these asserts that the secret is not told.
+        auth_problems(text);
+        problems(&[(
+            "config.yaml",
+            &format!(
+                "images: {{q.io/x: d.io/y}}\nauth:\n {}",
+                text.replace('\n', "\n ")
+            ),
+        )]);
+        // As the wrong file, too: one that speaks of credentials is known to hold some.
+        if text.contains("username") {
+            problems(&[("images.yaml", text)]);
+        }
+    }
+}
+
+#[test]
+fn credentials_are_read_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("auth.yaml");
+    fs::write(&path, "q.io: {username: $USER_NAME, password: p}").unwrap();
+    let entries = Config::credentials(&path, &environment).unwrap();
+    assert_eq!(
+        entries.iter().map(outline).collect::<Vec<_>>(),
+        ["q.io me:p"]
+    );
+    fs::write(&path, "q.io: {username: $NOPE, password: p}").unwrap();
+    assert!(Config::credentials(&path, &environment).is_err());
+}

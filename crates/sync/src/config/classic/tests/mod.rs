@@ -1,0 +1,140 @@
+//! Every bullet and sentence of compat.md sections 2 and 3 that a file decides; the rows of the tables stand beside the
+//! rules.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod auth_map;
+mod command_line;
+mod images_map;
+
+use std::fs;
+
+use insta::assert_snapshot;
+use registry::auth::{Credential, Entry};
+
+use super::*;
+use crate::rule::{Naming, Rule, Select};
+
+const D: &str = "sha256:ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
+
+fn environment(name: &str) -> Option<String> {
+    match name {
+        "USER_NAME" => Some("me".to_owned()),
+        "SECRET" => Some("S3cret".to_owned()),
+        "HOST" => Some("d.io".to_owned()),
+        "TAG" => Some("v9".to_owned()),
+        "EMPTY" => Some(String::new()),
+        _ => None,
+    }
+}
+
+fn defaults() -> Defaults {
+    Defaults {
+        registry: Some("d.io".to_owned()),
+        namespace: Some("team/mirror".to_owned()),
+    }
+}
+
+/// Writes files `name = text` to a directory and reads them; paths in what is told are the bare names.
+fn read_with(files: &[(&str, &str)], defaults: &Defaults) -> Result<Config, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let mut given = ClassicFiles::default();
+    for (name, text) in files {
+        let path = directory.path().join(name);
+        fs::write(&path, text).unwrap();
+        match name.split('.').next().unwrap() {
+            "config" => given.config = Some(path),
+            "auth" => given.auth = Some(path),
+            "images" => given.images = Some(path),
+            other => panic!("{other}"),
+        }
+    }
+    let prefix = format!("{}/", directory.path().display());
+    Config::classic(&given, defaults, &environment)
+        .map_err(|error| error.to_string().replace(&prefix, ""))
+}
+
+fn read(files: &[(&str, &str)]) -> Result<Config, String> {
+    read_with(files, &Defaults::default())
+}
+
+fn problems(files: &[(&str, &str)]) -> String {
+    let told = read(files).unwrap_err();
+    assert!(!told.contains("S3cret"), "{told}");
+    told
+}
+
+/// The entries of an auth file: `prefix user:password insecure`.
+fn entries(text: &str) -> Vec<String> {
+    let config = read(&[("auth.yaml", text), ("images.yaml", "q.io/x: d.io/y")]);
+    config
+        .unwrap_or_else(|told| panic!("{told}"))
+        .credentials
+        .iter()
+        .map(outline)
+        .collect()
+}
+
+fn outline(entry: &Entry) -> String {
+    let credential = match &entry.credential {
+        Credential::Basic { username, password } => format!("{username}:{}", password.reveal()),
+        Credential::Anonymous => "anonymous".to_owned(),
+        other => panic!("{other:?}"),
+    };
+    let insecure = if entry.insecure { " insecure" } else { "" };
+    format!("{} {credential}{insecure}", entry.prefix)
+}
+
+/// What is wrong with an auth file.
+fn auth_problems(text: &str) -> String {
+    problems(&[("auth.yaml", text), ("images.yaml", "q.io/x: d.io/y")])
+}
+
+/// The rules of an images file: `source -> destinations`.
+fn rules(text: &str) -> Vec<String> {
+    let config = read_with(&[("images.yaml", text)], &defaults());
+    config
+        .unwrap_or_else(|told| panic!("{told}"))
+        .rules
+        .iter()
+        .map(|rule| effect(rule))
+        .collect()
+}
+
+fn effect(rule: &Rule) -> String {
+    let source = &rule.source;
+    let select = match &source.select {
+        Select::All => "*".to_owned(),
+        Select::Tags(tags) => join(tags),
+        Select::Matching(pattern) => format!("/{}/", pattern.as_str()),
+        Select::Digest { tag, .. } => format!(
+            "{}@",
+            tag.iter().map(ToString::to_string).collect::<String>()
+        ),
+    };
+    let destinations: Vec<_> = rule
+        .destinations
+        .iter()
+        .map(|destination| match &destination.naming {
+            Naming::Keep => destination.repository.to_string(),
+            Naming::Tags(tags) => format!("{}:{}", destination.repository, join(tags)),
+            Naming::Untagged => format!("{}@", destination.repository),
+        })
+        .collect();
+    format!(
+        "{} {select} -> {}",
+        source.repository,
+        destinations.join(" + ")
+    )
+}
+
+fn join(tags: &[registry::Tag]) -> String {
+    tags.iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+fn image_problems(text: &str) -> String {
+    problems(&[("images.yaml", text)])
+}

@@ -1,0 +1,90 @@
+//! One file of the user's: its text, and mistakes in it.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::config::document::{self, Node, Place};
+use crate::config::error::Problem;
+use crate::config::snippet;
+
+/// The most bytes of one file that are read.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// A file that was read.
+pub(super) struct File {
+    path: PathBuf,
+    text: String,
+    /// Whether its lines may hold credentials, so that snippets show only what is known to be none.
+    secret: bool,
+}
+
+impl File {
+    /// Reads a file. One that should hold no credentials is taken for one that does where it speaks of passwords: it
+    /// may be the wrong file.
+    pub(super) fn read(path: &Path, secret: bool) -> Result<Self, Problem> {
+        let refuse = |message: String| Problem {
+            file: Some(path.to_owned()),
+            ..Problem::outside(message)
+        };
+        let mut bytes = Vec::new();
+        fs::File::open(path)
+            .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+            .map_err(|error| refuse(format!("the file cannot be read: {error}")))?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(refuse(format!(
+                "the file has more than {} MiB",
+                MAX_BYTES / 1024 / 1024
+            )));
+        }
+        let text = String::from_utf8(bytes)
+            .map_err(|_| refuse("the file is not UTF-8 text".to_owned()))?;
+        Ok(Self::new(path, &text, secret))
+    }
+    pub(super) fn new(path: &Path, text: &str, secret: bool) -> Self {
+        let lower = text.to_ascii_lowercase();
+        Self {
+            path: path.to_owned(),
+            text: text.trim_start_matches('\u{feff}').to_owned(),
+            secret: secret || lower.contains("password") || lower.contains("username"),
+        }
+    }
+    /// The path as it was given.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+    /// Reads the text as YAML or JSON.
+    pub(super) fn parse(&self) -> Result<Node, Problem> {
+        document::parse(&self.text).map_err(|error| match error.at {
+            Some(at) => self.hidden(at, error.message),
+            None => Problem {
+                file: Some(self.path.clone()),
+                ..Problem::outside(error.message)
+            },
+        })
+    }
+    /// A mistake at a place that itself may be shown.
+    pub(super) fn shown(&self, at: Place, message: impl Into<String>) -> Problem {
+        self.problem(at, message, true)
+    }
+    /// A mistake at a place that may be a secret.
+    pub(super) fn hidden(&self, at: Place, message: impl Into<String>) -> Problem {
+        self.problem(at, message, false)
+    }
+    fn problem(&self, at: Place, message: impl Into<String>, safe: bool) -> Problem {
+        let line = self.text.lines().nth(at.line.saturating_sub(1));
+        let snippet = line.and_then(|line| {
+            if self.secret {
+                snippet::masked(line, at, safe)
+            } else {
+                snippet::whole(line, at)
+            }
+        });
+        Problem {
+            file: Some(self.path.clone()),
+            position: Some((at.line, at.column)),
+            message: message.into(),
+            snippet,
+        }
+    }
+}

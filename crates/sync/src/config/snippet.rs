@@ -1,0 +1,212 @@
+//! The line of a mistake, drawn, with marks under the place. What may be a secret is left out.
+
+use crate::config::document::Place;
+
+/// The most characters of a line that are drawn.
+const WIDTH: usize = 100;
+/// What stands for what is left out.
+const HIDDEN: char = '…';
+/// Keys that are never secrets themselves.
+const KEYS: [&str; 5] = ["auth", "images", "username", "password", "insecure"];
+
+/// The whole line, or as [`masked`] where a user name may stand in front of a host in it.
+pub(super) fn whole(line: &str, at: Place) -> Option<String> {
+    if has_userinfo(line) {
+        return masked(line, at, true);
+    }
+    Some(draw(line, at))
+}
+
+/// The line of a file that holds credentials: its indentation, a known key at its beginning, and the place itself if
+/// that is `safe`. `None` where nothing of it can be shown.
+pub(super) fn masked(line: &str, at: Place, safe: bool) -> Option<String> {
+    let column = at.column.saturating_sub(1);
+    let indentation = line.chars().take_while(|c| c.is_whitespace()).count();
+    let known = indentation + key_length(line.trim_start());
+    let end = line.chars().count();
+    let mut drawn: String = line.chars().take(known).collect();
+    let place: String = line.chars().skip(column).take(at.length).collect();
+    let (mark, length) = if column < known {
+        drawn.extend((known < end).then_some(HIDDEN));
+        (column, at.length.min(known - column))
+    } else if safe && !place.is_empty() && !has_userinfo(&place) {
+        drawn.extend((known < column).then_some(HIDDEN));
+        let mark = drawn.chars().count();
+        drawn.push_str(&place);
+        drawn.extend((column + at.length < end).then_some(HIDDEN));
+        (mark, at.length)
+    } else {
+        drawn.extend((known < end).then_some(HIDDEN));
+        (known, 1)
+    };
+    let is_drawn = drawn.chars().any(|c| !c.is_whitespace() && c != HIDDEN);
+    let at = Place {
+        column: mark + 1,
+        length,
+        ..at
+    };
+    is_drawn.then(|| draw(&drawn, at))
+}
+
+/// How many characters a known key at the beginning of `text` has, its colon and the blanks behind it included.
+fn key_length(text: &str) -> usize {
+    let known = |key: &&str| {
+        let quoted = format!("\"{key}\"");
+        [*key, quoted.as_str()].into_iter().find_map(|key| {
+            let rest = text.strip_prefix(key)?.strip_prefix(':')?;
+            Some(key.chars().count() + 1 + rest.chars().take_while(|&c| c == ' ').count())
+        })
+    };
+    KEYS.iter().find_map(known).unwrap_or(0)
+}
+
+/// Whether something other than a digest follows an `@`.
+fn has_userinfo(text: &str) -> bool {
+    text.split('@').skip(1).any(|rest| {
+        !["sha256:", "sha512:"]
+            .iter()
+            .any(|digest| rest.starts_with(digest))
+    })
+}
+
+fn draw(line: &str, at: Place) -> String {
+    let column = at.column.saturating_sub(1);
+    // A place far to the right of a long line is moved into sight.
+    let skipped = if column > WIDTH / 2 {
+        column - WIDTH / 4
+    } else {
+        0
+    };
+    let visible: String = line
+        .chars()
+        .skip(skipped)
+        .take(WIDTH)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    let left = if skipped > 0 { "…" } else { "" };
+    let right = if line.chars().count() > skipped + WIDTH {
+        "…"
+    } else {
+        ""
+    };
+    let before = column - skipped + left.chars().count();
+    let room = visible.chars().count().saturating_sub(column - skipped);
+    let marks = at.length.clamp(1, room.max(1));
+    let number = at.line.to_string();
+    let margin = " ".repeat(number.len());
+    format!(
+        "{margin} |\n{number} | {left}{}{right}\n{margin} | {}{}",
+        visible.trim_end(),
+        " ".repeat(before),
+        "^".repeat(marks)
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn at(column: usize, length: usize) -> Place {
+        Place {
+            line: 7,
+            column,
+            length,
+        }
+    }
+
+    #[test]
+    fn the_place_is_marked() {
+        assert_eq!(
+            whole("a: b c", at(4, 3)).unwrap(),
+            "  |\n7 | a: b c\n  |    ^^^"
+        );
+        assert_eq!(whole("a:", at(3, 0)).unwrap(), "  |\n7 | a:\n  |   ^");
+        assert_eq!(whole("\ta", at(2, 9)).unwrap(), "  |\n7 |  a\n  |  ^");
+        assert_eq!(whole("é: ü", at(4, 1)).unwrap(), "  |\n7 | é: ü\n  |    ^");
+    }
+
+    #[test]
+    fn long_lines_are_cut() {
+        let line = format!("{}HERE{}", "a".repeat(200), "b".repeat(200));
+        let drawn = whole(&line, at(201, 4)).unwrap();
+        let expected = format!(
+            "  |\n7 | …{}HERE{}…\n  | {}^^^^",
+            "a".repeat(25),
+            "b".repeat(71),
+            " ".repeat(26)
+        );
+        assert_eq!(drawn, expected);
+    }
+
+    #[test]
+    fn masked_lines_show_known_keys_and_safe_places() {
+        for (line, column, length, safe, expected) in [
+            (
+                "  password: S3cret",
+                13,
+                6,
+                false,
+                "  |\n7 |   password: …\n  |             ^",
+            ),
+            (
+                "  password: S3cret",
+                3,
+                8,
+                true,
+                "  |\n7 |   password: …\n  |   ^^^^^^^^",
+            ),
+            (
+                "  password: S3cret: x",
+                19,
+                0,
+                false,
+                "  |\n7 |   password: …\n  |             ^",
+            ),
+            (
+                "  \"password\": \"S3cret\",",
+                15,
+                8,
+                false,
+                "  |\n7 |   \"password\": …\n  |               ^",
+            ),
+            (
+                "  password:",
+                11,
+                0,
+                false,
+                "  |\n7 |   password:\n  |           ^",
+            ),
+            (
+                "  pasword: S3cret",
+                3,
+                7,
+                true,
+                "  |\n7 |   pasword…\n  |   ^^^^^^^",
+            ),
+            ("  S3cret", 3, 6, false, ""),
+            (
+                "{\"password\": \"S3cret\", \"x\": 1}",
+                24,
+                3,
+                true,
+                "  |\n7 | …\"x\"…\n  |  ^^^",
+            ),
+            ("{\"q.io\": {\"password\": \"S3cret\"}}", 23, 8, false, ""),
+            ("me:S3cret@q.io: x", 1, 14, true, ""),
+        ] {
+            assert_eq!(
+                masked(line, at(column, length), safe).unwrap_or_default(),
+                expected,
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_user_in_front_of_a_host_is_left_out() {
+        let digest = "q.io/a@sha256:ab: r";
+        assert!(whole(digest, at(1, 2)).unwrap().contains(digest));
+        assert_eq!(whole("https://me:S3cret@q.io/a: r", at(1, 24)), None);
+    }
+}

@@ -1,0 +1,184 @@
+//! References to environment variables (compat.md sections 2 and 3).
+
+use crate::config::Environment;
+
+/// Which values of an `auth` map are references: their whole text, never a part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// A file of its own: `$NAME` and `${NAME}`; `$$` at the beginning stands for one `$`.
+    Auth,
+    /// A combined file, where the Go tool reads no variables: only `${NAME}`; `$${NAME}` stands for `${NAME}`.
+    Combined,
+}
+
+/// What a user name or a password means.
+///
+/// # Errors
+/// When the variable that it names is not set.
+pub(super) fn credential(
+    text: &str,
+    dialect: Dialect,
+    environment: Environment<'_>,
+) -> Result<String, String> {
+    let braced = |text: &str| {
+        let name = text.strip_prefix("${")?.strip_suffix('}')?;
+        is_name(name).then(|| name.to_owned())
+    };
+    let bare = |text: &str| {
+        let name = text.strip_prefix('$')?;
+        is_name(name).then(|| name.to_owned())
+    };
+    let (name, escaped) = match dialect {
+        Dialect::Auth => (
+            braced(text).or_else(|| bare(text)),
+            text.strip_prefix('$').filter(|rest| rest.starts_with('$')),
+        ),
+        Dialect::Combined => (
+            braced(text),
+            text.strip_prefix('$').filter(|rest| braced(rest).is_some()),
+        ),
+    };
+    match (name, escaped) {
+        (Some(name), _) => environment(&name).ok_or_else(|| {
+            format!("the environment variable {name} is not set: set it, or write one more `$` in front if this is the value itself")
+        }),
+        (None, Some(rest)) => Ok(rest.to_owned()),
+        (None, None) => Ok(text.to_owned()),
+    }
+}
+
+/// A destination with the variables in it replaced, wherever they stand: nothing else in one has a `$`.
+///
+/// # Errors
+/// When a variable is not set, or a `$` names none.
+pub(super) fn destination(text: &str, environment: Environment<'_>) -> Result<String, String> {
+    let mut expanded = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('$') {
+        expanded.push_str(before);
+        let (name, after) = match behind.strip_prefix('{') {
+            Some(braced) => braced.split_once('}').unwrap_or(("", "")),
+            None => behind.split_at(name_length(behind)),
+        };
+        if !is_name(name) {
+            return Err(format!(
+                "the `$` in `{text}` names no environment variable: write `$NAME` or `${{NAME}}`"
+            ));
+        }
+        let value = environment(name)
+            .ok_or_else(|| format!("the environment variable {name} in `{text}` is not set"))?;
+        expanded.push_str(&value);
+        rest = after;
+    }
+    expanded.push_str(rest);
+    Ok(expanded)
+}
+
+/// `[A-Za-z_][A-Za-z0-9_]*`
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && name_length(text) == text.len()
+}
+
+/// How many bytes of a name `text` begins with.
+fn name_length(text: &str) -> usize {
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        return 0;
+    }
+    text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .unwrap_or(text.len())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn environment(name: &str) -> Option<String> {
+        match name {
+            "NAME" => Some("value".to_owned()),
+            "_N1" => Some("$NAME".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_whole_value_is_a_reference() {
+        for (text, auth, combined) in [
+            ("$NAME", "value", "$NAME"),
+            ("${NAME}", "value", "value"),
+            ("$_N1", "$NAME", "$_N1"),
+            ("$EMPTY", "", "$EMPTY"),
+            ("robot$ci", "robot$ci", "robot$ci"),
+            ("robot$NAME", "robot$NAME", "robot$NAME"),
+            ("$NAME!", "$NAME!", "$NAME!"),
+            ("${NAME}x", "${NAME}x", "${NAME}x"),
+            ("${NAME", "${NAME", "${NAME"),
+            ("${}", "${}", "${}"),
+            ("$", "$", "$"),
+            ("$1a", "$1a", "$1a"),
+            ("a$$b", "a$$b", "a$$b"),
+            ("$$x", "$x", "$$x"),
+            ("$$NAME", "$NAME", "$$NAME"),
+            ("$${NAME}", "${NAME}", "${NAME}"),
+            ("$$$x", "$$x", "$$$x"),
+            ("$$", "$", "$$"),
+            ("$$p@ss", "$p@ss", "$$p@ss"),
+            ("", "", ""),
+        ] {
+            assert_eq!(
+                credential(text, Dialect::Auth, &environment).unwrap(),
+                auth,
+                "{text}"
+            );
+            assert_eq!(
+                credential(text, Dialect::Combined, &environment).unwrap(),
+                combined,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_not_set_is_named() {
+        let why = "the environment variable NOPE is not set: set it, or write one more `$` in front if this is the \
+                   value itself";
+        assert_eq!(
+            credential("$NOPE", Dialect::Auth, &environment).unwrap_err(),
+            why
+        );
+        assert_eq!(
+            credential("${NOPE}", Dialect::Combined, &environment).unwrap_err(),
+            why
+        );
+        assert_eq!(
+            credential("$Passw0rd", Dialect::Combined, &environment).unwrap(),
+            "$Passw0rd"
+        );
+    }
+
+    #[test]
+    fn variables_stand_anywhere_in_a_destination() {
+        for (text, expected) in [
+            ("q.io/x", "q.io/x"),
+            ("$NAME/x:$NAME", "value/x:value"),
+            ("q.io/${NAME}x", "q.io/valuex"),
+            ("q.io/$NAME-x$EMPTY", "q.io/value-x"),
+            ("$_N1", "$NAME"),
+        ] {
+            assert_eq!(destination(text, &environment).unwrap(), expected, "{text}");
+        }
+        assert_eq!(
+            destination("$NOPE/x", &environment).unwrap_err(),
+            "the environment variable NOPE in `$NOPE/x` is not set"
+        );
+        for text in ["q.io/$", "q.io/$$NAME", "${NAME", "${}/x", "$1"] {
+            assert_eq!(
+                destination(text, &environment).unwrap_err(),
+                format!(
+                    "the `$` in `{text}` names no environment variable: write `$NAME` or `${{NAME}}`"
+                )
+            );
+        }
+    }
+}
