@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
-use http_body::{Frame, SizeHint};
 
 use crate::error::{Error, ErrorKind};
 use crate::transport::limits::Permit;
@@ -47,54 +46,6 @@ pub enum RequestBody {
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the body's producer gave up")]
 pub struct BodyAborted;
-
-/// A request's body in the shape that HTTP libraries take: its exact size is known from the start.
-pub(super) struct Outgoing {
-    // A mutex that is never locked: HTTP libraries want `Sync`, a stream need not be.
-    stream: Mutex<RequestStream>,
-    remaining: u64,
-}
-
-impl Outgoing {
-    pub(super) fn new(length: u64, stream: RequestStream) -> Self {
-        Self {
-            stream: Mutex::new(stream),
-            remaining: length,
-        }
-    }
-}
-
-impl http_body::Body for Outgoing {
-    type Data = Bytes;
-    type Error = BodyAborted;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyAborted>>> {
-        let stream = self
-            .stream
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        Poll::Ready(match ready!(stream.as_mut().poll_next(cx)) {
-            Some(Ok(bytes)) => {
-                let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                self.remaining = self.remaining.saturating_sub(length);
-                Some(Ok(Frame::data(bytes)))
-            }
-            Some(Err(aborted)) => Some(Err(aborted)),
-            None => None,
-        })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.remaining == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.remaining)
-    }
-}
 
 /// What is received: watched for stalls, counted, holding its host's permit.
 ///

@@ -11,46 +11,40 @@ use crate::transport::body::BodyAborted;
 use crate::transport::{HttpError, HttpErrorKind};
 
 /// What a failed exchange was, by the errors beneath it.
-pub(super) fn exchange(error: &reqwest::Error) -> HttpError {
+pub(super) fn exchange(error: &(dyn StdError + 'static)) -> HttpError {
     if links(error).any(<dyn StdError>::is::<BodyAborted>) {
         return HttpError {
             kind: HttpErrorKind::RequestBody,
             message: BodyAborted.to_string(),
         };
     }
-    if let Some(tls) = links(error).find_map(|link| link.downcast_ref::<rustls::Error>()) {
-        let mut found = self::tls(tls);
-        if found.kind == HttpErrorKind::NotTls && !error.is_connect() {
-            found = HttpError {
-                kind: HttpErrorKind::Broken,
-                message: "TLS broke: what came was not TLS".to_owned(),
-            };
+    // What went wrong before the connection stood was classified where it happened.
+    if let Some(ours) = links(error).find_map(|link| link.downcast_ref::<HttpError>()) {
+        return ours.clone();
+    }
+    match links(error).find_map(|link| link.downcast_ref::<rustls::Error>()) {
+        Some(error) => {
+            let found = tls(error);
+            match found.kind {
+                HttpErrorKind::NotTls => HttpError {
+                    kind: HttpErrorKind::Broken,
+                    message: "TLS broke: what came was not TLS".to_owned(),
+                },
+                _ => found,
+            }
         }
-        return found;
+        None => broken(error),
     }
-    if error.is_connect() {
-        return connect(error);
-    }
-    broken(error)
 }
 
-/// Before a connection stood.
-fn connect(error: &reqwest::Error) -> HttpError {
-    if error.is_timeout() {
-        return HttpError {
-            kind: HttpErrorKind::ConnectTimeout,
-            message: "no connection in time".to_owned(),
-        };
-    }
-    if error.is_dns() {
-        return HttpError {
-            kind: HttpErrorKind::Resolve,
-            message: resolution(last(error)),
-        };
+/// Why no TCP connection was made.
+pub(super) fn connecting(error: &(dyn StdError + 'static)) -> HttpError {
+    if let Some(ours) = links(error).find_map(|link| link.downcast_ref::<HttpError>()) {
+        return ours.clone();
     }
     let message = match links(error).find_map(|link| link.downcast_ref::<io::Error>()) {
         Some(error) => self::io(error),
-        None => proxy(&last(error).to_string()),
+        None => last(error).to_string(),
     };
     HttpError {
         kind: HttpErrorKind::Connect,
@@ -58,8 +52,19 @@ fn connect(error: &reqwest::Error) -> HttpError {
     }
 }
 
+/// Why no TLS session was agreed on.
+pub(super) fn handshake(error: &io::Error) -> HttpError {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(error) => tls(error),
+        None => HttpError {
+            kind: HttpErrorKind::Broken,
+            message: "it closed the connection during the TLS handshake".to_owned(),
+        },
+    }
+}
+
 /// After the connection stood.
-fn broken(error: &reqwest::Error) -> HttpError {
+fn broken(error: &(dyn StdError + 'static)) -> HttpError {
     let hyper = links(error).find_map(|link| link.downcast_ref::<hyper::Error>());
     let io = links(error).find_map(|link| link.downcast_ref::<io::Error>());
     let message = match (hyper, io) {
@@ -80,11 +85,13 @@ fn broken(error: &reqwest::Error) -> HttpError {
 }
 
 /// What went wrong at a proxy, from the text of an error that has no public type.
-fn proxy(text: &str) -> String {
-    match text.strip_prefix("tunnel error: ") {
-        Some("unsuccessful") => "the proxy opens no tunnel to it".to_owned(),
-        Some("proxy authorization required") => "the proxy wants a login".to_owned(),
-        Some(why) => format!("the proxy failed ({why})"),
+pub(super) fn proxy(text: &str) -> String {
+    match text.split_once(": ") {
+        Some(("tunnel error", "unsuccessful")) => "the proxy opens no tunnel to it".to_owned(),
+        Some(("tunnel error", "proxy authorization required")) => {
+            "the proxy wants a login".to_owned()
+        }
+        Some((_, why)) => format!("the proxy does not lead to it: {why}"),
         None => text.to_owned(),
     }
 }

@@ -5,11 +5,14 @@
 
 pub mod body;
 mod classify;
+mod conn;
+mod connector;
+mod hyper_service;
 mod limits;
 mod observer;
 mod place;
+mod proxy;
 mod redirect;
-mod reqwest_service;
 pub mod retry;
 mod scheme;
 mod send;
@@ -28,8 +31,8 @@ use url::Url;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
 
+use hyper_service::HyperService;
 use limits::Limits;
-use reqwest_service::ReqwestService;
 use scheme::Schemes;
 use warnings::Warnings;
 
@@ -100,7 +103,7 @@ pub enum Lane {
 }
 
 /// Why a single exchange failed, in the words of this crate and not of the HTTP library.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct HttpError {
     /// What to do about it.
@@ -256,7 +259,7 @@ impl Transport {
     /// # Errors
     /// When one of [`TransportOptions::extra_certificates`] is not a certificate.
     pub fn new(options: TransportOptions) -> Result<Self, Error> {
-        let service = Arc::new(ReqwestService::new(&options)?);
+        let service = Arc::new(HyperService::new(&options)?);
         Ok(Self::with_service(service, options))
     }
     /// A transport over another HTTP service.

@@ -15,9 +15,7 @@ use crate::transport::body::{BodyAborted, Guard, RequestBody, ResponseBody};
 use crate::transport::observer::RequestRecord;
 use crate::transport::place::{Place, authority};
 use crate::transport::sending::{Leash, Sending};
-use crate::transport::{
-    AnswerLimit, Call, Endpoint, HttpErrorKind, Response, Route, Transport, Trust, redirect,
-};
+use crate::transport::{AnswerLimit, Call, Endpoint, Response, Route, Transport, Trust, redirect};
 
 /// What stays the same over the hops of a call.
 struct Trip {
@@ -145,15 +143,9 @@ impl Transport {
         let start = Instant::now();
         let outcome = tokio::select! {
             biased;
-            answer = self.service.call(request, trip.route) => answer.map_err(|error| {
-                let message = match error.kind {
-                    HttpErrorKind::ConnectTimeout => {
-                        format!("no connection within {} s", self.options.timeouts.connect.as_secs())
-                    }
-                    _ => error.message,
-                };
-                hop.place.error(error.kind.into(), message)
-            }),
+            answer = self.service.call(request, trip.route) => {
+                answer.map_err(|error| hop.place.error(error.kind.into(), error.message))
+            }
             stall = sending.stalled(self.options.timeouts.stall, trip.answer) => {
                 Err(hop.place.error(ErrorKind::Stalled, stall.to_string()))
             }

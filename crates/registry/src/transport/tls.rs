@@ -3,6 +3,7 @@
 //! Roots are read when the first verified connection is made: a run over plain http never opens the file, and all
 //! connections share the one store.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::WebPkiServerVerifier;
@@ -12,13 +13,36 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use crate::transport::Trust;
+use crate::transport::{HttpError, HttpErrorKind, Trust};
 
 /// Makes the TLS configurations of a run.
 pub(super) struct Tls {
     provider: Arc<CryptoProvider>,
     extra: Vec<CertificateDer<'static>>,
+    /// One for each way to judge and to speak, so that sessions are resumed.
+    configs: Mutex<HashMap<(Trust, Alpn), Arc<ClientConfig>>>,
     verifier: Mutex<Option<Arc<WebPkiServerVerifier>>>,
+}
+
+/// What is offered to be spoken inside TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Alpn {
+    /// Nothing is said, as to a proxy.
+    None,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2, else HTTP/1.1.
+    Http2,
+}
+
+impl Alpn {
+    fn names(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Http1 => vec![b"http/1.1".to_vec()],
+            Self::Http2 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        }
+    }
 }
 
 impl Tls {
@@ -39,11 +63,24 @@ impl Tls {
         Ok(Self {
             provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
             extra: certificates,
-            verifier: Mutex::new(None),
+            configs: Mutex::default(),
+            verifier: Mutex::default(),
         })
     }
-    /// A configuration that judges by `trust` and offers `alpn`, most wanted first.
-    pub(super) fn config(&self, trust: Trust, alpn: &[&[u8]]) -> Result<ClientConfig, String> {
+    /// A configuration that judges by `trust` and offers `alpn`.
+    pub(super) fn config(&self, trust: Trust, alpn: Alpn) -> Result<Arc<ClientConfig>, HttpError> {
+        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(config) = configs.get(&(trust, alpn)) {
+            return Ok(config.clone());
+        }
+        let config = self.build(trust, alpn).map_err(|message| HttpError {
+            kind: HttpErrorKind::Handshake,
+            message,
+        })?;
+        configs.insert((trust, alpn), config.clone());
+        Ok(config)
+    }
+    fn build(&self, trust: Trust, alpn: Alpn) -> Result<Arc<ClientConfig>, String> {
         let builder = ClientConfig::builder_with_provider(self.provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|error| format!("TLS cannot be set up: {error}"))?
@@ -57,8 +94,8 @@ impl Tls {
         let mut config = builder
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
-        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-        Ok(config)
+        config.alpn_protocols = alpn.names();
+        Ok(Arc::new(config))
     }
     fn verifier(&self) -> Result<Arc<WebPkiServerVerifier>, String> {
         let mut slot = self.verifier.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,7 @@
 //! Proxies from the environment.
 
 use http::Method;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
@@ -134,4 +134,76 @@ async fn child_with_a_plain_proxy() {
     let get = call(&behind, Method::GET, "http://behind.example:5000/v2/");
     let answer = transport().send(get).await.unwrap();
     assert_eq!(answer.body.bytes(10).await.unwrap(), "behind");
+}
+
+/// A SOCKS 5 proxy: tells which names it was asked for, and leads all of them to `port`.
+async fn socks_to(port: u16) -> (u16, mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let own = listener.local_addr().unwrap().port();
+    let (teller, told) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let teller = teller.clone();
+            tokio::spawn(async move {
+                // Version, one method: user and password.
+                let mut greeting = [0; 3];
+                client.read_exact(&mut greeting).await.unwrap();
+                assert_eq!(greeting, [5, 1, 2]);
+                client.write_all(&[5, 2]).await.unwrap();
+                let mut login = [0; 11];
+                client.read_exact(&mut login).await.unwrap();
+                assert_eq!(&login, b"\x01\x04user\x04pass");
+                client.write_all(&[1, 0]).await.unwrap();
+                // Version, connect, reserved, a name and its length.
+                let mut asked = [0; 5];
+                client.read_exact(&mut asked).await.unwrap();
+                assert_eq!(asked[..4], [5, 1, 0, 3]);
+                let mut name = vec![0; usize::from(asked[4]) + 2];
+                client.read_exact(&mut name).await.unwrap();
+                let wanted = u16::from_be_bytes([name[name.len() - 2], name[name.len() - 1]]);
+                name.truncate(name.len() - 2);
+                let name = String::from_utf8(name).unwrap();
+                teller.send(format!("{name}:{wanted}")).unwrap();
+                let status = u8::from(name.starts_with("refused."));
+                let answer = [5, status * 5, 0, 1, 0, 0, 0, 0, 0, 0];
+                client.write_all(&answer).await.unwrap();
+                let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                copy_bidirectional(&mut client, &mut server).await.ok();
+            });
+        }
+    });
+    (own, told)
+}
+
+#[tokio::test]
+async fn socks_resolves_names_and_leads_on() {
+    let acceptor = Authority::new().acceptor(&["elsewhere.example"], &["http/1.1"]);
+    let behind = Server::tls(acceptor, |_| ok("behind")).await;
+    let (port, mut told) = socks_to(behind.port).await;
+    let proxy = format!("socks5h://user:pass@127.0.0.1:{port}");
+    child("proxies::child_with_socks", &[("ALL_PROXY", &proxy)]).await;
+    assert_eq!(told.recv().await.unwrap(), "behind.example:443");
+    assert_eq!(told.recv().await.unwrap(), "refused.example:80");
+    assert_eq!(behind.heard().len(), 1);
+}
+
+#[tokio::test]
+#[ignore = "a half of another test"]
+async fn child_with_socks() {
+    let behind = super::Endpoint {
+        insecure: true,
+        ..super::secure("behind.example")
+    };
+    let get = call(&behind, Method::GET, "https://behind.example/v2/");
+    let answer = transport().send(get).await.unwrap();
+    assert_eq!(answer.body.bytes(10).await.unwrap(), "behind");
+    let get = call(&behind, Method::GET, "http://refused.example/v2/");
+    let error = transport().send(get).await.unwrap_err();
+    assert!(
+        error.to_string().starts_with(
+            "cannot fetch a thing at refused.example: the proxy does not lead to it: connection refused (through the proxy 127.0.0.1:"
+        ),
+        "{error}"
+    );
 }

@@ -76,5 +76,5 @@ async fn each_lane_speaks_its_version() {
     assert_eq!(*connections.lock().unwrap(), [true]);
     assert_eq!(ask(Lane::Downloads).await, "1.1");
     assert_eq!(ask(Lane::Uploads).await, "1.1");
-    assert_eq!(*connections.lock().unwrap(), [true, false]);
+    assert_eq!(*connections.lock().unwrap(), [true, false, false]);
 }

@@ -1,0 +1,232 @@
+//! How a connection comes to stand: name, TCP, proxy, TLS, within one time limit.
+//!
+//! Proxies come from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` (or lower case), as curl reads them:
+//! `http://`, `https://`, `socks4://`, `socks4a://`, `socks5://` and `socks5h://`. Loopback hosts get no exception
+//! of their own: a proxy that must not be asked for them is told so by `NO_PROXY=localhost,127.0.0.1`. The
+//! certificate of a proxy is verified whatever is thought of the host behind it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use http::Uri;
+use http::uri::{Authority, Scheme};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tower_service::Service;
+
+use crate::transport::classify;
+use crate::transport::conn::{Conn, Io};
+use crate::transport::proxy::{is_http, tunnel};
+use crate::transport::tls::{Alpn, Tls};
+use crate::transport::{HttpError, HttpErrorKind, Timeouts, Trust};
+
+/// Between probes of a connection on which nothing moves.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// What connections are made of; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Connector {
+    pub(super) proxies: Arc<Matcher>,
+    pub(super) tls: Arc<Tls>,
+    pub(super) trust: Trust,
+    pub(super) alpn: Alpn,
+    pub(super) timeouts: Timeouts,
+}
+
+impl Connector {
+    /// The proxy that is asked for `uri`.
+    pub(super) fn proxy(&self, uri: &Uri) -> Option<Intercept> {
+        self.proxies.intercept(uri)
+    }
+    async fn connect(self, uri: Uri, proxy: Option<Intercept>) -> Result<Conn, HttpError> {
+        let Some(proxy) = proxy else {
+            let stream = self.tcp(&uri).await?;
+            return self.secured(stream, &uri).await;
+        };
+        let to_proxy = self.to_proxy(&proxy).await?;
+        if uri.scheme() == Some(&Scheme::HTTP) && is_http(proxy.uri()) {
+            return Ok(Conn {
+                io: TokioIo::new(to_proxy),
+                http2: false,
+                read_by_proxy: true,
+            });
+        }
+        let stream = tunnel(to_proxy, &proxy, &uri).await?;
+        self.secured(stream, &uri).await
+    }
+    /// A connection to the proxy itself.
+    async fn to_proxy(&self, proxy: &Intercept) -> Result<Box<dyn Io>, HttpError> {
+        let stream = self.tcp(proxy.uri()).await?;
+        if proxy.uri().scheme() != Some(&Scheme::HTTPS) {
+            return Ok(Box::new(stream));
+        }
+        let config = self.tls.config(Trust::Verified, Alpn::None)?;
+        let stream = handshake(TlsConnector::from(config), stream, proxy.uri()).await?;
+        Ok(Box::new(stream))
+    }
+    /// A bare connection to the host of `uri`.
+    pub(super) async fn tcp(&self, uri: &Uri) -> Result<TcpStream, HttpError> {
+        let mut tcp = HttpConnector::new_with_resolver(Resolver);
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(KEEPALIVE));
+        tcp.set_keepalive_interval(Some(KEEPALIVE));
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        tcp.set_tcp_user_timeout(Some(self.timeouts.stall));
+        let stream = tcp
+            .call(uri_with_port(uri)?)
+            .await
+            .map_err(|error| classify::connecting(&error))?;
+        Ok(stream.into_inner())
+    }
+    /// The connection itself for http, TLS over it for https.
+    pub(super) async fn secured<S: Io + 'static>(
+        &self,
+        stream: S,
+        uri: &Uri,
+    ) -> Result<Conn, HttpError> {
+        if uri.scheme() != Some(&Scheme::HTTPS) {
+            return Ok(Conn {
+                io: TokioIo::new(Box::new(stream)),
+                http2: false,
+                read_by_proxy: false,
+            });
+        }
+        let connector = TlsConnector::from(self.tls.config(self.trust, self.alpn)?);
+        let stream = handshake(connector, stream, uri).await?;
+        Ok(Conn {
+            http2: stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+            io: TokioIo::new(Box::new(stream)),
+            read_by_proxy: false,
+        })
+    }
+}
+
+async fn handshake<S: Io>(
+    connector: TlsConnector,
+    stream: S,
+    uri: &Uri,
+) -> Result<tokio_rustls::client::TlsStream<S>, HttpError> {
+    let host = uri.host().unwrap_or_default();
+    let name =
+        ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|_| HttpError {
+            kind: HttpErrorKind::Handshake,
+            message: "its name cannot stand in a certificate".to_owned(),
+        })?;
+    connector
+        .connect(name, stream)
+        .await
+        .map_err(|error| classify::handshake(&error))
+}
+
+/// `uri` with its port written out: who connects knows no default for `https`, or none but 443.
+pub(super) fn uri_with_port(uri: &Uri) -> Result<Uri, HttpError> {
+    let host = uri.host().ok_or_else(no_host)?;
+    let port = match (uri.port_u16(), uri.scheme_str()) {
+        (Some(port), _) => port,
+        (None, Some("https")) => 443,
+        (None, Some("http")) => 80,
+        // The port that SOCKS is registered for.
+        (None, _) => 1080,
+    };
+    with_authority(uri, &format!("{host}:{port}"))
+}
+
+/// `uri` at another host.
+pub(super) fn with_authority(uri: &Uri, authority: &str) -> Result<Uri, HttpError> {
+    let mut parts = uri.clone().into_parts();
+    parts.authority = Some(authority.parse::<Authority>().map_err(|_| no_host())?);
+    Uri::from_parts(parts).map_err(|_| no_host())
+}
+
+pub(super) fn no_host() -> HttpError {
+    HttpError {
+        kind: HttpErrorKind::Resolve,
+        message: "its name is no host".to_owned(),
+    }
+}
+
+/// The addresses of `host`, with `port`.
+pub(super) async fn lookup(
+    host: &str,
+    port: u16,
+) -> Result<std::vec::IntoIter<SocketAddr>, HttpError> {
+    match tokio::net::lookup_host((host, port)).await {
+        Ok(addresses) => Ok(addresses.collect::<Vec<_>>().into_iter()),
+        Err(error) => Err(HttpError {
+            kind: HttpErrorKind::Resolve,
+            message: classify::resolution(&error),
+        }),
+    }
+}
+
+/// The system's resolver, with errors of ours.
+#[derive(Clone)]
+struct Resolver;
+
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = HttpError;
+    type Future = BoxFuture<'static, Result<Self::Response, HttpError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), HttpError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        // The connector puts the port in.
+        Box::pin(async move { lookup(name.as_str(), 0).await })
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = Conn;
+    type Error = HttpError;
+    type Future = BoxFuture<'static, Result<Conn, HttpError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), HttpError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let limit = self.timeouts.connect;
+        let proxy = self.proxy(&uri);
+        let name = proxy
+            .as_ref()
+            .and_then(|proxy| proxy.uri().authority().cloned());
+        let connecting = self.clone().connect(uri, proxy);
+        Box::pin(async move {
+            let made = tokio::time::timeout(limit, connecting).await;
+            made.unwrap_or_else(|_| Err(in_time(limit)))
+                .map_err(|error| through(name.as_ref(), error))
+        })
+    }
+}
+
+/// What to say when `limit` passed without a connection.
+pub(super) fn in_time(limit: Duration) -> HttpError {
+    HttpError {
+        kind: HttpErrorKind::ConnectTimeout,
+        message: format!("no connection within {} s", limit.as_secs()),
+    }
+}
+
+/// Says that a proxy stood between, where a connection failed.
+fn through(proxy: Option<&Authority>, mut error: HttpError) -> HttpError {
+    let connecting = matches!(
+        error.kind,
+        HttpErrorKind::Resolve | HttpErrorKind::Connect | HttpErrorKind::ConnectTimeout
+    );
+    if connecting && let Some(authority) = proxy {
+        error.message = format!("{} (through the proxy {authority})", error.message);
+    }
+    error
+}

@@ -1,0 +1,247 @@
+//! The HTTP service over hyper.
+//!
+//! hyper and not reqwest, since the memory of a stream is bounded here: left alone, hyper reads and queues up to
+//! 400 KiB at each of the four places where a blob waits, which reqwest gives no say in. Thirty-two streams from a fast
+//! source to a slow destination took 72 MB, and take 32 MB with the bounds below, at the same CPU time (November 2026).
+//!
+//! One client for each way to judge certificates and each lane: HTTP/2 where the host speaks it for small calls,
+//! HTTP/1.1 with a connection each for blobs, since over HTTP/2 one window and one loss hold up all streams.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::{Stream, StreamExt};
+use http::Uri;
+use http::header::PROXY_AUTHORIZATION;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyStream;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use url::Url;
+
+use crate::error::{Error, ErrorKind};
+use crate::transport::body::{BodyAborted, RequestBody, ResponseBody};
+use crate::transport::connector::{Connector, in_time};
+use crate::transport::tls::{Alpn, Tls};
+use crate::transport::{
+    HttpError, HttpErrorKind, HttpService, Lane, Route, Timeouts, TransportOptions, Trust, ask,
+    classify,
+};
+
+/// Below what servers and load balancers keep idle connections open for (60 s and more).
+const IDLE: Duration = Duration::from_secs(55);
+/// Between pings on an HTTP/2 connection with streams on it.
+const PING: Duration = Duration::from_secs(30);
+/// HTTP/2 receive windows: a stream's, and a connection's, which all streams share.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// What is read at once from a connection, and may wait there; smaller costs CPU, larger costs memory.
+const READ: usize = 128 * 1024;
+/// What may wait to be written; what is at hand is written at once in any case.
+const WRITE: usize = 64 * 1024;
+/// How long a peer may take to answer the first bytes of a TLS handshake before it is taken for one that waits for
+/// an HTTP request.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// hyper, with our connections and our bodies.
+pub(super) struct HyperService {
+    tls: Arc<Tls>,
+    proxies: Arc<Matcher>,
+    timeouts: Timeouts,
+    idle_calls: usize,
+    idle_transfers: usize,
+    clients: Mutex<HashMap<Route, Client<Connector, Outgoing>>>,
+}
+
+impl HyperService {
+    pub(super) fn new(options: &TransportOptions) -> Result<Self, Error> {
+        let tls = Tls::new(&options.extra_certificates)
+            .map_err(|why| Error::new(ErrorKind::Tls, "set up TLS", "this machine", why))?;
+        Ok(Self {
+            tls: Arc::new(tls),
+            proxies: Arc::new(Matcher::from_system()),
+            timeouts: options.timeouts,
+            idle_calls: options.calls_per_host,
+            idle_transfers: options.transfers_per_host,
+            clients: Mutex::default(),
+        })
+    }
+    fn connector(&self, route: Route) -> Connector {
+        Connector {
+            proxies: self.proxies.clone(),
+            tls: self.tls.clone(),
+            trust: route.trust,
+            alpn: match route.lane {
+                Lane::Calls => Alpn::Http2,
+                Lane::Downloads | Lane::Uploads => Alpn::Http1,
+            },
+            timeouts: self.timeouts,
+        }
+    }
+    fn client(&self, route: Route) -> Client<Connector, Outgoing> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients
+            .entry(route)
+            .or_insert_with(|| self.build(route))
+            .clone()
+    }
+    fn build(&self, route: Route) -> Client<Connector, Outgoing> {
+        let (buffer, idle) = match route.lane {
+            Lane::Calls => (READ, self.idle_calls),
+            Lane::Downloads => (READ, self.idle_transfers),
+            Lane::Uploads => (WRITE, self.idle_transfers),
+        };
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(idle)
+            .http1_max_buf_size(buffer)
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW)
+            .http2_keep_alive_interval(PING)
+            .http2_keep_alive_timeout(self.timeouts.stall);
+        builder.build(self.connector(route))
+    }
+    async fn exchange(
+        &self,
+        request: http::Request<RequestBody>,
+        route: Route,
+    ) -> Result<http::Response<ResponseBody>, HttpError> {
+        let mut request = request.map(Outgoing::from);
+        self.log_in_at_proxy(&mut request);
+        let answer = self.client(route).request(request).await;
+        let answer = answer.map_err(|error| classify::exchange(&error))?;
+        Ok(answer.map(incoming))
+    }
+    /// A proxy that reads plain requests finds its login in each; one that tunnels was told when the tunnel was made.
+    fn log_in_at_proxy<B>(&self, request: &mut http::Request<B>) {
+        if request.uri().scheme_str() == Some("http")
+            && let Some(proxy) = self.proxies.intercept(request.uri())
+            && let Some(login) = proxy.basic_auth()
+        {
+            request
+                .headers_mut()
+                .insert(PROXY_AUTHORIZATION, login.clone());
+        }
+    }
+    /// Connects, and makes the TLS handshake for https; no request is made that a registry would count.
+    async fn greet(&self, uri: Uri) -> Result<(), HttpError> {
+        let connector = self.connector(Route {
+            trust: Trust::Anything,
+            lane: Lane::Calls,
+        });
+        let limit = self.timeouts.connect;
+        let stream = tokio::time::timeout(limit, connector.tcp(&uri))
+            .await
+            .unwrap_or_else(|_| Err(in_time(limit)))?;
+        let limit = HANDSHAKE.min(limit);
+        match tokio::time::timeout(limit, connector.secured(stream, &uri)).await {
+            Ok(made) => made.map(drop),
+            Err(_) => Err(HttpError {
+                kind: HttpErrorKind::Broken,
+                message: "it does not answer a TLS handshake".to_owned(),
+            }),
+        }
+    }
+}
+
+impl HttpService for HyperService {
+    fn call(
+        &self,
+        request: http::Request<RequestBody>,
+        route: Route,
+    ) -> BoxFuture<'_, Result<http::Response<ResponseBody>, HttpError>> {
+        Box::pin(self.exchange(request, route))
+    }
+
+    fn probe<'a>(&'a self, url: &'a Url) -> BoxFuture<'a, Result<(), HttpError>> {
+        match Uri::try_from(url.as_str()) {
+            // What lies behind a proxy cannot be seen from here.
+            Ok(uri) if self.proxies.intercept(&uri).is_none() => Box::pin(self.greet(uri)),
+            _ => Box::pin(ask(self, url)),
+        }
+    }
+}
+
+/// A request's body as hyper takes it: its exact size is known from the start.
+enum Outgoing {
+    Whole(Bytes),
+    Stream {
+        stream: crate::transport::RequestStream,
+        remaining: u64,
+    },
+}
+
+impl From<RequestBody> for Outgoing {
+    fn from(body: RequestBody) -> Self {
+        match body {
+            RequestBody::Empty => Self::Whole(Bytes::new()),
+            RequestBody::Bytes(bytes) => Self::Whole(bytes),
+            RequestBody::Stream { length, stream } => Self::Stream {
+                stream,
+                remaining: length,
+            },
+        }
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = BodyAborted;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyAborted>>> {
+        let bytes = match &mut *self {
+            Self::Whole(bytes) if bytes.is_empty() => None,
+            Self::Whole(bytes) => Some(Ok(std::mem::take(bytes))),
+            Self::Stream { stream, remaining } => {
+                let bytes = ready!(stream.poll_next_unpin(cx));
+                if let Some(Ok(bytes)) = &bytes {
+                    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                    *remaining = remaining.saturating_sub(length);
+                }
+                bytes
+            }
+        };
+        Poll::Ready(bytes.map(|bytes| bytes.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.size_hint().exact() == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(match self {
+            Self::Whole(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            Self::Stream { remaining, .. } => *remaining,
+        })
+    }
+}
+
+fn incoming(body: Incoming) -> ResponseBody {
+    if body.is_end_stream() {
+        return ResponseBody::empty();
+    }
+    ResponseBody::from_stream(Box::pin(data(body)))
+}
+
+/// The data of `body`; trailers mean nothing to us.
+fn data(body: Incoming) -> impl Stream<Item = Result<Bytes, HttpError>> + Send {
+    BodyStream::new(body).filter_map(|frame| {
+        std::future::ready(match frame {
+            Ok(frame) => frame.into_data().ok().map(Ok),
+            Err(error) => Some(Err(classify::exchange(&error))),
+        })
+    })
+}

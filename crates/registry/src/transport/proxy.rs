@@ -1,0 +1,95 @@
+//! The way through a proxy, over a connection to it.
+
+use std::error::Error as StdError;
+use std::task::{Context, Poll};
+
+use http::Uri;
+use hyper_util::client::legacy::connect::proxy::{SocksV4, SocksV5, Tunnel};
+use hyper_util::client::proxy::matcher::Intercept;
+use hyper_util::rt::TokioIo;
+use tower_service::Service;
+
+use crate::transport::classify;
+use crate::transport::conn::Io;
+use crate::transport::connector::{lookup, no_host, uri_with_port, with_authority};
+use crate::transport::{HttpError, HttpErrorKind};
+
+/// Whether `proxy` reads requests for plain http itself.
+pub(super) fn is_http(proxy: &Uri) -> bool {
+    matches!(proxy.scheme_str(), Some("http" | "https"))
+}
+
+/// Asks `proxy`, at the other end of `stream`, for a way to the host of `uri`.
+pub(super) async fn tunnel(
+    stream: Box<dyn Io>,
+    proxy: &Intercept,
+    uri: &Uri,
+) -> Result<Box<dyn Io>, HttpError> {
+    let ready = Ready(Some(TokioIo::new(stream)));
+    let to = proxy.uri().clone();
+    let target = uri_with_port(uri)?;
+    let stream = match proxy.uri().scheme_str() {
+        Some(scheme @ ("socks4" | "socks4a")) => {
+            let target = resolved(target, scheme == "socks4").await?;
+            let asked = SocksV4::new(to, ready).call(target).await;
+            asked.map_err(|error| refused(&error))?
+        }
+        Some(scheme @ ("socks5" | "socks5h")) => {
+            let target = resolved(target, scheme == "socks5").await?;
+            let mut socks = SocksV5::new(to, ready);
+            if let Some((user, password)) = proxy.raw_auth() {
+                socks = socks.with_auth(user.to_owned(), password.to_owned());
+            }
+            let asked = socks.call(target).await;
+            asked.map_err(|error| refused(&error))?
+        }
+        _ => {
+            let mut tunnel = Tunnel::new(to, ready);
+            if let Some(login) = proxy.basic_auth() {
+                tunnel = tunnel.with_auth(login.clone());
+            }
+            let asked = tunnel.call(target).await;
+            asked.map_err(|error| refused(&error))?
+        }
+    };
+    Ok(stream.into_inner())
+}
+
+fn refused(error: &dyn StdError) -> HttpError {
+    HttpError {
+        kind: HttpErrorKind::Connect,
+        message: classify::proxy(&error.to_string()),
+    }
+}
+
+/// `uri` with the address of its host in place of its name, where the proxy does not resolve names.
+async fn resolved(uri: Uri, here: bool) -> Result<Uri, HttpError> {
+    let (Some(host), Some(port)) = (uri.host(), uri.port_u16()) else {
+        return Err(no_host());
+    };
+    if !here {
+        return Ok(uri);
+    }
+    let address = lookup(host.trim_matches(['[', ']']), port)
+        .await?
+        .next()
+        .ok_or_else(no_host)?;
+    with_authority(&uri, &address.to_string())
+}
+
+/// A connection that stands already, for those who want to make their own.
+struct Ready(Option<TokioIo<Box<dyn Io>>>);
+
+impl Service<Uri> for Ready {
+    type Response = TokioIo<Box<dyn Io>>;
+    type Error = HttpError;
+    type Future = std::future::Ready<Result<Self::Response, HttpError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), HttpError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        std::future::ready(self.0.take().ok_or_else(no_host))
+    }
+}
