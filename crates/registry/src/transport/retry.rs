@@ -78,19 +78,19 @@ impl Attempts {
         self.moved = 0;
         let tries = self.tries.max(error.tries());
         let error = error.with_tries(tries);
-        let delay = match self.delay(&error) {
-            Ok(delay) => delay,
+        let wait = match self.wait(&error) {
+            Ok(wait) => wait,
             Err(TooLong(clause)) => return Err(error.with_clause(&clause)),
         };
         // The others learn of it even where this operation gives up.
         if let Some(Wait {
             delay,
             whole_host: true,
-        }) = delay
+        }) = wait
         {
             self.transport.pause(&self.endpoint, delay);
         }
-        let Some(Wait { delay, .. }) = delay.filter(|_| self.counted <= self.policy.retries) else {
+        let Some(Wait { delay, .. }) = wait.filter(|_| self.counted <= self.policy.retries) else {
             return Err(error);
         };
         self.transport
@@ -100,7 +100,7 @@ impl Attempts {
         Ok(())
     }
     /// How long to wait after `error`; `None` where no wait would help.
-    fn delay(&mut self, error: &Error) -> Result<Option<Wait>, TooLong> {
+    fn wait(&mut self, error: &Error) -> Result<Option<Wait>, TooLong> {
         let asked = match error.retryable() {
             Retryable::No => return Ok(None),
             Retryable::Yes => None,
@@ -122,6 +122,7 @@ impl Attempts {
         }))
     }
     /// Says that a transfer moved `bytes` since the last failure: real progress (1 MiB) forgives the tries so far.
+    /// Only bytes count that need not be moved again: an upload that starts anew each time would never end else.
     pub fn progress(&mut self, bytes: u64) {
         self.moved = self.moved.saturating_add(bytes);
         if self.moved >= REAL_PROGRESS && self.counted > 0 {
