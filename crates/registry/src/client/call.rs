@@ -10,10 +10,12 @@ use url::Url;
 
 use crate::auth::{Access, MAX_AGAIN, ScopeSet, Verdict};
 use crate::client::Client;
-use crate::client::origin::{self, Address};
+use crate::client::origin::Address;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Repository;
-use crate::transport::{AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, Response};
+use crate::transport::{
+    AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, Reserved, Response,
+};
 
 /// The most redirects of one POST or PUT that are followed; registries need none, a misplaced base URL needs one.
 const MAX_HOPS: u32 = 5;
@@ -212,9 +214,21 @@ impl Ask {
 impl Client {
     /// How `repository` is reached.
     pub(super) async fn visit(&self, repository: &Repository) -> Result<Visit, Error> {
+        let registry = &self.inner.registry;
+        if repository.registry() != registry {
+            // The credential of one registry must not reach another by a caller's mistake.
+            let action = format!("reach {repository}");
+            let message = "that repository belongs to another registry";
+            return Err(Error::new(
+                ErrorKind::Refused,
+                action,
+                registry.as_str(),
+                message,
+            ));
+        }
         let access = self.inner.keychain.access(repository).await?;
         let endpoint = Endpoint {
-            registry: self.inner.registry.clone(),
+            registry: registry.clone(),
             insecure: access.insecure,
         };
         Ok(Visit {
@@ -314,7 +328,7 @@ impl Client {
             let call = ask.call(&visit.endpoint, &address, used.as_ref(), body);
             let response = self.inner.transport.send(call).await?;
             if self.let_in(visit, ask, &address, used.as_ref(), &response) {
-                let Some(next) = redirect(&base, ask, &response)? else {
+                let Some(next) = self.redirect(visit, &base, ask, &response).await? else {
                     return Ok(Outcome::Answer(response));
                 };
                 hops += 1;
@@ -334,19 +348,52 @@ impl Client {
         }
     }
 
-    /// Sends `ask` with a body that can be produced once; the caller deals with a 401 by [`Client::refused`].
-    /// Gives back the `Authorization` that was used.
+    /// Where a 307 or 308 to a request with a method that the transport does not follow leads.
+    async fn redirect(
+        &self,
+        visit: &Visit,
+        base: &Url,
+        ask: &Ask,
+        response: &Response,
+    ) -> Result<Option<Address>, Error> {
+        let moved = matches!(response.status.as_u16(), 307 | 308);
+        if !moved || matches!(ask.method, Method::GET | Method::HEAD) {
+            return Ok(None);
+        }
+        let Some(location) = response.headers.get(LOCATION) else {
+            return Ok(None);
+        };
+        let text = location
+            .to_str()
+            .map_err(|_| ask.error(ErrorKind::Protocol, "the redirect's location is not text"))?;
+        self.address(visit, base, &response.url, text)
+            .await
+            .map(Some)
+            .map_err(|reason| ask.error(ErrorKind::Refused, reason))
+    }
+
+    /// Waits until the host is ready for `ask`.
+    pub(super) async fn reserve(&self, visit: &Visit, ask: &Ask) -> Result<Reserved, Error> {
+        let base = self.base(visit, &ask.action).await?;
+        let url = ask.address(&base)?.url;
+        let transport = &self.inner.transport;
+        Ok(transport.reserve(&visit.endpoint, &url, ask.lane).await)
+    }
+
+    /// Sends `ask` with a body that can be produced once, with a permit that is held already; the caller deals with
+    /// a 401 by [`Client::refused`].
     pub(super) async fn send_once(
         &self,
         visit: &Visit,
         ask: &Ask,
+        reserved: Reserved,
         used: Option<&HeaderValue>,
         body: RequestBody,
     ) -> Result<Response, Error> {
         let base = self.base(visit, &ask.action).await?;
         let address = ask.address(&base)?;
         let call = ask.call(&visit.endpoint, &address, used, body);
-        let response = self.inner.transport.send(call).await?;
+        let response = self.inner.transport.send_reserved(call, reserved).await?;
         self.let_in(visit, ask, &address, used, &response);
         Ok(response)
     }
@@ -447,26 +494,6 @@ impl Client {
             None => false,
         })
     }
-}
-
-/// Where a 307 or 308 to a request with a method that is not followed below leads.
-fn redirect(base: &Url, ask: &Ask, response: &Response) -> Result<Option<Address>, Error> {
-    let moved = matches!(
-        response.status,
-        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
-    );
-    if !moved || matches!(ask.method, Method::GET | Method::HEAD) {
-        return Ok(None);
-    }
-    let Some(location) = response.headers.get(LOCATION) else {
-        return Ok(None);
-    };
-    let text = location
-        .to_str()
-        .map_err(|_| ask.error(ErrorKind::Protocol, "the redirect's location is not text"))?;
-    origin::resolve(base, &response.url, text)
-        .map(Some)
-        .map_err(|reason| ask.error(ErrorKind::Refused, reason))
 }
 
 /// `text` as a value in a query: everything but unreserved characters is escaped (`:` is `%3A`, as some proxies

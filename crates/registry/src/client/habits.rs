@@ -5,15 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::client::uploads::Forms;
+use crate::digest::Digest;
 
-/// The most repositories remembered for refusing to be mounted from; more are asked again.
-const MAX_REFUSED: usize = 4096;
+/// The most facts of one kind that are remembered; what is beyond is asked again.
+const MAX_REMEMBERED: usize = 4096;
 
 /// The facts about one registry. All of them are hints that cost a request when they are wrong.
 #[derive(Default)]
 pub(super) struct Habits {
     forms: Mutex<Forms>,
     mounts: Mutex<Mounts>,
+    doubts: Mutex<Doubts>,
     /// `?n=` on a tag list was answered with an error.
     refuses_page_size: AtomicBool,
     /// A manifest whose push was answered without a digest was found to be there.
@@ -29,6 +31,16 @@ struct Mounts {
     none: bool,
     /// Repositories that mounting from is answered with an error.
     refused: HashSet<String>,
+}
+
+/// What the registry said it has and then missed: groups of registries (Nexus) and shared stores tell of blobs that
+/// the repository cannot use.
+#[derive(Default)]
+struct Doubts {
+    /// Blobs by repository and digest.
+    blobs: HashSet<(String, Digest)>,
+    /// Repositories that miss something and do not say what.
+    repositories: HashSet<String>,
 }
 
 impl Habits {
@@ -54,11 +66,46 @@ impl Habits {
         match from {
             None => mounts.no_self = true,
             Some(_) if unsupported => mounts.none = true,
-            Some(path) if mounts.refused.len() < MAX_REFUSED => {
+            Some(path) if mounts.refused.len() < MAX_REMEMBERED => {
                 mounts.refused.insert(path.to_owned());
             }
             Some(_) => {}
         }
+    }
+
+    /// Remembers that a manifest was refused in the repository at `path` for want of `missing`, which is empty where
+    /// the registry does not say of what.
+    pub(super) fn missed(&self, path: &str, missing: &[Digest]) {
+        let mut doubts = lock(&self.doubts);
+        if missing.is_empty() && doubts.repositories.len() < MAX_REMEMBERED {
+            doubts.repositories.insert(path.to_owned());
+        }
+        for digest in missing {
+            if doubts.blobs.len() < MAX_REMEMBERED {
+                doubts.blobs.insert((path.to_owned(), digest.clone()));
+            }
+        }
+    }
+
+    /// Remembers that the repository at `path` took a manifest: it misses nothing now.
+    pub(super) fn missed_nothing(&self, path: &str) {
+        lock(&self.doubts).repositories.remove(path);
+    }
+
+    /// Remembers that the blob was sent to the repository at `path`.
+    pub(super) fn sent(&self, path: &str, digest: &Digest) {
+        let mut doubts = lock(&self.doubts);
+        if !doubts.blobs.is_empty() {
+            doubts.blobs.remove(&(path.to_owned(), digest.clone()));
+        }
+    }
+
+    /// Whether the registry is not to be believed when it says that the repository at `path` has the blob.
+    pub(super) fn doubts(&self, path: &str, digest: &Digest) -> bool {
+        let doubts = lock(&self.doubts);
+        doubts.repositories.contains(path)
+            || (!doubts.blobs.is_empty()
+                && doubts.blobs.contains(&(path.to_owned(), digest.clone())))
     }
 
     /// Whether a tag list may be asked for with a page size.
@@ -103,5 +150,20 @@ mod tests {
         assert!(!habits.may_mount(None) && habits.may_mount(Some("b")));
         habits.no_mount(Some("c"), true);
         assert!(!habits.may_mount(Some("b")));
+    }
+
+    #[test]
+    fn doubts_what_was_missed_until_it_was_sent() {
+        let habits = Habits::default();
+        let (one, other) = (Digest::sha256(b"1"), Digest::sha256(b"2"));
+        habits.missed("a", std::slice::from_ref(&one));
+        assert!(habits.doubts("a", &one));
+        assert!(!habits.doubts("a", &other) && !habits.doubts("b", &one));
+        habits.sent("a", &one);
+        assert!(!habits.doubts("a", &one));
+        habits.missed("a", &[]);
+        assert!(habits.doubts("a", &other) && !habits.doubts("b", &other));
+        habits.missed_nothing("a");
+        assert!(!habits.doubts("a", &other));
     }
 }

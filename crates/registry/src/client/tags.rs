@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::auth::ScopeSet;
 use crate::client::call::{Ask, Whole, in_query};
-use crate::client::origin::{self, Address};
+use crate::client::origin::Address;
 use crate::client::{Client, links};
 use crate::error::{Error, ErrorKind};
 use crate::reference::{Repository, Tag};
@@ -219,7 +219,10 @@ impl TagPages {
         let ask = self.ask(asked);
         let visit = self.client.visit(&self.repository).await?;
         let base = self.client.base(&visit, ask.action()).await?;
-        let address = origin::resolve(&base, from, link)
+        let address = self
+            .client
+            .address(&visit, &base, from, link)
+            .await
             .map_err(|reason| ask.error(ErrorKind::Refused, reason))?;
         if !address.home {
             let host = address.url.host_str().unwrap_or_default();

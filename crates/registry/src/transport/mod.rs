@@ -40,6 +40,7 @@ pub use body::{BodyAborted, RequestBody, RequestStream, ResponseBody, ResponseSt
 pub use observer::{Observer, RequestRecord, Silent};
 pub(crate) use redirect::is_private;
 pub use retry::{Attempts, RetryPolicy};
+pub use send::Reserved;
 pub(crate) use send::is_at_home;
 
 /// The seam to the HTTP library: one request, one answer, no redirects, no retries.

@@ -12,10 +12,17 @@ use url::{Host, Url};
 
 use crate::error::{Error, ErrorKind};
 use crate::transport::body::{BodyAborted, Guard, RequestBody, ResponseBody};
+use crate::transport::limits::Permit;
 use crate::transport::observer::RequestRecord;
 use crate::transport::place::{Place, authority};
 use crate::transport::sending::{Leash, Sending};
-use crate::transport::{AnswerLimit, Call, Endpoint, Response, Route, Transport, Trust, redirect};
+use crate::transport::{
+    AnswerLimit, Call, Endpoint, Lane, Response, Route, Transport, Trust, redirect,
+};
+
+/// Leave to make one call at one host; given back when dropped.
+#[derive(Debug)]
+pub struct Reserved(Permit);
 
 /// What stays the same over the hops of a call.
 struct Trip {
@@ -42,12 +49,23 @@ impl Transport {
     /// other calls first reads, [drains](ResponseBody::drain) or drops it. Where the producer of the request's body
     /// gave up, the error is [`ErrorKind::Cancelled`], and the producer knows why.
     pub async fn send(&self, call: Call) -> Result<Response, Error> {
+        let place = self.reserve(&call.endpoint, &call.url, call.lane).await;
+        self.send_reserved(call, place).await
+    }
+
+    /// Waits for the host's permit and for the end of its pause, for a call to `url` that is sent next: for those
+    /// who must not do what comes before it (get a token that will not have run out, open the source of a body) until
+    /// the host is ready for them.
+    pub async fn reserve(&self, endpoint: &Endpoint, url: &Url, lane: Lane) -> Reserved {
+        let permit = self.limits.acquire(authority(url), lane).await;
+        self.limits.resumed(&endpoint.registry).await;
+        Reserved(permit)
+    }
+
+    /// [`Transport::send`] with a permit that is held already, for the same host and lane.
+    pub async fn send_reserved(&self, call: Call, reserved: Reserved) -> Result<Response, Error> {
+        let Reserved(permit) = reserved;
         let (trip, mut hop) = self.prepare(call)?;
-        let permit = self
-            .limits
-            .acquire(authority(&hop.url), trip.route.lane)
-            .await;
-        self.limits.resumed(&trip.endpoint.registry).await;
         hop.body = if_any(hop.body)
             .await
             .map_err(|aborted| hop.place.error(ErrorKind::Cancelled, aborted.to_string()))?;
@@ -195,23 +213,36 @@ impl Transport {
         let Some(target) = target else {
             return Ok(None);
         };
-        let host = authority(&target);
-        if redirect::is_downgrade(url, &target) && !trip.endpoint.insecure {
-            return Err(place.error(
-                ErrorKind::Refused,
-                format!("it redirects from https to plain http at {host}, which is not followed"),
-            ));
-        }
-        if redirect::is_private(&target) && !self.may_be_private(&target) && !is_at_home(url).await
-        {
-            return Err(place.error(
-                ErrorKind::Refused,
-                format!(
-                    "it redirects to {host}, an address of a private network, which is not followed"
-                ),
-            ));
-        }
+        self.may_lead(&trip.endpoint, url, &target)
+            .await
+            .map_err(|why| place.error(ErrorKind::Refused, format!("it redirects {why}")))?;
         Ok(Some(target))
+    }
+
+    /// Whether a registry may lead us from `from` to `target`: not out of TLS, unless it is insecure anyway, and not
+    /// from the public into a private network.
+    ///
+    /// # Errors
+    /// Where to, and that nobody goes there: a clause that follows "it redirects" or "it leads".
+    pub(crate) async fn may_lead(
+        &self,
+        endpoint: &Endpoint,
+        from: &Url,
+        target: &Url,
+    ) -> Result<(), String> {
+        let host = authority(target);
+        if redirect::is_downgrade(from, target) && !endpoint.insecure {
+            return Err(format!(
+                "from https to plain http at {host}, which is not followed"
+            ));
+        }
+        let private = redirect::is_private(target) && !self.may_be_private(target);
+        if private && !is_at_home(from).await {
+            return Err(format!(
+                "to {host}, an address of a private network, which is not followed"
+            ));
+        }
+        Ok(())
     }
 
     fn may_be_private(&self, target: &Url) -> bool {

@@ -16,7 +16,8 @@ use super::{header_digest, name};
 
 impl Client {
     /// Pushes a manifest, byte for byte. A registry that rewrote it (another digest comes back) is an error; blobs
-    /// or children that it misses are [`ErrorKind::MissingContent`]. Where the reply is lost, or comes from a proxy
+    /// or children that it misses are [`ErrorKind::MissingContent`], and what it says of having them is not believed
+    /// by the next [`Client::open_upload`]. Where the reply is lost, or comes from a proxy
     /// that lost it, a HEAD settles whether the manifest arrived before it is sent again, since a second push of the
     /// same may be refused (immutable tags).
     pub async fn put_manifest(
@@ -52,9 +53,15 @@ impl Client {
             Outcome::Answer(response) => response,
             Outcome::Refused(error) => return Err(error),
         };
+        let path = ask.repository().path();
         if !response.status.is_success() {
-            return Err(missing_content(ask.failure(response).await));
+            let error = missing_content(ask.failure(response).await);
+            if error.kind() == ErrorKind::MissingContent {
+                self.inner.habits.missed(path, error.missing());
+            }
+            return Err(error);
         }
+        self.inner.habits.missed_nothing(path);
         let stored = header_digest(&response.headers);
         response.body.drain().await;
         match stored {

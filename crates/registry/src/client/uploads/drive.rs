@@ -15,7 +15,7 @@ use crate::client::reader::BlobSource;
 use crate::client::{Client, ranges};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Retryable};
-use crate::transport::{AnswerLimit, Attempts, Lane, RequestBody, Response};
+use crate::transport::{AnswerLimit, Attempts, Lane, Response};
 
 use super::feed::{self, Feeder};
 use super::forms::{self, Form, Forms, Step};
@@ -122,7 +122,9 @@ impl<'a> Drive<'a> {
                 Next::Settle { complete } => self.settle(complete).await,
                 Next::Reopen => self.reopen().await,
                 Next::Done => {
-                    self.client.inner.habits.forms().learn(&self.learnt);
+                    let habits = &self.client.inner.habits;
+                    habits.forms().learn(&self.learnt);
+                    habits.sent(self.upload.repository.path(), &self.upload.digest);
                     return Ok(());
                 }
             };
@@ -176,36 +178,25 @@ impl<'a> Drive<'a> {
     }
 
     /// Makes the request; an error is the source's, or the token server's.
+    ///
+    /// The order matters: the source is opened when the host is ready for its bytes, and the token is looked at last,
+    /// when nothing is waited for any more, since a body cannot be sent twice.
     async fn transmit(&mut self, step: Step) -> Result<Sent, Error> {
         let ask = self.request(step);
-        let used = self.client.authorization_for(&self.visit, &ask).await?;
         let (from, to) = match step {
             Step::Whole => (0, self.size),
             Step::Patch { from, to, .. } => (from, to),
             Step::Close => (self.size, self.size),
         };
-        if from == to {
-            let empty = RequestBody::Empty;
-            let answer = self
-                .client
-                .send_once(&self.visit, &ask, used.as_ref(), empty);
-            return Ok(Sent {
-                answer: answer.await,
-                ask,
-                used,
-                taken: 0,
-            });
-        }
-        let (feed, inlet) = feed::channel(to - from);
+        let reserved = self.client.reserve(&self.visit, &ask).await?;
+        self.feeder.prime(from, to).await?;
+        let used = self.client.authorization_for(&self.visit, &ask).await?;
+        let (body, inlet) = feed::channel(to - from);
         let taken = inlet.taken();
-        let body = RequestBody::Stream {
-            length: to - from,
-            stream: Box::pin(feed),
-        };
-        let pump = self.feeder.pump(inlet, from, to);
+        let pump = self.feeder.pump(inlet, to);
         let answer = self
             .client
-            .send_once(&self.visit, &ask, used.as_ref(), body);
+            .send_once(&self.visit, &ask, reserved, used.as_ref(), body);
         let answer = beside(answer, pump).await?;
         Ok(Sent {
             answer,
@@ -314,14 +305,8 @@ impl<'a> Drive<'a> {
         ask: &Ask,
         response: &Response,
     ) -> Result<bool, Failed> {
-        let base = self
-            .client
-            .base(&self.visit, ask.action())
-            .await
-            .map_err(Failed::Final)?;
-        let found = location::of(&base, &response.url, &response.headers)
-            .map_err(|reason| Failed::Final(ask.error(ErrorKind::Refused, reason)))?;
-        Ok(match found {
+        let found = self.client.location_of(&self.visit, ask, response).await;
+        Ok(match found.map_err(Failed::Final)? {
             Some(address) => {
                 self.upload.session.location = address;
                 true

@@ -11,11 +11,11 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::client::reader::{BlobSource, BlobStream};
 use crate::error::{Error, ErrorKind};
-use crate::transport::body::BodyAborted;
+use crate::transport::{BodyAborted, RequestBody};
 
 use super::Ask;
 
@@ -24,42 +24,43 @@ use super::Ask;
 const WINDOW: usize = 1;
 
 /// The body of one request.
-pub(super) struct Feed {
+struct Feed {
     chunks: mpsc::Receiver<Bytes>,
-    wanted: Option<oneshot::Sender<()>>,
     remaining: u64,
     taken: Arc<AtomicU64>,
 }
 
-/// The other end of a [`Feed`].
+/// The other end of a request's body.
 pub(super) struct Inlet {
     chunks: mpsc::Sender<Bytes>,
-    wanted: oneshot::Receiver<()>,
     taken: Arc<AtomicU64>,
 }
 
 /// A body of `length` bytes and the end that fills it.
-pub(super) fn channel(length: u64) -> (Feed, Inlet) {
+pub(super) fn channel(length: u64) -> (RequestBody, Inlet) {
     let (sender, chunks) = mpsc::channel(WINDOW);
-    let (wanted, is_wanted) = oneshot::channel();
     let taken = Arc::new(AtomicU64::new(0));
-    (
-        Feed {
-            chunks,
-            wanted: Some(wanted),
-            remaining: length,
-            taken: Arc::clone(&taken),
+    let inlet = Inlet {
+        chunks: sender,
+        taken: Arc::clone(&taken),
+    };
+    let feed = Feed {
+        chunks,
+        remaining: length,
+        taken,
+    };
+    let body = match length {
+        0 => RequestBody::Empty,
+        _ => RequestBody::Stream {
+            length,
+            stream: Box::pin(feed),
         },
-        Inlet {
-            chunks: sender,
-            wanted: is_wanted,
-            taken,
-        },
-    )
+    };
+    (body, inlet)
 }
 
 impl Inlet {
-    /// A counter of the bytes that were taken out of the feed.
+    /// A counter of the bytes that were taken out of the body.
     pub(super) fn taken(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.taken)
     }
@@ -69,10 +70,6 @@ impl Stream for Feed {
     type Item = Result<Bytes, BodyAborted>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(wanted) = self.wanted.take() {
-            // Nobody listens when the upload was given up.
-            wanted.send(()).ok();
-        }
         match ready!(self.chunks.poll_recv(cx)) {
             Some(bytes) => {
                 let length = bytes.len() as u64;
@@ -120,20 +117,30 @@ impl<'a> Feeder<'a> {
         self.open = None;
     }
 
-    /// Fills `inlet` with the bytes from `from` to before `to`, from when they are wanted until they are there or
-    /// nobody wants them any more. An error is the source's.
-    pub(super) async fn pump(&mut self, inlet: Inlet, from: u64, to: u64) -> Result<(), Error> {
-        if inlet.wanted.await.is_err() {
+    /// Sees that the source is open at `from` and has bytes ready, unless none are wanted (`to` is not beyond).
+    pub(super) async fn prime(&mut self, from: u64, to: u64) -> Result<(), Error> {
+        if self.open.as_ref().is_some_and(|open| open.position == from) {
             return Ok(());
         }
-        // Taken out while it runs: what is lost when this future is dropped is read again.
-        let mut reading = match self.open.take() {
-            Some(reading) if reading.position == from => reading,
-            _ => Reading {
+        self.open = None;
+        if from < to {
+            let mut reading = Reading {
                 stream: self.source.open(from).await?,
                 position: from,
                 leftover: Bytes::new(),
-            },
+            };
+            reading.leftover = self.read(&mut reading).await?;
+            self.open = Some(reading);
+        }
+        Ok(())
+    }
+
+    /// Fills `inlet` with the bytes from where the source was primed to before `to`, until they are there or nobody
+    /// wants them any more. An error is the source's.
+    pub(super) async fn pump(&mut self, inlet: Inlet, to: u64) -> Result<(), Error> {
+        // Taken out while it runs: what is lost when this future is dropped is read again.
+        let Some(mut reading) = self.open.take() else {
+            return Ok(());
         };
         while reading.position < to {
             let bytes = self.piece(&mut reading, to).await?;

@@ -1,29 +1,35 @@
 //! Where an upload goes on: the `Location` of a session, whose query is the registry's business.
 
-use http::HeaderMap;
 use http::header::LOCATION;
 use url::Url;
 
-use crate::client::call::in_query;
-use crate::client::origin::{self, Address};
+use crate::client::Client;
+use crate::client::call::{Ask, Visit, in_query};
+use crate::client::origin::Address;
 use crate::digest::Digest;
+use crate::error::{Error, ErrorKind};
+use crate::transport::Response;
 
-/// The `Location` of an answer, resolved against the URL that gave it; `Ok(None)` where there is none.
-///
-/// # Errors
-/// A clause that says why the upload cannot go on there.
-pub(super) fn of(
-    base: &Url,
-    request: &Url,
-    headers: &HeaderMap,
-) -> Result<Option<Address>, String> {
-    let Some(value) = headers.get(LOCATION) else {
-        return Ok(None);
-    };
-    let text = value
-        .to_str()
-        .map_err(|_| "the upload's location is not text".to_owned())?;
-    origin::resolve(base, request, text).map(Some)
+impl Client {
+    /// The `Location` of an answer to `ask`, where the upload goes on; `None` where there is none.
+    pub(super) async fn location_of(
+        &self,
+        visit: &Visit,
+        ask: &Ask,
+        response: &Response,
+    ) -> Result<Option<Address>, Error> {
+        let Some(value) = response.headers.get(LOCATION) else {
+            return Ok(None);
+        };
+        let text = value
+            .to_str()
+            .map_err(|_| ask.error(ErrorKind::Protocol, "the upload's location is not text"))?;
+        let base = self.base(visit, ask.action()).await?;
+        self.address(visit, &base, &response.url, text)
+            .await
+            .map(Some)
+            .map_err(|reason| ask.error(ErrorKind::Refused, reason))
+    }
 }
 
 /// The URL of the closing PUT: `location` with `digest=` behind whatever query it has, which is kept byte for byte:
@@ -70,11 +76,5 @@ mod tests {
             let closing = closing(&Url::parse(location).unwrap(), &digest);
             assert_eq!(closing.as_str(), expected);
         }
-    }
-
-    #[test]
-    fn a_location_need_not_be_there() {
-        let base = Url::parse("https://r.io/").unwrap();
-        assert_eq!(of(&base, &base, &HeaderMap::new()), Ok(None));
     }
 }

@@ -46,7 +46,8 @@ pub struct Upload {
 impl Client {
     /// Asks in one request for the blob to be mounted from `from` (or, with `None`, for it to be there already:
     /// mount from the repository itself) and for a session otherwise. Registries that answered such a question with
-    /// an error are asked for a plain session from then on.
+    /// an error are asked for a plain session from then on, and so are those that said they had the blob and then
+    /// refused a manifest for want of it.
     pub async fn open_upload(
         &self,
         repository: &Repository,

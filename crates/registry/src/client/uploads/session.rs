@@ -12,8 +12,6 @@ use crate::error::{Error, ErrorKind};
 use crate::reference::Repository;
 use crate::transport::Response;
 
-use super::location;
-
 const CHUNK_MIN: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 
 /// Where an upload stands at the registry.
@@ -54,7 +52,7 @@ pub(super) async fn open(
     from: Option<&Repository>,
 ) -> Result<Opened, Error> {
     let mut refused = None;
-    if let Some(from) = question(client, repository, from) {
+    if let Some(from) = question(client, repository, digest, from) {
         match mount(client, repository, digest, from).await? {
             Posted::Opened(opened) => return Ok(opened),
             Posted::Refused(error) => refused = Some((from, error)),
@@ -81,13 +79,17 @@ pub(super) async fn open(
 }
 
 /// Which repository to ask the blob to be mounted from, if any: `from`, else the repository itself, which asks
-/// whether it is there already.
+/// whether it is there already. Nothing is asked where the answer would not be believed.
 fn question<'a>(
     client: &Client,
     repository: &'a Repository,
+    digest: &Digest,
     from: Option<&'a Repository>,
 ) -> Option<&'a Repository> {
     let habits = &client.inner.habits;
+    if habits.doubts(repository.path(), digest) {
+        return None;
+    }
     from.filter(|from| *from != repository && from.registry() == repository.registry())
         .filter(|from| habits.may_mount(Some(from.path())))
         .or_else(|| habits.may_mount(None).then_some(repository))
@@ -139,9 +141,7 @@ fn is_about_scopes(error: &Error) -> bool {
 /// Reads the session out of the answer to a POST.
 async fn session(client: &Client, ask: &Ask, response: Response) -> Result<Session, Error> {
     let visit = client.visit(ask.repository()).await?;
-    let base = client.base(&visit, ask.action()).await?;
-    let location = location::of(&base, &response.url, &response.headers)
-        .map_err(|reason| ask.error(ErrorKind::Refused, reason))?;
+    let location = client.location_of(&visit, ask, &response).await?;
     let least = chunk_min(&response.headers);
     let dialect = Dialect::of_opening(&response.headers);
     let status = response.status;

@@ -30,6 +30,10 @@ impl Drive<'_> {
         if complete && self.is_there().await {
             return Ok(Next::Done);
         }
+        if self.size <= SMALL {
+            // Sent anew it costs no more than the question where it stands.
+            return Ok(Next::Reopen);
+        }
         let ask = self.upload.ask(Method::GET).follow(false);
         let response = match self.client.once(&mut self.visit, &ask).await {
             Ok(Outcome::Answer(response)) => response,
@@ -107,12 +111,15 @@ impl Drive<'_> {
         }
     }
 
-    /// Whether the blob is there, as far as one HEAD tells.
+    /// Whether the blob is there, as far as one HEAD tells, and where the registry's word is good.
     async fn is_there(&mut self) -> bool {
-        matches!(
-            self.look().await,
-            Ok(Some(Seen { length })) if length.is_none_or(|length| length == self.size)
-        )
+        let path = self.upload.repository.path();
+        let doubted = self.client.inner.habits.doubts(path, &self.upload.digest);
+        !doubted
+            && matches!(
+                self.look().await,
+                Ok(Some(Seen { length })) if length.is_none_or(|length| length == self.size)
+            )
     }
 
     /// HEAD of the blob.

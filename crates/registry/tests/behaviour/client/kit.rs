@@ -59,14 +59,25 @@ pub(crate) fn retry() -> RetryPolicy {
 
 /// A client of the registry at `host`, which speaks plain http, as `credential`.
 pub(crate) fn client_of(host: &str, credential: Credential) -> (Client, Arc<Heard>) {
-    let heard = Arc::new(Heard::default());
-    let transport = Transport::new(TransportOptions {
+    let options = TransportOptions {
         timeouts: Timeouts {
             stall: Duration::from_secs(2),
             ..Timeouts::default()
         },
-        observer: heard.clone(),
         ..TransportOptions::default()
+    };
+    client_over(host, credential, options)
+}
+
+fn client_over(
+    host: &str,
+    credential: Credential,
+    options: TransportOptions,
+) -> (Client, Arc<Heard>) {
+    let heard = Arc::new(Heard::default());
+    let transport = Transport::new(TransportOptions {
+        observer: heard.clone(),
+        ..options
     })
     .unwrap();
     let entry = Entry {
@@ -105,6 +116,15 @@ impl Kit {
     }
     pub(crate) fn of(server: testkit::Registry, credential: Credential) -> Self {
         let (client, heard) = client_of(&server.host(), credential);
+        Self {
+            server,
+            client,
+            heard,
+        }
+    }
+    /// With a transport of these settings.
+    pub(crate) fn over(server: testkit::Registry, options: TransportOptions) -> Self {
+        let (client, heard) = client_over(&server.host(), Credential::Anonymous, options);
         Self {
             server,
             client,

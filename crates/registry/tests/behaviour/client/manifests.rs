@@ -539,3 +539,16 @@ async fn sha512_and_schema_1_are_fetched_under_their_own_digests() {
     assert_eq!(fetched.digest().as_str(), image.digest());
     assert_eq!(kit.heard.warnings(), [""; 0]);
 }
+
+#[tokio::test]
+async fn a_repository_of_another_registry_is_not_asked_for_here() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let elsewhere = registry::Repository::parse("r.example/a/b").unwrap();
+    let error = kit
+        .client
+        .head_manifest(&elsewhere, &tag("v1"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+    assert_eq!(kit.took().len(), 0);
+}

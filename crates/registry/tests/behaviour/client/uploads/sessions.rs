@@ -1,10 +1,14 @@
 //! Opening: mounts, questions, locations.
 
-use registry::{ErrorKind, OpenedUpload};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use registry::transport::TransportOptions;
+use registry::{BlobSource, BlobStream, Error, ErrorKind, OpenedUpload};
 use testkit::profile::{Existence, LocationForm, MountRule, Unknown};
 use testkit::{Action, Auth, Blob, Fault, Kind, Profile};
+use tokio::sync::Notify;
 
-use crate::client::kit::{Given, Kit, descriptor, descriptor_of};
+use crate::client::kit::{Given, Kit, descriptor, descriptor_of, tag};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -259,4 +263,94 @@ async fn a_blob_of_unknown_size_is_not_sent() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol);
     assert_eq!(kit.took(), [(Kind::Mount, 202)]);
+}
+
+#[tokio::test]
+async fn a_registry_that_misses_what_it_said_it_had_gets_the_bytes() {
+    // As a Nexus group: it tells of a blob that the repository cannot use.
+    let kit = Kit::open(Profile::distribution()).await;
+    let image = testkit::Image::single([testkit::Layer::tar("x", 100)]);
+    let root = image.root();
+    let manifest = registry::Manifest::new(
+        root.bytes.clone(),
+        Some(&root.media_type),
+        registry::Digest::parse(&root.digest).unwrap(),
+    )
+    .unwrap();
+    let lie = kit
+        .server
+        .fault(Fault::on(Kind::Mount), Action::status(201));
+    for blob in image.blobs() {
+        assert!(!kit.send("a/b", blob).await.unwrap());
+    }
+    let repository = kit.repository("a/b");
+    let name = tag("v1");
+    let push = || kit.client.put_manifest(&repository, &name, &manifest);
+    let error = push().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MissingContent);
+    for blob in image.blobs() {
+        assert!(kit.send("a/b", blob).await.unwrap());
+    }
+    assert_eq!(lie.hits(), 2, "it was not asked again");
+    push().await.unwrap();
+    kit.server.verify_complete("a/b", "v1").unwrap();
+}
+
+#[tokio::test]
+async fn the_source_is_opened_when_the_destination_has_room() {
+    let server = testkit::Registry::start(Profile::distribution()).await;
+    let narrow = TransportOptions {
+        transfers_per_host: 1,
+        ..TransportOptions::default()
+    };
+    let kit = Kit::over(server, narrow);
+    let (first, second) = (Blob::synthetic(MIB, 1), Blob::synthetic(MIB, 2));
+    let held = Held {
+        given: Given::of(&first),
+        opened: Notify::new(),
+        gate: Notify::new(),
+    };
+    let waiting = Given::of(&second);
+    let one = kit.send_from("a/b", &first, &held);
+    let two = async {
+        // By the time that its source is opened the first has the only place.
+        held.opened.notified().await;
+        kit.send_from("a/b", &second, &waiting).await
+    };
+    let watch = async {
+        while kit
+            .server
+            .count(|r| r.kind == Kind::Mount && r.status == 202)
+            < 2
+        {
+            tokio::task::yield_now().await;
+        }
+        // Time enough for the second to go on from its answer as far as it may.
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(waiting.opened(), [0; 0]);
+        held.gate.notify_one();
+    };
+    let (one, two, ()) = futures_util::join!(one, two, watch);
+    assert!(one.unwrap() && two.unwrap());
+    assert_eq!(waiting.opened(), [0]);
+}
+
+/// A source that gives nothing until it is let.
+struct Held {
+    given: Given,
+    opened: Notify,
+    gate: Notify,
+}
+
+impl BlobSource for Held {
+    fn open(&self, offset: u64) -> BoxFuture<'_, Result<BlobStream, Error>> {
+        async move {
+            self.opened.notify_one();
+            self.gate.notified().await;
+            self.given.open(offset).await
+        }
+        .boxed()
+    }
 }
