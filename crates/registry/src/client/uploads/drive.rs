@@ -42,6 +42,8 @@ pub(super) struct Drive<'a> {
     pub(super) patches: u32,
     /// What went wrong since the last progress.
     pub(super) trouble: Trouble,
+    /// The most bytes that a session of this upload ever held.
+    reached: u64,
     /// The bytes that arrived were not the right ones, once.
     wrong_bytes: bool,
 }
@@ -110,6 +112,7 @@ impl<'a> Drive<'a> {
             resumable: true,
             patches: 0,
             trouble: Trouble::default(),
+            reached: 0,
             wrong_bytes: false,
         })
     }
@@ -292,11 +295,27 @@ impl<'a> Drive<'a> {
             _ => to,
         };
         response.body.drain().await;
-        self.upload.session.offset = offset;
-        self.upload.session.sent = self.upload.session.sent.max(offset);
-        self.attempts.progress(offset.saturating_sub(before));
-        self.trouble = Trouble::default();
+        self.stands_at(offset);
+        if offset < to {
+            // Going on is right, going on for ever by the byte is not: it counts as a try.
+            let message = format!("the registry took {offset} of {to} bytes");
+            let error = ask.error(ErrorKind::UploadLost, message);
+            return Err(Failed::Later(error, Next::Send));
+        }
         Ok(Next::Send)
+    }
+
+    /// The session holds `offset` bytes. Only what no session held before is progress: a registry that takes the
+    /// first half again and again gets nowhere.
+    pub(super) fn stands_at(&mut self, offset: u64) {
+        let session = &mut self.upload.session;
+        session.offset = offset;
+        session.sent = session.sent.max(offset);
+        if offset > self.reached {
+            self.attempts.progress(offset - self.reached);
+            self.reached = offset;
+            self.trouble = Trouble::default();
+        }
     }
 
     /// Goes on at the newest `Location`, if there is one.

@@ -74,12 +74,7 @@ impl Drive<'_> {
         if !self.resumable {
             return Next::Reopen;
         }
-        self.attempts
-            .progress(stored.saturating_sub(session.offset));
-        if stored > session.offset {
-            self.trouble.barren = 0;
-        }
-        session.offset = stored;
+        self.stands_at(stored);
         Next::Send
     }
 

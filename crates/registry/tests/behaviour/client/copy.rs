@@ -13,9 +13,9 @@ use testkit::{Auth, Image, Kind, Layer, Platform, Profile};
 use super::kit::{basic, client_of, tag};
 
 /// One end of a copy.
-struct End {
-    client: Client,
-    repository: Repository,
+pub(crate) struct End {
+    pub(crate) client: Client,
+    pub(crate) repository: Repository,
 }
 
 /// A blob at the source.
@@ -35,14 +35,18 @@ impl BlobSource for AtSource<'_> {
     }
 }
 
-fn end(host: &str, credential: Credential, path: &str) -> End {
+pub(crate) fn end(host: &str, credential: Credential, path: &str) -> End {
     let (client, _) = client_of(host, credential);
     let repository = Repository::new(client.registry().clone(), path).unwrap();
     End { client, repository }
 }
 
 /// Copies what `target` names, leaves first.
-fn copy<'a>(from: &'a End, to: &'a End, target: Target) -> BoxFuture<'a, Result<Manifest, Error>> {
+pub(crate) fn copy<'a>(
+    from: &'a End,
+    to: &'a End,
+    target: Target,
+) -> BoxFuture<'a, Result<Manifest, Error>> {
     async move {
         let manifest = from.client.get_manifest(&from.repository, &target).await?;
         match manifest.view().unwrap() {
@@ -71,7 +75,7 @@ fn copy<'a>(from: &'a End, to: &'a End, target: Target) -> BoxFuture<'a, Result<
     .boxed()
 }
 
-fn index() -> Image {
+pub(crate) fn index() -> Image {
     let base = Layer::tar("base", 100_000);
     Image::index([
         Image::oci()

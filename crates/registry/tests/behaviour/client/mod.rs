@@ -4,6 +4,7 @@ mod blobs;
 mod copy;
 mod kit;
 mod manifests;
+mod profiles;
 mod real;
 mod tags;
 mod uploads;

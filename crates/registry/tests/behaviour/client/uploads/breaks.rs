@@ -382,3 +382,58 @@ async fn a_stalled_upload_goes_on() {
     kit.send("a/b", &blob).await.unwrap();
     kit.assert_arrived("a/b", &blob);
 }
+
+#[tokio::test]
+async fn the_same_progress_again_and_again_is_none() {
+    // Each session takes a first chunk of a MiB and is lost.
+    let profile = Profile {
+        refuses_whole_put: Some(405),
+        patch_limit: Some((MIB, 413)),
+        ..resumable()
+    };
+    let kit = Kit::open(profile).await;
+    kit.send("a/b", &Blob::synthetic(2 * MIB, 9)).await.unwrap();
+    kit.took();
+    kit.server.fault(
+        Fault::on(Kind::UploadPatch).matching(|r| {
+            r.header("content-range")
+                .is_some_and(|range| !range.starts_with("0-"))
+        }),
+        Action::error(404, "BLOB_UPLOAD_UNKNOWN", "another node has it"),
+    );
+    let error = kit
+        .send("a/b", &Blob::synthetic(3 * MIB, 1))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.tries()),
+        (ErrorKind::UploadLost, 4),
+        "{error}"
+    );
+    let patches = kit
+        .took()
+        .iter()
+        .filter(|(kind, _)| *kind == Kind::UploadPatch)
+        .count();
+    assert_eq!(patches, 8);
+}
+
+#[tokio::test]
+async fn a_registry_that_counts_wrong_is_given_up() {
+    // It takes everything, says that it took two bytes, and says so again.
+    let kit = Kit::open(Profile {
+        refuses_whole_put: Some(405),
+        ..resumable()
+    })
+    .await;
+    let answer = Answer::new(202).header("range", "0-1");
+    kit.server.fault(Fault::on(Kind::UploadPatch), answer);
+    let error = kit.send("a/b", &Blob::synthetic(MIB, 1)).await.unwrap_err();
+    assert_eq!(error.code(), Some("DIGEST_INVALID"), "{error}");
+    let patches = kit
+        .took()
+        .iter()
+        .filter(|(kind, _)| *kind == Kind::UploadPatch)
+        .count();
+    assert_eq!(patches, 4, "two for each of two sessions");
+}

@@ -138,7 +138,7 @@ async fn a_token_server_that_dislikes_the_mount_is_asked_without_it() {
         .user("eve", "x")
         .anonymous(testkit::Grant::new("a/*", "pull,push"));
     let auth = Auth::Bearer(access, testkit::TokenRules::default())
-        .rules(|rules| rules.denied = testkit::auth::Denied::Fails(401));
+        .rules(|rules| rules.denied = testkit::auth::Denied::FailsAmongOthers(401));
     let server = testkit::Registry::builder().auth(auth).start().await;
     let kit = Kit::of(server, registry::auth::Credential::Anonymous);
     let blob = Blob::synthetic(1000, 1);
