@@ -71,6 +71,11 @@ impl Copier {
     pub(crate) fn progress(&self) -> &Arc<Progress> {
         self.transfers.progress()
     }
+    /// Roots that are on their way.
+    #[cfg(test)]
+    pub(crate) fn claimed(&self) -> usize {
+        self.claims.len()
+    }
     /// Returns when no task is under way any more; nothing may be copied after this was called.
     pub(crate) async fn drained(&self) {
         self.tasks.close();
@@ -169,6 +174,3 @@ impl Copier {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,1 +1,232 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use std::sync::Mutex;
+
+use registry::ErrorKind;
+
+use super::*;
+use crate::lock::lock;
+use crate::rule::{RuleError, Source};
+use crate::store::memory::{MemoryStores, error, repository};
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<String>>);
+
+impl Listener for Heard {
+    fn event(&self, event: &Event) {
+        let line = match event {
+            Event::RuleDiscovered { images, empty, .. } => {
+                let why = empty.as_deref().unwrap_or("-");
+                format!("discovered {images}, {why}")
+            }
+            Event::RuleFailed { failure, .. } => format!("failed, {failure}"),
+            Event::Warning { text } => format!("warning, {text}"),
+            _ => return,
+        };
+        lock(&self.0).push(line);
+    }
+}
+
+fn rule(source: &str, destinations: &[&str]) -> Arc<Rule> {
+    let no_default = |_: &Repository| Err(RuleError("no default".to_owned()));
+    Arc::new(Rule::parse(source, destinations, &no_default).unwrap())
+}
+
+fn tags(stores: &MemoryStores, name: &str, tags: &[&str]) {
+    let source = repository(name);
+    let image = stores.image(&source, "image", "linux/amd64", &[]);
+    for tag in tags {
+        stores.tag(&source, tag, &image);
+    }
+}
+
+/// What `rules` come to, one after the other: images as `source -> place, place`, and what was said.
+async fn discover(stores: &MemoryStores, rules: &[Arc<Rule>]) -> (Vec<String>, Vec<String>) {
+    let heard = Arc::new(Heard::default());
+    let discoverer = Discoverer::new(Arc::new(stores.clone()), heard.clone(), rules);
+    let (sender, mut receiver) = mpsc::channel(1_000);
+    for rule in rules {
+        let cancel = CancellationToken::new();
+        discoverer.discover(rule, &sender, &cancel).await;
+    }
+    drop(sender);
+    let mut images = Vec::new();
+    while let Some(image) = receiver.recv().await {
+        let place = |place: &Place| match &place.tag {
+            Some(tag) => format!("{}:{tag}", place.repository),
+            None => place.repository.to_string(),
+        };
+        let places: Vec<String> = image.places.iter().map(place).collect();
+        images.push(format!("{} -> {}", image.target, places.join(", ")));
+    }
+    let said = std::mem::take(&mut *lock(&heard.0));
+    (images, said)
+}
+
+#[tokio::test]
+async fn tags_that_a_rule_names_need_no_list_and_are_renamed_in_pairs() {
+    let stores = MemoryStores::new();
+    let rules = [rule(
+        "src.example/app:v1,v2",
+        &["dst.example/keep", "dst.example/app:a,b"],
+    )];
+    let (images, said) = discover(&stores, &rules).await;
+    let expected = [
+        "v1 -> dst.example/keep:v1, dst.example/app:a",
+        "v2 -> dst.example/keep:v2, dst.example/app:b",
+    ];
+    assert_eq!(images, expected);
+    assert_eq!(said, ["discovered 4, -"]);
+    assert_eq!(stores.calls(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_digest_is_named_by_the_tag_beside_it_or_not_at_all() {
+    let digest = registry::Digest::sha256(b"root");
+    let stores = MemoryStores::new();
+    let rules = [
+        rule(
+            &format!("src.example/app@{digest}"),
+            &["dst.example/a", "dst.example/b:t"],
+        ),
+        rule(&format!("src.example/app:v1@{digest}"), &["dst.example/c"]),
+    ];
+    let (images, _) = discover(&stores, &rules).await;
+    let expected = [
+        format!("{digest} -> dst.example/a, dst.example/b:t"),
+        format!("{digest} -> dst.example/c:v1"),
+    ];
+    assert_eq!(images, expected);
+}
+
+#[tokio::test]
+async fn lists_are_read_page_by_page_and_matched() {
+    let stores = MemoryStores::new();
+    stores.behave(|behaviour| behaviour.page = 2);
+    tags(&stores, "src.example/app", &["v1", "v2", "w1", "w2", "v3"]);
+    let rules = [
+        rule("src.example/app:/^v/", &["dst.example/v"]),
+        rule("src.example/app", &["dst.example/all"]),
+    ];
+    let (images, said) = discover(&stores, &rules).await;
+    assert_eq!(
+        images[..3],
+        ["v1", "v2", "v3"].map(|tag| format!("{tag} -> dst.example/v:{tag}"))
+    );
+    assert_eq!(images.len(), 3 + 5);
+    assert_eq!(said, ["discovered 3, -", "discovered 5, -"]);
+    // Three pages with tags, and the one that shows the end.
+    assert_eq!(stores.calls(), vec!["tags src.example/app"; 8]);
+}
+
+#[tokio::test]
+async fn a_rule_that_finds_nothing_says_why() {
+    let stores = MemoryStores::new();
+    tags(&stores, "src.example/empty", &[]);
+    tags(&stores, "src.example/app", &["v1", "v2"]);
+    let rules = [
+        rule("src.example/empty", &["dst.example/a"]),
+        rule("src.example/empty:/v/", &["dst.example/b"]),
+        rule("src.example/app:/^w/", &["dst.example/c"]),
+    ];
+    let (images, said) = discover(&stores, &rules).await;
+    assert_eq!(images, Vec::<String>::new());
+    let expected = [
+        "discovered 0, the repository has no tags",
+        "discovered 0, the repository has no tags",
+        "discovered 0, no tag matches /^w/ (2 tags looked at)",
+    ];
+    assert_eq!(said, expected);
+}
+
+#[tokio::test]
+async fn a_list_that_breaks_keeps_what_was_found() {
+    let stores = MemoryStores::new();
+    stores.behave(|behaviour| behaviour.page = 2);
+    tags(&stores, "src.example/app", &["v1", "v2", "v3"]);
+    stores.fail_after("tags", 1, || error(ErrorKind::Server, "src.example"));
+    let (images, said) = discover(&stores, &[rule("src.example/app", &["dst.example/a"])]).await;
+    assert_eq!(images.len(), 2);
+    assert_eq!(
+        said,
+        ["failed, cannot do what was asked at src.example: the test says no"]
+    );
+}
+
+#[tokio::test]
+async fn what_two_rules_want_alike_is_done_once() {
+    let stores = MemoryStores::new();
+    tags(&stores, "src.example/app", &["v1", "v2", "v3"]);
+    let rules = [
+        rule("src.example/app:v1,v2", &["dst.example/a"]),
+        rule("src.example/app", &["dst.example/a", "dst.example/b"]),
+        rule("src.example/app:v3", &["dst.example/a"]),
+    ];
+    let (images, said) = discover(&stores, &rules).await;
+    let expected = [
+        "v1 -> dst.example/a:v1",
+        "v2 -> dst.example/a:v2",
+        "v1 -> dst.example/b:v1",
+        "v2 -> dst.example/b:v2",
+        "v3 -> dst.example/a:v3, dst.example/b:v3",
+    ];
+    assert_eq!(images, expected);
+    let expected = [
+        "discovered 2, -",
+        "discovered 4, -",
+        "discovered 0, all that it wants is wanted by another rule as well",
+    ];
+    assert_eq!(said, expected);
+}
+
+#[tokio::test]
+async fn two_images_for_one_tag_are_said_once_for_two_rules() {
+    let stores = MemoryStores::new();
+    let rules = [
+        rule("src.example/one:v1,v2", &["dst.example/app"]),
+        rule("src.example/two:v1,v2", &["dst.example/app"]),
+    ];
+    let (images, said) = discover(&stores, &rules).await;
+    assert_eq!(images.len(), 4);
+    let warning = "warning, src.example/one:v1,v2 and src.example/two:v1,v2 copy different images to \
+                   dst.example/app:v1; which of them stands there in the end is left to chance: \
+                   give one of them another tag";
+    assert_eq!(said, ["discovered 2, -", warning, "discovered 2, -"]);
+}
+
+#[tokio::test]
+async fn one_digest_from_two_sources_without_a_tag_is_no_conflict() {
+    let digest = registry::Digest::sha256(b"root");
+    let rules = ["one", "two"].map(|name| {
+        rule(
+            &format!("src.example/{name}@{digest}"),
+            &["dst.example/app"],
+        )
+    });
+    let (images, said) = discover(&MemoryStores::new(), &rules).await;
+    assert_eq!(images.len(), 2);
+    assert_eq!(said, ["discovered 1, -", "discovered 1, -"]);
+}
+
+#[tokio::test]
+async fn a_rule_with_fewer_names_than_tags_fails_and_copies_what_it_can() {
+    let tag = |text: &str| Tag::parse(text).unwrap();
+    let rule = Arc::new(Rule {
+        name: "src.example/app:v1,v2".into(),
+        location: None,
+        source: Source {
+            repository: repository("src.example/app"),
+            select: Select::Tags(vec![tag("v1"), tag("v2")]),
+        },
+        destinations: vec![crate::rule::Destination {
+            repository: repository("dst.example/app"),
+            naming: Naming::Tags(vec![tag("a")]),
+        }],
+    });
+    let (images, said) = discover(&MemoryStores::new(), &[rule]).await;
+    assert_eq!(images, ["v1 -> dst.example/app:a"]);
+    assert_eq!(
+        said,
+        ["failed, the rule lists more tags at the source than the 1 at the destination"]
+    );
+}

@@ -10,6 +10,7 @@
 
 mod filter;
 mod manifests;
+mod reread;
 mod walk;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use crate::rule::PlatformFilter;
 use crate::store::Store;
 
 pub use manifests::Manifests;
+use reread::Rereadable;
 pub use walk::Content;
 
 /// How deep indexes may lie within indexes. Real ones go two deep.
@@ -82,6 +84,11 @@ impl SourceImage {
         filter: Arc<PlatformFilter>,
         manifests: Arc<Manifests>,
     ) -> Self {
+        let store = if filter.is_empty() {
+            store
+        } else {
+            Arc::new(Rereadable::new(store))
+        };
         Self {
             store,
             target,
@@ -192,3 +199,6 @@ impl SourceImage {
         Failure::registry(Side::Source, &Error::new(kind, action, host, message))
     }
 }
+
+#[cfg(test)]
+mod tests;

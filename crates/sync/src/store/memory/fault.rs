@@ -12,6 +12,8 @@ pub(super) struct Fault {
 
 enum Effect {
     Fail {
+        /// Calls that pass before.
+        after: usize,
         times: usize,
         error: Box<dyn Fn() -> Error + Send>,
     },
@@ -55,7 +57,32 @@ impl MemoryStores {
         error: impl Fn() -> Error + Send + 'static,
     ) {
         let error = Box::new(error);
-        self.add(prefix, Effect::Fail { times, error });
+        let after = 0;
+        self.add(
+            prefix,
+            Effect::Fail {
+                after,
+                times,
+                error,
+            },
+        );
+    }
+    /// Calls that start with `prefix` fail, but for the first `after`.
+    pub(crate) fn fail_after(
+        &self,
+        prefix: &str,
+        after: usize,
+        error: impl Fn() -> Error + Send + 'static,
+    ) {
+        let (times, error) = (usize::MAX, Box::new(error));
+        self.add(
+            prefix,
+            Effect::Fail {
+                after,
+                times,
+                error,
+            },
+        );
     }
     /// Calls that start with `prefix` panic.
     pub(crate) fn panic_at(&self, prefix: &str) {
@@ -94,7 +121,8 @@ impl MemoryStores {
                 }
                 match &mut fault.effect {
                     Effect::Fail { times: 0, .. } => {}
-                    Effect::Fail { times, error } => {
+                    Effect::Fail { after, .. } if *after > 0 => *after -= 1,
+                    Effect::Fail { times, error, .. } => {
                         *times -= 1;
                         failure = Some(error());
                     }

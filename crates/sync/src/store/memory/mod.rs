@@ -28,7 +28,7 @@ use registry::{Digest, Error, ErrorKind, Manifest, Repository, Tag, Target};
 
 use crate::store::{Store, Stores};
 
-pub(crate) use build::{attestation, entry};
+pub(crate) use build::{attestation, blob_json, entry};
 pub(crate) use fault::Gate;
 
 /// All repositories of all registries; clones share them.
@@ -113,6 +113,10 @@ impl MemoryStores {
             .filter(|call| call.starts_with(prefix))
             .count()
     }
+    /// The name that `digest` was built with.
+    pub(crate) fn name(&self, digest: &Digest) -> String {
+        self.world().name(digest)
+    }
     /// What the tag names.
     pub(crate) fn tagged(&self, repository: &Repository, tag: &str) -> Option<Digest> {
         let tag = Tag::parse(tag).unwrap();
@@ -128,6 +132,16 @@ impl MemoryStores {
         let world = self.world();
         let content = world.repositories.get(repository);
         content.is_some_and(|content| content.manifests.contains_key(digest))
+    }
+    /// A manifest in the repository.
+    pub(crate) fn manifest(&self, repository: &Repository, digest: &Digest) -> Option<Manifest> {
+        let world = self.world();
+        world
+            .repositories
+            .get(repository)?
+            .manifests
+            .get(digest)
+            .cloned()
     }
     /// The bytes of a blob in the repository.
     pub(crate) fn blob_bytes(&self, repository: &Repository, digest: &Digest) -> Option<Bytes> {

@@ -1,0 +1,320 @@
+//! One image, one destination: what is asked, in which order, and what it took.
+
+use registry::{ErrorKind, Manifest};
+use serde_json::json;
+
+use super::*;
+use crate::failure::Side;
+use crate::store::memory::{blob_json, error, repository};
+
+struct World {
+    stores: MemoryStores,
+    source: Repository,
+    destination: Repository,
+}
+
+fn world() -> World {
+    World {
+        stores: MemoryStores::new(),
+        source: repository("src.example/app"),
+        destination: repository("dst.example/copy"),
+    }
+}
+
+impl World {
+    fn image(&self, name: &str, tags: &[&str], layers: &[&str]) -> Manifest {
+        let image = self.stores.image(&self.source, name, "linux/amd64", layers);
+        for tag in tags {
+            self.stores.tag(&self.source, tag, &image);
+        }
+        image
+    }
+}
+
+/// `calls`, each blob's three in the order in which they must come.
+fn upload(blob: &str) -> [String; 3] {
+    [
+        format!("open-upload dst.example/copy@{blob}"),
+        format!("send dst.example/copy@{blob}"),
+        format!("open-blob src.example/app@{blob}"),
+    ]
+}
+
+#[tokio::test]
+async fn an_unchanged_image_costs_a_head_at_each_end() {
+    let world = world();
+    world.image("image", &["v1"], &["base"]);
+    world
+        .stores
+        .copy_repository(&world.source, &world.destination);
+    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
+    let heard = run(&world.stores, settings(), &rules).await;
+    let expected = ["src.example/app:v1 -> dst.example/copy:v1: unchanged"];
+    assert_eq!(heard.endings(), expected);
+    let expected = [
+        "resolve src.example/app:v1",
+        "resolve-for-push dst.example/copy:v1",
+    ];
+    assert_eq!(world.stores.take_sorted(), expected);
+}
+
+#[tokio::test]
+async fn a_new_image_costs_three_requests_a_blob_and_four_more() {
+    let world = world();
+    let image = world.image("image", &["v1"], &["base", "app"]);
+    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
+    let heard = run(&world.stores, settings(), &rules).await;
+
+    let calls = world.stores.calls();
+    let layers = 2;
+    assert_eq!(calls.len(), 3 * layers + 7);
+    let mut heads = calls[..2].to_vec();
+    heads.sort();
+    let expected = [
+        "resolve src.example/app:v1",
+        "resolve-for-push dst.example/copy:v1",
+    ];
+    assert_eq!(heads, expected);
+    assert_eq!(calls[2], "manifest src.example/app@image");
+    assert_eq!(calls.last().unwrap(), "put-manifest dst.example/copy:v1");
+    let mut blobs = calls[3..calls.len() - 1].to_vec();
+    let mut expected = [upload("base"), upload("app"), upload("image.config")].concat();
+    blobs.sort();
+    expected.sort();
+    assert_eq!(blobs, expected);
+
+    let copied = heard.copied();
+    assert_eq!(copied.digest, *image.digest());
+    assert_eq!(
+        (copied.manifests, copied.blobs, copied.filtered),
+        (1, 3, false)
+    );
+    let lies = |name: &[u8]| {
+        let digest = registry::Digest::sha256(name);
+        world
+            .stores
+            .blob_bytes(&world.destination, &digest)
+            .unwrap()
+    };
+    assert_eq!(lies(b"base"), "base");
+    assert_eq!(lies(b"app"), "app");
+    assert_eq!(
+        world.stores.tagged(&world.destination, "v1").as_ref(),
+        Some(image.digest())
+    );
+}
+
+#[tokio::test]
+async fn the_biggest_blob_is_begun_first() {
+    let world = world();
+    let big = "a layer that is much longer than any config could be, said over and over again, \
+               until nobody can doubt that it is the biggest of them all by far and wide";
+    world.image("image", &["v1"], &["base", big, "app"]);
+    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
+    run(&world.stores, settings(), &rules).await;
+    let calls = world.stores.calls();
+    let first = calls
+        .iter()
+        .find(|call| call.starts_with("open-upload"))
+        .unwrap();
+    assert_eq!(*first, format!("open-upload dst.example/copy@{big}"));
+}
+
+#[tokio::test]
+async fn what_the_registry_has_already_is_not_sent() {
+    let world = world();
+    world.image("image", &["v1"], &["base", "app"]);
+    world.stores.blob(&world.destination, "base", "base");
+    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
+    let heard = run(&world.stores, settings(), &rules).await;
+    let copied = heard.copied();
+    assert_eq!((copied.blobs, copied.present_bytes), (2, 4));
+    assert_eq!(world.stores.count("open-upload dst.example/copy@base"), 1);
+    assert_eq!(world.stores.count("open-blob src.example/app@base"), 0);
+}
+
+#[tokio::test]
+async fn layers_of_an_earlier_tag_are_not_even_asked_for() {
+    let world = world();
+    world.image("one", &["v1"], &["base", "one"]);
+    world.image("two", &["v2"], &["base", "two"]);
+    let rules = [rule("src.example/app:v1,v2", &["dst.example/copy"])];
+    let one_at_a_time = Settings {
+        images: 1,
+        ..settings()
+    };
+    let heard = run(&world.stores, one_at_a_time, &rules).await;
+    assert_eq!(heard.summary().copied, 2);
+    assert_eq!(heard.summary().present_bytes, 4);
+    assert_eq!(world.stores.count("open-upload dst.example/copy@base"), 1);
+}
+
+#[tokio::test]
+async fn further_tags_of_one_digest_cost_a_head_at_each_end_and_a_push() {
+    let world = world();
+    let image = world.image("image", &["v1", "v2", "latest"], &["base"]);
+    let rules = [rule("src.example/app", &["dst.example/copy"])];
+    let heard = run(&world.stores, settings(), &rules).await;
+    assert_eq!(heard.summary().copied, 3);
+    for tag in ["v1", "v2", "latest"] {
+        assert_eq!(
+            world.stores.tagged(&world.destination, tag).as_ref(),
+            Some(image.digest())
+        );
+        assert_eq!(
+            world
+                .stores
+                .count(&format!("put-manifest dst.example/copy:{tag}")),
+            1
+        );
+    }
+    // The list takes two requests, as its end must be seen; the root is fetched once.
+    assert_eq!(world.stores.count("manifest src"), 1);
+    let layers = 1;
+    assert_eq!(world.stores.calls().len(), 2 + (3 * layers + 7) + 2 * 3);
+}
+
+#[tokio::test]
+async fn an_image_by_digest_needs_no_head_at_the_source() {
+    let world = world();
+    let image = world.image("image", &[], &["base"]);
+    let source = format!("src.example/app@{}", image.digest());
+    let heard = run(
+        &world.stores,
+        settings(),
+        &[rule(&source, &["dst.example/copy"])],
+    )
+    .await;
+    let calls = world.stores.calls();
+    assert_eq!(calls[0], "resolve-for-push dst.example/copy@image");
+    assert_eq!(calls[1], "manifest src.example/app@image");
+    assert_eq!(calls.last().unwrap(), "put-manifest dst.example/copy@image");
+    let name = format!("dst.example/copy@{}", image.digest());
+    assert_eq!(heard.endings(), [format!("{source} -> {name}: copied")]);
+
+    world.stores.take_sorted();
+    run(
+        &world.stores,
+        settings(),
+        &[rule(&source, &["dst.example/copy"])],
+    )
+    .await;
+    assert_eq!(
+        world.stores.calls(),
+        ["resolve-for-push dst.example/copy@image"]
+    );
+}
+
+#[tokio::test]
+async fn force_pushes_the_manifest_and_not_what_is_there() {
+    let world = world();
+    world.image("image", &["v1"], &["base"]);
+    world
+        .stores
+        .copy_repository(&world.source, &world.destination);
+    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
+    let heard = run(&world.stores, forced(), &rules).await;
+    assert_eq!(heard.copied().blobs, 0);
+    assert_eq!(heard.copied().manifests, 1);
+    let expected = [
+        "has-blob dst.example/copy@base",
+        "has-blob dst.example/copy@image.config",
+        "manifest src.example/app@image",
+        "put-manifest dst.example/copy:v1",
+        "resolve src.example/app:v1",
+        "resolve-for-push dst.example/copy:v1",
+    ];
+    assert_eq!(world.stores.take_sorted(), expected);
+}
+
+#[tokio::test]
+async fn force_brings_back_what_was_lost() {
+    let world = world();
+    world.image("image", &["v1"], &["base"]);
+    world
+        .stores
+        .copy_repository(&world.source, &world.destination);
+    let base = registry::Digest::sha256(b"base");
+    world.stores.remove_blob(&world.destination, &base);
+    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
+    let heard = run(&world.stores, forced(), &rules).await;
+    assert_eq!((heard.copied().blobs, heard.copied().bytes), (1, 4));
+    assert!(world.stores.blob_bytes(&world.destination, &base).is_some());
+}
+
+#[tokio::test]
+async fn an_image_that_is_not_there_fails_with_a_sentence() {
+    let world = world();
+    world.image("image", &["v1"], &["base"]);
+    let rules = [rule("src.example/app:v9", &["dst.example/copy"])];
+    let heard = run(&world.stores, settings(), &rules).await;
+    let expected = "src.example/app:v9 -> dst.example/copy:v9: failed, \
+                    cannot find app:v9 at src.example: the registry does not have it";
+    assert_eq!(heard.endings(), [expected]);
+    let failure = &heard.summary().failures[0].failure;
+    assert_eq!(
+        (failure.side, failure.kind),
+        (Side::Source, Some(ErrorKind::NotFound))
+    );
+}
+
+#[tokio::test]
+async fn an_error_at_the_destination_is_not_taken_for_absence() {
+    let world = world();
+    world.image("image", &["v1"], &["base"]);
+    let fault = || error(ErrorKind::Server, "dst.example");
+    world.stores.fail("resolve-for-push", 1, fault);
+    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
+    let heard = run(&world.stores, settings(), &rules).await;
+    assert_eq!(heard.summary().failed, 1);
+    assert_eq!(heard.summary().failures[0].failure.side, Side::Destination);
+    assert_eq!(world.stores.count("put-manifest"), 0);
+    assert_eq!(world.stores.count("manifest"), 0);
+}
+
+#[tokio::test]
+async fn foreign_layers_stay_where_they_are() {
+    let world = world();
+    let config = world.stores.blob(&world.source, "config", "{}");
+    let foreign = world.stores.blob(&world.source, "foreign", "foreign");
+    let document = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+        "config": blob_json("application/vnd.docker.container.image.v1+json", &config),
+        "layers": [blob_json("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", &foreign)],
+    });
+    let media_type = "application/vnd.docker.distribution.manifest.v2+json";
+    let image = world
+        .stores
+        .document(&world.source, "image", media_type, &document);
+    world.stores.tag(&world.source, "v1", &image);
+    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
+    let heard = run(&world.stores, settings(), &rules).await;
+    assert_eq!(heard.copied().blobs, 1);
+    assert_eq!(
+        world.stores.count("open-upload dst.example/copy@foreign"),
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_tag_that_moves_meanwhile_does_not_mix_versions() {
+    let world = world();
+    let old = world.image("old", &["v1"], &["base"]);
+    let mut gate = world.stores.hold("manifest src.example/app@old");
+    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
+    let settings = settings();
+    let copying = run(&world.stores, settings, &rules);
+    let moving = async {
+        gate.reached(1).await;
+        world.image("new", &["v1"], &["other"]);
+        gate.open();
+    };
+    let (heard, ()) = tokio::join!(copying, moving);
+    assert_eq!(heard.summary().copied, 1);
+    assert_eq!(
+        world.stores.tagged(&world.destination, "v1").as_ref(),
+        Some(old.digest())
+    );
+    assert_eq!(world.stores.count("resolve src"), 1);
+}

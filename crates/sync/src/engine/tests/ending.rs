@@ -1,0 +1,227 @@
+//! Panics, interruption, bounds: how a run ends, whatever happens.
+
+use registry::ErrorKind;
+
+use super::*;
+use crate::failure::Side;
+use crate::store::memory::{Gate, error, repository};
+
+struct World {
+    stores: MemoryStores,
+    source: Repository,
+}
+
+/// A repository with that many tags, all of them images of their own: `t00`, `t01`, …
+fn world(tags: usize) -> World {
+    let world = World {
+        stores: MemoryStores::new(),
+        source: repository("src.example/app"),
+    };
+    for number in 0..tags {
+        let name = format!("t{number:02}");
+        let image = world
+            .stores
+            .image(&world.source, &name, "linux/amd64", &[name.as_str()]);
+        world.stores.tag(&world.source, &name, &image);
+    }
+    world
+}
+
+fn all() -> [Arc<Rule>; 1] {
+    [rule("src.example/app", &["dst.example/copy"])]
+}
+
+impl World {
+    /// Runs `rules` and cancels when `calls` calls have come to the gate, which stays closed.
+    async fn interrupt(&self, rules: &[Arc<Rule>], mut gate: Gate, calls: usize) -> Arc<Heard> {
+        let heard = Arc::new(Heard::default());
+        let engine = Engine::new(Arc::new(self.stores.clone()), settings(), heard.clone());
+        let cancel = CancellationToken::new();
+        let running = engine.run(rules.to_vec(), cancel.clone());
+        let cancelling = async {
+            gate.reached(calls).await;
+            cancel.cancel();
+        };
+        tokio::join!(running, cancelling);
+        assert!(heard.summary().adds_up());
+        assert_eq!(engine.copier.claimed(), 0);
+        heard
+    }
+}
+
+#[tokio::test]
+async fn a_panic_fails_one_image_and_says_so() {
+    for call in [
+        "resolve src.example/app:t01",
+        "manifest src.example/app@t01",
+        "open-upload dst.example/copy@t01",
+        "open-blob src.example/app@t01.config",
+        "put-manifest dst.example/copy:t01",
+    ] {
+        let world = world(3);
+        world.stores.panic_at(call);
+        let heard = run(&world.stores, settings(), &all()).await;
+        let summary = heard.summary();
+        assert_eq!((summary.copied, summary.failed), (2, 1), "{call}");
+        assert_eq!(summary.exit_code(), 1);
+        let failed = &summary.failures[0];
+        assert_eq!(failed.source, "src.example/app:t01");
+        let reason = &failed.failure.reason;
+        assert!(
+            reason.starts_with("internal error: ") && reason.ends_with("please report it"),
+            "{reason}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_panic_while_listing_fails_the_rule_and_no_other() {
+    let world = world(2);
+    let other = repository("src.example/other");
+    let image = world
+        .stores
+        .image(&other, "image", "linux/amd64", &["base"]);
+    world.stores.tag(&other, "v1", &image);
+    world.stores.panic_at("tags src.example/app");
+    let rules = [
+        all()[0].clone(),
+        rule("src.example/other", &["dst.example/other"]),
+    ];
+    let heard = run(&world.stores, settings(), &rules).await;
+    let summary = heard.summary();
+    assert_eq!((summary.failed_rules, summary.copied), (1, 1));
+    let failure = summary
+        .by_rule
+        .iter()
+        .find_map(|rule| rule.failure.clone())
+        .unwrap();
+    assert_eq!(failure.side, Side::Local);
+    assert!(failure.reason.contains("told to panic"), "{failure}");
+}
+
+#[tokio::test]
+async fn images_before_a_broken_list_are_copied() {
+    let world = world(6);
+    world.stores.behave(|behaviour| behaviour.page = 4);
+    world
+        .stores
+        .fail_after("tags", 1, || error(ErrorKind::Server, "src.example"));
+    let heard = run(&world.stores, settings(), &all()).await;
+    let summary = heard.summary();
+    assert_eq!((summary.copied, summary.failed_rules), (4, 1));
+    assert_eq!(summary.exit_code(), 1);
+    assert_eq!(summary.by_rule[0].discovered, None);
+}
+
+#[tokio::test]
+async fn an_interrupted_run_ends_every_image_that_it_knows() {
+    let world = world(30);
+    let listed: Vec<String> = (0..30).map(|number| format!("t{number:02}")).collect();
+    let rules = [
+        rule(
+            &format!("src.example/app:{}", listed.join(",")),
+            &["dst.example/copy"],
+        ),
+        rule("src.example/elsewhere", &["dst.example/elsewhere"]),
+    ];
+    let _list = world.stores.hold("tags src.example/elsewhere");
+    let gate = world.stores.hold("manifest src.example/app");
+    let heard = world.interrupt(&rules, gate, 4).await;
+    let summary = heard.summary();
+    assert_eq!(
+        (summary.discovered, summary.interrupted, summary.failed),
+        (30, 30, 0)
+    );
+    assert_eq!((summary.interrupted_rules, summary.failed_rules), (1, 0));
+    assert_eq!(summary.exit_code(), 130);
+    assert!(
+        heard
+            .endings()
+            .iter()
+            .all(|ending| ending.ends_with(": interrupted"))
+    );
+    // Four were under way; nothing was begun after that.
+    assert_eq!(world.stores.count("resolve src"), 4);
+    assert_eq!(world.stores.count("put-manifest"), 0);
+}
+
+#[tokio::test]
+async fn what_was_done_before_the_interruption_stays_done() {
+    let world = world(3);
+    let gate = world.stores.hold("send dst.example/copy@t02");
+    let heard = Arc::new(Heard::default());
+    let one_at_a_time = Settings {
+        images: 1,
+        ..settings()
+    };
+    let engine = Engine::new(Arc::new(world.stores.clone()), one_at_a_time, heard.clone());
+    let cancel = CancellationToken::new();
+    let running = engine.run(all().to_vec(), cancel.clone());
+    let mut gate = gate;
+    let cancelling = async {
+        gate.reached(1).await;
+        cancel.cancel();
+    };
+    tokio::join!(running, cancelling);
+    let expected = [
+        "src.example/app:t00 -> dst.example/copy:t00: copied",
+        "src.example/app:t01 -> dst.example/copy:t01: copied",
+        "src.example/app:t02 -> dst.example/copy:t02: interrupted",
+    ];
+    assert_eq!(heard.endings(), expected);
+}
+
+#[tokio::test]
+async fn a_run_that_is_interrupted_before_it_begins_asks_nothing() {
+    let world = world(2);
+    let rules = [
+        rule(
+            "src.example/app:t00,t01",
+            &["dst.example/copy", "dst.example/other"],
+        ),
+        rule("src.example/all", &["dst.example/all"]),
+    ];
+    let heard = Arc::new(Heard::default());
+    let engine = Engine::new(Arc::new(world.stores.clone()), settings(), heard.clone());
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    engine.run(rules.to_vec(), cancel).await;
+    let summary = heard.summary();
+    assert_eq!((summary.interrupted, summary.interrupted_rules), (4, 1));
+    assert!(summary.adds_up());
+    assert_eq!(world.stores.calls(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn no_more_images_are_under_way_than_asked_for_and_lists_wait_for_them() {
+    let world = world(90);
+    world.stores.behave(|behaviour| behaviour.page = 5);
+    let mut gate = world.stores.hold("resolve src");
+    let rules = all();
+    let copying = run(&world.stores, settings(), &rules);
+    let watching = async {
+        gate.reached(4).await;
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(gate.count(), 4);
+        // Four under way, sixteen in the queue, one at its door: the page that holds it is the last one asked for.
+        assert_eq!(world.stores.count("tags"), (4 + 16 + 1_usize).div_ceil(5));
+        gate.open();
+    };
+    let (heard, ()) = tokio::join!(copying, watching);
+    assert_eq!(heard.summary().copied, 90);
+}
+
+#[tokio::test]
+async fn a_list_that_fails_is_the_rules_failure() {
+    let world = world(0);
+    let heard = run(&world.stores, settings(), &all()).await;
+    let summary = heard.summary();
+    assert_eq!((summary.failed_rules, summary.discovered), (1, 0));
+    let failure = &summary.failures[0].failure;
+    assert_eq!(
+        (failure.side, failure.kind),
+        (Side::Source, Some(ErrorKind::NotFound))
+    );
+}

@@ -1,0 +1,189 @@
+//! Destinations that contradict what was believed of them.
+
+use registry::{Digest, ErrorKind};
+
+use super::*;
+use crate::failure::Side;
+use crate::store::memory::{entry, repository};
+
+struct World {
+    stores: MemoryStores,
+    source: Repository,
+    destination: Repository,
+}
+
+fn world() -> World {
+    World {
+        stores: MemoryStores::new(),
+        source: repository("src.example/app"),
+        destination: repository("dst.example/copy"),
+    }
+}
+
+impl World {
+    /// Two tags that share a layer.
+    fn two_tags(&self) {
+        for (name, tag) in [("one", "v1"), ("two", "v2")] {
+            let image = self
+                .stores
+                .image(&self.source, name, "linux/amd64", &["base", name]);
+            self.stores.tag(&self.source, tag, &image);
+        }
+    }
+    /// Copies the first tag, takes the shared layer away from the destination, and copies the second.
+    async fn lose_a_layer_between_tags(&self) -> Arc<Heard> {
+        let mut gate = self.stores.hold("resolve src.example/app:v2");
+        let one_at_a_time = Settings {
+            images: 1,
+            ..settings()
+        };
+        let rules = [rule("src.example/app:v1,v2", &["dst.example/copy"])];
+        let losing = async {
+            gate.reached(1).await;
+            self.stores
+                .remove_blob(&self.destination, &Digest::sha256(b"base"));
+            gate.open();
+        };
+        let (heard, ()) = tokio::join!(run(&self.stores, one_at_a_time, &rules), losing);
+        heard
+    }
+}
+
+#[tokio::test]
+async fn a_blob_that_was_lost_is_sent_again_and_no_other() {
+    let world = world();
+    world.two_tags();
+    let heard = world.lose_a_layer_between_tags().await;
+    assert_eq!(heard.summary().copied, 2);
+    assert_eq!(world.stores.count("put-manifest dst.example/copy:v2"), 2);
+    assert_eq!(world.stores.count("send dst.example/copy@base"), 2);
+    assert_eq!(world.stores.count("send dst.example/copy@two"), 2);
+    assert_eq!(
+        world
+            .stores
+            .count("open-upload dst.example/copy@two.config"),
+        1
+    );
+    assert_eq!(world.stores.count("open-upload dst.example/copy@two"), 2);
+    assert!(world.stores.tagged(&world.destination, "v2").is_some());
+}
+
+#[tokio::test]
+async fn where_the_registry_does_not_say_what_it_lacks_all_is_asked_again() {
+    let world = world();
+    world.two_tags();
+    world
+        .stores
+        .behave(|behaviour| behaviour.names_missing = false);
+    let heard = world.lose_a_layer_between_tags().await;
+    assert_eq!(heard.summary().copied, 2);
+    assert_eq!(
+        world
+            .stores
+            .count("open-upload dst.example/copy@two.config"),
+        2
+    );
+    assert_eq!(world.stores.count("send dst.example/copy@two.config"), 1);
+    assert_eq!(world.stores.count("send dst.example/copy@base"), 2);
+    // 4 + 3 + 6 bytes of layers and the configs of the first, then those of the second and `base` once more.
+    assert_eq!(heard.summary().blobs, 3 + 2 + 1);
+}
+
+#[tokio::test]
+async fn a_child_that_the_old_index_promised_is_pushed_after_all() {
+    let world = world();
+    let child = |name, platform| {
+        let image = world.stores.image(&world.source, name, platform, &[name]);
+        (entry(&image, Some(platform)), image)
+    };
+    let (amd64, lost) = child("amd64", "linux/amd64");
+    let (old_arm64, _) = child("arm64-1", "linux/arm64");
+    let (new_arm64, _) = child("arm64-2", "linux/arm64");
+    let old = world
+        .stores
+        .index(&world.source, "old", &[amd64.clone(), old_arm64]);
+    world.stores.tag(&world.source, "v1", &old);
+    world
+        .stores
+        .copy_repository(&world.source, &world.destination);
+    world
+        .stores
+        .remove_manifest(&world.destination, lost.digest());
+    let new = world
+        .stores
+        .index(&world.source, "new", &[amd64, new_arm64]);
+    world.stores.tag(&world.source, "v1", &new);
+
+    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
+    let heard = run(&world.stores, settings(), &rules).await;
+    let calls = world.stores.calls();
+    let pushed: Vec<_> = calls
+        .iter()
+        .filter(|call| call.starts_with("put-manifest"))
+        .collect();
+    let expected = [
+        "put-manifest dst.example/copy@arm64-2",
+        "put-manifest dst.example/copy:v1",
+        "put-manifest dst.example/copy@amd64",
+        "put-manifest dst.example/copy:v1",
+    ];
+    assert_eq!(pushed, expected);
+    assert_eq!(heard.copied().manifests, 3);
+    assert_eq!(world.stores.count("manifest dst"), 1);
+    assert_eq!(
+        world.stores.tagged(&world.destination, "v1").as_ref(),
+        Some(new.digest())
+    );
+}
+
+#[tokio::test]
+async fn a_registry_that_claims_what_it_lacks_is_given_up_after_three_turns() {
+    let world = world();
+    let image = world
+        .stores
+        .image(&world.source, "image", "linux/amd64", &["base"]);
+    world.stores.tag(&world.source, "v1", &image);
+    world
+        .stores
+        .claim_blob(&world.destination, &Digest::sha256(b"base"));
+    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
+    let heard = run(&world.stores, settings(), &rules).await;
+    assert_eq!(world.stores.count("put-manifest"), 3);
+    assert_eq!(world.stores.count("open-upload dst.example/copy@base"), 3);
+    assert_eq!(
+        world
+            .stores
+            .count("open-upload dst.example/copy@image.config"),
+        1
+    );
+    let failure = &heard.summary().failures[0].failure;
+    assert_eq!(
+        (failure.side, failure.kind),
+        (Side::Destination, Some(ErrorKind::MissingContent))
+    );
+    let says = "something is missing; what it lacks was sent, or the registry said that it has it, 3 times over";
+    assert!(failure.reason.ends_with(says), "{}", failure.reason);
+    assert!(world.stores.tagged(&world.destination, "v1").is_none());
+}
+
+#[tokio::test]
+async fn an_old_root_that_cannot_be_read_is_but_a_lost_hint() {
+    let world = world();
+    let image = world
+        .stores
+        .image(&world.source, "image", "linux/amd64", &["base"]);
+    let old = world.stores.index(&world.source, "old", &[]);
+    world.stores.tag(&world.source, "v1", &old);
+    world
+        .stores
+        .copy_repository(&world.source, &world.destination);
+    let new = world
+        .stores
+        .index(&world.source, "new", &[entry(&image, None)]);
+    world.stores.tag(&world.source, "v1", &new);
+    let denied = || crate::store::memory::error(ErrorKind::Denied, "dst.example");
+    world.stores.fail("manifest dst", 1, denied);
+    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
+    let heard = run(&world.stores, settings(), &rules).await;
+    assert_eq!(heard.copied().manifests, 2);
+}

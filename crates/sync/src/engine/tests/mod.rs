@@ -1,0 +1,126 @@
+//! Whole runs over stores in memory, call by call.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod copying;
+mod ending;
+mod filtering;
+mod healing;
+mod indexes;
+mod sharing;
+
+use std::sync::Mutex;
+
+use registry::Repository;
+
+use super::*;
+use crate::event::{Copied, Outcome};
+use crate::lock::lock;
+use crate::report::{Report, Summary};
+use crate::rule::RuleError;
+use crate::store::memory::MemoryStores;
+
+/// What a run was heard to do.
+#[derive(Default)]
+struct Heard {
+    events: Mutex<Vec<Event>>,
+    report: Report,
+}
+
+impl Listener for Heard {
+    fn event(&self, event: &Event) {
+        self.report.event(event);
+        lock(&self.events).push(event.clone());
+    }
+}
+
+impl Heard {
+    fn summary(&self) -> Summary {
+        self.report.summary()
+    }
+    /// Each pair and how it ended, in one line, sorted.
+    fn endings(&self) -> Vec<String> {
+        let mut endings: Vec<String> = lock(&self.events)
+            .iter()
+            .filter_map(|event| match event {
+                Event::ImageFinished { image, outcome, .. } => Some(format!(
+                    "{} -> {}: {}",
+                    image.source,
+                    image.destination,
+                    ending(outcome)
+                )),
+                _ => None,
+            })
+            .collect();
+        endings.sort();
+        endings
+    }
+    /// What the only copy took.
+    fn copied(&self) -> Copied {
+        let events = lock(&self.events);
+        let mut all = events.iter().filter_map(|event| match event {
+            Event::ImageFinished {
+                outcome: Outcome::Copied(copied),
+                ..
+            } => Some(copied.clone()),
+            _ => None,
+        });
+        let copied = all.next().expect("nothing was copied");
+        assert!(all.next().is_none(), "more than one was copied");
+        copied
+    }
+}
+
+fn ending(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Copied(_) => "copied".to_owned(),
+        Outcome::Unchanged { .. } => "unchanged".to_owned(),
+        Outcome::Skipped { why } => format!("skipped, {why}"),
+        Outcome::Failed(failure) if failure.interrupted => "interrupted".to_owned(),
+        Outcome::Failed(failure) => format!("failed, {}", failure.reason),
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        platforms: Arc::default(),
+        force: false,
+        transfers: None,
+        images: 4,
+    }
+}
+
+fn only(arch: &str) -> Settings {
+    let platforms = PlatformFilter::parse(&[], &[arch.to_owned()]).unwrap();
+    Settings {
+        platforms: Arc::new(platforms),
+        ..settings()
+    }
+}
+
+fn forced() -> Settings {
+    Settings {
+        force: true,
+        ..settings()
+    }
+}
+
+fn rule(source: &str, destinations: &[&str]) -> Arc<Rule> {
+    let no_default = |_: &Repository| Err(RuleError("no default".to_owned()));
+    Arc::new(Rule::parse(source, destinations, &no_default).unwrap())
+}
+
+/// Runs `rules` to the end.
+async fn run(stores: &MemoryStores, settings: Settings, rules: &[Arc<Rule>]) -> Arc<Heard> {
+    let heard = Arc::new(Heard::default());
+    let engine = Engine::new(Arc::new(stores.clone()), settings, heard.clone());
+    engine.run(rules.to_vec(), CancellationToken::new()).await;
+    let summary = heard.summary();
+    assert!(summary.adds_up(), "something was lost: {summary:?}");
+    assert_eq!(engine.copier.claimed(), 0, "a claim stayed behind");
+    heard
+}

@@ -1,0 +1,199 @@
+//! One image, several destinations: read once, each on its own.
+
+use registry::ErrorKind;
+
+use super::*;
+use crate::store::memory::{error, repository};
+
+const DESTINATIONS: [&str; 2] = ["one.example/copy", "two.example/copy"];
+
+struct World {
+    stores: MemoryStores,
+    source: Repository,
+    rules: [Arc<Rule>; 1],
+}
+
+fn world() -> World {
+    World {
+        stores: MemoryStores::new(),
+        source: repository("src.example/app"),
+        rules: [rule("src.example/app:v1", &DESTINATIONS)],
+    }
+}
+
+impl World {
+    fn image(&self, layers: &[&str]) {
+        let image = self
+            .stores
+            .image(&self.source, "image", "linux/amd64", layers);
+        self.stores.tag(&self.source, "v1", &image);
+    }
+    fn has(&self, destination: &str) -> bool {
+        self.stores.tagged(&repository(destination), "v1").is_some()
+    }
+    async fn run(&self) -> Arc<Heard> {
+        run(&self.stores, settings(), &self.rules).await
+    }
+}
+
+#[tokio::test]
+async fn the_source_is_read_once_for_all() {
+    let world = world();
+    world.image(&["base", "app"]);
+    let heard = world.run().await;
+    assert_eq!(heard.summary().copied, 2);
+    let calls = world.stores.take_sorted();
+    let at_source: Vec<_> = calls
+        .iter()
+        .filter(|call| call.contains("src.example"))
+        .collect();
+    let expected = [
+        "manifest src.example/app@image",
+        "open-blob src.example/app@app",
+        "open-blob src.example/app@base",
+        "open-blob src.example/app@image.config",
+        "resolve src.example/app:v1",
+    ];
+    assert_eq!(at_source, expected);
+    // A HEAD and a PUT each, and two a blob.
+    assert_eq!(calls.len() - at_source.len(), 2 * (2 + 2 * 3));
+}
+
+#[tokio::test]
+async fn what_one_destination_has_is_brought_to_the_other_alone() {
+    let world = world();
+    world.image(&["base"]);
+    world
+        .stores
+        .copy_repository(&world.source, &repository(DESTINATIONS[0]));
+    let heard = world.run().await;
+    let expected = [
+        "src.example/app:v1 -> one.example/copy:v1: unchanged",
+        "src.example/app:v1 -> two.example/copy:v1: copied",
+    ];
+    assert_eq!(heard.endings(), expected);
+    assert_eq!(world.stores.count("open-upload one.example"), 0);
+}
+
+#[tokio::test]
+async fn a_destination_that_fails_fails_alone() {
+    for call in [
+        "resolve-for-push one",
+        "open-upload one",
+        "send one",
+        "put-manifest one",
+    ] {
+        let world = world();
+        world.image(&["base", "app"]);
+        world
+            .stores
+            .fail(call, 1, || error(ErrorKind::Denied, "one.example"));
+        let heard = world.run().await;
+        let summary = heard.summary();
+        assert_eq!((summary.failed, summary.copied), (1, 1), "{call}");
+        assert_eq!(summary.failures[0].failure.host, "one.example", "{call}");
+        assert!(
+            !world.has(DESTINATIONS[0]) && world.has(DESTINATIONS[1]),
+            "{call}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_fails_fails_all_and_is_asked_once() {
+    let world = world();
+    world.image(&["base"]);
+    world.stores.fail("manifest src", 1, || {
+        error(ErrorKind::Server, "src.example")
+    });
+    let heard = world.run().await;
+    assert_eq!(heard.summary().failed, 2);
+    assert_eq!(world.stores.count("manifest src"), 1);
+}
+
+#[tokio::test]
+async fn a_destination_that_failed_is_sent_no_further_blobs() {
+    let world = world();
+    let layers: Vec<String> = (10..30).map(|number| format!("layer-{number}")).collect();
+    let layers: Vec<&str> = layers.iter().map(String::as_str).collect();
+    world.image(&layers);
+    let refused = || error(ErrorKind::Denied, "one.example");
+    world.stores.fail("open-upload one.example", 1_000, refused);
+    let mut gate = world.stores.hold("open-upload two.example");
+
+    let heard = Arc::new(Heard::default());
+    let engine = Engine::new(Arc::new(world.stores.clone()), settings(), heard.clone());
+    let running = engine.run(world.rules.to_vec(), CancellationToken::new());
+    let opening = async {
+        gate.reached(8).await;
+        while heard.endings().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        gate.open();
+    };
+    tokio::join!(running, opening);
+    // Eight are under way at a time; the other thirteen were not begun for the one that had failed.
+    assert_eq!(world.stores.count("open-upload one.example"), 8);
+    assert_eq!(world.stores.count("open-upload two.example"), 21);
+    assert!(world.has(DESTINATIONS[1]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_compares_for_long_is_waited_for_only_a_moment() {
+    let world = world();
+    world.image(&["base"]);
+    let slow = world.stores.hold("resolve-for-push two.example");
+    let mut quick = world.stores.hold("put-manifest one.example");
+    let opening = async {
+        quick.reached(1).await;
+        slow.open();
+        quick.open();
+    };
+    let (heard, ()) = tokio::join!(world.run(), opening);
+    assert_eq!(heard.summary().copied, 2);
+    assert_eq!(world.stores.count("manifest src"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_compares_a_little_longer_shares_the_download() {
+    let world = world();
+    world.image(&["base"]);
+    let slow = world.stores.hold("resolve-for-push two.example");
+    let opening = async {
+        tokio::time::sleep(std::time::Duration::from_millis(900)).await;
+        assert_eq!(world.stores.count("open-upload"), 0);
+        slow.open();
+    };
+    let (heard, ()) = tokio::join!(world.run(), opening);
+    assert_eq!(heard.summary().copied, 2);
+    assert_eq!(world.stores.count("open-blob"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_has_everything_is_committed_at_once() {
+    let world = world();
+    world.image(&["base"]);
+    let slow = world.stores.hold("send two.example");
+    let mut quick = world.stores.hold("put-manifest one.example");
+    let opening = async {
+        quick.reached(1).await;
+        assert_eq!(world.stores.count("put-manifest two.example"), 0);
+        slow.open();
+        quick.open();
+    };
+    let (heard, ()) = tokio::join!(world.run(), opening);
+    assert_eq!(heard.summary().copied, 2);
+}
+
+#[tokio::test]
+async fn a_second_repository_of_the_registry_takes_the_blobs_from_the_first() {
+    let world = world();
+    world.image(&["base", "app"]);
+    let destinations = ["one.example/copy", "one.example/other"];
+    let rules = [rule("src.example/app:v1", &destinations)];
+    let heard = run(&world.stores, settings(), &rules).await;
+    assert_eq!(heard.summary().copied, 2);
+    assert_eq!(world.stores.count("open-blob"), 3);
+    assert_eq!(world.stores.count("mount"), 3);
+    assert_eq!(world.stores.count("send"), 3);
+}

@@ -1,0 +1,130 @@
+//! A source that gives a blob which was read whole a second time without asking for it.
+//!
+//! The platform of a single image stands in its config: what the filter read need not be fetched again to be copied.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
+use registry::{BlobStream, Descriptor, Digest, Error, Manifest, ManifestHead, Repository, Target};
+
+use crate::store::{Opened, Store, Tags};
+
+/// A store that remembers the first blob that was read whole.
+pub(super) struct Rereadable {
+    store: Arc<dyn Store>,
+    read: OnceLock<(Digest, Bytes)>,
+}
+
+impl Rereadable {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        let read = OnceLock::new();
+        Self { store, read }
+    }
+    fn remembered(&self, blob: &Descriptor) -> Option<&Bytes> {
+        let (digest, bytes) = self.read.get()?;
+        (*digest == blob.digest).then_some(bytes)
+    }
+}
+
+impl Store for Rereadable {
+    fn read_blob<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+        limit: u64,
+    ) -> BoxFuture<'a, Result<Bytes, Error>> {
+        async move {
+            let bytes = self.store.read_blob(blob, limit).await?;
+            // Another blob that was read at the same moment may have come first; then that one is remembered.
+            let _ = self.read.set((blob.digest.clone(), bytes.clone()));
+            Ok(bytes)
+        }
+        .boxed()
+    }
+    fn open_blob<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+        offset: u64,
+    ) -> BoxFuture<'a, Result<BlobStream, Error>> {
+        let Some(bytes) = self.remembered(blob) else {
+            return self.store.open_blob(blob, offset);
+        };
+        let mut rest = bytes.clone();
+        // What lies beyond the end is nothing.
+        let rest =
+            rest.split_off(usize::try_from(offset).map_or(rest.len(), |at| at.min(rest.len())));
+        async move { Ok(stream::iter([Ok(rest)]).boxed()) }.boxed()
+    }
+
+    fn repository(&self) -> &Repository {
+        self.store.repository()
+    }
+    fn resolve<'a>(
+        &'a self,
+        target: &'a Target,
+    ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
+        self.store.resolve(target)
+    }
+    fn resolve_for_push<'a>(
+        &'a self,
+        target: &'a Target,
+    ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
+        self.store.resolve_for_push(target)
+    }
+    fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Manifest, Error>> {
+        self.store.manifest(target)
+    }
+    fn has_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<bool, Error>> {
+        self.store.has_blob(blob)
+    }
+    fn open_upload<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+        from: Option<&'a Repository>,
+    ) -> BoxFuture<'a, Result<Opened, Error>> {
+        self.store.open_upload(blob, from)
+    }
+    fn put_manifest<'a>(
+        &'a self,
+        target: &'a Target,
+        manifest: &'a Manifest,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        self.store.put_manifest(target, manifest)
+    }
+    fn tags(&self) -> Box<dyn Tags> {
+        self.store.tags()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::store::Stores;
+    use crate::store::memory::{MemoryStores, repository};
+
+    async fn text(store: &dyn Store, blob: &Descriptor, offset: u64) -> String {
+        let stream = store.open_blob(blob, offset).await.unwrap();
+        let chunks: Vec<Bytes> = stream.map(Result::unwrap).collect().await;
+        String::from_utf8(chunks.concat()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_was_read_is_given_again_from_any_offset_and_nothing_else() {
+        let stores = MemoryStores::new();
+        let source = repository("src.example/app");
+        let config = stores.blob(&source, "config", "the config");
+        let layer = stores.blob(&source, "layer", "the layer");
+        let store = Rereadable::new(stores.store(&source));
+        assert_eq!(text(&store, &config, 0).await, "the config");
+        assert_eq!(store.read_blob(&config, 100).await.unwrap(), "the config");
+        stores.take_sorted();
+        assert_eq!(text(&store, &config, 0).await, "the config");
+        assert_eq!(text(&store, &config, 4).await, "config");
+        assert_eq!(text(&store, &config, 99).await, "");
+        assert_eq!(stores.calls(), Vec::<String>::new());
+        assert_eq!(text(&store, &layer, 4).await, "layer");
+        assert_eq!(stores.calls(), ["open-blob src.example/app@layer"]);
+    }
+}

@@ -1,0 +1,213 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use bytes::Bytes;
+use registry::Repository;
+use registry::manifest::media_type;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::store::Stores;
+use crate::store::memory::{MemoryStores, entry, repository};
+
+struct World {
+    stores: MemoryStores,
+    source: Repository,
+}
+
+fn world() -> World {
+    World {
+        stores: MemoryStores::new(),
+        source: repository("src.example/app"),
+    }
+}
+
+impl World {
+    fn open(&self, digest: &Digest) -> SourceImage {
+        SourceImage::new(
+            self.stores.store(&self.source),
+            Target::Digest(digest.clone()),
+            Arc::default(),
+            Arc::default(),
+        )
+    }
+    async fn content(&self, root: &Digest) -> Result<Content, Failure> {
+        let image = self.open(root);
+        let Root::Whole(root) = image.root().await? else {
+            unreachable!("nothing filters");
+        };
+        image.content(&root, |_| false).await
+    }
+    /// An index that claims to have a digest which it has not.
+    fn forged(&self, name: &str, digest: &Digest, entries: &[Value]) {
+        let document = json!({
+            "schemaVersion": 2,
+            "mediaType": media_type::OCI_INDEX,
+            "manifests": entries,
+        });
+        let bytes = Bytes::from(document.to_string());
+        let manifest = Manifest::new(bytes, None, digest.clone()).unwrap();
+        self.stores.put(&self.source, name, &manifest);
+    }
+}
+
+fn index_entry(digest: &Digest) -> Value {
+    json!({ "mediaType": media_type::OCI_INDEX, "digest": digest.as_str(), "size": 2 })
+}
+
+fn names(world: &World, content: &Content) -> Vec<String> {
+    let blobs = content
+        .blobs
+        .iter()
+        .map(|blob| world.stores.name(&blob.digest));
+    blobs.collect()
+}
+
+#[tokio::test]
+async fn what_is_named_twice_comes_once() {
+    let world = world();
+    let one = world.stores.image(
+        &world.source,
+        "one",
+        "linux/amd64",
+        &["base", "base", "one"],
+    );
+    let two = world
+        .stores
+        .image(&world.source, "two", "linux/arm64", &["base", "two"]);
+    let entries = [entry(&one, None), entry(&two, None), entry(&one, None)];
+    let index = world.stores.index(&world.source, "index", &entries);
+    let content = world.content(index.digest()).await.unwrap();
+    assert_eq!(content.children.len(), 2);
+    let expected = ["one.config", "base", "one", "two.config", "two"];
+    assert_eq!(names(&world, &content), expected);
+    assert_eq!(world.stores.count("manifest"), 3);
+}
+
+#[tokio::test]
+async fn what_is_left_out_is_not_fetched() {
+    let world = world();
+    let one = world
+        .stores
+        .image(&world.source, "one", "linux/amd64", &["one"]);
+    let two = world
+        .stores
+        .image(&world.source, "two", "linux/arm64", &["two"]);
+    let entries = [entry(&one, None), entry(&two, None)];
+    let index = world.stores.index(&world.source, "index", &entries);
+    let image = world.open(index.digest());
+    let Ok(Root::Whole(root)) = image.root().await else {
+        unreachable!("nothing filters");
+    };
+    let content = image
+        .content(&root, |child| child == one.digest())
+        .await
+        .unwrap();
+    assert_eq!(names(&world, &content), ["two.config", "two"]);
+    assert_eq!(world.stores.count("manifest src.example/app@one"), 0);
+    // Asked again, for another destination, nothing is fetched twice.
+    image.content(&root, |_| false).await.unwrap();
+    let calls = ["index", "two", "one"].map(|name| format!("manifest src.example/app@{name}"));
+    assert_eq!(world.stores.calls(), calls);
+}
+
+#[tokio::test]
+async fn indexes_that_name_each_other_end() {
+    let world = world();
+    let (a, b) = (Digest::sha256(b"a"), Digest::sha256(b"b"));
+    world.forged("a", &a, &[index_entry(&b)]);
+    world.forged("b", &b, &[index_entry(&a), index_entry(&b)]);
+    let content = world.content(&a).await.unwrap();
+    assert_eq!(content.children.len(), 1);
+    assert_eq!(world.stores.count("manifest"), 2);
+}
+
+#[tokio::test]
+async fn indexes_lie_within_each_other_so_deep_and_no_deeper() {
+    let world = world();
+    let image = world
+        .stores
+        .image(&world.source, "image", "linux/amd64", &["base"]);
+    let mut inner = entry(&image, None);
+    let mut depths = Vec::new();
+    for depth in 0..=MAX_DEPTH {
+        let index = world
+            .stores
+            .index(&world.source, &format!("index-{depth}"), &[inner]);
+        inner = entry(&index, None);
+        depths.push(index);
+    }
+    // Below the root: seven indexes and the image.
+    let content = world.content(depths[MAX_DEPTH - 1].digest()).await.unwrap();
+    assert_eq!(content.children.len(), MAX_DEPTH);
+    let failure = world.content(depths[MAX_DEPTH].digest()).await.unwrap_err();
+    assert!(
+        failure
+            .reason
+            .ends_with("indexes lie more than 8 deep within each other"),
+        "{failure}"
+    );
+    assert_eq!(failure.side, Side::Source);
+}
+
+#[tokio::test]
+async fn an_index_that_names_itself_cannot_hold_up_the_filter() {
+    let world = world();
+    let a = Digest::sha256(b"a");
+    world.forged("a", &a, &[index_entry(&a)]);
+    let filter = PlatformFilter::parse(&[], &["arm64".to_owned()]).unwrap();
+    let store = world.stores.store(&world.source);
+    let target = Target::Digest(a);
+    let image = SourceImage::new(store, target, Arc::new(filter), Arc::default());
+    let failure = image.root().await.unwrap_err();
+    assert!(
+        failure
+            .reason
+            .ends_with("indexes lie more than 8 deep within each other"),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
+async fn more_manifests_than_an_image_can_have_are_refused() {
+    let world = world();
+    let image = world.open(&Digest::sha256(b"root"));
+    let manifest = world
+        .stores
+        .image(&world.source, "image", "linux/amd64", &[]);
+    let manifest = Arc::new(manifest);
+    let digest = |number: usize| Digest::sha256(number.to_string().as_bytes());
+    for number in 0..MAX_MANIFESTS {
+        image
+            .hold(&digest(number), Ok(Arc::clone(&manifest)))
+            .unwrap();
+    }
+    image.hold(&digest(0), Ok(Arc::clone(&manifest))).unwrap();
+    let failure = image
+        .hold(&digest(MAX_MANIFESTS), Ok(manifest))
+        .unwrap_err();
+    assert!(
+        failure.reason.contains("more than 10000 manifests"),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
+async fn layers_of_schema_1_have_no_size() {
+    let world = world();
+    let layer = world.stores.blob(&world.source, "layer", "layer");
+    let document = json!({
+        "schemaVersion": 1,
+        "name": "app",
+        "tag": "v1",
+        "architecture": "amd64",
+        "fsLayers": [{ "blobSum": layer.digest.as_str() }, { "blobSum": layer.digest.as_str() }],
+        "history": [],
+    });
+    let media_type = media_type::DOCKER_SCHEMA1;
+    let root = world
+        .stores
+        .document(&world.source, "root", media_type, &document);
+    let content = world.content(root.digest()).await.unwrap();
+    assert_eq!(names(&world, &content), ["layer"]);
+    assert_eq!(content.blobs[0].size, None);
+}
