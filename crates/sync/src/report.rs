@@ -198,6 +198,17 @@ impl Summary {
         self.rules <= self.rules_ended && self.discovered <= self.finished()
     }
 
+    /// Says that the run was given `rules` and has ended: what was not begun was interrupted, if the run was cancelled,
+    /// and lost otherwise.
+    pub fn settle(&mut self, rules: u64, cancelled: bool) {
+        self.rules = rules;
+        if cancelled {
+            let left = rules.saturating_sub(self.rules_ended);
+            self.interrupted_rules += left;
+            self.rules_ended += left;
+        }
+    }
+
     /// Whether something was left undone because the run was interrupted.
     pub fn was_interrupted(&self) -> bool {
         self.interrupted > 0 || self.interrupted_rules > 0
@@ -443,5 +454,15 @@ mod tests {
         );
         assert_eq!(summary.failed, KEPT as u64 + 5);
         assert_eq!(summary.warnings_given, KEPT as u64 + 5);
+    }
+
+    #[test]
+    fn rules_that_were_never_begun_are_interrupted_or_lost() {
+        let mut cancelled = fold(&[]);
+        cancelled.settle(2, true);
+        assert!(cancelled.was_interrupted() && cancelled.adds_up());
+        let mut drained = fold(&[]);
+        drained.settle(2, false);
+        assert!(!drained.was_interrupted() && !drained.adds_up());
     }
 }

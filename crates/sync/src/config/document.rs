@@ -210,8 +210,21 @@ impl<'de> Visitor<'de> for RawVisitor {
     }
 }
 
+/// Writes `value` as YAML, keys and texts quoted where they need it.
+///
+/// # Errors
+/// When `value` has no form in YAML.
+pub fn to_yaml<T: serde::Serialize>(value: &T) -> Result<String, YamlError> {
+    serde_saphyr::to_string(value).map_err(|error| YamlError(error.to_string()))
+}
+
+/// Why something cannot be written as YAML.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot be written as YAML: {0}")]
+pub struct YamlError(String);
+
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
@@ -243,6 +256,31 @@ mod tests {
         let error = parse(text).unwrap_err();
         let at = error.at.unwrap();
         format!("{}:{} {}", at.line, at.column, error.message)
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_as_it_was() {
+        let keys = [
+            "r:5000/a:v1",
+            "true",
+            "1.10",
+            "- a",
+            "#",
+            "a: b",
+            "\u{e9}\n\"",
+            "",
+        ];
+        for key in keys {
+            let text = to_yaml(&std::collections::BTreeMap::from([(key, [key])])).unwrap();
+            let Value::Map(pairs) = parse(&text).unwrap().value else {
+                panic!("no map: {text}");
+            };
+            let is_key = |node: &Node| matches!(&node.value, Value::Text(text) if text == key);
+            let Value::List(list) = &pairs[0].1.value else {
+                panic!("no list: {text}");
+            };
+            assert!(is_key(&pairs[0].0) && is_key(&list[0]), "{text}");
+        }
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::config::snippet;
 /// The most bytes of one file that are read.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
+/// How names of files end (compat.md section 1); the parser is the same for all of them.
+const SUFFIXES: [&str; 3] = ["yaml", "yml", "json"];
+
 /// A file that was read.
 pub(super) struct File {
     path: PathBuf,
@@ -27,6 +30,12 @@ impl File {
             file: Some(path.to_owned()),
             ..Problem::outside(message)
         };
+        let suffix = path.extension().and_then(|suffix| suffix.to_str());
+        if !suffix.is_some_and(|suffix| SUFFIXES.iter().any(|s| s.eq_ignore_ascii_case(suffix))) {
+            return Err(refuse(
+                "the name does not tell whether the file is YAML or JSON: let it end in .yaml, .yml or .json".to_owned(),
+            ));
+        }
         let mut bytes = Vec::new();
         fs::File::open(path)
             .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))

@@ -18,6 +18,7 @@ use registry::{Registry, Repository};
 
 use crate::rule::{Rule, RuleError};
 
+pub use document::{YamlError, to_yaml};
 pub use error::{ConfigError, Problem};
 
 /// What the files mean.

@@ -138,7 +138,10 @@ impl SourceImage {
             .ok_or_else(|| {
                 let path = self.store.repository().path();
                 let action = format!("find {path}:{}", self.target);
-                self.failure(ErrorKind::NotFound, action, "the registry does not have it")
+                Failure {
+                    status: Some(404),
+                    ..self.failure(ErrorKind::NotFound, action, "the registry does not have it")
+                }
             })
     }
 
