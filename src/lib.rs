@@ -1,1 +1,37 @@
-//! placeholder
+//! What a person or an operator touches of image-syncer: arguments, commands, and what is printed.
+//!
+//! [`run`] is the whole program. [`cli`] says what can be written, [`commands`] turns it into calls of the `sync`
+//! crate, [`ui`] listens and prints. There is no logic of copying here.
+
+pub mod cli;
+pub mod commands;
+mod exit;
+mod images_file;
+mod interrupt;
+pub mod ui;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+pub use exit::Exit;
+
+/// Runs the program as if it had been called with `args`, the program's name first; prints to this process's stdout
+/// and stderr, and reads its environment. Must not be called from within an asynchronous runtime, as it starts one.
+pub fn run<A>(args: impl IntoIterator<Item = A>) -> Exit
+where
+    A: Into<OsString> + Clone,
+{
+    let printer = ui::Printer::new();
+    match cli::Cli::try_parse_from(args) {
+        Ok(cli) => commands::execute(cli, printer),
+        Err(refusal) => {
+            printer.clap(&refusal);
+            if refusal.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            }
+        }
+    }
+}

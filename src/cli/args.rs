@@ -1,0 +1,143 @@
+//! Groups of flags that commands share.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ValueEnum};
+
+/// The classic files.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Files")]
+pub struct Files {
+    /// Rules: a map from source to destination or list of destinations (YAML or JSON, by suffix)
+    #[arg(long, value_name = "FILE")]
+    pub images: Option<PathBuf>,
+    /// Credentials: a map from registry or registry/namespace to {username, password, insecure}
+    #[arg(long, value_name = "FILE")]
+    pub auth: Option<PathBuf>,
+    /// Both halves in one file, under `auth` and `images`; excludes the other two
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Credentials alone.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Credentials")]
+pub struct Auth {
+    /// Credentials: a map from registry or registry/namespace to {username, password, insecure}
+    #[arg(long, value_name = "FILE")]
+    pub auth: Option<PathBuf>,
+}
+
+/// Registries that are reached without a trusted certificate.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Credentials")]
+pub struct Insecure {
+    /// Reach this registry over http, or https with any certificate; repeatable
+    #[arg(long, value_name = "HOST[:PORT]", value_delimiter = ',')]
+    pub insecure: Vec<String>,
+}
+
+/// What an empty destination stands for.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Files")]
+pub struct Defaults {
+    /// Registry that an empty destination ("") stands for
+    #[arg(long, value_name = "HOST", env = "DEFAULT_REGISTRY")]
+    pub registry: Option<String>,
+    /// Namespace in it, in which the repository keeps its last name
+    #[arg(long, value_name = "NAMESPACE", env = "DEFAULT_NAMESPACE")]
+    pub namespace: Option<String>,
+}
+
+/// The platform filter.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Platforms")]
+pub struct Platforms {
+    /// Only these operating systems: os[:os.version], repeatable or comma separated
+    #[arg(long, value_name = "LIST")]
+    pub os: Vec<String>,
+    /// Only these architectures: arch[:variant], repeatable or comma separated
+    #[arg(long, value_name = "LIST")]
+    pub arch: Vec<String>,
+}
+
+/// How to copy.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Transfer")]
+pub struct Transfer {
+    /// At most N blob transfers at a time; 0 or less: only the program's own limits per registry
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true)]
+    pub proc: Option<i64>,
+    /// Tries after the first, for each request that can succeed when it is made again
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        default_value_t = 5,
+        allow_negative_numbers = true,
+        value_parser = retries
+    )]
+    pub retries: u32,
+    /// Push manifests even where the destination has the same digest
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true,
+        hide_possible_values = true,
+        action = ArgAction::Set,
+        value_parser = clap::builder::BoolishValueParser::new()
+    )]
+    pub force: bool,
+    /// Accepted and not used yet: where synced blobs will be remembered between runs
+    #[arg(long, value_name = "FILE")]
+    pub records: Option<PathBuf>,
+}
+
+/// What is written for other programs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Output {
+    /// Write what is at its destinations after the run: a map from source to list of destinations
+    #[arg(long, value_name = "FILE")]
+    pub output_success_images: Option<PathBuf>,
+    /// Format of that file
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ImagesFormat::Yaml)]
+    pub output_images_format: ImagesFormat,
+}
+
+/// How the map of images is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ImagesFormat {
+    /// YAML.
+    #[default]
+    Yaml,
+    /// JSON.
+    Json,
+}
+
+/// What is told to people.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Logging {
+    /// Append the log to a file; on stderr remain warnings, failures and the summary
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Log every request as well; -vv: what the program thinks, too
+    #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Only warnings and failures: nothing at all when all is well
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Reads `--retries`.
+fn retries(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| match text.parse::<i64>() {
+        Ok(number) if number < 0 => "write 0 to try everything once, or a positive number".into(),
+        _ => format!("write a whole number from 0 to {}", u32::MAX),
+    })
+}

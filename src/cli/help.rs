@@ -1,0 +1,59 @@
+//! The longer texts of `--help`.
+
+/// The first line.
+pub(super) const ABOUT: &str =
+    "Copies container images and OCI artifacts between registries: no daemon, no disk.";
+
+/// How it is called.
+pub(super) const USAGE: &str = "image-syncer --images FILE [--auth FILE] [flags]
+       image-syncer --config FILE [flags]
+       image-syncer copy SOURCE DESTINATION... [flags]
+       image-syncer validate --images FILE [--auth FILE]";
+
+/// Behind `-h`.
+pub(super) const SYNC_SHORT: &str = "More, with examples and exit codes: image-syncer --help";
+
+/// Behind `--help`.
+pub(super) const SYNC: &str = "\
+Examples:
+  images.yaml
+      quay.io/coreos/etcd:v3.5.9: registry.example.com/mirror/etcd
+      docker.io/library/nginx:/^1\\.2[0-9]$/:
+        - registry.example.com/mirror/nginx
+        - other.example.org/web/nginx
+  auth.yaml
+      registry.example.com:
+        username: robot$ci
+        password: ${REGISTRY_PASSWORD}
+
+  image-syncer --auth auth.yaml --images images.yaml
+  image-syncer --images images.yaml --os linux --arch amd64,arm64
+  image-syncer copy docker.io/library/alpine:3.20 registry.example.com/mirror/alpine
+
+Everything for people goes to stderr: one line an image, a summary at the end. stdout stays clean.
+
+Environment:
+  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY   proxies
+  SSL_CERT_FILE, SSL_CERT_DIR                    trusted certificates in place of the system's
+  NO_COLOR                                       no colours on a terminal
+  RUST_LOG                                       in place of -v: registry=debug,sync=trace
+
+Exit codes:
+    0  every image is at its destination
+    1  at least one image failed; the others were copied
+    2  the command line or a file is wrong; nothing was done
+  130  interrupted by SIGINT or SIGTERM; a second run finishes the first";
+
+/// Behind the help of `copy`.
+pub(super) const COPY: &str = "\
+Examples:
+  image-syncer copy docker.io/library/alpine:3.20 registry.example.com/mirror/alpine
+  image-syncer copy quay.io/coreos/etcd:v3.5.9 one.example.com/etcd:stable two.example.com/etcd
+  image-syncer copy --all-tags --insecure localhost:5000 localhost:5000/app registry.example.com/app
+
+Without --auth, the credentials of docker login and podman login are used.
+Exit codes are those of image-syncer: 0 all there, 1 failed, 2 bad usage, 130 interrupted.";
+
+/// Behind the help of `validate`.
+pub(super) const VALIDATE: &str = "\
+Exit codes: 0 the files are right; 2 they are not: every mistake is shown, with what to write.";

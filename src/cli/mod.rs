@@ -1,0 +1,117 @@
+//! The arguments, as clap types (compat.md section 1 is the law for the flags without a subcommand).
+
+mod args;
+mod help;
+
+use clap::{Parser, Subcommand};
+
+pub use args::{
+    Auth, Defaults, Files, ImagesFormat, Insecure, Logging, Output, Platforms, Transfer,
+};
+
+/// Copies container images and OCI artifacts between registries: no daemon, no disk.
+#[derive(Debug, Parser)]
+#[command(
+    name = "image-syncer",
+    version,
+    about = help::ABOUT,
+    long_about = None,
+    after_help = help::SYNC_SHORT,
+    after_long_help = help::SYNC,
+    override_usage = help::USAGE,
+    args_override_self = true,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    max_term_width = 110
+)]
+pub struct Cli {
+    /// What to do instead of a sync.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The flags of a sync.
+    #[command(flatten)]
+    pub sync: Sync,
+}
+
+/// What can be done besides a sync of files.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Copy one image to one or more destinations, without files
+    #[command(after_help = help::COPY, args_override_self = true)]
+    Copy(Box<Copy>),
+    /// Read the files, say what they mean, and request nothing of any registry
+    #[command(after_help = help::VALIDATE, args_override_self = true)]
+    Validate(Validate),
+}
+
+/// One sync of all rules in files.
+#[derive(Debug, clap::Args)]
+pub struct Sync {
+    /// The files.
+    #[command(flatten)]
+    pub files: Files,
+    /// What an empty destination stands for.
+    #[command(flatten)]
+    pub defaults: Defaults,
+    /// Which platforms.
+    #[command(flatten)]
+    pub platforms: Platforms,
+    /// How to copy.
+    #[command(flatten)]
+    pub transfer: Transfer,
+    /// What is written for other programs.
+    #[command(flatten)]
+    pub output: Output,
+    /// What is told to people.
+    #[command(flatten)]
+    pub logging: Logging,
+}
+
+/// One image, from the command line.
+#[derive(Debug, clap::Args)]
+pub struct Copy {
+    /// What to copy: `registry/repository:tag`, `…:v1,v2`, `…:/regex/` or `…@sha256:…`
+    #[arg(value_name = "SOURCE", required = true)]
+    pub source: String,
+    /// Where to: `registry/repository[:tag]`, or "" for the default registry and namespace
+    #[arg(value_name = "DESTINATION", required = true)]
+    pub destinations: Vec<String>,
+    /// Copy every tag of a source that is written without tag or digest
+    #[arg(long)]
+    pub all_tags: bool,
+    /// Credentials.
+    #[command(flatten)]
+    pub auth: Auth,
+    /// Registries without a trusted certificate.
+    #[command(flatten)]
+    pub insecure: Insecure,
+    /// What an empty destination stands for.
+    #[command(flatten)]
+    pub defaults: Defaults,
+    /// Which platforms.
+    #[command(flatten)]
+    pub platforms: Platforms,
+    /// How to copy.
+    #[command(flatten)]
+    pub transfer: Transfer,
+    /// What is written for other programs.
+    #[command(flatten)]
+    pub output: Output,
+    /// What is told to people.
+    #[command(flatten)]
+    pub logging: Logging,
+}
+
+/// Reading files without network.
+#[derive(Debug, clap::Args)]
+pub struct Validate {
+    /// The files.
+    #[command(flatten)]
+    pub files: Files,
+    /// What an empty destination stands for.
+    #[command(flatten)]
+    pub defaults: Defaults,
+    /// Which platforms.
+    #[command(flatten)]
+    pub platforms: Platforms,
+}

@@ -1,0 +1,110 @@
+//! One image, from the command line.
+
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use registry::Registry;
+use registry::auth::{Credential, Entry};
+use sync::config::Config;
+use sync::rule::{Rule, Select, Source};
+
+use crate::cli::Copy;
+use crate::commands::{job, setup};
+use crate::exit::Exit;
+use crate::ui::Printer;
+
+/// Copies what the arguments name.
+pub(super) fn execute(arguments: Copy, printer: Printer) -> anyhow::Result<Exit> {
+    let rule = rule(&arguments)?;
+    let mut credentials = match &arguments.auth.auth {
+        Some(path) => Config::credentials(path, &setup::environment)?,
+        None => Vec::new(),
+    };
+    for host in &arguments.insecure.insecure {
+        allow_insecure(&mut credentials, host)?;
+    }
+    let job = job::Job {
+        rules: vec![Arc::new(rule)],
+        credentials,
+        platforms: arguments.platforms,
+        transfer: arguments.transfer,
+        output: arguments.output,
+        logging: arguments.logging,
+    };
+    job.carry_out(printer)
+}
+
+/// The rule that the arguments say. All tags of a repository are a lot to copy by mistake, so they must be asked for.
+fn rule(arguments: &Copy) -> anyhow::Result<Rule> {
+    let written = &arguments.source;
+    let source = Source::parse(written)?;
+    match (&source.select, arguments.all_tags) {
+        (Select::All, false) => bail!(
+            "{written} names neither tag nor digest: write {written}:TAG, or add --all-tags to copy every tag"
+        ),
+        (Select::All, true) | (_, false) => {}
+        (_, true) => bail!(
+            "--all-tags copies every tag, and {written} already says which: leave one of the two out"
+        ),
+    }
+    let destinations: Vec<&str> = arguments.destinations.iter().map(String::as_str).collect();
+    let defaults = setup::defaults(&arguments.defaults);
+    Ok(Rule::parse(written, &destinations, &|source| {
+        defaults.destination(source)
+    })?)
+}
+
+/// Lets `host` be reached without a trusted certificate: whatever entries there are for it, and everything else there.
+fn allow_insecure(credentials: &mut Vec<Entry>, host: &str) -> anyhow::Result<()> {
+    let registry = Registry::parse(host).with_context(|| format!("--insecure {host}"))?;
+    let mut covered = false;
+    for entry in credentials.iter_mut() {
+        let prefix = entry.prefix.trim_end_matches('/');
+        let (name, path) = prefix.split_once('/').unwrap_or((prefix, ""));
+        if Registry::parse(name).is_ok_and(|other| other == registry) {
+            entry.insecure = true;
+            covered |= path.is_empty();
+        }
+    }
+    if !covered {
+        credentials.push(Entry {
+            prefix: host.to_owned(),
+            credential: Credential::Anonymous,
+            insecure: true,
+            origin: "--insecure".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use registry::auth::Secret;
+
+    use super::*;
+
+    #[test]
+    fn entries_of_an_insecure_host_keep_what_else_they_say() {
+        let entry = |prefix: &str| Entry {
+            prefix: prefix.to_owned(),
+            credential: Credential::Identity(Secret::new("token")),
+            insecure: false,
+            origin: "auth.yaml".to_owned(),
+        };
+        let mut entries = vec![entry("r.example/team/"), entry("s.example")];
+        for host in ["r.example", "s.example", "s.example"] {
+            allow_insecure(&mut entries, host).unwrap();
+        }
+        let prefixes: Vec<&str> = entries.iter().map(|entry| entry.prefix.as_str()).collect();
+        assert_eq!(prefixes, ["r.example/team/", "s.example", "r.example"]);
+        assert!(entries.iter().all(|entry| entry.insecure));
+        assert_eq!(entries.first().unwrap().credential, entry("").credential);
+    }
+
+    #[test]
+    fn an_insecure_host_that_is_none_is_refused() {
+        let error = allow_insecure(&mut Vec::new(), "http://r.example").unwrap_err();
+        assert!(error.to_string().starts_with("--insecure http://r.example"));
+    }
+}

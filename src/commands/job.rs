@@ -1,0 +1,208 @@
+//! A run: put together here in one place, carried out, and told.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context;
+use registry::auth::{DockerFiles, Entry, Keychain};
+use registry::transport::{RetryPolicy, Transport, TransportOptions};
+use registry::{Options, Registries};
+use sync::Listener;
+use sync::engine::{Engine, Settings};
+use sync::report::{Report, Summary};
+use sync::rule::Rule;
+use sync::store::RegistryStores;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli;
+use crate::commands::listeners::Listeners;
+use crate::commands::setup;
+use crate::exit::Exit;
+use crate::images_file::ImagesFile;
+use crate::interrupt::Interrupts;
+use crate::ui::{Lines, Log, Printer, Progress, Wire, Word, print_summary};
+
+/// Small requests in flight per host: enough to settle a thousand unchanged images in a second at 40 ms, few enough
+/// for a registry of one process.
+const CALLS_PER_HOST: usize = 64;
+
+/// Blob bodies in flight per host and direction: more buy nothing where one core hashes 0.6 GB/s, and each costs
+/// memory.
+const TRANSFERS_PER_HOST: usize = 16;
+
+/// Images under way at a time: they wait for the network most of the time, so more than the calls of one host.
+const IMAGES: usize = 128;
+
+/// What to carry out.
+pub(super) struct Job {
+    /// The rules.
+    pub(super) rules: Vec<Arc<Rule>>,
+    /// The credentials.
+    pub(super) credentials: Vec<Entry>,
+    /// Flags.
+    pub(super) platforms: cli::Platforms,
+    /// Flags.
+    pub(super) transfer: cli::Transfer,
+    /// Flags.
+    pub(super) output: cli::Output,
+    /// Flags.
+    pub(super) logging: cli::Logging,
+}
+
+/// Those who are told of a run.
+struct Audience {
+    lines: Lines,
+    wire: Arc<Wire>,
+    report: Arc<Report>,
+    images_file: Option<Arc<ImagesFile>>,
+}
+
+/// How a run ended.
+enum Ended {
+    /// Nothing is under way any more.
+    Drained {
+        /// Whether a signal had come before.
+        cancelled: bool,
+    },
+    /// A second signal came: at once.
+    AtOnce,
+}
+
+impl Job {
+    /// Carries out the job. Errors are those found before anything was asked of a registry.
+    pub(super) fn carry_out(self, printer: Printer) -> anyhow::Result<Exit> {
+        let log = Log::open(&self.logging, printer)?;
+        let _entered = log.enter();
+        let audience = Audience::gather(&self.output, Lines::new(printer, &log))?;
+        self.warn(&audience.lines);
+        let runtime = runtime(&log)?;
+        let engine = {
+            let _entered = runtime.enter();
+            self.engine(&audience)?
+        };
+        let started = Instant::now();
+        let rules = self.rules.len() as u64;
+        let ended = runtime.block_on(drive(engine, self.rules, &audience.lines))?;
+        // Nothing is waited for: a name that is still being looked up would hold the process.
+        runtime.shutdown_background();
+        Ok(match ended {
+            Ended::Drained { cancelled } => {
+                let mut summary = audience.report.summary();
+                summary.settle(rules, cancelled);
+                audience.close(&summary, started)
+            }
+            Ended::AtOnce => Exit::Interrupted,
+        })
+    }
+
+    /// Says what was asked for and will not happen.
+    fn warn(&self, lines: &Lines) {
+        if let Some(path) = &self.transfer.records {
+            let path = path.display();
+            lines.say(
+                Word::Warning,
+                &format!("--records {path}: nothing is remembered between runs yet, so each run asks the registries"),
+            );
+        }
+    }
+
+    /// The engine over all registries.
+    fn engine(&self, audience: &Audience) -> anyhow::Result<Engine> {
+        let settings = Settings {
+            platforms: Arc::new(setup::platforms(&self.platforms)?),
+            force: self.transfer.force,
+            transfers: self.transfer.proc.and_then(setup::bound),
+            images: IMAGES,
+        };
+        let transport = Transport::new(TransportOptions {
+            calls_per_host: CALLS_PER_HOST,
+            transfers_per_host: TRANSFERS_PER_HOST,
+            observer: audience.wire.clone(),
+            ..TransportOptions::default()
+        })?;
+        let keychain = Keychain::new(self.credentials.clone(), Some(DockerFiles::from_env()))?;
+        let registries = Registries::new(Options {
+            transport: Arc::new(transport),
+            keychain: Arc::new(keychain),
+            retry: RetryPolicy {
+                retries: self.transfer.retries,
+                ..RetryPolicy::default()
+            },
+        });
+        let stores = Arc::new(RegistryStores::new(registries));
+        Ok(Engine::new(stores, settings, audience.listener()))
+    }
+}
+
+impl Audience {
+    fn gather(output: &cli::Output, lines: Lines) -> anyhow::Result<Self> {
+        let images_file = output
+            .output_success_images
+            .clone()
+            .map(|path| ImagesFile::new(path, output.output_images_format))
+            .transpose()?;
+        Ok(Self {
+            wire: Arc::new(Wire::new(lines.clone())),
+            lines,
+            report: Arc::new(Report::new()),
+            images_file: images_file.map(Arc::new),
+        })
+    }
+
+    fn listener(&self) -> Arc<dyn Listener> {
+        let mut all: Vec<Arc<dyn Listener>> = vec![
+            self.report.clone(),
+            Arc::new(Progress::new(self.lines.clone())),
+        ];
+        all.extend(
+            self.images_file
+                .clone()
+                .map(|file| file as Arc<dyn Listener>),
+        );
+        Arc::new(Listeners(all))
+    }
+
+    /// Says what the run came to, and turns it into an exit.
+    fn close(&self, summary: &Summary, started: Instant) -> Exit {
+        print_summary(&self.lines, summary, self.wire.totals(), started.elapsed());
+        let written = self
+            .images_file
+            .as_ref()
+            .map_or(Ok(()), |file| file.write());
+        if let Err(error) = &written {
+            self.lines.say(Word::Failed, &format!("{error:#}"));
+        }
+        match summary.exit_code() {
+            0 if written.is_ok() => Exit::Done,
+            130 => Exit::Interrupted,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+/// A runtime whose threads log to `log`.
+fn runtime(log: &Log) -> anyhow::Result<Runtime> {
+    let log = log.clone();
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .on_thread_start(move || log.enter_for_good())
+        .build()
+        .context("cannot start the runtime")
+}
+
+/// Runs the engine until it has nothing under way, or until the second signal.
+async fn drive(engine: Engine, rules: Vec<Arc<Rule>>, lines: &Lines) -> anyhow::Result<Ended> {
+    let interrupts = Interrupts::hear().context("cannot listen for signals")?;
+    let cancel = CancellationToken::new();
+    let told = interrupts.twice(&cancel, |signal| {
+        lines.say(
+            Word::Warning,
+            &format!("{signal}: ending what is under way; a second one ends at once"),
+        );
+    });
+    Ok(tokio::select! {
+        () = engine.run(rules, cancel.clone()) => Ended::Drained { cancelled: cancel.is_cancelled() },
+        () = told => Ended::AtOnce,
+    })
+}

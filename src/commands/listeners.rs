@@ -1,0 +1,16 @@
+//! Several listeners as one.
+
+use std::sync::Arc;
+
+use sync::{Event, Listener};
+
+/// Tells every event to each of them, in order.
+pub(super) struct Listeners(pub(super) Vec<Arc<dyn Listener>>);
+
+impl Listener for Listeners {
+    fn event(&self, event: &Event) {
+        for listener in &self.0 {
+            listener.event(event);
+        }
+    }
+}

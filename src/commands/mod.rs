@@ -1,0 +1,25 @@
+//! One thin file a command: from arguments to calls of the `sync` crate.
+
+mod copy;
+mod job;
+mod listeners;
+mod setup;
+mod sync;
+mod validate;
+
+use crate::cli::{Cli, Command};
+use crate::exit::Exit;
+use crate::ui::Printer;
+
+/// Does what the arguments say. An error found before anything was asked of a registry is bad usage.
+pub fn execute(cli: Cli, printer: Printer) -> Exit {
+    let done = match cli.command {
+        Some(Command::Copy(copy)) => copy::execute(*copy, printer),
+        Some(Command::Validate(validate)) => validate::execute(validate, printer),
+        None => sync::execute(cli.sync, printer),
+    };
+    done.unwrap_or_else(|error| {
+        printer.error(&format!("{error:#}"));
+        Exit::Usage
+    })
+}

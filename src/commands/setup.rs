@@ -1,0 +1,73 @@
+//! From flags to what the `sync` crate wants.
+
+use anyhow::bail;
+use registry::auth::Credential;
+use sync::config::{ClassicFiles, Config, Defaults};
+use sync::rule::PlatformFilter;
+
+use crate::cli;
+
+/// The variables of this process, as the files may name them.
+pub(super) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// What the files mean.
+pub(super) fn config(files: cli::Files, defaults: &cli::Defaults) -> anyhow::Result<Config> {
+    match (&files.config, &files.images, &files.auth) {
+        (Some(_), None, None) | (None, Some(_), _) => {}
+        (Some(_), _, _) => bail!(
+            "--config holds both halves, so it excludes --auth and --images: write either --config FILE, or --images \
+             FILE with --auth FILE"
+        ),
+        (None, None, Some(_)) => bail!(
+            "--auth alone names nothing to copy: add --images FILE, or name one image: image-syncer copy SOURCE \
+             DESTINATION --auth FILE"
+        ),
+        (None, None, None) => bail!(
+            "nothing to copy is named: write --images FILE (with --auth FILE for registries that want a login), or \
+             --config FILE, or name one image: image-syncer copy SOURCE DESTINATION (image-syncer --help shows \
+             examples)"
+        ),
+    }
+    let files = ClassicFiles {
+        config: files.config,
+        auth: files.auth,
+        images: files.images,
+    };
+    Ok(Config::classic(
+        &files,
+        &self::defaults(defaults),
+        &environment,
+    )?)
+}
+
+/// What an empty destination stands for; an empty flag or variable stands for nothing.
+pub(super) fn defaults(flags: &cli::Defaults) -> Defaults {
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    Defaults {
+        registry: given(&flags.registry),
+        namespace: given(&flags.namespace),
+    }
+}
+
+/// The platform filter.
+pub(super) fn platforms(flags: &cli::Platforms) -> anyhow::Result<PlatformFilter> {
+    Ok(PlatformFilter::parse(&flags.os, &flags.arch)?)
+}
+
+/// The bound that `--proc` sets; 0 or less sets none.
+pub(super) fn bound(proc: i64) -> Option<usize> {
+    usize::try_from(proc).ok().filter(|bound| *bound > 0)
+}
+
+/// As whom, without the secret.
+pub(super) fn identity(credential: &Credential) -> String {
+    match credential {
+        Credential::Anonymous => "anonymous".to_owned(),
+        Credential::Basic { username, .. } => format!("as {username}"),
+        Credential::Identity(_) => "by identity token".to_owned(),
+        Credential::Bearer(_) => "by registry token".to_owned(),
+        Credential::GoogleServiceAccount(_) => "as a Google service account".to_owned(),
+    }
+}

@@ -1,0 +1,20 @@
+//! The sync of all rules in files.
+
+use crate::cli::Sync;
+use crate::commands::{job, setup};
+use crate::exit::Exit;
+use crate::ui::Printer;
+
+/// Reads the files and carries out their rules.
+pub(super) fn execute(arguments: Sync, printer: Printer) -> anyhow::Result<Exit> {
+    let config = setup::config(arguments.files, &arguments.defaults)?;
+    let job = job::Job {
+        rules: config.rules,
+        credentials: config.credentials,
+        platforms: arguments.platforms,
+        transfer: arguments.transfer,
+        output: arguments.output,
+        logging: arguments.logging,
+    };
+    job.carry_out(printer)
+}

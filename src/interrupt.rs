@@ -1,0 +1,35 @@
+//! SIGINT and SIGTERM: the first ends a run in order, the second at once.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// The two signals, heard from the moment it is made.
+pub(crate) struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    /// Starts to hear the signals; until then they end the process. Needs a runtime.
+    pub(crate) fn hear() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Cancels `cancel` at the first signal, having said so; returns at the second.
+    pub(crate) async fn twice(mut self, cancel: &CancellationToken, say: impl FnOnce(&str)) {
+        let name = self.next().await;
+        cancel.cancel();
+        say(name);
+        self.next().await;
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}

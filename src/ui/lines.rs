@@ -1,0 +1,113 @@
+//! Lines for people while a run goes on: what each begins with, and where they go.
+
+use crate::ui::paint::Paint;
+use crate::ui::{Log, Printer};
+
+/// The word that a line begins with; tells how it is painted and how much it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// An image was copied.
+    Copied,
+    /// The destination had it already.
+    Unchanged,
+    /// It was not to be copied.
+    Skipped,
+    /// It is not at its destination.
+    Failed,
+    /// The run was interrupted before it was finished.
+    Interrupted,
+    /// Something to look at that fails nothing.
+    Warning,
+    /// Something worth knowing.
+    Note,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    Info,
+    Warning,
+    Error,
+}
+
+impl Word {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Copied => "copied",
+            Self::Unchanged => "unchanged",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
+
+    fn paint(self) -> Paint {
+        match self {
+            Self::Copied => Paint::Green,
+            Self::Unchanged => Paint::Dim,
+            Self::Skipped | Self::Interrupted | Self::Warning => Paint::Yellow,
+            Self::Failed => Paint::Red,
+            Self::Note => Paint::Plain,
+        }
+    }
+
+    fn level(self) -> Level {
+        match self {
+            Self::Failed => Level::Error,
+            Self::Warning => Level::Warning,
+            _ => Level::Info,
+        }
+    }
+}
+
+/// Sends lines to stderr, or to the log file where there is one; what needs attention goes to both.
+#[derive(Clone)]
+pub struct Lines {
+    printer: Printer,
+    to_file: bool,
+    quiet: bool,
+}
+
+impl Lines {
+    /// Lines by way of `printer`, as `log` has it.
+    pub fn new(printer: Printer, log: &Log) -> Self {
+        Self {
+            printer,
+            to_file: log.to_file(),
+            quiet: log.quiet(),
+        }
+    }
+
+    /// Says one line.
+    pub fn say(&self, word: Word, text: &str) {
+        let level = word.level();
+        if self.to_file {
+            match level {
+                Level::Info => tracing::info!("{:<9}  {text}", word.text()),
+                Level::Warning => tracing::warn!("{:<9}  {text}", word.text()),
+                Level::Error => tracing::error!("{:<9}  {text}", word.text()),
+            }
+        }
+        if level > Level::Info || !(self.to_file || self.quiet) {
+            let word = self
+                .printer
+                .paint(word.paint(), &format!("{:<9}", word.text()));
+            self.printer.line(&format!("{word}  {text}"));
+        }
+    }
+
+    /// Says several lines that belong together, at the end of a run: to both stderr and the log file. Where nothing
+    /// in them needs attention, `quiet` silences them.
+    pub(super) fn closing(&self, needs_attention: bool, block: &[(Paint, String)]) {
+        if self.quiet && !needs_attention {
+            return;
+        }
+        for (paint, line) in block {
+            if self.to_file {
+                tracing::info!("{line}");
+            }
+            self.printer.line(&self.printer.paint(*paint, line));
+        }
+    }
+}

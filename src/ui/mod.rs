@@ -1,0 +1,18 @@
+//! What people see: the printer, the lines of a run, its summary, the log. Listeners; no other room prints.
+
+mod hint;
+mod lines;
+mod log;
+mod paint;
+mod printer;
+mod progress;
+mod summary;
+mod units;
+mod wire;
+
+pub use lines::{Lines, Word};
+pub use log::Log;
+pub use printer::Printer;
+pub use progress::Progress;
+pub use summary::print_summary;
+pub use wire::{Wire, WireTotals};

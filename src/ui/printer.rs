@@ -1,0 +1,84 @@
+//! The only place that writes to stdout and stderr.
+
+use std::io::{IsTerminal, Write};
+
+use crate::ui::paint::Paint;
+
+/// Writes to the two streams of the process. A stream that is closed (`| head`) is written to in vain, never a panic
+/// and never a failure of the run.
+#[derive(Clone, Copy, Debug)]
+pub struct Printer {
+    colours: bool,
+}
+
+impl Printer {
+    /// The printer of this process; colours only where stderr is a terminal and `NO_COLOR` is unset or empty.
+    pub fn new() -> Self {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self {
+            colours: !refused && std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// Writes what clap has to say: help and version to stdout, mistakes to stderr.
+    pub(crate) fn clap(self, message: &clap::Error) {
+        let text = message.render();
+        if message.use_stderr() {
+            let text = if self.colours {
+                text.ansi().to_string()
+            } else {
+                text.to_string()
+            };
+            self.line(text.trim_end());
+        } else {
+            self.out(&text.to_string());
+        }
+    }
+
+    /// Writes `text` to stdout: what a command was asked to print.
+    pub fn out(self, text: &str) {
+        let mut stdout = std::io::stdout().lock();
+        let _ = stdout.write_all(text.as_bytes());
+        let _ = stdout.flush();
+    }
+
+    /// Writes a line to stderr, in one piece.
+    pub fn line(self, line: &str) {
+        let _ = std::io::stderr()
+            .lock()
+            .write_all(format!("{line}\n").as_bytes());
+    }
+
+    /// Writes `error: …` to stderr.
+    pub fn error(self, text: &str) {
+        self.line(&format!("{} {text}", self.paint(Paint::Red, "error:")));
+    }
+
+    /// Whether stderr shows colours.
+    pub(super) fn colours(self) -> bool {
+        self.colours
+    }
+
+    /// `text` in a colour, if stderr shows them.
+    pub(super) fn paint(self, paint: Paint, text: &str) -> String {
+        paint.apply(text, self.colours)
+    }
+}
+
+impl Default for Printer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The log's way to stderr.
+impl Write for Printer {
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        let _ = std::io::stderr().lock().write_all(buffer);
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

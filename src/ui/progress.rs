@@ -1,0 +1,78 @@
+//! One line for each image as it ends.
+
+use std::time::Duration;
+
+use sync::event::{Copied, ImageName};
+use sync::{Event, Listener, Outcome};
+
+use crate::ui::lines::{Lines, Word};
+use crate::ui::units;
+
+/// Says what happens while it happens.
+pub struct Progress(Lines);
+
+impl Progress {
+    /// Says it by way of `lines`.
+    pub fn new(lines: Lines) -> Self {
+        Self(lines)
+    }
+
+    fn image(&self, image: &ImageName, outcome: &Outcome, elapsed: Duration) {
+        let name = format!("{} → {}", image.source, image.destination);
+        match outcome {
+            Outcome::Copied(copied) => self
+                .0
+                .say(Word::Copied, &format!("{name}  {}", took(copied, elapsed))),
+            Outcome::Unchanged { .. } => self.0.say(Word::Unchanged, &name),
+            Outcome::Skipped { why } => self.0.say(Word::Skipped, &format!("{name}: {why}")),
+            Outcome::Failed(failure) if failure.interrupted => {
+                self.0.say(Word::Interrupted, &name);
+            }
+            Outcome::Failed(failure) => self.0.say(Word::Failed, &format!("{name}: {failure}")),
+        }
+    }
+}
+
+impl Listener for Progress {
+    fn event(&self, event: &Event) {
+        match event {
+            Event::ImageFinished {
+                image,
+                outcome,
+                elapsed,
+            } => self.image(image, outcome, *elapsed),
+            Event::RuleFailed { rule, failure } if !failure.interrupted => {
+                self.0
+                    .say(Word::Failed, &format!("{}: {failure}", rule.name));
+            }
+            Event::RuleDiscovered {
+                rule,
+                empty: Some(why),
+                ..
+            } => self.0.say(
+                Word::Warning,
+                &format!("{} matches nothing: {why}", rule.name),
+            ),
+            Event::Warning { text } => self.0.say(Word::Warning, text),
+            _ => {}
+        }
+    }
+}
+
+/// What a copy took: `67.3 MiB in 2.1 s (32.0 MiB/s), 12.0 MiB mounted`.
+fn took(copied: &Copied, elapsed: Duration) -> String {
+    let speed =
+        units::speed(copied.bytes, elapsed).map_or_else(String::new, |speed| format!(" ({speed})"));
+    let (bytes, time) = (units::bytes(copied.bytes), units::time(elapsed));
+    let mut parts = vec![format!("{bytes} in {time}{speed}")];
+    if copied.mounted_bytes > 0 {
+        parts.push(format!("{} mounted", units::bytes(copied.mounted_bytes)));
+    }
+    if copied.present_bytes > 0 {
+        parts.push(format!("{} there", units::bytes(copied.present_bytes)));
+    }
+    if copied.filtered {
+        parts.push("only the platforms asked for".to_owned());
+    }
+    parts.join(", ")
+}

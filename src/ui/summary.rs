@@ -1,0 +1,210 @@
+//! What a run came to, in a few lines, failures last.
+
+use std::time::Duration;
+
+use sync::Failure;
+use sync::report::{Failed, Summary};
+
+use crate::ui::hint::hint;
+use crate::ui::lines::Lines;
+use crate::ui::paint::Paint;
+use crate::ui::units;
+use crate::ui::wire::WireTotals;
+
+/// Says the summary by way of `lines`.
+pub fn print_summary(lines: &Lines, summary: &Summary, wire: WireTotals, elapsed: Duration) {
+    lines.closing(summary.exit_code() != 0, &block(summary, wire, elapsed));
+}
+
+/// The lines, each with its colour.
+fn block(summary: &Summary, wire: WireTotals, elapsed: Duration) -> Vec<(Paint, String)> {
+    let mut block = vec![
+        (Paint::Plain, String::new()),
+        (verdict(summary), images(summary)),
+        (Paint::Plain, moved(summary, elapsed)),
+        (Paint::Plain, requests(wire)),
+    ];
+    if summary.was_interrupted() {
+        let text = "interrupted: run again to finish; what is there is not sent again";
+        block.push((Paint::Yellow, text.to_owned()));
+    }
+    if !summary.adds_up() {
+        let text = "some images were lost sight of: this is a defect of image-syncer, please report it; run again";
+        block.push((Paint::Red, text.to_owned()));
+    }
+    if !summary.failures.is_empty() {
+        block.push((Paint::Plain, String::new()));
+        block.push((Paint::Bold, "failed:".to_owned()));
+        for failed in &summary.failures {
+            block.extend(failure(failed));
+        }
+        let all = summary.failed + summary.failed_rules;
+        let left_out = all.saturating_sub(summary.failures.len() as u64);
+        if left_out > 0 {
+            let text = format!("  and {left_out} more, each told when it failed");
+            block.push((Paint::Plain, text));
+        }
+    }
+    block
+}
+
+fn verdict(summary: &Summary) -> Paint {
+    if summary.failed + summary.failed_rules > 0 || !summary.adds_up() {
+        Paint::Red
+    } else if summary.was_interrupted() {
+        Paint::Yellow
+    } else {
+        Paint::Green
+    }
+}
+
+/// `12 images: 3 copied, 7 unchanged, 1 skipped, 1 failed; 1 source could not be listed`.
+fn images(summary: &Summary) -> String {
+    let interrupted = match summary.interrupted {
+        0 => String::new(),
+        number => format!(", {number} interrupted"),
+    };
+    let mut parts = vec![format!(
+        "{}: {} copied, {} unchanged, {} skipped, {} failed{interrupted}",
+        units::count(summary.finished(), "image"),
+        summary.copied,
+        summary.unchanged,
+        summary.skipped,
+        summary.failed
+    )];
+    if summary.failed_rules > 0 {
+        let sources = units::count(summary.failed_rules, "source");
+        parts.push(format!("{sources} could not be listed"));
+    }
+    if summary.interrupted_rules > 0 {
+        let sources = units::count(summary.interrupted_rules, "source");
+        parts.push(format!("{sources} not listed to the end"));
+    }
+    parts.join("; ")
+}
+
+/// `67.3 MiB sent, 12.0 MiB mounted, 3.0 MiB already there; 2.1 s, 32.0 MiB/s`.
+fn moved(summary: &Summary, elapsed: Duration) -> String {
+    let speed =
+        units::speed(summary.bytes, elapsed).map_or_else(String::new, |speed| format!(", {speed}"));
+    format!(
+        "{} sent, {} mounted, {} already there; {}{speed}",
+        units::bytes(summary.bytes),
+        units::bytes(summary.mounted_bytes),
+        units::bytes(summary.present_bytes),
+        units::time(elapsed)
+    )
+}
+
+fn requests(wire: WireTotals) -> String {
+    let retries = match wire.retries {
+        1 => "1 retry".to_owned(),
+        retries => format!("{retries} retries"),
+    };
+    format!("{}, {retries}", units::count(wire.requests, "request"))
+}
+
+/// Source and destination, the reason, which names the host, and what can be done.
+fn failure(failed: &Failed) -> Vec<(Paint, String)> {
+    let name = match &failed.destination {
+        Some(destination) => format!("  {} → {destination}", failed.source),
+        None => format!("  {}", failed.source),
+    };
+    let mut lines = vec![
+        (Paint::Plain, name),
+        (Paint::Red, format!("    {}", reason(&failed.failure))),
+    ];
+    if let Some(hint) = hint(&failed.failure) {
+        lines.push((Paint::Dim, format!("    hint: {hint}")));
+    }
+    lines
+}
+
+/// The reason, with what the registry answered where the sentence leaves it out.
+fn reason(failure: &Failure) -> String {
+    let status = failure.status.map(|status| status.to_string());
+    let answer: Vec<&str> = [status.as_deref(), failure.code.as_deref()]
+        .into_iter()
+        .flatten()
+        .filter(|part| !failure.reason.contains(part))
+        .collect();
+    if answer.is_empty() {
+        failure.reason.clone()
+    } else {
+        format!("{} ({})", failure.reason, answer.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sync::Side;
+
+    fn text(summary: &Summary) -> String {
+        let wire = WireTotals {
+            requests: 12_345,
+            retries: 1,
+        };
+        let lines = block(summary, wire, Duration::from_secs(2));
+        lines.into_iter().map(|(_, line)| line + "\n").collect()
+    }
+
+    #[test]
+    fn a_good_run_takes_three_lines() {
+        let summary = Summary {
+            copied: 1,
+            unchanged: 2,
+            bytes: 4 << 20,
+            mounted_bytes: 1 << 10,
+            ..Summary::default()
+        };
+        assert_eq!(
+            text(&summary),
+            "\n3 images: 1 copied, 2 unchanged, 0 skipped, 0 failed\n\
+             4.0 MiB sent, 1.0 KiB mounted, 0 B already there; 2.0 s, 2.0 MiB/s\n\
+             12,345 requests, 1 retry\n"
+        );
+    }
+
+    #[test]
+    fn failures_come_last_with_reason_and_hint() {
+        let summary = Summary {
+            failed: 1,
+            failures: vec![Failed {
+                source: "a.example/x:v1".to_owned(),
+                destination: Some("b.example/x:v1".to_owned()),
+                failure: Failure {
+                    kind: Some(registry::ErrorKind::NotFound),
+                    side: Side::Source,
+                    host: "a.example".to_owned(),
+                    ..Failure::local("cannot fetch manifest x:v1 at a.example: 404 Not Found")
+                },
+            }],
+            ..Summary::default()
+        };
+        assert!(text(&summary).ends_with(
+            "\nfailed:\n  a.example/x:v1 → b.example/x:v1\n    \
+             cannot fetch manifest x:v1 at a.example: 404 Not Found\n    \
+             hint: see whether the name is right and still exists at the source\n"
+        ));
+    }
+
+    #[test]
+    fn what_was_lost_is_called_a_defect() {
+        let summary = Summary {
+            discovered: 1,
+            ..Summary::default()
+        };
+        assert!(text(&summary).contains("defect"));
+    }
+
+    #[test]
+    fn an_interrupted_run_says_how_to_finish() {
+        let summary = Summary {
+            interrupted: 3,
+            ..Summary::default()
+        };
+        let text = text(&summary);
+        assert!(text.contains("3 interrupted") && text.contains("run again to finish"));
+    }
+}

@@ -1,0 +1,112 @@
+//! What happens on the wire: counted for the summary, logged for those who ask, told where it matters.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use registry::transport::{Observer, RequestRecord};
+
+use crate::ui::lines::{Lines, Word};
+use crate::ui::units;
+
+/// Sentences that are said once are remembered up to this many; a registry that warns of something else each time
+/// must not fill the memory.
+const REMEMBERED: usize = 1000;
+
+/// Pauses that are shorter are of no interest to a person.
+const SHORT_PAUSE: Duration = Duration::from_secs(2);
+
+/// Hears every request.
+pub struct Wire {
+    lines: Lines,
+    requests: AtomicU64,
+    retries: AtomicU64,
+    said: Mutex<HashSet<String>>,
+}
+
+/// What was counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WireTotals {
+    /// Requests, those for tokens and redirects included.
+    pub requests: u64,
+    /// Tries after a first.
+    pub retries: u64,
+}
+
+impl Wire {
+    /// Counts, and tells by way of `lines`.
+    pub fn new(lines: Lines) -> Self {
+        Self {
+            lines,
+            requests: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            said: Mutex::default(),
+        }
+    }
+
+    /// What was counted so far.
+    pub fn totals(&self) -> WireTotals {
+        WireTotals {
+            requests: self.requests.load(Ordering::Relaxed),
+            retries: self.retries.load(Ordering::Relaxed),
+        }
+    }
+
+    fn first_time(&self, sentence: &str) -> bool {
+        let mut said = self
+            .said
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        said.len() < REMEMBERED && said.insert(sentence.to_owned())
+    }
+}
+
+impl Observer for Wire {
+    fn request(&self, record: &RequestRecord<'_>) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let status = record
+            .status
+            .map_or("no answer".to_owned(), |status| status.as_u16().to_string());
+        tracing::debug!(
+            "{} {} {status} {} ({})",
+            record.method,
+            record.url,
+            units::time(record.elapsed),
+            record.action,
+        );
+    }
+
+    fn retry(&self, host: &str, error: &str, tries: u32, delay: Duration) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+        let delay = units::time(delay);
+        tracing::debug!("try {tries} failed, again in {delay}: {error}");
+        // The first trouble with a host explains why a run takes longer; the rest is for the log.
+        if self.first_time(&format!("retry {host}")) {
+            self.lines.say(
+                Word::Note,
+                &format!(
+                    "trying again in {delay}: {error} (later tries at {host} are logged with -v)"
+                ),
+            );
+        }
+    }
+
+    fn pause(&self, host: &str, delay: Duration) {
+        let delay_text = units::time(delay);
+        tracing::debug!("{host} is left alone for {delay_text}");
+        if delay >= SHORT_PAUSE {
+            self.lines.say(
+                Word::Note,
+                &format!("{host} asks to be left alone for {delay_text}"),
+            );
+        }
+    }
+
+    fn warning(&self, host: &str, text: &str) {
+        let sentence = format!("{host} says: {text}");
+        if self.first_time(&sentence) {
+            self.lines.say(Word::Warning, &sentence);
+        }
+    }
+}
