@@ -1,0 +1,135 @@
+//! `image-syncer copy`: one image without files.
+
+use crate::support::{Place, assert_arrived, image, index, registry};
+
+#[test]
+fn one_image_to_many_destinations() {
+    let (source, one, two) = (registry(), registry(), registry());
+    source.push("a", Some("v1"), &index("a"));
+    let (from, to) = (
+        format!("{}/a:v1", source.host()),
+        format!("{}/b", one.host()),
+    );
+    let renamed = format!("{}/c:other", two.host());
+    let hosts = format!("{},{}", source.host(), one.host());
+    let two_host = two.host();
+    let arguments = [
+        "copy",
+        &from,
+        &to,
+        &renamed,
+        "--insecure",
+        &hosts,
+        "--insecure",
+        &two_host,
+    ];
+    Place::new()
+        .run(&arguments)
+        .exits(0)
+        .says("2 images: 2 copied");
+    assert_arrived(&one, "b", "v1", &index("a"));
+    assert_arrived(&two, "c", "other", &index("a"));
+}
+
+#[test]
+fn all_tags_when_they_are_asked_for() {
+    let registry = registry();
+    registry.push("a", Some("v1"), &image("1"));
+    registry.push("a", Some("v2"), &image("2"));
+    let (from, to, host) = (
+        format!("{}/a", registry.host()),
+        format!("{}/b", registry.host()),
+        registry.host(),
+    );
+    Place::new()
+        .run(&["copy", "--all-tags", &from, &to, "--insecure", &host])
+        .exits(0)
+        .says("2 copied");
+    assert_eq!(registry.state().tags("b"), ["v1", "v2"]);
+}
+
+#[test]
+fn flags_of_a_sync_hold_for_it_too() {
+    let registry = testkit::Registry::builder()
+        .auth(testkit::Auth::basic("u", "p"))
+        .start_on_thread();
+    registry.push("a", Some("v1"), &index("a"));
+    let (from, to, host) = (
+        format!("{}/a:v1", registry.host()),
+        format!("{}/b", registry.host()),
+        registry.host(),
+    );
+    let auth = format!("{host}: {{username: u, password: p}}\n");
+    let place = Place::new().file("auth.yaml", &auth);
+    let flags = [
+        "--auth",
+        "auth.yaml",
+        "--insecure",
+        &host,
+        "--arch",
+        "arm64",
+        "--proc",
+        "1",
+        "--retries",
+        "0",
+        "--force",
+        "--log",
+        "log",
+        "--output-success-images",
+        "out",
+    ];
+    place
+        .run(&[&["copy", &from, &to], &flags[..]].concat())
+        .exits(0);
+    // The index of its own and its one child.
+    assert_eq!(registry.state().manifests("b").len(), 2);
+    assert!(place.read("log").contains("1 image: 1 copied"));
+    assert!(place.read("out").contains(&format!("{to}:v1")));
+}
+
+#[test]
+fn an_empty_destination_is_the_default() {
+    let registry = registry();
+    registry.push("team/a", Some("v1"), &image("1"));
+    let (from, host) = (format!("{}/team/a:v1", registry.host()), registry.host());
+    let flags = [
+        "--registry",
+        &host,
+        "--namespace",
+        "mirror",
+        "--insecure",
+        &host,
+    ];
+    Place::new()
+        .run(&[&["copy", &from, ""], &flags[..]].concat())
+        .exits(0);
+    assert_arrived(&registry, "mirror/a", "v1", &image("1"));
+    Place::new()
+        .run(&["copy", &from, ""])
+        .exits(2)
+        .says("--registry");
+}
+
+#[test]
+fn an_insecure_host_keeps_the_credentials_of_docker_login() {
+    let registry = testkit::Registry::builder()
+        .auth(testkit::Auth::basic("u", "p"))
+        .start_on_thread();
+    registry.push("a", Some("v1"), &image("1"));
+    let host = registry.host();
+    // u:p in base64.
+    let config = format!("{{\"auths\": {{\"{host}\": {{\"auth\": \"dTpw\"}}}}}}");
+    let place = Place::new().file("config.json", &config);
+    let directory = place.path("").display().to_string();
+    place
+        .variable("DOCKER_CONFIG", &directory)
+        .run(&[
+            "copy",
+            &format!("{host}/a:v1"),
+            &format!("{host}/b"),
+            "--insecure",
+            &host,
+        ])
+        .exits(0);
+    assert_arrived(&registry, "b", "v1", &image("1"));
+}

@@ -1,0 +1,237 @@
+//! Images of every shape and rules of every form arrive whole and unchanged.
+
+use testkit::{Image, Layer, Platform, Registry};
+
+use crate::support::{Outcome, Place, assert_arrived, image, index, insecure, registry};
+
+/// Two registries, and rules between them in which `SRC` and `DST` stand for their hosts.
+struct Two {
+    source: Registry,
+    destination: Registry,
+}
+
+impl Two {
+    fn new() -> Self {
+        Self {
+            source: registry(),
+            destination: registry(),
+        }
+    }
+
+    fn run(&self, images: &str, arguments: &[&str]) -> Outcome {
+        let images = images
+            .replace("SRC", &self.source.host())
+            .replace("DST", &self.destination.host());
+        let place = Place::new()
+            .file("images.yaml", &images)
+            .file("auth.yaml", &insecure(&[&self.source, &self.destination]));
+        let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
+        let outcome = place.run(&[&files, arguments].concat());
+        assert_eq!(self.source.problems(), [""; 0]);
+        assert_eq!(self.destination.problems(), [""; 0]);
+        assert_eq!(outcome.stdout, "");
+        outcome
+    }
+
+    #[track_caller]
+    fn arrived(&self, repository: &str, reference: &str, image: &Image) {
+        assert_arrived(&self.destination, repository, reference, image);
+    }
+
+    fn tags(&self, repository: &str) -> Vec<String> {
+        self.destination.state().tags(repository)
+    }
+}
+
+#[test]
+fn a_single_image() {
+    let two = Two::new();
+    let image = image("a");
+    two.source.push("team/app", Some("v1"), &image);
+    two.run("SRC/team/app:v1: DST/mirror/app\n", &[])
+        .exits(0)
+        .says("1 image: 1 copied, 0 unchanged, 0 skipped, 0 failed");
+    two.arrived("mirror/app", "v1", &image);
+}
+
+#[test]
+fn a_docker_image_whose_manifest_is_written_over_many_lines() {
+    let two = Two::new();
+    let image = Image::docker().layer(Layer::tar("a", 500)).pretty().build();
+    two.source.push("a", Some("v1"), &image);
+    two.run("SRC/a:v1: DST/a\n", &[]).exits(0);
+    two.arrived("a", "v1", &image);
+}
+
+#[test]
+fn an_index_with_all_its_platforms() {
+    let two = Two::new();
+    let index = index("a");
+    two.source.push("a", Some("v1"), &index);
+    two.run("SRC/a:v1: DST/a\n", &[]).exits(0);
+    two.arrived("a", "v1", &index);
+}
+
+#[test]
+fn a_helm_chart() {
+    let two = Two::new();
+    let chart = Image::helm_chart("app", "1.2.3");
+    two.source.push("charts/app", Some("1.2.3"), &chart);
+    two.run("SRC/charts/app:1.2.3: DST/charts/app\n", &[])
+        .exits(0);
+    two.arrived("charts/app", "1.2.3", &chart);
+}
+
+#[test]
+fn every_tag_of_a_repository() {
+    let two = Two::new();
+    for tag in ["v1", "v2", "latest"] {
+        two.source.push("a", Some(tag), &image(tag));
+    }
+    two.run("SRC/a: DST/b\n", &[])
+        .exits(0)
+        .says("3 images: 3 copied");
+    for tag in ["v1", "v2", "latest"] {
+        two.arrived("b", tag, &image(tag));
+    }
+}
+
+#[test]
+fn tags_in_which_an_expression_is_found() {
+    let two = Two::new();
+    for tag in ["v1.0", "v1.1", "v2.0", "nightly-v1"] {
+        two.source.push("a", Some(tag), &image(tag));
+    }
+    two.run("SRC/a:/^v1\\./: DST/a\n", &[]).exits(0);
+    assert_eq!(two.tags("a"), ["v1.0", "v1.1"]);
+}
+
+#[test]
+fn tags_that_get_other_names() {
+    let two = Two::new();
+    for tag in ["v1", "v2"] {
+        two.source.push("a", Some(tag), &image(tag));
+    }
+    two.run("SRC/a:v1,v2: DST/a:old,new\n", &[]).exits(0);
+    two.arrived("a", "old", &image("v1"));
+    two.arrived("a", "new", &image("v2"));
+    assert_eq!(two.tags("a"), ["new", "old"]);
+}
+
+#[test]
+fn an_image_by_its_digest() {
+    let two = Two::new();
+    let image = image("a");
+    let digest = two.source.push("a", None, &image);
+    let rules =
+        format!("SRC/a@{digest}: [DST/plain, 'DST/tagged:v9']\nSRC/a:v1@{digest}: DST/kept\n");
+    two.run(&rules, &[]).exits(0).says("3 copied");
+    two.arrived("plain", &digest, &image);
+    two.arrived("tagged", "v9", &image);
+    two.arrived("kept", "v1", &image);
+    assert!(two.tags("plain").is_empty());
+}
+
+#[test]
+fn many_destinations_for_one_download() {
+    let two = Two::new();
+    let third = registry();
+    let image = image("a");
+    two.source.push("a", Some("v1"), &image);
+    let rules = format!("SRC/a:v1: [DST/one, DST/two, {}/three]\n", third.host());
+    let auth = insecure(&[&two.source, &two.destination, &third]);
+    let place = Place::new().file("auth.yaml", &auth).file(
+        "images.yaml",
+        &rules
+            .replace("SRC", &two.source.host())
+            .replace("DST", &two.destination.host()),
+    );
+    place
+        .run(&["--images", "images.yaml", "--auth", "auth.yaml"])
+        .exits(0)
+        .says("3 copied");
+    two.arrived("one", "v1", &image);
+    two.arrived("two", "v1", &image);
+    assert_arrived(&third, "three", "v1", &image);
+    assert_eq!(two.source.bytes_sent(), image.blob_bytes());
+}
+
+#[test]
+fn only_the_platforms_asked_for() {
+    let two = Two::new();
+    two.source.push("a", Some("v1"), &index("a"));
+    two.run(
+        "SRC/a:v1: DST/a\n",
+        &["--os", "linux", "--arch", "amd64,arm64"],
+    )
+    .exits(0)
+    .says("only the platforms asked for");
+    two.destination.verify_complete("a", "v1").unwrap();
+    // The index of its own and two of the three children.
+    assert_eq!(two.destination.state().manifests("a").len(), 3);
+}
+
+#[test]
+fn an_image_of_another_platform_is_skipped_and_said() {
+    let two = Two::new();
+    let image = Image::oci()
+        .platform(Platform::linux("s390x"))
+        .layer(Layer::tar("a", 100))
+        .build();
+    two.source.push("a", Some("v1"), &image);
+    let outcome = two
+        .run("SRC/a:v1: DST/a\n", &["--arch", "amd64", "--arch", "arm64"])
+        .exits(0);
+    assert_eq!(outcome.lines("skipped").len(), 1);
+    assert!(
+        outcome
+            .stderr
+            .contains("1 image: 0 copied, 0 unchanged, 1 skipped, 0 failed")
+    );
+    assert_eq!(two.destination.state().repositories(), [""; 0]);
+}
+
+#[test]
+fn a_second_run_finds_nothing_to_do() {
+    let two = Two::new();
+    two.source.push("a", Some("v1"), &index("a"));
+    let rules = "SRC/a: DST/a\n";
+    two.run(rules, &[]).exits(0).says("1 copied");
+    two.destination.clear_requests();
+    let again = two.run(rules, &[]).exits(0);
+    assert_eq!(again.lines("unchanged").len(), 1);
+    assert_eq!(two.destination.bytes_received(), 0);
+}
+
+#[test]
+fn force_pushes_what_is_there() {
+    let two = Two::new();
+    two.source.push("a", Some("v1"), &image("a"));
+    let rules = "SRC/a:v1: DST/a\n";
+    two.run(rules, &[]).exits(0);
+    let puts = |two: &Two| {
+        two.destination
+            .count(|r| r.kind == testkit::Kind::ManifestPut)
+    };
+    assert_eq!(puts(&two), 1);
+    two.run(rules, &["--force=false"])
+        .exits(0)
+        .says("1 unchanged");
+    assert_eq!(puts(&two), 1);
+    two.run(rules, &["--force"]).exits(0).says("1 copied");
+    assert_eq!(puts(&two), 2);
+}
+
+#[test]
+fn one_transfer_at_a_time_is_enough() {
+    let two = Two::new();
+    for tag in ["v1", "v2", "v3"] {
+        two.source.push("a", Some(tag), &index(tag));
+    }
+    two.run("SRC/a: [DST/a, DST/b]\n", &["--proc", "1"])
+        .exits(0)
+        .says("6 copied");
+    two.run("SRC/a: [DST/a, DST/b]\n", &["--proc", "-3"])
+        .exits(0)
+        .says("6 unchanged");
+}

@@ -1,0 +1,30 @@
+//! What `--help` says, whole: every change of it should be seen.
+
+use crate::support::Place;
+
+fn help(arguments: &[&str]) -> String {
+    let outcome = Place::new().run(arguments).exits(0);
+    assert_eq!(outcome.stderr, "");
+    outcome.stdout
+}
+
+#[test]
+fn of_the_program() {
+    insta::assert_snapshot!(help(&["--help"]));
+}
+
+#[test]
+fn of_copy() {
+    insta::assert_snapshot!(help(&["copy", "--help"]));
+}
+
+#[test]
+fn of_validate() {
+    insta::assert_snapshot!(help(&["validate", "--help"]));
+}
+
+#[test]
+fn the_version_is_one_line_on_stdout() {
+    let version = concat!("image-syncer ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(help(&["--version"]), version);
+}

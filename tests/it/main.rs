@@ -1,0 +1,24 @@
+//! The program as a process, against registries in this process and, where they are installed, real ones.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod support;
+
+mod classic_files;
+mod copy_command;
+mod copying;
+mod counts;
+mod destinations;
+mod help;
+mod interruption;
+mod logins;
+mod memory;
+mod mistakes;
+mod outcomes;
+mod output;
+mod real_registry;
+mod validate;

@@ -1,0 +1,61 @@
+//! Memory does not grow with the size of a layer, and little with the number of streams.
+
+use std::sync::mpsc;
+
+use testkit::{Action, Fault, Image, Kind, Layer, Registry};
+
+use crate::support::{PATIENCE, Place, insecure};
+
+const MIB: u64 = 1 << 20;
+
+/// Copies `layers` layers of `size` bytes; gives the most memory that the program held until then, in KiB. It is asked
+/// for when the manifest comes, which gets no answer: all blobs are there by then, and the program still lives.
+fn peak(layers: u64, size: u64) -> u64 {
+    let source = Registry::builder().start_on_thread();
+    let destination = Registry::builder().discard_blobs().start_on_thread();
+    let image = Image::single((0..layers).map(|seed| Layer::synthetic(size, seed)));
+    source.push("a", Some("v1"), &image);
+    let (sender, arrived) = mpsc::channel();
+    let fault = Fault::on(Kind::ManifestPut).matching(move |_| sender.send(()).is_ok());
+    destination.fault(fault, Action::StallBeforeAnswer);
+    let place = Place::new()
+        .file(
+            "images.yaml",
+            &format!("{}/a:v1: {}/a\n", source.host(), destination.host()),
+        )
+        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let mut child = place
+        .command(&["--images", "images.yaml", "--auth", "auth.yaml"])
+        .spawn()
+        .unwrap();
+    arrived.recv_timeout(PATIENCE).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(destination.bytes_received(), image.blob_bytes());
+    // The pages of the program itself are fewer in the program that is shipped than in this one.
+    field(&status, "VmHWM:") - field(&status, "RssFile:")
+}
+
+fn field(status: &str, name: &str) -> u64 {
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// What a run may take besides the program's own pages: of the 24 MiB, and 0.75 MiB for each stream above one, that
+/// `scripts/bench-memory` holds the shipped program to, those pages take 10 MiB.
+fn budget(streams: u64) -> u64 {
+    14 * 1024 + 768 * (streams - 1)
+}
+
+#[test]
+fn one_large_layer() {
+    let peak = peak(1, 256 * MIB);
+    assert!(peak <= budget(1), "{peak} KiB");
+}
+
+#[test]
+fn sixteen_layers_at_a_time() {
+    let peak = peak(16, 32 * MIB);
+    assert!(peak <= budget(16), "{peak} KiB");
+}

@@ -1,0 +1,225 @@
+//! What is wrong is refused before any request, with exit code 2 and a sentence that says what to write.
+
+use testkit::Registry;
+
+use crate::support::{Place, insecure, registry};
+
+/// Runs the program with `images` and `auth` about a registry that must not be asked anything.
+#[track_caller]
+fn refused(images: &str, auth: &str, arguments: &[&str], sentences: &[&str]) {
+    let registry = registry();
+    let fill = |text: &str| text.replace("HOST", &registry.host());
+    let place = Place::new()
+        .file("images.yaml", &fill(images))
+        .file("auth.yaml", &(insecure(&[&registry]) + &fill(auth)));
+    let all = [
+        &["--images", "images.yaml", "--auth", "auth.yaml"],
+        arguments,
+    ]
+    .concat();
+    let outcome = place.run(&all).exits(2);
+    assert_eq!(outcome.stdout, "");
+    for sentence in sentences {
+        assert!(
+            outcome.stderr.contains(sentence),
+            "no {sentence:?} in:\n{}",
+            outcome.stderr
+        );
+    }
+    nothing_was_asked(&registry);
+}
+
+#[track_caller]
+fn nothing_was_asked(registry: &Registry) {
+    assert_eq!(registry.connections(), 0);
+}
+
+#[track_caller]
+fn usage(arguments: &[&str], sentence: &str) {
+    let outcome = Place::new().run(arguments).exits(2);
+    assert_eq!(outcome.stdout, "");
+    assert!(
+        outcome.stderr.contains(sentence),
+        "no {sentence:?} in:\n{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn nothing_to_copy() {
+    usage(&[], "nothing to copy is named: write --images FILE");
+    usage(&["--auth", "a.yaml"], "--auth alone names nothing to copy");
+}
+
+#[test]
+fn both_forms_of_files() {
+    usage(
+        &["--config", "c.yaml", "--auth", "a.yaml"],
+        "excludes --auth and --images",
+    );
+    usage(
+        &["--config", "c.yaml", "--images", "i.yaml"],
+        "excludes --auth and --images",
+    );
+}
+
+#[test]
+fn words_that_belong_to_no_flag() {
+    usage(&["images.yaml"], "unrecognized subcommand 'images.yaml'");
+    usage(&["--images", "a.yaml", "b.yaml"], "b.yaml");
+    usage(&["--force", "copy", "a/b:c", "d/e"], "cannot be used with");
+    usage(
+        &["--imagse", "a.yaml"],
+        "a similar argument exists: '--images'",
+    );
+}
+
+#[test]
+fn numbers_that_are_none() {
+    usage(&["--retries", "-1"], "write 0 to try everything once");
+    usage(&["--retries", "many"], "write a whole number");
+    usage(&["--proc", "many"], "invalid value 'many'");
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    usage(&["--images", "nowhere.yaml"], "nowhere.yaml");
+}
+
+#[test]
+fn a_file_of_unknown_kind() {
+    let place = Place::new().file("images.toml", "");
+    place
+        .run(&["--images", "images.toml"])
+        .exits(2)
+        .says("images.toml")
+        .says(".yaml");
+}
+
+#[test]
+fn a_typing_error_in_a_key_is_shown_where_it_stands() {
+    refused(
+        "HOST/a: HOST/b\n",
+        "r.example:\n  usrname: u\n",
+        &[],
+        &["auth.yaml:4", "usrname", "username"],
+    );
+}
+
+#[test]
+fn a_source_that_stands_twice() {
+    refused(
+        "HOST/a:v1: HOST/b\nHOST/a:v1: HOST/c\n",
+        "",
+        &[],
+        &["images.yaml:2", "twice"],
+    );
+}
+
+#[test]
+fn a_variable_that_is_not_set() {
+    refused(
+        "HOST/a: HOST/b\n",
+        "r.example:\n  username: u\n  password: ${NOT_SET}\n",
+        &[],
+        &["auth.yaml:5", "NOT_SET"],
+    );
+}
+
+#[test]
+fn a_digest_that_is_too_short() {
+    refused(
+        "HOST/a@sha256:0123: HOST/b\n",
+        "",
+        &[],
+        &["images.yaml:1", "sha256:0123"],
+    );
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    refused(
+        "HOST/a@sha256:0123: HOST/b\nHOST/UPPER: HOST/c\n",
+        "r.example:\n  usrname: u\n",
+        &[],
+        &["images.yaml:1", "images.yaml:2", "auth.yaml:4"],
+    );
+}
+
+#[test]
+fn an_empty_destination_without_defaults() {
+    refused("HOST/a: \"\"\n", "", &[], &["images.yaml:1", "--registry"]);
+}
+
+#[test]
+fn a_platform_item_that_is_none() {
+    refused(
+        "HOST/a: HOST/b\n",
+        "",
+        &["--arch", "linux/amd64"],
+        &["--os linux --arch amd64"],
+    );
+}
+
+#[test]
+fn output_that_cannot_be_written() {
+    refused(
+        "HOST/a: HOST/b\n",
+        "",
+        &["--output-success-images", "nowhere/at/all.yaml"],
+        &["nowhere/at/all.yaml"],
+    );
+    refused(
+        "HOST/a: HOST/b\n",
+        "",
+        &["--output-success-images", "."],
+        &["directory"],
+    );
+    refused(
+        "HOST/a: HOST/b\n",
+        "",
+        &["--log", "nowhere/at/all.log"],
+        &["nowhere/at/all.log"],
+    );
+}
+
+#[test]
+fn a_filter_for_the_log_that_cannot_be_read() {
+    let place = Place::new()
+        .file("images.yaml", "r.example/a: s.example/b\n")
+        .variable("RUST_LOG", "registry=loud");
+    place
+        .run(&["--images", "images.yaml"])
+        .exits(2)
+        .says("RUST_LOG=registry=loud");
+}
+
+#[test]
+fn secrets_are_not_in_what_is_shown_of_a_file() {
+    let place = Place::new()
+        .file("images.yaml", "r.example/a: s.example/b\n")
+        .file(
+            "auth.yaml",
+            "r.example:\n  username: u\n  password: hunter2\n  pasword: hunter3\n",
+        );
+    place
+        .run(&["--images", "images.yaml", "--auth", "auth.yaml"])
+        .exits(2)
+        .says("pasword")
+        .does_not_say("hunter2")
+        .does_not_say("hunter3");
+}
+
+#[test]
+fn a_source_of_copy_without_tag_is_not_taken_for_all_of_them() {
+    usage(&["copy", "r.example/a", "s.example/a"], "add --all-tags");
+    usage(
+        &["copy", "--all-tags", "r.example/a:v1", "s.example/a"],
+        "already says which",
+    );
+}
+
+#[test]
+fn a_destination_is_missing() {
+    usage(&["copy", "r.example/a:v1"], "<DESTINATION>");
+}

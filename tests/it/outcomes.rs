@@ -1,0 +1,183 @@
+//! Every image ends in one way, which is said, and the exit code tells.
+
+use testkit::{Action, Fault, Kind};
+
+use crate::support::{Place, image, insecure, registry};
+
+const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
+
+#[test]
+fn one_missing_among_a_hundred_costs_one() {
+    let (source, destination) = (registry(), registry());
+    let (from, to) = (source.host(), destination.host());
+    let mut rules = Vec::new();
+    for app in (0..100).map(|number| format!("app{number}")) {
+        if app != "app42" {
+            source.push(&app, Some("v1"), &image(&app));
+        }
+        rules.push(format!("{from}/{app}:v1: {to}/mirror/{app}\n"));
+    }
+    let place = Place::new()
+        .file("images.yaml", &rules.concat())
+        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let outcome = place
+        .run(&FILES)
+        .exits(1)
+        .says("100 images: 99 copied, 0 unchanged, 0 skipped, 1 failed");
+    let failed = outcome.lines("failed");
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    let name = format!("{from}/app42:v1 → {to}/mirror/app42:v1");
+    assert!(failed[0].contains(&name), "{failed:?}");
+    // Last: which, at which host with which status and why, and what to do.
+    let list = outcome.stderr.split("\nfailed:\n").nth(1).unwrap();
+    let lines: Vec<&str> = list.lines().collect();
+    assert_eq!(lines.len(), 3, "{list}");
+    assert_eq!(lines[0].trim(), name);
+    assert!(
+        lines[1].contains(&from) && lines[1].contains("404"),
+        "{list}"
+    );
+    assert!(lines[2].contains("hint: "), "{list}");
+    for number in (0..100).filter(|number| *number != 42) {
+        let repository = format!("mirror/app{number}");
+        destination.verify_complete(&repository, "v1").unwrap();
+    }
+    // What does not exist is not asked for again and again.
+    assert!(source.count(|r| r.path.contains("/app42/")) <= 2);
+}
+
+#[test]
+fn a_source_without_tags_is_said_and_fails_nothing() {
+    let (source, destination) = (registry(), registry());
+    source.push("a", Some("v1"), &image("a"));
+    let rules = format!("{0}/a:/^v2/: {1}/a\n", source.host(), destination.host());
+    let place = Place::new()
+        .file("images.yaml", &rules)
+        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let outcome = place
+        .run(&FILES)
+        .exits(0)
+        .says("matches nothing")
+        .says("0 images");
+    assert_eq!(outcome.lines("warning").len(), 1);
+}
+
+#[test]
+fn a_repository_that_is_not_there_fails_its_rule_alone() {
+    let (source, destination) = (registry(), registry());
+    source.push("a", Some("v1"), &image("a"));
+    let (from, to) = (source.host(), destination.host());
+    let place = Place::new()
+        .file(
+            "images.yaml",
+            &format!("{from}/nowhere: {to}/x\n{from}/a: {to}/a\n"),
+        )
+        .file("auth.yaml", &insecure(&[&source, &destination]));
+    place
+        .run(&FILES)
+        .exits(1)
+        .says("1 image: 1 copied")
+        .says("1 source could not be listed")
+        .says(&format!("  {from}/nowhere\n"));
+    destination.verify_complete("a", "v1").unwrap();
+}
+
+#[test]
+fn a_host_that_refuses_connections_is_named() {
+    let source = registry();
+    source.push("a", Some("v1"), &image("a"));
+    // A port that was free a moment ago.
+    let nobody = registry().host();
+    let auth = format!("{}{nobody}:\n  insecure: true\n", insecure(&[&source]));
+    let place = Place::new()
+        .file(
+            "images.yaml",
+            &format!("{}/a:v1: {nobody}/a\n", source.host()),
+        )
+        .file("auth.yaml", &auth);
+    place
+        .run(&[&FILES[..], &["--retries", "0"]].concat())
+        .exits(1)
+        .says(&nobody)
+        .says("hint: see whether the host and port are right");
+}
+
+#[test]
+fn a_registry_that_fails_for_a_while_is_asked_again() {
+    let (source, destination) = (registry(), registry());
+    source.push("a", Some("v1"), &image("a"));
+    let fault = source.fault(Fault::on(Kind::ManifestGet).times(2), Action::status(503));
+    let place = Place::new()
+        .file(
+            "images.yaml",
+            &format!("{}/a:v1: {}/a\n", source.host(), destination.host()),
+        )
+        .file("auth.yaml", &insecure(&[&source, &destination]));
+    place
+        .run(&FILES)
+        .exits(0)
+        .says("1 copied")
+        .says("trying again in")
+        .says(", 2 retries");
+    assert_eq!(fault.hits(), 2);
+}
+
+#[test]
+fn retries_bound_the_tries() {
+    let (source, destination) = (registry(), registry());
+    source.push("a", Some("v1"), &image("a"));
+    let fault = source.fault(Fault::on(Kind::ManifestGet), Action::status(503));
+    let place = Place::new()
+        .file(
+            "images.yaml",
+            &format!("{}/a:v1: {}/a\n", source.host(), destination.host()),
+        )
+        .file("auth.yaml", &insecure(&[&source, &destination]));
+    place
+        .run(&[&FILES[..], &["-r1"]].concat())
+        .exits(1)
+        .says("after 2 tries")
+        .says("503");
+    assert_eq!(fault.hits(), 2);
+}
+
+#[test]
+fn a_login_that_is_wanted_and_missing_is_hinted_at() {
+    let source = testkit::Registry::builder()
+        .auth(testkit::Auth::basic("u", "p"))
+        .start_on_thread();
+    let destination = registry();
+    source.push("a", Some("v1"), &image("a"));
+    let place = Place::new()
+        .file(
+            "images.yaml",
+            &format!("{}/a:v1: {}/a\n", source.host(), destination.host()),
+        )
+        .file("auth.yaml", &insecure(&[&source, &destination]));
+    place
+        .run(&FILES)
+        .exits(1)
+        .says("401")
+        .says(&format!("docker login {}", source.host()));
+}
+
+#[test]
+fn an_unverified_certificate_is_refused_and_the_way_out_named() {
+    let source = testkit::Registry::builder()
+        .tls(testkit::Tls::new())
+        .start_on_thread();
+    source.push("a", Some("v1"), &image("a"));
+    let destination = registry();
+    let place = Place::new()
+        .file(
+            "images.yaml",
+            &format!("{}/a:v1: {}/a\n", source.host(), destination.host()),
+        )
+        .file("auth.yaml", &insecure(&[&destination]));
+    place
+        .run(&[&FILES[..], &["-r", "0"]].concat())
+        .exits(1)
+        .says("certificate")
+        .says("insecure: true");
+    assert_eq!(source.requests().len(), 0);
+}

@@ -1,0 +1,171 @@
+//! What is written where.
+
+use std::process::Stdio;
+
+use serde_json::json;
+use testkit::Registry;
+
+use crate::support::program::normalised;
+use crate::support::{Outcome, Place, image, insecure, registry};
+
+const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
+
+/// A source with `a:v1` and `a:v2`, a destination, and the rules to copy both.
+fn two() -> (Registry, Registry, Place) {
+    let (source, destination) = (registry(), registry());
+    source.push("a", Some("v1"), &image("1"));
+    source.push("a", Some("v2"), &image("2"));
+    let place = Place::new()
+        .file(
+            "images.yaml",
+            &format!("{}/a: {}/b\n", source.host(), destination.host()),
+        )
+        .file("auth.yaml", &insecure(&[&source, &destination]));
+    (source, destination, place)
+}
+
+fn run(place: &Place, arguments: &[&str]) -> Outcome {
+    place.run(&[&FILES[..], arguments].concat())
+}
+
+#[test]
+fn a_run_is_told_in_lines() {
+    let (source, destination, place) = two();
+    source.state().untag("a", "v2");
+    let hosts = [
+        (source.host(), "source.example"),
+        (destination.host(), "destination.example"),
+    ];
+    let hosts: Vec<(&str, &str)> = hosts.iter().map(|(host, name)| (&**host, *name)).collect();
+    let first = run(&place, &[]).exits(0);
+    insta::assert_snapshot!("first_run", normalised(&first.stderr, &hosts));
+    let second = run(&place, &[]).exits(0);
+    insta::assert_snapshot!("second_run", normalised(&second.stderr, &hosts));
+    source
+        .state()
+        .remove_blob("a", image("3").blobs()[0].digest());
+    source.state().tag("a", "v3", image("3").digest());
+    let third = run(&place, &[]).exits(1);
+    let mut lines: Vec<String> = normalised(&third.stderr, &hosts)
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    lines[..2].sort();
+    insta::assert_snapshot!("failed_run", lines.join("\n"));
+}
+
+#[test]
+fn quiet_says_nothing_of_a_good_run_and_all_of_a_bad_one() {
+    let (source, _destination, place) = two();
+    assert_eq!(run(&place, &["--quiet"]).exits(0).stderr, "");
+    source
+        .state()
+        .tag("a", "v3", image("never pushed").digest());
+    let outcome = run(&place, &["-q"])
+        .exits(1)
+        .says("1 failed")
+        .says("hint: ");
+    assert!(outcome.lines("unchanged").is_empty());
+}
+
+#[test]
+fn verbose_logs_every_request_without_its_query() {
+    let (source, destination, place) = two();
+    let outcome = run(&place, &["-v"]).exits(0);
+    let head = format!("HEAD http://{}/v2/a/manifests/v1 200", source.host());
+    assert!(
+        outcome.stderr.contains(&head),
+        "no {head:?} in:\n{}",
+        outcome.stderr
+    );
+    assert!(outcome.stderr.contains("POST http://"));
+    assert!(!outcome.stderr.contains("digest="));
+    let requests = source.requests().len() + destination.requests().len();
+    let logged = outcome
+        .stderr
+        .lines()
+        .filter(|line| line.contains(" http://"))
+        .count();
+    assert_eq!(logged, requests);
+    outcome.says(&format!("{requests} requests, 0 retries"));
+}
+
+#[test]
+fn a_log_file_takes_the_lines_and_leaves_what_needs_attention() {
+    let (source, _destination, place) = two();
+    source
+        .state()
+        .tag("a", "v3", image("never pushed").digest());
+    let outcome = run(&place, &["--log", "sync.log"]).exits(1);
+    assert_eq!(
+        (outcome.lines("copied").len(), outcome.lines("failed").len()),
+        (0, 1)
+    );
+    assert!(outcome.stderr.contains("3 images: 2 copied"));
+    let log = place.read("sync.log");
+    let lines = |text: &str| log.lines().filter(|line| line.contains(text)).count();
+    assert_eq!(lines(" INFO copied "), 2, "{log}");
+    assert_eq!(lines("ERROR failed "), 1, "{log}");
+    assert_eq!(lines("3 images: 2 copied"), 1, "{log}");
+    assert!(!log.contains('\u{1b}'), "no colours in a file");
+    // A second run appends.
+    run(&place, &["--log", "sync.log"]).exits(1);
+    assert!(place.read("sync.log").starts_with(&log));
+}
+
+#[test]
+fn what_is_there_is_written_down_whether_copied_now_or_before() {
+    let (source, destination, place) = two();
+    run(&place, &[]).exits(0);
+    source.push("a", Some("v3"), &image("3"));
+    source
+        .state()
+        .tag("a", "broken", image("never pushed").digest());
+    let (from, to) = (source.host(), destination.host());
+    let expected = json!({
+        format!("{from}/a:v1"): [format!("{to}/b:v1")],
+        format!("{from}/a:v2"): [format!("{to}/b:v2")],
+        format!("{from}/a:v3"): [format!("{to}/b:v3")],
+    });
+    run(
+        &place,
+        &[
+            "--output-success-images",
+            "out",
+            "--output-images-format",
+            "json",
+        ],
+    )
+    .exits(1);
+    let written: serde_json::Value = serde_json::from_str(&place.read("out")).unwrap();
+    assert_eq!(written, expected);
+    run(&place, &["--output-success-images", "out"]).exits(1);
+    let lines = ["v1", "v2", "v3"].map(|tag| format!("\"{from}/a:{tag}\":\n- {to}/b:{tag}\n"));
+    assert_eq!(place.read("out"), lines.concat());
+    // Nothing else is left beside it.
+    let files = std::fs::read_dir(place.path("")).unwrap();
+    assert_eq!(files.count(), 3);
+}
+
+#[test]
+fn the_map_of_a_run_with_nothing_to_show_is_empty_and_not_missing() {
+    let (source, _destination, place) = two();
+    source.state().remove_repository("a");
+    run(&place, &["--output-success-images", "out"]).exits(1);
+    assert_eq!(place.read("out").trim(), "{}");
+}
+
+#[test]
+fn a_closed_pipe_stops_nothing() {
+    let (_source, destination, place) = two();
+    let mut child = place
+        .command(&FILES)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    destination.verify_complete("b", "v1").unwrap();
+    destination.verify_complete("b", "v2").unwrap();
+}

@@ -1,0 +1,107 @@
+//! From and to Debian's `docker-registry` (distribution 2.8), judged by `skopeo`.
+
+use testkit::{Image, Layer};
+
+use crate::support::real::{Access, Pair};
+use crate::support::{image, index};
+
+/// Rules of every form over images of every shape; then everything is compared, and a second run changes nothing.
+fn everything_arrives(access: Access, tls: bool) {
+    let pair = Pair::start(access, tls);
+    let docker = Image::docker()
+        .layer(Layer::tar("docker", 4_000))
+        .pretty()
+        .build();
+    let pinned = image("pinned");
+    pair.push("single", "v1", &image("single"));
+    pair.push("docker", "v1", &docker);
+    pair.push("multi/platform", "v1", &index("multi"));
+    pair.push("charts/app", "1.0.0", &Image::helm_chart("app", "1.0.0"));
+    pair.push("pinned", "v1", &pinned);
+    for tag in ["v1.0", "v1.1", "v2.0"] {
+        pair.push("many", tag, &index(tag));
+    }
+    let rules = format!(
+        "SRC/single:v1: [DST/single, 'DST/renamed:stable']\n\
+         SRC/docker:v1: DST/docker\n\
+         SRC/multi/platform: DST/multi/platform\n\
+         SRC/charts/app:1.0.0: \"\"\n\
+         SRC/pinned@{0}: DST/pinned:by-digest\n\
+         SRC/pinned:v1@{0}: DST/pinned\n\
+         SRC/many:/^v1\\./: DST/many\n\
+         SRC/many:v2.0,v1.0: DST/swapped:a,b\n",
+        pinned.digest()
+    );
+    let defaults = [
+        "--registry",
+        &pair.destination.host(),
+        "--namespace",
+        "helm",
+    ]
+    .map(str::to_owned);
+    let defaults: Vec<&str> = defaults.iter().map(String::as_str).collect();
+    pair.run(&rules, &defaults)
+        .exits(0)
+        .says("11 images: 11 copied, 0 unchanged, 0 skipped, 0 failed");
+    for (source, destination) in [
+        ("single:v1", "single:v1"),
+        ("single:v1", "renamed:stable"),
+        ("docker:v1", "docker:v1"),
+        ("multi/platform:v1", "multi/platform:v1"),
+        ("charts/app:1.0.0", "helm/app:1.0.0"),
+        ("pinned:v1", "pinned:by-digest"),
+        ("pinned:v1", "pinned:v1"),
+        ("many:v1.0", "many:v1.0"),
+        ("many:v1.1", "many:v1.1"),
+        ("many:v2.0", "swapped:a"),
+        ("many:v1.0", "swapped:b"),
+    ] {
+        pair.assert_equal(source, destination);
+    }
+    pair.run(&rules, &defaults)
+        .exits(0)
+        .says("11 images: 0 copied, 11 unchanged, 0 skipped, 0 failed");
+}
+
+#[test]
+fn over_http_for_anybody() {
+    everything_arrives(Access::Anonymous, false);
+}
+
+#[test]
+fn over_http_with_passwords() {
+    everything_arrives(Access::Htpasswd, false);
+}
+
+#[test]
+fn over_http_with_tokens() {
+    everything_arrives(Access::Token, false);
+}
+
+#[test]
+fn over_tls_for_anybody() {
+    everything_arrives(Access::Anonymous, true);
+}
+
+#[test]
+fn over_tls_with_passwords() {
+    everything_arrives(Access::Htpasswd, true);
+}
+
+#[test]
+fn over_tls_with_tokens() {
+    everything_arrives(Access::Token, true);
+}
+
+#[test]
+fn a_registry_that_is_gone_is_a_failure_and_one_that_is_back_is_finished() {
+    let mut pair = Pair::start(Access::Anonymous, false);
+    pair.push("a", "v1", &index("a"));
+    pair.destination.stop();
+    pair.run("SRC/a: DST/a\n", &["--retries", "0"])
+        .exits(1)
+        .says("1 failed");
+    pair.destination.restart().unwrap();
+    pair.run("SRC/a: DST/a\n", &[]).exits(0).says("1 copied");
+    pair.assert_equal("a:v1", "a:v1");
+}

@@ -1,0 +1,53 @@
+//! What the tests share: a directory with files, the program as a child process, what it left behind.
+
+pub(crate) mod program;
+pub(crate) mod real;
+
+use testkit::{Image, Layer, Registry};
+
+pub(crate) use program::{Outcome, Place};
+
+/// How long a test waits for what must come: only a failing one waits that long.
+pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
+
+/// A registry for anybody, on a thread of its own: the tests block while they wait for the program.
+pub(crate) fn registry() -> Registry {
+    Registry::builder().start_on_thread()
+}
+
+/// A small image that differs from others by `name`.
+pub(crate) fn image(name: &str) -> Image {
+    Image::single([Layer::tar(name, 2_000), Layer::tar("base", 3_000)])
+}
+
+/// An index for three platforms that share a layer.
+pub(crate) fn index(name: &str) -> Image {
+    let child = |arch: &str| {
+        Image::oci()
+            .platform(testkit::Platform::linux(arch))
+            .layer(Layer::tar("base", 3_000))
+            .layer(Layer::tar(&format!("{name}-{arch}"), 2_000))
+            .build()
+    };
+    Image::index([child("amd64"), child("arm64"), child("s390x")])
+}
+
+/// `host: {insecure: true}` for each registry: what registries on loopback need in an auth file.
+pub(crate) fn insecure(registries: &[&Registry]) -> String {
+    let entry = |registry: &&Registry| format!("{}:\n  insecure: true\n", registry.host());
+    registries.iter().map(entry).collect::<Vec<_>>().concat()
+}
+
+/// Asserts that `repository:reference` arrived whole and is `image`.
+#[track_caller]
+pub(crate) fn assert_arrived(
+    registry: &Registry,
+    repository: &str,
+    reference: &str,
+    image: &Image,
+) {
+    registry.verify_complete(repository, reference).unwrap();
+    let (media_type, bytes) = registry.state().manifest(repository, reference).unwrap();
+    assert_eq!(media_type, image.root().media_type);
+    assert_eq!(bytes, image.root().bytes);
+}

@@ -1,0 +1,135 @@
+//! The program as a child process.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+/// A directory with files, from which the program is run, with nothing of the surroundings.
+pub(crate) struct Place {
+    directory: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// How the program ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Place {
+    /// An empty directory.
+    pub(crate) fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            variables: Vec::new(),
+        }
+    }
+
+    /// With a file.
+    pub(crate) fn file(self, name: &str, text: &str) -> Self {
+        std::fs::write(self.path(name), text).unwrap();
+        self
+    }
+
+    /// With an environment variable.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The path of a file.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The text of a file that the program wrote.
+    #[track_caller]
+    pub(crate) fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// The program, ready to start.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_image-syncer"));
+        command
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env_clear()
+            .env("HOME", self.directory.path())
+            .envs(self.variables.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
+        Outcome::of(self.command(arguments).output().unwrap())
+    }
+}
+
+impl Outcome {
+    /// What a child process left.
+    pub(crate) fn of(output: std::process::Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Asserts the exit code; shows what was printed where it is another.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(
+            self.code, code,
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout, self.stderr
+        );
+        self
+    }
+
+    /// Asserts that stderr has `text` in it.
+    #[track_caller]
+    pub(crate) fn says(self, text: &str) -> Self {
+        assert!(
+            self.stderr.contains(text),
+            "no {text:?} in stderr:\n{}",
+            self.stderr
+        );
+        self
+    }
+
+    /// Asserts that stderr does not have `text` in it.
+    #[track_caller]
+    pub(crate) fn does_not_say(self, text: &str) -> Self {
+        assert!(
+            !self.stderr.contains(text),
+            "{text:?} in stderr:\n{}",
+            self.stderr
+        );
+        self
+    }
+
+    /// The lines of stderr that begin with `word`.
+    pub(crate) fn lines(&self, word: &str) -> Vec<&str> {
+        let begins = |line: &&str| line.split_whitespace().next() == Some(word);
+        self.stderr.lines().filter(begins).collect()
+    }
+}
+
+/// `text` with what changes from run to run replaced: hosts by names, times by `T`, speeds by `V`.
+pub(crate) fn normalised(text: &str, hosts: &[(&str, &str)]) -> String {
+    let mut text = text.to_owned();
+    for (host, name) in hosts {
+        text = text.replace(host, name);
+    }
+    let speed = regex::Regex::new(r"[0-9.]+ ([KMGT]i)?B/s").unwrap();
+    let time = regex::Regex::new(r"[0-9.]+ s\b").unwrap();
+    time.replace_all(&speed.replace_all(&text, "V"), "T")
+        .into_owned()
+}
