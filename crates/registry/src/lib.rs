@@ -10,6 +10,43 @@
 //! serialises one again. Every blob that flows through a [`BlobReader`] is hashed and measured against its
 //! [`Descriptor`] before its last byte is handed on.
 //!
+//! An upload is asked for, then sent. [`Client::open_upload`] settles in one request whether the blob is there, can
+//! be mounted from another repository, or has to be sent; [`Client::upload`] sends it from a [`BlobSource`], which it
+//! opens when the registry is ready for bytes, and again, at the offset where the registry stands, when a connection
+//! broke. A small copy of one blob:
+//!
+//! ```
+//! use futures_util::FutureExt;
+//! use futures_util::future::BoxFuture;
+//! use registry::{BlobSource, BlobStream, Client, Descriptor, Error, OpenedUpload, Repository};
+//!
+//! struct At<'a> {
+//!     client: &'a Client,
+//!     repository: &'a Repository,
+//!     blob: &'a Descriptor,
+//! }
+//!
+//! impl BlobSource for At<'_> {
+//!     fn open(&self, offset: u64) -> BoxFuture<'_, Result<BlobStream, Error>> {
+//!         async move {
+//!             let reader = self.client.open_blob(self.repository, self.blob, offset);
+//!             Ok(reader.await?.into_stream())
+//!         }
+//!         .boxed()
+//!     }
+//! }
+//!
+//! async fn copy(from: &At<'_>, to: &Client, repository: &Repository) -> Result<(), Error> {
+//!     match to.open_upload(repository, from.blob, None).await? {
+//!         OpenedUpload::Present { .. } => Ok(()),
+//!         OpenedUpload::Session(upload) => to.upload(upload, from).await,
+//!     }
+//! }
+//! ```
+//!
+//! What a registry is found to do (the upload form it takes, the questions it answers with errors) is remembered by
+//! its client for as long as it lives, as hints that cost a request when they are wrong.
+//!
 //! Below the client lie two layers that know nothing of images: [`auth`] turns challenges and credentials into
 //! `Authorization` headers, [`transport`] turns calls into answers (TLS, redirects, limits, stalls) and is the one
 //! place that decides what is worth a retry.
@@ -27,6 +64,11 @@ mod quote;
 mod reference;
 mod text;
 pub mod transport;
+
+/// The example of the README, which is compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub use client::{
     BlobReader, BlobSource, BlobStream, Client, ManifestHead, OpenedUpload, Options, Registries,

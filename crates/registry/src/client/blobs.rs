@@ -5,7 +5,7 @@ use http::header::LOCATION;
 use http::{Method, StatusCode};
 
 use crate::auth::ScopeSet;
-use crate::client::call::Ask;
+use crate::client::ask::Ask;
 use crate::client::{BlobReader, Client, ranges};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};

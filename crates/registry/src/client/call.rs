@@ -1,48 +1,21 @@
 //! The pipeline that every request of this room goes through: credential, base URL, token, one try, the answer to a
 //! 401, and, for what can be sent again as it is, the retries.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, LOCATION};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::header::LOCATION;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
-use crate::auth::{Access, MAX_AGAIN, ScopeSet, Verdict};
+use crate::auth::{Access, MAX_AGAIN, Verdict};
 use crate::client::Client;
+use crate::client::ask::Ask;
 use crate::client::origin::Address;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Repository;
-use crate::transport::{
-    AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, Reserved, Response,
-};
+use crate::transport::{Attempts, Endpoint, RequestBody, Reserved, Response};
 
 /// The most redirects of one POST or PUT that are followed; registries need none, a misplaced base URL needs one.
 const MAX_HOPS: u32 = 5;
-
-/// One request, in a form that can be made into a call as often as it takes.
-#[derive(Clone, Debug)]
-pub(super) struct Ask {
-    action: Arc<str>,
-    repository: Repository,
-    scopes: ScopeSet,
-    method: Method,
-    place: Place,
-    headers: HeaderMap,
-    body: Bytes,
-    lane: Lane,
-    limit: AnswerLimit,
-    follow: bool,
-}
-
-/// Where a request goes.
-#[derive(Clone, Debug)]
-enum Place {
-    /// Below the repository: `manifests/v1`.
-    Repository(String),
-    /// An address that the registry gave.
-    Given(Address),
-}
 
 /// How a repository is reached: what every request of one operation shares.
 pub(super) struct Visit {
@@ -70,145 +43,6 @@ pub(super) struct Whole {
     pub(super) headers: HeaderMap,
     pub(super) url: Url,
     pub(super) bytes: Bytes,
-}
-
-impl Ask {
-    /// A request for `repository` at `path` below it; `action` is the infinitive clause for errors.
-    pub(super) fn new(
-        method: Method,
-        repository: &Repository,
-        scopes: ScopeSet,
-        path: impl Into<String>,
-        action: impl Into<Arc<str>>,
-    ) -> Self {
-        Self {
-            action: action.into(),
-            repository: repository.clone(),
-            scopes,
-            // Only the answers to these can be had elsewhere without sending anything again.
-            follow: matches!(method, Method::GET | Method::HEAD),
-            method,
-            place: Place::Repository(path.into()),
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-            lane: Lane::Calls,
-            limit: AnswerLimit::Normal,
-        }
-    }
-
-    /// At an address that the registry gave, instead.
-    pub(super) fn at(mut self, address: Address) -> Self {
-        self.place = Place::Given(address);
-        self
-    }
-
-    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
-        self
-    }
-
-    pub(super) fn body(mut self, body: Bytes) -> Self {
-        self.body = body;
-        self
-    }
-
-    pub(super) fn lane(mut self, lane: Lane) -> Self {
-        self.lane = lane;
-        self
-    }
-
-    pub(super) fn limit(mut self, limit: AnswerLimit) -> Self {
-        self.limit = limit;
-        self
-    }
-
-    pub(super) fn follow(mut self, follow: bool) -> Self {
-        self.follow = follow;
-        self
-    }
-
-    pub(super) fn scopes(mut self, scopes: ScopeSet) -> Self {
-        self.scopes = scopes;
-        self
-    }
-
-    pub(super) fn method(mut self, method: Method) -> Self {
-        self.method = method;
-        self
-    }
-
-    pub(super) fn action(&self) -> &Arc<str> {
-        &self.action
-    }
-
-    pub(super) fn repository(&self) -> &Repository {
-        &self.repository
-    }
-
-    /// An error of ours about this request.
-    pub(super) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error::new(
-            kind,
-            &*self.action,
-            self.repository.registry().as_str(),
-            message,
-        )
-    }
-
-    /// The error that an answer to this request stands for.
-    pub(super) async fn failure(&self, response: Response) -> Error {
-        let host = match &self.place {
-            Place::Given(Address { url, home: false }) => url.host_str().unwrap_or_default(),
-            _ => self.repository.registry().as_str(),
-        };
-        Error::from_response(&self.action, host, response).await
-    }
-
-    fn address(&self, base: &Url) -> Result<Address, Error> {
-        match &self.place {
-            Place::Given(address) => Ok(address.clone()),
-            Place::Repository(path) => {
-                let path = format!("v2/{}/{path}", self.repository.path());
-                let url = base.join(&path).map_err(|error| {
-                    self.error(ErrorKind::Protocol, format!("{path} makes no URL"))
-                        .with_source(error)
-                })?;
-                Ok(Address { url, home: true })
-            }
-        }
-    }
-
-    fn call(
-        &self,
-        endpoint: &Endpoint,
-        address: &Address,
-        used: Option<&HeaderValue>,
-        body: RequestBody,
-    ) -> Call {
-        let mut headers = self.headers.clone();
-        if let Some(value) = used {
-            headers.insert(AUTHORIZATION, value.clone());
-        }
-        Call {
-            action: Arc::clone(&self.action),
-            endpoint: endpoint.clone(),
-            method: self.method.clone(),
-            url: address.url.clone(),
-            headers,
-            body,
-            lane: self.lane,
-            answer: self.limit,
-            follow_redirects: self.follow,
-        }
-    }
-
-    fn replayed(&self) -> RequestBody {
-        if self.body.is_empty() {
-            RequestBody::Empty
-        } else {
-            RequestBody::Bytes(self.body.clone())
-        }
-    }
 }
 
 impl Client {
@@ -493,28 +327,5 @@ impl Client {
             }
             None => false,
         })
-    }
-}
-
-/// `text` as a value in a query: everything but unreserved characters is escaped (`:` is `%3A`, as some proxies
-/// demand).
-pub(super) fn in_query(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, RESERVED).to_string()
-}
-
-const RESERVED: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escapes_values() {
-        assert_eq!(in_query("sha256:ab"), "sha256%3Aab");
-        assert_eq!(in_query("team/my_app-1.2~x"), "team%2Fmy_app-1.2~x");
     }
 }

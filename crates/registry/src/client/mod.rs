@@ -2,6 +2,7 @@
 //!
 //! [`call`] is the pipeline that every request goes through; the endpoint families stand on it, one a file.
 
+mod ask;
 mod blobs;
 mod call;
 mod habits;

@@ -19,8 +19,9 @@ use futures_util::stream;
 use http::header::{ACCEPT_ENCODING, RANGE};
 use http::{HeaderValue, Method, StatusCode};
 
+use crate::client::ask::Ask;
 use crate::client::blobs::blob_ask;
-use crate::client::call::{Ask, Outcome, Visit};
+use crate::client::call::{Outcome, Visit};
 use crate::client::{Client, ranges};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind};

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::auth::ScopeSet;
-use crate::client::call::{Ask, Whole, in_query};
+use crate::client::ask::{Ask, in_query};
+use crate::client::call::Whole;
 use crate::client::origin::Address;
 use crate::client::{Client, links};
 use crate::error::{Error, ErrorKind};
@@ -218,7 +219,7 @@ impl TagPages {
     ) -> Result<Next, Error> {
         let ask = self.ask(asked);
         let visit = self.client.visit(&self.repository).await?;
-        let base = self.client.base(&visit, ask.action()).await?;
+        let base = self.client.base(&visit, &ask.action).await?;
         let address = self
             .client
             .address(&visit, &base, from, link)

@@ -7,7 +7,8 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::auth::ScopeSet;
-use crate::client::call::{Ask, Outcome, Whole};
+use crate::client::ask::Ask;
+use crate::client::call::{Outcome, Whole};
 use crate::client::{Client, ranges};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
@@ -144,7 +145,7 @@ impl Client {
         if settled.contradicted {
             self.warn(&format!(
                 "the registry calls the manifest {target} of {} by a digest that its bytes do not have; the bytes are trusted",
-                ask.repository().path()
+                ask.repository.path()
             ));
         }
         Manifest::new(whole.bytes.clone(), content_type, settled.digest).map_err(|error| {

@@ -5,7 +5,8 @@ use http::{HeaderValue, Method, StatusCode};
 
 use crate::auth::ScopeSet;
 use crate::client::Client;
-use crate::client::call::{Ask, Outcome, Visit};
+use crate::client::ask::Ask;
+use crate::client::call::{Outcome, Visit};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::manifest::Manifest;
@@ -53,7 +54,7 @@ impl Client {
             Outcome::Answer(response) => response,
             Outcome::Refused(error) => return Err(error),
         };
-        let path = ask.repository().path();
+        let path = ask.repository.path();
         if !response.status.is_success() {
             let error = missing_content(ask.failure(response).await);
             if error.kind() == ErrorKind::MissingContent {
@@ -87,7 +88,7 @@ impl Client {
         if self.inner.habits.keeps_what_it_takes() {
             return Ok(());
         }
-        let repository = ask.repository();
+        let repository = &ask.repository;
         let get = super::ask(Method::GET, repository, ScopeSet::push(repository), target);
         match self.get(&get, target).await {
             Ok(stored) if stored.bytes() == manifest.bytes() => {

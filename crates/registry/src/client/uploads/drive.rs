@@ -10,7 +10,8 @@ use std::sync::atomic::Ordering;
 use http::header::{CONTENT_RANGE, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use crate::client::call::{Ask, Visit};
+use crate::client::ask::Ask;
+use crate::client::call::Visit;
 use crate::client::reader::BlobSource;
 use crate::client::{Client, ranges};
 use crate::digest::Digest;

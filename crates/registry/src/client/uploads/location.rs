@@ -4,7 +4,8 @@ use http::header::LOCATION;
 use url::Url;
 
 use crate::client::Client;
-use crate::client::call::{Ask, Visit, in_query};
+use crate::client::ask::{Ask, in_query};
+use crate::client::call::Visit;
 use crate::client::origin::Address;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
@@ -24,7 +25,7 @@ impl Client {
         let text = value
             .to_str()
             .map_err(|_| ask.error(ErrorKind::Protocol, "the upload's location is not text"))?;
-        let base = self.base(visit, ask.action()).await?;
+        let base = self.base(visit, &ask.action).await?;
         self.address(visit, &base, &response.url, text)
             .await
             .map(Some)
@@ -33,9 +34,12 @@ impl Client {
 }
 
 /// The URL of the closing PUT: `location` with `digest=` behind whatever query it has, which is kept byte for byte:
-/// it may be signed, or opaque state.
+/// it may be signed, or opaque state. A redirect of such a PUT names the digest itself.
 pub(super) fn closing(location: &Url, digest: &Digest) -> Url {
     let mut url = location.clone();
+    if location.query_pairs().any(|(name, _)| name == "digest") {
+        return url;
+    }
     let parameter = format!("digest={}", in_query(digest.as_str()));
     let query = match location.query() {
         None | Some("") => parameter,
@@ -71,6 +75,10 @@ mod tests {
             (
                 "https://r.io/u/1?a&",
                 format!("https://r.io/u/1?a&digest=sha256%3A{hex}"),
+            ),
+            (
+                "https://r.io/u/1?digest=x",
+                "https://r.io/u/1?digest=x".to_owned(),
             ),
         ] {
             let closing = closing(&Url::parse(location).unwrap(), &digest);

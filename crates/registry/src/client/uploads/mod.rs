@@ -13,8 +13,9 @@ mod reaction;
 mod session;
 mod settle;
 
+use crate::client::Client;
+use crate::client::ask::Ask;
 use crate::client::reader::BlobSource;
-use crate::client::{Client, call::Ask};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::manifest::Descriptor;

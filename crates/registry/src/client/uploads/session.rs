@@ -4,7 +4,8 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use crate::auth::ScopeSet;
 use crate::client::Client;
-use crate::client::call::{Ask, Outcome, in_query};
+use crate::client::ask::{Ask, in_query};
+use crate::client::call::Outcome;
 use crate::client::origin::Address;
 use crate::client::ranges::Dialect;
 use crate::digest::Digest;
@@ -140,7 +141,7 @@ fn is_about_scopes(error: &Error) -> bool {
 
 /// Reads the session out of the answer to a POST.
 async fn session(client: &Client, ask: &Ask, response: Response) -> Result<Session, Error> {
-    let visit = client.visit(ask.repository()).await?;
+    let visit = client.visit(&ask.repository).await?;
     let location = client.location_of(&visit, ask, &response).await?;
     let least = chunk_min(&response.headers);
     let dialect = Dialect::of_opening(&response.headers);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use registry::{Error, ErrorKind};
-use testkit::{Action, Blob, Cut, Fault, Kind, Profile};
+use testkit::{Action, Answer, Blob, Cut, Fault, Kind, Profile};
 
 use super::kit::{Kit, descriptor, descriptor_of};
 
@@ -83,6 +83,41 @@ async fn a_redirect_to_storage_says_yes() {
     );
     assert_eq!(kit.took(), [(Kind::BlobHead, 307)]);
     assert_eq!(kit.server.storage_requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_redirect_within_the_registry_says_nothing_yet() {
+    let blob = Blob::synthetic(1000, 1);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    let tidied = format!("/v2/a/b/blobs/{}?tidy=1", blob.digest());
+    kit.server.fault(
+        Fault::on(Kind::BlobHead).matching(|r| r.query.is_none()),
+        Answer::new(301).header("location", tidied),
+    );
+    let repository = kit.repository("a/b");
+    assert!(
+        kit.client
+            .has_blob(&repository, &descriptor(&blob))
+            .await
+            .unwrap()
+    );
+    assert_eq!(kit.took().last(), Some(&(Kind::BlobHead, 200)));
+}
+
+#[tokio::test]
+async fn where_a_head_of_a_blob_does_not_do_a_get_does() {
+    let blob = Blob::synthetic(1000, 1);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    kit.server
+        .fault(Fault::on(Kind::BlobHead), Action::status(405));
+    let repository = kit.repository("a/b");
+    assert!(
+        kit.client
+            .has_blob(&repository, &descriptor(&blob))
+            .await
+            .unwrap()
+    );
+    assert_eq!(kit.took(), [(Kind::BlobHead, 405), (Kind::BlobGet, 200)]);
 }
 
 #[tokio::test]

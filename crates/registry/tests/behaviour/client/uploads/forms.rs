@@ -185,7 +185,7 @@ async fn streams_arrive_whatever_the_registry_says_of_ranges() {
 }
 
 #[tokio::test]
-async fn a_part_that_was_taken_is_not_sent_again() {
+async fn a_wrong_count_is_set_right_by_asking() {
     let kit = Kit::open(Profile {
         refuses_whole_put: Some(405),
         ..Profile::distribution3()
@@ -193,13 +193,12 @@ async fn a_part_that_was_taken_is_not_sent_again() {
     .await;
     kit.send("a/b", &Blob::synthetic(10, 9)).await.unwrap();
     kit.took();
-    // The registry says that it took all but the last thousand bytes, and would refuse them twice.
     let blob = Blob::synthetic(MIB, 1);
     kit.server.fault(
         Fault::on(Kind::UploadPatch).nth(1),
         Action::WithHeaders(vec![("range", "0-99".to_owned())]),
     );
-    // What it says is wrong here, so that the next PATCH is out of step; asking sets it right.
+    // It took everything and says that it took a hundred bytes, so that the next PATCH is out of step.
     kit.send("a/b", &blob).await.unwrap();
     kit.assert_arrived("a/b", &blob);
 }

@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use registry::transport::TransportOptions;
 use registry::{BlobSource, BlobStream, Error, ErrorKind, OpenedUpload};
 use testkit::profile::{Existence, LocationForm, MountRule, Unknown};
-use testkit::{Action, Auth, Blob, Fault, Kind, Profile};
+use testkit::{Action, Answer, Auth, Blob, Fault, Kind, Profile};
 use tokio::sync::Notify;
 
 use crate::client::kit::{Given, Kit, descriptor, descriptor_of, tag};
@@ -335,6 +335,28 @@ async fn the_source_is_opened_when_the_destination_has_room() {
     let (one, two, ()) = futures_util::join!(one, two, watch);
     assert!(one.unwrap() && two.unwrap());
     assert_eq!(waiting.opened(), [0]);
+}
+
+#[tokio::test]
+async fn requests_that_are_redirected_are_sent_again_with_their_bodies() {
+    let kit = Kit::guarded(Profile::distribution(), Auth::basic("ada", "pw")).await;
+    kit.server.fault(
+        Fault::on(Kind::Mount).nth(1),
+        Answer::new(308).header("location", "/v2/a/b/blobs/uploads/"),
+    );
+    let blob = Blob::synthetic(MIB, 1);
+    let upload = kit.session("a/b", &blob).await;
+    let moved = kit.server.fault(
+        Fault::on(Kind::UploadPut).nth(1),
+        Answer::new(307).header("location", "/v2/a/b/blobs/uploads/moved?digest=x"),
+    );
+    let source = Given::of(&blob);
+    kit.client.upload(upload, &source).await.unwrap();
+    kit.assert_arrived("a/b", &blob);
+    assert_eq!(moved.hits(), 1);
+    let lines = kit.lines();
+    assert_eq!(lines[1], "PUT /v2/a/b/blobs/uploads/moved?digest=x");
+    assert!(source.opened().len() >= 2, "the bytes are read again");
 }
 
 /// A source that gives nothing until it is let.
