@@ -7,4 +7,5 @@
 )]
 
 mod kit;
+mod run;
 mod transfer;

@@ -257,3 +257,22 @@ async fn a_child_that_the_source_lacks_fails_the_image() {
     assert_eq!(world.stores.count("put-manifest"), 0);
     assert!(world.stores.tagged(&world.destination, "v1").is_none());
 }
+
+#[tokio::test]
+async fn tags_of_one_index_side_by_side_push_its_children_once() {
+    let world = world();
+    let index = world.index(
+        "index",
+        &[("amd64", "linux/amd64"), ("arm64", "linux/arm64")],
+    );
+    for tag in ["v1", "v2", "v3"] {
+        world.stores.tag(&world.source, tag, &index);
+    }
+    let rules = [rule("src.example/app:v1,v2,v3", &["dst.example/copy"])];
+    let heard = run(&world.stores, settings(), &rules).await;
+    let summary = heard.summary();
+    assert_eq!((summary.copied, summary.manifests), (3, 2 + 3));
+    assert_eq!(world.stores.count("put-manifest dst.example/copy@"), 2);
+    assert_eq!(world.stores.count("put-manifest dst.example/copy:"), 3);
+    assert_eq!(world.stores.count("resolve-for-push dst.example/copy@"), 1);
+}
