@@ -1,25 +1,25 @@
-//! HEAD, GET and PUT of manifests, and what registries make of them.
+//! HEAD and GET of manifests, and what registries make of them.
 
 use registry::{Digest, ErrorKind, Manifest};
 use testkit::auth::Access;
-use testkit::profile::{Immutable, Unknown};
+use testkit::profile::Unknown;
 use testkit::{Action, Auth, Cut, Fault, Image, Kind, Layer, Profile};
 
 use super::kit::{Kit, by_digest, tag};
 
-fn image() -> Image {
+pub(super) fn image() -> Image {
     Image::oci().layer(Layer::tar("layer", 100)).build()
 }
 
 /// The root of `image` as the client would have fetched it.
-fn manifest(image: &Image) -> Manifest {
+pub(super) fn manifest(image: &Image) -> Manifest {
     let root = image.root();
     let digest = Digest::parse(&root.digest).unwrap();
     Manifest::new(root.bytes.clone(), Some(&root.media_type), digest).unwrap()
 }
 
 /// A registry that holds the blobs of `image` in `a/b`, and nothing more.
-fn with_blobs(kit: &Kit, image: &Image) {
+pub(super) fn with_blobs(kit: &Kit, image: &Image) {
     for blob in image.blobs() {
         kit.server.state().put_blob("a/b", blob);
     }
@@ -354,175 +354,6 @@ async fn what_breaks_or_is_overloaded_is_tried_again() {
         .unwrap_err();
     assert_eq!((error.kind(), error.tries()), (ErrorKind::Server, 4));
     assert_eq!(kit.took().len(), 4);
-}
-
-#[tokio::test]
-async fn a_push_is_one_request() {
-    let kit = Kit::open(Profile::distribution()).await;
-    let image = image();
-    with_blobs(&kit, &image);
-    let repository = kit.repository("a/b");
-    kit.client
-        .put_manifest(&repository, &tag("v1"), &manifest(&image))
-        .await
-        .unwrap();
-    assert_eq!(kit.took(), [(Kind::ManifestPut, 201)]);
-    kit.client
-        .put_manifest(&repository, &by_digest(image.digest()), &manifest(&image))
-        .await
-        .unwrap();
-    let (media_type, bytes) = kit.server.state().manifest("a/b", "v1").unwrap();
-    assert_eq!(
-        (media_type, &bytes),
-        (image.root().media_type.clone(), &image.root().bytes)
-    );
-    assert_eq!(kit.server.problems(), [""; 0]);
-}
-
-#[tokio::test]
-async fn what_a_manifest_lacks_is_named() {
-    let kit = Kit::open(Profile::distribution()).await;
-    let image = image();
-    let repository = kit.repository("a/b");
-    let error = kit
-        .client
-        .put_manifest(&repository, &tag("v1"), &manifest(&image))
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::MissingContent, "{error}");
-    let mut missing: Vec<&str> = error.missing().iter().map(Digest::as_str).collect();
-    let mut blobs: Vec<&str> = image.blobs().iter().map(testkit::Blob::digest).collect();
-    missing.sort_unstable();
-    blobs.sort_unstable();
-    assert_eq!(missing, blobs);
-    assert_eq!(kit.took().len(), 1);
-}
-
-#[tokio::test]
-async fn a_registry_that_rewrites_is_found_out() {
-    let kit = Kit::open(Profile {
-        rewrites_manifests: true,
-        ..Profile::distribution()
-    })
-    .await;
-    let image = image();
-    with_blobs(&kit, &image);
-    let error = kit
-        .client
-        .put_manifest(&kit.repository("a/b"), &tag("v1"), &manifest(&image))
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Corrupt);
-    assert!(error.message().contains("rewrote"), "{error}");
-    assert_eq!(kit.took().len(), 1);
-}
-
-#[tokio::test]
-async fn a_lost_reply_is_settled_before_a_second_push() {
-    // Quay refuses to set a tag again, even to what it is.
-    let kit = Kit::open(Profile {
-        immutable_tags: Some(Immutable::Quay),
-        ..Profile::distribution()
-    })
-    .await;
-    let image = image();
-    with_blobs(&kit, &image);
-    kit.server.fault(
-        Fault::on(Kind::ManifestPut).nth(1),
-        Action::LoseReply(Cut::Reset),
-    );
-    kit.client
-        .put_manifest(&kit.repository("a/b"), &tag("v1"), &manifest(&image))
-        .await
-        .unwrap();
-    assert_eq!(
-        kit.took(),
-        [(Kind::ManifestPut, 0), (Kind::ManifestHead, 200)]
-    );
-    kit.server.fault(
-        Fault::on(Kind::ManifestPut).nth(1),
-        Action::CutBeforeAnswer(Cut::Reset),
-    );
-    kit.client
-        .put_manifest(&kit.repository("a/b"), &tag("v2"), &manifest(&image))
-        .await
-        .unwrap();
-    assert_eq!(
-        kit.took(),
-        [
-            (Kind::ManifestPut, 0),
-            (Kind::ManifestHead, 404),
-            (Kind::ManifestPut, 201)
-        ]
-    );
-}
-
-#[tokio::test]
-async fn an_immutable_tag_is_refused_for_good() {
-    for rule in [Immutable::Ecr, Immutable::Harbor, Immutable::Quay] {
-        let kit = Kit::open(Profile {
-            immutable_tags: Some(rule),
-            ..Profile::distribution()
-        })
-        .await;
-        let (old, new) = (image(), Image::oci().layer(Layer::tar("new", 7)).build());
-        kit.server.push("a/b", Some("v1"), &old);
-        with_blobs(&kit, &new);
-        let error = kit
-            .client
-            .put_manifest(&kit.repository("a/b"), &tag("v1"), &manifest(&new))
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
-        assert_eq!(kit.took().len(), 1);
-    }
-}
-
-#[tokio::test]
-async fn a_registry_that_names_no_digests_is_confirmed_once() {
-    let kit = Kit::open(Profile {
-        content_digest: false,
-        ..Profile::distribution()
-    })
-    .await;
-    let image = image();
-    with_blobs(&kit, &image);
-    let repository = kit.repository("a/b");
-    kit.client
-        .put_manifest(&repository, &tag("v1"), &manifest(&image))
-        .await
-        .unwrap();
-    kit.client
-        .put_manifest(&repository, &tag("v2"), &manifest(&image))
-        .await
-        .unwrap();
-    assert_eq!(
-        kit.took(),
-        [
-            (Kind::ManifestPut, 201),
-            (Kind::ManifestGet, 200),
-            (Kind::ManifestPut, 201)
-        ]
-    );
-}
-
-#[tokio::test]
-async fn a_web_server_that_takes_everything_is_no_registry() {
-    let kit = Kit::open(Profile {
-        always_ok: true,
-        ..Profile::distribution()
-    })
-    .await;
-    let repository = kit.repository("a/b");
-    for target in [tag("v1"), by_digest(image().digest())] {
-        let error = kit
-            .client
-            .put_manifest(&repository, &target, &manifest(&image()))
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
-        assert!(error.message().contains("is it a registry?"), "{error}");
-    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod copy;
 mod kit;
 mod manifests;
 mod profiles;
+mod pushes;
 mod real;
 mod tags;
 mod uploads;
