@@ -51,6 +51,12 @@ fn a_run_is_told_in_lines() {
         .map(str::to_owned)
         .collect();
     lines[..2].sort();
+    // The destination's answer may come before the source says no, or be given up: one request more or less.
+    for line in &mut lines {
+        if line.ends_with(" requests, 0 retries") {
+            "4 or 5 requests, 0 retries".clone_into(line);
+        }
+    }
     insta::assert_snapshot!("failed_run", lines.join("\n"));
 }
 
