@@ -26,7 +26,7 @@ const MOMENT: Duration = Duration::from_secs(1);
 
 /// Blobs of one image that are under way at a time. Transfers have bounds of their own; this one keeps a single image
 /// of a hundred layers from taking all turns.
-const BLOBS: usize = 8;
+const BLOBS: usize = 16;
 
 type Outcomes = mpsc::UnboundedSender<(usize, Result<Moved, Failure>)>;
 
