@@ -21,7 +21,7 @@ use crate::commands::setup;
 use crate::exit::Exit;
 use crate::images_file::ImagesFile;
 use crate::interrupt::Interrupts;
-use crate::ui::{Lines, Log, Printer, Progress, Wire, Word, print_summary};
+use crate::ui::{Lines, Log, Printer, Progress, Wire, Word, heartbeat, print_summary};
 
 /// Small requests in flight per host: enough to settle a thousand unchanged images in a second at 40 ms, few enough
 /// for a registry of one process.
@@ -83,7 +83,7 @@ impl Job {
         };
         let started = Instant::now();
         let rules = self.rules.len() as u64;
-        let ended = runtime.block_on(drive(engine, self.rules, &audience.lines))?;
+        let ended = runtime.block_on(drive(&engine, self.rules, &audience))?;
         // Nothing is waited for: a name that is still being looked up would hold the process.
         runtime.shutdown_background();
         Ok(match ended {
@@ -92,7 +92,11 @@ impl Job {
                 summary.settle(rules, cancelled);
                 audience.close(&summary, started)
             }
-            Ended::AtOnce => Exit::Interrupted,
+            Ended::AtOnce => {
+                let text = "ended at once: run again to finish; what is there is not sent again";
+                audience.lines.say(Word::Interrupted, text);
+                Exit::Interrupted
+            }
         })
     }
 
@@ -192,7 +196,12 @@ fn runtime(log: &Log) -> anyhow::Result<Runtime> {
 }
 
 /// Runs the engine until it has nothing under way, or until the second signal.
-async fn drive(engine: Engine, rules: Vec<Arc<Rule>>, lines: &Lines) -> anyhow::Result<Ended> {
+async fn drive(
+    engine: &Engine,
+    rules: Vec<Arc<Rule>>,
+    audience: &Audience,
+) -> anyhow::Result<Ended> {
+    let lines = &audience.lines;
     let interrupts = Interrupts::hear().context("cannot listen for signals")?;
     let cancel = CancellationToken::new();
     let told = interrupts.twice(&cancel, |signal| {
@@ -204,5 +213,6 @@ async fn drive(engine: Engine, rules: Vec<Arc<Rule>>, lines: &Lines) -> anyhow::
     Ok(tokio::select! {
         () = engine.run(rules, cancel.clone()) => Ended::Drained { cancelled: cancel.is_cancelled() },
         () = told => Ended::AtOnce,
+        never = heartbeat(lines, &audience.report, engine.progress()) => match never {},
     })
 }

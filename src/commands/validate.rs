@@ -8,7 +8,7 @@ use sync::rule::{Destination, Naming, PlatformFilter, Rule, Select, Source};
 use crate::cli::Validate;
 use crate::commands::setup;
 use crate::exit::Exit;
-use crate::ui::Printer;
+use crate::ui::{Printer, units};
 
 /// Reads the files and prints what they mean to stdout.
 pub(super) fn execute(arguments: Validate, printer: Printer) -> anyhow::Result<Exit> {
@@ -34,9 +34,9 @@ fn meaning(config: &Config, platforms: &PlatformFilter) -> String {
     }
     let _ = writeln!(
         text,
-        "{} rules, {} credentials: all right",
-        config.rules.len(),
-        config.credentials.len()
+        "{}, {}: all right",
+        units::count(config.rules.len() as u64, "rule"),
+        units::count(config.credentials.len() as u64, "credential")
     );
     text
 }

@@ -84,15 +84,15 @@ impl Lines {
         let level = word.level();
         if self.to_file {
             match level {
-                Level::Info => tracing::info!("{:<9}  {text}", word.text()),
-                Level::Warning => tracing::warn!("{:<9}  {text}", word.text()),
-                Level::Error => tracing::error!("{:<9}  {text}", word.text()),
+                Level::Info => tracing::info!("{:<11}  {text}", word.text()),
+                Level::Warning => tracing::warn!("{:<11}  {text}", word.text()),
+                Level::Error => tracing::error!("{:<11}  {text}", word.text()),
             }
         }
         if level > Level::Info || !(self.to_file || self.quiet) {
             let word = self
                 .printer
-                .paint(word.paint(), &format!("{:<9}", word.text()));
+                .paint(word.paint(), &format!("{:<11}", word.text()));
             self.printer.line(&format!("{word}  {text}"));
         }
     }

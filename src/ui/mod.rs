@@ -1,5 +1,6 @@
 //! What people see: the printer, the lines of a run, its summary, the log. Listeners; no other room prints.
 
+mod heartbeat;
 mod hint;
 mod lines;
 mod log;
@@ -7,9 +8,10 @@ mod paint;
 mod printer;
 mod progress;
 mod summary;
-mod units;
+pub(crate) mod units;
 mod wire;
 
+pub use heartbeat::heartbeat;
 pub use lines::{Lines, Word};
 pub use log::Log;
 pub use printer::Printer;

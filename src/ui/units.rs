@@ -52,7 +52,7 @@ pub(super) fn speed(count: u64, duration: Duration) -> Option<String> {
 }
 
 /// `1 image`, `3 images`.
-pub(super) fn count(number: u64, noun: &str) -> String {
+pub(crate) fn count(number: u64, noun: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
     format!("{} {noun}{s}", grouped(number))
 }

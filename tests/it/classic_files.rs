@@ -108,6 +108,6 @@ fn flags_of_cron_lines_go_on_working() {
         outcome.lines("copied").is_empty(),
         "it belongs into the log"
     );
-    assert!(place.read("sync.log").contains("copied     "));
+    assert!(place.read("sync.log").contains(" copied "));
     assert_arrived(&destination, "a", "v1", &image("a"));
 }

@@ -96,6 +96,11 @@ fn the_second_signal_ends_it_at_once() {
         heard.push(char::from(byte[0]));
     }
     kill(&stuck.child, "-INT");
-    drop(stderr);
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert!(
+        rest.contains("ended at once: run again to finish"),
+        "{rest}"
+    );
     stuck.ends().exits(130);
 }
