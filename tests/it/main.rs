@@ -20,5 +20,6 @@ mod memory;
 mod mistakes;
 mod outcomes;
 mod output;
+mod readme;
 mod real_registry;
 mod validate;
