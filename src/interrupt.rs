@@ -33,3 +33,33 @@ impl Interrupts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Sends this process a signal, which the runtime hears and which so ends nothing.
+    async fn send(signal: &str) {
+        let process = std::process::id().to_string();
+        let status = tokio::process::Command::new("kill")
+            .args([signal, &process])
+            .status();
+        assert!(status.await.unwrap().success());
+    }
+
+    #[tokio::test]
+    async fn the_first_signal_cancels_and_the_second_returns() {
+        let cancel = CancellationToken::new();
+        let (sender, said) = tokio::sync::oneshot::channel();
+        let interrupts = Interrupts::hear().unwrap();
+        let twice = interrupts.twice(&cancel, |name| sender.send(name.to_owned()).unwrap());
+        let signals = async {
+            send("-TERM").await;
+            assert_eq!(said.await.unwrap(), "SIGTERM");
+            assert!(cancel.is_cancelled());
+            send("-INT").await;
+        };
+        tokio::join!(twice, signals);
+    }
+}

@@ -1,6 +1,5 @@
 //! SIGINT and SIGTERM.
 
-use std::io::Read;
 use std::process::{Child, Command};
 use std::sync::mpsc;
 
@@ -81,26 +80,4 @@ fn the_first_signal_ends_the_run_in_order() {
             .does_not_say("hint:");
         assert_eq!(outcome.lines("interrupted").len(), 1);
     }
-}
-
-#[test]
-fn the_second_signal_ends_it_at_once() {
-    let mut stuck = Stuck::start();
-    stuck.signal("-INT");
-    let mut stderr = stuck.child.stderr.take().unwrap();
-    // The first one has been heard when it is answered; an interrupted run is then killed off by the second.
-    let mut heard = String::new();
-    let mut byte = [0];
-    while !heard.contains("a second one ends at once") {
-        assert_eq!(stderr.read(&mut byte).unwrap(), 1, "{heard}");
-        heard.push(char::from(byte[0]));
-    }
-    kill(&stuck.child, "-INT");
-    let mut rest = String::new();
-    stderr.read_to_string(&mut rest).unwrap();
-    assert!(
-        rest.contains("ended at once: run again to finish"),
-        "{rest}"
-    );
-    stuck.ends().exits(130);
 }
