@@ -37,6 +37,19 @@ pub struct Insecure {
     pub insecure: Vec<String>,
 }
 
+/// Where registries may lead, and who may see a login.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Safety")]
+pub struct Safety {
+    /// Let public registries lead to this host of a private network: by redirect, upload location, next page or
+    /// token server; repeatable
+    #[arg(long, value_name = "HOST[:PORT]", value_delimiter = ',', value_parser = host)]
+    pub allow_private: Vec<String>,
+    /// Let this token server see the login of a registry that names it, although it is in another domain; repeatable
+    #[arg(long, value_name = "HOST[:PORT]", value_delimiter = ',', value_parser = host)]
+    pub trust_realm: Vec<String>,
+}
+
 /// What an empty destination stands for.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Files")]
@@ -132,6 +145,14 @@ pub struct Logging {
     /// Only warnings and failures: nothing at all when all is well
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// Reads a host, with or without a port.
+fn host(text: &str) -> Result<String, String> {
+    match registry::Registry::parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(why) => Err(format!("{why}: write host or host:port")),
+    }
 }
 
 /// Reads `--retries`.

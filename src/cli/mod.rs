@@ -6,7 +6,7 @@ mod help;
 use clap::{Parser, Subcommand};
 
 pub use args::{
-    Auth, Defaults, Files, ImagesFormat, Insecure, Logging, Output, Platforms, Transfer,
+    Auth, Defaults, Files, ImagesFormat, Insecure, Logging, Output, Platforms, Safety, Transfer,
 };
 
 /// Copies container images and OCI artifacts between registries: no daemon, no disk.
@@ -59,6 +59,9 @@ pub struct Sync {
     /// How to copy.
     #[command(flatten)]
     pub transfer: Transfer,
+    /// Where registries may lead.
+    #[command(flatten)]
+    pub safety: Safety,
     /// What is written for other programs.
     #[command(flatten)]
     pub output: Output,
@@ -94,6 +97,9 @@ pub struct Copy {
     /// How to copy.
     #[command(flatten)]
     pub transfer: Transfer,
+    /// Where registries may lead.
+    #[command(flatten)]
+    pub safety: Safety,
     /// What is written for other programs.
     #[command(flatten)]
     pub output: Output,

@@ -28,6 +28,7 @@ pub(super) fn execute(arguments: Copy, printer: Printer) -> anyhow::Result<Exit>
         credentials,
         platforms: arguments.platforms,
         transfer: arguments.transfer,
+        safety: arguments.safety,
         output: arguments.output,
         logging: arguments.logging,
     };

@@ -45,6 +45,8 @@ pub(super) struct Job {
     /// Flags.
     pub(super) transfer: cli::Transfer,
     /// Flags.
+    pub(super) safety: cli::Safety,
+    /// Flags.
     pub(super) output: cli::Output,
     /// Flags.
     pub(super) logging: cli::Logging,
@@ -122,10 +124,12 @@ impl Job {
         let transport = Transport::new(TransportOptions {
             calls_per_host: CALLS_PER_HOST,
             transfers_per_host: TRANSFERS_PER_HOST,
+            private_hosts: self.safety.allow_private.clone(),
             observer: audience.wire.clone(),
             ..TransportOptions::default()
         })?;
-        let keychain = Keychain::new(self.credentials.clone(), Some(DockerFiles::from_env()))?;
+        let keychain = Keychain::new(self.credentials.clone(), Some(DockerFiles::from_env()))?
+            .with_trusted_realms(self.safety.trust_realm.clone())?;
         let registries = Registries::new(Options {
             transport: Arc::new(transport),
             keychain: Arc::new(keychain),

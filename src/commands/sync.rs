@@ -13,6 +13,7 @@ pub(super) fn execute(arguments: Sync, printer: Printer) -> anyhow::Result<Exit>
         credentials: config.credentials,
         platforms: arguments.platforms,
         transfer: arguments.transfer,
+        safety: arguments.safety,
         output: arguments.output,
         logging: arguments.logging,
     };

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::text;
-use crate::transport::Response;
+use crate::transport::{Response, Veil};
 
 /// How much of an error's body is read.
 const BODY_LIMIT: u64 = 64 * 1024;
@@ -31,6 +31,18 @@ struct Said {
     /// For a person.
     clause: Option<String>,
     missing: Vec<Digest>,
+}
+
+impl Said {
+    /// Without secrets that stood in the body in another form: escaped, as JSON does.
+    fn under(self, veil: &Veil) -> Self {
+        let hide = |text: Option<String>| text.map(|text| veil.over(&text).into_owned());
+        Self {
+            code: hide(self.code),
+            clause: hide(self.clause),
+            ..self
+        }
+    }
 }
 
 impl Error {
@@ -59,8 +71,10 @@ impl Error {
             )
         });
         // A body that cannot be read, or is too long, says nothing; the status does.
+        let veil = body.veil();
         let bytes = body.bytes(BODY_LIMIT).await.unwrap_or_default();
-        let said = read(&headers, &bytes);
+        let text = String::from_utf8_lossy(&bytes);
+        let said = read(&headers, &veil.over(&text)).under(&veil);
         let kind = kind(status, said.code.as_deref());
         let clause = said
             .clause
@@ -128,11 +142,10 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 }
 
 /// What the body says, whatever its form.
-fn read(headers: &HeaderMap, bytes: &[u8]) -> Said {
-    if let Ok(value) = serde_json::from_slice::<Value>(bytes) {
+fn read(headers: &HeaderMap, body: &str) -> Said {
+    if let Ok(value) = serde_json::from_str::<Value>(body) {
         return json(&value);
     }
-    let body = String::from_utf8_lossy(bytes);
     let body = body.trim();
     let is_html = headers
         .get(CONTENT_TYPE)

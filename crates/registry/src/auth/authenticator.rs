@@ -221,7 +221,9 @@ impl Authenticator {
             |kind, message| Error::new(kind, action.as_str(), self.registry.as_str(), message);
         let realm = realm::locate(&base, &source.realm)
             .ok_or_else(|| refuse(ErrorKind::Protocol, clause::bad_realm(&source.realm)))?;
-        let login = match realm::judge(&base, endpoint.insecure, &realm, &self.trusted).await {
+        let private = self.transport.private_hosts();
+        let trusted = realm::judge(&base, endpoint.insecure, &realm, &self.trusted, private).await;
+        let login = match trusted {
             Trusted::NotInside => {
                 let why = clause::private_realm(&authority(&realm));
                 return Err(refuse(ErrorKind::Refused, why));

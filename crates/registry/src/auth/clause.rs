@@ -46,7 +46,7 @@ pub(super) fn withheld(registry: &Registry, host: &str, access: &Access) -> Stri
 fn withheld_login(registry: &Registry, host: &str, access: &Access) -> String {
     format!(
         "its token server {host} does not belong to {registry}, so it does not get the login of {}: if it may see it, \
-         name {host} among the trusted realms",
+         write --trust-realm {host}",
         who(access)
     )
 }
@@ -55,7 +55,7 @@ fn withheld_login(registry: &Registry, host: &str, access: &Access) -> String {
 pub(super) fn private_realm(host: &str) -> String {
     format!(
         "its token server {host} is at a private address, where a public registry has no business: if this is meant, \
-         name {host} among the trusted realms"
+         write --allow-private {host}"
     )
 }
 

@@ -16,7 +16,7 @@
 
 use url::{Host, Url};
 
-use crate::transport::{is_at_home, is_private};
+use crate::transport::{leads_inside, names};
 
 /// What a realm may be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,11 +89,18 @@ pub(super) fn locate(base: &Url, realm: &str) -> Option<Url> {
 }
 
 /// Judges `realm` for the registry that is reached at `base`. `insecure` says that the user lets it be reached
-/// unverified; `named` are the hosts, or hosts with ports, that the user trusts. A registry within a private network
-/// may have its token server there too.
-pub(super) async fn judge(base: &Url, insecure: bool, realm: &Url, named: &[String]) -> Trusted {
+/// unverified; `named` are the hosts, or hosts with ports, that the user trusts, and `private` those in a private
+/// network that a public registry may lead to. A registry within a private network may have its token server there
+/// too.
+pub(super) async fn judge(
+    base: &Url,
+    insecure: bool,
+    realm: &Url,
+    named: &[String],
+    private: &[String],
+) -> Trusted {
     let is_named = named.iter().any(|name| names(name, realm));
-    if is_private(realm) && !is_named && !insecure && !is_at_home(base).await {
+    if !is_named && leads_inside(base, realm, insecure, private).await {
         return Trusted::NotInside;
     }
     match (realm.scheme(), insecure) {
@@ -111,19 +118,6 @@ fn belongs(base: &Url, realm: &Url) -> bool {
     home == host
         || (is_loopback(&home) && is_loopback(&host))
         || (realm.scheme() == "https" && (is_known_pair(&home, &host) || is_family(&home, &host)))
-}
-
-/// Whether `name`, `host` or `host:port` as the user wrote it, is the host of `realm`.
-fn names(name: &str, realm: &Url) -> bool {
-    let Some(host) = realm.host_str() else {
-        return false;
-    };
-    if name.eq_ignore_ascii_case(host) {
-        return true;
-    }
-    realm
-        .port_or_known_default()
-        .is_some_and(|port| name.eq_ignore_ascii_case(&format!("{host}:{port}")))
 }
 
 /// Rules 2 and 3.

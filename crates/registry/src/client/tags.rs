@@ -1,11 +1,13 @@
 //! Tag lists, a page at a time (protocol.md section 2.6).
 
 use std::collections::HashSet;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 
 use http::header::{ACCEPT_ENCODING, HeaderValue};
 use http::{Method, StatusCode};
-use serde::Deserialize;
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use crate::auth::ScopeSet;
@@ -14,6 +16,7 @@ use crate::client::call::Whole;
 use crate::client::origin::Address;
 use crate::client::{Client, links};
 use crate::error::{Error, ErrorKind};
+use crate::quote::shown;
 use crate::reference::{Repository, Tag};
 
 /// The page size that is asked for: the most that ECR and distribution 3 give, which answer with an error, or clamp,
@@ -28,6 +31,8 @@ const MAX_PAGE_BYTES: u64 = 64 * 1024 * 1024;
 const MAX_PAGES: usize = 10_000;
 /// The most pages in a row that bring nothing new.
 const MAX_STALE_PAGES: usize = 10;
+/// The most tags of one repository, and so of one page. The largest in public use have some hundreds of thousands.
+const MAX_TAGS: usize = 2_000_000;
 /// The most tags that are named in warnings; more are counted.
 const MAX_NAMED: usize = 3;
 
@@ -61,7 +66,34 @@ enum Next {
 #[derive(Deserialize)]
 struct Page {
     #[serde(default)]
-    tags: Option<Vec<String>>,
+    tags: Option<Tags>,
+}
+
+/// The tags of a page. A text takes many times the memory of its three bytes in a list, so they are counted while
+/// they are read.
+struct Tags(Vec<String>);
+
+impl<'de> Deserialize<'de> for Tags {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit;
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Tags;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of tags")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Tags, A::Error> {
+                let mut tags = Vec::new();
+                while let Some(tag) = list.next_element()? {
+                    if tags.len() == MAX_TAGS {
+                        return Err(A::Error::custom(format_args!("more than {MAX_TAGS} tags")));
+                    }
+                    tags.push(tag);
+                }
+                Ok(Tags(tags))
+            }
+        }
+        deserializer.deserialize_seq(Visit)
+    }
 }
 
 impl Client {
@@ -116,14 +148,21 @@ impl TagPages {
         };
         self.seen.insert(self.hasher.hash_one(whole.url.as_str()));
         let page: Page = serde_json::from_slice(&whole.bytes).map_err(|error| {
+            let message = format!(
+                "the answer is no list of tags: {}",
+                shown(&error.to_string())
+            );
             self.ask(&asked)
-                .error(ErrorKind::Protocol, "the answer is no list of tags")
+                .error(ErrorKind::Protocol, message)
                 .with_status(whole.status)
                 .with_source(error)
         })?;
-        let tags = page.tags.unwrap_or_default();
+        let tags = page.tags.map_or_else(Vec::new, |tags| tags.0);
         let (count, last) = (tags.len(), tags.last().cloned());
         let fresh = self.fresh(tags);
+        if self.seen.len() > MAX_TAGS {
+            return Err(self.endless(&format!("has more than {MAX_TAGS} entries")));
+        }
         self.stale = if fresh.is_empty() { self.stale + 1 } else { 0 };
         self.next = match links::next(&whole.headers) {
             Some(link) => self.linked(&asked, &whole.url, link, count).await?,

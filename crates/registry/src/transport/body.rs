@@ -13,12 +13,16 @@ use crate::transport::limits::Permit;
 use crate::transport::place::Place;
 use crate::transport::sending::Leash;
 use crate::transport::stall::Silence;
+use crate::transport::veil::Veil;
 use crate::transport::{HttpError, HttpErrorKind};
 
 /// How much of an answer that nobody wants is read so that its connection can be used again.
 const DRAIN_LIMIT: u64 = 64 * 1024;
 /// How long that may take; a new connection costs less than a slow old one.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// How long a small answer may take as a whole, however steadily it drips: 8 MiB at 14 KB/s.
+const WHOLE_TIME: Duration = Duration::from_secs(600);
 
 /// The bytes of a request as their producer gives them.
 pub type RequestStream = Pin<Box<dyn Stream<Item = Result<Bytes, BodyAborted>> + Send>>;
@@ -145,6 +149,13 @@ impl ResponseBody {
             .map(|guard| &guard.place)
             .filter(|place| place.redirected_from().is_some())
     }
+    /// What hides the secrets that were sent to get this answer.
+    pub(crate) fn veil(&self) -> Veil {
+        self.guard
+            .as_ref()
+            .map(|guard| guard.place.veil().clone())
+            .unwrap_or_default()
+    }
     /// The next bytes, or `None` at the end. A connection that breaks or stalls is an error; an end before
     /// `Content-Length` is one too. Bytes that were not read yet are not lost when the future is dropped.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
@@ -228,8 +239,20 @@ impl ResponseBody {
             guard.held = None;
         }
     }
-    /// All of it, if it is at most `limit` bytes; nothing is allocated on the word of a header.
+    /// All of it, if it is at most `limit` bytes and comes within ten minutes; nothing is allocated on the word of a
+    /// header.
     pub async fn bytes(mut self, limit: u64) -> Result<Bytes, Error> {
+        let whole = tokio::time::timeout(WHOLE_TIME, self.whole(limit)).await;
+        whole.unwrap_or_else(|_| {
+            let message = format!(
+                "only {} bytes of the answer came within {} s",
+                self.received,
+                WHOLE_TIME.as_secs()
+            );
+            Err(self.error(ErrorKind::Stalled, message))
+        })
+    }
+    async fn whole(&mut self, limit: u64) -> Result<Bytes, Error> {
         let too_long = |body: &Self| {
             body.error(
                 ErrorKind::Protocol,
@@ -237,7 +260,7 @@ impl ResponseBody {
             )
         };
         if self.expected.is_some_and(|expected| expected > limit) {
-            return Err(too_long(&self));
+            return Err(too_long(self));
         }
         let Some(first) = self.chunk().await? else {
             return Ok(Bytes::new());
@@ -256,7 +279,7 @@ impl ResponseBody {
             }
             rest.extend_from_slice(&next);
         }
-        Err(too_long(&self))
+        Err(too_long(self))
     }
     /// Reads what is left of a small body so that the connection can be used again, and drops it otherwise.
     pub async fn drain(mut self) {

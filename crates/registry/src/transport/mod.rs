@@ -11,6 +11,7 @@ mod hyper_service;
 mod limits;
 mod observer;
 mod place;
+mod private;
 mod proxy;
 mod redirect;
 pub mod retry;
@@ -19,6 +20,7 @@ mod send;
 mod sending;
 mod stall;
 mod tls;
+mod veil;
 mod warnings;
 
 use std::sync::Arc;
@@ -38,10 +40,10 @@ use warnings::Warnings;
 
 pub use body::{BodyAborted, RequestBody, RequestStream, ResponseBody, ResponseStream};
 pub use observer::{Observer, RequestRecord, Silent};
-pub(crate) use redirect::is_private;
+pub(crate) use private::{leads_inside, names};
 pub use retry::{Attempts, RetryPolicy};
 pub use send::Reserved;
-pub(crate) use send::is_at_home;
+pub(crate) use veil::Veil;
 
 /// The seam to the HTTP library: one request, one answer, no redirects, no retries.
 pub trait HttpService: Send + Sync + 'static {
@@ -220,9 +222,9 @@ pub struct TransportOptions {
     /// Certificates that are trusted besides the system's: each the contents of a PEM file, with any number of
     /// certificates in it, or of a DER file.
     pub extra_certificates: Vec<Vec<u8>>,
-    /// Hosts, as `host` or `host:port`, that a public registry may redirect to although they are addresses of a
-    /// private network.
-    pub private_redirects: Vec<String>,
+    /// Hosts of a private network, as `host` or `host:port`, that a public registry may lead to all the same: by
+    /// redirect, upload location, next page or token realm.
+    pub private_hosts: Vec<String>,
     /// The `User-Agent`.
     pub user_agent: String,
     /// Who is told of requests, retries and pauses.
@@ -236,7 +238,7 @@ impl Default for TransportOptions {
             calls_per_host: 32,
             transfers_per_host: 10,
             extra_certificates: Vec::new(),
-            private_redirects: Vec::new(),
+            private_hosts: Vec::new(),
             user_agent: concat!("image-syncer/", env!("CARGO_PKG_VERSION")).to_owned(),
             observer: Arc::new(Silent),
         }
@@ -293,6 +295,10 @@ impl Transport {
         if self.limits.pause(&endpoint.registry, delay) {
             self.observer().pause(endpoint.registry.as_str(), delay);
         }
+    }
+    /// The hosts of a private network that a public registry may lead to.
+    pub(crate) fn private_hosts(&self) -> &[String] {
+        &self.options.private_hosts
     }
     /// Who is told of requests, retries and pauses.
     pub fn observer(&self) -> &dyn Observer {

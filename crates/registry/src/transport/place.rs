@@ -7,6 +7,7 @@ use url::{Host, Url};
 use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
 use crate::transport::Endpoint;
+use crate::transport::veil::Veil;
 
 /// An action and the host that it is done at.
 #[derive(Clone, Debug)]
@@ -14,11 +15,13 @@ pub(crate) struct Place {
     action: Arc<str>,
     host: Arc<str>,
     redirected_from: Option<Arc<str>>,
+    veil: Veil,
 }
 
 impl Place {
-    /// `action` at the host of `url`, by the name that the user gave it where `url` leads to the registry itself.
-    pub(super) fn new(action: &Arc<str>, endpoint: &Endpoint, url: &Url) -> Self {
+    /// `action` at the host of `url`, by the name that the user gave it where `url` leads to the registry itself; `veil`
+    /// hides what was sent there.
+    pub(super) fn new(action: &Arc<str>, endpoint: &Endpoint, url: &Url, veil: Veil) -> Self {
         let host = if is_host_of(&endpoint.registry, url) {
             Arc::from(endpoint.registry.as_str())
         } else {
@@ -28,6 +31,7 @@ impl Place {
             action: action.clone(),
             host,
             redirected_from: None,
+            veil,
         }
     }
     /// The same action at the host that a redirect led to.
@@ -38,6 +42,7 @@ impl Place {
             action: self.action.clone(),
             redirected_from: (host != **from).then(|| from.clone()),
             host: Arc::from(host),
+            veil: self.veil.clone(),
         }
     }
     /// The host, as the user wrote it, or that a redirect or a realm led to.
@@ -47,6 +52,10 @@ impl Place {
     /// The host that sent us here.
     pub(crate) fn redirected_from(&self) -> Option<&str> {
         self.redirected_from.as_deref()
+    }
+    /// What hides the secrets that were sent.
+    pub(crate) fn veil(&self) -> &Veil {
+        &self.veil
     }
     /// An error here.
     pub(super) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {

@@ -1,6 +1,5 @@
 //! One try: permit, pause, exchange, redirects.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use futures_util::StreamExt;
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
-use url::{Host, Url};
+use url::Url;
 
 use crate::error::{Error, ErrorKind};
 use crate::transport::body::{BodyAborted, Guard, RequestBody, ResponseBody};
@@ -16,8 +15,9 @@ use crate::transport::limits::Permit;
 use crate::transport::observer::RequestRecord;
 use crate::transport::place::{Place, authority};
 use crate::transport::sending::{Leash, Sending};
+use crate::transport::veil::Veil;
 use crate::transport::{
-    AnswerLimit, Call, Endpoint, Lane, Response, Route, Transport, Trust, redirect,
+    AnswerLimit, Call, Endpoint, Lane, Response, Route, Transport, Trust, private, redirect,
 };
 
 /// Leave to make one call at one host; given back when dropped.
@@ -87,7 +87,8 @@ impl Transport {
     }
 
     fn prepare(&self, call: Call) -> Result<(Trip, Hop), Error> {
-        let place = Place::new(&call.action, &call.endpoint, &call.url);
+        let veil = Veil::of(&call.headers, &call.body);
+        let place = Place::new(&call.action, &call.endpoint, &call.url, veil);
         if call.url.scheme() != "https" && !call.endpoint.insecure {
             return Err(place.error(
                 ErrorKind::Refused,
@@ -168,13 +169,14 @@ impl Transport {
                 Err(hop.place.error(ErrorKind::Stalled, stall.to_string()))
             }
         };
-        self.report(trip, &hop.url, outcome.as_ref().ok(), start);
+        self.report(trip, &hop.place, &hop.url, outcome.as_ref().ok(), start);
         outcome.map(|answer| (answer, leash))
     }
 
     fn report(
         &self,
         trip: &Trip,
+        place: &Place,
         url: &Url,
         answer: Option<&http::Response<ResponseBody>>,
         start: Instant,
@@ -191,7 +193,7 @@ impl Transport {
         if let Some(answer) = answer {
             let host = trip.endpoint.registry.as_str();
             for warning in self.warnings.news(host, answer.headers()) {
-                self.observer().warning(host, &warning);
+                self.observer().warning(host, &place.veil().over(&warning));
             }
         }
     }
@@ -236,22 +238,14 @@ impl Transport {
                 "from https to plain http at {host}, which is not followed"
             ));
         }
-        let private = redirect::is_private(target) && !self.may_be_private(target);
-        if private && !is_at_home(from).await {
+        let allowed = &self.options.private_hosts;
+        if private::leads_inside(from, target, endpoint.insecure, allowed).await {
             return Err(format!(
-                "to {host}, an address of a private network, which is not followed"
+                "to {host}, an address of a private network, which is not followed: if this is meant, write \
+                 --allow-private {host}"
             ));
         }
         Ok(())
-    }
-
-    fn may_be_private(&self, target: &Url) -> bool {
-        let host = authority(target);
-        let name = target.host_str().unwrap_or_default();
-        self.options
-            .private_redirects
-            .iter()
-            .any(|allowed| *allowed == host || allowed == name)
     }
 }
 
@@ -307,24 +301,4 @@ fn content_length(method: &Method, status: StatusCode, headers: &HeaderMap) -> O
         return None;
     }
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// Whether the host of `url` is itself in a private network: by its address, by a name without a domain, or by what
-/// its name resolves to.
-pub(crate) async fn is_at_home(url: &Url) -> bool {
-    if redirect::is_private(url) {
-        return true;
-    }
-    let Some(Host::Domain(name)) = url.host() else {
-        return false;
-    };
-    if !name.trim_end_matches('.').contains('.') {
-        return true;
-    }
-    let port = url.port_or_known_default().unwrap_or(443);
-    let Ok(addresses) = tokio::net::lookup_host((name, port)).await else {
-        return false;
-    };
-    let addresses: Vec<IpAddr> = addresses.map(|address| address.ip()).collect();
-    !addresses.is_empty() && addresses.into_iter().all(redirect::is_private_address)
 }

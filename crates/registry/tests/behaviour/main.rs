@@ -9,5 +9,6 @@
 mod auth;
 mod certificates;
 mod client;
+mod hostile;
 mod server;
 mod transport;

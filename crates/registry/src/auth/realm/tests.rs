@@ -9,6 +9,7 @@ async fn of(base: &str, realm: &str, insecure: bool, named: &[&str]) -> Trusted 
         insecure,
         &Url::parse(realm).unwrap(),
         &named,
+        &["10.7.7.7:8443".to_owned()],
     )
     .await
 }
@@ -173,10 +174,23 @@ async fn a_public_registry_cannot_lead_to_private_addresses() {
         of("https://10.0.0.4/", "https://10.0.0.5/t", false, &[]).await,
         Anonymously
     );
-    assert_eq!(
-        of("https://203.0.113.5/", "https://10.0.0.5/t", true, &[]).await,
-        Anonymously
-    );
+    for insecure in [false, true] {
+        assert_eq!(
+            of("https://203.0.113.5/", "https://10.0.0.5/t", insecure, &[]).await,
+            NotInside
+        );
+        // Allowed to be asked is not allowed to see the login.
+        assert_eq!(
+            of(
+                "https://203.0.113.5/",
+                "https://10.7.7.7:8443/t",
+                insecure,
+                &[]
+            )
+            .await,
+            Anonymously
+        );
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod blobs;
 mod copy;
-mod kit;
+pub(crate) mod kit;
 mod manifests;
 mod profiles;
 mod pushes;

@@ -226,7 +226,7 @@ async fn a_public_host_does_not_lead_into_the_private_network() {
             _ => at_once(Ok(answer(200, ""))),
         });
         let transport = fake.transport(TransportOptions {
-            private_redirects: vec!["10.0.0.2".to_owned()],
+            private_hosts: vec!["10.0.0.2".to_owned()],
             ..TransportOptions::default()
         });
         let url = format!("https://{from}/v2/blob");

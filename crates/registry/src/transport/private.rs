@@ -1,0 +1,199 @@
+//! What lies in a private network, and who may lead there.
+//!
+//! A registry names addresses for us to go to: redirects, upload locations, next pages, token realms. One in the
+//! public internet has no business naming an address inside the network that we stand in, where a request of ours
+//! reaches what one from outside does not: cloud metadata, an admin port. One rule serves all four.
+//!
+//! Names are not resolved where certificates are verified: whoever points a name of his own at an inner address has
+//! no certificate that the host behind it could show. For registries marked insecure that guard is missing, and names
+//! are resolved.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use url::{Host, Url};
+
+/// Top-level domains that no public host is in (RFC 6761, RFC 6762, RFC 8375, and ICANN's `internal`).
+const INNER_DOMAINS: [&str; 4] = [".localhost", ".local", ".internal", ".home.arpa"];
+
+/// Whether `from` leads from the public internet to a host of a private network that is not among the `allowed`
+/// (`host` or `host:port`). `insecure` says that no certificate tells who answers.
+pub(crate) async fn leads_inside(
+    from: &Url,
+    target: &Url,
+    insecure: bool,
+    allowed: &[String],
+) -> bool {
+    if allowed.iter().any(|name| names(name, target)) || same_host(from, target) {
+        return false;
+    }
+    let inside = is_private(target) || (insecure && resolves(target).await.any(is_private_address));
+    inside && !is_at_home(from).await
+}
+
+/// Whether `name`, `host` or `host:port` as a user writes it, is the host of `url`.
+pub(crate) fn names(name: &str, url: &Url) -> bool {
+    let Some(host) = url.host_str() else {
+        return false;
+    };
+    if name.eq_ignore_ascii_case(host) {
+        return true;
+    }
+    url.port_or_known_default()
+        .is_some_and(|port| name.eq_ignore_ascii_case(&format!("{host}:{port}")))
+}
+
+fn same_host(a: &Url, b: &Url) -> bool {
+    a.host() == b.host()
+}
+
+/// Whether `url` names, by itself, something in this machine's own network: a private, loopback or link-local
+/// address, a name without a domain, or one in a domain that is never public.
+fn is_private(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => is_private_address(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => is_private_address(IpAddr::V6(address)),
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            !name.contains('.') || INNER_DOMAINS.iter().any(|domain| name.ends_with(domain))
+        }
+        None => false,
+    }
+}
+
+/// Whether the host of `url` is itself in a private network: by its address or name, or by all that its name resolves
+/// to.
+async fn is_at_home(url: &Url) -> bool {
+    if is_private(url) {
+        return true;
+    }
+    let mut addresses = resolves(url).await.peekable();
+    addresses.peek().is_some() && addresses.all(is_private_address)
+}
+
+/// What the name in `url` resolves to; nothing where it holds an address, or where nobody knows the name.
+async fn resolves(url: &Url) -> impl Iterator<Item = IpAddr> {
+    let port = url.port_or_known_default().unwrap_or(443);
+    let found = match url.host() {
+        Some(Host::Domain(name)) => tokio::net::lookup_host((name, port)).await.ok(),
+        _ => None,
+    };
+    let addresses: Vec<IpAddr> = found
+        .into_iter()
+        .flatten()
+        .map(|address| address.ip())
+        .collect();
+    addresses.into_iter()
+}
+
+/// Whether `address` is private, shared (RFC 6598), loopback, link-local or nobody's.
+fn is_private_address(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_broadcast()
+                || a == 0
+                || (a == 100 && (64..128).contains(&b))
+        }
+        IpAddr::V6(v6) => match embedded(v6) {
+            Some(v4) => is_private_address(IpAddr::V4(v4)),
+            None => {
+                v6.is_loopback()
+                    || v6.is_unique_local()
+                    || v6.is_unicast_link_local()
+                    // Site-local, deprecated and still routed here and there.
+                    || v6.segments()[0] & 0xffc0 == 0xfec0
+            }
+        },
+    }
+}
+
+/// The IPv4 address that an IPv6 address stands for: mapped, compatible (`::` included), behind NAT64 or 6to4.
+fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 1] => None,
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            Some(v4(high, low))
+        }
+        [0x2002, high, low, ..] => Some(v4(high, low)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn private_addresses_are_known_in_all_their_forms() {
+        for (address, private) in [
+            ("http://127.0.0.1/", true),
+            ("http://2130706433/", true),
+            ("http://0x7f.1/", true),
+            ("http://10.1.2.3/", true),
+            ("http://172.16.0.1/", true),
+            ("http://172.32.0.1/", false),
+            ("http://192.168.1.1/", true),
+            ("http://169.254.169.254/", true),
+            ("http://100.64.0.1/", true),
+            ("http://100.128.0.1/", false),
+            ("http://0.0.0.0/", true),
+            ("http://0.1.2.3/", true),
+            ("http://255.255.255.255/", true),
+            ("http://[::1]/", true),
+            ("http://[::]/", true),
+            ("http://[fe80::1]/", true),
+            ("http://[fec0::1]/", true),
+            ("http://[fd00::1]/", true),
+            ("http://[::ffff:10.0.0.1]/", true),
+            ("http://[::ffff:8.8.8.8]/", false),
+            ("http://[::10.0.0.1]/", true),
+            ("http://[64:ff9b::169.254.169.254]/", true),
+            ("http://[64:ff9b::8.8.8.8]/", false),
+            ("http://[2002:7f00:1::]/", true),
+            ("http://[2001:db8::1]/", false),
+            ("http://localhost:5000/", true),
+            ("http://LOCALHOST./", true),
+            ("http://a.localhost/", true),
+            ("http://metadata/", true),
+            ("http://metadata.google.internal/", true),
+            ("http://printer.local/", true),
+            ("http://localhost.example/", false),
+            ("http://internal.example/", false),
+            ("http://8.8.8.8/", false),
+            ("http://a.example/", false),
+        ] {
+            assert_eq!(is_private(&url(address)), private, "{address}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_public_is_kept_out_and_only_of_what_is_not_allowed() {
+        let allowed = ["10.0.0.1".to_owned(), "Store.Local:8443".to_owned()];
+        for (from, target, inside) in [
+            ("https://192.0.2.1/", "https://10.0.0.2/", true),
+            ("https://192.0.2.1/", "https://10.0.0.1:99/", false),
+            ("https://192.0.2.1/", "https://store.local:8443/", false),
+            ("https://192.0.2.1/", "https://store.local/", true),
+            ("https://192.0.2.1/", "https://198.51.100.1/", false),
+            ("https://10.9.9.9/", "https://10.0.0.2/", false),
+            ("https://harbor/", "https://10.0.0.2/", false),
+            ("https://r.corp.internal/", "https://10.0.0.2/", false),
+            ("https://localhost:1/", "https://localhost:2/", false),
+        ] {
+            for insecure in [false, true] {
+                let found = leads_inside(&url(from), &url(target), insecure, &allowed).await;
+                assert_eq!(found, inside, "{from} to {target}");
+            }
+        }
+    }
+}

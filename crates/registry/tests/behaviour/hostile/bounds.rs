@@ -1,0 +1,236 @@
+//! Answers without end: bodies, pages, drips. Each ends in an error, and little of it is kept.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use registry::auth::Credential;
+use registry::{Digest, ErrorKind};
+
+use super::world::{Reply, World, ada, repository};
+use crate::client::kit::{by_digest, descriptor_of, tag};
+
+const HOME: &str = "registry.example.com";
+
+#[tokio::test]
+async fn an_endless_answer_of_any_kind_is_cut_off() {
+    let world = World::new(|_| Reply::new(200).endless(b' '));
+    let client = world.client(HOME, Credential::Anonymous);
+    let repository = repository(&client);
+    let by_tag = client.get_manifest(&repository, &tag("v1")).await;
+    let error = by_tag.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert_eq!(
+        error.message(),
+        "the answer is larger than the 8388608 bytes that are read"
+    );
+    let error = client.tags(&repository).next().await.unwrap_err();
+    assert_eq!(
+        error.message(),
+        "the answer is larger than the 67108864 bytes that are read"
+    );
+    let blob = descriptor_of(Digest::sha256(b"x").as_str(), Some(100_000));
+    let error = client
+        .read_blob(&repository, &blob, 200_000)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert_eq!(
+        error.message(),
+        "the blob is corrupt: it has more than 100000 bytes"
+    );
+}
+
+#[tokio::test]
+async fn an_endless_error_is_cut_off_and_its_status_told() {
+    let world = World::new(|_| Reply::new(403).endless(b'x'));
+    let client = world.client(HOME, Credential::Anonymous);
+    let repository = repository(&client);
+    let error = client
+        .get_manifest(&repository, &tag("v1"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    assert_eq!(error.message(), "the registry answered 403 Forbidden");
+}
+
+#[tokio::test]
+async fn an_endless_token_is_cut_off() {
+    let world = World::new(|asked| match asked.host.as_str() {
+        HOME => Reply::new(401).header(
+            "www-authenticate",
+            "Bearer realm=\"https://auth.example.com/t\"",
+        ),
+        _ => Reply::new(200).endless(b' '),
+    });
+    let client = world.client(HOME, ada());
+    let error = client.tags(&repository(&client)).next().await.unwrap_err();
+    assert_eq!(error.host(), "auth.example.com");
+    assert_eq!(
+        error.message(),
+        "the answer is larger than the 131072 bytes that are read"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_drips_is_not_waited_for_longer_than_ten_minutes() {
+    let world = World::new(|_| Reply::new(200).dripping(Duration::from_secs(31)));
+    let client = world.client(HOME, Credential::Anonymous);
+    let error = client
+        .get_manifest(&repository(&client), &tag("v1"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Stalled);
+    assert_eq!(
+        error.message(),
+        "only 19 bytes of the answer came within 600 s"
+    );
+    assert_eq!(error.tries(), 2);
+}
+
+#[tokio::test]
+async fn a_wait_that_is_asked_for_is_not_obeyed_for_ever() {
+    for text in [
+        "18446744073709551615",
+        "86400",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+    ] {
+        let world = World::new(move |_| Reply::new(429).header("retry-after", text));
+        let client = world.client(HOME, Credential::Anonymous);
+        let error = client
+            .get_manifest(&repository(&client), &tag("v1"))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RateLimited, "{text}");
+        assert!(
+            error.message().contains("it asks to be left alone"),
+            "{error}"
+        );
+        assert_eq!(world.asked().len(), 1, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn lists_that_lead_in_circles_or_nowhere_end() {
+    // Back to the first page.
+    let world = World::new(|_| {
+        Reply::new(200)
+            .header("link", "</v2/a/b/tags/list?n=1000>; rel=next")
+            .body("{\"tags\":[\"v1\"]}")
+    });
+    let client = world.client(HOME, Credential::Anonymous);
+    let error = client.tags(&repository(&client)).next().await.unwrap_err();
+    assert_eq!(
+        error.message(),
+        "the registry's list of tags leads back to a page that was read before"
+    );
+    // Ever new addresses with nothing in them, and with the same in them.
+    for tags in ["", "\"v1\""] {
+        let count = std::sync::atomic::AtomicUsize::new(0);
+        let world = World::new(move |_| {
+            let number = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            Reply::new(200)
+                .header("link", &format!("</v2/a/b/tags/list?x={number}>; rel=next"))
+                .body(format!("{{\"tags\":[{tags}]}}"))
+        });
+        let client = world.client(HOME, Credential::Anonymous);
+        let mut pages = client.tags(&repository(&client));
+        let error = loop {
+            match pages.next().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("an end"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(
+            error.message(),
+            "the registry's list of tags goes on without bringing anything new"
+        );
+        assert!(world.asked().len() <= 12);
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_ever_new_tags_ends() {
+    // Every page is full of tags that were never seen, and links on.
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    let world = World::new(move |_| {
+        let number = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let mut body = "{\"tags\":[\"x\"".to_owned();
+        for index in 0..250_000 {
+            write!(body, ",\"{number:x}.{index:x}\"").unwrap();
+        }
+        body.push_str("]}");
+        Reply::new(200)
+            .header("link", &format!("</v2/a/b/tags/list?x={number}>; rel=next"))
+            .body(body)
+    });
+    let client = world.client(HOME, Credential::Anonymous);
+    let mut pages = client.tags(&repository(&client));
+    let error = loop {
+        match pages.next().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("an end"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(
+        error.message(),
+        "the registry's list of tags has more than 2000000 entries"
+    );
+    assert_eq!(world.asked().len(), 8);
+}
+
+#[tokio::test]
+async fn one_page_of_tiny_tags_is_counted_before_it_is_kept() {
+    let world = World::new(|_| {
+        let tags = "\"a\",".repeat(2_000_001);
+        Reply::new(200).body(format!("{{\"tags\":[{tags}\"a\"]}}"))
+    });
+    let client = world.client(HOME, Credential::Anonymous);
+    let error = client.tags(&repository(&client)).next().await.unwrap_err();
+    assert!(
+        error
+            .message()
+            .starts_with("the answer is no list of tags: more than 2000000 tags"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn sizes_that_are_absurd_are_refused_before_anything_is_read() {
+    for size in ["18446744073709551615", "9223372036854775807", "17"] {
+        let world = World::new(move |_| Reply::new(200).header("content-length", size).body("x"));
+        let client = world.client(HOME, Credential::Anonymous);
+        let repository = repository(&client);
+        let blob = descriptor_of(Digest::sha256(b"x").as_str(), Some(1));
+        let error = client.read_blob(&repository, &blob, 9).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{size}");
+        assert_eq!(
+            error.message(),
+            format!("the blob is corrupt: it has {size} bytes where the manifest says 1")
+        );
+    }
+    // And a manifest that says so much of a blob does not make us allocate it.
+    let world = World::new(|_| Reply::new(200).body("x"));
+    let client = world.client(HOME, Credential::Anonymous);
+    let huge = descriptor_of(Digest::sha256(b"x").as_str(), Some(i64::MAX as u64));
+    let error = client
+        .read_blob(&repository(&client), &huge, u64::MAX)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Broken);
+    assert_eq!(world.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn a_manifest_under_a_wrong_digest_is_asked_for_twice_and_refused() {
+    let world = World::new(|_| Reply::new(200).body("{\"schemaVersion\":2,\"manifests\":[]}"));
+    let client = world.client(HOME, Credential::Anonymous);
+    let target = by_digest(Digest::sha256(b"another").as_str());
+    let error = client
+        .get_manifest(&repository(&client), &target)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert_eq!(world.asked().len(), 2);
+}

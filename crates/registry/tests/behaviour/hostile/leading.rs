@@ -1,0 +1,228 @@
+//! Where a registry may lead: into a private network, out of TLS, round in circles, by each way that it has.
+
+use bytes::Bytes;
+use registry::auth::Credential;
+use registry::transport::TransportOptions;
+use registry::{Client, Digest, Error, ErrorKind, Manifest, OpenedUpload};
+
+use super::world::{Asked, Reply, World, ada, repository};
+use crate::client::kit::{Given, by_digest, descriptor_of, tag};
+
+/// A public registry, by its address: names would be looked up.
+const PUBLIC: &str = "192.0.2.1";
+const BLOB: &[u8] = b"four bytes and more";
+
+/// The ways in which a registry may lead somewhere.
+const WAYS: [&str; 7] = [
+    "blob",
+    "head",
+    "manifest",
+    "location",
+    "posted",
+    "put",
+    "next page",
+];
+
+fn digest() -> String {
+    Digest::sha256(BLOB).to_string()
+}
+
+fn image() -> Manifest {
+    let bytes = Bytes::from_static(
+        b"{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"layers\":[]}",
+    );
+    let digest = Digest::sha256(&bytes);
+    Manifest::new(bytes, None, digest).unwrap()
+}
+
+/// Goes one way.
+async fn go(client: &Client, way: &str) -> Result<(), Error> {
+    let repository = repository(client);
+    let blob = descriptor_of(&digest(), Some(BLOB.len() as u64));
+    match way {
+        "blob" => client.read_blob(&repository, &blob, 100).await.map(drop),
+        "head" => client
+            .head_manifest(&repository, &tag("v1"))
+            .await
+            .map(drop),
+        "manifest" => {
+            let target = by_digest(image().digest().as_str());
+            client.get_manifest(&repository, &target).await.map(drop)
+        }
+        "put" => client.put_manifest(&repository, &tag("v1"), &image()).await,
+        "next page" => client.tags(&repository).next().await.map(drop),
+        "location" | "posted" => {
+            let opened = client.open_upload(&repository, &blob, None).await?;
+            let OpenedUpload::Session(upload) = opened else {
+                panic!("there is no such blob");
+            };
+            client
+                .upload(upload, &Given::bytes(Bytes::from_static(BLOB)))
+                .await
+        }
+        other => panic!("{other}"),
+    }
+}
+
+/// What a registry at `home` answers that leads to `location` by `way`; other hosts answer well.
+fn answer(asked: &Asked, home: &str, way: &str, location: &str) -> Reply {
+    let digest = digest();
+    match (way, asked.method.as_str()) {
+        _ if asked.host != home => match asked.method.as_str() {
+            "POST" => Reply::to(202, "/u/1"),
+            "PUT" => Reply::new(201),
+            _ if way == "blob" => Reply::new(200).body(BLOB),
+            _ => Reply::new(200)
+                .header("docker-content-digest", &digest)
+                .body(image().bytes().clone()),
+        },
+        ("location", "POST") => Reply::to(202, location),
+        ("put", "PUT") => Reply::to(308, location),
+        ("next page", _) => Reply::new(200)
+            .header("link", &format!("<{location}>; rel=\"next\""))
+            .body("{\"tags\":[\"v1\"]}"),
+        _ => Reply::to(307, location),
+    }
+}
+
+async fn led(
+    from: &'static str,
+    way: &'static str,
+    location: &str,
+    options: TransportOptions,
+    insecure: bool,
+) -> (Result<(), Error>, Vec<String>) {
+    let location = location.to_owned();
+    let world = World::new(move |asked| answer(asked, from, way, &location));
+    let client = world.client_with(from, Credential::Anonymous, insecure, options);
+    let outcome = go(&client, way).await;
+    (outcome, world.lines())
+}
+
+#[tokio::test]
+async fn no_way_leads_from_the_public_into_a_private_network() {
+    for way in WAYS {
+        for inner in [
+            "127.0.0.1",
+            "10.0.0.1:8443",
+            "169.254.169.254",
+            "[::1]",
+            "[fd00::1]",
+            "localhost:5000",
+            "metadata",
+            "metadata.google.internal",
+        ] {
+            let location = format!("https://{inner}/x");
+            let (outcome, lines) =
+                led(PUBLIC, way, &location, TransportOptions::default(), false).await;
+            let error = outcome.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Refused, "{way} {inner}: {error}");
+            assert_eq!(error.host(), PUBLIC, "{way} {inner}: {error}");
+            let clause = format!(
+                "to {inner}, an address of a private network, which is not followed: if this is meant, write \
+                 --allow-private {inner}"
+            );
+            assert!(error.message().ends_with(&clause), "{way}: {error}");
+            assert_eq!(lines.len(), 1, "{way} {inner}: {lines:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_is_allowed_or_at_home_may_lead_there() {
+    for way in WAYS.into_iter().filter(|way| *way != "next page") {
+        for (from, inner, insecure) in [
+            (PUBLIC, "10.0.0.7", false),
+            (PUBLIC, "10.0.0.8:8443", false),
+            (PUBLIC, "10.0.0.7", true),
+            ("10.9.9.9", "10.0.0.1", false),
+            ("harbor.local", "10.0.0.1", false),
+        ] {
+            let options = TransportOptions {
+                private_hosts: vec!["10.0.0.7".to_owned(), "10.0.0.8:8443".to_owned()],
+                ..TransportOptions::default()
+            };
+            let (outcome, lines) =
+                led(from, way, &format!("https://{inner}/x"), options, insecure).await;
+            assert!(outcome.is_ok(), "{way} {inner}: {outcome:?}");
+            assert!(lines.iter().any(|line| line.contains(inner)), "{lines:?}");
+        }
+    }
+    // What is allowed on one port is not on another.
+    let options = TransportOptions {
+        private_hosts: vec!["10.0.0.8:8443".to_owned()],
+        ..TransportOptions::default()
+    };
+    let (outcome, _) = led(PUBLIC, "blob", "https://10.0.0.8/x", options, false).await;
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Refused);
+}
+
+#[tokio::test]
+async fn a_registry_that_is_marked_insecure_may_not_lead_there_either() {
+    for way in WAYS {
+        let location = "http://169.254.169.254/latest/meta-data";
+        let (outcome, lines) = led(PUBLIC, way, location, TransportOptions::default(), true).await;
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Refused, "{way}");
+        assert!(
+            !lines.iter().any(|line| line.contains("169.254")),
+            "{way}: {lines:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn no_way_leads_out_of_tls() {
+    for way in WAYS {
+        let (outcome, lines) = led(
+            PUBLIC,
+            way,
+            "http://198.51.100.1/x",
+            TransportOptions::default(),
+            false,
+        )
+        .await;
+        let error = outcome.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused, "{way}: {error}");
+        assert!(
+            error
+                .message()
+                .ends_with("from https to plain http at 198.51.100.1, which is not followed"),
+            "{way}: {error}"
+        );
+        assert_eq!(lines.len(), 1, "{way}: {lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn circles_end() {
+    for (way, requests, said) in [
+        ("blob", 11, "more than 10 redirects"),
+        ("head", 11, "more than 10 redirects"),
+        ("manifest", 11, "more than 10 redirects"),
+        ("posted", 6, "the registry redirects more than 5 times"),
+        ("put", 6, "the registry redirects more than 5 times"),
+    ] {
+        let (outcome, lines) = led(PUBLIC, way, "/again", TransportOptions::default(), false).await;
+        let error = outcome.unwrap_err();
+        assert_eq!(error.message(), said, "{way}");
+        assert_eq!(error.kind(), ErrorKind::Refused, "{way}");
+        assert_eq!(lines.len(), requests, "{way}: {lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_is_sent_on_for_ever_ends() {
+    let world = World::new(|asked| match asked.method.as_str() {
+        "POST" => Reply::to(202, "/u/0"),
+        "PUT" => Reply::to(307, "/u/1"),
+        _ => Reply::new(404),
+    });
+    let client = world.client_with(PUBLIC, ada(), false, TransportOptions::default());
+    let error = go(&client, "location").await.unwrap_err();
+    assert_eq!(
+        error.status().map(|status| status.as_u16()),
+        Some(307),
+        "{error}"
+    );
+    assert!(world.asked().len() < 30, "{:?}", world.lines());
+}

@@ -1,0 +1,7 @@
+//! Registries, storage and token servers that mean harm.
+
+mod bounds;
+mod documents;
+mod leading;
+mod logins;
+mod world;
