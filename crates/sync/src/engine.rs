@@ -1,5 +1,7 @@
 //! The queue: how many images at a time, cancellation, drain. Nothing else.
 
+mod stop;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -15,6 +17,8 @@ use crate::failure::Failure;
 use crate::rule::{PlatformFilter, Rule};
 use crate::store::Stores;
 use crate::transfer::Progress;
+
+pub use stop::Stop;
 
 /// Rules whose images are being looked for at a time.
 const RULES: usize = 8;
@@ -60,17 +64,22 @@ impl Engine {
         self.copier.progress()
     }
 
-    /// Carries out `rules` until all is done or `cancel` is cancelled; then what has not ended is reported as
+    /// Carries out `rules` until all is done, or until it is asked to stop; then what has not ended is reported as
     /// interrupted. Returns when nothing is under way any more.
-    pub async fn run(&self, rules: Vec<Arc<Rule>>, cancel: CancellationToken) {
+    pub async fn run(&self, rules: Vec<Arc<Rule>>, stop: impl Into<Stop>) {
+        let stop = stop.into();
         let (found, images) = mpsc::channel(QUEUE);
-        // What is under way is dropped at once; a grace period for what is nearly done would begin here.
-        let abandon = cancel.clone();
-        tokio::join!(
-            self.discover(rules, found, &cancel),
-            self.copy(images, &cancel, &abandon)
-        );
-        self.copier.drained().await;
+        let work = async {
+            tokio::join!(
+                self.discover(rules, found, &stop.cancel),
+                self.copy(images, &stop)
+            );
+            self.copier.drained().await;
+        };
+        tokio::select! {
+            () = work => {}
+            never = stop.watch() => match never {},
+        }
     }
 
     /// Finds the images of all rules, some rules at a time.
@@ -102,17 +111,16 @@ impl Engine {
     }
 
     /// Copies images as they come, some at a time; those that come after `cancel` are reported and not begun.
-    async fn copy(
-        &self,
-        mut found: mpsc::Receiver<Image>,
-        cancel: &CancellationToken,
-        abandon: &CancellationToken,
-    ) {
+    async fn copy(&self, mut found: mpsc::Receiver<Image>, stop: &Stop) {
         let mut running = JoinSet::new();
         loop {
+            let stopped = stop.cancel.is_cancelled();
             tokio::select! {
-                image = found.recv(), if running.len() < self.images => match image {
-                    Some(image) if cancel.is_cancelled() => {
+                biased;
+                // What waits for others to end is reported now, not when they have ended.
+                () = stop.cancel.cancelled(), if !stopped => {}
+                image = found.recv(), if stopped || running.len() < self.images => match image {
+                    Some(image) if stopped => {
                         Pairs::new(&image, &self.listener).finish_rest(&Failure::interrupted());
                     }
                     Some(image) => {
@@ -120,7 +128,7 @@ impl Engine {
                             Arc::clone(&self.copier),
                             Arc::clone(&self.listener),
                             image,
-                            abandon.clone(),
+                            stop.abandon.clone(),
                         ));
                     }
                     None => break,

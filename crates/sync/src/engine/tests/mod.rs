@@ -12,6 +12,7 @@ mod filtering;
 mod healing;
 mod indexes;
 mod sharing;
+mod stopping;
 
 use std::sync::Mutex;
 

@@ -1,0 +1,164 @@
+//! The grace period: what is under way when a run is asked to stop, and what is not.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::*;
+use crate::store::memory::{Gate, repository};
+
+const GRACE: Duration = Duration::from_secs(25);
+
+/// Six images of which two may be under way at a time, behind a list, and a rule whose list never comes.
+struct Six {
+    stores: MemoryStores,
+    heard: Arc<Heard>,
+    engine: Engine,
+    _list: Gate,
+}
+
+fn six() -> Six {
+    let stores = MemoryStores::new();
+    let source = repository("src.example/app");
+    for number in 0..6 {
+        let name = format!("t{number:02}");
+        let image = stores.image(&source, &name, "linux/amd64", &[name.as_str()]);
+        stores.tag(&source, &name, &image);
+    }
+    let heard = Arc::new(Heard::default());
+    let settings = Settings {
+        images: 2,
+        ..settings()
+    };
+    Six {
+        _list: stores.hold("tags src.example/elsewhere"),
+        engine: Engine::new(Arc::new(stores.clone()), settings, heard.clone()),
+        heard,
+        stores,
+    }
+}
+
+impl Six {
+    /// Runs until it has ended; gives the time, which stands still but for what is waited for.
+    async fn run(&self, stop: &Stop) -> Duration {
+        let start = Instant::now();
+        let rules = vec![
+            rule("src.example/app", &["dst.example/copy"]),
+            rule("src.example/elsewhere", &["dst.example/elsewhere"]),
+        ];
+        self.engine.run(rules, stop.clone()).await;
+        assert!(self.heard.summary().adds_up());
+        assert_eq!(self.engine.copier.claimed(), 0);
+        start.elapsed()
+    }
+    fn copied_and_interrupted(&self) -> (u64, u64) {
+        let summary = self.heard.summary();
+        assert_eq!((summary.failed, summary.failed_rules), (0, 0));
+        (summary.copied, summary.interrupted)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_under_way_goes_on_to_its_tag_and_nothing_else_is_begun() {
+    let six = six();
+    let mut gate = six.stores.hold("send dst.example/copy@");
+    let stop = Stop::new(GRACE);
+    let stopping = async {
+        gate.reached(2).await;
+        stop.cancel.cancel();
+        // The rest is reported while these two are still under way.
+        while six.heard.endings().len() < 4 {
+            tokio::task::yield_now().await;
+        }
+        gate.open();
+    };
+    let (elapsed, ()) = tokio::join!(six.run(&stop), stopping);
+    assert_eq!(elapsed, Duration::ZERO);
+    assert_eq!(six.copied_and_interrupted(), (2, 4));
+    let summary = six.heard.summary();
+    assert_eq!((summary.discovered, summary.interrupted_rules), (6, 1));
+    assert_eq!(summary.exit_code(), 130);
+    assert_eq!(six.stores.count("resolve src"), 2);
+    assert_eq!(six.stores.count("put-manifest dst.example/copy:"), 2);
+    assert!(!stop.abandon.is_cancelled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_longer_than_the_grace_period_is_dropped() {
+    let six = six();
+    let mut gate = six.stores.hold("send dst.example/copy@t01");
+    let stop = Stop::new(GRACE);
+    let stopping = async {
+        gate.reached(1).await;
+        stop.cancel.cancel();
+    };
+    let (elapsed, ()) = tokio::join!(six.run(&stop), stopping);
+    assert_eq!(elapsed, GRACE);
+    let (copied, interrupted) = six.copied_and_interrupted();
+    assert_eq!(copied + interrupted, 6);
+    let t01 = "src.example/app:t01 -> dst.example/copy:t01: interrupted".to_owned();
+    assert!(six.heard.endings().contains(&t01));
+    assert_eq!(six.heard.summary().exit_code(), 130);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_grace_nothing_is_waited_for() {
+    for stop in [
+        Stop::new(Duration::ZERO),
+        Stop::from(CancellationToken::new()),
+    ] {
+        let six = six();
+        let mut gate = six.stores.hold("send dst.example/copy@");
+        let stopping = async {
+            gate.reached(2).await;
+            stop.cancel.cancel();
+        };
+        let (elapsed, ()) = tokio::join!(six.run(&stop), stopping);
+        assert_eq!(elapsed, Duration::ZERO);
+        assert_eq!(six.copied_and_interrupted(), (0, 6));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_at_once_needs_no_other_and_cuts_the_grace_period_short() {
+    for first in [true, false] {
+        let six = six();
+        let mut gate = six.stores.hold("send dst.example/copy@");
+        let stop = Stop::new(GRACE);
+        let stopping = async {
+            gate.reached(2).await;
+            if first {
+                stop.cancel.cancel();
+                tokio::time::sleep(GRACE / 5).await;
+            }
+            stop.abandon.cancel();
+        };
+        let (elapsed, ()) = tokio::join!(six.run(&stop), stopping);
+        assert_eq!(elapsed, if first { GRACE / 5 } else { Duration::ZERO });
+        assert_eq!(six.copied_and_interrupted(), (0, 6));
+        assert!(stop.cancel.is_cancelled());
+        assert_eq!(six.heard.summary().interrupted_rules, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_had_begun_all_of_its_images_is_whole() {
+    let stores = MemoryStores::new();
+    let source = repository("src.example/app");
+    let image = stores.image(&source, "image", "linux/amd64", &["base"]);
+    stores.tag(&source, "v1", &image);
+    let mut gate = stores.hold("put-manifest");
+    let heard = Arc::new(Heard::default());
+    let engine = Engine::new(Arc::new(stores.clone()), settings(), heard.clone());
+    let stop = Stop::new(GRACE);
+    let stopping = async {
+        gate.reached(1).await;
+        stop.cancel.cancel();
+        gate.open();
+    };
+    let rules = vec![rule("src.example/app:v1", &["dst.example/copy"])];
+    tokio::join!(engine.run(rules, stop.clone()), stopping);
+    let summary = heard.summary();
+    assert_eq!((summary.copied, summary.was_interrupted()), (1, false));
+    assert_eq!(summary.exit_code(), 0);
+}
