@@ -211,7 +211,9 @@ impl Client {
         let base = self.base(visit, &ask.action).await?;
         let url = ask.address(&base)?.url;
         let transport = &self.inner.transport;
-        Ok(transport.reserve(&visit.endpoint, &url, ask.lane).await)
+        transport
+            .reserve(&visit.endpoint, &url, ask.lane, &ask.action)
+            .await
     }
 
     /// Sends `ask` with a body that can be produced once, with a permit that is held already; the caller deals with

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::reference::Registry;
 use crate::transport::Lane;
+use crate::transport::patience::{Patience, TooLate};
 
 /// Leave to make one request; given back when dropped.
 #[derive(Debug)]
@@ -76,11 +77,16 @@ impl Limits {
             }
         }
     }
-    /// Waits until nothing pauses `registry`.
-    pub(super) async fn resumed(&self, registry: &Registry) {
+    /// Waits until nothing pauses `registry`, as far as `patience` reaches.
+    pub(super) async fn resumed(
+        &self,
+        registry: &Registry,
+        patience: &Patience,
+    ) -> Result<(), TooLate> {
         while let Some(until) = self.paused_until(registry) {
-            tokio::time::sleep_until(until).await;
+            patience.until(until).await?;
         }
+        Ok(())
     }
     fn paused_until(&self, registry: &Registry) -> Option<Instant> {
         let mut pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);

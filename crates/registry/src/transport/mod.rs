@@ -10,6 +10,7 @@ mod connector;
 mod hyper_service;
 mod limits;
 mod observer;
+mod patience;
 mod place;
 mod private;
 mod proxy;
@@ -35,6 +36,7 @@ use crate::reference::Registry;
 
 use hyper_service::HyperService;
 use limits::Limits;
+use patience::Patience;
 use scheme::Schemes;
 use warnings::Warnings;
 
@@ -250,6 +252,7 @@ pub struct Transport {
     options: TransportOptions,
     service: Arc<dyn HttpService>,
     limits: Limits,
+    patience: Patience,
     schemes: Schemes,
     warnings: Warnings,
 }
@@ -269,6 +272,7 @@ impl Transport {
     pub fn with_service(service: Arc<dyn HttpService>, options: TransportOptions) -> Self {
         Self {
             limits: Limits::new(options.calls_per_host, options.transfers_per_host),
+            patience: Patience::default(),
             schemes: Schemes::new(service.clone()),
             warnings: Warnings::default(),
             service,

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Retryable};
+use crate::transport::patience::TooLate;
 use crate::transport::{Endpoint, Transport};
 
 /// Bytes that count as progress.
@@ -71,7 +73,8 @@ impl Attempts {
         }
     }
     /// After a failed try: waits and returns when the next one may start, or gives the error back, with the number
-    /// of tries, when it is final. A 429, or a `Retry-After`, pauses the whole host, not only this operation.
+    /// of tries, when it is final. A 429, or a `Retry-After`, pauses the whole host, not only this operation. Where the
+    /// run [ends](Transport::wind_up) before the next try, the error becomes [`ErrorKind::Cancelled`].
     pub async fn after(&mut self, error: Error) -> Result<(), Error> {
         self.tries = self.tries.saturating_add(1);
         self.counted = self.counted.saturating_add(1);
@@ -96,8 +99,10 @@ impl Attempts {
         self.transport
             .observer()
             .retry(error.host(), &error.to_string(), self.tries, delay);
-        tokio::time::sleep(delay).await;
-        Ok(())
+        match self.transport.patience.until(Instant::now() + delay).await {
+            Ok(()) => Ok(()),
+            Err(TooLate) => Err(error.with_kind(ErrorKind::Cancelled)),
+        }
     }
     /// How long to wait after `error`; `None` where no wait would help.
     fn wait(&mut self, error: &Error) -> Result<Option<Wait>, TooLong> {

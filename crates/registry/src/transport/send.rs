@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::transport::body::{BodyAborted, Guard, RequestBody, ResponseBody};
 use crate::transport::limits::Permit;
 use crate::transport::observer::RequestRecord;
+use crate::transport::patience::TooLate;
 use crate::transport::place::{Place, authority};
 use crate::transport::sending::{Leash, Sending};
 use crate::transport::veil::Veil;
@@ -49,17 +50,37 @@ impl Transport {
     /// other calls first reads, [drains](ResponseBody::drain) or drops it. Where the producer of the request's body
     /// gave up, the error is [`ErrorKind::Cancelled`], and the producer knows why.
     pub async fn send(&self, call: Call) -> Result<Response, Error> {
-        let place = self.reserve(&call.endpoint, &call.url, call.lane).await;
+        let place = self
+            .reserve(&call.endpoint, &call.url, call.lane, &call.action)
+            .await?;
         self.send_reserved(call, place).await
     }
 
     /// Waits for the host's permit and for the end of its pause, for a call to `url` that is sent next: for those
     /// who must not do what comes before it (get a token that will not have run out, open the source of a body) until
     /// the host is ready for them.
-    pub async fn reserve(&self, endpoint: &Endpoint, url: &Url, lane: Lane) -> Reserved {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Cancelled`] where the pause is longer than the run: see [`Transport::wind_up`].
+    pub async fn reserve(
+        &self,
+        endpoint: &Endpoint,
+        url: &Url,
+        lane: Lane,
+        action: &Arc<str>,
+    ) -> Result<Reserved, Error> {
         let permit = self.limits.acquire(authority(url), lane).await;
-        self.limits.resumed(&endpoint.registry).await;
-        Reserved(permit)
+        match self
+            .limits
+            .resumed(&endpoint.registry, &self.patience)
+            .await
+        {
+            Ok(()) => Ok(Reserved(permit)),
+            Err(TooLate) => Err(Place::new(action, endpoint, url, Veil::default()).error(
+                ErrorKind::Cancelled,
+                "the run ends before it may be asked again",
+            )),
+        }
     }
 
     /// [`Transport::send`] with a permit that is held already, for the same host and lane.

@@ -157,3 +157,29 @@ async fn progress_forgives() {
     let last = attempts.after(error(ErrorKind::Broken)).await.unwrap_err();
     assert_eq!(last.tries(), 12);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_ended_does_not_wait_for_what_comes_too_late() {
+    let setting = Setting::new();
+    let mut attempts = setting.attempts(9);
+    let start = Instant::now();
+    let ending = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        setting.transport.wind_up(Duration::from_secs(10));
+    };
+    let (waited, ()) = tokio::join!(attempts.after(limited(20)), ending);
+    let last = waited.unwrap_err();
+    assert_eq!((last.kind(), last.tries()), (ErrorKind::Cancelled, 1));
+    // The host's pause holds up nobody any longer either, and no request is made before it has ended.
+    let get = call(
+        &setting.endpoint,
+        http::Method::GET,
+        "https://a.example/v2/",
+    );
+    let refused = setting.transport.send(get).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Cancelled);
+    assert_eq!(start.elapsed(), Duration::from_secs(1));
+    // What comes in time goes on.
+    let mut short = setting.attempts(1);
+    short.after(error(ErrorKind::Broken)).await.unwrap();
+}
