@@ -99,7 +99,7 @@ pub mod tls;
 
 pub use auth::{Access, Auth, Grant, TokenPlace, TokenRules};
 pub use blob::Blob;
-pub use fault::{Action, Answer, Cut, Fault, RetryAfter};
+pub use fault::{Action, Answer, Cut, Fault, Gate, RetryAfter};
 pub use image::{Image, Layer, Manifest, Platform};
 pub use log::{Authorization, Kind, Request};
 pub use profile::Profile;

@@ -4,6 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
+use super::Gate;
+
 /// How a connection is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
@@ -70,6 +72,8 @@ pub enum Action {
     ExpireTokens,
     /// The registry waits before it looks at the request.
     Delay(Duration),
+    /// The registry waits until the gate is opened before it looks at the request.
+    Hold(Gate),
 }
 
 impl Action {

@@ -12,8 +12,10 @@
 //! matches whether or not it fires, so that `nth(2)` is the second *matching* request.
 
 mod action;
+mod gate;
 mod plan;
 
 pub use action::{Action, Answer, Cut, RetryAfter};
+pub use gate::Gate;
 pub(crate) use plan::Plan;
 pub use plan::{Fault, Handle, Matches};

@@ -175,6 +175,7 @@ async fn strike(call: &mut Call, action: Option<Action>, changes: &mut Changes) 
         Action::LoseReply(how) => changes.lose = Some(how),
         Action::ExpireTokens => call.connection.shared.tokens.expire(),
         Action::Delay(time) => tokio::time::sleep(time).await,
+        Action::Hold(gate) => gate.pass().await,
     }
     None
 }
