@@ -105,9 +105,27 @@ pub struct Transfer {
         value_parser = clap::builder::BoolishValueParser::new()
     )]
     pub force: bool,
+    /// Time limits.
+    #[command(flatten)]
+    pub limits: Limits,
     /// Accepted and not used yet: where synced blobs will be remembered between runs
     #[arg(long, value_name = "FILE")]
     pub records: Option<PathBuf>,
+}
+
+/// How long things may take; a transfer as a whole may take as long as it likes.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Time limits")]
+pub struct Limits {
+    /// Try again where no byte has come or gone for this long, or no answer has come
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = limit())]
+    pub stall_timeout: u64,
+    /// The same for the answer to the last request of a blob or manifest, before which a registry may digest and copy
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = limit())]
+    pub commit_timeout: u64,
+    /// After SIGINT or SIGTERM, let images that are under way go on for this long; 0 drops them
+    #[arg(long, value_name = "SECONDS", default_value_t = 25, value_parser = grace())]
+    pub grace: u64,
 }
 
 /// What is written for other programs.
@@ -153,6 +171,19 @@ fn host(text: &str) -> Result<String, String> {
         Ok(_) => Ok(text.to_owned()),
         Err(why) => Err(format!("{why}: write host or host:port")),
     }
+}
+
+/// The most seconds that a time limit may have: a day.
+const DAY: u64 = 24 * 60 * 60;
+
+/// Reads a limit without which nothing would work.
+fn limit() -> clap::builder::RangedU64ValueParser<u64> {
+    clap::value_parser!(u64).range(1..=DAY)
+}
+
+/// Reads `--grace`.
+fn grace() -> clap::builder::RangedU64ValueParser<u64> {
+    clap::value_parser!(u64).range(0..=DAY)
 }
 
 /// Reads `--retries`.

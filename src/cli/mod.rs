@@ -6,7 +6,8 @@ mod help;
 use clap::{Parser, Subcommand};
 
 pub use args::{
-    Auth, Defaults, Files, ImagesFormat, Insecure, Logging, Output, Platforms, Safety, Transfer,
+    Auth, Defaults, Files, ImagesFormat, Insecure, Limits, Logging, Output, Platforms, Safety,
+    Transfer,
 };
 
 /// Copies container images and OCI artifacts between registries: no daemon, no disk.

@@ -1,27 +1,26 @@
 //! A run: put together here in one place, carried out, and told.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use registry::auth::{DockerFiles, Entry, Keychain};
-use registry::transport::{RetryPolicy, Transport, TransportOptions};
+use registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions};
 use registry::{Options, Registries};
 use sync::Listener;
-use sync::engine::{Engine, Settings};
+use sync::engine::{Engine, Settings, Stop};
 use sync::report::{Report, Summary};
 use sync::rule::Rule;
 use sync::store::RegistryStores;
 use tokio::runtime::Runtime;
-use tokio_util::sync::CancellationToken;
 
 use crate::cli;
 use crate::commands::listeners::Listeners;
+use crate::commands::run::{Ended, Run};
 use crate::commands::setup;
 use crate::exit::Exit;
 use crate::images_file::ImagesFile;
-use crate::interrupt::Interrupts;
-use crate::ui::{Lines, Log, Printer, Progress, Wire, Word, heartbeat, print_summary};
+use crate::ui::{Lines, Log, Printer, Progress, Wire, Word, print_summary};
 
 /// Small requests in flight per host: enough to settle a thousand unchanged images in a second at 40 ms, few enough
 /// for a registry of one process.
@@ -60,17 +59,6 @@ struct Audience {
     images_file: Option<Arc<ImagesFile>>,
 }
 
-/// How a run ended.
-enum Ended {
-    /// Nothing is under way any more.
-    Drained {
-        /// Whether a signal had come before.
-        cancelled: bool,
-    },
-    /// A second signal came: at once.
-    AtOnce,
-}
-
 impl Job {
     /// Carries out the job. Errors are those found before anything was asked of a registry.
     pub(super) fn carry_out(self, printer: Printer) -> anyhow::Result<Exit> {
@@ -79,13 +67,13 @@ impl Job {
         let audience = Audience::gather(&self.output, Lines::new(printer, &log))?;
         self.warn(&audience.lines);
         let runtime = runtime(&log)?;
-        let engine = {
+        let run = {
             let _entered = runtime.enter();
-            self.engine(&audience)?
+            self.run(&audience)?
         };
         let started = Instant::now();
         let rules = self.rules.len() as u64;
-        let ended = runtime.block_on(drive(&engine, self.rules, &audience))?;
+        let ended = runtime.block_on(run.drive(self.rules, &audience.lines, &audience.report))?;
         // Nothing is waited for: a name that is still being looked up would hold the process.
         runtime.shutdown_background();
         Ok(match ended {
@@ -94,7 +82,7 @@ impl Job {
                 summary.settle(rules, cancelled);
                 audience.close(&summary, started)
             }
-            Ended::AtOnce => {
+            Ended::Abandoned => {
                 let text = "ended at once: run again to finish; what is there is not sent again";
                 audience.lines.say(Word::Interrupted, text);
                 Exit::Interrupted
@@ -113,25 +101,31 @@ impl Job {
         }
     }
 
-    /// The engine over all registries.
-    fn engine(&self, audience: &Audience) -> anyhow::Result<Engine> {
+    /// The run over all registries.
+    fn run(&self, audience: &Audience) -> anyhow::Result<Run> {
+        let limits = &self.transfer.limits;
         let settings = Settings {
             platforms: Arc::new(setup::platforms(&self.platforms)?),
             force: self.transfer.force,
             transfers: self.transfer.proc.and_then(setup::bound),
             images: IMAGES,
         };
-        let transport = Transport::new(TransportOptions {
+        let transport = Arc::new(Transport::new(TransportOptions {
+            timeouts: Timeouts {
+                stall: Duration::from_secs(limits.stall_timeout),
+                closing: Duration::from_secs(limits.commit_timeout),
+                ..Timeouts::default()
+            },
             calls_per_host: CALLS_PER_HOST,
             transfers_per_host: TRANSFERS_PER_HOST,
             private_hosts: self.safety.allow_private.clone(),
             observer: audience.wire.clone(),
             ..TransportOptions::default()
-        })?;
+        })?);
         let keychain = Keychain::new(self.credentials.clone(), Some(DockerFiles::from_env()))?
             .with_trusted_realms(self.safety.trust_realm.clone())?;
         let registries = Registries::new(Options {
-            transport: Arc::new(transport),
+            transport: Arc::clone(&transport),
             keychain: Arc::new(keychain),
             retry: RetryPolicy {
                 retries: self.transfer.retries,
@@ -139,7 +133,11 @@ impl Job {
             },
         });
         let stores = Arc::new(RegistryStores::new(registries));
-        Ok(Engine::new(stores, settings, audience.listener()))
+        Ok(Run {
+            engine: Engine::new(stores, settings, audience.listener()),
+            transport,
+            stop: Stop::new(Duration::from_secs(limits.grace)),
+        })
     }
 }
 
@@ -197,26 +195,4 @@ fn runtime(log: &Log) -> anyhow::Result<Runtime> {
         .on_thread_start(move || log.enter_for_good())
         .build()
         .context("cannot start the runtime")
-}
-
-/// Runs the engine until it has nothing under way, or until the second signal.
-async fn drive(
-    engine: &Engine,
-    rules: Vec<Arc<Rule>>,
-    audience: &Audience,
-) -> anyhow::Result<Ended> {
-    let lines = &audience.lines;
-    let interrupts = Interrupts::hear().context("cannot listen for signals")?;
-    let cancel = CancellationToken::new();
-    let told = interrupts.twice(&cancel, |signal| {
-        lines.say(
-            Word::Warning,
-            &format!("{signal}: ending what is under way; a second one ends at once"),
-        );
-    });
-    Ok(tokio::select! {
-        () = engine.run(rules, cancel.clone()) => Ended::Drained { cancelled: cancel.is_cancelled() },
-        () = told => Ended::AtOnce,
-        never = heartbeat(lines, &audience.report, engine.progress()) => match never {},
-    })
 }

@@ -3,6 +3,7 @@
 mod copy;
 mod job;
 mod listeners;
+mod run;
 mod setup;
 mod sync;
 mod validate;

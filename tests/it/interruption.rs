@@ -1,83 +1,220 @@
-//! SIGINT and SIGTERM.
+//! SIGINT and SIGTERM: how a run is asked to end, and how it does.
 
-use std::process::{Child, Command};
-use std::sync::mpsc;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr, Command};
 
-use testkit::{Action, Fault, Kind, Registry};
+use testkit::{Action, Fault, Gate, Image, Kind, Layer, Registry};
 
-use crate::support::{Outcome, PATIENCE, Place, image, insecure, registry};
+use crate::support::{Outcome, PATIENCE, Place, assert_arrived, image, insecure, registry};
 
-/// A run whose blob downloads never end, and a way to know that one has begun.
-struct Stuck {
+/// A run of an image `a` whose manifest the destination does not take until the gate is opened, and an image `done`
+/// that is there already.
+struct Held {
     source: Registry,
     destination: Registry,
+    gate: Gate,
     child: Child,
-    begun: mpsc::Receiver<()>,
-    _place: Place,
+    stderr: BufReader<ChildStderr>,
+    heard: String,
+    place: Place,
 }
 
-impl Stuck {
-    fn start() -> Self {
+impl Held {
+    fn start(arguments: &[&str]) -> Self {
         let (source, destination) = (registry(), registry());
         source.push("a", Some("v1"), &image("a"));
         source.push("done", Some("v1"), &image("a"));
         destination.push("done", Some("v1"), &image("a"));
-        let (sender, begun) = mpsc::channel();
-        let fault = Fault::on(Kind::BlobGet).matching(move |_| sender.send(()).is_ok());
-        source.fault(fault, Action::StallResponse { after: 10 });
-        let (from, to) = (source.host(), destination.host());
+        Self::run(
+            source,
+            destination,
+            "SRC/a:v1: DST/a\nSRC/done:v1: DST/done\n",
+            arguments,
+        )
+    }
+
+    fn run(source: Registry, destination: Registry, rules: &str, arguments: &[&str]) -> Self {
+        let gate = Gate::new();
+        let fault = Fault::on(Kind::ManifestPut).repository("a");
+        destination.fault(fault, Action::Hold(gate.clone()));
+        let rules = rules
+            .replace("SRC", &source.host())
+            .replace("DST", &destination.host());
         let place = Place::new()
-            .file(
-                "images.yaml",
-                &format!("{from}/a: {to}/a\n{from}/done: {to}/done\n"),
-            )
+            .file("images.yaml", &rules)
             .file("auth.yaml", &insecure(&[&source, &destination]));
-        let child = place
-            .command(&["--images", "images.yaml", "--auth", "auth.yaml"])
+        let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
+        let mut child = place
+            .command(&[&files, arguments].concat())
             .spawn()
             .unwrap();
         Self {
+            stderr: BufReader::new(child.stderr.take().unwrap()),
+            heard: String::new(),
             source,
             destination,
+            gate,
             child,
-            begun,
-            _place: place,
+            place,
         }
     }
 
-    /// Sends a signal, when a download has begun.
-    fn signal(&self, name: &str) {
-        self.begun.recv_timeout(PATIENCE).unwrap();
-        kill(&self.child, name);
+    /// Waits until the manifest has come to the gate, and the image that is there already is reported.
+    fn until_held(mut self) -> Self {
+        self.gate.wait(1, PATIENCE).unwrap();
+        self.hear("unchanged");
+        self
     }
 
-    fn ends(self) -> Outcome {
-        let outcome = Outcome::of(self.child.wait_with_output().unwrap());
-        assert_eq!(self.destination.state().tags("a"), [""; 0]);
-        drop(self.source);
-        outcome
+    /// Sends a signal, and waits until the program says `answer`.
+    fn signal(mut self, name: &str, answer: &str) -> Self {
+        let arguments = [name, &self.child.id().to_string()];
+        let status = Command::new("kill").args(arguments).status();
+        assert!(status.unwrap().success());
+        self.hear(answer);
+        self
     }
-}
 
-fn kill(child: &Child, signal: &str) {
-    let status = Command::new("kill")
-        .args([signal, &child.id().to_string()])
-        .status();
-    assert!(status.unwrap().success());
+    /// Reads on until a line has `text` in it.
+    fn hear(&mut self, text: &str) {
+        loop {
+            let start = self.heard.len();
+            let length = self.stderr.read_line(&mut self.heard).unwrap();
+            assert!(length > 0, "no {text:?} in stderr:\n{}", self.heard);
+            if self.heard[start..].contains(text) {
+                return;
+            }
+        }
+    }
+
+    fn ends(&mut self) -> Outcome {
+        self.stderr.read_to_string(&mut self.heard).unwrap();
+        let status = self.child.wait().unwrap();
+        Outcome {
+            code: status.code().unwrap_or(-1),
+            stdout: String::new(),
+            stderr: std::mem::take(&mut self.heard),
+        }
+    }
+
+    fn tags(&self) -> Vec<String> {
+        self.destination.state().tags("a")
+    }
 }
 
 #[test]
-fn the_first_signal_ends_the_run_in_order() {
-    for signal in ["-INT", "-TERM"] {
-        let stuck = Stuck::start();
-        stuck.signal(signal);
-        let outcome = stuck
+fn what_is_under_way_may_finish_and_then_all_is_well() {
+    for (signal, name) in [("-INT", "SIGINT"), ("-TERM", "SIGTERM")] {
+        let answer = format!(
+            "{name}: no further image is begun; those under way may go on for 25 s, until a second signal"
+        );
+        let mut held = Held::start(&[]).until_held().signal(signal, &answer);
+        held.gate.open();
+        held.ends()
+            .exits(0)
+            .says("2 images: 1 copied, 1 unchanged, 0 skipped, 0 failed")
+            .does_not_say("interrupted");
+        assert_arrived(&held.destination, "a", "v1", &image("a"));
+    }
+}
+
+#[test]
+fn what_was_not_begun_is_reported_and_the_next_run_does_it() {
+    let (source, destination) = (registry(), registry());
+    source.push("a", Some("v1"), &image("a"));
+    source.push("b", Some("v1"), &image("b"));
+    // The list of `b` never comes.
+    let list = Gate::new();
+    source.fault(Fault::on(Kind::Tags), Action::Hold(list.clone()));
+    let rules = "SRC/a:v1: DST/a\nSRC/b: DST/b\n";
+    let mut held = Held::run(source, destination, rules, &[]);
+    held.gate.wait(1, PATIENCE).unwrap();
+    list.wait(1, PATIENCE).unwrap();
+    held = held.signal("-TERM", "no further image is begun");
+    held.gate.open();
+    held.ends()
+        .exits(130)
+        .says("1 image: 1 copied, 0 unchanged, 0 skipped, 0 failed; 1 source not listed to the end")
+        .says("run again to finish");
+    assert_arrived(&held.destination, "a", "v1", &image("a"));
+    held.source.clear_faults();
+    held.place
+        .run(&["--images", "images.yaml", "--auth", "auth.yaml"])
+        .exits(0)
+        .says("2 images: 1 copied, 1 unchanged");
+    assert_arrived(&held.destination, "b", "v1", &image("b"));
+}
+
+#[test]
+fn what_is_not_done_within_the_grace_period_is_dropped() {
+    for grace in ["0", "1"] {
+        let answer = match grace {
+            "0" => "what is under way is dropped",
+            _ => "those under way may go on for 1 s",
+        };
+        let mut held = Held::start(&["--grace", grace])
+            .until_held()
+            .signal("-INT", answer);
+        let outcome = held
             .ends()
             .exits(130)
-            .says(&format!("SIG{}: ending what is under way", &signal[1..]))
-            .says("1 interrupted")
+            .says("2 images: 0 copied, 1 unchanged, 0 skipped, 0 failed, 1 interrupted")
             .says("run again to finish")
             .does_not_say("hint:");
         assert_eq!(outcome.lines("interrupted").len(), 1);
+        assert_eq!(held.tags(), [""; 0]);
     }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once_with_its_summary() {
+    let day = ["--grace", "86400"];
+    for second in ["-INT", "-TERM"] {
+        let mut held = Held::start(&day)
+            .until_held()
+            .signal("-INT", "those under way may go on for 86400 s")
+            .signal(second, "what is under way is dropped");
+        held.ends()
+            .exits(130)
+            .says("2 images: 0 copied, 1 unchanged, 0 skipped, 0 failed, 1 interrupted");
+        assert_eq!(held.tags(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_wait_that_outlasts_the_grace_period_is_not_waited_for() {
+    let (source, destination) = (registry(), registry());
+    source.push("a", Some("v1"), &image("a"));
+    // Longer than any test waits, and obeyed all the same.
+    source.fault(
+        Fault::on(Kind::ManifestHead),
+        Action::too_many_requests(800),
+    );
+    let mut held = Held::run(
+        source,
+        destination,
+        "SRC/a:v1: DST/a\n",
+        &["--grace", "700"],
+    );
+    held.hear("asks to be left alone");
+    held.signal("-TERM", "may go on for 700 s")
+        .ends()
+        .exits(130)
+        .says("1 image: 0 copied, 0 unchanged, 0 skipped, 0 failed, 1 interrupted");
+}
+
+#[test]
+fn a_blob_under_way_goes_on_to_its_end() {
+    let (source, destination) = (registry(), registry());
+    let large = Image::single([Layer::synthetic(4 << 20, 1)]);
+    source.push("large", Some("v1"), &large);
+    let body = Gate::new();
+    let fault = Fault::on(Kind::BlobGet).reference(large.blobs()[0].digest());
+    source.fault(fault, Action::Hold(body.clone()));
+    let mut held = Held::run(source, destination, "SRC/large:v1: DST/large\n", &[]);
+    body.wait(1, PATIENCE).unwrap();
+    held = held.signal("-INT", "no further image is begun");
+    body.open();
+    held.ends().exits(0).says("1 image: 1 copied");
+    assert_arrived(&held.destination, "large", "v1", &large);
 }

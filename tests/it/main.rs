@@ -22,4 +22,5 @@ mod outcomes;
 mod output;
 mod readme;
 mod real_registry;
+mod time_limits;
 mod validate;

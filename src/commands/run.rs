@@ -1,0 +1,70 @@
+//! A run under way: driven to its end, and ended early by signals.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use registry::transport::Transport;
+use sync::engine::{Engine, Stop};
+use sync::report::Report;
+use sync::rule::Rule;
+
+use crate::interrupt::Interrupts;
+use crate::ui::{Lines, Word, heartbeat};
+
+/// What is under way, and how to end it.
+pub(super) struct Run {
+    pub(super) engine: Engine,
+    pub(super) transport: Arc<Transport>,
+    pub(super) stop: Stop,
+}
+
+/// How a run ended.
+pub(super) enum Ended {
+    /// Nothing is under way any more.
+    Drained {
+        /// Whether a signal had come before.
+        cancelled: bool,
+    },
+    /// A third signal came, although the second had ended everything: whatever is left is left.
+    Abandoned,
+}
+
+impl Run {
+    /// Drives the engine until it has nothing under way any more.
+    pub(super) async fn drive(
+        self,
+        rules: Vec<Arc<Rule>>,
+        lines: &Lines,
+        report: &Report,
+    ) -> anyhow::Result<Ended> {
+        let interrupts = Interrupts::hear().context("cannot listen for signals")?;
+        Ok(tokio::select! {
+            () = self.engine.run(rules, self.stop.clone()) => Ended::Drained {
+                cancelled: self.stop.cancel.is_cancelled(),
+            },
+            () = self.obey(interrupts, lines) => Ended::Abandoned,
+            never = heartbeat(lines, report, self.engine.progress()) => match never {},
+        })
+    }
+
+    /// Ends the run in order at the first signal and at once at the second; returns at the third.
+    async fn obey(&self, mut interrupts: Interrupts, lines: &Lines) {
+        let name = interrupts.next().await;
+        let what = match self.stop.grace.as_secs() {
+            0 => "what is under way is dropped".to_owned(),
+            grace => format!(
+                "no further image is begun; those under way may go on for {grace} s, until a second signal"
+            ),
+        };
+        lines.say(Word::Warning, &format!("{name}: {what}"));
+        self.transport.wind_up(self.stop.grace);
+        self.stop.cancel.cancel();
+        let name = interrupts.next().await;
+        lines.say(
+            Word::Warning,
+            &format!("{name}: what is under way is dropped"),
+        );
+        self.stop.abandon.cancel();
+        interrupts.next().await;
+    }
+}

@@ -1,0 +1,74 @@
+//! `--stall-timeout` and `--commit-timeout`. What is asserted is which limit ended a request, never how long it took.
+
+use testkit::{Action, Fault, Kind, Registry};
+
+use crate::support::{Outcome, Place, assert_arrived, image, insecure, registry};
+
+/// Copies `a` between registries of which one has this fault.
+fn copy(source: &Registry, destination: &Registry, arguments: &[&str]) -> Outcome {
+    let (from, to) = (source.host(), destination.host());
+    let place = Place::new()
+        .file("images.yaml", &format!("{from}/a:v1: {to}/a\n"))
+        .file("auth.yaml", &insecure(&[source, destination]));
+    let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
+    place.run(&[&files, arguments].concat())
+}
+
+#[test]
+fn a_download_that_stalls_is_gone_on_with() {
+    let (source, destination) = (registry(), registry());
+    source.push("a", Some("v1"), &image("a"));
+    let stall = source.fault(
+        Fault::on(Kind::BlobGet).times(1),
+        Action::StallResponse { after: 10 },
+    );
+    copy(&source, &destination, &["--stall-timeout", "1"])
+        .exits(0)
+        .says("no byte came for 1 s");
+    assert_eq!(stall.hits(), 1);
+    assert_arrived(&destination, "a", "v1", &image("a"));
+}
+
+#[test]
+fn an_answer_that_does_not_come_fails_when_no_try_is_left() {
+    let (source, destination) = (registry(), registry());
+    source.push("a", Some("v1"), &image("a"));
+    source.fault(Fault::on(Kind::ManifestHead), Action::StallBeforeAnswer);
+    copy(
+        &source,
+        &destination,
+        &["--stall-timeout=1", "--retries", "0"],
+    )
+    .exits(1)
+    .says("no answer came for 1 s");
+}
+
+#[test]
+fn the_answers_that_end_an_upload_and_a_push_have_a_limit_of_their_own() {
+    for kind in [Kind::UploadPut, Kind::ManifestPut] {
+        let (source, destination) = (registry(), registry());
+        source.push("a", Some("v1"), &image("a"));
+        destination.fault(Fault::on(kind), Action::StallBeforeAnswer);
+        copy(
+            &source,
+            &destination,
+            &["--commit-timeout", "1", "--retries", "0"],
+        )
+        .exits(1)
+        .says("no answer came for 1 s");
+        assert_eq!(destination.state().tags("a"), [""; 0]);
+    }
+}
+
+#[test]
+fn limits_that_make_no_sense_are_refused() {
+    for flag in ["--stall-timeout", "--commit-timeout"] {
+        for value in ["0", "-1", "86401", "1m"] {
+            Place::new()
+                .run(&[&format!("{flag}={value}")])
+                .exits(2)
+                .says(flag);
+        }
+    }
+    Place::new().run(&["--grace=-1"]).exits(2).says("--grace");
+}
