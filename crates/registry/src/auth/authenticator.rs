@@ -10,7 +10,7 @@ use crate::auth::cache::{Token, Tokens};
 use crate::auth::challenge::Challenge;
 use crate::auth::clause;
 use crate::auth::flight::Flight;
-use crate::auth::google::ServiceAccounts;
+use crate::auth::google::{ACCESS_TOKEN_USER, ServiceAccounts};
 use crate::auth::keychain::{Access, Credential};
 use crate::auth::memory::{Memory, Scheme};
 use crate::auth::realm::{self, Trusted};
@@ -76,13 +76,6 @@ impl Authenticator {
     #[must_use]
     pub fn trusting(mut self, realms: Arc<[String]>) -> Self {
         self.trusted = realms;
-        self
-    }
-    /// Lets service accounts name a `token_uri` on this machine over http, for tests; otherwise only
-    /// `googleapis.com` over https is asked.
-    #[must_use]
-    pub fn with_local_token_uri(mut self) -> Self {
-        self.accounts = self.accounts.with_local_token_uri();
         self
     }
     pub(super) fn side(&self, endpoint: &Endpoint) -> &Side {
@@ -151,7 +144,7 @@ impl Authenticator {
                     .token(json, endpoint, &self.transport, self.retry, &access.origin)
                     .await?;
                 Login::Password {
-                    username: "oauth2accesstoken".to_owned(),
+                    username: ACCESS_TOKEN_USER.to_owned(),
                     password: token,
                 }
             }

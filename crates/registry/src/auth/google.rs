@@ -1,7 +1,6 @@
 //! Google service accounts, exchanged for access tokens (RFC 7523, user `_oauth2_` of the classic auth file).
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,8 +15,8 @@ use rustls_pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
+use url::Url;
 use url::form_urlencoded::Serializer;
-use url::{Host, Url};
 
 use crate::auth::flight::Flight;
 use crate::auth::secret::Secret;
@@ -128,7 +127,6 @@ impl Account {
 /// The access tokens of the service accounts in use.
 #[derive(Default)]
 pub(super) struct ServiceAccounts {
-    local_token_uri: bool,
     tokens: Mutex<HashMap<Secret, Arc<Flight<AccessToken>>>>,
 }
 
@@ -140,10 +138,6 @@ struct AccessToken {
 }
 
 impl ServiceAccounts {
-    pub(super) fn with_local_token_uri(mut self) -> Self {
-        self.local_token_uri = true;
-        self
-    }
     /// An access token of the account whose key file is `json`, which came from `origin`.
     pub(super) async fn token(
         &self,
@@ -159,7 +153,7 @@ impl ServiceAccounts {
             // Whatever the registry's certificate is, Google's is checked.
             let endpoint = Endpoint {
                 registry: endpoint.registry.clone(),
-                insecure: self.local_token_uri,
+                insecure: false,
             };
             let exchange = Exchange {
                 transport,
@@ -167,7 +161,7 @@ impl ServiceAccounts {
                 endpoint,
                 origin,
             };
-            exchange.run(json, self.local_token_uri).await
+            exchange.run(json).await
         };
         let token = self.flight(json).get(is_good, exchange).await?;
         Ok(token.token)
@@ -211,7 +205,7 @@ struct Reply {
 }
 
 impl Exchange<'_> {
-    async fn run(&self, json: &Secret, local: bool) -> Result<AccessToken, Error> {
+    async fn run(&self, json: &Secret) -> Result<AccessToken, Error> {
         let action: Arc<str> = "exchange a service account for an access token".into();
         let invalid = |why: &str| {
             let message = format!("the service account (from {}) {why}", self.origin);
@@ -223,7 +217,7 @@ impl Exchange<'_> {
             )
         };
         let account = Account::parse(json.reveal()).map_err(|why| invalid(&why))?;
-        let url = token_url(&account.token_uri, local).ok_or_else(|| {
+        let url = token_url(&account.token_uri).ok_or_else(|| {
             invalid("names a token_uri that is not an https address of googleapis.com, so it is not sent there")
         })?;
         let mut attempts = Attempts::new(self.transport, &self.endpoint, self.retry);
@@ -315,15 +309,9 @@ impl Exchange<'_> {
 }
 
 /// Where a key file may be used: `token_uri` is written in it, and whoever wrote it would get the signature.
-fn token_url(text: &str, local: bool) -> Option<Url> {
+fn token_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
-    let allowed = match url.host()? {
-        Host::Domain(name) => {
-            url.scheme() == "https"
-                && (name == "googleapis.com" || name.ends_with(".googleapis.com"))
-        }
-        Host::Ipv4(address) => local && IpAddr::from(address).is_loopback(),
-        Host::Ipv6(address) => local && IpAddr::from(address).is_loopback(),
-    };
-    allowed.then_some(url)
+    let host = url.domain()?;
+    let is_google = host == "googleapis.com" || host.ends_with(".googleapis.com");
+    (url.scheme() == "https" && is_google).then_some(url)
 }

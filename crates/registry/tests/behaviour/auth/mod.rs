@@ -1,5 +1,14 @@
 //! Who we are, to registries and token servers.
 
 mod caller;
+mod entries;
+mod files;
+mod google;
+#[cfg(unix)]
+mod helpers;
 mod logins;
+mod realms;
+mod replies;
+mod scripted;
+mod secrets;
 mod tokens;
