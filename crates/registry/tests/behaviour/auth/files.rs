@@ -318,7 +318,7 @@ async fn a_login_that_was_renewed_in_a_file_is_found() {
             &file,
             format!(r#"{{"auths":{{"quay.io":{{"auth":"{auth}"}}}}}}"#),
         )
-        .unwrap()
+        .unwrap();
     };
     write("dTpvbmU=");
     let keychain =
