@@ -18,8 +18,10 @@ const MAX_SLOTS: usize = 64;
 /// A token is renewed when less than this is left of its life, or less than 15 % but no more than the second.
 const MIN_MARGIN: Duration = Duration::from_secs(10);
 const MAX_MARGIN: Duration = Duration::from_secs(300);
-/// How long a token that was never let in counts as fresh.
+/// How long a token that was never let in counts as fresh, and how long one that is said to be good but to have too
+/// few rights does: not every registry that says so of a stale one can tell the difference.
 const YOUTH: Duration = Duration::from_secs(30);
+const SURELY_GOOD: Duration = Duration::from_secs(60);
 
 /// A token, ready to be sent.
 #[derive(Debug)]
@@ -54,8 +56,13 @@ impl Token {
         self.dies.saturating_duration_since(Instant::now()) > margin
     }
     /// Whether a refusal may mean that it has run out, since it was let in before or is not quite new.
-    pub(super) fn may_have_run_out(&self) -> bool {
-        self.accepted.load(Ordering::Relaxed) || self.born.elapsed() >= YOUTH
+    /// `insufficient` says that the registry calls it a good one with too few rights.
+    pub(super) fn may_have_run_out(&self, insufficient: bool) -> bool {
+        let age = self.born.elapsed();
+        if insufficient {
+            return age >= SURELY_GOOD;
+        }
+        self.accepted.load(Ordering::Relaxed) || age >= YOUTH
     }
 }
 
@@ -244,19 +251,22 @@ mod tests {
         let tokens = Tokens::default();
         put(&tokens, &wanted, token("x", &wanted, 600)).await;
         let found = tokens.find(&Credential::Anonymous, &wanted).unwrap();
-        assert!(!found.may_have_run_out());
+        assert!(!found.may_have_run_out(false));
         tokens.accepted(
             &Credential::Anonymous,
             &wanted,
             &HeaderValue::from_static("y"),
         );
-        assert!(!found.may_have_run_out());
+        assert!(!found.may_have_run_out(false));
         tokens.accepted(
             &Credential::Anonymous,
             &wanted,
             &HeaderValue::from_static("x"),
         );
-        assert!(found.may_have_run_out());
+        assert!(found.may_have_run_out(false));
+        assert!(!found.may_have_run_out(true));
+        tokio::time::advance(SURELY_GOOD).await;
+        assert!(found.may_have_run_out(true));
         tokens.forget(&Credential::Anonymous, &wanted, &found);
         assert!(tokens.find(&Credential::Anonymous, &wanted).is_none());
     }

@@ -24,9 +24,9 @@ fn who(access: &Access) -> String {
 }
 
 /// No login is there to be used, or the one that is there was kept back.
-pub(super) fn no_login(registry: &Registry, access: &Access, withheld: Option<&str>) -> String {
-    match withheld.filter(|_| access.credential != Credential::Anonymous) {
-        Some(host) => withheld_login(registry, host, access),
+pub(super) fn no_login(registry: &Registry, access: &Access, kept_from: Option<&str>) -> String {
+    match kept_from.filter(|_| access.credential != Credential::Anonymous) {
+        Some(host) => withheld(registry, host, access),
         None => format!(
             "no login is given for {registry} ({}): add an entry for {registry} to the auth file or use docker login; \
              if the image is public, look whether there is such a repository",
@@ -35,18 +35,11 @@ pub(super) fn no_login(registry: &Registry, access: &Access, withheld: Option<&s
     }
 }
 
-/// A token server is not to see the login.
+/// A token server is asked without the login.
 pub(super) fn withheld(registry: &Registry, host: &str, access: &Access) -> String {
     format!(
-        "{}, and is asked without it",
-        withheld_login(registry, host, access)
-    )
-}
-
-fn withheld_login(registry: &Registry, host: &str, access: &Access) -> String {
-    format!(
-        "its token server {host} does not belong to {registry}, so it does not get the login of {}: if it may see it, \
-         write --trust-realm {host}",
+        "its token server {host} does not belong to {registry} and is asked without the login of {}: if it may see \
+         that, write --trust-realm {host}",
         who(access)
     )
 }

@@ -100,7 +100,11 @@ impl DockerConfig {
         };
         let mut auths: Vec<(String, Auth)> = document.auths.into_iter().flatten().collect();
         // Of several keys that mean the same, the plainest with something in it wins.
-        auths.sort_by_key(|(key, auth)| (auth.is_empty(), key.contains("://"), key.len()));
+        auths.sort_by(|(a, one), (b, other)| {
+            let rank =
+                |key: &String, auth: &Auth| (auth.is_empty(), key.contains("://"), key.len());
+            rank(a, one).cmp(&rank(b, other)).then_with(|| a.cmp(b))
+        });
         for (key, auth) in auths {
             config.auths.entry(normal(&key)).or_insert(auth);
         }

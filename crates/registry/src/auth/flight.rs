@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind};
 
-/// How long a refusal is taken for the answer, so that a wrong password is not sent a hundred times over: token
-/// servers lock accounts for less.
+/// How long a refusal is taken for the answer, so that a wrong password is not sent a hundred times over (token
+/// servers lock accounts for less) and a helper that hangs is not waited for again by every image.
 const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
 
 /// A value that is fetched when somebody needs it, by one task at a time. The others wait and share what comes of
@@ -106,7 +106,10 @@ impl<T: Clone> State<T> {
             return Some(Ok(value.clone()));
         }
         let (error, at) = self.failure.as_ref()?;
-        let is_refusal = matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Denied);
+        let is_refusal = matches!(
+            error.kind(),
+            ErrorKind::Unauthorized | ErrorKind::Denied | ErrorKind::Credentials
+        );
         (is_refusal && at.elapsed() < REFUSAL_HOLDS).then(|| Err(error.clone()))
     }
 }

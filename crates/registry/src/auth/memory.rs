@@ -75,6 +75,10 @@ impl Memory {
         let own = name
             .strip_prefix("repository:")
             .and_then(|path| scopes.repositories().iter().find(|(own, _)| own == path));
+        // Deletion is asked for when an upload is given up; that may fail, and nothing else needs it.
+        if own.is_some() && news.iter().all(|action| *action == "delete") {
+            return;
+        }
         if let Some((_, action)) = own
             && news.iter().all(|action| is_peculiar(action))
         {
@@ -174,6 +178,14 @@ mod tests {
         assert_eq!(other.to_string(), "repository:b:pull,metadata_read");
         let push = memory.wanted(&ScopeSet::push(&repository("b")));
         assert_eq!(push.to_string(), "repository:b:pull,push");
+    }
+
+    #[test]
+    fn the_right_to_delete_is_not_learned() {
+        let mut memory = Memory::default();
+        let scopes = ScopeSet::push(&repository("a"));
+        memory.learn_scopes(&scopes, &bearer("/", &["repository:a:delete"]));
+        assert_eq!(memory.wanted(&scopes).to_string(), "repository:a:pull,push");
     }
 
     #[test]

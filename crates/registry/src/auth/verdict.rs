@@ -105,7 +105,7 @@ impl Authenticator {
             side.tokens.forget(&access.credential, &wanted, &current);
             return Verdict::Again;
         }
-        if current.may_have_run_out() && !refusal.insufficient {
+        if current.may_have_run_out(refusal.insufficient) {
             side.tokens.forget(&access.credential, &wanted, &current);
             return Verdict::Again;
         }
