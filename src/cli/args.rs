@@ -66,10 +66,10 @@ pub struct Defaults {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Platforms")]
 pub struct Platforms {
-    /// Only these operating systems: os[:os.version], repeatable or comma separated
+    /// Only these operating systems: `os[:os.version]`, repeatable or comma separated
     #[arg(long, value_name = "LIST")]
     pub os: Vec<String>,
-    /// Only these architectures: arch[:variant], repeatable or comma separated
+    /// Only these architectures: `arch[:variant]`, repeatable or comma separated
     #[arg(long, value_name = "LIST")]
     pub arch: Vec<String>,
 }

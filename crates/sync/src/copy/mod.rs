@@ -1,7 +1,7 @@
 //! The loop for one image: compare, transfer, commit; again if a fact was wrong.
 //!
 //! Each destination of the image runs its own loop. They share what is read at the source, and their transfers meet
-//! in [`share`], so that one download feeds all of them; beyond that none waits for another, and none fails another.
+//! in `share`, so that one download feeds all of them; beyond that none waits for another, and none fails another.
 
 mod claims;
 mod pair;

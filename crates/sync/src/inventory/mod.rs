@@ -1,6 +1,6 @@
 //! What is known to be where: facts only, each no more than a hint.
 //!
-//! A shelf for each registry maps content to the repositories that hold it, in few bytes a pair; [`mounting`] keeps
+//! A shelf for each registry maps content to the repositories that hold it, in few bytes a pair; `mounting` keeps
 //! how the registry answers mounts. Everything here is in memory and behind one lock that is held for a look-up, so
 //! a records file can stand behind it: filled from it at the start, written behind as facts come.
 
