@@ -25,6 +25,7 @@ struct Inner {
     missing: Vec<Digest>,
     retry_after: Option<Duration>,
     tries: u32,
+    given_up: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -98,6 +99,7 @@ impl Error {
             missing: Vec::new(),
             retry_after: None,
             tries: 1,
+            given_up: false,
             source: None,
         }))
     }
@@ -135,6 +137,12 @@ impl Error {
     #[must_use]
     pub fn with_tries(mut self, tries: u32) -> Self {
         self.0.tries = tries;
+        self
+    }
+    /// As the end of all tries: whatever this was one step of does not try again in its turn.
+    #[must_use]
+    pub(crate) fn given_up(mut self) -> Self {
+        self.0.given_up = true;
         self
     }
     /// With a further clause behind what happened.
@@ -186,7 +194,11 @@ impl Error {
         self.0.tries
     }
     /// Whether trying again may help (protocol.md section 6.1); for a lost upload that is trying with a new session.
+    /// What was tried as often as it may be is not worth another try, of this or of what it was a step of.
     pub fn retryable(&self) -> Retryable {
+        if self.0.given_up {
+            return Retryable::No;
+        }
         if let Some(delay) = self.0.retry_after
             && matches!(self.0.kind, ErrorKind::RateLimited | ErrorKind::Server)
         {

@@ -83,7 +83,7 @@ impl Attempts {
         let error = error.with_tries(tries);
         let wait = match self.wait(&error) {
             Ok(wait) => wait,
-            Err(TooLong(clause)) => return Err(error.with_clause(&clause)),
+            Err(TooLong(clause)) => return Err(error.with_clause(&clause).given_up()),
         };
         // The others learn of it even where this operation gives up.
         if let Some(Wait {
@@ -94,7 +94,7 @@ impl Attempts {
             self.transport.pause(&self.endpoint, delay);
         }
         let Some(Wait { delay, .. }) = wait.filter(|_| self.counted <= self.policy.retries) else {
-            return Err(error);
+            return Err(error.given_up());
         };
         self.transport
             .observer()
