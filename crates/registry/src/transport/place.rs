@@ -77,9 +77,16 @@ pub(super) fn authority(url: &Url) -> String {
     }
 }
 
-/// Whether `url` leads to the host of `registry`, on whatever port.
+/// Whether `url` leads to the host of `registry`: on its port, or on any where it has none of its own, since an
+/// insecure one may answer on 443 or on 80.
 fn is_host_of(registry: &Registry, url: &Url) -> bool {
     let name = registry.api_host();
+    let other_port = registry
+        .port()
+        .is_some_and(|port| url.port_or_known_default() != Some(port));
+    if other_port {
+        return false;
+    }
     match url.host() {
         Some(Host::Domain(domain)) => domain.eq_ignore_ascii_case(name),
         Some(Host::Ipv4(address)) => name.parse() == Ok(address),
