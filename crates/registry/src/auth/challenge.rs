@@ -33,6 +33,8 @@ pub(super) struct Bearer {
     pub(super) scopes: Vec<String>,
     /// Whether the registry says that the token sent is a good one with too few rights.
     pub(super) insufficient: bool,
+    /// The token itself was not taken (`invalid_token`, RFC 6750), whatever it is good for.
+    pub(super) invalid: bool,
 }
 
 /// The challenge to answer: the first Bearer with a realm, else Basic. Negotiate, NTLM and the like are skipped.
@@ -91,6 +93,7 @@ impl Raw {
                 .map(str::to_owned)
                 .collect(),
             insufficient: self.get("error") == Some("insufficient_scope"),
+            invalid: self.get("error") == Some("invalid_token"),
         })
     }
 }

@@ -140,6 +140,7 @@ mod tests {
             service: None,
             scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
             insufficient: false,
+            invalid: false,
         }
     }
 

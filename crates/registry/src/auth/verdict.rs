@@ -57,13 +57,14 @@ impl Authenticator {
             None => false,
         };
         let mut has_news = is_new_scheme;
-        let mut insufficient = false;
+        let (mut insufficient, mut invalid) = (false, false);
         if let Some(Challenge::Bearer(bearer)) = &challenge {
             let mut memory = side.memory();
             let before = memory.wanted(scopes);
             memory.learn_scopes(scopes, bearer);
             has_news |= memory.wanted(scopes) != before;
             insufficient = bearer.insufficient;
+            invalid = bearer.invalid;
         }
         let refusal = Refusal {
             access,
@@ -71,6 +72,7 @@ impl Authenticator {
             used,
             has_news,
             insufficient,
+            invalid,
         };
         let scheme = side.memory().scheme();
         Ok(match (scheme, &access.credential, used) {
@@ -105,7 +107,7 @@ impl Authenticator {
             side.tokens.forget(&access.credential, &wanted, &current);
             return Verdict::Again;
         }
-        if current.may_have_run_out(refusal.insufficient) {
+        if refusal.invalid || current.may_have_run_out(refusal.insufficient) {
             side.tokens.forget(&access.credential, &wanted, &current);
             return Verdict::Again;
         }
@@ -209,4 +211,6 @@ struct Refusal<'a> {
     has_news: bool,
     /// Whether it says that the token is a good one with too few rights.
     insufficient: bool,
+    /// Whether it says that the token is no good one, which another may be: keys are changed, servers restart.
+    invalid: bool,
 }
