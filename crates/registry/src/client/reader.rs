@@ -64,6 +64,8 @@ pub struct BlobReader {
     no_ranges: bool,
     /// A corrupt body was given its second chance.
     second_chance: bool,
+    /// The registry was asked for another address of its storage, and no bytes came since.
+    second_address: bool,
     done: bool,
 }
 
@@ -110,6 +112,7 @@ impl BlobReader {
             handed_on: false,
             no_ranges: false,
             second_chance: false,
+            second_address: false,
             done: false,
         };
         if descriptor.size == Some(offset) {
@@ -258,6 +261,7 @@ impl BlobReader {
             };
             match opened {
                 Ok(body) => {
+                    self.second_address = false;
                     self.body = Some(body);
                     return Ok(());
                 }
@@ -273,9 +277,16 @@ impl BlobReader {
         if ranged && let Ok(range) = HeaderValue::from_str(&format!("bytes={}-", self.position)) {
             ask = ask.header(RANGE, range);
         }
-        let response = match self.client.once(&mut self.visit, &ask).await? {
-            Outcome::Answer(response) => response,
-            Outcome::Refused(error) => return Err(error),
+        let response = loop {
+            let response = match self.client.once(&mut self.visit, &ask).await? {
+                Outcome::Answer(response) => response,
+                Outcome::Refused(error) => return Err(error),
+            };
+            if self.second_address || !may_have_expired(&response) {
+                break response;
+            }
+            self.second_address = true;
+            response.body.drain().await;
         };
         match response.status {
             StatusCode::OK => self.whole(response),
@@ -345,4 +356,10 @@ impl BlobReader {
         }
         Ok(body)
     }
+}
+
+/// Whether storage that the registry redirected to refuses in one of the ways in which it answers an address that
+/// has run out (S3 and Azure 403, Google 400); the registry gives a new one.
+fn may_have_expired(response: &Response) -> bool {
+    response.body.redirected().is_some() && matches!(response.status.as_u16(), 400 | 401 | 403)
 }

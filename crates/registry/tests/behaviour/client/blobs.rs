@@ -468,7 +468,8 @@ async fn storage_that_refuses_is_named_and_leaves_the_token_alone() {
     let error = end.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
     assert_eq!(error.host(), kit.server.storage_host(), "{error}");
-    assert_eq!(kit.took(), [(Kind::BlobGet, 307)]);
+    // Its address may have run out: the registry was asked for another.
+    assert_eq!(kit.took(), [(Kind::BlobGet, 307); 2]);
 }
 
 #[tokio::test]
