@@ -299,7 +299,7 @@ async fn a_source_that_lacks_the_blob_fails_all() {
 }
 
 #[tokio::test]
-async fn a_source_with_wrong_bytes_fails_all_and_reaches_none() {
+async fn a_source_with_wrong_bytes_is_read_once_more_fails_all_and_reaches_none() {
     for destinations in [1, 2] {
         let bench = Bench::new(destinations, None).await;
         let blob = bench.blob(2 * MIB, 13);
@@ -311,9 +311,15 @@ async fn a_source_with_wrong_bytes_fails_all_and_reaches_none() {
         assert_eq!(outcomes, vec![corrupt; destinations]);
         for server in &bench.servers {
             assert!(!server.state().has_blob("to/there", blob.digest()));
-            // The closing request was never completed.
-            assert!(server.bytes_received() < 2 * MIB);
+            // Two tries, and the closing request of neither was completed.
+            let puts = server.requests().into_iter();
+            let puts: Vec<_> = puts.filter(|r| r.kind == Kind::UploadPut).collect();
+            assert_eq!(puts.len(), 2);
+            assert!(puts.iter().all(|put| put.request_bytes < 2 * MIB));
         }
+        // Those who shared a download look each for themselves.
+        let downloads = if destinations == 1 { 2 } else { 3 };
+        assert_eq!(bench.source.count(|r| r.kind == Kind::BlobGet), downloads);
     }
 }
 

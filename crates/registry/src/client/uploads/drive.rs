@@ -47,6 +47,8 @@ pub(super) struct Drive<'a> {
     reached: u64,
     /// The bytes that arrived were not the right ones, once.
     wrong_bytes: bool,
+    /// The source gave other bytes than its digest promises, once.
+    corrupt_source: bool,
 }
 
 /// What went wrong, each without progress since.
@@ -115,6 +117,7 @@ impl<'a> Drive<'a> {
             trouble: Trouble::default(),
             reached: 0,
             wrong_bytes: false,
+            corrupt_source: false,
         })
     }
 
@@ -147,7 +150,10 @@ impl<'a> Drive<'a> {
     async fn send(&mut self) -> Went {
         let session = &self.upload.session;
         let step = forms::next(self.form, session.offset, self.size, session.least);
-        let sent = self.transmit(step).await.map_err(Failed::Final)?;
+        let sent = match self.transmit(step).await {
+            Ok(sent) => sent,
+            Err(error) => return self.source_failed(error),
+        };
         let before = self.upload.session.sent;
         let end = self.upload.session.offset + sent.taken;
         self.upload.session.sent = before.max(end);
@@ -179,6 +185,18 @@ impl<'a> Drive<'a> {
             }
             Err(error) => Err(Failed::Final(error)),
         }
+    }
+
+    /// What the source, or the token server, said in place of bytes. Bytes that turn out to be the wrong ones when
+    /// some of them are gone are read once more, into a new session: the network may be at fault, and the registry
+    /// never saw the last of them.
+    fn source_failed(&mut self, error: Error) -> Went {
+        if error.kind() != ErrorKind::Corrupt || self.corrupt_source {
+            return Err(Failed::Final(error));
+        }
+        self.corrupt_source = true;
+        self.resumable = false;
+        Ok(Next::Reopen)
     }
 
     /// Makes the request; an error is the source's, or the token server's.

@@ -1,6 +1,6 @@
 //! A destination's share in a download, which is the source of its upload.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
@@ -30,6 +30,8 @@ pub(in crate::transfer) struct Member {
 #[derive(Default)]
 struct Notes {
     trouble: Mutex<Option<Trouble>>,
+    /// How often the bytes were other ones than the digest promises.
+    corrupt: AtomicU32,
     streamed: AtomicU64,
 }
 
@@ -121,8 +123,11 @@ impl Member {
 impl BlobSource for Member {
     fn open(&self, offset: u64) -> BoxFuture<'_, Result<BlobStream, Error>> {
         async move {
-            // A source that failed for good fails all; each trying it again would multiply the tries.
-            if let Some(Trouble::Shared(failure)) = self.trouble() {
+            // A source that failed for good fails all; each trying it again would multiply the tries. Only corrupt
+            // bytes are worth a look of one's own: they were on the network but once.
+            if let Some(Trouble::Shared(failure)) = self.trouble()
+                && failure.kind != Some(ErrorKind::Corrupt)
+            {
                 return Err(self.notes.shared(failure));
             }
             if let Some((seat, deadline)) = self.join(offset) {
@@ -157,12 +162,20 @@ impl Notes {
         *lock(&self.trouble) = None;
     }
     fn own(&self, error: &Error) {
-        let failure = Failure::registry(Side::Source, error);
+        let mut error = error.clone();
+        if error.kind() == ErrorKind::Corrupt {
+            let tries = self.corrupt.fetch_add(1, Ordering::Relaxed) + 1;
+            error = error.clone().with_tries(tries.max(error.tries()));
+        }
+        let failure = Failure::registry(Side::Source, &error);
         *lock(&self.trouble) = Some(Trouble::Source(failure));
     }
     /// Notes the failure; the error stands for it on the way through the upload.
     fn shared(&self, failure: Failure) -> Error {
         let kind = failure.kind.unwrap_or(ErrorKind::Broken);
+        if kind == ErrorKind::Corrupt {
+            self.corrupt.fetch_add(1, Ordering::Relaxed);
+        }
         let error = Error::new(
             kind,
             "read the shared download",
