@@ -70,6 +70,8 @@ pub enum Action {
     Html,
     /// All bearer tokens that were granted so far expire before the request is looked at.
     ExpireTokens,
+    /// Every blob that no manifest names is collected before the request is looked at.
+    CollectGarbage,
     /// The registry waits before it looks at the request.
     Delay(Duration),
     /// The registry waits until the gate is opened before it looks at the request.

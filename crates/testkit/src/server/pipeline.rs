@@ -174,6 +174,9 @@ async fn strike(call: &mut Call, action: Option<Action>, changes: &mut Changes) 
         Action::WithHeaders(headers) => changes.with = headers,
         Action::LoseReply(how) => changes.lose = Some(how),
         Action::ExpireTokens => call.connection.shared.tokens.expire(),
+        Action::CollectGarbage => {
+            call.connection.shared.state.collect_garbage();
+        }
         Action::Delay(time) => tokio::time::sleep(time).await,
         Action::Hold(gate) => gate.pass().await,
     }
