@@ -1,0 +1,344 @@
+//! The table of faults.
+
+use std::time::Duration;
+
+use testkit::{Action, Answer, Cut, Registry};
+
+use crate::expect::{AGAIN, Expect};
+use crate::operations::{ALL, Operation};
+
+/// What goes wrong, at which requests, and what is to become of it.
+pub(crate) struct Row {
+    /// As the document calls it.
+    pub(crate) name: &'static str,
+    /// What the registry does, which may be asked for its addresses.
+    pub(crate) action: fn(&Registry) -> Action,
+    /// The requests for which it makes sense.
+    pub(crate) at: fn(Operation) -> bool,
+    /// Whether silence is part of it.
+    pub(crate) silent: bool,
+    /// Whether it would strike the other images too if they were copied at the same time.
+    pub(crate) one_by_one: bool,
+    /// If it happens once.
+    pub(crate) once: Expect,
+    /// If it happens to every request.
+    pub(crate) always: Expect,
+    /// Where that is otherwise.
+    pub(crate) except: Vec<(Operation, Expect, Expect)>,
+}
+
+fn all(_: Operation) -> bool {
+    true
+}
+
+/// A fault that a further try may get past.
+fn passing(name: &'static str, says: &'static str, action: fn(&Registry) -> Action) -> Row {
+    Row {
+        name,
+        action,
+        at: all,
+        silent: false,
+        one_by_one: false,
+        once: AGAIN,
+        always: Expect::Fails(says),
+        except: Vec::new(),
+    }
+}
+
+/// A refusal that is final the first time.
+fn lasting(name: &'static str, says: &'static str, action: fn(&Registry) -> Action) -> Row {
+    Row {
+        once: Expect::Fails(says),
+        ..passing(name, says, action)
+    }
+}
+
+impl Row {
+    fn at(self, at: fn(Operation) -> bool) -> Self {
+        Self { at, ..self }
+    }
+    fn silent(self) -> Self {
+        Self {
+            silent: true,
+            ..self
+        }
+    }
+    fn one_by_one(self) -> Self {
+        Self {
+            one_by_one: true,
+            ..self
+        }
+    }
+    fn but(mut self, operation: Operation, once: Expect, always: Expect) -> Self {
+        self.except.push((operation, once, always));
+        self
+    }
+    /// What is expected at `operation`, once and always; `None` where the fault makes no sense.
+    pub(crate) fn at_operation(&self, operation: Operation) -> Option<(Expect, Expect)> {
+        if !(self.at)(operation) {
+            return None;
+        }
+        let exception = self.except.iter().find(|(at, ..)| *at == operation);
+        Some(
+            exception.map_or((self.once, self.always), |(_, once, always)| {
+                (*once, *always)
+            }),
+        )
+    }
+}
+
+/// The table.
+pub(crate) fn rows() -> Vec<Row> {
+    let mut rows = statuses();
+    rows.extend(connections());
+    rows.extend(contents());
+    rows
+}
+
+fn statuses() -> Vec<Row> {
+    use Operation::{
+        ClosingPut, DestinationHead, Mount, Patch, Put, SourceHead, StorageGet, TagList,
+    };
+    let elsewhere = Expect::Copied("from another address of the storage");
+    let unclear = Expect::Copied("without knowing what is there");
+    let unmounted = Expect::Copied("without a mount");
+    let afresh = Expect::Copied("in a new session");
+    let absent = Expect::Fails("the registry does not have it");
+    vec![
+        lasting("400", "400 Bad Request", |_| {
+            Action::error(400, "UNKNOWN", "bad")
+        })
+        .but(
+            TagList,
+            Expect::Copied("without a page size"),
+            Expect::Fails("400 Bad Request"),
+        )
+        .but(Mount, unmounted, unmounted)
+        .but(StorageGet, elsewhere, Expect::Fails("400 Bad Request")),
+        passing("401", "401 Unauthorized", |registry| {
+            let challenge = format!("Bearer realm=\"{}\",service=\"testkit\"", registry.realm());
+            Answer::new(401)
+                .error("UNAUTHORIZED", "who are you")
+                .header("www-authenticate", challenge)
+                .into()
+        })
+        .at(|operation| !operation.is_token() && operation != Operation::StorageGet)
+        .but(DestinationHead, AGAIN, unclear)
+        .but(Mount, AGAIN, unmounted),
+        lasting(
+            "401 of a token server or a storage host",
+            "401 Unauthorized",
+            |_| Action::status(401),
+        )
+        .but(StorageGet, elsewhere, Expect::Fails("401 Unauthorized"))
+        .at(|operation| operation.is_token() || operation == Operation::StorageGet),
+        lasting("403", "403 Forbidden", |_| {
+            Action::error(403, "DENIED", "no")
+        })
+        .but(
+            SourceHead,
+            Expect::Copied("by a GET"),
+            Expect::Copied("by a GET"),
+        )
+        .but(DestinationHead, unclear, unclear)
+        .but(Mount, unmounted, unmounted)
+        .but(StorageGet, elsewhere, Expect::Fails("403 Forbidden")),
+        lasting("404", "404 Not Found", |_| {
+            Action::error(404, "NAME_UNKNOWN", "gone")
+        })
+        .but(SourceHead, absent, absent)
+        .but(DestinationHead, unclear, unclear)
+        .but(Mount, unmounted, unmounted)
+        .but(Patch, afresh, Expect::Fails("404 Not Found"))
+        .but(ClosingPut, afresh, Expect::Fails("404 Not Found"))
+        .but(
+            Put,
+            Expect::Copied("in another form"),
+            Expect::Fails("404 Not Found"),
+        ),
+        passing("408", "408 Request Timeout", |_| Action::status(408)),
+        passing("429", "429 Too Many Requests", |_| Action::status(429)),
+        passing(
+            "429 with `Retry-After` in seconds",
+            "429 Too Many Requests",
+            |_| Action::too_many_requests(1),
+        ),
+        passing(
+            "429 with `Retry-After` as a date",
+            "429 Too Many Requests",
+            |_| {
+                Answer::new(429)
+                    .retry_after_date(Duration::from_secs(1))
+                    .into()
+            },
+        ),
+        passing("500", "500 Internal Server Error", |_| Action::status(500))
+            .but(Mount, unmounted, unmounted),
+        passing("502", "502 Bad Gateway", |_| Action::status(502)),
+        passing("503", "503 Service Unavailable", |_| Action::status(503)),
+        passing("503 with `Retry-After`", "503 Service Unavailable", |_| {
+            Answer::new(503).retry_after(1).into()
+        }),
+        passing("504", "504 Gateway Timeout", |_| Action::status(504)),
+    ]
+}
+
+fn connections() -> Vec<Row> {
+    use Operation::{ClosingPut, ManifestPut, Put};
+    let seen = Expect::Copied("since a HEAD finds it there");
+    vec![
+        passing(
+            "closed before the answer",
+            "closed before the answer",
+            |_| Action::CutBeforeAnswer(Cut::Close),
+        ),
+        passing("reset before the answer", "was reset", |_| {
+            Action::CutBeforeAnswer(Cut::Reset)
+        }),
+        passing("closed within the request", "closed", |_| {
+            Action::CutRequest {
+                after: 100,
+                how: Cut::Close,
+            }
+        })
+        .at(Operation::sends),
+        passing("reset within the request", "was reset", |_| {
+            Action::CutRequest {
+                after: 100,
+                how: Cut::Reset,
+            }
+        })
+        .at(Operation::sends),
+        passing("closed within the answer", "closed early", |_| {
+            Action::CutResponse {
+                after: 10,
+                how: Cut::Close,
+            }
+        })
+        .at(Operation::receives),
+        passing("reset within the answer", "was reset", |_| {
+            Action::CutResponse {
+                after: 10,
+                how: Cut::Reset,
+            }
+        })
+        .at(Operation::receives),
+        passing("silence before the answer", "no answer came", |_| {
+            Action::StallBeforeAnswer
+        })
+        .silent(),
+        passing("silence within the request", "no answer came", |_| {
+            Action::StallRequest { after: 100 }
+        })
+        .at(Operation::sends)
+        .silent(),
+        passing("silence within the answer", "no byte came", |_| {
+            Action::StallResponse { after: 10 }
+        })
+        .at(Operation::receives)
+        .silent(),
+        passing("the reply is lost", "closed before the answer", |_| {
+            Action::LoseReply(Cut::Close)
+        })
+        .but(Put, seen, seen)
+        .but(ClosingPut, seen, seen)
+        .but(ManifestPut, seen, seen),
+    ]
+}
+
+fn contents() -> Vec<Row> {
+    use Operation::{
+        BlobGet, ClosingPut, DestinationHead, DestinationToken, ManifestGet, ManifestPut, Mount,
+        Patch, Put, SourceHead, SourceToken, StorageGet, TagList,
+    };
+    let healed = Expect::Copied("when the manifest is refused for want of the blob");
+    let unmounted = Expect::Copied("without a mount");
+    let wrong = "instead of sha256:";
+    let garbled = Expect::Fails("is not the JSON document that it should be");
+    let no_list = Expect::Fails("is no list of tags");
+    let by_get = Expect::Copied("by a GET");
+    let short = Expect::Fails("closed early");
+    vec![
+        passing("a flipped bit", wrong, |_| Action::Corrupt { offset: 5 })
+            .at(|operation| matches!(operation, ManifestGet | BlobGet | StorageGet)),
+        passing(
+            "`Content-Length` too long",
+            "where the manifest says",
+            |_| Action::WrongLength(100_000),
+        )
+        .at(Operation::receives)
+        .but(TagList, AGAIN, short)
+        .but(ManifestGet, AGAIN, short)
+        .but(SourceToken, AGAIN, short)
+        .but(DestinationToken, AGAIN, short),
+        passing(
+            "`Content-Length` too short",
+            "where the manifest says",
+            |_| Action::WrongLength(20),
+        )
+        .at(Operation::receives)
+        .but(TagList, AGAIN, no_list)
+        .but(ManifestGet, AGAIN, Expect::Fails(wrong))
+        .but(SourceToken, garbled, garbled)
+        .but(DestinationToken, garbled, garbled),
+        lasting("200 with a page of HTML", "", |_| Action::Html)
+            .but(TagList, no_list, no_list)
+            .but(SourceHead, by_get, by_get)
+            .but(ManifestGet, AGAIN, Expect::Fails(wrong))
+            .but(BlobGet, AGAIN, Expect::Fails("where the manifest says"))
+            .but(StorageGet, AGAIN, Expect::Fails("where the manifest says"))
+            .but(
+                DestinationHead,
+                Expect::Copied("as if it were not there"),
+                Expect::Copied("as if it were not there"),
+            )
+            .but(Mount, unmounted, unmounted)
+            .but(
+                Operation::Post,
+                Expect::Fails("is it a registry?"),
+                Expect::Fails("is it a registry?"),
+            )
+            .but(Patch, AGAIN, Expect::Fails("DIGEST_INVALID"))
+            .but(Put, healed, Expect::Fails("what it lacks was sent"))
+            .but(ClosingPut, healed, Expect::Fails("what it lacks was sent"))
+            .but(
+                ManifestPut,
+                Expect::Fails("does not give it back"),
+                Expect::Fails("does not give it back"),
+            )
+            .but(SourceToken, garbled, garbled)
+            .but(DestinationToken, garbled, garbled),
+        passing(
+            "blobs that no manifest names are collected",
+            "what it lacks was sent",
+            |_| Action::CollectGarbage,
+        )
+        .at(|operation| operation == ManifestPut)
+        .but(ManifestPut, healed, Expect::Fails("what it lacks was sent")),
+        passing("all tokens expire", "401 Unauthorized", |_| {
+            Action::ExpireTokens
+        })
+        .at(|operation| !operation.is_token() && operation != StorageGet)
+        .but(
+            DestinationHead,
+            AGAIN,
+            Expect::Copied("without knowing what is there"),
+        )
+        .but(Mount, AGAIN, unmounted)
+        .one_by_one(),
+    ]
+}
+
+/// All cells: the row, the operation, and whether the fault stays.
+pub(crate) fn cells(rows: &[Row]) -> Vec<(&Row, Operation, bool, Expect)> {
+    let mut cells = Vec::new();
+    for row in rows {
+        for operation in ALL {
+            if let Some((once, always)) = row.at_operation(operation) {
+                cells.push((row, operation, false, once));
+                cells.push((row, operation, true, always));
+            }
+        }
+    }
+    cells
+}

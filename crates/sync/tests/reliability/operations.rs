@@ -1,0 +1,189 @@
+//! The requests that faults strike.
+
+use testkit::profile::{MountRule, Profile};
+use testkit::{Fault, Kind, Request};
+
+use crate::world::{AIM, FROM, TO, World, own_layer};
+
+/// A kind of request of a copy, with the world in which it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    TagList,
+    SourceHead,
+    ManifestGet,
+    BlobGet,
+    StorageGet,
+    SourceToken,
+    DestinationHead,
+    Mount,
+    Post,
+    Patch,
+    ClosingPut,
+    Put,
+    ManifestPut,
+    DestinationToken,
+}
+
+/// At which end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Source,
+    Destination,
+}
+
+use Operation::{
+    BlobGet, ClosingPut, DestinationHead, DestinationToken, ManifestGet, ManifestPut, Mount, Patch,
+    Post, Put, SourceHead, SourceToken, StorageGet, TagList,
+};
+
+/// All of them, in the order of a copy.
+pub(crate) const ALL: [Operation; 14] = [
+    TagList,
+    SourceHead,
+    ManifestGet,
+    BlobGet,
+    StorageGet,
+    SourceToken,
+    DestinationHead,
+    Mount,
+    Post,
+    Patch,
+    ClosingPut,
+    Put,
+    ManifestPut,
+    DestinationToken,
+];
+
+impl Operation {
+    /// As the document calls it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            TagList => "tag list",
+            SourceHead => "manifest HEAD at the source",
+            ManifestGet => "manifest GET",
+            BlobGet => "blob GET",
+            StorageGet => "blob GET at the storage host",
+            SourceToken => "token for the source",
+            DestinationHead => "manifest HEAD at the destination",
+            Mount => "mount",
+            Post => "upload POST",
+            Patch => "upload PATCH",
+            ClosingPut => "closing PUT",
+            Put => "upload PUT",
+            ManifestPut => "manifest PUT",
+            DestinationToken => "token for the destination",
+        }
+    }
+
+    pub(crate) fn end(self) -> End {
+        match self {
+            TagList | SourceHead | ManifestGet | BlobGet | StorageGet | SourceToken => End::Source,
+            _ => End::Destination,
+        }
+    }
+
+    /// How the registry behaves that is asked.
+    pub(crate) fn profile(self) -> Profile {
+        let base = Profile::distribution3();
+        match self {
+            StorageGet => Profile {
+                blob_redirect: Some(307),
+                ..base
+            },
+            Post => Profile {
+                mount: MountRule::Refuse(405),
+                ..base
+            },
+            Patch | ClosingPut => Profile {
+                refuses_whole_put: Some(405),
+                ..base
+            },
+            _ => base,
+        }
+    }
+
+    /// Whether the request has a body.
+    pub(crate) fn sends(self) -> bool {
+        matches!(self, Patch | Put | ManifestPut)
+    }
+
+    /// Whether the answer has a body that means something.
+    pub(crate) fn receives(self) -> bool {
+        matches!(
+            self,
+            TagList | ManifestGet | BlobGet | StorageGet | SourceToken | DestinationToken
+        )
+    }
+
+    /// Whether a token is asked for.
+    pub(crate) fn is_token(self) -> bool {
+        matches!(self, SourceToken | DestinationToken)
+    }
+
+    /// The hosts of which a failure must name one.
+    pub(crate) fn hosts(self, world: &World) -> Vec<String> {
+        match self {
+            // What the blob is, the registry said.
+            StorageGet => vec![world.source.storage_host(), world.source.host()],
+            SourceToken => vec![world.source.token_host()],
+            DestinationToken => vec![world.destination.token_host()],
+            _ if self.end() == End::Source => vec![world.source.host()],
+            _ => vec![world.destination.host()],
+        }
+    }
+
+    /// The most requests that may be made of a run in which all of them fail.
+    pub(crate) fn most(self, retries: u32) -> u64 {
+        let tries = u64::from(retries) + 1;
+        match self {
+            // Those of all three blobs are struck.
+            Post | Patch => 3 * tries,
+            // The first request of all learns that a token is needed.
+            _ => tries + 1,
+        }
+    }
+
+    /// The requests of the image that is aimed at.
+    pub(crate) fn fault(self) -> Fault {
+        let of = |kind, repository: &str| Fault::on(kind).repository(repository);
+        let token = |repository: &'static str| {
+            Fault::on(Kind::Token).matching(move |request| {
+                let scopes = request.parameters("scope");
+                scopes.iter().any(|scope| scope.contains(repository))
+            })
+        };
+        match self {
+            TagList => of(Kind::Tags, FROM),
+            SourceHead => of(Kind::ManifestHead, FROM),
+            ManifestGet => of(Kind::ManifestGet, FROM),
+            BlobGet => of(Kind::BlobGet, FROM).reference(own_layer()),
+            StorageGet => {
+                Fault::on(Kind::Storage).matching(|request| request.path.contains(&own_layer()))
+            }
+            SourceToken => token(FROM),
+            DestinationHead => of(Kind::ManifestHead, TO),
+            Mount => of(Kind::Mount, TO).matching(from_elsewhere),
+            Post => of(Kind::UploadPost, TO),
+            Patch => of(Kind::UploadPatch, TO),
+            // The PUT with everything in it is refused first.
+            ClosingPut => of(Kind::UploadPut, TO)
+                .reference(own_layer())
+                .matching(|request| request.header("content-length") == Some("0")),
+            Put => of(Kind::UploadPut, TO).reference(own_layer()),
+            ManifestPut => of(Kind::ManifestPut, TO),
+            DestinationToken => token(TO),
+        }
+    }
+
+    /// The rule's source for the image that is aimed at, without its host.
+    pub(crate) fn selector(self) -> String {
+        match self {
+            TagList => FROM.to_owned(),
+            _ => format!("{FROM}:{AIM}"),
+        }
+    }
+}
+
+fn from_elsewhere(request: &Request) -> bool {
+    request.parameter("from").is_some_and(|from| from != TO)
+}

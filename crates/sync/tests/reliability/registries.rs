@@ -1,0 +1,332 @@
+//! The ways of registries that are no faults, and what becomes of an image there.
+
+use testkit::fault::Handle;
+use testkit::profile::{
+    Existence, Immutable, MountRule, PatchRule, Profile, RangeForm, StaleSession, Unknown,
+};
+use testkit::{Action, Cut, Fault, Image, Kind, Layer};
+
+use crate::expect::{AGAIN, Expect};
+use crate::matrix::{ended_as, reasons, run_all};
+use crate::world::{AIM, OTHER_TO, TO, World, shared};
+
+const MIB: u64 = 1024 * 1024;
+
+/// A way of a destination.
+pub(crate) struct Way {
+    /// As the document calls it.
+    pub(crate) name: String,
+    change: Box<dyn Fn(&mut Profile) + Sync>,
+    /// What stands there before, and what goes wrong besides.
+    prepare: fn(&World) -> Option<Handle>,
+    /// Whether the other images can arrive there.
+    others: bool,
+    pub(crate) expect: Expect,
+}
+
+fn way(
+    name: impl Into<String>,
+    expect: Expect,
+    change: impl Fn(&mut Profile) + Sync + 'static,
+) -> Way {
+    Way {
+        name: name.into(),
+        change: Box::new(change),
+        prepare: |_| None,
+        others: true,
+        expect,
+    }
+}
+
+impl Way {
+    fn prepared(self, prepare: fn(&World) -> Option<Handle>) -> Self {
+        Self { prepare, ..self }
+    }
+    fn for_everybody(self) -> Self {
+        Self {
+            others: false,
+            ..self
+        }
+    }
+}
+
+/// A layer that is large enough for an upload to be resumed.
+fn aim() -> Image {
+    Image::single([shared(), Layer::synthetic(3 * MIB, 2)])
+}
+
+/// All of them.
+pub(crate) fn ways() -> Vec<Way> {
+    let mut ways = sessions();
+    ways.extend(forms());
+    ways.extend(tags());
+    ways.extend(refusals());
+    ways
+}
+
+/// The upload of the large layer breaks off within its body, once.
+#[allow(clippy::unnecessary_wraps, reason = "some preparations break nothing")]
+fn breaks_once(world: &World) -> Option<Handle> {
+    let fault = Fault::on([Kind::UploadPut, Kind::UploadPatch])
+        .repository(TO)
+        .matching(|request| {
+            let length = request.header("content-length");
+            length.is_some_and(|length| length.parse().is_ok_and(|length: u64| length > MIB))
+        });
+    let cut = Action::CutRequest {
+        after: MIB + 1,
+        how: Cut::Reset,
+    };
+    Some(world.destination.fault(fault.nth(1), cut))
+}
+
+/// A registry by whose rules sessions are kept.
+type Flavour = (&'static str, fn() -> Profile);
+
+fn sessions() -> Vec<Way> {
+    let resumed = Expect::Copied("from where the session stands, or in a new one");
+    let flavours: [Flavour; 8] = [
+        ("distribution 2.8", Profile::distribution),
+        ("distribution 3", Profile::distribution3),
+        ("Harbor", || Profile {
+            existence: Existence::Nothing,
+            ..Profile::harbor()
+        }),
+        ("Quay", || Profile {
+            existence: Existence::Nothing,
+            ..Profile::quay()
+        }),
+        ("ECR", || Profile {
+            existence: Existence::Nothing,
+            ..Profile::ecr()
+        }),
+        ("Gitea", Profile::gitea),
+        ("Google", Profile::google),
+        ("GHCR", Profile::ghcr),
+    ];
+    let mut ways = Vec::new();
+    for (name, profile) in flavours {
+        let whole = format!("an upload PUT breaks off, sessions as {name} has them");
+        ways.push(way(whole, resumed, move |p| *p = profile()).prepared(breaks_once));
+        let patch = format!("an upload PATCH breaks off, sessions as {name} has them");
+        let patched = way(patch, resumed, move |p| {
+            *p = Profile {
+                refuses_whole_put: Some(405),
+                ..profile()
+            };
+        });
+        ways.push(patched.prepared(breaks_once));
+    }
+    for (name, stale) in [
+        ("is refused", StaleSession::Refused),
+        ("is invalid", StaleSession::Invalid),
+        ("kills it", StaleSession::Killed),
+    ] {
+        let name = format!("an upload breaks off, and the old address of its session {name}");
+        let broken = way(name, resumed, move |p| p.stale_session = stale);
+        ways.push(broken.prepared(breaks_once));
+    }
+    let silent = way(
+        "an upload breaks off, and sessions do not say where they stand",
+        resumed,
+        |p| {
+            p.upload_range = RangeForm::Absent;
+        },
+    );
+    ways.push(silent.prepared(breaks_once));
+    let mute = way(
+        "an upload breaks off, and sessions cannot be asked",
+        resumed,
+        |p| {
+            p.refuses_status = Some(405);
+        },
+    );
+    ways.push(mute.prepared(breaks_once));
+    ways
+}
+
+fn forms() -> Vec<Way> {
+    let patched = Expect::Copied("by PATCH");
+    let chunked = Expect::Copied("in chunks");
+    let mut ways: Vec<Way> = [404, 405, 501]
+        .map(|status| {
+            let name = format!("a PUT with the whole blob is answered {status}");
+            way(name, patched, move |p| p.refuses_whole_put = Some(status))
+        })
+        .into();
+    ways.extend([
+        way("a PUT above 1 MiB is answered 413", patched, |p| {
+            p.put_limit = Some(MIB);
+        }),
+        way("PUT and PATCH above 1 MiB are answered 413", chunked, |p| {
+            p.put_limit = Some(MIB);
+            p.patch_limit = Some((MIB, 413));
+        }),
+        way(
+            "PUT and PATCH above 1 MiB are answered 413 and 416",
+            chunked,
+            |p| {
+                p.put_limit = Some(MIB);
+                p.patch_limit = Some((MIB, 416));
+            },
+        ),
+        way(
+            "chunks are at least 2 MiB, and PUT is refused",
+            patched,
+            |p| {
+                p.refuses_whole_put = Some(405);
+                p.chunk_min_length = Some(2 * MIB);
+            },
+        ),
+        way(
+            "chunks are at least 2 MiB, and an upload breaks off",
+            AGAIN,
+            |p| {
+                p.chunk_min_length = Some(2 * MIB);
+            },
+        )
+        .prepared(breaks_once),
+        way(
+            "a second PATCH is refused, and an upload breaks off",
+            AGAIN,
+            |p| {
+                p.refuses_whole_put = Some(405);
+                p.patch = PatchRule {
+                    second: Some(404),
+                    ..p.patch
+                };
+            },
+        )
+        .prepared(breaks_once),
+    ]);
+    for status in [400, 401, 403, 404, 405, 500] {
+        let name = format!("every mount is answered {status}");
+        ways.push(way(name, Expect::Copied("by an upload"), move |p| {
+            p.mount = MountRule::Refuse(status);
+        }));
+    }
+    ways.push(way(
+        "every mount is declined",
+        Expect::Copied("by an upload"),
+        |p| {
+            p.mount = MountRule::Decline;
+        },
+    ));
+    ways
+}
+
+fn tags() -> Vec<Way> {
+    let mut ways = Vec::new();
+    for (name, rule, says) in [
+        ("ECR", Immutable::Ecr, "400 Bad Request (TAG_INVALID"),
+        ("Harbor", Immutable::Harbor, "412 Precondition Failed"),
+        ("Quay", Immutable::Quay, "409 Conflict (TAG_IMMUTABLE"),
+    ] {
+        let immutable = move |p: &mut Profile| p.immutable_tags = Some(rule);
+        let taken = format!("the tag cannot be moved, as {name} has it, and is another image");
+        ways.push(
+            way(taken, Expect::Fails(says), immutable).prepared(|world| {
+                let old = Image::single([Layer::synthetic(500, 77)]);
+                world.destination.push(TO, Some(AIM), &old);
+                None
+            }),
+        );
+        let there = format!("the tag cannot be moved, as {name} has it, and is this image");
+        ways.push(
+            way(there, Expect::Copied("before, and left alone"), immutable).prepared(|world| {
+                world.destination.push(TO, Some(AIM), &aim());
+                None
+            }),
+        );
+        let lost =
+            format!("the tag cannot be moved, as {name} has it, and the reply to it is lost");
+        ways.push(
+            way(
+                lost,
+                Expect::Copied("since a HEAD finds it there"),
+                immutable,
+            )
+            .prepared(|world| {
+                let push = Fault::on(Kind::ManifestPut).repository(TO).nth(1);
+                let lost = Action::LoseReply(Cut::Reset);
+                Some(world.destination.fault(push, lost))
+            }),
+        );
+    }
+    ways
+}
+
+fn refusals() -> Vec<Way> {
+    let mut ways = Vec::new();
+    for (name, unknown, says) in [
+        ("404", Unknown::NotFound, "404 Not Found (NAME_UNKNOWN"),
+        ("401", Unknown::Unauthorized, "401 Unauthorized"),
+        ("401 as Harbor has it", Unknown::ProjectNotFound, "project"),
+        ("403", Unknown::Denied, "403 Forbidden (DENIED"),
+    ] {
+        let name = format!("the repository must exist and does not: {name}");
+        let missing = way(name, Expect::Fails(says), move |p| {
+            p.existence = Existence::Repository;
+            p.unknown_repository = unknown;
+        });
+        ways.push(missing.prepared(|world| {
+            world.destination.state().create_repository(OTHER_TO);
+            None
+        }));
+    }
+    ways.push(
+        way(
+            "manifests are rewritten",
+            Expect::Fails("the registry rewrote the manifest"),
+            |p| p.rewrites_manifests = true,
+        )
+        .for_everybody(),
+    );
+    ways.push(
+        way(
+            "a web server answers 200 to everything",
+            Expect::Fails("what came is a web page"),
+            |p| p.always_ok = true,
+        )
+        .for_everybody(),
+    );
+    ways
+}
+
+#[test]
+fn every_way_of_a_registry() {
+    let complaints = run_all(&ways(), async |way| {
+        judge(way)
+            .await
+            .map_err(|why| format!("{}: {why}", way.name))
+    });
+    assert!(
+        complaints.is_empty(),
+        "registries: \n{}",
+        complaints.join("\n")
+    );
+}
+
+async fn judge(way: &Way) -> Result<(), String> {
+    let mut profile = Profile::distribution3();
+    (way.change)(&mut profile);
+    let mut world = World::with(Profile::distribution3(), profile, &aim()).await;
+    // One after the other, so that the others have what can be mounted.
+    world.images = 1;
+    let handle = (way.prepare)(&world);
+    let mut summary = world.copy().await;
+    if handle.is_some_and(|handle| handle.hits() != 1) {
+        return Err("nothing broke off".to_owned());
+    }
+    let others = world.others_arrived();
+    if way.others {
+        others.map_err(|why| format!("another image: {why}; {:?}", reasons(&summary)))?;
+    } else {
+        others.err().ok_or("the others arrived")?;
+        if summary.failures.len() != 3 {
+            return Err(format!("{:?}", reasons(&summary)));
+        }
+        summary.failures.truncate(1);
+    }
+    ended_as(&world, way.expect, &summary)
+}

@@ -1,0 +1,201 @@
+//! Two registries, the image that is aimed at, and the others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use registry::auth::{Credential, Entry, Keychain};
+use registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions};
+use registry::{Options, Registries};
+use sync::Listener;
+use sync::engine::{Engine, Settings};
+use sync::report::{Report, Summary};
+use sync::rule::{PlatformFilter, Rule, RuleError};
+use sync::store::RegistryStores;
+use testkit::{Auth, Image, Layer, Profile, Registry};
+use tokio_util::sync::CancellationToken;
+
+/// The repository that faults are aimed at, at the source and at the destination, and the tag.
+pub(crate) const FROM: &str = "from/aim";
+pub(crate) const TO: &str = "to/aim";
+pub(crate) const AIM: &str = "v1";
+
+const OTHER_FROM: &str = "from/other";
+pub(crate) const OTHER_TO: &str = "to/other";
+const OTHER_TAGS: [&str; 2] = ["a", "b"];
+
+/// Tries after the first.
+pub(crate) const RETRIES: u32 = 3;
+/// How long silence lasts until it is a stall, where stalls are meant to happen, and where not.
+pub(crate) const SHORT_STALL: Duration = Duration::from_millis(250);
+pub(crate) const LONG_STALL: Duration = Duration::from_secs(30);
+
+/// A source, a destination, and what is to be copied.
+pub(crate) struct World {
+    pub(crate) source: Registry,
+    pub(crate) destination: Registry,
+    /// The rule for the image that is aimed at, without the source's host.
+    pub(crate) selector: String,
+    /// What goes silent for this long has stalled.
+    pub(crate) stall: Duration,
+    pub(crate) images: usize,
+}
+
+/// What the image that is aimed at shares with the others.
+pub(crate) fn shared() -> Layer {
+    Layer::synthetic(9_000, 1)
+}
+
+/// The image that is aimed at.
+pub(crate) fn aim() -> Image {
+    Image::single([shared(), Layer::synthetic(10_000, 2)])
+}
+
+/// The digest of the layer that only the image that is aimed at has.
+pub(crate) fn own_layer() -> String {
+    Layer::synthetic(10_000, 2).digest().to_owned()
+}
+
+fn other(number: usize) -> Image {
+    Image::single([shared(), Layer::synthetic(8_000, 10 + number as u64)])
+}
+
+impl World {
+    pub(crate) async fn new(source: Profile, destination: Profile) -> Self {
+        Self::with(source, destination, &aim()).await
+    }
+
+    /// A world with another image to aim at.
+    pub(crate) async fn with(source: Profile, destination: Profile, aim: &Image) -> Self {
+        let start = |profile: Profile| {
+            Registry::builder()
+                .profile(profile)
+                .auth(Auth::bearer_anonymous())
+                // Other hosts than the registry's, as the token servers and storage hosts of real ones are.
+                .token_hostname("localhost")
+                .storage_hostname("localhost")
+                .start()
+        };
+        let (source, destination) = (start(source).await, start(destination).await);
+        source.push(FROM, Some(AIM), aim);
+        for (number, tag) in OTHER_TAGS.iter().enumerate() {
+            source.push(OTHER_FROM, Some(tag), &other(number));
+        }
+        Self {
+            source,
+            destination,
+            selector: format!("{FROM}:{AIM}"),
+            stall: LONG_STALL,
+            images: 4,
+        }
+    }
+
+    /// Copies everything.
+    pub(crate) async fn copy(&self) -> Summary {
+        let (from, to) = (self.source.host(), self.destination.host());
+        let rules = vec![
+            rule(
+                &format!("{from}/{OTHER_FROM}:a,b"),
+                &[format!("{to}/{OTHER_TO}")],
+            ),
+            rule(
+                &format!("{from}/{}", self.selector),
+                &[format!("{to}/{TO}")],
+            ),
+        ];
+        let stores = stores(&[&self.source, &self.destination], self.stall);
+        run(stores, rules, self.images).await
+    }
+
+    /// Whether the image that is aimed at arrived, every byte of it.
+    pub(crate) fn aim_arrived(&self) -> Result<(), String> {
+        self.arrived(FROM, TO, AIM)
+    }
+
+    /// Whether all others arrived.
+    pub(crate) fn others_arrived(&self) -> Result<(), String> {
+        let mut tags = OTHER_TAGS.iter();
+        tags.try_for_each(|tag| self.arrived(OTHER_FROM, OTHER_TO, tag))
+    }
+
+    fn arrived(&self, from: &str, to: &str, tag: &str) -> Result<(), String> {
+        self.destination.verify_complete(to, tag)?;
+        let (here, there) = (self.source.state(), self.destination.state());
+        let wanted = here.manifest(from, tag);
+        if there.manifest(to, tag) != wanted {
+            return Err(format!("{to}:{tag} is another manifest"));
+        }
+        for blob in here
+            .blobs(from)
+            .iter()
+            .filter(|blob| there.has_blob(to, blob))
+        {
+            if here.blob(from, blob) != there.blob(to, blob) {
+                return Err(format!("{blob} of {to} has other bytes"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A rule from the texts of a file.
+pub(crate) fn rule(source: &str, destinations: &[String]) -> Arc<Rule> {
+    let no_default = |_: &_| Err(RuleError("no default".to_owned()));
+    let destinations: Vec<&str> = destinations.iter().map(String::as_str).collect();
+    Arc::new(Rule::parse(source, &destinations, &no_default).unwrap())
+}
+
+/// Retries that cost a test no time.
+pub(crate) fn retries() -> RetryPolicy {
+    RetryPolicy {
+        retries: RETRIES,
+        initial: Duration::from_millis(1),
+        max: Duration::from_millis(4),
+        ..RetryPolicy::default()
+    }
+}
+
+/// Stores that reach these registries over plain http.
+pub(crate) fn stores(servers: &[&Registry], stall: Duration) -> RegistryStores {
+    let hosts: Vec<String> = servers.iter().map(|server| server.host()).collect();
+    stores_with(&hosts, stall, retries())
+}
+
+/// The same for hosts, with other retries.
+pub(crate) fn stores_with(hosts: &[String], stall: Duration, retry: RetryPolicy) -> RegistryStores {
+    let entry = |host: &String| Entry {
+        prefix: host.clone(),
+        credential: Credential::Anonymous,
+        insecure: true,
+        origin: "the test".to_owned(),
+    };
+    let transport = Transport::new(TransportOptions {
+        timeouts: Timeouts {
+            connect: stall,
+            stall,
+            closing: stall,
+        },
+        ..TransportOptions::default()
+    });
+    RegistryStores::new(Registries::new(Options {
+        transport: Arc::new(transport.unwrap()),
+        keychain: Arc::new(Keychain::new(hosts.iter().map(entry).collect(), None).unwrap()),
+        retry,
+    }))
+}
+
+/// Carries out `rules` to their end.
+pub(crate) async fn run(stores: RegistryStores, rules: Vec<Arc<Rule>>, images: usize) -> Summary {
+    let report = Arc::new(Report::new());
+    let settings = Settings {
+        platforms: Arc::new(PlatformFilter::parse(&[], &[]).unwrap()),
+        force: false,
+        transfers: None,
+        images,
+    };
+    let listener: Arc<dyn Listener> = report.clone();
+    let engine = Engine::new(Arc::new(stores), settings, listener);
+    engine.run(rules, CancellationToken::new()).await;
+    let summary = report.summary();
+    assert!(summary.adds_up(), "{summary:?}");
+    summary
+}
