@@ -62,7 +62,7 @@ pub struct Entry {
 /// The nearest entry alone decides: one that gives no login is not filled up from an entry with a shorter prefix.
 #[derive(Debug)]
 pub struct Keychain {
-    /// By registry, the longest path first.
+    /// By registry.
     entries: HashMap<Registry, Vec<Given>>,
     files: Option<DockerFiles>,
     trusted_realms: Arc<[String]>,
@@ -94,9 +94,6 @@ impl Keychain {
                 return Err(duplicate(&other.entry, &entry));
             }
             siblings.push(Given { path, entry });
-        }
-        for siblings in by_registry.values_mut() {
-            siblings.sort_by_key(|given| std::cmp::Reverse(given.path.len()));
         }
         Ok(Self {
             entries: by_registry,
@@ -169,22 +166,31 @@ impl Keychain {
         let access = self.access(repository).await?;
         Ok((access.credential != stale.credential).then_some(access))
     }
-    /// The entry with the longest prefix of `repository`, at a `/` boundary.
+    /// The entry with the longest prefix of `repository`, at a `/` boundary; of two that cover the same, the one that
+    /// is written out.
     fn given(&self, repository: &Repository) -> Option<&Entry> {
         let siblings = self.entries.get(repository.registry())?;
         siblings
             .iter()
-            .find(|given| covers(&given.path, repository.path()))
-            .map(|given| &given.entry)
+            .filter_map(|given| Some((covered(&given.path, repository)?, given)))
+            .max_by_key(|(covered, given)| (*covered, given.path.len()))
+            .map(|(_, given)| &given.entry)
     }
 }
 
-/// Whether `prefix` is all of `path`, or all of its first components; the empty prefix covers everything.
-fn covers(prefix: &str, path: &str) -> bool {
-    prefix.is_empty()
+/// How many bytes of the path of `repository` a prefix covers, which is all of it or all of its first components; the
+/// empty prefix covers none of them and yet everything.
+fn covered(prefix: &str, repository: &Repository) -> Option<usize> {
+    let path = repository.path();
+    // On Docker Hub `nginx` is both a namespace and short for `library/nginx`.
+    if repository.registry().is_docker_hub() && path.strip_prefix("library/") == Some(prefix) {
+        return Some(path.len());
+    }
+    let covers = prefix.is_empty()
         || path
             .strip_prefix(prefix)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    covers.then_some(prefix.len())
 }
 
 /// The registry of an entry, and the path below it.
@@ -254,4 +260,87 @@ fn duplicate(first: &Entry, second: &Entry) -> Error {
 
 fn invalid(what: &str, why: String) -> Error {
     Error::new(ErrorKind::Credentials, "read the trusted realms", what, why)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Which of the entries `prefixes` decides on `repository`.
+    async fn decides(prefixes: &[&str], repository: &str) -> String {
+        let entry = |prefix: &&str| Entry {
+            prefix: (*prefix).to_owned(),
+            credential: Credential::Bearer(Secret::new("token")),
+            insecure: false,
+            origin: (*prefix).to_owned(),
+        };
+        let entries = prefixes.iter().map(entry).collect();
+        let repository = Repository::parse(repository).unwrap();
+        let keychain = Keychain::new(entries, None).unwrap();
+        keychain.access(&repository).await.unwrap().origin
+    }
+
+    #[tokio::test]
+    async fn the_key_that_covers_most_wins_and_may_be_the_whole_repository() {
+        let prefixes = [
+            "q.io",
+            "q.io/a/b",
+            "q.io/a/b/c/",
+            "q.io/a/",
+            "q.io:5000",
+            "r.io/a",
+        ];
+        for (repository, expected) in [
+            ("q.io/x", "q.io"),
+            ("q.io/ab/c", "q.io"),
+            ("q.io/a", "q.io/a/"),
+            ("q.io/a/bc", "q.io/a/"),
+            ("q.io/a/b", "q.io/a/b"),
+            ("q.io/a/b/c", "q.io/a/b/c/"),
+            ("q.io/a/b/c/d", "q.io/a/b/c/"),
+            ("q.io:5000/a/b", "q.io:5000"),
+            ("r.io/a", "r.io/a"),
+            ("r.io/b", "no entry"),
+            ("docker.io/q.io/a", "no entry"),
+        ] {
+            assert_eq!(
+                decides(&prefixes, repository).await,
+                expected,
+                "{repository}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn every_name_of_docker_hub_serves_every_name_of_its_images() {
+        for name in [
+            "docker.io",
+            "index.docker.io",
+            "registry-1.docker.io",
+            "registry.hub.docker.com",
+        ] {
+            let (user, nginx) = (format!("{name}/user"), format!("{name}/nginx"));
+            let prefixes = [name, "docker.io/library", &*user, &*nginx];
+            for (repository, expected) in [
+                ("other/app", name),
+                ("user/app", &*user),
+                ("redis", "docker.io/library"),
+                ("nginx", &*nginx),
+                ("docker.io/library/nginx", &*nginx),
+                ("registry.hub.docker.com/nginx", &*nginx),
+                ("nginx/app", &*nginx),
+            ] {
+                assert_eq!(
+                    decides(&prefixes, repository).await,
+                    expected,
+                    "{repository}"
+                );
+            }
+        }
+        // Of two that mean the repository, the one that is written out; elsewhere `nginx` is not `library/nginx`.
+        let both = ["docker.io/nginx", "docker.io/library/nginx", "q.io/nginx"];
+        assert_eq!(decides(&both, "nginx").await, "docker.io/library/nginx");
+        assert_eq!(decides(&both, "q.io/library/nginx").await, "no entry");
+    }
 }
