@@ -16,16 +16,17 @@ use crate::ui::Printer;
 /// Copies what the arguments name.
 pub(super) fn execute(arguments: Copy, printer: Printer) -> anyhow::Result<Exit> {
     let rule = rule(&arguments)?;
-    let mut credentials = match &arguments.auth.auth {
+    let mut config = match &arguments.auth.auth {
         Some(path) => Config::credentials(path, &setup::environment)?,
-        None => Vec::new(),
+        None => Config::default(),
     };
     for host in &arguments.insecure.insecure {
-        allow_insecure(&mut credentials, host)?;
+        allow_insecure(&mut config.credentials, host)?;
     }
     let job = job::Job {
         rules: vec![Arc::new(rule)],
-        credentials,
+        credentials: config.credentials,
+        warnings: config.warnings,
         platforms: arguments.platforms,
         transfer: arguments.transfer,
         safety: arguments.safety,

@@ -8,6 +8,7 @@ use registry::auth::{DockerFiles, Entry, Keychain};
 use registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions};
 use registry::{Options, Registries};
 use sync::Listener;
+use sync::config::Problem;
 use sync::engine::{Engine, Settings, Stop};
 use sync::report::{Report, Summary};
 use sync::rule::Rule;
@@ -39,6 +40,8 @@ pub(super) struct Job {
     pub(super) rules: Vec<Arc<Rule>>,
     /// The credentials.
     pub(super) credentials: Vec<Entry>,
+    /// What the files say that is hardly meant.
+    pub(super) warnings: Vec<Problem>,
     /// Flags.
     pub(super) platforms: cli::Platforms,
     /// Flags.
@@ -92,6 +95,9 @@ impl Job {
 
     /// Says what was asked for and will not happen.
     fn warn(&self, lines: &Lines) {
+        for warning in &self.warnings {
+            lines.say(Word::Warning, &warning.to_string());
+        }
         if let Some(path) = &self.transfer.records {
             let path = path.display();
             lines.say(

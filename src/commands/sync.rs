@@ -11,6 +11,7 @@ pub(super) fn execute(arguments: Sync, printer: Printer) -> anyhow::Result<Exit>
     let job = job::Job {
         rules: config.rules,
         credentials: config.credentials,
+        warnings: config.warnings,
         platforms: arguments.platforms,
         transfer: arguments.transfer,
         safety: arguments.safety,

@@ -14,6 +14,9 @@ use crate::ui::{Printer, units};
 pub(super) fn execute(arguments: Validate, printer: Printer) -> anyhow::Result<Exit> {
     let platforms = setup::platforms(&arguments.platforms)?;
     let config = setup::config(arguments.files, &arguments.defaults)?;
+    for warning in &config.warnings {
+        printer.warning(&warning.to_string());
+    }
     printer.out(&meaning(&config, &platforms));
     Ok(Exit::Done)
 }

@@ -54,6 +54,11 @@ impl Printer {
         self.line(&format!("{} {text}", self.paint(Paint::Red, "error:")));
     }
 
+    /// Writes `warning: …` to stderr.
+    pub fn warning(self, text: &str) {
+        self.line(&format!("{} {text}", self.paint(Paint::Yellow, "warning:")));
+    }
+
     /// Whether stderr shows colours.
     pub(super) fn colours(self) -> bool {
         self.colours

@@ -10,7 +10,7 @@ pub struct ConfigError {
     pub problems: Vec<Problem>,
 }
 
-/// One mistake.
+/// One mistake, or something that is hardly meant as it stands.
 #[derive(Debug, Clone)]
 pub struct Problem {
     /// The file, if it is in one.

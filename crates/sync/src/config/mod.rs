@@ -22,12 +22,14 @@ pub use document::{YamlError, to_yaml};
 pub use error::{ConfigError, Problem};
 
 /// What the files mean.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Config {
     /// The rules, in the order in which they were written, duplicates merged.
     pub rules: Vec<Arc<Rule>>,
     /// The credentials.
     pub credentials: Vec<Entry>,
+    /// What is no mistake that stops a run, but hardly meant as it stands.
+    pub warnings: Vec<Problem>,
 }
 
 /// Which classic files were given.
@@ -65,14 +67,12 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         classic::read(files, defaults, environment)
     }
-    /// Reads an `auth` file alone (compat.md section 2), for a copy that is named on the command line.
+    /// Reads an `auth` file alone (compat.md section 2), for a copy that is named on the command line: there are no
+    /// rules then.
     ///
     /// # Errors
     /// As [`Config::classic`].
-    pub fn credentials(
-        path: &Path,
-        environment: Environment<'_>,
-    ) -> Result<Vec<Entry>, ConfigError> {
+    pub fn credentials(path: &Path, environment: Environment<'_>) -> Result<Self, ConfigError> {
         classic::credentials(path, environment)
     }
 }

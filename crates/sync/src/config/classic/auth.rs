@@ -5,32 +5,34 @@ use std::collections::HashMap;
 use registry::auth::{Credential, Entry, Secret};
 use registry::{Registry, Repository};
 
-use super::super::Environment;
 use super::super::document::{Node, Value};
 use super::super::error::Problem;
 use super::super::file::File;
 use super::super::variables::{self, Dialect};
+use super::super::{Config, Environment};
 use super::{Key, entries, nearest, unknown_key};
 
 const KEYS: [&str; 3] = ["username", "password", "insecure"];
 
-/// Reads the entries. What is wrong becomes a problem, and its entry is left out.
+/// Reads the entries into `config`, with warnings about what cannot be meant. What is wrong becomes a problem, and its
+/// entry is left out.
 pub(super) fn read(
     file: &File,
     node: Node,
     dialect: Dialect,
     environment: Environment<'_>,
+    config: &mut Config,
     problems: &mut Vec<Problem>,
-) -> Vec<Entry> {
+) {
     let mut reader = Reader {
         file,
         dialect,
         environment,
         problems,
+        warnings: &mut config.warnings,
     };
     let wanted = "a map from registry to username, password and insecure";
     let mut seen: HashMap<(Registry, String), usize> = HashMap::new();
-    let mut read = Vec::new();
     for (key, value) in entries(file, node, wanted, reader.problems) {
         if dialect == Dialect::Auth && matches!(key.text.as_str(), "auth" | "images") {
             reader.problems.push(file.shown(
@@ -56,7 +58,7 @@ pub(super) fn read(
             Err(why) => reader.problems.push(file.shown(key.at, why)),
         }
         if let Some((credential, insecure)) = reader.entry(&key, value) {
-            read.push(Entry {
+            config.credentials.push(Entry {
                 origin: format!("{}:{}", file.path().display(), key.at.line),
                 prefix: key.text,
                 credential,
@@ -64,7 +66,6 @@ pub(super) fn read(
             });
         }
     }
-    read
 }
 
 /// What a key covers: a registry, and a path below it that may be empty.
@@ -94,6 +95,7 @@ struct Reader<'a> {
     dialect: Dialect,
     environment: Environment<'a>,
     problems: &'a mut Vec<Problem>,
+    warnings: &'a mut Vec<Problem>,
 }
 
 impl Reader<'_> {
@@ -126,22 +128,24 @@ impl Reader<'_> {
                 username,
                 password: Secret::new(password),
             },
-            (Some(_), None) => return self.half(key, "username", "password"),
-            (None, Some(_)) => return self.half(key, "password", "username"),
+            (Some(_), None) => self.half(key, "username", "password"),
+            (None, Some(_)) => self.half(key, "password", "username"),
         };
         Some((credential, insecure))
     }
 
-    /// Nobody logs in with half a credential.
-    fn half(&mut self, key: &Key, given: &str, missing: &str) -> Option<(Credential, bool)> {
-        self.problems.push(self.file.shown(
-            key.at,
-            format!(
-                "the entry has a {given}, but its {missing} is missing or empty: write both, or none for anonymous \
-                 access; a {missing} that begins with `#` or `&` must stand in quotes"
-            ),
-        ));
-        None
+    /// Nobody logs in with half a credential: as in the Go tool it counts as none.
+    fn half(&mut self, key: &Key, given: &str, missing: &str) -> Credential {
+        let message = format!(
+            "the entry `{}` has a {given}, but its {missing} is missing or empty, so it is taken for one without a \
+             login: write both, or none; a {missing} that begins with `#` or `&` must stand in quotes",
+            key.text
+        );
+        self.warnings.push(Problem {
+            snippet: None,
+            ..self.file.shown(key.at, message)
+        });
+        Credential::Anonymous
     }
 
     /// A user name or a password; `None` where it is empty.

@@ -7,8 +7,6 @@ mod tests;
 
 use std::path::Path;
 
-use registry::auth::Entry;
-
 use super::document::{Node, Value};
 use super::error::Problem;
 use super::file::File;
@@ -22,17 +20,20 @@ pub(super) fn read(
     environment: Environment<'_>,
 ) -> Result<Config, ConfigError> {
     let mut problems = Vec::new();
-    let mut config = Config {
-        rules: Vec::new(),
-        credentials: Vec::new(),
-    };
+    let mut config = Config::default();
     match (&files.config, &files.auth, &files.images) {
         (Some(path), None, None) => {
             if let Some((file, root)) = open(path, true, &mut problems) {
                 let halves = split(&file, root, &mut problems);
                 if let Some(node) = halves.auth {
-                    config.credentials =
-                        auth::read(&file, node, Dialect::Combined, environment, &mut problems);
+                    auth::read(
+                        &file,
+                        node,
+                        Dialect::Combined,
+                        environment,
+                        &mut config,
+                        &mut problems,
+                    );
                 }
                 config.rules =
                     images::read(&file, halves.images, defaults, environment, &mut problems);
@@ -40,7 +41,7 @@ pub(super) fn read(
         }
         (None, auth, Some(images)) => {
             if let Some(path) = auth {
-                config.credentials = read_auth(path, environment, &mut problems);
+                read_auth(path, environment, &mut config, &mut problems);
             }
             if let Some((file, root)) = open(images, false, &mut problems) {
                 config.rules = images::read(&file, root, defaults, environment, &mut problems);
@@ -63,22 +64,27 @@ pub(super) fn read(
 pub(super) fn credentials(
     path: &Path,
     environment: Environment<'_>,
-) -> Result<Vec<Entry>, ConfigError> {
+) -> Result<Config, ConfigError> {
     let mut problems = Vec::new();
-    let entries = read_auth(path, environment, &mut problems);
-    answer(entries, problems)
+    let mut config = Config::default();
+    read_auth(path, environment, &mut config, &mut problems);
+    answer(config, problems)
 }
 
-fn read_auth(path: &Path, environment: Environment<'_>, problems: &mut Vec<Problem>) -> Vec<Entry> {
-    match open(path, true, problems) {
-        Some((file, root)) => auth::read(&file, root, Dialect::Auth, environment, problems),
-        None => Vec::new(),
+fn read_auth(
+    path: &Path,
+    environment: Environment<'_>,
+    config: &mut Config,
+    problems: &mut Vec<Problem>,
+) {
+    if let Some((file, root)) = open(path, true, problems) {
+        auth::read(&file, root, Dialect::Auth, environment, config, problems);
     }
 }
 
-fn answer<T>(meaning: T, mut problems: Vec<Problem>) -> Result<T, ConfigError> {
+fn answer(config: Config, mut problems: Vec<Problem>) -> Result<Config, ConfigError> {
     if problems.is_empty() {
-        return Ok(meaning);
+        return Ok(config);
     }
     // File by file as they were read, each in the order of its lines, whatever was checked first.
     let mut files = Vec::new();

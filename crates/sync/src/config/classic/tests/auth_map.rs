@@ -250,18 +250,33 @@ fn entries_say_where_they_stand() {
 }
 
 #[test]
-fn half_a_credential_is_a_mistake() {
-    assert_snapshot!(auth_problems("q.io:\n  username: u\n  password: #S3cret\nd.io:\n  password: S3cret\n"), @r#"
-    auth.yaml:1:1: the entry has a username, but its password is missing or empty: write both, or none for anonymous access; a password that begins with `#` or `&` must stand in quotes
-      |
-    1 | q.io…
-      | ^^^^
-
-    auth.yaml:4:1: the entry has a password, but its username is missing or empty: write both, or none for anonymous access; a username that begins with `#` or `&` must stand in quotes
-      |
-    4 | d.io…
-      | ^^^^
-    "#);
+fn half_a_credential_is_none_and_is_warned_of() {
+    let text = "q.io:\n  username: u\n  password: #S3cret\n  insecure: true\nd.io: {username: '', password: S3cret}\ne.io: {username: u, password: $EMPTY}\n";
+    let files = [("auth.yaml", text), ("images.yaml", "q.io/x: d.io/y")];
+    let config = read(&files).unwrap();
+    assert_eq!(
+        config.credentials.iter().map(outline).collect::<Vec<_>>(),
+        [
+            "q.io anonymous insecure",
+            "d.io anonymous",
+            "e.io anonymous"
+        ]
+    );
+    let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+    let expected = [(1, "q.io", "username", "password"), (5, "d.io", "password", "username"), (6, "e.io", "username", "password")]
+        .map(|(line, key, given, missing)| format!(
+            "auth.yaml:{line}:1: the entry `{key}` has a {given}, but its {missing} is missing or empty, so it is \
+             taken for one without a login: write both, or none; a {missing} that begins with `#` or `&` must stand in \
+             quotes"
+        ));
+    assert_eq!(warnings.len(), expected.len());
+    for (warning, expected) in warnings.iter().zip(expected) {
+        assert!(warning.ends_with(&expected), "{warning}");
+    }
+    // Placeholders are no login and nothing to speak of.
+    let placeholders = "q.io: {username: '', password: ''}\nd.io: {username: , password: }\n";
+    let files = [("auth.yaml", placeholders), files[1]];
+    assert_eq!(read(&files).unwrap().warnings.len(), 0);
 }
 
 #[test]
@@ -352,9 +367,10 @@ fn credentials_are_read_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("auth.yaml");
     fs::write(&path, "q.io: {username: $USER_NAME, password: p}").unwrap();
-    let entries = Config::credentials(&path, &environment).unwrap();
+    let config = Config::credentials(&path, &environment).unwrap();
+    assert_eq!(config.rules.len(), 0);
     assert_eq!(
-        entries.iter().map(outline).collect::<Vec<_>>(),
+        config.credentials.iter().map(outline).collect::<Vec<_>>(),
         ["q.io me:p"]
     );
     fs::write(&path, "q.io: {username: $NOPE, password: p}").unwrap();
