@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args, ValueEnum};
 
 /// The classic files.
@@ -9,13 +10,13 @@ use clap::{ArgAction, Args, ValueEnum};
 #[command(next_help_heading = "Files")]
 pub struct Files {
     /// Rules: a map from source to destination or list of destinations (YAML or JSON, by suffix)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path())]
     pub images: Option<PathBuf>,
     /// Credentials: a map from registry or registry/namespace to {username, password, insecure}
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path())]
     pub auth: Option<PathBuf>,
     /// Both halves in one file, under `auth` and `images`; excludes the other two
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path())]
     pub config: Option<PathBuf>,
 }
 
@@ -24,7 +25,7 @@ pub struct Files {
 #[command(next_help_heading = "Credentials")]
 pub struct Auth {
     /// Credentials: a map from registry or registry/namespace to {username, password, insecure}
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path())]
     pub auth: Option<PathBuf>,
 }
 
@@ -109,7 +110,7 @@ pub struct Transfer {
     #[command(flatten)]
     pub limits: Limits,
     /// Accepted and not used yet: where synced blobs will be remembered between runs
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path())]
     pub records: Option<PathBuf>,
 }
 
@@ -133,7 +134,7 @@ pub struct Limits {
 #[command(next_help_heading = "Output")]
 pub struct Output {
     /// Write what is at its destinations after the run: a map from source to list of destinations
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path())]
     pub output_success_images: Option<PathBuf>,
     /// Format of that file
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ImagesFormat::Yaml)]
@@ -155,7 +156,7 @@ pub enum ImagesFormat {
 #[command(next_help_heading = "Output")]
 pub struct Logging {
     /// Append the log to a file; on stderr remain warnings, failures and the summary
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path())]
     pub log: Option<PathBuf>,
     /// Log every request as well; -vv: what the program thinks, too
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
@@ -184,6 +185,11 @@ fn limit() -> clap::builder::RangedU64ValueParser<u64> {
 /// Reads `--grace`.
 fn grace() -> clap::builder::RangedU64ValueParser<u64> {
     clap::value_parser!(u64).range(0..=DAY)
+}
+
+/// Reads a path, which may be empty: clap's own parser refuses that.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// Reads `--retries`.

@@ -34,6 +34,45 @@ pub struct Cli {
     pub sync: Sync,
 }
 
+impl Cli {
+    /// Takes an empty path for none, as the Go tool does: scripts hand on variables that may be empty.
+    #[must_use]
+    pub fn without_empty_paths(mut self) -> Self {
+        let paths = match &mut self.command {
+            None => {
+                let Sync {
+                    files,
+                    transfer,
+                    output,
+                    logging,
+                    ..
+                } = &mut self.sync;
+                vec![
+                    &mut files.images,
+                    &mut files.auth,
+                    &mut files.config,
+                    &mut transfer.records,
+                    &mut output.output_success_images,
+                    &mut logging.log,
+                ]
+            }
+            Some(Command::Copy(copy)) => vec![
+                &mut copy.auth.auth,
+                &mut copy.transfer.records,
+                &mut copy.output.output_success_images,
+                &mut copy.logging.log,
+            ],
+            Some(Command::Validate(Validate { files, .. })) => {
+                vec![&mut files.images, &mut files.auth, &mut files.config]
+            }
+        };
+        for path in paths {
+            path.take_if(|path| path.as_os_str().is_empty());
+        }
+        self
+    }
+}
+
 /// What can be done besides a sync of files.
 #[derive(Debug, Subcommand)]
 pub enum Command {
