@@ -9,6 +9,11 @@
 mod support;
 
 mod classic_files;
+mod compat_auth;
+mod compat_flags;
+mod compat_images;
+mod compat_never;
+mod compat_platforms;
 mod copy_command;
 mod copying;
 mod counts;

@@ -47,7 +47,7 @@ fn one_missing_among_a_hundred_costs_one() {
 }
 
 #[test]
-fn a_source_without_tags_is_said_and_fails_nothing() {
+fn an_expression_that_matches_nothing_is_said_and_fails_nothing() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     let rules = format!("{0}/a:/^v2/: {1}/a\n", source.host(), destination.host());

@@ -318,3 +318,26 @@ async fn a_tag_that_moves_meanwhile_does_not_mix_versions() {
     );
     assert_eq!(world.stores.count("resolve src"), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_waited_for_between_stages() {
+    let world = world();
+    for tag in ["v1", "v2", "v3"] {
+        world.image(tag, &[tag], &["base", tag]);
+    }
+    let rules = [
+        rule("src.example/app", &["dst.example/copy", "two.example/copy"]),
+        rule("src.example/app:v1", &["dst.example/renamed:stable"]),
+    ];
+    let start = tokio::time::Instant::now();
+    for outcome in ["copied", "unchanged"] {
+        let heard = run(&world.stores, settings(), &rules).await;
+        let endings = heard.endings();
+        assert_eq!(endings.len(), 7);
+        assert!(
+            endings.iter().all(|line| line.ends_with(outcome)),
+            "{endings:?}"
+        );
+    }
+    assert_eq!(start.elapsed(), std::time::Duration::ZERO);
+}

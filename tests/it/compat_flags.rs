@@ -1,0 +1,96 @@
+//! The forms of flags that scripts for the Go tool have: those of pflag.
+
+use testkit::{Kind, Registry};
+
+use crate::support::{Place, image, insecure, registry};
+
+const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
+
+/// Files that copy `a:v1`, which is done.
+fn unchanged() -> (Registry, Registry, Place) {
+    let (source, destination) = (registry(), registry());
+    source.push("a", Some("v1"), &image("a"));
+    let place = Place::new()
+        .file(
+            "images.yaml",
+            &format!("{}/a:v1: {}/a\n", source.host(), destination.host()),
+        )
+        .file("auth.yaml", &insecure(&[&source, &destination]));
+    place.run(&FILES).exits(0).says("1 copied");
+    (source, destination, place)
+}
+
+#[test]
+fn values_stand_behind_a_blank_or_an_equals_sign_or_nothing() {
+    let (_source, _destination, place) = unchanged();
+    for form in [
+        "-p 5",
+        "-p5",
+        "-p=5",
+        "-p 0",
+        "-p -1",
+        "--proc 5",
+        "--proc=5",
+        "--proc=0",
+        "--proc=-1",
+        "-r 3",
+        "-r3",
+        "--retries=0",
+        "-p5 -r3",
+        // The last one counts.
+        "--proc 1 --proc 2",
+        "--os linux --os windows --arch=amd64",
+    ] {
+        let arguments: Vec<&str> = form.split(' ').collect();
+        place
+            .run(&[&FILES[..], &arguments].concat())
+            .exits(0)
+            .says("1 unchanged");
+    }
+}
+
+#[test]
+fn force_is_a_switch_and_takes_a_value_behind_an_equals_sign() {
+    let (_source, destination, place) = unchanged();
+    for (form, pushes) in [
+        ("--force", 1),
+        ("--force=true", 1),
+        ("--force=T", 1),
+        ("--force=1", 1),
+        ("--force=false", 0),
+        ("--force=F", 0),
+        ("--force=0", 0),
+    ] {
+        destination.clear_requests();
+        place.run(&[&FILES[..], &[form]].concat()).exits(0);
+        let pushed = destination.count(|r| r.kind == Kind::ManifestPut);
+        assert_eq!(pushed, pushes, "{form}");
+    }
+}
+
+#[test]
+fn an_empty_value_is_none() {
+    let (source, destination, place) = unchanged();
+    let empty = [
+        "--config=",
+        "--log",
+        "",
+        "--records=",
+        "--output-success-images=",
+        "--registry=",
+        "--namespace=",
+    ];
+    let outcome = place.run(&[&FILES[..], &empty].concat()).exits(0);
+    assert_eq!(outcome.lines("unchanged").len(), 1, "{}", outcome.stderr);
+    outcome.does_not_say("warning");
+    // No defaults are given, then: neither by flags nor by variables.
+    let place = Place::new()
+        .variable("DEFAULT_REGISTRY", "")
+        .variable("DEFAULT_NAMESPACE", "")
+        .file("images.yaml", &format!("{}/a:v1: ''\n", source.host()))
+        .file("auth.yaml", &insecure(&[&source, &destination]));
+    place
+        .run(&FILES)
+        .exits(2)
+        .says("whose registry and namespace are not given");
+}

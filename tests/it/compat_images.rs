@@ -1,0 +1,142 @@
+//! Rules of the `images` map, as the registries hear them.
+
+use testkit::{Kind, Registry};
+
+use crate::support::{Outcome, Place, assert_arrived, image, insecure, registry};
+
+/// A source with `team/app` in three tags, and a destination; rules name them `SRC` and `DST`.
+struct Two {
+    source: Registry,
+    destination: Registry,
+}
+
+impl Two {
+    fn new() -> Self {
+        let (source, destination) = (registry(), registry());
+        for tag in ["v1", "v2", "V3"] {
+            source.push("team/app", Some(tag), &image(tag));
+        }
+        Self {
+            source,
+            destination,
+        }
+    }
+
+    fn run(&self, rules: &str) -> Outcome {
+        let rules = rules
+            .replace("SRC", &self.source.host())
+            .replace("DST", &self.destination.host());
+        let host = self.destination.host();
+        Place::new()
+            .file("images.yaml", &rules)
+            .file("auth.yaml", &insecure(&[&self.source, &self.destination]))
+            .run(&[
+                "--images",
+                "images.yaml",
+                "--auth",
+                "auth.yaml",
+                "--registry",
+                &host,
+                "--namespace",
+                "mirror/of",
+            ])
+    }
+
+    fn tags(&self, repository: &str) -> Vec<String> {
+        self.destination.state().tags(repository)
+    }
+
+    fn pushes(&self, reference: &str) -> usize {
+        self.destination
+            .count(|request| request.kind == Kind::ManifestPut && request.path.ends_with(reference))
+    }
+}
+
+#[test]
+fn nothing_in_a_list_is_the_default_with_the_same_names() {
+    let two = Two::new();
+    two.run("SRC/team/app: ['', DST/other/app]\n")
+        .exits(0)
+        .says("6 images: 6 copied");
+    for repository in ["mirror/of/app", "other/app"] {
+        assert_eq!(two.tags(repository), ["V3", "v1", "v2"], "{repository}");
+        assert_arrived(&two.destination, repository, "v1", &image("v1"));
+    }
+    assert_eq!(two.source.count(|request| request.kind == Kind::Tags), 1);
+}
+
+#[test]
+fn an_empty_destination_of_a_digest_stays_untagged() {
+    let two = Two::new();
+    let image = image("v1");
+    two.run(&format!("SRC/team/app@{}: ''\n", image.digest()))
+        .exits(0)
+        .says("1 copied");
+    assert_arrived(&two.destination, "mirror/of/app", image.digest(), &image);
+    assert_eq!(two.tags("mirror/of/app"), [""; 0]);
+}
+
+#[test]
+fn the_same_digest_may_stand_at_both_ends() {
+    let two = Two::new();
+    let image = image("v1");
+    let digest = image.digest();
+    two.run(&format!("SRC/team/app@{digest}: DST/app@{digest}\n"))
+        .exits(0)
+        .says("1 copied");
+    assert_arrived(&two.destination, "app", digest, &image);
+    assert_eq!(two.tags("app"), [""; 0]);
+}
+
+#[test]
+fn what_rules_and_tags_want_twice_is_done_once() {
+    let two = Two::new();
+    two.run(
+        "SRC/team/app:v1: DST/app\n'SRC/team/app:v1 , v2,v1': [DST/app, DST/app]\nSRC/team/app:/^v/: DST/app\n",
+    )
+    .exits(0)
+    .says("2 images: 2 copied");
+    assert_eq!(two.tags("app"), ["v1", "v2"]);
+    assert_eq!((two.pushes("/v1"), two.pushes("/v2")), (1, 1));
+}
+
+#[test]
+fn expressions_are_unanchored_and_may_ignore_case() {
+    for (expression, expected) in [
+        ("/v/", &["v1", "v2"][..]),
+        ("/(?i)v[13]/", &["V3", "v1"]),
+        ("//", &["V3", "v1", "v2"]),
+        ("/2$/", &["v2"]),
+    ] {
+        let two = Two::new();
+        two.run(&format!("'SRC/team/app:{expression}': DST/app\n"))
+            .exits(0);
+        assert_eq!(two.tags("app"), expected, "{expression}");
+    }
+}
+
+#[test]
+fn a_source_that_gives_nothing_is_reported_as_what_it_is() {
+    let two = Two::new();
+    // Most registries tell a repository without tags from one that is not there.
+    two.source
+        .change_profile(|profile| profile.tags.null_when_empty = true);
+    two.source.push("empty", None, &image("untagged"));
+    let outcome = two
+        .run("SRC/empty: DST/empty\nSRC/team/app:/^w/: DST/app\n")
+        .exits(0)
+        .says("0 images");
+    let source = two.source.host();
+    let mut warnings = outcome.lines("warning");
+    warnings.sort_unstable();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(
+        warnings[0].contains(&format!("{source}/empty")) && warnings[0].contains("has no tags"),
+        "{warnings:?}"
+    );
+    assert!(
+        warnings[1].contains("no tag matches /^w/ (3 tags looked at)"),
+        "{warnings:?}"
+    );
+    assert_eq!(two.destination.requests().len(), 0);
+}

@@ -1,0 +1,74 @@
+//! What the Go tool does and this one never may.
+
+use testkit::image::{Format, IndexBuilder};
+use testkit::{Action, Fault, Kind};
+
+use crate::support::{Place, assert_arrived, image, index, insecure, registry};
+
+const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
+
+#[test]
+fn lists_that_are_written_over_many_lines_keep_their_digest() {
+    let (source, destination) = (registry(), registry());
+    for (tag, format) in [("docker", Format::Docker), ("oci", Format::Oci)] {
+        let pretty = IndexBuilder::new(format)
+            .children([image("1"), image("2")])
+            .pretty()
+            .build();
+        source.push("a", Some(tag), &pretty);
+        let place = Place::new()
+            .file(
+                "images.yaml",
+                &format!("{}/a:{tag}: {}/a\n", source.host(), destination.host()),
+            )
+            .file("auth.yaml", &insecure(&[&source, &destination]));
+        place.run(&FILES).exits(0);
+        assert_arrived(&destination, "a", tag, &pretty);
+        place.run(&FILES).exits(0).says("1 unchanged");
+    }
+}
+
+#[test]
+fn an_error_at_the_destination_is_not_taken_for_absence() {
+    let (source, destination) = (registry(), registry());
+    source.push("a", Some("v1"), &index("a"));
+    destination.fault(Fault::on(Kind::ManifestHead), Action::status(500));
+    let place = Place::new()
+        .file(
+            "images.yaml",
+            &format!("{}/a:v1: {}/a\n", source.host(), destination.host()),
+        )
+        .file("auth.yaml", &insecure(&[&source, &destination]));
+    place
+        .run(&[&FILES[..], &["--retries", "0"]].concat())
+        .exits(1)
+        .says("500");
+    assert_eq!(destination.bytes_received(), 0);
+    let asked = |kind| destination.count(|request| request.kind == kind);
+    assert_eq!(asked(Kind::ManifestPut), 0);
+    assert_eq!(asked(Kind::UploadPost) + asked(Kind::Mount), 0);
+}
+
+#[test]
+fn connections_are_fewer_than_images() {
+    let (source, destination) = (registry(), registry());
+    for number in 0..400 {
+        source.push(
+            "a",
+            Some(&format!("v{number}")),
+            &image(&number.to_string()),
+        );
+    }
+    let place = Place::new()
+        .file(
+            "images.yaml",
+            &format!("{}/a: {}/a\n", source.host(), destination.host()),
+        )
+        .file("auth.yaml", &insecure(&[&source, &destination]));
+    place.run(&FILES).exits(0).says("400 images: 400 copied");
+    // 64 for small requests, 16 for blobs, and those that were still being opened when another came free.
+    for registry in [&source, &destination] {
+        let connections = registry.connections();
+        assert!(connections <= 200, "{connections} connections");
+    }
+}
