@@ -71,8 +71,8 @@ pub mod transport;
 struct Readme;
 
 pub use client::{
-    BlobReader, BlobSource, BlobStream, Client, ManifestHead, OpenedUpload, Options, Registries,
-    TagPages, Upload,
+    BlobReader, BlobSource, BlobStream, Client, ManifestHead, OpenedUpload, Options, Presence,
+    Registries, TagPages, Upload,
 };
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use error::{Error, ErrorKind, Retryable};

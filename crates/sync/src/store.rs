@@ -12,7 +12,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use registry::{
-    BlobSource, BlobStream, Descriptor, Error, Manifest, ManifestHead, Repository, Tag, Target,
+    BlobSource, BlobStream, Descriptor, Error, Manifest, ManifestHead, Presence, Repository, Tag,
+    Target,
 };
 
 pub use registry_store::RegistryStores;
@@ -45,8 +46,8 @@ pub trait Store: Send + Sync {
         blob: &'a Descriptor,
         offset: u64,
     ) -> BoxFuture<'a, Result<BlobStream, Error>>;
-    /// Whether the blob is there.
-    fn has_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<bool, Error>>;
+    /// Whether the blob is there, and of the right size.
+    fn find_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>>;
     /// Asks for the blob to be there: taken from `from`, a repository of the same registry, or there already
     /// (`None`); else a session for its bytes.
     fn open_upload<'a>(
@@ -54,6 +55,12 @@ pub trait Store: Send + Sync {
         blob: &'a Descriptor,
         from: Option<&'a Repository>,
     ) -> BoxFuture<'a, Result<Opened, Error>>;
+    /// A session for the blob's bytes, without asking for anything: for a blob that was found to be missing or wrong,
+    /// so that what the store says of it is not believed.
+    fn open_session<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+    ) -> BoxFuture<'a, Result<Box<dyn Session>, Error>>;
     /// Pushes a manifest, byte for byte.
     fn put_manifest<'a>(
         &'a self,

@@ -13,15 +13,34 @@ use crate::manifest::Descriptor;
 use crate::reference::Repository;
 use crate::transport::{Lane, Response};
 
+/// What a registry says of a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is not there.
+    Absent,
+    /// It is there, of the size that the descriptor states as far as either is known.
+    Present,
+    /// Something is there under its digest that has another size, in bytes.
+    WrongSize(u64),
+}
+
 impl Client {
-    /// Whether `repository` has the blob, by HEAD. A redirect to another host answers yes and is not followed:
-    /// registries look the blob up before they send anyone to its storage. A blob of another size than the
-    /// descriptor's counts as absent.
+    /// Whether `repository` has the blob as it should be: see [`Client::find_blob`].
     pub async fn has_blob(
         &self,
         repository: &Repository,
         descriptor: &Descriptor,
     ) -> Result<bool, Error> {
+        let found = self.find_blob(repository, descriptor).await?;
+        Ok(found == Presence::Present)
+    }
+    /// What `repository` has under the blob's digest, by HEAD. A redirect to another host says that it is there and
+    /// is not followed: registries look the blob up before they send anyone to its storage.
+    pub async fn find_blob(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+    ) -> Result<Presence, Error> {
         let ask = blob_ask(
             Method::HEAD,
             repository,
@@ -44,14 +63,15 @@ impl Client {
             let get = ask.method(Method::GET).lane(Lane::Downloads);
             response = self.answer(&get, fits).await?;
         }
-        let length = ranges::content_length(&response.headers);
-        let wrong_size = response.status.is_success()
-            && length
-                .zip(descriptor.size)
-                .is_some_and(|(length, size)| length != size);
-        let there = response.status != StatusCode::NOT_FOUND && !wrong_size;
+        let length = ranges::content_length(&response.headers)
+            .filter(|length| descriptor.size.is_some_and(|size| size != *length));
+        let found = match (response.status, length) {
+            (StatusCode::NOT_FOUND, _) => Presence::Absent,
+            (status, Some(length)) if status.is_success() => Presence::WrongSize(length),
+            _ => Presence::Present,
+        };
         response.body.drain().await;
-        Ok(there)
+        Ok(found)
     }
     /// The size of a blob whose descriptor does not say one (schema 1), by HEAD; `None` where the registry does not
     /// say either. Its absence is an error.

@@ -17,6 +17,7 @@ mod uploads;
 
 use std::sync::Arc;
 
+pub use blobs::Presence;
 pub use manifests::ManifestHead;
 pub use reader::{BlobReader, BlobSource, BlobStream};
 pub use registries::{Options, Registries};

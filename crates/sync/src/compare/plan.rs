@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
-use registry::Descriptor;
+use registry::{Descriptor, Presence};
 
 use crate::compare::{Comparer, Known, Missing, Plan, QUESTIONS};
 use crate::failure::{Failure, Side};
@@ -64,18 +64,23 @@ impl Comparer {
         let mut here = Vec::new();
         let mut answers = stream::iter(std::mem::take(blobs))
             .map(|blob| async {
-                let has = destination.has_blob(&blob).await;
-                has.map(|has| (blob, has))
+                let found = destination.find_blob(&blob).await;
+                found.map(|found| (blob, found))
             })
             .buffered(QUESTIONS);
         while let Some(answer) = answers.next().await {
             match answer.map_err(|error| Failure::registry(Side::Destination, &error))? {
-                (blob, true) => {
+                (blob, Presence::Present) => {
                     self.inventory
                         .blob_is_in(destination.repository(), &blob.digest);
                     here.push(blob);
                 }
-                (blob, false) => blobs.push(blob),
+                (blob, Presence::Absent) => blobs.push(blob),
+                (blob, Presence::WrongSize(_)) => {
+                    let repository = destination.repository();
+                    self.inventory.blob_is_missing(repository, &blob.digest);
+                    blobs.push(blob);
+                }
             }
         }
         Ok(here)

@@ -172,5 +172,8 @@ impl Copier {
                 self.inventory.blob_is_in(repository, digest);
             }
         }
+        for digest in &lacking.missing {
+            self.inventory.blob_is_missing(repository, digest);
+        }
     }
 }

@@ -7,9 +7,11 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
-use registry::{BlobStream, Descriptor, Digest, Error, Manifest, ManifestHead, Repository, Target};
+use registry::{
+    BlobStream, Descriptor, Digest, Error, Manifest, ManifestHead, Presence, Repository, Target,
+};
 
-use crate::store::{Opened, Store, Tags};
+use crate::store::{Opened, Session, Store, Tags};
 
 /// A store that remembers the first blob that was read whole.
 pub(super) struct Rereadable {
@@ -75,8 +77,8 @@ impl Store for Rereadable {
     fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Manifest, Error>> {
         self.store.manifest(target)
     }
-    fn has_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<bool, Error>> {
-        self.store.has_blob(blob)
+    fn find_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>> {
+        self.store.find_blob(blob)
     }
     fn open_upload<'a>(
         &'a self,
@@ -84,6 +86,12 @@ impl Store for Rereadable {
         from: Option<&'a Repository>,
     ) -> BoxFuture<'a, Result<Opened, Error>> {
         self.store.open_upload(blob, from)
+    }
+    fn open_session<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+    ) -> BoxFuture<'a, Result<Box<dyn Session>, Error>> {
+        self.store.open_session(blob)
     }
     fn put_manifest<'a>(
         &'a self,

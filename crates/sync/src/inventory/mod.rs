@@ -40,6 +40,8 @@ pub struct Inventory {
 pub(crate) struct Knowledge {
     /// It is there.
     pub(crate) here: bool,
+    /// It is not there as it should be, whatever the registry says when it is asked.
+    pub(crate) missing: bool,
     /// Where else in the registry it is, the best to mount from first.
     pub(crate) elsewhere: Vec<Candidate>,
     /// How the registry answers mounts.
@@ -76,6 +78,12 @@ impl Inventory {
     pub fn blob_is_in(&self, repository: &Repository, digest: &Digest) {
         let blob = Key::of(digest);
         self.write(repository, |shelf| shelf.add_blob(repository, blob, false));
+    }
+    /// The blob is not in the repository as it should be: the registry refused a manifest for want of it, or holds
+    /// something else under its digest. What the registry says of it is not believed until it was sent.
+    pub fn blob_is_missing(&self, repository: &Repository, digest: &Digest) {
+        let blob = Key::of(digest);
+        self.write(repository, |shelf| shelf.miss_blob(repository, blob));
     }
     /// The blobs are in the repository, and a manifest that names them stands there: from now on they can be mounted
     /// from there even where a registry mounts only what a manifest names.

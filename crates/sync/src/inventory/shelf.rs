@@ -1,6 +1,6 @@
 //! What is known of one registry.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use registry::{Digest, Repository};
 
@@ -10,6 +10,9 @@ use crate::inventory::{Candidate, Knowledge};
 
 /// How many repositories a blob is offered to be mounted from. One is asked; the list is for people.
 const MAX_CANDIDATES: usize = 3;
+
+/// How many blobs are remembered as missing; of what is beyond, the registry is asked again.
+const MAX_MISSING: usize = 65_536;
 
 /// A digest in 32 bytes: its own where it is SHA-256, else the SHA-256 of its text.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +27,8 @@ pub(super) struct Shelf {
     numbers: HashMap<Repository, u32>,
     blobs: HashMap<Key, Places>,
     manifests: HashMap<Key, Places>,
+    /// Blobs that a repository was found to lack, or to hold wrongly, and that nobody has sent since.
+    missing: HashSet<(u32, Key)>,
     /// How it answers mounts.
     pub(super) mounting: Mounting,
 }
@@ -53,13 +58,15 @@ impl Shelf {
     pub(super) fn blob(&self, repository: &Repository, blob: Key) -> Knowledge {
         let number = self.numbers.get(repository).copied();
         let places = self.blobs.get(&blob);
-        let here = number.zip(places).is_some_and(|(n, p)| p.contains(n));
+        let missing = number.is_some_and(|number| self.missing.contains(&(number, blob)));
+        let here = !missing && number.zip(places).is_some_and(|(n, p)| p.contains(n));
         let elsewhere = places
             .filter(|_| !here)
             .map(|places| self.candidates(places))
             .unwrap_or_default();
         Knowledge {
             here,
+            missing,
             elsewhere,
             mounting: self.mounting,
         }
@@ -86,8 +93,17 @@ impl Shelf {
     /// The blob is in the repository; `committed` where a manifest there names it.
     pub(super) fn add_blob(&mut self, repository: &Repository, blob: Key, committed: bool) {
         if let Some(number) = self.number(repository) {
+            self.missing.remove(&(number, blob));
             let place = Place::new(number, committed);
             add(&mut self.blobs, blob, place, &self.repositories);
+        }
+    }
+    /// The repository lacks the blob.
+    pub(super) fn miss_blob(&mut self, repository: &Repository, blob: Key) {
+        if self.missing.len() < MAX_MISSING
+            && let Some(number) = self.number(repository)
+        {
+            self.missing.insert((number, blob));
         }
     }
     /// Whether the manifest is in the repository.

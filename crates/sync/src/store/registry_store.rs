@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use registry::{
     BlobSource, BlobStream, Client, Descriptor, Error, Manifest, ManifestHead, OpenedUpload,
-    Registries, Repository, Tag, TagPages, Target, Upload,
+    Presence, Registries, Repository, Tag, TagPages, Target, Upload,
 };
 
 use crate::store::{Opened, Session, Store, Stores, Tags};
@@ -83,8 +83,8 @@ impl Store for RegistryStore {
         }
         .boxed()
     }
-    fn has_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<bool, Error>> {
-        self.client.has_blob(&self.repository, blob).boxed()
+    fn find_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>> {
+        self.client.find_blob(&self.repository, blob).boxed()
     }
     fn open_upload<'a>(
         &'a self,
@@ -105,6 +105,17 @@ impl Store for RegistryStore {
                     })),
                 },
             )
+        }
+        .boxed()
+    }
+    fn open_session<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+    ) -> BoxFuture<'a, Result<Box<dyn Session>, Error>> {
+        async move {
+            let upload = self.client.open_session(&self.repository, blob).await?;
+            let client = self.client.clone();
+            Ok(Box::new(RegistrySession { client, upload }) as Box<dyn Session>)
         }
         .boxed()
     }

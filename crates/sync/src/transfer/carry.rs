@@ -31,6 +31,14 @@ pub(super) struct Upload {
     pub(super) progress: Arc<Progress>,
 }
 
+/// Whether the registry is asked for the blob when an upload is opened.
+#[derive(Clone, Copy)]
+enum Question {
+    Ask,
+    /// It would not be believed.
+    Spare,
+}
+
 impl Errand {
     /// Brings the blob, and tells inventory and claim how that ended, in this order.
     pub(super) async fn run(self) -> Result<Moved, Failure> {
@@ -67,16 +75,11 @@ impl Upload {
                 Opened::Present { mounted } => Ok(there(mounted)),
                 Opened::Session(session) => {
                     let _turn = member.turn().await;
-                    self.send(session, &member).await
+                    self.send(session, &member, Question::Ask).await
                 }
             },
-            Road::Bring => {
-                let _turn = member.turn().await;
-                match self.open().await? {
-                    Opened::Present { mounted } => Ok(there(mounted)),
-                    Opened::Session(session) => self.send(session, &member).await,
-                }
-            }
+            Road::Send => self.open_and_send(&member, Question::Spare).await,
+            Road::Bring => self.open_and_send(&member, Question::Ask).await,
         }
     }
     async fn mount(&self, from: &Candidate) -> Result<Opened, Failure> {
@@ -98,13 +101,31 @@ impl Upload {
         }
         Ok(opened)
     }
-    async fn open(&self) -> Result<Opened, Failure> {
-        let opened = self.destination.open_upload(&self.blob, None).await;
+    async fn open_and_send(&self, member: &Member, question: Question) -> Result<Moved, Failure> {
+        let _turn = member.turn().await;
+        match self.open(question).await? {
+            Opened::Present { mounted } => Ok(there(mounted)),
+            Opened::Session(session) => self.send(session, member, question).await,
+        }
+    }
+    async fn open(&self, question: Question) -> Result<Opened, Failure> {
+        let opened = match question {
+            Question::Ask => self.destination.open_upload(&self.blob, None).await,
+            Question::Spare => {
+                let session = self.destination.open_session(&self.blob).await;
+                session.map(Opened::Session)
+            }
+        };
         opened.map_err(|error| Failure::registry(Side::Destination, &error))
     }
     /// Sends the bytes; once more, in a new session, if the member was let go and the upload did not begin anew by
     /// itself.
-    async fn send(&self, mut session: Box<dyn Session>, member: &Member) -> Result<Moved, Failure> {
+    async fn send(
+        &self,
+        mut session: Box<dyn Session>,
+        member: &Member,
+        question: Question,
+    ) -> Result<Moved, Failure> {
         let _underway = self.progress.upload();
         loop {
             let Err(error) = session.send(member).await else {
@@ -112,7 +133,7 @@ impl Upload {
             };
             match member.trouble() {
                 Some(Trouble::Source(failure) | Trouble::Shared(failure)) => return Err(failure),
-                Some(Trouble::LetGo) => match self.open().await? {
+                Some(Trouble::LetGo) => match self.open(question).await? {
                     Opened::Present { mounted } => return Ok(there(mounted)),
                     Opened::Session(next) => session = next,
                 },

@@ -24,6 +24,8 @@ pub(super) enum Decision {
     AwaitNear,
     /// Claim it and ask for a mount.
     Mount(Candidate),
+    /// Claim it and send the bytes without asking: the registry is not believed.
+    Send,
     /// Claim it and send the bytes, unless the registry says that it has them; in the download that gathers, if one
     /// does.
     Bring,
@@ -31,6 +33,7 @@ pub(super) enum Decision {
 
 /// What to do, in the order of what it costs: nothing, a wait, one request, a wait and one request, the bytes.
 ///
+/// A blob that the repository was found to lack is sent: mounts and questions led to what it lacks before.
 /// A mount that the registry has been found to decline is not asked for, and a wait that could end only in such a
 /// mount is not begun.
 pub(super) fn decide(situation: Situation) -> Decision {
@@ -44,6 +47,9 @@ pub(super) fn decide(situation: Situation) -> Decision {
     }
     if coming_here {
         return Decision::AwaitHere;
+    }
+    if known.missing {
+        return Decision::Send;
     }
     let worth_asking = |from: &Candidate| known.mounting.worth_asking(from.standing);
     if let Some(from) = known.elsewhere.into_iter().find(worth_asking) {
@@ -109,6 +115,7 @@ mod tests {
         let mounting = known.mounting;
         let elsewhere = known.elsewhere.clone();
         let here = known.here;
+        let missing = known.missing;
         let asked = |from: &&Candidate| mounting.worth_asking(from.standing);
         let best = elsewhere.iter().find(asked);
         let decision = decide(Situation {
@@ -119,6 +126,10 @@ mod tests {
         assert_eq!(decision == Decision::Present, here);
         assert_eq!(decision == Decision::AwaitHere, !here && coming_here);
         if here || coming_here {
+            return;
+        }
+        assert_eq!(decision == Decision::Send, missing);
+        if missing {
             return;
         }
         match decision {
@@ -138,9 +149,10 @@ mod tests {
         let mut situations = 0_u32;
         for mounting in habits() {
             for elsewhere in candidates() {
-                for bits in 0..8_u8 {
+                for bits in 0..16_u8 {
                     let known = Knowledge {
                         here: bits & 1 != 0,
+                        missing: bits & 8 != 0,
                         elsewhere: elsewhere.clone(),
                         mounting,
                     };

@@ -56,6 +56,8 @@ pub(super) enum Answer {
 pub(super) enum Road {
     /// From a repository of the same registry; its bytes, if that is declined.
     Mount(Candidate),
+    /// Its bytes, whatever the registry says.
+    Send,
     /// Its bytes, unless the registry has them.
     Bring,
 }
@@ -139,6 +141,7 @@ impl Flights {
                 return Answer::Await(coming.arrival.clone());
             }
             (Decision::Mount(from), ..) => Road::Mount(from),
+            (Decision::Send, ..) => Road::Send,
             (Decision::Bring | Decision::AwaitHere | Decision::AwaitNear, ..) => Road::Bring,
         };
         let (end, arrival) = watch::channel(None);
@@ -186,7 +189,7 @@ fn is_near(repository: &Repository, destination: &Repository) -> bool {
 fn knowledge(download: &Download, destination: &Repository, inventory: &Inventory) -> Knowledge {
     let source = download.source.repository();
     let mut known = inventory.knowledge(destination, &download.blob.digest);
-    known.here |= source == destination;
+    known.here |= source == destination && !known.missing;
     if is_near(source, destination) {
         known.elsewhere.retain(|from| from.repository != *source);
         let from = Candidate {

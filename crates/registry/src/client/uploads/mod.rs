@@ -58,13 +58,20 @@ impl Client {
         let digest = &descriptor.digest;
         Ok(match session::open(self, repository, digest, from).await? {
             Opened::Present { mounted } => OpenedUpload::Present { mounted },
-            Opened::Session(session) => OpenedUpload::Session(Upload {
-                repository: repository.clone(),
-                digest: digest.clone(),
-                size: descriptor.size,
-                session: Box::new(session),
-            }),
+            Opened::Session(session) => {
+                OpenedUpload::Session(Upload::new(repository, descriptor, session))
+            }
         })
+    }
+    /// Opens a session and asks for nothing: for a blob that the registry was found to lack, or to hold wrongly,
+    /// whatever it answers when it is asked.
+    pub async fn open_session(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+    ) -> Result<Upload, Error> {
+        let session = session::plain(self, repository, &descriptor.digest).await?;
+        Ok(Upload::new(repository, descriptor, session))
     }
     /// Sends the blob: opens `source` when the destination's permit is held, in the form that the host takes
     /// (whole PUT, streamed PATCH, chunks; remembered per host), and starts again, with a new session if need be,
@@ -87,6 +94,14 @@ impl Client {
 }
 
 impl Upload {
+    fn new(repository: &Repository, descriptor: &Descriptor, session: Session) -> Self {
+        Self {
+            repository: repository.clone(),
+            digest: descriptor.digest.clone(),
+            size: descriptor.size,
+            session: Box::new(session),
+        }
+    }
     /// A request to the session as it stands.
     fn ask(&self, method: http::Method) -> Ask {
         session::ask(

@@ -59,14 +59,7 @@ pub(super) async fn open(
             Posted::Refused(error) => refused = Some((from, error)),
         }
     }
-    let scopes = ScopeSet::push(repository);
-    let path = uploads(digest, Vec::new());
-    let ask = ask(Method::POST, repository, digest, scopes, path);
-    let response = client
-        .answer(&ask, |status| status.is_success())
-        .await
-        .map_err(|error| with_algorithm(error, digest))?;
-    let session = session(client, &ask, response).await?;
+    let session = plain(client, repository, digest).await?;
     if let Some((from, error)) = refused {
         // The question was refused and the plain request was not: it was the question.
         let other = (from != repository).then_some(from.path());
@@ -77,6 +70,22 @@ pub(super) async fn open(
         client.inner.habits.no_mount(other, unsupported);
     }
     Ok(Opened::Session(session))
+}
+
+/// Opens a session without asking for anything.
+pub(super) async fn plain(
+    client: &Client,
+    repository: &Repository,
+    digest: &Digest,
+) -> Result<Session, Error> {
+    let scopes = ScopeSet::push(repository);
+    let path = uploads(digest, Vec::new());
+    let ask = ask(Method::POST, repository, digest, scopes, path);
+    let response = client
+        .answer(&ask, |status| status.is_success())
+        .await
+        .map_err(|error| with_algorithm(error, digest))?;
+    session(client, &ask, response).await
 }
 
 /// Which repository to ask the blob to be mounted from, if any: `from`, else the repository itself, which asks

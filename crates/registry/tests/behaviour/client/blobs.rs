@@ -64,6 +64,8 @@ async fn looking_for_a_blob_is_one_request() {
     // Another size under the digest: something else stands there.
     let wrong = descriptor_of(blob.digest(), Some(999));
     assert!(!kit.client.has_blob(&repository, &wrong).await.unwrap());
+    let found = kit.client.find_blob(&repository, &wrong).await.unwrap();
+    assert_eq!(found, registry::Presence::WrongSize(1000));
 }
 
 #[tokio::test]

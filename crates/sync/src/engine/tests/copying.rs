@@ -217,8 +217,8 @@ async fn force_pushes_the_manifest_and_not_what_is_there() {
     assert_eq!(heard.copied().blobs, 0);
     assert_eq!(heard.copied().manifests, 1);
     let expected = [
-        "has-blob dst.example/copy@base",
-        "has-blob dst.example/copy@image.config",
+        "find-blob dst.example/copy@base",
+        "find-blob dst.example/copy@image.config",
         "manifest src.example/app@image",
         "put-manifest dst.example/copy:v1",
         "resolve src.example/app:v1",

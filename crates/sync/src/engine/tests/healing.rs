@@ -137,7 +137,7 @@ async fn a_child_that_the_old_index_promised_is_pushed_after_all() {
 }
 
 #[tokio::test]
-async fn a_registry_that_claims_what_it_lacks_is_given_up_after_three_turns() {
+async fn a_registry_that_claims_what_it_lacks_is_sent_it_without_being_asked_again() {
     let world = world();
     let image = world
         .stores
@@ -148,8 +148,74 @@ async fn a_registry_that_claims_what_it_lacks_is_given_up_after_three_turns() {
         .claim_blob(&world.destination, &Digest::sha256(b"base"));
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
     let heard = run(&world.stores, settings(), &rules).await;
+    assert_eq!(heard.copied().blobs, 2);
+    for (call, times) in [
+        ("put-manifest", 2),
+        ("open-upload dst.example/copy@base", 1),
+        ("open-session dst.example/copy@base", 1),
+        ("send dst.example/copy@base", 1),
+        ("open-upload dst.example/copy@image.config", 1),
+    ] {
+        assert_eq!(world.stores.count(call), times, "{call}");
+    }
+    assert!(world.stores.tagged(&world.destination, "v1").is_some());
+}
+
+#[tokio::test]
+async fn a_mount_of_what_turned_out_to_be_missing_is_not_asked_for_again() {
+    let world = world();
+    let other = repository("dst.example/other");
+    let image = world
+        .stores
+        .image(&world.source, "image", "linux/amd64", &["base"]);
+    world.stores.tag(&world.source, "v1", &image);
+    let missing = || {
+        let error = crate::store::memory::error(ErrorKind::MissingContent, "dst.example");
+        error.with_missing(vec![Digest::sha256(b"base")])
+    };
+    world
+        .stores
+        .fail("put-manifest dst.example/copy", 1, missing);
+    let one_at_a_time = Settings {
+        images: 1,
+        ..settings()
+    };
+    let rules = ["dst.example/other", "dst.example/copy"]
+        .map(|destination| rule("src.example/app:v1", &[destination]));
+    let heard = run(&world.stores, one_at_a_time, &rules).await;
+    assert_eq!(heard.summary().copied, 2);
+    let base = |verb: &str| world.stores.count(&format!("{verb} dst.example/copy@base"));
+    // The first turn mounted it, or so the registry said.
+    assert_eq!(
+        world
+            .stores
+            .count(&format!("mount {other} dst.example/copy@base")),
+        1
+    );
+    assert_eq!(
+        (base("open-session"), base("send")),
+        (1, 1),
+        "{:?}",
+        world.stores.calls()
+    );
+}
+
+#[tokio::test]
+async fn a_registry_that_goes_on_lacking_what_it_got_is_given_up_after_three_turns() {
+    let world = world();
+    let image = world
+        .stores
+        .image(&world.source, "image", "linux/amd64", &["base"]);
+    world.stores.tag(&world.source, "v1", &image);
+    let missing = || {
+        let error = crate::store::memory::error(ErrorKind::MissingContent, "dst.example");
+        error.with_missing(vec![Digest::sha256(b"base")])
+    };
+    world.stores.fail_after("put-manifest", 0, missing);
+    let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
+    let heard = run(&world.stores, settings(), &rules).await;
     assert_eq!(world.stores.count("put-manifest"), 3);
-    assert_eq!(world.stores.count("open-upload dst.example/copy@base"), 3);
+    assert_eq!(world.stores.count("send dst.example/copy@base"), 3);
     assert_eq!(
         world
             .stores
@@ -161,7 +227,7 @@ async fn a_registry_that_claims_what_it_lacks_is_given_up_after_three_turns() {
         (failure.side, failure.kind),
         (Side::Destination, Some(ErrorKind::MissingContent))
     );
-    let says = "something is missing; what it lacks was sent, or the registry said that it has it, 3 times over";
+    let says = "what it lacks was sent, or the registry said that it has it, 3 times over";
     assert!(failure.reason.ends_with(says), "{}", failure.reason);
     assert!(world.stores.tagged(&world.destination, "v1").is_none());
 }

@@ -161,6 +161,15 @@ impl MemoryStores {
     pub(crate) fn remove_blob(&self, repository: &Repository, digest: &Digest) {
         self.world().content(repository).blobs.remove(digest);
     }
+    /// Puts other bytes in the place of a blob.
+    pub(crate) fn spoil_blob(&self, repository: &Repository, digest: &Digest, bytes: &'static str) {
+        let bytes = Bytes::from_static(bytes.as_bytes());
+        let mut world = self.world();
+        world
+            .content(repository)
+            .blobs
+            .insert(digest.clone(), bytes);
+    }
     /// Takes a manifest away; its tags stay and name nothing.
     pub(crate) fn remove_manifest(&self, repository: &Repository, digest: &Digest) {
         self.world().content(repository).manifests.remove(digest);

@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use registry::manifest::View;
 use registry::{
-    BlobSource, BlobStream, Descriptor, Digest, Error, ErrorKind, Manifest, ManifestHead,
+    BlobSource, BlobStream, Descriptor, Digest, Error, ErrorKind, Manifest, ManifestHead, Presence,
     Repository, Tag, Target,
 };
 
@@ -195,10 +195,32 @@ impl Store for MemoryStore {
         }
         .boxed()
     }
-    fn has_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<bool, Error>> {
+    fn find_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>> {
         async move {
-            self.enter_blob("has-blob", blob).await?;
-            Ok(self.says_it_has(&blob.digest))
+            self.enter_blob("find-blob", blob).await?;
+            let bytes = self.stores.blob_bytes(&self.repository, &blob.digest);
+            let length = bytes.map(|bytes| bytes.len() as u64);
+            Ok(match length {
+                Some(length) if blob.size.is_some_and(|size| size != length) => {
+                    Presence::WrongSize(length)
+                }
+                None if !self.says_it_has(&blob.digest) => Presence::Absent,
+                _ => Presence::Present,
+            })
+        }
+        .boxed()
+    }
+    fn open_session<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+    ) -> BoxFuture<'a, Result<Box<dyn Session>, Error>> {
+        async move {
+            self.enter_blob("open-session", blob).await?;
+            Ok(Box::new(MemorySession {
+                stores: self.stores.clone(),
+                repository: self.repository.clone(),
+                blob: blob.clone(),
+            }) as Box<dyn Session>)
         }
         .boxed()
     }

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use registry::{
-    BlobStream, Descriptor, Error, ErrorKind, Manifest, ManifestHead, Repository, Target,
+    BlobStream, Descriptor, Error, ErrorKind, Manifest, ManifestHead, Presence, Repository, Target,
 };
 
-use crate::store::{Opened, Store, Tags};
+use crate::store::{Opened, Session, Store, Tags};
 use crate::transfer::fake::session::FakeSession;
 use crate::transfer::fake::{Fake, Post, Read};
 
@@ -158,8 +158,24 @@ impl Store for FakeStore {
     fn read_blob<'a>(&'a self, _: &'a Descriptor, _: u64) -> BoxFuture<'a, Result<Bytes, Error>> {
         unreachable!()
     }
-    fn has_blob<'a>(&'a self, _: &'a Descriptor) -> BoxFuture<'a, Result<bool, Error>> {
+    fn find_blob<'a>(&'a self, _: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>> {
         unreachable!()
+    }
+    fn open_session<'a>(
+        &'a self,
+        blob: &'a Descriptor,
+    ) -> BoxFuture<'a, Result<Box<dyn Session>, Error>> {
+        async move {
+            let log = format!("session {}", self.repository);
+            self.fake.world().log.push(log);
+            self.fake.dawdle().await;
+            Ok(Box::new(FakeSession {
+                fake: self.fake.clone(),
+                repository: self.repository.clone(),
+                digest: blob.digest.clone(),
+            }) as Box<dyn Session>)
+        }
+        .boxed()
     }
     fn put_manifest<'a>(
         &'a self,

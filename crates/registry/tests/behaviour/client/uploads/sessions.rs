@@ -59,6 +59,24 @@ async fn a_blob_that_is_there_takes_a_post() {
 }
 
 #[tokio::test]
+async fn a_session_that_asks_nothing_takes_the_bytes_of_what_is_said_to_be_there() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let blob = Blob::synthetic(1000, 1);
+    kit.server.state().put_blob("a/b", &blob);
+    let repository = kit.repository("a/b");
+    let upload = kit
+        .client
+        .open_session(&repository, &descriptor(&blob))
+        .await;
+    let given = Given::of(&blob);
+    kit.client.upload(upload.unwrap(), &given).await.unwrap();
+    assert_eq!(
+        kit.took(),
+        [(Kind::UploadPost, 202), (Kind::UploadPut, 201)]
+    );
+}
+
+#[tokio::test]
 async fn a_blob_that_is_elsewhere_is_mounted() {
     let kit = Kit::open(Profile::distribution()).await;
     let blob = Blob::synthetic(1000, 1);
