@@ -106,6 +106,20 @@ pub struct Transfer {
         value_parser = clap::builder::BoolishValueParser::new()
     )]
     pub force: bool,
+    /// Look for every manifest and blob of images that are unchanged, too, and send again what is lost
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true,
+        hide_possible_values = true,
+        action = ArgAction::Set,
+        value_parser = clap::builder::BoolishValueParser::new()
+    )]
+    pub verify: bool,
     /// Time limits.
     #[command(flatten)]
     pub limits: Limits,

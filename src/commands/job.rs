@@ -113,6 +113,7 @@ impl Job {
         let settings = Settings {
             platforms: Arc::new(setup::platforms(&self.platforms)?),
             force: self.transfer.force,
+            verify: self.transfer.verify,
             transfers: self.transfer.proc.and_then(setup::bound),
             images: IMAGES,
         };

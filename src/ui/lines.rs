@@ -8,8 +8,12 @@ use crate::ui::{Log, Printer};
 pub enum Word {
     /// An image was copied.
     Copied,
+    /// The destination had lost parts of it, and has them again.
+    Repaired,
     /// The destination had it already.
     Unchanged,
+    /// The destination had it already, with everything below it.
+    Verified,
     /// It was not to be copied.
     Skipped,
     /// It is not at its destination.
@@ -33,7 +37,9 @@ impl Word {
     fn text(self) -> &'static str {
         match self {
             Self::Copied => "copied",
+            Self::Repaired => "repaired",
             Self::Unchanged => "unchanged",
+            Self::Verified => "verified",
             Self::Skipped => "skipped",
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
@@ -45,8 +51,8 @@ impl Word {
     fn paint(self) -> Paint {
         match self {
             Self::Copied => Paint::Green,
-            Self::Unchanged => Paint::Dim,
-            Self::Skipped | Self::Interrupted | Self::Warning => Paint::Yellow,
+            Self::Unchanged | Self::Verified => Paint::Dim,
+            Self::Repaired | Self::Skipped | Self::Interrupted | Self::Warning => Paint::Yellow,
             Self::Failed => Paint::Red,
             Self::Note => Paint::Plain,
         }

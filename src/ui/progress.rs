@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use sync::event::{Copied, ImageName};
+use sync::event::{Copied, ImageName, Loss};
 use sync::{Event, Listener, Outcome};
 
 use crate::ui::lines::{Lines, Word};
 use crate::ui::units;
+
+/// How many losses of one image are named.
+const NAMED: usize = 3;
 
 /// Says what happens while it happens.
 pub struct Progress(Lines);
@@ -20,9 +23,18 @@ impl Progress {
     fn image(&self, image: &ImageName, outcome: &Outcome, elapsed: Duration) {
         let name = format!("{} → {}", image.source, image.destination);
         match outcome {
+            Outcome::Copied(copied) if !copied.losses.is_empty() => {
+                let text = format!(
+                    "{name}  {}: {}",
+                    took(copied, elapsed),
+                    lost(&copied.losses)
+                );
+                self.0.say(Word::Repaired, &text);
+            }
             Outcome::Copied(copied) => self
                 .0
                 .say(Word::Copied, &format!("{name}  {}", took(copied, elapsed))),
+            Outcome::Unchanged { verified: true, .. } => self.0.say(Word::Verified, &name),
             Outcome::Unchanged { .. } => self.0.say(Word::Unchanged, &name),
             Outcome::Skipped { why } => self.0.say(Word::Skipped, &format!("{name}: {why}")),
             Outcome::Failed(failure) if failure.interrupted => {
@@ -57,6 +69,16 @@ impl Listener for Progress {
             _ => {}
         }
     }
+}
+
+/// What was lost: the first few by name, and how many more.
+fn lost(losses: &[Loss]) -> String {
+    let mut parts: Vec<String> = losses.iter().take(NAMED).map(Loss::to_string).collect();
+    let more = losses.len().saturating_sub(NAMED);
+    if more > 0 {
+        parts.push(format!("and {more} more"));
+    }
+    parts.join("; ")
 }
 
 /// What a copy took: `67.3 MiB in 2.1 s (32.0 MiB/s), 12.0 MiB mounted`.

@@ -24,6 +24,7 @@ fn block(summary: &Summary, wire: WireTotals, elapsed: Duration) -> Vec<(Paint, 
         (Paint::Plain, moved(summary, elapsed)),
         (Paint::Plain, requests(wire)),
     ];
+    block.extend(verified(summary));
     if summary.was_interrupted() {
         let text = "interrupted: run again to finish; what is there is not sent again";
         block.push((Paint::Yellow, text.to_owned()));
@@ -81,6 +82,23 @@ fn images(summary: &Summary) -> String {
         parts.push(format!("{sources} not listed to the end"));
     }
     parts.join("; ")
+}
+
+/// `7 verified to the last blob, 1 repaired: 3 manifests and blobs were lost`; nothing where nothing was verified.
+fn verified(summary: &Summary) -> Option<(Paint, String)> {
+    let repaired = match (summary.repaired, summary.losses) {
+        (0, _) if summary.verified == 0 => return None,
+        (0, _) => String::new(),
+        (images, 1) => format!(", {images} repaired: 1 manifest or blob was lost"),
+        (images, losses) => format!(", {images} repaired: {losses} manifests and blobs were lost"),
+    };
+    let paint = if summary.repaired > 0 {
+        Paint::Yellow
+    } else {
+        Paint::Plain
+    };
+    let text = format!("{} verified to the last blob{repaired}", summary.verified);
+    Some((paint, text))
 }
 
 /// `67.3 MiB sent, 12.0 MiB mounted, 3.0 MiB already there; 2.1 s, 32.0 MiB/s`.
@@ -164,6 +182,27 @@ mod tests {
              4.0 MiB sent, 1.0 KiB mounted, 0 B already there; 2.0 s, 2.0 MiB/s\n\
              12,345 requests, 1 retry\n"
         );
+    }
+
+    #[test]
+    fn what_was_verified_has_a_line_of_its_own() {
+        let mut summary = Summary {
+            unchanged: 7,
+            verified: 7,
+            ..Summary::default()
+        };
+        assert!(text(&summary).ends_with("\n7 verified to the last blob\n"));
+        summary.copied = 2;
+        (summary.repaired, summary.losses) = (1, 1);
+        assert!(
+            text(&summary).ends_with(
+                "\n7 verified to the last blob, 1 repaired: 1 manifest or blob was lost\n"
+            )
+        );
+        (summary.repaired, summary.losses) = (2, 5);
+        assert!(text(&summary).ends_with(
+            "\n7 verified to the last blob, 2 repaired: 5 manifests and blobs were lost\n"
+        ));
     }
 
     #[test]

@@ -29,3 +29,4 @@ mod readme;
 mod real_registry;
 mod time_limits;
 mod validate;
+mod verifying;

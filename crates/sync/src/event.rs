@@ -71,6 +71,8 @@ pub enum Outcome {
     Unchanged {
         /// The root's digest.
         digest: Digest,
+        /// Whether everything below the root was looked for as well, and found.
+        verified: bool,
     },
     /// It was not to be copied.
     Skipped {
@@ -98,6 +100,57 @@ pub struct Copied {
     pub mounted_bytes: u64,
     /// Bytes of blobs that were there.
     pub present_bytes: u64,
+    /// What of it was lost below a root that stood there, where that is why it was copied; else nothing.
+    pub losses: Vec<Loss>,
+}
+
+/// What was not as it should be below a root that stood at a destination. Displays as a clause.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Loss {
+    /// The manifest was not there.
+    Manifest(Digest),
+    /// Something else was there under the manifest's digest.
+    WrongManifest(Digest),
+    /// The blob was not there.
+    Blob(Digest),
+    /// Something of another size was there under the blob's digest.
+    WrongBlob {
+        /// The blob.
+        digest: Digest,
+        /// Its size, in bytes.
+        size: u64,
+        /// The size of what was there.
+        found: u64,
+    },
+}
+
+impl Loss {
+    /// What was lost.
+    pub fn digest(&self) -> &Digest {
+        match self {
+            Self::Manifest(digest)
+            | Self::WrongManifest(digest)
+            | Self::Blob(digest)
+            | Self::WrongBlob { digest, .. } => digest,
+        }
+    }
+}
+
+impl std::fmt::Display for Loss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Manifest(digest) => write!(f, "manifest {digest} was missing"),
+            Self::WrongManifest(digest) => {
+                write!(f, "something else stood under manifest {digest}")
+            }
+            Self::Blob(digest) => write!(f, "blob {digest} was missing"),
+            Self::WrongBlob {
+                digest,
+                size,
+                found,
+            } => write!(f, "blob {digest} had {found} bytes instead of {size}"),
+        }
+    }
 }
 
 /// Hears every event, in order for one image; called from many tasks. Must not block for long.

@@ -36,6 +36,12 @@ pub struct Summary {
     pub copied: u64,
     /// Images that were there.
     pub unchanged: u64,
+    /// Images, of those that were there, below which everything was looked for and found.
+    pub verified: u64,
+    /// Images, of those that were copied, whose root was there and below which something was lost.
+    pub repaired: u64,
+    /// Manifests and blobs that these lacked.
+    pub losses: u64,
     /// Images that were not to be copied.
     pub skipped: u64,
     /// Images that are not at the destination, those left out that were interrupted.
@@ -272,8 +278,13 @@ impl Summary {
                 self.present_bytes += copied.present_bytes;
                 self.blobs += copied.blobs;
                 self.manifests += copied.manifests;
+                self.losses += copied.losses.len() as u64;
+                self.repaired += u64::from(!copied.losses.is_empty());
             }
-            Outcome::Unchanged { .. } => self.unchanged += 1,
+            Outcome::Unchanged { verified, .. } => {
+                self.unchanged += 1;
+                self.verified += u64::from(*verified);
+            }
             Outcome::Skipped { .. } => self.skipped += 1,
             Outcome::Failed(failure) if failure.interrupted => self.interrupted += 1,
             Outcome::Failed(failure) => {
@@ -348,6 +359,7 @@ mod tests {
                 bytes: 10,
                 mounted_bytes: 20,
                 present_bytes: 30,
+                losses: Vec::new(),
             }))
         };
         let summary = fold(&[
@@ -395,6 +407,7 @@ mod tests {
     fn the_exit_code_tells_faults_and_interruption_apart() {
         let unchanged = finished(Outcome::Unchanged {
             digest: registry::Digest::sha256(b""),
+            verified: false,
         });
         let failed = finished(Outcome::Failed(Failure::local("no")));
         let interrupted = finished(Outcome::Failed(Failure::interrupted()));

@@ -37,8 +37,41 @@ pub struct Lacking {
 /// Pushes the manifests of `plan`: children by digest, leaves first, siblings together; then the root, in one request
 /// with its tag.
 pub async fn commit(destination: &dyn Store, plan: &Plan) -> Result<Committed, Failure> {
+    let pushed = match push_children(destination, &plan.children).await? {
+        Ok(pushed) => pushed,
+        Err(lacking) => return Ok(Committed::Lacking(lacking)),
+    };
+    let target = match &plan.tag {
+        Some(tag) => Target::Tag(tag.clone()),
+        None => Target::Digest(plan.root.digest().clone()),
+    };
+    match destination.put_manifest(&target, &plan.root).await {
+        Ok(()) => Ok(Committed::Done),
+        Err(error) => {
+            let (missing, failure) = refused(&error)?;
+            Ok(Committed::Lacking(Lacking {
+                missing,
+                pushed,
+                failure,
+            }))
+        }
+    }
+}
+
+/// Pushes the children of `plan` as [`commit`] does, for a root that stands already: where tags cannot be moved, not
+/// even to what they name, it could not be pushed again.
+pub async fn commit_children(destination: &dyn Store, plan: &Plan) -> Result<Committed, Failure> {
+    let pushed = push_children(destination, &plan.children).await?;
+    Ok(pushed.map_or_else(Committed::Lacking, |_| Committed::Done))
+}
+
+/// The digests of `children`, all of which the destination took, or what it lacks.
+async fn push_children(
+    destination: &dyn Store,
+    children: &[Arc<Manifest>],
+) -> Result<Result<Vec<Digest>, Lacking>, Failure> {
     let mut pushed = Vec::new();
-    for siblings in stages(&plan.children) {
+    for siblings in stages(children) {
         let mut lacking: Vec<Vec<Digest>> = Vec::new();
         let mut reason = None;
         let mut answers = stream::iter(siblings)
@@ -64,20 +97,14 @@ pub async fn commit(destination: &dyn Store, plan: &Plan) -> Result<Committed, F
             } else {
                 lacking.concat()
             };
-            return Ok(lacks(missing, pushed, failure));
+            return Ok(Err(Lacking {
+                missing,
+                pushed,
+                failure,
+            }));
         }
     }
-    let target = match &plan.tag {
-        Some(tag) => Target::Tag(tag.clone()),
-        None => Target::Digest(plan.root.digest().clone()),
-    };
-    match destination.put_manifest(&target, &plan.root).await {
-        Ok(()) => Ok(Committed::Done),
-        Err(error) => {
-            let (missing, failure) = refused(&error)?;
-            Ok(lacks(missing, pushed, failure))
-        }
-    }
+    Ok(Ok(pushed))
 }
 
 /// Images all at once, then indexes one by one, as each may name those before it.
@@ -103,12 +130,4 @@ fn refused(error: &Error) -> Result<(Vec<Digest>, Failure), Failure> {
     } else {
         Err(failure)
     }
-}
-
-fn lacks(missing: Vec<Digest>, pushed: Vec<Digest>, failure: Failure) -> Committed {
-    Committed::Lacking(Lacking {
-        missing,
-        pushed,
-        failure,
-    })
 }

@@ -53,7 +53,7 @@ impl Comparer {
     ///
     /// The destination's old root, one GET, names children that are there by construction; the others have changed,
     /// and nobody need ask. Where there is no old root, one child is asked for, and only if it is there the others:
-    /// under a new name they are mostly new together or known together.
+    /// under a new name they are mostly new together or known together. Whoever verifies believes none of this.
     pub async fn known(
         &self,
         missing: &Missing,
@@ -63,7 +63,7 @@ impl Comparer {
         let is_there = self
             .inventory
             .has_manifest(repository, missing.root.digest());
-        if self.force || is_there {
+        if self.force || self.verify || is_there {
             return Ok(Known::default());
         }
         let mut children = HashSet::new();

@@ -23,7 +23,9 @@ impl Comparer {
             Some(tag) => self.look_at_tag(image, destination, tag).await?,
             None => self.look_at_digest(image, destination).await?,
         };
-        if let Comparison::Unchanged { digest } = &comparison {
+        if let Comparison::Unchanged { digest } = &comparison
+            && !self.verify
+        {
             let repository = destination.repository();
             self.inventory.manifest_is_in(repository, digest);
         }

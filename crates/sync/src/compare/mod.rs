@@ -8,6 +8,7 @@
 mod known;
 mod look;
 mod plan;
+mod verify;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -17,6 +18,7 @@ use registry::{Descriptor, Digest, Manifest, ManifestHead, Repository, Tag};
 use crate::inventory::Inventory;
 
 pub use known::Known;
+pub(crate) use verify::Damage;
 
 /// Requests at a time that ask one destination about the parts of one image.
 const QUESTIONS: usize = 8;
@@ -25,6 +27,9 @@ const QUESTIONS: usize = 8;
 pub struct Comparer {
     inventory: Arc<Inventory>,
     force: bool,
+    verify: bool,
+    /// Blobs that are being looked for at this moment.
+    asked: verify::Asked,
     /// Repositories that were asked for a child once and had nothing: their other tags are new as well, most likely.
     barren: Mutex<HashSet<Repository>>,
 }
@@ -75,11 +80,14 @@ pub struct Plan {
 }
 
 impl Comparer {
-    /// Compares with what `inventory` knows. With `force`, manifests are pushed even where the destination has them.
-    pub fn new(inventory: Arc<Inventory>, force: bool) -> Self {
+    /// Compares with what `inventory` knows. With `force`, manifests are pushed even where the destination has them;
+    /// with `verify`, a manifest that is there says nothing of what lies below it.
+    pub fn new(inventory: Arc<Inventory>, force: bool, verify: bool) -> Self {
         Self {
             inventory,
             force,
+            verify,
+            asked: verify::Asked::default(),
             barren: Mutex::default(),
         }
     }

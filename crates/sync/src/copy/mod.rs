@@ -5,6 +5,7 @@
 
 mod claims;
 mod pair;
+mod repair;
 mod share;
 mod tally;
 
@@ -47,6 +48,7 @@ pub(crate) struct Copier {
     transfers: Arc<Transfers>,
     manifests: Arc<Manifests>,
     claims: Claims,
+    verify: bool,
     /// Every task that a copy spawns.
     tasks: TaskTracker,
 }
@@ -59,7 +61,8 @@ impl Copier {
         Self {
             stores,
             platforms: settings.platforms,
-            comparer: Comparer::new(Arc::clone(&inventory), settings.force),
+            comparer: Comparer::new(Arc::clone(&inventory), settings.force, settings.verify),
+            verify: settings.verify,
             inventory,
             transfers: Arc::new(transfers),
             manifests: Arc::default(),
@@ -117,7 +120,15 @@ impl Copier {
         let destination = self.stores.store(&place.repository);
         let found = self.comparer.look(image, &*destination, place.tag.as_ref());
         let missing = match found.await? {
-            Comparison::Unchanged { digest } => return Ok(Outcome::Unchanged { digest }),
+            Comparison::Unchanged { digest } if self.verify => {
+                return self
+                    .verify(image, place, &destination, digest, &mut seat)
+                    .await;
+            }
+            Comparison::Unchanged { digest } => {
+                let verified = false;
+                return Ok(Outcome::Unchanged { digest, verified });
+            }
             Comparison::Skipped { why } => return Ok(Outcome::Skipped { why }),
             Comparison::Missing(missing) => missing,
         };

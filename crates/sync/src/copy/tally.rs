@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use registry::Digest;
 
 use crate::commit::Lacking;
-use crate::compare::{Missing, Plan};
-use crate::event::Copied;
+use crate::compare::{Damage, Missing, Plan};
+use crate::event::{Copied, Loss};
 use crate::failure::Failure;
 use crate::transfer::Moved;
 
@@ -67,6 +67,21 @@ impl Tally {
             bytes: self.bytes,
             mounted_bytes: self.mounted_bytes,
             present_bytes: self.present_bytes,
+            losses: Vec::new(),
+        }
+    }
+    /// The destination has again what it had lost.
+    pub(super) fn repaired(self, damage: &Damage, filtered: bool, losses: Vec<Loss>) -> Copied {
+        let root = u64::from(damage.root_is_lost);
+        Copied {
+            digest: damage.plan.root.digest().clone(),
+            filtered,
+            manifests: self.manifests + damage.plan.children.len() as u64 + root,
+            blobs: self.blobs,
+            bytes: self.bytes,
+            mounted_bytes: self.mounted_bytes,
+            present_bytes: self.present_bytes,
+            losses,
         }
     }
     /// The destination refused every plan.

@@ -28,6 +28,7 @@ use crate::store::Store;
 pub use manifests::Manifests;
 use reread::Rereadable;
 pub use walk::Content;
+pub(crate) use walk::{Found, names_manifest};
 
 /// How deep indexes may lie within indexes. Real ones go two deep.
 const MAX_DEPTH: usize = 8;
@@ -107,6 +108,11 @@ impl SourceImage {
     pub fn is_filtered(&self) -> bool {
         !self.filter.is_empty()
     }
+    /// Whether the root of that digest is an index that the filter made.
+    pub(crate) fn wrote(&self, digest: &Digest) -> bool {
+        let root = self.root.get().and_then(|root| root.as_ref().ok());
+        matches!(root, Some(Root::Filtered(root)) if root.digest() == digest)
+    }
     /// What the target is now: one HEAD, however many ask; none where it is a digest already.
     pub async fn head(&self) -> Result<ManifestHead, Failure> {
         if let Target::Digest(digest) = &self.target {
@@ -146,7 +152,7 @@ impl SourceImage {
     }
 
     /// The manifest of that digest: one GET, however many ask.
-    async fn manifest(&self, digest: &Digest) -> Result<Arc<Manifest>, Failure> {
+    pub(crate) async fn manifest(&self, digest: &Digest) -> Result<Arc<Manifest>, Failure> {
         if let Some(held) = self.held().manifests.get(digest) {
             return held.clone();
         }
@@ -154,8 +160,8 @@ impl SourceImage {
         self.hold(digest, manifest.clone())?;
         manifest
     }
-    /// Remembers a manifest for as long as the image is under way.
-    fn hold(
+    /// Remembers a manifest for as long as the image is under way, wherever it was read.
+    pub(crate) fn hold(
         &self,
         digest: &Digest,
         manifest: Result<Arc<Manifest>, Failure>,

@@ -21,7 +21,8 @@ pub struct Content {
 }
 
 /// An entry of an index, looked up.
-enum Found {
+pub(crate) enum Found {
+    /// It is a manifest.
     Manifest(Arc<Manifest>),
     /// An index may list plain blobs, as `BuildKit`'s older cache exports do.
     Blob(Box<Descriptor>),
@@ -45,6 +46,21 @@ impl SourceImage {
         root: &Arc<Manifest>,
         leave_out: impl Fn(&Digest) -> bool,
     ) -> Result<Content, Failure> {
+        self.content_by(root, leave_out, |entry| self.find(entry))
+            .await
+    }
+
+    /// The same, with entries looked up by `find`, which may read them elsewhere: a digest promises the same bytes
+    /// everywhere.
+    pub(crate) async fn content_by<F>(
+        &self,
+        root: &Arc<Manifest>,
+        leave_out: impl Fn(&Digest) -> bool,
+        find: impl Fn(Descriptor) -> F,
+    ) -> Result<Content, Failure>
+    where
+        F: Future<Output = Result<Found, Failure>>,
+    {
         let mut walk = Walk::default();
         walk.seen.insert(root.digest().clone());
         let mut level = walk.take(Arc::clone(root), self.view(root)?);
@@ -59,7 +75,7 @@ impl SourceImage {
                 return Err(self.too_deep());
             }
             let mut found = stream::iter(std::mem::take(&mut level))
-                .map(|entry| self.find(entry))
+                .map(&find)
                 .buffered(FETCHES);
             while let Some(found) = found.next().await {
                 match found? {
@@ -74,7 +90,8 @@ impl SourceImage {
         Ok(walk.into_content(root.digest()))
     }
 
-    async fn find(&self, entry: Descriptor) -> Result<Found, Failure> {
+    /// An entry of an index of this image, looked up at the source.
+    pub(crate) async fn find(&self, entry: Descriptor) -> Result<Found, Failure> {
         match self.manifest(&entry.digest).await {
             Ok(manifest) => Ok(Found::Manifest(manifest)),
             Err(failure)
@@ -154,7 +171,7 @@ fn blobs_of_schema1(schema1: Schema1View) -> impl Iterator<Item = Descriptor> {
 }
 
 /// Whether the entry says that it is a manifest, of whatever kind; then it cannot be a blob.
-fn names_manifest(entry: &Descriptor) -> bool {
+pub(crate) fn names_manifest(entry: &Descriptor) -> bool {
     use registry::manifest::media_type::{
         DOCKER_MANIFEST, DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCI_ARTIFACT, OCI_MANIFEST,
     };

@@ -38,6 +38,7 @@ fn settings(arch: &[&str]) -> Settings {
     Settings {
         platforms: Arc::new(PlatformFilter::parse(&[], &arch).unwrap()),
         force: false,
+        verify: false,
         transfers: None,
         images: 16,
     }

@@ -13,6 +13,7 @@ mod healing;
 mod indexes;
 mod sharing;
 mod stopping;
+mod verifying;
 
 use std::sync::Mutex;
 
@@ -78,7 +79,9 @@ impl Heard {
 
 fn ending(outcome: &Outcome) -> String {
     match outcome {
+        Outcome::Copied(copied) if !copied.losses.is_empty() => "repaired".to_owned(),
         Outcome::Copied(_) => "copied".to_owned(),
+        Outcome::Unchanged { verified: true, .. } => "verified".to_owned(),
         Outcome::Unchanged { .. } => "unchanged".to_owned(),
         Outcome::Skipped { why } => format!("skipped, {why}"),
         Outcome::Failed(failure) if failure.interrupted => "interrupted".to_owned(),
@@ -90,6 +93,7 @@ fn settings() -> Settings {
     Settings {
         platforms: Arc::default(),
         force: false,
+        verify: false,
         transfers: None,
         images: 4,
     }
@@ -106,6 +110,13 @@ fn only(arch: &str) -> Settings {
 fn forced() -> Settings {
     Settings {
         force: true,
+        ..settings()
+    }
+}
+
+fn verifying() -> Settings {
+    Settings {
+        verify: true,
         ..settings()
     }
 }

@@ -46,6 +46,8 @@ pub(crate) struct Behaviour {
     pub(crate) names_missing: bool,
     /// The opening of an upload tells that the blob is there already.
     pub(crate) tells_present: bool,
+    /// Bytes that are sent for a digest under which something stands are dropped.
+    pub(crate) keeps_what_it_has: bool,
     /// Blobs are taken from other repositories.
     pub(crate) mounts: bool,
     /// Tags in a page.
@@ -78,6 +80,7 @@ impl Default for Behaviour {
             validates: true,
             names_missing: true,
             tells_present: true,
+            keeps_what_it_has: false,
             mounts: true,
             page: 100,
             chunk: 4,

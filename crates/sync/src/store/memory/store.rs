@@ -294,8 +294,11 @@ impl Session for MemorySession {
                 "other bytes were sent"
             );
             let mut world = self.stores.world();
+            let keeps = world.behaviour.keeps_what_it_has;
             let blobs = &mut world.content(&self.repository).blobs;
-            blobs.insert(self.blob.digest, bytes.into());
+            if !(keeps && blobs.contains_key(&self.blob.digest)) {
+                blobs.insert(self.blob.digest, bytes.into());
+            }
             Ok(())
         }
         .boxed()

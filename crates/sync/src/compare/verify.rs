@@ -1,0 +1,224 @@
+//! The deep check: whether everything below a root that a destination has is there as well.
+//!
+//! The manifests are read at the destination, which proves that they are there and costs nothing where pulls have a
+//! quota; the source is asked only for those that are lost. Each blob is looked for once for each repository of the
+//! run: what was found, and what the run itself brought, stands in the inventory.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use futures_util::{StreamExt, stream};
+use registry::{Descriptor, Digest, Error, ErrorKind, Manifest, Presence, Repository, Tag, Target};
+use tokio::sync::OnceCell;
+
+use crate::compare::{Comparer, Plan, QUESTIONS};
+use crate::event::Loss;
+use crate::failure::{Failure, Side};
+use crate::graph::{Content, Found, SourceImage, names_manifest};
+use crate::lock::lock;
+use crate::store::Store;
+
+/// What a destination has lost of an image, and how it gets it back.
+pub(crate) struct Damage {
+    /// The manifests and blobs to bring; the root among the manifests only where it is lost.
+    pub(crate) plan: Plan,
+    /// Whether the root itself is to be pushed.
+    pub(crate) root_is_lost: bool,
+    /// What is lost, sorted.
+    pub(crate) losses: Vec<Loss>,
+}
+
+type Answer = OnceCell<Result<Presence, Failure>>;
+
+/// Who wants to know of a blob that is being looked for waits for that answer.
+#[derive(Default)]
+pub(super) struct Asked(Mutex<HashMap<(Repository, Digest), Arc<Answer>>>);
+
+/// A destination under examination.
+struct Examination<'a> {
+    comparer: &'a Comparer,
+    image: &'a SourceImage,
+    destination: &'a dyn Store,
+    losses: Mutex<Vec<Loss>>,
+}
+
+impl Comparer {
+    /// Looks for everything below the root `digest`, which stands at `destination` under `tag` or by digest; `None`
+    /// where nothing is lost.
+    ///
+    /// Costs a GET for each manifest and a HEAD for each blob that nothing is known of, all at the destination, and a
+    /// GET at the source for each manifest that is lost.
+    pub(crate) async fn verify(
+        &self,
+        image: &SourceImage,
+        destination: &dyn Store,
+        digest: &Digest,
+        tag: Option<&Tag>,
+    ) -> Result<Option<Damage>, Failure> {
+        let examination = Examination {
+            comparer: self,
+            image,
+            destination,
+            losses: Mutex::default(),
+        };
+        let repository = destination.repository();
+        let root = examination.root(digest).await?;
+        let is_verified = |child: &Digest| self.inventory.has_manifest(repository, child);
+        let content = image
+            .content_by(&root, is_verified, |entry| examination.find(entry))
+            .await?;
+        let damage = examination.blobs(root, content, tag).await?;
+        if damage.losses.is_empty() {
+            self.is_whole(repository, &damage.plan);
+            return Ok(None);
+        }
+        Ok(Some(damage))
+    }
+
+    fn is_whole(&self, repository: &Repository, plan: &Plan) {
+        let blobs = plan.present.iter().map(|blob| &blob.digest);
+        self.inventory.blobs_are_committed(repository, blobs);
+        let root = plan.root.digest();
+        self.inventory.manifest_is_in(repository, root);
+    }
+
+    /// What the destination has under the blob's digest: one HEAD for each repository and run, however many ask.
+    async fn presence(
+        &self,
+        destination: &dyn Store,
+        blob: &Descriptor,
+    ) -> Result<Presence, Failure> {
+        let repository = destination.repository();
+        let key = (repository.clone(), blob.digest.clone());
+        let slot = Arc::clone(lock(&self.asked.0).entry(key.clone()).or_default());
+        let ask = async {
+            let known = self.inventory.knowledge(repository, &blob.digest);
+            if known.here {
+                return Ok(Presence::Present);
+            }
+            if known.missing {
+                return Ok(Presence::Absent);
+            }
+            let found = destination.find_blob(blob).await;
+            let found = found.map_err(|error| Failure::registry(Side::Destination, &error))?;
+            match found {
+                Presence::Present => self.inventory.blob_is_in(repository, &blob.digest),
+                Presence::Absent | Presence::WrongSize(_) => {
+                    self.inventory.blob_is_missing(repository, &blob.digest);
+                }
+            }
+            Ok(found)
+        };
+        let answer = slot.get_or_init(|| ask).await.clone();
+        lock(&self.asked.0).remove(&key);
+        answer
+    }
+}
+
+impl Examination<'_> {
+    async fn root(&self, digest: &Digest) -> Result<Arc<Manifest>, Failure> {
+        match self.there(digest).await? {
+            Ok(root) => Ok(root),
+            Err(loss) => {
+                let root = self.image.manifest(digest).await?;
+                lock(&self.losses).push(loss);
+                Ok(root)
+            }
+        }
+    }
+
+    /// An entry of an index: as the destination has it, else as the source does.
+    async fn find(&self, entry: Descriptor) -> Result<Found, Failure> {
+        let loss = match self.there(&entry.digest).await? {
+            Ok(manifest) => return Ok(Found::Manifest(manifest)),
+            Err(loss) => loss,
+        };
+        if !names_manifest(&entry) {
+            let found = self.comparer.presence(self.destination, &entry).await?;
+            if found == Presence::Present {
+                return Ok(Found::Blob(Box::new(entry)));
+            }
+        }
+        let found = self.image.find(entry).await?;
+        if let Found::Manifest(_) = &found {
+            lock(&self.losses).push(loss);
+        }
+        Ok(found)
+    }
+
+    /// The manifest at the destination, or in what way it is lost.
+    async fn there(&self, digest: &Digest) -> Result<Result<Arc<Manifest>, Loss>, Failure> {
+        let target = Target::Digest(digest.clone());
+        match self.destination.manifest(&target).await {
+            Ok(manifest) => {
+                let manifest = Arc::new(manifest);
+                // Held with the others: what one image may consist of is bounded.
+                self.image.hold(digest, Ok(Arc::clone(&manifest)))?;
+                Ok(Ok(manifest))
+            }
+            Err(error) => Ok(Err(loss(digest, &error)?)),
+        }
+    }
+
+    /// Looks for the blobs, and says what all that was found comes to.
+    async fn blobs(
+        self,
+        root: Arc<Manifest>,
+        content: Content,
+        tag: Option<&Tag>,
+    ) -> Result<Damage, Failure> {
+        let mut plan = Plan {
+            root,
+            tag: tag.cloned(),
+            children: content.children,
+            blobs: Vec::new(),
+            present: Vec::new(),
+        };
+        let mut losses = Vec::new();
+        let mut answers = stream::iter(content.blobs)
+            .map(|blob| async {
+                let found = self.comparer.presence(self.destination, &blob).await;
+                found.map(|found| (blob, found))
+            })
+            .buffered(QUESTIONS);
+        while let Some(answer) = answers.next().await {
+            let (blob, found) = answer?;
+            let digest = blob.digest.clone();
+            let size = blob.size.unwrap_or_default();
+            match found {
+                Presence::Present => {
+                    plan.present.push(blob);
+                    continue;
+                }
+                Presence::Absent => losses.push(Loss::Blob(digest)),
+                Presence::WrongSize(found) => losses.push(Loss::WrongBlob {
+                    digest,
+                    size,
+                    found,
+                }),
+            }
+            plan.blobs.push(blob);
+        }
+        drop(answers);
+        let mut manifests = std::mem::take(&mut *lock(&self.losses));
+        let lost: HashSet<Digest> = manifests.iter().map(|l| l.digest().clone()).collect();
+        plan.children.retain(|child| lost.contains(child.digest()));
+        losses.append(&mut manifests);
+        losses.sort();
+        Ok(Damage {
+            root_is_lost: lost.contains(plan.root.digest()),
+            plan,
+            losses,
+        })
+    }
+}
+
+/// In what way a manifest is lost that the destination answered for with `error`; an error that says nothing of the
+/// manifest is the check's failure.
+fn loss(digest: &Digest, error: &Error) -> Result<Loss, Failure> {
+    match error.kind() {
+        ErrorKind::NotFound => Ok(Loss::Manifest(digest.clone())),
+        ErrorKind::Corrupt => Ok(Loss::WrongManifest(digest.clone())),
+        _ => Err(Failure::registry(Side::Destination, error)),
+    }
+}

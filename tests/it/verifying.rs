@@ -1,0 +1,197 @@
+//! `--verify`: what a destination has lost below a tag that stands is found, named and brought back.
+
+use std::path::{Path, PathBuf};
+
+use testkit::real::DockerRegistry;
+use testkit::{Image, Kind, Registry};
+
+use crate::support::real::{Access, Pair};
+use crate::support::{Outcome, Place, assert_arrived, index, insecure, registry};
+
+/// Two registries with the same image, unless a test changes that.
+struct Mirror {
+    source: Registry,
+    destination: Registry,
+    image: Image,
+}
+
+impl Mirror {
+    fn new() -> Self {
+        let mirror = Self {
+            source: registry(),
+            destination: registry(),
+            image: index("a"),
+        };
+        mirror.source.push("a", Some("v1"), &mirror.image);
+        mirror.run(&[]).exits(0).says("1 copied");
+        mirror.source.clear_requests();
+        mirror.destination.clear_requests();
+        mirror
+    }
+    fn run(&self, arguments: &[&str]) -> Outcome {
+        let rules = format!("{}/a: {}/a\n", self.source.host(), self.destination.host());
+        let outcome = Place::new()
+            .file("images.yaml", &rules)
+            .file("auth.yaml", &insecure(&[&self.source, &self.destination]))
+            .run(
+                &[
+                    &["--images", "images.yaml", "--auth", "auth.yaml"],
+                    arguments,
+                ]
+                .concat(),
+            );
+        assert_eq!(self.source.problems(), [""; 0]);
+        assert_eq!(self.destination.problems(), [""; 0]);
+        outcome
+    }
+    fn requests(&self, kind: Kind) -> usize {
+        let requests = self.destination.requests().into_iter();
+        requests.filter(|request| request.kind == kind).count()
+    }
+}
+
+#[test]
+fn a_blob_that_is_gone_below_a_tag_is_found_with_the_flag_only() {
+    let mirror = Mirror::new();
+    let lost = mirror.image.blobs()[0].digest();
+    assert!(mirror.destination.state().remove_blob("a", lost));
+    mirror
+        .run(&[])
+        .exits(0)
+        .says("1 image: 0 copied, 1 unchanged");
+    mirror.destination.verify_complete("a", "v1").unwrap_err();
+    let outcome = mirror.run(&["--verify"]).exits(0);
+    let line = outcome.lines("repaired").concat();
+    assert!(
+        line.ends_with(&format!(": blob {lost} was missing")),
+        "{line}"
+    );
+    outcome
+        .says("1 image: 1 copied, 0 unchanged")
+        .says("0 verified to the last blob, 1 repaired: 1 manifest or blob was lost");
+    assert_arrived(&mirror.destination, "a", "v1", &mirror.image);
+    assert_eq!(mirror.requests(Kind::UploadPut), 1);
+    assert_eq!(mirror.requests(Kind::ManifestPut), 0);
+}
+
+#[test]
+fn a_child_that_is_gone_below_a_tag_is_pushed_again_with_its_blobs() {
+    let mirror = Mirror::new();
+    let state = mirror.destination.state();
+    let child = &mirror.image.manifests()[0];
+    assert!(state.remove_manifest("a", &child.digest));
+    assert_eq!(state.collect_garbage(), 2);
+    mirror
+        .run(&["--verify"])
+        .exits(0)
+        .says(&format!("manifest {} was missing", child.digest))
+        .says("1 repaired: 3 manifests and blobs were lost");
+    assert_arrived(&mirror.destination, "a", "v1", &mirror.image);
+    assert_eq!(mirror.requests(Kind::UploadPut), 2);
+    assert_eq!(mirror.requests(Kind::ManifestPut), 1);
+}
+
+#[test]
+fn what_is_whole_is_said_to_be_and_looked_at_once() {
+    let mirror = Mirror::new();
+    let outcome = mirror.run(&["--verify"]).exits(0);
+    assert_eq!(outcome.lines("verified").len(), 1);
+    outcome
+        .says("1 image: 0 copied, 1 unchanged")
+        .says("1 verified to the last blob\n");
+    assert_eq!(mirror.requests(Kind::BlobHead), mirror.image.blobs().len());
+    assert_eq!(
+        mirror.requests(Kind::ManifestGet),
+        mirror.image.manifests().len() + 1
+    );
+    // The tag alone was looked at.
+    let asked = mirror.source.requests().into_iter();
+    let kinds: Vec<Kind> = asked.map(|request| request.kind).collect();
+    assert!(!kinds.contains(&Kind::ManifestGet), "{kinds:?}");
+}
+
+/// The file of distribution's storage that holds the blob.
+fn data(registry: &DockerRegistry, digest: &str) -> PathBuf {
+    let hex = digest.trim_start_matches("sha256:");
+    let blobs = registry
+        .storage_dir()
+        .join("docker/registry/v2/blobs/sha256");
+    blobs.join(&hex[..2]).join(hex).join("data")
+}
+
+/// The link by which `repository` has the blob, or the manifest as a revision.
+fn link(registry: &DockerRegistry, repository: &str, place: &str, digest: &str) -> PathBuf {
+    let hex = digest.trim_start_matches("sha256:");
+    let repositories = registry
+        .storage_dir()
+        .join("docker/registry/v2/repositories");
+    let place = repositories.join(repository).join(place);
+    place.join("sha256").join(hex).join("link")
+}
+
+/// Takes `path` away from a real registry that has a copy of an image, and lets it be found and brought back.
+fn is_repaired(lost: impl Fn(&DockerRegistry, &Image) -> PathBuf) {
+    let mut pair = Pair::start(Access::Anonymous, false);
+    let image = index("a");
+    pair.push("a", "v1", &image);
+    pair.run("SRC/a: DST/a\n", &[]).exits(0);
+    // It keeps in memory what it has seen of blobs: only a fresh one looks.
+    pair.destination.stop();
+    let path = lost(&pair.destination, &image);
+    let exists = |path: &Path| path.exists();
+    assert!(exists(&path), "{}", path.display());
+    std::fs::remove_file(&path).unwrap();
+    pair.destination.restart().unwrap();
+    pair.run("SRC/a: DST/a\n", &[]).exits(0).says("1 unchanged");
+    assert!(!exists(&path));
+    pair.run("SRC/a: DST/a\n", &["--verify"])
+        .exits(0)
+        .says("1 repaired");
+    assert!(exists(&path));
+    pair.assert_equal("a:v1", "a:v1");
+    pair.run("SRC/a: DST/a\n", &["--verify"])
+        .exits(0)
+        .says("1 verified to the last blob\n");
+}
+
+#[test]
+fn docker_registry_gets_back_the_data_of_a_blob() {
+    is_repaired(|registry, image| data(registry, image.blobs()[0].digest()));
+}
+
+#[test]
+fn docker_registry_gets_back_the_link_to_a_blob() {
+    is_repaired(|registry, image| link(registry, "a", "_layers", image.blobs()[0].digest()));
+}
+
+#[test]
+fn docker_registry_gets_back_the_link_to_a_child() {
+    is_repaired(|registry, image| {
+        let child = &image.manifests()[0].digest;
+        link(registry, "a", "_manifests/revisions", child)
+    });
+}
+
+#[test]
+fn docker_registry_gets_back_the_data_of_a_child() {
+    is_repaired(|registry, image| data(registry, &image.manifests()[0].digest));
+}
+
+#[test]
+fn docker_registry_keeps_a_truncated_blob_and_that_is_said() {
+    let mut pair = Pair::start(Access::Anonymous, false);
+    let image = index("a");
+    let digest = image.blobs()[0].digest().to_owned();
+    pair.push("a", "v1", &image);
+    pair.run("SRC/a: DST/a\n", &[]).exits(0);
+    pair.destination.stop();
+    std::fs::write(data(&pair.destination, &digest), "short").unwrap();
+    pair.destination.restart().unwrap();
+    // distribution takes what it has under a digest for good, whatever is sent.
+    let host = pair.destination.host();
+    pair.run("SRC/a: DST/a\n", &["--verify"])
+        .exits(1)
+        .says(&format!("cannot repair blob {digest} of a at {host}"))
+        .says("the registry has 5 bytes there instead of")
+        .says("delete it at the registry, and run again");
+}
