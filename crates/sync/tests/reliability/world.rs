@@ -189,6 +189,7 @@ pub(crate) async fn run(stores: RegistryStores, rules: Vec<Arc<Rule>>, images: u
     let settings = Settings {
         platforms: Arc::new(PlatformFilter::parse(&[], &[]).unwrap()),
         force: false,
+        verify: false,
         transfers: None,
         images,
     };
