@@ -106,6 +106,7 @@ pub struct Transfer {
         value_parser = clap::builder::BoolishValueParser::new()
     )]
     pub force: bool,
+<<<<<<< Updated upstream
     /// Look for every manifest and blob of images that are unchanged, too, and send again what is lost
     #[arg(
         long,
@@ -123,9 +124,14 @@ pub struct Transfer {
     /// Time limits.
     #[command(flatten)]
     pub limits: Limits,
+=======
+>>>>>>> Stashed changes
     /// Accepted and not used yet: where synced blobs will be remembered between runs
     #[arg(long, value_name = "FILE", value_parser = path())]
     pub records: Option<PathBuf>,
+    /// Time limits.
+    #[command(flatten)]
+    pub limits: Limits,
 }
 
 /// How long things may take; a transfer as a whole may take as long as it likes.
