@@ -99,6 +99,21 @@ impl Error {
     }
 }
 
+/// An entry for fuzzing; see [`crate::fuzzing`].
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(
+    clippy::missing_panics_doc,
+    reason = "to panic where a promise is broken is what it is for"
+)]
+pub fn fuzz(data: &[u8]) {
+    let said = read(&HeaderMap::new(), &String::from_utf8_lossy(data));
+    assert!(said.missing.len() <= MISSING_LIMIT);
+    for text in said.code.iter().chain(&said.clause) {
+        assert!(text.chars().count() <= 2 * SHOWN + 2);
+        crate::fuzzing::assert_is_short(text);
+    }
+}
+
 fn status_text(status: StatusCode) -> String {
     match status.canonical_reason() {
         Some(reason) => format!("{} {reason}", status.as_u16()),

@@ -59,6 +59,9 @@ mod client;
 mod digest;
 mod error;
 mod error_body;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod manifest;
 mod quote;
 mod reference;

@@ -21,6 +21,9 @@ pub mod discover;
 pub mod engine;
 pub mod event;
 pub mod failure;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod graph;
 pub mod inventory;
 mod lock;

@@ -88,6 +88,7 @@ pub mod auth;
 pub mod blob;
 pub mod digest;
 pub mod fault;
+pub mod fuzz;
 pub mod image;
 pub mod log;
 pub mod profile;

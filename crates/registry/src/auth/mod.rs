@@ -15,6 +15,8 @@ mod clause;
 mod docker_config;
 mod docker_files;
 mod flight;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod google;
 mod helper;
 mod keychain;

@@ -26,8 +26,8 @@ use crate::transport::{
 const MAX_REPLY: u64 = 128 * 1024;
 /// Lifetimes below the first, or none at all, count as the first (the distribution project's rule); none is believed
 /// beyond the second.
-const MIN_LIFE: Duration = Duration::from_secs(60);
-const MAX_LIFE: Duration = Duration::from_secs(24 * 3600);
+pub(super) const MIN_LIFE: Duration = Duration::from_secs(60);
+pub(super) const MAX_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// The name under which `OAuth2` servers are asked.
 const CLIENT_ID: &str = "image-syncer";
 
@@ -156,18 +156,21 @@ impl TokenServer<'_> {
             )
             .with_status(status)
         };
-        let reply: Reply = serde_json::from_slice(&body)
-            .map_err(|_| unusable("is not the JSON document that it should be"))?;
-        let life = reply.life();
-        let token = reply.token().ok_or_else(|| unusable("holds no token"))?;
-        let header =
-            bearer(token).ok_or_else(|| unusable("holds a token that no header can carry"))?;
-        Ok((header, life))
+        understand(&body).map_err(unusable)
     }
     /// Host and port of the realm, for messages.
     fn host(&self) -> String {
         authority(&self.realm)
     }
+}
+
+/// The header and the lifetime in a token server's answer. An error is a clause without any of the content.
+pub(super) fn understand(body: &[u8]) -> Result<(HeaderValue, Duration), &'static str> {
+    let reply: Reply =
+        serde_json::from_slice(body).map_err(|_| "is not the JSON document that it should be")?;
+    let token = reply.token().ok_or("holds no token")?;
+    let header = bearer(token).ok_or("holds a token that no header can carry")?;
+    Ok((header, reply.life()))
 }
 
 /// Host and port of `url`, the port only where it is not the scheme's own.

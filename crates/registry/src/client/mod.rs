@@ -5,6 +5,8 @@
 mod ask;
 mod blobs;
 mod call;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod habits;
 mod links;
 mod manifests;

@@ -43,7 +43,7 @@ impl Client {
 }
 
 /// Resolves `text` against the URL of the `request` that it came with; `base` is the registry's own URL.
-fn resolve(base: &Url, request: &Url, text: &str) -> Result<Address, String> {
+pub(super) fn resolve(base: &Url, request: &Url, text: &str) -> Result<Address, String> {
     let mut url = request
         .join(text.trim())
         .map_err(|error| format!("the registry named an address that is none ({error})"))?;

@@ -86,8 +86,10 @@ fn edit(
         ManifestError(format!("the index cannot be written anew: {error}"))
     };
     let mut document: Value = serde_json::from_slice(&manifest.bytes).map_err(unreadable)?;
-    if let Some(Value::Array(entries)) = document.get_mut("manifests") {
-        change(entries)?;
+    match document.get_mut("manifests") {
+        Some(Value::Array(entries)) => change(entries)?,
+        // Absent or `null`: an index without entries.
+        _ => change(&mut Vec::new())?,
     }
     let bytes = serde_json::to_vec(&document).map_err(unreadable)?;
     Ok(Manifest {

@@ -7,6 +7,8 @@ mod classic;
 mod document;
 mod error;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod snippet;
 mod variables;
 

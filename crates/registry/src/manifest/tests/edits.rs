@@ -82,6 +82,21 @@ fn replacing_names_the_new_documents() {
 }
 
 #[test]
+fn an_index_without_a_list_has_no_entries() {
+    let new = manifest(r#"{"manifests":[]}"#);
+    for index in [
+        r#"{"mediaType":"TYPE","manifests":null}"#,
+        r#"{"mediaType":"TYPE"}"#,
+    ] {
+        let index = manifest(&index.replace("TYPE", DOCKER_LIST));
+        assert_eq!(
+            index.replace(&[(0, new.clone())]).unwrap_err().to_string(),
+            "the index has 0 entries, none at position 0"
+        );
+    }
+}
+
+#[test]
 fn only_an_index_has_entries() {
     let image = manifest(r#"{"layers":[]}"#);
     let why = "the document is not an index, so it has no entries to choose from";

@@ -71,6 +71,42 @@ pub(super) fn credentials(
     answer(config, problems)
 }
 
+/// Reads a text as the file of each kind; an entry for fuzzing.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn read_text(text: &str, environment: Environment<'_>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut config = Config::default();
+    let defaults = Defaults::default();
+    for kind in ["config", "auth", "images"] {
+        let file = File::new(Path::new("file.yaml"), text, kind != "images");
+        let (mut auth, mut images) = (None, None);
+        match file.parse() {
+            Ok(root) if kind == "config" => {
+                let halves = split(&file, root, &mut problems);
+                auth = halves.auth.map(|node| (node, Dialect::Combined));
+                images = Some(halves.images);
+            }
+            Ok(root) if kind == "auth" => auth = Some((root, Dialect::Auth)),
+            Ok(root) => images = Some(root),
+            Err(problem) => problems.push(problem),
+        }
+        if let Some((node, dialect)) = auth {
+            auth::read(
+                &file,
+                node,
+                dialect,
+                environment,
+                &mut config,
+                &mut problems,
+            );
+        }
+        if let Some(node) = images {
+            images::read(&file, node, &defaults, environment, &mut problems);
+        }
+    }
+    problems
+}
+
 fn read_auth(
     path: &Path,
     environment: Environment<'_>,

@@ -1,0 +1,170 @@
+//! Entries for fuzzing: every parser of this crate that reads what strangers write, the private ones included.
+//!
+//! Each takes arbitrary bytes and panics where a promise is broken. They are built for tests and under the feature
+//! `fuzzing` alone, and are no part of the interface: `fuzz/` runs them for as long as one likes, the tests below run
+//! the same functions over its seeds, some hundreds of mutations of them, and noise.
+
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "to panic where a promise is broken is what they are for"
+)]
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+pub use crate::auth::fuzzing::{challenges, docker_config, token_replies};
+pub use crate::client::fuzzing::{addresses, links, ranges};
+pub use crate::error_body::fuzz as error_bodies;
+
+use crate::manifest::View;
+use crate::{Digest, Manifest, Reference, Registry, Tag};
+
+/// The longest message about a text, in bytes: nobody reads more, and it may be a megabyte that it is about.
+const LONGEST_MESSAGE: usize = 4096;
+
+/// References and their parts: what is read and written again is the same, and what is wrong is said in short.
+pub fn references(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    match Reference::parse(&text) {
+        Ok(reference) => {
+            let written = reference.to_string();
+            let again = Reference::parse(&written).map(|again| again.to_string());
+            assert_eq!(again.ok().as_ref(), Some(&written));
+        }
+        Err(error) => assert_is_short(&error),
+    }
+    match Registry::parse(&text) {
+        Ok(registry) => assert_eq!(Registry::parse(registry.as_str()).ok(), Some(registry)),
+        Err(error) => assert_is_short(&error),
+    }
+    match Tag::parse(&text) {
+        Ok(tag) => assert_eq!(tag.to_string(), text),
+        Err(error) => assert_is_short(&error),
+    }
+    match Digest::parse(&text) {
+        Ok(digest) => assert_eq!(digest.as_str(), text),
+        Err(error) => assert_is_short(&error),
+    }
+}
+
+/// Manifests and indexes: read, narrowed and rewritten. The first line, if there are several, is the content type.
+pub fn manifests(data: &[u8]) {
+    let at = data.iter().position(|byte| *byte == b'\n').unwrap_or(0);
+    let (first, rest) = data.split_at(at);
+    for (content_type, body) in [
+        (None, data),
+        (
+            std::str::from_utf8(first).ok(),
+            rest.get(1..).unwrap_or_default(),
+        ),
+    ] {
+        manifest(content_type, &Bytes::copy_from_slice(body));
+    }
+}
+
+fn manifest(content_type: Option<&str>, body: &Bytes) {
+    let digest = Digest::sha256(body);
+    if let Err(error) = crate::manifest::digested_bytes(body, content_type) {
+        assert_is_short(&error);
+    }
+    let manifest = match Manifest::new(body.clone(), content_type, digest) {
+        Ok(manifest) => manifest,
+        Err(error) => return assert_is_short(&error),
+    };
+    assert_eq!(manifest.bytes(), body);
+    let entries = match manifest.view() {
+        Ok(View::Index(index)) => index.manifests,
+        Ok(_) => {
+            assert!(manifest.retain(|_, _| true).is_err());
+            return;
+        }
+        Err(error) => return assert_is_short(&error),
+    };
+    if let Ok(all) = manifest.retain(|_, _| true) {
+        assert_eq!(all.bytes(), manifest.bytes());
+    }
+    if let Ok(half) = manifest.retain(|at, _| at % 2 == 0) {
+        assert_eq!(read(&half).len(), entries.len().div_ceil(2));
+        assert_eq!(half.media_type(), manifest.media_type());
+    }
+    if !entries.is_empty()
+        && let Ok(other) = manifest.replace(&[(0, manifest.clone())])
+    {
+        let first = read(&other).into_iter().next();
+        assert_eq!(
+            first.map(|first| first.digest),
+            Some(manifest.digest().clone())
+        );
+    }
+    assert!(
+        manifest
+            .replace(&[(entries.len(), manifest.clone())])
+            .is_err()
+    );
+}
+
+/// The entries of an index of our own writing, which can be read and has the digest that it says.
+fn read(index: &Manifest) -> Vec<crate::Descriptor> {
+    assert_eq!(*index.digest(), Digest::sha256(index.bytes()));
+    match index.view() {
+        Ok(View::Index(index)) => index.manifests,
+        _ => Vec::new(),
+    }
+}
+
+/// Headers of one name, a line each; lines that are no header are left out.
+pub(crate) fn headers(name: &HeaderName, data: &[u8]) -> HeaderMap {
+    data.split(|byte| *byte == b'\n')
+        .filter_map(|line| HeaderValue::from_bytes(line).ok())
+        .map(|value| (name.clone(), value))
+        .collect()
+}
+
+/// What is said of a mistake is one short line.
+pub(crate) fn assert_is_short(message: &impl std::fmt::Display) {
+    let message = message.to_string();
+    assert!(message.len() <= LONGEST_MESSAGE, "{} bytes", message.len());
+    assert!(!message.contains(char::is_control), "{message:?}");
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::fuzz::exercise;
+
+    #[test]
+    fn of_references() {
+        exercise("references", super::references);
+    }
+    #[test]
+    fn of_manifests() {
+        exercise("manifests", super::manifests);
+    }
+    #[test]
+    fn of_challenges() {
+        exercise("challenges", super::challenges);
+    }
+    #[test]
+    fn of_token_replies() {
+        exercise("token_replies", super::token_replies);
+    }
+    #[test]
+    fn of_docker_config() {
+        exercise("docker_config", super::docker_config);
+    }
+    #[test]
+    fn of_links() {
+        exercise("links", super::links);
+    }
+    #[test]
+    fn of_ranges() {
+        exercise("ranges", super::ranges);
+    }
+    #[test]
+    fn of_addresses() {
+        exercise("addresses", super::addresses);
+    }
+    #[test]
+    fn of_error_bodies() {
+        exercise("error_bodies", super::error_bodies);
+    }
+}

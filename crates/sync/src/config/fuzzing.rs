@@ -1,0 +1,23 @@
+//! Entries for fuzzing into this room; see [`crate::fuzzing`].
+
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "to panic where a promise is broken is what they are for"
+)]
+
+use crate::config::classic;
+
+/// The most characters of one problem, its snippet included; the names in it may be long.
+const LONGEST: usize = 8192;
+
+/// The classic files, a text read as each of them: mistakes are told in short.
+pub fn classic_files(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let environment = |name: &str| (name == "SET").then(|| "value".to_owned());
+    for problem in classic::read_text(&text, &environment) {
+        let told = problem.to_string();
+        assert!(told.len() <= LONGEST, "{} bytes", told.len());
+        let is_clean = |c: char| !c.is_control() || c == '\n';
+        assert!(told.chars().all(is_clean), "{told:?}");
+    }
+}

@@ -1,0 +1,33 @@
+//! Entries for fuzzing: what reads files of users. Built for tests and under the feature `fuzzing` alone, and no part
+//! of the interface: `fuzz/` runs them for as long as one likes, the tests below over seeds and mutations.
+
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "to panic where a promise is broken is what they are for"
+)]
+
+pub use crate::config::fuzzing::classic_files;
+use crate::rule::PlatformFilter;
+
+/// Lists of platforms, `--os` and `--arch` on a line each.
+pub fn platforms(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (os, arch) = text.split_once('\n').unwrap_or((&text, ""));
+    if let Err(error) = PlatformFilter::parse(&[os.to_owned()], &[arch.to_owned()]) {
+        assert!(error.to_string().len() <= 4096);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::fuzz::exercise;
+
+    #[test]
+    fn of_classic_files() {
+        exercise("classic_files", super::classic_files);
+    }
+    #[test]
+    fn of_platforms() {
+        exercise("platforms", super::platforms);
+    }
+}
