@@ -236,8 +236,8 @@ async fn a_token_server_of_strangers_is_asked_as_nobody_and_that_is_said() {
         assert_eq!(
             seen,
             [format!(
-                "its token server auth.evil.net does not belong to 192.0.2.1, so it does not get the login of {who} \
-                 (from the test): if it may see it, write --trust-realm auth.evil.net, and is asked without it"
+                "its token server auth.evil.net does not belong to 192.0.2.1 and is asked without the login of {who} \
+                 (from the test): if it may see that, write --trust-realm auth.evil.net"
             )]
         );
         let asked = "GET https://auth.evil.net/token?scope=repository%3Aa%2Fb%3Apull";
