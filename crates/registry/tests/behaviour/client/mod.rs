@@ -1,6 +1,7 @@
 //! The client against registries in this process: requests, bytes and outcomes, exactly.
 
 mod blobs;
+mod breaks;
 mod copy;
 pub(crate) mod kit;
 mod manifests;

@@ -1,0 +1,255 @@
+//! Blobs that break, stall, or are not what they should be while they are read.
+
+use registry::ErrorKind;
+use testkit::{Action, Blob, Cut, Fault, Kind, Profile};
+
+use super::blobs::{MIB, read, read_as, with_blob};
+use super::kit::descriptor_of;
+
+#[tokio::test]
+async fn what_breaks_goes_on_where_it_broke() {
+    let blob = Blob::synthetic(3 * MIB, 5);
+    for redirect in [None, Some(307)] {
+        let kit = with_blob(
+            Profile {
+                blob_redirect: redirect,
+                ..Profile::distribution()
+            },
+            &blob,
+        )
+        .await;
+        let kinds = if redirect.is_some() {
+            Kind::Storage
+        } else {
+            Kind::BlobGet
+        };
+        kit.server.fault(
+            Fault::on(kinds).nth(1),
+            Action::CutResponse {
+                after: MIB + 17,
+                how: Cut::Reset,
+            },
+        );
+        kit.server.fault(
+            Fault::on(kinds).nth(2),
+            Action::CutResponse {
+                after: 100,
+                how: Cut::Close,
+            },
+        );
+        let (bytes, end) = read(&kit, &blob, 0).await;
+        end.unwrap();
+        assert_eq!(bytes, blob.bytes().unwrap());
+        let requests = kit.server.requests();
+        let ranges: Vec<bool> = requests
+            .iter()
+            .map(|r| r.header("range").is_some())
+            .collect();
+        assert_eq!(ranges, [false, true, true]);
+        assert_eq!(kit.server.problems(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_break_costs_the_start_where_ranges_are_ignored() {
+    let blob = Blob::synthetic(300_000, 6);
+    let kit = with_blob(
+        Profile {
+            blob_ranges: false,
+            ..Profile::distribution()
+        },
+        &blob,
+    )
+    .await;
+    kit.server.fault(
+        Fault::on(Kind::BlobGet).nth(1),
+        Action::CutResponse {
+            after: 200_000,
+            how: Cut::Close,
+        },
+    );
+    let (bytes, end) = read(&kit, &blob, 0).await;
+    end.unwrap();
+    assert_eq!(bytes, blob.bytes().unwrap());
+    assert_eq!(kit.took(), [(Kind::BlobGet, 200); 2]);
+}
+
+#[tokio::test]
+async fn progress_forgives_the_breaks_so_far() {
+    // Five breaks with only three retries, but a MiB between them.
+    let blob = Blob::synthetic(8 * MIB, 7);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    for n in 1..=5 {
+        kit.server.fault(
+            Fault::on(Kind::BlobGet).nth(n),
+            Action::CutResponse {
+                after: MIB + 300_000,
+                how: Cut::Close,
+            },
+        );
+    }
+    let (bytes, end) = read(&kit, &blob, 0).await;
+    end.unwrap();
+    assert_eq!(bytes, blob.bytes().unwrap());
+    assert_eq!(kit.took().len(), 6);
+}
+
+#[tokio::test]
+async fn without_progress_the_tries_run_out() {
+    let blob = Blob::synthetic(MIB, 8);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    kit.server.fault(
+        Fault::on(Kind::BlobGet),
+        Action::CutResponse {
+            after: 10,
+            how: Cut::Close,
+        },
+    );
+    let (bytes, end) = read(&kit, &blob, 0).await;
+    let error = end.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.tries()),
+        (ErrorKind::Broken, 4),
+        "{error}"
+    );
+    assert_eq!(bytes, blob.bytes().unwrap()[..40]);
+    assert_eq!(kit.took().len(), 4);
+}
+
+#[tokio::test]
+async fn a_stall_is_a_break() {
+    let blob = Blob::synthetic(300_000, 9);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    kit.server.fault(
+        Fault::on(Kind::BlobGet).nth(1),
+        Action::StallResponse { after: 100_000 },
+    );
+    let (bytes, end) = read(&kit, &blob, 0).await;
+    end.unwrap();
+    assert_eq!(bytes, blob.bytes().unwrap());
+    assert_eq!(kit.took().len(), 2);
+}
+
+#[tokio::test]
+async fn a_flipped_bit_never_completes_the_blob() {
+    let blob = Blob::synthetic(MIB, 10);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    kit.server
+        .fault(Fault::on(Kind::BlobGet), Action::Corrupt { offset: 5 });
+    let (bytes, end) = read(&kit, &blob, 0).await;
+    let error = end.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!((bytes.len() as u64) < MIB, "the last bytes were held back");
+    let text = error.to_string();
+    assert!(
+        text.contains(blob.digest()) && text.contains(&kit.server.host()),
+        "{text}"
+    );
+    assert_eq!(
+        kit.took().len(),
+        1,
+        "bytes were handed on: the caller decides"
+    );
+}
+
+#[tokio::test]
+async fn a_small_corrupt_blob_gets_a_second_chance() {
+    let blob = Blob::synthetic(500, 11);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    kit.server.fault(
+        Fault::on(Kind::BlobGet).nth(1),
+        Action::Corrupt { offset: 5 },
+    );
+    let (bytes, end) = read(&kit, &blob, 0).await;
+    end.unwrap();
+    assert_eq!(bytes, blob.bytes().unwrap());
+    assert_eq!(kit.took().len(), 2);
+    kit.server.clear_faults();
+    kit.server
+        .fault(Fault::on(Kind::BlobGet), Action::Corrupt { offset: 5 });
+    let (bytes, end) = read(&kit, &blob, 0).await;
+    assert_eq!(end.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert!(bytes.is_empty());
+    assert_eq!(kit.took().len(), 2);
+}
+
+#[tokio::test]
+async fn a_length_that_the_manifest_does_not_say_is_corrupt_up_front() {
+    let blob = Blob::synthetic(5000, 12);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    for size in [4999, 5001] {
+        let wrong = descriptor_of(blob.digest(), Some(size));
+        let (bytes, end) = read_as(&kit, &wrong, 0).await;
+        let error = end.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(
+            error.message().contains("5000") && error.message().contains(&size.to_string()),
+            "{error}"
+        );
+        assert!(bytes.is_empty());
+        let (_, end) = read_as(&kit, &wrong, 100).await;
+        assert_eq!(end.unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+}
+
+#[tokio::test]
+async fn a_blob_of_unknown_size_is_held_to_its_digest() {
+    let blob = Blob::synthetic(200_000, 13);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    let unsized_blob = descriptor_of(blob.digest(), None);
+    kit.server.fault(
+        Fault::on(Kind::BlobGet).nth(1),
+        Action::CutResponse {
+            after: 100_000,
+            how: Cut::Close,
+        },
+    );
+    let (bytes, end) = read_as(&kit, &unsized_blob, 0).await;
+    end.unwrap();
+    assert_eq!(bytes, blob.bytes().unwrap());
+    kit.server.clear_faults();
+    kit.server.fault(
+        Fault::on(Kind::BlobGet),
+        Action::Corrupt { offset: 199_999 },
+    );
+    let (bytes, end) = read_as(&kit, &unsized_blob, 0).await;
+    assert_eq!(end.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert!(bytes.len() < 200_000);
+}
+
+#[tokio::test]
+async fn a_part_that_is_another_one_is_refused() {
+    let blob = Blob::synthetic(5000, 14);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    for (range, kind) in [
+        ("bytes 0-4999/5000", ErrorKind::Protocol),
+        ("bytes 100-4999/6000", ErrorKind::Corrupt),
+        ("nonsense", ErrorKind::Protocol),
+    ] {
+        kit.server.clear_faults();
+        kit.server.fault(
+            Fault::on(Kind::BlobGet),
+            Action::WithHeaders(vec![("content-range", range.to_owned())]),
+        );
+        let (_, end) = read(&kit, &blob, 100).await;
+        assert_eq!(end.unwrap_err().kind(), kind, "{range}");
+    }
+}
+
+#[tokio::test]
+async fn a_mistaken_416_costs_the_start() {
+    let blob = Blob::synthetic(5000, 15);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    kit.server
+        .fault(Fault::on(Kind::BlobGet).nth(1), Action::status(416));
+    let (bytes, end) = read(&kit, &blob, 100).await;
+    end.unwrap();
+    assert_eq!(bytes, blob.bytes().unwrap()[100..]);
+    let ranges: Vec<bool> = kit
+        .server
+        .requests()
+        .iter()
+        .map(|r| r.header("range").is_some())
+        .collect();
+    assert_eq!(ranges, [true, false]);
+}
