@@ -106,7 +106,6 @@ pub struct Transfer {
         value_parser = clap::builder::BoolishValueParser::new()
     )]
     pub force: bool,
-<<<<<<< Updated upstream
     /// Look for every manifest and blob of images that are unchanged, too, and send again what is lost
     #[arg(
         long,
@@ -121,11 +120,6 @@ pub struct Transfer {
         value_parser = clap::builder::BoolishValueParser::new()
     )]
     pub verify: bool,
-    /// Time limits.
-    #[command(flatten)]
-    pub limits: Limits,
-=======
->>>>>>> Stashed changes
     /// Accepted and not used yet: where synced blobs will be remembered between runs
     #[arg(long, value_name = "FILE", value_parser = path())]
     pub records: Option<PathBuf>,
