@@ -10,11 +10,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Settings;
 use crate::copy::{Copier, Pairs};
 use crate::discover::{Discoverer, Image};
 use crate::event::{Event, Listener};
 use crate::failure::Failure;
-use crate::rule::{PlatformFilter, Rule};
+use crate::rule::Rule;
 use crate::store::Stores;
 use crate::transfer::Progress;
 
@@ -25,21 +26,6 @@ const RULES: usize = 8;
 
 /// Images that are known and not begun; discovery waits while there are as many.
 const QUEUE: usize = 16;
-
-/// What a run is asked for.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Which platforms.
-    pub platforms: Arc<PlatformFilter>,
-    /// Push manifests even where the destination has the same digest.
-    pub force: bool,
-    /// Look for everything below a root that the destination has already, and bring back what is lost.
-    pub verify: bool,
-    /// At most this many blob downloads at a time; `None` for no bound but the hosts' own.
-    pub transfers: Option<usize>,
-    /// At most this many images at a time; at least one.
-    pub images: usize,
-}
 
 /// A run.
 pub struct Engine {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use http::HeaderValue;
 use tokio::time::Instant;
 
+use crate::auth::credential::Credential;
 use crate::auth::flight::Flight;
-use crate::auth::keychain::Credential;
 use crate::auth::wanted::Wanted;
 
 /// Repositories, times credentials, whose tokens are kept, and tokens kept for each.

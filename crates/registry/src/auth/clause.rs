@@ -2,7 +2,8 @@
 
 use http::StatusCode;
 
-use crate::auth::keychain::{Access, Credential};
+use crate::auth::credential::Credential;
+use crate::auth::keychain::Access;
 use crate::auth::token::Login;
 use crate::auth::wanted::Wanted;
 use crate::error::{Error, ErrorKind};

@@ -7,8 +7,8 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 
+use crate::auth::credential::Credential;
 use crate::auth::helper::TOKEN_USER;
-use crate::auth::keychain::Credential;
 use crate::auth::secret::Secret;
 use crate::reference::{Registry, Repository};
 

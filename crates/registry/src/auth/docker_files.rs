@@ -10,10 +10,10 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
+use crate::auth::credential::Credential;
 use crate::auth::docker_config::{DockerConfig, Step};
 use crate::auth::flight::Flight;
 use crate::auth::helper::{Helpers, Told};
-use crate::auth::keychain::Credential;
 use crate::auth::secret::Secret;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Repository;

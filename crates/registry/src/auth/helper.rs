@@ -12,8 +12,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, copy, sink};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout};
 
+use crate::auth::credential::Credential;
 use crate::auth::flight::Flight;
-use crate::auth::keychain::Credential;
 use crate::auth::secret::Secret;
 use crate::error::{Error, ErrorKind};
 

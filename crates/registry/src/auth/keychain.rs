@@ -3,34 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::auth::credential::Credential;
 use crate::auth::docker_files::{DockerFiles, Found};
 use crate::auth::google;
-use crate::auth::secret::Secret;
 use crate::error::{Error, ErrorKind};
 use crate::reference::{Registry, Repository};
 
 /// The user whose password is a service account in base64, on Google's registries.
 const SERVICE_ACCOUNT_USER: &str = "_oauth2_";
-
-/// What a registry is told about who we are.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Credential {
-    /// Nothing.
-    Anonymous,
-    /// User and password.
-    Basic {
-        /// The user.
-        username: String,
-        /// The password.
-        password: Secret,
-    },
-    /// An identity (refresh) token: exchanged for tokens by POST.
-    Identity(Secret),
-    /// A registry token: sent as Bearer as it is.
-    Bearer(Secret),
-    /// A Google service account (JSON, decoded), exchanged for access tokens (user `_oauth2_`).
-    GoogleServiceAccount(Secret),
-}
 
 /// How a repository is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -266,6 +246,7 @@ fn invalid(what: &str, why: String) -> Error {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::auth::secret::Secret;
 
     /// Which of the entries `prefixes` decides on `repository`.
     async fn decides(prefixes: &[&str], repository: &str) -> String {

@@ -12,6 +12,7 @@ mod authenticator;
 mod cache;
 mod challenge;
 mod clause;
+mod credential;
 mod docker_config;
 mod docker_files;
 mod flight;
@@ -29,8 +30,9 @@ mod verdict;
 mod wanted;
 
 pub use authenticator::Authenticator;
+pub use credential::Credential;
 pub use docker_files::DockerFiles;
-pub use keychain::{Access, Credential, Entry, Keychain};
+pub use keychain::{Access, Entry, Keychain};
 pub use scope::{Action, ScopeSet};
 pub use secret::Secret;
 pub use verdict::{MAX_AGAIN, Verdict};

@@ -9,6 +9,7 @@ mod error;
 mod file;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod settings;
 mod snippet;
 mod variables;
 
@@ -22,6 +23,7 @@ use crate::rule::{Rule, RuleError};
 
 pub use document::{YamlError, to_yaml};
 pub use error::{ConfigError, Problem};
+pub use settings::Settings;
 
 /// What the files mean.
 #[derive(Debug, Default)]

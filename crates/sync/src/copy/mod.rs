@@ -20,8 +20,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::commit::{Committed, Lacking, commit};
 use crate::compare::{Comparer, Comparison, Plan};
+use crate::config::Settings;
 use crate::discover::{Image, Place};
-use crate::engine::Settings;
 use crate::event::Outcome;
 use crate::failure::Failure;
 use crate::graph::{Manifests, SourceImage};

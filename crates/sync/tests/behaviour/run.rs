@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use sync::engine::{Engine, Settings};
+use sync::config::Settings;
+use sync::engine::Engine;
 use sync::report::{Report, Summary};
 use sync::rule::{PlatformFilter, Rule, RuleError};
 use sync::{Event, Listener, Outcome};

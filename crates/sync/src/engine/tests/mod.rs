@@ -23,6 +23,7 @@ use super::*;
 use crate::event::{Copied, Outcome};
 use crate::lock::lock;
 use crate::report::{Report, Summary};
+use crate::rule::PlatformFilter;
 use crate::rule::RuleError;
 use crate::store::memory::MemoryStores;
 

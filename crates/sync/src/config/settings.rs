@@ -1,0 +1,20 @@
+//! What flags say of a whole run.
+
+use std::sync::Arc;
+
+use crate::rule::PlatformFilter;
+
+/// What a run is asked for.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which platforms.
+    pub platforms: Arc<PlatformFilter>,
+    /// Push manifests even where the destination has the same digest.
+    pub force: bool,
+    /// Look for everything below a root that the destination has already, and bring back what is lost.
+    pub verify: bool,
+    /// At most this many blob downloads at a time; `None` for no bound but the hosts' own.
+    pub transfers: Option<usize>,
+    /// At most this many images at a time; at least one.
+    pub images: usize,
+}
