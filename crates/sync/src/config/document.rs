@@ -10,6 +10,10 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::NonFiniteFloatPolicy;
 use serde_saphyr::{DuplicateKeyPolicy, Error, Location, Options, Spanned};
 
+/// The most characters of a key. YAML has it that keys are no longer than 1024, JSON that they may be: one may be a
+/// source with thousands of tags.
+const LONGEST_KEY: usize = 128 * 1024;
+
 /// A value and its place.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -73,6 +77,7 @@ fn options() -> Options {
             max_depth: 32,
             max_nodes: 2_000_000,
             max_events: 5_000_000,
+            simple_key_max_lookahead: LONGEST_KEY,
         },
         alias_limits: serde_saphyr::alias_limits! {
             max_total_replayed_events: 200_000,

@@ -292,6 +292,20 @@ fn anchors_and_aliases_work() {
 }
 
 #[test]
+fn a_source_may_have_thousands_of_tags_in_both_formats() {
+    let tags: Vec<_> = (0..3_000).map(|n| format!("v1.2.{n}-alpine")).collect();
+    let tags = tags.join(",");
+    let expected = format!("q.io/x {tags} -> d.io/y");
+    for text in [
+        format!("{{\"q.io/x:{tags}\": \"d.io/y\"}}"),
+        format!("q.io/x:{tags}: d.io/y\n"),
+        format!("\"q.io/x:{tags}\": d.io/y\n"),
+    ] {
+        assert_eq!(rules(&text), [&*expected]);
+    }
+}
+
+#[test]
 fn many_rules_are_no_trouble() {
     let lines: Vec<_> = (0..20_000)
         .map(|n| format!("q.io/x{n}: d.io/y{n}"))
