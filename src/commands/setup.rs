@@ -71,3 +71,21 @@ pub(super) fn identity(credential: &Credential) -> String {
         Credential::GoogleServiceAccount(_) => "as a Google service account".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_and_less_bound_nothing() {
+        for (proc, expected) in [
+            (5, Some(5)),
+            (1, Some(1)),
+            (0, None),
+            (-1, None),
+            (i64::MIN, None),
+        ] {
+            assert_eq!(bound(proc), expected, "{proc}");
+        }
+    }
+}

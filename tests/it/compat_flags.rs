@@ -1,8 +1,11 @@
 //! The forms of flags that scripts for the Go tool have: those of pflag.
 
-use testkit::{Kind, Registry};
+use std::time::Duration;
 
-use crate::support::{Place, image, insecure, registry};
+use serde_json::json;
+use testkit::{Action, Fault, Image, Kind, Layer, Registry};
+
+use crate::support::{Place, assert_arrived, image, index, insecure, registry};
 
 const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
 
@@ -93,4 +96,69 @@ fn an_empty_value_is_none() {
         .run(&FILES)
         .exits(2)
         .says("whose registry and namespace are not given");
+}
+
+#[test]
+fn proc_bounds_the_blobs_that_are_under_way() {
+    let (source, destination) = (registry(), registry());
+    for tag in ["v1", "v2", "v3"] {
+        let layers = [1, 2].map(|n| Layer::tar(&format!("{tag} {n}"), 1_000));
+        source.push("a", Some(tag), &Image::single(layers));
+    }
+    // Without the bound, uploads would be opened while others wait for their answers.
+    destination.set_latency(Duration::from_millis(20));
+    let place = Place::new()
+        .file(
+            "images.yaml",
+            &format!("{}/a: {}/a\n", source.host(), destination.host()),
+        )
+        .file("auth.yaml", &insecure(&[&source, &destination]));
+    place
+        .run(&[&FILES[..], &["-p1"]].concat())
+        .exits(0)
+        .says("3 copied");
+    // Each is opened (with the question whether it is there already) and closed before the next.
+    let uploads: Vec<Kind> = destination
+        .requests()
+        .iter()
+        .map(|request| request.kind)
+        .filter(|kind| kind.takes_blob() || *kind == Kind::Mount)
+        .collect();
+    assert_eq!(uploads, [[Kind::Mount, Kind::UploadPut]; 9].concat());
+}
+
+#[test]
+fn flags_beat_variables() {
+    let (source, destination) = (registry(), registry());
+    source.push("team/a", Some("v1"), &image("a"));
+    let place = Place::new()
+        .variable("DEFAULT_REGISTRY", "not-this.example")
+        .variable("DEFAULT_NAMESPACE", "not-this")
+        .file("images.yaml", &format!("{}/team/a:v1:\n", source.host()))
+        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let flags = ["--registry", &destination.host(), "--namespace=this/one"];
+    place.run(&[&FILES[..], &flags].concat()).exits(0);
+    assert_arrived(&destination, "this/one/a", "v1", &image("a"));
+}
+
+#[test]
+fn an_index_whose_own_push_failed_is_not_among_the_successes() {
+    let (source, destination) = (registry(), registry());
+    source.push("a", Some("good"), &index("good"));
+    source.push("a", Some("bad"), &index("bad"));
+    let push = Fault::on(Kind::ManifestPut).reference("bad");
+    destination.fault(push, Action::error(403, "DENIED", "no"));
+    let (from, to) = (source.host(), destination.host());
+    let place = Place::new()
+        .file("images.yaml", &format!("{from}/a: {to}/b\n"))
+        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let flags = [
+        "--output-success-images=out",
+        "--output-images-format",
+        "json",
+    ];
+    place.run(&[&FILES[..], &flags].concat()).exits(1);
+    let written: serde_json::Value = serde_json::from_str(&place.read("out")).unwrap();
+    let good = json!({format!("{from}/a:good"): [format!("{to}/b:good")]});
+    assert_eq!(written, good);
 }
