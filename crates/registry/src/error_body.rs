@@ -217,7 +217,15 @@ fn json(value: &Value) -> Said {
     let mut clauses: Vec<String> = Vec::new();
     for error in errors {
         let code = field(error, "code");
-        let clause = match (&code, field(error, "message")) {
+        let message = match (code.as_deref(), field(error, "message")) {
+            // `docker-registry` says `unknown error` of a disk that is full, and the rest here.
+            (Some("UNKNOWN"), Some(message)) => match field(error, "detail") {
+                Some(detail) => Some(format!("{message}: {detail}")),
+                None => Some(message),
+            },
+            (_, message) => message,
+        };
+        let clause = match (&code, message) {
             (Some(code), Some(message)) => Some(format!("{code}: {message}")),
             (code, message) => code.clone().or(message),
         };

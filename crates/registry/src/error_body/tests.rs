@@ -32,6 +32,19 @@ fn errors_of_the_specification_are_read() {
 }
 
 #[test]
+fn an_unknown_error_is_told_with_its_detail() {
+    let unknown = |detail: &str| {
+        let error = format!(r#"{{"code":"UNKNOWN","message":"unknown error","detail":{detail}}}"#);
+        said(&format!(r#"{{"errors":[{error}]}}"#)).clause.unwrap()
+    };
+    assert_eq!(
+        unknown(r#""write /data: no space left on device""#),
+        "UNKNOWN: unknown error: write /data: no space left on device"
+    );
+    assert_eq!(unknown(r#"{"Op":"write"}"#), "UNKNOWN: unknown error");
+}
+
+#[test]
 fn what_is_missing_is_found_in_whatever_shape() {
     let (a, b, c) = (digest('a'), digest('b'), digest('c'));
     let body = format!(
