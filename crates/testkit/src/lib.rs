@@ -46,6 +46,7 @@
 //!   that gigabytes can be pulled; [`Builder::discard_blobs`] does the same for pushes.
 //! - [`raw`] is a client that does nothing by itself.
 //! - [`real`] runs `docker-registry`, with TLS, passwords or signed tokens.
+//! - [`relay`] counts what is sent to a server, whichever it is, and stops at a byte.
 //!
 //! # What it judges
 //!
@@ -94,6 +95,7 @@ pub mod log;
 pub mod profile;
 pub mod raw;
 pub mod real;
+pub mod relay;
 pub mod server;
 pub mod state;
 pub mod tls;
@@ -104,6 +106,7 @@ pub use fault::{Action, Answer, Cut, Fault, Gate, RetryAfter};
 pub use image::{Image, Layer, Manifest, Platform};
 pub use log::{Authorization, Kind, Request};
 pub use profile::Profile;
+pub use relay::Relay;
 pub use server::{Builder, Registry};
 pub use state::State;
 pub use tls::Tls;

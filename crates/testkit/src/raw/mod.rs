@@ -4,6 +4,7 @@
 mod body;
 mod exchange;
 mod push;
+mod walk;
 
 use std::io;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tokio_rustls::TlsConnector;
 pub use body::Payload;
 use body::Sent;
 pub use push::push_over_http;
+pub use walk::verify_over_http;
 
 /// Who the client is.
 #[derive(Clone, Default)]

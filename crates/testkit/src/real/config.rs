@@ -18,6 +18,8 @@ pub(super) struct Config {
     /// Realm and service.
     pub(super) token: Option<(String, String)>,
     pub(super) environment: Vec<(String, String)>,
+    /// In bytes.
+    pub(super) largest_file: Option<u64>,
 }
 
 impl Default for Config {
@@ -28,6 +30,7 @@ impl Default for Config {
             htpasswd: false,
             token: None,
             environment: Vec::new(),
+            largest_file: None,
         }
     }
 }
@@ -83,7 +86,7 @@ impl Files {
     pub(super) fn start(&self, config: &Config, port: u16) -> io::Result<(Process, u16)> {
         // YAML is a superset of JSON.
         fs::write(&self.config, self.document(config, port).to_string())?;
-        Process::start(&self.config, &config.environment)
+        Process::start(&self.config, &config.environment, config.largest_file)
     }
 
     fn document(&self, config: &Config, port: u16) -> Value {

@@ -70,6 +70,13 @@ impl Builder {
         self
     }
 
+    /// The largest file that it can write, in bytes: what a full disk is to it, without one. Writing on fails with
+    /// `file too large`, where a full disk has `no space left on device`; it answers the same 500 to both.
+    pub fn largest_file(mut self, bytes: u64) -> Self {
+        self.config.largest_file = Some(bytes);
+        self
+    }
+
     /// Starts the program and waits until it listens. May be called outside of a runtime.
     ///
     /// # Errors
@@ -173,6 +180,19 @@ impl DockerRegistry {
     /// Kills it; its storage stays. Does nothing if it does not run.
     pub fn stop(&mut self) {
         self.process = None;
+    }
+
+    /// Ends it by SIGTERM, as an operator does; its storage stays. Does nothing if it does not run.
+    ///
+    /// # Errors
+    /// If it cannot be signalled.
+    pub fn terminate(&mut self) -> io::Result<()> {
+        self.process.take().map_or(Ok(()), Process::terminate)
+    }
+
+    /// Lets it write files of any size, when it is [started](DockerRegistry::restart) again.
+    pub fn make_space(&mut self) {
+        self.config.largest_file = None;
     }
 
     /// Starts it again with the same storage on the same port; kills it first if it runs.

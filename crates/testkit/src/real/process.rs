@@ -19,8 +19,9 @@ impl Process {
     pub(super) fn start(
         config: &Path,
         environment: &[(String, String)],
+        largest_file: Option<u64>,
     ) -> io::Result<(Self, u16)> {
-        let mut child = Command::new(PROGRAM)
+        let mut child = program(largest_file)
             .arg("serve")
             .arg(config)
             .envs(environment.iter().map(|(name, value)| (name, value)))
@@ -41,6 +42,17 @@ impl Process {
             io::Error::other(format!("{PROGRAM} ended before it listened:\n{log}"))
         })?;
         Ok((process, port))
+    }
+
+    /// Asks it to end by SIGTERM, and waits until it has.
+    pub(super) fn terminate(mut self) -> io::Result<()> {
+        let status = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()?;
+        if !status.success() {
+            return Err(io::Error::other(format!("kill: {status}")));
+        }
+        self.child.wait().map(drop)
     }
 
     pub(super) fn log(&self) -> String {
@@ -74,6 +86,16 @@ fn follow(stderr: ChildStderr, log: &Mutex<String>, port: &Sender<u16>) {
             let _ = port.send(found);
         }
     }
+}
+
+/// The program, that can write no file larger than that many bytes.
+fn program(largest_file: Option<u64>) -> Command {
+    let Some(bytes) = largest_file else {
+        return Command::new(PROGRAM);
+    };
+    let mut command = Command::new("prlimit");
+    command.arg(format!("--fsize={bytes}")).arg(PROGRAM);
+    command
 }
 
 fn wait(receiver: &Receiver<u16>) -> Option<u16> {
