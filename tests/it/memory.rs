@@ -1,5 +1,6 @@
 //! Memory does not grow with the size of a layer, and little with the number of streams.
 
+use std::process::Child;
 use std::sync::mpsc;
 
 use testkit::{Action, Fault, Image, Kind, Layer, Registry};
@@ -29,10 +30,16 @@ fn peak(layers: u64, size: u64) -> u64 {
         .spawn()
         .unwrap();
     arrived.recv_timeout(PATIENCE).unwrap();
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let peak = held(&child);
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(destination.bytes_received(), image.blob_bytes());
+    peak
+}
+
+/// The most memory that a program that still runs has held, in KiB.
+pub(crate) fn held(child: &Child) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
     // The pages of the program itself are fewer in the program that is shipped than in this one.
     field(&status, "VmHWM:") - field(&status, "RssFile:")
 }
@@ -44,7 +51,7 @@ fn field(status: &str, name: &str) -> u64 {
 
 /// What a run may take besides the program's own pages: of the 24 MiB, and 0.75 MiB for each stream above one, that
 /// `scripts/bench-memory` holds the shipped program to, those pages take 10 MiB.
-fn budget(streams: u64) -> u64 {
+pub(crate) fn budget(streams: u64) -> u64 {
     14 * 1024 + 768 * (streams - 1)
 }
 

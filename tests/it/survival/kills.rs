@@ -1,0 +1,72 @@
+//! SIGKILL at any moment costs what was in flight, and nothing else.
+
+use testkit::real::DockerRegistry;
+use testkit::{Image, Layer};
+
+use super::World;
+
+/// How often the program is killed; `scripts/reliability --long` sets the variable.
+fn kills() -> u64 {
+    match std::env::var("RELIABILITY_KILLS") {
+        Ok(number) => number.parse().expect("RELIABILITY_KILLS is no number"),
+        Err(_) => 6,
+    }
+}
+
+const KIB: u64 = 1024;
+
+/// 24 images of three layers each, one of which they share; no blob is more than a twentieth of all bytes. Gives those.
+fn fill(world: &mut World) -> u64 {
+    let base = Layer::synthetic(350 * KIB, 0);
+    let mut unique = base.blob().size();
+    for number in 0..24 {
+        let own = |seed| Layer::synthetic((100 + number % 3 * 50) * KIB, seed);
+        let layers = [own(1 + 2 * number), base.clone(), own(2 + 2 * number)];
+        let image = Image::single(layers);
+        unique += image.blob_bytes() - base.blob().size();
+        world.push(&format!("r{}", number % 3), &format!("v{number}"), &image);
+    }
+    assert!(base.blob().size() * 20 <= unique);
+    unique
+}
+
+#[test]
+fn a_killed_run_leaves_only_whole_tags_and_the_next_one_sends_little_twice() {
+    // From here on every number follows.
+    const SEED: u64 = 0x5EED;
+    let mut world = World::start(DockerRegistry::builder());
+    let unique = fill(&mut world);
+    world
+        .run("whole", &[])
+        .exits(0)
+        .says("24 images: 24 copied");
+    assert_eq!(world.verify("whole"), world.count());
+    let whole = world.relay.sent();
+    for kill in 0..kills() {
+        let prefix = format!("killed{kill}");
+        let before = world.relay.sent();
+        // What is sent in the end differs by a little from run to run: the last bytes may not come.
+        let after = draw(SEED, kill) % (whole * 19 / 20);
+        let name = format!("kill {kill}, after {after} bytes");
+        world.relay.stop_after(after);
+        let (mut child, _place) = world.begin(&prefix);
+        world.until_stopped(&child);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        world.relay.cut();
+        let there = world.verify(&prefix);
+        assert!(there < world.count(), "{name}: nothing was left to do");
+        world.run(&prefix, &[]).exits(0).says("24 images: ");
+        assert_eq!(world.verify(&prefix), world.count(), "{name}");
+        let sent = world.relay.sent() - before;
+        assert!(sent * 2 <= unique * 3, "{name}: {sent} sent for {unique}");
+    }
+}
+
+/// A number that follows from `seed` and `n`.
+fn draw(seed: u64, n: u64) -> u64 {
+    let mut z = seed.wrapping_add((n + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
