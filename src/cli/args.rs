@@ -44,10 +44,10 @@ pub struct Insecure {
 pub struct Safety {
     /// Let public registries lead to this host of a private network: by redirect, upload location, next page or
     /// token server; repeatable
-    #[arg(long, value_name = "HOST[:PORT]", value_delimiter = ',', value_parser = host)]
+    #[arg(long, value_name = "HOST[:PORT]", value_delimiter = ',')]
     pub allow_private: Vec<String>,
     /// Let this token server see the login of a registry that names it, although it is in another domain; repeatable
-    #[arg(long, value_name = "HOST[:PORT]", value_delimiter = ',', value_parser = host)]
+    #[arg(long, value_name = "HOST[:PORT]", value_delimiter = ',')]
     pub trust_realm: Vec<String>,
 }
 
@@ -178,14 +178,6 @@ pub struct Logging {
     /// Only warnings and failures: nothing at all when all is well
     #[arg(short, long)]
     pub quiet: bool,
-}
-
-/// Reads a host, with or without a port.
-fn host(text: &str) -> Result<String, String> {
-    match registry::Registry::parse(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(why) => Err(format!("{why}: write host or host:port")),
-    }
 }
 
 /// The most seconds that a time limit may have: a day.

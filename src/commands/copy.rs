@@ -58,7 +58,7 @@ fn rule(arguments: &Copy) -> anyhow::Result<Rule> {
 
 /// Lets `host` be reached without a trusted certificate: whatever entries there are for it, and everything else there.
 fn allow_insecure(credentials: &mut Vec<Entry>, host: &str) -> anyhow::Result<()> {
-    let registry = Registry::parse(host).with_context(|| format!("--insecure {host}"))?;
+    let registry = Registry::parse(host).context("--insecure")?;
     let mut covered = false;
     for entry in credentials.iter_mut() {
         let prefix = entry.prefix.trim_end_matches('/');

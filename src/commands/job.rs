@@ -126,12 +126,12 @@ impl Job {
             },
             calls_per_host: CALLS_PER_HOST,
             transfers_per_host: TRANSFERS_PER_HOST,
-            private_hosts: self.safety.allow_private.clone(),
+            private_hosts: setup::hosts("--allow-private", &self.safety.allow_private)?,
             observer: audience.wire.clone(),
             ..TransportOptions::default()
         })?);
         let keychain = Keychain::new(self.credentials.clone(), Some(DockerFiles::from_env()))?
-            .with_trusted_realms(self.safety.trust_realm.clone())?;
+            .with_trusted_realms(setup::hosts("--trust-realm", &self.safety.trust_realm)?)?;
         let registries = Registries::new(Options {
             transport: Arc::clone(&transport),
             keychain: Arc::new(keychain),

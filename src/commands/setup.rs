@@ -1,6 +1,7 @@
 //! From flags to what the `sync` crate wants.
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use registry::Registry;
 use registry::auth::Credential;
 use sync::config::{ClassicFiles, Config, Defaults};
 use sync::rule::PlatformFilter;
@@ -54,6 +55,15 @@ pub(super) fn defaults(flags: &cli::Defaults) -> Defaults {
 /// The platform filter.
 pub(super) fn platforms(flags: &cli::Platforms) -> anyhow::Result<PlatformFilter> {
     Ok(PlatformFilter::parse(&flags.os, &flags.arch)?)
+}
+
+/// The hosts that `flag` names. They are checked here, as the parser of arguments repeats what it refuses, and there
+/// may be a password in front of a host.
+pub(super) fn hosts(flag: &str, hosts: &[String]) -> anyhow::Result<Vec<String>> {
+    for host in hosts {
+        Registry::parse(host).with_context(|| flag.to_owned())?;
+    }
+    Ok(hosts.to_vec())
 }
 
 /// The bound that `--proc` sets; 0 or less sets none.

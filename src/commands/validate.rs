@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use registry::auth::Keychain;
 use sync::config::Config;
 use sync::rule::{Destination, Naming, PlatformFilter, Rule, Select, Source};
 
@@ -14,6 +15,8 @@ use crate::ui::{Printer, units};
 pub(super) fn execute(arguments: Validate, printer: Printer) -> anyhow::Result<Exit> {
     let platforms = setup::platforms(&arguments.platforms)?;
     let config = setup::config(arguments.files, &arguments.defaults)?;
+    // Some mistakes show only when the credentials are put together: a service account, two names of one registry.
+    Keychain::new(config.credentials.clone(), None)?;
     for warning in &config.warnings {
         printer.warning(&warning.to_string());
     }
