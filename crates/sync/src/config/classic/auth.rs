@@ -32,7 +32,7 @@ pub(super) fn read(
         warnings: &mut config.warnings,
     };
     let wanted = "a map from registry to username, password and insecure";
-    let mut seen: HashMap<(Registry, String), usize> = HashMap::new();
+    let mut seen: HashMap<(Registry, String), (usize, usize)> = HashMap::new();
     for (key, value) in entries(file, node, wanted, reader.problems) {
         if dialect == Dialect::Auth && matches!(key.text.as_str(), "auth" | "images") {
             reader.problems.push(file.shown(
@@ -44,27 +44,39 @@ pub(super) fn read(
             ));
             continue;
         }
-        match prefix(&key.text) {
-            Ok(prefix) => {
-                if let Some(line) = seen.insert(prefix, key.at.line) {
-                    reader.problems.push(file.shown(
-                        key.at,
-                        format!(
-                            "this means the same as the key in line {line}: keep one of the two"
-                        ),
-                    ));
-                }
+        let prefix = match prefix(&key.text) {
+            Ok(prefix) => Some(prefix),
+            Err(why) => {
+                reader.problems.push(file.shown(key.at, why));
+                None
             }
-            Err(why) => reader.problems.push(file.shown(key.at, why)),
-        }
-        if let Some((credential, insecure)) = reader.entry(&key, value) {
-            config.credentials.push(Entry {
-                origin: format!("{}:{}", file.path().display(), key.at.line),
-                prefix: key.text,
-                credential,
-                insecure,
+        };
+        let (Some((credential, insecure)), Some(prefix)) = (reader.entry(&key, value), prefix)
+        else {
+            continue;
+        };
+        if let Some((line, at)) = seen.get(&prefix) {
+            // Files that serve several versions of the Go tool name Docker Hub by several of its names.
+            let same = config.credentials.get(*at).is_some_and(|earlier| {
+                earlier.credential == credential && earlier.insecure == insecure
             });
+            if !same {
+                reader.problems.push(file.shown(
+                    key.at,
+                    format!(
+                        "this means the same as the key in line {line}, and says something else: keep one of the two"
+                    ),
+                ));
+            }
+            continue;
         }
+        seen.insert(prefix, (key.at.line, config.credentials.len()));
+        config.credentials.push(Entry {
+            origin: format!("{}:{}", file.path().display(), key.at.line),
+            prefix: key.text,
+            credential,
+            insecure,
+        });
     }
 }
 
