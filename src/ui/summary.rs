@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sync::Failure;
 use sync::report::{Failed, Summary};
+use sync::{Class, Failure};
 
 use crate::ui::hint::hint;
 use crate::ui::lines::Lines;
@@ -35,7 +35,7 @@ fn block(summary: &Summary, wire: WireTotals, elapsed: Duration) -> Vec<(Paint, 
     }
     if !summary.failures.is_empty() {
         block.push((Paint::Plain, String::new()));
-        block.push((Paint::Bold, "failed:".to_owned()));
+        block.push((Paint::Bold, format!("failed: {}", classes(summary))));
         for failed in &summary.failures {
             block.extend(failure(failed));
         }
@@ -120,6 +120,26 @@ fn requests(wire: WireTotals) -> String {
         retries => format!("{retries} retries"),
     };
     format!("{}, {retries}", units::count(wire.requests, "request"))
+}
+
+/// `2 at the source, 1 for want of a login or right`.
+fn classes(summary: &Summary) -> String {
+    let parts: Vec<String> = summary
+        .by_class
+        .iter()
+        .map(|(class, number)| {
+            let place = match class {
+                Class::Source => "at the source",
+                Class::Destination => "at the destination",
+                Class::Credentials => "for want of a login or right",
+                Class::RateLimit => "by a rate limit",
+                Class::Internal => "in image-syncer itself",
+                Class::Interrupted => "interrupted",
+            };
+            format!("{} {place}", units::grouped(*number))
+        })
+        .collect();
+    parts.join(", ")
 }
 
 /// Source and destination, the reason, which names the host, and what can be done.
@@ -209,6 +229,7 @@ mod tests {
     fn failures_come_last_with_reason_and_hint() {
         let summary = Summary {
             failed: 1,
+            by_class: [(Class::Source, 1)].into(),
             failures: vec![Failed {
                 source: "a.example/x:v1".to_owned(),
                 destination: Some("b.example/x:v1".to_owned()),
@@ -222,7 +243,7 @@ mod tests {
             ..Summary::default()
         };
         assert!(text(&summary).ends_with(
-            "\nfailed:\n  a.example/x:v1 → b.example/x:v1\n    \
+            "\nfailed: 1 at the source\n  a.example/x:v1 → b.example/x:v1\n    \
              cannot fetch manifest x:v1 at a.example: 404 Not Found\n    \
              hint: see whether the name is right and still exists at the source\n"
         ));

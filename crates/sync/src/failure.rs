@@ -13,6 +13,23 @@ pub enum Side {
     Local,
 }
 
+/// Who has to do something about a failure: one step beyond whose fault it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Class {
+    /// Whoever runs the source registry, or pushes to it.
+    Source,
+    /// Whoever runs the destination registry.
+    Destination,
+    /// Whoever gives logins and rights: 401, 403, a credential file or helper that failed.
+    Credentials,
+    /// Nobody, in time: 429.
+    RateLimit,
+    /// Us, or this machine.
+    Internal,
+    /// Nobody: the run was interrupted.
+    Interrupted,
+}
+
 /// Why an image, or a whole rule, failed.
 #[derive(Clone, Debug)]
 pub struct Failure {
@@ -46,6 +63,20 @@ impl Failure {
             status: error.status().map(|status| status.as_u16()),
             code: error.code().map(str::to_owned),
             interrupted: error.kind() == ErrorKind::Cancelled,
+        }
+    }
+    /// Who has to do something about it.
+    pub fn class(&self) -> Class {
+        use ErrorKind::{Credentials, Denied, RateLimited, Unauthorized};
+        if self.interrupted {
+            return Class::Interrupted;
+        }
+        match (self.kind, self.side) {
+            (Some(Unauthorized | Denied | Credentials), _) => Class::Credentials,
+            (Some(RateLimited), _) => Class::RateLimit,
+            (_, Side::Source) => Class::Source,
+            (_, Side::Destination) => Class::Destination,
+            (_, Side::Local) => Class::Internal,
         }
     }
     /// Something of our own.
@@ -97,6 +128,26 @@ impl std::fmt::Display for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_class_says_who_has_to_do_something() {
+        use ErrorKind::{Cancelled, Corrupt, Credentials, Denied, Server, Unauthorized};
+        let at = |side, kind| {
+            let error = registry::Error::new(kind, "push", "r.example", "no");
+            Failure::registry(side, &error).class()
+        };
+        for side in [Side::Source, Side::Destination] {
+            assert_eq!(at(side, Unauthorized), Class::Credentials);
+            assert_eq!(at(side, Denied), Class::Credentials);
+            assert_eq!(at(side, Credentials), Class::Credentials);
+            assert_eq!(at(side, ErrorKind::RateLimited), Class::RateLimit);
+            assert_eq!(at(side, Cancelled), Class::Interrupted);
+        }
+        assert_eq!(at(Side::Source, Corrupt), Class::Source);
+        assert_eq!(at(Side::Destination, Server), Class::Destination);
+        assert_eq!(Failure::internal("it broke").class(), Class::Internal);
+        assert_eq!(Failure::interrupted().class(), Class::Interrupted);
+    }
 
     #[test]
     fn a_panic_reads_as_a_sentence_whatever_it_left() {

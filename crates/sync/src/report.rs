@@ -1,10 +1,10 @@
 //! The summary, folded from events.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::event::{Event, Listener, Outcome};
-use crate::failure::Failure;
+use crate::failure::{Class, Failure};
 use crate::lock::lock;
 use crate::rule::Rule;
 
@@ -62,6 +62,9 @@ pub struct Summary {
     pub blobs: u64,
     /// Manifests pushed.
     pub manifests: u64,
+    /// The failures, of images and of whole rules, by who has to do something about them; nothing that was
+    /// interrupted. They add up to `failed` and `failed_rules`.
+    pub by_class: BTreeMap<Class, u64>,
     /// What failed, in the order in which it did; nothing that was interrupted; at most [`KEPT`] (`failed` and
     /// `failed_rules` tell how many there were).
     pub failures: Vec<Failed>,
@@ -230,7 +233,8 @@ impl Summary {
         }
     }
 
-    fn failed(&mut self, failed: impl FnOnce() -> Failed) {
+    fn failed(&mut self, class: Class, failed: impl FnOnce() -> Failed) {
+        *self.by_class.entry(class).or_default() += 1;
         if self.failures.len() < KEPT {
             self.failures.push(failed());
         }
@@ -249,7 +253,7 @@ impl Summary {
                     self.interrupted_rules += 1;
                 } else {
                     self.failed_rules += 1;
-                    self.failed(|| Failed {
+                    self.failed(failure.class(), || Failed {
                         source: rule.name.to_string(),
                         destination: None,
                         failure: failure.clone(),
@@ -289,7 +293,7 @@ impl Summary {
             Outcome::Failed(failure) if failure.interrupted => self.interrupted += 1,
             Outcome::Failed(failure) => {
                 self.failed += 1;
-                self.failed(|| Failed {
+                self.failed(failure.class(), || Failed {
                     source: source.to_owned(),
                     destination: Some(destination.to_owned()),
                     failure: failure.clone(),
@@ -467,6 +471,8 @@ mod tests {
         );
         assert_eq!(summary.failed, KEPT as u64 + 5);
         assert_eq!(summary.warnings_given, KEPT as u64 + 5);
+        let by_class = BTreeMap::from([(Class::Internal, KEPT as u64 + 5)]);
+        assert_eq!(summary.by_class, by_class);
     }
 
     #[test]

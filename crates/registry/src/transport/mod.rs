@@ -19,6 +19,7 @@ pub mod retry;
 mod scheme;
 mod send;
 mod sending;
+mod silence;
 mod stall;
 mod tls;
 mod veil;
@@ -38,6 +39,7 @@ use hyper_service::HyperService;
 use limits::Limits;
 use patience::Patience;
 use scheme::Schemes;
+use silence::Silence;
 use warnings::Warnings;
 
 pub use body::{BodyAborted, RequestBody, RequestStream, ResponseBody, ResponseStream};
@@ -254,6 +256,7 @@ pub struct Transport {
     limits: Limits,
     patience: Patience,
     schemes: Schemes,
+    silence: Silence,
     warnings: Warnings,
 }
 
@@ -274,6 +277,7 @@ impl Transport {
             limits: Limits::new(options.calls_per_host, options.transfers_per_host),
             patience: Patience::default(),
             schemes: Schemes::new(service.clone()),
+            silence: Silence::default(),
             warnings: Warnings::default(),
             service,
             options,
@@ -299,6 +303,15 @@ impl Transport {
         if self.limits.pause(&endpoint.registry, delay) {
             self.observer().pause(endpoint.registry.as_str(), delay);
         }
+    }
+    /// An operation used up its tries at `registry` and no connection came about; whoever tries next need not wait
+    /// for it as long, until it answers somebody.
+    fn met_silence(&self, registry: &Registry) {
+        self.silence.met(registry);
+    }
+    /// Whether an earlier operation got no connection to `registry` in all of its tries, and nobody an answer since.
+    fn knows_silence(&self, registry: &Registry) -> bool {
+        self.silence.is_known(registry)
     }
     /// The hosts of a private network that a public registry may lead to.
     pub(crate) fn private_hosts(&self) -> &[String] {

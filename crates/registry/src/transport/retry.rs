@@ -93,7 +93,14 @@ impl Attempts {
         {
             self.transport.pause(&self.endpoint, delay);
         }
+        if self.is_silence(&error) && self.transport.knows_silence(&self.endpoint.registry) {
+            let clause = "as was found before, so it is not waited for any more";
+            return Err(error.with_clause(clause).given_up());
+        }
         let Some(Wait { delay, .. }) = wait.filter(|_| self.counted <= self.policy.retries) else {
+            if self.is_silence(&error) {
+                self.transport.met_silence(&self.endpoint.registry);
+            }
             return Err(error.given_up());
         };
         self.transport
@@ -103,6 +110,12 @@ impl Attempts {
             Ok(()) => Ok(()),
             Err(TooLate) => Err(error.with_kind(ErrorKind::Cancelled)),
         }
+    }
+    /// Whether no connection to the registry itself came about; the hosts that it leads to are others.
+    fn is_silence(&self, error: &Error) -> bool {
+        error.kind() == ErrorKind::Connect
+            && error.host() == self.endpoint.registry.as_str()
+            && self.policy.retries > 0
     }
     /// How long to wait after `error`; `None` where no wait would help.
     fn wait(&mut self, error: &Error) -> Result<Option<Wait>, TooLong> {

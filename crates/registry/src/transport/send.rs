@@ -212,6 +212,7 @@ impl Transport {
             elapsed: start.elapsed(),
         });
         if let Some(answer) = answer {
+            self.silence.answered(&trip.endpoint.registry);
             let host = trip.endpoint.registry.as_str();
             for warning in self.warnings.news(host, answer.headers()) {
                 self.observer().warning(host, &place.veil().over(&warning));

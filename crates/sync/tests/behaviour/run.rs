@@ -34,7 +34,7 @@ impl Listener for Heard {
     }
 }
 
-fn settings(arch: &[&str]) -> Settings {
+pub(crate) fn settings(arch: &[&str]) -> Settings {
     let arch: Vec<String> = arch.iter().map(|arch| (*arch).to_owned()).collect();
     Settings {
         platforms: Arc::new(PlatformFilter::parse(&[], &arch).unwrap()),
@@ -45,14 +45,14 @@ fn settings(arch: &[&str]) -> Settings {
     }
 }
 
-fn rule(source: &str, destinations: &[String]) -> Arc<Rule> {
+pub(crate) fn rule(source: &str, destinations: &[String]) -> Arc<Rule> {
     let no_default = |_: &_| Err(RuleError("no default".to_owned()));
     let destinations: Vec<&str> = destinations.iter().map(String::as_str).collect();
     Arc::new(Rule::parse(source, &destinations, &no_default).unwrap())
 }
 
 /// Copies `from/app` with `tags` to `to/app` at each destination, with a new engine.
-async fn copy(
+pub(crate) async fn copy(
     source: &Registry,
     destinations: &[&Registry],
     tags: &str,
@@ -67,7 +67,7 @@ async fn copy(
     run(&all, rules, settings).await
 }
 
-async fn run(
+pub(crate) async fn run(
     servers: &[&Registry],
     rules: Vec<Arc<Rule>>,
     settings: Settings,

@@ -83,7 +83,13 @@ impl Client {
     ) -> Result<Manifest, Error> {
         let ask = ask(Method::GET, repository, ScopeSet::pull(repository), target);
         match self.get(&ask, target).await {
-            Err(error) if error.kind() == ErrorKind::Corrupt => self.get(&ask, target).await,
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                let again = self.get(&ask, target).await;
+                again.map_err(|error| {
+                    let tries = error.tries() + 1;
+                    error.with_tries(tries)
+                })
+            }
             result => result,
         }
     }

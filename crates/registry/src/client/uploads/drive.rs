@@ -191,7 +191,9 @@ impl<'a> Drive<'a> {
     /// some of them are gone are read once more, into a new session: the network may be at fault, and the registry
     /// never saw the last of them.
     fn source_failed(&mut self, error: Error) -> Went {
-        if error.kind() != ErrorKind::Corrupt || self.corrupt_source {
+        // A small blob was read a second time before anything of it came here.
+        let read_again = self.corrupt_source || error.tries() > 1;
+        if error.kind() != ErrorKind::Corrupt || read_again {
             return Err(Failed::Final(error));
         }
         self.corrupt_source = true;

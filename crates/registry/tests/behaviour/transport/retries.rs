@@ -183,3 +183,53 @@ async fn a_run_that_is_ended_does_not_wait_for_what_comes_too_late() {
     let mut short = setting.attempts(1);
     short.after(error(ErrorKind::Broken)).await.unwrap();
 }
+
+fn refused() -> Error {
+    error(ErrorKind::Connect)
+}
+
+/// Tries as often as it may; the last error.
+async fn to_the_end(setting: &Setting, error: impl Fn() -> Error) -> Error {
+    let mut attempts = setting.attempts(2);
+    loop {
+        if let Err(last) = attempts.after(error()).await {
+            return last;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_let_nobody_in_is_tried_once_by_the_next() {
+    let setting = Setting::new();
+    let first = to_the_end(&setting, refused).await;
+    assert_eq!(first.tries(), 3);
+    let start = Instant::now();
+    let next = to_the_end(&setting, refused).await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert_eq!(
+        next.to_string(),
+        "cannot fetch a thing at a.example: it failed; as was found before, so it is not waited for any more"
+    );
+    // Other errors, and other hosts that it leads to, are another matter.
+    let broken = to_the_end(&setting, || error(ErrorKind::Broken)).await;
+    assert_eq!(broken.tries(), 3);
+    let elsewhere = || Error::new(ErrorKind::Connect, "fetch a token", "auth.example", "no");
+    assert_eq!(to_the_end(&setting, elsewhere).await.tries(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_answers_is_waited_for_again() {
+    let setting = Setting::new();
+    to_the_end(&setting, refused).await;
+    let get = || {
+        let url = "https://a.example/v2/";
+        call(&setting.endpoint, http::Method::GET, url)
+    };
+    drop(setting.transport.send(get()).await.unwrap());
+    assert_eq!(to_the_end(&setting, refused).await.tries(), 3);
+    // It answered a moment ago: not even a whole set of tries speaks against it.
+    assert_eq!(to_the_end(&setting, refused).await.tries(), 3);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(to_the_end(&setting, refused).await.tries(), 3);
+    assert_eq!(to_the_end(&setting, refused).await.tries(), 1);
+}

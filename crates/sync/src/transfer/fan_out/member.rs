@@ -181,7 +181,8 @@ impl Notes {
             "read the shared download",
             &failure.host,
             &failure.reason,
-        );
+        )
+        .with_tries(failure.tries);
         *lock(&self.trouble) = Some(Trouble::Shared(failure));
         error
     }
