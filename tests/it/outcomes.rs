@@ -29,7 +29,11 @@ fn one_missing_among_a_hundred_costs_one() {
     let name = format!("{from}/app42:v1 → {to}/mirror/app42:v1");
     assert!(failed[0].contains(&name), "{failed:?}");
     // Last: which, at which host with which status and why, and what to do.
-    let list = outcome.stderr.split("\nfailed:\n").nth(1).unwrap();
+    let list = outcome
+        .stderr
+        .split("\nfailed: 1 at the source\n")
+        .nth(1)
+        .unwrap();
     let lines: Vec<&str> = list.lines().collect();
     assert_eq!(lines.len(), 3, "{list}");
     assert_eq!(lines[0].trim(), name);
