@@ -192,3 +192,24 @@ async fn a_rate_limit_that_does_not_end_is_told_as_such() {
     let failure = &only(&summary).failure;
     assert_eq!((failure.status, failure.tries), (Some(429), 4));
 }
+
+#[tokio::test]
+async fn a_destination_that_says_it_has_what_it_lacks_is_sent_everything_in_the_same_run() {
+    // As a Nexus group does: it tells of blobs that the repository cannot use.
+    let (source, destination) = (server().await, server().await);
+    let image = image();
+    source.push("from/app", Some("v1"), &image);
+    destination.fault(Fault::on(Kind::Mount).always(), Action::status(201));
+    let (summary, copied) = copy(&source, &[&destination], ":v1", settings(&[])).await;
+    assert_eq!((summary.copied, summary.failed), (1, 0));
+    assert_eq!((copied[0].blobs, copied[0].bytes), (2, image.blob_bytes()));
+    destination.verify_complete("to/app", "v1").unwrap();
+    let kinds = destination
+        .requests()
+        .into_iter()
+        .map(|request| request.kind);
+    let kinds: Vec<Kind> = kinds.collect();
+    let count = |kind| kinds.iter().filter(|one| **one == kind).count();
+    assert_eq!((count(Kind::Mount), count(Kind::UploadPost)), (2, 2));
+    assert_eq!((count(Kind::UploadPut), count(Kind::ManifestPut)), (2, 2));
+}
