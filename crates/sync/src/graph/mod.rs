@@ -36,8 +36,11 @@ const MAX_DEPTH: usize = 8;
 /// How many manifests one image may consist of. The largest in public use have some hundreds.
 const MAX_MANIFESTS: usize = 10_000;
 
-/// How many bytes of manifests are held for one image.
-const MAX_HELD_BYTES: u64 = 64 * 1024 * 1024;
+/// How many bytes of manifests are held for one image. Hundreds of images may be under way at a time.
+const MAX_HELD_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How many blobs one image may name. Real images have some hundreds, large models some thousands.
+const MAX_BLOBS: usize = 20_000;
 
 /// Manifests of one image that are fetched at a time.
 const FETCHES: usize = 8;
@@ -197,6 +200,9 @@ impl SourceImage {
         self.too_much(&format!(
             "indexes lie more than {MAX_DEPTH} deep within each other"
         ))
+    }
+    fn too_many_blobs(&self) -> Failure {
+        self.too_much(&format!("it names more than {MAX_BLOBS} blobs"))
     }
     fn too_much(&self, what: &str) -> Failure {
         let path = self.store.repository().path();

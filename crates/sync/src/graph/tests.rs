@@ -192,6 +192,26 @@ async fn more_manifests_than_an_image_can_have_are_refused() {
 }
 
 #[tokio::test]
+async fn more_blobs_than_an_image_can_have_are_refused() {
+    let world = world();
+    let layer = |number: usize| {
+        let digest = Digest::sha256(number.to_string().as_bytes());
+        json!({ "mediaType": "application/octet-stream", "digest": digest.as_str(), "size": 1 })
+    };
+    let layers: Vec<_> = (0..=MAX_BLOBS).map(layer).collect();
+    let document = json!({ "schemaVersion": 2, "config": layers[0], "layers": layers });
+    let media_type = media_type::OCI_MANIFEST;
+    let root = world
+        .stores
+        .document(&world.source, "root", media_type, &document);
+    let failure = world.content(root.digest()).await.unwrap_err();
+    assert!(
+        failure.reason.contains("it names more than 20000 blobs"),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
 async fn layers_of_schema_1_have_no_size() {
     let world = world();
     let layer = world.stores.blob(&world.source, "layer", "layer");

@@ -8,7 +8,7 @@ use registry::manifest::{ImageView, Schema1View, View};
 use registry::{Descriptor, Digest, ErrorKind, Manifest};
 
 use crate::failure::Failure;
-use crate::graph::{FETCHES, MAX_DEPTH, SourceImage};
+use crate::graph::{FETCHES, MAX_BLOBS, MAX_DEPTH, SourceImage};
 
 /// What lies below a root.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +64,9 @@ impl SourceImage {
         let mut walk = Walk::default();
         walk.seen.insert(root.digest().clone());
         let mut level = walk.take(Arc::clone(root), self.view(root)?);
+        if walk.is_full() {
+            return Err(self.too_many_blobs());
+        }
         for depth in 0.. {
             level.retain(|entry| {
                 !leave_out(&entry.digest) && walk.seen.insert(entry.digest.clone())
@@ -84,6 +87,9 @@ impl SourceImage {
                         let view = self.view(&manifest)?;
                         level.extend(walk.take(manifest, view));
                     }
+                }
+                if walk.is_full() {
+                    return Err(self.too_many_blobs());
                 }
             }
         }
@@ -125,6 +131,9 @@ impl Walk {
                 Vec::new()
             }
         }
+    }
+    fn is_full(&self) -> bool {
+        self.blobs.len() > MAX_BLOBS
     }
     fn take_blobs(&mut self, blobs: impl Iterator<Item = Descriptor>) {
         for blob in blobs {
