@@ -8,12 +8,16 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::reference::Registry;
 use crate::transport::Lane;
 use crate::transport::patience::{Patience, TooLate};
+
+/// So many answers of 503 without another in between mean the host, not a request.
+const OVERLOADED: u32 = 3;
 
 /// Leave to make one request; given back when dropped.
 #[derive(Debug)]
@@ -27,6 +31,8 @@ pub(super) struct Limits {
     transfers: usize,
     windows: Mutex<HashMap<(String, Lane), Arc<Semaphore>>>,
     pauses: Mutex<HashMap<Registry, Instant>>,
+    /// How many of the last answers were 503, with none in between.
+    overloads: Mutex<HashMap<Registry, u32>>,
 }
 
 impl Limits {
@@ -36,6 +42,7 @@ impl Limits {
             transfers,
             windows: Mutex::default(),
             pauses: Mutex::default(),
+            overloads: Mutex::default(),
         }
     }
     /// Waits for a place in the window of `host` (with its port) and `lane`, first come, first served.
@@ -76,6 +83,29 @@ impl Limits {
                 news
             }
         }
+    }
+    /// Takes note of an answer for the sake of `registry`.
+    pub(super) fn answered(&self, registry: &Registry, status: StatusCode) {
+        let mut overloads = self
+            .overloads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let count = overloads.entry(registry.clone()).or_default();
+            *count = count.saturating_add(1);
+        } else if !overloads.is_empty() {
+            overloads.remove(registry);
+        }
+    }
+    /// Whether `registry` answers nothing but 503 at the moment.
+    pub(super) fn is_overloaded(&self, registry: &Registry) -> bool {
+        let overloads = self
+            .overloads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        overloads
+            .get(registry)
+            .is_some_and(|count| *count >= OVERLOADED)
     }
     /// Waits until nothing pauses `registry`, as far as `patience` reaches.
     pub(super) async fn resumed(

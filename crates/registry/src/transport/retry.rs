@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
+
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
 
@@ -73,7 +75,8 @@ impl Attempts {
         }
     }
     /// After a failed try: waits and returns when the next one may start, or gives the error back, with the number
-    /// of tries, when it is final. A 429, or a `Retry-After`, pauses the whole host, not only this operation. Where the
+    /// of tries, when it is final. A 429, a `Retry-After`, or several answers of
+    /// 503 in a row pause the whole host, not only this operation. Where the
     /// run [ends](Transport::wind_up) before the next try, the error becomes [`ErrorKind::Cancelled`].
     pub async fn after(&mut self, error: Error) -> Result<(), Error> {
         self.tries = self.tries.saturating_add(1);
@@ -136,7 +139,10 @@ impl Attempts {
         let own = own.min(self.policy.max);
         Ok(Some(Wait {
             delay: asked.map_or(own, |asked| asked.max(own)),
-            whole_host: asked.is_some() || error.kind() == ErrorKind::RateLimited,
+            whole_host: asked.is_some()
+                || error.kind() == ErrorKind::RateLimited
+                || (error.status() == Some(StatusCode::SERVICE_UNAVAILABLE)
+                    && self.transport.limits.is_overloaded(&self.endpoint.registry)),
         }))
     }
     /// Says that a transfer moved `bytes` since the last failure: real progress (1 MiB) forgives the tries so far.

@@ -213,6 +213,8 @@ impl Transport {
         });
         if let Some(answer) = answer {
             self.silence.answered(&trip.endpoint.registry);
+            self.limits
+                .answered(&trip.endpoint.registry, answer.status());
             let host = trip.endpoint.registry.as_str();
             for warning in self.warnings.news(host, answer.headers()) {
                 self.observer().warning(host, &place.veil().over(&warning));

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use futures_util::poll;
 use http::Method;
+use registry::Error;
 use registry::transport::{
-    Call, Lane, RequestBody, ResponseBody, Timeouts, Transport, TransportOptions,
+    Attempts, Call, Lane, RequestBody, ResponseBody, RetryPolicy, Timeouts, Transport,
+    TransportOptions,
 };
 use tokio::time::Instant;
 
@@ -108,6 +110,40 @@ async fn a_pause_holds_up_everybody_at_that_registry() {
         .filter(|note| note.ends_with("paused"))
         .collect();
     assert_eq!(told, ["quay.example paused"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_503_in_a_row_hold_up_everybody_at_that_registry() {
+    let fake = Fake::new(|_, number| {
+        let status = if matches!(number, 1..=3 | 5..) {
+            503
+        } else {
+            200
+        };
+        at_once(Ok(answer(status, "")))
+    });
+    let notes = Arc::new(Notes::default());
+    let transport = fake.transport(TransportOptions {
+        observer: notes.clone(),
+        ..TransportOptions::default()
+    });
+    let quay = secure("quay.example");
+    let mut paused = Vec::new();
+    for _ in 0..8 {
+        let response = transport.send(to("quay.example")).await.unwrap();
+        if response.status == http::StatusCode::OK {
+            continue;
+        }
+        let error = Error::from_response("fetch a thing", "quay.example", response).await;
+        // Each of them another task's first try.
+        let mut attempts = Attempts::new(&transport, &quay, RetryPolicy::default());
+        attempts.after(error).await.unwrap();
+        let is_pause = |note: &String| note.ends_with("paused");
+        paused.push(notes.take().iter().any(is_pause));
+    }
+    // The success in between sets the count back.
+    assert_eq!(paused, [false, false, true, false, false, true]);
+    assert_eq!(fake.count(), 8);
 }
 
 #[tokio::test]
