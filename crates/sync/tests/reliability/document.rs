@@ -75,7 +75,6 @@ fn the_page_is_up_to_date() {
     let there = std::fs::read_to_string(PATH).unwrap_or_default();
     assert!(
         there == page,
-        "docs/reliability.md is not what the tests hold: UPDATE_RELIABILITY=1 cargo test -p image-syncer-sync --test \
-         reliability the_page writes it anew"
+        "docs/reliability.md is not what the tests hold: scripts/reliability --write writes it anew"
     );
 }

@@ -7,6 +7,10 @@ use testkit::{Action, Answer, Cut, Registry};
 use crate::expect::{AGAIN, Expect};
 use crate::operations::{ALL, Operation};
 
+/// A digest of nothing that is copied.
+const OTHER_DIGEST: &str =
+    "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
 /// What goes wrong, at which requests, and what is to become of it.
 pub(crate) struct Row {
     /// As the document calls it.
@@ -308,6 +312,12 @@ fn contents() -> Vec<Row> {
             )
             .but(SourceToken, garbled, garbled)
             .but(DestinationToken, garbled, garbled),
+        lasting(
+            "another digest is said to be stored",
+            "instead of sha256:",
+            |_| Action::WithHeaders(vec![("docker-content-digest", OTHER_DIGEST.to_owned())]),
+        )
+        .at(|operation| matches!(operation, Put | ClosingPut)),
         passing(
             "blobs that no manifest names are collected",
             "what it lacks was sent",

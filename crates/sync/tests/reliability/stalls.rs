@@ -1,0 +1,122 @@
+//! A source that falls silent holds up nobody but its own image.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sync::config::Settings;
+use sync::engine::Engine;
+use sync::rule::PlatformFilter;
+use sync::{Event, Listener, Outcome};
+use testkit::{Action, Auth, Fault, Image, Kind, Layer, Profile, Registry};
+use tokio_util::sync::CancellationToken;
+
+use crate::world::{SHORT_STALL, retries, rule, stores_with};
+
+/// The images in the order in which they ended, with what was said of those that failed.
+#[derive(Default)]
+struct Endings(Mutex<Vec<(String, Option<String>)>>);
+
+impl Listener for Endings {
+    fn event(&self, event: &Event) {
+        if let Event::ImageFinished { image, outcome, .. } = event {
+            let failed = match outcome {
+                Outcome::Failed(failure) => Some(failure.reason.clone()),
+                _ => None,
+            };
+            self.0.lock().unwrap().push((image.source.clone(), failed));
+        }
+    }
+}
+
+async fn start(seed: u64) -> Registry {
+    let server = Registry::builder()
+        .profile(Profile::distribution())
+        .auth(Auth::bearer_anonymous())
+        .token_hostname("localhost")
+        .start()
+        .await;
+    for number in 0..4 {
+        let image = Image::single([Layer::synthetic(20_000, seed + number)]);
+        server.push("from/app", Some(&format!("v{number}")), &image);
+    }
+    server
+}
+
+/// Copies one image of the host that falls silent and four of another; gives the ending of the first, and how many
+/// of the others ended before it.
+async fn ending_of(silent: &str, stall: Duration) -> (Option<String>, usize) {
+    let (source, destination) = (start(10).await, start(20).await);
+    let rules = vec![
+        rule(
+            &format!("{silent}/from/app:v0"),
+            &[format!("{}/to/silent", destination.host())],
+        ),
+        rule(
+            &format!("{}/from/app:v0,v1,v2,v3", source.host()),
+            &[format!("{}/to/app", destination.host())],
+        ),
+    ];
+    let hosts = [silent.to_owned(), source.host(), destination.host()];
+    let endings = Arc::new(Endings::default());
+    let settings = Settings {
+        platforms: Arc::new(PlatformFilter::parse(&[], &[]).unwrap()),
+        force: false,
+        verify: false,
+        transfers: None,
+        images: 16,
+    };
+    let stores = Arc::new(stores_with(&hosts, stall, retries()));
+    let engine = Engine::new(stores, settings, endings.clone());
+    let run = engine.run(rules, CancellationToken::new());
+    tokio::time::timeout(Duration::from_secs(60), run)
+        .await
+        .expect("it hangs");
+    for number in 0..4 {
+        let tag = format!("v{number}");
+        destination.verify_complete("to/app", &tag).unwrap();
+    }
+    let endings = endings.0.lock().unwrap().clone();
+    assert_eq!(endings.len(), 5);
+    let of_silent = |(source, _): &(String, Option<String>)| source.starts_with(silent);
+    let place = endings.iter().position(of_silent).unwrap();
+    let failed = endings[place].1.clone();
+    if failed.is_none() {
+        destination.verify_complete("to/silent", "v0").unwrap();
+    }
+    (failed, place)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn others_finish_while_a_source_is_silent() {
+    for (kinds, action) in [
+        (Kind::BlobGet, Action::StallResponse { after: 1_000 }),
+        (Kind::BlobGet, Action::StallBeforeAnswer),
+        (Kind::ManifestHead, Action::StallBeforeAnswer),
+        (Kind::Token, Action::StallBeforeAnswer),
+        (Kind::Token, Action::StallResponse { after: 5 }),
+    ] {
+        let silent = start(30).await;
+        silent.fault(Fault::on(kinds).nth(1), action.clone());
+        let (failed, _) = ending_of(&silent.host(), SHORT_STALL).await;
+        assert_eq!(failed, None, "{kinds:?} {action:?}, once");
+
+        let silent = start(30).await;
+        silent.fault(Fault::on(kinds), action.clone());
+        // The silence lasts longer than the copies of the others take.
+        let (failed, before) = ending_of(&silent.host(), 2 * SHORT_STALL).await;
+        let failed = failed.unwrap_or_else(|| panic!("{kinds:?} {action:?}"));
+        assert!(failed.contains("after 4 tries"), "{failed}");
+        assert_eq!(before, 4, "{kinds:?} {action:?}, always");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_takes_connections_and_says_nothing_fails_within_its_bounds() {
+    // Neither the handshake of TLS nor plain HTTP is ever answered.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = mute.local_addr().unwrap().to_string();
+    let (failed, before) = ending_of(&host, 2 * SHORT_STALL).await;
+    let failed = failed.unwrap();
+    assert!(failed.contains(&host), "{failed}");
+    assert_eq!(before, 4, "{failed}");
+}
