@@ -107,6 +107,6 @@ mod tests {
     #[test]
     fn an_insecure_host_that_is_none_is_refused() {
         let error = allow_insecure(&mut Vec::new(), "http://r.example").unwrap_err();
-        assert!(error.to_string().starts_with("--insecure http://r.example"));
+        assert!(format!("{error:#}").starts_with("--insecure: `http://r.example`"));
     }
 }
