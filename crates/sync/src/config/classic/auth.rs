@@ -61,12 +61,7 @@ pub(super) fn read(
                 earlier.credential == credential && earlier.insecure == insecure
             });
             if !same {
-                reader.problems.push(file.shown(
-                    key.at,
-                    format!(
-                        "this means the same as the key in line {line}, and says something else: keep one of the two"
-                    ),
-                ));
+                reader.problems.push(contradiction(file, &key, *line));
             }
             continue;
         }
@@ -78,6 +73,16 @@ pub(super) fn read(
             insecure,
         });
     }
+}
+
+/// Two keys mean the same registry and path, and their entries differ.
+fn contradiction(file: &File, key: &Key, line: usize) -> Problem {
+    file.shown(
+        key.at,
+        format!(
+            "this means the same as the key in line {line}, and says something else: keep one of the two"
+        ),
+    )
 }
 
 /// What a key covers: a registry, and a path below it that may be empty.
