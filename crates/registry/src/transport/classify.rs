@@ -210,17 +210,29 @@ fn certificate(error: &CertificateError) -> String {
     }
 }
 
+/// What is said of a certificate that signed itself and calls itself an authority, as `openssl req -x509` makes them.
+const AUTHORITY_AS_SERVER: &str = "CaUsedAsEndEntity";
+
+/// Whether all that speaks against a server's certificate is that it calls itself an authority. Its dates were looked
+/// at before that.
+pub(super) fn is_authority_as_server(error: &CertificateError) -> bool {
+    wrapped_text(error) == AUTHORITY_AS_SERVER
+}
+
 /// What a verifier wrapped, without the wrapping.
-fn inner_text(error: &CertificateError) -> String {
-    let text = match error {
+fn wrapped_text(error: &CertificateError) -> String {
+    match error {
         CertificateError::Other(other) => {
             other.source().map_or_else(|| other.to_string(), last_text)
         }
         other => other.to_string(),
-    };
+    }
+}
+
+fn inner_text(error: &CertificateError) -> String {
+    let text = wrapped_text(error);
     match text.as_str() {
-        // A certificate that signed itself and calls itself an authority, as `openssl req -x509` writes them.
-        "CaUsedAsEndEntity" => "self-signed".to_owned(),
+        AUTHORITY_AS_SERVER => "self-signed".to_owned(),
         "UnsupportedCertVersion" => "of version 1, which nobody accepts any more".to_owned(),
         _ => text,
     }

@@ -3,16 +3,19 @@
 //! Roots are read when the first verified connection is made: a run over plain http never opens the file, and all
 //! connections share the one store.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
+use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+use crate::digest::Digest;
+use crate::transport::classify::is_authority_as_server;
 use crate::transport::{HttpError, HttpErrorKind, Trust};
 
 /// Makes the TLS configurations of a run.
@@ -21,7 +24,7 @@ pub(super) struct Tls {
     extra: Vec<CertificateDer<'static>>,
     /// One for each way to judge and to speak, so that sessions are resumed.
     configs: Mutex<HashMap<(Trust, Alpn), Arc<ClientConfig>>>,
-    verifier: Mutex<Option<Arc<WebPkiServerVerifier>>>,
+    verifier: Mutex<Option<Arc<TrustNamed>>>,
 }
 
 /// What is offered to be spoken inside TLS.
@@ -97,25 +100,29 @@ impl Tls {
         config.alpn_protocols = alpn.names();
         Ok(Arc::new(config))
     }
-    fn verifier(&self) -> Result<Arc<WebPkiServerVerifier>, String> {
+    fn verifier(&self) -> Result<Arc<TrustNamed>, String> {
         let mut slot = self.verifier.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(verifier) = &*slot {
             return Ok(verifier.clone());
         }
-        let verifier =
-            WebPkiServerVerifier::builder_with_provider(self.roots()?, self.provider.clone())
-                .build()
-                .map_err(|error| format!("the trusted certificates cannot be used: {error}"))?;
+        let (roots, named) = self.roots()?;
+        let by_roots = WebPkiServerVerifier::builder_with_provider(roots, self.provider.clone())
+            .build()
+            .map_err(|error| format!("the trusted certificates cannot be used: {error}"))?;
+        let verifier = Arc::new(TrustNamed { by_roots, named });
         *slot = Some(verifier.clone());
         Ok(verifier)
     }
-    /// The system's roots, or the built-in ones where the system has none, and the additional ones.
-    fn roots(&self) -> Result<Arc<RootCertStore>, String> {
+    /// The system's roots, or the built-in ones where the system has none, and the additional ones; and the digests of
+    /// those that were given as certificates.
+    fn roots(&self) -> Result<(Arc<RootCertStore>, HashSet<Digest>), String> {
         let mut roots = RootCertStore::empty();
         let native = rustls_native_certs::load_native_certs();
         for error in &native.errors {
             tracing::warn!(%error, "a trusted certificate of the system cannot be read");
         }
+        let given = native.certs.iter().chain(&self.extra);
+        let named = given.map(|der| Digest::sha256(der)).collect();
         roots.add_parsable_certificates(native.certs);
         if roots.is_empty() {
             tracing::debug!("the system has no trusted certificates, the built-in ones are used");
@@ -126,7 +133,7 @@ impl Tls {
                 .add(certificate.clone())
                 .map_err(|error| format!("an additional certificate cannot be used: {error}"))?;
         }
-        Ok(Arc::new(roots))
+        Ok((Arc::new(roots), named))
     }
 }
 
@@ -143,6 +150,66 @@ fn read_certificates(
         certificates.push(certificate.map_err(|error| format!("not PEM: {error}"))?);
     }
     Ok(())
+}
+
+/// Judges by the roots, and takes a server's own certificate that stands among them, name and dates being right:
+/// registries are often set up with one that `openssl req -x509` made, which calls itself an authority, and whoever puts
+/// it among the trusted ones means just that.
+#[derive(Debug)]
+struct TrustNamed {
+    by_roots: Arc<WebPkiServerVerifier>,
+    /// Of the trusted certificates.
+    named: HashSet<Digest>,
+}
+
+impl ServerCertVerifier for TrustNamed {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let judged = self.by_roots.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        );
+        match judged {
+            Err(Error::InvalidCertificate(error))
+                if is_authority_as_server(&error)
+                    && self.named.contains(&Digest::sha256(end_entity)) =>
+            {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            judged => judged,
+        }
+    }
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.by_roots
+            .verify_tls12_signature(message, certificate, signature)
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.by_roots
+            .verify_tls13_signature(message, certificate, signature)
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.by_roots.supported_verify_schemes()
+    }
 }
 
 /// Accepts every certificate. The handshake's signature is not looked at either: with any certificate welcome it

@@ -11,7 +11,13 @@ pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
     pub(crate) fn new() -> Self {
-        let mut params = CertificateParams::default();
+        Self::of(CertificateParams::default())
+    }
+    /// An authority that is a server for `name` as well, as `openssl req -x509` makes them.
+    pub(crate) fn serving(name: &str) -> Self {
+        Self::of(CertificateParams::new(vec![name.to_owned()]).unwrap())
+    }
+    fn of(mut params: CertificateParams) -> Self {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }

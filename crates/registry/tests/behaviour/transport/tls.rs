@@ -59,6 +59,28 @@ async fn an_unknown_authority_is_refused_and_a_known_one_is_not() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_signed_itself_is_taken_where_it_is_itself_trusted() {
+    let own = Authority::serving("127.0.0.1");
+    let error = refusal(&transport(), own.own_acceptor()).await;
+    let untrusted = "its certificate is not trusted: self-signed";
+    assert_eq!(error.message(), untrusted);
+    let stranger = trusting(&Authority::serving("127.0.0.1"));
+    let error = refusal(&stranger, own.own_acceptor()).await;
+    assert_eq!(error.message(), untrusted);
+    let other = Authority::serving("other.example");
+    let error = refusal(&trusting(&other), other.own_acceptor()).await;
+    assert_eq!(
+        error.message(),
+        "its certificate is not trusted: it is for other.example, not 127.0.0.1"
+    );
+    let server = Server::tls(own.own_acceptor(), |_| ok("hello")).await;
+    let name = format!("127.0.0.1:{}", server.port);
+    let get = call(&secure(&name), Method::GET, &format!("https://{name}/v2/"));
+    let answer = trusting(&own).send(get).await.unwrap();
+    assert_eq!(answer.body.bytes(100).await.unwrap(), "hello");
+}
+
+#[tokio::test]
 async fn another_name_and_another_time_are_refused() {
     let authority = Authority::new();
     let transport = trusting(&authority);
