@@ -9,7 +9,7 @@ pub(super) fn hint(failure: &Failure) -> Option<String> {
     let destination = failure.side == Side::Destination;
     Some(match failure.kind? {
         ErrorKind::Unauthorized => format!(
-            "give {host} a username and password in the auth file, or log in with: docker login {host}"
+            "see that the auth file has the right username and password for {host}, or log in with: docker login {host}"
         ),
         ErrorKind::Denied if destination => {
             "the account may not push there: give it push rights, or create the project first".into()
