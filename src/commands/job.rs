@@ -117,6 +117,7 @@ impl Job {
             verify: self.transfer.verify,
             transfers: self.transfer.proc.and_then(setup::bound),
             images: IMAGES,
+            records: None,
         };
         let transport = Arc::new(Transport::new(TransportOptions {
             timeouts: Timeouts {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::inventory::records::Records;
 use crate::rule::PlatformFilter;
 
 /// What a run is asked for.
@@ -17,4 +18,6 @@ pub struct Settings {
     pub transfers: Option<usize>,
     /// At most this many images at a time; at least one.
     pub images: usize,
+    /// What is remembered between runs; `None` to remember nothing.
+    pub records: Option<Arc<Records>>,
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use registry::Repository;
+use registry::{Repository, Target};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -56,7 +56,10 @@ pub(crate) struct Copier {
 impl Copier {
     /// A copier between `stores` that knows nothing yet.
     pub(crate) fn new(stores: Arc<dyn Stores>, settings: Settings) -> Self {
-        let inventory = Arc::new(Inventory::new());
+        let inventory = Arc::new(match settings.records {
+            Some(records) => Inventory::with_records(records, &settings.platforms),
+            None => Inventory::new(),
+        });
         let transfers = Transfers::new(Arc::clone(&inventory), settings.transfers);
         Self {
             stores,
@@ -104,10 +107,26 @@ impl Copier {
     /// Sees one destination through and ends its pair, even after a panic.
     async fn end(&self, image: &SourceImage, place: &Place, seat: Seat, pair: &Pair) {
         let outcome = AssertUnwindSafe(self.bring(image, place, seat)).catch_unwind();
-        pair.finish(match outcome.await {
+        let outcome = match outcome.await {
             Ok(outcome) => outcome.unwrap_or_else(Outcome::Failed),
             Err(panic) => Outcome::Failed(Failure::panicked(&*panic)),
-        });
+        };
+        self.remember(image, place, &outcome);
+        pair.finish(outcome);
+    }
+
+    /// Notes which digest stands at the destination now, for later runs.
+    fn remember(&self, image: &SourceImage, place: &Place, outcome: &Outcome) {
+        let digest = match outcome {
+            Outcome::Copied(copied) => &copied.digest,
+            Outcome::Unchanged { digest, .. } => digest,
+            Outcome::Skipped { .. } | Outcome::Failed(_) => return,
+        };
+        if let (Target::Tag(tag), Some(place_tag)) = (image.target(), &place.tag) {
+            let source = image.store().repository();
+            self.inventory
+                .copied(source, tag, &place.repository, place_tag, digest);
+        }
     }
 
     /// Brings the image to one destination.

@@ -103,6 +103,10 @@ impl SourceImage {
             held: Mutex::default(),
         }
     }
+    /// What is fetched.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
     /// Where it is read.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store

@@ -15,7 +15,7 @@ const MAX_CANDIDATES: usize = 3;
 const MAX_MISSING: usize = 65_536;
 
 /// A digest in 32 bytes: its own where it is SHA-256, else the SHA-256 of its text.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key([u8; 32]);
 
 /// The facts on one registry.
@@ -40,7 +40,8 @@ impl Key {
             // A SHA-256 digest always decodes; were it not so, one key would stand for all: a wrong hint.
             .unwrap_or(Self([0; 32]))
     }
-    fn sha256(digest: &Digest) -> Option<Self> {
+    /// The digest's own bytes, where it is a SHA-256.
+    pub(super) fn sha256(digest: &Digest) -> Option<Self> {
         let hex = digest.as_str().strip_prefix("sha256:")?.as_bytes();
         let mut key = [0; 32];
         if hex.len() != 2 * key.len() {
@@ -50,6 +51,9 @@ impl Key {
             *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
         }
         Some(Self(key))
+    }
+    pub(super) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 

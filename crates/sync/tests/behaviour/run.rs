@@ -42,6 +42,7 @@ pub(crate) fn settings(arch: &[&str]) -> Settings {
         verify: false,
         transfers: None,
         images: 16,
+        records: None,
     }
 }
 

@@ -64,6 +64,7 @@ async fn ending_of(silent: &str, stall: Duration) -> (Option<String>, usize) {
         verify: false,
         transfers: None,
         images: 16,
+        records: None,
     };
     let stores = Arc::new(stores_with(&hosts, stall, retries()));
     let engine = Engine::new(stores, settings, endings.clone());

@@ -193,6 +193,7 @@ pub(crate) async fn run(stores: RegistryStores, rules: Vec<Arc<Rule>>, images: u
         verify: false,
         transfers: None,
         images,
+        records: None,
     };
     let listener: Arc<dyn Listener> = report.clone();
     let engine = Engine::new(Arc::new(stores), settings, listener);

@@ -97,6 +97,7 @@ fn settings() -> Settings {
         verify: false,
         transfers: None,
         images: 4,
+        records: None,
     }
 }
 

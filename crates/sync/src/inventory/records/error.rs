@@ -1,0 +1,133 @@
+//! What can be wrong with a records file, and what to do about it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+/// Why a records file cannot be used. Reads as a sentence that names the file, what is wrong with it, and what to do.
+#[derive(Clone, Debug)]
+pub struct RecordsError {
+    path: PathBuf,
+    kind: RecordsErrorKind,
+    detail: String,
+}
+
+/// What is wrong with a records file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordsErrorKind {
+    /// There is none, where one is wanted and none is made.
+    Missing,
+    /// Another program keeps it locked.
+    Locked,
+    /// It is damaged, or something else than a database.
+    Damaged,
+    /// It is a database of another program.
+    Foreign,
+    /// A later version of this program wrote it.
+    Newer,
+    /// It may not be read or written where it is.
+    Denied,
+    /// The disk is full.
+    Full,
+    /// Writing takes too long.
+    Slow,
+    /// Something else.
+    Other,
+}
+
+impl RecordsError {
+    pub(super) fn of_kind(path: &Path, kind: RecordsErrorKind, detail: impl Into<String>) -> Self {
+        Self {
+            path: path.to_owned(),
+            kind,
+            detail: detail.into(),
+        }
+    }
+    /// `error` befell the file at `path`.
+    pub(super) fn new(path: &Path, error: rusqlite::Error) -> Self {
+        use RecordsErrorKind as Kind;
+        let kind = match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::Locked,
+            // Unknown is a table or column that is not there: no version of ours wrote this.
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown) => {
+                Kind::Damaged
+            }
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+                Kind::Denied
+            }
+            Some(ErrorCode::DiskFull) => Kind::Full,
+            _ => Kind::Other,
+        };
+        let detail = match error {
+            rusqlite::Error::SqliteFailure(code, None) => code.to_string(),
+            rusqlite::Error::SqliteFailure(_, Some(message)) => message,
+            other => other.to_string(),
+        };
+        Self::of_kind(path, kind, detail)
+    }
+    pub(super) fn io(path: &Path, error: &std::io::Error) -> Self {
+        use RecordsErrorKind as Kind;
+        use std::io::ErrorKind;
+        let kind = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Kind::Full,
+            ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::NotFound
+            | ErrorKind::NotADirectory
+            | ErrorKind::IsADirectory => Kind::Denied,
+            _ => Kind::Other,
+        };
+        Self::of_kind(path, kind, error.to_string())
+    }
+    /// What is wrong.
+    pub fn kind(&self) -> RecordsErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for RecordsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use RecordsErrorKind as Kind;
+        let (path, detail) = (self.path.display(), &self.detail);
+        write!(f, "records file {path}: ")?;
+        match self.kind {
+            Kind::Missing => f.write_str("there is none yet: a run makes it"),
+            Kind::Locked => write!(
+                f,
+                "another program keeps it locked ({detail}): end that program, or name another file with --records FILE"
+            ),
+            Kind::Damaged => write!(
+                f,
+                "it is damaged, or no records file ({detail}): if it is one, delete it and, if they are there, \
+                 {path}-wal and {path}-shm, and it is made anew; else name another file with --records FILE"
+            ),
+            Kind::Foreign => f.write_str(
+                "it is a database of another program, which is left alone: name another file with --records FILE",
+            ),
+            Kind::Newer => write!(
+                f,
+                "a newer image-syncer wrote it ({detail}): use that version, or name another file with --records FILE"
+            ),
+            Kind::Denied => write!(
+                f,
+                "it cannot be opened or written ({detail}): name a file in a directory that exists and may be written \
+                 to with --records FILE, or give --no-records"
+            ),
+            Kind::Full => write!(
+                f,
+                "the disk is full ({detail}): make space, or name a file elsewhere with --records FILE"
+            ),
+            Kind::Slow => f.write_str(
+                "writing to it takes too long, so what was learnt last is not remembered: name a file on a faster, \
+                 local disk with --records FILE",
+            ),
+            Kind::Other => write!(
+                f,
+                "it cannot be used ({detail}): name another file with --records FILE, or give --no-records"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for RecordsError {}

@@ -1,0 +1,140 @@
+//! The file itself: how it is opened, and what is in it.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::inventory::records::{RecordsError, RecordsErrorKind};
+
+/// Which version of the schema this is.
+const SCHEMA: i64 = 1;
+
+/// What marks the file as one of ours: `imsy`.
+const APPLICATION: i64 = 0x696d_7379;
+
+/// How long a writer waits for another process to end its batch.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Numbers are never given twice, so that what is left of a repository that was deleted is dead for good, in other
+/// processes as well. Blobs stand by registry and digest: where a blob can be mounted from is one look-up.
+const TABLES: &str = "
+    CREATE TABLE registries (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE
+    ) STRICT;
+    CREATE TABLE repositories (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        registry INTEGER NOT NULL,
+        path TEXT NOT NULL,
+        UNIQUE (registry, path)
+    ) STRICT;
+    CREATE TABLE blobs (
+        registry INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        repository INTEGER NOT NULL,
+        seen INTEGER NOT NULL,
+        PRIMARY KEY (registry, digest, repository)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE copies (
+        repository INTEGER NOT NULL,
+        tag TEXT NOT NULL,
+        source INTEGER NOT NULL,
+        source_tag TEXT,
+        filter INTEGER NOT NULL,
+        digest ANY NOT NULL,
+        seen INTEGER NOT NULL,
+        PRIMARY KEY (repository, tag)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE upkeep (
+        pruned INTEGER NOT NULL
+    ) STRICT;
+";
+
+/// Opens the file for writing, and makes it where there is none.
+pub(super) fn open(path: &Path) -> Result<Connection, RecordsError> {
+    // SQLite would say no more than that it is unable to open the file.
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(|error| RecordsError::io(path, &error))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let failed = |error| RecordsError::new(path, error);
+    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(PATIENCE).map_err(failed)?;
+    patiently(|| check(&connection, path))?;
+    patiently(|| prepare(&mut connection).map_err(failed))?;
+    patiently(|| check(&connection, path))?;
+    Ok(connection)
+}
+
+/// Refuses what is not a records file of this version; a new file is fine.
+fn check(connection: &Connection, path: &Path) -> Result<(), RecordsError> {
+    let failed = |error| RecordsError::new(path, error);
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let application = number("application_id").map_err(failed)?;
+    let version = number("user_version").map_err(failed)?;
+    if application != APPLICATION {
+        let objects = "SELECT count(*) FROM sqlite_schema";
+        let objects: i64 = connection
+            .query_row(objects, (), |row| row.get(0))
+            .map_err(failed)?;
+        return if (application, version, objects) == (0, 0, 0) {
+            Ok(())
+        } else {
+            Err(RecordsError::of_kind(path, RecordsErrorKind::Foreign, ""))
+        };
+    }
+    if version > SCHEMA {
+        let detail = format!("schema {version}; this version knows {SCHEMA}");
+        let kind = RecordsErrorKind::Newer;
+        return Err(RecordsError::of_kind(path, kind, detail));
+    }
+    Ok(())
+}
+
+/// Makes the tables where there are none.
+fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
+    // Whatever is lost with the power is a hint; what stays is whole.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    // In KiB, where it is negative: of the file, no more than this is held in memory.
+    connection.pragma_update(None, "cache_size", -1024)?;
+    connection.pragma_update(None, "journal_size_limit", 1 << 20)?;
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if mode == "wal" && version == SCHEMA {
+        return Ok(());
+    }
+    // Before the first table, or it has no effect: pages that pruning has emptied are given back.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Somebody else may have made them meanwhile.
+    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == 0 {
+        transaction.execute_batch(TABLES)?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.pragma_update(None, "user_version", SCHEMA)?;
+    }
+    transaction.commit()
+}
+
+/// Does it again while another process, which may be making the same file, is in the way: `SQLite` itself does not wait
+/// where it could wait for ever.
+fn patiently(mut act: impl FnMut() -> Result<(), RecordsError>) -> Result<(), RecordsError> {
+    let started = Instant::now();
+    loop {
+        match act() {
+            Err(error)
+                if error.kind() == RecordsErrorKind::Locked && started.elapsed() < PATIENCE =>
+            {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            result => return result,
+        }
+    }
+}

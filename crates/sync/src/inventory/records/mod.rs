@@ -1,0 +1,172 @@
+//! What is known of destinations, over the end of a run: an `SQLite` file that processes share.
+//!
+//! A record is a hint and no more: whoever follows one asks the registry, or could as well have asked. So whatever
+//! befalls the file, a run is right without it; it is told once, and the run goes on.
+//!
+//! There is one writer, a thread of its own with a connection of its own: notes reach it by a bounded channel, which
+//! drops them when it is full, and are written in batches. Readers look up single keys over a second connection; the
+//! file is in WAL mode, where a writer never keeps a reader waiting, so that a look-up takes microseconds. Nothing is
+//! read into memory but the pages that are asked for.
+
+mod error;
+mod file;
+mod reader;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use registry::{Digest, Repository, Tag};
+
+use crate::inventory::shelf::Key;
+use crate::lock::lock;
+
+pub use error::{RecordsError, RecordsErrorKind};
+use reader::Reader;
+use writer::Writer;
+
+/// Notes that wait to be written; what comes on top is dropped.
+const WAITING: usize = 8192;
+
+/// The records file, open for as long as this lives.
+pub struct Records {
+    path: PathBuf,
+    reader: Mutex<Reader>,
+    /// Taken away when no more notes are taken.
+    notes: Mutex<Option<SyncSender<Note>>>,
+    /// Ends when the writer has.
+    written: Mutex<Receiver<()>>,
+    trouble: Trouble,
+}
+
+/// Where trouble with the file is told; told once, as what follows follows from it.
+#[derive(Clone)]
+struct Trouble {
+    told: Arc<AtomicBool>,
+    tell: Arc<dyn Fn(&RecordsError) + Send + Sync>,
+}
+
+/// Something for the file.
+#[derive(Debug)]
+pub(super) enum Note {
+    /// The repository holds these blobs, under a manifest that stands there.
+    Holds(Repository, Vec<Key>),
+    /// This tag was copied, or found equal.
+    Copied(Repository, Tag, Copy),
+}
+
+/// What was last copied to a tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Copy {
+    pub(super) source: Repository,
+    pub(super) source_tag: Tag,
+    /// By which platform filter; 0 is none.
+    pub(super) filter: i64,
+    pub(super) digest: Digest,
+}
+
+impl Records {
+    /// Opens the file, and makes it where there is none. Trouble that comes later is told to `tell`, once at most,
+    /// from any thread.
+    ///
+    /// # Errors
+    /// When the file cannot be used: nothing is remembered then, and nothing else is lost.
+    pub fn open(
+        path: &Path,
+        tell: impl Fn(&RecordsError) + Send + Sync + 'static,
+    ) -> Result<Self, RecordsError> {
+        let failed = |error| RecordsError::new(path, error);
+        let connection = file::open(path)?;
+        let reader = Reader::open(path).map_err(failed)?;
+        let trouble = Trouble {
+            told: Arc::default(),
+            tell: Arc::new(tell),
+        };
+        let (notes, incoming) = sync_channel(WAITING);
+        let (writing, written) = sync_channel(0);
+        let writer = Writer::new(connection, day(SystemTime::now()));
+        let (of, told) = (path.to_owned(), trouble.clone());
+        let thread = std::thread::Builder::new().name("records".to_owned());
+        thread
+            .spawn(move || {
+                if let Err(error) = writer.run(&incoming) {
+                    told.tell(&RecordsError::new(&of, error));
+                }
+                drop(writing);
+            })
+            .map_err(|error| RecordsError::io(path, &error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            reader: Mutex::new(reader),
+            notes: Mutex::new(Some(notes)),
+            written: Mutex::new(written),
+            trouble,
+        })
+    }
+    /// Writes down what has not been written yet; takes no more notes. Waits for at most `patience`.
+    pub fn close(&self, patience: Duration) {
+        drop(lock(&self.notes).take());
+        if lock(&self.written).recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+            let kind = RecordsErrorKind::Slow;
+            self.trouble
+                .tell(&RecordsError::of_kind(&self.path, kind, ""));
+        }
+    }
+    /// What was last copied to `tag` of `place`.
+    pub(super) fn copy_at(&self, place: &Repository, tag: &Tag) -> Option<Copy> {
+        self.read(|reader| reader.copy_at(place, tag)).flatten()
+    }
+    /// Whether anything was ever copied to `place`.
+    pub(super) fn has_copies_in(&self, place: &Repository) -> bool {
+        self.read(|reader| reader.has_copies_in(place)) == Some(true)
+    }
+    /// Takes a note, unless too many wait.
+    pub(super) fn note(&self, note: Note) {
+        if let Some(notes) = &*lock(&self.notes) {
+            // A hint that is lost costs a request.
+            let _ = notes.try_send(note);
+        }
+    }
+    fn read<T>(&self, read: impl FnOnce(&mut Reader) -> rusqlite::Result<T>) -> Option<T> {
+        match read(&mut lock(&self.reader)) {
+            Ok(found) => Some(found),
+            Err(error) => {
+                let error = RecordsError::new(&self.path, error);
+                // Whoever locks the file for a moment keeps a hint from us, which is not worth a word.
+                if error.kind() != RecordsErrorKind::Locked {
+                    self.trouble.tell(&error);
+                }
+                None
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Records {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Records")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Trouble {
+    fn tell(&self, error: &RecordsError) {
+        if !self.told.swap(true, Ordering::AcqRel) {
+            (self.tell)(error);
+        }
+    }
+}
+
+/// Days since 1970: coarse enough that most of what is seen again is not written again.
+fn day(now: SystemTime) -> i64 {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH);
+    let days = since.unwrap_or_default().as_secs() / (24 * 60 * 60);
+    i64::try_from(days).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! Look-ups: by key, over a connection that writes nothing.
+
+use std::path::Path;
+
+use registry::{Digest, Repository, Tag};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+
+use crate::inventory::records::Copy;
+
+/// A connection to look things up.
+pub(super) struct Reader(Connection);
+
+const COPY_AT: &str = "
+    SELECT registries.name, sources.path, copies.source_tag, copies.filter, copies.digest
+    FROM copies
+    JOIN repositories AS sources ON sources.id = copies.source
+    JOIN registries ON registries.id = sources.registry
+    WHERE copies.repository = (
+        SELECT id FROM repositories
+        WHERE registry = (SELECT id FROM registries WHERE name = ?1) AND path = ?2
+    ) AND copies.tag = ?3";
+
+const HAS_COPIES_IN: &str = "
+    SELECT 1 FROM copies
+    WHERE repository = (
+        SELECT id FROM repositories
+        WHERE registry = (SELECT id FROM registries WHERE name = ?1) AND path = ?2
+    ) LIMIT 1";
+
+impl Reader {
+    /// Opens the file, which is there and has its tables.
+    pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        // It looks things up for tasks that must not be kept waiting.
+        connection.busy_timeout(std::time::Duration::ZERO)?;
+        connection.pragma_update(None, "cache_size", -512)?;
+        Ok(Self(connection))
+    }
+    /// What was last copied to `tag` of `place`.
+    pub(super) fn copy_at(
+        &mut self,
+        place: &Repository,
+        tag: &Tag,
+    ) -> rusqlite::Result<Option<Copy>> {
+        let key = (place.registry().as_str(), place.path(), tag.as_str());
+        let found = self
+            .0
+            .prepare_cached(COPY_AT)?
+            .query_row(key, |row| copy(row, tag))
+            .optional();
+        Ok(found?.flatten())
+    }
+    /// Whether anything was ever copied to `place`.
+    pub(super) fn has_copies_in(&mut self, place: &Repository) -> rusqlite::Result<bool> {
+        let key = (place.registry().as_str(), place.path());
+        self.0.prepare_cached(HAS_COPIES_IN)?.exists(key)
+    }
+}
+
+/// Reads a row; `None` where it says what cannot be, as a damaged file may.
+fn copy(row: &Row<'_>, tag: &Tag) -> rusqlite::Result<Option<Copy>> {
+    let (registry, path): (String, String) = (row.get(0)?, row.get(1)?);
+    let source_tag: Option<String> = row.get(2)?;
+    let source_tag = source_tag.map_or(Ok(tag.clone()), |text| Tag::parse(&text));
+    let source =
+        registry::Registry::parse(&registry).and_then(|registry| Repository::new(registry, &path));
+    let (Ok(source), Ok(source_tag), Some(digest)) = (source, source_tag, digest(row.get_ref(4)?))
+    else {
+        return Ok(None);
+    };
+    Ok(Some(Copy {
+        source,
+        source_tag,
+        filter: row.get(3)?,
+        digest,
+    }))
+}
+
+/// A digest as it is stored: the 32 bytes of a SHA-256, else its text.
+fn digest(value: ValueRef<'_>) -> Option<Digest> {
+    use std::fmt::Write as _;
+    match value {
+        ValueRef::Blob(bytes) if bytes.len() == 32 => {
+            let mut text = "sha256:".to_owned();
+            for byte in bytes {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "{byte:02x}");
+            }
+            Digest::parse(&text).ok()
+        }
+        ValueRef::Text(text) => Digest::parse(std::str::from_utf8(text).ok()?).ok(),
+        _ => None,
+    }
+}

@@ -1,0 +1,195 @@
+//! The one writer of a process: batches by number or time.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use registry::{Digest, Repository, Tag};
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use crate::inventory::records::{Copy, Note};
+use crate::inventory::shelf::Key;
+
+/// How many notes are written at a time.
+const BATCH: usize = 1024;
+
+/// How long a note waits for others.
+const MOMENT: Duration = Duration::from_millis(500);
+
+/// How many days old a record grows before it is written again that it was seen.
+const REFRESHED_AFTER: i64 = 7;
+
+/// Repositories whose numbers are held in memory; they are forgotten all at once, and asked for again.
+const MAX_NUMBERS: usize = 10_000;
+
+const HOLDS: &str = "
+    INSERT INTO blobs (registry, digest, repository, seen) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT DO UPDATE SET seen = excluded.seen WHERE excluded.seen >= seen + ?5";
+
+const COPIED: &str = "
+    INSERT INTO copies (repository, tag, source, source_tag, filter, digest, seen)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    ON CONFLICT DO UPDATE SET
+        source = excluded.source, source_tag = excluded.source_tag, filter = excluded.filter,
+        digest = excluded.digest, seen = excluded.seen
+    WHERE excluded.seen >= seen + ?8 OR digest <> excluded.digest OR source <> excluded.source
+        OR source_tag IS NOT excluded.source_tag OR filter <> excluded.filter";
+
+/// Writes notes down.
+pub(super) struct Writer {
+    connection: Connection,
+    /// Today, for a whole run.
+    today: i64,
+    numbers: HashMap<Repository, Number>,
+}
+
+/// A repository's numbers in the file.
+#[derive(Clone, Copy)]
+struct Number {
+    registry: i64,
+    repository: i64,
+}
+
+impl Writer {
+    pub(super) fn new(connection: Connection, today: i64) -> Self {
+        Self {
+            connection,
+            today,
+            numbers: HashMap::new(),
+        }
+    }
+    /// Writes what comes in until nothing will come any more.
+    pub(super) fn run(mut self, incoming: &Receiver<Note>) -> rusqlite::Result<()> {
+        let mut batch = Vec::with_capacity(BATCH);
+        while let Ok(first) = incoming.recv() {
+            batch.push(first);
+            gather(incoming, &mut batch);
+            self.write(&mut batch)?;
+        }
+        Ok(())
+    }
+    fn write(&mut self, batch: &mut Vec<Note>) -> rusqlite::Result<()> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if self.numbers.len() > MAX_NUMBERS {
+            self.numbers.clear();
+        }
+        let mut page = Page {
+            transaction,
+            today: self.today,
+            numbers: &mut self.numbers,
+        };
+        batch.drain(..).try_for_each(|note| page.write(note))?;
+        page.transaction.commit()
+    }
+}
+
+/// One batch under way.
+struct Page<'a> {
+    transaction: Transaction<'a>,
+    today: i64,
+    numbers: &'a mut HashMap<Repository, Number>,
+}
+
+impl Page<'_> {
+    fn write(&mut self, note: Note) -> rusqlite::Result<()> {
+        match note {
+            Note::Holds(repository, blobs) => self.holds(&repository, &blobs),
+            Note::Copied(place, tag, copy) => self.copied(&place, &tag, &copy),
+        }
+    }
+    fn holds(&mut self, repository: &Repository, blobs: &[Key]) -> rusqlite::Result<()> {
+        let number = self.number(repository)?;
+        let mut statement = self.transaction.prepare_cached(HOLDS)?;
+        for blob in blobs {
+            statement.execute(params![
+                number.registry,
+                blob.as_bytes(),
+                number.repository,
+                self.today,
+                REFRESHED_AFTER
+            ])?;
+        }
+        Ok(())
+    }
+    fn copied(&mut self, place: &Repository, tag: &Tag, copy: &Copy) -> rusqlite::Result<()> {
+        let number = self.number(place)?.repository;
+        let source = self.number(&copy.source)?.repository;
+        // Most tags keep their name.
+        let source_tag = (copy.source_tag != *tag).then_some(copy.source_tag.as_str());
+        self.transaction.prepare_cached(COPIED)?.execute(params![
+            number,
+            tag.as_str(),
+            source,
+            source_tag,
+            copy.filter,
+            Stored(&copy.digest),
+            self.today,
+            REFRESHED_AFTER
+        ])?;
+        Ok(())
+    }
+    /// The repository's numbers; new ones for a new repository.
+    fn number(&mut self, repository: &Repository) -> rusqlite::Result<Number> {
+        if let Some(number) = self.numbers.get(repository) {
+            return Ok(*number);
+        }
+        let registry = self.row(
+            "SELECT id FROM registries WHERE name = ?1",
+            "INSERT INTO registries (name) VALUES (?1)",
+            (repository.registry().as_str(),),
+        )?;
+        let repository_number = self.row(
+            "SELECT id FROM repositories WHERE registry = ?1 AND path = ?2",
+            "INSERT INTO repositories (registry, path) VALUES (?1, ?2)",
+            (registry, repository.path()),
+        )?;
+        let number = Number {
+            registry,
+            repository: repository_number,
+        };
+        self.numbers.insert(repository.clone(), number);
+        Ok(number)
+    }
+    fn row<P: rusqlite::Params + std::marker::Copy>(
+        &self,
+        find: &str,
+        insert: &str,
+        parameters: P,
+    ) -> rusqlite::Result<i64> {
+        let mut statement = self.transaction.prepare_cached(find)?;
+        let found = statement
+            .query_row(parameters, |row| row.get(0))
+            .optional()?;
+        if let Some(id) = found {
+            return Ok(id);
+        }
+        self.transaction.prepare_cached(insert)?.insert(parameters)
+    }
+}
+
+/// Takes more notes, for a moment or until there are enough.
+fn gather(incoming: &Receiver<Note>, batch: &mut Vec<Note>) {
+    let until = Instant::now() + MOMENT;
+    while batch.len() < BATCH {
+        let left = until.saturating_duration_since(Instant::now());
+        match incoming.recv_timeout(left) {
+            Ok(note) => batch.push(note),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// A digest as it is stored: a SHA-256 in 32 bytes, any other as text.
+struct Stored<'a>(&'a Digest);
+
+impl ToSql for Stored<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match Key::sha256(self.0) {
+            Some(key) => ToSqlOutput::Owned(key.as_bytes().to_vec().into()),
+            None => ToSqlOutput::Borrowed(ValueRef::Text(self.0.as_str().as_bytes())),
+        })
+    }
+}
