@@ -104,7 +104,7 @@ pub use auth::{Access, Auth, Grant, TokenPlace, TokenRules};
 pub use blob::Blob;
 pub use fault::{Action, Answer, Cut, Fault, Gate, RetryAfter};
 pub use image::{Image, Layer, Manifest, Platform};
-pub use log::{Authorization, Kind, Request};
+pub use log::{Authorization, Kind, Request, Totals};
 pub use profile::Profile;
 pub use relay::Relay;
 pub use server::{Builder, Registry};

@@ -214,10 +214,29 @@ fn decode(text: &str) -> String {
         .into_owned()
 }
 
+/// Sums over the requests at a registry's ports since its requests were cleared. They need no memory, however many
+/// requests there were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Requests at all ports: registry, token server and storage host.
+    pub requests: u64,
+    /// Those of them that asked for tokens.
+    pub token_requests: u64,
+    /// Blob bytes that came in, whatever became of them.
+    pub bytes_received: u64,
+    /// Blob bytes that went out in successful answers.
+    pub bytes_sent: u64,
+}
+
 /// The log of one listener.
 #[derive(Default)]
 pub(crate) struct Log {
     entries: Mutex<Vec<Arc<Entry>>>,
+    /// Requests are counted and not kept.
+    counts_only: AtomicBool,
+    requests: AtomicU64,
+    bytes_received: AtomicU64,
+    bytes_sent: AtomicU64,
     next: AtomicU64,
     running: AtomicUsize,
     peak: AtomicUsize,
@@ -249,8 +268,26 @@ impl Log {
             finished: AtomicBool::new(false),
             log: Arc::clone(self),
         });
-        entries.push(Arc::clone(&entry));
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        if !self.counts_only.load(Ordering::SeqCst) {
+            entries.push(Arc::clone(&entry));
+        }
         entry
+    }
+
+    /// Counts requests from now on and keeps none.
+    pub(crate) fn count_only(&self) {
+        self.counts_only.store(true, Ordering::SeqCst);
+    }
+
+    /// Number of requests, blob bytes received and blob bytes sent.
+    pub(crate) fn totals(&self) -> (u64, u64, u64) {
+        let of = |count: &AtomicU64| count.load(Ordering::SeqCst);
+        (
+            of(&self.requests),
+            of(&self.bytes_received),
+            of(&self.bytes_sent),
+        )
     }
 
     pub(crate) fn requests(&self) -> Vec<Request> {
@@ -260,6 +297,9 @@ impl Log {
     pub(crate) fn clear(&self) {
         let mut entries = self.lock();
         entries.clear();
+        for count in [&self.requests, &self.bytes_received, &self.bytes_sent] {
+            count.store(0, Ordering::SeqCst);
+        }
         self.peak
             .store(self.running.load(Ordering::SeqCst), Ordering::SeqCst);
     }
@@ -301,11 +341,23 @@ impl Entry {
 
     pub(crate) fn received(&self, bytes: usize) {
         self.request_bytes.fetch_add(bytes as u64, Ordering::SeqCst);
+        if self.request.kind.takes_blob() {
+            self.log
+                .bytes_received
+                .fetch_add(bytes as u64, Ordering::SeqCst);
+        }
     }
 
     pub(crate) fn sent(&self, bytes: usize) {
         self.response_bytes
             .fetch_add(bytes as u64, Ordering::SeqCst);
+        if self.request.kind.gives_blob()
+            && (200..300).contains(&self.status.load(Ordering::SeqCst))
+        {
+            self.log
+                .bytes_sent
+                .fetch_add(bytes as u64, Ordering::SeqCst);
+        }
     }
 
     /// The request runs no longer; repeated calls do nothing.

@@ -16,7 +16,7 @@ use super::shared::{Bases, Conditions, Logs, Shared};
 use crate::auth::{Access, Auth, Signer, TokenRules, Tokens};
 use crate::fault::Plan;
 use crate::profile::Profile;
-use crate::state::State;
+use crate::state::{State, Uploads};
 use crate::tls::Tls;
 
 /// Settings of a registry that is not started yet.
@@ -30,7 +30,8 @@ pub struct Builder {
     port: u16,
     names: Names,
     conditions: Conditions,
-    discard_blobs: bool,
+    uploads: Uploads,
+    counts_only: bool,
 }
 
 /// Names that clients are told, where they are not the loopback address.
@@ -53,7 +54,8 @@ impl Default for Builder {
             port: 0,
             names: Names::default(),
             conditions: Conditions::default(),
-            discard_blobs: false,
+            uploads: Uploads::Kept,
+            counts_only: false,
         }
     }
 }
@@ -156,7 +158,22 @@ impl Builder {
     /// Hashes the bytes of uploaded blobs and throws them away: only digest and size are kept. Such blobs cannot
     /// be pulled.
     pub fn discard_blobs(mut self) -> Self {
-        self.discard_blobs = true;
+        self.uploads = Uploads::Hashed;
+        self
+    }
+
+    /// Throws the bytes of uploaded blobs away unseen, and believes the digest that the client says: for measurements
+    /// on a machine whose cores the registry shares with the client. The size is noted, so that
+    /// [`Registry::verify_complete`] finds a blob that is too short. Such blobs cannot be pulled.
+    pub fn believe_blobs(mut self) -> Self {
+        self.uploads = Uploads::Believed;
+        self
+    }
+
+    /// Counts requests and keeps none of them ([`Registry::totals`]), so that a hundred thousand need no memory.
+    /// [`Registry::requests`] is empty then.
+    pub fn counts_only(mut self) -> Self {
+        self.counts_only = true;
         self
     }
 
@@ -242,8 +259,14 @@ impl Builder {
             problems: Mutex::default(),
             logs: Logs::default(),
             bases: OnceLock::from(bases),
-            discard_blobs: self.discard_blobs,
+            uploads: self.uploads,
         });
+        if self.counts_only {
+            let logs = &shared.logs;
+            for log in [&logs.registry, &logs.token, &logs.storage] {
+                log.count_only();
+            }
+        }
         let config = tls.as_ref().map(|tls| Arc::clone(&tls.config));
         let connections = Arc::new(AtomicU64::new(0));
         let tasks = TaskTracker::new();

@@ -9,7 +9,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,9 @@ use tokio_util::task::TaskTracker;
 use super::pipeline;
 use super::shared::Shared;
 use super::wire::{Socket, Wire};
+
+/// Bytes that are read from a TLS connection at a time.
+const READ_BUFFER: usize = 256 * 1024;
 
 /// What a listener is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +92,8 @@ async fn carry(socket: Socket, tls: Option<Arc<ServerConfig>>, connection: Conne
     match tls {
         None => serve(socket, connection).await,
         Some(config) => {
+            // rustls reads a record of 16 KiB at a time: with the buffer, an upload takes a sixteenth of the system calls.
+            let socket = BufReader::with_capacity(READ_BUFFER, socket);
             // A client that refuses the certificate ends the handshake; there is nobody to tell.
             if let Ok(stream) = TlsAcceptor::from(config).accept(socket).await {
                 serve(stream, connection).await;

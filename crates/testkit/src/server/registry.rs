@@ -13,7 +13,7 @@ use super::shared::Shared;
 use crate::auth::Auth;
 use crate::fault::{Action, Fault, Handle};
 use crate::image::{Image, Manifest};
-use crate::log::{Log, Request};
+use crate::log::{Log, Request, Totals};
 use crate::profile::Profile;
 use crate::state::State;
 
@@ -148,6 +148,23 @@ impl Registry {
                 0
             }
         })
+    }
+
+    /// Sums over all requests since the start or the last clearing: they are there for a registry that keeps no
+    /// requests, too ([`Builder::counts_only`]).
+    pub fn totals(&self) -> Totals {
+        let logs = &self.shared.logs;
+        let mut totals = Totals {
+            token_requests: logs.token.totals().0,
+            ..Totals::default()
+        };
+        for log in self.logs() {
+            let (requests, received, sent) = log.totals();
+            totals.requests += requests;
+            totals.bytes_received += received;
+            totals.bytes_sent += sent;
+        }
+        totals
     }
 
     /// The most requests that ran at the same time at the registry's port since the requests were cleared. A request

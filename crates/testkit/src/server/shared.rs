@@ -7,7 +7,7 @@ use crate::auth::{Auth, Signer, TokenPlace, Tokens};
 use crate::fault::Plan;
 use crate::log::Log;
 use crate::profile::Profile;
-use crate::state::State;
+use crate::state::{State, Uploads};
 
 /// Slowness.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,7 +43,7 @@ pub(crate) struct Shared {
     pub(crate) problems: Mutex<Vec<String>>,
     pub(crate) logs: Logs,
     pub(crate) bases: OnceLock<Bases>,
-    pub(crate) discard_blobs: bool,
+    pub(crate) uploads: Uploads,
 }
 
 impl Shared {

@@ -18,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 use super::sent;
 use crate::fault::Cut;
 
+/// How far a connection of limited bandwidth may be behind and catch up.
+const LATE: Duration = Duration::from_millis(10);
+
 /// What the requests of a connection can do to its socket.
 #[derive(Default)]
 pub(crate) struct Wire {
@@ -55,7 +58,10 @@ impl Wire {
     pub(crate) fn book(&self, bytes: usize, rate: u64) -> Instant {
         let mut state = self.lock();
         let now = Instant::now();
-        let start = state.free_at.map_or(now, |free_at| free_at.max(now));
+        // Timers wake up to a millisecond late, which is half of what a frame takes on a fast connection: what was
+        // lost that way may be caught up, or the rate would never be reached.
+        let earliest = now.checked_sub(LATE).unwrap_or(now);
+        let start = state.free_at.map_or(now, |free_at| free_at.max(earliest));
         let nanos = (bytes as u64).saturating_mul(1_000_000_000) / rate.max(1);
         let end = start + Duration::from_nanos(nanos);
         state.free_at = Some(end);

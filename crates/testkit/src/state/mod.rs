@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 pub(crate) use repository::Repository;
-pub(crate) use session::Session;
+pub(crate) use session::{Session, Uploads};
 
 use crate::blob::Blob;
 use crate::image::{Image, Manifest};
@@ -89,7 +89,7 @@ impl State {
         let mut tags: Vec<String> = inner
             .repositories
             .get(repository)
-            .map(|r| r.tags.iter().map(|(tag, _)| tag.clone()).collect())
+            .map(|r| r.tags().map(|(tag, _)| tag.to_owned()).collect())
             .unwrap_or_default();
         tags.sort();
         tags

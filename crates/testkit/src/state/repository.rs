@@ -1,6 +1,6 @@
 //! One repository of a registry.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::image::Manifest;
 
@@ -12,16 +12,23 @@ pub(crate) struct Repository {
     /// Manifests by digest.
     pub(crate) manifests: BTreeMap<String, Manifest>,
     /// Tags with their digests, in the order of their creation.
-    pub(crate) tags: Vec<(String, String)>,
+    tags: Vec<(String, String)>,
+    /// Where in `tags` each tag is, so that a repository may have a hundred thousand.
+    places: HashMap<String, usize>,
 }
 
 impl Repository {
-    /// The digest that a tag stands for.
-    pub(crate) fn tag(&self, tag: &str) -> Option<&str> {
+    /// Tags with their digests, in the order of their creation.
+    pub(crate) fn tags(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.tags
             .iter()
-            .find(|(name, _)| name == tag)
-            .map(|(_, digest)| digest.as_str())
+            .map(|(tag, digest)| (tag.as_str(), digest.as_str()))
+    }
+
+    /// The digest that a tag stands for.
+    pub(crate) fn tag(&self, tag: &str) -> Option<&str> {
+        let (_, digest) = self.tags.get(*self.places.get(tag)?)?;
+        Some(digest)
     }
 
     /// A manifest by tag or digest.
@@ -39,21 +46,30 @@ impl Repository {
     }
 
     pub(crate) fn set_tag(&mut self, tag: &str, digest: &str) {
-        match self.tags.iter_mut().find(|(name, _)| name == tag) {
-            Some((_, old)) => digest.clone_into(old),
-            None => self.tags.push((tag.to_owned(), digest.to_owned())),
+        let known = self.places.get(tag).and_then(|&at| self.tags.get_mut(at));
+        if let Some((_, old)) = known {
+            digest.clone_into(old);
+        } else {
+            self.places.insert(tag.to_owned(), self.tags.len());
+            self.tags.push((tag.to_owned(), digest.to_owned()));
         }
     }
 
     pub(crate) fn untag(&mut self, tag: &str) -> bool {
-        let before = self.tags.len();
-        self.tags.retain(|(name, _)| name != tag);
-        before != self.tags.len()
+        let there = self.places.contains_key(tag);
+        self.keep_tags(|(name, _)| name != tag);
+        there
     }
 
     pub(crate) fn remove_manifest(&mut self, digest: &str) -> bool {
-        self.tags.retain(|(_, d)| d != digest);
+        self.keep_tags(|(_, d)| d != digest);
         self.manifests.remove(digest).is_some()
+    }
+
+    fn keep_tags(&mut self, keep: impl Fn(&(String, String)) -> bool) {
+        self.tags.retain(keep);
+        let places = self.tags.iter().enumerate();
+        self.places = places.map(|(at, (tag, _))| (tag.clone(), at)).collect();
     }
 
     /// The digests of all blobs that the manifests name.

@@ -18,10 +18,10 @@ pub(super) fn list(call: &Call) -> Reply {
     }
     let state = call.connection.shared.state.lock();
     let repository = state.repositories.get(name);
-    let Some(repository) = repository.filter(|r| rule.null_when_empty || !r.tags.is_empty()) else {
+    let Some(repository) = repository.filter(|r| rule.null_when_empty || r.tags().len() > 0) else {
         return reply::name_unknown(name);
     };
-    let mut tags: Vec<String> = repository.tags.iter().map(|(tag, _)| tag.clone()).collect();
+    let mut tags: Vec<String> = repository.tags().map(|(tag, _)| tag.to_owned()).collect();
     if !rule.creation_order {
         tags.sort();
     }
@@ -170,9 +170,8 @@ fn linked(call: &Call, rule: &TagsRule, next: Option<(usize, String)>, reply: Re
 /// All digests with their tags, as Google's lists have them.
 fn google(repository: &Repository) -> Value {
     let entries = repository.manifests.values().map(|manifest| {
-        let tags: Vec<&String> = repository
-            .tags
-            .iter()
+        let tags: Vec<&str> = repository
+            .tags()
             .filter(|(_, digest)| *digest == manifest.digest)
             .map(|(tag, _)| tag)
             .collect();

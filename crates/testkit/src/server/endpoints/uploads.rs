@@ -40,8 +40,8 @@ async fn single(call: &mut Call, digest: &str) -> Reply {
             "Content-Type must be application/octet-stream",
         );
     }
-    let discard = call.connection.shared.discard_blobs;
-    let session = Session::new(call.repository(), algorithm, discard);
+    let uploads = call.connection.shared.uploads;
+    let session = Session::new(call.repository(), algorithm, uploads);
     let session = Arc::new(Mutex::new(session));
     match receive(call, &session, call.profile.put_limit).await {
         Ok(Some(())) => store(call, &session, digest),
@@ -55,7 +55,7 @@ pub(super) fn open(call: &Call) -> Reply {
     let shared = &call.connection.shared;
     let algorithm = call.request().parameter("digest-algorithm");
     let algorithm = algorithm.as_deref().unwrap_or("sha256");
-    let session = Session::new(call.repository(), algorithm, shared.discard_blobs);
+    let session = Session::new(call.repository(), algorithm, shared.uploads);
     let range = location::range(call, &session, Moment::Start);
     let name = {
         let mut state = shared.state.lock();
