@@ -1,0 +1,185 @@
+//! What a workload must show, and whether it does.
+
+use crate::measure::Sample;
+use crate::workloads::{Content, Workload};
+
+/// Something that must be seen in the medians of a workload.
+pub(crate) enum Figure {
+    /// Wall time, in seconds, at most.
+    Seconds(f64),
+    /// Wall time, in seconds or as a multiple of the relay's, at most: one of the two suffices.
+    SecondsOrRelay(f64, f64),
+    /// CPU seconds a gigabyte, as a multiple of the relay's, at most.
+    CpuOfRelay(f64),
+    /// Requests at both ends, those for tokens included, at most.
+    Requests(u64),
+    /// Nothing but lists of tags and tokens is asked for.
+    ListsAndTokens,
+    /// The destination gets so many manifests and is asked for no blob.
+    PutsOnly(u64),
+    /// The source sends every byte once.
+    FetchedOnce,
+    /// The source sends so many times the unique bytes at most.
+    FetchedAtMost(f64),
+    /// Each destination registry gets every byte once.
+    SentOnce,
+    /// Peak memory, in MiB, less than this.
+    PeakMib(f64),
+    /// Tags a second, at least.
+    TagsPerSecond(f64),
+    /// So many times the speed that one connection to the source is held to, at least.
+    TimesOneConnection(f64),
+    /// So many times the wall time of the same copy to one destination, at most.
+    ThanOneDestination(f64),
+}
+
+/// What a figure is judged by.
+pub(crate) struct Evidence<'a> {
+    pub(crate) workload: &'a Workload,
+    pub(crate) content: &'a Content,
+    pub(crate) ours: &'a Sample,
+    pub(crate) relay: Option<&'a Sample>,
+    /// Ours, to one destination only.
+    pub(crate) single: Option<&'a Sample>,
+}
+
+/// How a figure came out.
+pub(crate) struct Verdict {
+    /// What must be, and what is.
+    pub(crate) text: String,
+    /// `None` where it cannot be said: what it is compared with was not measured.
+    pub(crate) met: Option<bool>,
+}
+
+/// CPU seconds for each 10^9 bytes that destinations received; `None` where they are too few to tell.
+pub(crate) fn cpu_per_gb(sample: &Sample) -> Option<f64> {
+    let gb = as_f64(sample.asked.sent) / 1e9;
+    (gb >= 0.1).then(|| sample.cpu / gb)
+}
+
+/// A count as a number to reckon with.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "counts and sizes are far below 2^52"
+)]
+pub(crate) fn as_f64(count: u64) -> f64 {
+    count as f64
+}
+
+impl Figure {
+    /// Judges.
+    pub(crate) fn judge(&self, evidence: &Evidence<'_>) -> Verdict {
+        let Evidence {
+            workload,
+            content,
+            ours,
+            relay,
+            single,
+        } = evidence;
+        let (wall, asked) = (ours.wall, &ours.asked);
+        let unique = content.unique;
+        match *self {
+            Self::Seconds(most) => at_most("s", wall, most),
+            Self::SecondsOrRelay(most, ratio) => {
+                let Some(relay) = relay else {
+                    return at_most("s", wall, most);
+                };
+                let of_relay = wall / relay.wall;
+                Verdict {
+                    text: format!(
+                        "{most} s or {ratio} of the relay: {wall:.2} s, {of_relay:.2} of it"
+                    ),
+                    met: Some(wall <= most || of_relay <= ratio),
+                }
+            }
+            Self::CpuOfRelay(most) => {
+                let of = |sample| cpu_per_gb(sample);
+                match (of(ours), relay.and_then(of)) {
+                    (Some(ours), Some(relay)) => {
+                        at_most("of the relay's CPU s/GB", ours / relay, most)
+                    }
+                    _ => unknown(&format!("at most {most} of the relay's CPU s/GB")),
+                }
+            }
+            Self::Requests(most) => counted(
+                &format!("at most {most} requests"),
+                asked.requests,
+                asked.requests <= most,
+            ),
+            Self::ListsAndTokens => {
+                let others = asked.kinds.iter().filter(|(kind, _)| {
+                    !["Tags", "Token", "Ping"].iter().any(|k| kind.ends_with(k))
+                });
+                let others: u64 = others.map(|(_, count)| count).sum();
+                counted(
+                    "other requests than lists and tokens: 0",
+                    others,
+                    others == 0,
+                )
+            }
+            Self::PutsOnly(puts) => {
+                let of = |kind: &str| asked.kinds.get(&format!("destination {kind}")).copied();
+                let manifests = of("ManifestPut").unwrap_or(0);
+                let blobs = ["BlobHead", "UploadPost", "Mount"];
+                let blobs: u64 = blobs.iter().filter_map(|kind| of(kind)).sum();
+                Verdict {
+                    text: format!("{puts} PUTs and no request for a blob: {manifests}, {blobs}"),
+                    met: Some(manifests == puts && blobs == 0),
+                }
+            }
+            Self::FetchedOnce => exactly("fetched", asked.fetched, unique),
+            Self::SentOnce => exactly("sent", asked.sent, unique * workload.destinations as u64),
+            Self::FetchedAtMost(most) => {
+                let times = as_f64(asked.fetched) / as_f64(unique);
+                at_most("times the unique bytes fetched", times, most)
+            }
+            Self::PeakMib(most) => at_most("MiB of memory", ours.peak / 1024.0, most),
+            Self::TagsPerSecond(least) => at_least("tags/s", as_f64(content.tags) / wall, least),
+            Self::TimesOneConnection(least) => {
+                let rate = as_f64(workload.source_rate.unwrap_or(u64::MAX));
+                let times = as_f64(asked.sent) / wall / rate;
+                at_least("times the speed of one connection", times, least)
+            }
+            Self::ThanOneDestination(most) => match single {
+                Some(single) => at_most("of the time of one destination", wall / single.wall, most),
+                None => unknown(&format!("at most {most} of the time of one destination")),
+            },
+        }
+    }
+}
+
+fn at_most(unit: &str, value: f64, most: f64) -> Verdict {
+    Verdict {
+        text: format!("at most {most} {unit}: {value:.2}"),
+        met: Some(value <= most),
+    }
+}
+
+fn at_least(unit: &str, value: f64, least: f64) -> Verdict {
+    Verdict {
+        text: format!("at least {least} {unit}: {value:.1}"),
+        met: Some(value >= least),
+    }
+}
+
+fn counted(text: &str, value: u64, met: bool) -> Verdict {
+    Verdict {
+        text: format!("{text}: {value}"),
+        met: Some(met),
+    }
+}
+
+fn exactly(what: &str, value: u64, unique: u64) -> Verdict {
+    let times = as_f64(value) / as_f64(unique);
+    Verdict {
+        text: format!("every byte {what} once: {times:.2} times"),
+        met: Some(value == unique),
+    }
+}
+
+fn unknown(text: &str) -> Verdict {
+    Verdict {
+        text: format!("{text}: not measured"),
+        met: None,
+    }
+}

@@ -1,0 +1,238 @@
+//! The benchmark: our binary, the peers on `PATH` and a bare relay on the same work, in turn, several times.
+//!
+//! `scripts/bench` builds what is needed and runs it. While working on one thing:
+//!
+//! ```sh
+//! scripts/bench --list                                  # the workloads
+//! scripts/bench --only unchanged --only small --runs 1  # some of them, once
+//! scripts/bench --only large --without-peers --kinds    # ours and the relay; requests by kind
+//! scripts/bench --binary target/release/image-syncer    # a binary that is built already
+//! scripts/bench --markdown results.md --json results.json
+//! ```
+//!
+//! The registries run in this process, two threads each; what is measured are child processes. `servers` starts
+//! them, `workloads` says what is copied, `figures` what must be seen, `peers` who takes part and how they are called,
+//! `relay` is the yardstick, `measure` takes the measures, `table` prints them.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for a terminal"
+)]
+
+mod figures;
+mod measure;
+mod peers;
+mod relay;
+mod servers;
+mod table;
+mod workloads;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use measure::Sample;
+use peers::{Contender, Peer, Task};
+use servers::Servers;
+use table::{Outcome, Runs};
+use workloads::{Content, WORKLOADS, Workload};
+
+/// Measures image-syncer side by side with its peers and with a bare relay.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Inner>,
+    /// Our binary.
+    #[arg(long, value_name = "PATH")]
+    binary: Option<PathBuf>,
+    /// Runs of each program for each workload; medians are printed.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    runs: usize,
+    /// Only this workload; repeatable.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Print the names of the workloads.
+    #[arg(long)]
+    list: bool,
+    /// Without the peers on PATH.
+    #[arg(long)]
+    without_peers: bool,
+    /// A peer that takes longer than this for one run is stopped, and not run again on that workload.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    limit: u64,
+    /// Print how many requests of each kind there were.
+    #[arg(long)]
+    kinds: bool,
+    /// Write the results to this file, as Markdown with date and machine.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Write the results to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Inner {
+    /// The relay, as a child process.
+    #[command(hide = true)]
+    Relay {
+        /// What is to be carried.
+        job: String,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match &arguments.command {
+        Some(Inner::Relay { job }) => relay::run(job).map_err(|error| error.to_string()),
+        None if arguments.list => {
+            list();
+            Ok(())
+        }
+        None => bench(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("bench: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn list() {
+    for workload in WORKLOADS {
+        println!("{:<10} {}", workload.name, workload.title);
+    }
+    println!("{HELP:<10} --help, and the size of the binary");
+}
+
+/// The name of what is no copy: how quickly the binary starts, and how large it is.
+const HELP: &str = "help";
+
+fn bench(arguments: &Arguments) -> Result<(), String> {
+    let binary = arguments.binary.as_ref().ok_or("--binary is missing")?;
+    let binary = binary
+        .canonicalize()
+        .map_err(|error| format!("{}: {error}", binary.display()))?;
+    let known = |name: &String| name == HELP || WORKLOADS.iter().any(|w| w.name == name);
+    if let Some(name) = arguments.only.iter().find(|name| !known(name)) {
+        return Err(format!("there is no workload {name}: see --list"));
+    }
+    let wanted = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|n| n == name);
+    let peers = if arguments.without_peers {
+        Vec::new()
+    } else {
+        Peer::found()
+    };
+    let machine = table::machine();
+    println!("{machine}\n");
+    let mut outcomes = Vec::new();
+    for workload in WORKLOADS.iter().filter(|workload| wanted(workload.name)) {
+        let outcome = measure_workload(arguments, workload, &binary, &peers);
+        println!("{}", outcome.text(arguments.kinds));
+        outcomes.push(outcome);
+    }
+    let mut help = None;
+    if wanted(HELP) {
+        let seconds = measure::help(&binary)?;
+        let size = std::fs::metadata(&binary)
+            .map_err(|error| error.to_string())?
+            .len();
+        let text = format!(
+            "--help in {:.1} ms (at most 10); the binary has {:.1} MB (at most 16)",
+            seconds * 1e3,
+            figures::as_f64(size) / 1e6
+        );
+        println!("{HELP}: {text}");
+        help = Some(text);
+    }
+    let write = |path: &Option<PathBuf>, text: &dyn Fn() -> String| match path {
+        Some(path) => std::fs::write(path, text()).map_err(|e| format!("{}: {e}", path.display())),
+        None => Ok(()),
+    };
+    write(&arguments.markdown, &|| {
+        let rows: String = outcomes.iter().map(Outcome::markdown).collect();
+        let help = help.iter().map(|help| format!("\n### Start\n\n{help}\n"));
+        format!(
+            "{machine}. Medians of {} runs.\n{rows}{}",
+            arguments.runs,
+            help.collect::<String>()
+        )
+    })?;
+    write(&arguments.json, &|| {
+        let rows: Vec<_> = outcomes.iter().map(Outcome::json).collect();
+        serde_json::json!({"machine": machine, "workloads": rows}).to_string()
+    })
+}
+
+fn measure_workload(
+    arguments: &Arguments,
+    workload: &Workload,
+    binary: &std::path::Path,
+    peers: &[Peer],
+) -> Outcome {
+    let content = (workload.fill)();
+    let mut contenders = vec![Contender::Ours(binary.to_owned())];
+    if workload.destinations > 1 {
+        contenders.push(Contender::OursToOne(binary.to_owned()));
+    }
+    contenders.extend(workload.relay.map(|_| Contender::Relay));
+    // A peer knows nothing of what is immutable: it would be measured on the same work as before.
+    if !workload.immutable {
+        contenders.extend(peers.iter().map(|&peer| Contender::Peer(peer)));
+    }
+    let mut runs: Vec<Runs> = contenders
+        .into_iter()
+        .map(|contender| Runs {
+            contender,
+            samples: Vec::new(),
+            failed: None,
+        })
+        .collect();
+    let unsupported = |flag: &&&str| workload.immutable && !peers::knows(binary, flag);
+    if let Some(flag) = ["--immutable", "--records"].iter().find(unsupported) {
+        for runs in &mut runs {
+            runs.failed = Some(format!("not supported by this binary, which has no {flag}"));
+        }
+    }
+    for _ in 0..arguments.runs {
+        for runs in runs.iter_mut().filter(|runs| runs.failed.is_none()) {
+            match run(&runs.contender, workload, &content, arguments.limit) {
+                Ok(sample) => runs.samples.push(sample),
+                Err(why) => runs.failed = Some(why),
+            }
+        }
+    }
+    Outcome::new(workload, &content, runs)
+}
+
+/// Runs one program once, between registries of its own.
+fn run(
+    contender: &Contender,
+    workload: &Workload,
+    content: &Content,
+    limit: u64,
+) -> Result<Sample, String> {
+    let servers = Servers::start(workload, content, contender.destinations(workload));
+    let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let task = Task {
+        workload,
+        content,
+        servers: &servers,
+        directory: directory.path(),
+    };
+    let invocation = contender.invocation(&task)?;
+    let limit = Duration::from_secs(limit);
+    if workload.immutable {
+        measure::run(&invocation, directory.path(), limit)?;
+        servers.clear();
+    }
+    let mut sample = measure::run(&invocation, directory.path(), limit)?;
+    sample.asked = servers.asked();
+    if *contender != Contender::Relay {
+        servers.complete(content)?;
+    }
+    Ok(sample)
+}

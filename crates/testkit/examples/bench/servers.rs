@@ -1,0 +1,127 @@
+//! The registries of one run: a source and its destinations, over TLS with one private authority, with bearer tokens.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use testkit::profile::MountRule;
+use testkit::{Auth, Kind, Profile, Registry, State, Tls, Totals};
+
+use crate::workloads::{Content, Workload};
+
+/// The user of all registries.
+pub(crate) const USER: &str = "bench";
+/// The password of that user.
+pub(crate) const PASSWORD: &str = "registry";
+
+/// Registries that wait to be copied between.
+pub(crate) struct Servers {
+    /// Where everything comes from.
+    pub(crate) source: Registry,
+    /// Where it goes.
+    pub(crate) destinations: Vec<Registry>,
+    /// The certificate of the authority that signed those of the registries, as PEM.
+    pub(crate) ca: String,
+}
+
+/// What the registries were asked in one run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    /// Requests at both ends, those for tokens included.
+    pub(crate) requests: u64,
+    /// Blob bytes that the source sent.
+    pub(crate) fetched: u64,
+    /// Blob bytes that the destinations received.
+    pub(crate) sent: u64,
+    /// How many requests of each kind, where the registries kept them; `source ManifestHead`.
+    pub(crate) kinds: BTreeMap<String, u64>,
+}
+
+impl Servers {
+    /// Starts the registries of a workload. The source is the same at each call, the destinations are as they are
+    /// before a run.
+    pub(crate) fn start(workload: &Workload, content: &Content, destinations: usize) -> Self {
+        let tls = Tls::new();
+        let start = |state: State, rate: Option<u64>| {
+            let profile = Profile {
+                mount: if workload.mounts {
+                    MountRule::Accept
+                } else {
+                    MountRule::Decline
+                },
+                ..Profile::distribution3()
+            };
+            let mut builder = Registry::builder()
+                .profile(profile)
+                .auth(Auth::bearer(USER, PASSWORD))
+                .tls(tls.clone())
+                .state(state)
+                .latency(Duration::from_millis(workload.latency))
+                .believe_blobs();
+            if workload.many {
+                builder = builder.counts_only();
+            }
+            if let Some(rate) = rate {
+                builder = builder.bandwidth(rate);
+            }
+            builder.start_on_thread()
+        };
+        Self {
+            source: start(content.source.clone(), workload.source_rate),
+            destinations: (0..destinations)
+                .map(|_| start((content.destination)(), workload.destination_rate))
+                .collect(),
+            ca: tls.ca_pem(),
+        }
+    }
+
+    /// Forgets what was asked so far.
+    pub(crate) fn clear(&self) {
+        for registry in self.all() {
+            registry.clear_requests();
+        }
+    }
+
+    /// What was asked since the last clearing.
+    pub(crate) fn asked(&self) -> Asked {
+        let mut asked = Asked {
+            fetched: self.source.totals().bytes_sent,
+            ..Asked::default()
+        };
+        for (place, registry) in self.all().enumerate() {
+            let Totals {
+                requests,
+                bytes_received,
+                ..
+            } = registry.totals();
+            asked.requests += requests;
+            asked.sent += if place == 0 { 0 } else { bytes_received };
+            let end = if place == 0 { "source" } else { "destination" };
+            let requests = registry.requests();
+            let kinds = requests.iter().map(|request| request.kind);
+            for kind in kinds.chain(registry.token_requests().iter().map(|_| Kind::Token)) {
+                *asked.kinds.entry(format!("{end} {kind:?}")).or_default() += 1;
+            }
+        }
+        asked
+    }
+
+    /// Whether every tag of the source stands at every destination for the same digest; else what is missing.
+    pub(crate) fn complete(&self, content: &Content) -> Result<(), String> {
+        for destination in &self.destinations {
+            let (from, to) = (self.source.state(), destination.state());
+            for name in &content.repositories {
+                let (source, mirror) = (format!("bench/{name}"), format!("mirror/{name}"));
+                for tag in from.tags(&source) {
+                    if from.digest(&source, &tag) != to.digest(&mirror, &tag) {
+                        return Err(format!("{mirror}:{tag} is not what {source}:{tag} is"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Registry> {
+        std::iter::once(&self.source).chain(&self.destinations)
+    }
+}

@@ -1,0 +1,232 @@
+//! What was measured, for the terminal, as Markdown, and as JSON.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::figures::{Evidence, Figure, Verdict, as_f64, cpu_per_gb};
+use crate::measure::{Sample, medians};
+use crate::peers::Contender;
+use crate::workloads::{Content, Workload};
+
+/// All runs of one contender.
+pub(crate) struct Runs {
+    pub(crate) contender: Contender,
+    pub(crate) samples: Vec<Sample>,
+    /// Why there are no more of them.
+    pub(crate) failed: Option<String>,
+}
+
+/// One workload with all that was measured.
+pub(crate) struct Outcome {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What it is.
+    pub(crate) title: &'static str,
+    /// One row for each contender.
+    pub(crate) rows: Vec<Row>,
+    /// Whether what must be shown is shown.
+    pub(crate) verdicts: Vec<Verdict>,
+}
+
+/// The medians of one contender.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    /// Whether it is a peer: neither ours nor the relay.
+    pub(crate) is_peer: bool,
+    /// The medians, or why there are none.
+    pub(crate) result: Result<Sample, String>,
+    /// Wall times of all runs.
+    pub(crate) walls: Vec<f64>,
+}
+
+impl Outcome {
+    /// Sums up the runs of a workload.
+    pub(crate) fn new(workload: &Workload, content: &Content, runs: Vec<Runs>) -> Self {
+        let median = |test: fn(&Contender) -> bool| {
+            let runs = runs.iter().find(|runs| test(&runs.contender))?;
+            medians(&runs.samples).filter(|_| runs.failed.is_none())
+        };
+        let ours = median(|c| matches!(c, Contender::Ours(_)));
+        let relay = median(|c| *c == Contender::Relay);
+        let single = median(|c| matches!(c, Contender::OursToOne(_)));
+        let judge = |figure: &Figure| {
+            let ours = ours.as_ref()?;
+            Some(figure.judge(&Evidence {
+                workload,
+                content,
+                ours,
+                relay: relay.as_ref(),
+                single: single.as_ref(),
+            }))
+        };
+        let verdicts = workload.figures.iter().filter_map(judge).collect();
+        let rows = runs.into_iter().map(|runs| Row {
+            name: runs.contender.name(),
+            is_peer: matches!(runs.contender, Contender::Peer(_)),
+            walls: runs.samples.iter().map(|sample| sample.wall).collect(),
+            result: match (runs.failed, medians(&runs.samples)) {
+                (None, Some(sample)) => Ok(sample),
+                (failed, _) => Err(failed.unwrap_or_default()),
+            },
+        });
+        Self {
+            name: workload.name,
+            title: workload.title,
+            rows: rows.collect(),
+            verdicts,
+        }
+    }
+
+    /// How often the wall time of ours fits into that of the best peer, and into that of the relay.
+    fn ratios(&self) -> Vec<String> {
+        let wall = |row: &Row| row.result.as_ref().ok().map(|sample| sample.wall);
+        let Some(ours) = self.rows.first().and_then(wall) else {
+            return Vec::new();
+        };
+        let peers = self.rows.iter().filter(|row| row.is_peer);
+        let best = peers
+            .filter_map(|row| Some((wall(row)?, row.name)))
+            .min_by(|a, b| a.0.total_cmp(&b.0));
+        let relay = self
+            .rows
+            .iter()
+            .find(|row| row.name == Contender::Relay.name());
+        let relay = relay.and_then(wall);
+        let best = best.map(|(wall, name)| format!("{:.1} times as fast as {name}", wall / ours));
+        let relay = relay.map(|wall| format!("{:.2} of the relay's time", ours / wall));
+        best.into_iter().chain(relay).collect()
+    }
+
+    /// For a person at a terminal.
+    pub(crate) fn text(&self, kinds: bool) -> String {
+        let mut text = format!("{}: {}\n", self.name, self.title);
+        let _ = writeln!(
+            text,
+            "  {:<28}{:>9}{:>10}{:>11}{:>11}{:>10}{:>8}{:>9}",
+            "", "wall s", "requests", "fetched MB", "sent MB", "peak MiB", "CPU s", "CPU s/GB"
+        );
+        for row in &self.rows {
+            let cells = match &row.result {
+                Ok(sample) => cells(sample),
+                Err(why) => {
+                    let _ = writeln!(text, "  {:<28} {why}", row.name);
+                    continue;
+                }
+            };
+            let [wall, requests, fetched, sent, peak, cpu, per_gb] = cells;
+            let _ = writeln!(
+                text,
+                "  {:<28}{wall:>9}{requests:>10}{fetched:>11}{sent:>11}{peak:>10}{cpu:>8}{per_gb:>9}",
+                row.name
+            );
+            if kinds {
+                for (kind, count) in &sample_kinds(row) {
+                    let _ = writeln!(text, "      {count:>8}  {kind}");
+                }
+            }
+        }
+        for ratio in self.ratios() {
+            let _ = writeln!(text, "  {ratio}");
+        }
+        for verdict in &self.verdicts {
+            let _ = writeln!(text, "  {:<4} {}", told(verdict), verdict.text);
+        }
+        text
+    }
+
+    /// The rows of the Markdown table, and one for what must be shown.
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = format!("\n### {}\n\n`--only {}`", self.title, self.name);
+        text.push_str(
+            "\n\n| | wall s | requests | fetched MB | sent MB | peak MiB | CPU s | CPU s/GB |\n\
+             |---|--:|--:|--:|--:|--:|--:|--:|\n",
+        );
+        for row in &self.rows {
+            let cells = match &row.result {
+                Ok(sample) => cells(sample).join(" | "),
+                Err(why) => format!("{} | | | | | | ", why.replace('|', "/")),
+            };
+            let _ = writeln!(text, "| {} | {cells} |", row.name);
+        }
+        text.push('\n');
+        for ratio in self.ratios() {
+            let _ = writeln!(text, "- {ratio}");
+        }
+        for verdict in &self.verdicts {
+            let _ = writeln!(text, "- {}: {}", told(verdict), verdict.text);
+        }
+        text
+    }
+
+    /// Everything as numbers.
+    pub(crate) fn json(&self) -> Value {
+        let rows = self.rows.iter().map(|row| match &row.result {
+            Ok(sample) => json!({
+                "name": row.name, "wall": sample.wall, "walls": row.walls, "cpu": sample.cpu,
+                "cpu_per_gb": cpu_per_gb(sample), "peak_kib": sample.peak,
+                "requests": sample.asked.requests, "fetched": sample.asked.fetched,
+                "sent": sample.asked.sent, "kinds": sample.asked.kinds,
+            }),
+            Err(why) => json!({"name": row.name, "error": why}),
+        });
+        let verdicts = self.verdicts.iter();
+        let verdicts = verdicts.map(|verdict| json!({"text": verdict.text, "met": verdict.met}));
+        json!({
+            "name": self.name, "title": self.title,
+            "rows": rows.collect::<Vec<_>>(), "figures": verdicts.collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn sample_kinds(row: &Row) -> std::collections::BTreeMap<String, u64> {
+    let sample = row.result.as_ref().ok();
+    sample.map(|s| s.asked.kinds.clone()).unwrap_or_default()
+}
+
+fn told(verdict: &Verdict) -> &'static str {
+    match verdict.met {
+        Some(true) => "met",
+        Some(false) => "NOT",
+        None => "?",
+    }
+}
+
+fn cells(sample: &Sample) -> [String; 7] {
+    let asked = &sample.asked;
+    let requests = if asked.requests == 0 {
+        "-".to_owned()
+    } else {
+        asked.requests.to_string()
+    };
+    [
+        format!("{:.3}", sample.wall),
+        requests,
+        format!("{:.1}", as_f64(asked.fetched) / 1e6),
+        format!("{:.1}", as_f64(asked.sent) / 1e6),
+        format!("{:.1}", sample.peak / 1024.0),
+        format!("{:.2}", sample.cpu),
+        cpu_per_gb(sample).map_or(String::new(), |cpu| format!("{cpu:.2}")),
+    ]
+}
+
+/// Date and machine, as a sentence.
+pub(crate) fn machine() -> String {
+    let date = std::process::Command::new("date")
+        .args(["-u", "+%Y-%m-%d"])
+        .output();
+    let date = date.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"));
+    let model = model.map(|model| model.trim_start_matches(['\t', ' ', ':']).to_owned());
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!(
+        "{}; {cores} cores of {}; Linux {}",
+        date.unwrap_or_default(),
+        model.unwrap_or_else(|| "an unnamed processor".to_owned()),
+        kernel.trim()
+    )
+}

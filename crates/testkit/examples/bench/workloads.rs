@@ -1,0 +1,315 @@
+//! What is measured: the workloads, and what each of them must show.
+
+use testkit::image::Image;
+use testkit::{Layer, Platform, State};
+
+use crate::figures::Figure;
+use crate::relay::Shape;
+
+const MIB: u64 = 1 << 20;
+
+/// One row of the benchmark. Everything in `bench/NAME` at the source is copied to `mirror/NAME` at each destination.
+pub(crate) struct Workload {
+    /// For `--only`.
+    pub(crate) name: &'static str,
+    /// What is copied, and under which conditions.
+    pub(crate) title: &'static str,
+    /// Milliseconds that every registry waits before every answer.
+    pub(crate) latency: u64,
+    /// Bytes a second of each connection to the source, if they are held.
+    pub(crate) source_rate: Option<u64>,
+    /// Bytes a second of each connection to a destination, if they are held.
+    pub(crate) destination_rate: Option<u64>,
+    /// Whether destinations mount blobs, or answer every mount with an upload session.
+    pub(crate) mounts: bool,
+    /// How many registries everything goes to.
+    pub(crate) destinations: usize,
+    /// How a bare relay carries the same bytes, where one is compared with.
+    pub(crate) relay: Option<Shape>,
+    /// All tags are declared immutable, and known from a run before.
+    pub(crate) immutable: bool,
+    /// There are so many requests that the registries count them only.
+    pub(crate) many: bool,
+    /// Builds the images.
+    pub(crate) fill: fn() -> Content,
+    /// What must be shown.
+    pub(crate) figures: &'static [Figure],
+}
+
+/// The images of a workload.
+pub(crate) struct Content {
+    /// What the source holds.
+    pub(crate) source: State,
+    /// What a destination holds before a run.
+    pub(crate) destination: Box<dyn Fn() -> State>,
+    /// Names of the repositories, without `bench/` and `mirror/`.
+    pub(crate) repositories: Vec<String>,
+    /// Number of tags at the source.
+    pub(crate) tags: u64,
+    /// Size of all blobs of the source that a destination lacks, each counted once.
+    pub(crate) unique: u64,
+}
+
+const PLAIN: Workload = Workload {
+    name: "",
+    title: "",
+    latency: 0,
+    source_rate: None,
+    destination_rate: None,
+    mounts: true,
+    destinations: 1,
+    relay: None,
+    immutable: false,
+    many: false,
+    fill: || copied(&[]),
+    figures: &[],
+};
+
+/// All workloads, in the order in which they are run.
+pub(crate) const WORKLOADS: &[Workload] = &[
+    Workload {
+        name: "unchanged",
+        title: "1,000 unchanged tags in 50 repositories, half of them 5-platform indexes, 20 ms",
+        latency: 20,
+        fill: || unchanged(50, 20, true),
+        figures: &[Figure::Requests(2160), Figure::Seconds(0.7)],
+        ..PLAIN
+    },
+    Workload {
+        name: "immutable",
+        title: "the same, all tags declared immutable and known, 20 ms",
+        latency: 20,
+        immutable: true,
+        fill: || unchanged(50, 20, true),
+        figures: &[Figure::ListsAndTokens],
+        ..PLAIN
+    },
+    Workload {
+        name: "small",
+        title: "100 new images × 6 layers of 64 KiB, 4 shared by all, 10 repositories, 20 ms",
+        latency: 20,
+        fill: small,
+        figures: &[
+            Figure::FetchedOnce,
+            Figure::SentOnce,
+            Figure::Requests(1300),
+            Figure::Seconds(1.0),
+        ],
+        ..PLAIN
+    },
+    Workload {
+        name: "shared",
+        title: "40 repositories, 90 % of 206 MB shared, mounts allowed",
+        fill: shared,
+        figures: &[Figure::SentOnce, Figure::FetchedOnce, Figure::Seconds(0.7)],
+        ..PLAIN
+    },
+    Workload {
+        name: "refused",
+        title: "40 repositories, 90 % of 206 MB shared, mounts refused",
+        mounts: false,
+        fill: shared,
+        figures: &[Figure::FetchedAtMost(3.0)],
+        ..PLAIN
+    },
+    Workload {
+        name: "layers",
+        title: "10 tags × 5 new layers of 64 KiB, 40 ms",
+        latency: 40,
+        fill: layers,
+        figures: &[Figure::Seconds(0.6)],
+        ..PLAIN
+    },
+    Workload {
+        name: "tags",
+        title: "5 further tags on a digest that is there, 20 ms",
+        latency: 20,
+        fill: further,
+        figures: &[Figure::PutsOnly(5)],
+        ..PLAIN
+    },
+    Workload {
+        name: "large",
+        title: "8 images × 256 MiB",
+        relay: Some(Shape::Together),
+        fill: || large(8, 256 * MIB),
+        figures: &[Figure::SecondsOrRelay(1.8, 1.15), Figure::CpuOfRelay(1.15)],
+        ..PLAIN
+    },
+    Workload {
+        name: "giant",
+        title: "one layer of 4 GiB",
+        relay: Some(Shape::Apart),
+        fill: || large(1, 4096 * MIB),
+        figures: &[Figure::SecondsOrRelay(3.5, 1.15), Figure::PeakMib(24.0)],
+        ..PLAIN
+    },
+    Workload {
+        name: "ranges",
+        title: "one layer of 1 GiB, 20 MB/s a connection to the source, 50 ms",
+        latency: 50,
+        source_rate: Some(20_000_000),
+        fill: || large(1, 1024 * MIB),
+        figures: &[Figure::TimesOneConnection(3.0)],
+        ..PLAIN
+    },
+    Workload {
+        name: "fan-out",
+        title: "2 images × 4 layers of 32 MiB to 3 destinations, 50 MB/s a connection to each",
+        destination_rate: Some(50_000_000),
+        destinations: 3,
+        fill: fan_out,
+        figures: &[Figure::FetchedOnce, Figure::ThanOneDestination(1.3)],
+        ..PLAIN
+    },
+    Workload {
+        name: "many",
+        title: "100,000 unchanged tags in 100 repositories",
+        many: true,
+        fill: || unchanged(100, 1000, false),
+        figures: &[Figure::PeakMib(64.0), Figure::TagsPerSecond(5000.0)],
+        ..PLAIN
+    },
+];
+
+/// Images in repositories, none of which a destination has.
+fn copied(images: &[(String, String, Image)]) -> Content {
+    let source = State::default();
+    let mut repositories: Vec<String> = Vec::new();
+    let mut blobs = std::collections::BTreeMap::new();
+    for (repository, tag, image) in images {
+        source.put_image(&format!("bench/{repository}"), Some(tag), image);
+        if !repositories.contains(repository) {
+            repositories.push(repository.clone());
+        }
+        let sizes = image.blobs().iter();
+        blobs.extend(sizes.map(|blob| (blob.digest().to_owned(), blob.size())));
+    }
+    Content {
+        source,
+        destination: Box::new(State::default),
+        repositories,
+        tags: images.len() as u64,
+        unique: blobs.values().sum(),
+    }
+}
+
+/// Tags that every destination has already.
+fn unchanged(repositories: u64, tags: u64, indexes: bool) -> Content {
+    let (source, destination) = (State::default(), State::default());
+    let names: Vec<String> = (0..repositories).map(|r| format!("r{r:03}")).collect();
+    let base = Layer::synthetic(64 << 10, 0);
+    for (at, name) in names.iter().enumerate() {
+        for tag in 0..tags {
+            let label = format!("{name}:{tag}");
+            let image = if indexes && at % 2 == 0 {
+                index(&base, &label)
+            } else {
+                Image::oci().layer(base.clone()).label(label).build()
+            };
+            let tag = format!("v{tag}");
+            source.put_image(&format!("bench/{name}"), Some(&tag), &image);
+            destination.put_image(&format!("mirror/{name}"), Some(&tag), &image);
+        }
+    }
+    Content {
+        source,
+        destination: Box::new(move || destination.clone()),
+        repositories: names,
+        tags: repositories * tags,
+        unique: 0,
+    }
+}
+
+/// An index of five platforms.
+fn index(base: &Layer, label: &str) -> Image {
+    let platforms = ["amd64", "arm64", "s390x", "ppc64le", "riscv64"];
+    Image::index(platforms.map(|platform| {
+        Image::oci()
+            .platform(Platform::linux(platform))
+            .layer(base.clone())
+            .label(format!("{label} {platform}"))
+            .build()
+    }))
+}
+
+fn small() -> Content {
+    let images: Vec<_> = (0..100)
+        .map(|n| {
+            let layers = [1, 2, 3, 4, 100 + n, 300 + n];
+            let layers = layers.map(|seed| Layer::synthetic(64 << 10, seed));
+            (
+                format!("r{:03}", n / 10),
+                format!("v{}", n % 10),
+                labelled(layers, n),
+            )
+        })
+        .collect();
+    copied(&images)
+}
+
+fn shared() -> Content {
+    let images: Vec<_> = (0..40)
+        .map(|n| {
+            let common = (1..=6).map(|seed| Layer::synthetic(6 * MIB, seed));
+            let own = Layer::synthetic(4 * MIB, 100 + n);
+            (
+                format!("r{n:03}"),
+                "v1".to_owned(),
+                labelled(common.chain([own]), n),
+            )
+        })
+        .collect();
+    copied(&images)
+}
+
+fn layers() -> Content {
+    let images: Vec<_> = (0..10)
+        .map(|n| {
+            let layers = (0..5).map(|layer| Layer::synthetic(64 << 10, 10 * n + layer));
+            ("r000".to_owned(), format!("v{n}"), labelled(layers, n))
+        })
+        .collect();
+    copied(&images)
+}
+
+fn further() -> Content {
+    let image = labelled((0..5).map(|seed| Layer::synthetic(64 << 10, seed)), 0);
+    let images: Vec<_> = (0..6)
+        .map(|n| ("r000".to_owned(), format!("v{n}"), image.clone()))
+        .collect();
+    let there = move || {
+        let state = State::default();
+        state.put_image("mirror/r000", Some("v0"), &image);
+        state
+    };
+    Content {
+        destination: Box::new(there),
+        unique: 0,
+        ..copied(&images)
+    }
+}
+
+fn large(images: u64, size: u64) -> Content {
+    let images: Vec<_> = (0..images)
+        .map(|n| {
+            let layer = Layer::synthetic(size, n);
+            (format!("r{n:03}"), "v1".to_owned(), labelled([layer], n))
+        })
+        .collect();
+    copied(&images)
+}
+
+fn fan_out() -> Content {
+    let images: Vec<_> = (0..2)
+        .map(|n| {
+            let layers = (0..4).map(|layer| Layer::synthetic(32 * MIB, 10 * n + layer));
+            ("r000".to_owned(), format!("v{n}"), labelled(layers, n))
+        })
+        .collect();
+    copied(&images)
+}
+
+fn labelled(layers: impl IntoIterator<Item = Layer>, n: u64) -> Image {
+    Image::oci().layers(layers).label(n.to_string()).build()
+}
