@@ -163,6 +163,7 @@ impl Copier {
                 .comparer
                 .plan(image, &*destination, &missing, &known)
                 .await?;
+            self.inventory.recall(&place.repository, &plan.blobs).await;
             let moved = seat.transfer(&destination, &plan.blobs).await?;
             tally.moved(&plan, &moved);
             match commit(&*destination, &plan).await? {

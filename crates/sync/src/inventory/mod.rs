@@ -12,12 +12,12 @@ mod shelf;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use registry::{Digest, Registry, Repository, Tag};
+use registry::{Descriptor, Digest, Registry, Repository, Tag};
 
 use crate::lock::lock;
 use crate::rule::PlatformFilter;
 pub(crate) use mounting::{Mounting, Standing};
-use records::{Copy, Note, Records};
+use records::{Copy, Note, Places, Records};
 use shelf::{Key, Shelf};
 
 /// What is known of a blob and a repository.
@@ -53,6 +53,8 @@ struct Memory {
 pub(crate) struct Knowledge {
     /// It is there.
     pub(crate) here: bool,
+    /// The records say that it is there, and have not been wrong of that repository too often.
+    pub(crate) recorded: bool,
     /// It is not there as it should be, whatever the registry says when it is asked.
     pub(crate) missing: bool,
     /// Where else in the registry it is, the best to mount from first.
@@ -109,6 +111,7 @@ impl Inventory {
     pub fn blob_is_missing(&self, repository: &Repository, digest: &Digest) {
         let blob = Key::of(digest);
         self.write(repository, |shelf| shelf.miss_blob(repository, blob));
+        self.note(|| Note::Gone(repository.clone(), blob));
     }
     /// The blobs are in the repository, and a manifest that names them stands there: from now on they can be mounted
     /// from there even where a registry mounts only what a manifest names.
@@ -117,14 +120,12 @@ impl Inventory {
         repository: &Repository,
         digests: impl IntoIterator<Item = &'a Digest>,
     ) {
-        let blobs: Vec<Key> = digests.into_iter().map(Key::of).collect();
+        let mut blobs: Vec<Key> = digests.into_iter().map(Key::of).collect();
         self.write(repository, |shelf| {
-            for blob in &blobs {
-                shelf.add_blob(repository, *blob, true);
-            }
+            blobs.retain(|blob| shelf.add_blob(repository, *blob, true));
         });
-        if let Some(memory) = &self.memory {
-            memory.records.note(Note::Holds(repository.clone(), blobs));
+        if !blobs.is_empty() {
+            self.note(|| Note::Holds(repository.clone(), blobs));
         }
     }
     /// Whether the manifest is known to be in the repository with everything below it.
@@ -145,6 +146,45 @@ impl Inventory {
         if let Some(shelf) = lock(&self.shelves).get_mut(repository.registry()) {
             shelf.forget(repository);
         }
+        self.note(|| Note::Forget(repository.clone()));
+    }
+    /// Looks up what the records tell of these blobs, for a repository that lacks them as far as this run knows.
+    pub(crate) async fn recall(&self, repository: &Repository, blobs: &[Descriptor]) {
+        let Some(memory) = &self.memory else { return };
+        let blobs: Vec<Key> = blobs.iter().map(|blob| Key::of(&blob.digest)).collect();
+        let (records, place) = (Arc::clone(&memory.records), repository.clone());
+        // Microseconds a blob, but an image may have thousands, and the disk may be slow.
+        let look_up = move || -> Vec<(Key, Places)> {
+            let places = |blob: Key| Some((blob, records.places(&place, blob)?));
+            blobs.into_iter().filter_map(places).collect()
+        };
+        let Ok(found) = tokio::task::spawn_blocking(look_up).await else {
+            return;
+        };
+        self.write(repository, |shelf| {
+            for (blob, places) in found {
+                for place in &places {
+                    shelf.add_recorded(place, blob);
+                }
+            }
+        });
+    }
+    /// The registry was asked whether the repository has the blob that the records place there; `None` where it did
+    /// not say.
+    pub(crate) fn looked(&self, repository: &Repository, digest: &Digest, found: Option<bool>) {
+        let blob = Key::of(digest);
+        let is_there = found == Some(true);
+        self.write(repository, |shelf| {
+            shelf.looked(repository, is_there);
+            if is_there {
+                shelf.add_blob(repository, blob, false);
+            } else {
+                shelf.refute(repository, blob);
+            }
+        });
+        if found == Some(false) {
+            self.note(|| Note::Gone(repository.clone(), blob));
+        }
     }
     /// Everything that bears on bringing `digest` to `repository`.
     pub(crate) fn knowledge(&self, repository: &Repository, digest: &Digest) -> Knowledge {
@@ -154,15 +194,29 @@ impl Inventory {
             .map(|shelf| shelf.blob(repository, blob))
             .unwrap_or_default()
     }
-    /// The registry answered a mount: took it, or opened a session instead.
-    pub(crate) fn mount_answered(&self, registry: &Registry, standing: Standing, taken: bool) {
-        let mut shelves = lock(&self.shelves);
-        let mounting = &mut shelves.entry(registry.clone()).or_default().mounting;
-        if taken {
-            mounting.taken(standing);
-        } else {
-            mounting.declined(standing);
+    /// The registry answered a mount of the blob: took it, or opened a session instead.
+    pub(crate) fn mount_answered(&self, from: &Candidate, digest: &Digest, taken: bool) {
+        let blob = Key::of(digest);
+        let is_recorded = from.standing == Standing::Recorded;
+        let is_gone = self.write(&from.repository, |shelf| {
+            if taken {
+                shelf.mounting.taken(from.standing);
+                return false;
+            }
+            shelf.mounting.declined(from.standing);
+            // Nobody else is led there. But a registry that mounts nothing tells nothing of what it has.
+            shelf.refute(&from.repository, blob);
+            shelf.mounting.is_known_to_mount()
+        });
+        if is_recorded && taken {
+            self.note(|| Note::Holds(from.repository.clone(), vec![blob]));
+        } else if is_recorded && is_gone {
+            self.note(|| Note::Gone(from.repository.clone(), blob));
         }
+    }
+    /// The first request of an upload told that the repository has the blob.
+    pub(crate) fn told_of_itself(&self, repository: &Repository) {
+        self.write(repository, |shelf| shelf.mounting.told_of_itself());
     }
     /// Which digest the records say was last copied from `source:tag` to `place:place_tag`, or found there, by the
     /// platform filter of this run; `None` where something else was copied there since. A hint: whoever goes by it
@@ -195,25 +249,28 @@ impl Inventory {
         let Some(memory) = &self.memory else { return };
         // What is asked later is what was known before.
         memory.knew_copies_in(place);
-        memory.records.note(Note::Copied(
-            place.clone(),
-            place_tag.clone(),
-            Copy {
-                source: source.clone(),
-                source_tag: tag.clone(),
-                filter: memory.filter,
-                digest: digest.clone(),
-            },
-        ));
+        let copy = Copy {
+            source: source.clone(),
+            source_tag: tag.clone(),
+            filter: memory.filter,
+            digest: digest.clone(),
+        };
+        let note = Note::Copied(place.clone(), place_tag.clone(), copy);
+        memory.records.note(note);
     }
     /// Whether the records know of images in that destination repository from an earlier run.
     pub fn was_copied_to(&self, repository: &Repository) -> bool {
         let memory = self.memory.as_ref();
         memory.is_some_and(|memory| memory.knew_copies_in(repository))
     }
-    fn write(&self, repository: &Repository, write: impl FnOnce(&mut Shelf)) {
+    fn note(&self, note: impl FnOnce() -> Note) {
+        if let Some(memory) = &self.memory {
+            memory.records.note(note());
+        }
+    }
+    fn write<T>(&self, repository: &Repository, write: impl FnOnce(&mut Shelf) -> T) -> T {
         let mut shelves = lock(&self.shelves);
-        write(shelves.entry(repository.registry().clone()).or_default());
+        write(shelves.entry(repository.registry().clone()).or_default())
     }
 }
 

@@ -11,18 +11,28 @@ pub(crate) enum Standing {
     /// It is the source that the image is copied from, in the same registry: a manifest names the blob, but the
     /// credential that pushes may not be allowed to pull there.
     Source,
+    /// The records say that a manifest that names the blob stands there. Either may be gone since.
+    Recorded,
 }
 
 /// How a registry has answered mounts so far, by what spoke for them.
 ///
 /// A refusal counts until a mount has succeeded; from then on the registry is known to mount, and a refusal is that
-/// of one repository.
+/// of one repository. What is refused of the records counts for nothing but the records: what they told of may be
+/// gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mounting {
     uncommitted: Habit,
     committed: Habit,
     source: Habit,
+    /// Mounts that were refused where the records had led, since one was taken.
+    misled: u8,
+    /// Said of a blob, asked by way of a mount from the repository itself, that it has it.
+    tells_of_itself: bool,
 }
+
+/// So many refusals in a row where the records led, and they lead no more.
+const MAX_MISLED: u8 = 8;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Habit {
@@ -37,10 +47,24 @@ impl Mounting {
     pub(crate) fn worth_asking(self, standing: Standing) -> bool {
         let habit = match standing {
             Standing::Uncommitted => self.uncommitted,
-            Standing::Committed => self.committed,
+            Standing::Recorded if self.misled >= MAX_MISLED => return false,
+            Standing::Committed | Standing::Recorded => self.committed,
             Standing::Source => self.source,
         };
         habit != Habit::Declines
+    }
+    /// Whether the first request of an upload is known to tell that the repository has the blob already, so that no
+    /// other need be made to learn that.
+    pub(crate) fn tells_of_itself(self) -> bool {
+        self.tells_of_itself
+    }
+    /// The first request of an upload told that the repository has the blob already.
+    pub(crate) fn told_of_itself(&mut self) {
+        self.tells_of_itself = true;
+    }
+    /// Whether the registry is known to mount what a manifest names, so that a refusal is that of one repository.
+    pub(crate) fn is_known_to_mount(self) -> bool {
+        self.committed == Habit::Takes
     }
     /// Whether a blob that is on its way to another repository of the registry is worth waiting for: it will have
     /// come there long before its manifest.
@@ -56,6 +80,10 @@ impl Mounting {
                 self.uncommitted = Habit::Takes;
                 self.committed = Habit::Takes;
             }
+            Standing::Recorded => {
+                self.committed = Habit::Takes;
+                self.misled = 0;
+            }
         }
     }
     /// The registry opened a session instead.
@@ -67,6 +95,7 @@ impl Mounting {
                 self.committed.decline();
                 self.uncommitted.decline();
             }
+            Standing::Recorded => self.misled = self.misled.saturating_add(1),
         }
     }
 }
@@ -81,9 +110,14 @@ impl Habit {
 
 #[cfg(test)]
 mod tests {
-    use super::{Mounting, Standing};
+    use super::{MAX_MISLED, Mounting, Standing};
 
-    const ALL: [Standing; 3] = [Standing::Uncommitted, Standing::Committed, Standing::Source];
+    const ALL: [Standing; 4] = [
+        Standing::Uncommitted,
+        Standing::Committed,
+        Standing::Source,
+        Standing::Recorded,
+    ];
 
     #[test]
     fn a_registry_that_was_never_asked_is_worth_asking() {
@@ -99,12 +133,12 @@ mod tests {
         mounting.declined(Standing::Uncommitted);
         assert_eq!(
             ALL.map(|standing| mounting.worth_asking(standing)),
-            [false, true, true]
+            [false, true, true, true]
         );
         mounting.declined(Standing::Committed);
         assert_eq!(
             ALL.map(|standing| mounting.worth_asking(standing)),
-            [false, false, true]
+            [false, false, true, false]
         );
         let mut mounting = Mounting::default();
         mounting.declined(Standing::Committed);
@@ -127,6 +161,22 @@ mod tests {
         mounting.declined(Standing::Committed);
         mounting.taken(Standing::Uncommitted);
         assert!(mounting.worth_awaiting() && mounting.worth_asking(Standing::Committed));
+    }
+
+    #[test]
+    fn what_the_records_are_refused_says_nothing_of_other_repositories() {
+        let mut mounting = Mounting::default();
+        for _ in 0..MAX_MISLED {
+            assert!(mounting.worth_asking(Standing::Recorded));
+            mounting.declined(Standing::Recorded);
+        }
+        assert_eq!(
+            ALL.map(|standing| mounting.worth_asking(standing)),
+            [true, true, true, false]
+        );
+        assert!(mounting.worth_awaiting() && !mounting.is_known_to_mount());
+        mounting.taken(Standing::Recorded);
+        assert!(mounting.worth_asking(Standing::Recorded) && mounting.is_known_to_mount());
     }
 
     #[test]

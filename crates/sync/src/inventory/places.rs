@@ -1,6 +1,6 @@
 //! Sets of repositories, small in memory: a run may know millions of pairs of repository and blob.
 
-/// A repository of a registry, by its number there, and whether a manifest there names the content.
+/// A repository of a registry, by its number there, and what speaks for the content being there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place(u32);
 
@@ -13,21 +13,32 @@ pub(super) enum Places {
     Many(Box<[Place]>),
 }
 
+/// A manifest there names the content.
 const COMMITTED: u32 = 1 << 31;
 
+/// Only the records say so.
+const RECORDED: u32 = 1 << 30;
+
 /// How many repositories a registry can have here.
-pub(super) const MAX_REPOSITORIES: u32 = COMMITTED;
+pub(super) const MAX_REPOSITORIES: u32 = RECORDED;
 
 impl Place {
     /// A place in the repository of this number, which is below [`MAX_REPOSITORIES`].
     pub(super) fn new(repository: u32, committed: bool) -> Self {
         Self(repository | if committed { COMMITTED } else { 0 })
     }
+    /// A place that only the records tell of, in the repository of this number.
+    pub(super) fn recorded(repository: u32) -> Self {
+        Self(repository | RECORDED)
+    }
     pub(super) fn repository(self) -> u32 {
-        self.0 & !COMMITTED
+        self.0 & !(COMMITTED | RECORDED)
     }
     pub(super) fn is_committed(self) -> bool {
         self.0 & COMMITTED != 0
+    }
+    pub(super) fn is_recorded(self) -> bool {
+        self.0 & RECORDED != 0
     }
 }
 
@@ -38,12 +49,18 @@ impl Places {
             Self::Many(places) => places,
         }
     }
-    pub(super) fn contains(&self, repository: u32) -> bool {
-        self.as_slice()
-            .iter()
-            .any(|place| place.repository() == repository)
+    /// The place in that repository.
+    pub(super) fn of(&self, repository: u32) -> Option<Place> {
+        let mut places = self.as_slice().iter().copied();
+        places.find(|place| place.repository() == repository)
     }
-    /// Adds `place`; what was committed stays so. Where the set grows, places that are not `alive` leave it.
+    /// Whether it is known, by this run, to be in that repository.
+    pub(super) fn contains(&self, repository: u32) -> bool {
+        self.of(repository)
+            .is_some_and(|place| !place.is_recorded())
+    }
+    /// Adds `place`; what was committed stays so, and what the run knows is not doubted for the records. Where the
+    /// set grows, places that are not `alive` leave it.
     pub(super) fn add(&mut self, place: Place, alive: impl Fn(u32) -> bool) {
         let known = match self {
             Self::One(known) => std::slice::from_mut(known),
@@ -53,7 +70,11 @@ impl Places {
             .iter_mut()
             .find(|known| known.repository() == place.repository())
         {
-            known.0 |= place.0;
+            match (known.is_recorded(), place.is_recorded()) {
+                (_, true) => {}
+                (true, false) => *known = place,
+                (false, false) => known.0 |= place.0,
+            }
             return;
         }
         let mut places: Vec<Place> = known
@@ -69,9 +90,20 @@ impl Places {
             Self::Many(places.into_boxed_slice())
         };
     }
+    /// The set without what only the records said of that repository; `None` where nothing is left.
+    pub(super) fn without_recorded(&self, repository: u32) -> Option<Self> {
+        let stays = |place: &Place| !(place.is_recorded() && place.repository() == repository);
+        let places: Vec<Place> = self.as_slice().iter().copied().filter(stays).collect();
+        match places.as_slice() {
+            [] => None,
+            [place] => Some(Self::One(*place)),
+            _ => Some(Self::Many(places.into_boxed_slice())),
+        }
+    }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{Place, Places};
 
@@ -101,6 +133,22 @@ mod tests {
         assert_eq!(numbers(&places), [(2, false), (3, false)]);
         places.add(Place::new(4, false), |_| false);
         assert_eq!(places, Places::One(Place::new(4, false)));
+    }
+
+    #[test]
+    fn what_the_run_knows_outweighs_the_records() {
+        let mut places = Places::One(Place::recorded(1));
+        assert!(!places.contains(1) && places.of(1).unwrap().is_recorded());
+        places.add(Place::new(1, false), |_| true);
+        assert!(places.contains(1) && !places.of(1).unwrap().is_recorded());
+        places.add(Place::recorded(1), |_| true);
+        assert_eq!(places, Places::One(Place::new(1, false)));
+        places.add(Place::recorded(2), |_| true);
+        places.add(Place::new(3, true), |_| true);
+        assert_eq!(places.without_recorded(1), places.without_recorded(9));
+        let rest = places.without_recorded(2).unwrap();
+        assert_eq!(numbers(&rest), [(1, false), (3, true)]);
+        assert_eq!(Places::One(Place::recorded(7)).without_recorded(7), None);
     }
 
     #[test]

@@ -29,8 +29,27 @@ pub(super) struct Shelf {
     manifests: HashMap<Key, Places>,
     /// Blobs that a repository was found to lack, or to hold wrongly, and that nobody has sent since.
     missing: HashSet<(u32, Key)>,
+    /// How often the records were right of a repository, and how often wrong.
+    looks: HashMap<u32, Looks>,
     /// How it answers mounts.
     pub(super) mounting: Mounting,
+}
+
+/// What became of looking where the records say that a blob is.
+#[derive(Default)]
+struct Looks {
+    found: u32,
+    missed: u32,
+}
+
+/// How often the records may be wrong of a repository, more than right, before nothing is asked for their sake.
+const MAX_MISSED: u32 = 2;
+
+impl Looks {
+    /// Whether another look is worth its request: a repository that was wiped lacks all that is recorded of it.
+    fn are_worth_it(&self) -> bool {
+        self.missed <= self.found.saturating_add(MAX_MISSED)
+    }
 }
 
 impl Key {
@@ -63,43 +82,83 @@ impl Shelf {
         let number = self.numbers.get(repository).copied();
         let places = self.blobs.get(&blob);
         let missing = number.is_some_and(|number| self.missing.contains(&(number, blob)));
-        let here = !missing && number.zip(places).is_some_and(|(n, p)| p.contains(n));
+        let place = number.zip(places).and_then(|(n, places)| places.of(n));
+        let place = place.filter(|_| !missing);
+        let here = place.is_some_and(|place| !place.is_recorded());
+        let recorded = place.is_some_and(|place| {
+            let looks = self.looks.get(&place.repository());
+            place.is_recorded() && looks.is_none_or(Looks::are_worth_it)
+        });
         let elsewhere = places
             .filter(|_| !here)
-            .map(|places| self.candidates(places))
+            .map(|places| self.candidates(places, number))
             .unwrap_or_default();
         Knowledge {
             here,
+            recorded,
             missing,
             elsewhere,
             mounting: self.mounting,
         }
     }
-    /// The best of `places` to mount from, the committed ones first.
-    fn candidates(&self, places: &Places) -> Vec<Candidate> {
-        let of = |committed: bool| {
-            let places = places.as_slice().iter();
-            places
-                .filter(move |place| place.is_committed() == committed)
-                .filter_map(move |place| {
-                    Some(Candidate {
-                        repository: self.repository(place.repository())?.clone(),
-                        standing: if committed {
-                            Standing::Committed
-                        } else {
-                            Standing::Uncommitted
-                        },
-                    })
+    /// The best of `places` to mount from, but for the repository of that number itself: the committed ones first,
+    /// those that only the records tell of last.
+    fn candidates(&self, places: &Places, itself: Option<u32>) -> Vec<Candidate> {
+        let of = |standing: Standing| {
+            let places = places.as_slice().iter().filter(move |place| {
+                standing_of(**place) == standing && Some(place.repository()) != itself
+            });
+            places.filter_map(move |place| {
+                Some(Candidate {
+                    repository: self.repository(place.repository())?.clone(),
+                    standing,
                 })
+            })
         };
-        of(true).chain(of(false)).take(MAX_CANDIDATES).collect()
+        of(Standing::Committed)
+            .chain(of(Standing::Uncommitted))
+            .chain(of(Standing::Recorded))
+            .take(MAX_CANDIDATES)
+            .collect()
     }
-    /// The blob is in the repository; `committed` where a manifest there names it.
-    pub(super) fn add_blob(&mut self, repository: &Repository, blob: Key, committed: bool) {
+    /// The blob is in the repository; `committed` where a manifest there names it. Says whether that is news.
+    pub(super) fn add_blob(&mut self, repository: &Repository, blob: Key, committed: bool) -> bool {
+        let Some(number) = self.number(repository) else {
+            return true;
+        };
+        self.missing.remove(&(number, blob));
+        let place = Place::new(number, committed);
+        let known = self.blobs.get(&blob).and_then(|places| places.of(number));
+        add(&mut self.blobs, blob, place, &self.repositories);
+        known.is_none_or(|known| known != place && !known.is_committed())
+    }
+    /// The records say that the blob is in the repository.
+    pub(super) fn add_recorded(&mut self, repository: &Repository, blob: Key) {
         if let Some(number) = self.number(repository) {
-            self.missing.remove(&(number, blob));
-            let place = Place::new(number, committed);
+            let place = Place::recorded(number);
             add(&mut self.blobs, blob, place, &self.repositories);
+        }
+    }
+    /// What the records say of the blob and the repository is not so.
+    pub(super) fn refute(&mut self, repository: &Repository, blob: Key) {
+        let number = self.numbers.get(repository).copied();
+        if let Some((number, places)) = number.zip(self.blobs.get(&blob)) {
+            match places.without_recorded(number) {
+                Some(rest) => self.blobs.insert(blob, rest),
+                None => self.blobs.remove(&blob),
+            };
+        }
+    }
+    /// It was looked whether the records are right of a blob and the repository.
+    pub(super) fn looked(&mut self, repository: &Repository, found: bool) {
+        if let Some(number) = self.number(repository) {
+            let looks = self.looks.entry(number).or_default();
+            let count = if found {
+                &mut looks.found
+            } else {
+                &mut looks.missed
+            };
+            *count = count.saturating_add(1);
         }
     }
     /// The repository lacks the blob.
@@ -146,6 +205,14 @@ impl Shelf {
         self.repositories.push(Some(repository.clone()));
         self.numbers.insert(repository.clone(), number);
         Some(number)
+    }
+}
+
+fn standing_of(place: Place) -> Standing {
+    match (place.is_committed(), place.is_recorded()) {
+        (_, true) => Standing::Recorded,
+        (true, false) => Standing::Committed,
+        (false, false) => Standing::Uncommitted,
     }
 }
 

@@ -105,8 +105,12 @@ fn digests_of_any_algorithm_are_told_apart() {
 fn mounting_habits_are_kept_by_registry() {
     let inventory = Inventory::new();
     let here = repository("r.example/a");
-    inventory.mount_answered(here.registry(), Standing::Committed, false);
     let blob = Digest::sha256(b"a");
+    let from = Candidate {
+        repository: here.clone(),
+        standing: Standing::Committed,
+    };
+    inventory.mount_answered(&from, &blob, false);
     let there = repository("other.example/a");
     assert!(!inventory.knowledge(&here, &blob).mounting.worth_awaiting());
     assert!(inventory.knowledge(&there, &blob).mounting.worth_awaiting());

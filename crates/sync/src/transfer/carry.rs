@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use registry::{Descriptor, Repository};
+use registry::{Descriptor, Presence, Repository};
 
 use crate::failure::{Failure, Side};
 use crate::inventory::{Candidate, Inventory};
@@ -40,8 +40,9 @@ enum Question {
 }
 
 impl Errand {
-    /// Brings the blob, and tells inventory and claim how that ended, in this order.
-    pub(super) async fn run(self) -> Result<Moved, Failure> {
+    /// Brings the blob, and tells inventory and claim how that ended, in this order. `None` where the records led
+    /// here and were wrong: what is to be done is to be decided anew.
+    pub(super) async fn run(self) -> Option<Result<Moved, Failure>> {
         let Self {
             upload,
             claim,
@@ -49,7 +50,7 @@ impl Errand {
             member,
             source,
         } = self;
-        let result = upload.bring(road, member).await;
+        let result = upload.bring(road, member).await.transpose()?;
         match &result {
             Ok(_) => {
                 let repository = upload.destination.repository();
@@ -63,13 +64,14 @@ impl Errand {
             // Others find out for themselves: the claim is released.
             Err(_) => drop(claim),
         }
-        result
+        Some(result)
     }
 }
 
 impl Upload {
-    async fn bring(&self, road: Road, member: Member) -> Result<Moved, Failure> {
-        match road {
+    async fn bring(&self, road: Road, member: Member) -> Result<Option<Moved>, Failure> {
+        let moved = match road {
+            Road::Look => return Ok(self.look().await.then_some(Moved::Present)),
             // A mount is a small request, which needs no turn; only its refusal makes it a transfer.
             Road::Mount(from) => match self.mount(&from).await? {
                 Opened::Present { mounted } => Ok(there(mounted)),
@@ -80,7 +82,23 @@ impl Upload {
             },
             Road::Send => self.open_and_send(&member, Question::Spare).await,
             Road::Bring => self.open_and_send(&member, Question::Ask).await,
-        }
+        };
+        moved.map(Some)
+    }
+    /// Whether the blob is there. It was but a hint that made us ask: whatever else is answered fails nothing.
+    async fn look(&self) -> bool {
+        let (repository, digest) = (self.destination.repository(), &self.blob.digest);
+        let found = match self.destination.find_blob(&self.blob).await {
+            Ok(Presence::Present) => Some(true),
+            Ok(Presence::Absent) => Some(false),
+            Ok(Presence::WrongSize(_)) => {
+                self.inventory.blob_is_missing(repository, digest);
+                Some(false)
+            }
+            Err(_) => None,
+        };
+        self.inventory.looked(repository, digest, found);
+        found == Some(true)
     }
     async fn mount(&self, from: &Candidate) -> Result<Opened, Failure> {
         let opened = self
@@ -94,10 +112,12 @@ impl Upload {
             Opened::Present { mounted: false } => None,
             Opened::Session(_) => Some(false),
         };
-        if let Some(taken) = taken {
-            let registry = self.destination.repository().registry();
-            self.inventory
-                .mount_answered(registry, from.standing, taken);
+        match taken {
+            Some(taken) => {
+                let digest = &self.blob.digest;
+                self.inventory.mount_answered(from, digest, taken);
+            }
+            None => self.inventory.told_of_itself(self.destination.repository()),
         }
         Ok(opened)
     }
@@ -110,7 +130,13 @@ impl Upload {
     }
     async fn open(&self, question: Question) -> Result<Opened, Failure> {
         let opened = match question {
-            Question::Ask => self.destination.open_upload(&self.blob, None).await,
+            Question::Ask => {
+                let opened = self.destination.open_upload(&self.blob, None).await;
+                if let Ok(Opened::Present { .. }) = &opened {
+                    self.inventory.told_of_itself(self.destination.repository());
+                }
+                opened
+            }
             Question::Spare => {
                 let session = self.destination.open_session(&self.blob).await;
                 session.map(Opened::Session)

@@ -1,6 +1,6 @@
 //! What to do for one blob that one repository wants: a pure function over what is known.
 
-use crate::inventory::{Candidate, Knowledge};
+use crate::inventory::{Candidate, Knowledge, Standing};
 
 /// What is known when a repository wants a blob.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(super) enum Decision {
     AwaitHere,
     /// Wait for the one who brings it to another repository of the registry, then look again: it can be mounted then.
     AwaitNear,
+    /// Claim it, ask whether it is there, as the records say, and decide anew.
+    Look,
     /// Claim it and ask for a mount.
     Mount(Candidate),
     /// Claim it and send the bytes without asking: the registry is not believed.
@@ -36,6 +38,11 @@ pub(super) enum Decision {
 /// A blob that the repository was found to lack is sent: mounts and questions led to what it lacks before.
 /// A mount that the registry has been found to decline is not asked for, and a wait that could end only in such a
 /// mount is not begun.
+///
+/// The records are never believed unasked. Where they place the blob in this very repository, a HEAD asks, which takes
+/// one request where they are right; a registry whose uploads are known to begin with that question needs no HEAD.
+/// A mount from where they place it comes after a wait: were they wrong of a registry that was wiped, each of many
+/// repositories would send the blob, and nobody mount it.
 pub(super) fn decide(situation: Situation) -> Decision {
     let Situation {
         known,
@@ -51,14 +58,17 @@ pub(super) fn decide(situation: Situation) -> Decision {
     if known.missing {
         return Decision::Send;
     }
+    if known.recorded && !known.mounting.tells_of_itself() {
+        return Decision::Look;
+    }
     let worth_asking = |from: &Candidate| known.mounting.worth_asking(from.standing);
-    if let Some(from) = known.elsewhere.into_iter().find(worth_asking) {
-        return Decision::Mount(from);
+    let best = known.elsewhere.into_iter().find(worth_asking);
+    match best {
+        Some(from) if from.standing != Standing::Recorded => Decision::Mount(from),
+        _ if coming_near && known.mounting.worth_awaiting() => Decision::AwaitNear,
+        Some(from) => Decision::Mount(from),
+        None => Decision::Bring,
     }
-    if coming_near && known.mounting.worth_awaiting() {
-        return Decision::AwaitNear;
-    }
-    Decision::Bring
 }
 
 #[cfg(test)]
@@ -70,7 +80,12 @@ mod tests {
     use super::{Decision, Situation, decide};
     use crate::inventory::{Candidate, Knowledge, Mounting, Standing};
 
-    const STANDINGS: [Standing; 3] = [Standing::Uncommitted, Standing::Committed, Standing::Source];
+    const STANDINGS: [Standing; 4] = [
+        Standing::Uncommitted,
+        Standing::Committed,
+        Standing::Source,
+        Standing::Recorded,
+    ];
 
     /// Every history of up to three answers to mounts.
     fn habits() -> Vec<Mounting> {
@@ -82,11 +97,17 @@ mod tests {
                     let (mut taken, mut declined) = (*mounting, *mounting);
                     taken.taken(standing);
                     declined.declined(standing);
-                    next.extend([taken, declined]);
+                    let mut told = *mounting;
+                    told.told_of_itself();
+                    next.extend([taken, declined, told]);
                 }
             }
-            next.dedup();
-            all = next;
+            all.clear();
+            for mounting in next {
+                if !all.contains(&mounting) {
+                    all.push(mounting);
+                }
+            }
         }
         all
     }
@@ -115,7 +136,7 @@ mod tests {
         let mounting = known.mounting;
         let elsewhere = known.elsewhere.clone();
         let here = known.here;
-        let missing = known.missing;
+        let (missing, recorded) = (known.missing, known.recorded);
         let asked = |from: &&Candidate| mounting.worth_asking(from.standing);
         let best = elsewhere.iter().find(asked);
         let decision = decide(Situation {
@@ -132,10 +153,19 @@ mod tests {
         if missing {
             return;
         }
+        assert_eq!(
+            decision == Decision::Look,
+            recorded && !mounting.tells_of_itself()
+        );
+        let sure = best.is_some_and(|from| from.standing != Standing::Recorded);
         match decision {
-            Decision::Mount(from) => assert_eq!(Some(&from), best),
+            Decision::Look => {}
+            Decision::Mount(from) => {
+                assert_eq!(Some(&from), best);
+                assert!(sure || !(coming_near && mounting.worth_awaiting()));
+            }
             Decision::AwaitNear => {
-                assert!(best.is_none() && coming_near && mounting.worth_awaiting());
+                assert!(!sure && coming_near && mounting.worth_awaiting());
             }
             Decision::Bring => {
                 assert!(best.is_none() && !(coming_near && mounting.worth_awaiting()));
@@ -149,9 +179,10 @@ mod tests {
         let mut situations = 0_u32;
         for mounting in habits() {
             for elsewhere in candidates() {
-                for bits in 0..16_u8 {
+                for bits in 0..32_u8 {
                     let known = Knowledge {
                         here: bits & 1 != 0,
+                        recorded: bits & 16 != 0,
                         missing: bits & 8 != 0,
                         elsewhere: elsewhere.clone(),
                         mounting,

@@ -54,6 +54,8 @@ pub(super) enum Answer {
 /// How a blob is brought.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Road {
+    /// Whether it is there, as the records say; if it is not, the road is chosen anew.
+    Look,
     /// From a repository of the same registry; its bytes, if that is declined.
     Mount(Candidate),
     /// Its bytes, whatever the registry says.
@@ -140,6 +142,7 @@ impl Flights {
             (Decision::AwaitHere, Some(coming), _) | (Decision::AwaitNear, _, Some(coming)) => {
                 return Answer::Await(coming.arrival.clone());
             }
+            (Decision::Look, ..) => Road::Look,
             (Decision::Mount(from), ..) => Road::Mount(from),
             (Decision::Send, ..) => Road::Send,
             (Decision::Bring | Decision::AwaitHere | Decision::AwaitNear, ..) => Road::Bring,

@@ -31,7 +31,7 @@ struct Destination {
 enum Step {
     /// It is settled.
     Settled(usize, Result<Moved, Failure>),
-    /// What it waited for has ended: its case is open again.
+    /// What it waited for has ended, or was not so: its case is open again.
     Reopened(usize),
 }
 
@@ -106,7 +106,12 @@ impl<'a> Run<'a> {
                 }
                 Answer::Claimed(claim, road, member) => {
                     let errand = self.errand(store, claim, road, member);
-                    let step = async move { Step::Settled(position, errand.run().await) };
+                    let step = async move {
+                        match errand.run().await {
+                            Some(outcome) => Step::Settled(position, outcome),
+                            None => Step::Reopened(position),
+                        }
+                    };
                     steps.push(step.boxed());
                 }
             }

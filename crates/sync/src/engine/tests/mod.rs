@@ -11,6 +11,7 @@ mod ending;
 mod filtering;
 mod healing;
 mod indexes;
+mod records;
 mod sharing;
 mod stopping;
 mod verifying;

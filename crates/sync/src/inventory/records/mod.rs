@@ -54,9 +54,16 @@ struct Trouble {
 pub(super) enum Note {
     /// The repository holds these blobs, under a manifest that stands there.
     Holds(Repository, Vec<Key>),
+    /// It lacks this one.
+    Gone(Repository, Key),
+    /// Nothing is believed of the repository any more.
+    Forget(Repository),
     /// This tag was copied, or found equal.
     Copied(Repository, Tag, Copy),
 }
+
+/// The repositories of one registry that hold a blob: the one that was asked for first, if it is among them.
+pub(super) type Places = Vec<Repository>;
 
 /// What was last copied to a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +121,12 @@ impl Records {
             self.trouble
                 .tell(&RecordsError::of_kind(&self.path, kind, ""));
         }
+    }
+    /// Where in its registry the blob that `repository` wants is: there itself, or in some others. `None` where it is
+    /// nowhere.
+    pub(super) fn places(&self, repository: &Repository, blob: Key) -> Option<Places> {
+        let places = self.read(|reader| reader.places(repository, blob))?;
+        (!places.is_empty()).then_some(places)
     }
     /// What was last copied to `tag` of `place`.
     pub(super) fn copy_at(&self, place: &Repository, tag: &Tag) -> Option<Copy> {

@@ -4,12 +4,31 @@ use std::path::Path;
 
 use registry::{Digest, Repository, Tag};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
-use crate::inventory::records::Copy;
+use crate::inventory::records::{Copy, Places};
+use crate::inventory::shelf::Key;
 
 /// A connection to look things up.
 pub(super) struct Reader(Connection);
+
+// The joins are crossed, so that they are done in the order in which they are written: from key to key.
+const IS_IN: &str = "
+    SELECT 1 FROM registries
+    CROSS JOIN repositories ON repositories.registry = registries.id AND repositories.path = ?2
+    CROSS JOIN blobs ON blobs.registry = registries.id AND blobs.digest = ?3
+        AND blobs.repository = repositories.id
+    WHERE registries.name = ?1";
+
+const OTHERS: &str = "
+    SELECT repositories.path FROM registries
+    CROSS JOIN blobs ON blobs.registry = registries.id AND blobs.digest = ?3
+    CROSS JOIN repositories ON repositories.id = blobs.repository
+    WHERE registries.name = ?1 AND repositories.path <> ?2
+    LIMIT ?4";
+
+/// How many other repositories are told of. One is asked; if that was wrong, the next.
+const MAX_OTHERS: i64 = 3;
 
 const COPY_AT: &str = "
     SELECT registries.name, sources.path, copies.source_tag, copies.filter, copies.digest
@@ -37,6 +56,27 @@ impl Reader {
         connection.busy_timeout(std::time::Duration::ZERO)?;
         connection.pragma_update(None, "cache_size", -512)?;
         Ok(Self(connection))
+    }
+    /// Where in its registry the blob is, the repository itself first.
+    pub(super) fn places(
+        &mut self,
+        repository: &Repository,
+        blob: Key,
+    ) -> rusqlite::Result<Places> {
+        let (name, path) = (repository.registry().as_str(), repository.path());
+        let is_in = self
+            .0
+            .prepare_cached(IS_IN)?
+            .exists(params![name, path, blob.as_bytes()])?;
+        let mut places: Places = is_in.then(|| repository.clone()).into_iter().collect();
+        let mut others = self.0.prepare_cached(OTHERS)?;
+        let mut rows = others.query(params![name, path, blob.as_bytes(), MAX_OTHERS])?;
+        while let Some(row) = rows.next()? {
+            let path: String = row.get(0)?;
+            // What is no path is no place: the file may be damaged.
+            places.extend(Repository::new(repository.registry().clone(), &path));
+        }
+        Ok(places)
     }
     /// What was last copied to `tag` of `place`.
     pub(super) fn copy_at(

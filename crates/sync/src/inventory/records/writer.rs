@@ -27,6 +27,13 @@ const HOLDS: &str = "
     INSERT INTO blobs (registry, digest, repository, seen) VALUES (?1, ?2, ?3, ?4)
     ON CONFLICT DO UPDATE SET seen = excluded.seen WHERE excluded.seen >= seen + ?5";
 
+const GONE: &str = "DELETE FROM blobs WHERE registry = ?1 AND digest = ?2 AND repository = ?3";
+
+const NUMBER: &str = "
+    SELECT registries.id, repositories.id FROM registries
+    JOIN repositories ON repositories.registry = registries.id
+    WHERE registries.name = ?1 AND repositories.path = ?2";
+
 const COPIED: &str = "
     INSERT INTO copies (repository, tag, source, source_tag, filter, digest, seen)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -97,6 +104,8 @@ impl Page<'_> {
     fn write(&mut self, note: Note) -> rusqlite::Result<()> {
         match note {
             Note::Holds(repository, blobs) => self.holds(&repository, &blobs),
+            Note::Gone(repository, blob) => self.gone(&repository, blob),
+            Note::Forget(repository) => self.forget(&repository),
             Note::Copied(place, tag, copy) => self.copied(&place, &tag, &copy),
         }
     }
@@ -112,6 +121,25 @@ impl Page<'_> {
                 REFRESHED_AFTER
             ])?;
         }
+        Ok(())
+    }
+    fn gone(&mut self, repository: &Repository, blob: Key) -> rusqlite::Result<()> {
+        let number = self.number(repository)?;
+        self.transaction.prepare_cached(GONE)?.execute(params![
+            number.registry,
+            blob.as_bytes(),
+            number.repository
+        ])?;
+        Ok(())
+    }
+    /// Takes the repository's number away: what is noted of the dead is skipped, and goes when the file is pruned.
+    fn forget(&mut self, repository: &Repository) -> rusqlite::Result<()> {
+        if let Some(number) = self.known(repository)? {
+            self.transaction
+                .prepare_cached("DELETE FROM repositories WHERE id = ?1")?
+                .execute((number.repository,))?;
+        }
+        self.numbers.remove(repository);
         Ok(())
     }
     fn copied(&mut self, place: &Repository, tag: &Tag, copy: &Copy) -> rusqlite::Result<()> {
@@ -136,37 +164,42 @@ impl Page<'_> {
         if let Some(number) = self.numbers.get(repository) {
             return Ok(*number);
         }
-        let registry = self.row(
-            "SELECT id FROM registries WHERE name = ?1",
-            "INSERT INTO registries (name) VALUES (?1)",
-            (repository.registry().as_str(),),
-        )?;
-        let repository_number = self.row(
-            "SELECT id FROM repositories WHERE registry = ?1 AND path = ?2",
-            "INSERT INTO repositories (registry, path) VALUES (?1, ?2)",
-            (registry, repository.path()),
-        )?;
-        let number = Number {
-            registry,
-            repository: repository_number,
+        let number = match self.known(repository)? {
+            Some(number) => number,
+            None => self.new_number(repository)?,
         };
         self.numbers.insert(repository.clone(), number);
         Ok(number)
     }
-    fn row<P: rusqlite::Params + std::marker::Copy>(
-        &self,
-        find: &str,
-        insert: &str,
-        parameters: P,
-    ) -> rusqlite::Result<i64> {
-        let mut statement = self.transaction.prepare_cached(find)?;
-        let found = statement
-            .query_row(parameters, |row| row.get(0))
-            .optional()?;
-        if let Some(id) = found {
-            return Ok(id);
-        }
-        self.transaction.prepare_cached(insert)?.insert(parameters)
+    /// The numbers that the file has.
+    fn known(&self, repository: &Repository) -> rusqlite::Result<Option<Number>> {
+        let key = (repository.registry().as_str(), repository.path());
+        let mut statement = self.transaction.prepare_cached(NUMBER)?;
+        let number = statement.query_row(key, |row| {
+            Ok(Number {
+                registry: row.get(0)?,
+                repository: row.get(1)?,
+            })
+        });
+        number.optional()
+    }
+    fn new_number(&self, repository: &Repository) -> rusqlite::Result<Number> {
+        let name = (repository.registry().as_str(),);
+        self.transaction
+            .prepare_cached("INSERT OR IGNORE INTO registries (name) VALUES (?1)")?
+            .execute(name)?;
+        let registry = self
+            .transaction
+            .prepare_cached("SELECT id FROM registries WHERE name = ?1")?
+            .query_row(name, |row| row.get(0))?;
+        let repository = self
+            .transaction
+            .prepare_cached("INSERT INTO repositories (registry, path) VALUES (?1, ?2)")?
+            .insert((registry, repository.path()))?;
+        Ok(Number {
+            registry,
+            repository,
+        })
     }
 }
 

@@ -178,6 +178,11 @@ impl MemoryStores {
         self.world().content(repository).manifests.remove(digest);
     }
 
+    /// Takes a whole repository away.
+    pub(crate) fn remove_repository(&self, repository: &Repository) {
+        self.world().repositories.remove(repository);
+    }
+
     fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap()
     }

@@ -1,0 +1,226 @@
+//! Runs that know what earlier runs did.
+
+use std::time::Duration;
+
+use registry::{Digest, ErrorKind, Tag};
+use tempfile::TempDir;
+
+use super::*;
+use crate::inventory::Inventory;
+use crate::inventory::records::Records;
+use crate::store::memory::{error, repository};
+
+/// Only a failing test waits that long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A source, a destination, and what is remembered.
+struct World {
+    stores: MemoryStores,
+    directory: TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            stores: MemoryStores::new(),
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+    /// An image of these layers under `src.example/NAME:TAG`.
+    fn image(&self, name: &str, tag: &str, layers: &[&str]) -> Digest {
+        let source = repository(&format!("src.example/{name}"));
+        let label = format!("{name}-{tag}");
+        let image = self.stores.image(&source, &label, "linux/amd64", layers);
+        self.stores.tag(&source, tag, &image);
+        image.digest().clone()
+    }
+    fn records(&self) -> Arc<Records> {
+        let path = self.directory.path().join("records.sqlite3");
+        Arc::new(Records::open(&path, |error| panic!("{error}")).unwrap())
+    }
+    /// A run that copies these, `app:v1`; gives what was asked of the destination.
+    async fn copy(&self, images: &[&str]) -> Vec<String> {
+        let records = self.records();
+        let settings = Settings {
+            images: 1,
+            records: Some(Arc::clone(&records)),
+            ..settings()
+        };
+        let rules: Vec<Arc<Rule>> = images
+            .iter()
+            .map(|image| {
+                let path = image.split(':').next().unwrap();
+                let destination = format!("dst.example/{path}");
+                rule(&format!("src.example/{image}"), &[&destination])
+            })
+            .collect();
+        self.stores.take_sorted();
+        let heard = run(&self.stores, settings, &rules).await;
+        records.close(PATIENCE);
+        assert_eq!(heard.summary().failed, 0, "{:?}", heard.endings());
+        let calls = self.stores.take_sorted();
+        let at_destination = |call: &String| call.contains(" dst.example/");
+        calls.into_iter().filter(at_destination).collect()
+    }
+    /// What was asked of the destination for blobs.
+    async fn blobs(&self, images: &[&str]) -> Vec<String> {
+        let mut calls = self.copy(images).await;
+        calls.retain(|call| !call.contains("resolve") && !call.starts_with("put-manifest"));
+        calls
+    }
+}
+
+#[tokio::test]
+async fn what_an_earlier_run_brought_is_looked_for_and_not_sent() {
+    let world = World::new();
+    world
+        .stores
+        .behave(|registry| registry.tells_present = false);
+    world.image("app", "v1", &["base"]);
+    world.copy(&["app:v1"]).await;
+    world.image("app", "v2", &["base", "new"]);
+    let expected = [
+        "find-blob dst.example/app@base",
+        "open-upload dst.example/app@app-v2.config",
+        "open-upload dst.example/app@new",
+        "send dst.example/app@app-v2.config",
+        "send dst.example/app@new",
+    ];
+    assert_eq!(world.blobs(&["app:v2"]).await, expected);
+}
+
+#[tokio::test]
+async fn what_is_recorded_elsewhere_is_mounted_from_there() {
+    let world = World::new();
+    world.image("app", "v1", &["base"]);
+    world.copy(&["app:v1"]).await;
+    world.image("other", "v1", &["base"]);
+    let expected = [
+        "mount dst.example/app dst.example/other@base",
+        "open-upload dst.example/other@other-v1.config",
+        "send dst.example/other@other-v1.config",
+    ];
+    assert_eq!(world.blobs(&["other:v1"]).await, expected);
+}
+
+#[tokio::test]
+async fn a_destination_that_was_wiped_gets_everything_once() {
+    let world = World::new();
+    let names = ["a:v1", "b:v1", "c:v1"];
+    for name in ["a", "b", "c"] {
+        world.image(name, "v1", &["base"]);
+    }
+    world.copy(&names).await;
+    for name in ["a", "b", "c"] {
+        world
+            .stores
+            .remove_repository(&repository(&format!("dst.example/{name}")));
+    }
+    let calls = world.copy(&names).await;
+    let count = |verb: &str| calls.iter().filter(|call| call.starts_with(verb)).count();
+    // One mount is from where the base was recorded; its refusal opens the session that takes the bytes.
+    assert_eq!(
+        (count("send"), count("mount"), count("open-upload")),
+        (4, 3, 3)
+    );
+    // Each of six was looked for in vain, which is what the records cost.
+    assert_eq!(count("find-blob"), 6);
+    assert_eq!(world.copy(&names).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_repository_that_is_gone_is_mounted_from_no_more() {
+    let world = World::new();
+    world.image("gone", "v1", &["base"]);
+    world.image("there", "v1", &["other"]);
+    world.copy(&["gone:v1", "there:v1"]).await;
+    world
+        .stores
+        .remove_repository(&repository("dst.example/gone"));
+    // The registry mounts: so the refusal is that of the repository.
+    world.image("first", "v1", &["other"]);
+    world.image("second", "v1", &["base"]);
+    let calls = world.blobs(&["first:v1", "second:v1"]).await;
+    let mounts: Vec<_> = calls
+        .iter()
+        .filter(|call| call.starts_with("mount"))
+        .collect();
+    let expected = [
+        "mount dst.example/gone dst.example/second@base",
+        "mount dst.example/there dst.example/first@other",
+    ];
+    assert_eq!(mounts, expected);
+    world
+        .stores
+        .remove_repository(&repository("dst.example/second"));
+    world.image("third", "v1", &["base"]);
+    let calls = world.blobs(&["third:v1"]).await;
+    assert!(calls.contains(&"mount dst.example/second dst.example/third@base".to_owned()));
+    assert!(
+        !calls
+            .iter()
+            .any(|call| call.starts_with("mount dst.example/gone")),
+        "{calls:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_registry_that_does_not_say_what_it_has_is_sent_it() {
+    let world = World::new();
+    world.image("app", "v1", &["base"]);
+    world.copy(&["app:v1"]).await;
+    world.image("app", "v2", &["base"]);
+    let denied = || error(ErrorKind::Denied, "dst.example");
+    world.stores.fail("find-blob", 1, denied);
+    let expected = [
+        "find-blob dst.example/app@base",
+        "open-upload dst.example/app@app-v2.config",
+        "open-upload dst.example/app@base",
+        "send dst.example/app@app-v2.config",
+    ];
+    assert_eq!(world.blobs(&["app:v2"]).await, expected);
+}
+
+#[tokio::test]
+async fn a_registry_that_contradicts_what_it_said_is_forgotten() {
+    let world = World::new();
+    let base = "base";
+    world.image("app", "v1", &[base]);
+    world.copy(&["app:v1"]).await;
+    let place = repository("dst.example/app");
+    world.stores.remove_repository(&place);
+    world
+        .stores
+        .claim_blob(&place, &Digest::sha256(base.as_bytes()));
+    world.image("app", "v2", &[base]);
+    let calls = world.blobs(&["app:v2"]).await;
+    assert!(
+        calls.contains(&"find-blob dst.example/app@base".to_owned()),
+        "{calls:?}"
+    );
+    assert!(
+        calls.contains(&"send dst.example/app@base".to_owned()),
+        "{calls:?}"
+    );
+}
+
+#[tokio::test]
+async fn which_digest_was_copied_or_found_is_noted() {
+    let world = World::new();
+    let digest = world.image("app", "v1", &["base"]);
+    let (source, place) = (repository("src.example/app"), repository("dst.example/app"));
+    let v1 = Tag::parse("v1").unwrap();
+    world.copy(&["app:v1"]).await;
+    let known = || {
+        let inventory = Inventory::with_records(world.records(), &PlatformFilter::default());
+        inventory.last_copied(&source, &v1, &place, &v1)
+    };
+    assert_eq!(known(), Some(digest));
+    let other = world.image("app", "v1", &["new"]);
+    world.stores.copy_repository(&source, &place);
+    assert_eq!(
+        world.copy(&["app:v1"]).await,
+        ["resolve-for-push dst.example/app:v1"]
+    );
+    assert_eq!(known(), Some(other));
+}
