@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{BoxFuture, FutureExt as _};
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use url::Url;
 
 use crate::auth::cache::{Token, Tokens};
 use crate::auth::challenge::Challenge;
 use crate::auth::clause;
 use crate::auth::credential::Credential;
+use crate::auth::door::{Door, Turn};
 use crate::auth::flight::Flight;
 use crate::auth::google::{ACCESS_TOKEN_USER, ServiceAccounts};
 use crate::auth::keychain::Access;
@@ -39,6 +40,8 @@ pub struct Authenticator {
 #[derive(Default)]
 pub(super) struct Side {
     memory: Mutex<Memory>,
+    /// Whether it is known what the registry wants, and who finds out.
+    pub(super) door: Door,
     pub(super) tokens: Tokens,
     /// The challenge of `GET /v2/`, asked for when another answer holds none.
     pub(super) ping: Flight<Option<Challenge>>,
@@ -85,6 +88,12 @@ impl Authenticator {
         } else {
             &self.verified
         }
+    }
+    /// Waits for the turn of a request with `method`: nothing once it is known what the registry wants of such
+    /// requests. Until then one asks, and the others wait for its answer, for a few seconds at most. Hold the turn
+    /// until the answer was made known, by [`Turn::let_in`] or [`Authenticator::refused`].
+    pub async fn turn(&self, endpoint: &Endpoint, method: &Method) -> Turn<'_> {
+        self.side(endpoint).door.turn(method).await
     }
     /// The header to send with a request that needs `scopes` as `access` says: `None` before the first challenge
     /// and for registries that want none. Gets a token if the challenge is known and no cached one suffices.

@@ -4,9 +4,10 @@
 //! credential and scope set, asks for each token once however many tasks want it, and refreshes them before they
 //! run out. Credentials come from a [`Keychain`].
 //!
-//! The way of a request: [`Authenticator::authorize`] gives its header, nothing at first. A 401 goes to
-//! [`Authenticator::refused`], which reads the challenge and says whether another try is worth while; any other
-//! answer goes to [`Authenticator::accepted`].
+//! The way of a request: [`Authenticator::turn`] lets it go, one alone until it is known what the registry wants;
+//! [`Authenticator::authorize`] gives its header, nothing at first. A 401 goes to [`Authenticator::refused`], which
+//! reads the challenge and says whether another try is worth while; any other answer goes to
+//! [`Authenticator::accepted`] and [`Turn::let_in`].
 
 mod authenticator;
 mod cache;
@@ -15,6 +16,7 @@ mod clause;
 mod credential;
 mod docker_config;
 mod docker_files;
+mod door;
 mod flight;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -32,6 +34,7 @@ mod wanted;
 pub use authenticator::Authenticator;
 pub use credential::Credential;
 pub use docker_files::DockerFiles;
+pub use door::Turn;
 pub use keychain::{Access, Entry, Keychain};
 pub use scope::{Action, ScopeSet};
 pub use secret::Secret;

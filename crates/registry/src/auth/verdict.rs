@@ -50,13 +50,13 @@ impl Authenticator {
         let is_new_scheme = match &challenge {
             Some(challenge) => side.learn(challenge),
             None if side.memory().scheme().is_none() => {
-                match self.ask_for_challenge(endpoint).await? {
-                    Some(challenge) => side.learn(&challenge),
-                    None => return Ok(Verdict::Final(clause::no_challenge())),
-                }
+                let asked = self.ask_for_challenge(endpoint).await?;
+                asked.is_some_and(|challenge| side.learn(&challenge))
             }
             None => false,
         };
+        // Nobody will learn more than this one did.
+        side.door.open();
         let mut has_news = is_new_scheme;
         let (mut insufficient, mut invalid) = (false, false);
         if let Some(Challenge::Bearer(bearer)) = &challenge {

@@ -6,7 +6,7 @@ use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
-use crate::auth::{Access, MAX_AGAIN, Verdict};
+use crate::auth::{Access, MAX_AGAIN, Turn, Verdict};
 use crate::client::Client;
 use crate::client::ask::Ask;
 use crate::client::origin::Address;
@@ -23,6 +23,14 @@ pub(super) struct Visit {
     access: Access,
     /// Whether a newer credential was already asked for.
     renewed: bool,
+}
+
+/// What lets a request in.
+pub(super) struct Pass<'a> {
+    /// The `Authorization`, `None` for addresses elsewhere and where none is wanted.
+    pub(super) header: Option<HeaderValue>,
+    /// Held until the answer is known, for those who wait for it; none for addresses elsewhere.
+    turn: Option<Turn<'a>>,
 }
 
 /// What one try came to.
@@ -157,11 +165,11 @@ impl Client {
         let mut address = ask.address(&base)?;
         let (mut again, mut hops) = (0, 0);
         loop {
-            let used = self.authorization(visit, ask, &address).await?;
-            let body = ask.replayed();
-            let call = ask.call(&visit.endpoint, &address, used.as_ref(), body);
+            let pass = self.pass(visit, ask, &address).await?;
+            let used = pass.header.as_ref();
+            let call = ask.call(&visit.endpoint, &address, used, ask.replayed());
             let response = self.inner.transport.send(call).await?;
-            if self.let_in(visit, ask, &address, used.as_ref(), &response) {
+            if self.let_in(visit, ask, &address, &pass, &response) {
                 let Some(next) = self.redirect(visit, &base, ask, &response).await? else {
                     return Ok(Outcome::Answer(response));
                 };
@@ -175,7 +183,6 @@ impl Client {
                 continue;
             }
             again += 1;
-            let used = used.as_ref();
             if let Some(refusal) = self.refused(visit, ask, used, response, again).await? {
                 return Ok(Outcome::Refused(refusal));
             }
@@ -223,51 +230,50 @@ impl Client {
         visit: &Visit,
         ask: &Ask,
         reserved: Reserved,
-        used: Option<&HeaderValue>,
+        pass: &Pass<'_>,
         body: RequestBody,
     ) -> Result<Response, Error> {
         let base = self.base(visit, &ask.action).await?;
         let address = ask.address(&base)?;
-        let call = ask.call(&visit.endpoint, &address, used, body);
+        let call = ask.call(&visit.endpoint, &address, pass.header.as_ref(), body);
         let response = self.inner.transport.send_reserved(call, reserved).await?;
-        self.let_in(visit, ask, &address, used, &response);
+        self.let_in(visit, ask, &address, pass, &response);
         Ok(response)
     }
 
-    /// The `Authorization` for a request, `None` for addresses elsewhere.
-    pub(super) async fn authorization_for(
-        &self,
-        visit: &Visit,
-        ask: &Ask,
-    ) -> Result<Option<HeaderValue>, Error> {
+    /// What lets a request in. Waits while another one finds out what the registry wants, and for a token.
+    pub(super) async fn pass_for(&self, visit: &Visit, ask: &Ask) -> Result<Pass<'_>, Error> {
         let base = self.base(visit, &ask.action).await?;
         let address = ask.address(&base)?;
-        self.authorization(visit, ask, &address).await
+        self.pass(visit, ask, &address).await
     }
 
-    async fn authorization(
-        &self,
-        visit: &Visit,
-        ask: &Ask,
-        address: &Address,
-    ) -> Result<Option<HeaderValue>, Error> {
+    async fn pass(&self, visit: &Visit, ask: &Ask, address: &Address) -> Result<Pass<'_>, Error> {
+        let auth = &self.inner.auth;
         if !address.home {
-            return Ok(None);
+            return Ok(Pass {
+                header: None,
+                turn: None,
+            });
         }
-        self.inner
-            .auth
-            .authorize(&visit.endpoint, &visit.access, &ask.scopes)
-            .await
+        let turn = auth.turn(&visit.endpoint, &ask.method).await;
+        Ok(Pass {
+            header: auth
+                .authorize(&visit.endpoint, &visit.access, &ask.scopes)
+                .await?,
+            turn: Some(turn),
+        })
     }
 
     /// Whether the answer is more than the registry's own 401; tells the authenticator where it is. What storage
-    /// elsewhere answers says nothing about our token.
+    /// elsewhere answers says nothing about our token, and neither does what a gateway says for a registry that it
+    /// does not reach.
     fn let_in(
         &self,
         visit: &Visit,
         ask: &Ask,
         address: &Address,
-        used: Option<&HeaderValue>,
+        pass: &Pass<'_>,
         response: &Response,
     ) -> bool {
         if !address.home {
@@ -277,9 +283,15 @@ impl Client {
         if own && response.status == StatusCode::UNAUTHORIZED {
             return false;
         }
-        self.inner
-            .auth
-            .accepted(&visit.endpoint, &visit.access, &ask.scopes, used);
+        if !is_excuse(response.status) {
+            let used = pass.header.as_ref();
+            self.inner
+                .auth
+                .accepted(&visit.endpoint, &visit.access, &ask.scopes, used);
+            if let Some(turn) = &pass.turn {
+                turn.let_in();
+            }
+        }
         true
     }
 
@@ -330,4 +342,9 @@ impl Client {
             None => false,
         })
     }
+}
+
+/// Whether an answer is about anything but the request: nobody may have looked at who asks.
+fn is_excuse(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 429 | 500 | 502..)
 }

@@ -108,6 +108,7 @@ fn statuses() -> Vec<Row> {
     let unmounted = Expect::Copied("without a mount");
     let afresh = Expect::Copied("in a new session");
     let absent = Expect::Fails("the registry does not have it");
+    let fails = Expect::Fails("401 Unauthorized");
     vec![
         lasting("400", "400 Bad Request", |_| {
             Action::error(400, "UNKNOWN", "bad")
@@ -127,8 +128,11 @@ fn statuses() -> Vec<Row> {
                 .into()
         })
         .at(|operation| !operation.is_token() && operation != Operation::StorageGet)
-        .but(DestinationHead, AGAIN, unclear)
-        .but(Mount, AGAIN, unmounted),
+        // A token that is new and was never good for anything is not replaced by another one.
+        .but(TagList, fails, fails)
+        .but(SourceHead, fails, fails)
+        .but(DestinationHead, unclear, unclear)
+        .but(Mount, unmounted, unmounted),
         lasting(
             "401 of a token server or a storage host",
             "401 Unauthorized",
@@ -281,7 +285,7 @@ fn contents() -> Vec<Row> {
             |_| Action::WrongLength(20),
         )
         .at(Operation::receives)
-        .but(TagList, AGAIN, no_list)
+        .but(TagList, no_list, no_list)
         .but(ManifestGet, AGAIN, Expect::Fails(wrong))
         .but(SourceToken, garbled, garbled)
         .but(DestinationToken, garbled, garbled),
@@ -325,8 +329,8 @@ fn contents() -> Vec<Row> {
         )
         .at(|operation| operation == ManifestPut)
         .but(ManifestPut, healed, Expect::Fails("what it lacks was sent")),
-        passing("all tokens expire", "401 Unauthorized", |_| {
-            Action::ExpireTokens
+        passing("the token expires", "401 Unauthorized", |_| {
+            Action::ExpireItsToken
         })
         .at(|operation| !operation.is_token() && operation != StorageGet)
         .but(

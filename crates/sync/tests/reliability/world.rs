@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use registry::auth::{Credential, Entry, Keychain};
 use registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions};
-use registry::{Options, Registries};
+use registry::{Options, Registries, Repository, Tag, Target};
 use sync::Listener;
 use sync::config::Settings;
 use sync::engine::Engine;
 use sync::report::{Report, Summary};
 use sync::rule::{PlatformFilter, Rule, RuleError};
-use sync::store::RegistryStores;
+use sync::store::{RegistryStores, Stores};
 use testkit::{Auth, Image, Layer, Profile, Registry};
 use tokio_util::sync::CancellationToken;
 
@@ -104,7 +104,20 @@ impl World {
             ),
         ];
         let stores = stores(&[&self.source, &self.destination], self.stall);
+        self.introduce(&stores).await;
         run(stores, rules, self.images).await
+    }
+
+    /// Lets the stores find out how both registries are asked, so that no fault strikes the first request of all,
+    /// which is sent away as it is.
+    async fn introduce(&self, stores: &RegistryStores) {
+        for (server, path) in [(&self.source, OTHER_FROM), (&self.destination, OTHER_TO)] {
+            let host = registry::Registry::parse(&server.host()).unwrap();
+            let repository = Repository::new(host, path).unwrap();
+            let tag = Target::Tag(Tag::parse(OTHER_TAGS[0]).unwrap());
+            // Some registries answer with an error, which the run meets again.
+            drop(stores.store(&repository).resolve_for_push(&tag).await);
+        }
     }
 
     /// Whether the image that is aimed at arrived, every byte of it.

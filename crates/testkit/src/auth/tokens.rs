@@ -85,6 +85,11 @@ impl Tokens {
         self.lock().granted.clear();
     }
 
+    /// Ends one token.
+    pub(crate) fn expire_one(&self, token: &str) {
+        self.lock().granted.remove(token);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

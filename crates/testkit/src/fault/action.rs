@@ -70,6 +70,8 @@ pub enum Action {
     Html,
     /// All bearer tokens that were granted so far expire before the request is looked at.
     ExpireTokens,
+    /// The bearer token that the request shows expires before the request is looked at.
+    ExpireItsToken,
     /// Every blob that no manifest names is collected before the request is looked at.
     CollectGarbage,
     /// The registry waits before it looks at the request.

@@ -174,6 +174,11 @@ async fn strike(call: &mut Call, action: Option<Action>, changes: &mut Changes) 
         Action::WithHeaders(headers) => changes.with = headers,
         Action::LoseReply(how) => changes.lose = Some(how),
         Action::ExpireTokens => call.connection.shared.tokens.expire(),
+        Action::ExpireItsToken => {
+            if let Authorization::Bearer(token) = &call.request().authorization {
+                call.connection.shared.tokens.expire_one(token);
+            }
+        }
         Action::CollectGarbage => {
             call.connection.shared.state.collect_garbage();
         }

@@ -334,6 +334,28 @@ async fn tokens_expire_in_the_middle() {
 }
 
 #[tokio::test]
+async fn one_token_expires_and_another_does_not() {
+    let registry = Registry::builder()
+        .auth(Auth::bearer("user", "secret"))
+        .start()
+        .await;
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let login = testkit::raw::Login::Exchange("user".into(), "secret".into());
+        let client = Client::new(registry.url()).login(login);
+        assert_eq!(client.get("/v2/").await.unwrap().status, 200);
+        let shown = registry.requests().last().unwrap().authorization.clone();
+        let testkit::Authorization::Bearer(token) = shown else {
+            panic!("a token was shown");
+        };
+        clients.push(Client::new(registry.url()).login(testkit::raw::Login::Token(token)));
+    }
+    registry.fault(Fault::on(Kind::Ping).nth(1), Action::ExpireItsToken);
+    assert_eq!(clients[0].get("/v2/").await.unwrap().status, 401);
+    assert_eq!(clients[1].get("/v2/").await.unwrap().status, 200);
+}
+
+#[tokio::test]
 async fn only_what_matches_is_struck() {
     let registry = Registry::start(Profile::distribution()).await;
     registry.push("a", Some("v1"), &Image::oci().build());

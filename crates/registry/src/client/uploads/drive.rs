@@ -214,14 +214,16 @@ impl<'a> Drive<'a> {
         };
         let reserved = self.client.reserve(&self.visit, &ask).await?;
         self.feeder.prime(from, to).await?;
-        let used = self.client.authorization_for(&self.visit, &ask).await?;
+        let pass = self.client.pass_for(&self.visit, &ask).await?;
         let (body, inlet) = feed::channel(to - from);
         let taken = inlet.taken();
         let pump = self.feeder.pump(inlet, to);
         let answer = self
             .client
-            .send_once(&self.visit, &ask, reserved, used.as_ref(), body);
+            .send_once(&self.visit, &ask, reserved, &pass, body);
         let answer = beside(answer, pump).await?;
+        let used = pass.header.clone();
+        drop(pass);
         Ok(Sent {
             answer,
             ask,

@@ -120,6 +120,7 @@ impl Caller {
         path: &str,
     ) -> Result<StatusCode, Denied> {
         for _ in 0..=MAX_AGAIN {
+            let turn = self.authenticator.turn(&self.endpoint, &method).await;
             let used = self
                 .authenticator
                 .authorize(&self.endpoint, access, scopes)
@@ -149,6 +150,7 @@ impl Caller {
             if status != StatusCode::UNAUTHORIZED {
                 self.authenticator
                     .accepted(&self.endpoint, access, scopes, used.as_ref());
+                turn.let_in();
                 return Ok(status);
             }
             let verdict = self

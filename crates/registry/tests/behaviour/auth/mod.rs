@@ -1,6 +1,7 @@
 //! Who we are, to registries and token servers.
 
 mod caller;
+mod challenges;
 mod entries;
 mod files;
 mod google;

@@ -7,8 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
+use http::StatusCode;
 use registry::auth::{Credential, Entry, Keychain, Secret};
-use registry::transport::{Observer, RetryPolicy, Timeouts, Transport, TransportOptions};
+use registry::transport::{
+    Observer, RequestRecord, RetryPolicy, Timeouts, Transport, TransportOptions,
+};
 use registry::{
     BlobSource, BlobStream, Client, Descriptor, Digest, Error, OpenedUpload, Options, Registries,
     Registry, Repository, Tag, Target, Upload,
@@ -27,6 +30,7 @@ pub(crate) struct Kit {
 pub(crate) struct Heard {
     warnings: Mutex<Vec<String>>,
     retries: AtomicUsize,
+    sent_away: AtomicUsize,
 }
 
 impl Heard {
@@ -36,6 +40,10 @@ impl Heard {
     pub(crate) fn retries(&self) -> usize {
         self.retries.load(Ordering::SeqCst)
     }
+    /// Requests that were answered 401, those by which the transport finds out about TLS left aside.
+    pub(crate) fn sent_away(&self) -> usize {
+        self.sent_away.load(Ordering::SeqCst)
+    }
 }
 
 impl Observer for Heard {
@@ -44,6 +52,11 @@ impl Observer for Heard {
     }
     fn retry(&self, _host: &str, _error: &str, _tries: u32, _delay: Duration) {
         self.retries.fetch_add(1, Ordering::SeqCst);
+    }
+    fn request(&self, record: &RequestRecord<'_>) {
+        if record.status == Some(StatusCode::UNAUTHORIZED) && !record.url.ends_with("/v2/") {
+            self.sent_away.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
 
@@ -69,7 +82,7 @@ pub(crate) fn client_of(host: &str, credential: Credential) -> (Client, Arc<Hear
     client_over(host, credential, options)
 }
 
-fn client_over(
+pub(crate) fn client_over(
     host: &str,
     credential: Credential,
     options: TransportOptions,

@@ -2,6 +2,7 @@
 
 mod blobs;
 mod breaks;
+mod challenges;
 mod copy;
 pub(crate) mod kit;
 mod manifests;

@@ -1,0 +1,202 @@
+//! Who asks first.
+//!
+//! Until a registry has answered something, nobody knows whether it wants to know who asks: a hundred images that
+//! start together would be sent away a hundred times to learn the same challenge. So one request goes ahead and the
+//! others wait for its answer, whatever it is. Reading and writing are found out apart: many registries let anybody
+//! read.
+
+use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::Method;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+/// The longest that a request waits for the first one's answer. A registry that hangs must not be asked by one after
+/// the other; and whatever holds the first one up, the others are not held up for good.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a request does, as far as registries let anybody do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    Read,
+    Write,
+}
+
+/// The way into a registry, reached one way.
+#[derive(Debug, Default)]
+pub(super) struct Door {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whether a request is on its way whose answer others wait for.
+    asking: bool,
+    /// Whether it is known what is wanted of those who read, and of those who write.
+    reads: bool,
+    writes: bool,
+}
+
+/// Leave to send a request, once it is known what the registry wants or this request is the one to find out. Hold it
+/// until the answer was made known: by [`Turn::let_in`], or by [`refused`](crate::auth::Authenticator::refused). If it
+/// is dropped before, the next one goes ahead.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    door: &'a Door,
+    deed: Deed,
+    first: bool,
+}
+
+impl Door {
+    /// Waits for a turn for a request with `method`.
+    pub(super) async fn turn(&self, method: &Method) -> Turn<'_> {
+        let deed = if matches!(*method, Method::GET | Method::HEAD) {
+            Deed::Read
+        } else {
+            Deed::Write
+        };
+        let first = self.is_first(deed).await;
+        Turn {
+            door: self,
+            deed,
+            first,
+        }
+    }
+    /// Waits until a request may go; whether it is one that others wait for.
+    async fn is_first(&self, deed: Deed) -> bool {
+        if self.state().knows(deed) {
+            return false;
+        }
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            // Before the look at the state, so that no change falls between the two.
+            changed.as_mut().enable();
+            {
+                let mut state = self.state();
+                if state.knows(deed) {
+                    return false;
+                }
+                if !state.asking {
+                    state.asking = true;
+                    return true;
+                }
+            }
+            if timeout_at(deadline, changed).await.is_err() {
+                return false;
+            }
+        }
+    }
+    /// It is known what the registry wants of everybody.
+    pub(super) fn open(&self) {
+        let mut state = self.state();
+        if !(state.reads && state.writes) {
+            (state.reads, state.writes) = (true, true);
+            drop(state);
+            self.changed.notify_waiters();
+        }
+    }
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn knows(&self, deed: Deed) -> bool {
+        match deed {
+            Deed::Read => self.reads,
+            Deed::Write => self.writes,
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// Says that the registry let the request in: others of its kind need not wait.
+    pub fn let_in(&self) {
+        let mut state = self.door.state();
+        if state.knows(self.deed) {
+            return;
+        }
+        match self.deed {
+            Deed::Read => state.reads = true,
+            // Where anybody may write, anybody may read.
+            Deed::Write => (state.reads, state.writes) = (true, true),
+        }
+        drop(state);
+        self.door.changed.notify_waiters();
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if self.first {
+            self.door.state().asking = false;
+            self.door.changed.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// Whether a request with `method` would go at once, and as the first.
+    fn goes(door: &Door, method: &Method) -> Option<bool> {
+        door.turn(method).now_or_never().map(|turn| turn.first)
+    }
+
+    #[tokio::test]
+    async fn one_asks_and_the_others_wait_for_its_answer() {
+        let door = Door::default();
+        let first = door.turn(&Method::GET).await;
+        assert!(first.first);
+        assert_eq!(goes(&door, &Method::HEAD), None);
+        assert_eq!(goes(&door, &Method::PUT), None);
+        let waiting = door.turn(&Method::GET);
+        first.let_in();
+        assert!(!waiting.await.first);
+        assert_eq!(goes(&door, &Method::HEAD), Some(false));
+    }
+
+    #[tokio::test]
+    async fn writing_is_found_out_apart_and_holds_up_no_reader() {
+        let door = Door::default();
+        door.turn(&Method::GET).await.let_in();
+        let writer = door.turn(&Method::POST).await;
+        assert!(writer.first);
+        assert_eq!(goes(&door, &Method::PUT), None);
+        assert_eq!(goes(&door, &Method::GET), Some(false));
+        door.open();
+        assert_eq!(goes(&door, &Method::PUT), Some(false));
+    }
+
+    #[tokio::test]
+    async fn where_anybody_may_write_anybody_may_read() {
+        let door = Door::default();
+        door.turn(&Method::POST).await.let_in();
+        assert_eq!(goes(&door, &Method::GET), Some(false));
+    }
+
+    #[tokio::test]
+    async fn the_next_one_goes_ahead_when_the_first_gives_up() {
+        let door = Door::default();
+        let first = door.turn(&Method::GET).await;
+        let (next, ()) = tokio::join!(door.turn(&Method::GET), async { drop(first) });
+        assert!(next.first);
+        assert_eq!(goes(&door, &Method::GET), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_one_that_hangs_does_not_hold_up_the_others_for_good() {
+        let door = Door::default();
+        let first = door.turn(&Method::GET).await;
+        assert!(!door.turn(&Method::GET).await.first);
+        drop(first);
+        assert_eq!(goes(&door, &Method::GET), Some(true));
+    }
+}

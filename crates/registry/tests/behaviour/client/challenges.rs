@@ -1,0 +1,93 @@
+//! One request finds out what a registry wants, whatever the others that start with it are about.
+
+use futures_util::future::join_all;
+use registry::auth::Credential;
+use registry::transport::TransportOptions;
+use registry::{Client, Repository};
+use testkit::real::DockerRegistry;
+use testkit::{Action, Auth, Blob, Cut, Fault, Image, Kind, Profile};
+
+use super::kit::{Given, Kit, basic, client_of, client_over, descriptor, tag};
+use registry::OpenedUpload;
+
+const MANY: usize = 40;
+
+async fn head_all(client: &Client) {
+    let heads = (0..MANY).map(|index| async move {
+        let path = format!("r{index}");
+        let repository = Repository::new(client.registry().clone(), &path).unwrap();
+        let head = client.head_manifest_for_push(&repository, &tag("v1")).await;
+        head.unwrap_or_else(|error| panic!("{error}"))
+    });
+    join_all(heads).await;
+}
+
+async fn send_all(client: &Client) {
+    let sends = (0..MANY).map(|index| async move {
+        let path = format!("r{index}");
+        let repository = Repository::new(client.registry().clone(), &path).unwrap();
+        let blob = Blob::synthetic(1_000, u64::try_from(index).unwrap());
+        let opened = client
+            .open_upload(&repository, &descriptor(&blob), None)
+            .await
+            .unwrap();
+        let OpenedUpload::Session(upload) = opened else {
+            panic!("nothing is there");
+        };
+        client.upload(upload, &Given::of(&blob)).await.unwrap();
+    });
+    join_all(sends).await;
+}
+
+#[tokio::test]
+async fn the_next_one_asks_when_the_first_gets_no_answer() {
+    for action in [
+        Action::CutBeforeAnswer(Cut::Reset),
+        Action::status(502),
+        Action::error(429, "TOOMANYREQUESTS", "later"),
+    ] {
+        let kit = Kit::guarded(Profile::distribution(), Auth::bearer("ada", "pw")).await;
+        kit.server.push("r1", Some("v1"), &Image::single([]));
+        kit.server
+            .fault(Fault::on(Kind::ManifestHead).nth(1), action);
+        head_all(&kit.client).await;
+        assert_eq!(kit.heard.sent_away(), 1);
+        assert_eq!(kit.heard.retries(), 1);
+    }
+}
+
+#[tokio::test]
+async fn uploads_that_start_together_are_let_in_through_the_narrowest_window() {
+    for (auth, credential, sent_away) in [
+        (Auth::bearer("ada", "pw"), basic("ada", "pw"), 1),
+        (Auth::basic("ada", "pw"), basic("ada", "pw"), 1),
+        (Auth::Anonymous, Credential::Anonymous, 0),
+    ] {
+        let server = testkit::Registry::builder().auth(auth).start().await;
+        let options = TransportOptions {
+            calls_per_host: 1,
+            transfers_per_host: 1,
+            ..TransportOptions::default()
+        };
+        let (client, heard) = client_over(&server.host(), credential, options);
+        send_all(&client).await;
+        assert_eq!(heard.sent_away(), sent_away);
+        let uploads = server.count(|request| request.kind == Kind::UploadPut);
+        assert_eq!((uploads, heard.retries()), (MANY, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_real_registry_sends_one_away() {
+    for (auth, credential, sent_away) in [
+        (Auth::basic("ada", "pw"), basic("ada", "pw"), 1),
+        (Auth::bearer("ada", "pw"), basic("ada", "pw"), 1),
+        (Auth::Anonymous, Credential::Anonymous, 0),
+    ] {
+        let server = DockerRegistry::builder().auth(auth).start().unwrap();
+        let (client, heard) = client_of(&server.host(), credential);
+        head_all(&client).await;
+        send_all(&client).await;
+        assert_eq!(heard.sent_away(), sent_away);
+    }
+}
