@@ -84,6 +84,8 @@ pub enum Opened {
 
 /// An open upload.
 pub trait Session: Send {
+    /// Waits for a place among those who send to the store at a time; it is held until the bytes were sent.
+    fn reserve(&mut self) -> BoxFuture<'_, Result<(), Error>>;
     /// Sends the bytes; an error of the source comes back as the source gave it.
     fn send<'a>(self: Box<Self>, source: &'a dyn BlobSource) -> BoxFuture<'a, Result<(), Error>>
     where

@@ -134,6 +134,9 @@ impl Store for RegistryStore {
 }
 
 impl Session for RegistrySession {
+    fn reserve(&mut self) -> BoxFuture<'_, Result<(), Error>> {
+        self.client.reserve_upload(&mut self.upload).boxed()
+    }
     fn send<'a>(self: Box<Self>, source: &'a dyn BlobSource) -> BoxFuture<'a, Result<(), Error>>
     where
         Self: 'a,

@@ -144,8 +144,8 @@ impl Upload {
         };
         opened.map_err(|error| Failure::registry(Side::Destination, &error))
     }
-    /// Sends the bytes; once more, in a new session, if the member was let go and the upload did not begin anew by
-    /// itself.
+    /// Sends the bytes; once more, in a new session and a later round, each time that the member was let go and the
+    /// upload did not begin anew by itself.
     async fn send(
         &self,
         mut session: Box<dyn Session>,
@@ -153,16 +153,25 @@ impl Upload {
         question: Question,
     ) -> Result<Moved, Failure> {
         let _underway = self.progress.upload();
+        let registry = self.destination.repository().registry();
+        let mut laggard = None;
         loop {
-            let Err(error) = session.send(member).await else {
+            let (seated, flow) = member.seat(session, registry).await?;
+            let sent = seated.send(member).await;
+            member.leave();
+            let Err(error) = sent else {
                 return Ok(Moved::Streamed(member.streamed()));
             };
             match member.trouble() {
                 Some(Trouble::Source(failure) | Trouble::Shared(failure)) => return Err(failure),
-                Some(Trouble::LetGo) => match self.open(question).await? {
-                    Opened::Present { mounted } => return Ok(there(mounted)),
-                    Opened::Session(next) => session = next,
-                },
+                Some(Trouble::LetGo) => {
+                    laggard.get_or_insert_with(|| flow.lag());
+                    drop(flow);
+                    match self.open(question).await? {
+                        Opened::Present { mounted } => return Ok(there(mounted)),
+                        Opened::Session(next) => session = next,
+                    }
+                }
                 None => return Err(Failure::registry(Side::Destination, &error)),
             }
         }

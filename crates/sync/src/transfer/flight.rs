@@ -6,7 +6,7 @@
 //! here lives only as long as its claims.
 //!
 //! An entry also knows the group that reads the blob, so that whoever is to bring it somewhere else, for whichever
-//! image, joins that download while it has not begun.
+//! image, shares a download with those who wait as well.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -18,20 +18,19 @@ use crate::failure::Failure;
 use crate::inventory::{Candidate, Inventory, Knowledge, Standing};
 use crate::lock::lock;
 use crate::transfer::decide::{Decision, Situation, decide};
-use crate::transfer::fan_out::{Download, Group, Member};
+use crate::transfer::fan_out::{Download, Group, Hall, Member};
 
 /// All claims of a run.
 pub(super) struct Flights {
     entries: Mutex<HashMap<Digest, Entry>>,
-    /// One permit a transfer; `None` where only the hosts' own limits hold.
-    slots: Option<Arc<Semaphore>>,
+    hall: Hall,
 }
 
 /// A blob that is on its way somewhere.
 #[derive(Default)]
 struct Entry {
     coming: Vec<Coming>,
-    /// The newest group that reads it. While it gathers, whoever is to bring the blob somewhere joins it.
+    /// The group that reads it: whoever is to bring the blob somewhere joins it.
     group: Weak<Group>,
 }
 
@@ -98,7 +97,10 @@ impl Flights {
     pub(super) fn new(slots: Option<Arc<Semaphore>>) -> Arc<Self> {
         Arc::new(Self {
             entries: Mutex::default(),
-            slots,
+            hall: Hall {
+                slots,
+                gates: Arc::default(),
+            },
         })
     }
     /// Decides for each of `destinations`, which want the blob of `download`, and claims those that are to be brought
@@ -152,7 +154,7 @@ impl Flights {
             repository: destination.clone(),
             arrival: Arrival(arrival),
         });
-        let member = entry.enlist(download, self.slots.as_ref());
+        let member = entry.enlist(download, &self.hall);
         let claim = Claim {
             flights: Arc::clone(self),
             digest: download.blob.digest.clone(),
@@ -170,16 +172,14 @@ impl Flights {
 }
 
 impl Entry {
-    /// Joins the group that gathers, or founds one.
-    fn enlist(&mut self, download: &Download, slots: Option<&Arc<Semaphore>>) -> Member {
-        let group = self.group.upgrade();
-        group
-            .and_then(|group| group.enlist(download))
-            .unwrap_or_else(|| {
-                let (group, member) = Group::found(download, slots.cloned());
-                self.group = group;
-                member
-            })
+    /// Joins the group of the blob, or founds it.
+    fn enlist(&mut self, download: &Download, hall: &Hall) -> Member {
+        if let Some(group) = self.group.upgrade() {
+            return group.enlist(download);
+        }
+        let (group, member) = Group::found(download, hall);
+        self.group = group;
+        member
     }
 }
 

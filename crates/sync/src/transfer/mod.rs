@@ -69,8 +69,8 @@ pub type Outcomes = mpsc::UnboundedSender<(usize, Result<Moved, Failure>)>;
 
 impl Transfers {
     /// Transfers that learn from and teach `inventory`; at most `at_a_time` downloads flow at once (`None`, as zero:
-    /// only the hosts' own limits hold). A destination that cannot keep pace with the others of its download, or
-    /// whose upload broke, reads a second one within the same turn.
+    /// only the hosts' own limits hold). A destination whose upload broke goes on from a second one within the same
+    /// turn; one that could not keep pace with the others of its download waits until that has ended.
     pub fn new(inventory: Arc<Inventory>, at_a_time: Option<usize>) -> Self {
         let slots = at_a_time
             .filter(|slots| *slots > 0)

@@ -11,9 +11,18 @@ use testkit::{Blob, Profile};
 
 /// Stores that reach the registries of a test, which speak plain http and are open to everybody.
 pub(crate) fn stores_of(servers: &[&testkit::Registry]) -> RegistryStores {
+    stores_with(servers, &Credential::Anonymous, TransportOptions::default())
+}
+
+/// The same under a credential, with `options` but for their time limits.
+pub(crate) fn stores_with(
+    servers: &[&testkit::Registry],
+    credential: &Credential,
+    options: TransportOptions,
+) -> RegistryStores {
     let entry = |server: &&testkit::Registry| Entry {
         prefix: server.host(),
-        credential: Credential::Anonymous,
+        credential: credential.clone(),
         insecure: true,
         origin: "the test".to_owned(),
     };
@@ -22,7 +31,7 @@ pub(crate) fn stores_of(servers: &[&testkit::Registry]) -> RegistryStores {
             stall: Duration::from_secs(5),
             ..Timeouts::default()
         },
-        ..TransportOptions::default()
+        ..options
     });
     RegistryStores::new(Registries::new(Options {
         transport: Arc::new(transport.unwrap()),

@@ -9,4 +9,5 @@
 mod isolation;
 mod kit;
 mod run;
+mod sharing;
 mod transfer;

@@ -6,6 +6,7 @@ use sync::config::Settings;
 use sync::engine::Engine;
 use sync::report::{Report, Summary};
 use sync::rule::{PlatformFilter, Rule, RuleError};
+use sync::store::RegistryStores;
 use sync::{Event, Listener, Outcome};
 use testkit::image::Platform;
 use testkit::{Action, Cut, Fault, Image, Kind, Layer, Profile, Registry};
@@ -73,8 +74,18 @@ pub(crate) async fn run(
     rules: Vec<Arc<Rule>>,
     settings: Settings,
 ) -> (Summary, Vec<sync::event::Copied>) {
+    run_over(stores_of(servers), servers, rules, settings).await
+}
+
+/// The same over these stores.
+pub(crate) async fn run_over(
+    stores: RegistryStores,
+    servers: &[&Registry],
+    rules: Vec<Arc<Rule>>,
+    settings: Settings,
+) -> (Summary, Vec<sync::event::Copied>) {
     let heard = Arc::new(Heard::default());
-    let engine = Engine::new(Arc::new(stores_of(servers)), settings, heard.clone());
+    let engine = Engine::new(Arc::new(stores), settings, heard.clone());
     engine.run(rules, CancellationToken::new()).await;
     let summary = heard.report.summary();
     assert!(summary.adds_up());

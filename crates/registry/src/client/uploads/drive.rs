@@ -212,7 +212,10 @@ impl<'a> Drive<'a> {
             Step::Patch { from, to, .. } => (from, to),
             Step::Close => (self.size, self.size),
         };
-        let reserved = self.client.reserve(&self.visit, &ask).await?;
+        let reserved = match self.upload.reserved.take() {
+            Some(reserved) => reserved,
+            None => self.client.reserve(&self.visit, &ask).await?,
+        };
         self.feeder.prime(from, to).await?;
         let pass = self.client.pass_for(&self.visit, &ask).await?;
         let (body, inlet) = feed::channel(to - from);

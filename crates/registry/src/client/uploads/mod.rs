@@ -20,6 +20,7 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::manifest::Descriptor;
 use crate::reference::Repository;
+use crate::transport::{Lane, Reserved};
 
 pub(super) use forms::Forms;
 use session::{Opened, Session};
@@ -42,6 +43,8 @@ pub struct Upload {
     digest: Digest,
     size: Option<u64>,
     session: Box<Session>,
+    /// A place among the uploads of the host, for the first request that needs one.
+    reserved: Option<Reserved>,
 }
 
 impl Client {
@@ -73,6 +76,14 @@ impl Client {
         let session = session::plain(self, repository, &descriptor.digest).await?;
         Ok(Upload::new(repository, descriptor, session))
     }
+    /// Waits for a place among the uploads of the host, which [`Client::upload`] then takes: for those who must not
+    /// begin before they have one, since others begin with them. A place is given back with the upload.
+    pub async fn reserve_upload(&self, upload: &mut Upload) -> Result<(), Error> {
+        let visit = self.visit(&upload.repository).await?;
+        let ask = upload.ask(http::Method::PUT).lane(Lane::Uploads);
+        upload.reserved = Some(self.reserve(&visit, &ask).await?);
+        Ok(())
+    }
     /// Sends the blob: opens `source` when the destination's permit is held, in the form that the host takes
     /// (whole PUT, streamed PATCH, chunks; remembered per host), and starts again, with a new session if need be,
     /// when something breaks. An error of the source comes back as the source gave it, with the source's host.
@@ -100,6 +111,7 @@ impl Upload {
             digest: descriptor.digest.clone(),
             size: descriptor.size,
             session: Box::new(session),
+            reserved: None,
         }
     }
     /// A request to the session as it stands.

@@ -274,6 +274,9 @@ impl Store for MemoryStore {
 }
 
 impl Session for MemorySession {
+    fn reserve(&mut self) -> BoxFuture<'_, Result<(), Error>> {
+        std::future::ready(Ok(())).boxed()
+    }
     fn send<'a>(self: Box<Self>, source: &'a dyn BlobSource) -> BoxFuture<'a, Result<(), Error>>
     where
         Self: 'a,

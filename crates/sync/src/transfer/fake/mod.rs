@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use registry::{Descriptor, Digest, ErrorKind, Registry, Repository};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::store::Store;
 use store::FakeStore;
@@ -44,6 +44,8 @@ struct World {
     streams: usize,
     most_streams: usize,
     received: HashMap<Repository, usize>,
+    /// How many uploads a registry takes at a time; where nothing is said, as many as there are.
+    windows: HashMap<Registry, Arc<Semaphore>>,
 }
 
 /// Whether a registry mounts.
@@ -225,6 +227,17 @@ impl Fake {
         self.world().holds(&repository(name), &blob.digest)
     }
 
+    /// The registry takes `size` uploads at a time.
+    pub(in crate::transfer) fn window(&self, registry: &str, size: usize) {
+        let registry = Registry::parse(registry).unwrap();
+        let window = Arc::new(Semaphore::new(size));
+        self.world().windows.insert(registry, window);
+    }
+    fn places(&self, registry: &Registry) -> Arc<Semaphore> {
+        let mut world = self.world();
+        let window = world.windows.entry(registry.clone());
+        Arc::clone(window.or_insert_with(|| Arc::new(Semaphore::new(Semaphore::MAX_PERMITS))))
+    }
     fn world(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap()
     }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use registry::{BlobSource, BlobStream, Digest, Error, Repository};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::store::Session;
 use crate::transfer::fake::{Fake, Take};
@@ -13,6 +14,8 @@ pub(super) struct FakeSession {
     pub(super) fake: Fake,
     pub(super) repository: Repository,
     pub(super) digest: Digest,
+    /// Its place in the window of the registry.
+    pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
 /// Two uploads of a blob to a repository at the same time are what must never be.
@@ -95,11 +98,20 @@ impl FakeSession {
 }
 
 impl Session for FakeSession {
+    fn reserve(&mut self) -> BoxFuture<'_, Result<(), Error>> {
+        let window = self.fake.places(self.repository.registry());
+        async move {
+            self.place = Some(window.acquire_owned().await.unwrap());
+            Ok(())
+        }
+        .boxed()
+    }
     fn send<'a>(self: Box<Self>, source: &'a dyn BlobSource) -> BoxFuture<'a, Result<(), Error>>
     where
         Self: 'a,
     {
         async move {
+            assert!(self.place.is_some(), "sent without a place");
             let (_sending, script) = self.start();
             self.fake.dawdle().await;
             let bytes = match self.take(source, script).await {

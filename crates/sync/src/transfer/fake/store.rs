@@ -139,6 +139,7 @@ impl Store for FakeStore {
                 fake: self.fake.clone(),
                 repository: self.repository.clone(),
                 digest: blob.digest.clone(),
+                place: None,
             })))
         }
         .boxed()
@@ -173,6 +174,7 @@ impl Store for FakeStore {
                 fake: self.fake.clone(),
                 repository: self.repository.clone(),
                 digest: blob.digest.clone(),
+                place: None,
             }) as Box<dyn Session>)
         }
         .boxed()

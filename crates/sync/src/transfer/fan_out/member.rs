@@ -5,14 +5,17 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
-use registry::{BlobSource, BlobStream, Error, ErrorKind};
+use registry::{BlobSource, BlobStream, Error, ErrorKind, Registry};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use crate::failure::{Failure, Side};
 use crate::lock::lock;
+use crate::store::Session;
+use crate::transfer::fan_out::desk::{Seat, Share};
+use crate::transfer::fan_out::places::Flow;
+use crate::transfer::fan_out::pump::Opening;
 use crate::transfer::fan_out::window::{Item, Window};
-use crate::transfer::fan_out::{Download, Group, Seat};
+use crate::transfer::fan_out::{Download, Group};
 use crate::transfer::progress::Progress;
 use crate::transfer::turn::Turn;
 
@@ -21,8 +24,10 @@ pub(in crate::transfer) struct Member {
     group: Arc<Group>,
     /// What it reads where it cannot share.
     download: Download,
-    /// Whether it has joined or fallen out.
+    /// Whether it has come with a session or fallen out.
     settled: AtomicBool,
+    /// What its seat is for; taken when it reads from the start.
+    share: Mutex<Option<Share>>,
     notes: Arc<Notes>,
 }
 
@@ -52,12 +57,36 @@ impl Member {
             group,
             download,
             settled: AtomicBool::new(false),
+            share: Mutex::default(),
             notes: Arc::new(Notes::default()),
         }
     }
     /// Waits for the group's turn among the transfers of the run, or takes part in it.
     pub(in crate::transfer) async fn turn(&self) -> Arc<Turn> {
         self.group.turns.take().await
+    }
+    /// Waits for a seat in a round of the group: for a place for `session`, which leads to `registry`. What the
+    /// session reads then is the download of that round, as long as the [`Flow`] is held.
+    pub(in crate::transfer) async fn seat(
+        &self,
+        session: Box<dyn Session>,
+        registry: &Registry,
+    ) -> Result<(Box<dyn Session>, Flow), Failure> {
+        lock(&self.share).take();
+        let settles = !self.settled.swap(true, Ordering::Relaxed);
+        let desk = self.group.desk();
+        let seat = desk.seat(session, registry.clone(), settles).await?;
+        let Seat {
+            session,
+            flow,
+            share,
+        } = seat;
+        *lock(&self.share) = Some(share);
+        Ok((session, flow))
+    }
+    /// The upload has ended: what it was to read is let go of.
+    pub(in crate::transfer) fn leave(&self) {
+        lock(&self.share).take();
     }
     /// Why the last stream broke, if it did.
     pub(in crate::transfer) fn trouble(&self) -> Option<Trouble> {
@@ -66,6 +95,10 @@ impl Member {
     /// How many bytes were handed to the upload, those that were sent again included.
     pub(in crate::transfer) fn streamed(&self) -> u64 {
         self.notes.streamed.load(Ordering::Relaxed)
+    }
+    #[cfg(test)]
+    pub(super) fn blob(&self) -> &registry::Descriptor {
+        &self.download.blob
     }
     /// A stream of the member's own.
     async fn own(&self, offset: u64) -> Result<BlobStream, Error> {
@@ -106,17 +139,20 @@ impl Member {
     }
     /// Whether the shared download is of this member's own source.
     fn shares_source(&self) -> bool {
-        let shared = self.group.download.source.repository();
+        let shared = self.group.desk.download.source.repository();
         shared == self.download.source.repository()
     }
-    /// Joins, if this is the first time and the download has not begun.
-    fn join(&self, offset: u64) -> Option<(oneshot::Receiver<Seat>, Instant)> {
-        if self.settled.swap(true, Ordering::Relaxed) {
-            return None;
+    /// What there is to share for a reader that begins at `offset`, if this is the first.
+    fn opening(&self, offset: u64) -> Option<oneshot::Receiver<Opening>> {
+        let mut share = lock(&self.share);
+        match &*share {
+            // Kept, so that it is known that it reads.
+            Some(Share::Alone(_)) | None => None,
+            Some(Share::Shared(_)) => match share.take() {
+                Some(Share::Shared(opening)) if offset == 0 => Some(opening),
+                _ => None,
+            },
         }
-        let seat = (offset == 0).then(|| self.group.join()).flatten();
-        self.group.settle();
-        seat
     }
 }
 
@@ -130,13 +166,14 @@ impl BlobSource for Member {
             {
                 return Err(self.notes.shared(failure));
             }
-            if let Some((seat, deadline)) = self.join(offset) {
-                match self.group.seat(seat, deadline).await {
-                    Seat::Window(window) => return Ok(self.shared(window)),
-                    Seat::Failed(failure) if self.shares_source() => {
+            if let Some(opening) = self.opening(offset) {
+                match opening.await {
+                    Ok(Opening::Window(window)) => return Ok(self.shared(window)),
+                    Ok(Opening::Failed(failure)) if self.shares_source() => {
                         return Err(self.notes.shared(failure));
                     }
-                    Seat::Failed(_) | Seat::Alone => {}
+                    // A pump that is gone without a word panicked: then everyone reads for itself.
+                    Ok(Opening::Failed(_)) | Err(_) => {}
                 }
             }
             self.own(offset).await
@@ -148,7 +185,7 @@ impl BlobSource for Member {
 impl Drop for Member {
     fn drop(&mut self) {
         if !self.settled.swap(true, Ordering::Relaxed) {
-            self.group.settle();
+            self.group.desk.settle();
         }
     }
 }

@@ -1,37 +1,38 @@
 //! One download for many uploads.
 //!
-//! Those who are to be sent one blob at the same time form a [`Group`]: the destinations of one delivery, and of
-//! others while the group gathers. Each [`Member`] is the source of its own upload. The first time that an upload
-//! opens it, it joins; when all have joined or fallen out (their registry had the blob, or failed), the source is
-//! opened, once, and a pump hands its bytes to all through bounded windows. The destination is so always reserved
-//! before the source is opened.
+//! Those who are to be sent one blob form a [`Group`]: the destinations of one delivery, and of others for as long as
+//! the group lives. Each [`Member`] is the source of its own upload. It comes with its session and waits for a seat;
+//! the group serves those who wait in rounds ([`desk`]): when all have come or fallen out (their registry had the
+//! blob, or failed), it takes places for them at their destinations ([`places`]), opens the source, once, and a pump
+//! hands its bytes to all who have a place, through bounded windows. Who has none, and who comes meanwhile, waits for
+//! the next round. The destination is so always reserved before the source is opened.
 //!
-//! Nobody waits for ever for another: who joins too late, and who takes nothing while all others wait, is let go and
-//! reads a download of its own, as does who opens its source again after its upload broke. Who is alone reads the
-//! source directly.
+//! Nobody waits for ever for another: a round begins without those who are late, and who takes nothing while all
+//! others wait is let go and comes back for a later round. Who opens its source again after its upload broke reads a
+//! download of its own. Who is alone reads the source directly.
 
+mod desk;
 mod member;
+mod places;
 mod pump;
 mod window;
 
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use registry::{BlobStream, Descriptor, Error};
-use tokio::sync::{Semaphore, oneshot, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
-use crate::failure::Failure;
-use crate::lock::lock;
 use crate::store::Store;
 use crate::transfer::progress::Progress;
 use crate::transfer::turn::Turns;
+use desk::Desk;
 pub(super) use member::{Member, Trouble};
-use window::Window;
+pub(super) use places::Gates;
 
-/// How long the uploads that are ready wait for those that are not.
+/// How long those who are ready wait for those who are not, and those who have places for further ones.
 const JOINING: Duration = Duration::from_secs(2);
 
 /// The bytes of a blob at a source.
@@ -42,34 +43,20 @@ pub(super) struct Download {
     pub(super) progress: Arc<Progress>,
 }
 
+/// What the groups of a run share.
+pub(super) struct Hall {
+    /// One permit a transfer; `None` where only the hosts' own limits hold.
+    pub(super) slots: Option<Arc<Semaphore>>,
+    /// Who sends where.
+    pub(super) gates: Arc<Gates>,
+}
+
 /// What its members share. It ends with the last of them.
 pub(super) struct Group {
-    /// Where the shared download is read: at the source of the first member.
-    download: Download,
+    desk: Arc<Desk>,
     turns: Turns,
-    phase: Mutex<Phase>,
-    /// Members that have neither joined nor fallen out. Grows only while the phase is locked and gathering.
-    absent: watch::Sender<usize>,
-}
-
-enum Phase {
-    Gathering {
-        /// When to begin without those who are absent; set by the first who joins.
-        deadline: Option<Instant>,
-        seats: Vec<oneshot::Sender<Seat>>,
-    },
-    /// Begun; the pump ends with the group.
-    Begun(#[allow(dead_code, reason = "held to be dropped")] Option<AbortOnDropHandle<()>>),
-}
-
-/// What a member that joined gets.
-enum Seat {
-    /// A window on the shared download.
-    Window(Window),
-    /// Nothing to share: it reads its source itself.
-    Alone,
-    /// The source could not be opened.
-    Failed(Failure),
+    /// Serves the desk; begun when the first member comes with a session.
+    service: OnceLock<AbortOnDropHandle<()>>,
 }
 
 impl Download {
@@ -79,87 +66,29 @@ impl Download {
 }
 
 impl Group {
-    /// A group that gathers, and its first member. The shared download is one transfer among `slots`.
-    pub(super) fn found(
-        download: &Download,
-        slots: Option<Arc<Semaphore>>,
-    ) -> (Weak<Self>, Member) {
+    /// A group whose shared downloads are those of its first member, which comes with it.
+    pub(super) fn found(download: &Download, hall: &Hall) -> (Weak<Self>, Member) {
         let group = Arc::new(Self {
-            download: download.clone(),
-            turns: Turns::new(slots),
-            phase: Mutex::new(Phase::Gathering {
-                deadline: None,
-                seats: Vec::new(),
-            }),
-            absent: watch::Sender::new(1),
+            desk: Arc::new(Desk::new(download, hall)),
+            turns: Turns::new(hall.slots.clone()),
+            service: OnceLock::new(),
         });
         let handle = Arc::downgrade(&group);
-        (handle, Member::new(group, download.clone()))
+        let member = group.enlist(download);
+        (handle, member)
     }
-    /// A member that reads `download` where it cannot share; `None` when the group has begun.
-    pub(super) fn enlist(self: &Arc<Self>, download: &Download) -> Option<Member> {
-        let phase = lock(&self.phase);
-        if matches!(*phase, Phase::Begun(_)) {
-            return None;
-        }
-        self.absent.send_modify(|absent| *absent += 1);
-        Some(Member::new(Arc::clone(self), download.clone()))
+    /// A further member, which reads `download` where it cannot share.
+    pub(super) fn enlist(self: &Arc<Self>, download: &Download) -> Member {
+        self.desk.expect();
+        Member::new(Arc::clone(self), download.clone())
     }
-    /// A seat, and when to begin at the latest; `None` when the group has begun.
-    fn join(&self) -> Option<(oneshot::Receiver<Seat>, Instant)> {
-        let mut phase = lock(&self.phase);
-        let Phase::Gathering { deadline, seats } = &mut *phase else {
-            return None;
-        };
-        let (sender, seat) = oneshot::channel();
-        seats.push(sender);
-        let deadline = *deadline.get_or_insert_with(|| Instant::now() + JOINING);
-        Some((seat, deadline))
-    }
-    /// A member has joined or fallen out.
-    fn settle(&self) {
-        self.absent
-            .send_modify(|absent| *absent = absent.saturating_sub(1));
-    }
-    /// Waits for the seat, and begins the download when nobody is absent any more or it is time.
-    async fn seat(&self, seat: oneshot::Receiver<Seat>, deadline: Instant) -> Seat {
-        let mut absent = self.absent.subscribe();
-        while !self.begin(deadline) {
-            let complete = async {
-                // An error is impossible: the sender is ours.
-                let _ = absent.wait_for(|absent| *absent == 0).await;
-            };
-            tokio::select! {
-                () = complete => {}
-                () = sleep_until(deadline) => {}
-            }
-        }
-        // A pump that is gone without a word panicked: then everyone reads for itself.
-        seat.await.unwrap_or(Seat::Alone)
-    }
-    /// Begins the download for those who have joined and are still there, unless somebody is absent and it is not yet
-    /// time. Says whether it has begun.
-    fn begin(&self, deadline: Instant) -> bool {
-        let mut phase = lock(&self.phase);
-        let Phase::Gathering { seats, .. } = &mut *phase else {
-            return true;
-        };
-        if *self.absent.borrow() > 0 && Instant::now() < deadline {
-            return false;
-        }
-        let mut seats = std::mem::take(seats);
-        seats.retain(|seat| !seat.is_closed());
-        *phase = Phase::Begun(if seats.len() > 1 {
-            let pump = pump::pump(self.download.clone(), seats).in_current_span();
-            Some(AbortOnDropHandle::new(tokio::spawn(pump)))
-        } else {
-            for seat in seats {
-                // Who left a moment ago needs no seat.
-                let _ = seat.send(Seat::Alone);
-            }
-            None
+    /// The desk, served.
+    fn desk(&self) -> &Arc<Desk> {
+        self.service.get_or_init(|| {
+            let service = Arc::clone(&self.desk).serve().in_current_span();
+            AbortOnDropHandle::new(tokio::spawn(service))
         });
-        true
+        &self.desk
     }
 }
 

@@ -10,8 +10,8 @@ use registry::BlobStream;
 use tokio::sync::oneshot;
 
 use crate::failure::{Failure, Side};
-use crate::transfer::fan_out::window::{Feed, Item, window};
-use crate::transfer::fan_out::{Download, Seat};
+use crate::transfer::fan_out::Download;
+use crate::transfer::fan_out::window::{Feed, Item, Window, window};
 
 /// How many bytes an upload may lag behind the fastest. The bytes are shared: this is the memory of a download, not
 /// of an upload.
@@ -20,24 +20,32 @@ const WINDOW: u32 = 512 * 1024;
 /// How long an upload may take nothing while all others wait for it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Opens the download, gives every one of `seats` a window on it and feeds them to its end, or until nobody wants
+/// What became of the opening of a shared download.
+pub(super) enum Opening {
+    /// A window on it.
+    Window(Window),
+    /// The source could not be opened.
+    Failed(Failure),
+}
+
+/// Opens the download, gives every one of `openings` a window on it and feeds them to its end, or until nobody wants
 /// bytes any more.
-pub(super) async fn pump(download: Download, seats: Vec<oneshot::Sender<Seat>>) {
+pub(super) async fn pump(download: Download, openings: Vec<oneshot::Sender<Opening>>) {
     let stream = match download.open(0).await {
         Ok(stream) => stream,
         Err(error) => {
             let failure = Failure::registry(Side::Source, &error);
-            for seat in seats {
+            for opening in openings {
                 // Who left meanwhile need not be told.
-                let _ = seat.send(Seat::Failed(failure.clone()));
+                let _ = opening.send(Opening::Failed(failure.clone()));
             }
             return;
         }
     };
-    let mut feeds = Vec::with_capacity(seats.len());
-    for seat in seats {
+    let mut feeds = Vec::with_capacity(openings.len());
+    for opening in openings {
         let (feed, window) = window(WINDOW);
-        if seat.send(Seat::Window(window)).is_ok() {
+        if opening.send(Opening::Window(window)).is_ok() {
             feeds.push(feed);
         }
     }

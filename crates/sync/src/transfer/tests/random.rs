@@ -54,6 +54,8 @@ struct Scenario {
     images: Vec<Image>,
     faults: Vec<Fault>,
     mounts: [Mounts; 3],
+    /// How many uploads each registry takes at a time.
+    windows: [usize; 3],
     at_a_time: Option<usize>,
     jitter: u64,
     dice: u64,
@@ -114,15 +116,18 @@ fn scenario(troubled: bool) -> impl Strategy<Value = Scenario> {
         prop::collection::vec(image(troubled), 1..8),
         prop::collection::vec(fault(), if troubled { 0..8 } else { 0..1 }),
         [mounts.clone(), mounts.clone(), mounts],
+        // Smaller than the number of its repositories, and large enough for all.
+        [(1..5_usize), (1..5_usize), (1..5_usize)],
         prop_oneof![Just(None), (1..4_usize).prop_map(Some)],
         0..10_u64,
         any::<u64>(),
     )
         .prop_map(
-            |(images, faults, mounts, at_a_time, jitter, dice)| Scenario {
+            |(images, faults, mounts, windows, at_a_time, jitter, dice)| Scenario {
                 images,
                 faults,
                 mounts,
+                windows,
                 at_a_time,
                 jitter,
                 dice,
@@ -134,6 +139,9 @@ fn arrange(bench: &Bench, scenario: &Scenario) {
     let registries = ["one.example", "two.example", "three.example"];
     for (registry, mounts) in registries.iter().zip(scenario.mounts) {
         bench.fake.mounts(registry, mounts);
+    }
+    for (registry, window) in registries.iter().zip(scenario.windows) {
+        bench.fake.window(registry, window);
     }
     bench.fake.jitter(scenario.jitter, scenario.dice);
     let fake = &bench.fake;
@@ -256,6 +264,31 @@ proptest! {
                     .sum();
                 // The first registry holds a source, from which it may have been mounted.
                 assert!(received == wanted || registry == "one.example" && received < wanted);
+            }
+            if let Some(at_a_time) = scenario.at_a_time {
+                assert!(bench.fake.most_streams() <= at_a_time);
+            }
+        });
+    }
+
+    #[test]
+    fn where_mounts_are_refused_every_repository_is_sent_a_blob_once(
+        scenario in scenario(false)
+    ) {
+        block_on(async {
+            let bench = Bench::new(scenario.at_a_time);
+            let mounts = [Mounts::Declines; 3];
+            arrange(&bench, &Scenario { mounts, ..scenario.clone() });
+            let outcomes = run(&bench, &scenario).await;
+            assert!(outcomes.iter().flatten().all(Result::is_ok));
+            for (number, name) in DESTINATIONS.iter().enumerate() {
+                let wanted: usize = (0..SIZES.len())
+                    .filter(|blob| scenario.images.iter().any(|image| {
+                        image.blob == *blob && image.destinations.contains(&number)
+                    }))
+                    .map(|blob| SIZES[blob])
+                    .sum();
+                assert_eq!(bench.fake.received(name), wanted);
             }
             if let Some(at_a_time) = scenario.at_a_time {
                 assert!(bench.fake.most_streams() <= at_a_time);

@@ -374,6 +374,7 @@ async fn who_is_stuck_is_let_go_and_served_afterwards_whether_or_not_it_begins_a
         let posts = if insists { 1 } else { 2 };
         assert_eq!(bench.fake.count("post stuck.example/a"), posts);
         assert_eq!(bench.fake.bytes_read(), 4 * MIB);
+        assert_eq!(bench.fake.most_streams(), 1);
         bench.assert_quiet();
     }
 }
