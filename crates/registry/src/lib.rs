@@ -75,7 +75,7 @@ struct Readme;
 
 pub use client::{
     BlobReader, BlobSource, BlobStream, Client, ManifestHead, OpenedUpload, Options, Presence,
-    Registries, TagPages, Upload,
+    RangeOptions, Registries, TagPages, Upload,
 };
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use error::{Error, ErrorKind, Retryable};

@@ -1,6 +1,8 @@
 //! The pipeline that every request of this room goes through: credential, base URL, token, one try, the answer to a
 //! 401, and, for what can be sent again as it is, the retries.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -18,6 +20,7 @@ use crate::transport::{Attempts, Endpoint, RequestBody, Reserved, Response};
 const MAX_HOPS: u32 = 5;
 
 /// How a repository is reached: what every request of one operation shares.
+#[derive(Clone)]
 pub(super) struct Visit {
     pub(super) endpoint: Endpoint,
     access: Access,
@@ -161,6 +164,16 @@ impl Client {
 
     /// One try, with what a 401 or a redirect of a POST or PUT makes of it.
     pub(super) async fn once(&self, visit: &mut Visit, ask: &Ask) -> Result<Outcome, Error> {
+        self.once_at(visit, ask, None).await
+    }
+
+    /// [`Client::once`], the first request of it in `place`, if there is one.
+    pub(super) async fn once_at(
+        &self,
+        visit: &mut Visit,
+        ask: &Ask,
+        mut place: Option<Reserved>,
+    ) -> Result<Outcome, Error> {
         let base = self.base(visit, &ask.action).await?;
         let mut address = ask.address(&base)?;
         let (mut again, mut hops) = (0, 0);
@@ -168,7 +181,11 @@ impl Client {
             let pass = self.pass(visit, ask, &address).await?;
             let used = pass.header.as_ref();
             let call = ask.call(&visit.endpoint, &address, used, ask.replayed());
-            let response = self.inner.transport.send(call).await?;
+            let transport = &self.inner.transport;
+            let response = match place.take() {
+                Some(place) => transport.send_reserved(call, place).await?,
+                None => transport.send(call).await?,
+            };
             if self.let_in(visit, ask, &address, &pass, &response) {
                 let Some(next) = self.redirect(visit, &base, ask, &response).await? else {
                     return Ok(Outcome::Answer(response));
@@ -221,6 +238,21 @@ impl Client {
         transport
             .reserve(&visit.endpoint, &url, ask.lane, &ask.action)
             .await
+    }
+
+    /// A place at the host for `ask`, if one is free at once.
+    pub(super) async fn try_reserve(&self, visit: &Visit, ask: &Ask) -> Option<Reserved> {
+        let base = self.base(visit, &ask.action).await.ok()?;
+        let url = ask.address(&base).ok()?.url;
+        let transport = &self.inner.transport;
+        transport.try_reserve(&visit.endpoint, &url, ask.lane)
+    }
+
+    /// Leaves the host alone for `delay`, unless that is longer than anything is waited for.
+    pub(super) fn heed(&self, visit: &Visit, delay: Duration) {
+        if delay <= self.inner.retry.max_retry_after {
+            self.inner.transport.pause(&visit.endpoint, delay);
+        }
     }
 
     /// Sends `ask` with a body that can be produced once, with a permit that is held already; the caller deals with

@@ -20,6 +20,8 @@ pub(super) struct Habits {
     refuses_page_size: AtomicBool,
     /// A manifest whose push was answered without a digest was found to be there.
     keeps_what_it_takes: AtomicBool,
+    /// A range of a blob was answered with something else.
+    no_ranges: AtomicBool,
 }
 
 /// What is known about mounting.
@@ -116,6 +118,16 @@ impl Habits {
     /// Remembers that it may not.
     pub(super) fn no_page_size(&self) {
         self.refuses_page_size.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a range of a blob may be asked for where that is not necessary.
+    pub(super) fn answers_ranges(&self) -> bool {
+        !self.no_ranges.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that a range of a blob was answered with something else.
+    pub(super) fn no_ranges(&self) {
+        self.no_ranges.store(true, Ordering::Relaxed);
     }
 
     /// Whether the registry, which does not name digests, was found to keep what it takes.

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 pub use blobs::Presence;
 pub use manifests::ManifestHead;
-pub use reader::{BlobReader, BlobSource, BlobStream};
+pub use reader::{BlobReader, BlobSource, BlobStream, RangeOptions};
 pub use registries::{Options, Registries};
 pub use tags::TagPages;
 pub use uploads::{OpenedUpload, Upload};
@@ -30,6 +30,7 @@ use crate::auth::{Authenticator, Keychain};
 use crate::reference::Registry;
 use crate::transport::{RetryPolicy, Transport};
 use habits::Habits;
+use reader::Room;
 
 /// A handle on one registry: cheap to clone, shared by all tasks.
 #[derive(Clone)]
@@ -45,10 +46,12 @@ struct Inner {
     auth: Authenticator,
     /// What this registry was found to do and not to do, for as long as the run lasts.
     habits: Habits,
+    /// For blobs that come in ranges; shared by all clients of a run.
+    room: Arc<Room>,
 }
 
 impl Client {
-    fn new(registry: &Registry, options: &Options) -> Self {
+    fn new(registry: &Registry, options: &Options, room: Arc<Room>) -> Self {
         let auth = Authenticator::new(
             registry.clone(),
             Arc::clone(&options.transport),
@@ -63,6 +66,7 @@ impl Client {
                 retry: options.retry,
                 auth,
                 habits: Habits::default(),
+                room,
             }),
         }
     }
@@ -70,6 +74,21 @@ impl Client {
     /// Which registry.
     pub fn registry(&self) -> &Registry {
         &self.inner.registry
+    }
+
+    /// The room for blobs that come in ranges.
+    fn room(&self) -> Arc<Room> {
+        Arc::clone(&self.inner.room)
+    }
+
+    /// Whether ranges of blobs may be asked for beside the blobs.
+    fn answers_ranges(&self) -> bool {
+        self.inner.habits.answers_ranges()
+    }
+
+    /// The registry answered a range with something else.
+    fn ignores_ranges(&self) {
+        self.inner.habits.no_ranges();
     }
 
     /// Tells a person something about this registry.

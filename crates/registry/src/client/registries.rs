@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::auth::Keychain;
-use crate::client::Client;
+use crate::client::reader::Room;
+use crate::client::{Client, RangeOptions};
 use crate::reference::Registry;
 use crate::transport::{RetryPolicy, Transport};
 
@@ -22,6 +23,7 @@ pub struct Options {
 /// upload form that it takes) is learnt once.
 pub struct Registries {
     options: Options,
+    room: Arc<Room>,
     clients: Mutex<HashMap<Registry, Client>>,
 }
 
@@ -30,8 +32,20 @@ impl Registries {
     pub fn new(options: Options) -> Self {
         Self {
             options,
+            room: Room::new(RangeOptions::default()),
             clients: Mutex::default(),
         }
+    }
+    /// With other rules for blobs that come in ranges; to be called before there are clients.
+    #[must_use]
+    pub fn with_ranges(mut self, ranges: RangeOptions) -> Self {
+        self.room = Room::new(ranges);
+        self
+    }
+    /// The bytes of ranges that are in memory now, and the most that ever were at a time: never more than
+    /// [`RangeOptions`] allows.
+    pub fn range_bytes(&self) -> (u64, u64) {
+        (self.room.held(), self.room.peak())
     }
     /// The client of `registry`.
     pub fn client(&self, registry: &Registry) -> Client {
@@ -39,7 +53,7 @@ impl Registries {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         clients
             .entry(registry.clone())
-            .or_insert_with(|| Client::new(registry, &self.options))
+            .or_insert_with(|| Client::new(registry, &self.options, Arc::clone(&self.room)))
             .clone()
     }
 }

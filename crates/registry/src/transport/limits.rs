@@ -53,6 +53,11 @@ impl Limits {
             _slot: window.acquire_owned().await.ok(),
         }
     }
+    /// A place that is free at once, and that nobody waits for.
+    pub(super) fn try_acquire(&self, host: String, lane: Lane) -> Option<Permit> {
+        let slot = self.window(host, lane).try_acquire_owned().ok()?;
+        Some(Permit { _slot: Some(slot) })
+    }
     fn window(&self, host: String, lane: Lane) -> Arc<Semaphore> {
         let size = match lane {
             Lane::Calls => self.calls,
@@ -117,6 +122,10 @@ impl Limits {
             patience.until(until).await?;
         }
         Ok(())
+    }
+    /// Whether something pauses `registry` now.
+    pub(super) fn is_paused(&self, registry: &Registry) -> bool {
+        self.paused_until(registry).is_some()
     }
     fn paused_until(&self, registry: &Registry) -> Option<Instant> {
         let mut pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);

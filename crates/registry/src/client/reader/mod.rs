@@ -9,6 +9,14 @@
 //!   [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt): the caller decides.
 //! - The chunk that completes the blob is handed on when digest and length are right, and not before. So whoever
 //!   passes on what it is given never completes a wrong blob.
+//! - A large blob may come in [ranges](giant) over several connections; all of the above holds for it.
+
+mod fetch;
+mod giant;
+mod pace;
+mod room;
+mod segment;
+mod window;
 
 use std::pin::Pin;
 
@@ -16,18 +24,19 @@ use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
-use http::header::{ACCEPT_ENCODING, RANGE};
-use http::{HeaderValue, Method, StatusCode};
+use tokio::time::Instant;
 
-use crate::client::ask::Ask;
-use crate::client::blobs::blob_ask;
-use crate::client::call::{Outcome, Visit};
-use crate::client::{Client, ranges};
+use crate::client::Client;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, ErrorKind};
 use crate::manifest::Descriptor;
 use crate::reference::Repository;
-use crate::transport::{Attempts, Lane, Response, ResponseBody};
+use crate::transport::{Attempts, ResponseBody};
+
+use fetch::{Answer, Fetch};
+use giant::{Giant, Next};
+pub use room::RangeOptions;
+pub(super) use room::Room;
 
 /// The bytes of a blob as they come. The end of the stream means that all of it came and is what it should be.
 pub type BlobStream = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
@@ -41,9 +50,7 @@ pub trait BlobSource: Send + Sync {
 
 /// A blob being read.
 pub struct BlobReader {
-    client: Client,
-    ask: Ask,
-    visit: Visit,
+    fetch: Fetch,
     attempts: Attempts,
     digest: Digest,
     size: Option<u64>,
@@ -64,8 +71,8 @@ pub struct BlobReader {
     no_ranges: bool,
     /// A corrupt body was given its second chance.
     second_chance: bool,
-    /// The registry was asked for another address of its storage, and no bytes came since.
-    second_address: bool,
+    /// For a blob that is large enough for ranges.
+    giant: Option<Box<Giant>>,
     done: bool,
 }
 
@@ -84,9 +91,7 @@ impl BlobReader {
         descriptor: &Descriptor,
         offset: u64,
     ) -> Result<Self, Error> {
-        let ask = blob_ask(Method::GET, repository, &descriptor.digest, "fetch blob")
-            .lane(Lane::Downloads)
-            .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let ask = fetch::fetch_ask(repository, descriptor);
         let hasher = match Hasher::new(&descriptor.digest) {
             Ok(hasher) => (offset == 0).then_some(hasher),
             Err(error) => return Err(ask.error(ErrorKind::Protocol, error.to_string())),
@@ -95,12 +100,11 @@ impl BlobReader {
             let message = format!("byte {offset} was asked for, it has {size}");
             return Err(ask.error(ErrorKind::Protocol, message));
         }
-        let visit = client.visit(repository).await?;
+        let fetch = Fetch::new(client, repository, descriptor).await?;
         let mut reader = Self {
-            client: client.clone(),
-            ask,
-            attempts: client.attempts(&visit),
-            visit,
+            attempts: fetch.attempts(),
+            giant: Giant::of(&fetch, descriptor.size).map(Box::new),
+            fetch,
             digest: descriptor.digest.clone(),
             size: descriptor.size,
             start: offset,
@@ -112,7 +116,6 @@ impl BlobReader {
             handed_on: false,
             no_ranges: false,
             second_chance: false,
-            second_address: false,
             done: false,
         };
         if descriptor.size == Some(offset) {
@@ -128,6 +131,17 @@ impl BlobReader {
     /// whole are right; else [`ErrorKind::Corrupt`], which names host, digest expected and found. (Where reading did
     /// not start at 0, the length alone can be checked.)
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        let Some(entered) = self.giant.as_ref().map(|_| Instant::now()) else {
+            return self.next().await;
+        };
+        let next = self.next().await;
+        if let Some(giant) = self.giant.as_mut() {
+            giant.left(entered);
+        }
+        next
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
             match self.advance().await {
                 Ok(Some(bytes)) => {
@@ -157,12 +171,31 @@ impl BlobReader {
         if let Some(bytes) = self.leftover.take() {
             return self.take(bytes);
         }
+        if self.is_ranging() && self.size == Some(self.position) {
+            return self.finish();
+        }
+        self.steer().await;
+        if self.is_ranging() {
+            return self.advance_in_ranges().await;
+        }
         let Some(body) = self.body.as_mut() else {
             self.connect().await?;
             return Ok(None);
         };
-        match body.chunk().await {
-            Ok(Some(bytes)) => self.take(bytes),
+        let chunk = body.chunk().await;
+        self.came(chunk).await
+    }
+
+    /// What the body that is read at `position` gave.
+    async fn came(&mut self, chunk: Result<Option<Bytes>, Error>) -> Result<Option<Bytes>, Error> {
+        match chunk {
+            Ok(Some(mut bytes)) => {
+                if let Some(giant) = self.giant.as_mut() {
+                    bytes = giant.before_window(self.position, bytes);
+                    giant.came(bytes.len() as u64);
+                }
+                self.take(bytes)
+            }
             // All of it came: what happens to the connection now is of no concern.
             Ok(None) | Err(_) if self.size == Some(self.position) => self.finish(),
             Ok(None) => match self.size {
@@ -170,7 +203,7 @@ impl BlobReader {
                 Some(size) => {
                     self.body = None;
                     let message = format!("the body ended after {} of {size} bytes", self.position);
-                    let error = self.ask.error(ErrorKind::Broken, message);
+                    let error = self.fetch.error(ErrorKind::Broken, message);
                     self.attempts.after(error).await?;
                     Ok(None)
                 }
@@ -180,6 +213,45 @@ impl BlobReader {
                 self.attempts.after(error).await?;
                 Ok(None)
             }
+        }
+    }
+
+    /// Whether a window of ranges is open.
+    fn is_ranging(&self) -> bool {
+        self.giant.as_ref().is_some_and(|giant| giant.is_ranging())
+    }
+
+    /// Ends what flows before a window where that begins, and sees after the window.
+    async fn steer(&mut self) {
+        let Some(giant) = self.giant.as_mut() else {
+            return;
+        };
+        if giant.trunk_ends() == Some(self.position) {
+            self.body = None;
+        }
+        giant.steer(self.position, self.body.is_some()).await;
+    }
+
+    /// [`BlobReader::advance`] while ranges are under way.
+    async fn advance_in_ranges(&mut self) -> Result<Option<Bytes>, Error> {
+        let Some(giant) = self.giant.as_mut() else {
+            return Ok(None);
+        };
+        if self.body.is_none() && giant.trunk_ends() != Some(self.position) {
+            // What led to the window broke.
+            self.connect().await?;
+            return Ok(None);
+        }
+        if giant.is_stuck(self.body.is_some()) {
+            if let Some(error) = giant.broke() {
+                self.attempts.after(error).await?;
+            }
+            giant.resume();
+        }
+        match giant.next(self.position, self.body.as_mut()).await {
+            Next::Bytes(bytes) => self.take(bytes),
+            Next::Trunk(chunk) => self.came(chunk).await,
+            Next::Nothing => Ok(None),
         }
     }
 
@@ -221,11 +293,8 @@ impl BlobReader {
     }
 
     fn corrupt(&self, message: &str) -> Error {
-        self.ask
-            .error(
-                ErrorKind::Corrupt,
-                format!("the blob is corrupt: {message}"),
-            )
+        self.fetch
+            .corrupt(message)
             .with_tries(if self.second_chance { 2 } else { 1 })
     }
 
@@ -239,10 +308,13 @@ impl BlobReader {
         self.body = None;
         self.leftover = None;
         self.held = None;
+        if let Some(giant) = self.giant.as_mut() {
+            giant.forget();
+        }
         self.position = self.start;
         if self.start == 0 {
             let hasher = Hasher::new(&self.digest)
-                .map_err(|error| self.ask.error(ErrorKind::Protocol, error.to_string()))?;
+                .map_err(|error| self.fetch.error(ErrorKind::Protocol, error.to_string()))?;
             self.hasher = Some(hasher);
         }
         Ok(())
@@ -261,7 +333,7 @@ impl BlobReader {
             };
             match opened {
                 Ok(body) => {
-                    self.second_address = false;
+                    self.fetch.bytes_came();
                     self.body = Some(body);
                     return Ok(());
                 }
@@ -272,73 +344,27 @@ impl BlobReader {
     }
 
     async fn request(&mut self) -> Result<Opened, Error> {
-        let ranged = self.position > 0 && !self.no_ranges;
-        let mut ask = self.ask.clone();
-        if ranged && let Ok(range) = HeaderValue::from_str(&format!("bytes={}-", self.position)) {
-            ask = ask.header(RANGE, range);
-        }
-        let response = loop {
-            let response = match self.client.once(&mut self.visit, &ask).await? {
-                Outcome::Answer(response) => response,
-                Outcome::Refused(error) => return Err(error),
-            };
-            if self.second_address || !may_have_expired(&response) {
-                break response;
-            }
-            self.second_address = true;
-            response.body.drain().await;
+        let window = self.giant.as_ref().and_then(|giant| giant.trunk_ends());
+        let (from, to) = if self.no_ranges {
+            (0, None)
+        } else {
+            (self.position, window)
         };
-        match response.status {
-            StatusCode::OK => self.whole(response),
-            StatusCode::PARTIAL_CONTENT if ranged => self.part(response),
-            StatusCode::RANGE_NOT_SATISFIABLE if ranged => self.beyond(response).await,
-            _ => Err(self.ask.failure(response).await),
+        match self.fetch.get(from, to, None).await? {
+            Answer::Whole(body) => Ok(Opened::Body(body, self.position)),
+            Answer::Part(body) => Ok(Opened::Body(body, 0)),
+            Answer::Beyond(total) => self.beyond(total),
         }
-    }
-
-    /// 200: all of it, whatever was asked for.
-    fn whole(&self, response: Response) -> Result<Opened, Error> {
-        let length = ranges::content_length(&response.headers);
-        if let Some((length, size)) = length
-            .zip(self.size)
-            .filter(|(length, size)| length != size)
-        {
-            let message = format!("it has {length} bytes where the manifest says {size}");
-            return Err(self.corrupt(&message));
-        }
-        Ok(Opened::Body(response.body, self.position))
-    }
-
-    /// 206: from `position` on, of a blob of the right size.
-    fn part(&self, response: Response) -> Result<Opened, Error> {
-        let refuse = |what: &str| Err(self.ask.error(ErrorKind::Protocol, what));
-        let Some(range) = ranges::content_range(&response.headers) else {
-            return refuse("the registry sent a part of the blob without saying which");
-        };
-        if range.bytes.map(|(first, _)| first) != Some(self.position) {
-            return refuse("the registry sent another part of the blob than the one asked for");
-        }
-        if let Some((total, size)) = range
-            .total
-            .zip(self.size)
-            .filter(|(total, size)| total != size)
-        {
-            let message = format!("it has {total} bytes where the manifest says {size}");
-            return Err(self.corrupt(&message));
-        }
-        Ok(Opened::Body(response.body, 0))
     }
 
     /// 416: there is nothing from `position` on, or the registry is mistaken.
-    async fn beyond(&mut self, response: Response) -> Result<Opened, Error> {
-        let total = ranges::content_range(&response.headers).and_then(|range| range.total);
-        response.body.drain().await;
+    fn beyond(&mut self, total: Option<u64>) -> Result<Opened, Error> {
         if self.size.is_none() && total == Some(self.position) {
             return Ok(Opened::Complete);
         }
         self.no_ranges = true;
         let message = format!("the registry has no bytes from {} on", self.position);
-        Err(self.ask.error(ErrorKind::Broken, message))
+        Err(self.fetch.error(ErrorKind::Broken, message))
     }
 
     /// Drops the first `skip` bytes of `body`, which are there already.
@@ -347,7 +373,7 @@ impl BlobReader {
         while left > 0 {
             let Some(mut bytes) = body.chunk().await? else {
                 let message = format!("the body ended after {} bytes", skip - left);
-                return Err(self.ask.error(ErrorKind::Broken, message));
+                return Err(self.fetch.error(ErrorKind::Broken, message));
             };
             let dropped = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
             let kept = bytes.split_off(dropped);
@@ -356,10 +382,4 @@ impl BlobReader {
         }
         Ok(body)
     }
-}
-
-/// Whether storage that the registry redirected to refuses in one of the ways in which it answers an address that
-/// has run out (S3 and Azure 403, Google 400); the registry gives a new one.
-fn may_have_expired(response: &Response) -> bool {
-    response.body.redirected().is_some() && matches!(response.status.as_u16(), 400 | 401 | 403)
 }

@@ -1,0 +1,285 @@
+//! When to fetch a large blob over more connections, and when over fewer. No clock, no network: it is told what came
+//! and says how many connections there should be.
+//!
+//! Whether a line has more to give than one connection takes can only be found out by trying. So connections are added
+//! where whoever takes the bytes waits for them, and stay where the sum of all became faster by at least half of what
+//! as many of the old ones carried ([`RangeOptions::gain`]); else they are given up, and it is not tried again for a while, which doubles each
+//! time.
+
+use std::time::Duration;
+
+use super::RangeOptions;
+
+/// Periods without a trial after the first that did not pay.
+const REST: u32 = 40;
+/// Periods without a trial after a connection broke, or where there was no place for one.
+const BREATH: u32 = 8;
+
+/// Measures, and says how many connections there should be.
+#[derive(Debug)]
+pub(super) struct Pace {
+    options: RangeOptions,
+    /// How many there should be.
+    wanted: usize,
+    /// This period: how long it lasts, what came in it, and for how long that was waited for.
+    elapsed: Duration,
+    came: u64,
+    waited: Duration,
+    /// The most connections that flowed in it.
+    flowing: usize,
+    /// This period is not counted: connections begin slowly, and those that end leave a gap.
+    settling: bool,
+    trial: Option<Trial>,
+    /// Periods until the next trial.
+    rest: u32,
+    /// Periods to rest after the next trial that does not pay.
+    next_rest: u32,
+    /// Bytes a second in the last period that counted.
+    rate: u64,
+}
+
+/// What it was before connections were added.
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    connections: usize,
+    rate: u64,
+}
+
+impl Pace {
+    pub(super) fn new(options: RangeOptions) -> Self {
+        Self {
+            options,
+            wanted: 1,
+            elapsed: Duration::ZERO,
+            came: 0,
+            waited: Duration::ZERO,
+            flowing: 0,
+            settling: true,
+            trial: None,
+            rest: 0,
+            next_rest: REST,
+            rate: 0,
+        }
+    }
+
+    /// How many connections there should be.
+    pub(super) fn wanted(&self) -> usize {
+        self.wanted
+    }
+
+    /// Bytes a second, as last measured.
+    pub(super) fn rate(&self) -> u64 {
+        self.rate
+    }
+
+    /// `bytes` came off the network.
+    pub(super) fn came(&mut self, bytes: u64) {
+        self.came = self.came.saturating_add(bytes);
+    }
+
+    /// Whoever takes the bytes waited for them for `waited`, and was busy with others for `busy` before.
+    pub(super) fn spent(&mut self, busy: Duration, waited: Duration) {
+        self.elapsed = self.elapsed.saturating_add(busy).saturating_add(waited);
+        self.waited = self.waited.saturating_add(waited);
+    }
+
+    /// Looks at the period, and ends it if it is over; `flowing` is how many connections there are now.
+    pub(super) fn judge(&mut self, flowing: usize) {
+        self.flowing = self.flowing.max(flowing);
+        let over = self.elapsed >= self.options.period && self.came >= self.options.segment / 2;
+        if !over {
+            return;
+        }
+        let rate = per_second(self.came, self.elapsed);
+        let hungry = self.waited.saturating_mul(2) >= self.elapsed;
+        (self.elapsed, self.waited, self.came) = (Duration::ZERO, Duration::ZERO, 0);
+        let flowing = std::mem::take(&mut self.flowing);
+        if std::mem::take(&mut self.settling) {
+            return;
+        }
+        self.rate = rate;
+        self.rest = self.rest.saturating_sub(1);
+        match self.trial.take() {
+            Some(before) if flowing <= before.connections => {
+                // There was no place for them.
+                self.wanted = flowing.max(1);
+                self.rest = BREATH;
+            }
+            Some(before) if hungry && !self.pays(before, flowing, rate) => {
+                self.change(before.connections);
+                self.rest = self.next_rest;
+                self.next_rest = self.next_rest.saturating_mul(2);
+            }
+            _ if hungry && self.rest == 0 => self.grow(flowing),
+            _ => {}
+        }
+    }
+
+    /// Whether `flowing` connections, which bring `rate`, are worth it.
+    fn pays(&self, before: Trial, flowing: usize, rate: u64) -> bool {
+        let added = flowing.saturating_sub(before.connections) as u64;
+        let share = before.rate / before.connections.max(1) as u64;
+        let gain = share
+            .saturating_mul(added)
+            .saturating_mul(self.options.gain)
+            / 100;
+        self.options.gain == 0 || rate >= before.rate.saturating_add(gain)
+    }
+
+    fn grow(&mut self, flowing: usize) {
+        let flowing = flowing.max(1);
+        let each = self.rate / flowing as u64;
+        let most = self.options.connections();
+        if flowing >= most || each >= self.options.fast {
+            return;
+        }
+        self.trial = Some(Trial {
+            connections: flowing,
+            rate: self.rate,
+        });
+        self.change((flowing + (flowing / 2).max(1)).min(most));
+    }
+
+    fn change(&mut self, wanted: usize) {
+        self.wanted = wanted;
+        self.settling = true;
+    }
+
+    /// A connection broke or was refused, and `flowing` are left.
+    pub(super) fn broke(&mut self, flowing: usize) {
+        self.trial = None;
+        self.rest = self.rest.max(BREATH);
+        self.change(flowing.clamp(1, self.wanted));
+    }
+
+    /// The blob comes over one connection again, whatever was found out.
+    pub(super) fn alone(&mut self) {
+        self.broke(1);
+    }
+}
+
+fn per_second(bytes: u64, time: Duration) -> u64 {
+    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1);
+    bytes.saturating_mul(1_000_000) / micros
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: u64 = 1_000_000;
+
+    /// One period of `flowing` connections at `rate` in all, with a consumer that waits or not.
+    fn period(pace: &mut Pace, flowing: usize, rate: u64, hungry: bool) -> usize {
+        let second = Duration::from_secs(1);
+        pace.came(rate);
+        let (busy, waited) = if hungry {
+            (second / 10, second * 9 / 10)
+        } else {
+            (second * 9 / 10, second / 10)
+        };
+        pace.spent(busy, waited);
+        pace.judge(flowing);
+        pace.wanted()
+    }
+
+    /// How many connections there are after `periods`, each of which carries `each`, over a line that carries `line`.
+    fn run(pace: &mut Pace, periods: usize, each: u64, line: u64) -> Vec<usize> {
+        (0..periods)
+            .map(|_| {
+                let flowing = pace.wanted();
+                period(pace, flowing, (each * flowing as u64).min(line), true)
+            })
+            .collect()
+    }
+
+    fn pace() -> Pace {
+        Pace::new(RangeOptions::default())
+    }
+
+    #[test]
+    fn adds_connections_as_long_as_each_brings_more() {
+        let ramp = run(&mut pace(), 16, 20 * MB, u64::MAX);
+        assert_eq!(ramp, [1, 2, 2, 3, 3, 4, 4, 6, 6, 6, 6, 6, 6, 6, 6, 6]);
+    }
+
+    #[test]
+    fn goes_back_where_the_line_is_full() {
+        let mut pace = pace();
+        let ramp = run(&mut pace, 10, 20 * MB, 60 * MB);
+        assert_eq!(ramp, [1, 2, 2, 3, 3, 4, 4, 3, 3, 3]);
+        // It rests before it tries again, longer each time.
+        let trials: Vec<usize> = run(&mut pace, 400, 20 * MB, 60 * MB)
+            .into_iter()
+            .enumerate()
+            .filter_map(|(at, wanted)| (wanted == 4).then_some(at))
+            .collect();
+        assert_eq!(trials, [38, 39, 121, 122, 284, 285]);
+    }
+
+    #[test]
+    fn one_connection_that_fills_the_line_stays_alone() {
+        let ramp = run(&mut pace(), 8, 50 * MB, 50 * MB);
+        assert_eq!(ramp, [1, 2, 2, 1, 1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn asks_for_nothing_where_the_line_is_fast_or_nobody_waits() {
+        let fast = RangeOptions::default().fast;
+        assert_eq!(run(&mut pace(), 9, fast, u64::MAX), [1; 9]);
+        let mut pace = pace();
+        for _ in 0..9 {
+            assert_eq!(period(&mut pace, 1, 20 * MB, false), 1);
+        }
+    }
+
+    #[test]
+    fn what_a_slow_consumer_hides_is_no_verdict() {
+        let mut pace = pace();
+        assert_eq!(run(&mut pace, 2, 20 * MB, u64::MAX), [1, 2]);
+        assert_eq!(period(&mut pace, 2, 20 * MB, true), 2);
+        assert_eq!(period(&mut pace, 2, 20 * MB, false), 2, "nobody waited");
+        assert_eq!(period(&mut pace, 2, 40 * MB, true), 3);
+    }
+
+    #[test]
+    fn takes_what_places_there_are() {
+        let mut pace = pace();
+        run(&mut pace, 2, 20 * MB, u64::MAX);
+        assert_eq!(pace.wanted(), 2);
+        for _ in 0..2 {
+            period(&mut pace, 1, 20 * MB, true);
+        }
+        assert_eq!(pace.wanted(), 1, "there was no place for a second one");
+    }
+
+    #[test]
+    fn a_break_costs_a_connection_and_a_pause() {
+        let mut pace = pace();
+        run(&mut pace, 5, 20 * MB, u64::MAX);
+        assert_eq!(pace.wanted(), 3);
+        pace.broke(2);
+        assert_eq!(pace.wanted(), 2);
+        let ramp = run(&mut pace, 11, 20 * MB, u64::MAX);
+        assert_eq!(ramp, [2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 4]);
+        pace.alone();
+        assert_eq!(pace.wanted(), 1);
+    }
+
+    #[test]
+    fn a_period_has_a_length_and_enough_bytes() {
+        let mut pace = pace();
+        for _ in 0..100 {
+            pace.came(1);
+            pace.spent(Duration::ZERO, Duration::from_secs(1));
+            pace.judge(1);
+        }
+        pace.came(100 * MB);
+        pace.judge(1);
+        assert_eq!(pace.wanted(), 1, "the first period is not counted");
+        pace.came(20 * MB);
+        pace.spent(Duration::ZERO, Duration::from_millis(1));
+        pace.judge(1);
+        assert_eq!(pace.wanted(), 1, "too short to tell");
+    }
+}

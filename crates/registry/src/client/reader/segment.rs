@@ -1,0 +1,133 @@
+//! One range of a large blob on its way.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::error::{Error, ErrorKind};
+use crate::transport::{Reserved, ResponseBody};
+
+use super::fetch::{Answer, Fetch};
+
+/// Bytes are copied into pieces of this size: a chunk as it comes is a small part of a buffer that it keeps alive,
+/// so that a window of chunks would take several times the memory of its bytes.
+const PIECE: usize = 64 * 1024;
+
+/// A range that is fetched, by whoever drives its steps.
+pub(super) struct Segment {
+    fetch: Fetch,
+    place: Option<Reserved>,
+    start: u64,
+    /// The first byte that did not come yet.
+    position: u64,
+    /// The first byte that does not belong to it.
+    end: u64,
+    body: Option<ResponseBody>,
+    /// Bytes from `position` on that came already.
+    leftover: Bytes,
+    piece: BytesMut,
+}
+
+/// What a step came to.
+pub(super) enum Step {
+    /// The range is answered as one; its bytes follow.
+    Answered,
+    /// The next bytes.
+    Piece(Bytes),
+}
+
+/// Why a step came to nothing.
+pub(super) enum Trouble {
+    /// This source does not answer ranges with what was asked for.
+    NoRanges,
+    /// Anything else. What came is kept, and the next step asks for the rest.
+    Broke(Error),
+}
+
+impl Segment {
+    /// The bytes from `start` to before `end`, asked for in `place`.
+    pub(super) fn new(fetch: Fetch, place: Reserved, start: u64, end: u64) -> Self {
+        Self {
+            fetch,
+            place: Some(place),
+            start,
+            position: start,
+            end,
+            body: None,
+            leftover: Bytes::new(),
+            piece: BytesMut::new(),
+        }
+    }
+
+    pub(super) fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Whether nothing of it is still to come.
+    pub(super) fn is_complete(&self) -> bool {
+        self.position == self.end && self.piece.is_empty()
+    }
+
+    /// Asks for what is left in `place`, or where there is one.
+    pub(super) fn resumed(mut self, place: Option<Reserved>) -> Self {
+        self.place = place;
+        self
+    }
+
+    /// Takes one step.
+    pub(super) async fn step(mut self) -> (Self, Result<Step, Trouble>) {
+        let step = self.advance().await;
+        if step.is_err() || self.is_complete() {
+            // The place at the host is for whoever wants it next.
+            self.body = None;
+        }
+        (self, step)
+    }
+
+    async fn advance(&mut self) -> Result<Step, Trouble> {
+        let Some(body) = self.body.as_mut() else {
+            self.body = Some(self.ask().await?);
+            return Ok(Step::Answered);
+        };
+        let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
+        let target = PIECE.min(left.saturating_add(self.piece.len()));
+        self.piece.reserve(target.saturating_sub(self.piece.len()));
+        while self.piece.len() < target {
+            if self.leftover.is_empty() {
+                self.leftover = match body.chunk().await {
+                    Ok(Some(bytes)) => bytes,
+                    Ok(None) => return Err(self.ended()),
+                    Err(error) => return Err(Trouble::Broke(error)),
+                };
+                self.fetch.bytes_came();
+            }
+            let fits = self.leftover.len().min(target - self.piece.len());
+            self.piece
+                .extend_from_slice(self.leftover.get(..fits).unwrap_or_default());
+            self.leftover.advance(fits);
+            self.position += fits as u64;
+        }
+        Ok(Step::Piece(std::mem::take(&mut self.piece).freeze()))
+    }
+
+    fn ended(&self) -> Trouble {
+        let message = format!(
+            "the body ended at byte {} of the bytes {}-{}",
+            self.position,
+            self.start,
+            self.end.saturating_sub(1)
+        );
+        Trouble::Broke(self.fetch.error(ErrorKind::Broken, message))
+    }
+
+    async fn ask(&mut self) -> Result<ResponseBody, Trouble> {
+        let place = self.place.take();
+        match self.fetch.get(self.position, Some(self.end), place).await {
+            Ok(Answer::Part(body)) => Ok(body),
+            Ok(Answer::Whole(_) | Answer::Beyond(_)) => Err(Trouble::NoRanges),
+            // Another part, or a part of something else.
+            Err(error) if matches!(error.kind(), ErrorKind::Protocol | ErrorKind::Corrupt) => {
+                Err(Trouble::NoRanges)
+            }
+            Err(error) => Err(Trouble::Broke(error)),
+        }
+    }
+}
