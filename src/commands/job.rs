@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use registry::auth::{DockerFiles, Entry, Keychain};
-use registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions};
+use registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions, WindowBounds};
 use registry::{Options, Registries};
 use sync::Listener;
 use sync::config::Problem;
@@ -24,13 +24,19 @@ use crate::exit::Exit;
 use crate::images_file::ImagesFile;
 use crate::ui::{Lines, Log, Printer, Progress, Wire, Word, print_summary};
 
-/// Small requests in flight per host: enough to settle a thousand unchanged images in a second at 40 ms, few enough
-/// for a registry of one process.
-const CALLS_PER_HOST: usize = 64;
+/// Small requests in flight per host. At first enough to settle a thousand unchanged images in half a second at 20 ms,
+/// and few enough for a registry of one process; at most what a server commonly takes on one HTTP/2 connection.
+const CALLS_PER_HOST: WindowBounds = WindowBounds {
+    start: 64,
+    most: 256,
+};
 
-/// Blob bodies in flight per host and direction: more buy nothing where one core hashes 0.6 GB/s, and each costs
-/// memory.
-const TRANSFERS_PER_HOST: usize = 16;
+/// Blob bodies in flight per host and direction: more than at first buy nothing where bodies are large, as one core
+/// hashes 0.6 GB/s, and each costs memory; small ones spend their time waiting, and more of them wait at a time.
+const TRANSFERS_PER_HOST: WindowBounds = WindowBounds {
+    start: 16,
+    most: 32,
+};
 
 /// Images under way at a time: they wait for the network most of the time, so more than the calls of one host.
 const IMAGES: usize = 128;

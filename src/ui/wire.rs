@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use registry::transport::{Observer, RequestRecord};
+use registry::transport::{Lane, Observer, RequestRecord};
 
 use crate::ui::lines::{Lines, Word};
 use crate::ui::units;
@@ -101,6 +101,15 @@ impl Observer for Wire {
                 &format!("{host} asks to be left alone for {delay_text}"),
             );
         }
+    }
+
+    fn narrowed(&self, host: &str, lane: Lane, size: usize) {
+        let what = match lane {
+            Lane::Calls => "small requests",
+            Lane::Downloads => "downloads",
+            Lane::Uploads => "uploads",
+        };
+        tracing::trace!("{host} has enough: at most {size} {what} at a time for now");
     }
 
     fn warning(&self, host: &str, text: &str) {

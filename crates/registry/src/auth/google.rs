@@ -257,6 +257,7 @@ impl Exchange<'_> {
             lane: Lane::Calls,
             answer: AnswerLimit::Normal,
             follow_redirects: false,
+            weight: 0,
         };
         let response = self.transport.send(call).await?;
         let status = response.status;

@@ -105,6 +105,7 @@ impl TokenServer<'_> {
             body,
             lane: Lane::Calls,
             answer: AnswerLimit::Normal,
+            weight: 0,
         }
     }
     /// One `scope` parameter a scope; what stands in the realm's own query stays.

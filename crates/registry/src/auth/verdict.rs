@@ -177,6 +177,7 @@ impl Authenticator {
             answer: AnswerLimit::Normal,
             // A challenge from elsewhere is none of the registry's.
             follow_redirects: false,
+            weight: 0,
         };
         let response = self.transport.send(call).await?;
         if response.status == StatusCode::UNAUTHORIZED {

@@ -26,6 +26,7 @@ pub(super) struct Ask {
     pub(super) lane: Lane,
     limit: AnswerLimit,
     follow: bool,
+    pub(super) weight: u64,
 }
 
 /// Where a request goes.
@@ -58,6 +59,7 @@ impl Ask {
             body: Bytes::new(),
             lane: Lane::Calls,
             limit: AnswerLimit::Normal,
+            weight: 0,
         }
     }
 
@@ -89,6 +91,12 @@ impl Ask {
 
     pub(super) fn follow(mut self, follow: bool) -> Self {
         self.follow = follow;
+        self
+    }
+
+    /// How many bytes will flow, for those who wait with it for a place.
+    pub(super) fn weight(mut self, bytes: u64) -> Self {
+        self.weight = bytes;
         self
     }
 
@@ -156,6 +164,7 @@ impl Ask {
             lane: self.lane,
             answer: self.limit,
             follow_redirects: self.follow,
+            weight: self.weight,
         }
     }
 

@@ -230,13 +230,25 @@ impl Client {
             .map_err(|reason| ask.error(ErrorKind::Refused, reason))
     }
 
-    /// Waits until the host is ready for `ask`.
-    pub(super) async fn reserve(&self, visit: &Visit, ask: &Ask) -> Result<Reserved, Error> {
+    /// Waits until the host is ready for `ask`; where `going_on`, the caller holds a place of a source, which those
+    /// in the line may be waiting for, and does not wait for one here.
+    pub(super) async fn reserve(
+        &self,
+        visit: &Visit,
+        ask: &Ask,
+        going_on: bool,
+    ) -> Result<Reserved, Error> {
         let base = self.base(visit, &ask.action).await?;
         let url = ask.address(&base)?.url;
         let transport = &self.inner.transport;
+        let (endpoint, lane) = (&visit.endpoint, ask.lane);
+        if going_on {
+            return transport
+                .reserve_on(endpoint, &url, lane, &ask.action)
+                .await;
+        }
         transport
-            .reserve(&visit.endpoint, &url, ask.lane, &ask.action)
+            .reserve(endpoint, &url, lane, ask.weight, &ask.action)
             .await
     }
 

@@ -69,7 +69,7 @@ pub(super) struct Guard {
     place: Place,
     silence: Silence,
     /// What is given back with the last byte, not with the last reference.
-    held: Option<Held>,
+    held: Option<Box<Held>>,
 }
 
 struct Held {
@@ -84,10 +84,10 @@ impl Guard {
         Self {
             place,
             silence: Silence::new(stall),
-            held: Some(Held {
+            held: Some(Box::new(Held {
                 _permit: permit,
                 _leash: leash,
-            }),
+            })),
         }
     }
 }

@@ -68,8 +68,8 @@ impl HyperService {
             tls: Arc::new(tls),
             proxies: Arc::new(Matcher::from_system()),
             timeouts: options.timeouts,
-            idle_calls: options.calls_per_host,
-            idle_transfers: options.transfers_per_host,
+            idle_calls: options.calls_per_host.start,
+            idle_transfers: options.transfers_per_host.most,
             clients: Mutex::default(),
         })
     }

@@ -36,13 +36,14 @@ use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
 
 use hyper_service::HyperService;
-use limits::Limits;
+use limits::{Limits, Pauses};
 use patience::Patience;
 use scheme::Schemes;
 use silence::Silence;
 use warnings::Warnings;
 
 pub use body::{BodyAborted, RequestBody, RequestStream, ResponseBody, ResponseStream};
+pub use limits::WindowBounds;
 pub use observer::{Observer, RequestRecord, Silent};
 pub(crate) use private::{leads_inside, names};
 pub use retry::{Attempts, RetryPolicy};
@@ -190,6 +191,8 @@ pub struct Call {
     pub answer: AnswerLimit,
     /// Whether redirects are followed (only for GET and HEAD).
     pub follow_redirects: bool,
+    /// How many bytes will flow, where it is known and matters: the largest of those that wait for a place goes first.
+    pub weight: u64,
 }
 
 /// How long to wait for the head of an answer once the request is sent.
@@ -219,10 +222,11 @@ pub struct Response {
 pub struct TransportOptions {
     /// Time limits.
     pub timeouts: Timeouts,
-    /// Requests in flight per host: small calls.
-    pub calls_per_host: usize,
+    /// Requests in flight per host: small calls. Over HTTP/1.1, where each has a connection of its own, never more than
+    /// at the start.
+    pub calls_per_host: WindowBounds,
     /// Blob bodies in flight per host and direction.
-    pub transfers_per_host: usize,
+    pub transfers_per_host: WindowBounds,
     /// Certificates that are trusted besides the system's: each the contents of a PEM file, with any number of
     /// certificates in it, or of a DER file.
     pub extra_certificates: Vec<Vec<u8>>,
@@ -239,8 +243,14 @@ impl Default for TransportOptions {
     fn default() -> Self {
         Self {
             timeouts: Timeouts::default(),
-            calls_per_host: 32,
-            transfers_per_host: 10,
+            calls_per_host: WindowBounds {
+                start: 64,
+                most: 256,
+            },
+            transfers_per_host: WindowBounds {
+                start: 16,
+                most: 32,
+            },
             extra_certificates: Vec::new(),
             private_hosts: Vec::new(),
             user_agent: concat!("image-syncer/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -254,6 +264,7 @@ pub struct Transport {
     options: TransportOptions,
     service: Arc<dyn HttpService>,
     limits: Limits,
+    pauses: Pauses,
     patience: Patience,
     schemes: Schemes,
     silence: Silence,
@@ -275,6 +286,7 @@ impl Transport {
     pub fn with_service(service: Arc<dyn HttpService>, options: TransportOptions) -> Self {
         Self {
             limits: Limits::new(options.calls_per_host, options.transfers_per_host),
+            pauses: Pauses::default(),
             patience: Patience::default(),
             schemes: Schemes::new(service.clone()),
             silence: Silence::default(),
@@ -300,7 +312,7 @@ impl Transport {
     }
     /// Lets nobody talk to the host of `endpoint` for `delay` (after a 429).
     pub fn pause(&self, endpoint: &Endpoint, delay: Duration) {
-        if self.limits.pause(&endpoint.registry, delay) {
+        if self.pauses.pause(&endpoint.registry, delay) {
             self.observer().pause(endpoint.registry.as_str(), delay);
         }
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
+use crate::transport::Lane;
+
 /// Told of every request, retry and pause. Called from many tasks at once; must not block.
 pub trait Observer: Send + Sync + 'static {
     /// A request was answered, or failed.
@@ -12,6 +14,9 @@ pub trait Observer: Send + Sync + 'static {
     fn retry(&self, _host: &str, _error: &str, _tries: u32, _delay: Duration) {}
     /// Nobody talks to `host` for `delay`.
     fn pause(&self, _host: &str, _delay: Duration) {}
+    /// At most `size` requests of a kind are made of `host` at a time from now on, since it answered 429 or 503, or let
+    /// some connections in and not others. That the number rises again is not told.
+    fn narrowed(&self, _host: &str, _lane: Lane, _size: usize) {}
     /// Something a person should know once ("the registry warns: …").
     fn warning(&self, _host: &str, _text: &str) {}
 }

@@ -142,7 +142,7 @@ impl Attempts {
             whole_host: asked.is_some()
                 || error.kind() == ErrorKind::RateLimited
                 || (error.status() == Some(StatusCode::SERVICE_UNAVAILABLE)
-                    && self.transport.limits.is_overloaded(&self.endpoint.registry)),
+                    && self.transport.pauses.is_overloaded(&self.endpoint.registry)),
         }))
     }
     /// Says that a transfer moved `bytes` since the last failure: real progress (1 MiB) forgives the tries so far.

@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::error::{Error, ErrorKind};
 use crate::transport::body::{BodyAborted, Guard, RequestBody, ResponseBody};
-use crate::transport::limits::Permit;
+use crate::transport::limits::{Head, Permit, Turn};
 use crate::transport::observer::RequestRecord;
 use crate::transport::patience::TooLate;
 use crate::transport::place::{Place, authority};
@@ -50,15 +50,16 @@ impl Transport {
     /// other calls first reads, [drains](ResponseBody::drain) or drops it. Where the producer of the request's body
     /// gave up, the error is [`ErrorKind::Cancelled`], and the producer knows why.
     pub async fn send(&self, call: Call) -> Result<Response, Error> {
-        let place = self
-            .reserve(&call.endpoint, &call.url, call.lane, &call.action)
+        let turn = Turn::InLine(call.weight);
+        let reserved = self
+            .admit(&call.endpoint, &call.url, call.lane, turn, &call.action)
             .await?;
-        self.send_reserved(call, place).await
+        self.send_reserved(call, reserved).await
     }
 
     /// Waits for the host's permit and for the end of its pause, for a call to `url` that is sent next: for those
     /// who must not do what comes before it (get a token that will not have run out, open the source of a body) until
-    /// the host is ready for them.
+    /// the host is ready for them. `weight` is that of the [`Call`].
     ///
     /// # Errors
     /// [`ErrorKind::Cancelled`] where the pause is longer than the run: see [`Transport::wind_up`].
@@ -67,14 +68,39 @@ impl Transport {
         endpoint: &Endpoint,
         url: &Url,
         lane: Lane,
+        weight: u64,
         action: &Arc<str>,
     ) -> Result<Reserved, Error> {
-        let permit = self.limits.acquire(authority(url), lane).await;
-        match self
-            .limits
-            .resumed(&endpoint.registry, &self.patience)
+        self.admit(endpoint, url, lane, Turn::InLine(weight), action)
             .await
-        {
+    }
+
+    /// [`Transport::reserve`] for those who go on with what has a place in another lane: others may hold all places
+    /// here and wait for that one, so a permit is given even where none is left.
+    ///
+    /// # Errors
+    /// As for [`Transport::reserve`].
+    pub async fn reserve_on(
+        &self,
+        endpoint: &Endpoint,
+        url: &Url,
+        lane: Lane,
+        action: &Arc<str>,
+    ) -> Result<Reserved, Error> {
+        self.admit(endpoint, url, lane, Turn::AtOnce, action).await
+    }
+
+    async fn admit(
+        &self,
+        endpoint: &Endpoint,
+        url: &Url,
+        lane: Lane,
+        turn: Turn,
+        action: &Arc<str>,
+    ) -> Result<Reserved, Error> {
+        let permit = self.limits.acquire(authority(url), lane, turn).await;
+        let resumed = self.pauses.resumed(&endpoint.registry, &self.patience);
+        match resumed.await {
             Ok(()) => Ok(Reserved(permit)),
             Err(TooLate) => Err(Place::new(action, endpoint, url, Veil::default()).error(
                 ErrorKind::Cancelled,
@@ -86,7 +112,7 @@ impl Transport {
     /// A permit for a call to `url`, where the host has one that is free at once and is not paused: for calls that
     /// make something faster and are done without otherwise.
     pub fn try_reserve(&self, endpoint: &Endpoint, url: &Url, lane: Lane) -> Option<Reserved> {
-        if self.limits.is_paused(&endpoint.registry) {
+        if self.pauses.is_paused(&endpoint.registry) {
             return None;
         }
         let permit = self.limits.try_acquire(authority(url), lane)?;
@@ -95,14 +121,25 @@ impl Transport {
 
     /// [`Transport::send`] with a permit that is held already, for the same host and lane.
     pub async fn send_reserved(&self, call: Call, reserved: Reserved) -> Result<Response, Error> {
-        let Reserved(permit) = reserved;
+        let Reserved(mut permit) = reserved;
         let (trip, mut hop) = self.prepare(call)?;
         hop.body = if_any(hop.body)
             .await
             .map_err(|aborted| hop.place.error(ErrorKind::Cancelled, aborted.to_string()))?;
-        for _ in 0..=redirect::MAX_HOPS {
+        for hops in 0..=redirect::MAX_HOPS {
+            let start = Instant::now();
             let (place, url, headers) = (hop.place.clone(), hop.url.clone(), hop.headers.clone());
-            let (answer, leash) = self.exchange(&trip, hop).await?;
+            // On the heap: what waits for a place or a pause need not carry the room for the rest.
+            let exchanged = Box::pin(self.exchange(&trip, hop)).await;
+            // Of all requests, HEADs that lead nowhere else are alike.
+            let alike = hops == 0 && trip.method == Method::HEAD;
+            self.learn(
+                &trip,
+                &mut permit,
+                &exchanged,
+                alike.then(|| start.elapsed()),
+            );
+            let (answer, leash) = exchanged?;
             let (status, own) = (answer.status(), answer.headers());
             let Some(target) = self.redirection(&trip, &place, &url, status, own).await? else {
                 let guard = Guard::new(place, self.options.timeouts.stall, permit, leash);
@@ -173,6 +210,28 @@ impl Transport {
         Ok((trip, hop))
     }
 
+    /// Tells the window what became of a request, and the observer where that narrowed it.
+    fn learn(
+        &self,
+        trip: &Trip,
+        permit: &mut Permit,
+        exchanged: &Result<(http::Response<ResponseBody>, Leash), Error>,
+        latency: Option<Duration>,
+    ) {
+        let narrowed = match exchanged {
+            Ok((answer, _)) => permit.answered(Head {
+                status: answer.status(),
+                version: answer.version(),
+                latency,
+            }),
+            Err(error) => permit.failed(error.kind()),
+        };
+        if let Some(size) = narrowed {
+            let host = trip.endpoint.registry.as_str();
+            self.observer().narrowed(host, trip.route.lane, size);
+        }
+    }
+
     /// One request and the head of its answer, under the stall watchdog.
     async fn exchange(
         &self,
@@ -223,7 +282,7 @@ impl Transport {
         });
         if let Some(answer) = answer {
             self.silence.answered(&trip.endpoint.registry);
-            self.limits
+            self.pauses
                 .answered(&trip.endpoint.registry, answer.status());
             let host = trip.endpoint.registry.as_str();
             for warning in self.warnings.news(host, answer.headers()) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use registry::auth::{Credential, Secret};
-use registry::transport::TransportOptions;
+use registry::transport::{TransportOptions, WindowBounds};
 use sync::config::Settings;
 use sync::rule::Rule;
 use testkit::profile::MountRule;
@@ -18,8 +18,8 @@ const KIB: u64 = 1024;
 /// The windows of a host that the program has.
 fn windows() -> TransportOptions {
     TransportOptions {
-        calls_per_host: 64,
-        transfers_per_host: 16,
+        calls_per_host: WindowBounds::at_most(64),
+        transfers_per_host: WindowBounds::at_most(16),
         ..TransportOptions::default()
     }
 }

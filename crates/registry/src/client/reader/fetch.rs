@@ -164,6 +164,7 @@ impl Fetch {
 pub(super) fn fetch_ask(repository: &Repository, descriptor: &Descriptor) -> Ask {
     blob_ask(Method::GET, repository, &descriptor.digest, "fetch blob")
         .lane(Lane::Downloads)
+        .weight(descriptor.size.unwrap_or(0))
         .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
 }
 

@@ -212,9 +212,11 @@ impl<'a> Drive<'a> {
             Step::Patch { from, to, .. } => (from, to),
             Step::Close => (self.size, self.size),
         };
-        let reserved = match self.upload.reserved.take() {
-            Some(reserved) => reserved,
-            None => self.client.reserve(&self.visit, &ask).await?,
+        let reserved = if let Some(reserved) = self.upload.reserved.take() {
+            reserved
+        } else {
+            let going_on = self.feeder.is_open();
+            self.client.reserve(&self.visit, &ask, going_on).await?
         };
         self.feeder.prime(from, to).await?;
         let pass = self.client.pass_for(&self.visit, &ask).await?;
@@ -257,6 +259,7 @@ impl<'a> Drive<'a> {
             HeaderValue::from_static("application/octet-stream"),
         )
         .lane(Lane::Uploads)
+        .weight(self.size)
         .limit(AnswerLimit::Closing)
     }
 

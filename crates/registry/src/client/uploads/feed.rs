@@ -117,6 +117,11 @@ impl<'a> Feeder<'a> {
         self.open = None;
     }
 
+    /// Whether a stream of the source is open, with whatever that holds.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// Sees that the source is open at `from` and has bytes ready, unless none are wanted (`to` is not beyond).
     pub(super) async fn prime(&mut self, from: u64, to: u64) -> Result<(), Error> {
         if self.open.as_ref().is_some_and(|open| open.position == from) {

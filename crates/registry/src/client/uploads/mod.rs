@@ -80,8 +80,10 @@ impl Client {
     /// begin before they have one, since others begin with them. A place is given back with the upload.
     pub async fn reserve_upload(&self, upload: &mut Upload) -> Result<(), Error> {
         let visit = self.visit(&upload.repository).await?;
+        let weight = upload.size.unwrap_or(0);
         let ask = upload.ask(http::Method::PUT).lane(Lane::Uploads);
-        upload.reserved = Some(self.reserve(&visit, &ask).await?);
+        let ask = ask.weight(weight);
+        upload.reserved = Some(self.reserve(&visit, &ask, false).await?);
         Ok(())
     }
     /// Sends the blob: opens `source` when the destination's permit is held, in the form that the host takes

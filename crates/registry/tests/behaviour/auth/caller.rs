@@ -143,6 +143,7 @@ impl Caller {
                 lane: Lane::Calls,
                 answer: AnswerLimit::Normal,
                 follow_redirects: true,
+                weight: 0,
             };
             let response = self.transport.send(call).await.map_err(Denied::Failed)?;
             let (status, headers) = (response.status, response.headers.clone());

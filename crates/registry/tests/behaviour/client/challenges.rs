@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use registry::auth::Credential;
-use registry::transport::TransportOptions;
+use registry::transport::{TransportOptions, WindowBounds};
 use registry::{Client, Repository};
 use testkit::real::DockerRegistry;
 use testkit::{Action, Auth, Blob, Cut, Fault, Image, Kind, Profile};
@@ -65,8 +65,8 @@ async fn uploads_that_start_together_are_let_in_through_the_narrowest_window() {
     ] {
         let server = testkit::Registry::builder().auth(auth).start().await;
         let options = TransportOptions {
-            calls_per_host: 1,
-            transfers_per_host: 1,
+            calls_per_host: WindowBounds::at_most(1),
+            transfers_per_host: WindowBounds::at_most(1),
             ..TransportOptions::default()
         };
         let (client, heard) = client_over(&server.host(), credential, options);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use registry::auth::{Credential, Entry, Keychain};
-use registry::transport::{Timeouts, Transport, TransportOptions};
+use registry::transport::{Timeouts, Transport, TransportOptions, WindowBounds};
 use registry::{
     BlobReader, Client, Error, ErrorKind, Options, RangeOptions, Registries, Registry, Repository,
 };
@@ -53,7 +53,7 @@ impl World {
                 stall: Duration::from_secs(2),
                 ..Timeouts::default()
             },
-            transfers_per_host: places,
+            transfers_per_host: WindowBounds::at_most(places),
             ..TransportOptions::default()
         })
         .unwrap();

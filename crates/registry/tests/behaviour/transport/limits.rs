@@ -8,7 +8,7 @@ use http::Method;
 use registry::Error;
 use registry::transport::{
     Attempts, Call, Lane, RequestBody, ResponseBody, RetryPolicy, Timeouts, Transport,
-    TransportOptions,
+    TransportOptions, WindowBounds,
 };
 use tokio::time::Instant;
 
@@ -17,8 +17,8 @@ use super::{Notes, call, secure};
 
 fn narrow() -> TransportOptions {
     TransportOptions {
-        calls_per_host: 1,
-        transfers_per_host: 1,
+        calls_per_host: WindowBounds::at_most(1),
+        transfers_per_host: WindowBounds::at_most(1),
         ..TransportOptions::default()
     }
 }

@@ -54,6 +54,7 @@ fn call(endpoint: &Endpoint, method: Method, url: &str) -> Call {
         lane: Lane::Calls,
         answer: AnswerLimit::Normal,
         follow_redirects: true,
+        weight: 0,
     }
 }
 

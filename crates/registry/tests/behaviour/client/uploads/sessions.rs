@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use registry::transport::TransportOptions;
+use registry::transport::{TransportOptions, WindowBounds};
 use registry::{BlobSource, BlobStream, Error, ErrorKind, OpenedUpload};
 use testkit::profile::{Existence, LocationForm, MountRule, Unknown};
 use testkit::{Action, Answer, Auth, Blob, Fault, Kind, Profile};
@@ -318,7 +318,7 @@ async fn a_registry_that_misses_what_it_said_it_had_gets_the_bytes() {
 async fn the_source_is_opened_when_the_destination_has_room() {
     let server = testkit::Registry::start(Profile::distribution()).await;
     let narrow = TransportOptions {
-        transfers_per_host: 1,
+        transfers_per_host: WindowBounds::at_most(1),
         ..TransportOptions::default()
     };
     let kit = Kit::over(server, narrow);
@@ -392,5 +392,52 @@ impl BlobSource for Held {
             self.given.open(offset).await
         }
         .boxed()
+    }
+}
+
+#[tokio::test]
+async fn an_upload_in_chunks_and_one_that_waits_for_its_source_do_not_wait_for_each_other() {
+    let server = testkit::Registry::start(Profile {
+        patch_limit: Some((MIB, 413)),
+        refuses_whole_put: Some(405),
+        ..Profile::distribution()
+    })
+    .await;
+    let narrow = TransportOptions {
+        calls_per_host: WindowBounds::at_most(1),
+        transfers_per_host: WindowBounds::at_most(1),
+        ..TransportOptions::default()
+    };
+    let kit = Kit::over(server, narrow);
+    let blobs = [1, 2, 3].map(|seed| Blob::synthetic(3 * MIB, seed));
+    for blob in &blobs {
+        kit.server.state().put_blob("from", blob);
+    }
+    // Between two chunks the place for uploads goes to another, which wants the place for downloads.
+    let copies = blobs.iter().map(|blob| async {
+        let source = Through {
+            client: kit.client.clone(),
+            repository: kit.repository("from"),
+            blob: descriptor(blob),
+        };
+        assert!(kit.send_from("to", blob, &source).await.unwrap());
+    });
+    futures_util::future::join_all(copies).await;
+    for blob in &blobs {
+        kit.assert_arrived("to", blob);
+    }
+}
+
+/// A blob of a registry, read through a client.
+struct Through {
+    client: registry::Client,
+    repository: registry::Repository,
+    blob: registry::Descriptor,
+}
+
+impl BlobSource for Through {
+    fn open(&self, offset: u64) -> BoxFuture<'_, Result<BlobStream, Error>> {
+        let open = self.client.open_blob(&self.repository, &self.blob, offset);
+        async move { Ok(open.await?.into_stream()) }.boxed()
     }
 }

@@ -1,0 +1,91 @@
+//! How much is asked of a host at a time.
+//!
+//! One idea a file: a [`window`] is how many requests of one kind may be at a host at a time, and tunes itself; a
+//! [`queue`] says who of those who wait goes next; a [`gate`] is the two together, one for each host and lane;
+//! [`pauses`] are times during which nobody talks to a registry.
+//!
+//! Lanes cannot block each other in a circle: what waits for a place in one holds at most an earlier one in the order
+//! uploads, downloads, calls. The one exception, an upload that goes on with a further request while its source stays
+//! open, is let through [at once](Limits::acquire).
+
+mod gate;
+mod pauses;
+mod queue;
+mod window;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::transport::Lane;
+
+use gate::Gate;
+pub(super) use gate::{Head, Permit};
+pub(super) use pauses::Pauses;
+
+/// How many requests of one kind may be at a host at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowBounds {
+    /// How many at first; it may become fewer, down to one, where the host is not happy.
+    pub start: usize,
+    /// How many at most, where the host answers quickly.
+    pub most: usize,
+}
+
+impl WindowBounds {
+    /// Never more than `size`.
+    pub const fn at_most(size: usize) -> Self {
+        Self {
+            start: size,
+            most: size,
+        }
+    }
+}
+
+/// How soon a place is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// When it comes; the larger weight first.
+    InLine(u64),
+    /// Now: who asks holds what others in the line may be waiting for.
+    AtOnce,
+}
+
+/// All windows of a run.
+pub(super) struct Limits {
+    calls: WindowBounds,
+    transfers: WindowBounds,
+    gates: Mutex<HashMap<(String, Lane), Arc<Gate>>>,
+}
+
+impl Limits {
+    pub(super) fn new(calls: WindowBounds, transfers: WindowBounds) -> Self {
+        Self {
+            calls,
+            transfers,
+            gates: Mutex::default(),
+        }
+    }
+    /// Waits for a place in the window of `host` (with its port) and `lane`.
+    pub(super) async fn acquire(&self, host: String, lane: Lane, turn: Turn) -> Permit {
+        let gate = self.gate(host, lane);
+        match turn {
+            Turn::InLine(weight) => gate.enter(weight).await,
+            Turn::AtOnce => gate.enter_at_once(),
+        }
+    }
+    /// A place that is free at once, and that nobody waits for.
+    pub(super) fn try_acquire(&self, host: String, lane: Lane) -> Option<Permit> {
+        self.gate(host, lane).try_enter()
+    }
+    fn gate(&self, host: String, lane: Lane) -> Arc<Gate> {
+        let bounds = match lane {
+            Lane::Calls => self.calls,
+            Lane::Downloads | Lane::Uploads => self.transfers,
+        };
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        gates
+            .entry((host, lane))
+            .or_insert_with(|| Gate::new(lane, bounds))
+            .clone()
+    }
+}

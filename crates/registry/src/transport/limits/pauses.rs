@@ -1,0 +1,94 @@
+//! Times during which nobody talks to a registry.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::time::Instant;
+
+use crate::reference::Registry;
+use crate::transport::patience::{Patience, TooLate};
+
+/// So many answers of 503 without another in between mean the host, not a request.
+const OVERLOADED: u32 = 3;
+
+/// All pauses of a run.
+#[derive(Default)]
+pub(in crate::transport) struct Pauses {
+    until: Mutex<HashMap<Registry, Instant>>,
+    /// How many of the last answers were 503, with none in between.
+    overloads: Mutex<HashMap<Registry, u32>>,
+}
+
+impl Pauses {
+    /// Lets nobody talk to `registry` for `delay`; whether that is longer than was known already.
+    pub(in crate::transport) fn pause(&self, registry: &Registry, delay: Duration) -> bool {
+        let now = Instant::now();
+        let Some(until) = now.checked_add(delay) else {
+            return false;
+        };
+        let mut pauses = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        match pauses.entry(registry.clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert(until);
+                true
+            }
+            Entry::Occupied(mut entry) => {
+                let known = *entry.get();
+                let news = known <= now;
+                entry.insert(known.max(until));
+                news
+            }
+        }
+    }
+    /// Takes note of an answer for the sake of `registry`.
+    pub(in crate::transport) fn answered(&self, registry: &Registry, status: StatusCode) {
+        let mut overloads = self
+            .overloads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let count = overloads.entry(registry.clone()).or_default();
+            *count = count.saturating_add(1);
+        } else if !overloads.is_empty() {
+            overloads.remove(registry);
+        }
+    }
+    /// Whether `registry` answers nothing but 503 at the moment.
+    pub(in crate::transport) fn is_overloaded(&self, registry: &Registry) -> bool {
+        let overloads = self
+            .overloads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        overloads
+            .get(registry)
+            .is_some_and(|count| *count >= OVERLOADED)
+    }
+    /// Waits until nothing pauses `registry`, as far as `patience` reaches.
+    pub(in crate::transport) async fn resumed(
+        &self,
+        registry: &Registry,
+        patience: &Patience,
+    ) -> Result<(), TooLate> {
+        while let Some(until) = self.paused_until(registry) {
+            patience.until(until).await?;
+        }
+        Ok(())
+    }
+    /// Whether something pauses `registry` now.
+    pub(in crate::transport) fn is_paused(&self, registry: &Registry) -> bool {
+        self.paused_until(registry).is_some()
+    }
+    /// When the pause of `registry` ends, if it is paused.
+    fn paused_until(&self, registry: &Registry) -> Option<Instant> {
+        let mut pauses = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = *pauses.get(registry)?;
+        if until > Instant::now() {
+            return Some(until);
+        }
+        pauses.remove(registry);
+        None
+    }
+}

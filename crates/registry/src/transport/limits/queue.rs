@@ -1,0 +1,111 @@
+//! Who goes next: the largest first, so that the end of a run is not one straggler, with every fourth turn for the
+//! oldest, so that small ones do not wait for ever. Among equals, first come, first served.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Every so many turns the oldest goes, whatever its weight.
+const OLDEST_EVERY: u8 = 4;
+
+/// A place in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ticket(u64);
+
+/// Those who wait.
+#[derive(Debug)]
+pub(super) struct Queue<T> {
+    next: Ticket,
+    by_age: BTreeMap<Ticket, (u64, T)>,
+    /// The last of them is the heaviest, and of those the oldest.
+    by_weight: BTreeSet<(u64, Reverse<Ticket>)>,
+    /// Turns since the oldest had one as such.
+    turns: u8,
+}
+
+impl<T> Queue<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            next: Ticket(0),
+            by_age: BTreeMap::new(),
+            by_weight: BTreeSet::new(),
+            turns: 0,
+        }
+    }
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_age.is_empty()
+    }
+    /// Puts `waiter` in line.
+    pub(super) fn push(&mut self, weight: u64, waiter: T) -> Ticket {
+        let ticket = self.next;
+        self.next = Ticket(ticket.0.wrapping_add(1));
+        self.by_age.insert(ticket, (weight, waiter));
+        self.by_weight.insert((weight, Reverse(ticket)));
+        ticket
+    }
+    /// Takes somebody out of line who waits no more.
+    pub(super) fn remove(&mut self, ticket: Ticket) -> Option<T> {
+        let (weight, waiter) = self.by_age.remove(&ticket)?;
+        self.by_weight.remove(&(weight, Reverse(ticket)));
+        Some(waiter)
+    }
+    /// Takes out who goes next.
+    pub(super) fn pop(&mut self) -> Option<T> {
+        let oldest = *self.by_age.first_key_value()?.0;
+        let (_, Reverse(heaviest)) = *self.by_weight.last()?;
+        self.turns = (self.turns + 1) % OLDEST_EVERY;
+        self.remove(if self.turns == 0 { oldest } else { heaviest })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn drained(queue: &mut Queue<&'static str>) -> Vec<&'static str> {
+        std::iter::from_fn(|| queue.pop()).collect()
+    }
+
+    #[test]
+    fn equals_go_as_they_came() {
+        let mut queue = Queue::new();
+        for name in ["a", "b", "c", "d", "e"] {
+            queue.push(0, name);
+        }
+        assert_eq!(drained(&mut queue), ["a", "b", "c", "d", "e"]);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn the_largest_go_first_and_every_fourth_turn_is_the_oldests() {
+        let mut queue = Queue::new();
+        for (name, weight) in [
+            ("tiny", 1),
+            ("small", 2),
+            ("big", 90),
+            ("also big", 90),
+            ("huge", 100),
+            ("middle", 50),
+            ("middling", 40),
+        ] {
+            queue.push(weight, name);
+        }
+        assert_eq!(
+            drained(&mut queue),
+            [
+                "huge", "big", "also big", "tiny", "middle", "middling", "small"
+            ]
+        );
+    }
+
+    #[test]
+    fn who_left_has_no_turn() {
+        let mut queue = Queue::new();
+        queue.push(1, "a");
+        let heaviest = queue.push(9, "b");
+        queue.push(5, "c");
+        assert_eq!(queue.remove(heaviest), Some("b"));
+        assert_eq!(queue.remove(heaviest), None);
+        assert_eq!(drained(&mut queue), ["c", "a"]);
+    }
+}
