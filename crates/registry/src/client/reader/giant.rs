@@ -19,7 +19,7 @@ use crate::transport::ResponseBody;
 
 use super::fetch::Fetch;
 use super::pace::Pace;
-use super::room::Room;
+use super::room::{Reading, Room};
 use super::segment::Segment;
 use super::window::{Event, Window};
 
@@ -27,6 +27,7 @@ use super::window::{Event, Window};
 pub(super) struct Giant {
     fetch: Fetch,
     room: Arc<Room>,
+    _reading: Reading,
     pace: Pace,
     size: u64,
     window: Option<Window>,
@@ -58,6 +59,7 @@ impl Giant {
         Some(Self {
             fetch: fetch.clone(),
             pace: Pace::new(options),
+            _reading: room.enter(),
             room,
             size,
             window: None,
@@ -100,7 +102,7 @@ impl Giant {
         }
         self.staff(trunk).await;
         let flowing = self.window.as_ref().map_or(0, Window::flowing) + usize::from(trunk);
-        self.pace.judge(flowing);
+        self.pace.judge(flowing, self.room.readers());
         if self.window.is_none() && trunk && self.pace.wanted() > 1 {
             self.window = self.ahead(position).map(Window::new);
         }

@@ -83,8 +83,9 @@ impl Pace {
         self.waited = self.waited.saturating_add(waited);
     }
 
-    /// Looks at the period, and ends it if it is over; `flowing` is how many connections there are now.
-    pub(super) fn judge(&mut self, flowing: usize) {
+    /// Looks at the period, and ends it if it is over; `flowing` is how many connections there are now, `readers` how
+    /// many blobs like this one share the line.
+    pub(super) fn judge(&mut self, flowing: usize, readers: usize) {
         self.flowing = self.flowing.max(flowing);
         let over = self.elapsed >= self.options.period && self.came >= self.options.segment / 2;
         if !over {
@@ -110,7 +111,7 @@ impl Pace {
                 self.rest = self.next_rest;
                 self.next_rest = self.next_rest.saturating_mul(2);
             }
-            _ if hungry && self.rest == 0 => self.grow(flowing),
+            _ if hungry && self.rest == 0 => self.grow(flowing, readers),
             _ => {}
         }
     }
@@ -126,9 +127,9 @@ impl Pace {
         self.options.gain == 0 || rate >= before.rate.saturating_add(gain)
     }
 
-    fn grow(&mut self, flowing: usize) {
+    fn grow(&mut self, flowing: usize, readers: usize) {
         let flowing = flowing.max(1);
-        let each = self.rate / flowing as u64;
+        let each = (self.rate / flowing as u64).saturating_mul(readers as u64);
         let most = self.options.connections();
         if flowing >= most || each >= self.options.fast {
             return;
@@ -179,7 +180,7 @@ mod tests {
             (second * 9 / 10, second / 10)
         };
         pace.spent(busy, waited);
-        pace.judge(flowing);
+        pace.judge(flowing, 1);
         pace.wanted()
     }
 
@@ -234,6 +235,17 @@ mod tests {
     }
 
     #[test]
+    fn many_blobs_fill_a_line_without_ranges() {
+        let mut pace = pace();
+        for _ in 0..9 {
+            pace.came(20 * MB);
+            pace.spent(Duration::ZERO, Duration::from_secs(1));
+            pace.judge(1, 8);
+            assert_eq!(pace.wanted(), 1);
+        }
+    }
+
+    #[test]
     fn what_a_slow_consumer_hides_is_no_verdict() {
         let mut pace = pace();
         assert_eq!(run(&mut pace, 2, 20 * MB, u64::MAX), [1, 2]);
@@ -272,14 +284,14 @@ mod tests {
         for _ in 0..100 {
             pace.came(1);
             pace.spent(Duration::ZERO, Duration::from_secs(1));
-            pace.judge(1);
+            pace.judge(1, 1);
         }
         pace.came(100 * MB);
-        pace.judge(1);
+        pace.judge(1, 1);
         assert_eq!(pace.wanted(), 1, "the first period is not counted");
         pace.came(20 * MB);
         pace.spent(Duration::ZERO, Duration::from_millis(1));
-        pace.judge(1);
+        pace.judge(1, 1);
         assert_eq!(pace.wanted(), 1, "too short to tell");
     }
 }

@@ -1,7 +1,7 @@
 //! How much of large blobs may be in memory out of order: one bound for all blobs of a run.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -25,7 +25,8 @@ pub struct RangeOptions {
     /// What an added connection must bring at the least, in percent of what each brought before; with 0 it
     /// is not asked.
     pub gain: u64,
-    /// Bytes a second over one connection from which on no other is tried.
+    /// Bytes a second from which on the line is fast and no connection is added: of one connection, times the large
+    /// blobs that are being read.
     pub fast: u64,
 }
 
@@ -55,8 +56,20 @@ impl Default for RangeOptions {
 pub(in crate::client) struct Room {
     pub(super) options: RangeOptions,
     segments: Arc<Semaphore>,
+    /// How many large blobs are being read.
+    readers: AtomicUsize,
     held: AtomicU64,
     peak: AtomicU64,
+}
+
+/// A large blob that is being read.
+#[derive(Debug)]
+pub(super) struct Reading(Arc<Room>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.readers.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Room for the bytes of one range; given back when dropped.
@@ -72,9 +85,21 @@ impl Room {
         Arc::new(Self {
             options,
             segments: Arc::new(Semaphore::new(options.segments.min(Semaphore::MAX_PERMITS))),
+            readers: AtomicUsize::new(0),
             held: AtomicU64::new(0),
             peak: AtomicU64::new(0),
         })
+    }
+
+    /// One more large blob is read, until what is returned is dropped.
+    pub(super) fn enter(self: &Arc<Self>) -> Reading {
+        self.readers.fetch_add(1, Ordering::Relaxed);
+        Reading(Arc::clone(self))
+    }
+
+    /// How many large blobs are being read.
+    pub(super) fn readers(&self) -> usize {
+        self.readers.load(Ordering::Relaxed)
     }
 
     /// Room for one range, if there is some.
