@@ -27,6 +27,8 @@ pub(super) struct Pace {
     waited: Duration,
     /// The most connections that flowed in it.
     flowing: usize,
+    /// A connection broke since the last period that counted.
+    broken: bool,
     /// This period is not counted: connections begin slowly, and those that end leave a gap.
     settling: bool,
     trial: Option<Trial>,
@@ -54,6 +56,7 @@ impl Pace {
             came: 0,
             waited: Duration::ZERO,
             flowing: 0,
+            broken: false,
             settling: true,
             trial: None,
             rest: 0,
@@ -99,6 +102,7 @@ impl Pace {
             return;
         }
         self.rate = rate;
+        self.broken = false;
         self.rest = self.rest.saturating_sub(1);
         match self.trial.take() {
             Some(before) if flowing <= before.connections => {
@@ -146,16 +150,23 @@ impl Pace {
         self.settling = true;
     }
 
-    /// A connection broke or was refused, and `flowing` are left.
+    /// A connection broke, and `flowing` are left. One break says nothing of the others; two in a period cost a
+    /// connection each, down to one.
     pub(super) fn broke(&mut self, flowing: usize) {
-        self.trial = None;
-        self.rest = self.rest.max(BREATH);
-        self.change(flowing.clamp(1, self.wanted));
+        let least = if self.broken { 1 } else { 2 };
+        self.broken = true;
+        self.rest_at(flowing.max(least).min(self.wanted));
     }
 
     /// The blob comes over one connection again, whatever was found out.
     pub(super) fn alone(&mut self) {
-        self.broke(1);
+        self.rest_at(1);
+    }
+
+    fn rest_at(&mut self, wanted: usize) {
+        self.trial = None;
+        self.rest = self.rest.max(BREATH);
+        self.change(wanted);
     }
 }
 
@@ -274,7 +285,9 @@ mod tests {
         assert_eq!(pace.wanted(), 2);
         let ramp = run(&mut pace, 11, 20 * MB, u64::MAX);
         assert_eq!(ramp, [2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 4]);
-        pace.alone();
+        pace.broke(1);
+        assert_eq!(pace.wanted(), 2, "one break says nothing of the others");
+        pace.broke(1);
         assert_eq!(pace.wanted(), 1);
     }
 
