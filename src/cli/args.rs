@@ -120,12 +120,24 @@ pub struct Transfer {
         value_parser = clap::builder::BoolishValueParser::new()
     )]
     pub verify: bool,
-    /// Accepted and not used yet: where synced blobs will be remembered between runs
+    /// Remember between runs in this file what destinations hold; else in image-syncer/records.sqlite3 below
+    /// `$XDG_STATE_HOME` or `~/.local/state`
     #[arg(long, value_name = "FILE", value_parser = path())]
     pub records: Option<PathBuf>,
+    /// Remember nothing, and ask the registries
+    #[arg(long, conflicts_with = "records")]
+    pub no_records: bool,
     /// Time limits.
     #[command(flatten)]
     pub limits: Limits,
+}
+
+/// Which records file.
+#[derive(Debug, Args)]
+pub struct RecordsFile {
+    /// The file; else image-syncer/records.sqlite3 below `$XDG_STATE_HOME` or `~/.local/state`
+    #[arg(long, value_name = "FILE", value_parser = path())]
+    pub records: Option<PathBuf>,
 }
 
 /// How long things may take; a transfer as a whole may take as long as it likes.

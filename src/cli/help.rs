@@ -8,7 +8,8 @@ pub(super) const ABOUT: &str =
 pub(super) const USAGE: &str = "image-syncer --images FILE [--auth FILE] [flags]
        image-syncer --config FILE [flags]
        image-syncer copy SOURCE DESTINATION... [flags]
-       image-syncer validate --images FILE [--auth FILE]";
+       image-syncer validate --images FILE [--auth FILE]
+       image-syncer records show|prune|forget [--records FILE]";
 
 /// Behind `-h`.
 pub(super) const SYNC_SHORT: &str = "More, with examples and exit codes: image-syncer --help";
@@ -57,3 +58,14 @@ Exit codes are those of image-syncer: 0 all there, 1 failed, 2 bad usage, 130 in
 /// Behind the help of `validate`.
 pub(super) const VALIDATE: &str = "\
 Exit codes: 0 the files are right; 2 they are not: every mistake is shown, with what to write.";
+
+/// Behind the help of `records`.
+pub(super) const RECORDS: &str = "\
+Examples:
+  image-syncer records show
+  image-syncer records prune --older-than 30
+  image-syncer records forget registry.example.com/mirror/app
+
+Records are hints that save requests and bytes: without them, or with wrong ones, a run asks
+the registries and does what is right. The file may be deleted at any time.
+Exit codes: 0 done; 2 there is no such file, it cannot be used, or the command line is wrong.";

@@ -6,8 +6,8 @@ mod help;
 use clap::{Parser, Subcommand};
 
 pub use args::{
-    Auth, Defaults, Files, ImagesFormat, Insecure, Limits, Logging, Output, Platforms, Safety,
-    Transfer,
+    Auth, Defaults, Files, ImagesFormat, Insecure, Limits, Logging, Output, Platforms, RecordsFile,
+    Safety, Transfer,
 };
 
 /// Copies container images and OCI artifacts between registries: no daemon, no disk.
@@ -65,6 +65,7 @@ impl Cli {
             Some(Command::Validate(Validate { files, .. })) => {
                 vec![&mut files.images, &mut files.auth, &mut files.config]
             }
+            Some(Command::Records(Records { action })) => vec![&mut action.file_mut().records],
         };
         for path in paths {
             path.take_if(|path| path.as_os_str().is_empty());
@@ -82,6 +83,9 @@ pub enum Command {
     /// Read the files, say what they mean, and request nothing of any registry
     #[command(after_help = help::VALIDATE, args_override_self = true)]
     Validate(Validate),
+    /// Show, prune or forget what is remembered between runs
+    #[command(after_help = help::RECORDS, args_override_self = true, arg_required_else_help = true)]
+    Records(Records),
 }
 
 /// One sync of all rules in files.
@@ -160,4 +164,56 @@ pub struct Validate {
     /// Which platforms.
     #[command(flatten)]
     pub platforms: Platforms,
+}
+
+/// What is remembered between runs.
+#[derive(Debug, clap::Args)]
+#[command(disable_help_subcommand = true)]
+pub struct Records {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub action: RecordsAction,
+}
+
+/// What can be done with a records file.
+#[derive(Debug, Subcommand)]
+pub enum RecordsAction {
+    /// Say where the file is, how large it is, and of how much it tells
+    Show {
+        /// Which file.
+        #[command(flatten)]
+        file: RecordsFile,
+    },
+    /// Drop what was not seen for a while; runs do so by themselves once a week
+    Prune {
+        /// Drop what no run has seen for more than this many days
+        #[arg(long, value_name = "DAYS", default_value_t = sync::inventory::records::KEPT_DAYS)]
+        older_than: u32,
+        /// Which file.
+        #[command(flatten)]
+        file: RecordsFile,
+    },
+    /// Drop everything about a registry or repository
+    Forget {
+        /// `registry` or `registry/repository`
+        #[arg(value_name = "HOST[/REPOSITORY]")]
+        place: String,
+        /// Which file.
+        #[command(flatten)]
+        file: RecordsFile,
+    },
+}
+
+impl RecordsAction {
+    /// Which file it is about.
+    pub fn file(&self) -> &RecordsFile {
+        match self {
+            Self::Show { file } | Self::Prune { file, .. } | Self::Forget { file, .. } => file,
+        }
+    }
+    fn file_mut(&mut self) -> &mut RecordsFile {
+        match self {
+            Self::Show { file } | Self::Prune { file, .. } | Self::Forget { file, .. } => file,
+        }
+    }
 }

@@ -11,6 +11,7 @@ use sync::Listener;
 use sync::config::Problem;
 use sync::config::Settings;
 use sync::engine::{Engine, Stop};
+use sync::inventory::records::Records;
 use sync::report::{Report, Summary};
 use sync::rule::Rule;
 use sync::store::RegistryStores;
@@ -19,7 +20,7 @@ use tokio::runtime::Runtime;
 use crate::cli;
 use crate::commands::listeners::Listeners;
 use crate::commands::run::{Ended, Run};
-use crate::commands::setup;
+use crate::commands::{records, setup};
 use crate::exit::Exit;
 use crate::images_file::ImagesFile;
 use crate::ui::{Lines, Log, Printer, Progress, Wire, Word, print_summary};
@@ -40,6 +41,9 @@ const TRANSFERS_PER_HOST: WindowBounds = WindowBounds {
 
 /// Images under way at a time: they wait for the network most of the time, so more than the calls of one host.
 const IMAGES: usize = 128;
+
+/// How long the end of a run waits for its last records to be written.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// What to carry out.
 pub(super) struct Job {
@@ -76,10 +80,11 @@ impl Job {
         let _entered = log.enter();
         let audience = Audience::gather(&self.output, Lines::new(printer, &log))?;
         self.warn(&audience.lines);
+        let records = records::open(&self.transfer, &audience.lines, &log);
         let runtime = runtime(&log)?;
         let run = {
             let _entered = runtime.enter();
-            self.run(&audience)?
+            self.run(&audience, records.clone())?
         };
         let started = Instant::now();
         let rules = self.rules.len() as u64;
@@ -88,6 +93,9 @@ impl Job {
         runtime.shutdown_background();
         Ok(match ended {
             Ended::Drained { cancelled } => {
+                if let Some(records) = records {
+                    records.close(CLOSING);
+                }
                 let mut summary = audience.report.summary();
                 summary.settle(rules, cancelled);
                 audience.close(&summary, started)
@@ -105,17 +113,10 @@ impl Job {
         for warning in &self.warnings {
             lines.say(Word::Warning, &warning.to_string());
         }
-        if let Some(path) = &self.transfer.records {
-            let path = path.display();
-            lines.say(
-                Word::Warning,
-                &format!("--records {path}: nothing is remembered between runs yet, so each run asks the registries"),
-            );
-        }
     }
 
     /// The run over all registries.
-    fn run(&self, audience: &Audience) -> anyhow::Result<Run> {
+    fn run(&self, audience: &Audience, records: Option<Arc<Records>>) -> anyhow::Result<Run> {
         let limits = &self.transfer.limits;
         let settings = Settings {
             platforms: Arc::new(setup::platforms(&self.platforms)?),
@@ -123,7 +124,7 @@ impl Job {
             verify: self.transfer.verify,
             transfers: self.transfer.proc.and_then(setup::bound),
             images: IMAGES,
-            records: None,
+            records,
         };
         let transport = Arc::new(Transport::new(TransportOptions {
             timeouts: Timeouts {

@@ -3,6 +3,7 @@
 mod copy;
 mod job;
 mod listeners;
+mod records;
 mod run;
 mod setup;
 mod sync;
@@ -17,6 +18,7 @@ pub fn execute(cli: Cli, printer: Printer) -> Exit {
     let done = match cli.command {
         Some(Command::Copy(copy)) => copy::execute(*copy, printer),
         Some(Command::Validate(validate)) => validate::execute(validate, printer),
+        Some(Command::Records(records)) => records::execute(&records.action, printer),
         None => sync::execute(cli.sync, printer),
     };
     done.unwrap_or_else(|error| {

@@ -24,6 +24,12 @@ fn of_validate() {
 }
 
 #[test]
+fn of_records() {
+    let texts = [&["records", "--help"][..], &["records", "prune", "--help"]];
+    insta::assert_snapshot!(texts.map(help).join("\n"));
+}
+
+#[test]
 fn the_version_is_one_line_on_stdout() {
     let version = concat!("image-syncer ", env!("CARGO_PKG_VERSION"), "\n");
     assert_eq!(help(&["--version"]), version);

@@ -27,6 +27,7 @@ mod outcomes;
 mod output;
 mod readme;
 mod real_registry;
+mod records;
 mod secrets;
 mod survival;
 mod time_limits;

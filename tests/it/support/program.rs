@@ -51,7 +51,7 @@ impl Place {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// The program, ready to start.
+    /// The program, ready to start. Its home is the directory, so what it remembers between runs stays there.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_image-syncer"));
         command

@@ -205,7 +205,9 @@ impl Inventory {
             }
             shelf.mounting.declined(from.standing);
             // Nobody else is led there. But a registry that mounts nothing tells nothing of what it has.
-            shelf.refute(&from.repository, blob);
+            if is_recorded {
+                shelf.refute(&from.repository, blob);
+            }
             shelf.mounting.is_known_to_mount()
         });
         if is_recorded && taken {

@@ -11,7 +11,7 @@ use crate::inventory::{Candidate, Knowledge};
 /// How many repositories a blob is offered to be mounted from. One is asked; the list is for people.
 const MAX_CANDIDATES: usize = 3;
 
-/// How many blobs are remembered as missing; of what is beyond, the registry is asked again.
+/// How many blobs are remembered as missing, and as wrongly recorded; of what is beyond, the registry is asked again.
 const MAX_MISSING: usize = 65_536;
 
 /// A digest in 32 bytes: its own where it is SHA-256, else the SHA-256 of its text.
@@ -29,6 +29,8 @@ pub(super) struct Shelf {
     manifests: HashMap<Key, Places>,
     /// Blobs that a repository was found to lack, or to hold wrongly, and that nobody has sent since.
     missing: HashSet<(u32, Key)>,
+    /// What the records say and is not so; they may say it again, as they are corrected behind the run's back.
+    refuted: HashSet<(u32, Key)>,
     /// How often the records were right of a repository, and how often wrong.
     looks: HashMap<u32, Looks>,
     /// How it answers mounts.
@@ -134,15 +136,22 @@ impl Shelf {
     }
     /// The records say that the blob is in the repository.
     pub(super) fn add_recorded(&mut self, repository: &Repository, blob: Key) {
-        if let Some(number) = self.number(repository) {
+        if let Some(number) = self.number(repository)
+            && !self.refuted.contains(&(number, blob))
+        {
             let place = Place::recorded(number);
             add(&mut self.blobs, blob, place, &self.repositories);
         }
     }
     /// What the records say of the blob and the repository is not so.
     pub(super) fn refute(&mut self, repository: &Repository, blob: Key) {
-        let number = self.numbers.get(repository).copied();
-        if let Some((number, places)) = number.zip(self.blobs.get(&blob)) {
+        let Some(number) = self.number(repository) else {
+            return;
+        };
+        if self.refuted.len() < MAX_MISSING {
+            self.refuted.insert((number, blob));
+        }
+        if let Some(places) = self.blobs.get(&blob) {
             match places.without_recorded(number) {
                 Some(rest) => self.blobs.insert(blob, rest),
                 None => self.blobs.remove(&blob),

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
+use crate::inventory::records::file;
+
 /// Why a records file cannot be used. Reads as a sentence that names the file, what is wrong with it, and what to do.
 #[derive(Clone, Debug)]
 pub struct RecordsError {
@@ -48,7 +50,7 @@ impl RecordsError {
     pub(super) fn new(path: &Path, error: rusqlite::Error) -> Self {
         use RecordsErrorKind as Kind;
         let kind = match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::Locked,
+            _ if file::is_busy(&error) => Kind::Locked,
             // Unknown is a table or column that is not there: no version of ours wrote this.
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown) => {
                 Kind::Damaged

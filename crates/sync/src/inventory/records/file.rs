@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::inventory::records::{RecordsError, RecordsErrorKind};
 
@@ -104,6 +104,8 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     // In KiB, where it is negative: of the file, no more than this is held in memory.
     connection.pragma_update(None, "cache_size", -1024)?;
     connection.pragma_update(None, "journal_size_limit", 1 << 20)?;
+    // Nothing is written anywhere but beside the file.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if mode == "wal" && version == SCHEMA {
@@ -121,6 +123,15 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
         transaction.pragma_update(None, "user_version", SCHEMA)?;
     }
     transaction.commit()
+}
+
+/// Whether another process is in the way.
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(
+        code,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }
 
 /// Does it again while another process, which may be making the same file, is in the way: `SQLite` itself does not wait

@@ -11,6 +11,7 @@
 mod error;
 mod file;
 mod reader;
+mod upkeep;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use crate::lock::lock;
 
 pub use error::{RecordsError, RecordsErrorKind};
 use reader::Reader;
+pub use upkeep::{Holdings, KEPT_DAYS, Overview, Upkeep};
 use writer::Writer;
 
 /// Notes that wait to be written; what comes on top is dropped.
@@ -34,7 +36,8 @@ const WAITING: usize = 8192;
 /// The records file, open for as long as this lives.
 pub struct Records {
     path: PathBuf,
-    reader: Mutex<Reader>,
+    /// Taken away when the file is closed.
+    reader: Mutex<Option<Reader>>,
     /// Taken away when no more notes are taken.
     notes: Mutex<Option<SyncSender<Note>>>,
     /// Ends when the writer has.
@@ -107,14 +110,16 @@ impl Records {
             .map_err(|error| RecordsError::io(path, &error))?;
         Ok(Self {
             path: path.to_owned(),
-            reader: Mutex::new(reader),
+            reader: Mutex::new(Some(reader)),
             notes: Mutex::new(Some(notes)),
             written: Mutex::new(written),
             trouble,
         })
     }
-    /// Writes down what has not been written yet; takes no more notes. Waits for at most `patience`.
+    /// Writes down what has not been written yet, and closes the file: nothing is known any more, and no more notes
+    /// are taken. Waits for at most `patience`.
     pub fn close(&self, patience: Duration) {
+        drop(lock(&self.reader).take());
         drop(lock(&self.notes).take());
         if lock(&self.written).recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
             let kind = RecordsErrorKind::Slow;
@@ -144,7 +149,7 @@ impl Records {
         }
     }
     fn read<T>(&self, read: impl FnOnce(&mut Reader) -> rusqlite::Result<T>) -> Option<T> {
-        match read(&mut lock(&self.reader)) {
+        match read(lock(&self.reader).as_mut()?) {
             Ok(found) => Some(found),
             Err(error) => {
                 let error = RecordsError::new(&self.path, error);

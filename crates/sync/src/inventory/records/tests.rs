@@ -1,14 +1,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use registry::{Algorithm, Digest, Repository, Tag};
 use tempfile::TempDir;
 
-use super::Records;
+use super::writer::Writer;
+use super::{Copy, Note, Records, RecordsError, RecordsErrorKind, file};
 use crate::inventory::Inventory;
+use crate::inventory::shelf::Key;
 use crate::rule::PlatformFilter;
 
 /// Only a failing test waits that long.
@@ -95,4 +98,216 @@ fn another_platform_filter_made_another_image() {
     assert_eq!(last(&["amd64"]), Some(digest));
     assert_eq!(last(&["arm64"]), None);
     assert_eq!(last(&[]), None);
+}
+
+/// A writer that has written these notes on that day, and nothing else.
+fn write(path: &Path, today: i64, notes: Vec<Note>) {
+    let (sender, incoming) = std::sync::mpsc::channel();
+    for note in notes {
+        sender.send(note).unwrap();
+    }
+    drop(sender);
+    let writer = Writer::new(file::open(path).unwrap(), today);
+    writer.run(&incoming).unwrap();
+}
+
+fn blob(number: usize) -> Key {
+    Key::of(&Digest::sha256(&number.to_be_bytes()))
+}
+
+fn holds(path: &str, blobs: &[usize]) -> Note {
+    Note::Holds(
+        repository(path),
+        blobs.iter().map(|number| blob(*number)).collect(),
+    )
+}
+
+fn places(records: &Records, path: &str, number: usize) -> Vec<String> {
+    let places = records.places(&repository(path), blob(number));
+    let places = places.unwrap_or_default();
+    places.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_blob_is_known_by_registry_the_repository_itself_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("r.sqlite3");
+    let names = [
+        "r.example/a",
+        "r.example/b",
+        "r.example/c",
+        "r.example/d",
+        "r.example/e",
+    ];
+    let mut notes: Vec<Note> = names.iter().map(|name| holds(name, &[1])).collect();
+    notes.push(holds("other.example/a", &[2]));
+    write(&path, 100, notes);
+    let records = open(&path);
+    let found = places(&records, "r.example/e", 1);
+    assert_eq!(found.len(), 4, "{found:?}");
+    assert_eq!(found[0], "r.example/e");
+    assert_eq!(places(&records, "r.example/new", 1).len(), 3);
+    assert_eq!(places(&records, "r.example/e", 2), [""; 0]);
+    assert_eq!(places(&records, "other.example/b", 2), ["other.example/a"]);
+    assert_eq!(places(&records, "new.example/b", 2), [""; 0]);
+}
+
+#[test]
+fn what_is_gone_or_forgotten_is_not_known_any_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("r.sqlite3");
+    let mut notes = vec![holds("r.example/a", &[1, 2]), holds("r.example/b", &[1, 2])];
+    notes.push(Note::Gone(repository("r.example/a"), blob(1)));
+    notes.push(Note::Forget(repository("r.example/b")));
+    notes.push(Note::Forget(repository("r.example/unheard-of")));
+    notes.push(holds("r.example/b", &[3]));
+    write(&path, 100, notes);
+    let records = open(&path);
+    let known = |name, number| places(&records, name, number);
+    assert_eq!(known("r.example/a", 1), [""; 0]);
+    assert_eq!(known("r.example/b", 2), ["r.example/a"]);
+    assert_eq!(known("r.example/b", 3), ["r.example/b"]);
+}
+
+#[test]
+fn what_was_not_seen_for_long_is_dropped_and_what_was_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("r.sqlite3");
+    let count = |table: &str| -> i64 {
+        let file = rusqlite::Connection::open(&path).unwrap();
+        let count = format!("SELECT count(*) FROM {table}");
+        file.query_row(&count, (), |row| row.get(0)).unwrap()
+    };
+    write(
+        &path,
+        100,
+        vec![holds("r.example/a", &[1]), holds("s.example/b", &[2])],
+    );
+    // Too soon to be worth a write, and late enough.
+    write(&path, 106, vec![holds("r.example/a", &[1])]);
+    let seen = || -> Vec<i64> {
+        let file = rusqlite::Connection::open(&path).unwrap();
+        let mut seen = file
+            .prepare("SELECT seen FROM blobs ORDER BY seen")
+            .unwrap();
+        let rows = seen.query_map((), |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    assert_eq!(seen(), [100, 100]);
+    write(&path, 107, vec![holds("r.example/a", &[1])]);
+    assert_eq!(seen(), [100, 107]);
+    // Pruned when 90 days have passed, and a week since it was done last.
+    write(&path, 190, vec![]);
+    assert_eq!(
+        (count("blobs"), count("repositories"), count("registries")),
+        (2, 2, 2)
+    );
+    write(&path, 191, vec![]);
+    assert_eq!(count("blobs"), 2);
+    write(&path, 197, vec![]);
+    assert_eq!(
+        (count("blobs"), count("repositories"), count("registries")),
+        (1, 1, 1)
+    );
+}
+
+#[test]
+fn a_full_disk_is_told_of_once_and_what_was_written_stays_readable() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("r.sqlite3");
+    write(&path, 100, vec![holds("r.example/a", &[0])]);
+    let (sender, incoming) = std::sync::mpsc::channel();
+    let connection = file::open(&path).unwrap();
+    connection
+        .pragma_update(None, "max_page_count", 20)
+        .unwrap();
+    for number in 1..2_000 {
+        sender.send(holds("r.example/a", &[number])).unwrap();
+    }
+    drop(sender);
+    let error = Writer::new(connection, 100).run(&incoming).unwrap_err();
+    let error = RecordsError::new(&path, error);
+    assert_eq!(error.kind(), RecordsErrorKind::Full);
+    let told = error.to_string();
+    assert!(
+        told.starts_with(&format!(
+            "records file {}: the disk is full (",
+            path.display()
+        )),
+        "{told}"
+    );
+    assert_eq!(places(&open(&path), "r.example/a", 0), ["r.example/a"]);
+}
+
+#[test]
+fn trouble_is_told_once_and_then_nothing_is_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("r.sqlite3");
+    write(
+        &path,
+        100,
+        (0..2_000)
+            .map(|number| holds("r.example/a", &[number]))
+            .collect(),
+    );
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The schema stays as it is; every other page is damaged.
+    bytes[4096..].fill(0xa5);
+    std::fs::write(&path, bytes).unwrap();
+    let told: Arc<Mutex<Vec<RecordsErrorKind>>> = Arc::default();
+    let heard = Arc::clone(&told);
+    let records = Records::open(&path, move |error| heard.lock().unwrap().push(error.kind()));
+    let records = records.unwrap();
+    for number in 0..10 {
+        assert_eq!(places(&records, "r.example/a", number), [""; 0]);
+        records.note(holds("r.example/a", &[number]));
+    }
+    records.close(PATIENCE);
+    assert_eq!(*told.lock().unwrap(), [RecordsErrorKind::Damaged]);
+}
+
+#[test]
+fn notes_never_wait() {
+    let directory = tempfile::tempdir().unwrap();
+    let records = Arc::into_inner(open(&directory.path().join("r.sqlite3"))).unwrap();
+    // A writer that never comes.
+    let (notes, incoming) = sync_channel(super::WAITING);
+    *records.notes.lock().unwrap() = Some(notes);
+    for number in 0..super::WAITING + 10 {
+        records.note(holds("r.example/a", &[number]));
+    }
+    assert_eq!(incoming.try_iter().count(), super::WAITING);
+    records.close(PATIENCE);
+    // What is closed knows nothing and takes nothing.
+    records.note(holds("r.example/a", &[0]));
+    assert_eq!(places(&records, "r.example/a", 0), [""; 0]);
+}
+
+#[test]
+fn a_record_takes_few_bytes() {
+    const RECORDS: usize = 20_000;
+    let directory = tempfile::tempdir().unwrap();
+    let size = |notes: Vec<Note>| {
+        let path = directory.path().join("r.sqlite3");
+        write(&path, 20_000, notes);
+        let size = std::fs::metadata(&path).unwrap().len();
+        std::fs::remove_file(&path).unwrap();
+        usize::try_from(size).unwrap() / RECORDS
+    };
+    let blobs: Vec<usize> = (0..RECORDS).collect();
+    let images = blobs.chunks(50).enumerate();
+    let held =
+        images.map(|(image, blobs)| holds(&format!("r.example/team/{}", image % 100), blobs));
+    assert_eq!(size(held.collect()), 49);
+    let (source, place) = (repository("s.example/a"), repository("r.example/a"));
+    let copied = (0..RECORDS).map(|number| {
+        let copy = Copy {
+            source: source.clone(),
+            source_tag: tag(&format!("v1.{number}")),
+            filter: 0,
+            digest: Digest::sha256(&number.to_be_bytes()),
+        };
+        Note::Copied(place.clone(), copy.source_tag.clone(), copy)
+    });
+    assert_eq!(size(copied.collect()), 61);
 }

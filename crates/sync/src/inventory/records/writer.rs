@@ -8,7 +8,7 @@ use registry::{Digest, Repository, Tag};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use crate::inventory::records::{Copy, Note};
+use crate::inventory::records::{Copy, Note, file, upkeep};
 use crate::inventory::shelf::Key;
 
 /// How many notes are written at a time.
@@ -74,7 +74,11 @@ impl Writer {
             gather(incoming, &mut batch);
             self.write(&mut batch)?;
         }
-        Ok(())
+        match upkeep::tidy(&mut self.connection, self.today) {
+            // Another process has the file: its pruning does for ours.
+            Err(error) if file::is_busy(&error) => Ok(()),
+            tidied => tidied,
+        }
     }
     fn write(&mut self, batch: &mut Vec<Note>) -> rusqlite::Result<()> {
         let transaction = self

@@ -1,0 +1,185 @@
+//! What is remembered between runs: where the file is, and what people do with it.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use registry::{Registry, Repository};
+use sync::inventory::records::{Overview, Records, RecordsError, Upkeep};
+
+use crate::cli::{RecordsAction, Transfer};
+use crate::exit::Exit;
+use crate::ui::{Lines, Log, Printer, Word, units};
+
+/// Where the file is below the user's state directory.
+const DEFAULT: &str = "image-syncer/records.sqlite3";
+
+/// Carries out `image-syncer records …`.
+pub(super) fn execute(action: &RecordsAction, printer: Printer) -> anyhow::Result<Exit> {
+    let path = match &action.file().records {
+        Some(path) => path.clone(),
+        None => default_path(|name| std::env::var_os(name)).context(
+            "neither HOME nor XDG_STATE_HOME says where the records file is: name it with --records FILE",
+        )?,
+    };
+    let text = match action {
+        RecordsAction::Show { .. } => shown(&path, &Upkeep::open(&path)?.overview()?),
+        RecordsAction::Prune { older_than, .. } => {
+            let dropped = Upkeep::open(&path)?.prune(*older_than)?;
+            format!("{} dropped\n", units::count(dropped, "record"))
+        }
+        RecordsAction::Forget { place, .. } => {
+            let (registry, repository) = whom(place)?;
+            let dropped = Upkeep::open(&path)?.forget(&registry, repository.as_ref())?;
+            format!("{} dropped\n", units::count(dropped, "record"))
+        }
+    };
+    printer.out(&text);
+    Ok(Exit::Done)
+}
+
+/// Opens the records of a run, as the flags have it; says why there are none, where that is not what was asked for.
+pub(super) fn open(flags: &Transfer, lines: &Lines, log: &Log) -> Option<Arc<Records>> {
+    if flags.no_records {
+        return None;
+    }
+    let opened = match (&flags.records, default_path(|name| std::env::var_os(name))) {
+        (Some(path), _) => Ok(path.clone()),
+        (None, Some(path)) => make_directory_of(&path).map(|()| path),
+        (None, None) => {
+            tracing::info!("neither HOME nor XDG_STATE_HOME is set: this run remembers nothing");
+            return None;
+        }
+    };
+    let opened = opened.and_then(|path| Ok(Records::open(&path, teller(lines, log))?));
+    match opened {
+        Ok(records) => Some(Arc::new(records)),
+        Err(error) => {
+            let text = format!("{error}; this run remembers nothing");
+            lines.say(Word::Warning, &text);
+            None
+        }
+    }
+}
+
+/// Tells of trouble that comes while a run goes on, from whichever thread.
+fn teller(lines: &Lines, log: &Log) -> impl Fn(&RecordsError) + Send + Sync + 'static {
+    let (lines, log) = (lines.clone(), log.clone());
+    move |error| {
+        let _entered = log.enter();
+        let text = format!("{error}; this run goes on without it");
+        lines.say(Word::Warning, &text);
+    }
+}
+
+/// The file in the user's state directory (XDG Base Directory Specification): a relative `XDG_STATE_HOME` is none.
+fn default_path(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let given = |name: &str| {
+        let value = variable(name).filter(|value| !value.is_empty());
+        value.map(PathBuf::from)
+    };
+    let state = given("XDG_STATE_HOME").filter(|path| path.is_absolute());
+    let state = state.or_else(|| Some(given("HOME")?.join(".local/state")))?;
+    Some(state.join(DEFAULT))
+}
+
+/// Makes the directory of a file in the user's state directory; for the user alone, as that specification has it.
+fn make_directory_of(path: &Path) -> anyhow::Result<()> {
+    let Some(directory) = path.parent() else {
+        return Ok(());
+    };
+    let mut builder = std::fs::DirBuilder::new();
+    let made = builder.recursive(true).mode(0o700).create(directory);
+    made.map_err(|error| {
+        anyhow!(
+            "records file {}: its directory cannot be made ({error}): name a file elsewhere with --records FILE, or \
+             give --no-records",
+            path.display()
+        )
+    })
+}
+
+/// The registry, or the repository of a registry, that `place` names.
+fn whom(place: &str) -> anyhow::Result<(Registry, Option<Repository>)> {
+    if place.contains('/') {
+        let repository = Repository::parse(place)?;
+        return Ok((repository.registry().clone(), Some(repository)));
+    }
+    let registry = Registry::parse(place)
+        .with_context(|| format!("a repository of it is written {place}/REPOSITORY"))?;
+    Ok((registry, None))
+}
+
+fn shown(path: &Path, overview: &Overview) -> String {
+    let mut text = format!("{}: {}\n", path.display(), units::bytes(overview.bytes));
+    for holdings in &overview.registries {
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{}: {}, {}, {}",
+            holdings.registry,
+            if holdings.repositories == 1 {
+                "1 repository".to_owned()
+            } else {
+                format!("{} repositories", units::grouped(holdings.repositories))
+            },
+            units::count(holdings.blobs, "blob"),
+            units::count(holdings.tags, "tag"),
+        );
+    }
+    let _ = match overview.oldest_days {
+        Some(days) => writeln!(
+            text,
+            "the oldest record was seen {} ago",
+            units::count(days, "day")
+        ),
+        None => writeln!(text, "nothing is recorded"),
+    };
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_file_is_in_the_state_directory() {
+        let path = |variables: &'static [(&str, &str)]| {
+            default_path(|name| {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| OsString::from(value))
+            })
+        };
+        let expected = |text: &str| Some(PathBuf::from(text));
+        assert_eq!(
+            path(&[("XDG_STATE_HOME", "/state"), ("HOME", "/home/u")]),
+            expected("/state/image-syncer/records.sqlite3")
+        );
+        for state in ["", "relative/state"] {
+            let found = default_path(|name| match name {
+                "XDG_STATE_HOME" => Some(OsString::from(state)),
+                _ => Some(OsString::from("/home/u")),
+            });
+            let home = "/home/u/.local/state/image-syncer/records.sqlite3";
+            assert_eq!(found, expected(home), "{state:?}");
+        }
+        assert_eq!(path(&[("HOME", "")]), None);
+        assert_eq!(path(&[]), None);
+    }
+
+    #[test]
+    fn a_host_is_a_registry_and_a_path_makes_it_a_repository() {
+        let (registry, repository) = whom("r.example:5000").unwrap();
+        assert_eq!((registry.as_str(), repository), ("r.example:5000", None));
+        let (registry, repository) = whom("r.example/a/b").unwrap();
+        assert_eq!(registry.as_str(), "r.example");
+        assert_eq!(repository.unwrap().path(), "a/b");
+        let error = format!("{:#}", whom("mirror").unwrap_err());
+        assert!(error.contains("mirror"), "{error}");
+    }
+}

@@ -1,0 +1,194 @@
+//! What is remembered between runs: a hint, shared by processes, done without where the file is of no use.
+
+mod shared;
+mod trouble;
+mod upkeep;
+
+use std::path::PathBuf;
+
+use testkit::{Image, Kind, Layer, Registry};
+
+use crate::support::real::{Access, Pair};
+use crate::support::{Outcome, Place, assert_arrived, insecure, registry};
+
+const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
+
+/// Where the file is unless a flag says otherwise, below the user's home.
+const DEFAULT: &str = ".local/state/image-syncer/records.sqlite3";
+
+/// Two registries and a user.
+struct World {
+    source: Registry,
+    destination: Registry,
+    place: Place,
+}
+
+impl World {
+    fn new() -> Self {
+        let (source, destination) = (registry(), registry());
+        let place = Place::new().file("auth.yaml", &insecure(&[&source, &destination]));
+        Self {
+            source,
+            destination,
+            place,
+        }
+    }
+    /// Runs rules in which `SRC` and `DST` stand for the hosts.
+    fn run(&self, rules: &str, arguments: &[&str]) -> Outcome {
+        let rules = rules
+            .replace("SRC", &self.source.host())
+            .replace("DST", &self.destination.host());
+        std::fs::write(self.place.path("images.yaml"), rules).unwrap();
+        self.source.clear_requests();
+        self.destination.clear_requests();
+        self.place.run(&[&FILES, arguments].concat())
+    }
+    /// How many requests of each of these kinds the destination has had in the last run.
+    fn requests<const N: usize>(&self, kinds: [Kind; N]) -> [usize; N] {
+        kinds.map(|kind| self.destination.count(|request| request.kind == kind))
+    }
+    fn file(&self) -> PathBuf {
+        self.place.path(DEFAULT)
+    }
+    /// What `image-syncer records` with these arguments prints.
+    fn records(&self, arguments: &[&str]) -> String {
+        let arguments = [&["records"], arguments].concat();
+        self.place.run(&arguments).exits(0).stdout
+    }
+}
+
+/// An image of two layers of which one is in all of them.
+fn with_base(name: &str) -> Image {
+    Image::single([Layer::tar("base", 30_000), Layer::tar(name, 2_000)])
+}
+
+#[test]
+fn a_layer_of_an_earlier_run_is_asked_for_by_one_head() {
+    let world = World::new();
+    world.source.push("a", Some("v1"), &with_base("1"));
+    world.source.push("a", Some("v2"), &with_base("2"));
+    world.run("SRC/a:v1: DST/a\n", &[]).exits(0);
+    assert!(world.file().is_file());
+    world.run("SRC/a:v2: DST/a\n", &[]).exits(0);
+    assert_arrived(&world.destination, "a", "v2", &with_base("2"));
+    let kinds = [
+        Kind::BlobHead,
+        Kind::Mount,
+        Kind::UploadPost,
+        Kind::UploadPut,
+    ];
+    // The base is there; the other layer and the config are asked for by mounts from the repository itself, and sent.
+    assert_eq!(world.requests(kinds), [1, 2, 0, 2]);
+}
+
+#[test]
+fn a_layer_of_another_repository_is_mounted_from_there() {
+    let world = World::new();
+    world.source.push("a", Some("v1"), &with_base("1"));
+    world.source.push("b", Some("v1"), &with_base("2"));
+    world.run("SRC/a:v1: DST/a\n", &[]).exits(0);
+    world.run("SRC/b:v1: DST/b\n", &[]).exits(0);
+    assert_arrived(&world.destination, "b", "v1", &with_base("2"));
+    let from_a = |request: &testkit::Request| {
+        request.kind == Kind::Mount && request.parameter("from").as_deref() == Some("a")
+    };
+    assert_eq!(world.destination.count(from_a), 1);
+    assert_eq!(world.requests([Kind::BlobHead, Kind::UploadPut]), [0, 2]);
+}
+
+#[test]
+fn without_records_nothing_is_remembered_or_made() {
+    let world = World::new();
+    world.source.push("a", Some("v1"), &with_base("1"));
+    world.source.push("b", Some("v1"), &with_base("2"));
+    for rule in ["SRC/a:v1: DST/a\n", "SRC/b:v1: DST/b\n"] {
+        world
+            .run(rule, &["--no-records"])
+            .exits(0)
+            .does_not_say("warning");
+    }
+    assert!(!world.place.path(".local").exists());
+    assert_eq!(world.requests([Kind::BlobHead, Kind::UploadPut]), [0, 3]);
+}
+
+#[test]
+fn both_flags_at_once_are_a_mistake() {
+    let world = World::new();
+    world
+        .run("SRC/a:v1: DST/a\n", &["--no-records", "--records", "file"])
+        .exits(2)
+        .says("--no-records");
+}
+
+#[test]
+fn a_file_that_is_deleted_is_made_anew() {
+    let world = World::new();
+    world.source.push("a", Some("v1"), &with_base("1"));
+    world.run("SRC/a:v1: DST/a\n", &[]).exits(0);
+    std::fs::remove_file(world.file()).unwrap();
+    world
+        .run("SRC/a:v1: DST/a\n", &[])
+        .exits(0)
+        .does_not_say("warning");
+    assert_eq!(world.requests([Kind::ManifestHead]), [1]);
+    assert!(world.records(&["show"]).contains("1 tag\n"));
+}
+
+#[test]
+fn a_destination_that_was_wiped_gets_everything_once_again() {
+    let world = World::new();
+    let names = ["a", "b", "c"];
+    for name in names {
+        world.source.push(name, Some("v1"), &with_base(name));
+    }
+    let rules: String = names
+        .map(|name| format!("SRC/{name}:v1: DST/{name}\n"))
+        .concat();
+    world.run(&rules, &[]).exits(0);
+    for name in names {
+        world.destination.state().remove_repository(name);
+    }
+    world.run(&rules, &[]).exits(0);
+    for name in names {
+        assert_arrived(&world.destination, name, "v1", &with_base(name));
+    }
+    // Seven blobs are sent, of which one is mounted twice; a HEAD is spent on each of nine that were recorded, but for
+    // the base where a mount from there, which may come before, was refused and told as much.
+    let [heads, closed] = world.requests([Kind::BlobHead, Kind::UploadPut]);
+    assert_eq!(closed, 7);
+    assert!((7..=9).contains(&heads), "{heads}");
+}
+
+#[test]
+fn a_real_registry_that_was_wiped_gets_everything_again() {
+    let mut pair = Pair::start(Access::Token, false);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory
+        .path()
+        .join("records.sqlite3")
+        .display()
+        .to_string();
+    let names = ["team/a", "team/b"];
+    for name in names {
+        pair.push(name, "v1", &with_base(name));
+    }
+    let rules: String = names
+        .map(|name| format!("SRC/{name}:v1: DST/{name}\n"))
+        .concat();
+    let records = ["--records", &file];
+    pair.run(&rules, &records).exits(0);
+    pair.destination.terminate().unwrap();
+    std::fs::remove_dir_all(pair.destination.storage_dir()).unwrap();
+    std::fs::create_dir_all(pair.destination.storage_dir()).unwrap();
+    pair.destination.restart().unwrap();
+    pair.run(&rules, &records)
+        .exits(0)
+        .does_not_say("warning")
+        .says("2 images: 2 copied");
+    for name in names {
+        pair.assert_equal(&format!("{name}:v1"), &format!("{name}:v1"));
+    }
+    pair.run(&rules, &records)
+        .exits(0)
+        .says("2 images: 0 copied, 2 unchanged");
+}

@@ -1,0 +1,165 @@
+//! Files that are of no use: said once, and done without.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::{DEFAULT, World, with_base};
+use crate::support::{Outcome, assert_arrived};
+
+/// A world in which there is something to copy, and a file that was written by `write` in the place of the records.
+fn world(write: impl FnOnce(&Path)) -> World {
+    let world = World::new();
+    world.source.push("a", Some("v1"), &with_base("1"));
+    let file = world.file();
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    write(&file);
+    world
+}
+
+/// Runs, and asserts that all is well but for one warning; gives that.
+fn warning(world: &World, arguments: &[&str]) -> String {
+    let outcome: Outcome = world.run("SRC/a:v1: DST/a\n", arguments).exits(0);
+    assert_arrived(&world.destination, "a", "v1", &with_base("1"));
+    let warnings = outcome.lines("warning");
+    assert_eq!(warnings.len(), 1, "{}", outcome.stderr);
+    warnings[0].to_owned()
+}
+
+#[test]
+fn what_is_no_database_is_left_as_it_is() {
+    let text = "{\"records\": \"of the Go tool\"}".repeat(100);
+    let world = world(|file| std::fs::write(file, &text).unwrap());
+    let warning = warning(&world, &[]);
+    let file = world.file().display().to_string();
+    let expected = format!("records file {file}: it is damaged, or no records file (");
+    assert!(warning.contains(&expected), "{warning}");
+    assert!(warning.contains(&format!("{file}-wal")), "{warning}");
+    assert_eq!(world.place.read(DEFAULT), text);
+}
+
+#[test]
+fn a_damaged_file_is_done_without() {
+    let world = world(|_| {});
+    warning_free(&world);
+    let mut bytes = std::fs::read(world.file()).unwrap();
+    let page = 4096;
+    bytes[page..].fill(0xa5);
+    std::fs::write(world.file(), bytes).unwrap();
+    world.destination.state().remove_repository("a");
+    let warning = warning(&world, &[]);
+    assert!(warning.contains("it is damaged"), "{warning}");
+}
+
+fn warning_free(world: &World) {
+    world
+        .run("SRC/a:v1: DST/a\n", &[])
+        .exits(0)
+        .does_not_say("warning");
+}
+
+#[test]
+fn a_locked_file_is_done_without() {
+    let world = world(|_| {});
+    warning_free(&world);
+    world.destination.state().remove_repository("a");
+    let lock = Connection::open(world.file()).unwrap();
+    lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let warning = warning(&world, &[]);
+    assert!(
+        warning.contains("another program keeps it locked"),
+        "{warning}"
+    );
+    // When it is free again, it is used again.
+    lock.execute_batch("COMMIT").unwrap();
+    drop(lock);
+    warning_free(&world);
+}
+
+#[test]
+fn a_file_that_another_program_is_making_is_done_without() {
+    let world = world(|_| {});
+    let lock = Connection::open(world.file()).unwrap();
+    lock.execute_batch("BEGIN EXCLUSIVE; CREATE TABLE t (x);")
+        .unwrap();
+    let warning = warning(&world, &[]);
+    assert!(
+        warning.contains("another program keeps it locked"),
+        "{warning}"
+    );
+}
+
+#[test]
+fn the_file_of_a_newer_version_is_left_alone() {
+    let world = world(|_| {});
+    warning_free(&world);
+    let newer = Connection::open(world.file()).unwrap();
+    newer.pragma_update(None, "user_version", 7).unwrap();
+    drop(newer);
+    world.destination.state().remove_repository("a");
+    let warning = warning(&world, &[]);
+    let expected = "a newer image-syncer wrote it (schema 7; this version knows 1)";
+    assert!(warning.contains(expected), "{warning}");
+}
+
+#[test]
+fn the_database_of_another_program_is_left_alone() {
+    let world = world(|file| {
+        let other = Connection::open(file).unwrap();
+        other.execute_batch("CREATE TABLE theirs (x)").unwrap();
+    });
+    let warning = warning(&world, &[]);
+    assert!(
+        warning.contains("it is a database of another program"),
+        "{warning}"
+    );
+    let tables = "SELECT group_concat(name) FROM sqlite_schema";
+    let other = Connection::open(world.file()).unwrap();
+    let tables: String = other.query_row(tables, (), |row| row.get(0)).unwrap();
+    assert_eq!(tables, "theirs");
+}
+
+#[test]
+fn a_place_that_cannot_be_written_to_is_done_without() {
+    let world = world(|_| {});
+    for (place, why) in [
+        ("nowhere/records", "No such file or directory"),
+        ("auth.yaml/records", "Not a directory"),
+        (".", "Is a directory"),
+        ("/proc/records", "No such file or directory"),
+    ] {
+        let warning = warning(&world, &["--records", place]);
+        let expected = format!("records file {place}: it cannot be opened or written ({why}");
+        assert!(warning.contains(&expected), "{warning}");
+        assert!(warning.contains("--no-records"), "{warning}");
+    }
+    let world = world_without_state();
+    let warning = warning(&world, &[]);
+    assert!(
+        warning.contains("its directory cannot be made (Not a directory"),
+        "{warning}"
+    );
+}
+
+/// A world whose user's state directory is a file.
+fn world_without_state() -> World {
+    let mut world = World::new();
+    world.source.push("a", Some("v1"), &with_base("1"));
+    let file = world.place.path("auth.yaml").display().to_string();
+    world.place = world.place.variable("XDG_STATE_HOME", &file);
+    world
+}
+
+#[test]
+fn nobodys_home_is_not_worth_a_warning() {
+    let world = world(|_| {});
+    let rules = format!(
+        "{}/a: {}/a\n",
+        world.source.host(),
+        world.destination.host()
+    );
+    std::fs::write(world.place.path("images.yaml"), rules).unwrap();
+    let mut command = world.place.command(&super::FILES);
+    let output = command.env_remove("HOME").output().unwrap();
+    Outcome::of(output).exits(0).does_not_say("warning");
+}

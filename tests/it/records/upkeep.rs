@@ -1,0 +1,104 @@
+//! `image-syncer records`.
+
+use super::{World, with_base};
+
+fn world() -> World {
+    let world = World::new();
+    for name in ["a", "team/b"] {
+        world.source.push(name, Some("v1"), &with_base(name));
+    }
+    let rules = "SRC/a: DST/a\nSRC/team/b: DST/team/b\n";
+    world.run(rules, &[]).exits(0);
+    world
+}
+
+#[test]
+fn it_shows_what_there_is() {
+    let world = world();
+    let shown = world.records(&["show"]);
+    let lines: Vec<&str> = shown.lines().collect();
+    let file = format!("{}: ", world.file().display());
+    assert!(
+        lines[0].starts_with(&file) && lines[0].ends_with(" KiB"),
+        "{shown}"
+    );
+    let (source, destination) = (world.source.host(), world.destination.host());
+    let mut expected = [
+        format!("{source}: 2 repositories, 0 blobs, 0 tags"),
+        format!("{destination}: 2 repositories, 6 blobs, 2 tags"),
+    ];
+    expected.sort();
+    assert_eq!(lines[1..3], expected);
+    assert_eq!(lines[3..], ["the oldest record was seen 0 days ago"]);
+}
+
+#[test]
+fn it_forgets_a_repository_or_a_registry() {
+    let world = world();
+    let host = world.destination.host();
+    let repository = format!("{host}/team/b");
+    // Three blobs and a tag.
+    assert_eq!(
+        world.records(&["forget", &repository]),
+        "4 records dropped\n"
+    );
+    assert_eq!(
+        world.records(&["forget", &repository]),
+        "0 records dropped\n"
+    );
+    let shown = world.records(&["show"]);
+    assert!(
+        shown.contains(&format!("{host}: 1 repository, 3 blobs, 1 tag\n")),
+        "{shown}"
+    );
+    assert_eq!(world.records(&["forget", &host]), "4 records dropped\n");
+    assert!(
+        world
+            .records(&["show"])
+            .ends_with("\nnothing is recorded\n")
+    );
+}
+
+#[test]
+fn it_prunes_what_is_old() {
+    let world = world();
+    assert_eq!(world.records(&["prune"]), "0 records dropped\n");
+    assert_eq!(
+        world.records(&["prune", "--older-than", "0"]),
+        "0 records dropped\n"
+    );
+    let file = rusqlite::Connection::open(world.file()).unwrap();
+    file.execute("UPDATE blobs SET seen = seen - 31", ())
+        .unwrap();
+    assert_eq!(
+        world.records(&["prune", "--older-than", "31"]),
+        "0 records dropped\n"
+    );
+    assert_eq!(
+        world.records(&["prune", "--older-than", "30"]),
+        "6 records dropped\n"
+    );
+    let shown = world.records(&["show"]);
+    assert!(shown.contains(" 0 blobs, 2 tags\n"), "{shown}");
+}
+
+#[test]
+fn mistakes_are_said() {
+    let world = World::new();
+    let run = |arguments: &[&str]| {
+        let arguments = [&["records"], arguments].concat();
+        world.place.run(&arguments).exits(2)
+    };
+    run(&["show"]).says("records.sqlite3: there is none yet: a run makes it");
+    run(&["show", "--records", "auth.yaml"]).says("it is damaged, or no records file");
+    run(&["forget", "mirror"]).says("mirror");
+    run(&["prune", "--older-than", "soon"]).says("--older-than");
+    run(&[]).says("Usage: image-syncer records");
+    let nobody = world
+        .place
+        .command(&["records", "show"])
+        .env_remove("HOME")
+        .output();
+    let outcome = crate::support::Outcome::of(nobody.unwrap()).exits(2);
+    outcome.says("name it with --records FILE");
+}
