@@ -84,6 +84,9 @@ pub enum Opened {
 
 /// An open upload.
 pub trait Session: Send {
+    /// Whether the store opened it in place of a mount that it was free to make; where it was asked for none, or
+    /// something else stood in the way, it tells nothing of mounts.
+    fn is_instead_of_mount(&self) -> bool;
     /// Waits for a place among those who send to the store at a time; it is held until the bytes were sent.
     fn reserve(&mut self) -> BoxFuture<'_, Result<(), Error>>;
     /// Sends the bytes; an error of the source comes back as the source gave it.

@@ -123,6 +123,14 @@ impl Authenticator {
             }
         }
     }
+    /// Whether the token that requests for `scopes` are sent with was given for all of them, as far as its server
+    /// says: some leave out what they do not grant, and some are asked for less when they refuse all.
+    pub fn grants(&self, endpoint: &Endpoint, access: &Access, scopes: &ScopeSet) -> bool {
+        let side = self.side(endpoint);
+        let wanted = side.memory().wanted(scopes);
+        let token = side.tokens.find(&access.credential, &wanted);
+        token.is_none_or(|token| token.grants(&wanted))
+    }
     /// Says that a request with `used` as its header was let in (any answer but a 401). A token that was once let in
     /// and is refused later has run out, and is worth a fresh one; one that never was is refused for good.
     pub fn accepted(

@@ -29,6 +29,8 @@ pub(super) struct Token {
     header: HeaderValue,
     /// What it was asked for.
     granted: Wanted,
+    /// What its server says that it is good for, if it says so.
+    named: Option<Wanted>,
     born: Instant,
     dies: Instant,
     accepted: AtomicBool,
@@ -40,10 +42,21 @@ impl Token {
         Self {
             header,
             granted,
+            named: None,
             born,
             dies: born.checked_add(life).unwrap_or(born),
             accepted: AtomicBool::new(false),
         }
+    }
+    /// The same token, of which its server said what it is good for.
+    pub(super) fn good_for(mut self, named: Option<Wanted>) -> Self {
+        self.named = named;
+        self
+    }
+    /// Whether it is good for all of `wanted`, as far as its server says.
+    pub(super) fn grants(&self, wanted: &Wanted) -> bool {
+        let named = self.named.as_ref();
+        self.granted.covers(wanted) && named.is_none_or(|named| named.covers(wanted))
     }
     /// The `Authorization` header.
     pub(super) fn header(&self) -> &HeaderValue {

@@ -28,6 +28,8 @@ const MAX_REPLY: u64 = 128 * 1024;
 /// beyond the second.
 pub(super) const MIN_LIFE: Duration = Duration::from_secs(60);
 pub(super) const MAX_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// The most scopes that are read in an answer; no request asks for as many.
+const MAX_SCOPES: usize = 64;
 /// The name under which `OAuth2` servers are asked.
 const CLIENT_ID: &str = "image-syncer";
 
@@ -73,7 +75,10 @@ impl TokenServer<'_> {
                 Err(error) => Err(error),
             };
             match outcome {
-                Ok((header, life)) => return Ok(Token::new(header, wanted.clone(), born, life)),
+                Ok(given) => {
+                    let token = Token::new(given.header, wanted.clone(), born, given.life);
+                    return Ok(token.good_for(given.scope));
+                }
                 Err(error) => attempts.after(error).await?,
             }
         }
@@ -136,11 +141,7 @@ impl TokenServer<'_> {
         }
         form.finish().into()
     }
-    async fn read(
-        &self,
-        action: &str,
-        response: Response,
-    ) -> Result<(HeaderValue, Duration), Error> {
+    async fn read(&self, action: &str, response: Response) -> Result<Given, Error> {
         let status = response.status;
         if !status.is_success() {
             return Err(
@@ -165,13 +166,28 @@ impl TokenServer<'_> {
     }
 }
 
-/// The header and the lifetime in a token server's answer. An error is a clause without any of the content.
-pub(super) fn understand(body: &[u8]) -> Result<(HeaderValue, Duration), &'static str> {
+/// What a token server gives.
+#[derive(Debug)]
+pub(super) struct Given {
+    /// The `Authorization` header.
+    pub(super) header: HeaderValue,
+    /// How long it is good.
+    pub(super) life: Duration,
+    /// What it is good for, where that is said.
+    scope: Option<Wanted>,
+}
+
+/// What is in a token server's answer. An error is a clause without any of the content.
+pub(super) fn understand(body: &[u8]) -> Result<Given, &'static str> {
     let reply: Reply =
         serde_json::from_slice(body).map_err(|_| "is not the JSON document that it should be")?;
     let token = reply.token().ok_or("holds no token")?;
     let header = bearer(token).ok_or("holds a token that no header can carry")?;
-    Ok((header, reply.life()))
+    Ok(Given {
+        header,
+        life: reply.life(),
+        scope: reply.scope(),
+    })
 }
 
 /// Host and port of `url`, the port only where it is not the scheme's own.
@@ -189,6 +205,7 @@ struct Reply {
     token: Option<Value>,
     access_token: Option<Value>,
     expires_in: Option<Value>,
+    scope: Option<Value>,
 }
 
 impl Reply {
@@ -197,6 +214,24 @@ impl Reply {
             .into_iter()
             .filter_map(|token| token.as_ref()?.as_str())
             .find(|token| !token.is_empty())
+    }
+    /// The repositories that it names; `None` where it names none, or not just them.
+    fn scope(&self) -> Option<Wanted> {
+        let scopes = self.scope.as_ref()?.as_str()?.split_whitespace();
+        let mut named = Wanted::default();
+        let mut count = 0;
+        for scope in scopes
+            .filter(|scope| scope.starts_with("repository:"))
+            .take(MAX_SCOPES)
+        {
+            // Everything: what that is, the registry knows.
+            if scope.ends_with('*') {
+                return None;
+            }
+            named.add(scope);
+            count += 1;
+        }
+        (count > 0).then_some(named)
     }
     fn life(&self) -> Duration {
         let seconds = match &self.expires_in {

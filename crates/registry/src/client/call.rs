@@ -292,6 +292,13 @@ impl Client {
         self.pass(visit, ask, &address).await
     }
 
+    /// Whether what lets `ask` in was given for all that it needs, as far as the token server says.
+    pub(super) async fn may(&self, ask: &Ask) -> Result<bool, Error> {
+        let visit = self.visit(&ask.repository).await?;
+        let auth = &self.inner.auth;
+        Ok(auth.grants(&visit.endpoint, &visit.access, &ask.scopes))
+    }
+
     async fn pass(&self, visit: &Visit, ask: &Ask, address: &Address) -> Result<Pass<'_>, Error> {
         let auth = &self.inner.auth;
         if !address.home {

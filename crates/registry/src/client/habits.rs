@@ -61,6 +61,11 @@ impl Habits {
         }
     }
 
+    /// Whether mounting is answered with an error, whatever the repository.
+    pub(super) fn mounts_nothing(&self) -> bool {
+        lock(&self.mounts).none
+    }
+
     /// Remembers that mounting from `from` was answered with an error where a plain session was not; `unsupported`
     /// tells whether the error is about mounting as such rather than about that repository.
     pub(super) fn no_mount(&self, from: Option<&str>, unsupported: bool) {

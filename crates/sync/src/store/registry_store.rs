@@ -134,6 +134,9 @@ impl Store for RegistryStore {
 }
 
 impl Session for RegistrySession {
+    fn is_instead_of_mount(&self) -> bool {
+        self.upload.is_instead_of_mount()
+    }
     fn reserve(&mut self) -> BoxFuture<'_, Result<(), Error>> {
         self.client.reserve_upload(&mut self.upload).boxed()
     }

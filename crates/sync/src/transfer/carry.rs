@@ -5,7 +5,7 @@ use std::sync::Arc;
 use registry::{Descriptor, Presence, Repository};
 
 use crate::failure::{Failure, Side};
-use crate::inventory::{Candidate, Inventory};
+use crate::inventory::{Candidate, Inventory, Standing};
 use crate::store::{Opened, Session, Store};
 use crate::transfer::Moved;
 use crate::transfer::fan_out::{Member, Trouble};
@@ -112,11 +112,17 @@ impl Upload {
             Opened::Present { mounted: false } => None,
             Opened::Session(_) => Some(false),
         };
+        // A mount that could not be judged, for want of a right to pull for example, tells nothing of others.
+        let is_answer = match &opened {
+            Opened::Session(session) => session.is_instead_of_mount(),
+            Opened::Present { .. } => true,
+        };
         match taken {
-            Some(taken) => {
+            Some(taken) if is_answer || from.standing == Standing::Recorded => {
                 let digest = &self.blob.digest;
                 self.inventory.mount_answered(from, digest, taken);
             }
+            Some(_) => {}
             None => self.inventory.told_of_itself(self.destination.repository()),
         }
         Ok(opened)

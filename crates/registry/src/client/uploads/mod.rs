@@ -107,6 +107,12 @@ impl Client {
 }
 
 impl Upload {
+    /// Whether the registry opened it in place of a mount that it was free to make: the token was good for the
+    /// repository to mount from, as far as its server says; or mounting as such is what it refuses. Tells, where the
+    /// blob could have been mounted, how the registry answers mounts.
+    pub fn is_instead_of_mount(&self) -> bool {
+        self.session.instead_of_mount
+    }
     fn new(repository: &Repository, descriptor: &Descriptor, session: Session) -> Self {
         Self {
             repository: repository.clone(),

@@ -27,6 +27,8 @@ pub(super) struct Session {
     pub(super) offset: u64,
     /// How many bytes it may hold at most: those that were sent.
     pub(super) sent: u64,
+    /// The registry opened it in place of a mount that it was free to make.
+    pub(super) instead_of_mount: bool,
 }
 
 /// What a question led to.
@@ -59,7 +61,7 @@ pub(super) async fn open(
             Posted::Refused(error) => refused = Some((from, error)),
         }
     }
-    let session = plain(client, repository, digest).await?;
+    let mut session = plain(client, repository, digest).await?;
     if let Some((from, error)) = refused {
         // The question was refused and the plain request was not: it was the question.
         let other = (from != repository).then_some(from.path());
@@ -69,6 +71,7 @@ pub(super) async fn open(
         );
         client.inner.habits.no_mount(other, unsupported);
     }
+    session.instead_of_mount = from.is_some() && client.inner.habits.mounts_nothing();
     Ok(Opened::Session(session))
 }
 
@@ -134,7 +137,8 @@ async fn mount(
             }))
         }
         StatusCode::ACCEPTED => {
-            let session = session(client, &ask, response).await?;
+            let mut session = session(client, &ask, response).await?;
+            session.instead_of_mount = from != repository && client.may(&ask).await?;
             Ok(Posted::Opened(Opened::Session(session)))
         }
         _ => Ok(Posted::Refused(ask.failure(response).await)),
@@ -166,6 +170,7 @@ async fn session(client: &Client, ask: &Ask, response: Response) -> Result<Sessi
         dialect,
         offset: 0,
         sent: 0,
+        instead_of_mount: false,
     })
 }
 

@@ -21,6 +21,8 @@ struct MemorySession {
     stores: MemoryStores,
     repository: Repository,
     blob: Descriptor,
+    /// A mount was asked for.
+    instead_of_mount: bool,
 }
 
 struct MemoryTags {
@@ -220,6 +222,7 @@ impl Store for MemoryStore {
                 stores: self.stores.clone(),
                 repository: self.repository.clone(),
                 blob: blob.clone(),
+                instead_of_mount: false,
             }) as Box<dyn Session>)
         }
         .boxed()
@@ -249,6 +252,7 @@ impl Store for MemoryStore {
                 stores: self.stores.clone(),
                 repository: self.repository.clone(),
                 blob: blob.clone(),
+                instead_of_mount: from.is_some(),
             })))
         }
         .boxed()
@@ -274,6 +278,9 @@ impl Store for MemoryStore {
 }
 
 impl Session for MemorySession {
+    fn is_instead_of_mount(&self) -> bool {
+        self.instead_of_mount
+    }
     fn reserve(&mut self) -> BoxFuture<'_, Result<(), Error>> {
         std::future::ready(Ok(())).boxed()
     }

@@ -14,6 +14,8 @@ pub(super) struct FakeSession {
     pub(super) fake: Fake,
     pub(super) repository: Repository,
     pub(super) digest: Digest,
+    /// A mount was asked for.
+    pub(super) instead_of_mount: bool,
     /// Its place in the window of the registry.
     pub(super) place: Option<OwnedSemaphorePermit>,
 }
@@ -98,6 +100,9 @@ impl FakeSession {
 }
 
 impl Session for FakeSession {
+    fn is_instead_of_mount(&self) -> bool {
+        self.instead_of_mount
+    }
     fn reserve(&mut self) -> BoxFuture<'_, Result<(), Error>> {
         let window = self.fake.places(self.repository.registry());
         async move {

@@ -139,6 +139,7 @@ impl Store for FakeStore {
                 fake: self.fake.clone(),
                 repository: self.repository.clone(),
                 digest: blob.digest.clone(),
+                instead_of_mount: from.is_some(),
                 place: None,
             })))
         }
@@ -174,6 +175,7 @@ impl Store for FakeStore {
                 fake: self.fake.clone(),
                 repository: self.repository.clone(),
                 digest: blob.digest.clone(),
+                instead_of_mount: false,
                 place: None,
             }) as Box<dyn Session>)
         }
