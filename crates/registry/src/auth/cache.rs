@@ -258,6 +258,21 @@ mod tests {
         assert!(tokens.find(&Credential::Anonymous, &push).is_none());
     }
 
+    #[tokio::test]
+    async fn a_token_grants_what_was_asked_for_and_its_server_did_not_leave_out() {
+        let (push, mount) = ("repository:a:pull,push", "repository:b:pull");
+        let mut both = Wanted::one(push);
+        both.add(mount);
+        let token = |asked: &Wanted, named: Option<Wanted>| {
+            let header = HeaderValue::from_static("x");
+            Token::new(header, asked.clone(), Instant::now(), MIN_MARGIN).good_for(named)
+        };
+        assert!(token(&both, None).grants(&both));
+        assert!(token(&both, Some(both.clone())).grants(&both));
+        assert!(!token(&both, Some(Wanted::one(push))).grants(&both));
+        assert!(!token(&Wanted::one(push), None).grants(&both));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_token_that_was_never_let_in_is_fresh_for_a_while() {
         let wanted = Wanted::one("repository:a:pull");

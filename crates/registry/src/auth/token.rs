@@ -267,3 +267,25 @@ fn sensitive(text: &str) -> Option<HeaderValue> {
     header.set_sensitive(true);
     Some(header)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn named(reply: &str) -> Option<String> {
+        let scope = understand(reply.as_bytes()).unwrap().scope;
+        scope.map(|scope| scope.to_string())
+    }
+
+    #[test]
+    fn what_a_token_is_good_for_is_known_where_repositories_are_named() {
+        let both = "repository:a:pull,push repository:b:pull";
+        let reply = |scope: &str| format!(r#"{{"token":"t","scope":{scope}}}"#);
+        assert_eq!(named(&reply(&format!("\"{both}\""))).as_deref(), Some(both));
+        for scope in ["null", "7", r#""""#, r#""aws""#, r#""repository:a:*""#] {
+            assert_eq!(named(&reply(scope)), None, "{scope}");
+        }
+        assert_eq!(named(r#"{"token":"t"}"#), None);
+    }
+}

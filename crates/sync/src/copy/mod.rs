@@ -164,6 +164,8 @@ impl Copier {
                 .plan(image, &*destination, &missing, &known)
                 .await?;
             self.inventory.recall(&place.repository, &plan.blobs).await;
+            let digests = plan.blobs.iter().chain(&plan.present).map(|b| &b.digest);
+            let _commitment = self.transfers.will_commit(&place.repository, digests);
             let moved = seat.transfer(&destination, &plan.blobs).await?;
             tally.moved(&plan, &moved);
             match commit(&*destination, &plan).await? {

@@ -71,6 +71,20 @@ impl Mounting {
     pub(crate) fn worth_awaiting(self) -> bool {
         self.worth_asking(Standing::Uncommitted)
     }
+    /// Whether it is known how the registry answers mounts from repositories of this `standing`.
+    pub(crate) fn is_tried(self, standing: Standing) -> bool {
+        let habit = match standing {
+            Standing::Uncommitted => self.uncommitted,
+            Standing::Committed | Standing::Recorded => self.committed,
+            Standing::Source => self.source,
+        };
+        habit != Habit::Untried
+    }
+    /// Whether a blob that was brought to another repository of the registry is worth waiting for until a manifest
+    /// there names it: what no manifest names is declined, and what one names may be taken.
+    pub(crate) fn worth_awaiting_commit(self) -> bool {
+        self.uncommitted == Habit::Declines && self.committed != Habit::Declines
+    }
     /// A mount succeeded.
     pub(crate) fn taken(&mut self, standing: Standing) {
         match standing {

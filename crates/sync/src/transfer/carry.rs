@@ -9,7 +9,7 @@ use crate::inventory::{Candidate, Inventory, Standing};
 use crate::store::{Opened, Session, Store};
 use crate::transfer::Moved;
 use crate::transfer::fan_out::{Member, Trouble};
-use crate::transfer::flight::{Claim, Road};
+use crate::transfer::flight::{Asking, Claim, Road};
 use crate::transfer::progress::Progress;
 
 /// A blob to bring to a destination that was claimed for it.
@@ -45,12 +45,13 @@ impl Errand {
     pub(super) async fn run(self) -> Option<Result<Moved, Failure>> {
         let Self {
             upload,
-            claim,
+            mut claim,
             road,
             member,
             source,
         } = self;
-        let result = upload.bring(road, member).await.transpose()?;
+        let asking = claim.asking();
+        let result = upload.bring(road, member, asking).await.transpose()?;
         match &result {
             Ok(_) => {
                 let repository = upload.destination.repository();
@@ -69,11 +70,16 @@ impl Errand {
 }
 
 impl Upload {
-    async fn bring(&self, road: Road, member: Member) -> Result<Option<Moved>, Failure> {
+    async fn bring(
+        &self,
+        road: Road,
+        member: Member,
+        asking: Option<Asking>,
+    ) -> Result<Option<Moved>, Failure> {
         let moved = match road {
             Road::Look => return Ok(self.look().await.then_some(Moved::Present)),
             // A mount is a small request, which needs no turn; only its refusal makes it a transfer.
-            Road::Mount(from) => match self.mount(&from).await? {
+            Road::Mount(from) => match self.mount(&from, asking).await? {
                 Opened::Present { mounted } => Ok(there(mounted)),
                 Opened::Session(session) => {
                     let _turn = member.turn().await;
@@ -100,7 +106,8 @@ impl Upload {
         self.inventory.looked(repository, digest, found);
         found == Some(true)
     }
-    async fn mount(&self, from: &Candidate) -> Result<Opened, Failure> {
+    /// Asks for a mount; `asking` ends when the inventory knows the answer.
+    async fn mount(&self, from: &Candidate, asking: Option<Asking>) -> Result<Opened, Failure> {
         let opened = self
             .destination
             .open_upload(&self.blob, Some(&from.repository))
@@ -125,6 +132,7 @@ impl Upload {
             Some(_) => {}
             None => self.inventory.told_of_itself(self.destination.repository()),
         }
+        drop(asking);
         Ok(opened)
     }
     async fn open_and_send(&self, member: &Member, question: Question) -> Result<Moved, Failure> {

@@ -11,6 +11,10 @@ pub(super) struct Situation {
     pub(super) coming_here: bool,
     /// Somebody is bringing it to another repository of the same registry.
     pub(super) coming_near: bool,
+    /// Somebody asks at this moment for the first mount of what no manifest is known to name.
+    pub(super) asking: bool,
+    /// An image that began earlier will commit it in another repository of the same registry.
+    pub(super) committing_near: bool,
 }
 
 /// What to do.
@@ -22,6 +26,10 @@ pub(super) enum Decision {
     AwaitHere,
     /// Wait for the one who brings it to another repository of the registry, then look again: it can be mounted then.
     AwaitNear,
+    /// Wait for the answer to the first mount, then look again.
+    AwaitAnswer,
+    /// Wait until a manifest names it in another repository of the registry, then look again: it can be mounted then.
+    AwaitCommit,
     /// Claim it, ask whether it is there, as the records say, and decide anew.
     Look,
     /// Claim it and ask for a mount.
@@ -37,7 +45,8 @@ pub(super) enum Decision {
 ///
 /// A blob that the repository was found to lack is sent: mounts and questions led to what it lacks before.
 /// A mount that the registry has been found to decline is not asked for, and a wait that could end only in such a
-/// mount is not begun.
+/// mount is not begun. Of the first mount of what no manifest names the others await the answer: a registry that
+/// mounts only what a manifest names would open a session for each, and each would be sent the bytes.
 ///
 /// The records are never believed unasked. Where they place the blob in this very repository, a HEAD asks, which takes
 /// one request where they are right; a registry whose uploads are known to begin with that question needs no HEAD.
@@ -48,6 +57,8 @@ pub(super) fn decide(situation: Situation) -> Decision {
         known,
         coming_here,
         coming_near,
+        asking,
+        committing_near,
     } = situation;
     if known.here {
         return Decision::Present;
@@ -64,9 +75,17 @@ pub(super) fn decide(situation: Situation) -> Decision {
     let worth_asking = |from: &Candidate| known.mounting.worth_asking(from.standing);
     let best = known.elsewhere.into_iter().find(worth_asking);
     match best {
+        Some(from)
+            if asking
+                && from.standing == Standing::Uncommitted
+                && !known.mounting.is_tried(Standing::Uncommitted) =>
+        {
+            Decision::AwaitAnswer
+        }
         Some(from) if from.standing != Standing::Recorded => Decision::Mount(from),
         _ if coming_near && known.mounting.worth_awaiting() => Decision::AwaitNear,
         Some(from) => Decision::Mount(from),
+        None if committing_near && known.mounting.worth_awaiting_commit() => Decision::AwaitCommit,
         None => Decision::Bring,
     }
 }
@@ -132,7 +151,7 @@ mod tests {
         all
     }
 
-    fn check(known: Knowledge, coming_here: bool, coming_near: bool) {
+    fn check(known: Knowledge, [coming_here, coming_near, asking, committing_near]: [bool; 4]) {
         let mounting = known.mounting;
         let elsewhere = known.elsewhere.clone();
         let here = known.here;
@@ -143,6 +162,8 @@ mod tests {
             known,
             coming_here,
             coming_near,
+            asking,
+            committing_near,
         });
         assert_eq!(decision == Decision::Present, here);
         assert_eq!(decision == Decision::AwaitHere, !here && coming_here);
@@ -160,6 +181,14 @@ mod tests {
         let sure = best.is_some_and(|from| from.standing != Standing::Recorded);
         match decision {
             Decision::Look => {}
+            Decision::AwaitAnswer => {
+                assert!(asking && !mounting.is_tried(Standing::Uncommitted));
+                assert_eq!(best.unwrap().standing, Standing::Uncommitted);
+            }
+            Decision::AwaitCommit => {
+                assert!(committing_near && best.is_none());
+                assert!(!mounting.worth_awaiting() && mounting.worth_awaiting_commit());
+            }
             Decision::Mount(from) => {
                 assert_eq!(Some(&from), best);
                 assert!(sure || !(coming_near && mounting.worth_awaiting()));
@@ -169,6 +198,7 @@ mod tests {
             }
             Decision::Bring => {
                 assert!(best.is_none() && !(coming_near && mounting.worth_awaiting()));
+                assert!(!(committing_near && mounting.worth_awaiting_commit()));
             }
             other => panic!("{other:?} was settled above"),
         }
@@ -179,7 +209,7 @@ mod tests {
         let mut situations = 0_u32;
         for mounting in habits() {
             for elsewhere in candidates() {
-                for bits in 0..32_u8 {
+                for bits in 0..128_u8 {
                     let known = Knowledge {
                         here: bits & 1 != 0,
                         recorded: bits & 16 != 0,
@@ -187,7 +217,7 @@ mod tests {
                         elsewhere: elsewhere.clone(),
                         mounting,
                     };
-                    check(known, bits & 2 != 0, bits & 4 != 0);
+                    check(known, [2, 4, 32, 64].map(|bit| bits & bit != 0));
                     situations += 1;
                 }
             }
@@ -205,6 +235,8 @@ mod tests {
                 },
                 coming_here: false,
                 coming_near: true,
+                asking: false,
+                committing_near: false,
             })
         };
         let mut mounting = Mounting::default();

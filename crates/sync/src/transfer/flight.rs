@@ -10,20 +10,38 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
-use registry::{Digest, Repository};
+use registry::{Digest, Registry, Repository};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 
 use crate::failure::Failure;
-use crate::inventory::{Candidate, Inventory, Knowledge, Standing};
+use crate::inventory::{Candidate, Inventory, Knowledge, Mounting, Standing};
 use crate::lock::lock;
+use crate::transfer::commits::Commits;
 use crate::transfer::decide::{Decision, Situation, decide};
 use crate::transfer::fan_out::{Download, Group, Hall, Member};
+
+/// How long commits are waited for, in all, at a registry of which it is not known whether it mounts anything.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// All claims of a run.
 pub(super) struct Flights {
     entries: Mutex<HashMap<Digest, Entry>>,
     hall: Hall,
+    /// What images will commit.
+    pub(super) commits: Arc<Commits>,
+    registries: Mutex<HashMap<Registry, Asked>>,
+}
+
+/// How it is found out what a registry mounts.
+#[derive(Default)]
+struct Asked {
+    /// The answer to the first mount of what no manifest names, under way.
+    answer: Option<Arrival>,
+    /// Until when commits are waited for that may end in nothing.
+    patience: Option<Instant>,
 }
 
 /// A blob that is on its way somewhere.
@@ -44,8 +62,8 @@ struct Coming {
 pub(super) enum Answer {
     /// Nothing: it is there.
     Present,
-    /// Wait, then ask again.
-    Await(Arrival),
+    /// Wait, until then at the latest, and ask again.
+    Await(Arrival, Option<Instant>),
     /// Bring it by this road, taking part in a download where it comes to that, and tell the claim how it ended.
     Claimed(Claim, Road, Member),
 }
@@ -90,7 +108,13 @@ pub(super) struct Claim {
     repository: Repository,
     end: watch::Sender<Option<End>>,
     released: bool,
+    asking: Option<Asking>,
 }
+
+/// The first mount of what no manifest names, under way; dropped when the inventory knows the answer.
+pub(super) struct Asking(
+    #[allow(dead_code, reason = "held to be dropped")] watch::Sender<Option<End>>,
+);
 
 impl Flights {
     /// A table for transfers of which `slots` flow at a time.
@@ -101,6 +125,8 @@ impl Flights {
                 slots,
                 gates: Arc::default(),
             },
+            commits: Arc::default(),
+            registries: Mutex::default(),
         })
     }
     /// Decides for each of `destinations`, which want the blob of `download`, and claims those that are to be brought
@@ -134,20 +160,47 @@ impl Flights {
         let here = entry.coming.iter().find(is_here);
         let near = entry.coming.iter().find(is_near);
         // A claim is released after its fact was written: the facts must be read while the table stands still.
+        let known = knowledge(download, destination, inventory);
+        let mounting = known.mounting;
+        let mut registries = lock(&self.registries);
+        let asked = registries.entry(destination.registry().clone());
+        let asked = asked.or_default();
+        let digest = &download.blob.digest;
+        let commit = (mounting.worth_awaiting_commit() && asked.is_patient(mounting))
+            .then(|| self.commits.before(destination, digest))
+            .flatten();
+        let answer = asked.answer.clone().filter(Arrival::is_open);
         let decision = decide(Situation {
-            known: knowledge(download, destination, inventory),
+            known,
             coming_here: here.is_some(),
             coming_near: near.is_some(),
+            asking: answer.is_some(),
+            committing_near: commit.is_some(),
         });
+        let mut asks = None;
         let road = match (decision, here, near) {
             (Decision::Present, ..) => return Answer::Present,
             (Decision::AwaitHere, Some(coming), _) | (Decision::AwaitNear, _, Some(coming)) => {
-                return Answer::Await(coming.arrival.clone());
+                return Answer::Await(coming.arrival.clone(), None);
+            }
+            (Decision::AwaitAnswer, ..) if let Some(answer) = answer => {
+                return Answer::Await(answer, None);
+            }
+            (Decision::AwaitCommit, ..) if let Some(commit) = commit => {
+                return Answer::Await(commit, asked.patience(mounting));
             }
             (Decision::Look, ..) => Road::Look,
-            (Decision::Mount(from), ..) => Road::Mount(from),
+            (Decision::Mount(from), ..) => {
+                let is_first = from.standing == Standing::Uncommitted;
+                if is_first && !mounting.is_tried(Standing::Uncommitted) {
+                    let (sender, answer) = watch::channel(None);
+                    asked.answer = Some(Arrival(answer));
+                    asks = Some(Asking(sender));
+                }
+                Road::Mount(from)
+            }
             (Decision::Send, ..) => Road::Send,
-            (Decision::Bring | Decision::AwaitHere | Decision::AwaitNear, ..) => Road::Bring,
+            _ => Road::Bring,
         };
         let (end, arrival) = watch::channel(None);
         entry.coming.push(Coming {
@@ -157,10 +210,11 @@ impl Flights {
         let member = entry.enlist(download, &self.hall);
         let claim = Claim {
             flights: Arc::clone(self),
-            digest: download.blob.digest.clone(),
+            digest: digest.clone(),
             repository: destination.clone(),
             end,
             released: false,
+            asking: asks,
         };
         Answer::Claimed(claim, road, member)
     }
@@ -204,7 +258,28 @@ fn knowledge(download: &Download, destination: &Repository, inventory: &Inventor
     known
 }
 
+impl Asked {
+    /// Whether a commit may be waited for. Where it is not known yet that anything can be mounted after it, that is
+    /// so for a short time after the first time.
+    fn is_patient(&self, mounting: Mounting) -> bool {
+        mounting.is_tried(Standing::Committed)
+            || self.patience.is_none_or(|until| Instant::now() < until)
+    }
+    /// Until when to wait for a commit.
+    fn patience(&mut self, mounting: Mounting) -> Option<Instant> {
+        let until = || Instant::now() + PATIENCE;
+        (!mounting.is_tried(Standing::Committed)).then(|| *self.patience.get_or_insert_with(until))
+    }
+}
+
 impl Arrival {
+    pub(super) fn new(end: watch::Receiver<Option<End>>) -> Self {
+        Self(end)
+    }
+    /// Whether it has not ended yet.
+    fn is_open(&self) -> bool {
+        self.0.has_changed().is_ok() && self.0.borrow().is_none()
+    }
     /// Waits for the end of the claim.
     pub(super) async fn ended(mut self) -> End {
         match self.0.wait_for(Option::is_some).await {
@@ -215,6 +290,10 @@ impl Arrival {
 }
 
 impl Claim {
+    /// Takes what others wait for until a mount is answered.
+    pub(super) fn asking(&mut self) -> Option<Asking> {
+        self.asking.take()
+    }
     /// The blob is there, and the inventory knows it.
     pub(super) fn arrived(self) {
         self.end(End::Arrived);

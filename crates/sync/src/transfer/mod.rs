@@ -8,6 +8,7 @@
 //! source. Whoever waits for another's blob holds none of them.
 
 mod carry;
+mod commits;
 mod decide;
 #[cfg(test)]
 #[allow(
@@ -25,13 +26,14 @@ mod turn;
 
 use std::sync::Arc;
 
-use registry::Descriptor;
+use registry::{Descriptor, Digest, Repository};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
 use crate::inventory::Inventory;
 use crate::store::Store;
+pub(crate) use commits::Commitment;
 use flight::Flights;
 pub use progress::Progress;
 use run::Run;
@@ -84,6 +86,17 @@ impl Transfers {
     /// Counters of what all deliveries have moved so far.
     pub fn progress(&self) -> &Arc<Progress> {
         &self.progress
+    }
+    /// An image is on its way that will commit `blobs` in `repository`. Where a registry mounts only what a manifest
+    /// names, others wait until what this gives is dropped: when the inventory knows that the image was committed, or
+    /// when it will not be.
+    pub(crate) fn will_commit<'a>(
+        &self,
+        repository: &Repository,
+        blobs: impl IntoIterator<Item = &'a Digest>,
+    ) -> Commitment {
+        let blobs = blobs.into_iter().cloned().collect();
+        self.flights.commits.announce(repository, blobs)
     }
     /// Sees that the blob gets to all destinations of `delivery`; sends one outcome for each, as soon as it is known,
     /// and returns when all are. A source that fails fails those that wait for it, a destination only itself. When

@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use registry::Repository;
+use tokio::time::{Instant, timeout_at};
 
 use crate::failure::Failure;
 use crate::store::Store;
@@ -100,9 +101,9 @@ impl<'a> Run<'a> {
         for ((position, store), answer) in wanted.into_iter().zip(answers) {
             match answer {
                 Answer::Present => present.push(position),
-                Answer::Await(arrival) => {
+                Answer::Await(arrival, until) => {
                     let source = self.download.source.repository().clone();
-                    steps.push(wait(position, arrival, source).boxed());
+                    steps.push(wait(position, arrival, until, source).boxed());
                 }
                 Answer::Claimed(claim, road, member) => {
                     let errand = self.errand(store, claim, road, member);
@@ -152,8 +153,17 @@ impl<'a> Run<'a> {
 
 /// Waits for another's blob. A failure of the source that both read is that of the one who waits as well; whatever
 /// else became of it is looked at anew.
-async fn wait(position: usize, arrival: Arrival, source: Repository) -> Step {
-    match arrival.ended().await {
+async fn wait(
+    position: usize,
+    arrival: Arrival,
+    until: Option<Instant>,
+    source: Repository,
+) -> Step {
+    let ended = match until {
+        Some(until) => timeout_at(until, arrival.ended()).await,
+        None => Ok(arrival.ended().await),
+    };
+    match ended.unwrap_or(End::Released) {
         End::SourceFailed {
             source: at,
             failure,

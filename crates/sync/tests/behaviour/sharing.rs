@@ -39,7 +39,7 @@ struct Forty {
     unique: u64,
 }
 
-const LAYER: u64 = 100 * KIB;
+const LAYER: u64 = 20 * KIB;
 
 impl Forty {
     async fn new(mount: MountRule) -> Self {
@@ -181,4 +181,20 @@ async fn a_hundred_new_images_send_every_blob_once() {
     assert_eq!(blob_requests(&destination), expected.into());
     assert_eq!(destination.count(|r| r.kind == Kind::ManifestPut), 100);
     assert_eq!(source.bytes_sent(), destination.bytes_received());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_only_what_a_manifest_names_is_mounted_commits_are_awaited() {
+    let forty = Forty::new(MountRule::Referenced).await;
+    forty.run(many()).await;
+    let (source, destination) = (&forty.source, &forty.destination);
+    // The first mount is refused, and its session used. Beyond that the image that goes first may have to send itself
+    // what others had brought to their own repositories by then, which depends on who came first to which layer.
+    let sent = destination.bytes_received();
+    assert!(sent > forty.unique && sent <= forty.unique + 10 * LAYER);
+    assert_eq!(source.bytes_sent(), sent);
+    let uploads = destination.count(|r| r.kind == Kind::UploadPut);
+    let mounted = destination.count(|r| r.kind == Kind::Mount && r.status == 201);
+    assert_eq!(uploads + mounted, 440);
+    assert_eq!(destination.count(|r| r.kind == Kind::Mount), 440);
 }

@@ -54,9 +54,14 @@ pub(super) async fn open(
     digest: &Digest,
     from: Option<&Repository>,
 ) -> Result<Opened, Error> {
+    let mounts_nothing = || from.is_some() && client.inner.habits.mounts_nothing();
     let mut refused = None;
     if let Some(from) = question(client, repository, digest, from) {
         match mount(client, repository, digest, from).await? {
+            Posted::Opened(Opened::Session(mut session)) => {
+                session.instead_of_mount |= mounts_nothing();
+                return Ok(Opened::Session(session));
+            }
             Posted::Opened(opened) => return Ok(opened),
             Posted::Refused(error) => refused = Some((from, error)),
         }
@@ -71,7 +76,7 @@ pub(super) async fn open(
         );
         client.inner.habits.no_mount(other, unsupported);
     }
-    session.instead_of_mount = from.is_some() && client.inner.habits.mounts_nothing();
+    session.instead_of_mount = mounts_nothing();
     Ok(Opened::Session(session))
 }
 

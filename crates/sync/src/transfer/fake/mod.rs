@@ -139,6 +139,10 @@ impl Fake {
         world.jitter = milliseconds;
         world.dice = dice;
     }
+    /// A manifest in the repository names everything there.
+    pub(in crate::transfer) fn commit(&self, name: &str) {
+        self.world().committed.insert(repository(name));
+    }
     /// A blob of this many bytes, held by `repositories`.
     pub(in crate::transfer) fn blob(&self, bytes: usize, repositories: &[&str]) -> Descriptor {
         let content: Bytes = (0..bytes).map(|i| u8::try_from(i % 251).unwrap()).collect();

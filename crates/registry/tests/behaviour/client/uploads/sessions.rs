@@ -165,6 +165,56 @@ async fn a_token_server_that_dislikes_the_mount_is_asked_without_it() {
     assert_eq!(took.last(), Some(&(Kind::UploadPost, 202)), "{took:?}");
 }
 
+/// Whether the registry opened the session in place of a mount from `from`.
+async fn is_instead_of_mount(kit: &Kit, blob: &Blob, from: Option<&str>) -> bool {
+    let from = from.map(|from| kit.repository(from));
+    let repository = kit.repository("a/b");
+    let opened = kit
+        .client
+        .open_upload(&repository, &descriptor(blob), from.as_ref());
+    match opened.await.unwrap() {
+        OpenedUpload::Session(upload) => upload.is_instead_of_mount(),
+        OpenedUpload::Present { .. } => panic!("it is not there"),
+    }
+}
+
+#[tokio::test]
+async fn a_session_in_place_of_a_mount_is_told_from_one_for_other_reasons() {
+    let blob = Blob::synthetic(1000, 1);
+    for (mount, expected) in [
+        (MountRule::Decline, [true, true]),
+        // It is that repository, or the right to read it.
+        (MountRule::Refuse(401), [false, false]),
+        (MountRule::Refuse(403), [false, false]),
+        (MountRule::Refuse(404), [false, false]),
+        // It is mounting as such.
+        (MountRule::Refuse(405), [true, true]),
+    ] {
+        let kit = Kit::open(Profile {
+            mount,
+            ..Profile::distribution()
+        })
+        .await;
+        assert!(!is_instead_of_mount(&kit, &blob, None).await);
+        let mut found = Vec::new();
+        for _ in 0..2 {
+            found.push(is_instead_of_mount(&kit, &blob, Some("c/d")).await);
+        }
+        assert_eq!(found, expected, "{mount:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_mount_without_the_right_to_pull_tells_nothing_of_mounts() {
+    let access = testkit::Access::new().anonymous(testkit::Grant::new("a/*", "pull,push"));
+    let auth = Auth::Bearer(access, testkit::TokenRules::default());
+    let server = testkit::Registry::builder().auth(auth).start().await;
+    let kit = Kit::of(server, registry::auth::Credential::Anonymous);
+    let blob = Blob::synthetic(1000, 1);
+    kit.server.state().put_blob("c/d", &blob);
+    assert!(!is_instead_of_mount(&kit, &blob, Some("c/d")).await);
+}
+
 #[tokio::test]
 async fn a_question_that_is_answered_later_is_asked_again() {
     let kit = Kit::open(Profile::distribution()).await;

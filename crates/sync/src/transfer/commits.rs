@@ -1,0 +1,122 @@
+//! Which images of the run will soon have committed which blobs where.
+//!
+//! Some registries mount only what a manifest names (ECR). Where that is so, an image that wants a blob in a further
+//! repository waits for the one that brings it to the first, to its end. An image waits only for images that began
+//! before it: so no circle can form, and the oldest waits for none.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use registry::{Digest, Repository};
+use tokio::sync::watch;
+
+use crate::lock::lock;
+use crate::transfer::flight::{Arrival, End};
+
+/// Images under way, in the order in which they began.
+#[derive(Default)]
+pub(super) struct Commits(Mutex<Table>);
+
+#[derive(Default)]
+struct Table {
+    next: u64,
+    images: BTreeMap<u64, Image>,
+}
+
+struct Image {
+    repository: Repository,
+    blobs: HashSet<Digest>,
+    end: Arrival,
+}
+
+/// An image on its way to a repository. Dropped when it has been committed and the inventory knows it, or when it will
+/// not be.
+pub(crate) struct Commitment {
+    commits: Arc<Commits>,
+    number: u64,
+    /// Dropped with it: that is what others wait for.
+    _end: watch::Sender<Option<End>>,
+}
+
+impl Commits {
+    /// An image that will commit `blobs` in `repository`.
+    pub(super) fn announce(
+        self: &Arc<Self>,
+        repository: &Repository,
+        blobs: HashSet<Digest>,
+    ) -> Commitment {
+        let (end, ended) = watch::channel(None);
+        let mut table = lock(&self.0);
+        let number = table.next;
+        table.next = table.next.wrapping_add(1);
+        let image = Image {
+            repository: repository.clone(),
+            blobs,
+            end: Arrival::new(ended),
+        };
+        table.images.insert(number, image);
+        Commitment {
+            commits: Arc::clone(self),
+            number,
+            _end: end,
+        }
+    }
+    /// The end of the oldest image that will commit `blob` in another repository of the registry of `destination`, if
+    /// it began before those that will do so in `destination` itself.
+    pub(super) fn before(&self, destination: &Repository, blob: &Digest) -> Option<Arrival> {
+        let table = lock(&self.0);
+        let registry = destination.registry();
+        let first = table
+            .images
+            .values()
+            .find(|image| image.repository.registry() == registry && image.blobs.contains(blob))?;
+        let wanted = || {
+            let images = table.images.values();
+            images.filter(|image| image.repository == *destination)
+        };
+        let is_wanted = wanted().any(|image| image.blobs.contains(blob));
+        (is_wanted && first.repository != *destination).then(|| first.end.clone())
+    }
+}
+
+impl Drop for Commitment {
+    fn drop(&mut self) {
+        lock(&self.commits.0).images.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::transfer::fake::repository;
+
+    fn announce(commits: &Arc<Commits>, name: &str, blobs: &[&[u8]]) -> Commitment {
+        let blobs = blobs.iter().map(|blob| Digest::sha256(blob)).collect();
+        commits.announce(&repository(name), blobs)
+    }
+
+    #[tokio::test]
+    async fn the_oldest_image_with_the_blob_is_waited_for_by_those_in_other_repositories() {
+        let commits = Arc::<Commits>::default();
+        let blob = Digest::sha256(b"shared");
+        let before = |name: &str| commits.before(&repository(name), &blob);
+        let first = announce(&commits, "dst.example/a", &[b"shared", b"own"]);
+        let _second = announce(&commits, "dst.example/b", &[b"shared"]);
+        let _other = announce(&commits, "dst.example/c", &[b"other"]);
+        let _elsewhere = announce(&commits, "other.example/c", &[b"shared"]);
+        assert!(before("dst.example/a").is_none());
+        assert!(before("other.example/c").is_none());
+        // Nobody began to want it there.
+        assert!(before("dst.example/c").is_none());
+        let end = before("dst.example/b").unwrap();
+        let mut waiting = std::pin::pin!(end.ended());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        drop(first);
+        assert!(matches!(waiting.await, End::Released));
+        // Now it is the oldest itself.
+        assert!(before("dst.example/b").is_none());
+    }
+}

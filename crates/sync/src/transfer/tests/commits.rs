@@ -1,0 +1,134 @@
+//! Registries that mount what a manifest names, and those that mount nothing.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use registry::Descriptor;
+
+use super::{Bench, SOURCE};
+use crate::transfer::fake::{Gate, Mounts, Post, repository, settled};
+use crate::transfer::{Commitment, Moved};
+
+const A: &str = "dst.example/a";
+const OTHERS: [&str; 3] = ["dst.example/b", "dst.example/c", "dst.example/d"];
+
+fn will_commit(bench: &Bench, name: &str, blob: &Descriptor) -> Commitment {
+    let blobs = [&blob.digest];
+    bench.transfers.will_commit(&repository(name), blobs)
+}
+
+/// What a copy does after the push of a manifest.
+fn commit(bench: &Bench, name: &str, blob: &Descriptor, commitment: Commitment) {
+    bench.fake.commit(name);
+    let blobs = [&blob.digest];
+    bench
+        .inventory
+        .blobs_are_committed(&repository(name), blobs);
+    drop(commitment);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_asks_for_the_first_mount_and_the_others_await_the_answer() {
+    for (mounts, asked) in [(Mounts::Takes, 3), (Mounts::Declines, 1)] {
+        let bench = Bench::new(None);
+        bench.fake.mounts("dst.example", mounts);
+        let blob = bench.fake.blob(100, &[SOURCE]);
+        bench.deliver(&blob, SOURCE, &[A]).await;
+        let gate = Gate::new();
+        for name in OTHERS {
+            bench.fake.post(name, Post::Hold(gate.clone()));
+        }
+        let others = OTHERS.map(|name| bench.spawn(&blob, SOURCE, &[name]));
+        gate.reached().await;
+        settled().await;
+        assert_eq!(bench.fake.count("mount"), 1);
+        gate.open();
+        let outcomes = join_all(others).await;
+        assert!(
+            outcomes
+                .into_iter()
+                .all(|outcome| outcome.unwrap()[0].is_ok())
+        );
+        assert_eq!(bench.fake.count("mount"), asked);
+        bench.assert_quiet();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_mounted_only_when_a_manifest_names_it_is_awaited_until_then() {
+    let bench = Bench::new(Some(1));
+    bench.fake.mounts("dst.example", Mounts::OnlyCommitted);
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    let first = will_commit(&bench, A, &blob);
+    let later = OTHERS.map(|name| will_commit(&bench, name, &blob));
+    assert_eq!(
+        bench.deliver(&blob, SOURCE, &[A]).await,
+        [Ok(Moved::Streamed(100))]
+    );
+    let others = OTHERS.map(|name| bench.spawn(&blob, SOURCE, &[name]));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // One of them found out, and was sent the bytes in the session that it got.
+    assert_eq!(bench.fake.count("mount"), 1);
+    assert_eq!(bench.fake.count("done"), 2);
+    commit(&bench, A, &blob, first);
+    let outcomes = join_all(others).await.into_iter();
+    let mut outcomes: Vec<_> = outcomes.map(|outcome| outcome.unwrap()[0]).collect();
+    outcomes.sort_by_key(|outcome| *outcome == Ok(Moved::Mounted));
+    let mounted = Ok(Moved::Mounted);
+    assert_eq!(outcomes, [Ok(Moved::Streamed(100)), mounted, mounted]);
+    assert_eq!(bench.fake.count("open"), 2);
+    drop(later);
+
+    // Now that this is known, it is waited for as long as it takes.
+    let second = bench.fake.blob(200, &[SOURCE]);
+    let first = will_commit(&bench, A, &second);
+    let _later = OTHERS.map(|name| will_commit(&bench, name, &second));
+    bench.deliver(&second, SOURCE, &[A]).await;
+    let others = OTHERS.map(|name| bench.spawn(&second, SOURCE, &[name]));
+    tokio::time::sleep(Duration::from_secs(1000)).await;
+    assert_eq!(bench.fake.count("mount"), 3);
+    commit(&bench, A, &second, first);
+    for other in others {
+        assert_eq!(other.await.unwrap(), [mounted]);
+    }
+    bench.assert_quiet();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_may_mount_nothing_is_waited_for_two_seconds_in_all() {
+    let bench = Bench::new(None);
+    bench.fake.mounts("dst.example", Mounts::Declines);
+    let started = tokio::time::Instant::now();
+    for size in [100, 200, 300] {
+        let blob = bench.fake.blob(size, &[SOURCE]);
+        let _all =
+            [A, OTHERS[0], OTHERS[1], OTHERS[2]].map(|name| will_commit(&bench, name, &blob));
+        bench.deliver(&blob, SOURCE, &[A]).await;
+        let outcomes = bench.deliver(&blob, SOURCE, &OTHERS).await;
+        assert_eq!(outcomes, [Ok(Moved::Streamed(size as u64)); 3]);
+    }
+    assert_eq!(started.elapsed(), Duration::from_secs(2));
+    assert_eq!(bench.fake.count("mount"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_fails_is_not_waited_for_any_more() {
+    let bench = Bench::new(None);
+    bench.fake.mounts("dst.example", Mounts::OnlyCommitted);
+    let old = bench.fake.blob(50, &[SOURCE]);
+    bench.deliver(&old, SOURCE, &[A, OTHERS[0]]).await;
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    let failing = will_commit(&bench, A, &blob);
+    let _later = OTHERS.map(|name| will_commit(&bench, name, &blob));
+    bench.deliver(&blob, SOURCE, &[A]).await;
+    let others = bench.spawn(&blob, SOURCE, &OTHERS);
+    settled().await;
+    assert_eq!(bench.fake.count("post"), 2);
+    drop(failing);
+    // The next in line brings it itself; those behind wait for that one.
+    settled().await;
+    assert!(bench.fake.holds(OTHERS[0], &blob));
+    assert!(!bench.fake.holds(OTHERS[1], &blob) && !bench.fake.holds(OTHERS[2], &blob));
+    let outcomes = others.await.unwrap();
+    assert!(outcomes.iter().all(Result::is_ok));
+}
