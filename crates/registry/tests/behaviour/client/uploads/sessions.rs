@@ -169,9 +169,8 @@ async fn a_token_server_that_dislikes_the_mount_is_asked_without_it() {
 async fn is_instead_of_mount(kit: &Kit, blob: &Blob, from: Option<&str>) -> bool {
     let from = from.map(|from| kit.repository(from));
     let repository = kit.repository("a/b");
-    let opened = kit
-        .client
-        .open_upload(&repository, &descriptor(blob), from.as_ref());
+    let blob = descriptor(blob);
+    let opened = kit.client.open_upload(&repository, &blob, from.as_ref());
     match opened.await.unwrap() {
         OpenedUpload::Session(upload) => upload.is_instead_of_mount(),
         OpenedUpload::Present { .. } => panic!("it is not there"),
