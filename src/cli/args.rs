@@ -127,6 +127,9 @@ pub struct Transfer {
     /// Remember nothing, and ask the registries
     #[arg(long, conflicts_with = "records")]
     pub no_records: bool,
+    /// What registries are spared.
+    #[command(flatten)]
+    pub rates: Rates,
     /// Time limits.
     #[command(flatten)]
     pub limits: Limits,
@@ -138,6 +141,19 @@ pub struct RecordsFile {
     /// The file; else image-syncer/records.sqlite3 below `$XDG_STATE_HOME` or `~/.local/state`
     #[arg(long, value_name = "FILE", value_parser = path())]
     pub records: Option<PathBuf>,
+}
+
+/// How much may be asked of registries in a second.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Transfer")]
+pub struct Rates {
+    /// At most N requests a second for each registry, or for HOST; what it redirects to counts for it; repeatable
+    #[arg(long, value_name = "[HOST[:PORT]=]N")]
+    pub max_requests: Vec<String>,
+    /// At most RATE bytes a second (50MiB, 10MB) to and from each registry together, or HOST, with the storage that
+    /// it redirects to; repeatable
+    #[arg(long, value_name = "[HOST[:PORT]=]RATE")]
+    pub max_rate: Vec<String>,
 }
 
 /// How long things may take; a transfer as a whole may take as long as it likes.

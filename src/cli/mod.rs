@@ -6,8 +6,8 @@ mod help;
 use clap::{Parser, Subcommand};
 
 pub use args::{
-    Auth, Defaults, Files, ImagesFormat, Insecure, Limits, Logging, Output, Platforms, RecordsFile,
-    Safety, Transfer,
+    Auth, Defaults, Files, ImagesFormat, Insecure, Limits, Logging, Output, Platforms, Rates,
+    RecordsFile, Safety, Transfer,
 };
 
 /// Copies container images and OCI artifacts between registries: no daemon, no disk.

@@ -19,6 +19,7 @@ use tokio::runtime::Runtime;
 
 use crate::cli;
 use crate::commands::listeners::Listeners;
+use crate::commands::rates;
 use crate::commands::run::{Ended, Run};
 use crate::commands::{records, setup};
 use crate::exit::Exit;
@@ -134,6 +135,8 @@ impl Job {
             },
             calls_per_host: CALLS_PER_HOST,
             transfers_per_host: TRANSFERS_PER_HOST,
+            max_requests: rates::requests(&self.transfer.rates.max_requests)?,
+            max_rate: rates::bytes(&self.transfer.rates.max_rate)?,
             private_hosts: setup::hosts("--allow-private", &self.safety.allow_private)?,
             observer: audience.wire.clone(),
             ..TransportOptions::default()

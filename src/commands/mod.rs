@@ -3,6 +3,7 @@
 mod copy;
 mod job;
 mod listeners;
+mod rates;
 mod records;
 mod run;
 mod setup;

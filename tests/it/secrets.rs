@@ -244,7 +244,13 @@ fn none_is_told_of_files_that_are_malformed() {
         see(Place::new().run(&["copy", &reference, "r.io/a"]));
         see(Place::new().run(&["copy", "q.io/a:v1", &reference]));
         see(Place::new().run(&["copy", "q.io/a:v1", "r.io/a", "--insecure", &reference]));
-        for flag in ["--allow-private", "--trust-realm", "--registry"] {
+        for flag in [
+            "--allow-private",
+            "--trust-realm",
+            "--registry",
+            "--max-requests",
+            "--max-rate",
+        ] {
             see(Place::new().run(&[
                 "copy",
                 "q.io/a:v1",

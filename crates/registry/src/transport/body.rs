@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 
 use crate::error::{Error, ErrorKind};
-use crate::transport::limits::Permit;
+use crate::transport::limits::{Permit, Throttle};
 use crate::transport::place::Place;
 use crate::transport::sending::Leash;
 use crate::transport::stall::Silence;
@@ -68,6 +68,8 @@ pub struct ResponseBody {
 pub(super) struct Guard {
     place: Place,
     silence: Silence,
+    /// What the bytes are taken out of, where the user set a limit.
+    throttle: Option<Throttle>,
     /// What is given back with the last byte, not with the last reference.
     held: Option<Box<Held>>,
 }
@@ -84,10 +86,31 @@ impl Guard {
         Self {
             place,
             silence: Silence::new(stall),
+            throttle: None,
             held: Some(Box::new(Held {
                 _permit: permit,
                 _leash: leash,
             })),
+        }
+    }
+}
+
+impl Guard {
+    /// With a limit on the bytes.
+    pub(super) fn throttled(mut self, throttle: Option<Throttle>) -> Self {
+        self.throttle = throttle;
+        self
+    }
+    /// Whether the user's limit lets more bytes in. That wait is not the peer's silence.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.throttle.as_mut() {
+            Some(throttle) => throttle.poll_ready(cx),
+            None => Poll::Ready(()),
+        }
+    }
+    fn took(&mut self, bytes: u64) {
+        if let Some(throttle) = self.throttle.as_mut() {
+            throttle.took(bytes);
         }
     }
 }
@@ -169,6 +192,9 @@ impl ResponseBody {
             let Some(stream) = self.stream.as_mut() else {
                 return Poll::Ready(None);
             };
+            if let Some(guard) = self.guard.as_mut() {
+                ready!(guard.poll_ready(cx));
+            }
             let stream = stream.get_mut().unwrap_or_else(PoisonError::into_inner);
             let Poll::Ready(item) = stream.poll_next_unpin(cx) else {
                 return self.poll_silence(cx);
@@ -181,6 +207,9 @@ impl ResponseBody {
                 Some(Ok(bytes)) => {
                     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
                     self.received = self.received.saturating_add(length);
+                    if let Some(guard) = self.guard.as_mut() {
+                        guard.took(length);
+                    }
                     return Poll::Ready(Some(Ok(bytes)));
                 }
                 Some(Err(error)) => return self.broken(error),

@@ -36,14 +36,14 @@ use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
 
 use hyper_service::HyperService;
-use limits::{Limits, Pauses};
+use limits::{Limits, Pauses, Rates};
 use patience::Patience;
 use scheme::Schemes;
 use silence::Silence;
 use warnings::Warnings;
 
 pub use body::{BodyAborted, RequestBody, RequestStream, ResponseBody, ResponseStream};
-pub use limits::WindowBounds;
+pub use limits::{PerRegistry, WindowBounds};
 pub use observer::{Observer, RequestRecord, Silent};
 pub(crate) use private::{leads_inside, names};
 pub use retry::{Attempts, RetryPolicy};
@@ -227,6 +227,12 @@ pub struct TransportOptions {
     pub calls_per_host: WindowBounds,
     /// Blob bodies in flight per host and direction.
     pub transfers_per_host: WindowBounds,
+    /// Requests a second that are made for the sake of a registry: redirects, tokens and storage that it leads to
+    /// included. More than zero.
+    pub max_requests: PerRegistry<f64>,
+    /// Bytes a second that flow in bodies for the sake of a registry, in both directions together, wherever it leads.
+    /// More than zero.
+    pub max_rate: PerRegistry<u64>,
     /// Certificates that are trusted besides the system's: each the contents of a PEM file, with any number of
     /// certificates in it, or of a DER file.
     pub extra_certificates: Vec<Vec<u8>>,
@@ -251,6 +257,8 @@ impl Default for TransportOptions {
                 start: 16,
                 most: 32,
             },
+            max_requests: PerRegistry::default(),
+            max_rate: PerRegistry::default(),
             extra_certificates: Vec::new(),
             private_hosts: Vec::new(),
             user_agent: concat!("image-syncer/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -265,6 +273,7 @@ pub struct Transport {
     service: Arc<dyn HttpService>,
     limits: Limits,
     pauses: Pauses,
+    rates: Rates,
     patience: Patience,
     schemes: Schemes,
     silence: Silence,
@@ -287,6 +296,7 @@ impl Transport {
         Self {
             limits: Limits::new(options.calls_per_host, options.transfers_per_host),
             pauses: Pauses::default(),
+            rates: Rates::new(options.max_requests.clone(), options.max_rate.clone()),
             patience: Patience::default(),
             schemes: Schemes::new(service.clone()),
             silence: Silence::default(),

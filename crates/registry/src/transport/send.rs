@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::error::{Error, ErrorKind};
+use crate::reference::Registry;
 use crate::transport::body::{BodyAborted, Guard, RequestBody, ResponseBody};
-use crate::transport::limits::{Head, Permit, Turn};
+use crate::transport::limits::{Head, Permit, Throttle, Turn};
 use crate::transport::observer::RequestRecord;
 use crate::transport::patience::TooLate;
 use crate::transport::place::{Place, authority};
@@ -24,6 +25,9 @@ use crate::transport::{
 /// Leave to make one call at one host; given back when dropped.
 #[derive(Debug)]
 pub struct Reserved(Permit);
+
+/// Why a wait ended early.
+const OVER: &str = "the run ends before it may be asked again";
 
 /// What stays the same over the hops of a call.
 struct Trip {
@@ -99,29 +103,51 @@ impl Transport {
         action: &Arc<str>,
     ) -> Result<Reserved, Error> {
         let permit = self.limits.acquire(authority(url), lane, turn).await;
-        let resumed = self.pauses.resumed(&endpoint.registry, &self.patience);
-        match resumed.await {
+        match self.may_ask(&endpoint.registry).await {
             Ok(()) => Ok(Reserved(permit)),
-            Err(TooLate) => Err(Place::new(action, endpoint, url, Veil::default()).error(
-                ErrorKind::Cancelled,
-                "the run ends before it may be asked again",
-            )),
+            Err(TooLate) => Err(Place::new(action, endpoint, url, Veil::default())
+                .error(ErrorKind::Cancelled, OVER)),
+        }
+    }
+
+    /// Waits until nothing pauses `registry` and the user's limit allows one request more.
+    async fn may_ask(&self, registry: &Registry) -> Result<(), TooLate> {
+        loop {
+            self.pauses.resumed(registry, &self.patience).await?;
+            let Some(turn) = self.rates.request(registry) else {
+                return Ok(());
+            };
+            if turn <= Instant::now() {
+                return Ok(());
+            }
+            self.patience.until(turn).await?;
+            // After a pause all that waited for their turns meanwhile would go at once.
+            if !self.pauses.is_paused(registry) {
+                return Ok(());
+            }
         }
     }
 
     /// A permit for a call to `url`, where the host has one that is free at once and is not paused: for calls that
     /// make something faster and are done without otherwise.
     pub fn try_reserve(&self, endpoint: &Endpoint, url: &Url, lane: Lane) -> Option<Reserved> {
-        if self.pauses.is_paused(&endpoint.registry) {
+        let registry = &endpoint.registry;
+        if self.pauses.is_paused(registry) {
             return None;
         }
         let permit = self.limits.try_acquire(authority(url), lane)?;
-        Some(Reserved(permit))
+        // Where there is a limit, what can be done without would only be in the way of the rest.
+        let limited = self.rates.limits_requests(registry) || self.rates.bytes(registry).is_some();
+        (!limited).then_some(Reserved(permit))
     }
 
     /// [`Transport::send`] with a permit that is held already, for the same host and lane.
     pub async fn send_reserved(&self, call: Call, reserved: Reserved) -> Result<Response, Error> {
-        let Reserved(mut permit) = reserved;
+        // On the heap: who waits for a place need not carry the room for the rest.
+        Box::pin(self.carry_out(call, reserved.0)).await
+    }
+
+    async fn carry_out(&self, call: Call, mut permit: Permit) -> Result<Response, Error> {
         let (trip, mut hop) = self.prepare(call)?;
         hop.body = if_any(hop.body)
             .await
@@ -129,8 +155,7 @@ impl Transport {
         for hops in 0..=redirect::MAX_HOPS {
             let start = Instant::now();
             let (place, url, headers) = (hop.place.clone(), hop.url.clone(), hop.headers.clone());
-            // On the heap: what waits for a place or a pause need not carry the room for the rest.
-            let exchanged = Box::pin(self.exchange(&trip, hop)).await;
+            let exchanged = self.exchange(&trip, hop).await;
             // Of all requests, HEADs that lead nowhere else are alike.
             let alike = hops == 0 && trip.method == Method::HEAD;
             self.learn(
@@ -142,10 +167,16 @@ impl Transport {
             let (answer, leash) = exchanged?;
             let (status, own) = (answer.status(), answer.headers());
             let Some(target) = self.redirection(&trip, &place, &url, status, own).await? else {
+                let throttle = self.rates.bytes(&trip.endpoint.registry).map(Throttle::new);
                 let guard = Guard::new(place, self.options.timeouts.stall, permit, leash);
+                let guard = guard.throttled(throttle);
                 return Ok(respond(&trip, url, answer, guard));
             };
             answer.into_body().drain().await;
+            if let Some(turn) = self.rates.request(&trip.endpoint.registry) {
+                let waited = self.patience.until(turn).await;
+                waited.map_err(|TooLate| place.error(ErrorKind::Cancelled, OVER))?;
+            }
             hop = Hop::onward(&place, &url, headers, target);
         }
         Err(hop.place.error(
@@ -238,7 +269,15 @@ impl Transport {
         trip: &Trip,
         hop: Hop,
     ) -> Result<(http::Response<ResponseBody>, Leash), Error> {
-        let (body, sending) = Sending::watch(hop.body);
+        let bucket = self.rates.bytes(&trip.endpoint.registry);
+        if let (Some(bucket), RequestBody::Bytes(bytes)) = (&bucket, &hop.body) {
+            let turn = bucket.take(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+            self.patience
+                .until(turn)
+                .await
+                .map_err(|TooLate| hop.place.error(ErrorKind::Cancelled, OVER))?;
+        }
+        let (body, sending) = Sending::watch(hop.body, bucket.map(Throttle::new));
         let leash = sending.leash();
         let request = http::Request::builder()
             .method(&trip.method)

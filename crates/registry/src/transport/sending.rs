@@ -17,6 +17,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
 
 use crate::transport::body::{BodyAborted, RequestBody, RequestStream};
+use crate::transport::limits::Throttle;
 
 /// What may lie in buffers of ours and the kernel's when the last byte has been handed over.
 const BUFFERED: u64 = 4 * 1024 * 1024;
@@ -37,6 +38,8 @@ pub(super) struct Sending {
 }
 
 struct Producer {
+    /// What the bytes are taken out of, where the user set a limit. That wait is the producer's, not the network's.
+    throttle: Option<Throttle>,
     stream: RequestStream,
     remaining: u64,
     /// Held back until the stream has said that all is well.
@@ -71,8 +74,8 @@ impl Drop for Leash {
 }
 
 impl Sending {
-    /// Puts `body` under watch.
-    pub(super) fn watch(body: RequestBody) -> (RequestBody, Arc<Self>) {
+    /// Puts `body` under watch, and under the user's limit, if there is one.
+    pub(super) fn watch(body: RequestBody, throttle: Option<Throttle>) -> (RequestBody, Arc<Self>) {
         match body {
             RequestBody::Empty => (RequestBody::Empty, Self::new(Some(0), None)),
             RequestBody::Bytes(bytes) => {
@@ -81,6 +84,7 @@ impl Sending {
             }
             RequestBody::Stream { length, stream } => {
                 let producer = Producer {
+                    throttle,
                     stream,
                     remaining: length,
                     last: None,
@@ -184,6 +188,9 @@ impl Producer {
     /// The next bytes, never empty. The last ones, or the end of an empty body, come after the stream's own end.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyAborted>>> {
         loop {
+            if let Some(throttle) = self.throttle.as_mut() {
+                ready!(throttle.poll_ready(cx));
+            }
             let item = ready!(self.stream.poll_next_unpin(cx));
             let bytes = match item {
                 Some(Ok(bytes)) => bytes,
@@ -194,6 +201,9 @@ impl Producer {
                 return Poll::Ready(Some(Err(BodyAborted)));
             };
             self.remaining = remaining;
+            if let Some(throttle) = self.throttle.as_mut() {
+                throttle.took(size(&bytes));
+            }
             if bytes.is_empty() {
                 continue;
             }

@@ -2,7 +2,7 @@
 //!
 //! One idea a file: a [`window`] is how many requests of one kind may be at a host at a time, and tunes itself; a
 //! [`queue`] says who of those who wait goes next; a [`gate`] is the two together, one for each host and lane;
-//! [`pauses`] are times during which nobody talks to a registry.
+//! [`pauses`] are times during which nobody talks to a registry; a [`rate`] is what the user allows.
 //!
 //! Lanes cannot block each other in a circle: what waits for a place in one holds at most an earlier one in the order
 //! uploads, downloads, calls. The one exception, an upload that goes on with a further request while its source stays
@@ -11,6 +11,7 @@
 mod gate;
 mod pauses;
 mod queue;
+mod rate;
 mod window;
 
 use std::collections::HashMap;
@@ -21,6 +22,8 @@ use crate::transport::Lane;
 use gate::Gate;
 pub(super) use gate::{Head, Permit};
 pub(super) use pauses::Pauses;
+pub use rate::PerRegistry;
+pub(super) use rate::{Rates, Throttle};
 
 /// How many requests of one kind may be at a host at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::poll;
+use futures_util::{StreamExt, poll};
 use http::Method;
 use registry::Error;
 use registry::transport::{
-    Attempts, Call, Lane, RequestBody, ResponseBody, RetryPolicy, Timeouts, Transport,
-    TransportOptions, WindowBounds,
+    Attempts, Call, HttpErrorKind, Lane, PerRegistry, RequestBody, ResponseBody, RetryPolicy,
+    Timeouts, Transport, TransportOptions, WindowBounds,
 };
 use tokio::time::Instant;
 
-use super::fake::{Fake, answer, at_once};
+use super::fake::{Fake, answer, at_once, failure};
 use super::{Notes, call, secure};
 
 fn narrow() -> TransportOptions {
@@ -167,4 +167,126 @@ async fn a_body_may_be_long_without_its_length_said() {
         "cannot fetch a thing at a.example: the answer is larger than the 8 bytes that are read"
     );
     assert!(matches!(to("a.example").body, RequestBody::Empty));
+}
+
+/// So many bytes a second, and a peer that may be silent for one.
+fn slow(rate: u64) -> TransportOptions {
+    TransportOptions {
+        max_rate: PerRegistry {
+            each: Some(rate),
+            ..PerRegistry::default()
+        },
+        timeouts: Timeouts {
+            stall: Duration::from_secs(1),
+            ..Timeouts::default()
+        },
+        ..TransportOptions::default()
+    }
+}
+
+/// Three chunks of 1000 bytes.
+fn thousands<E: Send + 'static>()
+-> std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<bytes::Bytes, E>> + Send>> {
+    let chunk = || Ok(bytes::Bytes::from(vec![0; 1000]));
+    Box::pin(futures_util::stream::iter((0..3).map(move |_| chunk())))
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_the_users_limit_is_no_silence_of_the_peer() {
+    let fake = Fake::new(|request, number| match number {
+        0 => at_once(Ok(http::Response::new(ResponseBody::from_stream(
+            thousands(),
+        )))),
+        _ => Box::pin(async move {
+            let RequestBody::Stream { stream, .. } = request.into_body() else {
+                panic!("no stream");
+            };
+            let taken: Vec<_> = stream.collect().await;
+            assert!(taken.iter().all(Result::is_ok));
+            Ok(answer(201, ""))
+        }),
+    });
+    let transport = fake.transport(slow(100));
+    let start = Instant::now();
+    // Ten seconds a chunk; the last is paid for by what comes next.
+    let download = transport.send(to("a.example")).await.unwrap();
+    assert_eq!(download.body.bytes(3000).await.unwrap().len(), 3000);
+    assert_eq!(start.elapsed().as_secs(), 30);
+    let upload = Call {
+        lane: Lane::Uploads,
+        body: RequestBody::Stream {
+            length: 3000,
+            stream: thousands(),
+        },
+        ..call(
+            &secure("a.example"),
+            Method::PUT,
+            "https://elsewhere.example/",
+        )
+    };
+    let answer = transport.send(upload).await.unwrap();
+    assert_eq!((answer.status.as_u16(), fake.count()), (201, 2));
+    // Wherever it goes, it counts for the registry.
+    assert!(start.elapsed().as_secs() >= 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_hop_counts_for_the_registry_that_it_is_made_for() {
+    let fake = Fake::new(|request, _| {
+        at_once(Ok(match request.uri().host() {
+            Some("a.example") => http::Response::builder()
+                .status(307)
+                .header("location", "https://storage.example/blob")
+                .body(ResponseBody::empty())
+                .unwrap(),
+            _ => answer(200, ""),
+        }))
+    });
+    let transport = fake.transport(TransportOptions {
+        max_requests: PerRegistry {
+            each: None,
+            named: [(secure("a.example").registry, 1.0)].into(),
+        },
+        ..TransportOptions::default()
+    });
+    let start = Instant::now();
+    for _ in 0..2 {
+        transport.send(to("a.example")).await.unwrap();
+        transport.send(to("b.example")).await.unwrap();
+    }
+    assert_eq!((fake.count(), start.elapsed().as_secs()), (6, 3));
+}
+
+#[tokio::test]
+async fn a_window_that_is_narrowed_is_told() {
+    let fake = Fake::new(|_, number| {
+        at_once(match number {
+            0..4 => Err(failure(HttpErrorKind::Connect, "connection refused")),
+            4 | 9 => Ok(answer(200, "")),
+            5 | 6 => Err(failure(HttpErrorKind::Broken, "the connection was reset")),
+            _ => Ok(answer(429, "")),
+        })
+    });
+    let notes = Arc::new(Notes::default());
+    let transport = fake.transport(TransportOptions {
+        observer: notes.clone(),
+        calls_per_host: WindowBounds::at_most(8),
+        ..TransportOptions::default()
+    });
+    for _ in 0..10 {
+        transport.send(to("a.example")).await.ok();
+    }
+    let told = notes.take();
+    let told: Vec<_> = told
+        .iter()
+        .filter(|note| note.contains("at most"))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "a.example takes at most 4 in Calls",
+            "a.example takes at most 2 in Calls",
+            "a.example takes at most 1 in Calls"
+        ]
+    );
 }

@@ -141,6 +141,9 @@ impl Observer for Notes {
     fn pause(&self, host: &str, _delay: Duration) {
         self.note(format!("{host} paused"));
     }
+    fn narrowed(&self, host: &str, lane: Lane, size: usize) {
+        self.note(format!("{host} takes at most {size} in {lane:?}"));
+    }
     fn warning(&self, host: &str, text: &str) {
         self.note(format!("{host} warns: {text}"));
     }

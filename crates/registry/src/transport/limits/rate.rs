@@ -1,0 +1,249 @@
+//! What a user allows: requests and bytes a second, for each registry.
+//!
+//! What is made for the sake of a registry counts for it, wherever it goes: each hop of a redirect, its token server,
+//! storage that it leads to. Both buckets lend: who comes when the earlier are paid for goes at once, however much it
+//! takes, and the next wait until that is paid for too. So bodies that share a bucket take turns by the chunk.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+
+use crate::reference::Registry;
+
+/// What was not used is kept for so long: a small burst.
+const KEPT: Duration = Duration::from_millis(100);
+/// No single thing is paid for over a longer time than this; rates that are that slow are of no use.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A limit for all registries, and others for some.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PerRegistry<T> {
+    /// For each that is not named, on its own; `None`: no limit.
+    pub each: Option<T>,
+    /// For those that are.
+    pub named: HashMap<Registry, T>,
+}
+
+impl<T> Default for PerRegistry<T> {
+    fn default() -> Self {
+        Self {
+            each: None,
+            named: HashMap::new(),
+        }
+    }
+}
+
+impl<T: Copy> PerRegistry<T> {
+    fn of(&self, registry: &Registry) -> Option<T> {
+        self.named.get(registry).copied().or(self.each)
+    }
+    fn is_empty(&self) -> bool {
+        self.each.is_none() && self.named.is_empty()
+    }
+}
+
+/// The buckets of all registries.
+pub(in crate::transport) struct Rates {
+    /// Requests a second.
+    requests: PerRegistry<f64>,
+    /// Bytes a second, in both directions together.
+    bytes: PerRegistry<u64>,
+    buckets: Mutex<HashMap<Registry, Buckets>>,
+}
+
+/// The buckets of one registry.
+#[derive(Clone)]
+struct Buckets {
+    requests: Option<Bucket>,
+    bytes: Option<Bucket>,
+}
+
+/// A rate, and how far it is used up; shared.
+#[derive(Clone, Debug)]
+pub(in crate::transport) struct Bucket(Arc<Mutex<Level>>);
+
+#[derive(Debug)]
+struct Level {
+    each: f64,
+    /// When all that was taken is paid for.
+    paid: Instant,
+}
+
+impl Rates {
+    pub(in crate::transport) fn new(requests: PerRegistry<f64>, bytes: PerRegistry<u64>) -> Self {
+        Self {
+            requests,
+            bytes,
+            buckets: Mutex::default(),
+        }
+    }
+    /// When one request more may be made of `registry`; it counts from now on.
+    pub(in crate::transport) fn request(&self, registry: &Registry) -> Option<Instant> {
+        if self.requests.is_empty() {
+            return None;
+        }
+        Some(self.of(registry).requests?.take(1))
+    }
+    /// Whether requests to `registry` are limited.
+    pub(in crate::transport) fn limits_requests(&self, registry: &Registry) -> bool {
+        self.requests.of(registry).is_some()
+    }
+    /// What bodies from and to `registry` take their bytes out of.
+    pub(in crate::transport) fn bytes(&self, registry: &Registry) -> Option<Bucket> {
+        if self.bytes.is_empty() {
+            return None;
+        }
+        self.of(registry).bytes
+    }
+    fn of(&self, registry: &Registry) -> Buckets {
+        let mut all = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = all.entry(registry.clone()).or_insert_with(|| Buckets {
+            requests: self.requests.of(registry).map(Bucket::new),
+            #[allow(clippy::cast_precision_loss, reason = "a rate need not be exact")]
+            bytes: self.bytes.of(registry).map(|rate| Bucket::new(rate as f64)),
+        });
+        made.clone()
+    }
+}
+
+impl Bucket {
+    /// So many a second.
+    fn new(rate: f64) -> Self {
+        Self(Arc::new(Mutex::new(Level {
+            each: 1.0 / rate,
+            paid: Instant::now(),
+        })))
+    }
+    /// Takes `amount`; says when those before it are paid for, from when on it may go. That is in the past where there
+    /// is nothing to wait for.
+    pub(in crate::transport) fn take(&self, amount: u64) -> Instant {
+        let mut level = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let start = match now.checked_sub(KEPT) {
+            Some(earliest) => level.paid.max(earliest),
+            None => level.paid,
+        };
+        level.paid = start + level.cost(amount);
+        start
+    }
+    /// When all that was taken is paid for.
+    fn paid(&self) -> Instant {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).paid
+    }
+}
+
+impl Level {
+    fn cost(&self, amount: u64) -> Duration {
+        #[allow(clippy::cast_precision_loss, reason = "a rate need not be exact")]
+        let seconds = amount as f64 * self.each;
+        Duration::try_from_secs_f64(seconds).map_or(LONGEST, |cost| cost.min(LONGEST))
+    }
+}
+
+/// A body that takes its bytes out of a bucket, and waits where that is empty. This wait is ours: whoever polls the
+/// body does not blame the peer for it.
+#[derive(Debug)]
+pub(in crate::transport) struct Throttle {
+    bucket: Bucket,
+    waits: Option<std::pin::Pin<Box<Sleep>>>,
+}
+
+impl Throttle {
+    pub(in crate::transport) fn new(bucket: Bucket) -> Self {
+        Self {
+            bucket,
+            waits: None,
+        }
+    }
+    /// Bytes flowed: the next wait until they are paid for.
+    pub(in crate::transport) fn took(&mut self, bytes: u64) {
+        self.bucket.take(bytes);
+        let paid = self.bucket.paid();
+        if paid > Instant::now() {
+            self.waits = Some(Box::pin(tokio::time::sleep_until(paid)));
+        }
+    }
+    /// Whether the next bytes may flow.
+    pub(in crate::transport) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(waits) = self.waits.as_mut() {
+            ready!(waits.as_mut().poll(cx));
+            self.waits = None;
+        }
+        Poll::Ready(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn rates(requests: PerRegistry<f64>) -> Rates {
+        Rates::new(requests, PerRegistry::default())
+    }
+
+    fn registry(name: &str) -> Registry {
+        Registry::parse(name).unwrap()
+    }
+
+    /// When each of so many requests may go, in milliseconds from now; `None` where nothing limits it.
+    fn times(rates: &Rates, name: &str, count: usize) -> Vec<Option<u128>> {
+        let now = Instant::now();
+        let wait = |at: Instant| at.saturating_duration_since(now).as_millis();
+        (0..count)
+            .map(|_| rates.request(&registry(name)).map(wait))
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_go_at_their_rate_after_a_small_burst() {
+        let rates = rates(PerRegistry {
+            each: Some(10.0),
+            named: HashMap::new(),
+        });
+        let one = times(&rates, "one.example", 4);
+        assert_eq!(one, [Some(0), Some(100), Some(200), Some(300)]);
+        // Each registry has a bucket of its own, and what was not used is kept for a tenth of a second.
+        assert_eq!(times(&rates, "two.example", 1), [Some(0)]);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let later = times(&rates, "one.example", 4);
+        assert_eq!(later, [Some(0), Some(0), Some(100), Some(200)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_registry_that_is_named_has_its_own_rate() {
+        let rates = rates(PerRegistry {
+            each: Some(10.0),
+            named: HashMap::from([(registry("slow.example:5000"), 0.5)]),
+        });
+        let slow = times(&rates, "slow.example:5000", 3);
+        assert_eq!(slow, [Some(0), Some(2000), Some(4000)]);
+        assert_eq!(times(&rates, "slow.example", 2), [Some(0), Some(100)]);
+        let named = PerRegistry {
+            each: None,
+            named: HashMap::from([(Registry::docker_hub(), 1.0)]),
+        };
+        let rates = self::rates(named);
+        assert_eq!(times(&rates, "other.example", 1), [None]);
+        assert_eq!(times(&rates, "index.docker.io", 1), [Some(0)]);
+        assert_eq!(times(&rates, "docker.io", 1), [Some(1000)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_share_what_there_is() {
+        let start = Instant::now();
+        let bucket = Bucket::new(1000.0);
+        let mut bodies = [Throttle::new(bucket.clone()), Throttle::new(bucket)];
+        for _ in 0..3 {
+            for body in &mut bodies {
+                std::future::poll_fn(|cx| body.poll_ready(cx)).await;
+                body.took(500);
+            }
+        }
+        // The last are paid for by whoever comes next.
+        assert_eq!(start.elapsed(), Duration::from_secs(2));
+    }
+}

@@ -1,0 +1,128 @@
+//! What the user allows in a second: `[HOST[:PORT]=]N`.
+
+use std::str::FromStr;
+
+use anyhow::{Context, anyhow};
+use bytesize::ByteSize;
+use registry::Registry;
+use registry::transport::PerRegistry;
+
+/// The least that `--max-rate` takes: bodies flow in chunks of up to 128 KiB, so each that shares less than this would
+/// stand still for longer than registries wait.
+const LEAST_RATE: u64 = 64 * 1024;
+/// The least that `--max-requests` takes, and the most.
+const REQUESTS: std::ops::RangeInclusive<f64> = 0.01..=1_000_000.0;
+
+/// What `--max-requests` says, in requests a second.
+pub(super) fn requests(values: &[String]) -> anyhow::Result<PerRegistry<f64>> {
+    read("--max-requests", values, |text| {
+        let number = f64::from_str(text).ok();
+        number.filter(|number| REQUESTS.contains(number)).ok_or(
+            "write requests a second, from 0.01 to 1000000, such as 10 or registry.example.com=0.5",
+        )
+    })
+}
+
+/// What `--max-rate` says, in bytes a second.
+pub(super) fn bytes(values: &[String]) -> anyhow::Result<PerRegistry<u64>> {
+    read("--max-rate", values, |text| {
+        let size = ByteSize::from_str(text.strip_suffix("/s").unwrap_or(text));
+        size.ok()
+            .map(|ByteSize(bytes)| bytes)
+            .filter(|bytes| *bytes >= LEAST_RATE)
+            .ok_or("write bytes a second, 64KiB or more, such as 50MiB, 10MB or registry.example.com=1GiB")
+    })
+}
+
+/// Reads values, of which the last for a registry holds. What looks like a login is never repeated, since there may be a
+/// password in it.
+fn read<T>(
+    flag: &str,
+    values: &[String],
+    number: impl Fn(&str) -> Result<T, &'static str>,
+) -> anyhow::Result<PerRegistry<T>> {
+    let mut all = PerRegistry::default();
+    for value in values {
+        let (host, text) = match value.rsplit_once('=') {
+            Some((host, text)) => (Some(host), text),
+            None => (None, value.as_str()),
+        };
+        let limit = number(text.trim()).map_err(|advice| {
+            let shown = if text.contains('@') { "" } else { text };
+            anyhow!("{}: {advice}", format!("{flag} {shown}").trim_end())
+        })?;
+        match host {
+            Some(host) => {
+                let registry = Registry::parse(host).with_context(|| flag.to_owned())?;
+                all.named.insert(registry, limit);
+            }
+            None => all.each = Some(limit),
+        }
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn given(values: &[&str]) -> Vec<String> {
+        values.iter().map(|value| (*value).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_last_for_a_registry_holds() {
+        let read = requests(&given(&[
+            "5",
+            "localhost:5000=0.5",
+            "10",
+            "index.docker.io=2",
+            "docker.io=3",
+        ]))
+        .unwrap();
+        let named = [("localhost:5000", 0.5), ("docker.io", 3.0)];
+        let named = named.map(|(host, limit)| (Registry::parse(host).unwrap(), limit));
+        assert_eq!(read.each, Some(10.0));
+        assert_eq!(read.named, named.into());
+        assert_eq!(requests(&[]).unwrap(), PerRegistry::default());
+    }
+
+    #[test]
+    fn rates_have_units() {
+        for (text, expected) in [
+            ("50MiB", 50 << 20),
+            ("10MB", 10_000_000),
+            ("10 MB/s", 10_000_000),
+            ("1GiB", 1 << 30),
+            ("65536", 65536),
+            ("1.5 MiB", 3 << 19),
+        ] {
+            assert_eq!(
+                bytes(&given(&[text])).unwrap().each,
+                Some(expected),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_flag_and_what_to_write() {
+        for value in ["0", "-1", "NaN", "inf", "ten", "", "a.example=0", "2000000"] {
+            let error = requests(&given(&[value])).unwrap_err().to_string();
+            let number = value.rsplit('=').next().unwrap();
+            let advice = "write requests a second, from 0.01 to 1000000, such as 10 or registry.example.com=0.5";
+            let flag = format!("--max-requests {number}");
+            assert_eq!(error, format!("{}: {advice}", flag.trim_end()));
+        }
+        for value in ["0", "1KiB", "50 parsecs", "-5MB", "MiB", ""] {
+            let error = bytes(&given(&[value])).unwrap_err().to_string();
+            let advice = "write bytes a second, 64KiB or more, such as 50MiB, 10MB or registry.example.com=1GiB";
+            let flag = format!("--max-rate {value}");
+            assert_eq!(error, format!("{}: {advice}", flag.trim_end()));
+        }
+        let error = bytes(&given(&["user:secret@a.example=1GiB"])).unwrap_err();
+        assert!(!format!("{error:#}").contains("secret"), "{error:#}");
+        assert!(format!("{error:#}").starts_with("--max-rate: "));
+    }
+}
