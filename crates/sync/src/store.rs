@@ -69,6 +69,11 @@ pub trait Store: Send + Sync {
     ) -> BoxFuture<'a, Result<(), Error>>;
     /// The tags, a page at a time.
     fn tags(&self) -> Box<dyn Tags>;
+    /// The tags of a store that will be written to, a page at a time. A repository that does not exist yet may be an
+    /// error or an empty list.
+    fn tags_for_push(&self) -> Box<dyn Tags> {
+        self.tags()
+    }
 }
 
 /// What opening an upload led to.

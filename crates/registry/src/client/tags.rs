@@ -48,6 +48,9 @@ pub struct TagPages {
     seen: HashSet<u64>,
     hasher: RandomState,
     invalid: usize,
+    /// Whether the repository will be written to: then push rights are asked for at once, and nobody is told of tags
+    /// that are none, as nothing is left out because of them.
+    for_push: bool,
 }
 
 /// What to ask for next.
@@ -99,6 +102,15 @@ impl<'de> Deserialize<'de> for Tags {
 impl Client {
     /// The tags of `repository`.
     pub fn tags(&self, repository: &Repository) -> TagPages {
+        self.pages(repository, false)
+    }
+    /// Like [`Client::tags`] for a repository that will be written to: asks for push rights at once, so that the
+    /// token serves the push as well.
+    pub fn tags_for_push(&self, repository: &Repository) -> TagPages {
+        self.pages(repository, true)
+    }
+
+    fn pages(&self, repository: &Repository, for_push: bool) -> TagPages {
         TagPages {
             client: self.clone(),
             repository: repository.clone(),
@@ -108,6 +120,7 @@ impl Client {
             seen: HashSet::new(),
             hasher: RandomState::new(),
             invalid: 0,
+            for_push,
         }
     }
 }
@@ -216,10 +229,15 @@ impl TagPages {
     }
 
     fn list(&self, query: &str) -> Ask {
+        let scopes = if self.for_push {
+            ScopeSet::push(&self.repository)
+        } else {
+            ScopeSet::pull(&self.repository)
+        };
         Ask::new(
             Method::GET,
             &self.repository,
-            ScopeSet::pull(&self.repository),
+            scopes,
             format!("tags/list{query}"),
             format!("list the tags of {}", self.repository.path()),
         )
@@ -235,6 +253,7 @@ impl TagPages {
             }
             match Tag::parse(&text) {
                 Ok(tag) => fresh.push(tag),
+                Err(_) if self.for_push => {}
                 Err(error) => {
                     self.invalid += 1;
                     if self.invalid <= MAX_NAMED {

@@ -131,6 +131,9 @@ impl Store for RegistryStore {
     fn tags(&self) -> Box<dyn Tags> {
         Box::new(self.client.tags(&self.repository))
     }
+    fn tags_for_push(&self) -> Box<dyn Tags> {
+        Box::new(self.client.tags_for_push(&self.repository))
+    }
 }
 
 impl Session for RegistrySession {

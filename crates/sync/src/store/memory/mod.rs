@@ -173,6 +173,11 @@ impl MemoryStores {
             .blobs
             .insert(digest.clone(), bytes);
     }
+    /// Takes a tag away; what it named stays.
+    pub(crate) fn untag(&self, repository: &Repository, tag: &str) {
+        let tag = Tag::parse(tag).unwrap();
+        self.world().content(repository).tags.remove(&tag);
+    }
     /// Takes a manifest away; its tags stay and name nothing.
     pub(crate) fn remove_manifest(&self, repository: &Repository, digest: &Digest) {
         self.world().content(repository).manifests.remove(digest);

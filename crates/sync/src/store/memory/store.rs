@@ -326,7 +326,8 @@ impl Tags for MemoryTags {
                 let host = self.repository.registry().as_str();
                 let action = format!("list the tags of {}", self.repository.path());
                 let message = "there is no such repository";
-                return Err(Error::new(ErrorKind::NotFound, action, host, message));
+                let error = Error::new(ErrorKind::NotFound, action, host, message);
+                return Err(error.with_code("NAME_UNKNOWN"));
             };
             let page = world.behaviour.page;
             let tags: Vec<Tag> = content
