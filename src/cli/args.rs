@@ -120,6 +120,10 @@ pub struct Transfer {
         value_parser = clap::builder::BoolishValueParser::new()
     )]
     pub verify: bool,
+    /// Tags that never change, as a glob (`v*`) or an expression (`/^v[0-9]/`): those copied before are not asked about
+    /// again while they stand at the destination; repeatable
+    #[arg(long, value_name = "PATTERN")]
+    pub immutable: Vec<String>,
     /// Remember between runs in this file what destinations hold; else in image-syncer/records.sqlite3 below
     /// `$XDG_STATE_HOME` or `~/.local/state`
     #[arg(long, value_name = "FILE", value_parser = path())]

@@ -13,7 +13,7 @@ use sync::config::Settings;
 use sync::engine::{Engine, Stop};
 use sync::inventory::records::Records;
 use sync::report::{Report, Summary};
-use sync::rule::Rule;
+use sync::rule::{Immutable, Rule};
 use sync::store::RegistryStores;
 use tokio::runtime::Runtime;
 
@@ -116,6 +116,15 @@ impl Job {
         }
     }
 
+    /// Says where a flag can do nothing for this run.
+    fn warn_of(settings: &Settings, lines: &Lines) {
+        if settings.records.is_none() && !settings.immutable.is_empty() {
+            let text = "--immutable: nothing is remembered between runs, so the registries are asked about these tags, \
+                        too";
+            lines.say(Word::Warning, text);
+        }
+    }
+
     /// The run over all registries.
     fn run(&self, audience: &Audience, records: Option<Arc<Records>>) -> anyhow::Result<Run> {
         let limits = &self.transfer.limits;
@@ -123,10 +132,12 @@ impl Job {
             platforms: Arc::new(setup::platforms(&self.platforms)?),
             force: self.transfer.force,
             verify: self.transfer.verify,
+            immutable: Arc::new(Immutable::parse(&self.transfer.immutable)?),
             transfers: self.transfer.proc.and_then(setup::bound),
             images: IMAGES,
             records,
         };
+        Self::warn_of(&settings, &audience.lines);
         let transport = Arc::new(Transport::new(TransportOptions {
             timeouts: Timeouts {
                 stall: Duration::from_secs(limits.stall_timeout),

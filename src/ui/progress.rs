@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sync::event::{Copied, ImageName, Loss};
+use sync::event::{Copied, Evidence, ImageName, Loss};
 use sync::{Event, Listener, Outcome};
 
 use crate::ui::lines::{Lines, Word};
@@ -34,7 +34,10 @@ impl Progress {
             Outcome::Copied(copied) => self
                 .0
                 .say(Word::Copied, &format!("{name}  {}", took(copied, elapsed))),
-            Outcome::Unchanged { verified: true, .. } => self.0.say(Word::Verified, &name),
+            Outcome::Unchanged {
+                by: Evidence::Verified,
+                ..
+            } => self.0.say(Word::Verified, &name),
             Outcome::Unchanged { .. } => self.0.say(Word::Unchanged, &name),
             Outcome::Skipped { why } => self.0.say(Word::Skipped, &format!("{name}: {why}")),
             Outcome::Failed(failure) if failure.interrupted => {

@@ -25,6 +25,7 @@ fn block(summary: &Summary, wire: WireTotals, elapsed: Duration) -> Vec<(Paint, 
         (Paint::Plain, requests(wire)),
     ];
     block.extend(verified(summary));
+    block.extend(recorded(summary));
     if summary.was_interrupted() {
         let text = "interrupted: run again to finish; what is there is not sent again";
         block.push((Paint::Yellow, text.to_owned()));
@@ -99,6 +100,14 @@ fn verified(summary: &Summary) -> Option<(Paint, String)> {
     };
     let text = format!("{} verified to the last blob{repaired}", summary.verified);
     Some((paint, text))
+}
+
+/// `12 immutable tags were taken from the records`; nothing where none were.
+fn recorded(summary: &Summary) -> Option<(Paint, String)> {
+    let tags = units::count(summary.recorded, "immutable tag");
+    let were = if summary.recorded == 1 { "was" } else { "were" };
+    let text = format!("{tags} {were} taken from the records");
+    (summary.recorded > 0).then_some((Paint::Plain, text))
 }
 
 /// `67.3 MiB sent, 12.0 MiB mounted, 3.0 MiB already there; 2.1 s, 32.0 MiB/s`.

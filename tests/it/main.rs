@@ -19,6 +19,7 @@ mod copying;
 mod counts;
 mod destinations;
 mod help;
+mod immutable;
 mod interruption;
 mod logins;
 mod memory;

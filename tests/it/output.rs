@@ -78,10 +78,10 @@ fn quiet_says_nothing_of_a_good_run_and_all_of_a_bad_one() {
 fn verbose_logs_every_request_without_its_query() {
     let (source, destination, place) = two();
     let outcome = run(&place, &["-v"]).exits(0);
-    let head = format!("HEAD http://{}/v2/a/manifests/v1 200", source.host());
+    let get = format!("GET http://{}/v2/a/manifests/v1 200", source.host());
     assert!(
-        outcome.stderr.contains(&head),
-        "no {head:?} in:\n{}",
+        outcome.stderr.contains(&get),
+        "no {get:?} in:\n{}",
         outcome.stderr
     );
     assert!(outcome.stderr.contains("POST http://"));

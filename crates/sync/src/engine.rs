@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::copy::{Copier, Pairs};
-use crate::discover::{Discoverer, Image};
+use crate::discover::{Census, Discoverer, Image};
 use crate::event::{Event, Listener};
 use crate::failure::Failure;
 use crate::rule::Rule;
@@ -31,18 +31,17 @@ const QUEUE: usize = 16;
 pub struct Engine {
     stores: Arc<dyn Stores>,
     copier: Arc<Copier>,
-    images: usize,
+    settings: Settings,
     listener: Arc<dyn Listener>,
 }
 
 impl Engine {
     /// A run over `stores` that tells `listener` everything.
     pub fn new(stores: Arc<dyn Stores>, settings: Settings, listener: Arc<dyn Listener>) -> Self {
-        let images = settings.images.max(1);
         Self {
-            copier: Arc::new(Copier::new(Arc::clone(&stores), settings)),
+            copier: Arc::new(Copier::new(Arc::clone(&stores), settings.clone())),
             stores,
-            images,
+            settings,
             listener,
         }
     }
@@ -78,7 +77,11 @@ impl Engine {
         cancel: &CancellationToken,
     ) {
         let (stores, listener) = (Arc::clone(&self.stores), Arc::clone(&self.listener));
-        let discoverer = Arc::new(Discoverer::new(stores, listener, &rules));
+        let inventory = Arc::clone(self.copier.inventory());
+        let census = Census::new(&stores, inventory, &self.settings, &rules);
+        let census = Arc::new(census);
+        let discoverer = Discoverer::new(stores, listener, Arc::clone(&census), &rules);
+        let discoverer = Arc::new(discoverer);
         let mut running = JoinSet::new();
         for rule in rules {
             if running.len() >= RULES {
@@ -96,18 +99,20 @@ impl Engine {
         }
         drop(found);
         while running.join_next().await.is_some() {}
+        census.drained().await;
     }
 
     /// Copies images as they come, some at a time; those that come after `cancel` are reported and not begun.
     async fn copy(&self, mut found: mpsc::Receiver<Image>, stop: &Stop) {
         let mut running = JoinSet::new();
+        let images = self.settings.images.max(1);
         loop {
             let stopped = stop.cancel.is_cancelled();
             tokio::select! {
                 biased;
                 // What waits for others to end is reported now, not when they have ended.
                 () = stop.cancel.cancelled(), if !stopped => {}
-                image = found.recv(), if stopped || running.len() < self.images => match image {
+                image = found.recv(), if stopped || running.len() < images => match image {
                     Some(image) if stopped => {
                         Pairs::new(&image, &self.listener).finish_rest(&Failure::interrupted());
                     }

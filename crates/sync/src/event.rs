@@ -71,8 +71,8 @@ pub enum Outcome {
     Unchanged {
         /// The root's digest.
         digest: Digest,
-        /// Whether everything below the root was looked for as well, and found.
-        verified: bool,
+        /// How that is known.
+        by: Evidence,
     },
     /// It was not to be copied.
     Skipped {
@@ -81,6 +81,17 @@ pub enum Outcome {
     },
     /// It is not at the destination.
     Failed(Failure),
+}
+
+/// How it is known that a destination has an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// The registry gave the digest.
+    Registry,
+    /// And everything below the root was looked for as well, and found.
+    Verified,
+    /// The tag is immutable and stands there, and the records say what was copied to it.
+    Records,
 }
 
 /// What a copy took.

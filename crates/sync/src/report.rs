@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::event::{Event, Listener, Outcome};
+use crate::event::{Event, Evidence, Listener, Outcome};
 use crate::failure::{Class, Failure};
 use crate::lock::lock;
 use crate::rule::Rule;
@@ -38,6 +38,8 @@ pub struct Summary {
     pub unchanged: u64,
     /// Images, of those that were there, below which everything was looked for and found.
     pub verified: u64,
+    /// Images, of those that were there, that the records vouch for, as their tags are immutable.
+    pub recorded: u64,
     /// Images, of those that were copied, whose root was there and below which something was lost.
     pub repaired: u64,
     /// Manifests and blobs that these lacked.
@@ -285,9 +287,10 @@ impl Summary {
                 self.losses += copied.losses.len() as u64;
                 self.repaired += u64::from(!copied.losses.is_empty());
             }
-            Outcome::Unchanged { verified, .. } => {
+            Outcome::Unchanged { by, .. } => {
                 self.unchanged += 1;
-                self.verified += u64::from(*verified);
+                self.verified += u64::from(*by == Evidence::Verified);
+                self.recorded += u64::from(*by == Evidence::Records);
             }
             Outcome::Skipped { .. } => self.skipped += 1,
             Outcome::Failed(failure) if failure.interrupted => self.interrupted += 1,
@@ -411,7 +414,7 @@ mod tests {
     fn the_exit_code_tells_faults_and_interruption_apart() {
         let unchanged = finished(Outcome::Unchanged {
             digest: registry::Digest::sha256(b""),
-            verified: false,
+            by: Evidence::Registry,
         });
         let failed = finished(Outcome::Failed(Failure::local("no")));
         let interrupted = finished(Outcome::Failed(Failure::interrupted()));

@@ -1,7 +1,7 @@
 //! Both ends at once: what is wanted, and what is there.
 
 use registry::manifest::media_type::{DOCKER_MANIFEST, OCI_MANIFEST};
-use registry::{ManifestHead, Tag, Target};
+use registry::{ErrorKind, ManifestHead, Tag, Target};
 
 use crate::compare::{Comparer, Comparison, Missing};
 use crate::failure::{Failure, Side};
@@ -12,15 +12,17 @@ impl Comparer {
     /// Looks at `image` and at what stands under `tag`, or under the image's digest, at `destination`.
     ///
     /// Costs a HEAD at each end, in flight together where that can be; less where an end is pinned by digest or known
-    /// already. What is not settled by these costs the root as well.
+    /// already. What is not settled by these costs the root as well. A tag that is known to be `absent` at the
+    /// destination is not asked about there.
     pub async fn look(
         &self,
         image: &SourceImage,
         destination: &dyn Store,
         tag: Option<&Tag>,
+        absent: bool,
     ) -> Result<Comparison, Failure> {
         let comparison = match tag {
-            Some(tag) => self.look_at_tag(image, destination, tag).await?,
+            Some(tag) => self.look_at_tag(image, destination, tag, absent).await?,
             None => self.look_at_digest(image, destination).await?,
         };
         if let Comparison::Unchanged { digest } = &comparison
@@ -37,9 +39,14 @@ impl Comparer {
         image: &SourceImage,
         destination: &dyn Store,
         tag: &Tag,
+        absent: bool,
     ) -> Result<Comparison, Failure> {
         let target = Target::Tag(tag.clone());
-        let (wanted, there) = futures_util::try_join!(image.head(), resolve(destination, &target))?;
+        let (wanted, there) = if absent {
+            (image.head().await?, None)
+        } else {
+            futures_util::try_join!(image.head(), resolve(destination, &target))?
+        };
         let is_there = there.as_ref().filter(|_| !self.force);
         if let Some(there) = is_there
             && there.digest == wanted.digest
@@ -62,6 +69,7 @@ impl Comparer {
             filtered,
             tag: Some(tag.clone()),
             there,
+            unasked: absent,
         }))
     }
 
@@ -97,7 +105,29 @@ impl Comparer {
             filtered,
             tag: None,
             there,
+            unasked: false,
         }))
+    }
+}
+
+impl Comparer {
+    /// Whether the destination has had the root under its tag all along, although a list of its tags did not have it:
+    /// registries refuse to push over a tag that is immutable there, the same bytes included (ECR 400, ACR 405,
+    /// Quay 409, Harbor 412, Nexus 400 or 403). `refusal` is what became of the push.
+    ///
+    /// Costs a HEAD, where the tag was not asked about before.
+    pub async fn stood(
+        &self,
+        missing: &Missing,
+        destination: &dyn Store,
+        refusal: &Failure,
+    ) -> bool {
+        let refused = matches!(refusal.kind, Some(ErrorKind::Rejected | ErrorKind::Denied));
+        let Some(tag) = missing.tag.as_ref().filter(|_| missing.unasked && refused) else {
+            return false;
+        };
+        let there = resolve(destination, &Target::Tag(tag.clone())).await;
+        matches!(there, Ok(Some(there)) if there.digest == *missing.root.digest())
     }
 }
 

@@ -3,7 +3,8 @@
 //! Two steps. [`Comparer::look`] asks both ends at once what they have: equal digests settle an image that no filter
 //! touches in two HEADs, however many platforms it has. For what is not settled, [`Comparer::known`] learns which
 //! children the destination has, and [`Comparer::plan`] names the manifests to push and the blobs that may be missing.
-//! Whether a blob is there is not asked here: the first request of its upload tells.
+//! Whether a blob is there is not asked here: the first request of its upload tells. A tag that is missing from a list
+//! of the destination's tags is not asked about either; should it be there all the same, [`Comparer::stood`] finds out.
 
 mod known;
 mod look;
@@ -62,6 +63,8 @@ pub struct Missing {
     pub tag: Option<Tag>,
     /// What stands under that name at the destination now.
     pub there: Option<ManifestHead>,
+    /// Whether that was not asked, as a list of the tags did not have it.
+    pub unasked: bool,
 }
 
 /// What one destination lacks of one image.

@@ -4,6 +4,7 @@
 //! in `share`, so that one download feeds all of them; beyond that none waits for another, and none fails another.
 
 mod claims;
+mod looks;
 mod pair;
 mod repair;
 mod share;
@@ -19,18 +20,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::commit::{Committed, Lacking, commit};
-use crate::compare::{Comparer, Comparison, Plan};
+use crate::compare::{Comparer, Comparison, Missing, Plan};
 use crate::config::Settings;
-use crate::discover::{Image, Place};
-use crate::event::Outcome;
+use crate::discover::{Hint, Image, Place};
+use crate::event::{Copied, Evidence, Outcome};
 use crate::failure::Failure;
 use crate::graph::{Manifests, SourceImage};
 use crate::inventory::Inventory;
 use crate::rule::PlatformFilter;
-use crate::store::Stores;
+use crate::store::{Store, Stores};
 use crate::transfer::{Progress, Transfers};
 
 use claims::Claims;
+use looks::Looks;
 use pair::Pair;
 pub(crate) use pair::Pairs;
 use share::Seat;
@@ -38,6 +40,14 @@ use tally::Tally;
 
 /// How often compare, transfer and commit are gone through for one destination before its contradictions are believed.
 const TURNS: u32 = 3;
+
+/// What a push led to.
+enum Pushed {
+    /// It is there now.
+    Copied(Copied),
+    /// It was there before: the list that did not have the tag was stale.
+    Stood,
+}
 
 /// Copies images; shared by all images of a run.
 pub(crate) struct Copier {
@@ -48,6 +58,7 @@ pub(crate) struct Copier {
     transfers: Arc<Transfers>,
     manifests: Arc<Manifests>,
     claims: Claims,
+    looks: Looks,
     verify: bool,
     /// Every task that a copy spawns.
     tasks: TaskTracker,
@@ -70,8 +81,13 @@ impl Copier {
             transfers: Arc::new(transfers),
             manifests: Arc::default(),
             claims: Claims::default(),
+            looks: Looks::default(),
             tasks: TaskTracker::new(),
         }
+    }
+    /// What is known to be where.
+    pub(crate) fn inventory(&self) -> &Arc<Inventory> {
+        &self.inventory
     }
     /// What was moved so far.
     pub(crate) fn progress(&self) -> &Arc<Progress> {
@@ -89,12 +105,15 @@ impl Copier {
     }
     /// Copies `image` to all of its places; each pair is finished as soon as its outcome is known.
     pub(crate) async fn copy(&self, image: &Image, pairs: &Pairs, cancel: &CancellationToken) {
-        let source = SourceImage::new(
+        let mut source = SourceImage::new(
             self.stores.store(&image.source),
             image.target.clone(),
             Arc::clone(&self.platforms),
             Arc::clone(&self.manifests),
         );
+        if image.places.iter().any(|place| place.hint == Hint::Absent) {
+            source = source.needed();
+        }
         let (seats, sharing) = share::table(image.places.len());
         let serving = sharing.serve(source.store(), &self.transfers, &self.tasks, cancel);
         let mut destinations = Vec::with_capacity(image.places.len());
@@ -136,47 +155,100 @@ impl Copier {
         place: &Place,
         mut seat: Seat,
     ) -> Result<Outcome, Failure> {
+        if let Hint::Recorded(digest) = &place.hint {
+            return Ok(Outcome::Unchanged {
+                digest: digest.clone(),
+                by: Evidence::Records,
+            });
+        }
         let destination = self.stores.store(&place.repository);
-        let found = self.comparer.look(image, &*destination, place.tag.as_ref());
-        let missing = match found.await? {
-            Comparison::Unchanged { digest } if self.verify => {
-                return self
-                    .verify(image, place, &destination, digest, &mut seat)
-                    .await;
-            }
-            Comparison::Unchanged { digest } => {
-                let verified = false;
-                return Ok(Outcome::Unchanged { digest, verified });
-            }
+        let digest = match self.look(image, place, &*destination).await? {
+            Comparison::Unchanged { digest } => digest,
             Comparison::Skipped { why } => return Ok(Outcome::Skipped { why }),
-            Comparison::Missing(missing) => missing,
+            Comparison::Missing(missing) => {
+                let push = self.push(image, place, &destination, &mut seat, &missing);
+                match push.await? {
+                    Pushed::Copied(copied) => return Ok(Outcome::Copied(copied)),
+                    Pushed::Stood => missing.root.digest().clone(),
+                }
+            }
         };
+        if self.verify {
+            let verify = self.verify(image, place, &destination, digest, &mut seat);
+            return verify.await;
+        }
+        Ok(Outcome::Unchanged {
+            digest,
+            by: Evidence::Registry,
+        })
+    }
+
+    /// Compares the image with what stands at `place`.
+    async fn look(
+        &self,
+        image: &SourceImage,
+        place: &Place,
+        destination: &dyn Store,
+    ) -> Result<Comparison, Failure> {
+        if place.hint == Hint::Absent {
+            let found = self
+                .comparer
+                .look(image, destination, place.tag.as_ref(), true);
+            let found = found.await?;
+            // What other tags name there is known in a moment; it may be this image.
+            self.looks.settled(&place.repository).await;
+            return Ok(found);
+        }
+        let _look = self.looks.begin(&place.repository);
+        let found = self
+            .comparer
+            .look(image, destination, place.tag.as_ref(), false);
+        found.await
+    }
+
+    /// Sends what the destination lacks of the image.
+    async fn push(
+        &self,
+        image: &SourceImage,
+        place: &Place,
+        destination: &Arc<dyn Store>,
+        seat: &mut Seat,
+        missing: &Missing,
+    ) -> Result<Pushed, Failure> {
         // Another tag of this run may be bringing the same root here: when it has, one request is left to do.
         let _claim = self
             .claims
             .claim(&place.repository, missing.root.digest())
             .await;
-        let mut known = self.comparer.known(&missing, &*destination).await?;
+        let mut known = self.comparer.known(missing, &**destination).await?;
         let mut tally = Tally::default();
         for _ in 0..TURNS {
             let plan = self
                 .comparer
-                .plan(image, &*destination, &missing, &known)
+                .plan(image, &**destination, missing, &known)
                 .await?;
             self.inventory.recall(&place.repository, &plan.blobs).await;
             let digests = plan.blobs.iter().chain(&plan.present).map(|b| &b.digest);
             let _commitment = self.transfers.will_commit(&place.repository, digests);
-            let moved = seat.transfer(&destination, &plan.blobs).await?;
+            let moved = seat.transfer(destination, &plan.blobs).await?;
             tally.moved(&plan, &moved);
-            match commit(&*destination, &plan).await? {
-                Committed::Done => {
+            match commit(&**destination, &plan).await {
+                Ok(Committed::Done) => {
                     self.learn(&place.repository, &plan);
-                    return Ok(Outcome::Copied(tally.committed(&missing, &plan)));
+                    return Ok(Pushed::Copied(tally.committed(missing, &plan)));
                 }
-                Committed::Lacking(lacking) => {
+                Ok(Committed::Lacking(lacking)) => {
                     self.unlearn(&place.repository, &lacking, &tally);
                     known.correct(&lacking.missing, &lacking.pushed);
                     tally.refused(lacking);
+                }
+                Err(failure) => {
+                    let stood = self.comparer.stood(missing, &**destination, &failure);
+                    return if stood.await {
+                        Ok(Pushed::Stood)
+                    } else {
+                        Err(failure)
+                    };
                 }
             }
         }

@@ -10,7 +10,7 @@ use crate::copy::share::Seat;
 use crate::copy::tally::Tally;
 use crate::copy::{Copier, TURNS};
 use crate::discover::Place;
-use crate::event::{Loss, Outcome};
+use crate::event::{Evidence, Loss, Outcome};
 use crate::failure::{Failure, Side};
 use crate::graph::SourceImage;
 use crate::store::Store;
@@ -28,9 +28,9 @@ impl Copier {
         let repository = &place.repository;
         // Tags that share a digest are checked together, once.
         let _claim = self.claims.claim(repository, &digest).await;
-        let verified = true;
+        let by = Evidence::Verified;
         if self.inventory.has_manifest(repository, &digest) {
-            return Ok(Outcome::Unchanged { digest, verified });
+            return Ok(Outcome::Unchanged { digest, by });
         }
         let mut tally = Tally::default();
         let mut losses: Vec<Loss> = Vec::new();
@@ -41,7 +41,7 @@ impl Copier {
                 .await?;
             let Some(damage) = damage else {
                 // Nothing was lost; or what one turn could not mend, somebody else did before the next.
-                return Ok(Outcome::Unchanged { digest, verified });
+                return Ok(Outcome::Unchanged { digest, by });
             };
             losses.extend(damage.losses.iter().cloned());
             let moved = seat.transfer(destination, &damage.plan.blobs).await?;

@@ -1,7 +1,6 @@
 //! Images that a list of tags names.
 
 use registry::Target;
-use tokio_util::sync::CancellationToken;
 
 use crate::discover::Search;
 use crate::failure::{Failure, Side};
@@ -12,13 +11,12 @@ impl Search<'_> {
     pub(super) async fn list(
         &mut self,
         pattern: Option<&Pattern>,
-        cancel: &CancellationToken,
     ) -> Result<Option<String>, Failure> {
         let store = self.discoverer.stores.store(&self.rule.source.repository);
         let mut pages = store.tags();
         let (mut looked_at, mut wanted) = (0_usize, 0_usize);
         loop {
-            let page = cancel.run_until_cancelled(pages.next()).await;
+            let page = self.cancel.run_until_cancelled(pages.next()).await;
             let page = page.ok_or_else(Failure::interrupted)?;
             let page = page.map_err(|error| Failure::registry(Side::Source, &error))?;
             let Some(tags) = page else { break };

@@ -3,8 +3,10 @@
 //! Images leave one by one, through a channel that is full at a few: while one page of a long list is being worked
 //! on, the next is not even asked for.
 
+mod census;
 mod listing;
 mod seen;
+mod tag_list;
 
 use std::sync::Arc;
 
@@ -17,6 +19,8 @@ use crate::failure::Failure;
 use crate::rule::{Naming, Rule, Select};
 use crate::store::Stores;
 
+pub(crate) use census::Census;
+pub use census::Hint;
 use seen::{Seen, Verdict};
 
 /// One image of one rule, and where it goes.
@@ -33,18 +37,21 @@ pub struct Image {
 }
 
 /// A name at a destination.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The repository.
     pub repository: Repository,
     /// The tag, or `None` to push by digest only.
     pub tag: Option<Tag>,
+    /// What is known of it before it is asked.
+    pub hint: Hint,
 }
 
 /// Finds the images of rules; shared by all rules of a run, as they may overlap.
 pub(crate) struct Discoverer {
     stores: Arc<dyn Stores>,
     listener: Arc<dyn Listener>,
+    census: Arc<Census>,
     seen: Seen,
 }
 
@@ -53,6 +60,7 @@ struct Search<'a> {
     discoverer: &'a Discoverer,
     rule: &'a Arc<Rule>,
     images: &'a mpsc::Sender<Image>,
+    cancel: &'a CancellationToken,
     /// Pairs of image and destination that were sent off.
     found: u64,
     /// Pairs that another rule had sent off before.
@@ -60,15 +68,17 @@ struct Search<'a> {
 }
 
 impl Discoverer {
-    /// A discoverer for `rules`, which must be all of the run's.
+    /// A discoverer for `rules`, which must be all of the run's, as must be those of `census`.
     pub(crate) fn new(
         stores: Arc<dyn Stores>,
         listener: Arc<dyn Listener>,
+        census: Arc<Census>,
         rules: &[Arc<Rule>],
     ) -> Self {
         Self {
             stores,
             listener,
+            census,
             seen: Seen::new(rules),
         }
     }
@@ -89,10 +99,14 @@ impl Discoverer {
             discoverer: self,
             rule,
             images,
+            cancel,
             found: 0,
             repeated: 0,
         };
-        let event = match search.run(cancel).await {
+        self.census.begin(rule);
+        let ended = search.run().await;
+        self.census.end(rule);
+        let event = match ended {
             Ok(empty) => Event::RuleDiscovered {
                 rule: Arc::clone(rule),
                 images: search.found,
@@ -109,7 +123,7 @@ impl Discoverer {
 
 impl Search<'_> {
     /// Finds the images; says why there are none, where the list was at fault.
-    async fn run(&mut self, cancel: &CancellationToken) -> Result<Option<String>, Failure> {
+    async fn run(&mut self) -> Result<Option<String>, Failure> {
         let rule = Arc::clone(self.rule);
         match &rule.source.select {
             Select::Tags(tags) => {
@@ -124,8 +138,8 @@ impl Search<'_> {
                 self.send(target, tag.as_ref(), 0).await?;
                 Ok(None)
             }
-            Select::All => self.list(None, cancel).await,
-            Select::Matching(pattern) => self.list(Some(pattern), cancel).await,
+            Select::All => self.list(None).await,
+            Select::Matching(pattern) => self.list(Some(pattern)).await,
         }
     }
 
@@ -138,12 +152,16 @@ impl Search<'_> {
     ) -> Result<(), Failure> {
         let mut places: Vec<Place> = Vec::with_capacity(self.rule.destinations.len());
         for destination in &self.rule.destinations {
-            let place = Place {
+            let mut place = Place {
                 repository: destination.repository.clone(),
                 tag: name(&destination.naming, tag, position)?,
+                hint: Hint::None,
             };
             match self.discoverer.seen.note(self.rule, &target, &place) {
-                Verdict::New => places.push(place),
+                Verdict::New => {
+                    place.hint = self.hint(&target, &place).await;
+                    places.push(place);
+                }
                 Verdict::Repeated => self.repeated += 1,
                 Verdict::Contested { warning } => {
                     places.push(place);
@@ -168,6 +186,16 @@ impl Search<'_> {
             .send(image)
             .await
             .map_err(|_| Failure::interrupted())
+    }
+
+    async fn hint(&self, target: &Target, place: &Place) -> Hint {
+        let tag = match target {
+            Target::Tag(tag) => Some(tag),
+            Target::Digest(_) => None,
+        };
+        let source = &self.rule.source.repository;
+        let census = &self.discoverer.census;
+        census.hint(source, tag, place, self.cancel).await
     }
 
     fn all_repeated(&self) -> Option<String> {

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use registry::ErrorKind;
 
 use super::*;
+use crate::config::Settings;
 use crate::lock::lock;
 use crate::rule::{RuleError, Source};
 use crate::store::memory::{MemoryStores, error, repository};
@@ -32,6 +33,18 @@ fn rule(source: &str, destinations: &[&str]) -> Arc<Rule> {
     Arc::new(Rule::parse(source, destinations, &no_default).unwrap())
 }
 
+fn settings() -> Settings {
+    Settings {
+        platforms: Arc::default(),
+        force: false,
+        verify: false,
+        immutable: Arc::default(),
+        transfers: None,
+        images: 4,
+        records: None,
+    }
+}
+
 fn tags(stores: &MemoryStores, name: &str, tags: &[&str]) {
     let source = repository(name);
     let image = stores.image(&source, "image", "linux/amd64", &[]);
@@ -43,7 +56,9 @@ fn tags(stores: &MemoryStores, name: &str, tags: &[&str]) {
 /// What `rules` come to, one after the other: images as `source -> place, place`, and what was said.
 async fn discover(stores: &MemoryStores, rules: &[Arc<Rule>]) -> (Vec<String>, Vec<String>) {
     let heard = Arc::new(Heard::default());
-    let discoverer = Discoverer::new(Arc::new(stores.clone()), heard.clone(), rules);
+    let stores: Arc<dyn Stores> = Arc::new(stores.clone());
+    let census = Census::new(&stores, Arc::default(), &settings(), rules);
+    let discoverer = Discoverer::new(stores, heard.clone(), Arc::new(census), rules);
     let (sender, mut receiver) = mpsc::channel(1_000);
     for rule in rules {
         let cancel = CancellationToken::new();
@@ -115,8 +130,11 @@ async fn lists_are_read_page_by_page_and_matched() {
     );
     assert_eq!(images.len(), 3 + 5);
     assert_eq!(said, ["discovered 3, -", "discovered 5, -"]);
-    // Three pages with tags, and the one that shows the end.
-    assert_eq!(stores.calls(), vec!["tags src.example/app"; 8]);
+    // Three pages with tags, and the one that shows the end; and a list of each destination.
+    assert_eq!(stores.count("tags src.example/app"), 8);
+    assert_eq!(stores.count("tags dst.example/v"), 1);
+    assert_eq!(stores.count("tags dst.example/all"), 1);
+    assert_eq!(stores.calls().len(), 10);
 }
 
 #[tokio::test]

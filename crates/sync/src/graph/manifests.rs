@@ -69,6 +69,25 @@ impl Manifests {
         };
         slot.get_or_init(|| fetch).await.clone()
     }
+    /// What `target`, a tag, names in `store`: always a request. Whoever wants that digest next has it.
+    pub async fn fetch(
+        &self,
+        store: &dyn Store,
+        target: &Target,
+    ) -> Result<Arc<Manifest>, registry::Error> {
+        let manifest = Arc::new(store.manifest(target).await?);
+        let key = (store.repository().clone(), manifest.digest().clone());
+        let mut shelf = self.lock();
+        let slot = shelf.slot(&key);
+        if slot.set(Ok(Arc::clone(&manifest))).is_ok() {
+            shelf.keep(&slot, manifest.size(), self.limit);
+        }
+        // One copy in memory, whoever came first.
+        Ok(match slot.get() {
+            Some(Ok(kept)) => Arc::clone(kept),
+            _ => manifest,
+        })
+    }
     fn lock(&self) -> MutexGuard<'_, Shelf> {
         lock(&self.shelf)
     }

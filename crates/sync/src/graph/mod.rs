@@ -3,9 +3,10 @@
 //!
 //! # How little is asked
 //!
-//! A tag is resolved once, by HEAD, which is free where a GET costs quota (Docker Hub). All else is fetched by digest,
-//! so that a tag that moves cannot mix versions, and only when somebody needs to look into it: a child that every
-//! destination has is never fetched. What was fetched is shared by the destinations of the image and, through
+//! A tag is resolved once: by HEAD, which is free where a GET costs quota (Docker Hub), or, where a destination is known
+//! to lack it so that the root is needed anyway, by the GET of the root. All else is fetched by digest, so that a tag
+//! that moves cannot mix versions, and only when somebody needs to look into it: a child that every destination has is
+//! never fetched. What was fetched is shared by the destinations of the image and, through
 //! [`Manifests`], by the images of the run.
 
 mod filter;
@@ -52,6 +53,8 @@ pub struct SourceImage {
     target: Target,
     filter: Arc<PlatformFilter>,
     manifests: Arc<Manifests>,
+    /// Whether the root is needed in any case, so that its GET tells what a HEAD would.
+    needed: bool,
     head: OnceCell<Result<ManifestHead, Failure>>,
     root: OnceCell<Result<Root, Failure>>,
     held: Mutex<Held>,
@@ -98,6 +101,7 @@ impl SourceImage {
             target,
             filter,
             manifests,
+            needed: false,
             head: OnceCell::new(),
             root: OnceCell::new(),
             held: Mutex::default(),
@@ -106,6 +110,15 @@ impl SourceImage {
     /// What is fetched.
     pub(crate) fn target(&self) -> &Target {
         &self.target
+    }
+    /// The same, of which it is known that its root will be needed: no HEAD goes before its GET.
+    ///
+    /// Not on Docker Hub: where tags share a digest, as they do there, the HEAD spares a GET, and only that counts as a
+    /// pull.
+    #[must_use]
+    pub fn needed(mut self) -> Self {
+        self.needed = !self.store.repository().registry().is_docker_hub();
+        self
     }
     /// Where it is read.
     pub fn store(&self) -> &Arc<dyn Store> {
@@ -120,7 +133,7 @@ impl SourceImage {
         let root = self.root.get().and_then(|root| root.as_ref().ok());
         matches!(root, Some(Root::Filtered(root)) if root.digest() == digest)
     }
-    /// What the target is now: one HEAD, however many ask; none where it is a digest already.
+    /// What the target is now: one HEAD, or one GET of the root, however many ask; none where it is a digest already.
     pub async fn head(&self) -> Result<ManifestHead, Failure> {
         if let Target::Digest(digest) = &self.target {
             return Ok(ManifestHead {
@@ -131,7 +144,8 @@ impl SourceImage {
         }
         self.head.get_or_init(|| self.resolve()).await.clone()
     }
-    /// The root, after the filter: one GET, however many ask, and whatever the filter needs to see.
+    /// The root, after the filter: one GET by digest, however many ask, unless [`SourceImage::head`] has it already,
+    /// and whatever the filter needs to see.
     pub async fn root(&self) -> Result<Root, Failure> {
         let root = async {
             let head = self.head().await?;
@@ -146,16 +160,35 @@ impl SourceImage {
     }
 
     async fn resolve(&self) -> Result<ManifestHead, Failure> {
-        let head = self.store.resolve(&self.target).await;
-        head.map_err(|error| Failure::registry(Side::Source, &error))?
-            .ok_or_else(|| {
-                let path = self.store.repository().path();
-                let action = format!("find {path}:{}", self.target);
-                Failure {
-                    status: Some(404),
-                    ..self.failure(ErrorKind::NotFound, action, "the registry does not have it")
-                }
-            })
+        let head = if self.needed {
+            self.resolve_by_root().await?
+        } else {
+            let head = self.store.resolve(&self.target).await;
+            head.map_err(|error| Failure::registry(Side::Source, &error))?
+        };
+        head.ok_or_else(|| {
+            let path = self.store.repository().path();
+            let action = format!("find {path}:{}", self.target);
+            Failure {
+                status: Some(404),
+                ..self.failure(ErrorKind::NotFound, action, "the registry does not have it")
+            }
+        })
+    }
+
+    async fn resolve_by_root(&self) -> Result<Option<ManifestHead>, Failure> {
+        let root = match self.manifests.fetch(&*self.store, &self.target).await {
+            Ok(root) => root,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Failure::registry(Side::Source, &error)),
+        };
+        let head = ManifestHead {
+            digest: root.digest().clone(),
+            media_type: Some(root.media_type().to_owned()),
+            size: Some(root.size()),
+        };
+        self.hold(&head.digest, Ok(root))?;
+        Ok(Some(head))
     }
 
     /// The manifest of that digest: one GET, however many ask.

@@ -1,6 +1,7 @@
 //! Rules: one source selector and its destinations (compat.md sections 3 to 5).
 
 mod destination;
+mod immutable;
 mod platform;
 mod source;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use registry::{Repository, Tag};
 
 pub use destination::{Destination, Naming};
+pub use immutable::Immutable;
 pub use platform::{PlatformError, PlatformFilter};
 pub use source::{Pattern, Select, Source};
 

@@ -60,9 +60,9 @@ async fn a_dead_host_costs_its_own_images_and_one_set_of_tries() {
     let (summary, _) = run(&[&source, &destination], rules, one_at_a_time).await;
     assert_eq!((summary.copied, summary.failed), (5, 5));
     assert_eq!(summary.by_class, [(Class::Destination, 5)].into());
-    let mut tries: Vec<u32> = summary.failures.iter().map(|f| f.failure.tries).collect();
-    tries.sort_unstable();
-    assert_eq!(tries, [1, 1, 1, 1, 4]);
+    // The list of the destination's tags has found out.
+    let tries: Vec<u32> = summary.failures.iter().map(|f| f.failure.tries).collect();
+    assert_eq!(tries, [1; 5]);
     for failed in &summary.failures {
         let failure = &failed.failure;
         assert_eq!(
@@ -70,7 +70,7 @@ async fn a_dead_host_costs_its_own_images_and_one_set_of_tries() {
             (Some(ErrorKind::Connect), dead.as_str())
         );
         let before = failure.reason.contains("; as was found before");
-        assert_eq!(before, failure.tries == 1, "{}", failure.reason);
+        assert!(before, "{}", failure.reason);
     }
 }
 

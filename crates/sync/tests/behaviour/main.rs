@@ -6,6 +6,7 @@
     clippy::indexing_slicing
 )]
 
+mod census;
 mod isolation;
 mod kit;
 mod run;

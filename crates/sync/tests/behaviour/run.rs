@@ -41,6 +41,7 @@ pub(crate) fn settings(arch: &[&str]) -> Settings {
         platforms: Arc::new(PlatformFilter::parse(&[], &arch).unwrap()),
         force: false,
         verify: false,
+        immutable: Arc::default(),
         transfers: None,
         images: 16,
         records: None,
@@ -186,7 +187,11 @@ async fn every_tag_of_a_repository_arrives_page_by_page() {
     assert_eq!(source.count(of_shared), 1);
     assert_eq!(
         source.count(|request| request.kind == Kind::ManifestGet),
-        40
+        41
+    );
+    assert_eq!(
+        source.count(|request| request.kind == Kind::ManifestHead),
+        0
     );
 }
 

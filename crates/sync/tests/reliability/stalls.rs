@@ -62,6 +62,7 @@ async fn ending_of(silent: &str, stall: Duration) -> (Option<String>, usize) {
         platforms: Arc::new(PlatformFilter::parse(&[], &[]).unwrap()),
         force: false,
         verify: false,
+        immutable: Arc::default(),
         transfers: None,
         images: 16,
         records: None,

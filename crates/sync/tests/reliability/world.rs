@@ -204,6 +204,7 @@ pub(crate) async fn run(stores: RegistryStores, rules: Vec<Arc<Rule>>, images: u
         platforms: Arc::new(PlatformFilter::parse(&[], &[]).unwrap()),
         force: false,
         verify: false,
+        immutable: Arc::default(),
         transfers: None,
         images,
         records: None,

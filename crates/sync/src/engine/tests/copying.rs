@@ -150,7 +150,7 @@ async fn layers_of_an_earlier_tag_are_not_even_asked_for() {
 }
 
 #[tokio::test]
-async fn further_tags_of_one_digest_cost_a_head_at_each_end_and_a_push() {
+async fn further_tags_of_one_digest_cost_a_get_at_the_source_and_a_push() {
     let world = world();
     let image = world.image("image", &["v1", "v2", "latest"], &["base"]);
     let rules = [rule("src.example/app", &["dst.example/copy"])];
@@ -168,10 +168,12 @@ async fn further_tags_of_one_digest_cost_a_head_at_each_end_and_a_push() {
             1
         );
     }
-    // The list takes two requests, as its end must be seen; the root is fetched once.
-    assert_eq!(world.stores.count("manifest src"), 1);
-    let layers = 1;
-    assert_eq!(world.stores.calls().len(), 2 + (3 * layers + 7) + 2 * 3);
+    // The list takes two requests, as its end must be seen; that of the destination takes one, as there is none.
+    assert_eq!(world.stores.count("tags src"), 2);
+    assert_eq!(world.stores.count("tags dst"), 1);
+    assert_eq!(world.stores.count("manifest src.example/app:"), 3);
+    let blobs = 2;
+    assert_eq!(world.stores.calls().len(), 3 + 3 + 3 * blobs + 3);
 }
 
 #[tokio::test]

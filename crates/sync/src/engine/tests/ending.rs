@@ -52,8 +52,7 @@ impl World {
 #[tokio::test]
 async fn a_panic_fails_one_image_and_says_so() {
     for call in [
-        "resolve src.example/app:t01",
-        "manifest src.example/app@t01",
+        "manifest src.example/app:t01",
         "open-upload dst.example/copy@t01",
         "open-blob src.example/app@t01.config",
         "put-manifest dst.example/copy:t01",
@@ -141,7 +140,7 @@ async fn an_interrupted_run_ends_every_image_that_it_knows() {
             .all(|ending| ending.ends_with(": interrupted"))
     );
     // Four were under way; nothing was begun after that.
-    assert_eq!(world.stores.count("resolve src"), 4);
+    assert_eq!(world.stores.count("manifest src"), 4);
     assert_eq!(world.stores.count("put-manifest"), 0);
 }
 
@@ -196,7 +195,7 @@ async fn a_run_that_is_interrupted_before_it_begins_asks_nothing() {
 async fn no_more_images_are_under_way_than_asked_for_and_lists_wait_for_them() {
     let world = world(90);
     world.stores.behave(|behaviour| behaviour.page = 5);
-    let mut gate = world.stores.hold("resolve src");
+    let mut gate = world.stores.hold("manifest src");
     let rules = all();
     let copying = run(&world.stores, settings(), &rules);
     let watching = async {
@@ -206,7 +205,10 @@ async fn no_more_images_are_under_way_than_asked_for_and_lists_wait_for_them() {
         }
         assert_eq!(gate.count(), 4);
         // Four under way, sixteen in the queue, one at its door: the page that holds it is the last one asked for.
-        assert_eq!(world.stores.count("tags"), (4 + 16 + 1_usize).div_ceil(5));
+        assert_eq!(
+            world.stores.count("tags src"),
+            (4 + 16 + 1_usize).div_ceil(5)
+        );
         gate.open();
     };
     let (heard, ()) = tokio::join!(copying, watching);

@@ -6,6 +6,7 @@
     clippy::indexing_slicing
 )]
 
+mod census;
 mod copying;
 mod ending;
 mod filtering;
@@ -21,7 +22,7 @@ use std::sync::Mutex;
 use registry::Repository;
 
 use super::*;
-use crate::event::{Copied, Outcome};
+use crate::event::{Copied, Evidence, Outcome};
 use crate::lock::lock;
 use crate::report::{Report, Summary};
 use crate::rule::PlatformFilter;
@@ -83,8 +84,11 @@ fn ending(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Copied(copied) if !copied.losses.is_empty() => "repaired".to_owned(),
         Outcome::Copied(_) => "copied".to_owned(),
-        Outcome::Unchanged { verified: true, .. } => "verified".to_owned(),
-        Outcome::Unchanged { .. } => "unchanged".to_owned(),
+        Outcome::Unchanged { by, .. } => match by {
+            Evidence::Verified => "verified".to_owned(),
+            Evidence::Registry => "unchanged".to_owned(),
+            Evidence::Records => "unchanged by record".to_owned(),
+        },
         Outcome::Skipped { why } => format!("skipped, {why}"),
         Outcome::Failed(failure) if failure.interrupted => "interrupted".to_owned(),
         Outcome::Failed(failure) => format!("failed, {}", failure.reason),
@@ -96,6 +100,7 @@ fn settings() -> Settings {
         platforms: Arc::default(),
         force: false,
         verify: false,
+        immutable: Arc::default(),
         transfers: None,
         images: 4,
         records: None,

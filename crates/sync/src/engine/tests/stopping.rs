@@ -78,7 +78,7 @@ async fn what_is_under_way_goes_on_to_its_tag_and_nothing_else_is_begun() {
     let summary = six.heard.summary();
     assert_eq!((summary.discovered, summary.interrupted_rules), (6, 1));
     assert_eq!(summary.exit_code(), 130);
-    assert_eq!(six.stores.count("resolve src"), 2);
+    assert_eq!(six.stores.count("manifest src"), 2);
     assert_eq!(six.stores.count("put-manifest dst.example/copy:"), 2);
     assert!(!stop.abandon.is_cancelled());
 }

@@ -1,0 +1,152 @@
+//! Tags that the user declares immutable: what such a tag names never changes.
+
+use globset::{GlobBuilder, GlobMatcher};
+use registry::Tag;
+
+use crate::rule::{Pattern, RuleError};
+
+/// The patterns of `--immutable`; a tag is immutable where one of them matches it.
+#[derive(Clone, Debug, Default)]
+pub struct Immutable(Vec<TagPattern>);
+
+/// One pattern.
+#[derive(Clone, Debug)]
+enum TagPattern {
+    /// Matches the whole tag: `v*`, `v[0-9]*`, `{1,2}.*`.
+    Glob(GlobMatcher),
+    /// Found anywhere in the tag, as in rules: `/^v[0-9.]+$/`.
+    Expression(Pattern),
+}
+
+impl Immutable {
+    /// Reads the patterns: between slashes an expression, as in rules, else a glob.
+    ///
+    /// # Errors
+    /// For a pattern that is none, or that no tag can match; says what to write instead.
+    pub fn parse(patterns: &[String]) -> Result<Self, RuleError> {
+        let patterns = patterns.iter().map(|text| {
+            TagPattern::parse(text).map_err(|why| RuleError(format!("--immutable {text}: {why}")))
+        });
+        Ok(Self(patterns.collect::<Result<_, _>>()?))
+    }
+    /// Whether nothing was declared.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+    /// Whether `tag` was declared immutable.
+    pub fn matches(&self, tag: &Tag) -> bool {
+        self.0.iter().any(|pattern| pattern.matches(tag))
+    }
+}
+
+impl TagPattern {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("the pattern is empty: write a glob such as v*, or * for every tag".into());
+        }
+        if let Some(rest) = text.strip_prefix('/') {
+            let Some(expression) = rest.strip_suffix('/') else {
+                return Err(format!(
+                    "the expression has no closing slash: write {text}/"
+                ));
+            };
+            let pattern = Pattern::new(expression);
+            return pattern
+                .map(Self::Expression)
+                .map_err(|why| format!("{why}; write one in RE2 syntax, such as /^v[0-9]/"));
+        }
+        if let Some(stranger) = stranger(text) {
+            return Err(format!(
+                "no tag has {stranger:?} in it: write a pattern for the tag alone, such as v*, and the flag once for \
+                 each pattern"
+            ));
+        }
+        let glob = GlobBuilder::new(text).backslash_escape(true).build();
+        let glob = glob.map_err(|why| {
+            format!(
+                "it is no glob: {}; write one such as v* or v[0-9]*, or an expression such as /^v[0-9]/",
+                why.kind()
+            )
+        })?;
+        Ok(Self::Glob(glob.compile_matcher()))
+    }
+    fn matches(&self, tag: &Tag) -> bool {
+        match self {
+            Self::Glob(glob) => glob.is_match(tag.as_str()),
+            Self::Expression(pattern) => pattern.matches(tag),
+        }
+    }
+}
+
+/// A character that stands for itself in the glob and that no tag can have. Between brackets and braces it may stand
+/// for others.
+fn stranger(glob: &str) -> Option<char> {
+    let mut within = 0_usize;
+    glob.chars().find(|character| {
+        match character {
+            '{' | '[' => within += 1,
+            '}' | ']' => within = within.saturating_sub(1),
+            _ => {}
+        }
+        within == 0 && !character.is_ascii_alphanumeric() && !"_.-*?[]{}\\".contains(*character)
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn matching(patterns: &[&str], tags: &[&str]) -> Vec<String> {
+        let patterns: Vec<String> = patterns.iter().map(|text| (*text).to_owned()).collect();
+        let immutable = Immutable::parse(&patterns).unwrap();
+        let tags = tags.iter().map(|tag| Tag::parse(tag).unwrap());
+        tags.filter(|tag| immutable.matches(tag))
+            .map(|tag| tag.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn a_glob_matches_the_whole_tag_and_an_expression_is_found_in_it() {
+        let tags = ["v1", "v1.2", "dev1", "latest", "1.2-rc1"];
+        assert_eq!(matching(&["v*"], &tags), ["v1", "v1.2"]);
+        assert_eq!(matching(&["v?"], &tags), ["v1"]);
+        assert_eq!(matching(&["{v1,latest}"], &tags), ["v1", "latest"]);
+        assert_eq!(matching(&["v[0-9].*"], &tags), ["v1.2"]);
+        assert_eq!(matching(&["/v1/"], &tags), ["v1", "v1.2", "dev1"]);
+        assert_eq!(matching(&["/^v[0-9,]{1,2}$/"], &tags), ["v1"]);
+        assert_eq!(matching(&["latest", "/rc/"], &tags), ["latest", "1.2-rc1"]);
+        assert_eq!(matching(&["*"], &tags).len(), 5);
+        assert_eq!(matching(&[], &tags), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused_with_what_to_write() {
+        let refused = |text: &str| {
+            let error = Immutable::parse(&["v*".to_owned(), text.to_owned()]);
+            error.unwrap_err().to_string()
+        };
+        let alone =
+            "write a pattern for the tag alone, such as v*, and the flag once for each pattern";
+        let expected = [
+            ("", "the pattern is empty: write a glob such as v*, or * for every tag".to_owned()),
+            ("/v", "the expression has no closing slash: write /v/".to_owned()),
+            (
+                "/(/",
+                "the expression /(/ cannot be used: unclosed group; write one in RE2 syntax, such as /^v[0-9]/".to_owned(),
+            ),
+            (
+                "v[",
+                "it is no glob: unclosed character class; missing ']'; write one such as v* or v[0-9]*, or an \
+                 expression such as /^v[0-9]/"
+                    .to_owned(),
+            ),
+            ("v1,v2", format!("no tag has ',' in it: {alone}")),
+            ("app:v*", format!("no tag has ':' in it: {alone}")),
+            ("v 1", format!("no tag has ' ' in it: {alone}")),
+        ];
+        for (pattern, why) in expected {
+            assert_eq!(refused(pattern), format!("--immutable {pattern}: {why}"));
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! `--immutable`: tags that cost nothing once they were copied.
+
+use testkit::{Kind, Registry};
+
+use crate::support::{Outcome, Place, image, insecure, registry};
+
+struct Two {
+    source: Registry,
+    destination: Registry,
+    place: Place,
+}
+
+impl Two {
+    /// `a:v1`, `a:v2` and `a:latest`, and a rule that copies them all.
+    fn new() -> Self {
+        let (source, destination) = (registry(), registry());
+        for tag in ["v1", "v2", "latest"] {
+            source.push("a", Some(tag), &image(tag));
+        }
+        let place = Place::new()
+            .file(
+                "images.yaml",
+                &format!("{}/a: {}/a\n", source.host(), destination.host()),
+            )
+            .file("auth.yaml", &insecure(&[&source, &destination]));
+        Self {
+            source,
+            destination,
+            place,
+        }
+    }
+
+    fn run(&self, flags: &[&str]) -> Outcome {
+        self.source.clear_requests();
+        self.destination.clear_requests();
+        let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
+        self.place.run(&[&files, flags].concat())
+    }
+
+    /// Lists, and heads of manifests, at both ends; all else would be a fault.
+    #[track_caller]
+    fn asked(&self, lists: usize, heads: usize) {
+        for registry in [&self.source, &self.destination] {
+            let count = |kind| registry.count(|request| request.kind == kind);
+            assert_eq!(
+                (count(Kind::Tags), count(Kind::ManifestHead)),
+                (lists, heads)
+            );
+            assert_eq!(registry.requests().len(), lists + heads);
+        }
+    }
+}
+
+#[test]
+fn what_was_copied_costs_a_list_at_each_end() {
+    let two = Two::new();
+    two.run(&["--immutable", "*"]).exits(0).says("3 copied");
+    two.run(&["--immutable", "*"])
+        .exits(0)
+        .says("0 copied, 3 unchanged")
+        .says("3 immutable tags were taken from the records");
+    two.asked(1, 0);
+    // A tag that was not declared is asked about, at both ends.
+    two.run(&["--immutable", "v1", "--immutable", "/^v2$/"])
+        .exits(0)
+        .says("3 unchanged")
+        .says("2 immutable tags were taken from the records");
+    two.asked(1, 1);
+}
+
+#[test]
+fn a_tag_that_was_lost_is_copied_again() {
+    let two = Two::new();
+    two.run(&["--immutable", "v*"]).exits(0);
+    two.destination.state().untag("a", "v1");
+    two.run(&["--immutable", "v*"])
+        .exits(0)
+        .says("1 copied, 2 unchanged");
+    assert!(two.destination.state().digest("a", "v1").is_some());
+}
+
+#[test]
+fn without_records_it_is_said_that_all_tags_are_asked_about() {
+    let two = Two::new();
+    two.run(&["--no-records"]).exits(0);
+    two.run(&["--no-records", "--immutable", "*"])
+        .exits(0)
+        .says("--immutable: nothing is remembered between runs")
+        .says("3 unchanged");
+    two.asked(1, 3);
+}
+
+#[test]
+fn what_is_no_pattern_is_a_mistake_of_the_command_line() {
+    let two = Two::new();
+    two.run(&["--immutable", "v["])
+        .exits(2)
+        .says("--immutable v[: it is no glob: unclosed character class; missing ']'; write one such as v*");
+    assert_eq!(
+        two.source.requests().len() + two.destination.requests().len(),
+        0
+    );
+}
