@@ -109,6 +109,12 @@ impl Error {
         self.0.kind = kind;
         self
     }
+    /// While doing another `action`, of which this was a part.
+    #[must_use]
+    pub(crate) fn with_action(mut self, action: impl Into<String>) -> Self {
+        self.0.action = action.into();
+        self
+    }
     /// With the status of the last answer.
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {

@@ -6,6 +6,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use http::{HeaderValue, Method};
 use url::Url;
 
+use crate::auth::batch::{self, Lines, Next};
 use crate::auth::cache::{Token, Tokens};
 use crate::auth::challenge::Challenge;
 use crate::auth::clause;
@@ -43,6 +44,8 @@ pub(super) struct Side {
     /// Whether it is known what the registry wants, and who finds out.
     pub(super) door: Door,
     pub(super) tokens: Tokens,
+    /// Those who wait for tokens.
+    pub(super) lines: Lines,
     /// The challenge of `GET /v2/`, asked for when another answer holds none.
     pub(super) ping: Flight<Option<Challenge>>,
     /// The token server that may not see credentials, if there is one.
@@ -107,7 +110,11 @@ impl Authenticator {
         access: &Access,
         scopes: &ScopeSet,
     ) -> Result<Option<HeaderValue>, Error> {
-        let scheme = self.side(endpoint).memory().scheme();
+        let scheme = {
+            let mut memory = self.side(endpoint).memory();
+            memory.needs(scopes);
+            memory.scheme()
+        };
         match (scheme, &access.credential) {
             (None, _) => Ok(None),
             // What docker calls a registry token goes out as it is, whatever is asked for.
@@ -145,7 +152,10 @@ impl Authenticator {
         };
         let side = self.side(endpoint);
         let wanted = side.memory().wanted(scopes);
-        side.tokens.accepted(&access.credential, &wanted, used);
+        let shown = side.tokens.accepted(&access.credential, &wanted, used);
+        if shown.is_some_and(|token| side.lines.habit.accepted(&token, &wanted)) {
+            side.lines.wake();
+        }
     }
     /// What stands in for the credential at a token server, or with Basic.
     pub(super) async fn login(&self, endpoint: &Endpoint, access: &Access) -> Result<Login, Error> {
@@ -172,7 +182,8 @@ impl Authenticator {
     pub(super) fn accounts(&self) -> &ServiceAccounts {
         &self.accounts
     }
-    /// A token for `scopes`, from the cache or from its source.
+    /// A token for `scopes`, from the cache or from its source. Where the right to write is refused to a request that
+    /// only reads, for which it was asked so that one token does for both, it is asked for without.
     async fn token(
         &self,
         endpoint: &Endpoint,
@@ -181,13 +192,21 @@ impl Authenticator {
         source: &Source,
     ) -> Result<Arc<Token>, Error> {
         let side = self.side(endpoint);
-        let wanted = side.memory().wanted(scopes);
-        if let Some(token) = side.tokens.find(&access.credential, &wanted) {
-            return Ok(token);
+        loop {
+            let wanted = side.memory().wanted(scopes);
+            if let Some(token) = side.tokens.find(&access.credential, &wanted) {
+                return Ok(token);
+            }
+            let slot = side.tokens.slot(&access.credential, &wanted);
+            let fetch = self.fetch(endpoint, access, scopes, &wanted, source);
+            let outcome = slot.flight.get(|token| token.is_good(&wanted), fetch).await;
+            match outcome {
+                Err(error)
+                    if batch::is_refusal(&error)
+                        && side.memory().asks_for_less(scopes, &wanted) => {}
+                outcome => return outcome,
+            }
         }
-        let slot = side.tokens.slot(&access.credential, &wanted);
-        let fetch = self.fetch(endpoint, access, scopes, &wanted, source);
-        slot.flight.get(|token| token.is_fresh(), fetch).await
     }
     /// Asks for a token, and where repositories to mount from are among the scopes and it is refused, for one
     /// without them: some servers refuse all for the sake of one (protocol.md section 4.3).
@@ -200,23 +219,39 @@ impl Authenticator {
         source: &'a Source,
     ) -> BoxFuture<'a, Result<Arc<Token>, Error>> {
         async move {
-            let refused = match self.ask(endpoint, access, wanted, source).await {
-                Ok(token) => return Ok(Arc::new(token)),
-                Err(error) => error,
-            };
-            let is_refusal = refused
-                .status()
-                .is_some_and(|status| status.is_client_error());
-            if scopes.repositories().len() < 2
-                || !is_refusal
-                || refused.kind() == ErrorKind::RateLimited
-            {
-                return Err(refused);
+            match self.in_line(endpoint, access, wanted, source).await {
+                Err(error) if scopes.repositories().len() > 1 && batch::is_refusal(&error) => {
+                    self.token(endpoint, access, &scopes.without_sources(), source)
+                        .await
+                }
+                outcome => outcome,
             }
-            self.token(endpoint, access, &scopes.without_sources(), source)
-                .await
         }
         .boxed()
+    }
+    /// Gets a token by a request of its own or by one that is shared with others who want one at the same time.
+    async fn in_line(
+        &self,
+        endpoint: &Endpoint,
+        access: &Access,
+        wanted: &Wanted,
+        source: &Source,
+    ) -> Result<Arc<Token>, Error> {
+        let line = self.side(endpoint).lines.line(&access.credential);
+        let place = line.join(wanted);
+        // Whoever shared the request is told of their own part of it.
+        let own = |error: Error| error.with_action(action(wanted));
+        loop {
+            match place.next().await {
+                Next::Over(outcome) => return outcome.map_err(own),
+                Next::Ask(batch) => {
+                    let outcome = self.ask(endpoint, access, batch.wanted(), source).await;
+                    if let Some(outcome) = batch.end(outcome) {
+                        return outcome.map_err(own);
+                    }
+                }
+            }
+        }
     }
     /// One token request, under the login if the token server may see it.
     async fn ask(
@@ -226,7 +261,7 @@ impl Authenticator {
         wanted: &Wanted,
         source: &Source,
     ) -> Result<Token, Error> {
-        let action = format!("get a token for {wanted}");
+        let action = action(wanted);
         let base = self.transport.base_url(endpoint, &action).await?;
         let refuse =
             |kind, message| Error::new(kind, action.as_str(), self.registry.as_str(), message);
@@ -283,4 +318,9 @@ impl Authenticator {
 struct Source {
     realm: String,
     service: Option<String>,
+}
+
+/// What is done, for errors.
+pub(super) fn action(wanted: &Wanted) -> String {
+    format!("get a token for {wanted}")
 }

@@ -15,6 +15,8 @@ use crate::auth::wanted::Wanted;
 /// Repositories, times credentials, whose tokens are kept, and tokens kept for each.
 const MAX_GROUPS: usize = 1024;
 const MAX_SLOTS: usize = 64;
+/// Requests of which is known how they fared with a token for several.
+const MAX_FARED: usize = 64;
 /// A token is renewed when less than this is left of its life, or less than 15 % but no more than the second.
 const MIN_MARGIN: Duration = Duration::from_secs(10);
 const MAX_MARGIN: Duration = Duration::from_secs(300);
@@ -27,13 +29,24 @@ const SURELY_GOOD: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Token {
     header: HeaderValue,
-    /// What it was asked for.
+    /// What it was asked for; where it is for several repositories and tells, what of that it is good for.
     granted: Wanted,
-    /// What its server says that it is good for, if it says so.
-    named: Option<Wanted>,
+    /// What it says that it is good for, if it does.
+    says: Option<Wanted>,
     born: Instant,
     dies: Instant,
+    /// Whether it was given up by whoever found that it has run out.
+    given_up: AtomicBool,
     accepted: AtomicBool,
+    /// Where it is for those of several requests, how each of them fared with it.
+    shared: Option<Mutex<Vec<Fared>>>,
+}
+
+/// How a request fared with a token that was not asked for it alone.
+#[derive(Debug)]
+struct Fared {
+    wanted: Wanted,
+    let_in: bool,
 }
 
 impl Token {
@@ -42,21 +55,83 @@ impl Token {
         Self {
             header,
             granted,
-            named: None,
+            says: None,
             born,
             dies: born.checked_add(life).unwrap_or(born),
+            given_up: AtomicBool::new(false),
             accepted: AtomicBool::new(false),
+            shared: None,
         }
-    }
-    /// The same token, of which its server said what it is good for.
-    pub(super) fn good_for(mut self, named: Option<Wanted>) -> Self {
-        self.named = named;
-        self
     }
     /// Whether it is good for all of `wanted`, as far as its server says.
     pub(super) fn grants(&self, wanted: &Wanted) -> bool {
-        let named = self.named.as_ref();
-        self.granted.covers(wanted) && named.is_none_or(|named| named.covers(wanted))
+        let says = self.says.as_ref();
+        self.granted.covers(wanted) && says.is_none_or(|says| says.covers(wanted))
+    }
+    /// The same token, which `says` what it is good for.
+    pub(super) fn saying(mut self, says: Option<Wanted>) -> Self {
+        self.says = says;
+        self
+    }
+    /// The same token, asked for by several requests.
+    pub(super) fn shared(mut self) -> Self {
+        if let Some(says) = &self.says {
+            self.granted = self.granted.within(says);
+        }
+        self.shared = Some(Mutex::default());
+        self
+    }
+    /// Whether it was asked for by several requests.
+    pub(super) fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+    /// Whether it tells what it is good for.
+    pub(super) fn is_readable(&self) -> bool {
+        self.says.is_some()
+    }
+    /// What it is good for, as far as is known.
+    pub(super) fn granted(&self) -> &Wanted {
+        &self.granted
+    }
+    /// Whether it is for a request that needs `wanted`: as much as one that is asked for it alone.
+    pub(super) fn is_for(&self, wanted: &Wanted) -> bool {
+        self.granted.holds_head_of(wanted)
+    }
+    /// Whether it can be sent with a request that needs `wanted`.
+    pub(super) fn is_good(&self, wanted: &Wanted) -> bool {
+        self.is_fresh() && self.fared(wanted) != Some(false)
+    }
+    /// Whether a request that needs `wanted` was let in with it or refused, as far as it is remembered.
+    fn fared(&self, wanted: &Wanted) -> Option<bool> {
+        let Some(shared) = &self.shared else {
+            return self.accepted.load(Ordering::Relaxed).then_some(true);
+        };
+        let fared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = fared.iter().find(|own| own.wanted == *wanted);
+        own.map(|own| own.let_in)
+    }
+    /// Notes how a request that needs `wanted` fared with it.
+    pub(super) fn note(&self, wanted: &Wanted, let_in: bool) {
+        let Some(shared) = &self.shared else {
+            self.accepted.fetch_or(let_in, Ordering::Relaxed);
+            return;
+        };
+        let mut fared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = fared.iter_mut().find(|own| own.wanted == *wanted) {
+            own.let_in = let_in;
+            return;
+        }
+        if fared.len() >= MAX_FARED {
+            fared.remove(0);
+        }
+        fared.push(Fared {
+            wanted: wanted.clone(),
+            let_in,
+        });
+    }
+    /// Gives it up for everybody.
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
     }
     /// The `Authorization` header.
     pub(super) fn header(&self) -> &HeaderValue {
@@ -64,18 +139,21 @@ impl Token {
     }
     /// Whether enough of its life is left to start something with it.
     pub(super) fn is_fresh(&self) -> bool {
+        if self.given_up.load(Ordering::Relaxed) {
+            return false;
+        }
         let life = self.dies.duration_since(self.born);
         let margin = (life * 3 / 20).clamp(MIN_MARGIN, MAX_MARGIN);
         self.dies.saturating_duration_since(Instant::now()) > margin
     }
-    /// Whether a refusal may mean that it has run out, since it was let in before or is not quite new.
-    /// `insufficient` says that the registry calls it a good one with too few rights.
-    pub(super) fn may_have_run_out(&self, insufficient: bool) -> bool {
+    /// Whether the refusal of a request that needs `wanted` may mean that it has run out, since it was let in before
+    /// or is not quite new. `insufficient` says that the registry calls it a good one with too few rights.
+    pub(super) fn may_have_run_out(&self, wanted: &Wanted, insufficient: bool) -> bool {
         let age = self.born.elapsed();
         if insufficient {
             return age >= SURELY_GOOD;
         }
-        self.accepted.load(Ordering::Relaxed) || age >= YOUTH
+        self.fared(wanted) == Some(true) || age >= YOUTH
     }
 }
 
@@ -107,17 +185,17 @@ impl Tokens {
         let mut groups = self.groups();
         let group = groups.get_mut(&key(credential, wanted))?;
         group.used = Instant::now();
-        let fresh = |slot: &Arc<Slot>| slot.flight.peek().filter(|token| token.is_fresh());
+        let good = |slot: &Arc<Slot>| slot.flight.peek().filter(|token| token.is_good(wanted));
         let exact = group
             .slots
             .iter()
             .find(|slot| slot.wanted == *wanted)
-            .and_then(fresh);
+            .and_then(good);
         exact.or_else(|| {
             group
                 .slots
                 .iter()
-                .filter_map(fresh)
+                .filter_map(good)
                 .find(|token| token.granted.covers(wanted))
         })
     }
@@ -146,29 +224,19 @@ impl Tokens {
         group.slots.push(slot.clone());
         slot
     }
-    /// Notes that the token in `header` was let in.
-    pub(super) fn accepted(&self, credential: &Credential, wanted: &Wanted, header: &HeaderValue) {
+    /// Notes that the token in `header` was let in; that token.
+    pub(super) fn accepted(
+        &self,
+        credential: &Credential,
+        wanted: &Wanted,
+        header: &HeaderValue,
+    ) -> Option<Arc<Token>> {
         let groups = self.groups();
-        for slot in groups
-            .get(&key(credential, wanted))
-            .into_iter()
-            .flat_map(|group| &group.slots)
-        {
-            if let Some(token) = slot.flight.peek().filter(|token| token.header == *header) {
-                token.accepted.store(true, Ordering::Relaxed);
-            }
-        }
-    }
-    /// Drops a token wherever it is kept.
-    pub(super) fn forget(&self, credential: &Credential, wanted: &Wanted, stale: &Arc<Token>) {
-        let groups = self.groups();
-        for slot in groups
-            .get(&key(credential, wanted))
-            .into_iter()
-            .flat_map(|group| &group.slots)
-        {
-            slot.flight.forget(|token| Arc::ptr_eq(token, stale));
-        }
+        let group = groups.get(&key(credential, wanted))?;
+        let shown = |slot: &Arc<Slot>| slot.flight.peek().filter(|token| token.header == *header);
+        let token = group.slots.iter().find_map(shown)?;
+        token.note(wanted, true);
+        Some(token)
     }
     fn groups(&self) -> MutexGuard<'_, HashMap<(Credential, String), Group>> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
@@ -265,7 +333,7 @@ mod tests {
         both.add(mount);
         let token = |asked: &Wanted, named: Option<Wanted>| {
             let header = HeaderValue::from_static("x");
-            Token::new(header, asked.clone(), Instant::now(), MIN_MARGIN).good_for(named)
+            Token::new(header, asked.clone(), Instant::now(), MIN_MARGIN).saying(named)
         };
         assert!(token(&both, None).grants(&both));
         assert!(token(&both, Some(both.clone())).grants(&both));
@@ -279,23 +347,23 @@ mod tests {
         let tokens = Tokens::default();
         put(&tokens, &wanted, token("x", &wanted, 600)).await;
         let found = tokens.find(&Credential::Anonymous, &wanted).unwrap();
-        assert!(!found.may_have_run_out(false));
+        assert!(!found.may_have_run_out(&wanted, false));
         tokens.accepted(
             &Credential::Anonymous,
             &wanted,
             &HeaderValue::from_static("y"),
         );
-        assert!(!found.may_have_run_out(false));
+        assert!(!found.may_have_run_out(&wanted, false));
         tokens.accepted(
             &Credential::Anonymous,
             &wanted,
             &HeaderValue::from_static("x"),
         );
-        assert!(found.may_have_run_out(false));
-        assert!(!found.may_have_run_out(true));
+        assert!(found.may_have_run_out(&wanted, false));
+        assert!(!found.may_have_run_out(&wanted, true));
         tokio::time::advance(SURELY_GOOD).await;
-        assert!(found.may_have_run_out(true));
-        tokens.forget(&Credential::Anonymous, &wanted, &found);
+        assert!(found.may_have_run_out(&wanted, true));
+        found.give_up();
         assert!(tokens.find(&Credential::Anonymous, &wanted).is_none());
     }
 

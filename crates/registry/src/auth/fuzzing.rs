@@ -43,7 +43,7 @@ pub fn challenges(data: &[u8]) {
 
 /// What a token server answers.
 pub fn token_replies(data: &[u8]) {
-    if let Ok(token::Given { header, life, .. }) = token::understand(data) {
+    if let Ok(token::Answer { header, life, .. }) = token::understand(data) {
         assert!(header.is_sensitive());
         assert!(token::MIN_LIFE <= life && life <= token::MAX_LIFE);
     }

@@ -9,6 +9,8 @@ use crate::auth::wanted::{Wanted, split};
 /// Scopes and actions learned for the whole registry, and scope sets with scopes of their own.
 const MAX_LEARNED: usize = 8;
 const MAX_PARTICULAR: usize = 1024;
+/// Repositories that are remembered as written to.
+const MAX_WRITTEN: usize = 4096;
 /// The longest scope learned, in bytes.
 const MAX_SCOPE: usize = 512;
 
@@ -23,6 +25,9 @@ pub(super) struct Memory {
     actions: Vec<(Action, String)>,
     /// Whatever else challenges named, for the scope set that was refused.
     particular: HashMap<ScopeSet, Vec<String>>,
+    /// Repositories that are written to: one token is to do for whatever is read there as well, unless (`false`) the
+    /// right to write is refused to whoever only reads.
+    written: HashMap<String, bool>,
 }
 
 /// How requests are authorized.
@@ -99,9 +104,34 @@ impl Memory {
             }
         }
     }
+    /// Takes note of what a request needs, before it is sent.
+    pub(super) fn needs(&mut self, scopes: &ScopeSet) {
+        if let Some((path, Action::Push)) = scopes.repositories().first()
+            && self.written.len() < MAX_WRITTEN
+            && !self.written.contains_key(path)
+        {
+            self.written.insert(path.clone(), true);
+        }
+    }
+    /// Takes note that the token server refuses `wanted`, which was made of `scopes`; whether something else is asked
+    /// for on their behalf from now on.
+    pub(super) fn asks_for_less(&mut self, scopes: &ScopeSet, wanted: &Wanted) -> bool {
+        if let [(path, Action::Pull)] = scopes.repositories()
+            && let Some(writes) = self.written.get_mut(path)
+        {
+            *writes = false;
+            return self.wanted(scopes) != *wanted;
+        }
+        false
+    }
     /// What to ask the token server for on behalf of a request that needs `scopes`.
     pub(super) fn wanted(&self, scopes: &ScopeSet) -> Wanted {
         let mut wanted = Wanted::of(scopes);
+        if let [(path, Action::Pull)] = scopes.repositories()
+            && self.written.get(path) == Some(&true)
+        {
+            wanted.add(&format!("repository:{path}:pull,push"));
+        }
         for (path, action) in scopes.repositories() {
             for (_, peculiar) in self.actions.iter().filter(|(kind, _)| kind == action) {
                 wanted.add(&format!("repository:{path}:{peculiar}"));

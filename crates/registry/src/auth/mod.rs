@@ -10,6 +10,7 @@
 //! [`Authenticator::accepted`] and [`Turn::let_in`].
 
 mod authenticator;
+mod batch;
 mod cache;
 mod challenge;
 mod clause;
@@ -21,6 +22,8 @@ mod flight;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod google;
+mod grant;
+mod habit;
 mod helper;
 mod keychain;
 mod memory;

@@ -15,6 +15,7 @@ use url::Url;
 use url::form_urlencoded::Serializer;
 
 use crate::auth::cache::Token;
+use crate::auth::grant;
 use crate::auth::secret::Secret;
 use crate::auth::wanted::Wanted;
 use crate::error::{Error, ErrorKind};
@@ -28,8 +29,6 @@ const MAX_REPLY: u64 = 128 * 1024;
 /// beyond the second.
 pub(super) const MIN_LIFE: Duration = Duration::from_secs(60);
 pub(super) const MAX_LIFE: Duration = Duration::from_secs(24 * 3600);
-/// The most scopes that are read in an answer; no request asks for as many.
-const MAX_SCOPES: usize = 64;
 /// The name under which `OAuth2` servers are asked.
 const CLIENT_ID: &str = "image-syncer";
 
@@ -66,7 +65,7 @@ pub(super) struct TokenServer<'a> {
 impl TokenServer<'_> {
     /// A token for `wanted`. Statuses that mean "later" are tried again; a refusal keeps its status.
     pub(super) async fn token(&self, login: &Login, wanted: &Wanted) -> Result<Token, Error> {
-        let action: Arc<str> = format!("get a token for {wanted}").into();
+        let action: Arc<str> = super::authenticator::action(wanted).into();
         let mut attempts = Attempts::new(self.transport, self.endpoint, self.retry);
         loop {
             let born = Instant::now();
@@ -75,9 +74,9 @@ impl TokenServer<'_> {
                 Err(error) => Err(error),
             };
             match outcome {
-                Ok(given) => {
-                    let token = Token::new(given.header, wanted.clone(), born, given.life);
-                    return Ok(token.good_for(given.scope));
+                Ok(answer) => {
+                    let token = Token::new(answer.header, wanted.clone(), born, answer.life);
+                    return Ok(token.saying(answer.says));
                 }
                 Err(error) => attempts.after(error).await?,
             }
@@ -141,7 +140,7 @@ impl TokenServer<'_> {
         }
         form.finish().into()
     }
-    async fn read(&self, action: &str, response: Response) -> Result<Given, Error> {
+    async fn read(&self, action: &str, response: Response) -> Result<Answer, Error> {
         let status = response.status;
         if !status.is_success() {
             return Err(
@@ -166,27 +165,25 @@ impl TokenServer<'_> {
     }
 }
 
-/// What a token server gives.
-#[derive(Debug)]
-pub(super) struct Given {
-    /// The `Authorization` header.
+/// What a token server gave.
+pub(super) struct Answer {
+    /// The header with the token.
     pub(super) header: HeaderValue,
-    /// How long it is good.
+    /// How long it lives.
     pub(super) life: Duration,
-    /// What it is good for, where that is said.
-    scope: Option<Wanted>,
+    /// What it is good for, where that can be read.
+    says: Option<Wanted>,
 }
 
 /// What is in a token server's answer. An error is a clause without any of the content.
-pub(super) fn understand(body: &[u8]) -> Result<Given, &'static str> {
+pub(super) fn understand(body: &[u8]) -> Result<Answer, &'static str> {
     let reply: Reply =
         serde_json::from_slice(body).map_err(|_| "is not the JSON document that it should be")?;
     let token = reply.token().ok_or("holds no token")?;
-    let header = bearer(token).ok_or("holds a token that no header can carry")?;
-    Ok(Given {
-        header,
+    Ok(Answer {
+        header: bearer(token).ok_or("holds a token that no header can carry")?,
         life: reply.life(),
-        scope: reply.scope(),
+        says: grant::read(token, reply.scope.as_ref().and_then(Value::as_str)),
     })
 }
 
@@ -214,24 +211,6 @@ impl Reply {
             .into_iter()
             .filter_map(|token| token.as_ref()?.as_str())
             .find(|token| !token.is_empty())
-    }
-    /// The repositories that it names; `None` where it names none, or not just them.
-    fn scope(&self) -> Option<Wanted> {
-        let scopes = self.scope.as_ref()?.as_str()?.split_whitespace();
-        let mut named = Wanted::default();
-        let mut count = 0;
-        for scope in scopes
-            .filter(|scope| scope.starts_with("repository:"))
-            .take(MAX_SCOPES)
-        {
-            // Everything: what that is, the registry knows.
-            if scope.ends_with('*') {
-                return None;
-            }
-            named.add(scope);
-            count += 1;
-        }
-        (count > 0).then_some(named)
     }
     fn life(&self) -> Duration {
         let seconds = match &self.expires_in {
@@ -274,7 +253,7 @@ mod tests {
     use super::*;
 
     fn named(reply: &str) -> Option<String> {
-        let scope = understand(reply.as_bytes()).unwrap().scope;
+        let scope = understand(reply.as_bytes()).unwrap().says;
         scope.map(|scope| scope.to_string())
     }
 
@@ -283,7 +262,7 @@ mod tests {
         let both = "repository:a:pull,push repository:b:pull";
         let reply = |scope: &str| format!(r#"{{"token":"t","scope":{scope}}}"#);
         assert_eq!(named(&reply(&format!("\"{both}\""))).as_deref(), Some(both));
-        for scope in ["null", "7", r#""""#, r#""aws""#, r#""repository:a:*""#] {
+        for scope in ["null", "7", r#""""#, r#""aws""#] {
             assert_eq!(named(&reply(scope)), None, "{scope}");
         }
         assert_eq!(named(r#"{"token":"t"}"#), None);

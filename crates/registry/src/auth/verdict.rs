@@ -14,8 +14,9 @@ use crate::auth::scope::ScopeSet;
 use crate::error::{Error, ErrorKind, Retryable};
 use crate::transport::{AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody};
 
-/// How often one request is sent again on a [`Verdict::Again`]: for the first challenge, for a token that ran out,
-/// and for scopes that only the challenge names. A registry that wants more than that will never be content.
+/// How often one request is sent again on a [`Verdict::Again`]: for the first challenge, for a token that ran out or was
+/// to do for several repositories, and for scopes that only the challenge names. A registry that wants more than that
+/// will never be content.
 pub const MAX_AGAIN: u32 = 3;
 
 /// What to do after a 401.
@@ -103,14 +104,23 @@ impl Authenticator {
         let Some(current) = current else {
             return Verdict::Again;
         };
-        if refusal.has_news {
-            // With the scopes that the challenge named, another token will be asked for.
-            side.tokens.forget(&access.credential, &wanted, &current);
+        let ran_out = current.may_have_run_out(&wanted, refusal.insufficient);
+        let habit = &side.lines.habit;
+        // Not every registry can tell a bad token from one with too few rights.
+        let is_bad = ran_out || (refusal.invalid && habit.is_proven());
+        if current.is_shared() && !is_bad {
+            // The others may be let in with it all the same.
+            current.note(&wanted, false);
+            habit.suspect(&wanted);
             return Verdict::Again;
         }
-        if refusal.invalid || current.may_have_run_out(refusal.insufficient) {
-            side.tokens.forget(&access.credential, &wanted, &current);
+        // With the scopes that the challenge named, another token will be asked for.
+        if refusal.has_news || refusal.invalid || ran_out {
+            current.give_up();
             return Verdict::Again;
+        }
+        if habit.acquit(&wanted) {
+            side.lines.wake();
         }
         Verdict::Final(clause::too_few_rights(
             &self.registry,

@@ -48,7 +48,7 @@ impl Wanted {
             }
         }
     }
-    /// Whether a token for `self` does for all of `other`.
+    /// Whether a token for `self` does for all of `other`; `*` stands for all actions.
     pub(super) fn covers(&self, other: &Self) -> bool {
         other.items.iter().all(|wanted| {
             self.items.iter().any(|own| {
@@ -56,9 +56,39 @@ impl Wanted {
                     && wanted
                         .actions
                         .iter()
-                        .all(|action| own.actions.contains(action))
+                        .all(|action| own.actions.iter().any(|own| own == action || own == "*"))
             })
         })
+    }
+    /// Adds all of `other`.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for item in &other.items {
+            self.add(&item.to_string());
+        }
+    }
+    /// How many repositories are in it.
+    pub(super) fn repositories(&self) -> usize {
+        self.items
+            .iter()
+            .filter(|item| item.is_repository())
+            .count()
+    }
+    /// Its length as text, in bytes.
+    pub(super) fn text_len(&self) -> usize {
+        self.texts().map(|text| text.len() + 1).sum()
+    }
+    /// What of it may be done in part at least by `granted`; what is no repository counts as granted.
+    pub(super) fn within(mut self, granted: &Self) -> Self {
+        self.items.retain(|wanted| {
+            let known = |own: &Item| own.name == wanted.name && !own.actions.is_empty();
+            !wanted.is_repository() || granted.items.iter().any(known)
+        });
+        self
+    }
+    /// Whether the first scope of `other` is in it.
+    pub(super) fn holds_head_of(&self, other: &Self) -> bool {
+        let head = other.items.first();
+        head.is_none_or(|head| self.items.iter().any(|own| own.name == head.name))
     }
     /// The scopes as text, one an item.
     pub(super) fn texts(&self) -> impl Iterator<Item = String> {
@@ -67,6 +97,12 @@ impl Wanted {
     /// The name of the first scope, under which tokens are kept together.
     pub(super) fn head(&self) -> &str {
         self.items.first().map_or("", |item| item.name.as_str())
+    }
+}
+
+impl Item {
+    fn is_repository(&self) -> bool {
+        self.name.starts_with("repository")
     }
 }
 

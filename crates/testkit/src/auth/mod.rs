@@ -101,6 +101,12 @@ pub struct TokenRules {
     pub refuses_post: Option<u16>,
     /// Only the first scope of a request is looked at.
     pub first_scope_only: bool,
+    /// A request with several scopes fails with this status.
+    pub refuses_several: Option<u16>,
+    /// Tokens are JWTs of the distribution project's form, which tell what they are good for; else they tell nothing.
+    pub readable: bool,
+    /// Whether answers name what was granted in `scope`.
+    pub says_scope: bool,
     /// What becomes of a request with a scope of which nothing can be granted.
     pub denied: Denied,
     /// A scope that asks for no more than pull of a repository that does not exist cannot be granted (Docker Hub).
@@ -127,6 +133,9 @@ impl Default for TokenRules {
             refresh_tokens: true,
             refuses_post: None,
             first_scope_only: false,
+            refuses_several: None,
+            readable: false,
+            says_scope: false,
             denied: Denied::LeftOut,
             denies_unknown: false,
             basic_too: false,

@@ -116,6 +116,9 @@ fn scopes(
     exists: &dyn Fn(&str) -> bool,
     asked: &Asked,
 ) -> Result<Vec<Scope>, Reply> {
+    if let Some(status) = rules.refuses_several.filter(|_| asked.scopes.len() > 1) {
+        return Err(Reply::error(status, "DENIED", "one scope at a time"));
+    }
     let count = if rules.first_scope_only {
         1
     } else {
@@ -162,9 +165,10 @@ fn grant(
     scopes: Vec<Scope>,
 ) -> Reply {
     let user = asked.user.as_deref();
+    let scope: Vec<String> = scopes.iter().map(ToString::to_string).collect();
     // Tokens without a signature are kept in a table, where the registry of this crate looks them up.
     let token = signer.and_then(|signer| signer.sign(user, &scopes, rules));
-    let token = token.unwrap_or_else(|| tokens.grant(user, scopes, rules.lifetime, rules.padding));
+    let token = token.unwrap_or_else(|| tokens.grant(user, scopes, rules));
     let mut answer = Map::new();
     if rules.field != TokenField::AccessToken {
         answer.insert("token".into(), json!(token));
@@ -174,6 +178,9 @@ fn grant(
     }
     if rules.says_lifetime {
         answer.insert("expires_in".into(), json!(rules.lifetime.as_secs()));
+    }
+    if rules.says_scope {
+        answer.insert("scope".into(), json!(scope.join(" ")));
     }
     if rules.issued_at {
         answer.insert("issued_at".into(), json!(rfc3339(SystemTime::now())));

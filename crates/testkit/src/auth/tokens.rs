@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Scope;
+use super::{Scope, TokenRules, jwt};
 
 /// The tokens that a token server granted.
 #[derive(Default)]
@@ -42,16 +41,21 @@ impl Tokens {
         &self,
         user: Option<&str>,
         scopes: Vec<Scope>,
-        lifetime: Duration,
-        padding: usize,
+        rules: &TokenRules,
     ) -> String {
         let mut table = self.lock();
         table.next += 1;
-        let token = format!("token-{}{}", table.next, "x".repeat(padding));
+        let padding = "x".repeat(rules.padding);
+        let number = table.next;
+        let token = if rules.readable {
+            format!("{}.{number}{padding}", jwt::unsigned(user, &scopes, rules))
+        } else {
+            format!("token-{number}{padding}")
+        };
         let grant = Grant {
             user: user.map(str::to_owned),
             scopes,
-            until: Instant::now() + lifetime,
+            until: Instant::now() + rules.lifetime,
         };
         table.granted.insert(token.clone(), grant);
         token

@@ -1,5 +1,6 @@
 //! Who we are, to registries and token servers.
 
+mod batches;
 mod caller;
 mod challenges;
 mod entries;

@@ -1,0 +1,148 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+use futures_util::FutureExt;
+use http::HeaderValue;
+
+use super::*;
+
+fn wanted(name: &str) -> Wanted {
+    Wanted::one(&format!("repository:{name}:pull"))
+}
+
+fn token(batch: &Batch<'_>) -> Token {
+    let life = Duration::from_secs(300);
+    let header = HeaderValue::from_static("Bearer x");
+    Token::new(header, batch.wanted().clone(), Instant::now(), life)
+        .saying(Some(batch.wanted().clone()))
+}
+
+/// What is asked for at once; `None` where it is waited.
+fn asks<'a>(place: &Place<'a>) -> Option<Batch<'a>> {
+    match place.next().now_or_never()? {
+        Next::Ask(batch) => Some(batch),
+        Next::Over(_) => panic!("nothing was asked"),
+    }
+}
+
+fn brought(place: &Place<'_>) -> Option<Result<Arc<Token>, Error>> {
+    match place.next().now_or_never()? {
+        Next::Over(outcome) => Some(outcome),
+        Next::Ask(_) => None,
+    }
+}
+
+fn text(batch: &Batch<'_>) -> String {
+    batch.wanted().to_string()
+}
+
+/// A line in which a first token came, so that the next may be for several.
+fn warm() -> Line {
+    let line = Line::default();
+    let place = line.join(&wanted("first"));
+    let batch = asks(&place).unwrap();
+    let came = token(&batch);
+    batch.end(Ok(came)).unwrap().unwrap();
+    drop(place);
+    line
+}
+
+#[tokio::test]
+async fn the_first_goes_alone_and_those_who_wait_for_it_share_the_next() {
+    let line = Line::default();
+    let places = ["a", "b", "c"].map(|name| line.join(&wanted(name)));
+    let [a, b, c] = &places;
+    let first = asks(a).unwrap();
+    assert_eq!(text(&first), "repository:a:pull");
+    assert!(asks(b).is_none() && asks(c).is_none());
+    let came = token(&first);
+    first.end(Ok(came)).unwrap().unwrap();
+    let second = asks(b).unwrap();
+    assert_eq!(text(&second), "repository:b:pull repository:c:pull");
+    let came = token(&second);
+    second.end(Ok(came)).unwrap().unwrap();
+    assert!(brought(c).unwrap().unwrap().is_shared());
+}
+
+#[tokio::test]
+async fn whoever_goes_away_with_a_request_leaves_the_others_to_share_another() {
+    let line = warm();
+    let places = ["a", "b", "c"].map(|name| line.join(&wanted(name)));
+    let [a, b, c] = places;
+    let batch = asks(&a).unwrap();
+    assert!(asks(&b).is_none());
+    drop((batch, a));
+    let batch = asks(&c).unwrap();
+    assert_eq!(text(&batch), "repository:c:pull repository:b:pull");
+}
+
+#[tokio::test]
+async fn whoever_goes_away_while_waiting_takes_nobody_with_them() {
+    let line = warm();
+    let places = ["a", "b", "c"].map(|name| line.join(&wanted(name)));
+    let [a, b, c] = places;
+    let batch = asks(&a).unwrap();
+    drop(b);
+    let came = token(&batch);
+    batch.end(Ok(came)).unwrap().unwrap();
+    brought(&c).unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_refusal_sends_everybody_on_their_own_way_and_another_failure_is_shared() {
+    let failure = |kind| Error::new(kind, "get a token", "auth.example.com", "no");
+    let line = warm();
+    let places = ["a", "b"].map(|name| line.join(&wanted(name)));
+    let [a, b] = &places;
+    let batch = asks(a).unwrap();
+    let outcome = batch.end(Err(failure(ErrorKind::Stalled))).unwrap();
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Stalled);
+    let error = brought(b).unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Stalled);
+
+    let places = ["c", "d"].map(|name| line.join(&wanted(name)));
+    let [c, d] = &places;
+    let batch = asks(c).unwrap();
+    let refusal = failure(ErrorKind::Denied).with_status(StatusCode::FORBIDDEN);
+    assert!(batch.end(Err(refusal)).is_none());
+    let own = [c, d].map(|place| text(&asks(place).unwrap()));
+    assert_eq!(own, ["repository:c:pull", "repository:d:pull"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_long() {
+    let line = warm();
+    let places = ["a", "b"].map(|name| line.join(&wanted(name)));
+    let [a, b] = &places;
+    let hangs = asks(a).unwrap();
+    let Next::Ask(own) = b.next().await else {
+        panic!("nothing came");
+    };
+    assert_eq!(text(&own), "repository:b:pull");
+    let came = token(&own);
+    own.end(Ok(came)).unwrap().unwrap();
+    drop(hangs);
+}
+
+#[tokio::test]
+async fn a_batch_is_bounded() {
+    let line = warm();
+    let long = "x".repeat(200);
+    let names: Vec<String> = (0..30).map(|index| format!("r{index}")).collect();
+    let places: Vec<_> = names.iter().map(|name| line.join(&wanted(name))).collect();
+    let batch = asks(places.first().unwrap()).unwrap();
+    assert_eq!(batch.wanted().repositories(), 10);
+    drop((batch, places));
+    let names: Vec<String> = (0..30).map(|index| format!("{long}{index}")).collect();
+    let places: Vec<_> = names.iter().map(|name| line.join(&wanted(name))).collect();
+    let batch = asks(places.first().unwrap()).unwrap();
+    assert_eq!(batch.wanted().repositories(), 9);
+}
+
+#[tokio::test]
+async fn lines_of_credentials_that_nobody_uses_are_dropped() {
+    let lines = Lines::default();
+    for index in 0..1_000 {
+        let token = crate::auth::Secret::new(format!("{index}"));
+        lines.line(&Credential::Bearer(token));
+        assert!(lines.lock().len() <= MAX_LINES);
+    }
+}
