@@ -19,7 +19,7 @@ use crate::transport::ResponseBody;
 
 use super::fetch::Fetch;
 use super::pace::Pace;
-use super::room::{Reading, Room};
+use super::room::Room;
 use super::segment::Segment;
 use super::window::{Event, Window};
 
@@ -27,7 +27,6 @@ use super::window::{Event, Window};
 pub(super) struct Giant {
     fetch: Fetch,
     room: Arc<Room>,
-    _reading: Reading,
     pace: Pace,
     size: u64,
     window: Option<Window>,
@@ -59,7 +58,6 @@ impl Giant {
         Some(Self {
             fetch: fetch.clone(),
             pace: Pace::new(options),
-            _reading: room.enter(),
             room,
             size,
             window: None,
@@ -102,7 +100,7 @@ impl Giant {
         }
         self.staff(trunk).await;
         let flowing = self.window.as_ref().map_or(0, Window::flowing) + usize::from(trunk);
-        self.pace.judge(flowing, self.room.readers());
+        self.pace.judge(flowing);
         if self.window.is_none() && trunk && self.pace.wanted() > 1 {
             self.window = self.ahead(position).map(Window::new);
         }
@@ -216,7 +214,7 @@ impl Giant {
         };
         match event {
             Event::Answered => {}
-            Event::Came(bytes) => self.pace.came(bytes),
+            Event::Came(bytes) => self.pace.came(bytes, self.room.came(bytes)),
             Event::Broke(error) if !window.is_confirmed() => {
                 self.fetch.heed(&error);
                 self.forget();
@@ -272,6 +270,6 @@ impl Giant {
 
     /// Bytes came over the trunk.
     pub(super) fn came(&mut self, bytes: u64) {
-        self.pace.came(bytes);
+        self.pace.came(bytes, self.room.came(bytes));
     }
 }

@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use super::RangeOptions;
 
+/// Periods in a row that a blob must be slow in before the first trial: a machine that is busy for a moment is no slow
+/// line.
+const DOUBT: u32 = 3;
 /// Periods without a trial after the first that did not pay.
 const REST: u32 = 40;
 /// Periods without a trial after a connection broke, or where there was no place for one.
@@ -24,6 +27,9 @@ pub(super) struct Pace {
     /// This period: how long it lasts, what came in it, and for how long that was waited for.
     elapsed: Duration,
     came: u64,
+    /// What had come of all large blobs when this period began, and by now.
+    before: u64,
+    all: u64,
     waited: Duration,
     /// The most connections that flowed in it.
     flowing: usize,
@@ -36,6 +42,8 @@ pub(super) struct Pace {
     rest: u32,
     /// Periods to rest after the next trial that does not pay.
     next_rest: u32,
+    /// Periods in a row in which more connections may have helped.
+    slow: u32,
     /// Bytes a second in the last period that counted.
     rate: u64,
 }
@@ -54,6 +62,8 @@ impl Pace {
             wanted: 1,
             elapsed: Duration::ZERO,
             came: 0,
+            before: 0,
+            all: 0,
             waited: Duration::ZERO,
             flowing: 0,
             broken: false,
@@ -61,6 +71,7 @@ impl Pace {
             trial: None,
             rest: 0,
             next_rest: REST,
+            slow: 0,
             rate: 0,
         }
     }
@@ -75,9 +86,13 @@ impl Pace {
         self.rate
     }
 
-    /// `bytes` came off the network.
-    pub(super) fn came(&mut self, bytes: u64) {
+    /// `bytes` came off the network; with them `all` have come of all large blobs since the start of the run.
+    pub(super) fn came(&mut self, bytes: u64, all: u64) {
+        if self.came == 0 {
+            self.before = all.saturating_sub(bytes);
+        }
         self.came = self.came.saturating_add(bytes);
+        self.all = all;
     }
 
     /// Whoever takes the bytes waited for them for `waited`, and was busy with others for `busy` before.
@@ -86,15 +101,15 @@ impl Pace {
         self.waited = self.waited.saturating_add(waited);
     }
 
-    /// Looks at the period, and ends it if it is over; `flowing` is how many connections there are now, `readers` how
-    /// many blobs like this one share the line.
-    pub(super) fn judge(&mut self, flowing: usize, readers: usize) {
+    /// Looks at the period, and ends it if it is over; `flowing` is how many connections there are now.
+    pub(super) fn judge(&mut self, flowing: usize) {
         self.flowing = self.flowing.max(flowing);
         let over = self.elapsed >= self.options.period && self.came >= self.options.segment / 2;
         if !over {
             return;
         }
         let rate = per_second(self.came, self.elapsed);
+        let line = per_second(self.all.saturating_sub(self.before), self.elapsed);
         let hungry = self.waited.saturating_mul(2) >= self.elapsed;
         (self.elapsed, self.waited, self.came) = (Duration::ZERO, Duration::ZERO, 0);
         let flowing = std::mem::take(&mut self.flowing);
@@ -115,8 +130,8 @@ impl Pace {
                 self.rest = self.next_rest;
                 self.next_rest = self.next_rest.saturating_mul(2);
             }
-            _ if hungry && self.rest == 0 => self.grow(flowing, readers),
-            _ => {}
+            _ if hungry && self.rest == 0 => self.grow(flowing, line),
+            _ => self.slow = 0,
         }
     }
 
@@ -131,11 +146,18 @@ impl Pace {
         self.options.gain == 0 || rate >= before.rate.saturating_add(gain)
     }
 
-    fn grow(&mut self, flowing: usize, readers: usize) {
+    fn grow(&mut self, flowing: usize, line: u64) {
         let flowing = flowing.max(1);
-        let each = (self.rate / flowing as u64).saturating_mul(readers as u64);
+        let each = self.rate / flowing as u64;
+        // What others get over the same line counts as well; what comes of ranges does not make a line fast.
+        let others = line.saturating_sub(self.rate);
         let most = self.options.connections();
-        if flowing >= most || each >= self.options.fast {
+        if flowing >= most || each.saturating_add(others) >= self.options.fast {
+            self.slow = 0;
+            return;
+        }
+        self.slow = self.slow.saturating_add(1);
+        if self.wanted == 1 && self.slow < DOUBT {
             return;
         }
         self.trial = Some(Trial {
@@ -184,14 +206,14 @@ mod tests {
     /// One period of `flowing` connections at `rate` in all, with a consumer that waits or not.
     fn period(pace: &mut Pace, flowing: usize, rate: u64, hungry: bool) -> usize {
         let second = Duration::from_secs(1);
-        pace.came(rate);
+        pace.came(rate, rate);
         let (busy, waited) = if hungry {
             (second / 10, second * 9 / 10)
         } else {
             (second * 9 / 10, second / 10)
         };
         pace.spent(busy, waited);
-        pace.judge(flowing, 1);
+        pace.judge(flowing);
         pace.wanted()
     }
 
@@ -212,14 +234,14 @@ mod tests {
     #[test]
     fn adds_connections_as_long_as_each_brings_more() {
         let ramp = run(&mut pace(), 16, 20 * MB, u64::MAX);
-        assert_eq!(ramp, [1, 2, 2, 3, 3, 4, 4, 6, 6, 6, 6, 6, 6, 6, 6, 6]);
+        assert_eq!(ramp, [1, 1, 1, 2, 2, 3, 3, 4, 4, 6, 6, 6, 6, 6, 6, 6]);
     }
 
     #[test]
     fn goes_back_where_the_line_is_full() {
         let mut pace = pace();
-        let ramp = run(&mut pace, 10, 20 * MB, 60 * MB);
-        assert_eq!(ramp, [1, 2, 2, 3, 3, 4, 4, 3, 3, 3]);
+        let ramp = run(&mut pace, 12, 20 * MB, 60 * MB);
+        assert_eq!(ramp, [1, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 3]);
         // It rests before it tries again, longer each time.
         let trials: Vec<usize> = run(&mut pace, 400, 20 * MB, 60 * MB)
             .into_iter()
@@ -232,7 +254,7 @@ mod tests {
     #[test]
     fn one_connection_that_fills_the_line_stays_alone() {
         let ramp = run(&mut pace(), 8, 50 * MB, 50 * MB);
-        assert_eq!(ramp, [1, 2, 2, 1, 1, 1, 1, 1]);
+        assert_eq!(ramp, [1, 1, 1, 2, 2, 1, 1, 1]);
     }
 
     #[test]
@@ -248,10 +270,12 @@ mod tests {
     #[test]
     fn many_blobs_fill_a_line_without_ranges() {
         let mut pace = pace();
-        for _ in 0..9 {
-            pace.came(20 * MB);
+        for second in 0..9 {
+            // Eight of them, each as slow as this one.
+            pace.came(MB, second * 160 * MB + MB);
+            pace.came(19 * MB, (second + 1) * 160 * MB);
             pace.spent(Duration::ZERO, Duration::from_secs(1));
-            pace.judge(1, 8);
+            pace.judge(1);
             assert_eq!(pace.wanted(), 1);
         }
     }
@@ -259,7 +283,7 @@ mod tests {
     #[test]
     fn what_a_slow_consumer_hides_is_no_verdict() {
         let mut pace = pace();
-        assert_eq!(run(&mut pace, 2, 20 * MB, u64::MAX), [1, 2]);
+        assert_eq!(run(&mut pace, 4, 20 * MB, u64::MAX), [1, 1, 1, 2]);
         assert_eq!(period(&mut pace, 2, 20 * MB, true), 2);
         assert_eq!(period(&mut pace, 2, 20 * MB, false), 2, "nobody waited");
         assert_eq!(period(&mut pace, 2, 40 * MB, true), 3);
@@ -268,7 +292,7 @@ mod tests {
     #[test]
     fn takes_what_places_there_are() {
         let mut pace = pace();
-        run(&mut pace, 2, 20 * MB, u64::MAX);
+        run(&mut pace, 4, 20 * MB, u64::MAX);
         assert_eq!(pace.wanted(), 2);
         for _ in 0..2 {
             period(&mut pace, 1, 20 * MB, true);
@@ -279,7 +303,7 @@ mod tests {
     #[test]
     fn a_break_costs_a_connection_and_a_pause() {
         let mut pace = pace();
-        run(&mut pace, 5, 20 * MB, u64::MAX);
+        run(&mut pace, 7, 20 * MB, u64::MAX);
         assert_eq!(pace.wanted(), 3);
         pace.broke(2);
         assert_eq!(pace.wanted(), 2);
@@ -295,16 +319,16 @@ mod tests {
     fn a_period_has_a_length_and_enough_bytes() {
         let mut pace = pace();
         for _ in 0..100 {
-            pace.came(1);
+            pace.came(1, 1);
             pace.spent(Duration::ZERO, Duration::from_secs(1));
-            pace.judge(1, 1);
+            pace.judge(1);
         }
-        pace.came(100 * MB);
-        pace.judge(1, 1);
+        pace.came(100 * MB, 100 * MB);
+        pace.judge(1);
         assert_eq!(pace.wanted(), 1, "the first period is not counted");
-        pace.came(20 * MB);
+        pace.came(20 * MB, 20 * MB);
         pace.spent(Duration::ZERO, Duration::from_millis(1));
-        pace.judge(1, 1);
+        pace.judge(1);
         assert_eq!(pace.wanted(), 1, "too short to tell");
     }
 }

@@ -1,10 +1,15 @@
 //! How much of large blobs may be in memory out of order: one bound for all blobs of a run.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Bytes are copied into pieces of this size: a chunk as it comes is a small part of a buffer that it keeps alive,
+/// so that a window of chunks would take several times the memory of its bytes.
+pub(super) const PIECE: usize = 64 * 1024;
 
 /// When and how a large blob is fetched in ranges, over several connections at once.
 ///
@@ -25,8 +30,8 @@ pub struct RangeOptions {
     /// What an added connection must bring at the least, in percent of what each brought before; with 0 it
     /// is not asked.
     pub gain: u64,
-    /// Bytes a second from which on the line is fast and no connection is added: of one connection, times the large
-    /// blobs that are being read.
+    /// Bytes a second from which on the line is fast and no connection is added: of one connection, or of all blobs of
+    /// this size that are being read.
     pub fast: u64,
 }
 
@@ -56,20 +61,20 @@ impl Default for RangeOptions {
 pub(in crate::client) struct Room {
     pub(super) options: RangeOptions,
     segments: Arc<Semaphore>,
-    /// How many large blobs are being read.
-    readers: AtomicUsize,
+    /// Bytes of large blobs that came, in ranges or not.
+    came: AtomicU64,
     held: AtomicU64,
     peak: AtomicU64,
+    /// Memory of pieces that were handed on, for the next ones. The allocator keeps what is freed for the thread that
+    /// it was allocated by, so that a window that is filled by all threads in turn took two or three times its size.
+    spare: Mutex<Vec<Vec<u8>>>,
 }
 
-/// A large blob that is being read.
+/// A piece of a range that is being put together.
 #[derive(Debug)]
-pub(super) struct Reading(Arc<Room>);
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        self.0.readers.fetch_sub(1, Ordering::Relaxed);
-    }
+pub(super) struct Piece {
+    bytes: Vec<u8>,
+    room: Arc<Room>,
 }
 
 /// Room for the bytes of one range; given back when dropped.
@@ -85,21 +90,16 @@ impl Room {
         Arc::new(Self {
             options,
             segments: Arc::new(Semaphore::new(options.segments.min(Semaphore::MAX_PERMITS))),
-            readers: AtomicUsize::new(0),
+            came: AtomicU64::new(0),
             held: AtomicU64::new(0),
             peak: AtomicU64::new(0),
+            spare: Mutex::default(),
         })
     }
 
-    /// One more large blob is read, until what is returned is dropped.
-    pub(super) fn enter(self: &Arc<Self>) -> Reading {
-        self.readers.fetch_add(1, Ordering::Relaxed);
-        Reading(Arc::clone(self))
-    }
-
-    /// How many large blobs are being read.
-    pub(super) fn readers(&self) -> usize {
-        self.readers.load(Ordering::Relaxed)
+    /// Bytes of a large blob came; returns how many that are by now, of all blobs.
+    pub(super) fn came(&self, bytes: u64) -> u64 {
+        self.came.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
     /// Room for one range, if there is some.
@@ -112,6 +112,20 @@ impl Room {
         })
     }
 
+    /// An empty piece.
+    pub(super) fn piece(self: &Arc<Self>) -> Piece {
+        let spare = self.spare().pop();
+        Piece {
+            bytes: spare.unwrap_or_else(|| Vec::with_capacity(PIECE)),
+            room: Arc::clone(self),
+        }
+    }
+
+    fn spare(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+        // A list of buffers is whole whatever panics beside it.
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How many bytes of ranges are in memory.
     pub(in crate::client) fn held(&self) -> u64 {
         self.held.load(Ordering::Relaxed)
@@ -120,6 +134,40 @@ impl Room {
     /// The most bytes of ranges that were in memory at a time.
     pub(in crate::client) fn peak(&self) -> u64 {
         self.peak.load(Ordering::Relaxed)
+    }
+}
+
+impl Piece {
+    /// How many bytes it has.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Adds bytes, at most [`PIECE`] in all.
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Its bytes, which give their memory back when they are dropped.
+    pub(super) fn freeze(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        // Without a range under way, the last of which gave its room back, nobody will want it.
+        if self.room.segments.available_permits() < self.room.options.segments {
+            bytes.clear();
+            self.room.spare().push(bytes);
+        }
     }
 }
 
@@ -142,5 +190,9 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.take(self.held);
+        // This one is the last.
+        if self.room.segments.available_permits() + 1 >= self.room.options.segments {
+            *self.room.spare() = Vec::new();
+        }
     }
 }

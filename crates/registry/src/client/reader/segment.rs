@@ -1,15 +1,12 @@
 //! One range of a large blob on its way.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 use crate::error::{Error, ErrorKind};
 use crate::transport::{Reserved, ResponseBody};
 
 use super::fetch::{Answer, Fetch};
-
-/// Bytes are copied into pieces of this size: a chunk as it comes is a small part of a buffer that it keeps alive,
-/// so that a window of chunks would take several times the memory of its bytes.
-const PIECE: usize = 64 * 1024;
+use super::room::{PIECE, Piece};
 
 /// A range that is fetched, by whoever drives its steps.
 pub(super) struct Segment {
@@ -23,7 +20,8 @@ pub(super) struct Segment {
     body: Option<ResponseBody>,
     /// Bytes from `position` on that came already.
     leftover: Bytes,
-    piece: BytesMut,
+    /// The bytes before `position` that were not given yet.
+    piece: Option<Piece>,
 }
 
 /// What a step came to.
@@ -53,7 +51,7 @@ impl Segment {
             end,
             body: None,
             leftover: Bytes::new(),
-            piece: BytesMut::new(),
+            piece: None,
         }
     }
 
@@ -63,7 +61,7 @@ impl Segment {
 
     /// Whether nothing of it is still to come.
     pub(super) fn is_complete(&self) -> bool {
-        self.position == self.end && self.piece.is_empty()
+        self.position == self.end && self.piece.is_none()
     }
 
     /// Asks for what is left in `place`, or where there is one.
@@ -87,10 +85,11 @@ impl Segment {
             self.body = Some(self.ask().await?);
             return Ok(Step::Answered);
         };
+        let room = self.fetch.client().room();
+        let piece = self.piece.get_or_insert_with(|| room.piece());
         let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
-        let target = PIECE.min(left.saturating_add(self.piece.len()));
-        self.piece.reserve(target.saturating_sub(self.piece.len()));
-        while self.piece.len() < target {
+        let target = PIECE.min(left.saturating_add(piece.len()));
+        while piece.len() < target {
             if self.leftover.is_empty() {
                 self.leftover = match body.chunk().await {
                     Ok(Some(bytes)) => bytes,
@@ -99,13 +98,13 @@ impl Segment {
                 };
                 self.fetch.bytes_came();
             }
-            let fits = self.leftover.len().min(target - self.piece.len());
-            self.piece
-                .extend_from_slice(self.leftover.get(..fits).unwrap_or_default());
+            let fits = self.leftover.len().min(target - piece.len());
+            piece.put(self.leftover.get(..fits).unwrap_or_default());
             self.leftover.advance(fits);
             self.position += fits as u64;
         }
-        Ok(Step::Piece(std::mem::take(&mut self.piece).freeze()))
+        let piece = self.piece.take();
+        Ok(Step::Piece(piece.map(Piece::freeze).unwrap_or_default()))
     }
 
     fn ended(&self) -> Trouble {
