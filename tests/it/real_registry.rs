@@ -1,5 +1,7 @@
 //! From and to Debian's `docker-registry` (distribution 2.8), judged by `skopeo`.
 
+use std::fmt::Write as _;
+
 use testkit::{Image, Layer};
 
 use crate::support::real::{Access, Pair};
@@ -91,6 +93,26 @@ fn over_tls_with_passwords() {
 #[test]
 fn over_tls_with_tokens() {
     everything_arrives(Access::Token, true);
+}
+
+#[test]
+fn what_repositories_share_is_sent_once_and_mounted_elsewhere() {
+    let pair = Pair::start(Access::Token, false);
+    let image = Image::single([Layer::synthetic(4 << 20, 1), Layer::synthetic(4 << 20, 2)]);
+    let mut rules = String::new();
+    for number in 0..6 {
+        pair.push(&format!("n{number}"), "v1", &image);
+        writeln!(rules, "SRC/n{number}: DST/n{number}").unwrap();
+    }
+    pair.run(&rules, &[])
+        .exits(0)
+        .says("8.0 MiB sent, 40.0 MiB mounted, 0 B already there");
+    for number in 0..6 {
+        pair.assert_equal(&format!("n{number}:v1"), &format!("n{number}:v1"));
+    }
+    pair.run("SRC/n0:v1: SRC/near\n", &[])
+        .exits(0)
+        .says("0 B sent, 8.0 MiB mounted, 0 B already there");
 }
 
 #[test]
