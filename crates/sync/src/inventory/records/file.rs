@@ -15,7 +15,7 @@ const SCHEMA: i64 = 1;
 const APPLICATION: i64 = 0x696d_7379;
 
 /// How long a writer waits for another process to end its batch.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Numbers are never given twice, so that what is left of a repository that was deleted is dead for good, in other
 /// processes as well. Blobs stand by registry and digest: where a blob can be mounted from is one look-up.
