@@ -21,3 +21,16 @@ pub enum Credential {
     /// A Google service account (JSON, decoded), exchanged for access tokens (user `_oauth2_`).
     GoogleServiceAccount(Secret),
 }
+
+impl Credential {
+    /// What tells accounts apart; empty for nobody.
+    pub(crate) fn user(&self) -> &str {
+        match self {
+            Self::Anonymous => "",
+            Self::Basic { username, .. } => username,
+            Self::Identity(_) => "the identity token's account",
+            Self::Bearer(_) => "the registry token's account",
+            Self::GoogleServiceAccount(_) => "the service account",
+        }
+    }
+}

@@ -27,6 +27,7 @@ pub(super) struct Ask {
     limit: AnswerLimit,
     follow: bool,
     pub(super) weight: u64,
+    pub(super) counted: bool,
 }
 
 /// Where a request goes.
@@ -60,6 +61,7 @@ impl Ask {
             lane: Lane::Calls,
             limit: AnswerLimit::Normal,
             weight: 0,
+            counted: false,
         }
     }
 
@@ -97,6 +99,12 @@ impl Ask {
     /// How many bytes will flow, for those who wait with it for a place.
     pub(super) fn weight(mut self, bytes: u64) -> Self {
         self.weight = bytes;
+        self
+    }
+
+    /// As one for a manifest, of which registries may have a quota.
+    pub(super) fn counted(mut self) -> Self {
+        self.counted = true;
         self
     }
 

@@ -184,6 +184,10 @@ impl Client {
             let transport = &self.inner.transport;
             let response = match place.take() {
                 Some(place) => transport.send_reserved(call, place).await?,
+                None if ask.counted => {
+                    let user = visit.access.credential.user();
+                    transport.send_counted(call, user).await?
+                }
                 None => transport.send(call).await?,
             };
             if self.let_in(visit, ask, &address, &pass, &response) {

@@ -14,6 +14,7 @@ mod patience;
 mod place;
 mod private;
 mod proxy;
+mod pull;
 mod redirect;
 pub mod retry;
 mod scheme;
@@ -36,7 +37,7 @@ use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
 
 use hyper_service::HyperService;
-use limits::{Limits, Pauses, Rates};
+use limits::{Limits, Pauses, Quotas, Rates};
 use patience::Patience;
 use scheme::Schemes;
 use silence::Silence;
@@ -274,6 +275,7 @@ pub struct Transport {
     limits: Limits,
     pauses: Pauses,
     rates: Rates,
+    quotas: Quotas,
     patience: Patience,
     schemes: Schemes,
     silence: Silence,
@@ -296,6 +298,7 @@ impl Transport {
         Self {
             limits: Limits::new(options.calls_per_host, options.transfers_per_host),
             pauses: Pauses::default(),
+            quotas: Quotas::default(),
             rates: Rates::new(options.max_requests.clone(), options.max_rate.clone()),
             patience: Patience::default(),
             schemes: Schemes::new(service.clone()),

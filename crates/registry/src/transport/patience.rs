@@ -36,15 +36,19 @@ impl Patience {
     }
 }
 
+impl Patience {
+    /// The run ends in `grace`; a time that no clock can show never comes.
+    pub(super) fn end_in(&self, grace: Duration) {
+        self.0.send_replace(Instant::now().checked_add(grace));
+    }
+}
+
 impl Transport {
     /// Says that all will be dropped in `grace`: waits that would last longer end at once, with
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), and so do those that are begun later. Requests that are
     /// on their way are left alone.
     pub fn wind_up(&self, grace: Duration) {
-        // A time that no clock can show never comes.
-        self.patience
-            .0
-            .send_replace(Instant::now().checked_add(grace));
+        self.patience.end_in(grace);
     }
 }
 

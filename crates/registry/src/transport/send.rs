@@ -27,7 +27,7 @@ use crate::transport::{
 pub struct Reserved(Permit);
 
 /// Why a wait ended early.
-const OVER: &str = "the run ends before it may be asked again";
+pub(super) const OVER: &str = "the run ends before it may be asked again";
 
 /// What stays the same over the hops of a call.
 struct Trip {

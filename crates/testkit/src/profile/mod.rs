@@ -111,7 +111,7 @@ pub struct Profile {
     /// `_catalog` is there.
     pub catalog: bool,
 
-    /// `ratelimit-limit` and `ratelimit-remaining` on manifest answers; a GET counts, a HEAD does not, and when
+    /// `ratelimit-limit`, `ratelimit-remaining` and `docker-ratelimit-source` on manifest answers; a GET counts, a HEAD does not, and when
     /// none remain the answer is 429.
     pub pull_limit: Option<u64>,
     /// A generic web server: 200 to everything, nothing is stored.

@@ -177,6 +177,7 @@ fn ask(method: Method, repository: &Repository, scopes: ScopeSet, target: &Targe
     )
     .header(ACCEPT, HeaderValue::from_static(media_type::ACCEPT))
     .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+    .counted()
 }
 
 /// `library/nginx:v1` or `library/nginx@sha256:…`.

@@ -2,7 +2,8 @@
 //!
 //! One idea a file: a [`window`] is how many requests of one kind may be at a host at a time, and tunes itself; a
 //! [`queue`] says who of those who wait goes next; a [`gate`] is the two together, one for each host and lane;
-//! [`pauses`] are times during which nobody talks to a registry; a [`rate`] is what the user allows.
+//! [`pauses`] are times during which nobody talks to a registry; a [`rate`] is what the user allows; a
+//! [`quota`] is how many pulls a registry has left for us.
 //!
 //! Lanes cannot block each other in a circle: what waits for a place in one holds at most an earlier one in the order
 //! uploads, downloads, calls. The one exception, an upload that goes on with a further request while its source stays
@@ -11,6 +12,7 @@
 mod gate;
 mod pauses;
 mod queue;
+mod quota;
 mod rate;
 mod window;
 
@@ -22,6 +24,7 @@ use crate::transport::Lane;
 use gate::Gate;
 pub(super) use gate::{Head, Permit};
 pub(super) use pauses::Pauses;
+pub(super) use quota::{NoPull, Quotas};
 pub use rate::PerRegistry;
 pub(super) use rate::{Rates, Throttle};
 

@@ -9,6 +9,7 @@ pub(crate) mod kit;
 mod manifests;
 mod profiles;
 mod pushes;
+mod quota;
 mod real;
 mod tags;
 mod uploads;

@@ -33,6 +33,7 @@ pub(super) fn get(call: &Call) -> Reply {
             reply
                 .named("ratelimit-limit", &format!("{limit};w=21600"))
                 .named("ratelimit-remaining", &left)
+                .named("docker-ratelimit-source", "203.0.113.5")
         }
         None => reply,
     }
@@ -88,7 +89,11 @@ fn count_pull(call: &Call, head: bool) -> Result<(), Reply> {
     if state.pulls >= limit {
         let message = "You have reached your pull rate limit.";
         let refusal = Reply::error(429, "TOOMANYREQUESTS", message);
-        return Err(refusal.with(header::RETRY_AFTER, "60"));
+        return Err(refusal
+            .with(header::RETRY_AFTER, "60")
+            .named("ratelimit-limit", &format!("{limit};w=21600"))
+            .named("ratelimit-remaining", "0;w=21600")
+            .named("docker-ratelimit-source", "203.0.113.5"));
     }
     state.pulls += 1;
     Ok(())

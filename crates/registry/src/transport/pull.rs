@@ -1,0 +1,45 @@
+//! Requests for manifests, which some registries count.
+
+use http::Method;
+use tokio::time::Instant;
+
+use crate::error::{Error, ErrorKind};
+use crate::transport::limits::NoPull;
+use crate::transport::place::Place;
+use crate::transport::send::OVER;
+use crate::transport::veil::Veil;
+use crate::transport::{Call, Response, Transport};
+
+impl Transport {
+    /// [`Transport::send`] for a GET or HEAD of a manifest as `user` (empty: as nobody), which keeps to the pull quota of
+    /// a registry that tells one (Docker Hub): GETs wait until a pull is left.
+    ///
+    /// # Errors
+    /// Besides those of [`Transport::send`]: [`ErrorKind::RateLimited`], for good, where no pull is left for the rest
+    /// of the run.
+    pub async fn send_counted(&self, call: Call, user: &str) -> Result<Response, Error> {
+        let registry = call.endpoint.registry.clone();
+        let account = self.quotas.account(&registry, user);
+        let pull = if call.method == Method::GET {
+            let tell = |text: &str| self.observer().warning(registry.as_str(), text);
+            let admitted = account.admit(&self.patience, tell).await;
+            let place = || Place::new(&call.action, &call.endpoint, &call.url, Veil::default());
+            Some(admitted.map_err(|why| match why {
+                NoPull::TooLate => place().error(ErrorKind::Cancelled, OVER),
+                NoPull::UsedUp(why) => place().error(ErrorKind::RateLimited, why).given_up(),
+            })?)
+        } else {
+            None
+        };
+        let began = Instant::now();
+        let response = self.send(call).await?;
+        let news = account.answered(response.status, &response.headers, began);
+        if let Some(news) = news {
+            self.observer().warning(registry.as_str(), &news);
+        }
+        if let Some(pull) = pull {
+            pull.answered();
+        }
+        Ok(response)
+    }
+}

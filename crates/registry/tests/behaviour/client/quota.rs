@@ -1,0 +1,88 @@
+//! Docker Hub's pull quota.
+
+use futures_util::future::join_all;
+use registry::ErrorKind;
+use testkit::{Image, Kind, Layer, Profile};
+
+use crate::client::kit::{Kit, tag};
+
+#[tokio::test]
+async fn what_is_left_is_pulled_and_the_rest_fails_without_a_request() {
+    let kit = Kit::open(Profile {
+        pull_limit: Some(3),
+        ..Profile::docker_hub()
+    })
+    .await;
+    let image = Image::single([Layer::tar("a", 100)]);
+    for name in ["v1", "v2", "v3", "v4", "v5"] {
+        kit.server.push("library/a", Some(name), &image);
+    }
+    let repository = kit.repository("library/a");
+    let (one, target) = (tag("v1"), |number| tag(&format!("v{number}")));
+    assert!(
+        kit.client
+            .head_manifest(&repository, &one)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    let pulls = (1..=5).map(|number| {
+        let (client, repository, target) = (&kit.client, &repository, target(number));
+        async move { client.get_manifest(repository, &target).await }
+    });
+    let results = join_all(pulls).await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 3);
+    for error in results.into_iter().filter_map(Result::err) {
+        assert_eq!(error.kind(), ErrorKind::RateLimited);
+        assert_eq!(
+            error.message(),
+            "its pull quota is used up: none of 3 pulls in 6 h are left for anonymous pulls from 203.0.113.5, and no \
+             more is waited for in this run; a login has more (docker login, or --auth)"
+        );
+    }
+    assert_eq!(kit.server.count(|r| r.kind == Kind::ManifestGet), 3);
+    assert_eq!(kit.heard.retries(), 0);
+    assert_eq!(
+        kit.heard.warnings(),
+        [
+            "none of 3 pulls in 6 h are left for anonymous pulls from 203.0.113.5; a login has more (docker login, or \
+             --auth)"
+        ]
+    );
+    // HEADs are free, and tell when there are pulls again.
+    assert!(
+        kit.client
+            .head_manifest(&repository, &one)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert!(kit.client.get_manifest(&repository, &one).await.is_err());
+    kit.server
+        .change_profile(|profile| profile.pull_limit = Some(4));
+    assert!(
+        kit.client
+            .head_manifest(&repository, &one)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    kit.client.get_manifest(&repository, &one).await.unwrap();
+    assert_eq!(kit.server.count(|r| r.kind == Kind::ManifestGet), 4);
+    // Nothing is bound where no quota is told.
+    kit.server
+        .change_profile(|profile| profile.pull_limit = None);
+    assert!(
+        kit.client
+            .head_manifest(&repository, &one)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    for number in 1..=5 {
+        kit.client
+            .get_manifest(&repository, &target(number))
+            .await
+            .unwrap();
+    }
+}
