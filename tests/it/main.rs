@@ -32,5 +32,6 @@ mod records;
 mod secrets;
 mod survival;
 mod time_limits;
+mod tokens;
 mod validate;
 mod verifying;

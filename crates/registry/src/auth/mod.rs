@@ -1,8 +1,9 @@
 //! From challenges and credentials to `Authorization` headers (protocol.md section 4).
 //!
 //! An [`Authenticator`] serves one registry. It remembers the challenge that the registry gave, keeps tokens by
-//! credential and scope set, asks for each token once however many tasks want it, and refreshes them before they
-//! run out. Credentials come from a [`Keychain`].
+//! credential and scope set, asks for each token once however many tasks want it, for several repositories at once
+//! where the token server gives such tokens, and refreshes them before they run out. Credentials come from a
+//! [`Keychain`].
 //!
 //! The way of a request: [`Authenticator::turn`] lets it go, one alone until it is known what the registry wants;
 //! [`Authenticator::authorize`] gives its header, nothing at first. A 401 goes to [`Authenticator::refused`], which
