@@ -55,6 +55,46 @@ pub(crate) fn budget(streams: u64) -> u64 {
     14 * 1024 + 768 * (streams - 1)
 }
 
+/// Looks at that many tags, all of them there; gives the most memory that the program held until the last one, in KiB.
+fn peak_of_unchanged(tags: u64) -> u64 {
+    let source = Registry::builder().counts_only().start_on_thread();
+    let destination = Registry::builder().counts_only().start_on_thread();
+    for number in 0..tags {
+        let image = Image::single([Layer::synthetic(1, number)]);
+        for registry in [&source, &destination] {
+            registry.push("a", Some(&format!("v{number:05}")), &image);
+        }
+    }
+    let (sender, arrived) = mpsc::channel();
+    let fault = Fault::on(Kind::ManifestHead)
+        .reference(&format!("v{:05}", tags - 1))
+        .matching(move |_| sender.send(()).is_ok());
+    destination.fault(fault, Action::StallBeforeAnswer);
+    let place = Place::new()
+        .file(
+            "images.yaml",
+            &format!("{}/a: {}/a\n", source.host(), destination.host()),
+        )
+        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let mut child = place
+        .command(&["--images", "images.yaml", "--auth", "auth.yaml", "--quiet"])
+        .spawn()
+        .unwrap();
+    arrived.recv_timeout(PATIENCE).unwrap();
+    let peak = held(&child);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    peak
+}
+
+/// What is known of a tag that is unchanged is some hundred bytes: its hashes in two lists, and the digest that stands
+/// there.
+#[test]
+fn many_unchanged_tags_take_little_more_than_few() {
+    let (few, many) = (peak_of_unchanged(1_000), peak_of_unchanged(12_000));
+    assert!(many <= few + 6 * 1024, "{many} KiB against {few}");
+}
+
 #[test]
 fn one_large_layer() {
     let peak = peak(1, 256 * MIB);
