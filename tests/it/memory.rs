@@ -67,7 +67,7 @@ fn peak_of_unchanged(tags: u64) -> u64 {
     }
     let (sender, arrived) = mpsc::channel();
     let fault = Fault::on(Kind::ManifestHead)
-        .reference(&format!("v{:05}", tags - 1))
+        .reference(format!("v{:05}", tags - 1))
         .matching(move |_| sender.send(()).is_ok());
     destination.fault(fault, Action::StallBeforeAnswer);
     let place = Place::new()
@@ -88,11 +88,11 @@ fn peak_of_unchanged(tags: u64) -> u64 {
 }
 
 /// What is known of a tag that is unchanged is some hundred bytes: its hashes in two lists, and the digest that stands
-/// there.
+/// there. What the connections take varies by some MiB; a KiB for each tag would be seen.
 #[test]
-fn many_unchanged_tags_take_little_more_than_few() {
-    let (few, many) = (peak_of_unchanged(1_000), peak_of_unchanged(12_000));
-    assert!(many <= few + 6 * 1024, "{many} KiB against {few}");
+fn many_unchanged_tags() {
+    let peak = peak_of_unchanged(20_000);
+    assert!(peak <= 36 * 1024, "{peak} KiB");
 }
 
 #[test]

@@ -231,3 +231,45 @@ async fn layers_of_schema_1_have_no_size() {
     assert_eq!(names(&world, &content), ["layer"]);
     assert_eq!(content.blobs[0].size, None);
 }
+
+/// What is asked for the root of an image that is needed in any case, and the message where it is not there.
+async fn needed(repository: Repository) -> (Vec<String>, String) {
+    let stores = MemoryStores::new();
+    let manifest = stores.image(&repository, "image", "linux/amd64", &["base"]);
+    let tag = |tag: &str| Target::Tag(registry::Tag::parse(tag).unwrap());
+    stores.tag(&repository, "v1", &manifest);
+    let manifests = Arc::new(Manifests::default());
+    let open = |target| {
+        let store = stores.store(&repository);
+        SourceImage::new(store, target, Arc::default(), Arc::clone(&manifests)).needed()
+    };
+    let image = open(tag("v1"));
+    let (head, root) = (image.head().await.unwrap(), image.root().await.unwrap());
+    assert_eq!(head.digest, *manifest.digest());
+    assert!(matches!(root, Root::Whole(root) if root.bytes() == manifest.bytes()));
+    // What the GET by tag brought is there for whoever wants the digest.
+    let by_digest = open(Target::Digest(manifest.digest().clone()));
+    by_digest.root().await.unwrap();
+    let failure = open(tag("v2")).head().await.unwrap_err();
+    (stores.calls(), failure.reason)
+}
+
+#[tokio::test]
+async fn a_root_that_is_needed_is_fetched_by_its_tag() {
+    let (calls, reason) = needed(repository("src.example/app")).await;
+    let expected = ["manifest src.example/app:v1", "manifest src.example/app:v2"];
+    assert_eq!(calls, expected);
+    let expected = "cannot find app:v2 at src.example: the registry does not have it";
+    assert_eq!(reason, expected);
+}
+
+#[tokio::test]
+async fn docker_hub_is_asked_by_head_first_as_a_get_counts_as_a_pull() {
+    let (calls, _) = needed(repository("docker.io/library/app")).await;
+    let expected = [
+        "resolve docker.io/library/app:v1",
+        "manifest docker.io/library/app@image",
+        "resolve docker.io/library/app:v2",
+    ];
+    assert_eq!(calls, expected);
+}
