@@ -32,7 +32,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use measure::Sample;
+use measure::{Failure, Sample};
 use peers::{Contender, Peer, Task};
 use servers::Servers;
 use table::{Outcome, Runs};
@@ -58,7 +58,7 @@ struct Arguments {
     /// Without the peers on PATH.
     #[arg(long)]
     without_peers: bool,
-    /// A peer that takes longer than this for one run is stopped, and not run again on that workload.
+    /// A program that takes longer than this for one run is stopped, and not run again on that workload.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     limit: u64,
     /// Print how many requests of each kind there were.
@@ -134,6 +134,11 @@ fn bench(arguments: &Arguments) -> Result<(), String> {
         println!("{}", outcome.text(arguments.kinds));
         outcomes.push(outcome);
     }
+    let broken: Vec<&str> = outcomes
+        .iter()
+        .filter(|outcome| outcome.is_broken())
+        .map(|outcome| outcome.name)
+        .collect();
     let mut help = None;
     if wanted(HELP) {
         let seconds = measure::help(&binary)?;
@@ -164,7 +169,12 @@ fn bench(arguments: &Arguments) -> Result<(), String> {
     write(&arguments.json, &|| {
         let rows: Vec<_> = outcomes.iter().map(Outcome::json).collect();
         serde_json::json!({"machine": machine, "workloads": rows}).to_string()
-    })
+    })?;
+    if broken.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("runs failed: {}", broken.join(", ")))
+    }
 }
 
 fn measure_workload(
@@ -194,11 +204,12 @@ fn measure_workload(
     let unsupported = |flag: &&&str| workload.immutable && !peers::knows(binary, flag);
     if let Some(flag) = ["--immutable", "--records"].iter().find(unsupported) {
         for runs in &mut runs {
-            runs.failed = Some(format!("not supported by this binary, which has no {flag}"));
+            runs.failed = Some(Failure::Unsupported(format!("this binary has no {flag}")));
         }
     }
     for _ in 0..arguments.runs {
-        for runs in runs.iter_mut().filter(|runs| runs.failed.is_none()) {
+        let again = |runs: &&mut Runs| runs.failed.is_none() && !is_settled(runs);
+        for runs in runs.iter_mut().filter(again) {
             match run(&runs.contender, workload, &content, arguments.limit) {
                 Ok(sample) => runs.samples.push(sample),
                 Err(why) => runs.failed = Some(why),
@@ -208,13 +219,22 @@ fn measure_workload(
     Outcome::new(workload, &content, runs)
 }
 
+/// Whether a peer is so slow that once is enough.
+fn is_settled(runs: &Runs) -> bool {
+    let slow = runs.samples.first().is_some_and(|s| s.wall > SLOW);
+    slow && matches!(runs.contender, Contender::Peer(_))
+}
+
+/// Seconds above which a peer is not measured again.
+const SLOW: f64 = 30.0;
+
 /// Runs one program once, between registries of its own.
 fn run(
     contender: &Contender,
     workload: &Workload,
     content: &Content,
     limit: u64,
-) -> Result<Sample, String> {
+) -> Result<Sample, Failure> {
     let servers = Servers::start(workload, content, contender.destinations(workload));
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
     let task = Task {

@@ -1,5 +1,6 @@
 //! Runs a program and takes its measure.
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,8 +17,37 @@ pub(crate) struct Sample {
     pub(crate) cpu: f64,
     /// Largest resident memory, in KiB.
     pub(crate) peak: f64,
+    /// CPU time of this process meanwhile, in seconds: what the registries took.
+    pub(crate) servers: f64,
     /// What the registries counted.
     pub(crate) asked: Asked,
+}
+
+/// Why there is no sample.
+#[derive(Clone, Debug)]
+pub(crate) enum Failure {
+    /// It had not ended after so many seconds.
+    Stopped(f64),
+    /// It cannot do what is measured.
+    Unsupported(String),
+    /// It failed.
+    Failed(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped(seconds) => write!(f, "stopped after {seconds} s"),
+            Self::Unsupported(why) => write!(f, "not supported: {why}"),
+            Self::Failed(why) => write!(f, "failed: {why}"),
+        }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
 }
 
 /// A program with its arguments and environment.
@@ -33,7 +63,7 @@ pub(crate) fn run(
     invocation: &Invocation,
     directory: &Path,
     limit: Duration,
-) -> Result<Sample, String> {
+) -> Result<Sample, Failure> {
     let told = directory.join("time");
     let output = directory.join("output");
     let file = fs::File::create(&output).map_err(|error| error.to_string())?;
@@ -63,21 +93,21 @@ pub(crate) fn run(
     for (name, value) in &invocation.variables {
         command.env(name, value);
     }
+    let before = own_cpu();
     let start = Instant::now();
     let status = command.status();
     let wall = start.elapsed().as_secs_f64();
+    let servers = own_cpu() - before;
     let status = status.map_err(|error| format!("/usr/bin/time does not start: {error}"))?;
     if wall >= limit.as_secs_f64() {
-        return Err(format!("stopped after {} s", limit.as_secs()));
+        return Err(Failure::Stopped(limit.as_secs_f64()));
     }
     if !status.success() {
         let text = fs::read_to_string(&output).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let last = lines.get(lines.len().saturating_sub(3)..);
-        return Err(format!(
-            "{status}: {}",
-            last.unwrap_or_default().join(" / ")
-        ));
+        let last = last.unwrap_or_default().join(" / ");
+        return Err(Failure::Failed(format!("{status}: {last}")));
     }
     // Where the program failed, a line of words stands before the numbers.
     let text = fs::read_to_string(&told).map_err(|error| error.to_string())?;
@@ -89,14 +119,25 @@ pub(crate) fn run(
         .filter_map(|number| number.parse().ok())
         .collect();
     let [user, system, peak] = numbers[..] else {
-        return Err(format!("/usr/bin/time says {text:?}"));
+        return Err(Failure::Failed(format!("/usr/bin/time says {text:?}")));
     };
     Ok(Sample {
         wall,
         cpu: user + system,
         peak,
+        servers,
         asked: Asked::default(),
     })
+}
+
+/// CPU time of this process so far, in seconds, in steps of 10 ms; without its children.
+fn own_cpu() -> f64 {
+    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name, in parentheses, may have blanks in it; the two times are the 12th and 13th field behind it.
+    let (_, fields) = text.rsplit_once(')').unwrap_or_default();
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: f64 = ticks.filter_map(|field| field.parse::<f64>().ok()).sum();
+    ticks / 100.0
 }
 
 /// Seconds from the start of `binary --help` to its end: the median of 21.
@@ -147,6 +188,7 @@ pub(crate) fn medians(samples: &[Sample]) -> Option<Sample> {
         wall: of(|s| s.wall),
         cpu: of(|s| s.cpu),
         peak: of(|s| s.peak),
+        servers: of(|s| s.servers),
         asked: Asked {
             requests: count(|a| a.requests),
             fetched: count(|a| a.fetched),

@@ -251,7 +251,7 @@ impl Task<'_> {
             .pairs()
             .map(|(source, destination)| format!("{source} {destination}\n"));
         let list = self.file("crane.txt", &lines.collect::<String>())?;
-        let script = format!("xargs -P 4 -L 1 crane copy --all-tags <{list}");
+        let script = format!("xargs -P 4 -L 1 crane copy --all-tags --jobs 4 <{list}");
         Ok(["sh", "-c", &script].map(str::to_owned).into())
     }
 

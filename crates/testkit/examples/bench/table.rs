@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::figures::{Evidence, Figure, Verdict, as_f64, cpu_per_gb};
-use crate::measure::{Sample, medians};
+use crate::measure::{Failure, Sample, medians};
 use crate::peers::Contender;
 use crate::workloads::{Content, Workload};
 
@@ -14,7 +14,7 @@ pub(crate) struct Runs {
     pub(crate) contender: Contender,
     pub(crate) samples: Vec<Sample>,
     /// Why there are no more of them.
-    pub(crate) failed: Option<String>,
+    pub(crate) failed: Option<Failure>,
 }
 
 /// One workload with all that was measured.
@@ -35,7 +35,7 @@ pub(crate) struct Row {
     /// Whether it is a peer: neither ours nor the relay.
     pub(crate) is_peer: bool,
     /// The medians, or why there are none.
-    pub(crate) result: Result<Sample, String>,
+    pub(crate) result: Result<Sample, Failure>,
     /// Wall times of all runs.
     pub(crate) walls: Vec<f64>,
 }
@@ -67,7 +67,7 @@ impl Outcome {
             walls: runs.samples.iter().map(|sample| sample.wall).collect(),
             result: match (runs.failed, medians(&runs.samples)) {
                 (None, Some(sample)) => Ok(sample),
-                (failed, _) => Err(failed.unwrap_or_default()),
+                (failed, _) => Err(failed.unwrap_or(Failure::Failed("not run".to_owned()))),
             },
         });
         Self {
@@ -86,16 +86,28 @@ impl Outcome {
         };
         let peers = self.rows.iter().filter(|row| row.is_peer);
         let best = peers
-            .filter_map(|row| Some((wall(row)?, row.name)))
+            .filter_map(|row| match &row.result {
+                Ok(sample) => Some((sample.wall, "", row.name)),
+                Err(Failure::Stopped(seconds)) => Some((*seconds, "more than ", row.name)),
+                Err(_) => None,
+            })
             .min_by(|a, b| a.0.total_cmp(&b.0));
+        let best = best
+            .map(|(wall, more, name)| format!("{more}{:.1} times as fast as {name}", wall / ours));
         let relay = self
             .rows
             .iter()
             .find(|row| row.name == Contender::Relay.name());
         let relay = relay.and_then(wall);
-        let best = best.map(|(wall, name)| format!("{:.1} times as fast as {name}", wall / ours));
         let relay = relay.map(|wall| format!("{:.2} of the relay's time", ours / wall));
         best.into_iter().chain(relay).collect()
+    }
+
+    /// Whether a run of ours failed, so that there is nothing to judge.
+    pub(crate) fn is_broken(&self) -> bool {
+        let ours = self.rows.iter().filter(|row| !row.is_peer);
+        ours.filter_map(|row| row.result.as_ref().err())
+            .any(|failure| !matches!(failure, Failure::Unsupported(_)))
     }
 
     /// For a person at a terminal.
@@ -103,8 +115,16 @@ impl Outcome {
         let mut text = format!("{}: {}\n", self.name, self.title);
         let _ = writeln!(
             text,
-            "  {:<28}{:>9}{:>10}{:>11}{:>11}{:>10}{:>8}{:>9}",
-            "", "wall s", "requests", "fetched MB", "sent MB", "peak MiB", "CPU s", "CPU s/GB"
+            "  {:<28}{:>9}{:>10}{:>11}{:>11}{:>10}{:>8}{:>9}{:>15}",
+            "",
+            "wall s",
+            "requests",
+            "fetched MB",
+            "sent MB",
+            "peak MiB",
+            "CPU s",
+            "CPU s/GB",
+            "servers CPU s"
         );
         for row in &self.rows {
             let cells = match &row.result {
@@ -114,10 +134,10 @@ impl Outcome {
                     continue;
                 }
             };
-            let [wall, requests, fetched, sent, peak, cpu, per_gb] = cells;
+            let [wall, requests, fetched, sent, peak, cpu, per_gb, servers] = cells;
             let _ = writeln!(
                 text,
-                "  {:<28}{wall:>9}{requests:>10}{fetched:>11}{sent:>11}{peak:>10}{cpu:>8}{per_gb:>9}",
+                "  {:<28}{wall:>9}{requests:>10}{fetched:>11}{sent:>11}{peak:>10}{cpu:>8}{per_gb:>9}{servers:>15}",
                 row.name
             );
             if kinds {
@@ -139,13 +159,13 @@ impl Outcome {
     pub(crate) fn markdown(&self) -> String {
         let mut text = format!("\n### {}\n\n`--only {}`", self.title, self.name);
         text.push_str(
-            "\n\n| | wall s | requests | fetched MB | sent MB | peak MiB | CPU s | CPU s/GB |\n\
-             |---|--:|--:|--:|--:|--:|--:|--:|\n",
+            "\n\n| | wall s | requests | fetched MB | sent MB | peak MiB | CPU s | CPU s/GB | servers CPU s |\n\
+             |---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
         );
         for row in &self.rows {
             let cells = match &row.result {
                 Ok(sample) => cells(sample).join(" | "),
-                Err(why) => format!("{} | | | | | | ", why.replace('|', "/")),
+                Err(why) => format!("{} | | | | | | | ", why.to_string().replace('|', "/")),
             };
             let _ = writeln!(text, "| {} | {cells} |", row.name);
         }
@@ -165,10 +185,11 @@ impl Outcome {
             Ok(sample) => json!({
                 "name": row.name, "wall": sample.wall, "walls": row.walls, "cpu": sample.cpu,
                 "cpu_per_gb": cpu_per_gb(sample), "peak_kib": sample.peak,
+                "servers_cpu": sample.servers,
                 "requests": sample.asked.requests, "fetched": sample.asked.fetched,
                 "sent": sample.asked.sent, "kinds": sample.asked.kinds,
             }),
-            Err(why) => json!({"name": row.name, "error": why}),
+            Err(why) => json!({"name": row.name, "error": why.to_string()}),
         });
         let verdicts = self.verdicts.iter();
         let verdicts = verdicts.map(|verdict| json!({"text": verdict.text, "met": verdict.met}));
@@ -192,7 +213,7 @@ fn told(verdict: &Verdict) -> &'static str {
     }
 }
 
-fn cells(sample: &Sample) -> [String; 7] {
+fn cells(sample: &Sample) -> [String; 8] {
     let asked = &sample.asked;
     let requests = if asked.requests == 0 {
         "-".to_owned()
@@ -207,6 +228,7 @@ fn cells(sample: &Sample) -> [String; 7] {
         format!("{:.1}", sample.peak / 1024.0),
         format!("{:.2}", sample.cpu),
         cpu_per_gb(sample).map_or(String::new(), |cpu| format!("{cpu:.2}")),
+        format!("{:.2}", sample.servers),
     ]
 }
 

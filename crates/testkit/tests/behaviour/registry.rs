@@ -2,7 +2,7 @@
 
 use testkit::image::media;
 use testkit::raw::{Client, Payload, push_over_http};
-use testkit::{Image, Kind, Layer, Platform, Profile, Registry, Tls};
+use testkit::{Blob, Image, Kind, Layer, Platform, Profile, Registry, Tls, Totals};
 
 fn image() -> Image {
     let base = Layer::tar("base", 2_000);
@@ -156,4 +156,52 @@ async fn tls() {
         client.get("/v2/app/tags/list").await.unwrap().json()["tags"][0],
         "v1"
     );
+}
+
+#[tokio::test]
+async fn totals_are_there_without_the_requests() {
+    let registry = Registry::builder().counts_only().start().await;
+    let image = image();
+    let client = Client::new(registry.url());
+    push_over_http(&client, "team/app", Some("v1"), &image)
+        .await
+        .unwrap();
+    let digest = image.blobs()[0].digest();
+    let url = format!("/v2/team/app/blobs/{digest}");
+    client.get(&url).await.unwrap();
+    client.get("/v2/team/app/blobs/nothing").await.unwrap();
+
+    assert!(registry.requests().is_empty());
+    let totals = registry.totals();
+    assert_eq!(totals.bytes_received, image.blob_bytes());
+    assert_eq!(totals.bytes_sent, image.blobs()[0].size());
+    // POST and PUT for each blob, PUT for each manifest and the root, and the two GETs.
+    let pushes = 2 * image.blobs().len() + image.manifests().len() + 1;
+    assert_eq!(totals.requests, pushes as u64 + 2);
+    assert_eq!(totals.token_requests, 0);
+
+    registry.clear_requests();
+    assert_eq!(registry.totals(), Totals::default());
+}
+
+#[tokio::test]
+async fn a_digest_that_is_believed_is_not_computed_but_the_size_is_known() {
+    let registry = Registry::builder().believe_blobs().start().await;
+    let client = Client::new(registry.url());
+    let image = Image::single([Layer::synthetic(100_000, 1)]);
+    push_over_http(&client, "app", Some("v1"), &image)
+        .await
+        .unwrap();
+    registry.verify_complete("app", "v1").unwrap();
+
+    let other = Image::single([Layer::synthetic(100_000, 2)]);
+    let (config, layer) = (&other.blobs()[0], &other.blobs()[1]);
+    registry.state().put_blob("team/app", config);
+    registry.put_manifest("team/app", Some("v1"), other.root());
+    let short = Blob::with_digest(layer.digest(), "short");
+    let url = super::open(&client).await;
+    let answer = super::close(&client, &url, &short, Payload::Bytes("short".into())).await;
+    assert_eq!(answer.status, 201);
+    let wrong = registry.verify_complete("team/app", "v1").unwrap_err();
+    assert!(wrong.ends_with("has 100000 bytes; it has 5"), "{wrong}");
 }
