@@ -69,6 +69,28 @@ impl Manifest {
         json!({"mediaType": self.media_type, "digest": self.digest, "size": self.size()})
     }
 
+    /// A descriptor of this manifest as a list of referrers has it: with its artifact type (its own, else that of its
+    /// config) and its annotations.
+    pub fn referrer_descriptor(&self) -> Value {
+        let document = self.json();
+        let mut descriptor = self.descriptor();
+        let artifact_type = document
+            .get("artifactType")
+            .or_else(|| document.pointer("/config/mediaType"));
+        let annotations = document.get("annotations");
+        if let Some(map) = descriptor.as_object_mut() {
+            for (field, value) in [
+                ("artifactType", artifact_type),
+                ("annotations", annotations),
+            ] {
+                if let Some(value) = value {
+                    map.insert(field.to_owned(), value.clone());
+                }
+            }
+        }
+        descriptor
+    }
+
     /// What the document points to.
     pub fn links(&self) -> Links {
         links(&self.json())

@@ -15,6 +15,8 @@ pub const OCI_LAYER_NONDISTRIBUTABLE: &str =
     "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip";
 /// The empty object `{}`.
 pub const OCI_EMPTY: &str = "application/vnd.oci.empty.v1+json";
+/// OCI artifact manifest, a draft that was withdrawn.
+pub const OCI_ARTIFACT: &str = "application/vnd.oci.artifact.manifest.v1+json";
 /// Docker manifest list.
 pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 /// Docker schema 2 manifest.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Image, Layer, Manifest, Platform, media};
+use super::{Format, Image, IndexBuilder, Layer, Manifest, Platform, media};
 use crate::blob::Blob;
 
 impl Image {
@@ -77,6 +77,46 @@ impl Image {
             .layer(Layer::bytes("application/json", content.to_owned()))
             .subject(subject.root())
             .build()
+    }
+
+    /// An index that refers to `subject`, as signatures of several kinds in one are.
+    pub fn referring_index_of(
+        subject: &Self,
+        artifact_type: &str,
+        children: impl IntoIterator<Item = Self>,
+    ) -> Self {
+        IndexBuilder::new(Format::Oci)
+            .children(children)
+            .field("artifactType", json!(artifact_type))
+            .subject(subject.root())
+            .build()
+    }
+
+    /// The withdrawn OCI artifact manifest, referring to `subject`.
+    pub fn retired_artifact_of(subject: &Self, artifact_type: &str, content: &str) -> Self {
+        let blob = Blob::new(content.to_owned());
+        let document = json!({
+            "mediaType": media::OCI_ARTIFACT, "artifactType": artifact_type,
+            "blobs": [{"mediaType": "text/plain", "digest": blob.digest(), "size": blob.size()}],
+            "subject": subject.root().descriptor(),
+            "annotations": {"org.opencontainers.artifact.description": content},
+        });
+        let root = Manifest::new(media::OCI_ARTIFACT, document.to_string());
+        Self::of_parts(vec![blob], Vec::new(), root)
+    }
+
+    /// The index that belongs at the fallback tag ([`Image::cosign_tag`] with an empty suffix) of a subject that
+    /// `referrers` refer to; without the referrers themselves.
+    pub fn fallback_index<'a>(referrers: impl IntoIterator<Item = &'a Self>) -> Self {
+        let entries: Vec<Value> = referrers
+            .into_iter()
+            .map(|referrer| referrer.root().referrer_descriptor())
+            .collect();
+        let document = json!({
+            "schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": entries,
+        });
+        let root = Manifest::new(media::OCI_INDEX, document.to_string());
+        Self::of_parts(Vec::new(), Vec::new(), root)
     }
 
     /// A schema 1 manifest without a signature, its layers in Docker's order: the newest first, with one empty

@@ -50,6 +50,8 @@ pub struct Profile {
     /// Manifests of schema version 1 are taken, which have no signature: distribution 2.8 refuses those, 3.x refuses
     /// all of that version.
     pub schema1: bool,
+    /// The withdrawn OCI artifact manifest is taken.
+    pub artifact_manifests: bool,
     /// Layers with `urls` are taken.
     pub foreign_urls: bool,
     /// `Location` stands on the answer to a manifest PUT (ECR: no).
@@ -58,6 +60,10 @@ pub struct Profile {
     pub tag_parameter: bool,
     /// The referrers API.
     pub referrers: Referrers,
+    /// How it lists, where it is there.
+    pub referrers_list: ReferrersList,
+    /// `If-Match` and `If-None-Match` on a manifest PUT are honoured: 412 where they do not hold.
+    pub conditional_put: bool,
     /// What can be deleted.
     pub delete: DeleteRule,
 

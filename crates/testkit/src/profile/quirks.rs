@@ -73,6 +73,28 @@ pub enum Referrers {
     ApiWithoutHeader,
     /// `OCI-Subject` on PUT, but no API.
     HeaderWithoutApi,
+    /// No API: this status with `UNSUPPORTED` (400, 405, 501).
+    Refused(u16),
+    /// No API: 303 to another host (GHCR).
+    Elsewhere,
+    /// No API: 200 with a page of HTML.
+    Html,
+    /// 200 with an empty list whatever was pushed, no `OCI-Subject`.
+    Hollow,
+}
+
+/// How the referrers API lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReferrersList {
+    /// `artifactType` filters, and `OCI-Filters-Applied` says so; else it is ignored.
+    pub filters: bool,
+    /// How a list is cut into pages.
+    pub paging: Paging,
+    /// Largest page.
+    pub page_size: usize,
+    /// A subject that is not there is refused with this status and `MANIFEST_INVALID` (Quay: 400); else nothing
+    /// refers to it.
+    pub unknown_subject: Option<u16>,
 }
 
 /// What can be deleted.

@@ -2,7 +2,8 @@
 
 use super::{
     AcceptRule, ContentRange, DeleteRule, Existence, LinkForm, LocationForm, MountRule, NameRule,
-    Paging, PatchRule, Profile, RangeForm, Referrers, StaleSession, TagsRule, Unknown,
+    Paging, PatchRule, Profile, RangeForm, Referrers, ReferrersList, StaleSession, TagsRule,
+    Unknown,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -27,10 +28,18 @@ impl Profile {
             immutable_tags: None,
             manifest_limit: (4 * MIB, 400),
             schema1: false,
+            artifact_manifests: false,
             foreign_urls: false,
             manifest_location: true,
             tag_parameter: false,
             referrers: Referrers::Absent,
+            referrers_list: ReferrersList {
+                filters: true,
+                paging: Paging::None,
+                page_size: usize::MAX,
+                unknown_subject: None,
+            },
+            conditional_put: false,
             delete: DeleteRule::ByDigest(400),
             blob_ranges: true,
             blob_redirect: None,
@@ -113,6 +122,7 @@ impl Profile {
             stale_session: StaleSession::Ignored,
             demands_content_length: true,
             refuses_manifest_accept: true,
+            artifact_manifests: true,
             foreign_urls: true,
             manifest_limit: (4 * MIB, 413),
             ..base

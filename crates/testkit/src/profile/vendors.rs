@@ -2,7 +2,7 @@
 
 use super::{
     AcceptRule, DeleteRule, Existence, LinkForm, MountRule, NameRule, Paging, PatchRule, Profile,
-    RangeForm, Referrers, TagsRule, Unknown,
+    RangeForm, Referrers, ReferrersList, TagsRule, Unknown,
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -94,7 +94,8 @@ impl Profile {
         }
     }
 
-    /// GHCR: a PATCH with `Content-Range` takes at most 4 MiB, else 416; sessions cannot be cancelled; nothing can be deleted. Use
+    /// GHCR: a PATCH with `Content-Range` takes at most 4 MiB, else 416; sessions cannot be cancelled; nothing can
+    /// be deleted; the referrers API leads to another site. Use
     /// [`TokenRules::ghcr`](crate::TokenRules::ghcr) with it.
     pub fn ghcr() -> Self {
         Self {
@@ -102,6 +103,7 @@ impl Profile {
             accept: AcceptRule::Ignored,
             delete: DeleteRule::Nothing,
             ranged_patch_limit: Some(4 * MIB),
+            referrers: Referrers::Elsewhere,
             cancel_status: 405,
             catalog: false,
             ..Self::distribution()
@@ -120,6 +122,10 @@ impl Profile {
             accept: AcceptRule::Ignored,
             delete: DeleteRule::All,
             referrers: Referrers::ApiWithoutHeader,
+            referrers_list: ReferrersList {
+                unknown_subject: Some(400),
+                ..base.referrers_list
+            },
             single_post: true,
             upload_range: RangeForm::Quay,
             tags: TagsRule {

@@ -11,6 +11,7 @@ mod faults;
 mod images;
 mod judges;
 mod quirks;
+mod referrers;
 mod registry;
 mod tags;
 mod uploads;

@@ -1,9 +1,8 @@
 //! Manifests and blobs that are not as distribution's.
 
 use http::Method;
-use serde_json::json;
 use testkit::image::media;
-use testkit::profile::{AcceptRule, DeleteRule, Existence, Immutable, Referrers, Unknown};
+use testkit::profile::{AcceptRule, DeleteRule, Existence, Immutable, Unknown};
 use testkit::raw::{Answer, Client, Payload, push_over_http};
 use testkit::{Image, Layer, Platform, Profile};
 
@@ -109,51 +108,6 @@ async fn tags_by_parameter() {
     assert_eq!(put.status, 201);
     assert_eq!(named, ["a", "b"]);
     assert_eq!(registry.state().tags("app"), ["a", "b"]);
-}
-
-#[tokio::test]
-async fn referrers() {
-    for (rule, header, listed) in [
-        (Referrers::Api, true, true),
-        (Referrers::ApiWithoutHeader, false, true),
-        (Referrers::HeaderWithoutApi, true, false),
-        (Referrers::Absent, false, false),
-    ] {
-        let (_registry, client) = start(Profile {
-            referrers: rule,
-            ..Profile::distribution()
-        })
-        .await;
-        let image = Image::oci().build();
-        let sbom = Image::referrer_of(&image, "application/sbom", "{}");
-        let other = Image::referrer_of(&image, "application/other", "{}");
-        push_over_http(&client, "app", Some("v1"), &image)
-            .await
-            .unwrap();
-        push_over_http(&client, "app", None, &other).await.unwrap();
-        push_over_http(&client, "app", None, &sbom).await.unwrap();
-        let url = format!("/v2/app/manifests/{}", sbom.digest());
-        let put = put_manifest(&client, &url, sbom.root()).await;
-        assert_eq!(
-            put.header("oci-subject") == image.digest(),
-            header,
-            "{rule:?}"
-        );
-        let url = format!("/v2/app/referrers/{}", image.digest());
-        let list = client.get(&url).await.unwrap();
-        assert_eq!(list.status == 200, listed, "{rule:?}");
-        if listed {
-            assert_eq!(list.json()["manifests"].as_array().unwrap().len(), 2);
-            let url = format!("{url}?artifactType=application/sbom");
-            let filtered = client.get(&url).await.unwrap();
-            assert_eq!(filtered.header("oci-filters-applied"), "artifactType");
-            assert_eq!(
-                filtered.json()["manifests"][0]["digest"],
-                json!(sbom.digest())
-            );
-            assert_eq!(filtered.json()["manifests"].as_array().unwrap().len(), 1);
-        }
-    }
 }
 
 #[tokio::test]

@@ -173,6 +173,22 @@ async fn deleting() {
 }
 
 #[tokio::test]
+async fn conditions_of_a_push_are_not_heeded() {
+    both(async |s| {
+        let one = image("one");
+        s.push("app", Some("v1"), &one).await;
+        let wrong = format!("\"{}\"", testkit::digest::EMPTY);
+        for (field, value) in [("if-none-match", "*"), ("if-match", &*wrong)] {
+            let headers = [("content-type", &*one.root().media_type), (field, value)];
+            let url = "/v2/app/manifests/v1";
+            let put = s.send(Method::PUT, url, &headers, one.root().into()).await;
+            assert_eq!(put.status, 201, "{field}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn windows_and_variants_are_just_documents() {
     both(async |s| {
         let children = [

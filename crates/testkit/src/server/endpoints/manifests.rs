@@ -169,6 +169,11 @@ fn store(call: &Call, manifest: &Manifest) -> Reply {
     {
         return immutable(rule);
     }
+    let current = stored.manifest(reference).map(|m| m.digest.as_str());
+    if call.profile.conditional_put && !condition_holds(call, current) {
+        let message = "the condition of the request does not hold";
+        return Reply::error(412, "PRECONDITION_FAILED", message);
+    }
     stored.put_manifest(manifest.clone());
     for tag in &tags {
         stored.set_tag(tag, &manifest.digest);
@@ -195,6 +200,18 @@ fn store(call: &Call, manifest: &Manifest) -> Reply {
         Some(subject) if says => reply.named("oci-subject", &subject.digest),
         _ => reply,
     }
+}
+
+/// Whether `If-Match` and `If-None-Match` hold for what the reference stands for now.
+fn condition_holds(call: &Call, current: Option<&str>) -> bool {
+    let names = |field: &str, digest: Option<&str>| {
+        call.request().header(field).map(|list| {
+            list.split(',').map(str::trim).any(|etag| {
+                digest.is_some_and(|digest| etag == "*" || etag == format!("\"{digest}\""))
+            })
+        })
+    };
+    names("if-match", current).unwrap_or(true) && !names("if-none-match", current).unwrap_or(false)
 }
 
 fn immutable(rule: Immutable) -> Reply {

@@ -69,13 +69,13 @@ pub(super) fn catalog(call: &Call) -> Reply {
     }
 }
 
-struct Page {
-    entries: Vec<String>,
+pub(super) struct Page {
+    pub(super) entries: Vec<String>,
     /// Number of entries on a full page and the last entry, if there are more pages.
-    next: Option<(usize, String)>,
+    pub(super) next: Option<(usize, String)>,
 }
 
-fn page(call: &Call, rule: &TagsRule, all: Vec<String>) -> Result<Page, Reply> {
+pub(super) fn page(call: &Call, rule: &TagsRule, all: Vec<String>) -> Result<Page, Reply> {
     if rule.paging == Paging::None {
         return Ok(Page {
             entries: all,
@@ -138,14 +138,23 @@ fn bad_n(status: u16, n: &str) -> Reply {
 }
 
 /// Adds the link to the next page, if there is one.
-fn linked(call: &Call, rule: &TagsRule, next: Option<(usize, String)>, reply: Reply) -> Reply {
+pub(super) fn linked(
+    call: &Call,
+    rule: &TagsRule,
+    next: Option<(usize, String)>,
+    reply: Reply,
+) -> Reply {
     let (Some((n, last)), Paging::Link(form)) = (next, rule.paging) else {
         return reply;
     };
     let path = &call.request().path;
     let base = &call.base;
     let last = utf8_percent_encode(&last, NON_ALPHANUMERIC);
-    let query = format!("last={last}&n={n}");
+    let mut query = format!("last={last}&n={n}");
+    if let Some(wanted) = call.request().parameter("artifactType") {
+        let wanted = utf8_percent_encode(&wanted, NON_ALPHANUMERIC);
+        query = format!("artifactType={wanted}&{query}");
+    }
     let value = match form {
         LinkForm::Relative => format!("<{path}?{query}>; rel=\"next\""),
         LinkForm::Absolute => format!("<{base}{path}?{query}>; rel=\"next\""),
