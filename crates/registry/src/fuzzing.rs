@@ -80,6 +80,13 @@ fn manifest(content_type: Option<&str>, body: &Bytes) {
         }
         Err(error) => return assert_is_short(&error),
     };
+    if let Ok(own) = manifest.referrer_descriptor()
+        && let Ok(longer) = manifest.append(std::slice::from_ref(&own))
+    {
+        let listed = read(&longer);
+        assert!(listed.starts_with(&entries) && listed.len() - entries.len() <= 1);
+        assert!(listed.iter().any(|entry| entry.digest == own.digest));
+    }
     if let Ok(all) = manifest.retain(|_, _| true) {
         assert_eq!(all.bytes(), manifest.bytes());
     }

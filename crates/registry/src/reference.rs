@@ -188,6 +188,24 @@ impl Tag {
     }
 }
 
+impl Tag {
+    /// The tag that lists what refers to `subject` at registries without a referrers API (distribution-spec,
+    /// "Referrers Tag Schema"): the algorithm cut to 32 characters, `-`, the encoded part cut to 64, with `-` for
+    /// whatever a tag may not have.
+    pub fn of_referrers_to(subject: &Digest) -> Self {
+        let (algorithm, encoded) = subject.as_str().split_once(':').unwrap_or_default();
+        let parts = algorithm.chars().take(32).chain(['-']);
+        let tag: String = parts
+            .chain(encoded.chars().take(64))
+            .map(|c| match c {
+                'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '-' => c,
+                _ => '-',
+            })
+            .collect();
+        Self(Arc::from(tag))
+    }
+}
+
 impl Reference {
     /// Reads `[registry/]path[:tag][@digest]`.
     ///

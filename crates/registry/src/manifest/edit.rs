@@ -1,10 +1,14 @@
-//! The one document that is ever written: an index with some of its entries left out or replaced.
+//! The only documents that are ever written: indexes with some of their entries left out, replaced or added.
 
-use serde_json::Value;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
 
 use super::view::{IndexView, View};
-use super::{Descriptor, Manifest, ManifestError};
+use super::{Descriptor, Manifest, ManifestError, media_type};
 use crate::digest::Digest;
+use crate::quote::quoted;
 
 /// The most values of a document that is edited: what stands in memory as a tree is many times its text.
 const MAX_VALUES: usize = 500_000;
@@ -63,6 +67,63 @@ pub(super) fn replace(
     })
 }
 
+/// The same index with the descriptors at its end that it does not list yet.
+pub(super) fn append(
+    manifest: &Manifest,
+    descriptors: &[Descriptor],
+) -> Result<Manifest, ManifestError> {
+    if &*manifest.media_type != media_type::OCI_INDEX {
+        return Err(ManifestError(format!(
+            "the document is not an OCI index but {}",
+            quoted(&manifest.media_type)
+        )));
+    }
+    let index = index_of(manifest)?;
+    let listed = index.manifests.into_iter().map(|entry| entry.digest);
+    let new = unlisted(listed.collect(), descriptors);
+    if new.is_empty() {
+        return Ok(manifest.clone());
+    }
+    edit(manifest, |entries| {
+        entries.extend(new);
+        Ok(())
+    })
+}
+
+/// A new index.
+pub(super) fn index_of_descriptors(descriptors: &[Descriptor]) -> Result<Manifest, ManifestError> {
+    let entries = unlisted(HashSet::new(), descriptors);
+    write(
+        &json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": entries}),
+        media_type::OCI_INDEX.into(),
+    )
+}
+
+/// The descriptors whose digests are not `listed`, each once, as they are written.
+fn unlisted(mut listed: HashSet<Digest>, descriptors: &[Descriptor]) -> Vec<Value> {
+    descriptors
+        .iter()
+        .filter(|descriptor| listed.insert(descriptor.digest.clone()))
+        .map(entry)
+        .collect()
+}
+
+/// A referrer's descriptor as JSON.
+fn entry(descriptor: &Descriptor) -> Value {
+    let mut entry = Map::new();
+    let mut set = |field: &str, value: Value| entry.insert(field.to_owned(), value);
+    set("mediaType", Value::from(descriptor.media_type.as_str()));
+    set("digest", Value::from(descriptor.digest.as_str()));
+    set("size", Value::from(descriptor.size.unwrap_or_default()));
+    if let Some(artifact_type) = &descriptor.artifact_type {
+        set("artifactType", Value::from(artifact_type.as_str()));
+    }
+    if !descriptor.annotations.is_empty() {
+        set("annotations", json!(descriptor.annotations));
+    }
+    Value::Object(entry)
+}
+
 fn index_of(manifest: &Manifest) -> Result<IndexView, ManifestError> {
     match manifest.view()? {
         View::Index(index) => Ok(index),
@@ -79,22 +140,36 @@ fn edit(
     let values = manifest.bytes.iter().filter(|b| b",[{".contains(b)).count();
     if values > MAX_VALUES {
         return Err(ManifestError(format!(
-            "the index has more than {MAX_VALUES} values, too many to choose from its entries"
+            "the index has more than {MAX_VALUES} values, too many to edit it"
         )));
     }
-    let unreadable = |error: serde_json::Error| {
-        ManifestError(format!("the index cannot be written anew: {error}"))
+    let mut document: Value =
+        serde_json::from_slice(&manifest.bytes).map_err(|error| unwritable(&error))?;
+    let Some(fields) = document.as_object_mut() else {
+        return Err(ManifestError("the index is not a JSON object".to_owned()));
     };
-    let mut document: Value = serde_json::from_slice(&manifest.bytes).map_err(unreadable)?;
-    match document.get_mut("manifests") {
-        Some(Value::Array(entries)) => change(entries)?,
+    if let Some(Value::Array(entries)) = fields.get_mut("manifests") {
+        change(entries)?;
+    } else {
         // Absent or `null`: an index without entries.
-        _ => change(&mut Vec::new())?,
+        let mut entries = Vec::new();
+        change(&mut entries)?;
+        if !entries.is_empty() {
+            fields.insert("manifests".to_owned(), Value::Array(entries));
+        }
     }
-    let bytes = serde_json::to_vec(&document).map_err(unreadable)?;
+    write(&document, manifest.media_type.clone())
+}
+
+fn write(document: &Value, media_type: Arc<str>) -> Result<Manifest, ManifestError> {
+    let bytes = serde_json::to_vec(document).map_err(|error| unwritable(&error))?;
     Ok(Manifest {
         digest: Digest::sha256(&bytes),
         bytes: bytes.into(),
-        media_type: manifest.media_type.clone(),
+        media_type,
     })
+}
+
+fn unwritable(error: &serde_json::Error) -> ManifestError {
+    ManifestError(format!("the index cannot be written anew: {error}"))
 }

@@ -5,6 +5,7 @@ mod edit;
 mod lenient;
 pub mod media_type;
 mod platform;
+mod referrer;
 mod schema1;
 mod shape;
 #[cfg(test)]
@@ -73,8 +74,8 @@ impl Manifest {
         view::read(&self.bytes, &self.media_type)
     }
     /// For an index: the same document with only the entries that `keep` wants, every other field and the order of
-    /// fields kept; a new document with a digest of its own (sha256), written without blanks. The only document ever
-    /// written by us. Where every entry is kept, the document stays what it is, byte for byte.
+    /// fields kept; a new document with a digest of its own (sha256), written without blanks. Besides
+    /// [lists of referrers](Manifest::append) the only document ever written by us. Where every entry is kept, the document stays what it is, byte for byte.
     ///
     /// # Errors
     /// When the document is no index, or cannot be read.
@@ -92,5 +93,29 @@ impl Manifest {
     /// When the document is no index, cannot be read, or has no entry at a position.
     pub fn replace(&self, replacements: &[(usize, Manifest)]) -> Result<Self, ManifestError> {
         edit::replace(self, replacements)
+    }
+    /// For an index: the same document with further descriptors at its end, those whose digests it does not list yet;
+    /// every entry and every other field kept. For the fallback tags of registries without a referrers API. Where
+    /// nothing is to be added, the document stays what it is, byte for byte.
+    ///
+    /// # Errors
+    /// When the document is no OCI index, or cannot be read.
+    pub fn append(&self, descriptors: &[Descriptor]) -> Result<Self, ManifestError> {
+        edit::append(self, descriptors)
+    }
+    /// A new OCI index of these descriptors, each digest once.
+    ///
+    /// # Errors
+    /// None that can be met: writing JSON into memory does not fail.
+    pub fn index_of(descriptors: &[Descriptor]) -> Result<Self, ManifestError> {
+        edit::index_of_descriptors(descriptors)
+    }
+    /// The descriptor that a list of referrers has of this manifest: with its artifact type (its own, else the media
+    /// type of its config; of an index only its own) and a copy of its annotations.
+    ///
+    /// # Errors
+    /// When the document cannot be read.
+    pub fn referrer_descriptor(&self) -> Result<Descriptor, ManifestError> {
+        referrer::describe(self)
     }
 }

@@ -24,6 +24,17 @@ pub enum View {
     Schema1(Schema1View),
 }
 
+impl View {
+    /// What the document refers to (`subject`), if anything. Schema 1 knows no such thing.
+    pub fn subject(&self) -> Option<&Descriptor> {
+        match self {
+            Self::Index(index) => index.subject.as_ref(),
+            Self::Image(image) => image.subject.as_ref(),
+            Self::Schema1(_) => None,
+        }
+    }
+}
+
 /// An index.
 #[derive(Clone, Debug)]
 pub struct IndexView {

@@ -434,3 +434,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn tags_that_list_referrers() {
+    let long = format!("sha512:{}", "ab".repeat(64));
+    let cut = format!("sha512-{}", "ab".repeat(32));
+    for (digest, tag) in [
+        (format!("sha256:{H}"), format!("sha256-{H}")),
+        (long, cut),
+        ("md5+b64:A_b=".to_owned(), "md5-b64-A_b-".to_owned()),
+        (
+            format!("{}:x", "a".repeat(40)),
+            format!("{}-x", "a".repeat(32)),
+        ),
+    ] {
+        let digest = Digest::parse(&digest).unwrap();
+        assert_eq!(Tag::of_referrers_to(&digest), Tag::parse(&tag).unwrap());
+    }
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod edits;
+mod referrers;
 mod shapes;
 mod views;
 

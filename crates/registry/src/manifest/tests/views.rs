@@ -197,7 +197,7 @@ fn bounds_hold() {
             .retain(|at, _| at == 0)
             .unwrap_err()
             .to_string(),
-        "the index has more than 500000 values, too many to choose from its entries"
+        "the index has more than 500000 values, too many to edit it"
     );
 }
 

@@ -1,0 +1,38 @@
+//! A manifest as a list of referrers names it (image-spec, descriptor.md; distribution-spec, "Listing referrers").
+
+use serde::Deserialize;
+
+use super::lenient::{self, Object, Text, Texts};
+use super::{Descriptor, Manifest, ManifestError};
+
+/// What a list of referrers repeats of a document.
+#[derive(Deserialize)]
+struct Referrer {
+    #[serde(rename = "artifactType", default)]
+    artifact_type: Text,
+    config: Option<Object<Config>>,
+    #[serde(default)]
+    annotations: Texts,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    #[serde(rename = "mediaType", default)]
+    media_type: Text,
+}
+
+/// The descriptor of `manifest` with its artifact type and its annotations.
+pub(super) fn describe(manifest: &Manifest) -> Result<Descriptor, ManifestError> {
+    let referrer: Referrer = lenient::read(&manifest.bytes, "document")?;
+    // Only a manifest has a config: an index with one was refused when it was read.
+    let by_config = || referrer.config?.0.media_type.filled();
+    Ok(Descriptor {
+        media_type: manifest.media_type.to_string(),
+        digest: manifest.digest.clone(),
+        size: Some(manifest.size()),
+        platform: None,
+        annotations: referrer.annotations.0,
+        urls: Vec::new(),
+        artifact_type: referrer.artifact_type.filled().or_else(by_config),
+    })
+}
