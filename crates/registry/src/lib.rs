@@ -3,11 +3,12 @@
 //! # Concepts
 //!
 //! A [`Client`] is the handle on one registry. It speaks the endpoints that a copy needs, one family a file:
-//! manifests, tags, blobs and uploads. It is made by [`Registries`], which keeps one client per registry and lets
+//! manifests, tags, referrers, blobs and uploads. It is made by [`Registries`], which keeps one client per registry and lets
 //! them share connections, limits and tokens.
 //!
 //! Bytes are sacred: a [`Manifest`] is the bytes that a registry sent, with views that read them; nothing here
-//! serialises one again. Every blob that flows through a [`BlobReader`] is hashed and measured against its
+//! serialises one again, but for the indexes that have to be written anew: filtered ones, and the lists of referrers at
+//! registries without a referrers API. Every blob that flows through a [`BlobReader`] is hashed and measured against its
 //! [`Descriptor`] before its last byte is handed on.
 //!
 //! An upload is asked for, then sent. [`Client::open_upload`] settles in one request whether the blob is there, can
@@ -44,7 +45,10 @@
 //! }
 //! ```
 //!
-//! What a registry is found to do (the upload form it takes, the questions it answers with errors) is remembered by
+//! What names a manifest as its subject (signatures, attestations, SBOMs) is listed by [`Client::referrers`], from the
+//! referrers API or from the tag that stands in for it, and [`Client::attach`] sees to it that what was pushed is listed.
+//!
+//! What a registry is found to do (the upload form it takes, the questions it answers with errors, whether it lists referrers) is remembered by
 //! its client for as long as it lives, as hints that cost a request when they are wrong.
 //!
 //! Below the client lie two layers that know nothing of images: [`auth`] turns challenges and credentials into
@@ -74,8 +78,9 @@ pub mod transport;
 struct Readme;
 
 pub use client::{
-    BlobReader, BlobSource, BlobStream, Client, ManifestHead, OpenedUpload, Options, Presence,
-    RangeOptions, Registries, TagPages, Upload,
+    Attached, AttachedBy, BlobReader, BlobSource, BlobStream, Client, ManifestHead, OpenedUpload,
+    Options, Presence, Pushed, RangeOptions, Referrers, ReferrersOrigin, Registries, TagPages,
+    Upload,
 };
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use error::{Error, ErrorKind, Retryable};

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::client::referrers::ReferrersHabits;
 use crate::client::uploads::Forms;
 use crate::digest::Digest;
 
@@ -18,6 +19,8 @@ pub(super) struct Habits {
     doubts: Mutex<Doubts>,
     /// `?n=` on a tag list was answered with an error.
     refuses_page_size: AtomicBool,
+    /// The referrers API, and how fallback tags are written.
+    pub(super) referrers: ReferrersHabits,
     /// A manifest whose push was answered without a digest was found to be there.
     keeps_what_it_takes: AtomicBool,
     /// A range of a blob was answered with something else.

@@ -2,6 +2,40 @@
 
 use http::HeaderMap;
 use http::header::LINK;
+use url::Url;
+
+use crate::client::Client;
+use crate::client::ask::Ask;
+use crate::client::origin::Address;
+use crate::error::{Error, ErrorKind};
+
+impl Client {
+    /// Where the page is that `link` names, in an answer that came from `from` to `ask`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] where that is not on the registry.
+    pub(super) async fn next_page(
+        &self,
+        ask: &Ask,
+        from: &Url,
+        link: &str,
+    ) -> Result<Address, Error> {
+        let visit = self.visit(&ask.repository).await?;
+        let base = self.base(&visit, &ask.action).await?;
+        let address = self
+            .address(&visit, &base, from, link)
+            .await
+            .map_err(|reason| ask.error(ErrorKind::Refused, reason))?;
+        if !address.home {
+            let host = address.url.host_str().unwrap_or_default();
+            return Err(ask.error(
+                ErrorKind::Refused,
+                format!("the next page is said to be at {host}, which is not the registry"),
+            ));
+        }
+        Ok(address)
+    }
+}
 
 /// The target of the first link whose relation is `next`, as it was written: several links in one header, several
 /// headers, unquoted and multiple relations (`rel="prev next"`) are all seen in the field.

@@ -13,6 +13,7 @@ mod manifests;
 mod origin;
 mod ranges;
 mod reader;
+mod referrers;
 mod registries;
 mod tags;
 mod uploads;
@@ -20,8 +21,9 @@ mod uploads;
 use std::sync::Arc;
 
 pub use blobs::Presence;
-pub use manifests::ManifestHead;
+pub use manifests::{ManifestHead, Pushed};
 pub use reader::{BlobReader, BlobSource, BlobStream, RangeOptions};
+pub use referrers::{Attached, AttachedBy, Referrers, ReferrersOrigin};
 pub use registries::{Options, Registries};
 pub use tags::TagPages;
 pub use uploads::{OpenedUpload, Upload};

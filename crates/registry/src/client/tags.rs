@@ -275,21 +275,7 @@ impl TagPages {
         link: &str,
         count: usize,
     ) -> Result<Next, Error> {
-        let ask = self.ask(asked);
-        let visit = self.client.visit(&self.repository).await?;
-        let base = self.client.base(&visit, &ask.action).await?;
-        let address = self
-            .client
-            .address(&visit, &base, from, link)
-            .await
-            .map_err(|reason| ask.error(ErrorKind::Refused, reason))?;
-        if !address.home {
-            let host = address.url.host_str().unwrap_or_default();
-            return Err(ask.error(
-                ErrorKind::Refused,
-                format!("the next page is said to be at {host}, which is not the registry"),
-            ));
-        }
+        let address = self.client.next_page(&self.ask(asked), from, link).await?;
         if self.seen.insert(self.hasher.hash_one(address.url.as_str())) {
             return Ok(Next::Linked(address));
         }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, TryFutureExt};
 use registry::{
     BlobSource, BlobStream, Client, Descriptor, Error, Manifest, ManifestHead, OpenedUpload,
     Presence, Registries, Repository, Tag, TagPages, Target, Upload,
@@ -126,6 +126,7 @@ impl Store for RegistryStore {
     ) -> BoxFuture<'a, Result<(), Error>> {
         self.client
             .put_manifest(&self.repository, target, manifest)
+            .map_ok(drop)
             .boxed()
     }
     fn tags(&self) -> Box<dyn Tags> {

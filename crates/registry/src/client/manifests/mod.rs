@@ -3,7 +3,7 @@
 mod push;
 mod verify;
 
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::auth::ScopeSet;
@@ -13,7 +13,8 @@ use crate::client::{Client, ranges};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, media_type};
-use crate::reference::{Repository, Target};
+use crate::reference::{Repository, Tag, Target};
+pub use push::Pushed;
 use verify::Fault;
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -27,6 +28,13 @@ pub struct ManifestHead {
     pub media_type: Option<String>,
     /// The size in bytes, where the registry says one.
     pub size: Option<u64>,
+}
+
+/// A manifest as it came.
+pub(super) struct Fetched {
+    pub(super) manifest: Manifest,
+    /// By which a write can be made to depend on nobody else having written, where the registry gives one.
+    pub(super) etag: Option<HeaderValue>,
 }
 
 /// What a HEAD led to.
@@ -108,7 +116,7 @@ impl Client {
             status if status.is_success() => {
                 let digest = match target {
                     Target::Digest(digest) => Some(digest.clone()),
-                    Target::Tag(_) => header_digest(&response.headers),
+                    Target::Tag(_) => header_digest(&response.headers, &CONTENT_DIGEST),
                 };
                 match digest {
                     Some(digest) => Headed::Found(ManifestHead {
@@ -138,10 +146,32 @@ impl Client {
     }
 
     async fn get(&self, ask: &Ask, target: &Target) -> Result<Manifest, Error> {
+        self.fetch(ask, target)
+            .await
+            .map(|fetched| fetched.manifest)
+    }
+
+    /// What stands at `tag` of a repository that is read, or will be written to, as `scopes` say; with its `ETag`.
+    pub(super) async fn get_tagged(
+        &self,
+        repository: &Repository,
+        scopes: ScopeSet,
+        tag: &Tag,
+    ) -> Result<Option<Fetched>, Error> {
+        let target = Target::Tag(tag.clone());
+        let ask = ask(Method::GET, repository, scopes, &target);
+        match self.fetch(&ask, &target).await {
+            Ok(fetched) => Ok(Some(fetched)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn fetch(&self, ask: &Ask, target: &Target) -> Result<Fetched, Error> {
         let whole = self
             .whole(ask, MAX_MANIFEST_BYTES, |status| status == StatusCode::OK)
             .await?;
-        let header = header_digest(&whole.headers);
+        let header = header_digest(&whole.headers, &CONTENT_DIGEST);
         let content_type = whole
             .headers
             .get(CONTENT_TYPE)
@@ -154,12 +184,17 @@ impl Client {
                 ask.repository.path()
             ));
         }
-        Manifest::new(whole.bytes.clone(), content_type, settled.digest).map_err(|error| {
+        let manifest = Manifest::new(whole.bytes.clone(), content_type, settled.digest);
+        let manifest = manifest.map_err(|error| {
             ask.error(
                 ErrorKind::Protocol,
                 format!("the answer is no manifest: {error}"),
             )
             .with_status(whole.status)
+        })?;
+        Ok(Fetched {
+            manifest,
+            etag: whole.headers.get(ETAG).cloned(),
         })
     }
 }
@@ -188,8 +223,8 @@ fn name(repository: &Repository, target: &Target) -> String {
     }
 }
 
-fn header_digest(headers: &HeaderMap) -> Option<Digest> {
-    Digest::parse(headers.get(CONTENT_DIGEST)?.to_str().ok()?.trim()).ok()
+fn header_digest(headers: &HeaderMap, name: &HeaderName) -> Option<Digest> {
+    Digest::parse(headers.get(name)?.to_str().ok()?.trim()).ok()
 }
 
 /// The `Content-Type` without parameters.

@@ -1,7 +1,7 @@
 //! Pushing a manifest, and finding out whether it arrived.
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::auth::ScopeSet;
 use crate::client::Client;
@@ -10,35 +10,66 @@ use crate::client::call::{Outcome, Visit};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::manifest::Manifest;
-use crate::reference::{Repository, Target};
+use crate::reference::{Repository, Tag, Target};
 use crate::transport::AnswerLimit;
 
-use super::{header_digest, name};
+use super::{CONTENT_DIGEST, header_digest, name};
+
+const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+
+/// What a registry said of a manifest that it took.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pushed {
+    /// The subject that it lists the manifest as a referrer of (`OCI-Subject`). `None` does not mean that it does
+    /// not: Quay lists and says nothing, and a reply may be lost. Nor does a digest prove that it can be asked for the
+    /// list. [`Client::attach`] settles it.
+    pub subject: Option<Digest>,
+}
 
 impl Client {
     /// Pushes a manifest, byte for byte. A registry that rewrote it (another digest comes back) is an error; blobs
     /// or children that it misses are [`ErrorKind::MissingContent`], and what it says of having them is not believed
     /// by the next [`Client::open_upload`]. Where the reply is lost, or comes from a proxy
     /// that lost it, a HEAD settles whether the manifest arrived before it is sent again, since a second push of the
-    /// same may be refused (immutable tags).
+    /// same may be refused (immutable tags). For a manifest with a subject, go on with [`Client::attach`].
     pub async fn put_manifest(
         &self,
         repository: &Repository,
         target: &Target,
         manifest: &Manifest,
-    ) -> Result<(), Error> {
-        let ask = ask(repository, target, manifest)?;
-        let mut visit = self.visit(repository).await?;
+    ) -> Result<Pushed, Error> {
+        self.push(&ask(repository, target, manifest)?, target, manifest)
+            .await
+    }
+
+    /// The same for a tag, where `condition` holds (`If-Match`, `If-None-Match`), if the registry heeds such.
+    pub(in crate::client) async fn put_tagged(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        manifest: &Manifest,
+        condition: Option<(HeaderName, HeaderValue)>,
+    ) -> Result<Pushed, Error> {
+        let target = Target::Tag(tag.clone());
+        let mut ask = ask(repository, &target, manifest)?;
+        if let Some((name, value)) = condition {
+            ask = ask.header(name, value);
+        }
+        self.push(&ask, &target, manifest).await
+    }
+
+    async fn push(&self, ask: &Ask, target: &Target, manifest: &Manifest) -> Result<Pushed, Error> {
+        let mut visit = self.visit(&ask.repository).await?;
         let mut attempts = self.attempts(&visit);
         loop {
-            let error = match self.put(&mut visit, &ask, target, manifest).await {
-                Ok(()) => return Ok(()),
+            let error = match self.put(&mut visit, ask, target, manifest).await {
+                Ok(pushed) => return Ok(pushed),
                 Err(error) => error,
             };
             let may_have_arrived = may_have_arrived(&error);
             attempts.after(error).await?;
-            if may_have_arrived && self.arrived(repository, target, manifest).await {
-                return Ok(());
+            if may_have_arrived && self.arrived(&ask.repository, target, manifest).await {
+                return Ok(Pushed::default());
             }
         }
     }
@@ -49,7 +80,7 @@ impl Client {
         ask: &Ask,
         target: &Target,
         manifest: &Manifest,
-    ) -> Result<(), Error> {
+    ) -> Result<Pushed, Error> {
         let response = match self.once(visit, ask).await? {
             Outcome::Answer(response) => response,
             Outcome::Refused(error) => return Err(error),
@@ -63,15 +94,20 @@ impl Client {
             return Err(error);
         }
         self.inner.habits.missed_nothing(path);
-        let stored = header_digest(&response.headers);
+        let stored = header_digest(&response.headers, &CONTENT_DIGEST);
+        let subject = header_digest(&response.headers, &SUBJECT);
         response.body.drain().await;
         match stored {
             Some(stored) if !is_digest_of(&stored, manifest) => {
-                Err(rewritten(ask, &stored, manifest))
+                return Err(rewritten(ask, &stored, manifest));
             }
-            Some(_) => Ok(()),
-            None => self.confirm(ask, target, manifest).await,
+            Some(_) => {}
+            None => self.confirm(ask, target, manifest).await?,
         }
+        if subject.is_some() {
+            self.inner.habits.referrers.said_subject();
+        }
+        Ok(Pushed { subject })
     }
 
     /// Whether the manifest stands at `target`; what cannot be told counts as no.

@@ -11,5 +11,6 @@ mod profiles;
 mod pushes;
 mod quota;
 mod real;
+mod referrers;
 mod tags;
 mod uploads;

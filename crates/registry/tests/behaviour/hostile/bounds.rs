@@ -41,6 +41,61 @@ async fn an_endless_answer_of_any_kind_is_cut_off() {
 }
 
 #[tokio::test]
+async fn an_endless_list_of_referrers_is_cut_off() {
+    let subject = Digest::sha256(b"x");
+    let list = async |world: &std::sync::Arc<World>| {
+        let client = world.client(HOME, Credential::Anonymous);
+        let error = client.referrers(&repository(&client), &subject).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+        error.message().to_owned()
+    };
+    let index = "application/vnd.oci.image.index.v1+json";
+    let world = World::new(move |_| Reply::new(200).header("content-type", index).endless(b' '));
+    assert_eq!(
+        list(&world).await,
+        "the answer is larger than the 8388608 bytes that are read"
+    );
+    // A further page for ever, empty or full.
+    let page = |body: String| {
+        let count = std::sync::atomic::AtomicUsize::new(0);
+        World::new(move |_| {
+            let n = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            Reply::new(200)
+                .header("content-type", index)
+                .header("link", &format!("<?page={n}>; rel=next"))
+                .body(body.replace("NUMBER", &format!("{n:04}")))
+        })
+    };
+    let world = page("{\"manifests\":[]}".to_owned());
+    assert_eq!(list(&world).await, "the list has more than 1000 pages");
+    assert_eq!(world.asked().len(), 1000);
+    let mut body = String::from("{\"manifests\":[");
+    for n in 0..5000 {
+        let comma = if n == 0 { "" } else { "," };
+        write!(body, "{comma}{{\"digest\":\"md5:NUMBER-{n}\",\"size\":1}}").unwrap();
+    }
+    let world = page(body + "]}");
+    assert_eq!(list(&world).await, "the list has more than 20000 referrers");
+    assert_eq!(world.asked().len(), 5);
+    let world = page(format!(
+        "{{\"manifests\":[],\"x\":\"{}\"}}",
+        "x".repeat(8_000_000)
+    ));
+    assert_eq!(list(&world).await, "the list has more than 67108864 bytes");
+    assert_eq!(world.asked().len(), 9);
+    // Nested without end: no list at all, so it is asked for under the fallback tag, which is none either.
+    let nested = "[".repeat(100_000);
+    let world = World::new(move |_| {
+        let body = format!("{{\"manifests\":{nested}");
+        Reply::new(200).header("content-type", index).body(body)
+    });
+    let message = list(&world).await;
+    assert!(message.contains("is not JSON"), "{message}");
+    assert_eq!(world.asked().len(), 2);
+}
+
+#[tokio::test]
 async fn an_endless_error_is_cut_off_and_its_status_told() {
     let world = World::new(|_| Reply::new(403).endless(b'x'));
     let client = world.client(HOME, Credential::Anonymous);

@@ -49,7 +49,10 @@ async fn go(client: &Client, way: &str) -> Result<(), Error> {
             let target = by_digest(image().digest().as_str());
             client.get_manifest(&repository, &target).await.map(drop)
         }
-        "put" => client.put_manifest(&repository, &tag("v1"), &image()).await,
+        "put" => client
+            .put_manifest(&repository, &tag("v1"), &image())
+            .await
+            .map(drop),
         "next page" => client.tags(&repository).next().await.map(drop),
         "location" | "posted" => {
             let opened = client.open_upload(&repository, &blob, None).await?;

@@ -81,10 +81,12 @@ async fn go(client: &Client, form: &str) {
             let manifest = client.get_manifest(&repository, &tag("v1")).await.unwrap();
             assert_eq!(manifest.bytes(), image().bytes());
         }
-        "put" => client
-            .put_manifest(&repository, &tag("v1"), &image())
-            .await
-            .unwrap(),
+        "put" => {
+            client
+                .put_manifest(&repository, &tag("v1"), &image())
+                .await
+                .unwrap();
+        }
         "location" | "posted" | "patch" => {
             let opened = client.open_upload(&repository, &blob, None).await.unwrap();
             let OpenedUpload::Session(upload) = opened else {

@@ -1,0 +1,222 @@
+//! The referrers API: one list, in pages.
+
+use std::collections::HashSet;
+
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION};
+use http::{Method, StatusCode};
+
+use super::MAX_REFERRERS;
+use crate::auth::ScopeSet;
+use crate::client::ask::Ask;
+use crate::client::call::Whole;
+use crate::client::origin::{self, Address};
+use crate::client::{Client, links};
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind};
+use crate::manifest::{Descriptor, MAX_MANIFEST_BYTES, Manifest, View, media_type};
+use crate::reference::Repository;
+
+/// The most pages of one list.
+const MAX_PAGES: usize = 1_000;
+/// The most bytes of all pages of one list.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// The most redirects within the registry.
+const MAX_HOPS: usize = 3;
+
+/// What the API said.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// The whole list.
+    Listed(Vec<Descriptor>),
+    /// There is no such API.
+    NoApi,
+    /// The repository does not exist; of the API that says nothing.
+    NoRepository,
+    /// An error that may be about the subject as well as about the API: Quay's for a subject that it does not have.
+    Unclear,
+}
+
+/// What a request for a page led to.
+enum Page {
+    Index(Manifest, Box<Whole>),
+    Told(Told),
+}
+
+/// The pages so far.
+#[derive(Default)]
+struct List {
+    descriptors: Vec<Descriptor>,
+    digests: HashSet<Digest>,
+    addresses: HashSet<String>,
+    bytes: usize,
+}
+
+impl Client {
+    /// Asks the API, unless it is known to be missing; what the answer says of the registry is remembered. The first
+    /// question to a registry is asked by one task, while the others wait for what it learns.
+    pub(super) async fn ask_referrers(
+        &self,
+        repository: &Repository,
+        scopes: ScopeSet,
+        subject: &Digest,
+    ) -> Result<Told, Error> {
+        let habits = &self.inner.habits.referrers;
+        let first = habits.first().await;
+        if habits.api() == super::Api::Missing {
+            return Ok(Told::NoApi);
+        }
+        let told = self.list_referrers(repository, scopes, subject).await;
+        match &told {
+            Ok(Told::Listed(descriptors)) => habits.answered(descriptors.is_empty()),
+            Ok(Told::NoApi) => habits.missing(),
+            Ok(Told::NoRepository | Told::Unclear) | Err(_) => {}
+        }
+        if first.is_some() {
+            habits.asked();
+        }
+        told
+    }
+
+    async fn list_referrers(
+        &self,
+        repository: &Repository,
+        scopes: ScopeSet,
+        subject: &Digest,
+    ) -> Result<Told, Error> {
+        let mut ask = ask(repository, scopes, subject);
+        let mut list = List::default();
+        for page in 0..MAX_PAGES {
+            let (index, whole) = match self.referrers_page(&ask).await? {
+                Page::Index(index, whole) => (index, whole),
+                Page::Told(told) if page == 0 => return Ok(told),
+                Page::Told(_) => {
+                    let message = format!("page {} of the list is none", page + 1);
+                    return Err(ask.error(ErrorKind::Protocol, message));
+                }
+            };
+            list.take(&index)
+                .map_err(|why| ask.error(ErrorKind::Protocol, why))?;
+            list.addresses.insert(whole.url.to_string());
+            let Some(link) = links::next(&whole.headers) else {
+                return Ok(Told::Listed(list.descriptors));
+            };
+            let next = self.next_page(&ask, &whole.url, link).await?;
+            if !list.addresses.insert(next.url.to_string()) {
+                let message = "the list leads back to a page that was read before";
+                return Err(ask.error(ErrorKind::Protocol, message));
+            }
+            ask = ask.at(next);
+        }
+        let message = format!("the list has more than {MAX_PAGES} pages");
+        Err(ask.error(ErrorKind::Protocol, message))
+    }
+
+    /// One page. A redirect is followed within the registry; one to another site is that of a web server which knows
+    /// no such path (GHCR).
+    async fn referrers_page(&self, ask: &Ask) -> Result<Page, Error> {
+        let fits = |status: StatusCode| status == StatusCode::OK || status.is_redirection();
+        let mut ask = ask.clone();
+        for _ in 0..=MAX_HOPS {
+            let whole = match self.whole(&ask, MAX_MANIFEST_BYTES, fits).await {
+                Ok(whole) => whole,
+                Err(error) => return told(error).map(Page::Told),
+            };
+            if whole.status == StatusCode::OK {
+                return Ok(match index(&whole) {
+                    Some(index) => Page::Index(index, Box::new(whole)),
+                    None => Page::Told(Told::NoApi),
+                });
+            }
+            match self.redirect_within(&ask, &whole).await? {
+                Some(address) => ask = ask.at(address),
+                None => return Ok(Page::Told(Told::NoApi)),
+            }
+        }
+        let message = format!("the registry redirects more than {MAX_HOPS} times");
+        Err(ask.error(ErrorKind::Refused, message))
+    }
+
+    /// Where a redirect leads, if that is the registry itself.
+    async fn redirect_within(&self, ask: &Ask, whole: &Whole) -> Result<Option<Address>, Error> {
+        let location = whole.headers.get(LOCATION);
+        let Some(location) = location.and_then(|value| value.to_str().ok()) else {
+            return Ok(None);
+        };
+        let visit = self.visit(&ask.repository).await?;
+        let base = self.base(&visit, &ask.action).await?;
+        let address = origin::resolve(&base, &whole.url, location).ok();
+        Ok(address.filter(|address| address.home))
+    }
+}
+
+impl List {
+    /// Adds what a page lists; an error is a clause.
+    fn take(&mut self, index: &Manifest) -> Result<(), String> {
+        self.bytes = self.bytes.saturating_add(index.bytes().len());
+        if self.bytes > MAX_BYTES {
+            return Err(format!("the list has more than {MAX_BYTES} bytes"));
+        }
+        for descriptor in entries(index)? {
+            if self.digests.insert(descriptor.digest.clone()) {
+                self.descriptors.push(descriptor);
+            }
+        }
+        if self.descriptors.len() > MAX_REFERRERS {
+            return Err(format!("the list has more than {MAX_REFERRERS} referrers"));
+        }
+        Ok(())
+    }
+}
+
+/// The entries of a list of referrers; an error is a clause.
+pub(super) fn entries(index: &Manifest) -> Result<Vec<Descriptor>, String> {
+    match index.view() {
+        Ok(View::Index(index)) => Ok(index.manifests),
+        Ok(_) => Err("the list is no index".to_owned()),
+        Err(error) => Err(format!("the list cannot be read: {error}")),
+    }
+}
+
+fn ask(repository: &Repository, scopes: ScopeSet, subject: &Digest) -> Ask {
+    Ask::new(
+        Method::GET,
+        repository,
+        scopes,
+        format!("referrers/{subject}"),
+        action(repository, subject),
+    )
+    .header(ACCEPT, HeaderValue::from_static(media_type::OCI_INDEX))
+    .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+    .follow(false)
+}
+
+/// What listing is called in errors.
+pub(super) fn action(repository: &Repository, subject: &Digest) -> String {
+    format!("list the referrers of {}@{subject}", repository.path())
+}
+
+/// The document of an answer, if it is an OCI index.
+fn index(whole: &Whole) -> Option<Manifest> {
+    let content_type = whole.headers.get(CONTENT_TYPE)?.to_str().ok();
+    let digest = Digest::sha256(&whole.bytes);
+    let manifest = Manifest::new(whole.bytes.clone(), content_type, digest).ok()?;
+    (manifest.media_type() == media_type::OCI_INDEX).then_some(manifest)
+}
+
+/// What an answer that is no list tells, if it tells anything.
+fn told(error: Error) -> Result<Told, Error> {
+    if !matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::Rejected | ErrorKind::Denied
+    ) {
+        return Err(error);
+    }
+    let status = error.status().map_or(0, |status| status.as_u16());
+    match (status, error.code().unwrap_or_default()) {
+        (400 | 404, "NAME_UNKNOWN" | "NAME_INVALID") => Ok(Told::NoRepository),
+        // Gateways say 403 of paths that they do not know.
+        (400 | 404, "MANIFEST_UNKNOWN" | "MANIFEST_INVALID") | (403, _) => Ok(Told::Unclear),
+        (400 | 404 | 405 | 406 | 410 | 415 | 422 | 501, _) => Ok(Told::NoApi),
+        _ => Err(error),
+    }
+}

@@ -1,0 +1,96 @@
+//! Referrers: what names a manifest as its `subject`, such as its signatures (protocol.md section 2.8).
+//!
+//! Registries that have the referrers API list them; at others, whoever pushes one keeps the list, an index under a tag
+//! that is made of the subject's digest. Which of the two a registry does is found out by asking it once
+//! ([`habits`]); [`api`] asks, [`tag`] reads the fallback tag, [`attach`] sees that what was pushed is listed.
+
+mod api;
+mod attach;
+mod habits;
+mod tag;
+
+pub use attach::{Attached, AttachedBy};
+pub(super) use habits::ReferrersHabits;
+
+use crate::auth::ScopeSet;
+use crate::client::Client;
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::manifest::Descriptor;
+use crate::reference::{Repository, Tag};
+use api::Told;
+use habits::Api;
+
+/// The most referrers of one subject. The largest lists in the field have some hundreds (a signature a day).
+const MAX_REFERRERS: usize = 20_000;
+
+/// What refers to a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Referrers {
+    /// The referrers, each digest once, as the list describes them: their artifact types and annotations are copies,
+    /// which not every list has.
+    pub descriptors: Vec<Descriptor>,
+    /// Who listed them.
+    pub origin: ReferrersOrigin,
+}
+
+/// Who listed referrers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReferrersOrigin {
+    /// The registry, by its referrers API.
+    Api,
+    /// An index under the fallback tag.
+    Tag {
+        /// The tag.
+        tag: Tag,
+        /// The digest of the index.
+        digest: Digest,
+    },
+    /// Nobody: the registry has no referrers API and no fallback tag, or does not have the repository or the subject
+    /// at all.
+    Nobody,
+}
+
+impl Referrers {
+    fn nobody() -> Self {
+        Self {
+            descriptors: Vec::new(),
+            origin: ReferrersOrigin::Nobody,
+        }
+    }
+}
+
+impl Client {
+    /// What refers to `subject` in `repository`, whatever its artifact type. One request, and one for each further page:
+    /// to the referrers API, or to the fallback tag where the registry was found to have no such API, which takes one
+    /// request once for all repositories. What has no referrers is no error, nor is a subject or a repository that does
+    /// not exist.
+    ///
+    /// A fallback tag beside an API is not looked at; [`Client::referrers_by_tag`] does.
+    ///
+    /// # Errors
+    /// A list that is malformed, does not end, has more than 20,000 entries or leads elsewhere; a fallback tag that holds
+    /// something else than an index.
+    pub async fn referrers(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<Referrers, Error> {
+        let told = self
+            .ask_referrers(repository, ScopeSet::pull(repository), subject)
+            .await?;
+        match told {
+            Told::Listed(descriptors) => Ok(Referrers {
+                descriptors,
+                origin: ReferrersOrigin::Api,
+            }),
+            Told::NoRepository => Ok(Referrers::nobody()),
+            Told::Unclear
+                if matches!(self.inner.habits.referrers.api(), Api::Answers | Api::Lists) =>
+            {
+                Ok(Referrers::nobody())
+            }
+            Told::Unclear | Told::NoApi => self.referrers_by_tag(repository, subject).await,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Reading the fallback tag (distribution-spec, "Referrers Tag Schema").
+
+use std::collections::HashSet;
+
+use super::{MAX_REFERRERS, Referrers, ReferrersOrigin, api};
+use crate::auth::ScopeSet;
+use crate::client::Client;
+use crate::client::manifests::Fetched;
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind};
+use crate::manifest::media_type;
+use crate::quote::quoted;
+use crate::reference::{Repository, Tag};
+
+impl Client {
+    /// What the fallback tag of `subject` lists, whether the registry has a referrers API or not: one request. For
+    /// registries that got the API later, where a list of tags shows the tag
+    /// ([`Tag::of_referrers_to`]).
+    ///
+    /// # Errors
+    /// As for [`Client::referrers`].
+    pub async fn referrers_by_tag(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<Referrers, Error> {
+        let tag = Tag::of_referrers_to(subject);
+        let fetched = self
+            .get_tagged(repository, ScopeSet::pull(repository), &tag)
+            .await;
+        let fetched = match fetched {
+            Ok(Some(fetched)) => fetched,
+            Ok(None) => return Ok(Referrers::nobody()),
+            // Artifactory's word for a tag that does not exist, in a repository that may be read.
+            Err(error) if error.kind() == ErrorKind::Denied => {
+                if self.inner.habits.referrers.is_first_denial() {
+                    self.warn(&format!(
+                        "the registry denies access to tags that would list referrers, which is taken to mean that they do not exist: {error}"
+                    ));
+                }
+                return Ok(Referrers::nobody());
+            }
+            Err(error) => return Err(error),
+        };
+        let refuse = |why: String| {
+            let action = api::action(repository, subject);
+            let host = repository.registry().as_str();
+            Error::new(ErrorKind::Protocol, action, host, why)
+        };
+        check(&tag, &fetched).map_err(refuse)?;
+        let mut descriptors = api::entries(&fetched.manifest)
+            .map_err(|why| refuse(format!("{why}; it is the one at the tag {tag}")))?;
+        let mut digests = HashSet::new();
+        descriptors.retain(|descriptor| digests.insert(descriptor.digest.clone()));
+        if descriptors.len() > MAX_REFERRERS {
+            return Err(refuse(format!(
+                "the list at the tag {tag} has more than {MAX_REFERRERS} referrers"
+            )));
+        }
+        Ok(Referrers {
+            descriptors,
+            origin: ReferrersOrigin::Tag {
+                tag,
+                digest: fetched.manifest.digest().clone(),
+            },
+        })
+    }
+}
+
+/// Whether what stands at the tag can list referrers; an error is a clause that says what to do.
+pub(super) fn check(tag: &Tag, fetched: &Fetched) -> Result<(), String> {
+    let found = fetched.manifest.media_type();
+    if found == media_type::OCI_INDEX {
+        return Ok(());
+    }
+    Err(format!(
+        "the tag {tag} is where an OCI index lists them, but it holds {}; give what it holds another tag",
+        quoted(found)
+    ))
+}
