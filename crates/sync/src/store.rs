@@ -48,6 +48,9 @@ pub trait Store: Send + Sync {
     ) -> BoxFuture<'a, Result<BlobStream, Error>>;
     /// Whether the blob is there, and of the right size.
     fn find_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>>;
+    /// The size of a blob: what its descriptor says, or, for layers of schema 1, which does not say any, what the store
+    /// says; `None` where that says none either.
+    fn blob_size<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Option<u64>, Error>>;
     /// Asks for the blob to be there: taken from `from`, a repository of the same registry, or there already
     /// (`None`); else a session for its bytes.
     fn open_upload<'a>(

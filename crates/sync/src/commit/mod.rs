@@ -1,6 +1,8 @@
 //! Manifests to a destination: leaves first, the root last, so that whoever pulls by tag sees nothing until all is
 //! there.
 
+mod advice;
+
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
@@ -37,7 +39,7 @@ pub struct Lacking {
 /// Pushes the manifests of `plan`: children by digest, leaves first, siblings together; then the root, in one request
 /// with its tag.
 pub async fn commit(destination: &dyn Store, plan: &Plan) -> Result<Committed, Failure> {
-    let pushed = match push_children(destination, &plan.children).await? {
+    let pushed = match push_children(destination, plan).await? {
         Ok(pushed) => pushed,
         Err(lacking) => return Ok(Committed::Lacking(lacking)),
     };
@@ -48,7 +50,7 @@ pub async fn commit(destination: &dyn Store, plan: &Plan) -> Result<Committed, F
     match destination.put_manifest(&target, &plan.root).await {
         Ok(()) => Ok(Committed::Done),
         Err(error) => {
-            let (missing, failure) = refused(&error)?;
+            let (missing, failure) = refused(error, &target, &plan.root, plan)?;
             Ok(Committed::Lacking(Lacking {
                 missing,
                 pushed,
@@ -61,28 +63,29 @@ pub async fn commit(destination: &dyn Store, plan: &Plan) -> Result<Committed, F
 /// Pushes the children of `plan` as [`commit`] does, for a root that stands already: where tags cannot be moved, not
 /// even to what they name, it could not be pushed again.
 pub async fn commit_children(destination: &dyn Store, plan: &Plan) -> Result<Committed, Failure> {
-    let pushed = push_children(destination, &plan.children).await?;
+    let pushed = push_children(destination, plan).await?;
     Ok(pushed.map_or_else(Committed::Lacking, |_| Committed::Done))
 }
 
-/// The digests of `children`, all of which the destination took, or what it lacks.
+/// The digests of the children of `plan`, all of which the destination took, or what it lacks.
 async fn push_children(
     destination: &dyn Store,
-    children: &[Arc<Manifest>],
+    plan: &Plan,
 ) -> Result<Result<Vec<Digest>, Lacking>, Failure> {
     let mut pushed = Vec::new();
-    for siblings in stages(children) {
+    for siblings in stages(&plan.children) {
         let mut lacking: Vec<Vec<Digest>> = Vec::new();
         let mut reason = None;
         let mut answers = stream::iter(siblings)
             .map(|child| push_child(destination, child))
             .buffer_unordered(PUSHES);
-        while let Some((digest, answer)) = answers.next().await {
+        while let Some((child, answer)) = answers.next().await {
+            let digest = child.digest().clone();
             match answer {
                 Ok(()) => pushed.push(digest),
                 // The siblings are heard out: the more is named as missing, the fewer turns it takes.
                 Err(error) => {
-                    let (missing, failure) = refused(&error)?;
+                    let (missing, failure) = refused(error, &Target::Digest(digest), &child, plan)?;
                     lacking.push(missing);
                     reason.get_or_insert(failure);
                 }
@@ -115,19 +118,30 @@ fn stages(children: &[Arc<Manifest>]) -> Vec<Vec<Arc<Manifest>>> {
     std::iter::once(images).chain(indexes).collect()
 }
 
-async fn push_child(destination: &dyn Store, child: Arc<Manifest>) -> (Digest, Result<(), Error>) {
-    let digest = child.digest().clone();
-    let target = Target::Digest(digest.clone());
+async fn push_child(
+    destination: &dyn Store,
+    child: Arc<Manifest>,
+) -> (Arc<Manifest>, Result<(), Error>) {
+    let target = Target::Digest(child.digest().clone());
     let answer = destination.put_manifest(&target, &child).await;
-    (digest, answer)
+    (child, answer)
 }
 
-/// What a refusal names as missing; any other error is the commit's failure.
-fn refused(error: &Error) -> Result<(Vec<Digest>, Failure), Failure> {
-    let failure = Failure::registry(Side::Destination, error);
-    if error.kind() == ErrorKind::MissingContent {
-        Ok((error.missing().to_vec(), failure))
-    } else {
-        Err(failure)
+/// What a refusal of `manifest` names as missing; any other error is the commit's failure, and so is one that names
+/// what was left out on purpose.
+fn refused(
+    error: Error,
+    target: &Target,
+    manifest: &Manifest,
+    plan: &Plan,
+) -> Result<(Vec<Digest>, Failure), Failure> {
+    let failed = |error: &Error| Failure::registry(Side::Destination, error);
+    if error.kind() != ErrorKind::MissingContent {
+        return Err(failed(&advice::advise(error, target, manifest)));
     }
+    if let Some(layer) = advice::demanded(error.missing(), manifest, plan) {
+        let clause = advice::bring_along(layer);
+        return Err(failed(&error.clone().with_clause(&clause)));
+    }
+    Ok((error.missing().to_vec(), failed(&error)))
 }

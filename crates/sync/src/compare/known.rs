@@ -9,6 +9,7 @@ use registry::{Digest, ErrorKind, Manifest, ManifestHead, Repository, Target};
 
 use crate::compare::{Comparer, Missing, QUESTIONS};
 use crate::failure::{Failure, Side};
+use crate::graph::names_blob;
 use crate::lock::lock;
 use crate::store::Store;
 
@@ -145,12 +146,13 @@ impl Comparer {
     }
 }
 
-/// The digests that an index names; none where it is no index, or cannot be read.
+/// The digests that an index names, but for those of plain blobs; none where it is no index, or cannot be read.
 fn entries(manifest: &Manifest) -> Vec<Digest> {
     match manifest.view() {
         Ok(View::Index(index)) => {
             let entries = index.manifests.into_iter();
-            entries.map(|entry| entry.digest).collect()
+            let manifests = entries.filter(|entry| !names_blob(entry));
+            manifests.map(|entry| entry.digest).collect()
         }
         _ => Vec::new(),
     }

@@ -38,11 +38,12 @@ impl Comparer {
             };
             image.content(&missing.root, is_here).await?
         };
-        let (mut here, mut blobs): (Vec<Descriptor>, Vec<Descriptor>) =
+        let (mut here, blobs): (Vec<Descriptor>, Vec<Descriptor>) =
             content.blobs.into_iter().partition(|blob| {
                 !known.contradicts(&blob.digest)
                     && self.inventory.blob(repository, &blob.digest) == Fact::Here
             });
+        let mut blobs = image.measured(blobs).await?;
         if self.force && missing.is_there() && !known.is_in_doubt() {
             here.extend(self.sort_out(&mut blobs, destination).await?);
         }

@@ -200,6 +200,7 @@ impl Examination<'_> {
             plan.blobs.push(blob);
         }
         drop(answers);
+        plan.blobs = self.image.measured(std::mem::take(&mut plan.blobs)).await?;
         let mut manifests = std::mem::take(&mut *lock(&self.losses));
         let lost: HashSet<Digest> = manifests.iter().map(|l| l.digest().clone()).collect();
         plan.children.retain(|child| lost.contains(child.digest()));

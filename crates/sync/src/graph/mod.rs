@@ -11,6 +11,7 @@
 
 mod filter;
 mod manifests;
+mod measure;
 mod reread;
 mod walk;
 
@@ -29,7 +30,7 @@ use crate::store::Store;
 pub use manifests::Manifests;
 use reread::Rereadable;
 pub use walk::Content;
-pub(crate) use walk::{Found, names_manifest};
+pub(crate) use walk::{Found, names_blob, names_manifest};
 
 /// How deep indexes may lie within indexes. Real ones go two deep.
 const MAX_DEPTH: usize = 8;

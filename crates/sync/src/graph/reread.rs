@@ -80,6 +80,9 @@ impl Store for Rereadable {
     fn find_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>> {
         self.store.find_blob(blob)
     }
+    fn blob_size<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Option<u64>, Error>> {
+        self.store.blob_size(blob)
+    }
     fn open_upload<'a>(
         &'a self,
         blob: &'a Descriptor,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 use registry::manifest::{ImageView, Schema1View, View};
-use registry::{Descriptor, Digest, ErrorKind, Manifest};
+use registry::{Descriptor, Digest, ErrorKind, Manifest, Presence};
 
 use crate::failure::Failure;
 use crate::graph::{FETCHES, MAX_BLOBS, MAX_DEPTH, SourceImage};
@@ -77,9 +77,10 @@ impl SourceImage {
             if depth == MAX_DEPTH {
                 return Err(self.too_deep());
             }
-            let mut found = stream::iter(std::mem::take(&mut level))
-                .map(&find)
-                .buffered(FETCHES);
+            let (blobs, manifests): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut level).into_iter().partition(names_blob);
+            walk.take_blobs(blobs.into_iter());
+            let mut found = stream::iter(manifests).map(&find).buffered(FETCHES);
             while let Some(found) = found.next().await {
                 match found? {
                     Found::Blob(blob) => walk.take_blobs(std::iter::once(*blob)),
@@ -104,6 +105,13 @@ impl SourceImage {
                 if failure.kind == Some(ErrorKind::NotFound) && !names_manifest(&entry) =>
             {
                 Ok(Found::Blob(Box::new(entry)))
+            }
+            // distribution answers 500 where the digest is that of a blob.
+            Err(failure) if failure.kind == Some(ErrorKind::Server) && !names_manifest(&entry) => {
+                match self.store.find_blob(&entry).await {
+                    Ok(Presence::Present) => Ok(Found::Blob(Box::new(entry))),
+                    _ => Err(failure),
+                }
             }
             Err(failure) => Err(failure),
         }
@@ -192,4 +200,17 @@ pub(crate) fn names_manifest(entry: &Descriptor) -> bool {
         DOCKER_SCHEMA1_SIGNED,
     ];
     entry.is_index() || images.contains(&entry.media_type.as_str())
+}
+
+/// Whether the entry says that it is a layer or a config, which `BuildKit`'s older cache exports list; then nobody need
+/// ask for it as a manifest.
+pub(crate) fn names_blob(entry: &Descriptor) -> bool {
+    const KINDS: [&str; 5] = [
+        "application/vnd.oci.image.layer.",
+        "application/vnd.oci.image.config.",
+        "application/vnd.docker.image.rootfs.",
+        "application/vnd.docker.container.image.",
+        "application/vnd.buildkit.cacheconfig.",
+    ];
+    KINDS.iter().any(|kind| entry.media_type.starts_with(kind))
 }

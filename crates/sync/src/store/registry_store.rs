@@ -86,6 +86,15 @@ impl Store for RegistryStore {
     fn find_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>> {
         self.client.find_blob(&self.repository, blob).boxed()
     }
+    fn blob_size<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Option<u64>, Error>> {
+        async move {
+            match blob.size {
+                Some(size) => Ok(Some(size)),
+                None => self.client.blob_size(&self.repository, blob).await,
+            }
+        }
+        .boxed()
+    }
     fn open_upload<'a>(
         &'a self,
         blob: &'a Descriptor,

@@ -20,8 +20,18 @@ pub(crate) fn stores_with(
     credential: &Credential,
     options: TransportOptions,
 ) -> RegistryStores {
-    let entry = |server: &&testkit::Registry| Entry {
-        prefix: server.host(),
+    let hosts: Vec<String> = servers.iter().map(|server| server.host()).collect();
+    stores_at(&hosts, credential, options)
+}
+
+/// The same for the registries at these hosts, whoever they are.
+pub(crate) fn stores_at(
+    hosts: &[String],
+    credential: &Credential,
+    options: TransportOptions,
+) -> RegistryStores {
+    let entry = |host: &String| Entry {
+        prefix: host.clone(),
         credential: credential.clone(),
         insecure: true,
         origin: "the test".to_owned(),
@@ -35,7 +45,7 @@ pub(crate) fn stores_with(
     });
     RegistryStores::new(Registries::new(Options {
         transport: Arc::new(transport.unwrap()),
-        keychain: Arc::new(Keychain::new(servers.iter().map(entry).collect(), None).unwrap()),
+        keychain: Arc::new(Keychain::new(hosts.iter().map(entry).collect(), None).unwrap()),
         // Retries that cost a test no time.
         retry: RetryPolicy {
             retries: 3,

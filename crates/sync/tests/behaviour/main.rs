@@ -10,5 +10,6 @@ mod census;
 mod isolation;
 mod kit;
 mod run;
+mod shapes;
 mod sharing;
 mod transfer;

@@ -83,6 +83,14 @@ impl Layer {
         }
     }
 
+    /// The same without a URL: nobody says where else it may be had.
+    pub fn nondistributable(name: &str, size: u64) -> Self {
+        Self {
+            urls: Vec::new(),
+            ..Self::foreign(name, size, "")
+        }
+    }
+
     /// The foreign layer's blob is pushed with the image after all.
     pub fn pushed(mut self) -> Self {
         self.pushed = true;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::media;
+use super::{media, schema1};
 use crate::digest;
 
 /// A manifest or an index: the bytes, and what they are called.
@@ -46,12 +46,21 @@ pub struct Link {
 impl Manifest {
     /// A manifest of these bytes, with its sha256 digest.
     pub fn new(media_type: &str, bytes: impl Into<Bytes>) -> Self {
-        let bytes = bytes.into();
-        Self {
+        let mut manifest = Self {
             media_type: media_type.to_owned(),
-            digest: digest::sha256(&bytes),
-            bytes,
-        }
+            digest: String::new(),
+            bytes: bytes.into(),
+        };
+        manifest.digest = digest::sha256(&manifest.digested());
+        manifest
+    }
+
+    /// What its digest is made of: all of its bytes, but for a signed schema 1 manifest, where it is what was signed.
+    pub fn digested(&self) -> Bytes {
+        let payload = (self.media_type == media::DOCKER_SCHEMA1_SIGNED)
+            .then(|| schema1::payload(&self.bytes))
+            .flatten();
+        payload.map_or_else(|| self.bytes.clone(), Bytes::from)
     }
 
     /// Size in bytes.

@@ -16,17 +16,20 @@
 //! ```
 
 mod builder;
+mod corpus;
 mod document;
 mod index;
 mod layer;
 mod manifest;
 pub mod media;
 mod platform;
+mod schema1;
 mod special;
 
 use crate::blob::Blob;
 
 pub use builder::{ArtifactBuilder, ImageBuilder};
+pub use corpus::{Shape, corpus};
 pub use index::IndexBuilder;
 pub use layer::Layer;
 pub use manifest::{Link, Links, Manifest};

@@ -41,8 +41,8 @@ pub(super) fn complete(state: &State, repository: &str, reference: &str) -> Resu
 }
 
 fn intact(repository: &str, manifest: &Manifest) -> Result<(), String> {
-    let Manifest { digest, bytes, .. } = manifest;
-    match digest::same_algorithm(digest, bytes) {
+    let digest = &manifest.digest;
+    match digest::same_algorithm(digest, &manifest.digested()) {
         Some(actual) if actual == *digest => Ok(()),
         _ => Err(format!("manifest {digest} of {repository} has other bytes")),
     }

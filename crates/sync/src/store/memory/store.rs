@@ -197,6 +197,17 @@ impl Store for MemoryStore {
         }
         .boxed()
     }
+    fn blob_size<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Option<u64>, Error>> {
+        async move {
+            if blob.size.is_some() {
+                return Ok(blob.size);
+            }
+            self.enter_blob("blob-size", blob).await?;
+            let bytes = self.stores.blob_bytes(&self.repository, &blob.digest);
+            Ok(bytes.map(|bytes| bytes.len() as u64))
+        }
+        .boxed()
+    }
     fn find_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>> {
         async move {
             self.enter_blob("find-blob", blob).await?;

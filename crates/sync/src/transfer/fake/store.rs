@@ -160,6 +160,9 @@ impl Store for FakeStore {
     fn read_blob<'a>(&'a self, _: &'a Descriptor, _: u64) -> BoxFuture<'a, Result<Bytes, Error>> {
         unreachable!()
     }
+    fn blob_size<'a>(&'a self, _: &'a Descriptor) -> BoxFuture<'a, Result<Option<u64>, Error>> {
+        unreachable!()
+    }
     fn find_blob<'a>(&'a self, _: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>> {
         unreachable!()
     }

@@ -141,7 +141,7 @@ fn named_well(call: &Call, manifest: &mut Manifest) -> Result<(), Reply> {
             ))
         };
     }
-    let actual = digest::same_algorithm(reference, &manifest.bytes);
+    let actual = digest::same_algorithm(reference, &manifest.digested());
     if actual.as_deref() != Some(reference) {
         let message = "provided digest did not match uploaded content";
         return Err(Reply::error(400, "DIGEST_INVALID", message));

@@ -1,0 +1,4 @@
+//! Images of every shape: what arrives, and what is said where it cannot.
+
+mod corpus;
+mod world;
