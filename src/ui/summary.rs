@@ -173,13 +173,25 @@ fn reason(failure: &Failure) -> String {
     let answer: Vec<&str> = [status.as_deref(), failure.code.as_deref()]
         .into_iter()
         .flatten()
-        .filter(|part| !failure.reason.contains(part))
+        .filter(|part| !has_word(&failure.reason, part))
         .collect();
     if answer.is_empty() {
         failure.reason.clone()
     } else {
         format!("{} ({})", failure.reason, answer.join(" "))
     }
+}
+
+/// Whether `text` says `word`, and not merely as a part of something else, such as a port.
+fn has_word(text: &str, word: &str) -> bool {
+    let is_apart = |c: Option<char>| c.is_none_or(|c| c.is_whitespace() || "()[],;\"'".contains(c));
+    text.match_indices(word).any(|(start, _)| {
+        let (before, rest) = text.split_at(start);
+        let after = rest.chars().nth(word.chars().count());
+        // A clause may end with it: "… answered 404: …".
+        is_apart(before.chars().next_back())
+            && (is_apart(after) || matches!(after, Some(':' | '.')))
+    })
 }
 
 #[cfg(test)]
@@ -256,6 +268,21 @@ mod tests {
              cannot fetch manifest x:v1 at a.example: 404 Not Found\n    \
              hint: see whether the name is right and still exists at the source\n"
         ));
+    }
+
+    #[test]
+    fn a_port_is_not_a_status() {
+        let told = |text: &str| {
+            reason(&Failure {
+                status: Some(404),
+                ..Failure::local(text)
+            })
+        };
+        let at_port = "cannot find x:v1 at localhost:14041: it is not there";
+        assert_eq!(told(at_port), format!("{at_port} (404)"));
+        for says_it in ["it answered 404 Not Found", "no luck: 404", "a 404: gone"] {
+            assert_eq!(told(says_it), says_it);
+        }
     }
 
     #[test]
