@@ -76,11 +76,13 @@ impl Engine {
         found: mpsc::Sender<Image>,
         cancel: &CancellationToken,
     ) {
-        let (stores, listener) = (Arc::clone(&self.stores), Arc::clone(&self.listener));
         let inventory = Arc::clone(self.copier.inventory());
-        let census = Census::new(&stores, inventory, &self.settings, &rules);
+        let census = Census::new(&self.stores, inventory, &self.settings, &rules);
         let census = Arc::new(census);
-        let discoverer = Discoverer::new(stores, listener, Arc::clone(&census), &rules);
+        let source_tags = Arc::clone(self.copier.source_tags());
+        source_tags.expect(&rules, cancel);
+        let listener = Arc::clone(&self.listener);
+        let discoverer = Discoverer::new(listener, Arc::clone(&census), source_tags, &rules);
         let discoverer = Arc::new(discoverer);
         let mut running = JoinSet::new();
         for rule in rules {

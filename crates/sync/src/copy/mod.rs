@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::commit::{Committed, Lacking, commit};
 use crate::compare::{Comparer, Comparison, Missing, Plan};
 use crate::config::Settings;
-use crate::discover::{Hint, Image, Place};
+use crate::discover::{Hint, Image, Place, SourceTags};
 use crate::event::{Copied, Evidence, Outcome};
 use crate::failure::Failure;
 use crate::graph::{Manifests, SourceImage};
@@ -59,6 +59,7 @@ pub(crate) struct Copier {
     manifests: Arc<Manifests>,
     claims: Claims,
     looks: Looks,
+    source_tags: Arc<SourceTags>,
     verify: bool,
     /// Every task that a copy spawns.
     tasks: TaskTracker,
@@ -73,6 +74,7 @@ impl Copier {
         });
         let transfers = Transfers::new(Arc::clone(&inventory), settings.transfers);
         Self {
+            source_tags: SourceTags::new(Arc::clone(&stores)),
             stores,
             platforms: settings.platforms,
             comparer: Comparer::new(Arc::clone(&inventory), settings.force, settings.verify),
@@ -89,6 +91,10 @@ impl Copier {
     pub(crate) fn inventory(&self) -> &Arc<Inventory> {
         &self.inventory
     }
+    /// The tags of the sources.
+    pub(crate) fn source_tags(&self) -> &Arc<SourceTags> {
+        &self.source_tags
+    }
     /// What was moved so far.
     pub(crate) fn progress(&self) -> &Arc<Progress> {
         self.transfers.progress()
@@ -102,6 +108,7 @@ impl Copier {
     pub(crate) async fn drained(&self) {
         self.tasks.close();
         self.tasks.wait().await;
+        self.source_tags.drained().await;
     }
     /// Copies `image` to all of its places; each pair is finished as soon as its outcome is known.
     pub(crate) async fn copy(&self, image: &Image, pairs: &Pairs, cancel: &CancellationToken) {

@@ -3,7 +3,7 @@
 use registry::Target;
 
 use crate::discover::Search;
-use crate::failure::{Failure, Side};
+use crate::failure::Failure;
 use crate::rule::Pattern;
 
 impl Search<'_> {
@@ -12,13 +12,12 @@ impl Search<'_> {
         &mut self,
         pattern: Option<&Pattern>,
     ) -> Result<Option<String>, Failure> {
-        let store = self.discoverer.stores.store(&self.rule.source.repository);
-        let mut pages = store.tags();
+        let sources = &self.discoverer.source_tags;
+        let mut pages = sources.read(&self.rule.source.repository);
         let (mut looked_at, mut wanted) = (0_usize, 0_usize);
         loop {
             let page = self.cancel.run_until_cancelled(pages.next()).await;
-            let page = page.ok_or_else(Failure::interrupted)?;
-            let page = page.map_err(|error| Failure::registry(Side::Source, &error))?;
+            let page = page.ok_or_else(Failure::interrupted)??;
             let Some(tags) = page else { break };
             looked_at += tags.len();
             for tag in tags {

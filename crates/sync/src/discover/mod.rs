@@ -1,11 +1,15 @@
 //! A rule becomes images: names that stand at the source now.
 //!
-//! Images leave one by one, through a channel that is full at a few: while one page of a long list is being worked
-//! on, the next is not even asked for.
+//! Images leave one by one, through a channel that is full at a few. Lists of tags are read ahead of it, into little
+//! memory ([`source_tags`]).
 
 mod census;
 mod listing;
+#[allow(dead_code, reason = "for those who bring referrers along")]
+mod referrer_tags;
 mod seen;
+#[allow(dead_code, reason = "for those who bring referrers along")]
+mod source_tags;
 mod tag_list;
 
 use std::sync::Arc;
@@ -17,11 +21,13 @@ use tokio_util::sync::CancellationToken;
 use crate::event::{Event, Listener};
 use crate::failure::Failure;
 use crate::rule::{Naming, Rule, Select};
-use crate::store::Stores;
 
 pub(crate) use census::Census;
 pub use census::Hint;
+#[allow(unused_imports, reason = "for those who bring referrers along")]
+pub(crate) use referrer_tags::ReferrerTags;
 use seen::{Seen, Verdict};
+pub(crate) use source_tags::{Hold, SourceTags};
 
 /// One image of one rule, and where it goes.
 #[derive(Debug, Clone)]
@@ -34,6 +40,9 @@ pub struct Image {
     pub target: Target,
     /// Where it goes; never empty.
     pub places: Vec<Place>,
+    /// Kept until it has ended.
+    #[allow(dead_code, reason = "held, not read")]
+    pub(crate) hold: Arc<Hold>,
 }
 
 /// A name at a destination.
@@ -49,9 +58,9 @@ pub struct Place {
 
 /// Finds the images of rules; shared by all rules of a run, as they may overlap.
 pub(crate) struct Discoverer {
-    stores: Arc<dyn Stores>,
     listener: Arc<dyn Listener>,
     census: Arc<Census>,
+    source_tags: Arc<SourceTags>,
     seen: Seen,
 }
 
@@ -61,6 +70,8 @@ struct Search<'a> {
     rule: &'a Arc<Rule>,
     images: &'a mpsc::Sender<Image>,
     cancel: &'a CancellationToken,
+    /// For the images that are sent off.
+    hold: Arc<Hold>,
     /// Pairs of image and destination that were sent off.
     found: u64,
     /// Pairs that another rule had sent off before.
@@ -68,17 +79,18 @@ struct Search<'a> {
 }
 
 impl Discoverer {
-    /// A discoverer for `rules`, which must be all of the run's, as must be those of `census`.
+    /// A discoverer for `rules`, which must be all of the run's, as must be those of `census` and those that
+    /// `source_tags` expects.
     pub(crate) fn new(
-        stores: Arc<dyn Stores>,
         listener: Arc<dyn Listener>,
         census: Arc<Census>,
+        source_tags: Arc<SourceTags>,
         rules: &[Arc<Rule>],
     ) -> Self {
         Self {
-            stores,
             listener,
             census,
+            source_tags,
             seen: Seen::new(rules),
         }
     }
@@ -100,6 +112,7 @@ impl Discoverer {
             rule,
             images,
             cancel,
+            hold: self.source_tags.hold(rule),
             found: 0,
             repeated: 0,
         };
@@ -180,6 +193,7 @@ impl Search<'_> {
             source: self.rule.source.repository.clone(),
             target,
             places,
+            hold: Arc::clone(&self.hold),
         };
         // Nobody takes images any more: the run is being torn down.
         self.images

@@ -8,6 +8,7 @@ use super::*;
 use crate::config::Settings;
 use crate::lock::lock;
 use crate::rule::{RuleError, Source};
+use crate::store::Stores;
 use crate::store::memory::{MemoryStores, error, repository};
 
 #[derive(Default)]
@@ -58,7 +59,9 @@ async fn discover(stores: &MemoryStores, rules: &[Arc<Rule>]) -> (Vec<String>, V
     let heard = Arc::new(Heard::default());
     let stores: Arc<dyn Stores> = Arc::new(stores.clone());
     let census = Census::new(&stores, Arc::default(), &settings(), rules);
-    let discoverer = Discoverer::new(stores, heard.clone(), Arc::new(census), rules);
+    let sources = SourceTags::new(stores);
+    sources.expect(rules, &CancellationToken::new());
+    let discoverer = Discoverer::new(heard.clone(), Arc::new(census), sources, rules);
     let (sender, mut receiver) = mpsc::channel(1_000);
     for rule in rules {
         let cancel = CancellationToken::new();
@@ -130,11 +133,11 @@ async fn lists_are_read_page_by_page_and_matched() {
     );
     assert_eq!(images.len(), 3 + 5);
     assert_eq!(said, ["discovered 3, -", "discovered 5, -"]);
-    // Three pages with tags, and the one that shows the end; and a list of each destination.
-    assert_eq!(stores.count("tags src.example/app"), 8);
+    // Three pages with tags, and the one that shows the end, for both rules; and a list of each destination.
+    assert_eq!(stores.count("tags src.example/app"), 4);
     assert_eq!(stores.count("tags dst.example/v"), 1);
     assert_eq!(stores.count("tags dst.example/all"), 1);
-    assert_eq!(stores.calls().len(), 10);
+    assert_eq!(stores.calls().len(), 6);
 }
 
 #[tokio::test]
@@ -162,7 +165,7 @@ async fn a_list_that_breaks_keeps_what_was_found() {
     let stores = MemoryStores::new();
     stores.behave(|behaviour| behaviour.page = 2);
     tags(&stores, "src.example/app", &["v1", "v2", "v3"]);
-    stores.fail_after("tags", 1, || error(ErrorKind::Server, "src.example"));
+    stores.fail_after("tags src", 1, || error(ErrorKind::Server, "src.example"));
     let (images, said) = discover(&stores, &[rule("src.example/app", &["dst.example/a"])]).await;
     assert_eq!(images.len(), 2);
     assert_eq!(

@@ -1,0 +1,253 @@
+//! Tags that name what refers to a manifest, by the manifest's digest (protocol.md section 2.8): the fallback tag
+//! `sha256-<64 hexadecimal digits>`, and cosign's, with `.sig`, `.att` or `.sbom` behind it.
+
+use registry::{Digest, Tag};
+
+/// The fallback tag, as a kind of tag.
+const FALLBACK: u8 = 1;
+
+/// What stands behind the digits in cosign's tags, each as a kind of tag.
+const SUFFIXES: [(&str, u8); 3] = [(".sig", 2), (".att", 4), (".sbom", 8)];
+
+/// The hexadecimal digits that a tag has of a digest: those of a longer one are cut.
+const DIGITS: usize = 64;
+
+/// The most tags that are kept of one repository: seventeen megabytes.
+pub(super) const MAX_TAGS: usize = 500_000;
+
+/// Which manifest a tag speaks of: all that the tag tells of its digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Subject {
+    sha512: bool,
+    digits: [u8; DIGITS / 2],
+}
+
+/// A tag that names what refers to a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ReferrerTag {
+    pub(super) subject: Subject,
+    kind: u8,
+}
+
+/// The tags of one repository that name what refers to a manifest.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ReferrerTags {
+    /// By subject, and each subject once, with all of its kinds.
+    tags: Vec<ReferrerTag>,
+}
+
+impl Subject {
+    /// What a tag would tell of `digest`; `None` where there are no such tags for its algorithm.
+    pub(super) fn of(digest: &Digest) -> Option<Self> {
+        let fallback = ReferrerTag::parse(Tag::of_referrers_to(digest).as_str())?;
+        Some(fallback.subject)
+    }
+}
+
+impl ReferrerTag {
+    /// Reads a tag; `None` where it is a tag like any other.
+    pub(super) fn parse(tag: &str) -> Option<Self> {
+        let (algorithm, rest) = tag.split_once('-')?;
+        let sha512 = match algorithm {
+            "sha256" => false,
+            "sha512" => true,
+            _ => return None,
+        };
+        let (digits, suffix) = rest.split_at_checked(DIGITS)?;
+        let kind = match suffix {
+            "" => FALLBACK,
+            // A whole SHA-512 digest and a suffix are longer than a tag may be, and a cut one is nobody's.
+            _ if sha512 => return None,
+            _ => SUFFIXES.iter().find(|(known, _)| *known == suffix)?.1,
+        };
+        let subject = Subject {
+            sha512,
+            digits: from_hex(digits)?,
+        };
+        Some(Self { subject, kind })
+    }
+
+    /// The tags that this stands for, one for each of its kinds.
+    fn written(self) -> impl Iterator<Item = Tag> {
+        let kinds = [("", FALLBACK)].into_iter().chain(SUFFIXES);
+        kinds
+            .filter(move |(_, kind)| self.kind & kind != 0)
+            .filter_map(move |(suffix, _)| Tag::parse(&self.subject.tag(suffix)).ok())
+    }
+}
+
+impl Subject {
+    fn tag(&self, suffix: &str) -> String {
+        let algorithm = if self.sha512 { "sha512-" } else { "sha256-" };
+        let nibbles = self.digits.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let digits = nibbles.filter_map(|nibble| char::from_digit(nibble.into(), 16));
+        algorithm
+            .chars()
+            .chain(digits)
+            .chain(suffix.chars())
+            .collect()
+    }
+}
+
+impl ReferrerTags {
+    /// From tags in any order.
+    pub(super) fn new(mut tags: Vec<ReferrerTag>) -> Self {
+        tags.sort_unstable();
+        tags.dedup_by(|later, first| {
+            let same = later.subject == first.subject;
+            if same {
+                first.kind |= later.kind;
+            }
+            same
+        });
+        tags.shrink_to_fit();
+        Self { tags }
+    }
+    /// Whether there is a fallback tag for `subject`.
+    pub(crate) fn fallback(&self, subject: &Digest) -> bool {
+        self.of(subject).is_some_and(|tag| tag.kind & FALLBACK != 0)
+    }
+    /// Cosign's tags for `subject`.
+    pub(crate) fn companions(&self, subject: &Digest) -> Vec<Tag> {
+        let Some(tag) = self.of(subject) else {
+            return Vec::new();
+        };
+        let kind = tag.kind & !FALLBACK;
+        ReferrerTag { kind, ..tag }.written().collect()
+    }
+    /// Whether any tag speaks of `subject`.
+    pub(super) fn speak_of(&self, subject: Subject) -> bool {
+        self.find(subject).is_some()
+    }
+    /// Every tag, with what it speaks of.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Subject, Tag)> {
+        let tags = self.tags.iter();
+        tags.flat_map(|tag| tag.written().map(|written| (tag.subject, written)))
+    }
+
+    fn of(&self, subject: &Digest) -> Option<ReferrerTag> {
+        self.find(Subject::of(subject)?)
+    }
+    fn find(&self, subject: Subject) -> Option<ReferrerTag> {
+        let found = self.tags.binary_search_by_key(&subject, |tag| tag.subject);
+        self.tags.get(found.ok()?).copied()
+    }
+}
+
+/// Reads lower-case digits, as digests have them.
+fn from_hex(digits: &str) -> Option<[u8; DIGITS / 2]> {
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let mut bytes = [0; DIGITS / 2];
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+        let [high, low] = pair else { return None };
+        *byte = value(*high)? << 4 | value(*low)?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use registry::Algorithm;
+
+    use super::*;
+
+    fn tags(written: &[&str]) -> ReferrerTags {
+        ReferrerTags::new(
+            written
+                .iter()
+                .filter_map(|tag| ReferrerTag::parse(tag))
+                .collect(),
+        )
+    }
+
+    fn texts(tags: impl IntoIterator<Item = Tag>) -> Vec<String> {
+        tags.into_iter().map(|tag| tag.to_string()).collect()
+    }
+
+    #[test]
+    fn tags_are_read_to_the_letter_and_written_again_as_they_were() {
+        let digits = "0123456789abcdef".repeat(4);
+        for tag in [
+            format!("sha256-{digits}"),
+            format!("sha256-{digits}.sig"),
+            format!("sha256-{digits}.att"),
+            format!("sha256-{digits}.sbom"),
+            format!("sha512-{digits}"),
+        ] {
+            let read = ReferrerTag::parse(&tag).unwrap();
+            assert_eq!(texts(read.written()), [tag]);
+        }
+        for tag in [
+            "v1".to_owned(),
+            "sha256-".to_owned(),
+            "sha256-é".to_owned(),
+            "sha256".to_owned(),
+            format!("sha256-{}", &digits[1..]),
+            format!("sha256-{}é", &digits[1..]),
+            format!("sha256-{digits}0"),
+            format!("sha256-{}", digits.to_uppercase()),
+            format!("sha256-{digits}.sig2"),
+            format!("sha256-{digits}sig"),
+            format!("sha384-{digits}"),
+            format!("sha512-{digits}.sig"),
+            format!("SHA256-{digits}.sig"),
+            format!("xsha256-{digits}.sig"),
+        ] {
+            assert_eq!(ReferrerTag::parse(&tag), None, "{tag}");
+        }
+    }
+
+    #[test]
+    fn a_subject_has_its_own_tags_and_no_others() {
+        let [one, two, three] = ["one", "two", "three"].map(|name| Digest::sha256(name.as_bytes()));
+        let tag =
+            |digest: &Digest, suffix: &str| format!("{}{suffix}", Tag::of_referrers_to(digest));
+        let written = [
+            tag(&two, ".sig"),
+            tag(&one, ".sbom"),
+            "v1".to_owned(),
+            tag(&one, ""),
+            tag(&one, ".sig"),
+            tag(&one, ".sig"),
+        ];
+        let tags = tags(&written.each_ref().map(String::as_str));
+        assert!(tags.fallback(&one) && !tags.fallback(&two) && !tags.fallback(&three));
+        assert_eq!(
+            texts(tags.companions(&one)),
+            [tag(&one, ".sig"), tag(&one, ".sbom")]
+        );
+        assert_eq!(texts(tags.companions(&two)), [tag(&two, ".sig")]);
+        assert!(tags.companions(&three).is_empty());
+        let mut all = texts(tags.all().map(|(_, tag)| tag));
+        all.sort();
+        let mut expected = vec![
+            tag(&one, ""),
+            tag(&one, ".sbom"),
+            tag(&one, ".sig"),
+            tag(&two, ".sig"),
+        ];
+        expected.sort();
+        assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn a_long_digest_is_known_by_its_beginning_and_a_strange_one_has_no_tags() {
+        let long = Digest::of(Algorithm::Sha512, b"long");
+        let tags = tags(&[Tag::of_referrers_to(&long).as_str()]);
+        assert!(tags.fallback(&long) && tags.companions(&long).is_empty());
+        assert!(!tags.fallback(&Digest::of(Algorithm::Sha512, b"other")));
+        assert!(!tags.fallback(&Digest::parse("other:abc").unwrap()));
+        // 65 digits cut to 64 would be another's.
+        assert_eq!(Subject::of(&Digest::parse("other:abc").unwrap()), None);
+    }
+
+    #[test]
+    fn half_a_million_take_seventeen_megabytes() {
+        assert_eq!(size_of::<ReferrerTag>() * MAX_TAGS, 17_000_000);
+    }
+}

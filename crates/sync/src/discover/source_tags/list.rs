@@ -1,0 +1,260 @@
+//! The list of one repository's tags: a task that reads it, and what is kept of it.
+
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use futures_util::FutureExt;
+use registry::{Repository, Tag};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+use crate::discover::referrer_tags::{MAX_TAGS, ReferrerTag, ReferrerTags, Subject};
+use crate::discover::source_tags::Budget;
+use crate::failure::{Failure, Side};
+use crate::lock::lock;
+use crate::store::Store;
+
+/// The most pages of a list that no rule reads: where more follow, it costs less to ask for the tags of the few images
+/// that rules name.
+const FEW_PAGES: usize = 10;
+
+/// The list of one repository's tags: not asked for until somebody wants it, and then once. Dropped, it is let go.
+pub(in crate::discover) struct SourceList {
+    store: Arc<dyn Store>,
+    cancel: CancellationToken,
+    /// Whether a rule lists the repository: then the list is read to its end and its pages are kept.
+    by_rule: AtomicBool,
+    state: watch::Sender<State>,
+    task: OnceLock<AbortOnDropHandle<()>>,
+    /// Subjects of whose tags an image sees to, and at which destination; only those that have tags, once it is known
+    /// which have.
+    answered: Mutex<HashSet<(Subject, Repository)>>,
+}
+
+/// How far the list has come.
+pub(super) struct State {
+    pub(super) text: Text,
+    /// How it ended, when it has.
+    pub(super) end: Option<Result<(), Failure>>,
+    /// What it tells, when it has ended.
+    told: Option<Told>,
+}
+
+/// Pages that were read ahead.
+pub(super) struct Text {
+    /// The tags of each page, a line each.
+    pages: Vec<Arc<str>>,
+    /// Whether there were pages that are not kept.
+    cut: bool,
+    budget: Arc<Budget>,
+    taken: usize,
+}
+
+/// What a list tells of the tags that name referrers.
+#[derive(Clone, Debug)]
+pub(in crate::discover) enum Told {
+    /// All of them.
+    Whole(Arc<ReferrerTags>),
+    /// Those that came before the list failed.
+    Partly(Arc<ReferrerTags>),
+    /// Nothing.
+    Nothing,
+}
+
+impl SourceList {
+    /// The list of `store`'s tags, not asked for yet.
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        budget: Arc<Budget>,
+        cancel: CancellationToken,
+    ) -> Self {
+        let text = Text {
+            pages: Vec::new(),
+            cut: false,
+            budget,
+            taken: 0,
+        };
+        let state = State {
+            text,
+            end: None,
+            told: None,
+        };
+        Self {
+            store,
+            cancel,
+            by_rule: AtomicBool::new(false),
+            state: watch::channel(state).0,
+            task: OnceLock::new(),
+            answered: Mutex::default(),
+        }
+    }
+    /// A rule will list the repository; to be said before the list is started.
+    pub(super) fn will_be_read(&self) {
+        self.by_rule.store(true, Ordering::Release);
+    }
+    /// Asks for it, if nobody has yet.
+    pub(super) fn start(&self, tasks: &TaskTracker) {
+        self.task.get_or_init(|| {
+            let reading = Reading {
+                store: Arc::clone(&self.store),
+                cancel: self.cancel.clone(),
+                state: self.state.clone(),
+                few: !self.by_rule.load(Ordering::Acquire),
+                found: Vec::new(),
+            };
+            AbortOnDropHandle::new(tasks.spawn(reading.run()))
+        });
+    }
+    /// What it tells, when it has ended; it must have been started.
+    pub(in crate::discover) async fn told(&self) -> Told {
+        let mut state = self.state.subscribe();
+        let ended = state.wait_for(|state| state.told.is_some()).await;
+        let told = ended.ok().and_then(|state| state.told.clone());
+        told.unwrap_or(Told::Nothing)
+    }
+    /// Whoever reads it from now on lists the repository anew.
+    pub(super) fn let_go_of_text(&self) {
+        self.state.send_modify(|state| {
+            state.text.cut = true;
+            state.text.clear();
+        });
+    }
+    /// How far it is, now and later.
+    pub(super) fn state(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+    pub(super) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Notes that an image sees to the tags of `subject` at `destination`.
+    pub(super) fn answer(&self, subject: Subject, destination: &Repository) {
+        let unasked = !self.by_rule.load(Ordering::Acquire)
+            || match &self.state.borrow().told {
+                Some(Told::Whole(tags) | Told::Partly(tags)) => !tags.speak_of(subject),
+                Some(Told::Nothing) | None => false,
+            };
+        if !unasked {
+            lock(&self.answered).insert((subject, destination.clone()));
+        }
+    }
+    /// Whether an image sees to the tags of `subject` at `destination`.
+    pub(in crate::discover) fn is_answered(
+        &self,
+        subject: Subject,
+        destination: &Repository,
+    ) -> bool {
+        lock(&self.answered).contains(&(subject, destination.clone()))
+    }
+}
+
+impl Text {
+    /// A page, if it is kept.
+    pub(super) fn page(&self, number: usize) -> Option<&Arc<str>> {
+        self.pages.get(number)
+    }
+    /// Whether there were pages that are not kept.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut
+    }
+    fn push(&mut self, tags: &[Tag]) {
+        if self.cut {
+            return;
+        }
+        let bytes = tags.iter().map(|tag| tag.as_str().len() + 1).sum();
+        if !self.budget.take(bytes) {
+            self.cut = true;
+            return;
+        }
+        self.taken += bytes;
+        let mut page = String::with_capacity(bytes);
+        for tag in tags {
+            page.push_str(tag.as_str());
+            page.push('\n');
+        }
+        self.pages.push(Arc::from(page));
+    }
+    fn clear(&mut self) {
+        self.pages = Vec::new();
+        self.budget.give_back(std::mem::take(&mut self.taken));
+    }
+}
+
+impl Drop for Text {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// The task that reads a list to its end.
+struct Reading {
+    store: Arc<dyn Store>,
+    cancel: CancellationToken,
+    state: watch::Sender<State>,
+    /// Whether no more than a few pages are worth it, and none need be kept.
+    few: bool,
+    found: Vec<ReferrerTag>,
+}
+
+impl Reading {
+    /// Reads; whatever happens, a panic included, nobody waits for ever.
+    async fn run(mut self) {
+        let pages = AssertUnwindSafe(self.pages()).catch_unwind().await;
+        let end = pages.unwrap_or_else(|panic| Err(Failure::panicked(&*panic)));
+        let (end, whole) = match end {
+            Ok(whole) => (Ok(()), whole),
+            Err(failure) => {
+                tracing::debug!(%failure, "tags that name referrers are asked for one by one");
+                (Err(failure), false)
+            }
+        };
+        let told = if self.found.len() > MAX_TAGS {
+            Told::Nothing
+        } else {
+            let tags = Arc::new(ReferrerTags::new(std::mem::take(&mut self.found)));
+            if whole {
+                Told::Whole(tags)
+            } else {
+                Told::Partly(tags)
+            }
+        };
+        self.state.send_modify(|state| {
+            state.end = Some(end);
+            state.told = Some(told);
+        });
+    }
+
+    /// Reads page after page; whether that was all.
+    async fn pages(&mut self) -> Result<bool, Failure> {
+        let mut pages = self.store.tags();
+        let mut number = 0;
+        loop {
+            if self.few && number == FEW_PAGES {
+                return Ok(false);
+            }
+            let page = self.cancel.run_until_cancelled(pages.next()).await;
+            let page = page.ok_or_else(Failure::interrupted)?;
+            let page = page.map_err(|error| Failure::registry(Side::Source, &error))?;
+            let Some(tags) = page else { return Ok(true) };
+            number += 1;
+            self.note(&tags);
+        }
+    }
+
+    fn note(&mut self, tags: &[Tag]) {
+        // One more than is kept tells that there were too many.
+        let room = (MAX_TAGS + 1).saturating_sub(self.found.len());
+        let found = tags
+            .iter()
+            .filter_map(|tag| ReferrerTag::parse(tag.as_str()));
+        self.found.extend(found.take(room));
+        let few = self.few;
+        self.state.send_modify(|state| {
+            state.text.cut |= few;
+            state.text.push(tags);
+        });
+    }
+}

@@ -1,0 +1,125 @@
+//! One search's way through a list.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use registry::Tag;
+use tokio::sync::watch;
+
+use crate::discover::source_tags::SourceTags;
+use crate::discover::source_tags::list::{SourceList, State};
+use crate::failure::{Failure, Side};
+use crate::store::Tags;
+
+/// The pages of a list, as fast as a search takes them.
+pub(in crate::discover) struct Reader {
+    sources: Arc<SourceTags>,
+    list: Arc<SourceList>,
+    state: watch::Receiver<State>,
+    /// Pages that were taken.
+    taken: usize,
+    anew: Option<Anew>,
+}
+
+/// A list of the reader's own, in the place of pages that were not kept.
+struct Anew {
+    pages: Box<dyn Tags>,
+    /// What was taken before, by hashes of 64 bits, as the client knows what it has given.
+    taken: HashSet<u64>,
+    hasher: RandomState,
+}
+
+/// Where the next page comes from.
+enum Next {
+    Page(Arc<str>),
+    Anew,
+    Later,
+    End(Result<(), Failure>),
+}
+
+impl Reader {
+    pub(super) fn new(sources: Arc<SourceTags>, list: Arc<SourceList>) -> Self {
+        Self {
+            sources,
+            state: list.state(),
+            list,
+            taken: 0,
+            anew: None,
+        }
+    }
+
+    /// The list that is read.
+    pub(in crate::discover) fn list(&self) -> &Arc<SourceList> {
+        &self.list
+    }
+
+    /// The next page, or `None` at the end. Not to be asked again after a failure.
+    pub(in crate::discover) async fn next(&mut self) -> Result<Option<Vec<Tag>>, Failure> {
+        loop {
+            if let Some(anew) = &mut self.anew {
+                return anew.next().await;
+            }
+            match self.look() {
+                Next::Page(page) => {
+                    self.taken += 1;
+                    return tags(&page).map(Some);
+                }
+                Next::Anew => self.anew = Some(self.anew()),
+                Next::End(end) => return end.map(|()| None),
+                Next::Later => {
+                    let gone = "the reading of a list of tags ended before the list";
+                    let changed = self.state.changed().await;
+                    changed.map_err(|_| Failure::internal(gone))?;
+                }
+            }
+        }
+    }
+
+    fn look(&mut self) -> Next {
+        let state = self.state.borrow_and_update();
+        match (state.text.page(self.taken), &state.end) {
+            (Some(page), _) => Next::Page(Arc::clone(page)),
+            (None, _) if state.text.is_cut() => Next::Anew,
+            (None, Some(end)) => Next::End(end.clone()),
+            (None, None) => Next::Later,
+        }
+    }
+
+    fn anew(&self) -> Anew {
+        let hasher = RandomState::new();
+        let state = self.state.borrow();
+        let pages = (0..self.taken).filter_map(|number| state.text.page(number));
+        let taken = pages.flat_map(|page| page.lines());
+        Anew {
+            taken: taken.map(|tag| hasher.hash_one(tag)).collect(),
+            pages: self.list.store().tags(),
+            hasher,
+        }
+    }
+}
+
+impl Anew {
+    async fn next(&mut self) -> Result<Option<Vec<Tag>>, Failure> {
+        let page = self.pages.next().await;
+        let page = page.map_err(|error| Failure::registry(Side::Source, &error))?;
+        Ok(page.map(|mut tags| {
+            let is_new = |tag: &Tag| !self.taken.contains(&self.hasher.hash_one(tag.as_str()));
+            tags.retain(is_new);
+            tags
+        }))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.sources.was_read(self.list.store().repository());
+    }
+}
+
+/// The tags of a page.
+fn tags(page: &str) -> Result<Vec<Tag>, Failure> {
+    let tags = page.lines().map(Tag::parse);
+    let tags: Result<_, _> = tags.collect();
+    tags.map_err(|error| Failure::internal(&format!("a list of tags was garbled, {error}")))
+}
