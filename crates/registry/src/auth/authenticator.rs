@@ -240,7 +240,7 @@ impl Authenticator {
         let line = self.side(endpoint).lines.line(&access.credential);
         let place = line.join(wanted);
         // Whoever shared the request is told of their own part of it.
-        let own = |error: Error| error.with_action(action(wanted));
+        let own = |error: Error| error.with_action(wanted.action());
         loop {
             match place.next().await {
                 Next::Over(outcome) => return outcome.map_err(own),
@@ -261,7 +261,7 @@ impl Authenticator {
         wanted: &Wanted,
         source: &Source,
     ) -> Result<Token, Error> {
-        let action = action(wanted);
+        let action = wanted.action();
         let base = self.transport.base_url(endpoint, &action).await?;
         let refuse =
             |kind, message| Error::new(kind, action.as_str(), self.registry.as_str(), message);
@@ -318,9 +318,4 @@ impl Authenticator {
 struct Source {
     realm: String,
     service: Option<String>,
-}
-
-/// What is done, for errors.
-pub(super) fn action(wanted: &Wanted) -> String {
-    format!("get a token for {wanted}")
 }

@@ -65,7 +65,7 @@ pub(super) struct TokenServer<'a> {
 impl TokenServer<'_> {
     /// A token for `wanted`. Statuses that mean "later" are tried again; a refusal keeps its status.
     pub(super) async fn token(&self, login: &Login, wanted: &Wanted) -> Result<Token, Error> {
-        let action: Arc<str> = super::authenticator::action(wanted).into();
+        let action: Arc<str> = wanted.action().into();
         let mut attempts = Attempts::new(self.transport, self.endpoint, self.retry);
         loop {
             let born = Instant::now();

@@ -32,6 +32,10 @@ impl Wanted {
         wanted.add(scope);
         wanted
     }
+    /// What is done to get a token for it, for errors.
+    pub(super) fn action(&self) -> String {
+        format!("get a token for {self}")
+    }
     /// Adds a scope, or its actions where one of the same name is there.
     pub(super) fn add(&mut self, scope: &str) {
         let (name, actions) = split(scope);

@@ -8,25 +8,16 @@ use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
-use crate::auth::{Access, MAX_AGAIN, Turn, Verdict};
+use crate::auth::{MAX_AGAIN, Turn, Verdict};
 use crate::client::Client;
 use crate::client::ask::Ask;
 use crate::client::origin::Address;
+use crate::client::visit::Visit;
 use crate::error::{Error, ErrorKind};
-use crate::reference::Repository;
-use crate::transport::{Attempts, Endpoint, RequestBody, Reserved, Response};
+use crate::transport::{Attempts, RequestBody, Reserved, Response};
 
 /// The most redirects of one POST or PUT that are followed; registries need none, a misplaced base URL needs one.
 const MAX_HOPS: u32 = 5;
-
-/// How a repository is reached: what every request of one operation shares.
-#[derive(Clone)]
-pub(super) struct Visit {
-    pub(super) endpoint: Endpoint,
-    access: Access,
-    /// Whether a newer credential was already asked for.
-    renewed: bool,
-}
 
 /// What lets a request in.
 pub(super) struct Pass<'a> {
@@ -57,32 +48,6 @@ pub(super) struct Whole {
 }
 
 impl Client {
-    /// How `repository` is reached.
-    pub(super) async fn visit(&self, repository: &Repository) -> Result<Visit, Error> {
-        let registry = &self.inner.registry;
-        if repository.registry() != registry {
-            // The credential of one registry must not reach another by a caller's mistake.
-            let action = format!("reach {repository}");
-            let message = "that repository belongs to another registry";
-            return Err(Error::new(
-                ErrorKind::Refused,
-                action,
-                registry.as_str(),
-                message,
-            ));
-        }
-        let access = self.inner.keychain.access(repository).await?;
-        let endpoint = Endpoint {
-            registry: registry.clone(),
-            insecure: access.insecure,
-        };
-        Ok(Visit {
-            endpoint,
-            access,
-            renewed: false,
-        })
-    }
-
     /// A fresh count of tries.
     pub(super) fn attempts(&self, visit: &Visit) -> Attempts {
         Attempts::new(&self.inner.transport, &visit.endpoint, self.inner.retry)

@@ -17,6 +17,7 @@ mod referrers;
 mod registries;
 mod tags;
 mod uploads;
+mod visit;
 
 use std::sync::Arc;
 

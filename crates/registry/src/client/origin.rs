@@ -7,7 +7,7 @@
 use url::Url;
 
 use crate::client::Client;
-use crate::client::call::Visit;
+use crate::client::visit::Visit;
 
 /// An address, judged.
 #[derive(Clone, Debug, PartialEq, Eq)]

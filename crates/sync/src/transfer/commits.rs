@@ -11,7 +11,7 @@ use registry::{Digest, Repository};
 use tokio::sync::watch;
 
 use crate::lock::lock;
-use crate::transfer::flight::{Arrival, End};
+use crate::transfer::arrival::{Arrival, End};
 
 /// Images under way, in the order in which they began.
 #[derive(Default)]

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::failure::Failure;
 use crate::inventory::{Candidate, Inventory, Knowledge, Mounting, Standing};
 use crate::lock::lock;
+use crate::transfer::arrival::{Arrival, End};
 use crate::transfer::commits::Commits;
 use crate::transfer::decide::{Decision, Situation, decide};
 use crate::transfer::fan_out::{Download, Group, Hall, Member};
@@ -79,26 +80,6 @@ pub(super) enum Road {
     Send,
     /// Its bytes, unless the registry has them.
     Bring,
-}
-
-/// The end of somebody else's claim, to wait for.
-#[derive(Clone)]
-pub(super) struct Arrival(watch::Receiver<Option<End>>);
-
-/// How a claim ended.
-#[derive(Clone, Debug)]
-pub(super) enum End {
-    /// The blob is in the repository, and the inventory knows it.
-    Arrived,
-    /// The source could not give it.
-    SourceFailed {
-        /// Which.
-        source: Repository,
-        /// Why.
-        failure: Failure,
-    },
-    /// It was not brought, which says nothing to others.
-    Released,
 }
 
 /// The right, and the duty, to bring a blob to a repository.
@@ -194,7 +175,7 @@ impl Flights {
                 let is_first = from.standing == Standing::Uncommitted;
                 if is_first && !mounting.is_tried(Standing::Uncommitted) {
                     let (sender, answer) = watch::channel(None);
-                    asked.answer = Some(Arrival(answer));
+                    asked.answer = Some(Arrival::new(answer));
                     asks = Some(Asking(sender));
                 }
                 Road::Mount(from)
@@ -205,7 +186,7 @@ impl Flights {
         let (end, arrival) = watch::channel(None);
         entry.coming.push(Coming {
             repository: destination.clone(),
-            arrival: Arrival(arrival),
+            arrival: Arrival::new(arrival),
         });
         let member = entry.enlist(download, &self.hall);
         let claim = Claim {
@@ -269,23 +250,6 @@ impl Asked {
     fn patience(&mut self, mounting: Mounting) -> Option<Instant> {
         let until = || Instant::now() + PATIENCE;
         (!mounting.is_tried(Standing::Committed)).then(|| *self.patience.get_or_insert_with(until))
-    }
-}
-
-impl Arrival {
-    pub(super) fn new(end: watch::Receiver<Option<End>>) -> Self {
-        Self(end)
-    }
-    /// Whether it has not ended yet.
-    fn is_open(&self) -> bool {
-        self.0.has_changed().is_ok() && self.0.borrow().is_none()
-    }
-    /// Waits for the end of the claim.
-    pub(super) async fn ended(mut self) -> End {
-        match self.0.wait_for(Option::is_some).await {
-            Ok(end) => end.clone().unwrap_or(End::Released),
-            Err(_) => End::Released,
-        }
     }
 }
 

@@ -7,6 +7,7 @@
 //! What is taken is taken in one order: the claim, a turn among the transfers, the session at the destination, the
 //! source. Whoever waits for another's blob holds none of them.
 
+mod arrival;
 mod carry;
 mod commits;
 mod decide;

@@ -10,9 +10,10 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::failure::Failure;
 use crate::store::Store;
+use crate::transfer::arrival::{Arrival, End};
 use crate::transfer::carry::{Errand, Upload};
 use crate::transfer::fan_out::{Download, Member};
-use crate::transfer::flight::{Answer, Arrival, Claim, End, Road};
+use crate::transfer::flight::{Answer, Claim, Road};
 use crate::transfer::{Delivery, Moved, Outcomes, Transfers};
 
 /// A delivery under way.

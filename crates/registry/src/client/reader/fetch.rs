@@ -5,7 +5,8 @@ use http::{HeaderValue, Method, StatusCode};
 
 use crate::client::ask::Ask;
 use crate::client::blobs::blob_ask;
-use crate::client::call::{Outcome, Visit};
+use crate::client::call::Outcome;
+use crate::client::visit::Visit;
 use crate::client::{Client, ranges};
 use crate::error::{Error, ErrorKind, Retryable};
 use crate::manifest::Descriptor;

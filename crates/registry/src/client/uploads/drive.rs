@@ -11,8 +11,8 @@ use http::header::{CONTENT_RANGE, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::client::ask::Ask;
-use crate::client::call::Visit;
 use crate::client::reader::BlobSource;
+use crate::client::visit::Visit;
 use crate::client::{Client, ranges};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Retryable};

@@ -5,8 +5,8 @@ use url::Url;
 
 use crate::client::Client;
 use crate::client::ask::{Ask, in_query};
-use crate::client::call::Visit;
 use crate::client::origin::Address;
+use crate::client::visit::Visit;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::transport::Response;

@@ -1,0 +1,44 @@
+//! How a repository is reached.
+
+use crate::auth::Access;
+use crate::client::Client;
+use crate::error::{Error, ErrorKind};
+use crate::reference::Repository;
+use crate::transport::Endpoint;
+
+/// How a repository is reached: what every request of one operation shares.
+#[derive(Clone)]
+pub(super) struct Visit {
+    pub(super) endpoint: Endpoint,
+    pub(super) access: Access,
+    /// Whether a newer credential was already asked for.
+    pub(super) renewed: bool,
+}
+
+impl Client {
+    /// How `repository` is reached.
+    pub(super) async fn visit(&self, repository: &Repository) -> Result<Visit, Error> {
+        let registry = &self.inner.registry;
+        if repository.registry() != registry {
+            // The credential of one registry must not reach another by a caller's mistake.
+            let action = format!("reach {repository}");
+            let message = "that repository belongs to another registry";
+            return Err(Error::new(
+                ErrorKind::Refused,
+                action,
+                registry.as_str(),
+                message,
+            ));
+        }
+        let access = self.inner.keychain.access(repository).await?;
+        let endpoint = Endpoint {
+            registry: registry.clone(),
+            insecure: access.insecure,
+        };
+        Ok(Visit {
+            endpoint,
+            access,
+            renewed: false,
+        })
+    }
+}

@@ -1,0 +1,44 @@
+//! The end of what somebody else does for a blob, to wait for.
+
+use registry::Repository;
+use tokio::sync::watch;
+
+use crate::failure::Failure;
+
+/// The end of somebody else's claim, to wait for.
+#[derive(Clone)]
+pub(super) struct Arrival(watch::Receiver<Option<End>>);
+
+/// How a claim ended.
+#[derive(Clone, Debug)]
+pub(super) enum End {
+    /// The blob is in the repository, and the inventory knows it.
+    Arrived,
+    /// The source could not give it.
+    SourceFailed {
+        /// Which.
+        source: Repository,
+        /// Why.
+        failure: Failure,
+    },
+    /// It was not brought, which says nothing to others.
+    Released,
+}
+
+impl Arrival {
+    /// Of whoever holds the other end of `end`; one that is dropped without a word is [`End::Released`].
+    pub(super) fn new(end: watch::Receiver<Option<End>>) -> Self {
+        Self(end)
+    }
+    /// Whether it has not ended yet.
+    pub(super) fn is_open(&self) -> bool {
+        self.0.has_changed().is_ok() && self.0.borrow().is_none()
+    }
+    /// Waits for the end of the claim.
+    pub(super) async fn ended(mut self) -> End {
+        match self.0.wait_for(Option::is_some).await {
+            Ok(end) => end.clone().unwrap_or(End::Released),
+            Err(_) => End::Released,
+        }
+    }
+}
