@@ -12,8 +12,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use registry::{
-    BlobSource, BlobStream, Descriptor, Error, Manifest, ManifestHead, Presence, Repository, Tag,
-    Target,
+    Attached, BlobSource, BlobStream, Descriptor, Digest, Error, Manifest, ManifestHead, Presence,
+    Repository, Tag, Target,
 };
 
 pub use registry_store::RegistryStores;
@@ -70,6 +70,25 @@ pub trait Store: Send + Sync {
         target: &'a Target,
         manifest: &'a Manifest,
     ) -> BoxFuture<'a, Result<(), Error>>;
+    /// What refers to `subject`, at a store that is read from; where a store has no such lists of its own, they stand
+    /// under a tag, of which `tag` tells. What has none, or is not there, has an empty list.
+    fn referrers<'a>(
+        &'a self,
+        subject: &'a Digest,
+        tag: FallbackTag,
+    ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>>;
+    /// What refers to `subject`, at a store that will be written to.
+    fn referrers_for_push<'a>(
+        &'a self,
+        subject: &'a Digest,
+    ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>>;
+    /// Sees to it that `referrers`, which were pushed and name `subject`, are listed as its referrers. Once for each
+    /// subject, after all of its referrers; may be done again.
+    fn attach<'a>(
+        &'a self,
+        subject: &'a Digest,
+        referrers: &'a [Descriptor],
+    ) -> BoxFuture<'a, Result<Attached, Error>>;
     /// The tags, a page at a time.
     fn tags(&self) -> Box<dyn Tags>;
     /// The tags of a store that will be written to, a page at a time. A repository that does not exist yet may be an
@@ -77,6 +96,17 @@ pub trait Store: Send + Sync {
     fn tags_for_push(&self) -> Box<dyn Tags> {
         self.tags()
     }
+}
+
+/// What is known of the tag under which a list of referrers may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FallbackTag {
+    /// Nothing: it is read where the store has no lists of its own.
+    Unknown,
+    /// There is none.
+    Absent,
+    /// It is there: it is read, and what it lists is added to what the store lists itself.
+    Present,
 }
 
 /// What opening an upload led to.

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use registry::{
-    BlobStream, Descriptor, Digest, Error, Manifest, ManifestHead, Presence, Repository, Target,
+    Attached, BlobStream, Descriptor, Digest, Error, Manifest, ManifestHead, Presence, Repository,
+    Target,
 };
 
-use crate::store::{Opened, Session, Store, Tags};
+use crate::store::{FallbackTag, Opened, Session, Store, Tags};
 
 /// A store that remembers the first blob that was read whole.
 pub(super) struct Rereadable {
@@ -102,6 +103,26 @@ impl Store for Rereadable {
         manifest: &'a Manifest,
     ) -> BoxFuture<'a, Result<(), Error>> {
         self.store.put_manifest(target, manifest)
+    }
+    fn referrers<'a>(
+        &'a self,
+        subject: &'a Digest,
+        tag: FallbackTag,
+    ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>> {
+        self.store.referrers(subject, tag)
+    }
+    fn referrers_for_push<'a>(
+        &'a self,
+        subject: &'a Digest,
+    ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>> {
+        self.store.referrers_for_push(subject)
+    }
+    fn attach<'a>(
+        &'a self,
+        subject: &'a Digest,
+        referrers: &'a [Descriptor],
+    ) -> BoxFuture<'a, Result<Attached, Error>> {
+        self.store.attach(subject, referrers)
     }
     fn tags(&self) -> Box<dyn Tags> {
         self.store.tags()

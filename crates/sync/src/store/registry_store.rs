@@ -1,16 +1,17 @@
 //! A repository of a registry as a store.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
 use registry::{
-    BlobSource, BlobStream, Client, Descriptor, Error, Manifest, ManifestHead, OpenedUpload,
-    Presence, Registries, Repository, Tag, TagPages, Target, Upload,
+    Attached, BlobSource, BlobStream, Client, Descriptor, Digest, Error, Manifest, ManifestHead,
+    OpenedUpload, Presence, Registries, Repository, Tag, TagPages, Target, Upload,
 };
 
-use crate::store::{Opened, Session, Store, Stores, Tags};
+use crate::store::{FallbackTag, Opened, Session, Store, Stores, Tags};
 
 /// The stores of all registries of a run.
 pub struct RegistryStores(Registries);
@@ -38,6 +39,21 @@ impl Stores for RegistryStores {
             client: self.0.client(repository.registry()),
             repository: repository.clone(),
         })
+    }
+}
+
+impl RegistryStore {
+    /// What the registry lists itself, and what an index under a tag lists beside it.
+    async fn referrers_of_both(&self, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
+        let (listed, tagged) = futures_util::try_join!(
+            self.client.referrers_by_api(&self.repository, subject),
+            self.client.referrers_by_tag(&self.repository, subject)
+        )?;
+        let mut all = listed.descriptors;
+        let known: HashSet<Digest> = all.iter().map(|known| known.digest.clone()).collect();
+        let tagged = tagged.descriptors.into_iter();
+        all.extend(tagged.filter(|referrer| !known.contains(&referrer.digest)));
+        Ok(all)
     }
 }
 
@@ -136,6 +152,42 @@ impl Store for RegistryStore {
         self.client
             .put_manifest(&self.repository, target, manifest)
             .map_ok(drop)
+            .boxed()
+    }
+    fn referrers<'a>(
+        &'a self,
+        subject: &'a Digest,
+        tag: FallbackTag,
+    ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>> {
+        async move {
+            let listed = match tag {
+                FallbackTag::Present => return self.referrers_of_both(subject).await,
+                FallbackTag::Absent => {
+                    let listed = self.client.referrers_by_api(&self.repository, subject);
+                    listed.await?
+                }
+                FallbackTag::Unknown => self.client.referrers(&self.repository, subject).await?,
+            };
+            Ok(listed.descriptors)
+        }
+        .boxed()
+    }
+    fn referrers_for_push<'a>(
+        &'a self,
+        subject: &'a Digest,
+    ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>> {
+        self.client
+            .referrers_for_push(&self.repository, subject)
+            .map_ok(|listed| listed.descriptors)
+            .boxed()
+    }
+    fn attach<'a>(
+        &'a self,
+        subject: &'a Digest,
+        referrers: &'a [Descriptor],
+    ) -> BoxFuture<'a, Result<Attached, Error>> {
+        self.client
+            .attach(&self.repository, subject, referrers)
             .boxed()
     }
     fn tags(&self) -> Box<dyn Tags> {

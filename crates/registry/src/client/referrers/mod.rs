@@ -76,21 +76,73 @@ impl Client {
         repository: &Repository,
         subject: &Digest,
     ) -> Result<Referrers, Error> {
-        let told = self
-            .ask_referrers(repository, ScopeSet::pull(repository), subject)
+        self.list_anywhere(repository, ScopeSet::pull(repository), subject)
+            .await
+    }
+
+    /// The same at a repository that will be written to: one token serves both.
+    ///
+    /// # Errors
+    /// As for [`Client::referrers`].
+    pub async fn referrers_for_push(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<Referrers, Error> {
+        self.list_anywhere(repository, ScopeSet::push(repository), subject)
+            .await
+    }
+
+    /// What the referrers API lists, with no look at the fallback tag: for whoever knows from a list of tags that there
+    /// is none. Where the registry was found to have no such API, nothing is asked, and nobody lists anything.
+    ///
+    /// # Errors
+    /// As for [`Client::referrers`].
+    pub async fn referrers_by_api(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<Referrers, Error> {
+        let listed = self
+            .list_by_api(repository, ScopeSet::pull(repository), subject)
             .await?;
-        match told {
-            Told::Listed(descriptors) => Ok(Referrers {
+        Ok(listed.unwrap_or_else(Referrers::nobody))
+    }
+
+    async fn list_anywhere(
+        &self,
+        repository: &Repository,
+        scopes: ScopeSet,
+        subject: &Digest,
+    ) -> Result<Referrers, Error> {
+        match self
+            .list_by_api(repository, scopes.clone(), subject)
+            .await?
+        {
+            Some(listed) => Ok(listed),
+            None => self.list_by_tag(repository, scopes, subject).await,
+        }
+    }
+
+    /// What the API says; `None` where it says nothing of the subject.
+    async fn list_by_api(
+        &self,
+        repository: &Repository,
+        scopes: ScopeSet,
+        subject: &Digest,
+    ) -> Result<Option<Referrers>, Error> {
+        match self.ask_referrers(repository, scopes, subject).await? {
+            Told::Listed(descriptors) => Ok(Some(Referrers {
                 descriptors,
                 origin: ReferrersOrigin::Api,
-            }),
-            Told::NoRepository => Ok(Referrers::nobody()),
+            })),
+            Told::NoRepository => Ok(Some(Referrers::nobody())),
             Told::Unclear
                 if matches!(self.inner.habits.referrers.api(), Api::Answers | Api::Lists) =>
             {
-                Ok(Referrers::nobody())
+                Ok(Some(Referrers::nobody()))
             }
-            Told::Unclear | Told::NoApi => self.referrers_by_tag(repository, subject).await,
+            Told::Unclear | Told::NoApi => Ok(None),
         }
     }
 }

@@ -24,10 +24,18 @@ impl Client {
         repository: &Repository,
         subject: &Digest,
     ) -> Result<Referrers, Error> {
+        self.list_by_tag(repository, ScopeSet::pull(repository), subject)
+            .await
+    }
+
+    pub(super) async fn list_by_tag(
+        &self,
+        repository: &Repository,
+        scopes: ScopeSet,
+        subject: &Digest,
+    ) -> Result<Referrers, Error> {
         let tag = Tag::of_referrers_to(subject);
-        let fetched = self
-            .get_tagged(repository, ScopeSet::pull(repository), &tag)
-            .await;
+        let fetched = self.get_tagged(repository, scopes, &tag).await;
         let fetched = match fetched {
             Ok(Some(fetched)) => fetched,
             Ok(None) => return Ok(Referrers::nobody()),

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use registry::{Digest, Error, ErrorKind, Manifest, Repository, Tag, Target};
+use registry::{Descriptor, Digest, Error, ErrorKind, Manifest, Repository, Tag, Target};
 
 use crate::store::{Store, Stores};
 
@@ -50,6 +50,10 @@ pub(crate) struct Behaviour {
     pub(crate) keeps_what_it_has: bool,
     /// Blobs are taken from other repositories.
     pub(crate) mounts: bool,
+    /// Referrers are listed by the registry itself.
+    pub(crate) lists_referrers: bool,
+    /// Others are always writing the lists of referrers at the same time.
+    pub(crate) contended: bool,
     /// Tags in a page.
     pub(crate) page: usize,
     /// Bytes in a chunk of a blob.
@@ -70,6 +74,8 @@ struct Content {
     tags: BTreeMap<Tag, Digest>,
     manifests: HashMap<Digest, Manifest>,
     blobs: HashMap<Digest, Bytes>,
+    /// Referrers that were listed by hand, by their subjects.
+    listed: HashMap<Digest, Vec<Descriptor>>,
     /// Blobs that the repository says it has, and has not.
     claimed: HashSet<Digest>,
 }
@@ -82,6 +88,8 @@ impl Default for Behaviour {
             tells_present: true,
             keeps_what_it_has: false,
             mounts: true,
+            lists_referrers: true,
+            contended: false,
             page: 100,
             chunk: 4,
         }

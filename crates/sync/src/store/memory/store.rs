@@ -5,12 +5,12 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use registry::manifest::View;
 use registry::{
-    BlobSource, BlobStream, Descriptor, Digest, Error, ErrorKind, Manifest, ManifestHead, Presence,
-    Repository, Tag, Target,
+    Attached, AttachedBy, BlobSource, BlobStream, Descriptor, Digest, Error, ErrorKind, Manifest,
+    ManifestHead, Presence, Repository, Tag, Target,
 };
 
 use crate::store::memory::{Content, MemoryStores};
-use crate::store::{Opened, Session, Store, Tags};
+use crate::store::{FallbackTag, Opened, Session, Store, Tags};
 
 pub(super) struct MemoryStore {
     pub(super) stores: MemoryStores,
@@ -84,6 +84,28 @@ impl MemoryStore {
             .blobs
             .insert(digest.clone(), bytes);
         true
+    }
+    /// What the registry finds by itself, or what was listed by hand.
+    fn listed(&self, subject: &Digest) -> Vec<Descriptor> {
+        let world = self.stores.world();
+        let Some(content) = world.repositories.get(&self.repository) else {
+            return Vec::new();
+        };
+        let mut listed = content.listed.get(subject).cloned().unwrap_or_default();
+        if world.behaviour.lists_referrers {
+            let names = |manifest: &&Manifest| {
+                let view = manifest.view().unwrap();
+                view.subject().is_some_and(|named| named.digest == *subject)
+            };
+            let found = content.manifests.values().filter(names);
+            let found: Vec<Descriptor> = found
+                .map(|manifest| manifest.referrer_descriptor().unwrap())
+                .filter(|found| !listed.iter().any(|known| known.digest == found.digest))
+                .collect();
+            listed.extend(found);
+        }
+        listed.sort_by(|a, b| a.digest.as_str().cmp(b.digest.as_str()));
+        listed
     }
     fn push(&self, target: &Target, manifest: &Manifest) -> Result<(), Error> {
         let mut world = self.stores.world();
@@ -276,6 +298,61 @@ impl Store for MemoryStore {
         async move {
             self.enter("put-manifest", target).await?;
             self.push(target, manifest)
+        }
+        .boxed()
+    }
+    fn referrers<'a>(
+        &'a self,
+        subject: &'a Digest,
+        tag: FallbackTag,
+    ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>> {
+        async move {
+            let lists = self.stores.world().behaviour.lists_referrers;
+            if !lists && tag == FallbackTag::Absent {
+                return Ok(Vec::new());
+            }
+            let target = Target::Digest(subject.clone());
+            self.enter("referrers", &target).await?;
+            Ok(self.listed(subject))
+        }
+        .boxed()
+    }
+    fn referrers_for_push<'a>(
+        &'a self,
+        subject: &'a Digest,
+    ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>> {
+        async move {
+            let target = Target::Digest(subject.clone());
+            self.enter("referrers-for-push", &target).await?;
+            Ok(self.listed(subject))
+        }
+        .boxed()
+    }
+    fn attach<'a>(
+        &'a self,
+        subject: &'a Digest,
+        referrers: &'a [Descriptor],
+    ) -> BoxFuture<'a, Result<Attached, Error>> {
+        async move {
+            let target = Target::Digest(subject.clone());
+            self.enter("attach", &target).await?;
+            let mut world = self.stores.world();
+            let behaviour = world.behaviour;
+            let content = world.content(&self.repository);
+            let listed = content.listed.entry(subject.clone()).or_default();
+            for referrer in referrers {
+                assert!(
+                    content.manifests.contains_key(&referrer.digest),
+                    "attached before it was pushed"
+                );
+                if !listed.iter().any(|known| known.digest == referrer.digest) {
+                    listed.push(referrer.clone());
+                }
+            }
+            Ok(Attached {
+                by: AttachedBy::Api,
+                contended: behaviour.contended,
+            })
         }
         .boxed()
     }

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use registry::{
-    BlobStream, Descriptor, Error, ErrorKind, Manifest, ManifestHead, Presence, Repository, Target,
+    Attached, BlobStream, Descriptor, Digest, Error, ErrorKind, Manifest, ManifestHead, Presence,
+    Repository, Target,
 };
 
-use crate::store::{Opened, Session, Store, Tags};
+use crate::store::{FallbackTag, Opened, Session, Store, Tags};
 use crate::transfer::fake::session::FakeSession;
 use crate::transfer::fake::{Fake, Post, Read};
 
@@ -189,6 +190,26 @@ impl Store for FakeStore {
         _: &'a Target,
         _: &'a Manifest,
     ) -> BoxFuture<'a, Result<(), Error>> {
+        unreachable!()
+    }
+    fn referrers<'a>(
+        &'a self,
+        _: &'a Digest,
+        _: FallbackTag,
+    ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>> {
+        unreachable!()
+    }
+    fn referrers_for_push<'a>(
+        &'a self,
+        _: &'a Digest,
+    ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>> {
+        unreachable!()
+    }
+    fn attach<'a>(
+        &'a self,
+        _: &'a Digest,
+        _: &'a [Descriptor],
+    ) -> BoxFuture<'a, Result<Attached, Error>> {
         unreachable!()
     }
     fn tags(&self) -> Box<dyn Tags> {
