@@ -133,6 +133,7 @@ impl Job {
             force: self.transfer.force,
             verify: self.transfer.verify,
             immutable: Arc::new(Immutable::parse(&self.transfer.immutable)?),
+            referrers: None,
             transfers: self.transfer.proc.and_then(setup::bound),
             images: IMAGES,
             records,

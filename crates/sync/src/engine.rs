@@ -38,8 +38,9 @@ pub struct Engine {
 impl Engine {
     /// A run over `stores` that tells `listener` everything.
     pub fn new(stores: Arc<dyn Stores>, settings: Settings, listener: Arc<dyn Listener>) -> Self {
+        let copier = Copier::new(Arc::clone(&stores), settings.clone(), Arc::clone(&listener));
         Self {
-            copier: Arc::new(Copier::new(Arc::clone(&stores), settings.clone())),
+            copier: Arc::new(copier),
             stores,
             settings,
             listener,

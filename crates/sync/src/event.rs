@@ -111,6 +111,13 @@ pub struct Copied {
     pub mounted_bytes: u64,
     /// Bytes of blobs that were there.
     pub present_bytes: u64,
+    /// What refers to it and came along: referrers, and the images that cosign's tags name.
+    pub referrers: u64,
+    /// Whether the root stood there before, so that only what refers to it came.
+    pub root_unchanged: bool,
+    /// Manifests whose lists of referrers others were writing at the same time, so that some may not be listed yet; a
+    /// further run heals that.
+    pub contended: u64,
     /// What of it was lost below a root that stood there, where that is why it was copied; else nothing.
     pub losses: Vec<Loss>,
 }

@@ -366,6 +366,9 @@ mod tests {
                 bytes: 10,
                 mounted_bytes: 20,
                 present_bytes: 30,
+                referrers: 0,
+                root_unchanged: false,
+                contended: 0,
                 losses: Vec::new(),
             }))
         };

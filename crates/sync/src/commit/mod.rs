@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 use registry::manifest::View;
-use registry::{Digest, Error, ErrorKind, Manifest, Target};
+use registry::{Digest, Error, ErrorKind, Manifest, Tag, Target};
 
 use crate::compare::Plan;
 use crate::failure::{Failure, Side};
@@ -39,18 +39,53 @@ pub struct Lacking {
 /// Pushes the manifests of `plan`: children by digest, leaves first, siblings together; then the root, in one request
 /// with its tag.
 pub async fn commit(destination: &dyn Store, plan: &Plan) -> Result<Committed, Failure> {
-    let pushed = match push_children(destination, plan).await? {
-        Ok(pushed) => pushed,
-        Err(lacking) => return Ok(Committed::Lacking(lacking)),
-    };
     let target = match &plan.tag {
         Some(tag) => Target::Tag(tag.clone()),
         None => Target::Digest(plan.root.digest().clone()),
     };
-    match destination.put_manifest(&target, &plan.root).await {
+    commit_as(destination, plan, &target).await
+}
+
+/// The same without the tag: something that refers to the root is to be there before.
+pub async fn commit_untagged(destination: &dyn Store, plan: &Plan) -> Result<Committed, Failure> {
+    let target = Target::Digest(plan.root.digest().clone());
+    commit_as(destination, plan, &target).await
+}
+
+/// Pushes a root that stands at the destination by its tag.
+pub async fn name(
+    destination: &dyn Store,
+    root: &Manifest,
+    tag: &Tag,
+) -> Result<Committed, Failure> {
+    let target = Target::Tag(tag.clone());
+    let Err(error) = destination.put_manifest(&target, root).await else {
+        return Ok(Committed::Done);
+    };
+    let failure = Failure::registry(Side::Destination, &error);
+    if error.kind() != ErrorKind::MissingContent {
+        return Err(failure);
+    }
+    Ok(Committed::Lacking(Lacking {
+        missing: error.missing().to_vec(),
+        pushed: Vec::new(),
+        failure,
+    }))
+}
+
+async fn commit_as(
+    destination: &dyn Store,
+    plan: &Plan,
+    target: &Target,
+) -> Result<Committed, Failure> {
+    let pushed = match push_children(destination, plan).await? {
+        Ok(pushed) => pushed,
+        Err(lacking) => return Ok(Committed::Lacking(lacking)),
+    };
+    match destination.put_manifest(target, &plan.root).await {
         Ok(()) => Ok(Committed::Done),
         Err(error) => {
-            let (missing, failure) = refused(error, &target, &plan.root, plan)?;
+            let (missing, failure) = refused(error, target, &plan.root, plan)?;
             Ok(Committed::Lacking(Lacking {
                 missing,
                 pushed,

@@ -21,6 +21,36 @@ pub struct Settings {
     pub transfers: Option<usize>,
     /// At most this many images at a time; at least one.
     pub images: usize,
+    /// What of that which refers to an image comes along; `None` for nothing.
+    pub referrers: Option<Arc<Referrers>>,
     /// What is remembered between runs; `None` to remember nothing.
     pub records: Option<Arc<Records>>,
+}
+
+/// What comes along with an image: signatures, attestations, SBOMs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Referrers {
+    /// Ask for the children of unchanged images, and for referrers of their referrers, as well.
+    pub deep: bool,
+    /// Only these artifact types, [`Referrers::COSIGN`] for cosign's tags; empty for all.
+    pub types: Vec<String>,
+}
+
+impl Referrers {
+    /// What stands for cosign's tags (`sha256-….sig`, `.att`, `.sbom`) among the artifact types.
+    pub const COSIGN: &str = "cosign";
+
+    /// Whether all come along, whatever they are.
+    pub fn wants_all(&self) -> bool {
+        self.types.is_empty()
+    }
+    /// Whether those of that artifact type come along; some have none.
+    pub fn wants(&self, artifact_type: Option<&str>) -> bool {
+        self.wants_all()
+            || artifact_type.is_some_and(|wanted| self.types.iter().any(|t| t == wanted))
+    }
+    /// Whether cosign's tags come along.
+    pub fn wants_cosign(&self) -> bool {
+        self.wants(Some(Self::COSIGN))
+    }
 }

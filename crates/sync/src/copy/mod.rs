@@ -3,8 +3,10 @@
 //! Each destination of the image runs its own loop. They share what is read at the source, and their transfers meet
 //! in `share`, so that one download feeds all of them; beyond that none waits for another, and none fails another.
 
+mod attached;
 mod claims;
 mod looks;
+mod marks;
 mod pair;
 mod repair;
 mod share;
@@ -19,20 +21,22 @@ use registry::{Repository, Target};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::commit::{Committed, Lacking, commit};
+use crate::commit::{Committed, Lacking, commit, commit_untagged, name};
 use crate::compare::{Comparer, Comparison, Missing, Plan};
-use crate::config::Settings;
+use crate::config::{Referrers, Settings};
 use crate::discover::{Hint, Image, Place, SourceTags};
-use crate::event::{Copied, Evidence, Outcome};
+use crate::event::{Copied, Evidence, Listener, Outcome};
 use crate::failure::Failure;
-use crate::graph::{Manifests, SourceImage};
+use crate::graph::{Manifests, Questions, SourceImage};
 use crate::inventory::Inventory;
 use crate::rule::PlatformFilter;
 use crate::store::{Store, Stores};
 use crate::transfer::{Progress, Transfers};
 
+use attached::{Brought, Company, Subject};
 use claims::Claims;
 use looks::Looks;
+use marks::Marks;
 use pair::Pair;
 pub(crate) use pair::Pairs;
 use share::Seat;
@@ -60,25 +64,43 @@ pub(crate) struct Copier {
     claims: Claims,
     looks: Looks,
     source_tags: Arc<SourceTags>,
+    referrers: Option<Arc<Referrers>>,
+    questions: Questions,
+    /// The subjects whose referrers are on their way.
+    attaching: Claims,
+    marks: Marks,
+    force: bool,
     verify: bool,
+    listener: Arc<dyn Listener>,
     /// Every task that a copy spawns.
     tasks: TaskTracker,
 }
 
 impl Copier {
     /// A copier between `stores` that knows nothing yet.
-    pub(crate) fn new(stores: Arc<dyn Stores>, settings: Settings) -> Self {
+    pub(crate) fn new(
+        stores: Arc<dyn Stores>,
+        settings: Settings,
+        listener: Arc<dyn Listener>,
+    ) -> Self {
         let inventory = Arc::new(match settings.records {
             Some(records) => Inventory::with_records(records, &settings.platforms),
             None => Inventory::new(),
         });
         let transfers = Transfers::new(Arc::clone(&inventory), settings.transfers);
+        let source_tags = SourceTags::new(Arc::clone(&stores));
         Self {
-            source_tags: SourceTags::new(Arc::clone(&stores)),
             stores,
             platforms: settings.platforms,
             comparer: Comparer::new(Arc::clone(&inventory), settings.force, settings.verify),
+            referrers: settings.referrers,
+            questions: Questions::new(Arc::clone(&source_tags)),
+            source_tags,
+            attaching: Claims::default(),
+            marks: Marks::default(),
+            force: settings.force,
             verify: settings.verify,
+            listener,
             inventory,
             transfers: Arc::new(transfers),
             manifests: Arc::default(),
@@ -102,7 +124,7 @@ impl Copier {
     /// Roots that are on their way.
     #[cfg(test)]
     pub(crate) fn claimed(&self) -> usize {
-        self.claims.len()
+        self.claims.len() + self.attaching.len()
     }
     /// Returns when no task is under way any more; nothing may be copied after this was called.
     pub(crate) async fn drained(&self) {
@@ -160,7 +182,7 @@ impl Copier {
         &self,
         image: &SourceImage,
         place: &Place,
-        mut seat: Seat,
+        seat: Seat,
     ) -> Result<Outcome, Failure> {
         if let Hint::Recorded(digest) = &place.hint {
             return Ok(Outcome::Unchanged {
@@ -173,21 +195,25 @@ impl Copier {
             Comparison::Unchanged { digest } => digest,
             Comparison::Skipped { why } => return Ok(Outcome::Skipped { why }),
             Comparison::Missing(missing) => {
-                let push = self.push(image, place, &destination, &mut seat, &missing);
-                match push.await? {
+                match self.push(image, &destination, &seat, &missing).await? {
                     Pushed::Copied(copied) => return Ok(Outcome::Copied(copied)),
                     Pushed::Stood => missing.root.digest().clone(),
                 }
             }
         };
-        if self.verify {
-            let verify = self.verify(image, place, &destination, digest, &mut seat);
-            return verify.await;
+        let outcome = if self.verify {
+            self.verify(image, place, &destination, digest, &seat)
+                .await?
+        } else {
+            Outcome::Unchanged {
+                digest,
+                by: Evidence::Registry,
+            }
+        };
+        match self.company(image, &destination, &seat) {
+            Some(company) => company.of_unchanged(outcome).await,
+            None => Ok(outcome),
         }
-        Ok(Outcome::Unchanged {
-            digest,
-            by: Evidence::Registry,
-        })
     }
 
     /// Compares the image with what stands at `place`.
@@ -213,20 +239,36 @@ impl Copier {
         found.await
     }
 
-    /// Sends what the destination lacks of the image.
+    /// Sends what the destination lacks of the image, and what refers to it.
     async fn push(
         &self,
         image: &SourceImage,
-        place: &Place,
         destination: &Arc<dyn Store>,
-        seat: &mut Seat,
+        seat: &Seat,
         missing: &Missing,
     ) -> Result<Pushed, Failure> {
         // Another tag of this run may be bringing the same root here: when it has, one request is left to do.
-        let _claim = self
-            .claims
-            .claim(&place.repository, missing.root.digest())
-            .await;
+        let repository = destination.repository();
+        let _claim = self.claims.claim(repository, missing.root.digest()).await;
+        let company = self.company(image, destination, seat);
+        let pushed = self.turns(image, destination, seat, missing, company.as_ref());
+        let pushed = pushed.await?;
+        if let (Some(company), Pushed::Copied(_)) = (&company, &pushed) {
+            company.is_complete(missing.root.digest());
+        }
+        Ok(pushed)
+    }
+
+    /// Compare, transfer, commit, until the destination has the image. What refers to it comes with its `company`.
+    async fn turns(
+        &self,
+        image: &SourceImage,
+        destination: &Arc<dyn Store>,
+        seat: &Seat,
+        missing: &Missing,
+        company: Option<&Company<'_>>,
+    ) -> Result<Pushed, Failure> {
+        let repository = destination.repository();
         let mut known = self.comparer.known(missing, &**destination).await?;
         let mut tally = Tally::default();
         for _ in 0..TURNS {
@@ -234,18 +276,22 @@ impl Copier {
                 .comparer
                 .plan(image, &**destination, missing, &known)
                 .await?;
-            self.inventory.recall(&place.repository, &plan.blobs).await;
+            self.inventory.recall(repository, &plan.blobs).await;
             let digests = plan.blobs.iter().chain(&plan.present).map(|b| &b.digest);
-            let _commitment = self.transfers.will_commit(&place.repository, digests);
-            let moved = seat.transfer(destination, &plan.blobs).await?;
+            let _commitment = self.transfers.will_commit(repository, digests);
+            let (moved, subjects) = futures_util::try_join!(
+                seat.transfer(destination, &plan.blobs),
+                subjects(company, &plan)
+            )?;
             tally.moved(&plan, &moved);
-            match commit(&**destination, &plan).await {
-                Ok(Committed::Done) => {
-                    self.learn(&place.repository, &plan);
-                    return Ok(Pushed::Copied(tally.committed(missing, &plan)));
+            match self.commit(&plan, destination, company, subjects).await {
+                Ok((Committed::Done, brought)) => {
+                    self.learn(repository, &plan);
+                    let copied = tally.committed(missing, &plan);
+                    return Ok(Pushed::Copied(brought.with(copied)));
                 }
-                Ok(Committed::Lacking(lacking)) => {
-                    self.unlearn(&place.repository, &lacking, &tally);
+                Ok((Committed::Lacking(lacking), _)) => {
+                    self.unlearn(repository, &lacking, &tally);
                     known.correct(&lacking.missing, &lacking.pushed);
                     tally.refused(lacking);
                 }
@@ -260,6 +306,31 @@ impl Copier {
             }
         }
         Err(tally.gave_up(TURNS))
+    }
+
+    /// Pushes the manifests of `plan`. Where something refers to them, the root comes by its digest first and gets its
+    /// tag when that has come as well.
+    async fn commit(
+        &self,
+        plan: &Plan,
+        destination: &Arc<dyn Store>,
+        company: Option<&Company<'_>>,
+        subjects: Vec<Subject>,
+    ) -> Result<(Committed, Brought), Failure> {
+        let nothing = Brought::default();
+        let Some(company) = company.filter(|_| !subjects.is_empty()) else {
+            return Ok((commit(&**destination, plan).await?, nothing));
+        };
+        let untagged = commit_untagged(&**destination, plan).await?;
+        if let Committed::Lacking(_) = untagged {
+            return Ok((untagged, nothing));
+        }
+        let brought = company.bring(subjects).await?;
+        let named = match &plan.tag {
+            Some(tag) => name(&**destination, &plan.root, tag).await?,
+            None => Committed::Done,
+        };
+        Ok((named, brought))
     }
 
     /// The destination took everything.
@@ -287,5 +358,13 @@ impl Copier {
         for digest in &lacking.missing {
             self.inventory.blob_is_missing(repository, digest);
         }
+    }
+}
+
+/// What refers to what `plan` brings; nothing where nothing is to come along.
+async fn subjects(company: Option<&Company<'_>>, plan: &Plan) -> Result<Vec<Subject>, Failure> {
+    match company {
+        Some(company) => company.of_copied(&plan.root).await,
+        None => Ok(Vec::new()),
     }
 }

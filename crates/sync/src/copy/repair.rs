@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use registry::{Digest, Error, ErrorKind, Presence, Target};
+use registry::{Digest, Error, ErrorKind, Presence, Tag, Target};
 
 use crate::commit::{Committed, commit, commit_children};
 use crate::compare::Damage;
@@ -23,11 +23,24 @@ impl Copier {
         place: &Place,
         destination: &Arc<dyn Store>,
         digest: Digest,
-        seat: &mut Seat,
+        seat: &Seat,
     ) -> Result<Outcome, Failure> {
-        let repository = &place.repository;
         // Tags that share a digest are checked together, once.
-        let _claim = self.claims.claim(repository, &digest).await;
+        let _claim = self.claims.claim(&place.repository, &digest).await;
+        self.verify_below(image, place.tag.as_ref(), destination, digest, seat)
+            .await
+    }
+
+    /// The same, for one who sees to it that nobody else does it at the same time.
+    pub(super) async fn verify_below(
+        &self,
+        image: &SourceImage,
+        tag: Option<&Tag>,
+        destination: &Arc<dyn Store>,
+        digest: Digest,
+        seat: &Seat,
+    ) -> Result<Outcome, Failure> {
+        let repository = destination.repository();
         let by = Evidence::Verified;
         if self.inventory.has_manifest(repository, &digest) {
             return Ok(Outcome::Unchanged { digest, by });
@@ -37,7 +50,7 @@ impl Copier {
         for _ in 0..TURNS {
             let damage = self
                 .comparer
-                .verify(image, &**destination, &digest, place.tag.as_ref())
+                .verify(image, &**destination, &digest, tag)
                 .await?;
             let Some(damage) = damage else {
                 // Nothing was lost; or what one turn could not mend, somebody else did before the next.

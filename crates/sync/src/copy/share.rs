@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -33,7 +34,7 @@ type Outcomes = mpsc::UnboundedSender<(usize, Result<Moved, Failure>)>;
 /// A destination's seat at the table. Dropped, it wants nothing more.
 pub(super) struct Seat {
     orders: mpsc::UnboundedSender<Order>,
-    compares: bool,
+    compares: AtomicBool,
 }
 
 /// The table: what the seats want, served together.
@@ -78,7 +79,7 @@ pub(super) fn table(seats: usize) -> (Vec<Seat>, Sharing) {
     let (sender, orders) = mpsc::unbounded_channel();
     let seat = |_| Seat {
         orders: sender.clone(),
-        compares: true,
+        compares: AtomicBool::new(true),
     };
     let sharing = Sharing {
         orders,
@@ -94,7 +95,7 @@ impl Seat {
     /// Sees that `blobs` get to `destination`; says how each came there, in their order. The first failure ends it,
     /// and no further blob is begun for this destination.
     pub(super) async fn transfer(
-        &mut self,
+        &self,
         destination: &Arc<dyn Store>,
         blobs: &[Descriptor],
     ) -> Result<Vec<Moved>, Failure> {
@@ -121,8 +122,8 @@ impl Seat {
         let moved: Option<Vec<Moved>> = moved.into_iter().collect();
         moved.ok_or_else(|| Failure::internal("a blob was neither moved nor refused"))
     }
-    fn compared(&mut self) {
-        if std::mem::take(&mut self.compares) {
+    fn compared(&self) {
+        if self.compares.swap(false, Ordering::Relaxed) {
             let _ = self.orders.send(Order::Compared);
         }
     }

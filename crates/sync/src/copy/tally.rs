@@ -67,6 +67,9 @@ impl Tally {
             bytes: self.bytes,
             mounted_bytes: self.mounted_bytes,
             present_bytes: self.present_bytes,
+            referrers: 0,
+            root_unchanged: false,
+            contended: 0,
             losses: Vec::new(),
         }
     }
@@ -81,6 +84,9 @@ impl Tally {
             bytes: self.bytes,
             mounted_bytes: self.mounted_bytes,
             present_bytes: self.present_bytes,
+            referrers: 0,
+            root_unchanged: false,
+            contended: 0,
             losses,
         }
     }

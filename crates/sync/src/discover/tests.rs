@@ -40,6 +40,7 @@ fn settings() -> Settings {
         force: false,
         verify: false,
         immutable: Arc::default(),
+        referrers: None,
         transfers: None,
         images: 4,
         records: None,

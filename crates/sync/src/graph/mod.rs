@@ -9,6 +9,7 @@
 //! never fetched. What was fetched is shared by the destinations of the image and, through
 //! [`Manifests`], by the images of the run.
 
+mod attached;
 mod filter;
 mod manifests;
 mod measure;
@@ -27,16 +28,17 @@ use crate::lock::lock;
 use crate::rule::PlatformFilter;
 use crate::store::Store;
 
+pub(crate) use attached::{Attachments, Questions};
 pub use manifests::Manifests;
 use reread::Rereadable;
 pub use walk::Content;
 pub(crate) use walk::{Found, names_blob, names_manifest};
 
 /// How deep indexes may lie within indexes. Real ones go two deep.
-const MAX_DEPTH: usize = 8;
+pub(crate) const MAX_DEPTH: usize = 8;
 
 /// How many manifests one image may consist of. The largest in public use have some hundreds.
-const MAX_MANIFESTS: usize = 10_000;
+pub(crate) const MAX_MANIFESTS: usize = 10_000;
 
 /// How many bytes of manifests are held for one image. Hundreds of images may be under way at a time.
 const MAX_HELD_BYTES: u64 = 16 * 1024 * 1024;

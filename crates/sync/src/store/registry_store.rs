@@ -46,8 +46,12 @@ impl RegistryStore {
     /// What the registry lists itself, and what an index under a tag lists beside it.
     async fn referrers_of_both(&self, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
         let (listed, tagged) = futures_util::try_join!(
-            self.client.referrers_by_api(&self.repository, subject),
-            self.client.referrers_by_tag(&self.repository, subject)
+            self.client
+                .referrers_by_api(&self.repository, subject)
+                .boxed(),
+            self.client
+                .referrers_by_tag(&self.repository, subject)
+                .boxed()
         )?;
         let mut all = listed.descriptors;
         let known: HashSet<Digest> = all.iter().map(|known| known.digest.clone()).collect();

@@ -42,6 +42,7 @@ pub(crate) fn settings(arch: &[&str]) -> Settings {
         force: false,
         verify: false,
         immutable: Arc::default(),
+        referrers: None,
         transfers: None,
         images: 16,
         records: None,

@@ -63,6 +63,7 @@ async fn ending_of(silent: &str, stall: Duration) -> (Option<String>, usize) {
         force: false,
         verify: false,
         immutable: Arc::default(),
+        referrers: None,
         transfers: None,
         images: 16,
         records: None,

@@ -205,6 +205,7 @@ pub(crate) async fn run(stores: RegistryStores, rules: Vec<Arc<Rule>>, images: u
         force: false,
         verify: false,
         immutable: Arc::default(),
+        referrers: None,
         transfers: None,
         images,
         records: None,

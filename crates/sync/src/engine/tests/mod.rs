@@ -6,6 +6,7 @@
     clippy::indexing_slicing
 )]
 
+mod attached;
 mod census;
 mod copying;
 mod ending;
@@ -101,6 +102,7 @@ fn settings() -> Settings {
         force: false,
         verify: false,
         immutable: Arc::default(),
+        referrers: None,
         transfers: None,
         images: 4,
         records: None,

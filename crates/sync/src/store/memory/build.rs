@@ -106,6 +106,15 @@ impl MemoryStores {
         let tags = &mut world.content(repository).tags;
         tags.insert(tag, manifest.digest().clone());
     }
+    /// Lists referrers of `subject` by hand, whatever they say themselves.
+    pub(crate) fn list(&self, repository: &Repository, subject: &Digest, referrers: &[&Manifest]) {
+        let referrers = referrers
+            .iter()
+            .map(|one| one.referrer_descriptor().unwrap());
+        let mut world = self.world();
+        let listed = &mut world.content(repository).listed;
+        listed.entry(subject.clone()).or_default().extend(referrers);
+    }
     /// Copies everything that `from` holds into `to`, behind the program's back.
     pub(crate) fn copy_repository(&self, from: &Repository, to: &Repository) {
         let mut world = self.world();

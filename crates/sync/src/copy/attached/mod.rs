@@ -1,0 +1,278 @@
+//! What refers to an image comes along: its signatures, attestations, SBOMs, and what refers to those.
+//!
+//! Level by level: each referrer after its subject, and the tags that cosign made of a digest last of all, so that
+//! whoever goes by what is listed or tagged finds it whole. The root's own tag comes after everything here. A referrer
+//! goes through the same turns as the image itself.
+//!
+//! Whoever sees to a subject holds the right to do so only while its own referrers are brought and waits for nobody
+//! else's meanwhile: images may share subjects in any way, in circles, too.
+
+mod brought;
+mod referrer;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use registry::{Digest, ErrorKind, Manifest, Tag};
+
+use crate::commit::{Committed, name};
+use crate::config::Referrers;
+use crate::copy::Copier;
+use crate::copy::marks::Mark;
+use crate::copy::share::Seat;
+use crate::event::{Event, Outcome};
+use crate::failure::{Failure, Side};
+use crate::graph::{Attachments, MAX_DEPTH, MAX_MANIFESTS, Root, SourceImage};
+use crate::store::Store;
+
+pub(super) use brought::Brought;
+use brought::Served;
+
+/// Subjects, and referrers of one subject, that are seen to at a time.
+const TOGETHER: usize = 8;
+
+/// What refers to one image, on its way to one destination.
+pub(super) struct Company<'a> {
+    copier: &'a Copier,
+    wanted: &'a Referrers,
+    image: &'a SourceImage,
+    destination: &'a Arc<dyn Store>,
+    seat: &'a Seat,
+}
+
+/// A manifest to which something refers.
+pub(super) struct Subject {
+    digest: Digest,
+    attached: Arc<Attachments>,
+    /// Whether it was not at the destination before, so that neither was what refers to it.
+    is_new: bool,
+}
+
+impl Copier {
+    /// What refers to `image`, for `destination`; `None` where nothing is to come along.
+    pub(super) fn company<'a>(
+        &'a self,
+        image: &'a SourceImage,
+        destination: &'a Arc<dyn Store>,
+        seat: &'a Seat,
+    ) -> Option<Company<'a>> {
+        Some(Company {
+            copier: self,
+            wanted: self.referrers.as_deref()?,
+            image,
+            destination,
+            seat,
+        })
+    }
+}
+
+impl Company<'_> {
+    /// What refers to a root that is being copied and to everything below it; empty where that was seen to already.
+    pub(super) async fn of_copied(&self, root: &Arc<Manifest>) -> Result<Vec<Subject>, Failure> {
+        if self.has(Mark::Whole, root.digest()) {
+            return Ok(Vec::new());
+        }
+        let mut digests = self.image.manifests_below(root).await?;
+        if self.image.wrote(root.digest()) {
+            self.leave_behind().await?;
+            self.answer_for_dropped(&digests).await?;
+        } else {
+            digests.push(root.digest().clone());
+        }
+        self.ask(digests.into_iter().map(|digest| (digest, true)))
+            .await
+    }
+
+    /// Sees to what refers to a root that stood at the destination, which ended as `outcome` without it.
+    pub(super) async fn of_unchanged(&self, outcome: Outcome) -> Result<Outcome, Failure> {
+        let digest = match &outcome {
+            Outcome::Copied(copied) => copied.digest.clone(),
+            Outcome::Unchanged { digest, .. } => digest.clone(),
+            Outcome::Skipped { .. } | Outcome::Failed(_) => return Ok(outcome),
+        };
+        let deep = self.is_deep();
+        let mark = if deep { Mark::Whole } else { Mark::Unchanged };
+        if self.has(mark, &digest) {
+            return Ok(outcome);
+        }
+        // The source knows nothing of an index that the filter made.
+        let is_whole = self.image.head().await?.digest == digest;
+        let mut digests = Vec::new();
+        if (deep || !is_whole)
+            && let Root::Whole(root) | Root::Filtered(root) = self.image.root().await?
+        {
+            digests = self.image.manifests_below(&root).await?;
+        }
+        if is_whole {
+            digests.push(digest.clone());
+        } else {
+            self.answer_for_dropped(&digests).await?;
+            digests.retain(|_| deep);
+        }
+        let level = self.ask(digests.into_iter().map(|digest| (digest, false)));
+        let level = level.await?;
+        let brought = self.bring(level).await?;
+        self.set(mark, &digest);
+        Ok(brought.beside(digest, outcome))
+    }
+
+    /// Everything that refers to the root `digest` was brought.
+    pub(super) fn is_complete(&self, digest: &Digest) {
+        self.set(Mark::Whole, digest);
+    }
+
+    /// Brings what refers to the manifests of `level`, and what refers to that in turn.
+    pub(super) fn bring(&self, mut level: Vec<Subject>) -> BoxFuture<'_, Result<Brought, Failure>> {
+        async move {
+            let mut brought = Brought::default();
+            let mut names: Vec<(Arc<Manifest>, Tag)> = Vec::new();
+            let mut seen: HashSet<Digest> = level.iter().map(|s| s.digest.clone()).collect();
+            for depth in 0.. {
+                if level.is_empty() {
+                    break;
+                }
+                if depth == MAX_DEPTH || seen.len() > MAX_MANIFESTS {
+                    return Err(self.image.too_many_referrers());
+                }
+                let mut next = Vec::new();
+                let mut served = stream::iter(level)
+                    .map(|subject| self.serve(subject))
+                    .buffer_unordered(TOGETHER);
+                while let Some(served) = served.next().await {
+                    let served = served?;
+                    brought.add(&served.brought);
+                    names.extend(served.names);
+                    next.extend(served.next);
+                }
+                drop(served);
+                next.retain(|(digest, _)| seen.insert(digest.clone()));
+                level = self.ask(next.into_iter()).await?;
+            }
+            for (root, tag) in names.iter().rev() {
+                self.name(root, tag).await?;
+            }
+            Ok(brought)
+        }
+        .boxed()
+    }
+
+    /// Asks the source what refers to manifests, each given with whether it is new at the destination; gives those to
+    /// which something does.
+    async fn ask(
+        &self,
+        digests: impl Iterator<Item = (Digest, bool)>,
+    ) -> Result<Vec<Subject>, Failure> {
+        let source = self.image.store();
+        let questions = digests.map(|(digest, is_new)| async move {
+            let attached = self.copier.questions.ask(source, &digest).await;
+            let attached = self.wanted_of(attached?);
+            self.answer_for(&digest);
+            Ok(Subject {
+                digest,
+                attached,
+                is_new,
+            })
+        });
+        let subjects = stream::iter(questions).buffer_unordered(TOGETHER);
+        subjects
+            .try_filter(|subject| std::future::ready(!subject.attached.is_empty()))
+            .try_collect()
+            .await
+    }
+
+    /// What is to come along; of referrers whose type the list does not tell, that is found out later.
+    fn wanted_of(&self, attached: Arc<Attachments>) -> Arc<Attachments> {
+        if self.wanted.wants_all() || attached.is_empty() {
+            return attached;
+        }
+        let mut attached = Attachments::clone(&attached);
+        attached.referrers.retain(|referrer| {
+            let artifact_type = referrer.artifact_type.as_deref();
+            artifact_type.is_none() || self.wanted.wants(artifact_type)
+        });
+        if !self.wanted.wants_cosign() {
+            attached.companions.clear();
+        }
+        Arc::new(attached)
+    }
+
+    /// Pushes a root by a tag that cosign made, as everything that refers to it is there.
+    async fn name(&self, root: &Manifest, tag: &Tag) -> Result<(), Failure> {
+        match name(&**self.destination, root, tag).await? {
+            Committed::Done => Ok(()),
+            Committed::Lacking(lacking) => Err(lacking.failure),
+        }
+    }
+
+    /// Says that what refers to the whole index does not come along with what the filter left of it.
+    async fn leave_behind(&self) -> Result<(), Failure> {
+        let original = self.image.head().await?.digest;
+        let left = self.ask(std::iter::once((original.clone(), true))).await?;
+        let number: usize = left.iter().map(|subject| subject.attached.len()).sum();
+        let source = self.image.store().repository();
+        let marks = &self.copier.marks;
+        if number > 0 && marks.set(Mark::LeftBehind, source, source, &original) {
+            self.warn(format!(
+                "{source}, {}: the platform filter makes an index of its own, with another digest, so the {number} \
+                 signatures and other referrers of the whole index {original} do not cover it and are left behind; those of \
+                 its images come along",
+                self.image.target()
+            ));
+        }
+        Ok(())
+    }
+
+    /// The tags that name what refers to `subject` are no images of their own: they come with this one, or stay behind.
+    fn answer_for(&self, subject: &Digest) {
+        let source = self.image.store().repository();
+        let place = self.destination.repository();
+        self.copier.source_tags.answer(source, subject, place);
+    }
+
+    /// What refers to the whole index, and to what the filter left out of it beside `kept`, stays behind.
+    async fn answer_for_dropped(&self, kept: &[Digest]) -> Result<(), Failure> {
+        let original = self.image.head().await?.digest;
+        let whole = self.image.manifest(&original).await?;
+        let kept: HashSet<&Digest> = kept.iter().collect();
+        let all = self.image.manifests_below(&whole).await?;
+        for dropped in all
+            .iter()
+            .chain([&original])
+            .filter(|one| !kept.contains(one))
+        {
+            self.answer_for(dropped);
+        }
+        Ok(())
+    }
+
+    /// Whether everything is asked for, whatever is unchanged.
+    fn is_deep(&self) -> bool {
+        self.wanted.deep || self.copier.verify || self.copier.force
+    }
+    fn warn(&self, text: String) {
+        self.copier.listener.event(&Event::Warning { text });
+    }
+    fn has(&self, mark: Mark, digest: &Digest) -> bool {
+        let source = self.image.store().repository();
+        let place = self.destination.repository();
+        self.copier.marks.has(mark, source, place, digest)
+    }
+    fn set(&self, mark: Mark, digest: &Digest) {
+        let source = self.image.store().repository();
+        let place = self.destination.repository();
+        self.copier.marks.set(mark, source, place, digest);
+    }
+}
+
+/// Whether the source does not have what it lists.
+fn is_gone(failure: &Failure) -> bool {
+    failure.side == Side::Source && failure.kind == Some(ErrorKind::NotFound)
+}
+
+/// `failure`, of which it is said what did not come along.
+fn concerning(what: &str, subject: &Digest, failure: Failure) -> Failure {
+    let reason = format!("{what}, which refers to {subject}: {}", failure.reason);
+    Failure { reason, ..failure }
+}

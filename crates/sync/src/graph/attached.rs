@@ -1,0 +1,195 @@
+//! What refers to a manifest at its source: referrers by `subject`, and cosign's tags, which name it in their own name.
+//!
+//! Asked once for each manifest, however many tags and destinations want to know: the answers stay for a while.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::try_join_all;
+use registry::manifest::View;
+use registry::{Descriptor, Digest, ErrorKind, Manifest, Repository, Tag, Target};
+use tokio::sync::OnceCell;
+
+use crate::discover::SourceTags;
+use crate::failure::{Failure, Side};
+use crate::graph::{MAX_DEPTH, MAX_MANIFESTS, SourceImage, names_manifest};
+use crate::lock::lock;
+use crate::store::{FallbackTag, Store};
+
+/// What stands behind the digest in cosign's tags.
+const SUFFIXES: [&str; 3] = [".sig", ".att", ".sbom"];
+
+/// How many answers stay, a referrer counted as one more: some megabytes.
+const MAX_KEPT: usize = 8_192;
+
+/// What refers to a manifest.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attachments {
+    /// Its referrers, as the source lists them.
+    pub(crate) referrers: Vec<Descriptor>,
+    /// The tags that cosign made of its digest.
+    pub(crate) companions: Vec<Tag>,
+}
+
+impl Attachments {
+    /// Whether nothing refers to it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.referrers.is_empty() && self.companions.is_empty()
+    }
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        self.referrers.len() + self.companions.len()
+    }
+}
+
+type Key = (Repository, Digest);
+type Slot = OnceCell<Result<Arc<Attachments>, Failure>>;
+
+/// The questions of a run; shared by all images.
+pub(crate) struct Questions {
+    tags: Arc<SourceTags>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    slots: HashMap<Key, Arc<Slot>>,
+    /// Oldest first, with the weights.
+    order: VecDeque<(Key, usize)>,
+    weight: usize,
+}
+
+impl Questions {
+    /// Nothing asked yet; `tags` tell which tags name referrers.
+    pub(crate) fn new(tags: Arc<SourceTags>) -> Self {
+        let kept = Mutex::default();
+        Self { tags, kept }
+    }
+    /// What refers to `subject` in `source`. A failure is shared by those who wait for it now and not remembered.
+    ///
+    /// # Errors
+    /// When the source fails to say: what it may hold would be lost without a word.
+    pub(crate) async fn ask(
+        &self,
+        source: &Arc<dyn Store>,
+        subject: &Digest,
+    ) -> Result<Arc<Attachments>, Failure> {
+        let key = (source.repository().clone(), subject.clone());
+        let slot = Arc::clone(lock(&self.kept).slots.entry(key.clone()).or_default());
+        let ask = async {
+            let asked = self.look(source, subject).await.map(Arc::new);
+            match &asked {
+                Ok(attachments) => lock(&self.kept).keep(key, 1 + attachments.len()),
+                Err(_) => drop(lock(&self.kept).slots.remove(&key)),
+            }
+            asked
+        };
+        slot.get_or_init(|| ask).await.clone()
+    }
+
+    /// Asks the source. Where a list of its tags tells which of them name referrers, no tag is asked for in vain.
+    async fn look(
+        &self,
+        source: &Arc<dyn Store>,
+        subject: &Digest,
+    ) -> Result<Attachments, Failure> {
+        let (fallback, companions) = match self.tags.of(source).await {
+            Some(tags) if tags.fallback(subject) => {
+                (FallbackTag::Present, tags.companions(subject))
+            }
+            Some(tags) => (FallbackTag::Absent, tags.companions(subject)),
+            None => {
+                let companions = companions_one_by_one(source, subject).await?;
+                (FallbackTag::Unknown, companions)
+            }
+        };
+        let referrers = source.referrers(subject, fallback).await;
+        Ok(Attachments {
+            referrers: referrers.map_err(|error| Failure::registry(Side::Source, &error))?,
+            companions,
+        })
+    }
+}
+
+impl Kept {
+    fn keep(&mut self, key: Key, weight: usize) {
+        self.order.push_back((key, weight));
+        self.weight += weight;
+        while self.weight > MAX_KEPT
+            && let Some((oldest, weight)) = self.order.pop_front()
+        {
+            self.slots.remove(&oldest);
+            self.weight -= weight;
+        }
+    }
+}
+
+/// Cosign's tags, where no list tells of them.
+async fn companions_one_by_one(
+    source: &Arc<dyn Store>,
+    subject: &Digest,
+) -> Result<Vec<Tag>, Failure> {
+    let fallback = Tag::of_referrers_to(subject);
+    let tags = SUFFIXES.map(|suffix| Tag::parse(&format!("{fallback}{suffix}")));
+    let questions = tags.into_iter().flatten().map(|tag| async move {
+        match source.resolve(&Target::Tag(tag.clone())).await {
+            Ok(found) => Ok(found.map(|_| tag)),
+            // Artifactory's word for a tag that does not exist, in a repository that may be read.
+            Err(error) if error.kind() == ErrorKind::Denied => Ok(None),
+            Err(error) => Err(Failure::registry(Side::Source, &error)),
+        }
+    });
+    let found = try_join_all(questions).await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+impl SourceImage {
+    /// The digests of the manifests below `root`, each once: all that may be a subject of its own. Costs a GET for each
+    /// index within an index that was not read before.
+    ///
+    /// # Errors
+    /// Indexes that cannot be had or read, lie too deep within each other or are too many.
+    pub(crate) async fn manifests_below(
+        &self,
+        root: &Arc<Manifest>,
+    ) -> Result<Vec<Digest>, Failure> {
+        let mut seen = HashSet::from([root.digest().clone()]);
+        let mut below = Vec::new();
+        let mut indexes = vec![Arc::clone(root)];
+        for depth in 0.. {
+            if indexes.is_empty() {
+                break;
+            }
+            if depth == MAX_DEPTH {
+                return Err(self.too_deep());
+            }
+            let mut next = Vec::new();
+            for index in std::mem::take(&mut indexes) {
+                let View::Index(view) = self.view(&index)? else {
+                    continue;
+                };
+                for entry in view.manifests.iter().filter(|entry| names_manifest(entry)) {
+                    if !seen.insert(entry.digest.clone()) {
+                        continue;
+                    }
+                    below.push(entry.digest.clone());
+                    if entry.is_index() {
+                        next.push(self.manifest(&entry.digest).await?);
+                    }
+                }
+            }
+            if below.len() > MAX_MANIFESTS {
+                return Err(self.too_many_referrers());
+            }
+            indexes = next;
+        }
+        Ok(below)
+    }
+    /// What refers to the image does not end.
+    pub(crate) fn too_many_referrers(&self) -> Failure {
+        self.too_much(&format!(
+            "what it consists of and what refers to it are more than {MAX_MANIFESTS} manifests, or referrers of referrers \
+             lie more than {MAX_DEPTH} deep"
+        ))
+    }
+}
