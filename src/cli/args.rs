@@ -75,6 +75,18 @@ pub struct Platforms {
     pub arch: Vec<String>,
 }
 
+/// Which parts of an image, beside its platforms.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Platforms")]
+pub struct Parts {
+    /// Leave BuildKit's attestations out, for registries that refuse them: indexes get digests of their own
+    #[arg(long)]
+    pub strip_attestations: bool,
+    /// Keep indexes and their digests as they are where --os or --arch leaves children out; few registries take that
+    #[arg(long)]
+    pub sparse: bool,
+}
+
 /// How to copy.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Transfer")]

@@ -6,8 +6,8 @@ mod help;
 use clap::{Parser, Subcommand};
 
 pub use args::{
-    Auth, Defaults, Files, ImagesFormat, Insecure, Limits, Logging, Output, Platforms, Rates,
-    RecordsFile, Safety, Transfer,
+    Auth, Defaults, Files, ImagesFormat, Insecure, Limits, Logging, Output, Parts, Platforms,
+    Rates, RecordsFile, Safety, Transfer,
 };
 
 /// Copies container images and OCI artifacts between registries: no daemon, no disk.
@@ -100,6 +100,9 @@ pub struct Sync {
     /// Which platforms.
     #[command(flatten)]
     pub platforms: Platforms,
+    /// Which parts beside that.
+    #[command(flatten)]
+    pub parts: Parts,
     /// How to copy.
     #[command(flatten)]
     pub transfer: Transfer,
@@ -138,6 +141,9 @@ pub struct Copy {
     /// Which platforms.
     #[command(flatten)]
     pub platforms: Platforms,
+    /// Which parts beside that.
+    #[command(flatten)]
+    pub parts: Parts,
     /// How to copy.
     #[command(flatten)]
     pub transfer: Transfer,

@@ -57,6 +57,8 @@ pub(super) struct Job {
     /// Flags.
     pub(super) platforms: cli::Platforms,
     /// Flags.
+    pub(super) parts: cli::Parts,
+    /// Flags.
     pub(super) transfer: cli::Transfer,
     /// Flags.
     pub(super) safety: cli::Safety,
@@ -130,6 +132,7 @@ impl Job {
         let limits = &self.transfer.limits;
         let settings = Settings {
             platforms: Arc::new(setup::platforms(&self.platforms)?),
+            parts: setup::parts(self.parts, &self.platforms)?,
             force: self.transfer.force,
             verify: self.transfer.verify,
             immutable: Arc::new(Immutable::parse(&self.transfer.immutable)?),

@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use registry::Registry;
 use registry::auth::Credential;
 use sync::config::{ClassicFiles, Config, Defaults};
-use sync::rule::PlatformFilter;
+use sync::rule::{Parts, PlatformFilter};
 
 use crate::cli;
 
@@ -55,6 +55,22 @@ pub(super) fn defaults(flags: &cli::Defaults) -> Defaults {
 /// The platform filter.
 pub(super) fn platforms(flags: &cli::Platforms) -> anyhow::Result<PlatformFilter> {
     Ok(PlatformFilter::parse(&flags.os, &flags.arch)?)
+}
+
+/// Which parts of images.
+pub(super) fn parts(flags: cli::Parts, platforms: &cli::Platforms) -> anyhow::Result<Parts> {
+    let parts = Parts {
+        strip_attestations: flags.strip_attestations,
+        sparse: flags.sparse,
+        foreign_layers: false,
+    };
+    if parts.sparse && !parts.strip_attestations && self::platforms(platforms)?.is_empty() {
+        bail!(
+            "--sparse leaves children of indexes out: say which are wanted with --os or --arch, or add \
+             --strip-attestations"
+        );
+    }
+    Ok(parts)
 }
 
 /// The hosts that `flag` names. They are checked here, as the parser of arguments repeats what it refuses, and there

@@ -13,6 +13,7 @@ pub(super) fn execute(arguments: Sync, printer: Printer) -> anyhow::Result<Exit>
         credentials: config.credentials,
         warnings: config.warnings,
         platforms: arguments.platforms,
+        parts: arguments.parts,
         transfer: arguments.transfer,
         safety: arguments.safety,
         output: arguments.output,

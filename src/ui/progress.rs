@@ -97,7 +97,10 @@ fn took(copied: &Copied, elapsed: Duration) -> String {
         parts.push(format!("{} there", units::bytes(copied.present_bytes)));
     }
     if copied.filtered {
-        parts.push("only the platforms asked for".to_owned());
+        parts.push("an index of its own, of what was asked for".to_owned());
+    }
+    if copied.sparse {
+        parts.push("without the children that were not asked for".to_owned());
     }
     parts.join(", ")
 }

@@ -165,7 +165,7 @@ fn only_the_platforms_asked_for() {
         &["--os", "linux", "--arch", "amd64,arm64"],
     )
     .exits(0)
-    .says("only the platforms asked for");
+    .says("an index of its own, of what was asked for");
     two.destination.verify_complete("a", "v1").unwrap();
     // The index of its own and two of the three children.
     assert_eq!(two.destination.state().manifests("a").len(), 3);

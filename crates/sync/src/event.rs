@@ -101,6 +101,8 @@ pub struct Copied {
     pub digest: Digest,
     /// Whether the platform filter made an index of its own, whose digest is not the source's.
     pub filtered: bool,
+    /// Whether its index came as it is, without some of its children.
+    pub sparse: bool,
     /// Manifests pushed.
     pub manifests: u64,
     /// Blobs streamed.

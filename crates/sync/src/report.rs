@@ -361,6 +361,7 @@ mod tests {
             finished(Outcome::Copied(Copied {
                 digest: registry::Digest::sha256(b""),
                 filtered: false,
+                sparse: false,
                 manifests: 2,
                 blobs: 3,
                 bytes: 10,

@@ -70,6 +70,17 @@ impl Descriptor {
         let digest = self.annotations.get("vnd.docker.reference.digest")?;
         Digest::parse(digest).ok()
     }
+    /// Whether it is a `BuildKit` attestation child, whichever image it attests: by its annotation, or by the platform
+    /// `unknown/unknown` beside the digest of an image.
+    pub fn is_attestation(&self) -> bool {
+        let annotation = |name: &str| self.annotations.get(name).map(String::as_str);
+        let is_unknown = self
+            .platform
+            .as_ref()
+            .is_some_and(|platform| platform.os == "unknown" && platform.architecture == "unknown");
+        annotation("vnd.docker.reference.type") == Some("attestation-manifest")
+            || (is_unknown && annotation("vnd.docker.reference.digest").is_some())
+    }
     /// Checks what was read; `place` names it in errors, as in: entry 3 of the list.
     pub(super) fn check(raw: RawDescriptor, place: &str) -> Result<Self, ManifestError> {
         let refuse = |why: &str| ManifestError(format!("{place} {why}"));

@@ -16,8 +16,13 @@ const ARTIFACT: &str = "this is the OCI artifact manifest, a draft that was with
 const URLS: &str = "it names layers that are to be fetched from elsewhere (`urls`), which registries refuse unless \
                     their operator allows the hosts";
 
+const ATTESTATION: &str = "it is an attestation, which some registries refuse: --strip-attestations leaves them out, in \
+                           an index of its own";
+const ATTESTED: &str = "it lists attestations, which some registries refuse: --strip-attestations leaves them out, in an \
+                        index of its own";
+
 /// `error`, the answer to a push of `manifest` to `target`, with what there is to know about it.
-pub(super) fn advise(error: Error, target: &Target, manifest: &Manifest) -> Error {
+pub(super) fn advise(error: Error, target: &Target, manifest: &Manifest, plan: &Plan) -> Error {
     let is_refusal = matches!(error.kind(), ErrorKind::Rejected);
     if is_refusal && [DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED].contains(&manifest.media_type()) {
         return error.with_clause(SCHEMA1);
@@ -33,6 +38,12 @@ pub(super) fn advise(error: Error, target: &Target, manifest: &Manifest) -> Erro
         return error.with_clause(&format!(
             "its digest is a {algorithm} one, which few registries take"
         ));
+    }
+    if is_refusal && is_attestation(manifest, plan) {
+        return error.with_clause(ATTESTATION);
+    }
+    if is_refusal && attestations(manifest).next().is_some() {
+        return error.with_clause(ATTESTED);
     }
     // distribution answers 500.
     if matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Server) && names_urls(manifest) {
@@ -70,6 +81,24 @@ pub(super) fn bring_along(layer: &Digest) -> String {
         "layer {layer} is a foreign one, not for everybody to distribute, and was left out: --foreign-layers brings it \
          along"
     )
+}
+
+/// Whether one of the indexes of `plan` lists `manifest` as an attestation.
+fn is_attestation(manifest: &Manifest, plan: &Plan) -> bool {
+    let mut indexes = plan.children.iter().chain([&plan.root]);
+    indexes.any(|index| attestations(index).any(|digest| digest == *manifest.digest()))
+}
+
+/// What an index lists as attestations.
+fn attestations(index: &Manifest) -> impl Iterator<Item = Digest> {
+    let entries = match index.view() {
+        Ok(View::Index(index)) => index.manifests,
+        _ => Vec::new(),
+    };
+    let attestations = entries
+        .into_iter()
+        .filter(registry::Descriptor::is_attestation);
+    attestations.map(|entry| entry.digest)
 }
 
 fn names_urls(manifest: &Manifest) -> bool {

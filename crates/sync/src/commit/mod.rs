@@ -172,7 +172,7 @@ fn refused(
 ) -> Result<(Vec<Digest>, Failure), Failure> {
     let failed = |error: &Error| Failure::registry(Side::Destination, error);
     if error.kind() != ErrorKind::MissingContent {
-        return Err(failed(&advice::advise(error, target, manifest)));
+        return Err(failed(&advice::advise(error, target, manifest, plan)));
     }
     if let Some(layer) = advice::demanded(error.missing(), manifest, plan) {
         let clause = advice::bring_along(layer);

@@ -7,7 +7,7 @@ use registry::manifest::View;
 use registry::manifest::media_type::{DOCKER_MANIFEST, OCI_MANIFEST};
 use registry::{Digest, ErrorKind, Manifest, ManifestHead, Repository, Target};
 
-use crate::compare::{Comparer, Missing, QUESTIONS};
+use crate::compare::{Comparer, Missing, QUESTIONS, Sparse};
 use crate::failure::{Failure, Side};
 use crate::graph::names_blob;
 use crate::lock::lock;
@@ -67,6 +67,9 @@ impl Comparer {
         if self.force || self.verify || is_there {
             return Ok(Known::default());
         }
+        if let Some(sparse) = &missing.sparse {
+            return self.known_of(sparse, destination).await;
+        }
         let mut children = HashSet::new();
         let mut unknown = Vec::new();
         let mut seen = HashSet::new();
@@ -85,6 +88,27 @@ impl Comparer {
         }
         Ok(Known {
             children,
+            ..Known::default()
+        })
+    }
+
+    /// Which images below a sparse root the destination has; its old root might be sparse itself.
+    async fn known_of(&self, sparse: &Sparse, destination: &dyn Store) -> Result<Known, Failure> {
+        let repository = destination.repository();
+        let (mut children, unknown): (Vec<_>, Vec<_>) = sparse
+            .wanted
+            .iter()
+            .cloned()
+            .partition(|child| self.inventory.has_manifest(repository, child));
+        match &sparse.there {
+            Some(there) => {
+                let found = unknown.into_iter().filter(|child| there.contains(child));
+                children.extend(found);
+            }
+            None => children.extend(self.ask(unknown, destination).await?),
+        }
+        Ok(Known {
+            children: children.into_iter().collect(),
             ..Known::default()
         })
     }
@@ -158,7 +182,7 @@ fn entries(manifest: &Manifest) -> Vec<Digest> {
     }
 }
 
-async fn has(destination: &dyn Store, child: Digest) -> Result<Option<Digest>, Failure> {
+pub(super) async fn has(destination: &dyn Store, child: Digest) -> Result<Option<Digest>, Failure> {
     let target = Target::Digest(child);
     let head = destination.resolve_for_push(&target).await;
     let head = head.map_err(|error| Failure::registry(Side::Destination, &error))?;

@@ -60,17 +60,16 @@ impl Comparer {
             Root::Filtered(root) => (root, true),
             Root::Nothing { why } => return Ok(Comparison::Skipped { why }),
         };
-        if is_there.is_some_and(|there| there.digest == *root.digest()) {
-            let digest = root.digest().clone();
-            return Ok(Comparison::Unchanged { digest });
-        }
-        Ok(Comparison::Missing(Missing {
+        let same = is_there.is_some_and(|there| there.digest == *root.digest());
+        let missing = Missing {
             root,
             filtered,
             tag: Some(tag.clone()),
             there,
             unasked: absent,
-        }))
+            sparse: None,
+        };
+        self.weigh(image, destination, missing, same).await
     }
 
     async fn look_at_digest(
@@ -92,7 +91,8 @@ impl Comparer {
             return Ok(Comparison::Unchanged { digest });
         }
         let there = resolve(destination, &Target::Digest(digest.clone())).await?;
-        if there.is_some() && !self.force {
+        let same = there.is_some() && !self.force;
+        if same && !image.is_filtered() {
             return Ok(Comparison::Unchanged { digest });
         }
         let (root, filtered) = match image.root().await? {
@@ -100,13 +100,15 @@ impl Comparer {
             Root::Filtered(root) => (root, true),
             Root::Nothing { why } => return Ok(Comparison::Skipped { why }),
         };
-        Ok(Comparison::Missing(Missing {
+        let missing = Missing {
             root,
             filtered,
             tag: None,
             there,
             unasked: false,
-        }))
+            sparse: None,
+        };
+        self.weigh(image, destination, missing, same).await
     }
 }
 

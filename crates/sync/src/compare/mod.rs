@@ -9,6 +9,7 @@
 mod known;
 mod look;
 mod plan;
+mod sparse;
 mod verify;
 
 use std::collections::HashSet;
@@ -19,6 +20,7 @@ use registry::{Descriptor, Digest, Manifest, ManifestHead, Repository, Tag};
 use crate::inventory::Inventory;
 
 pub use known::Known;
+pub(crate) use sparse::Sparse;
 pub(crate) use verify::Damage;
 
 /// Requests at a time that ask one destination about the parts of one image.
@@ -65,6 +67,8 @@ pub struct Missing {
     pub there: Option<ManifestHead>,
     /// Whether that was not asked, as a list of the tags did not have it.
     pub unasked: bool,
+    /// Where its index comes without some of its children: which of the others are wanted, and found there.
+    pub(crate) sparse: Option<Sparse>,
 }
 
 /// What one destination lacks of one image.

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use crate::inventory::records::Records;
-use crate::rule::{Immutable, PlatformFilter};
+use crate::rule::{Immutable, Parts, PlatformFilter};
 
 /// What a run is asked for.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Which platforms.
     pub platforms: Arc<PlatformFilter>,
+    /// Which parts of an image beside that.
+    pub parts: Parts,
     /// Push manifests even where the destination has the same digest.
     pub force: bool,
     /// Look for everything below a root that the destination has already, and bring back what is lost.

@@ -29,7 +29,7 @@ use crate::event::{Copied, Evidence, Listener, Outcome};
 use crate::failure::Failure;
 use crate::graph::{Manifests, Questions, SourceImage};
 use crate::inventory::Inventory;
-use crate::rule::PlatformFilter;
+use crate::rule::{Parts, PlatformFilter};
 use crate::store::{Store, Stores};
 use crate::transfer::{Progress, Transfers};
 
@@ -57,6 +57,7 @@ enum Pushed {
 pub(crate) struct Copier {
     stores: Arc<dyn Stores>,
     platforms: Arc<PlatformFilter>,
+    parts: Parts,
     inventory: Arc<Inventory>,
     comparer: Comparer,
     transfers: Arc<Transfers>,
@@ -84,7 +85,7 @@ impl Copier {
         listener: Arc<dyn Listener>,
     ) -> Self {
         let inventory = Arc::new(match settings.records {
-            Some(records) => Inventory::with_records(records, &settings.platforms),
+            Some(records) => Inventory::with_records(records, &settings.platforms, settings.parts),
             None => Inventory::new(),
         });
         let transfers = Transfers::new(Arc::clone(&inventory), settings.transfers);
@@ -92,6 +93,7 @@ impl Copier {
         Self {
             stores,
             platforms: settings.platforms,
+            parts: settings.parts,
             comparer: Comparer::new(Arc::clone(&inventory), settings.force, settings.verify),
             referrers: settings.referrers,
             questions: Questions::new(Arc::clone(&source_tags)),
@@ -139,7 +141,8 @@ impl Copier {
             image.target.clone(),
             Arc::clone(&self.platforms),
             Arc::clone(&self.manifests),
-        );
+        )
+        .with_parts(self.parts);
         if image.places.iter().any(|place| place.hint == Hint::Absent) {
             source = source.needed();
         }
@@ -287,10 +290,16 @@ impl Copier {
             match self.commit(&plan, destination, company, subjects).await {
                 Ok((Committed::Done, brought)) => {
                     self.learn(repository, &plan);
-                    let copied = tally.committed(missing, &plan);
+                    let copied = Copied {
+                        sparse: image.is_sparse(),
+                        ..tally.committed(missing, &plan)
+                    };
                     return Ok(Pushed::Copied(brought.with(copied)));
                 }
                 Ok((Committed::Lacking(lacking), _)) => {
+                    if let Some(failure) = image.demanded(&lacking.missing, &lacking.failure) {
+                        return Err(failure);
+                    }
                     self.unlearn(repository, &lacking, &tally);
                     known.correct(&lacking.missing, &lacking.pushed);
                     tally.refused(lacking);

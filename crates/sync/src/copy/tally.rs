@@ -62,6 +62,7 @@ impl Tally {
         Copied {
             digest: plan.root.digest().clone(),
             filtered: missing.filtered,
+            sparse: false,
             manifests: self.manifests + plan.children.len() as u64 + 1,
             blobs: self.blobs,
             bytes: self.bytes,
@@ -79,6 +80,7 @@ impl Tally {
         Copied {
             digest: damage.plan.root.digest().clone(),
             filtered,
+            sparse: false,
             manifests: self.manifests + damage.plan.children.len() as u64 + root,
             blobs: self.blobs,
             bytes: self.bytes,

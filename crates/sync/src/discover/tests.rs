@@ -37,6 +37,7 @@ fn rule(source: &str, destinations: &[&str]) -> Arc<Rule> {
 fn settings() -> Settings {
     Settings {
         platforms: Arc::default(),
+        parts: crate::rule::Parts::default(),
         force: false,
         verify: false,
         immutable: Arc::default(),

@@ -50,10 +50,11 @@ impl SourceImage {
                     Passed::All => Root::Whole(root),
                     Passed::Some(filtered) => Root::Filtered(filtered),
                     Passed::Nothing => Root::Nothing {
-                        why: format!("no platform of it passes {}", self.filter),
+                        why: self.nothing_passes(),
                     },
                 });
             }
+            _ if self.filter.is_empty() => return Ok(Root::Whole(root)),
             View::Image(image) => self.platform(&image).await?,
             View::Schema1(schema1) => Platform {
                 architecture: schema1.architecture.unwrap_or_default(),
@@ -88,12 +89,18 @@ impl SourceImage {
                 verdicts.push(self.judge(entry, depth).await?);
             }
             follow(&index.manifests, &mut verdicts);
+            if self.parts.sparse {
+                return Ok(self.leave_out(&index.manifests, &verdicts));
+            }
             self.write(whole, &verdicts)
         }
         .boxed()
     }
 
     async fn judge(&self, entry: &Descriptor, depth: usize) -> Result<Verdict, Failure> {
+        if self.parts.strip_attestations && entry.is_attestation() {
+            return Ok(Verdict::Drop);
+        }
         if let Some(image) = entry.attests() {
             return Ok(Verdict::Follow(image));
         }
@@ -125,6 +132,32 @@ impl SourceImage {
         };
         self.held().narrowed.insert(digest.clone(), passed.clone());
         Ok(passed)
+    }
+
+    /// Notes what the verdicts leave of an index that stays what it is.
+    fn leave_out(&self, entries: &[Descriptor], verdicts: &[Verdict]) -> Passed {
+        let mut held = self.held();
+        let mut nothing = !entries.is_empty();
+        for (entry, verdict) in entries.iter().zip(verdicts) {
+            if matches!(verdict, Verdict::Drop) {
+                held.sparse.leave_out(entry);
+            } else {
+                held.sparse.want(entry);
+                nothing = false;
+            }
+        }
+        if nothing {
+            Passed::Nothing
+        } else {
+            Passed::All
+        }
+    }
+
+    fn nothing_passes(&self) -> String {
+        if self.filter.is_empty() {
+            return "it consists of attestations, which --strip-attestations leaves out".to_owned();
+        }
+        format!("no platform of it passes {}", self.filter)
     }
 
     /// The index that the verdicts leave.

@@ -14,6 +14,7 @@ mod filter;
 mod manifests;
 mod measure;
 mod reread;
+mod sparse;
 mod walk;
 
 use std::collections::HashMap;
@@ -25,7 +26,7 @@ use tokio::sync::OnceCell;
 
 use crate::failure::{Failure, Side};
 use crate::lock::lock;
-use crate::rule::PlatformFilter;
+use crate::rule::{Parts, PlatformFilter};
 use crate::store::Store;
 
 pub(crate) use attached::{Attachments, Questions};
@@ -55,6 +56,7 @@ pub struct SourceImage {
     store: Arc<dyn Store>,
     target: Target,
     filter: Arc<PlatformFilter>,
+    parts: Parts,
     manifests: Arc<Manifests>,
     /// Whether the root is needed in any case, so that its GET tells what a HEAD would.
     needed: bool,
@@ -84,6 +86,8 @@ struct Held {
     bytes: u64,
     /// What the filter leaves of indexes within the root.
     narrowed: HashMap<Digest, filter::Passed>,
+    /// What a sparse image consists of.
+    sparse: sparse::Sparse,
 }
 
 impl SourceImage {
@@ -103,6 +107,7 @@ impl SourceImage {
             store,
             target,
             filter,
+            parts: Parts::default(),
             manifests,
             needed: false,
             head: OnceCell::new(),
@@ -123,13 +128,19 @@ impl SourceImage {
         self.needed = !self.store.repository().registry().is_docker_hub();
         self
     }
+    /// The same, of which other parts come along or stay behind.
+    #[must_use]
+    pub fn with_parts(mut self, parts: Parts) -> Self {
+        self.parts = parts;
+        self
+    }
     /// Where it is read.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }
-    /// Whether a platform filter may change it.
+    /// Whether a filter may change it.
     pub fn is_filtered(&self) -> bool {
-        !self.filter.is_empty()
+        !self.filter.is_empty() || self.parts.strip_attestations
     }
     /// Whether the root of that digest is an index that the filter made.
     pub(crate) fn wrote(&self, digest: &Digest) -> bool {

@@ -69,7 +69,9 @@ impl SourceImage {
         }
         for depth in 0.. {
             level.retain(|entry| {
-                !leave_out(&entry.digest) && walk.seen.insert(entry.digest.clone())
+                !leave_out(&entry.digest)
+                    && !self.leaves_out(&entry.digest)
+                    && walk.seen.insert(entry.digest.clone())
             });
             if level.is_empty() {
                 break;

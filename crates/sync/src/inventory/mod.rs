@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use registry::{Descriptor, Digest, Registry, Repository, Tag};
 
 use crate::lock::lock;
-use crate::rule::PlatformFilter;
+use crate::rule::{Parts, PlatformFilter};
 pub(crate) use mounting::{Mounting, Standing};
 use records::{Copy, Note, Places, Records};
 use shelf::{Key, Shelf};
@@ -77,13 +77,13 @@ impl Inventory {
     pub fn new() -> Self {
         Self::default()
     }
-    /// Nothing known but what `records` tell; what is learnt is written down there. `platforms` is the filter of this
-    /// run.
-    pub fn with_records(records: Arc<Records>, platforms: &PlatformFilter) -> Self {
+    /// Nothing known but what `records` tell; what is learnt is written down there. `platforms` and `parts` are the filter of
+    /// this run.
+    pub fn with_records(records: Arc<Records>, platforms: &PlatformFilter, parts: Parts) -> Self {
         Self {
             memory: Some(Memory {
                 records,
-                filter: fingerprint(platforms),
+                filter: fingerprint(platforms, parts),
                 earlier: Mutex::default(),
             }),
             ..Self::default()
@@ -289,11 +289,15 @@ impl Memory {
 }
 
 /// A number that tells filters apart; 0 is no filter.
-fn fingerprint(platforms: &PlatformFilter) -> i64 {
-    if platforms.is_empty() {
+fn fingerprint(platforms: &PlatformFilter, parts: Parts) -> i64 {
+    if platforms.is_empty() && parts == Parts::default() {
         return 0;
     }
-    let digest = Digest::sha256(platforms.to_string().as_bytes());
+    let mut text = platforms.to_string();
+    if parts != Parts::default() {
+        text = format!("{text} {parts}");
+    }
+    let digest = Digest::sha256(text.as_bytes());
     let bytes = Key::of(&digest).as_bytes().first_chunk().copied();
     bytes.map_or(0, i64::from_be_bytes)
 }

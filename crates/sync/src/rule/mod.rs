@@ -2,6 +2,7 @@
 
 mod destination;
 mod immutable;
+mod parts;
 mod platform;
 mod source;
 
@@ -12,6 +13,7 @@ use registry::{Repository, Tag};
 
 pub use destination::{Destination, Naming};
 pub use immutable::Immutable;
+pub use parts::Parts;
 pub use platform::{PlatformError, PlatformFilter};
 pub use source::{Pattern, Select, Source};
 

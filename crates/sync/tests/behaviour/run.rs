@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use sync::config::Settings;
 use sync::engine::Engine;
 use sync::report::{Report, Summary};
-use sync::rule::{PlatformFilter, Rule, RuleError};
+use sync::rule::{Parts, PlatformFilter, Rule, RuleError};
 use sync::store::RegistryStores;
 use sync::{Event, Listener, Outcome};
 use testkit::image::Platform;
@@ -39,6 +39,7 @@ pub(crate) fn settings(arch: &[&str]) -> Settings {
     let arch: Vec<String> = arch.iter().map(|arch| (*arch).to_owned()).collect();
     Settings {
         platforms: Arc::new(PlatformFilter::parse(&[], &arch).unwrap()),
+        parts: Parts::default(),
         force: false,
         verify: false,
         immutable: Arc::default(),

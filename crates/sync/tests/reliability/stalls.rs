@@ -60,6 +60,7 @@ async fn ending_of(silent: &str, stall: Duration) -> (Option<String>, usize) {
     let endings = Arc::new(Endings::default());
     let settings = Settings {
         platforms: Arc::new(PlatformFilter::parse(&[], &[]).unwrap()),
+        parts: sync::rule::Parts::default(),
         force: false,
         verify: false,
         immutable: Arc::default(),

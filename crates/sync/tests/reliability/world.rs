@@ -202,6 +202,7 @@ pub(crate) async fn run(stores: RegistryStores, rules: Vec<Arc<Rule>>, images: u
     let report = Arc::new(Report::new());
     let settings = Settings {
         platforms: Arc::new(PlatformFilter::parse(&[], &[]).unwrap()),
+        parts: sync::rule::Parts::default(),
         force: false,
         verify: false,
         immutable: Arc::default(),

@@ -54,6 +54,12 @@ pub struct Profile {
     pub artifact_manifests: bool,
     /// Layers with `urls` are taken.
     pub foreign_urls: bool,
+    /// Indexes are taken without all of their children (Quay and distribution 3 where their operators say so).
+    pub sparse_indexes: bool,
+    /// `BuildKit`'s attestations are refused (Huawei SWR).
+    pub refuses_attestations: bool,
+    /// OCI's media types are refused, as registries of before 2018 do.
+    pub refuses_oci: bool,
     /// `Location` stands on the answer to a manifest PUT (ECR: no).
     pub manifest_location: bool,
     /// `PUT …/manifests/<digest>?tag=a&tag=b` creates tags (1.1+).

@@ -110,6 +110,18 @@ impl Profile {
         }
     }
 
+    /// Huawei SWR: organisations must exist, and attestations are refused as invalid images.
+    pub fn huawei_swr() -> Self {
+        Self {
+            name: "huawei_swr",
+            existence: Existence::Namespace,
+            accept: AcceptRule::Ignored,
+            refuses_attestations: true,
+            catalog: false,
+            ..Self::distribution()
+        }
+    }
+
     /// Quay: `Range` is off by one in its own way, tag lists have pages of 100, referrers are listed without saying so
     /// on PUT. Use [`TokenRules::quay`](crate::TokenRules::quay) with it, and
     /// [`Immutable::Quay`](super::Immutable) for tags that cannot be overwritten.

@@ -99,6 +99,7 @@ fn ending(outcome: &Outcome) -> String {
 fn settings() -> Settings {
     Settings {
         platforms: Arc::default(),
+        parts: crate::rule::Parts::default(),
         force: false,
         verify: false,
         immutable: Arc::default(),

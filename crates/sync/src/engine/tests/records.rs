@@ -212,7 +212,11 @@ async fn which_digest_was_copied_or_found_is_noted() {
     let v1 = Tag::parse("v1").unwrap();
     world.copy(&["app:v1"]).await;
     let known = || {
-        let inventory = Inventory::with_records(world.records(), &PlatformFilter::default());
+        let inventory = Inventory::with_records(
+            world.records(),
+            &PlatformFilter::default(),
+            crate::rule::Parts::default(),
+        );
         inventory.last_copied(&source, &v1, &place, &v1)
     };
     assert_eq!(known(), Some(digest));

@@ -32,7 +32,7 @@ fn open(path: &Path) -> Arc<Records> {
 fn inventory(records: &Arc<Records>, arch: &[&str]) -> Inventory {
     let arch: Vec<String> = arch.iter().map(ToString::to_string).collect();
     let filter = PlatformFilter::parse(&[], &arch).unwrap();
-    Inventory::with_records(Arc::clone(records), &filter)
+    Inventory::with_records(Arc::clone(records), &filter, crate::rule::Parts::default())
 }
 
 /// A run that notes what `write` tells it.

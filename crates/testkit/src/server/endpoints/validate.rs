@@ -30,6 +30,13 @@ pub(super) fn document(call: &Call, manifest: &Manifest) -> Result<(), Reply> {
     if document.get("manifests").is_some() && document.get("layers").is_some() {
         return Err(invalid("both manifests and layers"));
     }
+    let attests = |link: &crate::image::Link| link.media_type == media::IN_TOTO;
+    if call.profile.refuses_attestations && manifest.links().blobs.iter().any(attests) {
+        return Err(invalid("Invalid image, fail to parse 'manifest.json'"));
+    }
+    if call.profile.refuses_oci && manifest.media_type.contains(".oci.") {
+        return Err(invalid("unsupported media type"));
+    }
     let schema1 = matches!(
         manifest.media_type.as_str(),
         media::DOCKER_SCHEMA1 | media::DOCKER_SCHEMA1_SIGNED
@@ -69,7 +76,12 @@ pub(super) fn links(call: &Call, manifest: &Manifest) -> Result<(), Reply> {
     let with_urls: Vec<&str> = with_urls.map(|link| link.digest.as_str()).collect();
     let missing = {
         let state = call.connection.shared.state.lock();
-        missing(&state, call.repository(), &links)
+        missing(
+            &state,
+            call.repository(),
+            &links,
+            call.profile.sparse_indexes,
+        )
     };
     if !with_urls.is_empty() && !call.profile.foreign_urls {
         return Err(urls_refused(&with_urls, &missing));
@@ -122,8 +134,9 @@ fn urls_refused(with_urls: &[&str], missing: &[String]) -> Reply {
     Reply::errors(500, &errors)
 }
 
-/// The digests that a manifest points to and that the repository does not have.
-fn missing(state: &Inner, repository: &str, links: &Links) -> Vec<String> {
+/// The digests that a manifest points to and that the repository does not have; children may be missing where indexes
+/// may be `sparse`.
+fn missing(state: &Inner, repository: &str, links: &Links, sparse: bool) -> Vec<String> {
     let stored = state.repositories.get(repository);
     let has_blob = |digest: &str| stored.is_some_and(|r| r.blobs.contains(digest));
     let has_manifest = |digest: &str| stored.is_some_and(|r| r.manifests.contains_key(digest));
@@ -132,7 +145,7 @@ fn missing(state: &Inner, repository: &str, links: &Links) -> Vec<String> {
     let children = links
         .children
         .iter()
-        .filter(|link| !has_manifest(&link.digest) && !has_blob(&link.digest));
+        .filter(|link| !sparse && !has_manifest(&link.digest) && !has_blob(&link.digest));
     let mut missing: Vec<String> = Vec::new();
     for link in blobs.chain(children) {
         if !missing.contains(&link.digest) {

@@ -1,0 +1,73 @@
+//! Which children a destination has of an image whose index comes without some of them.
+
+use std::collections::HashSet;
+
+use futures_util::{StreamExt, stream};
+use registry::Digest;
+
+use crate::compare::known::has;
+use crate::compare::{Comparer, Comparison, Missing, QUESTIONS};
+use crate::failure::Failure;
+use crate::graph::SourceImage;
+use crate::store::Store;
+
+/// The children of a sparse image.
+#[derive(Debug)]
+pub(crate) struct Sparse {
+    /// The images that are wanted; what lies below an index is not known by the index.
+    pub(crate) wanted: Vec<Digest>,
+    /// Those of them that are there; `None` where nobody has asked yet.
+    pub(crate) there: Option<HashSet<Digest>>,
+}
+
+impl Comparer {
+    /// What has become of an image that is `missing`, or of which the root is there (`same`). Of a sparse one equal
+    /// digests settle nothing, and neither does what an old root names: a HEAD for each child that is wanted does.
+    pub(super) async fn weigh(
+        &self,
+        image: &SourceImage,
+        destination: &dyn Store,
+        mut missing: Missing,
+        same: bool,
+    ) -> Result<Comparison, Failure> {
+        let unchanged = || Comparison::Unchanged {
+            digest: missing.root.digest().clone(),
+        };
+        let Some(wanted) = image.wanted() else {
+            return Ok(if same {
+                unchanged()
+            } else {
+                Comparison::Missing(missing)
+            });
+        };
+        let mut there = None;
+        if missing.there.is_some() && !self.force {
+            let found = found(destination, &wanted).await?;
+            if same && found.len() == wanted.len() {
+                return Ok(unchanged());
+            }
+            there = Some(found);
+        }
+        let images = wanted.into_iter().filter(|(_, is_index)| !is_index);
+        missing.sparse = Some(Sparse {
+            wanted: images.map(|(digest, _)| digest).collect(),
+            there,
+        });
+        Ok(Comparison::Missing(missing))
+    }
+}
+
+async fn found(
+    destination: &dyn Store,
+    wanted: &[(Digest, bool)],
+) -> Result<HashSet<Digest>, Failure> {
+    let mut found = HashSet::new();
+    let wanted: Vec<Digest> = wanted.iter().map(|(digest, _)| digest.clone()).collect();
+    let mut answers = stream::iter(wanted)
+        .map(|digest| has(destination, digest))
+        .buffer_unordered(QUESTIONS);
+    while let Some(answer) = answers.next().await {
+        found.extend(answer?);
+    }
+    Ok(found)
+}

@@ -1,0 +1,73 @@
+//! Sparse images: an index that stays what it is while some of its children stay behind.
+//!
+//! Its digest says nothing of which children a destination has: one that was copied for another platform has the same.
+
+use std::collections::{HashMap, HashSet};
+
+use registry::{Descriptor, Digest};
+
+use crate::failure::Failure;
+use crate::graph::SourceImage;
+
+const WANTS_ALL: &str = "this registry takes no index without all of its children, and --sparse left some behind: \
+                         without --sparse an index of its own is written of what passes";
+
+/// What a sparse image consists of.
+#[derive(Default)]
+pub(super) struct Sparse {
+    /// What stays behind, unless it is wanted elsewhere.
+    left_out: HashSet<Digest>,
+    /// What comes along, and whether it is an index.
+    wanted: HashMap<Digest, bool>,
+}
+
+impl Sparse {
+    /// An entry comes along.
+    pub(super) fn want(&mut self, entry: &Descriptor) {
+        self.wanted.insert(entry.digest.clone(), entry.is_index());
+    }
+    /// An entry stays behind.
+    pub(super) fn leave_out(&mut self, entry: &Descriptor) {
+        self.left_out.insert(entry.digest.clone());
+    }
+    fn leaves_out(&self, digest: &Digest) -> bool {
+        self.left_out.contains(digest) && !self.wanted.contains_key(digest)
+    }
+}
+
+impl SourceImage {
+    /// The children that a destination must have of a sparse image, each with whether it is an index; `None` where a
+    /// digest tells it all.
+    pub(crate) fn wanted(&self) -> Option<Vec<(Digest, bool)>> {
+        if !self.parts.sparse {
+            return None;
+        }
+        let held = self.held();
+        let wanted = held.sparse.wanted.iter();
+        let mut wanted: Vec<_> = wanted
+            .map(|(digest, index)| (digest.clone(), *index))
+            .collect();
+        wanted.sort();
+        (!wanted.is_empty()).then_some(wanted)
+    }
+    /// Whether a child stays behind.
+    pub(super) fn leaves_out(&self, child: &Digest) -> bool {
+        self.parts.sparse && self.held().sparse.leaves_out(child)
+    }
+    /// Whether anything stays behind of an index that is kept.
+    pub(crate) fn is_sparse(&self) -> bool {
+        let held = self.held();
+        held.sparse
+            .left_out
+            .iter()
+            .any(|child| held.sparse.leaves_out(child))
+    }
+    /// The end of an image of which a destination says that it lacks `missing`, where that is what stays behind.
+    pub(crate) fn demanded(&self, missing: &[Digest], failure: &Failure) -> Option<Failure> {
+        let demanded = missing.iter().any(|digest| self.leaves_out(digest));
+        demanded.then(|| Failure {
+            reason: format!("{}; {WANTS_ALL}", failure.reason),
+            ..failure.clone()
+        })
+    }
+}

@@ -1,0 +1,248 @@
+//! `--strip-attestations` and `--sparse`.
+
+use sync::Outcome;
+use sync::config::Settings;
+use sync::report::Summary;
+use sync::rule::Parts;
+use testkit::image::Shape;
+use testkit::{Image, Kind, Layer, Platform, Profile, Registry};
+
+use crate::kit::server;
+use crate::run::{copy, settings};
+use crate::shapes::world::{Place, Server};
+
+fn image(architecture: &str) -> Image {
+    Image::oci()
+        .platform(Platform::linux(architecture))
+        .layer(Layer::tar(architecture, 300))
+        .build()
+}
+
+/// An index of two images, each with its attestation.
+fn attested() -> (Image, [Image; 2]) {
+    let images = [image("amd64"), image("arm64")];
+    let children = images
+        .iter()
+        .flat_map(|image| [image.clone(), Image::attestation_of(image)]);
+    (Image::index(children), images)
+}
+
+fn strip() -> Settings {
+    Settings {
+        parts: Parts {
+            strip_attestations: true,
+            ..Parts::default()
+        },
+        ..settings(&[])
+    }
+}
+
+fn sparse(architectures: &[&str]) -> Settings {
+    Settings {
+        parts: Parts {
+            sparse: true,
+            ..Parts::default()
+        },
+        ..settings(architectures)
+    }
+}
+
+/// What the only failure says.
+fn reason(summary: &Summary) -> String {
+    assert_eq!(summary.failures.len(), 1);
+    summary.failures[0].failure.reason.clone()
+}
+
+async fn registry(profile: Profile) -> Registry {
+    let registry = Registry::start(profile).await;
+    registry.state().create_namespace("to");
+    registry
+}
+
+async fn source_of(image: &Image) -> Registry {
+    let source = server().await;
+    source.push("from/app", Some("v1"), image);
+    source
+}
+
+#[tokio::test]
+async fn attestations_are_stripped_from_an_index_of_its_own() {
+    let (index, images) = attested();
+    let (source, destination) = (
+        source_of(&index).await,
+        registry(Profile::huawei_swr()).await,
+    );
+    let (summary, copied) = copy(&source, &[&destination], ":v1", strip()).await;
+    assert_eq!((summary.copied, copied[0].filtered), (1, true));
+    destination.verify_complete("to/app", "v1").unwrap();
+    let (_, bytes) = destination.state().manifest("to/app", "v1").unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let entries: Vec<&str> = document["manifests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["digest"].as_str().unwrap())
+        .collect();
+    assert_eq!(entries, images.each_ref().map(Image::digest));
+    assert_eq!(source.count(|r| r.kind == Kind::ManifestGet), 3);
+    let (summary, _) = copy(&source, &[&destination], ":v1", strip()).await;
+    assert_eq!(summary.unchanged, 1);
+}
+
+#[tokio::test]
+async fn without_attestations_nothing_is_stripped_and_no_index_written() {
+    let index = Image::index([image("amd64"), image("arm64")]);
+    let (source, destination) = (source_of(&index).await, server().await);
+    let (_, copied) = copy(&source, &[&destination], ":v1", strip()).await;
+    assert_eq!(
+        (copied[0].filtered, copied[0].digest.as_str()),
+        (false, index.digest())
+    );
+    let lone = image("amd64");
+    source.push("from/app", Some("v2"), &lone);
+    let (_, copied) = copy(&source, &[&destination], ":v2", strip()).await;
+    assert_eq!(
+        (copied[0].filtered, copied[0].digest.as_str()),
+        (false, lone.digest())
+    );
+}
+
+#[tokio::test]
+async fn who_refuses_attestations_is_told_of_the_flag() {
+    let (index, images) = attested();
+    let (source, destination) = (
+        source_of(&index).await,
+        registry(Profile::huawei_swr()).await,
+    );
+    let (summary, _) = copy(&source, &[&destination], ":v1", settings(&[])).await;
+    let reason = reason(&summary);
+    let attestations = images.each_ref().map(Image::attestation_of);
+    let named = attestations.iter().any(|attestation| {
+        reason
+            == format!(
+                "cannot push manifest to/app@{} at {}: the registry answered 400 Bad Request (MANIFEST_INVALID: \
+                 manifest invalid); it is an attestation, which some registries refuse: --strip-attestations leaves \
+                 them out, in an index of its own",
+                attestation.digest(),
+                destination.host()
+            )
+    });
+    assert!(named, "{reason}");
+}
+
+#[tokio::test]
+async fn who_refuses_what_is_no_attestation_is_told_of_none() {
+    let (_, [lone, _]) = attested();
+    let profile = Profile {
+        refuses_oci: true,
+        ..Profile::distribution()
+    };
+    let (source, destination) = (source_of(&lone).await, registry(profile).await);
+    let (summary, _) = copy(&source, &[&destination], ":v1", settings(&[])).await;
+    let expected = format!(
+        "cannot push manifest to/app:v1 at {}: the registry answered 400 Bad Request (MANIFEST_INVALID: manifest invalid)",
+        destination.host()
+    );
+    assert_eq!(reason(&summary), expected);
+}
+
+#[tokio::test]
+async fn a_sparse_index_stays_what_it_is_and_a_wider_filter_brings_the_rest() {
+    let (index, [amd64, arm64]) = attested();
+    let profile = || Profile {
+        sparse_indexes: true,
+        ..Profile::distribution()
+    };
+    let (source, destination) = (source_of(&index).await, registry(profile()).await);
+    let state = destination.state();
+    let has = |image: &Image| state.manifest("to/app", image.digest()).is_some();
+    let (_, copied) = copy(&source, &[&destination], ":v1", sparse(&["amd64"])).await;
+    assert_eq!((copied[0].filtered, copied[0].sparse), (false, true));
+    assert_eq!(copied[0].digest.as_str(), index.digest());
+    // The image and its attestation, and the index.
+    assert_eq!(copied[0].manifests, 3);
+    assert_eq!((has(&amd64), has(&arm64)), (true, false));
+    assert!(has(&Image::attestation_of(&amd64)) && !has(&Image::attestation_of(&arm64)));
+
+    // The same again: the digests are equal, and both children are asked for.
+    destination.clear_requests();
+    let (summary, _) = copy(&source, &[&destination], ":v1", sparse(&["amd64"])).await;
+    assert_eq!(summary.unchanged, 1);
+    assert_eq!(destination.count(|r| r.kind == Kind::ManifestHead), 3);
+    assert_eq!(destination.count(|r| r.kind == Kind::ManifestPut), 0);
+
+    // Another one: only what was left out is brought.
+    destination.clear_requests();
+    let wider = sparse(&["amd64", "arm64"]);
+    let (_, copied) = copy(&source, &[&destination], ":v1", wider).await;
+    assert_eq!((copied[0].manifests, copied[0].sparse), (3, false));
+    assert_eq!(destination.count(|r| r.kind == Kind::ManifestHead), 5);
+    destination.verify_complete("to/app", "v1").unwrap();
+}
+
+#[tokio::test]
+async fn a_new_root_is_not_believed_to_have_what_an_old_sparse_one_names() {
+    let (old, [amd64, arm64]) = attested();
+    let profile = Profile {
+        sparse_indexes: true,
+        ..Profile::distribution()
+    };
+    let (source, destination) = (source_of(&old).await, registry(profile).await);
+    copy(&source, &[&destination], ":v1", sparse(&["amd64"])).await;
+    let new = Image::index([amd64, arm64.clone(), image("s390x")]);
+    source.push("from/app", Some("v1"), &new);
+    copy(&source, &[&destination], ":v1", sparse(&["arm64"])).await;
+    let state = destination.state();
+    assert_eq!(state.digest("to/app", "v1").as_deref(), Some(new.digest()));
+    assert!(state.manifest("to/app", arm64.digest()).is_some());
+}
+
+#[tokio::test]
+async fn who_wants_all_children_is_no_place_for_a_sparse_index() {
+    let (index, _) = attested();
+    let (source, destination) = (source_of(&index).await, server().await);
+    let (summary, _) = copy(&source, &[&destination], ":v1", sparse(&["amd64"])).await;
+    let expected = format!(
+        "cannot push manifest to/app:v1 at {}: the registry answered 400 Bad Request (MANIFEST_BLOB_UNKNOWN: blob unknown \
+         to registry); this registry takes no index without all of its \
+         children, and --sparse left some behind: without --sparse an index of its own is written of what passes",
+        destination.host()
+    );
+    assert_eq!(reason(&summary), expected);
+    assert_eq!(
+        destination.count(|r| r.kind == Kind::ManifestPut && r.line().ends_with("/v1")),
+        1
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_sparse_where_nothing_passes() {
+    let (index, _) = attested();
+    let (source, destination) = (source_of(&index).await, server().await);
+    let (summary, _) = copy(&source, &[&destination], ":v1", sparse(&["riscv64"])).await;
+    assert_eq!((summary.skipped, summary.exit_code()), (1, 0));
+}
+
+#[tokio::test]
+async fn docker_registry_is_no_place_for_a_sparse_index_and_says_so() {
+    let shape = Shape {
+        name: "attested index",
+        image: attested().0,
+    };
+    let (source, destination) = (
+        Server::start(Place::Strict).await,
+        Server::start(Place::Real).await,
+    );
+    source.seed(&shape).await;
+    let endings = super::world::copy(&source, &destination, &[&shape], sparse(&["amd64"])).await;
+    let Outcome::Failed(failure) = &endings[0] else {
+        panic!("{endings:?}");
+    };
+    assert!(
+        failure.reason.ends_with(
+            "(MANIFEST_BLOB_UNKNOWN: blob unknown to registry); this registry takes no index without all of its \
+             children, and --sparse left some behind: without --sparse an index of its own is written of what passes"
+        ),
+        "{failure}"
+    );
+}
