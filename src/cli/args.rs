@@ -79,7 +79,7 @@ pub struct Platforms {
 #[derive(Clone, Copy, Debug, Default, Args)]
 #[command(next_help_heading = "Platforms")]
 pub struct Parts {
-    /// Leave BuildKit's attestations out, for registries that refuse them: indexes get digests of their own
+    /// Leave the attestations of buildx out, for registries that refuse them: indexes get digests of their own
     #[arg(long)]
     pub strip_attestations: bool,
     /// Keep indexes and their digests as they are where --os or --arch leaves children out; few registries take that

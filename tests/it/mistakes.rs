@@ -223,3 +223,13 @@ fn a_source_of_copy_without_tag_is_not_taken_for_all_of_them() {
 fn a_destination_is_missing() {
     usage(&["copy", "r.example/a:v1"], "<DESTINATION>");
 }
+
+#[test]
+fn sparse_without_a_filter() {
+    let place = Place::new().file("images.yaml", "a.example/a:v1: b.example/a\n");
+    let outcome = place.run(&["--images", "images.yaml", "--sparse"]).exits(2);
+    outcome.says(
+        "--sparse leaves children of indexes out: say which are wanted with --os or --arch, or add \
+         --strip-attestations",
+    );
+}
