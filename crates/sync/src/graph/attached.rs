@@ -169,7 +169,7 @@ impl SourceImage {
                     continue;
                 };
                 for entry in view.manifests.iter().filter(|entry| names_manifest(entry)) {
-                    if !seen.insert(entry.digest.clone()) {
+                    if self.leaves_out(&entry.digest) || !seen.insert(entry.digest.clone()) {
                         continue;
                     }
                     below.push(entry.digest.clone());

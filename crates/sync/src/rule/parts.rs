@@ -13,6 +13,17 @@ pub struct Parts {
     pub foreign_layers: bool,
 }
 
+impl Parts {
+    /// The same for what refers to an image, which no filter touches.
+    #[must_use]
+    pub fn of_referrers(self) -> Self {
+        Self {
+            foreign_layers: self.foreign_layers,
+            ..Self::default()
+        }
+    }
+}
+
 impl fmt::Display for Parts {
     /// As the flags that ask for it; nothing where none is needed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -72,6 +72,7 @@ impl Brought {
             _ => Copied {
                 digest,
                 filtered: false,
+                sparse: false,
                 manifests: 0,
                 blobs: 0,
                 bytes: 0,

@@ -251,6 +251,7 @@ impl Company<'_> {
                 tag: tag.cloned(),
                 there: None,
                 unasked: true,
+                sparse: None,
             };
             return self.push_part(image, &missing).await;
         }
@@ -319,6 +320,7 @@ impl Company<'_> {
             Arc::default(),
             manifests,
         )
+        .with_parts(self.copier.parts.of_referrers())
     }
 
     fn leave_out(&self, subject: &Subject, what: &str, why: &str) {
