@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -83,17 +83,24 @@ impl Engine {
         let source_tags = Arc::clone(self.copier.source_tags());
         source_tags.expect(&rules, cancel);
         let listener = Arc::clone(&self.listener);
-        let discoverer = Discoverer::new(listener, Arc::clone(&census), source_tags, &rules);
+        let referrers = self.settings.referrers.clone();
+        let discoverer = Discoverer::new(
+            listener,
+            Arc::clone(&census),
+            source_tags,
+            referrers,
+            &rules,
+        );
         let discoverer = Arc::new(discoverer);
+        let slots = Arc::new(Semaphore::new(RULES));
         let mut running = JoinSet::new();
         for rule in rules {
-            if running.len() >= RULES {
-                running.join_next().await;
-            }
+            let slot = Arc::clone(&slots).acquire_owned().await;
+            while running.try_join_next().is_some() {}
             let (discoverer, found) = (Arc::clone(&discoverer), found.clone());
             let (listener, cancel) = (Arc::clone(&self.listener), cancel.clone());
             running.spawn(async move {
-                let search = discoverer.discover(&rule, &found, &cancel);
+                let search = discoverer.discover(&rule, &found, &cancel, slot);
                 if let Err(panic) = AssertUnwindSafe(search).catch_unwind().await {
                     let failure = Failure::panicked(&*panic);
                     listener.event(&Event::RuleFailed { rule, failure });

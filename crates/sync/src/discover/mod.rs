@@ -5,10 +5,9 @@
 
 mod census;
 mod listing;
-#[allow(dead_code, reason = "for those who bring referrers along")]
+mod orphans;
 mod referrer_tags;
 mod seen;
-#[allow(dead_code, reason = "for those who bring referrers along")]
 mod source_tags;
 mod tag_list;
 
@@ -17,17 +16,19 @@ use std::sync::Arc;
 use registry::{Repository, Tag, Target};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::config::Referrers;
 use crate::event::{Event, Listener};
 use crate::failure::Failure;
-use crate::rule::{Naming, Rule, Select};
+use crate::rule::{Destination, Naming, Rule, Select};
 
 pub(crate) use census::Census;
 pub use census::Hint;
-#[allow(unused_imports, reason = "for those who bring referrers along")]
-pub(crate) use referrer_tags::ReferrerTags;
+use orphans::HeldBack;
 use seen::{Seen, Verdict};
-pub(crate) use source_tags::{Hold, SourceTags};
+use source_tags::Hold;
+pub(crate) use source_tags::SourceTags;
 
 /// One image of one rule, and where it goes.
 #[derive(Debug, Clone)]
@@ -41,8 +42,16 @@ pub struct Image {
     /// Where it goes; never empty.
     pub places: Vec<Place>,
     /// Kept until it has ended.
-    #[allow(dead_code, reason = "held, not read")]
-    pub(crate) hold: Arc<Hold>,
+    #[allow(dead_code, reason = "kept, not read")]
+    pub(crate) under_way: UnderWay,
+}
+
+/// Tells, as long as it is kept, that an image has not ended.
+#[derive(Debug, Clone)]
+pub(crate) struct UnderWay {
+    /// None of an image that sees to no other's tags.
+    _search: Option<TaskTrackerToken>,
+    _source: Arc<Hold>,
 }
 
 /// A name at a destination.
@@ -61,6 +70,8 @@ pub(crate) struct Discoverer {
     listener: Arc<dyn Listener>,
     census: Arc<Census>,
     source_tags: Arc<SourceTags>,
+    /// What of that which refers to an image comes along with it.
+    referrers: Option<Arc<Referrers>>,
     seen: Seen,
 }
 
@@ -72,6 +83,11 @@ struct Search<'a> {
     cancel: &'a CancellationToken,
     /// For the images that are sent off.
     hold: Arc<Hold>,
+    /// For them as well, until the search sends off only what no image sees to.
+    searching: Option<TaskTrackerToken>,
+    /// Tags that the rule wants and that are images of their own.
+    wanted: usize,
+    held_back: Option<HeldBack>,
     /// Pairs of image and destination that were sent off.
     found: u64,
     /// Pairs that another rule had sent off before.
@@ -80,44 +96,60 @@ struct Search<'a> {
 
 impl Discoverer {
     /// A discoverer for `rules`, which must be all of the run's, as must be those of `census` and those that
-    /// `source_tags` expects.
+    /// `source_tags` expects. Where `referrers` come along, tags that name them are no images of their own for rules
+    /// that list, unless no image of the run sees to them ([`SourceTags::answer`]).
     pub(crate) fn new(
         listener: Arc<dyn Listener>,
         census: Arc<Census>,
         source_tags: Arc<SourceTags>,
+        referrers: Option<Arc<Referrers>>,
         rules: &[Arc<Rule>],
     ) -> Self {
         Self {
             listener,
             census,
             source_tags,
+            referrers,
             seen: Seen::new(rules),
         }
     }
 
     /// Sends off the images of `rule`, and says how that ended. What was found before a list failed, or before
-    /// `cancel`, is sent off all the same; only lists are cut short by `cancel`.
+    /// `cancel`, is sent off all the same; only lists are cut short by `cancel`. `slot` is let go as soon as nothing
+    /// more is looked for, which may be long before the rule's images are all known.
     pub(crate) async fn discover(
         &self,
         rule: &Arc<Rule>,
         images: &mpsc::Sender<Image>,
         cancel: &CancellationToken,
+        slot: impl Send,
     ) {
         let rule_started = Event::RuleStarted {
             rule: Arc::clone(rule),
         };
         self.listener.event(&rule_started);
+        let (hold, searching) = self.source_tags.hold(rule);
         let mut search = Search {
             discoverer: self,
             rule,
             images,
             cancel,
-            hold: self.source_tags.hold(rule),
+            hold,
+            searching: Some(searching),
+            wanted: 0,
+            held_back: None,
             found: 0,
             repeated: 0,
         };
         self.census.begin(rule);
-        let ended = search.run().await;
+        let mut ended = search.run().await;
+        drop(slot);
+        if !matches!(&ended, Err(failure) if failure.interrupted) {
+            ended = match (ended, search.orphans().await) {
+                (Ok(empty), Ok(none)) => Ok(empty.or(none)),
+                (Err(failure), _) | (_, Err(failure)) => Err(failure),
+            };
+        }
         self.census.end(rule);
         let event = match ended {
             Ok(empty) => Event::RuleDiscovered {
@@ -163,8 +195,21 @@ impl Search<'_> {
         tag: Option<&Tag>,
         position: usize,
     ) -> Result<(), Failure> {
-        let mut places: Vec<Place> = Vec::with_capacity(self.rule.destinations.len());
-        for destination in &self.rule.destinations {
+        let rule: &Arc<Rule> = self.rule;
+        let destinations: Vec<&Destination> = rule.destinations.iter().collect();
+        self.send_to(&destinations, target, tag, position).await
+    }
+
+    /// Like [`Search::send`], to these of the rule's `destinations`.
+    async fn send_to(
+        &mut self,
+        destinations: &[&Destination],
+        target: Target,
+        tag: Option<&Tag>,
+        position: usize,
+    ) -> Result<(), Failure> {
+        let mut places: Vec<Place> = Vec::with_capacity(destinations.len());
+        for destination in destinations {
             let mut place = Place {
                 repository: destination.repository.clone(),
                 tag: name(&destination.naming, tag, position)?,
@@ -193,7 +238,10 @@ impl Search<'_> {
             source: self.rule.source.repository.clone(),
             target,
             places,
-            hold: Arc::clone(&self.hold),
+            under_way: UnderWay {
+                _search: self.searching.clone(),
+                _source: Arc::clone(&self.hold),
+            },
         };
         // Nobody takes images any more: the run is being torn down.
         self.images

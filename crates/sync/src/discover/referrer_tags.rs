@@ -67,12 +67,21 @@ impl ReferrerTag {
         Some(Self { subject, kind })
     }
 
+    /// Whether it is one of cosign's.
+    pub(super) fn is_companion(self) -> bool {
+        self.kind != FALLBACK
+    }
+
     /// The tags that this stands for, one for each of its kinds.
-    fn written(self) -> impl Iterator<Item = Tag> {
+    fn written(self) -> impl Iterator<Item = (Self, Tag)> {
+        let Self { subject, kind } = self;
         let kinds = [("", FALLBACK)].into_iter().chain(SUFFIXES);
         kinds
-            .filter(move |(_, kind)| self.kind & kind != 0)
-            .filter_map(move |(suffix, _)| Tag::parse(&self.subject.tag(suffix)).ok())
+            .filter(move |(_, one)| kind & one != 0)
+            .filter_map(move |(suffix, kind)| {
+                let tag = Tag::parse(&subject.tag(suffix)).ok()?;
+                Some((Self { subject, kind }, tag))
+            })
     }
 }
 
@@ -113,16 +122,16 @@ impl ReferrerTags {
             return Vec::new();
         };
         let kind = tag.kind & !FALLBACK;
-        ReferrerTag { kind, ..tag }.written().collect()
+        let tags = ReferrerTag { kind, ..tag }.written();
+        tags.map(|(_, tag)| tag).collect()
     }
     /// Whether any tag speaks of `subject`.
     pub(super) fn speak_of(&self, subject: Subject) -> bool {
         self.find(subject).is_some()
     }
-    /// Every tag, with what it speaks of.
-    pub(super) fn all(&self) -> impl Iterator<Item = (Subject, Tag)> {
-        let tags = self.tags.iter();
-        tags.flat_map(|tag| tag.written().map(|written| (tag.subject, written)))
+    /// Every tag, as it is read and as it is written.
+    pub(super) fn all(&self) -> impl Iterator<Item = (ReferrerTag, Tag)> {
+        self.tags.iter().flat_map(|tags| tags.written())
     }
 
     fn of(&self, subject: &Digest) -> Option<ReferrerTag> {
@@ -180,7 +189,7 @@ mod tests {
             format!("sha512-{digits}"),
         ] {
             let read = ReferrerTag::parse(&tag).unwrap();
-            assert_eq!(texts(read.written()), [tag]);
+            assert_eq!(texts(read.written().map(|(_, tag)| tag)), [tag]);
         }
         for tag in [
             "v1".to_owned(),

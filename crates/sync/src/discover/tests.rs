@@ -63,11 +63,11 @@ async fn discover(stores: &MemoryStores, rules: &[Arc<Rule>]) -> (Vec<String>, V
     let census = Census::new(&stores, Arc::default(), &settings(), rules);
     let sources = SourceTags::new(stores);
     sources.expect(rules, &CancellationToken::new());
-    let discoverer = Discoverer::new(heard.clone(), Arc::new(census), sources, rules);
+    let discoverer = Discoverer::new(heard.clone(), Arc::new(census), sources, None, rules);
     let (sender, mut receiver) = mpsc::channel(1_000);
     for rule in rules {
         let cancel = CancellationToken::new();
-        discoverer.discover(rule, &sender, &cancel).await;
+        discoverer.discover(rule, &sender, &cancel, ()).await;
     }
     drop(sender);
     let mut images = Vec::new();

@@ -29,6 +29,8 @@ pub(in crate::discover) struct SourceList {
     by_rule: AtomicBool,
     state: watch::Sender<State>,
     task: OnceLock<AbortOnDropHandle<()>>,
+    /// What is under way from the repository and may see to tags that name referrers.
+    under_way: TaskTracker,
     /// Subjects of whose tags an image sees to, and at which destination; only those that have tags, once it is known
     /// which have.
     answered: Mutex<HashSet<(Subject, Repository)>>,
@@ -88,6 +90,7 @@ impl SourceList {
             by_rule: AtomicBool::new(false),
             state: watch::channel(state).0,
             task: OnceLock::new(),
+            under_way: TaskTracker::new(),
             answered: Mutex::default(),
         }
     }
@@ -126,8 +129,19 @@ impl SourceList {
     pub(super) fn state(&self) -> watch::Receiver<State> {
         self.state.subscribe()
     }
-    pub(super) fn store(&self) -> &Arc<dyn Store> {
+    /// The repository.
+    pub(in crate::discover) fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// What is under way from the repository and may see to tags that name referrers: tokens of it.
+    pub(super) fn under_way(&self) -> &TaskTracker {
+        &self.under_way
+    }
+    /// Returns when nothing is under way that may see to tags that name referrers.
+    pub(in crate::discover) async fn settled(&self) {
+        self.under_way.close();
+        self.under_way.wait().await;
     }
 
     /// Notes that an image sees to the tags of `subject` at `destination`.

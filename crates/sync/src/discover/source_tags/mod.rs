@@ -23,13 +23,13 @@ use std::sync::{Arc, Mutex};
 use registry::{Digest, Repository};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::discover::referrer_tags::{ReferrerTags, Subject};
 use crate::lock::lock;
 use crate::rule::{Rule, Select};
 use crate::store::{Store, Stores};
-use list::SourceList;
-pub(super) use list::Told;
+pub(super) use list::{SourceList, Told};
 pub(super) use reader::Reader;
 
 /// The most text of tags that is read ahead in a run, in bytes.
@@ -50,6 +50,8 @@ struct Source {
     rules: usize,
     /// Rules that have yet to read the list to its end.
     readers: usize,
+    /// For rules that have not been begun.
+    pending: Vec<TaskTrackerToken>,
 }
 
 /// Keeps the list of a rule's source while anything of the rule is under way.
@@ -86,6 +88,7 @@ impl SourceTags {
                 .entry(repository.clone())
                 .or_insert_with(|| self.source(repository, cancel.clone()));
             source.rules += 1;
+            source.pending.push(source.list.under_way().token());
             if matches!(rule.source.select, Select::All | Select::Matching(_)) {
                 source.readers += 1;
                 source.list.will_be_read();
@@ -99,15 +102,21 @@ impl SourceTags {
             list: Arc::new(SourceList::new(store, Arc::clone(&self.budget), cancel)),
             rules: 0,
             readers: 0,
+            pending: Vec::new(),
         }
     }
 
-    /// A rule is begun that was expected; what is known of its source is kept until this was dropped.
-    pub(super) fn hold(self: &Arc<Self>, rule: &Rule) -> Arc<Hold> {
-        Arc::new(Hold {
-            sources: Arc::clone(self),
-            source: rule.source.repository.clone(),
-        })
+    /// A rule is begun that was expected; what is known of its source is kept until the first was dropped. The second
+    /// is to be kept by its search, and by its images, while tags that name referrers may yet come along with them.
+    pub(super) fn hold(self: &Arc<Self>, rule: &Rule) -> (Arc<Hold>, TaskTrackerToken) {
+        let source = rule.source.repository.clone();
+        let list = self.list(&source);
+        let expected = lock(&self.sources)
+            .get_mut(&source)
+            .and_then(|source| source.pending.pop());
+        let sources = Arc::clone(self);
+        let token = expected.unwrap_or_else(|| list.under_way().token());
+        (Arc::new(Hold { sources, source }), token)
     }
 
     /// The list of `source`, for the search of a rule that was expected to list it.

@@ -239,7 +239,7 @@ async fn a_panic_fails_who_reads_and_tells_nothing() {
 async fn a_list_is_let_go_when_the_last_rule_has_ended() {
     let source = rule("src.example/app:a");
     let world = world(&LETTERS, &["src.example/app:a", "src.example/app:b"], 1_000);
-    let (one, two) = (world.sources.hold(&source), world.sources.hold(&source));
+    let ((one, _), (two, _)) = (world.sources.hold(&source), world.sources.hold(&source));
     let image = Arc::clone(&one);
     drop(one);
     drop(two);
