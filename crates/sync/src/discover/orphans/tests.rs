@@ -88,6 +88,7 @@ impl Searching {
             force: false,
             verify: false,
             immutable: Arc::<Immutable>::default(),
+            parts: crate::rule::Parts::default(),
             referrers: None,
             transfers: None,
             images: 1,
