@@ -85,6 +85,9 @@ pub struct Parts {
     /// Keep indexes and their digests as they are where --os or --arch leaves children out; few registries take that
     #[arg(long)]
     pub sparse: bool,
+    /// Bring foreign and non-distributable layers along: from the source, else from the URLs that they name
+    #[arg(long)]
+    pub foreign_layers: bool,
 }
 
 /// How to copy.

@@ -62,7 +62,7 @@ pub(super) fn parts(flags: cli::Parts, platforms: &cli::Platforms) -> anyhow::Re
     let parts = Parts {
         strip_attestations: flags.strip_attestations,
         sparse: flags.sparse,
-        foreign_layers: false,
+        foreign_layers: flags.foreign_layers,
     };
     if parts.sparse && !parts.strip_attestations && self::platforms(platforms)?.is_empty() {
         bail!(

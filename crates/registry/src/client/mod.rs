@@ -5,6 +5,7 @@
 mod ask;
 mod blobs;
 mod call;
+mod foreign;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod habits;

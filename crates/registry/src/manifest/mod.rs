@@ -2,6 +2,7 @@
 
 mod descriptor;
 mod edit;
+mod embedded;
 mod lenient;
 pub mod media_type;
 mod platform;
@@ -109,6 +110,11 @@ impl Manifest {
     /// None that can be met: writing JSON into memory does not fail.
     pub fn index_of(descriptors: &[Descriptor]) -> Result<Self, ManifestError> {
         edit::index_of_descriptors(descriptors)
+    }
+    /// The config and the layers of at most `size` bytes that stand in their descriptors (`data`), where they are what
+    /// digest and size promise; others are fetched as if nothing stood there.
+    pub fn embedded(&self, size: u64) -> Vec<(Digest, Bytes)> {
+        embedded::read(&self.bytes, size)
     }
     /// The descriptor that a list of referrers has of this manifest: with its artifact type (its own, else the media
     /// type of its config; of an index only its own) and a copy of its annotations.

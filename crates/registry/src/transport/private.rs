@@ -30,6 +30,14 @@ pub(crate) async fn leads_inside(
     inside && !is_at_home(from).await
 }
 
+/// Whether `target` lies in a private network and is not among the `allowed`, whoever leads there.
+pub(super) async fn lies_inside(target: &Url, insecure: bool, allowed: &[String]) -> bool {
+    if allowed.iter().any(|name| names(name, target)) {
+        return false;
+    }
+    is_private(target) || (insecure && resolves(target).await.any(is_private_address))
+}
+
 /// Whether `name`, `host` or `host:port` as a user writes it, is the host of `url`.
 pub(crate) fn names(name: &str, url: &Url) -> bool {
     let Some(host) = url.host_str() else {

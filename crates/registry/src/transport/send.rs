@@ -381,6 +381,13 @@ impl Transport {
     }
 }
 
+impl Transport {
+    /// Whether `target`, an address that no registry vouches for, lies in a private network that was not allowed.
+    pub(crate) async fn lies_inside(&self, endpoint: &Endpoint, target: &Url) -> bool {
+        private::lies_inside(target, endpoint.insecure, &self.options.private_hosts).await
+    }
+}
+
 impl Hop {
     /// The next request after a redirect, with what may leave the origin.
     fn onward(place: &Place, from: &Url, mut headers: HeaderMap, target: Url) -> Self {

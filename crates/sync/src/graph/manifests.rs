@@ -10,6 +10,7 @@ use registry::{Digest, Manifest, Repository, Target};
 use tokio::sync::OnceCell;
 
 use crate::failure::{Failure, Side};
+use crate::graph::embedded::Embedded;
 use crate::lock::lock;
 use crate::store::Store;
 
@@ -23,6 +24,7 @@ const SWEEP_AT_LEAST: usize = 1_024;
 pub struct Manifests {
     shelf: Mutex<Shelf>,
     limit: u64,
+    embedded: Embedded,
 }
 
 /// Keyed by repository too: who may read a digest in one repository need not be able to in another.
@@ -49,7 +51,12 @@ impl Manifests {
         Self {
             shelf: Mutex::default(),
             limit,
+            embedded: Embedded::default(),
         }
+    }
+    /// The blobs that stood in manifests.
+    pub(super) fn embedded(&self) -> &Embedded {
+        &self.embedded
     }
     /// The manifest of `digest` in `store`. A failure is shared by those who wait for it now and not remembered.
     pub async fn get(&self, store: &dyn Store, digest: &Digest) -> Result<Arc<Manifest>, Failure> {

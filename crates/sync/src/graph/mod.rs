@@ -10,6 +10,7 @@
 //! [`Manifests`], by the images of the run.
 
 mod attached;
+mod embedded;
 mod filter;
 mod manifests;
 mod measure;
@@ -98,11 +99,7 @@ impl SourceImage {
         filter: Arc<PlatformFilter>,
         manifests: Arc<Manifests>,
     ) -> Self {
-        let store = if filter.is_empty() {
-            store
-        } else {
-            Arc::new(Rereadable::new(store))
-        };
+        let store = Arc::new(Rereadable::new(store, Arc::clone(&manifests)));
         Self {
             store,
             target,
@@ -220,6 +217,9 @@ impl SourceImage {
         digest: &Digest,
         manifest: Result<Arc<Manifest>, Failure>,
     ) -> Result<(), Failure> {
+        if let Ok(manifest) = &manifest {
+            self.manifests.embedded().keep(manifest);
+        }
         let mut held = self.held();
         let size = manifest.as_ref().map_or(0, |manifest| manifest.size());
         if held.manifests.insert(digest.clone(), manifest).is_none() {

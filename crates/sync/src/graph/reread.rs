@@ -1,4 +1,5 @@
-//! A source that gives a blob which was read whole a second time without asking for it.
+//! A source that gives a blob which was read whole a second time without asking for it, and one that stood in a manifest
+//! without ever asking.
 //!
 //! The platform of a single image stands in its config: what the filter read need not be fetched again to be copied.
 
@@ -12,22 +13,29 @@ use registry::{
     Target,
 };
 
+use crate::graph::Manifests;
 use crate::store::{FallbackTag, Opened, Session, Store, Tags};
 
-/// A store that remembers the first blob that was read whole.
+/// A store that remembers the first blob that was read whole, and knows what stood in manifests.
 pub(super) struct Rereadable {
     store: Arc<dyn Store>,
     read: OnceLock<(Digest, Bytes)>,
+    manifests: Arc<Manifests>,
 }
 
 impl Rereadable {
-    pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        let read = OnceLock::new();
-        Self { store, read }
+    pub(super) fn new(store: Arc<dyn Store>, manifests: Arc<Manifests>) -> Self {
+        Self {
+            store,
+            read: OnceLock::new(),
+            manifests,
+        }
     }
-    fn remembered(&self, blob: &Descriptor) -> Option<&Bytes> {
-        let (digest, bytes) = self.read.get()?;
-        (*digest == blob.digest).then_some(bytes)
+    fn remembered(&self, blob: &Descriptor) -> Option<Bytes> {
+        match self.read.get() {
+            Some((digest, bytes)) if *digest == blob.digest => Some(bytes.clone()),
+            _ => self.manifests.embedded().get(&blob.digest),
+        }
     }
 }
 
@@ -38,6 +46,9 @@ impl Store for Rereadable {
         limit: u64,
     ) -> BoxFuture<'a, Result<Bytes, Error>> {
         async move {
+            if let Some(bytes) = self.manifests.embedded().get(&blob.digest) {
+                return Ok(bytes);
+            }
             let bytes = self.store.read_blob(blob, limit).await?;
             // Another blob that was read at the same moment may have come first; then that one is remembered.
             let _ = self.read.set((blob.digest.clone(), bytes.clone()));
@@ -53,7 +64,7 @@ impl Store for Rereadable {
         let Some(bytes) = self.remembered(blob) else {
             return self.store.open_blob(blob, offset);
         };
-        let mut rest = bytes.clone();
+        let mut rest = bytes;
         // What lies beyond the end is nothing.
         let rest =
             rest.split_off(usize::try_from(offset).map_or(rest.len(), |at| at.min(rest.len())));
@@ -148,7 +159,7 @@ mod tests {
         let source = repository("src.example/app");
         let config = stores.blob(&source, "config", "the config");
         let layer = stores.blob(&source, "layer", "the layer");
-        let store = Rereadable::new(stores.store(&source));
+        let store = Rereadable::new(stores.store(&source), Arc::default());
         assert_eq!(text(&store, &config, 0).await, "the config");
         assert_eq!(store.read_blob(&config, 100).await.unwrap(), "the config");
         stores.take_sorted();

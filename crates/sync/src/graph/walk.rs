@@ -16,7 +16,7 @@ pub struct Content {
     /// The children, leaves first, each once.
     pub children: Vec<Arc<Manifest>>,
     /// The blobs that root and children name, each once; foreign layers are left out, as registries need not hold
-    /// them.
+    /// them, unless they were asked for.
     pub blobs: Vec<Descriptor>,
 }
 
@@ -36,6 +36,8 @@ struct Walk {
     images: Vec<Arc<Manifest>>,
     indexes: HashMap<Digest, (Arc<Manifest>, Vec<Digest>)>,
     blobs: Vec<Descriptor>,
+    /// Whether foreign layers come along.
+    foreign_layers: bool,
 }
 
 impl SourceImage {
@@ -61,7 +63,10 @@ impl SourceImage {
     where
         F: Future<Output = Result<Found, Failure>>,
     {
-        let mut walk = Walk::default();
+        let mut walk = Walk {
+            foreign_layers: self.parts.foreign_layers,
+            ..Walk::default()
+        };
         walk.seen.insert(root.digest().clone());
         let mut level = walk.take(Arc::clone(root), self.view(root)?);
         if walk.is_full() {
@@ -147,7 +152,8 @@ impl Walk {
     }
     fn take_blobs(&mut self, blobs: impl Iterator<Item = Descriptor>) {
         for blob in blobs {
-            if !blob.is_foreign() && self.seen_blobs.insert(blob.digest.clone()) {
+            let is_wanted = self.foreign_layers || !blob.is_foreign();
+            if is_wanted && self.seen_blobs.insert(blob.digest.clone()) {
                 self.blobs.push(blob);
             }
         }

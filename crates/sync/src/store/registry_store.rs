@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
 use registry::{
-    Attached, BlobSource, BlobStream, Client, Descriptor, Digest, Error, Manifest, ManifestHead,
-    OpenedUpload, Presence, Registries, Repository, Tag, TagPages, Target, Upload,
+    Attached, BlobSource, BlobStream, Client, Descriptor, Digest, Error, ErrorKind, Manifest,
+    ManifestHead, OpenedUpload, Presence, Registries, Repository, Tag, TagPages, Target, Upload,
 };
 
 use crate::store::{FallbackTag, Opened, Session, Store, Stores, Tags};
@@ -95,11 +95,15 @@ impl Store for RegistryStore {
         offset: u64,
     ) -> BoxFuture<'a, Result<BlobStream, Error>> {
         async move {
-            Ok(self
-                .client
-                .open_blob(&self.repository, blob, offset)
-                .await?
-                .into_stream())
+            let (client, repository) = (&self.client, &self.repository);
+            let reader = match client.open_blob(repository, blob, offset).await {
+                // Registries need not hold these.
+                Err(error) if error.kind() == ErrorKind::NotFound && blob.is_foreign() => {
+                    client.open_foreign(repository, blob, offset).await?
+                }
+                opened => opened?,
+            };
+            Ok(reader.into_stream())
         }
         .boxed()
     }

@@ -6,16 +6,17 @@ use http::{HeaderValue, Method, StatusCode};
 use crate::client::ask::Ask;
 use crate::client::blobs::blob_ask;
 use crate::client::call::Outcome;
+use crate::client::origin::Address;
 use crate::client::visit::Visit;
 use crate::client::{Client, ranges};
 use crate::error::{Error, ErrorKind, Retryable};
 use crate::manifest::Descriptor;
 use crate::reference::Repository;
-use crate::transport::{Attempts, Lane, Reserved, Response, ResponseBody};
+use crate::transport::{Attempts, Endpoint, Lane, Reserved, Response, ResponseBody};
 
 /// Asks for bytes of one blob, again and again. A clone asks on its own.
 #[derive(Clone)]
-pub(super) struct Fetch {
+pub(in crate::client) struct Fetch {
     client: Client,
     ask: Ask,
     visit: Visit,
@@ -36,7 +37,7 @@ pub(super) enum Answer {
 
 impl Fetch {
     /// Gets ready to ask for the blob of `descriptor`.
-    pub(super) async fn new(
+    pub(in crate::client) async fn new(
         client: &Client,
         repository: &Repository,
         descriptor: &Descriptor,
@@ -48,6 +49,18 @@ impl Fetch {
             size: descriptor.size,
             second_address: false,
         })
+    }
+
+    /// The same at an address that is not the registry's.
+    pub(in crate::client) fn at(mut self, address: Address, action: String) -> Self {
+        self.ask = self.ask.at(address);
+        self.ask.action = action.into();
+        self
+    }
+
+    /// The registry for whose sake it is asked.
+    pub(in crate::client) fn endpoint(&self) -> &Endpoint {
+        &self.visit.endpoint
     }
 
     /// A fresh count of tries.
@@ -162,7 +175,7 @@ impl Fetch {
 }
 
 /// The request for the blob of `descriptor`.
-pub(super) fn fetch_ask(repository: &Repository, descriptor: &Descriptor) -> Ask {
+pub(in crate::client) fn fetch_ask(repository: &Repository, descriptor: &Descriptor) -> Ask {
     blob_ask(Method::GET, repository, &descriptor.digest, "fetch blob")
         .lane(Lane::Downloads)
         .weight(descriptor.size.unwrap_or(0))

@@ -33,7 +33,8 @@ use crate::manifest::Descriptor;
 use crate::reference::Repository;
 use crate::transport::{Attempts, ResponseBody};
 
-use fetch::{Answer, Fetch};
+use fetch::Answer;
+pub(super) use fetch::{Fetch, fetch_ask};
 use giant::{Giant, Next};
 pub use room::RangeOptions;
 pub(super) use room::Room;
@@ -91,19 +92,30 @@ impl BlobReader {
         descriptor: &Descriptor,
         offset: u64,
     ) -> Result<Self, Error> {
-        let ask = fetch::fetch_ask(repository, descriptor);
+        let fetch = Fetch::new(client, repository, descriptor).await?;
+        Self::start(fetch, descriptor, offset, true).await
+    }
+
+    /// Begins to read what `fetch` asks for; with `ranges`, a large blob may come in several.
+    pub(super) async fn start(
+        fetch: Fetch,
+        descriptor: &Descriptor,
+        offset: u64,
+        ranges: bool,
+    ) -> Result<Self, Error> {
         let hasher = match Hasher::new(&descriptor.digest) {
             Ok(hasher) => (offset == 0).then_some(hasher),
-            Err(error) => return Err(ask.error(ErrorKind::Protocol, error.to_string())),
+            Err(error) => return Err(fetch.error(ErrorKind::Protocol, error.to_string())),
         };
         if let Some(size) = descriptor.size.filter(|size| offset > *size) {
             let message = format!("byte {offset} was asked for, it has {size}");
-            return Err(ask.error(ErrorKind::Protocol, message));
+            return Err(fetch.error(ErrorKind::Protocol, message));
         }
-        let fetch = Fetch::new(client, repository, descriptor).await?;
         let mut reader = Self {
             attempts: fetch.attempts(),
-            giant: Giant::of(&fetch, descriptor.size).map(Box::new),
+            giant: Giant::of(&fetch, descriptor.size)
+                .filter(|_| ranges)
+                .map(Box::new),
             fetch,
             digest: descriptor.digest.clone(),
             size: descriptor.size,

@@ -1,0 +1,124 @@
+//! Foreign layers from where their descriptors say (image-spec, descriptor.md, `urls`).
+//!
+//! Anybody who can push a manifest can write an address into it, so that nothing is believed of it: no credential goes
+//! there, not even to the registry itself; none lies in a private network, wherever the registry stands; it is https,
+//! unless the registry was marked insecure; and what comes is hashed and measured as every blob is.
+
+use url::Url;
+
+use crate::client::origin::Address;
+use crate::client::{BlobReader, Client};
+use crate::error::{Error, ErrorKind};
+use crate::manifest::Descriptor;
+use crate::reference::Repository;
+use crate::transport::Endpoint;
+
+use super::reader::{Fetch, fetch_ask};
+
+/// The most addresses of one layer that are tried. Real ones name one or two.
+const MAX_URLS: usize = 4;
+
+impl Client {
+    /// Opens a foreign layer for reading from byte `offset`, at the first of its `urls` that has it. It is resumed and
+    /// verified as what [`Client::open_blob`] opens.
+    ///
+    /// # Errors
+    /// That of the last address; or that the descriptor names none.
+    pub async fn open_foreign(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        offset: u64,
+    ) -> Result<BlobReader, Error> {
+        let ask = fetch_ask(repository, descriptor);
+        let mut last = ask.error(
+            ErrorKind::NotFound,
+            "it is a foreign layer that the registry does not have, and its descriptor names no URL to fetch it from",
+        );
+        for text in descriptor.urls.iter().take(MAX_URLS) {
+            match self.open_at(repository, descriptor, text, offset).await {
+                Ok(reader) => return Ok(reader),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    async fn open_at(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        text: &str,
+        offset: u64,
+    ) -> Result<BlobReader, Error> {
+        let digest = &descriptor.digest;
+        let refuse = |host: &str, why: &str| {
+            let action = format!("fetch foreign layer {digest} of {}", repository.path());
+            Error::new(ErrorKind::Refused, action, host, why)
+        };
+        let registry = self.registry().as_str();
+        let Ok(mut url) = Url::parse(text) else {
+            return Err(refuse(registry, "its descriptor names a URL that is none"));
+        };
+        // A user in an address is its writer's invention.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_fragment(None);
+        let fetch = Fetch::new(self, repository, descriptor).await?;
+        let host = url.host_str().unwrap_or(registry).to_owned();
+        self.may_fetch(fetch.endpoint(), &url)
+            .await
+            .map_err(|why| refuse(&host, &why))?;
+        let action = format!("fetch foreign layer {digest} of {}", repository.path());
+        let fetch = fetch.at(Address { url, home: false }, action);
+        // What its host makes of ranges says nothing of the registry.
+        BlobReader::start(fetch, descriptor, offset, false).await
+    }
+
+    /// Whether anybody may go to an address that stands in a manifest.
+    ///
+    /// # Errors
+    /// Why not: a clause that says what can be done.
+    async fn may_fetch(&self, endpoint: &Endpoint, url: &Url) -> Result<(), String> {
+        may_be_spoken(url, endpoint.insecure).map_err(str::to_owned)?;
+        let transport = &self.inner.transport;
+        if transport.lies_inside(endpoint, url).await {
+            let host = url.host_str().unwrap_or_default();
+            return Err(format!(
+                "its URL leads to an address of a private network, which is not followed: if this is meant, write \
+                 --allow-private {host}"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Whether an address is of a kind that anybody goes to.
+fn may_be_spoken(url: &Url, insecure: bool) -> Result<(), &'static str> {
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if insecure => Ok(()),
+        "http" => Err("its URL is plain http, which is fetched for insecure registries alone"),
+        _ => Err("its URL is neither https nor http"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_for_insecure_registries_alone() {
+        for (url, insecure, good) in [
+            ("https://a.example/x", false, true),
+            ("http://a.example/x", false, false),
+            ("http://a.example/x", true, true),
+            ("file:///etc/passwd", true, false),
+            ("ftp://a.example/x", true, false),
+        ] {
+            let url = Url::parse(url).unwrap();
+            assert_eq!(may_be_spoken(&url, insecure).is_ok(), good, "{url}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! `--foreign-layers`, and blobs that stand in their manifests.
+
+use registry::auth::Credential;
+use registry::transport::TransportOptions;
+use sync::config::Settings;
+use sync::report::Summary;
+use sync::rule::Parts;
+use testkit::{Action, Cut, Fault, Image, Kind, Layer, Profile, Registry};
+
+use crate::kit::{server, stores_with};
+use crate::run::{copy, rule, run_over, settings};
+
+fn bring() -> Settings {
+    Settings {
+        parts: Parts {
+            foreign_layers: true,
+            ..Parts::default()
+        },
+        ..settings(&[])
+    }
+}
+
+/// The same name and size make the same layer, whatever it is called.
+fn layer() -> Layer {
+    Layer::tar("windows", 200_000)
+}
+
+/// A server that is no registry to the program, with the layer, and its URL.
+async fn elsewhere() -> (Registry, String) {
+    let host = server().await;
+    host.push("files", Some("v1"), &Image::single([layer()]));
+    let url = format!("{}/v2/files/blobs/{}", host.url(), layer().digest());
+    (host, url)
+}
+
+fn windows(url: &str) -> Image {
+    Image::docker()
+        .layer(Layer::foreign("windows", 200_000, url))
+        .layer(Layer::tar("app", 300))
+        .build()
+}
+
+/// Copies `image`, where hosts of the private network are `allowed`; the login is one that must not travel.
+async fn bring_from(
+    image: &Image,
+    allowed: &[&Registry],
+    destination: &Registry,
+) -> (Summary, Registry) {
+    let source = server().await;
+    source.push("from/app", Some("v1"), image);
+    let options = TransportOptions {
+        private_hosts: allowed.iter().map(|host| host.host()).collect(),
+        ..TransportOptions::default()
+    };
+    let login = Credential::Basic {
+        username: "user".to_owned(),
+        password: registry::auth::Secret::new("hidden"),
+    };
+    let servers = [&source, destination];
+    let stores = stores_with(&servers, &login, options);
+    let rules = vec![rule(
+        &format!("{}/from/app:v1", source.host()),
+        &[format!("{}/to/app", destination.host())],
+    )];
+    let (summary, _) = run_over(stores, &servers, rules, bring()).await;
+    (summary, source)
+}
+
+fn reason(summary: &Summary) -> &str {
+    assert_eq!(summary.failures.len(), 1);
+    &summary.failures[0].failure.reason
+}
+
+#[tokio::test]
+async fn foreign_layers_are_left_out_unless_they_are_asked_for() {
+    let image = windows("https://layers.example/windows");
+    let (source, destination) = (server().await, Registry::start(Profile::strict()).await);
+    source.push("from/app", Some("v1"), &image);
+    let (summary, _) = copy(&source, &[&destination], ":v1", settings(&[])).await;
+    assert_eq!(summary.copied, 1);
+    let state = destination.state();
+    assert!(!state.has_blob("to/app", layer().digest()));
+    assert_eq!(
+        state.digest("to/app", "v1").as_deref(),
+        Some(image.digest())
+    );
+}
+
+#[tokio::test]
+async fn a_foreign_layer_comes_from_the_source_where_that_has_it() {
+    let image = Image::docker()
+        .layer(Layer::foreign("windows", 200_000, "https://layers.example/").pushed())
+        .build();
+    let destination = Registry::start(Profile::strict()).await;
+    let (summary, _) = bring_from(&image, &[], &destination).await;
+    assert_eq!(summary.copied, 1);
+    assert!(destination.state().has_blob("to/app", layer().digest()));
+}
+
+#[tokio::test]
+async fn a_foreign_layer_comes_from_its_url_without_a_login_and_resumed() {
+    let (host, url) = elsewhere().await;
+    host.fault(
+        Fault::on(Kind::BlobGet).nth(1),
+        Action::CutResponse {
+            after: 100_000,
+            how: Cut::Reset,
+        },
+    );
+    let destination = Registry::start(Profile::strict()).await;
+    let (summary, source) = bring_from(&windows(&url), &[&host], &destination).await;
+    assert_eq!(summary.copied, 1, "{:?}", summary.failures);
+    assert!(destination.state().has_blob("to/app", layer().digest()));
+    destination.verify_complete("to/app", "v1").unwrap();
+    let asked: Vec<_> = host.requests();
+    assert_eq!(asked.len(), 2);
+    for request in &asked {
+        assert_eq!(request.header("authorization"), None);
+    }
+    assert_eq!(asked[1].header("range"), Some("bytes=100000-"));
+    // The registry was asked for it first, once for each time that it was opened.
+    let of_layer = |kind| source.count(|r| r.kind == kind && r.line().contains(layer().digest()));
+    assert_eq!(of_layer(Kind::BlobGet), 1);
+}
+
+#[tokio::test]
+async fn what_comes_from_a_url_is_held_to_its_digest() {
+    let (host, url) = elsewhere().await;
+    let url = url.replace(layer().digest(), Layer::tar("other", 300).digest());
+    host.push(
+        "files",
+        Some("v2"),
+        &Image::single([Layer::tar("other", 300)]),
+    );
+    let destination = Registry::start(Profile::strict()).await;
+    let (summary, _) = bring_from(&windows(&url), &[&host], &destination).await;
+    assert!(
+        reason(&summary).contains("the blob is corrupt"),
+        "{}",
+        reason(&summary)
+    );
+    assert_eq!(destination.state().tags("to/app"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_url_into_a_private_network_is_not_followed() {
+    let (host, url) = elsewhere().await;
+    let destination = Registry::start(Profile::strict()).await;
+    let (summary, _) = bring_from(&windows(&url), &[], &destination).await;
+    let expected = format!(
+        "cannot fetch foreign layer {} of from/app at 127.0.0.1: its URL leads to an address of a private network, which \
+         is not followed: if this is meant, write --allow-private 127.0.0.1",
+        layer().digest()
+    );
+    assert_eq!(reason(&summary), expected);
+    assert!(host.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_foreign_layer_that_nobody_has_is_said() {
+    let image = Image::oci()
+        .layer(Layer::nondistributable("windows", 200_000))
+        .build();
+    let destination = Registry::start(Profile::strict()).await;
+    let (summary, source) = bring_from(&image, &[], &destination).await;
+    let expected = format!(
+        "cannot fetch blob {} of from/app at {}: it is a foreign layer that the registry does not have, and its \
+         descriptor names no URL to fetch it from",
+        layer().digest(),
+        source.host()
+    );
+    assert_eq!(reason(&summary), expected);
+}
+
+#[tokio::test]
+async fn what_stands_in_its_descriptor_is_not_fetched() {
+    let (source, destination) = (server().await, server().await);
+    let image = Image::oci()
+        .layer(Layer::tar("beside", 100))
+        .embed_config()
+        .build();
+    source.push("from/app", Some("v1"), &image);
+    let (summary, _) = copy(&source, &[&destination], ":v1", settings(&[])).await;
+    assert_eq!(summary.copied, 1);
+    assert_eq!(source.count(|r| r.kind == Kind::BlobGet), 1);
+    destination.verify_complete("to/app", "v1").unwrap();
+    // Nor is it where a filter wants to see the config.
+    let other = server().await;
+    source.clear_requests();
+    copy(&source, &[&other], ":v1", settings(&["amd64"])).await;
+    assert_eq!(source.count(|r| r.kind == Kind::BlobGet), 1);
+    other.verify_complete("to/app", "v1").unwrap();
+}
