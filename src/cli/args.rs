@@ -154,6 +154,33 @@ pub struct Transfer {
     pub limits: Limits,
 }
 
+/// What comes along with an image.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Referrers")]
+pub struct Referrers {
+    /// Leave behind what refers to an image: its signatures, attestations, SBOMs
+    #[arg(long, conflicts_with_all = ["referrers", "referrers_type"])]
+    pub no_referrers: bool,
+    /// What is asked for them of an image that is unchanged: its root, or `deep`, its children and their referrers as
+    /// well
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t = WhichReferrers::Root)]
+    pub referrers: WhichReferrers,
+    /// Bring only those of this artifact type; `cosign` stands for the tags that cosign makes (sha256-….sig, .att,
+    /// .sbom); repeatable
+    #[arg(long, value_name = "TYPE", value_delimiter = ',')]
+    pub referrers_type: Vec<String>,
+}
+
+/// Of what of an unchanged image it is asked what refers to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum WhichReferrers {
+    /// Its root.
+    #[default]
+    Root,
+    /// Everything that it consists of.
+    Deep,
+}
+
 /// Which records file.
 #[derive(Debug, Args)]
 pub struct RecordsFile {

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 pub use args::{
     Auth, Defaults, Files, ImagesFormat, Insecure, Limits, Logging, Output, Parts, Platforms,
-    Rates, RecordsFile, Safety, Transfer,
+    Rates, RecordsFile, Referrers, Safety, Transfer, WhichReferrers,
 };
 
 /// Copies container images and OCI artifacts between registries: no daemon, no disk.
@@ -103,6 +103,9 @@ pub struct Sync {
     /// Which parts beside that.
     #[command(flatten)]
     pub parts: Parts,
+    /// What comes along.
+    #[command(flatten)]
+    pub referrers: Referrers,
     /// How to copy.
     #[command(flatten)]
     pub transfer: Transfer,
@@ -144,6 +147,9 @@ pub struct Copy {
     /// Which parts beside that.
     #[command(flatten)]
     pub parts: Parts,
+    /// What comes along.
+    #[command(flatten)]
+    pub referrers: Referrers,
     /// How to copy.
     #[command(flatten)]
     pub transfer: Transfer,

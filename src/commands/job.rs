@@ -59,6 +59,8 @@ pub(super) struct Job {
     /// Flags.
     pub(super) parts: cli::Parts,
     /// Flags.
+    pub(super) referrers: cli::Referrers,
+    /// Flags.
     pub(super) transfer: cli::Transfer,
     /// Flags.
     pub(super) safety: cli::Safety,
@@ -136,7 +138,7 @@ impl Job {
             force: self.transfer.force,
             verify: self.transfer.verify,
             immutable: Arc::new(Immutable::parse(&self.transfer.immutable)?),
-            referrers: None,
+            referrers: setup::referrers(&self.referrers)?.map(Arc::new),
             transfers: self.transfer.proc.and_then(setup::bound),
             images: IMAGES,
             records,

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use registry::Registry;
 use registry::auth::Credential;
-use sync::config::{ClassicFiles, Config, Defaults};
+use sync::config::{ClassicFiles, Config, Defaults, Referrers};
 use sync::rule::{Parts, PlatformFilter};
 
 use crate::cli;
@@ -71,6 +71,22 @@ pub(super) fn parts(flags: cli::Parts, platforms: &cli::Platforms) -> anyhow::Re
         );
     }
     Ok(parts)
+}
+
+/// What comes along with an image; `None` for nothing.
+pub(super) fn referrers(flags: &cli::Referrers) -> anyhow::Result<Option<Referrers>> {
+    if flags.referrers_type.iter().any(String::is_empty) {
+        bail!(
+            "--referrers-type: an empty artifact type fits nothing: write one, such as \
+             application/vnd.dev.sigstore.bundle.v0.3+json, or `{}` for the tags that cosign makes",
+            Referrers::COSIGN
+        );
+    }
+    let referrers = || Referrers {
+        deep: flags.referrers == cli::WhichReferrers::Deep,
+        types: flags.referrers_type.clone(),
+    };
+    Ok((!flags.no_referrers).then(referrers))
 }
 
 /// The hosts that `flag` names. They are checked here, as the parser of arguments repeats what it refuses, and there

@@ -14,6 +14,7 @@ pub(super) fn execute(arguments: Sync, printer: Printer) -> anyhow::Result<Exit>
         warnings: config.warnings,
         platforms: arguments.platforms,
         parts: arguments.parts,
+        referrers: arguments.referrers,
         transfer: arguments.transfer,
         safety: arguments.safety,
         output: arguments.output,

@@ -96,6 +96,7 @@ fn took(copied: &Copied, elapsed: Duration) -> String {
     if copied.present_bytes > 0 {
         parts.push(format!("{} there", units::bytes(copied.present_bytes)));
     }
+    parts.extend(referrers(copied));
     if copied.filtered {
         parts.push("an index of its own, of what was asked for".to_owned());
     }
@@ -103,4 +104,19 @@ fn took(copied: &Copied, elapsed: Duration) -> String {
         parts.push("without the children that were not asked for".to_owned());
     }
     parts.join(", ")
+}
+
+/// What came along: `2 referrers`, and whether it is all that came.
+fn referrers(copied: &Copied) -> Option<String> {
+    let number = match copied.referrers {
+        0 => return None,
+        number => units::count(number, "referrer"),
+    };
+    let unchanged = match (copied.root_unchanged, copied.contended) {
+        (true, 0) => "; the image is unchanged",
+        (false, 0) => "",
+        (true, _) => "; the image is unchanged; others were writing its list of referrers",
+        (false, _) => "; others were writing its list of referrers",
+    };
+    Some(format!("{number} (signatures and the like){unchanged}"))
 }

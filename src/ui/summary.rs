@@ -24,6 +24,7 @@ fn block(summary: &Summary, wire: WireTotals, elapsed: Duration) -> Vec<(Paint, 
         (Paint::Plain, moved(summary, elapsed)),
         (Paint::Plain, requests(wire)),
     ];
+    block.extend(referrers(summary));
     block.extend(verified(summary));
     block.extend(recorded(summary));
     if summary.was_interrupted() {
@@ -83,6 +84,25 @@ fn images(summary: &Summary) -> String {
         parts.push(format!("{sources} not listed to the end"));
     }
     parts.join("; ")
+}
+
+/// `3 referrers (signatures and the like) came along, for 1 image that is unchanged itself`; nothing where none did.
+fn referrers(summary: &Summary) -> Option<(Paint, String)> {
+    let number = units::count(summary.referrers, "referrer");
+    let only = match summary.only_referrers {
+        0 => String::new(),
+        1 => ", for 1 image that is unchanged itself".to_owned(),
+        images => format!(", for {images} images that are unchanged themselves"),
+    };
+    let (paint, contended) = match summary.contended {
+        0 => (Paint::Plain, ""),
+        _ => (
+            Paint::Yellow,
+            "; others were writing lists of referrers at the same time: run again to complete them",
+        ),
+    };
+    let text = format!("{number} (signatures and the like) came along{only}{contended}");
+    (summary.referrers > 0).then_some((paint, text))
 }
 
 /// `7 verified to the last blob, 1 repaired: 3 manifests and blobs were lost`; nothing where nothing was verified.

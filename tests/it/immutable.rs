@@ -33,7 +33,14 @@ impl Two {
     fn run(&self, flags: &[&str]) -> Outcome {
         self.source.clear_requests();
         self.destination.clear_requests();
-        let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
+        // What refers to images is another question.
+        let files = [
+            "--images",
+            "images.yaml",
+            "--auth",
+            "auth.yaml",
+            "--no-referrers",
+        ];
         self.place.run(&[&files, flags].concat())
     }
 

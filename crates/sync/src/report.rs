@@ -64,6 +64,12 @@ pub struct Summary {
     pub blobs: u64,
     /// Manifests pushed.
     pub manifests: u64,
+    /// What refers to images and came along with them.
+    pub referrers: u64,
+    /// Images, of those that were copied, whose root was there, so that only what refers to it came.
+    pub only_referrers: u64,
+    /// Lists of referrers that others were writing at the same time, and that may not be complete.
+    pub contended: u64,
     /// The failures, of images and of whole rules, by who has to do something about them; nothing that was
     /// interrupted. They add up to `failed` and `failed_rules`.
     pub by_class: BTreeMap<Class, u64>,
@@ -284,6 +290,9 @@ impl Summary {
                 self.present_bytes += copied.present_bytes;
                 self.blobs += copied.blobs;
                 self.manifests += copied.manifests;
+                self.referrers += copied.referrers;
+                self.only_referrers += u64::from(copied.root_unchanged);
+                self.contended += copied.contended;
                 self.losses += copied.losses.len() as u64;
                 self.repaired += u64::from(!copied.losses.is_empty());
             }

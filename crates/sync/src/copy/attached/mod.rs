@@ -100,7 +100,11 @@ impl Company<'_> {
         // The source knows nothing of an index that the filter made.
         let is_whole = self.image.head().await?.digest == digest;
         let mut digests = Vec::new();
-        if (deep || !is_whole)
+        if deep && is_whole {
+            // Whoever verified it has read it at the destination.
+            let root = self.image.manifest(&digest).await?;
+            digests = self.image.manifests_below(&root).await?;
+        } else if !is_whole
             && let Root::Whole(root) | Root::Filtered(root) = self.image.root().await?
         {
             digests = self.image.manifests_below(&root).await?;

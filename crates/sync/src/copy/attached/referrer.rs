@@ -145,7 +145,7 @@ impl Company<'_> {
                 ..Came::default()
             });
         }
-        let copied = self.bring_part(&image, None, subject.is_new).await;
+        let copied = self.bring_part(&image, root).await;
         Ok(Came {
             copied: copied.map_err(failed)?,
             listed: Some(listed),
@@ -233,22 +233,18 @@ impl Company<'_> {
         })
     }
 
-    /// Brings one image that refers to something, by its digest.
+    /// Brings a referrer that the destination does not list. Whether it is there all the same is not asked, but where
+    /// everything is looked at or pushed again.
     async fn bring_part(
         &self,
         image: &SourceImage,
-        tag: Option<&Tag>,
-        is_new: bool,
+        root: Arc<Manifest>,
     ) -> Result<Option<Copied>, Failure> {
-        let looks = self.copier.verify || self.copier.force;
-        if is_new
-            && !looks
-            && let Root::Whole(root) = image.root().await?
-        {
+        if !self.copier.verify && !self.copier.force {
             let missing = Missing {
                 root,
                 filtered: false,
-                tag: tag.cloned(),
+                tag: None,
                 there: None,
                 unasked: true,
                 sparse: None,
@@ -258,10 +254,10 @@ impl Company<'_> {
         let look = self
             .copier
             .comparer
-            .look(image, &**self.destination, tag, false);
+            .look(image, &**self.destination, None, false);
         match look.await? {
             Comparison::Missing(missing) => self.push_part(image, &missing).await,
-            Comparison::Unchanged { digest } => self.verified(image, tag, digest).await,
+            Comparison::Unchanged { digest } => self.verified(image, None, digest).await,
             Comparison::Skipped { .. } => Ok(None),
         }
     }
