@@ -125,7 +125,10 @@ fn what_was_not_begun_is_reported_and_the_next_run_does_it() {
     source.push("b", Some("v1"), &image("b"));
     // The list of `b` never comes.
     let list = Gate::new();
-    source.fault(Fault::on(Kind::Tags), Action::Hold(list.clone()));
+    source.fault(
+        Fault::on(Kind::Tags).repository("b"),
+        Action::Hold(list.clone()),
+    );
     let rules = "SRC/a:v1: DST/a\nSRC/b: DST/b\n";
     let mut held = Held::run(source, destination, rules, &[]);
     held.gate.wait(1, PATIENCE).unwrap();
