@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use registry::{Repository, Target};
+use registry::{Digest, Repository, Target};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -150,14 +150,22 @@ impl Copier {
         let serving = sharing.serve(source.store(), &self.transfers, &self.tasks, cancel);
         let mut destinations = Vec::with_capacity(image.places.len());
         for ((place, seat), pair) in image.places.iter().zip(seats).zip(pairs.start()) {
-            destinations.push(self.end(&source, place, seat, pair));
+            let lists = image.lists.as_ref();
+            destinations.push(self.end(&source, lists, place, seat, pair));
         }
         tokio::join!(join_all(destinations), serving);
     }
 
     /// Sees one destination through and ends its pair, even after a panic.
-    async fn end(&self, image: &SourceImage, place: &Place, seat: Seat, pair: &Pair) {
-        let outcome = AssertUnwindSafe(self.bring(image, place, seat)).catch_unwind();
+    async fn end(
+        &self,
+        image: &SourceImage,
+        lists: Option<&Digest>,
+        place: &Place,
+        seat: Seat,
+        pair: &Pair,
+    ) {
+        let outcome = AssertUnwindSafe(self.bring(image, lists, place, seat)).catch_unwind();
         let outcome = match outcome.await {
             Ok(outcome) => outcome.unwrap_or_else(Outcome::Failed),
             Err(panic) => Outcome::Failed(Failure::panicked(&*panic)),
@@ -180,10 +188,12 @@ impl Copier {
         }
     }
 
-    /// Brings the image to one destination.
+    /// Brings the image to one destination; of what `lists` the referrers of a manifest, those, and not the list, which
+    /// may have other entries there.
     async fn bring(
         &self,
         image: &SourceImage,
+        lists: Option<&Digest>,
         place: &Place,
         seat: Seat,
     ) -> Result<Outcome, Failure> {
@@ -194,6 +204,12 @@ impl Copier {
             });
         }
         let destination = self.stores.store(&place.repository);
+        if let Some(subject) = lists
+            && let Some(company) = self.company(image, &destination, &seat)
+            && let Some(outcome) = company.of_list(subject).await?
+        {
+            return Ok(outcome);
+        }
         let digest = match self.look(image, place, &*destination).await? {
             Comparison::Unchanged { digest } => digest,
             Comparison::Skipped { why } => return Ok(Outcome::Skipped { why }),

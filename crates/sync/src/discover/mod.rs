@@ -13,7 +13,7 @@ mod tag_list;
 
 use std::sync::Arc;
 
-use registry::{Repository, Tag, Target};
+use registry::{Digest, Repository, Tag, Target};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -41,6 +41,9 @@ pub struct Image {
     pub target: Target,
     /// Where it goes; never empty.
     pub places: Vec<Place>,
+    /// The manifest whose referrers it seems to list, where it stands under that manifest's fallback tag and no image
+    /// of the run sees to them.
+    pub lists: Option<Digest>,
     /// Kept until it has ended.
     #[allow(dead_code, reason = "kept, not read")]
     pub(crate) under_way: UnderWay,
@@ -88,6 +91,8 @@ struct Search<'a> {
     /// Tags that the rule wants and that are images of their own.
     wanted: usize,
     held_back: Option<HeldBack>,
+    /// What the image that is sent off next seems to list.
+    lists: Option<Digest>,
     /// Pairs of image and destination that were sent off.
     found: u64,
     /// Pairs that another rule had sent off before.
@@ -138,6 +143,7 @@ impl Discoverer {
             searching: Some(searching),
             wanted: 0,
             held_back: None,
+            lists: None,
             found: 0,
             repeated: 0,
         };
@@ -238,6 +244,7 @@ impl Search<'_> {
             source: self.rule.source.repository.clone(),
             target,
             places,
+            lists: self.lists.clone(),
             under_way: UnderWay {
                 _search: self.searching.clone(),
                 _source: Arc::clone(&self.hold),

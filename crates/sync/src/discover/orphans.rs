@@ -95,7 +95,7 @@ impl Search<'_> {
         let rule: &Arc<Rule> = self.rule;
         let left = rule.destinations.iter();
         let left: Vec<&Destination> = left
-            .filter(|place| !held.list.is_answered(read.subject, &place.repository))
+            .filter(|place| !held.list.is_answered(read, &place.repository))
             .collect();
         let stays_behind = read.is_companion() && !held.referrers.wants_cosign();
         if !wanted || stays_behind || left.is_empty() {
@@ -107,6 +107,7 @@ impl Search<'_> {
         let position = self.wanted;
         self.wanted += 1;
         let target = Target::Tag(tag.clone());
+        self.lists = read.fallback_of();
         self.send_to(&left, target, Some(&tag), position).await
     }
 }

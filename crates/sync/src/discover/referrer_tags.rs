@@ -72,6 +72,13 @@ impl ReferrerTag {
         self.kind != FALLBACK
     }
 
+    /// Of which manifest it is the fallback tag; `None` for another tag, and where it does not tell the whole digest.
+    pub(super) fn fallback_of(self) -> Option<Digest> {
+        let is_whole = !self.is_companion() && !self.subject.sha512;
+        let written = is_whole.then(|| self.subject.tag(""))?;
+        Digest::parse(&written.replacen('-', ":", 1)).ok()
+    }
+
     /// The tags that this stands for, one for each of its kinds.
     fn written(self) -> impl Iterator<Item = (Self, Tag)> {
         let Self { subject, kind } = self;

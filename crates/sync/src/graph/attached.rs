@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::try_join_all;
 use registry::manifest::View;
-use registry::{Descriptor, Digest, ErrorKind, Manifest, Repository, Tag, Target};
+use registry::manifest::media_type::OCI_INDEX;
+use registry::{Descriptor, Digest, ErrorKind, Manifest, ManifestHead, Repository, Tag, Target};
 use tokio::sync::OnceCell;
 
 use crate::discover::SourceTags;
@@ -103,7 +104,15 @@ impl Questions {
                 (FallbackTag::Unknown, companions)
             }
         };
-        let referrers = source.referrers(subject, fallback).await;
+        let mut referrers = source.referrers(subject, fallback).await;
+        if let Err(error) = &referrers
+            && error.kind() == ErrorKind::Protocol
+            && fallback != FallbackTag::Absent
+            && tags_an_image(source, subject).await
+        {
+            self.tags.is_an_image(source.repository(), subject);
+            referrers = source.referrers(subject, FallbackTag::Absent).await;
+        }
         Ok(Attachments {
             referrers: referrers.map_err(|error| Failure::registry(Side::Source, &error))?,
             companions,
@@ -122,6 +131,22 @@ impl Kept {
             self.weight -= weight;
         }
     }
+}
+
+/// Whether the fallback tag of `subject` names an image: some tools tag images by their own digests.
+async fn tags_an_image(source: &Arc<dyn Store>, subject: &Digest) -> bool {
+    let tag = Target::Tag(Tag::of_referrers_to(subject));
+    match source.resolve(&tag).await {
+        Ok(Some(head)) => !may_list_referrers(&head, subject),
+        // What was wrong with it stays wrong.
+        Ok(None) | Err(_) => false,
+    }
+}
+
+/// Whether what stands under the fallback tag of `subject` may be a list of its referrers.
+pub(crate) fn may_list_referrers(head: &ManifestHead, subject: &Digest) -> bool {
+    let media_type = head.media_type.as_deref();
+    head.digest != *subject && media_type.is_none_or(|media_type| media_type == OCI_INDEX)
 }
 
 /// Cosign's tags, where no list tells of them.

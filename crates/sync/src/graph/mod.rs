@@ -30,7 +30,7 @@ use crate::lock::lock;
 use crate::rule::{Parts, PlatformFilter};
 use crate::store::Store;
 
-pub(crate) use attached::{Attachments, Questions};
+pub(crate) use attached::{Attachments, Questions, may_list_referrers};
 pub use manifests::Manifests;
 use reread::Rereadable;
 pub use walk::Content;

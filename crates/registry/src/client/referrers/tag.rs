@@ -56,6 +56,11 @@ impl Client {
             Error::new(ErrorKind::Protocol, action, host, why)
         };
         check(&tag, &fetched).map_err(refuse)?;
+        if fetched.manifest.digest() == subject {
+            return Err(refuse(format!(
+                "the tag {tag} is where an index lists them, but it holds the manifest itself; give that another tag"
+            )));
+        }
         let mut descriptors = api::entries(&fetched.manifest)
             .map_err(|why| refuse(format!("{why}; it is the one at the tag {tag}")))?;
         let mut digests = HashSet::new();

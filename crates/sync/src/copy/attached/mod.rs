@@ -22,9 +22,9 @@ use crate::config::Referrers;
 use crate::copy::Copier;
 use crate::copy::marks::Mark;
 use crate::copy::share::Seat;
-use crate::event::{Event, Outcome};
+use crate::event::{Event, Evidence, Outcome};
 use crate::failure::{Failure, Side};
-use crate::graph::{Attachments, MAX_DEPTH, MAX_MANIFESTS, Root, SourceImage};
+use crate::graph::{Attachments, MAX_DEPTH, MAX_MANIFESTS, Root, SourceImage, may_list_referrers};
 use crate::store::Store;
 
 pub(super) use brought::Brought;
@@ -122,6 +122,28 @@ impl Company<'_> {
         Ok(brought.beside(digest, outcome))
     }
 
+    /// Brings the referrers of `subject`, which nothing else of the run sees to, where the image is a list of them;
+    /// `None` where it is an image.
+    pub(super) async fn of_list(&self, subject: &Digest) -> Result<Option<Outcome>, Failure> {
+        let head = self.image.head().await?;
+        if !may_list_referrers(&head, subject) {
+            return Ok(None);
+        }
+        let level = self.ask(std::iter::once((subject.clone(), false)));
+        let level = level.await?;
+        if level.is_empty() {
+            let why = "it lists no referrers that are to come along".to_owned();
+            return Ok(Some(Outcome::Skipped { why }));
+        }
+        let brought = self.bring(level).await?;
+        let digest = head.digest;
+        let there = Outcome::Unchanged {
+            digest: digest.clone(),
+            by: Evidence::Registry,
+        };
+        Ok(Some(brought.beside(digest, there)))
+    }
+
     /// Everything that refers to the root `digest` was brought.
     pub(super) fn is_complete(&self, digest: &Digest) {
         self.set(Mark::Whole, digest);
@@ -170,9 +192,10 @@ impl Company<'_> {
     ) -> Result<Vec<Subject>, Failure> {
         let source = self.image.store();
         let questions = digests.map(|(digest, is_new)| async move {
+            // A failure is this image's as well, and told once.
+            self.answer_for(&digest);
             let attached = self.copier.questions.ask(source, &digest).await;
             let attached = self.wanted_of(attached?);
-            self.answer_for(&digest);
             Ok(Subject {
                 digest,
                 attached,

@@ -34,6 +34,8 @@ pub(in crate::discover) struct SourceList {
     /// Subjects of whose tags an image sees to, and at which destination; only those that have tags, once it is known
     /// which have.
     answered: Mutex<HashSet<(Subject, Repository)>>,
+    /// Subjects whose fallback tags name an image, and no list of referrers.
+    images: Mutex<HashSet<Subject>>,
 }
 
 /// How far the list has come.
@@ -92,6 +94,7 @@ impl SourceList {
             task: OnceLock::new(),
             under_way: TaskTracker::new(),
             answered: Mutex::default(),
+            images: Mutex::default(),
         }
     }
     /// A rule will list the repository; to be said before the list is started.
@@ -155,13 +158,20 @@ impl SourceList {
             lock(&self.answered).insert((subject, destination.clone()));
         }
     }
-    /// Whether an image sees to the tags of `subject` at `destination`.
+    /// Whether an image sees to `tag` at `destination`.
     pub(in crate::discover) fn is_answered(
         &self,
-        subject: Subject,
+        tag: ReferrerTag,
         destination: &Repository,
     ) -> bool {
-        lock(&self.answered).contains(&(subject, destination.clone()))
+        let is_image = !tag.is_companion() && lock(&self.images).contains(&tag.subject);
+        !is_image && lock(&self.answered).contains(&(tag.subject, destination.clone()))
+    }
+    /// Notes that the fallback tag of `subject` names an image.
+    pub(super) fn note_image(&self, subject: Subject) {
+        if self.by_rule.load(Ordering::Acquire) {
+            lock(&self.images).insert(subject);
+        }
     }
 }
 

@@ -146,11 +146,16 @@ impl SourceTags {
     /// to leave them behind (by a filter of types or platforms). So they are no images of their own, for no rule that
     /// lists the repository. To be noted before the image ends, once for each subject that it looked at.
     pub(crate) fn answer(&self, source: &Repository, subject: &Digest, destination: &Repository) {
-        let list = lock(&self.sources)
-            .get(source)
-            .map(|source| Arc::clone(&source.list));
-        if let (Some(list), Some(subject)) = (list, Subject::of(subject)) {
+        if let (Some(list), Some(subject)) = (self.known(source), Subject::of(subject)) {
             list.answer(subject, destination);
+        }
+    }
+
+    /// Notes that the fallback tag of `subject` in `source` names an image and no list of referrers, as where images are
+    /// tagged by their own digests: nobody answers for it.
+    pub(crate) fn is_an_image(&self, source: &Repository, subject: &Digest) {
+        if let (Some(list), Some(subject)) = (self.known(source), Subject::of(subject)) {
+            list.note_image(subject);
         }
     }
 
@@ -159,6 +164,11 @@ impl SourceTags {
         lock(&self.sources).clear();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    fn known(&self, source: &Repository) -> Option<Arc<SourceList>> {
+        let sources = lock(&self.sources);
+        sources.get(source).map(|source| Arc::clone(&source.list))
     }
 
     fn list(&self, source: &Repository) -> Arc<SourceList> {

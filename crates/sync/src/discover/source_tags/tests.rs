@@ -3,6 +3,7 @@
 use registry::{ErrorKind, Repository, Tag};
 
 use super::*;
+use crate::discover::referrer_tags::ReferrerTag;
 use crate::rule::RuleError;
 use crate::store::memory::{MemoryStores, error, repository};
 
@@ -255,20 +256,33 @@ async fn answers_are_kept_for_tags_that_a_rule_may_ask_about() {
     let signature = tag_for("x", ".sig");
     let (here, there) = (repository("dst.example/app"), repository("dst.example/b"));
     let source = repository("src.example/app");
-    let subject = |name: &str| Subject::of(&digest(name)).unwrap();
+    let read = |name: &str| ReferrerTag::parse(&tag_for(name, ".sig")).unwrap();
     let listed = world(&["a", &signature], &["src.example/app"], 1_000);
     let list = listed.sources.list(&source);
     listed.sources.answer(&source, &digest("early"), &here);
-    assert!(list.is_answered(subject("early"), &here));
+    assert!(list.is_answered(read("early"), &here));
     listed.of().await;
     for name in ["x", "y"] {
         listed.sources.answer(&source, &digest(name), &here);
     }
-    assert!(list.is_answered(subject("x"), &here));
-    assert!(!list.is_answered(subject("x"), &there));
+    assert!(list.is_answered(read("x"), &here));
+    assert!(!list.is_answered(read("x"), &there));
     // Nobody will ask: there are no such tags, or no rule lists them.
-    assert!(!list.is_answered(subject("y"), &here));
+    assert!(!list.is_answered(read("y"), &here));
     let named = world(&["a", &signature], &["src.example/app:a"], 1_000);
     named.sources.answer(&source, &digest("x"), &here);
-    assert!(!named.sources.list(&source).is_answered(subject("x"), &here));
+    assert!(!named.sources.list(&source).is_answered(read("x"), &here));
+}
+
+#[tokio::test]
+async fn a_fallback_tag_that_names_an_image_is_seen_to_by_nobody() {
+    let (signature, image) = (tag_for("x", ".sig"), tag_for("x", ""));
+    let (source, here) = (repository("src.example/app"), repository("dst.example/app"));
+    let world = world(&[&image, &signature], &["src.example/app"], 1_000);
+    let list = world.sources.list(&source);
+    world.sources.answer(&source, &digest("x"), &here);
+    let is_answered = |tag: &str| list.is_answered(ReferrerTag::parse(tag).unwrap(), &here);
+    assert!(is_answered(&image) && is_answered(&signature));
+    world.sources.is_an_image(&source, &digest("x"));
+    assert!(!is_answered(&image) && is_answered(&signature));
 }

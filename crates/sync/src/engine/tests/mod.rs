@@ -13,6 +13,7 @@ mod ending;
 mod filtering;
 mod healing;
 mod indexes;
+mod orphans;
 mod records;
 mod sharing;
 mod stopping;

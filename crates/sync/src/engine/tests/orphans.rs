@@ -1,0 +1,239 @@
+//! Tags that name what refers to an image, in rules that list: what is an image of its own, and what comes along.
+
+use registry::{Digest, ErrorKind, Manifest, Tag};
+use serde_json::json;
+
+use super::*;
+use crate::store::memory::{entry, error, repository};
+
+const DESTINATION: &str = "dst.example/app";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+struct World {
+    stores: MemoryStores,
+    source: Repository,
+    rules: Vec<Arc<Rule>>,
+}
+
+fn world() -> World {
+    World {
+        stores: MemoryStores::new(),
+        source: repository("src.example/app"),
+        rules: vec![rule("src.example/app", &[DESTINATION])],
+    }
+}
+
+/// One image, one transfer at a time.
+fn settings() -> Settings {
+    Settings {
+        referrers: Some(Arc::default()),
+        images: 1,
+        transfers: Some(1),
+        ..super::settings()
+    }
+}
+
+fn tag_for(digest: &Digest, suffix: &str) -> String {
+    format!("{}{suffix}", Tag::of_referrers_to(digest))
+}
+
+impl World {
+    fn image(&self, name: &str, tag: &str) -> Manifest {
+        let image = self
+            .stores
+            .image(&self.source, name, "linux/amd64", &[name]);
+        self.stores.tag(&self.source, tag, &image);
+        image
+    }
+    async fn run(&self) -> Arc<Heard> {
+        run(&self.stores, settings(), &self.rules).await
+    }
+    fn pages(&self) -> usize {
+        self.stores.count("tags src.example/app")
+    }
+}
+
+/// How many that refer to images came along with them.
+fn came_along(heard: &Heard) -> u64 {
+    let events = lock(&heard.events);
+    let copied = events.iter().filter_map(|event| match event {
+        Event::ImageFinished {
+            outcome: Outcome::Copied(copied),
+            ..
+        } => Some(copied.referrers),
+        _ => None,
+    });
+    copied.sum()
+}
+
+#[tokio::test]
+async fn signatures_come_with_their_images_and_those_of_nobody_come_last() {
+    let world = world();
+    let image = world.image("one", "v1");
+    world.image("signature", &tag_for(image.digest(), ".sig"));
+    let stray = tag_for(&Digest::sha256(b"gone"), ".sig");
+    world.image("stray", &stray);
+    let heard = world.run().await;
+    let expected = [
+        format!("src.example/app:{stray} -> {DESTINATION}:{stray}: copied"),
+        format!("src.example/app:v1 -> {DESTINATION}:v1: copied"),
+    ];
+    assert_eq!(heard.endings(), expected);
+    let summary = heard.summary();
+    assert_eq!((summary.discovered, summary.copied), (2, 2));
+    assert_eq!(world.pages(), 2);
+    let calls = world.stores.calls();
+    let position = |tag: &str| {
+        let call = format!("put-manifest {DESTINATION}:{tag}");
+        calls.iter().position(|made| *made == call).unwrap()
+    };
+    assert!(position(&tag_for(image.digest(), ".sig")) < position("v1"));
+    assert!(position("v1") < position(&stray));
+    // Again: nothing to do, and no list more.
+    world.stores.take_sorted();
+    let again = world.run().await.summary();
+    assert_eq!((again.discovered, again.unchanged), (2, 2));
+    assert_eq!((world.pages(), world.stores.count("put-manifest")), (2, 0));
+}
+
+#[tokio::test]
+async fn more_images_than_the_queue_holds_wait_for_a_long_list() {
+    let world = world();
+    world.stores.behave(|behaviour| behaviour.page = 3);
+    let mut images = Vec::new();
+    for number in 0..60 {
+        let name = format!("image-{number}");
+        // Before and after the signatures in the list.
+        let tag = format!("{}{number:02}", if number % 2 == 0 { "a" } else { "z" });
+        images.push(world.image(&name, &tag));
+    }
+    for (number, image) in images.iter().enumerate() {
+        world.image(
+            &format!("signature-{number}"),
+            &tag_for(image.digest(), ".sig"),
+        );
+    }
+    let heard = world.run().await;
+    let summary = heard.summary();
+    assert_eq!((summary.discovered, summary.copied), (60, 60));
+    assert_eq!(came_along(&heard), 60);
+    assert_eq!(world.pages(), 41);
+}
+
+#[tokio::test]
+async fn a_list_that_fails_half_way_loses_none_of_what_it_told() {
+    let world = world();
+    world.stores.behave(|behaviour| behaviour.page = 2);
+    let image = world.image("one", "a1");
+    world.image("signature", &tag_for(image.digest(), ".sig"));
+    world.image("two", "z2");
+    let no = || error(ErrorKind::Server, "src.example");
+    world.stores.fail_after("tags src", 1, no);
+    let heard = world.run().await;
+    let expected = [format!("src.example/app:a1 -> {DESTINATION}:a1: copied")];
+    assert_eq!(heard.endings(), expected);
+    let summary = heard.summary();
+    assert_eq!((summary.failed_rules, came_along(&heard)), (1, 1));
+    assert_eq!(world.pages(), 2);
+}
+
+#[tokio::test]
+async fn rules_of_one_repository_share_its_list_and_what_came_along() {
+    let mut world = world();
+    let image = world.image("one", "v1");
+    let signature = tag_for(image.digest(), ".sig");
+    world.image("signature", &signature);
+    world.rules = [
+        "src.example/app:v1",
+        "src.example/app:/sig$/",
+        "src.example/app",
+    ]
+    .map(|source| rule(source, &[DESTINATION]))
+    .to_vec();
+    let heard = world.run().await;
+    assert_eq!(
+        heard.endings(),
+        [format!("src.example/app:v1 -> {DESTINATION}:v1: copied")]
+    );
+    let summary = heard.summary();
+    assert_eq!(
+        (summary.discovered, summary.copied, came_along(&heard)),
+        (1, 1, 1)
+    );
+    assert_eq!(world.pages(), 2);
+    let destination = repository(DESTINATION);
+    assert!(world.stores.tagged(&destination, &signature).is_some());
+}
+
+/// A list of what refers to `subject`, under its fallback tag.
+fn list_of(world: &World, subject: &Manifest, referrers: &[&Manifest]) -> String {
+    let entries: Vec<_> = referrers.iter().map(|one| entry(one, None)).collect();
+    let document = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries});
+    let list = world
+        .stores
+        .document(&world.source, "list", INDEX, &document);
+    let tag = tag_for(subject.digest(), "");
+    world.stores.tag(&world.source, &tag, &list);
+    tag
+}
+
+#[tokio::test]
+async fn of_a_list_that_no_image_sees_to_the_referrers_come_and_not_the_list() {
+    let mut world = world();
+    let subject = world.image("subject", "v1");
+    let blob = world.stores.blob(&world.source, "blob", "{}".to_owned());
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let document = json!({
+        "schemaVersion": 2,
+        "mediaType": media_type,
+        "artifactType": "application/vnd.example",
+        "config": crate::store::memory::blob_json("application/vnd.oci.empty.v1+json", &blob),
+        "layers": [],
+        "subject": entry(&subject, None),
+    });
+    let referrer = world
+        .stores
+        .document(&world.source, "referrer", media_type, &document);
+    let tag = list_of(&world, &subject, &[&referrer]);
+    world.rules = vec![rule("src.example/app:/^sha256-/", &[DESTINATION])];
+    let heard = world.run().await;
+    let expected = format!("src.example/app:{tag} -> {DESTINATION}:{tag}: copied");
+    assert_eq!(heard.endings(), [expected]);
+    let destination = repository(DESTINATION);
+    assert!(world.stores.holds_manifest(&destination, referrer.digest()));
+    assert_eq!(world.stores.tagged(&destination, &tag), None);
+    assert_eq!(
+        world.stores.count(&format!("attach {DESTINATION}@subject")),
+        1
+    );
+}
+
+#[tokio::test]
+async fn an_image_under_a_tag_of_its_own_digest_is_an_image() {
+    let world = world();
+    let image = world.image("one", "v1");
+    let tag = tag_for(image.digest(), "");
+    world.stores.tag(&world.source, &tag, &image);
+    // As the client says of an image where a list is looked for.
+    let garbled = || error(ErrorKind::Protocol, "src.example");
+    world.stores.fail("referrers src", 1, garbled);
+    let heard = world.run().await;
+    let summary = heard.summary();
+    assert_eq!((summary.copied, summary.failed), (2, 0));
+    let destination = repository(DESTINATION);
+    for tag in ["v1", &tag] {
+        let there = world.stores.tagged(&destination, tag);
+        assert_eq!(there.as_ref(), Some(image.digest()));
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_is_garbled_fails_the_image() {
+    let world = world();
+    let image = world.image("one", "v1");
+    list_of(&world, &image, &[]);
+    let garbled = || error(ErrorKind::Protocol, "src.example");
+    world.stores.fail("referrers src", 9, garbled);
+    let summary = world.run().await.summary();
+    assert_eq!((summary.copied, summary.failed), (0, 1));
+}
