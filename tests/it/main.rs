@@ -30,6 +30,7 @@ mod readme;
 mod real_registry;
 mod records;
 mod secrets;
+mod signatures;
 mod survival;
 mod time_limits;
 mod tokens;
