@@ -8,6 +8,7 @@
 
 mod support;
 
+mod bombs;
 mod classic_files;
 mod compat_auth;
 mod compat_flags;

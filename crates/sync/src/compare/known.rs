@@ -9,7 +9,7 @@ use registry::{Digest, ErrorKind, Manifest, ManifestHead, Repository, Target};
 
 use crate::compare::{Comparer, Missing, QUESTIONS, Sparse};
 use crate::failure::{Failure, Side};
-use crate::graph::names_blob;
+use crate::graph::{MAX_MANIFESTS, names_blob};
 use crate::lock::lock;
 use crate::store::Store;
 
@@ -80,7 +80,8 @@ impl Comparer {
                 unknown.push(child);
             }
         }
-        if !unknown.is_empty() {
+        // More than an image may have: it is refused where it is walked through.
+        if !unknown.is_empty() && unknown.len() <= MAX_MANIFESTS {
             match &missing.there {
                 Some(old) => children.extend(self.below(old, destination).await?),
                 None => children.extend(self.ask(unknown, destination).await?),

@@ -240,7 +240,13 @@ impl SourceImage {
     /// Reads a manifest of this image.
     fn view(&self, manifest: &Manifest) -> Result<View, Failure> {
         let view = manifest.view();
-        view.map_err(|error| self.unreadable(manifest, &error))
+        let view = view.map_err(|error| self.unreadable(manifest, &error))?;
+        match &view {
+            View::Index(index) if index.manifests.len() > MAX_MANIFESTS => {
+                Err(self.too_many_children())
+            }
+            _ => Ok(view),
+        }
     }
     fn unreadable(&self, manifest: &Manifest, error: &ManifestError) -> Failure {
         let path = self.store.repository().path();
@@ -250,6 +256,11 @@ impl SourceImage {
     fn too_deep(&self) -> Failure {
         self.too_much(&format!(
             "indexes lie more than {MAX_DEPTH} deep within each other"
+        ))
+    }
+    fn too_many_children(&self) -> Failure {
+        self.too_much(&format!(
+            "its indexes name more than {MAX_MANIFESTS} children"
         ))
     }
     fn too_many_blobs(&self) -> Failure {

@@ -8,7 +8,7 @@ use registry::manifest::{ImageView, Schema1View, View};
 use registry::{Descriptor, Digest, ErrorKind, Manifest, Presence};
 
 use crate::failure::Failure;
-use crate::graph::{FETCHES, MAX_BLOBS, MAX_DEPTH, SourceImage};
+use crate::graph::{FETCHES, MAX_BLOBS, MAX_DEPTH, MAX_MANIFESTS, SourceImage};
 
 /// What lies below a root.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +72,7 @@ impl SourceImage {
         if walk.is_full() {
             return Err(self.too_many_blobs());
         }
+        let mut asked = 0;
         for depth in 0.. {
             level.retain(|entry| {
                 !leave_out(&entry.digest)
@@ -87,6 +88,11 @@ impl SourceImage {
             let (blobs, manifests): (Vec<_>, Vec<_>) =
                 std::mem::take(&mut level).into_iter().partition(names_blob);
             walk.take_blobs(blobs.into_iter());
+            // Before any of them is asked for: a document of some megabytes may name a hundred thousand.
+            asked += manifests.len();
+            if asked > MAX_MANIFESTS {
+                return Err(self.too_many_children());
+            }
             let mut found = stream::iter(manifests).map(&find).buffered(FETCHES);
             while let Some(found) = found.next().await {
                 match found? {

@@ -1,0 +1,141 @@
+//! Documents that are made to cost more than they are worth: each ends in an error after few requests.
+
+use serde_json::{Value, json};
+use testkit::image::media;
+use testkit::{Image, Kind, Layer, Manifest, Registry, digest};
+
+use crate::kit::server;
+use crate::run::{copy, settings};
+
+/// Copies what stands at the source's tag; gives the reason for which it failed, and how many manifests were fetched.
+/// Nothing may come to the destination, and nothing be asked there but for the tag.
+async fn refused(source: &Registry) -> (String, usize) {
+    let destination = server().await;
+    let (summary, _) = copy(source, &[&destination], ":v1", settings(&[])).await;
+    assert_eq!(summary.failures.len(), 1);
+    let asked = destination.count(|r| r.kind != Kind::Ping);
+    let looks = destination.count(|r| r.kind == Kind::ManifestHead);
+    assert!(looks <= 2 && looks == asked, "{:?}", destination.requests());
+    assert_eq!(source.count(|r| r.kind.gives_blob()), 0);
+    let reason = summary.failures[0].failure.reason.clone();
+    (
+        reason.replace(&source.host(), "SOURCE"),
+        source.count(|r| r.kind == Kind::ManifestGet),
+    )
+}
+
+async fn source_of(root: &Manifest) -> Registry {
+    let source = server().await;
+    source.put_manifest("from/app", Some("v1"), root);
+    source
+}
+
+/// The shortest descriptor that there can be, of something that is not there.
+fn entry(number: usize) -> String {
+    format!(r#"{{"digest":"sha256:{number:064x}","size":1}}"#)
+}
+
+fn index_of(entries: usize) -> Manifest {
+    let entries: Vec<String> = (0..entries).map(entry).collect();
+    let entries = entries.join(",");
+    let text = format!(r#"{{"schemaVersion":2,"manifests":[{entries}]}}"#);
+    Manifest::new(media::OCI_INDEX, text)
+}
+
+const TOO_LARGE: &str = "the answer is larger than the 8388608 bytes that are read";
+const TOO_MANY: &str = "its indexes name more than 10000 children";
+
+#[tokio::test]
+async fn a_manifest_of_16_mib_is_not_read_to_its_end() {
+    let note = "x".repeat(16 * 1024 * 1024);
+    let document = json!({"schemaVersion": 2, "layers": [], "annotations": {"note": note}});
+    let source = source_of(&Manifest::new(media::OCI_MANIFEST, document.to_string())).await;
+    let (reason, fetched) = refused(&source).await;
+    assert!(reason.ends_with(TOO_LARGE), "{reason}");
+    assert_eq!(fetched, 1);
+}
+
+#[tokio::test]
+async fn a_manifest_of_a_million_layers_is_not_read_to_its_end() {
+    let layers = vec![entry(1); 1_000_000].join(",");
+    let text = format!(r#"{{"schemaVersion":2,"layers":[{layers}]}}"#);
+    let source = source_of(&Manifest::new(media::OCI_MANIFEST, text)).await;
+    let (reason, fetched) = refused(&source).await;
+    assert!(reason.ends_with(TOO_LARGE), "{reason}");
+    assert_eq!(fetched, 1);
+}
+
+#[tokio::test]
+async fn an_index_of_a_hundred_thousand_entries_is_not_read_to_its_end() {
+    let source = source_of(&index_of(100_000)).await;
+    let (reason, fetched) = refused(&source).await;
+    assert!(reason.ends_with(TOO_LARGE), "{reason}");
+    assert_eq!(fetched, 1);
+}
+
+#[tokio::test]
+async fn an_index_of_as_many_entries_as_can_be_read_is_refused_before_any_is_asked_for() {
+    let source = source_of(&index_of(80_000)).await;
+    let (reason, fetched) = refused(&source).await;
+    assert!(reason.ends_with(TOO_MANY), "{reason}");
+    assert_eq!(fetched, 1);
+}
+
+#[tokio::test]
+async fn a_broad_tree_is_refused_before_its_leaves_are_asked_for() {
+    let source = server().await;
+    let leaves = |parent: usize| -> Vec<Value> {
+        let leaf = |n: usize| json!({"mediaType": media::OCI_MANIFEST, "digest": format!("sha256:{:064x}", parent * 1000 + n), "size": 1});
+        (0..200).map(leaf).collect()
+    };
+    let branches: Vec<Manifest> = (0..100)
+        .map(|parent| {
+            let document = json!({"schemaVersion": 2, "manifests": leaves(parent)});
+            Manifest::new(media::OCI_INDEX, document.to_string())
+        })
+        .collect();
+    for branch in &branches {
+        source.put_manifest("from/app", None, branch);
+    }
+    let entries: Vec<Value> = branches.iter().map(Manifest::descriptor).collect();
+    let root = json!({"schemaVersion": 2, "manifests": entries});
+    let root = Manifest::new(media::OCI_INDEX, root.to_string());
+    source.put_manifest("from/app", Some("v1"), &root);
+    let (reason, fetched) = refused(&source).await;
+    assert!(reason.ends_with(TOO_MANY), "{reason}");
+    assert_eq!(fetched, 101);
+}
+
+#[tokio::test]
+async fn a_hundred_indexes_within_each_other_are_followed_for_eight() {
+    let source = server().await;
+    let leaf = Image::single([Layer::tar("leaf", 10)]);
+    let deep = (0..100).fold(leaf, |inner, _| Image::index([inner]));
+    source.push("from/app", Some("v1"), &deep);
+    let (reason, fetched) = refused(&source).await;
+    let expected = "cannot walk through from/app, v1 at SOURCE: indexes lie more than 8 deep within each other";
+    assert_eq!(reason, expected);
+    assert_eq!(fetched, 9);
+}
+
+#[tokio::test]
+async fn indexes_that_a_lying_registry_lets_name_each_other_are_not_believed() {
+    let source = server().await;
+    let (a, b) = (digest::sha256(b"a"), digest::sha256(b"b"));
+    let forged = |own: &str, other: &str| {
+        let entry = json!({"mediaType": media::OCI_INDEX, "digest": other, "size": 1});
+        let document = json!({"schemaVersion": 2, "manifests": [entry]});
+        Manifest {
+            digest: own.to_owned(),
+            ..Manifest::new(media::OCI_INDEX, document.to_string())
+        }
+    };
+    source.put_manifest("from/app", Some("v1"), &forged(&a, &b));
+    source.put_manifest("from/app", None, &forged(&b, &a));
+    let (reason, fetched) = refused(&source).await;
+    let expected = format!(
+        "with the digest sha256:e910b0a56a753bb05725250e45527399e02e81636b8a0b740e2bd38ee8a2094c instead of {a}, after 2 tries"
+    );
+    assert!(reason.ends_with(&expected), "{reason}");
+    assert_eq!(fetched, 2);
+}

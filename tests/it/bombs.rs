@@ -1,0 +1,69 @@
+//! Documents that are made to cost more memory than they are worth.
+
+use std::io::{BufRead as _, BufReader};
+
+use testkit::image::media;
+use testkit::{Action, Fault, Kind, Manifest, Registry};
+
+use crate::memory::held;
+use crate::support::{Place, image, insecure};
+
+/// `count` descriptors, each as short as can be.
+fn entries(count: usize) -> String {
+    let entry = |number| format!(r#"{{"digest":"sha256:{number:064x}","size":1}}"#);
+    (0..count).map(entry).collect::<Vec<_>>().join(",")
+}
+
+fn document(media_type: &str, field: &str, entries: &str) -> Manifest {
+    let text = format!(r#"{{"schemaVersion":2,"{field}":[{entries}]}}"#);
+    Manifest::new(media_type, text)
+}
+
+/// The most memory that the program may hold with four such documents at the same time, in KiB: each is read up to 8
+/// MiB, and its descriptors take some times as much for a moment.
+const BUDGET: u64 = 256 * 1024;
+
+#[test]
+fn all_at_once_they_fail_alone_and_in_little_memory() {
+    let (source, destination) = (
+        Registry::builder().start_on_thread(),
+        Registry::builder().start_on_thread(),
+    );
+    let bombs = [
+        document(media::OCI_INDEX, "manifests", &entries(80_000)),
+        document(media::OCI_INDEX, "manifests", &entries(100_000)),
+        document(media::OCI_MANIFEST, "layers", &entries(80_000)),
+        document(media::OCI_MANIFEST, "layers", &entries(1_000_000)),
+    ];
+    for (number, bomb) in bombs.iter().enumerate() {
+        source.put_manifest("bombs", Some(&format!("v{number}")), bomb);
+    }
+    source.push("good", Some("v1"), &image("good"));
+    // The program lives for as long as this is waited for.
+    destination.fault(Fault::on(Kind::ManifestPut), Action::StallBeforeAnswer);
+    let place = Place::new()
+        .file(
+            "images.yaml",
+            &format!(
+                "{0}/bombs: {1}/bombs\n{0}/good:v1: {1}/good\n",
+                source.host(),
+                destination.host()
+            ),
+        )
+        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let mut child = place
+        .command(&["--images", "images.yaml", "--auth", "auth.yaml"])
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let failed = lines
+        .map(Result::unwrap)
+        .filter(|line| line.contains("/bombs:v") && line.contains("failed"))
+        .take(bombs.len());
+    assert_eq!(failed.count(), bombs.len());
+    let peak = held(&child);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(peak <= BUDGET, "{peak} KiB");
+    assert!(source.count(|r| r.kind == Kind::ManifestGet) <= bombs.len() + 1);
+}
