@@ -1,5 +1,7 @@
 //! Signatures, made with a key as cosign makes them, verify where their image was copied to.
 
+use std::fmt::Write as _;
+
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair,
@@ -182,7 +184,7 @@ fn signatures_verify_at_every_kind_of_registry() {
             .iter()
             .map(|host| format!("{host}/from{number}"))
             .collect();
-        rules += &format!("{source}/a:v1: [{}]\n", places.join(", "));
+        writeln!(rules, "{source}/a:v1: [{}]", places.join(", ")).unwrap();
     }
     let place = Place::new()
         .file("images.yaml", &rules)

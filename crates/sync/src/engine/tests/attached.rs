@@ -521,3 +521,48 @@ async fn force_pushes_and_verify_mends_what_came_along() {
         (1, 1)
     );
 }
+
+#[tokio::test]
+async fn where_tags_cannot_be_listed_they_are_asked_for_one_by_one() {
+    let world = world("src.example/app:v1");
+    let image = world.image("image", &["v1"]);
+    let tag = world.companion(".att", &image, &world.image("cosign", &[]));
+    let denied = || error(ErrorKind::Denied, "src.example");
+    world.stores.fail("tags src.example/app", 1, denied);
+    let heard = world.run(accompanied()).await;
+    assert_eq!(heard.copied().referrers, 1);
+    let call = format!(
+        "resolve src.example/app:{}",
+        Tag::of_referrers_to(image.digest())
+    );
+    assert_eq!(world.stores.count(&call), 3);
+    let expected = [
+        "put-manifest @image".to_owned(),
+        format!("put-manifest :{tag}"),
+        "put-manifest :v1".to_owned(),
+    ];
+    assert_eq!(world.pushes(), expected);
+}
+
+#[tokio::test]
+async fn an_image_that_is_dropped_at_its_signature_has_no_tag() {
+    let world = world("src.example/app:v1");
+    let image = world.image("image", &["v1"]);
+    world.referrer("signature", SIGNATURE, &image);
+    let mut gate = world.stores.hold("put-manifest dst.example/copy@signature");
+    let heard = Arc::new(Heard::default());
+    let engine = Engine::new(Arc::new(world.stores.clone()), accompanied(), heard.clone());
+    let stop = Stop::new(std::time::Duration::ZERO);
+    let drop_it = async {
+        gate.reached(1).await;
+        stop.cancel.cancel();
+        stop.abandon.cancel();
+    };
+    tokio::join!(engine.run(world.rules.clone(), stop.clone()), drop_it);
+    let expected = ["src.example/app:v1 -> dst.example/copy:v1: interrupted"];
+    assert_eq!(heard.endings(), expected);
+    assert_eq!(engine.copier.claimed(), 0);
+    assert!(!world.pushes().contains(&"put-manifest :v1".to_owned()));
+    drop(gate);
+    assert_eq!(world.run(accompanied()).await.copied().referrers, 1);
+}
