@@ -9,6 +9,7 @@
 mod census;
 mod isolation;
 mod kit;
+mod referrer_tags;
 mod run;
 mod shapes;
 mod sharing;

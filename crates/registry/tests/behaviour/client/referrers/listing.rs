@@ -224,6 +224,21 @@ async fn a_fallback_tag_that_holds_something_else_is_named() {
 }
 
 #[tokio::test]
+async fn an_index_under_the_tag_of_its_own_digest_is_no_list() {
+    let kit = Kit::open(with(Referrers::Absent)).await;
+    let image = Image::index([subject("x"), subject("y")]);
+    let tag = image.cosign_tag("");
+    kit.server.push("a/b", Some(&tag), &image);
+    let error = kit
+        .client
+        .referrers(&kit.repository("a/b"), &digest(&image))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert!(error.message().contains("holds the manifest itself"));
+}
+
+#[tokio::test]
 async fn malformed_lists_are_errors() {
     let image = subject("x");
     let index = "application/vnd.oci.image.index.v1+json";
