@@ -5,7 +5,7 @@ use registry::transport::TransportOptions;
 use sync::config::Settings;
 use sync::report::Summary;
 use sync::rule::Parts;
-use testkit::{Action, Cut, Fault, Image, Kind, Layer, Profile, Registry};
+use testkit::{Access, Action, Auth, Cut, Fault, Image, Kind, Layer, Profile, Registry};
 
 use crate::kit::{server, stores_with};
 use crate::run::{copy, rule, run_over, settings};
@@ -40,14 +40,24 @@ fn windows(url: &str) -> Image {
         .build()
 }
 
-/// Copies `image`, where hosts of the private network are `allowed`; the login is one that must not travel.
+/// Copies `image`, where hosts of the private network are `allowed`, from a source that wants a login.
 async fn bring_from(
     image: &Image,
     allowed: &[&Registry],
     destination: &Registry,
 ) -> (Summary, Registry) {
-    let source = server().await;
+    let access = Access::new().user("user", "hidden");
+    let source = Registry::builder().auth(Auth::Basic(access)).start().await;
     source.push("from/app", Some("v1"), image);
+    let summary = bring_between(&source, allowed, destination).await;
+    (summary, source)
+}
+
+async fn bring_between(
+    source: &Registry,
+    allowed: &[&Registry],
+    destination: &Registry,
+) -> Summary {
     let options = TransportOptions {
         private_hosts: allowed.iter().map(|host| host.host()).collect(),
         ..TransportOptions::default()
@@ -56,14 +66,13 @@ async fn bring_from(
         username: "user".to_owned(),
         password: registry::auth::Secret::new("hidden"),
     };
-    let servers = [&source, destination];
+    let servers = [source, destination];
     let stores = stores_with(&servers, &login, options);
     let rules = vec![rule(
         &format!("{}/from/app:v1", source.host()),
         &[format!("{}/to/app", destination.host())],
     )];
-    let (summary, _) = run_over(stores, &servers, rules, bring()).await;
-    (summary, source)
+    run_over(stores, &servers, rules, bring()).await.0
 }
 
 fn reason(summary: &Summary) -> &str {
@@ -118,9 +127,10 @@ async fn a_foreign_layer_comes_from_its_url_without_a_login_and_resumed() {
         assert_eq!(request.header("authorization"), None);
     }
     assert_eq!(asked[1].header("range"), Some("bytes=100000-"));
-    // The registry was asked for it first, once for each time that it was opened.
-    let of_layer = |kind| source.count(|r| r.kind == kind && r.line().contains(layer().digest()));
-    assert_eq!(of_layer(Kind::BlobGet), 1);
+    // The registry was asked for it first, with the login.
+    let of_layer = |r: &testkit::Request| r.line().contains(layer().digest());
+    let with_login = source.count(|r| of_layer(r) && r.header("authorization").is_some());
+    assert_eq!((source.count(of_layer), with_login), (1, 1));
 }
 
 #[tokio::test]
@@ -190,4 +200,24 @@ async fn what_stands_in_its_descriptor_is_not_fetched() {
     copy(&source, &[&other], ":v1", settings(&["amd64"])).await;
     assert_eq!(source.count(|r| r.kind == Kind::BlobGet), 1);
     other.verify_complete("to/app", "v1").unwrap();
+}
+
+#[tokio::test]
+async fn the_registry_itself_sees_no_login_where_a_manifest_names_it() {
+    let access = Access::new().user("user", "hidden");
+    let source = Registry::builder().auth(Auth::Basic(access)).start().await;
+    source.push("files", Some("v1"), &Image::single([layer()]));
+    let url = format!("{}/v2/files/blobs/{}", source.url(), layer().digest());
+    source.push("from/app", Some("v1"), &windows(&url));
+    let destination = Registry::start(Profile::strict()).await;
+    let summary = bring_between(&source, &[&source], &destination).await;
+    assert!(
+        reason(&summary).contains("401 Unauthorized"),
+        "{}",
+        reason(&summary)
+    );
+    let of_files = |r: &testkit::Request| r.line().contains("/v2/files/");
+    let with_login = source.count(|r| of_files(r) && r.header("authorization").is_some());
+    assert!(source.count(of_files) > 0);
+    assert_eq!(with_login, 0);
 }
