@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::sync::Mutex;
 
@@ -65,6 +65,8 @@ struct Searching {
     rules: Vec<Arc<Rule>>,
     referrers: Option<Arc<Referrers>>,
     cancel: CancellationToken,
+    /// The most tags that name referrers that are kept.
+    most: usize,
 }
 
 impl Searching {
@@ -74,6 +76,7 @@ impl Searching {
             rules: rules.to_vec(),
             referrers: Some(Arc::default()),
             cancel: CancellationToken::new(),
+            most: 100,
         }
     }
 
@@ -95,7 +98,7 @@ impl Searching {
             records: None,
         };
         let census = Arc::new(Census::new(&stores, Arc::default(), &settings, &self.rules));
-        let sources = SourceTags::new(stores);
+        let sources = SourceTags::bounded(stores, 10_000, self.most);
         sources.expect(&self.rules, &self.cancel);
         let discoverer = Discoverer::new(
             heard.clone(),
@@ -251,6 +254,30 @@ async fn what_is_seen_to_at_one_destination_is_left_at_another() {
     let none = "its tags all name referrers, which come along with the images that they refer to";
     let none = format!("discovered 0, {none}");
     assert_eq!(said, ["discovered 1, -", "discovered 1, -", &none]);
+}
+
+#[tokio::test]
+async fn more_of_them_than_can_be_kept_are_listed_anew_and_none_is_lost() {
+    let signatures = ["known", "one", "two"].map(|name| tag_for(name, ".sig"));
+    let mut tags: Vec<&str> = signatures.iter().map(String::as_str).collect();
+    tags.push("v1");
+    let world = stores(&tags);
+    let rules = [rule("src.example/app", &["dst.example/a"])];
+    let mut searching = Searching::new(world.clone(), &rules);
+    searching.most = 2;
+    let taken = searching.run(async |image, sources| {
+        if image.target.to_string() == "v1" {
+            sees_to("known", image, sources, &world).await;
+        }
+    });
+    let (mut images, said) = taken.await;
+    images.sort();
+    let mut expected =
+        ["v1", &signatures[1], &signatures[2]].map(|tag| format!("{tag} -> dst.example/a"));
+    expected.sort();
+    assert_eq!(images, expected);
+    assert_eq!(said, ["discovered 3, -"]);
+    assert_eq!(world.count("tags src"), 2 * 3);
 }
 
 #[tokio::test]

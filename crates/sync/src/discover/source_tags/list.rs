@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use crate::discover::referrer_tags::{MAX_TAGS, ReferrerTag, ReferrerTags, Subject};
+use crate::discover::referrer_tags::{ReferrerTag, ReferrerTags, Subject};
 use crate::discover::source_tags::Budget;
 use crate::failure::{Failure, Side};
 use crate::lock::lock;
@@ -24,6 +24,8 @@ const FEW_PAGES: usize = 10;
 /// The list of one repository's tags: not asked for until somebody wants it, and then once. Dropped, it is let go.
 pub(in crate::discover) struct SourceList {
     store: Arc<dyn Store>,
+    /// The most tags that name referrers.
+    most: usize,
     cancel: CancellationToken,
     /// Whether a rule lists the repository: then the list is read to its end and its pages are kept.
     by_rule: AtomicBool,
@@ -73,6 +75,7 @@ impl SourceList {
     pub(super) fn new(
         store: Arc<dyn Store>,
         budget: Arc<Budget>,
+        most: usize,
         cancel: CancellationToken,
     ) -> Self {
         let text = Text {
@@ -88,6 +91,7 @@ impl SourceList {
         };
         Self {
             store,
+            most,
             cancel,
             by_rule: AtomicBool::new(false),
             state: watch::channel(state).0,
@@ -109,6 +113,7 @@ impl SourceList {
                 cancel: self.cancel.clone(),
                 state: self.state.clone(),
                 few: !self.by_rule.load(Ordering::Acquire),
+                most: self.most,
                 found: Vec::new(),
             };
             AbortOnDropHandle::new(tasks.spawn(reading.run()))
@@ -220,6 +225,8 @@ struct Reading {
     state: watch::Sender<State>,
     /// Whether no more than a few pages are worth it, and none need be kept.
     few: bool,
+    /// The most tags that name referrers.
+    most: usize,
     found: Vec<ReferrerTag>,
 }
 
@@ -235,7 +242,7 @@ impl Reading {
                 (Err(failure), false)
             }
         };
-        let told = if self.found.len() > MAX_TAGS {
+        let told = if self.found.len() > self.most {
             Told::Nothing
         } else {
             let tags = Arc::new(ReferrerTags::new(std::mem::take(&mut self.found)));
@@ -270,7 +277,7 @@ impl Reading {
 
     fn note(&mut self, tags: &[Tag]) {
         // One more than is kept tells that there were too many.
-        let room = (MAX_TAGS + 1).saturating_sub(self.found.len());
+        let room = (self.most + 1).saturating_sub(self.found.len());
         let found = tags
             .iter()
             .filter_map(|tag| ReferrerTag::parse(tag.as_str()));

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::discover::referrer_tags::{ReferrerTags, Subject};
+use crate::discover::referrer_tags::{MAX_TAGS, ReferrerTags, Subject};
 use crate::lock::lock;
 use crate::rule::{Rule, Select};
 use crate::store::{Store, Stores};
@@ -40,6 +40,7 @@ pub(crate) struct SourceTags {
     stores: Arc<dyn Stores>,
     sources: Mutex<HashMap<Repository, Source>>,
     budget: Arc<Budget>,
+    most: usize,
     tasks: TaskTracker,
 }
 
@@ -66,14 +67,16 @@ struct Budget(AtomicUsize);
 impl SourceTags {
     /// Knows nothing yet.
     pub(crate) fn new(stores: Arc<dyn Stores>) -> Arc<Self> {
-        Self::bounded(stores, MAX_AHEAD)
+        Self::bounded(stores, MAX_AHEAD, MAX_TAGS)
     }
 
-    fn bounded(stores: Arc<dyn Stores>, ahead: usize) -> Arc<Self> {
+    /// At most `ahead` bytes of text are read ahead, and `most` tags that name referrers are kept of one repository.
+    pub(super) fn bounded(stores: Arc<dyn Stores>, ahead: usize, most: usize) -> Arc<Self> {
         Arc::new(Self {
             stores,
             sources: Mutex::default(),
             budget: Arc::new(Budget(AtomicUsize::new(ahead))),
+            most,
             tasks: TaskTracker::new(),
         })
     }
@@ -99,7 +102,12 @@ impl SourceTags {
     fn source(&self, repository: &Repository, cancel: CancellationToken) -> Source {
         let store = self.stores.store(repository);
         Source {
-            list: Arc::new(SourceList::new(store, Arc::clone(&self.budget), cancel)),
+            list: Arc::new(SourceList::new(
+                store,
+                Arc::clone(&self.budget),
+                self.most,
+                cancel,
+            )),
             rules: 0,
             readers: 0,
             pending: Vec::new(),

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use registry::{ErrorKind, Repository, Tag};
 
@@ -36,7 +36,7 @@ fn world(tags: &[&str], rules: &[&str], ahead: usize) -> World {
     for tag in tags {
         stores.tag(&source, tag, &image);
     }
-    let sources = SourceTags::bounded(Arc::new(stores.clone()), ahead);
+    let sources = SourceTags::bounded(Arc::new(stores.clone()), ahead, 3);
     let rules: Vec<_> = rules.iter().map(|source| rule(source)).collect();
     let cancel = CancellationToken::new();
     sources.expect(&rules, &cancel);
@@ -285,4 +285,16 @@ async fn a_fallback_tag_that_names_an_image_is_seen_to_by_nobody() {
     assert!(is_answered(&image) && is_answered(&signature));
     world.sources.is_an_image(&source, &digest("x"));
     assert!(!is_answered(&image) && is_answered(&signature));
+}
+
+#[tokio::test]
+async fn of_too_many_tags_that_name_referrers_nothing_is_told() {
+    let tags = ["a", "b", "c", "d"].map(|name| tag_for(name, ".sig"));
+    for (number, told) in [(3, true), (4, false)] {
+        let tags: Vec<&str> = tags[..number].iter().map(String::as_str).collect();
+        let world = world(&tags, &["src.example/app"], 1_000);
+        assert_eq!(world.of().await.is_some(), told);
+        assert_eq!(rest(&mut world.read()).await.0.len(), number);
+        assert_eq!(world.pages(), 3);
+    }
 }

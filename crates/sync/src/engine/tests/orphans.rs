@@ -237,3 +237,17 @@ async fn a_list_that_is_garbled_fails_the_image() {
     let summary = world.run().await.summary();
     assert_eq!((summary.copied, summary.failed), (0, 1));
 }
+
+#[tokio::test]
+async fn rules_that_wait_for_others_keep_none_from_being_begun() {
+    let mut world = world();
+    let image = world.image("one", "v1");
+    world.image("signature", &tag_for(image.digest(), ".sig"));
+    // More of them than are searched at a time, before the one whose image they wait for.
+    world.rules = vec![rule("src.example/app:/sig$/", &[DESTINATION]); RULES + 2];
+    world.rules.push(rule("src.example/app:v1", &[DESTINATION]));
+    let heard = world.run().await;
+    let summary = heard.summary();
+    assert_eq!((summary.discovered, summary.copied), (1, 1));
+    assert_eq!((came_along(&heard), world.pages()), (1, 2));
+}
