@@ -30,6 +30,7 @@ mod output;
 mod readme;
 mod real_registry;
 mod records;
+mod referrers;
 mod secrets;
 mod signatures;
 mod survival;

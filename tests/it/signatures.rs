@@ -1,286 +1,321 @@
-//! Signatures, made with a key as cosign makes them, verify where their image was copied to.
+//! Signatures verify at the destination: made with a key as cosign makes them, in both forms in which they are found.
 
-use std::fmt::Write as _;
+use testkit::{Action, Blob, Fault, Image, Kind, Manifest};
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair,
-    UnparsedPublicKey,
-};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use serde_json::{Value, json};
-use testkit::raw::{Client, Payload, push_over_http};
-use testkit::real::DockerRegistry;
-use testkit::{Blob, Image, Manifest, Profile, Registry};
-
+use crate::support::ends::{End, Which, command, sync};
+use crate::support::signing::{Form, Signer, tag_of};
 use crate::support::{Outcome, Place, image, index};
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
-const ANNOTATION: &str = "dev.cosignproject.cosign/signature";
-const ARTIFACT: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
+/// Every manifest of an image, its root last.
+fn manifests(image: &Image) -> impl Iterator<Item = &Manifest> {
+    image.manifests().iter().chain([image.root()])
+}
 
-/// A key.
-struct Key(EcdsaKeyPair);
-
-impl Key {
-    fn new() -> Self {
-        Self(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap())
-    }
-
-    /// A signature of `image` in cosign's simple signing format, with a subject where it is to be a referrer.
-    fn sign(&self, image: &Image, is_referrer: bool) -> Image {
-        let payload = json!({
-            "critical": {
-                "identity": { "docker-reference": "example.com/a" },
-                "image": { "docker-manifest-digest": image.digest() },
-                "type": "cosign container image signature",
-            },
-            "optional": null,
-        });
-        let payload = payload.to_string();
-        let signature = self
-            .0
-            .sign(&SystemRandom::new(), payload.as_bytes())
-            .unwrap();
-        let signature = BASE64_STANDARD.encode(signature.as_ref());
-        let (config, payload) = (Blob::new("{}"), Blob::new(payload));
-        let mut document = json!({
-            "schemaVersion": 2,
-            "mediaType": MANIFEST,
-            "config": {
-                "mediaType": "application/vnd.oci.image.config.v1+json",
-                "digest": config.digest(),
-                "size": config.size(),
-            },
-            "layers": [{
-                "mediaType": PAYLOAD,
-                "digest": payload.digest(),
-                "size": payload.size(),
-                "annotations": { ANNOTATION: signature },
-            }],
-        });
-        if is_referrer {
-            document["artifactType"] = json!(ARTIFACT);
-            document["subject"] = image.root().descriptor();
+/// A signed image and an index that is signed with all its children are copied, by tag and with all tags of their
+/// repository; all signatures verify then.
+fn signatures_verify(from: Which, to: Which) {
+    let (source, destination) = (from.start(), to.start());
+    let (signer, stranger) = (Signer::new(), Signer::new());
+    let (single, multi) = (image("signed"), index("signed"));
+    for (repository, image) in [("single", &single), ("multi", &multi)] {
+        source.push(repository, Some("v1"), image);
+        for manifest in manifests(image) {
+            let referrer = signer.sign_at(&source, repository, manifest);
+            // Clients that do not look for the API write the list even where it is.
+            let list = Image::fallback_index([&referrer]);
+            let tag = manifest.digest.replace(':', "-");
+            source.push(repository, Some(&tag), &list);
         }
-        let root = Manifest::new(MANIFEST, document.to_string());
-        Image::of_parts(vec![config, payload], Vec::new(), root)
     }
-
-    /// Whether what `signature` signs is that `digest` is the image's.
-    async fn verify(&self, client: &Client, repository: &str, signature: &Value, digest: &str) {
-        let layer = &signature["layers"][0];
-        assert_eq!(layer["mediaType"], PAYLOAD);
-        let url = format!(
-            "/v2/{repository}/blobs/{}",
-            layer["digest"].as_str().unwrap()
-        );
-        let payload = client.get(&url).await.unwrap();
-        assert_eq!(payload.status, 200, "{url}");
-        let bytes = BASE64_STANDARD.decode(layer["annotations"][ANNOTATION].as_str().unwrap());
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, self.0.public_key().as_ref())
-            .verify(&payload.body, &bytes.unwrap())
-            .expect("the signature is not that of the key");
-        let named = &payload.json()["critical"]["image"]["docker-manifest-digest"];
-        assert_eq!(named, digest);
+    let rules = "SRC/single:v1: DST/by-tag/single\nSRC/multi:v1: DST/by-tag/multi\n\
+                 SRC/single: DST/all/single\nSRC/multi: DST/all/multi\n";
+    let place = Place::new();
+    sync(&place, &source, &destination, rules)
+        .exits(0)
+        .says("4 images: 4 copied, 0 unchanged, 0 skipped, 0 failed")
+        // Of one manifest and of four, in two forms, at two places.
+        .says("20 referrers (signatures and the like) came along\n")
+        .does_not_say("warning");
+    sync(&place, &source, &destination, rules)
+        .exits(0)
+        .says(" images: 0 copied, ");
+    let mut again = command(&place, &source, &destination, rules);
+    Outcome::of(again.arg("--referrers=deep").output().unwrap())
+        .exits(0)
+        .says("4 images: 0 copied, 4 unchanged");
+    for (repository, image) in [
+        ("by-tag/single", &single),
+        ("all/single", &single),
+        ("by-tag/multi", &multi),
+        ("all/multi", &multi),
+    ] {
+        let there = destination.manifest(repository, "v1");
+        assert_eq!(there.as_deref(), Some(&*image.root().bytes));
+        for form in [Form::Tag, Form::Referrer] {
+            signer.verify(&destination, repository, "v1", form);
+            for manifest in manifests(image) {
+                let mut found = signer.verify(&destination, repository, &manifest.digest, form);
+                // The judge judges: neither another's key nor another payload will do.
+                assert!(!stranger.made(&found));
+                let last = found.payload.len() - 1;
+                found.payload[last] ^= 1;
+                assert!(!signer.made(&found));
+            }
+        }
+    }
+    if to == Which::Real {
+        as_skopeo_sees_it(&source, &destination, &multi);
     }
 }
 
-/// A manifest, and its digest.
-async fn manifest(client: &Client, repository: &str, reference: &str) -> (Value, String) {
-    let url = format!("/v2/{repository}/manifests/{reference}");
-    let accept = format!("{MANIFEST}, {INDEX}");
-    let answer = client
-        .send(
-            "GET".parse().unwrap(),
-            &url,
-            &[("accept", &accept)],
-            Payload::None,
-        )
-        .await
-        .unwrap();
-    assert_eq!(answer.status, 200, "{url}");
-    (
-        answer.json(),
-        Blob::new(answer.body.clone()).digest().to_owned(),
-    )
+/// The index and its signatures under tags are what they were for another reader, too.
+fn as_skopeo_sees_it(source: &End, destination: &End, multi: &Image) {
+    let seen = destination.by_skopeo("by-tag/multi", "v1");
+    assert_eq!(seen, multi.root().bytes);
+    for manifest in manifests(multi) {
+        let tag = tag_of(&manifest.digest);
+        let at_source = source.manifest("multi", &tag).unwrap();
+        assert_eq!(destination.by_skopeo("by-tag/multi", &tag), at_source);
+    }
 }
 
-/// The digests of the referrers of `digest`, by the API or by the tag that stands in for it.
-async fn referrers(client: &Client, repository: &str, digest: &str) -> Vec<String> {
-    let url = format!("/v2/{repository}/referrers/{digest}");
-    let answer = client.get(&url).await.unwrap();
-    let list = if answer.status == 200 {
-        answer.json()
-    } else {
-        manifest(client, repository, &digest.replace(':', "-"))
-            .await
-            .0
-    };
-    let entries = list["manifests"].as_array().unwrap().iter();
-    entries
-        .map(|entry| {
-            assert_eq!(entry["artifactType"], ARTIFACT);
-            entry["digest"].as_str().unwrap().to_owned()
-        })
+#[test]
+fn they_verify_between_registries_that_list_referrers_and_others() {
+    for from in [Which::WithApi, Which::WithoutApi] {
+        for to in [Which::WithApi, Which::WithoutApi] {
+            signatures_verify(from, to);
+        }
+    }
+}
+
+#[test]
+fn they_verify_at_the_real_registry() {
+    for from in Which::ALL {
+        signatures_verify(from, Which::Real);
+    }
+}
+
+#[test]
+fn they_verify_when_they_come_from_the_real_registry() {
+    for to in [Which::WithApi, Which::WithoutApi] {
+        signatures_verify(Which::Real, to);
+    }
+}
+
+/// What a kit was asked, in order: the kind and the reference.
+fn asked(end: &End) -> Vec<(Kind, String)> {
+    let requests = end.kit().requests().into_iter();
+    requests
+        .map(|request| (request.kind, request.reference.unwrap_or_default()))
         .collect()
 }
 
-/// Pushes `image` with its signatures in both forms.
-async fn push_signed(client: &Client, key: &Key, image: &Image) {
-    let push = async |tag: Option<&str>, image: &Image| {
-        push_over_http(client, "a", tag, image).await.unwrap();
-    };
-    push(Some("v1"), image).await;
-    let referrer = key.sign(image, true);
-    push(None, &referrer).await;
-    let list = Image::fallback_index([&referrer]);
-    push(Some(&image.cosign_tag("")), &list).await;
-    push(Some(&image.cosign_tag("sig")), &key.sign(image, false)).await;
+/// The references of the manifests that a kit was sent, in order.
+fn pushed(end: &End) -> Vec<String> {
+    let puts = asked(end).into_iter();
+    puts.filter(|(kind, _)| *kind == Kind::ManifestPut)
+        .map(|(_, reference)| reference)
+        .collect()
 }
 
-/// Asserts that the image at `repository:v1` has signatures in both forms that verify.
-async fn assert_signed(client: &Client, key: &Key, repository: &str) {
-    let (_, digest) = manifest(client, repository, "v1").await;
-    let tag = format!("{}.sig", digest.replace(':', "-"));
-    let (by_tag, _) = manifest(client, repository, &tag).await;
-    key.verify(client, repository, &by_tag, &digest).await;
-    let referrers = referrers(client, repository, &digest).await;
-    assert_eq!(referrers.len(), 1, "{repository}");
-    let (by_subject, _) = manifest(client, repository, &referrers[0]).await;
-    assert_eq!(by_subject["subject"]["digest"], digest);
-    key.verify(client, repository, &by_subject, &digest).await;
+/// An image is copied, and signed in both forms afterwards: the next run copies the signatures alone and says so, the
+/// one after it nothing.
+fn a_late_signature_is_all_that_is_copied(to: Which) {
+    let (source, destination) = (Which::WithApi.start(), to.start());
+    let (signer, image, place) = (Signer::new(), index("late"), Place::new());
+    let rules = "SRC/a:v1: DST/a\n";
+    source.push("a", Some("v1"), &image);
+    sync(&place, &source, &destination, rules)
+        .exits(0)
+        .says("1 copied");
+
+    let name = format!("{}/a", source.host());
+    let by_tag = signer.by_tag(&name, image.root());
+    let by_subject = signer.by_subject(&name, image.root());
+    let tag = tag_of(image.digest());
+    source.push("a", Some(&tag), &by_tag);
+    source.refer("a", image.digest(), &[&by_subject]);
+    clear(&source, &destination);
+    sync(&place, &source, &destination, rules)
+        .exits(0)
+        .says("1 image: 1 copied")
+        .says("2 referrers (signatures and the like); the image is unchanged\n")
+        .says("came along, for 1 image that is unchanged itself\n");
+    // Both are made of one payload, which travels once.
+    let mut blobs: Vec<&Blob> = by_tag.blobs().iter().chain(by_subject.blobs()).collect();
+    blobs.sort_by_key(|blob| blob.digest().to_owned());
+    blobs.dedup_by_key(|blob| blob.digest().to_owned());
+    let bytes: u64 = blobs.iter().map(|blob| blob.size()).sum();
+    assert_eq!(blobs.len(), 3);
+    assert_eq!(source.kit().bytes_sent(), bytes);
+    assert_eq!(destination.kit().bytes_received(), bytes);
+    let fallback = image.digest().replace(':', "-");
+    let mut expected = vec![by_subject.digest().to_owned()];
+    if to == Which::WithoutApi {
+        expected.push(fallback.clone());
+    }
+    expected.push(tag.clone());
+    assert_eq!(pushed(&destination), expected);
+    signer.verify(&destination, "a", "v1", Form::Tag);
+    signer.verify(&destination, "a", "v1", Form::Referrer);
+
+    clear(&source, &destination);
+    sync(&place, &source, &destination, rules)
+        .exits(0)
+        .says("1 image: 0 copied, 1 unchanged");
+    // The floor, one question for the root, and the tag of cosign that a list of the source's tags shows.
+    let of = |kind, reference: &str| (kind, reference.to_owned());
+    let mut at_source = vec![
+        of(Kind::ManifestHead, "v1"),
+        of(Kind::Tags, ""),
+        of(Kind::Referrers, image.digest()),
+        of(Kind::ManifestHead, &tag),
+    ];
+    let mut at_destination = vec![
+        of(Kind::ManifestHead, "v1"),
+        of(Kind::Referrers, image.digest()),
+        of(Kind::ManifestHead, &tag),
+    ];
+    if to == Which::WithoutApi {
+        at_destination.push(of(Kind::ManifestGet, &fallback));
+    }
+    at_source.sort();
+    at_destination.sort();
+    assert_eq!(sorted(asked(&source)), at_source);
+    assert_eq!(sorted(asked(&destination)), at_destination);
 }
 
-fn insecure(hosts: &[String]) -> String {
-    let entry = |host: &String| format!("{host}: {{insecure: true}}\n");
-    hosts.iter().map(entry).collect()
+/// In an order that does not depend on who came first.
+fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
+    list.sort();
+    list
+}
+
+fn clear(source: &End, destination: &End) {
+    source.kit().clear_requests();
+    destination.kit().clear_requests();
 }
 
 #[test]
-fn signatures_verify_at_every_kind_of_registry() {
-    let start = |profile| Registry::builder().profile(profile).start_on_thread();
-    let kits = [Profile::zot(), Profile::distribution()].map(start);
-    let real = DockerRegistry::builder()
-        .start()
-        .expect("install it with scripts/test");
-    let mut hosts: Vec<String> = kits.iter().map(Registry::host).collect();
-    hosts.push(real.host());
-    let clients: Vec<Client> = hosts
-        .iter()
-        .map(|host| Client::new(format!("http://{host}")))
-        .collect();
-    let key = Key::new();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    for (client, image) in clients.iter().zip([image("a"), index("b"), index("c")]) {
-        runtime.block_on(push_signed(client, &key, &image));
-    }
-    let mut rules = String::new();
-    for (number, source) in hosts.iter().enumerate() {
-        let places: Vec<String> = hosts
-            .iter()
-            .map(|host| format!("{host}/from{number}"))
-            .collect();
-        writeln!(rules, "{source}/a:v1: [{}]", places.join(", ")).unwrap();
-    }
-    let place = Place::new()
-        .file("images.yaml", &rules)
-        .file("auth.yaml", &insecure(&hosts));
-    let run = || {
-        place
-            .run(&["--images", "images.yaml", "--auth", "auth.yaml"])
-            .exits(0)
-    };
-    run()
-        .does_not_say("warning")
-        .says("9 images: 9 copied")
-        .says("18 referrers (signatures and the like) came along");
-    for client in &clients {
-        for number in 0..hosts.len() {
-            runtime.block_on(assert_signed(client, &key, &format!("from{number}")));
+fn late_ones_are_all_that_is_copied_to_a_registry_that_lists_referrers() {
+    a_late_signature_is_all_that_is_copied(Which::WithApi);
+}
+
+#[test]
+fn late_ones_are_all_that_is_copied_to_a_registry_that_does_not() {
+    a_late_signature_is_all_that_is_copied(Which::WithoutApi);
+}
+
+/// A destination with an older image under the tag, and a source whose newer one is signed in both forms, children and
+/// all.
+struct Newer {
+    source: End,
+    destination: End,
+    signer: Signer,
+    older: Image,
+    image: Image,
+}
+
+impl Newer {
+    fn start(to: Which) -> Self {
+        let (source, destination) = (Which::WithApi.start(), to.start());
+        let (signer, older, image) = (Signer::new(), index("older"), index("newer"));
+        source.push("a", Some("v1"), &image);
+        for manifest in manifests(&image) {
+            signer.sign_at(&source, "a", manifest);
+        }
+        destination.push("a", Some("v1"), &older);
+        clear(&source, &destination);
+        Self {
+            source,
+            destination,
+            signer,
+            older,
+            image,
         }
     }
-    run().says("9 images: 0 copied, 9 unchanged");
-}
 
-#[test]
-fn a_late_signature_comes_alone_and_is_told() {
-    let start = |profile| Registry::builder().profile(profile).start_on_thread();
-    for profile in [Profile::zot(), Profile::distribution()] {
-        let (source, destination) = (start(profile.clone()), start(profile));
-        let (key, image) = (Key::new(), index("a"));
-        source.push("a", Some("v1"), &image);
-        let hosts = [source.host(), destination.host()];
-        let place = Place::new()
-            .file(
-                "images.yaml",
-                &format!("{}/a:v1: {}/a\n", hosts[0], hosts[1]),
-            )
-            .file("auth.yaml", &insecure(&hosts));
-        let run = || {
-            place
-                .run(&["--images", "images.yaml", "--auth", "auth.yaml"])
-                .exits(0)
-        };
-        run().does_not_say("referrer");
-        let client = Client::new(source.url());
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(push_signed(&client, &key, &image));
-        destination.clear_requests();
-        let outcome = run();
-        let line = outcome.lines("copied").concat();
-        let expected = "2 referrers (signatures and the like); the image is unchanged";
-        assert!(line.ends_with(expected), "{line}");
-        let root = format!("/manifests/{}", image.digest());
-        let pushed =
-            destination.count(|request| request.line().starts_with(&format!("PUT /v2/a{root}")));
-        assert_eq!(pushed, 0);
-        let client = Client::new(destination.url());
-        runtime.block_on(assert_signed(&client, &key, "a"));
-        run().says("1 image: 0 copied, 1 unchanged");
+    fn copy(&self) -> Outcome {
+        let rules = "SRC/a:v1: DST/a\n";
+        sync(&Place::new(), &self.source, &self.destination, rules)
+    }
+
+    /// The digest that the tag stands for.
+    fn tagged(&self) -> String {
+        let digest = self.destination.kit().state().digest("a", "v1");
+        digest.expect("the tag")
+    }
+
+    fn referrer(&self) -> String {
+        self.source.referring("a", self.image.digest())[0].clone()
     }
 }
 
 #[test]
-fn two_processes_that_bring_referrers_of_one_image_list_both() {
-    let start = |profile| Registry::builder().profile(profile).start_on_thread();
-    let sources = [Profile::zot(), Profile::zot()].map(start);
-    let destination = start(Profile::distribution());
-    let image = image("a");
-    let mut hosts: Vec<String> = sources.iter().map(Registry::host).collect();
-    hosts.push(destination.host());
-    let mut place = Place::new().file("auth.yaml", &insecure(&hosts));
-    let mut expected = Vec::new();
-    for (number, source) in sources.iter().enumerate() {
-        source.push("a", Some("v1"), &image);
-        let signature = Key::new().sign(&image, true);
-        source.push("a", None, &signature);
-        expected.push(signature.digest().to_owned());
-        let rule = format!("{}/a:v1: {}/a\n", source.host(), destination.host());
-        place = place.file(&format!("{number}.yaml"), &rule);
-    }
-    let run = || {
-        let start = |number| {
-            let images = format!("{number}.yaml");
-            let arguments = ["--images", &images, "--auth", "auth.yaml"];
-            place.command(&arguments).spawn().unwrap()
+fn the_tag_comes_after_all_that_refers_to_it() {
+    for to in [Which::WithApi, Which::WithoutApi] {
+        let newer = Newer::start(to);
+        newer.copy().exits(0).says("1 copied");
+        let pushed = pushed(&newer.destination);
+        let place = |reference: &str| {
+            let mut at = pushed.iter().enumerate();
+            let (first, _) = at.find(|(_, one)| *one == reference).unwrap();
+            assert!(at.all(|(_, one)| one != reference), "{pushed:?}");
+            first
         };
-        let children = [start(0), start(1)];
-        children.map(|child| Outcome::of(child.wait_with_output().unwrap()).exits(0))
-    };
-    let contended = run()
-        .iter()
-        .any(|outcome| outcome.stderr.contains("run again"));
-    if contended {
-        run();
+        // A signature after what it signs, the root after its children, the tag after everything.
+        assert_eq!(place("v1"), pushed.len() - 1, "{pushed:?}");
+        for manifest in manifests(&newer.image) {
+            let referrer = newer.source.referring("a", &manifest.digest).remove(0);
+            assert!(place(&manifest.digest) < place(&referrer), "{pushed:?}");
+            let tag = tag_of(&manifest.digest);
+            assert!(place(&manifest.digest) < place(&tag), "{pushed:?}");
+            assert!(place(&manifest.digest) <= place(newer.image.digest()));
+        }
+        assert_eq!(newer.tagged(), newer.image.digest());
     }
-    let client = Client::new(destination.url());
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let mut listed = runtime.block_on(referrers(&client, "a", image.digest()));
-    listed.sort();
-    expected.sort();
-    assert_eq!(listed, expected);
+}
+
+/// A push without which an image is not signed fails: its tag stays where it was until a run brings it.
+#[track_caller]
+fn the_tag_stays(to: Which, reference: impl Fn(&Newer) -> String, says: impl Fn(&Newer) -> String) {
+    let newer = Newer::start(to);
+    let fault = Fault::on(Kind::ManifestPut).reference(reference(&newer));
+    newer
+        .destination
+        .kit()
+        .fault(fault, Action::error(403, "DENIED", "not this one"));
+    let outcome = newer.copy().exits(1).says("1 failed");
+    assert_eq!(newer.tagged(), newer.older.digest());
+    assert!(!pushed(&newer.destination).contains(&"v1".to_owned()));
+    let failed = outcome.lines("failed").concat();
+    let image = format!("{}/a:v1", newer.source.host());
+    for part in [&image, newer.image.digest(), &says(&newer)] {
+        assert!(failed.contains(part), "no {part} in: {failed}");
+    }
+    newer.destination.kit().clear_faults();
+    newer.copy().exits(0).says("1 copied");
+    assert_eq!(newer.tagged(), newer.image.digest());
+    for form in [Form::Tag, Form::Referrer] {
+        newer.signer.verify(&newer.destination, "a", "v1", form);
+    }
+}
+
+#[test]
+fn a_referrer_that_is_refused_leaves_the_tag_where_it_was() {
+    for to in [Which::WithApi, Which::WithoutApi] {
+        the_tag_stays(to, Newer::referrer, Newer::referrer);
+    }
+}
+
+#[test]
+fn a_tag_of_cosign_that_is_refused_leaves_the_tag_where_it_was() {
+    let tag = |newer: &Newer| tag_of(newer.image.digest());
+    the_tag_stays(Which::WithApi, tag, tag);
+}
+
+#[test]
+fn a_list_that_is_refused_leaves_the_tag_where_it_was() {
+    let tag = |newer: &Newer| newer.image.digest().replace(':', "-");
+    the_tag_stays(Which::WithoutApi, tag, tag);
 }

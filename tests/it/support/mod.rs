@@ -1,7 +1,9 @@
 //! What the tests share: a directory with files, the program as a child process, what it left behind.
 
+pub(crate) mod ends;
 pub(crate) mod program;
 pub(crate) mod real;
+pub(crate) mod signing;
 
 use testkit::{Image, Layer, Registry};
 

@@ -1,0 +1,149 @@
+//! Lists of referrers that several write at the same time: two runs of the program bring different referrers of one
+//! image to a registry where fallback tags list them.
+
+use std::process::Child;
+use std::time::Duration;
+
+use testkit::{Action, Answer, Fault, Gate, Image, Kind};
+
+use crate::support::ends::{End, Which, command, digests, sync};
+use crate::support::{Outcome, PATIENCE, Place, image};
+
+const RULES: &str = "SRC/a:v1: DST/a\n";
+/// What a run says that did not get its referrers into the list.
+const CONTENDED: &str = "others write the list of its referrers at the same time";
+
+/// Two sources that hold the same image with another SBOM each, and where it goes.
+struct Two {
+    image: Image,
+    referrers: [Image; 2],
+    sources: [End; 2],
+    places: [Place; 2],
+    destination: End,
+}
+
+impl Two {
+    fn start(destination: Which) -> Self {
+        let image = image("shared");
+        let referrers =
+            ["one", "two"].map(|one| Image::referrer_of(&image, "application/spdx+json", one));
+        let sources = [&referrers[0], &referrers[1]].map(|referrer| {
+            let source = Which::WithApi.start();
+            source.push("a", Some("v1"), &image);
+            source.refer("a", image.digest(), &[referrer]);
+            source
+        });
+        let places = [Place::new(), Place::new()];
+        Self {
+            image,
+            referrers,
+            sources,
+            places,
+            destination: destination.start(),
+        }
+    }
+
+    /// Starts the program for one of the sources.
+    fn spawn(&self, number: usize) -> Child {
+        let place = &self.places[number];
+        let mut command = command(place, &self.sources[number], &self.destination, RULES);
+        command.spawn().unwrap()
+    }
+
+    /// Runs the program for one of the sources.
+    fn run(&self, number: usize) -> Outcome {
+        let place = &self.places[number];
+        sync(place, &self.sources[number], &self.destination, RULES)
+    }
+
+    fn fallback_tag(&self) -> String {
+        self.image.digest().replace(':', "-")
+    }
+
+    fn listed(&self) -> Vec<String> {
+        self.destination.referring("a", self.image.digest())
+    }
+
+    fn all(&self) -> Vec<String> {
+        digests(&[&self.referrers[0], &self.referrers[1]])
+    }
+}
+
+fn ended(child: Child) -> Outcome {
+    Outcome::of(child.wait_with_output().unwrap()).exits(0)
+}
+
+/// Both read the list before either writes it. How often it is written then.
+fn both_are_listed_after_they_met(two: &Two) -> usize {
+    let (kit, tag) = (two.destination.kit(), two.fallback_tag());
+    let gate = Gate::new();
+    let reads = Fault::on(Kind::ManifestGet).reference(&tag).times(2);
+    kit.fault(reads, Action::Hold(gate.clone()));
+    // So slow a registry leaves both the time to see what the other did.
+    let writes = Fault::on(Kind::ManifestPut).reference(&tag).times(2);
+    kit.fault(writes, Action::Delay(Duration::from_millis(800)));
+    let children = [two.spawn(0), two.spawn(1)];
+    gate.wait(2, PATIENCE).unwrap();
+    gate.open();
+    for child in children {
+        ended(child).says("1 copied").does_not_say("warning");
+    }
+    assert_eq!(two.listed(), two.all());
+    let writes = |r: &testkit::Request| {
+        r.kind == Kind::ManifestPut && r.reference.as_ref() == Some(&tag) && r.succeeded()
+    };
+    kit.count(writes)
+}
+
+#[test]
+fn both_are_listed_where_the_last_writer_wins() {
+    let two = Two::start(Which::WithoutApi);
+    // Each wrote, and one of them again, with both.
+    assert_eq!(both_are_listed_after_they_met(&two), 3);
+}
+
+#[test]
+fn both_are_listed_where_writes_can_depend_on_what_stands_there() {
+    let two = Two::start(Which::WithoutApi);
+    let kit = two.destination.kit();
+    kit.change_profile(|profile| profile.conditional_put = true);
+    assert_eq!(both_are_listed_after_they_met(&two), 2);
+}
+
+#[test]
+fn a_run_that_gives_up_says_so_and_the_next_one_heals_it() {
+    let two = Two::start(Which::WithoutApi);
+    ended(two.spawn(0)).says("1 copied");
+    // Whatever is written, somebody else undoes it.
+    let kit = two.destination.kit();
+    kit.change_profile(|profile| profile.content_digest = false);
+    let writes = Fault::on(Kind::ManifestPut).reference(two.fallback_tag());
+    let undone = kit.fault(writes, Answer::new(201));
+    two.run(1)
+        .exits(0)
+        .says(CONTENDED)
+        .says("run again to mend it");
+    assert_eq!(undone.hits(), 5);
+    assert_eq!(two.listed(), digests(&[&two.referrers[0]]));
+    kit.clear_faults();
+    two.run(1).exits(0).does_not_say("warning");
+    assert_eq!(two.listed(), two.all());
+    // And then there is nothing left to do.
+    two.run(1).exits(0).says("1 unchanged");
+}
+
+#[test]
+fn both_are_listed_at_the_real_registry_after_a_second_run_at_the_latest() {
+    let two = Two::start(Which::Real);
+    let outcomes = [two.spawn(0), two.spawn(1)].map(ended);
+    let contended = outcomes.iter().any(|o| o.stderr.contains(CONTENDED));
+    assert!(
+        contended || two.listed() == two.all(),
+        "{:?}: {outcomes:?}",
+        two.listed()
+    );
+    for number in 0..2 {
+        two.run(number).exits(0).does_not_say(CONTENDED);
+    }
+    assert_eq!(two.listed(), two.all());
+}
