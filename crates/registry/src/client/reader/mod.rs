@@ -13,6 +13,7 @@
 
 mod fetch;
 mod giant;
+mod hashing;
 mod pace;
 mod room;
 mod segment;
@@ -36,6 +37,7 @@ use crate::transport::{Attempts, ResponseBody};
 use fetch::Answer;
 pub(super) use fetch::{Fetch, fetch_ask};
 use giant::{Giant, Next};
+use hashing::Hashing;
 pub use room::RangeOptions;
 pub(super) use room::Room;
 
@@ -60,7 +62,7 @@ pub struct BlobReader {
     /// The first byte that did not come yet.
     position: u64,
     /// Over all bytes before `position`; none where the start was left out.
-    hasher: Option<Hasher>,
+    hasher: Option<Hashing>,
     /// The answer that is being read.
     body: Option<ResponseBody>,
     /// Bytes from `position` on that came already.
@@ -104,7 +106,10 @@ impl BlobReader {
         ranges: bool,
     ) -> Result<Self, Error> {
         let hasher = match Hasher::new(&descriptor.digest) {
-            Ok(hasher) => (offset == 0).then_some(hasher),
+            Ok(hasher) => {
+                let streams = &fetch.client().room().streams;
+                (offset == 0).then(|| Hashing::new(hasher, streams))
+            }
             Err(error) => return Err(fetch.error(ErrorKind::Protocol, error.to_string())),
         };
         if let Some(size) = descriptor.size.filter(|size| offset > *size) {
@@ -132,7 +137,7 @@ impl BlobReader {
         };
         if descriptor.size == Some(offset) {
             // Nothing is left to read, and of an empty blob nothing need be asked.
-            reader.finish()?;
+            reader.finish().await?;
         } else {
             reader.connect().await?;
         }
@@ -181,10 +186,10 @@ impl BlobReader {
             return Ok(self.held.take());
         }
         if let Some(bytes) = self.leftover.take() {
-            return self.take(bytes);
+            return self.take(bytes).await;
         }
         if self.is_ranging() && self.size == Some(self.position) {
-            return self.finish();
+            return self.finish().await;
         }
         self.steer().await;
         if self.is_ranging() {
@@ -206,12 +211,12 @@ impl BlobReader {
                     bytes = giant.before_window(self.position, bytes);
                     giant.came(bytes.len() as u64);
                 }
-                self.take(bytes)
+                self.take(bytes).await
             }
             // All of it came: what happens to the connection now is of no concern.
-            Ok(None) | Err(_) if self.size == Some(self.position) => self.finish(),
+            Ok(None) | Err(_) if self.size == Some(self.position) => self.finish().await,
             Ok(None) => match self.size {
-                None => self.finish(),
+                None => self.finish().await,
                 Some(size) => {
                     self.body = None;
                     let message = format!("the body ended after {} of {size} bytes", self.position);
@@ -261,21 +266,21 @@ impl BlobReader {
             giant.resume();
         }
         match giant.next(self.position, self.body.as_mut()).await {
-            Next::Bytes(bytes) => self.take(bytes),
+            Next::Bytes(bytes) => self.take(bytes).await,
             Next::Trunk(chunk) => self.came(chunk).await,
             Next::Nothing => Ok(None),
         }
     }
 
     /// Takes bytes off the wire; gives back those before them that were held.
-    fn take(&mut self, bytes: Bytes) -> Result<Option<Bytes>, Error> {
+    async fn take(&mut self, bytes: Bytes) -> Result<Option<Bytes>, Error> {
         let length = bytes.len() as u64;
         self.position = self.position.saturating_add(length);
         if let Some(size) = self.size.filter(|size| self.position > *size) {
             return Err(self.corrupt(&format!("it has more than {size} bytes")));
         }
         if let Some(hasher) = &mut self.hasher {
-            hasher.update(&bytes);
+            hasher.update(&bytes).await;
         }
         self.attempts.progress(length);
         let last = self.size.is_none_or(|size| self.position == size);
@@ -288,10 +293,13 @@ impl BlobReader {
     }
 
     /// Judges the whole; gives back what was held.
-    fn finish(&mut self) -> Result<Option<Bytes>, Error> {
+    async fn finish(&mut self) -> Result<Option<Bytes>, Error> {
         self.body = None;
         if let Some(hasher) = self.hasher.take() {
-            let found = hasher.finish();
+            let Some(found) = hasher.finish().await else {
+                let message = "the thread that computed its digest ended early";
+                return Err(self.fetch.error(ErrorKind::Broken, message));
+            };
             if found != self.digest {
                 let message = format!(
                     "its {} bytes have the digest {found} instead of {}",
@@ -327,7 +335,8 @@ impl BlobReader {
         if self.start == 0 {
             let hasher = Hasher::new(&self.digest)
                 .map_err(|error| self.fetch.error(ErrorKind::Protocol, error.to_string()))?;
-            self.hasher = Some(hasher);
+            let streams = &self.fetch.client().room().streams;
+            self.hasher = Some(Hashing::new(hasher, streams));
         }
         Ok(())
     }
@@ -338,7 +347,7 @@ impl BlobReader {
             let opened = match self.request().await {
                 Ok(Opened::Body(body, skip)) => self.skip(body, skip).await,
                 Ok(Opened::Complete) => {
-                    self.held = self.finish()?;
+                    self.held = self.finish().await?;
                     return Ok(());
                 }
                 Err(error) => Err(error),

@@ -7,6 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::client::reader::hashing::Streams;
+
 /// Bytes are copied into pieces of this size: a chunk as it comes is a small part of a buffer that it keeps alive,
 /// so that a window of chunks would take several times the memory of its bytes.
 pub(super) const PIECE: usize = 64 * 1024;
@@ -60,6 +62,8 @@ impl Default for RangeOptions {
 #[derive(Debug)]
 pub(in crate::client) struct Room {
     pub(super) options: RangeOptions,
+    /// The blobs that are being hashed, large or not.
+    pub(super) streams: Arc<Streams>,
     segments: Arc<Semaphore>,
     /// Bytes of large blobs that came, in ranges or not.
     came: AtomicU64,
@@ -89,6 +93,7 @@ impl Room {
     pub(in crate::client) fn new(options: RangeOptions) -> Arc<Self> {
         Arc::new(Self {
             options,
+            streams: Streams::new(),
             segments: Arc::new(Semaphore::new(options.segments.min(Semaphore::MAX_PERMITS))),
             came: AtomicU64::new(0),
             held: AtomicU64::new(0),

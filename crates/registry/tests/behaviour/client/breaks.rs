@@ -152,6 +152,32 @@ async fn a_flipped_bit_never_completes_the_blob() {
     );
 }
 
+/// Of 20 MiB most is hashed on a thread, where there are the cores for it.
+#[tokio::test]
+async fn a_large_blob_that_broke_is_right_and_one_that_is_corrupt_never_completes() {
+    let size = 20 * MIB;
+    let blob = Blob::synthetic(size, 13);
+    let kit = with_blob(Profile::distribution(), &blob).await;
+    let cut = Action::CutResponse {
+        after: 15 * MIB + 17,
+        how: Cut::Close,
+    };
+    kit.server.fault(Fault::on(Kind::BlobGet).nth(1), cut);
+    let (bytes, end) = read(&kit, &blob, 0).await;
+    end.unwrap();
+    assert!(bytes == blob.bytes().unwrap());
+    assert_eq!(kit.took().len(), 2);
+    for offset in [5, 15 * MIB, size - 1] {
+        kit.server.clear_faults();
+        kit.server
+            .fault(Fault::on(Kind::BlobGet), Action::Corrupt { offset });
+        let (bytes, end) = read(&kit, &blob, 0).await;
+        assert_eq!(end.unwrap_err().kind(), ErrorKind::Corrupt);
+        assert!((bytes.len() as u64) < size, "the last bytes were held back");
+        assert_eq!(kit.took().len(), 1);
+    }
+}
+
 #[tokio::test]
 async fn a_small_corrupt_blob_gets_a_second_chance() {
     let blob = Blob::synthetic(500, 11);
