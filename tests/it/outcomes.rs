@@ -185,3 +185,29 @@ fn an_unverified_certificate_is_refused_and_the_way_out_named() {
         .says("insecure: true");
     assert_eq!(source.requests().len(), 0);
 }
+
+#[test]
+fn a_source_that_fails_to_list_referrers_fails_the_image_and_one_that_denies_it_is_told() {
+    let start = || {
+        let zot = testkit::Profile::zot();
+        testkit::Registry::builder().profile(zot).start_on_thread()
+    };
+    for (status, code, says) in [
+        (500, 1, "cannot list the referrers of a@"),
+        (403, 0, "the registry denies to list referrers"),
+    ] {
+        let (source, destination) = (start(), start());
+        source.push("a", Some("v1"), &image("a"));
+        source.fault(Fault::on(Kind::Referrers), Action::status(status));
+        let rule = format!("{}/a:v1: {}/a\n", source.host(), destination.host());
+        let place = Place::new()
+            .file("images.yaml", &rule)
+            .file("auth.yaml", &insecure(&[&source, &destination]));
+        let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
+        place
+            .run(&[&files[..], &["--retries", "0"]].concat())
+            .exits(code)
+            .says(says);
+        assert_eq!(destination.state().digest("a", "v1").is_some(), code == 0);
+    }
+}

@@ -119,7 +119,10 @@ impl Client {
         for _ in 0..=MAX_HOPS {
             let whole = match self.whole(&ask, MAX_MANIFEST_BYTES, fits).await {
                 Ok(whole) => whole,
-                Err(error) => return told(error).map(Page::Told),
+                Err(error) => {
+                    self.say_denied(&error);
+                    return told(error).map(Page::Told);
+                }
             };
             if whole.status == StatusCode::OK {
                 return Ok(match index(&whole) {
@@ -134,6 +137,16 @@ impl Client {
         }
         let message = format!("the registry redirects more than {MAX_HOPS} times");
         Err(ask.error(ErrorKind::Refused, message))
+    }
+
+    /// Says, once for the registry, that it does not let us ask: what it lists may be left out.
+    fn say_denied(&self, error: &Error) {
+        if error.kind() == ErrorKind::Denied && self.inner.habits.referrers.is_first_denial() {
+            self.warn(&format!(
+                "the registry denies to list referrers, which is taken to mean that there are none but those that tags \
+                 list: {error}"
+            ));
+        }
     }
 
     /// Where a redirect leads, if that is the registry itself.
