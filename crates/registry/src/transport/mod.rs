@@ -49,6 +49,7 @@ pub use observer::{Observer, RequestRecord, Silent};
 pub(crate) use private::{leads_inside, names};
 pub use retry::{Attempts, RetryPolicy};
 pub use send::Reserved;
+pub use tls::prepare;
 pub(crate) use veil::Veil;
 
 /// The seam to the HTTP library: one request, one answer, no redirects, no retries.

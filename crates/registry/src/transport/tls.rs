@@ -255,3 +255,18 @@ impl ServerCertVerifier for AcceptAnything {
             .supported_schemes()
     }
 }
+
+/// Prepares for the first TLS handshake, on a thread of its own: gathering entropy takes AWS-LC tens of milliseconds,
+/// once a process (November 2026), which a program can have behind it by the time that it has read its files.
+pub fn prepare() {
+    let gather = || {
+        // A failure is told by the handshake that it would fail.
+        let _ = rustls::crypto::aws_lc_rs::default_provider()
+            .secure_random
+            .fill(&mut [0]);
+    };
+    // Without a thread, the first handshake takes that much longer.
+    let _ = std::thread::Builder::new()
+        .name("entropy".to_owned())
+        .spawn(gather);
+}
