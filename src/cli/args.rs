@@ -158,7 +158,8 @@ pub struct Transfer {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Referrers")]
 pub struct Referrers {
-    /// Leave behind what refers to an image: its signatures, attestations, SBOMs
+    /// Leave behind what refers to an image: its signatures, attestations, SBOMs. Where all tags are copied, those that
+    /// name such (sha256-…, sha256-….sig) are tags like any other then
     #[arg(long, conflicts_with_all = ["referrers", "referrers_type"])]
     pub no_referrers: bool,
     /// What is asked for them of an image that is unchanged: its root, or `deep`, its children and their referrers as
