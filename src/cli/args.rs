@@ -1,6 +1,7 @@
 //! Groups of flags that commands share.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args, ValueEnum};
@@ -160,7 +161,7 @@ pub struct Transfer {
 pub struct Referrers {
     /// Leave behind what refers to an image: its signatures, attestations, SBOMs. Where all tags are copied, those that
     /// name such (sha256-…, sha256-….sig) are tags like any other then
-    #[arg(long, conflicts_with_all = ["referrers", "referrers_type"])]
+    #[arg(long, conflicts_with_all = ["referrers", "referrers_type", "referrers_interval"])]
     pub no_referrers: bool,
     /// What is asked for them of an image that is unchanged: its root, or `deep`, its children and their referrers as
     /// well
@@ -170,6 +171,10 @@ pub struct Referrers {
     /// .sbom); repeatable
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
     pub referrers_type: Vec<String>,
+    /// Ask nothing for unchanged images that were asked about within this (`30s`, `15m`, `12h`, `7d`), as the records
+    /// tell; 0 asks always
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration)]
+    pub referrers_interval: Duration,
 }
 
 /// Of what of an unchanged image it is asked what refers to it.
@@ -271,6 +276,28 @@ fn grace() -> clap::builder::RangedU64ValueParser<u64> {
 /// Reads a path, which may be empty: clap's own parser refuses that.
 fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// Reads a duration: a whole number and its unit, or 0.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.trim_end_matches(|c: char| !c.is_ascii_digit()).len());
+    let seconds = match unit {
+        "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(60 * 60),
+        "d" => Some(DAY),
+        "" if number == "0" => Some(0),
+        _ => None,
+    };
+    let number = number.parse::<u64>().ok();
+    let seconds = number
+        .zip(seconds)
+        .and_then(|(n, unit)| n.checked_mul(unit));
+    let advice =
+        "write a whole number with its unit, such as 30s, 15m, 12h or 7d, or 0 to ask always";
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| advice.into())
 }
 
 /// Reads `--retries`.

@@ -8,8 +8,7 @@ use registry::auth::{DockerFiles, Entry, Keychain};
 use registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions, WindowBounds};
 use registry::{Options, Registries};
 use sync::Listener;
-use sync::config::Problem;
-use sync::config::Settings;
+use sync::config::{Problem, Referrers, Settings};
 use sync::engine::{Engine, Stop};
 use sync::inventory::records::Records;
 use sync::report::{Report, Summary};
@@ -125,6 +124,12 @@ impl Job {
         if settings.records.is_none() && !settings.immutable.is_empty() {
             let text = "--immutable: nothing is remembered between runs, so the registries are asked about these tags, \
                         too";
+            lines.say(Word::Warning, text);
+        }
+        let waits = |referrers: &Arc<Referrers>| !referrers.interval.is_zero();
+        if settings.records.is_none() && settings.referrers.as_ref().is_some_and(waits) {
+            let text = "--referrers-interval: nothing is remembered between runs, so it is asked what refers to every \
+                        unchanged image";
             lines.say(Word::Warning, text);
         }
     }

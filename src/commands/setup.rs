@@ -85,6 +85,7 @@ pub(super) fn referrers(flags: &cli::Referrers) -> anyhow::Result<Option<Referre
     let referrers = || Referrers {
         deep: flags.referrers == cli::WhichReferrers::Deep,
         types: flags.referrers_type.clone(),
+        interval: flags.referrers_interval,
     };
     Ok((!flags.no_referrers).then(referrers))
 }

@@ -319,3 +319,66 @@ fn a_list_that_is_refused_leaves_the_tag_where_it_was() {
     let tag = |newer: &Newer| newer.image.digest().replace(':', "-");
     the_tag_stays(Which::WithoutApi, tag, tag);
 }
+
+/// Runs with `--referrers-interval`; gives how often the source was asked what refers to something.
+fn asked_with(interval: &str, place: &Place, ends: [&End; 2], arguments: &[&str]) -> usize {
+    let [source, destination] = ends;
+    source.kit().clear_requests();
+    let mut command = command(place, source, destination, "SRC/a:v1: DST/a\n");
+    let command = command.args(["--referrers-interval", interval]);
+    Outcome::of(command.args(arguments).output().unwrap()).exits(0);
+    let kit = source.kit();
+    kit.count(|request| request.kind == Kind::Referrers)
+}
+
+#[test]
+fn what_was_looked_at_within_the_interval_is_not_asked_about_again() {
+    let (source, destination) = (Which::WithApi.start(), Which::WithApi.start());
+    let (image, place) = (image("interval"), Place::new());
+    source.push("a", Some("v1"), &image);
+    let asked = |interval, arguments: &[&str]| {
+        asked_with(interval, &place, [&source, &destination], arguments)
+    };
+    assert_eq!(asked("7d", &[]), 1);
+    assert_eq!(asked("7d", &[]), 0);
+    // A head is all that the source hears.
+    assert_eq!(source.kit().requests().len(), 1);
+    assert_eq!(asked("0", &[]), 1);
+    assert_eq!(asked("7d", &["--verify"]), 1);
+    assert_eq!(asked("7d", &["--no-records"]), 1);
+}
+
+#[test]
+fn an_interval_without_records_is_told_to_do_nothing() {
+    let (source, destination) = (Which::WithApi.start(), Which::WithApi.start());
+    let place = Place::new();
+    source.push("a", Some("v1"), &image("interval"));
+    let mut command = command(&place, &source, &destination, "SRC/a:v1: DST/a\n");
+    let command = command.args(["--no-records", "--referrers-interval=15m"]);
+    Outcome::of(command.output().unwrap())
+        .exits(0)
+        .says("--referrers-interval: nothing is remembered between runs");
+}
+
+#[test]
+fn an_interval_that_is_none_is_a_mistake() {
+    for wrong in [
+        "",
+        "5",
+        "1.5h",
+        "h",
+        "-5s",
+        "12 h",
+        "1w",
+        "999999999999999999d",
+    ] {
+        let flag = format!("--referrers-interval={wrong}");
+        let arguments = ["copy", "a.example/a:1", "b.example/b:1", &flag];
+        Place::new()
+            .run(&arguments)
+            .exits(2)
+            .says("--referrers-interval")
+            .says(wrong)
+            .says("such as 30s, 15m, 12h or 7d");
+    }
+}

@@ -98,7 +98,7 @@ fn the_file_of_a_newer_version_is_left_alone() {
     drop(newer);
     world.destination.state().remove_repository("a");
     let warning = warning(&world, &[]);
-    let expected = "a newer image-syncer wrote it (schema 7; this version knows 1)";
+    let expected = "a newer image-syncer wrote it (schema 7; this version knows 2)";
     assert!(warning.contains(expected), "{warning}");
 }
 

@@ -1,6 +1,7 @@
 //! What flags say of a whole run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::inventory::records::Records;
 use crate::rule::{Immutable, Parts, PlatformFilter};
@@ -36,6 +37,8 @@ pub struct Referrers {
     pub deep: bool,
     /// Only these artifact types, [`Referrers::COSIGN`] for cosign's tags; empty for all.
     pub types: Vec<String>,
+    /// Unchanged images are not asked about where the records say that they were within this; zero to ask always.
+    pub interval: Duration,
 }
 
 impl Referrers {

@@ -14,6 +14,7 @@ mod tally;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -70,6 +71,8 @@ pub(crate) struct Copier {
     /// The subjects whose referrers are on their way.
     attaching: Claims,
     marks: Marks,
+    /// When the run began.
+    began: SystemTime,
     force: bool,
     verify: bool,
     listener: Arc<dyn Listener>,
@@ -100,6 +103,7 @@ impl Copier {
             source_tags,
             attaching: Claims::default(),
             marks: Marks::default(),
+            began: SystemTime::now(),
             force: settings.force,
             verify: settings.verify,
             listener,
@@ -272,8 +276,8 @@ impl Copier {
         let company = self.company(image, destination, seat);
         let pushed = self.turns(image, destination, seat, missing, company.as_ref());
         let pushed = pushed.await?;
-        if let (Some(company), Pushed::Copied(_)) = (&company, &pushed) {
-            company.is_complete(missing.root.digest());
+        if let (Some(company), Pushed::Copied(copied)) = (&company, &pushed) {
+            company.is_complete(missing.root.digest(), copied);
         }
         Ok(pushed)
     }

@@ -4,6 +4,7 @@
 //! how the registry answers mounts. All of that is in memory, behind one lock that is held for a look-up. Behind it
 //! stand the [`records`], where there are any: what earlier runs and other processes learnt.
 
+mod looked;
 mod mounting;
 mod places;
 pub mod records;

@@ -42,6 +42,10 @@ impl Brought {
     pub(super) fn contended(&mut self) {
         self.contended += 1;
     }
+    /// Whether that happened.
+    pub(super) fn is_contended(&self) -> bool {
+        self.contended > 0
+    }
     pub(super) fn add(&mut self, other: &Self) {
         self.referrers += other.referrers;
         self.contended += other.contended;

@@ -8,6 +8,7 @@
 //! else's meanwhile: images may share subjects in any way, in circles, too.
 
 mod brought;
+mod interval;
 mod referrer;
 
 use std::collections::HashSet;
@@ -22,7 +23,7 @@ use crate::config::Referrers;
 use crate::copy::Copier;
 use crate::copy::marks::Mark;
 use crate::copy::share::Seat;
-use crate::event::{Event, Evidence, Outcome};
+use crate::event::{Copied, Event, Evidence, Outcome};
 use crate::failure::{Failure, Side};
 use crate::graph::{Attachments, MAX_DEPTH, MAX_MANIFESTS, Root, SourceImage, may_list_referrers};
 use crate::store::Store;
@@ -115,10 +116,17 @@ impl Company<'_> {
             self.answer_for_dropped(&digests).await?;
             digests.retain(|_| deep);
         }
+        if !digests.is_empty() && self.was_looked_at(&digest).await {
+            for subject in &digests {
+                self.answer_for(subject);
+            }
+            return Ok(outcome);
+        }
         let level = self.ask(digests.into_iter().map(|digest| (digest, false)));
         let level = level.await?;
         let brought = self.bring(level).await?;
         self.set(mark, &digest);
+        self.note_look(&digest, brought.is_contended());
         Ok(brought.beside(digest, outcome))
     }
 
@@ -144,9 +152,10 @@ impl Company<'_> {
         Ok(Some(brought.beside(digest, there)))
     }
 
-    /// Everything that refers to the root `digest` was brought.
-    pub(super) fn is_complete(&self, digest: &Digest) {
+    /// Everything that refers to the root `digest` was brought, as `copied` tells.
+    pub(super) fn is_complete(&self, digest: &Digest, copied: &Copied) {
         self.set(Mark::Whole, digest);
+        self.note_look(digest, copied.contended > 0);
     }
 
     /// Brings what refers to the manifests of `level`, and what refers to that in turn.

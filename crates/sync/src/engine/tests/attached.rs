@@ -7,6 +7,8 @@ use super::*;
 use crate::config::Referrers;
 use crate::store::memory::{blob_json, entry, error, repository};
 
+mod interval;
+
 const SIGNATURE: &str = "application/vnd.example.signature";
 const SBOM: &str = "application/vnd.example.sbom";
 const DESTINATION: &str = "dst.example/copy";

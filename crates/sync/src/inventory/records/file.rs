@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use crate::inventory::records::{RecordsError, RecordsErrorKind};
 
 /// Which version of the schema this is.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 /// What marks the file as one of ours: `imsy`.
 const APPLICATION: i64 = 0x696d_7379;
@@ -50,6 +50,18 @@ const TABLES: &str = "
     CREATE TABLE upkeep (
         pruned INTEGER NOT NULL
     ) STRICT;
+";
+
+/// What version 2 added: when it was last seen to what refers to a root, in seconds since 1970.
+const REFERRERS: &str = "
+    CREATE TABLE referrers (
+        repository INTEGER NOT NULL,
+        digest ANY NOT NULL,
+        source INTEGER NOT NULL,
+        asked INTEGER NOT NULL,
+        looked INTEGER NOT NULL,
+        PRIMARY KEY (repository, digest, source, asked)
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// Opens the file for writing, and makes it where there is none.
@@ -97,7 +109,7 @@ fn check(connection: &Connection, path: &Path) -> Result<(), RecordsError> {
     Ok(())
 }
 
-/// Makes the tables where there are none.
+/// Makes the tables that are not there: all of them, or those that an older version did not have.
 fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     // Whatever is lost with the power is a hint; what stays is whole.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
@@ -120,6 +132,9 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     if version == 0 {
         transaction.execute_batch(TABLES)?;
         transaction.pragma_update(None, "application_id", APPLICATION)?;
+    }
+    if version < SCHEMA {
+        transaction.execute_batch(REFERRERS)?;
         transaction.pragma_update(None, "user_version", SCHEMA)?;
     }
     transaction.commit()

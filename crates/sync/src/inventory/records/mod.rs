@@ -33,6 +33,9 @@ use writer::Writer;
 /// Notes that wait to be written; what comes on top is dropped.
 const WAITING: usize = 8192;
 
+/// Seconds in a day.
+const DAY: i64 = 24 * 60 * 60;
+
 /// The records file, open for as long as this lives.
 pub struct Records {
     path: PathBuf,
@@ -63,6 +66,8 @@ pub(super) enum Note {
     Forget(Repository),
     /// This tag was copied, or found equal.
     Copied(Repository, Tag, Copy),
+    /// At that time, everything was there that refers to a root.
+    Looked(Repository, Look, SystemTime),
 }
 
 /// The repositories of one registry that hold a blob: the one that was asked for first, if it is among them.
@@ -76,6 +81,15 @@ pub(super) struct Copy {
     /// By which platform filter; 0 is none.
     pub(super) filter: i64,
     pub(super) digest: Digest,
+}
+
+/// A question for what refers to a root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    pub(super) source: Repository,
+    pub(super) root: Digest,
+    /// How far it went, and for what: another question tells nothing of this one.
+    pub(super) asked: i64,
 }
 
 impl Records {
@@ -141,6 +155,14 @@ impl Records {
     pub(super) fn has_copies_in(&self, place: &Repository) -> bool {
         self.read(|reader| reader.has_copies_in(place)) == Some(true)
     }
+    /// When `look` was last answered for `place`.
+    pub(super) fn looked_at(&self, place: &Repository, look: &Look) -> Option<SystemTime> {
+        let seconds = self
+            .read(|reader| reader.looked_at(place, look))
+            .flatten()?;
+        let since = Duration::from_secs(u64::try_from(seconds).ok()?);
+        SystemTime::UNIX_EPOCH.checked_add(since)
+    }
     /// Takes a note, unless too many wait.
     pub(super) fn note(&self, note: Note) {
         if let Some(notes) = &*lock(&self.notes) {
@@ -181,9 +203,13 @@ impl Trouble {
 
 /// Days since 1970: coarse enough that most of what is seen again is not written again.
 fn day(now: SystemTime) -> i64 {
+    seconds(now) / DAY
+}
+
+/// Seconds since 1970.
+fn seconds(now: SystemTime) -> i64 {
     let since = now.duration_since(SystemTime::UNIX_EPOCH);
-    let days = since.unwrap_or_default().as_secs() / (24 * 60 * 60);
-    i64::try_from(days).unwrap_or(i64::MAX)
+    i64::try_from(since.unwrap_or_default().as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

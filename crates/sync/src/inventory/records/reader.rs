@@ -6,7 +6,8 @@ use registry::{Digest, Repository, Tag};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
-use crate::inventory::records::{Copy, Places};
+use crate::inventory::records::writer::Stored;
+use crate::inventory::records::{Copy, Look, Places};
 use crate::inventory::shelf::Key;
 
 /// A connection to look things up.
@@ -46,6 +47,16 @@ const HAS_COPIES_IN: &str = "
         SELECT id FROM repositories
         WHERE registry = (SELECT id FROM registries WHERE name = ?1) AND path = ?2
     ) LIMIT 1";
+
+const LOOKED_AT: &str = "
+    SELECT looked FROM referrers
+    WHERE repository = (
+        SELECT id FROM repositories
+        WHERE registry = (SELECT id FROM registries WHERE name = ?1) AND path = ?2
+    ) AND digest = ?3 AND source = (
+        SELECT id FROM repositories
+        WHERE registry = (SELECT id FROM registries WHERE name = ?4) AND path = ?5
+    ) AND asked = ?6";
 
 impl Reader {
     /// Opens the file, which is there and has its tables.
@@ -96,6 +107,23 @@ impl Reader {
     pub(super) fn has_copies_in(&mut self, place: &Repository) -> rusqlite::Result<bool> {
         let key = (place.registry().as_str(), place.path());
         self.0.prepare_cached(HAS_COPIES_IN)?.exists(key)
+    }
+    /// When `look` was last answered for `place`, in seconds since 1970.
+    pub(super) fn looked_at(
+        &mut self,
+        place: &Repository,
+        look: &Look,
+    ) -> rusqlite::Result<Option<i64>> {
+        let key = params![
+            place.registry().as_str(),
+            place.path(),
+            Stored(&look.root),
+            look.source.registry().as_str(),
+            look.source.path(),
+            look.asked
+        ];
+        let mut statement = self.0.prepare_cached(LOOKED_AT)?;
+        statement.query_row(key, |row| row.get(0)).optional()
     }
 }
 

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use registry::{Algorithm, Digest, Repository, Tag};
 use tempfile::TempDir;
 
+use super::reader::Reader;
 use super::writer::Writer;
-use super::{Copy, Note, Records, RecordsError, RecordsErrorKind, file};
+use super::{Copy, DAY, Look, Note, Records, RecordsError, RecordsErrorKind, Upkeep, file};
 use crate::inventory::Inventory;
 use crate::inventory::shelf::Key;
 use crate::rule::PlatformFilter;
@@ -298,7 +299,7 @@ fn a_record_takes_few_bytes() {
     let images = blobs.chunks(50).enumerate();
     let held =
         images.map(|(image, blobs)| holds(&format!("r.example/team/{}", image % 100), blobs));
-    assert_eq!(size(held.collect()), 49);
+    assert_eq!(size(held.collect()), 50);
     let (source, place) = (repository("s.example/a"), repository("r.example/a"));
     let copied = (0..RECORDS).map(|number| {
         let copy = Copy {
@@ -310,4 +311,80 @@ fn a_record_takes_few_bytes() {
         Note::Copied(place.clone(), copy.source_tag.clone(), copy)
     });
     assert_eq!(size(copied.collect()), 61);
+}
+
+fn looked(place: &str, source: &str, day: u64) -> Note {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(day * 24 * 60 * 60);
+    Note::Looked(repository(place), look(source), at)
+}
+
+fn look(source: &str) -> Look {
+    Look {
+        source: repository(source),
+        root: Digest::sha256(b"root"),
+        asked: 7,
+    }
+}
+
+#[test]
+fn what_was_looked_at_is_pruned_and_forgotten_as_the_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("r.sqlite3");
+    let places = ["r.example/a", "r.example/b", "r.example/c"];
+    let notes = vec![
+        looked(places[0], "s.example/a", 100),
+        looked(places[1], "s.example/a", 100),
+        looked(places[1], "s.example/a", 150),
+        looked(places[2], "s.example/a", 150),
+        Note::Forget(repository(places[2])),
+    ];
+    write(&path, 150, notes);
+    let known = || {
+        let mut reader = Reader::open(&path).unwrap();
+        let other = Look {
+            asked: 8,
+            ..look("s.example/a")
+        };
+        let is_other = reader.looked_at(&repository(places[0]), &other);
+        assert_eq!(is_other.unwrap(), None);
+        places.map(|place| {
+            let at = reader.looked_at(&repository(place), &look("s.example/a"));
+            at.unwrap().map(|at| at / DAY)
+        })
+    };
+    assert_eq!(known(), [Some(100), Some(150), None]);
+    write(&path, 200, vec![]);
+    assert_eq!(known(), [None, Some(150), None]);
+    let mut upkeep = Upkeep::open(&path).unwrap();
+    // Both ends of a look are names that are kept for it.
+    let registries = upkeep.overview().unwrap().registries;
+    let repositories: Vec<u64> = registries.iter().map(|one| one.repositories).collect();
+    assert_eq!(repositories, [1, 1]);
+    let registry = repository(places[1]).registry().clone();
+    assert_eq!(upkeep.forget(&registry, None).unwrap(), 1);
+    assert_eq!(known(), [None, None, None]);
+    assert_eq!(upkeep.overview().unwrap().registries, []);
+}
+
+#[test]
+fn a_file_of_version_1_gets_what_it_lacks_and_keeps_what_it_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("r.sqlite3");
+    write(&path, 100, vec![holds("r.example/a", &[1])]);
+    let older = rusqlite::Connection::open(&path).unwrap();
+    older
+        .execute_batch("DROP TABLE referrers; PRAGMA user_version = 1;")
+        .unwrap();
+    drop(older);
+    write(&path, 100, vec![looked("r.example/a", "s.example/a", 100)]);
+    let records = open(&path);
+    assert_eq!(places(&records, "r.example/a", 1), ["r.example/a"]);
+    let known = records.looked_at(&repository("r.example/a"), &look("s.example/a"));
+    assert!(known.is_some());
+    drop(records);
+    let newer = rusqlite::Connection::open(&path).unwrap();
+    newer.pragma_update(None, "user_version", 3).unwrap();
+    drop(newer);
+    let error = Records::open(&path, |error| panic!("{error}")).unwrap_err();
+    assert_eq!(error.kind(), RecordsErrorKind::Newer);
 }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use registry::{Registry, Repository};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
-use crate::inventory::records::{RecordsError, RecordsErrorKind, day, file};
+use crate::inventory::records::{DAY, RecordsError, RecordsErrorKind, day, file};
 
 /// Records that were not seen for so many days are dropped.
 pub const KEPT_DAYS: u32 = 90;
@@ -100,8 +100,9 @@ impl Upkeep {
         let oldest: Option<i64> = self.connection.query_row(
             "SELECT min(seen) FROM (
                 SELECT min(seen) AS seen FROM blobs UNION ALL SELECT min(seen) FROM copies
+                UNION ALL SELECT min(looked) / ?1 FROM referrers
             )",
-            (),
+            (DAY,),
             |row| row.get(0),
         )?;
         Ok(Overview {
@@ -152,6 +153,9 @@ fn prune(connection: &mut Connection, before: i64) -> rusqlite::Result<u64> {
         let statement = format!("DELETE FROM {table} WHERE seen < ?1");
         dropped += transaction.execute(&statement, (before,))?;
     }
+    let looked_before = before.saturating_mul(DAY);
+    let statement = "DELETE FROM referrers WHERE looked < ?1";
+    dropped += transaction.execute(statement, (looked_before,))?;
     bury(&transaction)?;
     transaction.commit()?;
     give_back(connection)?;
@@ -183,6 +187,8 @@ fn bury(transaction: &Transaction<'_>) -> rusqlite::Result<u64> {
         "DELETE FROM blobs WHERE repository NOT IN (SELECT id FROM repositories)",
         "DELETE FROM copies WHERE repository NOT IN (SELECT id FROM repositories)
             OR source NOT IN (SELECT id FROM repositories)",
+        "DELETE FROM referrers WHERE repository NOT IN (SELECT id FROM repositories)
+            OR source NOT IN (SELECT id FROM repositories)",
     ] {
         dropped += transaction.execute(statement, ())?;
     }
@@ -190,6 +196,7 @@ fn bury(transaction: &Transaction<'_>) -> rusqlite::Result<u64> {
         "DELETE FROM repositories WHERE id NOT IN (
             SELECT repository FROM blobs
             UNION SELECT repository FROM copies UNION SELECT source FROM copies
+            UNION SELECT repository FROM referrers UNION SELECT source FROM referrers
         )",
         "DELETE FROM registries WHERE id NOT IN (SELECT registry FROM repositories)",
     ] {

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use registry::{Digest, Repository, Tag};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use crate::inventory::records::{Copy, Note, file, upkeep};
+use crate::inventory::records::{Copy, Look, Note, file, seconds, upkeep};
 use crate::inventory::shelf::Key;
 
 /// How many notes are written at a time.
@@ -42,6 +42,10 @@ const COPIED: &str = "
         digest = excluded.digest, seen = excluded.seen
     WHERE excluded.seen >= seen + ?8 OR digest <> excluded.digest OR source <> excluded.source
         OR source_tag IS NOT excluded.source_tag OR filter <> excluded.filter";
+
+const LOOKED: &str = "
+    INSERT INTO referrers (repository, digest, source, asked, looked) VALUES (?1, ?2, ?3, ?4, ?5)
+    ON CONFLICT DO UPDATE SET looked = excluded.looked";
 
 /// Writes notes down.
 pub(super) struct Writer {
@@ -111,6 +115,7 @@ impl Page<'_> {
             Note::Gone(repository, blob) => self.gone(&repository, blob),
             Note::Forget(repository) => self.forget(&repository),
             Note::Copied(place, tag, copy) => self.copied(&place, &tag, &copy),
+            Note::Looked(place, look, at) => self.looked(&place, &look, at),
         }
     }
     fn holds(&mut self, repository: &Repository, blobs: &[Key]) -> rusqlite::Result<()> {
@@ -160,6 +165,18 @@ impl Page<'_> {
             Stored(&copy.digest),
             self.today,
             REFRESHED_AFTER
+        ])?;
+        Ok(())
+    }
+    fn looked(&mut self, place: &Repository, look: &Look, at: SystemTime) -> rusqlite::Result<()> {
+        let number = self.number(place)?.repository;
+        let source = self.number(&look.source)?.repository;
+        self.transaction.prepare_cached(LOOKED)?.execute(params![
+            number,
+            Stored(&look.root),
+            source,
+            look.asked,
+            seconds(at)
         ])?;
         Ok(())
     }
@@ -220,7 +237,7 @@ fn gather(incoming: &Receiver<Note>, batch: &mut Vec<Note>) {
 }
 
 /// A digest as it is stored: a SHA-256 in 32 bytes, any other as text.
-struct Stored<'a>(&'a Digest);
+pub(super) struct Stored<'a>(pub(super) &'a Digest);
 
 impl ToSql for Stored<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

@@ -1,0 +1,169 @@
+//! What is not asked again so soon.
+
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::inventory::records::Records;
+
+/// Only a failing test waits that long.
+const PATIENCE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// A records file, and runs that ask once in an hour.
+struct Hourly {
+    world: World,
+    directory: TempDir,
+    /// What cosign made of the digest of a child.
+    childs_tag: String,
+}
+
+fn hourly() -> Referrers {
+    Referrers {
+        interval: HOUR,
+        ..Referrers::default()
+    }
+}
+
+impl Hourly {
+    /// `app:v1` is an index; something refers to it and to one of its images, and cosign signed both. All of it was copied.
+    async fn new(rule: &str) -> Self {
+        let world = world(rule);
+        let [index, amd, _] = world.index("v1");
+        world.referrer("signature", SIGNATURE, &index);
+        world.referrer("sbom", SBOM, &amd);
+        world.companion(".sig", &index, &world.image("cosign", &[]));
+        let childs_tag = world.companion(".sig", &amd, &world.image("cosign-amd", &[]));
+        let directory = tempfile::tempdir().unwrap();
+        let hourly = Self {
+            world,
+            directory,
+            childs_tag,
+        };
+        let heard = hourly.run(self::hourly()).await;
+        assert_eq!((heard.summary().copied, heard.copied().referrers), (1, 4));
+        hourly
+    }
+    /// Runs once; what was asked before is forgotten.
+    async fn run(&self, referrers: Referrers) -> Arc<Heard> {
+        let settings = Settings {
+            referrers: Some(Arc::new(referrers)),
+            ..settings()
+        };
+        self.run_with(settings).await
+    }
+    async fn run_with(&self, settings: Settings) -> Arc<Heard> {
+        let path = self.directory.path().join("r.sqlite3");
+        let records = Arc::new(Records::open(&path, |error| panic!("{error}")).unwrap());
+        let settings = Settings {
+            records: Some(Arc::clone(&records)),
+            ..settings
+        };
+        self.world.stores.take_sorted();
+        let heard = self.world.run(settings).await;
+        records.close(PATIENCE);
+        heard
+    }
+    /// The records grow older; says how many looks they know.
+    fn let_pass(&self, seconds: i64) -> usize {
+        let path = self.directory.path().join("r.sqlite3");
+        let file = rusqlite::Connection::open(path).unwrap();
+        let older = "UPDATE referrers SET looked = looked - ?1";
+        file.execute(older, (seconds,)).unwrap()
+    }
+    fn calls(&self) -> Vec<String> {
+        self.world.stores.take_sorted()
+    }
+}
+
+const HEADS: [&str; 2] = [
+    "resolve src.example/app:v1",
+    "resolve-for-push dst.example/copy:v1",
+];
+const QUESTION: [&str; 1] = ["referrers src.example/app@index"];
+
+#[tokio::test]
+async fn an_unchanged_image_costs_two_heads_until_the_interval_is_over() {
+    let hourly_runs = Hourly::new("src.example/app:v1").await;
+    assert_eq!(hourly_runs.let_pass(3_000), 1);
+    let heard = hourly_runs.run(hourly()).await;
+    assert_eq!(heard.summary().unchanged, 1);
+    assert_eq!(hourly_runs.calls(), HEADS);
+    // That it was not asked is no answer.
+    assert_eq!(hourly_runs.let_pass(600), 1);
+    hourly_runs.run(hourly()).await;
+    let questions = hourly_runs.world.questions();
+    assert_eq!(questions[..1], QUESTION);
+    // Now it was.
+    hourly_runs.run(hourly()).await;
+    assert_eq!(hourly_runs.calls(), HEADS);
+}
+
+#[tokio::test]
+async fn another_question_was_not_answered_by_this_one() {
+    let hourly_runs = Hourly::new("src.example/app:v1").await;
+    let types = vec![SIGNATURE.to_owned()];
+    let only_some = Referrers { types, ..hourly() };
+    let deep = Referrers {
+        deep: true,
+        ..hourly()
+    };
+    for other in [only_some, deep, Referrers::default()] {
+        hourly_runs.run(other).await;
+        let questions = hourly_runs.world.questions();
+        assert!(questions.iter().any(|question| question == QUESTION[0]));
+    }
+    for (force, verify) in [(true, false), (false, true)] {
+        let settings = Settings {
+            force,
+            verify,
+            referrers: Some(Arc::new(hourly())),
+            ..settings()
+        };
+        hourly_runs.run_with(settings).await;
+        let questions = hourly_runs.world.questions();
+        assert!(questions.iter().any(|question| question == QUESTION[0]));
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_others_wrote_meanwhile_is_looked_at_again() {
+    let world = world("src.example/app:v1");
+    let image = world.image("image", &["v1"]);
+    world.referrer("signature", SIGNATURE, &image);
+    let directory = tempfile::tempdir().unwrap();
+    let contended = Hourly {
+        world,
+        directory,
+        childs_tag: String::new(),
+    };
+    let stores = &contended.world.stores;
+    stores.behave(|behaviour| behaviour.contended = true);
+    let heard = contended.run(hourly()).await;
+    assert_eq!(heard.copied().contended, 1);
+    assert_eq!(contended.let_pass(0), 0);
+}
+
+#[tokio::test]
+async fn the_tags_of_images_that_are_not_asked_about_are_no_orphans() {
+    let hourly_runs = Hourly::new("src.example/app").await;
+    // The tag of the child is nobody's, as always where the root alone is asked about: an image with a root of its own,
+    // which was not looked at yet.
+    hourly_runs.run(hourly()).await;
+    assert_eq!(
+        hourly_runs.world.questions(),
+        ["referrers src.example/app@cosign-amd"]
+    );
+    hourly_runs.run(hourly()).await;
+    let nobodys = &hourly_runs.childs_tag;
+    let expected = [
+        format!("resolve src.example/app:{nobodys}"),
+        "resolve src.example/app:v1".to_owned(),
+        format!("resolve-for-push dst.example/copy:{nobodys}"),
+        "resolve-for-push dst.example/copy:v1".to_owned(),
+        "tags src.example/app".to_owned(),
+        "tags src.example/app".to_owned(),
+    ];
+    assert_eq!(hourly_runs.calls(), expected);
+}
