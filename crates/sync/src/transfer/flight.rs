@@ -183,6 +183,17 @@ impl Flights {
             (Decision::Send, ..) => Road::Send,
             _ => Road::Bring,
         };
+        let (claim, member) = self.claim(entry, download, destination, asks);
+        Answer::Claimed(claim, road, member)
+    }
+    /// Claims `destination`, which takes part in the group of `entry` from now on.
+    fn claim(
+        self: &Arc<Self>,
+        entry: &mut Entry,
+        download: &Download,
+        destination: &Repository,
+        asking: Option<Asking>,
+    ) -> (Claim, Member) {
         let (end, arrival) = watch::channel(None);
         entry.coming.push(Coming {
             repository: destination.clone(),
@@ -191,13 +202,13 @@ impl Flights {
         let member = entry.enlist(download, &self.hall);
         let claim = Claim {
             flights: Arc::clone(self),
-            digest: digest.clone(),
+            digest: download.blob.digest.clone(),
             repository: destination.clone(),
             end,
             released: false,
-            asking: asks,
+            asking,
         };
-        Answer::Claimed(claim, road, member)
+        (claim, member)
     }
     /// How many blobs are on their way.
     #[cfg(test)]
