@@ -72,7 +72,8 @@ impl Brought {
     pub(super) fn beside(&self, digest: Digest, outcome: Outcome) -> Outcome {
         let copied = match outcome {
             Outcome::Copied(copied) => copied,
-            outcome if self.referrers == 0 => return outcome,
+            // That a list may lack something is not to be lost from the report.
+            outcome if self.referrers == 0 && self.contended == 0 => return outcome,
             _ => Copied {
                 digest,
                 filtered: false,
@@ -89,5 +90,30 @@ impl Brought {
             },
         };
         Outcome::Copied(self.with(copied))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::event::Evidence;
+
+    #[test]
+    fn a_list_that_others_wrote_is_told_though_all_stood() {
+        let digest = Digest::sha256(b"root");
+        let unchanged = Outcome::Unchanged {
+            digest: digest.clone(),
+            by: Evidence::Registry,
+        };
+        let mut brought = Brought::default();
+        let outcome = brought.beside(digest.clone(), unchanged.clone());
+        assert!(matches!(outcome, Outcome::Unchanged { .. }));
+        brought.contended();
+        let Outcome::Copied(copied) = brought.beside(digest, unchanged) else {
+            panic!("the contention is lost");
+        };
+        assert!(copied.root_unchanged);
+        assert_eq!((copied.contended, copied.referrers), (1, 0));
     }
 }
