@@ -1,7 +1,7 @@
 //! A rule becomes images: names that stand at the source now.
 //!
 //! Images leave one by one, through a channel that is full at a few. Lists of tags are read ahead of it, into little
-//! memory ([`source_tags`]).
+//! memory (`source_tags`).
 
 mod census;
 mod listing;
