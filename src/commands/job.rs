@@ -7,23 +7,20 @@ use anyhow::Context;
 use registry::auth::{DockerFiles, Entry, Keychain};
 use registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions, WindowBounds};
 use registry::{Options, Registries};
-use sync::Listener;
-use sync::config::{Problem, Referrers, Settings};
+use sync::config::{Intent, Problem, Referrers, Settings};
 use sync::engine::{Engine, Stop};
 use sync::inventory::records::Records;
-use sync::report::{Report, Summary};
 use sync::rule::{Immutable, Rule};
 use sync::store::RegistryStores;
 use tokio::runtime::Runtime;
 
 use crate::cli;
-use crate::commands::listeners::Listeners;
+use crate::commands::audience::Audience;
 use crate::commands::rates;
 use crate::commands::run::{Ended, Run};
 use crate::commands::{records, setup};
 use crate::exit::Exit;
-use crate::images_file::ImagesFile;
-use crate::ui::{Lines, Log, Printer, Progress, Wire, Word, print_summary};
+use crate::ui::{Lines, Log, Printer, Word};
 
 /// Small requests in flight per host. At first enough to settle a thousand unchanged images in half a second at 20 ms,
 /// and few enough for a registry of one process; at most what a server commonly takes on one HTTP/2 connection.
@@ -67,14 +64,6 @@ pub(super) struct Job {
     pub(super) output: cli::Output,
     /// Flags.
     pub(super) logging: cli::Logging,
-}
-
-/// Those who are told of a run.
-struct Audience {
-    lines: Lines,
-    wire: Arc<Wire>,
-    report: Arc<Report>,
-    images_file: Option<Arc<ImagesFile>>,
 }
 
 impl Job {
@@ -138,6 +127,7 @@ impl Job {
     fn run(&self, audience: &Audience, records: Option<Arc<Records>>) -> anyhow::Result<Run> {
         let limits = &self.transfer.limits;
         let settings = Settings {
+            intent: Intent::Copy,
             platforms: Arc::new(setup::platforms(&self.platforms)?),
             parts: setup::parts(self.parts, &self.platforms)?,
             force: self.transfer.force,
@@ -160,7 +150,7 @@ impl Job {
             max_requests: rates::requests(&self.transfer.rates.max_requests)?,
             max_rate: rates::bytes(&self.transfer.rates.max_rate)?,
             private_hosts: setup::hosts("--allow-private", &self.safety.allow_private)?,
-            observer: audience.wire.clone(),
+            observer: audience.observer(),
             ..TransportOptions::default()
         })?);
         let keychain = Keychain::new(self.credentials.clone(), Some(DockerFiles::from_env()))?
@@ -179,52 +169,6 @@ impl Job {
             transport,
             stop: Stop::new(Duration::from_secs(limits.grace)),
         })
-    }
-}
-
-impl Audience {
-    fn gather(output: &cli::Output, lines: Lines) -> anyhow::Result<Self> {
-        let images_file = output
-            .output_success_images
-            .clone()
-            .map(|path| ImagesFile::new(path, output.output_images_format))
-            .transpose()?;
-        Ok(Self {
-            wire: Arc::new(Wire::new(lines.clone())),
-            lines,
-            report: Arc::new(Report::new()),
-            images_file: images_file.map(Arc::new),
-        })
-    }
-
-    fn listener(&self) -> Arc<dyn Listener> {
-        let mut all: Vec<Arc<dyn Listener>> = vec![
-            self.report.clone(),
-            Arc::new(Progress::new(self.lines.clone())),
-        ];
-        all.extend(
-            self.images_file
-                .clone()
-                .map(|file| file as Arc<dyn Listener>),
-        );
-        Arc::new(Listeners(all))
-    }
-
-    /// Says what the run came to, and turns it into an exit.
-    fn close(&self, summary: &Summary, started: Instant) -> Exit {
-        print_summary(&self.lines, summary, self.wire.totals(), started.elapsed());
-        let written = self
-            .images_file
-            .as_ref()
-            .map_or(Ok(()), |file| file.write());
-        if let Err(error) = &written {
-            self.lines.say(Word::Failed, &format!("{error:#}"));
-        }
-        match summary.exit_code() {
-            0 if written.is_ok() => Exit::Done,
-            130 => Exit::Interrupted,
-            _ => Exit::Failed,
-        }
     }
 }
 

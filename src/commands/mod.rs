@@ -1,5 +1,6 @@
 //! One thin file a command: from arguments to calls of the `sync` crate.
 
+mod audience;
 mod copy;
 mod job;
 mod listeners;

@@ -1,5 +1,8 @@
 //! Lines for people while a run goes on: what each begins with, and where they go.
 
+use sync::event::ImageName;
+use sync::rule::Rule;
+
 use crate::ui::paint::Paint;
 use crate::ui::{Log, Printer};
 
@@ -14,6 +17,8 @@ pub enum Word {
     Unchanged,
     /// The destination had it already, with everything below it.
     Verified,
+    /// It would be copied.
+    Planned,
     /// It was not to be copied.
     Skipped,
     /// It is not at its destination.
@@ -40,6 +45,7 @@ impl Word {
             Self::Repaired => "repaired",
             Self::Unchanged => "unchanged",
             Self::Verified => "verified",
+            Self::Planned => "planned",
             Self::Skipped => "skipped",
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
@@ -50,7 +56,7 @@ impl Word {
 
     fn paint(self) -> Paint {
         match self {
-            Self::Copied => Paint::Green,
+            Self::Copied | Self::Planned => Paint::Green,
             Self::Unchanged | Self::Verified => Paint::Dim,
             Self::Repaired | Self::Skipped | Self::Interrupted | Self::Warning => Paint::Yellow,
             Self::Failed => Paint::Red,
@@ -63,6 +69,44 @@ impl Word {
             Self::Failed => Level::Error,
             Self::Warning => Level::Warning,
             _ => Level::Info,
+        }
+    }
+}
+
+/// What a line is about, for logs that are searched; the line itself says it as well.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct About<'a> {
+    /// The rule's name.
+    pub rule: Option<&'a str>,
+    /// The full reference at the source.
+    pub source: Option<&'a str>,
+    /// The full reference at the destination.
+    pub destination: Option<&'a str>,
+    /// The host.
+    pub host: Option<&'a str>,
+}
+
+impl<'a> About<'a> {
+    /// About a rule as a whole.
+    pub(super) fn rule(rule: &'a Rule) -> Self {
+        Self {
+            rule: Some(&rule.name),
+            ..Self::default()
+        }
+    }
+    /// About an image and a destination.
+    pub(super) fn image(image: &'a ImageName) -> Self {
+        Self {
+            source: Some(&image.source),
+            destination: Some(&image.destination),
+            ..Self::rule(&image.rule)
+        }
+    }
+    /// About a host.
+    pub(super) fn host(host: &'a str) -> Self {
+        Self {
+            host: Some(host),
+            ..Self::default()
         }
     }
 }
@@ -85,14 +129,46 @@ impl Lines {
         }
     }
 
-    /// Says one line.
+    /// Says one line, of the run as a whole.
     pub fn say(&self, word: Word, text: &str) {
+        self.say_of(word, About::default(), text);
+    }
+
+    /// Says one line.
+    pub fn say_of(&self, word: Word, about: About<'_>, text: &str) {
         let level = word.level();
+        let About {
+            rule,
+            source,
+            destination,
+            host,
+        } = about;
         if self.to_file {
             match level {
-                Level::Info => tracing::info!("{:<11}  {text}", word.text()),
-                Level::Warning => tracing::warn!("{:<11}  {text}", word.text()),
-                Level::Error => tracing::error!("{:<11}  {text}", word.text()),
+                Level::Info => tracing::info!(
+                    rule,
+                    source,
+                    destination,
+                    host,
+                    "{:<11}  {text}",
+                    word.text()
+                ),
+                Level::Warning => tracing::warn!(
+                    rule,
+                    source,
+                    destination,
+                    host,
+                    "{:<11}  {text}",
+                    word.text()
+                ),
+                Level::Error => tracing::error!(
+                    rule,
+                    source,
+                    destination,
+                    host,
+                    "{:<11}  {text}",
+                    word.text()
+                ),
             }
         }
         if level > Level::Info || !(self.to_file || self.quiet) {

@@ -12,7 +12,7 @@ pub(crate) mod units;
 mod wire;
 
 pub use heartbeat::heartbeat;
-pub use lines::{Lines, Word};
+pub use lines::{About, Lines, Word};
 pub use log::Log;
 pub use printer::Printer;
 pub use progress::Progress;

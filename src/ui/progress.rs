@@ -5,7 +5,7 @@ use std::time::Duration;
 use sync::event::{Copied, Evidence, ImageName, Loss};
 use sync::{Event, Listener, Outcome};
 
-use crate::ui::lines::{Lines, Word};
+use crate::ui::lines::{About, Lines, Word};
 use crate::ui::units;
 
 /// How many losses of one image are named.
@@ -22,6 +22,7 @@ impl Progress {
 
     fn image(&self, image: &ImageName, outcome: &Outcome, elapsed: Duration) {
         let name = format!("{} → {}", image.source, image.destination);
+        let say = |word, text: &str| self.0.say_of(word, About::image(image), text);
         match outcome {
             Outcome::Copied(copied) if !copied.losses.is_empty() => {
                 let text = format!(
@@ -29,21 +30,22 @@ impl Progress {
                     took(copied, elapsed),
                     lost(&copied.losses)
                 );
-                self.0.say(Word::Repaired, &text);
+                say(Word::Repaired, &text);
             }
-            Outcome::Copied(copied) => self
-                .0
-                .say(Word::Copied, &format!("{name}  {}", took(copied, elapsed))),
+            Outcome::Copied(copied) => {
+                say(Word::Copied, &format!("{name}  {}", took(copied, elapsed)));
+            }
             Outcome::Unchanged {
                 by: Evidence::Verified,
                 ..
-            } => self.0.say(Word::Verified, &name),
-            Outcome::Unchanged { .. } => self.0.say(Word::Unchanged, &name),
-            Outcome::Skipped { why } => self.0.say(Word::Skipped, &format!("{name}: {why}")),
+            } => say(Word::Verified, &name),
+            Outcome::Unchanged { .. } => say(Word::Unchanged, &name),
+            Outcome::Planned(_) => say(Word::Planned, &name),
+            Outcome::Skipped { why } => say(Word::Skipped, &format!("{name}: {why}")),
             Outcome::Failed(failure) if failure.interrupted => {
-                self.0.say(Word::Interrupted, &name);
+                say(Word::Interrupted, &name);
             }
-            Outcome::Failed(failure) => self.0.say(Word::Failed, &format!("{name}: {failure}")),
+            Outcome::Failed(failure) => say(Word::Failed, &format!("{name}: {failure}")),
         }
     }
 }
@@ -57,17 +59,17 @@ impl Listener for Progress {
                 elapsed,
             } => self.image(image, outcome, *elapsed),
             Event::RuleFailed { rule, failure } if !failure.interrupted => {
-                self.0
-                    .say(Word::Failed, &format!("{}: {failure}", rule.name));
+                let text = format!("{}: {failure}", rule.name);
+                self.0.say_of(Word::Failed, About::rule(rule), &text);
             }
             Event::RuleDiscovered {
                 rule,
                 empty: Some(why),
                 ..
-            } => self.0.say(
-                Word::Warning,
-                &format!("{} matches nothing: {why}", rule.name),
-            ),
+            } => {
+                let text = format!("{} matches nothing: {why}", rule.name);
+                self.0.say_of(Word::Warning, About::rule(rule), &text);
+            }
             Event::Warning { text } => self.0.say(Word::Warning, text),
             _ => {}
         }
@@ -86,15 +88,21 @@ fn lost(losses: &[Loss]) -> String {
 
 /// What a copy took: `67.3 MiB in 2.1 s (32.0 MiB/s), 12.0 MiB mounted`.
 fn took(copied: &Copied, elapsed: Duration) -> String {
-    let speed =
-        units::speed(copied.bytes, elapsed).map_or_else(String::new, |speed| format!(" ({speed})"));
-    let (bytes, time) = (units::bytes(copied.bytes), units::time(elapsed));
+    let speed = units::speed(copied.volume.bytes, elapsed)
+        .map_or_else(String::new, |speed| format!(" ({speed})"));
+    let (bytes, time) = (units::bytes(copied.volume.bytes), units::time(elapsed));
     let mut parts = vec![format!("{bytes} in {time}{speed}")];
-    if copied.mounted_bytes > 0 {
-        parts.push(format!("{} mounted", units::bytes(copied.mounted_bytes)));
+    if copied.volume.mounted_bytes > 0 {
+        parts.push(format!(
+            "{} mounted",
+            units::bytes(copied.volume.mounted_bytes)
+        ));
     }
-    if copied.present_bytes > 0 {
-        parts.push(format!("{} there", units::bytes(copied.present_bytes)));
+    if copied.volume.present_bytes > 0 {
+        parts.push(format!(
+            "{} there",
+            units::bytes(copied.volume.present_bytes)
+        ));
     }
     parts.extend(referrers(copied));
     if copied.filtered {

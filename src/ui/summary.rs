@@ -132,13 +132,13 @@ fn recorded(summary: &Summary) -> Option<(Paint, String)> {
 
 /// `67.3 MiB sent, 12.0 MiB mounted, 3.0 MiB already there; 2.1 s, 32.0 MiB/s`.
 fn moved(summary: &Summary, elapsed: Duration) -> String {
-    let speed =
-        units::speed(summary.bytes, elapsed).map_or_else(String::new, |speed| format!(", {speed}"));
+    let speed = units::speed(summary.volume.bytes, elapsed)
+        .map_or_else(String::new, |speed| format!(", {speed}"));
     format!(
         "{} sent, {} mounted, {} already there; {}{speed}",
-        units::bytes(summary.bytes),
-        units::bytes(summary.mounted_bytes),
-        units::bytes(summary.present_bytes),
+        units::bytes(summary.volume.bytes),
+        units::bytes(summary.volume.mounted_bytes),
+        units::bytes(summary.volume.present_bytes),
         units::time(elapsed)
     )
 }
@@ -218,6 +218,7 @@ fn has_word(text: &str, word: &str) -> bool {
 mod tests {
     use super::*;
     use sync::Side;
+    use sync::event::Volume;
 
     fn text(summary: &Summary) -> String {
         let wire = WireTotals {
@@ -233,8 +234,11 @@ mod tests {
         let summary = Summary {
             copied: 1,
             unchanged: 2,
-            bytes: 4 << 20,
-            mounted_bytes: 1 << 10,
+            volume: Volume {
+                bytes: 4 << 20,
+                mounted_bytes: 1 << 10,
+                ..Volume::default()
+            },
             ..Summary::default()
         };
         assert_eq!(

@@ -5,9 +5,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use registry::transport::{Lane, Observer, RequestRecord};
+use registry::transport::{Lane, Observer, PauseReason, RequestRecord};
 
-use crate::ui::lines::{Lines, Word};
+use crate::ui::lines::{About, Lines, Word};
 use crate::ui::units;
 
 /// Sentences that are said once are remembered up to this many; a registry that warns of something else each time
@@ -83,8 +83,9 @@ impl Observer for Wire {
         tracing::debug!("try {tries} failed, again in {delay}: {error}");
         // The first trouble with a host explains why a run takes longer; the rest is for the log.
         if self.first_time(&format!("retry {host}")) {
-            self.lines.say(
+            self.lines.say_of(
                 Word::Note,
+                About::host(host),
                 &format!(
                     "trying again in {delay}: {error} (later tries at {host} are logged with -v)"
                 ),
@@ -92,12 +93,13 @@ impl Observer for Wire {
         }
     }
 
-    fn pause(&self, host: &str, delay: Duration) {
+    fn pause(&self, host: &str, delay: Duration, _why: PauseReason) {
         let delay_text = units::time(delay);
         tracing::debug!("{host} is left alone for {delay_text}");
         if delay >= SHORT_PAUSE {
-            self.lines.say(
+            self.lines.say_of(
                 Word::Note,
+                About::host(host),
                 &format!("{host} asks to be left alone for {delay_text}"),
             );
         }
@@ -115,7 +117,8 @@ impl Observer for Wire {
     fn warning(&self, host: &str, text: &str) {
         let sentence = format!("{host} says: {text}");
         if self.first_time(&sentence) {
-            self.lines.say(Word::Warning, &sentence);
+            self.lines
+                .say_of(Word::Warning, About::host(host), &sentence);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What happened, typed. Everything that a person, a log or a report learns of a run is one of these.
 
+use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,7 +63,7 @@ pub struct ImageName {
     pub destination: String,
 }
 
-/// How an image ended. The four add up to what was discovered.
+/// How an image ended. The five add up to what was discovered.
 #[derive(Debug, Clone)]
 pub enum Outcome {
     /// It is at the destination now, and was not before.
@@ -81,6 +82,8 @@ pub enum Outcome {
     },
     /// It is not at the destination.
     Failed(Failure),
+    /// It would be copied; where nothing is to be written, so that nothing else was done.
+    Planned(Box<Planned>),
 }
 
 /// How it is known that a destination has an image.
@@ -103,6 +106,24 @@ pub struct Copied {
     pub filtered: bool,
     /// Whether its index came as it is, without some of its children.
     pub sparse: bool,
+    /// What was moved, that of its referrers included.
+    pub volume: Volume,
+    /// What stood under its tag before, where that was asked and something else stood there.
+    pub replaced: Option<Digest>,
+    /// What refers to it and came along: referrers, and the images that cosign's tags name.
+    pub referrers: u64,
+    /// Whether the root stood there before, so that only what refers to it came.
+    pub root_unchanged: bool,
+    /// Manifests whose lists of referrers others were writing at the same time, so that some may not be listed yet; a
+    /// further run heals that.
+    pub contended: u64,
+    /// What of it was lost below a root that stood there, where that is why it was copied; else nothing.
+    pub losses: Vec<Loss>,
+}
+
+/// What was moved, and what did not have to be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Volume {
     /// Manifests pushed.
     pub manifests: u64,
     /// Blobs streamed.
@@ -113,15 +134,83 @@ pub struct Copied {
     pub mounted_bytes: u64,
     /// Bytes of blobs that were there.
     pub present_bytes: u64,
-    /// What refers to it and came along: referrers, and the images that cosign's tags name.
+    /// Bytes of blobs that another image of this run brought there, and that were waited for.
+    pub shared_bytes: u64,
+}
+
+impl AddAssign for Volume {
+    fn add_assign(&mut self, other: Self) {
+        self.manifests += other.manifests;
+        self.blobs += other.blobs;
+        self.bytes += other.bytes;
+        self.mounted_bytes += other.mounted_bytes;
+        self.present_bytes += other.present_bytes;
+        self.shared_bytes += other.shared_bytes;
+    }
+}
+
+impl Copied {
+    /// `digest` is there now, and nothing was moved for that.
+    pub fn of(digest: Digest) -> Self {
+        Self {
+            digest,
+            filtered: false,
+            sparse: false,
+            volume: Volume::default(),
+            replaced: None,
+            referrers: 0,
+            root_unchanged: false,
+            contended: 0,
+            losses: Vec::new(),
+        }
+    }
+}
+
+/// An image that would be copied.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The digest that the destination would have.
+    pub digest: Digest,
+    /// What would be different from what is there.
+    pub change: Change,
+    /// Whether the platform filter makes an index of its own, whose digest is not the source's.
+    pub filtered: bool,
+    /// Whether its index would come as it is, without some of its children.
+    pub sparse: bool,
+    /// What it would take; `None` where only the difference was asked for.
+    pub cost: Option<Cost>,
+}
+
+/// Why an image would be copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing stands under its name.
+    New,
+    /// Something else stands under its name.
+    Moved {
+        /// What.
+        from: Digest,
+    },
+    /// It stands there, and something that refers to it does not.
+    Referrers,
+    /// It stands there, and something below it was lost; empty where it is pushed again without a look (`--force`).
+    Again(Vec<Loss>),
+}
+
+/// What a copy would take, as far as that can be told without writing. What many images of a run share is counted
+/// once for each registry as sent, and for the others as shared or mounted; which of them sends it may differ from what a run
+/// does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// The platforms of its images (`linux/arm64/v8`), in the order of its indexes; empty where they do not say any.
+    pub platforms: Vec<String>,
+    /// Layers that it consists of, each once.
+    pub layers: u64,
+    /// What would be moved, referrers included. What the registry has in another of its repositories, or would have by
+    /// then, counts as mounted.
+    pub volume: Volume,
+    /// What refers to it and would come along.
     pub referrers: u64,
-    /// Whether the root stood there before, so that only what refers to it came.
-    pub root_unchanged: bool,
-    /// Manifests whose lists of referrers others were writing at the same time, so that some may not be listed yet; a
-    /// further run heals that.
-    pub contended: u64,
-    /// What of it was lost below a root that stood there, where that is why it was copied; else nothing.
-    pub losses: Vec<Loss>,
 }
 
 /// What was not as it should be below a root that stood at a destination. Displays as a clause.

@@ -14,7 +14,7 @@ use crate::client::ask::Ask;
 use crate::client::origin::Address;
 use crate::client::visit::Visit;
 use crate::error::{Error, ErrorKind};
-use crate::transport::{Attempts, RequestBody, Reserved, Response};
+use crate::transport::{Attempts, PauseReason, RequestBody, Reserved, Response};
 
 /// The most redirects of one POST or PUT that are followed; registries need none, a misplaced base URL needs one.
 const MAX_HOPS: u32 = 5;
@@ -230,9 +230,9 @@ impl Client {
     }
 
     /// Leaves the host alone for `delay`, unless that is longer than anything is waited for.
-    pub(super) fn heed(&self, visit: &Visit, delay: Duration) {
+    pub(super) fn heed(&self, visit: &Visit, delay: Duration, why: PauseReason) {
         if delay <= self.inner.retry.max_retry_after {
-            self.inner.transport.pause(&visit.endpoint, delay);
+            self.inner.transport.pause(&visit.endpoint, delay, why);
         }
     }
 

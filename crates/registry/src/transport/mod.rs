@@ -45,7 +45,7 @@ use warnings::Warnings;
 
 pub use body::{BodyAborted, RequestBody, RequestStream, ResponseBody, ResponseStream};
 pub use limits::{PerRegistry, WindowBounds};
-pub use observer::{Observer, RequestRecord, Silent};
+pub use observer::{Observer, PauseReason, RequestRecord, Silent};
 pub(crate) use private::{leads_inside, names};
 pub use retry::{Attempts, RetryPolicy};
 pub use send::Reserved;
@@ -324,10 +324,11 @@ impl Transport {
             .await
             .map_err(|why| Error::new(why.kind.into(), action, registry.as_str(), why.message))
     }
-    /// Lets nobody talk to the host of `endpoint` for `delay` (after a 429).
-    pub fn pause(&self, endpoint: &Endpoint, delay: Duration) {
+    /// Lets nobody talk to the host of `endpoint` for `delay`.
+    pub fn pause(&self, endpoint: &Endpoint, delay: Duration, why: PauseReason) {
         if self.pauses.pause(&endpoint.registry, delay) {
-            self.observer().pause(endpoint.registry.as_str(), delay);
+            self.observer()
+                .pause(endpoint.registry.as_str(), delay, why);
         }
     }
     /// An operation used up its tries at `registry` and no connection came about; whoever tries next need not wait

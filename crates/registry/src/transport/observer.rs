@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
+use crate::error::{Error, ErrorKind};
 use crate::transport::Lane;
 
 /// Told of every request, retry and pause. Called from many tasks at once; must not block.
@@ -13,12 +14,32 @@ pub trait Observer: Send + Sync + 'static {
     /// A failed try will be repeated after `delay`; `error` is the sentence without secrets.
     fn retry(&self, _host: &str, _error: &str, _tries: u32, _delay: Duration) {}
     /// Nobody talks to `host` for `delay`.
-    fn pause(&self, _host: &str, _delay: Duration) {}
+    fn pause(&self, _host: &str, _delay: Duration, _why: PauseReason) {}
     /// At most `size` requests of a kind are made of `host` at a time from now on, since it answered 429 or 503, or let
     /// some connections in and not others. That the number rises again is not told.
     fn narrowed(&self, _host: &str, _lane: Lane, _size: usize) {}
     /// Something a person should know once ("the registry warns: …").
     fn warning(&self, _host: &str, _text: &str) {}
+}
+
+/// Why a host is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PauseReason {
+    /// It answered 429: what it allows in a time was used up.
+    RateLimit,
+    /// It asked for it otherwise, or answered nothing but 503 for a while.
+    Overload,
+}
+
+impl PauseReason {
+    /// What made the host say so.
+    pub(crate) fn of(error: &Error) -> Self {
+        if error.kind() == ErrorKind::RateLimited {
+            Self::RateLimit
+        } else {
+            Self::Overload
+        }
+    }
 }
 
 /// One request, for logs and counts.

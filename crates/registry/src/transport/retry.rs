@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Retryable};
 use crate::transport::patience::TooLate;
-use crate::transport::{Endpoint, Transport};
+use crate::transport::{Endpoint, PauseReason, Transport};
 
 /// Bytes that count as progress.
 const REAL_PROGRESS: u64 = 1024 * 1024;
@@ -94,7 +94,8 @@ impl Attempts {
             whole_host: true,
         }) = wait
         {
-            self.transport.pause(&self.endpoint, delay);
+            self.transport
+                .pause(&self.endpoint, delay, PauseReason::of(&error));
         }
         if self.is_silence(&error) && self.transport.knows_silence(&self.endpoint.registry) {
             let clause = "as was found before, so it is not waited for any more";

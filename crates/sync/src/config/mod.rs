@@ -23,7 +23,7 @@ use crate::rule::{Rule, RuleError};
 
 pub use document::{YamlError, to_yaml};
 pub use error::{ConfigError, Problem};
-pub use settings::{Referrers, Settings};
+pub use settings::{Intent, Referrers, Settings};
 
 /// What the files mean.
 #[derive(Debug, Default)]

@@ -9,6 +9,8 @@ use crate::rule::{Immutable, Parts, PlatformFilter};
 /// What a run is asked for.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Whether anything is written, and how much is found out where nothing is.
+    pub intent: Intent,
     /// Which platforms.
     pub platforms: Arc<PlatformFilter>,
     /// Which parts of an image beside that.
@@ -28,6 +30,18 @@ pub struct Settings {
     pub referrers: Option<Arc<Referrers>>,
     /// What is remembered between runs; `None` to remember nothing.
     pub records: Option<Arc<Records>>,
+}
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Intent {
+    /// To copy what is missing.
+    #[default]
+    Copy,
+    /// To tell what a copy would take, blob by blob, and to write nothing anywhere.
+    Plan,
+    /// To tell which images differ, with the fewest requests, and to write nothing anywhere.
+    Check,
 }
 
 /// What comes along with an image: signatures, attestations, SBOMs.

@@ -183,7 +183,7 @@ impl Copier {
         let digest = match outcome {
             Outcome::Copied(copied) => &copied.digest,
             Outcome::Unchanged { digest, .. } => digest,
-            Outcome::Skipped { .. } | Outcome::Failed(_) => return,
+            Outcome::Skipped { .. } | Outcome::Failed(_) | Outcome::Planned(_) => return,
         };
         if let (Target::Tag(tag), Some(place_tag)) = (image.target(), &place.tag) {
             let source = image.store().repository();

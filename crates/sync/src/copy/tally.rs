@@ -6,18 +6,14 @@ use registry::Digest;
 
 use crate::commit::Lacking;
 use crate::compare::{Damage, Missing, Plan};
-use crate::event::{Copied, Loss};
+use crate::event::{Copied, Loss, Volume};
 use crate::failure::Failure;
 use crate::transfer::Moved;
 
 /// What was moved and pushed for one destination.
 #[derive(Default)]
 pub(super) struct Tally {
-    manifests: u64,
-    blobs: u64,
-    bytes: u64,
-    mounted_bytes: u64,
-    present_bytes: u64,
+    volume: Volume,
     /// What this image brought itself, with the sizes.
     sent: HashMap<Digest, u64>,
     refusal: Option<Failure>,
@@ -36,17 +32,17 @@ impl Tally {
                     present += size;
                     continue;
                 }
-                Moved::Mounted => self.mounted_bytes += size,
+                Moved::Mounted => self.volume.mounted_bytes += size,
                 Moved::Streamed(bytes) => {
-                    self.blobs += 1;
-                    self.bytes += bytes;
+                    self.volume.blobs += 1;
+                    self.volume.bytes += bytes;
                 }
             }
             if self.sent.insert(blob.digest.clone(), size).is_some() {
                 brought -= size;
             }
         }
-        self.present_bytes = present.saturating_sub(brought);
+        self.volume.present_bytes = present.saturating_sub(brought);
     }
     /// The blobs that this image brought itself.
     pub(super) fn sent(&self) -> impl Iterator<Item = &Digest> {
@@ -54,42 +50,35 @@ impl Tally {
     }
     /// The destination refused the plan.
     pub(super) fn refused(&mut self, lacking: Lacking) {
-        self.manifests += lacking.pushed.len() as u64;
+        self.volume.manifests += lacking.pushed.len() as u64;
         self.refusal = Some(lacking.failure);
     }
     /// The destination took the plan.
     pub(super) fn committed(self, missing: &Missing, plan: &Plan) -> Copied {
+        let there = missing.there.as_ref().map(|there| &there.digest);
+        let replaced = there.filter(|there| *there != plan.root.digest());
         Copied {
-            digest: plan.root.digest().clone(),
             filtered: missing.filtered,
-            sparse: false,
-            manifests: self.manifests + plan.children.len() as u64 + 1,
-            blobs: self.blobs,
-            bytes: self.bytes,
-            mounted_bytes: self.mounted_bytes,
-            present_bytes: self.present_bytes,
-            referrers: 0,
-            root_unchanged: false,
-            contended: 0,
-            losses: Vec::new(),
+            volume: self.pushed(plan.children.len() as u64 + 1),
+            replaced: replaced.cloned(),
+            ..Copied::of(plan.root.digest().clone())
         }
     }
     /// The destination has again what it had lost.
     pub(super) fn repaired(self, damage: &Damage, filtered: bool, losses: Vec<Loss>) -> Copied {
         let root = u64::from(damage.root_is_lost);
         Copied {
-            digest: damage.plan.root.digest().clone(),
             filtered,
-            sparse: false,
-            manifests: self.manifests + damage.plan.children.len() as u64 + root,
-            blobs: self.blobs,
-            bytes: self.bytes,
-            mounted_bytes: self.mounted_bytes,
-            present_bytes: self.present_bytes,
-            referrers: 0,
-            root_unchanged: false,
-            contended: 0,
+            volume: self.pushed(damage.plan.children.len() as u64 + root),
             losses,
+            ..Copied::of(damage.plan.root.digest().clone())
+        }
+    }
+    /// All of it, with the manifests that the destination took at last.
+    fn pushed(&self, manifests: u64) -> Volume {
+        Volume {
+            manifests: self.volume.manifests + manifests,
+            ..self.volume
         }
     }
     /// The destination refused every plan.

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use registry::ErrorKind;
 
 use super::*;
-use crate::config::Settings;
+use crate::config::{Intent, Settings};
 use crate::lock::lock;
 use crate::rule::{RuleError, Source};
 use crate::store::Stores;
@@ -36,6 +36,7 @@ fn rule(source: &str, destinations: &[&str]) -> Arc<Rule> {
 
 fn settings() -> Settings {
     Settings {
+        intent: Intent::Copy,
         platforms: Arc::default(),
         parts: crate::rule::Parts::default(),
         force: false,

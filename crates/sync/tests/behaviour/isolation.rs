@@ -202,7 +202,10 @@ async fn a_destination_that_says_it_has_what_it_lacks_is_sent_everything_in_the_
     destination.fault(Fault::on(Kind::Mount).always(), Action::status(201));
     let (summary, copied) = copy(&source, &[&destination], ":v1", settings(&[])).await;
     assert_eq!((summary.copied, summary.failed), (1, 0));
-    assert_eq!((copied[0].blobs, copied[0].bytes), (2, image.blob_bytes()));
+    assert_eq!(
+        (copied[0].volume.blobs, copied[0].volume.bytes),
+        (2, image.blob_bytes())
+    );
     destination.verify_complete("to/app", "v1").unwrap();
     let kinds = destination
         .requests()

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use sync::config::Settings;
+use sync::config::{Intent, Settings};
 use sync::engine::Engine;
 use sync::report::{Report, Summary};
 use sync::rule::{Parts, PlatformFilter, Rule, RuleError};
@@ -38,6 +38,7 @@ impl Listener for Heard {
 pub(crate) fn settings(arch: &[&str]) -> Settings {
     let arch: Vec<String> = arch.iter().map(|arch| (*arch).to_owned()).collect();
     Settings {
+        intent: Intent::Copy,
         platforms: Arc::new(PlatformFilter::parse(&[], &arch).unwrap()),
         parts: Parts::default(),
         force: false,
@@ -121,7 +122,10 @@ async fn a_new_image_of_l_layers_costs_3l_plus_7_requests_and_an_unchanged_one_2
     let (summary, copied) = copy(&source, &[&destination], ":v1", settings(&[])).await;
     assert_eq!((summary.copied, summary.exit_code()), (1, 0));
     assert_eq!(copied[0].digest.as_str(), image.digest());
-    assert_eq!((copied[0].blobs, copied[0].bytes), (4, image.blob_bytes()));
+    assert_eq!(
+        (copied[0].volume.blobs, copied[0].volume.bytes),
+        (4, image.blob_bytes())
+    );
     destination.verify_complete("to/app", "v1").unwrap();
     let (from, to) = (kinds(&source), kinds(&destination));
     assert_eq!(from.len() + to.len(), 3 * 3 + 7);
@@ -153,7 +157,7 @@ async fn a_changed_index_costs_what_changed_whatever_its_width() {
     destination.clear_requests();
 
     let (_, copied) = copy(&source, &[&destination], ":v1", settings(&[])).await;
-    assert_eq!((copied[0].manifests, copied[0].blobs), (2, 2));
+    assert_eq!((copied[0].volume.manifests, copied[0].volume.blobs), (2, 2));
     destination.verify_complete("to/app", "v1").unwrap();
     // Two HEADs, the new root and the old, and per child a GET and a PUT, per blob three, and the root's PUT.
     let (children, blobs) = (1, 2);
@@ -261,7 +265,7 @@ async fn what_the_destination_lost_behind_its_index_is_brought_back() {
     source.push("from/app", Some("v1"), &Image::index(children));
     destination.clear_requests();
     let (summary, copied) = copy(&source, &[&destination], ":v1", settings(&[])).await;
-    assert_eq!((summary.copied, copied[0].manifests), (1, 3));
+    assert_eq!((summary.copied, copied[0].volume.manifests), (1, 3));
     destination.verify_complete("to/app", "v1").unwrap();
     // The new child; the root, refused; the child that was lost; the root.
     assert_eq!(

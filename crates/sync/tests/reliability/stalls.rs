@@ -59,6 +59,7 @@ async fn ending_of(silent: &str, stall: Duration) -> (Option<String>, usize) {
     let hosts = [silent.to_owned(), source.host(), destination.host()];
     let endings = Arc::new(Endings::default());
     let settings = Settings {
+        intent: sync::config::Intent::Copy,
         platforms: Arc::new(PlatformFilter::parse(&[], &[]).unwrap()),
         parts: sync::rule::Parts::default(),
         force: false,

@@ -201,6 +201,7 @@ pub(crate) fn stores_with(hosts: &[String], stall: Duration, retry: RetryPolicy)
 pub(crate) async fn run(stores: RegistryStores, rules: Vec<Arc<Rule>>, images: usize) -> Summary {
     let report = Arc::new(Report::new());
     let settings = Settings {
+        intent: sync::config::Intent::Copy,
         platforms: Arc::new(PlatformFilter::parse(&[], &[]).unwrap()),
         parts: sync::rule::Parts::default(),
         force: false,

@@ -12,7 +12,7 @@ use crate::client::{Client, ranges};
 use crate::error::{Error, ErrorKind, Retryable};
 use crate::manifest::Descriptor;
 use crate::reference::Repository;
-use crate::transport::{Attempts, Endpoint, Lane, Reserved, Response, ResponseBody};
+use crate::transport::{Attempts, Endpoint, Lane, PauseReason, Reserved, Response, ResponseBody};
 
 /// Asks for bytes of one blob, again and again. A clone asks on its own.
 #[derive(Clone)]
@@ -91,7 +91,7 @@ impl Fetch {
     /// Pauses the host where `error`, which is not tried again here, says that it wants that.
     pub(super) fn heed(&self, error: &Error) {
         if let Retryable::After(delay) = error.retryable() {
-            self.client.heed(&self.visit, delay);
+            self.client.heed(&self.visit, delay, PauseReason::of(error));
         }
     }
 

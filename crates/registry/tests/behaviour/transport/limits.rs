@@ -7,8 +7,8 @@ use futures_util::{StreamExt, poll};
 use http::Method;
 use registry::Error;
 use registry::transport::{
-    Attempts, Call, HttpErrorKind, Lane, PerRegistry, RequestBody, ResponseBody, RetryPolicy,
-    Timeouts, Transport, TransportOptions, WindowBounds,
+    Attempts, Call, HttpErrorKind, Lane, PauseReason, PerRegistry, RequestBody, ResponseBody,
+    RetryPolicy, Timeouts, Transport, TransportOptions, WindowBounds,
 };
 use tokio::time::Instant;
 
@@ -94,14 +94,14 @@ async fn a_pause_holds_up_everybody_at_that_registry() {
     });
     let start = Instant::now();
     let quay = secure("quay.example");
-    transport.pause(&quay, Duration::from_secs(10));
-    transport.pause(&quay, Duration::from_secs(5));
+    transport.pause(&quay, Duration::from_secs(10), PauseReason::RateLimit);
+    transport.pause(&quay, Duration::from_secs(5), PauseReason::RateLimit);
     let mut paused = Box::pin(read(transport.clone(), to("quay.example")));
     assert!(poll!(&mut paused).is_pending());
     assert_eq!(read(transport.clone(), to("other.example")).await, 4);
     assert_eq!((fake.count(), start.elapsed()), (1, Duration::ZERO));
     // A pause that is made longer while one waits counts too.
-    transport.pause(&quay, Duration::from_secs(30));
+    transport.pause(&quay, Duration::from_secs(30), PauseReason::RateLimit);
     assert_eq!(paused.await, 4);
     assert!(start.elapsed() >= Duration::from_secs(30));
     let told: Vec<String> = notes

@@ -19,8 +19,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use registry::Registry;
 use registry::transport::{
-    AnswerLimit, Call, Endpoint, Lane, Observer, RequestBody, RequestRecord, Transport,
-    TransportOptions,
+    AnswerLimit, Call, Endpoint, Lane, Observer, PauseReason, RequestBody, RequestRecord,
+    Transport, TransportOptions,
 };
 use tokio::io::AsyncReadExt;
 use url::Url;
@@ -138,7 +138,7 @@ impl Observer for Notes {
     fn retry(&self, host: &str, error: &str, tries: u32, _delay: Duration) {
         self.note(format!("{host} retry {tries}: {error}"));
     }
-    fn pause(&self, host: &str, _delay: Duration) {
+    fn pause(&self, host: &str, _delay: Duration, _why: PauseReason) {
         self.note(format!("{host} paused"));
     }
     fn narrowed(&self, host: &str, lane: Lane, size: usize) {

@@ -4,18 +4,14 @@ use std::sync::Arc;
 
 use registry::{Digest, Manifest, Tag};
 
-use crate::event::{Copied, Outcome};
+use crate::event::{Copied, Outcome, Volume};
 
 /// What came along with an image, over all levels.
 #[derive(Debug, Default)]
 pub(in crate::copy) struct Brought {
     referrers: u64,
     contended: u64,
-    manifests: u64,
-    blobs: u64,
-    bytes: u64,
-    mounted_bytes: u64,
-    present_bytes: u64,
+    volume: Volume,
 }
 
 /// What came of one subject.
@@ -32,11 +28,7 @@ impl Brought {
     /// One more came along.
     pub(super) fn one(&mut self, copied: &Copied) {
         self.referrers += 1;
-        self.manifests += copied.manifests;
-        self.blobs += copied.blobs;
-        self.bytes += copied.bytes;
-        self.mounted_bytes += copied.mounted_bytes;
-        self.present_bytes += copied.present_bytes;
+        self.volume += copied.volume;
     }
     /// Others wrote the list of a subject's referrers at the same time.
     pub(super) fn contended(&mut self) {
@@ -49,24 +41,14 @@ impl Brought {
     pub(super) fn add(&mut self, other: &Self) {
         self.referrers += other.referrers;
         self.contended += other.contended;
-        self.manifests += other.manifests;
-        self.blobs += other.blobs;
-        self.bytes += other.bytes;
-        self.mounted_bytes += other.mounted_bytes;
-        self.present_bytes += other.present_bytes;
+        self.volume += other.volume;
     }
     /// The copy of an image, with what came along.
-    pub(in crate::copy) fn with(&self, copied: Copied) -> Copied {
-        Copied {
-            referrers: copied.referrers + self.referrers,
-            contended: copied.contended + self.contended,
-            manifests: copied.manifests + self.manifests,
-            blobs: copied.blobs + self.blobs,
-            bytes: copied.bytes + self.bytes,
-            mounted_bytes: copied.mounted_bytes + self.mounted_bytes,
-            present_bytes: copied.present_bytes + self.present_bytes,
-            ..copied
-        }
+    pub(in crate::copy) fn with(&self, mut copied: Copied) -> Copied {
+        copied.referrers += self.referrers;
+        copied.contended += self.contended;
+        copied.volume += self.volume;
+        copied
     }
     /// How an image ends whose root `digest` stood at the destination and that ended as `outcome` by itself.
     pub(super) fn beside(&self, digest: Digest, outcome: Outcome) -> Outcome {
@@ -75,18 +57,8 @@ impl Brought {
             // That a list may lack something is not to be lost from the report.
             outcome if self.referrers == 0 && self.contended == 0 => return outcome,
             _ => Copied {
-                digest,
-                filtered: false,
-                sparse: false,
-                manifests: 0,
-                blobs: 0,
-                bytes: 0,
-                mounted_bytes: 0,
-                present_bytes: 0,
-                referrers: 0,
                 root_unchanged: true,
-                contended: 0,
-                losses: Vec::new(),
+                ..Copied::of(digest)
             },
         };
         Outcome::Copied(self.with(copied))

@@ -91,7 +91,9 @@ impl Company<'_> {
         let digest = match &outcome {
             Outcome::Copied(copied) => copied.digest.clone(),
             Outcome::Unchanged { digest, .. } => digest.clone(),
-            Outcome::Skipped { .. } | Outcome::Failed(_) => return Ok(outcome),
+            Outcome::Skipped { .. } | Outcome::Failed(_) | Outcome::Planned(_) => {
+                return Ok(outcome);
+            }
         };
         let deep = self.is_deep();
         let mark = if deep { Mark::Whole } else { Mark::Unchanged };

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::config::Settings;
+use crate::config::{Intent, Settings};
 use crate::discover::{Census, Discoverer, Image, SourceTags};
 use crate::event::{Event, Listener};
 use crate::lock::lock;
@@ -87,6 +87,7 @@ impl Searching {
         let heard = Arc::new(Heard::default());
         let stores: Arc<dyn Stores> = Arc::new(self.stores.clone());
         let settings = Settings {
+            intent: Intent::Copy,
             platforms: Arc::default(),
             force: false,
             verify: false,

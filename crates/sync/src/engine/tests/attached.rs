@@ -182,7 +182,7 @@ async fn an_unchanged_image_is_asked_for_its_root_and_a_late_signature_comes_alo
     world.referrer("late-sbom", SBOM, &amd);
     let heard = world.run(accompanied()).await;
     let copied = heard.copied();
-    assert_eq!((copied.referrers, copied.manifests), (1, 1));
+    assert_eq!((copied.referrers, copied.volume.manifests), (1, 1));
     assert!(copied.root_unchanged);
     assert_eq!(world.pushes(), ["put-manifest @late", "attach @index"]);
 

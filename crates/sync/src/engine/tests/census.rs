@@ -270,7 +270,7 @@ async fn further_tags_of_an_image_that_is_there_cost_one_push_each() {
     one_image(&stores, &["a", "b", "v1.0", "v1.0.0", "w"]);
     let heard = run(&stores, settings(), &[copy_of("app")]).await;
     assert_eq!((heard.summary().copied, heard.summary().unchanged), (5, 1));
-    assert_eq!(heard.summary().manifests, 5);
+    assert_eq!(heard.summary().volume.manifests, 5);
     let calls = stores.take_sorted();
     let at = |end: &str| -> Vec<&String> {
         let place = format!(" {end}.example/");
@@ -313,7 +313,10 @@ async fn further_tags_of_an_index_touch_none_of_its_children() {
         stores.tag(&source, tag, &index);
     }
     let heard = run(&stores, settings(), &[copy_of("app")]).await;
-    assert_eq!((heard.summary().copied, heard.summary().manifests), (5, 5));
+    assert_eq!(
+        (heard.summary().copied, heard.summary().volume.manifests),
+        (5, 5)
+    );
     assert_eq!(stores.count("put-manifest dst.example/app:"), 5);
     assert_eq!(stores.count("tags dst"), 2);
     assert_eq!(stores.count("resolve"), 2);

@@ -86,7 +86,11 @@ async fn a_new_image_costs_three_requests_a_blob_and_four_more() {
     let copied = heard.copied();
     assert_eq!(copied.digest, *image.digest());
     assert_eq!(
-        (copied.manifests, copied.blobs, copied.filtered),
+        (
+            copied.volume.manifests,
+            copied.volume.blobs,
+            copied.filtered
+        ),
         (1, 3, false)
     );
     let lies = |name: &[u8]| {
@@ -128,7 +132,7 @@ async fn what_the_registry_has_already_is_not_sent() {
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
     let heard = run(&world.stores, settings(), &rules).await;
     let copied = heard.copied();
-    assert_eq!((copied.blobs, copied.present_bytes), (2, 4));
+    assert_eq!((copied.volume.blobs, copied.volume.present_bytes), (2, 4));
     assert_eq!(world.stores.count("open-upload dst.example/copy@base"), 1);
     assert_eq!(world.stores.count("open-blob src.example/app@base"), 0);
 }
@@ -145,7 +149,7 @@ async fn layers_of_an_earlier_tag_are_not_even_asked_for() {
     };
     let heard = run(&world.stores, one_at_a_time, &rules).await;
     assert_eq!(heard.summary().copied, 2);
-    assert_eq!(heard.summary().present_bytes, 4);
+    assert_eq!(heard.summary().volume.present_bytes, 4);
     assert_eq!(world.stores.count("open-upload dst.example/copy@base"), 1);
 }
 
@@ -216,8 +220,8 @@ async fn force_pushes_the_manifest_and_not_what_is_there() {
         .copy_repository(&world.source, &world.destination);
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
     let heard = run(&world.stores, forced(), &rules).await;
-    assert_eq!(heard.copied().blobs, 0);
-    assert_eq!(heard.copied().manifests, 1);
+    assert_eq!(heard.copied().volume.blobs, 0);
+    assert_eq!(heard.copied().volume.manifests, 1);
     let expected = [
         "find-blob dst.example/copy@base",
         "find-blob dst.example/copy@image.config",
@@ -240,7 +244,10 @@ async fn force_brings_back_what_was_lost() {
     world.stores.remove_blob(&world.destination, &base);
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
     let heard = run(&world.stores, forced(), &rules).await;
-    assert_eq!((heard.copied().blobs, heard.copied().bytes), (1, 4));
+    assert_eq!(
+        (heard.copied().volume.blobs, heard.copied().volume.bytes),
+        (1, 4)
+    );
     assert!(world.stores.blob_bytes(&world.destination, &base).is_some());
 }
 
@@ -292,7 +299,7 @@ async fn foreign_layers_stay_where_they_are() {
     world.stores.tag(&world.source, "v1", &image);
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
     let heard = run(&world.stores, settings(), &rules).await;
-    assert_eq!(heard.copied().blobs, 1);
+    assert_eq!(heard.copied().volume.blobs, 1);
     assert_eq!(
         world.stores.count("open-upload dst.example/copy@foreign"),
         0

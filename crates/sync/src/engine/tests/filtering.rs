@@ -68,7 +68,7 @@ async fn an_index_is_narrowed_and_the_second_run_costs_its_root() {
     let heard = world.run("arm64").await;
     let copied = heard.copied();
     assert!(copied.filtered && copied.digest != *index.digest());
-    assert_eq!((copied.manifests, copied.blobs), (3, 4));
+    assert_eq!((copied.volume.manifests, copied.volume.blobs), (3, 4));
     assert_eq!(
         world.entries(None),
         [arm64.digest().clone(), unsaid.digest().clone()]
@@ -140,7 +140,10 @@ async fn an_index_within_an_index_is_narrowed_too() {
     let outer = world.stores.index(&world.source, "outer", &entries);
     world.tag(&outer);
     let heard = world.run("arm64").await;
-    assert_eq!((heard.copied().manifests, heard.copied().blobs), (3, 2));
+    assert_eq!(
+        (heard.copied().volume.manifests, heard.copied().volume.blobs),
+        (3, 2)
+    );
     let entries = world.entries(None);
     assert_eq!(entries.len(), 1);
     assert!(entries[0] != *inner.digest());
@@ -202,7 +205,10 @@ async fn a_single_image_is_judged_by_its_config_which_is_read_once() {
     );
 
     let heard = world.run("arm:v7").await;
-    assert_eq!((heard.copied().filtered, heard.copied().blobs), (false, 2));
+    assert_eq!(
+        (heard.copied().filtered, heard.copied().volume.blobs),
+        (false, 2)
+    );
     assert_eq!(
         world.stores.count("read-blob src.example/app@image.config"),
         1
@@ -235,7 +241,7 @@ async fn an_artifact_has_no_platform_and_passes() {
             .document(&world.source, "chart", media_type, &document),
     );
     let heard = world.run("arm64").await;
-    assert_eq!(heard.copied().blobs, 1);
+    assert_eq!(heard.copied().volume.blobs, 1);
     assert_eq!(world.stores.count("read-blob"), 0);
 }
 

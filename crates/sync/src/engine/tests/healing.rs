@@ -86,7 +86,7 @@ async fn where_the_registry_does_not_say_what_it_lacks_all_is_asked_again() {
     assert_eq!(world.stores.count("send dst.example/copy@two.config"), 1);
     assert_eq!(world.stores.count("send dst.example/copy@base"), 2);
     // 4 + 3 + 6 bytes of layers and the configs of the first, then those of the second and `base` once more.
-    assert_eq!(heard.summary().blobs, 3 + 2 + 1);
+    assert_eq!(heard.summary().volume.blobs, 3 + 2 + 1);
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn a_child_that_the_old_index_promised_is_pushed_after_all() {
         "put-manifest dst.example/copy:v1",
     ];
     assert_eq!(pushed, expected);
-    assert_eq!(heard.copied().manifests, 3);
+    assert_eq!(heard.copied().volume.manifests, 3);
     assert_eq!(world.stores.count("manifest dst"), 1);
     assert_eq!(
         world.stores.tagged(&world.destination, "v1").as_ref(),
@@ -148,7 +148,7 @@ async fn a_registry_that_claims_what_it_lacks_is_sent_it_without_being_asked_aga
         .claim_blob(&world.destination, &Digest::sha256(b"base"));
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
     let heard = run(&world.stores, settings(), &rules).await;
-    assert_eq!(heard.copied().blobs, 2);
+    assert_eq!(heard.copied().volume.blobs, 2);
     for (call, times) in [
         ("put-manifest", 2),
         ("open-upload dst.example/copy@base", 1),
@@ -251,5 +251,5 @@ async fn an_old_root_that_cannot_be_read_is_but_a_lost_hint() {
     world.stores.fail("manifest dst", 1, denied);
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
     let heard = run(&world.stores, settings(), &rules).await;
-    assert_eq!(heard.copied().manifests, 2);
+    assert_eq!(heard.copied().volume.manifests, 2);
 }

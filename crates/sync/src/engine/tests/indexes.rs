@@ -64,7 +64,10 @@ async fn of_a_changed_index_only_the_changed_children_cost_anything() {
 
     let heard = world.run().await;
     assert_eq!(heard.copied().digest, *new.digest());
-    assert_eq!((heard.copied().manifests, heard.copied().blobs), (2, 2));
+    assert_eq!(
+        (heard.copied().volume.manifests, heard.copied().volume.blobs),
+        (2, 2)
+    );
     let expected = [
         "manifest dst.example/copy@old",
         "manifest src.example/app@arm64-2",
@@ -108,7 +111,10 @@ async fn a_new_index_is_asked_for_one_child_and_pushed_leaves_first() {
     );
     world.stores.tag(&world.source, "v1", &index);
     let heard = world.run().await;
-    assert_eq!((heard.copied().manifests, heard.copied().blobs), (3, 4));
+    assert_eq!(
+        (heard.copied().volume.manifests, heard.copied().volume.blobs),
+        (3, 4)
+    );
     let calls = world.stores.calls();
     let asked: Vec<_> = calls
         .iter()
@@ -159,7 +165,10 @@ async fn a_new_tag_for_children_that_are_there_costs_no_blob() {
         .copy_repository(&world.source, &world.destination);
     world.stores.tag(&world.source, "v1", &index);
     let heard = world.run().await;
-    assert_eq!((heard.copied().manifests, heard.copied().blobs), (1, 0));
+    assert_eq!(
+        (heard.copied().volume.manifests, heard.copied().volume.blobs),
+        (1, 0)
+    );
     let expected = [
         "manifest src.example/app@index",
         "put-manifest dst.example/copy:v1",
@@ -187,7 +196,10 @@ async fn an_old_image_may_be_a_child_of_the_new_index() {
     );
     world.stores.tag(&world.source, "v1", &index);
     let heard = world.run().await;
-    assert_eq!((heard.copied().manifests, heard.copied().blobs), (2, 2));
+    assert_eq!(
+        (heard.copied().volume.manifests, heard.copied().volume.blobs),
+        (2, 2)
+    );
     assert_eq!(world.stores.count("manifest dst"), 0);
     assert_eq!(world.stores.count("manifest src.example/app@amd64"), 0);
 }
@@ -203,7 +215,7 @@ async fn indexes_within_indexes_are_pushed_inner_first() {
     let outer = world.stores.index(&world.source, "outer", &entries);
     world.stores.tag(&world.source, "v1", &outer);
     let heard = world.run().await;
-    assert_eq!(heard.copied().manifests, 4);
+    assert_eq!(heard.copied().volume.manifests, 4);
     let calls = world.stores.calls();
     let pushed: Vec<_> = calls
         .iter()
@@ -231,7 +243,10 @@ async fn an_index_may_list_plain_blobs() {
     let index = world.stores.index(&world.source, "index", &[listed]);
     world.stores.tag(&world.source, "v1", &index);
     let heard = world.run().await;
-    assert_eq!((heard.copied().manifests, heard.copied().blobs), (1, 1));
+    assert_eq!(
+        (heard.copied().volume.manifests, heard.copied().volume.blobs),
+        (1, 1)
+    );
     assert!(
         world
             .stores
@@ -271,7 +286,7 @@ async fn tags_of_one_index_side_by_side_push_its_children_once() {
     let rules = [rule("src.example/app:v1,v2,v3", &["dst.example/copy"])];
     let heard = run(&world.stores, settings(), &rules).await;
     let summary = heard.summary();
-    assert_eq!((summary.copied, summary.manifests), (3, 2 + 3));
+    assert_eq!((summary.copied, summary.volume.manifests), (3, 2 + 3));
     assert_eq!(world.stores.count("put-manifest dst.example/copy@"), 2);
     assert_eq!(world.stores.count("put-manifest dst.example/copy:"), 3);
     assert_eq!(world.stores.count("resolve-for-push dst.example/copy@"), 1);

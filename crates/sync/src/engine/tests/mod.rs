@@ -24,6 +24,7 @@ use std::sync::Mutex;
 use registry::Repository;
 
 use super::*;
+use crate::config::Intent;
 use crate::event::{Copied, Evidence, Outcome};
 use crate::lock::lock;
 use crate::report::{Report, Summary};
@@ -92,6 +93,7 @@ fn ending(outcome: &Outcome) -> String {
             Evidence::Records => "unchanged by record".to_owned(),
         },
         Outcome::Skipped { why } => format!("skipped, {why}"),
+        Outcome::Planned(planned) => format!("planned, {:?}", planned.change),
         Outcome::Failed(failure) if failure.interrupted => "interrupted".to_owned(),
         Outcome::Failed(failure) => format!("failed, {}", failure.reason),
     }
@@ -99,6 +101,7 @@ fn ending(outcome: &Outcome) -> String {
 
 fn settings() -> Settings {
     Settings {
+        intent: Intent::Copy,
         platforms: Arc::default(),
         parts: crate::rule::Parts::default(),
         force: false,

@@ -121,7 +121,14 @@ async fn a_blob_that_is_lost_is_sent_and_nothing_else() {
     assert!(world.has_blob(&base));
     let copied = heard.copied();
     assert_eq!(copied.losses, [Loss::Blob(base)]);
-    assert_eq!((copied.manifests, copied.blobs, copied.bytes), (0, 1, 4));
+    assert_eq!(
+        (
+            copied.volume.manifests,
+            copied.volume.blobs,
+            copied.volume.bytes
+        ),
+        (0, 1, 4)
+    );
     let summary = heard.summary();
     assert_eq!((summary.copied, summary.repaired), (1, 1));
     world.stores.take_sorted();
@@ -165,7 +172,7 @@ async fn a_root_that_answers_to_its_tag_and_not_to_its_digest_is_pushed_again() 
     assert_eq!(world.changes(), ["put-manifest dst.example/copy:v1"]);
     let digest = world.index.digest().clone();
     assert_eq!(heard.copied().losses, [Loss::Manifest(digest)]);
-    assert_eq!(heard.copied().manifests, 1);
+    assert_eq!(heard.copied().volume.manifests, 1);
 }
 
 #[tokio::test]
@@ -304,7 +311,7 @@ async fn a_filtered_image_is_looked_through_and_repaired_as_it_was_filtered() {
     assert!(copied.filtered);
     let lost = world.amd64.digest().clone();
     assert_eq!(copied.losses, [Loss::Manifest(lost), Loss::Blob(base)]);
-    assert_eq!((copied.manifests, copied.blobs), (1, 1));
+    assert_eq!((copied.volume.manifests, copied.volume.blobs), (1, 1));
     assert_eq!(world.stores.count("put-manifest"), 1);
     // What the filter left out is nobody's loss.
     assert_eq!(world.stores.count("find-blob dst.example/filtered@two"), 0);
@@ -317,7 +324,7 @@ async fn an_image_by_digest_is_looked_through_as_well() {
     let source = format!("src.example/app@{}", world.index.digest());
     let rules = [rule(&source, &["dst.example/copy"])];
     let heard = run(&world.stores, verifying(), &rules).await;
-    assert_eq!(heard.copied().blobs, 1);
+    assert_eq!(heard.copied().volume.blobs, 1);
     assert_eq!(world.stores.count("put-manifest"), 0);
 }
 

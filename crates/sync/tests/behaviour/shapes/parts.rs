@@ -160,7 +160,7 @@ async fn a_sparse_index_stays_what_it_is_and_a_wider_filter_brings_the_rest() {
     assert_eq!((copied[0].filtered, copied[0].sparse), (false, true));
     assert_eq!(copied[0].digest.as_str(), index.digest());
     // The image and its attestation, and the index.
-    assert_eq!(copied[0].manifests, 3);
+    assert_eq!(copied[0].volume.manifests, 3);
     assert_eq!((has(&amd64), has(&arm64)), (true, false));
     assert!(has(&Image::attestation_of(&amd64)) && !has(&Image::attestation_of(&arm64)));
 
@@ -175,7 +175,7 @@ async fn a_sparse_index_stays_what_it_is_and_a_wider_filter_brings_the_rest() {
     destination.clear_requests();
     let wider = sparse(&["amd64", "arm64"]);
     let (_, copied) = copy(&source, &[&destination], ":v1", wider).await;
-    assert_eq!((copied[0].manifests, copied[0].sparse), (3, false));
+    assert_eq!((copied[0].volume.manifests, copied[0].sparse), (3, false));
     assert_eq!(destination.count(|r| r.kind == Kind::ManifestHead), 5);
     destination.verify_complete("to/app", "v1").unwrap();
 }

@@ -1,0 +1,68 @@
+//! What one rule came to.
+
+use std::sync::Arc;
+
+use crate::event::{Event, Outcome};
+use crate::failure::Failure;
+use crate::rule::Rule;
+
+/// What one rule came to. Images are counted once for each destination.
+#[derive(Clone, Debug)]
+pub struct RuleSummary {
+    /// The rule.
+    pub rule: Arc<Rule>,
+    /// How many images were found; `None` where they are not all known.
+    pub discovered: Option<u64>,
+    /// Why there are none, where there are none.
+    pub empty: Option<String>,
+    /// Why its images could not be listed, interruption included.
+    pub failure: Option<Failure>,
+    /// Images that are at the destination now, and were not before.
+    pub copied: u64,
+    /// Images that would be copied, where nothing was to be written.
+    pub planned: u64,
+    /// Images that were there.
+    pub unchanged: u64,
+    /// Images that were not to be copied.
+    pub skipped: u64,
+    /// Images that failed.
+    pub failed: u64,
+    /// Images that were not finished when the run was interrupted.
+    pub interrupted: u64,
+}
+
+impl RuleSummary {
+    pub(super) fn new(rule: Arc<Rule>) -> Self {
+        Self {
+            rule,
+            discovered: None,
+            empty: None,
+            failure: None,
+            copied: 0,
+            planned: 0,
+            unchanged: 0,
+            skipped: 0,
+            failed: 0,
+            interrupted: 0,
+        }
+    }
+
+    pub(super) fn fold(&mut self, event: &Event) {
+        match event {
+            Event::RuleDiscovered { images, empty, .. } => {
+                self.discovered = Some(*images);
+                self.empty.clone_from(empty);
+            }
+            Event::RuleFailed { failure, .. } => self.failure = Some(failure.clone()),
+            Event::ImageFinished { outcome, .. } => match outcome {
+                Outcome::Copied(_) => self.copied += 1,
+                Outcome::Unchanged { .. } => self.unchanged += 1,
+                Outcome::Planned(_) => self.planned += 1,
+                Outcome::Skipped { .. } => self.skipped += 1,
+                Outcome::Failed(failure) if failure.interrupted => self.interrupted += 1,
+                Outcome::Failed(_) => self.failed += 1,
+            },
+            Event::RuleStarted { .. } | Event::ImageStarted(_) | Event::Warning { .. } => {}
+        }
+    }
+}

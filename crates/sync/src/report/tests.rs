@@ -1,0 +1,187 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+use std::time::Duration;
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::event::{Copied, Evidence, ImageName, Outcome, Volume};
+use crate::failure::{Class, Failure};
+use crate::rule::{Rule, Select, Source};
+
+fn rule() -> Arc<Rule> {
+    Arc::new(Rule {
+        name: "r.example/a".into(),
+        location: None,
+        source: Source {
+            repository: registry::Repository::parse("r.example/a").unwrap(),
+            select: Select::All,
+        },
+        destinations: Vec::new(),
+    })
+}
+
+fn finished(outcome: Outcome) -> Event {
+    Event::ImageFinished {
+        image: ImageName {
+            rule: rule(),
+            source: "r.example/a:v1".to_owned(),
+            destination: "s.example/a:v1".to_owned(),
+        },
+        outcome,
+        elapsed: Duration::ZERO,
+    }
+}
+
+fn discovered(images: u64) -> Event {
+    Event::RuleDiscovered {
+        rule: rule(),
+        images,
+        empty: None,
+    }
+}
+
+fn fold(events: &[Event]) -> Summary {
+    let report = Report::new();
+    for event in events {
+        report.event(event);
+    }
+    report.summary()
+}
+
+#[test]
+fn each_outcome_is_counted_once_and_bytes_are_added() {
+    let copied = || {
+        finished(Outcome::Copied(Copied {
+            volume: Volume {
+                manifests: 2,
+                blobs: 3,
+                bytes: 10,
+                mounted_bytes: 20,
+                present_bytes: 30,
+                shared_bytes: 40,
+            },
+            ..Copied::of(registry::Digest::sha256(b""))
+        }))
+    };
+    let summary = fold(&[
+        Event::RuleStarted { rule: rule() },
+        discovered(4),
+        copied(),
+        copied(),
+        finished(Outcome::Skipped { why: String::new() }),
+        finished(Outcome::Failed(Failure::local("no"))),
+    ]);
+    assert_eq!((summary.copied, summary.skipped, summary.failed), (2, 1, 1));
+    let volume = Volume {
+        manifests: 4,
+        blobs: 6,
+        bytes: 20,
+        mounted_bytes: 40,
+        present_bytes: 60,
+        shared_bytes: 80,
+    };
+    assert_eq!(summary.volume, volume);
+    assert!(summary.adds_up());
+    assert_eq!(summary.failures.len(), 1);
+}
+
+#[test]
+fn an_image_that_never_ends_does_not_add_up() {
+    let started = Event::RuleStarted { rule: rule() };
+    assert!(!fold(std::slice::from_ref(&started)).adds_up());
+    let skipped = finished(Outcome::Skipped { why: String::new() });
+    assert!(!fold(&[started, discovered(2), skipped]).adds_up());
+}
+
+#[test]
+fn what_was_interrupted_is_not_a_failure() {
+    let summary = fold(&[
+        Event::RuleStarted { rule: rule() },
+        Event::RuleFailed {
+            rule: rule(),
+            failure: Failure::interrupted(),
+        },
+        finished(Outcome::Failed(Failure::interrupted())),
+    ]);
+    assert!(summary.was_interrupted());
+    assert_eq!((summary.failed, summary.failed_rules), (0, 0));
+    assert!(summary.failures.is_empty() && summary.adds_up());
+}
+
+#[test]
+fn the_exit_code_tells_faults_and_interruption_apart() {
+    let unchanged = finished(Outcome::Unchanged {
+        digest: registry::Digest::sha256(b""),
+        by: Evidence::Registry,
+    });
+    let failed = finished(Outcome::Failed(Failure::local("no")));
+    let interrupted = finished(Outcome::Failed(Failure::interrupted()));
+    assert_eq!(fold(std::slice::from_ref(&unchanged)).exit_code(), 0);
+    assert_eq!(fold(&[unchanged.clone(), failed.clone()]).exit_code(), 1);
+    assert_eq!(fold(&[unchanged, failed, interrupted]).exit_code(), 130);
+    // A rule that matched nothing is said and fails nothing; one that could not be listed does.
+    assert_eq!(fold(&[discovered(0)]).exit_code(), 0);
+    let failure = Failure::local("no such repository");
+    let rule_failed = Event::RuleFailed {
+        rule: rule(),
+        failure,
+    };
+    assert_eq!(fold(&[rule_failed]).exit_code(), 1);
+    assert_eq!(fold(&[Event::RuleStarted { rule: rule() }]).exit_code(), 1);
+}
+
+#[test]
+fn each_rule_has_counts_of_its_own() {
+    let report = Report::new();
+    let (one, two) = (rule(), rule());
+    for (rule, outcome) in [
+        (&one, Outcome::Skipped { why: String::new() }),
+        (&two, Outcome::Failed(Failure::interrupted())),
+        (&one, Outcome::Failed(Failure::local("no"))),
+    ] {
+        let mut event = finished(outcome);
+        if let Event::ImageFinished { image, .. } = &mut event {
+            image.rule = Arc::clone(rule);
+        }
+        report.event(&event);
+    }
+    report.event(&Event::RuleDiscovered {
+        rule: one,
+        images: 2,
+        empty: None,
+    });
+    let rules = report.summary().by_rule;
+    assert_eq!(rules.len(), 2);
+    assert_eq!((rules[0].skipped, rules[0].failed), (1, 1));
+    assert_eq!(rules[0].discovered, Some(2));
+    assert_eq!((rules[1].interrupted, rules[1].discovered), (1, None));
+}
+
+#[test]
+fn failures_and_warnings_are_bounded_and_counted() {
+    let report = Report::new();
+    for _ in 0..KEPT + 5 {
+        report.event(&finished(Outcome::Failed(Failure::local("no"))));
+        let text = "mind".to_owned();
+        report.event(&Event::Warning { text });
+    }
+    let summary = report.summary();
+    assert_eq!(
+        (summary.failures.len(), summary.warnings.len()),
+        (KEPT, KEPT)
+    );
+    assert_eq!(summary.failed, KEPT as u64 + 5);
+    assert_eq!(summary.warnings_given, KEPT as u64 + 5);
+    let by_class = BTreeMap::from([(Class::Internal, KEPT as u64 + 5)]);
+    assert_eq!(summary.by_class, by_class);
+}
+
+#[test]
+fn rules_that_were_never_begun_are_interrupted_or_lost() {
+    let mut cancelled = fold(&[]);
+    cancelled.settle(2, true);
+    assert!(cancelled.was_interrupted() && cancelled.adds_up());
+    let mut drained = fold(&[]);
+    drained.settle(2, false);
+    assert!(!drained.was_interrupted() && !drained.adds_up());
+}
