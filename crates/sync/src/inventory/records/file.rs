@@ -86,15 +86,9 @@ pub(super) fn open(path: &Path) -> Result<Connection, RecordsError> {
 
 /// Refuses what is not a records file of this version; a new file is fine.
 fn check(connection: &Connection, path: &Path) -> Result<(), RecordsError> {
-    let failed = |error| RecordsError::new(path, error);
-    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let application = number("application_id").map_err(failed)?;
-    let version = number("user_version").map_err(failed)?;
+    let stamp = stamp(connection).map_err(|error| RecordsError::new(path, error))?;
+    let (application, version, objects) = stamp;
     if application != APPLICATION {
-        let objects = "SELECT count(*) FROM sqlite_schema";
-        let objects: i64 = connection
-            .query_row(objects, (), |row| row.get(0))
-            .map_err(failed)?;
         return if (application, version, objects) == (0, 0, 0) {
             Ok(())
         } else {
@@ -107,6 +101,17 @@ fn check(connection: &Connection, path: &Path) -> Result<(), RecordsError> {
         return Err(RecordsError::of_kind(path, kind, detail));
     }
     Ok(())
+}
+
+/// Whose file it is, of which version, and how many tables and indexes are in it: all three at one moment, as another
+/// process may be making it.
+fn stamp(connection: &Connection) -> rusqlite::Result<(i64, i64, i64)> {
+    // The connection is nobody else's, so that no transaction can be within another.
+    let moment = connection.unchecked_transaction()?;
+    let number = |name: &str| moment.pragma_query_value(None, name, |row| row.get(0));
+    let objects = "SELECT count(*) FROM sqlite_schema";
+    let objects = moment.query_row(objects, (), |row| row.get(0))?;
+    Ok((number("application_id")?, number("user_version")?, objects))
 }
 
 /// Makes the tables that are not there: all of them, or those that an older version did not have.

@@ -388,3 +388,22 @@ fn a_file_of_version_1_gets_what_it_lacks_and_keeps_what_it_has() {
     let error = Records::open(&path, |error| panic!("{error}")).unwrap_err();
     assert_eq!(error.kind(), RecordsErrorKind::Newer);
 }
+
+#[test]
+fn many_may_make_the_same_file_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..50 {
+        let path = directory.path().join(format!("{round}.sqlite3"));
+        let start = std::sync::Barrier::new(4);
+        std::thread::scope(|scope| {
+            let open = || {
+                start.wait();
+                file::open(&path).map(drop)
+            };
+            let others: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+            for other in others {
+                other.join().unwrap().unwrap();
+            }
+        });
+    }
+}
