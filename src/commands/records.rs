@@ -131,11 +131,11 @@ fn shown(path: &Path, overview: &Overview) -> String {
         );
     }
     let _ = match overview.oldest_days {
-        Some(days) => writeln!(
-            text,
-            "the oldest record was seen {} ago",
-            units::count(days, "day")
-        ),
+        Some(0) => writeln!(text, "the oldest record was seen today"),
+        Some(days) => {
+            let days = units::count(days, "day");
+            writeln!(text, "the oldest record was seen {days} ago")
+        }
         None => writeln!(text, "nothing is recorded"),
     };
     text

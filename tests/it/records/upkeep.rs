@@ -29,7 +29,7 @@ fn it_shows_what_there_is() {
     ];
     expected.sort();
     assert_eq!(lines[1..3], expected);
-    assert_eq!(lines[3..], ["the oldest record was seen 0 days ago"]);
+    assert_eq!(lines[3..], ["the oldest record was seen today"]);
 }
 
 #[test]
