@@ -3,11 +3,13 @@
 mod args;
 mod help;
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 
 pub use args::{
-    Auth, Defaults, Files, ImagesFormat, Insecure, Limits, Logging, Output, Parts, Platforms,
-    Rates, RecordsFile, Referrers, Safety, Transfer, WhichReferrers,
+    Asking, Auth, Common, Copying, Defaults, Files, ImagesFormat, Insecure, Logging, Output, Parts,
+    Platforms, RecordsFile, Referrers, Remembering, Safety, Transfer, WhichReferrers,
 };
 
 /// Copies container images and OCI artifacts between registries: no daemon, no disk.
@@ -38,33 +40,20 @@ impl Cli {
     /// Takes an empty path for none, as the Go tool does: scripts hand on variables that may be empty.
     #[must_use]
     pub fn without_empty_paths(mut self) -> Self {
-        let paths = match &mut self.command {
+        let paths: Vec<&mut Option<PathBuf>> = match &mut self.command {
             None => {
-                let Sync {
-                    files,
-                    transfer,
-                    output,
-                    logging,
-                    ..
-                } = &mut self.sync;
-                vec![
-                    &mut files.images,
-                    &mut files.auth,
-                    &mut files.config,
-                    &mut transfer.records,
-                    &mut output.output_success_images,
-                    &mut logging.log,
-                ]
+                let sync = &mut self.sync;
+                let files = sync.files.paths().into_iter().chain(sync.output.paths());
+                let records = sync.common.remembering.paths();
+                files.chain(records).chain(sync.logging.paths()).collect()
             }
-            Some(Command::Copy(copy)) => vec![
-                &mut copy.auth.auth,
-                &mut copy.transfer.records,
-                &mut copy.output.output_success_images,
-                &mut copy.logging.log,
-            ],
-            Some(Command::Validate(Validate { files, .. })) => {
-                vec![&mut files.images, &mut files.auth, &mut files.config]
+            Some(Command::Copy(copy)) => {
+                let output = copy.output.paths().into_iter();
+                let files = output.chain([&mut copy.auth.auth]);
+                let records = copy.common.remembering.paths();
+                files.chain(records).chain(copy.logging.paths()).collect()
             }
+            Some(Command::Validate(Validate { files, .. })) => files.paths().into(),
             Some(Command::Records(Records { action })) => vec![&mut action.file_mut().records],
         };
         for path in paths {
@@ -97,21 +86,15 @@ pub struct Sync {
     /// What an empty destination stands for.
     #[command(flatten)]
     pub defaults: Defaults,
-    /// Which platforms.
+    /// What every such command takes.
     #[command(flatten)]
-    pub platforms: Platforms,
-    /// Which parts beside that.
+    pub common: Common,
+    /// What is copied again.
     #[command(flatten)]
-    pub parts: Parts,
-    /// What comes along.
-    #[command(flatten)]
-    pub referrers: Referrers,
-    /// How to copy.
+    pub copying: Copying,
+    /// What bounds the bytes that flow.
     #[command(flatten)]
     pub transfer: Transfer,
-    /// Where registries may lead.
-    #[command(flatten)]
-    pub safety: Safety,
     /// What is written for other programs.
     #[command(flatten)]
     pub output: Output,
@@ -141,21 +124,15 @@ pub struct Copy {
     /// What an empty destination stands for.
     #[command(flatten)]
     pub defaults: Defaults,
-    /// Which platforms.
+    /// What every such command takes.
     #[command(flatten)]
-    pub platforms: Platforms,
-    /// Which parts beside that.
+    pub common: Common,
+    /// What is copied again.
     #[command(flatten)]
-    pub parts: Parts,
-    /// What comes along.
-    #[command(flatten)]
-    pub referrers: Referrers,
-    /// How to copy.
+    pub copying: Copying,
+    /// What bounds the bytes that flow.
     #[command(flatten)]
     pub transfer: Transfer,
-    /// Where registries may lead.
-    #[command(flatten)]
-    pub safety: Safety,
     /// What is written for other programs.
     #[command(flatten)]
     pub output: Output,

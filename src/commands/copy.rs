@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use registry::Registry;
 use registry::auth::{Credential, Entry};
-use sync::config::Config;
+use sync::config::{Config, Intent};
 use sync::rule::{Rule, Select, Source};
 
 use crate::cli::Copy;
@@ -28,12 +28,11 @@ pub(super) fn execute(arguments: Copy, printer: Printer) -> anyhow::Result<Exit>
         rules: vec![Arc::new(rule)],
         credentials: config.credentials,
         warnings: config.warnings,
-        platforms: arguments.platforms,
-        parts: arguments.parts,
-        referrers: arguments.referrers,
+        intent: Intent::Copy,
+        copying: arguments.copying,
         transfer: arguments.transfer,
-        safety: arguments.safety,
         output: arguments.output,
+        common: arguments.common,
         logging: arguments.logging,
     };
     job.carry_out(printer)

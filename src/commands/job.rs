@@ -50,18 +50,16 @@ pub(super) struct Job {
     pub(super) credentials: Vec<Entry>,
     /// What the files say that is hardly meant.
     pub(super) warnings: Vec<Problem>,
+    /// What is to be done with them.
+    pub(super) intent: Intent,
     /// Flags.
-    pub(super) platforms: cli::Platforms,
-    /// Flags.
-    pub(super) parts: cli::Parts,
-    /// Flags.
-    pub(super) referrers: cli::Referrers,
+    pub(super) copying: cli::Copying,
     /// Flags.
     pub(super) transfer: cli::Transfer,
     /// Flags.
-    pub(super) safety: cli::Safety,
-    /// Flags.
     pub(super) output: cli::Output,
+    /// Flags.
+    pub(super) common: cli::Common,
     /// Flags.
     pub(super) logging: cli::Logging,
 }
@@ -73,7 +71,7 @@ impl Job {
         let _entered = log.enter();
         let audience = Audience::gather(&self.output, Lines::new(printer, &log))?;
         self.warn(&audience.lines);
-        let records = records::open(&self.transfer, &audience.lines, &log);
+        let records = records::open(&self.common.remembering, &audience.lines, &log);
         let runtime = runtime(&log)?;
         let run = {
             let _entered = runtime.enter();
@@ -123,43 +121,49 @@ impl Job {
         }
     }
 
-    /// The run over all registries.
-    fn run(&self, audience: &Audience, records: Option<Arc<Records>>) -> anyhow::Result<Run> {
-        let limits = &self.transfer.limits;
-        let settings = Settings {
-            intent: Intent::Copy,
-            platforms: Arc::new(setup::platforms(&self.platforms)?),
-            parts: setup::parts(self.parts, &self.platforms)?,
-            force: self.transfer.force,
-            verify: self.transfer.verify,
-            immutable: Arc::new(Immutable::parse(&self.transfer.immutable)?),
-            referrers: setup::referrers(&self.referrers)?.map(Arc::new),
+    /// What the flags say of the whole run.
+    fn settings(&self, records: Option<Arc<Records>>) -> anyhow::Result<Settings> {
+        let flags = &self.common;
+        Ok(Settings {
+            intent: self.intent,
+            platforms: Arc::new(setup::platforms(&flags.platforms)?),
+            parts: setup::parts(flags.parts, &flags.platforms)?,
+            force: self.copying.force,
+            verify: self.copying.verify,
+            immutable: Arc::new(Immutable::parse(&flags.remembering.immutable)?),
+            referrers: setup::referrers(&flags.referrers)?.map(Arc::new),
             transfers: self.transfer.proc.and_then(setup::bound),
             images: IMAGES,
             records,
-        };
+        })
+    }
+
+    /// The run over all registries.
+    fn run(&self, audience: &Audience, records: Option<Arc<Records>>) -> anyhow::Result<Run> {
+        let cli::Common { asking, safety, .. } = &self.common;
+        let settings = self.settings(records)?;
         Self::warn_of(&settings, &audience.lines);
         let transport = Arc::new(Transport::new(TransportOptions {
             timeouts: Timeouts {
-                stall: Duration::from_secs(limits.stall_timeout),
-                closing: Duration::from_secs(limits.commit_timeout),
+                stall: Duration::from_secs(asking.stall_timeout),
+                closing: Duration::from_secs(self.transfer.commit_timeout),
                 ..Timeouts::default()
             },
             calls_per_host: CALLS_PER_HOST,
             transfers_per_host: TRANSFERS_PER_HOST,
-            max_requests: rates::requests(&self.transfer.rates.max_requests)?,
-            max_rate: rates::bytes(&self.transfer.rates.max_rate)?,
-            private_hosts: setup::hosts("--allow-private", &self.safety.allow_private)?,
+            max_requests: rates::requests(&asking.max_requests)?,
+            max_rate: rates::bytes(&self.transfer.max_rate)?,
+            private_hosts: setup::hosts("--allow-private", &safety.allow_private)?,
             observer: audience.observer(),
             ..TransportOptions::default()
         })?);
         let keychain = Keychain::new(self.credentials.clone(), Some(DockerFiles::from_env()))?
-            .with_trusted_realms(setup::hosts("--trust-realm", &self.safety.trust_realm)?)?;
+            .with_trusted_realms(setup::hosts("--trust-realm", &safety.trust_realm)?)?;
         let registries = Registries::new(Options {
             transport: Arc::clone(&transport),
             keychain: Arc::new(keychain),
             retry: RetryPolicy {
-                retries: self.transfer.retries,
+                retries: asking.retries,
                 ..RetryPolicy::default()
             },
         });
@@ -167,7 +171,7 @@ impl Job {
         Ok(Run {
             engine: Engine::new(stores, settings, audience.listener()),
             transport,
-            stop: Stop::new(Duration::from_secs(limits.grace)),
+            stop: Stop::new(Duration::from_secs(asking.grace)),
         })
     }
 }

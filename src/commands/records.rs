@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow};
 use registry::{Registry, Repository};
 use sync::inventory::records::{Overview, Records, RecordsError, Upkeep};
 
-use crate::cli::{RecordsAction, Transfer};
+use crate::cli::{RecordsAction, Remembering};
 use crate::exit::Exit;
 use crate::ui::{Lines, Log, Printer, Word, units};
 
@@ -42,7 +42,7 @@ pub(super) fn execute(action: &RecordsAction, printer: Printer) -> anyhow::Resul
 }
 
 /// Opens the records of a run, as the flags have it; says why there are none, where that is not what was asked for.
-pub(super) fn open(flags: &Transfer, lines: &Lines, log: &Log) -> Option<Arc<Records>> {
+pub(super) fn open(flags: &Remembering, lines: &Lines, log: &Log) -> Option<Arc<Records>> {
     if flags.no_records {
         return None;
     }

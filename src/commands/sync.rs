@@ -1,5 +1,7 @@
 //! The sync of all rules in files.
 
+use sync::config::Intent;
+
 use crate::cli::Sync;
 use crate::commands::{job, setup};
 use crate::exit::Exit;
@@ -13,12 +15,11 @@ pub(super) fn execute(arguments: Sync, printer: Printer) -> anyhow::Result<Exit>
         rules: config.rules,
         credentials: config.credentials,
         warnings: config.warnings,
-        platforms: arguments.platforms,
-        parts: arguments.parts,
-        referrers: arguments.referrers,
+        intent: Intent::Copy,
+        copying: arguments.copying,
         transfer: arguments.transfer,
-        safety: arguments.safety,
         output: arguments.output,
+        common: arguments.common,
         logging: arguments.logging,
     };
     job.carry_out(printer)

@@ -1,0 +1,66 @@
+//! Which parts of images, and what comes along with them.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::args::values::duration;
+
+/// The platform filter.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Platforms")]
+pub struct Platforms {
+    /// Only these operating systems: `os[:os.version]`, repeatable or comma separated
+    #[arg(long, value_name = "LIST")]
+    pub os: Vec<String>,
+    /// Only these architectures: `arch[:variant]`, repeatable or comma separated
+    #[arg(long, value_name = "LIST")]
+    pub arch: Vec<String>,
+}
+
+/// Which parts of an image, beside its platforms.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Platforms")]
+pub struct Parts {
+    /// Leave the attestations of buildx out, for registries that refuse them: indexes get digests of their own
+    #[arg(long)]
+    pub strip_attestations: bool,
+    /// Keep indexes and their digests as they are where --os or --arch leaves children out; few registries take that
+    #[arg(long)]
+    pub sparse: bool,
+    /// Bring foreign and non-distributable layers along: from the source, else from the URLs that they name
+    #[arg(long)]
+    pub foreign_layers: bool,
+}
+
+/// What comes along with an image.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Referrers")]
+pub struct Referrers {
+    /// Leave behind what refers to an image: its signatures, attestations, SBOMs. Where all tags are copied, those that
+    /// name such (sha256-…, sha256-….sig) are tags like any other then
+    #[arg(long, conflicts_with_all = ["referrers", "referrers_type", "referrers_interval"])]
+    pub no_referrers: bool,
+    /// What is asked for them of an image that is unchanged: its root, or `deep`, its children and their referrers as
+    /// well
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t = WhichReferrers::Root)]
+    pub referrers: WhichReferrers,
+    /// Bring only those of this artifact type; `cosign` stands for the tags that cosign makes (sha256-….sig, .att,
+    /// .sbom); repeatable
+    #[arg(long, value_name = "TYPE", value_delimiter = ',')]
+    pub referrers_type: Vec<String>,
+    /// Ask nothing for unchanged images that were asked about within this (`30s`, `15m`, `12h`, `7d`), as the records
+    /// tell; 0 asks always
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration)]
+    pub referrers_interval: Duration,
+}
+
+/// Of what of an unchanged image it is asked what refers to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum WhichReferrers {
+    /// Its root.
+    #[default]
+    Root,
+    /// Everything that it consists of.
+    Deep,
+}

@@ -1,0 +1,39 @@
+//! Groups of flags that commands share. Each command takes the groups whose flags mean something for it, and no other.
+
+mod copying;
+mod files;
+mod images;
+mod output;
+mod registries;
+mod values;
+
+use clap::Args;
+
+pub use copying::{Copying, RecordsFile, Remembering, Transfer};
+pub use files::{Auth, Defaults, Files, Insecure};
+pub use images::{Parts, Platforms, Referrers, WhichReferrers};
+pub use output::{ImagesFormat, Logging, Output};
+pub use registries::{Asking, Safety};
+
+/// What every command takes that asks registries.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Which platforms.
+    #[command(flatten)]
+    pub platforms: Platforms,
+    /// Which parts beside that.
+    #[command(flatten)]
+    pub parts: Parts,
+    /// What comes along.
+    #[command(flatten)]
+    pub referrers: Referrers,
+    /// What is known without asking.
+    #[command(flatten)]
+    pub remembering: Remembering,
+    /// How registries are asked.
+    #[command(flatten)]
+    pub asking: Asking,
+    /// Where registries may lead.
+    #[command(flatten)]
+    pub safety: Safety,
+}

@@ -1,0 +1,58 @@
+//! What is written for other programs, and what is told to people.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ValueEnum};
+
+use crate::cli::args::values::path;
+
+/// What is written for other programs.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Output {
+    /// Write what is at its destinations after the run: a map from source to list of destinations
+    #[arg(long, value_name = "FILE", value_parser = path())]
+    pub output_success_images: Option<PathBuf>,
+    /// Format of that file
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ImagesFormat::Yaml)]
+    pub output_images_format: ImagesFormat,
+}
+
+impl Output {
+    /// The paths among them.
+    pub(in crate::cli) fn paths(&mut self) -> [&mut Option<PathBuf>; 1] {
+        [&mut self.output_success_images]
+    }
+}
+
+/// How the map of images is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ImagesFormat {
+    /// YAML.
+    #[default]
+    Yaml,
+    /// JSON.
+    Json,
+}
+
+/// What is told to people.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Logging {
+    /// Append the log to a file; on stderr remain warnings, failures and the summary
+    #[arg(long, value_name = "FILE", value_parser = path())]
+    pub log: Option<PathBuf>,
+    /// Log every request as well; -vv: what the program thinks, too
+    #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Only warnings and failures: nothing at all when all is well
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+impl Logging {
+    /// The paths among them.
+    pub(in crate::cli) fn paths(&mut self) -> [&mut Option<PathBuf>; 1] {
+        [&mut self.log]
+    }
+}
