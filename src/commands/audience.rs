@@ -9,14 +9,16 @@ use sync::report::{Report, Summary};
 
 use crate::cli;
 use crate::commands::listeners::Listeners;
+use crate::commands::observers::Observers;
 use crate::exit::Exit;
 use crate::images_file::ImagesFile;
-use crate::ui::{Lines, Progress, Wire, Word, print_summary};
+use crate::ui::{Counts, Lines, Progress, Wire, Word, print_summary};
 
 /// Those who are told of a run.
 pub(super) struct Audience {
     pub(super) lines: Lines,
-    pub(super) wire: Arc<Wire>,
+    wire: Arc<Wire>,
+    counts: Arc<Counts>,
     pub(super) report: Arc<Report>,
     images_file: Option<Arc<ImagesFile>>,
 }
@@ -34,6 +36,7 @@ impl Audience {
             .transpose()?;
         Ok(Self {
             wire: Arc::new(Wire::new(lines.clone())),
+            counts: Arc::new(Counts::new()),
             lines,
             report: Arc::new(Report::new()),
             images_file: images_file.map(Arc::new),
@@ -56,12 +59,17 @@ impl Audience {
 
     /// Those who hear every request.
     pub(super) fn observer(&self) -> Arc<dyn Observer> {
-        self.wire.clone()
+        Arc::new(Observers(vec![self.counts.clone(), self.wire.clone()]))
     }
 
     /// Says what the run came to, and turns it into an exit.
     pub(super) fn close(&self, summary: &Summary, started: Instant) -> Exit {
-        print_summary(&self.lines, summary, self.wire.totals(), started.elapsed());
+        print_summary(
+            &self.lines,
+            summary,
+            self.counts.totals(),
+            started.elapsed(),
+        );
         let written = self
             .images_file
             .as_ref()

@@ -4,6 +4,7 @@ mod audience;
 mod copy;
 mod job;
 mod listeners;
+mod observers;
 mod rates;
 mod records;
 mod run;

@@ -1,5 +1,6 @@
 //! What people see: the printer, the lines of a run, its summary, the log. Listeners; no other room prints.
 
+mod counts;
 mod heartbeat;
 mod hint;
 mod lines;
@@ -11,10 +12,11 @@ mod summary;
 pub(crate) mod units;
 mod wire;
 
+pub use counts::{Counts, HostCounts};
 pub use heartbeat::heartbeat;
 pub use lines::{About, Lines, Word};
 pub use log::Log;
 pub use printer::Printer;
 pub use progress::Progress;
 pub use summary::print_summary;
-pub use wire::{Wire, WireTotals};
+pub use wire::Wire;

@@ -5,19 +5,19 @@ use std::time::Duration;
 use sync::report::{Failed, Summary};
 use sync::{Class, Failure};
 
+use crate::ui::counts::HostCounts;
 use crate::ui::hint::hint;
 use crate::ui::lines::Lines;
 use crate::ui::paint::Paint;
 use crate::ui::units;
-use crate::ui::wire::WireTotals;
 
 /// Says the summary by way of `lines`.
-pub fn print_summary(lines: &Lines, summary: &Summary, wire: WireTotals, elapsed: Duration) {
+pub fn print_summary(lines: &Lines, summary: &Summary, wire: HostCounts, elapsed: Duration) {
     lines.closing(summary.exit_code() != 0, &block(summary, wire, elapsed));
 }
 
 /// The lines, each with its colour.
-fn block(summary: &Summary, wire: WireTotals, elapsed: Duration) -> Vec<(Paint, String)> {
+fn block(summary: &Summary, wire: HostCounts, elapsed: Duration) -> Vec<(Paint, String)> {
     let mut block = vec![
         (Paint::Plain, String::new()),
         (verdict(summary), images(summary)),
@@ -143,7 +143,7 @@ fn moved(summary: &Summary, elapsed: Duration) -> String {
     )
 }
 
-fn requests(wire: WireTotals) -> String {
+fn requests(wire: HostCounts) -> String {
     let retries = match wire.retries {
         1 => "1 retry".to_owned(),
         retries => format!("{retries} retries"),
@@ -221,9 +221,10 @@ mod tests {
     use sync::event::Volume;
 
     fn text(summary: &Summary) -> String {
-        let wire = WireTotals {
+        let wire = HostCounts {
             requests: 12_345,
             retries: 1,
+            ..HostCounts::default()
         };
         let lines = block(summary, wire, Duration::from_secs(2));
         lines.into_iter().map(|(_, line)| line + "\n").collect()

@@ -1,8 +1,7 @@
-//! What happens on the wire: counted for the summary, logged for those who ask, told where it matters.
+//! What happens on the wire: logged for those who ask, told where it matters.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use registry::transport::{Lane, Observer, PauseReason, RequestRecord};
@@ -20,36 +19,15 @@ const SHORT_PAUSE: Duration = Duration::from_secs(2);
 /// Hears every request.
 pub struct Wire {
     lines: Lines,
-    requests: AtomicU64,
-    retries: AtomicU64,
     said: Mutex<HashSet<String>>,
 }
 
-/// What was counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WireTotals {
-    /// Requests, those for tokens and redirects included.
-    pub requests: u64,
-    /// Tries after a first.
-    pub retries: u64,
-}
-
 impl Wire {
-    /// Counts, and tells by way of `lines`.
+    /// Tells by way of `lines`.
     pub fn new(lines: Lines) -> Self {
         Self {
             lines,
-            requests: AtomicU64::new(0),
-            retries: AtomicU64::new(0),
             said: Mutex::default(),
-        }
-    }
-
-    /// What was counted so far.
-    pub fn totals(&self) -> WireTotals {
-        WireTotals {
-            requests: self.requests.load(Ordering::Relaxed),
-            retries: self.retries.load(Ordering::Relaxed),
         }
     }
 
@@ -64,7 +42,6 @@ impl Wire {
 
 impl Observer for Wire {
     fn request(&self, record: &RequestRecord<'_>) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
         let status = record
             .status
             .map_or("no answer".to_owned(), |status| status.as_u16().to_string());
@@ -78,7 +55,6 @@ impl Observer for Wire {
     }
 
     fn retry(&self, host: &str, error: &str, tries: u32, delay: Duration) {
-        self.retries.fetch_add(1, Ordering::Relaxed);
         let delay = units::time(delay);
         tracing::debug!("try {tries} failed, again in {delay}: {error}");
         // The first trouble with a host explains why a run takes longer; the rest is for the log.

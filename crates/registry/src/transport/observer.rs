@@ -11,8 +11,9 @@ use crate::transport::Lane;
 pub trait Observer: Send + Sync + 'static {
     /// A request was answered, or failed.
     fn request(&self, _record: &RequestRecord<'_>) {}
-    /// A failed try will be repeated after `delay`; `error` is the sentence without secrets.
-    fn retry(&self, _host: &str, _error: &str, _tries: u32, _delay: Duration) {}
+    /// A failed try will be repeated after `delay`, on behalf of `registry`, whichever host it had led to; `error` is
+    /// the sentence without secrets, and names that host.
+    fn retry(&self, _registry: &str, _error: &str, _tries: u32, _delay: Duration) {}
     /// Nobody talks to `host` for `delay`.
     fn pause(&self, _host: &str, _delay: Duration, _why: PauseReason) {}
     /// At most `size` requests of a kind are made of `host` at a time from now on, since it answered 429 or 503, or let

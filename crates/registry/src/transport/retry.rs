@@ -107,9 +107,10 @@ impl Attempts {
             }
             return Err(error.given_up());
         };
+        let registry = self.endpoint.registry.as_str();
         self.transport
             .observer()
-            .retry(error.host(), &error.to_string(), self.tries, delay);
+            .retry(registry, &error.to_string(), self.tries, delay);
         match self.transport.patience.until(Instant::now() + delay).await {
             Ok(()) => Ok(()),
             Err(TooLate) => Err(error.with_kind(ErrorKind::Cancelled)),

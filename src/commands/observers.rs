@@ -1,0 +1,41 @@
+//! Several observers as one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use registry::transport::{Lane, Observer, PauseReason, RequestRecord};
+
+/// Tells everything to each of them, in order.
+pub(super) struct Observers(pub(super) Vec<Arc<dyn Observer>>);
+
+impl Observer for Observers {
+    fn request(&self, record: &RequestRecord<'_>) {
+        for observer in &self.0 {
+            observer.request(record);
+        }
+    }
+
+    fn retry(&self, registry: &str, error: &str, tries: u32, delay: Duration) {
+        for observer in &self.0 {
+            observer.retry(registry, error, tries, delay);
+        }
+    }
+
+    fn pause(&self, host: &str, delay: Duration, why: PauseReason) {
+        for observer in &self.0 {
+            observer.pause(host, delay, why);
+        }
+    }
+
+    fn narrowed(&self, host: &str, lane: Lane, size: usize) {
+        for observer in &self.0 {
+            observer.narrowed(host, lane, size);
+        }
+    }
+
+    fn warning(&self, host: &str, text: &str) {
+        for observer in &self.0 {
+            observer.warning(host, text);
+        }
+    }
+}
