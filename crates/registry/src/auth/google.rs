@@ -221,13 +221,14 @@ impl Exchange<'_> {
             invalid("names a token_uri that is not an https address of googleapis.com, so it is not sent there")
         })?;
         let mut attempts = Attempts::new(self.transport, &self.endpoint, self.retry);
+        let mut tries = 1;
         loop {
             let assertion = account
                 .assertion(SystemTime::now())
                 .map_err(|why| invalid(&format!("cannot be used: {why}")))?;
-            match self.ask(&action, &url, &assertion).await {
+            match self.ask(&action, &url, &assertion, tries).await {
                 Ok(token) => return Ok(token),
-                Err(error) => attempts.after(error).await?,
+                Err(error) => tries = attempts.after(error).await?,
             }
         }
     }
@@ -236,6 +237,7 @@ impl Exchange<'_> {
         action: &Arc<str>,
         url: &Url,
         assertion: &str,
+        tries: u32,
     ) -> Result<AccessToken, Error> {
         let born = Instant::now();
         let form = Serializer::new(String::new())
@@ -258,6 +260,7 @@ impl Exchange<'_> {
             answer: AnswerLimit::Normal,
             follow_redirects: false,
             weight: 0,
+            tries,
         };
         let response = self.transport.send(call).await?;
         let status = response.status;

@@ -67,22 +67,32 @@ impl TokenServer<'_> {
     pub(super) async fn token(&self, login: &Login, wanted: &Wanted) -> Result<Token, Error> {
         let action: Arc<str> = wanted.action().into();
         let mut attempts = Attempts::new(self.transport, self.endpoint, self.retry);
+        let mut tries = 1;
         loop {
             let born = Instant::now();
-            let outcome = match self.transport.send(self.call(&action, login, wanted)).await {
+            let outcome = match self
+                .transport
+                .send(self.call(&action, login, wanted, tries))
+                .await
+            {
                 Ok(response) => self.read(&action, response).await,
                 Err(error) => Err(error),
             };
             match outcome {
                 Ok(answer) => {
+                    tracing::debug!(
+                        host = self.host(),
+                        "got a token for {wanted}, good for {} s",
+                        answer.life.as_secs()
+                    );
                     let token = Token::new(answer.header, wanted.clone(), born, answer.life);
                     return Ok(token.saying(answer.says));
                 }
-                Err(error) => attempts.after(error).await?,
+                Err(error) => tries = attempts.after(error).await?,
             }
         }
     }
-    fn call(&self, action: &Arc<str>, login: &Login, wanted: &Wanted) -> Call {
+    fn call(&self, action: &Arc<str>, login: &Login, wanted: &Wanted, tries: u32) -> Call {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let mut url = self.realm.clone();
@@ -110,6 +120,7 @@ impl TokenServer<'_> {
             lane: Lane::Calls,
             answer: AnswerLimit::Normal,
             weight: 0,
+            tries,
         }
     }
     /// One `scope` parameter a scope; what stands in the realm's own query stays.

@@ -153,10 +153,11 @@ impl Authenticator {
         let ask = async {
             let action: Arc<str> = "ask which login is wanted".into();
             let mut attempts = Attempts::new(&self.transport, endpoint, self.retry);
+            let mut tries = 1;
             loop {
-                match self.ping(endpoint, &action).await {
+                match self.ping(endpoint, &action, tries).await {
                     Ok(challenge) => return Ok(challenge),
-                    Err(error) => attempts.after(error).await?,
+                    Err(error) => tries = attempts.after(error).await?,
                 }
             }
         };
@@ -166,6 +167,7 @@ impl Authenticator {
         &self,
         endpoint: &Endpoint,
         action: &Arc<str>,
+        tries: u32,
     ) -> Result<Option<Challenge>, Error> {
         let base = self.transport.base_url(endpoint, action).await?;
         let url = base.join("v2/").map_err(|_| {
@@ -188,6 +190,7 @@ impl Authenticator {
             // A challenge from elsewhere is none of the registry's.
             follow_redirects: false,
             weight: 0,
+            tries,
         };
         let response = self.transport.send(call).await?;
         if response.status == StatusCode::UNAUTHORIZED {

@@ -9,9 +9,10 @@ use url::Url;
 
 use crate::auth::ScopeSet;
 use crate::client::origin::Address;
+use crate::client::visit::Visit;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Repository;
-use crate::transport::{AnswerLimit, Call, Endpoint, Lane, RequestBody, Response};
+use crate::transport::{AnswerLimit, Call, Lane, RequestBody, Response};
 
 /// One request, in a form that can be made into a call as often as it takes.
 #[derive(Clone, Debug)]
@@ -153,7 +154,7 @@ impl Ask {
 
     pub(super) fn call(
         &self,
-        endpoint: &Endpoint,
+        visit: &Visit,
         address: &Address,
         used: Option<&HeaderValue>,
         body: RequestBody,
@@ -164,7 +165,7 @@ impl Ask {
         }
         Call {
             action: Arc::clone(&self.action),
-            endpoint: endpoint.clone(),
+            endpoint: visit.endpoint.clone(),
             method: self.method.clone(),
             url: address.url.clone(),
             headers,
@@ -173,6 +174,7 @@ impl Ask {
             answer: self.limit,
             follow_redirects: self.follow,
             weight: self.weight,
+            tries: visit.tries,
         }
     }
 

@@ -81,7 +81,7 @@ impl Client {
         loop {
             match self.fitting(&mut visit, ask, &fits).await {
                 Ok(outcome) => return Ok(outcome),
-                Err(error) => attempts.after(error).await?,
+                Err(error) => visit.tries = attempts.after(error).await?,
             }
         }
     }
@@ -110,7 +110,7 @@ impl Client {
             };
             match read.await {
                 Ok(whole) => return Ok(whole),
-                Err(error) => attempts.after(error).await?,
+                Err(error) => visit.tries = attempts.after(error).await?,
             }
         }
     }
@@ -145,7 +145,7 @@ impl Client {
         loop {
             let pass = self.pass(visit, ask, &address).await?;
             let used = pass.header.as_ref();
-            let call = ask.call(&visit.endpoint, &address, used, ask.replayed());
+            let call = ask.call(visit, &address, used, ask.replayed());
             let transport = &self.inner.transport;
             let response = match place.take() {
                 Some(place) => transport.send_reserved(call, place).await?,
@@ -248,7 +248,7 @@ impl Client {
     ) -> Result<Response, Error> {
         let base = self.base(visit, &ask.action).await?;
         let address = ask.address(&base)?;
-        let call = ask.call(&visit.endpoint, &address, pass.header.as_ref(), body);
+        let call = ask.call(visit, &address, pass.header.as_ref(), body);
         let response = self.inner.transport.send_reserved(call, reserved).await?;
         self.let_in(visit, ask, &address, pass, &response);
         Ok(response)

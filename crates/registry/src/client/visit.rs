@@ -13,6 +13,8 @@ pub(super) struct Visit {
     pub(super) access: Access,
     /// Whether a newer credential was already asked for.
     pub(super) renewed: bool,
+    /// Which try of the operation is under way, from 1.
+    pub(super) tries: u32,
 }
 
 impl Client {
@@ -39,6 +41,7 @@ impl Client {
             endpoint,
             access,
             renewed: false,
+            tries: 1,
         })
     }
 }

@@ -16,6 +16,7 @@ mod private;
 mod proxy;
 mod pull;
 mod redirect;
+mod request_id;
 pub mod retry;
 mod scheme;
 mod send;
@@ -195,6 +196,8 @@ pub struct Call {
     pub follow_redirects: bool,
     /// How many bytes will flow, where it is known and matters: the largest of those that wait for a place goes first.
     pub weight: u64,
+    /// Which try of its operation it is, from 1: see [`Attempts::after`].
+    pub tries: u32,
 }
 
 /// How long to wait for the head of an answer once the request is sent.

@@ -50,6 +50,8 @@ pub struct RequestRecord<'a> {
     pub action: &'a str,
     /// The registry that it was made for.
     pub registry: &'a str,
+    /// The host that was asked, with its port where that is not the scheme's own: the registry, or where it led to.
+    pub host: &'a str,
     /// The method.
     pub method: &'a Method,
     /// Scheme, host and path; the query is left out, as signed URLs keep secrets there.
@@ -58,6 +60,15 @@ pub struct RequestRecord<'a> {
     pub status: Option<StatusCode>,
     /// From the first byte sent to the head of the answer.
     pub elapsed: Duration,
+    /// Which try of its operation it was part of, from 1.
+    pub tries: u32,
+    /// What the registry calls the request, for whoever asks its operators: printable and short, or `None` where it
+    /// does not say.
+    pub request_id: Option<&'a str>,
+    /// How many bytes of a body were handed to the network.
+    pub sent: u64,
+    /// How many bytes the answer's body has, where it says so.
+    pub length: Option<u64>,
 }
 
 /// An observer that hears nothing.

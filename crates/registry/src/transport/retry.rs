@@ -74,11 +74,11 @@ impl Attempts {
             moved: 0,
         }
     }
-    /// After a failed try: waits and returns when the next one may start, or gives the error back, with the number
-    /// of tries, when it is final. A 429, a `Retry-After`, or several answers of
+    /// After a failed try: waits, and returns when the next one may start, with which one that is (the second is 2),
+    /// or gives the error back, with the number of tries, when it is final. A 429, a `Retry-After`, or several answers of
     /// 503 in a row pause the whole host, not only this operation. Where the
     /// run [ends](Transport::wind_up) before the next try, the error becomes [`ErrorKind::Cancelled`].
-    pub async fn after(&mut self, error: Error) -> Result<(), Error> {
+    pub async fn after(&mut self, error: Error) -> Result<u32, Error> {
         self.tries = self.tries.saturating_add(1);
         self.counted = self.counted.saturating_add(1);
         self.moved = 0;
@@ -112,7 +112,7 @@ impl Attempts {
             .observer()
             .retry(registry, &error.to_string(), self.tries, delay);
         match self.transport.patience.until(Instant::now() + delay).await {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(self.tries.saturating_add(1)),
             Err(TooLate) => Err(error.with_kind(ErrorKind::Cancelled)),
         }
     }

@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
+use crate::text;
 use crate::transport::body::{BodyAborted, Guard, RequestBody, ResponseBody};
 use crate::transport::limits::{Head, Permit, Throttle, Turn};
 use crate::transport::observer::RequestRecord;
@@ -20,6 +21,7 @@ use crate::transport::sending::{Leash, Sending};
 use crate::transport::veil::Veil;
 use crate::transport::{
     AnswerLimit, Call, Endpoint, Lane, Response, Route, Transport, Trust, private, redirect,
+    request_id,
 };
 
 /// Leave to make one call at one host; given back when dropped.
@@ -29,6 +31,9 @@ pub struct Reserved(Permit);
 /// Why a wait ended early.
 pub(super) const OVER: &str = "the run ends before it may be asked again";
 
+/// The most characters of a URL that are told.
+const LONGEST_URL: usize = 1_024;
+
 /// What stays the same over the hops of a call.
 struct Trip {
     action: Arc<str>,
@@ -37,6 +42,7 @@ struct Trip {
     route: Route,
     answer: Duration,
     follow: bool,
+    tries: u32,
 }
 
 /// One exchange of a trip.
@@ -45,6 +51,15 @@ struct Hop {
     url: Url,
     headers: HeaderMap,
     body: RequestBody,
+}
+
+/// What is told of an exchange when the head of its answer is there, or none comes.
+struct Told<'a> {
+    place: &'a Place,
+    url: &'a Url,
+    sent: u64,
+    answer: Option<&'a http::Response<ResponseBody>>,
+    elapsed: Duration,
 }
 
 impl Transport {
@@ -213,6 +228,7 @@ impl Transport {
                 AnswerLimit::Closing => timeouts.closing,
             },
             follow: call.follow_redirects,
+            tries: call.tries,
         };
         let mut headers = call.headers;
         if !headers.contains_key(USER_AGENT)
@@ -298,26 +314,43 @@ impl Transport {
                 Err(hop.place.error(ErrorKind::Stalled, stall.to_string()))
             }
         };
-        self.report(trip, &hop.place, &hop.url, outcome.as_ref().ok(), start);
+        let told = Told {
+            place: &hop.place,
+            url: &hop.url,
+            sent: sending.sent(),
+            answer: outcome.as_ref().ok(),
+            elapsed: start.elapsed(),
+        };
+        self.report(trip, &told);
         outcome.map(|answer| (answer, leash))
     }
 
-    fn report(
-        &self,
-        trip: &Trip,
-        place: &Place,
-        url: &Url,
-        answer: Option<&http::Response<ResponseBody>>,
-        start: Instant,
-    ) {
-        let shown = format!("{}://{}{}", url.scheme(), authority(url), url.path());
+    fn report(&self, trip: &Trip, told: &Told<'_>) {
+        let Told {
+            place, url, answer, ..
+        } = *told;
+        let host = authority(url);
+        // A path may repeat a secret, too, and is as long as whoever led here likes.
+        let shown = format!("{}://{host}{}", url.scheme(), url.path());
+        let shown = text::clean(&place.veil().over(&shown), LONGEST_URL);
+        let (status, headers) = answer
+            .map(|answer| (answer.status(), answer.headers()))
+            .unzip();
+        let request_id = headers.and_then(|headers| request_id::find(headers, place.veil()));
         self.observer().request(&RequestRecord {
             action: &trip.action,
             registry: trip.endpoint.registry.as_str(),
+            host: &host,
             method: &trip.method,
             url: &shown,
-            status: answer.map(http::Response::status),
-            elapsed: start.elapsed(),
+            status,
+            elapsed: told.elapsed,
+            tries: trip.tries,
+            request_id: request_id.as_deref(),
+            sent: told.sent,
+            length: status
+                .zip(headers)
+                .and_then(|(status, headers)| content_length(&trip.method, status, headers)),
         });
         if let Some(answer) = answer {
             self.silence.answered(&trip.endpoint.registry);

@@ -110,6 +110,10 @@ impl Sending {
     pub(super) fn leash(self: &Arc<Self>) -> Leash {
         Leash(self.clone())
     }
+    /// How many bytes were handed to the network so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Acquire)
+    }
     /// Resolves when the network took nothing for `stall`, or gave no answer for `answer` after all was sent.
     pub(super) async fn stalled(&self, stall: Duration, answer: Duration) -> Stall {
         // Whose turn it is may change at any time, so one looks again at least this often.

@@ -68,7 +68,7 @@ impl Client {
                 Err(error) => error,
             };
             let may_have_arrived = may_have_arrived(&error);
-            attempts.after(error).await?;
+            visit.tries = attempts.after(error).await?;
             if may_have_arrived && self.arrived(&ask.repository, target, manifest).await {
                 return Ok(Pushed::default());
             }

@@ -95,6 +95,11 @@ impl Fetch {
         }
     }
 
+    /// What is asked for from now on belongs to this try.
+    pub(super) fn is_try(&mut self, number: u32) {
+        self.visit.tries = number;
+    }
+
     /// Bytes came: an address that fails later may have run out once more.
     pub(super) fn bytes_came(&mut self) {
         self.second_address = false;

@@ -221,13 +221,13 @@ impl BlobReader {
                     self.body = None;
                     let message = format!("the body ended after {} of {size} bytes", self.position);
                     let error = self.fetch.error(ErrorKind::Broken, message);
-                    self.attempts.after(error).await?;
+                    self.again_after(error).await?;
                     Ok(None)
                 }
             },
             Err(error) => {
                 self.body = None;
-                self.attempts.after(error).await?;
+                self.again_after(error).await?;
                 Ok(None)
             }
         }
@@ -261,7 +261,8 @@ impl BlobReader {
         }
         if giant.is_stuck(self.body.is_some()) {
             if let Some(error) = giant.broke() {
-                self.attempts.after(error).await?;
+                let next = self.attempts.after(error).await?;
+                self.fetch.is_try(next);
             }
             giant.resume();
         }
@@ -341,6 +342,20 @@ impl BlobReader {
         Ok(())
     }
 
+    /// Waits until the next try may be made, if `error` is worth one.
+    async fn again_after(&mut self, error: Error) -> Result<(), Error> {
+        let next = self.attempts.after(error).await?;
+        self.fetch.is_try(next);
+        if self.position > self.start {
+            tracing::debug!(
+                "the download of {} goes on at byte {}",
+                self.digest,
+                self.position
+            );
+        }
+        Ok(())
+    }
+
     /// Asks for the bytes from `position` on until they come.
     async fn connect(&mut self) -> Result<(), Error> {
         loop {
@@ -359,7 +374,7 @@ impl BlobReader {
                     return Ok(());
                 }
                 Err(error) if self.deserves_second_chance(&error) => self.restart()?,
-                Err(error) => self.attempts.after(error).await?,
+                Err(error) => self.again_after(error).await?,
             }
         }
     }

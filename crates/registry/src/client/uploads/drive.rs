@@ -139,7 +139,7 @@ impl<'a> Drive<'a> {
                 Ok(next) => next,
                 Err(Failed::Final(error)) => return Err(error),
                 Err(Failed::Later(error, next)) => {
-                    self.attempts.after(error).await?;
+                    self.visit.tries = self.attempts.after(error).await?;
                     next
                 }
             };

@@ -68,6 +68,7 @@ pub(super) async fn open(
     }
     let mut session = plain(client, repository, digest).await?;
     if let Some((from, error)) = refused {
+        tracing::debug!(%error, "{digest} is not mounted from {from}, it is sent");
         // The question was refused and the plain request was not: it was the question.
         let other = (from != repository).then_some(from.path());
         let unsupported = matches!(
@@ -143,6 +144,11 @@ async fn mount(
         }
         StatusCode::ACCEPTED => {
             let mut session = session(client, &ask, response).await?;
+            if from != repository {
+                tracing::debug!(
+                    "{digest} is not mounted from {from}: the registry opens an upload instead"
+                );
+            }
             session.instead_of_mount = from != repository && client.may(&ask).await?;
             Ok(Posted::Opened(Opened::Session(session)))
         }

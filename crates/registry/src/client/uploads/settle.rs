@@ -74,6 +74,11 @@ impl Drive<'_> {
         if !self.resumable {
             return Next::Reopen;
         }
+        tracing::debug!(
+            "the upload of {} goes on at byte {stored} of {}",
+            self.upload.digest,
+            self.size
+        );
         self.stands_at(stored);
         Next::Send
     }
@@ -99,6 +104,7 @@ impl Drive<'_> {
         match session::open(self.client, repository, digest, None).await {
             Ok(Opened::Present { .. }) => Ok(Next::Done),
             Ok(Opened::Session(session)) => {
+                tracing::debug!("the upload of {digest} begins anew");
                 *self.upload.session = session;
                 Ok(Next::Send)
             }

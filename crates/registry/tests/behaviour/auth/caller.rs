@@ -144,6 +144,7 @@ impl Caller {
                 answer: AnswerLimit::Normal,
                 follow_redirects: true,
                 weight: 0,
+                tries: 1,
             };
             let response = self.transport.send(call).await.map_err(Denied::Failed)?;
             let (status, headers) = (response.status, response.headers.clone());

@@ -5,6 +5,7 @@ mod fake;
 mod limits;
 mod probing;
 mod proxies;
+mod records;
 mod redirects;
 mod retries;
 mod stalls;
@@ -55,6 +56,7 @@ fn call(endpoint: &Endpoint, method: Method, url: &str) -> Call {
         answer: AnswerLimit::Normal,
         follow_redirects: true,
         weight: 0,
+        tries: 1,
     }
 }
 

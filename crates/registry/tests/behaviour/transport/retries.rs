@@ -52,8 +52,9 @@ async fn tries_are_counted_told_and_spaced() {
     let setting = Setting::new();
     let mut attempts = setting.attempts(2);
     let start = Instant::now();
-    attempts.after(error(ErrorKind::Broken)).await.unwrap();
-    attempts.after(error(ErrorKind::Server)).await.unwrap();
+    let second = attempts.after(error(ErrorKind::Broken)).await.unwrap();
+    let third = attempts.after(error(ErrorKind::Server)).await.unwrap();
+    assert_eq!((second, third), (2, 3));
     // 300 ms, then 600 ms, each with jitter that at most doubles it.
     let waited = start.elapsed().as_millis();
     assert!((900..=1802).contains(&waited), "{waited}");

@@ -1,0 +1,85 @@
+//! What a registry calls a request, for whoever asks its operators about it.
+
+use http::HeaderMap;
+
+use crate::text;
+use crate::transport::veil::Veil;
+
+/// The headers that name a request, the first that is there counts: what most registries and proxies send, then what
+/// clouds and object stores call theirs.
+const HEADERS: [&str; 14] = [
+    "x-request-id",
+    "x-amzn-requestid",
+    "x-amz-request-id",
+    "x-ms-correlation-request-id",
+    "x-ms-request-id",
+    "x-github-request-id",
+    "x-goog-request-id",
+    "x-guploader-uploadid",
+    "x-cloud-trace-context",
+    "x-oss-request-id",
+    "x-cos-request-id",
+    "x-obs-request-id",
+    "x-correlation-id",
+    "cf-ray",
+];
+
+/// The most characters that are believed to name a request.
+const LONGEST: usize = 128;
+
+/// What the sender of `headers` calls the request; `veil` hides what was sent with it, which it may repeat.
+pub(super) fn find(headers: &HeaderMap, veil: &Veil) -> Option<String> {
+    HEADERS.iter().find_map(|name| {
+        let text = headers.get(*name)?.to_str().ok()?;
+        let id = text::clean(&veil.over(text), LONGEST);
+        (!id.is_empty()).then_some(id)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::transport::RequestBody;
+
+    fn headers(pairs: &[(&'static str, &[u8])]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                let value = HeaderValue::from_bytes(value).unwrap();
+                (http::HeaderName::from_static(name), value)
+            })
+            .collect()
+    }
+
+    fn found(pairs: &[(&'static str, &[u8])]) -> Option<String> {
+        find(&headers(pairs), &Veil::default())
+    }
+
+    #[test]
+    fn the_first_header_that_names_the_request_counts() {
+        assert_eq!(found(&[]), None);
+        assert_eq!(found(&[("x-request-id", b"")]), None);
+        for name in HEADERS {
+            assert_eq!(found(&[(name, b"4f-1")]).as_deref(), Some("4f-1"), "{name}");
+        }
+        let both: [(&'static str, &[u8]); 2] = [("cf-ray", b"ray"), ("x-request-id", b"own")];
+        assert_eq!(found(&both).as_deref(), Some("own"));
+    }
+
+    #[test]
+    fn it_is_short_printable_and_no_secret() {
+        assert_eq!(found(&[("x-request-id", b"\xff\xfe")]), None);
+        assert_eq!(found(&[("x-request-id", b"a\tb")]).as_deref(), Some("a b"));
+        let long = found(&[("x-request-id", &[b'x'; 4000])]).unwrap();
+        assert_eq!(long.chars().count(), LONGEST);
+
+        let sent = headers(&[("authorization", b"Bearer s3cret-token")]);
+        let veil = Veil::of(&sent, &RequestBody::Empty);
+        let echo = headers(&[("x-request-id", b"for s3cret-token")]);
+        assert_eq!(find(&echo, &veil).as_deref(), Some("for ***"));
+    }
+}

@@ -1,0 +1,109 @@
+//! What an observer is told of each request.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
+use registry::transport::{
+    Call, Observer, RequestBody, RequestRecord, Transport, TransportOptions,
+};
+
+use super::{get, put};
+use crate::server::{Reply, Server};
+
+/// Writes down all that a record says but the time.
+#[derive(Default)]
+struct Records(Mutex<Vec<String>>);
+
+impl Observer for Records {
+    fn request(&self, record: &RequestRecord<'_>) {
+        let RequestRecord {
+            action,
+            registry: _,
+            host,
+            method,
+            url,
+            status,
+            elapsed: _,
+            tries,
+            request_id,
+            sent,
+            length,
+        } = record;
+        let status = status.map_or(0, |status| status.as_u16());
+        self.0.lock().unwrap().push(format!(
+            "{action}: {method} {host} {url} {status}, try {tries}, id {request_id:?}, sent {sent}, length {length:?}"
+        ));
+    }
+}
+
+fn observed() -> (Transport, Arc<Records>) {
+    let records = Arc::new(Records::default());
+    let options = TransportOptions {
+        observer: records.clone(),
+        ..TransportOptions::default()
+    };
+    (Transport::new(options).unwrap(), records)
+}
+
+fn answer(head: &str, body: &str) -> Reply {
+    let length = body.len();
+    Reply::Keep(format!("HTTP/1.1 {head}\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes())
+}
+
+#[tokio::test]
+async fn each_exchange_is_told_with_who_was_asked_and_what_they_call_it() {
+    let storage = Server::plain(|_| answer("200 OK\r\nx-amz-request-id: S3-1", "some bytes")).await;
+    let location = format!(
+        "http://127.0.0.1:{}/blob?X-Amz-Signature=secret",
+        storage.port
+    );
+    let head = format!("307 Go\r\nLocation: {location}\r\nx-request-id: reg-1");
+    let server = Server::plain(move |_| answer(&head, "")).await;
+    let (transport, records) = observed();
+    let call = Call {
+        tries: 2,
+        ..get(&server, "/v2/app/blobs/x?page=1")
+    };
+    transport.send(call).await.unwrap();
+    let (one, two) = (server.port, storage.port);
+    let expected = [
+        format!(
+            "fetch a thing: GET 127.0.0.1:{one} http://127.0.0.1:{one}/v2/app/blobs/x 307, try 2, \
+             id Some(\"reg-1\"), sent 0, length Some(0)"
+        ),
+        format!(
+            "fetch a thing: GET 127.0.0.1:{two} http://127.0.0.1:{two}/blob 200, try 2, \
+             id Some(\"S3-1\"), sent 0, length Some(10)"
+        ),
+    ];
+    assert_eq!(*records.0.lock().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn neither_a_path_nor_a_request_id_repeats_what_was_sent() {
+    let server = Server::plain(|_| {
+        answer(
+            "201 Created\r\nx-request-id: for Bearer t0ken-of-mine and\tmore",
+            "",
+        )
+    })
+    .await;
+    let (transport, records) = observed();
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        AUTHORIZATION,
+        HeaderValue::from_static("Bearer t0ken-of-mine"),
+    );
+    let mut call = put(&server, RequestBody::Bytes(Bytes::from_static(b"1234567")));
+    call.headers = headers;
+    call.url.set_path("/v2/t0ken-of-mine/upload");
+    transport.send(call).await.unwrap();
+    let port = server.port;
+    let expected = format!(
+        "fetch a thing: PUT 127.0.0.1:{port} http://127.0.0.1:{port}/v2/***/upload 201, try 1, \
+         id Some(\"for Bearer *** and more\"), sent 7, length Some(0)"
+    );
+    assert_eq!(*records.0.lock().unwrap(), [expected]);
+}
