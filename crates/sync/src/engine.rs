@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::config::Settings;
 use crate::copy::{Copier, Pairs};
@@ -16,6 +17,7 @@ use crate::discover::{Census, Discoverer, Image};
 use crate::event::{Event, Listener};
 use crate::failure::Failure;
 use crate::rule::Rule;
+use crate::span;
 use crate::store::Stores;
 use crate::transfer::Progress;
 
@@ -99,13 +101,15 @@ impl Engine {
             while running.try_join_next().is_some() {}
             let (discoverer, found) = (Arc::clone(&discoverer), found.clone());
             let (listener, cancel) = (Arc::clone(&self.listener), cancel.clone());
-            running.spawn(async move {
+            let span = span::rule(&rule);
+            let search = async move {
                 let search = discoverer.discover(&rule, &found, &cancel, slot);
                 if let Err(panic) = AssertUnwindSafe(search).catch_unwind().await {
                     let failure = Failure::panicked(&*panic);
                     listener.event(&Event::RuleFailed { rule, failure });
                 }
-            });
+            };
+            running.spawn(search.instrument(span));
         }
         drop(found);
         while running.join_next().await.is_some() {}
@@ -151,7 +155,10 @@ async fn copy_one(
     abandon: CancellationToken,
 ) {
     let pairs = Pairs::new(&image, &listener);
-    let copy = AssertUnwindSafe(copier.copy(&image, &pairs, &abandon)).catch_unwind();
+    let copy = copier
+        .copy(&image, &pairs, &abandon)
+        .instrument(pairs.span());
+    let copy = AssertUnwindSafe(copy).catch_unwind();
     let rest = match abandon.run_until_cancelled(copy).await {
         Some(Ok(())) => Failure::internal("an image ended without an outcome"),
         Some(Err(panic)) => Failure::panicked(&*panic),

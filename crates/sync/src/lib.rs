@@ -29,6 +29,7 @@ pub mod inventory;
 mod lock;
 pub mod report;
 pub mod rule;
+mod span;
 pub mod store;
 pub mod transfer;
 

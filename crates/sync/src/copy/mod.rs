@@ -21,6 +21,7 @@ use futures_util::future::join_all;
 use registry::{Digest, Repository, Target};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::commit::{Committed, Lacking, commit, commit_untagged, name};
 use crate::compare::{Comparer, Comparison, Missing, Plan};
@@ -155,7 +156,8 @@ impl Copier {
         let mut destinations = Vec::with_capacity(image.places.len());
         for ((place, seat), pair) in image.places.iter().zip(seats).zip(pairs.start()) {
             let lists = image.lists.as_ref();
-            destinations.push(self.end(&source, lists, place, seat, pair));
+            let end = self.end(&source, lists, place, seat, pair);
+            destinations.push(end.instrument(pair.span()));
         }
         tokio::join!(join_all(destinations), serving);
     }
@@ -320,6 +322,11 @@ impl Copier {
                     if let Some(failure) = image.demanded(&lacking.missing, &lacking.failure) {
                         return Err(failure);
                     }
+                    tracing::debug!(
+                        host = repository.registry().as_str(),
+                        "the destination lacks what it was taken to have, so it is compared again: {}",
+                        lacking.failure
+                    );
                     self.unlearn(repository, &lacking, &tally);
                     known.correct(&lacking.missing, &lacking.pushed);
                     tally.refused(lacking);

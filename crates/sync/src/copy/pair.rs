@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use registry::{Repository, Target};
 use tokio::time::Instant;
+use tracing::Span;
 
 use crate::discover::{Image, Place};
 use crate::event::{Event, ImageName, Listener, Outcome};
 use crate::failure::Failure;
+use crate::span;
 
 /// The pairs of one image, in the order of its places.
 pub(crate) struct Pairs(Vec<Pair>);
@@ -37,6 +39,11 @@ impl Pairs {
         };
         Self(image.places.iter().map(pair).collect())
     }
+    /// On behalf of all of them.
+    pub(crate) fn span(&self) -> Span {
+        let first = self.0.first();
+        first.map_or_else(Span::none, |pair| span::image(&pair.name))
+    }
     /// Begins them all.
     pub(crate) fn start(&self) -> &[Pair] {
         for pair in &self.0 {
@@ -54,6 +61,10 @@ impl Pairs {
 }
 
 impl Pair {
+    /// On behalf of this one, within those of its image.
+    pub(crate) fn span(&self) -> Span {
+        span::destination(&self.name)
+    }
     /// Ends it, if it has not ended yet.
     pub(crate) fn finish(&self, outcome: Outcome) {
         if self.finished.swap(true, Ordering::AcqRel) {

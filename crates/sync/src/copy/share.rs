@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
 
 use crate::failure::Failure;
 use crate::store::Store;
@@ -59,6 +60,8 @@ struct Want {
     destination: Arc<dyn Store>,
     blobs: Vec<Descriptor>,
     outcomes: Outcomes,
+    /// On whose behalf.
+    span: Span,
 }
 
 /// One blob and who wants it.
@@ -72,6 +75,7 @@ struct Guest {
     /// Where the blob stands in what the destination wants.
     position: usize,
     outcomes: Outcomes,
+    span: Span,
 }
 
 /// A table with that many seats.
@@ -108,6 +112,7 @@ impl Seat {
             destination: Arc::clone(destination),
             blobs: blobs.to_vec(),
             outcomes: sender,
+            span: Span::current(),
         };
         // A table that nobody serves any more drops the order, and with it the sender.
         let _ = self.orders.send(Order::Wants(want));
@@ -154,7 +159,9 @@ impl Sharing {
                 && let Some(job) = self.next_job()
             {
                 let (source, transfers) = (Arc::clone(source), Arc::clone(transfers));
+                let span = job.span();
                 let job = job.carry_out(source, transfers, cancel.clone());
+                let job = job.instrument(span);
                 running.spawn(tasks.track_future(job));
             }
             tokio::select! {
@@ -187,6 +194,7 @@ impl Sharing {
                     destination: Arc::clone(&want.destination),
                     position,
                     outcomes: want.outcomes.clone(),
+                    span: want.span.clone(),
                 };
                 let job = self.queue.entry(key).or_insert_with(|| Job {
                     blob,
@@ -209,6 +217,13 @@ impl Sharing {
 }
 
 impl Job {
+    /// On behalf of whoever wants it, or of the image where several do.
+    fn span(&self) -> Span {
+        match self.guests.as_slice() {
+            [guest] => guest.span.clone(),
+            _ => Span::current(),
+        }
+    }
     async fn carry_out(
         self,
         source: Arc<dyn Store>,

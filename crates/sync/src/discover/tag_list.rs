@@ -8,6 +8,7 @@ use registry::{Error, ErrorKind, Tag};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tracing::Instrument;
 
 use crate::store::Store;
 
@@ -80,7 +81,7 @@ impl TagList {
     pub(super) fn start(&self, tasks: &TaskTracker) {
         self.task.get_or_init(|| {
             let fetch = fetch(Arc::clone(&self.store), self.state.clone());
-            AbortOnDropHandle::new(tasks.spawn(fetch))
+            AbortOnDropHandle::new(tasks.spawn(fetch.in_current_span()))
         });
     }
     /// Waits for a list that was asked for.

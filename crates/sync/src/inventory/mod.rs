@@ -162,6 +162,9 @@ impl Inventory {
         let Ok(found) = tokio::task::spawn_blocking(look_up).await else {
             return;
         };
+        if !found.is_empty() {
+            tracing::trace!("the records know where {} of its blobs are", found.len());
+        }
         self.write(repository, |shelf| {
             for (blob, places) in found {
                 for place in &places {

@@ -181,6 +181,11 @@ impl Upload {
                 Some(Trouble::LetGo) => {
                     laggard.get_or_insert_with(|| flow.lag());
                     drop(flow);
+                    tracing::debug!(
+                        host = registry.as_str(),
+                        "the upload of {} did not keep pace with others, it goes on later",
+                        self.blob.digest
+                    );
                     match self.open(question).await? {
                         Opened::Present { mounted } => return Ok(there(mounted)),
                         Opened::Session(next) => session = next,

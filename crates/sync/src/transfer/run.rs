@@ -7,8 +7,10 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use registry::Repository;
 use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument, Span};
 
 use crate::failure::Failure;
+use crate::span;
 use crate::store::Store;
 use crate::transfer::arrival::{Arrival, End};
 use crate::transfer::carry::{Errand, Upload};
@@ -97,16 +99,25 @@ impl<'a> Run<'a> {
             .filter_map(|position| Some((position, &self.destinations.get(position)?.store)))
             .collect();
         let repositories: Vec<_> = wanted.iter().map(|(_, s)| s.repository()).collect();
+        let digest = &self.download.blob.digest;
         let answers = flights.want(&self.download, &repositories, inventory);
         let mut present = Vec::new();
         for ((position, store), answer) in wanted.into_iter().zip(answers) {
             match answer {
-                Answer::Present => present.push(position),
+                Answer::Present => {
+                    tracing::trace!("{digest} is known to be in {}", store.repository());
+                    present.push(position);
+                }
                 Answer::Await(arrival, until) => {
+                    tracing::trace!(
+                        "{digest} waits for what another brings to {}",
+                        store.repository()
+                    );
                     let source = self.download.source.repository().clone();
                     steps.push(wait(position, arrival, until, source).boxed());
                 }
                 Answer::Claimed(claim, road, member) => {
+                    let span = self.span(&**store);
                     let errand = self.errand(store, claim, road, member);
                     let step = async move {
                         match errand.run().await {
@@ -114,12 +125,20 @@ impl<'a> Run<'a> {
                             None => Step::Reopened(position),
                         }
                     };
-                    steps.push(step.boxed());
+                    steps.push(step.instrument(span).boxed());
                 }
             }
         }
         for position in present {
             self.settle(position, Ok(Moved::Present));
+        }
+    }
+    /// On whose behalf an errand goes to one of several destinations.
+    fn span(&self, destination: &dyn Store) -> Span {
+        if self.destinations.len() > 1 {
+            span::delivery(destination)
+        } else {
+            Span::current()
         }
     }
     fn errand(

@@ -10,6 +10,7 @@ use registry::{Repository, Tag};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tracing::Instrument;
 
 use crate::discover::referrer_tags::{ReferrerTag, ReferrerTags, Subject};
 use crate::discover::source_tags::Budget;
@@ -116,7 +117,7 @@ impl SourceList {
                 most: self.most,
                 found: Vec::new(),
             };
-            AbortOnDropHandle::new(tasks.spawn(reading.run()))
+            AbortOnDropHandle::new(tasks.spawn(reading.run().in_current_span()))
         });
     }
     /// What it tells, when it has ended; it must have been started.

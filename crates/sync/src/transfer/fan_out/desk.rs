@@ -6,6 +6,7 @@ use registry::Registry;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
+use tracing::Instrument;
 
 use crate::failure::Failure;
 use crate::lock::lock;
@@ -161,7 +162,7 @@ impl Desk {
             }));
         }
         if !openings.is_empty() {
-            reading.spawn(pump(self.download.clone(), openings));
+            reading.spawn(pump(self.download.clone(), openings).in_current_span());
         }
     }
 }
