@@ -281,6 +281,7 @@ mod tests {
                 destination: Some("b.example/x:v1".to_owned()),
                 failure: Failure {
                     kind: Some(registry::ErrorKind::NotFound),
+                    cause: registry::Cause::NotFound,
                     side: Side::Source,
                     host: "a.example".to_owned(),
                     ..Failure::local("cannot fetch manifest x:v1 at a.example: 404 Not Found")

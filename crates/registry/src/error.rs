@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 
+use crate::cause::Cause;
 use crate::digest::Digest;
+use crate::reference::Repository;
 
 /// What went wrong, at which host, while doing what, after how many tries. Displays as one sentence that a person
 /// can act on, without its source chain; holds no secret in any field, so `Debug` is safe too. Clones, since what
@@ -17,13 +19,17 @@ pub struct Error(Box<Inner>);
 #[derive(Debug, Clone)]
 struct Inner {
     kind: ErrorKind,
+    /// What it is, where that is more than the kind says.
+    cause: Option<Cause>,
     action: String,
     host: String,
+    repository: Option<Repository>,
     message: String,
     status: Option<StatusCode>,
     code: Option<String>,
     missing: Vec<Digest>,
     retry_after: Option<Duration>,
+    until: Option<SystemTime>,
     tries: u32,
     given_up: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
@@ -91,22 +97,45 @@ impl Error {
     ) -> Self {
         Self(Box::new(Inner {
             kind,
+            cause: None,
             action: action.into(),
             host: host.into(),
+            repository: None,
             message: message.into(),
             status: None,
             code: None,
             missing: Vec::new(),
             retry_after: None,
+            until: None,
             tries: 1,
             given_up: false,
             source: None,
         }))
     }
-    /// As another kind, where the place that it happened at tells more than the answer.
+    /// As another kind, where the place that it happened at tells more than the answer. What it was taken for before
+    /// is forgotten.
     #[must_use]
     pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.0.kind = kind;
+        self.0.cause = None;
+        self
+    }
+    /// As what it is, where that is more than the kind says.
+    #[must_use]
+    pub fn with_cause(mut self, cause: Cause) -> Self {
+        self.0.cause = Some(cause);
+        self
+    }
+    /// About this repository, unless it is known to be about another.
+    #[must_use]
+    pub fn with_repository(mut self, repository: &Repository) -> Self {
+        self.0.repository.get_or_insert_with(|| repository.clone());
+        self
+    }
+    /// With the time from which on the host lets requests in again.
+    #[must_use]
+    pub fn with_until(mut self, until: SystemTime) -> Self {
+        self.0.until = Some(until);
         self
     }
     /// While doing another `action`, of which this was a part.
@@ -170,6 +199,18 @@ impl Error {
     /// The kind.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+    /// What it is, in terms of what a person has to do about it. Decides nothing.
+    pub fn cause(&self) -> Cause {
+        self.0.cause.unwrap_or_else(|| self.0.kind.into())
+    }
+    /// The repository that it is about, where it is about one: at the registry as the user wrote it, wherever that led.
+    pub fn repository(&self) -> Option<&Repository> {
+        self.0.repository.as_ref()
+    }
+    /// When the host lets requests in again, where it says so: for people; [`Error::retryable`] is for programs.
+    pub fn until(&self) -> Option<SystemTime> {
+        self.0.until
     }
     /// What was being done.
     pub fn action(&self) -> &str {

@@ -6,8 +6,10 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
+use crate::cause;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
+use crate::moment;
 use crate::text;
 use crate::transport::{Response, Veil};
 
@@ -31,6 +33,12 @@ struct Said {
     /// For a person.
     clause: Option<String>,
     missing: Vec<Digest>,
+    /// What it says of its first error, where there is one, and else what it says.
+    message: Option<String>,
+    /// What it says of it besides.
+    detail: Option<String>,
+    /// The system's error that a storage driver handed on.
+    errno: Option<i64>,
 }
 
 impl Said {
@@ -40,6 +48,8 @@ impl Said {
         Self {
             code: hide(self.code),
             clause: hide(self.clause),
+            message: hide(self.message),
+            detail: hide(self.detail),
             ..self
         }
     }
@@ -76,6 +86,13 @@ impl Error {
         let text = String::from_utf8_lossy(&bytes);
         let said = read(&headers, &veil.over(&text)).under(&veil);
         let kind = kind(status, said.code.as_deref());
+        let cause = cause::of_answer(&cause::Answer {
+            status: status.as_u16(),
+            code: said.code.as_deref(),
+            message: said.message.as_deref().unwrap_or_default(),
+            detail: said.detail.as_deref().unwrap_or_default(),
+            errno: said.errno,
+        });
         let clause = said
             .clause
             .map(|clause| format!(" ({clause})"))
@@ -92,10 +109,19 @@ impl Error {
         if let Some(code) = said.code {
             error = error.with_code(code);
         }
-        if let Some(delay) = retry_after(&headers, SystemTime::now()) {
+        if let Some(cause) = cause {
+            error = error.with_cause(cause);
+        }
+        let now = SystemTime::now();
+        let delay = retry_after(&headers, now);
+        if let Some(delay) = delay {
             error = error.with_retry_after(delay);
         }
-        error
+        let until = delay.and_then(|delay| now.checked_add(delay));
+        match until.or_else(|| moment::reset(&headers, now)) {
+            Some(until) => error.with_until(until),
+            None => error,
+        }
     }
 }
 
@@ -108,7 +134,8 @@ impl Error {
 pub fn fuzz(data: &[u8]) {
     let said = read(&HeaderMap::new(), &String::from_utf8_lossy(data));
     assert!(said.missing.len() <= MISSING_LIMIT);
-    for text in said.code.iter().chain(&said.clause) {
+    let texts = said.code.iter().chain(&said.clause);
+    for text in texts.chain(&said.message).chain(&said.detail) {
         assert!(text.chars().count() <= 2 * SHOWN + 2);
         crate::fuzzing::assert_is_short(text);
     }
@@ -170,6 +197,11 @@ fn read(headers: &HeaderMap, body: &str) -> Said {
         || body
             .get(..5)
             .is_some_and(|start| start.eq_ignore_ascii_case("<html"));
+    let message = if is_html {
+        title(body)
+    } else {
+        Some(text::clean(body, SHOWN))
+    };
     let clause = if body.is_empty() {
         None
     } else if is_html {
@@ -181,8 +213,21 @@ fn read(headers: &HeaderMap, body: &str) -> Said {
     };
     Said {
         clause: clause.filter(|clause| !clause.is_empty()),
+        message,
         ..Said::default()
     }
+}
+
+/// The title of a page, without the status that servers put before it.
+fn title(body: &str) -> Option<String> {
+    let (_, rest) = body.split_once("<title>")?;
+    let (title, _) = rest.split_once("</title>")?;
+    let title = text::clean(title, SHOWN);
+    Some(
+        title
+            .trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ')
+            .to_owned(),
+    )
 }
 
 /// `<Code>` and `<Message>` of an object store; what else it says may hold keys and signatures.
@@ -201,8 +246,10 @@ fn xml(body: &str) -> Option<String> {
 /// `{"errors": [{"code", "message", "detail"}]}`, and what some send instead.
 fn json(value: &Value) -> Said {
     let Some(errors) = value.get("errors").and_then(Value::as_array) else {
+        let message = other_json(value);
         return Said {
-            clause: other_json(value),
+            clause: message.clone(),
+            message,
             ..Said::default()
         };
     };
@@ -217,12 +264,22 @@ fn json(value: &Value) -> Said {
     let mut clauses: Vec<String> = Vec::new();
     for error in errors {
         let code = field(error, "code");
-        let message = match (code.as_deref(), field(error, "message")) {
-            // `docker-registry` says `unknown error` of a disk that is full, and the rest here.
-            (Some("UNKNOWN"), Some(message)) => match field(error, "detail") {
-                Some(detail) => Some(format!("{message}: {detail}")),
-                None => Some(message),
-            },
+        let (message, detail) = (field(error, "message"), field(error, "detail"));
+        if said.code.is_none() && said.message.is_none() {
+            said.message.clone_from(&message);
+            said.detail.clone_from(&detail);
+            said.errno = errno(error);
+        }
+        let message = match (code.as_deref(), message) {
+            // `docker-registry` says `unknown error` of a disk that is full, Nexus `blob upload invalid` of a tag that
+            // cannot be moved, and the rest here.
+            (Some("UNKNOWN" | "BLOB_UPLOAD_INVALID"), Some(message)) => {
+                match (detail, errno(error)) {
+                    (Some(detail), _) => Some(format!("{message}: {detail}")),
+                    (None, Some(number)) => Some(format!("{message}: {}", of_system(number))),
+                    (None, None) => Some(message),
+                }
+            }
             (_, message) => message,
         };
         let clause = match (&code, message) {
@@ -244,6 +301,26 @@ fn json(value: &Value) -> Said {
     let clause = text::clean(&clauses.join("; "), SHOWN);
     said.clause = Some(clause).filter(|clause| !clause.is_empty());
     said
+}
+
+/// The number of a system's error in what a driver of distribution's adds:
+/// `{"DriverName": "filesystem", "Enclosed": {"Op": "write", "Path": "…", "Err": 28}}`.
+fn errno(error: &Value) -> Option<i64> {
+    let detail = error.get("detail")?;
+    detail.get("DriverName")?;
+    detail.get("Enclosed")?.get("Err")?.as_i64()
+}
+
+/// What Linux means by that number, of those that storage meets.
+fn of_system(number: i64) -> String {
+    match number {
+        13 => "its storage says permission denied".to_owned(),
+        27 => "its storage says file too large".to_owned(),
+        28 => "its storage says no space left on device".to_owned(),
+        30 => "its storage says read-only file system".to_owned(),
+        122 => "its storage says disk quota exceeded".to_owned(),
+        number => format!("its storage says error {number}"),
+    }
 }
 
 /// `{"details": "…"}`, `{"error": "…"}`, `{"message": "…"}`.

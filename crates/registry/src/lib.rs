@@ -59,6 +59,7 @@
 //! happens on the wire reaches the outside through an [`Observer`](transport::Observer).
 
 pub mod auth;
+mod cause;
 mod client;
 mod digest;
 mod error;
@@ -67,6 +68,7 @@ mod error_body;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod manifest;
+mod moment;
 mod quote;
 mod reference;
 mod text;
@@ -77,6 +79,7 @@ pub mod transport;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub use cause::Cause;
 pub use client::{
     Attached, AttachedBy, BlobReader, BlobSource, BlobStream, Client, ManifestHead, OpenedUpload,
     Options, Presence, Pushed, RangeOptions, Referrers, ReferrersOrigin, Registries, TagPages,

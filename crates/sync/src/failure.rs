@@ -1,6 +1,8 @@
 //! Why an image failed, in a form that can be shared, counted and printed.
 
-use registry::ErrorKind;
+use std::time::SystemTime;
+
+use registry::{Cause, ErrorKind, Repository};
 
 /// Whose fault it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +32,18 @@ pub enum Class {
     Interrupted,
 }
 
+/// What a registry was asked for when it failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// What was being done, an infinitive clause: `push manifest mirror/nginx:v1`.
+    pub action: String,
+    /// The repository that it is about, where it is about one: at the registry as the user wrote it, which the host that
+    /// failed need not be, as registries lead to token servers and storage.
+    pub repository: Option<Repository>,
+    /// When the host lets requests in again, where it says so.
+    pub until: Option<SystemTime>,
+}
+
 /// Why an image, or a whole rule, failed.
 #[derive(Clone, Debug)]
 pub struct Failure {
@@ -37,8 +51,12 @@ pub struct Failure {
     pub side: Side,
     /// The kind, where a registry was involved.
     pub kind: Option<ErrorKind>,
+    /// What it is, in terms of what a person has to do about it.
+    pub cause: Cause,
     /// The host that failed; empty where none was involved.
     pub host: String,
+    /// What was asked for, where a registry was involved.
+    pub request: Option<Box<Request>>,
     /// One sentence: what was being done, what happened, after how many tries.
     pub reason: String,
     /// How often it was tried.
@@ -54,16 +72,35 @@ pub struct Failure {
 impl Failure {
     /// A registry's error, at one of the two ends.
     pub fn registry(side: Side, error: &registry::Error) -> Self {
+        let cause = match error.cause() {
+            // Who lets nobody look takes nothing either: some say so to the first look (GHCR).
+            Cause::NoPullRight if side == Side::Destination => Cause::NoPushRight,
+            cause => cause,
+        };
         Self {
             side,
             kind: Some(error.kind()),
+            cause,
             host: error.host().to_owned(),
+            request: Some(Box::new(Request {
+                action: error.action().to_owned(),
+                repository: error.repository().cloned(),
+                until: error.until(),
+            })),
             reason: error.to_string(),
             tries: error.tries(),
             status: error.status().map(|status| status.as_u16()),
             code: error.code().map(str::to_owned),
             interrupted: error.kind() == ErrorKind::Cancelled,
         }
+    }
+    /// The repository that it is about, where it is about one.
+    pub fn repository(&self) -> Option<&Repository> {
+        self.request.as_ref()?.repository.as_ref()
+    }
+    /// When the host lets requests in again, where it says so.
+    pub fn until(&self) -> Option<SystemTime> {
+        self.request.as_ref()?.until
     }
     /// Who has to do something about it.
     pub fn class(&self) -> Class {
@@ -84,7 +121,9 @@ impl Failure {
         Self {
             side: Side::Local,
             kind: None,
+            cause: Cause::Other,
             host: String::new(),
+            request: None,
             reason: reason.into(),
             tries: 1,
             status: None,
@@ -106,14 +145,18 @@ impl Failure {
     }
     /// A defect of this program; `what` says what was noticed.
     pub fn internal(what: &str) -> Self {
-        Self::local(format!(
-            "internal error: {what}; this is a defect of image-syncer, please report it"
-        ))
+        let reason =
+            format!("internal error: {what}; this is a defect of image-syncer, please report it");
+        Self {
+            cause: Cause::Defect,
+            ..Self::local(reason)
+        }
     }
     /// The run was interrupted first.
     pub fn interrupted() -> Self {
         Self {
             interrupted: true,
+            cause: Cause::Interrupted,
             ..Self::local("interrupted before it was finished")
         }
     }
@@ -126,6 +169,7 @@ impl std::fmt::Display for Failure {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -147,6 +191,26 @@ mod tests {
         assert_eq!(at(Side::Destination, Server), Class::Destination);
         assert_eq!(Failure::internal("it broke").class(), Class::Internal);
         assert_eq!(Failure::interrupted().class(), Class::Interrupted);
+    }
+
+    #[test]
+    fn a_failure_knows_what_its_error_knew() {
+        let until = SystemTime::UNIX_EPOCH;
+        let error =
+            registry::Error::new(ErrorKind::Denied, "push manifest a/b:v1", "r.example", "no")
+                .with_repository(&Repository::parse("r.example/a/b").unwrap())
+                .with_until(until);
+        let failure = Failure::registry(Side::Source, &error);
+        assert_eq!(failure.cause, Cause::NoPullRight);
+        assert_eq!(failure.repository().unwrap().path(), "a/b");
+        assert_eq!(failure.until(), Some(until));
+        assert_eq!(failure.request.unwrap().action, "push manifest a/b:v1");
+        // What a destination does not let us see it does not let us write.
+        let failure = Failure::registry(Side::Destination, &error);
+        assert_eq!(failure.cause, Cause::NoPushRight);
+        assert_eq!(Failure::local("x").cause, Cause::Other);
+        assert_eq!(Failure::internal("x").cause, Cause::Defect);
+        assert_eq!(Failure::interrupted().cause, Cause::Interrupted);
     }
 
     #[test]

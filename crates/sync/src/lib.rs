@@ -36,4 +36,4 @@ pub mod transfer;
 pub use config::Config;
 pub use engine::Engine;
 pub use event::{Event, Listener, Outcome};
-pub use failure::{Class, Failure, Side};
+pub use failure::{Class, Failure, Request, Side};

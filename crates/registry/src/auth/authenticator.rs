@@ -20,6 +20,7 @@ use crate::auth::realm::{self, Trusted};
 use crate::auth::scope::ScopeSet;
 use crate::auth::token::{Login, TokenServer, authority, basic, bearer};
 use crate::auth::wanted::Wanted;
+use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
 use crate::transport::{Endpoint, RetryPolicy, Transport};
@@ -272,11 +273,11 @@ impl Authenticator {
         let login = match trusted {
             Trusted::NotInside => {
                 let why = clause::private_realm(&authority(&realm));
-                return Err(refuse(ErrorKind::Refused, why));
+                return Err(refuse(ErrorKind::Refused, why).with_cause(Cause::PrivateAddress));
             }
             Trusted::NotOverHttp => {
                 let why = clause::http_realm(&self.registry, &authority(&realm));
-                return Err(refuse(ErrorKind::Refused, why));
+                return Err(refuse(ErrorKind::Refused, why).with_cause(Cause::Downgrade));
             }
             Trusted::WithCredential => self.login(endpoint, access).await?,
             Trusted::Anonymously => {
@@ -293,7 +294,14 @@ impl Authenticator {
         };
         let withheld = self.side(endpoint).withheld();
         server.token(&login, wanted).await.map_err(|error| {
-            clause::explain(error, &self.registry, access, &login, withheld.as_deref())
+            clause::explain(
+                error,
+                &self.registry,
+                access,
+                &login,
+                wanted,
+                withheld.as_deref(),
+            )
         })
     }
     /// Says, once, that a login is kept from a token server.

@@ -5,7 +5,9 @@ use http::StatusCode;
 use crate::auth::credential::Credential;
 use crate::auth::keychain::Access;
 use crate::auth::token::Login;
+use crate::auth::verdict::Refusal;
 use crate::auth::wanted::Wanted;
+use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
 
@@ -25,14 +27,20 @@ fn who(access: &Access) -> String {
 }
 
 /// No login is there to be used, or the one that is there was kept back.
-pub(super) fn no_login(registry: &Registry, access: &Access, kept_from: Option<&str>) -> String {
+pub(super) fn no_login(registry: &Registry, access: &Access, kept_from: Option<&str>) -> Refusal {
     match kept_from.filter(|_| access.credential != Credential::Anonymous) {
-        Some(host) => withheld(registry, host, access),
-        None => format!(
-            "no login is given for {registry} ({}): add an entry for {registry} to the auth file or use docker login; \
-             if the image is public, look whether there is such a repository",
-            access.origin
-        ),
+        Some(host) => Refusal {
+            cause: Cause::LoginWithheld,
+            clause: withheld(registry, host, access),
+        },
+        None => Refusal {
+            cause: Cause::NoLogin,
+            clause: format!(
+                "no login is given for {registry} ({}): add an entry for {registry} to the auth file or use docker \
+                 login; if the image is public, look whether there is such a repository",
+                access.origin
+            ),
+        },
     }
 }
 
@@ -72,8 +80,8 @@ pub(super) fn bad_realm(realm: &str) -> String {
 }
 
 /// User and password were refused by the registry.
-pub(super) fn login_refused(access: &Access) -> String {
-    match &access.credential {
+pub(super) fn login_refused(access: &Access) -> Refusal {
+    let clause = match &access.credential {
         Credential::Bearer(_) | Credential::Identity(_) => {
             format!(
                 "the login of {} was refused, and may have run out: log in again",
@@ -84,15 +92,22 @@ pub(super) fn login_refused(access: &Access) -> String {
             "the login of {} was refused: check user name and password",
             who(access)
         ),
+    };
+    Refusal {
+        cause: Cause::LoginRefused,
+        clause,
     }
 }
 
 /// The registry knows only Basic, and an identity token is no password.
-pub(super) fn not_a_password(registry: &Registry, access: &Access) -> String {
-    format!(
-        "{registry} wants user and password, and {} gives an identity token only: log in with user and password",
-        access.origin
-    )
+pub(super) fn not_a_password(registry: &Registry, access: &Access) -> Refusal {
+    Refusal {
+        cause: Cause::LoginRefused,
+        clause: format!(
+            "{registry} wants user and password, and {} gives an identity token only: log in with user and password",
+            access.origin
+        ),
+    }
 }
 
 /// A good token does not suffice.
@@ -101,20 +116,35 @@ pub(super) fn too_few_rights(
     access: &Access,
     wanted: &Wanted,
     withheld: Option<&str>,
-) -> String {
+) -> Refusal {
     if withheld.is_some() || access.credential == Credential::Anonymous {
         return no_login(registry, access, withheld);
     }
-    format!(
-        "{} is not allowed {wanted}, or there is no such repository: have these rights granted, or use another login",
-        who(access)
-    )
+    Refusal {
+        cause: lacking(wanted),
+        clause: format!(
+            "{} is not allowed {wanted}, or there is no such repository: have these rights granted, or use another login",
+            who(access)
+        ),
+    }
+}
+
+/// The right that is lacking where `wanted` is not granted.
+fn lacking(wanted: &Wanted) -> Cause {
+    if wanted.writes() {
+        Cause::NoPushRight
+    } else {
+        Cause::NoPullRight
+    }
 }
 
 /// A 401 that does not say how to log in.
-pub(super) fn no_challenge() -> String {
-    "it answered 401 without saying which login it wants (no WWW-Authenticate that can be used)"
-        .to_owned()
+pub(super) fn no_challenge() -> Refusal {
+    Refusal {
+        cause: Cause::LoginRefused,
+        clause: "it answered 401 without saying which login it wants (no WWW-Authenticate that can be used)"
+            .to_owned(),
+    }
 }
 
 /// The refusal of a token server in words that say what to do; other errors as they are.
@@ -123,6 +153,7 @@ pub(super) fn explain(
     registry: &Registry,
     access: &Access,
     login: &Login,
+    wanted: &Wanted,
     withheld: Option<&str>,
 ) -> Error {
     let Some(status) = error.status().filter(StatusCode::is_client_error) else {
@@ -139,28 +170,37 @@ pub(super) fn explain(
     } else {
         ErrorKind::Unauthorized
     };
-    let advice = match (login, status) {
+    let Refusal { cause, clause } = match (login, status) {
         (Login::Nobody, _) => no_login(registry, access, withheld),
-        (Login::Identity(_), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) => {
-            format!(
+        (Login::Identity(_), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) => Refusal {
+            cause: Cause::LoginRefused,
+            clause: format!(
                 "it takes no identity tokens, and {} gives nothing else: log in with user and password",
                 access.origin
-            )
-        }
+            ),
+        },
         (Login::Identity(_), _) | (Login::Password { .. }, StatusCode::UNAUTHORIZED) => {
             login_refused(access)
         }
-        (Login::Password { .. }, _) => format!(
-            "{} is not allowed this, or there is no such repository: have the rights granted, or use another login",
-            who(access)
-        ),
+        (Login::Password { .. }, _) => Refusal {
+            cause: lacking(wanted),
+            clause: format!(
+                "{} is not allowed this, or there is no such repository: have the rights granted, or use another login",
+                who(access)
+            ),
+        },
+    };
+    let cause = match error.cause() {
+        Cause::ProjectMissing => Cause::ProjectMissing,
+        _ => cause,
     };
     let mut explained = Error::new(
         kind,
         error.action(),
         error.host(),
-        format!("{}; {advice}", error.message()),
+        format!("{}; {clause}", error.message()),
     )
+    .with_cause(cause)
     .with_status(status)
     .with_tries(error.tries());
     if let Some(code) = error.code() {

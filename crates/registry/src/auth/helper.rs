@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 use crate::auth::credential::Credential;
 use crate::auth::flight::Flight;
 use crate::auth::secret::Secret;
+use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
 
 /// How long a helper may take before it counts as hung; some ask a cloud, none asks a person.
@@ -217,6 +218,7 @@ impl Run<'_> {
             self.server,
             message,
         )
+        .with_cause(Cause::CredentialHelper)
     }
 }
 

@@ -42,4 +42,4 @@ pub use door::Turn;
 pub use keychain::{Access, Entry, Keychain};
 pub use scope::{Action, ScopeSet};
 pub use secret::Secret;
-pub use verdict::{MAX_AGAIN, Verdict};
+pub use verdict::{MAX_AGAIN, Refusal, Verdict};

@@ -11,6 +11,7 @@ use crate::auth::credential::Credential;
 use crate::auth::keychain::Access;
 use crate::auth::memory::Scheme;
 use crate::auth::scope::ScopeSet;
+use crate::cause::Cause;
 use crate::error::{Error, ErrorKind, Retryable};
 use crate::transport::{AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody};
 
@@ -19,14 +20,23 @@ use crate::transport::{AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody}
 /// will never be content.
 pub const MAX_AGAIN: u32 = 3;
 
+/// Why nobody is let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What it is about.
+    pub cause: Cause,
+    /// A clause that says why and what to do ("no login is given for quay.io (no entry): add an entry for quay.io to the
+    /// auth file or use docker login").
+    pub clause: String,
+}
+
 /// What to do after a 401.
 #[derive(Debug)]
 pub enum Verdict {
     /// Send the request again, with what [`Authenticator::authorize`] now gives.
     Again,
-    /// The credential does not suffice; a clause that says why and what to do ("no login is given for quay.io (no
-    /// entry): add an entry for quay.io to the auth file or use docker login").
-    Final(String),
+    /// The credential does not suffice.
+    Final(Refusal),
 }
 
 impl Authenticator {
@@ -68,7 +78,7 @@ impl Authenticator {
             insufficient = bearer.insufficient;
             invalid = bearer.invalid;
         }
-        let refusal = Refusal {
+        let understood = Understood {
             access,
             scopes,
             used,
@@ -80,13 +90,13 @@ impl Authenticator {
         Ok(match (scheme, &access.credential, used) {
             (None, ..) => Verdict::Final(clause::no_challenge()),
             (_, Credential::Bearer(_), Some(_)) => Verdict::Final(clause::login_refused(access)),
-            (Some(Scheme::Bearer { .. }), ..) => self.judge_token(side, &refusal),
-            (Some(Scheme::Basic), ..) => self.judge_basic(&refusal),
+            (Some(Scheme::Bearer { .. }), ..) => self.judge_token(side, &understood),
+            (Some(Scheme::Basic), ..) => self.judge_basic(&understood),
         })
     }
     /// The registry hands out tokens.
-    fn judge_token(&self, side: &Side, refusal: &Refusal<'_>) -> Verdict {
-        let Refusal {
+    fn judge_token(&self, side: &Side, refusal: &Understood<'_>) -> Verdict {
+        let Understood {
             access,
             scopes,
             used,
@@ -130,8 +140,8 @@ impl Authenticator {
         ))
     }
     /// The registry takes user and password.
-    fn judge_basic(&self, refusal: &Refusal<'_>) -> Verdict {
-        let Refusal { access, used, .. } = *refusal;
+    fn judge_basic(&self, refusal: &Understood<'_>) -> Verdict {
+        let Understood { access, used, .. } = *refusal;
         match (&access.credential, used) {
             (Credential::Anonymous, _) => {
                 Verdict::Final(clause::no_login(&self.registry, access, None))
@@ -218,7 +228,7 @@ impl Side {
 
 /// A 401, as far as it has been understood.
 #[derive(Clone, Copy)]
-struct Refusal<'a> {
+struct Understood<'a> {
     access: &'a Access,
     scopes: &'a ScopeSet,
     used: Option<&'a HeaderValue>,

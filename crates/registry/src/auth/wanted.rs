@@ -70,6 +70,11 @@ impl Wanted {
             self.add(&item.to_string());
         }
     }
+    /// Whether any of it is the right to write.
+    pub(super) fn writes(&self) -> bool {
+        let mut actions = self.items.iter().flat_map(|item| &item.actions);
+        actions.any(|action| action == "push" || action == "*")
+    }
     /// How many repositories are in it.
     pub(super) fn repositories(&self) -> usize {
         self.items

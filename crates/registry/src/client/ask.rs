@@ -8,11 +8,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
 use crate::auth::ScopeSet;
+use crate::cause;
 use crate::client::origin::Address;
 use crate::client::visit::Visit;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Repository;
-use crate::transport::{AnswerLimit, Call, Lane, RequestBody, Response};
+use crate::transport::{AnswerLimit, Astray, Call, Lane, RequestBody, Response};
 
 /// One request, in a form that can be made into a call as often as it takes.
 #[derive(Clone, Debug)]
@@ -127,6 +128,12 @@ impl Ask {
             self.repository.registry().as_str(),
             message,
         )
+        .with_repository(&self.repository)
+    }
+
+    /// That an answer to this request leads where nobody goes.
+    pub(super) fn astray(&self, Astray { cause, why }: Astray) -> Error {
+        self.error(ErrorKind::Refused, why).with_cause(cause)
     }
 
     /// The error that an answer to this request stands for.
@@ -135,7 +142,9 @@ impl Ask {
             Place::Given(Address { url, home: false }) => url.host_str().unwrap_or_default(),
             _ => self.repository.registry().as_str(),
         };
-        Error::from_response(&self.action, host, response).await
+        let error = Error::from_response(&self.action, host, response).await;
+        let cause = cause::of_request(&self.method, &error);
+        error.with_cause(cause).with_repository(&self.repository)
     }
 
     pub(super) fn address(&self, base: &Url) -> Result<Address, Error> {

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
 use crate::auth::{MAX_AGAIN, Turn, Verdict};
+use crate::cause::Cause;
 use crate::client::Client;
 use crate::client::ask::Ask;
 use crate::client::origin::Address;
@@ -196,7 +197,7 @@ impl Client {
         self.address(visit, base, &response.url, text)
             .await
             .map(Some)
-            .map_err(|reason| ask.error(ErrorKind::Refused, reason))
+            .map_err(|astray| ask.astray(astray))
     }
 
     /// Waits until the host is ready for `ask`; where `going_on`, the caller holds a place of a source, which those
@@ -280,7 +281,8 @@ impl Client {
         Ok(Pass {
             header: auth
                 .authorize(&visit.endpoint, &visit.access, &ask.scopes)
-                .await?,
+                .await
+                .map_err(|error| error.with_repository(&ask.repository))?,
             turn: Some(turn),
         })
     }
@@ -332,15 +334,19 @@ impl Client {
             .auth
             .refused(&visit.endpoint, &visit.access, &ask.scopes, used, &headers)
             .await?;
-        let reason = match verdict {
+        let refusal = match verdict {
             Verdict::Again if again <= MAX_AGAIN => return Ok(None),
             Verdict::Again => return Ok(Some(told)),
-            Verdict::Final(reason) => reason,
+            Verdict::Final(refusal) => refusal,
         };
         if self.renew(visit, ask).await? {
             return Ok(None);
         }
-        Ok(Some(told.with_clause(&reason)))
+        let cause = match told.cause() {
+            Cause::ProjectMissing => Cause::ProjectMissing,
+            _ => refusal.cause,
+        };
+        Ok(Some(told.with_clause(&refusal.clause).with_cause(cause)))
     }
 
     /// Asks once for a newer credential in place of one that was refused for good.

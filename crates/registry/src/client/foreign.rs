@@ -6,12 +6,13 @@
 
 use url::Url;
 
+use crate::cause::Cause;
 use crate::client::origin::Address;
 use crate::client::{BlobReader, Client};
 use crate::error::{Error, ErrorKind};
 use crate::manifest::Descriptor;
 use crate::reference::Repository;
-use crate::transport::Endpoint;
+use crate::transport::{Astray, Endpoint};
 
 use super::reader::{Fetch, fetch_ask};
 
@@ -52,13 +53,17 @@ impl Client {
         offset: u64,
     ) -> Result<BlobReader, Error> {
         let digest = &descriptor.digest;
-        let refuse = |host: &str, why: &str| {
+        let refuse = |host: &str, Astray { cause, why }: Astray| {
             let action = format!("fetch foreign layer {digest} of {}", repository.path());
             Error::new(ErrorKind::Refused, action, host, why)
+                .with_cause(cause)
+                .with_repository(repository)
         };
         let registry = self.registry().as_str();
         let Ok(mut url) = Url::parse(text) else {
-            return Err(refuse(registry, "its descriptor names a URL that is none"));
+            let why = "its descriptor names a URL that is none".to_owned();
+            let cause = Cause::NotUnderstood;
+            return Err(refuse(registry, Astray { cause, why }));
         };
         // A user in an address is its writer's invention.
         let _ = url.set_username("");
@@ -68,7 +73,7 @@ impl Client {
         let host = url.host_str().unwrap_or(registry).to_owned();
         self.may_fetch(fetch.endpoint(), &url)
             .await
-            .map_err(|why| refuse(&host, &why))?;
+            .map_err(|astray| refuse(&host, astray))?;
         let action = format!("fetch foreign layer {digest} of {}", repository.path());
         let fetch = fetch.at(Address { url, home: false }, action);
         // What its host makes of ranges says nothing of the registry.
@@ -79,15 +84,21 @@ impl Client {
     ///
     /// # Errors
     /// Why not: a clause that says what can be done.
-    async fn may_fetch(&self, endpoint: &Endpoint, url: &Url) -> Result<(), String> {
-        may_be_spoken(url, endpoint.insecure).map_err(str::to_owned)?;
+    async fn may_fetch(&self, endpoint: &Endpoint, url: &Url) -> Result<(), Astray> {
+        may_be_spoken(url, endpoint.insecure).map_err(|why| Astray {
+            cause: Cause::Downgrade,
+            why: why.to_owned(),
+        })?;
         let transport = &self.inner.transport;
         if transport.lies_inside(endpoint, url).await {
             let host = url.host_str().unwrap_or_default();
-            return Err(format!(
-                "its URL leads to an address of a private network, which is not followed: if this is meant, write \
-                 --allow-private {host}"
-            ));
+            return Err(Astray {
+                cause: Cause::PrivateAddress,
+                why: format!(
+                    "its URL leads to an address of a private network, which is not followed: if this is meant, write \
+                     --allow-private {host}"
+                ),
+            });
         }
         Ok(())
     }

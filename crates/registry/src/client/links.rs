@@ -25,7 +25,7 @@ impl Client {
         let address = self
             .address(&visit, &base, from, link)
             .await
-            .map_err(|reason| ask.error(ErrorKind::Refused, reason))?;
+            .map_err(|astray| ask.astray(astray))?;
         if !address.home {
             let host = address.url.host_str().unwrap_or_default();
             return Err(ask.error(

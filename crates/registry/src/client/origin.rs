@@ -6,8 +6,10 @@
 
 use url::Url;
 
+use crate::cause::Cause;
 use crate::client::Client;
 use crate::client::visit::Visit;
+use crate::transport::Astray;
 
 /// An address, judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,14 +31,20 @@ impl Client {
         base: &Url,
         request: &Url,
         text: &str,
-    ) -> Result<Address, String> {
-        let address = resolve(base, request, text)?;
+    ) -> Result<Address, Astray> {
+        let address = resolve(base, request, text).map_err(|why| Astray {
+            cause: Cause::NotUnderstood,
+            why,
+        })?;
         if !address.home {
             self.inner
                 .transport
                 .may_lead(&visit.endpoint, request, &address.url)
                 .await
-                .map_err(|why| format!("the registry leads {why}"))?;
+                .map_err(|Astray { cause, why }| Astray {
+                    cause,
+                    why: format!("the registry leads {why}"),
+                })?;
         }
         Ok(address)
     }

@@ -7,16 +7,14 @@ use std::time::{Duration, UNIX_EPOCH};
 use rustls::{AlertDescription, CertificateError};
 use rustls_pki_types::UnixTime;
 
+use crate::cause::Cause;
 use crate::transport::body::BodyAborted;
 use crate::transport::{HttpError, HttpErrorKind};
 
 /// What a failed exchange was, by the errors beneath it.
 pub(super) fn exchange(error: &(dyn StdError + 'static)) -> HttpError {
     if links(error).any(<dyn StdError>::is::<BodyAborted>) {
-        return HttpError {
-            kind: HttpErrorKind::RequestBody,
-            message: BodyAborted.to_string(),
-        };
+        return HttpError::new(HttpErrorKind::RequestBody, BodyAborted.to_string());
     }
     // What went wrong before the connection stood was classified where it happened.
     if let Some(ours) = links(error).find_map(|link| link.downcast_ref::<HttpError>()) {
@@ -26,10 +24,10 @@ pub(super) fn exchange(error: &(dyn StdError + 'static)) -> HttpError {
         Some(error) => {
             let found = tls(error);
             match found.kind {
-                HttpErrorKind::NotTls => HttpError {
-                    kind: HttpErrorKind::Broken,
-                    message: "TLS broke: what came was not TLS".to_owned(),
-                },
+                HttpErrorKind::NotTls => HttpError::new(
+                    HttpErrorKind::Broken,
+                    "TLS broke: what came was not TLS".to_owned(),
+                ),
                 _ => found,
             }
         }
@@ -42,13 +40,17 @@ pub(super) fn connecting(error: &(dyn StdError + 'static)) -> HttpError {
     if let Some(ours) = links(error).find_map(|link| link.downcast_ref::<HttpError>()) {
         return ours.clone();
     }
-    let message = match links(error).find_map(|link| link.downcast_ref::<io::Error>()) {
-        Some(error) => self::io(error),
-        None => last(error).to_string(),
-    };
-    HttpError {
-        kind: HttpErrorKind::Connect,
-        message,
+    let failed = |message: String| HttpError::new(HttpErrorKind::Connect, message);
+    match links(error).find_map(|link| link.downcast_ref::<io::Error>()) {
+        Some(error) => {
+            let failed = failed(self::io(error));
+            match error.kind() {
+                io::ErrorKind::ConnectionRefused => failed.because(Cause::ConnectionRefused),
+                io::ErrorKind::TimedOut => failed.because(Cause::TimedOut),
+                _ => failed,
+            }
+        }
+        None => failed(last(error).to_string()),
     }
 }
 
@@ -56,10 +58,10 @@ pub(super) fn connecting(error: &(dyn StdError + 'static)) -> HttpError {
 pub(super) fn handshake(error: &io::Error) -> HttpError {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(error) => tls(error),
-        None => HttpError {
-            kind: HttpErrorKind::Broken,
-            message: "it closed the connection during the TLS handshake".to_owned(),
-        },
+        None => HttpError::new(
+            HttpErrorKind::Broken,
+            "it closed the connection during the TLS handshake".to_owned(),
+        ),
     }
 }
 
@@ -78,21 +80,22 @@ fn broken(error: &(dyn StdError + 'static)) -> HttpError {
         }
         _ => format!("the connection broke ({})", last(error)),
     };
-    HttpError {
-        kind: HttpErrorKind::Broken,
-        message,
-    }
+    HttpError::new(HttpErrorKind::Broken, message)
 }
 
 /// What went wrong at a proxy, from the text of an error that has no public type.
-pub(super) fn proxy(text: &str) -> String {
+pub(super) fn proxy(text: &str) -> HttpError {
+    let refused =
+        |why: String| HttpError::new(HttpErrorKind::Connect, why).because(Cause::ProxyRefused);
     match text.split_once(": ") {
-        Some(("tunnel error", "unsuccessful")) => "the proxy opens no tunnel to it".to_owned(),
-        Some(("tunnel error", "proxy authorization required")) => {
-            "the proxy wants a login".to_owned()
+        Some(("tunnel error", "unsuccessful")) => {
+            refused("the proxy opens no tunnel to it".to_owned())
         }
-        Some((_, why)) => format!("the proxy does not lead to it: {why}"),
-        None => text.to_owned(),
+        Some(("tunnel error", "proxy authorization required")) => {
+            refused("the proxy wants a login".to_owned()).because(Cause::ProxyLogin)
+        }
+        Some((_, why)) => refused(format!("the proxy does not lead to it: {why}")),
+        None => refused(text.to_owned()),
     }
 }
 
@@ -138,11 +141,11 @@ pub(super) fn tls(error: &rustls::Error) -> HttpError {
         AlertReceived, InvalidCertificate, InvalidMessage, NoCertificatesPresented,
         PeerIncompatible, PeerMisbehaved,
     };
+    if let InvalidCertificate(why) = error {
+        let message = format!("its certificate is not trusted: {}", certificate(why));
+        return HttpError::new(HttpErrorKind::Certificate, message).because(distrust(why));
+    }
     let (kind, message) = match error {
-        InvalidCertificate(why) => (
-            HttpErrorKind::Certificate,
-            format!("its certificate is not trusted: {}", certificate(why)),
-        ),
         NoCertificatesPresented => (
             HttpErrorKind::Certificate,
             "it presents no certificate".to_owned(),
@@ -163,7 +166,7 @@ pub(super) fn tls(error: &rustls::Error) -> HttpError {
         ),
         other => (HttpErrorKind::Broken, format!("TLS broke: {other}")),
     };
-    HttpError { kind, message }
+    HttpError::new(kind, message)
 }
 
 fn alert(alert: AlertDescription) -> String {
@@ -207,6 +210,22 @@ fn certificate(error: &CertificateError) -> String {
         BadSignature => "its key is too weak, or its signature is wrong".to_owned(),
         InvalidPurpose | InvalidPurposeContext { .. } => "it is not meant for servers".to_owned(),
         other => inner_text(other),
+    }
+}
+
+/// What it is about a certificate that is not trusted.
+fn distrust(error: &CertificateError) -> Cause {
+    use CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
+        NotValidYetContext, UnknownIssuer,
+    };
+    match error {
+        UnknownIssuer => Cause::CertificateUnknownIssuer,
+        Expired | ExpiredContext { .. } => Cause::CertificateExpired,
+        NotValidYet | NotValidYetContext { .. } => Cause::CertificateNotYetValid,
+        NotValidForName | NotValidForNameContext { .. } => Cause::CertificateWrongName,
+        other if is_authority_as_server(other) => Cause::CertificateSelfSigned,
+        _ => Cause::CertificateRefused,
     }
 }
 

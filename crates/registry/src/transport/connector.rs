@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
+use crate::cause::Cause;
 use crate::transport::classify;
 use crate::transport::conn::{Conn, Io};
 use crate::transport::proxy::{is_http, tunnel};
@@ -116,11 +117,12 @@ async fn handshake<S: Io>(
     uri: &Uri,
 ) -> Result<tokio_rustls::client::TlsStream<S>, HttpError> {
     let host = uri.host().unwrap_or_default();
-    let name =
-        ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|_| HttpError {
-            kind: HttpErrorKind::Handshake,
-            message: "its name cannot stand in a certificate".to_owned(),
-        })?;
+    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|_| {
+        HttpError::new(
+            HttpErrorKind::Handshake,
+            "its name cannot stand in a certificate".to_owned(),
+        )
+    })?;
     connector
         .connect(name, stream)
         .await
@@ -148,10 +150,7 @@ pub(super) fn with_authority(uri: &Uri, authority: &str) -> Result<Uri, HttpErro
 }
 
 pub(super) fn no_host() -> HttpError {
-    HttpError {
-        kind: HttpErrorKind::Resolve,
-        message: "its name is no host".to_owned(),
-    }
+    HttpError::new(HttpErrorKind::Resolve, "its name is no host".to_owned())
 }
 
 /// The addresses of `host`, with `port`.
@@ -161,10 +160,10 @@ pub(super) async fn lookup(
 ) -> Result<std::vec::IntoIter<SocketAddr>, HttpError> {
     match tokio::net::lookup_host((host, port)).await {
         Ok(addresses) => Ok(addresses.collect::<Vec<_>>().into_iter()),
-        Err(error) => Err(HttpError {
-            kind: HttpErrorKind::Resolve,
-            message: classify::resolution(&error),
-        }),
+        Err(error) => Err(HttpError::new(
+            HttpErrorKind::Resolve,
+            classify::resolution(&error),
+        )),
     }
 }
 
@@ -213,10 +212,10 @@ impl Service<Uri> for Connector {
 
 /// What to say when `limit` passed without a connection.
 pub(super) fn in_time(limit: Duration) -> HttpError {
-    HttpError {
-        kind: HttpErrorKind::ConnectTimeout,
-        message: format!("no connection within {} s", limit.as_secs()),
-    }
+    HttpError::new(
+        HttpErrorKind::ConnectTimeout,
+        format!("no connection within {} s", limit.as_secs()),
+    )
 }
 
 /// Says that a proxy stood between, where a connection failed.
@@ -227,6 +226,9 @@ fn through(proxy: Option<&Authority>, mut error: HttpError) -> HttpError {
     );
     if connecting && let Some(authority) = proxy {
         error.message = format!("{} (through the proxy {authority})", error.message);
+        if error.cause != Some(Cause::ProxyLogin) {
+            error.cause = Some(Cause::ProxyRefused);
+        }
     }
     error
 }

@@ -146,10 +146,10 @@ impl HyperService {
         let limit = HANDSHAKE.min(limit);
         match tokio::time::timeout(limit, connector.secured(stream, &uri)).await {
             Ok(made) => made.map(drop),
-            Err(_) => Err(HttpError {
-                kind: HttpErrorKind::Broken,
-                message: "it does not answer a TLS handshake".to_owned(),
-            }),
+            Err(_) => Err(HttpError::new(
+                HttpErrorKind::Broken,
+                "it does not answer a TLS handshake".to_owned(),
+            )),
         }
     }
 }

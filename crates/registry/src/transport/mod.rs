@@ -34,6 +34,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
+use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
 
@@ -49,6 +50,7 @@ pub use limits::{PerRegistry, WindowBounds};
 pub use observer::{Observer, PauseReason, RequestRecord, Silent};
 pub(crate) use private::{leads_inside, names};
 pub use retry::{Attempts, RetryPolicy};
+pub(crate) use send::Astray;
 pub use send::Reserved;
 pub use tls::prepare;
 pub(crate) use veil::Veil;
@@ -73,10 +75,7 @@ pub trait HttpService: Send + Sync + 'static {
 async fn ask<S: HttpService + ?Sized>(service: &S, url: &Url) -> Result<(), HttpError> {
     let request = http::Request::get(format!("{url}v2/"))
         .body(RequestBody::Empty)
-        .map_err(|_| HttpError {
-            kind: HttpErrorKind::Connect,
-            message: "its name is no host".to_owned(),
-        })?;
+        .map_err(|_| HttpError::new(HttpErrorKind::Connect, "its name is no host".to_owned()))?;
     let route = Route {
         trust: Trust::Anything,
         lane: Lane::Calls,
@@ -121,6 +120,38 @@ pub struct HttpError {
     pub kind: HttpErrorKind,
     /// A clause for people ("connection refused"); no URL, no secret.
     pub message: String,
+    /// What it is, where that is more than the kind says.
+    pub cause: Option<Cause>,
+}
+
+impl HttpError {
+    /// What happened, of `kind`.
+    pub fn new(kind: HttpErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            cause: None,
+        }
+    }
+    /// As what it is, where that is more than the kind says.
+    #[must_use]
+    pub fn because(mut self, cause: Cause) -> Self {
+        self.cause = Some(cause);
+        self
+    }
+    /// What it is.
+    pub fn cause(&self) -> Cause {
+        self.cause.unwrap_or(match self.kind {
+            HttpErrorKind::Resolve => Cause::NameNotResolved,
+            HttpErrorKind::Connect => Cause::Unreachable,
+            HttpErrorKind::ConnectTimeout => Cause::TimedOut,
+            HttpErrorKind::Certificate => Cause::CertificateRefused,
+            HttpErrorKind::NotTls => Cause::PlainHttp,
+            HttpErrorKind::Handshake => Cause::TlsRefused,
+            HttpErrorKind::Broken => Cause::ConnectionBroken,
+            HttpErrorKind::RequestBody => Cause::Interrupted,
+        })
+    }
 }
 
 /// Where a single exchange failed.
@@ -322,10 +353,10 @@ impl Transport {
                 Error::new(ErrorKind::Connect, action, registry.as_str(), why)
             });
         }
-        self.schemes
-            .find(registry)
-            .await
-            .map_err(|why| Error::new(why.kind.into(), action, registry.as_str(), why.message))
+        self.schemes.find(registry).await.map_err(|why| {
+            let cause = why.cause();
+            Error::new(why.kind.into(), action, registry.as_str(), why.message).with_cause(cause)
+        })
     }
     /// Lets nobody talk to the host of `endpoint` for `delay`.
     pub fn pause(&self, endpoint: &Endpoint, delay: Duration, why: PauseReason) {

@@ -9,10 +9,10 @@ use hyper_util::client::proxy::matcher::Intercept;
 use hyper_util::rt::TokioIo;
 use tower_service::Service;
 
+use crate::transport::HttpError;
 use crate::transport::classify;
 use crate::transport::conn::Io;
 use crate::transport::connector::{lookup, no_host, uri_with_port, with_authority};
-use crate::transport::{HttpError, HttpErrorKind};
 
 /// Whether `proxy` reads requests for plain http itself.
 pub(super) fn is_http(proxy: &Uri) -> bool {
@@ -56,10 +56,7 @@ pub(super) async fn tunnel(
 }
 
 fn refused(error: &dyn StdError) -> HttpError {
-    HttpError {
-        kind: HttpErrorKind::Connect,
-        message: classify::proxy(&error.to_string()),
-    }
+    classify::proxy(&error.to_string())
 }
 
 /// `uri` with the address of its host in place of its name, where the proxy does not resolve names.

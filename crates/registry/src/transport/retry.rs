@@ -1,7 +1,7 @@
 //! The one place that decides what is worth a retry, and when (protocol.md section 6.1).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 
@@ -9,6 +9,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Retryable};
+use crate::moment;
 use crate::transport::patience::TooLate;
 use crate::transport::{Endpoint, PauseReason, Transport};
 
@@ -131,8 +132,11 @@ impl Attempts {
         };
         let limit = self.policy.max_retry_after;
         if let Some(asked) = asked.filter(|asked| *asked > limit) {
+            let until = error.until().map_or_else(String::new, |until| {
+                format!(" ({})", moment::until(until, SystemTime::now()))
+            });
             return Err(TooLong(format!(
-                "it asks to be left alone for {} s, longer than the {} s that are waited",
+                "it asks to be left alone for {} s{until}, longer than the {} s that are waited",
                 asked.as_secs(),
                 limit.as_secs()
             )));

@@ -24,19 +24,12 @@ pub(super) struct Schemes {
     slots: Mutex<HashMap<Registry, Slot>>,
 }
 
-type Probe = BoxFuture<'static, Result<Url, NoAnswer>>;
+type Probe = BoxFuture<'static, Result<Url, HttpError>>;
 
 enum Slot {
     Found(Url),
     /// Somebody is probing; gone when all who wait have gone.
     Probing(WeakShared<Probe>),
-}
-
-/// Why no scheme was found.
-#[derive(Clone, Debug)]
-pub(super) struct NoAnswer {
-    pub(super) kind: HttpErrorKind,
-    pub(super) message: String,
 }
 
 impl Schemes {
@@ -47,7 +40,7 @@ impl Schemes {
         }
     }
     /// The base URL of the insecure `registry`.
-    pub(super) async fn find(&self, registry: &Registry) -> Result<Url, NoAnswer> {
+    pub(super) async fn find(&self, registry: &Registry) -> Result<Url, HttpError> {
         let probe = match self.begin(registry)? {
             Begun::Found(url) => return Ok(url),
             Begun::Probing(probe) => probe,
@@ -63,7 +56,7 @@ impl Schemes {
         }
         found
     }
-    fn begin(&self, registry: &Registry) -> Result<Begun, NoAnswer> {
+    fn begin(&self, registry: &Registry) -> Result<Begun, HttpError> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         match slots.get(registry) {
             Some(Slot::Found(url)) => return Ok(Begun::Found(url.clone())),
@@ -74,10 +67,8 @@ impl Schemes {
             }
             None => {}
         }
-        let https = base_url(registry, "https").ok_or_else(|| NoAnswer {
-            kind: HttpErrorKind::Connect,
-            message: "its name is no host".to_owned(),
-        })?;
+        let https = base_url(registry, "https")
+            .ok_or_else(|| HttpError::new(HttpErrorKind::Connect, "its name is no host"))?;
         let service = self.service.clone();
         let port_given = registry.port().is_some();
         let probe: Probe = Box::pin(async move { probe(&*service, https, port_given).await });
@@ -109,7 +100,7 @@ pub(super) fn base_url(registry: &Registry, scheme: &str) -> Option<Url> {
     url.ok().filter(Url::has_host)
 }
 
-async fn probe(service: &dyn HttpService, https: Url, port_given: bool) -> Result<Url, NoAnswer> {
+async fn probe(service: &dyn HttpService, https: Url, port_given: bool) -> Result<Url, HttpError> {
     let first = match within(service.probe(&https), port_given).await {
         Ok(()) => return Ok(https),
         Err(error) => error,
@@ -131,12 +122,7 @@ async fn probe(service: &dyn HttpService, https: Url, port_given: bool) -> Resul
             let answer = within(service.probe(&http), false).await;
             (http, answer)
         }
-        _ => {
-            return Err(NoAnswer {
-                kind: first.kind,
-                message: first.message,
-            });
-        }
+        _ => return Err(first),
     };
     let Err(second) = second else {
         return Ok(http);
@@ -153,10 +139,7 @@ async fn probe(service: &dyn HttpService, https: Url, port_given: bool) -> Resul
             first.message, second.message
         )
     };
-    Err(NoAnswer {
-        kind: first.kind,
-        message,
-    })
+    Err(HttpError { message, ..first })
 }
 
 /// The same host over plain http.
@@ -179,9 +162,9 @@ async fn within(
     tokio::time::timeout(ANSWERS_WITHIN, probe)
         .await
         .unwrap_or_else(|_| {
-            Err(HttpError {
-                kind: HttpErrorKind::ConnectTimeout,
-                message: format!("no answer within {} s", ANSWERS_WITHIN.as_secs()),
-            })
+            Err(HttpError::new(
+                HttpErrorKind::ConnectTimeout,
+                format!("no answer within {} s", ANSWERS_WITHIN.as_secs()),
+            ))
         })
 }

@@ -9,6 +9,7 @@ use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
 use url::Url;
 
+use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
 use crate::text;
@@ -27,6 +28,15 @@ use crate::transport::{
 /// Leave to make one call at one host; given back when dropped.
 #[derive(Debug)]
 pub struct Reserved(Permit);
+
+/// Where a registry leads, and nobody goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Astray {
+    /// What it is about.
+    pub(crate) cause: Cause,
+    /// A clause that says where, and what can be done.
+    pub(crate) why: String,
+}
 
 /// Why a wait ended early.
 pub(super) const OVER: &str = "the run ends before it may be asked again";
@@ -204,10 +214,12 @@ impl Transport {
         let veil = Veil::of(&call.headers, &call.body);
         let place = Place::new(&call.action, &call.endpoint, &call.url, veil);
         if call.url.scheme() != "https" && !call.endpoint.insecure {
-            return Err(place.error(
-                ErrorKind::Refused,
-                "plain http is used only for registries that are marked insecure",
-            ));
+            return Err(place
+                .error(
+                    ErrorKind::Refused,
+                    "plain http is used only for registries that are marked insecure",
+                )
+                .with_cause(Cause::Downgrade));
         }
         let trust = if call.endpoint.insecure {
             Trust::Anything
@@ -308,7 +320,10 @@ impl Transport {
         let outcome = tokio::select! {
             biased;
             answer = self.service.call(request, trip.route) => {
-                answer.map_err(|error| hop.place.error(error.kind.into(), error.message))
+                answer.map_err(|error| {
+                    let cause = error.cause();
+                    hop.place.error(error.kind.into(), error.message).with_cause(cause)
+                })
             }
             stall = sending.stalled(self.options.timeouts.stall, trip.answer) => {
                 Err(hop.place.error(ErrorKind::Stalled, stall.to_string()))
@@ -382,7 +397,10 @@ impl Transport {
         };
         self.may_lead(&trip.endpoint, url, &target)
             .await
-            .map_err(|why| place.error(ErrorKind::Refused, format!("it redirects {why}")))?;
+            .map_err(|Astray { cause, why }| {
+                let message = format!("it redirects {why}");
+                place.error(ErrorKind::Refused, message).with_cause(cause)
+            })?;
         Ok(Some(target))
     }
 
@@ -396,19 +414,23 @@ impl Transport {
         endpoint: &Endpoint,
         from: &Url,
         target: &Url,
-    ) -> Result<(), String> {
+    ) -> Result<(), Astray> {
         let host = authority(target);
         if redirect::is_downgrade(from, target) && !endpoint.insecure {
-            return Err(format!(
-                "from https to plain http at {host}, which is not followed"
-            ));
+            return Err(Astray {
+                cause: Cause::Downgrade,
+                why: format!("from https to plain http at {host}, which is not followed"),
+            });
         }
         let allowed = &self.options.private_hosts;
         if private::leads_inside(from, target, endpoint.insecure, allowed).await {
-            return Err(format!(
-                "to {host}, an address of a private network, which is not followed: if this is meant, write \
-                 --allow-private {host}"
-            ));
+            return Err(Astray {
+                cause: Cause::PrivateAddress,
+                why: format!(
+                    "to {host}, an address of a private network, which is not followed: if this is meant, write \
+                     --allow-private {host}"
+                ),
+            });
         }
         Ok(())
     }

@@ -76,10 +76,9 @@ impl Tls {
         if let Some(config) = configs.get(&(trust, alpn)) {
             return Ok(config.clone());
         }
-        let config = self.build(trust, alpn).map_err(|message| HttpError {
-            kind: HttpErrorKind::Handshake,
-            message,
-        })?;
+        let config = self
+            .build(trust, alpn)
+            .map_err(|message| HttpError::new(HttpErrorKind::Handshake, message))?;
         configs.insert((trust, alpn), config.clone());
         Ok(config)
     }

@@ -5,7 +5,7 @@
 
 use registry::manifest::View;
 use registry::manifest::media_type::{DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCI_ARTIFACT};
-use registry::{Digest, Error, ErrorKind, Manifest, Target};
+use registry::{Cause, Digest, Error, ErrorKind, Manifest, Target};
 
 use crate::compare::Plan;
 
@@ -23,12 +23,16 @@ const ATTESTED: &str = "it lists attestations, which some registries refuse: --s
 
 /// `error`, the answer to a push of `manifest` to `target`, with what there is to know about it.
 pub(super) fn advise(error: Error, target: &Target, manifest: &Manifest, plan: &Plan) -> Error {
-    let is_refusal = matches!(error.kind(), ErrorKind::Rejected);
+    let is_refusal = error.kind() == ErrorKind::Rejected && !has_nothing_to_do_with_it(&error);
     if is_refusal && [DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED].contains(&manifest.media_type()) {
-        return error.with_clause(SCHEMA1);
+        return error
+            .with_clause(SCHEMA1)
+            .with_cause(Cause::MediaTypeRefused);
     }
     if is_refusal && manifest.media_type() == OCI_ARTIFACT {
-        return error.with_clause(ARTIFACT);
+        return error
+            .with_clause(ARTIFACT)
+            .with_cause(Cause::MediaTypeRefused);
     }
     if let Target::Digest(digest) = target
         && let Some((algorithm, _)) = digest.as_str().split_once(':')
@@ -40,16 +44,39 @@ pub(super) fn advise(error: Error, target: &Target, manifest: &Manifest, plan: &
         ));
     }
     if is_refusal && is_attestation(manifest, plan) {
-        return error.with_clause(ATTESTATION);
+        return error
+            .with_clause(ATTESTATION)
+            .with_cause(Cause::AttestationsRefused);
     }
     if is_refusal && attestations(manifest).next().is_some() {
-        return error.with_clause(ATTESTED);
+        return error
+            .with_clause(ATTESTED)
+            .with_cause(Cause::AttestationsRefused);
     }
     // distribution answers 500.
     if matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Server) && names_urls(manifest) {
         return error.with_clause(URLS);
     }
+    if matches!(
+        error.cause(),
+        Cause::MediaTypeRefused | Cause::ManifestInvalid
+    ) {
+        return error.with_clause(&format!("its type is {}", manifest.media_type()));
+    }
     error
+}
+
+/// Whether `error` is about the place, and would be the same for any document.
+fn has_nothing_to_do_with_it(error: &Error) -> bool {
+    matches!(
+        error.cause(),
+        Cause::ImmutableTag
+            | Cause::QuotaExceeded
+            | Cause::ReadOnly
+            | Cause::Policy
+            | Cause::TooLarge
+            | Cause::HttpsOnly
+    )
 }
 
 /// The foreign layer of `manifest` that a registry demands although it was left out.

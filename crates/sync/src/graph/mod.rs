@@ -273,7 +273,11 @@ impl SourceImage {
     }
     fn failure(&self, kind: ErrorKind, action: String, message: &str) -> Failure {
         let host = self.store.repository().registry().as_str();
-        Failure::registry(Side::Source, &Error::new(kind, action, host, message))
+        let error = Error::new(kind, action, host, message);
+        Failure::registry(
+            Side::Source,
+            &error.with_repository(self.store.repository()),
+        )
     }
 }
 

@@ -160,8 +160,8 @@ impl Caller {
                 .refused(&self.endpoint, access, scopes, used.as_ref(), &headers)
                 .await
                 .map_err(Denied::Failed)?;
-            if let Verdict::Final(clause) = verdict {
-                return Err(Denied::Final(clause));
+            if let Verdict::Final(refusal) = verdict {
+                return Err(Denied::Final(refusal.clause));
             }
         }
         panic!("the authenticator goes on for ever");

@@ -208,10 +208,11 @@ async fn read(body: RequestBody) -> Result<Bytes, HttpError> {
     };
     let mut all = BytesMut::new();
     while let Some(bytes) = stream.next().await {
-        all.extend_from_slice(&bytes.map_err(|aborted| HttpError {
-            kind: HttpErrorKind::RequestBody,
-            message: aborted.to_string(),
-        })?);
+        all.extend_from_slice(
+            &bytes.map_err(|aborted| {
+                HttpError::new(HttpErrorKind::RequestBody, aborted.to_string())
+            })?,
+        );
     }
     Ok(all.freeze())
 }

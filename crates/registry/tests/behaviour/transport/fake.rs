@@ -57,10 +57,7 @@ pub(super) fn answer(status: u16, body: &'static str) -> http::Response<Response
 
 /// A failure of `kind`.
 pub(super) fn failure(kind: HttpErrorKind, message: &str) -> HttpError {
-    HttpError {
-        kind,
-        message: message.to_owned(),
-    }
+    HttpError::new(kind, message.to_owned())
 }
 
 /// A future that is ready with `outcome`.

@@ -140,7 +140,8 @@ async fn who_refuses_what_is_no_attestation_is_told_of_none() {
     let (source, destination) = (source_of(&lone).await, registry(profile).await);
     let (summary, _) = copy(&source, &[&destination], ":v1", settings(&[])).await;
     let expected = format!(
-        "cannot push manifest to/app:v1 at {}: the registry answered 400 Bad Request (MANIFEST_INVALID: manifest invalid)",
+        "cannot push manifest to/app:v1 at {}: the registry answered 400 Bad Request (MANIFEST_INVALID: manifest \
+         invalid); its type is application/vnd.oci.image.manifest.v1+json",
         destination.host()
     );
     assert_eq!(reason(&summary), expected);

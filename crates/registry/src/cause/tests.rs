@@ -1,0 +1,204 @@
+#![allow(clippy::unwrap_used)]
+
+use http::{Method, StatusCode};
+
+use super::Cause;
+use super::answer::{Answer, of_answer, of_request};
+use crate::error::{Error, ErrorKind};
+
+fn cause(status: u16, code: &str, message: &str) -> Option<Cause> {
+    of_answer(&Answer {
+        status,
+        code: Some(code).filter(|code| !code.is_empty()),
+        message,
+        detail: "",
+        errno: None,
+    })
+}
+
+#[test]
+fn registries_are_understood_in_their_own_words() {
+    for (status, code, message, expected) in [
+        (
+            404,
+            "NAME_UNKNOWN",
+            "The repository with name 'a/b' does not exist in the registry with id '123456789012'",
+            Some(Cause::RepositoryMissing),
+        ),
+        (
+            404,
+            "NAME_UNKNOWN",
+            "Repository \"a\" not found",
+            Some(Cause::RepositoryMissing),
+        ),
+        (
+            401,
+            "UNAUTHORIZED",
+            "project mirror not found",
+            Some(Cause::ProjectMissing),
+        ),
+        (
+            404,
+            "NOT_FOUND",
+            "project mirror not found",
+            Some(Cause::ProjectMissing),
+        ),
+        (
+            400,
+            "TAG_INVALID",
+            "The image tag 'v1' already exists in the 'a' repository and cannot be overwritten because the tag is immutable.",
+            Some(Cause::ImmutableTag),
+        ),
+        (
+            412,
+            "PRECONDITION",
+            "Failed to process request due to 'a:v1' configured as immutable.",
+            Some(Cause::ImmutableTag),
+        ),
+        (
+            409,
+            "TAG_IMMUTABLE",
+            "tag is immutable",
+            Some(Cause::ImmutableTag),
+        ),
+        (
+            400,
+            "MANIFEST_INVALID",
+            "cannot update tag latest. The repository has enabled tag immutability",
+            Some(Cause::ImmutableTag),
+        ),
+        (
+            405,
+            "REGISTRY_DISALLOWED_OPERATION",
+            "The operation is disallowed on this registry, repository or image.",
+            Some(Cause::ImmutableTag),
+        ),
+    ] {
+        assert_eq!(
+            cause(status, code, message),
+            expected,
+            "{status} {code} {message}"
+        );
+    }
+}
+
+#[test]
+fn what_keeps_a_registry_from_taking_anything_is_understood() {
+    for (status, code, message, expected) in [
+        (
+            403,
+            "DENIED",
+            "adding 29.0 MiB of storage resource, which when updated to current usage of 152.4 MiB will exceed the \
+             configured upper limit of 10.0 MiB.",
+            Some(Cause::QuotaExceeded),
+        ),
+        (
+            403,
+            "DENIED",
+            "Quota has been exceeded on namespace",
+            Some(Cause::QuotaExceeded),
+        ),
+        (
+            403,
+            "DENIED",
+            "The system is in read only mode. Any modification is prohibited.",
+            Some(Cause::ReadOnly),
+        ),
+        (
+            500,
+            "UNKNOWN",
+            "write /data: no space left on device",
+            Some(Cause::StorageFull),
+        ),
+        (507, "", "", Some(Cause::StorageFull)),
+        (
+            400,
+            "",
+            "Client sent an HTTP request to an HTTPS server.",
+            Some(Cause::HttpsOnly),
+        ),
+        (413, "", "", Some(Cause::TooLarge)),
+        (415, "MANIFEST_INVALID", "no", Some(Cause::MediaTypeRefused)),
+        (
+            400,
+            "NAME_INVALID",
+            "invalid repository name",
+            Some(Cause::NameRefused),
+        ),
+    ] {
+        assert_eq!(
+            cause(status, code, message),
+            expected,
+            "{status} {code} {message}"
+        );
+    }
+}
+
+#[test]
+fn a_text_in_the_wrong_place_tells_nothing() {
+    for (status, code, message) in [
+        // An invalid name of a tag.
+        (400, "TAG_INVALID", "manifest tag did not match URI"),
+        (
+            403,
+            "DENIED",
+            "see the project quota has been exceeded page",
+        ),
+        (
+            404,
+            "MANIFEST_UNKNOWN",
+            "manifest project not found: project x",
+        ),
+        (500, "UNKNOWN", "no space left on device driver"),
+        (503, "NAME_UNKNOWN", "upstream is down"),
+        (401, "NAME_UNKNOWN", "log in"),
+    ] {
+        assert_eq!(
+            cause(status, code, message),
+            None,
+            "{status} {code} {message}"
+        );
+    }
+}
+
+#[test]
+fn what_stands_in_the_detail_is_read() {
+    let answer = |status, detail, errno| {
+        of_answer(&Answer {
+            status,
+            code: Some("UNKNOWN"),
+            message: "unknown error",
+            detail,
+            errno,
+        })
+    };
+    let nexus = "Repository does not allow updating assets: docker-hosted";
+    assert_eq!(answer(400, nexus, None), Some(Cause::ImmutableTag));
+    assert_eq!(answer(500, "", Some(28)), Some(Cause::StorageFull));
+    assert_eq!(answer(500, "", Some(30)), Some(Cause::ReadOnly));
+    assert_eq!(answer(500, "", Some(2)), None);
+}
+
+#[test]
+fn writing_is_another_right_than_reading() {
+    let cause = |method, kind, status, code: Option<&str>| {
+        let error = Error::new(kind, "push", "r.example", "no")
+            .with_status(StatusCode::from_u16(status).unwrap());
+        let error = match code {
+            Some(code) => error.with_code(code),
+            None => error,
+        };
+        of_request(&method, &error)
+    };
+    let denied = |method| cause(method, ErrorKind::Denied, 403, None);
+    assert_eq!(denied(Method::HEAD), Cause::NoPullRight);
+    assert_eq!(denied(Method::PUT), Cause::NoPushRight);
+    let rejected = |method, status, code| cause(method, ErrorKind::Rejected, status, code);
+    assert_eq!(rejected(Method::POST, 405, None), Cause::ReadOnly);
+    assert_eq!(rejected(Method::POST, 400, None), Cause::Rejected);
+    assert_eq!(rejected(Method::GET, 405, None), Cause::Rejected);
+    assert_eq!(
+        rejected(Method::PUT, 405, Some("UNSUPPORTED")),
+        Cause::Rejected
+    );
+}
