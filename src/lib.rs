@@ -24,7 +24,7 @@ where
 {
     let printer = ui::Printer::new();
     match cli::Cli::try_parse_from(args) {
-        Ok(cli) => commands::execute(cli.without_empty_paths(), printer),
+        Ok(cli) => commands::execute(cli.without_empty_paths(), &printer),
         Err(refusal) => {
             printer.clap(&refusal);
             if refusal.use_stderr() {

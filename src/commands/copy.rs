@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::ui::Printer;
 
 /// Copies what the arguments name.
-pub(super) fn execute(arguments: Copy, printer: Printer) -> anyhow::Result<Exit> {
+pub(super) fn execute(arguments: Copy, printer: &Printer) -> anyhow::Result<Exit> {
     registry::transport::prepare();
     let rule = rule(&arguments)?;
     let mut config = match &arguments.auth.auth {

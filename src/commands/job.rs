@@ -20,6 +20,8 @@ use crate::commands::rates;
 use crate::commands::run::{Ended, Run};
 use crate::commands::{records, setup};
 use crate::exit::Exit;
+use crate::interrupt::Interrupts;
+use crate::ui::screen::Writing;
 use crate::ui::{Lines, Log, Printer, Word};
 
 /// Small requests in flight per host. At first enough to settle a thousand unchanged images in half a second at 20 ms,
@@ -66,23 +68,25 @@ pub(super) struct Job {
 
 impl Job {
     /// Carries out the job. Errors are those found before anything was asked of a registry.
-    pub(super) fn carry_out(self, printer: Printer) -> anyhow::Result<Exit> {
-        let log = Log::open(&self.logging, printer)?;
+    pub(super) fn carry_out(self, printer: &Printer) -> anyhow::Result<Exit> {
+        let writing = Writing::to(std::io::stderr()).context("cannot start a thread")?;
+        let printer = printer.clone().by_way_of(writing.screen());
+        let log = Log::open(&self.logging, printer.clone())?;
         let _entered = log.enter();
         let audience = Audience::gather(&self.output, Lines::new(printer, &log))?;
         self.warn(&audience.lines);
         let records = records::open(&self.common.remembering, &audience.lines, &log);
         let runtime = runtime(&log)?;
-        let run = {
+        let (run, mut interrupts) = {
             let _entered = runtime.enter();
-            self.run(&audience, records.clone())?
+            let run = self.run(&audience, records.clone())?;
+            let interrupts = Interrupts::hear().context("cannot listen for signals")?;
+            (run, interrupts)
         };
         let started = Instant::now();
         let rules = self.rules.len() as u64;
-        let ended = runtime.block_on(run.drive(self.rules, &audience.lines, &audience.report))?;
-        // Nothing is waited for: a name that is still being looked up would hold the process.
-        runtime.shutdown_background();
-        Ok(match ended {
+        let drive = run.drive(self.rules, &mut interrupts, &audience);
+        let exit = match runtime.block_on(drive) {
             Ended::Drained { cancelled } => {
                 if let Some(records) = records {
                     records.close(CLOSING);
@@ -96,7 +100,12 @@ impl Job {
                 audience.lines.say(Word::Interrupted, text);
                 Exit::Interrupted
             }
-        })
+        };
+        // Whoever reads may take nothing any more; a signal is heard all the same.
+        let written = runtime.block_on(writing.finish(interrupts.next()));
+        // Nothing is waited for: a name that is still being looked up would hold the process.
+        runtime.shutdown_background();
+        Ok(if written { exit } else { Exit::Interrupted })
     }
 
     /// Says what was asked for and will not happen.

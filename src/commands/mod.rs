@@ -17,7 +17,7 @@ use crate::exit::Exit;
 use crate::ui::Printer;
 
 /// Does what the arguments say. An error found before anything was asked of a registry is bad usage.
-pub fn execute(cli: Cli, printer: Printer) -> Exit {
+pub fn execute(cli: Cli, printer: &Printer) -> Exit {
     let done = match cli.command {
         Some(Command::Copy(copy)) => copy::execute(*copy, printer),
         Some(Command::Validate(validate)) => validate::execute(validate, printer),

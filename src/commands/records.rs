@@ -18,7 +18,7 @@ use crate::ui::{Lines, Log, Printer, Word, units};
 const DEFAULT: &str = "image-syncer/records.sqlite3";
 
 /// Carries out `image-syncer records …`.
-pub(super) fn execute(action: &RecordsAction, printer: Printer) -> anyhow::Result<Exit> {
+pub(super) fn execute(action: &RecordsAction, printer: &Printer) -> anyhow::Result<Exit> {
     let path = match &action.file().records {
         Some(path) => path.clone(),
         None => default_path(|name| std::env::var_os(name)).context(

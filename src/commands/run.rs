@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
 use registry::transport::Transport;
 use sync::engine::{Engine, Stop};
-use sync::report::Report;
 use sync::rule::Rule;
 
+use crate::commands::audience::Audience;
 use crate::interrupt::Interrupts;
 use crate::ui::{Lines, Word, heartbeat};
 
@@ -34,21 +33,21 @@ impl Run {
     pub(super) async fn drive(
         self,
         rules: Vec<Arc<Rule>>,
-        lines: &Lines,
-        report: &Report,
-    ) -> anyhow::Result<Ended> {
-        let interrupts = Interrupts::hear().context("cannot listen for signals")?;
-        Ok(tokio::select! {
+        interrupts: &mut Interrupts,
+        audience: &Audience,
+    ) -> Ended {
+        let Audience { lines, report, .. } = audience;
+        tokio::select! {
             () = self.engine.run(rules, self.stop.clone()) => Ended::Drained {
                 cancelled: self.stop.cancel.is_cancelled(),
             },
             () = self.obey(interrupts, lines) => Ended::Abandoned,
             never = heartbeat(lines, report, self.engine.progress()) => match never {},
-        })
+        }
     }
 
     /// Ends the run in order at the first signal and at once at the second; returns at the third.
-    async fn obey(&self, mut interrupts: Interrupts, lines: &Lines) {
+    async fn obey(&self, interrupts: &mut Interrupts, lines: &Lines) {
         let name = interrupts.next().await;
         let what = match self.stop.grace.as_secs() {
             0 => "what is under way is dropped".to_owned(),

@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::ui::Printer;
 
 /// Reads the files and carries out their rules.
-pub(super) fn execute(arguments: Sync, printer: Printer) -> anyhow::Result<Exit> {
+pub(super) fn execute(arguments: Sync, printer: &Printer) -> anyhow::Result<Exit> {
     registry::transport::prepare();
     let config = setup::config(arguments.files, &arguments.defaults)?;
     let job = job::Job {

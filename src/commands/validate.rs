@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::ui::{Printer, units};
 
 /// Reads the files and prints what they mean to stdout.
-pub(super) fn execute(arguments: Validate, printer: Printer) -> anyhow::Result<Exit> {
+pub(super) fn execute(arguments: Validate, printer: &Printer) -> anyhow::Result<Exit> {
     let platforms = setup::platforms(&arguments.platforms)?;
     let config = setup::config(arguments.files, &arguments.defaults)?;
     // Some mistakes show only when the credentials are put together: a service account, two names of one registry.

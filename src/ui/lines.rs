@@ -4,6 +4,7 @@ use sync::event::ImageName;
 use sync::rule::Rule;
 
 use crate::ui::paint::Paint;
+use crate::ui::screen::Weight;
 use crate::ui::{Log, Printer};
 
 /// The word that a line begins with; tells how it is painted and how much it matters.
@@ -33,6 +34,8 @@ pub enum Word {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
+    /// Not told of where nothing more is asked for.
+    Detail,
     Info,
     Warning,
     Error,
@@ -68,6 +71,8 @@ impl Word {
         match self {
             Self::Failed => Level::Error,
             Self::Warning => Level::Warning,
+            // Of many thousand images that are what they were, a number is all that anybody wants to know.
+            Self::Unchanged | Self::Verified => Level::Detail,
             _ => Level::Info,
         }
     }
@@ -117,15 +122,25 @@ pub struct Lines {
     printer: Printer,
     to_file: bool,
     quiet: bool,
+    /// The least that is told on stderr.
+    least: Level,
 }
 
 impl Lines {
     /// Lines by way of `printer`, as `log` has it.
     pub fn new(printer: Printer, log: &Log) -> Self {
+        let least = if log.quiet() || log.to_file() {
+            Level::Warning
+        } else if log.verbose() {
+            Level::Detail
+        } else {
+            Level::Info
+        };
         Self {
             printer,
             to_file: log.to_file(),
             quiet: log.quiet(),
+            least,
         }
     }
 
@@ -145,7 +160,7 @@ impl Lines {
         } = about;
         if self.to_file {
             match level {
-                Level::Info => tracing::info!(
+                Level::Detail | Level::Info => tracing::info!(
                     rule,
                     source,
                     destination,
@@ -171,11 +186,16 @@ impl Lines {
                 ),
             }
         }
-        if level > Level::Info || !(self.to_file || self.quiet) {
+        if level >= self.least {
             let word = self
                 .printer
                 .paint(word.paint(), &format!("{:<11}", word.text()));
-            self.printer.line(&format!("{word}  {text}"));
+            let weight = if level >= Level::Warning {
+                Weight::Attention
+            } else {
+                Weight::Info
+            };
+            self.printer.weighted(weight, &format!("{word}  {text}"));
         }
     }
 
@@ -189,7 +209,8 @@ impl Lines {
             if self.to_file {
                 tracing::info!("{line}");
             }
-            self.printer.line(&self.printer.paint(*paint, line));
+            let line = self.printer.paint(*paint, line);
+            self.printer.weighted(Weight::Closing, &line);
         }
     }
 }

@@ -21,6 +21,7 @@ pub struct Log {
     dispatch: Dispatch,
     to_file: bool,
     quiet: bool,
+    verbose: bool,
 }
 
 /// The crates whose words are logged. Those below them (the HTTP library, TLS) could log headers, and thus secrets.
@@ -39,13 +40,14 @@ impl Log {
         } else {
             let layer = layer
                 .with_ansi(printer.colours())
-                .with_writer(move || printer);
+                .with_writer(move || printer.clone());
             Dispatch::new(registry.with(layer.with_filter(filter)))
         };
         Ok(Self {
             dispatch,
             to_file: flags.log.is_some(),
             quiet: flags.quiet,
+            verbose: flags.verbose > 0,
         })
     }
 
@@ -57,6 +59,11 @@ impl Log {
     /// Whether only what needs attention is wanted.
     pub(super) fn quiet(&self) -> bool {
         self.quiet
+    }
+
+    /// Whether stderr is to tell of every image, of those as well that were there.
+    pub(super) fn verbose(&self) -> bool {
+        self.verbose
     }
 
     /// Lets this thread log here for as long as it lives: for threads that serve one run only.
@@ -107,8 +114,8 @@ fn open(path: &Path) -> anyhow::Result<File> {
 fn filter(flags: &Logging, variable: Option<&str>) -> anyhow::Result<Targets> {
     let default = match (flags.quiet, flags.verbose) {
         (true, _) => "warn",
-        (false, 0) => "info",
-        (false, 1) => "debug",
+        (false, 0 | 1) => "info",
+        (false, 2) => "debug",
         (false, _) => "trace",
     };
     let text = variable.filter(|text| !text.is_empty()).unwrap_or(default);
@@ -147,22 +154,23 @@ mod tests {
     fn flags_choose_the_level_of_our_own_crates() {
         assert!(lets_through(0, None, "sync::engine", Level::INFO));
         assert!(!lets_through(0, None, "sync::engine", Level::DEBUG));
-        assert!(lets_through(1, None, "image_syncer::ui", Level::DEBUG));
-        assert!(lets_through(2, None, "registry::auth", Level::TRACE));
+        assert!(!lets_through(1, None, "sync::engine", Level::DEBUG));
+        assert!(lets_through(2, None, "image_syncer::ui", Level::DEBUG));
+        assert!(lets_through(3, None, "registry::auth", Level::TRACE));
     }
 
     #[test]
     fn the_variable_beats_the_flags() {
         let variable = Some("registry=debug");
         assert!(lets_through(0, variable, "registry::auth", Level::DEBUG));
-        assert!(!lets_through(2, variable, "sync::engine", Level::DEBUG));
+        assert!(!lets_through(3, variable, "sync::engine", Level::DEBUG));
     }
 
     #[test]
     fn crates_below_ours_are_never_heard() {
         for variable in [Some("trace"), Some("h2=trace,hyper=trace"), None] {
-            assert!(!lets_through(2, variable, "h2::codec", Level::ERROR));
-            assert!(!lets_through(2, variable, "hyper::proto", Level::TRACE));
+            assert!(!lets_through(3, variable, "h2::codec", Level::ERROR));
+            assert!(!lets_through(3, variable, "hyper::proto", Level::TRACE));
         }
     }
 

@@ -8,6 +8,8 @@ mod log;
 mod paint;
 mod printer;
 mod progress;
+#[allow(dead_code, reason = "the view that is drawn is not there yet")]
+pub(crate) mod screen;
 mod summary;
 pub(crate) mod units;
 mod wire;

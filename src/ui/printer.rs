@@ -1,14 +1,16 @@
-//! The only place that writes to stdout and stderr.
+//! The only place that writes to stdout and stderr, with the screen, which does so for a run.
 
 use std::io::{IsTerminal, Write};
 
 use crate::ui::paint::Paint;
+use crate::ui::screen::{Screen, Weight};
 
 /// Writes to the two streams of the process. A stream that is closed (`| head`) is written to in vain, never a panic
 /// and never a failure of the run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Printer {
     colours: bool,
+    screen: Option<Screen>,
 }
 
 impl Printer {
@@ -16,12 +18,22 @@ impl Printer {
     pub fn new() -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
-            colours: !refused && std::io::stderr().is_terminal(),
+            colours: !refused && std::io::stderr().is_terminal() && !is_dumb(),
+            screen: None,
+        }
+    }
+
+    /// The same, which leaves what goes to stderr to `screen`.
+    #[must_use]
+    pub(crate) fn by_way_of(self, screen: &Screen) -> Self {
+        Self {
+            screen: Some(screen.clone()),
+            ..self
         }
     }
 
     /// Writes what clap has to say: help and version to stdout, mistakes to stderr.
-    pub(crate) fn clap(self, message: &clap::Error) {
+    pub(crate) fn clap(&self, message: &clap::Error) {
         let text = message.render();
         if message.use_stderr() {
             let text = if self.colours {
@@ -36,38 +48,55 @@ impl Printer {
     }
 
     /// Writes `text` to stdout: what a command was asked to print.
-    pub fn out(self, text: &str) {
+    pub fn out(&self, text: &str) {
         let mut stdout = std::io::stdout().lock();
         let _ = stdout.write_all(text.as_bytes());
         let _ = stdout.flush();
     }
 
     /// Writes a line to stderr, in one piece.
-    pub fn line(self, line: &str) {
-        let _ = std::io::stderr()
-            .lock()
-            .write_all(format!("{line}\n").as_bytes());
+    pub fn line(&self, line: &str) {
+        self.weighted(Weight::Attention, line);
+    }
+
+    /// Writes a line to stderr, which is left out, where there is no room, as its weight has it.
+    pub(super) fn weighted(&self, weight: Weight, line: &str) {
+        self.write_lines(weight, &format!("{line}\n"));
     }
 
     /// Writes `error: …` to stderr.
-    pub fn error(self, text: &str) {
+    pub fn error(&self, text: &str) {
         self.line(&format!("{} {text}", self.paint(Paint::Red, "error:")));
     }
 
     /// Writes `warning: …` to stderr.
-    pub fn warning(self, text: &str) {
+    pub fn warning(&self, text: &str) {
         self.line(&format!("{} {text}", self.paint(Paint::Yellow, "warning:")));
     }
 
     /// Whether stderr shows colours.
-    pub(super) fn colours(self) -> bool {
+    pub(super) fn colours(&self) -> bool {
         self.colours
     }
 
     /// `text` in a colour, if stderr shows them.
-    pub(super) fn paint(self, paint: Paint, text: &str) -> String {
+    pub(super) fn paint(&self, paint: Paint, text: &str) -> String {
         paint.apply(text, self.colours)
     }
+
+    fn write_lines(&self, weight: Weight, lines: &str) {
+        match &self.screen {
+            Some(screen) => screen.push(weight, lines),
+            None => {
+                let _ = std::io::stderr().lock().write_all(lines.as_bytes());
+            }
+        }
+    }
+}
+
+/// Whether the terminal says of itself that it knows no escape sequences.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 impl Default for Printer {
@@ -76,10 +105,10 @@ impl Default for Printer {
     }
 }
 
-/// The log's way to stderr.
+/// The log's way to stderr: it writes whole lines.
 impl Write for Printer {
     fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
-        let _ = std::io::stderr().lock().write_all(buffer);
+        self.write_lines(Weight::Info, &String::from_utf8_lossy(buffer));
         Ok(buffer.len())
     }
 

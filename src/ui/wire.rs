@@ -63,7 +63,7 @@ impl Observer for Wire {
                 Word::Note,
                 About::host(host),
                 &format!(
-                    "trying again in {delay}: {error} (later tries at {host} are logged with -v)"
+                    "trying again in {delay}: {error} (later tries at {host} are logged with -vv)"
                 ),
             );
         }

@@ -75,6 +75,7 @@ fn force_is_a_switch_and_takes_a_value_behind_an_equals_sign() {
 fn an_empty_value_is_none() {
     let (source, destination, place) = unchanged();
     let empty = [
+        "-v",
         "--config=",
         "--log",
         "",

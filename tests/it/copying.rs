@@ -198,7 +198,7 @@ fn a_second_run_finds_nothing_to_do() {
     let rules = "SRC/a: DST/a\n";
     two.run(rules, &[]).exits(0).says("1 copied");
     two.destination.clear_requests();
-    let again = two.run(rules, &[]).exits(0);
+    let again = two.run(rules, &["-v"]).exits(0);
     assert_eq!(again.lines("unchanged").len(), 1);
     assert_eq!(two.destination.bytes_received(), 0);
 }

@@ -43,7 +43,7 @@ impl Held {
         let place = Place::new()
             .file("images.yaml", &rules)
             .file("auth.yaml", &insecure(&[&source, &destination]));
-        let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
+        let files = ["-v", "--images", "images.yaml", "--auth", "auth.yaml"];
         let mut child = place
             .command(&[&files, arguments].concat())
             .spawn()

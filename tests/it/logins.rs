@@ -79,7 +79,7 @@ fn no_secret_is_logged_however_much_is() {
         )
         .file("images.yaml", &format!("{host}/a:v1: {host}/b\n"));
     let outcome = place
-        .run(&["--auth", "auth.yaml", "--images", "images.yaml", "-vv"])
+        .run(&["--auth", "auth.yaml", "--images", "images.yaml", "-vvv"])
         .exits(0)
         .does_not_say("hidden-secret");
     for request in registry.requests() {

@@ -50,7 +50,6 @@ fn a_run_is_told_in_lines() {
         .lines()
         .map(str::to_owned)
         .collect();
-    lines[..2].sort();
     // The destination's answer may come before the source says no, or be given up: one request more or less.
     for line in &mut lines {
         if line.ends_with(" requests, 0 retries") {
@@ -58,6 +57,32 @@ fn a_run_is_told_in_lines() {
         }
     }
     insta::assert_snapshot!("failed_run", lines.join("\n"));
+}
+
+#[test]
+fn images_that_were_there_have_a_line_where_it_is_asked_for() {
+    let (_source, _destination, place) = two();
+    run(&place, &[]).exits(0);
+    for (arguments, lines) in [
+        (&[][..], 0),
+        (&["-v"], 2),
+        (&["-v", "--log", "log"], 0),
+        (&["-vv"], 2),
+        (&["-q"], 0),
+    ] {
+        let outcome = run(&place, arguments).exits(0);
+        assert_eq!(outcome.lines("unchanged").len(), lines, "{arguments:?}");
+        // Requests are for -vv.
+        let requests = outcome.stderr.contains("/manifests/v1 200 ");
+        assert_eq!(requests, arguments == ["-vv"], "{arguments:?}");
+    }
+    // The log has them at any rate, and no requests.
+    run(&place, &["--log", "another"]).exits(0);
+    for log in ["log", "another"] {
+        let log = place.read(log);
+        assert_eq!(log.matches(" INFO unchanged ").count(), 2, "{log}");
+        assert!(!log.contains("DEBUG"), "{log}");
+    }
 }
 
 #[test]
@@ -77,7 +102,7 @@ fn quiet_says_nothing_of_a_good_run_and_all_of_a_bad_one() {
 #[test]
 fn verbose_logs_every_request_without_its_query() {
     let (source, destination, place) = two();
-    let outcome = run(&place, &["-v"]).exits(0);
+    let outcome = run(&place, &["-vv"]).exits(0);
     let get = format!("GET http://{}/v2/a/manifests/v1 200", source.host());
     assert!(
         outcome.stderr.contains(&get),

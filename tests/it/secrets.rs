@@ -167,7 +167,7 @@ fn none_is_told_by_a_run_whatever_fails() {
                 "auth.yaml",
                 "--images",
                 "images.yaml",
-                "-vv",
+                "-vvv",
                 "-r0",
                 "--force",
                 "--output-success-images",
@@ -229,12 +229,12 @@ fn none_is_told_of_files_that_are_malformed() {
         let place = Place::new()
             .file("auth.yaml", &auth)
             .file("images.yaml", "q.io/a:v1: r.io/a\n");
-        see(place.run(&["--auth", "auth.yaml", "--images", "images.yaml", "-vv"]));
+        see(place.run(&["--auth", "auth.yaml", "--images", "images.yaml", "-vvv"]));
         see(place.run(&["validate", "--auth", "auth.yaml", "--images", "images.yaml"]));
         // The two files mixed up; a lone text in the place of a destination is taken for one.
         if auth.contains("username") {
-            see(place.run(&["--images", "auth.yaml", "-vv"]));
-            see(place.run(&["--config", "auth.yaml", "-vv"]));
+            see(place.run(&["--images", "auth.yaml", "-vvv"]));
+            see(place.run(&["--config", "auth.yaml", "-vvv"]));
         }
     }
     for reference in [
@@ -291,7 +291,7 @@ fn none_is_told_of_a_malformed_file_of_docker() {
         let directory = place.path("").display().to_string();
         let outcome = place
             .variable("DOCKER_CONFIG", &directory)
-            .run(&["--auth", "auth.yaml", "--images", "images.yaml", "-vv"])
+            .run(&["--auth", "auth.yaml", "--images", "images.yaml", "-vvv"])
             .exits(1);
         if !document.contains("credsStore") {
             assert_hidden(&secrets, "stderr", &outcome.stderr);

@@ -94,7 +94,7 @@ fn a_child_that_is_gone_below_a_tag_is_pushed_again_with_its_blobs() {
 #[test]
 fn what_is_whole_is_said_to_be_and_looked_at_once() {
     let mirror = Mirror::new();
-    let outcome = mirror.run(&["--verify"]).exits(0);
+    let outcome = mirror.run(&["--verify", "-v"]).exits(0);
     assert_eq!(outcome.lines("verified").len(), 1);
     outcome
         .says("1 image: 0 copied, 1 unchanged")

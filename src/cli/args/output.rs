@@ -42,10 +42,10 @@ pub struct Logging {
     /// Append the log to a file; on stderr remain warnings, failures and the summary
     #[arg(long, value_name = "FILE", value_parser = path())]
     pub log: Option<PathBuf>,
-    /// Log every request as well; -vv: what the program thinks, too
+    /// Tell of images that were there, too; -vv: and log every request; -vvv: and what the program thinks
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
-    /// Only warnings and failures: nothing at all when all is well
+    /// Only warnings and failures, and the summary where something is wrong: nothing at all when all is well
     #[arg(short, long)]
     pub quiet: bool,
 }
