@@ -19,6 +19,7 @@ mod copy_command;
 mod copying;
 mod counts;
 mod destinations;
+mod docs;
 mod help;
 mod immutable;
 mod interruption;

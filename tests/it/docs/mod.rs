@@ -1,0 +1,8 @@
+//! What the documents show is what the program takes: every command in them parses, every file in them is right.
+
+mod commands;
+mod fences;
+mod files;
+mod links;
+mod shell;
+mod units;
