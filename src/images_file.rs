@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, bail};
 use sync::{Event, Listener, Outcome};
-use tempfile::NamedTempFile;
 
 use crate::cli::ImagesFormat;
+use crate::replacement::{self, Replacement};
+
+/// The flag that asks for it.
+const FLAG: &str = "--output-success-images";
 
 /// Collects what is at its destination, copied now or there before, and writes it down at the end.
 pub(crate) struct ImagesFile {
@@ -25,21 +26,7 @@ impl ImagesFile {
     /// # Errors
     /// When the file cannot be written, as far as that can be told beforehand: better now than after hours.
     pub(crate) fn new(path: PathBuf, format: ImagesFormat) -> anyhow::Result<Self> {
-        // What a link points to is replaced, not the link.
-        let path = path.canonicalize().unwrap_or(path);
-        if path.is_dir() {
-            bail!(
-                "--output-success-images {}: this is a directory: name a file in it",
-                path.display()
-            );
-        }
-        beside(&path).with_context(|| {
-            format!(
-                "--output-success-images {}: no file can be written there; name one in a directory that exists and \
-                 may be written to",
-                path.display()
-            )
-        })?;
+        Replacement::of(FLAG, &path)?;
         Ok(Self {
             path,
             format,
@@ -56,16 +43,11 @@ impl ImagesFile {
                 ImagesFormat::Yaml => sync::config::to_yaml(&*images)?,
             }
         };
-        self.replace(text.as_bytes())
-            .with_context(|| format!("cannot write {}", self.path.display()))
-    }
-
-    fn replace(&self, bytes: &[u8]) -> std::io::Result<()> {
-        let mut file = beside(&self.path)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path)?;
-        Ok(())
+        let mut file = Replacement::of(FLAG, &self.path)?;
+        let name = file.name();
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.put())
+            .map_err(|error| replacement::failed(FLAG, &name, &error))
     }
 }
 
@@ -86,17 +68,4 @@ impl Listener for ImagesFile {
             .or_default()
             .insert(image.destination.clone());
     }
-}
-
-/// A file beside `path` that can take its place; removed when it is dropped instead.
-fn beside(path: &Path) -> std::io::Result<NamedTempFile> {
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    // What the process's umask leaves of it, as for any file; a temporary file alone would be the owner's only.
-    tempfile::Builder::new()
-        .prefix(".image-syncer-")
-        .permissions(std::fs::Permissions::from_mode(0o666))
-        .tempfile_in(directory)
 }

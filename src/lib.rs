@@ -8,6 +8,8 @@ pub mod commands;
 mod exit;
 mod images_file;
 mod interrupt;
+mod replacement;
+mod report;
 pub mod ui;
 
 use std::ffi::OsString;

@@ -6,12 +6,16 @@ use std::time::Instant;
 use registry::transport::Observer;
 use sync::Listener;
 use sync::report::{Report, Summary};
+use sync::rule::Rule;
+use sync::transfer::Progress as Moving;
 
 use crate::cli;
 use crate::commands::listeners::Listeners;
 use crate::commands::observers::Observers;
+use crate::commands::underway::Underway;
 use crate::exit::Exit;
 use crate::images_file::ImagesFile;
+use crate::report::{Ending, ReportFile, Traffic};
 use crate::ui::{Counts, Lines, Progress, Wire, Word, print_summary};
 
 /// Those who are told of a run.
@@ -20,41 +24,61 @@ pub(super) struct Audience {
     wire: Arc<Wire>,
     counts: Arc<Counts>,
     pub(super) report: Arc<Report>,
+    all: Arc<Underway>,
+    report_file: Option<Arc<ReportFile>>,
     images_file: Option<Arc<ImagesFile>>,
 }
 
+/// What was carried out, and how it ended.
+pub(super) struct Ended<'a> {
+    /// All rules.
+    pub(super) rules: &'a [Arc<Rule>],
+    /// When it began.
+    pub(super) started: Instant,
+    /// What it moved.
+    pub(super) moved: &'a Moving,
+    /// Whether a signal had come.
+    pub(super) cancelled: bool,
+}
+
 impl Audience {
-    /// Those whom the flags ask for.
+    /// Those whom the flags of `command` ask for.
     ///
     /// # Errors
     /// When a file that is asked for cannot be written.
-    pub(super) fn gather(output: &cli::Output, lines: Lines) -> anyhow::Result<Self> {
+    pub(super) fn gather(
+        command: &str,
+        output: &cli::Output,
+        lines: Lines,
+    ) -> anyhow::Result<Self> {
+        let report = Arc::new(Report::new());
+        let report_file = output.reporting.report.as_deref();
+        let report_file = report_file
+            .map(|path| ReportFile::begin(path, command).map(Arc::new))
+            .transpose()?;
         let images_file = output
             .output_success_images
             .clone()
-            .map(|path| ImagesFile::new(path, output.output_images_format))
+            .map(|path| ImagesFile::new(path, output.output_images_format).map(Arc::new))
             .transpose()?;
+        let mut all: Vec<Arc<dyn Listener>> =
+            vec![report.clone(), Arc::new(Progress::new(lines.clone()))];
+        all.extend(report_file.clone().map(|file| file as Arc<dyn Listener>));
+        all.extend(images_file.clone().map(|file| file as Arc<dyn Listener>));
         Ok(Self {
             wire: Arc::new(Wire::new(lines.clone())),
             counts: Arc::new(Counts::new()),
             lines,
-            report: Arc::new(Report::new()),
-            images_file: images_file.map(Arc::new),
+            report,
+            all: Arc::new(Underway::new(Arc::new(Listeners(all)))),
+            report_file,
+            images_file,
         })
     }
 
     /// Those who hear every event.
     pub(super) fn listener(&self) -> Arc<dyn Listener> {
-        let mut all: Vec<Arc<dyn Listener>> = vec![
-            self.report.clone(),
-            Arc::new(Progress::new(self.lines.clone())),
-        ];
-        all.extend(
-            self.images_file
-                .clone()
-                .map(|file| file as Arc<dyn Listener>),
-        );
-        Arc::new(Listeners(all))
+        self.all.clone()
     }
 
     /// Those who hear every request.
@@ -62,25 +86,44 @@ impl Audience {
         Arc::new(Observers(vec![self.counts.clone(), self.wire.clone()]))
     }
 
-    /// Says what the run came to, and turns it into an exit.
-    pub(super) fn close(&self, summary: &Summary, started: Instant) -> Exit {
-        print_summary(
-            &self.lines,
-            summary,
-            self.counts.totals(),
-            started.elapsed(),
-        );
-        let written = self
-            .images_file
-            .as_ref()
-            .map_or(Ok(()), |file| file.write());
-        if let Err(error) = &written {
+    /// Writes the files that were asked for, says what the run came to, and turns all of it into an exit. Whatever is
+    /// still under way was interrupted. The files come first: whoever reads what is said may be slow.
+    pub(super) fn close(&self, ended: &Ended<'_>) -> Exit {
+        self.all.interrupt();
+        let mut summary = self.report.summary();
+        summary.settle(ended.rules.len() as u64, ended.cancelled);
+        let elapsed = ended.started.elapsed();
+        let mut failures: Vec<anyhow::Error> = Vec::new();
+        let images = self.images_file.as_ref().map(|file| file.write());
+        failures.extend(images.and_then(Result::err));
+        let hosts = self.counts.by_host();
+        let report = self.report_file.as_ref().map(|file| {
+            file.put(&Ending {
+                summary: &summary,
+                rules: ended.rules,
+                hosts: &hosts,
+                traffic: Traffic {
+                    fetched: ended.moved.bytes_fetched(),
+                    sent: ended.moved.bytes_streamed(),
+                },
+                elapsed,
+                exit_code: exit(&summary, failures.is_empty()).code(),
+            })
+        });
+        failures.extend(report.and_then(Result::err));
+        print_summary(&self.lines, &summary, self.counts.totals(), elapsed);
+        for error in &failures {
             self.lines.say(Word::Failed, &format!("{error:#}"));
         }
-        match summary.exit_code() {
-            0 if written.is_ok() => Exit::Done,
-            130 => Exit::Interrupted,
-            _ => Exit::Failed,
-        }
+        exit(&summary, failures.is_empty())
+    }
+}
+
+/// What a run ends with, where all files that were asked for could be written or not.
+fn exit(summary: &Summary, files_are_written: bool) -> Exit {
+    match summary.exit_code() {
+        0 if files_are_written => Exit::Done,
+        130 => Exit::Interrupted,
+        _ => Exit::Failed,
     }
 }

@@ -25,6 +25,7 @@ pub(super) fn execute(arguments: Copy, printer: &Printer) -> anyhow::Result<Exit
         allow_insecure(&mut config.credentials, host)?;
     }
     let job = job::Job {
+        command: "copy",
         rules: vec![Arc::new(rule)],
         credentials: config.credentials,
         warnings: config.warnings,

@@ -15,7 +15,7 @@ use sync::store::RegistryStores;
 use tokio::runtime::Runtime;
 
 use crate::cli;
-use crate::commands::audience::Audience;
+use crate::commands::audience::{self, Audience};
 use crate::commands::rates;
 use crate::commands::run::{Ended, Run};
 use crate::commands::{records, setup};
@@ -46,6 +46,8 @@ const CLOSING: Duration = Duration::from_secs(5);
 
 /// What to carry out.
 pub(super) struct Job {
+    /// The command that it is done for.
+    pub(super) command: &'static str,
     /// The rules.
     pub(super) rules: Vec<Arc<Rule>>,
     /// The credentials.
@@ -73,7 +75,7 @@ impl Job {
         let printer = printer.clone().by_way_of(writing.screen());
         let log = Log::open(&self.logging, printer.clone())?;
         let _entered = log.enter();
-        let audience = Audience::gather(&self.output, Lines::new(printer, &log))?;
+        let audience = Audience::gather(self.command, &self.output, Lines::new(printer, &log))?;
         self.warn(&audience.lines);
         let records = records::open(&self.common.remembering, &audience.lines, &log);
         let runtime = runtime(&log)?;
@@ -84,23 +86,23 @@ impl Job {
             (run, interrupts)
         };
         let started = Instant::now();
-        let rules = self.rules.len() as u64;
-        let drive = run.drive(self.rules, &mut interrupts, &audience);
-        let exit = match runtime.block_on(drive) {
+        let moved = Arc::clone(run.engine.progress());
+        let drive = run.drive(self.rules.clone(), &mut interrupts, &audience);
+        let cancelled = match runtime.block_on(drive) {
             Ended::Drained { cancelled } => {
                 if let Some(records) = records {
                     records.close(CLOSING);
                 }
-                let mut summary = audience.report.summary();
-                summary.settle(rules, cancelled);
-                audience.close(&summary, started)
+                cancelled
             }
-            Ended::Abandoned => {
-                let text = "ended at once: run again to finish; what is there is not sent again";
-                audience.lines.say(Word::Interrupted, text);
-                Exit::Interrupted
-            }
+            Ended::Abandoned => true,
         };
+        let exit = audience.close(&audience::Ended {
+            rules: &self.rules,
+            started,
+            moved: &moved,
+            cancelled,
+        });
         // Whoever reads may take nothing any more; a signal is heard all the same.
         let written = runtime.block_on(writing.finish(interrupts.next()));
         // Nothing is waited for: a name that is still being looked up would hold the process.

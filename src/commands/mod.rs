@@ -10,6 +10,7 @@ mod records;
 mod run;
 mod setup;
 mod sync;
+mod underway;
 mod validate;
 
 use crate::cli::{Cli, Command};

@@ -12,6 +12,7 @@ pub(super) fn execute(arguments: Sync, printer: &Printer) -> anyhow::Result<Exit
     registry::transport::prepare();
     let config = setup::config(arguments.files, &arguments.defaults)?;
     let job = job::Job {
+        command: "sync",
         rules: config.rules,
         credentials: config.credentials,
         warnings: config.warnings,

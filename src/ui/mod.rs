@@ -16,6 +16,7 @@ mod wire;
 
 pub use counts::{Counts, HostCounts};
 pub use heartbeat::heartbeat;
+pub(crate) use hint::hint;
 pub use lines::{About, Lines, Word};
 pub use log::Log;
 pub use printer::Printer;

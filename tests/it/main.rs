@@ -32,6 +32,7 @@ mod readme;
 mod real_registry;
 mod records;
 mod referrers;
+mod report;
 mod secrets;
 mod signatures;
 mod survival;

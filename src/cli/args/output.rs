@@ -10,6 +10,9 @@ use crate::cli::args::values::path;
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Output {
+    /// The report.
+    #[command(flatten)]
+    pub reporting: Reporting,
     /// Write what is at its destinations after the run: a map from source to list of destinations
     #[arg(long, value_name = "FILE", value_parser = path())]
     pub output_success_images: Option<PathBuf>,
@@ -20,9 +23,18 @@ pub struct Output {
 
 impl Output {
     /// The paths among them.
-    pub(in crate::cli) fn paths(&mut self) -> [&mut Option<PathBuf>; 1] {
-        [&mut self.output_success_images]
+    pub(in crate::cli) fn paths(&mut self) -> [&mut Option<PathBuf>; 2] {
+        [&mut self.reporting.report, &mut self.output_success_images]
     }
+}
+
+/// What is written for other programs of every image, whether it was copied or only looked at.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Reporting {
+    /// Write what happened as JSON: every image and destination, rules, hosts, totals (docs/report.md)
+    #[arg(long, value_name = "FILE", value_parser = path())]
+    pub report: Option<PathBuf>,
 }
 
 /// How the map of images is written.

@@ -15,7 +15,7 @@ use place::Place;
 const NOTHING_TWICE: &str = "what is there is not sent again";
 
 /// What to do about `failure`, a sentence; `None` where the reason says all there is to say.
-pub(super) fn hint(failure: &Failure) -> Option<String> {
+pub(crate) fn hint(failure: &Failure) -> Option<String> {
     let place = Place::of(failure);
     access(failure, &place)
         .or_else(|| existence(failure, &place))

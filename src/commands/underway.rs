@@ -1,0 +1,118 @@
+//! What is under way: so that a run that is dropped still says how each image ended.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use sync::event::ImageName;
+use sync::{Event, Failure, Listener, Outcome};
+
+/// Hands every event on, and remembers which images have begun and not ended: as many as are under way at a time.
+pub(super) struct Underway {
+    to: Arc<dyn Listener>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    begun: HashMap<Key, (ImageName, Instant)>,
+    dropped: bool,
+}
+
+/// Rule, source and destination.
+type Key = (usize, String, String);
+
+impl Underway {
+    /// Hands on to `to`.
+    pub(super) fn new(to: Arc<dyn Listener>) -> Self {
+        Self {
+            to,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Nothing goes on any more: whatever is under way was interrupted. Nothing is handed on after that.
+    pub(super) fn interrupt(&self) {
+        let begun = {
+            let mut state = self.lock();
+            state.dropped = true;
+            std::mem::take(&mut state.begun)
+        };
+        for (image, since) in begun.into_values() {
+            self.to.event(&Event::ImageFinished {
+                image,
+                outcome: Outcome::Failed(Failure::interrupted()),
+                elapsed: since.elapsed(),
+            });
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn key(image: &ImageName) -> Key {
+    let rule = Arc::as_ptr(&image.rule).addr();
+    (rule, image.source.clone(), image.destination.clone())
+}
+
+impl Listener for Underway {
+    fn event(&self, event: &Event) {
+        {
+            let mut state = self.lock();
+            if state.dropped {
+                return;
+            }
+            match event {
+                Event::ImageStarted(image) => {
+                    let begun = (image.clone(), Instant::now());
+                    state.begun.insert(key(image), begun);
+                }
+                Event::ImageFinished { image, .. } => {
+                    state.begun.remove(&key(image));
+                }
+                _ => {}
+            }
+        }
+        self.to.event(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use sync::report::Report;
+    use sync::rule::{Rule, RuleError};
+
+    use super::*;
+
+    #[test]
+    fn what_has_begun_and_not_ended_was_interrupted_and_is_told_once() {
+        let none = |_: &_| Err(RuleError("no default".to_owned()));
+        let rule = Arc::new(Rule::parse("a.example/x", &["b.example/y"], &none).unwrap());
+        let report = Arc::new(Report::new());
+        let underway = Underway::new(report.clone());
+        let name = |tag: &str| ImageName {
+            rule: Arc::clone(&rule),
+            source: format!("a.example/x:{tag}"),
+            destination: format!("b.example/y:{tag}"),
+        };
+        let finished = |tag| Event::ImageFinished {
+            image: name(tag),
+            outcome: Outcome::Skipped { why: String::new() },
+            elapsed: Duration::ZERO,
+        };
+        for tag in ["v1", "v2", "v3"] {
+            underway.event(&Event::ImageStarted(name(tag)));
+        }
+        underway.event(&finished("v1"));
+        underway.interrupt();
+        underway.event(&finished("v2"));
+        underway.interrupt();
+        let summary = report.summary();
+        assert_eq!((summary.skipped, summary.interrupted), (1, 2));
+    }
+}

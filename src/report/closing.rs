@@ -1,0 +1,227 @@
+//! What the report says at the end, when all is known.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sync::report::{RuleSummary, Summary};
+use sync::rule::Rule;
+
+use crate::report::image::{FailureRecord, VolumeRecord, class};
+use crate::report::seconds;
+use crate::ui::HostCounts;
+
+/// What is known at the end of a run.
+pub(crate) struct Ending<'a> {
+    /// What the run came to.
+    pub(crate) summary: &'a Summary,
+    /// All rules of the run, those that were not begun as well.
+    pub(crate) rules: &'a [Arc<Rule>],
+    /// What was counted at each registry, and at those without a name together.
+    pub(crate) hosts: &'a [(Option<String>, HostCounts)],
+    /// What was read at sources and sent to destinations.
+    pub(crate) traffic: Traffic,
+    /// From the start of the run.
+    pub(crate) elapsed: Duration,
+    /// What the process will exit with.
+    pub(crate) exit_code: u8,
+}
+
+/// Bytes of blobs over the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    /// Read at sources.
+    pub(crate) fetched: u64,
+    /// Sent to destinations, blobs that were not finished included.
+    pub(crate) sent: u64,
+}
+
+impl Traffic {
+    /// What sources were spared as one download fed several uploads.
+    pub(crate) fn spared(self) -> u64 {
+        self.sent.saturating_sub(self.fetched)
+    }
+}
+
+/// The last fields of the document.
+#[derive(Debug, Serialize)]
+pub(super) struct Closing<'a> {
+    rules: Vec<RuleRecord<'a>>,
+    hosts: Vec<HostRecord<'a>>,
+    warnings: &'a [String],
+    summary: SummaryRecord,
+    finished: String,
+    elapsed_seconds: f64,
+    complete: bool,
+    exit_code: u8,
+}
+
+#[derive(Debug, Serialize)]
+struct RuleRecord<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    empty: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureRecord<'a>>,
+    copied: u64,
+    unchanged: u64,
+    planned: u64,
+    skipped: u64,
+    failed: u64,
+    interrupted: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct HostRecord<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a str>,
+    requests: u64,
+    retries: u64,
+    rate_limit_pauses: u64,
+    rate_limit_seconds: f64,
+    overload_pauses: u64,
+    overload_seconds: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct SummaryRecord {
+    rules: u64,
+    failed_rules: u64,
+    interrupted_rules: u64,
+    images: u64,
+    copied: u64,
+    repaired: u64,
+    unchanged: u64,
+    verified: u64,
+    recorded: u64,
+    planned: u64,
+    planned_new: u64,
+    planned_moved: u64,
+    skipped: u64,
+    failed: u64,
+    interrupted: u64,
+    volume: VolumeRecord,
+    referrers: u64,
+    only_referrers: u64,
+    contended: u64,
+    losses: u64,
+    fetched_bytes: u64,
+    sent_bytes: u64,
+    spared_bytes: u64,
+    failures_by_class: BTreeMap<&'static str, u64>,
+    warnings: u64,
+}
+
+impl<'a> Closing<'a> {
+    /// The end of a run that ended at `finished`.
+    pub(super) fn new(ending: &Ending<'a>, finished: Timestamp) -> Self {
+        let summary = ending.summary;
+        Self {
+            rules: rules(ending),
+            hosts: ending.hosts.iter().map(HostRecord::new).collect(),
+            warnings: &summary.warnings,
+            summary: SummaryRecord::new(summary, ending.traffic),
+            finished: finished.to_string(),
+            elapsed_seconds: seconds(ending.elapsed),
+            complete: !summary.was_interrupted() && summary.adds_up(),
+            exit_code: ending.exit_code,
+        }
+    }
+}
+
+/// Every rule, in the order of the files; one that was not begun was interrupted.
+fn rules<'a>(ending: &Ending<'a>) -> Vec<RuleRecord<'a>> {
+    let begun = ending.summary.by_rule.iter();
+    let begun: BTreeMap<usize, &RuleSummary> = begun
+        .map(|entry| (Arc::as_ptr(&entry.rule).addr(), entry))
+        .collect();
+    let rules = ending.rules.iter();
+    rules
+        .map(|rule| RuleRecord::new(rule, begun.get(&Arc::as_ptr(rule).addr()).copied()))
+        .collect()
+}
+
+impl<'a> RuleRecord<'a> {
+    fn new(rule: &'a Rule, begun: Option<&'a RuleSummary>) -> Self {
+        let location = rule.location.as_ref();
+        let failure = begun.and_then(|entry| entry.failure.as_ref());
+        let found = begun.and_then(|entry| entry.discovered);
+        let state = match failure {
+            Some(failure) if !failure.interrupted => "failed",
+            None if found.is_some() => "listed",
+            _ => "interrupted",
+        };
+        let count = |of: fn(&RuleSummary) -> u64| begun.map_or(0, of);
+        Self {
+            name: &rule.name,
+            file: location.map(|at| at.file.to_string_lossy().into_owned()),
+            line: location.map(|at| at.line),
+            state,
+            found,
+            empty: begun.and_then(|entry| entry.empty.as_deref()),
+            failure: failure.map(FailureRecord::new),
+            copied: count(|entry| entry.copied),
+            unchanged: count(|entry| entry.unchanged),
+            planned: count(|entry| entry.planned),
+            skipped: count(|entry| entry.skipped),
+            failed: count(|entry| entry.failed),
+            interrupted: count(|entry| entry.interrupted),
+        }
+    }
+}
+
+impl<'a> HostRecord<'a> {
+    fn new((host, counts): &'a (Option<String>, HostCounts)) -> Self {
+        Self {
+            host: host.as_deref(),
+            requests: counts.requests,
+            retries: counts.retries,
+            rate_limit_pauses: counts.rate_limit_pauses,
+            rate_limit_seconds: seconds(counts.rate_limit_wait),
+            overload_pauses: counts.overload_pauses,
+            overload_seconds: seconds(counts.overload_wait),
+        }
+    }
+}
+
+impl SummaryRecord {
+    fn new(summary: &Summary, traffic: Traffic) -> Self {
+        let by_class = summary.by_class.iter();
+        Self {
+            rules: summary.rules,
+            failed_rules: summary.failed_rules,
+            interrupted_rules: summary.interrupted_rules,
+            images: summary.finished(),
+            copied: summary.copied,
+            repaired: summary.repaired,
+            unchanged: summary.unchanged,
+            verified: summary.verified,
+            recorded: summary.recorded,
+            planned: summary.planned,
+            planned_new: summary.planned_new,
+            planned_moved: summary.planned_moved,
+            skipped: summary.skipped,
+            failed: summary.failed,
+            interrupted: summary.interrupted,
+            volume: summary.volume.into(),
+            referrers: summary.referrers,
+            only_referrers: summary.only_referrers,
+            contended: summary.contended,
+            losses: summary.losses,
+            fetched_bytes: traffic.fetched,
+            sent_bytes: traffic.sent,
+            spared_bytes: traffic.spared(),
+            failures_by_class: by_class.map(|(of, number)| (class(*of), *number)).collect(),
+            warnings: summary.warnings_given,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The document as it is written.
+
+use std::io::{self, BufWriter, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::{Timestamp, Unit};
+use serde_json::json;
+use sync::{Event, Listener};
+
+use crate::report::VERSION;
+use crate::report::closing::{Closing, Ending};
+use crate::report::image::ImageRecord;
+
+/// Writes the report to any `Write`, an image at a time; hears every event of a run. What goes wrong while it writes
+/// is told at the end: the run itself goes on.
+pub(crate) struct Document<W: Write>(Mutex<State<W>>);
+
+enum State<W: Write> {
+    Open { out: BufWriter<W>, images: u64 },
+    Broken(io::Error),
+    Closed,
+}
+
+impl<W: Write> Document<W> {
+    /// A document of what `command` does from now on.
+    pub(crate) fn begin(out: W, command: &str) -> Self {
+        let mut out = BufWriter::with_capacity(1 << 16, out);
+        let state = match head(&mut out, command) {
+            Ok(()) => State::Open { out, images: 0 },
+            Err(error) => State::broken(error, out),
+        };
+        Self(Mutex::new(state))
+    }
+
+    /// Writes what is known only now, and gives back what was written to; later events are not heard any more.
+    ///
+    /// # Errors
+    /// Whatever went wrong first, from the beginning on.
+    pub(crate) fn end(&self, ending: &Ending<'_>) -> io::Result<W> {
+        match std::mem::replace(&mut *self.lock(), State::Closed) {
+            State::Open { mut out, images } => match foot(&mut out, images, ending) {
+                Ok(()) => out.into_inner().map_err(io::IntoInnerError::into_error),
+                Err(error) => {
+                    drop(out.into_parts());
+                    Err(error)
+                }
+            },
+            State::Broken(error) => Err(error),
+            State::Closed => Err(io::Error::other("it was ended before")),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<W>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<W: Write> State<W> {
+    /// What could not be written is not tried again when the buffer is dropped.
+    fn broken(error: io::Error, out: BufWriter<W>) -> Self {
+        drop(out.into_parts());
+        Self::Broken(error)
+    }
+}
+
+impl<W: Write + Send> Listener for Document<W> {
+    fn event(&self, event: &Event) {
+        let Event::ImageFinished {
+            image,
+            outcome,
+            elapsed,
+        } = event
+        else {
+            return;
+        };
+        // Put together before the lock is taken: tasks of many images come here at the same time.
+        let record = serde_json::to_vec(&ImageRecord::new(image, outcome, *elapsed));
+        let mut state = self.lock();
+        let State::Open { out, images } = &mut *state else {
+            return;
+        };
+        let before: &[u8] = if *images == 0 { b"\n    " } else { b",\n    " };
+        *images += 1;
+        let written = record
+            .map_err(io::Error::from)
+            .and_then(|record| out.write_all(before).and_then(|()| out.write_all(&record)));
+        if let Err(error) = written
+            && let State::Open { out, .. } = std::mem::replace(&mut *state, State::Closed)
+        {
+            *state = State::broken(error, out);
+        }
+    }
+}
+
+/// Now, to the millisecond; displays as RFC 3339 in UTC.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    now.round(Unit::Millisecond).unwrap_or(now)
+}
+
+fn head(out: &mut impl Write, command: &str) -> io::Result<()> {
+    let program = json!({"name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION")});
+    write!(
+        out,
+        "{{\n  \"version\": {VERSION},\n  \"program\": {program},\n  \"command\": {},\n  \"started\": \"{}\",\n  \
+         \"images\": [",
+        json!(command),
+        now()
+    )
+}
+
+fn foot(out: &mut impl Write, images: u64, ending: &Ending<'_>) -> io::Result<()> {
+    let close = if images == 0 { "]" } else { "\n  ]" };
+    // The fields of an object, without its braces: they are the last of the document's own.
+    let text = serde_json::to_string_pretty(&Closing::new(ending, now()))?;
+    let fields = text.trim_start_matches('{').trim_start_matches('\n');
+    write!(out, "{close},\n{fields}\n")?;
+    out.flush()
+}

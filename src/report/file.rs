@@ -1,0 +1,46 @@
+//! The report in a file, for `--report FILE`.
+
+use std::path::Path;
+
+use sync::{Event, Listener};
+
+use crate::replacement::{self, Replacement};
+use crate::report::{Document, Ending};
+
+/// The flag that asks for it.
+const FLAG: &str = "--report";
+
+/// The report of a run on its way to its file.
+pub(crate) struct ReportFile {
+    document: Document<Replacement>,
+    name: String,
+}
+
+impl ReportFile {
+    /// Begins the report of what `command` does, to be put at `path`.
+    ///
+    /// # Errors
+    /// When no file can be written there.
+    pub(crate) fn begin(path: &Path, command: &str) -> anyhow::Result<Self> {
+        let file = Replacement::of(FLAG, path)?;
+        Ok(Self {
+            name: file.name(),
+            document: Document::begin(file, command),
+        })
+    }
+
+    /// Ends the report and puts it in place.
+    ///
+    /// # Errors
+    /// When it could not be written; what stood there before is as it was.
+    pub(crate) fn put(&self, ending: &Ending<'_>) -> anyhow::Result<()> {
+        let ended = self.document.end(ending).and_then(Replacement::put);
+        ended.map_err(|error| replacement::failed(FLAG, &self.name, &error))
+    }
+}
+
+impl Listener for ReportFile {
+    fn event(&self, event: &Event) {
+        self.document.event(event);
+    }
+}

@@ -1,0 +1,294 @@
+//! What the report says of one image and one destination.
+
+use std::time::Duration;
+
+use registry::ErrorKind;
+use serde::Serialize;
+use sync::event::{Change, Copied, Cost, Evidence, ImageName, Loss, Planned, Volume};
+use sync::{Class, Failure, Outcome, Side};
+
+use crate::report::seconds;
+use crate::ui::hint;
+
+/// An image and one destination. What does not apply is left out.
+#[derive(Debug, Serialize)]
+pub(super) struct ImageRecord<'a> {
+    rule: &'a str,
+    source: &'a str,
+    destination: &'a str,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
+    #[serde(flatten)]
+    how: How<'a>,
+    elapsed_seconds: f64,
+}
+
+/// What is told of each outcome alone.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum How<'a> {
+    Copied(CopiedRecord),
+    Unchanged { evidence: &'static str },
+    Skipped { why: &'a str },
+    Failed { failure: FailureRecord<'a> },
+    Planned { planned: PlannedRecord<'a> },
+}
+
+#[derive(Debug, Serialize)]
+struct CopiedRecord {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaced: Option<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    filtered: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    sparse: bool,
+    volume: VolumeRecord,
+    referrers: u64,
+    #[serde(skip_serializing_if = "is_false")]
+    only_referrers: bool,
+    #[serde(skip_serializing_if = "is_zero")]
+    contended: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    losses: Vec<String>,
+}
+
+/// What was moved, or would be.
+#[derive(Debug, Serialize)]
+pub(super) struct VolumeRecord {
+    manifests: u64,
+    blobs: u64,
+    bytes: u64,
+    mounted_bytes: u64,
+    present_bytes: u64,
+    shared_bytes: u64,
+}
+
+/// Why something failed.
+#[derive(Debug, Serialize)]
+pub(super) struct FailureRecord<'a> {
+    side: &'static str,
+    class: &'static str,
+    cause: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    host: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    tries: u32,
+    reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct PlannedRecord<'a> {
+    change: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    losses: Vec<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    filtered: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    sparse: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<CostRecord<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct CostRecord<'a> {
+    platforms: &'a [String],
+    layers: u64,
+    volume: VolumeRecord,
+    referrers: u64,
+}
+
+impl<'a> ImageRecord<'a> {
+    /// How `image` ended.
+    pub(super) fn new(image: &'a ImageName, outcome: &'a Outcome, elapsed: Duration) -> Self {
+        let (word, digest, how) = match outcome {
+            Outcome::Copied(copied) => {
+                let how = How::Copied(CopiedRecord::new(copied));
+                ("copied", Some(copied.digest.to_string()), how)
+            }
+            Outcome::Unchanged { digest, by } => {
+                let evidence = evidence(*by);
+                let how = How::Unchanged { evidence };
+                ("unchanged", Some(digest.to_string()), how)
+            }
+            Outcome::Skipped { why } => ("skipped", None, How::Skipped { why }),
+            Outcome::Failed(failure) => {
+                let word = if failure.interrupted {
+                    "interrupted"
+                } else {
+                    "failed"
+                };
+                let failure = FailureRecord::new(failure);
+                (word, None, How::Failed { failure })
+            }
+            Outcome::Planned(planned) => {
+                let digest = Some(planned.digest.to_string());
+                let planned = PlannedRecord::new(planned);
+                ("planned", digest, How::Planned { planned })
+            }
+        };
+        Self {
+            rule: &image.rule.name,
+            source: &image.source,
+            destination: &image.destination,
+            outcome: word,
+            digest,
+            how,
+            elapsed_seconds: seconds(elapsed),
+        }
+    }
+}
+
+impl CopiedRecord {
+    fn new(copied: &Copied) -> Self {
+        Self {
+            replaced: copied.replaced.as_ref().map(ToString::to_string),
+            filtered: copied.filtered,
+            sparse: copied.sparse,
+            volume: copied.volume.into(),
+            referrers: copied.referrers,
+            only_referrers: copied.root_unchanged,
+            contended: copied.contended,
+            losses: copied.losses.iter().map(Loss::to_string).collect(),
+        }
+    }
+}
+
+impl From<Volume> for VolumeRecord {
+    fn from(volume: Volume) -> Self {
+        let Volume {
+            manifests,
+            blobs,
+            bytes,
+            mounted_bytes,
+            present_bytes,
+            shared_bytes,
+        } = volume;
+        Self {
+            manifests,
+            blobs,
+            bytes,
+            mounted_bytes,
+            present_bytes,
+            shared_bytes,
+        }
+    }
+}
+
+impl<'a> FailureRecord<'a> {
+    /// Why.
+    pub(super) fn new(failure: &'a Failure) -> Self {
+        Self {
+            side: side(failure.side),
+            class: class(failure.class()),
+            cause: failure.cause.name(),
+            kind: failure.kind.map(kind),
+            host: &failure.host,
+            status: failure.status,
+            code: failure.code.as_deref(),
+            tries: failure.tries,
+            reason: &failure.reason,
+            hint: hint(failure),
+        }
+    }
+}
+
+impl<'a> PlannedRecord<'a> {
+    fn new(planned: &'a Planned) -> Self {
+        let (change, from, losses): (_, _, &[Loss]) = match &planned.change {
+            Change::New => ("new", None, &[]),
+            Change::Moved { from } => ("moved", Some(from.to_string()), &[]),
+            Change::Referrers => ("referrers", None, &[]),
+            Change::Again(losses) => ("again", None, losses),
+        };
+        Self {
+            change,
+            from,
+            losses: losses.iter().map(Loss::to_string).collect(),
+            filtered: planned.filtered,
+            sparse: planned.sparse,
+            cost: planned.cost.as_ref().map(CostRecord::new),
+        }
+    }
+}
+
+impl<'a> CostRecord<'a> {
+    fn new(cost: &'a Cost) -> Self {
+        Self {
+            platforms: &cost.platforms,
+            layers: cost.layers,
+            volume: cost.volume.into(),
+            referrers: cost.referrers,
+        }
+    }
+}
+
+fn evidence(by: Evidence) -> &'static str {
+    match by {
+        Evidence::Registry => "registry",
+        Evidence::Verified => "verified",
+        Evidence::Records => "records",
+    }
+}
+
+fn side(side: Side) -> &'static str {
+    match side {
+        Side::Source => "source",
+        Side::Destination => "destination",
+        Side::Local => "local",
+    }
+}
+
+/// The word of a class.
+pub(super) fn class(class: Class) -> &'static str {
+    match class {
+        Class::Source => "source",
+        Class::Destination => "destination",
+        Class::Credentials => "credentials",
+        Class::RateLimit => "rate-limit",
+        Class::Internal => "internal",
+        Class::Interrupted => "interrupted",
+    }
+}
+
+fn kind(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::NotFound => "not-found",
+        ErrorKind::Unauthorized => "unauthorized",
+        ErrorKind::Denied => "denied",
+        ErrorKind::RateLimited => "rate-limited",
+        ErrorKind::Connect => "connect",
+        ErrorKind::Tls => "tls",
+        ErrorKind::Stalled => "stalled",
+        ErrorKind::Broken => "broken",
+        ErrorKind::Server => "server",
+        ErrorKind::MissingContent => "missing-content",
+        ErrorKind::Rejected => "rejected",
+        ErrorKind::UploadLost => "upload-lost",
+        ErrorKind::Corrupt => "corrupt",
+        ErrorKind::Protocol => "protocol",
+        ErrorKind::Refused => "refused",
+        ErrorKind::Credentials => "credentials",
+        ErrorKind::Cancelled => "cancelled",
+        _ => "other",
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}

@@ -1,0 +1,232 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use registry::{Cause, Digest, ErrorKind};
+use serde_json::Value;
+use sync::event::{Change, Copied, Cost, Evidence, ImageName, Loss, Planned, Volume};
+use sync::report::Report;
+use sync::rule::{Rule, RuleError};
+use sync::{Event, Failure, Listener, Outcome, Side};
+
+use super::*;
+use crate::ui::HostCounts;
+
+fn digest(number: u8) -> Digest {
+    Digest::parse(&format!("sha256:{}", format!("{number:02x}").repeat(32))).unwrap()
+}
+
+fn rule() -> Arc<Rule> {
+    let none = |_: &_| Err(RuleError("no default".to_owned()));
+    Arc::new(Rule::parse("a.example/x", &["b.example/y"], &none).unwrap())
+}
+
+fn finished(rule: &Arc<Rule>, tag: &str, outcome: Outcome) -> Event {
+    Event::ImageFinished {
+        image: ImageName {
+            rule: Arc::clone(rule),
+            source: format!("a.example/x:{tag}"),
+            destination: format!("b.example/y:{tag}"),
+        },
+        outcome,
+        elapsed: Duration::from_millis(1_234),
+    }
+}
+
+fn planned(change: Change) -> Outcome {
+    Outcome::Planned(Box::new(Planned {
+        digest: digest(1),
+        change,
+        filtered: true,
+        sparse: false,
+        cost: Some(Cost {
+            platforms: vec!["linux/amd64".to_owned()],
+            layers: 3,
+            volume: Volume::default(),
+            referrers: 0,
+        }),
+    }))
+}
+
+/// One outcome of each kind.
+fn outcomes() -> Vec<Outcome> {
+    let failure = Failure {
+        side: Side::Destination,
+        kind: Some(ErrorKind::Denied),
+        cause: Cause::NoPushRight,
+        host: "b.example".to_owned(),
+        status: Some(403),
+        code: Some("DENIED".to_owned()),
+        ..Failure::local("cannot push \"it\"")
+    };
+    let mut copied = Copied::of(digest(1));
+    copied.volume.bytes = 7;
+    copied.replaced = Some(digest(2));
+    let repaired = Copied {
+        losses: vec![Loss::Blob(digest(3))],
+        ..Copied::of(digest(1))
+    };
+    let unchanged = Outcome::Unchanged {
+        digest: digest(1),
+        by: Evidence::Records,
+    };
+    let why = "nothing is left of it".to_owned();
+    vec![
+        Outcome::Copied(copied),
+        Outcome::Copied(repaired),
+        unchanged,
+        Outcome::Skipped { why },
+        Outcome::Failed(failure),
+        Outcome::Failed(Failure::interrupted()),
+        planned(Change::New),
+        planned(Change::Moved { from: digest(9) }),
+        planned(Change::Referrers),
+        planned(Change::Again(vec![Loss::Manifest(digest(4))])),
+        planned(Change::Again(Vec::new())),
+    ]
+}
+
+fn end(document: &Document<Vec<u8>>, report: &Report, rules: &[Arc<Rule>]) -> Vec<u8> {
+    let hosts = [
+        (Some("a.example".to_owned()), HostCounts::default()),
+        (None, HostCounts::default()),
+    ];
+    let ending = Ending {
+        summary: &report.summary(),
+        rules,
+        hosts: &hosts,
+        traffic: Traffic {
+            fetched: 5,
+            sent: 7,
+        },
+        elapsed: Duration::from_millis(2_500),
+        exit_code: 130,
+    };
+    document.end(&ending).unwrap()
+}
+
+/// The document, after it was held against the schema.
+fn checked(text: &[u8]) -> Value {
+    let schema = include_str!("../../docs/report.schema.json");
+    let schema = serde_json::from_str(schema).unwrap();
+    let validator = jsonschema::draft202012::options()
+        .should_validate_formats(true)
+        .build(&schema)
+        .unwrap();
+    let document = serde_json::from_slice(text).unwrap();
+    let mistakes: Vec<String> = validator
+        .iter_errors(&document)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(mistakes.is_empty(), "{mistakes:#?}\n{document:#}");
+    document
+}
+
+#[test]
+fn every_outcome_is_as_the_schema_says() {
+    let (document, report) = (Document::begin(Vec::new(), "sync"), Report::new());
+    let (rule, never_begun) = (rule(), rule());
+    let mut events = vec![Event::RuleStarted {
+        rule: Arc::clone(&rule),
+    }];
+    for (number, outcome) in outcomes().into_iter().enumerate() {
+        events.push(finished(&rule, &number.to_string(), outcome));
+    }
+    events.push(Event::RuleDiscovered {
+        rule: Arc::clone(&rule),
+        images: outcomes().len() as u64,
+        empty: None,
+    });
+    for event in &events {
+        document.event(event);
+        report.event(event);
+    }
+    let text = end(&document, &report, &[rule, never_begun]);
+    let json = checked(&text);
+    let words: Vec<&str> = json["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|image| image["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(words[..3], ["copied", "copied", "unchanged"]);
+    assert_eq!(words[3..7], ["skipped", "failed", "interrupted", "planned"]);
+    assert_eq!(json["images"][4]["failure"]["reason"], "cannot push \"it\"");
+    assert_eq!(json["images"][7]["planned"]["from"], digest(9).to_string());
+    assert_eq!(json["images"][0]["elapsed_seconds"], 1.234);
+    assert_eq!(json["rules"][0]["state"], "listed");
+    assert_eq!(json["rules"][1]["state"], "interrupted");
+    assert_eq!(json["summary"]["spared_bytes"], 2);
+    assert_eq!(json["complete"], false);
+}
+
+#[test]
+fn a_run_without_images_is_a_document_too() {
+    let (document, report) = (Document::begin(Vec::new(), "plan"), Report::new());
+    let json = checked(&end(&document, &report, &[]));
+    assert_eq!(json["images"].as_array().unwrap().len(), 0);
+    assert_eq!(
+        (&json["version"], &json["command"]),
+        (&1.into(), &"plan".into())
+    );
+}
+
+#[test]
+fn an_image_takes_a_line() {
+    let (document, report) = (Document::begin(Vec::new(), "sync"), Report::new());
+    for outcome in outcomes() {
+        document.event(&finished(&rule(), "v1", outcome));
+    }
+    let text = String::from_utf8(end(&document, &report, &[])).unwrap();
+    let lines = text
+        .lines()
+        .filter(|line| line.starts_with("    {\"rule\""));
+    assert_eq!(lines.count(), outcomes().len());
+    assert!(text.ends_with("\n}\n"), "{text}");
+}
+
+/// What has no room for more than so many bytes.
+struct Full(usize);
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > self.0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.0 -= bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_told_at_the_end_and_not_tried_again() {
+    let (document, report) = (Document::begin(Full(100_000), "sync"), Report::new());
+    let rule = rule();
+    for number in 0..2_000 {
+        let skipped = Outcome::Skipped {
+            why: "x".repeat(100),
+        };
+        document.event(&finished(&rule, &number.to_string(), skipped));
+    }
+    let ending = Ending {
+        summary: &report.summary(),
+        rules: &[],
+        hosts: &[],
+        traffic: Traffic::default(),
+        elapsed: Duration::ZERO,
+        exit_code: 0,
+    };
+    let error = document.end(&ending).err().unwrap();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+}

@@ -1,0 +1,156 @@
+//! Reports of runs that did not come to a good end.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStderr, Command};
+
+use serde_json::json;
+use testkit::{Action, Fault, Gate, Kind, Registry};
+
+use super::{FLAGS, place};
+use crate::support::report::{images, report};
+use crate::support::{PATIENCE, Place, image, registry};
+
+/// A run whose first image has been copied, and whose second waits for its manifest to be taken.
+struct Held {
+    destination: Registry,
+    source: Registry,
+    gate: Gate,
+    place: Place,
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+}
+
+impl Held {
+    fn start() -> Self {
+        let (source, destination) = (registry(), registry());
+        for name in ["a", "b"] {
+            source.push(name, Some("v1"), &image(name));
+        }
+        let gate = Gate::new();
+        let fault = Fault::on(Kind::ManifestPut).repository("b");
+        destination.fault(fault, Action::Hold(gate.clone()));
+        let place = place(&source, &destination, "SRC/a:v1: DST/a\nSRC/b:v1: DST/b\n");
+        let grace = ["--grace", "86400"];
+        let mut child = place
+            .command(&[&FLAGS[..], &grace].concat())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut held = Self {
+            destination,
+            source,
+            gate,
+            place,
+            child,
+            stderr,
+        };
+        held.hear("copied");
+        held.gate.wait(1, PATIENCE).unwrap();
+        held
+    }
+
+    fn hear(&mut self, text: &str) {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert!(self.stderr.read_line(&mut line).unwrap() > 0, "no {text:?}");
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let arguments = [name, &self.child.id().to_string()];
+        let status = Command::new("kill").args(arguments).status();
+        assert!(status.unwrap().success());
+    }
+
+    fn pair(&self, name: &str) -> String {
+        let (from, to) = (self.source.host(), self.destination.host());
+        format!("{from}/{name}:v1 → {to}/{name}:v1")
+    }
+}
+
+#[test]
+fn an_interrupted_run_leaves_a_report_that_says_so() {
+    let mut held = Held::start();
+    held.signal("-INT");
+    held.hear("no further image is begun");
+    held.signal("-INT");
+    assert_eq!(held.child.wait().unwrap().code(), Some(130));
+    let report = report(&held.place, "report.json");
+    assert_eq!(images(&report, "copied"), [held.pair("a")]);
+    assert_eq!(images(&report, "interrupted"), [held.pair("b")]);
+    assert_eq!(report["complete"], false);
+    assert_eq!(report["exit_code"], 130);
+    assert_eq!(report["summary"]["interrupted"], 1);
+}
+
+#[test]
+fn a_run_that_may_finish_after_a_signal_is_complete() {
+    let mut held = Held::start();
+    held.signal("-INT");
+    held.hear("no further image is begun");
+    held.gate.open();
+    assert_eq!(held.child.wait().unwrap().code(), Some(0));
+    let report = report(&held.place, "report.json");
+    assert_eq!(report["complete"], true);
+    assert_eq!(images(&report, "copied"), [held.pair("a"), held.pair("b")]);
+}
+
+#[test]
+fn a_killed_run_leaves_what_was_there() {
+    let mut held = Held::start();
+    std::fs::write(held.place.path("report.json"), "before").unwrap();
+    held.child.kill().unwrap();
+    held.child.wait().unwrap();
+    assert_eq!(held.place.read("report.json"), "before");
+}
+
+#[test]
+fn a_report_that_cannot_be_put_in_place_is_a_failure_and_loses_nothing() {
+    let mut held = Held::start();
+    std::fs::create_dir(held.place.path("report.json")).unwrap();
+    held.gate.open();
+    held.hear("2 images: 2 copied");
+    held.hear("report.json: it could not be written, and what was there is as it was");
+    assert_eq!(held.child.wait().unwrap().code(), Some(1));
+    held.destination.verify_complete("b", "v1").unwrap();
+}
+
+#[test]
+fn a_full_disk_is_said_at_the_end() {
+    let (source, destination) = (registry(), registry());
+    source.push("a", Some("v1"), &image("a"));
+    let place = place(&source, &destination, "SRC/a:v1: DST/a\n");
+    let outcome = place.run(&[&FLAGS[..4], &["--report", "/dev/full"]].concat());
+    outcome
+        .exits(1)
+        .says("1 image: 1 copied")
+        .says("--report /dev/full: it could not be written")
+        .says("No space left on device");
+    destination.verify_complete("a", "v1").unwrap();
+}
+
+#[test]
+fn a_report_nowhere_is_refused_before_anything_is_asked() {
+    let (source, destination) = (registry(), registry());
+    source.push("a", Some("v1"), &image("a"));
+    let place = place(&source, &destination, "SRC/a:v1: DST/a\n");
+    place
+        .run(&[&FLAGS[..4], &["--report", "no/such/report.json"]].concat())
+        .exits(2)
+        .says("--report no/such/report.json: no file can be written there");
+    assert_eq!(source.requests().len() + destination.requests().len(), 0);
+}
+
+#[test]
+fn a_pipe_takes_a_report() {
+    let (source, destination) = (registry(), registry());
+    source.push("a", Some("v1"), &image("a"));
+    let place = place(&source, &destination, "SRC/a:v1: DST/a\n");
+    let outcome = place
+        .run(&[&FLAGS[..4], &["--report", "/dev/stdout"]].concat())
+        .exits(0);
+    let report = serde_json::from_str(&outcome.stdout).unwrap();
+    crate::support::report::assert_valid(&report);
+    assert_eq!(report["summary"]["copied"], json!(1));
+}

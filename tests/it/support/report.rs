@@ -1,0 +1,47 @@
+//! Reports, held against their schema.
+
+use serde_json::Value;
+
+use super::Place;
+
+/// The report in a file that the program wrote, as docs/report.schema.json says it must be.
+#[track_caller]
+pub(crate) fn report(place: &Place, name: &str) -> Value {
+    let document = serde_json::from_str(&place.read(name)).unwrap();
+    assert_valid(&document);
+    document
+}
+
+/// Asserts that a report is as the schema says.
+#[track_caller]
+pub(crate) fn assert_valid(document: &Value) {
+    let schema = include_str!("../../../docs/report.schema.json");
+    let schema = serde_json::from_str(schema).unwrap();
+    let validator = jsonschema::draft202012::options()
+        .should_validate_formats(true)
+        .build(&schema)
+        .unwrap();
+    let mistakes: Vec<String> = validator
+        .iter_errors(document)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(mistakes.is_empty(), "{mistakes:#?}\n{document:#}");
+}
+
+/// The images of a report that ended so, as `source → destination`, in order of their text.
+pub(crate) fn images(report: &Value, outcome: &str) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let images = report["images"].as_array().unwrap().iter();
+    let mut images: Vec<String> = images
+        .filter(|image| image["outcome"] == outcome)
+        .map(|image| {
+            format!(
+                "{} → {}",
+                text(&image["source"]),
+                text(&image["destination"])
+            )
+        })
+        .collect();
+    images.sort();
+    images
+}
