@@ -134,7 +134,7 @@ pub struct Volume {
     pub mounted_bytes: u64,
     /// Bytes of blobs that were there.
     pub present_bytes: u64,
-    /// Bytes of blobs that another image of this run brought there, and that were waited for.
+    /// Bytes of blobs that another image of this run brought there, before or while this one wanted them.
     pub shared_bytes: u64,
 }
 

@@ -308,7 +308,9 @@ impl Copier {
                 seat.transfer(destination, &plan.blobs),
                 subjects(company, &plan)
             )?;
-            tally.moved(&plan, &moved);
+            tally.moved(&plan, &moved, |blob| {
+                self.inventory.was_brought(repository, blob)
+            });
             match self.commit(&plan, destination, company, subjects).await {
                 Ok((Committed::Done, brought)) => {
                     self.learn(repository, &plan);
@@ -388,7 +390,7 @@ impl Copier {
         }
         for digest in tally.sent() {
             if !lacking.missing.contains(digest) {
-                self.inventory.blob_is_in(repository, digest);
+                self.inventory.blob_was_brought(repository, digest);
             }
         }
         for digest in &lacking.missing {

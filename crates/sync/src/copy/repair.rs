@@ -58,7 +58,9 @@ impl Copier {
             };
             losses.extend(damage.losses.iter().cloned());
             let moved = seat.transfer(destination, &damage.plan.blobs).await?;
-            tally.moved(&damage.plan, &moved);
+            tally.moved(&damage.plan, &moved, |blob| {
+                self.inventory.was_brought(repository, blob)
+            });
             let committed = if damage.root_is_lost {
                 commit(&**destination, &damage.plan).await?
             } else {

@@ -1,8 +1,8 @@
 //! What a copy took, over all of its turns.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
-use registry::Digest;
+use registry::{Descriptor, Digest};
 
 use crate::commit::Lacking;
 use crate::compare::{Damage, Missing, Plan};
@@ -14,39 +14,51 @@ use crate::transfer::Moved;
 #[derive(Default)]
 pub(super) struct Tally {
     volume: Volume,
-    /// What this image brought itself, with the sizes.
-    sent: HashMap<Digest, u64>,
+    /// What this image brought itself.
+    sent: HashSet<Digest>,
     refusal: Option<Failure>,
 }
 
 impl Tally {
-    /// The blobs of `plan` came there as `moved` says, in the plan's order.
-    pub(super) fn moved(&mut self, plan: &Plan, moved: &[Moved]) {
-        // What an earlier turn brought is found there by a later one, and was not there before.
-        let mut brought: u64 = self.sent.values().sum();
-        let mut present: u64 = plan.present.iter().filter_map(|blob| blob.size).sum();
+    /// The blobs of `plan` came there as `moved` says, in the plan's order; `was_brought` tells of those that were there
+    /// whether this run had brought them.
+    pub(super) fn moved(
+        &mut self,
+        plan: &Plan,
+        moved: &[Moved],
+        was_brought: impl Fn(&Digest) -> bool,
+    ) {
+        let mut there: Vec<&Descriptor> = plan.present.iter().collect();
         for (blob, moved) in plan.blobs.iter().zip(moved) {
-            let size = blob.size.unwrap_or_default();
             match moved {
                 Moved::Present => {
-                    present += size;
+                    there.push(blob);
                     continue;
                 }
-                Moved::Mounted => self.volume.mounted_bytes += size,
+                Moved::Mounted => self.volume.mounted_bytes += blob.size.unwrap_or_default(),
                 Moved::Streamed(bytes) => {
                     self.volume.blobs += 1;
                     self.volume.bytes += bytes;
                 }
             }
-            if self.sent.insert(blob.digest.clone(), size).is_some() {
-                brought -= size;
+            self.sent.insert(blob.digest.clone());
+        }
+        // The last turn knows best what was there.
+        (self.volume.present_bytes, self.volume.shared_bytes) = (0, 0);
+        for blob in there {
+            let size = blob.size.unwrap_or_default();
+            if self.sent.contains(&blob.digest) {
+                // What an earlier turn brought is found there by a later one, and was counted.
+            } else if was_brought(&blob.digest) {
+                self.volume.shared_bytes += size;
+            } else {
+                self.volume.present_bytes += size;
             }
         }
-        self.volume.present_bytes = present.saturating_sub(brought);
     }
     /// The blobs that this image brought itself.
     pub(super) fn sent(&self) -> impl Iterator<Item = &Digest> {
-        self.sent.keys()
+        self.sent.iter()
     }
     /// The destination refused the plan.
     pub(super) fn refused(&mut self, lacking: Lacking) {

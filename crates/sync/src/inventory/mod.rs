@@ -107,6 +107,18 @@ impl Inventory {
         let blob = Key::of(digest);
         self.write(repository, |shelf| shelf.add_blob(repository, blob, false));
     }
+    /// This run brought the blob to the repository: sent it, or had it mounted.
+    pub(crate) fn blob_was_brought(&self, repository: &Repository, digest: &Digest) {
+        let blob = Key::of(digest);
+        self.write(repository, |shelf| shelf.bring_blob(repository, blob));
+    }
+    /// Whether this run brought the blob to the repository.
+    pub(crate) fn was_brought(&self, repository: &Repository, digest: &Digest) -> bool {
+        let blob = Key::of(digest);
+        lock(&self.shelves)
+            .get(repository.registry())
+            .is_some_and(|shelf| shelf.was_brought(repository, blob))
+    }
     /// The blob is not in the repository as it should be: the registry refused a manifest for want of it, or holds
     /// something else under its digest. What the registry says of it is not believed until it was sent.
     pub fn blob_is_missing(&self, repository: &Repository, digest: &Digest) {

@@ -19,23 +19,33 @@ const COMMITTED: u32 = 1 << 31;
 /// Only the records say so.
 const RECORDED: u32 = 1 << 30;
 
+/// This run brought it there.
+const BROUGHT: u32 = 1 << 29;
+
 /// How many repositories a registry can have here.
-pub(super) const MAX_REPOSITORIES: u32 = RECORDED;
+pub(super) const MAX_REPOSITORIES: u32 = BROUGHT;
 
 impl Place {
     /// A place in the repository of this number, which is below [`MAX_REPOSITORIES`].
     pub(super) fn new(repository: u32, committed: bool) -> Self {
         Self(repository | if committed { COMMITTED } else { 0 })
     }
+    /// A place in the repository of this number that this run brought the content to.
+    pub(super) fn brought(repository: u32) -> Self {
+        Self(repository | BROUGHT)
+    }
     /// A place that only the records tell of, in the repository of this number.
     pub(super) fn recorded(repository: u32) -> Self {
         Self(repository | RECORDED)
     }
     pub(super) fn repository(self) -> u32 {
-        self.0 & !(COMMITTED | RECORDED)
+        self.0 & !(COMMITTED | RECORDED | BROUGHT)
     }
     pub(super) fn is_committed(self) -> bool {
         self.0 & COMMITTED != 0
+    }
+    pub(super) fn is_brought(self) -> bool {
+        self.0 & BROUGHT != 0
     }
     pub(super) fn is_recorded(self) -> bool {
         self.0 & RECORDED != 0
@@ -59,7 +69,7 @@ impl Places {
         self.of(repository)
             .is_some_and(|place| !place.is_recorded())
     }
-    /// Adds `place`; what was committed stays so, and what the run knows is not doubted for the records. Where the
+    /// Adds `place`; what was committed or brought stays so, and what the run knows is not doubted for the records. Where the
     /// set grows, places that are not `alive` leave it.
     pub(super) fn add(&mut self, place: Place, alive: impl Fn(u32) -> bool) {
         let known = match self {
@@ -123,6 +133,17 @@ mod tests {
         places.add(Place::new(3, false), |_| true);
         assert_eq!(numbers(&places), [(7, true), (3, true)]);
         assert!(places.contains(3) && !places.contains(4));
+    }
+
+    #[test]
+    fn what_was_brought_stays_so() {
+        let mut places = Places::One(Place::recorded(7));
+        places.add(Place::brought(7), |_| true);
+        places.add(Place::new(7, true), |_| true);
+        let place = places.of(7).unwrap();
+        assert!(place.is_brought() && place.is_committed() && !place.is_recorded());
+        assert_eq!(numbers(&places), [(7, true)]);
+        assert!(!Place::new(7, true).is_brought());
     }
 
     #[test]

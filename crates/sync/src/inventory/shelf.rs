@@ -125,11 +125,29 @@ impl Shelf {
     }
     /// The blob is in the repository; `committed` where a manifest there names it. Says whether that is news.
     pub(super) fn add_blob(&mut self, repository: &Repository, blob: Key, committed: bool) -> bool {
+        self.place_blob(repository, blob, |number| Place::new(number, committed))
+    }
+    /// This run brought the blob to the repository.
+    pub(super) fn bring_blob(&mut self, repository: &Repository, blob: Key) {
+        self.place_blob(repository, blob, Place::brought);
+    }
+    /// Whether this run brought the blob to the repository.
+    pub(super) fn was_brought(&self, repository: &Repository, blob: Key) -> bool {
+        let number = self.numbers.get(repository).copied();
+        let place = number.zip(self.blobs.get(&blob));
+        place.is_some_and(|(number, places)| places.of(number).is_some_and(Place::is_brought))
+    }
+    fn place_blob(
+        &mut self,
+        repository: &Repository,
+        blob: Key,
+        place: impl FnOnce(u32) -> Place,
+    ) -> bool {
         let Some(number) = self.number(repository) else {
             return true;
         };
         self.missing.remove(&(number, blob));
-        let place = Place::new(number, committed);
+        let place = place(number);
         let known = self.blobs.get(&blob).and_then(|places| places.of(number));
         add(&mut self.blobs, blob, place, &self.repositories);
         known.is_none_or(|known| known != place && !known.is_committed())

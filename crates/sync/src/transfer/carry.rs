@@ -53,10 +53,15 @@ impl Errand {
         let asking = claim.asking();
         let result = upload.bring(road, member, asking).await.transpose()?;
         match &result {
-            Ok(_) => {
+            Ok(moved) => {
                 let repository = upload.destination.repository();
                 let digest = &upload.blob.digest;
-                upload.inventory.blob_is_in(repository, digest);
+                match moved {
+                    Moved::Present => upload.inventory.blob_is_in(repository, digest),
+                    Moved::Mounted | Moved::Streamed(_) => {
+                        upload.inventory.blob_was_brought(repository, digest);
+                    }
+                }
                 claim.arrived();
             }
             Err(failure) if failure.side == Side::Source && !failure.interrupted => {

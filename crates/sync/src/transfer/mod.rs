@@ -42,7 +42,7 @@ use run::Run;
 /// How a blob came to be at a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moved {
-    /// It was there, or another image of this run brought it.
+    /// It was there, or another image of this run brought it; which of the two, the inventory knows.
     Present,
     /// The registry took it from another of its repositories.
     Mounted,

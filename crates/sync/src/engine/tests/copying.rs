@@ -149,7 +149,7 @@ async fn layers_of_an_earlier_tag_are_not_even_asked_for() {
     };
     let heard = run(&world.stores, one_at_a_time, &rules).await;
     assert_eq!(heard.summary().copied, 2);
-    assert_eq!(heard.summary().volume.present_bytes, 4);
+    assert_eq!(heard.summary().volume.shared_bytes, 4);
     assert_eq!(world.stores.count("open-upload dst.example/copy@base"), 1);
 }
 

@@ -18,6 +18,7 @@ mod records;
 mod sharing;
 mod stopping;
 mod verifying;
+mod volume;
 
 use std::sync::Mutex;
 
