@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
+use registry::io_clause;
 use tempfile::NamedTempFile;
 
 /// What `path` will hold: written to a temporary file beside it until it is put in place; dropped before, it leaves
@@ -34,10 +35,11 @@ impl Replacement {
                 path.display()
             );
         }
-        let target = target(&path).with_context(|| {
-            format!(
-                "{flag} {}: no file can be written there; name one in a directory that exists and may be written to",
-                path.display()
+        let target = target(&path).map_err(|error| {
+            anyhow!(
+                "{flag} {}: no file can be written there, {}: name one in a directory that exists and may be written to",
+                path.display(),
+                io_clause(&error)
             )
         })?;
         Ok(Self { path, target })
@@ -79,7 +81,10 @@ impl Write for Replacement {
 
 /// What to say where what `flag` wants at `name` could not be written.
 pub(crate) fn failed(flag: &str, name: &str, error: &io::Error) -> anyhow::Error {
-    anyhow!("{flag} {name}: it could not be written, and what was there is as it was: {error}")
+    anyhow!(
+        "{flag} {name}: it could not be written, and what was there is as it was: {}",
+        io_clause(error)
+    )
 }
 
 fn target(path: &Path) -> io::Result<Target> {

@@ -95,9 +95,10 @@ fn make_directory_of(path: &Path) -> anyhow::Result<()> {
     let made = builder.recursive(true).mode(0o700).create(directory);
     made.map_err(|error| {
         anyhow!(
-            "records file {}: its directory cannot be made ({error}): name a file elsewhere with --records FILE, or \
-             give --no-records",
-            path.display()
+            "records file {}: its directory cannot be made ({}): name a file elsewhere with --records FILE, or give \
+             --no-records",
+            path.display(),
+            registry::io_clause(&error)
         )
     })
 }

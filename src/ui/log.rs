@@ -104,8 +104,9 @@ fn open(path: &Path) -> anyhow::Result<File> {
         .open(path)
         .map_err(|error| {
             anyhow!(
-                "cannot open the log file {}: {error}: name a file in a directory that exists and may be written to",
-                path.display()
+                "cannot open the log file {}: {}: name a file in a directory that exists and may be written to",
+                path.display(),
+                registry::io_clause(&error)
             )
         })
 }

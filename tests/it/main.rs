@@ -25,6 +25,7 @@ mod immutable;
 mod interruption;
 mod logins;
 mod memory;
+mod messages;
 mod mistakes;
 mod outcomes;
 mod output;

@@ -113,8 +113,6 @@ pub enum Cause {
     Rejected,
     /// The run was interrupted first.
     Interrupted,
-    /// A file of this machine cannot be read or written.
-    LocalFile,
     /// A defect of this program.
     Defect,
     /// What is none of these.
@@ -172,7 +170,6 @@ impl Cause {
             Self::NotUnderstood => "not-understood",
             Self::Rejected => "rejected",
             Self::Interrupted => "interrupted",
-            Self::LocalFile => "local-file",
             Self::Defect => "defect",
             Self::Other => "other",
         }

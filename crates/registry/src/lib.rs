@@ -89,3 +89,4 @@ pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use error::{Error, ErrorKind, Retryable};
 pub use manifest::{Descriptor, Manifest, Platform};
 pub use reference::{Reference, ReferenceError, Registry, Repository, Tag, Target};
+pub use text::io_clause;

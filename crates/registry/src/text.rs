@@ -1,5 +1,7 @@
 //! Text from strangers, made fit for a person's terminal.
 
+use std::io;
+
 /// `text` on one line, without control characters, at most `longest` characters, and with whatever looks like a secret
 /// taken out.
 pub(crate) fn clean(text: &str, longest: usize) -> String {
@@ -31,6 +33,30 @@ pub(crate) fn clean(text: &str, longest: usize) -> String {
     cleaned
 }
 
+/// What an error of the system means for a file or a program, in plain words and without its number, which says the
+/// same to nobody.
+pub fn io_clause(error: &io::Error) -> String {
+    use io::ErrorKind::{
+        IsADirectory, NotADirectory, NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem,
+        StorageFull,
+    };
+    let words = match error.kind() {
+        NotFound => "there is no such file or directory",
+        PermissionDenied => "permission denied",
+        IsADirectory => "it is a directory",
+        NotADirectory => "a part of its path is no directory",
+        StorageFull => "no space is left on the device",
+        QuotaExceeded => "the disk quota is used up",
+        ReadOnlyFilesystem => "the file system is read-only",
+        _ => {
+            let text = error.to_string();
+            let words = text.split(" (os error ").next().unwrap_or(&text);
+            return words.to_owned();
+        }
+    };
+    words.to_owned()
+}
+
 /// Whether the next word is a credential.
 fn is_authorization_scheme(word: &str) -> bool {
     let word = word.trim_start_matches(|c: char| !c.is_ascii_alphabetic());
@@ -53,7 +79,16 @@ fn without_secret(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::clean;
+    use super::{clean, io_clause};
+
+    #[test]
+    fn errors_of_the_system_read_as_words() {
+        let said = |number| io_clause(&std::io::Error::from_raw_os_error(number));
+        assert_eq!(said(2), "there is no such file or directory");
+        assert_eq!(said(28), "no space is left on the device");
+        assert_eq!(said(24), "Too many open files");
+        assert_eq!(io_clause(&std::io::Error::other("no")), "no");
+    }
 
     #[test]
     fn what_could_harm_a_terminal_or_a_secret_goes() {

@@ -109,4 +109,4 @@ pub use profile::Profile;
 pub use relay::Relay;
 pub use server::{Builder, Registry};
 pub use state::State;
-pub use tls::Tls;
+pub use tls::{CertificateFault, Tls};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -17,6 +17,18 @@ pub struct Tls {
     authority: Arc<CertifiedIssuer<'static, KeyPair>>,
     http2: bool,
     other_names: Option<Vec<String>>,
+    fault: Option<CertificateFault>,
+}
+
+/// What is wrong with the certificates of servers, besides their [names](Tls::for_names).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateFault {
+    /// They expired on 4 March 2002.
+    Expired,
+    /// They are not valid before 3 February 2090.
+    NotYetValid,
+    /// They signed themselves and call themselves authorities, as `openssl req -x509` makes them.
+    SelfSigned,
 }
 
 /// A server's certificate.
@@ -51,6 +63,7 @@ impl Tls {
             authority: Arc::new(authority),
             http2: true,
             other_names: None,
+            fault: None,
         }
     }
 
@@ -63,6 +76,12 @@ impl Tls {
     /// Servers get a certificate for these names instead of their own: clients that verify refuse it.
     pub fn for_names(mut self, names: &[&str]) -> Self {
         self.other_names = Some(names.iter().map(|&name| name.to_owned()).collect());
+        self
+    }
+
+    /// Servers get certificates that clients refuse which verify.
+    pub fn with_fault(mut self, fault: CertificateFault) -> Self {
+        self.fault = Some(fault);
         self
     }
 
@@ -84,8 +103,10 @@ impl Tls {
     pub(crate) fn certify(&self, names: &[String]) -> io::Result<Certified> {
         let names = self.other_names.as_deref().unwrap_or(names);
         let (certificate, key) = self.sign(names).map_err(io::Error::other)?;
-        let chain: Vec<CertificateDer<'static>> =
-            vec![certificate.der().clone(), self.authority.der().clone()];
+        let mut chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
+        if self.fault != Some(CertificateFault::SelfSigned) {
+            chain.push(self.authority.der().clone());
+        }
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -109,6 +130,21 @@ impl Tls {
             .distinguished_name
             .push(DnType::CommonName, "testkit server");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        match self.fault {
+            Some(CertificateFault::Expired) => {
+                params.not_before = date_time_ymd(2001, 2, 3);
+                params.not_after = date_time_ymd(2002, 3, 4);
+            }
+            Some(CertificateFault::NotYetValid) => {
+                params.not_before = date_time_ymd(2090, 2, 3);
+                params.not_after = date_time_ymd(2091, 3, 4);
+            }
+            Some(CertificateFault::SelfSigned) => {
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+                return Ok((params.self_signed(&key)?, key));
+            }
+            None => {}
+        }
         let certificate = params.signed_by(&key, &*self.authority)?;
         Ok((certificate, key))
     }

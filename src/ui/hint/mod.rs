@@ -49,7 +49,7 @@ fn access(failure: &Failure, place: &Place<'_>) -> Option<String> {
         Cause::NoPullRight => {
             format!("give the account the right to pull {path} at {host}, or use another login")
         }
-        Cause::Policy => format!("see which policy of {host} forbids it, and have it made an exception"),
+        Cause::Policy => format!("see which policy of {host} forbids it, and have an exception made, or the image mended"),
         _ => return None,
     })
 }
@@ -73,7 +73,7 @@ fn existence(failure: &Failure, place: &Place<'_>) -> Option<String> {
             "make room on the disk of {host} (garbage collection, a larger volume), and run again: {NOTHING_TWICE}"
         ),
         Cause::ReadOnly => format!(
-            "{host} takes no pushes to {path}: end its read-only mode, or name one that is no cache of another registry"
+            "{host} takes no pushes to {path}: end its read-only mode, or name a project that is no cache of another registry"
         ),
         _ => return None,
     })

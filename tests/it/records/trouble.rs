@@ -123,10 +123,10 @@ fn the_database_of_another_program_is_left_alone() {
 fn a_place_that_cannot_be_written_to_is_done_without() {
     let world = world(|_| {});
     for (place, why) in [
-        ("nowhere/records", "No such file or directory"),
-        ("auth.yaml/records", "Not a directory"),
-        (".", "Is a directory"),
-        ("/proc/records", "No such file or directory"),
+        ("nowhere/records", "there is no such file or directory"),
+        ("auth.yaml/records", "a part of its path is no directory"),
+        (".", "it is a directory"),
+        ("/proc/records", "there is no such file or directory"),
     ] {
         let warning = warning(&world, &["--records", place]);
         let expected = format!("records file {place}: it cannot be opened or written ({why}");
@@ -136,7 +136,7 @@ fn a_place_that_cannot_be_written_to_is_done_without() {
     let world = world_without_state();
     let warning = warning(&world, &[]);
     assert!(
-        warning.contains("its directory cannot be made (Not a directory"),
+        warning.contains("its directory cannot be made (a part of its path is no directory)"),
         "{warning}"
     );
 }

@@ -126,7 +126,7 @@ fn a_full_disk_is_said_at_the_end() {
         .exits(1)
         .says("1 image: 1 copied")
         .says("--report /dev/full: it could not be written")
-        .says("No space left on device");
+        .says("no space is left on the device");
     destination.verify_complete("a", "v1").unwrap();
 }
 

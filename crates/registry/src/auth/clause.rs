@@ -165,6 +165,10 @@ pub(super) fn explain(
     ) {
         return error;
     }
+    // What a server says of the request says nothing of the login.
+    if error.cause() == Cause::HttpsOnly {
+        return error;
+    }
     let kind = if status == StatusCode::FORBIDDEN {
         ErrorKind::Denied
     } else {
@@ -189,10 +193,6 @@ pub(super) fn explain(
                 who(access)
             ),
         },
-    };
-    let cause = match error.cause() {
-        Cause::ProjectMissing => Cause::ProjectMissing,
-        _ => cause,
     };
     let mut explained = Error::new(
         kind,

@@ -17,6 +17,7 @@ use crate::auth::helper::{Helpers, Told};
 use crate::auth::secret::Secret;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Repository;
+use crate::text::io_clause;
 
 /// The longest file that is read, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -234,10 +235,14 @@ impl Source {
                 Ok(bytes) => bytes,
                 Err(error) if is_missing(error.kind()) => Vec::new(),
                 Err(error) if *named => {
-                    return Err(self.broken(format!("it cannot be read: {error}")));
+                    return Err(self.broken(format!("it cannot be read: {}", io_clause(&error))));
                 }
                 Err(error) => {
-                    passed_over = Some(format!("{} cannot be read ({error})", self.shown));
+                    passed_over = Some(format!(
+                        "{} cannot be read ({})",
+                        self.shown,
+                        io_clause(&error)
+                    ));
                     Vec::new()
                 }
             },

@@ -17,6 +17,7 @@ use crate::auth::flight::Flight;
 use crate::auth::secret::Secret;
 use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
+use crate::text::io_clause;
 
 /// How long a helper may take before it counts as hung; some ask a cloud, none asks a person.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -158,11 +159,15 @@ impl Run<'_> {
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(Told::NotInstalled),
-            Err(error) => return Err(self.failed(&format!("it cannot be started: {error}"))),
+            Err(error) => {
+                return Err(self.failed(&format!("it cannot be started: {}", io_clause(&error))));
+            }
         };
         match timeout(limit, self.talk(&mut child)).await {
             Ok(Ok((status, answer))) => self.read(status, &answer),
-            Ok(Err(error)) => Err(self.failed(&format!("talking to it failed: {error}"))),
+            Ok(Err(error)) => {
+                Err(self.failed(&format!("talking to it failed: {}", io_clause(&error))))
+            }
             Err(_) => {
                 // Waits for the end that it just ordered, so that no dead process is left over.
                 child.kill().await.ok();

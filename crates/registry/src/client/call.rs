@@ -342,11 +342,12 @@ impl Client {
         if self.renew(visit, ask).await? {
             return Ok(None);
         }
-        let cause = match told.cause() {
-            Cause::ProjectMissing => Cause::ProjectMissing,
-            _ => refusal.cause,
-        };
-        Ok(Some(told.with_clause(&refusal.clause).with_cause(cause)))
+        // Harbor looks for the project before it looks at rights.
+        if told.cause() == Cause::ProjectMissing {
+            return Ok(Some(told));
+        }
+        let refused = told.with_clause(&refusal.clause);
+        Ok(Some(refused.with_cause(refusal.cause)))
     }
 
     /// Asks once for a newer credential in place of one that was refused for good.

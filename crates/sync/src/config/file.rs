@@ -4,6 +4,8 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use registry::io_clause;
+
 use crate::config::document::{self, Node, Place};
 use crate::config::error::Problem;
 use crate::config::snippet;
@@ -39,7 +41,7 @@ impl File {
         let mut bytes = Vec::new();
         fs::File::open(path)
             .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
-            .map_err(|error| refuse(format!("the file cannot be read: {error}")))?;
+            .map_err(|error| refuse(format!("the file cannot be read: {}", io_clause(&error))))?;
         if bytes.len() as u64 > MAX_BYTES {
             return Err(refuse(format!(
                 "the file has more than {} MiB",

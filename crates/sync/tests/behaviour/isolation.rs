@@ -147,7 +147,7 @@ async fn a_source_whose_manifest_is_corrupt_is_named_and_nothing_is_pushed() {
     );
     let (_, bytes) = source.state().manifest("from/app", "v1").unwrap();
     let expected = format!(
-        "cannot fetch manifest from/app@{0} at {1}: 127.0.0.1 sent {2} bytes with the digest {3} instead of {0}, after \
+        "cannot fetch manifest from/app@{0} at {1}: {1} sent {2} bytes with the digest {3} instead of {0}, after \
          2 tries",
         image().digest(),
         source.host(),

@@ -234,13 +234,22 @@ fn plain_type(headers: &HeaderMap) -> Option<String> {
     (!plain.is_empty()).then(|| plain.to_ascii_lowercase())
 }
 
+/// The host that answered, as the user wrote it where that is the registry.
+fn sender<'a>(ask: &'a Ask, url: &'a url::Url) -> &'a str {
+    let registry = ask.repository.registry();
+    match url.host_str() {
+        Some(host) if host != registry.api_host() => host,
+        _ => registry.as_str(),
+    }
+}
+
 fn fault_error(ask: &Ask, target: &Target, whole: &Whole, fault: Fault) -> Error {
     match fault {
         Fault::Mismatch { found } => ask.error(
             ErrorKind::Corrupt,
             format!(
                 "{} sent {} bytes with the digest {found} instead of {target}",
-                whole.url.host_str().unwrap_or_default(),
+                sender(ask, &whole.url),
                 whole.bytes.len()
             ),
         ),

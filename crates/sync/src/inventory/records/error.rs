@@ -80,7 +80,7 @@ impl RecordsError {
             | ErrorKind::IsADirectory => Kind::Denied,
             _ => Kind::Other,
         };
-        Self::of_kind(path, kind, error.to_string())
+        Self::of_kind(path, kind, registry::io_clause(error))
     }
     /// What is wrong.
     pub fn kind(&self) -> RecordsErrorKind {
