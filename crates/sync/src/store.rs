@@ -6,6 +6,7 @@
 #[cfg(test)]
 pub(crate) mod memory;
 mod registry_store;
+mod untouched;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use registry::{
 };
 
 pub use registry_store::RegistryStores;
+pub(crate) use untouched::Untouched;
 
 /// One repository at one end of a copy.
 pub trait Store: Send + Sync {

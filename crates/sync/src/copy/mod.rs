@@ -8,6 +8,7 @@ mod claims;
 mod looks;
 mod marks;
 mod pair;
+mod rehearsal;
 mod repair;
 mod share;
 mod tally;
@@ -25,14 +26,14 @@ use tracing::Instrument;
 
 use crate::commit::{Committed, Lacking, commit, commit_untagged, name};
 use crate::compare::{Comparer, Comparison, Missing, Plan};
-use crate::config::{Referrers, Settings};
+use crate::config::{Intent, Referrers, Settings};
 use crate::discover::{Hint, Image, Place, SourceTags};
 use crate::event::{Copied, Evidence, Listener, Outcome};
 use crate::failure::Failure;
 use crate::graph::{Manifests, Questions, SourceImage};
 use crate::inventory::Inventory;
 use crate::rule::{Parts, PlatformFilter};
-use crate::store::{Store, Stores};
+use crate::store::{Store, Stores, Untouched};
 use crate::transfer::{Progress, Transfers};
 
 use attached::{Brought, Company, Subject};
@@ -41,6 +42,7 @@ use looks::Looks;
 use marks::Marks;
 use pair::Pair;
 pub(crate) use pair::Pairs;
+use rehearsal::Rehearsal;
 use share::Seat;
 use tally::Tally;
 
@@ -77,6 +79,8 @@ pub(crate) struct Copier {
     force: bool,
     verify: bool,
     listener: Arc<dyn Listener>,
+    /// Where nothing is to be written.
+    rehearsal: Option<Rehearsal>,
     /// Every task that a copy spawns.
     tasks: TaskTracker,
 }
@@ -88,7 +92,14 @@ impl Copier {
         settings: Settings,
         listener: Arc<dyn Listener>,
     ) -> Self {
+        let stores = match settings.intent {
+            Intent::Copy => stores,
+            Intent::Plan | Intent::Check => Arc::new(Untouched(stores)),
+        };
         let inventory = Arc::new(match settings.records {
+            Some(records) if settings.intent != Intent::Copy => {
+                Inventory::reading(records, &settings.platforms, settings.parts)
+            }
             Some(records) => Inventory::with_records(records, &settings.platforms, settings.parts),
             None => Inventory::new(),
         });
@@ -108,6 +119,7 @@ impl Copier {
             force: settings.force,
             verify: settings.verify,
             listener,
+            rehearsal: Rehearsal::of(settings.intent, &inventory),
             inventory,
             transfers: Arc::new(transfers),
             manifests: Arc::default(),
@@ -173,7 +185,11 @@ impl Copier {
     ) {
         let outcome = AssertUnwindSafe(self.bring(image, lists, place, seat)).catch_unwind();
         let outcome = match outcome.await {
-            Ok(outcome) => outcome.unwrap_or_else(Outcome::Failed),
+            Ok(Ok(outcome)) => {
+                let told = self.told(image, outcome, None).await;
+                told.unwrap_or_else(Outcome::Failed)
+            }
+            Ok(Err(failure)) => Outcome::Failed(failure),
             Err(panic) => Outcome::Failed(Failure::panicked(&*panic)),
         };
         self.remember(image, place, &outcome);
@@ -221,7 +237,10 @@ impl Copier {
             Comparison::Skipped { why } => return Ok(Outcome::Skipped { why }),
             Comparison::Missing(missing) => {
                 match self.push(image, &destination, &seat, &missing).await? {
-                    Pushed::Copied(copied) => return Ok(Outcome::Copied(copied)),
+                    Pushed::Copied(copied) => {
+                        let (copied, change) = (Outcome::Copied(copied), missing.change());
+                        return self.told(image, copied, Some(change)).await;
+                    }
                     Pushed::Stood => missing.root.digest().clone(),
                 }
             }
@@ -293,6 +312,12 @@ impl Copier {
         missing: &Missing,
         company: Option<&Company<'_>>,
     ) -> Result<Pushed, Failure> {
+        if self.only_checks() {
+            if let Some(company) = company {
+                company.answer_for_all(&missing.root).await?;
+            }
+            return Ok(Pushed::Copied(missing.differs(image)));
+        }
         let repository = destination.repository();
         let mut known = self.comparer.known(missing, &**destination).await?;
         let mut tally = Tally::default();
@@ -305,7 +330,7 @@ impl Copier {
             let digests = plan.blobs.iter().chain(&plan.present).map(|b| &b.digest);
             let _commitment = self.transfers.will_commit(repository, digests);
             let (moved, subjects) = futures_util::try_join!(
-                seat.transfer(destination, &plan.blobs),
+                self.transfer(seat, destination, &plan.blobs),
                 subjects(company, &plan)
             )?;
             tally.moved(&plan, &moved, |blob| {

@@ -57,7 +57,7 @@ impl Copier {
                 return Ok(Outcome::Unchanged { digest, by });
             };
             losses.extend(damage.losses.iter().cloned());
-            let moved = seat.transfer(destination, &damage.plan.blobs).await?;
+            let moved = self.transfer(seat, destination, &damage.plan.blobs).await?;
             tally.moved(&damage.plan, &moved, |blob| {
                 self.inventory.was_brought(repository, blob)
             });
@@ -68,7 +68,9 @@ impl Copier {
             };
             match committed {
                 Committed::Done => {
-                    stays_repaired(&**destination, &damage).await?;
+                    if self.rehearsal.is_none() {
+                        stays_repaired(&**destination, &damage).await?;
+                    }
                     self.learn(repository, &damage.plan);
                     losses.sort();
                     losses.dedup();

@@ -191,7 +191,7 @@ impl SourceImage {
     }
 
     /// The platform that an image's config states; nothing for an artifact or where the config cannot be read as one.
-    async fn platform(&self, image: &ImageView) -> Result<Platform, Failure> {
+    pub(super) async fn platform(&self, image: &ImageView) -> Result<Platform, Failure> {
         let Some(config) = &image.config else {
             return Ok(Platform::default());
         };

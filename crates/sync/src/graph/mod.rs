@@ -9,6 +9,7 @@
 //! never fetched. What was fetched is shared by the destinations of the image and, through
 //! [`Manifests`], by the images of the run.
 
+mod anatomy;
 mod attached;
 mod embedded;
 mod filter;

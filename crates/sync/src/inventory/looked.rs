@@ -39,7 +39,7 @@ impl Inventory {
         wanted: &Referrers,
         at: SystemTime,
     ) {
-        if let Some(memory) = &self.memory {
+        if let Some(memory) = self.memory.as_ref().filter(|memory| memory.writes) {
             let look = memory.look(source, root, wanted);
             let note = Note::Looked(destination.clone(), look, at);
             memory.records.note(note);

@@ -43,6 +43,8 @@ pub struct Inventory {
 /// What is remembered between runs.
 struct Memory {
     records: Arc<Records>,
+    /// Whether what is learnt is written down as well.
+    writes: bool,
     /// Which platform filter this run goes by; what was copied by another one tells nothing of it.
     filter: i64,
     /// Destinations, and whether the records knew of copies there before this run told them of any.
@@ -81,9 +83,22 @@ impl Inventory {
     /// Nothing known but what `records` tell; what is learnt is written down there. `platforms` and `parts` are the filter of
     /// this run.
     pub fn with_records(records: Arc<Records>, platforms: &PlatformFilter, parts: Parts) -> Self {
+        Self::remembering(records, platforms, parts, true)
+    }
+    /// The same, of which nothing is written down.
+    pub fn reading(records: Arc<Records>, platforms: &PlatformFilter, parts: Parts) -> Self {
+        Self::remembering(records, platforms, parts, false)
+    }
+    fn remembering(
+        records: Arc<Records>,
+        platforms: &PlatformFilter,
+        parts: Parts,
+        writes: bool,
+    ) -> Self {
         Self {
             memory: Some(Memory {
                 records,
+                writes,
                 filter: fingerprint(platforms, parts),
                 earlier: Mutex::default(),
             }),
@@ -264,7 +279,9 @@ impl Inventory {
         place_tag: &Tag,
         digest: &Digest,
     ) {
-        let Some(memory) = &self.memory else { return };
+        let Some(memory) = self.memory.as_ref().filter(|memory| memory.writes) else {
+            return;
+        };
         // What is asked later is what was known before.
         memory.knew_copies_in(place);
         let copy = Copy {
@@ -282,7 +299,7 @@ impl Inventory {
         memory.is_some_and(|memory| memory.knew_copies_in(repository))
     }
     fn note(&self, note: impl FnOnce() -> Note) {
-        if let Some(memory) = &self.memory {
+        if let Some(memory) = self.memory.as_ref().filter(|memory| memory.writes) {
             memory.records.note(note());
         }
     }

@@ -9,6 +9,7 @@
 mod census;
 mod isolation;
 mod kit;
+mod planning;
 mod referrer_tags;
 mod run;
 mod shapes;

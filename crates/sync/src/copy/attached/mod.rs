@@ -269,6 +269,18 @@ impl Company<'_> {
         self.copier.source_tags.answer(source, subject, place);
     }
 
+    /// The same of a root and of everything below it, of which it is only known that it differs.
+    pub(super) async fn answer_for_all(&self, root: &Arc<Manifest>) -> Result<(), Failure> {
+        let below = self.image.manifests_below(root).await?;
+        for subject in below.iter().chain([root.digest()]) {
+            self.answer_for(subject);
+        }
+        if self.image.wrote(root.digest()) {
+            self.answer_for_dropped(&below).await?;
+        }
+        Ok(())
+    }
+
     /// What refers to the whole index, and to what the filter left out of it beside `kept`, stays behind.
     async fn answer_for_dropped(&self, kept: &[Digest]) -> Result<(), Failure> {
         let original = self.image.head().await?.digest;

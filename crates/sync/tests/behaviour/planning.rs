@@ -1,0 +1,396 @@
+//! What a run that writes nothing tells, against what the copy does that follows.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use sync::config::{Intent, Settings};
+use sync::engine::Engine;
+use sync::event::{Change, Planned, Volume};
+use sync::report::{Report, Summary};
+use sync::rule::{Parts, Rule};
+use sync::{Event, Listener, Outcome};
+use testkit::image::Platform;
+use testkit::profile::Referrers;
+use testkit::{Image, Kind, Layer, Profile, Registry};
+use tokio_util::sync::CancellationToken;
+
+use crate::kit::{assert_good, server, stores_of};
+use crate::run::{rule, settings};
+
+/// How each pair ended, by source and destination.
+#[derive(Default)]
+struct Heard {
+    report: Report,
+    outcomes: Mutex<BTreeMap<String, Outcome>>,
+}
+
+impl Listener for Heard {
+    fn event(&self, event: &Event) {
+        self.report.event(event);
+        if let Event::ImageFinished { image, outcome, .. } = event {
+            let name = format!("{} {}", image.source, image.destination);
+            let before = self.outcomes.lock().unwrap().insert(name, outcome.clone());
+            assert!(before.is_none());
+        }
+    }
+}
+
+type Outcomes = BTreeMap<String, Outcome>;
+
+async fn run(
+    servers: &[&Registry],
+    rules: &[Arc<Rule>],
+    settings: Settings,
+) -> (Summary, Outcomes) {
+    let heard = Arc::new(Heard::default());
+    let engine = Engine::new(Arc::new(stores_of(servers)), settings, heard.clone());
+    engine.run(rules.to_vec(), CancellationToken::new()).await;
+    assert_good(servers);
+    let summary = heard.report.summary();
+    assert!(summary.adds_up());
+    assert_eq!(
+        (summary.failed, summary.failed_rules),
+        (0, 0),
+        "{:?}",
+        summary.failures
+    );
+    let outcomes = std::mem::take(&mut *heard.outcomes.lock().unwrap());
+    (summary, outcomes)
+}
+
+fn with(settings: &Settings, intent: Intent) -> Settings {
+    Settings {
+        intent,
+        ..settings.clone()
+    }
+}
+
+fn is_read(kind: Kind) -> bool {
+    use Kind::{BlobGet, BlobHead, ManifestGet, ManifestHead, Ping, Storage, Tags, Token};
+    matches!(
+        kind,
+        BlobGet
+            | BlobHead
+            | ManifestGet
+            | ManifestHead
+            | Ping
+            | Kind::Referrers
+            | Storage
+            | Tags
+            | Token
+    )
+}
+
+/// Plans, checks, copies and plans again: nothing is written but by the copy, all tell of the same images, the plan of what
+/// the copy then does, and nothing is left to do.
+async fn agree(servers: &[&Registry], rules: &[Arc<Rule>], settings: &Settings) -> Summary {
+    for server in servers {
+        server.clear_requests();
+    }
+    let (planned, plans) = run(servers, rules, with(settings, Intent::Plan)).await;
+    let (checked, checks) = run(servers, rules, with(settings, Intent::Check)).await;
+    for server in servers {
+        for request in server.requests() {
+            assert!(is_read(request.kind), "{:?} {}", request.kind, request.path);
+        }
+    }
+    let (copied, copies) = run(servers, rules, settings.clone()).await;
+    assert_eq!(plans.len(), copies.len());
+    assert_eq!(checks.len(), copies.len());
+    for (name, outcome) in &copies {
+        let plan = &plans[name];
+        let check = &checks[name];
+        match (outcome, plan, check) {
+            (Outcome::Copied(copied), Outcome::Planned(planned), Outcome::Planned(checked)) => {
+                assert_eq!(copied.digest, planned.digest, "{name}");
+                assert_eq!(
+                    (copied.filtered, copied.sparse),
+                    (planned.filtered, planned.sparse)
+                );
+                assert_eq!(checked.change, planned.change, "{name}");
+                assert!(checked.cost.is_none());
+                let from = copied.replaced.clone();
+                match &planned.change {
+                    Change::Moved { from: told } => assert_eq!(Some(told), from.as_ref(), "{name}"),
+                    Change::Referrers => assert!(copied.root_unchanged, "{name}"),
+                    Change::Again(losses) => assert_eq!(*losses, copied.losses, "{name}"),
+                    Change::New => assert_eq!(from, None, "{name}"),
+                }
+                assert_eq!(
+                    planned.cost.as_ref().unwrap().referrers,
+                    copied.referrers,
+                    "{name}"
+                );
+            }
+            (
+                Outcome::Unchanged { digest, .. },
+                Outcome::Unchanged { digest: told, .. },
+                Outcome::Unchanged { digest: seen, .. },
+            ) => {
+                assert_eq!((digest, digest), (told, seen), "{name}");
+            }
+            (Outcome::Skipped { why }, Outcome::Skipped { why: told }, Outcome::Skipped { .. }) => {
+                assert_eq!(why, told);
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    assert_eq!(planned.planned, copied.copied);
+    assert_eq!(checked.planned, copied.copied);
+    assert_eq!(
+        without_attribution(planned.volume),
+        without_attribution(copied.volume)
+    );
+    let (again, _) = run(servers, rules, with(settings, Intent::Plan)).await;
+    if !settings.force {
+        assert_eq!(
+            (again.planned, again.unchanged),
+            (0, copied.copied + copied.unchanged)
+        );
+    }
+    planned
+}
+
+/// Whether a blob counts as there or as shared with another image depends on which of them came first.
+fn without_attribution(volume: Volume) -> Volume {
+    Volume {
+        present_bytes: volume.present_bytes + volume.shared_bytes,
+        shared_bytes: 0,
+        ..volume
+    }
+}
+
+fn to(destination: &Registry, path: &str) -> String {
+    format!("{}/{path}", destination.host())
+}
+
+fn image(seeds: impl IntoIterator<Item = u64>) -> Image {
+    Image::single(seeds.into_iter().map(|seed| Layer::synthetic(10_000, seed)))
+}
+
+fn index(seed: u64) -> Image {
+    Image::index(
+        ["amd64", "arm64", "s390x"]
+            .into_iter()
+            .zip(seed..)
+            .map(|(architecture, seed)| {
+                Image::oci()
+                    .platform(Platform::linux(architecture))
+                    .layer(Layer::synthetic(10_000, seed))
+                    .layer(Layer::synthetic(5_000, 1_000))
+                    .build()
+            }),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_changed_and_unchanged_images_are_told_as_they_are_copied() {
+    let (source, destination) = (server().await, server().await);
+    let (old, new, same) = (image([1, 2]), image([1, 3]), index(10));
+    for (tag, image) in [
+        ("moved", &new),
+        ("new", &index(20)),
+        ("same", &same),
+        ("further", &new),
+    ] {
+        source.push("from/app", Some(tag), image);
+    }
+    destination.push("to/app", Some("moved"), &old);
+    destination.push("to/app", Some("same"), &same);
+    let rules = [rule(
+        &format!("{}/from/app", source.host()),
+        &[to(&destination, "to/app")],
+    )];
+    let planned = agree(&[&source, &destination], &rules, &settings(&[])).await;
+    assert_eq!(
+        (
+            planned.planned_new,
+            planned.planned_moved,
+            planned.unchanged
+        ),
+        (2, 1, 1)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_repositories_share_is_sent_once_and_mounted_elsewhere() {
+    let (source, one, two) = (server().await, server().await, server().await);
+    let mut rules = Vec::new();
+    for number in 0..8 {
+        source.push(
+            &format!("from/n{number}"),
+            Some("v1"),
+            &image([1, 2, 100 + number]),
+        );
+        let from = format!("{}/from/n{number}:v1", source.host());
+        let places = [&one, &two].map(|server| to(server, &format!("to/n{number}")));
+        rules.push(rule(&from, &places));
+    }
+    let planned = agree(&[&source, &one, &two], &rules, &settings(&[])).await;
+    assert_eq!(planned.volume.mounted_bytes, 2 * 7 * 2 * 10_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_are_told_as_they_are_copied() {
+    for parts in [
+        Parts::default(),
+        Parts {
+            sparse: true,
+            ..Parts::default()
+        },
+    ] {
+        let source = server().await;
+        let destination = Registry::start(Profile {
+            sparse_indexes: true,
+            ..Profile::distribution()
+        })
+        .await;
+        source.push("from/app", Some("v1"), &index(10));
+        source.push("from/app", Some("v2"), &image([7]));
+        let rules = [rule(
+            &format!("{}/from/app", source.host()),
+            &[to(&destination, "to/app")],
+        )];
+        let settings = Settings {
+            parts,
+            ..settings(&["arm64"])
+        };
+        agree(&[&source, &destination], &rules, &settings).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_lost_is_told_and_so_is_what_is_forced() {
+    let (source, destination) = (server().await, server().await);
+    let image = image([1, 2]);
+    source.push("from/app", Some("v1"), &image);
+    destination.push("to/app", Some("v1"), &image);
+    let rules = [rule(
+        &format!("{}/from/app:v1", source.host()),
+        &[to(&destination, "to/app")],
+    )];
+    let servers = [&source, &destination];
+    let forced = Settings {
+        force: true,
+        ..settings(&[])
+    };
+    let planned = agree(&servers, &rules, &forced).await;
+    assert_eq!((planned.planned, planned.volume.bytes), (1, 0));
+    destination
+        .state()
+        .remove_blob("to/app", image.blobs()[0].digest());
+    let verifying = Settings {
+        verify: true,
+        ..settings(&[])
+    };
+    let planned = agree(&servers, &rules, &verifying).await;
+    assert_eq!((planned.planned, planned.volume.blobs), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signatures_are_told_as_they_come_along() {
+    for referrers in [Referrers::Api, Referrers::Absent] {
+        let new = || {
+            Registry::start(Profile {
+                referrers,
+                ..Profile::distribution()
+            })
+        };
+        let (source, destination) = (new().await, new().await);
+        let (signed, late) = (index(10), image([5]));
+        for (seed, (tag, image)) in (70..).zip([("signed", &signed), ("late", &late)]) {
+            source.push("from/app", Some(tag), image);
+            let referrer = Image::referrer_of(image, "application/vnd.example.sbom", tag);
+            source.push("from/app", None, &referrer);
+            if referrers == Referrers::Absent {
+                source.push(
+                    "from/app",
+                    Some(&image.cosign_tag("")),
+                    &Image::fallback_index([&referrer]),
+                );
+            }
+            source.push(
+                "from/app",
+                Some(&image.cosign_tag("sig")),
+                &Image::single([Layer::synthetic(300, seed)]),
+            );
+        }
+        destination.push("to/app", Some("late"), &late);
+        let rules = [rule(
+            &format!("{}/from/app", source.host()),
+            &[to(&destination, "to/app")],
+        )];
+        let settings = Settings {
+            referrers: Some(Arc::default()),
+            ..settings(&[])
+        };
+        let planned = agree(&[&source, &destination], &rules, &settings).await;
+        assert_eq!(
+            (planned.discovered, planned.planned, planned.referrers),
+            (2, 2, 4),
+            "{referrers:?}"
+        );
+    }
+}
+
+fn kinds(server: &Registry) -> Vec<Kind> {
+    let kinds = server.requests().into_iter().map(|request| request.kind);
+    kinds.filter(|kind| *kind != Kind::Ping).collect()
+}
+
+#[tokio::test]
+async fn requests_are_as_few_as_what_is_asked_allows() {
+    let (source, destination) = (server().await, server().await);
+    let image = image([1, 2, 3]);
+    source.push("from/app", Some("v1"), &image);
+    let rules = [rule(
+        &format!("{}/from/app:v1", source.host()),
+        &[to(&destination, "to/app")],
+    )];
+    let servers = [&source, &destination];
+    let ask = async |intent| {
+        source.clear_requests();
+        destination.clear_requests();
+        let (_, outcomes) = run(&servers, &rules, with(&settings(&[]), intent)).await;
+        let planned: Option<Planned> = match outcomes.into_values().next() {
+            Some(Outcome::Planned(planned)) => Some(*planned),
+            _ => None,
+        };
+        (planned, kinds(&source), kinds(&destination))
+    };
+    let (planned, from, there) = ask(Intent::Check).await;
+    assert_eq!(planned.unwrap().cost, None);
+    assert_eq!(from, [Kind::ManifestHead, Kind::ManifestGet]);
+    assert_eq!(there, [Kind::ManifestHead]);
+    let (planned, from, there) = ask(Intent::Plan).await;
+    let cost = planned.unwrap().cost.unwrap();
+    assert_eq!(
+        (cost.layers, cost.platforms),
+        (3, vec!["linux/amd64".to_owned()])
+    );
+    assert_eq!(
+        (cost.volume.blobs, cost.volume.bytes),
+        (4, image.blob_bytes())
+    );
+    // The config says which platform it is.
+    assert_eq!(from, [Kind::ManifestHead, Kind::ManifestGet, Kind::BlobGet]);
+    assert_eq!(
+        there,
+        [
+            Kind::ManifestHead,
+            Kind::BlobHead,
+            Kind::BlobHead,
+            Kind::BlobHead,
+            Kind::BlobHead
+        ]
+    );
+    destination.push("to/app", Some("v1"), &image);
+    for intent in [Intent::Check, Intent::Plan] {
+        let (planned, from, there) = ask(intent).await;
+        assert!(planned.is_none());
+        assert_eq!(
+            (from, there),
+            (vec![Kind::ManifestHead], vec![Kind::ManifestHead])
+        );
+    }
+}
