@@ -9,7 +9,8 @@ use clap::{Parser, Subcommand};
 
 pub use args::{
     Asking, Auth, Common, Copying, Defaults, Files, ImagesFormat, Insecure, Logging, Output, Parts,
-    Platforms, RecordsFile, Referrers, Remembering, Reporting, Safety, Transfer, WhichReferrers,
+    Platforms, ProgressMode, RecordsFile, Referrers, Remembering, Reporting, Safety, Transfer,
+    WhichReferrers,
 };
 
 /// Copies container images and OCI artifacts between registries: no daemon, no disk.

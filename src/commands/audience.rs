@@ -1,5 +1,6 @@
 //! Those who are told of a run, put together in one place, and heard out at its end.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,11 +17,13 @@ use crate::commands::underway::Underway;
 use crate::exit::Exit;
 use crate::images_file::ImagesFile;
 use crate::report::{Ending, ReportFile, Traffic};
+use crate::ui::live::Display;
 use crate::ui::{Counts, Lines, Progress, Wire, Word, print_summary};
 
 /// Those who are told of a run.
 pub(super) struct Audience {
     pub(super) lines: Lines,
+    pub(super) display: Display,
     wire: Arc<Wire>,
     counts: Arc<Counts>,
     pub(super) report: Arc<Report>,
@@ -50,6 +53,7 @@ impl Audience {
         command: &str,
         output: &cli::Output,
         lines: Lines,
+        display: Display,
     ) -> anyhow::Result<Self> {
         let report = Arc::new(Report::new());
         let report_file = output.reporting.report.as_deref();
@@ -69,6 +73,7 @@ impl Audience {
             wire: Arc::new(Wire::new(lines.clone())),
             counts: Arc::new(Counts::new()),
             lines,
+            display,
             report,
             all: Arc::new(Underway::new(Arc::new(Listeners(all)))),
             report_file,
@@ -83,7 +88,20 @@ impl Audience {
 
     /// Those who hear every request.
     pub(super) fn observer(&self) -> Arc<dyn Observer> {
-        Arc::new(Observers(vec![self.counts.clone(), self.wire.clone()]))
+        Arc::new(Observers(vec![
+            self.counts.clone(),
+            self.display.pauses().clone(),
+            self.wire.clone(),
+        ]))
+    }
+
+    /// Shows how far a run of so many `rules` is, for as long as it is polled.
+    pub(super) async fn show(&self, rules: u64, progress: &Arc<Moving>) -> Infallible {
+        let (report, counts) = (&self.report, &self.counts);
+        let shown = self
+            .display
+            .show(rules, &self.lines, report, counts, progress);
+        shown.await
     }
 
     /// Writes the files that were asked for, says what the run came to, and turns all of it into an exit. Whatever is

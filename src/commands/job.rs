@@ -21,6 +21,7 @@ use crate::commands::run::{Ended, Run};
 use crate::commands::{records, setup};
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
+use crate::ui::live::Display;
 use crate::ui::screen::Writing;
 use crate::ui::{Lines, Log, Printer, Word};
 
@@ -75,7 +76,9 @@ impl Job {
         let printer = printer.clone().by_way_of(writing.screen());
         let log = Log::open(&self.logging, printer.clone())?;
         let _entered = log.enter();
-        let audience = Audience::gather(self.command, &self.output, Lines::new(printer, &log))?;
+        let lines = Lines::new(printer.clone(), &log);
+        let display = Display::new(&self.logging, printer);
+        let audience = Audience::gather(self.command, &self.output, lines, display)?;
         self.warn(&audience.lines);
         let records = records::open(&self.common.remembering, &audience.lines, &log);
         let runtime = runtime(&log)?;

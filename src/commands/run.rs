@@ -8,7 +8,7 @@ use sync::rule::Rule;
 
 use crate::commands::audience::Audience;
 use crate::interrupt::Interrupts;
-use crate::ui::{Lines, Word, heartbeat};
+use crate::ui::Word;
 
 /// What is under way, and how to end it.
 pub(super) struct Run {
@@ -36,18 +36,19 @@ impl Run {
         interrupts: &mut Interrupts,
         audience: &Audience,
     ) -> Ended {
-        let Audience { lines, report, .. } = audience;
+        let shown = audience.show(rules.len() as u64, self.engine.progress());
         tokio::select! {
             () = self.engine.run(rules, self.stop.clone()) => Ended::Drained {
                 cancelled: self.stop.cancel.is_cancelled(),
             },
-            () = self.obey(interrupts, lines) => Ended::Abandoned,
-            never = heartbeat(lines, report, self.engine.progress()) => match never {},
+            () = self.obey(interrupts, audience) => Ended::Abandoned,
+            never = shown => match never {},
         }
     }
 
     /// Ends the run in order at the first signal and at once at the second; returns at the third.
-    async fn obey(&self, interrupts: &mut Interrupts, lines: &Lines) {
+    async fn obey(&self, interrupts: &mut Interrupts, audience: &Audience) {
+        let (lines, ending) = (&audience.lines, audience.display.ending());
         let name = interrupts.next().await;
         let what = match self.stop.grace.as_secs() {
             0 => "what is under way is dropped".to_owned(),
@@ -56,6 +57,7 @@ impl Run {
             ),
         };
         lines.say(Word::Warning, &format!("{name}: {what}"));
+        ending.within(self.stop.grace);
         self.transport.wind_up(self.stop.grace);
         self.stop.cancel.cancel();
         let name = interrupts.next().await;
@@ -63,6 +65,7 @@ impl Run {
             Word::Warning,
             &format!("{name}: what is under way is dropped"),
         );
+        ending.now();
         self.stop.abandon.cancel();
         interrupts.next().await;
     }

@@ -127,6 +127,11 @@ pub struct Lines {
 }
 
 impl Lines {
+    /// Whether there is a log file.
+    pub(super) fn to_file(&self) -> bool {
+        self.to_file
+    }
+
     /// Lines by way of `printer`, as `log` has it.
     pub fn new(printer: Printer, log: &Log) -> Self {
         let least = if log.quiet() || log.to_file() {

@@ -1,21 +1,19 @@
 //! What people see: the printer, the lines of a run, its summary, the log. Listeners; no other room prints.
 
 mod counts;
-mod heartbeat;
 mod hint;
 mod lines;
+pub(crate) mod live;
 mod log;
 mod paint;
 mod printer;
 mod progress;
-#[allow(dead_code, reason = "the view that is drawn is not there yet")]
 pub(crate) mod screen;
 mod summary;
 pub(crate) mod units;
 mod wire;
 
 pub use counts::{Counts, HostCounts};
-pub use heartbeat::heartbeat;
 pub(crate) use hint::hint;
 pub use lines::{About, Lines, Word};
 pub use log::Log;

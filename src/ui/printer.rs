@@ -3,12 +3,13 @@
 use std::io::{IsTerminal, Write};
 
 use crate::ui::paint::Paint;
-use crate::ui::screen::{Screen, Weight};
+use crate::ui::screen::{Screen, Shown, View, Weight};
 
 /// Writes to the two streams of the process. A stream that is closed (`| head`) is written to in vain, never a panic
 /// and never a failure of the run.
 #[derive(Clone, Debug)]
 pub struct Printer {
+    terminal: bool,
     colours: bool,
     screen: Option<Screen>,
 }
@@ -17,8 +18,10 @@ impl Printer {
     /// The printer of this process; colours only where stderr is a terminal and `NO_COLOR` is unset or empty.
     pub fn new() -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let terminal = std::io::stderr().is_terminal();
         Self {
-            colours: !refused && std::io::stderr().is_terminal() && !is_dumb(),
+            terminal,
+            colours: !refused && terminal && !is_dumb(),
             screen: None,
         }
     }
@@ -77,6 +80,16 @@ impl Printer {
     /// Whether stderr shows colours.
     pub(super) fn colours(&self) -> bool {
         self.colours
+    }
+
+    /// Whether stderr is a terminal on which a view can be drawn.
+    pub(super) fn is_live(&self) -> bool {
+        self.terminal && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
+    }
+
+    /// Shows `view` below what is written, until what this gives is dropped; nothing where nobody writes for a run.
+    pub(super) fn view(&self, view: Box<dyn View>) -> Option<Shown> {
+        self.screen.as_ref().map(|screen| screen.show(view))
     }
 
     /// `text` in a colour, if stderr shows them.

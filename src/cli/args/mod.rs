@@ -12,7 +12,7 @@ use clap::Args;
 pub use copying::{Copying, RecordsFile, Remembering, Transfer};
 pub use files::{Auth, Defaults, Files, Insecure};
 pub use images::{Parts, Platforms, Referrers, WhichReferrers};
-pub use output::{ImagesFormat, Logging, Output, Reporting};
+pub use output::{ImagesFormat, Logging, Output, ProgressMode, Reporting};
 pub use registries::{Asking, Safety};
 
 /// What every command takes that asks registries.

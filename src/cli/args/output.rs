@@ -57,9 +57,24 @@ pub struct Logging {
     /// Tell of images that were there, too; -vv: and log every request; -vvv: and what the program thinks
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
+    /// How it is shown how far a run is: `auto`, a view on a terminal that can and else `plain`, a line every 30 s; `none`
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = ProgressMode::Auto)]
+    pub progress: ProgressMode,
     /// Only warnings and failures, and the summary where something is wrong: nothing at all when all is well
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// How it is shown how far a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ProgressMode {
+    /// A view on a terminal that can draw one, else as `Plain`.
+    #[default]
+    Auto,
+    /// A line now and then.
+    Plain,
+    /// Not at all.
+    None,
 }
 
 impl Logging {

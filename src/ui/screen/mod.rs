@@ -61,6 +61,9 @@ impl From<(usize, usize)> for Size {
 #[derive(Clone)]
 pub(crate) struct Screen(Arc<Queue>);
 
+/// A view is below the lines for as long as this lives.
+pub(crate) struct Shown(Screen);
+
 /// The thread that writes. What is left is written when this is dropped.
 pub(crate) struct Writing {
     screen: Screen,
@@ -74,14 +77,16 @@ impl Screen {
         self.0.push(weight, lines);
     }
 
-    /// Puts `view` below the lines, in place of what is there.
-    pub(crate) fn show(&self, view: Box<dyn View>) {
+    /// Puts `view` below the lines until what this gives is dropped.
+    pub(crate) fn show(&self, view: Box<dyn View>) -> Shown {
         self.0.change(Change::Show(view));
+        Shown(self.clone())
     }
+}
 
-    /// Takes away what is below the lines.
-    pub(crate) fn hide(&self) {
-        self.0.change(Change::Hide);
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.0.0.change(Change::Hide);
     }
 }
 

@@ -136,11 +136,11 @@ fn a_view_stays_below_the_lines_and_vanishes_at_the_end() {
     let pipe = Pipe::default();
     pipe.with(|taken| taken.open = true);
     let writing = Writing::to(pipe.clone()).unwrap();
-    writing.screen().show(Box::new(Clock(0)));
+    let shown = writing.screen().show(Box::new(Clock(0)));
     pipe.until(|taken| taken.text.contains("tick 1"));
     writing.screen().push(Weight::Info, "a line\n");
     pipe.until(|taken| taken.text.contains("a line"));
-    writing.screen().hide();
+    drop(shown);
     writing.screen().push(Weight::Closing, "the end\n");
     drop(writing);
     pipe.with(|taken| {

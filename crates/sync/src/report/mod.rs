@@ -1,6 +1,7 @@
 //! The summary, folded from events.
 
 mod by_rule;
+mod counts;
 mod summary;
 
 use std::collections::HashMap;
@@ -9,8 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::event::{Event, Listener};
 use crate::lock::lock;
 use crate::rule::Rule;
+use counts::Begun;
 
 pub use by_rule::RuleSummary;
+pub use counts::Counts;
 pub use summary::{Failed, Summary};
 
 /// How many failures, and how many warnings, are kept in full; of the others only the number is known. So memory
@@ -24,6 +27,7 @@ pub struct Report(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     summary: Summary,
+    begun: Begun,
     /// Where a rule stands in `summary.by_rule`, by its address; the summary holds the rule, so that it stays.
     positions: HashMap<usize, usize>,
 }
@@ -39,6 +43,12 @@ impl Report {
         self.lock().summary.clone()
     }
 
+    /// The few numbers of it that change all the time, at no cost worth speaking of.
+    pub fn counts(&self) -> Counts {
+        let state = self.lock();
+        Counts::of(&state.summary, state.begun)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.0)
     }
@@ -48,6 +58,7 @@ impl Listener for Report {
     fn event(&self, event: &Event) {
         let mut state = self.lock();
         state.summary.fold(event);
+        state.begun.fold(event);
         match event {
             Event::RuleStarted { rule }
             | Event::RuleDiscovered { rule, .. }

@@ -185,3 +185,28 @@ fn rules_that_were_never_begun_are_interrupted_or_lost() {
     drained.settle(2, false);
     assert!(!drained.was_interrupted() && !drained.adds_up());
 }
+
+#[test]
+fn the_counts_tell_how_far_a_run_is() {
+    let report = Report::new();
+    let started = || {
+        Event::ImageStarted(ImageName {
+            rule: rule(),
+            source: "r.example/a:v1".to_owned(),
+            destination: "s.example/a:v1".to_owned(),
+        })
+    };
+    // While its rule is still being listed, an image is known when it has begun.
+    report.event(&started());
+    report.event(&started());
+    report.event(&finished(Outcome::Failed(Failure::local("no"))));
+    let counts = report.counts();
+    assert_eq!((counts.found, counts.under_way, counts.ended), (2, 1, 1));
+    assert_eq!((counts.failed, counts.rules_ended), (1, 0));
+    // One that was interrupted before it began was not under way.
+    report.event(&finished(Outcome::Failed(Failure::interrupted())));
+    report.event(&discovered(5));
+    let counts = report.counts();
+    assert_eq!((counts.found, counts.under_way, counts.ended), (5, 1, 2));
+    assert_eq!((counts.failed, counts.rules_ended), (1, 1));
+}

@@ -171,8 +171,11 @@ impl Upload {
         member: &Member,
         question: Question,
     ) -> Result<Moved, Failure> {
-        let _underway = self.progress.upload();
-        let registry = self.destination.repository().registry();
+        let destination = self.destination.repository();
+        let _underway =
+            self.progress
+                .upload(&self.blob, member.source(), destination, member.position());
+        let registry = destination.registry();
         let mut laggard = None;
         loop {
             let (seated, flow) = member.seat(session, registry).await?;

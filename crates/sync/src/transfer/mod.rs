@@ -36,7 +36,7 @@ use crate::inventory::Inventory;
 use crate::store::Store;
 pub(crate) use commits::Commitment;
 use flight::Flights;
-pub use progress::Progress;
+pub use progress::{InFlight, Progress};
 use run::Run;
 
 /// How a blob came to be at a destination.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
-use registry::{BlobSource, BlobStream, Error, ErrorKind, Registry};
+use registry::{BlobSource, BlobStream, Error, ErrorKind, Registry, Repository};
 use tokio::sync::oneshot;
 
 use crate::failure::{Failure, Side};
@@ -16,7 +16,7 @@ use crate::transfer::fan_out::places::Flow;
 use crate::transfer::fan_out::pump::Opening;
 use crate::transfer::fan_out::window::{Item, Window};
 use crate::transfer::fan_out::{Download, Group};
-use crate::transfer::progress::Progress;
+use crate::transfer::progress::{Position, Progress};
 use crate::transfer::turn::Turn;
 
 /// A destination's share in a download: the source of its upload.
@@ -38,6 +38,7 @@ struct Notes {
     /// How often the bytes were other ones than the digest promises.
     corrupt: AtomicU32,
     streamed: AtomicU64,
+    position: Arc<Position>,
 }
 
 /// Why a member's last stream broke.
@@ -96,6 +97,14 @@ impl Member {
     pub(in crate::transfer) fn streamed(&self) -> u64 {
         self.notes.streamed.load(Ordering::Relaxed)
     }
+    /// Where the upload is in the blob.
+    pub(in crate::transfer) fn position(&self) -> &Arc<Position> {
+        &self.notes.position
+    }
+    /// Where the blob is read, where it is not shared.
+    pub(in crate::transfer) fn source(&self) -> &Repository {
+        self.download.source.repository()
+    }
     #[cfg(test)]
     pub(super) fn blob(&self) -> &registry::Descriptor {
         &self.download.blob
@@ -105,6 +114,7 @@ impl Member {
         self.notes.clear();
         let (notes, download) = (Arc::clone(&self.notes), self.download.clone());
         let stream = download.open(offset).await.inspect_err(|e| notes.own(e))?;
+        notes.position.begin(offset);
         let progress = download.progress;
         let stream = stream.inspect(move |next| match next {
             Ok(bytes) => {
@@ -120,6 +130,7 @@ impl Member {
         let notes = Arc::clone(&self.notes);
         let progress = Arc::clone(&self.download.progress);
         let own_source = self.shares_source();
+        notes.position.begin(0);
         stream::unfold(Some((window, notes, progress)), move |state| async move {
             let (mut window, notes, progress) = state?;
             match window.next().await {
@@ -193,6 +204,7 @@ impl Drop for Member {
 impl Notes {
     fn pass(&self, bytes: usize, progress: &Progress) {
         self.streamed.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.position.advance(bytes);
         progress.streamed(bytes);
     }
     fn clear(&self) {

@@ -2,6 +2,7 @@
 
 mod commits;
 mod concurrent;
+mod display;
 mod random;
 mod single;
 

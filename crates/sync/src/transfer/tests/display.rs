@@ -1,0 +1,56 @@
+//! What a display sees of transfers that are under way.
+
+use super::{Bench, SOURCE};
+use crate::transfer::Moved;
+use crate::transfer::fake::{Gate, Read, Take, settled};
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_is_seen_from_its_session_to_its_end() {
+    let bench = Bench::new(None);
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    let (opening, half) = (Gate::new(), Gate::new());
+    bench.fake.read(SOURCE, Read::Hold(opening.clone()));
+    bench
+        .fake
+        .take("dst.example/a", Take::Pause(50, half.clone()));
+    let task = bench.spawn(&blob, SOURCE, &["dst.example/a"]);
+    let seen = || {
+        let all = bench.transfers.progress().in_flight();
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0].blob().digest, blob.digest);
+        assert_eq!(all[0].source().to_string(), SOURCE);
+        assert_eq!(all[0].destination().to_string(), "dst.example/a");
+        (all[0].number(), all[0].done())
+    };
+    opening.reached().await;
+    assert_eq!(seen(), (0, None));
+    opening.open();
+    half.reached().await;
+    assert_eq!(seen(), (0, Some(50)));
+    half.open();
+    assert_eq!(task.await.unwrap(), [Ok(Moved::Streamed(100))]);
+    assert!(bench.transfers.progress().in_flight().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_read_again_is_not_done_twice() {
+    let bench = Bench::new(None);
+    let blob = bench.fake.blob(100, &[SOURCE]);
+    let gate = Gate::new();
+    bench.fake.take("one.example/a", Take::Restart(50));
+    bench.fake.take("two.example/a", Take::Resume(30));
+    bench
+        .fake
+        .take("three.example/a", Take::Pause(70, gate.clone()));
+    let to = ["one.example/a", "two.example/a", "three.example/a"];
+    let task = bench.spawn(&blob, SOURCE, &to);
+    gate.reached().await;
+    settled().await;
+    let all = bench.transfers.progress().in_flight();
+    let done: Vec<_> = all.iter().map(|upload| upload.done()).collect();
+    assert_eq!(done, [Some(70)]);
+    assert_eq!(bench.transfers.progress().bytes_streamed(), 150 + 100 + 70);
+    gate.open();
+    task.await.unwrap();
+    bench.assert_quiet();
+}

@@ -1,0 +1,168 @@
+//! A sign of life where nothing is drawn, for runs that take long and images that take longer.
+
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use registry::transport::PauseReason;
+
+use crate::ui::lines::{Lines, Word};
+use crate::ui::live::meter::Meter;
+use crate::ui::live::{Status, ending};
+use crate::ui::units;
+
+/// How often: seldom enough for a log, often enough to tell a slow run from one that hangs.
+pub(super) const EVERY: Duration = Duration::from_secs(30);
+
+/// How many hosts that are left alone are named.
+const NAMED: usize = 3;
+
+/// Says how far the run is, again and again, for as long as it is polled.
+pub(super) async fn heartbeat(lines: &Lines, mut meter: Meter) -> Infallible {
+    let mut beat = tokio::time::interval(EVERY);
+    beat.tick().await;
+    loop {
+        beat.tick().await;
+        let status = meter.sample(Instant::now());
+        lines.say(Word::Note, &sentence(&status));
+    }
+}
+
+/// `12 of 100+ images ended (1 failed), 5 under way; 3.4 GiB of 9.1 GiB sent, 35.0 MiB/s; 3 min 20 s left`.
+fn sentence(status: &Status) -> String {
+    let failed = match status.failed {
+        0 => String::new(),
+        number => format!(" ({} failed)", units::grouped(number)),
+    };
+    let found = if status.listing {
+        format!("{}+ images", units::grouped(status.found))
+    } else {
+        units::count(status.found, "image")
+    };
+    let mut parts = vec![format!(
+        "{} of {found} ended{failed}, {} under way",
+        units::grouped(status.ended),
+        units::grouped(status.under_way),
+    )];
+    let known = status.moved + status.remaining;
+    if known > 0 {
+        let speed = status
+            .speed
+            .map_or_else(String::new, |speed| format!(", {}/s", units::bytes(speed)));
+        let (moved, known) = (units::bytes(status.moved), units::bytes(known));
+        parts.push(format!("{moved} of {known} sent{speed}"));
+    }
+    parts.extend(status.left.map(|left| format!("{} left", roughly(left))));
+    if status.retries > 0 {
+        let s = if status.retries == 1 { "y" } else { "ies" };
+        parts.push(format!("{} retr{s}", units::grouped(status.retries)));
+    }
+    parts.extend(pauses(status, NAMED));
+    parts.extend(status.ending.map(|state| ending(state, status.under_way)));
+    parts.join("; ")
+}
+
+/// Which hosts are left alone, and for how long; at most so many by name.
+pub(super) fn pauses(status: &Status, named: usize) -> Vec<String> {
+    let pause = |pause: &super::pauses::Pause| {
+        let why = match pause.why {
+            PauseReason::RateLimit => "rate limit",
+            PauseReason::Overload => "overloaded",
+        };
+        let seconds = pause.left.as_secs_f64().ceil();
+        format!("{}: {why}, goes on in {seconds} s", pause.host)
+    };
+    let mut all: Vec<String> = status.pauses.iter().take(named).map(pause).collect();
+    let more = status.pauses.len().saturating_sub(named);
+    if more > 0 {
+        all.push(format!("and {}", units::count(more as u64, "more host")));
+    }
+    all
+}
+
+/// What the end waits for.
+pub(super) fn ending(state: ending::State, under_way: u64) -> String {
+    let images = units::count(under_way, "image");
+    match state {
+        ending::State::GoesOn(left) => {
+            let seconds = left.as_secs_f64().ceil();
+            format!("ending: waits for {images} for {seconds} s at most")
+        }
+        ending::State::Dropped => format!("ending: {images} dropped"),
+    }
+}
+
+/// A time that is not known well: `under 10 s`, `45 s`, `3 min 20 s`, `24 min`, `2 h 5 min`.
+pub(super) fn roughly(time: Duration) -> String {
+    let to = |step: u64| (time.as_secs() + step / 2) / step * step;
+    match time.as_secs() {
+        ..10 => "under 10 s".to_owned(),
+        10..58 => format!("{} s", to(5)),
+        58..595 => match to(10) {
+            time if time.is_multiple_of(60) => format!("{} min", time / 60),
+            time => format!("{} min {} s", time / 60, time % 60),
+        },
+        595..3570 => format!("{} min", to(60) / 60),
+        _ => match to(300) {
+            time if time.is_multiple_of(3600) => format!("{} h", time / 3600),
+            time => format!("{} h {} min", time / 3600, time % 3600 / 60),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::live::pauses::Pause;
+
+    #[test]
+    fn it_tells_how_far_the_run_is() {
+        let mut status = Status {
+            found: 1_000,
+            listing: true,
+            ended: 12,
+            under_way: 5,
+            ..Status::default()
+        };
+        assert_eq!(sentence(&status), "12 of 1,000+ images ended, 5 under way");
+        status = Status {
+            listing: false,
+            failed: 1,
+            retries: 3,
+            moved: 1 << 30,
+            remaining: 1 << 30,
+            speed: Some(2 << 20),
+            left: Some(Duration::from_secs(200)),
+            pauses: vec![Pause {
+                host: "docker.io".to_owned(),
+                left: Duration::from_millis(33_200),
+                why: PauseReason::RateLimit,
+            }],
+            ending: Some(ending::State::GoesOn(Duration::from_secs(20))),
+            ..status
+        };
+        assert_eq!(
+            sentence(&status),
+            "12 of 1,000 images ended (1 failed), 5 under way; 1.0 GiB of 2.0 GiB sent, 2.0 MiB/s; 3 min 20 s left; \
+             3 retries; docker.io: rate limit, goes on in 34 s; ending: waits for 5 images for 20 s at most"
+        );
+    }
+
+    #[test]
+    fn times_that_are_not_known_well_are_not_told_to_the_second() {
+        for (seconds, text) in [
+            (3, "under 10 s"),
+            (12, "10 s"),
+            (57, "55 s"),
+            (58, "1 min"),
+            (124, "2 min"),
+            (200, "3 min 20 s"),
+            (594, "9 min 50 s"),
+            (595, "10 min"),
+            (3_569, "59 min"),
+            (3_570, "1 h"),
+            (7_500, "2 h 5 min"),
+        ] {
+            assert_eq!(roughly(Duration::from_secs(seconds)), text, "{seconds}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Samples what a run counts.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sync::report::Report;
+use sync::transfer::{InFlight, Progress};
+
+use crate::ui::counts::Counts;
+use crate::ui::live::pace::{Speeds, TimeLeft, Work, estimate, per_second, steadily};
+use crate::ui::live::{Ending, Pauses, Status, Transfer};
+
+/// How many transfers are told of one by one.
+const LARGEST: usize = 4;
+
+/// How many digits of a digest tell blobs apart.
+const DIGITS: usize = 12;
+
+/// What is sampled.
+#[derive(Clone)]
+pub(super) struct Sources {
+    /// How many rules the run has.
+    pub(super) rules: u64,
+    pub(super) report: Arc<Report>,
+    pub(super) counts: Arc<Counts>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) pauses: Arc<Pauses>,
+    pub(super) ending: Arc<Ending>,
+}
+
+/// Samples, and remembers what it takes to tell speeds.
+pub(super) struct Meter {
+    sources: Sources,
+    started: Instant,
+    speeds: Speeds,
+    left: TimeLeft,
+    /// The transfers that were told of last, each in its place.
+    places: [Option<u64>; LARGEST],
+}
+
+impl Meter {
+    /// A meter whose speed of the moment is taken over `window`.
+    pub(super) fn new(sources: Sources, window: Duration) -> Self {
+        let started = Instant::now();
+        Self {
+            sources,
+            started,
+            speeds: Speeds::new(started, window),
+            left: TimeLeft::default(),
+            places: [None; LARGEST],
+        }
+    }
+
+    /// How far the run is.
+    pub(super) fn sample(&mut self, now: Instant) -> Status {
+        let sources = &self.sources;
+        let counts = sources.report.counts();
+        let in_flight = sources.progress.in_flight();
+        let moved = sources.progress.bytes_streamed();
+        let remaining = in_flight.iter().map(|upload| rest(upload)).sum();
+        let elapsed = now.duration_since(self.started);
+        let listing = counts.rules_ended < sources.rules;
+        self.speeds.sample(now, moved);
+        let work = Work {
+            elapsed,
+            listing,
+            found: counts.found,
+            ended: counts.ended,
+            under_way: counts.under_way,
+            remaining,
+            speed: None,
+        };
+        let known = estimate(steadily(&self.speeds, now, moved, work));
+        let transfers = place(&mut self.places, &in_flight);
+        let shown = transfers.iter().flatten().count();
+        Status {
+            found: counts.found,
+            listing,
+            ended: counts.ended,
+            under_way: counts.under_way,
+            failed: counts.failed,
+            retries: sources.counts.totals().retries,
+            moved,
+            remaining,
+            speed: self.speeds.now(now, moved),
+            average: per_second(moved, elapsed),
+            left: self.left.next(now, known),
+            pauses: sources.pauses.current(now),
+            transfers,
+            more_transfers: (in_flight.len() - shown) as u64,
+            ending: sources.ending.state(now),
+        }
+    }
+}
+
+/// What of it is not sent yet.
+fn rest(upload: &InFlight) -> u64 {
+    let size = upload.blob().size.unwrap_or_default();
+    size.saturating_sub(upload.done().unwrap_or_default())
+}
+
+/// Puts the largest transfers that flow into places; those that have one keep it until they end.
+fn place(
+    places: &mut [Option<u64>; LARGEST],
+    in_flight: &[Arc<InFlight>],
+) -> Vec<Option<Transfer>> {
+    let flowing = |upload: &&Arc<InFlight>| upload.done().is_some();
+    let mut others: Vec<&Arc<InFlight>> = in_flight.iter().filter(flowing).collect();
+    let mut shown: Vec<Option<Transfer>> = Vec::with_capacity(LARGEST);
+    for place in places.iter_mut() {
+        let kept = others.iter().position(|u| Some(u.number()) == *place);
+        shown.push(kept.map(|index| transfer(others.swap_remove(index))));
+    }
+    others.sort_by_key(|upload| (Reverse(upload.blob().size), upload.number()));
+    let mut others = others.into_iter();
+    for (place, shown) in places.iter_mut().zip(&mut shown) {
+        if shown.is_none() {
+            *shown = others.next().map(|upload| transfer(upload));
+        }
+        *place = shown.as_ref().map(|transfer| transfer.number);
+    }
+    shown
+}
+
+fn transfer(upload: &InFlight) -> Transfer {
+    let done = upload.done().unwrap_or_default();
+    let digest = upload.blob().digest.encoded();
+    Transfer {
+        number: upload.number(),
+        name: upload.destination().to_string(),
+        short_name: upload.destination().path().to_owned(),
+        digest: digest.chars().take(DIGITS).collect(),
+        done,
+        size: upload.blob().size.unwrap_or(done),
+    }
+}

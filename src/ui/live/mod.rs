@@ -1,0 +1,141 @@
+//! How far a run is, shown while it goes on: a view that is drawn again and again on a terminal, a line now and then
+//! elsewhere. Both say the same, sampled at their own pace from what the run counts anyway.
+
+mod ending;
+mod heartbeat;
+mod layout;
+mod meter;
+mod pace;
+mod pauses;
+mod view;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sync::report::Report;
+
+use crate::cli::{Logging, ProgressMode};
+use crate::ui::counts::Counts;
+use crate::ui::lines::Lines;
+use crate::ui::printer::Printer;
+pub(crate) use ending::Ending;
+use meter::{Meter, Sources};
+pub(crate) use pauses::Pauses;
+use view::Live;
+
+/// Shows how far a run is, as the flags and the terminal have it.
+pub(crate) struct Display {
+    how: How,
+    printer: Printer,
+    pauses: Arc<Pauses>,
+    ending: Arc<Ending>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// A view below the lines.
+    Live,
+    /// A line now and then.
+    Plain,
+    Nothing,
+}
+
+/// How far a run is, at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Status {
+    /// Images that are known so far.
+    pub(super) found: u64,
+    /// Whether more may be found.
+    pub(super) listing: bool,
+    pub(super) ended: u64,
+    pub(super) under_way: u64,
+    pub(super) failed: u64,
+    pub(super) retries: u64,
+    /// Bytes of blobs that were sent.
+    pub(super) moved: u64,
+    /// Bytes of blobs that are known to be left to send.
+    pub(super) remaining: u64,
+    /// Bytes a second over the last moments, and since the start.
+    pub(super) speed: Option<u64>,
+    pub(super) average: Option<u64>,
+    pub(super) left: Option<Duration>,
+    /// The hosts that are left alone, the one that is so for longest first.
+    pub(super) pauses: Vec<pauses::Pause>,
+    /// The largest transfers whose bytes flow, each in the same place for as long as it does.
+    pub(super) transfers: Vec<Option<Transfer>>,
+    /// How many more there are, those that wait for their turn included.
+    pub(super) more_transfers: u64,
+    pub(super) ending: Option<ending::State>,
+}
+
+/// A transfer whose bytes flow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Transfer {
+    pub(super) number: u64,
+    /// The repository that it goes to, in full and without its host.
+    pub(super) name: String,
+    pub(super) short_name: String,
+    /// The first digits of its digest.
+    pub(super) digest: String,
+    pub(super) done: u64,
+    pub(super) size: u64,
+}
+
+impl Display {
+    /// As the flags have it, where `printer` writes.
+    pub(crate) fn new(flags: &Logging, printer: Printer) -> Self {
+        let how = match flags.progress {
+            _ if flags.quiet => How::Nothing,
+            ProgressMode::None => How::Nothing,
+            ProgressMode::Auto if printer.is_live() => How::Live,
+            ProgressMode::Auto | ProgressMode::Plain => How::Plain,
+        };
+        Self {
+            how,
+            printer,
+            pauses: Arc::default(),
+            ending: Arc::default(),
+        }
+    }
+
+    /// Hears of pauses.
+    pub(crate) fn pauses(&self) -> &Arc<Pauses> {
+        &self.pauses
+    }
+
+    /// Is told that the run is to end.
+    pub(crate) fn ending(&self) -> &Ending {
+        &self.ending
+    }
+
+    /// Shows how far a run of so many `rules` is, for as long as it is polled.
+    pub(crate) async fn show(
+        &self,
+        rules: u64,
+        lines: &Lines,
+        report: &Arc<Report>,
+        counts: &Arc<Counts>,
+        progress: &Arc<sync::transfer::Progress>,
+    ) -> Infallible {
+        let sources = Sources {
+            rules,
+            report: Arc::clone(report),
+            counts: Arc::clone(counts),
+            progress: Arc::clone(progress),
+            pauses: Arc::clone(&self.pauses),
+            ending: Arc::clone(&self.ending),
+        };
+        let _shown = (self.how == How::Live).then(|| {
+            let meter = Meter::new(sources.clone(), pace::MOMENTS);
+            let live = Live::new(meter, self.printer.colours());
+            self.printer.view(Box::new(live))
+        });
+        // A log file has signs of life even where somebody looks on.
+        if self.how == How::Plain || (self.how == How::Live && lines.to_file()) {
+            heartbeat::heartbeat(lines, Meter::new(sources, heartbeat::EVERY)).await
+        } else {
+            std::future::pending().await
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The view: a few lines below everything else, of a height that does not change from moment to moment.
+
+use std::time::Instant;
+
+use crate::ui::live::heartbeat::{ending, pauses, roughly};
+use crate::ui::live::layout::{Line, percent, shorten};
+use crate::ui::live::meter::Meter;
+use crate::ui::live::{Status, Transfer};
+use crate::ui::paint::Paint;
+use crate::ui::screen::{Size, View};
+use crate::ui::units;
+
+/// Where the bars of the totals begin.
+const LABEL: usize = 8;
+
+/// How wide a line for a transfer is at least.
+const LEAST: usize = 24;
+
+/// The view of a run.
+pub(super) struct Live {
+    meter: Meter,
+    colours: bool,
+    height: Height,
+}
+
+/// How many lines there were of what comes and goes: there will be no fewer, so that nothing jumps up and down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Height {
+    transfers: usize,
+    notes: usize,
+}
+
+impl Live {
+    pub(super) fn new(meter: Meter, colours: bool) -> Self {
+        Self {
+            meter,
+            colours,
+            height: Height::default(),
+        }
+    }
+}
+
+impl View for Live {
+    fn frame(&mut self, now: Instant, size: Size) -> Vec<String> {
+        let status = self.meter.sample(now);
+        frame(&status, size, self.colours, &mut self.height)
+    }
+}
+
+/// What is drawn for `status`: totals, transfers, notes; the last of them left out where there are too few rows.
+fn frame(status: &Status, size: Size, colours: bool, height: &mut Height) -> Vec<String> {
+    // A line that fills the last column makes some terminals begin another one.
+    let width = size.columns.saturating_sub(1);
+    let rows = size.rows.saturating_sub(1);
+    let mut lines = vec![
+        images(status, width, colours),
+        bytes(status, width, colours),
+    ];
+    let notes: Vec<String> = notes(status)
+        .into_iter()
+        .map(|note| {
+            let note = shorten(&note, width);
+            Line::new(colours).with(Paint::Yellow, &note).text()
+        })
+        .collect();
+    height.notes = height.notes.max(notes.len());
+    let room = rows.saturating_sub(lines.len() + height.notes);
+    let transfers = transfers(status, width, colours);
+    let used = transfers.iter().rposition(Option::is_some);
+    height.transfers = height.transfers.max(used.map_or(0, |last| last + 1));
+    let transfers = transfers
+        .into_iter()
+        .map(Option::unwrap_or_default)
+        .chain(std::iter::repeat(String::new()));
+    lines.extend(transfers.take(height.transfers.min(room)));
+    let notes = notes
+        .into_iter()
+        .chain(std::iter::repeat(String::new()))
+        .take(height.notes);
+    lines.extend(notes);
+    lines.truncate(rows);
+    lines
+}
+
+/// `images  ━━━━━━━━────────  1,234 of 10,000+  12 %  1 failed  3 min left  2 retries`.
+fn images(status: &Status, width: usize, colours: bool) -> String {
+    let more = if status.listing { "+" } else { "" };
+    let count = if status.found == 0 && status.listing {
+        "looking for images".to_owned()
+    } else {
+        format!(
+            "{} of {}{more}",
+            units::grouped(status.ended),
+            units::grouped(status.found)
+        )
+    };
+    let failed = match status.failed {
+        0 => String::new(),
+        number => format!("{} failed", units::grouped(number)),
+    };
+    let retries = match status.retries {
+        0 => String::new(),
+        1 => "1 retry".to_owned(),
+        number => format!("{} retries", units::grouped(number)),
+    };
+    let left = status.left.map(|left| format!("{} left", roughly(left)));
+    // Where there is room for few, others matter more.
+    let part = match status.found {
+        found if found > 0 && bar_width(width) > 0 => format!("{} %", percent(status.ended, found)),
+        _ => String::new(),
+    };
+    total("images", (status.ended, status.found), width, colours)
+        .fitting(
+            width,
+            &[
+                (Paint::Plain, count),
+                (Paint::Plain, part),
+                (Paint::Red, failed),
+                (Paint::Bold, left.unwrap_or_default()),
+                (Paint::Yellow, retries),
+            ],
+        )
+        .text()
+}
+
+/// `bytes   ━━━━━━━━────────  3.4 GiB of 9.1 GiB  87.2 MiB/s  avg 64.0 MiB/s`.
+fn bytes(status: &Status, width: usize, colours: bool) -> String {
+    let known = status.moved + status.remaining;
+    let line = total("bytes", (status.moved, known), width, colours);
+    if known == 0 {
+        return line
+            .fitting(width, &[(Paint::Plain, "none to send so far".to_owned())])
+            .text();
+    }
+    let speed = |speed: Option<u64>| format!("{}/s", units::bytes(speed.unwrap_or_default()));
+    let (moved, all) = (units::bytes(status.moved), units::bytes(known));
+    let average = status.average.map_or_else(String::new, |average| {
+        format!("avg {}", speed(Some(average)))
+    });
+    line.fitting(
+        width,
+        &[
+            (Paint::Plain, format!("{moved} of {all}")),
+            (Paint::Bold, speed(status.speed)),
+            (Paint::Dim, average),
+        ],
+    )
+    .text()
+}
+
+/// The label of a total, and its bar where there is room for one.
+fn total(label: &str, (done, all): (u64, u64), width: usize, colours: bool) -> Line {
+    let line = Line::new(colours).with(Paint::Plain, &shorten(label, width));
+    match bar_width(width) {
+        0 => line.to(width.min(LABEL - 2)),
+        bar => line.to(LABEL).bar(bar, done, all),
+    }
+}
+
+/// How wide bars are: it depends on the terminal alone.
+fn bar_width(width: usize) -> usize {
+    match width {
+        ..60 => 0,
+        60..100 => 12,
+        100..140 => 24,
+        _ => 32,
+    }
+}
+
+/// A line for each place that a transfer may have, and one for how many more there are.
+fn transfers(status: &Status, width: usize, colours: bool) -> Vec<Option<String>> {
+    if width < LEAST {
+        return Vec::new();
+    }
+    let mut lines: Vec<Option<String>> = status
+        .transfers
+        .iter()
+        .map(|place| place.as_ref().map(|one| transfer(one, width, colours)))
+        .collect();
+    let more = match status.more_transfers {
+        0 => None,
+        more => {
+            let text = format!("  and {}", units::count(more, "more transfer"));
+            Some(
+                Line::new(colours)
+                    .with(Paint::Dim, &shorten(&text, width))
+                    .text(),
+            )
+        }
+    };
+    lines.push(more);
+    lines
+}
+
+/// `  library/nginx  1a2b3c4d5e6f  ━━━━────  45 %  12.0 MiB of 67.3 MiB`; less where there is less room.
+fn transfer(transfer: &Transfer, width: usize, colours: bool) -> String {
+    let Transfer {
+        digest, done, size, ..
+    } = transfer;
+    let bar = bar_width(width);
+    let is_wide = width >= 100;
+    let amount = if is_wide {
+        format!("{} of {}", units::bytes(*done), units::bytes(*size))
+    } else {
+        units::bytes(*size)
+    };
+    // Two blanks before each of name, digest, bar, hundredths and amount; the widest amount is `1023.9 MiB`.
+    let digest_width = if bar > 0 {
+        digest.chars().count() + 2
+    } else {
+        0
+    };
+    let bar_room = if bar > 0 { bar + 2 } else { 0 };
+    let amount_room = if is_wide { 2 + 24 } else { 2 + 10 };
+    let others = 2 + digest_width + bar_room + 2 + 5 + amount_room;
+    let name_width = width.saturating_sub(others).min(72);
+    let name = if is_wide {
+        &transfer.name
+    } else {
+        &transfer.short_name
+    };
+    let mut line = Line::new(colours)
+        .with(Paint::Plain, "  ")
+        .with(Paint::Plain, &shorten(name, name_width))
+        .to(2 + name_width);
+    if bar > 0 {
+        line = line
+            .with(Paint::Plain, "  ")
+            .with(Paint::Dim, digest)
+            .with(Paint::Plain, "  ")
+            .bar(bar, *done, *size);
+    }
+    let hundredths = format!("{:>3} %", percent(*done, *size));
+    line.fitting(width, &[(Paint::Plain, hundredths), (Paint::Plain, amount)])
+        .text()
+}
+
+/// What is waited for: hosts that are left alone, the end of what is under way.
+fn notes(status: &Status) -> Vec<String> {
+    let mut notes = pauses(status, 2);
+    notes.extend(status.ending.map(|state| ending(state, status.under_way)));
+    notes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+#![allow(clippy::unwrap_used)]
+use std::time::Duration;
+
+use registry::transport::PauseReason;
+
+use super::*;
+use crate::ui::live::ending;
+use crate::ui::live::pauses::Pause;
+
+fn busy() -> Status {
+    let transfer = |number: u64, name: &str, done: u64, size: u64| {
+        Some(Transfer {
+            number,
+            name: format!("registry.example.com:5000/{name}"),
+            short_name: name.to_owned(),
+            digest: format!("{number}a2b3c4d5e6f"),
+            done,
+            size,
+        })
+    };
+    Status {
+        found: 10_000,
+        listing: true,
+        ended: 1_234,
+        under_way: 128,
+        failed: 12,
+        retries: 3,
+        moved: 3_650_722_201,
+        remaining: 6_120_328_397,
+        speed: Some(91_435_827),
+        average: Some(67_108_864),
+        left: Some(Duration::from_secs(200)),
+        transfers: vec![
+            transfer(1, "library/nginx", 12_582_912, 70_569_164),
+            None,
+            transfer(
+                3,
+                "a-team/with/a/long/path/and-an-image-of-a-long-name",
+                0,
+                1 << 30,
+            ),
+            transfer(4, "x", 999, 1_000),
+        ],
+        more_transfers: 40,
+        ..Status::default()
+    }
+}
+
+fn drawn(status: &Status, columns: usize, rows: usize) -> String {
+    let size = (columns, rows).into();
+    let lines = frame(status, size, false, &mut Height::default());
+    assert!(lines.len() < rows, "{lines:#?}");
+    for line in &lines {
+        assert!(line.chars().count() < columns, "{columns}: {line}");
+    }
+    lines.join("\n")
+}
+
+#[test]
+fn it_is_drawn_for_any_width() {
+    insta::assert_snapshot!("at_40", drawn(&busy(), 40, 24));
+    insta::assert_snapshot!("at_80", drawn(&busy(), 80, 24));
+    insta::assert_snapshot!("at_200", drawn(&busy(), 200, 50));
+    for columns in 1..250 {
+        for rows in [1, 2, 3, 5, 24] {
+            drawn(&busy(), columns, rows);
+        }
+    }
+}
+
+#[test]
+fn it_tells_who_is_left_alone_and_that_the_run_ends() {
+    let pause = |host: &str, seconds| Pause {
+        host: host.to_owned(),
+        left: Duration::from_secs(seconds),
+        why: PauseReason::RateLimit,
+    };
+    let status = Status {
+        found: 5,
+        ended: 2,
+        under_way: 3,
+        pauses: vec![
+            pause("docker.io", 60),
+            pause("quay.io", 30),
+            pause("ghcr.io", 10),
+        ],
+        ending: Some(ending::State::GoesOn(Duration::from_millis(22_400))),
+        ..Status::default()
+    };
+    insta::assert_snapshot!("notes", drawn(&status, 80, 24));
+}
+
+#[test]
+fn before_anything_is_known_nothing_is_claimed() {
+    let status = Status {
+        listing: true,
+        ..Status::default()
+    };
+    insta::assert_snapshot!("at_first", drawn(&status, 80, 24));
+}
+
+#[test]
+fn its_height_does_not_jump() {
+    let mut height = Height::default();
+    let quiet = Status::default();
+    let size = (80, 24).into();
+    let mut lines = |status: &Status| frame(status, size, false, &mut height).len();
+    assert_eq!(lines(&quiet), 2);
+    assert_eq!(lines(&busy()), 7);
+    assert_eq!(lines(&quiet), 7);
+    assert_eq!(lines(&busy()), 7);
+}
+
+#[test]
+fn colours_do_not_count() {
+    let lines = |colours| frame(&busy(), (80, 24).into(), colours, &mut Height::default());
+    let escapes = regex::Regex::new("\x1b\\[[0-9]*m").unwrap();
+    let coloured = lines(true).join("\n");
+    assert!(coloured.contains("\x1b[32m"));
+    assert_eq!(escapes.replace_all(&coloured, ""), lines(false).join("\n"));
+}
