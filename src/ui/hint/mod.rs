@@ -43,9 +43,7 @@ fn access(failure: &Failure, place: &Place<'_>) -> Option<String> {
         Cause::CredentialFile => {
             "mend that file, or give the registry an entry in the auth file, which comes first".into()
         }
-        Cause::NoPushRight => format!(
-            "give the account the right to push to {path} at {host}, or see whether that project or namespace exists"
-        ),
+        Cause::NoPushRight => place.push_right(),
         Cause::NoPullRight => {
             format!("give the account the right to pull {path} at {host}, or use another login")
         }

@@ -98,6 +98,28 @@ impl<'a> Place<'a> {
             Vendor::Alibaba | Vendor::Quay | Vendor::Other => format!("docker login {host}"),
         }
     }
+    /// How an account comes to the right to push, where most registries do not tell a right that is missing from a
+    /// project that is.
+    pub(super) fn push_right(&self) -> String {
+        let (host, path) = (self.host, self.path());
+        match self.vendor() {
+            Vendor::Google { .. } => format!(
+                "give the account the role roles/artifactregistry.writer for {path}, or {}",
+                self.create_repository()
+            ),
+            Vendor::Alibaba => format!(
+                "see that the namespace {} exists and is the account's: {host} takes exactly two names, NAMESPACE/REPOSITORY",
+                self.project()
+            ),
+            Vendor::DockerHub => format!(
+                "see whether the namespace {} is the account's, and its token may write",
+                self.project()
+            ),
+            _ => format!(
+                "give the account the right to push to {path} at {host}, or see whether that project or namespace exists"
+            ),
+        }
+    }
     /// How a repository that must exist first comes to be.
     pub(super) fn create_repository(&self) -> String {
         let path = self.path();
@@ -150,6 +172,9 @@ impl<'a> Place<'a> {
                     "name the destination NAMESPACE/REPOSITORY: {host} takes exactly two names, and got {path}"
                 )
             }
+            Vendor::Google { .. } => format!(
+                "name the destination PROJECT/REPOSITORY/IMAGE: {host} takes three names or more, and got {path}"
+            ),
             _ => {
                 format!("name the destination otherwise: {host} takes no repository called {path}")
             }

@@ -108,6 +108,32 @@ fn what_must_exist_first_is_made_as_the_registry_has_it() {
 }
 
 #[test]
+fn a_right_to_push_is_had_as_the_registry_has_it() {
+    for (repository, words) in [
+        (
+            "europe-docker.pkg.dev/proj/repo/image",
+            "roles/artifactregistry.writer for proj/repo/image, or create it first: gcloud",
+        ),
+        (
+            "registry.cn-hangzhou.aliyuncs.com/a/b/c",
+            "the namespace a exists and is the account's",
+        ),
+        ("acme/app", "whether the namespace acme is the account's"),
+        (
+            "ghcr.io/acme/app",
+            "the right to push to acme/app at ghcr.io",
+        ),
+    ] {
+        says(Cause::NoPushRight, repository, words);
+    }
+    says(
+        Cause::NameRefused,
+        "europe-docker.pkg.dev/proj/app",
+        "PROJECT/REPOSITORY/IMAGE",
+    );
+}
+
+#[test]
 fn tags_are_unlocked_as_the_registry_has_it() {
     says(
         Cause::ImmutableTag,

@@ -93,6 +93,12 @@ fn by_text(answer: &Answer<'_>) -> Option<Cause> {
         403 if ends_limit(&message) || begins("quota has been exceeded") => {
             Some(Cause::QuotaExceeded)
         }
+        // DigitalOcean: `registry contains 1 repositories, limit is 1`.
+        403 if begins("registry contains ") && message.contains(", limit is ") => {
+            Some(Cause::QuotaExceeded)
+        }
+        // Artifactory.
+        413 if begins("datastore disk usage is too high") => Some(Cause::StorageFull),
         // Harbor of before 2.0.
         400 | 412 if begins("quota exceeded when processing") => Some(Cause::QuotaExceeded),
         403 | 405 if begins("the system is in read only mode") => Some(Cause::ReadOnly),

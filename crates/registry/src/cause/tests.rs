@@ -88,6 +88,18 @@ fn what_keeps_a_registry_from_taking_anything_is_understood() {
         (
             403,
             "DENIED",
+            "registry contains 1 repositories, limit is 1",
+            Some(Cause::QuotaExceeded),
+        ),
+        (
+            413,
+            "",
+            "Datastore disk usage is too high. Contact your Artifactory administrator to add additional storage space",
+            Some(Cause::StorageFull),
+        ),
+        (
+            403,
+            "DENIED",
             "adding 29.0 MiB of storage resource, which when updated to current usage of 152.4 MiB will exceed the \
              configured upper limit of 10.0 MiB.",
             Some(Cause::QuotaExceeded),
