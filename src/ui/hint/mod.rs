@@ -103,7 +103,7 @@ fn connection(failure: &Failure, place: &Place<'_>) -> Option<String> {
         Cause::ProxyLogin => {
             "write the proxy's user and password into its address: HTTPS_PROXY=http://USER:PASSWORD@PROXY:PORT".into()
         }
-        Cause::RateLimited => limited(failure, SystemTime::now()),
+        Cause::RateLimited => limited(failure, place, SystemTime::now()),
         Cause::ConnectionBroken | Cause::ServerError => {
             format!("run again: {NOTHING_TWICE}; if it persists, see the registry's own log")
         }
@@ -115,14 +115,14 @@ fn connection(failure: &Failure, place: &Place<'_>) -> Option<String> {
 }
 
 /// With the time from which on a run may succeed, where the host told it and it has not passed.
-fn limited(failure: &Failure, now: SystemTime) -> String {
-    let host = &failure.host;
+fn limited(failure: &Failure, place: &Place<'_>, now: SystemTime) -> String {
+    let (host, login) = (place.host(), place.login());
     let later = match failure.until().filter(|until| *until > now) {
         Some(until) => format!("run again after {}", time_of_day(until)),
         None => "run again later".to_owned(),
     };
     format!(
-        "log in to {host} to be allowed more, ask it less with --max-requests {host}=N, or {later}: {NOTHING_TWICE}"
+        "log in to be allowed more ({login}), ask less with --max-requests {host}=N, or {later}: {NOTHING_TWICE}"
     )
 }
 
@@ -201,7 +201,7 @@ fn content(failure: &Failure, place: &Place<'_>) -> Option<String> {
             "run again: {NOTHING_TWICE}; if it persists, see that all instances behind {host} share storage"
         ),
         Cause::Corrupt => {
-            format!("run again; if it persists, see whether a proxy before {host} changes what passes")
+            format!("run again; if it persists, see whether {host}, or a proxy before it, changes what is pushed")
         }
         _ => return None,
     })

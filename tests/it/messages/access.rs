@@ -12,6 +12,7 @@ use crate::support::registry;
 
 pub(super) const CASES: &[Case] = &[
     ("login-refused", login_refused),
+    ("login-refused", by_a_token_server),
     ("no-login", no_login),
     ("login-withheld", login_withheld),
     ("credential-helper", credential_helper),
@@ -32,6 +33,16 @@ fn login_refused() -> Told {
     let (from, to) = (source.host(), destination.host());
     let auth = format!("{from}: {{insecure: true}}\n{}", entry(&to, "wrong"));
     Trial::new(&from, &to).auth(&auth).fails()
+}
+
+fn by_a_token_server() -> Told {
+    let source = source();
+    let destination = real(DockerRegistry::builder().auth(Auth::bearer("syncer", "right")));
+    let (from, to) = (source.host(), destination.host());
+    let auth = format!("{from}: {{insecure: true}}\n{}", entry(&to, "wrong"));
+    let server = destination.token_server().unwrap().token_host();
+    let trial = Trial::new(&from, &to).auth(&auth);
+    trial.called(&server, "auth.example.com").fails()
 }
 
 fn no_login() -> Told {

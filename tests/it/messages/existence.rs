@@ -14,6 +14,7 @@ pub(super) const CASES: &[Case] = &[
     ("not-found", not_found),
     ("repository-missing", at_amazon),
     ("repository-missing", elsewhere),
+    ("repository-missing", nothing_to_list),
     ("project-missing", project_missing),
     ("name-refused", name_refused),
     ("immutable-tag", immutable_at_amazon),
@@ -59,6 +60,14 @@ fn elsewhere() -> Told {
         ..Profile::distribution()
     };
     to(profile, |_| {})
+}
+
+/// A rule for all tags of a repository that is not there.
+fn nothing_to_list() -> Told {
+    let source = real(DockerRegistry::builder());
+    let destination = crate::support::registry();
+    let trial = Trial::new(&source.host(), &destination.host());
+    trial.source("team/app").fails()
 }
 
 /// A copy to a registry of this profile.

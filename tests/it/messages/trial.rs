@@ -33,6 +33,12 @@ impl Trial {
             auth: format!("{from}: {{insecure: true}}\n{to}: {{insecure: true}}\n"),
         }
     }
+    /// From this instead, behind the host.
+    pub(super) fn source(mut self, name: &str) -> Self {
+        let host = self.from.split('/').next().unwrap_or_default();
+        self.from = format!("{host}/{name}");
+        self
+    }
     /// With this auth file.
     pub(super) fn auth(mut self, text: &str) -> Self {
         text.clone_into(&mut self.auth);
@@ -95,7 +101,12 @@ impl Trial {
             .collect();
         let outcome = place.run(&arguments).exits(1);
         let report: Value = serde_json::from_str(&place.read("report.json")).unwrap();
-        let failure = &report["images"][0]["failure"];
+        let of_image = &report["images"][0]["failure"];
+        let failure = if of_image.is_object() {
+            of_image
+        } else {
+            &report["rules"][0]["failure"]
+        };
         let printed = |text: &str| {
             let line = outcome
                 .stderr
@@ -133,6 +144,11 @@ pub(super) fn normalised(text: &str, names: &[(String, String)]) -> String {
         text = text.replace(host, name);
     }
     for (pattern, shown) in [
+        // The resolver's words for it are others where there is no server to ask.
+        (
+            r"the name does not resolve \([^)]*\)",
+            "the name does not resolve (Name or service not known)",
+        ),
         (r"[0-9]{2}:[0-9]{2}:[0-9]{2} UTC", "14:05:00 UTC"),
         (
             r"write /\S+/_uploads/[0-9a-f-]{36}/data",
