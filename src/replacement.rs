@@ -45,6 +45,11 @@ impl Replacement {
         Ok(Self { path, target })
     }
 
+    /// Where it goes.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where it goes, as people read it.
     pub(crate) fn name(&self) -> String {
         self.path.display().to_string()
@@ -80,10 +85,12 @@ impl Write for Replacement {
 }
 
 /// What to say where what `flag` wants at `name` could not be written.
-pub(crate) fn failed(flag: &str, name: &str, error: &io::Error) -> anyhow::Error {
+pub(crate) fn failed(flag: &str, name: &str, error: &anyhow::Error) -> anyhow::Error {
     anyhow!(
         "{flag} {name}: it could not be written, and what was there is as it was: {}",
-        io_clause(error)
+        error
+            .downcast_ref()
+            .map_or_else(|| error.to_string(), io_clause)
     )
 }
 
@@ -98,7 +105,7 @@ fn target(path: &Path) -> io::Result<Target> {
 }
 
 /// A file beside `path`, on the same file system; removed when it is dropped.
-fn beside(path: &Path) -> io::Result<NamedTempFile> {
+pub(crate) fn beside(path: &Path) -> io::Result<NamedTempFile> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),

@@ -15,7 +15,7 @@ use crate::commands::listeners::Listeners;
 use crate::commands::observers::Observers;
 use crate::commands::underway::Underway;
 use crate::exit::Exit;
-use crate::images_file::ImagesFile;
+use crate::images_file::{ImagesFile, Wanted};
 use crate::report::{Ending, ReportFile, Traffic};
 use crate::ui::live::Display;
 use crate::ui::{Counts, Lines, Progress, Wire, Word, print_summary};
@@ -29,7 +29,7 @@ pub(super) struct Audience {
     pub(super) report: Arc<Report>,
     all: Arc<Underway>,
     report_file: Option<Arc<ReportFile>>,
-    images_file: Option<Arc<ImagesFile>>,
+    images_files: Vec<Arc<ImagesFile>>,
 }
 
 /// What was carried out, and how it ended.
@@ -60,15 +60,15 @@ impl Audience {
         let report_file = report_file
             .map(|path| ReportFile::begin(path, command).map(Arc::new))
             .transpose()?;
-        let images_file = output
-            .output_success_images
-            .clone()
-            .map(|path| ImagesFile::new(path, output.output_images_format).map(Arc::new))
-            .transpose()?;
+        let images_files = images_files(output)?;
         let mut all: Vec<Arc<dyn Listener>> =
             vec![report.clone(), Arc::new(Progress::new(lines.clone()))];
         all.extend(report_file.clone().map(|file| file as Arc<dyn Listener>));
-        all.extend(images_file.clone().map(|file| file as Arc<dyn Listener>));
+        all.extend(
+            images_files
+                .iter()
+                .map(|file| file.clone() as Arc<dyn Listener>),
+        );
         Ok(Self {
             wire: Arc::new(Wire::new(lines.clone())),
             counts: Arc::new(Counts::new()),
@@ -77,7 +77,7 @@ impl Audience {
             report,
             all: Arc::new(Underway::new(Arc::new(Listeners(all)))),
             report_file,
-            images_file,
+            images_files,
         })
     }
 
@@ -112,8 +112,10 @@ impl Audience {
         summary.settle(ended.rules.len() as u64, ended.cancelled);
         let elapsed = ended.started.elapsed();
         let mut failures: Vec<anyhow::Error> = Vec::new();
-        let images = self.images_file.as_ref().map(|file| file.write());
-        failures.extend(images.and_then(Result::err));
+        for file in &self.images_files {
+            file.finish(ended.rules, &summary);
+            failures.extend(file.write().err());
+        }
         let hosts = self.counts.by_host();
         let report = self.report_file.as_ref().map(|file| {
             file.put(&Ending {
@@ -135,6 +137,19 @@ impl Audience {
         }
         exit(&summary, failures.is_empty())
     }
+}
+
+/// The files of images that the flags ask for.
+fn images_files(output: &cli::Output) -> anyhow::Result<Vec<Arc<ImagesFile>>> {
+    let mut files = Vec::new();
+    if let Some(path) = &output.output_success_images {
+        let format = output.output_images_format;
+        files.push(Arc::new(ImagesFile::new(Wanted::There, path, format)?));
+    }
+    if let Some(path) = &output.failed_images {
+        files.push(Arc::new(ImagesFile::by_suffix(Wanted::Failed, path)?));
+    }
+    Ok(files)
 }
 
 /// What a run ends with, where all files that were asked for could be written or not.

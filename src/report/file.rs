@@ -35,7 +35,7 @@ impl ReportFile {
     /// When it could not be written; what stood there before is as it was.
     pub(crate) fn put(&self, ending: &Ending<'_>) -> anyhow::Result<()> {
         let ended = self.document.end(ending).and_then(Replacement::put);
-        ended.map_err(|error| replacement::failed(FLAG, &self.name, &error))
+        ended.map_err(|error| replacement::failed(FLAG, &self.name, &error.into()))
     }
 }
 

@@ -13,6 +13,9 @@ pub struct Output {
     /// The report.
     #[command(flatten)]
     pub reporting: Reporting,
+    /// Write what failed or was interrupted in the form of --images, so that it can be given there again
+    #[arg(long, value_name = "FILE", value_parser = path())]
+    pub failed_images: Option<PathBuf>,
     /// Write what is at its destinations after the run: a map from source to list of destinations
     #[arg(long, value_name = "FILE", value_parser = path())]
     pub output_success_images: Option<PathBuf>,
@@ -23,8 +26,12 @@ pub struct Output {
 
 impl Output {
     /// The paths among them.
-    pub(in crate::cli) fn paths(&mut self) -> [&mut Option<PathBuf>; 2] {
-        [&mut self.reporting.report, &mut self.output_success_images]
+    pub(in crate::cli) fn paths(&mut self) -> [&mut Option<PathBuf>; 3] {
+        [
+            &mut self.reporting.report,
+            &mut self.failed_images,
+            &mut self.output_success_images,
+        ]
     }
 }
 

@@ -30,7 +30,7 @@ impl Held {
         let fault = Fault::on(Kind::ManifestPut).repository("b");
         destination.fault(fault, Action::Hold(gate.clone()));
         let place = place(&source, &destination, "SRC/a:v1: DST/a\nSRC/b:v1: DST/b\n");
-        let grace = ["--grace", "86400"];
+        let grace = ["--grace", "86400", "--failed-images", "failed.yaml"];
         let mut child = place
             .command(&[&FLAGS[..], &grace].concat())
             .spawn()
@@ -82,6 +82,9 @@ fn an_interrupted_run_leaves_a_report_that_says_so() {
     assert_eq!(report["complete"], false);
     assert_eq!(report["exit_code"], 130);
     assert_eq!(report["summary"]["interrupted"], 1);
+    let (from, to) = (held.source.host(), held.destination.host());
+    let left = format!("\"{from}/b:v1\":\n- {to}/b:v1\n");
+    assert_eq!(held.place.read("failed.yaml"), left);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `--report`: what a run leaves for other programs.
 
+mod again;
 mod ending;
 
 use serde_json::{Value, json};

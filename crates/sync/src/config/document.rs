@@ -223,6 +223,17 @@ pub fn to_yaml<T: serde::Serialize>(value: &T) -> Result<String, YamlError> {
     serde_saphyr::to_string(value).map_err(|error| YamlError(error.to_string()))
 }
 
+/// Writes `value` to `out` as YAML.
+///
+/// # Errors
+/// Where the value has no form in YAML, or could not be written.
+pub fn write_yaml<T: serde::Serialize>(
+    value: &T,
+    out: &mut impl std::io::Write,
+) -> Result<(), YamlError> {
+    serde_saphyr::to_io_writer(out, value).map_err(|error| YamlError(error.to_string()))
+}
+
 /// Why something cannot be written as YAML.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot be written as YAML: {0}")]

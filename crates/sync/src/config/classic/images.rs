@@ -8,19 +8,22 @@ use registry::Repository;
 use super::super::document::{Node, Place, Value};
 use super::super::error::Problem;
 use super::super::file::File;
-use super::super::{Defaults, Environment, variables};
+use super::super::{Config, Defaults, Environment, variables};
 use super::{Key, entries};
 use crate::rule::{Destination, Location, Rule, RuleError, Source};
 
-/// Reads the rules, in order. What is wrong becomes a problem, and its rule is left out.
+/// Reads the rules into `config`, in order. What is wrong becomes a problem, and its rule is left out.
 pub(super) fn read(
     file: &File,
     node: Node,
     defaults: &Defaults,
     environment: Environment<'_>,
+    config: &mut Config,
     problems: &mut Vec<Problem>,
-) -> Vec<Arc<Rule>> {
+) {
     let at = node.at;
+    // A map that is written down as empty is meant, such as that of what failed where nothing did.
+    let is_meant = matches!(&node.value, Value::Map(pairs) if pairs.is_empty());
     let before = problems.len();
     let mut rules = Rules::default();
     let mut reader = Reader {
@@ -36,10 +39,13 @@ pub(super) fn read(
             rules.add(rule);
         }
     }
-    if rules.rules.is_empty() && problems.len() == before {
+    if is_meant {
+        let text = "no image is named, so there is nothing to do";
+        config.warnings.push(file.hidden(at, text));
+    } else if rules.rules.is_empty() && problems.len() == before {
         problems.push(file.hidden(at, "no image is named: write `source: destination`"));
     }
-    rules.rules.into_iter().map(Arc::new).collect()
+    config.rules = rules.rules.into_iter().map(Arc::new).collect();
 }
 
 /// The rules so far. One that selects what an earlier one selects only adds its destinations to that, so that the

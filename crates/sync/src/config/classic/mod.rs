@@ -35,8 +35,8 @@ pub(super) fn read(
                         &mut problems,
                     );
                 }
-                config.rules =
-                    images::read(&file, halves.images, defaults, environment, &mut problems);
+                let node = halves.images;
+                images::read(&file, node, defaults, environment, &mut config, &mut problems);
             }
         }
         (None, auth, Some(images)) => {
@@ -44,7 +44,7 @@ pub(super) fn read(
                 read_auth(path, environment, &mut config, &mut problems);
             }
             if let Some((file, root)) = open(images, false, &mut problems) {
-                config.rules = images::read(&file, root, defaults, environment, &mut problems);
+                images::read(&file, root, defaults, environment, &mut config, &mut problems);
             }
         }
         (Some(_), _, _) => problems.push(Problem::outside(
@@ -101,7 +101,14 @@ pub(super) fn read_text(text: &str, environment: Environment<'_>) -> Vec<Problem
             );
         }
         if let Some(node) = images {
-            images::read(&file, node, &defaults, environment, &mut problems);
+            images::read(
+                &file,
+                node,
+                &defaults,
+                environment,
+                &mut config,
+                &mut problems,
+            );
         }
     }
     problems

@@ -236,7 +236,7 @@ fn the_source_may_not_be_empty() {
 
 #[test]
 fn no_rule_at_all_is_an_error() {
-    for text in ["", "{}", "# nothing\n"] {
+    for text in ["", "# nothing\n"] {
         let told = image_problems(text);
         assert!(
             told.contains("no image is named: write `source: destination`"),
@@ -244,6 +244,20 @@ fn no_rule_at_all_is_an_error() {
         );
     }
     assert!(problems(&[("config.yaml", "auth: {}\n")]).contains("no image is named"));
+}
+
+#[test]
+fn an_empty_map_is_meant_and_warned_of() {
+    for files in [
+        &[("images.yaml", "{}\n")][..],
+        &[("config.yaml", "images: {}\n")],
+    ] {
+        let config = read(files).unwrap();
+        assert!(config.rules.is_empty());
+        let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].contains("no image is named, so there is nothing to do"));
+    }
 }
 
 #[test]

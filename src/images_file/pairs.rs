@@ -1,0 +1,141 @@
+//! Pairs of source and destination, sorted and each once, on disk: as many as there are images, in bounded memory.
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::path::Path;
+
+use rusqlite::{Connection, Row, Rows, Statement};
+use serde::ser::{Error as _, Serialize, SerializeMap as _, Serializer};
+use tempfile::NamedTempFile;
+
+use crate::cli::ImagesFormat;
+use crate::replacement;
+
+/// What the database may hold in memory, in KiB.
+const CACHE_KIB: u32 = 512;
+
+/// The pairs. They are a cache of one run, so nothing is done for them to outlive a crash.
+pub(super) struct Pairs {
+    database: Connection,
+    /// The database; removed when this is dropped. `None` where `SQLite` finds a place of its own.
+    _file: Option<NamedTempFile>,
+}
+
+impl Pairs {
+    /// No pairs yet, in a file beside `path`, which is where room is known to be; in the system's directory for
+    /// temporary files where none can be there, as beside a pipe.
+    pub(super) fn beside(path: &Path) -> anyhow::Result<Self> {
+        let file = replacement::beside(path).ok();
+        let place = file.as_ref().map_or(Path::new(""), NamedTempFile::path);
+        let database = Connection::open(place)?;
+        database.execute_batch(&format!(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;
+             PRAGMA cache_size = -{CACHE_KIB};
+             CREATE TABLE pairs (source TEXT, destination TEXT, PRIMARY KEY (source, destination)) WITHOUT ROWID;
+             BEGIN;"
+        ))?;
+        Ok(Self {
+            database,
+            _file: file,
+        })
+    }
+
+    /// Adds a pair, if it is not there.
+    pub(super) fn add(&self, source: &str, destination: &str) -> rusqlite::Result<()> {
+        let insert = "INSERT OR IGNORE INTO pairs VALUES (?1, ?2)";
+        let mut insert = self.database.prepare_cached(insert)?;
+        insert.execute([source, destination]).map(|_| ())
+    }
+
+    /// Writes them as a map from source to list of destinations, in the order of their texts.
+    pub(super) fn write(&self, format: ImagesFormat, out: &mut impl Write) -> anyhow::Result<()> {
+        let all = "SELECT source, destination FROM pairs ORDER BY source, destination";
+        let map = Map(RefCell::new(self.database.prepare(all)?));
+        match format {
+            ImagesFormat::Json => {
+                serde_json::to_writer_pretty(&mut *out, &map)?;
+                out.write_all(b"\n")?;
+            }
+            ImagesFormat::Yaml => sync::config::write_yaml(&map, out)?,
+        }
+        Ok(())
+    }
+}
+
+/// The rows, as the map that they make: one source at a time is in memory.
+struct Map<'a>(RefCell<Statement<'a>>);
+
+impl Serialize for Map<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut statement = self.0.borrow_mut();
+        let mut rows = statement.query([]).map_err(S::Error::custom)?;
+        let mut next = next::<S::Error>(&mut rows)?;
+        // Where nothing follows, its length has to say so: an empty map is written otherwise than the start of one.
+        let mut map = serializer.serialize_map(next.is_none().then_some(0))?;
+        while let Some((source, destination)) = next.take() {
+            let mut destinations = vec![destination];
+            loop {
+                next = self::next::<S::Error>(&mut rows)?;
+                match &mut next {
+                    Some((same, more)) if *same == source => {
+                        destinations.push(std::mem::take(more));
+                    }
+                    _ => break,
+                }
+            }
+            map.serialize_entry(&source, &destinations)?;
+        }
+        map.end()
+    }
+}
+
+fn next<E: serde::ser::Error>(rows: &mut Rows<'_>) -> Result<Option<(String, String)>, E> {
+    let pair = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let row = rows.next().map_err(E::custom)?;
+    row.map(pair)
+        .transpose()
+        .map_err(|error: rusqlite::Error| E::custom(error))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    fn written(pairs: &[(&str, &str)], format: ImagesFormat) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        let all = Pairs::beside(&directory.path().join("out")).unwrap();
+        for (source, destination) in pairs {
+            all.add(source, destination).unwrap();
+        }
+        let mut text = Vec::new();
+        all.write(format, &mut text).unwrap();
+        drop(all);
+        assert_eq!(directory.path().read_dir().unwrap().count(), 0);
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn it_is_the_map_that_serde_would_write() {
+        let pairs = [
+            ("b.example/x:v1", "c.example/y:v1"),
+            ("a.example/x:1.10", "d.example/y:1.10"),
+            ("b.example/x:v1", "c.example/y:v1"),
+            ("a.example/x:1.10", "c.example/y@sha256:0"),
+            ("b.example/x:/^v[0-9]+$/", ""),
+            ("B.example/x", "é"),
+        ];
+        for pairs in [&pairs[..], &pairs[..1], &[]] {
+            let mut map: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+            for (source, destination) in pairs {
+                map.entry(source).or_default().insert(destination);
+            }
+            let json = serde_json::to_string_pretty(&map).unwrap() + "\n";
+            assert_eq!(written(pairs, ImagesFormat::Json), json);
+            let yaml = sync::config::to_yaml(&map).unwrap();
+            assert_eq!(written(pairs, ImagesFormat::Yaml), yaml);
+        }
+    }
+}
