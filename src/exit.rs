@@ -11,6 +11,8 @@ pub enum Exit {
     Failed,
     /// 2: the command line or a file is wrong; nothing was requested of any registry.
     Usage,
+    /// 3: something would be copied; where that was the question.
+    Differs,
     /// 130: interrupted by SIGINT or SIGTERM before the end.
     Interrupted,
 }
@@ -22,6 +24,7 @@ impl Exit {
             Self::Done => 0,
             Self::Failed => 1,
             Self::Usage => 2,
+            Self::Differs => 3,
             Self::Interrupted => 130,
         }
     }

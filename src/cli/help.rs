@@ -8,6 +8,8 @@ pub(super) const ABOUT: &str =
 pub(super) const USAGE: &str = "image-syncer --images FILE [--auth FILE] [flags]
        image-syncer --config FILE [flags]
        image-syncer copy SOURCE DESTINATION... [flags]
+       image-syncer plan --images FILE [--auth FILE] [flags]
+       image-syncer check --images FILE [--auth FILE] [flags]
        image-syncer validate --images FILE [--auth FILE]
        image-syncer records show|prune|forget [--records FILE]";
 
@@ -43,6 +45,7 @@ Exit codes:
     0  every image is at its destination
     1  at least one image failed; the others were copied
     2  the command line or a file is wrong; nothing was done
+    3  something would be copied (check; plan and --dry-run with --exit-code)
   130  interrupted by SIGINT or SIGTERM; a second run finishes the first";
 
 /// Behind the help of `copy`.
@@ -54,6 +57,43 @@ Examples:
 
 Without --auth, the credentials of docker login and podman login are used.
 Exit codes are those of image-syncer: 0 all there, 1 failed, 2 bad usage, 130 interrupted.";
+
+/// Behind the help of `plan`.
+pub(super) const PLAN: &str = "\
+Examples:
+  image-syncer plan --images images.yaml --auth auth.yaml
+  image-syncer plan --config sync.yaml --output json > plan.json
+  image-syncer plan --images images.yaml --exit-code > plan.txt || echo \"exit code $?\"
+  image-syncer --images images.yaml --proc 4 --dry-run
+
+It asks the source and the destination registries what they have, and writes nothing anywhere.
+The plan goes to stdout, everything else to stderr. On a terminal it is a table; elsewhere each
+image is a whole line: new, changed (old → new digest), referrers (only signatures and the like
+are missing), repair (parts of it are lost), again (--force), skipped, failed; -v adds unchanged.
+For one image without files: image-syncer copy SOURCE DESTINATION --dry-run.
+
+Exit codes:
+    0  the plan is whole; with --exit-code: and nothing would be copied
+    1  a source could not be listed, or an image not compared
+    2  the command line or a file is wrong
+    3  with --exit-code: something would be copied
+  130  interrupted: the plan is incomplete";
+
+/// Behind the help of `check`.
+pub(super) const CHECK: &str = "\
+Examples:
+  image-syncer check --images images.yaml --auth auth.yaml
+  image-syncer check -q --config sync.yaml || image-syncer --config sync.yaml
+
+One line for each difference on stdout (-q: none), a line of totals on stderr. What a copy would
+take is not asked: that is what plan is for.
+
+Exit codes:
+    0  everything is at its destination
+    1  a source could not be listed, or an image not compared
+    2  the command line or a file is wrong
+    3  something is missing or different
+  130  interrupted before all was compared";
 
 /// Behind the help of `validate`.
 pub(super) const VALIDATE: &str = "\

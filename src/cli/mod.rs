@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub use args::{
-    Asking, Auth, Common, Copying, Defaults, Files, ImagesFormat, Insecure, Logging, Output, Parts,
-    Platforms, ProgressMode, RecordsFile, Referrers, Remembering, Reporting, Safety, Transfer,
-    WhichReferrers,
+    Asking, Auth, CheckFormat, Common, Copying, Defaults, Differences, DryRun, Files, ImagesFormat,
+    Insecure, Logging, Output, Parts, PlanFormat, Platforms, ProgressMode, RecordsFile, Referrers,
+    Remembering, Reporting, Safety, Showing, Transfer, WhichReferrers,
 };
 
 /// Copies container images and OCI artifacts between registries: no daemon, no disk.
@@ -54,6 +54,18 @@ impl Cli {
                 let records = copy.common.remembering.paths();
                 files.chain(records).chain(copy.logging.paths()).collect()
             }
+            Some(Command::Plan(plan)) => {
+                let report = [&mut plan.reporting.report];
+                let files = plan.files.paths().into_iter().chain(report);
+                let records = plan.common.remembering.paths();
+                files.chain(records).chain(plan.logging.paths()).collect()
+            }
+            Some(Command::Check(check)) => {
+                let report = [&mut check.reporting.report];
+                let files = check.files.paths().into_iter().chain(report);
+                let records = check.common.remembering.paths();
+                files.chain(records).chain(check.logging.paths()).collect()
+            }
             Some(Command::Validate(Validate { files, .. })) => files.paths().into(),
             Some(Command::Records(Records { action })) => vec![&mut action.file_mut().records],
         };
@@ -70,6 +82,12 @@ pub enum Command {
     /// Copy one image to one or more destinations, without files
     #[command(after_help = help::COPY, args_override_self = true)]
     Copy(Box<Copy>),
+    /// Say what a sync of the files would copy, and write nothing
+    #[command(after_help = help::PLAN, args_override_self = true)]
+    Plan(Box<Plan>),
+    /// Say whether everything is at its destination, with the fewest requests
+    #[command(after_help = help::CHECK, args_override_self = true)]
+    Check(Box<Check>),
     /// Read the files, say what they mean, and request nothing of any registry
     #[command(after_help = help::VALIDATE, args_override_self = true)]
     Validate(Validate),
@@ -96,6 +114,9 @@ pub struct Sync {
     /// What bounds the bytes that flow.
     #[command(flatten)]
     pub transfer: Transfer,
+    /// Whether anything is written.
+    #[command(flatten)]
+    pub dry_run: DryRun,
     /// What is written for other programs.
     #[command(flatten)]
     pub output: Output,
@@ -134,9 +155,61 @@ pub struct Copy {
     /// What bounds the bytes that flow.
     #[command(flatten)]
     pub transfer: Transfer,
+    /// Whether anything is written.
+    #[command(flatten)]
+    pub dry_run: DryRun,
     /// What is written for other programs.
     #[command(flatten)]
     pub output: Output,
+    /// What is told to people.
+    #[command(flatten)]
+    pub logging: Logging,
+}
+
+/// What a sync of files would do.
+#[derive(Debug, clap::Args)]
+pub struct Plan {
+    /// The files.
+    #[command(flatten)]
+    pub files: Files,
+    /// What an empty destination stands for.
+    #[command(flatten)]
+    pub defaults: Defaults,
+    /// What every such command takes.
+    #[command(flatten)]
+    pub common: Common,
+    /// What would be copied again.
+    #[command(flatten)]
+    pub copying: Copying,
+    /// How it is shown.
+    #[command(flatten)]
+    pub showing: Showing,
+    /// The report.
+    #[command(flatten)]
+    pub reporting: Reporting,
+    /// What is told to people.
+    #[command(flatten)]
+    pub logging: Logging,
+}
+
+/// Whether a sync of files would do anything.
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    /// The files.
+    #[command(flatten)]
+    pub files: Files,
+    /// What an empty destination stands for.
+    #[command(flatten)]
+    pub defaults: Defaults,
+    /// What every such command takes.
+    #[command(flatten)]
+    pub common: Common,
+    /// How it is shown.
+    #[command(flatten)]
+    pub differences: Differences,
+    /// The report.
+    #[command(flatten)]
+    pub reporting: Reporting,
     /// What is told to people.
     #[command(flatten)]
     pub logging: Logging,

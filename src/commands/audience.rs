@@ -13,6 +13,7 @@ use sync::transfer::Progress as Moving;
 use crate::cli;
 use crate::commands::listeners::Listeners;
 use crate::commands::observers::Observers;
+use crate::commands::shown::Shown;
 use crate::commands::underway::Underway;
 use crate::exit::Exit;
 use crate::images_file::{ImagesFile, Wanted};
@@ -30,6 +31,7 @@ pub(super) struct Audience {
     all: Arc<Underway>,
     report_file: Option<Arc<ReportFile>>,
     images_files: Vec<Arc<ImagesFile>>,
+    pub(super) shown: Option<Shown>,
 }
 
 /// What was carried out, and how it ended.
@@ -45,7 +47,7 @@ pub(super) struct Ended<'a> {
 }
 
 impl Audience {
-    /// Those whom the flags of `command` ask for.
+    /// Those whom the flags of `command` ask for, and what is shown on stdout meanwhile.
     ///
     /// # Errors
     /// When a file that is asked for cannot be written.
@@ -54,6 +56,7 @@ impl Audience {
         output: &cli::Output,
         lines: Lines,
         display: Display,
+        shown: Option<Shown>,
     ) -> anyhow::Result<Self> {
         let report = Arc::new(Report::new());
         let report_file = output.reporting.report.as_deref();
@@ -69,6 +72,7 @@ impl Audience {
                 .iter()
                 .map(|file| file.clone() as Arc<dyn Listener>),
         );
+        all.extend(shown.as_ref().map(Shown::listener));
         Ok(Self {
             wire: Arc::new(Wire::new(lines.clone())),
             counts: Arc::new(Counts::new()),
@@ -78,6 +82,7 @@ impl Audience {
             all: Arc::new(Underway::new(Arc::new(Listeners(all)))),
             report_file,
             images_files,
+            shown,
         })
     }
 
@@ -117,25 +122,33 @@ impl Audience {
             failures.extend(file.write().err());
         }
         let hosts = self.counts.by_host();
-        let report = self.report_file.as_ref().map(|file| {
-            file.put(&Ending {
-                summary: &summary,
-                rules: ended.rules,
-                hosts: &hosts,
-                traffic: Traffic {
-                    fetched: ended.moved.bytes_fetched(),
-                    sent: ended.moved.bytes_streamed(),
-                },
-                elapsed,
-                exit_code: exit(&summary, failures.is_empty()).code(),
-            })
-        });
+        let exit = |failures: &[anyhow::Error]| {
+            let exit = exit(&summary, failures.is_empty());
+            let shown = self.shown.as_ref();
+            shown.map_or(exit, |shown| shown.exit(&summary, exit))
+        };
+        let ending = |exit: Exit| Ending {
+            summary: &summary,
+            rules: ended.rules,
+            hosts: &hosts,
+            traffic: Traffic {
+                fetched: ended.moved.bytes_fetched(),
+                sent: ended.moved.bytes_streamed(),
+            },
+            elapsed,
+            exit_code: exit.code(),
+        };
+        let report = self.report_file.as_ref();
+        let report = report.map(|file| file.put(&ending(exit(&failures))));
         failures.extend(report.and_then(Result::err));
-        print_summary(&self.lines, &summary, self.counts.totals(), elapsed);
+        match &self.shown {
+            Some(shown) => shown.end(&ending(exit(&failures)), &self.lines),
+            None => print_summary(&self.lines, &summary, self.counts.totals(), elapsed),
+        }
         for error in &failures {
             self.lines.say(Word::Failed, &format!("{error:#}"));
         }
-        exit(&summary, failures.is_empty())
+        exit(&failures)
     }
 }
 

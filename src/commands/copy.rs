@@ -5,10 +5,11 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use registry::Registry;
 use registry::auth::{Credential, Entry};
-use sync::config::{Config, Intent};
+use sync::config::Config;
 use sync::rule::{Rule, Select, Source};
 
 use crate::cli::Copy;
+use crate::commands::shown::Purpose;
 use crate::commands::{job, setup};
 use crate::exit::Exit;
 use crate::ui::Printer;
@@ -29,7 +30,7 @@ pub(super) fn execute(arguments: Copy, printer: &Printer) -> anyhow::Result<Exit
         rules: vec![Arc::new(rule)],
         credentials: config.credentials,
         warnings: config.warnings,
-        intent: Intent::Copy,
+        purpose: Purpose::sync(arguments.dry_run),
         copying: arguments.copying,
         transfer: arguments.transfer,
         output: arguments.output,

@@ -7,7 +7,7 @@ use anyhow::Context;
 use registry::auth::{DockerFiles, Entry, Keychain};
 use registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions, WindowBounds};
 use registry::{Options, Registries};
-use sync::config::{Intent, Problem, Referrers, Settings};
+use sync::config::{Problem, Referrers, Settings};
 use sync::engine::{Engine, Stop};
 use sync::inventory::records::Records;
 use sync::rule::{Immutable, Rule};
@@ -18,6 +18,7 @@ use crate::cli;
 use crate::commands::audience::{self, Audience};
 use crate::commands::rates;
 use crate::commands::run::{Ended, Run};
+use crate::commands::shown::Purpose;
 use crate::commands::{records, setup};
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
@@ -56,7 +57,7 @@ pub(super) struct Job {
     /// What the files say that is hardly meant.
     pub(super) warnings: Vec<Problem>,
     /// What is to be done with them.
-    pub(super) intent: Intent,
+    pub(super) purpose: Purpose,
     /// Flags.
     pub(super) copying: cli::Copying,
     /// Flags.
@@ -73,18 +74,25 @@ impl Job {
     /// Carries out the job. Errors are those found before anything was asked of a registry.
     pub(super) fn carry_out(self, printer: &Printer) -> anyhow::Result<Exit> {
         let writing = Writing::to(std::io::stderr()).context("cannot start a thread")?;
-        let printer = printer.clone().by_way_of(writing.screen());
-        let log = Log::open(&self.logging, printer.clone())?;
+        let beside = printer.clone().by_way_of(writing.screen());
+        let log = Log::open(&self.logging, beside.clone())?;
         let _entered = log.enter();
-        let lines = Lines::new(printer.clone(), &log);
-        let display = Display::new(&self.logging, printer);
-        let audience = Audience::gather(self.command, &self.output, lines, display)?;
+        let stop = Stop::new(Duration::from_secs(self.common.asking.grace));
+        let shown = self.purpose;
+        let shown = shown.shown(self.command, &self.rules, &self.logging, &stop)?;
+        let lines = Lines::new(beside.clone(), &log);
+        let lines = match &shown {
+            Some(shown) => shown.beside(lines),
+            None => lines,
+        };
+        let display = Display::new(&self.logging, beside);
+        let audience = Audience::gather(self.command, &self.output, lines, display, shown)?;
         self.warn(&audience.lines);
         let records = records::open(&self.common.remembering, &audience.lines, &log);
         let runtime = runtime(&log)?;
         let (run, mut interrupts) = {
             let _entered = runtime.enter();
-            let run = self.run(&audience, records.clone())?;
+            let run = self.run(&audience, records.clone(), stop)?;
             let interrupts = Interrupts::hear().context("cannot listen for signals")?;
             (run, interrupts)
         };
@@ -108,9 +116,14 @@ impl Job {
         });
         // Whoever reads may take nothing any more; a signal is heard all the same.
         let written = runtime.block_on(writing.finish(interrupts.next()));
+        let exit = match &audience.shown {
+            _ if !written => Exit::Interrupted,
+            Some(shown) => runtime.block_on(shown.finish(exit, interrupts.next(), printer)),
+            None => exit,
+        };
         // Nothing is waited for: a name that is still being looked up would hold the process.
         runtime.shutdown_background();
-        Ok(if written { exit } else { Exit::Interrupted })
+        Ok(exit)
     }
 
     /// Says what was asked for and will not happen.
@@ -139,7 +152,7 @@ impl Job {
     fn settings(&self, records: Option<Arc<Records>>) -> anyhow::Result<Settings> {
         let flags = &self.common;
         Ok(Settings {
-            intent: self.intent,
+            intent: self.purpose.intent(),
             platforms: Arc::new(setup::platforms(&flags.platforms)?),
             parts: setup::parts(flags.parts, &flags.platforms)?,
             force: self.copying.force,
@@ -153,7 +166,12 @@ impl Job {
     }
 
     /// The run over all registries.
-    fn run(&self, audience: &Audience, records: Option<Arc<Records>>) -> anyhow::Result<Run> {
+    fn run(
+        &self,
+        audience: &Audience,
+        records: Option<Arc<Records>>,
+        stop: Stop,
+    ) -> anyhow::Result<Run> {
         let cli::Common { asking, safety, .. } = &self.common;
         let settings = self.settings(records)?;
         Self::warn_of(&settings, &audience.lines);
@@ -185,7 +203,7 @@ impl Job {
         Ok(Run {
             engine: Engine::new(stores, settings, audience.listener()),
             transport,
-            stop: Stop::new(Duration::from_secs(asking.grace)),
+            stop,
         })
     }
 }

@@ -1,14 +1,17 @@
 //! One thin file a command: from arguments to calls of the `sync` crate.
 
 mod audience;
+mod check;
 mod copy;
 mod job;
 mod listeners;
 mod observers;
+mod plan;
 mod rates;
 mod records;
 mod run;
 mod setup;
+mod shown;
 mod sync;
 mod underway;
 mod validate;
@@ -21,6 +24,8 @@ use crate::ui::Printer;
 pub fn execute(cli: Cli, printer: &Printer) -> Exit {
     let done = match cli.command {
         Some(Command::Copy(copy)) => copy::execute(*copy, printer),
+        Some(Command::Plan(plan)) => plan::execute(*plan, printer),
+        Some(Command::Check(check)) => check::execute(*check, printer),
         Some(Command::Validate(validate)) => validate::execute(validate, printer),
         Some(Command::Records(records)) => records::execute(&records.action, printer),
         None => sync::execute(cli.sync, printer),

@@ -1,8 +1,7 @@
 //! The sync of all rules in files.
 
-use sync::config::Intent;
-
 use crate::cli::Sync;
+use crate::commands::shown::Purpose;
 use crate::commands::{job, setup};
 use crate::exit::Exit;
 use crate::ui::Printer;
@@ -16,7 +15,7 @@ pub(super) fn execute(arguments: Sync, printer: &Printer) -> anyhow::Result<Exit
         rules: config.rules,
         credentials: config.credentials,
         warnings: config.warnings,
-        intent: Intent::Copy,
+        purpose: Purpose::sync(arguments.dry_run),
         copying: arguments.copying,
         transfer: arguments.transfer,
         output: arguments.output,

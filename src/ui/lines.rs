@@ -124,6 +124,10 @@ pub struct Lines {
     quiet: bool,
     /// The least that is told on stderr.
     least: Level,
+    /// The least that is told there of an image, if anything is.
+    least_of_images: Option<Level>,
+    /// The least that is told there of a rule as a whole, if anything is.
+    least_of_rules: Option<Level>,
 }
 
 impl Lines {
@@ -146,6 +150,19 @@ impl Lines {
             to_file: log.to_file(),
             quiet: log.quiet(),
             least,
+            least_of_images: Some(least),
+            least_of_rules: Some(least),
+        }
+    }
+
+    /// The same, which leave to stdout what is shown there: of images what needs no attention; where `all` is shown,
+    /// and on the same terminal, everything of images and rules.
+    #[must_use]
+    pub fn beside_a_plan(self, all: bool) -> Self {
+        Self {
+            least_of_images: (!all).then_some(Level::Warning),
+            least_of_rules: self.least_of_rules.filter(|_| !all),
+            ..self
         }
     }
 
@@ -191,7 +208,12 @@ impl Lines {
                 ),
             }
         }
-        if level >= self.least {
+        let least = match (source, rule) {
+            (Some(_), _) => self.least_of_images,
+            (None, Some(_)) => self.least_of_rules,
+            (None, None) => Some(self.least),
+        };
+        if least.is_some_and(|least| level >= least) {
             let word = self
                 .printer
                 .paint(word.paint(), &format!("{:<11}", word.text()));

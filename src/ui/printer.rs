@@ -17,11 +17,10 @@ pub struct Printer {
 impl Printer {
     /// The printer of this process; colours only where stderr is a terminal and `NO_COLOR` is unset or empty.
     pub fn new() -> Self {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let terminal = std::io::stderr().is_terminal();
         Self {
             terminal,
-            colours: !refused && terminal && !is_dumb(),
+            colours: terminal && are_wanted(),
             screen: None,
         }
     }
@@ -92,6 +91,20 @@ impl Printer {
         self.screen.as_ref().map(|screen| screen.show(view))
     }
 
+    /// Whether stdout shows colours: a terminal of its own, or none, whatever stderr is.
+    pub(crate) fn stdout_colours() -> bool {
+        std::io::stdout().is_terminal() && are_wanted()
+    }
+
+    /// How many columns stdout has, where it is a terminal; those of most where it does not say.
+    pub(crate) fn stdout_width() -> Option<usize> {
+        let stdout = std::io::stdout();
+        let width = |(width, _): (terminal_size::Width, _)| usize::from(width.0);
+        let told = terminal_size::terminal_size_of(&stdout).map(width);
+        let told = told.filter(|width| *width > 0).unwrap_or(80);
+        stdout.is_terminal().then_some(told)
+    }
+
     /// `text` in a colour, if stderr shows them.
     pub(super) fn paint(&self, paint: Paint, text: &str) -> String {
         paint.apply(text, self.colours)
@@ -105,6 +118,12 @@ impl Printer {
             }
         }
     }
+}
+
+/// Whether colours are wanted where there is a terminal.
+fn are_wanted() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !refused && !is_dumb()
 }
 
 /// Whether the terminal says of itself that it knows no escape sequences.

@@ -31,6 +31,13 @@ fn block(summary: &Summary, wire: HostCounts, elapsed: Duration) -> Vec<(Paint, 
         let text = "interrupted: run again to finish; what is there is not sent again";
         block.push((Paint::Yellow, text.to_owned()));
     }
+    block.extend(trouble(summary));
+    block
+}
+
+/// What was lost sight of, and what failed; nothing where nothing did.
+pub(super) fn trouble(summary: &Summary) -> Vec<(Paint, String)> {
+    let mut block = Vec::new();
     if !summary.adds_up() {
         let text = "some images were lost sight of: this is a defect of image-syncer, please report it; run again";
         block.push((Paint::Red, text.to_owned()));

@@ -19,6 +19,16 @@ fn of_copy() {
 }
 
 #[test]
+fn of_plan() {
+    insta::assert_snapshot!(help(&["plan", "--help"]));
+}
+
+#[test]
+fn of_check() {
+    insta::assert_snapshot!(help(&["check", "--help"]));
+}
+
+#[test]
 fn of_validate() {
     insta::assert_snapshot!(help(&["validate", "--help"]));
 }

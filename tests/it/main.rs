@@ -9,6 +9,7 @@
 mod support;
 
 mod bombs;
+mod check;
 mod classic_files;
 mod compat_auth;
 mod compat_flags;
@@ -29,6 +30,7 @@ mod messages;
 mod mistakes;
 mod outcomes;
 mod output;
+mod plan;
 mod readme;
 mod real_registry;
 mod records;

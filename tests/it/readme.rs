@@ -35,6 +35,8 @@ fn it_names_every_flag() {
     for command in [
         &["--help"][..],
         &["copy", "--help"],
+        &["plan", "--help"],
+        &["check", "--help"],
         &["validate", "--help"],
         &["records", "prune", "--help"],
     ] {

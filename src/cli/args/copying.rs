@@ -6,6 +6,9 @@ use clap::{ArgAction, Args};
 
 use crate::cli::args::values::{limit, path};
 
+/// What `--commit-timeout` is where nothing is said.
+const COMMIT_TIMEOUT: u64 = 600;
+
 /// What is copied of images that are unchanged.
 #[derive(Clone, Copy, Debug, Default, Args)]
 #[command(next_help_heading = "Copying")]
@@ -78,8 +81,18 @@ pub struct Transfer {
     pub max_rate: Vec<String>,
     /// Try again where the last request of a blob or manifest has no answer for this long: a registry may digest and
     /// copy before it gives one
-    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = limit())]
+    #[arg(long, value_name = "SECONDS", default_value_t = COMMIT_TIMEOUT, value_parser = limit())]
     pub commit_timeout: u64,
+}
+
+impl Default for Transfer {
+    fn default() -> Self {
+        Self {
+            proc: None,
+            max_rate: Vec::new(),
+            commit_timeout: COMMIT_TIMEOUT,
+        }
+    }
 }
 
 impl Remembering {

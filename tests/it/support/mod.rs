@@ -4,6 +4,7 @@ pub(crate) mod ends;
 pub(crate) mod program;
 pub(crate) mod real;
 pub(crate) mod report;
+pub(crate) mod showing;
 pub(crate) mod signing;
 
 use testkit::{Image, Layer, Registry};

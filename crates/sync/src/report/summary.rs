@@ -33,6 +33,12 @@ pub struct Summary {
     pub planned_moved: u64,
     /// Images, of those, under whose name nothing stands.
     pub planned_new: u64,
+    /// Images, of those, that stand there without something that refers to them.
+    pub planned_referrers: u64,
+    /// Images, of those, that stand there and below which something was lost.
+    pub planned_repairs: u64,
+    /// Images, of those, that stand there and would be pushed all the same.
+    pub planned_again: u64,
     /// Images that were not to be copied.
     pub skipped: u64,
     /// Images that are not at the destination, those left out that were interrupted.
@@ -157,8 +163,13 @@ impl Summary {
 
     fn plan(&mut self, planned: &Planned) {
         self.planned += 1;
-        self.planned_new += u64::from(planned.change == Change::New);
-        self.planned_moved += u64::from(matches!(planned.change, Change::Moved { .. }));
+        *match &planned.change {
+            Change::New => &mut self.planned_new,
+            Change::Moved { .. } => &mut self.planned_moved,
+            Change::Referrers => &mut self.planned_referrers,
+            Change::Again(losses) if losses.is_empty() => &mut self.planned_again,
+            Change::Again(_) => &mut self.planned_repairs,
+        } += 1;
         if let Some(cost) = &planned.cost {
             self.volume += cost.volume;
             self.referrers += cost.referrers;

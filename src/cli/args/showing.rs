@@ -1,0 +1,69 @@
+//! How it is shown what would be copied.
+
+use clap::{Args, ValueEnum};
+
+/// A run that writes nothing.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Dry run")]
+pub struct DryRun {
+    /// Say what would be copied, on stdout, and write nothing anywhere: `plan` for this command line
+    #[arg(long)]
+    pub dry_run: bool,
+    /// With --dry-run: the form of what is said
+    #[arg(long, value_name = "FORMAT", value_enum, requires = "dry_run")]
+    pub output: Option<PlanFormat>,
+    /// With --dry-run: exit with 3 where something would be copied
+    #[arg(long, requires = "dry_run")]
+    pub exit_code: bool,
+}
+
+/// How a plan is shown.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Showing {
+    /// The form in which the plan is written to stdout
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = PlanFormat::Table)]
+    pub output: PlanFormat,
+    /// Exit with 3 where something would be copied
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// How differences are shown.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Differences {
+    /// The form in which differences are written to stdout
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = CheckFormat::Lines)]
+    pub output: CheckFormat,
+}
+
+/// The form of a plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// For people: columns on a terminal, a whole line for each image elsewhere.
+    #[default]
+    Table,
+    /// For programs: the document of --report.
+    Json,
+}
+
+/// The form of differences.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// One line for each difference.
+    #[default]
+    Lines,
+    /// For programs: the document of --report.
+    Json,
+}
+
+impl DryRun {
+    /// What is asked for, where nothing is to be written.
+    pub fn showing(self) -> Option<Showing> {
+        self.dry_run.then(|| Showing {
+            output: self.output.unwrap_or_default(),
+            exit_code: self.exit_code,
+        })
+    }
+}

@@ -1,0 +1,29 @@
+//! Whether everything that files name is at its destination.
+
+use crate::cli::{Check, Copying, Output, Transfer};
+use crate::commands::shown::Purpose;
+use crate::commands::{job, setup};
+use crate::exit::Exit;
+use crate::ui::Printer;
+
+/// Reads the files, and says what differs.
+pub(super) fn execute(arguments: Check, printer: &Printer) -> anyhow::Result<Exit> {
+    registry::transport::prepare();
+    let config = setup::config(arguments.files, &arguments.defaults)?;
+    let job = job::Job {
+        command: "check",
+        rules: config.rules,
+        credentials: config.credentials,
+        warnings: config.warnings,
+        purpose: Purpose::check(arguments.differences),
+        copying: Copying::default(),
+        transfer: Transfer::default(),
+        output: Output {
+            reporting: arguments.reporting,
+            ..Output::default()
+        },
+        common: arguments.common,
+        logging: arguments.logging,
+    };
+    job.carry_out(printer)
+}

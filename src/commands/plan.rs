@@ -1,0 +1,29 @@
+//! What a sync of files would copy.
+
+use crate::cli::{Output, Plan, Transfer};
+use crate::commands::shown::Purpose;
+use crate::commands::{job, setup};
+use crate::exit::Exit;
+use crate::ui::Printer;
+
+/// Reads the files, and says what their rules would copy.
+pub(super) fn execute(arguments: Plan, printer: &Printer) -> anyhow::Result<Exit> {
+    registry::transport::prepare();
+    let config = setup::config(arguments.files, &arguments.defaults)?;
+    let job = job::Job {
+        command: "plan",
+        rules: config.rules,
+        credentials: config.credentials,
+        warnings: config.warnings,
+        purpose: Purpose::plan(arguments.showing),
+        copying: arguments.copying,
+        transfer: Transfer::default(),
+        output: Output {
+            reporting: arguments.reporting,
+            ..Output::default()
+        },
+        common: arguments.common,
+        logging: arguments.logging,
+    };
+    job.carry_out(printer)
+}

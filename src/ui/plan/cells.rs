@@ -1,0 +1,111 @@
+//! What the forms of a plan have in common: the parts of a rule, and what stands for an image.
+
+use std::collections::BTreeMap;
+
+use registry::Digest;
+
+use crate::ui::plan::gather::Gathered;
+use crate::ui::plan::row::{Kind, Row, printable};
+use crate::ui::units;
+
+/// So many digits of a digest are enough to tell it from all others that anybody has.
+pub(super) const SHORT: usize = 12;
+
+/// The images of a rule that go to one repository.
+pub(super) struct Section<'a> {
+    /// The repository.
+    pub(super) repository: String,
+    /// Their rows.
+    pub(super) rows: &'a [Row],
+    /// How many of them are unchanged.
+    unchanged: u64,
+}
+
+/// The repositories that a rule goes to, in its order.
+pub(super) fn sections(rule: &Gathered) -> Vec<Section<'_>> {
+    let repositories = rule.rule.destinations.iter();
+    let mut names: Vec<String> = repositories.map(|d| d.repository.to_string()).collect();
+    names.push(String::new());
+    let mut sections = Vec::with_capacity(names.len());
+    for (place, repository) in names.into_iter().enumerate() {
+        let from = rule.rows.partition_point(|row| row.place < place);
+        let to = rule.rows.partition_point(|row| row.place <= place);
+        let section = Section {
+            repository,
+            rows: rule.rows.get(from..to).unwrap_or_default(),
+            unchanged: rule.unchanged.get(place).copied().unwrap_or_default(),
+        };
+        if !section.rows.is_empty() || section.unchanged > 0 {
+            sections.push(section);
+        }
+    }
+    sections
+}
+
+impl Section<'_> {
+    /// `2 new, 1 changed, 7 unchanged`.
+    pub(super) fn counts(&self) -> String {
+        let mut counts: BTreeMap<Kind, u64> = BTreeMap::new();
+        for row in self.rows {
+            *counts.entry(row.fate.kind()).or_default() += 1;
+        }
+        counts.remove(&Kind::Unchanged);
+        if self.unchanged > 0 {
+            counts.insert(Kind::Unchanged, self.unchanged);
+        }
+        let each = |(kind, number): (&Kind, &u64)| {
+            let number = units::grouped(*number);
+            match kind {
+                Kind::Referrers => format!("{number} with new referrers"),
+                Kind::Repair => format!("{number} to repair"),
+                Kind::Again => format!("{number} to push again"),
+                kind => format!("{number} {}", kind.word()),
+            }
+        };
+        counts.iter().map(each).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The rule's name, and where it was written.
+pub(super) fn heading(rule: &Gathered) -> (String, String) {
+    let place = rule.rule.location.as_ref().map_or_else(String::new, |at| {
+        format!("  ({}:{})", at.file.display(), at.line)
+    });
+    (printable(&rule.rule.name), printable(&place))
+}
+
+/// Why there is less to see than was asked for.
+pub(super) fn shortcomings(rule: &Gathered) -> Vec<String> {
+    let empty = rule.empty.as_ref();
+    let empty = empty.map(|why| format!("matches nothing: {why}"));
+    let interrupted = (rule.interrupted > 0).then(|| {
+        let images = units::count(rule.interrupted, "image");
+        format!("interrupted: {images} not looked at")
+    });
+    empty.into_iter().chain(interrupted).collect()
+}
+
+/// The first `digits` of a digest, of which those of sha256 need no name.
+pub(super) fn short(digest: &Digest, digits: usize) -> String {
+    let text = digest.to_string();
+    match text.split_once(':') {
+        Some(("sha256", encoded)) => encoded.chars().take(digits).collect(),
+        Some((algorithm, encoded)) => {
+            let encoded: String = encoded.chars().take(digits).collect();
+            format!("{algorithm}:{encoded}")
+        }
+        None => text,
+    }
+}
+
+/// What an image is called behind its repository, its digest shortened: `v1`, `@9f8e7d6c5b4a`.
+pub(super) fn short_name(name: &str, digits: usize) -> String {
+    match name.split_at_checked(1) {
+        Some((":", tag)) => tag.to_owned(),
+        Some(("@", digest)) => Digest::parse(digest).map_or_else(
+            |_| name.to_owned(),
+            |digest| format!("@{}", short(&digest, digits)),
+        ),
+        _ => name.to_owned(),
+    }
+}

@@ -1,0 +1,218 @@
+//! Holding what rules come to until they, and all before them, are known to their end.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sync::event::ImageName;
+use sync::rule::Rule;
+use sync::{Event, Listener, Outcome};
+
+use crate::ui::plan::Form;
+use crate::ui::plan::row::{Fate, Platforms, Row, place, printable};
+use crate::ui::stdout::Stdout;
+
+/// Which images get a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those that would be copied.
+    Different,
+    /// Those that are skipped or that failed as well.
+    Notable,
+    /// Unchanged ones, too.
+    All,
+}
+
+/// Hears a run that writes nothing, and writes down what would be copied: the rules in the order in which they were
+/// given, the images of each by name, however they came.
+///
+/// Rows are held until their rule and those before it have ended. Memory is bounded by the images that differ: about
+/// 0.5 KiB for each of those whose turn has not come, and nothing for unchanged ones (but for [`Which::All`]). What a
+/// slow reader of stdout has not taken yet is held in the same way, so that the run does not wait for it.
+pub struct Plan {
+    form: Form,
+    which: Which,
+    state: Mutex<State>,
+    stdout: Stdout,
+}
+
+#[derive(Default)]
+struct State {
+    rules: Vec<Gathered>,
+    /// Where a rule stands in `rules`, by its address; they hold the rules, so that it stays.
+    positions: HashMap<usize, usize>,
+    /// The first rule that was not sent off.
+    next: usize,
+    platforms: Platforms,
+}
+
+/// What a rule came to so far.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    /// The rule.
+    pub(super) rule: Arc<Rule>,
+    /// Its rows, in order once it is sent off.
+    pub(super) rows: Vec<Row>,
+    /// Unchanged images at each of its destinations, and at none of them.
+    pub(super) unchanged: Vec<u64>,
+    /// Images that were not looked at before the run was interrupted.
+    pub(super) interrupted: u64,
+    /// Why it has no images.
+    pub(super) empty: Option<String>,
+    /// Why its images are not all known; interruptions are said of the run as a whole.
+    pub(super) failure: Option<String>,
+    finished: u64,
+    announced: Option<u64>,
+}
+
+impl Plan {
+    /// Writes in this form.
+    pub(crate) fn new(rules: &[Arc<Rule>], form: Form, which: Which, stdout: Stdout) -> Self {
+        let positions = rules.iter().enumerate();
+        let positions = positions.map(|(at, rule)| (address(rule), at)).collect();
+        Self {
+            form,
+            which,
+            state: Mutex::new(State {
+                rules: rules.iter().map(Gathered::new).collect(),
+                positions,
+                ..State::default()
+            }),
+            stdout,
+        }
+    }
+
+    /// Writes what is left, and `last` behind it.
+    pub fn close(&self, last: Vec<String>) {
+        let mut state = self.state();
+        while let Some(rule) = state.take_next() {
+            self.write(rule);
+        }
+        let form = self.form;
+        self.stdout.send(move |out| form.last(out, &last));
+    }
+
+    fn write(&self, rule: Gathered) {
+        let form = self.form;
+        self.stdout.send(move |out| form.rule(out, &rule));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn holds(&self, fate: &Fate) -> bool {
+        match fate {
+            Fate::Planned(_) => true,
+            Fate::Skipped(_) | Fate::Failed(_) => self.which != Which::Different,
+            Fate::Unchanged(_) => self.which == Which::All,
+        }
+    }
+
+    fn image(&self, state: &mut State, image: &ImageName, outcome: &Outcome) {
+        let State {
+            rules,
+            positions,
+            platforms,
+            ..
+        } = state;
+        let Some(rule) = positions
+            .get(&address(&image.rule))
+            .and_then(|at| rules.get_mut(*at))
+        else {
+            return;
+        };
+        rule.finished += 1;
+        if matches!(outcome, Outcome::Failed(failure) if failure.interrupted) {
+            rule.interrupted += 1;
+        }
+        if matches!(outcome, Outcome::Unchanged { .. }) {
+            let (place, _) = place(&image.rule, &image.destination);
+            if let Some(number) = rule.unchanged.get_mut(place) {
+                *number += 1;
+            }
+            if self.which != Which::All {
+                return;
+            }
+        }
+        let row = Row::new(image, outcome, platforms);
+        rule.rows.extend(row.filter(|row| self.holds(&row.fate)));
+    }
+}
+
+impl Listener for Plan {
+    fn event(&self, event: &Event) {
+        let mut state = self.state();
+        match event {
+            Event::ImageFinished { image, outcome, .. } => {
+                self.image(&mut state, image, outcome);
+            }
+            Event::RuleDiscovered {
+                rule,
+                images,
+                empty,
+            } => {
+                if let Some(gathered) = state.of(rule) {
+                    gathered.announced = Some(*images);
+                    gathered.empty = empty.as_deref().map(printable);
+                }
+            }
+            // How many images had been found nobody says: such a rule ends with the run.
+            Event::RuleFailed { rule, failure } if !failure.interrupted => {
+                if let Some(gathered) = state.of(rule) {
+                    gathered.failure = Some(printable(&failure.reason));
+                }
+            }
+            _ => return,
+        }
+        while state.next_has_ended() {
+            let Some(rule) = state.take_next() else {
+                break;
+            };
+            // In the order of the rules, since the state is still locked.
+            self.write(rule);
+        }
+    }
+}
+
+impl State {
+    fn of(&mut self, rule: &Arc<Rule>) -> Option<&mut Gathered> {
+        let at = self.positions.get(&address(rule))?;
+        self.rules.get_mut(*at)
+    }
+
+    fn next_has_ended(&self) -> bool {
+        self.rules.get(self.next).is_some_and(|rule| {
+            rule.announced
+                .is_some_and(|announced| announced <= rule.finished)
+        })
+    }
+
+    /// The rule whose turn it is, its rows in order.
+    fn take_next(&mut self) -> Option<Gathered> {
+        let rule = self.rules.get_mut(self.next)?;
+        self.next += 1;
+        let empty = Gathered::new(&rule.rule);
+        let mut rule = std::mem::replace(rule, empty);
+        rule.rows.sort_unstable_by(Row::compare);
+        Some(rule)
+    }
+}
+
+impl Gathered {
+    fn new(rule: &Arc<Rule>) -> Self {
+        Self {
+            rule: Arc::clone(rule),
+            rows: Vec::new(),
+            unchanged: vec![0; rule.destinations.len() + 1],
+            interrupted: 0,
+            empty: None,
+            failure: None,
+            finished: 0,
+            announced: None,
+        }
+    }
+}
+
+fn address(rule: &Arc<Rule>) -> usize {
+    Arc::as_ptr(rule).addr()
+}

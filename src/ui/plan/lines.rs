@@ -1,0 +1,96 @@
+//! Whole lines, each of which tells all of its image: for files, pipes and `grep`.
+
+use std::io::{Result, Write};
+
+use registry::Digest;
+
+use crate::ui::paint::Paint;
+use crate::ui::plan::cells::{self, SHORT, Section, heading, sections, shortcomings};
+use crate::ui::plan::gather::Gathered;
+use crate::ui::plan::row::{Fate, Kind, Row, Size};
+use crate::ui::units;
+
+/// A rule: what is said of it as a whole behind `#`, and its images. A line depends on its own image only; between its
+/// fields stand two blanks.
+pub(super) fn rule(out: &mut dyn Write, rule: &Gathered) -> Result<()> {
+    let (name, location) = heading(rule);
+    writeln!(out, "# {name}{location}")?;
+    for section in sections(rule) {
+        writeln!(out, "# → {}: {}", section.repository, section.counts())?;
+        for row in section.rows {
+            writeln!(out, "{}", line(rule, &section, row, false, false))?;
+        }
+    }
+    for text in shortcomings(rule) {
+        writeln!(out, "# {text}")?;
+    }
+    if let Some(why) = &rule.failure {
+        writeln!(out, "{}  {name}: {why}", word(Kind::Failed, false))?;
+    }
+    Ok(())
+}
+
+/// The images of a rule and nothing else.
+pub(super) fn rows(out: &mut dyn Write, rule: &Gathered, short: bool, colours: bool) -> Result<()> {
+    for section in sections(rule) {
+        for row in section.rows {
+            writeln!(out, "{}", line(rule, &section, row, short, colours))?;
+        }
+    }
+    Ok(())
+}
+
+fn line(rule: &Gathered, section: &Section<'_>, row: &Row, short: bool, colours: bool) -> String {
+    let written = |digest: &Digest| {
+        if short {
+            cells::short(digest, SHORT)
+        } else {
+            digest.to_string()
+        }
+    };
+    let source = &rule.rule.source.repository;
+    let name = format!(
+        "{source}{} → {}{}",
+        row.source, section.repository, row.destination
+    );
+    let word = word(row.fate.kind(), colours);
+    match &row.fate {
+        Fate::Skipped(why) | Fate::Failed(why) => format!("{word}  {name}: {why}"),
+        Fate::Unchanged(digest) => format!("{word}  {name}  {}", written(digest)),
+        Fate::Planned(wanted) => {
+            let digest = match &wanted.from {
+                Some(from) => format!("{} → {}", written(from), written(&wanted.digest)),
+                None => written(&wanted.digest),
+            };
+            let mut fields = vec![word, name, digest];
+            fields.extend(wanted.size.iter().flat_map(size));
+            if !wanted.notes.is_empty() {
+                fields.push(wanted.notes.to_string());
+            }
+            fields.join("  ")
+        }
+    }
+}
+
+fn word(kind: Kind, colours: bool) -> String {
+    let paint = if colours { kind.paint() } else { Paint::Plain };
+    paint.apply(&format!("{:<9}", kind.word()), colours)
+}
+
+/// Always as many fields, so that each has its place.
+fn size(size: &Size) -> [String; 6] {
+    let platforms: &str = match &*size.platforms {
+        "" => "-",
+        platforms => platforms,
+    };
+    let volume = &size.volume;
+    let bytes = |count, what| format!("{} {what}", units::bytes(count));
+    [
+        platforms.to_owned(),
+        units::count(size.layers, "layer"),
+        bytes(volume.bytes, "to send"),
+        bytes(volume.mounted_bytes, "to mount"),
+        bytes(volume.present_bytes, "there"),
+        bytes(volume.shared_bytes, "shared"),
+    ]
+}

@@ -1,0 +1,370 @@
+//! Columns for a terminal, as wide as it is: what does not fit is told in fewer columns, and nothing is cut off but
+//! digests.
+
+use std::io::{Result, Write};
+
+use registry::Digest;
+
+use crate::ui::paint::Paint;
+use crate::ui::plan::cells::{SHORT, Section, heading, sections, short, short_name, shortcomings};
+use crate::ui::plan::gather::Gathered;
+use crate::ui::plan::row::{Fate, Kind, Row, Size};
+use crate::ui::plan::wrap::wrap;
+use crate::ui::units;
+
+/// What stands before each row.
+const INDENT: usize = 4;
+
+/// What stands between columns.
+const GAP: usize = 2;
+
+/// Reasons that would get less room than this beside the name stand below it.
+const LEAST_REASON: usize = 40;
+
+/// How much is told of each image.
+#[derive(Clone, Copy)]
+struct Layout {
+    digits: usize,
+    platforms: Platforms,
+    sizes: Sizes,
+}
+
+#[derive(Clone, Copy)]
+enum Platforms {
+    Names,
+    Number,
+    None,
+}
+
+#[derive(Clone, Copy)]
+enum Sizes {
+    All,
+    /// What is sent, and what need not be.
+    Two,
+}
+
+/// From the fullest to the one that is taken where none fits.
+const LAYOUTS: [Layout; 5] = [
+    layout(SHORT, Platforms::Names, Sizes::All),
+    layout(SHORT, Platforms::Number, Sizes::All),
+    layout(SHORT, Platforms::Number, Sizes::Two),
+    layout(7, Platforms::Number, Sizes::Two),
+    NARROWEST,
+];
+
+const NARROWEST: Layout = layout(7, Platforms::None, Sizes::Two);
+
+const fn layout(digits: usize, platforms: Platforms, sizes: Sizes) -> Layout {
+    Layout {
+        digits,
+        platforms,
+        sizes,
+    }
+}
+
+/// What there may be to tell of an image, in order.
+const CELLS: usize = 9;
+
+/// The cell of platforms: a list of names, or a number.
+const PLATFORMS: usize = 3;
+
+/// Cells whose ends stand below each other.
+const RIGHT: std::ops::Range<usize> = 4..CELLS;
+
+/// A column that is shown.
+struct Column {
+    /// Which of the cells.
+    at: usize,
+    width: usize,
+    right: bool,
+}
+
+/// A rule: its name, and for each repository that it goes to its images.
+pub(super) fn rule(
+    out: &mut dyn Write,
+    rule: &Gathered,
+    width: usize,
+    colours: bool,
+) -> Result<()> {
+    let paint = |paint: Paint, text: &str| paint.apply(text, colours);
+    let (name, location) = heading(rule);
+    let location = paint(Paint::Dim, &location);
+    writeln!(out, "{}{location}", paint(Paint::Bold, &name))?;
+    for section in sections(rule) {
+        let heading = format!("  → {}: ", section.repository);
+        let counts = section.counts();
+        if heading.chars().count() + counts.chars().count() <= width {
+            writeln!(out, "{heading}{counts}")?;
+        } else {
+            let lines = wrap(&counts, width.saturating_sub(INDENT));
+            let counts = lines.join(&format!("\n{:INDENT$}", ""));
+            writeln!(out, "{}\n{:INDENT$}{counts}", heading.trim_end(), "")?;
+        }
+        rows(out, &section, width, colours)?;
+    }
+    for text in shortcomings(rule) {
+        let lines = wrap(&text, width.saturating_sub(2));
+        let text = lines.join("\n  ");
+        writeln!(out, "  {}", paint(Paint::Yellow, &text))?;
+    }
+    if let Some(why) = &rule.failure {
+        let lines = wrap(why, width.saturating_sub(10));
+        let why = lines.join("\n          ");
+        writeln!(out, "  {}  {why}", paint(Paint::Red, Kind::Failed.word()))?;
+    }
+    writeln!(out)
+}
+
+/// What is said behind all rules.
+pub(super) fn last(out: &mut dyn Write, lines: &[String], width: usize) -> Result<()> {
+    for line in lines {
+        writeln!(out, "{}", wrap(line, width.saturating_sub(2)).join("\n  "))?;
+    }
+    Ok(())
+}
+
+fn rows(out: &mut dyn Write, section: &Section<'_>, width: usize, colours: bool) -> Result<()> {
+    let fitting = LAYOUTS.iter().find_map(|layout| {
+        let columns = columns(section.rows, *layout);
+        (total(&columns) <= width).then_some((*layout, columns))
+    });
+    let (layout, columns) =
+        fitting.unwrap_or_else(|| (NARROWEST, columns(section.rows, NARROWEST)));
+    if section.rows.iter().any(|row| size(row).is_some()) {
+        let line = joined(&columns, &headings(layout).map(str::to_owned));
+        writeln!(out, "{}", Paint::Dim.apply(line.trim_end(), colours))?;
+    }
+    let place = Reasons::beside(&columns, width);
+    for row in section.rows {
+        let line = joined(&columns, &cells(row, layout));
+        let line = line.trim_end();
+        let line = match (&row.fate, row.fate.kind()) {
+            (Fate::Skipped(why) | Fate::Failed(why), _) => place.tell(line, why),
+            (Fate::Planned(wanted), _) if !wanted.notes.is_empty() => {
+                Reasons::below(width).tell(line, &shortened(&wanted.notes))
+            }
+            (_, kind) => {
+                if kind == Kind::Unchanged {
+                    Paint::Dim.apply(line, colours)
+                } else {
+                    line.to_owned()
+                }
+            }
+        };
+        writeln!(out, "{}", painted(&line, row.fate.kind(), colours))?;
+    }
+    Ok(())
+}
+
+/// `line` with the word that it begins with in its colour.
+fn painted(line: &str, kind: Kind, colours: bool) -> String {
+    let word = kind.word();
+    match line.split_once(word) {
+        Some((before, behind)) if kind != Kind::Unchanged => {
+            format!("{before}{}{behind}", kind.paint().apply(word, colours))
+        }
+        _ => line.to_owned(),
+    }
+}
+
+/// Where a sentence of a row stands.
+#[derive(Clone, Copy)]
+struct Reasons {
+    start: usize,
+    width: usize,
+    beside: bool,
+}
+
+impl Reasons {
+    /// Beside the name, where there is room.
+    fn beside(columns: &[Column], width: usize) -> Self {
+        let start = INDENT + columns.iter().take(2).map(|c| c.width + GAP).sum::<usize>();
+        if width.saturating_sub(start) < LEAST_REASON {
+            return Self::below(width);
+        }
+        Self {
+            start,
+            width,
+            beside: true,
+        }
+    }
+
+    /// Below the row.
+    fn below(width: usize) -> Self {
+        Self {
+            start: INDENT + GAP,
+            width,
+            beside: false,
+        }
+    }
+
+    fn tell(self, line: &str, sentence: &str) -> String {
+        let indent = self.start;
+        let lines = wrap(sentence, self.width.saturating_sub(indent));
+        let sentence = lines.join(&format!("\n{:indent$}", ""));
+        if self.beside {
+            format!("{line:indent$}{sentence}")
+        } else {
+            format!("{line}\n{:indent$}{sentence}", "")
+        }
+    }
+}
+
+/// What is told of each image, as far as it is known and anything but nothing.
+fn cells(row: &Row, layout: Layout) -> [String; CELLS] {
+    let mut cells = <[String; CELLS]>::default();
+    let [
+        kind,
+        name,
+        digest,
+        platforms,
+        layers,
+        sent,
+        mounted,
+        present,
+        shared,
+    ] = &mut cells;
+    row.fate.kind().word().clone_into(kind);
+    *name = named(row, layout.digits);
+    match &row.fate {
+        Fate::Planned(wanted) => {
+            let new = short(&wanted.digest, layout.digits);
+            *digest = match &wanted.from {
+                Some(from) => format!("{} → {new}", short(from, layout.digits)),
+                None => new,
+            };
+        }
+        Fate::Unchanged(there) => *digest = short(there, layout.digits),
+        Fate::Skipped(_) | Fate::Failed(_) => {}
+    }
+    let Some(size) = size(row) else {
+        return cells;
+    };
+    let some = |bytes| match bytes {
+        0 => String::new(),
+        bytes => units::bytes(bytes),
+    };
+    let volume = &size.volume;
+    *platforms = listed(&size.platforms, layout.platforms);
+    if !matches!(layout.platforms, Platforms::None) {
+        *layers = units::grouped(size.layers);
+    }
+    *sent = units::bytes(volume.bytes);
+    match layout.sizes {
+        Sizes::All => {
+            *mounted = some(volume.mounted_bytes);
+            *present = some(volume.present_bytes);
+            *shared = some(volume.shared_bytes);
+        }
+        Sizes::Two => {
+            let spared = [volume.present_bytes, volume.shared_bytes];
+            *mounted = some(
+                spared
+                    .into_iter()
+                    .fold(volume.mounted_bytes, u64::saturating_add),
+            );
+        }
+    }
+    cells
+}
+
+/// What stands above them.
+fn headings(layout: Layout) -> [&'static str; CELLS] {
+    let [mounted, there, shared] = match layout.sizes {
+        Sizes::All => ["to mount", "there", "shared"],
+        Sizes::Two => ["spared", "", ""],
+    };
+    let (digest, sent) = ("digest", "to send");
+    [
+        "",
+        "",
+        digest,
+        "platforms",
+        "layers",
+        sent,
+        mounted,
+        there,
+        shared,
+    ]
+}
+
+/// The name at the source, and the one at the destination where that is another.
+fn named(row: &Row, digits: usize) -> String {
+    let name = short_name(&row.source, digits);
+    if row.source == row.destination || row.destination.is_empty() {
+        return name;
+    }
+    format!("{name} → {}", short_name(&row.destination, digits))
+}
+
+fn listed(platforms: &str, how: Platforms) -> String {
+    match how {
+        _ if platforms.is_empty() => String::new(),
+        Platforms::Names => platforms.replace(',', ", "),
+        Platforms::Number => platforms.split(',').count().to_string(),
+        Platforms::None => String::new(),
+    }
+}
+
+/// The columns in which something stands, as wide as that needs.
+fn columns(rows: &[Row], layout: Layout) -> Vec<Column> {
+    let mut widths = [0; CELLS];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(cells(row, layout)) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let headed = rows.iter().any(|row| size(row).is_some());
+    let names = matches!(layout.platforms, Platforms::Names);
+    let columns = widths.into_iter().zip(headings(layout)).enumerate();
+    let shown = columns.filter(|(_, (width, _))| *width > 0);
+    shown
+        .map(|(at, (width, heading))| Column {
+            at,
+            width: if headed {
+                width.max(heading.len())
+            } else {
+                width
+            },
+            right: RIGHT.contains(&at) || (at == PLATFORMS && !names),
+        })
+        .collect()
+}
+
+/// Cells side by side.
+fn joined(columns: &[Column], cells: &[String; CELLS]) -> String {
+    let mut line = " ".repeat(INDENT);
+    for (column, cell) in columns.iter().filter_map(|c| Some((c, cells.get(c.at)?))) {
+        let padding = " ".repeat(column.width.saturating_sub(cell.chars().count()));
+        let parts = if column.right {
+            [padding.as_str(), cell]
+        } else {
+            [cell.as_str(), &padding]
+        };
+        line.extend(parts);
+        line.push_str(&" ".repeat(GAP));
+    }
+    line
+}
+
+/// `text` with its digests shortened.
+fn shortened(text: &str) -> String {
+    let words = text.split(' ').map(|word| match Digest::parse(word) {
+        Ok(digest) => short(&digest, SHORT),
+        Err(_) => word.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn total(columns: &[Column]) -> usize {
+    INDENT
+        + columns.iter().map(|column| column.width).sum::<usize>()
+        + GAP * columns.len().saturating_sub(1)
+}
+
+fn size(row: &Row) -> Option<&Size> {
+    match &row.fate {
+        Fate::Planned(wanted) => wanted.size.as_ref(),
+        _ => None,
+    }
+}

@@ -1,0 +1,313 @@
+//! Plans as they are written, from events.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use registry::Digest;
+use sync::event::{Change, Cost, Evidence, ImageName, Loss, Planned, Volume};
+use sync::rule::{Location, Rule};
+use sync::{Event, Failure, Listener, Outcome};
+
+use super::{Form, Plan, Which};
+use crate::ui::stdout::{Begin, Stdout, Written};
+
+/// What was written, and how the writing ended.
+#[derive(Clone, Default)]
+struct Page(Arc<Mutex<Vec<u8>>>);
+
+impl Page {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn rule(source: &str, destinations: &[&str]) -> Arc<Rule> {
+    let refuse = |_: &registry::Repository| panic!("a destination is missing");
+    Arc::new(Rule::parse(source, destinations, &refuse).unwrap())
+}
+
+fn digest(digit: char) -> Digest {
+    Digest::parse(&format!("sha256:{}", digit.to_string().repeat(64))).unwrap()
+}
+
+fn finished(rule: &Arc<Rule>, source: &str, destination: &str, outcome: Outcome) -> Event {
+    Event::ImageFinished {
+        image: ImageName {
+            rule: Arc::clone(rule),
+            source: source.to_owned(),
+            destination: destination.to_owned(),
+        },
+        outcome,
+        elapsed: Duration::ZERO,
+    }
+}
+
+fn discovered(rule: &Arc<Rule>, images: u64, empty: Option<&str>) -> Event {
+    Event::RuleDiscovered {
+        rule: Arc::clone(rule),
+        images,
+        empty: empty.map(str::to_owned),
+    }
+}
+
+fn planned(change: Change, cost: Cost) -> Outcome {
+    Outcome::Planned(Box::new(Planned {
+        digest: digest('a'),
+        change,
+        filtered: false,
+        sparse: false,
+        cost: Some(cost),
+    }))
+}
+
+fn cost(platforms: &[&str], layers: u64, volume: Volume) -> Cost {
+    Cost {
+        platforms: platforms.iter().map(|p| (*p).to_owned()).collect(),
+        layers,
+        volume,
+        referrers: 0,
+    }
+}
+
+fn unchanged() -> Outcome {
+    Outcome::Unchanged {
+        digest: digest('a'),
+        by: Evidence::Registry,
+    }
+}
+
+/// Two rules whose images come in any order: all that there is to see.
+fn events() -> (Vec<Arc<Rule>>, Vec<Event>) {
+    let first = Rule {
+        location: Some(Location {
+            file: "images.yaml".into(),
+            line: 3,
+        }),
+        ..Arc::unwrap_or_clone(rule("s.example/app", &["d.example/app", "e.example/other"]))
+    };
+    let first = Arc::new(first);
+    let second = rule("s.example/web:v1", &["d.example/web:stable"]);
+    let third = rule("s.example/gone:/^v/", &["d.example/gone"]);
+    let of_first = |tag: &str, outcome| {
+        let source = format!("s.example/app:{tag}");
+        finished(&first, &source, &format!("d.example/app:{tag}"), outcome)
+    };
+    let volume = Volume {
+        bytes: 70_569_164,
+        mounted_bytes: 12 << 20,
+        present_bytes: 3 << 20,
+        ..Volume::default()
+    };
+    let many = [
+        "linux/amd64",
+        "linux/arm64/v8",
+        "linux/s390x",
+        "windows/amd64",
+    ];
+    let moved = Change::Moved { from: digest('b') };
+    let lost = Change::Again(vec![Loss::Blob(digest('c'))]);
+    let with_referrers = Cost {
+        referrers: 2,
+        ..cost(&[], 4, Volume::default())
+    };
+    let no_rights =
+        "cannot push blob to d.example: 403 Forbidden, after 1 try: no right to do so, as it said";
+    let events = vec![
+        discovered(&third, 0, Some("no tag of it fits")),
+        finished(
+            &second,
+            "s.example/web:v1",
+            "d.example/web:stable",
+            planned(Change::New, cost(&many[..1], 5, Volume::default())),
+        ),
+        of_first("v2", planned(moved, cost(&many, 12, volume))),
+        of_first("v10", unchanged()),
+        of_first("v9", Outcome::Failed(Failure::local(no_rights))),
+        of_first(
+            "v1",
+            planned(Change::New, cost(&many[..1], 5, Volume::default())),
+        ),
+        discovered(&second, 1, None),
+        of_first(
+            "v4",
+            Outcome::Skipped {
+                why: "no platform of it is asked for".to_owned(),
+            },
+        ),
+        of_first("v5", planned(lost, cost(&many, 12, Volume::default()))),
+        of_first("v6", planned(Change::Referrers, with_referrers)),
+        discovered(&first, 8, None),
+        finished(
+            &first,
+            "s.example/app:v1",
+            "e.example/other:v1",
+            unchanged(),
+        ),
+    ];
+    (vec![first, second, third], events)
+}
+
+async fn written(form: Form, which: Which) -> String {
+    let (rules, events) = events();
+    let page = Page::default();
+    let stdout = Stdout::to(page.clone(), Begin::AtOnce, || {}).unwrap();
+    let plan = Plan::new(&rules, form, which, stdout.clone());
+    for event in &events {
+        plan.event(event);
+    }
+    plan.close(vec!["total".to_owned()]);
+    let ended = stdout.finish(std::future::pending::<()>()).await;
+    assert!(matches!(ended, Ok(Written::Whole)), "{ended:?}");
+    page.text()
+}
+
+fn table(width: usize, colours: bool) -> Form {
+    Form::Table { width, colours }
+}
+
+#[tokio::test]
+async fn a_wide_table() {
+    insta::assert_snapshot!(written(table(160, false), Which::Notable).await);
+}
+
+#[tokio::test]
+async fn a_table_of_eighty_columns() {
+    let text = written(table(80, false), Which::All).await;
+    let widest = text.lines().map(|line| line.chars().count()).max();
+    assert!(widest <= Some(80), "{widest:?}\n{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[tokio::test]
+async fn a_table_that_fits_nowhere_is_cut_nowhere() {
+    let text = written(table(20, false), Which::Notable).await;
+    for whole in ["v2", "bbbbbbb → aaaaaaa", "67.3 MiB", "15.0 MiB", "repair"] {
+        assert!(text.contains(whole), "no {whole} in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn colours_change_nothing_but_colours() {
+    let painted = written(table(80, true), Which::All).await;
+    assert!(painted.contains("\x1b[32mnew\x1b[0m "), "{painted}");
+    let escape = regex::Regex::new("\x1b\\[[0-9]+m").unwrap();
+    let plain = written(table(80, false), Which::All).await;
+    let lines =
+        |text: &str| -> Vec<String> { text.lines().map(|l| l.trim_end().to_owned()).collect() };
+    assert_eq!(lines(&escape.replace_all(&painted, "")), lines(&plain));
+}
+
+#[tokio::test]
+async fn plain_lines_are_whole() {
+    insta::assert_snapshot!(written(Form::Plain, Which::All).await);
+}
+
+#[tokio::test]
+async fn differences_alone() {
+    let lines = Form::Lines {
+        short: false,
+        colours: false,
+    };
+    insta::assert_snapshot!(written(lines, Which::Different).await);
+}
+
+#[tokio::test]
+async fn a_rule_is_written_when_it_and_all_before_it_have_ended() {
+    let (rules, events) = events();
+    let page = Page::default();
+    let stdout = Stdout::to(page.clone(), Begin::AtOnce, || {}).unwrap();
+    let plan = Plan::new(&rules, Form::Plain, Which::Notable, stdout.clone());
+    let (last, before) = events.split_last().unwrap();
+    for event in before {
+        plan.event(event);
+    }
+    let so_far = async || {
+        let (reached, here) = tokio::sync::oneshot::channel();
+        stdout.send(|_| {
+            reached.send(()).unwrap();
+            Ok(())
+        });
+        here.await.unwrap();
+        page.text()
+    };
+    assert_eq!(so_far().await, "", "the first rule has not ended");
+    plan.event(last);
+    let headings = "# s.example/app  (images.yaml:3)|# s.example/web:v1|# s.example/gone:/^v/";
+    let text = so_far().await;
+    let found: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("# s."))
+        .collect();
+    assert_eq!(found.join("|"), headings);
+}
+
+#[tokio::test]
+async fn what_was_not_looked_at_is_said() {
+    let one = rule("s.example/app", &["d.example/app"]);
+    let two = rule("s.example/lost", &["d.example/lost"]);
+    let page = Page::default();
+    let stdout = Stdout::to(page.clone(), Begin::AtOnce, || {}).unwrap();
+    let rules = [Arc::clone(&one), Arc::clone(&two)];
+    let plan = Plan::new(&rules, Form::Plain, Which::Notable, stdout.clone());
+    let interrupted = Outcome::Failed(Failure::interrupted());
+    plan.event(&finished(
+        &one,
+        "s.example/app:v1",
+        "d.example/app:v1",
+        interrupted,
+    ));
+    plan.event(&Event::RuleFailed {
+        rule: two,
+        failure: Failure::local("cannot list tags of s.example/lost:\n\u{1b}[2J it is not there"),
+    });
+    plan.close(Vec::new());
+    stdout.finish(std::future::pending::<()>()).await.unwrap();
+    assert_eq!(
+        page.text(),
+        "# s.example/app\n# interrupted: 1 image not looked at\n# s.example/lost\n\
+         failed     s.example/lost: cannot list tags of s.example/lost:\u{fffd}\u{fffd}[2J it is not there\n"
+    );
+}
+
+/// Takes nothing.
+struct Closed(std::io::ErrorKind);
+
+impl Write for Closed {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(self.0.into())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_has_gone_is_told_of_and_fails_nothing() {
+    use std::io::ErrorKind::{BrokenPipe, StorageFull};
+    for kind in [BrokenPipe, StorageFull] {
+        let (gone, told) = tokio::sync::oneshot::channel();
+        let stdout =
+            Stdout::to(Closed(kind), Begin::AtOnce, move || gone.send(()).unwrap()).unwrap();
+        stdout.send(|out| out.write_all(b"rule"));
+        told.await.unwrap();
+        // Nobody hears it.
+        stdout.send(|out| out.write_all(b"rule"));
+        let ended = stdout.finish(std::future::pending::<()>()).await;
+        match kind {
+            BrokenPipe => assert!(matches!(ended, Ok(Written::Unread))),
+            kind => assert_eq!(ended.unwrap_err().kind(), kind),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! `image-syncer plan`, and `--dry-run`, which is the same for another command line.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use testkit::{Image, Layer};
+
+use crate::support::report::{assert_valid, images, report};
+use crate::support::showing::{FILES, World};
+use crate::support::{Outcome, PATIENCE, registry};
+
+#[test]
+fn what_would_be_copied_stands_on_stdout_and_nothing_else_does() {
+    let world = World::new().failing();
+    let outcome = world.asks(&["plan"], &[]).exits(1);
+    insta::assert_snapshot!("plain", world.named(&outcome.stdout));
+    let outcome = outcome
+        .says("matches nothing")
+        .says("hint: ")
+        .does_not_say("planned")
+        .does_not_say("new ");
+    assert_eq!(outcome.lines("failed").len(), 1, "{}", outcome.stderr);
+    assert_eq!(world.destination.state().tags("app"), ["v2", "v3"]);
+    assert_eq!(world.destination.state().tags("web"), [""; 0]);
+}
+
+#[test]
+fn unchanged_images_are_counted_and_told_by_verbose() {
+    let world = World::new();
+    let quiet = world.asks(&["plan"], &["-q"]).exits(0);
+    assert!(!quiet.stdout.contains("\nunchanged"), "{}", quiet.stdout);
+    assert!(quiet.stdout.contains("1 new, 1 changed, 1 unchanged"));
+    let verbose = world.asks(&["plan"], &["-v"]).exits(0);
+    let rows = verbose
+        .stdout
+        .lines()
+        .filter(|l| l.starts_with("unchanged  "));
+    assert_eq!(rows.count(), 1, "{}", verbose.stdout);
+}
+
+#[test]
+fn the_exit_code_tells_whether_something_would_be_copied_where_that_is_asked() {
+    let world = World::new();
+    world.asks(&["plan"], &[]).exits(0);
+    world.asks(&["plan"], &["--exit-code"]).exits(3);
+    world.asks(&[], &["--dry-run", "--exit-code"]).exits(3);
+    world.run(&[], &[]).exits(0).says("2 copied, 1 unchanged");
+    world.asks(&["plan"], &["--exit-code"]).exits(0);
+    world.asks(&["plan"], &["--exit-code", "--force"]).exits(3);
+    let world = world.failing();
+    world.asks(&["plan"], &[]).exits(1);
+    world.asks(&["plan"], &["--exit-code", "--force"]).exits(1);
+}
+
+#[test]
+fn a_dry_run_is_the_plan_of_its_command_line() {
+    let world = World::new();
+    let plan = world.asks(&["plan"], &["--no-referrers"]).exits(0);
+    // What bounds a run bounds nothing here, and does not disturb.
+    let flags = [
+        "--no-referrers",
+        "--dry-run",
+        "--proc",
+        "1",
+        "--max-rate",
+        "1MiB",
+    ];
+    let dry = world.asks(&[], &flags).exits(0);
+    assert_eq!(dry.stdout, plan.stdout);
+    let host = world.source.host();
+    let (from, to) = (format!("{host}/app:v2"), format!("{host}/elsewhere"));
+    let before = world.source.requests().len();
+    let copy = [
+        "copy",
+        &from,
+        &to,
+        "--insecure",
+        &host,
+        "--dry-run",
+        "--exit-code",
+    ];
+    let copy = world.place.run(&copy).exits(3);
+    assert!(
+        copy.stdout
+            .contains(&format!("new        {from} → {to}:v2  sha256:"))
+    );
+    for request in &world.source.requests()[before..] {
+        assert!(
+            matches!(request.method.as_str(), "GET" | "HEAD"),
+            "{}",
+            request.line()
+        );
+    }
+    assert_eq!(world.source.state().tags("elsewhere"), [""; 0]);
+}
+
+#[test]
+fn flags_that_would_mean_nothing_are_refused() {
+    let world = World::new();
+    for flags in [
+        &["--exit-code"][..],
+        &["--output", "table"],
+        &["plan", "--proc", "1"],
+        &["plan", "--max-rate", "1MiB"],
+        &["plan", "--commit-timeout", "9"],
+        &["plan", "--dry-run"],
+        &["check", "--force"],
+        &["check", "--exit-code"],
+    ] {
+        let outcome = match flags {
+            [command @ ("plan" | "check"), flags @ ..] => world.asks(&[command], flags),
+            flags => world.asks(&[], flags),
+        };
+        assert_eq!(outcome.exits(2).stdout, "");
+    }
+}
+
+#[test]
+fn programs_get_the_document_of_the_report() {
+    let world = World::new().failing();
+    let flags = ["--output", "json", "--report", "report.json"];
+    let outcome = world.asks(&["plan"], &flags).exits(1);
+    let plan: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_valid(&plan);
+    assert_eq!(
+        (&plan["command"], &plan["exit_code"]),
+        (&json!("plan"), &json!(1))
+    );
+    let (from, to) = (world.source.host(), world.destination.host());
+    let expected = ["v1", "v2"].map(|tag| format!("{from}/app:{tag} → {to}/app:{tag}"));
+    assert_eq!(images(&plan, "planned"), expected);
+    assert_eq!(images(&plan, "unchanged").len(), 1);
+    let planned = plan["images"].as_array().unwrap().iter();
+    let costs = planned.filter_map(|image| image["planned"].get("cost"));
+    assert_eq!(costs.count(), 2);
+    // The same in a file.
+    let report = report(&world.place, "report.json");
+    assert_eq!(report["images"], plan["images"]);
+    assert_eq!(report["summary"], plan["summary"]);
+    let dry = ["--dry-run", "--output", "json", "--exit-code"];
+    let dry = World::new().asks(&[], &dry).exits(3);
+    let dry: Value = serde_json::from_str(&dry.stdout).unwrap();
+    assert_valid(&dry);
+    assert_eq!(
+        (&dry["command"], &dry["exit_code"]),
+        (&json!("sync"), &json!(3))
+    );
+}
+
+#[test]
+fn a_sync_does_what_the_plan_said() {
+    let (source, destination) = (registry(), registry());
+    let layers = |names: &[&str]| {
+        let layers = names.iter().map(|name| Layer::tar(name, 5_000));
+        Image::single(layers.collect::<Vec<_>>())
+    };
+    source.push("a", Some("v1"), &layers(&["base", "a1"]));
+    source.push("a", Some("v2"), &layers(&["base", "a2"]));
+    source.push("b", Some("v1"), &layers(&["base", "b1", "there"]));
+    // Part of it is there, of another image.
+    destination.push("b", Some("old"), &layers(&["there"]));
+    let world = World::of(source, destination, "SRC/a: DST/a\nSRC/b: DST/b\n");
+    let plan = world.asks(&["plan"], &["--output", "json"]).exits(0);
+    let plan: Value = serde_json::from_str(&plan.stdout).unwrap();
+    world.run(&[], &["--report", "report.json"]).exits(0);
+    let done = report(&world.place, "report.json");
+    assert_eq!(images(&plan, "planned"), images(&done, "copied"));
+    let (planned, moved) = (&plan["summary"]["volume"], &done["summary"]["volume"]);
+    for what in ["manifests", "blobs", "bytes"] {
+        assert_eq!(planned[what], moved[what], "{what}: {planned} {moved}");
+    }
+    let spared = |volume: &Value| -> u64 {
+        let kinds = ["mounted_bytes", "present_bytes", "shared_bytes"];
+        kinds
+            .map(|kind| volume[kind].as_u64().unwrap())
+            .iter()
+            .sum()
+    };
+    assert_eq!(spared(planned), spared(moved), "{planned} {moved}");
+    let again = world.asks(&["plan"], &["--exit-code"]).exits(0);
+    let last = again.stdout.lines().last().unwrap();
+    assert_eq!(
+        last,
+        "0 B to send in 0 blobs and 0 manifests, 0 B to mount, 0 B there, 0 B shared"
+    );
+}
+
+#[test]
+fn an_interrupted_plan_says_that_it_is_incomplete() {
+    let world = World::new().stuck();
+    let mut child = world
+        .place
+        .command(&[&["plan"], &FILES[..]].concat())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut shown = String::new();
+    // What is known is shown before all is known.
+    while !shown.contains("matches nothing") {
+        assert!(stdout.read_line(&mut shown).unwrap() > 0, "{shown}");
+    }
+    assert!(shown.contains("1 new, 1 changed, 1 unchanged"), "{shown}");
+    world.list.wait(1, PATIENCE).unwrap();
+    let status = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(status.unwrap().success());
+    stdout.read_to_string(&mut shown).unwrap();
+    Outcome::of(child.wait_with_output().unwrap())
+        .exits(130)
+        .says("interrupted: the plan is incomplete");
+    let last = shown.lines().last().unwrap();
+    assert_eq!(
+        last,
+        "incomplete, as it was interrupted: 1 source not listed to the end"
+    );
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_plan() {
+    let world = World::new().stuck();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = world.place.command(&[&["plan"], &FILES[..]].concat());
+    let child = command.stdout(writer).spawn().unwrap();
+    drop(command);
+    let outcome = Outcome::of(child.wait_with_output().unwrap()).exits(130);
+    assert!(!outcome.stderr.contains("panic"), "{}", outcome.stderr);
+}
+
+#[test]
+fn what_cannot_be_written_is_a_failure() {
+    let world = World::new();
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let mut command = world.place.command(&[&["plan"], &FILES[..]].concat());
+    let output = command.stdout(full).output().unwrap();
+    Outcome::of(output)
+        .exits(1)
+        .says("cannot write to stdout: No space left on device");
+}
