@@ -1,8 +1,8 @@
 //! The command line, files of configuration, and files that are written.
 
 use super::Case;
-use super::trial::{Told, normalised};
-use crate::support::Place;
+use super::trial::{Told, normalised, source};
+use crate::support::{Place, insecure, registry};
 
 pub(super) const CASES: &[Case] = &[
     ("nothing-to-copy", nothing_to_copy),
@@ -19,7 +19,33 @@ pub(super) const CASES: &[Case] = &[
     ("platform", platform),
     ("output-not-writable", output_not_writable),
     ("log-not-writable", log_not_writable),
+    ("records-not-usable", records_not_usable),
+    ("records-not-usable", records_not_writable),
 ];
+
+/// What a run that goes well says of a records file of this name, which holds this.
+fn warns(records: &str, text: &str) -> Told {
+    let (source, destination) = (source(), registry());
+    let (from, to) = (source.host(), destination.host());
+    let place = Place::new()
+        .file(
+            "images.yaml",
+            &format!("{from}/team/app:v1: {to}/mirror/app\n"),
+        )
+        .file("auth.yaml", &insecure(&[&source, &destination]))
+        .file("records.sqlite3", text);
+    let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
+    let outcome = place
+        .run(&[&files[..], &["--records", records]].concat())
+        .exits(0);
+    let warnings = outcome.lines("warning");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let words: Vec<&str> = warnings[0].splitn(2, "warning").collect();
+    Told {
+        message: format!("warning: {}", words[1].trim_start()),
+        cause: None,
+    }
+}
 
 /// What the program says to files with these texts, and refuses to begin.
 fn refuses(images: &str, auth: &str, arguments: &[&str]) -> Told {
@@ -107,4 +133,12 @@ fn output_not_writable() -> Told {
 
 fn log_not_writable() -> Told {
     refuses(RULE, "", &["--log", "nowhere/sync.log"])
+}
+
+fn records_not_usable() -> Told {
+    warns("records.sqlite3", "this is no database")
+}
+
+fn records_not_writable() -> Told {
+    warns("nowhere/records.sqlite3", "")
 }

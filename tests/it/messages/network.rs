@@ -59,7 +59,7 @@ fn through(proxy: &str) -> Told {
     let destination = registry();
     Trial::new("source.example.com", &destination.host())
         .auth(&format!("{}: {{insecure: true}}\n", destination.host()))
-        .variable("HTTPS_PROXY", &format!("http://{proxy}"))
+        .variable("HTTPS_PROXY", &format!("http://me:secret@{proxy}"))
         .variable("NO_PROXY", "127.0.0.1")
         .called(proxy, "proxy.example.com:3128")
         .fails()

@@ -166,7 +166,7 @@ pub(super) fn explain(
         return error;
     }
     // What a server says of the request says nothing of the login.
-    if error.cause() == Cause::HttpsOnly {
+    if matches!(error.cause(), Cause::HttpsOnly | Cause::ProxyLogin) {
         return error;
     }
     let kind = if status == StatusCode::FORBIDDEN {

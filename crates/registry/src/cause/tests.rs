@@ -214,3 +214,21 @@ fn writing_is_another_right_than_reading() {
         Cause::Rejected
     );
 }
+
+#[test]
+fn all_causes_have_names_of_their_own() {
+    let places: Vec<usize> = Cause::ALL.map(|cause| cause as usize).to_vec();
+    assert_eq!(places, (0..Cause::ALL.len()).collect::<Vec<_>>());
+    assert_eq!(
+        Cause::ALL.last(),
+        Some(&Cause::Other),
+        "a cause behind the last"
+    );
+    let names: std::collections::HashSet<&str> = Cause::ALL.map(Cause::name).into();
+    assert_eq!(names.len(), Cause::ALL.len());
+    let is_kebab = |name: &str| {
+        name.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+    };
+    assert!(names.into_iter().all(is_kebab));
+}
