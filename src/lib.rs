@@ -25,9 +25,11 @@ where
     A: Into<OsString> + Clone,
 {
     let printer = ui::Printer::new();
-    match cli::Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    match cli::Cli::try_parse_from(&args) {
         Ok(cli) => commands::execute(cli.without_empty_paths(), &printer),
         Err(refusal) => {
+            let refusal = cli::advise(refusal, &args);
             printer.clap(&refusal);
             if refusal.use_stderr() {
                 Exit::Usage

@@ -1,4 +1,6 @@
-//! The longer texts of `--help`.
+//! The longer texts of `--help`. A line that ends with a colon begins a section, of the manual page as well.
+
+use std::fmt::Write as _;
 
 /// The first line.
 pub(super) const ABOUT: &str =
@@ -16,8 +18,61 @@ pub(super) const USAGE: &str = "image-syncer --images FILE [--auth FILE] [flags]
 /// Behind `-h`.
 pub(super) const SYNC_SHORT: &str = "More, with examples and exit codes: image-syncer --help";
 
-/// Behind `--help`.
-pub(super) const SYNC: &str = "\
+/// What the program reads of its environment, beside the variables that stand in for a flag: names and meaning.
+pub const ENVIRONMENT: &[(&str, &str)] = &[
+    ("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "proxies"),
+    (
+        "SSL_CERT_FILE, SSL_CERT_DIR",
+        "trusted certificates in place of the system's",
+    ),
+    (
+        "DOCKER_CONFIG, REGISTRY_AUTH_FILE, XDG_RUNTIME_DIR",
+        "where the logins of docker and podman are",
+    ),
+    (
+        "XDG_STATE_HOME, HOME",
+        "where the records file is without --records",
+    ),
+    ("NO_COLOR", "no colours on a terminal"),
+    (
+        "RUST_LOG",
+        "what is logged, in place of -v: registry=debug,sync=trace",
+    ),
+];
+
+/// How the program exits, and what that says.
+pub const EXIT_CODES: &[(u8, &str)] = &[
+    (0, "every image is at its destination"),
+    (1, "at least one image failed; the others were copied"),
+    (2, "the command line or a file is wrong; nothing was done"),
+    (
+        3,
+        "something would be copied (check; plan and --dry-run with --exit-code)",
+    ),
+    (
+        130,
+        "interrupted by SIGINT or SIGTERM; a second run finishes the first",
+    ),
+];
+
+/// Behind `--help`: what a sync is like, and what surrounds the program.
+pub(super) fn sync() -> String {
+    let mut text = format!("{SYNC}\n\nEnvironment:\n");
+    let longest = ENVIRONMENT.iter().map(|(names, _)| names.len()).max();
+    let column = longest.unwrap_or_default();
+    for (names, meaning) in ENVIRONMENT {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {names:column$}   {meaning}");
+    }
+    text.push_str("\nExit codes:");
+    for (code, meaning) in EXIT_CODES {
+        let _ = write!(text, "\n  {code:>3}  {meaning}");
+    }
+    text
+}
+
+/// Its first part.
+const SYNC: &str = "\
 Examples:
   images.yaml
       quay.io/coreos/etcd:v3.5.9: registry.example.com/mirror/etcd
@@ -33,20 +88,7 @@ Examples:
   image-syncer --images images.yaml --os linux --arch amd64,arm64
   image-syncer copy docker.io/library/alpine:3.20 registry.example.com/mirror/alpine
 
-Everything for people goes to stderr: one line an image, a summary at the end. stdout stays clean.
-
-Environment:
-  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY   proxies
-  SSL_CERT_FILE, SSL_CERT_DIR                    trusted certificates in place of the system's
-  NO_COLOR                                       no colours on a terminal
-  RUST_LOG                                       in place of -v: registry=debug,sync=trace
-
-Exit codes:
-    0  every image is at its destination
-    1  at least one image failed; the others were copied
-    2  the command line or a file is wrong; nothing was done
-    3  something would be copied (check; plan and --dry-run with --exit-code)
-  130  interrupted by SIGINT or SIGTERM; a second run finishes the first";
+Everything for people goes to stderr: one line an image, a summary at the end. stdout stays clean.";
 
 /// Behind the help of `copy`.
 pub(super) const COPY: &str = "\
@@ -56,7 +98,12 @@ Examples:
   image-syncer copy --all-tags --insecure localhost:5000 localhost:5000/app registry.example.com/app
 
 Without --auth, the credentials of docker login and podman login are used.
-Exit codes are those of image-syncer: 0 all there, 1 failed, 2 bad usage, 130 interrupted.";
+
+Exit codes:
+    0  the image is at every destination
+    1  it failed, or one of several
+    2  the command line or a file is wrong; nothing was done
+  130  interrupted by SIGINT or SIGTERM";
 
 /// Behind the help of `plan`.
 pub(super) const PLAN: &str = "\
@@ -97,7 +144,13 @@ Exit codes:
 
 /// Behind the help of `validate`.
 pub(super) const VALIDATE: &str = "\
-Exit codes: 0 the files are right; 2 they are not: every mistake is shown, with what to write.";
+Examples:
+  image-syncer validate --auth auth.yaml --images images.yaml
+  image-syncer validate --config config.yaml --arch amd64
+
+Exit codes:
+    0  the files are right
+    2  they are not: every mistake is shown, with what to write";
 
 /// Behind the help of `records`.
 pub(super) const RECORDS: &str = "\
@@ -108,4 +161,22 @@ Examples:
 
 Records are hints that save requests and bytes: without them, or with wrong ones, a run asks
 the registries and does what is right. The file may be deleted at any time.
-Exit codes: 0 done; 2 there is no such file, it cannot be used, or the command line is wrong.";
+
+Exit codes:
+    0  done
+    2  there is no such file, it cannot be used, or the command line is wrong";
+
+/// Behind the help of `completions`.
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  bash:        source <(image-syncer completions bash)    in ~/.bashrc
+  zsh:         source <(image-syncer completions zsh)     in ~/.zshrc, behind compinit
+  fish:        image-syncer completions fish > ~/.config/fish/completions/image-syncer.fish
+  PowerShell:  image-syncer completions powershell | Out-String | Invoke-Expression    in $PROFILE";
+
+/// Behind the help of `man`.
+pub(super) const MAN: &str = "\
+Examples:
+  image-syncer man | man -l -
+  image-syncer man records prune | man -l -
+  image-syncer man --out ~/.local/share/man/man1";

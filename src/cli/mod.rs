@@ -2,16 +2,21 @@
 
 mod args;
 mod help;
+mod styles;
+mod tips;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
 pub use args::{
-    Asking, Auth, CheckFormat, Common, Copying, Defaults, Differences, DryRun, Files, ImagesFormat,
-    Insecure, Logging, Output, Parts, PlanFormat, Platforms, ProgressMode, RecordsFile, Referrers,
-    Remembering, Reporting, Safety, Showing, Transfer, WhichReferrers,
+    Asking, Auth, CheckFormat, Common, Completions, Copying, Defaults, Differences, DryRun, Files,
+    ImagesFormat, Insecure, Logging, Man, Output, Parts, PlanFormat, Platforms, ProgressMode,
+    RecordsFile, Referrers, Remembering, Reporting, Safety, Shell, Showing, Transfer,
+    WhichReferrers,
 };
+pub use help::{ENVIRONMENT, EXIT_CODES};
+pub(crate) use tips::advise;
 
 /// Copies container images and OCI artifacts between registries: no daemon, no disk.
 #[derive(Debug, Parser)]
@@ -21,11 +26,11 @@ pub use args::{
     about = help::ABOUT,
     long_about = None,
     after_help = help::SYNC_SHORT,
-    after_long_help = help::SYNC,
+    after_long_help = help::sync(),
     override_usage = help::USAGE,
+    styles = styles::STYLES,
     args_override_self = true,
     args_conflicts_with_subcommands = true,
-    disable_help_subcommand = true,
     max_term_width = 110
 )]
 pub struct Cli {
@@ -68,6 +73,8 @@ impl Cli {
             }
             Some(Command::Validate(Validate { files, .. })) => files.paths().into(),
             Some(Command::Records(Records { action })) => vec![&mut action.file_mut().records],
+            Some(Command::Man(man)) => vec![&mut man.out],
+            Some(Command::Completions(_)) => Vec::new(),
         };
         for path in paths {
             path.take_if(|path| path.as_os_str().is_empty());
@@ -94,6 +101,12 @@ pub enum Command {
     /// Show, prune or forget what is remembered between runs
     #[command(after_help = help::RECORDS, args_override_self = true, arg_required_else_help = true)]
     Records(Records),
+    /// Print what makes a shell complete commands and flags
+    #[command(after_help = help::COMPLETIONS)]
+    Completions(Completions),
+    /// Print the manual page of the program or a command, or write all
+    #[command(after_help = help::MAN, args_override_self = true)]
+    Man(Man),
 }
 
 /// One sync of all rules in files.
@@ -128,10 +141,14 @@ pub struct Sync {
 /// One image, from the command line.
 #[derive(Debug, clap::Args)]
 pub struct Copy {
-    /// What to copy: `registry/repository:tag`, `…:v1,v2`, `…:/regex/` or `…@sha256:…`
+    /// What to copy: `registry/repository:tag`
+    ///
+    /// Or `…:v1,v2`, `…:/regex/` or `…@sha256:…`.
     #[arg(value_name = "SOURCE", required = true)]
     pub source: String,
-    /// Where to: `registry/repository[:tag]`, or "" for the default registry and namespace
+    /// Where to: `registry/repository[:tag]`
+    ///
+    /// Or "" for the default registry and namespace.
     #[arg(value_name = "DESTINATION", required = true)]
     pub destinations: Vec<String>,
     /// Copy every tag of a source that is written without tag or digest
@@ -231,7 +248,6 @@ pub struct Validate {
 
 /// What is remembered between runs.
 #[derive(Debug, clap::Args)]
-#[command(disable_help_subcommand = true)]
 pub struct Records {
     /// What to do with it.
     #[command(subcommand)]
@@ -258,7 +274,7 @@ pub enum RecordsAction {
     },
     /// Drop everything about a registry or repository
     Forget {
-        /// `registry` or `registry/repository`
+        /// A registry, or a repository of it
         #[arg(value_name = "HOST[/REPOSITORY]")]
         place: String,
         /// Which file.

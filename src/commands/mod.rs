@@ -2,9 +2,11 @@
 
 mod audience;
 mod check;
+mod completions;
 mod copy;
 mod job;
 mod listeners;
+mod man;
 mod observers;
 mod plan;
 mod rates;
@@ -28,6 +30,8 @@ pub fn execute(cli: Cli, printer: &Printer) -> Exit {
         Some(Command::Check(check)) => check::execute(*check, printer),
         Some(Command::Validate(validate)) => validate::execute(validate, printer),
         Some(Command::Records(records)) => records::execute(&records.action, printer),
+        Some(Command::Completions(completions)) => Ok(completions::execute(&completions, printer)),
+        Some(Command::Man(man)) => man::execute(&man, printer),
         None => sync::execute(cli.sync, printer),
     };
     done.unwrap_or_else(|error| {

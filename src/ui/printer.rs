@@ -20,7 +20,7 @@ impl Printer {
         let terminal = std::io::stderr().is_terminal();
         Self {
             terminal,
-            colours: terminal && are_wanted(),
+            colours: colours_on(&std::io::stderr()),
             screen: None,
         }
     }
@@ -37,15 +37,17 @@ impl Printer {
     /// Writes what clap has to say: help and version to stdout, mistakes to stderr.
     pub(crate) fn clap(&self, message: &clap::Error) {
         let text = message.render();
-        if message.use_stderr() {
-            let text = if self.colours {
+        let painted = |colours: bool| {
+            if colours {
                 text.ansi().to_string()
             } else {
                 text.to_string()
-            };
-            self.line(text.trim_end());
+            }
+        };
+        if message.use_stderr() {
+            self.line(painted(self.colours).trim_end());
         } else {
-            self.out(&text.to_string());
+            self.out(&painted(colours_on(&std::io::stdout())));
         }
     }
 
@@ -93,7 +95,7 @@ impl Printer {
 
     /// Whether stdout shows colours: a terminal of its own, or none, whatever stderr is.
     pub(crate) fn stdout_colours() -> bool {
-        std::io::stdout().is_terminal() && are_wanted()
+        colours_on(&std::io::stdout())
     }
 
     /// How many columns stdout has, where it is a terminal; those of most where it does not say.
@@ -120,10 +122,15 @@ impl Printer {
     }
 }
 
-/// Whether colours are wanted where there is a terminal.
+/// Whether colours are wanted where there is a terminal: not if it knows none, or `NO_COLOR` is set and not empty.
 fn are_wanted() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     !refused && !is_dumb()
+}
+
+/// Whether a stream shows colours.
+fn colours_on(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && are_wanted()
 }
 
 /// Whether the terminal says of itself that it knows no escape sequences.

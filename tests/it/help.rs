@@ -1,10 +1,14 @@
 //! What `--help` says, whole: every change of it should be seen.
 
+use clap::CommandFactory;
+use image_syncer::cli::Cli;
+
 use crate::support::Place;
 
 fn help(arguments: &[&str]) -> String {
     let outcome = Place::new().run(arguments).exits(0);
     assert_eq!(outcome.stderr, "");
+    assert!(!outcome.stdout.contains('\u{1b}'), "no colours in a pipe");
     outcome.stdout
 }
 
@@ -36,6 +40,72 @@ fn of_validate() {
 #[test]
 fn of_records() {
     let texts = [&["records", "--help"][..], &["records", "prune", "--help"]];
+    insta::assert_snapshot!(texts.map(help).join("\n"));
+}
+
+#[test]
+fn in_short_has_a_line_for_each_flag() {
+    insta::assert_snapshot!(help(&["-h"]));
+    let program = {
+        let mut program = Cli::command();
+        program.build();
+        program
+    };
+    assert_one_line_each(&program, &[]);
+}
+
+/// Asserts of a command, which `words` name, and of those below it that no flag takes two lines where a line has 100
+/// columns.
+fn assert_one_line_each(command: &clap::Command, words: &[&str]) {
+    let text = help(&[words, &["-h"]].concat());
+    for arg in command.get_arguments().filter(|arg| !arg.is_positional()) {
+        let name = format!("--{}", arg.get_long().unwrap());
+        let short = arg.get_help().unwrap_or_default().to_string();
+        let one_line = |line: &&str| line.contains(&name) && line.contains(&short);
+        assert!(
+            text.lines().any(|line| one_line(&line)),
+            "{words:?} {name}:\n{text}"
+        );
+    }
+    // What goes on in a second line is indented by the column of the texts.
+    let goes_on = |line: &&str| line.starts_with("              ");
+    assert_eq!(text.lines().find(goes_on), None, "{words:?}");
+    for below in command.get_subcommands() {
+        if below.get_name() != "help" {
+            assert_one_line_each(below, &[words, &[below.get_name()]].concat());
+        }
+    }
+}
+
+#[test]
+fn is_a_command_too() {
+    assert_eq!(help(&["help"]), help(&["--help"]));
+    assert_eq!(help(&["help", "copy"]), help(&["copy", "--help"]));
+    let records = help(&["records", "prune", "--help"]);
+    assert_eq!(help(&["help", "records", "prune"]), records);
+    assert_eq!(help(&["records", "help", "prune"]), records);
+}
+
+#[test]
+fn every_command_has_examples() {
+    for words in [
+        &[][..],
+        &["copy"],
+        &["plan"],
+        &["check"],
+        &["validate"],
+        &["records"],
+        &["completions"],
+        &["man"],
+    ] {
+        let text = help(&[words, &["--help"]].concat());
+        assert!(text.contains("\nExamples:\n"), "{words:?}");
+    }
+}
+
+#[test]
+fn of_the_program_for_shells() {
+    let texts = [&["completions", "--help"][..], &["man", "--help"]];
     insta::assert_snapshot!(texts.map(help).join("\n"));
 }
 

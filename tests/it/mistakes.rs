@@ -65,13 +65,68 @@ fn both_forms_of_files() {
 
 #[test]
 fn words_that_belong_to_no_flag() {
-    usage(&["images.yaml"], "unrecognized subcommand 'images.yaml'");
-    usage(&["--images", "a.yaml", "b.yaml"], "b.yaml");
     usage(&["--force", "copy", "a/b:c", "d/e"], "cannot be used with");
     usage(
         &["--imagse", "a.yaml"],
         "a similar argument exists: '--images'",
     );
+}
+
+#[test]
+fn what_to_write_instead_is_said() {
+    for (line, tip) in [
+        ("images.yaml", "write image-syncer --images images.yaml"),
+        ("conf/Auth.json", "write image-syncer --auth conf/Auth.json"),
+        ("config.yml", "write image-syncer --config config.yml"),
+        (
+            "validate rules.yaml",
+            "write image-syncer validate --images rules.yaml",
+        ),
+        (
+            "plan nginx:1.25 reg.example/x",
+            "write image-syncer copy nginx:1.25 reg.example/x --dry-run",
+        ),
+        (
+            "check rules.yaml",
+            "write image-syncer check --images rules.yaml",
+        ),
+        ("--images a.yaml b.yaml", "--images takes one file"),
+        (
+            "nginx:1.25 reg.example/x",
+            "write image-syncer copy nginx:1.25 reg.example/x",
+        ),
+        (
+            "--os linux a.example/b:/^v1/ c.example/b",
+            "write image-syncer copy --os linux 'a.example/b:/^v1/' c.example/b",
+        ),
+        (
+            "nginx:1.25",
+            "write image-syncer copy nginx:1.25 DESTINATION",
+        ),
+        (
+            "sync --images i.yaml --auth=a.yaml",
+            "image-syncer syncs: write image-syncer --images i.yaml --auth=a.yaml",
+        ),
+        ("sync", "write image-syncer --images images.yaml"),
+        ("--imagse a.yaml", "a similar argument exists: '--images'"),
+        ("valdate", "a similar subcommand exists: 'validate'"),
+        ("cpoy a:b c/d", "a similar subcommand exists: 'copy'"),
+        ("records shwo", "a similar subcommand exists: 'show'"),
+        ("--all-tags", "--all-tags is a flag of image-syncer copy"),
+        ("--insecure=r.example", "write `insecure: true`"),
+        (
+            "--older-than=3",
+            "--older-than is a flag of image-syncer records prune",
+        ),
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        usage(&words, tip);
+    }
+    // Where nothing better is known, nothing is said.
+    let outcome = Place::new().run(&["inspect"]).exits(2);
+    outcome
+        .says("unrecognized subcommand 'inspect'")
+        .does_not_say("tip:");
 }
 
 #[test]

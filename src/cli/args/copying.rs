@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueHint};
 
 use crate::cli::args::values::{limit, path};
 
@@ -13,7 +13,9 @@ const COMMIT_TIMEOUT: u64 = 600;
 #[derive(Clone, Copy, Debug, Default, Args)]
 #[command(next_help_heading = "Copying")]
 pub struct Copying {
-    /// Push manifests even where the destination has the same digest
+    /// Push manifests that are there already, too
+    ///
+    /// Even where the destination has the same digest.
     #[arg(
         long,
         value_name = "BOOL",
@@ -27,7 +29,9 @@ pub struct Copying {
         value_parser = clap::builder::BoolishValueParser::new()
     )]
     pub force: bool,
-    /// Look for every manifest and blob of images that are unchanged, too, and send again what is lost
+    /// Look for all that unchanged images consist of
+    ///
+    /// For every manifest and blob of images that are unchanged; what a destination has lost is sent again.
     #[arg(
         long,
         value_name = "BOOL",
@@ -47,13 +51,16 @@ pub struct Copying {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Records")]
 pub struct Remembering {
-    /// Tags that never change, as a glob (`v*`) or an expression (`/^v[0-9]/`): those copied before are not asked about
-    /// again while they stand at the destination; repeatable
+    /// Tags that never change: a glob or /expression/
+    ///
+    /// Such as `v*` or `/^v[0-9]/`. Those copied before are not asked about again while they stand at the
+    /// destination. Repeatable.
     #[arg(long, value_name = "PATTERN")]
     pub immutable: Vec<String>,
-    /// Remember between runs in this file what destinations hold; else in image-syncer/records.sqlite3 below
-    /// `$XDG_STATE_HOME` or `~/.local/state`
-    #[arg(long, value_name = "FILE", value_parser = path())]
+    /// Remember in this file what destinations hold
+    ///
+    /// Between runs; else in `image-syncer/records.sqlite3` below `$XDG_STATE_HOME` or `~/.local/state`.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub records: Option<PathBuf>,
     /// Remember nothing, and ask the registries
     #[arg(long, conflicts_with = "records")]
@@ -63,8 +70,10 @@ pub struct Remembering {
 /// Which records file.
 #[derive(Debug, Args)]
 pub struct RecordsFile {
-    /// The file; else image-syncer/records.sqlite3 below `$XDG_STATE_HOME` or `~/.local/state`
-    #[arg(long, value_name = "FILE", value_parser = path())]
+    /// Which records file
+    ///
+    /// Else `image-syncer/records.sqlite3` below `$XDG_STATE_HOME` or `~/.local/state`.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub records: Option<PathBuf>,
 }
 
@@ -72,15 +81,20 @@ pub struct RecordsFile {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Transfer")]
 pub struct Transfer {
-    /// At most N blob transfers at a time; 0 or less: only the program's own limits per registry
+    /// At most N blob transfers at a time
+    ///
+    /// 0 or less: only the program's own limits per registry. Small requests are not counted.
     #[arg(short, long, value_name = "N", allow_negative_numbers = true)]
     pub proc: Option<i64>,
-    /// At most RATE bytes a second (50MiB, 10MB) to and from each registry together, or HOST, with the storage that
-    /// it redirects to; repeatable
+    /// At most RATE bytes a second for each registry
+    ///
+    /// In bodies to and from each registry together (`50MiB`, `10MB`), or HOST, with what it leads to. Repeatable.
     #[arg(long, value_name = "[HOST[:PORT]=]RATE")]
     pub max_rate: Vec<String>,
+    /// Time for a registry to store a blob
+    ///
     /// Try again where the last request of a blob or manifest has no answer for this long: a registry may digest and
-    /// copy before it gives one
+    /// copy before it gives one.
     #[arg(long, value_name = "SECONDS", default_value_t = COMMIT_TIMEOUT, value_parser = limit())]
     pub commit_timeout: u64,
 }

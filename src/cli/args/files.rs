@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use crate::cli::args::values::path;
 
@@ -10,14 +10,22 @@ use crate::cli::args::values::path;
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Files")]
 pub struct Files {
-    /// Rules: a map from source to destination or list of destinations (YAML or JSON, by suffix)
-    #[arg(long, value_name = "FILE", value_parser = path())]
+    /// Rules: a map from source to destinations
+    ///
+    /// A destination is one reference or a list of them. YAML (`.yaml`, `.yml`) or JSON (`.json`), by the suffix.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub images: Option<PathBuf>,
-    /// Credentials: a map from registry or registry/namespace to {username, password, insecure}
-    #[arg(long, value_name = "FILE", value_parser = path())]
+    /// Credentials: a map from registry to login
+    ///
+    /// A key is a registry, or registry/namespace of any depth, and the longest that covers a repository counts; a login
+    /// is `username`, `password` and `insecure`, all of them optional. Registries without one get the logins that
+    /// docker and podman keep.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub auth: Option<PathBuf>,
-    /// Both halves in one file, under `auth` and `images`; excludes the other two
-    #[arg(long, value_name = "FILE", value_parser = path())]
+    /// Rules and credentials in one file
+    ///
+    /// Under `images` and `auth`; excludes --images and --auth.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub config: Option<PathBuf>,
 }
 
@@ -32,8 +40,12 @@ impl Files {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Credentials")]
 pub struct Auth {
-    /// Credentials: a map from registry or registry/namespace to {username, password, insecure}
-    #[arg(long, value_name = "FILE", value_parser = path())]
+    /// Credentials: a map from registry to login
+    ///
+    /// A key is a registry, or registry/namespace of any depth, and the longest that covers a repository counts; a login
+    /// is `username`, `password` and `insecure`, all of them optional. Registries without one get the logins that
+    /// docker and podman keep.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub auth: Option<PathBuf>,
 }
 
@@ -41,7 +53,9 @@ pub struct Auth {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Credentials")]
 pub struct Insecure {
-    /// Reach this registry over http, or https with any certificate; repeatable
+    /// Accept http, and any certificate, of this registry
+    ///
+    /// https with any certificate is tried first, then http. Repeatable, or comma separated.
     #[arg(long, value_name = "HOST[:PORT]", value_delimiter = ',')]
     pub insecure: Vec<String>,
 }
@@ -50,10 +64,19 @@ pub struct Insecure {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Files")]
 pub struct Defaults {
-    /// Registry that an empty destination ("") stands for
-    #[arg(long, value_name = "HOST", env = "DEFAULT_REGISTRY")]
+    /// Registry that an empty destination stands for
+    ///
+    /// The variable `DEFAULT_REGISTRY` says the same; the flag beats it.
+    #[arg(long, value_name = "HOST", env = "DEFAULT_REGISTRY", hide_env = true)]
     pub registry: Option<String>,
-    /// Namespace in it, in which the repository keeps its last name
-    #[arg(long, value_name = "NAMESPACE", env = "DEFAULT_NAMESPACE")]
+    /// Namespace that an empty destination stands for
+    ///
+    /// The repository keeps its last name in it. The variable `DEFAULT_NAMESPACE` says the same; the flag beats it.
+    #[arg(
+        long,
+        value_name = "NAMESPACE",
+        env = "DEFAULT_NAMESPACE",
+        hide_env = true
+    )]
     pub namespace: Option<String>,
 }

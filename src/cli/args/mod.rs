@@ -5,6 +5,7 @@ mod files;
 mod images;
 mod output;
 mod registries;
+mod shell;
 mod showing;
 mod values;
 
@@ -15,6 +16,7 @@ pub use files::{Auth, Defaults, Files, Insecure};
 pub use images::{Parts, Platforms, Referrers, WhichReferrers};
 pub use output::{ImagesFormat, Logging, Output, ProgressMode, Reporting};
 pub use registries::{Asking, Safety};
+pub use shell::{Completions, Man, Shell};
 pub use showing::{CheckFormat, Differences, DryRun, PlanFormat, Showing};
 
 /// What every command takes that asks registries.

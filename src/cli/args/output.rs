@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum, ValueHint};
 
 use crate::cli::args::values::path;
 
@@ -13,14 +13,18 @@ pub struct Output {
     /// The report.
     #[command(flatten)]
     pub reporting: Reporting,
-    /// Write what failed or was interrupted in the form of --images, so that it can be given there again
-    #[arg(long, value_name = "FILE", value_parser = path())]
+    /// Write what failed in the form of --images
+    ///
+    /// And what was interrupted, so that it can be given there again.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub failed_images: Option<PathBuf>,
-    /// Write what is at its destinations after the run: a map from source to list of destinations
-    #[arg(long, value_name = "FILE", value_parser = path())]
+    /// Write a map of what is at its destinations
+    ///
+    /// From source to list of destinations, after the run: what was copied now, and what was there.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub output_success_images: Option<PathBuf>,
-    /// Format of that file
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ImagesFormat::Yaml)]
+    /// Format of that map
+    #[arg(long, value_name = "yaml|json", value_enum, hide_possible_values = true, default_value_t = ImagesFormat::Yaml)]
     pub output_images_format: ImagesFormat,
 }
 
@@ -39,8 +43,10 @@ impl Output {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Reporting {
-    /// Write what happened as JSON: every image and destination, rules, hosts, totals (docs/report.md)
-    #[arg(long, value_name = "FILE", value_parser = path())]
+    /// Write what happened to each image as JSON
+    ///
+    /// Every image and destination, rules, hosts, totals: docs/report.md says what is in it.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub report: Option<PathBuf>,
 }
 
@@ -58,16 +64,24 @@ pub enum ImagesFormat {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Logging {
-    /// Append the log to a file; on stderr remain warnings, failures and the summary
-    #[arg(long, value_name = "FILE", value_parser = path())]
+    /// Append the log to a file
+    ///
+    /// On stderr remain warnings, failures and the summary.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub log: Option<PathBuf>,
-    /// Tell of images that were there, too; -vv: and log every request; -vvv: and what the program thinks
+    /// Tell of unchanged images; -vv, -vvv: of more
+    ///
+    /// Of images that were there, too; `-vv`: and log every request; `-vvv`: and what the program thinks.
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
-    /// How it is shown how far a run is: `auto`, a view on a terminal that can and else `plain`, a line every 30 s; `none`
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = ProgressMode::Auto)]
+    /// How it is shown how far a run is
+    ///
+    /// `auto`: a view on a terminal that can draw one, else `plain`; `plain`: a line every 30 s; `none`: nothing.
+    #[arg(long, value_name = "auto|plain|none", value_enum, hide_possible_values = true, default_value_t = ProgressMode::Auto)]
     pub progress: ProgressMode,
-    /// Only warnings and failures, and the summary where something is wrong: nothing at all when all is well
+    /// Only warnings and failures
+    ///
+    /// And the summary where something is wrong: nothing at all when all is well.
     #[arg(short, long)]
     pub quiet: bool,
 }

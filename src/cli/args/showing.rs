@@ -6,13 +6,26 @@ use clap::{Args, ValueEnum};
 #[derive(Clone, Copy, Debug, Default, Args)]
 #[command(next_help_heading = "Dry run")]
 pub struct DryRun {
-    /// Say what would be copied, on stdout, and write nothing anywhere: `plan` for this command line
+    /// Say what would be copied, and write nothing
+    ///
+    /// On stdout, as `plan` does for this command line; nothing is written anywhere.
     #[arg(long)]
     pub dry_run: bool,
-    /// With --dry-run: the form of what is said
-    #[arg(long, value_name = "FORMAT", value_enum, requires = "dry_run")]
+    /// Form in which --dry-run says it
+    ///
+    /// `table`, for people: columns on a terminal, a whole line for each image elsewhere. `json`, for programs: the
+    /// document of --report.
+    #[arg(
+        long,
+        value_name = "table|json",
+        value_enum,
+        hide_possible_values = true,
+        requires = "dry_run"
+    )]
     pub output: Option<PlanFormat>,
-    /// With --dry-run: exit with 3 where something would be copied
+    /// With --dry-run: exit with 3 if not in sync
+    ///
+    /// Where something would be copied.
     #[arg(long, requires = "dry_run")]
     pub exit_code: bool,
 }
@@ -21,10 +34,15 @@ pub struct DryRun {
 #[derive(Clone, Copy, Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Showing {
-    /// The form in which the plan is written to stdout
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = PlanFormat::Table)]
+    /// Form of the plan on stdout
+    ///
+    /// `table`, for people: columns on a terminal, a whole line for each image elsewhere. `json`, for programs: the
+    /// document of --report.
+    #[arg(long, value_name = "table|json", value_enum, hide_possible_values = true, default_value_t = PlanFormat::Table)]
     pub output: PlanFormat,
     /// Exit with 3 where something would be copied
+    ///
+    /// In place of 0.
     #[arg(long)]
     pub exit_code: bool,
 }
@@ -33,8 +51,10 @@ pub struct Showing {
 #[derive(Clone, Copy, Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Differences {
-    /// The form in which differences are written to stdout
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = CheckFormat::Lines)]
+    /// Form of the differences on stdout
+    ///
+    /// `lines`, one for each difference. `json`, for programs: the document of --report.
+    #[arg(long, value_name = "lines|json", value_enum, hide_possible_values = true, default_value_t = CheckFormat::Lines)]
     pub output: CheckFormat,
 }
 

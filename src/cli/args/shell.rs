@@ -1,0 +1,44 @@
+//! What a person sets up once: completions and manual pages.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+use crate::cli::args::values::path;
+
+/// Which completions.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// For which shell
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: Shell,
+}
+
+/// A shell that can complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// bash, 4.4 or newer.
+    Bash,
+    /// zsh.
+    Zsh,
+    /// fish.
+    Fish,
+    /// PowerShell.
+    #[value(name = "powershell")]
+    PowerShell,
+}
+
+/// Which manual pages.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Of which command: `copy`, `records prune`
+    ///
+    /// Of the program itself, if none is named.
+    #[arg(value_name = "COMMAND", conflicts_with = "out")]
+    pub command: Vec<String>,
+    /// Write the pages of all commands to this directory
+    ///
+    /// One file each, `image-syncer.1`, `image-syncer-copy.1` and so on. The directory must exist.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, value_parser = path())]
+    pub out: Option<PathBuf>,
+}

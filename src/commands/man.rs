@@ -1,0 +1,64 @@
+//! Manual pages, made from what `--help` says.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Man};
+use crate::exit::Exit;
+use crate::ui::Printer;
+
+mod page;
+
+/// The program's name, with which the names of all pages begin.
+const PROGRAM: &str = "image-syncer";
+
+/// Prints one page to stdout, or writes all of them to a directory.
+pub(super) fn execute(arguments: &Man, printer: &Printer) -> anyhow::Result<Exit> {
+    // The commands that show help have none to show of their own.
+    let mut program = Cli::command().disable_help_subcommand(true);
+    program.build();
+    if let Some(directory) = &arguments.out {
+        write_all(&program, directory)?;
+    } else {
+        printer.out(&page::of(find(&program, &arguments.command)?)?);
+    }
+    Ok(Exit::Done)
+}
+
+/// The command that `words` name; the program, if there are none.
+fn find<'a>(program: &'a clap::Command, words: &[String]) -> anyhow::Result<&'a clap::Command> {
+    let mut found = program;
+    for word in words {
+        let Some(next) = found.find_subcommand(word) else {
+            let names: Vec<&str> = found
+                .get_subcommands()
+                .map(clap::Command::get_name)
+                .collect();
+            let of = found.get_bin_name().unwrap_or(PROGRAM);
+            match names.as_slice() {
+                [] => bail!("{of} has no commands, so there is no page of `{word}`"),
+                names => bail!(
+                    "{of} has no command `{word}`, so there is no page of it: its commands are {}",
+                    names.join(", ")
+                ),
+            }
+        };
+        found = next;
+    }
+    Ok(found)
+}
+
+fn write_all(command: &clap::Command, directory: &Path) -> anyhow::Result<()> {
+    let file = directory.join(format!("{}.1", page::name(command)));
+    std::fs::write(&file, page::of(command)?).with_context(|| {
+        format!(
+            "--out: {} cannot be written: name a directory that is there, and that you may write to",
+            file.display()
+        )
+    })?;
+    command
+        .get_subcommands()
+        .try_for_each(|below| write_all(below, directory))
+}

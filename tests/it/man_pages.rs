@@ -1,0 +1,112 @@
+//! Manual pages, read by those who show them.
+
+use std::process::Command;
+
+use clap::CommandFactory;
+use image_syncer::cli::Cli;
+
+use crate::support::{Outcome, Place};
+
+/// The name of the page of each command, and the words that name the command.
+fn pages() -> Vec<(String, Vec<String>)> {
+    fn gather(command: &clap::Command, above: &[String], pages: &mut Vec<(String, Vec<String>)>) {
+        for below in command.get_subcommands() {
+            let words = [above, &[below.get_name().to_owned()]].concat();
+            pages.push((format!("image-syncer-{}.1", words.join("-")), words.clone()));
+            gather(below, &words, pages);
+        }
+    }
+    let mut pages = vec![("image-syncer.1".to_owned(), Vec::new())];
+    gather(&Cli::command(), &[], &mut pages);
+    pages
+}
+
+/// A place with all pages in the directory `man1`.
+fn written() -> Place {
+    let place = Place::new();
+    std::fs::create_dir(place.path("man1")).unwrap();
+    let outcome = place.run(&["man", "--out", "man1"]).exits(0);
+    assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("", ""));
+    place
+}
+
+#[test]
+fn there_is_one_for_each_command() {
+    let place = written();
+    let files = std::fs::read_dir(place.path("man1")).unwrap();
+    let mut files: Vec<String> = files
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    let mut expected: Vec<String> = pages().into_iter().map(|(name, _)| name).collect();
+    expected.sort();
+    assert_eq!(files, expected);
+    // What is printed of one is what is written of it.
+    for (name, words) in pages() {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let printed = place.run(&[&["man"], &words[..]].concat()).exits(0);
+        assert_eq!(printed.stdout, place.read(&format!("man1/{name}")));
+        assert_eq!(printed.stderr, "");
+    }
+}
+
+#[test]
+fn groff_and_mandoc_have_nothing_to_say_against_them() {
+    let place = written();
+    let run = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program)
+            .args(arguments)
+            .current_dir(place.path("man1"))
+            .output()
+            .expect("install it with scripts/test");
+        Outcome::of(output).exits(0)
+    };
+    for (name, _) in pages() {
+        // Its advice on style would have sentences broken to 80 columns, which nobody sees.
+        let lint = run("mandoc", &["-T", "lint", "-W", "warning", &name]);
+        assert_eq!(lint.stdout, "", "{name}");
+        let groff = run("groff", &["-man", "-Tutf8", "-ww", &name]);
+        assert_eq!(groff.stderr, "", "{name}");
+    }
+}
+
+#[test]
+fn a_page_shows_flags_examples_and_exit_codes() {
+    let page = written();
+    let shown = Command::new("mandoc")
+        .args(["-T", "ascii", "-O", "width=100", "image-syncer-copy.1"])
+        .current_dir(page.path("man1"))
+        .output()
+        .expect("install it with scripts/test");
+    // Bold is struck twice.
+    let strikes = regex::Regex::new(".\u{8}").unwrap();
+    let text = String::from_utf8(shown.stdout).unwrap();
+    let text = strikes.replace_all(&text, "");
+    for part in [
+        "IMAGE-SYNCER-COPY(1)",
+        "--all-tags",
+        "--referrers <root|deep>",
+        "       image-syncer copy docker.io/library/alpine:3.20 registry.example.com/mirror/alpine\n",
+        "EXIT STATUS",
+        "SEE ALSO\n       image-syncer(1)\n",
+    ] {
+        assert!(text.contains(part), "no {part:?} in:\n{text}");
+    }
+}
+
+#[test]
+fn what_has_no_page_is_said() {
+    let place = Place::new();
+    place.run(&["man", "sync"]).exits(2).says(
+        "image-syncer has no command `sync`, so there is no page of it: its commands are copy, ",
+    );
+    place
+        .run(&["man", "copy", "all"])
+        .exits(2)
+        .says("image-syncer copy has no commands");
+    place
+        .run(&["man", "--out", "nowhere"])
+        .exits(2)
+        .says("nowhere/image-syncer.1")
+        .says("name a directory that is there");
+}
