@@ -46,6 +46,20 @@ fn in_shell_blocks() {
 }
 
 #[test]
+fn in_terminal_sessions() {
+    let mut calls = Calls::default();
+    for fence in fences::in_languages(&["console"]) {
+        let typed = fence
+            .text
+            .lines()
+            .filter_map(|line| line.strip_prefix("$ "));
+        let typed: Vec<&str> = typed.collect();
+        calls.parse(&fence.place, shell::calls(&typed.join("\n")));
+    }
+    calls.are_right(1);
+}
+
+#[test]
 fn in_crontabs() {
     let mut calls = Calls::default();
     for fence in fences::in_languages(&["crontab"]) {

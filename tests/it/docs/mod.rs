@@ -4,5 +4,7 @@ mod commands;
 mod fences;
 mod files;
 mod links;
+mod pictures;
+mod recipes;
 mod shell;
 mod units;
