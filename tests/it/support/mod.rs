@@ -6,6 +6,7 @@ pub(crate) mod real;
 pub(crate) mod report;
 pub(crate) mod showing;
 pub(crate) mod signing;
+pub(crate) mod terminal;
 
 use testkit::{Image, Layer, Registry};
 

@@ -1,0 +1,155 @@
+//! Readers of stderr that go away, or take nothing: the sync goes on all the same.
+
+use std::io::Read;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use testkit::Registry;
+
+use crate::support::{Outcome, PATIENCE, Place, image, insecure, registry};
+
+const FILES: [&str; 5] = [
+    "--images",
+    "images.yaml",
+    "--auth",
+    "auth.yaml",
+    "--no-referrers",
+];
+
+/// So many tags that their lines fill a pipe.
+const TAGS: usize = 600;
+
+/// A source with many tags of one image in a repository of a long name, and a destination.
+struct World {
+    source: Registry,
+    destination: Registry,
+    place: Place,
+}
+
+impl World {
+    fn new(tags: usize) -> Self {
+        let (source, destination) = (registry(), registry());
+        let image = image("1");
+        let repository = Self::repository();
+        for number in 0..tags {
+            source.push(&repository, Some(&format!("v{number}")), &image);
+        }
+        let rule = format!(
+            "{}/{repository}: {}/{repository}\n",
+            source.host(),
+            destination.host()
+        );
+        let place = Place::new()
+            .file("images.yaml", &rule)
+            .file("auth.yaml", &insecure(&[&source, &destination]));
+        Self {
+            source,
+            destination,
+            place,
+        }
+    }
+
+    fn repository() -> String {
+        format!("team/{}", "long-".repeat(10) + "name")
+    }
+
+    fn start(&self) -> Child {
+        self.place.command(&FILES).spawn().unwrap()
+    }
+
+    /// Waits until all tags are at the destination.
+    fn until_all_arrived(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.destination.state().tags(&Self::repository()).len() < TAGS {
+            assert!(Instant::now() < deadline, "the sync stands still");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
+fn a_reader_who_takes_nothing_holds_up_no_copy_and_gets_everything_at_last() {
+    let world = World::new(TAGS);
+    let mut child = world.start();
+    world.until_all_arrived();
+    // What was said is waiting for its reader.
+    assert_eq!(child.try_wait().unwrap(), None);
+    let mut stderr = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut stderr)
+        .unwrap();
+    let outcome = Outcome {
+        code: child.wait().unwrap().code().unwrap_or(-1),
+        stdout: String::new(),
+        stderr,
+    };
+    assert!(outcome.stderr.len() > 64 * 1024, "{}", outcome.stderr.len());
+    assert_eq!(outcome.lines("copied").len(), TAGS);
+    outcome
+        .exits(0)
+        .says("600 images: 600 copied, 0 unchanged, 0 skipped, 0 failed");
+}
+
+#[test]
+fn a_signal_ends_a_run_whose_last_words_nobody_takes() {
+    let world = World::new(TAGS);
+    let mut child = world.start();
+    world.until_all_arrived();
+    assert_eq!(child.try_wait().unwrap(), None);
+    // One that comes before the run has ended is taken for its end, which has no end either.
+    let deadline = Instant::now() + PATIENCE;
+    let code = loop {
+        let arguments = ["-TERM", &child.id().to_string()];
+        assert!(
+            Command::new("kill")
+                .args(arguments)
+                .status()
+                .unwrap()
+                .success()
+        );
+        std::thread::sleep(Duration::from_millis(100));
+        if let Some(status) = child.try_wait().unwrap() {
+            break status.code();
+        }
+        assert!(Instant::now() < deadline, "the program does not end");
+    };
+    assert_eq!(code, Some(130));
+}
+
+#[test]
+fn a_pipe_that_is_closed_after_its_first_line_stops_nothing() {
+    let world = World::new(20);
+    let program = env!("CARGO_BIN_EXE_image-syncer");
+    let script = format!("({program} \"$@\"; echo $? > code) 2>&1 | head -1");
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &script, "sh"])
+        .args(FILES)
+        .current_dir(world.place.path(""))
+        .env("HOME", world.place.path(""));
+    let output = command.output().unwrap();
+    let head = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        head.starts_with("copied ") && head.lines().count() == 1,
+        "{head}"
+    );
+    assert_eq!(world.place.read("code"), "0\n");
+    for number in 0..20 {
+        let tag = format!("v{number}");
+        world
+            .destination
+            .verify_complete(&World::repository(), &tag)
+            .unwrap();
+    }
+    // One that fails says so by its code even then.
+    world.source.state().tag(
+        &World::repository(),
+        "broken",
+        image("never pushed").digest(),
+    );
+    command.output().unwrap();
+    assert_eq!(world.place.read("code"), "1\n");
+}

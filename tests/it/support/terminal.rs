@@ -1,0 +1,169 @@
+//! The program in a terminal: what its screen shows at a given moment.
+
+use std::fs::File;
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use super::PATIENCE;
+
+/// A terminal that shows what a program writes to stderr.
+pub(crate) struct Terminal {
+    child: Child,
+    master: File,
+    seen: Arc<Seen>,
+}
+
+struct Seen {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    parser: vt100::Parser,
+    raw: Vec<u8>,
+    ended: bool,
+}
+
+/// What a program left on the screen.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    /// What the screen shows.
+    pub(crate) screen: String,
+    /// Every byte that was written.
+    pub(crate) raw: String,
+}
+
+impl Terminal {
+    /// Starts `command` in a terminal of this size.
+    pub(crate) fn start(mut command: Command, columns: u16, rows: u16) -> Self {
+        let master =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let slave = rustix::fs::open(&name, flags, Mode::empty()).unwrap();
+        tcsetwinsize(&master, size(columns, rows)).unwrap();
+        let child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(slave))
+            .spawn()
+            .unwrap();
+        // The command holds the other end, which must be closed when the program ends.
+        drop(command);
+        let seen = Arc::new(Seen {
+            state: Mutex::new(State {
+                parser: vt100::Parser::new(rows, columns, 0),
+                raw: Vec::new(),
+                ended: false,
+            }),
+            changed: Condvar::new(),
+        });
+        let master = File::from(master);
+        let (mut reader, writer) = (master.try_clone().unwrap(), Arc::clone(&seen));
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            // Where nobody has the other end open any more, reading is an error.
+            while let Ok(length @ 1..) = reader.read(&mut buffer) {
+                writer.change(|state| {
+                    state.parser.process(&buffer[..length]);
+                    state.raw.extend_from_slice(&buffer[..length]);
+                });
+            }
+            writer.change(|state| state.ended = true);
+        });
+        Self {
+            child,
+            master,
+            seen,
+        }
+    }
+
+    /// Waits until the screen shows what is wanted; gives what it shows.
+    #[track_caller]
+    pub(crate) fn until(&self, wanted: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let mut state = self.seen.state.lock().unwrap();
+        loop {
+            let screen = screen(&state);
+            if wanted(&screen) {
+                return screen;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(
+                !state.ended && !left.is_zero(),
+                "the screen never showed it:\n{screen}"
+            );
+            state = self.seen.changed.wait_timeout(state, left).unwrap().0;
+        }
+    }
+
+    /// Waits until the screen shows this.
+    #[track_caller]
+    pub(crate) fn shows(&self, text: &str) -> String {
+        self.until(|screen| screen.contains(text))
+    }
+
+    /// Gives the terminal another size.
+    pub(crate) fn resize(&self, columns: u16, rows: u16) {
+        let set = |state: &mut State| state.parser.screen_mut().set_size(rows, columns);
+        self.seen.change(set);
+        tcsetwinsize(&self.master, size(columns, rows)).unwrap();
+    }
+
+    /// Sends a signal (`-INT`).
+    pub(crate) fn signal(&self, name: &str) {
+        let arguments = [name, &self.child.id().to_string()];
+        assert!(
+            Command::new("kill")
+                .args(arguments)
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Waits for the program to end.
+    pub(crate) fn ends(mut self) -> Ended {
+        let code = self.child.wait().unwrap().code().unwrap_or(-1);
+        let state = self.seen.state.lock().unwrap();
+        let waited = self.seen.changed.wait_while(state, |state| !state.ended);
+        let state = waited.unwrap();
+        Ended {
+            code,
+            screen: screen(&state),
+            raw: String::from_utf8(state.raw.clone()).unwrap(),
+        }
+    }
+}
+
+impl Seen {
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().unwrap());
+        self.changed.notify_all();
+    }
+}
+
+fn screen(state: &State) -> String {
+    let contents = state.parser.screen().contents();
+    contents
+        .lines()
+        .map(|line| line.trim_end().to_owned() + "\n")
+        .collect()
+}
+
+fn size(columns: u16, rows: u16) -> Winsize {
+    Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    }
+}

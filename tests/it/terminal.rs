@@ -1,0 +1,319 @@
+//! What a person sees in a terminal while a run goes on, and at its end.
+
+use std::process::Command;
+
+use testkit::{Action, Fault, Gate, Image, Kind, Layer, Registry};
+
+use crate::support::program::normalised;
+use crate::support::terminal::{Ended, Terminal};
+use crate::support::{PATIENCE, Place, image, insecure, registry};
+
+const FILES: [&str; 5] = [
+    "--images",
+    "images.yaml",
+    "--auth",
+    "auth.yaml",
+    "--no-referrers",
+];
+
+/// A source, a destination, and a rule that copies all tags of `team/app`.
+struct World {
+    source: Registry,
+    destination: Registry,
+    place: Place,
+}
+
+impl World {
+    fn new() -> Self {
+        let (source, destination) = (registry(), registry());
+        let rule = format!(
+            "{}/team/app: {}/mirror/app\n",
+            source.host(),
+            destination.host()
+        );
+        let place = Place::new()
+            .variable("TERM", "xterm-256color")
+            .file("images.yaml", &rule)
+            .file("auth.yaml", &insecure(&[&source, &destination]));
+        Self {
+            source,
+            destination,
+            place,
+        }
+    }
+
+    /// With an image whose layer of 10 MiB stands still after 4 MiB.
+    fn stalled() -> Self {
+        let world = Self::new();
+        let layer = Layer::synthetic(10 << 20, 1);
+        let large = layer.blob().digest().to_owned();
+        let image = Image::single([layer]);
+        world.source.push("team/app", Some("v1"), &image);
+        let fault = Fault::on(Kind::BlobGet).reference(&large);
+        let action = Action::StallResponse { after: 4 << 20 };
+        world.source.fault(fault, action);
+        world
+    }
+
+    /// With an image whose manifest the destination does not take until the gate is opened.
+    fn held() -> (Self, Gate) {
+        let (world, gate) = (Self::new(), Gate::new());
+        world.source.push("team/app", Some("v1"), &image("1"));
+        let fault = Fault::on(Kind::ManifestPut);
+        world.destination.fault(fault, Action::Hold(gate.clone()));
+        (world, gate)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        self.place.command(&[&FILES[..], arguments].concat())
+    }
+
+    fn start(&self, arguments: &[&str], columns: u16) -> Terminal {
+        Terminal::start(self.command(arguments), columns, 24)
+    }
+
+    /// What changes from run to run replaced.
+    fn normalised(&self, screen: &str) -> String {
+        let (from, to) = (self.source.host(), self.destination.host());
+        // A slow machine may have come so far as to say it.
+        let left = regex::Regex::new("  (under )?[0-9][0-9a-z ]* left").unwrap();
+        normalised(
+            &left.replace_all(screen, ""),
+            &[(&from, "source.example:5000"), (&to, "destination.example")],
+        )
+    }
+}
+
+/// Ends a run that cannot go on.
+fn abandon(terminal: Terminal) -> Ended {
+    terminal.signal("-INT");
+    terminal.shows("ending: ");
+    terminal.signal("-INT");
+    let ended = terminal.ends();
+    assert_eq!(ended.code, 130, "{}", ended.screen);
+    assert_vanished(&ended);
+    ended
+}
+
+/// At the end nothing of the view is left.
+#[track_caller]
+fn assert_vanished(ended: &Ended) {
+    for line in ended.screen.lines() {
+        assert!(
+            !line.starts_with("images ") && !line.starts_with("bytes ") && !line.contains('━'),
+            "{}",
+            ended.screen
+        );
+    }
+    let last = "\x1b[?2026l";
+    let rest = ended.raw.rsplit(last).next().unwrap();
+    assert!(
+        !rest.contains('\x1b') || rest.contains("\x1b[0m"),
+        "{rest:?}"
+    );
+}
+
+#[test]
+fn what_is_under_way_is_shown_at_any_width() {
+    for columns in [40, 80, 200] {
+        let world = World::stalled();
+        let terminal = world.start(&[], columns);
+        // Until only what stands still is left to say.
+        let still =
+            |screen: &str| screen.contains("4.0 MiB of 10.0 MiB") && screen.contains("40 %");
+        let screen =
+            terminal.until(|screen| still(screen) && (columns == 40 || screen.contains("avg ")));
+        insta::assert_snapshot!(format!("under_way_at_{columns}"), world.normalised(&screen));
+        abandon(terminal);
+    }
+}
+
+#[test]
+fn a_terminal_may_be_resized() {
+    let world = World::stalled();
+    let terminal = world.start(&[], 120);
+    terminal.shows("4.0 MiB of 10.0 MiB");
+    for columns in [40, 200, 70] {
+        terminal.resize(columns, 20);
+        let bar = columns > 40;
+        terminal.until(|screen| {
+            let widest = screen.lines().map(|line| line.chars().count()).max();
+            let line = screen.lines().find(|line| line.starts_with("images"));
+            widest < Some(usize::from(columns))
+                && line.is_some_and(|line| line.contains('─') == bar)
+                && screen.lines().count() == 3
+        });
+    }
+    abandon(terminal);
+}
+
+#[test]
+fn a_rate_limit_is_shown_with_the_host_and_the_seconds_left() {
+    let world = World::new();
+    world.source.push("team/app", Some("v1"), &image("1"));
+    let fault = Fault::on(Kind::ManifestGet).times(1);
+    world.source.fault(fault, Action::too_many_requests(120));
+    let terminal = world.start(&[], 100);
+    let screen = terminal.shows(": rate limit, goes on in ");
+    let host = world.source.host();
+    let line = screen
+        .lines()
+        .find(|line| line.contains("rate limit, goes on in"));
+    let seconds = line
+        .unwrap()
+        .trim_start_matches(&format!("{host}: rate limit, goes on in "));
+    let seconds: u64 = seconds.trim_end_matches(" s").parse().unwrap();
+    assert!((60..=150).contains(&seconds), "{screen}");
+    // The seconds are counted down.
+    terminal
+        .until(|screen| !screen.contains(line.unwrap()) && screen.contains("rate limit, goes on"));
+    // Nothing is under way any more that would be worth a wait.
+    terminal.signal("-INT");
+    let ended = terminal.ends();
+    assert_eq!(ended.code, 130, "{}", ended.screen);
+    assert_vanished(&ended);
+}
+
+#[test]
+fn an_end_says_what_it_waits_for_and_leaves_a_summary() {
+    let (world, gate) = World::held();
+    let terminal = world.start(&[], 100);
+    gate.wait(1, PATIENCE).unwrap();
+    terminal.shows("0 of 1");
+    terminal.signal("-INT");
+    terminal.until(|screen| {
+        let end = "ending: waits for 1 image for 2";
+        screen
+            .lines()
+            .any(|line| line.starts_with(end) && line.ends_with(" s at most"))
+    });
+    gate.open();
+    let ended = terminal.ends();
+    assert_eq!(ended.code, 0, "{}", ended.screen);
+    assert_vanished(&ended);
+    insta::assert_snapshot!("interrupted_in_time", world.normalised(&ended.screen));
+}
+
+#[test]
+fn failures_stay_on_the_screen_at_any_width() {
+    for columns in [40, 80, 200] {
+        let world = World::new();
+        world.source.push("team/app", Some("v1"), &image("1"));
+        world
+            .source
+            .state()
+            .tag("team/app", "v2", image("never pushed").digest());
+        let ended = world.start(&["--proc", "1"], columns).ends();
+        assert_eq!(ended.code, 1, "{}", ended.screen);
+        assert_vanished(&ended);
+        // What a terminal breaks into several lines is whole in what was written.
+        let failed = format!(
+            "{}/team/app:v2 → {}/mirror/app:v2",
+            world.source.host(),
+            world.destination.host()
+        );
+        assert!(ended.raw.contains(&failed), "{}", ended.raw);
+        assert!(
+            ended.raw.contains("2 images: 1 copied, 0 unchanged"),
+            "{}",
+            ended.raw
+        );
+    }
+}
+
+#[test]
+fn lines_scroll_above_the_view_and_all_of_them_are_there() {
+    let (world, gate) = World::held();
+    for number in 2..=60 {
+        world.source.push(
+            "team/app",
+            Some(&format!("v{number}")),
+            &image(&number.to_string()),
+        );
+    }
+    let terminal = Terminal::start(world.command(&[]), 150, 100);
+    gate.wait(60, PATIENCE).unwrap();
+    terminal.shows("0 of 60");
+    gate.open();
+    let ended = terminal.ends();
+    assert_eq!(ended.code, 0, "{}", ended.screen);
+    assert_vanished(&ended);
+    let copied = ended
+        .screen
+        .lines()
+        .filter(|line| line.starts_with("copied      "));
+    assert_eq!(copied.count(), 60, "{}", ended.screen);
+    assert!(
+        ended.screen.contains("60 images: 60 copied, 0 unchanged"),
+        "{}",
+        ended.screen
+    );
+}
+
+#[test]
+fn colours_are_for_terminals_that_want_them() {
+    let coloured = |variables: &[(&str, &str)]| {
+        let (mut world, gate) = World::held();
+        for (name, value) in variables {
+            world.place = world.place.variable(name, value);
+        }
+        let terminal = world.start(&[], 100);
+        gate.wait(1, PATIENCE).unwrap();
+        if variables.iter().all(|(name, _)| *name == "NO_COLOR") {
+            terminal.shows("0 of 1");
+        }
+        gate.open();
+        let ended = terminal.ends();
+        assert_eq!(ended.code, 0);
+        ended.raw
+    };
+    let is_painted = |raw: &str| regex::Regex::new("\x1b\\[[0-9]+m").unwrap().is_match(raw);
+    assert!(is_painted(&coloured(&[])));
+    let plain = coloured(&[("NO_COLOR", "1")]);
+    assert!(!is_painted(&plain) && plain.contains("\x1b["));
+    // A terminal that knows no escape sequences gets none, and no view.
+    let dumb = coloured(&[("TERM", "dumb")]);
+    assert!(
+        !dumb.contains('\x1b') && dumb.starts_with("copied "),
+        "{dumb}"
+    );
+}
+
+#[test]
+fn the_view_can_be_declined() {
+    for (arguments, lines) in [
+        (&["--progress", "plain"][..], true),
+        (&["--progress=none"], true),
+        (&["--quiet"], false),
+    ] {
+        let (world, gate) = World::held();
+        let terminal = world.start(arguments, 100);
+        gate.wait(1, PATIENCE).unwrap();
+        gate.open();
+        let ended = terminal.ends();
+        assert_eq!(ended.code, 0);
+        assert!(
+            !ended.raw.contains("\x1b[?2026h"),
+            "{arguments:?}: {:?}",
+            ended.raw
+        );
+        assert_eq!(ended.screen.contains("copied "), lines, "{}", ended.screen);
+        assert_eq!(
+            ended.screen.contains("1 image: 1 copied"),
+            lines,
+            "{}",
+            ended.screen
+        );
+    }
+    let (world, gate) = World::held();
+    gate.open();
+    let outcome =
+        crate::support::Outcome::of(world.command(&["--progress", "auto"]).output().unwrap());
+    outcome
+        .exits(0)
+        .does_not_say("\x1b")
+        .says("1 image: 1 copied");
+    let outcome =
+        crate::support::Outcome::of(world.command(&["--progress", "fancy"]).output().unwrap());
+    outcome.exits(2).says("--progress <HOW>");
+}
