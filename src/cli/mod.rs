@@ -11,9 +11,9 @@ use clap::{Parser, Subcommand};
 
 pub use args::{
     Asking, Auth, CheckFormat, Common, Completions, Copying, Defaults, Differences, DryRun, Files,
-    ImagesFormat, Insecure, Logging, Man, Output, Parts, PlanFormat, Platforms, ProgressMode,
-    RecordsFile, Referrers, Remembering, Reporting, Safety, Shell, Showing, Transfer,
-    WhichReferrers,
+    ImagesFormat, Insecure, LogFormat, LogLevel, Logging, Man, Output, Parts, PlanFormat,
+    Platforms, ProgressMode, RecordsFile, Referrers, Remembering, Reporting, Safety, Shell,
+    Showing, Transfer, WhichReferrers,
 };
 pub use help::{ENVIRONMENT, EXIT_CODES};
 pub(crate) use tips::advise;

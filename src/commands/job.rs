@@ -76,7 +76,7 @@ impl Job {
         let writing = Writing::to(std::io::stderr()).context("cannot start a thread")?;
         let beside = printer.clone().by_way_of(writing.screen());
         let log = Log::open(&self.logging, beside.clone())?;
-        let _entered = log.enter();
+        let (_entered, _closing) = (log.enter(), log.closing());
         let stop = Stop::new(Duration::from_secs(self.common.asking.grace));
         let shown = self.purpose;
         let shown = shown.shown(self.command, &self.rules, &self.logging, &stop)?;
@@ -114,6 +114,7 @@ impl Job {
             moved: &moved,
             cancelled,
         });
+        log.close();
         // Whoever reads may take nothing any more; a signal is heard all the same.
         let written = runtime.block_on(writing.finish(interrupts.next()));
         let exit = match &audience.shown {

@@ -1,11 +1,13 @@
 //! Lines for people while a run goes on: what each begins with, and where they go.
 
+use sync::Failure;
 use sync::event::ImageName;
 use sync::rule::Rule;
 
+use crate::cli::LogLevel;
 use crate::ui::paint::Paint;
 use crate::ui::screen::Weight;
-use crate::ui::{Log, Printer};
+use crate::ui::{Log, Printer, visible};
 
 /// The word that a line begins with; tells how it is painted and how much it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +109,11 @@ impl<'a> About<'a> {
             ..Self::rule(&image.rule)
         }
     }
+    /// The same, at the host that failed.
+    pub(super) fn at(self, failure: &'a Failure) -> Self {
+        let host = Some(failure.host.as_str()).filter(|host| !host.is_empty());
+        Self { host, ..self }
+    }
     /// About a host.
     pub(super) fn host(host: &'a str) -> Self {
         Self {
@@ -116,14 +123,15 @@ impl<'a> About<'a> {
     }
 }
 
-/// Sends lines to stderr, or to the log file where there is one; what needs attention goes to both.
+/// Sends lines to stderr, or to the log where that has a file or takes stderr; what needs attention goes to both.
 #[derive(Clone)]
 pub struct Lines {
     printer: Printer,
-    to_file: bool,
+    /// Whether the log takes lines.
+    logged: bool,
     quiet: bool,
-    /// The least that is told on stderr.
-    least: Level,
+    /// The least that people are told on stderr; `None`: nothing, as it is the log.
+    least: Option<Level>,
     /// The least that is told there of an image, if anything is.
     least_of_images: Option<Level>,
     /// The least that is told there of a rule as a whole, if anything is.
@@ -131,9 +139,9 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Whether there is a log file.
-    pub(super) fn to_file(&self) -> bool {
-        self.to_file
+    /// Whether the log takes lines, in a file or in place of what people are told.
+    pub(super) fn are_logged(&self) -> bool {
+        self.logged
     }
 
     /// Lines by way of `printer`, as `log` has it.
@@ -145,13 +153,21 @@ impl Lines {
         } else {
             Level::Info
         };
+        // Without a file, what people are told is the log.
+        let allowed = match log.level() {
+            _ if log.to_file() => Level::Detail,
+            LogLevel::Error => Level::Error,
+            LogLevel::Warn => Level::Warning,
+            LogLevel::Info | LogLevel::Debug | LogLevel::Trace => Level::Detail,
+        };
+        let least = (!log.takes_stderr()).then(|| least.max(allowed));
         Self {
             printer,
-            to_file: log.to_file(),
+            logged: log.to_file() || log.takes_stderr(),
             quiet: log.quiet(),
             least,
-            least_of_images: Some(least),
-            least_of_rules: Some(least),
+            least_of_images: least,
+            least_of_rules: least,
         }
     }
 
@@ -159,8 +175,9 @@ impl Lines {
     /// and on the same terminal, everything of images and rules.
     #[must_use]
     pub fn beside_a_plan(self, all: bool) -> Self {
+        let of_images = self.least_of_images.filter(|_| !all);
         Self {
-            least_of_images: (!all).then_some(Level::Warning),
+            least_of_images: of_images.map(|least| least.max(Level::Warning)),
             least_of_rules: self.least_of_rules.filter(|_| !all),
             ..self
         }
@@ -174,44 +191,13 @@ impl Lines {
     /// Says one line.
     pub fn say_of(&self, word: Word, about: About<'_>, text: &str) {
         let level = word.level();
-        let About {
-            rule,
-            source,
-            destination,
-            host,
-        } = about;
-        if self.to_file {
-            match level {
-                Level::Detail | Level::Info => tracing::info!(
-                    rule,
-                    source,
-                    destination,
-                    host,
-                    "{:<11}  {text}",
-                    word.text()
-                ),
-                Level::Warning => tracing::warn!(
-                    rule,
-                    source,
-                    destination,
-                    host,
-                    "{:<11}  {text}",
-                    word.text()
-                ),
-                Level::Error => tracing::error!(
-                    rule,
-                    source,
-                    destination,
-                    host,
-                    "{:<11}  {text}",
-                    word.text()
-                ),
-            }
+        if self.logged {
+            log(level, word.text(), about, text);
         }
-        let least = match (source, rule) {
+        let least = match (about.source, about.rule) {
             (Some(_), _) => self.least_of_images,
             (None, Some(_)) => self.least_of_rules,
-            (None, None) => Some(self.least),
+            (None, None) => self.least,
         };
         if least.is_some_and(|least| level >= least) {
             let word = self
@@ -222,22 +208,43 @@ impl Lines {
             } else {
                 Weight::Info
             };
+            let text = visible::block(text);
             self.printer.weighted(weight, &format!("{word}  {text}"));
         }
     }
 
-    /// Says several lines that belong together, at the end of a run: to both stderr and the log file. Where nothing
-    /// in them needs attention, `quiet` silences them.
+    /// Says several lines that belong together, at the end of a run: to both stderr and the log. Where nothing in them
+    /// needs attention, `quiet` silences them.
     pub(super) fn closing(&self, needs_attention: bool, block: &[(Paint, String)]) {
-        if self.quiet && !needs_attention {
-            return;
-        }
         for (paint, line) in block {
-            if self.to_file {
-                tracing::info!("{line}");
+            if self.logged && !line.is_empty() {
+                if needs_attention {
+                    tracing::warn!("{line}");
+                } else {
+                    tracing::info!("{line}");
+                }
             }
-            let line = self.printer.paint(*paint, line);
-            self.printer.weighted(Weight::Closing, &line);
+            if self.least.is_some() && (needs_attention || !self.quiet) {
+                let line = self.printer.paint(*paint, &visible::line(line));
+                self.printer.weighted(Weight::Closing, &line);
+            }
         }
+    }
+}
+
+/// Says a line to the log.
+fn log(level: Level, outcome: &str, about: About<'_>, text: &str) {
+    let About {
+        rule,
+        source,
+        destination,
+        host,
+    } = about;
+    match level {
+        Level::Detail | Level::Info => {
+            tracing::info!(outcome, rule, source, destination, host, "{text}");
+        }
+        Level::Warning => tracing::warn!(outcome, rule, source, destination, host, "{text}"),
+        Level::Error => tracing::error!(outcome, rule, source, destination, host, "{text}"),
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod screen;
 pub(crate) mod stdout;
 mod summary;
 pub(crate) mod units;
+pub(crate) mod visible;
 mod wire;
 
 pub use counts::{Counts, HostCounts};

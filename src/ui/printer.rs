@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use crate::ui::paint::Paint;
 use crate::ui::screen::{Screen, Shown, View, Weight};
+use crate::ui::visible;
 
 /// Writes to the two streams of the process. A stream that is closed (`| head`) is written to in vain, never a panic
 /// and never a failure of the run.
@@ -70,12 +71,24 @@ impl Printer {
 
     /// Writes `error: …` to stderr.
     pub fn error(&self, text: &str) {
+        let text = visible::block(text);
         self.line(&format!("{} {text}", self.paint(Paint::Red, "error:")));
     }
 
     /// Writes `warning: …` to stderr.
     pub fn warning(&self, text: &str) {
+        let text = visible::block(text);
         self.line(&format!("{} {text}", self.paint(Paint::Yellow, "warning:")));
+    }
+
+    /// Writes a line of the log, with its end, to stderr.
+    pub(super) fn log(&self, line: &str, level: tracing::Level) {
+        let weight = if level <= tracing::Level::WARN {
+            Weight::Attention
+        } else {
+            Weight::Info
+        };
+        self.write_lines(weight, line);
     }
 
     /// Whether stderr shows colours.
@@ -141,17 +154,5 @@ fn is_dumb() -> bool {
 impl Default for Printer {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// The log's way to stderr: it writes whole lines.
-impl Write for Printer {
-    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
-        self.write_lines(Weight::Info, &String::from_utf8_lossy(buffer));
-        Ok(buffer.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }

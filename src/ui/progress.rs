@@ -45,7 +45,11 @@ impl Progress {
             Outcome::Failed(failure) if failure.interrupted => {
                 say(Word::Interrupted, &name);
             }
-            Outcome::Failed(failure) => say(Word::Failed, &format!("{name}: {failure}")),
+            Outcome::Failed(failure) => {
+                let about = About::image(image).at(failure);
+                self.0
+                    .say_of(Word::Failed, about, &format!("{name}: {failure}"));
+            }
         }
     }
 }
@@ -60,7 +64,8 @@ impl Listener for Progress {
             } => self.image(image, outcome, *elapsed),
             Event::RuleFailed { rule, failure } if !failure.interrupted => {
                 let text = format!("{}: {failure}", rule.name);
-                self.0.say_of(Word::Failed, About::rule(rule), &text);
+                self.0
+                    .say_of(Word::Failed, About::rule(rule).at(failure), &text);
             }
             Event::RuleDiscovered {
                 rule,

@@ -16,6 +16,9 @@ const REMEMBERED: usize = 1000;
 /// Pauses that are shorter are of no interest to a person.
 const SHORT_PAUSE: Duration = Duration::from_secs(2);
 
+/// What `RUST_LOG` knows it by: whoever asks for the registry's words means these first.
+const TARGET: &str = "registry::transport";
+
 /// Hears every request.
 pub struct Wire {
     lines: Lines,
@@ -42,21 +45,28 @@ impl Wire {
 
 impl Observer for Wire {
     fn request(&self, record: &RequestRecord<'_>) {
-        let status = record
-            .status
-            .map_or("no answer".to_owned(), |status| status.as_u16().to_string());
+        let status = record.status.map(|status| status.as_u16());
+        let answer = status.map_or("no answer".to_owned(), |status| status.to_string());
         tracing::debug!(
-            "{} {} {status} {} ({})",
+            target: TARGET,
+            host = record.host,
+            method = record.method.as_str(),
+            url = record.url,
+            status,
+            elapsed_ms = u64::try_from(record.elapsed.as_millis()).unwrap_or(u64::MAX),
+            "try" = record.tries,
+            request_id = record.request_id,
+            action = record.action,
+            sent_bytes = (record.sent > 0).then_some(record.sent),
+            answer_bytes = record.length,
+            "{} {} {answer}",
             record.method,
             record.url,
-            units::time(record.elapsed),
-            record.action,
         );
     }
 
     fn retry(&self, host: &str, error: &str, tries: u32, delay: Duration) {
         let delay = units::time(delay);
-        tracing::debug!("try {tries} failed, again in {delay}: {error}");
         // The first trouble with a host explains why a run takes longer; the rest is for the log.
         if self.first_time(&format!("retry {host}")) {
             self.lines.say_of(
@@ -66,18 +76,25 @@ impl Observer for Wire {
                     "trying again in {delay}: {error} (later tries at {host} are logged with -vv)"
                 ),
             );
+        } else {
+            tracing::debug!(target: TARGET, host, "try {tries} failed, again in {delay}: {error}");
         }
     }
 
-    fn pause(&self, host: &str, delay: Duration, _why: PauseReason) {
+    fn pause(&self, host: &str, delay: Duration, why: PauseReason) {
         let delay_text = units::time(delay);
-        tracing::debug!("{host} is left alone for {delay_text}");
         if delay >= SHORT_PAUSE {
             self.lines.say_of(
                 Word::Note,
                 About::host(host),
                 &format!("{host} asks to be left alone for {delay_text}"),
             );
+        } else {
+            let why = match why {
+                PauseReason::RateLimit => "it has answered 429",
+                PauseReason::Overload => "it has too much to do",
+            };
+            tracing::debug!(target: TARGET, host, "{host} is left alone for {delay_text}: {why}");
         }
     }
 
@@ -87,7 +104,10 @@ impl Observer for Wire {
             Lane::Downloads => "downloads",
             Lane::Uploads => "uploads",
         };
-        tracing::trace!("{host} has enough: at most {size} {what} at a time for now");
+        tracing::trace!(
+            host,
+            "{host} has enough: at most {size} {what} at a time for now"
+        );
     }
 
     fn warning(&self, host: &str, text: &str) {

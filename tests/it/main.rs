@@ -25,6 +25,7 @@ mod docs;
 mod help;
 mod immutable;
 mod interruption;
+mod log;
 mod logins;
 mod man_pages;
 mod memory;

@@ -14,7 +14,7 @@ use clap::Args;
 pub use copying::{Copying, RecordsFile, Remembering, Transfer};
 pub use files::{Auth, Defaults, Files, Insecure};
 pub use images::{Parts, Platforms, Referrers, WhichReferrers};
-pub use output::{ImagesFormat, Logging, Output, ProgressMode, Reporting};
+pub use output::{ImagesFormat, LogFormat, LogLevel, Logging, Output, ProgressMode, Reporting};
 pub use registries::{Asking, Safety};
 pub use shell::{Completions, Man, Shell};
 pub use showing::{CheckFormat, Differences, DryRun, PlanFormat, Showing};

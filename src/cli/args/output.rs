@@ -69,6 +69,18 @@ pub struct Logging {
     /// On stderr remain warnings, failures and the summary.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub log: Option<PathBuf>,
+    /// Format of the log
+    ///
+    /// `text` for people, or `json`, one flat object a line; without `--log`, `json` makes stderr the log.
+    #[arg(long, value_name = "text|json", value_enum, hide_possible_values = true, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What the log takes
+    ///
+    /// Each level takes those before it as well: `error`, what failed; `warn`, what needs attention; `info`, what became
+    /// of each image (the default); `debug`, every request (as with `-vv`); `trace`, what the program thinks (as with
+    /// `-vvv`). Without `--log`, of what people are told on stderr, too.
+    #[arg(long, value_name = "LEVEL", value_enum, hide_possible_values = true)]
+    pub log_level: Option<LogLevel>,
     /// Tell of unchanged images; -vv, -vvv: of more
     ///
     /// Of images that were there, too; `-vv`: and log every request; `-vvv`: and what the program thinks.
@@ -98,7 +110,50 @@ pub enum ProgressMode {
     None,
 }
 
+/// How lines of the log look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A time, a level, a sentence, and fields as `name=value`.
+    #[default]
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// How much the log takes; each takes what is before it as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum LogLevel {
+    /// What failed.
+    Error,
+    /// What needs attention.
+    Warn,
+    /// What became of each image.
+    Info,
+    /// Every request.
+    Debug,
+    /// What the program thinks.
+    Trace,
+}
+
+impl LogLevel {
+    /// As it is written.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
 impl Logging {
+    /// Whether stderr is the log, and for machines: lines for people, and what is drawn, would be in their way.
+    pub fn takes_stderr(&self) -> bool {
+        self.log.is_none() && self.log_format == LogFormat::Json
+    }
+
     /// The paths among them.
     pub(in crate::cli) fn paths(&mut self) -> [&mut Option<PathBuf>; 1] {
         [&mut self.log]

@@ -88,7 +88,7 @@ impl Display {
         let how = match flags.progress {
             _ if flags.quiet => How::Nothing,
             ProgressMode::None => How::Nothing,
-            ProgressMode::Auto if printer.is_live() => How::Live,
+            ProgressMode::Auto if printer.is_live() && !flags.takes_stderr() => How::Live,
             ProgressMode::Auto | ProgressMode::Plain => How::Plain,
         };
         Self {
@@ -132,7 +132,7 @@ impl Display {
             self.printer.view(Box::new(live))
         });
         // A log file has signs of life even where somebody looks on.
-        if self.how == How::Plain || (self.how == How::Live && lines.to_file()) {
+        if self.how == How::Plain || (self.how == How::Live && lines.are_logged()) {
             heartbeat::heartbeat(lines, Meter::new(sources, heartbeat::EVERY)).await
         } else {
             std::future::pending().await

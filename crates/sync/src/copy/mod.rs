@@ -326,6 +326,13 @@ impl Copier {
                 .comparer
                 .plan(image, &**destination, missing, &known)
                 .await?;
+            tracing::trace!(
+                host = repository.registry().as_str(),
+                "to bring: {} children and {} blobs; there: {} blobs",
+                plan.children.len(),
+                plan.blobs.len(),
+                plan.present.len()
+            );
             self.inventory.recall(repository, &plan.blobs).await;
             let digests = plan.blobs.iter().chain(&plan.present).map(|b| &b.digest);
             let _commitment = self.transfers.will_commit(repository, digests);

@@ -1,25 +1,33 @@
 //! The log: where it goes and what is in it.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::path::Path;
-use std::sync::Arc;
+mod entry;
+mod file;
+mod layer;
+
+use std::time::Duration;
 
 use anyhow::anyhow;
 use tracing::Dispatch;
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::cli::Logging;
+use crate::cli::{LogFormat, LogLevel, Logging};
 use crate::ui::Printer;
+
+use entry::Fields;
+use file::LogFile;
+use layer::{Recorder, Sink};
 
 /// Where the log goes. It belongs to one run and not to the process: threads of the run enter it.
 #[derive(Clone)]
 pub struct Log {
     dispatch: Dispatch,
-    to_file: bool,
+    file: Option<LogFile>,
+    takes_stderr: bool,
+    /// What the flags let through, whatever `RUST_LOG` says.
+    level: LogLevel,
     quiet: bool,
     verbose: bool,
 }
@@ -27,25 +35,48 @@ pub struct Log {
 /// The crates whose words are logged. Those below them (the HTTP library, TLS) could log headers, and thus secrets.
 const OURS: [&str; 3] = ["image_syncer", "registry", "sync"];
 
+/// Where the spans are made that say on whose behalf something is logged: they are wanted at whatever level anything is.
+const SPANS: &str = "sync::span";
+
+/// How long the end of a run waits for a disk that is slow to take the last lines.
+const CLOSING: Duration = Duration::from_secs(5);
+
 impl Log {
     /// Opens the log that the flags and `RUST_LOG` ask for.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or `RUST_LOG` cannot be read.
     pub fn open(flags: &Logging, printer: Printer) -> anyhow::Result<Self> {
         let filter = filter(flags, std::env::var("RUST_LOG").ok().as_deref())?;
-        let layer = tracing_subscriber::fmt::layer().with_target(false);
-        let registry = tracing_subscriber::registry();
-        let dispatch = if let Some(path) = &flags.log {
-            let file = LogFile(Arc::new(open(path)?));
-            let layer = layer.with_ansi(false).with_writer(file);
-            Dispatch::new(registry.with(layer.with_filter(filter)))
-        } else {
-            let layer = layer
-                .with_ansi(printer.colours())
-                .with_writer(move || printer.clone());
-            Dispatch::new(registry.with(layer.with_filter(filter)))
+        let format = flags.log_format;
+        let file = match &flags.log {
+            Some(path) => {
+                let (name, printer) = (path.display().to_string(), printer.clone());
+                let complain = move |error: &std::io::Error| {
+                    printer.warning(&format!(
+                        "cannot write to the log file {name}: {}: the run goes on, and what cannot be written is missing \
+                         there",
+                        registry::io_clause(error)
+                    ));
+                };
+                let gap = match format {
+                    LogFormat::Text => |lines| Fields::gap(lines).text(tracing::Level::WARN, false),
+                    LogFormat::Json => |lines| Fields::gap(lines).json(tracing::Level::WARN),
+                };
+                Some(LogFile::open(path, gap, complain)?)
+            }
+            None => None,
         };
+        let sink = match &file {
+            Some(file) => Sink::File(file.clone()),
+            None => Sink::Stderr(printer),
+        };
+        let recorder = Recorder { sink, format }.with_filter(filter);
         Ok(Self {
-            dispatch,
-            to_file: flags.log.is_some(),
+            dispatch: Dispatch::new(tracing_subscriber::registry().with(recorder)),
+            file,
+            takes_stderr: flags.takes_stderr(),
+            level: level(flags),
             quiet: flags.quiet,
             verbose: flags.verbose > 0,
         })
@@ -53,7 +84,17 @@ impl Log {
 
     /// Whether the log has a file of its own, so that stderr is left for what needs attention.
     pub(super) fn to_file(&self) -> bool {
-        self.to_file
+        self.file.is_some()
+    }
+
+    /// Whether stderr is the log, and for machines: lines for people would be in their way.
+    pub(crate) fn takes_stderr(&self) -> bool {
+        self.takes_stderr
+    }
+
+    /// What the flags let through; on stderr, too, where that is the log.
+    pub(super) fn level(&self) -> LogLevel {
+        self.level
     }
 
     /// Whether only what needs attention is wanted.
@@ -75,50 +116,43 @@ impl Log {
     pub fn enter(&self) -> tracing::dispatcher::DefaultGuard {
         tracing::dispatcher::set_default(&self.dispatch)
     }
-}
 
-/// A file that every writer appends whole lines to.
-#[derive(Clone)]
-struct LogFile(Arc<File>);
+    /// Sees to the last lines when it is dropped, however the run ends.
+    pub(crate) fn closing(&self) -> Closing<'_> {
+        Closing(self)
+    }
 
-impl<'a> MakeWriter<'a> for LogFile {
-    type Writer = Self;
-    fn make_writer(&'a self) -> Self {
-        self.clone()
+    /// Sees the last lines written; what is said later is lost. Gives up on a disk that takes none for a few seconds.
+    pub fn close(&self) {
+        if let Some(file) = &self.file {
+            file.close(CLOSING);
+        }
     }
 }
 
-impl Write for LogFile {
-    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
-        (&*self.0).write(buffer)
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+/// See [`Log::closing`].
+pub(crate) struct Closing<'a>(&'a Log);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
-fn open(path: &Path) -> anyhow::Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .map_err(|error| {
-            anyhow!(
-                "cannot open the log file {}: {}: name a file in a directory that exists and may be written to",
-                path.display(),
-                registry::io_clause(&error)
-            )
-        })
+/// The level that the flags ask for. `-q` is for who watches: a file misses nothing for it.
+fn level(flags: &Logging) -> LogLevel {
+    let quiet = flags.quiet && flags.log.is_none();
+    flags.log_level.unwrap_or(match flags.verbose {
+        _ if quiet => LogLevel::Warn,
+        0 | 1 => LogLevel::Info,
+        2 => LogLevel::Debug,
+        _ => LogLevel::Trace,
+    })
 }
 
 /// What is logged: `RUST_LOG`, else what the flags say, of our own crates alone.
 fn filter(flags: &Logging, variable: Option<&str>) -> anyhow::Result<Targets> {
-    let default = match (flags.quiet, flags.verbose) {
-        (true, _) => "warn",
-        (false, 0 | 1) => "info",
-        (false, 2) => "debug",
-        (false, _) => "trace",
-    };
+    let default = level(flags).text();
     let text = variable.filter(|text| !text.is_empty()).unwrap_or(default);
     let asked: Targets = text.parse().map_err(|error| {
         anyhow!("RUST_LOG={text} cannot be read ({error}): write, for example, RUST_LOG=registry=debug,sync=trace")
@@ -130,9 +164,13 @@ fn filter(flags: &Logging, variable: Option<&str>) -> anyhow::Result<Targets> {
         OURS.iter()
             .any(|ours| target.split("::").next() == Some(ours))
     };
+    let ours_alone: Vec<_> = asked.iter().filter(|(target, _)| ours(target)).collect();
+    let most = ours_alone.iter().map(|(_, level)| *level);
+    let most = most.chain(asked.default_level()).max();
     Ok(Targets::new()
+        .with_target(SPANS, most.unwrap_or(LevelFilter::OFF))
         .with_targets(everywhere.into_iter().flatten())
-        .with_targets(asked.iter().filter(|(target, _)| ours(target))))
+        .with_targets(ours_alone))
 }
 
 #[cfg(test)]

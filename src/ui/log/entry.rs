@@ -1,0 +1,181 @@
+//! One line of the log, in either format.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+use tracing::Level;
+use tracing::field::{Field, Visit};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+
+use crate::ui::paint::Paint;
+use crate::ui::{units, visible};
+
+/// The fields that are documented, in the order in which they come; others follow.
+const ORDER: [&str; 14] = [
+    OUTCOME,
+    "rule",
+    "source",
+    "destination",
+    "host",
+    "method",
+    "url",
+    "status",
+    "elapsed_ms",
+    "try",
+    "request_id",
+    "action",
+    "sent_bytes",
+    "answer_bytes",
+];
+
+/// The word that a line for people begins with.
+const OUTCOME: &str = "outcome";
+
+/// What the message of a line says as well, so that the text leaves it out.
+const SAID: [&str; 4] = [OUTCOME, "method", "url", "status"];
+
+/// What was said, and the fields that go with it.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    message: String,
+    named: Vec<(&'static str, Value)>,
+}
+
+impl Fields {
+    /// That lines are missing.
+    pub(super) fn gap(lines: u64) -> Self {
+        let lines = units::count(lines, "line");
+        Self {
+            message: format!("{lines} of the log could not be written here"),
+            named: Vec::new(),
+        }
+    }
+
+    /// Takes over the fields of what this happened within, but for those that it has itself.
+    pub(super) fn inherit(&mut self, outer: &Self) {
+        for (name, value) in &outer.named {
+            if self.get(name).is_none() {
+                self.named.push((name, value.clone()));
+            }
+        }
+    }
+
+    /// The documented fields first.
+    pub(super) fn sort(&mut self) {
+        let place = |name: &str| ORDER.iter().position(|known| *known == name);
+        self.named
+            .sort_by_key(|(name, _)| place(name).unwrap_or(ORDER.len()));
+    }
+
+    /// One object on one line.
+    pub(super) fn json(self, level: Level) -> String {
+        let mut object = Map::with_capacity(self.named.len() + 3);
+        object.insert("timestamp".to_owned(), now().into());
+        object.insert("level".to_owned(), lower(level).into());
+        object.insert("message".to_owned(), self.message.into());
+        for (name, value) in self.named {
+            object.entry(name).or_insert(value);
+        }
+        format!("{}\n", Value::Object(object))
+    }
+
+    /// The time, the level, the message, and what it does not say itself as `name=value`.
+    pub(super) fn text(&self, level: Level, colours: bool) -> String {
+        let dim = |text: &str| Paint::Dim.apply(text, colours);
+        let paint = match level {
+            Level::ERROR => Paint::Red,
+            Level::WARN => Paint::Yellow,
+            Level::INFO => Paint::Green,
+            _ => Paint::Dim,
+        };
+        let level = paint.apply(&format!("{level:>5}"), colours);
+        let mut line = format!("{} {level} ", dim(&now()));
+        if let Some(Value::String(outcome)) = self.get(OUTCOME) {
+            line.push_str(outcome);
+            // Two blanks end the column.
+            line.extend(std::iter::repeat_n(
+                ' ',
+                13_usize.saturating_sub(outcome.len()),
+            ));
+        }
+        line.push_str(&visible::line(&self.message));
+        for (name, value) in &self.named {
+            if SAID.contains(name) {
+                continue;
+            }
+            let value = match value {
+                Value::String(text) => quoted(text),
+                other => other.to_string(),
+            };
+            line.push_str(&dim(&format!(" {name}={value}")));
+        }
+        line.push('\n');
+        line
+    }
+
+    fn get(&self, name: &str) -> Option<&Value> {
+        let found = self.named.iter().find(|(own, _)| *own == name);
+        found.map(|(_, value)| value)
+    }
+
+    fn set(&mut self, field: &Field, value: impl Into<Value>) {
+        let name = field.name();
+        self.named.retain(|(own, _)| *own != name);
+        self.named.push((name, value.into()));
+    }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            value.clone_into(&mut self.message);
+        } else {
+            self.set(field, value);
+        }
+    }
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.set(field, value);
+    }
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.set(field, value);
+    }
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.set(field, value);
+    }
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.set(field, value.to_string());
+    }
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+}
+
+/// As it is where that is one word, else between quotes.
+fn quoted(text: &str) -> String {
+    let shown = visible::line(text);
+    let is_word = !shown.is_empty() && !shown.contains([' ', '"', '=']);
+    if is_word {
+        shown.into_owned()
+    } else {
+        format!("\"{}\"", shown.replace('"', "\\\""))
+    }
+}
+
+/// RFC 3339, in UTC, with microseconds.
+fn now() -> String {
+    let mut time = String::new();
+    // Writing to a string does not fail.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut time));
+    time
+}
+
+fn lower(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "error",
+        Level::WARN => "warn",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
+    }
+}

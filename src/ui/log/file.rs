@@ -1,0 +1,349 @@
+//! The file of the log: appended to by a thread of its own, so that a slow disk holds up nobody.
+
+use std::collections::VecDeque;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow};
+
+/// How many bytes may wait for the disk.
+const ROOM: usize = 4 << 20;
+
+/// How long somebody with a line waits for room before it is given up. Nobody waits again until there is some.
+const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 2_000 });
+
+/// A line that says that so many lines are missing before it.
+type Gap = fn(u64) -> String;
+
+/// Where lines are left to be written. Clones lead to the same file.
+#[derive(Clone)]
+pub(super) struct LogFile(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    gap: Gap,
+    /// Told, once, that the file cannot be written to.
+    complain: Box<dyn Fn(&std::io::Error) + Send + Sync>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<String>,
+    /// How many bytes these are.
+    bytes: usize,
+    /// Lines that could not be left here since the last one that could.
+    missed: u64,
+    /// The thread has lines that are not written yet.
+    writing: bool,
+    /// Nobody waits for room.
+    stuck: bool,
+    closed: bool,
+}
+
+impl LogFile {
+    /// Opens the file at `path` and starts its thread. `complain` is told, once, why it cannot be written to.
+    pub(super) fn open(
+        path: &Path,
+        gap: Gap,
+        complain: impl Fn(&std::io::Error) + Send + Sync + 'static,
+    ) -> anyhow::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        let file = file.map_err(|error| {
+            anyhow!(
+                "cannot open the log file {}: {}: name a file in a directory that exists and may be written to",
+                path.display(),
+                registry::io_clause(&error)
+            )
+        })?;
+        Self::start(file, gap, complain).context("cannot start a thread for the log file")
+    }
+
+    fn start(
+        out: impl Write + Send + 'static,
+        gap: Gap,
+        complain: impl Fn(&std::io::Error) + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            gap,
+            complain: Box::new(complain),
+        });
+        let writer = Writer {
+            out,
+            shared: Arc::clone(&shared),
+            torn: false,
+            lost: 0,
+            complained: false,
+        };
+        std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || writer.run())?;
+        Ok(Self(shared))
+    }
+
+    /// Leaves a line, with its end, to be written.
+    pub(super) fn append(&self, line: &str) {
+        let mut state = self.0.lock();
+        if state.bytes >= ROOM && !state.stuck {
+            let full = |state: &mut State| state.bytes >= ROOM && !state.closed;
+            let waited = self.0.changed.wait_timeout_while(state, PATIENCE, full);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.stuck = state.bytes >= ROOM;
+        }
+        if state.bytes >= ROOM || state.closed {
+            state.missed = state.missed.saturating_add(1);
+            return;
+        }
+        let missed = std::mem::take(&mut state.missed);
+        if missed > 0 {
+            state.leave((self.0.gap)(missed));
+        }
+        state.leave(line.to_owned());
+        drop(state);
+        self.0.changed.notify_all();
+    }
+
+    /// Waits until everything is written, but no longer than `patience`; what is said later is lost. Says whether it is.
+    pub(super) fn close(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let mut state = self.0.lock();
+        let missed = std::mem::take(&mut state.missed);
+        if missed > 0 {
+            state.leave((self.0.gap)(missed));
+        }
+        state.closed = true;
+        self.0.changed.notify_all();
+        let left = deadline.saturating_duration_since(Instant::now());
+        let under_way = |state: &mut State| state.writing || !state.waiting.is_empty();
+        let waited = self.0.changed.wait_timeout_while(state, left, under_way);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+}
+
+impl State {
+    fn leave(&mut self, line: String) {
+        self.bytes += line.len();
+        self.waiting.push_back(line);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lines that wait, or `None` when no more will come.
+    fn take(&self) -> Option<VecDeque<String>> {
+        let mut state = self.lock();
+        state.writing = false;
+        self.changed.notify_all();
+        let idle = |state: &mut State| state.waiting.is_empty() && !state.closed;
+        let waited = self.changed.wait_while(state, idle);
+        state = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.waiting.is_empty() {
+            return None;
+        }
+        state.writing = true;
+        state.stuck = false;
+        state.bytes = 0;
+        let lines = std::mem::take(&mut state.waiting);
+        drop(state);
+        self.changed.notify_all();
+        Some(lines)
+    }
+}
+
+/// The thread.
+struct Writer<W> {
+    out: W,
+    shared: Arc<Shared>,
+    /// The file ends in the middle of a line.
+    torn: bool,
+    /// Lines that could not be written since the last one that could.
+    lost: u64,
+    complained: bool,
+}
+
+impl<W: Write> Writer<W> {
+    fn run(mut self) {
+        while let Some(lines) = self.shared.take() {
+            for line in lines {
+                self.line(&line);
+            }
+        }
+    }
+
+    /// Writes a line, and before it, where lines are missing, that they are.
+    fn line(&mut self, line: &str) {
+        let mut written = Ok(());
+        if self.lost > 0 {
+            let gap = (self.shared.gap)(self.lost);
+            written = self.whole(&gap);
+        }
+        if written.is_ok() {
+            self.lost = 0;
+            written = self.whole(line);
+        }
+        if let Err(error) = written {
+            self.lost = self.lost.saturating_add(1);
+            if !std::mem::replace(&mut self.complained, true) {
+                (self.shared.complain)(&error);
+            }
+        }
+    }
+
+    /// Writes one line by one call, where the system takes it whole: other processes may append to the same file. What
+    /// was cut short before gets its end first.
+    fn whole(&mut self, line: &str) -> std::io::Result<()> {
+        let mended;
+        let mut rest = if self.torn {
+            mended = format!("\n{line}");
+            mended.as_bytes()
+        } else {
+            line.as_bytes()
+        };
+        while !rest.is_empty() {
+            match self.out.write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(taken) => {
+                    let (written, left) = rest.split_at(taken.min(rest.len()));
+                    self.torn = written.last() != Some(&b'\n');
+                    rest = left;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn gap(lines: u64) -> String {
+        format!("{lines} missing\n")
+    }
+
+    /// Takes as many bytes as it has room for, then nothing until it is given more.
+    #[derive(Clone, Default)]
+    struct Disk(Arc<Mutex<(Vec<u8>, usize)>>);
+
+    impl Disk {
+        fn room(&self, bytes: usize) {
+            self.0.lock().unwrap().1 = bytes;
+        }
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().0.clone()).unwrap()
+        }
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let mut disk = self.0.lock().unwrap();
+            let taken = bytes.len().min(disk.1);
+            if taken == 0 {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            disk.1 -= taken;
+            disk.0.extend(bytes.iter().take(taken));
+            Ok(taken)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_full_disk_does_not_take_is_counted_and_lines_stay_whole() {
+        let disk = Disk::default();
+        disk.room(5);
+        let (complaints, heard) = mpsc::channel();
+        let mut writer = Writer {
+            out: disk.clone(),
+            shared: Arc::new(Shared {
+                state: Mutex::default(),
+                changed: Condvar::new(),
+                gap,
+                complain: Box::new(move |error| complaints.send(error.kind()).unwrap()),
+            }),
+            torn: false,
+            lost: 0,
+            complained: false,
+        };
+        writer.line("one\n");
+        writer.line("two\n");
+        writer.line("three\n");
+        disk.room(1000);
+        writer.line("four\n");
+        writer.line("five\n");
+        assert_eq!(disk.text(), "one\nt\n2 missing\nfour\nfive\n");
+        disk.room(0);
+        writer.line("six\n");
+        disk.room(1000);
+        writer.line("seven\n");
+        assert!(disk.text().ends_with("five\n1 missing\nseven\n"));
+        drop(writer);
+        assert_eq!(heard.iter().collect::<Vec<_>>(), [ErrorKind::StorageFull]);
+    }
+
+    /// Takes nothing until it is let go.
+    struct Stuck(mpsc::Receiver<()>, Disk);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            // Once its other end is gone, it takes everything.
+            let _ = self.0.recv();
+            self.1.write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_disk_that_hangs_costs_memory_up_to_a_bound_and_then_lines() {
+        let disk = Disk::default();
+        disk.room(usize::MAX);
+        let (go, stuck) = mpsc::channel();
+        let file = LogFile::start(Stuck(stuck, disk.clone()), gap, |_| {}).unwrap();
+        let line = format!("{}\n", "x".repeat(1023));
+        // One line may be with the thread, and those before it; nobody waits twice.
+        for _ in 0..3 * ROOM / line.len() {
+            file.append(&line);
+        }
+        assert!(file.0.lock().bytes <= ROOM);
+        assert!(file.0.lock().missed > 0);
+        drop(go);
+        assert!(file.close(Duration::from_secs(60)));
+        let text = disk.text();
+        assert!(text.ends_with(" missing\n"), "{}", &text[text.len() - 40..]);
+        assert!(
+            text.lines()
+                .all(|line| line.len() == 1023 || line.ends_with("missing"))
+        );
+    }
+
+    #[test]
+    fn what_was_said_is_written_when_it_is_closed() {
+        let disk = Disk::default();
+        disk.room(usize::MAX);
+        let file = LogFile::start(disk.clone(), gap, |_| {}).unwrap();
+        for number in 0..1000 {
+            file.append(&format!("{number}\n"));
+        }
+        assert!(file.close(Duration::from_secs(60)));
+        let expected: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
+        assert_eq!(disk.text(), format!("{}\n", expected.join("\n")));
+    }
+}

@@ -1,0 +1,403 @@
+//! The log: what each line says, in both formats, to a file and to stderr.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use testkit::{Action, Answer, Fault, Kind, Registry};
+
+use crate::support::{Outcome, Place, image, insecure, registry};
+
+const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
+
+/// A source with `a:v1` and `a:v2`, a destination, and a rule for all tags.
+struct Two {
+    source: Registry,
+    destination: Registry,
+    place: Place,
+}
+
+impl Two {
+    fn new() -> Self {
+        let (source, destination) = (registry(), registry());
+        source.push("a", Some("v1"), &image("1"));
+        source.push("a", Some("v2"), &image("2"));
+        let rule = format!("{}/a: {}/b\n", source.host(), destination.host());
+        let place = Place::new()
+            .file("images.yaml", &rule)
+            .file("auth.yaml", &insecure(&[&source, &destination]));
+        Self {
+            source,
+            destination,
+            place,
+        }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Outcome {
+        self.place.run(&[&FILES[..], arguments].concat())
+    }
+
+    fn requests(&self) -> usize {
+        self.source.requests().len() + self.destination.requests().len()
+    }
+
+    fn rule(&self) -> String {
+        format!("{}/a", self.source.host())
+    }
+}
+
+/// Every line, which must be one object.
+#[track_caller]
+fn objects(text: &str) -> Vec<Value> {
+    let parse = |line: &str| -> Value {
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    };
+    text.lines().map(parse).collect()
+}
+
+/// The lines that are requests.
+fn requests(lines: &[Value]) -> Vec<&Value> {
+    lines
+        .iter()
+        .filter(|line| line.get("method").is_some())
+        .collect()
+}
+
+fn keys(line: &Value) -> Vec<&str> {
+    line.as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect()
+}
+
+#[test]
+fn a_line_of_json_is_one_flat_object_with_the_fields_in_their_order() {
+    let two = Two::new();
+    two.run(&["--log", "log", "--log-format", "json"]).exits(0);
+    let lines = objects(&two.place.read("log"));
+    let copied: Vec<&Value> = lines
+        .iter()
+        .filter(|line| line["outcome"] == "copied")
+        .collect();
+    assert_eq!(copied.len(), 2);
+    let names = [
+        "timestamp",
+        "level",
+        "message",
+        "outcome",
+        "rule",
+        "source",
+        "destination",
+    ];
+    let form = regex::Regex::new(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$").unwrap();
+    for line in copied {
+        assert_eq!(keys(line), names);
+        assert_eq!(line["level"], "info");
+        assert_eq!(line["rule"], two.rule());
+        let source = line["source"].as_str().unwrap();
+        assert!(source.starts_with(&format!("{}/a:v", two.source.host())));
+        let tag = source.rsplit(':').next().unwrap();
+        assert_eq!(
+            line["destination"],
+            format!("{}/b:{tag}", two.destination.host())
+        );
+        let message = line["message"].as_str().unwrap();
+        assert!(message.starts_with(&format!("{source} → ")), "{message}");
+        let time = line["timestamp"].as_str().unwrap();
+        assert!(form.is_match(time), "{time}");
+    }
+    // The second run has nothing to do, and the file says of what.
+    two.run(&["--log", "log2", "--log-format", "json"]).exits(0);
+    let lines = objects(&two.place.read("log2"));
+    let unchanged = lines.iter().filter(|line| line["outcome"] == "unchanged");
+    assert_eq!(unchanged.count(), 2);
+}
+
+#[test]
+fn each_request_is_logged_once_with_all_that_is_known_of_it_and_on_whose_behalf() {
+    let two = Two::new();
+    let named = || Answer::new(503).header("x-ms-correlation-request-id", "azure-1");
+    two.source
+        .fault(Fault::on(Kind::BlobGet).times(1), Action::Answer(named()));
+    two.run(&[
+        "--log",
+        "log",
+        "--log-format",
+        "json",
+        "--log-level",
+        "debug",
+    ])
+    .exits(0);
+    let lines = objects(&two.place.read("log"));
+    let logged = requests(&lines);
+    assert_eq!(logged.len(), two.requests());
+    let (source, destination) = (two.source.host(), two.destination.host());
+    for line in &logged {
+        assert_eq!(line["level"], "debug");
+        assert_eq!(line["rule"], two.rule(), "{line}");
+        let host = line["host"].as_str().unwrap();
+        assert!(host == source || host == destination, "{line}");
+        let url = line["url"].as_str().unwrap();
+        assert!(url.starts_with(&format!("http://{host}/v2/")), "{line}");
+        assert!(line["elapsed_ms"].is_u64() && line["action"].is_string());
+        let status = line["status"].as_u64().unwrap();
+        let method = line["method"].as_str().unwrap();
+        assert_eq!(line["message"], format!("{method} {url} {status}"));
+        let lists = url.ends_with("/tags/list");
+        // What is asked to find out what a registry is like is for nobody in particular.
+        if !lists && !url.ends_with("/v2/") {
+            let image = line["source"].as_str().unwrap_or_else(|| panic!("{line}"));
+            assert!(image.starts_with(&format!("{source}/a:v")), "{line}");
+        }
+        if host == destination && !lists {
+            let image = line["destination"].as_str();
+            let image = image.unwrap_or_else(|| panic!("{line}"));
+            assert!(image.starts_with(&format!("{destination}/b")), "{line}");
+        }
+    }
+    let failed: Vec<_> = logged.iter().filter(|line| line["status"] == 503).collect();
+    assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0]["try"], 1);
+    assert_eq!(failed[0]["request_id"], "azure-1");
+    let again: Vec<_> = logged.iter().filter(|line| line["try"] == 2).collect();
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0]["url"], failed[0]["url"]);
+    assert_eq!(again[0]["status"], 200);
+    // That it is tried again is said by one line, for people.
+    let told = lines
+        .iter()
+        .filter(|line| line["message"].as_str().unwrap().contains("again in"));
+    assert_eq!(told.count(), 1);
+    // A manifest that is sent, and one that comes, have a length.
+    let put = logged.iter().find(|line| {
+        line["method"] == "PUT" && line["url"].as_str().unwrap().contains("/manifests/")
+    });
+    assert!(put.unwrap()["sent_bytes"].as_u64().unwrap() > 100);
+    let get = logged.iter().find(|line| {
+        line["method"] == "GET" && line["url"].as_str().unwrap().contains("/manifests/")
+    });
+    assert!(get.unwrap()["answer_bytes"].as_u64().unwrap() > 100);
+}
+
+#[test]
+fn several_destinations_of_an_image_are_told_apart() {
+    let source = registry();
+    let destinations = [registry(), registry()];
+    source.push("a", Some("v1"), &image("1"));
+    let (one, two) = (destinations[0].host(), destinations[1].host());
+    let place = Place::new()
+        .file(
+            "images.yaml",
+            &format!("{}/a:v1: [{one}/b, {two}/c]\n", source.host()),
+        )
+        .file(
+            "auth.yaml",
+            &insecure(&[&source, &destinations[0], &destinations[1]]),
+        );
+    place
+        .run(&[&FILES[..], &["--log", "log", "--log-format", "json", "-vv"]].concat())
+        .exits(0);
+    let lines = objects(&place.read("log"));
+    for (host, repository) in [(&one, "b"), (&two, "c")] {
+        let puts: Vec<&Value> = requests(&lines)
+            .into_iter()
+            .filter(|line| line["host"] == **host && line["method"] == "PUT")
+            .collect();
+        assert!(puts.len() > 2);
+        for put in puts {
+            let destination = put["destination"]
+                .as_str()
+                .unwrap_or_else(|| panic!("{put}"));
+            assert!(
+                destination.starts_with(&format!("{host}/{repository}")),
+                "{put}"
+            );
+        }
+    }
+}
+
+#[test]
+fn levels_let_through_what_they_say() {
+    let two = Two::new();
+    two.source
+        .state()
+        .tag("a", "v3", image("never pushed").digest());
+    let levels = |arguments: &[&str], variable: Option<&str>| -> BTreeSet<String> {
+        let _ = std::fs::remove_file(two.place.path("log"));
+        let mut command = two.place.command(
+            &[
+                &FILES[..],
+                &["--log", "log", "--log-format", "json", "--force"],
+                arguments,
+            ]
+            .concat(),
+        );
+        if let Some(variable) = variable {
+            command.env("RUST_LOG", variable);
+        }
+        Outcome::of(command.output().unwrap()).exits(1);
+        let lines = objects(&two.place.read("log"));
+        let level = |line: &Value| line["level"].as_str().unwrap().to_owned();
+        lines.iter().map(level).collect()
+    };
+    let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let (warn, info): (BTreeSet<String>, BTreeSet<String>) =
+        (set(&["error", "warn"]), set(&["error", "info", "warn"]));
+    let debug: BTreeSet<String> = set(&["debug", "error", "info", "warn"]);
+    assert_eq!(levels(&["--log-level", "error"], None), set(&["error"]));
+    assert_eq!(levels(&["--log-level", "warn"], None), warn);
+    assert_eq!(levels(&[], None), info);
+    // Who watches wants little; the file is for later.
+    assert_eq!(levels(&["-q"], None), info);
+    assert_eq!(levels(&["-v"], None), info);
+    assert_eq!(levels(&["-vv"], None), debug);
+    assert_eq!(levels(&["--log-level", "debug"], None), debug);
+    assert_eq!(levels(&["--log-level", "warn", "-vv"], None), warn);
+    assert!(levels(&["-vvv"], None).contains("trace"));
+    assert!(levels(&["--log-level", "trace"], None).contains("trace"));
+    assert_eq!(levels(&["-vvv"], Some("error")), set(&["error"]));
+    assert_eq!(levels(&[], Some("registry=debug")), set(&["debug"]));
+    // On whose behalf is said whichever crate is listened to.
+    let lines = objects(&two.place.read("log"));
+    assert!(!requests(&lines).is_empty());
+    assert!(
+        requests(&lines)
+            .iter()
+            .all(|line| line["rule"] == two.rule())
+    );
+}
+
+#[test]
+fn on_stderr_the_level_holds_for_what_people_are_told_too() {
+    let two = Two::new();
+    two.source
+        .state()
+        .tag("a", "v3", image("never pushed").digest());
+    let outcome = two.run(&["--log-level", "error"]).exits(1);
+    assert_eq!(
+        (outcome.lines("copied").len(), outcome.lines("failed").len()),
+        (0, 1)
+    );
+    let outcome = two.run(&["--log-level", "debug", "--force"]).exits(1);
+    assert_eq!(outcome.lines("copied").len(), 2);
+    assert!(outcome.stderr.contains(" DEBUG GET http://"));
+}
+
+#[test]
+fn json_without_a_file_makes_stderr_the_log() {
+    let two = Two::new();
+    two.source
+        .state()
+        .tag("a", "v3", image("never pushed").digest());
+    let outcome = two.run(&["--log-format", "json"]).exits(1);
+    assert_eq!(outcome.stdout, "");
+    let lines = objects(&outcome.stderr);
+    let count = |outcome: &str| {
+        lines
+            .iter()
+            .filter(|line| line["outcome"] == outcome)
+            .count()
+    };
+    assert_eq!((count("copied"), count("failed")), (2, 1));
+    let said = |text: &str| {
+        let says = |line: &&Value| line["message"].as_str().unwrap().contains(text);
+        lines.iter().filter(says).count()
+    };
+    assert_eq!(said("2 copied"), 1);
+    let failed = lines.iter().find(|line| line["outcome"] == "failed");
+    assert_eq!(failed.unwrap()["host"], two.source.host());
+    // All is well, and nobody wants to know.
+    two.source.state().untag("a", "v3");
+    let quiet = two.run(&["--log-format", "json", "-q"]).exits(0);
+    assert_eq!(quiet.stderr, "");
+}
+
+#[test]
+fn a_line_of_text_has_the_fields_that_its_sentence_does_not_say() {
+    let two = Two::new();
+    two.run(&["--log", "log", "-vv"]).exits(0);
+    let log = two.place.read("log");
+    let requests: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains(" DEBUG "))
+        .collect();
+    let get = format!(
+        " DEBUG GET http://{}/v2/a/manifests/v1 200 rule={} source={}:v1 ",
+        two.source.host(),
+        two.rule(),
+        two.rule()
+    );
+    let line = requests.iter().find(|line| line.contains(&get));
+    let line = line.unwrap_or_else(|| panic!("no {get} in:\n{log}"));
+    assert!(
+        line.contains(" try=1 action=\"fetch manifest a:v1\""),
+        "{line}"
+    );
+    assert_eq!(
+        requests
+            .iter()
+            .filter(|line| line.contains(" http://"))
+            .count(),
+        two.requests()
+    );
+}
+
+/// A registry may say anything, and a terminal shows it as what it is.
+#[test]
+fn what_registries_say_does_nothing_to_a_terminal_and_is_one_line() {
+    let two = Two::new();
+    let evil = "\u{1b}[2J\u{1b}]0;title\u{7}gone\r\n2026-01-01T00:00:00Z INFO all is well\u{202e}";
+    let answer = Answer::new(403)
+        .error("DENIED", evil)
+        .header("x-request-id", "\u{9}id\u{9}");
+    two.source.fault(
+        Fault::on(Kind::ManifestGet).always(),
+        Action::Answer(answer.clone()),
+    );
+    two.source.fault(
+        Fault::on(Kind::ManifestHead).always(),
+        Action::Answer(answer),
+    );
+    for format in ["text", "json"] {
+        let shown = two
+            .run(&["-vvv", "--log-format", format])
+            .exits(1)
+            .says("all is well");
+        two.run(&["-vvv", "--log", "log", "--log-format", format])
+            .exits(1);
+        for text in [shown.stderr, two.place.read("log")] {
+            let harmful = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+            assert!(!text.contains(harmful), "{text:?}");
+            let forged = text.lines().any(|line| line.starts_with("2026-01-01"));
+            assert!(!forged, "{text}");
+        }
+        std::fs::remove_file(two.place.path("log")).unwrap();
+    }
+}
+
+#[test]
+fn a_file_that_takes_nothing_is_said_once_and_ends_nothing() {
+    let two = Two::new();
+    let outcome = two.run(&["--log", "/dev/full", "-vv"]).exits(0);
+    let said = outcome
+        .stderr
+        .matches("cannot write to the log file /dev/full")
+        .count();
+    assert_eq!(said, 1, "{}", outcome.stderr);
+    two.destination.verify_complete("b", "v1").unwrap();
+    two.destination.verify_complete("b", "v2").unwrap();
+}
+
+#[test]
+fn two_runs_that_append_to_one_file_write_whole_lines() {
+    let (one, two) = (Two::new(), Two::new());
+    let log = one.place.path("log").display().to_string();
+    let flags = ["--log", &log, "--log-format", "json", "-vvv"];
+    let flags = [&FILES[..], &flags[..]].concat();
+    let children = [&one, &two].map(|world| world.place.command(&flags).spawn().unwrap());
+    for child in children {
+        Outcome::of(child.wait_with_output().unwrap()).exits(0);
+    }
+    let lines = objects(&one.place.read("log"));
+    assert_eq!(requests(&lines).len(), one.requests() + two.requests());
+}
