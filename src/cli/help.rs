@@ -36,7 +36,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("NO_COLOR", "no colours on a terminal"),
     (
         "RUST_LOG",
-        "what is logged, in place of -v: registry=debug,sync=trace",
+        "what is logged, in place of --log-level: registry=debug,sync=trace",
     ),
 ];
 

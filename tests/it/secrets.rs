@@ -78,7 +78,8 @@ fn none_is_told_by_a_run_whatever_fails() {
     for kind in [Kind::ManifestHead, Kind::ManifestGet] {
         let answer = Answer::new(403)
             .error("DENIED", &echo)
-            .header("warning", format!("299 - \"{echo}\""));
+            .header("warning", format!("299 - \"{echo}\""))
+            .header("x-request-id", &echo);
         // It can repeat only what it was told.
         let told =
             |request: &testkit::Request| !matches!(request.authorization, Authorization::None);
@@ -177,10 +178,20 @@ fn none_is_told_by_a_run_whatever_fails() {
             ];
             place.run(&[&flags[..], more].concat()).exits(1)
         };
-        let to_stderr = run(&[])
-            .says("1 copied")
-            .says("8 failed")
-            .says("HEAD https://");
+        let runs = [
+            run(&[]).says("8 failed"),
+            run(&["--log", "log"]),
+            run(&["--log-format", "json", "--report", "report"]).says("8 failed"),
+            run(&[
+                "--log",
+                "json",
+                "--log-format",
+                "json",
+                "--log-level",
+                "trace",
+            ]),
+            run(&["--failed-images", "failed", "--progress", "plain"]),
+        ];
         for registry in all.iter().chain([&&good]) {
             for request in registry.requests() {
                 if let Authorization::Bearer(token) = request.authorization {
@@ -188,11 +199,21 @@ fn none_is_told_by_a_run_whatever_fails() {
                 }
             }
         }
-        run(&["--log", "log"]);
-        assert_hidden(&secrets, "stderr", &to_stderr.stderr);
-        assert_hidden(&secrets, "stdout", &to_stderr.stdout);
-        assert_hidden(&secrets, "the log", &place.read("log"));
-        assert_hidden(&secrets, "the images", &place.read("out"));
+        for outcome in runs {
+            let outcome = outcome.says("1 copied");
+            assert_hidden(&secrets, "stderr", &outcome.stderr);
+            assert_hidden(&secrets, "stdout", &outcome.stdout);
+        }
+        for file in ["log", "json", "report", "failed", "out"] {
+            assert_hidden(&secrets, file, &place.read(file));
+        }
+        for log in ["log", "json"] {
+            // All was heard that there is, and what was veiled was there.
+            let text = place.read(log);
+            for word in ["HEAD https://", "/token 200", "got a token for ", "***"] {
+                assert!(text.contains(word), "no {word} in {log}:\n{text}");
+            }
+        }
     }
     assert!(secrets.len() > 28, "no token was seen");
     assert!(place.read("log").contains("docker-credential-bad"));
