@@ -26,13 +26,16 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
         "trusted certificates in place of the system's",
     ),
     (
-        "DOCKER_CONFIG, REGISTRY_AUTH_FILE, XDG_RUNTIME_DIR",
-        "where the logins of docker and podman are",
+        "REGISTRY_AUTH_FILE, XDG_RUNTIME_DIR, XDG_CONFIG_HOME",
+        "where podman's logins are",
     ),
+    ("DOCKER_CONFIG", "where docker's logins are"),
+    ("DOCKER_AUTH_CONFIG", "logins as docker writes them"),
     (
         "XDG_STATE_HOME, HOME",
         "where the records file is without --records",
     ),
+    ("TERM", "dumb: neither colours nor a view of the progress"),
     ("NO_COLOR", "no colours on a terminal"),
     (
         "RUST_LOG",

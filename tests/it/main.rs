@@ -37,6 +37,7 @@ mod plan;
 mod readme;
 mod real_registry;
 mod records;
+mod reference;
 mod referrers;
 mod report;
 mod secrets;
