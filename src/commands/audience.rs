@@ -19,7 +19,7 @@ use crate::exit::Exit;
 use crate::images_file::{ImagesFile, Wanted};
 use crate::report::{Ending, ReportFile, Traffic};
 use crate::ui::live::Display;
-use crate::ui::{Counts, Lines, Progress, Wire, Word, print_summary};
+use crate::ui::{Counts, Files, Lines, Progress, Wire, Word, print_summary};
 
 /// Those who are told of a run.
 pub(super) struct Audience {
@@ -117,9 +117,14 @@ impl Audience {
         summary.settle(ended.rules.len() as u64, ended.cancelled);
         let elapsed = ended.started.elapsed();
         let mut failures: Vec<anyhow::Error> = Vec::new();
+        let mut files = Files::default();
         for file in &self.images_files {
             file.finish(ended.rules, &summary);
-            failures.extend(file.write().err());
+            match file.write() {
+                Ok(()) if file.is_of_failures() => files.failed_images = Some(file.name()),
+                Ok(()) => {}
+                Err(error) => failures.push(error),
+            }
         }
         let hosts = self.counts.by_host();
         let exit = |failures: &[anyhow::Error]| {
@@ -138,12 +143,15 @@ impl Audience {
             elapsed,
             exit_code: exit.code(),
         };
-        let report = self.report_file.as_ref();
-        let report = report.map(|file| file.put(&ending(exit(&failures))));
-        failures.extend(report.and_then(Result::err));
+        if let Some(file) = &self.report_file {
+            match file.put(&ending(exit(&failures))) {
+                Ok(()) => files.report = Some(file.name()),
+                Err(error) => failures.push(error),
+            }
+        }
         match &self.shown {
-            Some(shown) => shown.end(&ending(exit(&failures)), &self.lines),
-            None => print_summary(&self.lines, &summary, self.counts.totals(), elapsed),
+            Some(shown) => shown.end(&ending(exit(&failures)), &self.lines, files),
+            None => print_summary(&self.lines, &ending(exit(&failures)), files),
         }
         for error in &failures {
             self.lines.say(Word::Failed, &format!("{error:#}"));

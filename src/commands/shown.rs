@@ -14,6 +14,7 @@ use crate::cli;
 use crate::commands::listeners::Listeners;
 use crate::exit::Exit;
 use crate::report::{Document, Ending};
+use crate::ui::Files;
 use crate::ui::plan::{Form, Plan, Which, print_check_summary, print_plan_summary, totals};
 use crate::ui::stdout::{Begin, Stdout, Written};
 use crate::ui::{Lines, Printer};
@@ -166,12 +167,12 @@ impl Shown {
     }
 
     /// Shows what is known only now; and says on stderr what the run came to, as far as that is not shown.
-    pub(super) fn end(&self, ending: &Ending<'_>, lines: &Lines) {
+    pub(super) fn end(&self, ending: &Ending<'_>, lines: &Lines, files: Files<'_>) {
         let is_check = self.asked.intent == Intent::Check;
         if is_check {
-            print_check_summary(lines, ending.summary);
+            print_check_summary(lines, ending.summary, files);
         } else {
-            print_plan_summary(lines, ending.summary);
+            print_plan_summary(lines, ending.summary, files);
         }
         match &self.page {
             Page::Plan(plan) if is_check => plan.close(Vec::new()),

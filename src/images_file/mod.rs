@@ -66,6 +66,16 @@ impl ImagesFile {
         })
     }
 
+    /// Where it goes, as people read it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it has what failed.
+    pub(crate) fn is_of_failures(&self) -> bool {
+        self.wanted == Wanted::Failed
+    }
+
     /// In the format that the suffix of `path` names: JSON or YAML.
     pub(crate) fn by_suffix(wanted: Wanted, path: &Path) -> anyhow::Result<Self> {
         let suffix = path.extension().unwrap_or_default();

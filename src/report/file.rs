@@ -29,6 +29,11 @@ impl ReportFile {
         })
     }
 
+    /// Where it goes, as people read it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Ends the report and puts it in place.
     ///
     /// # Errors

@@ -22,5 +22,5 @@ pub use lines::{About, Lines, Word};
 pub use log::Log;
 pub use printer::Printer;
 pub use progress::Progress;
-pub use summary::print_summary;
+pub(crate) use summary::{Files, print_summary};
 pub use wire::Wire;

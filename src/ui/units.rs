@@ -70,6 +70,14 @@ pub(crate) fn grouped(number: u64) -> String {
     out
 }
 
+/// A rule by its name, and where it stands: `a.example/x (images.yaml:3)`.
+pub(super) fn rule(rule: &sync::rule::Rule) -> String {
+    match &rule.location {
+        Some(at) => format!("{} ({}:{})", rule.name, at.file.display(), at.line),
+        None => rule.name.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use registry::{Cause, ErrorKind, Repository};
 
 /// Whose fault it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Side {
     /// The source registry, or what it holds.
     Source,

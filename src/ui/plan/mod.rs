@@ -11,7 +11,8 @@ mod totals;
 mod wrap;
 
 pub use gather::{Plan, Which};
-pub use totals::{print_check_summary, print_plan_summary, totals};
+pub use totals::totals;
+pub(crate) use totals::{print_check_summary, print_plan_summary};
 
 use std::io::{Result, Write};
 

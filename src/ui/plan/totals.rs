@@ -4,25 +4,25 @@ use sync::report::Summary;
 
 use crate::ui::lines::Lines;
 use crate::ui::paint::Paint;
-use crate::ui::summary::trouble;
+use crate::ui::summary::{Files, trouble};
 use crate::ui::units;
 
 /// Says on stderr what a check came to: its totals, and what failed.
-pub fn print_check_summary(lines: &Lines, summary: &Summary) {
+pub(crate) fn print_check_summary(lines: &Lines, summary: &Summary, files: Files<'_>) {
     let totals = totals(summary, false).into_iter();
     let mut block: Vec<(Paint, String)> = totals.map(|line| (Paint::Plain, line)).collect();
-    block.extend(trouble(summary));
+    block.extend(trouble(summary, files));
     lines.closing(summary.exit_code() != 0, &block);
 }
 
 /// Says on stderr what a plan lacks, if anything; its totals stand on stdout.
-pub fn print_plan_summary(lines: &Lines, summary: &Summary) {
+pub(crate) fn print_plan_summary(lines: &Lines, summary: &Summary, files: Files<'_>) {
     let mut block = Vec::new();
     if summary.was_interrupted() {
         let text = "interrupted: the plan is incomplete";
         block.push((Paint::Yellow, text.to_owned()));
     }
-    block.extend(trouble(summary));
+    block.extend(trouble(summary, files));
     lines.closing(summary.exit_code() != 0, &block);
 }
 

@@ -14,7 +14,7 @@ use counts::Begun;
 
 pub use by_rule::RuleSummary;
 pub use counts::Counts;
-pub use summary::{Failed, Summary};
+pub use summary::{Alike, FEW, Failed, Summary};
 
 /// How many failures, and how many warnings, are kept in full; of the others only the number is known. So memory
 /// grows with the rules and not with the images.

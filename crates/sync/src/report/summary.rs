@@ -1,10 +1,14 @@
 //! What a run came to, and what its exit code is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::event::{Change, Event, Evidence, Outcome, Planned, Volume};
-use crate::failure::{Class, Failure};
+use registry::Cause;
+
+use crate::event::{Change, Event, Evidence, ImageName, Outcome, Planned, Volume};
+use crate::failure::{Class, Failure, Side};
 use crate::report::{KEPT, RuleSummary};
+use crate::rule::Rule;
 
 /// What a run came to. Images are counted once for each destination.
 #[derive(Clone, Debug, Default)]
@@ -60,8 +64,10 @@ pub struct Summary {
     /// The failures, of images and of whole rules, by who has to do something about them; nothing that was
     /// interrupted. They add up to `failed` and `failed_rules`.
     pub by_class: BTreeMap<Class, u64>,
-    /// What failed, in the order in which it did; nothing that was interrupted; at most [`KEPT`] (`failed` and
-    /// `failed_rules` tell how many there were).
+    /// The same failures by what they are and where; at most [`KEPT`] kinds of them.
+    pub by_cause: BTreeMap<Alike, u64>,
+    /// What failed, in the order in which it did; nothing that was interrupted; the first [`KEPT`], and the first [`FEW`] of
+    /// each kind (`failed` and `failed_rules` tell how many there were).
     pub failures: Vec<Failed>,
     /// What a person should know and that failed nothing; at most [`KEPT`].
     pub warnings: Vec<String>,
@@ -71,9 +77,36 @@ pub struct Summary {
     pub by_rule: Vec<RuleSummary>,
 }
 
+/// So many failures of each kind are kept, whatever came before them.
+pub const FEW: u64 = 5;
+
+/// What failures have in common that one remedy ends.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Alike {
+    /// What they are.
+    pub cause: Cause,
+    /// At which end.
+    pub side: Side,
+    /// At which host; empty where none was involved.
+    pub host: String,
+}
+
+impl Alike {
+    /// What `failure` has in common with others.
+    pub fn of(failure: &Failure) -> Self {
+        Self {
+            cause: failure.cause,
+            side: failure.side,
+            host: failure.host.clone(),
+        }
+    }
+}
+
 /// An image, or a whole rule, that failed.
 #[derive(Clone, Debug)]
 pub struct Failed {
+    /// The rule.
+    pub rule: Arc<Rule>,
     /// The full reference at the source, or the rule's name.
     pub source: String,
     /// The full reference at the destination; `None` for a whole rule.
@@ -121,9 +154,17 @@ impl Summary {
         }
     }
 
-    fn failed(&mut self, class: Class, failed: impl FnOnce() -> Failed) {
-        *self.by_class.entry(class).or_default() += 1;
-        if self.failures.len() < KEPT {
+    fn failed(&mut self, failure: &Failure, failed: impl FnOnce() -> Failed) {
+        *self.by_class.entry(failure.class()).or_default() += 1;
+        let alike = Alike::of(failure);
+        let is_known = self.by_cause.contains_key(&alike) || self.by_cause.len() < KEPT;
+        let mut number = 0;
+        if is_known {
+            let all = self.by_cause.entry(alike).or_default();
+            *all += 1;
+            number = *all;
+        }
+        if self.failures.len() < KEPT || (is_known && number <= FEW) {
             self.failures.push(failed());
         }
     }
@@ -141,7 +182,8 @@ impl Summary {
                     self.interrupted_rules += 1;
                 } else {
                     self.failed_rules += 1;
-                    self.failed(failure.class(), || Failed {
+                    self.failed(failure, || Failed {
+                        rule: Arc::clone(rule),
                         source: rule.name.to_string(),
                         destination: None,
                         failure: failure.clone(),
@@ -149,7 +191,7 @@ impl Summary {
                 }
             }
             Event::ImageFinished { image, outcome, .. } => {
-                self.image(&image.source, &image.destination, outcome);
+                self.image(image, outcome);
             }
             Event::Warning { text } => {
                 self.warnings_given += 1;
@@ -176,7 +218,7 @@ impl Summary {
         }
     }
 
-    fn image(&mut self, source: &str, destination: &str, outcome: &Outcome) {
+    fn image(&mut self, image: &ImageName, outcome: &Outcome) {
         match outcome {
             Outcome::Copied(copied) => {
                 self.copied += 1;
@@ -197,9 +239,10 @@ impl Summary {
             Outcome::Failed(failure) if failure.interrupted => self.interrupted += 1,
             Outcome::Failed(failure) => {
                 self.failed += 1;
-                self.failed(failure.class(), || Failed {
-                    source: source.to_owned(),
-                    destination: Some(destination.to_owned()),
+                self.failed(failure, || Failed {
+                    rule: Arc::clone(&image.rule),
+                    source: image.source.clone(),
+                    destination: Some(image.destination.clone()),
                     failure: failure.clone(),
                 });
             }

@@ -174,6 +174,18 @@ fn failures_and_warnings_are_bounded_and_counted() {
     assert_eq!(summary.warnings_given, KEPT as u64 + 5);
     let by_class = BTreeMap::from([(Class::Internal, KEPT as u64 + 5)]);
     assert_eq!(summary.by_class, by_class);
+    let rare = Failure {
+        host: "r.example".to_owned(),
+        ..Failure::local("no")
+    };
+    for _ in 0..FEW + 1 {
+        report.event(&finished(Outcome::Failed(rare.clone())));
+    }
+    let with_rare = report.summary();
+    assert_eq!(with_rare.failures.len() as u64, KEPT as u64 + FEW);
+    assert_eq!(with_rare.by_cause.get(&Alike::of(&rare)), Some(&(FEW + 1)));
+    let alike = Alike::of(&Failure::local("no"));
+    assert_eq!(summary.by_cause, BTreeMap::from([(alike, KEPT as u64 + 5)]));
 }
 
 #[test]

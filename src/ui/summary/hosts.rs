@@ -1,0 +1,84 @@
+//! What was asked of each registry.
+
+use crate::ui::counts::HostCounts;
+use crate::ui::paint::Paint;
+use crate::ui::summary::Line;
+use crate::ui::units;
+
+/// How many registries have a line of their own.
+const SHOWN: usize = 6;
+
+/// The totals, and a line for each of the busiest registries.
+pub(super) fn lines(hosts: &[(Option<String>, HostCounts)]) -> Vec<Line> {
+    let mut totals = HostCounts::default();
+    for (_, counts) in hosts {
+        totals += *counts;
+    }
+    let mut lines = vec![(Paint::Plain, asked(totals))];
+    let (shown, rest) = hosts.split_at(hosts.len().min(SHOWN));
+    let named = |(host, counts): &(Option<String>, HostCounts)| {
+        let name = host.as_deref().unwrap_or("others");
+        (paint(*counts), format!("  {name}: {}", told(*counts)))
+    };
+    lines.extend(shown.iter().map(named));
+    if !rest.is_empty() {
+        let mut counts = HostCounts::default();
+        for (_, more) in rest {
+            counts += *more;
+        }
+        let more = units::count(rest.len() as u64, "more host");
+        lines.push((paint(counts), format!("  and {more}: {}", told(counts))));
+    }
+    lines
+}
+
+/// `12,345 requests, 1 retry`.
+fn asked(counts: HostCounts) -> String {
+    let retries = match counts.retries {
+        1 => "1 retry".to_owned(),
+        retries => format!("{} retries", units::grouped(retries)),
+    };
+    format!("{}, {retries}", units::count(counts.requests, "request"))
+}
+
+/// The same of one registry, without what did not happen, and with what it asked to be left alone for.
+fn told(counts: HostCounts) -> String {
+    let mut parts = if counts.retries > 0 {
+        vec![asked(counts)]
+    } else {
+        vec![units::count(counts.requests, "request")]
+    };
+    let pauses = [
+        (
+            counts.rate_limit_pauses,
+            counts.rate_limit_wait,
+            "for its rate limit",
+        ),
+        (
+            counts.overload_pauses,
+            counts.overload_wait,
+            "as it had too much to do",
+        ),
+    ];
+    for (number, wait, why) in pauses {
+        if number > 0 {
+            let times = match number {
+                1 => "once".to_owned(),
+                number => units::count(number, "time"),
+            };
+            parts.push(format!(
+                "left alone {times}, {} in all, {why}",
+                units::time(wait)
+            ));
+        }
+    }
+    parts.join(", ")
+}
+
+fn paint(counts: HostCounts) -> Paint {
+    if counts.rate_limit_pauses + counts.overload_pauses > 0 {
+        Paint::Yellow
+    } else {
+        Paint::Plain
+    }
+}

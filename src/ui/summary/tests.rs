@@ -1,0 +1,259 @@
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use registry::{Cause, ErrorKind};
+use sync::event::{ImageName, Volume};
+use sync::report::Report;
+use sync::rule::{Location, Rule, RuleError};
+use sync::{Event, Failure, Listener, Outcome, Side};
+
+use super::*;
+use crate::report::Traffic;
+use crate::ui::HostCounts;
+
+fn rule(line: usize) -> Arc<Rule> {
+    let none = |_: &_| Err(RuleError("no default".to_owned()));
+    let mut rule = Rule::parse("a.example/x", &["b.example/y"], &none).unwrap();
+    rule.location = Some(Location {
+        file: "images.yaml".into(),
+        line,
+    });
+    Arc::new(rule)
+}
+
+fn text_of(summary: &Summary, traffic: Traffic, files: Files<'_>) -> String {
+    let counts = HostCounts {
+        requests: 12_345,
+        retries: 1,
+        ..HostCounts::default()
+    };
+    let ending = Ending {
+        summary,
+        rules: &[],
+        hosts: &[(Some("a.example".to_owned()), counts)],
+        traffic,
+        elapsed: Duration::from_secs(2),
+        exit_code: summary.exit_code(),
+    };
+    let lines = block(&ending, files).into_iter();
+    lines.map(|(_, line)| line + "\n").collect()
+}
+
+fn text(summary: &Summary) -> String {
+    let bytes = summary.volume.bytes;
+    let traffic = Traffic {
+        fetched: bytes,
+        sent: bytes,
+    };
+    text_of(summary, traffic, Files::default())
+}
+
+fn failed(tag: &str, failure: Failure) -> Event {
+    Event::ImageFinished {
+        image: ImageName {
+            rule: rule(3),
+            source: format!("a.example/x:{tag}"),
+            destination: format!("b.example/y:{tag}"),
+        },
+        outcome: Outcome::Failed(failure),
+        elapsed: Duration::ZERO,
+    }
+}
+
+fn no_right(tag: &str) -> Failure {
+    Failure {
+        side: Side::Destination,
+        kind: Some(ErrorKind::Denied),
+        cause: Cause::NoPushRight,
+        host: "b.example".to_owned(),
+        status: Some(403),
+        code: Some("DENIED".to_owned()),
+        tries: 1,
+        ..Failure::local(format!(
+            "cannot push manifest y:{tag} at b.example: the registry answered 403 Forbidden"
+        ))
+    }
+}
+
+fn missing(tag: &str) -> Failure {
+    Failure {
+        side: Side::Source,
+        kind: Some(ErrorKind::NotFound),
+        cause: Cause::NotFound,
+        host: "a.example".to_owned(),
+        tries: 3,
+        ..Failure::local(format!(
+            "cannot fetch manifest x:{tag} at a.example: 404 Not Found"
+        ))
+    }
+}
+
+#[test]
+fn a_good_run_takes_four_lines() {
+    let summary = Summary {
+        copied: 1,
+        unchanged: 2,
+        volume: Volume {
+            bytes: 4 << 20,
+            mounted_bytes: 1 << 10,
+            ..Volume::default()
+        },
+        ..Summary::default()
+    };
+    assert_eq!(
+        text(&summary),
+        "\n3 images: 1 copied, 2 unchanged, 0 skipped, 0 failed\n\
+         4.0 MiB sent, 1.0 KiB mounted, 0 B already there; 2.0 s, 2.0 MiB/s\n\
+         12,345 requests, 1 retry\n  a.example: 12,345 requests, 1 retry\n"
+    );
+}
+
+#[test]
+fn what_was_shared_spared_and_left_unfinished_is_said() {
+    let summary = Summary {
+        copied: 1,
+        failed: 1,
+        volume: Volume {
+            bytes: 4 << 20,
+            shared_bytes: 1 << 20,
+            ..Volume::default()
+        },
+        ..Summary::default()
+    };
+    let traffic = Traffic {
+        fetched: 3 << 20,
+        sent: 6 << 20,
+    };
+    let text = text_of(&summary, traffic, Files::default());
+    let expected = "\n6.0 MiB sent, 0 B mounted, 0 B already there, 1.0 MiB brought by other images; 2.0 s, 3.0 MiB/s\n\
+         2.0 MiB of that were sent for images that are not finished; whole blobs among it are not sent again\n\
+         3.0 MiB read at sources: 3.0 MiB less than was sent, as one download fed several destinations\n";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn what_was_verified_has_a_line_of_its_own() {
+    let mut summary = Summary {
+        unchanged: 7,
+        verified: 7,
+        ..Summary::default()
+    };
+    assert!(text(&summary).ends_with("\n7 verified to the last blob\n"));
+    summary.copied = 2;
+    (summary.repaired, summary.losses) = (1, 1);
+    assert!(
+        text(&summary)
+            .ends_with("\n7 verified to the last blob, 1 repaired: 1 manifest or blob was lost\n")
+    );
+    (summary.repaired, summary.losses) = (2, 5);
+    assert!(
+        text(&summary).ends_with(
+            "\n7 verified to the last blob, 2 repaired: 5 manifests and blobs were lost\n"
+        )
+    );
+}
+
+#[test]
+fn failures_come_last_and_those_that_are_alike_are_told_once() {
+    let report = Report::new();
+    report.event(&failed("lost", missing("lost")));
+    for number in 0..1_500 {
+        let tag = format!("v{number}");
+        report.event(&failed(&tag, no_right(&tag)));
+    }
+    report.event(&failed("gone", missing("gone")));
+    let files = Files {
+        report: Some("report.json"),
+        failed_images: Some("left.yaml"),
+    };
+    let text = text_of(&report.summary(), Traffic::default(), files);
+    let (_, failures) = text.split_once("\nfailed: ").unwrap();
+    insta::assert_snapshot!(failures);
+    assert!(
+        text_of(&report.summary(), Traffic::default(), Files::default())
+            .ends_with("\n  each was told when it failed; --report FILE keeps all of them\n")
+    );
+}
+
+#[test]
+fn a_few_failures_are_each_told_in_full() {
+    let report = Report::new();
+    for tag in ["v1", "v2", "v3", "v4", "v5"] {
+        report.event(&failed(tag, no_right(tag)));
+    }
+    report.event(&Event::RuleFailed {
+        rule: rule(7),
+        failure: missing("list"),
+    });
+    let text = text(&report.summary());
+    assert_eq!(
+        text.matches("    rule a.example/x (images.yaml:3), host b.example")
+            .count(),
+        5
+    );
+    assert!(text.contains("\n  a.example/x\n    cannot fetch manifest x:list"));
+    assert!(
+        text.contains(
+            "rule a.example/x (images.yaml:7), host a.example, cause not-found, 3 tries\n"
+        )
+    );
+    assert!(!text.contains("alike") && !text.contains("--report"));
+}
+
+#[test]
+fn rules_that_match_nothing_are_named() {
+    let report = Report::new();
+    for line in 1..=12 {
+        report.event(&Event::RuleDiscovered {
+            rule: rule(line),
+            images: 0,
+            empty: Some("the repository has no tags".to_owned()),
+        });
+    }
+    let text = text(&report.summary());
+    let (_, rules) = text.split_once("\n12 rules matched nothing:\n").unwrap();
+    assert!(rules.starts_with("  a.example/x (images.yaml:1): the repository has no tags\n"));
+    assert!(
+        rules.contains("  a.example/x (images.yaml:10): ") && rules.contains("\n  and 2 more\n")
+    );
+}
+
+#[test]
+fn hosts_are_told_with_what_they_asked_for_and_only_the_busiest() {
+    let counts = |requests| HostCounts {
+        requests,
+        ..HostCounts::default()
+    };
+    let mut hosts: Vec<_> = (1..=8)
+        .rev()
+        .map(|number| (Some(format!("r{number}.example")), counts(1_000 * number)))
+        .collect();
+    let limited = &mut hosts.first_mut().unwrap().1;
+    (limited.retries, limited.rate_limit_pauses) = (2, 3);
+    limited.rate_limit_wait = Duration::from_secs(90);
+    hosts.last_mut().unwrap().1.overload_pauses = 1;
+    let lines = hosts::lines(&hosts).into_iter();
+    let text: String = lines.map(|(_, line)| line + "\n").collect();
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn what_was_lost_is_called_a_defect() {
+    let summary = Summary {
+        discovered: 1,
+        ..Summary::default()
+    };
+    assert!(text(&summary).contains("defect"));
+}
+
+#[test]
+fn an_interrupted_run_says_how_to_finish() {
+    let summary = Summary {
+        interrupted: 3,
+        ..Summary::default()
+    };
+    let text = text(&summary);
+    assert!(text.contains("3 interrupted") && text.contains("run again to finish"));
+}
