@@ -35,13 +35,15 @@ fn one_missing_among_a_hundred_costs_one() {
         .nth(1)
         .unwrap();
     let lines: Vec<&str> = list.lines().collect();
-    assert_eq!(lines.len(), 3, "{list}");
+    assert_eq!(lines.len(), 4, "{list}");
     assert_eq!(lines[0].trim(), name);
     assert!(
         lines[1].contains(&from) && lines[1].contains("404"),
         "{list}"
     );
-    assert!(lines[2].contains("hint: "), "{list}");
+    let rule = format!("rule {from}/app42:v1 (images.yaml:43), host {from}, cause ");
+    assert!(lines[2].trim().starts_with(&rule), "{list}");
+    assert!(lines[3].contains("hint: "), "{list}");
     for number in (0..100).filter(|number| *number != 42) {
         let repository = format!("mirror/app{number}");
         destination.verify_complete(&repository, "v1").unwrap();

@@ -54,6 +54,10 @@ fn a_run_is_told_in_lines() {
     for line in &mut lines {
         if line.ends_with(" requests, 0 retries") {
             "4 or 5 requests, 0 retries".clone_into(line);
+        } else if line.starts_with("  destination.example: ") {
+            "  destination.example: 1 or 2 requests".clone_into(line);
+        } else if line.starts_with("  source.example: ") {
+            "  source.example: 3 requests".clone_into(line);
         }
     }
     insta::assert_snapshot!("failed_run", lines.join("\n"));
