@@ -178,7 +178,7 @@ fn failures_and_warnings_are_bounded_and_counted() {
         host: "r.example".to_owned(),
         ..Failure::local("no")
     };
-    for _ in 0..FEW + 1 {
+    for _ in 0..=FEW {
         report.event(&finished(Outcome::Failed(rare.clone())));
     }
     let with_rare = report.summary();
