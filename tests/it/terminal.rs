@@ -315,5 +315,5 @@ fn the_view_can_be_declined() {
         .says("1 image: 1 copied");
     let outcome =
         crate::support::Outcome::of(world.command(&["--progress", "fancy"]).output().unwrap());
-    outcome.exits(2).says("--progress <HOW>");
+    outcome.exits(2).says("--progress <auto|plain|none>");
 }
