@@ -322,17 +322,19 @@ fn a_line_of_text_has_the_fields_that_its_sentence_does_not_say() {
         .filter(|line| line.contains(" DEBUG "))
         .collect();
     let get = format!(
-        " DEBUG GET http://{}/v2/a/manifests/v1 200 rule={} source={}:v1 ",
-        two.source.host(),
-        two.rule(),
-        two.rule()
+        " DEBUG GET http://{}/v2/a/manifests/v1 200 elapsed_ms=",
+        two.source.host()
     );
     let line = requests.iter().find(|line| line.contains(&get));
     let line = line.unwrap_or_else(|| panic!("no {get} in:\n{log}"));
+    let (rule, host) = (two.rule(), two.destination.host());
+    let behalf = format!(" rule={rule} source={rule}:v1 destination={host}/b:v1");
+    assert!(line.ends_with(&behalf), "{line}");
     assert!(
-        line.contains(" try=1 action=\"fetch manifest a:v1\""),
+        line.contains(" try=1 action=\"fetch manifest a:v1\" "),
         "{line}"
     );
+    assert!(!line.contains(" host="), "{line}");
     assert_eq!(
         requests
             .iter()

@@ -35,6 +35,9 @@ const OUTCOME: &str = "outcome";
 /// What the message of a line says as well, so that the text leaves it out.
 const SAID: [&str; 4] = [OUTCOME, "method", "url", "status"];
 
+/// On whose behalf something is said.
+const BEHALF: [&str; 3] = ["rule", "source", "destination"];
+
 /// What was said, and the fields that go with it.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
@@ -100,18 +103,26 @@ impl Fields {
             ));
         }
         line.push_str(&visible::line(&self.message));
-        for (name, value) in &self.named {
-            if SAID.contains(name) {
-                continue;
-            }
-            let value = match value {
-                Value::String(text) => quoted(text),
-                other => other.to_string(),
-            };
-            line.push_str(&dim(&format!(" {name}={value}")));
+        let rest = self.pairs();
+        if !rest.is_empty() {
+            line.push_str(&dim(&rest));
         }
         line.push('\n');
         line
+    }
+
+    /// ` name=value` for all that the message does not say: first what is told of this moment, as on whose behalf it was
+    /// is much the same in line after line.
+    fn pairs(&self) -> String {
+        let is_url = self.get("url").is_some();
+        let is_said = |name: &str| SAID.contains(&name) || is_url && name == "host";
+        let named = self.named.iter().filter(|(name, _)| !is_said(name));
+        let (behalf, own): (Vec<_>, Vec<_>) = named.partition(|(name, _)| BEHALF.contains(name));
+        let pair = |(name, value): &(&str, Value)| match value {
+            Value::String(text) => format!(" {name}={}", quoted(text)),
+            other => format!(" {name}={other}"),
+        };
+        own.into_iter().chain(behalf).map(pair).collect()
     }
 
     fn get(&self, name: &str) -> Option<&Value> {
