@@ -11,7 +11,7 @@ use sync::rule::Rule;
 
 use crate::ui::paint::Paint;
 use crate::ui::plan::order::by_name;
-use crate::ui::units;
+use crate::ui::{units, visible};
 
 /// How many lists of platforms are held once for all images that have them; most images of a run have one of a few.
 const SHARED: usize = 1_000;
@@ -251,7 +251,5 @@ fn notes(planned: &Planned) -> String {
 
 /// `text` in one line and without what a terminal might obey, as parts of it come from registries.
 pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+    visible::line(text).into_owned()
 }

@@ -277,7 +277,7 @@ async fn what_was_not_looked_at_is_said() {
     assert_eq!(
         page.text(),
         "# s.example/app\n# interrupted: 1 image not looked at\n# s.example/lost\n\
-         failed     s.example/lost: cannot list tags of s.example/lost:\u{fffd}\u{fffd}[2J it is not there\n"
+         failed     s.example/lost: cannot list tags of s.example/lost:\\n\\u{1b}[2J it is not there\n"
     );
 }
 
