@@ -32,8 +32,22 @@ fn lead_to_files_and_headings() {
     assert!(number >= 20, "only {number} links were found");
 }
 
+#[test]
+fn the_readme_leads_to_every_document() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let targets = targets(&std::fs::read_to_string(readme).unwrap());
+    for document in fences::documents() {
+        let name = document.file_name().unwrap().to_str().unwrap();
+        let is_linked = targets.iter().any(|target| target.ends_with(name));
+        assert!(
+            name == "README.md" || is_linked,
+            "README.md does not link {name}"
+        );
+    }
+}
+
 /// What the links and images of a document point to, outside of code.
-fn targets(text: &str) -> Vec<String> {
+pub(super) fn targets(text: &str) -> Vec<String> {
     let code = regex::Regex::new("(?s)```.*?\n *```|`[^`\n]*`").unwrap();
     let prose = code.replace_all(text, "code");
     let link = regex::Regex::new(r"\]\(([^)\s]+)\)").unwrap();

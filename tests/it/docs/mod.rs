@@ -3,6 +3,8 @@
 mod commands;
 mod fences;
 mod files;
+mod flags;
+mod languages;
 mod links;
 mod pictures;
 mod recipes;

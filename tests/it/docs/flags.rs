@@ -1,0 +1,30 @@
+//! Flags that are named in a sentence exist.
+
+use super::fences;
+
+/// What is about the project's own scripts and their flags.
+const OTHERS: [&str; 2] = ["development.md", "performance.md"];
+
+#[test]
+fn in_sentences_are_in_the_reference() {
+    let reference = include_str!("../../../docs/reference.md");
+    let code = regex::Regex::new("`(--[a-z][a-z-]+)").unwrap();
+    let mut number = 0;
+    for document in fences::documents() {
+        let name = document.file_name().unwrap().to_str().unwrap();
+        if OTHERS.contains(&name) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&document).unwrap();
+        for found in code.captures_iter(&text) {
+            let flag = &found[1];
+            let ends = ["`", " ", "["];
+            let known = ends
+                .iter()
+                .any(|end| reference.contains(&format!("`{flag}{end}")));
+            assert!(known, "{name} names {flag}, and there is no such flag");
+            number += 1;
+        }
+    }
+    assert!(number > 50, "only {number} flags were found");
+}
