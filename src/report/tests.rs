@@ -17,6 +17,7 @@ use sync::rule::{Rule, RuleError};
 use sync::{Event, Failure, Listener, Outcome, Side};
 
 use super::*;
+use crate::images_file::{ImagesFile, Wanted};
 use crate::ui::HostCounts;
 
 fn digest(number: u8) -> Digest {
@@ -229,4 +230,78 @@ fn what_cannot_be_written_is_told_at_the_end_and_not_tried_again() {
     };
     let error = document.end(&ending).err().unwrap();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+}
+
+/// The most memory that this process has held, in KiB.
+fn held() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let number = line.unwrap().split_whitespace().nth(1).unwrap();
+    number.parse().unwrap()
+}
+
+/// Tells everybody of images `from..to`, every second of which failed.
+fn tell(listeners: &[Arc<dyn Listener>], rule: &Arc<Rule>, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        let outcome = if number.is_multiple_of(2) {
+            Outcome::Copied(Copied::of(digest(1)))
+        } else {
+            Outcome::Failed(Failure::local(format!("cannot push image {number}")))
+        };
+        let event = finished(rule, &format!("v{number}"), outcome);
+        for listener in listeners {
+            listener.event(&event);
+        }
+    }
+}
+
+/// Run by the test below in a process of its own, whose memory nobody else has a part in.
+#[test]
+#[ignore = "measures its whole process"]
+fn many_images_in_a_process_of_their_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let images = |wanted, name: &str| {
+        let file = ImagesFile::by_suffix(wanted, &path(name)).unwrap();
+        Arc::new(file)
+    };
+    let there = images(Wanted::There, "there.yaml");
+    let failed = images(Wanted::Failed, "failed.json");
+    let report = Arc::new(Report::new());
+    let file = Arc::new(ReportFile::begin(&path("report.json"), "sync").unwrap());
+    let listeners: [Arc<dyn Listener>; 4] =
+        [there.clone(), failed.clone(), report.clone(), file.clone()];
+    let rule = rule();
+    tell(&listeners, &rule, 0..20_000);
+    let before = held();
+    tell(&listeners, &rule, 20_000..100_000);
+    there.write().unwrap();
+    failed.write().unwrap();
+    let ending = Ending {
+        summary: &report.summary(),
+        rules: &[],
+        hosts: &[],
+        traffic: Traffic::default(),
+        elapsed: Duration::ZERO,
+        exit_code: 1,
+    };
+    file.put(&ending).unwrap();
+    let grown = held() - before;
+    assert!(grown <= 2 * 1024, "{grown} KiB for 80,000 images more");
+    let lines = |name: &str| std::fs::read_to_string(path(name)).unwrap().lines().count();
+    assert_eq!(lines("there.yaml"), 2 * 50_000);
+    assert_eq!(lines("failed.json"), 3 * 50_000 + 2);
+    assert!(lines("report.json") > 100_000);
+}
+
+#[test]
+fn a_hundred_thousand_images_cost_no_memory() {
+    let name = "report::tests::many_images_in_a_process_of_their_own";
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--ignored"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("1 passed"), "{told}");
 }

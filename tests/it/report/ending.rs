@@ -124,12 +124,18 @@ fn a_full_disk_is_said_at_the_end() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     let place = place(&source, &destination, "SRC/a:v1: DST/a\n");
-    let outcome = place.run(&[&FLAGS[..4], &["--report", "/dev/full"]].concat());
-    outcome
-        .exits(1)
-        .says("1 image: 1 copied")
-        .says("--report /dev/full: it could not be written")
-        .says("no space is left on the device");
+    for (flag, word) in [
+        ("--report", "1 copied"),
+        ("--failed-images", "1 unchanged"),
+        ("--output-success-images", "1 unchanged"),
+    ] {
+        let outcome = place.run(&[&FLAGS[..4], &[flag, "/dev/full"]].concat());
+        outcome
+            .exits(1)
+            .says(word)
+            .says(&format!("{flag} /dev/full: it could not be written"))
+            .says("no space is left on the device");
+    }
     destination.verify_complete("a", "v1").unwrap();
 }
 
