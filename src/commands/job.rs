@@ -85,7 +85,7 @@ impl Job {
             Some(shown) => shown.beside(lines),
             None => lines,
         };
-        let display = Display::new(&self.logging, beside);
+        let display = Display::new(&self.logging, shown.is_some(), beside);
         let audience = Audience::gather(self.command, &self.output, lines, display, shown)?;
         self.warn(&audience.lines);
         let records = records::open(&self.common.remembering, &audience.lines, &log);

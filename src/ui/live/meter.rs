@@ -22,6 +22,8 @@ const DIGITS: usize = 12;
 pub(super) struct Sources {
     /// How many rules the run has.
     pub(super) rules: u64,
+    /// Whether the run sends nothing.
+    pub(super) only_asks: bool,
     pub(super) report: Arc<Report>,
     pub(super) counts: Arc<Counts>,
     pub(super) progress: Arc<Progress>,
@@ -81,6 +83,7 @@ impl Meter {
             under_way: counts.under_way,
             failed: counts.failed,
             retries: sources.counts.totals().retries,
+            only_asks: sources.only_asks,
             moved,
             remaining,
             speed: self.speeds.now(now, moved),

@@ -27,6 +27,7 @@ use view::Live;
 /// Shows how far a run is, as the flags and the terminal have it.
 pub(crate) struct Display {
     how: How,
+    only_asks: bool,
     printer: Printer,
     pauses: Arc<Pauses>,
     ending: Arc<Ending>,
@@ -52,6 +53,8 @@ pub(super) struct Status {
     pub(super) under_way: u64,
     pub(super) failed: u64,
     pub(super) retries: u64,
+    /// Whether nothing is to be sent.
+    pub(super) only_asks: bool,
     /// Bytes of blobs that were sent.
     pub(super) moved: u64,
     /// Bytes of blobs that are known to be left to send.
@@ -83,8 +86,8 @@ pub(super) struct Transfer {
 }
 
 impl Display {
-    /// As the flags have it, where `printer` writes.
-    pub(crate) fn new(flags: &Logging, printer: Printer) -> Self {
+    /// As the flags have it, where `printer` writes; of bytes where the run does not only ask.
+    pub(crate) fn new(flags: &Logging, only_asks: bool, printer: Printer) -> Self {
         let how = match flags.progress {
             _ if flags.quiet => How::Nothing,
             ProgressMode::None => How::Nothing,
@@ -93,6 +96,7 @@ impl Display {
         };
         Self {
             how,
+            only_asks,
             printer,
             pauses: Arc::default(),
             ending: Arc::default(),
@@ -120,6 +124,7 @@ impl Display {
     ) -> Infallible {
         let sources = Sources {
             rules,
+            only_asks: self.only_asks,
             report: Arc::clone(report),
             counts: Arc::clone(counts),
             progress: Arc::clone(progress),

@@ -52,10 +52,10 @@ fn frame(status: &Status, size: Size, colours: bool, height: &mut Height) -> Vec
     // A line that fills the last column makes some terminals begin another one.
     let width = size.columns.saturating_sub(1);
     let rows = size.rows.saturating_sub(1);
-    let mut lines = vec![
-        images(status, width, colours),
-        bytes(status, width, colours),
-    ];
+    let mut lines = vec![images(status, width, colours)];
+    if !status.only_asks {
+        lines.push(bytes(status, width, colours));
+    }
     let notes: Vec<String> = notes(status)
         .into_iter()
         .map(|note| {

@@ -100,6 +100,18 @@ fn before_anything_is_known_nothing_is_claimed() {
 }
 
 #[test]
+fn a_run_that_only_asks_has_no_bytes_to_tell_of() {
+    let status = Status {
+        found: 5,
+        ended: 2,
+        only_asks: true,
+        ..Status::default()
+    };
+    let lines = drawn(&status, 80, 24);
+    assert_eq!(lines.lines().count(), 1, "{lines}");
+}
+
+#[test]
 fn its_height_does_not_jump() {
     let mut height = Height::default();
     let quiet = Status::default();
