@@ -172,7 +172,7 @@ impl Shown {
         if is_check {
             print_check_summary(lines, ending.summary, files);
         } else {
-            print_plan_summary(lines, ending.summary, files);
+            print_plan_summary(lines, ending.summary, files, self.one_terminal);
         }
         match &self.page {
             Page::Plan(plan) if is_check => plan.close(Vec::new()),

@@ -8,6 +8,7 @@ use testkit::{Image, Layer};
 
 use crate::support::report::{assert_valid, images, report};
 use crate::support::showing::{FILES, World};
+use crate::support::terminal::Terminal;
 use crate::support::{Outcome, PATIENCE, registry};
 
 #[test]
@@ -23,6 +24,25 @@ fn what_would_be_copied_stands_on_stdout_and_nothing_else_does() {
     assert_eq!(outcome.lines("failed").len(), 1, "{}", outcome.stderr);
     assert_eq!(world.destination.state().tags("app"), ["v2", "v3"]);
     assert_eq!(world.destination.state().tags("web"), [""; 0]);
+}
+
+#[test]
+fn on_a_terminal_it_is_a_table_as_wide_as_that() {
+    let world = World::new().failing();
+    for columns in [80, 160] {
+        let mut command = world.place.command(&[&["plan"], &FILES[..]].concat());
+        command.env("TERM", "xterm");
+        let ended = Terminal::whole(command, columns, 40).ends();
+        assert_eq!(ended.code, 1, "{}", ended.screen);
+        // What stands there also stands in the table, and nothing of the view is left.
+        let screen = world.named(&ended.screen);
+        insta::assert_snapshot!(format!("at_{columns}"), screen.trim_end());
+        assert!(ended.raw.contains("\x1b[32mnew\x1b[0m"), "{}", ended.raw);
+    }
+    let mut command = world.place.command(&[&["plan"], &FILES[..]].concat());
+    command.env("TERM", "xterm").env("NO_COLOR", "1");
+    let ended = Terminal::whole(command, 80, 40).ends();
+    assert!(!ended.raw.contains("\x1b[32m"), "{}", ended.raw);
 }
 
 #[test]

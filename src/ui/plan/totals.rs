@@ -15,14 +15,18 @@ pub(crate) fn print_check_summary(lines: &Lines, summary: &Summary, files: Files
     lines.closing(summary.exit_code() != 0, &block);
 }
 
-/// Says on stderr what a plan lacks, if anything; its totals stand on stdout.
-pub(crate) fn print_plan_summary(lines: &Lines, summary: &Summary, files: Files<'_>) {
+/// Says on stderr what a plan lacks, if anything; its totals stand on stdout. `above` it, where that is the same
+/// terminal.
+pub(crate) fn print_plan_summary(lines: &Lines, summary: &Summary, files: Files<'_>, above: bool) {
     let mut block = Vec::new();
     if summary.was_interrupted() {
         let text = "interrupted: the plan is incomplete";
         block.push((Paint::Yellow, text.to_owned()));
     }
     block.extend(trouble(summary, files));
+    if above && !block.is_empty() {
+        block.push((Paint::Plain, String::new()));
+    }
     lines.closing(summary.exit_code() != 0, &block);
 }
 

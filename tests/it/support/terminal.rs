@@ -12,7 +12,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::PATIENCE;
 
-/// A terminal that shows what a program writes to stderr.
+/// A terminal that shows what a program writes.
 pub(crate) struct Terminal {
     child: Child,
     master: File,
@@ -41,8 +41,18 @@ pub(crate) struct Ended {
 }
 
 impl Terminal {
-    /// Starts `command` in a terminal of this size.
+    /// Starts `command` in a terminal of this size, which shows what it writes to stderr.
     pub(crate) fn start(mut command: Command, columns: u16, rows: u16) -> Self {
+        command.stdout(Stdio::null());
+        Self::open(command, columns, rows, false)
+    }
+
+    /// The same, where the terminal shows stdout as well.
+    pub(crate) fn whole(command: Command, columns: u16, rows: u16) -> Self {
+        Self::open(command, columns, rows, true)
+    }
+
+    fn open(mut command: Command, columns: u16, rows: u16, whole: bool) -> Self {
         let master =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
@@ -51,11 +61,10 @@ impl Terminal {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let slave = rustix::fs::open(&name, flags, Mode::empty()).unwrap();
         tcsetwinsize(&master, size(columns, rows)).unwrap();
-        let child = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::from(slave))
-            .spawn()
-            .unwrap();
+        if whole {
+            command.stdout(Stdio::from(slave.try_clone().unwrap()));
+        }
+        let child = command.stderr(Stdio::from(slave)).spawn().unwrap();
         // The command holds the other end, which must be closed when the program ends.
         drop(command);
         let seen = Arc::new(Seen {
