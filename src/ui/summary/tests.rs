@@ -94,7 +94,7 @@ fn missing(tag: &str) -> Failure {
 fn a_good_run_takes_four_lines() {
     let summary = Summary {
         copied: 1,
-        unchanged: 2,
+        unchanged: 2_000,
         volume: Volume {
             bytes: 4 << 20,
             mounted_bytes: 1 << 10,
@@ -104,7 +104,7 @@ fn a_good_run_takes_four_lines() {
     };
     assert_eq!(
         text(&summary),
-        "\n3 images: 1 copied, 2 unchanged, 0 skipped, 0 failed\n\
+        "\n2,001 images: 1 copied, 2,000 unchanged, 0 skipped, 0 failed\n\
          4.0 MiB sent, 1.0 KiB mounted, 0 B already there; 2.0 s, 2.0 MiB/s\n\
          12,345 requests, 1 retry\n  a.example: 12,345 requests, 1 retry\n"
     );

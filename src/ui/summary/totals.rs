@@ -22,15 +22,15 @@ pub(super) fn verdict(summary: &Summary) -> Paint {
 pub(super) fn images(summary: &Summary) -> String {
     let interrupted = match summary.interrupted {
         0 => String::new(),
-        number => format!(", {number} interrupted"),
+        number => format!(", {} interrupted", units::grouped(number)),
     };
     let mut parts = vec![format!(
         "{}: {} copied, {} unchanged, {} skipped, {} failed{interrupted}",
         units::count(summary.finished(), "image"),
-        summary.copied,
-        summary.unchanged,
-        summary.skipped,
-        summary.failed
+        units::grouped(summary.copied),
+        units::grouped(summary.unchanged),
+        units::grouped(summary.skipped),
+        units::grouped(summary.failed)
     )];
     if summary.failed_rules > 0 {
         let sources = units::count(summary.failed_rules, "source");
