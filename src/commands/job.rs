@@ -7,7 +7,7 @@ use anyhow::Context;
 use registry::auth::{DockerFiles, Entry, Keychain};
 use registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions, WindowBounds};
 use registry::{Options, Registries};
-use sync::config::{Problem, Referrers, Settings};
+use sync::config::{Intent, Problem, Referrers, Settings};
 use sync::engine::{Engine, Stop};
 use sync::inventory::records::Records;
 use sync::rule::{Immutable, Rule};
@@ -88,7 +88,12 @@ impl Job {
         let display = Display::new(&self.logging, shown.is_some(), beside);
         let audience = Audience::gather(self.command, &self.output, lines, display, shown)?;
         self.warn(&audience.lines);
-        let records = records::open(&self.common.remembering, &audience.lines, &log);
+        let records = records::open(
+            &self.common.remembering,
+            self.purpose.intent(),
+            &audience.lines,
+            &log,
+        );
         let runtime = runtime(&log)?;
         let (run, mut interrupts) = {
             let _entered = runtime.enter();
@@ -136,6 +141,10 @@ impl Job {
 
     /// Says where a flag can do nothing for this run.
     fn warn_of(settings: &Settings, lines: &Lines) {
+        // A run that writes nothing need not find records, and makes none.
+        if settings.intent != Intent::Copy {
+            return;
+        }
         if settings.records.is_none() && !settings.immutable.is_empty() {
             let text = "--immutable: nothing is remembered between runs, so the registries are asked about these tags, \
                         too";

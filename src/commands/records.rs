@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use registry::{Registry, Repository};
+use sync::config::Intent;
 use sync::inventory::records::{Overview, Records, RecordsError, Upkeep};
 
 use crate::cli::{RecordsAction, Remembering};
@@ -41,22 +42,35 @@ pub(super) fn execute(action: &RecordsAction, printer: &Printer) -> anyhow::Resu
     Ok(Exit::Done)
 }
 
-/// Opens the records of a run, as the flags have it; says why there are none, where that is not what was asked for.
-pub(super) fn open(flags: &Remembering, lines: &Lines, log: &Log) -> Option<Arc<Records>> {
+/// Opens the records of a run, as the flags have it; says why there are none, where that is not what was asked for. A run
+/// that does not copy reads them, and makes none.
+pub(super) fn open(
+    flags: &Remembering,
+    intent: Intent,
+    lines: &Lines,
+    log: &Log,
+) -> Option<Arc<Records>> {
     if flags.no_records {
         return None;
     }
     let opened = match (&flags.records, default_path(|name| std::env::var_os(name))) {
         (Some(path), _) => Ok(path.clone()),
+        (None, Some(path)) if intent != Intent::Copy => Ok(path),
         (None, Some(path)) => make_directory_of(&path).map(|()| path),
         (None, None) => {
             tracing::info!("neither HOME nor XDG_STATE_HOME is set: this run remembers nothing");
             return None;
         }
     };
-    let opened = opened.and_then(|path| Ok(Records::open(&path, teller(lines, log))?));
+    let opened = opened.and_then(|path| {
+        let tell = teller(lines, log);
+        Ok(match intent {
+            Intent::Copy => Some(Records::open(&path, tell)?),
+            Intent::Plan | Intent::Check => Records::open_to_read(&path, tell)?,
+        })
+    });
     match opened {
-        Ok(records) => Some(Arc::new(records)),
+        Ok(records) => records.map(Arc::new),
         Err(error) => {
             let text = format!("{error}; this run remembers nothing");
             lines.say(Word::Warning, &text);

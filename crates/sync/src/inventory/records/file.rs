@@ -1,5 +1,6 @@
 //! The file itself: how it is opened, and what is in it.
 
+use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use crate::inventory::records::{RecordsError, RecordsErrorKind};
 
 /// Which version of the schema this is.
-const SCHEMA: i64 = 2;
+pub(super) const SCHEMA: i64 = 2;
 
 /// What marks the file as one of ours: `imsy`.
 const APPLICATION: i64 = 0x696d_7379;
@@ -52,6 +53,9 @@ const TABLES: &str = "
     ) STRICT;
 ";
 
+/// Which version added what [`REFERRERS`] makes.
+pub(super) const WITH_REFERRERS: i64 = 2;
+
 /// What version 2 added: when it was last seen to what refers to a root, in seconds since 1970.
 const REFERRERS: &str = "
     CREATE TABLE referrers (
@@ -82,6 +86,42 @@ pub(super) fn open(path: &Path) -> Result<Connection, RecordsError> {
     patiently(|| prepare(&mut connection).map_err(failed))?;
     patiently(|| check(&connection, path))?;
     Ok(connection)
+}
+
+/// Opens the file for reading, and makes none: `None` where there is none, or nothing in it yet. With the version of its
+/// schema, which may be an older one.
+///
+/// `SQLite` may put its `-wal` and `-shm` beside it meanwhile, as readers and writers meet there.
+pub(super) fn open_to_read(path: &Path) -> Result<Option<(Connection, i64)>, RecordsError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    match open_at(path, path.as_os_str()) {
+        // Where nothing may be put beside it, nobody like us writes to it either.
+        Err(error) if error.kind() == RecordsErrorKind::Denied => open_unchanging(path),
+        opened => opened,
+    }
+}
+
+/// Opens the file at `path` by the name `at`.
+fn open_at(path: &Path, at: &OsStr) -> Result<Option<(Connection, i64)>, RecordsError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let failed = |error| RecordsError::new(path, error);
+    let connection = Connection::open_with_flags(at, flags).map_err(failed)?;
+    connection.busy_timeout(PATIENCE).map_err(failed)?;
+    check(&connection, path)?;
+    let (_, version, _) = stamp(&connection).map_err(failed)?;
+    Ok((version > 0).then_some((connection, version)))
+}
+
+/// Opens the file as one that nobody writes to.
+pub(super) fn open_unchanging(path: &Path) -> Result<Option<(Connection, i64)>, RecordsError> {
+    let absolute = std::path::absolute(path).map_err(|error| RecordsError::io(path, &error))?;
+    let escaped = absolute.to_string_lossy().replace('%', "%25");
+    let escaped = escaped.replace('?', "%3f").replace('#', "%23");
+    open_at(path, format!("file:{escaped}?immutable=1").as_ref())
 }
 
 /// Refuses what is not a records file of this version; a new file is fine.

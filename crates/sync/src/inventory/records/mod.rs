@@ -130,6 +130,31 @@ impl Records {
             trouble,
         })
     }
+    /// Opens the file for a run that writes nothing down; `None` where there is none, as none is made. Takes no notes.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn open_to_read(
+        path: &Path,
+        tell: impl Fn(&RecordsError) + Send + Sync + 'static,
+    ) -> Result<Option<Self>, RecordsError> {
+        let Some((connection, version)) = file::open_to_read(path)? else {
+            return Ok(None);
+        };
+        let reader = Reader::over(connection, version);
+        let reader = reader.map_err(|error| RecordsError::new(path, error))?;
+        let (_, written) = sync_channel(0);
+        Ok(Some(Self {
+            path: path.to_owned(),
+            reader: Mutex::new(Some(reader)),
+            notes: Mutex::new(None),
+            written: Mutex::new(written),
+            trouble: Trouble {
+                told: Arc::default(),
+                tell: Arc::new(tell),
+            },
+        }))
+    }
     /// Writes down what has not been written yet, and closes the file: nothing is known any more, and no more notes
     /// are taken. Waits for at most `patience`.
     pub fn close(&self, patience: Duration) {

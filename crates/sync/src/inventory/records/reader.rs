@@ -7,11 +7,15 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use crate::inventory::records::writer::Stored;
-use crate::inventory::records::{Copy, Look, Places};
+use crate::inventory::records::{Copy, Look, Places, file};
 use crate::inventory::shelf::Key;
 
 /// A connection to look things up.
-pub(super) struct Reader(Connection);
+pub(super) struct Reader {
+    connection: Connection,
+    /// Of its tables.
+    version: i64,
+}
 
 // The joins are crossed, so that they are done in the order in which they are written: from key to key.
 const IS_IN: &str = "
@@ -63,10 +67,17 @@ impl Reader {
     pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
+        Self::over(connection, file::SCHEMA)
+    }
+    /// Reads over `connection` what has the tables of that version.
+    pub(super) fn over(connection: Connection, version: i64) -> rusqlite::Result<Self> {
         // It looks things up for tasks that must not be kept waiting.
         connection.busy_timeout(std::time::Duration::ZERO)?;
         connection.pragma_update(None, "cache_size", -512)?;
-        Ok(Self(connection))
+        Ok(Self {
+            connection,
+            version,
+        })
     }
     /// Where in its registry the blob is, the repository itself first.
     pub(super) fn places(
@@ -75,12 +86,12 @@ impl Reader {
         blob: Key,
     ) -> rusqlite::Result<Places> {
         let (name, path) = (repository.registry().as_str(), repository.path());
-        let is_in = self
-            .0
-            .prepare_cached(IS_IN)?
-            .exists(params![name, path, blob.as_bytes()])?;
+        let is_in =
+            self.connection
+                .prepare_cached(IS_IN)?
+                .exists(params![name, path, blob.as_bytes()])?;
         let mut places: Places = is_in.then(|| repository.clone()).into_iter().collect();
-        let mut others = self.0.prepare_cached(OTHERS)?;
+        let mut others = self.connection.prepare_cached(OTHERS)?;
         let mut rows = others.query(params![name, path, blob.as_bytes(), MAX_OTHERS])?;
         while let Some(row) = rows.next()? {
             let path: String = row.get(0)?;
@@ -97,7 +108,7 @@ impl Reader {
     ) -> rusqlite::Result<Option<Copy>> {
         let key = (place.registry().as_str(), place.path(), tag.as_str());
         let found = self
-            .0
+            .connection
             .prepare_cached(COPY_AT)?
             .query_row(key, |row| copy(row, tag))
             .optional();
@@ -106,7 +117,7 @@ impl Reader {
     /// Whether anything was ever copied to `place`.
     pub(super) fn has_copies_in(&mut self, place: &Repository) -> rusqlite::Result<bool> {
         let key = (place.registry().as_str(), place.path());
-        self.0.prepare_cached(HAS_COPIES_IN)?.exists(key)
+        self.connection.prepare_cached(HAS_COPIES_IN)?.exists(key)
     }
     /// When `look` was last answered for `place`, in seconds since 1970.
     pub(super) fn looked_at(
@@ -114,6 +125,9 @@ impl Reader {
         place: &Repository,
         look: &Look,
     ) -> rusqlite::Result<Option<i64>> {
+        if self.version < file::WITH_REFERRERS {
+            return Ok(None);
+        }
         let key = params![
             place.registry().as_str(),
             place.path(),
@@ -122,7 +136,7 @@ impl Reader {
             look.source.path(),
             look.asked
         ];
-        let mut statement = self.0.prepare_cached(LOOKED_AT)?;
+        let mut statement = self.connection.prepare_cached(LOOKED_AT)?;
         statement.query_row(key, |row| row.get(0)).optional()
     }
 }

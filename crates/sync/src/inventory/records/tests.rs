@@ -407,3 +407,78 @@ fn many_may_make_the_same_file_at_once() {
         });
     }
 }
+
+fn open_to_read(path: &Path) -> Option<Records> {
+    Records::open_to_read(path, |error| panic!("{error}")).unwrap()
+}
+
+#[test]
+fn who_reads_makes_no_file_and_writes_nothing_down() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("r.sqlite3");
+    assert!(open_to_read(&path).is_none());
+    std::fs::write(&path, "").unwrap();
+    assert!(open_to_read(&path).is_none());
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+    let (source, place, v1) = (
+        repository("s.example/a"),
+        repository("d.example/b"),
+        tag("v1"),
+    );
+    let (one, two) = (Digest::sha256(b"1"), Digest::sha256(b"2"));
+    run(&directory, |i| i.copied(&source, &v1, &place, &v1, &one));
+    let before = std::fs::read(&path).unwrap();
+    let records = Arc::new(open_to_read(&path).unwrap());
+    let filter = PlatformFilter::default();
+    let parts = crate::rule::Parts::default();
+    for inventory in [
+        Inventory::reading(Arc::clone(&records), &filter, parts),
+        // Even who would write has nobody to tell.
+        Inventory::with_records(Arc::clone(&records), &filter, parts),
+    ] {
+        assert_eq!(
+            inventory.last_copied(&source, &v1, &place, &v1).as_ref(),
+            Some(&one)
+        );
+        inventory.copied(&source, &v1, &place, &v1, &two);
+        inventory.blobs_are_committed(&place, [&two]);
+        inventory.forget(&place);
+    }
+    records.close(PATIENCE);
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    run(&directory, |inventory| {
+        let last = inventory.last_copied(&source, &v1, &place, &v1);
+        assert_eq!(last.as_ref(), Some(&one));
+    });
+}
+
+#[test]
+fn who_reads_refuses_what_is_no_records_file_and_takes_an_older_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("r.sqlite3");
+    std::fs::write(&path, "something else altogether, and longer than a header").unwrap();
+    let error = Records::open_to_read(&path, |error| panic!("{error}")).unwrap_err();
+    assert_eq!(error.kind(), RecordsErrorKind::Damaged);
+    std::fs::remove_file(&path).unwrap();
+    run(&directory, |_| {});
+    let older = rusqlite::Connection::open(&path).unwrap();
+    older
+        .execute_batch("DROP TABLE referrers; PRAGMA user_version = 1")
+        .unwrap();
+    drop(older);
+    let records = open_to_read(&path).unwrap();
+    let look = Look {
+        source: repository("s.example/a"),
+        root: Digest::sha256(b"1"),
+        asked: 0,
+    };
+    assert_eq!(records.looked_at(&repository("d.example/b"), &look), None);
+    // Of a directory in which nothing may be written, the file is read as it is.
+    let (connection, _) = file::open_unchanging(&path).unwrap().unwrap();
+    assert_eq!(
+        Reader::over(connection, 1)
+            .unwrap()
+            .has_copies_in(&repository("d.example/b")),
+        Ok(false)
+    );
+}
