@@ -3,7 +3,7 @@
 use registry::manifest::media_type::{DOCKER_MANIFEST, OCI_MANIFEST};
 use registry::{ErrorKind, ManifestHead, Tag, Target};
 
-use crate::compare::{Comparer, Comparison, Missing};
+use crate::compare::{Comparer, Comparison, Difference, Missing};
 use crate::failure::{Failure, Side};
 use crate::graph::{Root, SourceImage};
 use crate::store::Store;
@@ -55,6 +55,9 @@ impl Comparer {
             let digest = wanted.digest;
             return Ok(Comparison::Unchanged { digest });
         }
+        if self.heads_settle(image) {
+            return Ok(Comparison::Differs(Difference::new(wanted, there)));
+        }
         let (root, filtered) = match image.root().await? {
             Root::Whole(root) => (root, false),
             Root::Filtered(root) => (root, true),
@@ -95,6 +98,10 @@ impl Comparer {
         if same && !image.is_filtered() {
             return Ok(Comparison::Unchanged { digest });
         }
+        if self.heads_settle(image) {
+            let wanted = image.head().await?;
+            return Ok(Comparison::Differs(Difference::new(wanted, there)));
+        }
         let (root, filtered) = match image.root().await? {
             Root::Whole(root) => (root, false),
             Root::Filtered(root) => (root, true),
@@ -113,6 +120,11 @@ impl Comparer {
 }
 
 impl Comparer {
+    /// Whether digests that differ are all that is to be known; what a filter leaves of an image is seen in its root.
+    fn heads_settle(&self, image: &SourceImage) -> bool {
+        self.only_differences && !image.is_filtered()
+    }
+
     /// Whether the destination has had the root under its tag all along, although a list of its tags did not have it:
     /// registries refuse to push over a tag that is immutable there, the same bytes included (ECR 400, ACR 405,
     /// Quay 409, Harbor 412, Nexus 400 or 403). `refusal` is what became of the push.
@@ -130,6 +142,21 @@ impl Comparer {
         };
         let there = resolve(destination, &Target::Tag(tag.clone())).await;
         matches!(there, Ok(Some(there)) if there.digest == *missing.root.digest())
+    }
+}
+
+impl Difference {
+    fn new(wanted: ManifestHead, there: Option<ManifestHead>) -> Self {
+        Self {
+            digest: wanted.digest,
+            media_type: wanted.media_type,
+            there,
+        }
+    }
+    /// Whether it may consist of further manifests.
+    pub(crate) fn may_be_index(&self) -> bool {
+        let media_type = self.media_type.as_deref();
+        media_type.is_none_or(|media_type| ![OCI_MANIFEST, DOCKER_MANIFEST].contains(&media_type))
     }
 }
 

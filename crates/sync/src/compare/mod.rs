@@ -31,6 +31,10 @@ pub struct Comparer {
     inventory: Arc<Inventory>,
     force: bool,
     verify: bool,
+    /// Whether it is enough to know that an image differs.
+    only_differences: bool,
+    /// Whether what a plan names counts as brought at once, as nobody will bring it.
+    claims: bool,
     /// Blobs that are being looked for at this moment.
     asked: verify::Asked,
     /// Repositories that were asked for a child once and had nothing: their other tags are new as well, most likely.
@@ -52,6 +56,19 @@ pub enum Comparison {
     },
     /// It is to be copied.
     Missing(Missing),
+    /// It is to be copied; more was not asked for.
+    Differs(Difference),
+}
+
+/// What two HEADs tell of an image that a destination lacks.
+#[derive(Debug)]
+pub struct Difference {
+    /// The digest at the source.
+    pub digest: Digest,
+    /// Its media type, where the source says one.
+    pub media_type: Option<String>,
+    /// What stands under its name at the destination now.
+    pub there: Option<ManifestHead>,
 }
 
 /// An image that a destination lacks.
@@ -94,8 +111,23 @@ impl Comparer {
             inventory,
             force,
             verify,
+            only_differences: false,
+            claims: false,
             asked: verify::Asked::default(),
             barren: Mutex::default(),
         }
+    }
+    /// The same, whose plans count as carried out, where `claims` is set: of many images that share a child, one names it,
+    /// whichever are compared at the same time.
+    #[must_use]
+    pub(crate) fn claiming(mut self, claims: bool) -> Self {
+        self.claims = claims;
+        self
+    }
+    /// The same, which asks for no more than whether images differ, where `only` is set.
+    #[must_use]
+    pub(crate) fn only_differences(mut self, only: bool) -> Self {
+        self.only_differences = only;
+        self
     }
 }

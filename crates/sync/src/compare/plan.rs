@@ -33,6 +33,9 @@ impl Comparer {
             Content::default()
         } else {
             let is_here = |child: &_| {
+                if self.claims {
+                    return known.has(child) || !self.inventory.claim_manifest(repository, child);
+                }
                 known.has(child)
                     || (self.inventory.has_manifest(repository, child) && !known.contradicts(child))
             };

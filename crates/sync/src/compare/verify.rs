@@ -83,7 +83,7 @@ impl Comparer {
     }
 
     /// What the destination has under the blob's digest: one HEAD for each repository and run, however many ask.
-    pub(crate) async fn presence(
+    async fn presence(
         &self,
         destination: &dyn Store,
         blob: &Descriptor,

@@ -109,7 +109,9 @@ impl Copier {
             stores,
             platforms: settings.platforms,
             parts: settings.parts,
-            comparer: Comparer::new(Arc::clone(&inventory), settings.force, settings.verify),
+            comparer: Comparer::new(Arc::clone(&inventory), settings.force, settings.verify)
+                .claiming(settings.intent == Intent::Plan)
+                .only_differences(settings.intent == Intent::Check),
             referrers: settings.referrers,
             questions: Questions::new(Arc::clone(&source_tags)),
             source_tags,
@@ -160,7 +162,8 @@ impl Copier {
             Arc::clone(&self.manifests),
         )
         .with_parts(self.parts);
-        if image.places.iter().any(|place| place.hint == Hint::Absent) {
+        let needs_root = !self.only_checks() || source.is_filtered();
+        if needs_root && image.places.iter().any(|place| place.hint == Hint::Absent) {
             source = source.needed();
         }
         let (seats, sharing) = share::table(image.places.len());
@@ -235,6 +238,10 @@ impl Copier {
         let digest = match self.look(image, place, &*destination).await? {
             Comparison::Unchanged { digest } => digest,
             Comparison::Skipped { why } => return Ok(Outcome::Skipped { why }),
+            Comparison::Differs(difference) => {
+                let company = self.company(image, &destination, &seat);
+                return self.differs(image, company, difference).await;
+            }
             Comparison::Missing(missing) => {
                 match self.push(image, &destination, &seat, &missing).await? {
                     Pushed::Copied(copied) => {
@@ -337,7 +344,7 @@ impl Copier {
             let digests = plan.blobs.iter().chain(&plan.present).map(|b| &b.digest);
             let _commitment = self.transfers.will_commit(repository, digests);
             let (moved, subjects) = futures_util::try_join!(
-                self.transfer(seat, destination, &plan.blobs),
+                self.transfer(image, seat, destination, &plan.blobs),
                 subjects(company, &plan)
             )?;
             tally.moved(&plan, &moved, |blob| {

@@ -6,14 +6,16 @@
 use std::sync::{Arc, Mutex};
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
-use registry::{Descriptor, Presence, Repository};
+use registry::{Cause, Descriptor, Digest, Error, ErrorKind, ManifestHead, Presence, Repository};
 
-use crate::compare::{Comparer, Missing};
+use crate::compare::{Difference, Missing};
 use crate::config::Intent;
 use crate::copy::Copier;
+use crate::copy::attached::Company;
+use crate::copy::claims::Claims;
 use crate::copy::share::Seat;
 use crate::event::{Change, Copied, Cost, Outcome, Planned};
-use crate::failure::Failure;
+use crate::failure::{Failure, Side};
 use crate::graph::SourceImage;
 use crate::inventory::{Fact, Inventory};
 use crate::lock::lock;
@@ -28,6 +30,8 @@ pub(super) struct Rehearsal {
     inventory: Arc<Inventory>,
     /// Whether it is enough to know which images differ.
     only_checks: bool,
+    /// The blobs that are being looked for.
+    asking: Claims,
     /// Held by whoever decides how a blob comes to a repository, and tells the inventory.
     deciding: Mutex<()>,
 }
@@ -38,57 +42,98 @@ impl Rehearsal {
         (intent != Intent::Copy).then(|| Self {
             inventory: Arc::clone(inventory),
             only_checks: intent == Intent::Check,
+            asking: Claims::default(),
             deciding: Mutex::default(),
         })
     }
-    /// How each of `blobs` would come to `destination`. Of a blob that nothing is known of, the destination is asked:
-    /// one HEAD for each repository and run.
+    /// How each of `blobs` would come from `source` to `destination`.
     async fn transfer(
         &self,
-        comparer: &Comparer,
+        source: &Repository,
         destination: &dyn Store,
         blobs: &[Descriptor],
     ) -> Result<Vec<Moved>, Failure> {
         let mut moves = Vec::with_capacity(blobs.len());
         for blob in blobs {
-            moves.push(self.blob(comparer, destination, blob).boxed());
+            moves.push(self.blob(source, destination, blob).boxed());
         }
         stream::iter(moves).buffered(QUESTIONS).try_collect().await
     }
 
+    /// Decides as a transfer does, but for a blob of which nothing is known to be there: where the first request of an
+    /// upload would tell, a HEAD asks, one for each repository and run.
     async fn blob(
         &self,
-        comparer: &Comparer,
+        source: &Repository,
         destination: &dyn Store,
         blob: &Descriptor,
     ) -> Result<Moved, Failure> {
-        let repository = destination.repository();
+        let (repository, digest) = (destination.repository(), &blob.digest);
         if self.only_checks {
             return Ok(Moved::Streamed(blob.size.unwrap_or_default()));
         }
-        match comparer.presence(destination, blob).await? {
-            Presence::Present => Ok(Moved::Present),
-            Presence::Absent | Presence::WrongSize(_) => Ok(self.bring(repository, blob)),
+        let _asking = self.asking.claim(repository, digest).await;
+        let known = self.inventory.knowledge(repository, digest);
+        if known.here {
+            return Ok(Moved::Present);
+        }
+        if known.missing {
+            // Whatever led to what was lost would lead there again.
+            return Ok(self.sent(repository, blob));
+        }
+        if source == repository {
+            return Ok(Moved::Present);
+        }
+        if source.registry() == repository.registry() {
+            self.inventory.blob_was_brought(repository, digest);
+            return Ok(Moved::Mounted);
+        }
+        if !self.inventory.was_empty(repository) && self.is_there(destination, blob).await? {
+            return Ok(Moved::Present);
+        }
+        Ok(self.bring(repository, blob))
+    }
+
+    async fn is_there(&self, destination: &dyn Store, blob: &Descriptor) -> Result<bool, Failure> {
+        match destination.find_blob(blob).await {
+            Ok(Presence::Present) => {
+                let repository = destination.repository();
+                self.inventory.blob_is_in(repository, &blob.digest);
+                Ok(true)
+            }
+            Ok(Presence::Absent | Presence::WrongSize(_)) => Ok(false),
+            Err(error) if is_unknown(&error) => Ok(false),
+            Err(error) => Err(Failure::registry(Side::Destination, &error)),
         }
     }
 
-    /// The first who brings a blob to a registry sends it; others mount it, or find it brought.
+    /// The first who brings a blob to a registry sends it; others mount it.
     fn bring(&self, repository: &Repository, blob: &Descriptor) -> Moved {
         let _one_at_a_time = lock(&self.deciding);
-        let moved = match self.inventory.blob(repository, &blob.digest) {
-            Fact::Here => return Moved::Present,
-            Fact::Elsewhere(_) => Moved::Mounted,
-            Fact::Unknown => Moved::Streamed(blob.size.unwrap_or_default()),
-        };
-        self.inventory.blob_was_brought(repository, &blob.digest);
-        moved
+        if let Fact::Elsewhere(_) = self.inventory.blob(repository, &blob.digest) {
+            self.inventory.blob_was_brought(repository, &blob.digest);
+            return Moved::Mounted;
+        }
+        self.sent(repository, blob)
     }
+    fn sent(&self, repository: &Repository, blob: &Descriptor) -> Moved {
+        self.inventory.blob_was_brought(repository, &blob.digest);
+        Moved::Streamed(blob.size.unwrap_or_default())
+    }
+}
+
+/// Whether a registry says no more than that it does not know, or show, the repository: one that is not there yet
+/// (404, Harbor's and Docker Hub's 401, Artifactory's 403). A login that is no good is another matter.
+fn is_unknown(error: &Error) -> bool {
+    let refused = matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Denied);
+    error.kind() == ErrorKind::NotFound || (refused && error.cause() != Cause::LoginRefused)
 }
 
 impl Copier {
     /// Brings the blobs, or tells how they would come.
     pub(super) async fn transfer(
         &self,
+        image: &SourceImage,
         seat: &Seat,
         destination: &Arc<dyn Store>,
         blobs: &[Descriptor],
@@ -96,8 +141,22 @@ impl Copier {
         let Some(rehearsal) = &self.rehearsal else {
             return seat.transfer(destination, blobs).await;
         };
-        let comparer = &self.comparer;
-        rehearsal.transfer(comparer, &**destination, blobs).await
+        let source = image.store().repository();
+        rehearsal.transfer(source, &**destination, blobs).await
+    }
+    /// How an image ends of which it is enough to know that it differs.
+    pub(super) async fn differs(
+        &self,
+        image: &SourceImage,
+        company: Option<Company<'_>>,
+        difference: Difference,
+    ) -> Result<Outcome, Failure> {
+        if let Some(company) = company {
+            company.answer_for_difference(&difference).await?;
+        }
+        let change = change(&difference.digest, difference.there.as_ref());
+        let copied = Outcome::Copied(Copied::of(difference.digest));
+        self.told(image, copied, Some(change)).await
     }
     /// Whether it is enough to know that an image differs.
     pub(super) fn only_checks(&self) -> bool {
@@ -160,12 +219,17 @@ impl Missing {
     }
     /// What is different while it is missing.
     pub(super) fn change(&self) -> Change {
-        match &self.there {
-            None => Change::New,
-            Some(there) if there.digest == *self.root.digest() => Change::Again(Vec::new()),
-            Some(there) => Change::Moved {
-                from: there.digest.clone(),
-            },
-        }
+        change(self.root.digest(), self.there.as_ref())
+    }
+}
+
+/// What is different where `digest` is to come, and something or nothing is there.
+fn change(digest: &Digest, there: Option<&ManifestHead>) -> Change {
+    match there {
+        None => Change::New,
+        Some(there) if there.digest == *digest => Change::Again(Vec::new()),
+        Some(there) => Change::Moved {
+            from: there.digest.clone(),
+        },
     }
 }

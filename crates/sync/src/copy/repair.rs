@@ -57,7 +57,9 @@ impl Copier {
                 return Ok(Outcome::Unchanged { digest, by });
             };
             losses.extend(damage.losses.iter().cloned());
-            let moved = self.transfer(seat, destination, &damage.plan.blobs).await?;
+            let moved = self
+                .transfer(image, seat, destination, &damage.plan.blobs)
+                .await?;
             tally.moved(&damage.plan, &moved, |blob| {
                 self.inventory.was_brought(repository, blob)
             });

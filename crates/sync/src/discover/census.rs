@@ -165,6 +165,9 @@ impl Census {
             let wait = self.wait(&list, wait, repository.registry());
             cancel.run_until_cancelled(wait).await;
         }
+        if list.is_empty() {
+            self.inventory.note_empty(repository);
+        }
         match (list.has(place_tag), recorded) {
             (Some(false), _) => Hint::Absent,
             (Some(true), Some(digest)) => Hint::Recorded(digest),

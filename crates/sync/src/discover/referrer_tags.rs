@@ -119,6 +119,10 @@ impl ReferrerTags {
         tags.shrink_to_fit();
         Self { tags }
     }
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.tags.is_empty()
+    }
     /// Whether there is a fallback tag for `subject`.
     pub(crate) fn fallback(&self, subject: &Digest) -> bool {
         self.of(subject).is_some_and(|tag| tag.kind & FALLBACK != 0)

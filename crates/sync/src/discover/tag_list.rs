@@ -100,6 +100,10 @@ impl TagList {
             }
         }
     }
+    /// Whether it is known that there are no tags at all.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Here(tags) if tags.hashes.is_empty())
+    }
     /// Whether the tag is there; `None` where that is not known.
     pub(super) fn has(&self, tag: &Tag) -> Option<bool> {
         match &*self.state.borrow() {

@@ -75,9 +75,10 @@ impl SourceImage {
         let mut asked = 0;
         for depth in 0.. {
             level.retain(|entry| {
-                !leave_out(&entry.digest)
-                    && !self.leaves_out(&entry.digest)
+                // Asked last, and once of each manifest that would come along: whoever is asked may act on it.
+                !self.leaves_out(&entry.digest)
                     && walk.seen.insert(entry.digest.clone())
+                    && (names_blob(entry) || !leave_out(&entry.digest))
             });
             if level.is_empty() {
                 break;

@@ -134,6 +134,19 @@ impl Inventory {
             .get(repository.registry())
             .is_some_and(|shelf| shelf.was_brought(repository, blob))
     }
+    /// A list of the repository's tags had none, or the registry said that there is no such repository.
+    ///
+    /// What uploads left there that were never committed is not known by that: at most what was under way when a first
+    /// run was killed before it finished a single image.
+    pub(crate) fn note_empty(&self, repository: &Repository) {
+        self.write(repository, |shelf| shelf.note_empty(repository));
+    }
+    /// Whether the repository had nothing before this run.
+    pub(crate) fn was_empty(&self, repository: &Repository) -> bool {
+        lock(&self.shelves)
+            .get(repository.registry())
+            .is_some_and(|shelf| shelf.was_empty(repository))
+    }
     /// The blob is not in the repository as it should be: the registry refused a manifest for want of it, or holds
     /// something else under its digest. What the registry says of it is not believed until it was sent.
     pub fn blob_is_missing(&self, repository: &Repository, digest: &Digest) {
@@ -168,6 +181,15 @@ impl Inventory {
     pub fn manifest_is_in(&self, repository: &Repository, digest: &Digest) {
         let manifest = Key::of(digest);
         self.write(repository, |shelf| shelf.add_manifest(repository, manifest));
+    }
+    /// The same, for the first who says so: whether it was news.
+    pub(crate) fn claim_manifest(&self, repository: &Repository, digest: &Digest) -> bool {
+        let manifest = Key::of(digest);
+        self.write(repository, |shelf| {
+            let is_news = !shelf.has_manifest(repository, manifest);
+            shelf.add_manifest(repository, manifest);
+            is_news
+        })
     }
     /// The destination contradicted a fact: nothing is believed of the repository any more.
     pub fn forget(&self, repository: &Repository) {

@@ -33,6 +33,8 @@ pub(super) struct Shelf {
     refuted: HashSet<(u32, Key)>,
     /// How often the records were right of a repository, and how often wrong.
     looks: HashMap<u32, Looks>,
+    /// Repositories that had no tag.
+    empty: HashSet<u32>,
     /// How it answers mounts.
     pub(super) mounting: Mounting,
 }
@@ -136,6 +138,17 @@ impl Shelf {
         let number = self.numbers.get(repository).copied();
         let place = number.zip(self.blobs.get(&blob));
         place.is_some_and(|(number, places)| places.of(number).is_some_and(Place::is_brought))
+    }
+    /// The repository has no tag.
+    pub(super) fn note_empty(&mut self, repository: &Repository) {
+        if let Some(number) = self.number(repository) {
+            self.empty.insert(number);
+        }
+    }
+    /// Whether the repository had no tag.
+    pub(super) fn was_empty(&self, repository: &Repository) -> bool {
+        let number = self.numbers.get(repository);
+        number.is_some_and(|number| self.empty.contains(number))
     }
     fn place_blob(
         &mut self,

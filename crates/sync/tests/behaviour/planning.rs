@@ -1,11 +1,13 @@
 //! What a run that writes nothing tells, against what the copy does that follows.
 
+mod requests;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use sync::config::{Intent, Settings};
 use sync::engine::Engine;
-use sync::event::{Change, Planned, Volume};
+use sync::event::{Change, Volume};
 use sync::report::{Report, Summary};
 use sync::rule::{Parts, Rule};
 use sync::{Event, Listener, Outcome};
@@ -333,64 +335,79 @@ async fn signatures_are_told_as_they_come_along() {
     }
 }
 
-fn kinds(server: &Registry) -> Vec<Kind> {
-    let kinds = server.requests().into_iter().map(|request| request.kind);
-    kinds.filter(|kind| *kind != Kind::Ping).collect()
+#[tokio::test(flavor = "multi_thread")]
+async fn within_a_registry_everything_is_mounted() {
+    let server = server().await;
+    server.push("from/app", Some("v1"), &image([1, 2]));
+    server.push("from/app", Some("v2"), &index(10));
+    let rules = [rule(
+        &format!("{}/from/app", server.host()),
+        &[to(&server, "to/app")],
+    )];
+    let planned = agree(&[&server], &rules, &settings(&[])).await;
+    assert_eq!((planned.volume.blobs, planned.volume.bytes), (0, 0));
+    assert!(planned.volume.mounted_bytes > 0);
 }
 
-#[tokio::test]
-async fn requests_are_as_few_as_what_is_asked_allows() {
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_lost_is_sent_though_another_repository_has_it() {
     let (source, destination) = (server().await, server().await);
-    let image = image([1, 2, 3]);
+    let image = image([1, 2]);
     source.push("from/app", Some("v1"), &image);
-    let rules = [rule(
-        &format!("{}/from/app:v1", source.host()),
-        &[to(&destination, "to/app")],
-    )];
-    let servers = [&source, &destination];
-    let ask = async |intent| {
-        source.clear_requests();
-        destination.clear_requests();
-        let (_, outcomes) = run(&servers, &rules, with(&settings(&[]), intent)).await;
-        let planned: Option<Planned> = match outcomes.into_values().next() {
-            Some(Outcome::Planned(planned)) => Some(*planned),
-            _ => None,
-        };
-        (planned, kinds(&source), kinds(&destination))
-    };
-    let (planned, from, there) = ask(Intent::Check).await;
-    assert_eq!(planned.unwrap().cost, None);
-    assert_eq!(from, [Kind::ManifestHead, Kind::ManifestGet]);
-    assert_eq!(there, [Kind::ManifestHead]);
-    let (planned, from, there) = ask(Intent::Plan).await;
-    let cost = planned.unwrap().cost.unwrap();
-    assert_eq!(
-        (cost.layers, cost.platforms),
-        (3, vec!["linux/amd64".to_owned()])
-    );
-    assert_eq!(
-        (cost.volume.blobs, cost.volume.bytes),
-        (4, image.blob_bytes())
-    );
-    // The config says which platform it is.
-    assert_eq!(from, [Kind::ManifestHead, Kind::ManifestGet, Kind::BlobGet]);
-    assert_eq!(
-        there,
-        [
-            Kind::ManifestHead,
-            Kind::BlobHead,
-            Kind::BlobHead,
-            Kind::BlobHead,
-            Kind::BlobHead
-        ]
-    );
-    destination.push("to/app", Some("v1"), &image);
-    for intent in [Intent::Check, Intent::Plan] {
-        let (planned, from, there) = ask(intent).await;
-        assert!(planned.is_none());
-        assert_eq!(
-            (from, there),
-            (vec![Kind::ManifestHead], vec![Kind::ManifestHead])
-        );
+    for repository in ["to/one", "to/two"] {
+        destination.push(repository, Some("v1"), &image);
     }
+    let lost = image.blobs()[0].digest();
+    destination.state().remove_blob("to/two", lost);
+    let rules = ["to/one", "to/two"].map(|repository| {
+        rule(
+            &format!("{}/from/app:v1", source.host()),
+            &[to(&destination, repository)],
+        )
+    });
+    let verifying = Settings {
+        verify: true,
+        images: 1,
+        ..settings(&[])
+    };
+    let planned = agree(&[&source, &destination], &rules, &verifying).await;
+    assert_eq!((planned.planned, planned.volume.blobs), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_do_not_depend_on_what_is_compared_first() {
+    let (source, destination) = (server().await, server().await);
+    // Each index shares two of its three children with the next.
+    for seed in 0..8 {
+        source.push("from/app", Some(&format!("v{seed}")), &index(seed));
+        source.push("from/other", Some(&format!("v{seed}")), &index(seed + 4));
+    }
+    let rules = ["app", "other"].map(|name| {
+        rule(
+            &format!("{}/from/{name}", source.host()),
+            &[to(&destination, &format!("to/{name}"))],
+        )
+    });
+    let servers = [&source, &destination];
+    let mut planned = Vec::new();
+    for images in [1, 16, 16, 16] {
+        let settings = Settings {
+            intent: Intent::Plan,
+            images,
+            ..settings(&[])
+        };
+        planned.push(run(&servers, &rules, settings).await.0.volume);
+    }
+    assert!(
+        planned.windows(2).all(|pair| pair[0] == pair[1]),
+        "{planned:?}"
+    );
+    let one_by_one = Settings {
+        images: 1,
+        ..settings(&[])
+    };
+    assert_eq!(
+        agree(&servers, &rules, &one_by_one).await.volume,
+        planned[0]
+    );
 }

@@ -19,6 +19,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use registry::{Digest, ErrorKind, Manifest, Tag};
 
 use crate::commit::{Committed, name};
+use crate::compare::Difference;
 use crate::config::Referrers;
 use crate::copy::Copier;
 use crate::copy::marks::Mark;
@@ -267,6 +268,22 @@ impl Company<'_> {
         let source = self.image.store().repository();
         let place = self.destination.repository();
         self.copier.source_tags.answer(source, subject, place);
+    }
+
+    /// The same of an image of which two HEADs told that it differs. What lies below it is read only where a rule found
+    /// tags that may name what refers to that.
+    pub(super) async fn answer_for_difference(
+        &self,
+        difference: &Difference,
+    ) -> Result<(), Failure> {
+        let source = self.image.store().repository();
+        let tags = &self.copier.source_tags;
+        if difference.may_be_index() && tags.may_hold_back(source).await {
+            let root = self.image.manifest(&difference.digest).await?;
+            return self.answer_for_all(&root).await;
+        }
+        self.answer_for(&difference.digest);
+        Ok(())
     }
 
     /// The same of a root and of everything below it, of which it is only known that it differs.

@@ -204,6 +204,13 @@ impl Company<'_> {
         let mut missing = match look.await? {
             Comparison::Missing(missing) => missing,
             Comparison::Skipped { .. } => return Ok(Came::default()),
+            Comparison::Differs(difference) => {
+                self.answer_for(&difference.digest);
+                return Ok(Came {
+                    copied: Some(Copied::of(difference.digest)),
+                    ..Came::default()
+                });
+            }
             Comparison::Unchanged { digest } => {
                 let copied = self.verified(image, Some(tag), digest.clone()).await?;
                 let next = if self.is_deep() {
@@ -258,6 +265,7 @@ impl Company<'_> {
         match look.await? {
             Comparison::Missing(missing) => self.push_part(image, &missing).await,
             Comparison::Unchanged { digest } => self.verified(image, None, digest).await,
+            Comparison::Differs(difference) => Ok(Some(Copied::of(difference.digest))),
             Comparison::Skipped { .. } => Ok(None),
         }
     }

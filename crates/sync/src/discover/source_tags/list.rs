@@ -106,6 +106,10 @@ impl SourceList {
     pub(super) fn will_be_read(&self) {
         self.by_rule.store(true, Ordering::Release);
     }
+    /// Whether a rule lists the repository.
+    pub(super) fn is_read_by_rules(&self) -> bool {
+        self.by_rule.load(Ordering::Acquire)
+    }
     /// Asks for it, if nobody has yet.
     pub(super) fn start(&self, tasks: &TaskTracker) {
         self.task.get_or_init(|| {

@@ -159,6 +159,19 @@ impl SourceTags {
         }
     }
 
+    /// Whether a rule that lists `source` may hold tags back, as they name what refers to a manifest. Waits for the end of
+    /// the list, where a rule reads one; asks for nothing that a rule would not ask for.
+    pub(crate) async fn may_hold_back(&self, source: &Repository) -> bool {
+        let Some(list) = self.known(source).filter(|list| list.is_read_by_rules()) else {
+            return false;
+        };
+        list.start(&self.tasks);
+        match list.told().await {
+            Told::Whole(tags) => !tags.is_empty(),
+            Told::Partly(_) | Told::Nothing => true,
+        }
+    }
+
     /// Notes that the fallback tag of `subject` in `source` names an image and no list of referrers, as where images are
     /// tagged by their own digests: nobody answers for it.
     pub(crate) fn is_an_image(&self, source: &Repository, subject: &Digest) {
