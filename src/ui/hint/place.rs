@@ -4,8 +4,12 @@ use sync::Failure;
 
 /// The registry that a failure is about.
 pub(super) struct Place<'a> {
+    /// As the user wrote it.
     host: &'a str,
     path: Option<&'a str>,
+    /// The host that failed, by the name that it is asked by: Docker Hub's is not the one that is written, and
+    /// registries lead to other hosts.
+    asked: &'a str,
 }
 
 /// Whose registry it is, told by its name.
@@ -35,13 +39,23 @@ impl<'a> Place<'a> {
     /// The registry of the repository that `failure` is about, which may have led to another host; else the host.
     pub(super) fn of(failure: &'a Failure) -> Self {
         match failure.repository() {
-            Some(repository) => Self {
-                host: repository.registry().as_str(),
-                path: Some(repository.path()),
-            },
+            Some(repository) => {
+                let registry = repository.registry();
+                let asked = if failure.host == registry.as_str() {
+                    registry.api_host()
+                } else {
+                    without_port(&failure.host)
+                };
+                Self {
+                    host: registry.as_str(),
+                    path: Some(repository.path()),
+                    asked,
+                }
+            }
             None => Self {
                 host: &failure.host,
                 path: None,
+                asked: without_port(&failure.host),
             },
         }
     }
@@ -49,12 +63,9 @@ impl<'a> Place<'a> {
     pub(super) fn host(&self) -> &'a str {
         self.host
     }
-    /// Its name without the port.
+    /// The name of the host that failed, as DNS knows it.
     pub(super) fn name(&self) -> &'a str {
-        match self.host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-            _ => self.host,
-        }
+        self.asked
     }
     /// The repository, or what stands for it in a sentence.
     pub(super) fn path(&self) -> &'a str {
@@ -66,8 +77,7 @@ impl<'a> Place<'a> {
         path.split('/').next().unwrap_or(path)
     }
     fn vendor(&self) -> Vendor<'a> {
-        let name = self.name();
-        let labels: Vec<&str> = name.split('.').collect();
+        let labels: Vec<&str> = without_port(self.host).split('.').collect();
         match labels.as_slice() {
             ["docker", "io"] => Vendor::DockerHub,
             ["quay", "io"] => Vendor::Quay,
@@ -197,5 +207,13 @@ impl<'a> Place<'a> {
             }
         };
         format!("copy to another tag, or let tags be moved there: {how}")
+    }
+}
+
+/// A host without its port.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
     }
 }

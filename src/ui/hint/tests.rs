@@ -154,6 +154,16 @@ fn tags_are_unlocked_as_the_registry_has_it() {
 
 #[test]
 fn names_go_to_dns_without_a_port() {
+    // As it is asked, whatever the user calls it.
+    says(
+        Cause::NameNotResolved,
+        "nginx",
+        "getent hosts registry-1.docker.io",
+    );
+    let mut storage = failure(Cause::NameNotResolved, Side::Source, "r.example/a");
+    storage.host = "storage.example:9000".to_owned();
+    let text = hint(&storage).unwrap();
+    assert!(text.ends_with("getent hosts storage.example"), "{text}");
     says(
         Cause::NameNotResolved,
         "registry.invalid:5000/a",

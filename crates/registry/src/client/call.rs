@@ -52,6 +52,7 @@ impl Client {
     /// A fresh count of tries.
     pub(super) fn attempts(&self, visit: &Visit) -> Attempts {
         Attempts::new(&self.inner.transport, &visit.endpoint, self.inner.retry)
+            .about(&visit.repository)
     }
 
     /// The registry's base URL.

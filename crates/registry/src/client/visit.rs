@@ -9,6 +9,7 @@ use crate::transport::Endpoint;
 /// How a repository is reached: what every request of one operation shares.
 #[derive(Clone)]
 pub(super) struct Visit {
+    pub(super) repository: Repository,
     pub(super) endpoint: Endpoint,
     pub(super) access: Access,
     /// Whether a newer credential was already asked for.
@@ -32,12 +33,14 @@ impl Client {
                 message,
             ));
         }
-        let access = self.inner.keychain.access(repository).await?;
+        let access = self.inner.keychain.access(repository).await;
+        let access = access.map_err(|error| error.with_repository(repository))?;
         let endpoint = Endpoint {
             registry: registry.clone(),
             insecure: access.insecure,
         };
         Ok(Visit {
+            repository: repository.clone(),
             endpoint,
             access,
             renewed: false,

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Retryable};
 use crate::moment;
+use crate::reference::Repository;
 use crate::transport::patience::TooLate;
 use crate::transport::{Endpoint, PauseReason, Transport};
 
@@ -44,6 +45,8 @@ impl Default for RetryPolicy {
 pub struct Attempts {
     transport: Arc<Transport>,
     endpoint: Endpoint,
+    /// What the operation is about, for its error.
+    repository: Option<Repository>,
     policy: RetryPolicy,
     backoff: ExponentialBackoff,
     /// All failed tries, for the error's sentence.
@@ -68,12 +71,19 @@ impl Attempts {
         Self {
             transport: Arc::clone(transport),
             endpoint: endpoint.clone(),
+            repository: None,
             policy,
             backoff: backoff(policy),
             tries: 0,
             counted: 0,
             moved: 0,
         }
+    }
+    /// For an operation that is about `repository`.
+    #[must_use]
+    pub fn about(mut self, repository: &Repository) -> Self {
+        self.repository = Some(repository.clone());
+        self
     }
     /// After a failed try: waits, and returns when the next one may start, with which one that is (the second is 2),
     /// or gives the error back, with the number of tries, when it is final. A 429, a `Retry-After`, or several answers of
@@ -84,7 +94,10 @@ impl Attempts {
         self.counted = self.counted.saturating_add(1);
         self.moved = 0;
         let tries = self.tries.max(error.tries());
-        let error = error.with_tries(tries);
+        let mut error = error.with_tries(tries);
+        if let Some(repository) = &self.repository {
+            error = error.with_repository(repository);
+        }
         let wait = match self.wait(&error) {
             Ok(wait) => wait,
             Err(TooLong(clause)) => return Err(error.with_clause(&clause).given_up()),
