@@ -129,6 +129,8 @@ pub struct Lines {
     printer: Printer,
     /// Whether the log takes lines.
     logged: bool,
+    /// Whether the log is for machines, which need nothing twice.
+    machine: bool,
     quiet: bool,
     /// The least that people are told on stderr; `None`: nothing, as it is the log.
     least: Option<Level>,
@@ -164,6 +166,7 @@ impl Lines {
         Self {
             printer,
             logged: log.to_file() || log.takes_stderr(),
+            machine: log.is_json(),
             quiet: log.quiet(),
             least,
             least_of_images: least,
@@ -214,10 +217,16 @@ impl Lines {
     }
 
     /// Says several lines that belong together, at the end of a run: to both stderr and the log. Where nothing in them
-    /// needs attention, `quiet` silences them.
+    /// needs attention, `quiet` silences them. Of a log for machines it is only the first paragraph: the totals, as each
+    /// failure had a line of its own.
     pub(super) fn closing(&self, needs_attention: bool, block: &[(Paint, String)]) {
+        // An empty line ends a paragraph; one may stand before the first.
+        let (mut begun, mut over) = (false, false);
         for (paint, line) in block {
-            if self.logged && !line.is_empty() {
+            over |= begun && line.is_empty();
+            begun |= !line.is_empty();
+            if self.logged && !line.is_empty() && !(self.machine && over) {
+                let line = if self.machine { line.trim() } else { line };
                 if needs_attention {
                     tracing::warn!("{line}");
                 } else {

@@ -304,6 +304,8 @@ fn json_without_a_file_makes_stderr_the_log() {
         lines.iter().filter(says).count()
     };
     assert_eq!(said("2 copied"), 1);
+    // Each failure is told once.
+    assert_eq!(said(&format!("{}/a:v3", two.source.host())), 1);
     let failed = lines.iter().find(|line| line["outcome"] == "failed");
     assert_eq!(failed.unwrap()["host"], two.source.host());
     // All is well, and nobody wants to know.

@@ -26,6 +26,7 @@ pub struct Log {
     dispatch: Dispatch,
     file: Option<LogFile>,
     takes_stderr: bool,
+    json: bool,
     /// What the flags let through, whatever `RUST_LOG` says.
     level: LogLevel,
     quiet: bool,
@@ -76,6 +77,7 @@ impl Log {
             dispatch: Dispatch::new(tracing_subscriber::registry().with(recorder)),
             file,
             takes_stderr: flags.takes_stderr(),
+            json: format == LogFormat::Json,
             level: level(flags),
             quiet: flags.quiet,
             verbose: flags.verbose > 0,
@@ -90,6 +92,11 @@ impl Log {
     /// Whether stderr is the log, and for machines: lines for people would be in their way.
     pub(crate) fn takes_stderr(&self) -> bool {
         self.takes_stderr
+    }
+
+    /// Whether its lines are objects.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
     }
 
     /// What the flags let through; on stderr, too, where that is the log.

@@ -48,6 +48,17 @@ pub(super) enum Login {
     Identity(Secret),
 }
 
+impl Login {
+    /// As whom, without the secret.
+    fn whom(&self) -> String {
+        match self {
+            Self::Nobody => "for anybody".to_owned(),
+            Self::Password { username, .. } => format!("as {username}"),
+            Self::Identity(_) => "by identity token".to_owned(),
+        }
+    }
+}
+
 /// A token server, asked on behalf of one registry.
 pub(super) struct TokenServer<'a> {
     /// How it is reached.
@@ -82,7 +93,8 @@ impl TokenServer<'_> {
                 Ok(answer) => {
                     tracing::debug!(
                         host = self.host(),
-                        "got a token for {wanted}, good for {} s",
+                        "got a token for {wanted}, {}, good for {} s",
+                        login.whom(),
                         answer.life.as_secs()
                     );
                     let token = Token::new(answer.header, wanted.clone(), born, answer.life);
