@@ -164,7 +164,7 @@ impl Job {
         Ok(Settings {
             intent: self.purpose.intent(),
             platforms: Arc::new(setup::platforms(&flags.platforms)?),
-            parts: setup::parts(flags.parts, &flags.platforms)?,
+            parts: setup::parts(flags.parts, self.copying, &flags.platforms)?,
             force: self.copying.force,
             verify: self.copying.verify,
             immutable: Arc::new(Immutable::parse(&flags.remembering.immutable)?),

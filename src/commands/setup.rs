@@ -58,11 +58,15 @@ pub(super) fn platforms(flags: &cli::Platforms) -> anyhow::Result<PlatformFilter
 }
 
 /// Which parts of images.
-pub(super) fn parts(flags: cli::Parts, platforms: &cli::Platforms) -> anyhow::Result<Parts> {
+pub(super) fn parts(
+    flags: cli::Parts,
+    copying: cli::Copying,
+    platforms: &cli::Platforms,
+) -> anyhow::Result<Parts> {
     let parts = Parts {
         strip_attestations: flags.strip_attestations,
         sparse: flags.sparse,
-        foreign_layers: flags.foreign_layers,
+        foreign_layers: copying.foreign_layers,
     };
     if parts.sparse && !parts.strip_attestations && self::platforms(platforms)?.is_empty() {
         bail!(

@@ -100,7 +100,7 @@ fn an_empty_value_is_none() {
 }
 
 #[test]
-fn proc_bounds_the_blobs_that_are_under_way() {
+pub(crate) fn proc_bounds_the_blobs_that_are_under_way() {
     let (source, destination) = (registry(), registry());
     for tag in ["v1", "v2", "v3"] {
         let layers = [1, 2].map(|n| Layer::tar(&format!("{tag} {n}"), 1_000));

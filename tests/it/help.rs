@@ -110,7 +110,7 @@ fn of_the_program_for_shells() {
 }
 
 #[test]
-fn the_version_is_one_line_on_stdout() {
+pub(crate) fn the_version_is_one_line_on_stdout() {
     let version = concat!("image-syncer ", env!("CARGO_PKG_VERSION"), "\n");
     assert_eq!(help(&["--version"]), version);
 }

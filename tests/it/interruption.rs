@@ -149,7 +149,7 @@ fn what_was_not_begun_is_reported_and_the_next_run_does_it() {
 }
 
 #[test]
-fn what_is_not_done_within_the_grace_period_is_dropped() {
+pub(crate) fn what_is_not_done_within_the_grace_period_is_dropped() {
     for grace in ["0", "1"] {
         let answer = match grace {
             "0" => "what is under way is dropped",

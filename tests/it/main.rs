@@ -22,6 +22,7 @@ mod copying;
 mod counts;
 mod destinations;
 mod docs;
+mod flags;
 mod help;
 mod immutable;
 mod interruption;

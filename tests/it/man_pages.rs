@@ -31,7 +31,7 @@ fn written() -> Place {
 }
 
 #[test]
-fn there_is_one_for_each_command() {
+pub(crate) fn there_is_one_for_each_command() {
     let place = written();
     let files = std::fs::read_dir(place.path("man1")).unwrap();
     let mut files: Vec<String> = files

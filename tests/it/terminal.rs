@@ -280,7 +280,7 @@ fn colours_are_for_terminals_that_want_them() {
 }
 
 #[test]
-fn the_view_can_be_declined() {
+pub(crate) fn the_view_can_be_declined() {
     for (arguments, lines) in [
         (&["--progress", "plain"][..], true),
         (&["--progress=none"], true),

@@ -9,7 +9,7 @@ use crate::cli::args::values::{limit, path};
 /// What `--commit-timeout` is where nothing is said.
 const COMMIT_TIMEOUT: u64 = 600;
 
-/// What is copied of images that are unchanged.
+/// What is copied of images, beside what is missing of them.
 #[derive(Clone, Copy, Debug, Default, Args)]
 #[command(next_help_heading = "Copying")]
 pub struct Copying {
@@ -45,6 +45,11 @@ pub struct Copying {
         value_parser = clap::builder::BoolishValueParser::new()
     )]
     pub verify: bool,
+    /// Bring foreign and non-distributable layers along
+    ///
+    /// From the source, else from the URLs that they name.
+    #[arg(long)]
+    pub foreign_layers: bool,
 }
 
 /// What is known without asking registries.

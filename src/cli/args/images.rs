@@ -39,11 +39,6 @@ pub struct Parts {
     /// that.
     #[arg(long)]
     pub sparse: bool,
-    /// Bring foreign and non-distributable layers along
-    ///
-    /// From the source, else from the URLs that they name.
-    #[arg(long)]
-    pub foreign_layers: bool,
 }
 
 /// What comes along with an image.

@@ -1,0 +1,161 @@
+//! Two registries and a command between them, and what can be seen of its run from outside.
+
+use std::path::Path;
+
+use testkit::{Image, Kind, Profile, Registry};
+
+use crate::support::program::normalised;
+use crate::support::{Outcome, Place, insecure};
+
+/// Where a scenario takes place: all tags of `a` at the source go to `b` at the destination.
+pub(super) struct Stage {
+    command: &'static str,
+    pub(super) source: Registry,
+    pub(super) destination: Registry,
+    pub(super) place: Place,
+}
+
+/// What can be seen of a run from outside, besides what is said to people.
+#[derive(Debug, PartialEq, Eq)]
+struct Trace {
+    code: i32,
+    stdout: String,
+    /// End, kind and reference, sorted.
+    requests: Vec<String>,
+    /// Manifests and blobs of the destination.
+    there: Vec<String>,
+    /// Names, and what is in those that begin with `out`.
+    files: Vec<String>,
+}
+
+impl Stage {
+    /// With nothing at the source.
+    pub(super) fn new(command: &'static str) -> Self {
+        let registry = || {
+            let profile = Profile::strict();
+            Registry::builder().profile(profile).start_on_thread()
+        };
+        let (source, destination) = (registry(), registry());
+        let place = Place::new()
+            .file(
+                "images.yaml",
+                &format!("{}/a: {}/b\n", source.host(), destination.host()),
+            )
+            .file("auth.yaml", &insecure(&[&source, &destination]));
+        Self {
+            command,
+            source,
+            destination,
+            place,
+        }
+    }
+
+    /// With `a:v1` at the source.
+    pub(super) fn with(self, image: &Image) -> Self {
+        self.source.push("a", Some("v1"), image);
+        self
+    }
+
+    /// With everything at the destination, as a sync brings it.
+    pub(super) fn synced(self) -> Self {
+        Self::sync(&self.place, &[]);
+        self
+    }
+
+    /// Syncs, whatever the command.
+    pub(super) fn sync(place: &Place, flags: &[&str]) {
+        let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
+        place.run(&[&files, flags].concat()).exits(0);
+    }
+
+    /// Runs the command.
+    pub(super) fn run(&self, flags: &[&str]) -> Outcome {
+        let (from, to) = (
+            format!("{}/a", self.source.host()),
+            format!("{}/b", self.destination.host()),
+        );
+        let rest = match self.command {
+            "copy" => vec!["--auth", "auth.yaml", "--all-tags", &from, &to],
+            _ => vec!["--images", "images.yaml", "--auth", "auth.yaml"],
+        };
+        let command: Vec<&str> = self.command.split_whitespace().collect();
+        self.place.run(&[&command[..], flags, &rest].concat())
+    }
+
+    /// `text` with what differs between two stages replaced.
+    pub(super) fn named(&self, text: &str) -> String {
+        let (from, to) = (self.source.host(), self.destination.host());
+        normalised(text, &[(&from, "source"), (&to, "destination")])
+    }
+
+    fn trace(&self, flags: &[&str]) -> Trace {
+        self.source.clear_requests();
+        self.destination.clear_requests();
+        let outcome = self.run(flags);
+        let mut requests: Vec<String> =
+            [("source", &self.source), ("destination", &self.destination)]
+                .iter()
+                .flat_map(|(end, registry)| {
+                    let told = |request: &testkit::Request| match request.kind {
+                        // Which session takes a blob differs from run to run.
+                        Kind::UploadPut | Kind::UploadPost => format!("{end} {:?}", request.kind),
+                        kind => format!("{end} {kind:?} {:?}", request.reference),
+                    };
+                    registry.requests().iter().map(told).collect::<Vec<_>>()
+                })
+                .collect();
+        requests.sort();
+        let state = self.destination.state();
+        let mut there = state.manifests("b");
+        there.extend(state.blobs("b"));
+        there.sort();
+        let mut files = Vec::new();
+        self.list(&self.place.path(""), &mut files);
+        files.sort();
+        Trace {
+            code: outcome.code,
+            stdout: self.named(&outcome.stdout),
+            requests,
+            there,
+            files,
+        }
+    }
+
+    fn list(&self, directory: &Path, files: &mut Vec<String>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                self.list(&path, files);
+            } else if name.starts_with("out") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                files.push(format!("{name}: {}", self.named(&text)));
+            } else if !name.contains("sqlite3-") {
+                files.push(name);
+            }
+        }
+    }
+}
+
+/// Asserts that `flags` change what can be seen of a run from outside, where nothing else does. `base` are flags
+/// without which they could not.
+#[track_caller]
+pub(super) fn differs(stage: &impl Fn() -> Stage, base: &[&str], flags: &[&str]) {
+    let without = stage().trace(base);
+    assert_eq!(
+        without,
+        stage().trace(base),
+        "two runs alike differ: {base:?}"
+    );
+    let with = stage().trace(&[base, flags].concat());
+    assert_ne!(without, with, "{flags:?} change nothing");
+}
+
+/// Asserts that the value of a flag is read.
+#[track_caller]
+pub(super) fn refuses(command: &'static str, flag: &str, wrong: &str) {
+    let stage = Stage::new(command);
+    let flag = format!("--{flag}");
+    stage.run(&[&flag, wrong]).exits(2).says(&flag);
+    assert_eq!(stage.source.requests().len(), 0);
+}
