@@ -1,7 +1,7 @@
 //! What is under way: so that a run that is dropped still says how each image ended.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 use sync::event::ImageName;
@@ -10,13 +10,9 @@ use sync::{Event, Failure, Listener, Outcome};
 /// Hands every event on, and remembers which images have begun and not ended: as many as are under way at a time.
 pub(super) struct Underway {
     to: Arc<dyn Listener>,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    begun: HashMap<Key, (ImageName, Instant)>,
-    dropped: bool,
+    begun: Mutex<HashMap<Key, (ImageName, Instant)>>,
+    /// Whether nothing is handed on any more. Held for reading while something is.
+    over: RwLock<bool>,
 }
 
 /// Rule, source and destination.
@@ -27,17 +23,15 @@ impl Underway {
     pub(super) fn new(to: Arc<dyn Listener>) -> Self {
         Self {
             to,
-            state: Mutex::default(),
+            begun: Mutex::default(),
+            over: RwLock::default(),
         }
     }
 
     /// Nothing goes on any more: whatever is under way was interrupted. Nothing is handed on after that.
     pub(super) fn interrupt(&self) {
-        let begun = {
-            let mut state = self.lock();
-            state.dropped = true;
-            std::mem::take(&mut state.begun)
-        };
+        *self.over.write().unwrap_or_else(PoisonError::into_inner) = true;
+        let begun = std::mem::take(&mut *self.lock());
         for (image, since) in begun.into_values() {
             self.to.event(&Event::ImageFinished {
                 image,
@@ -47,8 +41,8 @@ impl Underway {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, (ImageName, Instant)>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -59,21 +53,19 @@ fn key(image: &ImageName) -> Key {
 
 impl Listener for Underway {
     fn event(&self, event: &Event) {
-        {
-            let mut state = self.lock();
-            if state.dropped {
-                return;
+        let over = self.over.read().unwrap_or_else(PoisonError::into_inner);
+        if *over {
+            return;
+        }
+        match event {
+            Event::ImageStarted(image) => {
+                let begun = (image.clone(), Instant::now());
+                self.lock().insert(key(image), begun);
             }
-            match event {
-                Event::ImageStarted(image) => {
-                    let begun = (image.clone(), Instant::now());
-                    state.begun.insert(key(image), begun);
-                }
-                Event::ImageFinished { image, .. } => {
-                    state.begun.remove(&key(image));
-                }
-                _ => {}
+            Event::ImageFinished { image, .. } => {
+                self.lock().remove(&key(image));
             }
+            _ => {}
         }
         self.to.event(event);
     }
