@@ -18,6 +18,15 @@ pub enum Event {
         /// The rule.
         rule: Arc<Rule>,
     },
+    /// How many images a rule will come to is known, before they are all sent off. Said of rules that name their tags
+    /// before they are begun, of others when their list was read to its end, and not always.
+    RuleListed {
+        /// The rule.
+        rule: Arc<Rule>,
+        /// How many pairs of image and destination it will make: some more, where they are duplicates of earlier rules,
+        /// or fewer, where tags name referrers of images that are not there.
+        images: u64,
+    },
     /// A rule's images are all known.
     RuleDiscovered {
         /// The rule.

@@ -1,6 +1,7 @@
 //! Samples what a run counts.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,9 @@ pub(super) struct Sources {
     pub(super) ending: Arc<Ending>,
 }
 
+/// How long a transfer flows before it is told of: those that are over sooner would only flicker.
+const LASTING: Duration = Duration::from_millis(700);
+
 /// Samples, and remembers what it takes to tell speeds.
 pub(super) struct Meter {
     sources: Sources,
@@ -39,6 +43,8 @@ pub(super) struct Meter {
     left: TimeLeft,
     /// The transfers that were told of last, each in its place.
     places: [Option<u64>; LARGEST],
+    /// When each transfer that flows was first seen.
+    seen: HashMap<u64, Instant>,
 }
 
 impl Meter {
@@ -51,6 +57,7 @@ impl Meter {
             speeds: Speeds::new(started, window),
             left: TimeLeft::default(),
             places: [None; LARGEST],
+            seen: HashMap::new(),
         }
     }
 
@@ -62,7 +69,7 @@ impl Meter {
         let moved = sources.progress.bytes_streamed();
         let remaining = in_flight.iter().map(|upload| rest(upload)).sum();
         let elapsed = now.duration_since(self.started);
-        let listing = counts.rules_ended < sources.rules;
+        let listing = counts.rules_listed < sources.rules;
         self.speeds.sample(now, moved);
         let work = Work {
             elapsed,
@@ -74,7 +81,7 @@ impl Meter {
             speed: None,
         };
         let known = estimate(steadily(&self.speeds, now, moved, work));
-        let transfers = place(&mut self.places, &in_flight);
+        let transfers = place(&mut self.places, lasting(&mut self.seen, &in_flight, now));
         let shown = transfers.iter().flatten().count();
         Status {
             found: counts.found,
@@ -103,13 +110,29 @@ fn rest(upload: &InFlight) -> u64 {
     size.saturating_sub(upload.done().unwrap_or_default())
 }
 
-/// Puts the largest transfers that flow into places; those that have one keep it until they end.
+/// Those that have been flowing for a while.
+fn lasting<'a>(
+    seen: &mut HashMap<u64, Instant>,
+    in_flight: &'a [Arc<InFlight>],
+    now: Instant,
+) -> Vec<&'a Arc<InFlight>> {
+    let before = std::mem::take(seen);
+    let flowing = in_flight.iter().filter(|upload| upload.done().is_some());
+    flowing
+        .filter(|upload| {
+            let number = upload.number();
+            let since = before.get(&number).copied().unwrap_or(now);
+            seen.insert(number, since);
+            now.duration_since(since) >= LASTING
+        })
+        .collect()
+}
+
+/// Puts the largest of these transfers into places; those that have one keep it until they end.
 fn place(
     places: &mut [Option<u64>; LARGEST],
-    in_flight: &[Arc<InFlight>],
+    mut others: Vec<&Arc<InFlight>>,
 ) -> Vec<Option<Transfer>> {
-    let flowing = |upload: &&Arc<InFlight>| upload.done().is_some();
-    let mut others: Vec<&Arc<InFlight>> = in_flight.iter().filter(flowing).collect();
     let mut shown: Vec<Option<Transfer>> = Vec::with_capacity(LARGEST);
     for place in places.iter_mut() {
         let kept = others.iter().position(|u| Some(u.number()) == *place);

@@ -106,7 +106,9 @@ fn images(status: &Status, width: usize, colours: bool) -> String {
     let left = status.left.map(|left| format!("{} left", roughly(left)));
     // Where there is room for few, others matter more.
     let part = match status.found {
-        found if found > 0 && bar_width(width) > 0 => format!("{} %", percent(status.ended, found)),
+        found if found > 0 && !status.listing && bar_width(width) > 0 => {
+            format!("{} %", percent(status.ended, found))
+        }
         _ => String::new(),
     };
     total("images", (status.ended, status.found), width, colours)

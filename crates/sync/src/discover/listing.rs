@@ -1,11 +1,15 @@
 //! Images that a list of tags names.
 
-use registry::Target;
+use std::sync::Arc;
+
+use registry::{Tag, Target};
 
 use crate::discover::Search;
 use crate::discover::orphans::HeldBack;
+use crate::discover::referrer_tags::ReferrerTag;
+use crate::event::{Event, Listener};
 use crate::failure::Failure;
-use crate::rule::Pattern;
+use crate::rule::{Pattern, Rule};
 
 impl Search<'_> {
     /// Sends off every tag that `pattern` is found in (`None`: every tag), page by page, but for those that are held
@@ -19,19 +23,28 @@ impl Search<'_> {
         let referrers = self.discoverer.referrers.as_ref();
         self.held_back = referrers.map(|referrers| HeldBack::new(pages.list(), referrers));
         let (mut looked_at, mut matched) = (0_usize, 0_usize);
+        let mut announced = false;
         loop {
             let page = self.cancel.run_until_cancelled(pages.next()).await;
             let page = page.ok_or_else(Failure::interrupted)??;
             let Some(tags) = page else { break };
             looked_at += tags.len();
-            for tag in tags {
-                if pattern.is_some_and(|pattern| !pattern.matches(&tag)) {
+            for (number, tag) in tags.iter().enumerate() {
+                if !announced && let Some(ahead) = pages.ahead() {
+                    let ahead = ahead.iter().filter(|tag| self.will_send(pattern, tag));
+                    let here = tags.iter().skip(number);
+                    let here = here.filter(|tag| self.will_send(pattern, tag));
+                    let images = self.wanted + here.count() + ahead.count();
+                    announce(&*self.discoverer.listener, self.rule, images);
+                    announced = true;
+                }
+                if pattern.is_some_and(|pattern| !pattern.matches(tag)) {
                     continue;
                 }
                 matched += 1;
-                if !self.holds_back(&tag) {
+                if !self.holds_back(tag) {
                     let target = Target::Tag(tag.clone());
-                    self.send(target, Some(&tag), self.wanted).await?;
+                    self.send(target, Some(tag), self.wanted).await?;
                     self.wanted += 1;
                 }
             }
@@ -45,4 +58,19 @@ impl Search<'_> {
             _ => None,
         })
     }
+
+    /// Whether a tag of the list will be sent off.
+    fn will_send(&self, pattern: Option<&Pattern>, tag: &Tag) -> bool {
+        let is_held_back = self.held_back.is_some() && ReferrerTag::parse(tag.as_str()).is_some();
+        pattern.is_none_or(|pattern| pattern.matches(tag)) && !is_held_back
+    }
+}
+
+/// Says how many images a rule will have that wants so many tags.
+pub(super) fn announce(listener: &dyn Listener, rule: &Arc<Rule>, tags: usize) {
+    let images = tags.saturating_mul(rule.destinations.len()) as u64;
+    listener.event(&Event::RuleListed {
+        rule: Arc::clone(rule),
+        images,
+    });
 }

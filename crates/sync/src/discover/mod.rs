@@ -110,6 +110,14 @@ impl Discoverer {
         referrers: Option<Arc<Referrers>>,
         rules: &[Arc<Rule>],
     ) -> Self {
+        for rule in rules {
+            let tags = match &rule.source.select {
+                Select::Tags(tags) => tags.len(),
+                Select::Digest { .. } => 1,
+                Select::All | Select::Matching(_) => continue,
+            };
+            listing::announce(&*listener, rule, tags);
+        }
         Self {
             listener,
             census,

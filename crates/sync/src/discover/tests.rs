@@ -254,3 +254,54 @@ async fn a_rule_with_fewer_names_than_tags_fails_and_copies_what_it_can() {
         ["failed, the rule lists more tags at the source than the 1 at the destination"]
     );
 }
+
+#[derive(Default)]
+struct Listed(Mutex<Vec<String>>);
+
+impl Listener for Listed {
+    fn event(&self, event: &Event) {
+        let line = match event {
+            Event::RuleListed { rule, images } => format!("{} has {images}", rule.name),
+            Event::RuleDiscovered { rule, images, .. } => format!("{} had {images}", rule.name),
+            _ => return,
+        };
+        lock(&self.0).push(line);
+    }
+}
+
+#[tokio::test]
+async fn how_many_images_a_rule_has_is_said_before_they_are_all_sent_off() {
+    let stores = MemoryStores::new();
+    tags(&stores, "src.example/app", &["a1", "a2", "a3", "b1", "b2"]);
+    let rules = [
+        rule("src.example/app:/^a/", &["dst.example/a", "dst.example/b"]),
+        rule("src.example/app:b1,b2", &["dst.example/c"]),
+    ];
+    let heard = Arc::new(Listed::default());
+    let stores: Arc<dyn Stores> = Arc::new(stores.clone());
+    let census = Census::new(&stores, Arc::default(), &settings(), &rules);
+    let sources = SourceTags::new(stores);
+    sources.expect(&rules, &CancellationToken::new());
+    let discoverer = Discoverer::new(heard.clone(), Arc::new(census), sources, None, &rules);
+    // Whoever takes the images is slower than the list.
+    let (sender, mut receiver) = mpsc::channel(1);
+    let cancel = CancellationToken::new();
+    let search = async {
+        for rule in &rules {
+            discoverer.discover(rule, &sender, &cancel, ()).await;
+        }
+        drop(sender);
+    };
+    let take = async { while receiver.recv().await.is_some() {} };
+    tokio::join!(search, take);
+    assert_eq!(
+        *lock(&heard.0),
+        [
+            // Which tags it wants is known of the one without a list.
+            "src.example/app:b1,b2 has 2",
+            "src.example/app:/^a/ has 6",
+            "src.example/app:/^a/ had 6",
+            "src.example/app:b1,b2 had 2",
+        ]
+    );
+}

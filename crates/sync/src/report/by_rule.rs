@@ -62,7 +62,10 @@ impl RuleSummary {
                 Outcome::Failed(failure) if failure.interrupted => self.interrupted += 1,
                 Outcome::Failed(_) => self.failed += 1,
             },
-            Event::RuleStarted { .. } | Event::ImageStarted(_) | Event::Warning { .. } => {}
+            Event::RuleStarted { .. }
+            | Event::RuleListed { .. }
+            | Event::ImageStarted(_)
+            | Event::Warning { .. } => {}
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::event::{Event, Listener};
 use crate::lock::lock;
 use crate::rule::Rule;
-use counts::Begun;
+use counts::UnderWay;
 
 pub use by_rule::RuleSummary;
 pub use counts::Counts;
@@ -27,7 +27,7 @@ pub struct Report(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     summary: Summary,
-    begun: Begun,
+    under_way: UnderWay,
     /// Where a rule stands in `summary.by_rule`, by its address; the summary holds the rule, so that it stays.
     positions: HashMap<usize, usize>,
 }
@@ -46,7 +46,7 @@ impl Report {
     /// The few numbers of it that change all the time, at no cost worth speaking of.
     pub fn counts(&self) -> Counts {
         let state = self.lock();
-        Counts::of(&state.summary, state.begun)
+        Counts::of(&state.summary, &state.under_way)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -58,7 +58,7 @@ impl Listener for Report {
     fn event(&self, event: &Event) {
         let mut state = self.lock();
         state.summary.fold(event);
-        state.begun.fold(event);
+        state.under_way.fold(event);
         match event {
             Event::RuleStarted { rule }
             | Event::RuleDiscovered { rule, .. }
@@ -72,7 +72,7 @@ impl Listener for Report {
                     entry.fold(event);
                 }
             }
-            Event::ImageStarted(_) | Event::Warning { .. } => {}
+            Event::RuleListed { .. } | Event::ImageStarted(_) | Event::Warning { .. } => {}
         }
     }
 }

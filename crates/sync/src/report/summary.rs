@@ -199,7 +199,7 @@ impl Summary {
                     self.warnings.push(text.clone());
                 }
             }
-            Event::ImageStarted(_) => {}
+            Event::RuleListed { .. } | Event::ImageStarted(_) => {}
         }
     }
 

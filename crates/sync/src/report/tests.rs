@@ -214,11 +214,26 @@ fn the_counts_tell_how_far_a_run_is() {
     report.event(&finished(Outcome::Failed(Failure::local("no"))));
     let counts = report.counts();
     assert_eq!((counts.found, counts.under_way, counts.ended), (2, 1, 1));
-    assert_eq!((counts.failed, counts.rules_ended), (1, 0));
+    assert_eq!((counts.failed, counts.rules_listed), (1, 0));
     // One that was interrupted before it began was not under way.
     report.event(&finished(Outcome::Failed(Failure::interrupted())));
     report.event(&discovered(5));
     let counts = report.counts();
     assert_eq!((counts.found, counts.under_way, counts.ended), (5, 1, 2));
-    assert_eq!((counts.failed, counts.rules_ended), (1, 1));
+    assert_eq!((counts.failed, counts.rules_listed), (1, 1));
+    // How many a rule will have is known before it has them.
+    let rule = rule();
+    report.event(&Event::RuleListed {
+        rule: Arc::clone(&rule),
+        images: 7,
+    });
+    let counts = report.counts();
+    assert_eq!((counts.found, counts.rules_listed), (5 + 7, 2));
+    report.event(&Event::RuleDiscovered {
+        rule,
+        images: 6,
+        empty: None,
+    });
+    let counts = report.counts();
+    assert_eq!((counts.found, counts.rules_listed), (5 + 6, 2));
 }

@@ -76,6 +76,17 @@ impl Reader {
         }
     }
 
+    /// The tags that are left, if the list was read to its end and all of it was kept.
+    pub(in crate::discover) fn ahead(&self) -> Option<Vec<Tag>> {
+        let state = self.state.borrow();
+        if self.anew.is_some() || state.text.is_cut() || !matches!(state.end, Some(Ok(()))) {
+            return None;
+        }
+        let pages = (self.taken..).map_while(|number| state.text.page(number));
+        let tags = pages.flat_map(|page| page.lines());
+        tags.map(Tag::parse).collect::<Result<_, _>>().ok()
+    }
+
     fn look(&mut self) -> Next {
         let state = self.state.borrow_and_update();
         match (state.text.page(self.taken), &state.end) {
