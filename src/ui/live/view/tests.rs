@@ -131,3 +131,19 @@ fn colours_do_not_count() {
     assert!(coloured.contains("\x1b[32m"));
     assert_eq!(escapes.replace_all(&coloured, ""), lines(false).join("\n"));
 }
+
+/// `cargo test --release --lib -- --ignored --nocapture what_a_frame_costs`
+#[test]
+#[ignore = "a measurement"]
+#[allow(clippy::print_stdout, reason = "a person reads it")]
+fn what_a_frame_costs() {
+    let (status, mut height, mut bytes) = (busy(), Height::default(), 0);
+    let start = Instant::now();
+    let frames: u32 = 100_000;
+    for _ in 0..frames {
+        let lines = frame(&status, (200, 50).into(), true, &mut height);
+        bytes += lines.iter().map(String::len).sum::<usize>();
+    }
+    let (each, length) = (start.elapsed() / frames, bytes / frames as usize);
+    println!("a frame of 200 columns: {each:?}, {length} bytes");
+}
