@@ -141,7 +141,7 @@ fn a_terminal_may_be_resized() {
             let line = screen.lines().find(|line| line.starts_with("images"));
             widest < Some(usize::from(columns))
                 && line.is_some_and(|line| line.contains('─') == bar)
-                && screen.lines().count() == 3
+                && screen.lines().count() == 4
         });
     }
     abandon(terminal);

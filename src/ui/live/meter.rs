@@ -82,7 +82,6 @@ impl Meter {
         };
         let known = estimate(steadily(&self.speeds, now, moved, work));
         let transfers = place(&mut self.places, lasting(&mut self.seen, &in_flight, now));
-        let shown = transfers.iter().flatten().count();
         Status {
             found: counts.found,
             listing,
@@ -98,7 +97,7 @@ impl Meter {
             left: self.left.next(now, known),
             pauses: sources.pauses.current(now),
             transfers,
-            more_transfers: (in_flight.len() - shown) as u64,
+            under_way_transfers: in_flight.len() as u64,
             ending: sources.ending.state(now),
         }
     }

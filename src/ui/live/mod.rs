@@ -67,8 +67,8 @@ pub(super) struct Status {
     pub(super) pauses: Vec<pauses::Pause>,
     /// The largest transfers whose bytes flow, each in the same place for as long as it does.
     pub(super) transfers: Vec<Option<Transfer>>,
-    /// How many more there are, those that wait for their turn included.
-    pub(super) more_transfers: u64,
+    /// How many transfers there are, those that wait for their turn included.
+    pub(super) under_way_transfers: u64,
     pub(super) ending: Option<ending::State>,
 }
 

@@ -169,20 +169,15 @@ fn bar_width(width: usize) -> usize {
     }
 }
 
-/// A line for each place that a transfer may have, and one for how many more there are.
+/// A line for how many transfers there are, and one for each place that one of the largest may have.
 fn transfers(status: &Status, width: usize, colours: bool) -> Vec<Option<String>> {
     if width < LEAST {
         return Vec::new();
     }
-    let mut lines: Vec<Option<String>> = status
-        .transfers
-        .iter()
-        .map(|place| place.as_ref().map(|one| transfer(one, width, colours)))
-        .collect();
-    let more = match status.more_transfers {
+    let all = match status.under_way_transfers {
         0 => None,
-        more => {
-            let text = format!("  and {}", units::count(more, "more transfer"));
+        all => {
+            let text = format!("{} under way", units::count(all, "transfer"));
             Some(
                 Line::new(colours)
                     .with(Paint::Dim, &shorten(&text, width))
@@ -190,8 +185,9 @@ fn transfers(status: &Status, width: usize, colours: bool) -> Vec<Option<String>
             )
         }
     };
-    lines.push(more);
-    lines
+    let places = status.transfers.iter();
+    let largest = places.map(|place| place.as_ref().map(|one| transfer(one, width, colours)));
+    std::iter::once(all).chain(largest).collect()
 }
 
 /// `  library/nginx  1a2b3c4d5e6f  ━━━━────  45 %  12.0 MiB of 67.3 MiB`; less where there is less room.

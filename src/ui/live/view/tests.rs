@@ -41,7 +41,7 @@ fn busy() -> Status {
             ),
             transfer(4, "x", 999, 1_000),
         ],
-        more_transfers: 40,
+        under_way_transfers: 43,
         ..Status::default()
     }
 }
