@@ -74,6 +74,27 @@ fn the_exit_code_tells_whether_something_would_be_copied_where_that_is_asked() {
 }
 
 #[test]
+fn records_are_read_and_none_are_made() {
+    let world = World::new();
+    let directory = world.place.path(".local/state/image-syncer");
+    world.asks(&["plan"], &[]).exits(0);
+    world.asks(&["check"], &[]).exits(3);
+    assert!(!directory.exists());
+    world.run(&[], &[]).exits(0);
+    let file = directory.join("records.sqlite3");
+    let written = std::fs::read(&file).unwrap();
+    let pushed = world.destination.requests().len();
+    let immutable = &["--immutable", "v*"];
+    world.asks(&["check"], immutable).exits(0);
+    world.asks(&["plan"], immutable).exits(0);
+    assert_eq!(std::fs::read(&file).unwrap(), written);
+    // What stands in them is believed: no tag is looked at.
+    let requests = world.destination.requests().split_off(pushed);
+    let looks = |request: &testkit::Request| request.kind == testkit::Kind::ManifestHead;
+    assert_eq!(requests.iter().filter(|request| looks(request)).count(), 0);
+}
+
+#[test]
 fn a_dry_run_is_the_plan_of_its_command_line() {
     let world = World::new();
     let plan = world.asks(&["plan"], &["--no-referrers"]).exits(0);

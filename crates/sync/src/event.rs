@@ -213,7 +213,7 @@ pub enum Change {
 pub struct Cost {
     /// The platforms of its images (`linux/arm64/v8`), in the order of its indexes; empty where they do not say any.
     pub platforms: Vec<String>,
-    /// Layers that it consists of, each once.
+    /// Layers of those of its images that are not known to be there, each once.
     pub layers: u64,
     /// What would be moved, referrers included. What the registry has in another of its repositories, or would have by
     /// then, counts as mounted.

@@ -1,18 +1,19 @@
 //! What a run that writes nothing tells, against what the copy does that follows.
 
+mod logins;
 mod requests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use sync::config::{Intent, Settings};
+use sync::config::{Intent, Referrers, Settings};
 use sync::engine::Engine;
 use sync::event::{Change, Volume};
 use sync::report::{Report, Summary};
 use sync::rule::{Parts, Rule};
 use sync::{Event, Listener, Outcome};
 use testkit::image::Platform;
-use testkit::profile::Referrers;
+use testkit::profile::Referrers as Lists;
 use testkit::{Image, Kind, Layer, Profile, Registry};
 use tokio_util::sync::CancellationToken;
 
@@ -291,7 +292,7 @@ async fn what_was_lost_is_told_and_so_is_what_is_forced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signatures_are_told_as_they_come_along() {
-    for referrers in [Referrers::Api, Referrers::Absent] {
+    for referrers in [Lists::Api, Lists::Absent] {
         let new = || {
             Registry::start(Profile {
                 referrers,
@@ -304,7 +305,7 @@ async fn signatures_are_told_as_they_come_along() {
             source.push("from/app", Some(tag), image);
             let referrer = Image::referrer_of(image, "application/vnd.example.sbom", tag);
             source.push("from/app", None, &referrer);
-            if referrers == Referrers::Absent {
+            if referrers == Lists::Absent {
                 source.push(
                     "from/app",
                     Some(&image.cosign_tag("")),
@@ -410,4 +411,62 @@ async fn totals_do_not_depend_on_what_is_compared_first() {
         agree(&servers, &rules, &one_by_one).await.volume,
         planned[0]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_destinations_are_told_each_as_it_stands() {
+    let (source, one, two) = (server().await, server().await, server().await);
+    let (app, other) = (index(10), image([1, 1_000]));
+    source.push("from/app", Some("v1"), &app);
+    source.push("from/app", Some("v2"), &other);
+    one.push("to/app", Some("v1"), &other);
+    // An upload that was broken off left a layer behind.
+    two.state().put_blob("to/app", &other.blobs()[0]);
+    two.push("to/app", Some("kept"), &image([7]));
+    let rules = [rule(
+        &format!("{}/from/app:v1,v2", source.host()),
+        &[to(&one, "to/app"), to(&two, "to/app")],
+    )];
+    let one_by_one = Settings {
+        images: 1,
+        ..settings(&[])
+    };
+    let planned = agree(&[&source, &one, &two], &rules, &one_by_one).await;
+    assert_eq!((planned.planned_new, planned.planned_moved), (3, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_that_name_referrers_are_counted_alike_though_their_images_differ() {
+    let (source, destination) = (server().await, server().await);
+    let (new, moved) = (index(10), index(20));
+    for (seeds, tag, image) in [(70.., "new", &new), (80.., "moved", &moved)] {
+        source.push("from/app", Some(tag), image);
+        // The index itself, and one of its children.
+        for (seed, signed) in seeds.zip([image.digest(), &image.manifests()[0].digest]) {
+            let signature = Image::single([Layer::synthetic(300, seed)]);
+            let name = format!("{}.sig", signed.replace(':', "-"));
+            source.push("from/app", Some(&name), &signature);
+        }
+    }
+    // Nothing of the run sees to this one.
+    source.push(
+        "from/app",
+        Some(&image([99]).cosign_tag("sig")),
+        &image([98]),
+    );
+    destination.push("to/app", Some("moved"), &image([5]));
+    let rules = [rule(
+        &format!("{}/from/app", source.host()),
+        &[to(&destination, "to/app")],
+    )];
+    let settings = Settings {
+        // Or what refers to children of unchanged indexes would be images of their own afterwards.
+        referrers: Some(Arc::new(Referrers {
+            deep: true,
+            ..Referrers::default()
+        })),
+        ..settings(&[])
+    };
+    let planned = agree(&[&source, &destination], &rules, &settings).await;
+    assert_eq!((planned.discovered, planned.referrers), (3, 4));
 }

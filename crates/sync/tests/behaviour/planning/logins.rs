@@ -1,0 +1,98 @@
+//! What a run that writes nothing tells of destinations that do not show everything to everybody.
+
+use std::sync::Arc;
+
+use registry::auth::{Credential, Secret};
+use registry::transport::TransportOptions;
+use sync::config::Intent;
+use sync::engine::Engine;
+use sync::report::{Report, Summary};
+use testkit::{Access, Auth, Grant, Registry, TokenRules};
+use tokio_util::sync::CancellationToken;
+
+use crate::kit::{server, stores_with};
+use crate::planning::{image, is_read, to, with};
+use crate::run::{rule, settings};
+
+/// Plans, checks or copies one image to `ada/app`, as `ada`, whose password is `pw`, or so she says.
+async fn run(destination: &Registry, password: &str, intent: Intent) -> Summary {
+    let source = server().await;
+    source.push("from/app", Some("v1"), &image([1, 2]));
+    destination.clear_requests();
+    let credential = Credential::Basic {
+        username: "ada".to_owned(),
+        password: Secret::new(password),
+    };
+    let servers = [&source, destination];
+    let stores = stores_with(&servers, &credential, TransportOptions::default());
+    let report = Arc::new(Report::default());
+    let settings = with(&settings(&[]), intent);
+    let engine = Engine::new(Arc::new(stores), settings, report.clone());
+    let from = format!("{}/from/app:v1", source.host());
+    let rules = vec![rule(&from, &[to(destination, "ada/app")])];
+    engine.run(rules, CancellationToken::new()).await;
+    if intent != Intent::Copy {
+        for request in destination.requests() {
+            assert!(is_read(request.kind), "{:?} {}", request.kind, request.path);
+        }
+    }
+    report.summary()
+}
+
+fn access() -> Access {
+    Access::new().user("ada", "pw")
+}
+
+#[tokio::test]
+async fn a_repository_that_does_not_exist_yet_is_new_wherever_pushes_make_it() {
+    for destination in [
+        Registry::builder().docker_hub(access()),
+        Registry::builder().harbor(access()),
+    ] {
+        let destination = destination.namespaces(&["ada"]).start().await;
+        for intent in [Intent::Plan, Intent::Check] {
+            let planned = run(&destination, "pw", intent).await;
+            assert_eq!(
+                (planned.planned_new, planned.failed),
+                (1, 0),
+                "{intent:?} {:?}",
+                planned.failures
+            );
+        }
+        let planned = run(&destination, "pw", Intent::Plan).await;
+        let copied = run(&destination, "pw", Intent::Copy).await;
+        assert_eq!(
+            (copied.copied, copied.failed),
+            (1, 0),
+            "{:?}",
+            copied.failures
+        );
+        assert_eq!(planned.volume, copied.volume);
+    }
+}
+
+#[tokio::test]
+async fn who_may_only_read_can_plan() {
+    let access = Access::new().user_with("ada", "pw", [Grant::pull()]);
+    let auth = Auth::Bearer(access, TokenRules::default());
+    let destination = Registry::builder().auth(auth).start().await;
+    destination.push("ada/app", Some("v1"), &image([1]));
+    for intent in [Intent::Plan, Intent::Check] {
+        let planned = run(&destination, "pw", intent).await;
+        assert_eq!(
+            (planned.planned_moved, planned.failed),
+            (1, 0),
+            "{:?}",
+            planned.failures
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_is_no_good_is_no_plan() {
+    for auth in [Auth::basic("ada", "pw"), Auth::bearer("ada", "pw")] {
+        let destination = Registry::builder().auth(auth).start().await;
+        let planned = run(&destination, "wrong", Intent::Plan).await;
+        assert_eq!((planned.planned, planned.failed), (0, 1));
+    }
+}
