@@ -4,6 +4,7 @@ use clap::CommandFactory;
 use image_syncer::cli::Cli;
 
 use crate::support::Place;
+use crate::support::terminal::Terminal;
 
 fn help(arguments: &[&str]) -> String {
     let outcome = Place::new().run(arguments).exits(0);
@@ -75,6 +76,30 @@ fn assert_one_line_each(command: &clap::Command, words: &[&str]) {
             assert_one_line_each(below, &[words, &[below.get_name()]].concat());
         }
     }
+}
+
+#[test]
+fn has_colours_on_terminals_that_want_them_for_each_stream_alone() {
+    let ends = |variables: &[(&str, &str)], arguments: &[&str], whole: bool| {
+        let place = variables.iter().fold(
+            Place::new().variable("TERM", "xterm-256color"),
+            |place, (name, value)| place.variable(name, value),
+        );
+        let command = place.command(arguments);
+        let terminal = if whole {
+            Terminal::whole(command, 40, 30)
+        } else {
+            Terminal::start(command, 40, 30)
+        };
+        terminal.ends().raw
+    };
+    let header = "\u{1b}[1m\u{1b}[32mUsage:\u{1b}[0m";
+    assert!(ends(&[], &["--help"], true).contains(header));
+    assert!(!ends(&[("NO_COLOR", "1")], &["--help"], true).contains('\u{1b}'));
+    assert!(!ends(&[("TERM", "dumb")], &["--help"], true).contains('\u{1b}'));
+    // Here, stdout is none.
+    assert!(ends(&[], &["--imagse"], false).contains(header));
+    assert!(!ends(&[("NO_COLOR", "1")], &["--imagse"], false).contains('\u{1b}'));
 }
 
 #[test]
