@@ -51,10 +51,13 @@ impl Search<'_> {
         }
         Ok(match pattern {
             _ if looked_at == 0 => Some("the repository has no tags".to_owned()),
-            Some(pattern) if matched == 0 => Some(format!(
-                "no tag matches /{}/ ({looked_at} tags looked at)",
-                pattern.as_str()
-            )),
+            Some(pattern) if matched == 0 => Some(match looked_at {
+                1 => format!("the only tag does not match /{}/", pattern.as_str()),
+                _ => format!(
+                    "no tag matches /{}/ ({looked_at} tags looked at)",
+                    pattern.as_str()
+                ),
+            }),
             _ => None,
         })
     }
