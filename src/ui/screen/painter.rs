@@ -12,6 +12,10 @@ pub(super) struct Painter {
 /// Says that what follows is shown at once, to terminals that know this; others ignore it.
 const BEGIN: &str = "\x1b[?2026h";
 const END: &str = "\x1b[?2026l";
+/// Cuts lines that are too wide, and breaks them again: the terminal may have become narrower since its width was
+/// asked for, and a line of the view that takes two would leave one behind.
+const CUT: &str = "\x1b[?7l";
+const WRAP: &str = "\x1b[?7h";
 /// Erases what is behind the cursor in its line, and everything behind it.
 const REST_OF_LINE: &str = "\x1b[K";
 const REST: &str = "\x1b[J";
@@ -31,6 +35,7 @@ impl Painter {
             out.push_str(REST);
             out.push_str(lines);
         }
+        out.push_str(CUT);
         for (number, line) in frame.iter().enumerate() {
             if number > 0 {
                 out.push_str("\r\n");
@@ -38,6 +43,7 @@ impl Painter {
             out.push_str(line);
             out.push_str(REST_OF_LINE);
         }
+        out.push_str(WRAP);
         out.push_str(REST);
         out.push('\r');
         if frame.len() > 1 {
@@ -57,6 +63,14 @@ mod tests {
     #[test]
     fn lines_without_a_view_are_plain() {
         assert_eq!(Painter::default().paint("a\nb\n", Vec::new()), "a\nb\n");
+    }
+
+    #[test]
+    fn only_the_view_is_cut_where_the_terminal_is_narrower_than_thought() {
+        let painted = Painter::default().paint("a line\n", vec!["view".to_owned()]);
+        let (before, view) = painted.split_once(CUT).unwrap_or_default();
+        assert!(before.ends_with("a line\n"));
+        assert!(view.starts_with("view") && view.contains(WRAP));
     }
 
     #[test]

@@ -123,8 +123,21 @@ impl Terminal {
     /// Gives the terminal another size.
     pub(crate) fn resize(&self, columns: u16, rows: u16) {
         let set = |state: &mut State| state.parser.screen_mut().set_size(rows, columns);
-        self.seen.change(set);
-        tcsetwinsize(&self.master, size(columns, rows)).unwrap();
+        let tell = || tcsetwinsize(&self.master, size(columns, rows)).unwrap();
+        let mut is_wider = true;
+        self.seen
+            .change(|state| is_wider = state.parser.screen().size().1 < columns);
+        if is_wider {
+            self.seen.change(set);
+            tell();
+        } else {
+            // A real terminal cuts what is drawn for a width that it has not any more, as it is told to; this one
+            // would break it, so that it becomes narrower when the program has noticed.
+            tell();
+            let fits = |line: &str| line.chars().count() < usize::from(columns);
+            self.until(|screen| screen.lines().all(fits));
+            self.seen.change(set);
+        }
     }
 
     /// Sends a signal (`-INT`).
