@@ -141,7 +141,7 @@ fn lacking(wanted: &Wanted) -> Cause {
 /// A 401 that does not say how to log in.
 pub(super) fn no_challenge() -> Refusal {
     Refusal {
-        cause: Cause::LoginRefused,
+        cause: Cause::NoLogin,
         clause: "it answered 401 without saying which login it wants (no WWW-Authenticate that can be used)"
             .to_owned(),
     }

@@ -337,7 +337,8 @@ impl Client {
             .await?;
         let refusal = match verdict {
             Verdict::Again if again <= MAX_AGAIN => return Ok(None),
-            Verdict::Again => return Ok(Some(told)),
+            // Nobody said that it was the login.
+            Verdict::Again => return Ok(Some(told.with_cause(Cause::Other))),
             Verdict::Final(refusal) => refusal,
         };
         if self.renew(visit, ask).await? {

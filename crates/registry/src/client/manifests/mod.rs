@@ -7,6 +7,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::auth::ScopeSet;
+use crate::cause::Cause;
 use crate::client::ask::Ask;
 use crate::client::call::{Outcome, Whole};
 use crate::client::{Client, ranges};
@@ -68,7 +69,8 @@ impl Client {
     /// Like [`Client::head_manifest`] for a repository that will be written to: asks for push rights at once, so
     /// that the token serves the push as well, and takes what registries say of repositories that do not exist yet
     /// (404, Harbor's and Docker Hub's 401, Artifactory's 403) as "not there, or unknown: try to push". A
-    /// credential that is no good meets its error there. A token server that refuses it is an error here already.
+    /// credential that has too few rights meets its error there. One that the registry or its token server refuses is an
+    /// error here already: it would be refused as often as it is sent.
     pub async fn head_manifest_for_push(
         &self,
         repository: &Repository,
@@ -77,6 +79,7 @@ impl Client {
         let ask = ask(Method::HEAD, repository, ScopeSet::push(repository), target);
         match self.head(&ask, target).await? {
             Headed::Found(head) => Ok(Some(head)),
+            Headed::Refused(error) if error.cause() == Cause::LoginRefused => Err(error),
             Headed::Absent | Headed::Refused(_) | Headed::Denied => Ok(None),
             Headed::AskByGet => self.head_by_get(ask, target).await,
         }

@@ -92,7 +92,14 @@ async fn who_may_only_read_can_plan() {
 async fn a_login_that_is_no_good_is_no_plan() {
     for auth in [Auth::basic("ada", "pw"), Auth::bearer("ada", "pw")] {
         let destination = Registry::builder().auth(auth).start().await;
-        let planned = run(&destination, "wrong", Intent::Plan).await;
-        assert_eq!((planned.planned, planned.failed), (0, 1));
+        for intent in [Intent::Plan, Intent::Check, Intent::Copy] {
+            destination.clear_requests();
+            let planned = run(&destination, "wrong", intent).await;
+            assert_eq!((planned.planned, planned.failed), (0, 1));
+            let cause = planned.failures[0].failure.cause;
+            assert_eq!(cause, registry::Cause::LoginRefused);
+            // Once in vain, and once with the login: it would be refused as often as it is sent.
+            assert!(destination.requests().len() <= 2, "{intent:?}");
+        }
     }
 }
