@@ -7,8 +7,8 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -90,7 +90,7 @@ impl Sending {
                     last: None,
                 };
                 let sending = Self::new(None, Some(producer));
-                let stream = Box::pin(Metered(sending.clone()));
+                let stream = Box::pin(Metered::new(&sending));
                 (RequestBody::Stream { length, stream }, sending)
             }
         }
@@ -158,17 +158,24 @@ impl Sending {
     fn lock(&self) -> MutexGuard<'_, Option<Producer>> {
         self.producer.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyAborted>>> {
+    /// The next bytes for the network; `bell` is rung when the producer has some again.
+    fn poll_next(
+        &self,
+        cx: &Context<'_>,
+        bell: &Waker,
+    ) -> Poll<Option<Result<Bytes, BodyAborted>>> {
         self.waiting.register(cx.waker());
         let mut slot = self.lock();
         let Some(producer) = slot.as_mut() else {
             let over = self.done.load(Ordering::Acquire);
             return Poll::Ready((!over).then_some(Err(BodyAborted)));
         };
-        let Poll::Ready(item) = producer.poll_next(cx) else {
-            self.producer_waits.store(true, Ordering::Release);
+        // Before it is asked, as it may have something the moment after.
+        self.producer_waits.store(true, Ordering::Release);
+        let Poll::Ready(item) = producer.poll_next(&mut Context::from_waker(bell)) else {
             return Poll::Pending;
         };
+        self.producer_waits.store(false, Ordering::Release);
         match &item {
             Some(Ok(bytes)) => {
                 self.gave(bytes);
@@ -220,16 +227,74 @@ impl Producer {
 }
 
 /// A request's body that says whose turn it is.
-struct Metered(Arc<Sending>);
+struct Metered {
+    sending: Arc<Sending>,
+    bell: Waker,
+}
+
+impl Metered {
+    fn new(sending: &Arc<Sending>) -> Self {
+        Self {
+            sending: Arc::clone(sending),
+            bell: Waker::from(Arc::new(Bell(Arc::downgrade(sending)))),
+        }
+    }
+}
 
 impl Stream for Metered {
     type Item = Result<Bytes, BodyAborted>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next(cx)
+        self.sending.poll_next(cx, &self.bell)
+    }
+}
+
+/// Rung by a producer that has something again. From then on it is the network's turn, whether or not the HTTP library
+/// comes for it: it does not as long as the network takes nothing of what it was given before.
+struct Bell(Weak<Sending>);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        if let Some(sending) = self.0.upgrade() {
+            sending.touch();
+            sending.waiting.wake();
+        }
     }
 }
 
 fn size(bytes: &Bytes) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::poll_fn;
+    use futures_util::stream;
+    use tokio::sync::oneshot;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_producer_that_nobody_comes_to_any_more_does_not_hide_a_stall() {
+        let (give, given) = oneshot::channel();
+        let stream = stream::once(async move { given.await.map_err(|_| BodyAborted) });
+        let body = RequestBody::Stream {
+            length: 4,
+            stream: Box::pin(stream),
+        };
+        let (body, sending) = Sending::watch(body, None);
+        let RequestBody::Stream { mut stream, .. } = body else {
+            return;
+        };
+        let is_pending = poll_fn(|cx| Poll::Ready(stream.poll_next_unpin(cx).is_pending()));
+        assert!(is_pending.await);
+        let (limit, answer) = (Duration::from_secs(2), Duration::from_secs(5));
+        // The producer waits for whoever gives it something: nobody is stalled.
+        let hour = Duration::from_secs(3600);
+        assert!(timeout(hour, sending.stalled(limit, answer)).await.is_err());
+        assert!(give.send(Bytes::from_static(b"blob")).is_ok());
+        let stalled = timeout(hour, sending.stalled(limit, answer)).await;
+        assert_eq!(stalled.ok(), Some(Stall::Body(limit)));
+    }
 }
