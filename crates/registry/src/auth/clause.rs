@@ -5,7 +5,6 @@ use http::StatusCode;
 use crate::auth::credential::Credential;
 use crate::auth::keychain::Access;
 use crate::auth::token::Login;
-use crate::auth::verdict::Refusal;
 use crate::auth::wanted::Wanted;
 use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
@@ -13,6 +12,16 @@ use crate::reference::Registry;
 
 /// The most of a realm that is shown.
 const MAX_SHOWN: usize = 200;
+
+/// Why nobody is let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What it is about.
+    pub cause: Cause,
+    /// A clause that says why and what to do ("no login is given for quay.io (no entry): add an entry for quay.io to the
+    /// auth file or use docker login").
+    pub clause: String,
+}
 
 /// As whom, and where that was written: `user "u" (from auth.yaml)`.
 fn who(access: &Access) -> String {

@@ -36,10 +36,11 @@ mod verdict;
 mod wanted;
 
 pub use authenticator::Authenticator;
+pub use clause::Refusal;
 pub use credential::Credential;
 pub use docker_files::DockerFiles;
 pub use door::Turn;
 pub use keychain::{Access, Entry, Keychain};
 pub use scope::{Action, ScopeSet};
 pub use secret::Secret;
-pub use verdict::{MAX_AGAIN, Refusal, Verdict};
+pub use verdict::{MAX_AGAIN, Verdict};

@@ -6,12 +6,11 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::auth::authenticator::{Authenticator, Side};
 use crate::auth::challenge::{self, Challenge};
-use crate::auth::clause;
+use crate::auth::clause::{self, Refusal};
 use crate::auth::credential::Credential;
 use crate::auth::keychain::Access;
 use crate::auth::memory::Scheme;
 use crate::auth::scope::ScopeSet;
-use crate::cause::Cause;
 use crate::error::{Error, ErrorKind, Retryable};
 use crate::transport::{AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody};
 
@@ -19,16 +18,6 @@ use crate::transport::{AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody}
 /// to do for several repositories, and for scopes that only the challenge names. A registry that wants more than that
 /// will never be content.
 pub const MAX_AGAIN: u32 = 3;
-
-/// Why nobody is let in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// What it is about.
-    pub cause: Cause,
-    /// A clause that says why and what to do ("no login is given for quay.io (no entry): add an entry for quay.io to the
-    /// auth file or use docker login").
-    pub clause: String,
-}
 
 /// What to do after a 401.
 #[derive(Debug)]

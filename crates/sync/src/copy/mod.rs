@@ -320,10 +320,7 @@ impl Copier {
         company: Option<&Company<'_>>,
     ) -> Result<Pushed, Failure> {
         if self.only_checks() {
-            if let Some(company) = company {
-                company.answer_for_all(&missing.root).await?;
-            }
-            return Ok(Pushed::Copied(missing.differs(image)));
+            return differs(image, missing, company).await;
         }
         let repository = destination.repository();
         let mut known = self.comparer.known(missing, &**destination).await?;
@@ -363,22 +360,13 @@ impl Copier {
                     if let Some(failure) = image.demanded(&lacking.missing, &lacking.failure) {
                         return Err(failure);
                     }
-                    tracing::debug!(
-                        host = repository.registry().as_str(),
-                        "the destination lacks what it was taken to have, so it is compared again: {}",
-                        lacking.failure
-                    );
                     self.unlearn(repository, &lacking, &tally);
                     known.correct(&lacking.missing, &lacking.pushed);
                     tally.refused(lacking);
                 }
                 Err(failure) => {
                     let stood = self.comparer.stood(missing, &**destination, &failure);
-                    return if stood.await {
-                        Ok(Pushed::Stood)
-                    } else {
-                        Err(failure)
-                    };
+                    return stood.await.then_some(Pushed::Stood).ok_or(failure);
                 }
             }
         }
@@ -423,6 +411,11 @@ impl Copier {
     /// The destination contradicted a fact, so that none on that repository is believed any more, but for what this
     /// image sent there itself, where the destination says that it is something else that it lacks.
     fn unlearn(&self, repository: &Repository, lacking: &Lacking, tally: &Tally) {
+        tracing::debug!(
+            host = repository.registry().as_str(),
+            "the destination lacks what it was taken to have, so it is compared again: {}",
+            lacking.failure
+        );
         self.inventory.forget(repository);
         if lacking.missing.is_empty() {
             return;
@@ -436,6 +429,18 @@ impl Copier {
             self.inventory.blob_is_missing(repository, digest);
         }
     }
+}
+
+/// It is enough to know that the image differs; the tags that name what refers to it are no images of their own.
+async fn differs(
+    image: &SourceImage,
+    missing: &Missing,
+    company: Option<&Company<'_>>,
+) -> Result<Pushed, Failure> {
+    if let Some(company) = company {
+        company.answer_for_all(&missing.root).await?;
+    }
+    Ok(Pushed::Copied(missing.differs(image)))
 }
 
 /// What refers to what `plan` brings; nothing where nothing is to come along.
