@@ -66,15 +66,13 @@ fn by_code(answer: &Answer<'_>) -> Option<Cause> {
 /// Where a code does not tell it, or tells something else. Each text is one that is known of the registry named with it,
 /// and stands where that registry puts it.
 fn by_text(answer: &Answer<'_>) -> Option<Cause> {
-    let message = answer.message.to_ascii_lowercase();
-    let detail = answer.detail.to_ascii_lowercase();
-    // Some repeat the code in words: `tag invalid: The image tag …`.
-    let said = message
-        .split_once(": ")
-        .map_or(message.as_str(), |(_, said)| said);
-    let begins = |text: &str| message.starts_with(text) || said.starts_with(text);
-    let ends = |text: &str| message.trim_end_matches('.').ends_with(text);
+    let text = Text::of(answer);
+    let Text { message, detail } = &text;
+    let begins = |start: &str| text.begins(start);
     match answer.status {
+        400 if text.keeps_tags(answer.code) => Some(Cause::ImmutableTag),
+        // Harbor.
+        412 if text.ends(" configured as immutable") => Some(Cause::ImmutableTag),
         400 if begins("client sent an http request to an https server")
             || begins("the plain http request was sent to https port") =>
         {
@@ -83,14 +81,14 @@ fn by_text(answer: &Answer<'_>) -> Option<Cause> {
         // distribution's filesystem: no space, its quota, its limit for a file; read-only.
         500 if matches!(answer.errno, Some(28 | 122 | 27)) => Some(Cause::StorageFull),
         500 if answer.errno == Some(30) => Some(Cause::ReadOnly),
-        500..=599 => [&message, &detail]
-            .iter()
+        500..=599 => [message, detail]
+            .into_iter()
             .any(|text| is_full(text))
             .then_some(Cause::StorageFull),
         // Harbor, before it looks at who asks.
-        401 | 404 if begins("project ") && ends(" not found") => Some(Cause::ProjectMissing),
+        401 | 404 if begins("project ") && text.ends(" not found") => Some(Cause::ProjectMissing),
         // Harbor; Quay.
-        403 if ends_limit(&message) || begins("quota has been exceeded") => {
+        403 if ends_limit(message) || begins("quota has been exceeded") => {
             Some(Cause::QuotaExceeded)
         }
         // DigitalOcean: `registry contains 1 repositories, limit is 1`.
@@ -102,20 +100,6 @@ fn by_text(answer: &Answer<'_>) -> Option<Cause> {
         // Harbor of before 2.0.
         400 | 412 if begins("quota exceeded when processing") => Some(Cause::QuotaExceeded),
         403 | 405 if begins("the system is in read only mode") => Some(Cause::ReadOnly),
-        // ECR.
-        400 if answer.code == Some("TAG_INVALID") && ends(" is immutable") => {
-            Some(Cause::ImmutableTag)
-        }
-        // Google.
-        400 if ends(" has enabled tag immutability") => Some(Cause::ImmutableTag),
-        // Nexus.
-        400 if begins("repository does not allow updating assets")
-            || detail.starts_with("repository does not allow updating assets") =>
-        {
-            Some(Cause::ImmutableTag)
-        }
-        // Harbor.
-        412 if ends(" configured as immutable") => Some(Cause::ImmutableTag),
         // distribution as a cache.
         405 if answer.code == Some("UNSUPPORTED") && begins("the operation is unsupported") => {
             Some(Cause::ReadOnly)
@@ -127,6 +111,36 @@ fn by_text(answer: &Answer<'_>) -> Option<Cause> {
             Some(Cause::MediaTypeRefused)
         }
         _ => None,
+    }
+}
+
+/// What a registry says, in small letters.
+struct Text {
+    message: String,
+    detail: String,
+}
+
+impl Text {
+    fn of(answer: &Answer<'_>) -> Self {
+        Self {
+            message: answer.message.to_ascii_lowercase(),
+            detail: answer.detail.to_ascii_lowercase(),
+        }
+    }
+    /// Some repeat the code in words before it: `tag invalid: The image tag …`.
+    fn begins(&self, start: &str) -> bool {
+        let said = self.message.split_once(": ");
+        self.message.starts_with(start) || said.is_some_and(|(_, said)| said.starts_with(start))
+    }
+    fn ends(&self, end: &str) -> bool {
+        self.message.trim_end_matches('.').ends_with(end)
+    }
+    /// Whether, as an answer of 400, it says that a tag may not be moved.
+    fn keeps_tags(&self, code: Option<&str>) -> bool {
+        let nexus = "repository does not allow updating assets";
+        let is_ecr = code == Some("TAG_INVALID") && self.ends(" is immutable");
+        let is_google = self.ends(" has enabled tag immutability");
+        is_ecr || is_google || self.begins(nexus) || self.detail.starts_with(nexus)
     }
 }
 
