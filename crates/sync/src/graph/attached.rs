@@ -169,14 +169,28 @@ async fn companions_one_by_one(
 }
 
 impl SourceImage {
-    /// The digests of the manifests below `root`, each once: all that may be a subject of its own. Costs a GET for each
-    /// index within an index that was not read before.
+    /// Returns the digests of the manifests below `root`, each once: all that may be a subject of its own. Costs a GET for
+    /// each index within an index that was not read before.
     ///
     /// # Errors
     /// Indexes that cannot be had or read, lie too deep within each other or are too many.
     pub(crate) async fn manifests_below(
         &self,
         root: &Arc<Manifest>,
+    ) -> Result<Vec<Digest>, Failure> {
+        let admit = |number: usize| match number {
+            0..=MAX_MANIFESTS => Ok(()),
+            _ => Err(self.too_many_children()),
+        };
+        self.manifests_below_within(root, admit).await
+    }
+
+    /// Like [`SourceImage::manifests_below`]; `admit` is called for each manifest before anything below it is fetched,
+    /// with how many were found so far, and ends the search with its error.
+    pub(crate) async fn manifests_below_within(
+        &self,
+        root: &Arc<Manifest>,
+        admit: impl Fn(usize) -> Result<(), Failure>,
     ) -> Result<Vec<Digest>, Failure> {
         let mut seen = HashSet::from([root.digest().clone()]);
         let mut below = Vec::new();
@@ -198,23 +212,28 @@ impl SourceImage {
                         continue;
                     }
                     below.push(entry.digest.clone());
+                    admit(below.len())?;
                     if entry.is_index() {
                         next.push(self.manifest(&entry.digest).await?);
                     }
                 }
             }
-            if below.len() > MAX_MANIFESTS {
-                return Err(self.too_many_referrers());
-            }
             indexes = next;
         }
         Ok(below)
     }
-    /// What refers to the image does not end.
+
+    /// The failure of an image to which too many manifests refer.
     pub(crate) fn too_many_referrers(&self) -> Failure {
         self.too_much(&format!(
-            "what it consists of and what refers to it are more than {MAX_MANIFESTS} manifests, or referrers of referrers \
-             lie more than {MAX_DEPTH} deep"
+            "more than {MAX_MANIFESTS} manifests refer to it or to its referrers"
+        ))
+    }
+
+    /// The failure of an image whose referrers have referrers without end.
+    pub(crate) fn too_deep_referrers(&self) -> Failure {
+        self.too_much(&format!(
+            "referrers of referrers lie more than {MAX_DEPTH} deep"
         ))
     }
 }

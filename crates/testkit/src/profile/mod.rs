@@ -68,6 +68,8 @@ pub struct Profile {
     pub referrers: Referrers,
     /// How it lists, where it is there.
     pub referrers_list: ReferrersList,
+    /// Hostile: referrers are invented for whatever manifest is asked about.
+    pub invents_referrers: Option<InventedReferrers>,
     /// `If-Match` and `If-None-Match` on a manifest PUT are honoured: 412 where they do not hold.
     pub conditional_put: bool,
     /// What can be deleted.

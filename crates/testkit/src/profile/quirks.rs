@@ -97,6 +97,15 @@ pub struct ReferrersList {
     pub unknown_subject: Option<u16>,
 }
 
+/// Referrers that are invented when somebody asks who refers to a manifest: by the API, or by its fallback tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InventedReferrers {
+    /// How many, for each manifest.
+    pub each: usize,
+    /// How many images each of them lists; with none, it is a manifest, else an index.
+    pub children: usize,
+}
+
 /// What can be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeleteRule {

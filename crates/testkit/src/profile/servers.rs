@@ -42,6 +42,7 @@ impl Profile {
                 page_size: usize::MAX,
                 unknown_subject: None,
             },
+            invents_referrers: None,
             conditional_put: false,
             delete: DeleteRule::ByDigest(400),
             blob_ranges: true,

@@ -13,9 +13,10 @@ mod referrer;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use registry::{Digest, ErrorKind, Manifest, Tag};
 
 use crate::commit::{Committed, name};
@@ -42,6 +43,9 @@ pub(super) struct Company<'a> {
     image: &'a SourceImage,
     destination: &'a Arc<dyn Store>,
     seat: &'a Seat,
+    /// Manifests found so far that refer to the image, over all levels: listed referrers, cosign's tags, and what lies
+    /// below those that are indexes.
+    found: AtomicUsize,
 }
 
 /// A manifest to which something refers.
@@ -66,6 +70,7 @@ impl Copier {
             image,
             destination,
             seat,
+            found: AtomicUsize::new(0),
         })
     }
 }
@@ -76,6 +81,8 @@ impl Company<'_> {
         if self.has(Mark::Whole, root.digest()) {
             return Ok(Vec::new());
         }
+        // Each turn of a copy walks through all of them.
+        self.found.store(0, Ordering::Relaxed);
         let mut digests = self.image.manifests_below(root).await?;
         if self.image.wrote(root.digest()) {
             self.leave_behind().await?;
@@ -171,8 +178,8 @@ impl Company<'_> {
                 if level.is_empty() {
                     break;
                 }
-                if depth == MAX_DEPTH || seen.len() > MAX_MANIFESTS {
-                    return Err(self.image.too_many_referrers());
+                if depth == MAX_DEPTH {
+                    return Err(self.image.too_deep_referrers());
                 }
                 let mut next = Vec::new();
                 let mut served = stream::iter(level)
@@ -197,13 +204,26 @@ impl Company<'_> {
     }
 
     /// Asks the source what refers to manifests, each given with whether it is new at the destination; gives those to
-    /// which something does.
+    /// which something does, and counts it as it is listed.
     async fn ask(
         &self,
         digests: impl Iterator<Item = (Digest, bool)>,
     ) -> Result<Vec<Subject>, Failure> {
+        let subjects = self.subjects_among(digests);
+        let counted = subjects.and_then(|subject| {
+            let counted = self.count(subject.attached.len());
+            std::future::ready(counted.map(|()| subject))
+        });
+        counted.try_collect().await
+    }
+
+    /// Asks the source as [`Company::ask`] does, and counts nothing.
+    fn subjects_among(
+        &self,
+        digests: impl Iterator<Item = (Digest, bool)>,
+    ) -> impl Stream<Item = Result<Subject, Failure>> {
         let source = self.image.store();
-        let questions = digests.map(|(digest, is_new)| async move {
+        let questions = digests.map(move |(digest, is_new)| async move {
             // A failure is this image's as well, and told once.
             self.answer_for(&digest);
             let attached = self.copier.questions.ask(source, &digest).await;
@@ -215,10 +235,19 @@ impl Company<'_> {
             })
         });
         let subjects = stream::iter(questions).buffer_unordered(TOGETHER);
-        subjects
-            .try_filter(|subject| std::future::ready(!subject.attached.is_empty()))
-            .try_collect()
-            .await
+        subjects.try_filter(|subject| std::future::ready(!subject.attached.is_empty()))
+    }
+
+    /// Counts `number` more manifests that refer to the image.
+    ///
+    /// # Errors
+    /// More than [`MAX_MANIFESTS`] of them: a registry may name new ones without end.
+    fn count(&self, number: usize) -> Result<(), Failure> {
+        let before = self.found.fetch_add(number, Ordering::Relaxed);
+        if before.saturating_add(number) > MAX_MANIFESTS {
+            return Err(self.image.too_many_referrers());
+        }
+        Ok(())
     }
 
     /// What is to come along; of referrers whose type the list does not tell, that is found out later.
@@ -248,7 +277,8 @@ impl Company<'_> {
     /// Says that what refers to the whole index does not come along with what the filter left of it.
     async fn leave_behind(&self) -> Result<(), Failure> {
         let original = self.image.head().await?.digest;
-        let left = self.ask(std::iter::once((original.clone(), true))).await?;
+        let left = self.subjects_among(std::iter::once((original.clone(), true)));
+        let left: Vec<Subject> = left.try_collect().await?;
         let number: usize = left.iter().map(|subject| subject.attached.len()).sum();
         let source = self.image.store().repository();
         let marks = &self.copier.marks;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use registry::{Descriptor, Digest, Manifest, Tag, Target};
 
 use crate::compare::{Comparison, Missing};
@@ -227,7 +227,9 @@ impl Company<'_> {
         };
         let root = Arc::clone(&missing.root);
         let next = self.subjects(image, &root, true).await?;
-        let refers = self.ask(next.iter().cloned()).await?;
+        // Counted where the next level asks again, which costs nothing.
+        let refers = self.subjects_among(next.iter().cloned());
+        let refers: Vec<Subject> = refers.try_collect().await?;
         let name = (!refers.is_empty()).then(|| (Arc::clone(&root), tag.clone()));
         if name.is_some() {
             missing.tag = None;
@@ -310,7 +312,8 @@ impl Company<'_> {
         root: &Arc<Manifest>,
         is_new: bool,
     ) -> Result<Vec<(Digest, bool)>, Failure> {
-        let mut digests = image.manifests_below(root).await?;
+        let below = image.manifests_below_within(root, |_| self.count(1));
+        let mut digests = below.await?;
         digests.push(root.digest().clone());
         Ok(digests.into_iter().map(|digest| (digest, is_new)).collect())
     }

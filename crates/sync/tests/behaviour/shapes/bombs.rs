@@ -1,8 +1,12 @@
 //! Documents that are made to cost more than they are worth: each ends in an error after few requests.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use sync::config::Settings;
 use testkit::image::media;
-use testkit::{Image, Kind, Layer, Manifest, Registry, digest};
+use testkit::profile::{InventedReferrers, Referrers};
+use testkit::{Action, Fault, Image, Kind, Layer, Manifest, Profile, Registry, digest};
 
 use crate::kit::server;
 use crate::run::{copy, settings};
@@ -138,4 +142,90 @@ async fn indexes_that_a_lying_registry_lets_name_each_other_are_not_believed() {
     );
     assert!(reason.ends_with(&expected), "{reason}");
     assert_eq!(fetched, 2);
+}
+
+/// Copies an image with everything that refers to it from a registry that invents referrers for whatever it is asked
+/// about; gives why that failed, and the source.
+async fn endless(referrers: Referrers, each: usize, children: usize) -> (String, Registry) {
+    let source = Registry::start(Profile {
+        referrers,
+        invents_referrers: Some(InventedReferrers { each, children }),
+        ..Profile::strict()
+    })
+    .await;
+    source.push(
+        "from/app",
+        Some("v1"),
+        &Image::single([Layer::tar("a", 10)]),
+    );
+    // Which tags there are is not known beforehand.
+    source.fault(Fault::on(Kind::Tags), Action::status(405));
+    let destination = server().await;
+    let settings = Settings {
+        referrers: Some(Arc::default()),
+        ..settings(&[])
+    };
+    let (summary, _) = copy(&source, &[&destination], ":v1", settings).await;
+    assert_eq!(summary.failures.len(), 1);
+    assert_eq!(destination.state().digest("to/app", "v1"), None);
+    let pushed = destination.count(|r| r.kind == Kind::ManifestPut);
+    assert!(pushed <= 10_001, "{pushed}");
+    let reason = &summary.failures[0].failure.reason;
+    (reason.replace(&source.host(), "SOURCE"), source)
+}
+
+const TOO_MANY_REFERRERS: &str = "cannot walk through from/app, v1 at SOURCE: more than 10000 manifests refer to it or to its referrers";
+
+#[tokio::test]
+async fn referrers_without_end_are_counted_while_a_level_is_listed() {
+    // The tenth list of the second level is one too many; seven more may be on their way, and that of the image itself
+    // came first.
+    let bound = 1 + 10 + 7;
+    let (reason, source) = endless(Referrers::Api, 1_000, 0).await;
+    assert_eq!(reason, TOO_MANY_REFERRERS);
+    let lists = source.count(|r| r.kind == Kind::Referrers);
+    assert!(lists <= bound, "{lists}");
+    assert_eq!(source.count(|r| r.kind == Kind::ManifestGet), 1 + 1_000);
+
+    let (reason, source) = endless(Referrers::Absent, 1_000, 0).await;
+    assert_eq!(reason, TOO_MANY_REFERRERS);
+    let is_list = |tag: &str| tag.len() == "sha256-".len() + 64 && tag.starts_with("sha256-");
+    let gets = |list: bool| {
+        source.count(|r| {
+            let reference = r.reference.as_deref().unwrap_or_default();
+            r.kind == Kind::ManifestGet && is_list(reference) == list
+        })
+    };
+    assert!(gets(true) <= bound, "{}", gets(true));
+    assert_eq!(gets(false), 1 + 1_000);
+}
+
+#[tokio::test]
+async fn one_list_of_more_referrers_than_an_image_may_have_is_refused_before_any_is_fetched() {
+    let (reason, source) = endless(Referrers::Api, 10_001, 0).await;
+    assert_eq!(reason, TOO_MANY_REFERRERS);
+    assert_eq!(source.count(|r| r.kind == Kind::Referrers), 1);
+    assert_eq!(source.count(|r| r.kind == Kind::ManifestGet), 1);
+}
+
+#[tokio::test]
+async fn what_lies_below_referrers_that_are_indexes_counts_while_a_level_is_copied() {
+    let (reason, source) = endless(Referrers::Api, 5, 4_000).await;
+    assert!(reason.ends_with(TOO_MANY_REFERRERS), "{reason}");
+    assert!(reason.starts_with("referrer sha256:"), "{reason}");
+    assert_eq!(source.count(|r| r.kind == Kind::Referrers), 1);
+    // The third index is one too many.
+    let fetched = source.count(|r| r.kind == Kind::ManifestGet);
+    assert!(fetched <= 1 + 5 + 2 * 4_000, "{fetched}");
+}
+
+#[tokio::test]
+async fn referrers_of_referrers_are_followed_for_eight_levels() {
+    let (reason, source) = endless(Referrers::Api, 1, 0).await;
+    assert_eq!(
+        reason,
+        "cannot walk through from/app, v1 at SOURCE: referrers of referrers lie more than 8 deep"
+    );
+    assert_eq!(source.count(|r| r.kind == Kind::Referrers), 9);
+    assert_eq!(source.count(|r| r.kind == Kind::ManifestGet), 1 + 8);
 }

@@ -4,7 +4,7 @@ use http::header;
 use serde_json::json;
 
 use super::accept::{self, Answer};
-use super::validate;
+use super::{invention, validate};
 use crate::digest;
 use crate::image::Manifest;
 use crate::log::Kind;
@@ -25,6 +25,7 @@ pub(super) fn get(call: &Call) -> Reply {
     if !reference.contains(':') && !is_tag(reference) {
         return super::not_found();
     }
+    invention::invent_by_tag(call);
     let reply = find(call, repository, reference);
     match call.profile.pull_limit {
         Some(limit) => {

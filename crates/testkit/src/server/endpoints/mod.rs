@@ -3,6 +3,7 @@
 mod accept;
 mod blobs;
 mod gate;
+mod invention;
 mod location;
 mod manifests;
 mod mounts;

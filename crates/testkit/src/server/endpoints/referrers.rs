@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::tags;
+use super::{invention, tags};
 use crate::image::media;
 use crate::profile::{Referrers, TagsRule};
 use crate::server::pipeline::Call;
@@ -21,6 +21,7 @@ pub(super) fn list(call: &Call) -> Reply {
             return Reply::new(303).location(&format!("{elsewhere}{}", call.request().path));
         }
     }
+    invention::invent(call, call.reference());
     let state = call.connection.shared.state.lock();
     let Some(repository) = state.repositories.get(call.repository()) else {
         return reply::name_unknown(call.repository());
@@ -58,7 +59,11 @@ pub(super) fn list(call: &Call) -> Reply {
 }
 
 /// What refers to `subject`, by digest.
-fn referrers(repository: &Repository, subject: &str, wanted: Option<&str>) -> Vec<(String, Value)> {
+pub(super) fn referrers(
+    repository: &Repository,
+    subject: &str,
+    wanted: Option<&str>,
+) -> Vec<(String, Value)> {
     repository
         .manifests
         .values()
