@@ -1,4 +1,4 @@
-//! The arguments, as clap types (compat.md section 1 is the law for the flags without a subcommand).
+//! The arguments, as clap types (docs/compatibility.md#the-same lists the flags of the Go tool).
 
 mod args;
 mod help;

@@ -240,7 +240,7 @@ impl Error {
     pub fn tries(&self) -> u32 {
         self.0.tries
     }
-    /// Whether trying again may help (protocol.md section 6.1); for a lost upload that is trying with a new session.
+    /// Tells if trying again may help (docs/protocol.md#retries); for a lost upload that is trying with a new session.
     /// What was tried as often as it may be is not worth another try, of this or of what it was a step of.
     pub fn retryable(&self) -> Retryable {
         if self.0.given_up {

@@ -1,4 +1,4 @@
-//! From an answer that is not a success to an error (protocol.md section 2.9).
+//! From an answer that is not a success to an error (docs/protocol.md#errors).
 
 use std::time::{Duration, SystemTime};
 

@@ -145,7 +145,7 @@ impl Repository {
         Ok(Self { registry, path })
     }
     /// Reads `[registry/]path` with the rules for the first component: one that holds `.` or `:`, or is `localhost`,
-    /// is the registry; any other belongs to a path on Docker Hub (compat.md section 4).
+    /// is the registry; any other belongs to a path on Docker Hub (docs/files.md#rules).
     pub fn parse(text: &str) -> Result<Self, ReferenceError> {
         let refuse = |why: String| ReferenceError::new(text, "repository", why);
         grammar::check_surroundings(text).map_err(refuse)?;

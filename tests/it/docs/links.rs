@@ -57,7 +57,7 @@ pub(super) fn targets(text: &str) -> Vec<String> {
 }
 
 /// The headings of a document as GitHub names them in links.
-fn headings(path: &Path) -> Vec<String> {
+pub(super) fn headings(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap();
     let mut in_code = false;
     let mut headings = Vec::new();

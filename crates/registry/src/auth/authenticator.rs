@@ -210,7 +210,7 @@ impl Authenticator {
         }
     }
     /// Asks for a token, and where repositories to mount from are among the scopes and it is refused, for one
-    /// without them: some servers refuse all for the sake of one (protocol.md section 4.3).
+    /// without them: some servers refuse all for the sake of one (docs/protocol.md#scopes).
     fn fetch<'a>(
         &'a self,
         endpoint: &'a Endpoint,

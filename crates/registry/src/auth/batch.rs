@@ -1,4 +1,4 @@
-//! Several repositories in one token, where the token server gives such tokens (protocol.md section 4.3).
+//! Several repositories in one token, where the token server gives such tokens (docs/protocol.md#scopes).
 //!
 //! The first token of a credential is asked for at once and for one repository. Whoever wants one while a request is
 //! under way waits for its end, and then shares a request with others that waited. What comes of it is remembered in

@@ -1,4 +1,4 @@
-//! `WWW-Authenticate`: what a registry asks for (RFC 9110 section 11, protocol.md section 4.1).
+//! `WWW-Authenticate`: what a registry asks for (RFC 9110 section 11, docs/protocol.md#challenges).
 //!
 //! Real headers bend the grammar: unquoted URLs, `Basic` without a realm, schemes that nobody knows. What makes no
 //! sense is passed over; only a Bearer challenge with a realm and a Basic challenge are kept.

@@ -1,4 +1,4 @@
-//! One document of docker or podman: what it says about a repository (protocol.md section 4.5).
+//! One document of docker or podman: what it says about a repository (docs/protocol.md#credential-files).
 
 use std::collections::HashMap;
 

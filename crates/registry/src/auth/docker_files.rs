@@ -1,4 +1,4 @@
-//! Docker's and podman's credential files (protocol.md section 4.5).
+//! Docker's and podman's credential files (docs/protocol.md#credential-files).
 
 use std::ffi::OsString;
 use std::io::ErrorKind as IoErrorKind;

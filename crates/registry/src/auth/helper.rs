@@ -1,4 +1,4 @@
-//! Credential helpers: `docker-credential-*` processes (protocol.md section 4.5).
+//! Credential helpers: `docker-credential-*` processes (docs/protocol.md#credential-files).
 
 use std::collections::HashMap;
 use std::ffi::OsString;

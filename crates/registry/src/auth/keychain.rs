@@ -59,7 +59,7 @@ struct Given {
 impl Keychain {
     /// A keychain of given entries, with the credential files behind them unless `None`. All names of Docker Hub are
     /// one registry. On Google's registries the password of user `_oauth2_` is the base64 of a service account's
-    /// key file (compat.md section 2).
+    /// key file (docs/files.md#credentials).
     ///
     /// # Errors
     /// When a prefix is not a registry or a path below one, two prefixes mean the same, or a service account cannot

@@ -1,4 +1,4 @@
-//! What a registry has told about itself, so that it need not be asked twice (protocol.md section 4.3).
+//! Facts that a registry has told about itself, so that it need not be asked twice (docs/protocol.md#scopes).
 
 use std::collections::HashMap;
 

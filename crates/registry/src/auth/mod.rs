@@ -1,4 +1,4 @@
-//! From challenges and credentials to `Authorization` headers (protocol.md section 4).
+//! From challenges and credentials to `Authorization` headers (docs/protocol.md#challenges).
 //!
 //! An [`Authenticator`] serves one registry. It remembers the challenge that the registry gave, keeps tokens by
 //! credential and scope set, asks for each token once however many tasks want it, for several repositories at once

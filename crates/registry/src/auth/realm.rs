@@ -1,4 +1,4 @@
-//! Which token realm may see a credential (design.md section 4).
+//! Token realms that may see a credential (docs/files.md#credentials).
 //!
 //! A challenge is only a header: whoever can slip one into an answer names the host that the next request, with the
 //! login in it, goes to. So the realm has to belong to the registry:

@@ -1,4 +1,4 @@
-//! What a token is asked for (protocol.md section 4.3).
+//! Scopes of a token request (docs/protocol.md#scopes).
 
 use crate::reference::Repository;
 

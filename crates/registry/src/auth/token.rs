@@ -1,4 +1,4 @@
-//! Token requests (protocol.md section 4.2).
+//! Token requests (docs/protocol.md#tokens).
 
 use std::sync::Arc;
 use std::time::Duration;

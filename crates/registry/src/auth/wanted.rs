@@ -1,4 +1,4 @@
-//! The scopes of a token request, as the token server reads them (protocol.md section 4.3).
+//! The scopes of a token request, as the token server reads them (docs/protocol.md#scopes).
 
 use std::fmt;
 

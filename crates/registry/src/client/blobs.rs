@@ -1,4 +1,4 @@
-//! Blobs (protocol.md section 2.4).
+//! Blobs (docs/protocol.md#blobs).
 
 use bytes::{Bytes, BytesMut};
 use http::header::LOCATION;

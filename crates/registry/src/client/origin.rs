@@ -1,8 +1,8 @@
 //! Addresses that a registry hands out (upload locations, next pages): where they lead, and whether to go there.
 //!
 //! A registry is not trusted with our credentials elsewhere, nor with our place in the network: an address on
-//! another host is used without `Authorization`, and only where a redirect might lead as well (protocol.md sections
-//! 2.1, 2.5).
+//! another host is used without `Authorization`, and only where a redirect might lead as well
+//! (docs/protocol.md#requests-and-redirects, docs/protocol.md#uploads).
 
 use url::Url;
 

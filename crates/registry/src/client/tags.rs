@@ -1,4 +1,4 @@
-//! Tag lists, a page at a time (protocol.md section 2.6).
+//! Tag lists, a page at a time (docs/protocol.md#tag-lists).
 
 use std::collections::HashSet;
 use std::fmt;

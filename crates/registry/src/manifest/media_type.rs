@@ -1,4 +1,4 @@
-//! Media types of the documents that are copied (protocol.md section 3).
+//! Media types of the documents that are copied (docs/protocol.md#documents).
 
 /// OCI index.
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -24,7 +24,7 @@ pub(super) const FOREIGN: [&str; 2] = [
 ];
 
 /// The `Accept` header of every manifest request, HEAD and GET alike: always the full list, so that no registry
-/// converts anything (protocol.md section 2.3).
+/// converts anything (docs/protocol.md#manifests).
 pub const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
 application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, \
 application/vnd.docker.distribution.manifest.v1+prettyjws;q=0.5, \

@@ -1,4 +1,5 @@
-//! Manifests and indexes: raw bytes, and views that read them (image-spec; protocol.md section 3).
+//! Manifests and indexes: raw bytes, and views that read them (image-spec;
+//! docs/protocol.md#documents).
 
 mod descriptor;
 mod edit;

@@ -1,4 +1,4 @@
-//! The characters of a reference (distribution's grammar, protocol.md section 1.1). Each check answers with the
+//! The characters of a reference (distribution's grammar, docs/protocol.md#references). Each check answers with the
 //! reason of a refusal.
 
 use std::net::Ipv6Addr;

@@ -210,7 +210,7 @@ fn protocol_table_of_invalid_inputs() {
 
 #[test]
 fn upper_case_first_component_is_refused() {
-    // protocol.md 1.2 would take these for registries; compat.md section 4 wins.
+    // Other parsers take these for registries: docs/protocol.md#references.
     refuses(&[
         (
             "MYHOST/foo",

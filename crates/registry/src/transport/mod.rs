@@ -201,7 +201,7 @@ impl Default for Timeouts {
 pub struct Endpoint {
     /// Which.
     pub registry: Registry,
-    /// Whether http, or https with any certificate, will do (compat.md section 2).
+    /// True if http, or https with any certificate, will do (docs/files.md#credentials).
     pub insecure: bool,
 }
 
@@ -344,7 +344,7 @@ impl Transport {
         }
     }
     /// The base URL of `endpoint`, ending in `/`. For an insecure endpoint the first call finds out which scheme
-    /// and port answer (compat.md section 2) and remembers it for the run; concurrent callers share one probe.
+    /// and port answer (docs/files.md#credentials) and remembers it for the run; concurrent callers share one probe.
     pub async fn base_url(&self, endpoint: &Endpoint, action: &str) -> Result<Url, Error> {
         let registry = &endpoint.registry;
         if !endpoint.insecure {

@@ -1,4 +1,4 @@
-//! Redirects, followed by hand (protocol.md section 2.1).
+//! Redirects, followed by hand (docs/protocol.md#requests-and-redirects).
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, LOCATION, RANGE, USER_AGENT};
 use http::{HeaderMap, HeaderName, Method, StatusCode};

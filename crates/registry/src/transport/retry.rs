@@ -1,4 +1,4 @@
-//! The one place that decides what is worth a retry, and when (protocol.md section 6.1).
+//! The one place that decides what is worth a retry, and when (docs/protocol.md#retries).
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

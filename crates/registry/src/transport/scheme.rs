@@ -1,4 +1,4 @@
-//! Which scheme and port an insecure registry answers on (compat.md section 2).
+//! Scheme and port that an insecure registry answers on (docs/files.md#credentials).
 //!
 //! https is tried first and its certificate accepted whatever it is; plain http if the port speaks no TLS, and for a
 //! host without a port also on port 80 when 443 refuses or does not answer. What was found holds for the run; what

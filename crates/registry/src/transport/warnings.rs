@@ -1,4 +1,4 @@
-//! What registries warn of, said once (protocol.md section 2.10).
+//! Warnings of registries, each reported once (docs/protocol.md#warnings-and-quotas).
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};

@@ -13,7 +13,7 @@ use crate::config::snippet;
 /// The most bytes of one file that are read.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// How names of files end (compat.md section 1); the parser is the same for all of them.
+/// Suffixes of file names (docs/files.md#rules); the parser is the same for all of them.
 const SUFFIXES: [&str; 3] = ["yaml", "yml", "json"];
 
 /// A file that was read.

@@ -60,7 +60,7 @@ pub struct Defaults {
 pub type Environment<'a> = &'a (dyn Fn(&str) -> Option<String> + Send + Sync);
 
 impl Config {
-    /// Reads the classic files (compat.md sections 1 to 4). All problems of all files are reported together.
+    /// Reads the classic files (docs/files.md). All problems of all files are reported together.
     ///
     /// # Errors
     /// Every mistake, with file, line, column, a drawn snippet that shows no secret, and what to write instead.
@@ -71,7 +71,7 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         classic::read(files, defaults, environment)
     }
-    /// Reads an `auth` file alone (compat.md section 2), for a copy that is named on the command line: there are no
+    /// Reads an `auth` file alone (docs/files.md#credentials), for a copy that is named on the command line: there are no
     /// rules then.
     ///
     /// # Errors

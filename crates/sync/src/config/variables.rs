@@ -1,4 +1,4 @@
-//! References to environment variables (compat.md sections 2 and 3).
+//! References to environment variables (docs/files.md).
 
 use crate::config::Environment;
 

@@ -1,5 +1,5 @@
-//! Tags that name what refers to a manifest, by the manifest's digest (protocol.md section 2.8): the fallback tag
-//! `sha256-<64 hexadecimal digits>`, and cosign's, with `.sig`, `.att` or `.sbom` behind it.
+//! Tags that name what refers to a manifest, by the manifest's digest (docs/protocol.md#referrers): the fallback
+//! tag `sha256-<64 hexadecimal digits>`, and cosign's, with `.sig`, `.att` or `.sbom` behind it.
 
 use registry::{Digest, Tag};
 

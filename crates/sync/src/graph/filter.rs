@@ -1,4 +1,4 @@
-//! The platform filter over an image (compat.md section 5).
+//! The platform filter over an image (docs/migrating.md#platforms).
 //!
 //! It holds for every image alike: lists and indexes, indexes within indexes, and single images, whose platform stands
 //! in the config blob. An entry that states no platform passes, and so does an artifact that has none. Attestations

@@ -144,7 +144,7 @@ impl Summary {
         self.interrupted > 0 || self.interrupted_rules > 0
     }
 
-    /// What the process should exit with (design.md, "Survival"): 0 when everything is at its destination, 1 when an
+    /// Exit code of the process (docs/operations.md#exit-codes): 0 when everything is at its destination, 1 when an
     /// image or a rule failed or was lost, 130 when the run was interrupted before all was done.
     pub fn exit_code(&self) -> u8 {
         if self.was_interrupted() {

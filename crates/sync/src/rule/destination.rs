@@ -27,7 +27,7 @@ pub enum Naming {
 
 impl Destination {
     /// Reads `registry/repository[:tags | @digest]` as a destination of `source`: every row of the table of
-    /// compat.md section 3 but the empty destination.
+    /// docs/files.md#rules but the empty destination.
     pub fn parse(text: &str, source: &Source) -> Result<Self, RuleError> {
         let Selected { repository, chosen } = Selected::parse(text)?;
         let naming = match chosen {

@@ -1,4 +1,4 @@
-//! Rules: one source selector and its destinations (compat.md sections 3 to 5).
+//! Rules: one source selector and its destinations (docs/files.md#rules).
 
 mod destination;
 mod immutable;

@@ -1,4 +1,4 @@
-//! Platform filters (compat.md section 5).
+//! Platform filters (docs/migrating.md#platforms).
 
 use registry::Platform;
 

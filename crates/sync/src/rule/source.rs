@@ -79,7 +79,7 @@ impl Pattern {
 }
 
 impl Source {
-    /// Reads `registry/repository[:tags | :/regex/ | @digest]` (compat.md section 3).
+    /// Reads `registry/repository[:tags | :/regex/ | @digest]` (docs/files.md#rules).
     pub fn parse(text: &str) -> Result<Self, RuleError> {
         if text.is_empty() {
             return Err(RuleError(

@@ -1,4 +1,4 @@
-//! Every row of the tables of compat.md sections 3 and 4 that a rule's text decides.
+//! Every row of the table of docs/files.md#rules that a rule's text decides.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -1,4 +1,4 @@
-//! Manifests (protocol.md section 2.3).
+//! Manifests (docs/protocol.md#manifests).
 
 mod push;
 mod verify;

@@ -1,4 +1,4 @@
-//! Which digest the bytes of a manifest have, and whether it is the one that was promised (protocol.md section 2.3).
+//! The digest that the bytes of a manifest have, compared with the one that was promised (docs/protocol.md#manifests).
 
 use std::borrow::Cow;
 

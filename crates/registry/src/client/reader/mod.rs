@@ -1,6 +1,6 @@
 //! Reading a blob: resumed where it breaks, verified before its last byte is handed on.
 //!
-//! The rules (protocol.md section 6.2):
+//! The rules (docs/protocol.md#broken-downloads):
 //!
 //! - What breaks is asked for again at the registry, never at the host that it redirected to, from the first byte
 //!   that is missing. A registry that ignores the range sends all of it again, and what was there is dropped.

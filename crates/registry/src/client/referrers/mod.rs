@@ -1,4 +1,4 @@
-//! Referrers: what names a manifest as its `subject`, such as its signatures (protocol.md section 2.8).
+//! Referrers: manifests that name another as their `subject`, such as its signatures (docs/protocol.md#referrers).
 //!
 //! Registries that have the referrers API list them; at others, whoever pushes one keeps the list, an index under a tag
 //! that is made of the subject's digest. Which of the two a registry does is found out by asking it once

@@ -3,7 +3,7 @@
 //! A small machine: *send* the next request, *settle* what an unknown outcome left behind by asking the registry,
 //! *reopen* the session when nothing of it is left. An error while a body is written says nothing of its outcome: the
 //! connection may have broken, or the registry may have answered early and closed. So nothing is sent again before
-//! the registry was asked what it has (protocol.md sections 4.4 and 6.3).
+//! the registry was asked what it has (docs/protocol.md#broken-uploads, docs/protocol.md#tokens-during-uploads).
 
 use std::sync::atomic::Ordering;
 

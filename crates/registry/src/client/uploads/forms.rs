@@ -1,4 +1,4 @@
-//! The forms that the bytes of an upload may take, and which of them a registry takes (protocol.md section 2.5).
+//! Forms that the bytes of an upload may take, and those that a registry takes (docs/protocol.md#uploads).
 //!
 //! One PUT with everything is the cheapest and goes first. What answers it with 404, 405 or 501 (older Artifactory)
 //! or, for large bodies, with 413 (Azure, reverse proxies) gets one PATCH with everything, and what refuses that too

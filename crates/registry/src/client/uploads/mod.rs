@@ -1,4 +1,4 @@
-//! Uploads (protocol.md section 2.5): mount or session in one POST, then the bytes in the form that the host takes.
+//! Uploads (docs/protocol.md#uploads): mount or session in one POST, then the bytes in the form that the host takes.
 //!
 //! [`session`] opens a session, or finds that none is needed. [`drive`] is the loop that sends the bytes and goes on
 //! from wherever the registry stands when something breaks; what to send next ([`forms`]), what an answer means

@@ -1,4 +1,5 @@
-//! What an answer that is no success means for an upload (protocol.md sections 2.9, 6.1 and 6.3).
+//! Meaning of an answer that is no success for an upload (docs/protocol.md#errors, docs/protocol.md#retries,
+//! docs/protocol.md#broken-uploads).
 
 use crate::error::{Error, ErrorKind, Retryable};
 

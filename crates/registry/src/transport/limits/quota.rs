@@ -1,4 +1,4 @@
-//! How many pulls a registry has left for us: Docker Hub's quota (protocol.md section 2.10).
+//! Number of pulls that a registry has left for us: Docker Hub's quota (docs/protocol.md#warnings-and-quotas).
 //!
 //! Its answers to GET and HEAD of manifests say so: `ratelimit-limit: 100;w=21600`, `ratelimit-remaining: 57;w=21600`,
 //! `docker-ratelimit-source`. A GET counts, a HEAD does not; who is not told is not limited. The rules, for each

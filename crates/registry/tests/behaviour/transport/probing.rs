@@ -1,4 +1,4 @@
-//! Which scheme and port an insecure registry answers on (compat.md section 2).
+//! Scheme and port that an insecure registry answers on (docs/files.md#credentials).
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The `auth` map (compat.md section 2).
+//! The `auth` map (docs/files.md#credentials).
 
 use std::collections::HashMap;
 

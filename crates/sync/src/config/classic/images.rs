@@ -1,4 +1,4 @@
-//! The `images` map (compat.md section 3).
+//! The `images` map (docs/files.md#rules).
 
 use std::collections::HashMap;
 use std::sync::Arc;

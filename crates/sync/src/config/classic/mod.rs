@@ -1,4 +1,4 @@
-//! The classic `auth` and `images` files, as written and as meant (compat.md sections 1 to 4).
+//! The classic `auth` and `images` files, as written and as meant (docs/files.md).
 
 mod auth;
 mod images;

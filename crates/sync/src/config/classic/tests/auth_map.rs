@@ -1,4 +1,4 @@
-//! The `auth` map: every bullet of compat.md section 2.
+//! The `auth` map: every sentence of docs/files.md#credentials.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Which files are given, and how (compat.md section 1).
+//! The files that the command line gives (docs/reference.md#files).
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The `images` map: every row and bullet of compat.md section 3.
+//! The `images` map: every row and sentence of docs/files.md#rules.
 
 use super::*;
 

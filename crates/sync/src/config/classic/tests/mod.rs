@@ -1,5 +1,4 @@
-//! Every bullet and sentence of compat.md sections 2 and 3 that a file decides; the rows of the tables stand beside the
-//! rules.
+//! Every sentence of docs/files.md that a file decides; the rows of its table of rules are tested beside the rules.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
