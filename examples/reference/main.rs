@@ -1,4 +1,4 @@
-//! Writes `docs/reference.md`: `cargo run --example reference > docs/reference.md`. A test holds the file to it.
+//! Writes `docs/reference.md`: `cargo run --locked --example reference > docs/reference.md`. A test holds the file to it.
 
 use std::io::Write;
 

@@ -40,7 +40,7 @@ fn every_flag_in_it_is_one() {
             .iter()
             .any(|end| reference.contains(&format!("`{name}{end}")));
         // Those of cargo are its own.
-        let cargo = ["--path", "--release", "--example"].contains(&name);
+        let cargo = ["--path", "--locked", "--example"].contains(&name);
         assert!(known || cargo, "{name} is in README.md, and no flag");
     }
 }
