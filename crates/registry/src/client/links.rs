@@ -4,59 +4,124 @@ use http::HeaderMap;
 use http::header::LINK;
 use url::Url;
 
+use crate::cause::Cause;
 use crate::client::Client;
 use crate::client::ask::Ask;
-use crate::client::origin::Address;
+use crate::client::origin::{self, Address};
 use crate::error::{Error, ErrorKind};
+use crate::transport::Astray;
+
+/// A `Link` header of which nobody can tell where it leads.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unparsable;
 
 impl Client {
-    /// Where the page is that `link` names, in an answer that came from `from` to `ask`.
+    /// Returns where the page is that follows an answer with these `headers`, which came from `from`; `list` is the
+    /// request for the list as such. `None` where nothing follows.
+    ///
+    /// The next page is requested at the registry and nowhere else. A registry behind a proxy may write a scheme, a port
+    /// or a host by which it is not reached: for the path of the list itself, only the query is taken.
     ///
     /// # Errors
-    /// [`ErrorKind::Refused`] where that is not on the registry.
+    /// [`ErrorKind::Protocol`] for a link that cannot be parsed; [`ErrorKind::Refused`] for one that leads elsewhere.
     pub(super) async fn next_page(
         &self,
-        ask: &Ask,
+        list: &Ask,
         from: &Url,
-        link: &str,
-    ) -> Result<Address, Error> {
-        let visit = self.visit(&ask.repository).await?;
-        let base = self.base(&visit, &ask.action).await?;
-        let address = self
-            .address(&visit, &base, from, link)
-            .await
-            .map_err(|astray| ask.astray(astray))?;
-        if !address.home {
-            let host = address.url.host_str().unwrap_or_default();
-            return Err(ask.error(
-                ErrorKind::Refused,
-                format!("the next page is said to be at {host}, which is not the registry"),
-            ));
+        headers: &HeaderMap,
+    ) -> Result<Option<Address>, Error> {
+        let link = next(headers).map_err(|Unparsable| {
+            let message = "the `Link` header that leads to its next page cannot be parsed; see whether a proxy in front of the registry changes it";
+            list.error(ErrorKind::Protocol, message)
+        })?;
+        let Some(link) = link else { return Ok(None) };
+        let visit = self.visit(&list.repository).await?;
+        let base = self.base(&visit, &list.action).await?;
+        let address = origin::resolve(&base, from, link).map_err(|why| {
+            list.astray(Astray {
+                cause: Cause::NotUnderstood,
+                why,
+            })
+        })?;
+        if address.home {
+            return Ok(Some(address));
         }
-        Ok(address)
+        let mut own = list.address(&base)?.url;
+        let path = address.url.path();
+        if path == own.path() || path == from.path() {
+            own.set_query(address.url.query());
+            return Ok(Some(Address {
+                url: own,
+                home: true,
+            }));
+        }
+        let host = address.url.host_str().unwrap_or_default();
+        Err(list.error(
+            ErrorKind::Refused,
+            format!(
+                "the next page is at {host}, and a list is not followed to another host; name the repository by that host, or correct the external URL in the registry's settings"
+            ),
+        ))
     }
+}
+
+/// `error` of a request for a page that an earlier page links to. A registry that does not have it there, or lets nobody
+/// in, has most likely a wrong idea of its own address (Artifactory and Nexus behind a proxy).
+pub(super) fn of_later_page(error: Error) -> Error {
+    let kinds = [ErrorKind::NotFound, ErrorKind::Denied, ErrorKind::Rejected];
+    if !kinds.contains(&error.kind()) {
+        return error;
+    }
+    error.with_cause(Cause::Other).with_clause(
+        "an earlier page of the list leads there; correct the external URL in the registry's settings",
+    )
 }
 
 /// The target of the first link whose relation is `next`, as it was written: several links in one header, several
-/// headers, unquoted and multiple relations (`rel="prev next"`) are all seen in the field.
-pub(super) fn next(headers: &HeaderMap) -> Option<&str> {
-    headers
-        .get_all(LINK)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .find_map(next_in)
+/// headers, unquoted and multiple relations (`rel="prev next"`) are all seen in the field. A link without a relation
+/// counts as one to the next page, as does a target without `< >`: containers/image follows both.
+pub(super) fn next(headers: &HeaderMap) -> Result<Option<&str>, Unparsable> {
+    let mut is_whole = true;
+    for value in headers.get_all(LINK) {
+        match value.to_str().map_err(|_| Unparsable).and_then(next_in) {
+            Ok(Some(next)) => return Ok(Some(next)),
+            Ok(None) => {}
+            Err(Unparsable) => is_whole = false,
+        }
+    }
+    if is_whole { Ok(None) } else { Err(Unparsable) }
 }
 
-fn next_in(mut rest: &str) -> Option<&str> {
-    while let Some((_, after)) = rest.split_once('<') {
-        let (target, after) = after.split_once('>')?;
+fn next_in(value: &str) -> Result<Option<&str>, Unparsable> {
+    let mut rest = value.trim();
+    if !rest.is_empty() && !rest.contains('<') {
+        return bare(rest);
+    }
+    while !rest.is_empty() {
+        // A list may have empty elements (RFC 9110, section 5.6.1).
+        let (before, after) = rest.split_once('<').ok_or(Unparsable)?;
+        if !before.trim_matches([',', ' ', '\t']).is_empty() {
+            return Err(Unparsable);
+        }
+        let (target, after) = after.split_once('>').ok_or(Unparsable)?;
         let (parameters, after) = split_unquoted(after);
         if is_next(parameters) {
-            return Some(target.trim());
+            return Ok(Some(target.trim()));
         }
-        rest = after;
+        rest = after.trim();
     }
-    None
+    Ok(None)
+}
+
+/// One link whose target stands without `< >`.
+fn bare(value: &str) -> Result<Option<&str>, Unparsable> {
+    let (target, parameters) = value.split_once(';').unwrap_or((value, ""));
+    let target = target.trim();
+    let looks_like_one = target.starts_with('/') || target.contains("://");
+    if !looks_like_one || target.contains([' ', ',', '"', '>']) || !parameters.contains('=') {
+        return Err(Unparsable);
+    }
+    Ok(is_next(parameters).then_some(target))
 }
 
 /// Splits at the first comma outside quotes, which ends one link.
@@ -70,6 +135,7 @@ fn split_unquoted(text: &str) -> (&str, &str) {
     }
 }
 
+/// Whether the relation is `next`, or none is given.
 fn is_next(parameters: &str) -> bool {
     let mut start = 0;
     let ends = unquoted(parameters, ';').chain(std::iter::once(parameters.len()));
@@ -88,7 +154,7 @@ fn is_next(parameters: &str) -> bool {
             .split_ascii_whitespace()
             .any(|relation| relation.eq_ignore_ascii_case("next"));
     }
-    false
+    true
 }
 
 /// The positions of `sought` that stand outside quoted strings; a backslash inside one escapes what follows.
@@ -115,14 +181,16 @@ fn unquoted(text: &str, sought: char) -> impl Iterator<Item = usize> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
-    fn of(values: &[&str]) -> Option<String> {
+    fn of(values: &[&str]) -> Result<Option<String>, Unparsable> {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(LINK, value.parse().unwrap());
+            headers.append(LINK, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
-        next(&headers).map(str::to_owned)
+        next(&headers).map(|next| next.map(str::to_owned))
     }
 
     #[test]
@@ -148,14 +216,47 @@ mod tests {
             ),
             (&["<a>; rel=\"last next\""], Some("a")),
             (&["<a>; rel=first", "<b?x=1,2>; rel=next"], Some("b?x=1,2")),
+            (&[", <a>; rel=prev, , <b>; rel=next"], Some("b")),
             (&["<a>; rel=\"prev\""], None),
-            (&["<a>"], None),
-            (&["a; rel=next"], None),
-            (&["<a; rel=next"], None),
+            (&["<a>; rel=\"prev\","], None),
             (&[""], None),
+            (&[" "], None),
             (&[], None),
+            // As containers/image reads them.
+            (
+                &["/v2/a/tags/list?n=2; rel=next"],
+                Some("/v2/a/tags/list?n=2"),
+            ),
+            (
+                &["https://r.io/p?n=2;rel=\"next\""],
+                Some("https://r.io/p?n=2"),
+            ),
+            (&["/v2/a/tags/list; rel=prev"], None),
+            (&["<a>"], Some("a")),
+            (&["<a>; title=x"], Some("a")),
+            // One that is whole beside one that is not.
+            (&["<a; rel=prev", "<b>; rel=next"], Some("b")),
         ] {
-            assert_eq!(of(values).as_deref(), expected, "{values:?}");
+            assert_eq!(of(values), Ok(expected.map(str::to_owned)), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_lead_on_and_cannot_be_parsed_is_no_end() {
+        for value in [
+            "a; rel=next",
+            "<a; rel=next",
+            "next",
+            "/v2/a/tags/list",
+            "/v2/a b; rel=next",
+            "/v2/a>; rel=next",
+            "x <a>; rel=prev",
+            "<a>; rel=prev, b; rel=next",
+            "<a>; rel=prev, <b",
+            "<\u{e9}>; rel=next",
+        ] {
+            assert_eq!(of(&[value]), Err(Unparsable), "{value}");
+            assert_eq!(of(&["<a>; rel=prev", value]), Err(Unparsable), "{value}");
         }
     }
 }

@@ -248,6 +248,14 @@ pub enum LinkForm {
     Opaque,
     /// Leads back to the same page for ever: a loop that clients must notice.
     Loop,
-    /// Leads to this other host, which no client should follow.
+    /// Names the storage host, by which the registry is not reached, with the path of the list.
     OtherHost,
+    /// Leads to another path at the storage host, which no client should follow.
+    Elsewhere,
+    /// `/v2/…?last=x&n=2; rel="next"`, without `< >`.
+    Bare,
+    /// `</v2/…`, without `>`.
+    Broken,
+    /// `</v2/b/tags/list?…>` for the repository `a/b` (Artifactory): where nothing is.
+    WrongPath,
 }

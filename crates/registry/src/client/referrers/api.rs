@@ -7,10 +7,10 @@ use http::{Method, StatusCode};
 
 use super::MAX_REFERRERS;
 use crate::auth::ScopeSet;
+use crate::client::Client;
 use crate::client::ask::Ask;
 use crate::client::call::Whole;
 use crate::client::origin::{self, Address};
-use crate::client::{Client, links};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::manifest::{Descriptor, MAX_MANIFEST_BYTES, Manifest, View, media_type};
@@ -83,24 +83,28 @@ impl Client {
         scopes: ScopeSet,
         subject: &Digest,
     ) -> Result<Told, Error> {
-        let mut ask = ask(repository, scopes, subject);
+        let first = ask(repository, scopes, subject);
+        let mut ask = first.clone();
         let mut list = List::default();
         for page in 0..MAX_PAGES {
             let (index, whole) = match self.referrers_page(&ask).await? {
                 Page::Index(index, whole) => (index, whole),
                 Page::Told(told) if page == 0 => return Ok(told),
                 Page::Told(_) => {
-                    let message = format!("page {} of the list is none", page + 1);
+                    let message = format!(
+                        "page {}, to which the list leads, does not exist; correct the external URL in the registry's settings",
+                        page + 1
+                    );
                     return Err(ask.error(ErrorKind::Protocol, message));
                 }
             };
             list.take(&index)
                 .map_err(|why| ask.error(ErrorKind::Protocol, why))?;
             list.addresses.insert(whole.url.to_string());
-            let Some(link) = links::next(&whole.headers) else {
+            let next = self.next_page(&first, &whole.url, &whole.headers).await?;
+            let Some(next) = next else {
                 return Ok(Told::Listed(list.descriptors));
             };
-            let next = self.next_page(&ask, &whole.url, link).await?;
             if !list.addresses.insert(next.url.to_string()) {
                 let message = "the list leads back to a page that was read before";
                 return Err(ask.error(ErrorKind::Protocol, message));

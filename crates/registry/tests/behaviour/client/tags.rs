@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use registry::{Error, ErrorKind};
 use testkit::profile::{LinkForm, Paging, TagsRule};
-use testkit::{Action, Fault, Image, Kind, Layer, Profile};
+use testkit::{Action, Cut, Fault, Image, Kind, Layer, Profile};
 
 use super::kit::Kit;
 
@@ -119,16 +119,105 @@ async fn a_page_size_that_is_refused_is_left_out_from_then_on() {
 }
 
 #[tokio::test]
-async fn loops_and_foreign_pages_are_errors() {
-    let kit = with_tags(5, Paging::Link(LinkForm::Loop), 2).await;
-    let error = all(&kit).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Protocol);
-    assert!(error.message().contains("leads back"), "{error}");
-    assert!(kit.took().len() <= 2);
-    let kit = with_tags(5, Paging::Link(LinkForm::OtherHost), 2).await;
-    let error = all(&kit).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
-    assert_eq!(kit.took().len(), 1);
+async fn a_list_that_leads_astray_with_and_without_a_page_size_is_an_error() {
+    for (form, kind, said, lines) in [
+        (
+            LinkForm::Loop,
+            ErrorKind::Protocol,
+            "the registry's list of tags leads back to a page that was read before",
+            &["?n=1000", "", "?n=2"][..],
+        ),
+        (
+            LinkForm::Elsewhere,
+            ErrorKind::Refused,
+            "the next page is at 127.0.0.1, and a list is not followed to another host; name the repository by that host, or correct the external URL in the registry's settings",
+            &["?n=1000", ""],
+        ),
+        (
+            LinkForm::Broken,
+            ErrorKind::Protocol,
+            "the `Link` header that leads to its next page cannot be parsed; see whether a proxy in front of the registry changes it",
+            &["?n=1000", ""],
+        ),
+    ] {
+        let kit = with_tags(5, Paging::Link(form), 2).await;
+        let error = all(&kit).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert_eq!(error.message(), said);
+        let expected = lines
+            .iter()
+            .map(|query| format!("GET /v2/a/b/tags/list{query}"));
+        assert_eq!(kit.lines(), expected.collect::<Vec<_>>());
+        assert_eq!(kit.server.storage_requests().len(), 0);
+        // Nothing was learned that a list without a page size would be better by.
+        all(&kit).await.unwrap_err();
+        assert_eq!(kit.lines()[0], "GET /v2/a/b/tags/list?n=1000");
+    }
+}
+
+#[tokio::test]
+async fn what_leads_astray_only_with_a_page_size_is_listed_without_one_from_then_on() {
+    for form in [
+        LinkForm::Loop,
+        LinkForm::Elsewhere,
+        LinkForm::Broken,
+        LinkForm::WrongPath,
+    ] {
+        let kit = with_tags(5, Paging::Link(form), 2).await;
+        kit.server
+            .change_profile(|profile| profile.tags.always_pages = false);
+        assert_eq!(
+            all(&kit).await.unwrap(),
+            kit.server.state().tags("a/b"),
+            "{form:?}"
+        );
+        let lines = kit.lines();
+        assert_eq!(lines[0], "GET /v2/a/b/tags/list?n=1000", "{form:?}");
+        assert_eq!(lines.last().unwrap(), "GET /v2/a/b/tags/list", "{form:?}");
+        let astray = usize::from(form == LinkForm::WrongPath);
+        assert_eq!(lines.len(), 2 + astray, "{form:?}");
+        assert_eq!(all(&kit).await.unwrap().len(), 5);
+        assert_eq!(kit.lines(), ["GET /v2/a/b/tags/list"], "{form:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_size_that_the_server_does_not_know_is_left_out() {
+    for status in [406, 414, 416, 501] {
+        let kit = with_tags(5, Paging::None, 1000).await;
+        let sized = Fault::on(Kind::Tags).matching(|request| request.query.is_some());
+        kit.server.fault(sized, Action::status(status));
+        assert_eq!(all(&kit).await.unwrap().len(), 5, "{status}");
+        assert_eq!(kit.took().len(), 2, "{status}");
+        assert_eq!(all(&kit).await.unwrap().len(), 5, "{status}");
+        assert_eq!(kit.took(), [(Kind::Tags, 200)], "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_ends_early_for_other_reasons_is_not_listed_again() {
+    for action in [Action::status(429), Action::CutBeforeAnswer(Cut::Reset)] {
+        let kit = with_tags(5, Paging::Link(LinkForm::Relative), 2).await;
+        kit.server.fault(Fault::on(Kind::Tags).after(1), action);
+        all(&kit).await.unwrap_err();
+        assert!(
+            kit.lines()
+                .iter()
+                .skip(1)
+                .all(|line| line.contains("last="))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_page_at_another_name_of_the_registry_is_requested_at_the_registry() {
+    for form in [LinkForm::OtherHost, LinkForm::Bare] {
+        let kit = with_tags(5, Paging::Link(form), 2).await;
+        let tags = all(&kit).await.unwrap();
+        assert_eq!(tags, kit.server.state().tags("a/b"), "{form:?}");
+        assert_eq!(kit.took(), [(Kind::Tags, 200); 3], "{form:?}");
+        assert_eq!(kit.server.storage_requests().len(), 0);
+    }
 }
 
 #[tokio::test]
@@ -150,6 +239,30 @@ async fn what_is_no_tag_is_left_out_with_a_warning() {
     kit.server.fault(Fault::on(Kind::Tags), answer);
     assert_eq!(all(&kit).await.unwrap(), ["ok", "_x"]);
     assert_eq!(kit.heard.warnings().len(), 3, "{:?}", kit.heard.warnings());
+}
+
+#[tokio::test]
+async fn what_is_no_text_among_tags_is_left_out_with_a_warning() {
+    let kit = with_tags(1, Paging::None, 1000).await;
+    let body = r#"{"name":"a/b","tags":[null,"one",2,"two",null]}"#;
+    let answer = testkit::Answer::new(200).body("application/json", body);
+    kit.server.fault(Fault::on(Kind::Tags), answer);
+    assert_eq!(all(&kit).await.unwrap(), ["one", "two"]);
+    let said = |what: &str| format!("a tag of a/b is left out: the list has {what} in its place");
+    let expected = [said("`null`"), said("a number"), said("`null`")];
+    assert_eq!(kit.heard.warnings(), expected);
+    assert_eq!(kit.took().len(), 1);
+}
+
+#[tokio::test]
+async fn a_round_page_that_ends_in_null_is_doubted_by_its_last_tag() {
+    let kit = with_tags(150, Paging::WithoutLink, 100).await;
+    let tags: Vec<String> = (0..99).map(|n| format!("\"v{n:04}\"")).collect();
+    let body = format!("{{\"tags\":[{},null]}}", tags.join(","));
+    let answer = testkit::Answer::new(200).body("application/json", body);
+    kit.server.fault(Fault::on(Kind::Tags).nth(1), answer);
+    assert_eq!(all(&kit).await.unwrap().len(), 150);
+    assert_eq!(kit.lines()[1], "GET /v2/a/b/tags/list?n=1000&last=v0098");
 }
 
 #[tokio::test]

@@ -104,7 +104,7 @@ async fn led(
 
 #[tokio::test]
 async fn no_way_leads_from_the_public_into_a_private_network() {
-    for way in WAYS {
+    for way in WAYS.into_iter().filter(|way| *way != "next page") {
         for inner in [
             "127.0.0.1",
             "10.0.0.1:8443",
@@ -175,7 +175,7 @@ async fn a_registry_that_is_marked_insecure_may_not_lead_there_either() {
 
 #[tokio::test]
 async fn no_way_leads_out_of_tls() {
-    for way in WAYS {
+    for way in WAYS.into_iter().filter(|way| *way != "next page") {
         let (outcome, lines) = led(
             PUBLIC,
             way,
@@ -193,6 +193,27 @@ async fn no_way_leads_out_of_tls() {
             "{way}: {error}"
         );
         assert_eq!(lines.len(), 1, "{way}: {lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_next_page_leads_nowhere_but_to_the_registry() {
+    for location in [
+        "https://10.0.0.1:8443/x",
+        "https://[::1]/x",
+        "http://198.51.100.1/x",
+        "https://198.51.100.1/x",
+    ] {
+        let options = TransportOptions {
+            private_hosts: vec!["10.0.0.1:8443".to_owned()],
+            ..TransportOptions::default()
+        };
+        let (outcome, lines) = led(PUBLIC, "next page", location, options, false).await;
+        let error = outcome.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused, "{location}: {error}");
+        // Once with a page size, once without.
+        let list = format!("GET https://{PUBLIC}/v2/a/b/tags/list");
+        assert_eq!(lines, [format!("{list}?n=1000"), list], "{location}");
     }
 }
 

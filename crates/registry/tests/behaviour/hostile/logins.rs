@@ -195,7 +195,7 @@ async fn a_next_page_elsewhere_is_not_asked_for_at_all() {
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert_eq!(
         error.message(),
-        "the next page is said to be at storage.example.net, which is not the registry"
+        "the next page is at storage.example.net, and a list is not followed to another host; name the repository by that host, or correct the external URL in the registry's settings"
     );
     assert!(world.asked().iter().all(|asked| asked.host == HOME));
 }

@@ -172,6 +172,16 @@ pub(super) fn linked(
             let elsewhere = call.connection.shared.bases().storage;
             format!("<{elsewhere}{path}?{query}>; rel=\"next\"")
         }
+        LinkForm::Elsewhere => {
+            let elsewhere = call.connection.shared.bases().storage;
+            format!("<{elsewhere}/pages?{query}>; rel=\"next\"")
+        }
+        LinkForm::Bare => format!("{path}?{query}; rel=\"next\""),
+        LinkForm::Broken => format!("<{path}?{query}; rel=\"next\""),
+        LinkForm::WrongPath => {
+            let (_, shorter) = path["/v2/".len()..].split_once('/').unwrap_or_default();
+            format!("</v2/{shorter}?{query}>; rel=\"next\"")
+        }
     };
     reply.with(header::LINK, &value)
 }

@@ -266,14 +266,22 @@ async fn malformed_lists_are_errors() {
     kit.server.fault(Fault::on(Kind::Referrers).nth(1), first);
     kit.server
         .fault(Fault::on(Kind::Referrers).nth(2), Action::Html);
-    assert_eq!(list().await.message(), "page 2 of the list is none");
+    assert_eq!(
+        list().await.message(),
+        "page 2, to which the list leads, does not exist; correct the external URL in the registry's settings"
+    );
 }
 
 #[tokio::test]
-async fn loops_and_foreign_pages_are_errors() {
+async fn pages_that_cannot_be_followed_are_errors() {
     for (form, kind, said) in [
         (LinkForm::Loop, ErrorKind::Protocol, "leads back to a page"),
-        (LinkForm::OtherHost, ErrorKind::Refused, "the next page"),
+        (
+            LinkForm::Elsewhere,
+            ErrorKind::Refused,
+            "the next page is at",
+        ),
+        (LinkForm::Broken, ErrorKind::Protocol, "cannot be parsed"),
     ] {
         let profile = Profile {
             referrers_list: ReferrersList {
@@ -296,6 +304,34 @@ async fn loops_and_foreign_pages_are_errors() {
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.message().contains(said), "{error}");
         assert!(kit.took().len() <= 2);
+    }
+}
+
+#[tokio::test]
+async fn a_page_at_another_name_of_the_registry_is_requested_at_the_registry() {
+    for form in [LinkForm::OtherHost, LinkForm::Bare] {
+        let profile = Profile {
+            referrers_list: ReferrersList {
+                paging: Paging::Link(form),
+                page_size: 1,
+                ..Profile::strict().referrers_list
+            },
+            ..Profile::strict()
+        };
+        let kit = Kit::open(profile).await;
+        let image = subject("x");
+        let all = several(&image);
+        for referrer in &all {
+            kit.server.push("a/b", None, referrer);
+        }
+        let listed = kit
+            .client
+            .referrers(&kit.repository("a/b"), &digest(&image))
+            .await
+            .unwrap();
+        assert_eq!(listed.descriptors.len(), all.len());
+        assert_eq!(kit.took(), vec![(Kind::Referrers, 200); all.len()]);
+        assert_eq!(kit.server.storage_requests().len(), 0);
     }
 }
 

@@ -1,14 +1,12 @@
 //! Tag lists, a page at a time (docs/protocol.md#tag-lists).
 
+mod page;
+
 use std::collections::HashSet;
-use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 
 use http::header::{ACCEPT_ENCODING, HeaderValue};
 use http::{Method, StatusCode};
-use serde::de::{Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use url::Url;
 
 use crate::auth::ScopeSet;
 use crate::client::ask::{Ask, in_query};
@@ -18,6 +16,7 @@ use crate::client::{Client, links};
 use crate::error::{Error, ErrorKind};
 use crate::quote::shown;
 use crate::reference::{Repository, Tag};
+use page::{Entry, MAX_ENTRIES};
 
 /// The page size that is asked for: the most that ECR and distribution 3 give, which answer with an error, or clamp,
 /// above it.
@@ -31,8 +30,8 @@ const MAX_PAGE_BYTES: u64 = 64 * 1024 * 1024;
 const MAX_PAGES: usize = 10_000;
 /// The most pages in a row that bring nothing new.
 const MAX_STALE_PAGES: usize = 10;
-/// The most tags of one repository, and so of one page. The largest in public use have some hundreds of thousands.
-const MAX_TAGS: usize = 2_000_000;
+/// The most tags of one repository, and so of one page.
+const MAX_TAGS: usize = MAX_ENTRIES;
 /// The most tags that are named in warnings; more are counted.
 const MAX_NAMED: usize = 3;
 
@@ -41,11 +40,18 @@ pub struct TagPages {
     client: Client,
     repository: Repository,
     next: Next,
+    /// Whether pages are requested with a size (`n`).
+    sized: bool,
+    /// Pages that came, and those in a row that brought nothing new.
     pages: usize,
     stale: usize,
-    /// What was seen, tags and addresses, by hashes of 64 bits: eight bytes for each instead of the text. That two
-    /// of a million tags share one has a chance of one in thirty million.
-    seen: HashSet<u64>,
+    /// Hashes of the tags that were listed, 64 bits each instead of the text. That two of a million tags share one has
+    /// a chance of one in thirty million.
+    listed: HashSet<u64>,
+    /// Hashes of the addresses of pages that were read or linked to.
+    addresses: HashSet<u64>,
+    /// Hashes of the tags that a first attempt gave, whose pages could not be followed to the end.
+    given: Option<HashSet<u64>>,
     hasher: RandomState,
     invalid: usize,
     /// Whether the repository will be written to: then push rights are asked for at once, and nobody is told of tags
@@ -66,39 +72,6 @@ enum Next {
     End,
 }
 
-#[derive(Deserialize)]
-struct Page {
-    #[serde(default)]
-    tags: Option<Tags>,
-}
-
-/// The tags of a page. A text takes many times the memory of its three bytes in a list, so they are counted while
-/// they are read.
-struct Tags(Vec<String>);
-
-impl<'de> Deserialize<'de> for Tags {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visit;
-        impl<'de> Visitor<'de> for Visit {
-            type Value = Tags;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of tags")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Tags, A::Error> {
-                let mut tags = Vec::new();
-                while let Some(tag) = list.next_element()? {
-                    if tags.len() == MAX_TAGS {
-                        return Err(A::Error::custom(format_args!("more than {MAX_TAGS} tags")));
-                    }
-                    tags.push(tag);
-                }
-                Ok(Tags(tags))
-            }
-        }
-        deserializer.deserialize_seq(Visit)
-    }
-}
-
 impl Client {
     /// The tags of `repository`.
     pub fn tags(&self, repository: &Repository) -> TagPages {
@@ -115,9 +88,12 @@ impl Client {
             client: self.clone(),
             repository: repository.clone(),
             next: Next::First,
+            sized: self.inner.habits.takes_page_size(),
             pages: 0,
             stale: 0,
-            seen: HashSet::new(),
+            listed: HashSet::new(),
+            addresses: HashSet::new(),
+            given: None,
             hasher: RandomState::new(),
             invalid: 0,
             for_push,
@@ -130,16 +106,21 @@ impl TagPages {
     /// A repository that does not exist is [`ErrorKind::NotFound`].
     ///
     /// A page ends the list when no `Link` follows it, unless its length is a round number: then it may come from a
-    /// registry that cuts lists without saying so, and one more page is asked for. Tags that are no tags are left
+    /// registry that cuts lists without saying so, and one more page is asked for. Entries that are no tags are left
     /// out with a warning. A list that leads back to a page already read, or does not end, is an error: what lies
     /// behind it would be lost in silence.
+    ///
+    /// Artifactory and Nexus give whole lists to whoever asks for no page size, and lead astray who does. So a list
+    /// that cannot be followed to its end is begun anew without one.
     pub async fn next(&mut self) -> Result<Option<Vec<Tag>>, Error> {
         loop {
-            let Some(page) = self.page().await? else {
-                return Ok(None);
-            };
-            if !page.is_empty() {
-                return Ok(Some(page));
+            match self.page().await {
+                Ok(Some(page)) if page.is_empty() => {}
+                Err(error) if self.may_begin_anew(&error) => {
+                    tracing::debug!(%error, "the list of tags is requested again without a page size");
+                    self.begin_anew();
+                }
+                ended => return ended,
             }
         }
     }
@@ -149,18 +130,19 @@ impl TagPages {
         let asked = self.next.clone();
         if matches!(asked, Next::End) {
             self.report_invalid();
+            if self.given.is_some() {
+                self.client.inner.habits.no_page_size();
+            }
             return Ok(None);
         }
-        self.pages += 1;
-        if self.pages > MAX_PAGES {
-            return Err(self.endless(&format!("has more than {MAX_PAGES} pages")));
+        if self.pages == MAX_PAGES {
+            return Err(self.too_long(&format!("has more than {MAX_PAGES} pages")));
         }
         let Some(whole) = self.fetch(&asked).await? else {
             self.next = Next::End;
             return Ok(Some(Vec::new()));
         };
-        self.seen.insert(self.hasher.hash_one(whole.url.as_str()));
-        let page: Page = serde_json::from_slice(&whole.bytes).map_err(|error| {
+        let entries = page::read(&whole.bytes).map_err(|error| {
             let message = format!(
                 "the answer is no list of tags: {}",
                 shown(&error.to_string())
@@ -170,37 +152,105 @@ impl TagPages {
                 .with_status(whole.status)
                 .with_source(error)
         })?;
-        let tags = page.tags.map_or_else(Vec::new, |tags| tags.0);
-        let (count, last) = (tags.len(), tags.last().cloned());
-        let fresh = self.fresh(tags);
-        if self.seen.len() > MAX_TAGS {
-            return Err(self.endless(&format!("has more than {MAX_TAGS} entries")));
+        self.pages += 1;
+        self.take(&whole, entries).await.map(Some)
+    }
+
+    /// Takes the entries of a page, and finds out what follows it.
+    async fn take(&mut self, whole: &Whole, entries: Vec<Entry>) -> Result<Vec<Tag>, Error> {
+        self.addresses
+            .insert(self.hasher.hash_one(whole.url.as_str()));
+        let count = entries.len();
+        let last = entries.iter().rev().find_map(|entry| match entry {
+            Entry::Text(text) => Some(text.clone()),
+            Entry::Other(_) => None,
+        });
+        let before = self.listed.len();
+        let fresh = self.fresh(entries);
+        let is_stale = self.listed.len() == before;
+        self.stale = if is_stale { self.stale + 1 } else { 0 };
+        match self.following(whole, count, last, is_stale).await {
+            Ok(next) => {
+                self.next = next;
+                Ok(fresh)
+            }
+            Err(error) => {
+                // They are not given, so that another attempt has them anew.
+                for tag in &fresh {
+                    self.listed.remove(&self.hasher.hash_one(tag.as_str()));
+                }
+                Err(error)
+            }
         }
-        self.stale = if fresh.is_empty() { self.stale + 1 } else { 0 };
-        self.next = match links::next(&whole.headers) {
-            Some(link) => self.linked(&asked, &whole.url, link, count).await?,
-            None => unsaid(count, last, fresh.is_empty()),
+    }
+
+    /// What follows a page of `count` entries, of which `last` is the last text.
+    async fn following(
+        &mut self,
+        whole: &Whole,
+        count: usize,
+        last: Option<String>,
+        is_stale: bool,
+    ) -> Result<Next, Error> {
+        if self.listed.len() + self.addresses.len() > MAX_TAGS {
+            return Err(self.too_long(&format!("has more than {MAX_TAGS} entries")));
+        }
+        let list = self.list("");
+        let next = self
+            .client
+            .next_page(&list, &whole.url, &whole.headers)
+            .await?;
+        let next = match next {
+            Some(address) => self.linked(address, count)?,
+            None => unsaid(count, last, is_stale),
         };
         if self.stale > MAX_STALE_PAGES {
             return Err(self.endless("goes on without bringing anything new"));
         }
-        Ok(Some(fresh))
+        Ok(next)
+    }
+
+    /// Whether the list may be whole without a page size, although it ended in `error` with one.
+    fn may_begin_anew(&self, error: &Error) -> bool {
+        let may_differ = matches!(
+            error.kind(),
+            ErrorKind::NotFound
+                | ErrorKind::Denied
+                | ErrorKind::Unauthorized
+                | ErrorKind::Rejected
+                | ErrorKind::Refused
+                | ErrorKind::Protocol
+                | ErrorKind::Server
+        );
+        self.sized && self.pages > 0 && may_differ
+    }
+
+    fn begin_anew(&mut self) {
+        self.sized = false;
+        self.next = Next::First;
+        (self.pages, self.stale) = (0, 0);
+        self.given = Some(std::mem::take(&mut self.listed));
+        self.addresses.clear();
     }
 
     /// Fetches a page; `None` where there was no reason to believe in it but its predecessor's length.
-    async fn fetch(&self, asked: &Next) -> Result<Option<Whole>, Error> {
-        let habits = &self.client.inner.habits;
-        let sized = matches!(asked, Next::First) && habits.takes_page_size();
+    async fn fetch(&mut self, asked: &Next) -> Result<Option<Whole>, Error> {
+        let sized = matches!(asked, Next::First) && self.sized;
         let fits = |status: StatusCode| match status.as_u16() {
             200 => true,
             400 | 405 | 422 => sized || matches!(asked, Next::After(_)),
+            406 | 414 | 416 | 501 => sized,
             404 => matches!(asked, Next::After(_)),
             _ => false,
         };
         let whole = self
             .client
             .whole(&self.ask(asked), MAX_PAGE_BYTES, fits)
-            .await?;
+            .await
+            .map_err(|error| match asked {
+                Next::Linked(_) => links::of_later_page(error),
+                _ => error,
+            })?;
         if whole.status == StatusCode::OK {
             return Ok(Some(whole));
         }
@@ -213,17 +263,19 @@ impl TagPages {
             .client
             .whole(&plain, MAX_PAGE_BYTES, |status| status == StatusCode::OK)
             .await?;
-        habits.no_page_size();
+        self.sized = false;
+        self.client.inner.habits.no_page_size();
         Ok(Some(whole))
     }
 
     fn ask(&self, asked: &Next) -> Ask {
-        let sized = self.client.inner.habits.takes_page_size();
         match asked {
             Next::Linked(address) => self.list("").at(address.clone()),
-            Next::After(last) if sized => self.list(&format!("?n={PAGE}&last={}", in_query(last))),
+            Next::After(last) if self.sized => {
+                self.list(&format!("?n={PAGE}&last={}", in_query(last)))
+            }
             Next::After(last) => self.list(&format!("?last={}", in_query(last))),
-            Next::First | Next::End if sized => self.list(&format!("?n={PAGE}")),
+            Next::First | Next::End if self.sized => self.list(&format!("?n={PAGE}")),
             Next::First | Next::End => self.list(""),
         }
     }
@@ -245,38 +297,48 @@ impl TagPages {
     }
 
     /// The tags of a page that were not given before.
-    fn fresh(&mut self, tags: Vec<String>) -> Vec<Tag> {
-        let mut fresh = Vec::with_capacity(tags.len());
-        for text in tags {
-            if !self.seen.insert(self.hasher.hash_one(&text)) {
+    fn fresh(&mut self, entries: Vec<Entry>) -> Vec<Tag> {
+        let mut fresh = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let text = match entry {
+                Entry::Text(text) => text,
+                Entry::Other(noun) => {
+                    self.leave_out(&format!("the list has {noun} in its place"));
+                    continue;
+                }
+            };
+            let hash = self.hasher.hash_one(&text);
+            let is_given = |given: &HashSet<u64>| given.contains(&hash);
+            if !self.listed.insert(hash) || self.given.as_ref().is_some_and(is_given) {
                 continue;
             }
             match Tag::parse(&text) {
                 Ok(tag) => fresh.push(tag),
-                Err(_) if self.for_push => {}
-                Err(error) => {
-                    self.invalid += 1;
-                    if self.invalid <= MAX_NAMED {
-                        let path = self.repository.path();
-                        self.client
-                            .warn(&format!("a tag of {path} is left out: {error}"));
-                    }
-                }
+                Err(error) => self.leave_out(&error.to_string()),
             }
         }
         fresh
     }
 
-    /// The page that a `Link` leads to, if it is one that may be read: on the registry, and not read before.
-    async fn linked(
-        &mut self,
-        asked: &Next,
-        from: &Url,
-        link: &str,
-        count: usize,
-    ) -> Result<Next, Error> {
-        let address = self.client.next_page(&self.ask(asked), from, link).await?;
-        if self.seen.insert(self.hasher.hash_one(address.url.as_str())) {
+    /// Says that an entry of the list is left out.
+    fn leave_out(&mut self, why: &str) {
+        if self.for_push {
+            return;
+        }
+        self.invalid += 1;
+        if self.invalid <= MAX_NAMED {
+            let path = self.repository.path();
+            self.client
+                .warn(&format!("a tag of {path} is left out: {why}"));
+        }
+    }
+
+    /// The page at `address`, which a page of `count` entries links to, unless it was read before.
+    fn linked(&mut self, address: Address, count: usize) -> Result<Next, Error> {
+        if self
+            .addresses
+            .insert(self.hasher.hash_one(address.url.as_str()))
+        {
             return Ok(Next::Linked(address));
         }
         if count == 0 {
@@ -290,6 +352,12 @@ impl TagPages {
             ErrorKind::Protocol,
             format!("the registry's list of tags {what}"),
         )
+    }
+
+    /// The same for a list that is as long without a page size.
+    fn too_long(&mut self, what: &str) -> Error {
+        self.sized = false;
+        self.endless(what)
     }
 
     fn report_invalid(&mut self) {

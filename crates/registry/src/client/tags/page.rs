@@ -1,0 +1,176 @@
+//! The document of one page of a tag list.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+/// Maximum number of entries of one page: those of a repository, as some registries give all at once. The largest in
+/// public use have some hundreds of thousands.
+pub(super) const MAX_ENTRIES: usize = 2_000_000;
+
+/// One entry of a list of tags.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// A text, which may be a tag.
+    Text(String),
+    /// Another JSON value, by its name.
+    Other(&'static str),
+}
+
+/// Reads the entries of a page; an error is a clause.
+///
+/// `tags` may be absent or `null` where there are none. Its letters may be of either case, as Go's decoder has it; where
+/// the key comes twice, the two lists contradict each other.
+pub(super) fn read(bytes: &[u8]) -> Result<Vec<Entry>, serde_json::Error> {
+    serde_json::from_slice::<Page>(bytes).map(|page| page.0)
+}
+
+struct Page(Vec<Entry>);
+
+impl<'de> Deserialize<'de> for Page {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit;
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Page;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with a list of tags")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Page, A::Error> {
+                let mut tags = None;
+                while let Some(key) = map.next_key::<String>()? {
+                    if !key.eq_ignore_ascii_case("tags") {
+                        map.next_value::<IgnoredAny>()?;
+                    } else if tags.is_some() {
+                        return Err(A::Error::custom("it has two lists of tags"));
+                    } else {
+                        tags = Some(map.next_value_seed(Entries)?);
+                    }
+                }
+                Ok(Page(tags.unwrap_or_default()))
+            }
+        }
+        deserializer.deserialize_map(Visit)
+    }
+}
+
+/// The list. An entry takes many times the memory of its few bytes in the document, so they are counted while they are
+/// read.
+struct Entries;
+
+impl<'de> DeserializeSeed<'de> for Entries {
+    type Value = Vec<Entry>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<Entry>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Entries {
+    type Value = Vec<Entry>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of tags")
+    }
+    fn visit_unit<E: Error>(self) -> Result<Vec<Entry>, E> {
+        Ok(Vec::new())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Entry>, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = list.next_element()? {
+            if entries.len() == MAX_ENTRIES {
+                return Err(A::Error::custom(format_args!(
+                    "more than {MAX_ENTRIES} tags"
+                )));
+            }
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EntryVisitor)
+    }
+}
+
+struct EntryVisitor;
+
+impl<'de> Visitor<'de> for EntryVisitor {
+    type Value = Entry;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a tag")
+    }
+    fn visit_str<E: Error>(self, text: &str) -> Result<Entry, E> {
+        Ok(Entry::Text(text.to_owned()))
+    }
+    fn visit_string<E: Error>(self, text: String) -> Result<Entry, E> {
+        Ok(Entry::Text(text))
+    }
+    fn visit_unit<E: Error>(self) -> Result<Entry, E> {
+        Ok(Entry::Other("`null`"))
+    }
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Entry, E> {
+        Ok(Entry::Other("a boolean"))
+    }
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Entry, E> {
+        Ok(Entry::Other("a number"))
+    }
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Entry, E> {
+        Ok(Entry::Other("a number"))
+    }
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Entry, E> {
+        Ok(Entry::Other("a number"))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Entry, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Entry::Other("a list"))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Entry::Other("an object"))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_text_is_an_entry_all_the_same() {
+        let page = r#"{"tags":["a",null,1,-1,1.5,true,["b",["c"]],{"d":["e"]},""],"name":"x"}"#;
+        let text = |text: &str| Entry::Text(text.to_owned());
+        let expected = [
+            text("a"),
+            Entry::Other("`null`"),
+            Entry::Other("a number"),
+            Entry::Other("a number"),
+            Entry::Other("a number"),
+            Entry::Other("a boolean"),
+            Entry::Other("a list"),
+            Entry::Other("an object"),
+            text(""),
+        ];
+        assert_eq!(read(page.as_bytes()).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_list_may_be_missing_and_may_not_come_twice() {
+        for page in ["{}", r#"{"tags":null}"#, r#"{"tags":[]}"#] {
+            assert_eq!(read(page.as_bytes()).unwrap(), [], "{page}");
+        }
+        let one = [Entry::Text("a".to_owned())];
+        assert_eq!(read(br#"{"Tags":["a"]}"#).unwrap(), one);
+        for page in [
+            r#"{"tags":["a"],"tags":["b"]}"#,
+            r#"{"tags":["a"],"Tags":["b"]}"#,
+            r#"{"tags":"a"}"#,
+            r#"{"tags":{}}"#,
+            r#"["a"]"#,
+            "null",
+            "",
+        ] {
+            assert!(read(page.as_bytes()).is_err(), "{page}");
+        }
+    }
+}
