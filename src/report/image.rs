@@ -255,6 +255,7 @@ pub(super) fn class(class: Class) -> &'static str {
         Class::Destination => "destination",
         Class::Credentials => "credentials",
         Class::RateLimit => "rate-limit",
+        Class::Rules => "rules",
         Class::Internal => "internal",
         Class::Interrupted => "interrupted",
     }

@@ -45,6 +45,7 @@ mod secrets;
 mod signatures;
 mod slow_readers;
 mod survival;
+mod tag_conflicts;
 mod terminal;
 mod time_limits;
 mod tokens;

@@ -111,6 +111,8 @@ pub enum Cause {
     NotUnderstood,
     /// The registry refuses the request, and says no more that is known.
     Rejected,
+    /// Two rules write different images to one tag.
+    TagConflict,
     /// The run was interrupted first.
     Interrupted,
     /// A defect of this program.
@@ -121,7 +123,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 50] = [
         Self::LoginRefused,
         Self::NoLogin,
         Self::LoginWithheld,
@@ -168,6 +170,7 @@ impl Cause {
         Self::Unsafe,
         Self::NotUnderstood,
         Self::Rejected,
+        Self::TagConflict,
         Self::Interrupted,
         Self::Defect,
         Self::Other,
@@ -222,6 +225,7 @@ impl Cause {
             Self::Unsafe => "unsafe",
             Self::NotUnderstood => "not-understood",
             Self::Rejected => "rejected",
+            Self::TagConflict => "tag-conflict",
             Self::Interrupted => "interrupted",
             Self::Defect => "defect",
             Self::Other => "other",

@@ -96,14 +96,14 @@ impl Engine {
         let discoverer = Arc::new(discoverer);
         let slots = Arc::new(Semaphore::new(RULES));
         let mut running = JoinSet::new();
-        for rule in rules {
+        for (rank, rule) in rules.into_iter().enumerate() {
             let slot = Arc::clone(&slots).acquire_owned().await;
             while running.try_join_next().is_some() {}
             let (discoverer, found) = (Arc::clone(&discoverer), found.clone());
             let (listener, cancel) = (Arc::clone(&self.listener), cancel.clone());
             let span = span::rule(&rule);
             let search = async move {
-                let search = discoverer.discover(&rule, &found, &cancel, slot);
+                let search = discoverer.discover(rank, &rule, &found, &cancel, slot);
                 if let Err(panic) = AssertUnwindSafe(search).catch_unwind().await {
                     let failure = Failure::panicked(&*panic);
                     listener.event(&Event::RuleFailed { rule, failure });

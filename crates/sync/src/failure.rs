@@ -26,6 +26,8 @@ pub enum Class {
     Credentials,
     /// Nobody, in time: 429.
     RateLimit,
+    /// Whoever writes the rules.
+    Rules,
     /// Us, or this machine.
     Internal,
     /// Nobody: the run was interrupted.
@@ -105,8 +107,10 @@ impl Failure {
     /// Who has to do something about it.
     pub fn class(&self) -> Class {
         use ErrorKind::{Credentials, Denied, RateLimited, Unauthorized};
-        if self.interrupted {
-            return Class::Interrupted;
+        match self.cause {
+            _ if self.interrupted => return Class::Interrupted,
+            Cause::TagConflict => return Class::Rules,
+            _ => {}
         }
         match (self.kind, self.side) {
             (Some(Unauthorized | Denied | Credentials), _) => Class::Credentials,
@@ -129,6 +133,13 @@ impl Failure {
             status: None,
             code: None,
             interrupted: false,
+        }
+    }
+    /// An image that gives way to another one, which an earlier rule writes to the same tag.
+    pub(crate) fn tag_conflict(reason: String) -> Self {
+        Self {
+            cause: Cause::TagConflict,
+            ..Self::local(reason)
         }
     }
     /// A panic of this program, from what it left behind.
@@ -190,6 +201,8 @@ mod tests {
         assert_eq!(at(Side::Source, Corrupt), Class::Source);
         assert_eq!(at(Side::Destination, Server), Class::Destination);
         assert_eq!(Failure::internal("it broke").class(), Class::Internal);
+        let conflict = Failure::tag_conflict("two rules".to_owned());
+        assert_eq!(conflict.class(), Class::Rules);
         assert_eq!(Failure::interrupted().class(), Class::Interrupted);
     }
 

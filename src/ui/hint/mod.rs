@@ -181,6 +181,9 @@ fn content(failure: &Failure, place: &Place<'_>) -> Option<String> {
     let host = place.host();
     let source = failure.side == Side::Source;
     Some(match failure.cause {
+        Cause::TagConflict => {
+            "give one of the two another tag or repository; until then, the rule that comes first keeps the tag".into()
+        }
         Cause::AttestationsRefused => "run again with --strip-attestations".into(),
         Cause::MediaTypeRefused => {
             format!("copy it to a registry that takes this type, or build it anew in one that {host} takes")

@@ -148,6 +148,7 @@ fn classes(summary: &Summary) -> String {
                 Class::Destination => "at the destination",
                 Class::Credentials => "for want of a login or right",
                 Class::RateLimit => "by a rate limit",
+                Class::Rules => "in the rules",
                 Class::Internal => "in image-syncer itself",
                 Class::Interrupted => "interrupted",
             };

@@ -19,6 +19,7 @@ pub(super) const CASES: &[Case] = &[
     ("name-refused", name_refused),
     ("immutable-tag", immutable_at_amazon),
     ("immutable-tag", immutable_elsewhere),
+    ("tag-conflict", tag_conflict),
     ("quota-exceeded", quota_exceeded),
     ("storage-full", storage_full),
     ("read-only", read_only),
@@ -120,6 +121,15 @@ fn immutable_elsewhere() -> Told {
 }
 
 /// As Harbor has it.
+fn tag_conflict() -> Told {
+    let (source, destination) = (source(), crate::support::registry());
+    source.push("team/other", Some("v1"), &image("other"));
+    Trial::new(&source.host(), &destination.host())
+        .after("team/other:/^v1/")
+        .source("team/app:/^v/")
+        .fails()
+}
+
 fn quota_exceeded() -> Told {
     let answer = Action::error(
         403,

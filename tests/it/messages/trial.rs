@@ -16,6 +16,8 @@ pub(super) struct Trial {
     from: String,
     to: String,
     auth: String,
+    /// Rules that come before.
+    before: String,
 }
 
 impl Trial {
@@ -31,12 +33,19 @@ impl Trial {
             from: format!("{from}/team/app:v1"),
             to: format!("{to}/mirror/app"),
             auth: format!("{from}: {{insecure: true}}\n{to}: {{insecure: true}}\n"),
+            before: String::new(),
         }
     }
     /// From this instead, behind the host.
     pub(super) fn source(mut self, name: &str) -> Self {
         let host = self.from.split('/').next().unwrap_or_default();
         self.from = format!("{host}/{name}");
+        self
+    }
+    /// After a rule from this, behind the host, to the same destination.
+    pub(super) fn after(mut self, name: &str) -> Self {
+        let host = self.from.split('/').next().unwrap_or_default();
+        self.before = format!("{host}/{name}: {}\n", self.to);
         self
     }
     /// With this auth file.
@@ -82,7 +91,7 @@ impl Trial {
     /// The reason and the hint that are printed for the one failure, as the document has them, and its cause, as the
     /// report has it.
     pub(super) fn fails(self) -> Told {
-        let rule = format!("{}: {}\n", self.from, self.to);
+        let rule = format!("{}{}: {}\n", self.before, self.from, self.to);
         let place = self
             .place
             .file("images.yaml", &rule)
@@ -101,7 +110,10 @@ impl Trial {
             .collect();
         let outcome = place.run(&arguments).exits(1);
         let report: Value = serde_json::from_str(&place.read("report.json")).unwrap();
-        let of_image = &report["images"][0]["failure"];
+        let images = report["images"].as_array().unwrap().iter();
+        let mut failures = images.map(|image| &image["failure"]);
+        let of_image = failures.find(|failure| failure.is_object());
+        let of_image = of_image.unwrap_or(&Value::Null);
         let failure = if of_image.is_object() {
             of_image
         } else {

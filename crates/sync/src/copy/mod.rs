@@ -5,6 +5,7 @@
 
 mod attached;
 mod claims;
+mod conflict;
 mod looks;
 mod marks;
 mod pair;
@@ -186,8 +187,11 @@ impl Copier {
         seat: Seat,
         pair: &Pair,
     ) {
-        let outcome = AssertUnwindSafe(self.bring(image, lists, place, seat)).catch_unwind();
-        let outcome = match outcome.await {
+        let outcome = async {
+            self.give_way(image, pair.name(), place).await?;
+            self.bring(image, lists, place, seat).await
+        };
+        let outcome = match AssertUnwindSafe(outcome).catch_unwind().await {
             Ok(Ok(outcome)) => {
                 let told = self.told(image, outcome, None).await;
                 told.unwrap_or_else(Outcome::Failed)

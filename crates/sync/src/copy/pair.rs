@@ -61,6 +61,10 @@ impl Pairs {
 }
 
 impl Pair {
+    /// Source and destination.
+    pub(crate) fn name(&self) -> &ImageName {
+        &self.name
+    }
     /// On behalf of this one, within those of its image.
     pub(crate) fn span(&self) -> Span {
         span::destination(&self.name)
@@ -88,7 +92,8 @@ fn name_of(image: &Image, place: &Place) -> Option<Target> {
     }
 }
 
-fn written(repository: &Repository, target: Option<&Target>) -> String {
+/// The full reference of what `target` names in `repository`.
+pub(super) fn written(repository: &Repository, target: Option<&Target>) -> String {
     match target {
         Some(Target::Tag(tag)) => format!("{repository}:{tag}"),
         Some(Target::Digest(digest)) => format!("{repository}@{digest}"),

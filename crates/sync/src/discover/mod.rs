@@ -7,8 +7,8 @@ mod census;
 mod listing;
 mod orphans;
 mod referrer_tags;
-mod seen;
 mod source_tags;
+mod tag_claims;
 mod tag_list;
 
 use std::sync::Arc;
@@ -26,9 +26,11 @@ use crate::rule::{Destination, Naming, Rule, Select};
 pub(crate) use census::Census;
 pub use census::Hint;
 use orphans::HeldBack;
-use seen::{Seen, Verdict};
 use source_tags::Hold;
 pub(crate) use source_tags::SourceTags;
+pub use tag_claims::Rival;
+pub(crate) use tag_claims::located;
+use tag_claims::{Claimant, TagClaims, Verdict};
 
 /// One image of one rule, and where it goes.
 #[derive(Debug, Clone)]
@@ -66,6 +68,8 @@ pub struct Place {
     pub tag: Option<Tag>,
     /// What is known of it before it is asked.
     pub hint: Hint,
+    /// Images of earlier rules for the same name: if one of them is different, this one fails.
+    pub rivals: Vec<Rival>,
 }
 
 /// Finds the images of rules; shared by all rules of a run, as they may overlap.
@@ -75,12 +79,14 @@ pub(crate) struct Discoverer {
     source_tags: Arc<SourceTags>,
     /// What of that which refers to an image comes along with it.
     referrers: Option<Arc<Referrers>>,
-    seen: Seen,
+    claims: TagClaims,
 }
 
 /// The search for one rule's images.
 struct Search<'a> {
     discoverer: &'a Discoverer,
+    /// Position of the rule in the run.
+    rank: usize,
     rule: &'a Arc<Rule>,
     images: &'a mpsc::Sender<Image>,
     cancel: &'a CancellationToken,
@@ -122,16 +128,17 @@ impl Discoverer {
             listener,
             census,
             source_tags,
+            claims: TagClaims::new(rules, referrers.is_some()),
             referrers,
-            seen: Seen::new(rules),
         }
     }
 
-    /// Sends off the images of `rule`, and says how that ended. What was found before a list failed, or before
+    /// Sends off the images of `rule`, which is at position `rank` of the run's, and says how that ended. What was found before a list failed, or before
     /// `cancel`, is sent off all the same; only lists are cut short by `cancel`. `slot` is let go as soon as nothing
     /// more is looked for, which may be long before the rule's images are all known.
     pub(crate) async fn discover(
         &self,
+        rank: usize,
         rule: &Arc<Rule>,
         images: &mpsc::Sender<Image>,
         cancel: &CancellationToken,
@@ -142,8 +149,10 @@ impl Discoverer {
         };
         self.listener.event(&rule_started);
         let (hold, searching) = self.source_tags.hold(rule);
+        let listing = self.claims.listing(rank);
         let mut search = Search {
             discoverer: self,
+            rank,
             rule,
             images,
             cancel,
@@ -157,6 +166,10 @@ impl Discoverer {
         };
         self.census.begin(rule);
         let mut ended = search.run().await;
+        match &ended {
+            Ok(_) => listing.complete(),
+            Err(_) => drop(listing),
+        }
         drop(slot);
         if !matches!(&ended, Err(failure) if failure.interrupted) {
             ended = match (ended, search.orphans().await) {
@@ -222,25 +235,33 @@ impl Search<'_> {
         tag: Option<&Tag>,
         position: usize,
     ) -> Result<(), Failure> {
+        let claims = &self.discoverer.claims;
+        let claimant = Claimant {
+            rank: self.rank,
+            rule: self.rule,
+            // The search for them lets go of its token first.
+            leftovers: self.searching.is_none(),
+        };
         let mut places: Vec<Place> = Vec::with_capacity(destinations.len());
         for destination in destinations {
             let mut place = Place {
                 repository: destination.repository.clone(),
                 tag: name(&destination.naming, tag, position)?,
                 hint: Hint::None,
+                rivals: Vec::new(),
             };
-            match self.discoverer.seen.note(self.rule, &target, &place) {
-                Verdict::New => {
-                    place.hint = self.hint(&target, &place).await;
+            claims
+                .wait_for_earlier(claimant, destination, self.cancel)
+                .await?;
+            match claims.claim(claimant, &target, destination, &place) {
+                Verdict::Send(rivals) => {
+                    if rivals.is_empty() {
+                        place.hint = self.hint(&target, &place).await;
+                    }
+                    place.rivals = rivals;
                     places.push(place);
                 }
                 Verdict::Repeated => self.repeated += 1,
-                Verdict::Contested { warning } => {
-                    places.push(place);
-                    if let Some(text) = warning {
-                        self.discoverer.listener.event(&Event::Warning { text });
-                    }
-                }
             }
         }
         if places.is_empty() {

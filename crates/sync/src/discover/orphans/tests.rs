@@ -110,9 +110,9 @@ impl Searching {
         );
         let (sender, mut receiver) = mpsc::channel(1);
         let searching = async {
-            let searches = self.rules.iter();
-            let searches =
-                searches.map(|rule| discoverer.discover(rule, &sender, &self.cancel, ()));
+            let searches = self.rules.iter().enumerate();
+            let searches = searches
+                .map(|(rank, rule)| discoverer.discover(rank, rule, &sender, &self.cancel, ()));
             join_all(searches).await;
             drop(sender);
         };

@@ -8,6 +8,7 @@
 
 mod attached;
 mod census;
+mod conflicts;
 mod copying;
 mod ending;
 mod filtering;

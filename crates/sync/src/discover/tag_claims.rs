@@ -1,0 +1,346 @@
+//! Names at destinations that several rules write to.
+//!
+//! One image that several rules send to one name goes there once. Different images for one name are a conflict: the
+//! rule that comes first keeps the name, and the image of the other one fails (`copy::conflict`). Which rule comes
+//! first depends on the order of the rules alone, so that no two runs decide differently: names that rules spell out
+//! are claimed before the run, and a rule waits until the rules before it have listed what they send to the same
+//! repository.
+//!
+//! Only repositories that are the destination of several rules are watched, so that a run of a hundred thousand tags in
+//! repositories of their own remembers none of them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use registry::{Repository, Tag, Target};
+use tokio_util::sync::CancellationToken;
+
+use crate::discover::referrer_tags::ReferrerTag;
+use crate::discover::{Place, name};
+use crate::failure::Failure;
+use crate::lock::lock;
+use crate::rule::{Destination, Naming, Rule, Select};
+
+/// Claims on the names of the repositories that are watched.
+pub(super) struct TagClaims {
+    names: Mutex<HashMap<Repository, HashMap<Name, Claim>>>,
+    /// Rules that list their source, by the repositories that they and rules of other sources write to, in the order of
+    /// the rules.
+    listings: HashMap<Repository, Vec<Arc<Listing>>>,
+    /// Whether tags that name referrers are no images of listing rules.
+    holds_back: bool,
+}
+
+/// A name at a destination. Content without a tag cannot be in the way of other content.
+#[derive(PartialEq, Eq, Hash)]
+enum Name {
+    Tag(Tag),
+    Untagged(Repository, Target),
+}
+
+/// The rule that claims names.
+#[derive(Clone, Copy)]
+pub(super) struct Claimant<'a> {
+    /// Position of the rule in the run.
+    pub(super) rank: usize,
+    /// The rule.
+    pub(super) rule: &'a Arc<Rule>,
+    /// Whether the images are leftover tags that name referrers, which are in nobody's way.
+    pub(super) leftovers: bool,
+}
+
+/// The first image for a name.
+struct Claim {
+    rank: usize,
+    rule: Arc<Rule>,
+    target: Target,
+    /// Whether the image was sent off.
+    sent: bool,
+}
+
+/// The search of a rule that lists its source.
+struct Listing {
+    rank: usize,
+    rule: Arc<Rule>,
+    ended: CancellationToken,
+    /// Whether the list was read to its end.
+    complete: AtomicBool,
+}
+
+/// Ends the wait for a rule's list when it is dropped.
+pub(super) struct ListingGuard(Option<Arc<Listing>>);
+
+/// An image of an earlier rule for the same name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rival {
+    /// The rule's name, and where it was written.
+    pub rule: String,
+    /// The source of the image.
+    pub source: Repository,
+    /// Its name there.
+    pub target: Target,
+    /// Whether the rule has the image; `false` where its list could not be read, so that only the source can tell.
+    pub certain: bool,
+}
+
+/// Decision on an image for a place.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Send it off. It must give way to those of these images that are different.
+    Send(Vec<Rival>),
+    /// It was sent there before.
+    Repeated,
+}
+
+impl TagClaims {
+    /// Claims the names that `rules` spell out. With `holds_back`, tags that name referrers are no images of rules that
+    /// list their source.
+    pub(super) fn new(rules: &[Arc<Rule>], holds_back: bool) -> Self {
+        let shared = Shared::new(rules);
+        let mut names: HashMap<Repository, HashMap<Name, Claim>> = HashMap::new();
+        let mut listings: HashMap<Repository, Vec<Arc<Listing>>> = HashMap::new();
+        for (rank, rule) in rules.iter().enumerate() {
+            let listing = is_listing(rule).then(|| Arc::new(Listing::new(rank, rule)));
+            for destination in &rule.destinations {
+                let repository = &destination.repository;
+                if !shared.watched.contains(repository) {
+                    continue;
+                }
+                if let Some(listing) = &listing
+                    && shared.contested.contains(repository)
+                {
+                    let all = listings.entry(repository.clone());
+                    all.or_default().push(Arc::clone(listing));
+                }
+                let names = names.entry(repository.clone()).or_default();
+                for (target, tag) in spelled_out(rule, destination) {
+                    names.entry(Name::Tag(tag)).or_insert_with(|| Claim {
+                        rank,
+                        rule: Arc::clone(rule),
+                        target,
+                        sent: false,
+                    });
+                }
+            }
+        }
+        Self {
+            names: Mutex::new(names),
+            listings,
+            holds_back,
+        }
+    }
+
+    /// Returns the guard of the rule's list; the rules after it wait until the guard is dropped.
+    pub(super) fn listing(&self, rank: usize) -> ListingGuard {
+        let mut all = self.listings.values().flatten();
+        ListingGuard(all.find(|listing| listing.rank == rank).cloned())
+    }
+
+    /// Waits until the rules before the claimant have claimed their names in the repository of `destination`.
+    ///
+    /// # Errors
+    /// When `cancel` is cancelled first.
+    pub(super) async fn wait_for_earlier(
+        &self,
+        claimant: Claimant<'_>,
+        destination: &Destination,
+        cancel: &CancellationToken,
+    ) -> Result<(), Failure> {
+        for listing in self.earlier(claimant, destination) {
+            let ended = cancel.run_until_cancelled(listing.ended.cancelled()).await;
+            ended.ok_or_else(Failure::interrupted)?;
+        }
+        Ok(())
+    }
+
+    /// Claims `place`, in the repository of `destination`, for what `target` names at the claimant's source.
+    pub(super) fn claim(
+        &self,
+        claimant: Claimant<'_>,
+        target: &Target,
+        destination: &Destination,
+        place: &Place,
+    ) -> Verdict {
+        let mut names = lock(&self.names);
+        let Some(names) = names.get_mut(&place.repository) else {
+            return Verdict::Send(Vec::new());
+        };
+        let Claimant { rank, rule, .. } = claimant;
+        let name = match &place.tag {
+            Some(tag) => Name::Tag(tag.clone()),
+            None => Name::Untagged(rule.source.repository.clone(), target.clone()),
+        };
+        let claim = Claim {
+            rank,
+            rule: Arc::clone(rule),
+            target: target.clone(),
+            sent: true,
+        };
+        let mut rivals = Vec::new();
+        match names.get_mut(&name) {
+            Some(first) if first.is_same_image(&claim) => {
+                let was_sent = std::mem::replace(&mut first.sent, true);
+                if rank < first.rank {
+                    *first = claim;
+                }
+                if was_sent {
+                    return Verdict::Repeated;
+                }
+            }
+            Some(_) if claimant.leftovers => {}
+            // The name is spelled out by a later rule, which waits for this one.
+            Some(later) if later.rank > rank => *later = claim,
+            Some(first) => rivals.push(first.rival()),
+            None => drop(names.insert(name, claim)),
+        }
+        if let Some(tag) = &place.tag {
+            let unread = self.earlier(claimant, destination);
+            let unread = unread.filter(|listing| listing.may_have(tag, self.holds_back));
+            rivals.extend(unread.map(|listing| listing.rival(tag)));
+        }
+        Verdict::Send(rivals)
+    }
+
+    /// Searches of earlier rules that may give names in the repository of `destination`.
+    fn earlier<'a>(
+        &'a self,
+        claimant: Claimant<'a>,
+        destination: &Destination,
+    ) -> impl Iterator<Item = &'a Arc<Listing>> {
+        let all = self.listings.get(&destination.repository);
+        let gives_names = !claimant.leftovers && destination.naming != Naming::Untagged;
+        let all = all.filter(|_| gives_names).into_iter().flatten();
+        all.filter(move |listing| listing.rank < claimant.rank)
+    }
+}
+
+impl Claim {
+    fn is_same_image(&self, other: &Self) -> bool {
+        self.target == other.target && self.rule.source.repository == other.rule.source.repository
+    }
+
+    fn rival(&self) -> Rival {
+        Rival {
+            rule: located(&self.rule),
+            source: self.rule.source.repository.clone(),
+            target: self.target.clone(),
+            certain: true,
+        }
+    }
+}
+
+impl Listing {
+    fn new(rank: usize, rule: &Arc<Rule>) -> Self {
+        Self {
+            rank,
+            rule: Arc::clone(rule),
+            ended: CancellationToken::new(),
+            complete: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether `tag` may be among the tags of a list that could not be read.
+    fn may_have(&self, tag: &Tag, holds_back: bool) -> bool {
+        let matches = match &self.rule.source.select {
+            Select::Matching(pattern) => pattern.matches(tag),
+            _ => true,
+        };
+        let is_held_back = holds_back && ReferrerTag::parse(tag.as_str()).is_some();
+        !self.complete.load(Ordering::Acquire) && matches && !is_held_back
+    }
+
+    fn rival(&self, tag: &Tag) -> Rival {
+        Rival {
+            rule: located(&self.rule),
+            source: self.rule.source.repository.clone(),
+            target: Target::Tag(tag.clone()),
+            certain: false,
+        }
+    }
+}
+
+impl ListingGuard {
+    /// Notes that the list was read to its end.
+    pub(super) fn complete(self) {
+        if let Some(listing) = &self.0 {
+            listing.complete.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for ListingGuard {
+    fn drop(&mut self) {
+        if let Some(listing) = &self.0 {
+            listing.ended.cancel();
+        }
+    }
+}
+
+/// Destinations of several rules.
+#[derive(Default)]
+struct Shared<'a> {
+    /// Repositories in which one name may be given twice.
+    watched: HashSet<&'a Repository>,
+    /// Repositories, of those, in which one name may be given to different images.
+    contested: HashSet<&'a Repository>,
+}
+
+impl<'a> Shared<'a> {
+    fn new(rules: &'a [Arc<Rule>]) -> Self {
+        let mut shared = Self::default();
+        let mut sources: HashMap<&Repository, &Repository> = HashMap::new();
+        for rule in rules {
+            let source = &rule.source.repository;
+            for destination in &rule.destinations {
+                let repository = &destination.repository;
+                let renames = matches!(destination.naming, Naming::Tags(_));
+                let earlier = sources.insert(repository, source);
+                if earlier.is_some() || renames {
+                    shared.watched.insert(repository);
+                }
+                if renames || earlier.is_some_and(|earlier| earlier != source) {
+                    shared.contested.insert(repository);
+                }
+            }
+        }
+        shared
+    }
+}
+
+fn is_listing(rule: &Rule) -> bool {
+    matches!(rule.source.select, Select::All | Select::Matching(_))
+}
+
+/// The images whose tags at `destination` are known without a list.
+fn spelled_out(rule: &Rule, destination: &Destination) -> Vec<(Target, Tag)> {
+    let images: Vec<(Target, Option<&Tag>)> = match &rule.source.select {
+        Select::Tags(tags) => tags
+            .iter()
+            .map(|tag| (Target::Tag(tag.clone()), Some(tag)))
+            .collect(),
+        Select::Digest { digest, tag } => {
+            vec![(Target::Digest(digest.clone()), tag.as_ref())]
+        }
+        Select::All | Select::Matching(_) => Vec::new(),
+    };
+    let named = images.into_iter().enumerate();
+    let named = named.filter_map(|(position, (target, tag))| {
+        let tag = name(&destination.naming, tag, position).ok()??;
+        Some((target, tag))
+    });
+    named.collect()
+}
+
+/// The rule by its name, and where it was written.
+pub(crate) fn located(rule: &Rule) -> String {
+    match &rule.location {
+        Some(location) => format!(
+            "{} ({}:{})",
+            rule.name,
+            location.file.display(),
+            location.line
+        ),
+        None => rule.name.to_string(),
+    }
+}

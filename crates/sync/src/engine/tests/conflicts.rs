@@ -1,0 +1,255 @@
+//! Different images for one name at a destination: the earlier rule keeps the name, in every run.
+
+use registry::manifest::media_type::OCI_INDEX;
+use registry::{Cause, ErrorKind};
+use serde_json::json;
+
+use super::*;
+use crate::rule::Location;
+use crate::store::memory::{error, repository};
+
+/// `src.example/one` and `src.example/two`, each with an image of its own under `tags`.
+fn stores(tags: &[&str]) -> MemoryStores {
+    let stores = MemoryStores::new();
+    for name in ["one", "two"] {
+        let source = repository(&format!("src.example/{name}"));
+        let image = stores.image(&source, name, "linux/amd64", &[]);
+        for tag in tags {
+            stores.tag(&source, tag, &image);
+        }
+    }
+    stores
+}
+
+fn at(line: usize, source: &str, destinations: &[&str]) -> Arc<Rule> {
+    let mut rule = Arc::unwrap_or_clone(rule(source, destinations));
+    rule.location = Some(Location {
+        file: "images.yaml".into(),
+        line,
+    });
+    Arc::new(rule)
+}
+
+/// The name of what stands under the tag at `dst.example/app`.
+fn stands(stores: &MemoryStores, tag: &str) -> Option<String> {
+    let digest = stores.tagged(&repository("dst.example/app"), tag)?;
+    Some(stores.name(&digest))
+}
+
+const BOTH: &str = "cannot write src.example/two:v1 (rule src.example/two (images.yaml:2)) to dst.example/app:v1: \
+                    rule src.example/one (images.yaml:1) writes another image to this tag, src.example/one:v1";
+
+fn lists() -> [Arc<Rule>; 2] {
+    ["one", "two"]
+        .map(|name| format!("src.example/{name}"))
+        .map(|source| {
+            let line = if source.ends_with("one") { 1 } else { 2 };
+            at(line, &source, &["dst.example/app"])
+        })
+}
+
+#[tokio::test]
+async fn the_second_image_fails_with_both_rules_and_the_first_keeps_the_tag_in_every_run() {
+    let stores = stores(&["v1"]);
+    for first_ends_as in ["copied", "unchanged"] {
+        let heard = run(&stores, settings(), &lists()).await;
+        let expected = [
+            format!("src.example/one:v1 -> dst.example/app:v1: {first_ends_as}"),
+            format!("src.example/two:v1 -> dst.example/app:v1: failed, {BOTH}"),
+        ];
+        assert_eq!(heard.endings(), expected);
+        let summary = heard.summary();
+        assert_eq!((summary.exit_code(), summary.warnings_given), (1, 0));
+        assert_eq!(summary.failures[0].failure.cause, Cause::TagConflict);
+        assert_eq!(stands(&stores, "v1").as_deref(), Some("one"));
+    }
+    let pushes = stores.count("put-manifest dst.example/app:v1");
+    assert_eq!(pushes, 1, "the tag was written more than once");
+}
+
+#[tokio::test]
+async fn plan_and_check_say_what_a_copy_would() {
+    for intent in [Intent::Plan, Intent::Check] {
+        let stores = stores(&["v1"]);
+        let settings = Settings {
+            intent,
+            ..settings()
+        };
+        let heard = run(&stores, settings, &lists()).await;
+        let expected = [
+            "src.example/one:v1 -> dst.example/app:v1: planned, New".to_owned(),
+            format!("src.example/two:v1 -> dst.example/app:v1: failed, {BOTH}"),
+        ];
+        assert_eq!(heard.endings(), expected, "{intent:?}");
+        assert_eq!(heard.summary().exit_code(), 1);
+    }
+}
+
+#[tokio::test]
+async fn which_rule_comes_first_does_not_depend_on_which_list_does() {
+    let stores = stores(&["v1", "v2", "v3"]);
+    let mut first = stores.hold("tags src.example/one");
+    let heard = Arc::new(Heard::default());
+    let engine = Engine::new(Arc::new(stores.clone()), settings(), heard.clone());
+    let run = engine.run(lists().to_vec(), CancellationToken::new());
+    let open = async {
+        first.reached(1).await;
+        while stores.count("tags src.example/two") < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(stores.count("put-manifest"), 0);
+        first.open();
+    };
+    tokio::join!(run, open);
+    let summary = heard.summary();
+    assert_eq!((summary.copied, summary.failed), (3, 3));
+    for tag in ["v1", "v2", "v3"] {
+        assert_eq!(stands(&stores, tag).as_deref(), Some("one"), "{tag}");
+    }
+}
+
+#[tokio::test]
+async fn a_rule_that_lists_keeps_its_tags_from_later_rules_that_name_theirs() {
+    let stores = stores(&["v1"]);
+    let source = repository("src.example/one");
+    let other = stores.image(&source, "other", "linux/amd64", &[]);
+    stores.tag(&source, "v2", &other);
+    let rules = [
+        rule("src.example/one:/^v1/", &["dst.example/app"]),
+        rule("src.example/two:v1", &["dst.example/app"]),
+        // The names of one rule, and of the source of the first.
+        rule("src.example/one:v2,v1", &["dst.example/app:v1,v2"]),
+        rule("src.example/one:v2", &["dst.example/app"]),
+        rule("src.example/one:v1", &["dst.example/app"]),
+    ];
+    let heard = run(&stores, settings(), &rules).await;
+    let short: Vec<String> = heard
+        .endings()
+        .iter()
+        .map(|line| line.split(',').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        short,
+        [
+            "src.example/one:v1 -> dst.example/app:v1: copied",
+            "src.example/one:v1 -> dst.example/app:v2: copied",
+            "src.example/one:v2 -> dst.example/app:v1: failed",
+            "src.example/one:v2 -> dst.example/app:v2: failed",
+            "src.example/two:v1 -> dst.example/app:v1: failed",
+        ]
+    );
+    // The last rule wants what the first one sends.
+    assert_eq!(stands(&stores, "v1").as_deref(), Some("one"));
+    assert_eq!(stands(&stores, "v2").as_deref(), Some("one"));
+}
+
+#[tokio::test]
+async fn one_image_from_two_sources_is_no_conflict() {
+    let stores = MemoryStores::new();
+    for name in ["one", "two"] {
+        let source = repository(&format!("src.example/{name}"));
+        let image = stores.image(&source, "same", "linux/amd64", &["base"]);
+        stores.tag(&source, "v1", &image);
+    }
+    let heard = run(&stores, settings(), &lists()).await;
+    let summary = heard.summary();
+    assert_eq!((summary.finished(), summary.exit_code()), (2, 0));
+    assert_eq!(stands(&stores, "v1").as_deref(), Some("same"));
+}
+
+#[tokio::test]
+async fn what_a_filter_leaves_is_compared() {
+    let stores = MemoryStores::new();
+    for (name, arm) in [("one", "arm.one"), ("two", "arm.two")] {
+        let source = repository(&format!("src.example/{name}"));
+        let amd = stores.image(&source, "amd", "linux/amd64", &[]);
+        let arm = stores.image(&source, arm, "linux/arm64", &[]);
+        let entries = [("linux/amd64", amd), ("linux/arm64", arm)];
+        let entries =
+            entries.map(|(platform, image)| crate::store::memory::entry(&image, Some(platform)));
+        let index = json!({
+            "schemaVersion": 2,
+            "mediaType": OCI_INDEX,
+            "manifests": entries,
+        });
+        let index = stores.document(&source, &format!("{name}.index"), OCI_INDEX, &index);
+        stores.tag(&source, "v1", &index);
+    }
+    let both = run(&stores, settings(), &lists()).await;
+    assert_eq!((both.summary().copied, both.summary().failed), (1, 1));
+    stores.remove_repository(&repository("dst.example/app"));
+    let amd = run(&stores, only("amd64"), &lists()).await;
+    assert_eq!((amd.summary().finished(), amd.summary().failed), (2, 0));
+    // Of the first nothing is left, so that the tag is free.
+    stores.remove_repository(&repository("dst.example/app"));
+    let source = repository("src.example/one");
+    let image = stores.image(&source, "one", "linux/amd64", &[]);
+    stores.tag(&source, "v1", &image);
+    let arm = run(&stores, only("arm64"), &lists()).await;
+    let summary = arm.summary();
+    assert_eq!((summary.skipped, summary.copied, summary.failed), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn a_list_that_fails_is_asked_for_each_tag_that_a_later_rule_sends_there() {
+    let stores = stores(&["v1"]);
+    let two = repository("src.example/two");
+    let image = stores.image(&two, "only.two", "linux/amd64", &[]);
+    stores.tag(&two, "v2", &image);
+    stores.fail_after("tags src.example/one", 0, || {
+        error(ErrorKind::Server, "src.example")
+    });
+    let heard = run(&stores, settings(), &lists()).await;
+    let expected = [
+        format!("src.example/two:v1 -> dst.example/app:v1: failed, {BOTH}"),
+        "src.example/two:v2 -> dst.example/app:v2: copied".to_owned(),
+    ];
+    assert_eq!(heard.endings(), expected);
+    assert_eq!(heard.summary().failed_rules, 1);
+    assert_eq!(stands(&stores, "v1"), None);
+}
+
+#[tokio::test]
+async fn an_image_that_cannot_be_read_keeps_its_tag() {
+    let stores = stores(&["v1"]);
+    stores.fail_after("resolve src.example/one", 0, || {
+        error(ErrorKind::Server, "src.example")
+    });
+    let rules =
+        ["one", "two"].map(|name| rule(&format!("src.example/{name}:v1"), &["dst.example/app"]));
+    let heard = run(&stores, settings(), &rules).await;
+    let why = "cannot do what was asked at src.example: the test says no";
+    let expected = [
+        format!("src.example/one:v1 -> dst.example/app:v1: failed, {why}"),
+        format!(
+            "src.example/two:v1 -> dst.example/app:v1: failed, cannot write src.example/two:v1 (rule \
+             src.example/two:v1) to dst.example/app:v1: rule src.example/one:v1 writes to this tag as well, and its \
+             image src.example/one:v1 cannot be compared: {why}"
+        ),
+    ];
+    assert_eq!(heard.endings(), expected);
+    assert_eq!(stands(&stores, "v1"), None);
+}
+
+#[tokio::test]
+async fn rules_for_repositories_of_their_own_wait_for_nobody() {
+    let stores = stores(&["v1"]);
+    let rules = [
+        rule("src.example/one", &["dst.example/app"]),
+        rule("src.example/one:/^v/", &["dst.example/app"]),
+        rule("src.example/two", &["dst.example/other"]),
+    ];
+    let mut first = stores.hold("tags src.example/one");
+    let heard = Arc::new(Heard::default());
+    let engine = Engine::new(Arc::new(stores.clone()), settings(), heard.clone());
+    let run = engine.run(rules.to_vec(), CancellationToken::new());
+    let open = async {
+        first.reached(1).await;
+        while heard.summary().copied == 0 {
+            tokio::task::yield_now().await;
+        }
+        first.open();
+    };
+    tokio::join!(run, open);
+    assert_eq!(heard.summary().copied, 2);
+}
