@@ -16,11 +16,17 @@ const HALF_SAID: &str = "halfsaid-Jm3-password";
 const IN_FILE: &str = "infile-Ty6-password";
 const IDENTITY: &str = "identity-Pb2-token";
 const SIGNED: &str = "signed-Rc8-address";
+const STATE: &str = "state-Lm5%2Faddress";
+const COMPLAINT: &str = "complaint-Gn6-secret";
 
 /// What must not be seen: each secret, and what it becomes in a header or a file.
 fn secrets() -> BTreeSet<String> {
     let mut all = BTreeSet::new();
-    for secret in [RIGHT, WRONG, HELPED, HALF_SAID, IN_FILE, IDENTITY, SIGNED] {
+    let all_plain = [
+        RIGHT, WRONG, HELPED, HALF_SAID, IN_FILE, IDENTITY, SIGNED, STATE, COMPLAINT,
+    ];
+    all.insert(STATE.replace("%2F", "/"));
+    for secret in all_plain {
         for text in [
             secret.to_owned(),
             format!("ada:{secret}"),
@@ -71,6 +77,9 @@ fn none_is_told_by_a_run_whatever_fails() {
     let helped = guarded(Auth::basic("ada", RIGHT), true);
     let unhelped = guarded(Auth::basic("ada", RIGHT), true);
     let identity = guarded(Auth::bearer("ada", RIGHT), true);
+    let signing = guarded(Auth::basic("ada", RIGHT), false);
+    let storage = Registry::builder().start_on_thread();
+    let complaining = guarded(Auth::basic("ada", RIGHT), true);
     let echo = format!(
         "not with {RIGHT}, Basic {}",
         STANDARD.encode(format!("ada:{RIGHT}"))
@@ -90,7 +99,34 @@ fn none_is_told_by_a_run_whatever_fails() {
         let location = format!("http://127.0.0.1:9/x?X-Amz-Signature={SIGNED}");
         let answer = Answer::new(307).header("location", location);
         leading.fault(Fault::on(kind).always(), Action::Answer(answer));
+        let location = format!(
+            "http://{}/x?X-Amz-Signature={SIGNED}&_state={STATE}",
+            storage.host()
+        );
+        let answer = Answer::new(307).header("location", location);
+        let told =
+            |request: &testkit::Request| !matches!(request.authorization, Authorization::None);
+        signing.fault(
+            Fault::on(kind).matching(told).always(),
+            Action::Answer(answer),
+        );
     }
+    let repeated = format!(
+        "X-Amz-Signature={SIGNED}, _state={}",
+        STATE.replace("%2F", "/")
+    );
+    storage.fault(
+        Fault::on_any(),
+        Action::Answer(
+            Answer::new(403)
+                .body(
+                    "text/plain",
+                    format!("not with _state={STATE} and {repeated}"),
+                )
+                .header("warning", format!("299 - \"{repeated}\""))
+                .header("x-request-id", &repeated),
+        ),
+    );
     echoing.fault(
         Fault::on(Kind::Token).always(),
         Action::Answer(Answer::new(401).body("text/plain", echo)),
@@ -107,9 +143,19 @@ fn none_is_told_by_a_run_whatever_fails() {
         entry(&bearer, WRONG),
         entry(&denied, RIGHT),
         entry(&echoing, RIGHT),
+        entry(&signing, RIGHT),
     ];
     let all = [
-        &basic, &bearer, &denied, &echoing, &leading, &helped, &unhelped, &identity,
+        &basic,
+        &bearer,
+        &denied,
+        &echoing,
+        &leading,
+        &helped,
+        &unhelped,
+        &identity,
+        &signing,
+        &complaining,
     ];
     let rules: String = all
         .iter()
@@ -119,13 +165,14 @@ fn none_is_told_by_a_run_whatever_fails() {
         .collect();
     let docker = format!(
         "{{\"auths\":{{\"{}\":{{\"identitytoken\":\"{IDENTITY}\"}}}},\"credHelpers\":{{\"{}\":\"good\",\"{}\":\"wrong\",\
-         \"{}\":\"bad\"}}}}",
+         \"{}\":\"bad\",\"{}\":\"worse\"}}}}",
         identity.host(),
         leading.host(),
         helped.host(),
         unhelped.host(),
+        complaining.host(),
     );
-    let certificates: String = [&leading, &helped, &unhelped, &identity]
+    let certificates: String = [&leading, &helped, &unhelped, &identity, &complaining]
         .map(|registry| registry.ca_pem().unwrap())
         .concat();
     let helper = |password: &str| {
@@ -145,8 +192,12 @@ fn none_is_told_by_a_run_whatever_fails() {
             &format!(
                 "#!/bin/sh\necho '{{\"Secret\":\"{HALF_SAID}'\necho {HALF_SAID} >&2\nexit 1\n"
             ),
+        )
+        .file(
+            "docker-credential-worse",
+            &format!("#!/bin/sh\necho 'cannot use the password: {COMPLAINT}'\nexit 1\n"),
         );
-    for name in ["good", "wrong", "bad"] {
+    for name in ["good", "wrong", "bad", "worse"] {
         let path = place.path(&format!("docker-credential-{name}"));
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -179,9 +230,9 @@ fn none_is_told_by_a_run_whatever_fails() {
             place.run(&[&flags[..], more].concat()).exits(1)
         };
         let runs = [
-            run(&[]).says("8 failed"),
+            run(&[]).says("10 failed"),
             run(&["--log", "log"]),
-            run(&["--log-format", "json", "--report", "report"]).says("8 failed"),
+            run(&["--log-format", "json", "--report", "report"]).says("10 failed"),
             run(&[
                 "--log",
                 "json",
@@ -200,10 +251,26 @@ fn none_is_told_by_a_run_whatever_fails() {
             }
         }
         for outcome in runs {
-            let outcome = outcome.says("1 copied");
+            let outcome = outcome
+                .says("1 copied")
+                .says("cannot use the password: ***")
+                .says("(not with _state=*** and X-Amz-Signature=***, _state=***)");
             assert_hidden(&secrets, "stderr", &outcome.stderr);
             assert_hidden(&secrets, "stdout", &outcome.stdout);
         }
+        let flags = [
+            "plan",
+            "--auth",
+            "auth.yaml",
+            "--images",
+            "images.yaml",
+            "-r0",
+        ];
+        let planned = place.run(&[&flags[..], &["--output", "json"]].concat());
+        let planned = planned.exits(1);
+        assert_hidden(&secrets, "stderr", &planned.stderr);
+        assert_hidden(&secrets, "plan", &planned.stdout);
+        assert!(planned.stdout.contains("X-Amz-Signature=***"));
         for file in ["log", "json", "report", "failed", "out"] {
             assert_hidden(&secrets, file, &place.read(file));
         }

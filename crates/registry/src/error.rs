@@ -1,5 +1,6 @@
 //! The one error of this crate.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -9,6 +10,7 @@ use http::StatusCode;
 use crate::cause::Cause;
 use crate::digest::Digest;
 use crate::reference::Repository;
+use crate::transport::SecretRedactor;
 
 /// What went wrong, at which host, while doing what, after how many tries. Displays as one sentence that a person
 /// can act on, without its source chain; holds no secret in any field, so `Debug` is safe too. Clones, since what
@@ -185,6 +187,14 @@ impl Error {
     pub fn with_clause(mut self, clause: &str) -> Self {
         self.0.message.push_str("; ");
         self.0.message.push_str(clause);
+        self
+    }
+    /// Without the secrets that a server repeated.
+    #[must_use]
+    pub(crate) fn redacted(mut self, redactor: &SecretRedactor) -> Self {
+        if let Cow::Owned(message) = redactor.redact(&self.0.message) {
+            self.0.message = message;
+        }
         self
     }
     /// With the cause. Its text must hold no secret.

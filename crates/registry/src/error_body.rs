@@ -11,7 +11,7 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::moment;
 use crate::text;
-use crate::transport::{Response, Veil};
+use crate::transport::{Response, SecretRedactor};
 
 /// How much of an error's body is read.
 const BODY_LIMIT: u64 = 64 * 1024;
@@ -43,8 +43,8 @@ struct Said {
 
 impl Said {
     /// Without secrets that stood in the body in another form: escaped, as JSON does.
-    fn under(self, veil: &Veil) -> Self {
-        let hide = |text: Option<String>| text.map(|text| veil.over(&text).into_owned());
+    fn redacted(self, redactor: &SecretRedactor) -> Self {
+        let hide = |text: Option<String>| text.map(|text| redactor.redact(&text).into_owned());
         Self {
             code: hide(self.code),
             clause: hide(self.clause),
@@ -81,10 +81,10 @@ impl Error {
             )
         });
         // A body that cannot be read, or is too long, says nothing; the status does.
-        let veil = body.veil();
+        let redactor = body.redactor();
         let bytes = body.bytes(BODY_LIMIT).await.unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
-        let said = read(&headers, &veil.over(&text)).under(&veil);
+        let said = read(&headers, &redactor.redact(&text)).redacted(&redactor);
         let kind = kind(status, said.code.as_deref());
         let cause = cause::of_answer(&cause::Answer {
             status: status.as_u16(),

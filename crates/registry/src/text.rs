@@ -1,5 +1,6 @@
 //! Text from strangers, made fit for a person's terminal.
 
+use std::borrow::Cow;
 use std::io;
 
 /// `text` on one line, without control characters, at most `longest` characters, and with whatever looks like a secret
@@ -33,6 +34,36 @@ pub(crate) fn clean(text: &str, longest: usize) -> String {
     cleaned
 }
 
+/// The first line of what a program wrote about its failure, as [`clean`], and up to where it names a secret.
+pub(crate) fn first_line(text: &str, longest: usize) -> String {
+    const NAMES: [&str; 8] = [
+        "secret",
+        "password",
+        "passwd",
+        "passphrase",
+        "token",
+        "authorization",
+        "apikey",
+        "api_key",
+    ];
+    let line = text.trim().lines().next().unwrap_or_default();
+    let mut end = line.len();
+    for (at, _) in line.match_indices([':', '=']) {
+        let name = line.get(..at).unwrap_or_default();
+        let name = name.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        let name = name.to_ascii_lowercase();
+        if NAMES.iter().any(|secret| name.ends_with(secret)) {
+            end = at + 1;
+            break;
+        }
+    }
+    let mut shown = clean(line.get(..end).unwrap_or(line), longest);
+    if end < line.len() {
+        shown.push_str(" ***");
+    }
+    shown
+}
+
 /// What an error of the system means for a file or a program, in plain words and without its number, which says the
 /// same to nobody.
 pub fn io_clause(error: &io::Error) -> String {
@@ -63,23 +94,40 @@ fn is_authorization_scheme(word: &str) -> bool {
     word.eq_ignore_ascii_case("bearer") || word.eq_ignore_ascii_case("basic")
 }
 
-/// A word without the query of a URL, and without tokens.
+/// A word without the login and the query of a URL, and without tokens.
 fn without_secret(word: &str) -> String {
     // A JSON web token starts with `{"` in base64.
     if let Some(start) = word.find("eyJ").filter(|start| word.len() - start > 40) {
         return format!("{}***", word.get(..start).unwrap_or_default());
     }
+    let word = without_login(word);
     match word.split_once('?') {
-        Some((address, query)) if address.contains("://") && !query.is_empty() => {
+        // Servers repeat the target of a request without its scheme and host.
+        Some((address, query))
+            if query.contains('=') || (address.contains("://") && !query.is_empty()) =>
+        {
             format!("{address}?***")
         }
-        _ => word.to_owned(),
+        _ => word.into_owned(),
+    }
+}
+
+/// A word without what stands in front of the host of a URL.
+fn without_login(word: &str) -> Cow<'_, str> {
+    let after_scheme = |(scheme, rest): (&'_ str, &'_ str)| {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let (login, _) = authority.rsplit_once('@')?;
+        Some(format!("{scheme}://***{}", rest.get(login.len()..)?))
+    };
+    match word.split_once("://").and_then(after_scheme) {
+        Some(shown) => Cow::Owned(shown),
+        None => Cow::Borrowed(word),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{clean, io_clause};
+    use super::{clean, first_line, io_clause};
 
     #[test]
     fn errors_of_the_system_read_as_words() {
@@ -107,7 +155,16 @@ mod tests {
                 "see https://s3.example/x?X-Amz-Signature=1&b=2 now",
                 "see https://s3.example/x?*** now",
             ),
+            (
+                "Forbidden: /v2/app/blobs/x?X-Amz-Signature=1&b=2",
+                "Forbidden: /v2/app/blobs/x?***",
+            ),
+            (
+                "see https://ada:hunter22@s3.example/x?a=1, or me@a.example",
+                "see https://***@s3.example/x?*** or me@a.example",
+            ),
             ("what? no", "what? no"),
+            ("what?no", "what?no"),
             ("abcdefghijkl", "abcdefghi…"),
             ("", ""),
         ] {
@@ -115,6 +172,26 @@ mod tests {
                 clean(text, if shown.ends_with('…') { 10 } else { 100 }),
                 shown
             );
+        }
+    }
+
+    #[test]
+    fn a_line_ends_where_it_names_a_secret() {
+        for (text, shown) in [
+            ("cannot open the keychain\nmore", "cannot open the keychain"),
+            ("no token for r.example: 403", "no token for r.example: 403"),
+            (
+                "bad answer, Secret: hunter22 of ada",
+                "bad answer, Secret: ***",
+            ),
+            ("got \"password\"=\"hunter 22\"", "got \"password\"= ***"),
+            ("AZURE_TOKEN=abc", "AZURE_TOKEN= ***"),
+            ("Authorization: Basic YTpi", "Authorization: ***"),
+            ("sent Bearer abc to it", "sent Bearer *** to it"),
+            ("see r.example/x?sig=abc", "see r.example/x?***"),
+            ("token:", "token:"),
+        ] {
+            assert_eq!(first_line(text, 100), shown);
         }
     }
 }

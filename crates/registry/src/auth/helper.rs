@@ -17,7 +17,7 @@ use crate::auth::flight::Flight;
 use crate::auth::secret::Secret;
 use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
-use crate::text::io_clause;
+use crate::text::{self, io_clause};
 
 /// How long a helper may take before it counts as hung; some ask a cloud, none asks a person.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -243,15 +243,9 @@ async fn bounded(stdout: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, IoEr
 }
 
 /// The first line of what a failed helper said, unless it looks like the document that holds a secret.
-fn complaint(text: &str) -> String {
-    let line = text.trim().lines().next().unwrap_or_default();
-    if line.is_empty() || text.contains('{') {
+fn complaint(said: &str) -> String {
+    if said.trim().is_empty() || said.contains('{') {
         return String::new();
     }
-    let shown: String = line
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(MAX_SHOWN)
-        .collect();
-    format!(": {shown}")
+    format!(": {}", text::first_line(said, MAX_SHOWN))
 }

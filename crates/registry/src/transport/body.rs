@@ -11,9 +11,9 @@ use futures_util::{Stream, StreamExt};
 use crate::error::{Error, ErrorKind};
 use crate::transport::limits::{Permit, Throttle};
 use crate::transport::place::Place;
+use crate::transport::redact::SecretRedactor;
 use crate::transport::sending::Leash;
 use crate::transport::stall::Silence;
-use crate::transport::veil::Veil;
 use crate::transport::{HttpError, HttpErrorKind};
 
 /// How much of an answer that nobody wants is read so that its connection can be used again.
@@ -172,11 +172,11 @@ impl ResponseBody {
             .map(|guard| &guard.place)
             .filter(|place| place.redirected_from().is_some())
     }
-    /// What hides the secrets that were sent to get this answer.
-    pub(crate) fn veil(&self) -> Veil {
+    /// Redactor of what was sent to get this answer.
+    pub(crate) fn redactor(&self) -> SecretRedactor {
         self.guard
             .as_ref()
-            .map(|guard| guard.place.veil().clone())
+            .map(|guard| guard.place.redactor().clone())
             .unwrap_or_default()
     }
     /// The next bytes, or `None` at the end. A connection that breaks or stalls is an error; an end before

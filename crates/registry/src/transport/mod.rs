@@ -15,6 +15,7 @@ mod place;
 mod private;
 mod proxy;
 mod pull;
+mod redact;
 mod redirect;
 mod request_id;
 pub mod retry;
@@ -24,7 +25,6 @@ mod sending;
 mod silence;
 mod stall;
 mod tls;
-mod veil;
 mod warnings;
 
 use std::sync::Arc;
@@ -49,11 +49,11 @@ pub use body::{BodyAborted, RequestBody, RequestStream, ResponseBody, ResponseSt
 pub use limits::{PerRegistry, WindowBounds};
 pub use observer::{Observer, PauseReason, RequestRecord, Silent};
 pub(crate) use private::{leads_inside, names};
+pub(crate) use redact::SecretRedactor;
 pub use retry::{Attempts, RetryPolicy};
 pub(crate) use send::Astray;
 pub use send::Reserved;
 pub use tls::prepare;
-pub(crate) use veil::Veil;
 
 /// The seam to the HTTP library: one request, one answer, no redirects, no retries.
 pub trait HttpService: Send + Sync + 'static {
@@ -314,6 +314,7 @@ pub struct Transport {
     patience: Patience,
     schemes: Schemes,
     silence: Silence,
+    redactor: SecretRedactor,
     warnings: Warnings,
 }
 
@@ -338,6 +339,7 @@ impl Transport {
             patience: Patience::default(),
             schemes: Schemes::new(service.clone()),
             silence: Silence::default(),
+            redactor: SecretRedactor::default(),
             warnings: Warnings::default(),
             service,
             options,

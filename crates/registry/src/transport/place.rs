@@ -7,7 +7,7 @@ use url::{Host, Url};
 use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
 use crate::transport::Endpoint;
-use crate::transport::veil::Veil;
+use crate::transport::redact::SecretRedactor;
 
 /// An action and the host that it is done at.
 #[derive(Clone, Debug)]
@@ -15,13 +15,17 @@ pub(crate) struct Place {
     action: Arc<str>,
     host: Arc<str>,
     redirected_from: Option<Arc<str>>,
-    veil: Veil,
+    redactor: SecretRedactor,
 }
 
 impl Place {
-    /// `action` at the host of `url`, by the name that the user gave it where `url` leads to the registry itself; `veil`
-    /// hides what was sent there.
-    pub(super) fn new(action: &Arc<str>, endpoint: &Endpoint, url: &Url, veil: Veil) -> Self {
+    /// `action` at the host of `url`, by the name that the user gave it where `url` leads to the registry itself.
+    pub(super) fn new(
+        action: &Arc<str>,
+        endpoint: &Endpoint,
+        url: &Url,
+        redactor: SecretRedactor,
+    ) -> Self {
         let host = if is_host_of(&endpoint.registry, url) {
             Arc::from(endpoint.registry.as_str())
         } else {
@@ -31,7 +35,7 @@ impl Place {
             action: action.clone(),
             host,
             redirected_from: None,
-            veil,
+            redactor,
         }
     }
     /// The same action at the host that a redirect led to.
@@ -42,7 +46,7 @@ impl Place {
             action: self.action.clone(),
             redirected_from: (host != **from).then(|| from.clone()),
             host: Arc::from(host),
-            veil: self.veil.clone(),
+            redactor: self.redactor.clone(),
         }
     }
     /// The host, as the user wrote it, or that a redirect or a realm led to.
@@ -53,9 +57,9 @@ impl Place {
     pub(crate) fn redirected_from(&self) -> Option<&str> {
         self.redirected_from.as_deref()
     }
-    /// What hides the secrets that were sent.
-    pub(crate) fn veil(&self) -> &Veil {
-        &self.veil
+    /// Redactor of what was sent.
+    pub(crate) fn redactor(&self) -> &SecretRedactor {
+        &self.redactor
     }
     /// An error here.
     pub(super) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {

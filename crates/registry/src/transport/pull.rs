@@ -7,7 +7,6 @@ use crate::error::{Error, ErrorKind};
 use crate::transport::limits::NoPull;
 use crate::transport::place::Place;
 use crate::transport::send::OVER;
-use crate::transport::veil::Veil;
 use crate::transport::{Call, Response, Transport};
 
 impl Transport {
@@ -23,7 +22,14 @@ impl Transport {
         let pull = if call.method == Method::GET {
             let tell = |text: &str| self.observer().warning(registry.as_str(), text);
             let admitted = account.admit(&self.patience, tell).await;
-            let place = || Place::new(&call.action, &call.endpoint, &call.url, Veil::default());
+            let place = || {
+                Place::new(
+                    &call.action,
+                    &call.endpoint,
+                    &call.url,
+                    self.redactor.clone(),
+                )
+            };
             Some(admitted.map_err(|why| match why {
                 NoPull::TooLate => place().error(ErrorKind::Cancelled, OVER),
                 NoPull::UsedUp(why) => place().error(ErrorKind::RateLimited, why).given_up(),

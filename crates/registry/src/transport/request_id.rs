@@ -3,7 +3,7 @@
 use http::HeaderMap;
 
 use crate::text;
-use crate::transport::veil::Veil;
+use crate::transport::redact::SecretRedactor;
 
 /// The headers that name a request, the first that is there counts: what most registries and proxies send, then what
 /// clouds and object stores call theirs.
@@ -27,11 +27,11 @@ const HEADERS: [&str; 14] = [
 /// The most characters that are believed to name a request.
 const LONGEST: usize = 128;
 
-/// What the sender of `headers` calls the request; `veil` hides what was sent with it, which it may repeat.
-pub(super) fn find(headers: &HeaderMap, veil: &Veil) -> Option<String> {
+/// What the sender of `headers` calls the request, without the secrets that it may repeat.
+pub(super) fn find(headers: &HeaderMap, redactor: &SecretRedactor) -> Option<String> {
     HEADERS.iter().find_map(|name| {
         let text = headers.get(*name)?.to_str().ok()?;
-        let id = text::clean(&veil.over(text), LONGEST);
+        let id = text::clean(&redactor.redact(text), LONGEST);
         (!id.is_empty()).then_some(id)
     })
 }
@@ -43,7 +43,6 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
-    use crate::transport::RequestBody;
 
     fn headers(pairs: &[(&'static str, &[u8])]) -> HeaderMap {
         pairs
@@ -56,7 +55,7 @@ mod tests {
     }
 
     fn found(pairs: &[(&'static str, &[u8])]) -> Option<String> {
-        find(&headers(pairs), &Veil::default())
+        find(&headers(pairs), &SecretRedactor::default())
     }
 
     #[test]
@@ -77,9 +76,9 @@ mod tests {
         let long = found(&[("x-request-id", &[b'x'; 4000])]).unwrap();
         assert_eq!(long.chars().count(), LONGEST);
 
-        let sent = headers(&[("authorization", b"Bearer s3cret-token")]);
-        let veil = Veil::of(&sent, &RequestBody::Empty);
+        let redactor = SecretRedactor::default();
+        redactor.learn_authorization("Bearer s3cret-token");
         let echo = headers(&[("x-request-id", b"for s3cret-token")]);
-        assert_eq!(find(&echo, &veil).as_deref(), Some("for ***"));
+        assert_eq!(find(&echo, &redactor).as_deref(), Some("for ***"));
     }
 }

@@ -94,7 +94,7 @@ impl Attempts {
         self.counted = self.counted.saturating_add(1);
         self.moved = 0;
         let tries = self.tries.max(error.tries());
-        let mut error = error.with_tries(tries);
+        let mut error = error.with_tries(tries).redacted(&self.transport.redactor);
         if let Some(repository) = &self.repository {
             error = error.with_repository(repository);
         }

@@ -19,7 +19,6 @@ use crate::transport::observer::RequestRecord;
 use crate::transport::patience::TooLate;
 use crate::transport::place::{Place, authority};
 use crate::transport::sending::{Leash, Sending};
-use crate::transport::veil::Veil;
 use crate::transport::{
     AnswerLimit, Call, Endpoint, Lane, Response, Route, Transport, Trust, private, redirect,
     request_id,
@@ -65,7 +64,6 @@ struct Hop {
 
 /// What is told of an exchange when the head of its answer is there, or none comes.
 struct Told<'a> {
-    place: &'a Place,
     url: &'a Url,
     sent: u64,
     answer: Option<&'a http::Response<ResponseBody>>,
@@ -130,7 +128,7 @@ impl Transport {
         let permit = self.limits.acquire(authority(url), lane, turn).await;
         match self.may_ask(&endpoint.registry).await {
             Ok(()) => Ok(Reserved(permit)),
-            Err(TooLate) => Err(Place::new(action, endpoint, url, Veil::default())
+            Err(TooLate) => Err(Place::new(action, endpoint, url, self.redactor.clone())
                 .error(ErrorKind::Cancelled, OVER)),
         }
     }
@@ -211,8 +209,8 @@ impl Transport {
     }
 
     fn prepare(&self, call: Call) -> Result<(Trip, Hop), Error> {
-        let veil = Veil::of(&call.headers, &call.body);
-        let place = Place::new(&call.action, &call.endpoint, &call.url, veil);
+        let redactor = self.redactor.clone();
+        let place = Place::new(&call.action, &call.endpoint, &call.url, redactor);
         if call.url.scheme() != "https" && !call.endpoint.insecure {
             return Err(place
                 .error(
@@ -305,6 +303,7 @@ impl Transport {
                 .await
                 .map_err(|TooLate| hop.place.error(ErrorKind::Cancelled, OVER))?;
         }
+        self.redactor.learn(&hop.url, &hop.headers, &hop.body);
         let (body, sending) = Sending::watch(hop.body, bucket.map(Throttle::new));
         let leash = sending.leash();
         let request = http::Request::builder()
@@ -330,7 +329,6 @@ impl Transport {
             }
         };
         let told = Told {
-            place: &hop.place,
             url: &hop.url,
             sent: sending.sent(),
             answer: outcome.as_ref().ok(),
@@ -341,21 +339,19 @@ impl Transport {
     }
 
     fn report(&self, trip: &Trip, told: &Told<'_>) {
-        let Told {
-            place, url, answer, ..
-        } = *told;
+        let Told { url, answer, .. } = *told;
         let host = authority(url);
         // A path may repeat a secret, too, and is as long as whoever led here likes.
         let shown = format!("{}://{host}{}", url.scheme(), url.path());
-        let shown = text::clean(&place.veil().over(&shown), LONGEST_URL);
+        let shown = text::clean(&self.redactor.redact(&shown), LONGEST_URL);
         let (status, headers) = answer
             .map(|answer| (answer.status(), answer.headers()))
             .unzip();
-        let request_id = headers.and_then(|headers| request_id::find(headers, place.veil()));
+        let request_id = headers.and_then(|headers| request_id::find(headers, &self.redactor));
         self.observer().request(&RequestRecord {
             action: &trip.action,
             registry: trip.endpoint.registry.as_str(),
-            host: &host,
+            host: &self.redactor.redact(&host),
             method: &trip.method,
             url: &shown,
             status,
@@ -373,7 +369,8 @@ impl Transport {
                 .answered(&trip.endpoint.registry, answer.status());
             let host = trip.endpoint.registry.as_str();
             for warning in self.warnings.news(host, answer.headers()) {
-                self.observer().warning(host, &place.veil().over(&warning));
+                self.observer()
+                    .warning(host, &self.redactor.redact(&warning));
             }
         }
     }
