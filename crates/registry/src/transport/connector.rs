@@ -1,9 +1,7 @@
 //! How a connection comes to stand: name, TCP, proxy, TLS, within one time limit.
 //!
-//! Proxies come from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` (or lower case), as curl reads them:
-//! `http://`, `https://`, `socks4://`, `socks4a://`, `socks5://` and `socks5h://`. Loopback hosts get no exception
-//! of their own: a proxy that must not be asked for them is told so by `NO_PROXY=localhost,127.0.0.1`. The
-//! certificate of a proxy is verified whatever is thought of the host behind it.
+//! A proxy is reached by `http://`, `https://`, `socks4://`, `socks4a://`, `socks5://` or `socks5h://`. Its
+//! certificate is verified whatever is thought of the host behind it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +13,7 @@ use http::Uri;
 use http::uri::{Authority, Scheme};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper_util::client::proxy::matcher::Intercept;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -25,6 +23,7 @@ use tower_service::Service;
 use crate::cause::Cause;
 use crate::transport::classify;
 use crate::transport::conn::{Conn, Io};
+use crate::transport::proxies::Proxies;
 use crate::transport::proxy::{is_http, tunnel};
 use crate::transport::tls::{Alpn, Tls};
 use crate::transport::{HttpError, HttpErrorKind, Timeouts, Trust};
@@ -35,7 +34,7 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// What connections are made of; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Connector {
-    pub(super) proxies: Arc<Matcher>,
+    pub(super) proxies: Arc<Proxies>,
     pub(super) tls: Arc<Tls>,
     pub(super) trust: Trust,
     pub(super) alpn: Alpn,
@@ -45,7 +44,7 @@ pub(super) struct Connector {
 impl Connector {
     /// The proxy that is asked for `uri`.
     pub(super) fn proxy(&self, uri: &Uri) -> Option<Intercept> {
-        self.proxies.intercept(uri)
+        self.proxies.find(uri)
     }
     async fn connect(self, uri: Uri, proxy: Option<Intercept>) -> Result<Conn, HttpError> {
         let Some(proxy) = proxy else {

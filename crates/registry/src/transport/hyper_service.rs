@@ -22,13 +22,13 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyStream;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use url::Url;
 
 use crate::error::{Error, ErrorKind};
 use crate::transport::body::{BodyAborted, RequestBody, ResponseBody};
 use crate::transport::connector::{Connector, in_time};
+use crate::transport::proxies::Proxies;
 use crate::transport::tls::{Alpn, Tls};
 use crate::transport::{
     HttpError, HttpErrorKind, HttpService, Lane, Route, Timeouts, TransportOptions, Trust, ask,
@@ -53,7 +53,7 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 /// hyper, with our connections and our bodies.
 pub(super) struct HyperService {
     tls: Arc<Tls>,
-    proxies: Arc<Matcher>,
+    proxies: Arc<Proxies>,
     timeouts: Timeouts,
     idle_calls: usize,
     idle_transfers: usize,
@@ -61,12 +61,12 @@ pub(super) struct HyperService {
 }
 
 impl HyperService {
-    pub(super) fn new(options: &TransportOptions) -> Result<Self, Error> {
+    pub(super) fn new(options: &TransportOptions, proxies: Arc<Proxies>) -> Result<Self, Error> {
         let tls = Tls::new(&options.extra_certificates)
             .map_err(|why| Error::new(ErrorKind::Tls, "set up TLS", "this machine", why))?;
         Ok(Self {
             tls: Arc::new(tls),
-            proxies: Arc::new(Matcher::from_system()),
+            proxies,
             timeouts: options.timeouts,
             idle_calls: options.calls_per_host.start,
             idle_transfers: options.transfers_per_host.most,
@@ -125,7 +125,7 @@ impl HyperService {
     /// A proxy that reads plain requests finds its login in each; one that tunnels was told when the tunnel was made.
     fn log_in_at_proxy<B>(&self, request: &mut http::Request<B>) {
         if request.uri().scheme_str() == Some("http")
-            && let Some(proxy) = self.proxies.intercept(request.uri())
+            && let Some(proxy) = self.proxies.find(request.uri())
             && let Some(login) = proxy.basic_auth()
         {
             request
@@ -166,7 +166,7 @@ impl HttpService for HyperService {
     fn probe<'a>(&'a self, url: &'a Url) -> BoxFuture<'a, Result<(), HttpError>> {
         match Uri::try_from(url.as_str()) {
             // What lies behind a proxy cannot be seen from here.
-            Ok(uri) if self.proxies.intercept(&uri).is_none() => Box::pin(self.greet(uri)),
+            Ok(uri) if self.proxies.find(&uri).is_none() => Box::pin(self.greet(uri)),
             _ => Box::pin(ask(self, url)),
         }
     }

@@ -12,7 +12,9 @@ mod limits;
 mod observer;
 mod patience;
 mod place;
+mod prefix;
 mod private;
+mod proxies;
 mod proxy;
 mod pull;
 mod redact;
@@ -41,6 +43,7 @@ use crate::reference::Registry;
 use hyper_service::HyperService;
 use limits::{Limits, Pauses, Quotas, Rates};
 use patience::Patience;
+use proxies::Proxies;
 use scheme::Schemes;
 use silence::Silence;
 use warnings::Warnings;
@@ -320,14 +323,23 @@ pub struct Transport {
 
 impl Transport {
     /// A transport over the HTTP library that this crate is built on. Proxies come from the environment
-    /// (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`); trusted roots from the system (`SSL_CERT_FILE` and
+    /// (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`, as Go programs read them); trusted roots from the system (`SSL_CERT_FILE` and
     /// `SSL_CERT_DIR` are honoured), or the built-in ones where the system has none.
     ///
     /// # Errors
     /// When one of [`TransportOptions::extra_certificates`] is not a certificate.
     pub fn new(options: TransportOptions) -> Result<Self, Error> {
-        let service = Arc::new(HyperService::new(&options)?);
-        Ok(Self::with_service(service, options))
+        let proxies = Arc::new(Proxies::from_env());
+        let service = HyperService::new(&options, proxies.clone())?;
+        let transport = Self::with_service(Arc::new(service), options);
+        let (headers, passwords) = proxies.logins();
+        for header in headers.iter().filter_map(|value| value.to_str().ok()) {
+            transport.redactor.learn_authorization(header);
+        }
+        for password in &passwords {
+            transport.redactor.learn_password(password);
+        }
+        Ok(transport)
     }
     /// A transport over another HTTP service.
     pub fn with_service(service: Arc<dyn HttpService>, options: TransportOptions) -> Self {
