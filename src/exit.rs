@@ -13,7 +13,7 @@ pub enum Exit {
     Usage,
     /// 3: something would be copied; where that was the question.
     Differs,
-    /// 130: interrupted by SIGINT or SIGTERM before the end.
+    /// 130: interrupted by a signal before the end.
     Interrupted,
 }
 

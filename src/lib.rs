@@ -24,6 +24,7 @@ pub fn run<A>(args: impl IntoIterator<Item = A>) -> Exit
 where
     A: Into<OsString> + Clone,
 {
+    interrupt::survive_file_size_limits();
     let printer = ui::Printer::new();
     let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
     match cli::Cli::try_parse_from(&args) {

@@ -38,6 +38,10 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("TERM", "dumb: neither colours nor a view of the progress"),
     ("NO_COLOR", "no colours on a terminal"),
     (
+        "TOKIO_WORKER_THREADS",
+        "number of threads that copy; one for each core without it",
+    ),
+    (
         "RUST_LOG",
         "what is logged, in place of --log-level: registry=debug,sync=trace",
     ),
@@ -54,7 +58,7 @@ pub const EXIT_CODES: &[(u8, &str)] = &[
     ),
     (
         130,
-        "interrupted by SIGINT or SIGTERM; a second run finishes the first",
+        "interrupted by SIGINT, SIGTERM, SIGQUIT or SIGHUP; a second run finishes the first",
     ),
 ];
 
@@ -106,7 +110,7 @@ Exit codes:
     0  the image is at every destination
     1  it failed, or one of several
     2  the command line or a file is wrong; nothing was done
-  130  interrupted by SIGINT or SIGTERM";
+  130  interrupted by SIGINT, SIGTERM, SIGQUIT or SIGHUP";
 
 /// Behind the help of `plan`.
 pub(super) const PLAN: &str = "\

@@ -43,6 +43,9 @@ const TRANSFERS_PER_HOST: WindowBounds = WindowBounds {
 /// Images under way at a time: they wait for the network most of the time, so more than the calls of one host.
 const IMAGES: usize = 128;
 
+/// Maximum number of worker threads of the runtime: each costs memory, and none beyond the cores is of use.
+const MOST_THREADS: usize = 512;
+
 /// How long the end of a run waits for its last records to be written.
 const CLOSING: Duration = Duration::from_secs(5);
 
@@ -222,8 +225,35 @@ impl Job {
 fn runtime(log: &Log) -> anyhow::Result<Runtime> {
     let log = log.clone();
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(worker_threads(std::env::var("TOKIO_WORKER_THREADS").ok()))
         .enable_all()
         .on_thread_start(move || log.enter_for_good())
         .build()
         .context("cannot start the runtime")
+}
+
+/// Returns the number of threads that `requested` (`TOKIO_WORKER_THREADS`) names, else one for each core. Tokio itself
+/// panics where the variable holds anything but a positive number.
+fn worker_threads(requested: Option<String>) -> usize {
+    let requested = requested.and_then(|number| number.trim().parse().ok());
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    match requested {
+        Some(number @ 1..=MOST_THREADS) => number,
+        _ => cores().min(MOST_THREADS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::worker_threads;
+
+    #[test]
+    fn a_number_of_threads_that_is_none_counts_as_unset() {
+        let cores = worker_threads(None);
+        assert!(cores > 0);
+        for unset in ["", "0", "-1", "many", "99999999999999999999", "1000000"] {
+            assert_eq!(worker_threads(Some(unset.to_owned())), cores, "{unset}");
+        }
+        assert_eq!(worker_threads(Some(" 3".to_owned())), 3);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use jiff::{Timestamp, Unit};
 use serde_json::json;
@@ -92,10 +93,20 @@ impl<W: Write + Send> Listener for Document<W> {
     }
 }
 
-/// Now, to the millisecond; displays as RFC 3339 in UTC.
+/// Returns the present time, to the millisecond; displays as RFC 3339 in UTC.
 fn now() -> Timestamp {
-    let now = Timestamp::now();
-    now.round(Unit::Millisecond).unwrap_or(now)
+    timestamp(SystemTime::now())
+}
+
+/// Returns `time` to the millisecond, or the nearest time that RFC 3339 can express: a wrong clock may be anywhere.
+fn timestamp(time: SystemTime) -> Timestamp {
+    let nearest = if time < SystemTime::UNIX_EPOCH {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    };
+    let time = Timestamp::try_from(time).unwrap_or(nearest);
+    time.round(Unit::Millisecond).unwrap_or(time)
 }
 
 fn head(out: &mut impl Write, command: &str) -> io::Result<()> {
@@ -116,4 +127,25 @@ fn foot(out: &mut impl Write, images: u64, ending: &Ending<'_>) -> io::Result<()
     let fields = text.trim_start_matches('{').trim_start_matches('\n');
     write!(out, "{close},\n{fields}\n")?;
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::timestamp;
+
+    #[test]
+    fn a_clock_that_is_far_off_is_told_as_near_as_can_be() {
+        let year = Duration::from_secs(31_556_952);
+        let later = SystemTime::UNIX_EPOCH + 10_030 * year;
+        let earlier = SystemTime::UNIX_EPOCH - 20_000 * year;
+        assert_eq!(
+            timestamp(later).to_string(),
+            "9999-12-30T22:00:00.999999999Z"
+        );
+        assert_eq!(timestamp(earlier).to_string(), "-009999-01-02T01:59:59Z");
+        let now = SystemTime::UNIX_EPOCH + Duration::from_micros(1_700_000_000_123_400);
+        assert_eq!(timestamp(now).to_string(), "2023-11-14T22:13:20.123Z");
+    }
 }

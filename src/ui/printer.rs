@@ -106,6 +106,11 @@ impl Printer {
         self.screen.as_ref().map(|screen| screen.show(view))
     }
 
+    /// The writer of a run's lines and view, if there is one.
+    pub(super) fn screen(&self) -> Option<&Screen> {
+        self.screen.as_ref()
+    }
+
     /// Whether stdout shows colours: a terminal of its own, or none, whatever stderr is.
     pub(crate) fn stdout_colours() -> bool {
         colours_on(&std::io::stdout())

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: how a run is asked to end, and how it does.
+//! SIGINT, SIGTERM, SIGQUIT and SIGHUP: how a run is asked to end, and how it does.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command};
@@ -104,7 +104,12 @@ impl Held {
 
 #[test]
 fn what_is_under_way_may_finish_and_then_all_is_well() {
-    for (signal, name) in [("-INT", "SIGINT"), ("-TERM", "SIGTERM")] {
+    for (signal, name) in [
+        ("-INT", "SIGINT"),
+        ("-TERM", "SIGTERM"),
+        ("-QUIT", "SIGQUIT"),
+        ("-HUP", "SIGHUP"),
+    ] {
         let answer = format!(
             "{name}: no further image is begun; those under way may go on for 25 s, until a second signal"
         );

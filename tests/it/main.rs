@@ -28,6 +28,7 @@ mod immutable;
 mod interruption;
 mod log;
 mod logins;
+mod machine;
 mod man_pages;
 mod memory;
 mod messages;

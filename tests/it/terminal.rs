@@ -1,5 +1,6 @@
 //! What a person sees in a terminal while a run goes on, and at its end.
 
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use testkit::{Action, Fault, Gate, Image, Kind, Layer, Registry};
@@ -192,6 +193,23 @@ fn an_end_says_what_it_waits_for_and_leaves_a_summary() {
     assert_eq!(ended.code, 0, "{}", ended.screen);
     assert_vanished(&ended);
     insta::assert_snapshot!("interrupted_in_time", world.normalised(&ended.screen));
+}
+
+#[test]
+fn a_stop_leaves_a_clean_screen_and_the_view_comes_back() {
+    let world = World::stalled();
+    let mut command = world.command(&[]);
+    // As a shell with job control starts it: in a process group of its own, beside that of the session.
+    command.process_group(0);
+    let terminal = Terminal::start(command, 80, 24);
+    terminal.shows("━");
+    terminal.signal("-TSTP");
+    terminal.stops();
+    let screen = terminal.until(|screen| !screen.contains('━'));
+    assert_eq!(screen.trim(), "", "the view is left behind");
+    terminal.signal("-CONT");
+    terminal.shows("━");
+    abandon(terminal);
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub struct Asking {
     pub stall_timeout: u64,
     /// After a signal, let images finish
     ///
-    /// After SIGINT or SIGTERM, images that are under way go on for this long; 0 drops them.
+    /// After the first signal (SIGINT, SIGTERM, SIGQUIT, SIGHUP), images that are under way go on for this long; 0 drops them.
     #[arg(long, value_name = "SECONDS", default_value_t = 25, value_parser = grace())]
     pub grace: u64,
 }

@@ -7,6 +7,7 @@ mod layout;
 mod meter;
 mod pace;
 mod pauses;
+mod suspend;
 mod view;
 
 use std::convert::Infallible;
@@ -137,10 +138,23 @@ impl Display {
             self.printer.view(Box::new(live))
         });
         // A log file has signs of life even where somebody looks on.
-        if self.how == How::Plain || (self.how == How::Live && lines.are_logged()) {
-            heartbeat::heartbeat(lines, Meter::new(sources, heartbeat::EVERY)).await
-        } else {
-            std::future::pending().await
+        let beats = self.how == How::Plain || (self.how == How::Live && lines.are_logged());
+        let heartbeat = async {
+            if beats {
+                heartbeat::heartbeat(lines, Meter::new(sources, heartbeat::EVERY)).await
+            } else {
+                std::future::pending().await
+            }
+        };
+        let suspend = async {
+            match self.printer.screen() {
+                Some(screen) if self.how == How::Live => suspend::stop_on_request(screen).await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            never = heartbeat => never,
+            never = suspend => never,
         }
     }
 }

@@ -82,6 +82,17 @@ impl Screen {
         self.0.change(Change::Show(view));
         Shown(self.clone())
     }
+
+    /// Erases the view and writes nothing more until [`Screen::resume`]. Returns when it is erased, or after a second
+    /// where the terminal takes nothing.
+    pub(crate) async fn pause(&self) {
+        let _ = tokio::time::timeout(LAST_WORDS, self.0.pause()).await;
+    }
+
+    /// Goes on writing after [`Screen::pause`].
+    pub(crate) fn resume(&self) {
+        self.0.resume();
+    }
 }
 
 impl Drop for Shown {
@@ -178,12 +189,16 @@ impl<W: Write> Writer<W> {
             }
             let now = Instant::now();
             let frame = match &mut self.view {
-                Some(view) if !last => view.frame(now, Size::of_stderr()),
+                Some(view) if !last && batch.pause.is_none() => view.frame(now, Size::of_stderr()),
                 _ => Vec::new(),
             };
             due = self.view.as_ref().map(|_| now + FRAME);
             let text = self.painter.paint(&batch.text, frame);
             self.write(text.as_bytes());
+            if let Some(pause) = batch.pause {
+                // Whoever asked may have stopped waiting.
+                let _ = pause.send(());
+            }
             if last {
                 return;
             }

@@ -3,6 +3,8 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tokio::sync::oneshot;
+
 use crate::ui::screen::View;
 use crate::ui::units;
 
@@ -49,6 +51,9 @@ struct State {
     ending: bool,
     /// Nobody reads any more.
     closed: bool,
+    /// Completed when the view is erased; nothing is written from then until the end of the pause.
+    pause: Option<oneshot::Sender<()>>,
+    paused: bool,
 }
 
 /// What is to be written next.
@@ -60,6 +65,8 @@ pub(super) struct Batch {
     pub(super) change: Option<Change>,
     /// Nothing comes after this.
     pub(super) last: bool,
+    /// The view is to be erased, and this to be completed then.
+    pub(super) pause: Option<oneshot::Sender<()>>,
 }
 
 impl Queue {
@@ -93,6 +100,23 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// Asks for the view to be erased, and for nothing to be written until [`Queue::resume`]. The receiver completes
+    /// when it is erased.
+    pub(super) fn pause(&self) -> oneshot::Receiver<()> {
+        let (sender, erased) = oneshot::channel();
+        self.lock().pause = Some(sender);
+        self.changed.notify_one();
+        erased
+    }
+
+    /// Ends a pause.
+    pub(super) fn resume(&self) {
+        let mut state = self.lock();
+        state.pause = None;
+        state.paused = false;
+        self.changed.notify_one();
+    }
+
     /// Nothing comes any more.
     pub(super) fn end(&self) {
         self.lock().ending = true;
@@ -110,10 +134,15 @@ impl Queue {
     pub(super) fn next(&self, due: Option<Instant>) -> Batch {
         let mut state = self.lock();
         state.taken = 0;
+        while state.paused && !state.ending {
+            let woken = self.changed.wait(state);
+            state = woken.unwrap_or_else(PoisonError::into_inner);
+        }
         loop {
             let full = state.text.len() > ROOM / 2;
             let has_lines = !state.text.is_empty() && (!state.paced || full);
-            if has_lines || state.left_out > 0 || state.change.is_some() || state.ending {
+            let is_asked = state.change.is_some() || state.pause.is_some() || state.ending;
+            if has_lines || state.left_out > 0 || is_asked {
                 break;
             }
             state = match due {
@@ -137,10 +166,13 @@ impl Queue {
             text.push_str(&left_out(std::mem::take(&mut state.left_out)));
         }
         state.taken = text.len();
+        let pause = state.pause.take();
+        state.paused = pause.is_some();
         Batch {
             text,
             change: state.change.take(),
             last: state.ending,
+            pause,
         }
     }
 

@@ -53,9 +53,21 @@ impl Place {
 
     /// The program, ready to start. Its home is the directory, so what it remembers between runs stays there.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_image-syncer"));
+        let mut command = self.prepared(env!("CARGO_BIN_EXE_image-syncer"));
+        command.args(arguments);
         command
-            .args(arguments)
+    }
+
+    /// A shell in the same surroundings, ready to execute `script`.
+    pub(crate) fn shell(&self, script: &str) -> Command {
+        let mut command = self.prepared("/bin/sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    fn prepared(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
             .current_dir(self.directory.path())
             .env_clear()
             .env("HOME", self.directory.path())

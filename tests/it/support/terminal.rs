@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
@@ -150,6 +151,14 @@ impl Terminal {
                 .unwrap()
                 .success()
         );
+    }
+
+    /// Waits until the program has stopped, as Ctrl-Z makes it.
+    pub(crate) fn stops(&self) {
+        let pid = Pid::from_child(&self.child);
+        // Its end must stay to be waited for.
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(pid), options).unwrap();
     }
 
     /// Waits for the program to end.
