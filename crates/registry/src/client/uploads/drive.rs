@@ -70,6 +70,8 @@ pub(super) enum Next {
         complete: bool,
     },
     Reopen,
+    /// Compare the length of the blob that was closed.
+    Measure,
     Done,
 }
 
@@ -128,6 +130,7 @@ impl<'a> Drive<'a> {
                 Next::Send => self.send().await,
                 Next::Settle { complete } => self.settle(complete).await,
                 Next::Reopen => self.reopen().await,
+                Next::Measure => self.measure().await,
                 Next::Done => {
                     let habits = &self.client.inner.habits;
                     habits.forms().learn(&self.learnt);
@@ -290,14 +293,16 @@ impl<'a> Drive<'a> {
             let message = format!("the registry stored {stored} instead of {digest}");
             return Err(Failed::Final(ask.error(ErrorKind::Corrupt, message)));
         }
-        if self.patches > 1 {
-            self.measure(ask).await?;
-        }
-        Ok(Next::Done)
+        Ok(if self.patches > 1 {
+            Next::Measure
+        } else {
+            Next::Done
+        })
     }
 
-    /// Some registries were seen to keep only the last of several `PATCH` bodies (Artifactory).
-    async fn measure(&mut self, ask: &Ask) -> Result<(), Failed> {
+    /// Compares the length of the blob that was closed. Artifactory was seen to keep only the last of several `PATCH`
+    /// bodies.
+    async fn measure(&mut self) -> Went {
         match self.look().await {
             Ok(Some(Seen {
                 length: Some(length),
@@ -306,10 +311,14 @@ impl<'a> Drive<'a> {
                     "the registry took {} bytes in {} parts and kept {length}",
                     self.size, self.patches
                 );
+                let ask = self.upload.ask(Method::PUT);
                 Err(Failed::Final(ask.error(ErrorKind::Corrupt, message)))
             }
+            Err(error) if error.kind() == ErrorKind::RateLimited => {
+                Err(Failed::Later(error, Next::Measure))
+            }
             // That the blob is there was said already.
-            _ => Ok(()),
+            _ => Ok(Next::Done),
         }
     }
 
@@ -393,14 +402,15 @@ impl<'a> Drive<'a> {
             return Ok(Next::Send);
         }
         let error = session::with_algorithm(ask.failure(response).await, &self.upload.digest);
-        self.react(step, error, settle)
+        self.react(step, error, settle).await
     }
 
-    fn react(&mut self, step: Step, error: Error, settle: Next) -> Went {
+    async fn react(&mut self, step: Step, error: Error, settle: Next) -> Went {
         let lost = |error: Error| error.with_kind(ErrorKind::UploadLost);
         match reaction::to(&error, self.form, step, self.trouble.lost) {
             Reaction::Final => Err(Failed::Final(error)),
             Reaction::Later => Err(Failed::Later(error, settle)),
+            Reaction::Wait => Err(Failed::Later(error, Next::Send)),
             Reaction::Restart => {
                 self.trouble.lost = true;
                 Err(Failed::Later(lost(error), Next::Reopen))
@@ -424,7 +434,13 @@ impl<'a> Drive<'a> {
                 self.form = self.forms.choose(self.size);
                 Ok(Next::Reopen)
             }
-            Reaction::WrongBytes if self.wrong_bytes => Err(Failed::Final(error)),
+            // Another client that uploads the same blob may be why, and may have succeeded.
+            Reaction::WrongBytes if self.wrong_bytes => {
+                if self.is_there().await? {
+                    return Ok(Next::Done);
+                }
+                Err(Failed::Final(error))
+            }
             Reaction::WrongBytes => {
                 // Once more from the start, with a fresh stream of the source: it may have been a wrong guess of
                 // where the session stood.

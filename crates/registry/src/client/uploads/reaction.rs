@@ -10,8 +10,10 @@ use super::forms::{Form, Refusal, Step};
 pub(super) enum Reaction {
     /// Nothing helps.
     Final,
-    /// The same again, later.
+    /// The same again, later, once it is known what the registry has.
     Later,
+    /// The same again in the same session, later: it was not carried out.
+    Wait,
     /// The session is gone: a new one.
     Restart,
     /// Going on where the session stands does not work here: a new one, from the start.
@@ -35,6 +37,8 @@ pub(super) fn to(error: &Error, form: Form, step: Step, lost_before: bool) -> Re
         Some("BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID")
     );
     match status {
+        // Limits are looked at before anything else.
+        _ if error.kind() == ErrorKind::RateLimited => Reaction::Wait,
         403 => Reaction::Final,
         413 | 416 if resumed => Reaction::NotResumable,
         413 => Reaction::OtherForm(Refusal::Size),
@@ -107,7 +111,9 @@ mod tests {
 
     #[test]
     fn to_each_its_own() {
-        use Reaction::{Final, Later, NotResumable, OtherForm, OutOfStep, Restart, WrongBytes};
+        use Reaction::{
+            Final, Later, NotResumable, OtherForm, OutOfStep, Restart, Wait, WrongBytes,
+        };
         use Refusal::{Form as No, Size};
         let (whole, stream, chunks) = (Form::Whole, Form::Stream, Form::Chunks(4));
         let unknown = Some("BLOB_UPLOAD_UNKNOWN");
@@ -142,7 +148,8 @@ mod tests {
             (400, None, stream, LATER, NotResumable),
             (400, None, stream, FIRST, Final),
             (409, None, whole, Step::Whole, Final),
-            (429, None, whole, Step::Whole, Later),
+            (429, None, whole, Step::Whole, Wait),
+            (429, Some("DENIED"), stream, LATER, Wait),
             (500, None, chunks, LATER, Later),
             (503, None, whole, LATER, Later),
         ] {

@@ -1,12 +1,12 @@
 //! Finding out what the registry has after an outcome that nobody knows.
 
-use http::Method;
+use http::{Method, StatusCode};
 
 use crate::auth::ScopeSet;
 use crate::client::blobs::blob_ask;
 use crate::client::call::Outcome;
 use crate::client::ranges;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 use super::drive::{Drive, Failed, Next, Went};
 use super::forms::Refusal;
@@ -27,7 +27,7 @@ pub(super) struct Seen {
 impl Drive<'_> {
     /// Finds out what the registry has.
     pub(super) async fn settle(&mut self, complete: bool) -> Went {
-        if complete && self.is_there().await {
+        if complete && self.is_there().await? {
             return Ok(Next::Done);
         }
         if self.size <= SMALL {
@@ -41,7 +41,10 @@ impl Drive<'_> {
             Err(error) => return Err(Failed::Later(error, Next::Settle { complete })),
         };
         if !response.status.is_success() {
-            response.body.drain().await;
+            let error = ask.failure(response).await;
+            if error.kind() == ErrorKind::RateLimited {
+                return Err(Failed::Later(error, Next::Settle { complete: false }));
+            }
             return Ok(self.barren());
         }
         self.relocate(&ask, &response).await?;
@@ -112,15 +115,20 @@ impl Drive<'_> {
         }
     }
 
-    /// Whether the blob is there, as far as one HEAD tells, and where the registry's word is good.
-    async fn is_there(&mut self) -> bool {
+    /// Returns whether the blob is there, by one HEAD, where the registry's word is good. A HEAD that is answered 429
+    /// is sent again later.
+    pub(super) async fn is_there(&mut self) -> Result<bool, Failed> {
         let path = self.upload.repository.path();
-        let doubted = self.client.inner.habits.doubts(path, &self.upload.digest);
-        !doubted
-            && matches!(
-                self.look().await,
-                Ok(Some(Seen { length })) if length.is_none_or(|length| length == self.size)
-            )
+        if self.client.inner.habits.doubts(path, &self.upload.digest) {
+            return Ok(false);
+        }
+        match self.look().await {
+            Ok(Some(Seen { length })) => Ok(length.is_none_or(|length| length == self.size)),
+            Err(error) if error.kind() == ErrorKind::RateLimited => {
+                Err(Failed::Later(error, Next::Settle { complete: true }))
+            }
+            Ok(None) | Err(_) => Ok(false),
+        }
     }
 
     /// HEAD of the blob.
@@ -133,6 +141,9 @@ impl Drive<'_> {
             return Ok(None);
         };
         let status = response.status;
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(ask.failure(response).await);
+        }
         let length = ranges::content_length(&response.headers);
         response.body.drain().await;
         Ok(match status {

@@ -2,5 +2,6 @@
 
 mod breaks;
 mod forms;
+mod limits;
 mod sessions;
 mod tokens;
