@@ -34,6 +34,7 @@ struct Inner {
     until: Option<SystemTime>,
     tries: u32,
     given_up: bool,
+    conflict: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -111,6 +112,7 @@ impl Error {
             until: None,
             tries: 1,
             given_up: false,
+            conflict: false,
             source: None,
         }))
     }
@@ -182,6 +184,13 @@ impl Error {
         self.0.given_up = true;
         self
     }
+    /// Marks the error as a possible conflict with another client that writes the same content at this moment: it is
+    /// transient for a few tries, whatever its kind.
+    #[must_use]
+    pub(crate) fn with_conflict(mut self) -> Self {
+        self.0.conflict = true;
+        self
+    }
     /// With a further clause behind what happened.
     #[must_use]
     pub fn with_clause(mut self, clause: &str) -> Self {
@@ -250,6 +259,10 @@ impl Error {
     pub fn tries(&self) -> u32 {
         self.0.tries
     }
+    /// Returns whether a conflict with another client may be the reason.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.0.conflict
+    }
     /// Tells if trying again may help (docs/protocol.md#retries); for a lost upload that is trying with a new session.
     /// What was tried as often as it may be is not worth another try, of this or of what it was a step of.
     pub fn retryable(&self) -> Retryable {
@@ -262,6 +275,7 @@ impl Error {
             return Retryable::After(delay);
         }
         match self.0.kind {
+            _ if self.0.conflict => Retryable::Yes,
             ErrorKind::RateLimited
             | ErrorKind::Connect
             | ErrorKind::Stalled

@@ -3,6 +3,7 @@
 //! Between the program and the registry stands a relay, which stops at a byte: so the program is killed, and the
 //! registry ends, at a moment that is known to the byte and not to the clock.
 
+mod concurrent;
 mod kills;
 mod outages;
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
 use crate::auth::ScopeSet;
-use crate::cause;
+use crate::cause::{self, Cause};
 use crate::client::origin::Address;
 use crate::client::visit::Visit;
 use crate::error::{Error, ErrorKind};
@@ -144,7 +144,19 @@ impl Ask {
         };
         let error = Error::from_response(&self.action, host, response).await;
         let cause = cause::of_request(&self.method, &error);
-        error.with_cause(cause).with_repository(&self.repository)
+        let error = error.with_cause(cause).with_repository(&self.repository);
+        if self.conflicts(&error) {
+            error.with_conflict()
+        } else {
+            error
+        }
+    }
+
+    /// Returns whether `error` is a conflict with another request, of which the registry says no more.
+    fn conflicts(&self, error: &Error) -> bool {
+        matches!(self.method, Method::POST | Method::PUT | Method::PATCH)
+            && error.status() == Some(StatusCode::CONFLICT)
+            && error.cause() == Cause::Rejected
     }
 
     pub(super) fn address(&self, base: &Url) -> Result<Address, Error> {

@@ -17,6 +17,10 @@ use crate::transport::{Endpoint, PauseReason, Transport};
 /// Bytes that count as progress.
 const REAL_PROGRESS: u64 = 1024 * 1024;
 
+/// Maximum number of retries after conflicts with other clients. A conflict is over in milliseconds; an answer that
+/// stays the same is none.
+const MAX_CONFLICTS: u32 = 3;
+
 /// How often and how patiently.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
@@ -53,6 +57,7 @@ pub struct Attempts {
     tries: u32,
     /// Failed tries that progress has not forgiven.
     counted: u32,
+    conflicts: u32,
     moved: u64,
 }
 
@@ -76,6 +81,7 @@ impl Attempts {
             backoff: backoff(policy),
             tries: 0,
             counted: 0,
+            conflicts: 0,
             moved: 0,
         }
     }
@@ -92,6 +98,7 @@ impl Attempts {
     pub async fn after(&mut self, error: Error) -> Result<u32, Error> {
         self.tries = self.tries.saturating_add(1);
         self.counted = self.counted.saturating_add(1);
+        self.conflicts = self.conflicts.saturating_add(error.is_conflict().into());
         self.moved = 0;
         let tries = self.tries.max(error.tries());
         let mut error = error.with_tries(tries).redacted(&self.transport.redactor);
@@ -115,7 +122,9 @@ impl Attempts {
             let clause = "as was found before, so it is not waited for any more";
             return Err(error.with_clause(clause).given_up());
         }
-        let Some(Wait { delay, .. }) = wait.filter(|_| self.counted <= self.policy.retries) else {
+        let is_lasting = error.is_conflict() && self.conflicts > MAX_CONFLICTS;
+        let may_retry = self.counted <= self.policy.retries && !is_lasting;
+        let Some(Wait { delay, .. }) = wait.filter(|_| may_retry) else {
             if self.is_silence(&error) {
                 self.transport.met_silence(&self.endpoint.registry);
             }

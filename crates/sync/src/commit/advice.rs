@@ -66,17 +66,25 @@ pub(super) fn advise(error: Error, target: &Target, manifest: &Manifest, plan: &
     error
 }
 
-/// Whether `error` is about the place, and would be the same for any document.
+/// Returns whether `error` is about the place, or about what else is stored there, and would be the same for any
+/// document.
 fn has_nothing_to_do_with_it(error: &Error) -> bool {
-    matches!(
-        error.cause(),
-        Cause::ImmutableTag
-            | Cause::QuotaExceeded
-            | Cause::ReadOnly
-            | Cause::Policy
-            | Cause::TooLarge
-            | Cause::HttpsOnly
-    )
+    let is_conflict = error.status().is_some_and(|status| status.as_u16() == 409);
+    is_conflict
+        || matches!(
+            error.cause(),
+            Cause::ImmutableTag
+                | Cause::RepositoryMissing
+                | Cause::ProjectMissing
+                | Cause::NameRefused
+                | Cause::ContentMissing
+                | Cause::Corrupt
+                | Cause::QuotaExceeded
+                | Cause::ReadOnly
+                | Cause::Policy
+                | Cause::TooLarge
+                | Cause::HttpsOnly
+        )
 }
 
 /// The foreign layer of `manifest` that a registry demands although it was left out.

@@ -101,7 +101,8 @@ pub(crate) fn rows() -> Vec<Row> {
 
 fn statuses() -> Vec<Row> {
     use Operation::{
-        ClosingPut, DestinationHead, Mount, Patch, Put, SourceHead, StorageGet, TagList,
+        ClosingPut, DestinationHead, ManifestPut, Mount, Patch, Post, Put, SourceHead, StorageGet,
+        TagList,
     };
     let elsewhere = Expect::Copied("from another address of the storage");
     let unclear = Expect::Copied("without knowing what is there");
@@ -165,6 +166,15 @@ fn statuses() -> Vec<Row> {
             Expect::Fails("404 Not Found"),
         ),
         passing("408", "408 Request Timeout", |_| Action::status(408)),
+        passing("409", "409 Conflict", |_| {
+            Action::error(409, "CONFLICT", "another push is under way")
+        })
+        .at(|operation| operation.sends() || matches!(operation, Mount | Post | ClosingPut))
+        .but(Mount, unmounted, unmounted),
+        passing("400 that names a digest", "400 Bad Request", |_| {
+            Action::error(400, "DIGEST_INVALID", "invalid digest")
+        })
+        .at(|operation| matches!(operation, Put | ClosingPut | ManifestPut)),
         passing("429", "429 Too Many Requests", |_| Action::status(429)),
         passing(
             "429 with `Retry-After` in seconds",

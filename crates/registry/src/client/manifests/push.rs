@@ -68,11 +68,25 @@ impl Client {
                 Err(error) => error,
             };
             let may_have_arrived = may_have_arrived(&error);
-            visit.tries = attempts.after(error).await?;
-            if may_have_arrived && self.arrived(&ask.repository, target, manifest).await {
+            let is_conflict = error.is_conflict();
+            let again = attempts.after(error).await;
+            // Where another client pushes the same, it may have succeeded even if this one has no try left.
+            let look = is_conflict || (may_have_arrived && again.is_ok());
+            if look && self.arrived(&ask.repository, target, manifest).await {
                 return Ok(Pushed::default());
             }
+            visit.tries = again.map_err(|error| self.missed(&ask.repository, error))?;
         }
+    }
+
+    /// Turns the last answer to a push into an error of missing content where it names some, and remembers that.
+    fn missed(&self, repository: &Repository, error: Error) -> Error {
+        let error = missing_content(error);
+        if error.kind() == ErrorKind::MissingContent {
+            let habits = &self.inner.habits;
+            habits.missed(repository.path(), error.missing());
+        }
+        error
     }
 
     async fn put(
@@ -88,11 +102,12 @@ impl Client {
         };
         let path = ask.repository.path();
         if !response.status.is_success() {
-            let error = missing_content(ask.failure(response).await);
-            if error.kind() == ErrorKind::MissingContent {
-                self.inner.habits.missed(path, error.missing());
-            }
-            return Err(error);
+            let error = ask.failure(response).await;
+            return Err(if is_read_while_written(&error, target) {
+                error.with_conflict()
+            } else {
+                error
+            });
         }
         self.inner.habits.missed_nothing(path);
         let stored = header_digest(&response.headers, &CONTENT_DIGEST);
@@ -111,7 +126,7 @@ impl Client {
         Ok(Pushed { subject })
     }
 
-    /// Whether the manifest stands at `target`; what cannot be told counts as no.
+    /// Returns whether the manifest exists at `target`; an error counts as no.
     async fn arrived(&self, repository: &Repository, target: &Target, manifest: &Manifest) -> bool {
         match self.head_manifest_for_push(repository, target).await {
             Ok(Some(head)) => is_digest_of(&head.digest, manifest),
@@ -165,7 +180,7 @@ fn ask(repository: &Repository, target: &Target, manifest: &Manifest) -> Result<
         .limit(AnswerLimit::Closing))
 }
 
-/// Whether the registry may have taken the manifest although this came back.
+/// Returns whether the registry may have taken the manifest although this came back.
 fn may_have_arrived(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Broken | ErrorKind::Stalled => true,
@@ -174,7 +189,7 @@ fn may_have_arrived(error: &Error) -> bool {
     }
 }
 
-/// Whether `digest`, whatever its algorithm, names what was pushed.
+/// Returns whether `digest`, whatever its algorithm, names what was pushed.
 fn is_digest_of(digest: &Digest, manifest: &Manifest) -> bool {
     digest == manifest.digest()
         || digest
@@ -182,10 +197,25 @@ fn is_digest_of(digest: &Digest, manifest: &Manifest) -> bool {
             .is_some_and(|algorithm| Digest::of(algorithm, manifest.bytes()) == *digest)
 }
 
-/// What a manifest names that is not there has several codes in the field, besides the one of the specification.
+/// Returns whether the registry may have read a link to content of the manifest while another client wrote it.
+/// distribution writes links in place, and then answers that a digest is invalid, besides or instead of the name of
+/// what it could not read. A digest of an algorithm that the registry does not know is invalid for good.
+fn is_read_while_written(error: &Error, target: &Target) -> bool {
+    let may_be_unknown = match target {
+        Target::Digest(digest) => !digest.as_str().starts_with("sha256:"),
+        Target::Tag(_) => false,
+    };
+    error.kind() == ErrorKind::Rejected
+        && error.code() == Some("DIGEST_INVALID")
+        && (!error.missing().is_empty() || !may_be_unknown)
+}
+
+/// Turns an answer about missing content into its kind. Registries have several codes for it besides the one of the
+/// specification, and may name it behind another code.
 fn missing_content(error: Error) -> Error {
-    let missing = matches!(error.code(), Some("BLOB_UNKNOWN" | "MANIFEST_UNKNOWN"))
-        && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Rejected);
+    let missing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Rejected)
+        && (matches!(error.code(), Some("BLOB_UNKNOWN" | "MANIFEST_UNKNOWN"))
+            || !error.missing().is_empty());
     if missing {
         error.with_kind(ErrorKind::MissingContent)
     } else {

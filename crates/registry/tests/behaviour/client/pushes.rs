@@ -2,7 +2,7 @@
 
 use registry::{Digest, ErrorKind};
 use testkit::profile::Immutable;
-use testkit::{Action, Cut, Fault, Image, Kind, Layer, Profile};
+use testkit::{Action, Answer, Cut, Fault, Image, Kind, Layer, Profile};
 
 use super::kit::{Kit, by_digest, tag};
 use super::manifests::{image, manifest, with_blobs};
@@ -46,6 +46,100 @@ async fn what_a_manifest_lacks_is_named() {
     missing.sort_unstable();
     blobs.sort_unstable();
     assert_eq!(missing, blobs);
+    assert_eq!(kit.took().len(), 1);
+}
+
+/// The answer of distribution while another client writes a link to `blob`.
+fn half_written(blob: &str) -> Action {
+    let body = serde_json::json!({"errors": [
+        {"code": "DIGEST_INVALID", "message": "provided digest did not match uploaded content"},
+        {"code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown to registry", "detail": {"digest": blob}},
+    ]});
+    Answer::new(400)
+        .body("application/json", body.to_string())
+        .into()
+}
+
+#[tokio::test]
+async fn a_push_that_meets_somebody_elses_upload_is_tried_again() {
+    let image = image();
+    let half_written = || half_written(image.blobs()[0].digest());
+    let refused = (Kind::ManifestPut, 400);
+    let absent = (Kind::ManifestHead, 404);
+    for action in [
+        half_written(),
+        Action::error(400, "DIGEST_INVALID", "invalid digest"),
+        Action::error(409, "CONFLICT", "another push is under way"),
+    ] {
+        let kit = Kit::open(Profile::distribution()).await;
+        with_blobs(&kit, &image);
+        let repository = kit.repository("a/b");
+        kit.server
+            .fault(Fault::on(Kind::ManifestPut).times(2), action);
+        kit.client
+            .put_manifest(&repository, &tag("v1"), &manifest(&image))
+            .await
+            .unwrap();
+        let took = kit.took();
+        assert_eq!(took.len(), 5, "{took:?}");
+        assert_eq!(
+            took[1..],
+            [
+                absent,
+                (took[0].0, took[0].1),
+                absent,
+                (Kind::ManifestPut, 201)
+            ]
+        );
+        kit.server.verify_complete("a/b", "v1").unwrap();
+    }
+    // Where it does not pass, what is named is missing; the other one may have pushed the same meanwhile.
+    let kit = Kit::open(Profile::distribution()).await;
+    let repository = kit.repository("a/b");
+    kit.server
+        .fault(Fault::on(Kind::ManifestPut), half_written());
+    let push = || {
+        let (repository, manifest) = (repository.clone(), manifest(&image));
+        let client = kit.client.clone();
+        async move {
+            client
+                .put_manifest(&repository, &tag("v1"), &manifest)
+                .await
+        }
+    };
+    let error = push().await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.tries()),
+        (ErrorKind::MissingContent, 4)
+    );
+    assert_eq!(error.missing()[0].as_str(), image.blobs()[0].digest());
+    let turn = [refused, absent];
+    assert_eq!(kit.took(), [turn, turn, turn, turn].concat());
+    kit.server.push("a/b", Some("v1"), &image);
+    push().await.unwrap();
+    assert_eq!(kit.took(), [refused, (Kind::ManifestHead, 200)]);
+}
+
+#[tokio::test]
+async fn a_digest_of_an_algorithm_that_a_registry_does_not_know_is_refused_for_good() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let image = image();
+    let bytes = image.root().bytes.clone();
+    let digest = Digest::of(registry::Algorithm::Sha512, &bytes);
+    let manifest =
+        registry::Manifest::new(bytes, Some(&image.root().media_type), digest.clone()).unwrap();
+    let refusal = Action::error(400, "DIGEST_INVALID", "sha256 only");
+    kit.server.fault(Fault::on(Kind::ManifestPut), refusal);
+    let error = kit
+        .client
+        .put_manifest(
+            &kit.repository("a/b"),
+            &by_digest(digest.as_str()),
+            &manifest,
+        )
+        .await
+        .unwrap_err();
+    assert_eq!((error.kind(), error.tries()), (ErrorKind::Rejected, 1));
     assert_eq!(kit.took().len(), 1);
 }
 

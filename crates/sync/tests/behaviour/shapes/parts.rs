@@ -5,7 +5,7 @@ use sync::config::Settings;
 use sync::report::Summary;
 use sync::rule::Parts;
 use testkit::image::Shape;
-use testkit::{Image, Kind, Layer, Platform, Profile, Registry};
+use testkit::{Action, Fault, Image, Kind, Layer, Platform, Profile, Registry};
 
 use crate::kit::server;
 use crate::run::{copy, settings};
@@ -63,6 +63,27 @@ async fn source_of(image: &Image) -> Registry {
     let source = server().await;
     source.push("from/app", Some("v1"), image);
     source
+}
+
+#[tokio::test]
+async fn attestations_are_not_blamed_for_refusals_of_another_kind() {
+    let (index, _) = attested();
+    let source = source_of(&index).await;
+    for (status, code, blamed) in [
+        (400, "MANIFEST_INVALID", true),
+        (400, "DIGEST_INVALID", false),
+        (400, "NAME_INVALID", false),
+        (400, "MANIFEST_BLOB_UNKNOWN", false),
+        (409, "CONFLICT", false),
+    ] {
+        let destination = registry(Profile::distribution()).await;
+        let index = Fault::on(Kind::ManifestPut).reference("v1");
+        destination.fault(index, Action::error(status, code, "no"));
+        let (summary, _) = copy(&source, &[&destination], ":v1", settings(&[])).await;
+        let reason = reason(&summary);
+        assert_eq!(reason.contains("attestations"), blamed, "{code}: {reason}");
+        assert!(reason.contains(code), "{code}: {reason}");
+    }
 }
 
 #[tokio::test]

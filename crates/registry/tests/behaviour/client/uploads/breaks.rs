@@ -271,10 +271,50 @@ async fn bytes_that_arrived_wrong_are_sent_once_more() {
     kit.server.fault(Fault::on(Kind::UploadPut), refusal);
     let error = kit.send("a/b", &Blob::synthetic(MIB, 2)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
-    assert_eq!(
-        kit.took(),
-        [POST, (Kind::UploadPut, 400), POST, (Kind::UploadPut, 400)]
-    );
+    let wrong = (Kind::UploadPut, 400);
+    let absent = (Kind::BlobHead, 404);
+    assert_eq!(kit.took(), [POST, wrong, POST, wrong, absent]);
+    // Somebody else may have sent it meanwhile.
+    let blob = Blob::synthetic(MIB, 3);
+    let upload = kit.session("a/b", &blob).await;
+    let given = Given::of(&blob);
+    kit.server
+        .fault(Fault::on(Kind::Mount), Action::status(500));
+    kit.server.state().put_blob("a/b", &blob);
+    kit.client.upload(upload, &given).await.unwrap();
+    let there = (Kind::BlobHead, 200);
+    let refused = (Kind::Mount, 500);
+    let plain = (Kind::UploadPost, 202);
+    assert_eq!(kit.took(), [wrong, refused, plain, wrong, there]);
+}
+
+#[tokio::test]
+async fn a_conflict_with_another_upload_leads_to_a_look_and_another_try() {
+    let conflict = || Action::error(409, "CONFLICT", "another upload is under way");
+    for kind in [Kind::Mount, Kind::UploadPut] {
+        let kit = Kit::open(Profile::distribution()).await;
+        let blob = Blob::synthetic(1_000, 1);
+        kit.server.fault(Fault::on(kind).nth(1), conflict());
+        kit.send("a/b", &blob).await.unwrap();
+        kit.assert_arrived("a/b", &blob);
+        let refused = (kind, 409);
+        let absent = (Kind::BlobHead, 404);
+        match kind {
+            Kind::Mount => assert_eq!(kit.took(), [refused, (Kind::UploadPost, 202), PUT]),
+            _ => assert_eq!(kit.took(), [POST, refused, absent, POST, PUT]),
+        }
+    }
+    // The other one was first.
+    let kit = Kit::open(Profile::distribution()).await;
+    let blob = Blob::synthetic(1_000, 1);
+    let upload = kit.session("a/b", &blob).await;
+    kit.server.state().put_blob("a/b", &blob);
+    kit.server.fault(Fault::on(Kind::UploadPut), conflict());
+    kit.client.upload(upload, &Given::of(&blob)).await.unwrap();
+    assert_eq!(kit.took(), [(Kind::UploadPut, 409), (Kind::BlobHead, 200)]);
+    // One that does not end is none.
+    let error = kit.send("a/b", &Blob::synthetic(9, 2)).await.unwrap_err();
+    assert_eq!((error.kind(), error.tries()), (ErrorKind::Rejected, 4));
 }
 
 #[tokio::test]
