@@ -2,6 +2,7 @@
 
 mod destination;
 mod immutable;
+mod named_tags;
 mod parts;
 mod platform;
 mod source;
@@ -13,6 +14,7 @@ use registry::{Repository, Tag};
 
 pub use destination::{Destination, Naming};
 pub use immutable::Immutable;
+pub use named_tags::{NamedTags, TagConflict};
 pub use parts::Parts;
 pub use platform::{PlatformError, PlatformFilter};
 pub use source::{Pattern, Select, Source};
