@@ -10,14 +10,13 @@ use sync::report::{Report, Summary};
 use sync::rule::Rule;
 use sync::transfer::Progress as Moving;
 
-use crate::cli;
 use crate::commands::listeners::Listeners;
 use crate::commands::observers::Observers;
+use crate::commands::outputs::Outputs;
 use crate::commands::shown::Shown;
 use crate::commands::underway::Underway;
 use crate::exit::Exit;
-use crate::images_file::{ImagesFile, Wanted};
-use crate::report::{Ending, ReportFile, Traffic};
+use crate::report::{Ending, Traffic};
 use crate::ui::live::Display;
 use crate::ui::{Counts, Files, Lines, Progress, Wire, Word, print_summary};
 
@@ -29,8 +28,7 @@ pub(super) struct Audience {
     counts: Arc<Counts>,
     pub(super) report: Arc<Report>,
     all: Arc<Underway>,
-    report_file: Option<Arc<ReportFile>>,
-    images_files: Vec<Arc<ImagesFile>>,
+    outputs: Outputs,
     pub(super) shown: Option<Shown>,
 }
 
@@ -47,43 +45,28 @@ pub(super) struct Ended<'a> {
 }
 
 impl Audience {
-    /// Those whom the flags of `command` ask for, and what is shown on stdout meanwhile.
-    ///
-    /// # Errors
-    /// When a file that is asked for cannot be written.
+    /// People, who read `lines` and see `display`, the files in `outputs`, and what is shown on stdout meanwhile.
     pub(super) fn gather(
-        command: &str,
-        output: &cli::Output,
+        outputs: Outputs,
         lines: Lines,
         display: Display,
         shown: Option<Shown>,
-    ) -> anyhow::Result<Self> {
+    ) -> Self {
         let report = Arc::new(Report::new());
-        let report_file = output.reporting.report.as_deref();
-        let report_file = report_file
-            .map(|path| ReportFile::begin(path, command).map(Arc::new))
-            .transpose()?;
-        let images_files = images_files(output)?;
         let mut all: Vec<Arc<dyn Listener>> =
             vec![report.clone(), Arc::new(Progress::new(lines.clone()))];
-        all.extend(report_file.clone().map(|file| file as Arc<dyn Listener>));
-        all.extend(
-            images_files
-                .iter()
-                .map(|file| file.clone() as Arc<dyn Listener>),
-        );
+        all.extend(outputs.listeners());
         all.extend(shown.as_ref().map(Shown::listener));
-        Ok(Self {
+        Self {
             wire: Arc::new(Wire::new(lines.clone())),
             counts: Arc::new(Counts::new()),
             lines,
             display,
             report,
             all: Arc::new(Underway::new(Arc::new(Listeners(all)))),
-            report_file,
-            images_files,
+            outputs,
             shown,
-        })
+        }
     }
 
     /// Those who hear every event.
@@ -118,7 +101,7 @@ impl Audience {
         let elapsed = ended.started.elapsed();
         let mut failures: Vec<anyhow::Error> = Vec::new();
         let mut files = Files::default();
-        for file in &self.images_files {
+        for file in &self.outputs.images {
             file.finish(ended.rules, &summary);
             match file.write() {
                 Ok(()) if file.is_of_failures() => files.failed_images = Some(file.name()),
@@ -143,7 +126,7 @@ impl Audience {
             elapsed,
             exit_code: exit.code(),
         };
-        if let Some(file) = &self.report_file {
+        if let Some(file) = &self.outputs.report {
             match file.put(&ending(exit(&failures))) {
                 Ok(()) => files.report = Some(file.name()),
                 Err(error) => failures.push(error),
@@ -158,19 +141,6 @@ impl Audience {
         }
         exit(&failures)
     }
-}
-
-/// The files of images that the flags ask for.
-fn images_files(output: &cli::Output) -> anyhow::Result<Vec<Arc<ImagesFile>>> {
-    let mut files = Vec::new();
-    if let Some(path) = &output.output_success_images {
-        let format = output.output_images_format;
-        files.push(Arc::new(ImagesFile::new(Wanted::There, path, format)?));
-    }
-    if let Some(path) = &output.failed_images {
-        files.push(Arc::new(ImagesFile::by_suffix(Wanted::Failed, path)?));
-    }
-    Ok(files)
 }
 
 /// What a run ends with, where all files that were asked for could be written or not.

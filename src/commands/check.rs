@@ -1,6 +1,7 @@
 //! Whether everything that files name is at its destination.
 
 use crate::cli::{Check, Copying, Output, Transfer};
+use crate::commands::problems::Problems;
 use crate::commands::shown::Purpose;
 use crate::commands::{job, setup};
 use crate::exit::Exit;
@@ -9,12 +10,13 @@ use crate::ui::Printer;
 /// Reads the files, and says what differs.
 pub(super) fn execute(arguments: Check, printer: &Printer) -> anyhow::Result<Exit> {
     registry::transport::prepare();
-    let config = setup::config(arguments.files, &arguments.defaults)?;
+    let mut problems = Problems::default();
+    let config = setup::config(arguments.files, &arguments.defaults, &mut problems);
     let job = job::Job {
         command: "check",
         rules: config.rules,
         credentials: config.credentials,
-        warnings: config.warnings,
+        problems,
         purpose: Purpose::check(arguments.differences),
         copying: Copying::default(),
         transfer: Transfer::default(),

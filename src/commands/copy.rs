@@ -9,6 +9,7 @@ use sync::config::Config;
 use sync::rule::{Rule, Select, Source};
 
 use crate::cli::Copy;
+use crate::commands::problems::Problems;
 use crate::commands::shown::Purpose;
 use crate::commands::{job, setup};
 use crate::exit::Exit;
@@ -17,19 +18,24 @@ use crate::ui::Printer;
 /// Copies what the arguments name.
 pub(super) fn execute(arguments: Copy, printer: &Printer) -> anyhow::Result<Exit> {
     registry::transport::prepare();
-    let rule = rule(&arguments)?;
-    let mut config = match &arguments.auth.auth {
-        Some(path) => Config::credentials(path, &setup::environment)?,
-        None => Config::default(),
+    let mut problems = Problems::default();
+    let rule = problems.take(rule(&arguments));
+    let credentials = match &arguments.auth.auth {
+        Some(path) => problems.take(Config::credentials(path, &setup::environment)),
+        None => None,
     };
+    let mut config = credentials.unwrap_or_default();
     for host in &arguments.insecure.insecure {
-        allow_insecure(&mut config.credentials, host)?;
+        problems.take(allow_insecure(&mut config.credentials, host));
+    }
+    for warning in &config.warnings {
+        problems.warn(warning);
     }
     let job = job::Job {
         command: "copy",
-        rules: vec![Arc::new(rule)],
+        rules: rule.into_iter().map(Arc::new).collect(),
         credentials: config.credentials,
-        warnings: config.warnings,
+        problems,
         purpose: Purpose::sync(arguments.dry_run),
         copying: arguments.copying,
         transfer: arguments.transfer,

@@ -7,15 +7,16 @@ use anyhow::Context;
 use registry::auth::{DockerFiles, Entry, Keychain};
 use registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions, WindowBounds};
 use registry::{Options, Registries};
-use sync::config::{Intent, Problem, Referrers, Settings};
+use sync::config::{Intent, Referrers, Settings};
 use sync::engine::{Engine, Stop};
-use sync::inventory::records::Records;
 use sync::rule::{Immutable, Rule};
 use sync::store::RegistryStores;
 use tokio::runtime::Runtime;
 
 use crate::cli;
 use crate::commands::audience::{self, Audience};
+use crate::commands::outputs::Outputs;
+use crate::commands::problems::Problems;
 use crate::commands::rates;
 use crate::commands::run::{Ended, Run};
 use crate::commands::shown::Purpose;
@@ -57,8 +58,8 @@ pub(super) struct Job {
     pub(super) rules: Vec<Arc<Rule>>,
     /// The credentials.
     pub(super) credentials: Vec<Entry>,
-    /// What the files say that is hardly meant.
-    pub(super) warnings: Vec<Problem>,
+    /// Mistakes and warnings so far.
+    pub(super) problems: Problems,
     /// What is to be done with them.
     pub(super) purpose: Purpose,
     /// Flags.
@@ -73,9 +74,28 @@ pub(super) struct Job {
     pub(super) logging: cli::Logging,
 }
 
+/// A job whose flags are read and whose outputs are open.
+struct Prepared {
+    settings: Settings,
+    connections: Connections,
+    outputs: Outputs,
+}
+
+/// How registries are reached, and as whom.
+struct Connections {
+    transport: TransportOptions,
+    keychain: Keychain,
+}
+
 impl Job {
-    /// Carries out the job. Errors are those found before anything was asked of a registry.
-    pub(super) fn carry_out(self, printer: &Printer) -> anyhow::Result<Exit> {
+    /// Carries out the job. Errors are those found before anything was asked of a registry, all of them together.
+    pub(super) fn carry_out(mut self, printer: &Printer) -> anyhow::Result<Exit> {
+        let mut problems = std::mem::take(&mut self.problems);
+        let prepared = self.prepare(&mut problems);
+        let warnings = problems.finish()?;
+        let Some(prepared) = prepared else {
+            return Ok(Exit::Usage);
+        };
         let writing = Writing::to(std::io::stderr()).context("cannot start a thread")?;
         let beside = printer.clone().by_way_of(writing.screen());
         let log = Log::open(&self.logging, beside.clone())?;
@@ -89,8 +109,10 @@ impl Job {
             None => lines,
         };
         let display = Display::new(&self.logging, shown.is_some(), beside);
-        let audience = Audience::gather(self.command, &self.output, lines, display, shown)?;
-        self.warn(&audience.lines);
+        let audience = Audience::gather(prepared.outputs, lines, display, shown);
+        for warning in &warnings {
+            audience.lines.say(Word::Warning, warning);
+        }
         let records = records::open(
             &self.common.remembering,
             self.purpose.intent(),
@@ -100,7 +122,11 @@ impl Job {
         let runtime = runtime(&log)?;
         let (run, mut interrupts) = {
             let _entered = runtime.enter();
-            let run = self.run(&audience, records.clone(), stop)?;
+            let settings = Settings {
+                records: records.clone(),
+                ..prepared.settings
+            };
+            let run = self.run(&audience, settings, prepared.connections, stop)?;
             let interrupts = Interrupts::hear().context("cannot listen for signals")?;
             (run, interrupts)
         };
@@ -135,13 +161,6 @@ impl Job {
         Ok(exit)
     }
 
-    /// Says what was asked for and will not happen.
-    fn warn(&self, lines: &Lines) {
-        for warning in &self.warnings {
-            lines.say(Word::Warning, &warning.to_string());
-        }
-    }
-
     /// Says where a flag can do nothing for this run.
     fn warn_of(settings: &Settings, lines: &Lines) {
         // A run that writes nothing need not find records, and makes none.
@@ -161,20 +180,67 @@ impl Job {
         }
     }
 
+    /// Reads the flags and opens the outputs. Returns `None` if something of that is a mistake.
+    fn prepare(&self, problems: &mut Problems) -> Option<Prepared> {
+        let settings = self.settings(problems);
+        let connections = self.connections(problems);
+        problems.take(Log::check(&self.logging));
+        let outputs = Outputs::open(self.command, &self.output, problems);
+        Some(Prepared {
+            settings: settings?,
+            connections: connections?,
+            outputs: outputs?,
+        })
+    }
+
     /// What the flags say of the whole run.
-    fn settings(&self, records: Option<Arc<Records>>) -> anyhow::Result<Settings> {
+    fn settings(&self, problems: &mut Problems) -> Option<Settings> {
         let flags = &self.common;
-        Ok(Settings {
+        let platforms = problems.take(setup::platforms(&flags.platforms));
+        let parts = setup::parts(flags.parts, self.copying, &flags.platforms);
+        let parts = problems.take(parts);
+        let immutable = problems.take(Immutable::parse(&flags.remembering.immutable));
+        let referrers = problems.take(setup::referrers(&flags.referrers));
+        Some(Settings {
             intent: self.purpose.intent(),
-            platforms: Arc::new(setup::platforms(&flags.platforms)?),
-            parts: setup::parts(flags.parts, self.copying, &flags.platforms)?,
+            platforms: Arc::new(platforms?),
+            parts: parts?,
             force: self.copying.force,
             verify: self.copying.verify,
-            immutable: Arc::new(Immutable::parse(&flags.remembering.immutable)?),
-            referrers: setup::referrers(&flags.referrers)?.map(Arc::new),
+            immutable: Arc::new(immutable?),
+            referrers: referrers?.map(Arc::new),
             transfers: self.transfer.proc.and_then(setup::bound),
             images: IMAGES,
-            records,
+            records: None,
+        })
+    }
+
+    /// What the flags and files say of connections and logins.
+    fn connections(&self, problems: &mut Problems) -> Option<Connections> {
+        let cli::Common { asking, safety, .. } = &self.common;
+        let max_requests = problems.take(rates::requests(&asking.max_requests));
+        let max_rate = problems.take(rates::bytes(&self.transfer.max_rate));
+        let private = setup::hosts("--allow-private", &safety.allow_private);
+        let private = problems.take(private);
+        let realms = problems.take(setup::hosts("--trust-realm", &safety.trust_realm));
+        let keychain = Keychain::new(self.credentials.clone(), Some(DockerFiles::from_env()));
+        let keychain = problems.take(keychain);
+        let keychain = problems.take(keychain?.with_trusted_realms(realms?));
+        Some(Connections {
+            transport: TransportOptions {
+                timeouts: Timeouts {
+                    stall: Duration::from_secs(asking.stall_timeout),
+                    closing: Duration::from_secs(self.transfer.commit_timeout),
+                    ..Timeouts::default()
+                },
+                calls_per_host: CALLS_PER_HOST,
+                transfers_per_host: TRANSFERS_PER_HOST,
+                max_requests: max_requests?,
+                max_rate: max_rate?,
+                private_hosts: private?,
+                ..TransportOptions::default()
+            },
+            keychain: keychain?,
         })
     }
 
@@ -182,33 +248,20 @@ impl Job {
     fn run(
         &self,
         audience: &Audience,
-        records: Option<Arc<Records>>,
+        settings: Settings,
+        connections: Connections,
         stop: Stop,
     ) -> anyhow::Result<Run> {
-        let cli::Common { asking, safety, .. } = &self.common;
-        let settings = self.settings(records)?;
         Self::warn_of(&settings, &audience.lines);
         let transport = Arc::new(Transport::new(TransportOptions {
-            timeouts: Timeouts {
-                stall: Duration::from_secs(asking.stall_timeout),
-                closing: Duration::from_secs(self.transfer.commit_timeout),
-                ..Timeouts::default()
-            },
-            calls_per_host: CALLS_PER_HOST,
-            transfers_per_host: TRANSFERS_PER_HOST,
-            max_requests: rates::requests(&asking.max_requests)?,
-            max_rate: rates::bytes(&self.transfer.max_rate)?,
-            private_hosts: setup::hosts("--allow-private", &safety.allow_private)?,
             observer: audience.observer(),
-            ..TransportOptions::default()
+            ..connections.transport
         })?);
-        let keychain = Keychain::new(self.credentials.clone(), Some(DockerFiles::from_env()))?
-            .with_trusted_realms(setup::hosts("--trust-realm", &safety.trust_realm)?)?;
         let registries = Registries::new(Options {
             transport: Arc::clone(&transport),
-            keychain: Arc::new(keychain),
+            keychain: Arc::new(connections.keychain),
             retry: RetryPolicy {
-                retries: asking.retries,
+                retries: self.common.asking.retries,
                 ..RetryPolicy::default()
             },
         });

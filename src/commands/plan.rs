@@ -1,6 +1,7 @@
 //! What a sync of files would copy.
 
 use crate::cli::{Output, Plan, Transfer};
+use crate::commands::problems::Problems;
 use crate::commands::shown::Purpose;
 use crate::commands::{job, setup};
 use crate::exit::Exit;
@@ -9,12 +10,13 @@ use crate::ui::Printer;
 /// Reads the files, and says what their rules would copy.
 pub(super) fn execute(arguments: Plan, printer: &Printer) -> anyhow::Result<Exit> {
     registry::transport::prepare();
-    let config = setup::config(arguments.files, &arguments.defaults)?;
+    let mut problems = Problems::default();
+    let config = setup::config(arguments.files, &arguments.defaults, &mut problems);
     let job = job::Job {
         command: "plan",
         rules: config.rules,
         credentials: config.credentials,
-        warnings: config.warnings,
+        problems,
         purpose: Purpose::plan(arguments.showing),
         copying: arguments.copying,
         transfer: Transfer::default(),

@@ -7,14 +7,27 @@ use sync::config::{ClassicFiles, Config, Defaults, Referrers};
 use sync::rule::{Parts, PlatformFilter};
 
 use crate::cli;
+use crate::commands::problems::Problems;
 
 /// The variables of this process, as the files may name them.
 pub(super) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// What the files mean.
-pub(super) fn config(files: cli::Files, defaults: &cli::Defaults) -> anyhow::Result<Config> {
+/// What the files mean; nothing where they are wrong.
+pub(super) fn config(
+    files: cli::Files,
+    defaults: &cli::Defaults,
+    problems: &mut Problems,
+) -> Config {
+    let config = problems.take(read(files, defaults)).unwrap_or_default();
+    for warning in &config.warnings {
+        problems.warn(warning);
+    }
+    config
+}
+
+fn read(files: cli::Files, defaults: &cli::Defaults) -> anyhow::Result<Config> {
     match (&files.config, &files.images, &files.auth) {
         (Some(_), None, None) | (None, Some(_), _) => {}
         (Some(_), _, _) => bail!(

@@ -1,6 +1,7 @@
 //! The sync of all rules in files.
 
 use crate::cli::Sync;
+use crate::commands::problems::Problems;
 use crate::commands::shown::Purpose;
 use crate::commands::{job, setup};
 use crate::exit::Exit;
@@ -9,12 +10,13 @@ use crate::ui::Printer;
 /// Reads the files and carries out their rules.
 pub(super) fn execute(arguments: Sync, printer: &Printer) -> anyhow::Result<Exit> {
     registry::transport::prepare();
-    let config = setup::config(arguments.files, &arguments.defaults)?;
+    let mut problems = Problems::default();
+    let config = setup::config(arguments.files, &arguments.defaults, &mut problems);
     let job = job::Job {
         command: "sync",
         rules: config.rules,
         credentials: config.credentials,
-        warnings: config.warnings,
+        problems,
         purpose: Purpose::sync(arguments.dry_run),
         copying: arguments.copying,
         transfer: arguments.transfer,

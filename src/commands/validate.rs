@@ -7,20 +7,22 @@ use sync::config::Config;
 use sync::rule::{Destination, Naming, PlatformFilter, Rule, Select, Source};
 
 use crate::cli::Validate;
+use crate::commands::problems::Problems;
 use crate::commands::setup;
 use crate::exit::Exit;
 use crate::ui::{Printer, units};
 
 /// Reads the files and prints what they mean to stdout.
 pub(super) fn execute(arguments: Validate, printer: &Printer) -> anyhow::Result<Exit> {
-    let platforms = setup::platforms(&arguments.platforms)?;
-    let config = setup::config(arguments.files, &arguments.defaults)?;
+    let mut problems = Problems::default();
+    let config = setup::config(arguments.files, &arguments.defaults, &mut problems);
+    let platforms = problems.take(setup::platforms(&arguments.platforms));
     // Some mistakes show only when the credentials are put together: a service account, two names of one registry.
-    Keychain::new(config.credentials.clone(), None)?;
-    for warning in &config.warnings {
-        printer.warning(&warning.to_string());
+    problems.take(Keychain::new(config.credentials.clone(), None));
+    for warning in problems.finish()? {
+        printer.warning(&warning);
     }
-    printer.out(&meaning(&config, &platforms));
+    printer.out(&meaning(&config, &platforms.unwrap_or_default()));
     Ok(Exit::Done)
 }
 

@@ -202,6 +202,69 @@ fn all_mistakes_are_told_at_once() {
 }
 
 #[test]
+fn mistakes_of_files_flags_and_outputs_are_told_together() {
+    let place = Place::new()
+        .file("images.yaml", "r.example/UPPER: s.example/b\n")
+        .file("auth.yaml", "r.example:\n  usrname: u\n")
+        .variable("RUST_LOG", "registry=loud");
+    let arguments = [
+        "--images",
+        "images.yaml",
+        "--auth",
+        "auth.yaml",
+        "--arch",
+        "linux/amd64",
+        "--max-rate",
+        "much",
+        "--max-requests",
+        "0",
+        "--immutable",
+        "v1,v2",
+        "--allow-private",
+        "http://a.example",
+        "--trust-realm",
+        "b.example/c",
+        "--report",
+        "nowhere/report.json",
+        "--failed-images",
+        ".",
+        "--output-success-images",
+        "nowhere/copied.yaml",
+    ];
+    let outcome = place.run(&arguments).exits(2);
+    let mistakes: Vec<&str> = outcome.stderr.split("\n\n").collect();
+    let expected = [
+        "error: auth.yaml:2",
+        "images.yaml:1",
+        "--arch linux/amd64",
+        "--immutable v1,v2",
+        "--max-requests 0",
+        "--max-rate much",
+        "--allow-private: `http://a.example`",
+        "--trust-realm: `b.example/c`",
+        "RUST_LOG=registry=loud",
+        "--report nowhere/report.json",
+        "--output-success-images nowhere/copied.yaml",
+        "--failed-images",
+    ];
+    assert_eq!(mistakes.len(), expected.len(), "{}", outcome.stderr);
+    for (mistake, expected) in mistakes.iter().zip(expected) {
+        assert!(mistake.starts_with(expected), "{mistake}");
+    }
+}
+
+#[test]
+fn outputs_that_were_opened_before_a_mistake_leave_nothing_behind() {
+    let place = Place::new().file("images.yaml", "r.example/UPPER: s.example/b\n");
+    let outputs = ["--report", "report.json", "--failed-images", "failed.yaml"];
+    let arguments = [&["--images", "images.yaml"], &outputs[..]].concat();
+    place.run(&arguments).exits(2).says("images.yaml:1");
+    let left = std::fs::read_dir(place.path("")).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["images.yaml"]);
+}
+
+#[test]
 fn an_empty_destination_without_defaults() {
     refused("HOST/a: \"\"\n", "", &[], &["images.yaml:1", "--registry"]);
 }

@@ -43,6 +43,14 @@ const SPANS: &str = "sync::span";
 const CLOSING: Duration = Duration::from_secs(5);
 
 impl Log {
+    /// Checks what [`Log::open`] reads besides the file.
+    ///
+    /// # Errors
+    /// When `RUST_LOG` cannot be read.
+    pub fn check(flags: &Logging) -> anyhow::Result<()> {
+        filter(flags, std::env::var("RUST_LOG").ok().as_deref()).map(drop)
+    }
+
     /// Opens the log that the flags and `RUST_LOG` ask for.
     ///
     /// # Errors

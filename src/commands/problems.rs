@@ -1,0 +1,69 @@
+//! Mistakes and warnings that are known before a registry is asked.
+
+use std::fmt::Display;
+
+use anyhow::anyhow;
+
+/// Mistakes of files, flags and outputs, collected so that the user sees all of them at once.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    mistakes: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Problems {
+    /// Returns the value; an error is added to the mistakes.
+    pub(super) fn take<T, E: Into<anyhow::Error>>(&mut self, result: Result<T, E>) -> Option<T> {
+        result
+            .map_err(|error| self.mistake(format_args!("{:#}", error.into())))
+            .ok()
+    }
+
+    /// Adds a mistake. One that is added again, as several flags depend on it, is told once.
+    pub(super) fn mistake(&mut self, text: impl Display) {
+        let text = text.to_string();
+        if !self.mistakes.contains(&text) {
+            self.mistakes.push(text);
+        }
+    }
+
+    /// Adds something to look at that stops nothing.
+    pub(super) fn warn(&mut self, text: impl Display) {
+        self.warnings.push(text.to_string());
+    }
+
+    /// Returns the warnings.
+    ///
+    /// # Errors
+    /// All mistakes, with an empty line between them, if there is one.
+    pub(super) fn finish(self) -> anyhow::Result<Vec<String>> {
+        if self.mistakes.is_empty() {
+            return Ok(self.warnings);
+        }
+        Err(anyhow!(self.mistakes.join("\n\n")))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_mistakes_are_one_error_and_each_is_told_once() {
+        let mut problems = Problems::default();
+        assert_eq!(problems.take(Ok::<_, anyhow::Error>(5)), Some(5));
+        for text in ["one", "two", "one"] {
+            assert_eq!(problems.take(Err::<(), _>(anyhow!(text))), None);
+        }
+        problems.warn("not told with mistakes");
+        assert_eq!(problems.finish().unwrap_err().to_string(), "one\n\ntwo");
+    }
+
+    #[test]
+    fn warnings_alone_stop_nothing() {
+        let mut problems = Problems::default();
+        problems.warn("a");
+        assert_eq!(problems.finish().unwrap(), ["a"]);
+    }
+}
