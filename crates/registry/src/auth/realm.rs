@@ -6,8 +6,8 @@
 //! 1. the same host, on any port;
 //! 2. over https, a host below the registry's own (`auth.example.com` for `example.com`);
 //! 3. over https, the registry's parent domain or a host right below it (`gitlab.example.com` or `example.com` for
-//!    `registry.example.com`), where the parent is a name that one party holds: two labels at least, no suffix
-//!    under which strangers live side by side (`co.uk`, `azurecr.io`);
+//!    `registry.example.com`), where the parent is a name that one party holds: neither a public suffix
+//!    (<https://publicsuffix.org>, such as `co.uk` or `duckdns.org`) nor a domain of many customers (`azurecr.io`);
 //! 4. over https, a pair that is known: Docker Hub and `auth.docker.io`, Alibaba Cloud and its `dockerauth` hosts;
 //! 5. a host that the user named.
 //!
@@ -31,48 +31,30 @@ pub(super) enum Trusted {
     NotInside,
 }
 
-/// Second-level names that registries of country domains sell names under.
-const COUNTRY_SECOND_LEVELS: &[&str] = &[
-    "ac", "asso", "biz", "co", "com", "edu", "firm", "gen", "go", "gob", "gouv", "gov", "govt",
-    "gub", "id", "idv", "ind", "info", "int", "ltd", "me", "mil", "mod", "muni", "my", "name",
-    "ne", "net", "nhs", "nic", "nom", "or", "org", "plc", "police", "pro", "res", "sch", "school",
-    "tm", "web",
-];
-
-/// Domains whose direct children belong to different customers.
+/// Domains whose direct children belong to different customers, and which are not on the Public Suffix List; `*`
+/// stands for one label, such as the name of a region.
 const SHARED_DOMAINS: &[&str] = &[
+    "*.cloudapp.azure.com",
+    "*.cloudapp.chinacloudapi.cn",
+    "*.cloudapp.usgovcloudapi.net",
     "aliyuncs.com",
     "amazonaws.com",
     "amazonaws.com.cn",
-    "appspot.com",
     "azurecr.cn",
     "azurecr.io",
     "azurecr.us",
     "azurecontainerapps.io",
-    "azurewebsites.net",
-    "cloudapp.net",
-    "cloudfront.net",
     "core.windows.net",
-    "fly.dev",
     "gcr.io",
-    "github.io",
-    "gitlab.io",
     "googleusercontent.com",
-    "herokuapp.com",
     "jfrog.io",
     "myhuaweicloud.com",
-    "netlify.app",
     "nip.io",
     "on.aws",
-    "onrender.com",
-    "pages.dev",
     "pkg.dev",
     "run.app",
     "sslip.io",
     "tencentcloudcr.com",
-    "vercel.app",
-    "web.app",
-    "workers.dev",
 ];
 
 /// The address of a token server as a challenge names it: absolute, or relative to the registry. A user and a
@@ -143,19 +125,17 @@ fn is_family(home: &Host<&str>, host: &Host<&str>) -> bool {
             .is_some_and(|(label, rest)| rest == parent && !label.is_empty())
 }
 
-/// Whether one party holds the domain, as far as this can be said without the list of public suffixes; a doubt is a
-/// no, which costs the user one line of configuration.
+/// Returns whether one party holds the domain: it has a label more than a public suffix, and its children are not
+/// those of different customers.
 fn is_owned(domain: &str) -> bool {
-    let Some((second, top)) = domain.split_once('.') else {
-        return false;
-    };
-    if SHARED_DOMAINS.contains(&domain) {
-        return false;
-    }
-    let is_country_suffix = !top.contains('.')
-        && top.len() == 2
-        && (second.len() <= 2 || COUNTRY_SECOND_LEVELS.contains(&second));
-    !is_country_suffix
+    let parent = domain.split_once('.').map(|(_, parent)| parent);
+    let is_shared = SHARED_DOMAINS
+        .iter()
+        .any(|shared| match shared.strip_prefix("*.") {
+            Some(suffix) => parent == Some(suffix) || domain == suffix,
+            None => *shared == domain,
+        });
+    psl::domain_str(domain).is_some() && !is_shared
 }
 
 /// Rule 4.

@@ -49,6 +49,8 @@ async fn real_pairs_see_the_credential() {
         example.com                                     auth.example.com/token
         registry.example.co.uk                          auth.example.co.uk/token
         example.co.uk                                   auth.example.co.uk/token
+        registry.mine.duckdns.org                       auth.mine.duckdns.org/token
+        registry.example.internal                       auth.example.internal/token
         ";
     assert_all(pairs, WithCredential).await;
 }
@@ -65,6 +67,12 @@ async fn strangers_do_not() {
         registry.co.uk                      evil.co.uk/token
         registry.com.cn                     evil.com.cn/token
         mine.azurecr.io                     evil.azurecr.io/oauth2/token
+        mine.duckdns.org                    evil.duckdns.org/token
+        mine.westeurope.cloudapp.azure.com  evil.westeurope.cloudapp.azure.com/token
+        mine.github.io                      evil.github.io/token
+        registry.gov.uk                     evil.gov.uk/token
+        registry.tokyo.jp                   evil.tokyo.jp/token
+        duckdns.org                         evil.duckdns.org/token
         ghcr.io                             evil.io/token
         registry.aliyuncs.com               evil.aliyuncs.com/auth
         registry.cn-hangzhou.aliyuncs.com   dockerauth-evil.oss-cn-hangzhou.aliyuncs.com/auth
