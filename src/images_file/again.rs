@@ -1,48 +1,56 @@
-//! Rules, as they are written down to be carried out again.
+//! Rules of which something is left to do.
 
 use std::collections::HashMap;
-use std::fmt::Display;
 use std::sync::Arc;
 
+use registry::Tag;
 use sync::report::{RuleSummary, Summary};
-use sync::rule::{Destination, Naming, Rule, Select};
+use sync::rule::{Rule, Select};
 
-/// The rule's source as a user would write it, each tag once for each name that it gets.
-pub(super) fn source(rule: &Rule) -> String {
-    match &rule.source.select {
-        Select::Tags(tags) => format!("{}:{}", rule.source.repository, list(tags)),
-        Select::All | Select::Matching(_) | Select::Digest { .. } => rule.name.to_string(),
-    }
-}
-
-/// One of its destinations as a user would write it.
-pub(super) fn destination(rule: &Rule, destination: &Destination) -> String {
-    let repository = &destination.repository;
-    match (&destination.naming, &rule.source.select) {
-        (Naming::Tags(tags), _) => format!("{repository}:{}", list(tags)),
-        (Naming::Untagged, Select::Digest { digest, .. }) => format!("{repository}@{digest}"),
-        (Naming::Keep | Naming::Untagged, _) => repository.to_string(),
-    }
-}
-
-fn list(tags: &[impl Display]) -> String {
-    let tags: Vec<String> = tags.iter().map(ToString::to_string).collect();
-    tags.join(",")
-}
-
-/// Those of `rules` that were not told of to their end: that were not begun, whose images were not all found, or not all
-/// of whose images ended. Of those that failed, the run has told.
-pub(super) fn unfinished<'a>(rules: &'a [Arc<Rule>], summary: &Summary) -> Vec<&'a Rule> {
+/// Returns the rules that were not begun, whose images were not all found, or not all of whose images ended.
+pub(super) fn unfinished<'a>(rules: &'a [Arc<Rule>], summary: &Summary) -> Vec<&'a Arc<Rule>> {
     let begun = summary.by_rule.iter();
     let begun: HashMap<usize, &RuleSummary> = begun
         .map(|entry| (Arc::as_ptr(&entry.rule).addr(), entry))
         .collect();
     let ended = |rule: &&Arc<Rule>| {
         let entry = begun.get(&Arc::as_ptr(rule).addr());
-        entry.is_some_and(|entry| entry.failure.is_some() || is_complete(entry))
+        entry.is_some_and(|entry| entry.failure.is_none() && is_complete(entry))
     };
-    let rules = rules.iter().filter(|rule| !ended(rule));
-    rules.map(Arc::as_ref).collect()
+    rules.iter().filter(|rule| !ended(rule)).collect()
+}
+
+/// Rules that list their source, by the source.
+#[derive(Default)]
+pub(super) struct Listings(HashMap<String, Vec<Arc<Rule>>>);
+
+impl Listings {
+    /// Adds `rule`, if it lists its source.
+    pub(super) fn add(&mut self, rule: &Arc<Rule>) {
+        if matches!(rule.source.select, Select::All | Select::Matching(_)) {
+            let source = rule.source.repository.to_string();
+            self.0.entry(source).or_default().push(Arc::clone(rule));
+        }
+    }
+
+    /// Whether one of the rules copies `source` to `destination`.
+    pub(super) fn cover(&self, source: &str, destination: &str) -> bool {
+        let Some((repository, tag)) = source.rsplit_once(':') else {
+            return false;
+        };
+        let (Some(rules), Ok(tag)) = (self.0.get(repository), Tag::parse(tag)) else {
+            return false;
+        };
+        let matches = |rule: &&Arc<Rule>| match &rule.source.select {
+            Select::Matching(pattern) => pattern.matches(&tag),
+            _ => true,
+        };
+        let mut rules = rules.iter().filter(matches);
+        rules.any(|rule| {
+            let mut places = rule.destinations.iter();
+            places.any(|place| destination == format!("{}:{tag}", place.repository))
+        })
+    }
 }
 
 fn is_complete(rule: &RuleSummary) -> bool {
@@ -63,28 +71,28 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_is_read_again_means_the_same() {
-        let digest = format!("sha256:{}", "0".repeat(64));
-        let by_digest = format!("a.example/x:v1@{digest}");
-        let untagged = format!("b.example/y@{digest}");
-        for (from, to) in [
-            ("nginx", &["b.example/y", "c.example/z"][..]),
-            ("a.example/x:v1,v2", &["b.example/y:a,b", "c.example/z"]),
-            ("a.example/x:v1,v1", &["b.example/y:a,b"]),
-            ("a.example/x:v1,v1", &["b.example/y:a,a"]),
-            ("a.example/x:/^v[0-9]/", &["b.example/y"]),
-            (&by_digest, &[&untagged, "b.example/y:v2", "b.example/y"]),
+    fn a_rule_that_is_written_covers_its_images() {
+        let mut listings = Listings::default();
+        for (source, to) in [
+            ("a.example/x:/^v/", "b.example/y"),
+            ("a.example/x:w1", "b.example/y"),
+            ("a.example/z", "b.example/y"),
         ] {
-            let first = rule(from, to);
-            let again: Vec<String> = first
-                .destinations
-                .iter()
-                .map(|to| destination(&first, to))
-                .collect();
-            let again: Vec<&str> = again.iter().map(String::as_str).collect();
-            let again = rule(&source(&first), &again);
-            assert_eq!(again.source, first.source, "{from}");
-            assert_eq!(again.destinations, first.destinations, "{from}");
+            listings.add(&Arc::new(rule(source, &[to])));
+        }
+        for (source, destination, covered) in [
+            ("a.example/x:v1", "b.example/y:v1", true),
+            ("a.example/x:v1", "b.example/y:v2", false),
+            ("a.example/x:v1", "b.example/x:v1", false),
+            ("a.example/x:w1", "b.example/y:w1", false),
+            ("a.example/z:w1", "b.example/y:w1", true),
+            ("a.example/x", "b.example/y", false),
+        ] {
+            assert_eq!(
+                listings.cover(source, destination),
+                covered,
+                "{source} {destination}"
+            );
         }
     }
 

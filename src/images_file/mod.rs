@@ -8,12 +8,15 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use registry::Cause;
+use sync::event::ImageName;
 use sync::report::Summary;
 use sync::rule::Rule;
-use sync::{Event, Listener, Outcome};
+use sync::{Event, Failure, Listener, Outcome};
 
 use crate::cli::ImagesFormat;
 use crate::replacement::{self, Replacement};
+use again::Listings;
 use pairs::Pairs;
 
 /// Collects images on disk, and writes them down at the end.
@@ -29,12 +32,12 @@ pub(crate) struct ImagesFile {
 pub(crate) enum Wanted {
     /// Those that are at their destination, copied now or there before.
     There,
-    /// Those that are not, and rules whose images are not known, so that a further run can bring them.
+    /// Those that are not and that a further run can bring; where a list of tags was not read to its end, its rule.
     Failed,
 }
 
 enum State {
-    Open(Replacement, Pairs),
+    Open(Replacement, Box<Pairs>, Listings),
     Broken(anyhow::Error),
     Closed,
 }
@@ -62,7 +65,7 @@ impl ImagesFile {
             wanted,
             format,
             name,
-            state: Mutex::new(State::Open(file, pairs)),
+            state: Mutex::new(State::Open(file, Box::new(pairs), Listings::default())),
         })
     }
 
@@ -87,11 +90,26 @@ impl ImagesFile {
         Self::new(wanted, path, format)
     }
 
-    /// Adds those of `rules` that had not come to an end when the run did.
+    /// Adds what is left of `rules`: images that a rule spells out and that did not end; rules whose lists were not read
+    /// to their end, in the place of their images.
     pub(crate) fn finish(&self, rules: &[Arc<Rule>], summary: &Summary) {
-        if self.wanted == Wanted::Failed {
-            for rule in again::unfinished(rules, summary) {
-                self.add_rule(rule);
+        if self.wanted != Wanted::Failed {
+            return;
+        }
+        for rule in again::unfinished(rules, summary) {
+            for destination in &rule.destinations {
+                if let Some(images) = rule.spelled_out(destination) {
+                    for (target, tag) in images {
+                        let repository = &destination.repository;
+                        let name = ImageName::new(rule, &target, repository, tag.as_ref());
+                        self.add(&name.source, &name.destination, true);
+                    }
+                } else {
+                    self.add(&rule.name, &destination.repository.to_string(), true);
+                }
+            }
+            if let State::Open(_, _, listings) = &mut *self.lock() {
+                listings.add(rule);
             }
         }
     }
@@ -102,32 +120,27 @@ impl ImagesFile {
     /// Whatever went wrong first, from the beginning on.
     pub(crate) fn write(&self) -> anyhow::Result<()> {
         let written = match std::mem::replace(&mut *self.lock(), State::Closed) {
-            State::Open(file, pairs) => self.put(file, &pairs),
+            State::Open(file, pairs, listings) => self.put(file, &pairs, &listings),
             State::Broken(error) => Err(error),
             State::Closed => Ok(()),
         };
         written.map_err(|error| replacement::failed(self.wanted.flag(), &self.name, &error))
     }
 
-    fn put(&self, file: Replacement, pairs: &Pairs) -> anyhow::Result<()> {
+    fn put(&self, file: Replacement, pairs: &Pairs, listings: &Listings) -> anyhow::Result<()> {
         let mut out = BufWriter::new(file);
-        pairs.write(self.format, &mut out)?;
+        let keep = |source: &str, destination: &str| !listings.cover(source, destination);
+        pairs.write(self.format, &keep, &mut out)?;
         out.flush()?;
         let (file, _) = out.into_parts();
         file.put()?;
         Ok(())
     }
 
-    fn add_rule(&self, rule: &Rule) {
-        for destination in &rule.destinations {
-            self.add(&again::source(rule), &again::destination(rule, destination));
-        }
-    }
-
-    fn add(&self, source: &str, destination: &str) {
+    fn add(&self, source: &str, destination: &str, wanted: bool) {
         let mut state = self.lock();
-        if let State::Open(_, pairs) = &*state
-            && let Err(error) = pairs.add(source, destination)
+        if let State::Open(_, pairs, _) = &*state
+            && let Err(error) = pairs.add(source, destination, wanted)
         {
             *state = State::Broken(error.into());
         }
@@ -140,19 +153,25 @@ impl ImagesFile {
 
 impl Listener for ImagesFile {
     fn event(&self, event: &Event) {
-        match (event, self.wanted) {
-            (Event::ImageFinished { image, outcome, .. }, wanted) => {
-                let wants = match outcome {
-                    Outcome::Copied(_) | Outcome::Unchanged { .. } => wanted == Wanted::There,
-                    Outcome::Failed(_) => wanted == Wanted::Failed,
-                    Outcome::Skipped { .. } | Outcome::Planned(_) => false,
-                };
-                if wants {
-                    self.add(&image.source, &image.destination);
-                }
-            }
-            (Event::RuleFailed { rule, .. }, Wanted::Failed) => self.add_rule(rule),
-            _ => {}
-        }
+        let Event::ImageFinished { image, outcome, .. } = event else {
+            return;
+        };
+        let wanted = match (self.wanted, outcome) {
+            (Wanted::There, Outcome::Copied(_) | Outcome::Unchanged { .. }) => true,
+            (Wanted::Failed, Outcome::Failed(failure)) => is_left(failure),
+            (
+                Wanted::Failed,
+                Outcome::Copied(_) | Outcome::Unchanged { .. } | Outcome::Skipped { .. },
+            ) => false,
+            (Wanted::There, Outcome::Failed(_) | Outcome::Skipped { .. })
+            | (_, Outcome::Planned(_)) => return,
+        };
+        self.add(&image.source, &image.destination, wanted);
     }
+}
+
+/// Whether a further run can bring the image. One that gives way to another rule's would take its tag, without that
+/// rule beside it.
+fn is_left(failure: &Failure) -> bool {
+    failure.cause != Cause::TagConflict
 }

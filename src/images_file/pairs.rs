@@ -31,7 +31,8 @@ impl Pairs {
         database.execute_batch(&format!(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;
              PRAGMA cache_size = -{CACHE_KIB};
-             CREATE TABLE pairs (source TEXT, destination TEXT, PRIMARY KEY (source, destination)) WITHOUT ROWID;
+             CREATE TABLE pairs (source TEXT, destination TEXT, wanted INTEGER, PRIMARY KEY (source, destination))
+             WITHOUT ROWID;
              BEGIN;"
         ))?;
         Ok(Self {
@@ -40,17 +41,31 @@ impl Pairs {
         })
     }
 
-    /// Adds a pair, if it is not there.
-    pub(super) fn add(&self, source: &str, destination: &str) -> rusqlite::Result<()> {
-        let insert = "INSERT OR IGNORE INTO pairs VALUES (?1, ?2)";
+    /// Adds a pair, if it is not there; one that is not `wanted` is not written, and cannot be added any more.
+    pub(super) fn add(
+        &self,
+        source: &str,
+        destination: &str,
+        wanted: bool,
+    ) -> rusqlite::Result<()> {
+        let insert = "INSERT OR IGNORE INTO pairs VALUES (?1, ?2, ?3)";
         let mut insert = self.database.prepare_cached(insert)?;
-        insert.execute([source, destination]).map(|_| ())
+        insert.execute((source, destination, wanted)).map(|_| ())
     }
 
-    /// Writes them as a map from source to list of destinations, in the order of their texts.
-    pub(super) fn write(&self, format: ImagesFormat, out: &mut impl Write) -> anyhow::Result<()> {
-        let all = "SELECT source, destination FROM pairs ORDER BY source, destination";
-        let map = Map(RefCell::new(self.database.prepare(all)?));
+    /// Writes those that are wanted and that `keep` selects as a map from source to list of destinations, in the order
+    /// of their texts.
+    pub(super) fn write(
+        &self,
+        format: ImagesFormat,
+        keep: &dyn Fn(&str, &str) -> bool,
+        out: &mut impl Write,
+    ) -> anyhow::Result<()> {
+        let all = "SELECT source, destination FROM pairs WHERE wanted ORDER BY source, destination";
+        let map = Map {
+            statement: RefCell::new(self.database.prepare(all)?),
+            keep,
+        };
         match format {
             ImagesFormat::Json => {
                 serde_json::to_writer_pretty(&mut *out, &map)?;
@@ -63,19 +78,22 @@ impl Pairs {
 }
 
 /// The rows, as the map that they make: one source at a time is in memory.
-struct Map<'a>(RefCell<Statement<'a>>);
+struct Map<'a> {
+    statement: RefCell<Statement<'a>>,
+    keep: &'a dyn Fn(&str, &str) -> bool,
+}
 
 impl Serialize for Map<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut statement = self.0.borrow_mut();
+        let mut statement = self.statement.borrow_mut();
         let mut rows = statement.query([]).map_err(S::Error::custom)?;
-        let mut next = next::<S::Error>(&mut rows)?;
+        let mut next = self.next::<S::Error>(&mut rows)?;
         // Where nothing follows, its length has to say so: an empty map is written otherwise than the start of one.
         let mut map = serializer.serialize_map(next.is_none().then_some(0))?;
         while let Some((source, destination)) = next.take() {
             let mut destinations = vec![destination];
             loop {
-                next = self::next::<S::Error>(&mut rows)?;
+                next = self.next::<S::Error>(&mut rows)?;
                 match &mut next {
                     Some((same, more)) if *same == source => {
                         destinations.push(std::mem::take(more));
@@ -89,12 +107,24 @@ impl Serialize for Map<'_> {
     }
 }
 
-fn next<E: serde::ser::Error>(rows: &mut Rows<'_>) -> Result<Option<(String, String)>, E> {
-    let pair = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-    let row = rows.next().map_err(E::custom)?;
-    row.map(pair)
-        .transpose()
-        .map_err(|error: rusqlite::Error| E::custom(error))
+impl Map<'_> {
+    fn next<E: serde::ser::Error>(
+        &self,
+        rows: &mut Rows<'_>,
+    ) -> Result<Option<(String, String)>, E> {
+        let pair = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        loop {
+            let row = rows.next().map_err(E::custom)?;
+            let next: Option<(String, String)> = row
+                .map(pair)
+                .transpose()
+                .map_err(|error: rusqlite::Error| E::custom(error))?;
+            match next {
+                Some((source, destination)) if !(self.keep)(&source, &destination) => {}
+                next => return Ok(next),
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -108,13 +138,32 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let all = Pairs::beside(&directory.path().join("out")).unwrap();
         for (source, destination) in pairs {
-            all.add(source, destination).unwrap();
+            all.add(source, destination, true).unwrap();
         }
         let mut text = Vec::new();
-        all.write(format, &mut text).unwrap();
+        all.write(format, &|_, _| true, &mut text).unwrap();
         drop(all);
         assert_eq!(directory.path().read_dir().unwrap().count(), 0);
         String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_known_first_of_a_pair_holds_and_only_what_is_selected_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let all = Pairs::beside(&directory.path().join("out")).unwrap();
+        for (source, destination, wanted) in [
+            ("a:v1", "b:v1", false),
+            ("a:v1", "b:v1", true),
+            ("a:v2", "b:v2", true),
+            ("a:v2", "b:v2", false),
+            ("a:v3", "b:v3", true),
+        ] {
+            all.add(source, destination, wanted).unwrap();
+        }
+        let mut text = Vec::new();
+        let keep = |source: &str, _: &str| source != "a:v3";
+        all.write(ImagesFormat::Yaml, &keep, &mut text).unwrap();
+        assert_eq!(String::from_utf8(text).unwrap(), "\"a:v2\":\n- b:v2\n");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! SIGINT, SIGTERM, SIGQUIT and SIGHUP: how a run is asked to end, and how it does.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command};
 
+use testkit::profile::{LinkForm, Paging, Profile, TagsRule};
 use testkit::{Action, Fault, Gate, Image, Kind, Layer, Registry};
 
 use crate::support::{Outcome, PATIENCE, Place, assert_arrived, image, insecure, registry};
@@ -151,6 +153,92 @@ fn what_was_not_begun_is_reported_and_the_next_run_does_it() {
         .exits(0)
         .says("2 images: 1 copied, 1 unchanged");
     assert_arrived(&held.destination, "b", "v1", &image("b"));
+}
+
+/// Three rules, interrupted in the middle: of `a` all tags are known and one is not copied, of `b` a page of tags is
+/// missing, of `c` one of two tags is not copied, and `d` has its turn after the interruption.
+fn interrupted_in_the_middle() -> Held {
+    let profile = Profile::distribution();
+    let profile = Profile {
+        tags: TagsRule {
+            paging: Paging::Link(LinkForm::Relative),
+            page_size: 2,
+            ..profile.tags
+        },
+        ..profile
+    };
+    let source = Registry::builder().profile(profile).start_on_thread();
+    let destination = registry();
+    for name in ["a", "b", "c"] {
+        for tag in ["v1", "v2", "v3"] {
+            source.push(name, Some(tag), &image(&format!("{name}{tag}")));
+        }
+    }
+    let page = Fault::on(Kind::Tags).repository("b").nth(2);
+    source.fault(page, Action::Hold(Gate::new()));
+    let held = Gate::new();
+    for (name, tag) in [("b", "v2"), ("c", "v2")] {
+        let fault = Fault::on(Kind::ManifestPut).repository(name).reference(tag);
+        destination.fault(fault, Action::Hold(held.clone()));
+    }
+    let rules = "SRC/a:/^v[12]/: DST/a\nSRC/b: DST/b\nSRC/c:v1,v2: DST/c:one,v2\n";
+    let mut run = Held::run(
+        source,
+        destination,
+        rules,
+        &[
+            "--grace",
+            "0",
+            "--failed-images",
+            "left.json",
+            // Whoever copies these waits for the list of tags.
+            "--no-referrers",
+        ],
+    );
+    run.gate.wait(2, PATIENCE).unwrap();
+    held.wait(2, PATIENCE).unwrap();
+    for done in ["b:v1", "c:one"] {
+        while !run.heard.contains(&format!("/{done}")) {
+            run.hear("copied");
+        }
+    }
+    run.signal("-INT", "what is under way is dropped")
+}
+
+#[test]
+fn what_is_left_is_written_exactly_and_a_run_of_it_warns_of_nothing() {
+    let mut run = interrupted_in_the_middle();
+    run.ends().exits(130);
+    let (from, to) = (run.source.host(), run.destination.host());
+    let left: BTreeMap<String, Vec<String>> =
+        serde_json::from_str(&run.place.read("left.json")).unwrap();
+    let pair =
+        |source: &str, place: &str| (format!("{from}/{source}"), vec![format!("{to}/{place}")]);
+    let expected = [
+        pair("a:v1", "a:v1"),
+        pair("a:v2", "a:v2"),
+        pair("b", "b"),
+        pair("c:v2", "c:v2"),
+    ];
+    assert_eq!(left, BTreeMap::from(expected));
+    run.source.clear_faults();
+    run.destination.clear_faults();
+    let outcome = run
+        .place
+        .run(&["--images", "left.json", "--auth", "auth.yaml"])
+        .exits(0);
+    assert_eq!(outcome.lines("warning"), [""; 0], "{}", outcome.stderr);
+    for (place, tag, name) in [
+        ("a", "v1", "av1"),
+        ("a", "v2", "av2"),
+        ("b", "v1", "bv1"),
+        ("b", "v2", "bv2"),
+        ("b", "v3", "bv3"),
+        ("c", "one", "cv1"),
+        ("c", "v2", "cv2"),
+    ] {
+        assert_arrived(&run.destination, place, tag, &image(name));
+    }
 }
 
 #[test]

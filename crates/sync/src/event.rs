@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry::Digest;
+use registry::{Digest, Repository, Tag, Target};
 
 use crate::failure::Failure;
 use crate::rule::Rule;
@@ -70,6 +70,37 @@ pub struct ImageName {
     pub source: String,
     /// The full reference at the destination.
     pub destination: String,
+}
+
+impl ImageName {
+    /// Names what `target` is at the source of `rule`, for the `tag` of `destination`; without a tag, the digest names it
+    /// there, where that is known beforehand.
+    pub fn new(
+        rule: &Arc<Rule>,
+        target: &Target,
+        destination: &Repository,
+        tag: Option<&Tag>,
+    ) -> Self {
+        let there = match (tag, target) {
+            (Some(tag), _) => Some(Target::Tag(tag.clone())),
+            (None, Target::Digest(_)) => Some(target.clone()),
+            (None, Target::Tag(_)) => None,
+        };
+        Self {
+            rule: Arc::clone(rule),
+            source: full_reference(&rule.source.repository, Some(target)),
+            destination: full_reference(destination, there.as_ref()),
+        }
+    }
+}
+
+/// The full reference of what `target` names in `repository`.
+pub(crate) fn full_reference(repository: &Repository, target: Option<&Target>) -> String {
+    match target {
+        Some(Target::Tag(tag)) => format!("{repository}:{tag}"),
+        Some(Target::Digest(digest)) => format!("{repository}@{digest}"),
+        None => repository.to_string(),
+    }
 }
 
 /// How an image ended. The five add up to what was discovered.

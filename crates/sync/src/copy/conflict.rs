@@ -8,9 +8,8 @@ use std::sync::Arc;
 use registry::{Digest, ErrorKind};
 
 use crate::copy::Copier;
-use crate::copy::pair::written;
 use crate::discover::{Place, Rival, located};
-use crate::event::ImageName;
+use crate::event::{ImageName, full_reference};
 use crate::failure::Failure;
 use crate::graph::{Root, SourceImage};
 
@@ -69,7 +68,7 @@ fn conflict(name: &ImageName, rival: &Rival) -> Failure {
         "{}: rule {} writes another image to this tag, {}",
         cannot_write(name),
         rival.rule,
-        written(&rival.source, Some(&rival.target))
+        full_reference(&rival.source, Some(&rival.target))
     ))
 }
 
@@ -78,7 +77,7 @@ fn unknown(name: &ImageName, rival: &Rival, failure: Failure) -> Failure {
         "{}: rule {} writes to this tag as well, and its image {} cannot be compared: {}",
         cannot_write(name),
         rival.rule,
-        written(&rival.source, Some(&rival.target)),
+        full_reference(&rival.source, Some(&rival.target)),
         failure.reason
     );
     Failure { reason, ..failure }

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use registry::{Repository, Target};
 use tokio::time::Instant;
 use tracing::Span;
 
@@ -28,11 +27,12 @@ impl Pairs {
     /// The pairs of `image`, whose beginning and end `listener` will hear.
     pub(crate) fn new(image: &Image, listener: &Arc<dyn Listener>) -> Self {
         let pair = |place: &Place| Pair {
-            name: ImageName {
-                rule: Arc::clone(&image.rule),
-                source: written(&image.source, Some(&image.target)),
-                destination: written(&place.repository, name_of(image, place).as_ref()),
-            },
+            name: ImageName::new(
+                &image.rule,
+                &image.target,
+                &place.repository,
+                place.tag.as_ref(),
+            ),
             listener: Arc::clone(listener),
             started: OnceLock::new(),
             finished: AtomicBool::new(false),
@@ -79,24 +79,5 @@ impl Pair {
             outcome,
             elapsed: self.started.get().map_or(Duration::ZERO, Instant::elapsed),
         });
-    }
-}
-
-/// What the image is called at the place: its tag, or the digest that decides what is fetched; nothing where it gets
-/// no tag and its digest is not known beforehand.
-fn name_of(image: &Image, place: &Place) -> Option<Target> {
-    match (&place.tag, &image.target) {
-        (Some(tag), _) => Some(Target::Tag(tag.clone())),
-        (None, Target::Digest(digest)) => Some(Target::Digest(digest.clone())),
-        (None, Target::Tag(_)) => None,
-    }
-}
-
-/// The full reference of what `target` names in `repository`.
-pub(super) fn written(repository: &Repository, target: Option<&Target>) -> String {
-    match target {
-        Some(Target::Tag(tag)) => format!("{repository}:{tag}"),
-        Some(Target::Digest(digest)) => format!("{repository}@{digest}"),
-        None => repository.to_string(),
     }
 }

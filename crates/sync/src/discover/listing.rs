@@ -25,8 +25,12 @@ impl Search<'_> {
         let (mut looked_at, mut matched) = (0_usize, 0_usize);
         let mut announced = false;
         loop {
-            let page = self.cancel.run_until_cancelled(pages.next()).await;
-            let page = page.ok_or_else(Failure::interrupted)??;
+            let page = tokio::select! {
+                biased;
+                // Pages that were read before the run was interrupted tell what is left to do.
+                page = pages.next() => page?,
+                () = self.cancel.cancelled() => return Err(Failure::interrupted()),
+            };
             let Some(tags) = page else { break };
             looked_at += tags.len();
             for (number, tag) in tags.iter().enumerate() {

@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex};
 use registry::{Repository, Tag, Target};
 use tokio_util::sync::CancellationToken;
 
+use crate::discover::Place;
 use crate::discover::referrer_tags::ReferrerTag;
-use crate::discover::{Place, name};
 use crate::failure::Failure;
 use crate::lock::lock;
 use crate::rule::{Destination, Naming, Rule, Select};
@@ -114,7 +114,9 @@ impl TagClaims {
                     all.or_default().push(Arc::clone(listing));
                 }
                 let names = names.entry(repository.clone()).or_default();
-                for (target, tag) in spelled_out(rule, destination) {
+                let images = rule.spelled_out(destination).into_iter().flatten();
+                for (target, tag) in images {
+                    let Some(tag) = tag else { continue };
                     names.entry(Name::Tag(tag)).or_insert_with(|| Claim {
                         rank,
                         rule: Arc::clone(rule),
@@ -310,26 +312,6 @@ impl<'a> Shared<'a> {
 
 fn is_listing(rule: &Rule) -> bool {
     matches!(rule.source.select, Select::All | Select::Matching(_))
-}
-
-/// The images whose tags at `destination` are known without a list.
-fn spelled_out(rule: &Rule, destination: &Destination) -> Vec<(Target, Tag)> {
-    let images: Vec<(Target, Option<&Tag>)> = match &rule.source.select {
-        Select::Tags(tags) => tags
-            .iter()
-            .map(|tag| (Target::Tag(tag.clone()), Some(tag)))
-            .collect(),
-        Select::Digest { digest, tag } => {
-            vec![(Target::Digest(digest.clone()), tag.as_ref())]
-        }
-        Select::All | Select::Matching(_) => Vec::new(),
-    };
-    let named = images.into_iter().enumerate();
-    let named = named.filter_map(|(position, (target, tag))| {
-        let tag = name(&destination.naming, tag, position).ok()??;
-        Some((target, tag))
-    });
-    named.collect()
 }
 
 /// The rule by its name, and where it was written.

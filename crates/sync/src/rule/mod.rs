@@ -10,7 +10,7 @@ mod source;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use registry::{Repository, Tag};
+use registry::{Repository, Tag, Target};
 
 pub use destination::{Destination, Naming};
 pub use immutable::Immutable;
@@ -83,6 +83,31 @@ impl Rule {
         };
         rule.drop_repeated_tags();
         Ok(rule)
+    }
+
+    /// Returns the images that the rule spells out, with the tags that they get at `destination`; `None` where a list of
+    /// the source's tags names them.
+    pub fn spelled_out(&self, destination: &Destination) -> Option<Vec<(Target, Option<Tag>)>> {
+        let images: Vec<(Target, Option<Tag>)> = match &self.source.select {
+            Select::Tags(tags) => tags
+                .iter()
+                .map(|tag| (Target::Tag(tag.clone()), Some(tag.clone())))
+                .collect(),
+            Select::Digest { digest, tag } => {
+                vec![(Target::Digest(digest.clone()), tag.clone())]
+            }
+            Select::All | Select::Matching(_) => return None,
+        };
+        let named = images.into_iter().enumerate();
+        let named = named.map_while(|(position, (target, tag))| {
+            let name = match &destination.naming {
+                Naming::Keep => tag,
+                Naming::Untagged => None,
+                Naming::Tags(tags) => Some(tags.get(position)?.clone()),
+            };
+            Some((target, name))
+        });
+        Some(named.collect())
     }
 
     /// Drops tags that stand twice at the source and would get the same names everywhere.

@@ -162,3 +162,41 @@ async fn a_run_that_had_begun_all_of_its_images_is_whole() {
     assert_eq!((summary.copied, summary.was_interrupted()), (1, false));
     assert_eq!(summary.exit_code(), 0);
 }
+
+#[tokio::test]
+async fn images_of_a_list_that_was_read_are_reported_one_by_one() {
+    let stores = MemoryStores::new();
+    stores.behave(|behaviour| behaviour.page = 10);
+    let source = repository("src.example/app");
+    let image = stores.image(&source, "image", "linux/amd64", &[]);
+    let tags = 60;
+    for number in 0..tags {
+        stores.tag(&source, &format!("t{number:02}"), &image);
+    }
+    let heard = Arc::new(Heard::default());
+    let settings = Settings {
+        images: 1,
+        ..settings()
+    };
+    let engine = Engine::new(Arc::new(stores.clone()), settings, heard.clone());
+    let mut gate = stores.hold("put-manifest");
+    let cancel = CancellationToken::new();
+    let run = engine.run(
+        vec![rule("src.example/app", &["dst.example/copy"])],
+        cancel.clone(),
+    );
+    let stop = async {
+        gate.reached(1).await;
+        while stores.count("tags src.example/app") < 7 {
+            tokio::task::yield_now().await;
+        }
+        // The end of the list is known, and most of its images wait for their turn.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        cancel.cancel();
+    };
+    tokio::join!(run, stop);
+    let summary = heard.summary();
+    assert_eq!((summary.interrupted, summary.interrupted_rules), (tags, 0));
+}
