@@ -16,6 +16,7 @@ mod compat_flags;
 mod compat_images;
 mod compat_never;
 mod compat_platforms;
+mod compiler;
 mod completions;
 mod copy_command;
 mod copying;

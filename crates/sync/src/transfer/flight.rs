@@ -158,20 +158,21 @@ impl Flights {
             asking: answer.is_some(),
             committing_near: commit.is_some(),
         });
+        let awaited = match decision {
+            Decision::AwaitHere => here.map(|coming| (coming.arrival.clone(), None)),
+            Decision::AwaitNear => near.map(|coming| (coming.arrival.clone(), None)),
+            Decision::AwaitAnswer => answer.map(|answer| (answer, None)),
+            Decision::AwaitCommit => commit.map(|commit| (commit, asked.patience(mounting))),
+            _ => None,
+        };
+        if let Some((arrival, until)) = awaited {
+            return Answer::Await(arrival, until);
+        }
         let mut asks = None;
-        let road = match (decision, here, near) {
-            (Decision::Present, ..) => return Answer::Present,
-            (Decision::AwaitHere, Some(coming), _) | (Decision::AwaitNear, _, Some(coming)) => {
-                return Answer::Await(coming.arrival.clone(), None);
-            }
-            (Decision::AwaitAnswer, ..) if let Some(answer) = answer => {
-                return Answer::Await(answer, None);
-            }
-            (Decision::AwaitCommit, ..) if let Some(commit) = commit => {
-                return Answer::Await(commit, asked.patience(mounting));
-            }
-            (Decision::Look, ..) => Road::Look,
-            (Decision::Mount(from), ..) => {
+        let road = match decision {
+            Decision::Present => return Answer::Present,
+            Decision::Look => Road::Look,
+            Decision::Mount(from) => {
                 let is_first = from.standing == Standing::Uncommitted;
                 if is_first && !mounting.is_tried(Standing::Uncommitted) {
                     let (sender, answer) = watch::channel(None);
@@ -180,7 +181,7 @@ impl Flights {
                 }
                 Road::Mount(from)
             }
-            (Decision::Send, ..) => Road::Send,
+            Decision::Send => Road::Send,
             _ => Road::Bring,
         };
         let (claim, member) = self.claim(entry, download, destination, asks);
