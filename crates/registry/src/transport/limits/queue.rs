@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_go_first_and_every_fourth_turn_is_the_oldests() {
+    fn the_largest_go_first_and_every_fourth_turn_is_for_the_oldest() {
         let mut queue = Queue::new();
         for (name, weight) in [
             ("tiny", 1),

@@ -292,7 +292,7 @@ async fn one_token_serves_all_of_it() {
 }
 
 #[tokio::test]
-async fn writers_over_many_clients_heal_the_real_registrys_tag() {
+async fn writers_over_many_clients_heal_the_tag_of_the_real_registry() {
     let real = DockerRegistry::builder().start().unwrap();
     let image = subject("x");
     let raw = real.client().unwrap();

@@ -16,7 +16,7 @@ struct Hourly {
     world: World,
     directory: TempDir,
     /// What cosign made of the digest of a child.
-    childs_tag: String,
+    child_tag: String,
 }
 
 fn hourly() -> Referrers {
@@ -34,12 +34,12 @@ impl Hourly {
         world.referrer("signature", SIGNATURE, &index);
         world.referrer("sbom", SBOM, &amd);
         world.companion(".sig", &index, &world.image("cosign", &[]));
-        let childs_tag = world.companion(".sig", &amd, &world.image("cosign-amd", &[]));
+        let child_tag = world.companion(".sig", &amd, &world.image("cosign-amd", &[]));
         let directory = tempfile::tempdir().unwrap();
         let hourly = Self {
             world,
             directory,
-            childs_tag,
+            child_tag,
         };
         let heard = hourly.run(self::hourly()).await;
         assert_eq!((heard.summary().copied, heard.copied().referrers), (1, 4));
@@ -136,7 +136,7 @@ async fn a_list_that_others_wrote_meanwhile_is_looked_at_again() {
     let contended = Hourly {
         world,
         directory,
-        childs_tag: String::new(),
+        child_tag: String::new(),
     };
     let stores = &contended.world.stores;
     stores.behave(|behaviour| behaviour.contended = true);
@@ -156,7 +156,7 @@ async fn the_tags_of_images_that_are_not_asked_about_are_no_orphans() {
         ["referrers src.example/app@cosign-amd"]
     );
     hourly_runs.run(hourly()).await;
-    let nobodys = &hourly_runs.childs_tag;
+    let nobodys = &hourly_runs.child_tag;
     let expected = [
         format!("resolve src.example/app:{nobodys}"),
         "resolve src.example/app:v1".to_owned(),
