@@ -64,6 +64,7 @@ mod client;
 mod digest;
 mod error;
 mod error_body;
+mod file;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -87,6 +88,7 @@ pub use client::{
 };
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use error::{Error, ErrorKind, Retryable};
+pub use file::require_regular;
 pub use manifest::{Descriptor, Manifest, Platform};
 pub use reference::{Reference, ReferenceError, Registry, Repository, Tag, Target};
 pub use text::io_clause;

@@ -39,6 +39,16 @@ fn what_is_no_database_is_left_as_it_is() {
 }
 
 #[test]
+fn what_is_no_regular_file_is_done_without_and_never_waited_for() {
+    let world = world(|path| {
+        let made = std::process::Command::new("mkfifo").arg(path).status();
+        assert!(made.unwrap().success());
+    });
+    let text = warning(&world, &[]);
+    assert!(text.contains("it is not a regular file"), "{text}");
+}
+
+#[test]
 fn a_damaged_file_is_done_without() {
     let world = world(|_| {});
     warning_free(&world);

@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::fs::File;
-use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
 use crate::auth::credential::Credential;
@@ -16,6 +14,7 @@ use crate::auth::flight::Flight;
 use crate::auth::helper::{Helpers, Told};
 use crate::auth::secret::Secret;
 use crate::error::{Error, ErrorKind};
+use crate::file::read_regular;
 use crate::reference::Repository;
 use crate::text::io_clause;
 
@@ -268,13 +267,10 @@ impl Source {
 }
 
 async fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .await?
-        .take(MAX_FILE + 1)
-        .read_to_end(&mut bytes)
-        .await?;
-    Ok(bytes)
+    let path = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || read_regular(&path, MAX_FILE));
+    // The task is lost only where the runtime ends.
+    read.await.unwrap_or_else(|lost| Err(lost.into()))
 }
 
 fn is_missing(kind: IoErrorKind) -> bool {

@@ -338,3 +338,22 @@ async fn a_login_that_was_renewed_in_a_file_is_found() {
         basic("u", "three")
     );
 }
+
+#[tokio::test]
+async fn what_is_no_regular_file_is_an_error_and_is_never_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = dir.path().join("config.json");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    for (path, why) in [
+        (fifo.as_path(), "it is not a regular file"),
+        (Path::new("/dev/zero"), "it is not a regular file"),
+        (dir.path(), "it is a directory"),
+    ] {
+        let files = DockerFiles::from_paths([path.to_owned()]);
+        let error = find(files, "r.example/a").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Credentials);
+        let message = format!("it cannot be read: {why}");
+        assert!(error.message().contains(&message), "{error}");
+    }
+}

@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use registry::require_regular;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::inventory::records::{RecordsError, RecordsErrorKind};
@@ -77,6 +78,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, RecordsError> {
         .read(true)
         .write(true)
         .open(path)
+        .and_then(|_| require_regular(path))
         .map_err(|error| RecordsError::io(path, &error))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let failed = |error| RecordsError::new(path, error);
@@ -96,6 +98,7 @@ pub(super) fn open_to_read(path: &Path) -> Result<Option<(Connection, i64)>, Rec
     if !path.exists() {
         return Ok(None);
     }
+    require_regular(path).map_err(|error| RecordsError::io(path, &error))?;
     match open_at(path, path.as_os_str()) {
         // Where nothing may be put beside it, nobody like us writes to it either.
         Err(error) if error.kind() == RecordsErrorKind::Denied => open_unchanging(path),
