@@ -83,6 +83,9 @@ fn an_empty_value_is_none() {
         "--output-success-images=",
         "--registry=",
         "--namespace=",
+        "--arch=",
+        "--os",
+        "",
     ];
     let outcome = place.run(&[&FILES[..], &empty].concat()).exits(0);
     assert_eq!(outcome.lines("unchanged").len(), 1, "{}", outcome.stderr);

@@ -277,6 +277,34 @@ fn a_platform_item_that_is_none() {
         &["--arch", "linux/amd64"],
         &["--os linux --arch amd64"],
     );
+    refused(
+        "HOST/a: HOST/b\n",
+        "",
+        &["--arch", "x86_64"],
+        &["no image has the architecture x86_64: images call it amd64: write --arch amd64"],
+    );
+}
+
+#[test]
+fn a_registry_without_a_repository() {
+    refused(
+        "harbor.example.com: registry.example.com\n",
+        "",
+        &[],
+        &[
+            "images.yaml:1:1: `harbor.example.com` is not a repository: it is a registry without a repository, write \
+             `harbor.example.com/REPOSITORY`",
+            "images.yaml:1:21: `registry.example.com` is not a repository: it is a registry without a repository",
+        ],
+    );
+    usage(
+        &["copy", "r.example/a:v1", "localhost:6214"],
+        "write `localhost:6214/REPOSITORY`",
+    );
+    usage(
+        &["copy", "--all-tags", "r.example", "s.example/a"],
+        "write `r.example/REPOSITORY`",
+    );
 }
 
 #[test]

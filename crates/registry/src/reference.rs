@@ -89,6 +89,11 @@ impl Registry {
         }
         Self::from_component(text).map_err(refuse)
     }
+    /// Returns whether a name without a tag is a registry whose repository is missing (`localhost`,
+    /// `harbor.example.com`), and no repository of Docker Hub.
+    pub fn is_without_repository(name: &str) -> bool {
+        grammar::is_bare_registry(name)
+    }
     /// A registry from the first component of a reference.
     fn from_component(text: &str) -> Result<Self, String> {
         let name = grammar::normal_domain(text)?;
@@ -163,6 +168,7 @@ impl Repository {
             None if name.starts_with('[') => Err(
                 "a repository must follow the registry, as in `[::1]:5000/repository`".to_owned(),
             ),
+            None if grammar::is_bare_registry(name) => Err(grammar::no_repository(name)),
             _ => Self::from_parts(Registry::docker_hub(), name),
         }
     }
@@ -222,6 +228,9 @@ impl Reference {
             None => (text, None),
         };
         let (name, tag) = grammar::split_tag(rest);
+        if grammar::is_bare_registry(name) {
+            return Err(grammar::no_repository(rest));
+        }
         let tag = match tag {
             Some("") => return Err("nothing follows the colon, where a tag is expected".to_owned()),
             Some(tag) => Some(Tag::parse(tag).map_err(|error| error.0)?),

@@ -31,6 +31,7 @@ pub mod report;
 pub mod rule;
 mod span;
 pub mod store;
+mod text;
 pub mod transfer;
 
 pub use config::Config;

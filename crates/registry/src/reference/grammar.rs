@@ -49,6 +49,32 @@ pub(super) fn is_registry(first: &str) -> bool {
     first == "localhost" || first.contains(['.', ':'])
 }
 
+/// Whether a name of one component is a registry whose repository is missing. Docker's grammar reads it as a repository
+/// of Docker Hub, where none has a dot.
+pub(super) fn is_bare_registry(name: &str) -> bool {
+    let (host, port) = split_port(name);
+    let is_host =
+        host.eq_ignore_ascii_case("localhost") || (host.contains('.') && check_host(host).is_ok());
+    !name.contains('/') && (is_host || port.is_some_and(is_port))
+}
+
+/// The refusal of a bare registry, with the port or the tag that follows its colon.
+pub(super) fn no_repository(text: &str) -> String {
+    let write = match split_port(text) {
+        (host, Some(tag)) if !is_port(tag) => format!("{host}/REPOSITORY:{tag}"),
+        _ => format!("{text}/REPOSITORY"),
+    };
+    format!(
+        "it is a registry without a repository, write {}",
+        quoted(&write)
+    )
+}
+
+/// Whether `text` is the number of a port.
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
 /// Whether `name` is 64 hexadecimal digits, which docker takes for the id of a local image.
 pub(super) fn is_image_id(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -89,6 +115,9 @@ pub(super) fn split_port(text: &str) -> (&str, Option<&str>) {
 /// Checks `host[:port]` and answers it in lower case, the port without leading zeros.
 pub(super) fn normal_domain(text: &str) -> Result<String, String> {
     if !text.starts_with('[') && text.matches(':').count() > 1 {
+        if let Some(one) = with_one_port(text) {
+            return Err(format!("it has two ports, write {}", quoted(one)));
+        }
         return Err(format!(
             "an IPv6 address stands in brackets, as in {}",
             quoted(&format!("[{text}]"))
@@ -100,15 +129,23 @@ pub(super) fn normal_domain(text: &str) -> Result<String, String> {
     match port {
         None => Ok(host),
         Some(port) => match port.parse::<u16>() {
-            Ok(number) if number != 0 && port.bytes().all(|b| b.is_ascii_digit()) => {
-                Ok(format!("{host}:{number}"))
-            }
+            Ok(number) if is_port(port) => Ok(format!("{host}:{number}")),
             _ => Err(format!(
                 "{} is not a port; a port is a number from 1 to 65535",
                 quoted(port)
             )),
         },
     }
+}
+
+/// `host:port` of `host:port:port`.
+fn with_one_port(text: &str) -> Option<&str> {
+    let mut parts = text.split(':');
+    let host = parts.next()?;
+    let is_name = host.contains(|c: char| !c.is_ascii_hexdigit());
+    let port = parts.next().filter(|port| is_name && is_port(port))?;
+    text.get(..host.len() + 1 + port.len())
+        .filter(|_| parts.all(is_port))
 }
 
 fn check_host(host: &str) -> Result<(), String> {

@@ -48,13 +48,6 @@ fn protocol_table_of_inputs() {
         ("foo/bar/baz:v1", "docker.io", "foo/bar/baz", Some("v1")),
         ("library/ubuntu", "docker.io", "library/ubuntu", None),
         ("localhost/foo", "localhost", "foo", None),
-        ("localhost", "docker.io", "library/localhost", None),
-        (
-            "localhost:5000",
-            "docker.io",
-            "library/localhost",
-            Some("5000"),
-        ),
         ("localhost:5000/foo", "localhost:5000", "foo", None),
         ("myhost/foo", "docker.io", "myhost/foo", None),
         ("myhost:5000/foo:1", "myhost:5000", "foo", Some("1")),
@@ -64,7 +57,6 @@ fn protocol_table_of_inputs() {
             "a/b/c/d",
             Some("T_a.g-1"),
         ),
-        ("quay.io:443", "docker.io", "library/quay.io", Some("443")),
         (
             "foo_bar.com:8080",
             "docker.io",
@@ -450,5 +442,48 @@ fn tags_that_list_referrers() {
     ] {
         let digest = Digest::parse(&digest).unwrap();
         assert_eq!(Tag::of_referrers_to(&digest), Tag::parse(&tag).unwrap());
+    }
+}
+
+#[test]
+fn a_registry_without_a_repository_is_not_an_image_of_docker_hub() {
+    let why = "it is a registry without a repository, write";
+    for (text, write) in [
+        ("harbor.example.com", "harbor.example.com/REPOSITORY"),
+        ("localhost:5000", "localhost:5000/REPOSITORY"),
+        ("harbor.example.com:v1", "harbor.example.com/REPOSITORY:v1"),
+    ] {
+        let told = Reference::parse(text).unwrap_err().to_string();
+        assert_eq!(
+            told,
+            format!("`{text}` is not a reference: {why} `{write}`")
+        );
+    }
+    let told = Repository::parse("mirror:5000").unwrap_err().to_string();
+    assert_eq!(
+        told,
+        format!("`mirror:5000` is not a repository: {why} `mirror:5000/REPOSITORY`")
+    );
+    assert_eq!(
+        Reference::parse("redis:7").unwrap().to_string(),
+        "docker.io/library/redis:7"
+    );
+}
+
+#[test]
+fn a_second_port_is_told_from_an_ipv6_address() {
+    for (text, why) in [
+        (
+            "10.12.101.14:32402:32402",
+            "it has two ports, write `10.12.101.14:32402`",
+        ),
+        ("r.example:1:2", "it has two ports, write `r.example:1`"),
+        (
+            "fe80::1",
+            "an IPv6 address stands in brackets, as in `[fe80::1]`",
+        ),
+    ] {
+        let told = Registry::parse(text).unwrap_err().to_string();
+        assert_eq!(told, format!("`{text}` is not a registry: {why}"));
     }
 }

@@ -37,7 +37,10 @@ impl Destination {
                     "{text}: a destination takes no expression: write {repository}"
                 )));
             }
-            Chosen::Tags(tags) => renamed(text, &repository, tags, source)?,
+            Chosen::Tags(tags) => {
+                no_port(text, &tags)?;
+                renamed(text, &repository, tags, source)?
+            }
             Chosen::Digest { digest, tag } => {
                 same_digest(text, &repository, &digest, source)?;
                 tag.map_or(Naming::Untagged, |tag| Naming::Tags(vec![tag]))
@@ -45,6 +48,33 @@ impl Destination {
         };
         Ok(Self { repository, naming })
     }
+
+    /// Checks what [`Destination::parse`] checks without knowing the source.
+    ///
+    /// # Errors
+    /// When no source could be copied there.
+    pub fn check(text: &str) -> Result<(), RuleError> {
+        match Selected::parse(text)?.chosen {
+            Chosen::Tags(tags) => no_port(text, &tags),
+            Chosen::Nothing | Chosen::Expression(_) | Chosen::Digest { .. } => Ok(()),
+        }
+    }
+}
+
+/// Refuses `name:5000`, which is the tag 5000 of an image of Docker itself and was meant as a registry: nobody else can
+/// push there.
+fn no_port(text: &str, tags: &[Tag]) -> Result<(), RuleError> {
+    let [tag] = tags else {
+        return Ok(());
+    };
+    let is_port = tag.as_str().len() >= 4 && tag.as_str().parse::<u16>().is_ok();
+    if text.contains('/') || !is_port {
+        return Ok(());
+    }
+    Err(RuleError(format!(
+        "{text}: a registry without a repository: write {text}/REPOSITORY, or docker.io/library/{text} for an image of \
+         Docker Hub"
+    )))
 }
 
 fn renamed(

@@ -1,6 +1,10 @@
 //! Platform filters (docs/migrating.md#platforms).
 
+mod known;
+
 use registry::Platform;
+
+use known::{ARCH, Names, OS};
 
 /// Which platforms to copy: `--os` and `--arch`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,11 +26,15 @@ struct Item {
 pub struct PlatformError(pub String);
 
 impl PlatformFilter {
-    /// Reads the items of `--os` (`os[:os.version]`) and `--arch` (`arch[:variant]`), each possibly a comma list.
+    /// Reads the items of `--os` (`os[:os.version]`) and `--arch` (`arch[:variant]`), each possibly a comma list. Empty lists
+    /// and items are dropped.
+    ///
+    /// # Errors
+    /// For a system or an architecture that no image can have; says which name is right.
     pub fn parse(os: &[String], arch: &[String]) -> Result<Self, PlatformError> {
         Ok(Self {
-            os: items("--os", os)?,
-            arch: items("--arch", arch)?,
+            os: items(OS, os)?,
+            arch: items(ARCH, arch)?,
         })
     }
     /// Whether every platform passes.
@@ -68,36 +76,54 @@ impl std::fmt::Display for Item {
     }
 }
 
-fn items(flag: &str, lists: &[String]) -> Result<Vec<Item>, PlatformError> {
-    let mut items = Vec::new();
-    for list in lists {
-        for item in list.split(',').map(str::trim) {
-            let (name, detail) = match item.split_once(':') {
-                Some((name, detail)) => (name, Some(detail)),
-                None => (item, None),
-            };
-            if name.is_empty() || detail == Some("") {
-                return Err(PlatformError(format!(
-                    "{flag} {list}: an item is empty: write names with commas between them, as in {}",
-                    if flag == "--os" {
-                        "linux,windows:10.0.20348.1"
-                    } else {
-                        "amd64,arm:v7"
-                    }
-                )));
-            }
-            if name.contains('/') {
-                return Err(PlatformError(format!(
-                    "{flag} {list}: {name} is a whole platform: write --os linux --arch amd64 for linux/amd64"
-                )));
-            }
-            items.push(Item {
-                name: name.to_owned(),
-                detail: detail.map(str::to_owned),
-            });
-        }
+/// Reads lists of items; what is empty in them is dropped, as scripts pass variables that may be empty.
+fn items(names: Names, lists: &[String]) -> Result<Vec<Item>, PlatformError> {
+    let items = lists.iter().flat_map(|list| list.split(',')).map(str::trim);
+    items
+        .filter(|item| !item.is_empty())
+        .map(|text| item(names, text))
+        .collect()
+}
+
+fn item(names: Names, text: &str) -> Result<Item, PlatformError> {
+    let refuse = |why: String| PlatformError(format!("{} {text}: {why}", names.flag));
+    if let Some((name, rest)) = text.split_once('/') {
+        return Err(refuse(slash(names, name, rest)));
     }
-    Ok(items)
+    let (name, detail) = match text.split_once(':') {
+        Some((name, detail)) => (name, Some(detail)),
+        None => (text, None),
+    };
+    if name.is_empty() || detail == Some("") {
+        let example = if names.flag == OS.flag {
+            "linux or windows:10.0.20348.1"
+        } else {
+            "amd64 or arm:v7"
+        };
+        return Err(refuse(format!(
+            "one side of the colon is empty: write {example}"
+        )));
+    }
+    names.check(name).map_err(refuse)?;
+    if let Some(variant) = detail.filter(|_| names.flag == ARCH.flag) {
+        known::check_variant(name, variant).map_err(refuse)?;
+    }
+    Ok(Item {
+        name: name.to_owned(),
+        detail: detail.map(str::to_owned),
+    })
+}
+
+/// What to write for `name/rest`: a whole platform, or a variant behind the wrong character.
+fn slash(names: Names, name: &str, rest: &str) -> String {
+    if names.flag == ARCH.flag && ARCH.check(name).is_ok() {
+        return format!("a variant follows a colon: write --arch {name}:{rest}");
+    }
+    let arch = rest.replace('/', ":");
+    if OS.check(name).is_ok() && !arch.is_empty() {
+        return format!("this is a whole platform: write --os {name} --arch {arch}");
+    }
+    "a name has no slash: write --os linux --arch amd64 for linux/amd64".to_owned()
 }
 
 fn passes(items: &[Item], name: &str, detail: Option<&str>) -> bool {
@@ -164,7 +190,7 @@ mod tests {
     #[test]
     fn arm_is_not_arm64_and_case_counts() {
         assert!(!filter(&[], &["arm"]).accepts(&platform("linux", "arm64", None, None)));
-        assert!(!filter(&[], &["AMD64"]).accepts(&platform("linux", "amd64", None, None)));
+        assert!(!filter(&[], &["amd64"]).accepts(&platform("linux", "AMD64", None, None)));
     }
 
     #[test]
@@ -190,12 +216,95 @@ mod tests {
     }
 
     #[test]
-    fn empty_items_and_whole_platforms_are_refused() {
-        for bad in ["", "amd64,", ",amd64", "arm:", ":v7", "linux/amd64"] {
-            assert!(
-                PlatformFilter::parse(&[], &[bad.to_owned()]).is_err(),
-                "{bad}"
-            );
+    fn empty_items_are_dropped() {
+        for empty in ["", ",", " , "] {
+            assert!(filter(&[empty], &[empty]).is_empty(), "{empty:?}");
+        }
+        assert_eq!(
+            filter(&[], &["amd64,", "", ",arm64"]),
+            filter(&[], &["amd64,arm64"])
+        );
+    }
+
+    #[test]
+    fn every_name_of_the_go_toolchain_is_known_with_variants() {
+        for arch in [
+            "386",
+            "amd64:v3",
+            "arm:v7",
+            "arm64:v8",
+            "arm64:v9.2",
+            "mips64le",
+            "riscv64:rva20u64",
+            "wasm",
+        ] {
+            assert!(!filter(&[], &[arch]).is_empty(), "{arch}");
+        }
+        for os in ["linux", "windows:10.0.17763.1", "freebsd", "wasip1"] {
+            assert!(!filter(&[os], &[]).is_empty(), "{os}");
+        }
+    }
+
+    #[test]
+    fn names_that_no_image_has_are_refused_with_the_right_one() {
+        let told = |flag: &str, text: &str| {
+            let list = [text.to_owned()];
+            let refused = if flag == "--os" {
+                PlatformFilter::parse(&list, &[])
+            } else {
+                PlatformFilter::parse(&[], &list)
+            };
+            refused.unwrap_err().to_string()
+        };
+        let no_arch = |name: &str, right: &str| {
+            format!(
+                "no image has the architecture {name}: images call it {right}: write --arch {right}"
+            )
+        };
+        for (flag, text, why) in [
+            ("--arch", "x86_64", no_arch("x86_64", "amd64")),
+            ("--arch", "aarch64", no_arch("aarch64", "arm64")),
+            ("--arch", "i386", no_arch("i386", "386")),
+            ("--arch", "armv7l", no_arch("armv7l", "arm:v7")),
+            (
+                "--arch",
+                "AMD64",
+                "no image has the architecture AMD64: write --arch amd64 if that is meant".to_owned(),
+            ),
+            (
+                "--arch",
+                "toaster",
+                "no image has the architecture toaster: the common ones are amd64, arm64, arm, 386, ppc64le, riscv64 \
+                 and s390x"
+                    .to_owned(),
+            ),
+            (
+                "--os",
+                "macOS",
+                "no image has the operating system macOS: images call it darwin: write --os darwin".to_owned(),
+            ),
+            (
+                "--os",
+                "linus",
+                "no image has the operating system linus: write --os linux if that is meant".to_owned(),
+            ),
+            ("--arch", "arm64/v8", "a variant follows a colon: write --arch arm64:v8".to_owned()),
+            (
+                "--arch",
+                "linux/arm/v7",
+                "this is a whole platform: write --os linux --arch arm:v7".to_owned(),
+            ),
+            ("--os", "linux/amd64", "this is a whole platform: write --os linux --arch amd64".to_owned()),
+            ("--arch", "arm:7", "no image has the variant 7 of arm: write --arch arm:v7".to_owned()),
+            (
+                "--arch",
+                "arm64:v7",
+                "no image has the variant v7 of arm64: its variants are v8, v9".to_owned(),
+            ),
+            ("--arch", "arm:", "one side of the colon is empty: write amd64 or arm:v7".to_owned()),
+            ("--os", ":1", "one side of the colon is empty: write linux or windows:10.0.20348.1".to_owned()),
+        ] {
+            assert_eq!(told(flag, text), format!("{flag} {text}: {why}"));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a rule copies.
 
-use registry::{Digest, Hasher, Repository, Tag};
+use registry::{Digest, Hasher, Registry, Repository, Tag};
 
 use crate::rule::RuleError;
 
@@ -140,6 +140,10 @@ impl<'a> Selected<'a> {
             return Self::by_digest(text, name, digest);
         }
         let (name, tags) = split_tags(text);
+        if tags.is_some() && Registry::is_without_repository(name) {
+            // Behind its colon stands a port.
+            repository(text)?;
+        }
         let chosen = match tags {
             None => Chosen::Nothing,
             Some(tags) => Chosen::Tags(parse_tags(text, name, tags)?),

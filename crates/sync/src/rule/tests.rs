@@ -4,7 +4,7 @@
 
 use registry::Repository;
 
-use super::{Naming, Rule, RuleError, Select, Source};
+use super::{Destination, Naming, Rule, RuleError, Select, Source};
 
 const D: &str = "sha256:ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
 const OTHER: &str = "sha256:eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
@@ -170,7 +170,6 @@ fn inputs_of_the_go_tool_s_parser() {
         ("index.docker.io/nginx:v1", "docker.io/library/nginx", "v1"),
         ("localhost/foo", "localhost/foo", "all"),
         ("localhost:5000/foo:v1,v2", "localhost:5000/foo", "v1,v2"),
-        ("localhost:5000", "docker.io/library/localhost", "5000"),
         (
             "127.0.0.1:300/library/nginx:v1",
             "127.0.0.1:300/library/nginx",
@@ -288,4 +287,43 @@ fn an_expression_is_found_anywhere_in_the_tag() {
     };
     assert!(pattern.matches(&registry::Tag::parse("v1.2-alpine").unwrap()));
     assert!(!pattern.matches(&registry::Tag::parse("v1x2").unwrap()));
+}
+
+#[test]
+fn a_registry_without_a_repository_is_refused() {
+    let why = "it is a registry without a repository, write";
+    for (text, write) in [
+        ("harbor.example.com", "harbor.example.com/REPOSITORY"),
+        ("localhost", "localhost/REPOSITORY"),
+        ("localhost:5000", "localhost:5000/REPOSITORY"),
+        ("127.0.0.1:5000", "127.0.0.1:5000/REPOSITORY"),
+        ("Harbor.Example.com:v1", "Harbor.Example.com/REPOSITORY:v1"),
+    ] {
+        let expected = format!("`{text}` is not a repository: {why} `{write}`");
+        assert_eq!(Source::parse(text).unwrap_err().to_string(), expected);
+        let source = Source::parse("q.io/x:v1").unwrap();
+        let refused = Destination::parse(text, &source).unwrap_err();
+        assert_eq!(refused.to_string(), expected);
+    }
+    for text in ["harbor.example.com:/v1/", "harbor.example.com://"] {
+        let told = Source::parse(text).unwrap_err().to_string();
+        assert!(told.contains(why), "{told}");
+    }
+    let source = Source::parse("q.io/x:v1").unwrap();
+    assert_eq!(
+        Destination::parse("mirror:5000", &source)
+            .unwrap_err()
+            .to_string(),
+        "mirror:5000: a registry without a repository: write mirror:5000/REPOSITORY, or \
+         docker.io/library/mirror:5000 for an image of Docker Hub"
+    );
+    // A tag may be a number, and Docker's own images may be copied.
+    for text in [
+        "redis:7",
+        "mirror:5000",
+        "user/app.name:5000",
+        "localhost/app",
+    ] {
+        Source::parse(text).unwrap();
+    }
 }

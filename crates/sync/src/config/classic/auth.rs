@@ -10,7 +10,8 @@ use super::super::error::Problem;
 use super::super::file::File;
 use super::super::variables::{self, Dialect};
 use super::super::{Config, Environment};
-use super::{Key, entries, nearest, unknown_key};
+use super::{Key, entries, unknown_key};
+use crate::text::nearest;
 
 const KEYS: [&str; 3] = ["username", "password", "insecure"];
 

@@ -87,6 +87,11 @@ impl Reader<'_> {
             Ok(source) => source,
             Err(why) => {
                 self.problems.push(self.file.shown(key.at, why.to_string()));
+                for (text, at) in destinations.iter().filter(|(text, _)| !text.is_empty()) {
+                    if let Err(why) = Destination::check(text) {
+                        self.problems.push(self.file.shown(*at, why.to_string()));
+                    }
+                }
                 return None;
             }
         };

@@ -12,6 +12,7 @@ use super::error::Problem;
 use super::file::File;
 use super::variables::Dialect;
 use super::{ClassicFiles, Config, ConfigError, Defaults, Environment};
+use crate::text::nearest;
 
 /// Reads what was given; see [`Config::classic`].
 pub(super) fn read(
@@ -249,31 +250,4 @@ fn unknown_key(file: &File, key: &Key, value: &Node, known: &str, hint: Option<&
     } else {
         file.hidden(key.at, format!("this is no key here: {known}{hint}"))
     }
-}
-
-/// The known key that was probably meant: one that differs in case, or in two letters at most.
-fn nearest<'a>(text: &str, known: &[&'a str]) -> Option<&'a str> {
-    known
-        .iter()
-        .map(|key| (distance(&text.to_lowercase(), key), *key))
-        .min()
-        .filter(|(distance, _)| *distance <= 2)
-        .map(|(_, key)| key)
-}
-
-/// How many letters must be put in, taken out or changed to make one text of the other.
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
-    for (i, a) in one.chars().enumerate() {
-        let mut last = i + 1;
-        let mut corner = i;
-        let mut next = vec![last];
-        for (b, above) in other.chars().zip(row.iter().skip(1)) {
-            last = (corner + usize::from(a != b)).min(above + 1).min(last + 1);
-            corner = *above;
-            next.push(last);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
 }

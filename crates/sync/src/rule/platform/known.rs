@@ -1,0 +1,179 @@
+//! Operating systems and architectures by their names in images, which are those of the Go toolchain (OCI image-spec,
+//! "Image Index"), and other names of them.
+
+use crate::text::nearest;
+
+/// Names of operating systems: those of Go, and `wasi`, which images of WebAssembly modules have.
+const SYSTEMS: &[&str] = &[
+    "aix",
+    "android",
+    "darwin",
+    "dragonfly",
+    "freebsd",
+    "hurd",
+    "illumos",
+    "ios",
+    "js",
+    "linux",
+    "nacl",
+    "netbsd",
+    "openbsd",
+    "plan9",
+    "solaris",
+    "wasi",
+    "wasip1",
+    "wasip2",
+    "windows",
+    "zos",
+];
+
+/// Names of architectures: those of Go, and `wasm32`, which images of WebAssembly modules have.
+const ARCHITECTURES: &[&str] = &[
+    "386",
+    "amd64",
+    "amd64p32",
+    "arm",
+    "arm64",
+    "arm64be",
+    "armbe",
+    "loong64",
+    "mips",
+    "mips64",
+    "mips64le",
+    "mips64p32",
+    "mips64p32le",
+    "mipsle",
+    "ppc",
+    "ppc64",
+    "ppc64le",
+    "riscv",
+    "riscv64",
+    "s390",
+    "s390x",
+    "sparc",
+    "sparc64",
+    "wasm",
+    "wasm32",
+];
+
+/// Names that other tools have for systems.
+const SYSTEM_ALIASES: &[(&str, &str)] = &[
+    ("macos", "darwin"),
+    ("macosx", "darwin"),
+    ("osx", "darwin"),
+    ("mac", "darwin"),
+    ("win", "windows"),
+    ("win32", "windows"),
+    ("win64", "windows"),
+];
+
+/// Names that other tools have for architectures.
+const ARCHITECTURE_ALIASES: &[(&str, &str)] = &[
+    ("x86_64", "amd64"),
+    ("x86-64", "amd64"),
+    ("x64", "amd64"),
+    ("intel64", "amd64"),
+    ("x86", "386"),
+    ("i386", "386"),
+    ("i486", "386"),
+    ("i586", "386"),
+    ("i686", "386"),
+    ("ia32", "386"),
+    ("aarch64", "arm64"),
+    ("armv8", "arm64"),
+    ("armv8l", "arm64"),
+    ("arm64v8", "arm64"),
+    ("armhf", "arm:v7"),
+    ("armv7", "arm:v7"),
+    ("armv7l", "arm:v7"),
+    ("arm32v7", "arm:v7"),
+    ("armv6", "arm:v6"),
+    ("armv6l", "arm:v6"),
+    ("arm32v6", "arm:v6"),
+    ("armel", "arm:v6"),
+    ("armv5", "arm:v5"),
+    ("arm32v5", "arm:v5"),
+    ("ppc64el", "ppc64le"),
+    ("powerpc64le", "ppc64le"),
+    ("loongarch64", "loong64"),
+    ("mips64el", "mips64le"),
+];
+
+/// A list of names that a flag takes.
+#[derive(Clone, Copy)]
+pub(super) struct Names {
+    /// The flag.
+    pub(super) flag: &'static str,
+    /// Noun for one of the names.
+    noun: &'static str,
+    known: &'static [&'static str],
+    aliases: &'static [(&'static str, &'static str)],
+    /// Names that most images have.
+    common: &'static str,
+}
+
+/// Names that `--os` takes.
+pub(super) const OS: Names = Names {
+    flag: "--os",
+    noun: "operating system",
+    known: SYSTEMS,
+    aliases: SYSTEM_ALIASES,
+    common: "linux, windows, darwin and freebsd",
+};
+
+/// Names that `--arch` takes.
+pub(super) const ARCH: Names = Names {
+    flag: "--arch",
+    noun: "architecture",
+    known: ARCHITECTURES,
+    aliases: ARCHITECTURE_ALIASES,
+    common: "amd64, arm64, arm, 386, ppc64le, riscv64 and s390x",
+};
+
+impl Names {
+    /// Checks that images can have `name`.
+    ///
+    /// # Errors
+    /// Says what is wrong, and what to write instead.
+    pub(super) fn check(self, name: &str) -> Result<(), String> {
+        if self.known.contains(&name) {
+            return Ok(());
+        }
+        let lower = name.to_lowercase();
+        let alias = self.aliases.iter().find(|(alias, _)| *alias == lower);
+        let advice = match alias.map(|(_, name)| *name) {
+            Some(right) => format!("images call it {right}: write {} {right}", self.flag),
+            None => match nearest(&lower, self.known) {
+                Some(right) => format!("write {} {right} if that is meant", self.flag),
+                None => format!("the common ones are {}", self.common),
+            },
+        };
+        Err(format!("no image has the {} {name}: {advice}", self.noun))
+    }
+}
+
+/// Checks the variant of an architecture; those of architectures whose variants are not a closed list pass.
+///
+/// # Errors
+/// Says which variants there are.
+pub(super) fn check_variant(arch: &str, variant: &str) -> Result<(), String> {
+    let major = variant.split('.').next().unwrap_or_default();
+    let known: &[&str] = match arch {
+        "arm" => &["v5", "v6", "v7", "v8"],
+        "arm64" => &["v8", "v9"],
+        "amd64" => &["v1", "v2", "v3", "v4"],
+        _ => return Ok(()),
+    };
+    if known.contains(&major) {
+        return Ok(());
+    }
+    let with_letter = format!("v{}", variant.trim_start_matches(['v', 'V']));
+    let advice = if known.contains(&with_letter.as_str()) {
+        format!("write --arch {arch}:{with_letter}")
+    } else {
+        format!("its variants are {}", known.join(", "))
+    };
+    Err(format!(
+        "no image has the variant {variant} of {arch}: {advice}"
+    ))
+}
