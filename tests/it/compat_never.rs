@@ -32,7 +32,7 @@ fn lists_that_are_written_over_many_lines_keep_their_digest() {
 fn an_error_at_the_destination_is_not_taken_for_absence() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &index("a"));
-    destination.fault(Fault::on(Kind::ManifestHead), Action::status(500));
+    destination.fault(Fault::on(Kind::ManifestHead), Action::status(503));
     let place = Place::new()
         .file(
             "images.yaml",
@@ -42,7 +42,7 @@ fn an_error_at_the_destination_is_not_taken_for_absence() {
     place
         .run(&[&FILES[..], &["--retries", "0"]].concat())
         .exits(1)
-        .says("500");
+        .says("503");
     assert_eq!(destination.bytes_received(), 0);
     let asked = |kind| destination.count(|request| request.kind == kind);
     assert_eq!(asked(Kind::ManifestPut), 0);

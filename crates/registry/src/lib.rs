@@ -82,9 +82,9 @@ struct Readme;
 
 pub use cause::Cause;
 pub use client::{
-    Attached, AttachedBy, BlobReader, BlobSource, BlobStream, Client, ManifestHead, OpenedUpload,
-    Options, Presence, Pushed, RangeOptions, Referrers, ReferrersOrigin, Registries, TagPages,
-    Upload,
+    Attached, AttachedBy, BlobReader, BlobSource, BlobStream, Client, ManifestHead,
+    ManifestPresence, OpenedUpload, Options, Presence, Pushed, RangeOptions, Referrers,
+    ReferrersOrigin, Registries, TagPages, Upload,
 };
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use error::{Error, ErrorKind, Retryable};

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use registry::{
-    Attached, BlobSource, BlobStream, Descriptor, Digest, Error, Manifest, ManifestHead, Presence,
-    Repository, Tag, Target,
+    Attached, BlobSource, BlobStream, Descriptor, Digest, Error, Manifest, ManifestHead,
+    ManifestPresence, Presence, Repository, Tag, Target,
 };
 
 pub use registry_store::RegistryStores;
@@ -24,16 +24,21 @@ pub(crate) use untouched::Untouched;
 pub trait Store: Send + Sync {
     /// Which repository.
     fn repository(&self) -> &Repository;
-    /// What `target` is now, at a store that is read from.
+    /// What `target`, which ought to exist, is now, at a store that is read from.
     fn resolve<'a>(
         &'a self,
         target: &'a Target,
     ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>>;
-    /// What `target` is now, at a store that will be written to; what cannot be told yet is `None`.
-    fn resolve_for_push<'a>(
+    /// What `target`, which need not exist, is now, at a store that is read from: that it does not is believed at once.
+    fn probe<'a>(
         &'a self,
         target: &'a Target,
     ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>>;
+    /// What `target` is now, at a store that will be written to, as far as the store says.
+    fn resolve_for_push<'a>(
+        &'a self,
+        target: &'a Target,
+    ) -> BoxFuture<'a, Result<ManifestPresence, Error>>;
     /// A manifest.
     fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Manifest, Error>>;
     /// A small blob, whole.

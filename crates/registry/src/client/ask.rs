@@ -30,6 +30,8 @@ pub(super) struct Ask {
     follow: bool,
     pub(super) weight: u64,
     pub(super) counted: bool,
+    /// Whether it is not sent again, whatever its first try comes to.
+    pub(super) once: bool,
 }
 
 /// Where a request goes.
@@ -64,6 +66,7 @@ impl Ask {
             limit: AnswerLimit::Normal,
             weight: 0,
             counted: false,
+            once: false,
         }
     }
 
@@ -107,6 +110,12 @@ impl Ask {
     /// As one for a manifest, of which registries may have a quota.
     pub(super) fn counted(mut self) -> Self {
         self.counted = true;
+        self
+    }
+
+    /// With a single try.
+    pub(super) fn once(mut self) -> Self {
+        self.once = true;
         self
     }
 

@@ -112,6 +112,7 @@ impl Client {
             };
             match read.await {
                 Ok(whole) => return Ok(whole),
+                Err(error) if ask.once => return Err(error),
                 Err(error) => visit.tries = attempts.after(error).await?,
             }
         }

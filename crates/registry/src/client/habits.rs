@@ -25,6 +25,8 @@ pub(super) struct Habits {
     keeps_what_it_takes: AtomicBool,
     /// A range of a blob was answered with something else.
     no_ranges: AtomicBool,
+    /// A HEAD of a manifest was answered with an error, and a GET of it was not.
+    no_heads: AtomicBool,
 }
 
 /// What is known about mounting.
@@ -136,6 +138,16 @@ impl Habits {
     /// Remembers that a range of a blob was answered with something else.
     pub(super) fn no_ranges(&self) {
         self.no_ranges.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether HEAD of manifests fails where GET does not.
+    pub(super) fn heads_fail(&self) -> bool {
+        self.no_heads.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that it does.
+    pub(super) fn no_heads(&self) {
+        self.no_heads.store(true, Ordering::Relaxed);
     }
 
     /// Whether the registry, which does not name digests, was found to keep what it takes.

@@ -23,7 +23,7 @@ mod visit;
 use std::sync::Arc;
 
 pub use blobs::Presence;
-pub use manifests::{ManifestHead, Pushed};
+pub use manifests::{ManifestHead, ManifestPresence, Pushed};
 pub use reader::{BlobReader, BlobSource, BlobStream, RangeOptions};
 pub use referrers::{Attached, AttachedBy, Referrers, ReferrersOrigin};
 pub use registries::{Options, Registries};

@@ -187,7 +187,7 @@ pub(super) async fn has(destination: &dyn Store, child: Digest) -> Result<Option
     let target = Target::Digest(child);
     let head = destination.resolve_for_push(&target).await;
     let head = head.map_err(|error| Failure::registry(Side::Destination, &error))?;
-    Ok(head.map(|head| head.digest))
+    Ok(head.found().map(|head| head.digest))
 }
 
 fn tells_nothing(kind: ErrorKind) -> bool {

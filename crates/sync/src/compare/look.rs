@@ -1,7 +1,7 @@
 //! Both ends at once: what is wanted, and what is there.
 
 use registry::manifest::media_type::{DOCKER_MANIFEST, OCI_MANIFEST};
-use registry::{ErrorKind, ManifestHead, Tag, Target};
+use registry::{ErrorKind, ManifestHead, ManifestPresence, Tag, Target};
 
 use crate::compare::{Comparer, Comparison, Difference, Missing};
 use crate::failure::{Failure, Side};
@@ -42,8 +42,8 @@ impl Comparer {
         absent: bool,
     ) -> Result<Comparison, Failure> {
         let target = Target::Tag(tag.clone());
-        let (wanted, there) = if absent {
-            (image.head().await?, None)
+        let (wanted, Found { there, unknown }) = if absent {
+            (image.head().await?, Found::default())
         } else {
             futures_util::try_join!(image.head(), resolve(destination, &target))?
         };
@@ -56,7 +56,8 @@ impl Comparer {
             return Ok(Comparison::Unchanged { digest });
         }
         if self.heads_settle(image) {
-            return Ok(Comparison::Differs(Difference::new(wanted, there)));
+            let difference = Difference::new(wanted, there, unknown);
+            return Ok(Comparison::Differs(difference));
         }
         let (root, filtered) = match image.root().await? {
             Root::Whole(root) => (root, false),
@@ -69,6 +70,7 @@ impl Comparer {
             filtered,
             tag: Some(tag.clone()),
             there,
+            unknown,
             unasked: absent,
             sparse: None,
         };
@@ -93,14 +95,16 @@ impl Comparer {
         if known {
             return Ok(Comparison::Unchanged { digest });
         }
-        let there = resolve(destination, &Target::Digest(digest.clone())).await?;
+        let target = Target::Digest(digest.clone());
+        let Found { there, unknown } = resolve(destination, &target).await?;
         let same = there.is_some() && !self.force;
         if same && !image.is_filtered() {
             return Ok(Comparison::Unchanged { digest });
         }
         if self.heads_settle(image) {
             let wanted = image.head().await?;
-            return Ok(Comparison::Differs(Difference::new(wanted, there)));
+            let difference = Difference::new(wanted, there, unknown);
+            return Ok(Comparison::Differs(difference));
         }
         let (root, filtered) = match image.root().await? {
             Root::Whole(root) => (root, false),
@@ -112,6 +116,7 @@ impl Comparer {
             filtered,
             tag: None,
             there,
+            unknown,
             unasked: false,
             sparse: None,
         };
@@ -141,16 +146,18 @@ impl Comparer {
             return false;
         };
         let there = resolve(destination, &Target::Tag(tag.clone())).await;
-        matches!(there, Ok(Some(there)) if there.digest == *missing.root.digest())
+        let there = there.ok().and_then(|found| found.there);
+        there.is_some_and(|there| there.digest == *missing.root.digest())
     }
 }
 
 impl Difference {
-    fn new(wanted: ManifestHead, there: Option<ManifestHead>) -> Self {
+    fn new(wanted: ManifestHead, there: Option<ManifestHead>, unknown: Option<Failure>) -> Self {
         Self {
             digest: wanted.digest,
             media_type: wanted.media_type,
             there,
+            unknown,
         }
     }
     /// Whether it may consist of further manifests.
@@ -160,12 +167,28 @@ impl Difference {
     }
 }
 
-async fn resolve(
-    destination: &dyn Store,
-    target: &Target,
-) -> Result<Option<ManifestHead>, Failure> {
-    let head = destination.resolve_for_push(target).await;
-    head.map_err(|error| Failure::registry(Side::Destination, &error))
+async fn resolve(destination: &dyn Store, target: &Target) -> Result<Found, Failure> {
+    let found = destination.resolve_for_push(target).await;
+    let found = found.map_err(|error| Failure::registry(Side::Destination, &error))?;
+    Ok(match found {
+        ManifestPresence::Present(head) => Found {
+            there: Some(head),
+            unknown: None,
+        },
+        ManifestPresence::Absent => Found::default(),
+        ManifestPresence::Unknown(error) => Found {
+            there: None,
+            unknown: Some(Failure::registry(Side::Destination, &error)),
+        },
+    })
+}
+
+/// What a destination says of what stands under a name.
+#[derive(Default)]
+struct Found {
+    there: Option<ManifestHead>,
+    /// Why it does not say.
+    unknown: Option<Failure>,
 }
 
 /// Whether equal digests settle it in spite of a filter: a filter makes new indexes and never new images. Whether the

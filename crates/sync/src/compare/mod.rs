@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 
 use registry::{Descriptor, Digest, Manifest, ManifestHead, Repository, Tag};
 
+use crate::failure::Failure;
 use crate::inventory::Inventory;
 
 pub use known::Known;
@@ -69,6 +70,8 @@ pub struct Difference {
     pub media_type: Option<String>,
     /// What stands under its name at the destination now.
     pub there: Option<ManifestHead>,
+    /// Why the destination does not say what stands there, where it refuses the question.
+    pub unknown: Option<Failure>,
 }
 
 /// An image that a destination lacks.
@@ -82,6 +85,8 @@ pub struct Missing {
     pub tag: Option<Tag>,
     /// What stands under that name at the destination now.
     pub there: Option<ManifestHead>,
+    /// Why the destination does not say what stands there, where it refuses the question: then the push tells.
+    pub unknown: Option<Failure>,
     /// Whether that was not asked, as a list of the tags did not have it.
     pub unasked: bool,
     /// Where its index comes without some of its children: which of the others are wanted, and found there.

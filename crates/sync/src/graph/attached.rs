@@ -136,7 +136,7 @@ impl Kept {
 /// Whether the fallback tag of `subject` names an image: some tools tag images by their own digests.
 async fn tags_an_image(source: &Arc<dyn Store>, subject: &Digest) -> bool {
     let tag = Target::Tag(Tag::of_referrers_to(subject));
-    match source.resolve(&tag).await {
+    match source.probe(&tag).await {
         Ok(Some(head)) => !may_list_referrers(&head, subject),
         // What was wrong with it stays wrong.
         Ok(None) | Err(_) => false,
@@ -157,7 +157,7 @@ async fn companions_one_by_one(
     let fallback = Tag::of_referrers_to(subject);
     let tags = SUFFIXES.map(|suffix| Tag::parse(&format!("{fallback}{suffix}")));
     let questions = tags.into_iter().flatten().map(|tag| async move {
-        match source.resolve(&Target::Tag(tag.clone())).await {
+        match source.probe(&Target::Tag(tag.clone())).await {
             Ok(found) => Ok(found.map(|_| tag)),
             // Artifactory's word for a tag that does not exist, in a repository that may be read.
             Err(error) if error.kind() == ErrorKind::Denied => Ok(None),

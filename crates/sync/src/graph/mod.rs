@@ -20,7 +20,7 @@ mod sparse;
 mod walk;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use registry::manifest::{ManifestError, View};
 use registry::{Digest, Error, ErrorKind, Manifest, ManifestHead, Target};
@@ -63,6 +63,8 @@ pub struct SourceImage {
     /// Whether the root is needed in any case, so that its GET tells what a HEAD would.
     needed: bool,
     head: OnceCell<Result<ManifestHead, Failure>>,
+    /// What the tag was moved to, after the manifest that it named first was deleted.
+    moved: OnceLock<ManifestHead>,
     root: OnceCell<Result<Root, Failure>>,
     held: Mutex<Held>,
 }
@@ -109,6 +111,7 @@ impl SourceImage {
             manifests,
             needed: false,
             head: OnceCell::new(),
+            moved: OnceLock::new(),
             root: OnceCell::new(),
             held: Mutex::default(),
         }
@@ -154,6 +157,9 @@ impl SourceImage {
                 size: None,
             });
         }
+        if let Some(moved) = self.moved.get() {
+            return Ok(moved.clone());
+        }
         self.head.get_or_init(|| self.resolve()).await.clone()
     }
     /// The root, after the filter: one GET by digest, however many ask, unless [`SourceImage::head`] has it already,
@@ -161,7 +167,12 @@ impl SourceImage {
     pub async fn root(&self) -> Result<Root, Failure> {
         let root = async {
             let head = self.head().await?;
-            let whole = self.manifest(&head.digest).await?;
+            let whole = match self.manifest(&head.digest).await {
+                Err(failure) if failure.kind == Some(ErrorKind::NotFound) => {
+                    self.moved_root(failure).await?
+                }
+                whole => whole?,
+            };
             if self.is_filtered() {
                 self.narrow(whole).await
             } else {
@@ -186,6 +197,19 @@ impl SourceImage {
                 ..self.failure(ErrorKind::NotFound, action, "the registry does not have it")
             }
         })
+    }
+
+    /// The root that the tag names now, where the one that it named a moment ago is `gone`: a tag that is moved, and
+    /// whose old manifest is deleted at once, is read again, once.
+    async fn moved_root(&self, gone: Failure) -> Result<Arc<Manifest>, Failure> {
+        if let Target::Digest(_) = self.target {
+            return Err(gone);
+        }
+        let head = self.resolve_by_root().await?.ok_or(gone)?;
+        let digest = head.digest.clone();
+        // Nobody else sets it: this runs once.
+        let _ = self.moved.set(head);
+        self.manifest(&digest).await
     }
 
     async fn resolve_by_root(&self) -> Result<Option<ManifestHead>, Failure> {

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use registry::{
-    Attached, BlobStream, Descriptor, Digest, Error, Manifest, ManifestHead, Presence, Repository,
-    Target,
+    Attached, BlobStream, Descriptor, Digest, Error, Manifest, ManifestHead, ManifestPresence,
+    Presence, Repository, Target,
 };
 
 use crate::graph::Manifests;
@@ -80,10 +80,16 @@ impl Store for Rereadable {
     ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
         self.store.resolve(target)
     }
-    fn resolve_for_push<'a>(
+    fn probe<'a>(
         &'a self,
         target: &'a Target,
     ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
+        self.store.probe(target)
+    }
+    fn resolve_for_push<'a>(
+        &'a self,
+        target: &'a Target,
+    ) -> BoxFuture<'a, Result<ManifestPresence, Error>> {
         self.store.resolve_for_push(target)
     }
     fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Manifest, Error>> {

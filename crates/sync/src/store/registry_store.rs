@@ -8,7 +8,8 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
 use registry::{
     Attached, BlobSource, BlobStream, Client, Descriptor, Digest, Error, ErrorKind, Manifest,
-    ManifestHead, OpenedUpload, Presence, Registries, Repository, Tag, TagPages, Target, Upload,
+    ManifestHead, ManifestPresence, OpenedUpload, Presence, Registries, Repository, Tag, TagPages,
+    Target, Upload,
 };
 
 use crate::store::{FallbackTag, Opened, Session, Store, Stores, Tags};
@@ -69,12 +70,18 @@ impl Store for RegistryStore {
         &'a self,
         target: &'a Target,
     ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
+        self.client.find_manifest(&self.repository, target).boxed()
+    }
+    fn probe<'a>(
+        &'a self,
+        target: &'a Target,
+    ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
         self.client.head_manifest(&self.repository, target).boxed()
     }
     fn resolve_for_push<'a>(
         &'a self,
         target: &'a Target,
-    ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
+    ) -> BoxFuture<'a, Result<ManifestPresence, Error>> {
         self.client
             .head_manifest_for_push(&self.repository, target)
             .boxed()

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use registry::{
     Attached, AttachedBy, BlobStream, Descriptor, Digest, Error, ErrorKind, Manifest, ManifestHead,
-    Presence, Repository, Target,
+    ManifestPresence, Presence, Repository, Target,
 };
 
 use crate::store::{FallbackTag, Opened, Session, Store, Stores, Tags};
@@ -44,10 +44,16 @@ impl Store for UntouchedStore {
     ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
         self.0.resolve(target)
     }
-    fn resolve_for_push<'a>(
+    fn probe<'a>(
         &'a self,
         target: &'a Target,
     ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
+        self.0.probe(target)
+    }
+    fn resolve_for_push<'a>(
+        &'a self,
+        target: &'a Target,
+    ) -> BoxFuture<'a, Result<ManifestPresence, Error>> {
         self.0.resolve_for_push(target)
     }
     fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Manifest, Error>> {

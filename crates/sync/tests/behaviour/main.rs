@@ -7,6 +7,7 @@
 )]
 
 mod census;
+mod heads;
 mod isolation;
 mod kit;
 mod planning;

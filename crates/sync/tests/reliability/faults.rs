@@ -93,22 +93,25 @@ impl Row {
 
 /// The table.
 pub(crate) fn rows() -> Vec<Row> {
-    let mut rows = statuses();
+    let mut rows = refusals();
+    rows.extend(failures());
     rows.extend(connections());
     rows.extend(contents());
     rows
 }
 
-fn statuses() -> Vec<Row> {
+/// Answers about the request.
+fn refusals() -> Vec<Row> {
     use Operation::{
-        ClosingPut, DestinationHead, ManifestPut, Mount, Patch, Post, Put, SourceHead, StorageGet,
+        ClosingPut, DestinationHead, ManifestGet, Mount, Patch, Put, SourceHead, StorageGet,
         TagList,
     };
     let elsewhere = Expect::Copied("from another address of the storage");
     let unclear = Expect::Copied("without knowing what is there");
     let unmounted = Expect::Copied("without a mount");
     let afresh = Expect::Copied("in a new session");
-    let absent = Expect::Fails("the registry does not have it");
+    let by_get = Expect::Copied("by a GET");
+    let read_again = Expect::Copied("when its tag is read again");
     let fails = Expect::Fails("401 Unauthorized");
     vec![
         lasting("400", "400 Bad Request", |_| {
@@ -119,6 +122,8 @@ fn statuses() -> Vec<Row> {
             Expect::Copied("without a page size"),
             Expect::Fails("400 Bad Request"),
         )
+        .but(SourceHead, by_get, by_get)
+        .but(DestinationHead, by_get, by_get)
         .but(Mount, unmounted, unmounted)
         .but(StorageGet, elsewhere, Expect::Fails("400 Bad Request")),
         passing("401", "401 Unauthorized", |registry| {
@@ -144,18 +149,15 @@ fn statuses() -> Vec<Row> {
         lasting("403", "403 Forbidden", |_| {
             Action::error(403, "DENIED", "no")
         })
-        .but(
-            SourceHead,
-            Expect::Copied("by a GET"),
-            Expect::Copied("by a GET"),
-        )
+        .but(SourceHead, by_get, by_get)
         .but(DestinationHead, unclear, unclear)
         .but(Mount, unmounted, unmounted)
         .but(StorageGet, elsewhere, Expect::Fails("403 Forbidden")),
         lasting("404", "404 Not Found", |_| {
             Action::error(404, "NAME_UNKNOWN", "gone")
         })
-        .but(SourceHead, absent, absent)
+        .but(SourceHead, by_get, by_get)
+        .but(ManifestGet, read_again, Expect::Fails("404 Not Found"))
         .but(DestinationHead, unclear, unclear)
         .but(Mount, unmounted, unmounted)
         .but(Patch, afresh, Expect::Fails("404 Not Found"))
@@ -165,6 +167,15 @@ fn statuses() -> Vec<Row> {
             Expect::Copied("in another form"),
             Expect::Fails("404 Not Found"),
         ),
+    ]
+}
+
+/// Answers about the moment or the server.
+fn failures() -> Vec<Row> {
+    use Operation::{ClosingPut, DestinationHead, ManifestPut, Mount, Post, Put, SourceHead};
+    let unmounted = Expect::Copied("without a mount");
+    let by_get = Expect::Copied("by a GET");
+    vec![
         passing("408", "408 Request Timeout", |_| Action::status(408)),
         passing("409", "409 Conflict", |_| {
             Action::error(409, "CONFLICT", "another push is under way")
@@ -191,8 +202,12 @@ fn statuses() -> Vec<Row> {
             },
         ),
         passing("500", "500 Internal Server Error", |_| Action::status(500))
+            .but(SourceHead, AGAIN, by_get)
+            .but(DestinationHead, AGAIN, by_get)
             .but(Mount, unmounted, unmounted),
-        passing("502", "502 Bad Gateway", |_| Action::status(502)),
+        passing("502", "502 Bad Gateway", |_| Action::status(502))
+            .but(SourceHead, AGAIN, by_get)
+            .but(DestinationHead, AGAIN, by_get),
         passing("503", "503 Service Unavailable", |_| Action::status(503)),
         passing("503 with `Retry-After`", "503 Service Unavailable", |_| {
             Answer::new(503).retry_after(1).into()

@@ -38,50 +38,87 @@ pub(super) struct Fetched {
     pub(super) etag: Option<HeaderValue>,
 }
 
+/// What a registry that will be written to says of a manifest.
+#[derive(Debug)]
+pub enum ManifestPresence {
+    /// It has it.
+    Present(ManifestHead),
+    /// It says that it does not exist.
+    Absent,
+    /// It refuses the question, for this reason; a push may be taken all the same.
+    Unknown(Error),
+}
+
+impl ManifestPresence {
+    /// The manifest, where the registry said that it has it.
+    pub fn found(self) -> Option<ManifestHead> {
+        match self {
+            Self::Present(head) => Some(head),
+            Self::Absent | Self::Unknown(_) => None,
+        }
+    }
+}
+
 /// What a HEAD led to.
 enum Headed {
     Found(ManifestHead),
     Absent,
-    /// The registry does not answer HEAD, or not enough of it: a GET tells.
-    AskByGet,
+    /// The answer names no digest: a GET tells.
+    WithoutDigest,
+    /// The registry does not answer this HEAD; a GET may be answered.
+    Failed(Error),
     /// 401, for good.
     Refused(Error),
     /// 403: no permission, or what Artifactory says of tags that do not exist.
-    Denied,
+    Denied(Error),
 }
 
 impl Client {
     /// What `target` is now: `None` where the registry says that it does not exist. One HEAD; a GET where the
-    /// registry leaves the digest out or refuses HEAD (405 and 501, or 403, whose reason only a GET tells).
+    /// registry leaves the digest out or does not answer HEAD, which is remembered for the run once a GET was answered.
     pub async fn head_manifest(
         &self,
         repository: &Repository,
         target: &Target,
     ) -> Result<Option<ManifestHead>, Error> {
-        let ask = ask(Method::HEAD, repository, ScopeSet::pull(repository), target);
-        match self.head(&ask, target).await? {
-            Headed::Found(head) => Ok(Some(head)),
-            Headed::Absent => Ok(None),
-            Headed::Refused(error) => Err(error),
-            Headed::AskByGet | Headed::Denied => self.head_by_get(ask, target).await,
-        }
+        self.look_up(repository, target, false).await
     }
-    /// Like [`Client::head_manifest`] for a repository that will be written to: asks for push rights at once, so
-    /// that the token serves the push as well, and takes what registries say of repositories that do not exist yet
-    /// (404, Harbor's and Docker Hub's 401, Artifactory's 403) as "not there, or unknown: try to push". A
-    /// credential that has too few rights meets its error there. One that the registry or its token server refuses is an
-    /// error here already: it would be refused as often as it is sent.
-    pub async fn head_manifest_for_push(
+    /// Like [`Client::head_manifest`] for a manifest that ought to exist: that it does not is believed when a GET says so
+    /// too, as proxies of other registries answer 404 to HEAD for what they would fetch on GET.
+    pub async fn find_manifest(
         &self,
         repository: &Repository,
         target: &Target,
     ) -> Result<Option<ManifestHead>, Error> {
+        self.look_up(repository, target, true).await
+    }
+    /// What `target` is now in a repository that will be written to: asks for push rights at once, so that the token
+    /// serves the push as well. Where the registry refuses the question (as Harbor's and Docker Hub's 401 and
+    /// Artifactory's 403 for repositories that do not exist yet, or a policy's 412), the push tells. A login that the
+    /// registry or its token server refuses is an error here already: it would be refused as often as it is sent.
+    pub async fn head_manifest_for_push(
+        &self,
+        repository: &Repository,
+        target: &Target,
+    ) -> Result<ManifestPresence, Error> {
         let ask = ask(Method::HEAD, repository, ScopeSet::push(repository), target);
-        match self.head(&ask, target).await? {
+        let headed = if self.inner.habits.heads_fail() {
+            Headed::WithoutDigest
+        } else {
+            self.head(&ask, target).await?
+        };
+        let found = match headed {
             Headed::Found(head) => Ok(Some(head)),
-            Headed::Refused(error) if error.cause() == Cause::LoginRefused => Err(error),
-            Headed::Absent | Headed::Refused(_) | Headed::Denied => Ok(None),
-            Headed::AskByGet => self.head_by_get(ask, target).await,
+            Headed::Absent => Ok(None),
+            Headed::Refused(error) | Headed::Denied(error) => Err(error),
+            Headed::WithoutDigest => self.head_by_get(&ask, target, None).await,
+            Headed::Failed(error) => self.head_by_get(&ask, target, Some(error)).await,
+        };
+        match found {
+            Ok(Some(head)) => Ok(ManifestPresence::Present(head)),
+            Ok(None) => Ok(ManifestPresence::Absent),
+            Err(error) if may_be_pushed_to(&ask, &error) => Ok(ManifestPresence::Unknown(error)),
+            Err(error) => Err(error),
         }
     }
     /// Fetches a manifest; verified against the digest when `target` is one, else hashed. Its absence is an error
@@ -105,46 +142,92 @@ impl Client {
         }
     }
 
-    async fn head(&self, ask: &Ask, target: &Target) -> Result<Headed, Error> {
-        let fits = |status: StatusCode| {
-            status.is_success() || matches!(status.as_u16(), 403 | 404 | 405 | 501)
-        };
-        let response = match self.outcome(ask, fits).await? {
-            Outcome::Answer(response) => response,
-            Outcome::Refused(error) => return Ok(Headed::Refused(error)),
-        };
-        let headed = match response.status {
-            StatusCode::NOT_FOUND => Headed::Absent,
-            StatusCode::FORBIDDEN => Headed::Denied,
-            status if status.is_success() => {
-                let digest = match target {
-                    Target::Digest(digest) => Some(digest.clone()),
-                    Target::Tag(_) => header_digest(&response.headers, &CONTENT_DIGEST),
-                };
-                match digest {
-                    Some(digest) => Headed::Found(ManifestHead {
-                        digest,
-                        media_type: plain_type(&response.headers),
-                        size: ranges::content_length(&response.headers),
-                    }),
-                    None => Headed::AskByGet,
-                }
+    async fn look_up(
+        &self,
+        repository: &Repository,
+        target: &Target,
+        expected: bool,
+    ) -> Result<Option<ManifestHead>, Error> {
+        let ask = ask(Method::HEAD, repository, ScopeSet::pull(repository), target);
+        if self.inner.habits.heads_fail() {
+            return self.head_by_get(&ask, target, None).await;
+        }
+        let refused = match self.head(&ask, target).await? {
+            Headed::Found(head) => return Ok(Some(head)),
+            Headed::Refused(error) => return Err(error),
+            // Docker Hub answers HEAD, and counts a GET as a pull.
+            Headed::Absent if !expected || repository.registry().is_docker_hub() => {
+                return Ok(None);
             }
-            _ => Headed::AskByGet,
+            Headed::WithoutDigest => None,
+            Headed::Absent => Some(ask.error(ErrorKind::NotFound, "the registry does not have it")),
+            Headed::Failed(error) | Headed::Denied(error) => Some(error),
+        };
+        self.head_by_get(&ask, target, refused).await
+    }
+
+    async fn head(&self, ask: &Ask, target: &Target) -> Result<Headed, Error> {
+        let response = match self.outcome(ask, settles_head).await {
+            Ok(Outcome::Answer(response)) => response,
+            Ok(Outcome::Refused(error)) => return Ok(Headed::Refused(error)),
+            Err(error) if fails_for_head(ask, &error) => return Ok(Headed::Failed(error)),
+            Err(error) => return Err(error),
+        };
+        let status = response.status;
+        if status == StatusCode::NOT_FOUND {
+            response.body.drain().await;
+            return Ok(Headed::Absent);
+        }
+        if !status.is_success() {
+            let error = ask.failure(response).await;
+            return Ok(match status {
+                StatusCode::FORBIDDEN => Headed::Denied(error),
+                _ => Headed::Failed(error),
+            });
+        }
+        let digest = match target {
+            Target::Digest(digest) => Some(digest.clone()),
+            Target::Tag(_) => header_digest(&response.headers, &CONTENT_DIGEST),
+        };
+        let headed = match digest {
+            Some(digest) => Headed::Found(ManifestHead {
+                digest,
+                media_type: plain_type(&response.headers),
+                size: ranges::content_length(&response.headers),
+            }),
+            None => Headed::WithoutDigest,
         };
         response.body.drain().await;
         Ok(headed)
     }
 
-    async fn head_by_get(&self, ask: Ask, target: &Target) -> Result<Option<ManifestHead>, Error> {
-        match self.get(&ask.method(Method::GET), target).await {
-            Ok(manifest) => Ok(Some(ManifestHead {
-                digest: manifest.digest().clone(),
-                media_type: Some(manifest.media_type().to_owned()),
-                size: Some(manifest.size()),
-            })),
+    /// What a GET says of `target`, whose HEAD `failed`, if it was answered with an error. After the retries of a HEAD
+    /// that ended in an error of the server, one try tells whether GET is better.
+    async fn head_by_get(
+        &self,
+        head: &Ask,
+        target: &Target,
+        failed: Option<Error>,
+    ) -> Result<Option<ManifestHead>, Error> {
+        let by_server = |error: &Error| error.kind() == ErrorKind::Server;
+        let ask = head.clone().method(Method::GET);
+        let ask = match &failed {
+            Some(error) if by_server(error) => ask.once(),
+            _ => ask,
+        };
+        match self.get(&ask, target).await {
+            Ok(manifest) => {
+                if failed.is_some() {
+                    self.inner.habits.no_heads();
+                }
+                Ok(Some(ManifestHead {
+                    digest: manifest.digest().clone(),
+                    media_type: Some(manifest.media_type().to_owned()),
+                    size: Some(manifest.size()),
+                }))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => Err(failed.filter(by_server).unwrap_or(error)),
         }
     }
 
@@ -200,6 +283,35 @@ impl Client {
             etag: whole.headers.get(ETAG).cloned(),
         })
     }
+}
+
+/// Whether a HEAD need not be sent again: it was answered, or refused in a way in which a GET may not be.
+fn settles_head(status: StatusCode) -> bool {
+    let is_refusal = status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED;
+    // These are about the moment.
+    let is_transient = matches!(status.as_u16(), 408 | 425 | 429 | 499);
+    status.is_success() || is_refusal && !is_transient
+}
+
+/// Whether a GET may be answered although the HEAD ended in `error`: some servers and proxies fail over HEAD alone. What
+/// a token server answers has nothing to do with that.
+fn fails_for_head(ask: &Ask, error: &Error) -> bool {
+    let status = error.status().map_or(0, |status| status.as_u16());
+    error.kind() == ErrorKind::Server
+        && matches!(status, 500 | 502)
+        && error.action() == &*ask.action
+}
+
+/// Whether a push may be taken although the registry does not say what it has.
+fn may_be_pushed_to(ask: &Ask, error: &Error) -> bool {
+    let kinds = [
+        ErrorKind::Unauthorized,
+        ErrorKind::Denied,
+        ErrorKind::Rejected,
+    ];
+    let is_own = error.action() == &*ask.action;
+    let is_refusal = is_own && kinds.contains(&error.kind()) || fails_for_head(ask, error);
+    is_refusal && error.cause() != Cause::LoginRefused
 }
 
 /// A request for a manifest. The whole `Accept` goes with HEAD and GET alike, so that the two speak of the same

@@ -14,7 +14,7 @@ use crate::manifest::Manifest;
 use crate::reference::{Repository, Tag, Target};
 use crate::transport::AnswerLimit;
 
-use super::{CONTENT_DIGEST, header_digest, name};
+use super::{CONTENT_DIGEST, ManifestPresence, header_digest, name};
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
@@ -129,8 +129,8 @@ impl Client {
     /// Returns whether the manifest exists at `target`; an error counts as no.
     async fn arrived(&self, repository: &Repository, target: &Target, manifest: &Manifest) -> bool {
         match self.head_manifest_for_push(repository, target).await {
-            Ok(Some(head)) => is_digest_of(&head.digest, manifest),
-            Ok(None) | Err(_) => false,
+            Ok(ManifestPresence::Present(head)) => is_digest_of(&head.digest, manifest),
+            Ok(ManifestPresence::Absent | ManifestPresence::Unknown(_)) | Err(_) => false,
         }
     }
 

@@ -163,7 +163,7 @@ impl Writing<'_> {
             let conditional = condition.is_some();
             match self.write(&merged, condition).await {
                 Ok(()) => self.wrote = true,
-                Err(error) if conditional && error.kind() == ErrorKind::Rejected => {
+                Err(error) if conditional && refuses_condition(&error) => {
                     refused = Some(stands);
                     continue;
                 }
@@ -243,7 +243,7 @@ impl Writing<'_> {
             .client
             .head_manifest_for_push(self.repository, &target)
             .await?;
-        Ok(head.map(|head| head.digest))
+        Ok(head.found().map(|head| head.digest))
     }
 
     fn done(&self, digest: Option<Digest>, contended: bool) -> Attached {
@@ -268,6 +268,12 @@ fn condition(found: Option<&Fetched>) -> Option<(HeaderName, HeaderValue)> {
             .filter(|etag| !etag.as_bytes().starts_with(b"W/"))
             .map(|etag| (IF_MATCH, etag)),
     }
+}
+
+/// Whether the condition may be what the registry refuses, or fails over.
+fn refuses_condition(error: &Error) -> bool {
+    let status = error.status().map_or(0, |status| status.as_u16());
+    error.kind() == ErrorKind::Rejected || matches!(status, 304 | 500)
 }
 
 fn backoff(client: &Client) -> ExponentialBackoff {

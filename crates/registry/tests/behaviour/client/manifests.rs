@@ -1,6 +1,6 @@
 //! HEAD and GET of manifests, and what registries make of them.
 
-use registry::{Digest, ErrorKind, Manifest};
+use registry::{Digest, ErrorKind, Manifest, ManifestPresence};
 use testkit::auth::Access;
 use testkit::profile::Unknown;
 use testkit::{Action, Auth, Cut, Fault, Image, Kind, Layer, Profile};
@@ -51,13 +51,11 @@ async fn a_head_is_one_request() {
             .unwrap(),
         None
     );
-    assert_eq!(
-        kit.client
-            .head_manifest_for_push(&repository, &tag("v2"))
-            .await
-            .unwrap(),
-        None
-    );
+    let found = kit
+        .client
+        .head_manifest_for_push(&repository, &tag("v2"))
+        .await;
+    assert!(matches!(found, Ok(ManifestPresence::Absent)), "{found:?}");
     assert_eq!(kit.took(), [(Kind::ManifestHead, 404); 2]);
     assert_eq!(kit.server.problems(), [""; 0]);
 }
@@ -112,6 +110,106 @@ async fn where_a_head_does_not_do_a_get_does() {
     }
 }
 
+async fn with_heads(status: u16) -> Kit {
+    let kit = Kit::open(Profile {
+        manifest_head: Some(status),
+        ..Profile::distribution()
+    })
+    .await;
+    kit.server.push("a/b", Some("v1"), &image());
+    kit
+}
+
+/// How often a HEAD that is answered so is sent.
+fn heads(status: u16) -> usize {
+    if [500, 502].contains(&status) { 4 } else { 1 }
+}
+
+#[tokio::test]
+async fn a_head_that_fails_is_believed_when_a_get_fails_too_and_is_not_sent_again() {
+    for status in [400, 404, 406, 405, 410, 412, 501, 500, 502] {
+        let kit = with_heads(status).await;
+        let repository = kit.repository("a/b");
+        let mut expected = vec![(Kind::ManifestHead, status); heads(status)];
+        expected.push((Kind::ManifestGet, 200));
+        for requests in [expected, vec![(Kind::ManifestGet, 200)]] {
+            let found = kit.client.find_manifest(&repository, &tag("v1")).await;
+            assert_eq!(found.unwrap().unwrap().digest.as_str(), image().digest());
+            assert_eq!(kit.took(), requests, "{status}");
+        }
+        // Whoever asks for what need not exist, or is about to push, knows as well.
+        let found = kit.client.head_manifest(&repository, &tag("v1")).await;
+        assert!(found.unwrap().is_some());
+        let found = kit
+            .client
+            .head_manifest_for_push(&repository, &tag("v1"))
+            .await;
+        assert!(matches!(found, Ok(ManifestPresence::Present(_))));
+        assert_eq!(kit.took(), [(Kind::ManifestGet, 200); 2], "{status}");
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_asked_for_twice_only_where_it_ought_to() {
+    let kit = Kit::open(Profile::distribution()).await;
+    let repository = kit.repository("a/b");
+    for _ in 0..2 {
+        let found = kit.client.find_manifest(&repository, &tag("v1")).await;
+        assert_eq!(found.unwrap(), None);
+        let both = [(Kind::ManifestHead, 404), (Kind::ManifestGet, 404)];
+        assert_eq!(kit.took(), both);
+    }
+    let found = kit.client.head_manifest(&repository, &tag("v1")).await;
+    assert_eq!(found.unwrap(), None);
+    assert_eq!(kit.took(), [(Kind::ManifestHead, 404)]);
+}
+
+#[tokio::test]
+async fn a_server_that_fails_over_all_is_asked_by_get_once_more_only() {
+    let kit = with_heads(500).await;
+    kit.server
+        .fault(Fault::on(Kind::ManifestGet), Action::status(500));
+    let repository = kit.repository("a/b");
+    let error = kit.client.find_manifest(&repository, &tag("v1")).await;
+    let error = error.unwrap_err();
+    assert_eq!((error.kind(), error.tries()), (ErrorKind::Server, 4));
+    assert_eq!(kit.took().len(), 5);
+}
+
+#[tokio::test]
+async fn a_destination_that_does_not_say_what_it_has_is_pushed_to() {
+    // Before a push: a GET where HEAD fails, and where that fails too, the push is to tell.
+    for status in [400, 405, 406, 412, 501, 500, 502] {
+        let kit = with_heads(status).await;
+        let repository = kit.repository("a/b");
+        let v1 = tag("v1");
+        let look = || kit.client.head_manifest_for_push(&repository, &v1);
+        let get = kit
+            .server
+            .fault(Fault::on(Kind::ManifestGet), Action::status(status));
+        let Ok(ManifestPresence::Unknown(why)) = look().await else {
+            panic!("{status}");
+        };
+        assert_eq!(why.status().unwrap().as_u16(), status);
+        assert_eq!((kit.took().len(), get.hits()), (heads(status) + 1, 1));
+        kit.server.clear_faults();
+        assert!(matches!(look().await, Ok(ManifestPresence::Present(_))));
+        assert_eq!(kit.took().len(), heads(status) + 1, "{status}");
+    }
+    // What is about the moment is no answer.
+    for status in [503, 504, 429] {
+        let kit = with_heads(status).await;
+        let repository = kit.repository("a/b");
+        let found = kit
+            .client
+            .head_manifest_for_push(&repository, &tag("v1"))
+            .await;
+        assert!(found.is_err(), "{status}");
+        let took = kit.took();
+        assert!(took.iter().all(|(kind, _)| *kind == Kind::ManifestHead));
+    }
+}
+
 #[tokio::test]
 async fn a_head_by_digest_needs_no_header() {
     let kit = Kit::open(Profile {
@@ -150,7 +248,10 @@ async fn a_refused_head_for_push_means_try_it() {
             .client
             .head_manifest_for_push(&repository, &tag("v1"))
             .await;
-        assert_eq!(head.unwrap(), None, "{unknown:?}");
+        let Ok(ManifestPresence::Unknown(refusal)) = head else {
+            panic!("{unknown:?}: {head:?}");
+        };
+        assert_eq!(refusal.status().unwrap().as_u16(), status);
         assert_eq!(kit.took().last(), Some(&(Kind::ManifestHead, status)));
         // Read from, the same is an error.
         let error = kit

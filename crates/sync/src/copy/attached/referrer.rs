@@ -255,6 +255,7 @@ impl Company<'_> {
                 filtered: false,
                 tag: None,
                 there: None,
+                unknown: None,
                 unasked: true,
                 sparse: None,
             };

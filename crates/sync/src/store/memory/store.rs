@@ -6,7 +6,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use registry::manifest::View;
 use registry::{
     Attached, AttachedBy, BlobSource, BlobStream, Descriptor, Digest, Error, ErrorKind, Manifest,
-    ManifestHead, Presence, Repository, Tag, Target,
+    ManifestHead, ManifestPresence, Presence, Repository, Tag, Target,
 };
 
 use crate::store::memory::{Content, MemoryStores};
@@ -169,13 +169,20 @@ impl Store for MemoryStore {
         }
         .boxed()
     }
-    fn resolve_for_push<'a>(
+    fn probe<'a>(
         &'a self,
         target: &'a Target,
     ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
+        self.resolve(target)
+    }
+    fn resolve_for_push<'a>(
+        &'a self,
+        target: &'a Target,
+    ) -> BoxFuture<'a, Result<ManifestPresence, Error>> {
         async move {
             self.enter("resolve-for-push", target).await?;
-            Ok(self.head(target))
+            let head = self.head(target);
+            Ok(head.map_or(ManifestPresence::Absent, ManifestPresence::Present))
         }
         .boxed()
     }

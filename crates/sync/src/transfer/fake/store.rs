@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use registry::{
-    Attached, BlobStream, Descriptor, Digest, Error, ErrorKind, Manifest, ManifestHead, Presence,
-    Repository, Target,
+    Attached, BlobStream, Descriptor, Digest, Error, ErrorKind, Manifest, ManifestHead,
+    ManifestPresence, Presence, Repository, Target,
 };
 
 use crate::store::{FallbackTag, Opened, Session, Store, Tags};
@@ -149,10 +149,13 @@ impl Store for FakeStore {
     fn resolve<'a>(&'a self, _: &'a Target) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
         unreachable!()
     }
+    fn probe<'a>(&'a self, _: &'a Target) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
+        unreachable!()
+    }
     fn resolve_for_push<'a>(
         &'a self,
         _: &'a Target,
-    ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
+    ) -> BoxFuture<'a, Result<ManifestPresence, Error>> {
         unreachable!()
     }
     fn manifest<'a>(&'a self, _: &'a Target) -> BoxFuture<'a, Result<Manifest, Error>> {
