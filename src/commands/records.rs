@@ -13,7 +13,7 @@ use sync::inventory::records::{Overview, Records, RecordsError, Upkeep};
 
 use crate::cli::{RecordsAction, Remembering};
 use crate::exit::Exit;
-use crate::ui::{Lines, Log, Printer, Word, units};
+use crate::ui::{Lines, Log, Printer, Word, units, visible};
 
 /// Where the file is below the user's state directory.
 const DEFAULT: &str = "image-syncer/records.sqlite3";
@@ -38,7 +38,7 @@ pub(super) fn execute(action: &RecordsAction, printer: &Printer) -> anyhow::Resu
             format!("{} dropped\n", units::count(dropped, "record"))
         }
     };
-    printer.out(&text);
+    printer.out(&visible::block(&text));
     Ok(Exit::Done)
 }
 

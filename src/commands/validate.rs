@@ -10,7 +10,7 @@ use crate::cli::Validate;
 use crate::commands::problems::Problems;
 use crate::commands::setup;
 use crate::exit::Exit;
-use crate::ui::{Printer, units};
+use crate::ui::{Printer, units, visible};
 
 /// Reads the files and prints what they mean to stdout.
 pub(super) fn execute(arguments: Validate, printer: &Printer) -> anyhow::Result<Exit> {
@@ -22,7 +22,8 @@ pub(super) fn execute(arguments: Validate, printer: &Printer) -> anyhow::Result<
     for warning in problems.finish()? {
         printer.warning(&warning);
     }
-    printer.out(&meaning(&config, &platforms.unwrap_or_default()));
+    let meaning = meaning(&config, &platforms.unwrap_or_default());
+    printer.out(&visible::block(&meaning));
     Ok(Exit::Done)
 }
 

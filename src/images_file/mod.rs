@@ -16,6 +16,7 @@ use sync::{Event, Failure, Listener, Outcome};
 
 use crate::cli::ImagesFormat;
 use crate::replacement::{self, Replacement};
+use crate::ui::visible::DocumentWriter;
 use again::Listings;
 use pairs::Pairs;
 
@@ -128,11 +129,11 @@ impl ImagesFile {
     }
 
     fn put(&self, file: Replacement, pairs: &Pairs, listings: &Listings) -> anyhow::Result<()> {
-        let mut out = BufWriter::new(file);
+        let mut out = DocumentWriter::new(BufWriter::new(file));
         let keep = |source: &str, destination: &str| !listings.cover(source, destination);
         pairs.write(self.format, &keep, &mut out)?;
         out.flush()?;
-        let (file, _) = out.into_parts();
+        let (file, _) = out.into_inner().into_parts();
         file.put()?;
         Ok(())
     }

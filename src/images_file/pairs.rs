@@ -10,6 +10,7 @@ use tempfile::NamedTempFile;
 
 use crate::cli::ImagesFormat;
 use crate::replacement;
+use crate::ui::visible;
 
 /// What the database may hold in memory, in KiB.
 const CACHE_KIB: u32 = 512;
@@ -101,9 +102,23 @@ impl Serialize for Map<'_> {
                     _ => break,
                 }
             }
-            map.serialize_entry(&source, &destinations)?;
+            let destinations: Vec<Text> = destinations.into_iter().map(Text).collect();
+            map.serialize_entry(&Text(source), &destinations)?;
         }
         map.end()
+    }
+}
+
+/// A text, quoted where characters of it are escaped on the way out.
+struct Text(String);
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if visible::needs_quotes(&self.0) {
+            sync::config::DoubleQuoted(&self.0).serialize(serializer)
+        } else {
+            serializer.serialize_str(&self.0)
+        }
     }
 }
 

@@ -11,13 +11,17 @@ use sync::{Event, Listener};
 use crate::report::VERSION;
 use crate::report::closing::{Closing, Ending};
 use crate::report::image::ImageRecord;
+use crate::ui::visible::DocumentWriter;
 
 /// Writes the report to any `Write`, an image at a time; hears every event of a run. What goes wrong while it writes
 /// is told at the end: the run itself goes on.
 pub(crate) struct Document<W: Write>(Mutex<State<W>>);
 
 enum State<W: Write> {
-    Open { out: BufWriter<W>, images: u64 },
+    Open {
+        out: BufWriter<DocumentWriter<W>>,
+        images: u64,
+    },
     Broken(io::Error),
     Closed,
 }
@@ -25,7 +29,7 @@ enum State<W: Write> {
 impl<W: Write> Document<W> {
     /// A document of what `command` does from now on.
     pub(crate) fn begin(out: W, command: &str) -> Self {
-        let mut out = BufWriter::with_capacity(1 << 16, out);
+        let mut out = BufWriter::with_capacity(1 << 16, DocumentWriter::new(out));
         let state = match head(&mut out, command) {
             Ok(()) => State::Open { out, images: 0 },
             Err(error) => State::broken(error, out),
@@ -40,7 +44,10 @@ impl<W: Write> Document<W> {
     pub(crate) fn end(&self, ending: &Ending<'_>) -> io::Result<W> {
         match std::mem::replace(&mut *self.lock(), State::Closed) {
             State::Open { mut out, images } => match foot(&mut out, images, ending) {
-                Ok(()) => out.into_inner().map_err(io::IntoInnerError::into_error),
+                Ok(()) => {
+                    let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+                    Ok(out.into_inner())
+                }
                 Err(error) => {
                     drop(out.into_parts());
                     Err(error)
@@ -58,7 +65,7 @@ impl<W: Write> Document<W> {
 
 impl<W: Write> State<W> {
     /// What could not be written is not tried again when the buffer is dropped.
-    fn broken(error: io::Error, out: BufWriter<W>) -> Self {
+    fn broken(error: io::Error, out: BufWriter<DocumentWriter<W>>) -> Self {
         drop(out.into_parts());
         Self::Broken(error)
     }

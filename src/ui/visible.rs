@@ -1,7 +1,9 @@
-//! Text from outside, fit for a terminal and for a line of a log: the one place that sees to it.
+//! Text from outside, fit for a terminal, for a line of a log, and for documents that programs read: the one place that
+//! sees to it.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::io;
 
 /// `text` on one line: what would end it, move the cursor, colour or hide what follows is written out (`\n`,
 /// `\u{1b}`). Not for text that is painted already.
@@ -31,6 +33,82 @@ fn visible(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// Returns JSON, or YAML whose texts are quoted where they need it, with the characters escaped that a terminal would
+/// not show and that these formats allow as they are: `\u009b`, `\u202e`.
+pub(crate) fn document(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_escaped_in_documents) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        if is_escaped_in_documents(character) {
+            let _ = write!(shown, "\\u{:04x}", u32::from(character));
+        } else {
+            shown.push(character);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Whether `text` must be quoted in YAML for [`document`] to escape it.
+pub(crate) fn needs_quotes(text: &str) -> bool {
+    text.contains(is_escaped_in_documents)
+}
+
+/// Controls below DEL are escaped by the formats themselves, or are their own white space.
+fn is_escaped_in_documents(character: char) -> bool {
+    character >= '\u{7f}' && is_hidden(character)
+}
+
+/// Writer of documents, as [`document`] returns them.
+pub(crate) struct DocumentWriter<W> {
+    out: W,
+    /// The beginning of a character whose other bytes have not come.
+    begun: Vec<u8>,
+}
+
+impl<W: io::Write> DocumentWriter<W> {
+    /// Writes to `out`.
+    pub(crate) fn new(out: W) -> Self {
+        Self {
+            out,
+            begun: Vec::new(),
+        }
+    }
+
+    /// Returns what was written to.
+    pub(crate) fn into_inner(self) -> W {
+        self.out
+    }
+}
+
+impl<W: io::Write> io::Write for DocumentWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.begun.is_empty() && bytes.is_ascii() && !bytes.contains(&0x7f) {
+            return self.out.write(bytes);
+        }
+        self.begun.extend_from_slice(bytes);
+        let (text, rest) = match std::str::from_utf8(&self.begun) {
+            Ok(text) => (text, Vec::new()),
+            Err(error) => {
+                let (valid, rest) = self.begun.split_at(error.valid_up_to());
+                if error.error_len().is_some() {
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
+                let text = std::str::from_utf8(valid).unwrap_or_default();
+                (text, rest.to_vec())
+            }
+        };
+        self.out.write_all(document(text).as_bytes())?;
+        self.begun = rest;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 /// Whether a terminal does something else with it than to show it: controls (C0, DEL, C1), ends of lines by another
 /// name, and marks of direction, by which the text that is seen is another than the one that came.
 fn is_hidden(character: char) -> bool {
@@ -42,6 +120,7 @@ fn is_hidden(character: char) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -58,6 +137,20 @@ mod tests {
             assert_eq!(line(text), shown);
         }
         assert!(matches!(line("as it is"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_document_escapes_what_its_format_does_not_however_it_is_cut() {
+        let text = "{\"a\": \"é\u{7f}\u{9b}31m\u{202e}\u{feff}😀\\n\"}\n\t";
+        let expected = "{\"a\": \"é\\u007f\\u009b31m\\u202e\\ufeff😀\\n\"}\n\t";
+        assert_eq!(document(text), expected);
+        for size in 1..8 {
+            let mut out = DocumentWriter::new(Vec::new());
+            for chunk in text.as_bytes().chunks(size) {
+                io::Write::write_all(&mut out, chunk).unwrap();
+            }
+            assert_eq!(out.into_inner(), expected.as_bytes(), "{size}");
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod destinations;
 mod docs;
 mod flags;
 mod help;
+mod hidden_text;
 mod immutable;
 mod interruption;
 mod log;

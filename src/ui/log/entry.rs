@@ -80,7 +80,8 @@ impl Fields {
         for (name, value) in self.named {
             object.entry(name).or_insert(value);
         }
-        format!("{}\n", Value::Object(object))
+        let object = Value::Object(object).to_string();
+        format!("{}\n", visible::document(&object))
     }
 
     /// The time, the level, the message, and what it does not say itself as `name=value`.

@@ -215,6 +215,9 @@ impl<'de> Visitor<'de> for RawVisitor {
     }
 }
 
+/// Text that is quoted in YAML whether it needs that or not.
+pub use serde_saphyr::DoubleQuoted;
+
 /// Writes `value` as YAML, keys and texts quoted where they need it.
 ///
 /// # Errors

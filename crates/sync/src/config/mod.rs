@@ -21,7 +21,7 @@ use registry::{Registry, Repository};
 
 use crate::rule::{Rule, RuleError};
 
-pub use document::{YamlError, to_yaml, write_yaml};
+pub use document::{DoubleQuoted, YamlError, to_yaml, write_yaml};
 pub use error::{ConfigError, Problem};
 pub use settings::{Intent, Referrers, Settings};
 
