@@ -6,10 +6,20 @@ use std::path::{Path, PathBuf};
 use super::links;
 
 /// Documents that name files and functions of the code.
-const OF_CODE: [&str; 2] = ["docs/protocol.md", "docs/development.md"];
+const OF_CODE: [&str; 3] = [
+    "docs/architecture.md",
+    "docs/development.md",
+    "docs/protocol.md",
+];
 
 /// Directories whose files a document may name without them.
-const BASES: [&str; 4] = ["", "src", "crates/registry/src", "crates/testkit/src"];
+const BASES: [&str; 5] = [
+    "",
+    "src",
+    "crates/registry/src",
+    "crates/sync/src",
+    "crates/testkit/src",
+];
 
 /// Documents that are none of the project's: a chapter of a specification, the output of an example.
 const ELSEWHERE: [&str; 2] = ["descriptor.md", "results.md"];
@@ -77,6 +87,31 @@ fn files_that_documents_name_exist() {
         }
     }
     assert!(number > 100, "only {number} files were found");
+}
+
+/// The walk of one image: rows of a number, a file, a function and what it does.
+#[test]
+fn functions_on_the_way_of_an_image_are_in_their_files() {
+    let text = std::fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let row = regex::Regex::new(r"(?m)^\| (\d+) \| `([^`]+)` \| `([^`]+)` \|").unwrap();
+    let mut steps = 0;
+    for found in row.captures_iter(&text) {
+        let (file, function) = (&found[2], &found[3]);
+        steps += 1;
+        assert_eq!(found[1], steps.to_string(), "the number of {function}");
+        let code = std::fs::read_to_string(root().join(file)).unwrap();
+        let name = function.rsplit("::").next().unwrap();
+        let definition = regex::Regex::new(&format!(r"fn {name}\b")).unwrap();
+        assert!(definition.is_match(&code), "{file} has no {function}");
+        if let Some((owner, _)) = function.split_once("::") {
+            let implementation = regex::Regex::new(&format!(r"impl\b.*\b{owner}\b")).unwrap();
+            assert!(
+                implementation.is_match(&code),
+                "{file} implements no {owner}"
+            );
+        }
+    }
+    assert!(steps > 20, "only {steps} steps were found");
 }
 
 fn root() -> &'static Path {
