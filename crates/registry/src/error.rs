@@ -148,6 +148,13 @@ impl Error {
         self.0.action = action.into();
         self
     }
+    /// The same error for a request that was not made, since this one found out on its behalf.
+    #[must_use]
+    pub(crate) fn shared_with(mut self, action: &str) -> Self {
+        action.clone_into(&mut self.0.action);
+        self.0.repository = None;
+        self
+    }
     /// With the status of the last answer.
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
@@ -262,6 +269,10 @@ impl Error {
     /// Returns whether a conflict with another client may be the reason.
     pub(crate) fn is_conflict(&self) -> bool {
         self.0.conflict
+    }
+    /// Whether all tries were used up.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.0.given_up
     }
     /// Tells if trying again may help (docs/protocol.md#retries); for a lost upload that is trying with a new session.
     /// What was tried as often as it may be is not worth another try, of this or of what it was a step of.

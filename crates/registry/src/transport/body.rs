@@ -327,6 +327,24 @@ impl ResponseBody {
     }
 }
 
+/// A stream of no bytes is asked for its end here, since the HTTP library would not ask for it at all.
+pub(super) async fn if_any(body: RequestBody) -> Result<RequestBody, BodyAborted> {
+    match body {
+        RequestBody::Stream {
+            length: 0,
+            mut stream,
+        } => {
+            while let Some(bytes) = stream.next().await {
+                if !bytes?.is_empty() {
+                    return Err(BodyAborted);
+                }
+            }
+            Ok(RequestBody::Empty)
+        }
+        body => Ok(body),
+    }
+}
+
 impl From<HttpErrorKind> for ErrorKind {
     fn from(kind: HttpErrorKind) -> Self {
         match kind {

@@ -24,9 +24,9 @@ pub mod retry;
 mod scheme;
 mod send;
 mod sending;
-mod silence;
 mod stall;
 mod tls;
+mod unreachable;
 mod warnings;
 
 use std::sync::Arc;
@@ -45,7 +45,7 @@ use limits::{Limits, Pauses, Quotas, Rates};
 use patience::Patience;
 use proxies::Proxies;
 use scheme::Schemes;
-use silence::Silence;
+use unreachable::UnreachableHosts;
 use warnings::Warnings;
 
 pub use body::{BodyAborted, RequestBody, RequestStream, ResponseBody, ResponseStream};
@@ -316,7 +316,7 @@ pub struct Transport {
     quotas: Quotas,
     patience: Patience,
     schemes: Schemes,
-    silence: Silence,
+    hosts: UnreachableHosts,
     redactor: SecretRedactor,
     warnings: Warnings,
 }
@@ -350,7 +350,7 @@ impl Transport {
             rates: Rates::new(options.max_requests.clone(), options.max_rate.clone()),
             patience: Patience::default(),
             schemes: Schemes::new(service.clone()),
-            silence: Silence::default(),
+            hosts: UnreachableHosts::default(),
             redactor: SecretRedactor::default(),
             warnings: Warnings::default(),
             service,
@@ -367,10 +367,24 @@ impl Transport {
                 Error::new(ErrorKind::Connect, action, registry.as_str(), why)
             });
         }
-        self.schemes.find(registry).await.map_err(|why| {
-            let cause = why.cause();
-            Error::new(why.kind.into(), action, registry.as_str(), why.message).with_cause(cause)
-        })
+        if let Some(url) = self.schemes.found(registry) {
+            return Ok(url);
+        }
+        let key = (registry.as_str().to_owned(), true);
+        let contact = self.contact(key, true, action).await?;
+        match self.schemes.find(registry).await {
+            Ok(url) => {
+                contact.ended(None);
+                Ok(url)
+            }
+            Err(why) => {
+                let cause = why.cause();
+                let error = Error::new(why.kind.into(), action, registry.as_str(), why.message);
+                let error = error.with_cause(cause);
+                contact.ended(Some(&error));
+                Err(error)
+            }
+        }
     }
     /// Lets nobody talk to the host of `endpoint` for `delay`.
     pub fn pause(&self, endpoint: &Endpoint, delay: Duration, why: PauseReason) {
@@ -378,15 +392,6 @@ impl Transport {
             self.observer()
                 .pause(endpoint.registry.as_str(), delay, why);
         }
-    }
-    /// An operation used up its tries at `registry` and no connection came about; whoever tries next need not wait
-    /// for it as long, until it answers somebody.
-    fn met_silence(&self, registry: &Registry) {
-        self.silence.met(registry);
-    }
-    /// Whether an earlier operation got no connection to `registry` in all of its tries, and nobody an answer since.
-    fn knows_silence(&self, registry: &Registry) -> bool {
-        self.silence.is_known(registry)
     }
     /// The hosts of a private network that a public registry may lead to.
     pub(crate) fn private_hosts(&self) -> &[String] {

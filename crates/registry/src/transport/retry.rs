@@ -1,17 +1,19 @@
 //! The one place that decides what is worth a retry, and when (docs/protocol.md#retries).
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::{Error, ErrorKind, Retryable};
 use crate::moment;
 use crate::reference::Repository;
 use crate::transport::patience::TooLate;
+use crate::transport::unreachable::{Next, Part};
 use crate::transport::{Endpoint, PauseReason, Transport};
 
 /// Bytes that count as progress.
@@ -59,6 +61,7 @@ pub struct Attempts {
     counted: u32,
     conflicts: u32,
     moved: u64,
+    part: Part,
 }
 
 /// What follows a failed try that may be repeated.
@@ -83,6 +86,7 @@ impl Attempts {
             counted: 0,
             conflicts: 0,
             moved: 0,
+            part: Part::default(),
         }
     }
     /// For an operation that is about `repository`.
@@ -96,15 +100,16 @@ impl Attempts {
     /// 503 in a row pause the whole host, not only this operation. Where the
     /// run [ends](Transport::wind_up) before the next try, the error becomes [`ErrorKind::Cancelled`].
     pub async fn after(&mut self, error: Error) -> Result<u32, Error> {
+        let error = match self.reachable(error).await {
+            Ok(Some(error)) => error,
+            Ok(None) => return Ok(self.tries.saturating_add(1)),
+            Err(error) => return Err(self.finished(error)),
+        };
         self.tries = self.tries.saturating_add(1);
         self.counted = self.counted.saturating_add(1);
         self.conflicts = self.conflicts.saturating_add(error.is_conflict().into());
         self.moved = 0;
-        let tries = self.tries.max(error.tries());
-        let mut error = error.with_tries(tries).redacted(&self.transport.redactor);
-        if let Some(repository) = &self.repository {
-            error = error.with_repository(repository);
-        }
+        let error = self.finished(error);
         let wait = match self.wait(&error) {
             Ok(wait) => wait,
             Err(TooLong(clause)) => return Err(error.with_clause(&clause).given_up()),
@@ -118,32 +123,66 @@ impl Attempts {
             self.transport
                 .pause(&self.endpoint, delay, PauseReason::of(&error));
         }
-        if self.is_silence(&error) && self.transport.knows_silence(&self.endpoint.registry) {
-            let clause = "as was found before, so it is not waited for any more";
-            return Err(error.with_clause(clause).given_up());
-        }
         let is_lasting = error.is_conflict() && self.conflicts > MAX_CONFLICTS;
         let may_retry = self.counted <= self.policy.retries && !is_lasting;
         let Some(Wait { delay, .. }) = wait.filter(|_| may_retry) else {
-            if self.is_silence(&error) {
-                self.transport.met_silence(&self.endpoint.registry);
+            let error = error.given_up();
+            if let Some(lead) = self.part.lead.take() {
+                lead.give_up(&error);
             }
-            return Err(error.given_up());
+            return Err(error);
         };
         let registry = self.endpoint.registry.as_str();
         self.transport
             .observer()
             .retry(registry, &error.to_string(), self.tries, delay);
-        match self.transport.patience.until(Instant::now() + delay).await {
-            Ok(()) => Ok(self.tries.saturating_add(1)),
-            Err(TooLate) => Err(error.with_kind(ErrorKind::Cancelled)),
+        if let Some(lead) = &self.part.lead {
+            lead.wait(delay);
+        }
+        if let Err(TooLate) = self.transport.patience.until(Instant::now() + delay).await {
+            return Err(error.with_kind(ErrorKind::Cancelled));
+        }
+        if let Some(lead) = &self.part.lead {
+            lead.open();
+        }
+        Ok(self.tries.saturating_add(1))
+    }
+    /// `error` with the number of tries and what the operation is about.
+    fn finished(&self, error: Error) -> Error {
+        let tries = self.tries.max(error.tries());
+        let error = error.with_tries(tries).redacted(&self.transport.redactor);
+        match &self.repository {
+            Some(repository) => error.with_repository(repository),
+            None => error,
         }
     }
-    /// Whether no connection to the registry itself came about; the hosts that it leads to are others.
-    fn is_silence(&self, error: &Error) -> bool {
-        error.kind() == ErrorKind::Connect
-            && error.host() == self.endpoint.registry.as_str()
-            && self.policy.retries > 0
+    /// Waits while another operation finds out whether the host of `error` can be reached. Gives the error back where
+    /// this operation is the one to retry, or fails on its own account; nothing where the request was not made and
+    /// can be made now.
+    async fn reachable(&mut self, error: Error) -> Result<Option<Error>, Error> {
+        if error.is_given_up() {
+            return Ok(Some(error));
+        }
+        let transport = Arc::clone(&self.transport);
+        let key = (error.host().to_owned(), self.endpoint.insecure);
+        let was_sent = error.tries() > 0;
+        loop {
+            let mut changed = pin!(transport.hosts.changed());
+            // Before the look at what is known, so that no change falls between the two.
+            changed.as_mut().enable();
+            let next = transport.hosts.next(&key, &error, &mut self.part);
+            let acts = was_sent || self.part.lead.is_some();
+            match next {
+                None => return Ok(Some(error)),
+                Some(Next::Down(shared)) => {
+                    return Err(shared.shared_with(error.action()).given_up());
+                }
+                // One that follows after a try of its own waits its own time first.
+                Some(_) if acts => return Ok(Some(error)),
+                Some(Next::Proceed) => return Ok(None),
+                Some(Next::Follow(until)) => drop(timeout_at(until, changed).await),
+            }
+        }
     }
     /// How long to wait after `error`; `None` where no wait would help.
     fn wait(&mut self, error: &Error) -> Result<Option<Wait>, TooLong> {

@@ -39,6 +39,14 @@ impl Schemes {
             slots: Mutex::default(),
         }
     }
+    /// The base URL of the insecure `registry`, if it was found already.
+    pub(super) fn found(&self, registry: &Registry) -> Option<Url> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        match slots.get(registry) {
+            Some(Slot::Found(url)) => Some(url.clone()),
+            _ => None,
+        }
+    }
     /// The base URL of the insecure `registry`.
     pub(super) async fn find(&self, registry: &Registry) -> Result<Url, HttpError> {
         let probe = match self.begin(registry)? {

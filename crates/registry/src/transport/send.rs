@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
@@ -13,7 +12,7 @@ use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
 use crate::text;
-use crate::transport::body::{BodyAborted, Guard, RequestBody, ResponseBody};
+use crate::transport::body::{self, Guard, RequestBody, ResponseBody};
 use crate::transport::limits::{Head, Permit, Throttle, Turn};
 use crate::transport::observer::RequestRecord;
 use crate::transport::patience::TooLate;
@@ -172,13 +171,17 @@ impl Transport {
 
     async fn carry_out(&self, call: Call, mut permit: Permit) -> Result<Response, Error> {
         let (trip, mut hop) = self.prepare(call)?;
-        hop.body = if_any(hop.body)
+        hop.body = body::if_any(hop.body)
             .await
             .map_err(|aborted| hop.place.error(ErrorKind::Cancelled, aborted.to_string()))?;
         for hops in 0..=redirect::MAX_HOPS {
+            let host = (hop.place.host().to_owned(), trip.endpoint.insecure);
+            let waits = matches!(hop.body, RequestBody::Empty);
+            let contact = self.contact(host, waits, &trip.action).await?;
             let start = Instant::now();
             let (place, url, headers) = (hop.place.clone(), hop.url.clone(), hop.headers.clone());
             let exchanged = self.exchange(&trip, hop).await;
+            contact.ended(exchanged.as_ref().err());
             // Of all requests, HEADs that lead nowhere else are alike.
             let alike = hops == 0 && trip.method == Method::HEAD;
             self.learn(
@@ -364,7 +367,6 @@ impl Transport {
                 .and_then(|(status, headers)| content_length(&trip.method, status, headers)),
         });
         if let Some(answer) = answer {
-            self.silence.answered(&trip.endpoint.registry);
             self.pauses
                 .answered(&trip.endpoint.registry, answer.status());
             let host = trip.endpoint.registry.as_str();
@@ -452,24 +454,6 @@ impl Hop {
             headers,
             body: RequestBody::Empty,
         }
-    }
-}
-
-/// A stream of no bytes is asked for its end here, since the HTTP library would not ask for it at all.
-async fn if_any(body: RequestBody) -> Result<RequestBody, BodyAborted> {
-    match body {
-        RequestBody::Stream {
-            length: 0,
-            mut stream,
-        } => {
-            while let Some(bytes) = stream.next().await {
-                if !bytes?.is_empty() {
-                    return Err(BodyAborted);
-                }
-            }
-            Ok(RequestBody::Empty)
-        }
-        body => Ok(body),
     }
 }
 

@@ -16,3 +16,4 @@ mod run;
 mod shapes;
 mod sharing;
 mod transfer;
+mod unreachable;

@@ -10,6 +10,7 @@ mod redirects;
 mod retries;
 mod stalls;
 mod tls;
+mod unreachable;
 mod versions;
 
 use std::process::Stdio;
