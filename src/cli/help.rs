@@ -27,7 +27,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ),
     (
         "REGISTRY_AUTH_FILE, XDG_RUNTIME_DIR, XDG_CONFIG_HOME",
-        "where podman's logins are",
+        "where podman's logins are, and certificates of registries",
     ),
     ("DOCKER_CONFIG", "where docker's logins are"),
     ("DOCKER_AUTH_CONFIG", "logins as docker writes them"),

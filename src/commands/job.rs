@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use registry::auth::{DockerFiles, Entry, Keychain};
-use registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions, WindowBounds};
+use registry::transport::{
+    RetryPolicy, Timeouts, Transport, TransportOptions, WindowBounds, certificate_directories,
+};
 use registry::{Options, Registries};
 use sync::config::{Intent, Referrers, Settings};
 use sync::engine::{Engine, Stop};
@@ -237,6 +239,7 @@ impl Job {
                 transfers_per_host: TRANSFERS_PER_HOST,
                 max_requests: max_requests?,
                 max_rate: max_rate?,
+                certificate_directories: certificate_directories(),
                 private_hosts: private?,
                 ..TransportOptions::default()
             },

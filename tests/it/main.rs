@@ -9,6 +9,7 @@
 mod support;
 
 mod bombs;
+mod certificates;
 mod check;
 mod classic_files;
 mod compat_auth;

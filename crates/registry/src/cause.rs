@@ -63,6 +63,8 @@ pub enum Cause {
     CertificateWrongName,
     /// The certificate is refused for another reason.
     CertificateRefused,
+    /// The server demands a certificate of the client.
+    ClientCertificate,
     /// Both sides speak TLS, and agree on none.
     TlsRefused,
     /// The port speaks plain http, where https was tried.
@@ -123,7 +125,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 51] = [
         Self::LoginRefused,
         Self::NoLogin,
         Self::LoginWithheld,
@@ -146,6 +148,7 @@ impl Cause {
         Self::CertificateNotYetValid,
         Self::CertificateWrongName,
         Self::CertificateRefused,
+        Self::ClientCertificate,
         Self::TlsRefused,
         Self::PlainHttp,
         Self::HttpsOnly,
@@ -201,6 +204,7 @@ impl Cause {
             Self::CertificateNotYetValid => "certificate-not-yet-valid",
             Self::CertificateWrongName => "certificate-wrong-name",
             Self::CertificateRefused => "certificate-refused",
+            Self::ClientCertificate => "client-certificate",
             Self::TlsRefused => "tls-refused",
             Self::PlainHttp => "plain-http",
             Self::HttpsOnly => "https-only",

@@ -7,7 +7,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose, date_time_ymd,
 };
-use rustls::ServerConfig;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// An authority made for one test, which signs the certificates of servers. A clone is the same authority, so that
@@ -18,6 +19,7 @@ pub struct Tls {
     http2: bool,
     other_names: Option<Vec<String>>,
     fault: Option<CertificateFault>,
+    demands_clients: bool,
 }
 
 /// What is wrong with the certificates of servers, besides their [names](Tls::for_names).
@@ -29,6 +31,8 @@ pub enum CertificateFault {
     NotYetValid,
     /// They signed themselves and call themselves authorities, as `openssl req -x509` makes them.
     SelfSigned,
+    /// They are meant for clients alone.
+    NotForServers,
 }
 
 /// A server's certificate.
@@ -64,6 +68,7 @@ impl Tls {
             http2: true,
             other_names: None,
             fault: None,
+            demands_clients: false,
         }
     }
 
@@ -83,6 +88,27 @@ impl Tls {
     pub fn with_fault(mut self, fault: CertificateFault) -> Self {
         self.fault = Some(fault);
         self
+    }
+
+    /// Servers demand a certificate of the client that the same authority signed: see [`Tls::client_pem`].
+    pub fn demanding_clients(mut self) -> Self {
+        self.demands_clients = true;
+        self
+    }
+
+    /// A certificate for a client, as PEM.
+    pub fn client_pem(&self) -> io::Result<Pem> {
+        let key = KeyPair::generate().map_err(io::Error::other)?;
+        let mut params = CertificateParams::new(Vec::new()).map_err(io::Error::other)?;
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "testkit client");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.signed_by(&key, &*self.authority);
+        Ok(Pem {
+            certificate: certificate.map_err(io::Error::other)?.pem(),
+            key: key.serialize_pem(),
+        })
     }
 
     /// The certificate of the authority, as PEM.
@@ -109,9 +135,23 @@ impl Tls {
         }
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let clients = if self.demands_clients {
+            let mut roots = RootCertStore::empty();
+            roots
+                .add(self.authority.der().clone())
+                .map_err(io::Error::other)?;
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+                .build()
+                .map_err(io::Error::other)?
+        } else {
+            WebPkiClientVerifier::no_client_auth()
+        };
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+            .and_then(|builder| {
+                let builder = builder.with_client_cert_verifier(clients);
+                builder.with_single_cert(chain, key)
+            })
             .map_err(io::Error::other)?;
         if self.http2 {
             config.alpn_protocols.push(b"h2".to_vec());
@@ -142,6 +182,9 @@ impl Tls {
             Some(CertificateFault::SelfSigned) => {
                 params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
                 return Ok((params.self_signed(&key)?, key));
+            }
+            Some(CertificateFault::NotForServers) => {
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
             }
             None => {}
         }

@@ -138,13 +138,17 @@ fn time_of_day(moment: SystemTime) -> String {
 /// Certificates, and what is accepted without.
 fn trust(failure: &Failure, place: &Place<'_>) -> Option<String> {
     let host = &failure.host;
+    let folder = format!("/etc/containers/certs.d/{host}/");
     let insecure = format!("give {host} insecure: true in the auth file (copy: --insecure {host})");
     Some(match failure.cause {
-        Cause::CertificateUnknownIssuer | Cause::CertificateRefused => format!(
-            "have this machine trust its authority (SSL_CERT_FILE names a PEM file, in place of the system's), or, to accept any certificate, {insecure}"
+        Cause::CertificateRefused => format!(
+            "have a certificate issued that programs accept, or, to accept any certificate, {insecure}"
+        ),
+        Cause::CertificateUnknownIssuer => format!(
+            "have this machine trust its authority, or put the authority's certificate into {folder}ca.crt (docs/files.md), or, to accept any certificate, {insecure}"
         ),
         Cause::CertificateSelfSigned => format!(
-            "trust that very certificate (SSL_CERT_FILE names a PEM file, in place of the system's), or, to accept any certificate, {insecure}"
+            "put that very certificate into {folder}ca.crt to trust it (docs/files.md), or, to accept any certificate, {insecure}"
         ),
         Cause::CertificateExpired => {
             format!(
@@ -157,6 +161,9 @@ fn trust(failure: &Failure, place: &Place<'_>) -> Option<String> {
         Cause::CertificateWrongName => format!(
             "write the name that the certificate is for, or have it issued for {}, or, to accept any certificate, {insecure}",
             place.name()
+        ),
+        Cause::ClientCertificate => format!(
+            "put a client certificate that {host} accepts and its key, as client.cert and client.key, into {folder} (docs/files.md)"
         ),
         Cause::TlsRefused => {
             format!("see which versions of TLS {host} speaks: 1.2 or 1.3 is needed")

@@ -11,11 +11,13 @@ use crate::support::registry;
 
 pub(super) const CASES: &[Case] = &[
     ("certificate-unknown-issuer", unknown_issuer),
+    ("certificate-unknown-issuer", another_key),
     ("certificate-refused", refused),
     ("certificate-self-signed", self_signed),
     ("certificate-expired", expired),
     ("certificate-not-yet-valid", not_yet_valid),
     ("certificate-wrong-name", wrong_name),
+    ("client-certificate", client_certificate),
     ("tls-refused", tls_refused),
     ("plain-http", plain_http),
     ("https-only", https_only),
@@ -45,9 +47,17 @@ fn unknown_issuer() -> Told {
 }
 
 /// The authority that is trusted has the name of the one that issued it, and another key.
-fn refused() -> Told {
+fn another_key() -> Told {
     let destination = real(DockerRegistry::builder().tls(Tls::new()));
     verified(&destination.host(), Some(&Tls::new().ca_pem()))
+}
+
+fn refused() -> Told {
+    trusted(Tls::new().with_fault(CertificateFault::NotForServers))
+}
+
+fn client_certificate() -> Told {
+    trusted(Tls::new().demanding_clients())
 }
 
 fn self_signed() -> Told {

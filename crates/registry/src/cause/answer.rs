@@ -97,6 +97,12 @@ fn by_text(answer: &Answer<'_>) -> Option<Cause> {
         }
         // Artifactory.
         413 if begins("datastore disk usage is too high") => Some(Cause::StorageFull),
+        // nginx, without a client certificate, and with one that it does not accept.
+        400 if begins("no required ssl certificate was sent")
+            || begins("the ssl certificate error") =>
+        {
+            Some(Cause::ClientCertificate)
+        }
         // Harbor of before 2.0.
         400 | 412 if begins("quota exceeded when processing") => Some(Cause::QuotaExceeded),
         403 | 405 if begins("the system is in read only mode") => Some(Cause::ReadOnly),

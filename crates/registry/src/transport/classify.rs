@@ -2,9 +2,10 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use rustls::{AlertDescription, CertificateError};
+use rustls::{AlertDescription, CertificateError, OtherError};
 use rustls_pki_types::UnixTime;
 
 use crate::cause::Cause;
@@ -159,7 +160,14 @@ pub(super) fn tls(error: &rustls::Error) -> HttpError {
             HttpErrorKind::Connect,
             "it broke off the TLS handshake (internal error)".to_owned(),
         ),
-        AlertReceived(alert) => (HttpErrorKind::Handshake, self::alert(*alert)),
+        AlertReceived(alert) => {
+            let refused = HttpError::new(HttpErrorKind::Handshake, self::alert(*alert));
+            return if is_about_client(*alert) {
+                refused.because(Cause::ClientCertificate)
+            } else {
+                refused
+            };
+        }
         PeerIncompatible(_) | PeerMisbehaved(_) => (
             HttpErrorKind::Handshake,
             "it speaks no TLS that is accepted here (1.2 or 1.3 with current ciphers)".to_owned(),
@@ -169,13 +177,33 @@ pub(super) fn tls(error: &rustls::Error) -> HttpError {
     HttpError::new(kind, message)
 }
 
+/// Returns whether an alert is about the certificate of the client: what servers say of a missing one as well as of one
+/// that they do not accept.
+fn is_about_client(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::DecryptError
+            | AlertDescription::AccessDenied
+    )
+}
+
 fn alert(alert: AlertDescription) -> String {
     match alert {
-        AlertDescription::CertificateRequired
-        | AlertDescription::BadCertificate
-        | AlertDescription::UnknownCA
-        | AlertDescription::CertificateUnknown => {
-            "it wants a client certificate, which is not supported".to_owned()
+        AlertDescription::CertificateExpired => {
+            "it says that the client certificate has expired".to_owned()
+        }
+        AlertDescription::CertificateRevoked => {
+            "it says that the client certificate was revoked".to_owned()
+        }
+        alert if is_about_client(alert) => {
+            "it demands a client certificate that it accepts".to_owned()
         }
         AlertDescription::UnrecognisedName => "its TLS does not know this host name".to_owned(),
         AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure => {
@@ -190,7 +218,8 @@ fn certificate(error: &CertificateError) -> String {
     use CertificateError::{
         BadSignature, Expired, ExpiredContext, InvalidPurpose, InvalidPurposeContext,
         NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext, Revoked,
-        UnknownIssuer,
+        UnknownIssuer, UnsupportedSignatureAlgorithmContext,
+        UnsupportedSignatureAlgorithmForPublicKeyContext,
     };
     match error {
         UnknownIssuer => "issued by an unknown authority".to_owned(),
@@ -208,6 +237,11 @@ fn certificate(error: &CertificateError) -> String {
         } => format!("it is for {}, not {}", names(presented), expected.to_str()),
         Revoked => "revoked".to_owned(),
         BadSignature => "its key is too weak, or its signature is wrong".to_owned(),
+        UnsupportedSignatureAlgorithmContext { .. }
+        | UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "it is signed in a way that is not accepted any more, such as with SHA-1".to_owned()
+        }
+        CertificateError::BadEncoding => "it cannot be read".to_owned(),
         InvalidPurpose | InvalidPurposeContext { .. } => "it is not meant for servers".to_owned(),
         other => inner_text(other),
     }
@@ -221,12 +255,27 @@ fn distrust(error: &CertificateError) -> Cause {
     };
     match error {
         UnknownIssuer => Cause::CertificateUnknownIssuer,
+        other if is_other_key(other) => Cause::CertificateUnknownIssuer,
         Expired | ExpiredContext { .. } => Cause::CertificateExpired,
         NotValidYet | NotValidYetContext { .. } => Cause::CertificateNotYetValid,
         NotValidForName | NotValidForNameContext { .. } => Cause::CertificateWrongName,
         other if is_authority_as_server(other) => Cause::CertificateSelfSigned,
         _ => Cause::CertificateRefused,
     }
+}
+
+/// An authority that is not trusted, although one of its name is: it was set up anew, or is somebody else's.
+#[derive(Debug, thiserror::Error)]
+#[error("issued by an authority that has the name of a trusted one, but another key")]
+struct OtherKey;
+
+/// Returns the error for such a certificate.
+pub(super) fn other_key() -> CertificateError {
+    CertificateError::Other(OtherError(Arc::new(OtherKey)))
+}
+
+fn is_other_key(error: &CertificateError) -> bool {
+    matches!(error, CertificateError::Other(other) if other.0.is::<OtherKey>())
 }
 
 /// What is said of a certificate that signed itself and calls itself an authority, as `openssl req -x509` makes them.

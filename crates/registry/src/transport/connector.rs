@@ -21,11 +21,12 @@ use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
 use crate::cause::Cause;
+use crate::transport::alerts::Alerts;
 use crate::transport::classify;
 use crate::transport::conn::{Conn, Io};
 use crate::transport::proxies::Proxies;
 use crate::transport::proxy::{is_http, tunnel};
-use crate::transport::tls::{Alpn, Tls};
+use crate::transport::tls::{Alpn, Profile, Tls};
 use crate::transport::{HttpError, HttpErrorKind, Timeouts, Trust};
 
 /// Between probes of a connection on which nothing moves.
@@ -36,8 +37,8 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 pub(super) struct Connector {
     pub(super) proxies: Arc<Proxies>,
     pub(super) tls: Arc<Tls>,
-    pub(super) trust: Trust,
-    pub(super) alpn: Alpn,
+    pub(super) profile: Profile,
+    pub(super) alerts: Alerts,
     pub(super) timeouts: Timeouts,
 }
 
@@ -68,7 +69,11 @@ impl Connector {
         if proxy.uri().scheme() != Some(&Scheme::HTTPS) {
             return Ok(Box::new(stream));
         }
-        let config = self.tls.config(Trust::Verified, Alpn::None)?;
+        let config = self.tls.config(Profile {
+            trust: Trust::Verified,
+            alpn: Alpn::None,
+            certificates: None,
+        })?;
         let stream = handshake(TlsConnector::from(config), stream, proxy.uri()).await?;
         Ok(Box::new(stream))
     }
@@ -100,11 +105,11 @@ impl Connector {
                 read_by_proxy: false,
             });
         }
-        let connector = TlsConnector::from(self.tls.config(self.trust, self.alpn)?);
+        let connector = TlsConnector::from(self.tls.config(self.profile)?);
         let stream = handshake(connector, stream, uri).await?;
         Ok(Conn {
             http2: stream.get_ref().1.alpn_protocol() == Some(b"h2"),
-            io: TokioIo::new(Box::new(stream)),
+            io: TokioIo::new(Box::new(self.alerts.watch(stream, uri))),
             read_by_proxy: false,
         })
     }

@@ -26,13 +26,14 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use url::Url;
 
 use crate::error::{Error, ErrorKind};
+use crate::transport::alerts::Alerts;
 use crate::transport::body::{BodyAborted, RequestBody, ResponseBody};
+use crate::transport::certs_d::CertificateFolders;
 use crate::transport::connector::{Connector, in_time};
 use crate::transport::proxies::Proxies;
-use crate::transport::tls::{Alpn, Tls};
+use crate::transport::tls::{Alpn, Profile, Tls};
 use crate::transport::{
-    HttpError, HttpErrorKind, HttpService, Lane, Route, Timeouts, TransportOptions, Trust, ask,
-    classify,
+    HttpError, HttpErrorKind, HttpService, Lane, Route, Timeouts, TransportOptions, ask, classify,
 };
 
 /// Below what servers and load balancers keep idle connections open for (60 s and more).
@@ -54,6 +55,7 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 pub(super) struct HyperService {
     tls: Arc<Tls>,
     proxies: Arc<Proxies>,
+    alerts: Alerts,
     timeouts: Timeouts,
     idle_calls: usize,
     idle_transfers: usize,
@@ -61,12 +63,17 @@ pub(super) struct HyperService {
 }
 
 impl HyperService {
-    pub(super) fn new(options: &TransportOptions, proxies: Arc<Proxies>) -> Result<Self, Error> {
-        let tls = Tls::new(&options.extra_certificates)
+    pub(super) fn new(
+        options: &TransportOptions,
+        proxies: Arc<Proxies>,
+        certificates: Arc<CertificateFolders>,
+    ) -> Result<Self, Error> {
+        let tls = Tls::new(&options.extra_certificates, certificates)
             .map_err(|why| Error::new(ErrorKind::Tls, "set up TLS", "this machine", why))?;
         Ok(Self {
             tls: Arc::new(tls),
             proxies,
+            alerts: Alerts::default(),
             timeouts: options.timeouts,
             idle_calls: options.calls_per_host.start,
             idle_transfers: options.transfers_per_host.most,
@@ -77,11 +84,15 @@ impl HyperService {
         Connector {
             proxies: self.proxies.clone(),
             tls: self.tls.clone(),
-            trust: route.trust,
-            alpn: match route.lane {
-                Lane::Calls => Alpn::Http2,
-                Lane::Downloads | Lane::Uploads => Alpn::Http1,
+            profile: Profile {
+                trust: route.trust,
+                alpn: match route.lane {
+                    Lane::Calls => Alpn::Http2,
+                    Lane::Downloads | Lane::Uploads => Alpn::Http1,
+                },
+                certificates: route.certificates,
             },
+            alerts: self.alerts.clone(),
             timeouts: self.timeouts,
         }
     }
@@ -118,8 +129,10 @@ impl HyperService {
     ) -> Result<http::Response<ResponseBody>, HttpError> {
         let mut request = request.map(Outgoing::from);
         self.log_in_at_proxy(&mut request);
+        let uri = request.uri().clone();
         let answer = self.client(route).request(request).await;
-        let answer = answer.map_err(|error| classify::exchange(&error))?;
+        let answer =
+            answer.map_err(|error| self.alerts.explain(&uri, classify::exchange(&error)))?;
         Ok(answer.map(incoming))
     }
     /// A proxy that reads plain requests finds its login in each; one that tunnels was told when the tunnel was made.
@@ -134,11 +147,8 @@ impl HyperService {
         }
     }
     /// Connects, and makes the TLS handshake for https; no request is made that a registry would count.
-    async fn greet(&self, uri: Uri) -> Result<(), HttpError> {
-        let connector = self.connector(Route {
-            trust: Trust::Anything,
-            lane: Lane::Calls,
-        });
+    async fn greet(&self, uri: Uri, route: Route) -> Result<(), HttpError> {
+        let connector = self.connector(route);
         let limit = self.timeouts.connect;
         let stream = tokio::time::timeout(limit, connector.tcp(&uri))
             .await
@@ -163,11 +173,11 @@ impl HttpService for HyperService {
         Box::pin(self.exchange(request, route))
     }
 
-    fn probe<'a>(&'a self, url: &'a Url) -> BoxFuture<'a, Result<(), HttpError>> {
+    fn probe<'a>(&'a self, url: &'a Url, route: Route) -> BoxFuture<'a, Result<(), HttpError>> {
         match Uri::try_from(url.as_str()) {
             // What lies behind a proxy cannot be seen from here.
-            Ok(uri) if self.proxies.find(&uri).is_none() => Box::pin(self.greet(uri)),
-            _ => Box::pin(ask(self, url)),
+            Ok(uri) if self.proxies.find(&uri).is_none() => Box::pin(self.greet(uri, route)),
+            _ => Box::pin(ask(self, url, route)),
         }
     }
 }

@@ -3,7 +3,9 @@
 //! One concern a file. [`Transport::send`] makes one try; [`retry`] decides what follows a failed one. Nothing here
 //! knows of tokens: the caller puts the `Authorization` header in, and this layer sees that it goes nowhere else.
 
+mod alerts;
 pub mod body;
+mod certs_d;
 mod classify;
 mod conn;
 mod connector;
@@ -29,6 +31,7 @@ mod tls;
 mod unreachable;
 mod warnings;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +43,7 @@ use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
 
+use certs_d::CertificateFolders;
 use hyper_service::HyperService;
 use limits::{Limits, Pauses, Quotas, Rates};
 use patience::Patience;
@@ -49,6 +53,7 @@ use unreachable::UnreachableHosts;
 use warnings::Warnings;
 
 pub use body::{BodyAborted, RequestBody, RequestStream, ResponseBody, ResponseStream};
+pub use certs_d::{CertificateSet, certificate_directories};
 pub use limits::{PerRegistry, WindowBounds};
 pub use observer::{Observer, PauseReason, RequestRecord, Silent};
 pub(crate) use private::{leads_inside, names};
@@ -67,22 +72,22 @@ pub trait HttpService: Send + Sync + 'static {
         route: Route,
     ) -> BoxFuture<'_, Result<http::Response<ResponseBody>, HttpError>>;
 
-    /// Whether something answers at `url`, a base URL, in the URL's scheme, with whatever certificate. A service that
-    /// can find out without a request that the registry would count should do so.
-    fn probe<'a>(&'a self, url: &'a Url) -> BoxFuture<'a, Result<(), HttpError>> {
-        Box::pin(ask(self, url))
+    /// Whether something answers at `url`, a base URL, in the URL's scheme. A service that can find out without a
+    /// request that the registry would count should do so.
+    fn probe<'a>(&'a self, url: &'a Url, route: Route) -> BoxFuture<'a, Result<(), HttpError>> {
+        Box::pin(ask(self, url, route))
     }
 }
 
 /// Asks for `/v2/` below `url`; any answer will do.
-async fn ask<S: HttpService + ?Sized>(service: &S, url: &Url) -> Result<(), HttpError> {
+async fn ask<S: HttpService + ?Sized>(
+    service: &S,
+    url: &Url,
+    route: Route,
+) -> Result<(), HttpError> {
     let request = http::Request::get(format!("{url}v2/"))
         .body(RequestBody::Empty)
         .map_err(|_| HttpError::new(HttpErrorKind::Connect, "its name is no host".to_owned()))?;
-    let route = Route {
-        trust: Trust::Anything,
-        lane: Lane::Calls,
-    };
     service.call(request, route).await.map(drop)
 }
 
@@ -93,6 +98,8 @@ pub struct Route {
     pub trust: Trust,
     /// What flows.
     pub lane: Lane,
+    /// Certificates of the registry for whose sake the request is made.
+    pub certificates: Option<CertificateSet>,
 }
 
 /// How a certificate is judged.
@@ -275,6 +282,9 @@ pub struct TransportOptions {
     /// Certificates that are trusted besides the system's: each the contents of a PEM file, with any number of
     /// certificates in it, or of a DER file.
     pub extra_certificates: Vec<Vec<u8>>,
+    /// Directories with a folder of certificates for each registry, the first that has one counts: see
+    /// [`certificate_directories`].
+    pub certificate_directories: Vec<PathBuf>,
     /// Hosts of a private network, as `host` or `host:port`, that a public registry may lead to all the same: by
     /// redirect, upload location, next page or token realm.
     pub private_hosts: Vec<String>,
@@ -299,6 +309,7 @@ impl Default for TransportOptions {
             max_requests: PerRegistry::default(),
             max_rate: PerRegistry::default(),
             extra_certificates: Vec::new(),
+            certificate_directories: Vec::new(),
             private_hosts: Vec::new(),
             user_agent: concat!("image-syncer/", env!("CARGO_PKG_VERSION")).to_owned(),
             observer: Arc::new(Silent),
@@ -309,6 +320,7 @@ impl Default for TransportOptions {
 /// Sends calls; shared by all clients of a run.
 pub struct Transport {
     options: TransportOptions,
+    certificates: Arc<CertificateFolders>,
     service: Arc<dyn HttpService>,
     limits: Limits,
     pauses: Pauses,
@@ -330,8 +342,13 @@ impl Transport {
     /// When one of [`TransportOptions::extra_certificates`] is not a certificate.
     pub fn new(options: TransportOptions) -> Result<Self, Error> {
         let proxies = Arc::new(Proxies::from_env());
-        let service = HyperService::new(&options, proxies.clone())?;
-        let transport = Self::with_service(Arc::new(service), options);
+        let directories = options.certificate_directories.clone();
+        let certificates = Arc::new(CertificateFolders::new(directories));
+        let service = HyperService::new(&options, proxies.clone(), certificates.clone())?;
+        let transport = Self {
+            certificates,
+            ..Self::with_service(Arc::new(service), options)
+        };
         let (headers, passwords) = proxies.logins();
         for header in headers.iter().filter_map(|value| value.to_str().ok()) {
             transport.redactor.learn_authorization(header);
@@ -353,6 +370,7 @@ impl Transport {
             hosts: UnreachableHosts::default(),
             redactor: SecretRedactor::default(),
             warnings: Warnings::default(),
+            certificates: Arc::new(CertificateFolders::new(Vec::new())),
             service,
             options,
         }
@@ -370,9 +388,17 @@ impl Transport {
         if let Some(url) = self.schemes.found(registry) {
             return Ok(url);
         }
+        let route = Route {
+            trust: Trust::Anything,
+            lane: Lane::Calls,
+            certificates: self.certificates.find(registry, true).map_err(|why| {
+                Error::new(ErrorKind::Tls, action, registry.as_str(), why)
+                    .with_cause(Cause::ClientCertificate)
+            })?,
+        };
         let key = (registry.as_str().to_owned(), true);
         let contact = self.contact(key, true, action).await?;
-        match self.schemes.find(registry).await {
+        match self.schemes.find(registry, route).await {
             Ok(url) => {
                 contact.ended(None);
                 Ok(url)

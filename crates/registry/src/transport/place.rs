@@ -83,7 +83,7 @@ pub(super) fn authority(url: &Url) -> String {
 
 /// Whether `url` leads to the host of `registry`: on its port, or on any where it has none of its own, since an
 /// insecure one may answer on 443 or on 80.
-fn is_host_of(registry: &Registry, url: &Url) -> bool {
+pub(super) fn is_host_of(registry: &Registry, url: &Url) -> bool {
     let name = registry.api_host();
     let other_port = registry
         .port()

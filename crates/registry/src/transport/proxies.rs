@@ -1,4 +1,4 @@
-//! Which proxy leads to a host, from the variables of the environment.
+//! Choice of a proxy for a host, from the variables of the environment.
 //!
 //! The variables mean what they mean to Go programs (`golang.org/x/net/http/httpproxy`), since scripts set them for
 //! those: a value that is empty counts as unset, the name in upper case goes before the one in lower case, and
@@ -37,9 +37,6 @@ impl Proxies {
         let matcher = if [&http, &https, &all].iter().all(|value| value.is_empty()) {
             Matcher::from_system()
         } else {
-            // Whoever sends a request to a CGI program sets `HTTP_PROXY` with a header.
-            let is_cgi = variable("REQUEST_METHOD").is_some();
-            let http = if is_cgi { String::new() } else { http };
             for (name, value) in [
                 ("HTTP_PROXY", &http),
                 ("HTTPS_PROXY", &https),
@@ -275,7 +272,6 @@ mod tests {
             (&[("http_proxy", "http://b:1")], "b", ""),
             (&[("all_proxy", "socks5://c:1")], "c", "c"),
             (&[("ALL_PROXY", "c"), ("http_proxy", "b")], "b", "c"),
-            (&[("http_proxy", "b"), ("REQUEST_METHOD", "GET")], "", ""),
             (
                 &[("https_proxy", "b"), ("NO_PROXY", ""), ("no_proxy", "*")],
                 "",

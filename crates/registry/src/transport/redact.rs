@@ -28,7 +28,7 @@ const CUT: usize = 12;
 const SHORTEST_PARAMETER: usize = 8;
 /// Length from which on a value of a query may be a signature, whatever its name.
 const SIGNATURE: usize = 16;
-/// What replaces a secret.
+/// Replacement of a secret.
 const REDACTED: &str = "***";
 
 /// Longest secret that is remembered, in bytes. Of a longer one the beginning is.
@@ -101,7 +101,7 @@ struct Generation {
     bytes: usize,
 }
 
-/// How long a secret is remembered.
+/// Time for which a secret is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lifetime {
     Login,

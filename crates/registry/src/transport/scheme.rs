@@ -13,7 +13,7 @@ use futures_util::future::{BoxFuture, Shared, WeakShared};
 use url::Url;
 
 use crate::reference::Registry;
-use crate::transport::{HttpError, HttpErrorKind, HttpService, ask};
+use crate::transport::{HttpError, HttpErrorKind, HttpService, Route, ask};
 
 /// How long port 443 may take to answer before port 80 is tried, and port 80 as well.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
@@ -47,9 +47,9 @@ impl Schemes {
             _ => None,
         }
     }
-    /// The base URL of the insecure `registry`.
-    pub(super) async fn find(&self, registry: &Registry) -> Result<Url, HttpError> {
-        let probe = match self.begin(registry)? {
+    /// The base URL of the insecure `registry`, which is probed by `route`.
+    pub(super) async fn find(&self, registry: &Registry, route: Route) -> Result<Url, HttpError> {
+        let probe = match self.begin(registry, route)? {
             Begun::Found(url) => return Ok(url),
             Begun::Probing(probe) => probe,
         };
@@ -64,7 +64,7 @@ impl Schemes {
         }
         found
     }
-    fn begin(&self, registry: &Registry) -> Result<Begun, HttpError> {
+    fn begin(&self, registry: &Registry, route: Route) -> Result<Begun, HttpError> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         match slots.get(registry) {
             Some(Slot::Found(url)) => return Ok(Begun::Found(url.clone())),
@@ -79,7 +79,8 @@ impl Schemes {
             .ok_or_else(|| HttpError::new(HttpErrorKind::Connect, "its name is no host"))?;
         let service = self.service.clone();
         let port_given = registry.port().is_some();
-        let probe: Probe = Box::pin(async move { probe(&*service, https, port_given).await });
+        let probe: Probe =
+            Box::pin(async move { probe(&*service, https, port_given, route).await });
         let probe = probe.shared();
         if let Some(weak) = probe.downgrade() {
             slots.insert(registry.clone(), Slot::Probing(weak));
@@ -108,8 +109,13 @@ pub(super) fn base_url(registry: &Registry, scheme: &str) -> Option<Url> {
     url.ok().filter(Url::has_host)
 }
 
-async fn probe(service: &dyn HttpService, https: Url, port_given: bool) -> Result<Url, HttpError> {
-    let first = match within(service.probe(&https), port_given).await {
+async fn probe(
+    service: &dyn HttpService,
+    https: Url,
+    port_given: bool,
+    route: Route,
+) -> Result<Url, HttpError> {
+    let first = match within(service.probe(&https, route), port_given).await {
         Ok(()) => return Ok(https),
         Err(error) => error,
     };
@@ -120,14 +126,14 @@ async fn probe(service: &dyn HttpService, https: Url, port_given: bool) -> Resul
         HttpErrorKind::NotTls => return Ok(same_port),
         // Something listens that may be waiting for a request, or may be overloaded: only an answer tells.
         HttpErrorKind::Broken if port_given => {
-            let answer = within(ask(service, &same_port), false).await;
+            let answer = within(ask(service, &same_port, route), false).await;
             (same_port, answer)
         }
         HttpErrorKind::Connect | HttpErrorKind::ConnectTimeout | HttpErrorKind::Broken
             if !port_given =>
         {
             let http = over_http(&https, 80);
-            let answer = within(service.probe(&http), false).await;
+            let answer = within(service.probe(&http, route), false).await;
             (http, answer)
         }
         _ => return Err(first),

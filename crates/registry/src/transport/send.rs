@@ -16,7 +16,7 @@ use crate::transport::body::{self, Guard, RequestBody, ResponseBody};
 use crate::transport::limits::{Head, Permit, Throttle, Turn};
 use crate::transport::observer::RequestRecord;
 use crate::transport::patience::TooLate;
-use crate::transport::place::{Place, authority};
+use crate::transport::place::{Place, authority, is_host_of};
 use crate::transport::sending::{Leash, Sending};
 use crate::transport::{
     AnswerLimit, Call, Endpoint, Lane, Response, Route, Transport, Trust, private, redirect,
@@ -47,7 +47,8 @@ struct Trip {
     action: Arc<str>,
     endpoint: Endpoint,
     method: Method,
-    route: Route,
+    trust: Trust,
+    lane: Lane,
     answer: Duration,
     follow: bool,
     tries: u32,
@@ -232,10 +233,8 @@ impl Transport {
             action: call.action,
             endpoint: call.endpoint,
             method: call.method,
-            route: Route {
-                trust,
-                lane: call.lane,
-            },
+            trust,
+            lane: call.lane,
             answer: match call.answer {
                 AnswerLimit::Normal => timeouts.stall,
                 AnswerLimit::Closing => timeouts.closing,
@@ -288,7 +287,7 @@ impl Transport {
         };
         if let Some(size) = narrowed {
             let host = trip.endpoint.registry.as_str();
-            self.observer().narrowed(host, trip.route.lane, size);
+            self.observer().narrowed(host, trip.lane, size);
         }
     }
 
@@ -306,6 +305,7 @@ impl Transport {
                 .await
                 .map_err(|TooLate| hop.place.error(ErrorKind::Cancelled, OVER))?;
         }
+        let route = self.route(trip, &hop)?;
         self.redactor.learn(&hop.url, &hop.headers, &hop.body);
         let (body, sending) = Sending::watch(hop.body, bucket.map(Throttle::new));
         let leash = sending.leash();
@@ -321,7 +321,7 @@ impl Transport {
         let start = Instant::now();
         let outcome = tokio::select! {
             biased;
-            answer = self.service.call(request, trip.route) => {
+            answer = self.service.call(request, route) => {
                 answer.map_err(|error| {
                     let cause = error.cause();
                     hop.place.error(error.kind.into(), error.message).with_cause(cause)
@@ -339,6 +339,21 @@ impl Transport {
         };
         self.report(trip, &told);
         outcome.map(|answer| (answer, leash))
+    }
+
+    /// The connections that a request may use.
+    fn route(&self, trip: &Trip, hop: &Hop) -> Result<Route, Error> {
+        let registry = &trip.endpoint.registry;
+        let is_own = is_host_of(registry, &hop.url);
+        let certificates = self.certificates.find(registry, is_own).map_err(|why| {
+            let error = hop.place.error(ErrorKind::Tls, why);
+            error.with_cause(Cause::ClientCertificate)
+        })?;
+        Ok(Route {
+            trust: trip.trust,
+            lane: trip.lane,
+            certificates,
+        })
     }
 
     fn report(&self, trip: &Trip, told: &Told<'_>) {

@@ -7,24 +7,45 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::client::{ResolvesClientCert as _, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
 use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::digest::Digest;
-use crate::transport::classify::is_authority_as_server;
+use crate::transport::certs_d::{CertificateFolders, CertificateSet, ClientCertificates};
+use crate::transport::classify::{is_authority_as_server, other_key};
 use crate::transport::{HttpError, HttpErrorKind, Trust};
 
 /// Makes the TLS configurations of a run.
 pub(super) struct Tls {
     provider: Arc<CryptoProvider>,
     extra: Vec<CertificateDer<'static>>,
+    folders: Arc<CertificateFolders>,
     /// One for each way to judge and to speak, so that sessions are resumed.
-    configs: Mutex<HashMap<(Trust, Alpn), Arc<ClientConfig>>>,
-    verifier: Mutex<Option<Arc<TrustNamed>>>,
+    configs: Mutex<HashMap<Profile, Arc<ClientConfig>>>,
+    /// Certificates that are trusted everywhere, once they were read.
+    roots: Mutex<Option<Arc<Roots>>>,
+}
+
+/// Everything that tells TLS configurations apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Profile {
+    pub(super) trust: Trust,
+    pub(super) alpn: Alpn,
+    pub(super) certificates: Option<CertificateSet>,
+}
+
+/// Trusted certificates.
+#[derive(Clone)]
+struct Roots {
+    store: RootCertStore,
+    /// Digests of those that were given as certificates.
+    named: HashSet<Digest>,
 }
 
 /// What is offered to be spoken inside TLS.
@@ -50,7 +71,7 @@ impl Alpn {
 
 impl Tls {
     /// With `extra` certificates (each PEM, with any number in it, or DER) trusted besides the system's.
-    pub(super) fn new(extra: &[Vec<u8>]) -> Result<Self, String> {
+    pub(super) fn new(extra: &[Vec<u8>], folders: Arc<CertificateFolders>) -> Result<Self, String> {
         let mut certificates = Vec::new();
         for (index, bytes) in extra.iter().enumerate() {
             let before = certificates.len();
@@ -66,77 +87,96 @@ impl Tls {
         Ok(Self {
             provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
             extra: certificates,
+            folders,
             configs: Mutex::default(),
-            verifier: Mutex::default(),
+            roots: Mutex::default(),
         })
     }
-    /// A configuration that judges by `trust` and offers `alpn`.
-    pub(super) fn config(&self, trust: Trust, alpn: Alpn) -> Result<Arc<ClientConfig>, HttpError> {
+    /// Returns the configuration of a profile.
+    pub(super) fn config(&self, profile: Profile) -> Result<Arc<ClientConfig>, HttpError> {
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(config) = configs.get(&(trust, alpn)) {
+        if let Some(config) = configs.get(&profile) {
             return Ok(config.clone());
         }
         let config = self
-            .build(trust, alpn)
+            .build(profile)
             .map_err(|message| HttpError::new(HttpErrorKind::Handshake, message))?;
-        configs.insert((trust, alpn), config.clone());
+        configs.insert(profile, config.clone());
         Ok(config)
     }
-    fn build(&self, trust: Trust, alpn: Alpn) -> Result<Arc<ClientConfig>, String> {
+    fn build(&self, profile: Profile) -> Result<Arc<ClientConfig>, String> {
         let builder = ClientConfig::builder_with_provider(self.provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|error| format!("TLS cannot be set up: {error}"))?
             .dangerous();
-        let verifier: Arc<dyn ServerCertVerifier> = match trust {
-            Trust::Verified => self.verifier()?,
+        let set = profile.certificates;
+        let certificates = set.map(|set| self.folders.get(set)).unwrap_or_default();
+        let verifier: Arc<dyn ServerCertVerifier> = match profile.trust {
+            Trust::Verified => self.verifier(&certificates.authorities)?,
             Trust::Anything => Arc::new(AcceptAnything {
                 provider: self.provider.clone(),
             }),
         };
-        let mut config = builder
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        config.alpn_protocols = alpn.names();
+        let builder = builder.with_custom_certificate_verifier(verifier);
+        let clients = ClientCertificates(certificates.clients.clone());
+        let mut config = if set.is_some_and(CertificateSet::is_own) && clients.has_certs() {
+            builder.with_client_cert_resolver(Arc::new(clients))
+        } else {
+            builder.with_no_client_auth()
+        };
+        config.alpn_protocols = profile.alpn.names();
         Ok(Arc::new(config))
     }
-    fn verifier(&self) -> Result<Arc<TrustNamed>, String> {
-        let mut slot = self.verifier.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(verifier) = &*slot {
-            return Ok(verifier.clone());
+    /// A verifier that trusts `authorities` besides what is trusted everywhere.
+    fn verifier(&self, authorities: &[CertificateDer<'static>]) -> Result<Arc<TrustNamed>, String> {
+        let mut roots = self.roots()?;
+        if !authorities.is_empty() {
+            let own = Arc::make_mut(&mut roots);
+            own.named
+                .extend(authorities.iter().map(|der| Digest::sha256(der)));
+            let (_, ignored) = own
+                .store
+                .add_parsable_certificates(authorities.iter().cloned());
+            if ignored > 0 {
+                tracing::warn!("{ignored} certificates of certs.d cannot be used");
+            }
         }
-        let (roots, named) = self.roots()?;
-        let by_roots = WebPkiServerVerifier::builder_with_provider(roots, self.provider.clone())
+        let store = Arc::new(roots.store.clone());
+        let by_roots = WebPkiServerVerifier::builder_with_provider(store, self.provider.clone())
             .build()
             .map_err(|error| format!("the trusted certificates cannot be used: {error}"))?;
-        let verifier = Arc::new(TrustNamed { by_roots, named });
-        *slot = Some(verifier.clone());
-        Ok(verifier)
+        Ok(Arc::new(TrustNamed { by_roots, roots }))
     }
-    /// The system's roots, or the built-in ones where the system has none, and the additional ones; and the digests of
-    /// those that were given as certificates.
-    fn roots(&self) -> Result<(Arc<RootCertStore>, HashSet<Digest>), String> {
-        let mut roots = RootCertStore::empty();
+    /// The system's roots, or the built-in ones where the system has none, and the additional ones.
+    fn roots(&self) -> Result<Arc<Roots>, String> {
+        let mut slot = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(roots) = &*slot {
+            return Ok(roots.clone());
+        }
+        let mut store = RootCertStore::empty();
         let native = rustls_native_certs::load_native_certs();
         for error in &native.errors {
             tracing::warn!(%error, "a trusted certificate of the system cannot be read");
         }
         let given = native.certs.iter().chain(&self.extra);
         let named = given.map(|der| Digest::sha256(der)).collect();
-        roots.add_parsable_certificates(native.certs);
-        if roots.is_empty() {
+        store.add_parsable_certificates(native.certs);
+        if store.is_empty() {
             tracing::debug!("the system has no trusted certificates, the built-in ones are used");
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+            store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
         for certificate in &self.extra {
-            roots
+            store
                 .add(certificate.clone())
                 .map_err(|error| format!("an additional certificate cannot be used: {error}"))?;
         }
-        Ok((Arc::new(roots), named))
+        let roots = Arc::new(Roots { store, named });
+        *slot = Some(roots.clone());
+        Ok(roots)
     }
 }
 
-fn read_certificates(
+pub(super) fn read_certificates(
     bytes: &[u8],
     certificates: &mut Vec<CertificateDer<'static>>,
 ) -> Result<(), String> {
@@ -151,14 +191,49 @@ fn read_certificates(
     Ok(())
 }
 
+/// Returns whether `part`, a name in DER, is in the certificate `der`.
+pub(super) fn contains(der: &[u8], part: &[u8]) -> bool {
+    !part.is_empty() && der.windows(part.len()).any(|window| window == part)
+}
+
+/// Returns whether a public key is one of RSA with fewer bits than are accepted.
+fn is_weak_key(info: &[u8]) -> bool {
+    const RSA: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+    // 2048 bits of modulus, and what is around them.
+    contains(info, &RSA) && info.len() < 2048 / 8
+}
+
 /// Judges by the roots, and takes a server's own certificate that stands among them, name and dates being right:
 /// registries are often set up with one that `openssl req -x509` made, which calls itself an authority, and whoever puts
 /// it among the trusted ones means just that.
-#[derive(Debug)]
 struct TrustNamed {
     by_roots: Arc<WebPkiServerVerifier>,
-    /// Of the trusted certificates.
-    named: HashSet<Digest>,
+    roots: Arc<Roots>,
+}
+
+impl std::fmt::Debug for TrustNamed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TrustNamed").finish_non_exhaustive()
+    }
+}
+
+impl TrustNamed {
+    /// Returns whether a signature in a chain may not have been verified because a key is too short.
+    fn is_weak_chain(&self, own: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> bool {
+        let is_weak = |der: &CertificateDer<'_>| {
+            ParsedCertificate::try_from(der)
+                .is_ok_and(|parsed| is_weak_key(&parsed.subject_public_key_info()))
+        };
+        let names = |name: &[u8]| {
+            let mut chain = std::iter::once(own).chain(others);
+            chain.any(|der| contains(der, name))
+        };
+        let mut anchors = self.roots.store.roots.iter();
+        others.iter().any(is_weak)
+            || anchors.any(|anchor| {
+                is_weak_key(&anchor.subject_public_key_info) && names(&anchor.subject)
+            })
+    }
 }
 
 impl ServerCertVerifier for TrustNamed {
@@ -180,10 +255,15 @@ impl ServerCertVerifier for TrustNamed {
         match judged {
             Err(Error::InvalidCertificate(error))
                 if is_authority_as_server(&error)
-                    && self.named.contains(&Digest::sha256(end_entity)) =>
+                    && self.roots.named.contains(&Digest::sha256(end_entity)) =>
             {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
+            }
+            Err(Error::InvalidCertificate(CertificateError::BadSignature))
+                if !self.is_weak_chain(end_entity, intermediates) =>
+            {
+                Err(Error::InvalidCertificate(other_key()))
             }
             judged => judged,
         }

@@ -1,6 +1,7 @@
 //! The transport: against raw servers on this machine, and over a fake service where time matters.
 
 mod bodies;
+mod certs_d;
 mod fake;
 mod limits;
 mod probing;

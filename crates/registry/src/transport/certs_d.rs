@@ -1,0 +1,274 @@
+//! Certificates for single registries, from the `certs.d` directories of podman, skopeo and docker.
+//!
+//! `certs.d/HOST[:PORT]/` holds authorities (`*.crt`), and client certificates with their keys (`*.cert` beside `*.key`
+//! of the same name). It is read as `containers/image` does: the first directory of the list that has a folder for the
+//! registry counts alone, and what its authorities vouch for is trusted besides what the system trusts. Unlike there, a
+//! client certificate is shown to no other host than the registry's own.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{Error as IoError, ErrorKind as IoErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::ResolvesClientCert;
+use rustls::crypto::CryptoProvider;
+use rustls::sign::CertifiedKey;
+use rustls::{Error as TlsError, SignatureScheme};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::reference::Registry;
+use crate::text::io_clause;
+use crate::transport::tls::{contains, read_certificates};
+
+/// Longest file that is read, in bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+/// Maximum number of files in a folder that are looked at.
+const MAX_FILES: usize = 1_000;
+
+/// Returns the directories in which podman, skopeo and docker keep certificates, in the order in which they count:
+/// `containers/certs.d` in the user's configuration, `/etc/containers/certs.d`, `/etc/docker/certs.d`.
+pub fn certificate_directories() -> Vec<PathBuf> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let config = variable("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(variable("HOME")?).join(".config")));
+    let user = config.map(|config| config.join("containers/certs.d"));
+    let system = ["/etc/containers/certs.d", "/etc/docker/certs.d"];
+    user.into_iter().chain(system.map(PathBuf::from)).collect()
+}
+
+/// The certificates for one registry, by number: a part of the key of connections and TLS configurations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CertificateSet {
+    index: usize,
+    /// True for the registry's own host, which client certificates are for.
+    is_own: bool,
+}
+
+/// Contents of a folder.
+#[derive(Default)]
+pub(super) struct Certificates {
+    pub(super) authorities: Vec<CertificateDer<'static>>,
+    pub(super) clients: Vec<Arc<CertifiedKey>>,
+}
+
+/// The folders of a run, each read when its registry is first asked.
+pub(super) struct CertificateFolders {
+    directories: Vec<PathBuf>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Index into `sets` by registry; an error is a clause for people.
+    found: HashMap<Registry, Result<Option<usize>, String>>,
+    sets: Vec<Arc<Certificates>>,
+}
+
+impl CertificateFolders {
+    pub(super) fn new(directories: Vec<PathBuf>) -> Self {
+        Self {
+            directories,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Returns what there is for `registry`, with its client certificates where the peer `is_own`.
+    ///
+    /// # Errors
+    /// A clause that says which file is wrong.
+    pub(super) fn find(
+        &self,
+        registry: &Registry,
+        is_own: bool,
+    ) -> Result<Option<CertificateSet>, String> {
+        if self.directories.is_empty() {
+            return Ok(None);
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = state.found.get(registry) {
+            return found
+                .clone()
+                .map(|index| index.map(|index| CertificateSet { index, is_own }));
+        }
+        let found = self.read(registry).map(|certificates| {
+            let certificates = certificates?;
+            state.sets.push(Arc::new(certificates));
+            Some(state.sets.len() - 1)
+        });
+        state.found.insert(registry.clone(), found.clone());
+        Ok(found?.map(|index| CertificateSet { index, is_own }))
+    }
+
+    /// Returns the certificates of a set; client certificates are for the registry's own host.
+    pub(super) fn get(&self, set: CertificateSet) -> Arc<Certificates> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.sets.get(set.index).cloned().unwrap_or_default()
+    }
+
+    fn read(&self, registry: &Registry) -> Result<Option<Certificates>, String> {
+        for directory in &self.directories {
+            let folder = directory.join(registry.as_str());
+            if let Some(certificates) = read_folder(&folder)? {
+                return Ok(Some(certificates));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl CertificateSet {
+    /// Returns whether client certificates may be shown.
+    pub(super) fn is_own(self) -> bool {
+        self.is_own
+    }
+}
+
+/// Reads a folder; `None` if there is none that can be read.
+fn read_folder(folder: &Path) -> Result<Option<Certificates>, String> {
+    let names = match file_names(folder) {
+        Ok(names) => names,
+        Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            let (folder, why) = (folder.display(), io_clause(&error));
+            tracing::warn!("the certificates in {folder} are not used: {why}");
+            return Ok(None);
+        }
+    };
+    let mut certificates = Certificates::default();
+    let mut sorted: Vec<&str> = names.iter().map(String::as_str).collect();
+    sorted.sort_unstable();
+    for name in sorted {
+        let path = folder.join(name);
+        if name.strip_suffix(".crt").is_some() {
+            read_authorities(&path, &mut certificates.authorities)?;
+        } else if let Some(stem) = name.strip_suffix(".cert") {
+            let key = format!("{stem}.key");
+            if !names.contains(&key) {
+                return Err(format!(
+                    "the client certificate {} has no key: {key} is missing beside it (an authority's certificate is \
+                     named *.crt)",
+                    path.display()
+                ));
+            }
+            let client = read_client(&path, &folder.join(key))?;
+            certificates.clients.push(Arc::new(client));
+        } else if let Some(stem) = name.strip_suffix(".key")
+            && !names.contains(&format!("{stem}.cert"))
+        {
+            return Err(format!(
+                "the key {} has no client certificate: {stem}.cert is missing beside it",
+                path.display()
+            ));
+        }
+    }
+    Ok(Some(certificates))
+}
+
+fn file_names(folder: &Path) -> Result<HashSet<String>, IoError> {
+    let mut names = HashSet::new();
+    for entry in std::fs::read_dir(folder)?.take(MAX_FILES) {
+        if let Ok(name) = entry?.file_name().into_string() {
+            names.insert(name);
+        }
+    }
+    Ok(names)
+}
+
+fn read_authorities(path: &Path, found: &mut Vec<CertificateDer<'static>>) -> Result<(), String> {
+    let before = found.len();
+    let bytes = match read_file(path) {
+        Ok(bytes) => bytes,
+        // A link that leads nowhere.
+        Err(error) if error.kind() == IoErrorKind::NotFound => {
+            let (path, why) = (path.display(), io_clause(&error));
+            tracing::warn!("the certificate {path} is not used: {why}");
+            return Ok(());
+        }
+        Err(error) => return Err(unreadable(path, &io_clause(&error))),
+    };
+    read_certificates(&bytes, found).map_err(|why| unreadable(path, &why))?;
+    if found.len() == before {
+        let path = path.display();
+        tracing::warn!("the certificate {path} is not used: there is no certificate in it");
+    }
+    Ok(())
+}
+
+fn read_client(certificate: &Path, key: &Path) -> Result<CertifiedKey, String> {
+    let mut chain = Vec::new();
+    let bytes =
+        read_file(certificate).map_err(|error| unreadable(certificate, &io_clause(&error)))?;
+    read_certificates(&bytes, &mut chain).map_err(|why| unreadable(certificate, &why))?;
+    if chain.is_empty() {
+        return Err(unreadable(certificate, "there is no certificate in it"));
+    }
+    let bytes = read_file(key).map_err(|error| unreadable(key, &io_clause(&error)))?;
+    // What an error of the parser says may be a part of the key.
+    let no_key =
+        "there is no private key in it that is not encrypted (PEM, PKCS #8, PKCS #1 or SEC 1)";
+    let private = PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| unreadable(key, no_key))?;
+    CertifiedKey::from_der(chain, private, &provider()).map_err(|error| match error {
+        TlsError::InconsistentKeys(_) => format!(
+            "the key {} is not the one of the client certificate {}",
+            key.display(),
+            certificate.display()
+        ),
+        _ => unreadable(key, "it is of a kind that is not supported"),
+    })
+}
+
+fn provider() -> CryptoProvider {
+    rustls::crypto::aws_lc_rs::default_provider()
+}
+
+fn unreadable(path: &Path, why: &str) -> String {
+    format!("the file {} cannot be used: {why}", path.display())
+}
+
+/// Reads a file of bounded size. A pipe, which might never end, is none.
+fn read_file(path: &Path) -> Result<Vec<u8>, IoError> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(IoError::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE {
+        return Err(IoError::other(format!(
+            "it is larger than {} KiB",
+            MAX_FILE / 1024
+        )));
+    }
+    Ok(bytes)
+}
+
+/// Chooses among several client certificates the one that a server asks for.
+#[derive(Debug)]
+pub(super) struct ClientCertificates(pub(super) Vec<Arc<CertifiedKey>>);
+
+impl ResolvesClientCert for ClientCertificates {
+    fn resolve(
+        &self,
+        authorities: &[&[u8]],
+        schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        let mut fitting = self
+            .0
+            .iter()
+            .filter(|client| client.key.choose_scheme(schemes).is_some());
+        let issued = fitting.clone().find(|client| {
+            let mut chain = client.cert.iter();
+            chain.any(|der| authorities.iter().any(|name| contains(der, name)))
+        });
+        // Servers that know intermediate authorities alone may still accept it.
+        issued.or_else(|| fitting.next()).cloned()
+    }
+
+    fn has_certs(&self) -> bool {
+        !self.0.is_empty()
+    }
+}
