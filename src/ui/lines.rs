@@ -14,6 +14,8 @@ use crate::ui::{Log, Printer, visible};
 pub enum Word {
     /// An image was copied.
     Copied,
+    /// An image was copied to a tag that had another one.
+    Updated,
     /// The destination had lost parts of it, and has them again.
     Repaired,
     /// The destination had it already.
@@ -47,6 +49,7 @@ impl Word {
     fn text(self) -> &'static str {
         match self {
             Self::Copied => "copied",
+            Self::Updated => "updated",
             Self::Repaired => "repaired",
             Self::Unchanged => "unchanged",
             Self::Verified => "verified",
@@ -61,7 +64,7 @@ impl Word {
 
     fn paint(self) -> Paint {
         match self {
-            Self::Copied | Self::Planned => Paint::Green,
+            Self::Copied | Self::Updated | Self::Planned => Paint::Green,
             Self::Unchanged | Self::Verified => Paint::Dim,
             Self::Repaired | Self::Skipped | Self::Interrupted | Self::Warning => Paint::Yellow,
             Self::Failed => Paint::Red,

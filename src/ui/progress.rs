@@ -33,7 +33,11 @@ impl Progress {
                 say(Word::Repaired, &text);
             }
             Outcome::Copied(copied) => {
-                say(Word::Copied, &format!("{name}  {}", took(copied, elapsed)));
+                let word = match copied.replaced {
+                    Some(_) => Word::Updated,
+                    None => Word::Copied,
+                };
+                say(word, &format!("{name}  {}", took(copied, elapsed)));
             }
             Outcome::Unchanged {
                 by: Evidence::Verified,
@@ -91,12 +95,17 @@ fn lost(losses: &[Loss]) -> String {
     parts.join("; ")
 }
 
-/// What a copy took: `67.3 MiB in 2.1 s (32.0 MiB/s), 12.0 MiB mounted`.
+/// What a copy took, behind the digests of a tag that had another image: `67.3 MiB in 2.1 s (32.0 MiB/s), 12.0 MiB mounted`.
 fn took(copied: &Copied, elapsed: Duration) -> String {
     let speed = units::speed(copied.volume.bytes, elapsed)
         .map_or_else(String::new, |speed| format!(" ({speed})"));
     let (bytes, time) = (units::bytes(copied.volume.bytes), units::time(elapsed));
-    let mut parts = vec![format!("{bytes} in {time}{speed}")];
+    let mut parts = Vec::new();
+    if let Some(old) = &copied.replaced {
+        let [old, new] = [old, &copied.digest].map(|digest| units::short(digest, units::SHORT));
+        parts.push(format!("{old} → {new}"));
+    }
+    parts.push(format!("{bytes} in {time}{speed}"));
     if copied.volume.mounted_bytes > 0 {
         parts.push(format!(
             "{} mounted",

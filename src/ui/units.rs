@@ -1,5 +1,6 @@
 //! Sizes, times and speeds as people read them.
 
+use registry::Digest;
 use std::time::Duration;
 
 /// Bytes in binary units: `17 B`, `3.4 KiB`, `67.3 MiB`.
@@ -75,6 +76,22 @@ pub(super) fn rule(rule: &sync::rule::Rule) -> String {
     match &rule.location {
         Some(at) => format!("{} ({}:{})", rule.name, at.file.display(), at.line),
         None => rule.name.to_string(),
+    }
+}
+
+/// Number of digits of a digest that tell it from all others that anybody has.
+pub(super) const SHORT: usize = 12;
+
+/// Returns the first `digits` of a digest; those of sha256 need no name.
+pub(super) fn short(digest: &Digest, digits: usize) -> String {
+    let text = digest.to_string();
+    match text.split_once(':') {
+        Some(("sha256", encoded)) => encoded.chars().take(digits).collect(),
+        Some((algorithm, encoded)) => {
+            let encoded: String = encoded.chars().take(digits).collect();
+            format!("{algorithm}:{encoded}")
+        }
+        None => text,
     }
 }
 

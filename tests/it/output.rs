@@ -6,6 +6,7 @@ use serde_json::json;
 use testkit::Registry;
 
 use crate::support::program::normalised;
+use crate::support::report::assert_valid;
 use crate::support::{Outcome, Place, image, insecure, registry};
 
 const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
@@ -205,4 +206,38 @@ fn a_closed_pipe_stops_nothing() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     destination.verify_complete("b", "v1").unwrap();
     destination.verify_complete("b", "v2").unwrap();
+}
+
+#[test]
+fn a_tag_that_had_another_image_is_said_to_be_updated() {
+    let (source, destination, place) = two();
+    source.state().untag("a", "v2");
+    destination.push("b", Some("v1"), &image("old"));
+    let short = |name: &str| image(name).digest()[7..19].to_owned();
+    let outcome = run(&place, &["--report", "report.json"]).exits(0);
+    let lines = outcome.lines("updated");
+    let expected = format!(
+        "{}/a:v1 → {}/b:v1  {} → {}, ",
+        source.host(),
+        destination.host(),
+        short("old"),
+        short("1")
+    );
+    assert_eq!(lines.len(), 1, "{}", outcome.stderr);
+    assert!(lines[0].contains(&expected), "{}", lines[0]);
+    outcome
+        .says("1 image: 1 copied, 0 unchanged")
+        .says("\n1 tag was updated: it had another image before\n");
+    let report: serde_json::Value = serde_json::from_str(&place.read("report.json")).unwrap();
+    assert_valid(&report);
+    assert_eq!(report["images"][0]["replaced"], image("old").digest());
+    assert_eq!(
+        (&report["summary"]["copied"], &report["summary"]["updated"]),
+        (&json!(1), &json!(1))
+    );
+    // What is copied anew updates nothing.
+    source.push("a", Some("v3"), &image("3"));
+    let outcome = run(&place, &[]).exits(0);
+    assert_eq!(outcome.lines("copied").len(), 1);
+    assert!(!outcome.stderr.contains("updated"), "{}", outcome.stderr);
 }

@@ -6,10 +6,7 @@ use registry::Digest;
 
 use crate::ui::plan::gather::Gathered;
 use crate::ui::plan::row::{Kind, Row, printable};
-use crate::ui::units;
-
-/// So many digits of a digest are enough to tell it from all others that anybody has.
-pub(super) const SHORT: usize = 12;
+use crate::ui::units::{self, short};
 
 /// The images of a rule that go to one repository.
 pub(super) struct Section<'a> {
@@ -83,19 +80,6 @@ pub(super) fn shortcomings(rule: &Gathered) -> Vec<String> {
         format!("interrupted: {images} not looked at")
     });
     empty.into_iter().chain(interrupted).collect()
-}
-
-/// The first `digits` of a digest, of which those of sha256 need no name.
-pub(super) fn short(digest: &Digest, digits: usize) -> String {
-    let text = digest.to_string();
-    match text.split_once(':') {
-        Some(("sha256", encoded)) => encoded.chars().take(digits).collect(),
-        Some((algorithm, encoded)) => {
-            let encoded: String = encoded.chars().take(digits).collect();
-            format!("{algorithm}:{encoded}")
-        }
-        None => text,
-    }
 }
 
 /// What an image is called behind its repository, its digest shortened: `v1`, `@9f8e7d6c5b4a`.

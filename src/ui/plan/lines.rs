@@ -5,7 +5,7 @@ use std::io::{Result, Write};
 use registry::Digest;
 
 use crate::ui::paint::Paint;
-use crate::ui::plan::cells::{self, SHORT, Section, heading, sections, shortcomings};
+use crate::ui::plan::cells::{Section, heading, sections, shortcomings};
 use crate::ui::plan::gather::Gathered;
 use crate::ui::plan::row::{Fate, Kind, Row, Size};
 use crate::ui::units;
@@ -43,7 +43,7 @@ pub(super) fn rows(out: &mut dyn Write, rule: &Gathered, short: bool, colours: b
 fn line(rule: &Gathered, section: &Section<'_>, row: &Row, short: bool, colours: bool) -> String {
     let written = |digest: &Digest| {
         if short {
-            cells::short(digest, SHORT)
+            units::short(digest, units::SHORT)
         } else {
             digest.to_string()
         }

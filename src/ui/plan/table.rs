@@ -6,11 +6,11 @@ use std::io::{Result, Write};
 use registry::Digest;
 
 use crate::ui::paint::Paint;
-use crate::ui::plan::cells::{SHORT, Section, heading, sections, short, short_name, shortcomings};
+use crate::ui::plan::cells::{Section, heading, sections, short_name, shortcomings};
 use crate::ui::plan::gather::Gathered;
 use crate::ui::plan::row::{Fate, Kind, Row, Size};
 use crate::ui::plan::wrap::wrap;
-use crate::ui::units;
+use crate::ui::units::{self, SHORT, short};
 
 /// What stands before each row.
 const INDENT: usize = 4;

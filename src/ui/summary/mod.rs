@@ -44,6 +44,7 @@ fn block(ending: &Ending<'_>, files: Files<'_>) -> Vec<Line> {
     block.extend(totals::spared(ending.traffic));
     block.extend(hosts::lines(ending.hosts));
     block.extend(totals::referrers(summary));
+    block.extend(totals::updated(summary));
     block.extend(totals::verified(summary));
     block.extend(totals::recorded(summary));
     block.extend(empty(summary));

@@ -62,6 +62,19 @@ pub(super) fn referrers(summary: &Summary) -> Option<Line> {
     (summary.referrers > 0).then_some((paint, text))
 }
 
+/// `3 tags were updated: they had other images before`; nothing where none were.
+pub(super) fn updated(summary: &Summary) -> Option<Line> {
+    let text = match summary.updated {
+        0 => return None,
+        1 => "1 tag was updated: it had another image before".to_owned(),
+        tags => format!(
+            "{} tags were updated: they had other images before",
+            units::grouped(tags)
+        ),
+    };
+    Some((Paint::Plain, text))
+}
+
 /// `7 verified to the last blob, 1 repaired: 3 manifests and blobs were lost`; nothing where nothing was verified.
 pub(super) fn verified(summary: &Summary) -> Option<Line> {
     let repaired = match (summary.repaired, summary.losses) {

@@ -29,7 +29,9 @@ pub struct Summary {
     pub recorded: u64,
     /// Images, of those that were copied, whose root was there and below which something was lost.
     pub repaired: u64,
-    /// Manifests and blobs that these lacked.
+    /// Images, of those that were copied, whose tag had another image before.
+    pub updated: u64,
+    /// Manifests and blobs that the repaired ones lacked.
     pub losses: u64,
     /// Images that would be copied, where nothing was to be written.
     pub planned: u64,
@@ -228,6 +230,7 @@ impl Summary {
                 self.contended += copied.contended;
                 self.losses += copied.losses.len() as u64;
                 self.repaired += u64::from(!copied.losses.is_empty());
+                self.updated += u64::from(copied.replaced.is_some());
             }
             Outcome::Unchanged { by, .. } => {
                 self.unchanged += 1;
