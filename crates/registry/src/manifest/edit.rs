@@ -78,8 +78,8 @@ pub(super) fn append(
             quoted(&manifest.media_type)
         )));
     }
-    let index = index_of(manifest)?;
-    let listed = index.manifests.into_iter().map(|entry| entry.digest);
+    let list = manifest.referrer_list()?;
+    let listed = list.descriptors.into_iter().map(|entry| entry.digest);
     let new = unlisted(listed.collect(), descriptors);
     if new.is_empty() {
         return Ok(manifest.clone());

@@ -10,31 +10,52 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::ManifestError;
+use super::names::ExactNames;
 use crate::quote::shown;
 
 /// The most entries of one list. A manifest of 8 MiB has room for some 60,000 descriptors.
 const MAX_ENTRIES: usize = 100_000;
 
-/// Reads a JSON object as `T`, which ignores what it does not know and refuses a known field that stands twice, since
-/// two readers would take two different values.
+/// Reads a JSON object as `T`, which ignores unknown fields. Refuses a known field that comes twice, and one whose name
+/// differs from a known one only in case: Go's decoder takes that for the known one, others do not, so two readers
+/// would see two different documents.
 pub(super) fn read<'de, T: Deserialize<'de>>(
     bytes: &'de [u8],
     noun: &str,
 ) -> Result<T, ManifestError> {
-    serde_json::from_slice::<Object<T>>(bytes)
-        .map(|object| object.0)
-        .map_err(|error| {
-            let what = if error.is_data() {
-                "is malformed"
-            } else {
-                "is not JSON"
-            };
-            ManifestError(format!("the {noun} {what}: {}", shown(&error.to_string())))
-        })
+    read_as::<Object<T>>(bytes, &format!("the {noun}")).map(|object| object.0)
 }
 
-/// A `T` that stands as an object; serde would take an array as well.
+/// Like [`read`] for one entry of a list, by itself; `place` names it in errors, as in: entry 3 of the list.
+pub(super) fn read_entry<'de, T: Deserialize<'de>>(
+    bytes: &'de [u8],
+    place: &str,
+) -> Result<T, ManifestError> {
+    read_as::<Object<T>>(bytes, place).map(|object| object.0)
+}
+
+/// Like [`read`] for the config of an image, whose names of fields nobody promises: those that differ in case are
+/// unknown ones.
+pub(super) fn read_config<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, ManifestError> {
+    read_as::<AnyObject<T>>(bytes, "the config").map(|object| object.0)
+}
+
+fn read_as<'de, T: Deserialize<'de>>(bytes: &'de [u8], subject: &str) -> Result<T, ManifestError> {
+    serde_json::from_slice::<T>(bytes).map_err(|error| {
+        let what = if error.is_data() {
+            "is malformed"
+        } else {
+            "is not JSON"
+        };
+        ManifestError(format!("{subject} {what}: {}", shown(&error.to_string())))
+    })
+}
+
+/// A `T` that stands as an object, with exact names of fields; serde would take an array as well.
 pub(super) struct Object<T>(pub(super) T);
+
+/// The same, where names that differ from those of fields in case are unknown ones.
+struct AnyObject<T>(T);
 
 /// A text; anything else counts as absent.
 #[derive(Default)]
@@ -69,7 +90,23 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
                 f.write_str("an object")
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+                T::deserialize(ExactNames(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Visit(PhantomData))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for AnyObject<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Visit<T> {
+            type Value = AnyObject<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(AnyObject)
             }
         }
         deserializer.deserialize_map(Visit(PhantomData))

@@ -6,6 +6,7 @@ mod edit;
 mod embedded;
 mod lenient;
 pub mod media_type;
+mod names;
 mod platform;
 mod referrer;
 mod schema1;
@@ -21,8 +22,10 @@ use bytes::Bytes;
 use crate::digest::Digest;
 
 pub use descriptor::Descriptor;
+pub(crate) use names::folds_to;
 pub use platform::Platform;
 pub use schema1::digested_bytes;
+pub(crate) use view::ReferrerList;
 pub use view::{ImageView, IndexView, ManifestError, Schema1View, View};
 
 /// The most bytes of one manifest that are read. Registries enforce 4 MiB, Gitea 10 MiB.
@@ -116,6 +119,16 @@ impl Manifest {
     /// digest and size promise; others are fetched as if nothing stood there.
     pub fn embedded(&self, size: u64) -> Vec<(Digest, Bytes)> {
         embedded::read(&self.bytes, size)
+    }
+    /// For an index: what it lists, as a list of referrers.
+    ///
+    /// # Errors
+    /// When the document is no index, or cannot be read.
+    pub(crate) fn referrer_list(&self) -> Result<ReferrerList, ManifestError> {
+        match shape::Shape::of_document(&self.bytes, &self.media_type)? {
+            shape::Shape::Index => view::read_referrers(&self.bytes),
+            _ => Err(ManifestError("the document is not an index".to_owned())),
+        }
     }
     /// The descriptor that a list of referrers has of this manifest: with its artifact type (its own, else the media
     /// type of its config; of an index only its own) and a copy of its annotations.

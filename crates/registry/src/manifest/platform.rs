@@ -39,7 +39,7 @@ impl Platform {
     /// # Errors
     /// When the blob is not a JSON object.
     pub fn from_config(config: &[u8]) -> Result<Self, ManifestError> {
-        lenient::read::<RawPlatform>(config, "config").map(Self::from)
+        lenient::read_config::<RawPlatform>(config).map(Self::from)
     }
 }
 

@@ -32,6 +32,15 @@ struct Fields {
     #[serde(rename = "fsLayers")]
     fs_layers: Option<IgnoredAny>,
     signatures: Option<IgnoredAny>,
+    // Of no matter here, but not to come twice either.
+    #[serde(rename = "schemaVersion")]
+    _schema_version: Option<IgnoredAny>,
+    #[serde(rename = "artifactType")]
+    _artifact_type: Option<IgnoredAny>,
+    #[serde(rename = "subject")]
+    _subject: Option<IgnoredAny>,
+    #[serde(rename = "annotations")]
+    _annotations: Option<IgnoredAny>,
 }
 
 impl Shape {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::descriptor::{Descriptor, RawDescriptor, check_all, check_one};
 use super::lenient::{self, List, Object, Text};
@@ -111,6 +112,38 @@ struct Schema1Document {
 struct FsLayer {
     #[serde(rename = "blobSum")]
     digest: Option<String>,
+}
+
+/// The entries of a list of referrers.
+#[derive(Debug, Default)]
+pub(crate) struct ReferrerList {
+    /// Those that can be read, in order.
+    pub(crate) descriptors: Vec<Descriptor>,
+    /// Why the others cannot be.
+    pub(crate) unreadable: Vec<ManifestError>,
+}
+
+#[derive(Deserialize)]
+struct ListDocument<'a> {
+    #[serde(default, borrow)]
+    manifests: List<&'a RawValue>,
+}
+
+/// Reads a list of referrers. Unlike an index that is copied, it may have entries that cannot be read (`null`, without a
+/// digest): they are not what the others are about.
+pub(super) fn read_referrers(bytes: &[u8]) -> Result<ReferrerList, ManifestError> {
+    let document: ListDocument = lenient::read(bytes, "index")?;
+    let mut list = ReferrerList::default();
+    for (at, entry) in document.manifests.0.into_iter().enumerate() {
+        let place = format!("entry {} of `manifests`", at + 1);
+        match lenient::read_entry(entry.get().as_bytes(), &place)
+            .and_then(|raw: RawDescriptor| Descriptor::check(raw, &place))
+        {
+            Ok(descriptor) => list.descriptors.push(descriptor),
+            Err(error) => list.unreadable.push(error),
+        }
+    }
+    Ok(list)
 }
 
 /// Reads a document of a media type that [`media_type_of`](super::shape::media_type_of) found.

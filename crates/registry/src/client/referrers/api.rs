@@ -13,7 +13,7 @@ use crate::client::call::Whole;
 use crate::client::origin::{self, Address};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
-use crate::manifest::{Descriptor, MAX_MANIFEST_BYTES, Manifest, View, media_type};
+use crate::manifest::{Descriptor, MAX_MANIFEST_BYTES, Manifest, ReferrerList, media_type};
 use crate::reference::Repository;
 
 /// The most pages of one list.
@@ -98,7 +98,9 @@ impl Client {
                     return Err(ask.error(ErrorKind::Protocol, message));
                 }
             };
-            list.take(&index)
+            let read = entries(&index).map_err(|why| ask.error(ErrorKind::Protocol, why))?;
+            self.warn_of_unreadable(repository, subject, &read.unreadable);
+            list.take(index.bytes().len(), read.descriptors)
                 .map_err(|why| ask.error(ErrorKind::Protocol, why))?;
             list.addresses.insert(whole.url.to_string());
             let next = self.next_page(&first, &whole.url, &whole.headers).await?;
@@ -168,12 +170,12 @@ impl Client {
 
 impl List {
     /// Adds what a page lists; an error is a clause.
-    fn take(&mut self, index: &Manifest) -> Result<(), String> {
-        self.bytes = self.bytes.saturating_add(index.bytes().len());
+    fn take(&mut self, bytes: usize, descriptors: Vec<Descriptor>) -> Result<(), String> {
+        self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > MAX_BYTES {
             return Err(format!("the list has more than {MAX_BYTES} bytes"));
         }
-        for descriptor in entries(index)? {
+        for descriptor in descriptors {
             if self.digests.insert(descriptor.digest.clone()) {
                 self.descriptors.push(descriptor);
             }
@@ -186,12 +188,9 @@ impl List {
 }
 
 /// The entries of a list of referrers; an error is a clause.
-pub(super) fn entries(index: &Manifest) -> Result<Vec<Descriptor>, String> {
-    match index.view() {
-        Ok(View::Index(index)) => Ok(index.manifests),
-        Ok(_) => Err("the list is no index".to_owned()),
-        Err(error) => Err(format!("the list cannot be read: {error}")),
-    }
+pub(super) fn entries(index: &Manifest) -> Result<ReferrerList, String> {
+    let list = index.referrer_list();
+    list.map_err(|error| format!("the list cannot be read: {error}"))
 }
 
 fn ask(repository: &Repository, scopes: ScopeSet, subject: &Digest) -> Ask {

@@ -16,13 +16,16 @@ use crate::auth::ScopeSet;
 use crate::client::Client;
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::manifest::Descriptor;
+use crate::manifest::{Descriptor, ManifestError};
 use crate::reference::{Repository, Tag};
 use api::Told;
 use habits::Api;
 
 /// The most referrers of one subject. The largest lists in the field have some hundreds (a signature a day).
 const MAX_REFERRERS: usize = 20_000;
+
+/// The most entries of a list that are named in warnings; more are counted.
+const MAX_NAMED: usize = 3;
 
 /// What refers to a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +110,26 @@ impl Client {
             .list_by_api(repository, ScopeSet::pull(repository), subject)
             .await?;
         Ok(listed.unwrap_or_else(Referrers::nobody))
+    }
+
+    /// Warns that entries of the list of what refers to `subject` are left out.
+    fn warn_of_unreadable(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+        unreadable: &[ManifestError],
+    ) {
+        let of = format!(
+            "of the list of what refers to {}@{subject}",
+            repository.path()
+        );
+        for error in unreadable.iter().take(MAX_NAMED) {
+            self.warn(&format!("an entry {of} is left out: {error}"));
+        }
+        let more = unreadable.len().saturating_sub(MAX_NAMED);
+        if more > 0 {
+            self.warn(&format!("{more} further entries {of} are left out"));
+        }
     }
 
     async fn list_anywhere(

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::manifest::folds_to;
+
 /// Maximum number of entries of one page: those of a repository, as some registries give all at once. The largest in
 /// public use have some hundreds of thousands.
 pub(super) const MAX_ENTRIES: usize = 2_000_000;
@@ -39,7 +41,7 @@ impl<'de> Deserialize<'de> for Page {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Page, A::Error> {
                 let mut tags = None;
                 while let Some(key) = map.next_key::<String>()? {
-                    if !key.eq_ignore_ascii_case("tags") {
+                    if !folds_to(&key, "tags") {
                         map.next_value::<IgnoredAny>()?;
                     } else if tags.is_some() {
                         return Err(A::Error::custom("it has two lists of tags"));
@@ -161,6 +163,7 @@ mod tests {
         }
         let one = [Entry::Text("a".to_owned())];
         assert_eq!(read(br#"{"Tags":["a"]}"#).unwrap(), one);
+        assert_eq!(read("{\"tag\u{17f}\":[\"a\"]}".as_bytes()).unwrap(), one);
         for page in [
             r#"{"tags":["a"],"tags":["b"]}"#,
             r#"{"tags":["a"],"Tags":["b"]}"#,

@@ -163,6 +163,97 @@ fn what_matters_is_strict() {
 }
 
 #[test]
+fn names_that_differ_in_case_are_refused_wherever_they_stand() {
+    let entry = |fields: &str| format!(r#"{{"digest":"{A}","size":1,{fields}}}"#);
+    let layer = |fields: &str| format!(r#"{{"layers":[{}]}}"#, entry(fields));
+    let child = |fields: &str| format!(r#"{{"manifests":[{}]}}"#, entry(fields));
+    for (text, name, field) in [
+        // Beside the known field, and alone: Go reads either.
+        (
+            r#"{"layers":[],"Layers":[]}"#.to_owned(),
+            "Layers",
+            "layers",
+        ),
+        (
+            r#"{"config":{},"LAYERS":[]}"#.to_owned(),
+            "LAYERS",
+            "layers",
+        ),
+        (
+            r#"{"layers":[],"Config":{}}"#.to_owned(),
+            "Config",
+            "config",
+        ),
+        (r#"{"Manifests":[]}"#.to_owned(), "Manifests", "manifests"),
+        (
+            r#"{"layers":[],"Subject":{}}"#.to_owned(),
+            "Subject",
+            "subject",
+        ),
+        (
+            r#"{"layers":[],"mediatype":"a/b"}"#.to_owned(),
+            "mediatype",
+            "mediaType",
+        ),
+        (
+            r#"{"layers":[],"ArtifactType":"a/b"}"#.to_owned(),
+            "ArtifactType",
+            "artifactType",
+        ),
+        (
+            r#"{"layers":[],"Annotations":{}}"#.to_owned(),
+            "Annotations",
+            "annotations",
+        ),
+        (
+            r#"{"layers":[],"SchemaVersion":2}"#.to_owned(),
+            "SchemaVersion",
+            "schemaVersion",
+        ),
+        (r#"{"blobs":[],"Blobs":[]}"#.to_owned(), "Blobs", "blobs"),
+        (
+            r#"{"fsLayers":[],"FSLayers":[]}"#.to_owned(),
+            "FSLayers",
+            "fsLayers",
+        ),
+        (
+            r#"{"fsLayers":[{"BlobSum":"x"}]}"#.to_owned(),
+            "BlobSum",
+            "blobSum",
+        ),
+        (layer(&format!(r#""Digest":"{B}""#)), "Digest", "digest"),
+        (layer(r#""Size":2"#), "Size", "size"),
+        (layer(r#""MediaType":"a/b""#), "MediaType", "mediaType"),
+        (layer(r#""URLs":[]"#), "URLs", "urls"),
+        (child(r#""platform":{"OS":"linux"}"#), "OS", "os"),
+        (child(r#""Platform":{}"#), "Platform", "platform"),
+        (
+            format!(r#"{{"layers":[],"subject":{}}}"#, entry(r#""digesT":"x""#)),
+            "digesT",
+            "digest",
+        ),
+        // What Go folds besides.
+        ("{\"layer\u{17f}\":[]}".to_owned(), "layer\u{17f}", "layers"),
+        (r#"{"L\u0061yers":[]}"#.to_owned(), "Layers", "layers"),
+    ] {
+        let why = format!(
+            "is malformed: the field `{name}` differs from `{field}` only in case, so that clients read it differently at line 1 column"
+        );
+        let refusal = refusal(&text);
+        assert!(refusal.contains(&why), "{text}: {refusal}");
+    }
+    // Names of annotations are anybody's.
+    let free = r#"{"layers":[],"annotations":{"a":"1","A":"2"},"x":1,"X":2}"#;
+    assert!(Manifest::new(free.into(), None, Digest::sha256(b"")).is_ok());
+    // So are those of a config.
+    let config = Platform::from_config(br#"{"os":"linux","OS":"x","Architecture":"y"}"#).unwrap();
+    assert_eq!(
+        (config.os.as_str(), config.architecture.as_str()),
+        ("linux", "")
+    );
+}
+
+#[test]
 fn bounds_hold() {
     let deep = format!(
         r#"{{"layers":{}{}}}"#,

@@ -229,3 +229,35 @@ async fn referrers_of_referrers_are_followed_for_eight_levels() {
     assert_eq!(source.count(|r| r.kind == Kind::Referrers), 9);
     assert_eq!(source.count(|r| r.kind == Kind::ManifestGet), 1 + 8);
 }
+
+#[tokio::test]
+async fn a_manifest_that_clients_read_differently_is_refused() {
+    let layer = format!(r#"{{"layers":[],"Layers":[{}]}}"#, entry(1));
+    let alone = format!(r#"{{"config":{},"Layers":[{}]}}"#, entry(1), entry(2));
+    for document in [layer, alone] {
+        let source = source_of(&Manifest::new(media::OCI_MANIFEST, document)).await;
+        let (reason, fetched) = refused(&source).await;
+        let expected = "the field `Layers` differs from `layers` only in case, so that clients read it differently";
+        assert!(reason.contains(expected), "{reason}");
+        assert_eq!(fetched, 1);
+    }
+    // The same within an index, whose other children are not copied for themselves.
+    let source = server().await;
+    let child = format!(
+        r#"{{"layers":[{{"digest":"sha256:{:064x}","size":1,"Size":2}}]}}"#,
+        1
+    );
+    let child = Manifest::new(media::OCI_MANIFEST, child);
+    source.put_manifest("from/app", None, &child);
+    let root = json!({"schemaVersion": 2, "manifests": [child.descriptor()]});
+    let root = Manifest::new(media::OCI_INDEX, root.to_string());
+    source.put_manifest("from/app", Some("v1"), &root);
+    let destination = server().await;
+    let (summary, _) = copy(&source, &[&destination], ":v1", settings(&[])).await;
+    let reason = &summary.failures[0].failure.reason;
+    assert!(
+        reason.contains("`Size` differs from `size` only in case"),
+        "{reason}"
+    );
+    assert_eq!(destination.count(|r| r.kind == Kind::ManifestPut), 0);
+}

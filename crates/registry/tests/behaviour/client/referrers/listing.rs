@@ -239,6 +239,56 @@ async fn an_index_under_the_tag_of_its_own_digest_is_no_list() {
 }
 
 #[tokio::test]
+async fn entries_that_cannot_be_read_are_left_out_with_a_warning() {
+    let image = subject("x");
+    let index = "application/vnd.oci.image.index.v1+json";
+    let [one, two] = ["one", "two"].map(|name| Image::referrer_of(&image, "application/x", name));
+    let entry = |image: &Image| image.root().referrer_descriptor().to_string();
+    let list = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{index}","manifests":[null,{},{{"size":1}},5,{{"digest":"sha256:{:064}","Digest":"x","size":1}},{}]}}"#,
+        entry(&one),
+        0,
+        entry(&two)
+    );
+    for by_api in [true, false] {
+        let kit = Kit::open(with(if by_api {
+            Referrers::Api
+        } else {
+            Referrers::Absent
+        }))
+        .await;
+        let answer = Answer::new(200).body(index, list.clone());
+        let kind = if by_api {
+            Kind::Referrers
+        } else {
+            Kind::ManifestGet
+        };
+        kit.server.fault(Fault::on(kind), answer);
+        let repository = kit.repository("a/b");
+        let found = kit.client.referrers(&repository, &digest(&image)).await;
+        let found = found.unwrap().descriptors;
+        let digests: Vec<&str> = found.iter().map(|found| found.digest.as_str()).collect();
+        assert_eq!(digests, [one.digest(), two.digest()]);
+        let of = format!("of the list of what refers to a/b@{}", image.digest());
+        let warnings = kit.heard.warnings();
+        let said: Vec<&str> = warnings.iter().map(String::as_str).collect();
+        assert_eq!(
+            said,
+            [
+                &*format!(
+                    "an entry {of} is left out: entry 1 of `manifests` is malformed: invalid type: null, expected an object at line 1 column 4"
+                ),
+                &*format!("an entry {of} is left out: entry 3 of `manifests` has no digest"),
+                &*format!(
+                    "an entry {of} is left out: entry 4 of `manifests` is malformed: invalid type: integer `5`, expected an object at line 1 column 1"
+                ),
+                &*format!("1 further entries {of} are left out"),
+            ]
+        );
+    }
+}
+
+#[tokio::test]
 async fn malformed_lists_are_errors() {
     let image = subject("x");
     let index = "application/vnd.oci.image.index.v1+json";
@@ -248,13 +298,13 @@ async fn malformed_lists_are_errors() {
         let error = kit.client.referrers(&repository, &digest(&image)).await;
         error.unwrap_err()
     };
-    let answer = Answer::new(200).body(index, r#"{"manifests":[{"size":1}]}"#);
+    let answer = Answer::new(200).body(index, r#"{"manifests":{"size":1}}"#);
     let fault = kit.server.fault(Fault::on(Kind::Referrers), answer);
     let error = list().await;
     assert_eq!(error.kind(), ErrorKind::Protocol);
     assert_eq!(
         error.message(),
-        "the list cannot be read: entry 1 of `manifests` has no digest"
+        "the list cannot be read: the index is malformed: invalid type: map, expected a list at line 1 column 14"
     );
     assert_eq!((kit.took().len(), fault.hits()), (1, 1));
     kit.server.clear_faults();
