@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use registry::auth::{DockerFiles, Entry, Keychain};
 use registry::transport::{
-    RetryPolicy, Timeouts, Transport, TransportOptions, WindowBounds, certificate_directories,
+    RetryPolicy, Timeouts, Transport, TransportOptions, certificate_directories,
 };
 use registry::{Options, Registries};
 use sync::config::{Intent, Referrers, Settings};
@@ -17,6 +17,7 @@ use tokio::runtime::Runtime;
 
 use crate::cli;
 use crate::commands::audience::{self, Audience};
+use crate::commands::concurrency::{IMAGES, Windows};
 use crate::commands::outputs::Outputs;
 use crate::commands::problems::Problems;
 use crate::commands::rates;
@@ -28,23 +29,6 @@ use crate::interrupt::Interrupts;
 use crate::ui::live::Display;
 use crate::ui::screen::Writing;
 use crate::ui::{Lines, Log, Printer, Word};
-
-/// Small requests in flight per host. At first enough to settle a thousand unchanged images in half a second at 20 ms,
-/// and few enough for a registry of one process; at most what a server commonly takes on one HTTP/2 connection.
-const CALLS_PER_HOST: WindowBounds = WindowBounds {
-    start: 64,
-    most: 256,
-};
-
-/// Blob bodies in flight per host and direction: more than at first buy nothing where bodies are large, as one core
-/// hashes 0.6 GB/s, and each costs memory; small ones spend their time waiting, and more of them wait at a time.
-const TRANSFERS_PER_HOST: WindowBounds = WindowBounds {
-    start: 16,
-    most: 32,
-};
-
-/// Images under way at a time: they wait for the network most of the time, so more than the calls of one host.
-const IMAGES: usize = 128;
 
 /// Maximum number of worker threads of the runtime: each costs memory, and none beyond the cores is of use.
 const MOST_THREADS: usize = 512;
@@ -228,6 +212,7 @@ impl Job {
         let keychain = Keychain::new(self.credentials.clone(), Some(DockerFiles::from_env()));
         let keychain = problems.take(keychain);
         let keychain = problems.take(keychain?.with_trusted_realms(realms?));
+        let windows = Windows::for_rules(&self.rules);
         Some(Connections {
             transport: TransportOptions {
                 timeouts: Timeouts {
@@ -235,8 +220,8 @@ impl Job {
                     closing: Duration::from_secs(self.transfer.commit_timeout),
                     ..Timeouts::default()
                 },
-                calls_per_host: CALLS_PER_HOST,
-                transfers_per_host: TRANSFERS_PER_HOST,
+                calls_per_host: windows.calls,
+                transfers_per_host: windows.transfers,
                 max_requests: max_requests?,
                 max_rate: max_rate?,
                 certificate_directories: certificate_directories(),

@@ -3,6 +3,7 @@
 mod audience;
 mod check;
 mod completions;
+mod concurrency;
 mod copy;
 mod job;
 mod listeners;

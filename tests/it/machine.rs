@@ -1,6 +1,7 @@
 //! A machine that is set up in an odd way: limits, clocks, streams and variables. Nothing of it may end in a panic.
 
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
@@ -114,5 +115,29 @@ fn texts_that_are_not_utf8_are_mistakes_or_passed_over() {
         let mut command: Command = world.place.command(arguments);
         let outcome = Outcome::of(command.arg(odd).output().unwrap());
         assert_eq!(outcome.code, 2, "{arguments:?}: {}", outcome.stderr);
+    }
+}
+
+#[test]
+fn few_open_files_suffice_for_many_images() {
+    for limit in ["ulimit -n 64", "ulimit -S -n 64", "ulimit -n 128"] {
+        let (source, destination) = (registry(), registry());
+        let mut rules = String::new();
+        for number in 0..200 {
+            let name = format!("team/app-{number}");
+            source.push(&name, Some("v1"), &image(&name));
+            let (from, to) = (source.host(), destination.host());
+            writeln!(rules, "{from}/{name}:v1: {to}/{name}").unwrap();
+        }
+        let place = Place::new()
+            .file("images.yaml", &rules)
+            .file("auth.yaml", &insecure(&[&source, &destination]));
+        let world = World {
+            source,
+            destination,
+            place,
+        };
+        let outcome = world.by_shell(limit, &[]).exits(0);
+        outcome.says("200 images: 200 copied, 0 unchanged, 0 skipped, 0 failed");
     }
 }

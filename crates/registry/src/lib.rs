@@ -70,6 +70,7 @@ mod file;
 pub mod fuzzing;
 pub mod manifest;
 mod moment;
+mod open_files;
 mod quote;
 mod reference;
 mod text;

@@ -17,6 +17,7 @@ use crate::auth::flight::Flight;
 use crate::auth::secret::Secret;
 use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
+use crate::open_files::retry_when_exhausted;
 use crate::text::{self, io_clause};
 
 /// How long a helper may take before it counts as hung; some ask a cloud, none asks a person.
@@ -156,7 +157,9 @@ impl Run<'_> {
         if let Some(path) = path {
             command.env("PATH", path);
         }
-        let mut child = match command.spawn() {
+        let spawn = retry_when_exhausted(|| std::future::ready(command.spawn()));
+        let spawned = timeout(limit, spawn).await;
+        let mut child = match spawned.unwrap_or_else(|_| Err(IoErrorKind::TimedOut.into())) {
             Ok(child) => child,
             Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(Told::NotInstalled),
             Err(error) => {

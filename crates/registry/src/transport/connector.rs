@@ -21,6 +21,7 @@ use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
 use crate::cause::Cause;
+use crate::open_files::retry_when_exhausted;
 use crate::transport::alerts::Alerts;
 use crate::transport::classify;
 use crate::transport::conn::{Conn, Io};
@@ -86,8 +87,9 @@ impl Connector {
         tcp.set_keepalive_interval(Some(KEEPALIVE));
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
         tcp.set_tcp_user_timeout(Some(self.timeouts.stall));
-        let stream = tcp
-            .call(uri_with_port(uri)?)
+        let uri = uri_with_port(uri)?;
+        // The limit in time is that of the whole connection.
+        let stream = retry_when_exhausted(|| tcp.call(uri.clone()))
             .await
             .map_err(|error| classify::connecting(&error))?;
         Ok(stream.into_inner())
@@ -162,7 +164,7 @@ pub(super) async fn lookup(
     host: &str,
     port: u16,
 ) -> Result<std::vec::IntoIter<SocketAddr>, HttpError> {
-    match tokio::net::lookup_host((host, port)).await {
+    match retry_when_exhausted(|| tokio::net::lookup_host((host, port))).await {
         Ok(addresses) => Ok(addresses.collect::<Vec<_>>().into_iter()),
         Err(error) => Err(HttpError::new(
             HttpErrorKind::Resolve,

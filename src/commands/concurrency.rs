@@ -1,0 +1,127 @@
+//! How many requests and transfers are in flight at a time, and what the limit on open files allows of that.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use registry::Repository;
+use registry::transport::WindowBounds;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sync::rule::Rule;
+
+/// Small requests in flight per host. At first enough to settle a thousand unchanged images in half a second at 20 ms,
+/// and few enough for a registry of one process; at most what a server commonly takes on one HTTP/2 connection.
+const CALLS_PER_HOST: WindowBounds = WindowBounds {
+    start: 64,
+    most: 256,
+};
+
+/// Blob bodies in flight per host and direction: more than at first buy nothing where bodies are large, as one core
+/// hashes 0.6 GB/s, and each costs memory; small ones spend their time waiting, and more of them wait at a time.
+const TRANSFERS_PER_HOST: WindowBounds = WindowBounds {
+    start: 16,
+    most: 32,
+};
+
+/// Images under way at a time: they wait for the network most of the time, so more than the calls of one host.
+pub(super) const IMAGES: usize = 128;
+
+/// Number of open files that is asked for; more than two hosts need with all windows at their widest.
+const ENOUGH_FILES: u64 = 16_384;
+
+/// Files that are open beside connections: the three streams, log, reports, records, the runtime's own, libraries that
+/// resolve names, and connections to token servers and storage.
+const OTHER_FILES: u64 = 48;
+
+/// Bounds of what is in flight per host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Windows {
+    /// Small requests.
+    pub(super) calls: WindowBounds,
+    /// Blob bodies, in each direction.
+    pub(super) transfers: WindowBounds,
+}
+
+impl Windows {
+    /// Returns the bounds for `rules`: narrower than usual where this process may not open enough connections.
+    pub(super) fn for_rules(rules: &[Arc<Rule>]) -> Self {
+        let sources = rules.iter().map(|rule| &rule.source.repository);
+        let destinations = rules.iter().flat_map(|rule| &rule.destinations);
+        let destinations = destinations.map(|destination| &destination.repository);
+        let hosts: HashSet<_> = sources
+            .chain(destinations)
+            .map(Repository::registry)
+            .collect();
+        Self::within(raise_open_files(), hosts.len())
+    }
+
+    /// Returns the bounds with which the connections to `hosts` stay within `open_files`: half of them for small
+    /// requests, a quarter for each direction of blobs.
+    fn within(open_files: Option<u64>, hosts: usize) -> Self {
+        let connections = open_files.unwrap_or(u64::MAX).saturating_sub(OTHER_FILES);
+        let per_host = usize::try_from(connections).unwrap_or(usize::MAX) / hosts.max(1);
+        Self {
+            calls: at_most(CALLS_PER_HOST, per_host / 2),
+            transfers: at_most(TRANSFERS_PER_HOST, per_host / 4),
+        }
+    }
+}
+
+/// Returns `bounds`, cut to `most`, which is at least 1.
+fn at_most(bounds: WindowBounds, most: usize) -> WindowBounds {
+    let most = most.max(1);
+    WindowBounds {
+        start: bounds.start.min(most),
+        most: bounds.most.min(most),
+    }
+}
+
+/// Raises the soft limit on open files as far as it is of use, and returns what holds then; `None` for no limit. Many
+/// systems start programs with 1,024, for the sake of those that use `select`, and let each raise it.
+fn raise_open_files() -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.map_or(ENOUGH_FILES, |maximum| maximum.min(ENOUGH_FILES));
+    let current = current?;
+    if current >= wanted {
+        return Some(current);
+    }
+    let raised = Rlimit {
+        current: Some(wanted),
+        maximum,
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => Some(wanted),
+        Err(_) => Some(current),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_as_wide_as_usual_where_files_suffice() {
+        let usual = Windows {
+            calls: CALLS_PER_HOST,
+            transfers: TRANSFERS_PER_HOST,
+        };
+        assert_eq!(Windows::within(None, 2), usual);
+        assert_eq!(Windows::within(None, 0), usual);
+        assert_eq!(Windows::within(Some(ENOUGH_FILES), 2), usual);
+        assert_eq!(Windows::within(Some(1_100), 2), usual);
+    }
+
+    #[test]
+    fn connections_stay_within_the_limit() {
+        for files in [0, 16, 64, 128, 256, 1_024] {
+            for hosts in [1, 2, 3, 10, 100] {
+                let Windows { calls, transfers } = Windows::within(Some(files), hosts);
+                assert!(calls.start > 0 && calls.start <= calls.most);
+                assert!(transfers.start > 0 && transfers.start <= transfers.most);
+                let open = hosts * (calls.most + 2 * transfers.most);
+                let allowed = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(0);
+                // One connection of each kind is always allowed.
+                assert!(open <= allowed.max(3 * hosts), "{files} {hosts}: {open}");
+            }
+        }
+    }
+}
