@@ -235,3 +235,47 @@ fn one_transfer_at_a_time_is_enough() {
         .exits(0)
         .says("6 unchanged");
 }
+
+/// `image` with sizes in its manifest that are changed by `wrong`, and the config's stated as 0.
+fn with_wrong_sizes(image: &Image, wrong: impl Fn(u64) -> u64) -> Image {
+    let mut document = image.root().json();
+    document["config"]["size"] = 0.into();
+    for layer in document["layers"].as_array_mut().unwrap() {
+        layer["size"] = wrong(layer["size"].as_u64().unwrap()).into();
+    }
+    let root = testkit::Manifest::new(&image.root().media_type, document.to_string());
+    Image::of_parts(image.blobs().to_vec(), vec![root.clone()], root)
+}
+
+#[test]
+fn sizes_that_manifests_state_wrongly_are_told_and_the_digest_decides() {
+    let two = Two::new();
+    let images = [
+        ("less", with_wrong_sizes(&image("less"), |size| size - 1)),
+        ("more", with_wrong_sizes(&image("more"), |size| size + 1)),
+        ("none", with_wrong_sizes(&image("none"), |_| 0)),
+    ];
+    for (tag, image) in &images {
+        two.source.push("app", Some(tag), image);
+    }
+    let rules = "SRC/app: [DST/one, DST/two]\n";
+    let outcome = two.run(rules, &[]).exits(0).says("6 images: 6 copied");
+    assert_eq!(outcome.lines("warning").len(), 3, "{}", outcome.stderr);
+    for (tag, image) in &images {
+        let source = format!("{}/app:{tag}", two.source.host());
+        outcome.says_once(&format!("{source}: its manifest states wrong sizes: "));
+        for repository in ["one", "two"] {
+            let stored = two.destination.state().manifest(repository, tag).unwrap();
+            assert_eq!(stored.1, image.root().bytes);
+            for blob in image.blobs() {
+                let stored = two.destination.state().blob(repository, blob.digest());
+                assert!(stored == blob.bytes(), "{repository}:{tag}");
+            }
+        }
+    }
+    let before = two.destination.bytes_received();
+    two.run(rules, &["--verify"])
+        .exits(0)
+        .says("6 images: 0 copied, 6 unchanged");
+    assert_eq!(two.destination.bytes_received(), before);
+}

@@ -83,7 +83,7 @@ struct Readme;
 
 pub use cause::Cause;
 pub use client::{
-    Attached, AttachedBy, BlobReader, BlobSource, BlobStream, Client, ManifestHead,
+    Attached, AttachedBy, BlobReader, BlobSize, BlobSource, BlobStream, Client, ManifestHead,
     ManifestPresence, OpenedUpload, Options, Presence, Pushed, RangeOptions, Referrers,
     ReferrersOrigin, Registries, TagPages, Upload,
 };

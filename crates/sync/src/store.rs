@@ -151,3 +151,20 @@ pub trait Stores: Send + Sync {
     /// The store of `repository`.
     fn store(&self, repository: &Repository) -> Arc<dyn Store>;
 }
+
+/// Looks for `blob` at `destination`. Where it has another size there than its descriptor states, the source is asked as
+/// well, since descriptors may be wrong: what both have is the right one.
+pub(crate) async fn find_copied_blob(
+    destination: &dyn Store,
+    source: &dyn Store,
+    blob: &Descriptor,
+) -> Result<Presence, Error> {
+    let found = destination.find_blob(blob).await?;
+    if let Presence::WrongSize(_) = found
+        && let Ok(at_source) = source.find_blob(blob).await
+        && at_source == found
+    {
+        return Ok(Presence::Present);
+    }
+    Ok(found)
+}

@@ -127,6 +127,13 @@ impl Outcome {
         self
     }
 
+    /// Asserts that stderr has `text` in it once.
+    #[track_caller]
+    pub(crate) fn says_once(&self, text: &str) {
+        let times = self.stderr.matches(text).count();
+        assert_eq!(times, 1, "{text:?} in stderr:\n{}", self.stderr);
+    }
+
     /// The lines of stderr that begin with `word`.
     pub(crate) fn lines(&self, word: &str) -> Vec<&str> {
         let begins = |line: &&str| line.split_whitespace().next() == Some(word);

@@ -64,7 +64,7 @@ impl Client {
             response = self.answer(&get, fits).await?;
         }
         let length = ranges::content_length(&response.headers)
-            .filter(|length| descriptor.size.is_some_and(|size| size != *length));
+            .filter(|length| descriptor.known_size().is_some_and(|size| size != *length));
         let found = match (response.status, length) {
             (StatusCode::NOT_FOUND, _) => Presence::Absent,
             (status, Some(length)) if status.is_success() => Presence::WrongSize(length),
@@ -122,6 +122,9 @@ impl Client {
         limit: u64,
     ) -> Result<Bytes, Error> {
         let mut reader = self.open_blob(repository, descriptor, 0).await?;
+        if reader.size().is_some_and(|size| size > limit) {
+            return Err(too_large(repository, descriptor, limit));
+        }
         let mut bytes = BytesMut::new();
         while let Some(chunk) = reader.chunk().await? {
             if bytes.len() as u64 + chunk.len() as u64 > limit {

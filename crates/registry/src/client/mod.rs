@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 pub use blobs::Presence;
 pub use manifests::{ManifestHead, ManifestPresence, Pushed};
-pub use reader::{BlobReader, BlobSource, BlobStream, RangeOptions};
+pub use reader::{BlobReader, BlobSize, BlobSource, BlobStream, RangeOptions};
 pub use referrers::{Attached, AttachedBy, Referrers, ReferrersOrigin};
 pub use registries::{Options, Registries};
 pub use tags::TagPages;

@@ -45,6 +45,14 @@ pub(super) struct RawDescriptor {
 }
 
 impl Descriptor {
+    /// Returns the size, unless it is 0 and the digest that of something: some builders state 0 for every layer.
+    pub fn known_size(&self) -> Option<u64> {
+        let is_empty = || {
+            let algorithm = self.digest.algorithm();
+            algorithm.is_none_or(|algorithm| Digest::of(algorithm, b"") == self.digest)
+        };
+        self.size.filter(|size| *size > 0 || is_empty())
+    }
     /// Whether the content is one that registries need not hold and clients should not push: Docker's foreign and
     /// OCI's non-distributable layers. That is said by the media type alone, not by `urls`.
     pub fn is_foreign(&self) -> bool {

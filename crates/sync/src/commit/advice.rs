@@ -37,7 +37,7 @@ pub(super) fn advise(error: Error, target: &Target, manifest: &Manifest, plan: &
     if let Target::Digest(digest) = target
         && let Some((algorithm, _)) = digest.as_str().split_once(':')
         && algorithm != "sha256"
-        && is_refusal
+        && (is_refusal || error.code() == Some("DIGEST_INVALID"))
     {
         return error.with_clause(&format!(
             "its digest is a {algorithm} one, which few registries take"

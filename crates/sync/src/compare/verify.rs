@@ -16,7 +16,7 @@ use crate::event::Loss;
 use crate::failure::{Failure, Side};
 use crate::graph::{Content, Found, SourceImage, names_manifest};
 use crate::lock::lock;
-use crate::store::Store;
+use crate::store::{Store, find_copied_blob};
 
 /// What a destination has lost of an image, and how it gets it back.
 pub(crate) struct Damage {
@@ -86,6 +86,7 @@ impl Comparer {
     async fn presence(
         &self,
         destination: &dyn Store,
+        source: &dyn Store,
         blob: &Descriptor,
     ) -> Result<Presence, Failure> {
         let repository = destination.repository();
@@ -99,7 +100,7 @@ impl Comparer {
             if known.missing {
                 return Ok(Presence::Absent);
             }
-            let found = destination.find_blob(blob).await;
+            let found = find_copied_blob(destination, source, blob).await;
             let found = found.map_err(|error| Failure::registry(Side::Destination, &error))?;
             match found {
                 Presence::Present => self.inventory.blob_is_in(repository, &blob.digest),
@@ -134,7 +135,7 @@ impl Examination<'_> {
             Err(loss) => loss,
         };
         if !names_manifest(&entry) {
-            let found = self.comparer.presence(self.destination, &entry).await?;
+            let found = self.presence(&entry).await?;
             if found == Presence::Present {
                 return Ok(Found::Blob(Box::new(entry)));
             }
@@ -144,6 +145,11 @@ impl Examination<'_> {
             lock(&self.losses).push(loss);
         }
         Ok(found)
+    }
+
+    async fn presence(&self, blob: &Descriptor) -> Result<Presence, Failure> {
+        let source = &**self.image.store();
+        self.comparer.presence(self.destination, source, blob).await
     }
 
     /// The manifest at the destination, or in what way it is lost.
@@ -177,7 +183,7 @@ impl Examination<'_> {
         let mut losses = Vec::new();
         let mut answers = stream::iter(content.blobs)
             .map(|blob| async {
-                let found = self.comparer.presence(self.destination, &blob).await;
+                let found = self.presence(&blob).await;
                 found.map(|found| (blob, found))
             })
             .buffered(QUESTIONS);

@@ -18,6 +18,8 @@ pub(super) enum Mark {
     Whole,
     /// That something of it is left behind was said.
     LeftBehind,
+    /// The warning about sizes that its manifests state wrongly was given.
+    WrongSizes,
 }
 
 /// The marks of a run: 32 bytes each, whatever the names.

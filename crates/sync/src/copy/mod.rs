@@ -12,6 +12,7 @@ mod pair;
 mod rehearsal;
 mod repair;
 mod share;
+mod sizes;
 mod tally;
 
 use std::panic::AssertUnwindSafe;
@@ -351,6 +352,7 @@ impl Copier {
             tally.moved(&plan, &moved, |blob| {
                 self.inventory.was_brought(repository, blob)
             });
+            self.warn_of_sizes(image, &plan);
             match self.commit(&plan, destination, company, subjects).await {
                 Ok((Committed::Done, brought)) => {
                     self.learn(repository, &plan);

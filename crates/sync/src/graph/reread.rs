@@ -6,8 +6,8 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt, stream};
 use registry::{
     Attached, BlobStream, Descriptor, Digest, Error, Manifest, ManifestHead, ManifestPresence,
     Presence, Repository, Target,
@@ -64,11 +64,7 @@ impl Store for Rereadable {
         let Some(bytes) = self.remembered(blob) else {
             return self.store.open_blob(blob, offset);
         };
-        let mut rest = bytes;
-        // What lies beyond the end is nothing.
-        let rest =
-            rest.split_off(usize::try_from(offset).map_or(rest.len(), |at| at.min(rest.len())));
-        async move { Ok(stream::iter([Ok(rest)]).boxed()) }.boxed()
+        async move { Ok(BlobStream::from_bytes(bytes, offset)) }.boxed()
     }
 
     fn repository(&self) -> &Repository {
@@ -149,6 +145,8 @@ impl Store for Rereadable {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use futures_util::StreamExt;
+
     use super::*;
     use crate::store::Stores;
     use crate::store::memory::{MemoryStores, repository};

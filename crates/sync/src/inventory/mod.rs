@@ -21,6 +21,9 @@ pub(crate) use mounting::{Mounting, Standing};
 use records::{Copy, Note, Places, Records};
 use shelf::{Key, Shelf};
 
+/// Maximum number of blobs whose sizes are remembered because manifests are wrong about them.
+const MAX_SIZES: usize = 4096;
+
 /// What is known of a blob and a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
@@ -37,6 +40,8 @@ pub enum Fact {
 #[derive(Default)]
 pub struct Inventory {
     shelves: Mutex<HashMap<Registry, Shelf>>,
+    /// Sizes of blobs of which manifests state others.
+    sizes: Mutex<HashMap<Digest, u64>>,
     memory: Option<Memory>,
 }
 
@@ -238,6 +243,17 @@ impl Inventory {
         if found == Some(false) {
             self.note(|| Note::Gone(repository.clone(), blob));
         }
+    }
+    /// The blob was read and has this size, which is another one than a manifest states.
+    pub(crate) fn has_size(&self, digest: &Digest, size: u64) {
+        let mut sizes = lock(&self.sizes);
+        if sizes.len() < MAX_SIZES {
+            sizes.insert(digest.clone(), size);
+        }
+    }
+    /// Returns the size of a blob of which a manifest was found to state another one.
+    pub(crate) fn size(&self, digest: &Digest) -> Option<u64> {
+        lock(&self.sizes).get(digest).copied()
     }
     /// Everything that bears on bringing `digest` to `repository`.
     pub(crate) fn knowledge(&self, repository: &Repository, digest: &Digest) -> Knowledge {

@@ -6,7 +6,7 @@ use registry::{Descriptor, Presence, Repository};
 
 use crate::failure::{Failure, Side};
 use crate::inventory::{Candidate, Inventory, Standing};
-use crate::store::{Opened, Session, Store};
+use crate::store::{Opened, Session, Store, find_copied_blob};
 use crate::transfer::Moved;
 use crate::transfer::fan_out::{Member, Trouble};
 use crate::transfer::flight::{Asking, Claim, Road};
@@ -82,7 +82,7 @@ impl Upload {
         asking: Option<Asking>,
     ) -> Result<Option<Moved>, Failure> {
         let moved = match road {
-            Road::Look => return Ok(self.look().await.then_some(Moved::Present)),
+            Road::Look => return Ok(self.look(&member).await.then_some(Moved::Present)),
             // A mount is a small request, which needs no turn; only its refusal makes it a transfer.
             Road::Mount(from) => match self.mount(&from, asking).await? {
                 Opened::Present { mounted } => Ok(there(mounted)),
@@ -97,9 +97,10 @@ impl Upload {
         moved.map(Some)
     }
     /// Whether the blob is there. It was but a hint that made us ask: whatever else is answered fails nothing.
-    async fn look(&self) -> bool {
+    async fn look(&self, member: &Member) -> bool {
         let (repository, digest) = (self.destination.repository(), &self.blob.digest);
-        let found = match self.destination.find_blob(&self.blob).await {
+        let found = find_copied_blob(&*self.destination, member.source_store(), &self.blob);
+        let found = match found.await {
             Ok(Presence::Present) => Some(true),
             Ok(Presence::Absent) => Some(false),
             Ok(Presence::WrongSize(_)) => {
@@ -163,6 +164,13 @@ impl Upload {
         };
         opened.map_err(|error| Failure::registry(Side::Destination, &error))
     }
+    /// Notes the size of the blob where its descriptor states another one.
+    fn note_size(&self, member: &Member) {
+        let stated = self.blob.size;
+        if let Some(size) = member.size().filter(|size| stated != Some(*size)) {
+            self.inventory.has_size(&self.blob.digest, size);
+        }
+    }
     /// Sends the bytes; once more, in a new session and a later round, each time that the member was let go and the
     /// upload did not begin anew by itself.
     async fn send(
@@ -182,6 +190,7 @@ impl Upload {
             let sent = seated.send(member).await;
             member.leave();
             let Err(error) = sent else {
+                self.note_size(member);
                 return Ok(Moved::Streamed(member.streamed()));
             };
             match member.trouble() {

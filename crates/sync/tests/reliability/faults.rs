@@ -294,21 +294,17 @@ fn contents() -> Vec<Row> {
     vec![
         passing("a flipped bit", wrong, |_| Action::Corrupt { offset: 5 })
             .at(|operation| matches!(operation, ManifestGet | BlobGet | StorageGet)),
-        passing(
-            "`Content-Length` too long",
-            "where the manifest says",
-            |_| Action::WrongLength(100_000),
-        )
+        passing("`Content-Length` too long", "the blob is corrupt", |_| {
+            Action::WrongLength(100_000)
+        })
         .at(Operation::receives)
         .but(TagList, AGAIN, short)
         .but(ManifestGet, AGAIN, short)
         .but(SourceToken, AGAIN, short)
         .but(DestinationToken, AGAIN, short),
-        passing(
-            "`Content-Length` too short",
-            "where the manifest says",
-            |_| Action::WrongLength(20),
-        )
+        passing("`Content-Length` too short", "the blob is corrupt", |_| {
+            Action::WrongLength(20)
+        })
         .at(Operation::receives)
         .but(TagList, no_list, no_list)
         .but(ManifestGet, AGAIN, Expect::Fails(wrong))
@@ -318,8 +314,8 @@ fn contents() -> Vec<Row> {
             .but(TagList, no_list, no_list)
             .but(SourceHead, by_get, by_get)
             .but(ManifestGet, AGAIN, Expect::Fails(wrong))
-            .but(BlobGet, AGAIN, Expect::Fails("where the manifest says"))
-            .but(StorageGet, AGAIN, Expect::Fails("where the manifest says"))
+            .but(BlobGet, AGAIN, Expect::Fails("the blob is corrupt"))
+            .but(StorageGet, AGAIN, Expect::Fails("the blob is corrupt"))
             .but(
                 DestinationHead,
                 Expect::Copied("as if it were not there"),

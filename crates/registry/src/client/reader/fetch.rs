@@ -20,7 +20,10 @@ pub(in crate::client) struct Fetch {
     client: Client,
     ask: Ask,
     visit: Visit,
-    size: Option<u64>,
+    /// The length that the descriptor states.
+    declared: Option<u64>,
+    /// The length that the registry said first.
+    length: Option<u64>,
     /// The registry was asked for another address of its storage, and no bytes came since.
     second_address: bool,
 }
@@ -46,7 +49,8 @@ impl Fetch {
             client: client.clone(),
             ask: fetch_ask(repository, descriptor),
             visit: client.visit(repository).await?,
-            size: descriptor.size,
+            declared: descriptor.known_size(),
+            length: None,
             second_address: false,
         })
     }
@@ -81,6 +85,27 @@ impl Fetch {
     pub(super) fn corrupt(&self, message: &str) -> Error {
         let message = format!("the blob is corrupt: {message}");
         self.ask.error(ErrorKind::Corrupt, message)
+    }
+
+    /// The length that the descriptor states.
+    pub(super) fn declared(&self) -> Option<u64> {
+        self.declared
+    }
+
+    /// The length that the registry said, in any answer so far.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// Forgets the length that the registry said, for a reading that begins anew.
+    pub(super) fn forget_length(&mut self) {
+        self.length = None;
+    }
+
+    /// A fetch of parts of a blob whose length is `length`, and no other.
+    pub(super) fn of_length(mut self, length: u64) -> Self {
+        self.length = Some(length);
+        self
     }
 
     /// A place among the downloads of the host that is free at once, if there is one.
@@ -147,14 +172,14 @@ impl Fetch {
     }
 
     /// 200: all of it, whatever was asked for.
-    fn whole(&self, response: Response) -> Result<Answer, Error> {
+    fn whole(&mut self, response: Response) -> Result<Answer, Error> {
         let length = ranges::content_length(&response.headers);
         self.measure(length)?;
         Ok(Answer::Whole(response.body))
     }
 
     /// 206: from `from` on and not beyond `to`, of a blob of the right size.
-    fn part(&self, response: Response, from: u64, to: Option<u64>) -> Result<Answer, Error> {
+    fn part(&mut self, response: Response, from: u64, to: Option<u64>) -> Result<Answer, Error> {
         let refuse = |what: &str| Err(self.error(ErrorKind::Protocol, what));
         let Some(range) = ranges::content_range(&response.headers) else {
             return refuse("the registry sent a part of the blob without saying which");
@@ -167,14 +192,18 @@ impl Fetch {
         Ok(Answer::Part(response.body))
     }
 
-    /// Holds what the registry says of the blob's size, if it says something, to the descriptor.
-    fn measure(&self, said: Option<u64>) -> Result<(), Error> {
-        match said.zip(self.size).filter(|(said, size)| said != size) {
-            Some((said, size)) => {
-                let message = format!("it has {said} bytes where the manifest says {size}");
+    /// Takes the blob's length from the registry, if it says one, and holds further answers to it.
+    fn measure(&mut self, said: Option<u64>) -> Result<(), Error> {
+        match (said, self.length) {
+            (Some(said), Some(length)) if said != length => {
+                let message = format!("it has {said} bytes, where {length} were found before");
                 Err(self.corrupt(&message))
             }
-            None => Ok(()),
+            (Some(said), None) => {
+                self.length = Some(said);
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -56,7 +56,7 @@ impl Giant {
             return None;
         }
         Some(Self {
-            fetch: fetch.clone(),
+            fetch: fetch.clone().of_length(size),
             pace: Pace::new(options),
             room,
             size,

@@ -9,6 +9,8 @@
 //!   [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt): the caller decides.
 //! - The chunk that completes the blob is handed on when digest and length are right, and not before. So whoever
 //!   passes on what it is given never completes a wrong blob.
+//! - The registry's word on the length of the blob counts, not the manifest's: builders were seen to be wrong by one, or
+//!   to say 0 (docs/protocol.md#verification). The digest is what makes it the right blob.
 //! - A large blob may come in [ranges](giant) over several connections; all of the above holds for it.
 
 mod fetch;
@@ -17,12 +19,10 @@ mod hashing;
 mod pace;
 mod room;
 mod segment;
+mod sized;
 mod window;
 
-use std::pin::Pin;
-
 use bytes::Bytes;
-use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
 use tokio::time::Instant;
@@ -40,9 +40,7 @@ use giant::{Giant, Next};
 use hashing::Hashing;
 pub use room::RangeOptions;
 pub(super) use room::Room;
-
-/// The bytes of a blob as they come. The end of the stream means that all of it came and is what it should be.
-pub type BlobStream = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
+pub use sized::{BlobSize, BlobStream};
 
 /// Where the bytes of an upload come from. An upload opens it when the destination is ready for bytes, and again
 /// when they must be sent anew or from where the destination says it stands.
@@ -56,7 +54,10 @@ pub struct BlobReader {
     fetch: Fetch,
     attempts: Attempts,
     digest: Digest,
+    /// The length that the registry says; before its first answer, or where it says none, that of the descriptor.
     size: Option<u64>,
+    /// `size`, for those who read.
+    found: BlobSize,
     /// The first byte that the caller asked for.
     start: u64,
     /// The first byte that did not come yet.
@@ -112,18 +113,14 @@ impl BlobReader {
             }
             Err(error) => return Err(fetch.error(ErrorKind::Protocol, error.to_string())),
         };
-        if let Some(size) = descriptor.size.filter(|size| offset > *size) {
-            let message = format!("byte {offset} was asked for, it has {size}");
-            return Err(fetch.error(ErrorKind::Protocol, message));
-        }
+        let size = descriptor.known_size();
         let mut reader = Self {
             attempts: fetch.attempts(),
-            giant: Giant::of(&fetch, descriptor.size)
-                .filter(|_| ranges)
-                .map(Box::new),
+            giant: Giant::of(&fetch, size).filter(|_| ranges).map(Box::new),
             fetch,
             digest: descriptor.digest.clone(),
-            size: descriptor.size,
+            size,
+            found: BlobSize::default(),
             start: offset,
             position: offset,
             hasher,
@@ -135,7 +132,7 @@ impl BlobReader {
             second_chance: false,
             done: false,
         };
-        if descriptor.size == Some(offset) {
+        if size == Some(offset) {
             // Nothing is left to read, and of an empty blob nothing need be asked.
             reader.finish().await?;
         } else {
@@ -175,9 +172,16 @@ impl BlobReader {
 
     /// As a stream.
     pub fn into_stream(self) -> BlobStream {
-        Box::pin(stream::try_unfold(self, |mut reader| async move {
+        let size = self.found.clone();
+        let bytes = stream::try_unfold(self, |mut reader| async move {
             Ok(reader.chunk().await?.map(|bytes| (bytes, reader)))
-        }))
+        });
+        BlobStream::new(bytes).with_size(&size)
+    }
+
+    /// The length of the whole blob as far as the registry has said it, or as it came.
+    pub fn size(&self) -> Option<u64> {
+        self.found.get()
     }
 
     /// Takes one step: bytes that may be handed on, or `None` where there are none yet.
@@ -296,18 +300,30 @@ impl BlobReader {
     /// Judges the whole; gives back what was held.
     async fn finish(&mut self) -> Result<Option<Bytes>, Error> {
         self.body = None;
+        let position = self.position;
+        if let Some(size) = self.size.filter(|size| *size != position && self.handed_on) {
+            let message = format!("it has {size} bytes as the registry says, and {position} came");
+            return Err(self.corrupt(&message));
+        }
         if let Some(hasher) = self.hasher.take() {
             let Some(found) = hasher.finish().await else {
                 let message = "the thread that computed its digest ended early";
                 return Err(self.fetch.error(ErrorKind::Broken, message));
             };
             if found != self.digest {
+                let (position, digest) = (self.position, &self.digest);
+                let stated = self.fetch.declared().filter(|size| *size != position);
+                let stated = stated.map_or_else(String::new, |size| {
+                    format!(", and its manifest says {size} bytes")
+                });
                 let message = format!(
-                    "its {} bytes have the digest {found} instead of {}",
-                    self.position, self.digest
+                    "its {position} bytes have the digest {found} instead of {digest}{stated}"
                 );
                 return Err(self.corrupt(&message));
             }
+        }
+        if self.start == 0 {
+            self.found.set(Some(self.position));
         }
         self.done = true;
         Ok(self.held.take())
@@ -333,6 +349,9 @@ impl BlobReader {
             giant.forget();
         }
         self.position = self.start;
+        self.fetch.forget_length();
+        self.size = self.fetch.declared();
+        self.found.set(None);
         if self.start == 0 {
             let hasher = Hasher::new(&self.digest)
                 .map_err(|error| self.fetch.error(ErrorKind::Protocol, error.to_string()))?;
@@ -386,16 +405,44 @@ impl BlobReader {
         } else {
             (self.position, window)
         };
-        match self.fetch.get(from, to, None).await? {
+        let answer = self.fetch.get(from, to, None).await?;
+        if let Answer::Beyond(Some(total)) = answer {
+            self.starts_within(total)?;
+        }
+        self.adopt_length();
+        if let Some(length) = self.fetch.length() {
+            self.starts_within(length)?;
+        }
+        match answer {
             Answer::Whole(body) => Ok(Opened::Body(body, self.position)),
             Answer::Part(body) => Ok(Opened::Body(body, 0)),
             Answer::Beyond(total) => self.beyond(total),
         }
     }
 
+    /// Checks that the first byte that the caller wants is not beyond the end of a blob of this length.
+    fn starts_within(&self, length: u64) -> Result<(), Error> {
+        if self.start <= length {
+            return Ok(());
+        }
+        let message = format!("byte {} was asked for, it has {length}", self.start);
+        Err(self.fetch.error(ErrorKind::Protocol, message))
+    }
+
+    /// Takes over the length that the registry says; ranges that were planned with another one are given up.
+    fn adopt_length(&mut self) {
+        let Some(length) = self.fetch.length() else {
+            return;
+        };
+        self.found.set(Some(length));
+        if self.size.replace(length) != Some(length) {
+            self.giant = None;
+        }
+    }
+
     /// 416: there is nothing from `position` on, or the registry is mistaken.
     fn beyond(&mut self, total: Option<u64>) -> Result<Opened, Error> {
-        if self.size.is_none() && total == Some(self.position) {
+        if total == Some(self.position) {
             return Ok(Opened::Complete);
         }
         self.no_ranges = true;

@@ -5,26 +5,24 @@
 //! connection may have broken, or the registry may have answered early and closed. So nothing is sent again before
 //! the registry was asked what it has (docs/protocol.md#broken-uploads, docs/protocol.md#tokens-during-uploads).
 
+mod answers;
+
 use std::sync::atomic::Ordering;
 
 use http::header::{CONTENT_RANGE, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method};
 
+use crate::client::Client;
 use crate::client::ask::Ask;
 use crate::client::reader::BlobSource;
 use crate::client::visit::Visit;
-use crate::client::{Client, ranges};
-use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Retryable};
 use crate::transport::{AnswerLimit, Attempts, Lane, Response};
 
 use super::feed::{self, Feeder};
 use super::forms::{self, Form, Forms, Step};
-use super::reaction::{self, Reaction};
-use super::settle::Seen;
-use super::{Upload, location, session};
-
-const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+use super::{Upload, location};
+use answers::Refused;
 
 /// One upload on its way.
 pub(super) struct Drive<'a> {
@@ -32,6 +30,7 @@ pub(super) struct Drive<'a> {
     pub(super) visit: Visit,
     pub(super) attempts: Attempts,
     pub(super) upload: Upload,
+    /// The size of the blob: what the source says, once it was opened.
     pub(super) size: u64,
     pub(super) feeder: Feeder<'a>,
     /// What this upload takes for granted, suspicions included.
@@ -98,15 +97,15 @@ impl<'a> Drive<'a> {
     pub(super) async fn new(
         client: &'a Client,
         upload: Upload,
-        size: u64,
         source: &'a dyn BlobSource,
     ) -> Result<Self, Error> {
         let visit = client.visit(&upload.repository).await?;
         let forms = *client.inner.habits.forms();
         let ask = upload.ask(Method::PUT);
+        let size = upload.size.unwrap_or(0);
         Ok(Self {
             attempts: client.attempts(&visit),
-            feeder: Feeder::new(source, size, ask),
+            feeder: Feeder::new(source, upload.size, ask),
             form: forms.choose(size),
             client,
             visit,
@@ -154,7 +153,8 @@ impl<'a> Drive<'a> {
         let session = &self.upload.session;
         let step = forms::next(self.form, session.offset, self.size, session.least);
         let sent = match self.transmit(step).await {
-            Ok(sent) => sent,
+            Ok(Some(sent)) => sent,
+            Ok(None) => return Ok(Next::Send),
             Err(error) => return self.source_failed(error),
         };
         let before = self.upload.session.sent;
@@ -204,11 +204,12 @@ impl<'a> Drive<'a> {
         Ok(Next::Reopen)
     }
 
-    /// Makes the request; an error is the source's, or the token server's.
+    /// Makes the request; an error is the source's, or the token server's. Makes none where the blob turns out to have
+    /// another size than was thought, which asks for another request.
     ///
     /// The order matters: the source is opened when the host is ready for its bytes, and the token is looked at last,
     /// when nothing is waited for any more, since a body cannot be sent twice.
-    async fn transmit(&mut self, step: Step) -> Result<Sent, Error> {
+    async fn transmit(&mut self, step: Step) -> Result<Option<Sent>, Error> {
         let ask = self.request(step);
         let (from, to) = match step {
             Step::Whole => (0, self.size),
@@ -222,6 +223,10 @@ impl<'a> Drive<'a> {
             self.client.reserve(&self.visit, &ask, going_on).await?
         };
         self.feeder.prime(from, to).await?;
+        if self.is_resized()? {
+            self.upload.reserved = Some(reserved);
+            return Ok(None);
+        }
         let pass = self.client.pass_for(&self.visit, &ask).await?;
         let (body, inlet) = feed::channel(to - from);
         let taken = inlet.taken();
@@ -232,12 +237,26 @@ impl<'a> Drive<'a> {
         let answer = beside(answer, pump).await?;
         let used = pass.header.clone();
         drop(pass);
-        Ok(Sent {
+        Ok(Some(Sent {
             answer,
             ask,
             used,
             taken: taken.load(Ordering::Relaxed),
-        })
+        }))
+    }
+
+    /// Takes over the size that the source says. Returns whether it is another one than before.
+    fn is_resized(&mut self) -> Result<bool, Error> {
+        let Some(size) = self.feeder.size() else {
+            let ask = self.upload.ask(Method::PUT);
+            return Err(ask.error(ErrorKind::Protocol, "the size of the blob is not known"));
+        };
+        if size == self.size {
+            return Ok(false);
+        }
+        self.size = size;
+        self.form = self.forms.choose(size);
+        Ok(true)
     }
 
     fn request(&self, step: Step) -> Ask {
@@ -265,198 +284,6 @@ impl<'a> Drive<'a> {
         .weight(self.size)
         .limit(AnswerLimit::Closing)
     }
-
-    /// 2xx.
-    async fn taken(&mut self, ask: &Ask, step: Step, response: Response) -> Went {
-        match step {
-            Step::Patch { to, .. } => {
-                self.patches += 1;
-                self.advance(ask, to, response).await
-            }
-            Step::Whole | Step::Close => self.closed(ask, response).await,
-        }
-    }
-
-    /// The registry took what the session holds and made a blob of it.
-    async fn closed(&mut self, ask: &Ask, response: Response) -> Went {
-        let stored = response
-            .headers
-            .get(CONTENT_DIGEST)
-            .and_then(|value| Digest::parse(value.to_str().ok()?.trim()).ok());
-        response.body.drain().await;
-        let digest = &self.upload.digest;
-        if let Some(stored) = stored.filter(|stored| {
-            stored != digest
-                && stored.algorithm().is_some()
-                && stored.algorithm() == digest.algorithm()
-        }) {
-            let message = format!("the registry stored {stored} instead of {digest}");
-            return Err(Failed::Final(ask.error(ErrorKind::Corrupt, message)));
-        }
-        Ok(if self.patches > 1 {
-            Next::Measure
-        } else {
-            Next::Done
-        })
-    }
-
-    /// Compares the length of the blob that was closed. Artifactory was seen to keep only the last of several `PATCH`
-    /// bodies.
-    async fn measure(&mut self) -> Went {
-        match self.look().await {
-            Ok(Some(Seen {
-                length: Some(length),
-            })) if length != self.size => {
-                let message = format!(
-                    "the registry took {} bytes in {} parts and kept {length}",
-                    self.size, self.patches
-                );
-                let ask = self.upload.ask(Method::PUT);
-                Err(Failed::Final(ask.error(ErrorKind::Corrupt, message)))
-            }
-            Err(error) if error.kind() == ErrorKind::RateLimited => {
-                Err(Failed::Later(error, Next::Measure))
-            }
-            // That the blob is there was said already.
-            _ => Ok(Next::Done),
-        }
-    }
-
-    /// The registry took a PATCH whose bytes end before `to`.
-    async fn advance(&mut self, ask: &Ask, to: u64, response: Response) -> Went {
-        self.relocate(ask, &response).await?;
-        let before = self.upload.session.offset;
-        let offset = match ranges::stored_by_patch(&response.headers) {
-            // A part of them.
-            Some(stored) if stored > before && stored < to => stored,
-            // All of them, or a count that stands still (ECR) or makes no sense.
-            _ => to,
-        };
-        response.body.drain().await;
-        self.stands_at(offset);
-        if offset < to {
-            // Going on is right, going on for ever by the byte is not: it counts as a try.
-            let message = format!("the registry took {offset} of {to} bytes");
-            let error = ask.error(ErrorKind::UploadLost, message);
-            return Err(Failed::Later(error, Next::Send));
-        }
-        Ok(Next::Send)
-    }
-
-    /// The session holds `offset` bytes. Only what no session held before is progress: a registry that takes the
-    /// first half again and again gets nowhere.
-    pub(super) fn stands_at(&mut self, offset: u64) {
-        let session = &mut self.upload.session;
-        session.offset = offset;
-        session.sent = session.sent.max(offset);
-        if offset > self.reached {
-            self.attempts.progress(offset - self.reached);
-            self.reached = offset;
-            self.trouble = Trouble::default();
-        }
-    }
-
-    /// Goes on at the newest `Location`, if there is one.
-    pub(super) async fn relocate(
-        &mut self,
-        ask: &Ask,
-        response: &Response,
-    ) -> Result<bool, Failed> {
-        let found = self.client.location_of(&self.visit, ask, response).await;
-        Ok(match found.map_err(Failed::Final)? {
-            Some(address) => {
-                self.upload.session.location = address;
-                true
-            }
-            None => false,
-        })
-    }
-
-    /// An answer that is no success; `settle` is what to do where the session may have changed.
-    async fn refused(&mut self, step: Step, refused: Refused, settle: Next) -> Went {
-        let Refused {
-            ask,
-            used,
-            response,
-        } = refused;
-        let own = self.upload.session.location.home
-            && response.url.origin() == self.upload.session.location.url.origin();
-        if own && response.status == StatusCode::UNAUTHORIZED {
-            self.trouble.unauthorized += 1;
-            let again = self.trouble.unauthorized;
-            return match self
-                .client
-                .refused(&mut self.visit, &ask, used.as_ref(), response, again)
-                .await
-            {
-                Ok(None) => Ok(settle),
-                Ok(Some(error)) | Err(error) => Err(Failed::Final(error)),
-            };
-        }
-        if matches!(response.status.as_u16(), 307 | 308)
-            && self.trouble.redirected < 5
-            && self.relocate(&ask, &response).await?
-        {
-            self.trouble.redirected += 1;
-            response.body.drain().await;
-            return Ok(Next::Send);
-        }
-        let error = session::with_algorithm(ask.failure(response).await, &self.upload.digest);
-        self.react(step, error, settle).await
-    }
-
-    async fn react(&mut self, step: Step, error: Error, settle: Next) -> Went {
-        let lost = |error: Error| error.with_kind(ErrorKind::UploadLost);
-        match reaction::to(&error, self.form, step, self.trouble.lost) {
-            Reaction::Final => Err(Failed::Final(error)),
-            Reaction::Later => Err(Failed::Later(error, settle)),
-            Reaction::Wait => Err(Failed::Later(error, Next::Send)),
-            Reaction::Restart => {
-                self.trouble.lost = true;
-                Err(Failed::Later(lost(error), Next::Reopen))
-            }
-            Reaction::NotResumable => {
-                self.resumable = false;
-                Err(Failed::Later(lost(error), Next::Reopen))
-            }
-            Reaction::OutOfStep if self.trouble.out_of_step => {
-                Err(Failed::Later(lost(error), Next::Reopen))
-            }
-            Reaction::OutOfStep => {
-                self.trouble.out_of_step = true;
-                Err(Failed::Later(lost(error), Next::Settle { complete: false }))
-            }
-            Reaction::OtherForm(refusal) => {
-                if !self.forms.refuse(self.form, self.size, refusal) {
-                    return Err(Failed::Final(error));
-                }
-                self.learnt.refuse(self.form, self.size, refusal);
-                self.form = self.forms.choose(self.size);
-                Ok(Next::Reopen)
-            }
-            // Another client that uploads the same blob may be why, and may have succeeded.
-            Reaction::WrongBytes if self.wrong_bytes => {
-                if self.is_there().await? {
-                    return Ok(Next::Done);
-                }
-                Err(Failed::Final(error))
-            }
-            Reaction::WrongBytes => {
-                // Once more from the start, with a fresh stream of the source: it may have been a wrong guess of
-                // where the session stood.
-                self.wrong_bytes = true;
-                self.resumable = false;
-                Ok(Next::Reopen)
-            }
-        }
-    }
-}
-
-/// An answer that is no success, and what it answers.
-struct Refused {
-    ask: Ask,
-    used: Option<HeaderValue>,
-    response: Response,
 }
 
 /// Waits for `answer` while `pump` runs beside it. A pump that fails ends both: the request, dropped, never

@@ -86,7 +86,8 @@ impl Stream for Feed {
 /// Reads a source piece by piece, over as many requests as it takes.
 pub(super) struct Feeder<'a> {
     source: &'a dyn BlobSource,
-    size: u64,
+    /// The source's own word, once it was opened; before that the descriptor's.
+    size: Option<u64>,
     /// For what is wrong with the source's length.
     ask: Ask,
     open: Option<Reading>,
@@ -102,14 +103,19 @@ struct Reading {
 }
 
 impl<'a> Feeder<'a> {
-    /// Reads `source`, which has `size` bytes.
-    pub(super) fn new(source: &'a dyn BlobSource, size: u64, ask: Ask) -> Self {
+    /// Reads `source`, which has `size` bytes by its descriptor.
+    pub(super) fn new(source: &'a dyn BlobSource, size: Option<u64>, ask: Ask) -> Self {
         Self {
             source,
             size,
             ask,
             open: None,
         }
+    }
+
+    /// The size of the blob; `None` while nobody has said it.
+    pub(super) fn size(&self) -> Option<u64> {
+        self.size
     }
 
     /// The next bytes come from a new stream of the source, wherever they are.
@@ -122,19 +128,20 @@ impl<'a> Feeder<'a> {
         self.open.is_some()
     }
 
-    /// Sees that the source is open at `from` and has bytes ready, unless none are wanted (`to` is not beyond).
+    /// Sees that the source is open at `from` and has bytes ready, unless none are wanted (`to` is not beyond). The
+    /// [size](Feeder::size) is the source's after that.
     pub(super) async fn prime(&mut self, from: u64, to: u64) -> Result<(), Error> {
         if self.open.as_ref().is_some_and(|open| open.position == from) {
             return Ok(());
         }
         self.open = None;
-        if from < to {
+        if from < to || self.size.is_none() {
             let mut reading = Reading {
                 stream: self.source.open(from).await?,
                 position: from,
                 leftover: Bytes::new(),
             };
-            reading.leftover = self.read(&mut reading).await?;
+            reading.leftover = self.read(&mut reading).await?.unwrap_or_default();
             self.open = Some(reading);
         }
         Ok(())
@@ -160,7 +167,10 @@ impl<'a> Feeder<'a> {
     /// The next bytes, at most up to `to`.
     async fn piece(&mut self, reading: &mut Reading, to: u64) -> Result<Bytes, Error> {
         if reading.leftover.is_empty() {
-            reading.leftover = self.read(reading).await?;
+            let Some(bytes) = self.read(reading).await? else {
+                return Err(self.wrong(&format!("ended after {} of", reading.position)));
+            };
+            reading.leftover = bytes;
         }
         let most = usize::try_from(to - reading.position).unwrap_or(usize::MAX);
         let length = most.min(reading.leftover.len());
@@ -169,21 +179,27 @@ impl<'a> Feeder<'a> {
         Ok(piece)
     }
 
-    /// The next bytes off the stream. The last ones are not given before the stream has ended, which says that all
-    /// of them are right.
-    async fn read(&mut self, reading: &mut Reading) -> Result<Bytes, Error> {
-        let Some(bytes) = next(&mut reading.stream).await? else {
-            return Err(self.wrong(&format!("ended after {} of", reading.position)));
+    /// The next bytes off the stream, or `None` at the end of the blob. The last ones are not given before the stream
+    /// has ended, which says that all of them are right.
+    async fn read(&mut self, reading: &mut Reading) -> Result<Option<Bytes>, Error> {
+        let next_bytes = next(&mut reading.stream).await?;
+        self.size = reading.stream.size().get().or(self.size);
+        let end = reading.position + next_bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        let Some(size) = self.size else {
+            return Ok(next_bytes);
         };
-        let end = reading.position + bytes.len() as u64;
-        if end > self.size || (end == self.size && next(&mut reading.stream).await?.is_some()) {
-            return Err(self.wrong("has more than"));
+        match next_bytes {
+            None if end < size => Err(self.wrong(&format!("ended after {end} of"))),
+            Some(_) if end > size => Err(self.wrong("has more than")),
+            Some(_) if end == size && next(&mut reading.stream).await?.is_some() => {
+                Err(self.wrong("has more than"))
+            }
+            next_bytes => Ok(next_bytes),
         }
-        Ok(bytes)
     }
 
     fn wrong(&self, what: &str) -> Error {
-        let size = self.size;
+        let size = self.size.unwrap_or_default();
         self.ask.error(
             ErrorKind::Corrupt,
             format!("the source {what} the {size} bytes that it should have"),

@@ -17,7 +17,7 @@ use crate::client::Client;
 use crate::client::ask::Ask;
 use crate::client::reader::BlobSource;
 use crate::digest::Digest;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::manifest::Descriptor;
 use crate::reference::Repository;
 use crate::transport::{Lane, Reserved};
@@ -91,18 +91,10 @@ impl Client {
     /// when something breaks. An error of the source comes back as the source gave it, with the source's host.
     ///
     /// What is sent is what `source` gives: its stream ends only when all of it came and is what it should be, and
-    /// no request is completed before that. A blob whose size is not known cannot be sent
-    /// ([`Client::blob_size`] asks the registry that has it).
+    /// no request is completed before that. Its size counts, not that of the descriptor. A blob whose size neither says
+    /// cannot be sent ([`Client::blob_size`] asks the registry that has it).
     pub async fn upload(&self, upload: Upload, source: &dyn BlobSource) -> Result<(), Error> {
-        let Some(size) = upload.size else {
-            return Err(upload
-                .ask(http::Method::PUT)
-                .error(ErrorKind::Protocol, "the size of the blob is not known"));
-        };
-        drive::Drive::new(self, upload, size, source)
-            .await?
-            .run()
-            .await
+        drive::Drive::new(self, upload, source).await?.run().await
     }
 }
 
@@ -117,7 +109,7 @@ impl Upload {
         Self {
             repository: repository.clone(),
             digest: descriptor.digest.clone(),
-            size: descriptor.size,
+            size: descriptor.known_size(),
             session: Box::new(session),
             reserved: None,
         }

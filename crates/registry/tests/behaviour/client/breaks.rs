@@ -200,22 +200,58 @@ async fn a_small_corrupt_blob_gets_a_second_chance() {
 }
 
 #[tokio::test]
-async fn a_length_that_the_manifest_does_not_say_is_corrupt_up_front() {
+async fn a_size_that_the_manifest_states_wrongly_is_the_registrys() {
+    for length in [5000, 9_000_000] {
+        let blob = Blob::synthetic(length, 12);
+        for (size, ranges) in [
+            (length - 1, true),
+            (length + 1, true),
+            (0, true),
+            (1, false),
+        ] {
+            let profile = Profile {
+                blob_ranges: ranges,
+                ..Profile::distribution()
+            };
+            let kit = with_blob(profile, &blob).await;
+            let wrong = descriptor_of(blob.digest(), Some(size));
+            let (bytes, end) = read_as(&kit, &wrong, 0).await;
+            end.unwrap();
+            assert!(bytes == blob.bytes().unwrap());
+            assert_eq!(kit.took(), [(Kind::BlobGet, 200)], "{size}");
+            // What breaks is resumed.
+            let cut = Action::CutResponse {
+                after: 2000,
+                how: Cut::Reset,
+            };
+            kit.server.fault(Fault::on(Kind::BlobGet).nth(1), cut);
+            let (bytes, end) = read_as(&kit, &wrong, 0).await;
+            end.unwrap();
+            assert!(bytes == blob.bytes().unwrap());
+            assert_eq!(kit.took().len(), 2, "{size}");
+            let (bytes, end) = read_as(&kit, &wrong, 2500).await;
+            end.unwrap();
+            assert!(bytes == blob.bytes().unwrap()[2500..]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_body_of_another_size_is_corrupt() {
     let blob = Blob::synthetic(5000, 12);
     let kit = with_blob(Profile::distribution(), &blob).await;
-    for size in [4999, 5001] {
-        let wrong = descriptor_of(blob.digest(), Some(size));
-        let (bytes, end) = read_as(&kit, &wrong, 0).await;
-        let error = end.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Corrupt);
-        assert!(
-            error.message().contains("5000") && error.message().contains(&size.to_string()),
-            "{error}"
-        );
-        assert!(bytes.is_empty());
-        let (_, end) = read_as(&kit, &wrong, 100).await;
-        assert_eq!(end.unwrap_err().kind(), ErrorKind::Corrupt);
-    }
+    kit.server.fault(Fault::on(Kind::BlobGet), Action::Html);
+    let (bytes, end) = read(&kit, &blob, 0).await;
+    let error = end.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(
+        error
+            .message()
+            .contains(", and its manifest says 5000 bytes"),
+        "{error}"
+    );
+    assert!(bytes.is_empty());
+    assert_eq!(kit.took().len(), 2);
 }
 
 #[tokio::test]

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{FutureExt, stream};
 use http::StatusCode;
 use registry::auth::{Credential, Entry, Keychain, Secret};
 use registry::transport::{
     Observer, RequestRecord, RetryPolicy, Timeouts, Transport, TransportOptions,
 };
 use registry::{
-    BlobSource, BlobStream, Client, Descriptor, Digest, Error, OpenedUpload, Options, Registries,
-    Registry, Repository, Tag, Target, Upload,
+    BlobSize, BlobSource, BlobStream, Client, Descriptor, Digest, Error, OpenedUpload, Options,
+    Registries, Registry, Repository, Tag, Target, Upload,
 };
 use testkit::{Auth, Blob, Kind, Profile};
 
@@ -236,6 +236,7 @@ pub(crate) struct Given {
     chunk: usize,
     /// What comes behind the bytes.
     end: Option<Error>,
+    size: BlobSize,
     opened: Mutex<Vec<u64>>,
 }
 
@@ -248,8 +249,14 @@ impl Given {
             bytes,
             chunk: 64 * 1024,
             end: None,
+            size: BlobSize::default(),
             opened: Mutex::default(),
         }
+    }
+    /// Says how many bytes there are.
+    pub(crate) fn sized(mut self) -> Self {
+        self.size = BlobSize::known(self.bytes.len() as u64);
+        self
     }
     /// Ends with an error behind the bytes.
     pub(crate) fn failing(mut self, error: Error) -> Self {
@@ -275,6 +282,7 @@ impl BlobSource for Given {
             .map(|at| Ok(rest.slice(at..rest.len().min(at + self.chunk))))
             .chain(self.end.clone().map(Err))
             .collect();
-        async move { Ok(stream::iter(chunks).boxed() as BlobStream) }.boxed()
+        let size = self.size.clone();
+        async move { Ok(BlobStream::new(stream::iter(chunks)).with_size(&size)) }.boxed()
     }
 }

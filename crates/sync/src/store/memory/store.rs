@@ -222,7 +222,7 @@ impl Store for MemoryStore {
                 .chunks(chunk)
                 .map(|part| Ok(rest.slice_ref(part)))
                 .collect();
-            Ok(stream::iter(chunks).boxed())
+            Ok(BlobStream::new(stream::iter(chunks)))
         }
         .boxed()
     }

@@ -70,7 +70,7 @@ impl Store for FakeStore {
                 Some(Read::Break(_, kind)) => Some(self.error(kind)),
                 _ => None,
             };
-            Ok(stream::unfold(
+            let bytes = stream::unfold(
                 (0, script, error, counted),
                 move |(at, script, mut error, counted)| {
                     let bytes = bytes.clone();
@@ -100,9 +100,8 @@ impl Store for FakeStore {
                         Some((Ok(part), (end, script, error, counted)))
                     }
                 },
-            )
-            .fuse()
-            .boxed())
+            );
+            Ok(BlobStream::new(bytes.fuse()))
         }
         .boxed()
     }

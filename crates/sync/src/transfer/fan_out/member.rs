@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
-use registry::{BlobSource, BlobStream, Error, ErrorKind, Registry, Repository};
+use registry::{BlobSize, BlobSource, BlobStream, Error, ErrorKind, Registry, Repository};
 use tokio::sync::oneshot;
 
 use crate::failure::{Failure, Side};
 use crate::lock::lock;
-use crate::store::Session;
+use crate::store::{Session, Store};
 use crate::transfer::fan_out::desk::{Seat, Share};
 use crate::transfer::fan_out::places::Flow;
 use crate::transfer::fan_out::pump::Opening;
@@ -38,6 +38,7 @@ struct Notes {
     /// How often the bytes were other ones than the digest promises.
     corrupt: AtomicU32,
     streamed: AtomicU64,
+    size: Mutex<BlobSize>,
     position: Arc<Position>,
 }
 
@@ -105,6 +106,14 @@ impl Member {
     pub(in crate::transfer) fn source(&self) -> &Repository {
         self.download.source.repository()
     }
+    /// The store that is read, where the download is not shared.
+    pub(in crate::transfer) fn source_store(&self) -> &dyn Store {
+        &*self.download.source
+    }
+    /// The size of the blob as the last stream found it.
+    pub(in crate::transfer) fn size(&self) -> Option<u64> {
+        lock(&self.notes.size).get()
+    }
     #[cfg(test)]
     pub(super) fn blob(&self) -> &registry::Descriptor {
         &self.download.blob
@@ -116,6 +125,8 @@ impl Member {
         let stream = download.open(offset).await.inspect_err(|e| notes.own(e))?;
         notes.position.begin(offset);
         let progress = download.progress;
+        let size = stream.size().clone();
+        *lock(&notes.size) = size.clone();
         let stream = stream.inspect(move |next| match next {
             Ok(bytes) => {
                 progress.fetched(bytes.len());
@@ -123,15 +134,16 @@ impl Member {
             }
             Err(error) => notes.own(error),
         });
-        Ok(stream.boxed())
+        Ok(BlobStream::new(stream).with_size(&size))
     }
     /// The stream of a window.
-    fn shared(&self, window: Window) -> BlobStream {
+    fn shared(&self, window: Window, size: &BlobSize) -> BlobStream {
         let notes = Arc::clone(&self.notes);
+        *lock(&notes.size) = size.clone();
         let progress = Arc::clone(&self.download.progress);
         let own_source = self.shares_source();
         notes.position.begin(0);
-        stream::unfold(Some((window, notes, progress)), move |state| async move {
+        let bytes = stream::unfold(Some((window, notes, progress)), move |state| async move {
             let (mut window, notes, progress) = state?;
             match window.next().await {
                 Some(Item::Bytes(bytes)) => {
@@ -144,9 +156,8 @@ impl Member {
                 }
                 Some(Item::Failed(_)) | None => Some((Err(notes.let_go()), None)),
             }
-        })
-        .fuse()
-        .boxed()
+        });
+        BlobStream::new(bytes.fuse()).with_size(size)
     }
     /// Whether the shared download is of this member's own source.
     fn shares_source(&self) -> bool {
@@ -179,7 +190,7 @@ impl BlobSource for Member {
             }
             if let Some(opening) = self.opening(offset) {
                 match opening.await {
-                    Ok(Opening::Window(window)) => return Ok(self.shared(window)),
+                    Ok(Opening::Window(window, size)) => return Ok(self.shared(window, &size)),
                     Ok(Opening::Failed(failure)) if self.shares_source() => {
                         return Err(self.notes.shared(failure));
                     }

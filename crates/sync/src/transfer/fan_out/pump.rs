@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
-use registry::BlobStream;
+use registry::{BlobSize, BlobStream};
 use tokio::sync::oneshot;
 
 use crate::failure::{Failure, Side};
@@ -22,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What became of the opening of a shared download.
 pub(super) enum Opening {
-    /// A window on it.
-    Window(Window),
+    /// A window on it, and the size of the blob.
+    Window(Window, BlobSize),
     /// The source could not be opened.
     Failed(Failure),
 }
@@ -45,7 +45,10 @@ pub(super) async fn pump(download: Download, openings: Vec<oneshot::Sender<Openi
     let mut feeds = Vec::with_capacity(openings.len());
     for opening in openings {
         let (feed, window) = window(WINDOW);
-        if opening.send(Opening::Window(window)).is_ok() {
+        if opening
+            .send(Opening::Window(window, stream.size().clone()))
+            .is_ok()
+        {
             feeds.push(feed);
         }
     }

@@ -1,10 +1,10 @@
 //! The forms of upload, and the registries that want each.
 
-use registry::ErrorKind;
+use registry::{ErrorKind, OpenedUpload};
 use testkit::profile::{ContentRange, LocationForm, PatchRule, RangeForm};
 use testkit::{Action, Blob, Fault, Kind, Profile};
 
-use crate::client::kit::{Given, Kit};
+use crate::client::kit::{Given, Kit, descriptor_of};
 
 const MIB: u64 = 1024 * 1024;
 const POST: (Kind, u16) = (Kind::Mount, 202);
@@ -24,6 +24,39 @@ async fn sizes_around_every_edge_arrive() {
         kit.assert_arrived("a/b", &blob);
         assert_eq!(kit.took(), [POST, PUT], "{size}");
         assert_eq!(source.opened(), if size == 0 { vec![] } else { vec![0] });
+    }
+}
+
+#[tokio::test]
+async fn the_size_of_the_source_counts_and_not_the_manifests() {
+    for size in [0, 1, 3 * MIB] {
+        let blob = Blob::synthetic(size, 3);
+        for stated in [None, Some(0), Some(size + 1), Some(size.saturating_sub(1))] {
+            for profile in [
+                Profile::distribution(),
+                Profile {
+                    refuses_whole_put: Some(405),
+                    patch_limit: Some((MIB, 413)),
+                    ..Profile::distribution3()
+                },
+            ] {
+                let is_whole = profile.refuses_whole_put.is_none();
+                let kit = Kit::open(profile).await;
+                let repository = kit.repository("a/b");
+                let descriptor = descriptor_of(blob.digest(), stated);
+                let opened = kit.client.open_upload(&repository, &descriptor, None);
+                let OpenedUpload::Session(upload) = opened.await.unwrap() else {
+                    panic!("it is not there");
+                };
+                let source = Given::of(&blob).sized();
+                kit.client.upload(upload, &source).await.unwrap();
+                kit.assert_arrived("a/b", &blob);
+                if is_whole {
+                    assert_eq!(kit.took(), [POST, PUT], "{size} {stated:?}");
+                    assert!(source.opened().len() <= 1, "{size} {stated:?}");
+                }
+            }
+        }
     }
 }
 

@@ -1,0 +1,212 @@
+//! Answers to the requests that send bytes, and what follows from them.
+
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+
+use crate::client::ask::Ask;
+use crate::client::ranges;
+use crate::client::uploads::forms::Step;
+use crate::client::uploads::reaction::{self, Reaction};
+use crate::client::uploads::session;
+use crate::client::uploads::settle::Seen;
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::transport::Response;
+
+use super::{Drive, Failed, Next, Trouble, Went};
+
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// An answer that is no success, and what it answers.
+pub(super) struct Refused {
+    pub(super) ask: Ask,
+    pub(super) used: Option<HeaderValue>,
+    pub(super) response: Response,
+}
+
+impl Drive<'_> {
+    /// 2xx.
+    pub(super) async fn taken(&mut self, ask: &Ask, step: Step, response: Response) -> Went {
+        match step {
+            Step::Patch { to, .. } => {
+                self.patches += 1;
+                self.advance(ask, to, response).await
+            }
+            Step::Whole | Step::Close => self.closed(ask, response).await,
+        }
+    }
+
+    /// The registry took what the session holds and made a blob of it.
+    async fn closed(&mut self, ask: &Ask, response: Response) -> Went {
+        let stored = response
+            .headers
+            .get(CONTENT_DIGEST)
+            .and_then(|value| Digest::parse(value.to_str().ok()?.trim()).ok());
+        response.body.drain().await;
+        let digest = &self.upload.digest;
+        if let Some(stored) = stored.filter(|stored| {
+            stored != digest
+                && stored.algorithm().is_some()
+                && stored.algorithm() == digest.algorithm()
+        }) {
+            let message = format!("the registry stored {stored} instead of {digest}");
+            return Err(Failed::Final(ask.error(ErrorKind::Corrupt, message)));
+        }
+        Ok(if self.patches > 1 {
+            Next::Measure
+        } else {
+            Next::Done
+        })
+    }
+
+    /// Compares the length of the blob that was closed. Artifactory was seen to keep only the last of several `PATCH`
+    /// bodies.
+    pub(super) async fn measure(&mut self) -> Went {
+        match self.look().await {
+            Ok(Some(Seen {
+                length: Some(length),
+            })) if length != self.size => {
+                let message = format!(
+                    "the registry took {} bytes in {} parts and kept {length}",
+                    self.size, self.patches
+                );
+                let ask = self.upload.ask(Method::PUT);
+                Err(Failed::Final(ask.error(ErrorKind::Corrupt, message)))
+            }
+            Err(error) if error.kind() == ErrorKind::RateLimited => {
+                Err(Failed::Later(error, Next::Measure))
+            }
+            // That the blob is there was said already.
+            _ => Ok(Next::Done),
+        }
+    }
+
+    /// The registry took a PATCH whose bytes end before `to`.
+    async fn advance(&mut self, ask: &Ask, to: u64, response: Response) -> Went {
+        self.relocate(ask, &response).await?;
+        let before = self.upload.session.offset;
+        let offset = match ranges::stored_by_patch(&response.headers) {
+            // A part of them.
+            Some(stored) if stored > before && stored < to => stored,
+            // All of them, or a count that stands still (ECR) or makes no sense.
+            _ => to,
+        };
+        response.body.drain().await;
+        self.stands_at(offset);
+        if offset < to {
+            // Going on is right, going on for ever by the byte is not: it counts as a try.
+            let message = format!("the registry took {offset} of {to} bytes");
+            let error = ask.error(ErrorKind::UploadLost, message);
+            return Err(Failed::Later(error, Next::Send));
+        }
+        Ok(Next::Send)
+    }
+
+    /// The session holds `offset` bytes. Only what no session held before is progress: a registry that takes the
+    /// first half again and again gets nowhere.
+    pub(in crate::client::uploads) fn stands_at(&mut self, offset: u64) {
+        let session = &mut self.upload.session;
+        session.offset = offset;
+        session.sent = session.sent.max(offset);
+        if offset > self.reached {
+            self.attempts.progress(offset - self.reached);
+            self.reached = offset;
+            self.trouble = Trouble::default();
+        }
+    }
+
+    /// Goes on at the newest `Location`, if there is one.
+    pub(in crate::client::uploads) async fn relocate(
+        &mut self,
+        ask: &Ask,
+        response: &Response,
+    ) -> Result<bool, Failed> {
+        let found = self.client.location_of(&self.visit, ask, response).await;
+        Ok(match found.map_err(Failed::Final)? {
+            Some(address) => {
+                self.upload.session.location = address;
+                true
+            }
+            None => false,
+        })
+    }
+
+    /// An answer that is no success; `settle` is what to do where the session may have changed.
+    pub(super) async fn refused(&mut self, step: Step, refused: Refused, settle: Next) -> Went {
+        let Refused {
+            ask,
+            used,
+            response,
+        } = refused;
+        let own = self.upload.session.location.home
+            && response.url.origin() == self.upload.session.location.url.origin();
+        if own && response.status == StatusCode::UNAUTHORIZED {
+            self.trouble.unauthorized += 1;
+            let again = self.trouble.unauthorized;
+            return match self
+                .client
+                .refused(&mut self.visit, &ask, used.as_ref(), response, again)
+                .await
+            {
+                Ok(None) => Ok(settle),
+                Ok(Some(error)) | Err(error) => Err(Failed::Final(error)),
+            };
+        }
+        if matches!(response.status.as_u16(), 307 | 308)
+            && self.trouble.redirected < 5
+            && self.relocate(&ask, &response).await?
+        {
+            self.trouble.redirected += 1;
+            response.body.drain().await;
+            return Ok(Next::Send);
+        }
+        let error = session::with_algorithm(ask.failure(response).await, &self.upload.digest);
+        self.react(step, error, settle).await
+    }
+
+    async fn react(&mut self, step: Step, error: Error, settle: Next) -> Went {
+        let lost = |error: Error| error.with_kind(ErrorKind::UploadLost);
+        match reaction::to(&error, self.form, step, self.trouble.lost) {
+            Reaction::Final => Err(Failed::Final(error)),
+            Reaction::Later => Err(Failed::Later(error, settle)),
+            Reaction::Wait => Err(Failed::Later(error, Next::Send)),
+            Reaction::Restart => {
+                self.trouble.lost = true;
+                Err(Failed::Later(lost(error), Next::Reopen))
+            }
+            Reaction::NotResumable => {
+                self.resumable = false;
+                Err(Failed::Later(lost(error), Next::Reopen))
+            }
+            Reaction::OutOfStep if self.trouble.out_of_step => {
+                Err(Failed::Later(lost(error), Next::Reopen))
+            }
+            Reaction::OutOfStep => {
+                self.trouble.out_of_step = true;
+                Err(Failed::Later(lost(error), Next::Settle { complete: false }))
+            }
+            Reaction::OtherForm(refusal) => {
+                if !self.forms.refuse(self.form, self.size, refusal) {
+                    return Err(Failed::Final(error));
+                }
+                self.learnt.refuse(self.form, self.size, refusal);
+                self.form = self.forms.choose(self.size);
+                Ok(Next::Reopen)
+            }
+            // Another client that uploads the same blob may be why, and may have succeeded.
+            Reaction::WrongBytes if self.wrong_bytes => {
+                if self.is_there().await? {
+                    return Ok(Next::Done);
+                }
+                Err(Failed::Final(error))
+            }
+            Reaction::WrongBytes => {
+                // Once more from the start, with a fresh stream of the source: it may have been a wrong guess of
+                // where the session stood.
+                self.wrong_bytes = true;
+                self.resumable = false;
+                Ok(Next::Reopen)
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Warnings about images whose manifests state wrong sizes.
+
+use registry::{Descriptor, Target};
+
+use crate::compare::Plan;
+use crate::copy::Copier;
+use crate::copy::marks::Mark;
+use crate::event::Event;
+use crate::graph::SourceImage;
+
+impl Copier {
+    /// Warns, once for each image, of the blobs in `plan` that were read and have other sizes than its manifests state.
+    pub(super) fn warn_of_sizes(&self, image: &SourceImage, plan: &Plan) {
+        let mut wrong: Vec<String> = plan
+            .blobs
+            .iter()
+            .chain(&plan.present)
+            .filter_map(|blob| self.wrong_size(blob))
+            .collect();
+        let source = image.store().repository();
+        let root = plan.root.digest();
+        if wrong.is_empty() || !self.marks.set(Mark::WrongSizes, source, source, root) {
+            return;
+        }
+        wrong.sort();
+        wrong.dedup();
+        let joint = match image.target() {
+            Target::Tag(_) => ':',
+            Target::Digest(_) => '@',
+        };
+        let text = format!(
+            "{source}{joint}{}: its manifest states wrong sizes: {}. The image is copied as it is, but some clients refuse \
+             it. Build it again with a newer builder.",
+            image.target(),
+            wrong.join("; "),
+        );
+        self.listener.event(&Event::Warning { text });
+    }
+
+    /// Returns what is wrong with the size that a descriptor states, as far as it is known.
+    fn wrong_size(&self, blob: &Descriptor) -> Option<String> {
+        let size = self.inventory.size(&blob.digest)?;
+        let stated = blob.size.filter(|stated| *stated != size)?;
+        let digest = &blob.digest;
+        Some(format!("{digest} has {size} bytes instead of {stated}"))
+    }
+}
