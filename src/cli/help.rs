@@ -140,10 +140,12 @@ Examples:
   image-syncer check -q --config sync.yaml || image-syncer --config sync.yaml
 
 One line for each difference on stdout (-q: none), a line of totals on stderr. What a copy would
-take is not asked: that is what plan is for.
+take is not asked: that is what plan is for. Digests of tags and lists of referrers are compared;
+what a destination lost below a tag that is there is found by plan --verify, and sent again by a
+sync with --verify.
 
 Exit codes:
-    0  everything is at its destination
+    0  every tag has its image at its destination
     1  a source could not be listed, or an image not compared
     2  the command line or a file is wrong
     3  something is missing or different

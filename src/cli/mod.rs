@@ -92,7 +92,7 @@ pub enum Command {
     /// Say what a sync of the files would copy, and write nothing
     #[command(after_help = help::PLAN, args_override_self = true)]
     Plan(Box<Plan>),
-    /// Say whether everything is at its destination, with the fewest requests
+    /// Say whether every tag has its digest at its destination
     #[command(after_help = help::CHECK, args_override_self = true)]
     Check(Box<Check>),
     /// Read the files, say what they mean, and request nothing of any registry

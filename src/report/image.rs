@@ -95,6 +95,8 @@ struct PlannedRecord<'a> {
     filtered: bool,
     #[serde(skip_serializing_if = "is_false")]
     sparse: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    hidden: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<CostRecord<'a>>,
 }
@@ -216,6 +218,7 @@ impl<'a> PlannedRecord<'a> {
             losses: losses.iter().map(Loss::to_string).collect(),
             filtered: planned.filtered,
             sparse: planned.sparse,
+            hidden: planned.hidden,
             cost: planned.cost.as_ref().map(CostRecord::new),
         }
     }

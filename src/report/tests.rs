@@ -47,6 +47,7 @@ fn planned(change: Change) -> Outcome {
         change,
         filtered: true,
         sparse: false,
+        hidden: false,
         cost: Some(Cost {
             platforms: vec!["linux/amd64".to_owned()],
             layers: 3,

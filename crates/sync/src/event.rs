@@ -217,6 +217,8 @@ pub struct Planned {
     pub filtered: bool,
     /// Whether its index would come as it is, without some of its children.
     pub sparse: bool,
+    /// Whether the registry hides the repository from a login that it accepts: then it most likely does not exist yet.
+    pub hidden: bool,
     /// What it would take; `None` where only the difference was asked for.
     pub cost: Option<Cost>,
 }

@@ -239,6 +239,9 @@ fn notes(planned: &Planned) -> String {
     if planned.sparse {
         notes.push("without the children that were not asked for".to_owned());
     }
+    if planned.hidden {
+        notes.push("the repository is hidden from the login, or does not exist".to_owned());
+    }
     if let Change::Again(losses) = &planned.change {
         notes.extend(losses.iter().take(NAMED).map(Loss::to_string));
         let more = losses.len().saturating_sub(NAMED);

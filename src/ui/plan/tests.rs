@@ -68,6 +68,7 @@ fn planned(change: Change, cost: Cost) -> Outcome {
         change,
         filtered: false,
         sparse: false,
+        hidden: false,
         cost: Some(cost),
     }))
 }

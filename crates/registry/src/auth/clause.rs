@@ -36,7 +36,7 @@ fn who(access: &Access) -> String {
 }
 
 /// No login is there to be used, or the one that is there was kept back.
-pub(super) fn no_login(registry: &Registry, access: &Access, kept_from: Option<&str>) -> Refusal {
+pub(crate) fn no_login(registry: &Registry, access: &Access, kept_from: Option<&str>) -> Refusal {
     match kept_from.filter(|_| access.credential != Credential::Anonymous) {
         Some(host) => Refusal {
             cause: Cause::LoginWithheld,

@@ -37,6 +37,7 @@ mod wanted;
 
 pub use authenticator::Authenticator;
 pub use clause::Refusal;
+pub(crate) use clause::no_login;
 pub use credential::Credential;
 pub use docker_files::DockerFiles;
 pub use door::Turn;

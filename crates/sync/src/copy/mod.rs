@@ -240,18 +240,22 @@ impl Copier {
         {
             return Ok(outcome);
         }
-        let digest = match self.look(image, place, &*destination).await? {
+        let comparison = self.look(image, place, &*destination).await?;
+        let hidden = self.is_hidden(&comparison)?;
+        let digest = match comparison {
             Comparison::Unchanged { digest } => digest,
             Comparison::Skipped { why } => return Ok(Outcome::Skipped { why }),
             Comparison::Differs(difference) => {
                 let company = self.company(image, &destination, &seat);
-                return self.differs(image, company, difference).await;
+                let outcome = self.differs(image, company, difference).await?;
+                return Ok(outcome.hidden(hidden));
             }
             Comparison::Missing(missing) => {
                 match self.push(image, &destination, &seat, &missing).await? {
                     Pushed::Copied(copied) => {
                         let (copied, change) = (Outcome::Copied(copied), missing.change());
-                        return self.told(image, copied, Some(change)).await;
+                        let outcome = self.told(image, copied, Some(change)).await?;
+                        return Ok(outcome.hidden(hidden));
                     }
                     Pushed::Stood => missing.root.digest().clone(),
                 }

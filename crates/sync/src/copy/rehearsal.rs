@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use registry::{Cause, Descriptor, Digest, Error, ErrorKind, ManifestHead, Presence, Repository};
 
-use crate::compare::{Difference, Missing};
+use crate::compare::{Comparison, Difference, Missing};
 use crate::config::Intent;
 use crate::copy::Copier;
 use crate::copy::attached::Company;
@@ -158,6 +158,34 @@ impl Copier {
         let copied = Outcome::Copied(Copied::of(difference.digest));
         self.told(image, copied, Some(change)).await
     }
+    /// Whether the destination hides the repository from a login that it accepts, in a run that writes nothing; a copy
+    /// learns from its push what is there.
+    ///
+    /// # Errors
+    /// When the destination refused the question for another reason, so that nothing is known of what is there.
+    pub(super) fn is_hidden(&self, comparison: &Comparison) -> Result<bool, Failure> {
+        let unknown = match comparison {
+            Comparison::Missing(missing) => missing.unknown.as_ref(),
+            Comparison::Differs(difference) => difference.unknown.as_ref(),
+            Comparison::Unchanged { .. } | Comparison::Skipped { .. } => None,
+        };
+        let Some(failure) = unknown.filter(|_| self.rehearsal.is_some()) else {
+            return Ok(false);
+        };
+        let refused = matches!(
+            failure.kind,
+            Some(ErrorKind::Unauthorized | ErrorKind::Denied)
+        );
+        // Of a login that is missing or wrong the cause is another.
+        if refused && failure.cause == Cause::NoPushRight {
+            return Ok(true);
+        }
+        let reason = format!("not compared: {}", failure.reason);
+        Err(Failure {
+            reason,
+            ..failure.clone()
+        })
+    }
     /// Whether it is enough to know that an image differs.
     pub(super) fn only_checks(&self) -> bool {
         self.rehearsal
@@ -192,6 +220,7 @@ impl Copier {
             change,
             filtered: copied.filtered,
             sparse: copied.sparse,
+            hidden: false,
             cost,
         })))
     }
@@ -206,6 +235,16 @@ async fn cost(image: &SourceImage, copied: &Copied) -> Result<Cost, Failure> {
         volume: copied.volume,
         referrers: copied.referrers,
     })
+}
+
+impl Outcome {
+    /// The same, of an image whose repository is hidden, where it is.
+    pub(super) fn hidden(mut self, hidden: bool) -> Self {
+        if let Self::Planned(planned) = &mut self {
+            planned.hidden = hidden;
+        }
+        self
+    }
 }
 
 impl Missing {

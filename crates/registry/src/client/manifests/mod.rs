@@ -6,7 +6,7 @@ mod verify;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-use crate::auth::ScopeSet;
+use crate::auth::{Credential, ScopeSet, no_login};
 use crate::cause::Cause;
 use crate::client::ask::Ask;
 use crate::client::call::{Outcome, Whole};
@@ -110,7 +110,8 @@ impl Client {
         let found = match headed {
             Headed::Found(head) => Ok(Some(head)),
             Headed::Absent => Ok(None),
-            Headed::Refused(error) | Headed::Denied(error) => Err(error),
+            Headed::Refused(error) => Err(error),
+            Headed::Denied(error) => Err(self.explain_denial(repository, error).await?),
             Headed::WithoutDigest => self.head_by_get(&ask, target, None).await,
             Headed::Failed(error) => self.head_by_get(&ask, target, Some(error)).await,
         };
@@ -140,6 +141,16 @@ impl Client {
             }
             result => result,
         }
+    }
+
+    /// Names the missing login as the cause of a 403 that was answered to nobody.
+    async fn explain_denial(&self, repository: &Repository, error: Error) -> Result<Error, Error> {
+        let access = self.visit(repository).await?.access;
+        if access.credential != Credential::Anonymous {
+            return Ok(error);
+        }
+        let refusal = no_login(repository.registry(), &access, None);
+        Ok(error.with_clause(&refusal.clause).with_cause(refusal.cause))
     }
 
     async fn look_up(

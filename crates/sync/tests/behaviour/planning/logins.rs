@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use registry::Cause;
 use registry::auth::{Credential, Secret};
 use registry::transport::TransportOptions;
 use sync::config::Intent;
 use sync::engine::Engine;
 use sync::report::{Report, Summary};
-use testkit::{Access, Auth, Grant, Registry, TokenRules};
+use testkit::{Access, Action, Auth, Fault, Grant, Kind, Registry, TokenRules};
 use tokio_util::sync::CancellationToken;
 
 use crate::kit::{server, stores_with};
@@ -16,15 +17,20 @@ use crate::run::{rule, settings};
 
 /// Plans, checks or copies one image to `ada/app`, as `ada`, whose password is `pw`, or so she says.
 async fn run(destination: &Registry, password: &str, intent: Intent) -> Summary {
-    let source = server().await;
-    source.push("from/app", Some("v1"), &image([1, 2]));
-    destination.clear_requests();
     let credential = Credential::Basic {
         username: "ada".to_owned(),
         password: Secret::new(password),
     };
+    run_as(destination, &credential, intent).await
+}
+
+/// The same with this login.
+async fn run_as(destination: &Registry, credential: &Credential, intent: Intent) -> Summary {
+    let source = server().await;
+    source.push("from/app", Some("v1"), &image([1, 2]));
+    destination.clear_requests();
     let servers = [&source, destination];
-    let stores = stores_with(&servers, &credential, TransportOptions::default());
+    let stores = stores_with(&servers, credential, TransportOptions::default());
     let report = Arc::new(Report::default());
     let settings = with(&settings(&[]), intent);
     let engine = Engine::new(Arc::new(stores), settings, report.clone());
@@ -68,6 +74,48 @@ async fn a_repository_that_does_not_exist_yet_is_new_wherever_pushes_make_it() {
             copied.failures
         );
         assert_eq!(planned.volume, copied.volume);
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_is_refused_is_no_answer() {
+    let open = Registry::builder().start().await;
+    let closed = [
+        Registry::builder()
+            .auth(Auth::basic("ada", "pw"))
+            .start()
+            .await,
+        Registry::builder()
+            .auth(Auth::bearer("ada", "pw"))
+            .start()
+            .await,
+    ];
+    let forbidden = Registry::builder().start().await;
+    forbidden.fault(Fault::on(Kind::ManifestHead), Action::status(403));
+    let policy = Registry::builder().start().await;
+    for kind in [Kind::ManifestHead, Kind::ManifestGet] {
+        policy.fault(Fault::on(kind), Action::status(412));
+    }
+    for intent in [Intent::Plan, Intent::Check] {
+        for destination in closed.iter().chain([&forbidden]) {
+            let summary = run_as(destination, &Credential::Anonymous, intent).await;
+            assert_eq!(
+                (summary.planned, summary.failed, summary.exit_code()),
+                (0, 1, 1)
+            );
+            let failure = &summary.failures[0].failure;
+            assert_eq!(failure.cause, Cause::NoLogin, "{failure}");
+            assert!(
+                failure
+                    .reason
+                    .starts_with("not compared: cannot fetch manifest ada/app:v1 at"),
+                "{failure}"
+            );
+        }
+        let summary = run_as(&policy, &Credential::Anonymous, intent).await;
+        assert_eq!((summary.planned, summary.failed), (0, 1));
+        let summary = run_as(&open, &Credential::Anonymous, intent).await;
+        assert_eq!((summary.planned_new, summary.failed), (1, 0));
     }
 }
 
