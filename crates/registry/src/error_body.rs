@@ -15,13 +15,16 @@ use crate::transport::{Response, SecretRedactor};
 
 /// How much of an error's body is read.
 const BODY_LIMIT: u64 = 64 * 1024;
-/// How much of what it says is shown.
+/// The most characters of one text in it that are shown.
 const SHOWN: usize = 300;
+/// The most characters of all that it says that are shown.
+const SHOWN_IN_ALL: usize = 500;
 /// How many errors of a list are shown.
 const SHOWN_ERRORS: usize = 3;
 /// How many missing digests are believed; a manifest names fewer.
 const MISSING_LIMIT: usize = 4_096;
 
+mod json;
 #[cfg(test)]
 mod tests;
 
@@ -84,7 +87,7 @@ impl Error {
         let redactor = body.redactor();
         let bytes = body.bytes(BODY_LIMIT).await.unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
-        let said = read(&headers, &redactor.redact(&text)).redacted(&redactor);
+        let said = read(status, &headers, &redactor.redact(&text)).redacted(&redactor);
         let kind = kind(status, said.code.as_deref());
         let cause = cause::of_answer(&cause::Answer {
             status: status.as_u16(),
@@ -132,11 +135,12 @@ impl Error {
     reason = "to panic where a promise is broken is what it is for"
 )]
 pub fn fuzz(data: &[u8]) {
-    let said = read(&HeaderMap::new(), &String::from_utf8_lossy(data));
+    let status = StatusCode::BAD_REQUEST;
+    let said = read(status, &HeaderMap::new(), &String::from_utf8_lossy(data));
     assert!(said.missing.len() <= MISSING_LIMIT);
     let texts = said.code.iter().chain(&said.clause);
     for text in texts.chain(&said.message).chain(&said.detail) {
-        assert!(text.chars().count() <= 2 * SHOWN + 2);
+        assert!(text.chars().count() <= SHOWN_IN_ALL.max(2 * SHOWN + 2));
         crate::fuzzing::assert_is_short(text);
     }
 }
@@ -183,12 +187,22 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(until.duration_since(now).unwrap_or_default())
 }
 
-/// What the body says, whatever its form.
-fn read(headers: &HeaderMap, body: &str) -> Said {
-    if let Ok(value) = serde_json::from_str::<Value>(body) {
-        return json(&value);
-    }
-    let body = body.trim();
+/// What the body of an answer with `status` says, whatever its form.
+fn read(status: StatusCode, headers: &HeaderMap, body: &str) -> Said {
+    let mut said = if let Ok(value) = serde_json::from_str::<Value>(body) {
+        json::read(&value)
+    } else {
+        plain(status, headers, body.trim())
+    };
+    // The status is told already.
+    said.clause = said
+        .clause
+        .filter(|clause| !clause.is_empty() && !is_status(status, clause));
+    said
+}
+
+/// A page, a document of an object store, or plain text.
+fn plain(status: StatusCode, headers: &HeaderMap, body: &str) -> Said {
     let is_html = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -197,37 +211,57 @@ fn read(headers: &HeaderMap, body: &str) -> Said {
         || body
             .get(..5)
             .is_some_and(|start| start.eq_ignore_ascii_case("<html"));
-    let message = if is_html {
-        title(body)
-    } else {
-        Some(text::clean(body, SHOWN))
-    };
-    let clause = if body.is_empty() {
-        None
+    let (message, clause) = if body.is_empty() {
+        (None, None)
     } else if is_html {
-        Some("an HTML page, so this may be a proxy's answer".to_owned())
-    } else if body.starts_with('<') {
-        xml(body)
+        let title = title(body);
+        // Servers have words of their own for a status: 413 is `Request Entity Too Large` to nginx.
+        let is_news = |title: &&String| {
+            !title.is_empty() && !title.starts_with(status.as_str()) && !is_status(status, title)
+        };
+        let clause = match title.as_ref().filter(is_news) {
+            Some(title) => format!("an HTML page, \"{title}\", so this may be a proxy's answer"),
+            None => "an HTML page, so this may be a proxy's answer".to_owned(),
+        };
+        let bare = |title: String| title.trim_start_matches(is_number).to_owned();
+        (title.map(bare), Some(clause))
     } else {
-        Some(text::clean(body, SHOWN))
+        let message = text::clean(body, SHOWN);
+        let clause = if body.starts_with('<') {
+            xml(body)
+        } else {
+            Some(message.clone())
+        };
+        (Some(message), clause)
     };
     Said {
-        clause: clause.filter(|clause| !clause.is_empty()),
+        clause,
         message,
         ..Said::default()
     }
 }
 
-/// The title of a page, without the status that servers put before it.
+/// Whether `text` says no more than `status` does.
+fn is_status(status: StatusCode, text: &str) -> bool {
+    let words = text.strip_prefix(status.as_str()).unwrap_or(text);
+    let reason = status.canonical_reason().unwrap_or_default();
+    words
+        .trim()
+        .trim_end_matches('.')
+        .eq_ignore_ascii_case(reason)
+}
+
+fn is_number(c: char) -> bool {
+    c.is_ascii_digit() || c == ' '
+}
+
+/// The title of a page.
 fn title(body: &str) -> Option<String> {
-    let (_, rest) = body.split_once("<title>")?;
-    let (title, _) = rest.split_once("</title>")?;
-    let title = text::clean(title, SHOWN);
-    Some(
-        title
-            .trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ')
-            .to_owned(),
-    )
+    // As many bytes as the body, so that places in one are places in the other.
+    let lower = body.to_ascii_lowercase();
+    let start = lower.find("<title>")? + "<title>".len();
+    let length = lower.get(start..)?.find("</title>")?;
+    Some(text::clean(body.get(start..start + length)?, SHOWN))
 }
 
 /// `<Code>` and `<Message>` of an object store; what else it says may hold keys and signatures.
@@ -240,114 +274,5 @@ fn xml(body: &str) -> Option<String> {
     match (element("Code"), element("Message")) {
         (Some(code), Some(message)) => Some(format!("{code}: {message}")),
         (code, message) => code.or(message),
-    }
-}
-
-/// `{"errors": [{"code", "message", "detail"}]}`, and what some send instead.
-fn json(value: &Value) -> Said {
-    let Some(errors) = value.get("errors").and_then(Value::as_array) else {
-        let message = other_json(value);
-        return Said {
-            clause: message.clone(),
-            message,
-            ..Said::default()
-        };
-    };
-    let field = |error: &Value, name: &str| {
-        error
-            .get(name)
-            .and_then(Value::as_str)
-            .map(|text| text::clean(text, SHOWN))
-            .filter(|text| !text.is_empty())
-    };
-    let mut said = Said::default();
-    let mut clauses: Vec<String> = Vec::new();
-    for error in errors {
-        let code = field(error, "code");
-        let (message, detail) = (field(error, "message"), field(error, "detail"));
-        if said.code.is_none() && said.message.is_none() {
-            said.message.clone_from(&message);
-            said.detail.clone_from(&detail);
-            said.errno = errno(error);
-        }
-        let message = match (code.as_deref(), message) {
-            // `docker-registry` says `unknown error` of a disk that is full, Nexus `blob upload invalid` of a tag that
-            // cannot be moved, and the rest here.
-            (Some("UNKNOWN" | "BLOB_UPLOAD_INVALID"), Some(message)) => {
-                match (detail, errno(error)) {
-                    (Some(detail), _) => Some(format!("{message}: {detail}")),
-                    (None, Some(number)) => Some(format!("{message}: {}", of_system(number))),
-                    (None, None) => Some(message),
-                }
-            }
-            (_, message) => message,
-        };
-        let clause = match (&code, message) {
-            (Some(code), Some(message)) => Some(format!("{code}: {message}")),
-            (code, message) => code.clone().or(message),
-        };
-        if let Some(clause) = clause.filter(|clause| !clauses.contains(clause))
-            && clauses.len() < SHOWN_ERRORS
-        {
-            clauses.push(clause);
-        }
-        if let Some("MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN") = code.as_deref()
-            && let Some(detail) = error.get("detail")
-        {
-            digests(detail, &mut said.missing);
-        }
-        said.code = said.code.or(code);
-    }
-    let clause = text::clean(&clauses.join("; "), SHOWN);
-    said.clause = Some(clause).filter(|clause| !clause.is_empty());
-    said
-}
-
-/// The number of a system's error in what a driver of distribution's adds:
-/// `{"DriverName": "filesystem", "Enclosed": {"Op": "write", "Path": "…", "Err": 28}}`.
-fn errno(error: &Value) -> Option<i64> {
-    let detail = error.get("detail")?;
-    detail.get("DriverName")?;
-    detail.get("Enclosed")?.get("Err")?.as_i64()
-}
-
-/// What Linux means by that number, of those that storage meets.
-fn of_system(number: i64) -> String {
-    match number {
-        13 => "its storage says permission denied".to_owned(),
-        27 => "its storage says file too large".to_owned(),
-        28 => "its storage says no space left on device".to_owned(),
-        30 => "its storage says read-only file system".to_owned(),
-        122 => "its storage says disk quota exceeded".to_owned(),
-        number => format!("its storage says error {number}"),
-    }
-}
-
-/// `{"details": "…"}`, `{"error": "…"}`, `{"message": "…"}`.
-fn other_json(value: &Value) -> Option<String> {
-    ["details", "message", "error", "error_description"]
-        .iter()
-        .find_map(|name| value.get(name).and_then(Value::as_str))
-        .map(|text| text::clean(text, SHOWN))
-        .filter(|text| !text.is_empty())
-}
-
-/// All digests in `detail`, wherever it keeps them: registries differ in its shape.
-fn digests(detail: &Value, found: &mut Vec<Digest>) {
-    // The parser bounds how deep a document nests, so this recursion is bounded too.
-    match detail {
-        Value::String(text) => {
-            for word in text.split(|c: char| !(c.is_ascii_alphanumeric() || c == ':')) {
-                if let Ok(digest) = Digest::parse(word)
-                    && found.len() < MISSING_LIMIT
-                    && !found.contains(&digest)
-                {
-                    found.push(digest);
-                }
-            }
-        }
-        Value::Array(items) => items.iter().for_each(|item| digests(item, found)),
-        Value::Object(fields) => fields.values().for_each(|item| digests(item, found)),
-        _ => {}
     }
 }

@@ -5,13 +5,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::{Said, kind, read, retry_after};
+use super::{SHOWN_IN_ALL, Said, kind, read, retry_after};
 use crate::digest::Digest;
 use crate::error::ErrorKind;
 
 fn said(body: &str) -> Said {
-    read(&HeaderMap::new(), body)
+    read(StatusCode::BAD_REQUEST, &HeaderMap::new(), body)
 }
+
+const PAGE: &str = "an HTML page, so this may be a proxy's answer";
 
 fn digest(fill: char) -> String {
     format!("sha256:{}", fill.to_string().repeat(64))
@@ -32,16 +34,92 @@ fn errors_of_the_specification_are_read() {
 }
 
 #[test]
-fn an_unknown_error_is_told_with_its_detail() {
-    let unknown = |detail: &str| {
-        let error = format!(r#"{{"code":"UNKNOWN","message":"unknown error","detail":{detail}}}"#);
+fn an_error_is_told_with_its_detail() {
+    let shown = |code: &str, message: &str, detail: &str| {
+        let error = format!(r#"{{"code":"{code}","message":"{message}","detail":{detail}}}"#);
         said(&format!(r#"{{"errors":[{error}]}}"#)).clause.unwrap()
     };
+    let invalid = |detail| shown("MANIFEST_INVALID", "manifest invalid", detail);
+    let long = "x".repeat(1000);
+    let (quoted, cut) = (format!("\"{long}\""), format!(": {}…", "x".repeat(299)));
+    for (detail, expected) in [
+        // GitLab.
+        (r#""unknown media type: a/b""#, ": unknown media type: a/b"),
+        // Quay.
+        (
+            r#"{"message":"layer type a/b is not one of the allowed"}"#,
+            ": layer type a/b is not one of the allowed",
+        ),
+        (r#"{"reason":"too\nold","hint":{"x":1}}"#, ": too old"),
+        (r#"[{"message":"one"},"two","two"]"#, ": one; two"),
+        (r#"["one","two","three","four"]"#, ": one; two; three"),
+        (r#"{"details":[{"reason":"deep"}]}"#, ": deep"),
+        // What the message says already, and what is for programs.
+        (r#""Manifest invalid.""#, ""),
+        (r#"{"Type":"repository","Name":"a/b","Action":"pull"}"#, ""),
+        (r#"{"token":"secret","Op":"write"}"#, ""),
+        ("null", ""),
+        ("7", ""),
+        // Secrets by their form.
+        (r#""no: Bearer abc.def""#, ": no: Bearer ***"),
+        (
+            r#""see https://s3.example/x?X-Amz-Signature=1""#,
+            ": see https://s3.example/x?***",
+        ),
+        (&quoted, &cut),
+    ] {
+        let expected = format!("MANIFEST_INVALID: manifest invalid{expected}");
+        assert_eq!(invalid(detail), expected, "{detail}");
+    }
     assert_eq!(
-        unknown(r#""write /data: no space left on device""#),
+        shown(
+            "UNKNOWN",
+            "unknown error",
+            r#""write /data: no space left on device""#
+        ),
         "UNKNOWN: unknown error: write /data: no space left on device"
     );
-    assert_eq!(unknown(r#"{"Op":"write"}"#), "UNKNOWN: unknown error");
+    let driver = r#"{"DriverName":"filesystem","Enclosed":{"Op":"write","Err":28}}"#;
+    assert_eq!(
+        shown("UNKNOWN", "unknown error", driver),
+        "UNKNOWN: unknown error: its storage says no space left on device"
+    );
+    let all = invalid(&format!("[{quoted},\"y{long}\"]"));
+    assert_eq!(all.chars().count(), SHOWN_IN_ALL);
+}
+
+#[test]
+fn what_is_said_twice_is_told_once() {
+    for (body, clause) in [
+        (
+            r#"{"errors":[{"code":"DENIED","message":"denied"}]}"#,
+            "DENIED",
+        ),
+        (
+            r#"{"errors":[{"code":"DENIED","message":"denied: no such project"}]}"#,
+            "DENIED: denied: no such project",
+        ),
+        (
+            r#"{"errors":[{"code":"A","message":"x"},{"code":"A","message":"x"},{"code":"B"},{"code":"B"},{"code":"C"}]}"#,
+            "A: x; B; C",
+        ),
+        // A part of a word is another word.
+        (
+            r#"{"errors":[{"code":"X","message":"no","detail":"unknown"}]}"#,
+            "X: no: unknown",
+        ),
+        ("<html><title>400 Bad Request</title></html>", PAGE),
+        ("<html><title>Bad Request</title></html>", PAGE),
+    ] {
+        assert_eq!(said(body).clause.as_deref(), Some(clause), "{body}");
+    }
+    for body in [
+        "Bad Request",
+        "400 bad request.",
+        r#"{"error":"Bad Request"}"#,
+    ] {
+        assert_eq!(said(body).clause, None, "{body}");
+    }
 }
 
 #[test]
@@ -71,20 +149,42 @@ fn anything_else_is_read_leniently() {
             Some("Too Many Requests (HAP429)."),
         ),
         (r#"{"details":"no"}"#, Some("no")),
+        // RFC 6749; RFC 9457; Google; Spring; AWS.
+        (
+            r#"{"error":"invalid_scope","error_description":"no such scope"}"#,
+            Some("invalid_scope: no such scope"),
+        ),
+        (
+            r#"{"type":"about:blank","title":"Not allowed","status":403,"detail":"ask your team"}"#,
+            Some("Not allowed: ask your team"),
+        ),
+        (
+            r#"{"error":{"code":403,"message":"no","status":"PERMISSION_DENIED","details":[{"reason":"SERVICE_DISABLED"}]}}"#,
+            Some("no: SERVICE_DISABLED"),
+        ),
+        (
+            r#"{"status":400,"error":"Bad Request","message":"no","path":"/v2/"}"#,
+            Some("Bad Request: no"),
+        ),
+        (r#"{"__type":"X","Message":"no"}"#, Some("no")),
+        (r#"{"code":"DENIED","message":"no"}"#, Some("DENIED: no")),
+        (
+            r#"{"errors":{"code":"DENIED","message":"no"}}"#,
+            Some("DENIED: no"),
+        ),
         (r#"{"error":"no"}"#, Some("no")),
         (r#"{"message":"no"}"#, Some("no")),
-        (r#"{"errors":"no"}"#, None),
+        (r#"{"errors":"no"}"#, Some("no")),
+        (r#""no""#, Some("no")),
         (r#"{"errors":[]}"#, None),
         (r#"{"errors":[7,{"code":7}]}"#, None),
         ("[]", None),
         ("null", None),
+        ("<html><h1>413</h1></html>", Some(PAGE)),
+        ("<!DOCTYPE html><p>", Some(PAGE)),
         (
-            "<html><h1>413</h1></html>",
-            Some("an HTML page, so this may be a proxy's answer"),
-        ),
-        (
-            "<!DOCTYPE html><p>",
-            Some("an HTML page, so this may be a proxy's answer"),
+            "<!DOCTYPE html><TITLE>Log in\n\u{130} here</TITLE>",
+            Some("an HTML page, \"Log in \u{130} here\", so this may be a proxy's answer"),
         ),
         (
             "<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><StringToSign>s</StringToSign></Error>",
@@ -95,19 +195,17 @@ fn anything_else_is_read_leniently() {
     ] {
         let said = said(body);
         assert_eq!(said.clause.as_deref(), clause, "{body}");
-        assert_eq!(said.code, None);
+        let code = clause.filter(|clause| clause.starts_with("DENIED"));
+        assert_eq!(said.code.as_deref(), code.map(|_| "DENIED"));
     }
     let mut headers = HeaderMap::new();
     headers.insert(
         CONTENT_TYPE,
         HeaderValue::from_static("text/html; charset=utf-8"),
     );
-    let said = read(&headers, "Bad Gateway");
+    let said = read(StatusCode::BAD_GATEWAY, &headers, "Bad Gateway");
     assert!(said.clause.unwrap().starts_with("an HTML page"));
-    let said = read(
-        &HeaderMap::new(),
-        &String::from_utf8_lossy(b"\xff\xfe no text"),
-    );
+    let said = self::said(&String::from_utf8_lossy(b"\xff\xfe no text"));
     assert_eq!(said.clause.as_deref(), Some("\u{fffd}\u{fffd} no text"));
 }
 
