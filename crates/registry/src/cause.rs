@@ -93,6 +93,10 @@ pub enum Cause {
     MediaTypeRefused,
     /// The registry does not take the attestations that builders add to an image.
     AttestationsRefused,
+    /// The registry does not take an index without all of its children.
+    SparseRefused,
+    /// The registry does not take a signature, attestation or other referrer that comes with an image.
+    ReferrerRefused,
     /// The body of one request is larger than the registry, or a proxy before it, takes.
     TooLarge,
     /// The registry refuses an upload, or loses it again and again.
@@ -125,7 +129,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 53] = [
         Self::LoginRefused,
         Self::NoLogin,
         Self::LoginWithheld,
@@ -163,6 +167,8 @@ impl Cause {
         Self::ServerError,
         Self::MediaTypeRefused,
         Self::AttestationsRefused,
+        Self::SparseRefused,
+        Self::ReferrerRefused,
         Self::TooLarge,
         Self::UploadInvalid,
         Self::ManifestInvalid,
@@ -219,6 +225,8 @@ impl Cause {
             Self::ServerError => "server-error",
             Self::MediaTypeRefused => "media-type-refused",
             Self::AttestationsRefused => "attestations-refused",
+            Self::SparseRefused => "sparse-refused",
+            Self::ReferrerRefused => "referrer-refused",
             Self::TooLarge => "too-large",
             Self::UploadInvalid => "upload-invalid",
             Self::ManifestInvalid => "manifest-invalid",

@@ -92,4 +92,4 @@ pub use error::{Error, ErrorKind, Retryable};
 pub use file::require_regular;
 pub use manifest::{Descriptor, Manifest, Platform};
 pub use reference::{Reference, ReferenceError, Registry, Repository, Tag, Target};
-pub use text::io_clause;
+pub use text::{clean as clean_text, io_clause};

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::io;
 
-/// `text` on one line, without control characters, at most `longest` characters, and with whatever looks like a secret
-/// taken out.
-pub(crate) fn clean(text: &str, longest: usize) -> String {
+/// Returns `text` on one line, without control characters, at most `longest` characters, and with whatever looks like
+/// a secret taken out.
+pub fn clean(text: &str, longest: usize) -> String {
     let printable: String = text
         .chars()
         // Direction marks can make a terminal show another text than the one that came.

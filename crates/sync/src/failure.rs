@@ -113,12 +113,27 @@ impl Failure {
             _ => {}
         }
         match (self.kind, self.side) {
-            (Some(Unauthorized | Denied | Credentials), _) => Class::Credentials,
+            (Some(Unauthorized | Denied | Credentials), _) if !self.is_about_content_or_place() => {
+                Class::Credentials
+            }
             (Some(RateLimited), _) => Class::RateLimit,
             (_, Side::Source) => Class::Source,
             (_, Side::Destination) => Class::Destination,
             (_, Side::Local) => Class::Internal,
         }
+    }
+    /// Whether no login or right would change anything: registries answer 401 and 403 for more than those.
+    fn is_about_content_or_place(&self) -> bool {
+        matches!(
+            self.cause,
+            Cause::ProjectMissing
+                | Cause::QuotaExceeded
+                | Cause::ReadOnly
+                | Cause::Policy
+                | Cause::MediaTypeRefused
+                | Cause::AttestationsRefused
+                | Cause::ReferrerRefused
+        )
     }
     /// Something of our own.
     pub fn local(reason: impl Into<String>) -> Self {
@@ -198,6 +213,10 @@ mod tests {
             assert_eq!(at(side, ErrorKind::RateLimited), Class::RateLimit);
             assert_eq!(at(side, Cancelled), Class::Interrupted);
         }
+        let quota = registry::Error::new(Denied, "push", "r.example", "no")
+            .with_cause(Cause::QuotaExceeded);
+        let quota = Failure::registry(Side::Destination, &quota);
+        assert_eq!(quota.class(), Class::Destination);
         assert_eq!(at(Side::Source, Corrupt), Class::Source);
         assert_eq!(at(Side::Destination, Server), Class::Destination);
         assert_eq!(Failure::internal("it broke").class(), Class::Internal);

@@ -192,6 +192,10 @@ fn content(failure: &Failure, place: &Place<'_>) -> Option<String> {
             "give one of the two another tag or repository; until then, the rule that comes first keeps the tag".into()
         }
         Cause::AttestationsRefused => "run again with --strip-attestations".into(),
+        Cause::SparseRefused => format!("run again without --sparse, or let {host} take sparse indexes"),
+        Cause::ReferrerRefused => {
+            "run again with --no-referrers, or name the types that this registry takes with --referrers-type".into()
+        }
         Cause::MediaTypeRefused => {
             format!("copy it to a registry that takes this type, or build it anew in one that {host} takes")
         }

@@ -1,8 +1,9 @@
 //! What is copied, and where it lies.
 
 use testkit::fault::Answer;
+use testkit::image::{Format, IndexBuilder};
 use testkit::profile::Profile;
-use testkit::{Action, Fault, Image, Kind, Registry, Tls};
+use testkit::{Action, Fault, Image, Kind, Platform, Registry, Tls};
 
 use super::Case;
 use super::peers::proxy_to;
@@ -12,12 +13,17 @@ use crate::support::registry;
 pub(super) const CASES: &[Case] = &[
     ("media-type-refused", media_type_refused),
     ("media-type-refused", schema1),
+    ("media-type-refused", artifact_refused),
     ("attestations-refused", attestations_refused),
+    ("attestations-refused", attestations_denied),
+    ("sparse-refused", sparse_refused),
+    ("referrer-refused", referrer_refused),
     ("manifest-invalid", manifest_invalid),
     ("rejected", rejected),
     ("too-large", too_large),
     ("upload-invalid", upload_invalid),
     ("content-missing", content_missing),
+    ("content-missing", child_missing),
     ("corrupt", corrupt),
     ("private-address", private_address),
     ("downgrade", downgrade),
@@ -62,12 +68,63 @@ fn attestations_refused() -> Told {
     copy(&Image::index([child, attestation]), Profile::huawei_swr())
 }
 
-fn manifest_invalid() -> Told {
-    let profile = Profile {
-        refuses_oci: true,
+/// As Alibaba Cloud does.
+fn denying(config: &'static [&'static str]) -> Profile {
+    Profile {
+        refuses_configs: Some((403, config)),
         ..Profile::distribution()
-    };
-    copy(&image(), profile)
+    }
+}
+
+fn artifact_refused() -> Told {
+    let chart = Image::helm_chart("app", "1.0.0");
+    copy(
+        &chart,
+        denying(&["application/vnd.cncf.helm.config.v1+json"]),
+    )
+}
+
+fn attestations_denied() -> Told {
+    let child = image();
+    let attestation = Image::artifact_attestation_of(&child);
+    let index = Image::index([child, attestation]);
+    copy(&index, denying(&["application/vnd.oci.empty.v1+json"]))
+}
+
+fn sparse_refused() -> Told {
+    let source = registry();
+    let images = ["amd64", "arm64"].map(|architecture| {
+        let layer = testkit::Layer::tar(architecture, 2_000);
+        let image = Image::oci().platform(Platform::linux(architecture));
+        image.layer(layer).build()
+    });
+    source.push("team/app", Some("v1"), &Image::index(images));
+    let destination = registry();
+    let arguments = ["--retries", "0", "--arch", "amd64", "--sparse"];
+    let trial = Trial::new(&source.host(), &destination.host());
+    trial.arguments(&arguments).fails()
+}
+
+fn referrer_refused() -> Told {
+    let source = source();
+    let sbom = Image::referrer_of(&image(), "application/spdx+json", "an SBOM");
+    source.push("team/app", None, &sbom);
+    let fallback = Image::fallback_index([&sbom]);
+    let tag = image().cosign_tag("");
+    source.push("team/app", Some(&tag), &fallback);
+    let profile = denying(&["application/vnd.oci.empty.v1+json"]);
+    let destination = Registry::builder().profile(profile).start_on_thread();
+    Trial::new(&source.host(), &destination.host()).fails()
+}
+
+/// A document that the registry finds something wrong with, as Quay puts it.
+fn manifest_invalid() -> Told {
+    let (source, destination) = (source(), registry());
+    let body = r#"{"errors": [{"code": "MANIFEST_INVALID", "message": "manifest invalid",
+                   "detail": {"message": "failed schema validation"}}]}"#;
+    let answer = Answer::new(400).body("application/json", body);
+    destination.fault(Fault::on(Kind::ManifestPut), answer);
+    Trial::new(&source.host(), &destination.host()).fails()
 }
 
 fn rejected() -> Told {
@@ -99,6 +156,17 @@ fn content_missing() -> Told {
     for digest in source.state().blobs("team/app") {
         source.state().remove_blob("team/app", &digest);
     }
+    from(&source)
+}
+
+/// An index that lists an image which is not there.
+fn child_missing() -> Told {
+    let other = Image::oci().platform(Platform::linux("arm64"));
+    let index = IndexBuilder::new(Format::Oci)
+        .child(image())
+        .missing_child(other.build());
+    let source = registry();
+    source.push("team/app", Some("v1"), &index.build());
     from(&source)
 }
 

@@ -30,11 +30,12 @@ pub(crate) fn of_request(method: &Method, error: &Error) -> Cause {
     let writes = !matches!(*method, Method::GET | Method::HEAD);
     match error.cause() {
         Cause::NoPullRight if writes => Cause::NoPushRight,
-        // distribution in read-only mode answers a bare 405.
+        // distribution in read-only mode answers a bare 405, Quay one with codes of its own. ECR's UNSUPPORTED is about
+        // the document.
         Cause::Rejected
             if writes
                 && error.status() == Some(StatusCode::METHOD_NOT_ALLOWED)
-                && error.code().is_none() =>
+                && error.code() != Some("UNSUPPORTED") =>
         {
             Cause::ReadOnly
         }
@@ -81,6 +82,8 @@ fn by_text(answer: &Answer<'_>) -> Option<Cause> {
         // distribution's filesystem: no space, its quota, its limit for a file; read-only.
         500 if matches!(answer.errno, Some(28 | 122 | 27)) => Some(Cause::StorageFull),
         500 if answer.errno == Some(30) => Some(Cause::ReadOnly),
+        // Quay, 405 or 503.
+        405 | 500..=599 if begins("system is currently read-only") => Some(Cause::ReadOnly),
         500..=599 => [message, detail]
             .into_iter()
             .any(|text| is_full(text))
@@ -110,12 +113,8 @@ fn by_text(answer: &Answer<'_>) -> Option<Cause> {
         405 if answer.code == Some("UNSUPPORTED") && begins("the operation is unsupported") => {
             Some(Cause::ReadOnly)
         }
-        400..=422
-            if begins("unsupported media type")
-                || begins("manifest schema version not supported") =>
-        {
-            Some(Cause::MediaTypeRefused)
-        }
+        // Under any status: Alibaba Cloud says it as a 403, of which nobody would think that it is about a type.
+        400..=403 | 405..=422 if text.refuses_type() => Some(Cause::MediaTypeRefused),
         _ => None,
     }
 }
@@ -138,6 +137,16 @@ impl Text {
         let said = self.message.split_once(": ");
         self.message.starts_with(start) || said.is_some_and(|(_, said)| said.starts_with(start))
     }
+    /// Whether the message or the detail says that a type is not taken.
+    fn refuses_type(&self) -> bool {
+        self.begins("manifest schema version not supported")
+            || self
+                .detail
+                .starts_with("manifest schema version not supported")
+            || [&self.message, &self.detail]
+                .into_iter()
+                .any(|text| refuses_type(text))
+    }
     fn ends(&self, end: &str) -> bool {
         self.message.trim_end_matches('.').ends_with(end)
     }
@@ -148,6 +157,30 @@ impl Text {
         let is_google = self.ends(" has enabled tag immutability");
         is_ecr || is_google || self.begins(nexus) || self.detail.starts_with(nexus)
     }
+}
+
+/// Whether `text` refuses a type of manifest, config or layer. Registries have many words for it: `unknown manifest class
+/// for application/…` (Alibaba Cloud), `unknown media type: application/…` (GitLab), `layer type application/… is not one
+/// of the allowed` (Quay).
+fn refuses_type(text: &str) -> bool {
+    const SUBJECTS: [&str; 5] = [
+        "media type",
+        "mediatype",
+        "manifest class",
+        "application/vnd.",
+        "application/octet-stream",
+    ];
+    const REFUSALS: [&str; 7] = [
+        "unknown",
+        "unsupported",
+        "unrecognized",
+        "not supported",
+        "not allowed",
+        "not permitted",
+        "not one of the allowed",
+    ];
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    has(&SUBJECTS) && has(&REFUSALS)
 }
 
 /// `… which when updated to current usage of 1.0 GiB will exceed the configured upper limit of 1.0 GiB`.

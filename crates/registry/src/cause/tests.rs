@@ -83,6 +83,56 @@ fn registries_are_understood_in_their_own_words() {
 }
 
 #[test]
+fn a_type_that_is_refused_is_no_missing_right() {
+    for (status, code, message, detail) in [
+        // Alibaba Cloud.
+        (
+            403,
+            "DENIED",
+            "unknown manifest class for application/vnd.oci.empty.v1+json",
+            "",
+        ),
+        (
+            401,
+            "UNAUTHORIZED",
+            "unknown manifest class for application/vnd.oci.empty.v1+json",
+            "",
+        ),
+        // GitLab.
+        (
+            400,
+            "MANIFEST_INVALID",
+            "manifest invalid",
+            "unknown media type: application/vnd.example.v1",
+        ),
+        // Quay.
+        (
+            400,
+            "MANIFEST_INVALID",
+            "manifest invalid",
+            "failed to parse manifest: layer type application/vnd.docker.image.rootfs.diff.tar is not one of the allowed",
+        ),
+        (
+            400,
+            "MANIFEST_INVALID",
+            "manifest invalid",
+            "manifest schema version not supported",
+        ),
+        (405, "UNSUPPORTED", "Unsupported media type", ""),
+    ] {
+        let answer = Answer {
+            status,
+            code: Some(code),
+            message,
+            detail,
+            errno: None,
+        };
+        let cause = of_answer(&answer);
+        assert_eq!(cause, Some(Cause::MediaTypeRefused), "{message} {detail}");
+    }
+}
+
+#[test]
 fn what_keeps_a_registry_from_taking_anything_is_understood() {
     for (status, code, message, expected) in [
         (
@@ -114,6 +164,18 @@ fn what_keeps_a_registry_from_taking_anything_is_understood() {
             403,
             "DENIED",
             "The system is in read only mode. Any modification is prohibited.",
+            Some(Cause::ReadOnly),
+        ),
+        (
+            405,
+            "DENIED",
+            "System is currently read-only. Pulls will succeed but all write operations are currently suspended.",
+            Some(Cause::ReadOnly),
+        ),
+        (
+            503,
+            "",
+            "System is currently read-only. Pulls will succeed but all write operations are currently suspended.",
             Some(Cause::ReadOnly),
         ),
         (
@@ -164,6 +226,18 @@ fn a_text_in_the_wrong_place_tells_nothing() {
         (500, "UNKNOWN", "no space left on device driver"),
         (503, "NAME_UNKNOWN", "upstream is down"),
         (401, "NAME_UNKNOWN", "log in"),
+        (
+            404,
+            "MANIFEST_UNKNOWN",
+            "manifest unknown to us, of application/vnd.oci.image.index.v1+json",
+        ),
+        (403, "DENIED", "requested access to the resource is denied"),
+        // Not the type, but what it is said to be.
+        (
+            400,
+            "TAG_INVALID",
+            "if present, mediaType in manifest should be 'application/vnd.oci.image.index.v1+json'",
+        ),
     ] {
         assert_eq!(
             cause(status, code, message),
@@ -207,6 +281,9 @@ fn writing_is_another_right_than_reading() {
     assert_eq!(denied(Method::PUT), Cause::NoPushRight);
     let rejected = |method, status, code| cause(method, ErrorKind::Rejected, status, code);
     assert_eq!(rejected(Method::POST, 405, None), Cause::ReadOnly);
+    // Quay, where pushes are disabled.
+    let disabled = rejected(Method::POST, 405, Some("METHOD NOT ALLOWED"));
+    assert_eq!(disabled, Cause::ReadOnly);
     assert_eq!(rejected(Method::POST, 400, None), Cause::Rejected);
     assert_eq!(rejected(Method::GET, 405, None), Cause::Rejected);
     assert_eq!(

@@ -152,7 +152,11 @@ impl Ask {
             _ => self.repository.registry().as_str(),
         };
         let error = Error::from_response(&self.action, host, response).await;
-        let cause = cause::of_request(&self.method, &error);
+        let cause = match cause::of_request(&self.method, &error) {
+            // A manifest names it.
+            Cause::NotFound if self.is_for_blob() => Cause::ContentMissing,
+            cause => cause,
+        };
         let error = error.with_cause(cause).with_repository(&self.repository);
         if self.conflicts(&error) {
             error.with_conflict()
@@ -166,6 +170,14 @@ impl Ask {
         matches!(self.method, Method::POST | Method::PUT | Method::PATCH)
             && error.status() == Some(StatusCode::CONFLICT)
             && error.cause() == Cause::Rejected
+    }
+
+    /// Whether it asks for the content of a blob.
+    fn is_for_blob(&self) -> bool {
+        match &self.place {
+            Place::Repository(path) => self.method == Method::GET && path.starts_with("blobs/sha"),
+            Place::Given(_) => false,
+        }
     }
 
     pub(super) fn address(&self, base: &Url) -> Result<Address, Error> {

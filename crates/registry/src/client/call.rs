@@ -345,8 +345,11 @@ impl Client {
         if self.renew(visit, ask).await? {
             return Ok(None);
         }
-        // Harbor looks for the project before it looks at rights.
-        if told.cause() == Cause::ProjectMissing {
+        // Harbor looks for the project before it looks at rights; Alibaba Cloud refuses types as if they were rights.
+        if matches!(
+            told.cause(),
+            Cause::ProjectMissing | Cause::MediaTypeRefused
+        ) {
             return Ok(Some(told));
         }
         let refused = told.with_clause(&refusal.clause);

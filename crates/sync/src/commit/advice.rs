@@ -5,9 +5,13 @@
 
 use registry::manifest::View;
 use registry::manifest::media_type::{DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCI_ARTIFACT};
-use registry::{Cause, Digest, Error, ErrorKind, Manifest, Target};
+use registry::{Cause, Digest, Error, ErrorKind, Manifest, Target, clean_text};
 
 use crate::compare::Plan;
+use crate::graph::{IMAGE_CONFIGS, WANTS_ALL_CHILDREN};
+
+/// The most characters of a media type that an error repeats; RFC 6838 allows 255.
+const LONGEST_TYPE: usize = 255;
 
 const SCHEMA1: &str = "this is schema 1, the format of Docker before 2016, which few registries take any more: build the \
                        image anew, or copy it to a registry that takes it";
@@ -15,43 +19,25 @@ const ARTIFACT: &str = "this is the OCI artifact manifest, a draft that was with
                         take";
 const URLS: &str = "it names layers that are to be fetched from elsewhere (`urls`), which registries refuse unless \
                     their operator allows the hosts";
-
-const ATTESTATION: &str = "it is an attestation, which some registries refuse: --strip-attestations leaves them out, in \
-                           an index of its own";
-const ATTESTED: &str = "it lists attestations, which some registries refuse: --strip-attestations leaves them out, in an \
-                        index of its own";
+const ATTESTATION: &str = "it is a build attestation, which this registry does not take: --strip-attestations copies \
+                           images without them, under an index with another digest";
+const ATTESTED: &str = "it lists build attestations, which some registries do not take: --strip-attestations copies \
+                        images without them, under an index with another digest";
 
 /// `error`, the answer to a push of `manifest` to `target`, with what there is to know about it.
 pub(super) fn advise(error: Error, target: &Target, manifest: &Manifest, plan: &Plan) -> Error {
-    let is_refusal = error.kind() == ErrorKind::Rejected && !has_nothing_to_do_with_it(&error);
-    if is_refusal && [DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED].contains(&manifest.media_type()) {
-        return error
-            .with_clause(SCHEMA1)
-            .with_cause(Cause::MediaTypeRefused);
+    if is_refusal(&error)
+        && let Some((clause, cause)) = peculiarity(manifest, plan)
+    {
+        return error.with_clause(clause).with_cause(cause);
     }
-    if is_refusal && manifest.media_type() == OCI_ARTIFACT {
-        return error
-            .with_clause(ARTIFACT)
-            .with_cause(Cause::MediaTypeRefused);
-    }
-    if let Target::Digest(digest) = target
-        && let Some((algorithm, _)) = digest.as_str().split_once(':')
-        && algorithm != "sha256"
-        && (is_refusal || error.code() == Some("DIGEST_INVALID"))
+    // Some call such a digest a wrong one.
+    if (is_refusal(&error) || error.code() == Some("DIGEST_INVALID"))
+        && let Some(algorithm) = rare_algorithm(target)
     {
         return error.with_clause(&format!(
             "its digest is a {algorithm} one, which few registries take"
         ));
-    }
-    if is_refusal && is_attestation(manifest, plan) {
-        return error
-            .with_clause(ATTESTATION)
-            .with_cause(Cause::AttestationsRefused);
-    }
-    if is_refusal && attestations(manifest).next().is_some() {
-        return error
-            .with_clause(ATTESTED)
-            .with_cause(Cause::AttestationsRefused);
     }
     // distribution answers 500.
     if matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Server) && names_urls(manifest) {
@@ -61,30 +47,76 @@ pub(super) fn advise(error: Error, target: &Target, manifest: &Manifest, plan: &
         error.cause(),
         Cause::MediaTypeRefused | Cause::ManifestInvalid
     ) {
-        return error.with_clause(&format!("its type is {}", manifest.media_type()));
+        return error.with_clause(&types(manifest));
     }
     error
 }
 
-/// Returns whether `error` is about the place, or about what else is stored there, and would be the same for any
-/// document.
-fn has_nothing_to_do_with_it(error: &Error) -> bool {
+/// Returns whether `error` may be about the document, and not about the place or about what else is stored there.
+fn is_refusal(error: &Error) -> bool {
+    // Some registries say it with the status of a missing right.
+    if error.cause() == Cause::MediaTypeRefused {
+        return true;
+    }
     let is_conflict = error.status().is_some_and(|status| status.as_u16() == 409);
-    is_conflict
-        || matches!(
-            error.cause(),
-            Cause::ImmutableTag
-                | Cause::RepositoryMissing
-                | Cause::ProjectMissing
-                | Cause::NameRefused
-                | Cause::ContentMissing
-                | Cause::Corrupt
-                | Cause::QuotaExceeded
-                | Cause::ReadOnly
-                | Cause::Policy
-                | Cause::TooLarge
-                | Cause::HttpsOnly
-        )
+    let is_about_the_place = matches!(
+        error.cause(),
+        Cause::ImmutableTag
+            | Cause::RepositoryMissing
+            | Cause::ProjectMissing
+            | Cause::NameRefused
+            | Cause::ContentMissing
+            | Cause::Corrupt
+            | Cause::QuotaExceeded
+            | Cause::ReadOnly
+            | Cause::Policy
+            | Cause::TooLarge
+            | Cause::HttpsOnly
+    );
+    error.kind() == ErrorKind::Rejected && !is_conflict && !is_about_the_place
+}
+
+/// Returns what few registries take about `manifest`: a clause for a person, and the cause.
+fn peculiarity(manifest: &Manifest, plan: &Plan) -> Option<(&'static str, Cause)> {
+    if [DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED].contains(&manifest.media_type()) {
+        Some((SCHEMA1, Cause::MediaTypeRefused))
+    } else if manifest.media_type() == OCI_ARTIFACT {
+        Some((ARTIFACT, Cause::MediaTypeRefused))
+    } else if is_attestation(manifest, plan) {
+        Some((ATTESTATION, Cause::AttestationsRefused))
+    } else if plan.sparse && manifest.digest() == plan.root.digest() {
+        Some((WANTS_ALL_CHILDREN, Cause::SparseRefused))
+    } else if attestations(manifest).next().is_some() {
+        Some((ATTESTED, Cause::AttestationsRefused))
+    } else {
+        None
+    }
+}
+
+/// The algorithm of the digest that is pushed to, unless it is the usual one.
+fn rare_algorithm(target: &Target) -> Option<&str> {
+    let Target::Digest(digest) = target else {
+        return None;
+    };
+    let (algorithm, _) = digest.as_str().split_once(':')?;
+    (algorithm != "sha256").then_some(algorithm)
+}
+
+/// Returns the types that a registry may not know: of the manifest, and of an artifact in the form of an image.
+fn types(manifest: &Manifest) -> String {
+    let mut clause = format!("its type is {}", manifest.media_type());
+    if let Ok(View::Image(image)) = manifest.view() {
+        let config = image.config.map(|config| config.media_type);
+        if let Some(config) = config.filter(|config| !IMAGE_CONFIGS.contains(&config.as_str())) {
+            clause.push_str(", the type of its config ");
+            clause.push_str(&clean_text(&config, LONGEST_TYPE));
+        }
+        if let Some(artifact) = image.artifact_type {
+            clause.push_str(", its artifact type ");
+            clause.push_str(&clean_text(&artifact, LONGEST_TYPE));
+        }
+    }
+    clause
 }
 
 /// The foreign layer of `manifest` that a registry demands although it was left out.

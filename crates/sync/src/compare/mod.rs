@@ -106,6 +106,8 @@ pub struct Plan {
     pub blobs: Vec<Descriptor>,
     /// The blobs that they name and that are known to be there, each once.
     pub present: Vec<Descriptor>,
+    /// The root is an index, and some of its children stay behind on purpose.
+    pub sparse: bool,
 }
 
 impl Comparer {

@@ -56,6 +56,7 @@ impl Comparer {
             children: content.children,
             blobs,
             present: here,
+            sparse: image.is_sparse(),
         })
     }
 

@@ -179,6 +179,7 @@ impl Examination<'_> {
             children: content.children,
             blobs: Vec::new(),
             present: Vec::new(),
+            sparse: self.image.is_sparse(),
         };
         let mut losses = Vec::new();
         let mut answers = stream::iter(content.blobs)

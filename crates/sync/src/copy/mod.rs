@@ -380,7 +380,7 @@ impl Copier {
                 }
             }
         }
-        Err(tally.gave_up(TURNS))
+        Err(image.given_up(tally.gave_up(TURNS)))
     }
 
     /// Pushes the manifests of `plan`. Where something refers to them, the root comes by its digest first and gets its

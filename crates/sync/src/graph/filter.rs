@@ -19,7 +19,7 @@ use crate::graph::{MAX_DEPTH, Root, SourceImage};
 const MAX_CONFIG_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Configs that state a platform; those of artifacts do not.
-const CONFIGS: [&str; 2] = [
+pub(crate) const IMAGE_CONFIGS: [&str; 2] = [
     "application/vnd.oci.image.config.v1+json",
     "application/vnd.docker.container.image.v1+json",
 ];
@@ -114,7 +114,7 @@ impl SourceImage {
         let judged = self.held().narrowed.get(&entry.digest).cloned();
         let passed = match judged {
             Some(passed) => passed,
-            None => self.narrow_nested(&entry.digest, depth + 1).await?,
+            None => self.narrow_nested(entry, depth + 1).await?,
         };
         Ok(match passed {
             Passed::All => Verdict::Keep,
@@ -123,8 +123,10 @@ impl SourceImage {
         })
     }
 
-    async fn narrow_nested(&self, digest: &Digest, depth: usize) -> Result<Passed, Failure> {
-        let manifest = self.manifest(digest).await?;
+    async fn narrow_nested(&self, entry: &Descriptor, depth: usize) -> Result<Passed, Failure> {
+        let digest = &entry.digest;
+        let manifest = self.manifest(digest).await;
+        let manifest = manifest.map_err(|failure| Self::of_child(entry, failure))?;
         let passed = match self.view(&manifest)? {
             View::Index(index) => self.narrow_index(&manifest, index, depth).await?,
             // Not what its entry promised; an image within an index states its platform in its entry or nowhere.
@@ -195,7 +197,7 @@ impl SourceImage {
         let Some(config) = &image.config else {
             return Ok(Platform::default());
         };
-        if !CONFIGS.contains(&config.media_type.as_str()) {
+        if !IMAGE_CONFIGS.contains(&config.media_type.as_str()) {
             return Ok(Platform::default());
         }
         let bytes = self.store.read_blob(config, MAX_CONFIG_BYTES).await;

@@ -23,7 +23,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use registry::manifest::{ManifestError, View};
-use registry::{Digest, Error, ErrorKind, Manifest, ManifestHead, Target};
+use registry::{
+    Cause, Descriptor, Digest, Error, ErrorKind, Manifest, ManifestHead, Target, clean_text,
+};
 use tokio::sync::OnceCell;
 
 use crate::failure::{Failure, Side};
@@ -32,8 +34,10 @@ use crate::rule::{Parts, PlatformFilter};
 use crate::store::Store;
 
 pub(crate) use attached::{Attachments, Questions, may_list_referrers};
+pub(crate) use filter::IMAGE_CONFIGS;
 pub use manifests::Manifests;
 use reread::Rereadable;
+pub(crate) use sparse::WANTS_ALL_CHILDREN;
 pub use walk::Content;
 pub(crate) use walk::{Found, names_blob, names_manifest};
 
@@ -48,6 +52,9 @@ const MAX_HELD_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How many blobs one image may name. Real images have some hundreds, large models some thousands.
 const MAX_BLOBS: usize = 20_000;
+
+/// The most characters of a platform that an error repeats.
+const LONGEST_PLATFORM: usize = 100;
 
 /// Manifests of one image that are fetched at a time.
 const FETCHES: usize = 8;
@@ -277,6 +284,25 @@ impl SourceImage {
         let path = self.store.repository().path();
         let action = format!("read manifest {path}@{}", manifest.digest());
         self.failure(ErrorKind::Protocol, action, &error.to_string())
+    }
+    /// `failure` to fetch an entry of an index; where the source does not have it, the image is incomplete there.
+    fn of_child(entry: &Descriptor, failure: Failure) -> Failure {
+        if failure.cause != Cause::NotFound {
+            return failure;
+        }
+        let platform = entry.platform.as_ref().map(|platform| {
+            let platform = clean_text(&platform.to_string(), LONGEST_PLATFORM);
+            format!(" for {platform}")
+        });
+        Failure {
+            reason: format!(
+                "{}; an index of the image lists it{}",
+                failure.reason,
+                platform.unwrap_or_default()
+            ),
+            cause: Cause::ContentMissing,
+            ..failure
+        }
     }
     fn too_deep(&self) -> Failure {
         self.too_much(&format!(

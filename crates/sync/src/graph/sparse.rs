@@ -4,13 +4,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use registry::{Descriptor, Digest};
+use registry::{Cause, Descriptor, Digest};
 
 use crate::failure::Failure;
 use crate::graph::SourceImage;
 
-const WANTS_ALL: &str = "this registry takes no index without all of its children, and --sparse left some behind: \
-                         without --sparse an index of its own is written of what passes";
+/// What to say where a registry refuses an index of which some children stayed behind.
+pub(crate) const WANTS_ALL_CHILDREN: &str = "--sparse left some children of the index behind, and this registry takes \
+                                             no index without all of them: without --sparse, an index of the others \
+                                             is written, with another digest";
 
 /// What a sparse image consists of.
 #[derive(Default)]
@@ -65,9 +67,22 @@ impl SourceImage {
     /// The end of an image of which a destination says that it lacks `missing`, where that is what stays behind.
     pub(crate) fn demanded(&self, missing: &[Digest], failure: &Failure) -> Option<Failure> {
         let demanded = missing.iter().any(|digest| self.leaves_out(digest));
-        demanded.then(|| Failure {
-            reason: format!("{}; {WANTS_ALL}", failure.reason),
-            ..failure.clone()
-        })
+        demanded.then(|| sparse_refused(failure.clone()))
+    }
+    /// `failure`, the end of an image that a destination refused for want of something that it did not name.
+    pub(crate) fn given_up(&self, failure: Failure) -> Failure {
+        if self.is_sparse() {
+            sparse_refused(failure)
+        } else {
+            failure
+        }
+    }
+}
+
+fn sparse_refused(failure: Failure) -> Failure {
+    Failure {
+        reason: format!("{}; {WANTS_ALL_CHILDREN}", failure.reason),
+        cause: Cause::SparseRefused,
+        ..failure
     }
 }

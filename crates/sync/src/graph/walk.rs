@@ -127,7 +127,7 @@ impl SourceImage {
                     _ => Err(failure),
                 }
             }
-            Err(failure) => Err(failure),
+            Err(failure) => Err(Self::of_child(&entry, failure)),
         }
     }
 }

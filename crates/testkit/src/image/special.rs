@@ -9,23 +9,17 @@ impl Image {
     /// The attestation that `BuildKit` puts beside an image in its index: platform `unknown/unknown`, annotations that
     /// name the image, an in-toto statement as its layer.
     pub fn attestation_of(image: &Self) -> Self {
-        let statement = json!({
-            "_type": "https://in-toto.io/Statement/v0.1",
-            "predicateType": "https://slsa.dev/provenance/v0.2",
-            "subject": [{"name": "image", "digest": {"sha256": image.digest()}}],
-        });
-        let layer = Layer::bytes(media::IN_TOTO, statement.to_string());
-        Self::oci()
-            .platform(Platform::unknown())
-            .layer(layer)
-            .build()
-            .descriptor_field(
-                "annotations",
-                json!({
-                    "vnd.docker.reference.digest": image.digest(),
-                    "vnd.docker.reference.type": "attestation-manifest",
-                }),
-            )
+        let attestation = Self::oci().platform(Platform::unknown());
+        let attestation = attestation.layer(statement_on(image)).build();
+        as_attestation_of(image, attestation)
+    }
+
+    /// The same as `BuildKit` makes it with `oci-artifact=true`: an artifact with an empty config.
+    pub fn artifact_attestation_of(image: &Self) -> Self {
+        let attestation = Self::artifact("application/vnd.docker.attestation.manifest.v1+json");
+        let attestation = attestation.layer(statement_on(image)).build();
+        let platform = json!(Platform::unknown().to_json());
+        as_attestation_of(image, attestation.descriptor_field("platform", platform))
     }
 
     /// A Helm chart as `helm push` stores it.
@@ -144,4 +138,25 @@ impl Image {
         let root = Manifest::new(media::DOCKER_SCHEMA1, document.to_string());
         Self::of_parts(blobs, Vec::new(), root)
     }
+}
+
+/// An in-toto statement on `image`, as a layer.
+fn statement_on(image: &Image) -> Layer {
+    let statement = json!({
+        "_type": "https://in-toto.io/Statement/v0.1",
+        "predicateType": "https://slsa.dev/provenance/v0.2",
+        "subject": [{"name": "image", "digest": {"sha256": image.digest()}}],
+    });
+    Layer::bytes(media::IN_TOTO, statement.to_string())
+}
+
+/// `attestation` with the annotations that name `image`.
+fn as_attestation_of(image: &Image, attestation: Image) -> Image {
+    attestation.descriptor_field(
+        "annotations",
+        json!({
+            "vnd.docker.reference.digest": image.digest(),
+            "vnd.docker.reference.type": "attestation-manifest",
+        }),
+    )
 }

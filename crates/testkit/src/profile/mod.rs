@@ -58,6 +58,9 @@ pub struct Profile {
     pub sparse_indexes: bool,
     /// `BuildKit`'s attestations are refused (Huawei SWR).
     pub refuses_attestations: bool,
+    /// Manifests with a config of one of these types are refused with this status, as if a right were missing (Alibaba
+    /// Cloud).
+    pub refuses_configs: Option<(u16, &'static [&'static str])>,
     /// OCI's media types are refused, as registries of before 2018 do.
     pub refuses_oci: bool,
     /// `Location` stands on the answer to a manifest PUT (ECR: no).

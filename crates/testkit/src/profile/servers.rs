@@ -32,6 +32,7 @@ impl Profile {
             foreign_urls: false,
             sparse_indexes: false,
             refuses_attestations: false,
+            refuses_configs: None,
             refuses_oci: false,
             manifest_location: true,
             tag_parameter: false,

@@ -4,11 +4,13 @@ use super::{
     AcceptRule, DeleteRule, Existence, LinkForm, MountRule, NameRule, Paging, PatchRule, Profile,
     RangeForm, Referrers, ReferrersList, TagsRule, Unknown,
 };
+use crate::image::media;
 
 const MIB: u64 = 1024 * 1024;
 
 impl Profile {
-    /// Alibaba Cloud ACR: names have exactly two levels, namespaces must exist, there is no catalog and no delete.
+    /// Alibaba Cloud ACR: names have exactly two levels, namespaces must exist, there is no catalog and no delete;
+    /// artifacts with an empty config are denied.
     /// Whether tag lists are open to users is a setting there, as here ([`TagsRule::refuses_users`]). Use
     /// [`TokenRules::acr_aliyun`](crate::TokenRules::acr_aliyun) with it.
     pub fn acr_aliyun() -> Self {
@@ -17,6 +19,7 @@ impl Profile {
             names: NameRule::Levels(2),
             existence: Existence::Namespace,
             unknown_repository: Unknown::Denied,
+            refuses_configs: Some((403, &[media::OCI_EMPTY])),
             delete: DeleteRule::Nothing,
             catalog: false,
             ..Self::distribution()

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
-use registry::{Digest, ErrorKind, Manifest, Tag};
+use registry::{Cause, Digest, ErrorKind, Manifest, Tag};
 
 use crate::commit::{Committed, name};
 use crate::compare::Difference;
@@ -368,8 +368,17 @@ fn is_gone(failure: &Failure) -> bool {
     failure.side == Side::Source && failure.kind == Some(ErrorKind::NotFound)
 }
 
-/// `failure`, of which it is said what did not come along.
+/// `failure`, of which it is said what did not come along, and how the image can be copied all the same.
 fn concerning(what: &str, subject: &Digest, failure: Failure) -> Failure {
-    let reason = format!("{what}, which refers to {subject}: {}", failure.reason);
+    let mut reason = format!("{what}, which refers to {subject}: {}", failure.reason);
+    let refused = [Cause::MediaTypeRefused, Cause::ManifestInvalid];
+    if failure.side == Side::Destination && refused.contains(&failure.cause) {
+        reason.push_str("; --no-referrers copies images without what refers to them");
+        return Failure {
+            reason,
+            cause: Cause::ReferrerRefused,
+            ..failure
+        };
+    }
     Failure { reason, ..failure }
 }

@@ -7,14 +7,15 @@ use testkit::image::{Shape, corpus};
 use super::world::{PLACES, Place, Server, copy};
 use crate::run::settings;
 
-const INVALID: &str = "the registry answered 400 Bad Request (MANIFEST_INVALID: manifest invalid)";
+const INVALID: &str = "the registry answered 400 Bad Request (MANIFEST_INVALID: manifest invalid";
 const SCHEMA1: &str = "this is schema 1, the format of Docker before 2016, which few registries take any more: build the \
                        image anew, or copy it to a registry that takes it";
 const ARTIFACT: &str = "this is the OCI artifact manifest, a draft that was withdrawn in 2023, which few registries take";
 const URLS: &str = "the registry answered 500 Internal Server Error (UNKNOWN: unknown error; MANIFEST_BLOB_UNKNOWN: \
-                    blob unknown to registry); it names layers that are to be fetched from elsewhere (`urls`), which \
+                    blob unknown to registry: LAYER); it names layers that are to be fetched from elsewhere (`urls`), which \
                     registries refuse unless their operator allows the hosts, after 4 tries";
-const DEMANDED: &str = "the registry answered 400 Bad Request (MANIFEST_BLOB_UNKNOWN: blob unknown to registry); layer \
+const DEMANDED: &str = "the registry answered 400 Bad Request (MANIFEST_BLOB_UNKNOWN: blob unknown to registry: \
+                        LAYER); layer \
                         LAYER is a foreign one, not for everybody to distribute, and was left out: --foreign-layers \
                         brings it along";
 const SHA512: &str = "the registry answered 400 Bad Request (DIGEST_INVALID: provided digest did not match uploaded \
@@ -23,17 +24,26 @@ const SHA512: &str = "the registry answered 400 Bad Request (DIGEST_INVALID: pro
 /// What is said of a shape that a registry cannot hold; `None` where it can.
 fn refusal(place: Place, shape: &Shape) -> Option<String> {
     use Place::{Real, Strict, WithApi, WithoutApi};
-    let both = |why: &str| Some(format!("{INVALID}; {why}"));
+    // Debian's registry adds an empty detail.
+    let invalid = |detail: &str, why: &str| {
+        let detail = if place == Real { "" } else { detail };
+        Some(format!("{INVALID}{detail}); {why}"))
+    };
+    let with_layer = |text: &str| {
+        let layers = &shape.image.root().links().blobs;
+        let foreign = layers.iter().find(|layer| layer.foreign);
+        Some(text.replace("LAYER", &foreign.unwrap().digest))
+    };
     match (shape.name, place) {
         ("schema 1 without a signature", Strict | WithoutApi | Real)
-        | ("schema 1 with a signature", Strict | WithoutApi) => both(SCHEMA1),
-        ("retired artifact manifest", WithApi | WithoutApi | Real) => both(ARTIFACT),
-        ("foreign layer with urls", WithApi | WithoutApi | Real) => Some(URLS.to_owned()),
-        ("non-distributable layer without urls", Real) => {
-            let layers = &shape.image.root().links().blobs;
-            let foreign = layers.iter().find(|layer| layer.foreign);
-            Some(DEMANDED.replace("LAYER", &foreign.unwrap().digest))
+        | ("schema 1 with a signature", Strict | WithoutApi) => {
+            invalid(": schema version 1 is not supported", SCHEMA1)
         }
+        ("retired artifact manifest", WithApi | WithoutApi | Real) => {
+            invalid(": unrecognized schema version", ARTIFACT)
+        }
+        ("foreign layer with urls", WithApi | WithoutApi | Real) => with_layer(URLS),
+        ("non-distributable layer without urls", Real) => with_layer(DEMANDED),
         ("sha512 manifest", Real) => Some(SHA512.to_owned()),
         _ => None,
     }

@@ -1,15 +1,19 @@
 //! `--strip-attestations` and `--sparse`.
 
-use sync::Outcome;
+use registry::Cause;
 use sync::config::Settings;
 use sync::report::Summary;
 use sync::rule::Parts;
+use sync::{Class, Outcome};
 use testkit::image::Shape;
 use testkit::{Action, Fault, Image, Kind, Layer, Platform, Profile, Registry};
 
 use crate::kit::server;
 use crate::run::{copy, settings};
 use crate::shapes::world::{Place, Server};
+
+const SPARSE: &str = "--sparse left some children of the index behind, and this registry takes no index without all of \
+                      them: without --sparse, an index of the others is written, with another digest";
 
 fn image(architecture: &str) -> Image {
     Image::oci()
@@ -142,13 +146,40 @@ async fn who_refuses_attestations_is_told_of_the_flag() {
         reason
             == format!(
                 "cannot push manifest to/app@{} at {}: the registry answered 400 Bad Request (MANIFEST_INVALID: \
-                 manifest invalid); it is an attestation, which some registries refuse: --strip-attestations leaves \
-                 them out, in an index of its own",
+                 manifest invalid: Invalid image, fail to parse 'manifest.json'); it is a build attestation, which this \
+                 registry does not take: --strip-attestations copies images without them, under an index with another \
+                 digest",
                 attestation.digest(),
                 destination.host()
             )
     });
     assert!(named, "{reason}");
+}
+
+/// Alibaba Cloud says of attestations with an empty config that rights are missing.
+#[tokio::test]
+async fn attestations_are_recognized_whatever_the_status_of_their_refusal() {
+    let child = image("amd64");
+    let attestation = Image::artifact_attestation_of(&child);
+    let index = Image::index([child, attestation]);
+    for status in [400, 401, 403, 405, 422] {
+        let profile = Profile {
+            refuses_configs: Some((status, &["application/vnd.oci.empty.v1+json"])),
+            ..Profile::distribution()
+        };
+        let (source, destination) = (source_of(&index).await, registry(profile).await);
+        let (summary, _) = copy(&source, &[&destination], ":v1", settings(&[])).await;
+        let failure = &summary.failures[0].failure;
+        let is_refusal_of_attestations = failure.cause == Cause::AttestationsRefused
+            && failure.class() == Class::Destination
+            && failure.reason.contains(
+                "(DENIED: unknown manifest class for application/vnd.oci.empty.v1+json); it is a build attestation",
+            );
+        assert!(is_refusal_of_attestations, "{status}: {failure:?}");
+        let (_, copied) = copy(&source, &[&destination], ":v1", strip()).await;
+        assert_eq!(copied.len(), 1, "{status}");
+        destination.verify_complete("to/app", "v1").unwrap();
+    }
 }
 
 #[tokio::test]
@@ -162,7 +193,7 @@ async fn who_refuses_what_is_no_attestation_is_told_of_none() {
     let (summary, _) = copy(&source, &[&destination], ":v1", settings(&[])).await;
     let expected = format!(
         "cannot push manifest to/app:v1 at {}: the registry answered 400 Bad Request (MANIFEST_INVALID: manifest \
-         invalid); its type is application/vnd.oci.image.manifest.v1+json",
+         invalid: unsupported media type); its type is application/vnd.oci.image.manifest.v1+json",
         destination.host()
     );
     assert_eq!(reason(&summary), expected);
@@ -221,20 +252,38 @@ async fn a_new_root_is_not_believed_to_have_what_an_old_sparse_one_names() {
 
 #[tokio::test]
 async fn who_wants_all_children_is_no_place_for_a_sparse_index() {
-    let (index, _) = attested();
+    let (index, [_, arm64]) = attested();
+    let attestation = Image::attestation_of(&arm64);
     let (source, destination) = (source_of(&index).await, server().await);
     let (summary, _) = copy(&source, &[&destination], ":v1", sparse(&["amd64"])).await;
+    let left_out = [arm64.digest(), attestation.digest()];
+    let [one, other] =
+        left_out.map(|digest| format!("MANIFEST_BLOB_UNKNOWN: blob unknown to registry: {digest}"));
     let expected = format!(
-        "cannot push manifest to/app:v1 at {}: the registry answered 400 Bad Request (MANIFEST_BLOB_UNKNOWN: blob unknown \
-         to registry); this registry takes no index without all of its \
-         children, and --sparse left some behind: without --sparse an index of its own is written of what passes",
+        "cannot push manifest to/app:v1 at {}: the registry answered 400 Bad Request ({one}; {other}); {SPARSE}",
         destination.host()
     );
     assert_eq!(reason(&summary), expected);
+    assert_eq!(summary.failures[0].failure.cause, Cause::SparseRefused);
     assert_eq!(
         destination.count(|r| r.kind == Kind::ManifestPut && r.line().ends_with("/v1")),
         1
     );
+}
+
+/// Some do not say which children they want, and others that they want any.
+#[tokio::test]
+async fn who_refuses_a_sparse_index_without_naming_children_is_understood() {
+    let (index, _) = attested();
+    for (code, pushes) in [("MANIFEST_INVALID", 1), ("MANIFEST_BLOB_UNKNOWN", 3)] {
+        let (source, destination) = (source_of(&index).await, server().await);
+        let root = Fault::on(Kind::ManifestPut).reference("v1");
+        let refused = destination.fault(root, Action::error(400, code, "no"));
+        let (summary, _) = copy(&source, &[&destination], ":v1", sparse(&["amd64"])).await;
+        assert!(reason(&summary).ends_with(SPARSE), "{}", reason(&summary));
+        assert_eq!(summary.failures[0].failure.cause, Cause::SparseRefused);
+        assert_eq!(refused.hits(), pushes, "{code}");
+    }
 }
 
 #[tokio::test]
@@ -261,10 +310,8 @@ async fn docker_registry_is_no_place_for_a_sparse_index_and_says_so() {
         panic!("{endings:?}");
     };
     assert!(
-        failure.reason.ends_with(
-            "(MANIFEST_BLOB_UNKNOWN: blob unknown to registry); this registry takes no index without all of its \
-             children, and --sparse left some behind: without --sparse an index of its own is written of what passes"
-        ),
+        failure.reason.ends_with(&format!("); {SPARSE}")),
         "{failure}"
     );
+    assert_eq!(failure.cause, Cause::SparseRefused);
 }

@@ -34,6 +34,14 @@ pub(super) fn document(call: &Call, manifest: &Manifest) -> Result<(), Reply> {
     if call.profile.refuses_attestations && manifest.links().blobs.iter().any(attests) {
         return Err(invalid("Invalid image, fail to parse 'manifest.json'"));
     }
+    let config = document.pointer("/config/mediaType");
+    if let Some((status, types)) = call.profile.refuses_configs
+        && let Some(config) = config.and_then(Value::as_str)
+        && types.contains(&config)
+    {
+        let message = format!("unknown manifest class for {config}");
+        return Err(Reply::error(status, "DENIED", &message));
+    }
     if call.profile.refuses_oci && manifest.media_type.contains(".oci.") {
         return Err(invalid("unsupported media type"));
     }
