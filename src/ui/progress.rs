@@ -95,7 +95,7 @@ fn lost(losses: &[Loss]) -> String {
     parts.join("; ")
 }
 
-/// What a copy took, behind the digests of a tag that had another image: `67.3 MiB in 2.1 s (32.0 MiB/s), 12.0 MiB mounted`.
+/// Cost of a copy, after the digests of a tag that had another image: `67.3 MiB in 2.1 s (32.0 MiB/s), 12.0 MiB mounted`.
 fn took(copied: &Copied, elapsed: Duration) -> String {
     let speed = units::speed(copied.volume.bytes, elapsed)
         .map_or_else(String::new, |speed| format!(" ({speed})"));

@@ -50,7 +50,7 @@ pub(crate) fn document(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether `text` must be quoted in YAML for [`document`] to escape it.
+/// Tells if `text` must be quoted in YAML for [`document`] to escape it.
 pub(crate) fn needs_quotes(text: &str) -> bool {
     text.contains(is_escaped_in_documents)
 }

@@ -8,7 +8,7 @@ use crate::support::{Place, image, insecure, registry};
 /// An architecture with a control sequence of one byte (C1), a deletion and a change of direction.
 const HOSTILE: &str = "amd\u{9b}31m\u{7f}\u{202e}64";
 
-/// Whether a terminal does not show it as it is.
+/// Tells if a terminal does not show it as it is.
 fn is_hidden(character: char) -> bool {
     let is_control = character.is_control() && character != '\n';
     is_control

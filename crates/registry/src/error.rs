@@ -270,7 +270,7 @@ impl Error {
     pub(crate) fn is_conflict(&self) -> bool {
         self.0.conflict
     }
-    /// Whether all tries were used up.
+    /// True if all tries were used up.
     pub(crate) fn is_given_up(&self) -> bool {
         self.0.given_up
     }

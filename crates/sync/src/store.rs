@@ -24,7 +24,7 @@ pub(crate) use untouched::Untouched;
 pub trait Store: Send + Sync {
     /// Which repository.
     fn repository(&self) -> &Repository;
-    /// What `target`, which ought to exist, is now, at a store that is read from.
+    /// Resolves `target`, which ought to exist, at a store that is read from.
     fn resolve<'a>(
         &'a self,
         target: &'a Target,

@@ -30,7 +30,7 @@ pub(super) struct Ask {
     follow: bool,
     pub(super) weight: u64,
     pub(super) counted: bool,
-    /// Whether it is not sent again, whatever its first try comes to.
+    /// True if it is not sent again, whatever its first try comes to.
     pub(super) once: bool,
 }
 

@@ -140,7 +140,7 @@ impl Habits {
         self.no_ranges.store(true, Ordering::Relaxed);
     }
 
-    /// Whether HEAD of manifests fails where GET does not.
+    /// True if HEAD of manifests fails where GET does not.
     pub(super) fn heads_fail(&self) -> bool {
         self.no_heads.load(Ordering::Relaxed)
     }

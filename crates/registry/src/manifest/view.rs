@@ -117,9 +117,9 @@ struct FsLayer {
 /// The entries of a list of referrers.
 #[derive(Debug, Default)]
 pub(crate) struct ReferrerList {
-    /// Those that can be read, in order.
+    /// The readable ones, in order.
     pub(crate) descriptors: Vec<Descriptor>,
-    /// Why the others cannot be.
+    /// Reason why the others cannot be.
     pub(crate) unreadable: Vec<ManifestError>,
 }
 

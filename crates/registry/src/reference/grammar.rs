@@ -70,7 +70,7 @@ pub(super) fn no_repository(text: &str) -> String {
     )
 }
 
-/// Whether `text` is the number of a port.
+/// Tells if `text` is the number of a port.
 fn is_port(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
 }

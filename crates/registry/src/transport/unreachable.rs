@@ -17,14 +17,14 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::{Error, ErrorKind};
 use crate::transport::Transport;
 
-/// How long a host that could not be reached is not tried again. After that a single request tries.
+/// Time during which a host that could not be reached is not tried again. After that a single request tries.
 const HOLD: Duration = Duration::from_secs(10);
 /// A host that answered this recently is tried again by the next operation at once: it may be restarting.
 const RECENTLY: Duration = Duration::from_secs(60);
 /// How long others wait for the next try after it was due. An operation may be held up itself, by one of those that
 /// wait for it.
 const SLACK: Duration = Duration::from_secs(1);
-/// How long others wait for a request that connects.
+/// Time that others wait for a request that connects.
 const CONNECTS_WITHIN: Duration = Duration::from_secs(30);
 /// Maximum number of hosts that are remembered; redirects may name any number of them.
 const MAX_HOSTS: usize = 4096;
@@ -45,7 +45,7 @@ struct Shared {
 #[derive(Default)]
 struct Host {
     state: State,
-    /// When it last answered.
+    /// Time of its last answer.
     answered: Option<Instant>,
     /// All tries of an operation failed, and it has not answered since.
     is_down: bool,
@@ -75,7 +75,7 @@ enum State {
 pub(super) struct Contact {
     shared: Arc<Shared>,
     key: HostKey,
-    /// Whether others wait for this request.
+    /// True if others wait for this request.
     is_first: bool,
 }
 
@@ -96,7 +96,7 @@ pub(super) struct Part {
     followed: Option<u64>,
 }
 
-/// What an operation does after a request that could not reach its host.
+/// Next step of an operation after a request that could not reach its host.
 pub(super) enum Next {
     /// It goes on: it retries on behalf of all, or the host can be tried.
     Proceed,

@@ -183,11 +183,11 @@ async fn resolve(destination: &dyn Store, target: &Target) -> Result<Found, Fail
     })
 }
 
-/// What a destination says of what stands under a name.
+/// Answer of a destination about what exists under a name.
 #[derive(Default)]
 struct Found {
     there: Option<ManifestHead>,
-    /// Why it does not say.
+    /// Reason why it does not say.
     unknown: Option<Failure>,
 }
 

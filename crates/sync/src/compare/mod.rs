@@ -70,7 +70,7 @@ pub struct Difference {
     pub media_type: Option<String>,
     /// What stands under its name at the destination now.
     pub there: Option<ManifestHead>,
-    /// Why the destination does not say what stands there, where it refuses the question.
+    /// Reason why the destination does not say what exists there, if it refuses the question.
     pub unknown: Option<Failure>,
 }
 
@@ -85,7 +85,7 @@ pub struct Missing {
     pub tag: Option<Tag>,
     /// What stands under that name at the destination now.
     pub there: Option<ManifestHead>,
-    /// Why the destination does not say what stands there, where it refuses the question: then the push tells.
+    /// Reason why the destination does not say what exists there, if it refuses the question: then the push tells.
     pub unknown: Option<Failure>,
     /// Whether that was not asked, as a list of the tags did not have it.
     pub unasked: bool,

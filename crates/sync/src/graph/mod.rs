@@ -70,7 +70,7 @@ pub struct SourceImage {
     /// Whether the root is needed in any case, so that its GET tells what a HEAD would.
     needed: bool,
     head: OnceCell<Result<ManifestHead, Failure>>,
-    /// What the tag was moved to, after the manifest that it named first was deleted.
+    /// Manifest that the tag was moved to, after the one that it named first was deleted.
     moved: OnceLock<ManifestHead>,
     root: OnceCell<Result<Root, Failure>>,
     held: Mutex<Held>,

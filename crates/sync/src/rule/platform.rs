@@ -114,7 +114,7 @@ fn item(names: Names, text: &str) -> Result<Item, PlatformError> {
     })
 }
 
-/// What to write for `name/rest`: a whole platform, or a variant behind the wrong character.
+/// Suggestion for `name/rest`: a whole platform, or a variant behind the wrong character.
 fn slash(names: Names, name: &str, rest: &str) -> String {
     if names.flag == ARCH.flag && ARCH.check(name).is_ok() {
         return format!("a variant follows a colon: write --arch {name}:{rest}");

@@ -14,7 +14,7 @@ use crate::run::{rule, run, settings};
 
 /// Images that start together, of a repository each.
 const IMAGES: usize = 12;
-/// What the stores of the tests do for one request.
+/// Behaviour of the tests' stores for one request.
 const TRIES: usize = 4;
 
 /// A port that closes every connection at once, and how many there were.

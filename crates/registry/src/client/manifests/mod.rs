@@ -38,7 +38,7 @@ pub(super) struct Fetched {
     pub(super) etag: Option<HeaderValue>,
 }
 
-/// What a registry that will be written to says of a manifest.
+/// Answer of a registry that will be written to about a manifest.
 #[derive(Debug)]
 pub enum ManifestPresence {
     /// It has it.
@@ -296,7 +296,7 @@ impl Client {
     }
 }
 
-/// Whether a HEAD need not be sent again: it was answered, or refused in a way in which a GET may not be.
+/// Tells if a HEAD need not be sent again: it was answered, or refused in a way in which a GET may not be.
 fn settles_head(status: StatusCode) -> bool {
     let is_refusal = status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED;
     // These are about the moment.
@@ -313,7 +313,7 @@ fn fails_for_head(ask: &Ask, error: &Error) -> bool {
         && error.action() == &*ask.action
 }
 
-/// Whether a push may be taken although the registry does not say what it has.
+/// Tells if a push may be taken although the registry does not say what it has.
 fn may_be_pushed_to(ask: &Ask, error: &Error) -> bool {
     let kinds = [
         ErrorKind::Unauthorized,

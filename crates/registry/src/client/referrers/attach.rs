@@ -270,7 +270,7 @@ fn condition(found: Option<&Fetched>) -> Option<(HeaderName, HeaderValue)> {
     }
 }
 
-/// Whether the condition may be what the registry refuses, or fails over.
+/// Tells if the condition may be what the registry refuses, or fails over.
 fn refuses_condition(error: &Error) -> bool {
     let status = error.status().map_or(0, |status| status.as_u16());
     error.kind() == ErrorKind::Rejected || matches!(status, 304 | 500)

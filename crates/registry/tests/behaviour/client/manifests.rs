@@ -120,7 +120,7 @@ async fn with_heads(status: u16) -> Kit {
     kit
 }
 
-/// How often a HEAD that is answered so is sent.
+/// Number of times that a HEAD which is answered so is sent.
 fn heads(status: u16) -> usize {
     if [500, 502].contains(&status) { 4 } else { 1 }
 }
