@@ -6,6 +6,7 @@
 mod attached;
 mod claims;
 mod conflict;
+mod held_back;
 mod looks;
 mod marks;
 mod pair;
@@ -21,7 +22,7 @@ use std::time::SystemTime;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use registry::{Digest, Repository, Target};
+use registry::{Digest, ManifestHead, Repository, Target};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -197,7 +198,12 @@ impl Copier {
                 let told = self.told(image, outcome, None).await;
                 told.unwrap_or_else(Outcome::Failed)
             }
-            Ok(Err(failure)) => Outcome::Failed(failure),
+            Ok(Err(failure)) => {
+                if !failure.interrupted && lists.is_none() {
+                    self.answer_for(image, place).await;
+                }
+                Outcome::Failed(failure)
+            }
             Err(panic) => Outcome::Failed(Failure::panicked(&*panic)),
         };
         self.remember(image, place, &outcome);
@@ -228,6 +234,12 @@ impl Copier {
         seat: Seat,
     ) -> Result<Outcome, Failure> {
         if let Hint::Recorded(digest) = &place.hint {
+            let head = ManifestHead {
+                digest: digest.clone(),
+                media_type: None,
+                size: None,
+            };
+            self.answer_for_root(image, place, head).await;
             return Ok(Outcome::Unchanged {
                 digest: digest.clone(),
                 by: Evidence::Records,
@@ -244,7 +256,10 @@ impl Copier {
         let hidden = self.is_hidden(&comparison)?;
         let digest = match comparison {
             Comparison::Unchanged { digest } => digest,
-            Comparison::Skipped { why } => return Ok(Outcome::Skipped { why }),
+            Comparison::Skipped { why } => {
+                self.answer_for(image, place).await;
+                return Ok(Outcome::Skipped { why });
+            }
             Comparison::Differs(difference) => {
                 let company = self.company(image, &destination, &seat);
                 let outcome = self.differs(image, company, difference).await?;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use registry::Digest;
 use sync::config::Settings;
 use sync::store::Stores;
+use testkit::image::Platform;
 use testkit::profile::Referrers;
-use testkit::{Image, Layer, Profile, Registry};
+use testkit::{Action, Fault, Image, Kind, Layer, Profile, Registry};
 
 use crate::kit::{repository, stores_of};
 use crate::run::{copy, settings};
@@ -84,4 +85,109 @@ async fn a_list_whose_subject_is_nowhere_is_merged_into_what_stands_there() {
     // Again: all of it is there.
     let (summary, _) = copy(&source, &[&destination], "", accompanied()).await;
     assert_eq!((summary.discovered, summary.unchanged), (2, 2));
+}
+
+/// A repository with an index of two platforms, of which the index and each platform are signed by cosign's tag, and
+/// referred to by what a fallback tag lists.
+fn signed_index(source: &Registry) -> Image {
+    let index = Image::index([image(1), image(2)]);
+    source.push("from/app", Some("v1"), &index);
+    for manifest in index.manifests().iter().chain([index.root()]) {
+        let tag = manifest.digest.replace(':', "-");
+        let signature = Image::oci().label(&manifest.digest).build();
+        source.push("from/app", Some(&format!("{tag}.sig")), &signature);
+        let referrer = Image::artifact("application/x").subject(manifest).build();
+        source.push("from/app", None, &referrer);
+        source.push("from/app", Some(&tag), &Image::fallback_index([&referrer]));
+    }
+    index
+}
+
+#[tokio::test]
+async fn what_refers_to_children_is_counted_in_no_run() {
+    for referrers in [Referrers::Absent, Referrers::Api] {
+        let (source, destination) = (registry(referrers).await, registry(referrers).await);
+        let index = signed_index(&source);
+        let (summary, _) = copy(&source, &[&destination], "", accompanied()).await;
+        assert_eq!(
+            (summary.discovered, summary.copied),
+            (1, 1),
+            "{referrers:?}"
+        );
+        for _ in 0..2 {
+            let (summary, _) = copy(&source, &[&destination], "", accompanied()).await;
+            let ended = (summary.discovered, summary.unchanged, summary.failed);
+            assert_eq!(ended, (1, 1, 0), "{referrers:?}");
+        }
+        // A signature of a platform that comes later is brought with the image all the same.
+        let platform = &index.manifests()[0].digest;
+        let late = format!("{}.att", platform.replace(':', "-"));
+        source.push("from/app", Some(&late), &image(9));
+        let (summary, copied) = copy(&source, &[&destination], "", accompanied()).await;
+        assert_eq!(
+            (summary.discovered, summary.copied),
+            (1, 1),
+            "{referrers:?}"
+        );
+        assert_eq!(copied[0].referrers, 1);
+        let there = destination.state().digest("to/app", &late);
+        assert_eq!(there.as_deref(), Some(image(9).digest()));
+    }
+}
+
+#[tokio::test]
+async fn what_refers_to_an_image_that_is_skipped_or_fails_is_not_counted() {
+    for skipped in [true, false] {
+        let (source, destination) = (
+            registry(Referrers::Absent).await,
+            registry(Referrers::Absent).await,
+        );
+        signed_index(&source);
+        let arch: &[&str] = if skipped { &["s390x"] } else { &[] };
+        if !skipped {
+            let push = Fault::on([Kind::UploadPost, Kind::Mount, Kind::ManifestPut]);
+            destination.fault(push, Action::status(403));
+        }
+        let settings = || Settings {
+            referrers: Some(Arc::default()),
+            ..settings(arch)
+        };
+        for _ in 0..2 {
+            let (summary, _) = copy(&source, &[&destination], "", settings()).await;
+            let ended = (summary.discovered, summary.skipped, summary.failed);
+            let expected = (1, u64::from(skipped), u64::from(!skipped));
+            assert_eq!(ended, expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_refers_to_platforms_that_a_filter_keeps_is_counted_in_no_run() {
+    let (source, destination) = (
+        registry(Referrers::Absent).await,
+        registry(Referrers::Absent).await,
+    );
+    let platforms = ["amd64", "arm64"].map(|arch| {
+        Image::oci()
+            .platform(Platform::new("linux", arch))
+            .label(arch)
+            .build()
+    });
+    let index = Image::index(platforms);
+    source.push("from/app", Some("v1"), &index);
+    for platform in index.manifests() {
+        let signature = Image::oci().label(&platform.digest).build();
+        let tag = format!("{}.sig", platform.digest.replace(':', "-"));
+        source.push("from/app", Some(&tag), &signature);
+    }
+    for run in 0..3 {
+        let settings = Settings {
+            referrers: Some(Arc::default()),
+            ..settings(&["amd64"])
+        };
+        let (summary, _) = copy(&source, &[&destination], "", settings).await;
+        assert_eq!((summary.discovered, summary.failed), (1, 0), "{run}");
+        assert_eq!(summary.unchanged, u64::from(run > 0), "{run}");
+    }
+    assert_eq!(destination.state().tags("to/app").len(), 2);
 }

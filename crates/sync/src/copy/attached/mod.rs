@@ -109,9 +109,10 @@ impl Company<'_> {
             return Ok(outcome);
         }
         // The source knows nothing of an index that the filter made.
-        let is_whole = self.image.head().await?.digest == digest;
+        let head = self.image.head().await?;
+        let is_whole = head.digest == digest;
         let mut digests = Vec::new();
-        if deep && is_whole {
+        if is_whole && (deep || self.copier.may_hold_back(self.image, &head).await) {
             // Whoever verified it has read it at the destination.
             let root = self.image.manifest(&digest).await?;
             digests = self.image.manifests_below(&root).await?;
@@ -120,11 +121,16 @@ impl Company<'_> {
         {
             digests = self.image.manifests_below(&root).await?;
         }
+        if !is_whole {
+            self.answer_for_dropped(&digests).await?;
+        }
+        if !deep {
+            // Their tags come along; without tags, new referrers of children are not looked for.
+            let source = self.image.store().repository();
+            digests = self.copier.source_tags.held_back(source, digests).await;
+        }
         if is_whole {
             digests.push(digest.clone());
-        } else {
-            self.answer_for_dropped(&digests).await?;
-            digests.retain(|_| deep);
         }
         if !digests.is_empty() && self.was_looked_at(&digest).await {
             for subject in &digests {

@@ -172,6 +172,23 @@ impl SourceTags {
         }
     }
 
+    /// Returns those of `subjects` of which tags speak that a rule which lists `source` may hold back. Waits and asks as
+    /// [`SourceTags::may_hold_back`] does.
+    pub(crate) async fn held_back(
+        &self,
+        source: &Repository,
+        mut subjects: Vec<Digest>,
+    ) -> Vec<Digest> {
+        let Some(list) = self.known(source).filter(|list| list.is_read_by_rules()) else {
+            return Vec::new();
+        };
+        list.start(&self.tasks);
+        if let Told::Whole(tags) | Told::Partly(tags) = list.told().await {
+            subjects.retain(|subject| Subject::of(subject).is_some_and(|of| tags.speak_of(of)));
+        }
+        subjects
+    }
+
     /// Notes that the fallback tag of `subject` in `source` names an image and no list of referrers, as where images are
     /// tagged by their own digests: nobody answers for it.
     pub(crate) fn is_an_image(&self, source: &Repository, subject: &Digest) {
