@@ -26,9 +26,13 @@ where
 {
     interrupt::survive_file_size_limits();
     let printer = ui::Printer::new();
-    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    let args = args.into_iter().map(Into::into).collect();
+    let args = cli::without_empty_values(args);
     match cli::Cli::try_parse_from(&args) {
-        Ok(cli) => commands::execute(cli.without_empty_paths(), &printer),
+        Ok(mut cli) => {
+            cli.warnings = cli::ignored_values(&args);
+            commands::execute(cli, &printer)
+        }
         Err(refusal) => {
             let refusal = cli::advise(refusal, &args);
             printer.clap(&refusal);

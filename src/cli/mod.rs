@@ -1,11 +1,10 @@
 //! The arguments, as clap types (docs/compatibility.md#the-same lists the flags of the Go tool).
 
 mod args;
+mod given;
 mod help;
 mod styles;
 mod tips;
-
-use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
@@ -15,6 +14,7 @@ pub use args::{
     Platforms, ProgressMode, RecordsFile, Referrers, Remembering, Reporting, Safety, Shell,
     Showing, Transfer, WhichReferrers,
 };
+pub(crate) use given::{ignored_values, without_empty_values};
 pub use help::{ENVIRONMENT, EXIT_CODES};
 pub(crate) use tips::advise;
 
@@ -40,47 +40,9 @@ pub struct Cli {
     /// The flags of a sync.
     #[command(flatten)]
     pub sync: Sync,
-}
-
-impl Cli {
-    /// Takes an empty path for none, as the Go tool does: scripts hand on variables that may be empty.
-    #[must_use]
-    pub fn without_empty_paths(mut self) -> Self {
-        let paths: Vec<&mut Option<PathBuf>> = match &mut self.command {
-            None => {
-                let sync = &mut self.sync;
-                let files = sync.files.paths().into_iter().chain(sync.output.paths());
-                let records = sync.common.remembering.paths();
-                files.chain(records).chain(sync.logging.paths()).collect()
-            }
-            Some(Command::Copy(copy)) => {
-                let output = copy.output.paths().into_iter();
-                let files = output.chain([&mut copy.auth.auth]);
-                let records = copy.common.remembering.paths();
-                files.chain(records).chain(copy.logging.paths()).collect()
-            }
-            Some(Command::Plan(plan)) => {
-                let report = [&mut plan.reporting.report];
-                let files = plan.files.paths().into_iter().chain(report);
-                let records = plan.common.remembering.paths();
-                files.chain(records).chain(plan.logging.paths()).collect()
-            }
-            Some(Command::Check(check)) => {
-                let report = [&mut check.reporting.report];
-                let files = check.files.paths().into_iter().chain(report);
-                let records = check.common.remembering.paths();
-                files.chain(records).chain(check.logging.paths()).collect()
-            }
-            Some(Command::Validate(Validate { files, .. })) => files.paths().into(),
-            Some(Command::Records(Records { action })) => vec![&mut action.file_mut().records],
-            Some(Command::Man(man)) => vec![&mut man.out],
-            Some(Command::Completions(_)) => Vec::new(),
-        };
-        for path in paths {
-            path.take_if(|path| path.as_os_str().is_empty());
-        }
-        self
-    }
+    /// Warnings about the command line.
+    #[arg(skip)]
+    pub warnings: Vec<String>,
 }
 
 /// What can be done besides a sync of files.
@@ -286,11 +248,6 @@ pub enum RecordsAction {
 impl RecordsAction {
     /// Which file it is about.
     pub fn file(&self) -> &RecordsFile {
-        match self {
-            Self::Show { file } | Self::Prune { file, .. } | Self::Forget { file, .. } => file,
-        }
-    }
-    fn file_mut(&mut self) -> &mut RecordsFile {
         match self {
             Self::Show { file } | Self::Prune { file, .. } | Self::Forget { file, .. } => file,
         }

@@ -55,9 +55,10 @@ fn tip(word: &str, words: &[String], similar: bool) -> Option<String> {
     let takes_files = !matches!(command, Some("copy" | "records" | "completions" | "man"));
     if takes_files && is_file(word) {
         if words.iter().any(|word| word.starts_with("--images")) && flag_for(word) == "--images" {
-            return Some(
-                "--images takes one file: put all rules into it, or run once for each".into(),
-            );
+            return Some(format!(
+                "each file follows a flag of its own: write --images {} as well",
+                quoted(word)
+            ));
         }
         let behind = command.map_or(String::new(), |name| format!("{name} "));
         return Some(format!(

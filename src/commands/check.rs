@@ -8,9 +8,12 @@ use crate::exit::Exit;
 use crate::ui::Printer;
 
 /// Reads the files, and says what differs.
-pub(super) fn execute(arguments: Check, printer: &Printer) -> anyhow::Result<Exit> {
+pub(super) fn execute(
+    arguments: Check,
+    mut problems: Problems,
+    printer: &Printer,
+) -> anyhow::Result<Exit> {
     registry::transport::prepare();
-    let mut problems = Problems::default();
     let config = setup::config(arguments.files, &arguments.defaults, &mut problems);
     let job = job::Job {
         command: "check",

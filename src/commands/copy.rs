@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use registry::Registry;
 use registry::auth::{Credential, Entry};
 use sync::config::Config;
-use sync::rule::{Rule, Select, Source};
+use sync::rule::{NamedTags, Rule, Select, Source};
 
 use crate::cli::Copy;
 use crate::commands::problems::Problems;
@@ -16,15 +16,17 @@ use crate::exit::Exit;
 use crate::ui::Printer;
 
 /// Copies what the arguments name.
-pub(super) fn execute(arguments: Copy, printer: &Printer) -> anyhow::Result<Exit> {
+pub(super) fn execute(
+    arguments: Copy,
+    mut problems: Problems,
+    printer: &Printer,
+) -> anyhow::Result<Exit> {
     registry::transport::prepare();
-    let mut problems = Problems::default();
     let rule = problems.take(rule(&arguments));
-    let credentials = match &arguments.auth.auth {
-        Some(path) => problems.take(Config::credentials(path, &setup::environment)),
-        None => None,
-    };
-    let mut config = credentials.unwrap_or_default();
+    let rules: Vec<Arc<Rule>> = rule.into_iter().map(Arc::new).collect();
+    let auth = setup::inputs(arguments.auth.auth);
+    let config = Config::credentials(&auth, rules, &setup::environment);
+    let mut config = problems.take(config).unwrap_or_default();
     for host in &arguments.insecure.insecure {
         problems.take(allow_insecure(&mut config.credentials, host));
     }
@@ -33,7 +35,7 @@ pub(super) fn execute(arguments: Copy, printer: &Printer) -> anyhow::Result<Exit
     }
     let job = job::Job {
         command: "copy",
-        rules: rule.into_iter().map(Arc::new).collect(),
+        rules: config.rules,
         credentials: config.credentials,
         problems,
         purpose: Purpose::sync(arguments.dry_run),
@@ -61,9 +63,21 @@ fn rule(arguments: &Copy) -> anyhow::Result<Rule> {
     }
     let destinations: Vec<&str> = arguments.destinations.iter().map(String::as_str).collect();
     let defaults = setup::defaults(&arguments.defaults);
-    Ok(Rule::parse(written, &destinations, &|source| {
+    let rule = Rule::parse(written, &destinations, &|source| {
         defaults.destination(source)
-    })?)
+    })?;
+    let mut tags = NamedTags::default();
+    for destination in &rule.destinations {
+        if let Some(conflict) = tags.insert(&rule.source, destination, &()) {
+            bail!(
+                "{} gets two images, {} and {}: give one of them another tag or repository",
+                conflict.destination,
+                conflict.first,
+                conflict.second
+            );
+        }
+    }
+    Ok(rule)
 }
 
 /// Lets `host` be reached without a trusted certificate: whatever entries there are for it, and everything else there.

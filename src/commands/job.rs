@@ -78,13 +78,13 @@ impl Job {
     pub(super) fn carry_out(mut self, printer: &Printer) -> anyhow::Result<Exit> {
         let mut problems = std::mem::take(&mut self.problems);
         let prepared = self.prepare(&mut problems);
-        let warnings = problems.finish()?;
+        let mut warnings = problems.finish()?;
         let Some(prepared) = prepared else {
             return Ok(Exit::Usage);
         };
         let writing = Writing::to(std::io::stderr()).context("cannot start a thread")?;
         let beside = printer.clone().by_way_of(writing.screen());
-        let log = Log::open(&self.logging, beside.clone())?;
+        let log = self.open_log(&beside, &mut warnings)?;
         let (_entered, _closing) = (log.enter(), log.closing());
         let stop = Stop::new(Duration::from_secs(self.common.asking.grace));
         let shown = self.purpose;
@@ -163,6 +163,18 @@ impl Job {
             let text = "--referrers-interval: nothing is remembered between runs, so it is asked what refers to every \
                         unchanged image";
             lines.say(Word::Warning, text);
+        }
+    }
+
+    /// Opens the log. A file that cannot be opened is a warning, and the log goes to stderr.
+    fn open_log(&mut self, printer: &Printer, warnings: &mut Vec<String>) -> anyhow::Result<Log> {
+        match Log::open(&self.logging, printer.clone()) {
+            Err(error) if self.logging.log.is_some() => {
+                warnings.push(format!("{error:#}; the log goes to stderr"));
+                self.logging.log = None;
+                Log::open(&self.logging, printer.clone())
+            }
+            opened => opened,
         }
     }
 

@@ -22,20 +22,22 @@ mod underway;
 mod validate;
 
 use crate::cli::{Cli, Command};
+use crate::commands::problems::Problems;
 use crate::exit::Exit;
 use crate::ui::Printer;
 
 /// Does what the arguments say. An error found before anything was asked of a registry is bad usage.
 pub fn execute(cli: Cli, printer: &Printer) -> Exit {
+    let problems = Problems::with_warnings(cli.warnings);
     let done = match cli.command {
-        Some(Command::Copy(copy)) => copy::execute(*copy, printer),
-        Some(Command::Plan(plan)) => plan::execute(*plan, printer),
-        Some(Command::Check(check)) => check::execute(*check, printer),
-        Some(Command::Validate(validate)) => validate::execute(validate, printer),
+        Some(Command::Copy(copy)) => copy::execute(*copy, problems, printer),
+        Some(Command::Plan(plan)) => plan::execute(*plan, problems, printer),
+        Some(Command::Check(check)) => check::execute(*check, problems, printer),
+        Some(Command::Validate(validate)) => validate::execute(validate, problems, printer),
         Some(Command::Records(records)) => records::execute(&records.action, printer),
         Some(Command::Completions(completions)) => Ok(completions::execute(&completions, printer)),
         Some(Command::Man(man)) => man::execute(&man, printer),
-        None => sync::execute(cli.sync, printer),
+        None => sync::execute(cli.sync, problems, printer),
     };
     done.unwrap_or_else(|error| {
         printer.error(&format!("{error:#}"));

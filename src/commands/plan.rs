@@ -8,9 +8,12 @@ use crate::exit::Exit;
 use crate::ui::Printer;
 
 /// Reads the files, and says what their rules would copy.
-pub(super) fn execute(arguments: Plan, printer: &Printer) -> anyhow::Result<Exit> {
+pub(super) fn execute(
+    arguments: Plan,
+    mut problems: Problems,
+    printer: &Printer,
+) -> anyhow::Result<Exit> {
     registry::transport::prepare();
-    let mut problems = Problems::default();
     let config = setup::config(arguments.files, &arguments.defaults, &mut problems);
     let job = job::Job {
         command: "plan",

@@ -12,6 +12,14 @@ pub(super) struct Problems {
 }
 
 impl Problems {
+    /// Begins with warnings about the command line.
+    pub(super) fn with_warnings(warnings: Vec<String>) -> Self {
+        Self {
+            warnings,
+            ..Self::default()
+        }
+    }
+
     /// Returns the value; an error is added to the mistakes.
     pub(super) fn take<T, E: Into<anyhow::Error>>(&mut self, result: Result<T, E>) -> Option<T> {
         result

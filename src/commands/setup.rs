@@ -1,9 +1,11 @@
 //! From flags to what the `sync` crate wants.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, bail};
 use registry::Registry;
 use registry::auth::Credential;
-use sync::config::{ClassicFiles, Config, Defaults, Referrers};
+use sync::config::{ClassicFiles, Config, Defaults, Input, Referrers};
 use sync::rule::{Parts, PlatformFilter};
 
 use crate::cli;
@@ -28,32 +30,37 @@ pub(super) fn config(
 }
 
 fn read(files: cli::Files, defaults: &cli::Defaults) -> anyhow::Result<Config> {
-    match (&files.config, &files.images, &files.auth) {
-        (Some(_), None, None) | (None, Some(_), _) => {}
-        (Some(_), _, _) => bail!(
+    match (&*files.config, &*files.images, &*files.auth) {
+        ([_, ..], [], []) | ([], [_, ..], _) => {}
+        ([_, ..], _, _) => bail!(
             "--config holds both halves, so it excludes --auth and --images: write either --config FILE, or --images \
              FILE with --auth FILE"
         ),
-        (None, None, Some(_)) => bail!(
+        ([], [], [_, ..]) => bail!(
             "--auth alone names nothing to copy: add --images FILE, or name one image: image-syncer copy SOURCE \
              DESTINATION --auth FILE"
         ),
-        (None, None, None) => bail!(
+        ([], [], []) => bail!(
             "nothing to copy is named: write --images FILE (with --auth FILE for registries that want a login), or \
              --config FILE, or name one image: image-syncer copy SOURCE DESTINATION (image-syncer --help shows \
              examples)"
         ),
     }
     let files = ClassicFiles {
-        config: files.config,
-        auth: files.auth,
-        images: files.images,
+        config: inputs(files.config),
+        auth: inputs(files.auth),
+        images: inputs(files.images),
     };
     Ok(Config::classic(
         &files,
         &self::defaults(defaults),
         &environment,
     )?)
+}
+
+/// Files to read.
+pub(super) fn inputs(paths: Vec<PathBuf>) -> Vec<Input> {
+    paths.into_iter().map(Input::from).collect()
 }
 
 /// What an empty destination stands for; an empty flag or variable stands for nothing.

@@ -8,9 +8,12 @@ use crate::exit::Exit;
 use crate::ui::Printer;
 
 /// Reads the files and carries out their rules.
-pub(super) fn execute(arguments: Sync, printer: &Printer) -> anyhow::Result<Exit> {
+pub(super) fn execute(
+    arguments: Sync,
+    mut problems: Problems,
+    printer: &Printer,
+) -> anyhow::Result<Exit> {
     registry::transport::prepare();
-    let mut problems = Problems::default();
     let config = setup::config(arguments.files, &arguments.defaults, &mut problems);
     let job = job::Job {
         command: "sync",

@@ -1,8 +1,9 @@
 //! What files mean, without network.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 
-use registry::auth::Keychain;
+use registry::auth::{Credential, Entry, Keychain};
 use sync::config::Config;
 use sync::rule::{Destination, Naming, PlatformFilter, Rule, Select, Source};
 
@@ -13,22 +14,27 @@ use crate::exit::Exit;
 use crate::ui::{Printer, units, visible};
 
 /// Reads the files and prints what they mean to stdout.
-pub(super) fn execute(arguments: Validate, printer: &Printer) -> anyhow::Result<Exit> {
-    let mut problems = Problems::default();
+pub(super) fn execute(
+    arguments: Validate,
+    mut problems: Problems,
+    printer: &Printer,
+) -> anyhow::Result<Exit> {
     let config = setup::config(arguments.files, &arguments.defaults, &mut problems);
     let platforms = problems.take(setup::platforms(&arguments.platforms));
     // Some mistakes show only when the credentials are put together: a service account, two names of one registry.
-    problems.take(Keychain::new(config.credentials.clone(), None));
+    let keychain = problems.take(Keychain::new(config.credentials.clone(), None));
     for warning in problems.finish()? {
         printer.warning(&warning);
     }
-    let meaning = meaning(&config, &platforms.unwrap_or_default());
+    let platforms = platforms.unwrap_or_default();
+    let logins = keychain.map(|keychain| logins(&config, &keychain));
+    let meaning = meaning(&config, &platforms, &logins.unwrap_or_default());
     printer.out(&visible::block(&meaning));
     Ok(Exit::Done)
 }
 
-/// The rules in the order in which they were written, then the credentials, without their secrets.
-fn meaning(config: &Config, platforms: &PlatformFilter) -> String {
+/// The rules in the order in which they were written, then the logins.
+fn meaning(config: &Config, platforms: &PlatformFilter, logins: &[String]) -> String {
     let mut text = String::new();
     for rule in &config.rules {
         describe(rule, &mut text);
@@ -36,10 +42,8 @@ fn meaning(config: &Config, platforms: &PlatformFilter) -> String {
     if !platforms.is_empty() {
         let _ = writeln!(text, "of every image only {platforms}");
     }
-    for entry in &config.credentials {
-        let who = setup::identity(&entry.credential);
-        let insecure = if entry.insecure { ", insecure" } else { "" };
-        let _ = writeln!(text, "{}: {who}{insecure}", entry.prefix);
+    for login in logins {
+        let _ = writeln!(text, "{login}");
     }
     let _ = writeln!(
         text,
@@ -48,6 +52,37 @@ fn meaning(config: &Config, platforms: &PlatformFilter) -> String {
         units::count(config.credentials.len() as u64, "credential")
     );
     text
+}
+
+/// The login that each registry of the rules gets, without its secret, in the order of the rules.
+fn logins(config: &Config, keychain: &Keychain) -> Vec<String> {
+    let mut logins: Vec<String> = Vec::new();
+    let mut seen = HashSet::new();
+    for rule in &config.rules {
+        let destinations = rule.destinations.iter();
+        let destinations = destinations.map(|destination| &destination.repository);
+        for repository in std::iter::once(&rule.source.repository).chain(destinations) {
+            let entry = keychain.entry(repository);
+            let place = entry.map_or(repository.registry().as_str(), |entry| &entry.prefix);
+            if seen.insert(place.to_owned()) {
+                logins.push(login(place, entry));
+            }
+        }
+    }
+    logins
+}
+
+fn login(place: &str, entry: Option<&Entry>) -> String {
+    let otherwise = "the login of docker or podman, if there is one, else anonymous";
+    let Some(entry) = entry else {
+        return format!("login at {place}: no entry, so {otherwise}");
+    };
+    let who = match &entry.credential {
+        Credential::Anonymous => otherwise.to_owned(),
+        credential => setup::identity(credential),
+    };
+    let insecure = if entry.insecure { ", insecure" } else { "" };
+    format!("login at {place}: {who}{insecure}  ({})", entry.origin)
 }
 
 fn describe(rule: &Rule, text: &mut String) {

@@ -39,6 +39,9 @@ fn values_stand_behind_a_blank_or_an_equals_sign_or_nothing() {
         "-r 3",
         "-r3",
         "--retries=0",
+        "-r -1",
+        "--output-images-format= --log-level=",
+        "--proc= --retries=",
         "-p5 -r3",
         // The last one counts.
         "--proc 1 --proc 2",
@@ -165,4 +168,64 @@ fn an_index_whose_own_push_failed_is_not_among_the_successes() {
     let written: serde_json::Value = serde_json::from_str(&place.read("out")).unwrap();
     let good = json!({format!("{from}/a:good"): [format!("{to}/b:good")]});
     assert_eq!(written, good);
+}
+
+#[test]
+fn several_files_are_merged_and_one_of_them_may_be_standard_input() {
+    let (source, destination) = (registry(), registry());
+    for repository in ["a", "b", "c"] {
+        source.push(repository, Some("v1"), &image(repository));
+    }
+    let rule = |name: &str| {
+        format!(
+            "{}/{name}:v1: {}/{name}\n",
+            source.host(),
+            destination.host()
+        )
+    };
+    let place = Place::new()
+        .file("a.yaml", &rule("a"))
+        .file("b.yaml", &rule("b"))
+        .file("one.yaml", &insecure(&[&source]))
+        .file("two.yaml", &insecure(&[&destination]));
+    let files = ["--images", "a.yaml", "--images=b.yaml", "--images", "-"];
+    let logins = ["--auth", "one.yaml", "--auth", "two.yaml"];
+    let mut command = place.command(&[&files[..], &logins].concat());
+    let mut child = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, rule("c").as_bytes()).unwrap();
+    drop(input);
+    let outcome = crate::support::Outcome::of(child.wait_with_output().unwrap());
+    outcome.exits(0).says("3 copied");
+    for repository in ["a", "b", "c"] {
+        assert_arrived(&destination, repository, "v1", &image(repository));
+    }
+    place
+        .run(&["--images", "-", "--auth", "-"])
+        .exits(2)
+        .says("--auth - and --images -: standard input can be read once");
+}
+
+#[test]
+fn a_place_that_a_later_value_replaces_is_told() {
+    let (_source, _destination, place) = unchanged();
+    let arguments = [
+        "--report", "a.json", "--report", "b.json", "-p", "1", "-p", "2",
+    ];
+    let outcome = place.run(&[&FILES[..], &arguments].concat()).exits(0);
+    let expected =
+        "--report a.json is ignored: the flag takes one value, and the last one counts, b.json";
+    assert_eq!(outcome.lines("warning").len(), 1, "{}", outcome.stderr);
+    outcome.says(expected);
+    assert!(!place.path("a.json").exists() && place.path("b.json").exists());
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_goes_to_stderr() {
+    let (_source, _destination, place) = unchanged();
+    for log in ["nowhere/x.log", "."] {
+        let outcome = place.run(&[&FILES[..], &["--log", log, "-v"]].concat());
+        let outcome = outcome.exits(0).says("; the log goes to stderr");
+        assert_eq!(outcome.lines("unchanged").len(), 1, "{}", outcome.stderr);
+    }
 }

@@ -76,7 +76,7 @@ fn zsh_takes_its_script() {
     );
     // Files are completed as files there, by name.
     let script = place.read("script");
-    assert!(script.contains("'--images=[") && script.contains("]:FILE:_files' \\"));
+    assert!(script.contains("'*--images=[") && script.contains("]:FILE:_files' \\"));
 }
 
 #[test]

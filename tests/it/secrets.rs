@@ -307,7 +307,7 @@ fn none_is_told_of_files_that_are_malformed() {
         format!("{IN_FILE}\n"),
         format!("q.io:\n  username: ada\n  password: !x {IN_FILE}\n"),
         format!("q.io:\n  username: ada\n  password: *{IN_FILE}\n"),
-        format!("q.io:\n  username: ada\n  password: {IN_FILE}\n  password: {IN_FILE}\n"),
+        format!("q.io:\n  username: ada\n  password: {IN_FILE}\n  password: {IN_FILE}2\n"),
         format!("ada:{IN_FILE}@q.io:\n  insecure: true\n"),
         format!("https://ada:{IN_FILE}@q.io:\n  insecure: true\n"),
         format!("q.io:\n  username: ada\n  insecure: {IN_FILE}\n"),

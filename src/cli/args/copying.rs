@@ -113,10 +113,3 @@ impl Default for Transfer {
         }
     }
 }
-
-impl Remembering {
-    /// The paths among them.
-    pub(in crate::cli) fn paths(&mut self) -> [&mut Option<PathBuf>; 1] {
-        [&mut self.records]
-    }
-}

@@ -13,27 +13,22 @@ pub struct Files {
     /// Rules: a map from source to destinations
     ///
     /// A destination is one reference or a list of them. YAML (`.yaml`, `.yml`) or JSON (`.json`), by the suffix.
+    /// Repeatable: the rules of all files are merged. `-` is standard input.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
-    pub images: Option<PathBuf>,
+    pub images: Vec<PathBuf>,
     /// Credentials: a map from registry to login
     ///
     /// A key is a registry, or registry/namespace of any depth, and the longest that covers a repository counts; a login
     /// is `username`, `password` and `insecure`, all of them optional. Registries without one get the logins that
-    /// docker and podman keep.
+    /// docker and podman keep. Repeatable: the entries of all files are merged. `-` is standard input.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
-    pub auth: Option<PathBuf>,
+    pub auth: Vec<PathBuf>,
     /// Rules and credentials in one file
     ///
-    /// Under `images` and `auth`; excludes --images and --auth.
+    /// Under `images` and `auth`; excludes --images and --auth. Repeatable: all files are merged. `-` is standard
+    /// input.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
-    pub config: Option<PathBuf>,
-}
-
-impl Files {
-    /// The paths among them.
-    pub(in crate::cli) fn paths(&mut self) -> [&mut Option<PathBuf>; 3] {
-        [&mut self.images, &mut self.auth, &mut self.config]
-    }
+    pub config: Vec<PathBuf>,
 }
 
 /// Credentials alone.
@@ -44,9 +39,9 @@ pub struct Auth {
     ///
     /// A key is a registry, or registry/namespace of any depth, and the longest that covers a repository counts; a login
     /// is `username`, `password` and `insecure`, all of them optional. Registries without one get the logins that
-    /// docker and podman keep.
+    /// docker and podman keep. Repeatable: the entries of all files are merged. `-` is standard input.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
-    pub auth: Option<PathBuf>,
+    pub auth: Vec<PathBuf>,
 }
 
 /// Registries that are reached without a trusted certificate.

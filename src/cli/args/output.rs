@@ -28,17 +28,6 @@ pub struct Output {
     pub output_images_format: ImagesFormat,
 }
 
-impl Output {
-    /// The paths among them.
-    pub(in crate::cli) fn paths(&mut self) -> [&mut Option<PathBuf>; 3] {
-        [
-            &mut self.reporting.report,
-            &mut self.failed_images,
-            &mut self.output_success_images,
-        ]
-    }
-}
-
 /// What is written for other programs of every image, whether it was copied or only looked at.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
@@ -152,10 +141,5 @@ impl Logging {
     /// Whether stderr is the log, and for machines: lines for people, and what is drawn, would be in their way.
     pub fn takes_stderr(&self) -> bool {
         self.log.is_none() && self.log_format == LogFormat::Json
-    }
-
-    /// The paths among them.
-    pub(in crate::cli) fn paths(&mut self) -> [&mut Option<PathBuf>; 1] {
-        [&mut self.log]
     }
 }

@@ -47,8 +47,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 
 /// Reads `--retries`.
 pub(super) fn retries(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| match text.parse::<i64>() {
-        Ok(number) if number < 0 => "write 0 to try everything once, or a positive number".into(),
-        _ => format!("write a whole number from 0 to {}", u32::MAX),
-    })
+    // The Go tool tries everything once, then.
+    if text.parse::<i64>().is_ok_and(|number| number < 0) {
+        return Ok(0);
+    }
+    text.parse()
+        .map_err(|_| format!("write a whole number from 0 to {}", u32::MAX))
 }

@@ -30,7 +30,10 @@ fn of_rules_and_credentials() {
         let defaults = ["--registry", "r.example", "--namespace", "mirror"];
         let outcome = place.run(&[&["validate"], files, &defaults].concat());
         assert_eq!(outcome.code, 0, "{}: {}", fence.place, outcome.stderr);
-        assert_eq!(outcome.stderr, "", "{}", fence.place);
+        // The entries of a file that is shown alone belong to no rule.
+        let unused = |line: &str| line.contains(": no rule uses the entries for ");
+        let others = outcome.stderr.lines().filter(|line| !unused(line));
+        assert_eq!(others.collect::<Vec<_>>(), [""; 0], "{}", fence.place);
         number += 1;
     }
     assert!(number >= 8, "only {number} files were found");

@@ -25,6 +25,11 @@ pub(super) const CASES: &[Case] = &[
 
 /// What a run that goes well says of a records file of this name, which holds this.
 fn warns(records: &str, text: &str) -> Told {
+    warns_of(&["--records", records], text)
+}
+
+/// What a run with these arguments that goes well says, where `records.sqlite3` holds this.
+fn warns_of(arguments: &[&str], text: &str) -> Told {
     let (source, destination) = (source(), registry());
     let (from, to) = (source.host(), destination.host());
     let place = Place::new()
@@ -35,9 +40,7 @@ fn warns(records: &str, text: &str) -> Told {
         .file("auth.yaml", &insecure(&[&source, &destination]))
         .file("records.sqlite3", text);
     let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
-    let outcome = place
-        .run(&[&files[..], &["--records", records]].concat())
-        .exits(0);
+    let outcome = place.run(&[&files[..], arguments].concat()).exits(0);
     let warnings = outcome.lines("warning");
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     let words: Vec<&str> = warnings[0].splitn(2, "warning").collect();
@@ -132,7 +135,7 @@ fn output_not_writable() -> Told {
 }
 
 fn log_not_writable() -> Told {
-    refuses(RULE, "", &["--log", "nowhere/sync.log"])
+    warns_of(&["--log", "nowhere/sync.log"], "")
 }
 
 fn records_not_usable() -> Told {

@@ -146,6 +146,10 @@ impl Keychain {
         let access = self.access(repository).await?;
         Ok((access.credential != stale.credential).then_some(access))
     }
+    /// Returns the given entry that decides on `repository`, if there is one.
+    pub fn entry(&self, repository: &Repository) -> Option<&Entry> {
+        self.given(repository)
+    }
     /// The entry with the longest prefix of `repository`, at a `/` boundary; of two that cover the same, the one that
     /// is written out.
     fn given(&self, repository: &Repository) -> Option<&Entry> {

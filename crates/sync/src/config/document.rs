@@ -33,6 +33,29 @@ pub(super) enum Value {
     Map(Vec<(Node, Node)>),
 }
 
+impl Value {
+    /// Whether both are written the same, wherever they stand.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let same = |one: &Node, other: &Node| one.value.is_same(&other.value);
+        match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::Text(one), Self::Text(other)) => one == other,
+            (Self::List(one), Self::List(other)) => {
+                one.len() == other.len()
+                    && one.iter().zip(other).all(|(one, other)| same(one, other))
+            }
+            (Self::Map(one), Self::Map(other)) => {
+                let pairs = one.iter().zip(other);
+                one.len() == other.len()
+                    && pairs
+                        .into_iter()
+                        .all(|(one, other)| same(&one.0, &other.0) && same(&one.1, &other.1))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Where something stands in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {

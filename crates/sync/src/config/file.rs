@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use registry::io_clause;
 
+use crate::config::Input;
 use crate::config::document::{self, Node, Place};
 use crate::config::error::Problem;
-use crate::config::snippet;
+use crate::config::{snippet, syntax};
 
 /// The most bytes of one file that are read.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -24,24 +25,52 @@ pub(super) struct File {
     secret: bool,
 }
 
+impl Input {
+    /// Name for messages.
+    pub(super) fn name(&self) -> &Path {
+        match self {
+            Self::File(path) => path,
+            Self::Stdin => Path::new("<stdin>"),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    let suffix = path.extension().and_then(|suffix| suffix.to_str());
+    if !suffix.is_some_and(|suffix| SUFFIXES.iter().any(|s| s.eq_ignore_ascii_case(suffix))) {
+        return Err(
+            "the name does not tell whether the file is YAML or JSON: let it end in .yaml, .yml or .json".to_owned(),
+        );
+    }
+    let file = fs::File::open(path);
+    file.map_err(|error| unreadable(&error))
+        .and_then(read_up_to)
+}
+
+fn read_up_to(input: impl Read) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = input.take(MAX_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(|error| unreadable(&error)).map(|_| bytes)
+}
+
+fn unreadable(error: &std::io::Error) -> String {
+    format!("the file cannot be read: {}", io_clause(error))
+}
+
 impl File {
-    /// Reads a file. One that should hold no credentials is taken for one that does where it speaks of passwords: it
+    /// Reads a file or standard input. One that should hold no credentials is taken for one that does where it speaks of passwords: it
     /// may be the wrong file.
-    pub(super) fn read(path: &Path, secret: bool) -> Result<Self, Problem> {
+    pub(super) fn read(input: &Input, secret: bool) -> Result<Self, Problem> {
+        let path = input.name();
         let refuse = |message: String| Problem {
             file: Some(path.to_owned()),
             ..Problem::outside(message)
         };
-        let suffix = path.extension().and_then(|suffix| suffix.to_str());
-        if !suffix.is_some_and(|suffix| SUFFIXES.iter().any(|s| s.eq_ignore_ascii_case(suffix))) {
-            return Err(refuse(
-                "the name does not tell whether the file is YAML or JSON: let it end in .yaml, .yml or .json".to_owned(),
-            ));
-        }
-        let mut bytes = Vec::new();
-        fs::File::open(path)
-            .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
-            .map_err(|error| refuse(format!("the file cannot be read: {}", io_clause(&error))))?;
+        let bytes = match input {
+            Input::File(path) => read_file(path),
+            Input::Stdin => read_up_to(std::io::stdin().lock()),
+        };
+        let bytes = bytes.map_err(refuse)?;
         if bytes.len() as u64 > MAX_BYTES {
             return Err(refuse(format!(
                 "the file has more than {} MiB",
@@ -66,13 +95,26 @@ impl File {
     }
     /// Reads the text as YAML or JSON.
     pub(super) fn parse(&self) -> Result<Node, Problem> {
-        document::parse(&self.text).map_err(|error| match error.at {
-            Some(at) => self.hidden(at, error.message),
-            None => Problem {
-                file: Some(self.path.clone()),
-                ..Problem::outside(error.message)
-            },
-        })
+        if let Some(at) = syntax::json_comment(&self.text) {
+            let message = "JSON takes no comments: remove this one, or write the file as YAML, whose comments begin with `#`";
+            return Err(self.hidden(at, message));
+        }
+        document::parse(&self.text)
+            .map_err(|mut error| {
+                if let Some(at) = syntax::colon_without_blank(&self.text) {
+                    error.at = Some(at);
+                    "a blank is missing behind the colon: write `\"source\": \"destination\"`"
+                        .clone_into(&mut error.message);
+                }
+                error
+            })
+            .map_err(|error| match error.at {
+                Some(at) => self.hidden(at, error.message),
+                None => Problem {
+                    file: Some(self.path.clone()),
+                    ..Problem::outside(error.message)
+                },
+            })
     }
     /// A mistake at a place that itself may be shown.
     pub(super) fn shown(&self, at: Place, message: impl Into<String>) -> Problem {

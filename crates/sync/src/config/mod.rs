@@ -11,9 +11,10 @@ mod file;
 pub(crate) mod fuzzing;
 mod settings;
 mod snippet;
+mod syntax;
 mod variables;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use registry::auth::Entry;
@@ -36,15 +37,34 @@ pub struct Config {
     pub warnings: Vec<Problem>,
 }
 
-/// Which classic files were given.
+/// Which classic files were given. Several of a kind are merged, in their order.
 #[derive(Clone, Debug, Default)]
 pub struct ClassicFiles {
-    /// One file with `auth` and `images` at the top. Excludes the other two.
-    pub config: Option<PathBuf>,
-    /// The credentials.
-    pub auth: Option<PathBuf>,
-    /// The rules.
-    pub images: Option<PathBuf>,
+    /// Files with `auth` and `images` at the top. Exclude the other two.
+    pub config: Vec<Input>,
+    /// Credentials.
+    pub auth: Vec<Input>,
+    /// Rules.
+    pub images: Vec<Input>,
+}
+
+/// A text that the user names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A file.
+    File(PathBuf),
+    /// Standard input of the process, which can be read once.
+    Stdin,
+}
+
+impl From<PathBuf> for Input {
+    /// `-` is standard input.
+    fn from(path: PathBuf) -> Self {
+        if path.as_os_str() == "-" {
+            return Self::Stdin;
+        }
+        Self::File(path)
+    }
 }
 
 /// What an empty destination stands for.
@@ -71,13 +91,16 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         classic::read(files, defaults, environment)
     }
-    /// Reads an `auth` file alone (docs/files.md#credentials), for a copy that is named on the command line: there are no
-    /// rules then.
+    /// Reads `auth` files alone (docs/files.md#credentials), for rules that are named on the command line.
     ///
     /// # Errors
     /// As [`Config::classic`].
-    pub fn credentials(path: &Path, environment: Environment<'_>) -> Result<Self, ConfigError> {
-        classic::credentials(path, environment)
+    pub fn credentials(
+        auth: &[Input],
+        rules: Vec<Arc<Rule>>,
+        environment: Environment<'_>,
+    ) -> Result<Self, ConfigError> {
+        classic::credentials(auth, rules, environment)
     }
 }
 

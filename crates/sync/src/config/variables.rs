@@ -2,6 +2,9 @@
 
 use crate::config::Environment;
 
+/// A user name that looks like a variable and is meant literally.
+const OAUTH_TOKEN: &str = "$oauthtoken";
+
 /// Which values of an `auth` map are references: their whole text, never a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
@@ -39,6 +42,10 @@ pub(super) fn credential(
         ),
     };
     match (name, escaped) {
+        // The user name of NVIDIA's registry, as its documentation has it.
+        (Some(name), _) if text == OAUTH_TOKEN => {
+            Ok(environment(&name).unwrap_or_else(|| OAUTH_TOKEN.to_owned()))
+        }
         (Some(name), _) => environment(&name).ok_or_else(|| {
             format!("the environment variable {name} is not set: set it, or write one more `$` in front if this is the value itself")
         }),
@@ -155,6 +162,20 @@ mod tests {
             credential("$Passw0rd", Dialect::Combined, &environment).unwrap(),
             "$Passw0rd"
         );
+    }
+
+    #[test]
+    fn the_user_of_nvidia_is_literal_unless_there_is_such_a_variable() {
+        for dialect in [Dialect::Auth, Dialect::Combined] {
+            let text = credential("$oauthtoken", dialect, &environment).unwrap();
+            assert_eq!(text, "$oauthtoken");
+        }
+        let set = |_: &str| Some("me".to_owned());
+        assert_eq!(
+            credential("$oauthtoken", Dialect::Auth, &set).unwrap(),
+            "me"
+        );
+        assert!(credential("${oauthtoken}", Dialect::Auth, &environment).is_err());
     }
 
     #[test]

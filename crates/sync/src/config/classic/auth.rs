@@ -1,89 +1,215 @@
 //! The `auth` map (docs/files.md#credentials).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
 
 use registry::auth::{Credential, Entry, Secret};
 use registry::{Registry, Repository};
 
-use super::super::document::{Node, Value};
+use super::super::Environment;
+use super::super::document::{Node, Place, Value};
 use super::super::error::Problem;
 use super::super::file::File;
 use super::super::variables::{self, Dialect};
-use super::super::{Config, Environment};
-use super::{Key, entries, unknown_key};
+use super::usage::Usage;
+use super::{Key, Told, entries, unknown_key};
+use crate::rule::Rule;
 use crate::text::nearest;
 
 const KEYS: [&str; 3] = ["username", "password", "insecure"];
 
-/// Reads the entries into `config`, with warnings about what cannot be meant. What is wrong becomes a problem, and its
-/// entry is left out.
-pub(super) fn read(
-    file: &File,
-    node: Node,
-    dialect: Dialect,
-    environment: Environment<'_>,
-    config: &mut Config,
-    problems: &mut Vec<Problem>,
-) {
-    let mut reader = Reader {
-        file,
-        dialect,
-        environment,
-        problems,
-        warnings: &mut config.warnings,
-    };
-    let wanted = "a map from registry to username, password and insecure";
-    let mut seen: HashMap<(Registry, String), (usize, usize)> = HashMap::new();
-    for (key, value) in entries(file, node, wanted, reader.problems) {
-        if dialect == Dialect::Auth && matches!(key.text.as_str(), "auth" | "images") {
-            reader.problems.push(file.shown(
-                key.at,
-                format!(
+/// The entries of all files.
+#[derive(Default)]
+pub(super) struct AuthMap {
+    entries: Vec<Login>,
+    by_prefix: HashMap<(Registry, String), usize>,
+    ignored: Vec<Ignored>,
+}
+
+/// An entry as it is written.
+struct Login {
+    file: Rc<File>,
+    at: Place,
+    /// As it is used, unless variables are missing.
+    entry: Entry,
+    /// Variables that are not set.
+    unset: Vec<Problem>,
+}
+
+/// A key that is no registry.
+struct Ignored {
+    file: Rc<File>,
+    key: Key,
+    why: String,
+}
+
+impl AuthMap {
+    /// Reads the entries of a file, with warnings about what cannot be meant. What is wrong becomes a problem, and its
+    /// entry is left out.
+    pub(super) fn read(
+        &mut self,
+        file: &Rc<File>,
+        node: Node,
+        dialect: Dialect,
+        environment: Environment<'_>,
+        told: &mut Told,
+    ) {
+        let wanted = "a map from registry to username, password and insecure";
+        for (key, value) in entries(file, node, wanted, told) {
+            if dialect == Dialect::Auth && matches!(key.text.as_str(), "auth" | "images") {
+                let message = format!(
                     "`{}` belongs into a combined file: give this file with --config",
                     key.text
-                ),
-            ));
-            continue;
-        }
-        let prefix = match prefix(&key.text) {
-            Ok(prefix) => Some(prefix),
-            Err(why) => {
-                reader.problems.push(file.shown(key.at, why));
-                None
+                );
+                told.problems.push(file.shown(key.at, message));
+                continue;
             }
+            let prefix = match prefix(&key.text) {
+                Ok(prefix) => Some(prefix),
+                Err(why) => {
+                    let file = Rc::clone(file);
+                    let key = Key {
+                        text: key.text.clone(),
+                        at: key.at,
+                    };
+                    self.ignored.push(Ignored { file, key, why });
+                    None
+                }
+            };
+            let mut reader = Reader {
+                file,
+                dialect,
+                environment,
+                told,
+                unset: Vec::new(),
+            };
+            let read = reader.entry(&key, value);
+            let unset = reader.unset;
+            if let (Some((credential, insecure)), Some(prefix)) = (read, prefix) {
+                let entry = Entry {
+                    origin: format!("{}:{}", file.path().display(), key.at.line),
+                    prefix: key.text,
+                    credential,
+                    insecure,
+                };
+                let login = Login {
+                    file: Rc::clone(file),
+                    at: key.at,
+                    entry,
+                    unset,
+                };
+                self.add(prefix, login, told);
+            }
+        }
+    }
+
+    /// Adds an entry, unless there is one for the same: files that serve several versions of the Go tool name Docker
+    /// Hub by several of its names.
+    fn add(&mut self, prefix: (Registry, String), login: Login, told: &mut Told) {
+        let earlier = self.by_prefix.get(&prefix);
+        let Some(earlier) = earlier.and_then(|at| self.entries.get(*at)) else {
+            self.by_prefix.insert(prefix, self.entries.len());
+            self.entries.push(login);
+            return;
         };
-        let (Some((credential, insecure)), Some(prefix)) = (reader.entry(&key, value), prefix)
-        else {
-            continue;
-        };
-        if let Some((line, at)) = seen.get(&prefix) {
-            // Files that serve several versions of the Go tool name Docker Hub by several of its names.
-            let same = config.credentials.get(*at).is_some_and(|earlier| {
-                earlier.credential == credential && earlier.insecure == insecure
+        let (one, other) = (&earlier.entry, &login.entry);
+        let is_same = one.credential == other.credential
+            && one.insecure == other.insecure
+            && earlier.unset.len() == login.unset.len();
+        if !is_same {
+            let place = if earlier.file.path() == login.file.path() {
+                format!("line {}", earlier.at.line)
+            } else {
+                one.origin.clone()
+            };
+            let message = format!(
+                "this means the same as the key in {place}, and says something else: keep one of the two"
+            );
+            told.problems.push(login.file.shown(login.at, message));
+        }
+    }
+
+    /// Returns the entries that can be used. A variable that is not set is a problem where a rule uses its entry, and a
+    /// warning elsewhere. `all`: entries that no rule uses are told, not only those that resemble a registry of the
+    /// rules.
+    pub(super) fn resolve(
+        self,
+        rules: &[Arc<Rule>],
+        all: bool,
+        problems: &mut Vec<Problem>,
+        warnings: &mut Vec<Problem>,
+    ) -> Vec<Entry> {
+        let entries: Vec<&Entry> = self.entries.iter().map(|login| &login.entry).collect();
+        let usage = Usage::new(&entries, rules);
+        for Ignored { file, key, why } in &self.ignored {
+            let mut message = format!("this key is ignored: {why}");
+            if let Some(near) = usage.resembles(&key.text) {
+                message += &format!("; the nearest registry of the rules is `{near}`");
+            }
+            warnings.push(plain(file.shown(key.at, message)));
+        }
+        let mut unused: Vec<(&Rc<File>, BTreeSet<&str>)> = Vec::new();
+        for login in &self.entries {
+            if usage.uses(&login.entry) {
+                problems.extend(login.unset.iter().cloned());
+                continue;
+            }
+            let prefix = login.entry.prefix.as_str();
+            if let Some(near) = usage.resembles(prefix) {
+                let message = format!(
+                    "no rule uses the login for `{prefix}`: the nearest registry of the rules is `{near}`. Write that if \
+                     it is meant"
+                );
+                warnings.push(plain(login.file.shown(login.at, message)));
+            } else if login.unset.is_empty() && all {
+                let file = unused
+                    .iter_mut()
+                    .find(|(file, _)| Rc::ptr_eq(file, &login.file));
+                match file {
+                    Some((_, prefixes)) => drop(prefixes.insert(prefix)),
+                    None => unused.push((&login.file, BTreeSet::from([prefix]))),
+                }
+            }
+            for unset in &login.unset {
+                let message = format!(
+                    "{}; no rule uses this entry, so it is ignored",
+                    unset.message
+                );
+                warnings.push(plain(Problem {
+                    message,
+                    ..unset.clone()
+                }));
+            }
+        }
+        for (file, prefixes) in unused {
+            warnings.push(Problem {
+                file: Some(file.path().to_owned()),
+                ..Problem::outside(not_used(&prefixes))
             });
-            if !same {
-                reader.problems.push(contradiction(file, &key, *line));
-            }
-            continue;
         }
-        seen.insert(prefix, (key.at.line, config.credentials.len()));
-        config.credentials.push(Entry {
-            origin: format!("{}:{}", file.path().display(), key.at.line),
-            prefix: key.text,
-            credential,
-            insecure,
-        });
+        let logins = self.entries.into_iter();
+        let usable = logins.filter(|login| login.unset.is_empty());
+        usable.map(|login| login.entry).collect()
     }
 }
 
-/// Two keys mean the same registry and path, and their entries differ.
-fn contradiction(file: &File, key: &Key, line: usize) -> Problem {
-    file.shown(
-        key.at,
-        format!(
-            "this means the same as the key in line {line}, and says something else: keep one of the two"
-        ),
-    )
+/// A warning in one line.
+fn plain(problem: Problem) -> Problem {
+    Problem {
+        snippet: None,
+        ..problem
+    }
+}
+
+fn not_used(prefixes: &BTreeSet<&str>) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<&str> = prefixes.iter().take(SHOWN).copied().collect();
+    let more = match prefixes.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("no rule uses the entries for {}{more}", shown.join(", "))
 }
 
 /// What a key covers: a registry, and a path below it that may be empty.
@@ -95,6 +221,11 @@ fn prefix(text: &str) -> Result<(Registry, String), String> {
         Some((host, path)) if is_plain => (host, path),
         _ => (trimmed, ""),
     };
+    if text.starts_with('$') {
+        return Err(format!(
+            "`{text}` is not a registry, and keys are not read from the environment: write the name of the registry"
+        ));
+    }
     if is_plain && !host.is_empty() && !host.contains(['.', ':']) && host != "localhost" {
         return Err(format!(
             "`{host}` is not a registry, which has a dot or a port in its name: for Docker Hub write \
@@ -112,19 +243,20 @@ struct Reader<'a> {
     file: &'a File,
     dialect: Dialect,
     environment: Environment<'a>,
-    problems: &'a mut Vec<Problem>,
-    warnings: &'a mut Vec<Problem>,
+    told: &'a mut Told,
+    /// Variables that are not set.
+    unset: Vec<Problem>,
 }
 
 impl Reader<'_> {
     /// As whom, and whether insecure; `None` where something is wrong.
     fn entry(&mut self, key: &Key, value: Node) -> Option<(Credential, bool)> {
-        let before = self.problems.len();
+        let before = self.told.problems.len();
         let mut username = None;
         let mut password = None;
         let mut insecure = false;
         let wanted = "a map with username, password and insecure";
-        for (field, value) in entries(self.file, value, wanted, self.problems) {
+        for (field, value) in entries(self.file, value, wanted, self.told) {
             match field.text.as_str() {
                 "username" => username = self.text(&field, value),
                 "password" => password = self.text(&field, value),
@@ -132,13 +264,15 @@ impl Reader<'_> {
                 other => {
                     let known = "an entry has the keys `username`, `password` and `insecure`";
                     let hint = nearest(other, &KEYS);
-                    self.problems
-                        .push(unknown_key(self.file, &field, &value, known, hint));
+                    unknown_key(self.file, &field, &value, known, hint, self.told);
                 }
             }
         }
-        if self.problems.len() > before {
+        if self.told.problems.len() > before {
             return None;
+        }
+        if !self.unset.is_empty() {
+            return Some((Credential::Anonymous, insecure));
         }
         let credential = match (username, password) {
             (None, None) => Credential::Anonymous,
@@ -159,10 +293,7 @@ impl Reader<'_> {
              login: write both, or none; a {missing} that begins with `#` or `&` must stand in quotes",
             key.text
         );
-        self.warnings.push(Problem {
-            snippet: None,
-            ..self.file.shown(key.at, message)
-        });
+        self.told.warn(self.file.shown(key.at, message));
         Credential::Anonymous
     }
 
@@ -173,14 +304,14 @@ impl Reader<'_> {
             Value::Null => return None,
             Value::List(_) | Value::Map(_) => {
                 let message = format!("`{}` is a text: put it in quotes", field.text);
-                self.problems.push(self.file.shown(field.at, message));
+                self.told.problems.push(self.file.shown(field.at, message));
                 return None;
             }
         };
         match variables::credential(&text, self.dialect, self.environment) {
             Ok(text) => Some(text).filter(|text| !text.is_empty()),
             Err(why) => {
-                self.problems.push(self.file.hidden(value.at, why));
+                self.unset.push(self.file.hidden(value.at, why));
                 None
             }
         }
@@ -199,7 +330,7 @@ impl Reader<'_> {
         };
         read.unwrap_or_else(|| {
             let message = format!("`{}` is either true or false", field.text);
-            self.problems.push(self.file.shown(field.at, message));
+            self.told.problems.push(self.file.shown(field.at, message));
             false
         })
     }

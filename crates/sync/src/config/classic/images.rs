@@ -8,55 +8,83 @@ use registry::Repository;
 use super::super::document::{Node, Place, Value};
 use super::super::error::Problem;
 use super::super::file::File;
-use super::super::{Config, Defaults, Environment, variables};
-use super::{Key, entries};
-use crate::rule::{Destination, Location, Rule, RuleError, Source};
+use super::super::{Defaults, Environment, variables};
+use super::{Key, Told, entries};
+use crate::rule::{Destination, Location, NamedTags, Rule, RuleError, Select, Source};
 
-/// Reads the rules into `config`, in order. What is wrong becomes a problem, and its rule is left out.
-pub(super) fn read(
-    file: &File,
-    node: Node,
-    defaults: &Defaults,
-    environment: Environment<'_>,
-    config: &mut Config,
-    problems: &mut Vec<Problem>,
-) {
-    let at = node.at;
-    // A map that is written down as empty is meant, such as that of what failed where nothing did.
-    let is_meant = matches!(&node.value, Value::Map(pairs) if pairs.is_empty());
-    let before = problems.len();
-    let mut rules = Rules::default();
-    let mut reader = Reader {
-        file,
-        defaults,
-        environment,
-        problems,
-    };
-    let wanted = "a map from source to destination, or to a list of destinations";
-    let entries = entries(file, node, wanted, reader.problems);
-    for (key, value) in entries {
-        if let Some(rule) = reader.rule(&key, value) {
-            rules.add(rule);
-        }
-    }
-    if is_meant {
-        let text = "no image is named, so there is nothing to do";
-        config.warnings.push(file.hidden(at, text));
-    } else if rules.rules.is_empty() && problems.len() == before {
-        problems.push(file.hidden(at, "no image is named: write `source: destination`"));
-    }
-    config.rules = rules.rules.into_iter().map(Arc::new).collect();
-}
+/// What the file holds, in words.
+pub(super) const WANTED: &str = "a map from source to destination, or to a list of destinations";
 
-/// The rules so far. One that selects what an earlier one selects only adds its destinations to that, so that the
+/// The rules of all files. One that selects what an earlier one selects only adds its destinations to that, so that the
 /// source is read once.
 #[derive(Default)]
-struct Rules {
+pub(super) struct ImagesMap {
     rules: Vec<Rule>,
     by_source: HashMap<Source, usize>,
+    tags: NamedTags<Location>,
+    /// Sources whose repositories an empty destination stands for.
+    defaults: HashMap<Repository, (Source, Location)>,
+    /// Files that name no image.
+    empty: Vec<Problem>,
 }
 
-impl Rules {
+impl ImagesMap {
+    /// Reads the rules of a file, in order. What is wrong becomes a problem, and its rule is left out.
+    pub(super) fn read(
+        &mut self,
+        file: &File,
+        node: Node,
+        defaults: &Defaults,
+        environment: Environment<'_>,
+        told: &mut Told,
+    ) {
+        let at = node.at;
+        // A map that is written down as empty is meant, such as that of what failed where nothing did.
+        let is_meant = matches!(&node.value, Value::Map(pairs) if pairs.is_empty());
+        let before = told.problems.len();
+        let entries = entries(file, node, WANTED, told);
+        if is_meant {
+            let text = "no image is named, so there is nothing to do";
+            told.warn(file.hidden(at, text));
+        } else if entries.is_empty() && told.problems.len() == before {
+            let text = "no image is named: write `source: destination`";
+            self.empty.push(file.hidden(at, text));
+        }
+        for (key, value) in entries {
+            let mut reader = Reader {
+                file,
+                defaults,
+                environment,
+                problems: &mut told.problems,
+            };
+            let by_default = match &value.value {
+                Value::Null => true,
+                Value::Text(text) => text.is_empty(),
+                Value::List(_) | Value::Map(_) => false,
+            };
+            if let Some(rule) = reader.rule(&key, value) {
+                self.check_tags(&rule, file, &key, told);
+                if by_default {
+                    self.check_default(&rule, file, &key, told);
+                }
+                self.add(rule);
+            }
+        }
+    }
+
+    /// Returns the rules of all files.
+    pub(super) fn finish(self, told: &mut Told) -> Vec<Arc<Rule>> {
+        for problem in self.empty {
+            // Of several files, one may have nothing to copy.
+            if self.rules.is_empty() {
+                told.problems.push(problem);
+            } else {
+                told.warn(problem);
+            }
+        }
+        self.rules.into_iter().map(Arc::new).collect()
+    }
+
     fn add(&mut self, rule: Rule) {
         let earlier = self.by_source.get(&rule.source).copied();
         let Some(earlier) = earlier.and_then(|at| self.rules.get_mut(at)) else {
@@ -70,6 +98,66 @@ impl Rules {
             }
         }
     }
+
+    /// Refuses a rule that gives a tag to an image which another image has already.
+    fn check_tags(&mut self, rule: &Rule, file: &File, key: &Key, told: &mut Told) {
+        let place = location(file, key);
+        for destination in &rule.destinations {
+            if let Some(conflict) = self.tags.insert(&rule.source, destination, &place) {
+                let message = format!(
+                    "{} gets two images, {} here and {} {}: give one of them another tag or repository",
+                    conflict.destination,
+                    conflict.second,
+                    conflict.first,
+                    reached(&conflict.place, file)
+                );
+                told.problems.push(file.shown(key.at, message));
+            }
+        }
+    }
+
+    /// Warns of two sources whose tags, known only to their registries, go to one repository by default.
+    fn check_default(&mut self, rule: &Rule, file: &File, key: &Key, told: &mut Told) {
+        let Some(destination) = rule.destinations.first() else {
+            return;
+        };
+        let is_listed =
+            |source: &Source| matches!(source.select, Select::All | Select::Matching(_));
+        match self.defaults.get(&destination.repository) {
+            Some((first, place)) => {
+                let is_open = is_listed(first) || is_listed(&rule.source);
+                if is_open && first.repository != rule.source.repository {
+                    let message = format!(
+                        "the empty destination is {} here, as for {} {}: of two images with one tag the second fails. \
+                         Write a destination for one of them",
+                        destination.repository,
+                        first.repository,
+                        reached(place, file)
+                    );
+                    told.warn(file.shown(key.at, message));
+                }
+            }
+            None => {
+                let place = (rule.source.clone(), location(file, key));
+                self.defaults.insert(destination.repository.clone(), place);
+            }
+        }
+    }
+}
+
+fn location(file: &File, key: &Key) -> Location {
+    Location {
+        file: file.path().to_owned(),
+        line: key.at.line,
+    }
+}
+
+/// A place as seen from `file`: `in line 3`, or `in images.yaml:3`.
+fn reached(place: &Location, file: &File) -> String {
+    if place.file == file.path() {
+        return format!("in line {}", place.line);
+    }
+    format!("in {}:{}", place.file.display(), place.line)
 }
 
 struct Reader<'a> {
@@ -107,10 +195,7 @@ impl Reader<'_> {
         let default = |source: &Repository| self.defaults.destination(source);
         match Rule::parse(&key.text, &texts, &default) {
             Ok(mut rule) => {
-                rule.location = Some(Location {
-                    file: self.file.path().to_owned(),
-                    line: key.at.line,
-                });
+                rule.location = Some(location(self.file, key));
                 Some(rule)
             }
             Err(why) => {

@@ -4,14 +4,20 @@ mod auth;
 mod images;
 #[cfg(test)]
 mod tests;
+mod usage;
 
+#[cfg(any(test, feature = "fuzzing"))]
 use std::path::Path;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use super::document::{Node, Value};
 use super::error::Problem;
 use super::file::File;
 use super::variables::Dialect;
-use super::{ClassicFiles, Config, ConfigError, Defaults, Environment};
+use super::{ClassicFiles, Config, ConfigError, Defaults, Environment, Input};
+use crate::rule::Rule;
 use crate::text::nearest;
 
 /// Reads what was given; see [`Config::classic`].
@@ -20,136 +26,224 @@ pub(super) fn read(
     defaults: &Defaults,
     environment: Environment<'_>,
 ) -> Result<Config, ConfigError> {
-    let mut problems = Vec::new();
-    let mut config = Config::default();
-    match (&files.config, &files.auth, &files.images) {
-        (Some(path), None, None) => {
-            if let Some((file, root)) = open(path, true, &mut problems) {
-                let halves = split(&file, root, &mut problems);
-                if let Some(node) = halves.auth {
-                    auth::read(
-                        &file,
-                        node,
-                        Dialect::Combined,
-                        environment,
-                        &mut config,
-                        &mut problems,
-                    );
-                }
-                let node = halves.images;
-                images::read(&file, node, defaults, environment, &mut config, &mut problems);
-            }
-        }
-        (None, auth, Some(images)) => {
-            if let Some(path) = auth {
-                read_auth(path, environment, &mut config, &mut problems);
-            }
-            if let Some((file, root)) = open(images, false, &mut problems) {
-                images::read(&file, root, defaults, environment, &mut config, &mut problems);
-            }
-        }
-        (Some(_), _, _) => problems.push(Problem::outside(
+    let mut reading = Reading::new(defaults, environment);
+    match (&*files.config, &*files.auth, &*files.images) {
+        ([_, ..], [], []) | ([], _, [_, ..]) => {}
+        ([_, ..], _, _) => reading.told.mistake(
             "--config holds both halves, so it excludes --auth and --images: give either one file or the two",
-        )),
-        (None, Some(_), None) => problems.push(Problem::outside(
-            "--auth alone names nothing to copy: add --images FILE",
-        )),
-        (None, None, None) => problems.push(Problem::outside(
+        ),
+        ([], [_, ..], []) => reading
+            .told
+            .mistake("--auth alone names nothing to copy: add --images FILE"),
+        ([], [], []) => reading.told.mistake(
             "no file names anything to copy: give --images FILE, and --auth FILE for registries that want a login",
-        )),
+        ),
     }
-    answer(config, problems)
+    reading.check_stdin(files);
+    if !reading.told.problems.is_empty() {
+        return reading.finish(false);
+    }
+    for input in &files.config {
+        reading.combined(input);
+    }
+    for input in &files.auth {
+        reading.auth(input);
+    }
+    for input in &files.images {
+        reading.images(input);
+    }
+    reading.finish(true)
 }
 
-/// Reads an `auth` file alone; see [`Config::credentials`].
+/// Reads `auth` files alone; see [`Config::credentials`].
 pub(super) fn credentials(
-    path: &Path,
+    auth: &[Input],
+    rules: Vec<Arc<Rule>>,
     environment: Environment<'_>,
 ) -> Result<Config, ConfigError> {
-    let mut problems = Vec::new();
-    let mut config = Config::default();
-    read_auth(path, environment, &mut config, &mut problems);
-    answer(config, problems)
+    let defaults = Defaults::default();
+    let mut reading = Reading::new(&defaults, environment);
+    let files = ClassicFiles {
+        auth: auth.to_vec(),
+        ..ClassicFiles::default()
+    };
+    reading.check_stdin(&files);
+    for input in auth {
+        reading.auth(input);
+    }
+    reading.config.rules = rules;
+    reading.finish(false)
 }
 
 /// Reads a text as the file of each kind; an entry for fuzzing.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn read_text(text: &str, environment: Environment<'_>) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut config = Config::default();
     let defaults = Defaults::default();
+    let mut problems = Vec::new();
     for kind in ["config", "auth", "images"] {
-        let file = File::new(Path::new("file.yaml"), text, kind != "images");
-        let (mut auth, mut images) = (None, None);
+        let mut reading = Reading::new(&defaults, environment);
+        let file = Rc::new(File::new(Path::new("file.yaml"), text, kind != "images"));
         match file.parse() {
-            Ok(root) if kind == "config" => {
-                let halves = split(&file, root, &mut problems);
-                auth = halves.auth.map(|node| (node, Dialect::Combined));
-                images = Some(halves.images);
-            }
-            Ok(root) if kind == "auth" => auth = Some((root, Dialect::Auth)),
-            Ok(root) => images = Some(root),
+            Ok(root) if kind == "config" => reading.halves(&file, root),
+            Ok(root) if kind == "auth" => reading.logins(&file, root, Dialect::Auth),
+            Ok(root) => reading.rules(&file, root),
             Err(problem) => problems.push(problem),
         }
-        if let Some((node, dialect)) = auth {
-            auth::read(
-                &file,
-                node,
-                dialect,
-                environment,
-                &mut config,
-                &mut problems,
-            );
-        }
-        if let Some(node) = images {
-            images::read(
-                &file,
-                node,
-                &defaults,
-                environment,
-                &mut config,
-                &mut problems,
-            );
+        match reading.finish(true) {
+            Ok(config) => problems.extend(config.warnings),
+            Err(error) => problems.extend(error.problems),
         }
     }
     problems
 }
 
-fn read_auth(
-    path: &Path,
-    environment: Environment<'_>,
-    config: &mut Config,
-    problems: &mut Vec<Problem>,
-) {
-    if let Some((file, root)) = open(path, true, problems) {
-        auth::read(&file, root, Dialect::Auth, environment, config, problems);
+/// Mistakes and warnings so far.
+#[derive(Default)]
+struct Told {
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+impl Told {
+    /// Adds a mistake that is in no file.
+    fn mistake(&mut self, message: impl Into<String>) {
+        self.problems.push(Problem::outside(message));
+    }
+
+    /// Adds a warning; a place is not drawn for it.
+    fn warn(&mut self, warning: Problem) {
+        self.warnings.push(Problem {
+            snippet: None,
+            ..warning
+        });
     }
 }
 
-fn answer(config: Config, mut problems: Vec<Problem>) -> Result<Config, ConfigError> {
-    if problems.is_empty() {
-        return Ok(config);
-    }
-    // File by file as they were read, each in the order of its lines, whatever was checked first.
-    let mut files = Vec::new();
-    for problem in &problems {
-        if !files.contains(&problem.file) {
-            files.push(problem.file.clone());
+/// Files that are read and merged.
+struct Reading<'a> {
+    defaults: &'a Defaults,
+    environment: Environment<'a>,
+    told: Told,
+    /// Files in the order in which they are read.
+    order: Vec<PathBuf>,
+    auth: auth::AuthMap,
+    images: images::ImagesMap,
+    config: Config,
+}
+
+impl<'a> Reading<'a> {
+    fn new(defaults: &'a Defaults, environment: Environment<'a>) -> Self {
+        Self {
+            defaults,
+            environment,
+            told: Told::default(),
+            order: Vec::new(),
+            auth: auth::AuthMap::default(),
+            images: images::ImagesMap::default(),
+            config: Config::default(),
         }
     }
-    problems.sort_by_key(|problem| {
-        let file = files.iter().position(|file| *file == problem.file);
-        (file, problem.position)
-    });
-    Err(ConfigError { problems })
-}
 
-fn open(path: &Path, secret: bool, problems: &mut Vec<Problem>) -> Option<(File, Node)> {
-    let read = File::read(path, secret).and_then(|file| {
-        let root = file.parse()?;
-        Ok((file, root))
-    });
-    read.map_err(|problem| problems.push(problem)).ok()
+    /// Standard input can be read once.
+    fn check_stdin(&mut self, files: &ClassicFiles) {
+        let kinds = [
+            ("--config", &files.config),
+            ("--auth", &files.auth),
+            ("--images", &files.images),
+        ];
+        let uses: Vec<String> = kinds
+            .into_iter()
+            .flat_map(|(flag, inputs)| {
+                let stdin = inputs.iter().filter(|input| **input == Input::Stdin);
+                stdin.map(move |_| format!("{flag} -"))
+            })
+            .collect();
+        if uses.len() > 1 {
+            self.told.mistake(format!(
+                "{}: standard input can be read once: write a file for all but one of them",
+                uses.join(" and ")
+            ));
+        }
+    }
+
+    fn combined(&mut self, input: &Input) {
+        if let Some((file, root)) = self.open(input, true) {
+            self.halves(&file, root);
+        }
+    }
+
+    fn auth(&mut self, input: &Input) {
+        if let Some((file, root)) = self.open(input, true) {
+            self.logins(&file, root, Dialect::Auth);
+        }
+    }
+
+    fn images(&mut self, input: &Input) {
+        if let Some((file, root)) = self.open(input, false) {
+            self.rules(&file, root);
+        }
+    }
+
+    fn halves(&mut self, file: &Rc<File>, root: Node) {
+        let halves = split(file, root, &mut self.told);
+        if let Some(node) = halves.auth {
+            self.logins(file, node, Dialect::Combined);
+        }
+        self.rules(file, halves.images);
+    }
+
+    fn logins(&mut self, file: &Rc<File>, node: Node, dialect: Dialect) {
+        let environment = self.environment;
+        self.auth
+            .read(file, node, dialect, environment, &mut self.told);
+    }
+
+    fn rules(&mut self, file: &File, node: Node) {
+        let (defaults, environment) = (self.defaults, self.environment);
+        self.images
+            .read(file, node, defaults, environment, &mut self.told);
+    }
+
+    fn open(&mut self, input: &Input, secret: bool) -> Option<(Rc<File>, Node)> {
+        self.order.push(input.name().to_owned());
+        let read = File::read(input, secret).and_then(|file| {
+            let root = file.parse()?;
+            Ok((Rc::new(file), root))
+        });
+        read.map_err(|problem| self.told.problems.push(problem))
+            .ok()
+    }
+
+    /// Merges what was read. `from_files`: the rules come from files, so that logins which none of them uses are told.
+    fn finish(mut self, from_files: bool) -> Result<Config, ConfigError> {
+        if from_files {
+            self.config.rules = self.images.finish(&mut self.told);
+        }
+        let Told { problems, warnings } = &mut self.told;
+        let is_complete = problems.is_empty();
+        let rules = &self.config.rules;
+        self.config.credentials =
+            self.auth
+                .resolve(rules, from_files && is_complete, problems, warnings);
+        // File by file as they were read, each in the order of its lines, whatever was checked first.
+        let order = self.order;
+        let place = |problem: &Problem| {
+            let file = problem.file.as_ref();
+            let file = file.and_then(|file| order.iter().position(|other| other == file));
+            (file, problem.position)
+        };
+        let Told {
+            mut problems,
+            mut warnings,
+        } = self.told;
+        problems.sort_by_key(place);
+        warnings.sort_by_key(place);
+        if problems.is_empty() {
+            self.config.warnings = warnings;
+            return Ok(self.config);
+        }
+        Err(ConfigError { problems })
+    }
 }
 
 /// The two halves of a combined file.
@@ -158,23 +252,18 @@ struct Halves {
     images: Node,
 }
 
-fn split(file: &File, root: Node, problems: &mut Vec<Problem>) -> Halves {
+fn split(file: &File, root: Node, told: &mut Told) -> Halves {
     let at = root.at;
     let mut auth = None;
     let mut images = None;
-    for (key, value) in entries(file, root, "a map with `auth` and `images`", problems) {
+    for (key, value) in entries(file, root, "a map with `auth` and `images`", told) {
         let half = match key.text.as_str() {
             "auth" => &mut auth,
             "images" => &mut images,
             other => {
                 let hint = nearest(other, &["auth", "images"]);
-                problems.push(unknown_key(
-                    file,
-                    &key,
-                    &value,
-                    "the file has the keys `auth` and `images`",
-                    hint,
-                ));
+                let known = "the file has the keys `auth` and `images`";
+                unknown_key(file, &key, &value, known, hint, told);
                 continue;
             }
         };
@@ -195,59 +284,90 @@ struct Key {
     at: super::document::Place,
 }
 
-/// The entries of a map whose keys are texts and stand once; nothing for what is none. Every mistake is a problem.
-fn entries(file: &File, node: Node, wanted: &str, problems: &mut Vec<Problem>) -> Vec<(Key, Node)> {
+/// The entries of a map whose keys are texts and stand once; nothing for what is none. Every mistake is a problem. A key
+/// that is repeated with the same value is a warning.
+fn entries(file: &File, node: Node, wanted: &str, told: &mut Told) -> Vec<(Key, Node)> {
     let pairs = match node.value {
         Value::Map(pairs) => pairs,
         Value::Null => return Vec::new(),
         Value::Text(_) | Value::List(_) => {
-            problems.push(file.hidden(node.at, format!("here {wanted} is expected")));
+            let message = format!("here {wanted} is expected");
+            told.problems.push(file.hidden(node.at, message));
             return Vec::new();
         }
     };
     let mut found: Vec<(Key, Node)> = Vec::with_capacity(pairs.len());
-    let mut lines = std::collections::HashMap::new();
+    let mut places = std::collections::HashMap::new();
     for (key, value) in pairs {
         let text = match key.value {
             Value::Text(text) => text,
             Value::Null => String::new(),
             Value::List(_) | Value::Map(_) => {
-                problems.push(file.hidden(key.at, "a key is a text: put it in quotes"));
+                let message = "a key is a text: put it in quotes";
+                told.problems.push(file.hidden(key.at, message));
                 continue;
             }
         };
-        if let Some(line) = lines.get(&text) {
-            let message =
-                format!("this key stands twice, first in line {line}: keep one of the two");
+        let earlier = places.get(&text).and_then(|at: &usize| found.get(*at));
+        if let Some((first, first_value)) = earlier {
+            let line = first.at.line;
+            if first_value.value.is_same(&value.value) {
+                let message =
+                    format!("duplicate key with the same value as in line {line}: it is read once");
+                told.warn(file.hidden(key.at, message));
+                continue;
+            }
             // A registry has a map; a word with nothing behind it may be a password.
-            problems.push(match value.value {
-                Value::Map(_) => file.shown(key.at, message),
-                _ => file.hidden(key.at, message),
+            told.problems.push(match value.value {
+                Value::Map(_) => file.shown(
+                    key.at,
+                    format!("duplicate key, first in line {line} with another value: keep one of the two"),
+                ),
+                _ if wanted == images::WANTED => file.shown(
+                    key.at,
+                    format!(
+                        "duplicate source, first in line {line} with another destination: write it once, with a list \
+                         of its destinations"
+                    ),
+                ),
+                _ => file.hidden(
+                    key.at,
+                    format!("duplicate key, first in line {line} with another value: keep one of the two"),
+                ),
             });
             continue;
         }
-        lines.insert(text.clone(), key.at.line);
+        places.insert(text.clone(), found.len());
         found.push((Key { text, at: key.at }, value));
     }
     found
 }
 
-/// A key that is not known. It is repeated only where it cannot be a secret that stands alone where `key: value` is
-/// meant: a word with a value.
-fn unknown_key(file: &File, key: &Key, value: &Node, known: &str, hint: Option<&str>) -> Problem {
+/// Tells of a key that is not known: a mistake where it may be a known one, a warning where it has no effect. It is
+/// repeated only where it cannot be a secret that stands alone where `key: value` is meant: a word with a value.
+fn unknown_key(
+    file: &File,
+    key: &Key,
+    value: &Node,
+    known: &str,
+    hint: Option<&str>,
+    told: &mut Told,
+) {
     let is_word = key
         .text
         .chars()
         .all(|c| c.is_ascii_alphabetic() || c == '-' || c == '_');
-    let hint = hint
-        .map(|hint| format!("; write `{hint}`"))
-        .unwrap_or_default();
-    if is_word && !key.text.is_empty() && !matches!(value.value, Value::Null) {
-        file.shown(
-            key.at,
-            format!("`{}` is no key here: {known}{hint}", key.text),
-        )
-    } else {
-        file.hidden(key.at, format!("this is no key here: {known}{hint}"))
+    if !is_word || key.text.is_empty() || matches!(value.value, Value::Null) {
+        let message = format!("this is no key here: {known}");
+        told.problems.push(file.hidden(key.at, message));
+        return;
+    }
+    let message = format!("`{}` is no key here: {known}", key.text);
+    match hint {
+        Some(hint) => {
+            let message = format!("{message}; write `{hint}`");
+            told.problems.push(file.shown(key.at, message));
+        }
+        None => told.warn(file.shown(key.at, format!("{message}, so it has no effect"))),
     }
 }

@@ -120,12 +120,7 @@ fn the_four_names_of_docker_hub_are_one_registry() {
 #[test]
 fn a_key_that_stands_twice_is_a_mistake() {
     assert_snapshot!(auth_problems("q.io: {}\nq.io: {}\nd.io:\n  username: u\n  username: v\n"), @r#"
-    auth.yaml:2:1: this key stands twice, first in line 1: keep one of the two
-      |
-    2 | q.io…
-      | ^^^^
-
-    auth.yaml:5:3: this key stands twice, first in line 4: keep one of the two
+    auth.yaml:5:3: duplicate key, first in line 4 with another value: keep one of the two
       |
     5 |   username: …
       |   ^^^^^^^^
@@ -133,37 +128,19 @@ fn a_key_that_stands_twice_is_a_mistake() {
 }
 
 #[test]
-fn keys_that_are_no_registry_say_what_to_write() {
-    assert_snapshot!(auth_problems("myuser: {}\nmyuser/x: {}\nhttps://q.io: {}\nq.io/A: {}\n'': {}\nme:S3cret@q.io: {}\n[a]: {}\n"), @r#"
-    auth.yaml:1:1: `myuser` is not a registry, which has a dot or a port in its name: for Docker Hub write `docker.io/myuser`
-      |
-    1 | myuser…
-      | ^^^^^^
-
-    auth.yaml:2:1: `myuser` is not a registry, which has a dot or a port in its name: for Docker Hub write `docker.io/myuser/x`
-      |
-    2 | myuser/x…
-      | ^^^^^^^^
-
-    auth.yaml:3:1: `https://q.io` is not a registry: drop the scheme `https://`, write `q.io`
-      |
-    3 | https://q.io…
-      | ^^^^^^^^^^^^
-
-    auth.yaml:4:1: `A` is not a repository: a repository is lower case, write `a` for `A`
-      |
-    4 | q.io/A…
-      | ^^^^^^
-
-    auth.yaml:5:1: `` is not a registry: it is empty
-      |
-    5 | ''…
-      | ^^
-
-    auth.yaml:6:1: `…@q.io` is not a registry: a user name does not belong here, credentials stand in the auth file, write `q.io`
-
-    auth.yaml:7:1: a key is a text: put it in quotes
+fn keys_that_are_no_registry_are_ignored_with_a_warning() {
+    let text = "$HOST: {}\nmyuser/x: {}\nhttps://q.io: {}\nq.io/A: {}\n'': {}\nme:S3cret@q.io: {}\nd.io:5000:5000: {}\nq.io: {}\n";
+    let files = [("auth.yaml", text), ("images.yaml", "q.io/x: d.io/y")];
+    assert_snapshot!(warnings(&files).join("\n"), @r#"
+    auth.yaml:1:1: this key is ignored: `$HOST` is not a registry, and keys are not read from the environment: write the name of the registry
+    auth.yaml:2:1: this key is ignored: `myuser` is not a registry, which has a dot or a port in its name: for Docker Hub write `docker.io/myuser/x`
+    auth.yaml:3:1: this key is ignored: `https://q.io` is not a registry: drop the scheme `https://`, write `q.io`
+    auth.yaml:4:1: this key is ignored: `A` is not a repository: a repository is lower case, write `a` for `A`; the nearest registry of the rules is `q.io/x`
+    auth.yaml:5:1: this key is ignored: `` is not a registry: it is empty
+    auth.yaml:6:1: this key is ignored: `…@q.io` is not a registry: a user name does not belong here, credentials stand in the auth file, write `q.io`
+    auth.yaml:7:1: this key is ignored: `d.io:5000:5000` is not a registry: it has two ports, write `d.io:5000`
     "#);
+    assert_snapshot!(auth_problems("[a]: {}\n"), @"auth.yaml:1:1: a key is a text: put it in quotes");
 }
 
 #[test]
@@ -255,7 +232,10 @@ fn entries_say_where_they_stand() {
 #[test]
 fn half_a_credential_is_none_and_is_warned_of() {
     let text = "q.io:\n  username: u\n  password: #S3cret\n  insecure: true\nd.io: {username: '', password: S3cret}\ne.io: {username: u, password: $EMPTY}\n";
-    let files = [("auth.yaml", text), ("images.yaml", "q.io/x: d.io/y")];
+    let files = [
+        ("auth.yaml", text),
+        ("images.yaml", "q.io/x: [d.io/y, e.io/y]"),
+    ];
     let config = read(&files).unwrap();
     assert_eq!(
         config.credentials.iter().map(outline).collect::<Vec<_>>(),
@@ -297,14 +277,9 @@ fn unknown_keys_are_mistakes() {
     3 |   pasword…
       |   ^^^^^^^
 
-    auth.yaml:4:3: `token` is no key here: an entry has the keys `username`, `password` and `insecure`
-      |
-    4 |   token…
-      |   ^^^^^
-
     auth.yaml:5:3: this is no key here: an entry has the keys `username`, `password` and `insecure`
 
-    auth.yaml:6:3: this key stands twice, first in line 5: keep one of the two
+    auth.yaml:6:3: duplicate key, first in line 5 with another value: keep one of the two
     "#
     );
 }
@@ -343,11 +318,11 @@ fn snippets_show_no_secret() {
         "q.io:\n  username: u\n  S3cret\n",
         "q.io:\n  username: u\n  password:\n    - S3cret\n",
         "q.io:\n  username: u\n  password: |\n  S3cret\n",
-        "{\"q.io\": {\"username\": \"u\", \"password\": \"S3cret\", \"x\": 1}}",
+        "{\"q.io\": {\"username\": \"u\", \"password\": \"S3cret\", \"usernam\": 1}}",
         "{\"q.io\": {\"username\": \"u\", \"S3cret\"}}",
         "{\"q.io\": {\"username\": \"u\", \"password\": \"S3cret\"",
         "{\"q.io\": \"S3cret\"}",
-        "{\"https://me:S3cret@q.io\": {}}",
+        "{\"https://me:S3cret@q.io\": {\"usernam\": 1}}",
     ] {
         // Each of these asserts that the secret is not told.
         auth_problems(text);
@@ -370,12 +345,17 @@ fn credentials_are_read_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("auth.yaml");
     fs::write(&path, "q.io: {username: $USER_NAME, password: p}").unwrap();
-    let config = Config::credentials(&path, &environment).unwrap();
+    let config = Config::credentials(&[path.clone().into()], Vec::new(), &environment).unwrap();
     assert_eq!(config.rules.len(), 0);
     assert_eq!(
         config.credentials.iter().map(outline).collect::<Vec<_>>(),
         ["q.io me:p"]
     );
+    let rule = Rule::parse("q.io/x:v1", &["d.io/y"], &|_| unreachable!()).unwrap();
+    let rules = vec![std::sync::Arc::new(rule)];
     fs::write(&path, "q.io: {username: $NOPE, password: p}").unwrap();
-    assert!(Config::credentials(&path, &environment).is_err());
+    let inputs = [path.into()];
+    assert!(Config::credentials(&inputs, rules, &environment).is_err());
+    let config = Config::credentials(&inputs, Vec::new(), &environment).unwrap();
+    assert_eq!(config.credentials.len(), 0);
 }

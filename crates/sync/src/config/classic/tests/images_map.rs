@@ -213,15 +213,15 @@ fn duplicate_rules_and_tags_are_done_once() {
 #[test]
 fn a_source_that_stands_twice_is_an_error() {
     assert_snapshot!(image_problems("q.io/x: d.io/y\nq.io/z: d.io/y\nq.io/x: d.io/w\n"), @r#"
-    images.yaml:3:1: this key stands twice, first in line 1: keep one of the two
+    images.yaml:3:1: duplicate source, first in line 1 with another destination: write it once, with a list of its destinations
       |
     3 | q.io/x: d.io/w
       | ^^^^^^
     "#);
-    assert_snapshot!(image_problems("{\"q.io/x\": \"d.io/y\", \"q.io/x\": \"d.io/y\"}"), @r#"
-    images.yaml:1:22: this key stands twice, first in line 1: keep one of the two
+    assert_snapshot!(image_problems("{\"q.io/x\": \"d.io/y\", \"q.io/x\": \"d.io/z\"}"), @r#"
+    images.yaml:1:22: duplicate source, first in line 1 with another destination: write it once, with a list of its destinations
       |
-    1 | {"q.io/x": "d.io/y", "q.io/x": "d.io/y"}
+    1 | {"q.io/x": "d.io/y", "q.io/x": "d.io/z"}
       |                      ^^^^^^^^
     "#);
 }

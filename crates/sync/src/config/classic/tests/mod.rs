@@ -5,6 +5,8 @@
 mod auth_map;
 mod command_line;
 mod images_map;
+mod several_files;
+mod unused;
 
 use std::fs;
 
@@ -42,9 +44,9 @@ fn read_with(files: &[(&str, &str)], defaults: &Defaults) -> Result<Config, Stri
         let path = directory.path().join(name);
         fs::write(&path, text).unwrap();
         match name.split('.').next().unwrap() {
-            "config" => given.config = Some(path),
-            "auth" => given.auth = Some(path),
-            "images" => given.images = Some(path),
+            "config" => given.config.push(path.into()),
+            "auth" => given.auth.push(path.into()),
+            "images" => given.images.push(path.into()),
             other => panic!("{other}"),
         }
     }
@@ -132,6 +134,22 @@ fn join(tags: &[registry::Tag]) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(",")
+}
+
+/// Warnings about files that are right.
+fn warnings(files: &[(&str, &str)]) -> Vec<String> {
+    let config = read_with(files, &defaults()).unwrap_or_else(|told| panic!("{told}"));
+    let bare = |warning: &Problem| {
+        let text = warning.to_string();
+        text.rsplit_once("/auth")
+            .map(|(_, rest)| format!("auth{rest}"))
+            .or_else(|| {
+                text.rsplit_once("/images")
+                    .map(|(_, rest)| format!("images{rest}"))
+            })
+            .unwrap_or(text)
+    };
+    config.warnings.iter().map(bare).collect()
 }
 
 fn image_problems(text: &str) -> String {

@@ -1,0 +1,76 @@
+//! Which entries of an `auth` map rules use, and what was meant by those that no rule uses.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use registry::Repository;
+use registry::auth::{Credential, Entry, Keychain};
+
+use crate::rule::Rule;
+use crate::text::distance;
+
+/// The most letters in which a key differs from what was probably meant.
+const NEAR: usize = 2;
+
+/// Entries in use, and the repositories of the rules.
+pub(super) struct Usage {
+    /// Prefixes of entries that decide on a repository of a rule.
+    used: HashSet<String>,
+    repositories: BTreeSet<String>,
+}
+
+impl Usage {
+    /// Looks up the entry of each repository of `rules`.
+    pub(super) fn new(entries: &[&Entry], rules: &[Arc<Rule>]) -> Self {
+        let plain = entries.iter().map(|entry| Entry {
+            credential: Credential::Anonymous,
+            ..(*entry).clone()
+        });
+        // Keys were checked; if they were not, nothing would be known to be in use.
+        let keychain = Keychain::new(plain.collect(), None).ok();
+        let mut usage = Self {
+            used: HashSet::new(),
+            repositories: BTreeSet::new(),
+        };
+        for repository in rules.iter().flat_map(|rule| repositories(rule)) {
+            let entry = keychain
+                .as_ref()
+                .and_then(|keychain| keychain.entry(repository));
+            usage.used.extend(entry.map(|entry| entry.prefix.clone()));
+            usage.repositories.insert(repository.to_string());
+        }
+        usage
+    }
+
+    /// Whether a rule uses the entry.
+    pub(super) fn uses(&self, entry: &Entry) -> bool {
+        self.used.contains(&entry.prefix)
+    }
+
+    /// Returns the registry, with as many components of a path as `key` has, that a rule uses and that differs from
+    /// `key` in a letter or two.
+    pub(super) fn resembles(&self, key: &str) -> Option<String> {
+        let key = key.trim_end_matches('/');
+        let components = key.split('/').count();
+        let candidates: BTreeSet<String> = self
+            .repositories
+            .iter()
+            .map(|repository| {
+                let parts: Vec<&str> = repository.split('/').take(components).collect();
+                parts.join("/")
+            })
+            .filter(|candidate| candidate.len().abs_diff(key.len()) <= NEAR)
+            .collect();
+        let near = candidates
+            .into_iter()
+            .map(|text| (distance(key, &text), text));
+        let near = near.filter(|(distance, _)| (1..=NEAR).contains(distance));
+        near.min().map(|(_, text)| text)
+    }
+}
+
+fn repositories(rule: &Rule) -> impl Iterator<Item = &Repository> {
+    let destinations = rule.destinations.iter();
+    let destinations = destinations.map(|destination| &destination.repository);
+    std::iter::once(&rule.source.repository).chain(destinations)
+}
