@@ -200,7 +200,7 @@ async fn a_small_corrupt_blob_gets_a_second_chance() {
 }
 
 #[tokio::test]
-async fn a_size_that_the_manifest_states_wrongly_is_the_registrys() {
+async fn a_size_that_the_manifest_states_wrongly_is_read_from_the_registry() {
     for length in [5000, 9_000_000] {
         let blob = Blob::synthetic(length, 12);
         for (size, ranges) in [
