@@ -219,6 +219,18 @@ impl Lines {
         }
     }
 
+    /// Whether people are told everything.
+    pub(super) fn are_verbose(&self) -> bool {
+        self.least == Some(Level::Detail)
+    }
+
+    /// Says one line to the log alone, if it takes lines.
+    pub(super) fn log_of(&self, word: Word, about: About<'_>, text: &str) {
+        if self.logged {
+            log(word.level(), word.text(), about, text);
+        }
+    }
+
     /// Says several lines that belong together, at the end of a run: to both stderr and the log. Where nothing in them
     /// needs attention, `quiet` silences them. Of a log for machines it is only the first paragraph: the totals, as each
     /// failure had a line of its own.

@@ -1,9 +1,12 @@
 //! One line for each image as it ends.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sync::event::{Copied, Evidence, ImageName, Loss};
-use sync::{Event, Listener, Outcome};
+use sync::report::{Alike, FEW, KEPT};
+use sync::{Event, Failure, Listener, Outcome};
 
 use crate::ui::lines::{About, Lines, Word};
 use crate::ui::units;
@@ -11,18 +14,26 @@ use crate::ui::units;
 /// How many losses of one image are named.
 const NAMED: usize = 3;
 
-/// Says what happens while it happens.
-pub struct Progress(Lines);
+/// Says what happens while it happens. Of failures that are alike, the first few have a line each; the summary tells of
+/// all of them together.
+pub struct Progress {
+    lines: Lines,
+    /// Failures so far, by what they have in common; of so many kinds.
+    failed: Mutex<BTreeMap<Alike, u64>>,
+}
 
 impl Progress {
     /// Says it by way of `lines`.
     pub fn new(lines: Lines) -> Self {
-        Self(lines)
+        Self {
+            lines,
+            failed: Mutex::default(),
+        }
     }
 
     fn image(&self, image: &ImageName, outcome: &Outcome, elapsed: Duration) {
         let name = format!("{} → {}", image.source, image.destination);
-        let say = |word, text: &str| self.0.say_of(word, About::image(image), text);
+        let say = |word, text: &str| self.lines.say_of(word, About::image(image), text);
         match outcome {
             Outcome::Copied(copied) if !copied.losses.is_empty() => {
                 let text = format!(
@@ -50,11 +61,43 @@ impl Progress {
                 say(Word::Interrupted, &name);
             }
             Outcome::Failed(failure) => {
-                let about = About::image(image).at(failure);
-                self.0
-                    .say_of(Word::Failed, about, &format!("{name}: {failure}"));
+                let text = format!("{name}: {failure}");
+                self.failed(About::image(image).at(failure), failure, &text);
             }
         }
+    }
+}
+
+impl Progress {
+    fn failed(&self, about: About<'_>, failure: &Failure, text: &str) {
+        let number = self.count(Alike::of(failure));
+        if number <= FEW || self.lines.are_verbose() {
+            self.lines.say_of(Word::Failed, about, text);
+            return;
+        }
+        self.lines.log_of(Word::Failed, about, text);
+        if number == FEW + 1 {
+            let at = match failure.host.as_str() {
+                "" => String::new(),
+                host => format!(" at {host}"),
+            };
+            let text = format!(
+                "further failures{at} with the cause {} have no lines here; the summary counts them",
+                failure.cause
+            );
+            self.lines.say(Word::Warning, &text);
+        }
+    }
+
+    /// Counts a failure; returns the number of those that are alike, or 1 beyond the kinds that are counted.
+    fn count(&self, alike: Alike) -> u64 {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed.len() >= KEPT && !failed.contains_key(&alike) {
+            return 1;
+        }
+        let number = failed.entry(alike).or_default();
+        *number += 1;
+        *number
     }
 }
 
@@ -68,8 +111,7 @@ impl Listener for Progress {
             } => self.image(image, outcome, *elapsed),
             Event::RuleFailed { rule, failure } if !failure.interrupted => {
                 let text = format!("{}: {failure}", rule.name);
-                self.0
-                    .say_of(Word::Failed, About::rule(rule).at(failure), &text);
+                self.failed(About::rule(rule).at(failure), failure, &text);
             }
             Event::RuleDiscovered {
                 rule,
@@ -77,9 +119,9 @@ impl Listener for Progress {
                 ..
             } => {
                 let text = format!("{} matches nothing: {why}", rule.name);
-                self.0.say_of(Word::Warning, About::rule(rule), &text);
+                self.lines.say_of(Word::Warning, About::rule(rule), &text);
             }
-            Event::Warning { text } => self.0.say(Word::Warning, text),
+            Event::Warning { text } => self.lines.say(Word::Warning, text),
             _ => {}
         }
     }

@@ -213,3 +213,46 @@ fn a_source_that_fails_to_list_referrers_fails_the_image_and_one_that_denies_it_
         assert_eq!(destination.state().digest("a", "v1").is_some(), code == 0);
     }
 }
+
+#[test]
+fn failures_that_are_alike_have_a_few_lines_and_are_counted() {
+    let (source, destination) = (registry(), registry());
+    for number in 0..40 {
+        source.push("a", Some(&format!("v{number}")), &image("a"));
+    }
+    let refused = Action::error(403, "DENIED", "no");
+    destination.fault(Fault::on(Kind::ManifestPut), refused);
+    let place = Place::new()
+        .file(
+            "images.yaml",
+            &format!("{}/a: {}/a\n", source.host(), destination.host()),
+        )
+        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let flags = ["--retries", "0", "--report", "report.json"];
+    let outcome = place.run(&[&FILES[..], &flags].concat()).exits(1);
+    assert_eq!(outcome.lines("failed").len(), 5, "{}", outcome.stderr);
+    let further = format!(
+        "further failures at {} with the cause no-push-right have no lines here; the summary counts them",
+        destination.host()
+    );
+    outcome
+        .says(&further)
+        .says(&format!(
+            "  40 failed alike at {}, such as\n",
+            destination.host()
+        ))
+        .says("all of them are in report.json (--report)");
+    let report: serde_json::Value = serde_json::from_str(&place.read("report.json")).unwrap();
+    let images = report["images"].as_array().unwrap();
+    let failed = images.iter().filter(|image| image["outcome"] == "failed");
+    assert_eq!(failed.count(), 40);
+    // Who asks for more is told of each, and so is the log.
+    let log = ["--retries", "0", "--log", "log.txt"];
+    place.run(&[&FILES[..], &log].concat()).exits(1);
+    let logged = place.read("log.txt");
+    let lines = logged.lines().filter(|line| line.contains("failed  "));
+    assert!(lines.count() >= 40, "{logged}");
+    let verbose = ["--retries", "0", "-v"];
+    let outcome = place.run(&[&FILES[..], &verbose].concat()).exits(1);
+    assert_eq!(outcome.lines("failed").len(), 40);
+}

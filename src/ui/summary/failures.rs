@@ -114,10 +114,13 @@ fn facts(failed: &Failed) -> String {
         parts.push(format!("host {}", failure.host));
     }
     parts.push(format!("cause {}", failure.cause));
-    parts.push(match failure.tries {
-        1 => "1 try".to_owned(),
-        tries => format!("{tries} tries"),
-    });
+    // What was asked of nobody was not tried.
+    if !failure.host.is_empty() {
+        parts.push(match failure.tries {
+            1 => "1 try".to_owned(),
+            tries => format!("{tries} tries"),
+        });
+    }
     parts.join(", ")
 }
 
