@@ -257,6 +257,7 @@ impl Exchange<'_> {
             headers,
             body: RequestBody::Bytes(form.into()),
             lane: Lane::Calls,
+            public_only: false,
             answer: AnswerLimit::Normal,
             follow_redirects: false,
             weight: 0,

@@ -130,6 +130,7 @@ impl TokenServer<'_> {
             headers,
             body,
             lane: Lane::Calls,
+            public_only: false,
             answer: AnswerLimit::Normal,
             weight: 0,
             tries,

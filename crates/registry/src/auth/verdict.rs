@@ -185,6 +185,7 @@ impl Authenticator {
             headers: HeaderMap::new(),
             body: RequestBody::Empty,
             lane: Lane::Calls,
+            public_only: false,
             answer: AnswerLimit::Normal,
             // A challenge from elsewhere is none of the registry's.
             follow_redirects: false,

@@ -30,6 +30,7 @@ pub(super) struct Ask {
     follow: bool,
     pub(super) weight: u64,
     pub(super) counted: bool,
+    pub(super) public_only: bool,
     /// True if it is not sent again, whatever its first try comes to.
     pub(super) once: bool,
 }
@@ -66,6 +67,7 @@ impl Ask {
             limit: AnswerLimit::Normal,
             weight: 0,
             counted: false,
+            public_only: false,
             once: false,
         }
     }
@@ -213,6 +215,7 @@ impl Ask {
             headers,
             body,
             lane: self.lane,
+            public_only: self.public_only,
             answer: self.limit,
             follow_redirects: self.follow,
             weight: self.weight,

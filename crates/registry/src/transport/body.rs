@@ -355,6 +355,7 @@ impl From<HttpErrorKind> for ErrorKind {
                 Self::Tls
             }
             HttpErrorKind::Broken => Self::Broken,
+            HttpErrorKind::Forbidden => Self::Refused,
             HttpErrorKind::RequestBody => Self::Cancelled,
         }
     }

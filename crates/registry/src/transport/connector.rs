@@ -3,7 +3,7 @@
 //! A proxy is reached by `http://`, `https://`, `socks4://`, `socks4a://`, `socks5://` or `socks5h://`. Its
 //! certificate is verified whatever is thought of the host behind it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -25,6 +25,7 @@ use crate::open_files::retry_when_exhausted;
 use crate::transport::alerts::Alerts;
 use crate::transport::classify;
 use crate::transport::conn::{Conn, Io};
+use crate::transport::network::{Network, Reach};
 use crate::transport::proxies::Proxies;
 use crate::transport::proxy::{is_http, tunnel};
 use crate::transport::tls::{Alpn, Profile, Tls};
@@ -39,6 +40,8 @@ pub(super) struct Connector {
     pub(super) proxies: Arc<Proxies>,
     pub(super) tls: Arc<Tls>,
     pub(super) profile: Profile,
+    pub(super) reach: Reach,
+    pub(super) network: Arc<Network>,
     pub(super) alerts: Alerts,
     pub(super) timeouts: Timeouts,
 }
@@ -50,7 +53,7 @@ impl Connector {
     }
     async fn connect(self, uri: Uri, proxy: Option<Intercept>) -> Result<Conn, HttpError> {
         let Some(proxy) = proxy else {
-            let stream = self.tcp(&uri).await?;
+            let stream = self.reach(&uri).await?;
             return self.secured(stream, &uri).await;
         };
         let to_proxy = self.to_proxy(&proxy).await?;
@@ -61,12 +64,12 @@ impl Connector {
                 read_by_proxy: true,
             });
         }
-        let stream = tunnel(to_proxy, &proxy, &uri).await?;
+        let stream = tunnel(to_proxy, &proxy, &uri, &self).await?;
         self.secured(stream, &uri).await
     }
     /// A connection to the proxy itself.
     async fn to_proxy(&self, proxy: &Intercept) -> Result<Box<dyn Io>, HttpError> {
-        let stream = self.tcp(proxy.uri()).await?;
+        let stream = self.tcp(proxy.uri(), None).await?;
         if proxy.uri().scheme() != Some(&Scheme::HTTPS) {
             return Ok(Box::new(stream));
         }
@@ -78,16 +81,35 @@ impl Connector {
         let stream = handshake(TlsConnector::from(config), stream, proxy.uri()).await?;
         Ok(Box::new(stream))
     }
-    /// A bare connection to the host of `uri`.
-    pub(super) async fn tcp(&self, uri: &Uri) -> Result<TcpStream, HttpError> {
-        let mut tcp = HttpConnector::new_with_resolver(Resolver);
+    /// A bare connection to the host of `uri`, at an address that may be reached.
+    pub(super) async fn reach(&self, uri: &Uri) -> Result<TcpStream, HttpError> {
+        let stream = self.tcp(uri, Some(self.reach)).await?;
+        let peer = stream
+            .peer_addr()
+            .map_err(|error| classify::connecting(&error))?;
+        let host = uri.host().unwrap_or_default();
+        self.network
+            .connected(self.reach, host, peer.port(), peer.ip())?;
+        Ok(stream)
+    }
+    async fn tcp(&self, uri: &Uri, reach: Option<Reach>) -> Result<TcpStream, HttpError> {
+        let uri = uri_with_port(uri)?;
+        let port = uri.port_u16().unwrap_or_default();
+        if let Some(host) = uri.host().filter(|host| is_address(host)) {
+            // The connector does not have addresses resolved.
+            self.network.resolve(reach, host, port).await?;
+        }
+        let mut tcp = HttpConnector::new_with_resolver(Lookup {
+            network: self.network.clone(),
+            reach,
+            port,
+        });
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(KEEPALIVE));
         tcp.set_keepalive_interval(Some(KEEPALIVE));
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
         tcp.set_tcp_user_timeout(Some(self.timeouts.stall));
-        let uri = uri_with_port(uri)?;
         // The limit in time is that of the whole connection.
         let stream = retry_when_exhausted(|| tcp.call(uri.clone()))
             .await
@@ -159,25 +181,19 @@ pub(super) fn no_host() -> HttpError {
     HttpError::new(HttpErrorKind::Resolve, "its name is no host".to_owned())
 }
 
-/// The addresses of `host`, with `port`.
-pub(super) async fn lookup(
-    host: &str,
-    port: u16,
-) -> Result<std::vec::IntoIter<SocketAddr>, HttpError> {
-    match retry_when_exhausted(|| tokio::net::lookup_host((host, port))).await {
-        Ok(addresses) => Ok(addresses.collect::<Vec<_>>().into_iter()),
-        Err(error) => Err(HttpError::new(
-            HttpErrorKind::Resolve,
-            classify::resolution(&error),
-        )),
-    }
+fn is_address(host: &str) -> bool {
+    host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
 }
 
-/// The system's resolver, with errors of ours.
+/// The resolver of a connection, which gives only addresses that may be reached.
 #[derive(Clone)]
-struct Resolver;
+struct Lookup {
+    network: Arc<Network>,
+    reach: Option<Reach>,
+    port: u16,
+}
 
-impl Service<Name> for Resolver {
+impl Service<Name> for Lookup {
     type Response = std::vec::IntoIter<SocketAddr>;
     type Error = HttpError;
     type Future = BoxFuture<'static, Result<Self::Response, HttpError>>;
@@ -187,8 +203,17 @@ impl Service<Name> for Resolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        // The connector puts the port in.
-        Box::pin(async move { lookup(name.as_str(), 0).await })
+        let lookup = self.clone();
+        Box::pin(async move {
+            let Lookup {
+                network,
+                reach,
+                port,
+            } = lookup;
+            let found = network.resolve(reach, name.as_str(), port).await?;
+            let found = found.into_iter().map(|address| (address, port).into());
+            Ok(found.collect::<Vec<SocketAddr>>().into_iter())
+        })
     }
 }
 

@@ -30,6 +30,7 @@ use crate::transport::alerts::Alerts;
 use crate::transport::body::{BodyAborted, RequestBody, ResponseBody};
 use crate::transport::certs_d::CertificateFolders;
 use crate::transport::connector::{Connector, in_time};
+use crate::transport::network::Network;
 use crate::transport::proxies::Proxies;
 use crate::transport::tls::{Alpn, Profile, Tls};
 use crate::transport::{
@@ -55,6 +56,7 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 pub(super) struct HyperService {
     tls: Arc<Tls>,
     proxies: Arc<Proxies>,
+    network: Arc<Network>,
     alerts: Alerts,
     timeouts: Timeouts,
     idle_calls: usize,
@@ -62,17 +64,21 @@ pub(super) struct HyperService {
     clients: Mutex<HashMap<Route, Client<Connector, Outgoing>>>,
 }
 
+/// What connections depend on besides the options.
+pub(super) struct Environment {
+    pub(super) proxies: Arc<Proxies>,
+    pub(super) certificates: Arc<CertificateFolders>,
+    pub(super) network: Arc<Network>,
+}
+
 impl HyperService {
-    pub(super) fn new(
-        options: &TransportOptions,
-        proxies: Arc<Proxies>,
-        certificates: Arc<CertificateFolders>,
-    ) -> Result<Self, Error> {
-        let tls = Tls::new(&options.extra_certificates, certificates)
+    pub(super) fn new(options: &TransportOptions, environment: Environment) -> Result<Self, Error> {
+        let tls = Tls::new(&options.extra_certificates, environment.certificates)
             .map_err(|why| Error::new(ErrorKind::Tls, "set up TLS", "this machine", why))?;
         Ok(Self {
             tls: Arc::new(tls),
-            proxies,
+            proxies: environment.proxies,
+            network: environment.network,
             alerts: Alerts::default(),
             timeouts: options.timeouts,
             idle_calls: options.calls_per_host.start,
@@ -92,6 +98,8 @@ impl HyperService {
                 },
                 certificates: route.certificates,
             },
+            reach: route.reach,
+            network: self.network.clone(),
             alerts: self.alerts.clone(),
             timeouts: self.timeouts,
         }
@@ -150,7 +158,7 @@ impl HyperService {
     async fn greet(&self, uri: Uri, route: Route) -> Result<(), HttpError> {
         let connector = self.connector(route);
         let limit = self.timeouts.connect;
-        let stream = tokio::time::timeout(limit, connector.tcp(&uri))
+        let stream = tokio::time::timeout(limit, connector.reach(&uri))
             .await
             .unwrap_or_else(|_| Err(in_time(limit)))?;
         let limit = HANDSHAKE.min(limit);

@@ -3,6 +3,7 @@
 //! One concern a file. [`Transport::send`] makes one try; [`retry`] decides what follows a failed one. Nothing here
 //! knows of tokens: the caller puts the `Authorization` header in, and this layer sees that it goes nowhere else.
 
+mod addresses;
 mod alerts;
 pub mod body;
 mod certs_d;
@@ -10,7 +11,9 @@ mod classify;
 mod conn;
 mod connector;
 mod hyper_service;
+mod leading;
 mod limits;
+mod network;
 mod observer;
 mod patience;
 mod place;
@@ -44,8 +47,9 @@ use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
 
 use certs_d::CertificateFolders;
-use hyper_service::HyperService;
+use hyper_service::{Environment, HyperService};
 use limits::{Limits, Pauses, Quotas, Rates};
+use network::Network;
 use patience::Patience;
 use proxies::Proxies;
 use scheme::Schemes;
@@ -54,12 +58,13 @@ use warnings::Warnings;
 
 pub use body::{BodyAborted, RequestBody, RequestStream, ResponseBody, ResponseStream};
 pub use certs_d::{CertificateSet, certificate_directories};
+pub(crate) use leading::Astray;
 pub use limits::{PerRegistry, WindowBounds};
+pub use network::{Reach, Resolver, SystemResolver};
 pub use observer::{Observer, PauseReason, RequestRecord, Silent};
 pub(crate) use private::{leads_inside, names};
 pub(crate) use redact::SecretRedactor;
 pub use retry::{Attempts, RetryPolicy};
-pub(crate) use send::Astray;
 pub use send::Reserved;
 pub use tls::prepare;
 
@@ -100,6 +105,8 @@ pub struct Route {
     pub lane: Lane,
     /// Certificates of the registry for whose sake the request is made.
     pub certificates: Option<CertificateSet>,
+    /// The addresses that it may be sent to.
+    pub reach: Reach,
 }
 
 /// How a certificate is judged.
@@ -159,6 +166,7 @@ impl HttpError {
             HttpErrorKind::NotTls => Cause::PlainHttp,
             HttpErrorKind::Handshake => Cause::TlsRefused,
             HttpErrorKind::Broken => Cause::ConnectionBroken,
+            HttpErrorKind::Forbidden => Cause::PrivateAddress,
             HttpErrorKind::RequestBody => Cause::Interrupted,
         })
     }
@@ -181,6 +189,8 @@ pub enum HttpErrorKind {
     Handshake,
     /// After the connection stood.
     Broken,
+    /// The host is at an address that may not be reached.
+    Forbidden,
     /// The request's own body failed; what happened is with the body's producer.
     RequestBody,
 }
@@ -235,6 +245,8 @@ pub struct Call {
     pub answer: AnswerLimit,
     /// Whether redirects are followed (only for GET and HEAD).
     pub follow_redirects: bool,
+    /// True for an address that no registry vouches for: it must be a public one, wherever the registry is.
+    pub public_only: bool,
     /// How many bytes will flow, where it is known and matters: the largest of those that wait for a place goes first.
     pub weight: u64,
     /// Which try of its operation it is, from 1: see [`Attempts::after`].
@@ -288,6 +300,8 @@ pub struct TransportOptions {
     /// Hosts of a private network, as `host` or `host:port`, that a public registry may lead to all the same: by
     /// redirect, upload location, next page or token realm.
     pub private_hosts: Vec<String>,
+    /// Resolver of names.
+    pub resolver: Arc<dyn Resolver>,
     /// The `User-Agent`.
     pub user_agent: String,
     /// Who is told of requests, retries and pauses.
@@ -311,16 +325,23 @@ impl Default for TransportOptions {
             extra_certificates: Vec::new(),
             certificate_directories: Vec::new(),
             private_hosts: Vec::new(),
+            resolver: Arc::new(SystemResolver),
             user_agent: concat!("image-syncer/", env!("CARGO_PKG_VERSION")).to_owned(),
             observer: Arc::new(Silent),
         }
     }
 }
 
+fn network(options: &TransportOptions) -> Arc<Network> {
+    let resolver = options.resolver.clone();
+    Arc::new(Network::new(resolver, options.private_hosts.clone()))
+}
+
 /// Sends calls; shared by all clients of a run.
 pub struct Transport {
     options: TransportOptions,
     certificates: Arc<CertificateFolders>,
+    network: Arc<Network>,
     service: Arc<dyn HttpService>,
     limits: Limits,
     pauses: Pauses,
@@ -344,9 +365,18 @@ impl Transport {
         let proxies = Arc::new(Proxies::from_env());
         let directories = options.certificate_directories.clone();
         let certificates = Arc::new(CertificateFolders::new(directories));
-        let service = HyperService::new(&options, proxies.clone(), certificates.clone())?;
+        let network = network(&options);
+        let service = HyperService::new(
+            &options,
+            Environment {
+                proxies: proxies.clone(),
+                certificates: certificates.clone(),
+                network: network.clone(),
+            },
+        )?;
         let transport = Self {
             certificates,
+            network,
             ..Self::with_service(Arc::new(service), options)
         };
         let (headers, passwords) = proxies.logins();
@@ -371,6 +401,7 @@ impl Transport {
             redactor: SecretRedactor::default(),
             warnings: Warnings::default(),
             certificates: Arc::new(CertificateFolders::new(Vec::new())),
+            network: network(&options),
             service,
             options,
         }
@@ -391,6 +422,7 @@ impl Transport {
         let route = Route {
             trust: Trust::Anything,
             lane: Lane::Calls,
+            reach: Reach::Own,
             certificates: self.certificates.find(registry, true).map_err(|why| {
                 Error::new(ErrorKind::Tls, action, registry.as_str(), why)
                     .with_cause(Cause::ClientCertificate)

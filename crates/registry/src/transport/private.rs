@@ -4,13 +4,14 @@
 //! public internet has no business naming an address inside the network that we stand in, where a request of ours
 //! reaches what one from outside does not: cloud metadata, an admin port. One rule serves all four.
 //!
-//! Names are not resolved where certificates are verified: whoever points a name of his own at an inner address has
-//! no certificate that the host behind it could show. For registries marked insecure that guard is missing, and names
-//! are resolved.
+//! What is looked at here is what a URL says by itself, so that it is refused before a request and in words that name
+//! it. The addresses that names resolve to are judged where connections are made: see [`network`](super::network).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use url::{Host, Url};
+
+use crate::transport::addresses::is_special;
 
 /// Top-level domains that no public host is in (RFC 6761, RFC 6762, RFC 8375, and ICANN's `internal`).
 const INNER_DOMAINS: [&str; 4] = [".localhost", ".local", ".internal", ".home.arpa"];
@@ -26,7 +27,7 @@ pub(crate) async fn leads_inside(
     if allowed.iter().any(|name| names(name, target)) || same_host(from, target) {
         return false;
     }
-    let inside = is_private(target) || (insecure && resolves(target).await.any(is_private_address));
+    let inside = is_private(target) || (insecure && resolves(target).await.any(is_special));
     inside && !is_at_home(from).await
 }
 
@@ -35,7 +36,7 @@ pub(super) async fn lies_inside(target: &Url, insecure: bool, allowed: &[String]
     if allowed.iter().any(|name| names(name, target)) {
         return false;
     }
-    is_private(target) || (insecure && resolves(target).await.any(is_private_address))
+    is_private(target) || (insecure && resolves(target).await.any(is_special))
 }
 
 /// Whether `name`, `host` or `host:port` as a user writes it, is the host of `url`.
@@ -56,10 +57,10 @@ fn same_host(a: &Url, b: &Url) -> bool {
 
 /// Whether `url` names, by itself, something in this machine's own network: a private, loopback or link-local
 /// address, a name without a domain, or one in a domain that is never public.
-fn is_private(url: &Url) -> bool {
+pub(super) fn is_private(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Ipv4(address)) => is_private_address(IpAddr::V4(address)),
-        Some(Host::Ipv6(address)) => is_private_address(IpAddr::V6(address)),
+        Some(Host::Ipv4(address)) => is_special(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => is_special(IpAddr::V6(address)),
         Some(Host::Domain(name)) => {
             let name = name.trim_end_matches('.').to_ascii_lowercase();
             !name.contains('.') || INNER_DOMAINS.iter().any(|domain| name.ends_with(domain))
@@ -75,7 +76,7 @@ async fn is_at_home(url: &Url) -> bool {
         return true;
     }
     let mut addresses = resolves(url).await.peekable();
-    addresses.peek().is_some() && addresses.all(is_private_address)
+    addresses.peek().is_some() && addresses.all(is_special)
 }
 
 /// What the name in `url` resolves to; nothing where it holds an address, or where nobody knows the name.
@@ -91,44 +92,6 @@ async fn resolves(url: &Url) -> impl Iterator<Item = IpAddr> {
         .map(|address| address.ip())
         .collect();
     addresses.into_iter()
-}
-
-/// Whether `address` is private, shared (RFC 6598), loopback, link-local or nobody's.
-fn is_private_address(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            v4.is_private()
-                || v4.is_loopback()
-                || v4.is_link_local()
-                || v4.is_broadcast()
-                || a == 0
-                || (a == 100 && (64..128).contains(&b))
-        }
-        IpAddr::V6(v6) => match embedded(v6) {
-            Some(v4) => is_private_address(IpAddr::V4(v4)),
-            None => {
-                v6.is_loopback()
-                    || v6.is_unique_local()
-                    || v6.is_unicast_link_local()
-                    // Site-local, deprecated and still routed here and there.
-                    || v6.segments()[0] & 0xffc0 == 0xfec0
-            }
-        },
-    }
-}
-
-/// The IPv4 address that an IPv6 address stands for: mapped, compatible (`::` included), behind NAT64 or 6to4.
-fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
-    let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
-    match v6.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 1] => None,
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-            Some(v4(high, low))
-        }
-        [0x2002, high, low, ..] => Some(v4(high, low)),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -168,7 +131,7 @@ mod tests {
             ("http://[64:ff9b::169.254.169.254]/", true),
             ("http://[64:ff9b::8.8.8.8]/", false),
             ("http://[2002:7f00:1::]/", true),
-            ("http://[2001:db8::1]/", false),
+            ("http://[2001:db8::1]/", true),
             ("http://localhost:5000/", true),
             ("http://LOCALHOST./", true),
             ("http://a.localhost/", true),
@@ -188,11 +151,11 @@ mod tests {
     async fn only_the_public_is_kept_out_and_only_of_what_is_not_allowed() {
         let allowed = ["10.0.0.1".to_owned(), "Store.Local:8443".to_owned()];
         for (from, target, inside) in [
-            ("https://192.0.2.1/", "https://10.0.0.2/", true),
-            ("https://192.0.2.1/", "https://10.0.0.1:99/", false),
-            ("https://192.0.2.1/", "https://store.local:8443/", false),
-            ("https://192.0.2.1/", "https://store.local/", true),
-            ("https://192.0.2.1/", "https://198.51.100.1/", false),
+            ("https://9.9.9.9/", "https://10.0.0.2/", true),
+            ("https://9.9.9.9/", "https://10.0.0.1:99/", false),
+            ("https://9.9.9.9/", "https://store.local:8443/", false),
+            ("https://9.9.9.9/", "https://store.local/", true),
+            ("https://9.9.9.9/", "https://8.8.8.8/", false),
             ("https://10.9.9.9/", "https://10.0.0.2/", false),
             ("https://harbor/", "https://10.0.0.2/", false),
             ("https://r.corp.internal/", "https://10.0.0.2/", false),

@@ -1,6 +1,7 @@
 //! The way through a proxy, over a connection to it.
 
 use std::error::Error as StdError;
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use http::Uri;
@@ -12,7 +13,7 @@ use tower_service::Service;
 use crate::transport::HttpError;
 use crate::transport::classify;
 use crate::transport::conn::Io;
-use crate::transport::connector::{lookup, no_host, uri_with_port, with_authority};
+use crate::transport::connector::{Connector, no_host, uri_with_port, with_authority};
 
 /// Whether `proxy` reads requests for plain http itself.
 pub(super) fn is_http(proxy: &Uri) -> bool {
@@ -24,18 +25,19 @@ pub(super) async fn tunnel(
     stream: Box<dyn Io>,
     proxy: &Intercept,
     uri: &Uri,
+    connector: &Connector,
 ) -> Result<Box<dyn Io>, HttpError> {
     let ready = Ready(Some(TokioIo::new(stream)));
     let to = proxy.uri().clone();
     let target = uri_with_port(uri)?;
     let stream = match proxy.uri().scheme_str() {
         Some(scheme @ ("socks4" | "socks4a")) => {
-            let target = resolved(target, scheme == "socks4").await?;
+            let target = resolved(target, scheme == "socks4", connector).await?;
             let asked = SocksV4::new(to, ready).call(target).await;
             asked.map_err(|error| refused(&error))?
         }
         Some(scheme @ ("socks5" | "socks5h")) => {
-            let target = resolved(target, scheme == "socks5").await?;
+            let target = resolved(target, scheme == "socks5", connector).await?;
             let mut socks = SocksV5::new(to, ready);
             if let Some((user, password)) = proxy.raw_auth() {
                 socks = socks.with_auth(user.to_owned(), password.to_owned());
@@ -60,18 +62,18 @@ fn refused(error: &dyn StdError) -> HttpError {
 }
 
 /// `uri` with the address of its host in place of its name, where the proxy does not resolve names.
-async fn resolved(uri: Uri, here: bool) -> Result<Uri, HttpError> {
+async fn resolved(uri: Uri, here: bool, connector: &Connector) -> Result<Uri, HttpError> {
     let (Some(host), Some(port)) = (uri.host(), uri.port_u16()) else {
         return Err(no_host());
     };
     if !here {
         return Ok(uri);
     }
-    let address = lookup(host.trim_matches(['[', ']']), port)
-        .await?
-        .next()
-        .ok_or_else(no_host)?;
-    with_authority(&uri, &address.to_string())
+    let network = &connector.network;
+    let found = network.resolve(Some(connector.reach), host, port).await?;
+    let address = *found.first().ok_or_else(no_host)?;
+    network.connected(connector.reach, host, port, address)?;
+    with_authority(&uri, &SocketAddr::from((address, port)).to_string())
 }
 
 /// A connection that stands already, for those who want to make their own.

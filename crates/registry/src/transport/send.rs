@@ -19,22 +19,13 @@ use crate::transport::patience::TooLate;
 use crate::transport::place::{Place, authority, is_host_of};
 use crate::transport::sending::{Leash, Sending};
 use crate::transport::{
-    AnswerLimit, Call, Endpoint, Lane, Response, Route, Transport, Trust, private, redirect,
+    AnswerLimit, Astray, Call, Endpoint, Lane, Reach, Response, Route, Transport, Trust, redirect,
     request_id,
 };
 
 /// Leave to make one call at one host; given back when dropped.
 #[derive(Debug)]
 pub struct Reserved(Permit);
-
-/// Where a registry leads, and nobody goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Astray {
-    /// What it is about.
-    pub(crate) cause: Cause,
-    /// A clause that says where, and what can be done.
-    pub(crate) why: String,
-}
 
 /// Why a wait ended early.
 pub(super) const OVER: &str = "the run ends before it may be asked again";
@@ -52,6 +43,7 @@ struct Trip {
     answer: Duration,
     follow: bool,
     tries: u32,
+    public_only: bool,
 }
 
 /// One exchange of a trip.
@@ -60,6 +52,8 @@ struct Hop {
     url: Url,
     headers: HeaderMap,
     body: RequestBody,
+    /// A host of the public internet led here.
+    led_by_public: bool,
 }
 
 /// What is told of an exchange when the head of its answer is there, or none comes.
@@ -181,6 +175,7 @@ impl Transport {
             let contact = self.contact(host, waits, &trip.action).await?;
             let start = Instant::now();
             let (place, url, headers) = (hop.place.clone(), hop.url.clone(), hop.headers.clone());
+            let led_by_public = hop.led_by_public;
             let exchanged = self.exchange(&trip, hop).await;
             contact.ended(exchanged.as_ref().err());
             // Of all requests, HEADs that lead nowhere else are alike.
@@ -205,6 +200,7 @@ impl Transport {
                 waited.map_err(|TooLate| place.error(ErrorKind::Cancelled, OVER))?;
             }
             hop = Hop::onward(&place, &url, headers, target);
+            hop.led_by_public = led_by_public || !self.network.is_inside(&url);
         }
         Err(hop.place.error(
             ErrorKind::Refused,
@@ -241,6 +237,7 @@ impl Transport {
             },
             follow: call.follow_redirects,
             tries: call.tries,
+            public_only: call.public_only,
         };
         let mut headers = call.headers;
         if !headers.contains_key(USER_AGENT)
@@ -265,6 +262,7 @@ impl Transport {
             url: call.url,
             headers,
             body: call.body,
+            led_by_public: call.public_only,
         };
         Ok((trip, hop))
     }
@@ -345,6 +343,13 @@ impl Transport {
     fn route(&self, trip: &Trip, hop: &Hop) -> Result<Route, Error> {
         let registry = &trip.endpoint.registry;
         let is_own = is_host_of(registry, &hop.url);
+        let reach = if is_own && !trip.public_only {
+            Reach::Own
+        } else if hop.led_by_public || !self.is_inside(registry) {
+            Reach::Public
+        } else {
+            Reach::Anywhere
+        };
         let certificates = self.certificates.find(registry, is_own).map_err(|why| {
             let error = hop.place.error(ErrorKind::Tls, why);
             error.with_cause(Cause::ClientCertificate)
@@ -353,6 +358,7 @@ impl Transport {
             trust: trip.trust,
             lane: trip.lane,
             certificates,
+            reach,
         })
     }
 
@@ -417,44 +423,6 @@ impl Transport {
             })?;
         Ok(Some(target))
     }
-
-    /// Whether a registry may lead us from `from` to `target`: not out of TLS, unless it is insecure anyway, and not
-    /// from the public into a private network.
-    ///
-    /// # Errors
-    /// Where to, and that nobody goes there: a clause that follows "it redirects" or "it leads".
-    pub(crate) async fn may_lead(
-        &self,
-        endpoint: &Endpoint,
-        from: &Url,
-        target: &Url,
-    ) -> Result<(), Astray> {
-        let host = authority(target);
-        if redirect::is_downgrade(from, target) && !endpoint.insecure {
-            return Err(Astray {
-                cause: Cause::Downgrade,
-                why: format!("from https to plain http at {host}, which is not followed"),
-            });
-        }
-        let allowed = &self.options.private_hosts;
-        if private::leads_inside(from, target, endpoint.insecure, allowed).await {
-            return Err(Astray {
-                cause: Cause::PrivateAddress,
-                why: format!(
-                    "to {host}, an address of a private network, which is not followed: if this is meant, write \
-                     --allow-private {host}"
-                ),
-            });
-        }
-        Ok(())
-    }
-}
-
-impl Transport {
-    /// Whether `target`, an address that no registry vouches for, lies in a private network that was not allowed.
-    pub(crate) async fn lies_inside(&self, endpoint: &Endpoint, target: &Url) -> bool {
-        private::lies_inside(target, endpoint.insecure, &self.options.private_hosts).await
-    }
 }
 
 impl Hop {
@@ -468,6 +436,7 @@ impl Hop {
             url: target,
             headers,
             body: RequestBody::Empty,
+            led_by_public: false,
         }
     }
 }

@@ -91,8 +91,19 @@ impl Server {
     ) -> Self {
         Self::start(Manner::Tls(acceptor), Arc::new(handler)).await
     }
+    /// Speaks HTTP within TLS at another loopback address.
+    pub(crate) async fn tls_at(
+        address: &str,
+        acceptor: TlsAcceptor,
+        handler: impl Fn(&Heard) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_at(address, Manner::Tls(acceptor), Arc::new(handler)).await
+    }
     async fn start(manner: Manner, handler: Handler) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1", manner, handler).await
+    }
+    async fn start_at(address: &str, manner: Manner, handler: Handler) -> Self {
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let heard = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::new(Mutex::new(0));

@@ -77,7 +77,7 @@ async fn strangers_do_not() {
         registry.aliyuncs.com               evil.aliyuncs.com/auth
         registry.cn-hangzhou.aliyuncs.com   dockerauth-evil.oss-cn-hangzhou.aliyuncs.com/auth
         registry.cn-hangzhou.aliyuncs.com   dockerauth.cn-hangzhou.evil.com/auth
-        203.0.113.5                         203.0.113.6/token
+        45.45.45.5                         45.45.45.6/token
         ";
     assert_all(pairs, Anonymously).await;
 }
@@ -170,7 +170,7 @@ async fn a_public_registry_cannot_lead_to_private_addresses() {
     ] {
         for scheme in ["http", "https"] {
             let realm = format!("{scheme}://{host}/token");
-            let found = of("https://203.0.113.5/", &realm, false, &[]).await;
+            let found = of("https://45.45.45.5/", &realm, false, &[]).await;
             assert_eq!(found, NotInside, "{realm}");
         }
     }
@@ -184,13 +184,13 @@ async fn a_public_registry_cannot_lead_to_private_addresses() {
     );
     for insecure in [false, true] {
         assert_eq!(
-            of("https://203.0.113.5/", "https://10.0.0.5/t", insecure, &[]).await,
+            of("https://45.45.45.5/", "https://10.0.0.5/t", insecure, &[]).await,
             NotInside
         );
         // Allowed to be asked is not allowed to see the login.
         assert_eq!(
             of(
-                "https://203.0.113.5/",
+                "https://45.45.45.5/",
                 "https://10.7.7.7:8443/t",
                 insecure,
                 &[]

@@ -55,10 +55,11 @@ impl Fetch {
         })
     }
 
-    /// The same at an address that is not the registry's.
+    /// The same at an address that no registry vouches for.
     pub(in crate::client) fn at(mut self, address: Address, action: String) -> Self {
         self.ask = self.ask.at(address);
         self.ask.action = action.into();
+        self.ask.public_only = true;
         self
     }
 

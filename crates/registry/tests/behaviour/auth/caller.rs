@@ -141,6 +141,7 @@ impl Caller {
                 headers,
                 body: RequestBody::Empty,
                 lane: Lane::Calls,
+                public_only: false,
                 answer: AnswerLimit::Normal,
                 follow_redirects: true,
                 weight: 0,

@@ -107,7 +107,7 @@ async fn realms_that_are_not_safe_are_not_asked_at_all() {
         ),
     ] {
         let host = if challenge.contains("169") {
-            "203.0.113.5"
+            "45.45.45.5"
         } else {
             "registry.example.com"
         };

@@ -9,7 +9,7 @@ use super::world::{Asked, Reply, World, ada, repository};
 use crate::client::kit::{Given, by_digest, descriptor_of, tag};
 
 /// A public registry, by its address: names would be looked up.
-const PUBLIC: &str = "192.0.2.1";
+const PUBLIC: &str = "9.9.9.9";
 const BLOB: &[u8] = b"four bytes and more";
 
 /// The ways in which a registry may lead somewhere.
@@ -179,7 +179,7 @@ async fn no_way_leads_out_of_tls() {
         let (outcome, lines) = led(
             PUBLIC,
             way,
-            "http://198.51.100.1/x",
+            "http://8.8.8.8/x",
             TransportOptions::default(),
             false,
         )
@@ -189,7 +189,7 @@ async fn no_way_leads_out_of_tls() {
         assert!(
             error
                 .message()
-                .ends_with("from https to plain http at 198.51.100.1, which is not followed"),
+                .ends_with("from https to plain http at 8.8.8.8, which is not followed"),
             "{way}: {error}"
         );
         assert_eq!(lines.len(), 1, "{way}: {lines:?}");
@@ -201,8 +201,8 @@ async fn a_next_page_leads_nowhere_but_to_the_registry() {
     for location in [
         "https://10.0.0.1:8443/x",
         "https://[::1]/x",
-        "http://198.51.100.1/x",
-        "https://198.51.100.1/x",
+        "http://8.8.8.8/x",
+        "https://8.8.8.8/x",
     ] {
         let options = TransportOptions {
             private_hosts: vec!["10.0.0.1:8443".to_owned()],

@@ -206,7 +206,7 @@ async fn with_realm(
     realm: &'static str,
     insecure: bool,
 ) -> (Result<(), registry::Error>, Vec<String>, Vec<String>) {
-    let home = "192.0.2.1";
+    let home = "9.9.9.9";
     let world = World::new(move |asked| {
         if asked.host != home {
             return Reply::new(200).body("{\"token\":\"a-fresh-token\"}");
@@ -238,7 +238,7 @@ async fn a_token_server_of_strangers_is_asked_as_nobody_and_that_is_said() {
         assert_eq!(
             seen,
             [format!(
-                "its token server auth.evil.net does not belong to 192.0.2.1 and is asked without the login of {who} \
+                "its token server auth.evil.net does not belong to 9.9.9.9 and is asked without the login of {who} \
                  (from the test): if it may see that, write --trust-realm auth.evil.net"
             )]
         );
@@ -262,9 +262,9 @@ async fn a_token_server_inside_or_on_plain_http_is_not_asked_at_all() {
             "--allow-private 169.254.169.254",
         ),
         (
-            "http://192.0.2.1/token",
+            "http://9.9.9.9/token",
             false,
-            "it names a token server on plain http (192.0.2.1)",
+            "it names a token server on plain http (9.9.9.9)",
         ),
         (
             "http://auth.evil.net/token",

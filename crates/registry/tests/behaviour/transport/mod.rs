@@ -6,6 +6,7 @@ mod fake;
 mod limits;
 mod probing;
 mod proxies;
+mod rebinding;
 mod records;
 mod redirects;
 mod retries;
@@ -55,6 +56,7 @@ fn call(endpoint: &Endpoint, method: Method, url: &str) -> Call {
         headers: HeaderMap::new(),
         body: RequestBody::Empty,
         lane: Lane::Calls,
+        public_only: false,
         answer: AnswerLimit::Normal,
         follow_redirects: true,
         weight: 0,

@@ -1,0 +1,192 @@
+//! Which addresses connections may be made to.
+//!
+//! A registry names hosts for us to go to: redirects, upload locations, next pages, token realms. One of the public
+//! internet has no business naming a host of the network that we are in. Whether it does is decided here, by the address
+//! that a connection is made to, since a name may resolve to another address at each look.
+//!
+//! Through a proxy, the proxy resolves names and this rule cannot be applied to them: then only what a URL says by
+//! itself is looked at (see [`private`](super::private)), and the proxy's own rules decide. A SOCKS proxy that is given
+//! addresses (`socks4://`, `socks5://`) is given those alone that are allowed.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+use url::{Host, Url};
+
+use crate::cause::Cause;
+use crate::open_files::retry_when_exhausted;
+use crate::transport::addresses::is_special;
+use crate::transport::private::is_private;
+use crate::transport::{HttpError, HttpErrorKind, classify};
+
+/// Maximum number of hosts whose class is remembered.
+const MAX_HOSTS: usize = 16 * 1024;
+
+/// The addresses that a request may be sent to. A part of the route, so that a pooled connection that was made for one
+/// kind of request never serves another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// The registry's own host, which keeps to public addresses if its first one was public.
+    Own,
+    /// Any address: a registry of a private network leads there.
+    Anywhere,
+    /// Public addresses, and hosts that the user allowed.
+    Public,
+}
+
+/// Resolves names of hosts.
+pub trait Resolver: Send + Sync + 'static {
+    /// Returns the addresses of `host`, a name.
+    fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>>;
+    /// Returns whether `address` is not one of the public internet.
+    fn is_private(&self, address: IpAddr) -> bool {
+        is_special(address)
+    }
+}
+
+/// The resolver of the system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemResolver;
+
+impl Resolver for SystemResolver {
+    fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
+        Box::pin(async move {
+            let look = || tokio::net::lookup_host((host, 0));
+            let found = retry_when_exhausted(look).await?;
+            Ok(found.map(|address| address.ip()).collect())
+        })
+    }
+}
+
+/// The network as the rule sees it; shared by all connectors.
+pub(super) struct Network {
+    resolver: Arc<dyn Resolver>,
+    /// Hosts that public registries may lead to: `host`, `host:port`, or an address.
+    allowed: Vec<String>,
+    /// Whether the first address that a host was reached at is private.
+    reached: Mutex<HashMap<String, bool>>,
+}
+
+impl Network {
+    pub(super) fn new(resolver: Arc<dyn Resolver>, allowed: Vec<String>) -> Self {
+        Self {
+            resolver,
+            allowed,
+            reached: Mutex::default(),
+        }
+    }
+
+    /// Returns the addresses of `host` that `reach` allows.
+    pub(super) async fn resolve(
+        &self,
+        reach: Option<Reach>,
+        host: &str,
+        port: u16,
+    ) -> Result<Vec<IpAddr>, HttpError> {
+        let host = host.trim_matches(['[', ']']);
+        let found = match host.parse() {
+            Ok(address) => vec![address],
+            Err(_) => self.resolver.resolve(host).await.map_err(|error| {
+                HttpError::new(HttpErrorKind::Resolve, classify::resolution(&error))
+            })?,
+        };
+        let Some(reach) = reach else {
+            return Ok(found);
+        };
+        let allowed = found.iter().copied();
+        let allowed: Vec<IpAddr> = allowed
+            .filter(|address| self.allows(reach, host, port, *address))
+            .collect();
+        match found.first() {
+            Some(address) if allowed.is_empty() => Err(refusal(reach, host, *address)),
+            _ => Ok(allowed),
+        }
+    }
+
+    /// Remembers the address that `host` was first reached at.
+    ///
+    /// # Errors
+    /// When the host was reached at a public address by another connection meanwhile, and this one is private.
+    pub(super) fn connected(
+        &self,
+        reach: Reach,
+        host: &str,
+        port: u16,
+        address: IpAddr,
+    ) -> Result<(), HttpError> {
+        let host = host.trim_matches(['[', ']']);
+        let mut reached = self.lock();
+        if reached.len() < MAX_HOSTS && !reached.contains_key(host) {
+            let is_private = self.resolver.is_private(address);
+            reached.insert(host.to_ascii_lowercase(), is_private);
+        }
+        drop(reached);
+        if self.allows(reach, host, port, address) {
+            Ok(())
+        } else {
+            Err(refusal(reach, host, address))
+        }
+    }
+
+    /// Returns whether the host of `url` is in a private network: by the address that it was first reached at, or else by
+    /// what the URL says.
+    pub(super) fn is_inside(&self, url: &Url) -> bool {
+        let host = match url.host() {
+            Some(Host::Domain(name)) => name.to_ascii_lowercase(),
+            Some(Host::Ipv4(address)) => address.to_string(),
+            Some(Host::Ipv6(address)) => address.to_string(),
+            None => return false,
+        };
+        let reached = self.lock().get(&host).copied();
+        reached.unwrap_or_else(|| is_private(url))
+    }
+
+    fn allows(&self, reach: Reach, host: &str, port: u16, address: IpAddr) -> bool {
+        let is_bound = match reach {
+            Reach::Anywhere => false,
+            Reach::Public => true,
+            Reach::Own => self.lock().get(host) == Some(&false),
+        };
+        !is_bound || !self.resolver.is_private(address) || self.is_allowed(host, port, address)
+    }
+
+    fn is_allowed(&self, host: &str, port: u16, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let names = |allowed: &String| {
+            let (name, of_port) = split(allowed);
+            let is_host = name.eq_ignore_ascii_case(host) || name.parse() == Ok(address);
+            is_host && of_port.is_none_or(|of_port| of_port == port)
+        };
+        self.allowed.iter().any(names)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, bool>> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Host and port of what a user allows.
+fn split(allowed: &str) -> (&str, Option<u16>) {
+    if allowed.parse::<IpAddr>().is_ok() {
+        return (allowed, None);
+    }
+    let split = allowed.rsplit_once(':');
+    let split = split.and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let (host, port) = split.map_or((allowed, None), |(host, port)| (host, Some(port)));
+    (host.trim_matches(['[', ']']), port)
+}
+
+fn refusal(reach: Reach, host: &str, address: IpAddr) -> HttpError {
+    let before = match reach {
+        Reach::Own => ", where it was a public one before",
+        Reach::Anywhere | Reach::Public => "",
+    };
+    let message = format!(
+        "its name resolves to {address}, an address of a private network{before}, which is not followed: if this is \
+         meant, write --allow-private {host}"
+    );
+    HttpError::new(HttpErrorKind::Forbidden, message).because(Cause::PrivateAddress)
+}
