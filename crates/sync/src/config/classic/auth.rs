@@ -143,10 +143,9 @@ impl AuthMap {
         let entries: Vec<&Entry> = self.entries.iter().map(|login| &login.entry).collect();
         let usage = Usage::new(&entries, rules);
         for Ignored { file, key, why } in &self.ignored {
-            let mut message = format!("this key is ignored: {why}");
-            if let Some(near) = usage.resembles(&key.text) {
-                message += &format!("; the nearest registry of the rules is `{near}`");
-            }
+            let near = usage.resembles(&key.text);
+            let near = near.map(|near| format!("; the nearest registry of the rules is `{near}`"));
+            let message = format!("this key is ignored: {why}{}", near.unwrap_or_default());
             warnings.push(plain(file.shown(key.at, message)));
         }
         let mut unused: Vec<(&Rc<File>, BTreeSet<&str>)> = Vec::new();

@@ -123,24 +123,21 @@ impl ImagesMap {
         };
         let is_listed =
             |source: &Source| matches!(source.select, Select::All | Select::Matching(_));
-        match self.defaults.get(&destination.repository) {
-            Some((first, place)) => {
-                let is_open = is_listed(first) || is_listed(&rule.source);
-                if is_open && first.repository != rule.source.repository {
-                    let message = format!(
-                        "the empty destination is {} here, as for {} {}: of two images with one tag the second fails. \
-                         Write a destination for one of them",
-                        destination.repository,
-                        first.repository,
-                        reached(place, file)
-                    );
-                    told.warn(file.shown(key.at, message));
-                }
-            }
-            None => {
-                let place = (rule.source.clone(), location(file, key));
-                self.defaults.insert(destination.repository.clone(), place);
-            }
+        let Some((first, place)) = self.defaults.get(&destination.repository) else {
+            let place = (rule.source.clone(), location(file, key));
+            self.defaults.insert(destination.repository.clone(), place);
+            return;
+        };
+        let is_open = is_listed(first) || is_listed(&rule.source);
+        if is_open && first.repository != rule.source.repository {
+            let message = format!(
+                "the empty destination is {} here, as for {} {}: of two images with one tag the second fails. Write a \
+                 destination for one of them",
+                destination.repository,
+                first.repository,
+                reached(place, file)
+            );
+            told.warn(file.shown(key.at, message));
         }
     }
 }
