@@ -67,7 +67,11 @@ impl Client {
             .filter(|length| descriptor.known_size().is_some_and(|size| size != *length));
         let found = match (response.status, length) {
             (StatusCode::NOT_FOUND, _) => Presence::Absent,
-            (status, Some(length)) if status.is_success() => Presence::WrongSize(length),
+            (status, Some(length)) if status.is_success() => {
+                let habits = &self.inner.habits;
+                habits.saw_damage(repository.path(), &descriptor.digest, None);
+                Presence::WrongSize(length)
+            }
             _ => Presence::Present,
         };
         response.body.drain().await;

@@ -1,12 +1,13 @@
 //! What a registry was found to do, remembered for the run so that no question is asked twice whose answer is known.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::client::referrers::ReferrersHabits;
 use crate::client::uploads::Forms;
 use crate::digest::Digest;
+use crate::error::Error;
 
 /// The most facts of one kind that are remembered; what is beyond is asked again.
 const MAX_REMEMBERED: usize = 4096;
@@ -17,6 +18,9 @@ pub(super) struct Habits {
     forms: Mutex<Forms>,
     mounts: Mutex<Mounts>,
     doubts: Mutex<Doubts>,
+    /// Blobs that were seen with a wrong length, by repository and digest, and the error of an upload that did not
+    /// repair them.
+    damaged: Mutex<HashMap<(String, Digest), Option<Error>>>,
     /// `?n=` on a tag list was answered with an error.
     refuses_page_size: AtomicBool,
     /// The referrers API, and how fallback tags are written.
@@ -118,6 +122,33 @@ impl Habits {
         doubts.repositories.contains(path)
             || (!doubts.blobs.is_empty()
                 && doubts.blobs.contains(&(path.to_owned(), digest.clone())))
+    }
+
+    /// Remembers that the repository at `path` has the blob with a wrong length; `error` tells that an upload did not
+    /// repair it.
+    pub(super) fn saw_damage(&self, path: &str, digest: &Digest, error: Option<&Error>) {
+        let mut damaged = lock(&self.damaged);
+        let key = (path.to_owned(), digest.clone());
+        if damaged.len() < MAX_REMEMBERED || damaged.contains_key(&key) {
+            damaged.insert(key, error.cloned());
+        }
+    }
+
+    /// Remembers that the blob has the right length again.
+    pub(super) fn repaired(&self, path: &str, digest: &Digest) {
+        lock(&self.damaged).remove(&(path.to_owned(), digest.clone()));
+    }
+
+    /// Returns whether the blob was seen with a wrong length.
+    pub(super) fn is_damaged(&self, path: &str, digest: &Digest) -> bool {
+        let damaged = lock(&self.damaged);
+        !damaged.is_empty() && damaged.contains_key(&(path.to_owned(), digest.clone()))
+    }
+
+    /// Returns the error of an upload that did not repair the blob.
+    pub(super) fn damage(&self, path: &str, digest: &Digest) -> Option<Error> {
+        let damaged = lock(&self.damaged);
+        damaged.get(&(path.to_owned(), digest.clone()))?.clone()
     }
 
     /// Whether a tag list may be asked for with a page size.

@@ -13,9 +13,9 @@ mod reaction;
 mod session;
 mod settle;
 
-use crate::client::Client;
 use crate::client::ask::Ask;
 use crate::client::reader::BlobSource;
+use crate::client::{Client, Presence};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::manifest::Descriptor;
@@ -59,8 +59,18 @@ impl Client {
         from: Option<&Repository>,
     ) -> Result<OpenedUpload, Error> {
         let digest = &descriptor.digest;
+        self.may_repair(repository, digest)?;
         Ok(match session::open(self, repository, digest, from).await? {
-            Opened::Present { mounted } => OpenedUpload::Present { mounted },
+            Opened::Present { mounted } => {
+                if self.inner.habits.is_damaged(repository.path(), digest)
+                    && self.find_blob(repository, descriptor).await? != Presence::Present
+                {
+                    return Ok(OpenedUpload::Session(
+                        self.open_session(repository, descriptor).await?,
+                    ));
+                }
+                OpenedUpload::Present { mounted }
+            }
             Opened::Session(session) => {
                 OpenedUpload::Session(Upload::new(repository, descriptor, session))
             }
@@ -73,8 +83,14 @@ impl Client {
         repository: &Repository,
         descriptor: &Descriptor,
     ) -> Result<Upload, Error> {
+        self.may_repair(repository, &descriptor.digest)?;
         let session = session::plain(self, repository, &descriptor.digest).await?;
         Ok(Upload::new(repository, descriptor, session))
+    }
+    /// Fails where an upload of the blob did not repair it before: further ones would not either.
+    fn may_repair(&self, repository: &Repository, digest: &Digest) -> Result<(), Error> {
+        let damage = self.inner.habits.damage(repository.path(), digest);
+        damage.map_or(Ok(()), Err)
     }
     /// Waits for a place among the uploads of the host, which [`Client::upload`] then takes: for those who must not
     /// begin before they have one, since others begin with them. A place is given back with the upload.

@@ -104,7 +104,14 @@ impl Drive<'_> {
         self.feeder.reset();
         self.patches = 0;
         let (repository, digest) = (&self.upload.repository, &self.upload.digest);
-        match session::open(self.client, repository, digest, None).await {
+        let opened = if self.is_damaged() {
+            // Its word on having the blob is worth nothing.
+            let session = session::plain(self.client, repository, digest).await;
+            session.map(Opened::Session)
+        } else {
+            session::open(self.client, repository, digest, None).await
+        };
+        match opened {
             Ok(Opened::Present { .. }) => Ok(Next::Done),
             Ok(Opened::Session(session)) => {
                 tracing::debug!("the upload of {digest} begins anew");
@@ -123,7 +130,14 @@ impl Drive<'_> {
             return Ok(false);
         }
         match self.look().await {
-            Ok(Some(Seen { length })) => Ok(length.is_none_or(|length| length == self.size)),
+            Ok(Some(Seen { length })) => {
+                let is_right = length.is_none_or(|length| length == self.size);
+                if !is_right {
+                    let (path, digest) = (self.upload.repository.path(), &self.upload.digest);
+                    self.client.inner.habits.saw_damage(path, digest, None);
+                }
+                Ok(is_right)
+            }
             Err(error) if error.kind() == ErrorKind::RateLimited => {
                 Err(Failed::Later(error, Next::Settle { complete: true }))
             }

@@ -2,7 +2,10 @@
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
+use crate::auth::ScopeSet;
 use crate::client::ask::Ask;
+use crate::client::blobs::blob_ask;
+use crate::client::call::Outcome;
 use crate::client::ranges;
 use crate::client::uploads::forms::Step;
 use crate::client::uploads::reaction::{self, Reaction};
@@ -52,32 +55,67 @@ impl Drive<'_> {
             let message = format!("the registry stored {stored} instead of {digest}");
             return Err(Failed::Final(ask.error(ErrorKind::Corrupt, message)));
         }
-        Ok(if self.patches > 1 {
+        Ok(if self.patches > 1 || self.is_damaged() {
             Next::Measure
         } else {
             Next::Done
         })
     }
 
+    /// Returns whether the blob was seen with a wrong length before it was sent.
+    pub(in crate::client::uploads) fn is_damaged(&self) -> bool {
+        let path = self.upload.repository.path();
+        let habits = &self.client.inner.habits;
+        habits.is_damaged(path, &self.upload.digest)
+    }
+
     /// Compares the length of the blob that was closed. Artifactory was seen to keep only the last of several `PATCH`
-    /// bodies.
+    /// bodies; a registry that has a damaged blob may take the bytes and keep the damage.
     pub(super) async fn measure(&mut self) -> Went {
-        match self.look().await {
-            Ok(Some(Seen {
-                length: Some(length),
-            })) if length != self.size => {
-                let message = format!(
-                    "the registry took {} bytes in {} parts and kept {length}",
-                    self.size, self.patches
-                );
-                let ask = self.upload.ask(Method::PUT);
-                Err(Failed::Final(ask.error(ErrorKind::Corrupt, message)))
-            }
+        let length = match self.look().await {
+            Ok(Some(Seen { length })) => length.filter(|length| *length != self.size),
             Err(error) if error.kind() == ErrorKind::RateLimited => {
-                Err(Failed::Later(error, Next::Measure))
+                return Err(Failed::Later(error, Next::Measure));
             }
             // That the blob is there was said already.
-            _ => Ok(Next::Done),
+            Ok(None) | Err(_) => None,
+        };
+        let habits = &self.client.inner.habits;
+        let Some(length) = length else {
+            habits.repaired(self.upload.repository.path(), &self.upload.digest);
+            return Ok(Next::Done);
+        };
+        // HEADs of some servers have lengths of their own.
+        if self.patches <= 1 && self.length_by_get().await == Some(self.size) {
+            return Ok(Next::Done);
+        }
+        let (path, digest) = (self.upload.repository.path(), &self.upload.digest);
+        let size = self.size;
+        let message = if self.patches > 1 {
+            let parts = self.patches;
+            format!("the registry took {size} bytes in {parts} parts and kept {length}")
+        } else {
+            format!(
+                "the registry has {length} bytes there instead of {size}; it was sent again and is still wrong there: \
+                 its storage is damaged. Delete the blob at the registry, collect its garbage, and run again"
+            )
+        };
+        let ask = self.upload.ask(Method::PUT);
+        let error = ask.error(ErrorKind::Corrupt, message);
+        habits.saw_damage(path, digest, Some(&error));
+        Err(Failed::Final(error))
+    }
+
+    /// Returns the length by the head of a GET, whose body is dropped; `None` where there is none.
+    async fn length_by_get(&mut self) -> Option<u64> {
+        let (repository, digest) = (&self.upload.repository, &self.upload.digest);
+        let ask = blob_ask(Method::GET, repository, digest, "measure blob")
+            .scopes(ScopeSet::push(repository));
+        match self.client.once(&mut self.visit, &ask).await.ok()? {
+            Outcome::Answer(response) if response.status == StatusCode::OK => {
+                ranges::content_length(&response.headers)
+            }
+            _ => None,
         }
     }
 
