@@ -2,7 +2,7 @@
 
 use testkit::{Kind, Registry};
 
-use crate::support::{Outcome, Place, image, insecure, registry};
+use crate::support::{Outcome, Place, image, index, insecure, registry};
 
 struct Two {
     source: Registry,
@@ -31,16 +31,14 @@ impl Two {
     }
 
     fn run(&self, flags: &[&str]) -> Outcome {
+        // What refers to images is another question.
+        self.run_with_referrers(&[&["--no-referrers"], flags].concat())
+    }
+
+    fn run_with_referrers(&self, flags: &[&str]) -> Outcome {
         self.source.clear_requests();
         self.destination.clear_requests();
-        // What refers to images is another question.
-        let files = [
-            "--images",
-            "images.yaml",
-            "--auth",
-            "auth.yaml",
-            "--no-referrers",
-        ];
+        let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
         self.place.run(&[&files, flags].concat())
     }
 
@@ -95,6 +93,27 @@ fn without_records_it_is_said_that_all_tags_are_asked_about() {
         .says("--immutable: nothing is remembered between runs")
         .says("3 unchanged");
     two.asked(1, 3);
+}
+
+#[test]
+fn signatures_of_what_costs_nothing_are_no_images() {
+    let two = Two::new();
+    let multi = index("multi");
+    two.source.push("a", Some("v3"), &multi);
+    let digests = multi.manifests().iter().chain([multi.root()]);
+    for manifest in digests {
+        let tag = format!("{}.sig", manifest.digest.replace(':', "-"));
+        two.source.push("a", Some(&tag), &image(&tag));
+    }
+    let flags = ["--immutable", "v*"];
+    two.run_with_referrers(&flags)
+        .exits(0)
+        .says("4 images: 4 copied, 0 unchanged, 0 skipped, 0 failed");
+    for _ in 0..2 {
+        two.run_with_referrers(&flags)
+            .exits(0)
+            .says("4 images: 0 copied, 4 unchanged, 0 skipped, 0 failed");
+    }
 }
 
 #[test]
