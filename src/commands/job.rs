@@ -17,6 +17,7 @@ use tokio::runtime::Runtime;
 
 use crate::cli;
 use crate::commands::audience::{self, Audience};
+use crate::commands::collisions;
 use crate::commands::concurrency::{IMAGES, Windows};
 use crate::commands::outputs::Outputs;
 use crate::commands::problems::Problems;
@@ -183,6 +184,17 @@ impl Job {
         let settings = self.settings(problems);
         let connections = self.connections(problems);
         problems.take(Log::check(&self.logging));
+        let log = self.logging.log.as_deref();
+        let remembering = &self.common.remembering;
+        let records = remembering
+            .records
+            .as_deref()
+            .filter(|_| !remembering.no_records);
+        collisions::refuse(
+            &[],
+            &collisions::outputs(&self.output, log, records),
+            problems,
+        );
         let outputs = Outputs::open(self.command, &self.output, problems);
         Some(Prepared {
             settings: settings?,

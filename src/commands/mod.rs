@@ -2,6 +2,7 @@
 
 mod audience;
 mod check;
+mod collisions;
 mod completions;
 mod concurrency;
 mod copy;

@@ -3,7 +3,7 @@
 use crate::cli::Sync;
 use crate::commands::problems::Problems;
 use crate::commands::shown::Purpose;
-use crate::commands::{job, setup};
+use crate::commands::{collisions, job, setup};
 use crate::exit::Exit;
 use crate::ui::Printer;
 
@@ -14,6 +14,11 @@ pub(super) fn execute(
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
     registry::transport::prepare();
+    collisions::refuse(
+        &collisions::inputs(&arguments.files),
+        &collisions::outputs(&arguments.output, arguments.logging.log.as_deref(), None),
+        &mut problems,
+    );
     let config = setup::config(arguments.files, &arguments.defaults, &mut problems);
     let job = job::Job {
         command: "sync",

@@ -18,8 +18,6 @@ const CACHE_KIB: u32 = 512;
 /// The pairs. They are a cache of one run, so nothing is done for them to outlive a crash.
 pub(super) struct Pairs {
     database: Connection,
-    /// The database; removed when this is dropped. `None` where `SQLite` finds a place of its own.
-    _file: Option<NamedTempFile>,
 }
 
 impl Pairs {
@@ -36,10 +34,9 @@ impl Pairs {
              WITHOUT ROWID;
              BEGIN;"
         ))?;
-        Ok(Self {
-            database,
-            _file: file,
-        })
+        // SQLite has it open and, without a journal, needs no name of it; so nothing is left however the process ends.
+        drop(file);
+        Ok(Self { database })
     }
 
     /// Adds a pair, if it is not there; one that is not `wanted` is not written, and cannot be added any more.

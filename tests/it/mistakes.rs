@@ -375,3 +375,27 @@ fn sparse_without_a_filter() {
          --strip-attestations",
     );
 }
+
+#[test]
+fn a_file_that_is_named_twice() {
+    for (flags, sentence) in [
+        (
+            ["--report", "out.json", "--log", "./out.json"],
+            "--log ./out.json: this is the same file as --report out.json, and one would destroy the other",
+        ),
+        (
+            ["--report", "state", "--records", "state"],
+            "--records state: this is the same file as --report state",
+        ),
+        (
+            ["--failed-images", "images.yaml", "--retries", "0"],
+            "--failed-images images.yaml: this is the same file as --images images.yaml",
+        ),
+        (
+            ["--report", "auth.yaml", "--retries", "0"],
+            "--report auth.yaml: this is the same file as --auth auth.yaml",
+        ),
+    ] {
+        refused("HOST/a: HOST/b\n", "", &flags, &[sentence]);
+    }
+}

@@ -241,3 +241,33 @@ fn a_tag_that_had_another_image_is_said_to_be_updated() {
     assert_eq!(outcome.lines("copied").len(), 1);
     assert!(!outcome.stderr.contains("updated"), "{}", outcome.stderr);
 }
+
+#[test]
+fn a_killed_run_leaves_no_file_beside_its_outputs() {
+    let source = registry();
+    source.push("team/app", Some("v1"), &image("app"));
+    source.fault(testkit::Fault::on_any(), testkit::Action::StallBeforeAnswer);
+    let rule = format!("{0}/team/app:v1: {0}/mirror/app\n", source.host());
+    let place = Place::new()
+        .file("images.yaml", &rule)
+        .file("auth.yaml", &insecure(&[&source]));
+    std::fs::create_dir(place.path("out")).unwrap();
+    let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
+    let outputs = [
+        "--report",
+        "out/report.json",
+        "--failed-images",
+        "out/failed.yaml",
+        "--output-success-images",
+        "out/copied.yaml",
+    ];
+    let mut command = place.command(&[&files[..], &outputs].concat());
+    let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    while source.count(|_| true) == 0 {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let left = place.path("out").read_dir().unwrap().count();
+    assert_eq!(left, 0);
+}
