@@ -191,7 +191,7 @@ fn docker_registry_keeps_a_truncated_blob_and_that_is_said() {
     let host = pair.destination.host();
     pair.run("SRC/a: DST/a\n", &["--verify"])
         .exits(1)
-        .says(&format!("cannot repair blob {digest} of a at {host}"))
+        .says(&format!("cannot upload {digest} to a at {host}"))
         .says("the registry has 5 bytes there instead of")
-        .says("delete it at the registry, and run again");
+        .says("Delete the blob at the registry, collect its garbage, and run again");
 }
