@@ -13,7 +13,7 @@ use crate::transport::limits::{Permit, Throttle};
 use crate::transport::place::Place;
 use crate::transport::redact::SecretRedactor;
 use crate::transport::sending::Leash;
-use crate::transport::stall::Silence;
+use crate::transport::stall::{StallTimer, TooSlow};
 use crate::transport::{HttpError, HttpErrorKind};
 
 /// How much of an answer that nobody wants is read so that its connection can be used again.
@@ -21,7 +21,7 @@ const DRAIN_LIMIT: u64 = 64 * 1024;
 /// How long that may take; a new connection costs less than a slow old one.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
-/// How long a small answer may take as a whole, however steadily it drips: 8 MiB at 14 KB/s.
+/// Longest time that a document may take as a whole, however steadily it drips: 8 MiB at 14 KB/s.
 const WHOLE_TIME: Duration = Duration::from_secs(600);
 
 /// The bytes of a request as their producer gives them.
@@ -61,13 +61,14 @@ pub struct ResponseBody {
     /// What `Content-Length` promises.
     expected: Option<u64>,
     received: u64,
-    guard: Option<Guard>,
+    /// On the heap, to keep a body that moves small.
+    guard: Option<Box<Guard>>,
 }
 
 /// What the transport adds to a body.
 pub(super) struct Guard {
     place: Place,
-    silence: Silence,
+    stall: StallTimer,
     /// What the bytes are taken out of, where the user set a limit.
     throttle: Option<Throttle>,
     /// What is given back with the last byte, not with the last reference.
@@ -85,7 +86,7 @@ impl Guard {
     pub(super) fn new(place: Place, stall: Duration, permit: Permit, leash: Leash) -> Self {
         Self {
             place,
-            silence: Silence::new(stall),
+            stall: StallTimer::new(stall),
             throttle: None,
             held: Some(Box::new(Held {
                 _permit: permit,
@@ -158,7 +159,7 @@ impl ResponseBody {
         } else {
             guard.held = None;
         }
-        self.guard = Some(guard);
+        self.guard = Some(Box::new(guard));
         self
     }
     /// How many bytes have come so far.
@@ -199,9 +200,6 @@ impl ResponseBody {
             let Poll::Ready(item) = stream.poll_next_unpin(cx) else {
                 return self.poll_silence(cx);
             };
-            if let Some(guard) = self.guard.as_mut() {
-                guard.silence.broken();
-            }
             match item {
                 Some(Ok(bytes)) if bytes.is_empty() => {}
                 Some(Ok(bytes)) => {
@@ -209,6 +207,14 @@ impl ResponseBody {
                     self.received = self.received.saturating_add(length);
                     if let Some(guard) = self.guard.as_mut() {
                         guard.took(length);
+                        let slow = guard.stall.came(length);
+                        if let Err(TooSlow { bytes, waited }) = slow
+                            && self.expected != Some(self.received)
+                        {
+                            let seconds = waited.as_secs();
+                            let message = format!("only {bytes} bytes came in {seconds} s");
+                            return self.fail(ErrorKind::Stalled, message);
+                        }
                     }
                     return Poll::Ready(Some(Ok(bytes)));
                 }
@@ -221,7 +227,7 @@ impl ResponseBody {
         let Some(guard) = self.guard.as_mut() else {
             return Poll::Pending;
         };
-        let limit = ready!(guard.silence.poll_too_long(cx));
+        let limit = ready!(guard.stall.poll_stalled(cx));
         let message = format!("no byte came for {} s", limit.as_secs());
         self.fail(ErrorKind::Stalled, message)
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use registry::auth::Credential;
 use registry::{Client, Digest, Error, ErrorKind};
+use tokio::time::Instant;
 
 use super::world::{Reply, World, ada, repository};
 use crate::client::kit::{by_digest, descriptor_of, tag};
@@ -127,19 +128,50 @@ async fn an_endless_token_is_cut_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_drips_is_not_waited_for_longer_than_ten_minutes() {
-    let world = World::new(|_| Reply::new(200).dripping(Duration::from_secs(31)));
+async fn a_document_that_drips_is_waited_for_twice_the_stall_time() {
+    for (pause, message) in [
+        (1, "only 120 bytes came in 120 s"),
+        (31, "only 4 bytes came in 124 s"),
+    ] {
+        let world = World::new(move |_| Reply::new(200).dripping(Duration::from_secs(pause)));
+        let client = world.client(HOME, Credential::Anonymous);
+        let error = client
+            .get_manifest(&repository(&client), &tag("v1"))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Stalled);
+        assert_eq!(error.message(), message);
+        assert_eq!(error.tries(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_and_a_blob_that_drip_end_as_well() {
+    let start = Instant::now();
+    let world = World::new(|_| Reply::new(403).dripping(Duration::from_secs(1)));
     let client = world.client(HOME, Credential::Anonymous);
     let error = client
         .get_manifest(&repository(&client), &tag("v1"))
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Stalled);
-    assert_eq!(
-        error.message(),
-        "only 19 bytes of the answer came within 600 s"
-    );
-    assert_eq!(error.tries(), 2);
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    assert_eq!(start.elapsed().as_secs(), 120);
+
+    let world = World::new(|_| Reply::new(200).dripping(Duration::from_secs(1)));
+    let client = world.client(HOME, Credential::Anonymous);
+    let blob = descriptor_of(&Digest::sha256(b"").to_string(), None);
+    let mut reader = client
+        .open_blob(&repository(&client), &blob, 0)
+        .await
+        .unwrap();
+    let error = loop {
+        match reader.chunk().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it ended"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::Stalled, "{error}");
 }
 
 #[tokio::test]
