@@ -10,7 +10,11 @@ use http::StatusCode;
 use crate::cause::Cause;
 use crate::digest::Digest;
 use crate::reference::Repository;
+use crate::transport::RetryPolicy;
 use crate::transport::SecretRedactor;
+
+/// Retries of a refusal that may be about the repository.
+const DOUBTFUL_RETRIES: u32 = 2;
 
 /// What went wrong, at which host, while doing what, after how many tries. Displays as one sentence that a person
 /// can act on, without its source chain; holds no secret in any field, so `Debug` is safe too. Clones, since what
@@ -34,6 +38,8 @@ struct Inner {
     until: Option<SystemTime>,
     tries: u32,
     given_up: bool,
+    /// A refusal that may pass: the host accepted the same login before.
+    passing: bool,
     conflict: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
@@ -112,6 +118,7 @@ impl Error {
             until: None,
             tries: 1,
             given_up: false,
+            passing: false,
             conflict: false,
             source: None,
         }))
@@ -197,6 +204,18 @@ impl Error {
     pub(crate) fn with_conflict(mut self) -> Self {
         self.0.conflict = true;
         self
+    }
+    /// As a refusal that may pass, since the host accepted the same login before.
+    #[must_use]
+    pub(crate) fn passing(mut self) -> Self {
+        self.0.passing = true;
+        self
+    }
+    /// Tells if a refusal at the try with number `tries` is worth another: as often as `retry` says where the same
+    /// repository `is_known` to let the login in, and else twice, since a right may be missing there.
+    pub(crate) fn may_pass(&self, tries: u32, retry: RetryPolicy, is_known: bool) -> bool {
+        let is_named = self.code() == Some("DENIED") || self.cause() == Cause::ProjectMissing;
+        !is_named && (is_known || tries <= retry.retries.min(DOUBTFUL_RETRIES))
     }
     /// With a further clause behind what happened.
     #[must_use]
@@ -286,7 +305,7 @@ impl Error {
             return Retryable::After(delay);
         }
         match self.0.kind {
-            _ if self.0.conflict => Retryable::Yes,
+            _ if self.0.conflict || self.0.passing => Retryable::Yes,
             ErrorKind::RateLimited
             | ErrorKind::Connect
             | ErrorKind::Stalled

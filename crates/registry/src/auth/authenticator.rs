@@ -1,5 +1,6 @@
 //! The header for a request.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{BoxFuture, FutureExt as _};
@@ -15,6 +16,7 @@ use crate::auth::door::{Door, Turn};
 use crate::auth::flight::Flight;
 use crate::auth::google::{ACCESS_TOKEN_USER, ServiceAccounts};
 use crate::auth::keychain::Access;
+use crate::auth::logins::{Admission, Logins};
 use crate::auth::memory::{Memory, Scheme};
 use crate::auth::realm::{self, Trusted};
 use crate::auth::scope::ScopeSet;
@@ -44,6 +46,11 @@ pub(super) struct Side {
     memory: Mutex<Memory>,
     /// Whether it is known what the registry wants, and who finds out.
     pub(super) door: Door,
+    /// The logins at the registry, and at its token server.
+    pub(super) logins: Logins,
+    pub(super) token_logins: Logins,
+    /// A request to read was refused without a login: one that is let in proves its login.
+    pub(super) guards_reading: AtomicBool,
     pub(super) tokens: Tokens,
     /// Those who wait for tokens.
     pub(super) lines: Lines,
@@ -54,6 +61,14 @@ pub(super) struct Side {
 }
 
 impl Side {
+    /// Tells if requests under `credential` carry the login itself, and no token that was given for it.
+    fn sends_login(&self, credential: &Credential) -> bool {
+        match (self.memory().scheme(), credential) {
+            (None, _) | (_, Credential::Anonymous | Credential::Identity(_)) => false,
+            (Some(_), Credential::Bearer(_)) | (Some(Scheme::Basic), _) => true,
+            (Some(Scheme::Bearer { .. }), _) => false,
+        }
+    }
     pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -94,10 +109,37 @@ impl Authenticator {
         }
     }
     /// Waits for the turn of a request with `method`: nothing once it is known what the registry wants of such
-    /// requests. Until then one asks, and the others wait for its answer, for a few seconds at most. Hold the turn
-    /// until the answer was made known, by [`Turn::let_in`] or [`Authenticator::refused`].
-    pub async fn turn(&self, endpoint: &Endpoint, method: &Method) -> Turn<'_> {
-        self.side(endpoint).door.turn(method).await
+    /// requests, and that it accepts the login. Until then one asks, and the others wait for its answer, for a few
+    /// seconds at most. Hold the turn until the answer was made known, by [`Turn::let_in`] or
+    /// [`Authenticator::refused`].
+    ///
+    /// # Errors
+    /// The error of an earlier request with the same login, where the registry refuses it.
+    pub async fn turn(
+        &self,
+        endpoint: &Endpoint,
+        access: &Access,
+        method: &Method,
+    ) -> Result<Turn<'_>, Error> {
+        let side = self.side(endpoint);
+        let mut turn = side.door.turn(method).await;
+        if side.sends_login(&access.credential) {
+            let gate = side.logins.gate(&access.credential, is_write(method));
+            loop {
+                match gate.admit().await {
+                    Admission::Go(guard) => {
+                        turn.login = guard;
+                        break;
+                    }
+                    Admission::Refused(error) => return Err(error),
+                    Admission::Check(guard) => {
+                        gate.checked(self.check_login(endpoint, access).await);
+                        drop(guard);
+                    }
+                }
+            }
+        }
+        Ok(turn)
     }
     /// The header to send with a request that needs `scopes` as `access` says: `None` before the first challenge
     /// and for registries that want none. Gets a token if the challenge is known and no cached one suffices.
@@ -146,16 +188,45 @@ impl Authenticator {
         endpoint: &Endpoint,
         access: &Access,
         scopes: &ScopeSet,
+        method: &Method,
         used: Option<&HeaderValue>,
     ) {
+        let side = self.side(endpoint);
+        let writes = is_write(method);
+        let credential = shown(access, used);
+        side.logins.gate(credential, writes).let_in(scopes.head());
         let Some(used) = used else {
             return;
         };
-        let side = self.side(endpoint);
+        // A login that is needed to read is checked when it reads.
+        if !writes && side.guards_reading.load(Ordering::Relaxed) && side.sends_login(credential) {
+            let gate = side.logins.gate(credential, true);
+            if !gate.is_proven() {
+                gate.accepted();
+            }
+        }
         let wanted = side.memory().wanted(scopes);
         let shown = side.tokens.accepted(&access.credential, &wanted, used);
         if shown.is_some_and(|token| side.lines.habit.accepted(&token, &wanted)) {
             side.lines.wake();
+        }
+    }
+    /// Takes in how a request with `used` as its header ended that was refused: `error` says that it was the login.
+    pub fn login_failed(
+        &self,
+        endpoint: &Endpoint,
+        access: &Access,
+        method: &Method,
+        used: Option<&HeaderValue>,
+        error: &Error,
+    ) {
+        let side = self.side(endpoint);
+        if used.is_some()
+            && side.sends_login(&access.credential)
+            && error.cause() == Cause::LoginRefused
+        {
+            let gate = side.logins.gate(&access.credential, is_write(method));
+            gate.refused(error);
         }
     }
     /// What stands in for the credential at a token server, or with Basic.
@@ -292,17 +363,45 @@ impl Authenticator {
             realm,
             service: source.service.as_deref(),
         };
-        let withheld = self.side(endpoint).withheld();
-        server.token(&login, wanted).await.map_err(|error| {
-            clause::explain(
-                error,
-                &self.registry,
-                access,
-                &login,
-                wanted,
-                withheld.as_deref(),
-            )
-        })
+        let explain = |error| {
+            let withheld = self.side(endpoint).withheld();
+            let withheld = withheld.as_deref();
+            clause::explain(error, &self.registry, access, &login, wanted, withheld)
+        };
+        let asked_as = match &login {
+            Login::Nobody => &Credential::Anonymous,
+            Login::Password { .. } | Login::Identity(_) => &access.credential,
+        };
+        let side = self.side(endpoint);
+        let gate = side.token_logins.gate(asked_as, wanted.writes());
+        let _guard = loop {
+            if *asked_as == Credential::Anonymous {
+                break None;
+            }
+            match gate.admit().await {
+                Admission::Go(guard) => break guard,
+                Admission::Refused(error) => return Err(error.shared_with(&action)),
+                Admission::Check(guard) => {
+                    gate.checked(server.check(&login).await);
+                    drop(guard);
+                }
+            }
+        };
+        let outcome = server.token(&login, wanted, gate.is_proven()).await;
+        let outcome = outcome.map_err(explain);
+        match &outcome {
+            // Whatever the token is for, the login is the right one.
+            Ok(_) => {
+                for writes in [false, true] {
+                    side.token_logins.gate(asked_as, writes).accepted();
+                }
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Denied) => {
+                gate.refused(error);
+            }
+            Err(_) => {}
+        }
+        outcome
     }
     /// Says, once, that a login is kept from a token server.
     fn withhold(&self, endpoint: &Endpoint, access: &Access, realm: &Url) {
@@ -320,6 +419,19 @@ impl Authenticator {
             *withheld = Some(host);
         }
     }
+}
+
+/// The credential that a request with `used` as its header shows.
+pub(super) fn shown<'a>(access: &'a Access, used: Option<&HeaderValue>) -> &'a Credential {
+    match used {
+        Some(_) => &access.credential,
+        None => &Credential::Anonymous,
+    }
+}
+
+/// Tells if a request with `method` writes.
+pub(super) fn is_write(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD)
 }
 
 /// Where tokens come from.

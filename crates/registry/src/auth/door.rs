@@ -13,6 +13,8 @@ use http::Method;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use crate::auth::logins::LoginGuard;
+
 /// The longest that a request waits for the first one's answer. A registry that hangs must not be asked by one after
 /// the other; and whatever holds the first one up, the others are not held up for good.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -48,6 +50,8 @@ pub struct Turn<'a> {
     door: &'a Door,
     deed: Deed,
     first: bool,
+    /// Held where the request has a login that was not accepted yet.
+    pub(super) login: Option<LoginGuard>,
 }
 
 impl Door {
@@ -63,6 +67,7 @@ impl Door {
             door: self,
             deed,
             first,
+            login: None,
         }
     }
     /// Waits until a request may go; whether it is one that others wait for.

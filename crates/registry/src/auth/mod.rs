@@ -5,7 +5,8 @@
 //! where the token server gives such tokens, and refreshes them before they run out. Credentials come from a
 //! [`Keychain`].
 //!
-//! The way of a request: [`Authenticator::turn`] lets it go, one alone until it is known what the registry wants;
+//! The way of a request: [`Authenticator::turn`] lets it go, one alone until it is known what the registry wants and
+//! whether it takes the login;
 //! [`Authenticator::authorize`] gives its header, nothing at first. A 401 goes to [`Authenticator::refused`], which
 //! reads the challenge and says whether another try is worth while; any other answer goes to
 //! [`Authenticator::accepted`] and [`Turn::let_in`].
@@ -27,6 +28,7 @@ mod grant;
 mod habit;
 mod helper;
 mod keychain;
+mod logins;
 mod memory;
 mod realm;
 mod scope;

@@ -49,6 +49,12 @@ impl ScopeSet {
     pub fn repositories(&self) -> &[(String, Action)] {
         &self.repositories
     }
+    /// The path of the first repository; empty where there is none.
+    pub(super) fn head(&self) -> &str {
+        self.repositories
+            .first()
+            .map_or("", |(path, _)| path.as_str())
+    }
     /// Whether whoever holds a token for `self` may do all that `other` asks for.
     pub fn covers(&self, other: &Self) -> bool {
         other.repositories.iter().all(|(path, action)| {

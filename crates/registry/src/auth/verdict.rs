@@ -1,18 +1,21 @@
 //! What follows a 401.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use crate::auth::authenticator::{Authenticator, Side};
+use crate::auth::authenticator::{Authenticator, Side, is_write, shown};
 use crate::auth::challenge::{self, Challenge};
 use crate::auth::clause::{self, Refusal};
 use crate::auth::credential::Credential;
 use crate::auth::keychain::Access;
+use crate::auth::logins::Checked;
 use crate::auth::memory::Scheme;
 use crate::auth::scope::ScopeSet;
 use crate::error::{Error, ErrorKind, Retryable};
-use crate::transport::{AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody};
+use crate::transport::{AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, Response};
 
 /// How often one request is sent again on a [`Verdict::Again`]: for the first challenge, for a token that ran out or was
 /// to do for several repositories, and for scopes that only the challenge names. A registry that wants more than that
@@ -26,6 +29,13 @@ pub enum Verdict {
     Again,
     /// The credential does not suffice.
     Final(Refusal),
+    /// The same, from a host that let the same credential in before: it may pass.
+    Passing {
+        /// The reason.
+        refusal: Refusal,
+        /// Set where the same repository let the credential in before.
+        is_known: bool,
+    },
 }
 
 impl Authenticator {
@@ -42,9 +52,10 @@ impl Authenticator {
         endpoint: &Endpoint,
         access: &Access,
         scopes: &ScopeSet,
-        used: Option<&HeaderValue>,
+        sent: (&Method, Option<&HeaderValue>),
         headers: &HeaderMap,
     ) -> Result<Verdict, Error> {
+        let (method, used) = sent;
         let side = self.side(endpoint);
         let challenge = challenge::best(headers);
         let is_new_scheme = match &challenge {
@@ -75,13 +86,63 @@ impl Authenticator {
             insufficient,
             invalid,
         };
+        if used.is_none() && !is_write(method) {
+            side.guards_reading.store(true, Ordering::Relaxed);
+        }
         let scheme = side.memory().scheme();
-        Ok(match (scheme, &access.credential, used) {
+        let verdict = match (scheme, &access.credential, used) {
             (None, ..) => Verdict::Final(clause::no_challenge()),
             (_, Credential::Bearer(_), Some(_)) => Verdict::Final(clause::login_refused(access)),
             (Some(Scheme::Bearer { .. }), ..) => self.judge_token(side, &understood),
             (Some(Scheme::Basic), ..) => self.judge_basic(&understood),
+        };
+        let gate = side.logins.gate(shown(access, used), is_write(method));
+        Ok(match verdict {
+            Verdict::Final(refusal) if gate.is_proven() && !side.lacks_right(&understood) => {
+                let is_known = gate.knows(scopes.head());
+                Verdict::Passing { refusal, is_known }
+            }
+            verdict => verdict,
         })
+    }
+    /// Tells if the registry may want the login of `access` although it has never asked for it: it was not asked at
+    /// `/v2/` yet, or asks there.
+    pub fn may_ask_for_login(&self, endpoint: &Endpoint, access: &Access) -> bool {
+        let side = self.side(endpoint);
+        access.credential != Credential::Anonymous
+            && (side.memory().scheme().is_some() || side.ping.peek().is_none_or(|it| it.is_some()))
+    }
+    /// Learns from `GET /v2/`, asked once, which login is wanted. A failure leaves that open.
+    pub async fn learn_challenge(&self, endpoint: &Endpoint) {
+        let side = self.side(endpoint);
+        if side.memory().scheme().is_none()
+            && let Ok(Some(challenge)) = self.ask_for_challenge(endpoint).await
+        {
+            side.learn(&challenge);
+            side.door.open();
+        }
+    }
+    /// Checks the login alone, as `docker login` does: `GET /v2/` with it.
+    pub(super) async fn check_login(&self, endpoint: &Endpoint, access: &Access) -> Checked {
+        let header = self.authorize(endpoint, access, &ScopeSet::default()).await;
+        let Ok(Some(header)) = header else {
+            return Checked::Unclear;
+        };
+        let action: Arc<str> = "check the login".into();
+        let Ok(response) = self.ask_base(endpoint, &action, 1, Some(header)).await else {
+            return Checked::Unclear;
+        };
+        let status = response.status;
+        response.body.drain().await;
+        match status {
+            StatusCode::UNAUTHORIZED => Checked::Refused,
+            // It says something of the login where nobody is let in without.
+            status if status.is_success() => match self.ask_for_challenge(endpoint).await {
+                Ok(Some(_)) => Checked::Accepted,
+                _ => Checked::Unclear,
+            },
+            _ => Checked::Unclear,
+        }
     }
     /// The registry hands out tokens.
     fn judge_token(&self, side: &Side, refusal: &Understood<'_>) -> Verdict {
@@ -168,6 +229,26 @@ impl Authenticator {
         action: &Arc<str>,
         tries: u32,
     ) -> Result<Option<Challenge>, Error> {
+        let response = self.ask_base(endpoint, action, tries, None).await?;
+        if response.status == StatusCode::UNAUTHORIZED {
+            let challenge = challenge::best(&response.headers);
+            response.body.drain().await;
+            return Ok(challenge);
+        }
+        let error = Error::from_response(action, self.registry.as_str(), response).await;
+        match error.retryable() {
+            Retryable::No => Ok(None),
+            Retryable::Yes | Retryable::After(_) => Err(error),
+        }
+    }
+    /// The answer to `GET /v2/`.
+    async fn ask_base(
+        &self,
+        endpoint: &Endpoint,
+        action: &Arc<str>,
+        tries: u32,
+        header: Option<HeaderValue>,
+    ) -> Result<Response, Error> {
         let base = self.transport.base_url(endpoint, action).await?;
         let url = base.join("v2/").map_err(|_| {
             Error::new(
@@ -182,7 +263,10 @@ impl Authenticator {
             endpoint: endpoint.clone(),
             method: Method::GET,
             url,
-            headers: HeaderMap::new(),
+            headers: header
+                .map(|value| (AUTHORIZATION, value))
+                .into_iter()
+                .collect(),
             body: RequestBody::Empty,
             lane: Lane::Calls,
             public_only: false,
@@ -192,21 +276,17 @@ impl Authenticator {
             weight: 0,
             tries,
         };
-        let response = self.transport.send(call).await?;
-        if response.status == StatusCode::UNAUTHORIZED {
-            let challenge = challenge::best(&response.headers);
-            response.body.drain().await;
-            return Ok(challenge);
-        }
-        let error = Error::from_response(action, self.registry.as_str(), response).await;
-        match error.retryable() {
-            Retryable::No => Ok(None),
-            Retryable::Yes | Retryable::After(_) => Err(error),
-        }
+        self.transport.send(call).await
     }
 }
 
 impl Side {
+    /// Tells if a refusal is about a right for certain.
+    fn lacks_right(&self, refusal: &Understood<'_>) -> bool {
+        let wanted = self.memory().wanted(refusal.scopes);
+        let token = self.tokens.find(&refusal.access.credential, &wanted);
+        refusal.insufficient || token.is_some_and(|token| !token.grants(&wanted))
+    }
     /// Takes in a challenge's scheme; whether that changed what is known.
     fn learn(&self, challenge: &Challenge) -> bool {
         let mut memory = self.memory();

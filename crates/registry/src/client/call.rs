@@ -28,6 +28,13 @@ pub(super) struct Pass<'a> {
     turn: Option<Turn<'a>>,
 }
 
+/// The leave to send a request, or a refusal.
+enum Admission<'a> {
+    Pass(Pass<'a>),
+    /// An earlier request was refused for good, and this one would be as well.
+    Refused(Error),
+}
+
 /// What one try came to.
 #[allow(
     clippy::large_enum_variant,
@@ -144,9 +151,13 @@ impl Client {
     ) -> Result<Outcome, Error> {
         let base = self.base(visit, &ask.action).await?;
         let mut address = ask.address(&base)?;
-        let (mut again, mut hops) = (0, 0);
+        let (mut again, mut hops, mut is_shown) = (0, 0, false);
         loop {
-            let pass = self.pass(visit, ask, &address).await?;
+            let pass = match self.pass(visit, ask, &address).await? {
+                Admission::Pass(pass) => pass,
+                Admission::Refused(_) if self.renew(visit, ask).await? => continue,
+                Admission::Refused(error) => return Ok(Outcome::Refused(error)),
+            };
             let used = pass.header.as_ref();
             let call = ask.call(visit, &address, used, ask.replayed());
             let transport = &self.inner.transport;
@@ -159,6 +170,13 @@ impl Client {
                 None => transport.send(call).await?,
             };
             if self.let_in(visit, ask, &address, &pass, &response) {
+                if !is_shown && self.may_be_hidden(visit, &address, used, &response) {
+                    is_shown = true;
+                    // Drained first: it holds a permit of the host that is asked next.
+                    response.body.drain().await;
+                    self.inner.auth.learn_challenge(&visit.endpoint).await;
+                    continue;
+                }
                 let Some(next) = self.redirect(visit, &base, ask, &response).await? else {
                     return Ok(Outcome::Answer(response));
                 };
@@ -176,6 +194,27 @@ impl Client {
                 return Ok(Outcome::Refused(refusal));
             }
         }
+    }
+
+    /// Tells if an answer to a request without a login may hide what a login shows: some registries ask for one at
+    /// `/v2/` alone, and answer 404 or 403 elsewhere.
+    fn may_be_hidden(
+        &self,
+        visit: &Visit,
+        address: &Address,
+        used: Option<&HeaderValue>,
+        response: &Response,
+    ) -> bool {
+        used.is_none()
+            && address.home
+            && matches!(
+                response.status,
+                StatusCode::NOT_FOUND | StatusCode::FORBIDDEN
+            )
+            && self
+                .inner
+                .auth
+                .may_ask_for_login(&visit.endpoint, &visit.access)
     }
 
     /// Where a 307 or 308 to a request with a method that the transport does not follow leads.
@@ -261,7 +300,10 @@ impl Client {
     pub(super) async fn pass_for(&self, visit: &Visit, ask: &Ask) -> Result<Pass<'_>, Error> {
         let base = self.base(visit, &ask.action).await?;
         let address = ask.address(&base)?;
-        self.pass(visit, ask, &address).await
+        match self.pass(visit, ask, &address).await? {
+            Admission::Pass(pass) => Ok(pass),
+            Admission::Refused(error) => Err(error),
+        }
     }
 
     /// Whether what lets `ask` in was given for all that it needs, as far as the token server says.
@@ -271,22 +313,33 @@ impl Client {
         Ok(auth.grants(&visit.endpoint, &visit.access, &ask.scopes))
     }
 
-    async fn pass(&self, visit: &Visit, ask: &Ask, address: &Address) -> Result<Pass<'_>, Error> {
+    async fn pass(
+        &self,
+        visit: &Visit,
+        ask: &Ask,
+        address: &Address,
+    ) -> Result<Admission<'_>, Error> {
         let auth = &self.inner.auth;
         if !address.home {
-            return Ok(Pass {
+            return Ok(Admission::Pass(Pass {
                 header: None,
                 turn: None,
-            });
+            }));
         }
-        let turn = auth.turn(&visit.endpoint, &ask.method).await;
-        Ok(Pass {
+        let turn = match auth.turn(&visit.endpoint, &visit.access, &ask.method).await {
+            Ok(turn) => turn,
+            Err(error) => {
+                let error = error.shared_with(&ask.action);
+                return Ok(Admission::Refused(error.with_repository(&ask.repository)));
+            }
+        };
+        Ok(Admission::Pass(Pass {
             header: auth
                 .authorize(&visit.endpoint, &visit.access, &ask.scopes)
                 .await
                 .map_err(|error| error.with_repository(&ask.repository))?,
             turn: Some(turn),
-        })
+        }))
     }
 
     /// Whether the answer is more than the registry's own 401; tells the authenticator where it is. What storage
@@ -309,9 +362,13 @@ impl Client {
         }
         if !is_excuse(response.status) {
             let used = pass.header.as_ref();
-            self.inner
-                .auth
-                .accepted(&visit.endpoint, &visit.access, &ask.scopes, used);
+            self.inner.auth.accepted(
+                &visit.endpoint,
+                &visit.access,
+                &ask.scopes,
+                &ask.method,
+                used,
+            );
             if let Some(turn) = &pass.turn {
                 turn.let_in();
             }
@@ -331,29 +388,39 @@ impl Client {
         let headers = response.headers.clone();
         // Read first: the answer holds a permit of the host that the authenticator may want to ask.
         let told = ask.failure(response).await;
-        let verdict = self
-            .inner
-            .auth
-            .refused(&visit.endpoint, &visit.access, &ask.scopes, used, &headers)
+        let auth = &self.inner.auth;
+        let (endpoint, sent) = (&visit.endpoint, (&ask.method, used));
+        let verdict = auth
+            .refused(endpoint, &visit.access, &ask.scopes, sent, &headers)
             .await?;
-        let refusal = match verdict {
+        let (refusal, passes) = match verdict {
             Verdict::Again if again <= MAX_AGAIN => return Ok(None),
             // Nobody said that it was the login.
             Verdict::Again => return Ok(Some(told.with_cause(Cause::Other))),
-            Verdict::Final(refusal) => refusal,
+            Verdict::Final(refusal) => (refusal, false),
+            Verdict::Passing { refusal, is_known } => {
+                let passes = told.may_pass(visit.tries, self.inner.retry, is_known);
+                (refusal, passes)
+            }
         };
+        // Harbor looks for the project before it looks at rights; Alibaba Cloud refuses types as if they were rights.
+        let is_about_more = matches!(
+            told.cause(),
+            Cause::ProjectMissing | Cause::MediaTypeRefused
+        );
+        let error = if is_about_more {
+            told
+        } else {
+            told.with_clause(&refusal.clause).with_cause(refusal.cause)
+        };
+        auth.login_failed(endpoint, &visit.access, &ask.method, used, &error);
+        if passes {
+            return Err(error.passing());
+        }
         if self.renew(visit, ask).await? {
             return Ok(None);
         }
-        // Harbor looks for the project before it looks at rights; Alibaba Cloud refuses types as if they were rights.
-        if matches!(
-            told.cause(),
-            Cause::ProjectMissing | Cause::MediaTypeRefused
-        ) {
-            return Ok(Some(told));
-        }
-        let refused = told.with_clause(&refusal.clause);
-        Ok(Some(refused.with_cause(refusal.cause)))
+        Ok(Some(error))
     }
 
     /// Asks once for a newer credential in place of one that was refused for good.

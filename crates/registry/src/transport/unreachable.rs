@@ -21,7 +21,7 @@ use crate::transport::Transport;
 const HOLD: Duration = Duration::from_secs(10);
 /// A host that answered this recently is tried again by the next operation at once: it may be restarting.
 const RECENTLY: Duration = Duration::from_secs(60);
-/// How long others wait for the next try after it was due. An operation may be held up itself, by one of those that
+/// Time for which others wait for the next try after it was due. An operation may be held up itself, by one of those that
 /// wait for it.
 const SLACK: Duration = Duration::from_secs(1);
 /// Time that others wait for a request that connects.
@@ -205,7 +205,7 @@ impl Transport {
 }
 
 impl Shared {
-    /// Whether a request may go, and as the one that others wait for; `None` while another one connects.
+    /// Decides if a request may go, and as the one that others wait for; `None` while another one connects.
     fn try_enter(&self, key: &HostKey) -> Result<Option<bool>, Error> {
         let mut hosts = self.lock();
         if hosts.len() >= MAX_HOSTS && !hosts.contains_key(key) {
@@ -346,7 +346,7 @@ impl Drop for Lead {
     }
 }
 
-/// Whether a request failed before it reached its host. A connection that breaks counts where the host has never
+/// Tells if a request failed before it reached its host. A connection that breaks counts where the host has never
 /// answered: a port may accept connections and close them.
 fn is_unreachable(error: &Error, has_answered: bool) -> bool {
     match error.kind() {

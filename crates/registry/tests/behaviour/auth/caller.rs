@@ -120,7 +120,8 @@ impl Caller {
         path: &str,
     ) -> Result<StatusCode, Denied> {
         for _ in 0..=MAX_AGAIN {
-            let turn = self.authenticator.turn(&self.endpoint, &method).await;
+            let turn = self.authenticator.turn(&self.endpoint, access, &method);
+            let turn = turn.await.map_err(Denied::Failed)?;
             let used = self
                 .authenticator
                 .authorize(&self.endpoint, access, scopes)
@@ -152,16 +153,22 @@ impl Caller {
             response.body.drain().await;
             if status != StatusCode::UNAUTHORIZED {
                 self.authenticator
-                    .accepted(&self.endpoint, access, scopes, used.as_ref());
+                    .accepted(&self.endpoint, access, scopes, &method, used.as_ref());
                 turn.let_in();
                 return Ok(status);
             }
             let verdict = self
                 .authenticator
-                .refused(&self.endpoint, access, scopes, used.as_ref(), &headers)
+                .refused(
+                    &self.endpoint,
+                    access,
+                    scopes,
+                    (&method, used.as_ref()),
+                    &headers,
+                )
                 .await
                 .map_err(Denied::Failed)?;
-            if let Verdict::Final(refusal) = verdict {
+            if let Verdict::Final(refusal) | Verdict::Passing { refusal, .. } = verdict {
                 return Err(Denied::Final(refusal.clause));
             }
         }

@@ -12,5 +12,6 @@ mod pushes;
 mod quota;
 mod real;
 mod referrers;
+mod refusals;
 mod tags;
 mod uploads;
