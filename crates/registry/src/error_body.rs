@@ -162,7 +162,15 @@ fn kind(status: StatusCode, code: Option<&str>) -> ErrorKind {
         // No server of ours, or none that will ever do it.
         501 | 505 => ErrorKind::Rejected,
         // 499 is nginx's, for a client that went away.
-        408 | 425 | 499 | 500..=599 => ErrorKind::Server,
+        // Some registries say with 500 what would be the same at the next try.
+        500 => match code {
+            "MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN" => ErrorKind::MissingContent,
+            "DENIED" => ErrorKind::Denied,
+            "MANIFEST_INVALID" | "MANIFEST_UNVERIFIED" | "NAME_INVALID" | "TAG_INVALID"
+            | "UNSUPPORTED" => ErrorKind::Rejected,
+            _ => ErrorKind::Server,
+        },
+        408 | 425 | 499 | 501..=599 => ErrorKind::Server,
         400..=498 => match code {
             "BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID" | "RANGE_INVALID" => {
                 ErrorKind::UploadLost
