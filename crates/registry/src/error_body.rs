@@ -166,7 +166,10 @@ fn kind(status: StatusCode, code: Option<&str>) -> ErrorKind {
         500 => match code {
             "MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN" => ErrorKind::MissingContent,
             "DENIED" => ErrorKind::Denied,
-            "MANIFEST_INVALID" | "MANIFEST_UNVERIFIED" | "NAME_INVALID" | "TAG_INVALID"
+            "MANIFEST_INVALID"
+            | "MANIFEST_UNVERIFIED"
+            | "NAME_INVALID"
+            | "TAG_INVALID"
             | "UNSUPPORTED" => ErrorKind::Rejected,
             _ => ErrorKind::Server,
         },

@@ -112,7 +112,6 @@ fn refusals() -> Vec<Row> {
     let afresh = Expect::Copied("in a new session");
     let by_get = Expect::Copied("by a GET");
     let read_again = Expect::Copied("when its tag is read again");
-    let fails = Expect::Fails("401 Unauthorized");
     vec![
         lasting("400", "400 Bad Request", |_| {
             Action::error(400, "UNKNOWN", "bad")
@@ -134,12 +133,9 @@ fn refusals() -> Vec<Row> {
                 .into()
         })
         .at(|operation| !operation.is_token() && operation != Operation::StorageGet)
-        // A token that is new and was never good for anything is not replaced by another one.
-        .but(TagList, fails, fails)
-        .but(SourceHead, fails, fails)
         .but(DestinationHead, unclear, unclear)
         .but(Mount, unmounted, unmounted),
-        lasting(
+        passing(
             "401 of a token server or a storage host",
             "401 Unauthorized",
             |_| Action::status(401),
