@@ -362,16 +362,7 @@ fn an_interval_without_records_is_told_to_do_nothing() {
 
 #[test]
 fn an_interval_that_is_none_is_a_mistake() {
-    for wrong in [
-        "",
-        "5",
-        "1.5h",
-        "h",
-        "-5s",
-        "12 h",
-        "1w",
-        "999999999999999999d",
-    ] {
+    for wrong in ["5", "1.5h", "h", "-5s", "12 h", "1w", "999999999999999999d"] {
         let flag = format!("--referrers-interval={wrong}");
         let arguments = ["copy", "a.example/a:1", "b.example/b:1", &flag];
         Place::new()

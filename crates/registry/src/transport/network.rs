@@ -1,4 +1,4 @@
-//! Which addresses connections may be made to.
+//! Addresses that connections may be made to.
 //!
 //! A registry names hosts for us to go to: redirects, upload locations, next pages, token realms. One of the public
 //! internet has no business naming a host of the network that we are in. Whether it does is decided here, by the address

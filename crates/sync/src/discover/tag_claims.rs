@@ -55,7 +55,7 @@ struct Claim {
     rank: usize,
     rule: Arc<Rule>,
     target: Target,
-    /// Whether the image was sent off.
+    /// True once the image was sent off.
     sent: bool,
 }
 
@@ -64,7 +64,7 @@ struct Listing {
     rank: usize,
     rule: Arc<Rule>,
     ended: CancellationToken,
-    /// Whether the list was read to its end.
+    /// True once the list was read to its end.
     complete: AtomicBool,
 }
 
