@@ -215,7 +215,13 @@ impl Error {
     /// repository `is_known` to let the login in, and else twice, since a right may be missing there.
     pub(crate) fn may_pass(&self, tries: u32, retry: RetryPolicy, is_known: bool) -> bool {
         let is_named = self.code() == Some("DENIED") || self.cause() == Cause::ProjectMissing;
-        !is_named && (is_known || tries <= retry.retries.min(DOUBTFUL_RETRIES))
+        // The last try may renew the token as well, which is a request more.
+        let most = if is_known {
+            retry.retries.saturating_sub(1)
+        } else {
+            retry.retries.min(DOUBTFUL_RETRIES)
+        };
+        !is_named && tries <= most
     }
     /// With a further clause behind what happened.
     #[must_use]

@@ -1,4 +1,4 @@
-//! Which logins a host accepts, so that one that is refused is not sent again and again: Harbor, LDAP and GitLab lock
+//! Logins that a host accepts, so that one that is refused is not sent again and again: Harbor, LDAP and GitLab lock
 //! accounts for that.
 //!
 //! Until a login was accepted, requests with it go one at a time. After a refusal the login alone is checked, as
@@ -172,7 +172,8 @@ impl LoginGate {
             Checked::Accepted => self.accepted(),
             Checked::Refused => {
                 let mut state = self.state();
-                state.refused = state.last.clone();
+                let last = state.last.clone();
+                state.refused = last;
             }
             Checked::Unclear => {
                 let mut state = self.state();

@@ -399,7 +399,7 @@ impl Client {
             Verdict::Again => return Ok(Some(told.with_cause(Cause::Other))),
             Verdict::Final(refusal) => (refusal, false),
             Verdict::Passing { refusal, is_known } => {
-                let passes = told.may_pass(visit.tries, self.inner.retry, is_known);
+                let passes = told.may_pass(visit.tries + again - 1, self.inner.retry, is_known);
                 (refusal, passes)
             }
         };

@@ -22,15 +22,14 @@ async fn head_all(client: &Client, pushes: bool) -> Vec<Result<(), Error>> {
     let heads = (0..REPOSITORIES * TAGS).map(|index| async move {
         let repository = repository(client, &format!("r{}", index / TAGS));
         let tag = tag(&format!("v{}", index % TAGS));
-        let head = if pushes {
+        if pushes {
             client
                 .head_manifest_for_push(&repository, &tag)
                 .await
                 .map(drop)
         } else {
             client.head_manifest(&repository, &tag).await.map(drop)
-        };
-        head
+        }
     });
     join_all(heads).await
 }

@@ -12,8 +12,7 @@ use crate::client::uploads::reaction::{self, Reaction};
 use crate::client::uploads::session;
 use crate::client::uploads::settle::Seen;
 use crate::digest::Digest;
-use crate::error::Error;
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind, Retryable};
 use crate::transport::Response;
 
 use super::{Drive, Failed, Next, Trouble, Went};
@@ -187,6 +186,9 @@ impl Drive<'_> {
                 .await
             {
                 Ok(None) => Ok(settle),
+                Err(error) if error.retryable() != Retryable::No => {
+                    Err(Failed::Later(error, settle))
+                }
                 Ok(Some(error)) | Err(error) => Err(Failed::Final(error)),
             };
         }
