@@ -28,7 +28,7 @@ pub(super) struct TagClaims {
     /// Rules that list their source, by the repositories that they and rules of other sources write to, in the order of
     /// the rules.
     listings: HashMap<Repository, Vec<Arc<Listing>>>,
-    /// Whether tags that name referrers are no images of listing rules.
+    /// True if tags that name referrers are no images of listing rules.
     holds_back: bool,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Claimant<'a> {
     pub(super) rank: usize,
     /// The rule.
     pub(super) rule: &'a Arc<Rule>,
-    /// Whether the images are leftover tags that name referrers, which are in nobody's way.
+    /// True if the images are leftover tags that name referrers, which are in nobody's way.
     pub(super) leftovers: bool,
 }
 
