@@ -65,7 +65,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
     println!(
         "Every digest was checked at the destination. Now with registries of your own:\n\n  \
-         cargo install --path .\n  \
+         cargo install --locked --path .\n  \
          image-syncer copy docker.io/library/alpine:3.20 registry.example.com/mirror/alpine\n  \
          image-syncer --auth auth.yaml --images images.yaml\n"
     );
