@@ -157,8 +157,15 @@ impl Terminal {
     pub(crate) fn stops(&self) {
         let pid = Pid::from_child(&self.child);
         // Its end must stay to be waited for.
-        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
-        waitid(WaitId::Pid(pid), options).unwrap();
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let status = waitid(WaitId::Pid(pid), options).unwrap().unwrap();
+        assert!(
+            status.stopped(),
+            "it ended instead: code {:?}, signal {:?}, and left:\n{}",
+            status.exit_status(),
+            status.terminating_signal(),
+            screen(&self.seen.state.lock().unwrap())
+        );
     }
 
     /// Waits for the program to end.
