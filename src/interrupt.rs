@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Receives SIGINT, SIGTERM, SIGQUIT and SIGHUP from the moment it is created.
-pub(crate) struct Interrupts {
+pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     quit: Signal,
@@ -15,7 +15,7 @@ pub(crate) struct Interrupts {
     hangup: Option<Signal>,
 }
 
-impl Interrupts {
+impl Signals {
     /// Starts to receive the signals, which end the process until then. Needs a runtime.
     pub(crate) fn hear() -> std::io::Result<Self> {
         let hangup = (!hangup_is_ignored()).then(|| signal(SignalKind::hangup()));

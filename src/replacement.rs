@@ -15,7 +15,7 @@ const NAMES: u32 = 1_000;
 
 /// What `path` will hold: written to a temporary file beside it until it is put in place; dropped before, it leaves
 /// everything as it was.
-pub(crate) struct Replacement {
+pub(crate) struct AtomicFile {
     path: PathBuf,
     target: Target,
 }
@@ -29,7 +29,7 @@ enum Target {
     Itself(File),
 }
 
-impl Replacement {
+impl AtomicFile {
     /// Begins to write what `flag` wants at `path`. What a link points to is replaced, not the link; a link that another
     /// user made in a directory that is open to all is not followed.
     ///
@@ -85,7 +85,7 @@ impl Replacement {
     }
 }
 
-impl Write for Replacement {
+impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.target {
             Target::Beside(file) => file.write(bytes),
@@ -221,11 +221,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("report.json");
         std::fs::write(&path, "before").unwrap();
-        let mut dropped = Replacement::of("--report", &path).unwrap();
+        let mut dropped = AtomicFile::of("--report", &path).unwrap();
         dropped.write_all(b"half").unwrap();
         drop(dropped);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
-        let mut put = Replacement::of("--report", &path).unwrap();
+        let mut put = AtomicFile::of("--report", &path).unwrap();
         put.write_all(b"after").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
         put.put().unwrap();
@@ -239,7 +239,7 @@ mod tests {
         let path = directory.path().join("report.json");
         std::fs::write(&path, "before").unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        let mut put = Replacement::of("--report", &path).unwrap();
+        let mut put = AtomicFile::of("--report", &path).unwrap();
         put.write_all(b"after").unwrap();
         // Whatever ends the process now leaves the directory as it was.
         assert_eq!(directory.path().read_dir().unwrap().count(), 1);
@@ -263,7 +263,7 @@ mod tests {
         std::os::unix::fs::lchown(&link, Some(65_534), None).unwrap();
         let said = |mode| {
             std::fs::set_permissions(&open, Permissions::from_mode(mode)).unwrap();
-            Replacement::of("--report", &link)
+            AtomicFile::of("--report", &link)
                 .err()
                 .map(|error| error.to_string())
         };
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn what_is_no_regular_file_is_written_to() {
-        let mut null = Replacement::of("--report", Path::new("/dev/null")).unwrap();
+        let mut null = AtomicFile::of("--report", Path::new("/dev/null")).unwrap();
         null.write_all(b"x").unwrap();
         null.put().unwrap();
         assert!(!Path::new("/dev/null").is_file());
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn a_place_that_takes_no_file_is_refused_by_flag_and_path() {
         let said = |path: &Path| {
-            let error = Replacement::of("--report", path).err().unwrap();
+            let error = AtomicFile::of("--report", path).err().unwrap();
             format!("{error:#}")
         };
         assert!(said(Path::new("/")).contains("--report /: this is a directory"));

@@ -13,27 +13,29 @@ use sync::transfer::Progress as Moving;
 use crate::commands::listeners::Listeners;
 use crate::commands::observers::Observers;
 use crate::commands::outputs::Outputs;
-use crate::commands::shown::Shown;
-use crate::commands::underway::Underway;
+use crate::commands::shown::StdoutOutput;
+use crate::commands::underway::InFlightTracker;
 use crate::exit::Exit;
-use crate::report::{Ending, Traffic};
-use crate::ui::live::Display;
-use crate::ui::{Counts, Files, Lines, Progress, Wire, Word, print_summary};
+use crate::report::{RunSummary, Traffic};
+use crate::ui::live::ProgressDisplay;
+use crate::ui::{
+    Counts, EventLines, FullLists, LineLabel, LineWriter, RequestLogger, print_summary,
+};
 
 /// Those who are told of a run.
-pub(super) struct Audience {
-    pub(super) lines: Lines,
-    pub(super) display: Display,
-    wire: Arc<Wire>,
+pub(super) struct RunOutputs {
+    pub(super) lines: LineWriter,
+    pub(super) display: ProgressDisplay,
+    wire: Arc<RequestLogger>,
     counts: Arc<Counts>,
     pub(super) report: Arc<Report>,
-    all: Arc<Underway>,
+    all: Arc<InFlightTracker>,
     outputs: Outputs,
-    pub(super) shown: Option<Shown>,
+    pub(super) shown: Option<StdoutOutput>,
 }
 
 /// What was carried out, and how it ended.
-pub(super) struct Ended<'a> {
+pub(super) struct FinishedRun<'a> {
     /// All rules.
     pub(super) rules: &'a [Arc<Rule>],
     /// When it began.
@@ -44,26 +46,26 @@ pub(super) struct Ended<'a> {
     pub(super) cancelled: bool,
 }
 
-impl Audience {
+impl RunOutputs {
     /// People, who read `lines` and see `display`, the files in `outputs`, and what is shown on stdout meanwhile.
     pub(super) fn gather(
         outputs: Outputs,
-        lines: Lines,
-        display: Display,
-        shown: Option<Shown>,
+        lines: LineWriter,
+        display: ProgressDisplay,
+        shown: Option<StdoutOutput>,
     ) -> Self {
         let report = Arc::new(Report::new());
         let mut all: Vec<Arc<dyn Listener>> =
-            vec![report.clone(), Arc::new(Progress::new(lines.clone()))];
+            vec![report.clone(), Arc::new(EventLines::new(lines.clone()))];
         all.extend(outputs.listeners());
-        all.extend(shown.as_ref().map(Shown::listener));
+        all.extend(shown.as_ref().map(StdoutOutput::listener));
         Self {
-            wire: Arc::new(Wire::new(lines.clone())),
+            wire: Arc::new(RequestLogger::new(lines.clone())),
             counts: Arc::new(Counts::new()),
             lines,
             display,
             report,
-            all: Arc::new(Underway::new(Arc::new(Listeners(all)))),
+            all: Arc::new(InFlightTracker::new(Arc::new(Listeners(all)))),
             outputs,
             shown,
         }
@@ -94,13 +96,13 @@ impl Audience {
 
     /// Writes the files that were asked for, says what the run came to, and turns all of it into an exit. Whatever is
     /// still under way was interrupted. The files come first: whoever reads what is said may be slow.
-    pub(super) fn close(&self, ended: &Ended<'_>) -> Exit {
+    pub(super) fn close(&self, ended: &FinishedRun<'_>) -> Exit {
         self.all.interrupt();
         let mut summary = self.report.summary();
         summary.settle(ended.rules.len() as u64, ended.cancelled);
         let elapsed = ended.started.elapsed();
         let mut failures: Vec<anyhow::Error> = Vec::new();
-        let mut files = Files::default();
+        let mut files = FullLists::default();
         for file in &self.outputs.images {
             file.finish(ended.rules, &summary);
             match file.write() {
@@ -115,7 +117,7 @@ impl Audience {
             let shown = self.shown.as_ref();
             shown.map_or(exit, |shown| shown.exit(&summary, exit))
         };
-        let ending = |exit: Exit| Ending {
+        let ending = |exit: Exit| RunSummary {
             summary: &summary,
             rules: ended.rules,
             hosts: &hosts,
@@ -137,7 +139,7 @@ impl Audience {
             None => print_summary(&self.lines, &ending(exit(&failures)), files),
         }
         for error in &failures {
-            self.lines.say(Word::Failed, &format!("{error:#}"));
+            self.lines.say(LineLabel::Failed, &format!("{error:#}"));
         }
         exit(&failures)
     }

@@ -15,7 +15,7 @@ pub(super) fn execute(
 ) -> anyhow::Result<Exit> {
     registry::transport::prepare();
     let config = setup::config(arguments.files, &arguments.defaults, &mut problems);
-    let job = job::Job {
+    let job = job::RunJob {
         command: "check",
         rules: config.rules,
         credentials: config.credentials,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use registry::Registry;
-use registry::auth::{Credential, Entry};
+use registry::auth::{Credential, KeychainEntry};
 use sync::config::Config;
-use sync::rule::{NamedTags, Rule, Select, Source};
+use sync::rule::{NamedTags, Rule, RuleSource, Selection};
 
 use crate::cli::Copy;
 use crate::commands::problems::Problems;
@@ -33,7 +33,7 @@ pub(super) fn execute(
     for warning in &config.warnings {
         problems.warn(warning);
     }
-    let job = job::Job {
+    let job = job::RunJob {
         command: "copy",
         rules: config.rules,
         credentials: config.credentials,
@@ -51,12 +51,12 @@ pub(super) fn execute(
 /// The rule that the arguments say. All tags of a repository are a lot to copy by mistake, so they must be asked for.
 fn rule(arguments: &Copy) -> anyhow::Result<Rule> {
     let written = &arguments.source;
-    let source = Source::parse(written)?;
+    let source = RuleSource::parse(written)?;
     match (&source.select, arguments.all_tags) {
-        (Select::All, false) => bail!(
+        (Selection::All, false) => bail!(
             "{written} names neither tag nor digest: write {written}:TAG, or add --all-tags to copy every tag"
         ),
-        (Select::All, true) | (_, false) => {}
+        (Selection::All, true) | (_, false) => {}
         (_, true) => bail!(
             "--all-tags copies every tag, and {written} already says which: leave one of the two out"
         ),
@@ -81,7 +81,7 @@ fn rule(arguments: &Copy) -> anyhow::Result<Rule> {
 }
 
 /// Lets `host` be reached without a trusted certificate: whatever entries there are for it, and everything else there.
-fn allow_insecure(credentials: &mut Vec<Entry>, host: &str) -> anyhow::Result<()> {
+fn allow_insecure(credentials: &mut Vec<KeychainEntry>, host: &str) -> anyhow::Result<()> {
     let registry = Registry::parse(host).context("--insecure")?;
     let mut covered = false;
     for entry in credentials.iter_mut() {
@@ -93,7 +93,7 @@ fn allow_insecure(credentials: &mut Vec<Entry>, host: &str) -> anyhow::Result<()
         }
     }
     if !covered {
-        credentials.push(Entry {
+        credentials.push(KeychainEntry {
             prefix: host.to_owned(),
             credential: Credential::Anonymous,
             insecure: true,
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn entries_of_an_insecure_host_keep_what_else_they_say() {
-        let entry = |prefix: &str| Entry {
+        let entry = |prefix: &str| KeychainEntry {
             prefix: prefix.to_owned(),
             credential: Credential::Identity(Secret::new("token")),
             insecure: false,

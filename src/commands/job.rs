@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use registry::auth::{DockerFiles, Entry, Keychain};
+use registry::auth::{DockerFiles, Keychain, KeychainEntry};
 use registry::transport::{
     RetryPolicy, Timeouts, Transport, TransportOptions, certificate_directories,
 };
@@ -16,20 +16,20 @@ use sync::store::RegistryStores;
 use tokio::runtime::Runtime;
 
 use crate::cli;
-use crate::commands::audience::{self, Audience};
+use crate::commands::audience::{self, RunOutputs};
 use crate::commands::collisions;
 use crate::commands::concurrency::{IMAGES, Windows};
 use crate::commands::outputs::Outputs;
 use crate::commands::problems::Problems;
 use crate::commands::rates;
-use crate::commands::run::{Ended, Run};
+use crate::commands::run::{ActiveRun, RunEnd};
 use crate::commands::shown::Purpose;
 use crate::commands::{records, setup};
 use crate::exit::Exit;
-use crate::interrupt::Interrupts;
-use crate::ui::live::Display;
-use crate::ui::screen::Writing;
-use crate::ui::{Lines, Log, Printer, Word};
+use crate::interrupt::Signals;
+use crate::ui::live::ProgressDisplay;
+use crate::ui::screen::ScreenThread;
+use crate::ui::{LineLabel, LineWriter, Log, Printer};
 
 /// Maximum number of worker threads of the runtime: each costs memory, and none beyond the cores is of use.
 const MOST_THREADS: usize = 512;
@@ -38,13 +38,13 @@ const MOST_THREADS: usize = 512;
 const CLOSING: Duration = Duration::from_secs(5);
 
 /// What to carry out.
-pub(super) struct Job {
+pub(super) struct RunJob {
     /// The command that it is done for.
     pub(super) command: &'static str,
     /// The rules.
     pub(super) rules: Vec<Arc<Rule>>,
     /// The credentials.
-    pub(super) credentials: Vec<Entry>,
+    pub(super) credentials: Vec<KeychainEntry>,
     /// Mistakes and warnings so far.
     pub(super) problems: Problems,
     /// What is to be done with them.
@@ -74,7 +74,7 @@ struct Connections {
     keychain: Keychain,
 }
 
-impl Job {
+impl RunJob {
     /// Carries out the job. Errors are those found before anything was asked of a registry, all of them together.
     pub(super) fn carry_out(mut self, printer: &Printer) -> anyhow::Result<Exit> {
         let mut problems = std::mem::take(&mut self.problems);
@@ -83,22 +83,22 @@ impl Job {
         let Some(prepared) = prepared else {
             return Ok(Exit::Usage);
         };
-        let writing = Writing::to(std::io::stderr()).context("cannot start a thread")?;
+        let writing = ScreenThread::to(std::io::stderr()).context("cannot start a thread")?;
         let beside = printer.clone().by_way_of(writing.screen());
         let log = self.open_log(&beside, &mut warnings)?;
         let (_entered, _closing) = (log.enter(), log.closing());
         let stop = Stop::new(Duration::from_secs(self.common.asking.grace));
         let shown = self.purpose;
         let shown = shown.shown(self.command, &self.rules, &self.logging, &stop)?;
-        let lines = Lines::new(beside.clone(), &log);
+        let lines = LineWriter::new(beside.clone(), &log);
         let lines = match &shown {
             Some(shown) => shown.beside(lines),
             None => lines,
         };
-        let display = Display::new(&self.logging, shown.is_some(), beside);
-        let audience = Audience::gather(prepared.outputs, lines, display, shown);
+        let display = ProgressDisplay::new(&self.logging, shown.is_some(), beside);
+        let audience = RunOutputs::gather(prepared.outputs, lines, display, shown);
         for warning in &warnings {
-            audience.lines.say(Word::Warning, warning);
+            audience.lines.say(LineLabel::Warning, warning);
         }
         let records = records::open(
             &self.common.remembering,
@@ -114,22 +114,22 @@ impl Job {
                 ..prepared.settings
             };
             let run = self.run(&audience, settings, prepared.connections, stop)?;
-            let interrupts = Interrupts::hear().context("cannot listen for signals")?;
+            let interrupts = Signals::hear().context("cannot listen for signals")?;
             (run, interrupts)
         };
         let started = Instant::now();
         let moved = Arc::clone(run.engine.progress());
         let drive = run.drive(self.rules.clone(), &mut interrupts, &audience);
         let cancelled = match runtime.block_on(drive) {
-            Ended::Drained { cancelled } => {
+            RunEnd::Drained { cancelled } => {
                 if let Some(records) = records {
                     records.close(CLOSING);
                 }
                 cancelled
             }
-            Ended::Abandoned => true,
+            RunEnd::Abandoned => true,
         };
-        let exit = audience.close(&audience::Ended {
+        let exit = audience.close(&audience::FinishedRun {
             rules: &self.rules,
             started,
             moved: &moved,
@@ -149,7 +149,7 @@ impl Job {
     }
 
     /// Says where a flag can do nothing for this run.
-    fn warn_of(settings: &Settings, lines: &Lines) {
+    fn warn_of(settings: &Settings, lines: &LineWriter) {
         // A run that writes nothing need not find records, and makes none.
         if settings.intent != Intent::Copy {
             return;
@@ -157,13 +157,13 @@ impl Job {
         if settings.records.is_none() && !settings.immutable.is_empty() {
             let text = "--immutable: nothing is remembered between runs, so the registries are asked about these tags, \
                         too";
-            lines.say(Word::Warning, text);
+            lines.say(LineLabel::Warning, text);
         }
         let waits = |referrers: &Arc<Referrers>| !referrers.interval.is_zero();
         if settings.records.is_none() && settings.referrers.as_ref().is_some_and(waits) {
             let text = "--referrers-interval: nothing is remembered between runs, so it is asked what refers to every \
                         unchanged image";
-            lines.say(Word::Warning, text);
+            lines.say(LineLabel::Warning, text);
         }
     }
 
@@ -259,11 +259,11 @@ impl Job {
     /// The run over all registries.
     fn run(
         &self,
-        audience: &Audience,
+        audience: &RunOutputs,
         settings: Settings,
         connections: Connections,
         stop: Stop,
-    ) -> anyhow::Result<Run> {
+    ) -> anyhow::Result<ActiveRun> {
         Self::warn_of(&settings, &audience.lines);
         let transport = Arc::new(Transport::new(TransportOptions {
             observer: audience.observer(),
@@ -278,7 +278,7 @@ impl Job {
             },
         });
         let stores = Arc::new(RegistryStores::new(registries));
-        Ok(Run {
+        Ok(ActiveRun {
             engine: Engine::new(stores, settings, audience.listener()),
             transport,
             stop,

@@ -6,7 +6,7 @@ use sync::Listener;
 
 use crate::cli;
 use crate::commands::problems::Problems;
-use crate::images_file::{ImagesFile, Wanted};
+use crate::images_file::{ImageSelection, ImagesFile};
 use crate::report::ReportFile;
 
 /// Output files of a run, opened before it begins.
@@ -27,9 +27,11 @@ impl Outputs {
         let report = report.map(|path| problems.take(ReportFile::begin(path, command)));
         let copied = flags.output_success_images.as_deref();
         let format = flags.output_images_format;
-        let copied = copied.map(|path| problems.take(ImagesFile::new(Wanted::There, path, format)));
+        let copied =
+            copied.map(|path| problems.take(ImagesFile::new(ImageSelection::There, path, format)));
         let failed = flags.failed_images.as_deref();
-        let failed = failed.map(|path| problems.take(ImagesFile::by_suffix(Wanted::Failed, path)));
+        let failed =
+            failed.map(|path| problems.take(ImagesFile::by_suffix(ImageSelection::Failed, path)));
         let images: Option<Vec<_>> = [copied, failed].into_iter().flatten().collect();
         Some(Self {
             report: match report {

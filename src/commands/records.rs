@@ -9,11 +9,11 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use registry::{Registry, Repository};
 use sync::config::Intent;
-use sync::inventory::records::{Overview, Records, RecordsError, Upkeep};
+use sync::inventory::records::{Records, RecordsError, RecordsMaintenance, RecordsOverview};
 
 use crate::cli::{RecordsAction, Remembering};
 use crate::exit::Exit;
-use crate::ui::{Lines, Log, Printer, Word, units, visible};
+use crate::ui::{LineLabel, LineWriter, Log, Printer, units, visible};
 
 /// Where the file is below the user's state directory.
 const DEFAULT: &str = "image-syncer/records.sqlite3";
@@ -27,14 +27,15 @@ pub(super) fn execute(action: &RecordsAction, printer: &Printer) -> anyhow::Resu
         )?,
     };
     let text = match action {
-        RecordsAction::Show { .. } => shown(&path, &Upkeep::open(&path)?.overview()?),
+        RecordsAction::Show { .. } => shown(&path, &RecordsMaintenance::open(&path)?.overview()?),
         RecordsAction::Prune { older_than, .. } => {
-            let dropped = Upkeep::open(&path)?.prune(*older_than)?;
+            let dropped = RecordsMaintenance::open(&path)?.prune(*older_than)?;
             format!("{} dropped\n", units::count(dropped, "record"))
         }
         RecordsAction::Forget { place, .. } => {
             let (registry, repository) = whom(place)?;
-            let dropped = Upkeep::open(&path)?.forget(&registry, repository.as_ref())?;
+            let dropped =
+                RecordsMaintenance::open(&path)?.forget(&registry, repository.as_ref())?;
             format!("{} dropped\n", units::count(dropped, "record"))
         }
     };
@@ -47,7 +48,7 @@ pub(super) fn execute(action: &RecordsAction, printer: &Printer) -> anyhow::Resu
 pub(super) fn open(
     flags: &Remembering,
     intent: Intent,
-    lines: &Lines,
+    lines: &LineWriter,
     log: &Log,
 ) -> Option<Arc<Records>> {
     if flags.no_records {
@@ -73,19 +74,19 @@ pub(super) fn open(
         Ok(records) => records.map(Arc::new),
         Err(error) => {
             let text = format!("{error}; this run remembers nothing");
-            lines.say(Word::Warning, &text);
+            lines.say(LineLabel::Warning, &text);
             None
         }
     }
 }
 
 /// Tells of trouble that comes while a run goes on, from whichever thread.
-fn teller(lines: &Lines, log: &Log) -> impl Fn(&RecordsError) + Send + Sync + 'static {
+fn teller(lines: &LineWriter, log: &Log) -> impl Fn(&RecordsError) + Send + Sync + 'static {
     let (lines, log) = (lines.clone(), log.clone());
     move |error| {
         let _entered = log.enter();
         let text = format!("{error}; this run goes on without it");
-        lines.say(Word::Warning, &text);
+        lines.say(LineLabel::Warning, &text);
     }
 }
 
@@ -128,7 +129,7 @@ fn whom(place: &str) -> anyhow::Result<(Registry, Option<Repository>)> {
     Ok((registry, None))
 }
 
-fn shown(path: &Path, overview: &Overview) -> String {
+fn shown(path: &Path, overview: &RecordsOverview) -> String {
     let mut text = format!("{}: {}\n", path.display(), units::bytes(overview.bytes));
     for holdings in &overview.registries {
         // Writing to a String cannot fail.

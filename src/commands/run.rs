@@ -6,19 +6,19 @@ use registry::transport::Transport;
 use sync::engine::{Engine, Stop};
 use sync::rule::Rule;
 
-use crate::commands::audience::Audience;
-use crate::interrupt::Interrupts;
-use crate::ui::Word;
+use crate::commands::audience::RunOutputs;
+use crate::interrupt::Signals;
+use crate::ui::LineLabel;
 
 /// What is under way, and how to end it.
-pub(super) struct Run {
+pub(super) struct ActiveRun {
     pub(super) engine: Engine,
     pub(super) transport: Arc<Transport>,
     pub(super) stop: Stop,
 }
 
 /// How a run ended.
-pub(super) enum Ended {
+pub(super) enum RunEnd {
     /// Nothing is under way any more.
     Drained {
         /// Whether a signal had come before.
@@ -28,26 +28,26 @@ pub(super) enum Ended {
     Abandoned,
 }
 
-impl Run {
+impl ActiveRun {
     /// Drives the engine until it has nothing under way any more.
     pub(super) async fn drive(
         self,
         rules: Vec<Arc<Rule>>,
-        interrupts: &mut Interrupts,
-        audience: &Audience,
-    ) -> Ended {
+        interrupts: &mut Signals,
+        audience: &RunOutputs,
+    ) -> RunEnd {
         let shown = audience.show(rules.len() as u64, self.engine.progress());
         tokio::select! {
-            () = self.engine.run(rules, self.stop.clone()) => Ended::Drained {
+            () = self.engine.run(rules, self.stop.clone()) => RunEnd::Drained {
                 cancelled: self.stop.cancel.is_cancelled(),
             },
-            () = self.obey(interrupts, audience) => Ended::Abandoned,
+            () = self.obey(interrupts, audience) => RunEnd::Abandoned,
             never = shown => match never {},
         }
     }
 
     /// Ends the run in order at the first signal and at once at the second; returns at the third.
-    async fn obey(&self, interrupts: &mut Interrupts, audience: &Audience) {
+    async fn obey(&self, interrupts: &mut Signals, audience: &RunOutputs) {
         let (lines, ending) = (&audience.lines, audience.display.ending());
         let name = interrupts.next().await;
         let what = match self.stop.grace.as_secs() {
@@ -56,13 +56,13 @@ impl Run {
                 "no further image is begun; those under way may go on for {grace} s, until a second signal"
             ),
         };
-        lines.say(Word::Warning, &format!("{name}: {what}"));
+        lines.say(LineLabel::Warning, &format!("{name}: {what}"));
         ending.within(self.stop.grace);
         self.transport.wind_up(self.stop.grace);
         self.stop.cancel.cancel();
         let name = interrupts.next().await;
         lines.say(
-            Word::Warning,
+            LineLabel::Warning,
             &format!("{name}: what is under way is dropped"),
         );
         ending.now();

@@ -13,11 +13,13 @@ use sync::rule::Rule;
 use crate::cli;
 use crate::commands::listeners::Listeners;
 use crate::exit::Exit;
-use crate::report::{Document, Ending};
-use crate::ui::Files;
-use crate::ui::plan::{Form, Plan, Which, print_check_summary, print_plan_summary, totals};
-use crate::ui::stdout::{Begin, Stdout, Written};
-use crate::ui::{Lines, Printer};
+use crate::report::{ReportWriter, RunSummary};
+use crate::ui::FullLists;
+use crate::ui::plan::{
+    Plan, PlanForm, RowSelection, print_check_summary, print_plan_summary, totals,
+};
+use crate::ui::stdout::{StartWriting, Stdout, WriteEnd};
+use crate::ui::{LineWriter, Printer};
 
 /// What a run is for.
 #[derive(Clone, Copy, Debug)]
@@ -25,12 +27,12 @@ pub(super) enum Purpose {
     /// To copy.
     Copy,
     /// To show what would be copied.
-    Show(Asked),
+    Show(StdoutRequest),
 }
 
 /// What is to be shown.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct StdoutRequest {
     intent: Intent,
     json: bool,
     exit_code: bool,
@@ -39,7 +41,7 @@ pub(super) struct Asked {
 impl Purpose {
     /// What a copy would take.
     pub(super) fn plan(flags: cli::Showing) -> Self {
-        Self::Show(Asked {
+        Self::Show(StdoutRequest {
             intent: Intent::Plan,
             json: flags.output == cli::PlanFormat::Json,
             exit_code: flags.exit_code,
@@ -48,7 +50,7 @@ impl Purpose {
 
     /// What differs.
     pub(super) fn check(flags: cli::Differences) -> Self {
-        Self::Show(Asked {
+        Self::Show(StdoutRequest {
             intent: Intent::Check,
             json: flags.output == cli::CheckFormat::Json,
             exit_code: true,
@@ -78,7 +80,7 @@ impl Purpose {
         rules: &[Arc<Rule>],
         logging: &cli::Logging,
         stop: &Stop,
-    ) -> anyhow::Result<Option<Shown>> {
+    ) -> anyhow::Result<Option<StdoutOutput>> {
         let Self::Show(asked) = self else {
             return Ok(None);
         };
@@ -86,15 +88,15 @@ impl Purpose {
         // A terminal that shows how far the run is takes the plan when nothing else is drawn there any more.
         let one_terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
         let begin = if one_terminal {
-            Begin::AtEnd
+            StartWriting::AtEnd
         } else {
-            Begin::AtOnce
+            StartWriting::AtOnce
         };
         let stdout = Stdout::start(begin, move || abandon.cancel());
         let stdout = stdout.context("cannot start a thread")?;
-        Ok(Some(Shown {
+        Ok(Some(StdoutOutput {
             asked,
-            page: Page::new(asked, command, rules, logging, &stdout),
+            page: StdoutForm::new(asked, command, rules, logging, &stdout),
             stdout,
             one_terminal,
         }))
@@ -102,59 +104,60 @@ impl Purpose {
 }
 
 /// What is written to stdout while a run goes on.
-pub(super) struct Shown {
-    asked: Asked,
-    page: Page,
+pub(super) struct StdoutOutput {
+    asked: StdoutRequest,
+    page: StdoutForm,
     stdout: Stdout,
     /// Whether it is seen on the terminal on which the run is told.
     one_terminal: bool,
 }
 
 /// The form of it.
-enum Page {
+enum StdoutForm {
     /// For people.
     Plan(Arc<Plan>),
     /// For programs.
-    Document(Arc<Document<Stdout>>),
+    Document(Arc<ReportWriter<Stdout>>),
     /// The exit code tells.
     Nothing,
 }
 
-impl Page {
+impl StdoutForm {
     fn new(
-        asked: Asked,
+        asked: StdoutRequest,
         command: &str,
         rules: &[Arc<Rule>],
         logging: &cli::Logging,
         stdout: &Stdout,
     ) -> Self {
         if asked.json {
-            return Self::Document(Arc::new(Document::begin(stdout.clone(), command)));
+            return Self::Document(Arc::new(ReportWriter::begin(stdout.clone(), command)));
         }
         let which = match (asked.intent, logging.verbose) {
             (Intent::Check, 0) if logging.quiet => return Self::Nothing,
-            (_, 1..) => Which::All,
-            (Intent::Check, 0) => Which::Different,
-            (Intent::Plan | Intent::Copy, 0) => Which::Notable,
+            (_, 1..) => RowSelection::All,
+            (Intent::Check, 0) => RowSelection::Different,
+            (Intent::Plan | Intent::Copy, 0) => RowSelection::Notable,
         };
         let plan = Plan::new(rules, form(asked.intent), which, stdout.clone());
         Self::Plan(Arc::new(plan))
     }
 }
 
-impl Shown {
+impl StdoutOutput {
     /// `lines` without what is shown here.
-    pub(super) fn beside(&self, lines: Lines) -> Lines {
-        let is_plan = matches!(&self.page, Page::Plan(_)) && self.asked.intent == Intent::Plan;
+    pub(super) fn beside(&self, lines: LineWriter) -> LineWriter {
+        let is_plan =
+            matches!(&self.page, StdoutForm::Plan(_)) && self.asked.intent == Intent::Plan;
         lines.beside_a_plan(is_plan && self.one_terminal)
     }
 
     /// Who hears every event.
     pub(super) fn listener(&self) -> Arc<dyn Listener> {
         match &self.page {
-            Page::Plan(plan) => plan.clone(),
-            Page::Document(document) => document.clone(),
-            Page::Nothing => Arc::new(Listeners(Vec::new())),
+            StdoutForm::Plan(plan) => plan.clone(),
+            StdoutForm::Document(document) => document.clone(),
+            StdoutForm::Nothing => Arc::new(Listeners(Vec::new())),
         }
     }
 
@@ -167,7 +170,7 @@ impl Shown {
     }
 
     /// Shows what is known only now; and says on stderr what the run came to, as far as that is not shown.
-    pub(super) fn end(&self, ending: &Ending<'_>, lines: &Lines, files: Files<'_>) {
+    pub(super) fn end(&self, ending: &RunSummary<'_>, lines: &LineWriter, files: FullLists<'_>) {
         let is_check = self.asked.intent == Intent::Check;
         if is_check {
             print_check_summary(lines, ending.summary, files);
@@ -175,11 +178,11 @@ impl Shown {
             print_plan_summary(lines, ending.summary, files, self.one_terminal);
         }
         match &self.page {
-            Page::Plan(plan) if is_check => plan.close(Vec::new()),
-            Page::Plan(plan) => plan.close(totals(ending.summary, true)),
+            StdoutForm::Plan(plan) if is_check => plan.close(Vec::new()),
+            StdoutForm::Plan(plan) => plan.close(totals(ending.summary, true)),
             // What cannot be written is told when all is written.
-            Page::Document(document) => drop(document.end(ending)),
-            Page::Nothing => {}
+            StdoutForm::Document(document) => drop(document.end(ending)),
+            StdoutForm::Nothing => {}
         }
     }
 
@@ -192,8 +195,8 @@ impl Shown {
         printer: &Printer,
     ) -> Exit {
         match self.stdout.finish(interrupted).await {
-            Ok(Written::Whole | Written::Unread) => exit,
-            Ok(Written::Interrupted) => Exit::Interrupted,
+            Ok(WriteEnd::Whole | WriteEnd::Unread) => exit,
+            Ok(WriteEnd::Interrupted) => Exit::Interrupted,
             Err(error) => {
                 printer.error(&format!("cannot write to stdout: {error}"));
                 Exit::Failed
@@ -203,14 +206,14 @@ impl Shown {
 }
 
 /// How it is written: for people on a terminal, elsewhere for programs that people write.
-fn form(intent: Intent) -> Form {
+fn form(intent: Intent) -> PlanForm {
     let colours = Printer::stdout_colours();
     match (intent, Printer::stdout_width()) {
-        (Intent::Check, width) => Form::Lines {
+        (Intent::Check, width) => PlanForm::Lines {
             short: width.is_some(),
             colours,
         },
-        (_, Some(width)) => Form::Table { width, colours },
-        (_, None) => Form::Plain,
+        (_, Some(width)) => PlanForm::Table { width, colours },
+        (_, None) => PlanForm::Plain,
     }
 }

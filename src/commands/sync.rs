@@ -20,7 +20,7 @@ pub(super) fn execute(
         &mut problems,
     );
     let config = setup::config(arguments.files, &arguments.defaults, &mut problems);
-    let job = job::Job {
+    let job = job::RunJob {
         command: "sync",
         rules: config.rules,
         credentials: config.credentials,

@@ -8,7 +8,7 @@ use sync::event::ImageName;
 use sync::{Event, Failure, Listener, Outcome};
 
 /// Hands every event on, and remembers which images have begun and not ended: as many as are under way at a time.
-pub(super) struct Underway {
+pub(super) struct InFlightTracker {
     to: Arc<dyn Listener>,
     begun: Mutex<HashMap<Key, (ImageName, Instant)>>,
     /// Whether nothing is handed on any more. Held for reading while something is.
@@ -18,7 +18,7 @@ pub(super) struct Underway {
 /// Rule, source and destination.
 type Key = (usize, String, String);
 
-impl Underway {
+impl InFlightTracker {
     /// Hands on to `to`.
     pub(super) fn new(to: Arc<dyn Listener>) -> Self {
         Self {
@@ -51,7 +51,7 @@ fn key(image: &ImageName) -> Key {
     (rule, image.source.clone(), image.destination.clone())
 }
 
-impl Listener for Underway {
+impl Listener for InFlightTracker {
     fn event(&self, event: &Event) {
         let over = self.over.read().unwrap_or_else(PoisonError::into_inner);
         if *over {
@@ -86,7 +86,7 @@ mod tests {
         let none = |_: &_| Err(RuleError("no default".to_owned()));
         let rule = Arc::new(Rule::parse("a.example/x", &["b.example/y"], &none).unwrap());
         let report = Arc::new(Report::new());
-        let underway = Underway::new(report.clone());
+        let underway = InFlightTracker::new(report.clone());
         let name = |tag: &str| ImageName {
             rule: Arc::clone(&rule),
             source: format!("a.example/x:{tag}"),

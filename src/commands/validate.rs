@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 
-use registry::auth::{Credential, Entry, Keychain};
+use registry::auth::{Credential, Keychain, KeychainEntry};
 use sync::config::Config;
-use sync::rule::{Destination, Naming, PlatformFilter, Rule, Select, Source};
+use sync::rule::{Naming, PlatformFilter, Rule, RuleDestination, RuleSource, Selection};
 
 use crate::cli::Validate;
 use crate::commands::problems::Problems;
@@ -72,7 +72,7 @@ fn logins(config: &Config, keychain: &Keychain) -> Vec<String> {
     logins
 }
 
-fn login(place: &str, entry: Option<&Entry>) -> String {
+fn login(place: &str, entry: Option<&KeychainEntry>) -> String {
     let otherwise = "the login of docker or podman, if there is one, else anonymous";
     let Some(entry) = entry else {
         return format!("login at {place}: no entry, so {otherwise}");
@@ -101,22 +101,22 @@ fn describe(rule: &Rule, text: &mut String) {
     }
 }
 
-fn chosen(source: &Source) -> String {
+fn chosen(source: &RuleSource) -> String {
     match &source.select {
-        Select::All => "all tags".to_owned(),
-        Select::Tags(tags) => joined("tag", tags),
-        Select::Matching(pattern) => format!("tags in which /{}/ is found", pattern.as_str()),
-        Select::Digest { digest, tag: None } => format!("{digest}"),
-        Select::Digest {
+        Selection::All => "all tags".to_owned(),
+        Selection::Tags(tags) => joined("tag", tags),
+        Selection::Matching(pattern) => format!("tags in which /{}/ is found", pattern.as_str()),
+        Selection::Digest { digest, tag: None } => format!("{digest}"),
+        Selection::Digest {
             digest,
             tag: Some(tag),
         } => format!("{digest}, called {tag}"),
     }
 }
 
-fn named(destination: &Destination, source: &Source) -> String {
+fn named(destination: &RuleDestination, source: &RuleSource) -> String {
     match (&destination.naming, &source.select) {
-        (Naming::Keep, Select::Digest { tag: None, .. }) | (Naming::Untagged, _) => {
+        (Naming::Keep, Selection::Digest { tag: None, .. }) | (Naming::Untagged, _) => {
             "by digest, untagged".to_owned()
         }
         (Naming::Keep, _) => "names kept".to_owned(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use registry::Tag;
 use sync::report::{RuleSummary, Summary};
-use sync::rule::{Rule, Select};
+use sync::rule::{Rule, Selection};
 
 /// Returns the rules that were not begun, whose images were not all found, or not all of whose images ended.
 pub(super) fn unfinished<'a>(rules: &'a [Arc<Rule>], summary: &Summary) -> Vec<&'a Arc<Rule>> {
@@ -27,7 +27,7 @@ pub(super) struct Listings(HashMap<String, Vec<Arc<Rule>>>);
 impl Listings {
     /// Adds `rule`, if it lists its source.
     pub(super) fn add(&mut self, rule: &Arc<Rule>) {
-        if matches!(rule.source.select, Select::All | Select::Matching(_)) {
+        if matches!(rule.source.select, Selection::All | Selection::Matching(_)) {
             let source = rule.source.repository.to_string();
             self.0.entry(source).or_default().push(Arc::clone(rule));
         }
@@ -42,7 +42,7 @@ impl Listings {
             return false;
         };
         let matches = |rule: &&Arc<Rule>| match &rule.source.select {
-            Select::Matching(pattern) => pattern.matches(&tag),
+            Selection::Matching(pattern) => pattern.matches(&tag),
             _ => true,
         };
         let mut rules = rules.iter().filter(matches);

@@ -15,14 +15,14 @@ use sync::rule::Rule;
 use sync::{Event, Failure, Listener, Outcome};
 
 use crate::cli::ImagesFormat;
-use crate::replacement::{self, Replacement};
+use crate::replacement::{self, AtomicFile};
 use crate::ui::visible::DocumentWriter;
 use again::Listings;
-use pairs::Pairs;
+use pairs::PairTable;
 
 /// Collects images on disk, and writes them down at the end.
 pub(crate) struct ImagesFile {
-    wanted: Wanted,
+    wanted: ImageSelection,
     format: ImagesFormat,
     name: String,
     state: Mutex<State>,
@@ -30,7 +30,7 @@ pub(crate) struct ImagesFile {
 
 /// Which images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum ImageSelection {
     /// Those that are at their destination, copied now or there before.
     There,
     /// Those that are not and that a further run can bring; where a list of tags was not read to its end, its rule.
@@ -38,12 +38,12 @@ pub(crate) enum Wanted {
 }
 
 enum State {
-    Open(Replacement, Box<Pairs>, Listings),
+    Open(AtomicFile, Box<PairTable>, Listings),
     Broken(anyhow::Error),
     Closed,
 }
 
-impl Wanted {
+impl ImageSelection {
     fn flag(self) -> &'static str {
         match self {
             Self::There => "--output-success-images",
@@ -57,10 +57,14 @@ impl ImagesFile {
     ///
     /// # Errors
     /// When the file cannot be written, as far as that can be told beforehand: better now than after hours.
-    pub(crate) fn new(wanted: Wanted, path: &Path, format: ImagesFormat) -> anyhow::Result<Self> {
-        let file = Replacement::of(wanted.flag(), path)?;
+    pub(crate) fn new(
+        wanted: ImageSelection,
+        path: &Path,
+        format: ImagesFormat,
+    ) -> anyhow::Result<Self> {
+        let file = AtomicFile::of(wanted.flag(), path)?;
         let name = file.name();
-        let pairs = Pairs::beside(file.path())
+        let pairs = PairTable::beside(file.path())
             .map_err(|error| replacement::failed(wanted.flag(), &name, &error))?;
         Ok(Self {
             wanted,
@@ -77,11 +81,11 @@ impl ImagesFile {
 
     /// Whether it has what failed.
     pub(crate) fn is_of_failures(&self) -> bool {
-        self.wanted == Wanted::Failed
+        self.wanted == ImageSelection::Failed
     }
 
     /// In the format that the suffix of `path` names: JSON or YAML.
-    pub(crate) fn by_suffix(wanted: Wanted, path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn by_suffix(wanted: ImageSelection, path: &Path) -> anyhow::Result<Self> {
         let suffix = path.extension().unwrap_or_default();
         let format = if suffix.eq_ignore_ascii_case("json") {
             ImagesFormat::Json
@@ -94,7 +98,7 @@ impl ImagesFile {
     /// Adds what is left of `rules`: images that a rule spells out and that did not end; rules whose lists were not read
     /// to their end, in the place of their images.
     pub(crate) fn finish(&self, rules: &[Arc<Rule>], summary: &Summary) {
-        if self.wanted != Wanted::Failed {
+        if self.wanted != ImageSelection::Failed {
             return;
         }
         for rule in again::unfinished(rules, summary) {
@@ -128,7 +132,7 @@ impl ImagesFile {
         written.map_err(|error| replacement::failed(self.wanted.flag(), &self.name, &error))
     }
 
-    fn put(&self, file: Replacement, pairs: &Pairs, listings: &Listings) -> anyhow::Result<()> {
+    fn put(&self, file: AtomicFile, pairs: &PairTable, listings: &Listings) -> anyhow::Result<()> {
         let mut out = DocumentWriter::new(BufWriter::new(file));
         let keep = |source: &str, destination: &str| !listings.cover(source, destination);
         pairs.write(self.format, &keep, &mut out)?;
@@ -158,13 +162,13 @@ impl Listener for ImagesFile {
             return;
         };
         let wanted = match (self.wanted, outcome) {
-            (Wanted::There, Outcome::Copied(_) | Outcome::Unchanged { .. }) => true,
-            (Wanted::Failed, Outcome::Failed(failure)) => is_left(failure),
+            (ImageSelection::There, Outcome::Copied(_) | Outcome::Unchanged { .. }) => true,
+            (ImageSelection::Failed, Outcome::Failed(failure)) => is_left(failure),
             (
-                Wanted::Failed,
+                ImageSelection::Failed,
                 Outcome::Copied(_) | Outcome::Unchanged { .. } | Outcome::Skipped { .. },
             ) => false,
-            (Wanted::There, Outcome::Failed(_) | Outcome::Skipped { .. })
+            (ImageSelection::There, Outcome::Failed(_) | Outcome::Skipped { .. })
             | (_, Outcome::Planned(_)) => return,
         };
         self.add(&image.source, &image.destination, wanted);

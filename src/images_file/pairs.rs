@@ -16,11 +16,11 @@ use crate::ui::visible;
 const CACHE_KIB: u32 = 512;
 
 /// The pairs. They are a cache of one run, so nothing is done for them to outlive a crash.
-pub(super) struct Pairs {
+pub(super) struct PairTable {
     database: Connection,
 }
 
-impl Pairs {
+impl PairTable {
     /// No pairs yet, in a file beside `path`, which is where room is known to be; in the system's directory for
     /// temporary files where none can be there, as beside a pipe.
     pub(super) fn beside(path: &Path) -> anyhow::Result<Self> {
@@ -60,7 +60,7 @@ impl Pairs {
         out: &mut impl Write,
     ) -> anyhow::Result<()> {
         let all = "SELECT source, destination FROM pairs WHERE wanted ORDER BY source, destination";
-        let map = Map {
+        let map = PairMap {
             statement: RefCell::new(self.database.prepare(all)?),
             keep,
         };
@@ -76,12 +76,12 @@ impl Pairs {
 }
 
 /// The rows, as the map that they make: one source at a time is in memory.
-struct Map<'a> {
+struct PairMap<'a> {
     statement: RefCell<Statement<'a>>,
     keep: &'a dyn Fn(&str, &str) -> bool,
 }
 
-impl Serialize for Map<'_> {
+impl Serialize for PairMap<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut statement = self.statement.borrow_mut();
         let mut rows = statement.query([]).map_err(S::Error::custom)?;
@@ -119,7 +119,7 @@ impl Serialize for Text {
     }
 }
 
-impl Map<'_> {
+impl PairMap<'_> {
     fn next<E: serde::ser::Error>(
         &self,
         rows: &mut Rows<'_>,
@@ -148,7 +148,7 @@ mod tests {
 
     fn written(pairs: &[(&str, &str)], format: ImagesFormat) -> String {
         let directory = tempfile::tempdir().unwrap();
-        let all = Pairs::beside(&directory.path().join("out")).unwrap();
+        let all = PairTable::beside(&directory.path().join("out")).unwrap();
         for (source, destination) in pairs {
             all.add(source, destination, true).unwrap();
         }
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn what_is_known_first_of_a_pair_holds_and_only_what_is_selected_is_written() {
         let directory = tempfile::tempdir().unwrap();
-        let all = Pairs::beside(&directory.path().join("out")).unwrap();
+        let all = PairTable::beside(&directory.path().join("out")).unwrap();
         for (source, destination, wanted) in [
             ("a:v1", "b:v1", false),
             ("a:v1", "b:v1", true),

@@ -14,7 +14,7 @@ use crate::report::seconds;
 use crate::ui::HostCounts;
 
 /// What is known at the end of a run.
-pub(crate) struct Ending<'a> {
+pub(crate) struct RunSummary<'a> {
     /// What the run came to.
     pub(crate) summary: &'a Summary,
     /// All rules of the run, those that were not begun as well.
@@ -47,7 +47,7 @@ impl Traffic {
 
 /// The last fields of the document.
 #[derive(Debug, Serialize)]
-pub(super) struct Closing<'a> {
+pub(super) struct ClosingFields<'a> {
     rules: Vec<RuleRecord<'a>>,
     hosts: Vec<HostRecord<'a>>,
     warnings: &'a [String],
@@ -125,9 +125,9 @@ struct SummaryRecord {
     warnings: u64,
 }
 
-impl<'a> Closing<'a> {
+impl<'a> ClosingFields<'a> {
     /// The end of a run that ended at `finished`.
-    pub(super) fn new(ending: &Ending<'a>, finished: Timestamp) -> Self {
+    pub(super) fn new(ending: &RunSummary<'a>, finished: Timestamp) -> Self {
         let summary = ending.summary;
         Self {
             rules: rules(ending),
@@ -143,7 +143,7 @@ impl<'a> Closing<'a> {
 }
 
 /// Every rule, in the order of the files; one that was not begun was interrupted.
-fn rules<'a>(ending: &Ending<'a>) -> Vec<RuleRecord<'a>> {
+fn rules<'a>(ending: &RunSummary<'a>) -> Vec<RuleRecord<'a>> {
     let begun = ending.summary.by_rule.iter();
     let begun: BTreeMap<usize, &RuleSummary> = begun
         .map(|entry| (Arc::as_ptr(&entry.rule).addr(), entry))

@@ -9,13 +9,13 @@ use serde_json::json;
 use sync::{Event, Listener};
 
 use crate::report::VERSION;
-use crate::report::closing::{Closing, Ending};
+use crate::report::closing::{ClosingFields, RunSummary};
 use crate::report::image::ImageRecord;
 use crate::ui::visible::DocumentWriter;
 
 /// Writes the report to any `Write`, an image at a time; hears every event of a run. What goes wrong while it writes
 /// is told at the end: the run itself goes on.
-pub(crate) struct Document<W: Write>(Mutex<State<W>>);
+pub(crate) struct ReportWriter<W: Write>(Mutex<State<W>>);
 
 enum State<W: Write> {
     Open {
@@ -26,7 +26,7 @@ enum State<W: Write> {
     Closed,
 }
 
-impl<W: Write> Document<W> {
+impl<W: Write> ReportWriter<W> {
     /// A document of what `command` does from now on.
     pub(crate) fn begin(out: W, command: &str) -> Self {
         let mut out = BufWriter::with_capacity(1 << 16, DocumentWriter::new(out));
@@ -41,7 +41,7 @@ impl<W: Write> Document<W> {
     ///
     /// # Errors
     /// Whatever went wrong first, from the beginning on.
-    pub(crate) fn end(&self, ending: &Ending<'_>) -> io::Result<W> {
+    pub(crate) fn end(&self, ending: &RunSummary<'_>) -> io::Result<W> {
         match std::mem::replace(&mut *self.lock(), State::Closed) {
             State::Open { mut out, images } => match foot(&mut out, images, ending) {
                 Ok(()) => {
@@ -71,7 +71,7 @@ impl<W: Write> State<W> {
     }
 }
 
-impl<W: Write + Send> Listener for Document<W> {
+impl<W: Write + Send> Listener for ReportWriter<W> {
     fn event(&self, event: &Event) {
         let Event::ImageFinished {
             image,
@@ -127,10 +127,10 @@ fn head(out: &mut impl Write, command: &str) -> io::Result<()> {
     )
 }
 
-fn foot(out: &mut impl Write, images: u64, ending: &Ending<'_>) -> io::Result<()> {
+fn foot(out: &mut impl Write, images: u64, ending: &RunSummary<'_>) -> io::Result<()> {
     let close = if images == 0 { "]" } else { "\n  ]" };
     // The fields of an object, without its braces: they are the last of the document's own.
-    let text = serde_json::to_string_pretty(&Closing::new(ending, now()))?;
+    let text = serde_json::to_string_pretty(&ClosingFields::new(ending, now()))?;
     let fields = text.trim_start_matches('{').trim_start_matches('\n');
     write!(out, "{close},\n{fields}\n")?;
     out.flush()

@@ -4,15 +4,15 @@ use std::path::Path;
 
 use sync::{Event, Listener};
 
-use crate::replacement::{self, Replacement};
-use crate::report::{Document, Ending};
+use crate::replacement::{self, AtomicFile};
+use crate::report::{ReportWriter, RunSummary};
 
 /// The flag that asks for it.
 const FLAG: &str = "--report";
 
 /// The report of a run on its way to its file.
 pub(crate) struct ReportFile {
-    document: Document<Replacement>,
+    document: ReportWriter<AtomicFile>,
     name: String,
 }
 
@@ -22,10 +22,10 @@ impl ReportFile {
     /// # Errors
     /// When no file can be written there.
     pub(crate) fn begin(path: &Path, command: &str) -> anyhow::Result<Self> {
-        let file = Replacement::of(FLAG, path)?;
+        let file = AtomicFile::of(FLAG, path)?;
         Ok(Self {
             name: file.name(),
-            document: Document::begin(file, command),
+            document: ReportWriter::begin(file, command),
         })
     }
 
@@ -38,8 +38,8 @@ impl ReportFile {
     ///
     /// # Errors
     /// When it could not be written; what stood there before is as it was.
-    pub(crate) fn put(&self, ending: &Ending<'_>) -> anyhow::Result<()> {
-        let ended = self.document.end(ending).and_then(Replacement::put);
+    pub(crate) fn put(&self, ending: &RunSummary<'_>) -> anyhow::Result<()> {
+        let ended = self.document.end(ending).and_then(AtomicFile::put);
         ended.map_err(|error| replacement::failed(FLAG, &self.name, &error.into()))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use registry::ErrorKind;
 use serde::Serialize;
 use sync::event::{Change, Copied, Cost, Evidence, ImageName, Loss, Planned, Volume};
-use sync::{Class, Failure, Outcome, Side};
+use sync::{Failure, Outcome, Responsibility, Side};
 
 use crate::report::seconds;
 use crate::ui::hint;
@@ -20,14 +20,14 @@ pub(super) struct ImageRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
     #[serde(flatten)]
-    how: How<'a>,
+    how: OutcomeFields<'a>,
     elapsed_seconds: f64,
 }
 
 /// What is told of each outcome alone.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-enum How<'a> {
+enum OutcomeFields<'a> {
     Copied(CopiedRecord),
     Unchanged { evidence: &'static str },
     Skipped { why: &'a str },
@@ -114,15 +114,15 @@ impl<'a> ImageRecord<'a> {
     pub(super) fn new(image: &'a ImageName, outcome: &'a Outcome, elapsed: Duration) -> Self {
         let (word, digest, how) = match outcome {
             Outcome::Copied(copied) => {
-                let how = How::Copied(CopiedRecord::new(copied));
+                let how = OutcomeFields::Copied(CopiedRecord::new(copied));
                 ("copied", Some(copied.digest.to_string()), how)
             }
             Outcome::Unchanged { digest, by } => {
                 let evidence = evidence(*by);
-                let how = How::Unchanged { evidence };
+                let how = OutcomeFields::Unchanged { evidence };
                 ("unchanged", Some(digest.to_string()), how)
             }
-            Outcome::Skipped { why } => ("skipped", None, How::Skipped { why }),
+            Outcome::Skipped { why } => ("skipped", None, OutcomeFields::Skipped { why }),
             Outcome::Failed(failure) => {
                 let word = if failure.interrupted {
                     "interrupted"
@@ -130,12 +130,12 @@ impl<'a> ImageRecord<'a> {
                     "failed"
                 };
                 let failure = FailureRecord::new(failure);
-                (word, None, How::Failed { failure })
+                (word, None, OutcomeFields::Failed { failure })
             }
             Outcome::Planned(planned) => {
                 let digest = Some(planned.digest.to_string());
                 let planned = PlannedRecord::new(planned);
-                ("planned", digest, How::Planned { planned })
+                ("planned", digest, OutcomeFields::Planned { planned })
             }
         };
         Self {
@@ -252,15 +252,15 @@ fn side(side: Side) -> &'static str {
 }
 
 /// The word of a class.
-pub(super) fn class(class: Class) -> &'static str {
+pub(super) fn class(class: Responsibility) -> &'static str {
     match class {
-        Class::Source => "source",
-        Class::Destination => "destination",
-        Class::Credentials => "credentials",
-        Class::RateLimit => "rate-limit",
-        Class::Rules => "rules",
-        Class::Internal => "internal",
-        Class::Interrupted => "interrupted",
+        Responsibility::Source => "source",
+        Responsibility::Destination => "destination",
+        Responsibility::Credentials => "credentials",
+        Responsibility::RateLimit => "rate-limit",
+        Responsibility::Rules => "rules",
+        Responsibility::Internal => "internal",
+        Responsibility::Interrupted => "interrupted",
     }
 }
 

@@ -1,6 +1,6 @@
 //! The report: one JSON document for `--report FILE` and `plan --output json`, described in docs/report.md.
 //!
-//! [`Document`] writes it while a run goes on, an image a line, so that it costs no memory; what is known only at the
+//! [`ReportWriter`] writes it while a run goes on, an image a line, so that it costs no memory; what is known only at the
 //! end comes last. `image` and `closing` are its parts, in the words of the schema.
 
 mod closing;
@@ -8,8 +8,8 @@ mod document;
 mod file;
 mod image;
 
-pub(crate) use closing::{Ending, Traffic};
-pub(crate) use document::Document;
+pub(crate) use closing::{RunSummary, Traffic};
+pub(crate) use document::ReportWriter;
 pub(crate) use file::ReportFile;
 
 /// The version of the document. It rises when something is taken away or means something else, not when something is

@@ -17,7 +17,7 @@ use sync::rule::{Rule, RuleError};
 use sync::{Event, Failure, Listener, Outcome, Side};
 
 use super::*;
-use crate::images_file::{ImagesFile, Wanted};
+use crate::images_file::{ImageSelection, ImagesFile};
 use crate::ui::HostCounts;
 
 fn digest(number: u8) -> Digest {
@@ -95,12 +95,12 @@ fn outcomes() -> Vec<Outcome> {
     ]
 }
 
-fn end(document: &Document<Vec<u8>>, report: &Report, rules: &[Arc<Rule>]) -> Vec<u8> {
+fn end(document: &ReportWriter<Vec<u8>>, report: &Report, rules: &[Arc<Rule>]) -> Vec<u8> {
     let hosts = [
         (Some("a.example".to_owned()), HostCounts::default()),
         (None, HostCounts::default()),
     ];
-    let ending = Ending {
+    let ending = RunSummary {
         summary: &report.summary(),
         rules,
         hosts: &hosts,
@@ -133,7 +133,7 @@ fn checked(text: &[u8]) -> Value {
 
 #[test]
 fn every_outcome_is_as_the_schema_says() {
-    let (document, report) = (Document::begin(Vec::new(), "sync"), Report::new());
+    let (document, report) = (ReportWriter::begin(Vec::new(), "sync"), Report::new());
     let (rule, never_begun) = (rule(), rule());
     let mut events = vec![Event::RuleStarted {
         rule: Arc::clone(&rule),
@@ -171,7 +171,7 @@ fn every_outcome_is_as_the_schema_says() {
 
 #[test]
 fn a_run_without_images_is_a_document_too() {
-    let (document, report) = (Document::begin(Vec::new(), "plan"), Report::new());
+    let (document, report) = (ReportWriter::begin(Vec::new(), "plan"), Report::new());
     let json = checked(&end(&document, &report, &[]));
     assert_eq!(json["images"].as_array().unwrap().len(), 0);
     assert_eq!(
@@ -182,7 +182,7 @@ fn a_run_without_images_is_a_document_too() {
 
 #[test]
 fn an_image_takes_a_line() {
-    let (document, report) = (Document::begin(Vec::new(), "sync"), Report::new());
+    let (document, report) = (ReportWriter::begin(Vec::new(), "sync"), Report::new());
     for outcome in outcomes() {
         document.event(&finished(&rule(), "v1", outcome));
     }
@@ -213,7 +213,7 @@ impl Write for Full {
 
 #[test]
 fn what_cannot_be_written_is_told_at_the_end_and_not_tried_again() {
-    let (document, report) = (Document::begin(Full(100_000), "sync"), Report::new());
+    let (document, report) = (ReportWriter::begin(Full(100_000), "sync"), Report::new());
     let rule = rule();
     for number in 0..2_000 {
         let skipped = Outcome::Skipped {
@@ -221,7 +221,7 @@ fn what_cannot_be_written_is_told_at_the_end_and_not_tried_again() {
         };
         document.event(&finished(&rule, &number.to_string(), skipped));
     }
-    let ending = Ending {
+    let ending = RunSummary {
         summary: &report.summary(),
         rules: &[],
         hosts: &[],
@@ -266,8 +266,8 @@ fn many_images_in_a_process_of_their_own() {
         let file = ImagesFile::by_suffix(wanted, &path(name)).unwrap();
         Arc::new(file)
     };
-    let there = images(Wanted::There, "there.yaml");
-    let failed = images(Wanted::Failed, "failed.json");
+    let there = images(ImageSelection::There, "there.yaml");
+    let failed = images(ImageSelection::Failed, "failed.json");
     let report = Arc::new(Report::new());
     let file = Arc::new(ReportFile::begin(&path("report.json"), "sync").unwrap());
     let listeners: [Arc<dyn Listener>; 4] =
@@ -278,7 +278,7 @@ fn many_images_in_a_process_of_their_own() {
     tell(&listeners, &rule, 20_000..100_000);
     there.write().unwrap();
     failed.write().unwrap();
-    let ending = Ending {
+    let ending = RunSummary {
         summary: &report.summary(),
         rules: &[],
         hosts: &[],

@@ -5,13 +5,13 @@ use sync::event::ImageName;
 use sync::rule::Rule;
 
 use crate::cli::LogLevel;
-use crate::ui::paint::Paint;
-use crate::ui::screen::Weight;
+use crate::ui::paint::Style;
+use crate::ui::screen::LinePriority;
 use crate::ui::{Log, Printer, visible};
 
 /// The word that a line begins with; tells how it is painted and how much it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
+pub enum LineLabel {
     /// An image was copied.
     Copied,
     /// An image was copied to a tag that had another one.
@@ -45,7 +45,7 @@ enum Level {
     Error,
 }
 
-impl Word {
+impl LineLabel {
     fn text(self) -> &'static str {
         match self {
             Self::Copied => "copied",
@@ -62,13 +62,13 @@ impl Word {
         }
     }
 
-    fn paint(self) -> Paint {
+    fn paint(self) -> Style {
         match self {
-            Self::Copied | Self::Updated | Self::Planned => Paint::Green,
-            Self::Unchanged | Self::Verified => Paint::Dim,
-            Self::Repaired | Self::Skipped | Self::Interrupted | Self::Warning => Paint::Yellow,
-            Self::Failed => Paint::Red,
-            Self::Note => Paint::Plain,
+            Self::Copied | Self::Updated | Self::Planned => Style::Green,
+            Self::Unchanged | Self::Verified => Style::Dim,
+            Self::Repaired | Self::Skipped | Self::Interrupted | Self::Warning => Style::Yellow,
+            Self::Failed => Style::Red,
+            Self::Note => Style::Plain,
         }
     }
 
@@ -85,7 +85,7 @@ impl Word {
 
 /// What a line is about, for logs that are searched; the line itself says it as well.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct About<'a> {
+pub struct LineSubject<'a> {
     /// The rule's name.
     pub rule: Option<&'a str>,
     /// The full reference at the source.
@@ -96,7 +96,7 @@ pub struct About<'a> {
     pub host: Option<&'a str>,
 }
 
-impl<'a> About<'a> {
+impl<'a> LineSubject<'a> {
     /// About a rule as a whole.
     pub(super) fn rule(rule: &'a Rule) -> Self {
         Self {
@@ -128,7 +128,7 @@ impl<'a> About<'a> {
 
 /// Sends lines to stderr, or to the log where that has a file or takes stderr; what needs attention goes to both.
 #[derive(Clone)]
-pub struct Lines {
+pub struct LineWriter {
     printer: Printer,
     /// Whether the log takes lines.
     logged: bool,
@@ -143,7 +143,7 @@ pub struct Lines {
     least_of_rules: Option<Level>,
 }
 
-impl Lines {
+impl LineWriter {
     /// Whether the log takes lines, in a file or in place of what people are told.
     pub(super) fn are_logged(&self) -> bool {
         self.logged
@@ -190,12 +190,12 @@ impl Lines {
     }
 
     /// Says one line, of the run as a whole.
-    pub fn say(&self, word: Word, text: &str) {
-        self.say_of(word, About::default(), text);
+    pub fn say(&self, word: LineLabel, text: &str) {
+        self.say_of(word, LineSubject::default(), text);
     }
 
     /// Says one line.
-    pub fn say_of(&self, word: Word, about: About<'_>, text: &str) {
+    pub fn say_of(&self, word: LineLabel, about: LineSubject<'_>, text: &str) {
         let level = word.level();
         if self.logged {
             log(level, word.text(), about, text);
@@ -210,9 +210,9 @@ impl Lines {
                 .printer
                 .paint(word.paint(), &format!("{:<11}", word.text()));
             let weight = if level >= Level::Warning {
-                Weight::Attention
+                LinePriority::Attention
             } else {
-                Weight::Info
+                LinePriority::Info
             };
             let text = visible::block(text);
             self.printer.weighted(weight, &format!("{word}  {text}"));
@@ -225,7 +225,7 @@ impl Lines {
     }
 
     /// Says one line to the log alone, if it takes lines.
-    pub(super) fn log_of(&self, word: Word, about: About<'_>, text: &str) {
+    pub(super) fn log_of(&self, word: LineLabel, about: LineSubject<'_>, text: &str) {
         if self.logged {
             log(word.level(), word.text(), about, text);
         }
@@ -234,7 +234,7 @@ impl Lines {
     /// Says several lines that belong together, at the end of a run: to both stderr and the log. Where nothing in them
     /// needs attention, `quiet` silences them. Of a log for machines it is only the first paragraph: the totals, as each
     /// failure had a line of its own.
-    pub(super) fn closing(&self, needs_attention: bool, block: &[(Paint, String)]) {
+    pub(super) fn closing(&self, needs_attention: bool, block: &[(Style, String)]) {
         // An empty line ends a paragraph; one may stand before the first.
         let (mut begun, mut over) = (false, false);
         for (paint, line) in block {
@@ -250,15 +250,15 @@ impl Lines {
             }
             if self.least.is_some() && (needs_attention || !self.quiet) {
                 let line = self.printer.paint(*paint, &visible::line(line));
-                self.printer.weighted(Weight::Closing, &line);
+                self.printer.weighted(LinePriority::Closing, &line);
             }
         }
     }
 }
 
 /// Says a line to the log.
-fn log(level: Level, outcome: &str, about: About<'_>, text: &str) {
-    let About {
+fn log(level: Level, outcome: &str, about: LineSubject<'_>, text: &str) {
+    let LineSubject {
         rule,
         source,
         destination,

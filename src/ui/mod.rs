@@ -18,9 +18,9 @@ mod wire;
 
 pub use counts::{Counts, HostCounts};
 pub(crate) use hint::hint;
-pub use lines::{About, Lines, Word};
+pub use lines::{LineLabel, LineSubject, LineWriter};
 pub use log::Log;
 pub use printer::Printer;
-pub use progress::Progress;
-pub(crate) use summary::{Files, print_summary};
-pub use wire::Wire;
+pub use progress::EventLines;
+pub(crate) use summary::{FullLists, print_summary};
+pub use wire::RequestLogger;

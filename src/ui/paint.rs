@@ -2,7 +2,7 @@
 
 /// What a word is painted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Paint {
+pub(super) enum Style {
     /// As it is.
     Plain,
     /// Good news.
@@ -17,7 +17,7 @@ pub(super) enum Paint {
     Bold,
 }
 
-impl Paint {
+impl Style {
     /// `text` in this colour, if `colours` are wanted.
     pub(super) fn apply(self, text: &str, colours: bool) -> String {
         let code = match self {

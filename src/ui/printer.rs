@@ -2,8 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 
-use crate::ui::paint::Paint;
-use crate::ui::screen::{Screen, Shown, View, Weight};
+use crate::ui::paint::Style;
+use crate::ui::screen::{LinePriority, Screen, View, ViewGuard};
 use crate::ui::visible;
 
 /// Writes to the two streams of the process. A stream that is closed (`| head`) is written to in vain, never a panic
@@ -61,32 +61,32 @@ impl Printer {
 
     /// Writes a line to stderr, in one piece.
     pub fn line(&self, line: &str) {
-        self.weighted(Weight::Attention, line);
+        self.weighted(LinePriority::Attention, line);
     }
 
     /// Writes a line to stderr, which is left out, where there is no room, as its weight has it.
-    pub(super) fn weighted(&self, weight: Weight, line: &str) {
+    pub(super) fn weighted(&self, weight: LinePriority, line: &str) {
         self.write_lines(weight, &format!("{line}\n"));
     }
 
     /// Writes `error: …` to stderr.
     pub fn error(&self, text: &str) {
         let text = visible::block(text);
-        self.line(&format!("{} {text}", self.paint(Paint::Red, "error:")));
+        self.line(&format!("{} {text}", self.paint(Style::Red, "error:")));
     }
 
     /// Writes `warning: …` to stderr.
     pub fn warning(&self, text: &str) {
         let text = visible::block(text);
-        self.line(&format!("{} {text}", self.paint(Paint::Yellow, "warning:")));
+        self.line(&format!("{} {text}", self.paint(Style::Yellow, "warning:")));
     }
 
     /// Writes a line of the log, with its end, to stderr.
     pub(super) fn log(&self, line: &str, level: tracing::Level) {
         let weight = if level <= tracing::Level::WARN {
-            Weight::Attention
+            LinePriority::Attention
         } else {
-            Weight::Info
+            LinePriority::Info
         };
         self.write_lines(weight, line);
     }
@@ -102,7 +102,7 @@ impl Printer {
     }
 
     /// Shows `view` below what is written, until what this gives is dropped; nothing where nobody writes for a run.
-    pub(super) fn view(&self, view: Box<dyn View>) -> Option<Shown> {
+    pub(super) fn view(&self, view: Box<dyn View>) -> Option<ViewGuard> {
         self.screen.as_ref().map(|screen| screen.show(view))
     }
 
@@ -126,11 +126,11 @@ impl Printer {
     }
 
     /// `text` in a colour, if stderr shows them.
-    pub(super) fn paint(&self, paint: Paint, text: &str) -> String {
+    pub(super) fn paint(&self, paint: Style, text: &str) -> String {
         paint.apply(text, self.colours)
     }
 
-    fn write_lines(&self, weight: Weight, lines: &str) {
+    fn write_lines(&self, weight: LinePriority, lines: &str) {
         match &self.screen {
             Some(screen) => screen.push(weight, lines),
             None => {

@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sync::event::{Copied, Evidence, ImageName, Loss};
-use sync::report::{Alike, FEW, KEPT};
+use sync::report::{FEW, FailureGroup, KEPT};
 use sync::{Event, Failure, Listener, Outcome};
 
-use crate::ui::lines::{About, Lines, Word};
+use crate::ui::lines::{LineLabel, LineSubject, LineWriter};
 use crate::ui::units;
 
 /// How many losses of one image are named.
@@ -16,15 +16,15 @@ const NAMED: usize = 3;
 
 /// Says what happens while it happens. Of failures that are alike, the first few have a line each; the summary tells of
 /// all of them together.
-pub struct Progress {
-    lines: Lines,
+pub struct EventLines {
+    lines: LineWriter,
     /// Failures so far, by what they have in common; of so many kinds.
-    failed: Mutex<BTreeMap<Alike, u64>>,
+    failed: Mutex<BTreeMap<FailureGroup, u64>>,
 }
 
-impl Progress {
+impl EventLines {
     /// Says it by way of `lines`.
-    pub fn new(lines: Lines) -> Self {
+    pub fn new(lines: LineWriter) -> Self {
         Self {
             lines,
             failed: Mutex::default(),
@@ -33,7 +33,7 @@ impl Progress {
 
     fn image(&self, image: &ImageName, outcome: &Outcome, elapsed: Duration) {
         let name = format!("{} → {}", image.source, image.destination);
-        let say = |word, text: &str| self.lines.say_of(word, About::image(image), text);
+        let say = |word, text: &str| self.lines.say_of(word, LineSubject::image(image), text);
         match outcome {
             Outcome::Copied(copied) if !copied.losses.is_empty() => {
                 let text = format!(
@@ -41,41 +41,41 @@ impl Progress {
                     took(copied, elapsed),
                     lost(&copied.losses)
                 );
-                say(Word::Repaired, &text);
+                say(LineLabel::Repaired, &text);
             }
             Outcome::Copied(copied) => {
                 let word = match copied.replaced {
-                    Some(_) => Word::Updated,
-                    None => Word::Copied,
+                    Some(_) => LineLabel::Updated,
+                    None => LineLabel::Copied,
                 };
                 say(word, &format!("{name}  {}", took(copied, elapsed)));
             }
             Outcome::Unchanged {
                 by: Evidence::Verified,
                 ..
-            } => say(Word::Verified, &name),
-            Outcome::Unchanged { .. } => say(Word::Unchanged, &name),
-            Outcome::Planned(_) => say(Word::Planned, &name),
-            Outcome::Skipped { why } => say(Word::Skipped, &format!("{name}: {why}")),
+            } => say(LineLabel::Verified, &name),
+            Outcome::Unchanged { .. } => say(LineLabel::Unchanged, &name),
+            Outcome::Planned(_) => say(LineLabel::Planned, &name),
+            Outcome::Skipped { why } => say(LineLabel::Skipped, &format!("{name}: {why}")),
             Outcome::Failed(failure) if failure.interrupted => {
-                say(Word::Interrupted, &name);
+                say(LineLabel::Interrupted, &name);
             }
             Outcome::Failed(failure) => {
                 let text = format!("{name}: {failure}");
-                self.failed(About::image(image).at(failure), failure, &text);
+                self.failed(LineSubject::image(image).at(failure), failure, &text);
             }
         }
     }
 }
 
-impl Progress {
-    fn failed(&self, about: About<'_>, failure: &Failure, text: &str) {
-        let number = self.count(Alike::of(failure));
+impl EventLines {
+    fn failed(&self, about: LineSubject<'_>, failure: &Failure, text: &str) {
+        let number = self.count(FailureGroup::of(failure));
         if number <= FEW || self.lines.are_verbose() {
-            self.lines.say_of(Word::Failed, about, text);
+            self.lines.say_of(LineLabel::Failed, about, text);
             return;
         }
-        self.lines.log_of(Word::Failed, about, text);
+        self.lines.log_of(LineLabel::Failed, about, text);
         if number == FEW + 1 {
             let at = match failure.host.as_str() {
                 "" => String::new(),
@@ -85,12 +85,12 @@ impl Progress {
                 "further failures{at} with the cause {} have no lines here; the summary counts them",
                 failure.cause
             );
-            self.lines.say(Word::Warning, &text);
+            self.lines.say(LineLabel::Warning, &text);
         }
     }
 
     /// Counts a failure; returns the number of those that are alike, or 1 beyond the kinds that are counted.
-    fn count(&self, alike: Alike) -> u64 {
+    fn count(&self, alike: FailureGroup) -> u64 {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         if failed.len() >= KEPT && !failed.contains_key(&alike) {
             return 1;
@@ -101,7 +101,7 @@ impl Progress {
     }
 }
 
-impl Listener for Progress {
+impl Listener for EventLines {
     fn event(&self, event: &Event) {
         match event {
             Event::ImageFinished {
@@ -111,7 +111,7 @@ impl Listener for Progress {
             } => self.image(image, outcome, *elapsed),
             Event::RuleFailed { rule, failure } if !failure.interrupted => {
                 let text = format!("{}: {failure}", rule.name);
-                self.failed(About::rule(rule).at(failure), failure, &text);
+                self.failed(LineSubject::rule(rule).at(failure), failure, &text);
             }
             Event::RuleDiscovered {
                 rule,
@@ -119,9 +119,10 @@ impl Listener for Progress {
                 ..
             } => {
                 let text = format!("{} matches nothing: {why}", rule.name);
-                self.lines.say_of(Word::Warning, About::rule(rule), &text);
+                self.lines
+                    .say_of(LineLabel::Warning, LineSubject::rule(rule), &text);
             }
-            Event::Warning { text } => self.lines.say(Word::Warning, text),
+            Event::Warning { text } => self.lines.say(LineLabel::Warning, text),
             _ => {}
         }
     }

@@ -8,22 +8,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
 /// Something to write: put into words by the thread, as it takes less room before.
-type Piece = Box<dyn FnOnce(&mut dyn Write) -> Result<()> + Send>;
+type OutputPiece = Box<dyn FnOnce(&mut dyn Write) -> Result<()> + Send>;
 
 /// The way to the thread; clones lead to the same one. What is not read yet waits there.
 #[derive(Clone)]
-pub(crate) struct Stdout(Arc<Mutex<Open>>);
+pub(crate) struct Stdout(Arc<Mutex<OpenStdout>>);
 
-struct Open {
+struct OpenStdout {
     /// Dropped when writing may begin.
     held: Option<Sender<()>>,
-    queue: Option<Sender<Piece>>,
+    queue: Option<Sender<OutputPiece>>,
     done: Option<oneshot::Receiver<Result<()>>>,
 }
 
 /// When writing begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Begin {
+pub(crate) enum StartWriting {
     /// With the first piece.
     AtOnce,
     /// When all pieces are there: on a terminal on which something else is drawn until then.
@@ -32,7 +32,7 @@ pub(crate) enum Begin {
 
 /// How writing ended.
 #[derive(Debug)]
-pub(crate) enum Written {
+pub(crate) enum WriteEnd {
     /// All is written.
     Whole,
     /// Whoever read it has gone (`| head`).
@@ -47,14 +47,14 @@ impl Stdout {
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub(crate) fn start(begin: Begin, gone: impl FnOnce() + Send + 'static) -> Result<Self> {
+    pub(crate) fn start(begin: StartWriting, gone: impl FnOnce() + Send + 'static) -> Result<Self> {
         Self::to(std::io::stdout(), begin, gone)
     }
 
     /// The same, to anywhere.
     pub(crate) fn to(
         out: impl Write + Send + 'static,
-        begin: Begin,
+        begin: StartWriting,
         gone: impl FnOnce() + Send + 'static,
     ) -> Result<Self> {
         let (queue, pieces) = channel();
@@ -73,8 +73,8 @@ impl Stdout {
         std::thread::Builder::new()
             .name("stdout".to_owned())
             .spawn(write)?;
-        Ok(Self(Arc::new(Mutex::new(Open {
-            held: (begin == Begin::AtEnd).then_some(held),
+        Ok(Self(Arc::new(Mutex::new(OpenStdout {
+            held: (begin == StartWriting::AtEnd).then_some(held),
             queue: Some(queue),
             done: Some(done),
         }))))
@@ -92,23 +92,23 @@ impl Stdout {
     ///
     /// # Errors
     /// What went wrong, but for a reader that has gone.
-    pub(crate) async fn finish(&self, interrupted: impl Future) -> Result<Written> {
+    pub(crate) async fn finish(&self, interrupted: impl Future) -> Result<WriteEnd> {
         let done = {
             let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             (open.queue, open.held) = (None, None);
             open.done.take()
         };
         let Some(done) = done else {
-            return Ok(Written::Whole);
+            return Ok(WriteEnd::Whole);
         };
         let done = tokio::select! {
             biased;
             done = done => done,
-            _ = interrupted => return Ok(Written::Interrupted),
+            _ = interrupted => return Ok(WriteEnd::Interrupted),
         };
         match done {
-            Ok(Ok(())) => Ok(Written::Whole),
-            Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Written::Unread),
+            Ok(Ok(())) => Ok(WriteEnd::Whole),
+            Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(WriteEnd::Unread),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(std::io::Error::other(
                 "internal error: the thread that writes it ended early; this is a defect of image-syncer, please \
@@ -132,7 +132,7 @@ impl Write for Stdout {
 }
 
 /// Writes until there is no more, or no more can be written.
-fn write(out: impl Write, pieces: &Receiver<Piece>) -> Result<()> {
+fn write(out: impl Write, pieces: &Receiver<OutputPiece>) -> Result<()> {
     let mut out = BufWriter::with_capacity(64 * 1024, out);
     for piece in pieces {
         // Whoever reads along sees each piece when it is known.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use registry::transport::{Lane, Observer, PauseReason, RequestRecord};
 
-use crate::ui::lines::{About, Lines, Word};
+use crate::ui::lines::{LineLabel, LineSubject, LineWriter};
 use crate::ui::units;
 
 /// Sentences that are said once are remembered up to this many; a registry that warns of something else each time
@@ -20,14 +20,14 @@ const SHORT_PAUSE: Duration = Duration::from_secs(2);
 const TARGET: &str = "registry::transport";
 
 /// Hears every request.
-pub struct Wire {
-    lines: Lines,
+pub struct RequestLogger {
+    lines: LineWriter,
     said: Mutex<HashSet<String>>,
 }
 
-impl Wire {
+impl RequestLogger {
     /// Tells by way of `lines`.
-    pub fn new(lines: Lines) -> Self {
+    pub fn new(lines: LineWriter) -> Self {
         Self {
             lines,
             said: Mutex::default(),
@@ -43,7 +43,7 @@ impl Wire {
     }
 }
 
-impl Observer for Wire {
+impl Observer for RequestLogger {
     fn request(&self, record: &RequestRecord<'_>) {
         let status = record.status.map(|status| status.as_u16());
         let answer = status.map_or("no answer".to_owned(), |status| status.to_string());
@@ -70,8 +70,8 @@ impl Observer for Wire {
         // The first trouble with a host explains why a run takes longer; the rest is for the log.
         if self.first_time(&format!("retry {host}")) {
             self.lines.say_of(
-                Word::Note,
-                About::host(host),
+                LineLabel::Note,
+                LineSubject::host(host),
                 &format!(
                     "trying again in {delay}: {error} (later tries at {host} are logged with -vv)"
                 ),
@@ -85,8 +85,8 @@ impl Observer for Wire {
         let delay_text = units::time(delay);
         if delay >= SHORT_PAUSE {
             self.lines.say_of(
-                Word::Note,
-                About::host(host),
+                LineLabel::Note,
+                LineSubject::host(host),
                 &format!("{host} asks to be left alone for {delay_text}"),
             );
         } else {
@@ -114,7 +114,7 @@ impl Observer for Wire {
         let sentence = format!("{host} says: {text}");
         if self.first_time(&sentence) {
             self.lines
-                .say_of(Word::Warning, About::host(host), &sentence);
+                .say_of(LineLabel::Warning, LineSubject::host(host), &sentence);
         }
     }
 }

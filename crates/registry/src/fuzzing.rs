@@ -16,7 +16,7 @@ pub use crate::auth::fuzzing::{challenges, docker_config, token_replies};
 pub use crate::client::fuzzing::{addresses, links, ranges};
 pub use crate::error_body::fuzz as error_bodies;
 
-use crate::manifest::View;
+use crate::manifest::ManifestView;
 use crate::{Digest, Manifest, Reference, Registry, Tag};
 
 /// The longest message about a text, in bytes: nobody reads more, and it may be a megabyte that it is about.
@@ -73,7 +73,7 @@ fn manifest(content_type: Option<&str>, body: &Bytes) {
     };
     assert_eq!(manifest.bytes(), body);
     let entries = match manifest.view() {
-        Ok(View::Index(index)) => index.manifests,
+        Ok(ManifestView::Index(index)) => index.manifests,
         Ok(_) => {
             assert!(manifest.retain(|_, _| true).is_err());
             return;
@@ -114,7 +114,7 @@ fn manifest(content_type: Option<&str>, body: &Bytes) {
 fn read(index: &Manifest) -> Vec<crate::Descriptor> {
     assert_eq!(*index.digest(), Digest::sha256(index.bytes()));
     match index.view() {
-        Ok(View::Index(index)) => index.manifests,
+        Ok(ManifestView::Index(index)) => index.manifests,
         _ => Vec::new(),
     }
 }

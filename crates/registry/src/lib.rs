@@ -83,9 +83,9 @@ struct Readme;
 
 pub use cause::Cause;
 pub use client::{
-    Attached, AttachedBy, BlobReader, BlobSize, BlobSource, BlobStream, Client, ManifestHead,
-    ManifestPresence, OpenedUpload, Options, Presence, Pushed, RangeOptions, Referrers,
-    ReferrersOrigin, Registries, TagPages, Upload,
+    BlobReader, BlobSize, BlobSource, BlobStream, Client, IndexedBy, IndexedReferrers,
+    ManifestHead, ManifestPresence, OpenedUpload, Options, Presence, PushedManifest, RangeOptions,
+    Referrers, ReferrersOrigin, Registries, TagPages, Upload,
 };
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use error::{Error, ErrorKind, Retryable};

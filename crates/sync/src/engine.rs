@@ -13,7 +13,7 @@ use tracing::Instrument;
 
 use crate::config::Settings;
 use crate::copy::{Copier, Pairs};
-use crate::discover::{Census, Discoverer, Image};
+use crate::discover::{DestinationTagIndex, Discoverer, Image};
 use crate::event::{Event, Listener};
 use crate::failure::Failure;
 use crate::rule::Rule;
@@ -80,7 +80,7 @@ impl Engine {
         cancel: &CancellationToken,
     ) {
         let inventory = Arc::clone(self.copier.inventory());
-        let census = Census::new(&self.stores, inventory, &self.settings, &rules);
+        let census = DestinationTagIndex::new(&self.stores, inventory, &self.settings, &rules);
         let census = Arc::new(census);
         let source_tags = Arc::clone(self.copier.source_tags());
         source_tags.expect(&rules, cancel);

@@ -17,7 +17,7 @@ pub enum Side {
 
 /// Who has to do something about a failure: one step beyond whose fault it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Class {
+pub enum Responsibility {
     /// Whoever runs the source registry, or pushes to it.
     Source,
     /// Whoever runs the destination registry.
@@ -36,7 +36,7 @@ pub enum Class {
 
 /// What a registry was asked for when it failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct FailedRequest {
     /// What was being done, an infinitive clause: `push manifest mirror/nginx:v1`.
     pub action: String,
     /// The repository that it is about, where it is about one: at the registry as the user wrote it, which the host that
@@ -58,7 +58,7 @@ pub struct Failure {
     /// The host that failed; empty where none was involved.
     pub host: String,
     /// What was asked for, where a registry was involved.
-    pub request: Option<Box<Request>>,
+    pub request: Option<Box<FailedRequest>>,
     /// One sentence: what was being done, what happened, after how many tries.
     pub reason: String,
     /// How often it was tried.
@@ -84,7 +84,7 @@ impl Failure {
             kind: Some(error.kind()),
             cause,
             host: error.host().to_owned(),
-            request: Some(Box::new(Request {
+            request: Some(Box::new(FailedRequest {
                 action: error.action().to_owned(),
                 repository: error.repository().cloned(),
                 until: error.until(),
@@ -105,21 +105,21 @@ impl Failure {
         self.request.as_ref()?.until
     }
     /// Who has to do something about it.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> Responsibility {
         use ErrorKind::{Credentials, Denied, RateLimited, Unauthorized};
         match self.cause {
-            _ if self.interrupted => return Class::Interrupted,
-            Cause::TagConflict => return Class::Rules,
+            _ if self.interrupted => return Responsibility::Interrupted,
+            Cause::TagConflict => return Responsibility::Rules,
             _ => {}
         }
         match (self.kind, self.side) {
             (Some(Unauthorized | Denied | Credentials), _) if !self.is_about_content_or_place() => {
-                Class::Credentials
+                Responsibility::Credentials
             }
-            (Some(RateLimited), _) => Class::RateLimit,
-            (_, Side::Source) => Class::Source,
-            (_, Side::Destination) => Class::Destination,
-            (_, Side::Local) => Class::Internal,
+            (Some(RateLimited), _) => Responsibility::RateLimit,
+            (_, Side::Source) => Responsibility::Source,
+            (_, Side::Destination) => Responsibility::Destination,
+            (_, Side::Local) => Responsibility::Internal,
         }
     }
     /// Whether no login or right would change anything: registries answer 401 and 403 for more than those.
@@ -207,22 +207,25 @@ mod tests {
             Failure::registry(side, &error).class()
         };
         for side in [Side::Source, Side::Destination] {
-            assert_eq!(at(side, Unauthorized), Class::Credentials);
-            assert_eq!(at(side, Denied), Class::Credentials);
-            assert_eq!(at(side, Credentials), Class::Credentials);
-            assert_eq!(at(side, ErrorKind::RateLimited), Class::RateLimit);
-            assert_eq!(at(side, Cancelled), Class::Interrupted);
+            assert_eq!(at(side, Unauthorized), Responsibility::Credentials);
+            assert_eq!(at(side, Denied), Responsibility::Credentials);
+            assert_eq!(at(side, Credentials), Responsibility::Credentials);
+            assert_eq!(at(side, ErrorKind::RateLimited), Responsibility::RateLimit);
+            assert_eq!(at(side, Cancelled), Responsibility::Interrupted);
         }
         let quota = registry::Error::new(Denied, "push", "r.example", "no")
             .with_cause(Cause::QuotaExceeded);
         let quota = Failure::registry(Side::Destination, &quota);
-        assert_eq!(quota.class(), Class::Destination);
-        assert_eq!(at(Side::Source, Corrupt), Class::Source);
-        assert_eq!(at(Side::Destination, Server), Class::Destination);
-        assert_eq!(Failure::internal("it broke").class(), Class::Internal);
+        assert_eq!(quota.class(), Responsibility::Destination);
+        assert_eq!(at(Side::Source, Corrupt), Responsibility::Source);
+        assert_eq!(at(Side::Destination, Server), Responsibility::Destination);
+        assert_eq!(
+            Failure::internal("it broke").class(),
+            Responsibility::Internal
+        );
         let conflict = Failure::tag_conflict("two rules".to_owned());
-        assert_eq!(conflict.class(), Class::Rules);
-        assert_eq!(Failure::interrupted().class(), Class::Interrupted);
+        assert_eq!(conflict.class(), Responsibility::Rules);
+        assert_eq!(Failure::interrupted().class(), Responsibility::Interrupted);
     }
 
     #[test]

@@ -37,4 +37,4 @@ pub mod transfer;
 pub use config::Config;
 pub use engine::Engine;
 pub use event::{Event, Listener, Outcome};
-pub use failure::{Class, Failure, Request, Side};
+pub use failure::{FailedRequest, Failure, Responsibility, Side};

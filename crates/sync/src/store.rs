@@ -13,12 +13,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use registry::{
-    Attached, BlobSource, BlobStream, Descriptor, Digest, Error, Manifest, ManifestHead,
+    BlobSource, BlobStream, Descriptor, Digest, Error, IndexedReferrers, Manifest, ManifestHead,
     ManifestPresence, Presence, Repository, Tag, Target,
 };
 
 pub use registry_store::RegistryStores;
-pub(crate) use untouched::Untouched;
+pub(crate) use untouched::ReadOnlyStores;
 
 /// One repository at one end of a copy.
 pub trait Store: Send + Sync {
@@ -95,7 +95,7 @@ pub trait Store: Send + Sync {
         &'a self,
         subject: &'a Digest,
         referrers: &'a [Descriptor],
-    ) -> BoxFuture<'a, Result<Attached, Error>>;
+    ) -> BoxFuture<'a, Result<IndexedReferrers, Error>>;
     /// The tags, a page at a time.
     fn tags(&self) -> Box<dyn Tags>;
     /// The tags of a store that will be written to, a page at a time. A repository that does not exist yet may be an

@@ -9,14 +9,14 @@ use std::time::SystemTime;
 use registry::{Cause, ErrorKind};
 use sync::{Failure, Side};
 
-use place::Place;
+use place::FailureTarget;
 
 /// Said where a second run goes on where the first ended.
 const NOTHING_TWICE: &str = "what is there is not sent again";
 
 /// What to do about `failure`, a sentence; `None` where the reason says all there is to say.
 pub(crate) fn hint(failure: &Failure) -> Option<String> {
-    let place = Place::of(failure);
+    let place = FailureTarget::of(failure);
     access(failure, &place)
         .or_else(|| existence(failure, &place))
         .or_else(|| connection(failure, &place))
@@ -25,7 +25,7 @@ pub(crate) fn hint(failure: &Failure) -> Option<String> {
 }
 
 /// Logins and rights.
-fn access(failure: &Failure, place: &Place<'_>) -> Option<String> {
+fn access(failure: &Failure, place: &FailureTarget<'_>) -> Option<String> {
     let (host, path) = (place.host(), place.path());
     Some(match failure.cause {
         Cause::LoginRefused => format!(
@@ -53,7 +53,7 @@ fn access(failure: &Failure, place: &Place<'_>) -> Option<String> {
 }
 
 /// What has to be there first, and what may not be changed.
-fn existence(failure: &Failure, place: &Place<'_>) -> Option<String> {
+fn existence(failure: &Failure, place: &FailureTarget<'_>) -> Option<String> {
     let (host, path) = (place.host(), place.path());
     let destination = failure.side == Side::Destination;
     Some(match failure.cause {
@@ -78,7 +78,7 @@ fn existence(failure: &Failure, place: &Place<'_>) -> Option<String> {
 }
 
 /// The way there.
-fn connection(failure: &Failure, place: &Place<'_>) -> Option<String> {
+fn connection(failure: &Failure, place: &FailureTarget<'_>) -> Option<String> {
     let host = &failure.host;
     Some(match failure.cause {
         Cause::NameNotResolved => {
@@ -115,7 +115,7 @@ fn connection(failure: &Failure, place: &Place<'_>) -> Option<String> {
 }
 
 /// With the time from which on a run may succeed, where the host told it and it has not passed.
-fn limited(failure: &Failure, place: &Place<'_>, now: SystemTime) -> String {
+fn limited(failure: &Failure, place: &FailureTarget<'_>, now: SystemTime) -> String {
     let (host, login) = (place.host(), place.login());
     let later = match failure.until().filter(|until| *until > now) {
         Some(until) => format!("run again after {}", time_of_day(until)),
@@ -136,7 +136,7 @@ fn time_of_day(moment: SystemTime) -> String {
 }
 
 /// Certificates, and what is accepted without.
-fn trust(failure: &Failure, place: &Place<'_>) -> Option<String> {
+fn trust(failure: &Failure, place: &FailureTarget<'_>) -> Option<String> {
     let host = &failure.host;
     let folder = format!("/etc/containers/certs.d/{host}/");
     let insecure = format!("give {host} insecure: true in the auth file (copy: --insecure {host})");
@@ -184,7 +184,7 @@ fn trust(failure: &Failure, place: &Place<'_>) -> Option<String> {
 }
 
 /// What was to be copied.
-fn content(failure: &Failure, place: &Place<'_>) -> Option<String> {
+fn content(failure: &Failure, place: &FailureTarget<'_>) -> Option<String> {
     let host = place.host();
     let source = failure.side == Side::Source;
     Some(match failure.cause {

@@ -3,7 +3,7 @@
 use sync::Failure;
 
 /// The registry that a failure is about.
-pub(super) struct Place<'a> {
+pub(super) struct FailureTarget<'a> {
     /// As the user wrote it.
     host: &'a str,
     path: Option<&'a str>,
@@ -35,7 +35,7 @@ enum Vendor<'a> {
     Other,
 }
 
-impl<'a> Place<'a> {
+impl<'a> FailureTarget<'a> {
     /// The registry of the repository that `failure` is about, which may have led to another host; else the host.
     pub(super) fn of(failure: &'a Failure) -> Self {
         match failure.repository() {

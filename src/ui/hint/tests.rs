@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use registry::Repository;
-use sync::Request;
+use sync::FailedRequest;
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn failure(cause: Cause, side: Side, repository: &str) -> Failure {
         side,
         cause,
         host: repository.registry().as_str().to_owned(),
-        request: Some(Box::new(Request {
+        request: Some(Box::new(FailedRequest {
             action: String::new(),
             repository: Some(repository),
             until: None,
@@ -180,14 +180,21 @@ fn names_go_to_dns_without_a_port() {
 fn a_limit_is_over_when_the_host_says_so() {
     let mut failure = failure(Cause::RateLimited, Side::Source, "r.example/a");
     let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777 + seconds);
-    assert!(limited(&failure, &Place::of(&failure), at(0)).contains("or run again later: "));
+    assert!(
+        limited(&failure, &FailureTarget::of(&failure), at(0)).contains("or run again later: ")
+    );
     failure.request.as_mut().unwrap().until = Some(at(60));
     assert!(
-        limited(&failure, &Place::of(&failure), at(0))
+        limited(&failure, &FailureTarget::of(&failure), at(0))
             .contains("or run again after 08:50:37 UTC: ")
     );
-    assert!(limited(&failure, &Place::of(&failure), at(60)).contains("or run again later: "));
-    assert!(limited(&failure, &Place::of(&failure), at(0)).contains("--max-requests r.example=N"));
+    assert!(
+        limited(&failure, &FailureTarget::of(&failure), at(60)).contains("or run again later: ")
+    );
+    assert!(
+        limited(&failure, &FailureTarget::of(&failure), at(0))
+            .contains("--max-requests r.example=N")
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// Whether a run was asked to end before all is done.
 #[derive(Debug, Default)]
-pub(crate) struct Ending(Mutex<Option<Until>>);
+pub(crate) struct ShutdownState(Mutex<Option<Until>>);
 
 #[derive(Clone, Copy, Debug)]
 enum Until {
@@ -24,7 +24,7 @@ pub(in crate::ui) enum State {
     Dropped,
 }
 
-impl Ending {
+impl ShutdownState {
     /// No further image is begun; those under way may go on for so long.
     pub(crate) fn within(&self, grace: Duration) {
         self.set(if grace.is_zero() {

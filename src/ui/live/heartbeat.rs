@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use registry::transport::PauseReason;
 
-use crate::ui::lines::{Lines, Word};
-use crate::ui::live::meter::Meter;
-use crate::ui::live::{Status, ending};
+use crate::ui::lines::{LineLabel, LineWriter};
+use crate::ui::live::meter::ProgressMeter;
+use crate::ui::live::{RunStatus, ending};
 use crate::ui::units;
 
 /// How often: seldom enough for a log, often enough to tell a slow run from one that hangs.
@@ -17,18 +17,18 @@ pub(super) const EVERY: Duration = Duration::from_secs(30);
 const NAMED: usize = 3;
 
 /// Says how far the run is, again and again, for as long as it is polled.
-pub(super) async fn heartbeat(lines: &Lines, mut meter: Meter) -> Infallible {
+pub(super) async fn heartbeat(lines: &LineWriter, mut meter: ProgressMeter) -> Infallible {
     let mut beat = tokio::time::interval(EVERY);
     beat.tick().await;
     loop {
         beat.tick().await;
         let status = meter.sample(Instant::now());
-        lines.say(Word::Note, &sentence(&status));
+        lines.say(LineLabel::Note, &sentence(&status));
     }
 }
 
 /// `12 of 100+ images ended (1 failed), 5 under way; 3.4 GiB of 9.1 GiB sent, 35.0 MiB/s; 3 min 20 s left`.
-fn sentence(status: &Status) -> String {
+fn sentence(status: &RunStatus) -> String {
     let failed = match status.failed {
         0 => String::new(),
         number => format!(" ({} failed)", units::grouped(number)),
@@ -62,7 +62,7 @@ fn sentence(status: &Status) -> String {
 }
 
 /// Which hosts are left alone, and for how long; at most so many by name.
-pub(super) fn pauses(status: &Status, named: usize) -> Vec<String> {
+pub(super) fn pauses(status: &RunStatus, named: usize) -> Vec<String> {
     let pause = |pause: &super::pauses::Pause| {
         let why = match pause.why {
             PauseReason::RateLimit => "rate limit",
@@ -116,15 +116,15 @@ mod tests {
 
     #[test]
     fn it_tells_how_far_the_run_is() {
-        let mut status = Status {
+        let mut status = RunStatus {
             found: 1_000,
             listing: true,
             ended: 12,
             under_way: 5,
-            ..Status::default()
+            ..RunStatus::default()
         };
         assert_eq!(sentence(&status), "12 of 1,000+ images ended, 5 under way");
-        status = Status {
+        status = RunStatus {
             listing: false,
             failed: 1,
             retries: 3,

@@ -1,17 +1,17 @@
 //! Pieces of text side by side, within a width.
 
-use crate::ui::paint::Paint;
+use crate::ui::paint::Style;
 
 /// Text in one line, of pieces with colours; knows how wide it is. References are ASCII, and what else is written into
 /// a view has no wide characters.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct StyledLine {
     text: String,
     width: usize,
     colours: bool,
 }
 
-impl Line {
+impl StyledLine {
     /// An empty line.
     pub(super) fn new(colours: bool) -> Self {
         Self {
@@ -21,7 +21,7 @@ impl Line {
     }
 
     /// With a further piece.
-    pub(super) fn with(mut self, paint: Paint, piece: &str) -> Self {
+    pub(super) fn with(mut self, paint: Style, piece: &str) -> Self {
         if !piece.is_empty() {
             self.text.push_str(&paint.apply(piece, self.colours));
             self.width += piece.chars().count();
@@ -32,21 +32,21 @@ impl Line {
     /// With blanks up to this column.
     pub(super) fn to(self, column: usize) -> Self {
         let blanks = column.saturating_sub(self.width);
-        self.with(Paint::Plain, &" ".repeat(blanks))
+        self.with(Style::Plain, &" ".repeat(blanks))
     }
 
     /// With a bar of this width, of which `done` of `all` are filled.
     pub(super) fn bar(self, width: usize, done: u64, all: u64) -> Self {
         let full = filled(width, done, all);
-        self.with(Paint::Green, &"━".repeat(full))
-            .with(Paint::Dim, &"─".repeat(width - full))
+        self.with(Style::Green, &"━".repeat(full))
+            .with(Style::Dim, &"─".repeat(width - full))
     }
 
     /// With those of `pieces` that there is room for up to `width`, each behind two blanks, the first ones first.
-    pub(super) fn fitting(mut self, width: usize, pieces: &[(Paint, String)]) -> Self {
+    pub(super) fn fitting(mut self, width: usize, pieces: &[(Style, String)]) -> Self {
         for (paint, piece) in pieces {
             if !piece.is_empty() && self.width + 2 + piece.chars().count() <= width {
-                self = self.with(Paint::Plain, "  ").with(*paint, piece);
+                self = self.with(Style::Plain, "  ").with(*paint, piece);
             }
         }
         self
@@ -117,8 +117,8 @@ mod tests {
 
     #[test]
     fn pieces_without_room_are_left_out() {
-        let pieces = ["one", "a long one", "two"].map(|text| (Paint::Plain, text.to_owned()));
-        let line = Line::new(false).with(Paint::Plain, "start").to(8);
+        let pieces = ["one", "a long one", "two"].map(|text| (Style::Plain, text.to_owned()));
+        let line = StyledLine::new(false).with(Style::Plain, "start").to(8);
         assert_eq!(line.fitting(20, &pieces).text(), "start     one  two");
     }
 }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sync::report::Report;
-use sync::transfer::{InFlight, Progress};
+use sync::transfer::{InFlightUpload, Progress};
 
 use crate::ui::counts::Counts;
-use crate::ui::live::pace::{Speeds, TimeLeft, Work, estimate, per_second, steadily};
-use crate::ui::live::{Ending, Pauses, Status, Transfer};
+use crate::ui::live::pace::{
+    RemainingWork, SpeedSamples, TimeLeft, estimate, per_second, steadily,
+};
+use crate::ui::live::{ActiveTransfer, Pauses, RunStatus, ShutdownState};
 
 /// How many transfers are told of one by one.
 const LARGEST: usize = 4;
@@ -20,7 +22,7 @@ const DIGITS: usize = 12;
 
 /// What is sampled.
 #[derive(Clone)]
-pub(super) struct Sources {
+pub(super) struct SampleSources {
     /// How many rules the run has.
     pub(super) rules: u64,
     /// Whether the run sends nothing.
@@ -29,17 +31,17 @@ pub(super) struct Sources {
     pub(super) counts: Arc<Counts>,
     pub(super) progress: Arc<Progress>,
     pub(super) pauses: Arc<Pauses>,
-    pub(super) ending: Arc<Ending>,
+    pub(super) ending: Arc<ShutdownState>,
 }
 
 /// How long a transfer flows before it is told of: those that are over sooner would only flicker.
 const LASTING: Duration = Duration::from_millis(700);
 
 /// Samples, and remembers what it takes to tell speeds.
-pub(super) struct Meter {
-    sources: Sources,
+pub(super) struct ProgressMeter {
+    sources: SampleSources,
     started: Instant,
-    speeds: Speeds,
+    speeds: SpeedSamples,
     left: TimeLeft,
     /// The transfers that were told of last, each in its place.
     places: [Option<u64>; LARGEST],
@@ -47,14 +49,14 @@ pub(super) struct Meter {
     seen: HashMap<u64, Instant>,
 }
 
-impl Meter {
+impl ProgressMeter {
     /// A meter whose speed of the moment is taken over `window`.
-    pub(super) fn new(sources: Sources, window: Duration) -> Self {
+    pub(super) fn new(sources: SampleSources, window: Duration) -> Self {
         let started = Instant::now();
         Self {
             sources,
             started,
-            speeds: Speeds::new(started, window),
+            speeds: SpeedSamples::new(started, window),
             left: TimeLeft::default(),
             places: [None; LARGEST],
             seen: HashMap::new(),
@@ -62,7 +64,7 @@ impl Meter {
     }
 
     /// How far the run is.
-    pub(super) fn sample(&mut self, now: Instant) -> Status {
+    pub(super) fn sample(&mut self, now: Instant) -> RunStatus {
         let sources = &self.sources;
         let counts = sources.report.counts();
         let in_flight = sources.progress.in_flight();
@@ -71,7 +73,7 @@ impl Meter {
         let elapsed = now.duration_since(self.started);
         let listing = counts.rules_listed < sources.rules;
         self.speeds.sample(now, moved);
-        let work = Work {
+        let work = RemainingWork {
             elapsed,
             listing,
             found: counts.found,
@@ -82,7 +84,7 @@ impl Meter {
         };
         let known = estimate(steadily(&self.speeds, now, moved, work));
         let transfers = place(&mut self.places, lasting(&mut self.seen, &in_flight, now));
-        Status {
+        RunStatus {
             found: counts.found,
             listing,
             ended: counts.ended,
@@ -104,7 +106,7 @@ impl Meter {
 }
 
 /// What of it is not sent yet.
-fn rest(upload: &InFlight) -> u64 {
+fn rest(upload: &InFlightUpload) -> u64 {
     let size = upload.blob().size.unwrap_or_default();
     size.saturating_sub(upload.done().unwrap_or_default())
 }
@@ -112,9 +114,9 @@ fn rest(upload: &InFlight) -> u64 {
 /// Those that have been flowing for a while.
 fn lasting<'a>(
     seen: &mut HashMap<u64, Instant>,
-    in_flight: &'a [Arc<InFlight>],
+    in_flight: &'a [Arc<InFlightUpload>],
     now: Instant,
-) -> Vec<&'a Arc<InFlight>> {
+) -> Vec<&'a Arc<InFlightUpload>> {
     let before = std::mem::take(seen);
     let flowing = in_flight.iter().filter(|upload| upload.done().is_some());
     flowing
@@ -130,9 +132,9 @@ fn lasting<'a>(
 /// Puts the largest of these transfers into places; those that have one keep it until they end.
 fn place(
     places: &mut [Option<u64>; LARGEST],
-    mut others: Vec<&Arc<InFlight>>,
-) -> Vec<Option<Transfer>> {
-    let mut shown: Vec<Option<Transfer>> = Vec::with_capacity(LARGEST);
+    mut others: Vec<&Arc<InFlightUpload>>,
+) -> Vec<Option<ActiveTransfer>> {
+    let mut shown: Vec<Option<ActiveTransfer>> = Vec::with_capacity(LARGEST);
     for place in places.iter_mut() {
         let kept = others.iter().position(|u| Some(u.number()) == *place);
         shown.push(kept.map(|index| transfer(others.swap_remove(index))));
@@ -148,10 +150,10 @@ fn place(
     shown
 }
 
-fn transfer(upload: &InFlight) -> Transfer {
+fn transfer(upload: &InFlightUpload) -> ActiveTransfer {
     let done = upload.done().unwrap_or_default();
     let digest = upload.blob().digest.encoded();
-    Transfer {
+    ActiveTransfer {
         number: upload.number(),
         name: upload.destination().to_string(),
         short_name: upload.destination().path().to_owned(),

@@ -18,24 +18,24 @@ use sync::report::Report;
 
 use crate::cli::{Logging, ProgressMode};
 use crate::ui::counts::Counts;
-use crate::ui::lines::Lines;
+use crate::ui::lines::LineWriter;
 use crate::ui::printer::Printer;
-pub(crate) use ending::Ending;
-use meter::{Meter, Sources};
+pub(crate) use ending::ShutdownState;
+use meter::{ProgressMeter, SampleSources};
 pub(crate) use pauses::Pauses;
-use view::Live;
+use view::LiveView;
 
 /// Shows how far a run is, as the flags and the terminal have it.
-pub(crate) struct Display {
-    how: How,
+pub(crate) struct ProgressDisplay {
+    how: DisplayMode,
     only_asks: bool,
     printer: Printer,
     pauses: Arc<Pauses>,
-    ending: Arc<Ending>,
+    ending: Arc<ShutdownState>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum How {
+enum DisplayMode {
     /// A view below the lines.
     Live,
     /// A line now and then.
@@ -45,7 +45,7 @@ enum How {
 
 /// How far a run is, at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Status {
+pub(super) struct RunStatus {
     /// Images that are known so far.
     pub(super) found: u64,
     /// Whether more may be found.
@@ -67,7 +67,7 @@ pub(super) struct Status {
     /// The hosts that are left alone, the one that is so for longest first.
     pub(super) pauses: Vec<pauses::Pause>,
     /// The largest transfers whose bytes flow, each in the same place for as long as it does.
-    pub(super) transfers: Vec<Option<Transfer>>,
+    pub(super) transfers: Vec<Option<ActiveTransfer>>,
     /// How many transfers there are, those that wait for their turn included.
     pub(super) under_way_transfers: u64,
     pub(super) ending: Option<ending::State>,
@@ -75,7 +75,7 @@ pub(super) struct Status {
 
 /// A transfer whose bytes flow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Transfer {
+pub(super) struct ActiveTransfer {
     pub(super) number: u64,
     /// The repository that it goes to, in full and without its host.
     pub(super) name: String,
@@ -86,14 +86,14 @@ pub(super) struct Transfer {
     pub(super) size: u64,
 }
 
-impl Display {
+impl ProgressDisplay {
     /// As the flags have it, where `printer` writes; of bytes where the run does not only ask.
     pub(crate) fn new(flags: &Logging, only_asks: bool, printer: Printer) -> Self {
         let how = match flags.progress {
-            _ if flags.quiet => How::Nothing,
-            ProgressMode::None => How::Nothing,
-            ProgressMode::Auto if printer.is_live() && !flags.takes_stderr() => How::Live,
-            ProgressMode::Auto | ProgressMode::Plain => How::Plain,
+            _ if flags.quiet => DisplayMode::Nothing,
+            ProgressMode::None => DisplayMode::Nothing,
+            ProgressMode::Auto if printer.is_live() && !flags.takes_stderr() => DisplayMode::Live,
+            ProgressMode::Auto | ProgressMode::Plain => DisplayMode::Plain,
         };
         Self {
             how,
@@ -110,7 +110,7 @@ impl Display {
     }
 
     /// Is told that the run is to end.
-    pub(crate) fn ending(&self) -> &Ending {
+    pub(crate) fn ending(&self) -> &ShutdownState {
         &self.ending
     }
 
@@ -118,12 +118,12 @@ impl Display {
     pub(crate) async fn show(
         &self,
         rules: u64,
-        lines: &Lines,
+        lines: &LineWriter,
         report: &Arc<Report>,
         counts: &Arc<Counts>,
         progress: &Arc<sync::transfer::Progress>,
     ) -> Infallible {
-        let sources = Sources {
+        let sources = SampleSources {
             rules,
             only_asks: self.only_asks,
             report: Arc::clone(report),
@@ -132,23 +132,26 @@ impl Display {
             pauses: Arc::clone(&self.pauses),
             ending: Arc::clone(&self.ending),
         };
-        let _shown = (self.how == How::Live).then(|| {
-            let meter = Meter::new(sources.clone(), pace::MOMENTS);
-            let live = Live::new(meter, self.printer.colours());
+        let _shown = (self.how == DisplayMode::Live).then(|| {
+            let meter = ProgressMeter::new(sources.clone(), pace::MOMENTS);
+            let live = LiveView::new(meter, self.printer.colours());
             self.printer.view(Box::new(live))
         });
         // A log file has signs of life even where somebody looks on.
-        let beats = self.how == How::Plain || (self.how == How::Live && lines.are_logged());
+        let beats =
+            self.how == DisplayMode::Plain || (self.how == DisplayMode::Live && lines.are_logged());
         let heartbeat = async {
             if beats {
-                heartbeat::heartbeat(lines, Meter::new(sources, heartbeat::EVERY)).await
+                heartbeat::heartbeat(lines, ProgressMeter::new(sources, heartbeat::EVERY)).await
             } else {
                 std::future::pending().await
             }
         };
         let suspend = async {
             match self.printer.screen() {
-                Some(screen) if self.how == How::Live => suspend::stop_on_request(screen).await,
+                Some(screen) if self.how == DisplayMode::Live => {
+                    suspend::stop_on_request(screen).await
+                }
                 _ => std::future::pending().await,
             }
         };

@@ -24,12 +24,12 @@ const INERTIA: f64 = 10.0;
 
 /// Bytes at some moments of the last while.
 #[derive(Debug)]
-pub(super) struct Speeds {
+pub(super) struct SpeedSamples {
     window: Duration,
     samples: VecDeque<(Instant, u64)>,
 }
 
-impl Speeds {
+impl SpeedSamples {
     /// Speeds of which that of the moment is taken over `window`.
     pub(super) fn new(start: Instant, window: Duration) -> Self {
         Self {
@@ -85,7 +85,7 @@ pub(super) fn per_second(bytes: u64, time: Duration) -> Option<u64> {
 
 /// What is known of the work that is left.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Work {
+pub(super) struct RemainingWork {
     /// Since the start.
     pub(super) elapsed: Duration,
     /// Whether more images may be found.
@@ -102,7 +102,7 @@ pub(super) struct Work {
 /// How long the rest will take if all goes on as before; `None` where that cannot be told. The bytes that are known
 /// to be left are one bound. Images that were not begun may take others, which nobody knows yet: that the rest of the
 /// images will take as long as those before is the other.
-pub(super) fn estimate(work: Work) -> Option<Duration> {
+pub(super) fn estimate(work: RemainingWork) -> Option<Duration> {
     if work.listing || work.elapsed < EARLY || work.ended >= work.found {
         return None;
     }
@@ -147,8 +147,13 @@ impl TimeLeft {
 }
 
 /// What remains of `bytes` at the steady speed of `speeds`, in `work`.
-pub(super) fn steadily(speeds: &Speeds, now: Instant, moved: u64, work: Work) -> Work {
-    Work {
+pub(super) fn steadily(
+    speeds: &SpeedSamples,
+    now: Instant,
+    moved: u64,
+    work: RemainingWork,
+) -> RemainingWork {
+    RemainingWork {
         speed: speeds.steady(now, moved),
         ..work
     }
@@ -164,7 +169,7 @@ mod tests {
     #[test]
     fn the_speed_of_the_moment_forgets_what_was_before() {
         let start = Instant::now();
-        let mut speeds = Speeds::new(start, MOMENTS);
+        let mut speeds = SpeedSamples::new(start, MOMENTS);
         assert_eq!(speeds.now(start, 0), None);
         for second in 1..=100 {
             // 1000 B/s for a minute, then nothing.
@@ -181,20 +186,20 @@ mod tests {
         assert!(speeds.samples.len() <= 32, "{}", speeds.samples.len());
     }
 
-    fn work() -> Work {
-        Work {
+    fn work() -> RemainingWork {
+        RemainingWork {
             elapsed: 60 * SECOND,
             found: 100,
             ended: 50,
             under_way: 10,
-            ..Work::default()
+            ..RemainingWork::default()
         }
     }
 
     #[test]
     fn the_rest_takes_as_long_as_its_bytes_or_as_its_images() {
         assert_eq!(estimate(work()), Some(60 * SECOND));
-        let bytes = |remaining| Work {
+        let bytes = |remaining| RemainingWork {
             remaining,
             speed: Some(1_000),
             ..work()
@@ -202,7 +207,7 @@ mod tests {
         assert_eq!(estimate(bytes(30_000)), Some(60 * SECOND));
         assert_eq!(estimate(bytes(90_000)), Some(90 * SECOND));
         // When all have begun, the bytes that are left are all that there is.
-        let all_begun = Work {
+        let all_begun = RemainingWork {
             under_way: 50,
             ..bytes(2_500)
         };
@@ -211,20 +216,20 @@ mod tests {
 
     #[test]
     fn nothing_is_said_until_it_means_something() {
-        let early = Work {
+        let early = RemainingWork {
             elapsed: 4 * SECOND,
             ..work()
         };
-        let listing = Work {
+        let listing = RemainingWork {
             listing: true,
             ..work()
         };
-        let few = Work { ended: 4, ..work() };
-        let stuck = Work {
+        let few = RemainingWork { ended: 4, ..work() };
+        let stuck = RemainingWork {
             remaining: 1,
             ..work()
         };
-        let done = Work {
+        let done = RemainingWork {
             ended: 100,
             ..work()
         };

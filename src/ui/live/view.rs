@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use crate::ui::live::heartbeat::{ending, pauses, roughly};
-use crate::ui::live::layout::{Line, percent, shorten};
-use crate::ui::live::meter::Meter;
-use crate::ui::live::{Status, Transfer};
-use crate::ui::paint::Paint;
-use crate::ui::screen::{Size, View};
+use crate::ui::live::layout::{StyledLine, percent, shorten};
+use crate::ui::live::meter::ProgressMeter;
+use crate::ui::live::{ActiveTransfer, RunStatus};
+use crate::ui::paint::Style;
+use crate::ui::screen::{TerminalSize, View};
 use crate::ui::units;
 
 /// Where the bars of the totals begin.
@@ -17,38 +17,43 @@ const LABEL: usize = 8;
 const LEAST: usize = 24;
 
 /// The view of a run.
-pub(super) struct Live {
-    meter: Meter,
+pub(super) struct LiveView {
+    meter: ProgressMeter,
     colours: bool,
-    height: Height,
+    height: StableHeight,
 }
 
 /// How many lines there were of what comes and goes: there will be no fewer, so that nothing jumps up and down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Height {
+struct StableHeight {
     transfers: usize,
     notes: usize,
 }
 
-impl Live {
-    pub(super) fn new(meter: Meter, colours: bool) -> Self {
+impl LiveView {
+    pub(super) fn new(meter: ProgressMeter, colours: bool) -> Self {
         Self {
             meter,
             colours,
-            height: Height::default(),
+            height: StableHeight::default(),
         }
     }
 }
 
-impl View for Live {
-    fn frame(&mut self, now: Instant, size: Size) -> Vec<String> {
+impl View for LiveView {
+    fn frame(&mut self, now: Instant, size: TerminalSize) -> Vec<String> {
         let status = self.meter.sample(now);
         frame(&status, size, self.colours, &mut self.height)
     }
 }
 
 /// What is drawn for `status`: totals, transfers, notes; the last of them left out where there are too few rows.
-fn frame(status: &Status, size: Size, colours: bool, height: &mut Height) -> Vec<String> {
+fn frame(
+    status: &RunStatus,
+    size: TerminalSize,
+    colours: bool,
+    height: &mut StableHeight,
+) -> Vec<String> {
     // A line that fills the last column makes some terminals begin another one.
     let width = size.columns.saturating_sub(1);
     let rows = size.rows.saturating_sub(1);
@@ -60,7 +65,7 @@ fn frame(status: &Status, size: Size, colours: bool, height: &mut Height) -> Vec
         .into_iter()
         .map(|note| {
             let note = shorten(&note, width);
-            Line::new(colours).with(Paint::Yellow, &note).text()
+            StyledLine::new(colours).with(Style::Yellow, &note).text()
         })
         .collect();
     height.notes = height.notes.max(notes.len());
@@ -83,7 +88,7 @@ fn frame(status: &Status, size: Size, colours: bool, height: &mut Height) -> Vec
 }
 
 /// `images  ━━━━━━━━────────  1,234 of 10,000+  12 %  1 failed  3 min left  2 retries`.
-fn images(status: &Status, width: usize, colours: bool) -> String {
+fn images(status: &RunStatus, width: usize, colours: bool) -> String {
     let more = if status.listing { "+" } else { "" };
     let count = if status.found == 0 && status.listing {
         "looking for images".to_owned()
@@ -115,23 +120,23 @@ fn images(status: &Status, width: usize, colours: bool) -> String {
         .fitting(
             width,
             &[
-                (Paint::Plain, count),
-                (Paint::Plain, part),
-                (Paint::Red, failed),
-                (Paint::Bold, left.unwrap_or_default()),
-                (Paint::Yellow, retries),
+                (Style::Plain, count),
+                (Style::Plain, part),
+                (Style::Red, failed),
+                (Style::Bold, left.unwrap_or_default()),
+                (Style::Yellow, retries),
             ],
         )
         .text()
 }
 
 /// `bytes   ━━━━━━━━────────  3.4 GiB of 9.1 GiB  87.2 MiB/s  avg 64.0 MiB/s`.
-fn bytes(status: &Status, width: usize, colours: bool) -> String {
+fn bytes(status: &RunStatus, width: usize, colours: bool) -> String {
     let known = status.moved + status.remaining;
     let line = total("bytes", (status.moved, known), width, colours);
     if known == 0 {
         return line
-            .fitting(width, &[(Paint::Plain, "none to send so far".to_owned())])
+            .fitting(width, &[(Style::Plain, "none to send so far".to_owned())])
             .text();
     }
     let speed = |speed: Option<u64>| format!("{}/s", units::bytes(speed.unwrap_or_default()));
@@ -142,17 +147,17 @@ fn bytes(status: &Status, width: usize, colours: bool) -> String {
     line.fitting(
         width,
         &[
-            (Paint::Plain, format!("{moved} of {all}")),
-            (Paint::Bold, speed(status.speed)),
-            (Paint::Dim, average),
+            (Style::Plain, format!("{moved} of {all}")),
+            (Style::Bold, speed(status.speed)),
+            (Style::Dim, average),
         ],
     )
     .text()
 }
 
 /// The label of a total, and its bar where there is room for one.
-fn total(label: &str, (done, all): (u64, u64), width: usize, colours: bool) -> Line {
-    let line = Line::new(colours).with(Paint::Plain, &shorten(label, width));
+fn total(label: &str, (done, all): (u64, u64), width: usize, colours: bool) -> StyledLine {
+    let line = StyledLine::new(colours).with(Style::Plain, &shorten(label, width));
     match bar_width(width) {
         0 => line.to(width.min(LABEL - 2)),
         bar => line.to(LABEL).bar(bar, done, all),
@@ -170,7 +175,7 @@ fn bar_width(width: usize) -> usize {
 }
 
 /// A line for how many transfers there are, and one for each place that one of the largest may have.
-fn transfers(status: &Status, width: usize, colours: bool) -> Vec<Option<String>> {
+fn transfers(status: &RunStatus, width: usize, colours: bool) -> Vec<Option<String>> {
     if width < LEAST {
         return Vec::new();
     }
@@ -179,8 +184,8 @@ fn transfers(status: &Status, width: usize, colours: bool) -> Vec<Option<String>
         all => {
             let text = format!("{} under way", units::count(all, "transfer"));
             Some(
-                Line::new(colours)
-                    .with(Paint::Dim, &shorten(&text, width))
+                StyledLine::new(colours)
+                    .with(Style::Dim, &shorten(&text, width))
                     .text(),
             )
         }
@@ -191,8 +196,8 @@ fn transfers(status: &Status, width: usize, colours: bool) -> Vec<Option<String>
 }
 
 /// `  library/nginx  1a2b3c4d5e6f  ━━━━────  45 %  12.0 MiB of 67.3 MiB`; less where there is less room.
-fn transfer(transfer: &Transfer, width: usize, colours: bool) -> String {
-    let Transfer {
+fn transfer(transfer: &ActiveTransfer, width: usize, colours: bool) -> String {
+    let ActiveTransfer {
         digest, done, size, ..
     } = transfer;
     let bar = bar_width(width);
@@ -217,24 +222,24 @@ fn transfer(transfer: &Transfer, width: usize, colours: bool) -> String {
     } else {
         &transfer.short_name
     };
-    let mut line = Line::new(colours)
-        .with(Paint::Plain, "  ")
-        .with(Paint::Plain, &shorten(name, name_width))
+    let mut line = StyledLine::new(colours)
+        .with(Style::Plain, "  ")
+        .with(Style::Plain, &shorten(name, name_width))
         .to(2 + name_width);
     if bar > 0 {
         line = line
-            .with(Paint::Plain, "  ")
-            .with(Paint::Dim, digest)
-            .with(Paint::Plain, "  ")
+            .with(Style::Plain, "  ")
+            .with(Style::Dim, digest)
+            .with(Style::Plain, "  ")
             .bar(bar, *done, *size);
     }
     let hundredths = format!("{:>3} %", percent(*done, *size));
-    line.fitting(width, &[(Paint::Plain, hundredths), (Paint::Plain, amount)])
+    line.fitting(width, &[(Style::Plain, hundredths), (Style::Plain, amount)])
         .text()
 }
 
 /// What is waited for: hosts that are left alone, the end of what is under way.
-fn notes(status: &Status) -> Vec<String> {
+fn notes(status: &RunStatus) -> Vec<String> {
     let mut notes = pauses(status, 2);
     notes.extend(status.ending.map(|state| ending(state, status.under_way)));
     notes

@@ -8,7 +8,7 @@ use tracing::field::{Field, Visit};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
-use crate::ui::paint::Paint;
+use crate::ui::paint::Style;
 use crate::ui::{units, visible};
 
 /// The fields that are documented, in the order in which they come; others follow.
@@ -40,12 +40,12 @@ const BEHALF: [&str; 3] = ["rule", "source", "destination"];
 
 /// What was said, and the fields that go with it.
 #[derive(Debug, Default)]
-pub(super) struct Fields {
+pub(super) struct LogFields {
     message: String,
     named: Vec<(&'static str, Value)>,
 }
 
-impl Fields {
+impl LogFields {
     /// That lines are missing.
     pub(super) fn gap(lines: u64) -> Self {
         let lines = units::count(lines, "line");
@@ -86,12 +86,12 @@ impl Fields {
 
     /// The time, the level, the message, and what it does not say itself as `name=value`.
     pub(super) fn text(&self, level: Level, colours: bool) -> String {
-        let dim = |text: &str| Paint::Dim.apply(text, colours);
+        let dim = |text: &str| Style::Dim.apply(text, colours);
         let paint = match level {
-            Level::ERROR => Paint::Red,
-            Level::WARN => Paint::Yellow,
-            Level::INFO => Paint::Green,
-            _ => Paint::Dim,
+            Level::ERROR => Style::Red,
+            Level::WARN => Style::Yellow,
+            Level::INFO => Style::Green,
+            _ => Style::Dim,
         };
         let level = paint.apply(&format!("{level:>5}"), colours);
         let mut line = format!("{} {level} ", dim(&now()));
@@ -138,7 +138,7 @@ impl Fields {
     }
 }
 
-impl Visit for Fields {
+impl Visit for LogFields {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
             value.clone_into(&mut self.message);

@@ -16,16 +16,16 @@ const ROOM: usize = 4 << 20;
 const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 2_000 });
 
 /// A line that says that so many lines are missing before it.
-type Gap = fn(u64) -> String;
+type GapMessage = fn(u64) -> String;
 
 /// Where lines are left to be written. Clones lead to the same file.
 #[derive(Clone)]
-pub(super) struct LogFile(Arc<Shared>);
+pub(super) struct LogFile(Arc<LogQueue>);
 
-struct Shared {
+struct LogQueue {
     state: Mutex<State>,
     changed: Condvar,
-    gap: Gap,
+    gap: GapMessage,
     /// Told, once, that the file cannot be written to.
     complain: Box<dyn Fn(&std::io::Error) + Send + Sync>,
 }
@@ -48,7 +48,7 @@ impl LogFile {
     /// Opens the file at `path` and starts its thread. `complain` is told, once, why it cannot be written to.
     pub(super) fn open(
         path: &Path,
-        gap: Gap,
+        gap: GapMessage,
         complain: impl Fn(&std::io::Error) + Send + Sync + 'static,
     ) -> anyhow::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(path);
@@ -64,16 +64,16 @@ impl LogFile {
 
     fn start(
         out: impl Write + Send + 'static,
-        gap: Gap,
+        gap: GapMessage,
         complain: impl Fn(&std::io::Error) + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(LogQueue {
             state: Mutex::default(),
             changed: Condvar::new(),
             gap,
             complain: Box::new(complain),
         });
-        let writer = Writer {
+        let writer = LogWriter {
             out,
             shared: Arc::clone(&shared),
             torn: false,
@@ -132,7 +132,7 @@ impl State {
     }
 }
 
-impl Shared {
+impl LogQueue {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -159,9 +159,9 @@ impl Shared {
 }
 
 /// The thread.
-struct Writer<W> {
+struct LogWriter<W> {
     out: W,
-    shared: Arc<Shared>,
+    shared: Arc<LogQueue>,
     /// The file ends in the middle of a line.
     torn: bool,
     /// Lines that could not be written since the last one that could.
@@ -169,7 +169,7 @@ struct Writer<W> {
     complained: bool,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> LogWriter<W> {
     fn run(mut self) {
         while let Some(lines) = self.shared.take() {
             for line in lines {
@@ -269,9 +269,9 @@ mod tests {
         let disk = Disk::default();
         disk.room(5);
         let (complaints, heard) = mpsc::channel();
-        let mut writer = Writer {
+        let mut writer = LogWriter {
             out: disk.clone(),
-            shared: Arc::new(Shared {
+            shared: Arc::new(LogQueue {
                 state: Mutex::default(),
                 changed: Condvar::new(),
                 gap,

@@ -12,11 +12,11 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::cli::LogFormat;
 use crate::ui::Printer;
-use crate::ui::log::entry::Fields;
+use crate::ui::log::entry::LogFields;
 use crate::ui::log::file::LogFile;
 
 /// Where lines go.
-pub(super) enum Sink {
+pub(super) enum LogSink {
     /// A file of their own.
     File(LogFile),
     /// Stderr.
@@ -24,32 +24,32 @@ pub(super) enum Sink {
 }
 
 /// Makes lines of events.
-pub(super) struct Recorder {
-    pub(super) sink: Sink,
+pub(super) struct LogLayer {
+    pub(super) sink: LogSink,
     pub(super) format: LogFormat,
 }
 
-impl Recorder {
-    fn say(&self, mut fields: Fields, level: tracing::Level) {
+impl LogLayer {
+    fn say(&self, mut fields: LogFields, level: tracing::Level) {
         fields.sort();
         let line = |colours| match self.format {
             LogFormat::Json => fields.json(level),
             LogFormat::Text => fields.text(level, colours),
         };
         match &self.sink {
-            Sink::File(file) => file.append(&line(false)),
-            Sink::Stderr(printer) => printer.log(&line(printer.colours()), level),
+            LogSink::File(file) => file.append(&line(false)),
+            LogSink::Stderr(printer) => printer.log(&line(printer.colours()), level),
         }
     }
 }
 
-impl<S> Layer<S> for Recorder
+impl<S> Layer<S> for LogLayer
 where
     S: Subscriber + for<'lookup> LookupSpan<'lookup>,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if let Some(span) = context.span(id) {
-            let mut fields = Fields::default();
+            let mut fields = LogFields::default();
             attributes.record(&mut fields);
             span.extensions_mut().insert(fields);
         }
@@ -57,17 +57,17 @@ where
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         if let Some(span) = context.span(id)
-            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
+            && let Some(fields) = span.extensions_mut().get_mut::<LogFields>()
         {
             values.record(fields);
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut fields = Fields::default();
+        let mut fields = LogFields::default();
         event.record(&mut fields);
         for span in context.event_scope(event).into_iter().flatten() {
-            if let Some(outer) = span.extensions().get::<Fields>() {
+            if let Some(outer) = span.extensions().get::<LogFields>() {
                 fields.inherit(outer);
             }
         }

@@ -16,9 +16,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use crate::cli::{LogFormat, LogLevel, Logging};
 use crate::ui::Printer;
 
-use entry::Fields;
+use entry::LogFields;
 use file::LogFile;
-use layer::{Recorder, Sink};
+use layer::{LogLayer, LogSink};
 
 /// Where the log goes. It belongs to one run and not to the process: threads of the run enter it.
 #[derive(Clone)]
@@ -69,18 +69,20 @@ impl Log {
                     ));
                 };
                 let gap = match format {
-                    LogFormat::Text => |lines| Fields::gap(lines).text(tracing::Level::WARN, false),
-                    LogFormat::Json => |lines| Fields::gap(lines).json(tracing::Level::WARN),
+                    LogFormat::Text => {
+                        |lines| LogFields::gap(lines).text(tracing::Level::WARN, false)
+                    }
+                    LogFormat::Json => |lines| LogFields::gap(lines).json(tracing::Level::WARN),
                 };
                 Some(LogFile::open(path, gap, complain)?)
             }
             None => None,
         };
         let sink = match &file {
-            Some(file) => Sink::File(file.clone()),
-            None => Sink::Stderr(printer),
+            Some(file) => LogSink::File(file.clone()),
+            None => LogSink::Stderr(printer),
         };
-        let recorder = Recorder { sink, format }.with_filter(filter);
+        let recorder = LogLayer { sink, format }.with_filter(filter);
         Ok(Self {
             dispatch: Dispatch::new(tracing_subscriber::registry().with(recorder)),
             file,
@@ -133,8 +135,8 @@ impl Log {
     }
 
     /// Sees to the last lines when it is dropped, however the run ends.
-    pub(crate) fn closing(&self) -> Closing<'_> {
-        Closing(self)
+    pub(crate) fn closing(&self) -> LogGuard<'_> {
+        LogGuard(self)
     }
 
     /// Sees the last lines written; what is said later is lost. Gives up on a disk that takes none for a few seconds.
@@ -146,9 +148,9 @@ impl Log {
 }
 
 /// See [`Log::closing`].
-pub(crate) struct Closing<'a>(&'a Log);
+pub(crate) struct LogGuard<'a>(&'a Log);
 
-impl Drop for Closing<'_> {
+impl Drop for LogGuard<'_> {
     fn drop(&mut self) {
         self.0.close();
     }

@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 
 use registry::Digest;
 
-use crate::ui::plan::gather::Gathered;
-use crate::ui::plan::row::{Kind, Row, printable};
+use crate::ui::plan::gather::RuleRows;
+use crate::ui::plan::row::{PlanRow, RowKind, printable};
 use crate::ui::units::{self, short};
 
 /// The images of a rule that go to one repository.
-pub(super) struct Section<'a> {
+pub(super) struct RuleSection<'a> {
     /// The repository.
     pub(super) repository: String,
     /// Their rows.
-    pub(super) rows: &'a [Row],
+    pub(super) rows: &'a [PlanRow],
     /// How many of them are unchanged.
     unchanged: u64,
 }
 
 /// The repositories that a rule goes to, in its order.
-pub(super) fn sections(rule: &Gathered) -> Vec<Section<'_>> {
+pub(super) fn sections(rule: &RuleRows) -> Vec<RuleSection<'_>> {
     let repositories = rule.rule.destinations.iter();
     let mut names: Vec<String> = repositories.map(|d| d.repository.to_string()).collect();
     names.push(String::new());
@@ -27,7 +27,7 @@ pub(super) fn sections(rule: &Gathered) -> Vec<Section<'_>> {
     for (place, repository) in names.into_iter().enumerate() {
         let from = rule.rows.partition_point(|row| row.place < place);
         let to = rule.rows.partition_point(|row| row.place <= place);
-        let section = Section {
+        let section = RuleSection {
             repository,
             rows: rule.rows.get(from..to).unwrap_or_default(),
             unchanged: rule.unchanged.get(place).copied().unwrap_or_default(),
@@ -39,23 +39,23 @@ pub(super) fn sections(rule: &Gathered) -> Vec<Section<'_>> {
     sections
 }
 
-impl Section<'_> {
+impl RuleSection<'_> {
     /// `2 new, 1 changed, 7 unchanged`.
     pub(super) fn counts(&self) -> String {
-        let mut counts: BTreeMap<Kind, u64> = BTreeMap::new();
+        let mut counts: BTreeMap<RowKind, u64> = BTreeMap::new();
         for row in self.rows {
             *counts.entry(row.fate.kind()).or_default() += 1;
         }
-        counts.remove(&Kind::Unchanged);
+        counts.remove(&RowKind::Unchanged);
         if self.unchanged > 0 {
-            counts.insert(Kind::Unchanged, self.unchanged);
+            counts.insert(RowKind::Unchanged, self.unchanged);
         }
-        let each = |(kind, number): (&Kind, &u64)| {
+        let each = |(kind, number): (&RowKind, &u64)| {
             let number = units::grouped(*number);
             match kind {
-                Kind::Referrers => format!("{number} with new referrers"),
-                Kind::Repair => format!("{number} to repair"),
-                Kind::Again => format!("{number} to push again"),
+                RowKind::Referrers => format!("{number} with new referrers"),
+                RowKind::Repair => format!("{number} to repair"),
+                RowKind::Again => format!("{number} to push again"),
                 kind => format!("{number} {}", kind.word()),
             }
         };
@@ -64,7 +64,7 @@ impl Section<'_> {
 }
 
 /// The rule's name, and where it was written.
-pub(super) fn heading(rule: &Gathered) -> (String, String) {
+pub(super) fn heading(rule: &RuleRows) -> (String, String) {
     let place = rule.rule.location.as_ref().map_or_else(String::new, |at| {
         format!("  ({}:{})", at.file.display(), at.line)
     });
@@ -72,7 +72,7 @@ pub(super) fn heading(rule: &Gathered) -> (String, String) {
 }
 
 /// Why there is less to see than was asked for.
-pub(super) fn shortcomings(rule: &Gathered) -> Vec<String> {
+pub(super) fn shortcomings(rule: &RuleRows) -> Vec<String> {
     let empty = rule.empty.as_ref();
     let empty = empty.map(|why| format!("matches nothing: {why}"));
     let interrupted = (rule.interrupted > 0).then(|| {

@@ -7,13 +7,13 @@ use sync::event::ImageName;
 use sync::rule::Rule;
 use sync::{Event, Listener, Outcome};
 
-use crate::ui::plan::Form;
-use crate::ui::plan::row::{Fate, Platforms, Row, place, printable};
+use crate::ui::plan::PlanForm;
+use crate::ui::plan::row::{PlanRow, PlannedOutcome, PlatformLists, place, printable};
 use crate::ui::stdout::Stdout;
 
 /// Which images get a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum RowSelection {
     /// Those that would be copied.
     Different,
     /// Those that are skipped or that failed as well.
@@ -26,32 +26,32 @@ pub enum Which {
 /// given, the images of each by name, however they came.
 ///
 /// Rows are held until their rule and those before it have ended. Memory is bounded by the images that differ: about
-/// 0.5 KiB for each of those whose turn has not come, and nothing for unchanged ones (but for [`Which::All`]). What a
+/// 0.5 KiB for each of those whose turn has not come, and nothing for unchanged ones (but for [`RowSelection::All`]). What a
 /// slow reader of stdout has not taken yet is held in the same way, so that the run does not wait for it.
 pub struct Plan {
-    form: Form,
-    which: Which,
+    form: PlanForm,
+    which: RowSelection,
     state: Mutex<State>,
     stdout: Stdout,
 }
 
 #[derive(Default)]
 struct State {
-    rules: Vec<Gathered>,
+    rules: Vec<RuleRows>,
     /// Where a rule stands in `rules`, by its address; they hold the rules, so that it stays.
     positions: HashMap<usize, usize>,
     /// The first rule that was not sent off.
     next: usize,
-    platforms: Platforms,
+    platforms: PlatformLists,
 }
 
 /// What a rule came to so far.
 #[derive(Debug)]
-pub(super) struct Gathered {
+pub(super) struct RuleRows {
     /// The rule.
     pub(super) rule: Arc<Rule>,
     /// Its rows, in order once it is sent off.
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<PlanRow>,
     /// Unchanged images at each of its destinations, and at none of them.
     pub(super) unchanged: Vec<u64>,
     /// Images that were not looked at before the run was interrupted.
@@ -66,14 +66,19 @@ pub(super) struct Gathered {
 
 impl Plan {
     /// Writes in this form.
-    pub(crate) fn new(rules: &[Arc<Rule>], form: Form, which: Which, stdout: Stdout) -> Self {
+    pub(crate) fn new(
+        rules: &[Arc<Rule>],
+        form: PlanForm,
+        which: RowSelection,
+        stdout: Stdout,
+    ) -> Self {
         let positions = rules.iter().enumerate();
         let positions = positions.map(|(at, rule)| (address(rule), at)).collect();
         Self {
             form,
             which,
             state: Mutex::new(State {
-                rules: rules.iter().map(Gathered::new).collect(),
+                rules: rules.iter().map(RuleRows::new).collect(),
                 positions,
                 ..State::default()
             }),
@@ -91,7 +96,7 @@ impl Plan {
         self.stdout.send(move |out| form.last(out, &last));
     }
 
-    fn write(&self, rule: Gathered) {
+    fn write(&self, rule: RuleRows) {
         let form = self.form;
         self.stdout.send(move |out| form.rule(out, &rule));
     }
@@ -100,11 +105,13 @@ impl Plan {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn holds(&self, fate: &Fate) -> bool {
+    fn holds(&self, fate: &PlannedOutcome) -> bool {
         match fate {
-            Fate::Planned(_) => true,
-            Fate::Skipped(_) | Fate::Failed(_) => self.which != Which::Different,
-            Fate::Unchanged(_) => self.which == Which::All,
+            PlannedOutcome::Planned(_) => true,
+            PlannedOutcome::Skipped(_) | PlannedOutcome::Failed(_) => {
+                self.which != RowSelection::Different
+            }
+            PlannedOutcome::Unchanged(_) => self.which == RowSelection::All,
         }
     }
 
@@ -130,11 +137,11 @@ impl Plan {
             if let Some(number) = rule.unchanged.get_mut(place) {
                 *number += 1;
             }
-            if self.which != Which::All {
+            if self.which != RowSelection::All {
                 return;
             }
         }
-        let row = Row::new(image, outcome, platforms);
+        let row = PlanRow::new(image, outcome, platforms);
         rule.rows.extend(row.filter(|row| self.holds(&row.fate)));
     }
 }
@@ -175,7 +182,7 @@ impl Listener for Plan {
 }
 
 impl State {
-    fn of(&mut self, rule: &Arc<Rule>) -> Option<&mut Gathered> {
+    fn of(&mut self, rule: &Arc<Rule>) -> Option<&mut RuleRows> {
         let at = self.positions.get(&address(rule))?;
         self.rules.get_mut(*at)
     }
@@ -188,17 +195,17 @@ impl State {
     }
 
     /// The rule whose turn it is, its rows in order.
-    fn take_next(&mut self) -> Option<Gathered> {
+    fn take_next(&mut self) -> Option<RuleRows> {
         let rule = self.rules.get_mut(self.next)?;
         self.next += 1;
-        let empty = Gathered::new(&rule.rule);
+        let empty = RuleRows::new(&rule.rule);
         let mut rule = std::mem::replace(rule, empty);
-        rule.rows.sort_unstable_by(Row::compare);
+        rule.rows.sort_unstable_by(PlanRow::compare);
         Some(rule)
     }
 }
 
-impl Gathered {
+impl RuleRows {
     fn new(rule: &Arc<Rule>) -> Self {
         Self {
             rule: Arc::clone(rule),

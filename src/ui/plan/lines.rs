@@ -4,15 +4,15 @@ use std::io::{Result, Write};
 
 use registry::Digest;
 
-use crate::ui::paint::Paint;
-use crate::ui::plan::cells::{Section, heading, sections, shortcomings};
-use crate::ui::plan::gather::Gathered;
-use crate::ui::plan::row::{Fate, Kind, Row, Size};
+use crate::ui::paint::Style;
+use crate::ui::plan::cells::{RuleSection, heading, sections, shortcomings};
+use crate::ui::plan::gather::RuleRows;
+use crate::ui::plan::row::{CopySize, PlanRow, PlannedOutcome, RowKind};
 use crate::ui::units;
 
 /// A rule: what is said of it as a whole behind `#`, and its images. A line depends on its own image only; between its
 /// fields stand two blanks.
-pub(super) fn rule(out: &mut dyn Write, rule: &Gathered) -> Result<()> {
+pub(super) fn rule(out: &mut dyn Write, rule: &RuleRows) -> Result<()> {
     let (name, location) = heading(rule);
     writeln!(out, "# {name}{location}")?;
     for section in sections(rule) {
@@ -25,13 +25,13 @@ pub(super) fn rule(out: &mut dyn Write, rule: &Gathered) -> Result<()> {
         writeln!(out, "# {text}")?;
     }
     if let Some(why) = &rule.failure {
-        writeln!(out, "{}  {name}: {why}", word(Kind::Failed, false))?;
+        writeln!(out, "{}  {name}: {why}", word(RowKind::Failed, false))?;
     }
     Ok(())
 }
 
 /// The images of a rule and nothing else.
-pub(super) fn rows(out: &mut dyn Write, rule: &Gathered, short: bool, colours: bool) -> Result<()> {
+pub(super) fn rows(out: &mut dyn Write, rule: &RuleRows, short: bool, colours: bool) -> Result<()> {
     for section in sections(rule) {
         for row in section.rows {
             writeln!(out, "{}", line(rule, &section, row, short, colours))?;
@@ -40,7 +40,13 @@ pub(super) fn rows(out: &mut dyn Write, rule: &Gathered, short: bool, colours: b
     Ok(())
 }
 
-fn line(rule: &Gathered, section: &Section<'_>, row: &Row, short: bool, colours: bool) -> String {
+fn line(
+    rule: &RuleRows,
+    section: &RuleSection<'_>,
+    row: &PlanRow,
+    short: bool,
+    colours: bool,
+) -> String {
     let written = |digest: &Digest| {
         if short {
             units::short(digest, units::SHORT)
@@ -55,9 +61,11 @@ fn line(rule: &Gathered, section: &Section<'_>, row: &Row, short: bool, colours:
     );
     let word = word(row.fate.kind(), colours);
     match &row.fate {
-        Fate::Skipped(why) | Fate::Failed(why) => format!("{word}  {name}: {why}"),
-        Fate::Unchanged(digest) => format!("{word}  {name}  {}", written(digest)),
-        Fate::Planned(wanted) => {
+        PlannedOutcome::Skipped(why) | PlannedOutcome::Failed(why) => {
+            format!("{word}  {name}: {why}")
+        }
+        PlannedOutcome::Unchanged(digest) => format!("{word}  {name}  {}", written(digest)),
+        PlannedOutcome::Planned(wanted) => {
             let digest = match &wanted.from {
                 Some(from) => format!("{} → {}", written(from), written(&wanted.digest)),
                 None => written(&wanted.digest),
@@ -72,13 +80,13 @@ fn line(rule: &Gathered, section: &Section<'_>, row: &Row, short: bool, colours:
     }
 }
 
-fn word(kind: Kind, colours: bool) -> String {
-    let paint = if colours { kind.paint() } else { Paint::Plain };
+fn word(kind: RowKind, colours: bool) -> String {
+    let paint = if colours { kind.paint() } else { Style::Plain };
     paint.apply(&format!("{:<9}", kind.word()), colours)
 }
 
 /// Always as many fields, so that each has its place.
-fn size(size: &Size) -> [String; 6] {
+fn size(size: &CopySize) -> [String; 6] {
     let platforms: &str = match &*size.platforms {
         "" => "-",
         platforms => platforms,

@@ -10,17 +10,17 @@ mod table;
 mod totals;
 mod wrap;
 
-pub use gather::{Plan, Which};
+pub use gather::{Plan, RowSelection};
 pub use totals::totals;
 pub(crate) use totals::{print_check_summary, print_plan_summary};
 
 use std::io::{Result, Write};
 
-use gather::Gathered;
+use gather::RuleRows;
 
 /// How a plan is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum PlanForm {
     /// A line for each image, whole, with a heading for each rule: for files, pipes and `grep`.
     Plain,
     /// Columns for a terminal of so many.
@@ -39,8 +39,8 @@ pub enum Form {
     },
 }
 
-impl Form {
-    fn rule(self, out: &mut dyn Write, rule: &Gathered) -> Result<()> {
+impl PlanForm {
+    fn rule(self, out: &mut dyn Write, rule: &RuleRows) -> Result<()> {
         match self {
             Self::Plain => lines::rule(out, rule),
             Self::Table { width, colours } => table::rule(out, rule, width, colours),

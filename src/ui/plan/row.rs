@@ -9,7 +9,7 @@ use sync::Outcome;
 use sync::event::{Change, Cost, ImageName, Loss, Planned, Volume};
 use sync::rule::Rule;
 
-use crate::ui::paint::Paint;
+use crate::ui::paint::Style;
 use crate::ui::plan::order::by_name;
 use crate::ui::{units, visible};
 
@@ -21,7 +21,7 @@ const NAMED: usize = 3;
 
 /// One image and one destination: 0.3 to 0.5 KiB, whatever it consists of.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(super) struct PlanRow {
     /// Which of the rule's destinations; behind the last where it is none of them.
     pub(super) place: usize,
     /// What stands behind the rule's source repository: `:v1`, `@sha256:…`.
@@ -29,14 +29,14 @@ pub(super) struct Row {
     /// What stands behind the destination's repository: `:v1`, `@sha256:…` or nothing.
     pub(super) destination: Box<str>,
     /// What would become of it.
-    pub(super) fate: Fate,
+    pub(super) fate: PlannedOutcome,
 }
 
 /// What would become of an image.
 #[derive(Debug)]
-pub(super) enum Fate {
+pub(super) enum PlannedOutcome {
     /// It would be copied.
-    Planned(Box<Wanted>),
+    Planned(Box<PlannedCopy>),
     /// It is there.
     Unchanged(Digest),
     /// It is not to be copied.
@@ -47,22 +47,22 @@ pub(super) enum Fate {
 
 /// An image that would be copied.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(super) struct PlannedCopy {
     /// How it differs.
-    pub(super) kind: Kind,
+    pub(super) kind: RowKind,
     /// What would stand there.
     pub(super) digest: Digest,
     /// What stands there, where that is something else.
     pub(super) from: Option<Digest>,
     /// What it would take, where that was asked.
-    pub(super) size: Option<Size>,
+    pub(super) size: Option<CopySize>,
     /// What is particular about it; empty where nothing is.
     pub(super) notes: Box<str>,
 }
 
 /// What a copy would take.
 #[derive(Debug)]
-pub(super) struct Size {
+pub(super) struct CopySize {
     /// Its platforms, with a comma between them.
     pub(super) platforms: Arc<str>,
     /// Its layers.
@@ -73,7 +73,7 @@ pub(super) struct Size {
 
 /// How an image differs, or does not: the word that its row begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(super) enum RowKind {
     /// Nothing stands under its name.
     New,
     /// Something else does.
@@ -92,7 +92,7 @@ pub(super) enum Kind {
     Failed,
 }
 
-impl Kind {
+impl RowKind {
     /// Its word.
     pub(super) fn word(self) -> &'static str {
         match self {
@@ -108,41 +108,43 @@ impl Kind {
     }
 
     /// Its colour: that of the line that a run would say.
-    pub(super) fn paint(self) -> Paint {
+    pub(super) fn paint(self) -> Style {
         match self {
-            Self::New | Self::Changed | Self::Again => Paint::Green,
-            Self::Referrers | Self::Repair | Self::Skipped => Paint::Yellow,
-            Self::Unchanged => Paint::Dim,
-            Self::Failed => Paint::Red,
+            Self::New | Self::Changed | Self::Again => Style::Green,
+            Self::Referrers | Self::Repair | Self::Skipped => Style::Yellow,
+            Self::Unchanged => Style::Dim,
+            Self::Failed => Style::Red,
         }
     }
 }
 
-impl Fate {
+impl PlannedOutcome {
     /// Its kind.
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> RowKind {
         match self {
             Self::Planned(wanted) => wanted.kind,
-            Self::Unchanged(_) => Kind::Unchanged,
-            Self::Skipped(_) => Kind::Skipped,
-            Self::Failed(_) => Kind::Failed,
+            Self::Unchanged(_) => RowKind::Unchanged,
+            Self::Skipped(_) => RowKind::Skipped,
+            Self::Failed(_) => RowKind::Failed,
         }
     }
 }
 
-impl Row {
+impl PlanRow {
     /// The row of an image that ended; `None` where that belongs into no plan: it was interrupted, or even copied.
     pub(super) fn new(
         image: &ImageName,
         outcome: &Outcome,
-        platforms: &mut Platforms,
+        platforms: &mut PlatformLists,
     ) -> Option<Self> {
         let fate = match outcome {
-            Outcome::Planned(planned) => Fate::Planned(Box::new(wanted(planned, platforms))),
-            Outcome::Unchanged { digest, .. } => Fate::Unchanged(digest.clone()),
-            Outcome::Skipped { why } => Fate::Skipped(printable(why).into()),
+            Outcome::Planned(planned) => {
+                PlannedOutcome::Planned(Box::new(wanted(planned, platforms)))
+            }
+            Outcome::Unchanged { digest, .. } => PlannedOutcome::Unchanged(digest.clone()),
+            Outcome::Skipped { why } => PlannedOutcome::Skipped(printable(why).into()),
             Outcome::Failed(failure) if !failure.interrupted => {
-                Fate::Failed(printable(&failure.reason).into())
+                PlannedOutcome::Failed(printable(&failure.reason).into())
             }
             Outcome::Failed(_) | Outcome::Copied(_) => return None,
         };
@@ -185,9 +187,9 @@ fn behind<'a>(reference: &'a str, repository: &str) -> Option<&'a str> {
 
 /// Lists of platforms that are held once.
 #[derive(Debug, Default)]
-pub(super) struct Platforms(HashSet<Arc<str>>);
+pub(super) struct PlatformLists(HashSet<Arc<str>>);
 
-impl Platforms {
+impl PlatformLists {
     fn of(&mut self, platforms: &[String]) -> Arc<str> {
         let text = printable(&platforms.join(","));
         if let Some(known) = self.0.get(text.as_str()) {
@@ -201,20 +203,20 @@ impl Platforms {
     }
 }
 
-fn wanted(planned: &Planned, platforms: &mut Platforms) -> Wanted {
+fn wanted(planned: &Planned, platforms: &mut PlatformLists) -> PlannedCopy {
     let (kind, from) = match &planned.change {
-        Change::New => (Kind::New, None),
-        Change::Moved { from } => (Kind::Changed, Some(from.clone())),
-        Change::Referrers => (Kind::Referrers, None),
-        Change::Again(losses) if losses.is_empty() => (Kind::Again, None),
-        Change::Again(_) => (Kind::Repair, None),
+        Change::New => (RowKind::New, None),
+        Change::Moved { from } => (RowKind::Changed, Some(from.clone())),
+        Change::Referrers => (RowKind::Referrers, None),
+        Change::Again(losses) if losses.is_empty() => (RowKind::Again, None),
+        Change::Again(_) => (RowKind::Repair, None),
     };
-    let size = planned.cost.as_ref().map(|cost| Size {
+    let size = planned.cost.as_ref().map(|cost| CopySize {
         platforms: platforms.of(&cost.platforms),
         layers: cost.layers,
         volume: cost.volume,
     });
-    Wanted {
+    PlannedCopy {
         kind,
         digest: planned.digest.clone(),
         from,

@@ -5,10 +5,10 @@ use std::io::{Result, Write};
 
 use registry::Digest;
 
-use crate::ui::paint::Paint;
-use crate::ui::plan::cells::{Section, heading, sections, short_name, shortcomings};
-use crate::ui::plan::gather::Gathered;
-use crate::ui::plan::row::{Fate, Kind, Row, Size};
+use crate::ui::paint::Style;
+use crate::ui::plan::cells::{RuleSection, heading, sections, short_name, shortcomings};
+use crate::ui::plan::gather::RuleRows;
+use crate::ui::plan::row::{CopySize, PlanRow, PlannedOutcome, RowKind};
 use crate::ui::plan::wrap::wrap;
 use crate::ui::units::{self, SHORT, short};
 
@@ -23,39 +23,39 @@ const LEAST_REASON: usize = 40;
 
 /// How much is told of each image.
 #[derive(Clone, Copy)]
-struct Layout {
+struct TableLayout {
     digits: usize,
-    platforms: Platforms,
-    sizes: Sizes,
+    platforms: PlatformColumns,
+    sizes: SizeColumns,
 }
 
 #[derive(Clone, Copy)]
-enum Platforms {
+enum PlatformColumns {
     Names,
     Number,
     None,
 }
 
 #[derive(Clone, Copy)]
-enum Sizes {
+enum SizeColumns {
     All,
     /// What is sent, and what need not be.
     Two,
 }
 
 /// From the fullest to the one that is taken where none fits.
-const LAYOUTS: [Layout; 5] = [
-    layout(SHORT, Platforms::Names, Sizes::All),
-    layout(SHORT, Platforms::Number, Sizes::All),
-    layout(SHORT, Platforms::Number, Sizes::Two),
-    layout(7, Platforms::Number, Sizes::Two),
+const LAYOUTS: [TableLayout; 5] = [
+    layout(SHORT, PlatformColumns::Names, SizeColumns::All),
+    layout(SHORT, PlatformColumns::Number, SizeColumns::All),
+    layout(SHORT, PlatformColumns::Number, SizeColumns::Two),
+    layout(7, PlatformColumns::Number, SizeColumns::Two),
     NARROWEST,
 ];
 
-const NARROWEST: Layout = layout(7, Platforms::None, Sizes::Two);
+const NARROWEST: TableLayout = layout(7, PlatformColumns::None, SizeColumns::Two);
 
-const fn layout(digits: usize, platforms: Platforms, sizes: Sizes) -> Layout {
-    Layout {
+const fn layout(digits: usize, platforms: PlatformColumns, sizes: SizeColumns) -> TableLayout {
+    TableLayout {
         digits,
         platforms,
         sizes,
@@ -82,14 +82,14 @@ struct Column {
 /// A rule: its name, and for each repository that it goes to its images.
 pub(super) fn rule(
     out: &mut dyn Write,
-    rule: &Gathered,
+    rule: &RuleRows,
     width: usize,
     colours: bool,
 ) -> Result<()> {
-    let paint = |paint: Paint, text: &str| paint.apply(text, colours);
+    let paint = |paint: Style, text: &str| paint.apply(text, colours);
     let (name, location) = heading(rule);
-    let location = paint(Paint::Dim, &location);
-    writeln!(out, "{}{location}", paint(Paint::Bold, &name))?;
+    let location = paint(Style::Dim, &location);
+    writeln!(out, "{}{location}", paint(Style::Bold, &name))?;
     for section in sections(rule) {
         let heading = format!("  → {}: ", section.repository);
         let counts = section.counts();
@@ -105,12 +105,16 @@ pub(super) fn rule(
     for text in shortcomings(rule) {
         let lines = wrap(&text, width.saturating_sub(2));
         let text = lines.join("\n  ");
-        writeln!(out, "  {}", paint(Paint::Yellow, &text))?;
+        writeln!(out, "  {}", paint(Style::Yellow, &text))?;
     }
     if let Some(why) = &rule.failure {
         let lines = wrap(why, width.saturating_sub(10));
         let why = lines.join("\n          ");
-        writeln!(out, "  {}  {why}", paint(Paint::Red, Kind::Failed.word()))?;
+        writeln!(
+            out,
+            "  {}  {why}",
+            paint(Style::Red, RowKind::Failed.word())
+        )?;
     }
     writeln!(out)
 }
@@ -123,7 +127,7 @@ pub(super) fn last(out: &mut dyn Write, lines: &[String], width: usize) -> Resul
     Ok(())
 }
 
-fn rows(out: &mut dyn Write, section: &Section<'_>, width: usize, colours: bool) -> Result<()> {
+fn rows(out: &mut dyn Write, section: &RuleSection<'_>, width: usize, colours: bool) -> Result<()> {
     let fitting = LAYOUTS.iter().find_map(|layout| {
         let columns = columns(section.rows, *layout);
         (total(&columns) <= width).then_some((*layout, columns))
@@ -132,20 +136,22 @@ fn rows(out: &mut dyn Write, section: &Section<'_>, width: usize, colours: bool)
         fitting.unwrap_or_else(|| (NARROWEST, columns(section.rows, NARROWEST)));
     if section.rows.iter().any(|row| size(row).is_some()) {
         let line = joined(&columns, &headings(layout).map(str::to_owned));
-        writeln!(out, "{}", Paint::Dim.apply(line.trim_end(), colours))?;
+        writeln!(out, "{}", Style::Dim.apply(line.trim_end(), colours))?;
     }
-    let place = Reasons::beside(&columns, width);
+    let place = ReasonPlacement::beside(&columns, width);
     for row in section.rows {
         let line = joined(&columns, &cells(row, layout));
         let line = line.trim_end();
         let line = match (&row.fate, row.fate.kind()) {
-            (Fate::Skipped(why) | Fate::Failed(why), _) => place.tell(line, why),
-            (Fate::Planned(wanted), _) if !wanted.notes.is_empty() => {
-                Reasons::below(width).tell(line, &shortened(&wanted.notes))
+            (PlannedOutcome::Skipped(why) | PlannedOutcome::Failed(why), _) => {
+                place.tell(line, why)
+            }
+            (PlannedOutcome::Planned(wanted), _) if !wanted.notes.is_empty() => {
+                ReasonPlacement::below(width).tell(line, &shortened(&wanted.notes))
             }
             (_, kind) => {
-                if kind == Kind::Unchanged {
-                    Paint::Dim.apply(line, colours)
+                if kind == RowKind::Unchanged {
+                    Style::Dim.apply(line, colours)
                 } else {
                     line.to_owned()
                 }
@@ -157,10 +163,10 @@ fn rows(out: &mut dyn Write, section: &Section<'_>, width: usize, colours: bool)
 }
 
 /// `line` with the word that it begins with in its colour.
-fn painted(line: &str, kind: Kind, colours: bool) -> String {
+fn painted(line: &str, kind: RowKind, colours: bool) -> String {
     let word = kind.word();
     match line.split_once(word) {
-        Some((before, behind)) if kind != Kind::Unchanged => {
+        Some((before, behind)) if kind != RowKind::Unchanged => {
             format!("{before}{}{behind}", kind.paint().apply(word, colours))
         }
         _ => line.to_owned(),
@@ -169,13 +175,13 @@ fn painted(line: &str, kind: Kind, colours: bool) -> String {
 
 /// Where a sentence of a row stands.
 #[derive(Clone, Copy)]
-struct Reasons {
+struct ReasonPlacement {
     start: usize,
     width: usize,
     beside: bool,
 }
 
-impl Reasons {
+impl ReasonPlacement {
     /// Beside the name, where there is room.
     fn beside(columns: &[Column], width: usize) -> Self {
         let start = INDENT + columns.iter().take(2).map(|c| c.width + GAP).sum::<usize>();
@@ -211,7 +217,7 @@ impl Reasons {
 }
 
 /// What is told of each image, as far as it is known and anything but nothing.
-fn cells(row: &Row, layout: Layout) -> [String; CELLS] {
+fn cells(row: &PlanRow, layout: TableLayout) -> [String; CELLS] {
     let mut cells = <[String; CELLS]>::default();
     let [
         kind,
@@ -227,15 +233,15 @@ fn cells(row: &Row, layout: Layout) -> [String; CELLS] {
     row.fate.kind().word().clone_into(kind);
     *name = named(row, layout.digits);
     match &row.fate {
-        Fate::Planned(wanted) => {
+        PlannedOutcome::Planned(wanted) => {
             let new = short(&wanted.digest, layout.digits);
             *digest = match &wanted.from {
                 Some(from) => format!("{} → {new}", short(from, layout.digits)),
                 None => new,
             };
         }
-        Fate::Unchanged(there) => *digest = short(there, layout.digits),
-        Fate::Skipped(_) | Fate::Failed(_) => {}
+        PlannedOutcome::Unchanged(there) => *digest = short(there, layout.digits),
+        PlannedOutcome::Skipped(_) | PlannedOutcome::Failed(_) => {}
     }
     let Some(size) = size(row) else {
         return cells;
@@ -246,17 +252,17 @@ fn cells(row: &Row, layout: Layout) -> [String; CELLS] {
     };
     let volume = &size.volume;
     *platforms = listed(&size.platforms, layout.platforms);
-    if !matches!(layout.platforms, Platforms::None) {
+    if !matches!(layout.platforms, PlatformColumns::None) {
         *layers = units::grouped(size.layers);
     }
     *sent = units::bytes(volume.bytes);
     match layout.sizes {
-        Sizes::All => {
+        SizeColumns::All => {
             *mounted = some(volume.mounted_bytes);
             *present = some(volume.present_bytes);
             *shared = some(volume.shared_bytes);
         }
-        Sizes::Two => {
+        SizeColumns::Two => {
             let spared = [volume.present_bytes, volume.shared_bytes];
             *mounted = some(
                 spared
@@ -269,10 +275,10 @@ fn cells(row: &Row, layout: Layout) -> [String; CELLS] {
 }
 
 /// What stands above them.
-fn headings(layout: Layout) -> [&'static str; CELLS] {
+fn headings(layout: TableLayout) -> [&'static str; CELLS] {
     let [mounted, there, shared] = match layout.sizes {
-        Sizes::All => ["to mount", "there", "shared"],
-        Sizes::Two => ["spared", "", ""],
+        SizeColumns::All => ["to mount", "there", "shared"],
+        SizeColumns::Two => ["spared", "", ""],
     };
     let (digest, sent) = ("digest", "to send");
     [
@@ -289,7 +295,7 @@ fn headings(layout: Layout) -> [&'static str; CELLS] {
 }
 
 /// The name at the source, and the one at the destination where that is another.
-fn named(row: &Row, digits: usize) -> String {
+fn named(row: &PlanRow, digits: usize) -> String {
     let name = short_name(&row.source, digits);
     if row.source == row.destination || row.destination.is_empty() {
         return name;
@@ -297,17 +303,17 @@ fn named(row: &Row, digits: usize) -> String {
     format!("{name} → {}", short_name(&row.destination, digits))
 }
 
-fn listed(platforms: &str, how: Platforms) -> String {
+fn listed(platforms: &str, how: PlatformColumns) -> String {
     match how {
         _ if platforms.is_empty() => String::new(),
-        Platforms::Names => platforms.replace(',', ", "),
-        Platforms::Number => platforms.split(',').count().to_string(),
-        Platforms::None => String::new(),
+        PlatformColumns::Names => platforms.replace(',', ", "),
+        PlatformColumns::Number => platforms.split(',').count().to_string(),
+        PlatformColumns::None => String::new(),
     }
 }
 
 /// The columns in which something stands, as wide as that needs.
-fn columns(rows: &[Row], layout: Layout) -> Vec<Column> {
+fn columns(rows: &[PlanRow], layout: TableLayout) -> Vec<Column> {
     let mut widths = [0; CELLS];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(cells(row, layout)) {
@@ -315,7 +321,7 @@ fn columns(rows: &[Row], layout: Layout) -> Vec<Column> {
         }
     }
     let headed = rows.iter().any(|row| size(row).is_some());
-    let names = matches!(layout.platforms, Platforms::Names);
+    let names = matches!(layout.platforms, PlatformColumns::Names);
     let columns = widths.into_iter().zip(headings(layout)).enumerate();
     let shown = columns.filter(|(_, (width, _))| *width > 0);
     shown
@@ -362,9 +368,9 @@ fn total(columns: &[Column]) -> usize {
         + GAP * columns.len().saturating_sub(1)
 }
 
-fn size(row: &Row) -> Option<&Size> {
+fn size(row: &PlanRow) -> Option<&CopySize> {
     match &row.fate {
-        Fate::Planned(wanted) => wanted.size.as_ref(),
+        PlannedOutcome::Planned(wanted) => wanted.size.as_ref(),
         _ => None,
     }
 }

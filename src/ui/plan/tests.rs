@@ -10,8 +10,8 @@ use sync::event::{Change, Cost, Evidence, ImageName, Loss, Planned, Volume};
 use sync::rule::{Location, Rule};
 use sync::{Event, Failure, Listener, Outcome};
 
-use super::{Form, Plan, Which};
-use crate::ui::stdout::{Begin, Stdout, Written};
+use super::{Plan, PlanForm, RowSelection};
+use crate::ui::stdout::{StartWriting, Stdout, WriteEnd};
 
 /// What was written, and how the writing ended.
 #[derive(Clone, Default)]
@@ -160,32 +160,32 @@ fn events() -> (Vec<Arc<Rule>>, Vec<Event>) {
     (vec![first, second, third], events)
 }
 
-async fn written(form: Form, which: Which) -> String {
+async fn written(form: PlanForm, which: RowSelection) -> String {
     let (rules, events) = events();
     let page = Page::default();
-    let stdout = Stdout::to(page.clone(), Begin::AtOnce, || {}).unwrap();
+    let stdout = Stdout::to(page.clone(), StartWriting::AtOnce, || {}).unwrap();
     let plan = Plan::new(&rules, form, which, stdout.clone());
     for event in &events {
         plan.event(event);
     }
     plan.close(vec!["total".to_owned()]);
     let ended = stdout.finish(std::future::pending::<()>()).await;
-    assert!(matches!(ended, Ok(Written::Whole)), "{ended:?}");
+    assert!(matches!(ended, Ok(WriteEnd::Whole)), "{ended:?}");
     page.text()
 }
 
-fn table(width: usize, colours: bool) -> Form {
-    Form::Table { width, colours }
+fn table(width: usize, colours: bool) -> PlanForm {
+    PlanForm::Table { width, colours }
 }
 
 #[tokio::test]
 async fn a_wide_table() {
-    insta::assert_snapshot!(written(table(160, false), Which::Notable).await);
+    insta::assert_snapshot!(written(table(160, false), RowSelection::Notable).await);
 }
 
 #[tokio::test]
 async fn a_table_of_eighty_columns() {
-    let text = written(table(80, false), Which::All).await;
+    let text = written(table(80, false), RowSelection::All).await;
     let widest = text.lines().map(|line| line.chars().count()).max();
     assert!(widest <= Some(80), "{widest:?}\n{text}");
     insta::assert_snapshot!(text);
@@ -193,7 +193,7 @@ async fn a_table_of_eighty_columns() {
 
 #[tokio::test]
 async fn a_table_that_fits_nowhere_is_cut_nowhere() {
-    let text = written(table(20, false), Which::Notable).await;
+    let text = written(table(20, false), RowSelection::Notable).await;
     for whole in ["v2", "bbbbbbb → aaaaaaa", "67.3 MiB", "15.0 MiB", "repair"] {
         assert!(text.contains(whole), "no {whole} in\n{text}");
     }
@@ -201,10 +201,10 @@ async fn a_table_that_fits_nowhere_is_cut_nowhere() {
 
 #[tokio::test]
 async fn colours_change_nothing_but_colours() {
-    let painted = written(table(80, true), Which::All).await;
+    let painted = written(table(80, true), RowSelection::All).await;
     assert!(painted.contains("\x1b[32mnew\x1b[0m "), "{painted}");
     let escape = regex::Regex::new("\x1b\\[[0-9]+m").unwrap();
-    let plain = written(table(80, false), Which::All).await;
+    let plain = written(table(80, false), RowSelection::All).await;
     let lines =
         |text: &str| -> Vec<String> { text.lines().map(|l| l.trim_end().to_owned()).collect() };
     assert_eq!(lines(&escape.replace_all(&painted, "")), lines(&plain));
@@ -212,24 +212,29 @@ async fn colours_change_nothing_but_colours() {
 
 #[tokio::test]
 async fn plain_lines_are_whole() {
-    insta::assert_snapshot!(written(Form::Plain, Which::All).await);
+    insta::assert_snapshot!(written(PlanForm::Plain, RowSelection::All).await);
 }
 
 #[tokio::test]
 async fn differences_alone() {
-    let lines = Form::Lines {
+    let lines = PlanForm::Lines {
         short: false,
         colours: false,
     };
-    insta::assert_snapshot!(written(lines, Which::Different).await);
+    insta::assert_snapshot!(written(lines, RowSelection::Different).await);
 }
 
 #[tokio::test]
 async fn a_rule_is_written_when_it_and_all_before_it_have_ended() {
     let (rules, events) = events();
     let page = Page::default();
-    let stdout = Stdout::to(page.clone(), Begin::AtOnce, || {}).unwrap();
-    let plan = Plan::new(&rules, Form::Plain, Which::Notable, stdout.clone());
+    let stdout = Stdout::to(page.clone(), StartWriting::AtOnce, || {}).unwrap();
+    let plan = Plan::new(
+        &rules,
+        PlanForm::Plain,
+        RowSelection::Notable,
+        stdout.clone(),
+    );
     let (last, before) = events.split_last().unwrap();
     for event in before {
         plan.event(event);
@@ -259,9 +264,14 @@ async fn what_was_not_looked_at_is_said() {
     let one = rule("s.example/app", &["d.example/app"]);
     let two = rule("s.example/lost", &["d.example/lost"]);
     let page = Page::default();
-    let stdout = Stdout::to(page.clone(), Begin::AtOnce, || {}).unwrap();
+    let stdout = Stdout::to(page.clone(), StartWriting::AtOnce, || {}).unwrap();
     let rules = [Arc::clone(&one), Arc::clone(&two)];
-    let plan = Plan::new(&rules, Form::Plain, Which::Notable, stdout.clone());
+    let plan = Plan::new(
+        &rules,
+        PlanForm::Plain,
+        RowSelection::Notable,
+        stdout.clone(),
+    );
     let interrupted = Outcome::Failed(Failure::interrupted());
     plan.event(&finished(
         &one,
@@ -299,15 +309,17 @@ async fn a_reader_that_has_gone_is_told_of_and_fails_nothing() {
     use std::io::ErrorKind::{BrokenPipe, StorageFull};
     for kind in [BrokenPipe, StorageFull] {
         let (gone, told) = tokio::sync::oneshot::channel();
-        let stdout =
-            Stdout::to(Closed(kind), Begin::AtOnce, move || gone.send(()).unwrap()).unwrap();
+        let stdout = Stdout::to(Closed(kind), StartWriting::AtOnce, move || {
+            gone.send(()).unwrap()
+        })
+        .unwrap();
         stdout.send(|out| out.write_all(b"rule"));
         told.await.unwrap();
         // Nobody hears it.
         stdout.send(|out| out.write_all(b"rule"));
         let ended = stdout.finish(std::future::pending::<()>()).await;
         match kind {
-            BrokenPipe => assert!(matches!(ended, Ok(Written::Unread))),
+            BrokenPipe => assert!(matches!(ended, Ok(WriteEnd::Unread))),
             kind => assert_eq!(ended.unwrap_err().kind(), kind),
         }
     }

@@ -2,30 +2,35 @@
 
 use sync::report::Summary;
 
-use crate::ui::lines::Lines;
-use crate::ui::paint::Paint;
-use crate::ui::summary::{Files, trouble};
+use crate::ui::lines::LineWriter;
+use crate::ui::paint::Style;
+use crate::ui::summary::{FullLists, trouble};
 use crate::ui::units;
 
 /// Says on stderr what a check came to: its totals, and what failed.
-pub(crate) fn print_check_summary(lines: &Lines, summary: &Summary, files: Files<'_>) {
+pub(crate) fn print_check_summary(lines: &LineWriter, summary: &Summary, files: FullLists<'_>) {
     let totals = totals(summary, false).into_iter();
-    let mut block: Vec<(Paint, String)> = totals.map(|line| (Paint::Plain, line)).collect();
+    let mut block: Vec<(Style, String)> = totals.map(|line| (Style::Plain, line)).collect();
     block.extend(trouble(summary, files));
     lines.closing(summary.exit_code() != 0, &block);
 }
 
 /// Says on stderr what a plan lacks, if anything; its totals stand on stdout. `above` it, where that is the same
 /// terminal.
-pub(crate) fn print_plan_summary(lines: &Lines, summary: &Summary, files: Files<'_>, above: bool) {
+pub(crate) fn print_plan_summary(
+    lines: &LineWriter,
+    summary: &Summary,
+    files: FullLists<'_>,
+    above: bool,
+) {
     let mut block = Vec::new();
     if summary.was_interrupted() {
         let text = "interrupted: the plan is incomplete";
-        block.push((Paint::Yellow, text.to_owned()));
+        block.push((Style::Yellow, text.to_owned()));
     }
     block.extend(trouble(summary, files));
     if above && !block.is_empty() {
-        block.push((Paint::Plain, String::new()));
+        block.push((Style::Plain, String::new()));
     }
     lines.closing(summary.exit_code() != 0, &block);
 }

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use painter::Painter;
-pub(crate) use queue::Weight;
-use queue::{Change, Queue};
+pub(crate) use queue::LinePriority;
+use queue::{LineQueue, ViewChange};
 
 /// How often the view is drawn: often enough to be alive, seldom enough to be read.
 const FRAME: Duration = Duration::from_millis(100);
@@ -30,17 +30,17 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Something below the lines that is drawn again and again.
 pub(crate) trait View: Send {
     /// Its lines at this moment, none wider than `size` has columns, and fewer than it has rows.
-    fn frame(&mut self, now: Instant, size: Size) -> Vec<String>;
+    fn frame(&mut self, now: Instant, size: TerminalSize) -> Vec<String>;
 }
 
 /// How large a terminal is, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Size {
+pub(crate) struct TerminalSize {
     pub(crate) columns: usize,
     pub(crate) rows: usize,
 }
 
-impl Size {
+impl TerminalSize {
     /// That of the terminal behind stderr; the usual one where it does not say.
     fn of_stderr() -> Self {
         terminal_size::terminal_size_of(std::io::stderr())
@@ -51,7 +51,7 @@ impl Size {
     }
 }
 
-impl From<(usize, usize)> for Size {
+impl From<(usize, usize)> for TerminalSize {
     fn from((columns, rows): (usize, usize)) -> Self {
         Self { columns, rows }
     }
@@ -59,13 +59,13 @@ impl From<(usize, usize)> for Size {
 
 /// The way to the screen; clones lead to the same one.
 #[derive(Clone)]
-pub(crate) struct Screen(Arc<Queue>);
+pub(crate) struct Screen(Arc<LineQueue>);
 
 /// A view is below the lines for as long as this lives.
-pub(crate) struct Shown(Screen);
+pub(crate) struct ViewGuard(Screen);
 
 /// The thread that writes. What is left is written when this is dropped.
-pub(crate) struct Writing {
+pub(crate) struct ScreenThread {
     screen: Screen,
     thread: Option<JoinHandle<()>>,
     done: Option<oneshot::Receiver<()>>,
@@ -73,14 +73,14 @@ pub(crate) struct Writing {
 
 impl Screen {
     /// Appends lines, each with its end.
-    pub(crate) fn push(&self, weight: Weight, lines: &str) {
+    pub(crate) fn push(&self, weight: LinePriority, lines: &str) {
         self.0.push(weight, lines);
     }
 
     /// Puts `view` below the lines until what this gives is dropped.
-    pub(crate) fn show(&self, view: Box<dyn View>) -> Shown {
-        self.0.change(Change::Show(view));
-        Shown(self.clone())
+    pub(crate) fn show(&self, view: Box<dyn View>) -> ViewGuard {
+        self.0.change(ViewChange::Show(view));
+        ViewGuard(self.clone())
     }
 
     /// Erases the view and writes nothing more until [`Screen::resume`]. Returns when it is erased, or after a second
@@ -95,9 +95,9 @@ impl Screen {
     }
 }
 
-impl Drop for Shown {
+impl Drop for ViewGuard {
     fn drop(&mut self) {
-        self.0.0.change(Change::Hide);
+        self.0.0.change(ViewChange::Hide);
     }
 }
 
@@ -107,15 +107,15 @@ impl std::fmt::Debug for Screen {
     }
 }
 
-impl Writing {
+impl ScreenThread {
     /// Starts the thread, which writes to `out`, nothing at first.
     ///
     /// # Errors
     /// When the system has no thread left.
     pub(crate) fn to(out: impl Write + Send + 'static) -> std::io::Result<Self> {
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(LineQueue::default());
         let (sender, done) = oneshot::channel();
-        let writer = Writer {
+        let writer = ScreenWriter {
             out,
             queue: Arc::clone(&queue),
             painter: Painter::default(),
@@ -157,7 +157,7 @@ impl Writing {
     }
 }
 
-impl Drop for Writing {
+impl Drop for ScreenThread {
     fn drop(&mut self) {
         self.screen.0.end();
         if let Some(thread) = self.thread.take() {
@@ -168,28 +168,30 @@ impl Drop for Writing {
 }
 
 /// What the thread has.
-struct Writer<W> {
+struct ScreenWriter<W> {
     out: W,
-    queue: Arc<Queue>,
+    queue: Arc<LineQueue>,
     painter: Painter,
     view: Option<Box<dyn View>>,
     closed: bool,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> ScreenWriter<W> {
     fn run(mut self) {
         let mut due = None;
         loop {
             let batch = self.queue.next(due);
             let last = batch.last;
             match batch.change {
-                Some(Change::Show(view)) if !self.closed => self.view = Some(view),
+                Some(ViewChange::Show(view)) if !self.closed => self.view = Some(view),
                 Some(_) => self.view = None,
                 None => {}
             }
             let now = Instant::now();
             let frame = match &mut self.view {
-                Some(view) if !last && batch.pause.is_none() => view.frame(now, Size::of_stderr()),
+                Some(view) if !last && batch.pause.is_none() => {
+                    view.frame(now, TerminalSize::of_stderr())
+                }
                 _ => Vec::new(),
             };
             due = self.view.as_ref().map(|_| now + FRAME);

@@ -16,7 +16,7 @@ pub(super) const RESERVE: usize = 256 * 1024;
 
 /// How much a line matters where there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Weight {
+pub(crate) enum LinePriority {
     /// It may be left out.
     Info,
     /// It needs attention: it is left out last.
@@ -26,14 +26,14 @@ pub(crate) enum Weight {
 }
 
 /// What is to become of the view.
-pub(super) enum Change {
+pub(super) enum ViewChange {
     Show(Box<dyn View>),
     Hide,
 }
 
 /// The queue between those who say something and the one who writes.
 #[derive(Default)]
-pub(super) struct Queue {
+pub(super) struct LineQueue {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -45,7 +45,7 @@ struct State {
     /// Bytes that were taken and are being written.
     taken: usize,
     left_out: u64,
-    change: Option<Change>,
+    change: Option<ViewChange>,
     /// Lines are written together with the next frame.
     paced: bool,
     ending: bool,
@@ -58,29 +58,29 @@ struct State {
 
 /// What is to be written next.
 #[derive(Default)]
-pub(super) struct Batch {
+pub(super) struct LineBatch {
     /// Whole lines.
     pub(super) text: String,
     /// What is to become of the view.
-    pub(super) change: Option<Change>,
+    pub(super) change: Option<ViewChange>,
     /// Nothing comes after this.
     pub(super) last: bool,
     /// The view is to be erased, and this to be completed then.
     pub(super) pause: Option<oneshot::Sender<()>>,
 }
 
-impl Queue {
+impl LineQueue {
     /// Appends lines, if there is room for them.
-    pub(super) fn push(&self, weight: Weight, lines: &str) {
+    pub(super) fn push(&self, weight: LinePriority, lines: &str) {
         let mut state = self.lock();
         if state.closed {
             return;
         }
         let waiting = state.taken + state.text.len() + lines.len();
         let fits = match weight {
-            Weight::Info => waiting <= ROOM,
-            Weight::Attention => waiting <= ROOM + RESERVE,
-            Weight::Closing => true,
+            LinePriority::Info => waiting <= ROOM,
+            LinePriority::Attention => waiting <= ROOM + RESERVE,
+            LinePriority::Closing => true,
         };
         if !fits {
             state.left_out += 1;
@@ -93,14 +93,14 @@ impl Queue {
     }
 
     /// Changes what is below the lines.
-    pub(super) fn change(&self, change: Change) {
+    pub(super) fn change(&self, change: ViewChange) {
         let mut state = self.lock();
-        state.paced = matches!(change, Change::Show(_));
+        state.paced = matches!(change, ViewChange::Show(_));
         state.change = Some(change);
         self.changed.notify_one();
     }
 
-    /// Asks for the view to be erased, and for nothing to be written until [`Queue::resume`]. The receiver completes
+    /// Asks for the view to be erased, and for nothing to be written until [`LineQueue::resume`]. The receiver completes
     /// when it is erased.
     pub(super) fn pause(&self) -> oneshot::Receiver<()> {
         let (sender, erased) = oneshot::channel();
@@ -131,7 +131,7 @@ impl Queue {
     }
 
     /// Waits until there is something to write, or until `due`; what was taken before is written.
-    pub(super) fn next(&self, due: Option<Instant>) -> Batch {
+    pub(super) fn next(&self, due: Option<Instant>) -> LineBatch {
         let mut state = self.lock();
         state.taken = 0;
         while state.paused && !state.ending {
@@ -168,7 +168,7 @@ impl Queue {
         state.taken = text.len();
         let pause = state.pause.take();
         state.paused = pause.is_some();
-        Batch {
+        LineBatch {
             text,
             change: state.change.take(),
             last: state.ending,
@@ -197,10 +197,10 @@ mod tests {
 
     #[test]
     fn what_has_no_room_is_counted_and_told_behind_what_had() {
-        let queue = Queue::default();
+        let queue = LineQueue::default();
         let line = format!("{}\n", "x".repeat(1023));
         for _ in 0..ROOM / 1024 + 1_234 {
-            queue.push(Weight::Info, &line);
+            queue.push(LinePriority::Info, &line);
         }
         let batch = queue.next(None);
         let lines: Vec<&str> = batch.text.lines().collect();
@@ -209,22 +209,22 @@ mod tests {
                     (--log FILE keeps all)";
         assert_eq!(lines.last(), Some(&note));
         // What is being written takes room as well; when it is written, there is room again.
-        queue.push(Weight::Info, &line);
+        queue.push(LinePriority::Info, &line);
         assert_eq!(queue.next(None).text.lines().count(), 1);
-        queue.push(Weight::Info, &line);
+        queue.push(LinePriority::Info, &line);
         assert_eq!(queue.next(None).text, line);
     }
 
     #[test]
     fn what_needs_attention_has_room_of_its_own_and_the_end_always() {
-        let queue = Queue::default();
+        let queue = LineQueue::default();
         let line = format!("{}\n", "x".repeat(1023));
-        for weight in [Weight::Info, Weight::Attention] {
+        for weight in [LinePriority::Info, LinePriority::Attention] {
             for _ in 0..(ROOM + RESERVE) / 1024 + 5 {
                 queue.push(weight, &line);
             }
         }
-        queue.push(Weight::Closing, "the end\n");
+        queue.push(LinePriority::Closing, "the end\n");
         queue.end();
         let batch = queue.next(None);
         assert_eq!(batch.text.lines().count(), (ROOM + RESERVE) / 1024 + 2);
@@ -233,10 +233,10 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_for_nobody() {
-        let queue = Queue::default();
-        queue.push(Weight::Attention, "a line\n");
+        let queue = LineQueue::default();
+        queue.push(LinePriority::Attention, "a line\n");
         queue.close();
-        queue.push(Weight::Closing, "another\n");
+        queue.push(LinePriority::Closing, "another\n");
         queue.end();
         assert_eq!(queue.next(None).text, "");
     }

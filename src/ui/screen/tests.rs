@@ -67,15 +67,15 @@ fn runtime() -> tokio::runtime::Runtime {
 #[test]
 fn whoever_speaks_goes_on_while_nothing_is_taken_and_nothing_of_note_is_lost() {
     let pipe = Pipe::default();
-    let writing = Writing::to(pipe.clone()).unwrap();
+    let writing = ScreenThread::to(pipe.clone()).unwrap();
     let screen = writing.screen().clone();
-    screen.push(Weight::Info, "first\n");
+    screen.push(LinePriority::Info, "first\n");
     pipe.until(|taken| taken.calls > 0);
     for _ in 0..100_000 {
-        screen.push(Weight::Info, "a line of thirty-two characters\n");
+        screen.push(LinePriority::Info, "a line of thirty-two characters\n");
     }
-    screen.push(Weight::Attention, "failed\n");
-    screen.push(Weight::Closing, "the end\n");
+    screen.push(LinePriority::Attention, "failed\n");
+    screen.push(LinePriority::Closing, "the end\n");
     pipe.with(|taken| (taken.open, taken.busy) = (true, 3));
     assert!(runtime().block_on(writing.finish(std::future::pending::<()>())));
     pipe.with(|taken| {
@@ -104,9 +104,9 @@ fn units_of(number: usize) -> String {
 fn a_closed_pipe_is_no_failure_and_ends() {
     let pipe = Pipe::default();
     pipe.with(|taken| (taken.open, taken.closed) = (true, true));
-    let writing = Writing::to(pipe.clone()).unwrap();
+    let writing = ScreenThread::to(pipe.clone()).unwrap();
     for _ in 0..10 {
-        writing.screen().push(Weight::Closing, "a line\n");
+        writing.screen().push(LinePriority::Closing, "a line\n");
     }
     drop(writing);
     pipe.with(|taken| assert_eq!((taken.text.as_str(), taken.calls), ("", 1)));
@@ -115,8 +115,8 @@ fn a_closed_pipe_is_no_failure_and_ends() {
 #[test]
 fn a_signal_ends_the_wait_for_a_reader_who_takes_nothing() {
     let pipe = Pipe::default();
-    let writing = Writing::to(pipe.clone()).unwrap();
-    writing.screen().push(Weight::Closing, "the end\n");
+    let writing = ScreenThread::to(pipe.clone()).unwrap();
+    writing.screen().push(LinePriority::Closing, "the end\n");
     assert!(!runtime().block_on(writing.finish(std::future::ready(()))));
     // For the sake of the thread.
     pipe.with(|taken| taken.open = true);
@@ -125,7 +125,7 @@ fn a_signal_ends_the_wait_for_a_reader_who_takes_nothing() {
 struct Clock(u64);
 
 impl View for Clock {
-    fn frame(&mut self, _now: Instant, _size: Size) -> Vec<String> {
+    fn frame(&mut self, _now: Instant, _size: TerminalSize) -> Vec<String> {
         self.0 += 1;
         vec![format!("tick {}", self.0), "below".to_owned()]
     }
@@ -135,13 +135,13 @@ impl View for Clock {
 fn a_view_stays_below_the_lines_and_vanishes_at_the_end() {
     let pipe = Pipe::default();
     pipe.with(|taken| taken.open = true);
-    let writing = Writing::to(pipe.clone()).unwrap();
+    let writing = ScreenThread::to(pipe.clone()).unwrap();
     let shown = writing.screen().show(Box::new(Clock(0)));
     pipe.until(|taken| taken.text.contains("tick 1"));
-    writing.screen().push(Weight::Info, "a line\n");
+    writing.screen().push(LinePriority::Info, "a line\n");
     pipe.until(|taken| taken.text.contains("a line"));
     drop(shown);
-    writing.screen().push(Weight::Closing, "the end\n");
+    writing.screen().push(LinePriority::Closing, "the end\n");
     drop(writing);
     pipe.with(|taken| {
         let mut terminal = vt100::Parser::new(10, 40, 0);

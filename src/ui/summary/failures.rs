@@ -1,24 +1,24 @@
 //! What failed: each with all there is to say, but what failed alike once.
 
-use sync::report::{Alike, FEW, Failed, Summary};
-use sync::{Class, Failure};
+use sync::report::{FEW, FailedImage, FailureGroup, Summary};
+use sync::{Failure, Responsibility};
 
 use crate::ui::hint::hint;
-use crate::ui::paint::Paint;
-use crate::ui::summary::{Files, Line};
+use crate::ui::paint::Style;
+use crate::ui::summary::{FullLists, SummaryLine};
 use crate::ui::units;
 
 /// How many of those are named.
 const NAMED: usize = 3;
 
 /// The failures; nothing where there are none. What failed alike stands together, in the order of the first of each.
-pub(super) fn lines(summary: &Summary, files: Files<'_>) -> Vec<Line> {
+pub(super) fn lines(summary: &Summary, files: FullLists<'_>) -> Vec<SummaryLine> {
     if summary.failures.is_empty() {
         return Vec::new();
     }
     let mut lines = vec![
-        (Paint::Plain, String::new()),
-        (Paint::Bold, format!("failed: {}", classes(summary))),
+        (Style::Plain, String::new()),
+        (Style::Bold, format!("failed: {}", classes(summary))),
     ];
     let (mut told, mut left_out) = (0, false);
     for (alike, group) in groups(summary) {
@@ -37,20 +37,20 @@ pub(super) fn lines(summary: &Summary, files: Files<'_>) -> Vec<Line> {
     let more = (summary.failed + summary.failed_rules).saturating_sub(told);
     if more > 0 {
         let text = format!("  and {} more", units::grouped(more));
-        lines.push((Paint::Plain, text));
+        lines.push((Style::Plain, text));
     }
     if more > 0 || left_out {
-        lines.push((Paint::Plain, format!("  {}", all(files))));
+        lines.push((Style::Plain, format!("  {}", all(files))));
     }
     lines
 }
 
 /// The failures that are kept, by what they have in common.
-fn groups(summary: &Summary) -> Vec<(Alike, Vec<&Failed>)> {
-    let mut groups: Vec<(Alike, Vec<&Failed>)> = Vec::new();
+fn groups(summary: &Summary) -> Vec<(FailureGroup, Vec<&FailedImage>)> {
+    let mut groups: Vec<(FailureGroup, Vec<&FailedImage>)> = Vec::new();
     let mut positions = std::collections::BTreeMap::new();
     for failed in &summary.failures {
-        let alike = Alike::of(&failed.failure);
+        let alike = FailureGroup::of(&failed.failure);
         let position = *positions.entry(alike.clone()).or_insert(groups.len());
         match groups.get_mut(position) {
             Some((_, group)) => group.push(failed),
@@ -61,14 +61,14 @@ fn groups(summary: &Summary) -> Vec<(Alike, Vec<&Failed>)> {
 }
 
 /// Source and destination, the reason, which rule wanted it, what it is, and what can be done.
-fn one(failed: &Failed) -> Vec<Line> {
-    let mut lines = vec![(Paint::Plain, format!("  {}", name(failed)))];
+fn one(failed: &FailedImage) -> Vec<SummaryLine> {
+    let mut lines = vec![(Style::Plain, format!("  {}", name(failed)))];
     lines.extend(why(failed));
     lines
 }
 
 /// Failures of which one stands for all.
-fn together(alike: &Alike, number: u64, group: &[&Failed]) -> Vec<Line> {
+fn together(alike: &FailureGroup, number: u64, group: &[&FailedImage]) -> Vec<SummaryLine> {
     let at = if alike.host.is_empty() {
         String::new()
     } else {
@@ -76,17 +76,17 @@ fn together(alike: &Alike, number: u64, group: &[&Failed]) -> Vec<Line> {
     };
     let number = units::grouped(number);
     let mut lines = vec![(
-        Paint::Plain,
+        Style::Plain,
         format!("  {number} failed alike{at}, such as"),
     )];
     for failed in group.iter().take(NAMED) {
-        lines.push((Paint::Plain, format!("    {}", name(failed))));
+        lines.push((Style::Plain, format!("    {}", name(failed))));
     }
     lines.extend(group.first().into_iter().flat_map(|failed| why(failed)));
     lines
 }
 
-fn name(failed: &Failed) -> String {
+fn name(failed: &FailedImage) -> String {
     match &failed.destination {
         Some(destination) => format!("{} → {destination}", failed.source),
         None => failed.source.clone(),
@@ -94,20 +94,20 @@ fn name(failed: &Failed) -> String {
 }
 
 /// What is said below the name.
-fn why(failed: &Failed) -> Vec<Line> {
+fn why(failed: &FailedImage) -> Vec<SummaryLine> {
     let failure = &failed.failure;
     let mut lines = vec![
-        (Paint::Red, format!("    {}", reason(failure))),
-        (Paint::Dim, format!("    {}", facts(failed))),
+        (Style::Red, format!("    {}", reason(failure))),
+        (Style::Dim, format!("    {}", facts(failed))),
     ];
     if let Some(hint) = hint(failure) {
-        lines.push((Paint::Dim, format!("    hint: {hint}")));
+        lines.push((Style::Dim, format!("    hint: {hint}")));
     }
     lines
 }
 
 /// `rule a.example/x (images.yaml:3), host b.example, cause no-push-right, 3 tries`.
-fn facts(failed: &Failed) -> String {
+fn facts(failed: &FailedImage) -> String {
     let failure = &failed.failure;
     let mut parts = vec![format!("rule {}", units::rule(&failed.rule))];
     if !failure.host.is_empty() {
@@ -125,7 +125,7 @@ fn facts(failed: &Failed) -> String {
 }
 
 /// Where all of them are.
-fn all(files: Files<'_>) -> String {
+fn all(files: FullLists<'_>) -> String {
     let places: Vec<String> = [
         (files.report, "--report"),
         (files.failed_images, "--failed-images"),
@@ -147,13 +147,13 @@ fn classes(summary: &Summary) -> String {
         .iter()
         .map(|(class, number)| {
             let place = match class {
-                Class::Source => "at the source",
-                Class::Destination => "at the destination",
-                Class::Credentials => "for want of a login or right",
-                Class::RateLimit => "by a rate limit",
-                Class::Rules => "in the rules",
-                Class::Internal => "in image-syncer itself",
-                Class::Interrupted => "interrupted",
+                Responsibility::Source => "at the source",
+                Responsibility::Destination => "at the destination",
+                Responsibility::Credentials => "for want of a login or right",
+                Responsibility::RateLimit => "by a rate limit",
+                Responsibility::Rules => "in the rules",
+                Responsibility::Internal => "in image-syncer itself",
+                Responsibility::Interrupted => "interrupted",
             };
             format!("{} {place}", units::grouped(*number))
         })

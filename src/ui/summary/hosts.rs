@@ -1,20 +1,20 @@
 //! What was asked of each registry.
 
 use crate::ui::counts::HostCounts;
-use crate::ui::paint::Paint;
-use crate::ui::summary::Line;
+use crate::ui::paint::Style;
+use crate::ui::summary::SummaryLine;
 use crate::ui::units;
 
 /// How many registries have a line of their own.
 const SHOWN: usize = 6;
 
 /// The totals, and a line for each of the busiest registries.
-pub(super) fn lines(hosts: &[(Option<String>, HostCounts)]) -> Vec<Line> {
+pub(super) fn lines(hosts: &[(Option<String>, HostCounts)]) -> Vec<SummaryLine> {
     let mut totals = HostCounts::default();
     for (_, counts) in hosts {
         totals += *counts;
     }
-    let mut lines = vec![(Paint::Plain, asked(totals))];
+    let mut lines = vec![(Style::Plain, asked(totals))];
     let (shown, rest) = hosts.split_at(hosts.len().min(SHOWN));
     let named = |(host, counts): &(Option<String>, HostCounts)| {
         let name = host.as_deref().unwrap_or("others");
@@ -75,10 +75,10 @@ fn told(counts: HostCounts) -> String {
     parts.join(", ")
 }
 
-fn paint(counts: HostCounts) -> Paint {
+fn paint(counts: HostCounts) -> Style {
     if counts.rate_limit_pauses + counts.overload_pauses > 0 {
-        Paint::Yellow
+        Style::Yellow
     } else {
-        Paint::Plain
+        Style::Plain
     }
 }

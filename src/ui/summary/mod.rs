@@ -7,20 +7,20 @@ mod totals;
 
 use sync::report::{RuleSummary, Summary};
 
-use crate::report::Ending;
-use crate::ui::lines::Lines;
-use crate::ui::paint::Paint;
+use crate::report::RunSummary;
+use crate::ui::lines::LineWriter;
+use crate::ui::paint::Style;
 use crate::ui::units;
 
 /// A line and its colour.
-type Line = (Paint, String);
+type SummaryLine = (Style, String);
 
 /// How many rules that match nothing are named.
 const NAMED: usize = 10;
 
 /// The files that have all of what a summary has but the first of.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Files<'a> {
+pub(crate) struct FullLists<'a> {
     /// `--report`.
     pub(crate) report: Option<&'a str>,
     /// `--failed-images`.
@@ -28,17 +28,17 @@ pub(crate) struct Files<'a> {
 }
 
 /// Says the summary by way of `lines`.
-pub(crate) fn print_summary(lines: &Lines, ending: &Ending<'_>, files: Files<'_>) {
+pub(crate) fn print_summary(lines: &LineWriter, ending: &RunSummary<'_>, files: FullLists<'_>) {
     lines.closing(ending.summary.exit_code() != 0, &block(ending, files));
 }
 
 /// The lines.
-fn block(ending: &Ending<'_>, files: Files<'_>) -> Vec<Line> {
+fn block(ending: &RunSummary<'_>, files: FullLists<'_>) -> Vec<SummaryLine> {
     let summary = ending.summary;
     let mut block = vec![
-        (Paint::Plain, String::new()),
+        (Style::Plain, String::new()),
         (totals::verdict(summary), totals::images(summary)),
-        (Paint::Plain, totals::moved(ending)),
+        (Style::Plain, totals::moved(ending)),
     ];
     block.extend(totals::unfinished(ending));
     block.extend(totals::spared(ending.traffic));
@@ -50,25 +50,25 @@ fn block(ending: &Ending<'_>, files: Files<'_>) -> Vec<Line> {
     block.extend(empty(summary));
     if summary.was_interrupted() {
         let text = "interrupted: run again to finish; what is there is not sent again";
-        block.push((Paint::Yellow, text.to_owned()));
+        block.push((Style::Yellow, text.to_owned()));
     }
     block.extend(trouble(summary, files));
     block
 }
 
 /// What was lost sight of, and what failed; nothing where nothing did.
-pub(crate) fn trouble(summary: &Summary, files: Files<'_>) -> Vec<Line> {
+pub(crate) fn trouble(summary: &Summary, files: FullLists<'_>) -> Vec<SummaryLine> {
     let mut block = Vec::new();
     if !summary.adds_up() {
         let text = "some images were lost sight of: this is a defect of image-syncer, please report it; run again";
-        block.push((Paint::Red, text.to_owned()));
+        block.push((Style::Red, text.to_owned()));
     }
     block.extend(failures::lines(summary, files));
     block
 }
 
 /// Rules that match nothing, the first few by name: each is said when it is found, and may be far above by now.
-fn empty(summary: &Summary) -> Vec<Line> {
+fn empty(summary: &Summary) -> Vec<SummaryLine> {
     let empty = |rule: &&RuleSummary| rule.empty.is_some();
     let rules = summary.by_rule.iter().filter(empty);
     let number = rules.clone().count();
@@ -76,17 +76,17 @@ fn empty(summary: &Summary) -> Vec<Line> {
         return Vec::new();
     }
     let mut lines = vec![(
-        Paint::Yellow,
+        Style::Yellow,
         format!("{} matched nothing:", units::count(number as u64, "rule")),
     )];
     for entry in rules.take(NAMED) {
         let why = entry.empty.as_deref().unwrap_or_default();
         let text = format!("  {}: {why}", units::rule(&entry.rule));
-        lines.push((Paint::Plain, text));
+        lines.push((Style::Plain, text));
     }
     if number > NAMED {
         let text = format!("  and {} more", units::grouped((number - NAMED) as u64));
-        lines.push((Paint::Plain, text));
+        lines.push((Style::Plain, text));
     }
     lines
 }

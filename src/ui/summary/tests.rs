@@ -23,13 +23,13 @@ fn rule(line: usize) -> Arc<Rule> {
     Arc::new(rule)
 }
 
-fn text_of(summary: &Summary, traffic: Traffic, files: Files<'_>) -> String {
+fn text_of(summary: &Summary, traffic: Traffic, files: FullLists<'_>) -> String {
     let counts = HostCounts {
         requests: 12_345,
         retries: 1,
         ..HostCounts::default()
     };
-    let ending = Ending {
+    let ending = RunSummary {
         summary,
         rules: &[],
         hosts: &[(Some("a.example".to_owned()), counts)],
@@ -47,7 +47,7 @@ fn text(summary: &Summary) -> String {
         fetched: bytes,
         sent: bytes,
     };
-    text_of(summary, traffic, Files::default())
+    text_of(summary, traffic, FullLists::default())
 }
 
 fn failed(tag: &str, failure: Failure) -> Event {
@@ -126,7 +126,7 @@ fn what_was_shared_spared_and_left_unfinished_is_said() {
         fetched: 3 << 20,
         sent: 6 << 20,
     };
-    let text = text_of(&summary, traffic, Files::default());
+    let text = text_of(&summary, traffic, FullLists::default());
     let expected = "\n6.0 MiB sent, 0 B mounted, 0 B already there, 1.0 MiB brought by other images; 2.0 s, 3.0 MiB/s\n\
          2.0 MiB of that were sent for images that are not finished; whole blobs among it are not sent again\n\
          3.0 MiB read at sources: 3.0 MiB less than was sent, as one download fed several destinations\n";
@@ -164,7 +164,7 @@ fn failures_come_last_and_those_that_are_alike_are_told_once() {
         report.event(&failed(&tag, no_right(&tag)));
     }
     report.event(&failed("gone", missing("gone")));
-    let files = Files {
+    let files = FullLists {
         report: Some("report.json"),
         failed_images: Some("left.yaml"),
     };
@@ -172,7 +172,7 @@ fn failures_come_last_and_those_that_are_alike_are_told_once() {
     let (_, failures) = text.split_once("\nfailed: ").unwrap();
     insta::assert_snapshot!(failures);
     assert!(
-        text_of(&report.summary(), Traffic::default(), Files::default())
+        text_of(&report.summary(), Traffic::default(), FullLists::default())
             .ends_with("\n  each was told when it failed; --report FILE keeps all of them\n")
     );
 }

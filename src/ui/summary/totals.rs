@@ -2,19 +2,19 @@
 
 use sync::report::Summary;
 
-use crate::report::{Ending, Traffic};
-use crate::ui::paint::Paint;
-use crate::ui::summary::Line;
+use crate::report::{RunSummary, Traffic};
+use crate::ui::paint::Style;
+use crate::ui::summary::SummaryLine;
 use crate::ui::units;
 
 /// The colour of it all.
-pub(super) fn verdict(summary: &Summary) -> Paint {
+pub(super) fn verdict(summary: &Summary) -> Style {
     if summary.failed + summary.failed_rules > 0 || !summary.adds_up() {
-        Paint::Red
+        Style::Red
     } else if summary.was_interrupted() {
-        Paint::Yellow
+        Style::Yellow
     } else {
-        Paint::Green
+        Style::Green
     }
 }
 
@@ -44,7 +44,7 @@ pub(super) fn images(summary: &Summary) -> String {
 }
 
 /// `3 referrers (signatures and the like) came along, for 1 image that is unchanged itself`; nothing where none did.
-pub(super) fn referrers(summary: &Summary) -> Option<Line> {
+pub(super) fn referrers(summary: &Summary) -> Option<SummaryLine> {
     let number = units::count(summary.referrers, "referrer");
     let only = match summary.only_referrers {
         0 => String::new(),
@@ -52,9 +52,9 @@ pub(super) fn referrers(summary: &Summary) -> Option<Line> {
         images => format!(", for {images} images that are unchanged themselves"),
     };
     let (paint, contended) = match summary.contended {
-        0 => (Paint::Plain, ""),
+        0 => (Style::Plain, ""),
         _ => (
-            Paint::Yellow,
+            Style::Yellow,
             "; others were writing lists of referrers at the same time: run again to complete them",
         ),
     };
@@ -63,7 +63,7 @@ pub(super) fn referrers(summary: &Summary) -> Option<Line> {
 }
 
 /// `3 tags were updated: they had other images before`; nothing where none were.
-pub(super) fn updated(summary: &Summary) -> Option<Line> {
+pub(super) fn updated(summary: &Summary) -> Option<SummaryLine> {
     let text = match summary.updated {
         0 => return None,
         1 => "1 tag was updated: it had another image before".to_owned(),
@@ -72,11 +72,11 @@ pub(super) fn updated(summary: &Summary) -> Option<Line> {
             units::grouped(tags)
         ),
     };
-    Some((Paint::Plain, text))
+    Some((Style::Plain, text))
 }
 
 /// `7 verified to the last blob, 1 repaired: 3 manifests and blobs were lost`; nothing where nothing was verified.
-pub(super) fn verified(summary: &Summary) -> Option<Line> {
+pub(super) fn verified(summary: &Summary) -> Option<SummaryLine> {
     let repaired = match (summary.repaired, summary.losses) {
         (0, _) if summary.verified == 0 => return None,
         (0, _) => String::new(),
@@ -84,25 +84,25 @@ pub(super) fn verified(summary: &Summary) -> Option<Line> {
         (images, losses) => format!(", {images} repaired: {losses} manifests and blobs were lost"),
     };
     let paint = if summary.repaired > 0 {
-        Paint::Yellow
+        Style::Yellow
     } else {
-        Paint::Plain
+        Style::Plain
     };
     let text = format!("{} verified to the last blob{repaired}", summary.verified);
     Some((paint, text))
 }
 
 /// `12 immutable tags were taken from the records`; nothing where none were.
-pub(super) fn recorded(summary: &Summary) -> Option<Line> {
+pub(super) fn recorded(summary: &Summary) -> Option<SummaryLine> {
     let tags = units::count(summary.recorded, "immutable tag");
     let were = if summary.recorded == 1 { "was" } else { "were" };
     let text = format!("{tags} {were} taken from the records");
-    (summary.recorded > 0).then_some((Paint::Plain, text))
+    (summary.recorded > 0).then_some((Style::Plain, text))
 }
 
 /// `67.3 MiB sent, 12.0 MiB mounted, 3.0 MiB already there, 5.0 MiB brought by other images; 2.1 s, 32.0 MiB/s`. Sent is
 /// what went over the wire, whatever became of its images.
-pub(super) fn moved(ending: &Ending<'_>) -> String {
+pub(super) fn moved(ending: &RunSummary<'_>) -> String {
     let volume = ending.summary.volume;
     let sent = ending.traffic.sent;
     let speed = units::speed(sent, ending.elapsed);
@@ -121,7 +121,7 @@ pub(super) fn moved(ending: &Ending<'_>) -> String {
 }
 
 /// What was sent for images that did not end well; nothing where nothing was.
-pub(super) fn unfinished(ending: &Ending<'_>) -> Option<Line> {
+pub(super) fn unfinished(ending: &RunSummary<'_>) -> Option<SummaryLine> {
     let bytes = ending
         .traffic
         .sent
@@ -130,15 +130,15 @@ pub(super) fn unfinished(ending: &Ending<'_>) -> Option<Line> {
         "{} of that were sent for images that are not finished; whole blobs among it are not sent again",
         units::bytes(bytes)
     );
-    (bytes > 0).then_some((Paint::Plain, text))
+    (bytes > 0).then_some((Style::Plain, text))
 }
 
 /// What sources did not have to send; nothing where it all went to one place.
-pub(super) fn spared(traffic: Traffic) -> Option<Line> {
+pub(super) fn spared(traffic: Traffic) -> Option<SummaryLine> {
     let text = format!(
         "{} read at sources: {} less than was sent, as one download fed several destinations",
         units::bytes(traffic.fetched),
         units::bytes(traffic.spared())
     );
-    (traffic.spared() > 0).then_some((Paint::Plain, text))
+    (traffic.spared() > 0).then_some((Style::Plain, text))
 }

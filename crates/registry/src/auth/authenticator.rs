@@ -7,21 +7,21 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use http::{HeaderValue, Method};
 use url::Url;
 
-use crate::auth::batch::{self, Lines, Next};
-use crate::auth::cache::{Token, Tokens};
+use crate::auth::batch::{self, QueueStep, TokenQueues};
+use crate::auth::cache::{Token, TokenCache};
 use crate::auth::challenge::Challenge;
 use crate::auth::clause;
 use crate::auth::credential::Credential;
-use crate::auth::door::{Door, Turn};
-use crate::auth::flight::Flight;
+use crate::auth::door::{ChallengeProbe, ProbeGuard};
+use crate::auth::flight::SingleFlight;
 use crate::auth::google::{ACCESS_TOKEN_USER, ServiceAccounts};
 use crate::auth::keychain::Access;
 use crate::auth::logins::{Admission, Logins};
-use crate::auth::memory::{Memory, Scheme};
-use crate::auth::realm::{self, Trusted};
+use crate::auth::memory::{AuthScheme, KnownScheme};
+use crate::auth::realm::{self, RealmTrust};
 use crate::auth::scope::ScopeSet;
-use crate::auth::token::{Login, TokenServer, authority, basic, bearer};
-use crate::auth::wanted::Wanted;
+use crate::auth::token::{TokenLogin, TokenServer, authority, basic, bearer};
+use crate::auth::wanted::Scopes;
 use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
@@ -36,40 +36,40 @@ pub struct Authenticator {
     accounts: ServiceAccounts,
     /// What is known of the registry as it is reached verified, and unverified: what anybody on the way may have
     /// said is not believed where certificates are checked.
-    verified: Side,
-    unverified: Side,
+    verified: AuthState,
+    unverified: AuthState,
 }
 
 /// What is known of a registry, reached one way.
 #[derive(Default)]
-pub(super) struct Side {
-    memory: Mutex<Memory>,
+pub(super) struct AuthState {
+    memory: Mutex<KnownScheme>,
     /// Whether it is known what the registry wants, and who finds out.
-    pub(super) door: Door,
+    pub(super) door: ChallengeProbe,
     /// The logins at the registry, and at its token server.
     pub(super) logins: Logins,
     pub(super) token_logins: Logins,
     /// A request to read was refused without a login: one that is let in proves its login.
     pub(super) guards_reading: AtomicBool,
-    pub(super) tokens: Tokens,
+    pub(super) tokens: TokenCache,
     /// Those who wait for tokens.
-    pub(super) lines: Lines,
+    pub(super) lines: TokenQueues,
     /// The challenge of `GET /v2/`, asked for when another answer holds none.
-    pub(super) ping: Flight<Option<Challenge>>,
+    pub(super) ping: SingleFlight<Option<Challenge>>,
     /// The token server that may not see credentials, if there is one.
     withheld: Mutex<Option<String>>,
 }
 
-impl Side {
+impl AuthState {
     /// Tells if requests under `credential` carry the login itself, and no token that was given for it.
     fn sends_login(&self, credential: &Credential) -> bool {
         match (self.memory().scheme(), credential) {
             (None, _) | (_, Credential::Anonymous | Credential::Identity(_)) => false,
-            (Some(_), Credential::Bearer(_)) | (Some(Scheme::Basic), _) => true,
-            (Some(Scheme::Bearer { .. }), _) => false,
+            (Some(_), Credential::Bearer(_)) | (Some(AuthScheme::Basic), _) => true,
+            (Some(AuthScheme::Bearer { .. }), _) => false,
         }
     }
-    pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
+    pub(super) fn memory(&self) -> MutexGuard<'_, KnownScheme> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
     /// The token server that a credential was not sent to.
@@ -90,8 +90,8 @@ impl Authenticator {
             retry,
             trusted: Arc::default(),
             accounts: ServiceAccounts::default(),
-            verified: Side::default(),
-            unverified: Side::default(),
+            verified: AuthState::default(),
+            unverified: AuthState::default(),
         }
     }
     /// Lets the token servers that the user named see credentials too: hosts, or hosts with ports
@@ -101,7 +101,7 @@ impl Authenticator {
         self.trusted = realms;
         self
     }
-    pub(super) fn side(&self, endpoint: &Endpoint) -> &Side {
+    pub(super) fn side(&self, endpoint: &Endpoint) -> &AuthState {
         if endpoint.insecure {
             &self.unverified
         } else {
@@ -110,7 +110,7 @@ impl Authenticator {
     }
     /// Waits for the turn of a request with `method`: nothing once it is known what the registry wants of such
     /// requests, and that it accepts the login. Until then one asks, and the others wait for its answer, for a few
-    /// seconds at most. Hold the turn until the answer was made known, by [`Turn::let_in`] or
+    /// seconds at most. Hold the turn until the answer was made known, by [`ProbeGuard::let_in`] or
     /// [`Authenticator::refused`].
     ///
     /// # Errors
@@ -120,7 +120,7 @@ impl Authenticator {
         endpoint: &Endpoint,
         access: &Access,
         method: &Method,
-    ) -> Result<Turn<'_>, Error> {
+    ) -> Result<ProbeGuard<'_>, Error> {
         let side = self.side(endpoint);
         let mut turn = side.door.turn(method).await;
         if side.sends_login(&access.credential) {
@@ -162,12 +162,12 @@ impl Authenticator {
             (None, _) => Ok(None),
             // What docker calls a registry token goes out as it is, whatever is asked for.
             (Some(_), Credential::Bearer(token)) => Ok(bearer(token.reveal())),
-            (Some(Scheme::Basic), _) => match self.login(endpoint, access).await? {
-                Login::Password { username, password } => Ok(basic(&username, &password)),
-                Login::Nobody | Login::Identity(_) => Ok(None),
+            (Some(AuthScheme::Basic), _) => match self.login(endpoint, access).await? {
+                TokenLogin::Password { username, password } => Ok(basic(&username, &password)),
+                TokenLogin::Nobody | TokenLogin::Identity(_) => Ok(None),
             },
-            (Some(Scheme::Bearer { realm, service }), _) => {
-                let source = Source { realm, service };
+            (Some(AuthScheme::Bearer { realm, service }), _) => {
+                let source = TokenSource { realm, service };
                 let token = self.token(endpoint, access, scopes, &source).await?;
                 Ok(Some(token.header().clone()))
             }
@@ -230,20 +230,24 @@ impl Authenticator {
         }
     }
     /// What stands in for the credential at a token server, or with Basic.
-    pub(super) async fn login(&self, endpoint: &Endpoint, access: &Access) -> Result<Login, Error> {
+    pub(super) async fn login(
+        &self,
+        endpoint: &Endpoint,
+        access: &Access,
+    ) -> Result<TokenLogin, Error> {
         Ok(match &access.credential {
-            Credential::Anonymous | Credential::Bearer(_) => Login::Nobody,
-            Credential::Basic { username, password } => Login::Password {
+            Credential::Anonymous | Credential::Bearer(_) => TokenLogin::Nobody,
+            Credential::Basic { username, password } => TokenLogin::Password {
                 username: username.clone(),
                 password: password.clone(),
             },
-            Credential::Identity(token) => Login::Identity(token.clone()),
+            Credential::Identity(token) => TokenLogin::Identity(token.clone()),
             Credential::GoogleServiceAccount(json) => {
                 let token = self
                     .accounts
                     .token(json, endpoint, &self.transport, self.retry, &access.origin)
                     .await?;
-                Login::Password {
+                TokenLogin::Password {
                     username: ACCESS_TOKEN_USER.to_owned(),
                     password: token,
                 }
@@ -261,7 +265,7 @@ impl Authenticator {
         endpoint: &Endpoint,
         access: &Access,
         scopes: &ScopeSet,
-        source: &Source,
+        source: &TokenSource,
     ) -> Result<Arc<Token>, Error> {
         let side = self.side(endpoint);
         loop {
@@ -287,8 +291,8 @@ impl Authenticator {
         endpoint: &'a Endpoint,
         access: &'a Access,
         scopes: &'a ScopeSet,
-        wanted: &'a Wanted,
-        source: &'a Source,
+        wanted: &'a Scopes,
+        source: &'a TokenSource,
     ) -> BoxFuture<'a, Result<Arc<Token>, Error>> {
         async move {
             match self.in_line(endpoint, access, wanted, source).await {
@@ -306,8 +310,8 @@ impl Authenticator {
         &self,
         endpoint: &Endpoint,
         access: &Access,
-        wanted: &Wanted,
-        source: &Source,
+        wanted: &Scopes,
+        source: &TokenSource,
     ) -> Result<Arc<Token>, Error> {
         let line = self.side(endpoint).lines.line(&access.credential);
         let place = line.join(wanted);
@@ -315,8 +319,8 @@ impl Authenticator {
         let own = |error: Error| error.with_action(wanted.action());
         loop {
             match place.next().await {
-                Next::Over(outcome) => return outcome.map_err(own),
-                Next::Ask(batch) => {
+                QueueStep::Over(outcome) => return outcome.map_err(own),
+                QueueStep::Ask(batch) => {
                     let outcome = self.ask(endpoint, access, batch.wanted(), source).await;
                     if let Some(outcome) = batch.end(outcome) {
                         return outcome.map_err(own);
@@ -330,8 +334,8 @@ impl Authenticator {
         &self,
         endpoint: &Endpoint,
         access: &Access,
-        wanted: &Wanted,
-        source: &Source,
+        wanted: &Scopes,
+        source: &TokenSource,
     ) -> Result<Token, Error> {
         let action = wanted.action();
         let base = self.transport.base_url(endpoint, &action).await?;
@@ -342,18 +346,18 @@ impl Authenticator {
         let private = self.transport.private_hosts();
         let trusted = realm::judge(&base, endpoint.insecure, &realm, &self.trusted, private).await;
         let login = match trusted {
-            Trusted::NotInside => {
+            RealmTrust::NotInside => {
                 let why = clause::private_realm(&authority(&realm));
                 return Err(refuse(ErrorKind::Refused, why).with_cause(Cause::PrivateAddress));
             }
-            Trusted::NotOverHttp => {
+            RealmTrust::NotOverHttp => {
                 let why = clause::http_realm(&self.registry, &authority(&realm));
                 return Err(refuse(ErrorKind::Refused, why).with_cause(Cause::Downgrade));
             }
-            Trusted::WithCredential => self.login(endpoint, access).await?,
-            Trusted::Anonymously => {
+            RealmTrust::WithCredential => self.login(endpoint, access).await?,
+            RealmTrust::Anonymously => {
                 self.withhold(endpoint, access, &realm);
-                Login::Nobody
+                TokenLogin::Nobody
             }
         };
         let server = TokenServer {
@@ -369,8 +373,8 @@ impl Authenticator {
             clause::explain(error, &self.registry, access, &login, wanted, withheld)
         };
         let asked_as = match &login {
-            Login::Nobody => &Credential::Anonymous,
-            Login::Password { .. } | Login::Identity(_) => &access.credential,
+            TokenLogin::Nobody => &Credential::Anonymous,
+            TokenLogin::Password { .. } | TokenLogin::Identity(_) => &access.credential,
         };
         let side = self.side(endpoint);
         let gate = side.token_logins.gate(asked_as, wanted.writes());
@@ -435,7 +439,7 @@ pub(super) fn is_write(method: &Method) -> bool {
 }
 
 /// Where tokens come from.
-struct Source {
+struct TokenSource {
     realm: String,
     service: Option<String>,
 }

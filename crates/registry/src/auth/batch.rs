@@ -2,7 +2,7 @@
 //!
 //! The first token of a credential is asked for at once and for one repository. Whoever wants one while a request is
 //! under way waits for its end, and then shares a request with others that waited. What comes of it is remembered in
-//! a [`Habit`] for the host: a first batch goes alone, and nothing more is put together where it failed, or where the
+//! a [`MultiScopeSupport`] for the host: a first batch goes alone, and nothing more is put together where it failed, or where the
 //! token turned out to be good for its first repository only.
 
 use std::collections::HashMap;
@@ -16,8 +16,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::auth::cache::Token;
 use crate::auth::credential::Credential;
-use crate::auth::habit::Habit;
-use crate::auth::wanted::Wanted;
+use crate::auth::habit::MultiScopeSupport;
+use crate::auth::wanted::Scopes;
 use crate::error::{Error, ErrorKind};
 
 /// The longest that anybody waits to share a request. A token server that hangs for one repository must not hold up
@@ -33,16 +33,16 @@ const MAX_LINES: usize = 64;
 
 /// The lines of one registry, one for each credential: different ones never share a token.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(super) struct TokenQueues {
     /// What the token server was found to do.
-    pub(super) habit: Arc<Habit>,
-    lines: Mutex<HashMap<Credential, Arc<Line>>>,
+    pub(super) habit: Arc<MultiScopeSupport>,
+    lines: Mutex<HashMap<Credential, Arc<TokenQueue>>>,
 }
 
 /// Those who want a token under one credential.
 #[derive(Debug, Default)]
-pub(super) struct Line {
-    habit: Arc<Habit>,
+pub(super) struct TokenQueue {
+    habit: Arc<MultiScopeSupport>,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -52,13 +52,13 @@ struct State {
     next: u64,
     /// Requests that have no answer yet.
     under_way: usize,
-    waiting: Vec<Waiting>,
+    waiting: Vec<WaitingRequest>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct WaitingRequest {
     id: u64,
-    wanted: Wanted,
+    wanted: Scopes,
     /// A request came to its end since it waits.
     ripe: bool,
     /// It asks for itself alone.
@@ -70,41 +70,41 @@ struct Waiting {
 
 /// A place in a line; given up when dropped.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
-    line: &'a Line,
+pub(super) struct QueuePosition<'a> {
+    line: &'a TokenQueue,
     id: u64,
     deadline: Instant,
 }
 
 /// What is next for somebody in a line.
-pub(super) enum Next<'a> {
+pub(super) enum QueueStep<'a> {
     /// Another's request brought this.
     Over(Result<Arc<Token>, Error>),
     /// To make a request.
-    Ask(Batch<'a>),
+    Ask(ScopeBatch<'a>),
 }
 
 /// A request that is made for one or several of a line. If it is dropped, the others wait on.
 #[derive(Debug)]
-pub(super) struct Batch<'a> {
-    line: &'a Line,
+pub(super) struct ScopeBatch<'a> {
+    line: &'a TokenQueue,
     /// Whoever makes it, first, and those who share it.
     ids: Vec<u64>,
-    wanted: Wanted,
+    wanted: Scopes,
     ended: bool,
 }
 
-impl Lines {
+impl TokenQueues {
     /// The line for `credential`.
-    pub(super) fn line(&self, credential: &Credential) -> Arc<Line> {
+    pub(super) fn line(&self, credential: &Credential) -> Arc<TokenQueue> {
         let mut lines = self.lock();
         if lines.len() >= MAX_LINES && !lines.contains_key(credential) {
             lines.retain(|_, line| Arc::strong_count(line) > 1);
         }
         let line = lines.entry(credential.clone()).or_insert_with(|| {
-            Arc::new(Line {
+            Arc::new(TokenQueue {
                 habit: self.habit.clone(),
-                ..Line::default()
+                ..TokenQueue::default()
             })
         });
         line.clone()
@@ -115,19 +115,19 @@ impl Lines {
             line.changed.notify_waiters();
         }
     }
-    fn lock(&self) -> MutexGuard<'_, HashMap<Credential, Arc<Line>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Credential, Arc<TokenQueue>>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Line {
+impl TokenQueue {
     /// Takes a place at the end.
-    pub(super) fn join(&self, wanted: &Wanted) -> Place<'_> {
+    pub(super) fn join(&self, wanted: &Scopes) -> QueuePosition<'_> {
         let alone = self.habit.is_suspect(wanted);
         let mut state = self.state();
         let id = state.next;
         state.next = state.next.wrapping_add(1);
-        state.waiting.push(Waiting {
+        state.waiting.push(WaitingRequest {
             id,
             wanted: wanted.clone(),
             ripe: false,
@@ -135,7 +135,7 @@ impl Line {
             taken: false,
             outcome: None,
         });
-        Place {
+        QueuePosition {
             line: self,
             id,
             deadline: Instant::now() + PATIENCE,
@@ -146,9 +146,9 @@ impl Line {
     }
 }
 
-impl<'a> Place<'a> {
+impl<'a> QueuePosition<'a> {
     /// Waits until there is something to do or to be had.
-    pub(super) async fn next(&self) -> Next<'a> {
+    pub(super) async fn next(&self) -> QueueStep<'a> {
         loop {
             let mut changed = pin!(self.line.changed.notified());
             // Before the look at the state, so that no change falls between the two.
@@ -164,13 +164,13 @@ impl<'a> Place<'a> {
         }
     }
     /// What there is to do or to be had now; `impatient` where it was waited for long enough.
-    fn step(&self, impatient: bool) -> Option<Next<'a>> {
+    fn step(&self, impatient: bool) -> Option<QueueStep<'a>> {
         let line = self.line;
         let mut state = line.state();
         let idle = state.under_way == 0;
         let own = state.waiting.iter_mut().find(|own| own.id == self.id)?;
         if let Some(outcome) = own.outcome.take() {
-            return Some(Next::Over(outcome));
+            return Some(QueueStep::Over(outcome));
         }
         let habit = &line.habit;
         let alone = impatient || own.alone || habit.is_single();
@@ -179,7 +179,7 @@ impl<'a> Place<'a> {
             return None;
         }
         own.taken = true;
-        let mut batch = Batch {
+        let mut batch = ScopeBatch {
             line,
             ids: vec![self.id],
             wanted: own.wanted.clone(),
@@ -189,13 +189,13 @@ impl<'a> Place<'a> {
             state.share(&mut batch, habit.most());
         }
         state.under_way += 1;
-        Some(Next::Ask(batch))
+        Some(QueueStep::Ask(batch))
     }
 }
 
 impl State {
     /// Lets those who wait share a request, for at most so many repositories.
-    fn share(&mut self, batch: &mut Batch<'_>, most: usize) {
+    fn share(&mut self, batch: &mut ScopeBatch<'_>, most: usize) {
         for other in &mut self.waiting {
             if other.taken || other.alone || other.outcome.is_some() {
                 continue;
@@ -211,7 +211,7 @@ impl State {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueuePosition<'_> {
     fn drop(&mut self) {
         self.line
             .state()
@@ -220,9 +220,9 @@ impl Drop for Place<'_> {
     }
 }
 
-impl Batch<'_> {
+impl ScopeBatch<'_> {
     /// What is asked for.
-    pub(super) fn wanted(&self) -> &Wanted {
+    pub(super) fn wanted(&self) -> &Scopes {
         &self.wanted
     }
     /// Takes in what came of the request; `None` where whoever made it goes back to the line.
@@ -236,20 +236,20 @@ impl Batch<'_> {
         let outcome = outcome.map(|token| Arc::new(if shared { token.shared() } else { token }));
         if !shared {
             habit.saw(outcome.as_deref().ok());
-            self.release(Without::InTurn, |_| None);
+            self.release(AfterRefusal::InTurn, |_| None);
             return Some(outcome);
         }
         match outcome {
             Ok(token) if token.header().len() > MAX_TOKEN => {
                 habit.too_long(self.wanted.repositories());
-                self.release(Without::InTurn, |_| None);
+                self.release(AfterRefusal::InTurn, |_| None);
                 self.rejoin(false);
                 None
             }
             Ok(token) => {
-                let good = |wanted: &Wanted| token.is_for(wanted);
+                let good = |wanted: &Scopes| token.is_for(wanted);
                 habit.granted(&token, &self.wanted);
-                self.release(Without::Alone, |wanted| {
+                self.release(AfterRefusal::Alone, |wanted| {
                     good(wanted).then(|| Ok(token.clone()))
                 });
                 if !self.own().as_ref().is_none_or(good) {
@@ -260,19 +260,19 @@ impl Batch<'_> {
             }
             // The same for every one of them.
             Err(error) if !is_refusal(&error) => {
-                self.release(Without::Alone, |_| Some(Err(error.clone())));
+                self.release(AfterRefusal::Alone, |_| Some(Err(error.clone())));
                 Some(Err(error))
             }
             Err(_) => {
                 habit.failed();
-                self.release(Without::Alone, |_| None);
+                self.release(AfterRefusal::Alone, |_| None);
                 self.rejoin(true);
                 None
             }
         }
     }
     /// What the one wants who made the request.
-    fn own(&self) -> Option<Wanted> {
+    fn own(&self) -> Option<Scopes> {
         let state = self.line.state();
         let id = self.ids.first();
         let own = state.waiting.iter().find(|own| Some(&own.id) == id);
@@ -290,8 +290,8 @@ impl Batch<'_> {
     /// Gives the others their outcome; `without` says what those do for whom there is none.
     fn release(
         &self,
-        without: Without,
-        outcome: impl Fn(&Wanted) -> Option<Result<Arc<Token>, Error>>,
+        without: AfterRefusal,
+        outcome: impl Fn(&Scopes) -> Option<Result<Arc<Token>, Error>>,
     ) {
         let mut state = self.line.state();
         state.under_way = state.under_way.saturating_sub(1);
@@ -301,7 +301,7 @@ impl Batch<'_> {
             if other && waiting.taken {
                 waiting.taken = false;
                 waiting.outcome = outcome(&waiting.wanted);
-                waiting.alone |= waiting.outcome.is_none() && without == Without::Alone;
+                waiting.alone |= waiting.outcome.is_none() && without == AfterRefusal::Alone;
             }
         }
         drop(state);
@@ -311,17 +311,17 @@ impl Batch<'_> {
 
 /// What those do next whom a request brought nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Without {
+enum AfterRefusal {
     /// They ask for themselves.
     Alone,
     /// They wait on, for another request to share.
     InTurn,
 }
 
-impl Drop for Batch<'_> {
+impl Drop for ScopeBatch<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            self.release(Without::InTurn, |_| None);
+            self.release(AfterRefusal::InTurn, |_| None);
         }
     }
 }

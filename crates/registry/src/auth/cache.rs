@@ -9,8 +9,8 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 use crate::auth::credential::Credential;
-use crate::auth::flight::Flight;
-use crate::auth::wanted::Wanted;
+use crate::auth::flight::SingleFlight;
+use crate::auth::wanted::Scopes;
 
 /// Repositories, times credentials, whose tokens are kept, and tokens kept for each.
 const MAX_GROUPS: usize = 1024;
@@ -30,28 +30,28 @@ const SURELY_GOOD: Duration = Duration::from_secs(60);
 pub(super) struct Token {
     header: HeaderValue,
     /// What it was asked for; where it is for several repositories and tells, what of that it is good for.
-    granted: Wanted,
+    granted: Scopes,
     /// What it says that it is good for, if it does.
-    says: Option<Wanted>,
+    says: Option<Scopes>,
     born: Instant,
     dies: Instant,
     /// Whether it was given up by whoever found that it has run out.
     given_up: AtomicBool,
     accepted: AtomicBool,
     /// Where it is for those of several requests, how each of them fared with it.
-    shared: Option<Mutex<Vec<Fared>>>,
+    shared: Option<Mutex<Vec<TokenUse>>>,
 }
 
 /// How a request fared with a token that was not asked for it alone.
 #[derive(Debug)]
-struct Fared {
-    wanted: Wanted,
+struct TokenUse {
+    wanted: Scopes,
     let_in: bool,
 }
 
 impl Token {
     /// A token asked for at `born`, by the local clock, which was said to live for `life`.
-    pub(super) fn new(header: HeaderValue, granted: Wanted, born: Instant, life: Duration) -> Self {
+    pub(super) fn new(header: HeaderValue, granted: Scopes, born: Instant, life: Duration) -> Self {
         Self {
             header,
             granted,
@@ -64,12 +64,12 @@ impl Token {
         }
     }
     /// Whether it is good for all of `wanted`, as far as its server says.
-    pub(super) fn grants(&self, wanted: &Wanted) -> bool {
+    pub(super) fn grants(&self, wanted: &Scopes) -> bool {
         let says = self.says.as_ref();
         self.granted.covers(wanted) && says.is_none_or(|says| says.covers(wanted))
     }
     /// The same token, which `says` what it is good for.
-    pub(super) fn saying(mut self, says: Option<Wanted>) -> Self {
+    pub(super) fn saying(mut self, says: Option<Scopes>) -> Self {
         self.says = says;
         self
     }
@@ -90,19 +90,19 @@ impl Token {
         self.says.is_some()
     }
     /// What it is good for, as far as is known.
-    pub(super) fn granted(&self) -> &Wanted {
+    pub(super) fn granted(&self) -> &Scopes {
         &self.granted
     }
     /// Whether it is for a request that needs `wanted`: as much as one that is asked for it alone.
-    pub(super) fn is_for(&self, wanted: &Wanted) -> bool {
+    pub(super) fn is_for(&self, wanted: &Scopes) -> bool {
         self.granted.holds_head_of(wanted)
     }
     /// Whether it can be sent with a request that needs `wanted`.
-    pub(super) fn is_good(&self, wanted: &Wanted) -> bool {
+    pub(super) fn is_good(&self, wanted: &Scopes) -> bool {
         self.is_fresh() && self.fared(wanted) != Some(false)
     }
     /// Whether a request that needs `wanted` was let in with it or refused, as far as it is remembered.
-    fn fared(&self, wanted: &Wanted) -> Option<bool> {
+    fn fared(&self, wanted: &Scopes) -> Option<bool> {
         let Some(shared) = &self.shared else {
             return self.accepted.load(Ordering::Relaxed).then_some(true);
         };
@@ -111,7 +111,7 @@ impl Token {
         own.map(|own| own.let_in)
     }
     /// Notes how a request that needs `wanted` fared with it.
-    pub(super) fn note(&self, wanted: &Wanted, let_in: bool) {
+    pub(super) fn note(&self, wanted: &Scopes, let_in: bool) {
         let Some(shared) = &self.shared else {
             self.accepted.fetch_or(let_in, Ordering::Relaxed);
             return;
@@ -124,7 +124,7 @@ impl Token {
         if fared.len() >= MAX_FARED {
             fared.remove(0);
         }
-        fared.push(Fared {
+        fared.push(TokenUse {
             wanted: wanted.clone(),
             let_in,
         });
@@ -148,7 +148,7 @@ impl Token {
     }
     /// Whether the refusal of a request that needs `wanted` may mean that it has run out, since it was let in before
     /// or is not quite new. `insufficient` says that the registry calls it a good one with too few rights.
-    pub(super) fn may_have_run_out(&self, wanted: &Wanted, insufficient: bool) -> bool {
+    pub(super) fn may_have_run_out(&self, wanted: &Scopes, insufficient: bool) -> bool {
         let age = self.born.elapsed();
         if insufficient {
             return age >= SURELY_GOOD;
@@ -159,33 +159,33 @@ impl Token {
 
 /// The place of the token for one credential and one list of scopes.
 #[derive(Debug)]
-pub(super) struct Slot {
-    wanted: Wanted,
+pub(super) struct TokenSlot {
+    wanted: Scopes,
     /// Gets the token, once however many tasks want it.
-    pub(super) flight: Flight<Arc<Token>>,
+    pub(super) flight: SingleFlight<Arc<Token>>,
 }
 
 /// The slots of one credential whose first scope is the same: those for which one may do for another.
 #[derive(Debug)]
-struct Group {
+struct TokenGroup {
     used: Instant,
-    slots: Vec<Arc<Slot>>,
+    slots: Vec<Arc<TokenSlot>>,
 }
 
 /// Tokens by credential and scopes; bounded, the longest unused go first.
 #[derive(Debug, Default)]
-pub(super) struct Tokens {
-    groups: Mutex<HashMap<(Credential, String), Group>>,
+pub(super) struct TokenCache {
+    groups: Mutex<HashMap<(Credential, String), TokenGroup>>,
 }
 
-impl Tokens {
+impl TokenCache {
     /// A fresh token that does for `wanted`: the one asked for with just these scopes, or one that can do more in
     /// the same first repository.
-    pub(super) fn find(&self, credential: &Credential, wanted: &Wanted) -> Option<Arc<Token>> {
+    pub(super) fn find(&self, credential: &Credential, wanted: &Scopes) -> Option<Arc<Token>> {
         let mut groups = self.groups();
         let group = groups.get_mut(&key(credential, wanted))?;
         group.used = Instant::now();
-        let good = |slot: &Arc<Slot>| slot.flight.peek().filter(|token| token.is_good(wanted));
+        let good = |slot: &Arc<TokenSlot>| slot.flight.peek().filter(|token| token.is_good(wanted));
         let exact = group
             .slots
             .iter()
@@ -200,13 +200,13 @@ impl Tokens {
         })
     }
     /// The place of the token for just these scopes.
-    pub(super) fn slot(&self, credential: &Credential, wanted: &Wanted) -> Arc<Slot> {
+    pub(super) fn slot(&self, credential: &Credential, wanted: &Scopes) -> Arc<TokenSlot> {
         let mut groups = self.groups();
         let key = key(credential, wanted);
         if groups.len() >= MAX_GROUPS && !groups.contains_key(&key) {
             make_room(&mut groups);
         }
-        let group = groups.entry(key).or_insert_with(|| Group {
+        let group = groups.entry(key).or_insert_with(|| TokenGroup {
             used: Instant::now(),
             slots: Vec::new(),
         });
@@ -217,9 +217,9 @@ impl Tokens {
         if group.slots.len() >= MAX_SLOTS {
             group.slots.remove(0);
         }
-        let slot = Arc::new(Slot {
+        let slot = Arc::new(TokenSlot {
             wanted: wanted.clone(),
-            flight: Flight::default(),
+            flight: SingleFlight::default(),
         });
         group.slots.push(slot.clone());
         slot
@@ -228,17 +228,18 @@ impl Tokens {
     pub(super) fn accepted(
         &self,
         credential: &Credential,
-        wanted: &Wanted,
+        wanted: &Scopes,
         header: &HeaderValue,
     ) -> Option<Arc<Token>> {
         let groups = self.groups();
         let group = groups.get(&key(credential, wanted))?;
-        let shown = |slot: &Arc<Slot>| slot.flight.peek().filter(|token| token.header == *header);
+        let shown =
+            |slot: &Arc<TokenSlot>| slot.flight.peek().filter(|token| token.header == *header);
         let token = group.slots.iter().find_map(shown)?;
         token.note(wanted, true);
         Some(token)
     }
-    fn groups(&self) -> MutexGuard<'_, HashMap<(Credential, String), Group>> {
+    fn groups(&self) -> MutexGuard<'_, HashMap<(Credential, String), TokenGroup>> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
     #[cfg(test)]
@@ -247,12 +248,12 @@ impl Tokens {
     }
 }
 
-fn key(credential: &Credential, wanted: &Wanted) -> (Credential, String) {
+fn key(credential: &Credential, wanted: &Scopes) -> (Credential, String) {
     (credential.clone(), wanted.head().to_owned())
 }
 
 /// Drops groups without a fresh token, and then, where that does little, the half that was not used for longest.
-fn make_room(groups: &mut HashMap<(Credential, String), Group>) {
+fn make_room(groups: &mut HashMap<(Credential, String), TokenGroup>) {
     groups.retain(|_, group| {
         group.slots.iter().any(|slot| {
             // A slot that somebody holds may be waiting for its token at this moment.
@@ -273,7 +274,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn token(text: &'static str, wanted: &Wanted, life: u64) -> Arc<Token> {
+    fn token(text: &'static str, wanted: &Scopes, life: u64) -> Arc<Token> {
         let header = HeaderValue::from_static(text);
         Arc::new(Token::new(
             header,
@@ -283,7 +284,7 @@ mod tests {
         ))
     }
 
-    async fn put(tokens: &Tokens, wanted: &Wanted, token: Arc<Token>) {
+    async fn put(tokens: &TokenCache, wanted: &Scopes, token: Arc<Token>) {
         let slot = tokens.slot(&Credential::Anonymous, wanted);
         slot.flight
             .get(|_| false, async { Ok(token) })
@@ -293,7 +294,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_token_is_renewed_while_some_of_its_life_is_left() {
-        let wanted = Wanted::one("repository:a:pull");
+        let wanted = Scopes::one("repository:a:pull");
         for (life, good_for) in [(60, 49), (300, 254), (3600, 3299), (43_200, 42_899)] {
             let token = token("x", &wanted, life);
             tokio::time::advance(Duration::from_secs(good_for)).await;
@@ -305,10 +306,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_wider_token_of_the_same_repository_does() {
-        let tokens = Tokens::default();
+        let tokens = TokenCache::default();
         let (pull, push) = (
-            Wanted::one("repository:a:pull"),
-            Wanted::one("repository:a:pull,push"),
+            Scopes::one("repository:a:pull"),
+            Scopes::one("repository:a:pull,push"),
         );
         put(&tokens, &push, token("push", &push, 60)).await;
         assert_eq!(
@@ -329,22 +330,22 @@ mod tests {
     #[tokio::test]
     async fn a_token_grants_what_was_asked_for_and_its_server_did_not_leave_out() {
         let (push, mount) = ("repository:a:pull,push", "repository:b:pull");
-        let mut both = Wanted::one(push);
+        let mut both = Scopes::one(push);
         both.add(mount);
-        let token = |asked: &Wanted, named: Option<Wanted>| {
+        let token = |asked: &Scopes, named: Option<Scopes>| {
             let header = HeaderValue::from_static("x");
             Token::new(header, asked.clone(), Instant::now(), MIN_MARGIN).saying(named)
         };
         assert!(token(&both, None).grants(&both));
         assert!(token(&both, Some(both.clone())).grants(&both));
-        assert!(!token(&both, Some(Wanted::one(push))).grants(&both));
-        assert!(!token(&Wanted::one(push), None).grants(&both));
+        assert!(!token(&both, Some(Scopes::one(push))).grants(&both));
+        assert!(!token(&Scopes::one(push), None).grants(&both));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_token_that_was_never_let_in_is_fresh_for_a_while() {
-        let wanted = Wanted::one("repository:a:pull");
-        let tokens = Tokens::default();
+        let wanted = Scopes::one("repository:a:pull");
+        let tokens = TokenCache::default();
         put(&tokens, &wanted, token("x", &wanted, 600)).await;
         let found = tokens.find(&Credential::Anonymous, &wanted).unwrap();
         assert!(!found.may_have_run_out(&wanted, false));
@@ -369,16 +370,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn memory_is_bounded_however_many_repositories_there_are() {
-        let tokens = Tokens::default();
+        let tokens = TokenCache::default();
         for index in 0..20_000 {
-            let wanted = Wanted::one(&format!("repository:r{index}:pull"));
+            let wanted = Scopes::one(&format!("repository:r{index}:pull"));
             put(&tokens, &wanted, token("x", &wanted, 3600)).await;
             tokio::time::advance(Duration::from_millis(1)).await;
             assert!(tokens.len() <= MAX_GROUPS);
             assert!(tokens.find(&Credential::Anonymous, &wanted).is_some());
         }
         for index in 0..1000 {
-            let mut wanted = Wanted::one("repository:a:pull,push");
+            let mut wanted = Scopes::one("repository:a:pull,push");
             wanted.add(&format!("repository:r{index}:pull"));
             put(&tokens, &wanted, token("x", &wanted, 3600)).await;
         }
@@ -386,7 +387,7 @@ mod tests {
         let group = groups
             .get(&key(
                 &Credential::Anonymous,
-                &Wanted::one("repository:a:pull"),
+                &Scopes::one("repository:a:pull"),
             ))
             .unwrap();
         assert_eq!(group.slots.len(), MAX_SLOTS);

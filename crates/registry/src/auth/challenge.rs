@@ -17,14 +17,14 @@ const MAX_SCOPES: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Challenge {
     /// A token from a token server.
-    Bearer(Bearer),
+    Bearer(BearerChallenge),
     /// User and password with every request.
     Basic,
 }
 
 /// The parameters of a Bearer challenge.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Bearer {
+pub(super) struct BearerChallenge {
     /// The token server, an absolute URL or one relative to the registry.
     pub(super) realm: String,
     /// For whom the token is. Gitea says nothing.
@@ -61,12 +61,12 @@ pub(super) fn best(headers: &HeaderMap) -> Option<Challenge> {
 
 /// One challenge as it was written.
 #[derive(Debug, PartialEq, Eq)]
-struct Raw {
+struct RawChallenge {
     scheme: String,
     parameters: Vec<(String, String)>,
 }
 
-impl Raw {
+impl RawChallenge {
     /// A parameter by its lower-case name; the first of several wins.
     fn get(&self, name: &str) -> Option<&str> {
         self.parameters
@@ -74,12 +74,12 @@ impl Raw {
             .find(|(own, _)| own.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
     }
-    fn bearer(&self) -> Option<Bearer> {
+    fn bearer(&self) -> Option<BearerChallenge> {
         let realm = self
             .get("realm")
             .map(str::trim)
             .filter(|realm| !realm.is_empty())?;
-        Some(Bearer {
+        Some(BearerChallenge {
             realm: realm.to_owned(),
             service: self
                 .get("service")
@@ -99,9 +99,9 @@ impl Raw {
 }
 
 /// All challenges of one header line.
-fn parse(line: &str) -> Vec<Raw> {
-    let mut cursor = Cursor { rest: line };
-    let mut found: Vec<Raw> = Vec::new();
+fn parse(line: &str) -> Vec<RawChallenge> {
+    let mut cursor = HeaderCursor { rest: line };
+    let mut found: Vec<RawChallenge> = Vec::new();
     loop {
         cursor.skip(|c| c.is_ascii_whitespace() || c == ',');
         if cursor.rest.is_empty() || found.len() > MAX_CHALLENGES {
@@ -128,7 +128,7 @@ fn parse(line: &str) -> Vec<Raw> {
             (Some(_), None) => cursor.skip(|c| c != ','),
             (None, _) => {
                 cursor.skip_token68();
-                found.push(Raw {
+                found.push(RawChallenge {
                     scheme: name.to_owned(),
                     parameters: Vec::new(),
                 });
@@ -138,11 +138,11 @@ fn parse(line: &str) -> Vec<Raw> {
 }
 
 /// What is left of a line.
-struct Cursor<'a> {
+struct HeaderCursor<'a> {
     rest: &'a str,
 }
 
-impl<'a> Cursor<'a> {
+impl<'a> HeaderCursor<'a> {
     fn take(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
         let end = self.rest.find(|c| !wanted(c)).unwrap_or(self.rest.len());
         let (taken, rest) = self.rest.split_at(end);
@@ -154,7 +154,7 @@ impl<'a> Cursor<'a> {
     }
     /// Passes over the single blob that may follow a scheme (`Negotiate YII…==`).
     fn skip_token68(&mut self) {
-        let mut ahead = Cursor { rest: self.rest };
+        let mut ahead = HeaderCursor { rest: self.rest };
         ahead.skip(|c| c.is_ascii_alphanumeric() || "-._~+/".contains(c));
         ahead.skip(|c| c == '=');
         ahead.skip(|c| c.is_ascii_whitespace());
@@ -206,7 +206,7 @@ mod tests {
         best(&headers)
     }
 
-    fn bearer(lines: &[&str]) -> Bearer {
+    fn bearer(lines: &[&str]) -> BearerChallenge {
         match of(lines) {
             Some(Challenge::Bearer(bearer)) => bearer,
             other => panic!("{other:?}"),

@@ -4,8 +4,8 @@ use http::StatusCode;
 
 use crate::auth::credential::Credential;
 use crate::auth::keychain::Access;
-use crate::auth::token::Login;
-use crate::auth::wanted::Wanted;
+use crate::auth::token::TokenLogin;
+use crate::auth::wanted::Scopes;
 use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
@@ -15,7 +15,7 @@ const MAX_SHOWN: usize = 200;
 
 /// Why nobody is let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct AuthRefusal {
     /// What it is about.
     pub cause: Cause,
     /// A clause that says why and what to do ("no login is given for quay.io (no entry): add an entry for quay.io to the
@@ -36,13 +36,17 @@ fn who(access: &Access) -> String {
 }
 
 /// No login is there to be used, or the one that is there was kept back.
-pub(crate) fn no_login(registry: &Registry, access: &Access, kept_from: Option<&str>) -> Refusal {
+pub(crate) fn no_login(
+    registry: &Registry,
+    access: &Access,
+    kept_from: Option<&str>,
+) -> AuthRefusal {
     match kept_from.filter(|_| access.credential != Credential::Anonymous) {
-        Some(host) => Refusal {
+        Some(host) => AuthRefusal {
             cause: Cause::LoginWithheld,
             clause: withheld(registry, host, access),
         },
-        None => Refusal {
+        None => AuthRefusal {
             cause: Cause::NoLogin,
             clause: format!(
                 "no login is given for {registry} ({}): add an entry for {registry} to the auth file or use docker \
@@ -89,7 +93,7 @@ pub(super) fn bad_realm(realm: &str) -> String {
 }
 
 /// User and password were refused by the registry.
-pub(super) fn login_refused(access: &Access) -> Refusal {
+pub(super) fn login_refused(access: &Access) -> AuthRefusal {
     let clause = match &access.credential {
         Credential::Bearer(_) | Credential::Identity(_) => {
             format!(
@@ -102,15 +106,15 @@ pub(super) fn login_refused(access: &Access) -> Refusal {
             who(access)
         ),
     };
-    Refusal {
+    AuthRefusal {
         cause: Cause::LoginRefused,
         clause,
     }
 }
 
 /// The registry knows only Basic, and an identity token is no password.
-pub(super) fn not_a_password(registry: &Registry, access: &Access) -> Refusal {
-    Refusal {
+pub(super) fn not_a_password(registry: &Registry, access: &Access) -> AuthRefusal {
+    AuthRefusal {
         cause: Cause::LoginRefused,
         clause: format!(
             "{registry} wants user and password, and {} gives an identity token only: log in with user and password",
@@ -123,13 +127,13 @@ pub(super) fn not_a_password(registry: &Registry, access: &Access) -> Refusal {
 pub(super) fn too_few_rights(
     registry: &Registry,
     access: &Access,
-    wanted: &Wanted,
+    wanted: &Scopes,
     withheld: Option<&str>,
-) -> Refusal {
+) -> AuthRefusal {
     if withheld.is_some() || access.credential == Credential::Anonymous {
         return no_login(registry, access, withheld);
     }
-    Refusal {
+    AuthRefusal {
         cause: lacking(wanted),
         clause: format!(
             "{} is not allowed {wanted}, or there is no such repository: have these rights granted, or use another login",
@@ -139,7 +143,7 @@ pub(super) fn too_few_rights(
 }
 
 /// The right that is lacking where `wanted` is not granted.
-fn lacking(wanted: &Wanted) -> Cause {
+fn lacking(wanted: &Scopes) -> Cause {
     if wanted.writes() {
         Cause::NoPushRight
     } else {
@@ -148,8 +152,8 @@ fn lacking(wanted: &Wanted) -> Cause {
 }
 
 /// A 401 that does not say how to log in.
-pub(super) fn no_challenge() -> Refusal {
-    Refusal {
+pub(super) fn no_challenge() -> AuthRefusal {
+    AuthRefusal {
         cause: Cause::NoLogin,
         clause: "it answered 401 without saying which login it wants (no WWW-Authenticate that can be used)"
             .to_owned(),
@@ -161,8 +165,8 @@ pub(super) fn explain(
     error: Error,
     registry: &Registry,
     access: &Access,
-    login: &Login,
-    wanted: &Wanted,
+    login: &TokenLogin,
+    wanted: &Scopes,
     withheld: Option<&str>,
 ) -> Error {
     let Some(status) = error.status().filter(StatusCode::is_client_error) else {
@@ -183,19 +187,21 @@ pub(super) fn explain(
     } else {
         ErrorKind::Unauthorized
     };
-    let Refusal { cause, clause } = match (login, status) {
-        (Login::Nobody, _) => no_login(registry, access, withheld),
-        (Login::Identity(_), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) => Refusal {
-            cause: Cause::LoginRefused,
-            clause: format!(
-                "it takes no identity tokens, and {} gives nothing else: log in with user and password",
-                access.origin
-            ),
-        },
-        (Login::Identity(_), _) | (Login::Password { .. }, StatusCode::UNAUTHORIZED) => {
+    let AuthRefusal { cause, clause } = match (login, status) {
+        (TokenLogin::Nobody, _) => no_login(registry, access, withheld),
+        (TokenLogin::Identity(_), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) => {
+            AuthRefusal {
+                cause: Cause::LoginRefused,
+                clause: format!(
+                    "it takes no identity tokens, and {} gives nothing else: log in with user and password",
+                    access.origin
+                ),
+            }
+        }
+        (TokenLogin::Identity(_), _) | (TokenLogin::Password { .. }, StatusCode::UNAUTHORIZED) => {
             login_refused(access)
         }
-        (Login::Password { .. }, _) => Refusal {
+        (TokenLogin::Password { .. }, _) => AuthRefusal {
             cause: lacking(wanted),
             clause: format!(
                 "{} is not allowed this, or there is no such repository: have the rights granted, or use another login",

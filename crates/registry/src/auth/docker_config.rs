@@ -23,7 +23,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// `config.json` or `auth.json`.
 #[derive(Debug, Default)]
 pub(super) struct DockerConfig {
-    auths: HashMap<String, Auth>,
+    auths: HashMap<String, AuthEntry>,
     /// Suffixes of helpers by what they are for, with the name as it is written.
     helpers: HashMap<String, (String, String)>,
     store: Option<String>,
@@ -31,7 +31,7 @@ pub(super) struct DockerConfig {
 
 /// Where to look for a login, in this order.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step<'a> {
+pub(super) enum LookupStep<'a> {
     /// `docker-credential-<suffix>` may keep one under one of these names.
     Helper {
         /// The helper.
@@ -42,14 +42,14 @@ pub(super) enum Step<'a> {
         own: bool,
     },
     /// The document itself holds one under this key.
-    Auth(&'a str, &'a Auth),
+    Auth(&'a str, &'a AuthEntry),
 }
 
 /// As written.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Document {
-    auths: Option<HashMap<String, Auth>>,
+struct ConfigDocument {
+    auths: Option<HashMap<String, AuthEntry>>,
     #[serde(rename = "credHelpers")]
     cred_helpers: Option<HashMap<String, String>>,
     #[serde(rename = "credsStore")]
@@ -59,21 +59,21 @@ struct Document {
 /// One entry of `auths`.
 #[derive(Deserialize, Debug, Default, PartialEq, Eq)]
 #[serde(default)]
-pub(super) struct Auth {
+pub(super) struct AuthEntry {
     #[serde(rename = "auth")]
-    user_and_password: Option<Hidden>,
+    user_and_password: Option<HiddenText>,
     username: Option<String>,
-    password: Option<Hidden>,
-    identitytoken: Option<Hidden>,
-    registrytoken: Option<Hidden>,
+    password: Option<HiddenText>,
+    identitytoken: Option<HiddenText>,
+    registrytoken: Option<HiddenText>,
 }
 
 /// A secret as written; empty ones count as absent.
 #[derive(Deserialize, Debug, PartialEq, Eq)]
 #[serde(from = "String")]
-struct Hidden(Secret);
+struct HiddenText(Secret);
 
-impl From<String> for Hidden {
+impl From<String> for HiddenText {
     fn from(text: String) -> Self {
         Self(Secret::new(text))
     }
@@ -87,7 +87,7 @@ impl DockerConfig {
         if bytes.trim_ascii().is_empty() {
             return Ok(Self::default());
         }
-        let document: Document = serde_json::from_slice(bytes).map_err(|error| {
+        let document: ConfigDocument = serde_json::from_slice(bytes).map_err(|error| {
             let what = match error.classify() {
                 serde_json::error::Category::Data => "is not what docker or podman write there",
                 _ => "is not JSON",
@@ -98,11 +98,11 @@ impl DockerConfig {
             store: document.creds_store.filter(|store| !store.is_empty()),
             ..Self::default()
         };
-        let mut auths: Vec<(String, Auth)> = document.auths.into_iter().flatten().collect();
+        let mut auths: Vec<(String, AuthEntry)> = document.auths.into_iter().flatten().collect();
         // Of several keys that mean the same, the plainest with something in it wins.
         auths.sort_by(|(a, one), (b, other)| {
             let rank =
-                |key: &String, auth: &Auth| (auth.is_empty(), key.contains("://"), key.len());
+                |key: &String, auth: &AuthEntry| (auth.is_empty(), key.contains("://"), key.len());
             rank(a, one).cmp(&rank(b, other)).then_with(|| a.cmp(b))
         });
         for (key, auth) in auths {
@@ -115,7 +115,7 @@ impl DockerConfig {
     }
     /// Where to look for a login to `repository`, the most specific key first. For a registry as a whole, its own
     /// helper comes first, then the store for all, then what is written here, as docker has it.
-    pub(super) fn steps(&self, repository: &Repository) -> Vec<Step<'_>> {
+    pub(super) fn steps(&self, repository: &Repository) -> Vec<LookupStep<'_>> {
         let registry = repository.registry();
         let mut steps = Vec::new();
         let whole = format!("{registry}/{}", repository.path());
@@ -127,9 +127,9 @@ impl DockerConfig {
         self.steps_of(key, registry, &mut steps);
         steps
     }
-    fn steps_of<'a>(&'a self, key: &str, registry: &Registry, steps: &mut Vec<Step<'a>>) {
+    fn steps_of<'a>(&'a self, key: &str, registry: &Registry, steps: &mut Vec<LookupStep<'a>>) {
         if let Some((suffix, written)) = self.helpers.get(key) {
-            steps.push(Step::Helper {
+            steps.push(LookupStep::Helper {
                 suffix,
                 servers: servers(registry, written),
                 own: true,
@@ -138,7 +138,7 @@ impl DockerConfig {
         if key == registry.as_str()
             && let Some(store) = &self.store
         {
-            steps.push(Step::Helper {
+            steps.push(LookupStep::Helper {
                 suffix: store,
                 servers: servers(registry, key),
                 own: false,
@@ -149,15 +149,15 @@ impl DockerConfig {
             .get_key_value(key)
             .filter(|(_, auth)| !auth.is_empty())
         {
-            steps.push(Step::Auth(key, auth));
+            steps.push(LookupStep::Auth(key, auth));
         }
     }
 }
 
-impl Auth {
+impl AuthEntry {
     /// `{}` says that the login is in the store.
     fn is_empty(&self) -> bool {
-        let filled = |hidden: &Option<Hidden>| {
+        let filled = |hidden: &Option<HiddenText>| {
             hidden
                 .as_ref()
                 .is_some_and(|hidden| !hidden.0.reveal().is_empty())
@@ -172,7 +172,7 @@ impl Auth {
     }
     /// The login. An error is a clause without any of the content.
     pub(super) fn credential(&self) -> Result<Credential, &'static str> {
-        let filled = |hidden: &Option<Hidden>| {
+        let filled = |hidden: &Option<HiddenText>| {
             hidden
                 .as_ref()
                 .map(|hidden| hidden.0.clone())

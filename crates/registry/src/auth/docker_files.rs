@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::auth::credential::Credential;
-use crate::auth::docker_config::{DockerConfig, Step};
-use crate::auth::flight::Flight;
-use crate::auth::helper::{Helpers, Told};
+use crate::auth::docker_config::{DockerConfig, LookupStep};
+use crate::auth::flight::SingleFlight;
+use crate::auth::helper::{HelperOutcome, Helpers};
 use crate::auth::secret::Secret;
 use crate::error::{Error, ErrorKind};
 use crate::file::read_regular;
@@ -41,21 +41,21 @@ const YOUTH: Duration = Duration::from_secs(10);
 /// share both.
 #[derive(Debug, Clone, Default)]
 pub struct DockerFiles {
-    sources: Arc<[Source]>,
+    sources: Arc<[ConfigSource]>,
     helpers: Arc<Helpers>,
 }
 
 /// One file or document.
 #[derive(Debug)]
-struct Source {
-    place: Place,
+struct ConfigSource {
+    place: ConfigLocation,
     /// Its name for messages.
     shown: String,
-    content: Flight<Content>,
+    content: SingleFlight<ConfigContent>,
 }
 
 #[derive(Debug)]
-enum Place {
+enum ConfigLocation {
     /// `named` says that the user named it, so that it is meant to be read.
     File {
         path: PathBuf,
@@ -65,7 +65,7 @@ enum Place {
 }
 
 #[derive(Clone, Debug)]
-struct Content {
+struct ConfigContent {
     config: Arc<DockerConfig>,
     /// Why nothing could be read, if that is no error.
     passed_over: Option<String>,
@@ -74,7 +74,7 @@ struct Content {
 
 /// What was found.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct FoundLogin {
     /// The login.
     pub(super) credential: Option<Credential>,
     /// Where it was found; or, if it was not, what was passed over.
@@ -93,13 +93,13 @@ impl DockerFiles {
         let dir = |name: &str| var(name).map(PathBuf::from);
         let home = dir("HOME");
         let below_home = |path: &str| home.as_ref().map(|home| home.join(path));
-        let file = |path: PathBuf, named| Source::file(path, named, home.as_deref());
+        let file = |path: PathBuf, named| ConfigSource::file(path, named, home.as_deref());
         let mut sources = Vec::new();
         sources.extend(dir("REGISTRY_AUTH_FILE").map(|path| file(path, true)));
-        sources.extend(var("DOCKER_AUTH_CONFIG").map(|text| Source {
-            place: Place::Document(Secret::new(text.to_string_lossy())),
+        sources.extend(var("DOCKER_AUTH_CONFIG").map(|text| ConfigSource {
+            place: ConfigLocation::Document(Secret::new(text.to_string_lossy())),
             shown: "DOCKER_AUTH_CONFIG".to_owned(),
-            content: Flight::default(),
+            content: SingleFlight::default(),
         }));
         let config = dir("XDG_CONFIG_HOME").or_else(|| below_home(".config"));
         for dir in [dir("XDG_RUNTIME_DIR"), config].into_iter().flatten() {
@@ -120,7 +120,7 @@ impl DockerFiles {
         Self {
             sources: paths
                 .into_iter()
-                .map(|path| Source::file(path, true, None))
+                .map(|path| ConfigSource::file(path, true, None))
                 .collect(),
             helpers: Arc::default(),
         }
@@ -132,7 +132,7 @@ impl DockerFiles {
         self
     }
     /// The login to `repository`.
-    pub(super) async fn find(&self, repository: &Repository) -> Result<Found, Error> {
+    pub(super) async fn find(&self, repository: &Repository) -> Result<FoundLogin, Error> {
         let mut passed_over = Vec::new();
         for source in &*self.sources {
             let content = source.read().await?;
@@ -143,28 +143,28 @@ impl DockerFiles {
                 }
             }
         }
-        Ok(Found {
+        Ok(FoundLogin {
             credential: None,
             origin: (!passed_over.is_empty()).then(|| passed_over.join("; ")),
         })
     }
     async fn take(
         &self,
-        source: &Source,
-        step: Step<'_>,
+        source: &ConfigSource,
+        step: LookupStep<'_>,
         passed_over: &mut Vec<String>,
-    ) -> Result<Option<Found>, Error> {
+    ) -> Result<Option<FoundLogin>, Error> {
         let (suffix, servers, own) = match step {
-            Step::Auth(key, auth) => {
+            LookupStep::Auth(key, auth) => {
                 let credential = auth
                     .credential()
                     .map_err(|why| source.broken(format!("the entry \"{key}\": {why}")))?;
-                return Ok(Some(Found {
+                return Ok(Some(FoundLogin {
                     credential: Some(credential),
                     origin: Some(source.shown.clone()),
                 }));
             }
-            Step::Helper {
+            LookupStep::Helper {
                 suffix,
                 servers,
                 own,
@@ -172,8 +172,8 @@ impl DockerFiles {
         };
         for server in servers {
             match self.helpers.get(suffix, &server, &source.shown).await? {
-                Told::Credential(credential) => {
-                    return Ok(Some(Found {
+                HelperOutcome::Credential(credential) => {
+                    return Ok(Some(FoundLogin {
                         credential: Some(credential),
                         origin: Some(format!(
                             "docker-credential-{suffix}, which {} names",
@@ -181,14 +181,14 @@ impl DockerFiles {
                         )),
                     }));
                 }
-                Told::Nothing => {}
-                Told::NotInstalled if own => {
+                HelperOutcome::Nothing => {}
+                HelperOutcome::NotInstalled if own => {
                     let why = format!(
                         "docker-credential-{suffix}, its helper for {server}, is not installed"
                     );
                     return Err(source.broken(why));
                 }
-                Told::NotInstalled => {
+                HelperOutcome::NotInstalled => {
                     passed_over.push(format!(
                         "docker-credential-{suffix}, which {} names, is not installed",
                         source.shown
@@ -210,27 +210,27 @@ impl DockerFiles {
     }
 }
 
-impl Source {
+impl ConfigSource {
     fn file(path: PathBuf, named: bool, home: Option<&Path>) -> Self {
         let shown = match home.and_then(|home| path.strip_prefix(home).ok()) {
             Some(below) => format!("~/{}", below.display()),
             None => path.display().to_string(),
         };
         Self {
-            place: Place::File { path, named },
+            place: ConfigLocation::File { path, named },
             shown,
-            content: Flight::default(),
+            content: SingleFlight::default(),
         }
     }
-    async fn read(&self) -> Result<Content, Error> {
-        let is_good = |content: &Content| content.at.elapsed() < BELIEVED;
+    async fn read(&self) -> Result<ConfigContent, Error> {
+        let is_good = |content: &ConfigContent| content.at.elapsed() < BELIEVED;
         self.content.get(is_good, self.load()).await
     }
-    async fn load(&self) -> Result<Content, Error> {
+    async fn load(&self) -> Result<ConfigContent, Error> {
         let mut passed_over = None;
         let bytes = match &self.place {
-            Place::Document(text) => text.reveal().as_bytes().to_vec(),
-            Place::File { path, named } => match read(path).await {
+            ConfigLocation::Document(text) => text.reveal().as_bytes().to_vec(),
+            ConfigLocation::File { path, named } => match read(path).await {
                 Ok(bytes) => bytes,
                 Err(error) if is_missing(error.kind()) => Vec::new(),
                 Err(error) if *named => {
@@ -250,7 +250,7 @@ impl Source {
             return Err(self.broken(format!("it is larger than {} KiB", MAX_FILE / 1024)));
         }
         let config = DockerConfig::parse(&bytes).map_err(|why| self.broken(why))?;
-        Ok(Content {
+        Ok(ConfigContent {
             config: Arc::new(config),
             passed_over,
             at: Instant::now(),

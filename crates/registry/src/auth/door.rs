@@ -21,14 +21,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a request does, as far as registries let anybody do it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deed {
+enum AccessMode {
     Read,
     Write,
 }
 
 /// The way into a registry, reached one way.
 #[derive(Debug, Default)]
-pub(super) struct Door {
+pub(super) struct ChallengeProbe {
     state: Mutex<State>,
     changed: Notify,
 }
@@ -43,27 +43,27 @@ struct State {
 }
 
 /// Leave to send a request, once it is known what the registry wants or this request is the one to find out. Hold it
-/// until the answer was made known: by [`Turn::let_in`], or by [`refused`](crate::auth::Authenticator::refused). If it
+/// until the answer was made known: by [`ProbeGuard::let_in`], or by [`refused`](crate::auth::Authenticator::refused). If it
 /// is dropped before, the next one goes ahead.
 #[derive(Debug)]
-pub struct Turn<'a> {
-    door: &'a Door,
-    deed: Deed,
+pub struct ProbeGuard<'a> {
+    door: &'a ChallengeProbe,
+    deed: AccessMode,
     first: bool,
     /// Held where the request has a login that was not accepted yet.
     pub(super) login: Option<LoginGuard>,
 }
 
-impl Door {
+impl ChallengeProbe {
     /// Waits for a turn for a request with `method`.
-    pub(super) async fn turn(&self, method: &Method) -> Turn<'_> {
+    pub(super) async fn turn(&self, method: &Method) -> ProbeGuard<'_> {
         let deed = if matches!(*method, Method::GET | Method::HEAD) {
-            Deed::Read
+            AccessMode::Read
         } else {
-            Deed::Write
+            AccessMode::Write
         };
         let first = self.is_first(deed).await;
-        Turn {
+        ProbeGuard {
             door: self,
             deed,
             first,
@@ -71,7 +71,7 @@ impl Door {
         }
     }
     /// Waits until a request may go; whether it is one that others wait for.
-    async fn is_first(&self, deed: Deed) -> bool {
+    async fn is_first(&self, deed: AccessMode) -> bool {
         if self.state().knows(deed) {
             return false;
         }
@@ -110,15 +110,15 @@ impl Door {
 }
 
 impl State {
-    fn knows(&self, deed: Deed) -> bool {
+    fn knows(&self, deed: AccessMode) -> bool {
         match deed {
-            Deed::Read => self.reads,
-            Deed::Write => self.writes,
+            AccessMode::Read => self.reads,
+            AccessMode::Write => self.writes,
         }
     }
 }
 
-impl Turn<'_> {
+impl ProbeGuard<'_> {
     /// Says that the registry let the request in: others of its kind need not wait.
     pub fn let_in(&self) {
         let mut state = self.door.state();
@@ -126,16 +126,16 @@ impl Turn<'_> {
             return;
         }
         match self.deed {
-            Deed::Read => state.reads = true,
+            AccessMode::Read => state.reads = true,
             // Where anybody may write, anybody may read.
-            Deed::Write => (state.reads, state.writes) = (true, true),
+            AccessMode::Write => (state.reads, state.writes) = (true, true),
         }
         drop(state);
         self.door.changed.notify_waiters();
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for ProbeGuard<'_> {
     fn drop(&mut self) {
         if self.first {
             self.door.state().asking = false;
@@ -151,13 +151,13 @@ mod tests {
     use super::*;
 
     /// Whether a request with `method` would go at once, and as the first.
-    fn goes(door: &Door, method: &Method) -> Option<bool> {
+    fn goes(door: &ChallengeProbe, method: &Method) -> Option<bool> {
         door.turn(method).now_or_never().map(|turn| turn.first)
     }
 
     #[tokio::test]
     async fn one_asks_and_the_others_wait_for_its_answer() {
-        let door = Door::default();
+        let door = ChallengeProbe::default();
         let first = door.turn(&Method::GET).await;
         assert!(first.first);
         assert_eq!(goes(&door, &Method::HEAD), None);
@@ -170,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn writing_is_found_out_apart_and_holds_up_no_reader() {
-        let door = Door::default();
+        let door = ChallengeProbe::default();
         door.turn(&Method::GET).await.let_in();
         let writer = door.turn(&Method::POST).await;
         assert!(writer.first);
@@ -182,14 +182,14 @@ mod tests {
 
     #[tokio::test]
     async fn where_anybody_may_write_anybody_may_read() {
-        let door = Door::default();
+        let door = ChallengeProbe::default();
         door.turn(&Method::POST).await.let_in();
         assert_eq!(goes(&door, &Method::GET), Some(false));
     }
 
     #[tokio::test]
     async fn the_next_one_goes_ahead_when_the_first_gives_up() {
-        let door = Door::default();
+        let door = ChallengeProbe::default();
         let first = door.turn(&Method::GET).await;
         let (next, ()) = tokio::join!(door.turn(&Method::GET), async { drop(first) });
         assert!(next.first);
@@ -198,7 +198,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_first_one_that_hangs_does_not_hold_up_the_others_for_good() {
-        let door = Door::default();
+        let door = ChallengeProbe::default();
         let first = door.turn(&Method::GET).await;
         assert!(!door.turn(&Method::GET).await.first);
         drop(first);

@@ -14,7 +14,7 @@ const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
 /// A value that is fetched when somebody needs it, by one task at a time. The others wait and share what comes of
 /// it, failures too; a task that is cancelled while it fetches leaves the next one to do it.
 #[derive(Debug)]
-pub(super) struct Flight<T> {
+pub(super) struct SingleFlight<T> {
     gate: tokio::sync::Mutex<()>,
     state: Mutex<State<T>>,
 }
@@ -28,7 +28,7 @@ struct State<T> {
     failure: Option<(Error, Instant)>,
 }
 
-impl<T> Default for Flight<T> {
+impl<T> Default for SingleFlight<T> {
     fn default() -> Self {
         Self {
             gate: tokio::sync::Mutex::default(),
@@ -41,7 +41,7 @@ impl<T> Default for Flight<T> {
     }
 }
 
-impl<T: Clone> Flight<T> {
+impl<T: Clone> SingleFlight<T> {
     /// The value at hand, whether it is still good or not.
     pub(super) fn peek(&self) -> Option<T> {
         self.state().value.clone()
@@ -133,7 +133,7 @@ mod tests {
     #[tokio::test]
     async fn many_waiters_share_one_fetch_good_or_bad() {
         for kind in [None, Some(ErrorKind::Server)] {
-            let flight = Flight::default();
+            let flight = SingleFlight::default();
             let fetches = AtomicU32::new(0);
             let outcomes = join_all((0..50).map(|_| {
                 flight.get(|_: &u32| true, async {
@@ -154,7 +154,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_tried_again_by_later_comers_and_a_refusal_after_a_while() {
-        let flight = Flight::default();
+        let flight = SingleFlight::default();
         let fail = |kind| async move { Err::<u32, _>(error(kind)) };
         flight
             .get(|_| true, fail(ErrorKind::Server))
@@ -177,7 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_cancelled_fetch_leaves_the_next_in_line_to_it() {
-        let flight = Arc::new(Flight::default());
+        let flight = Arc::new(SingleFlight::default());
         let started = Arc::new(Notify::new());
         let leader = tokio::spawn({
             let (flight, started) = (flight.clone(), started.clone());

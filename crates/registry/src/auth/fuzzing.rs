@@ -8,8 +8,8 @@
 use http::header::WWW_AUTHENTICATE;
 
 use crate::auth::challenge::{self, Challenge};
-use crate::auth::docker_config::{DockerConfig, Step};
-use crate::auth::memory::Memory;
+use crate::auth::docker_config::{DockerConfig, LookupStep};
+use crate::auth::memory::KnownScheme;
 use crate::auth::scope::ScopeSet;
 use crate::auth::{realm, token};
 use crate::fuzzing::{assert_is_short, headers};
@@ -21,7 +21,7 @@ pub fn challenges(data: &[u8]) {
         return;
     };
     let scopes = ScopeSet::pull(&repository);
-    let mut memory = Memory::default();
+    let mut memory = KnownScheme::default();
     // Twice: what was learnt already is not learnt again.
     for _ in 0..2 {
         let Some(challenge) = challenge::best(&headers(&WWW_AUTHENTICATE, data)) else {
@@ -43,7 +43,7 @@ pub fn challenges(data: &[u8]) {
 
 /// What a token server answers.
 pub fn token_replies(data: &[u8]) {
-    if let Ok(token::Answer { header, life, .. }) = token::understand(data) {
+    if let Ok(token::IssuedToken { header, life, .. }) = token::understand(data) {
         assert!(header.is_sensitive());
         assert!(token::MIN_LIFE <= life && life <= token::MAX_LIFE);
     }
@@ -60,7 +60,7 @@ pub fn docker_config(data: &[u8]) {
             continue;
         };
         for step in config.steps(&repository) {
-            if let Step::Auth(_, auth) = step
+            if let LookupStep::Auth(_, auth) = step
                 && let Err(error) = auth.credential()
             {
                 assert_is_short(&error);

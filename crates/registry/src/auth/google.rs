@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use crate::auth::flight::Flight;
+use crate::auth::flight::SingleFlight;
 use crate::auth::secret::Secret;
 use crate::auth::token::{authority, basic};
 use crate::error::{Error, ErrorKind};
@@ -62,20 +62,20 @@ pub(super) fn decode(password: &Secret) -> Result<Secret, String> {
     })?;
     let text = String::from_utf8(bytes)
         .map_err(|_| "holds base64 of something that is no JSON".to_owned())?;
-    Account::parse(&text)?;
+    ServiceAccountKey::parse(&text)?;
     Ok(Secret::new(text))
 }
 
 /// A key file, as far as it matters.
 #[derive(Deserialize)]
-struct Account {
+struct ServiceAccountKey {
     client_email: String,
     private_key: String,
     private_key_id: Option<String>,
     token_uri: String,
 }
 
-impl Account {
+impl ServiceAccountKey {
     fn parse(text: &str) -> Result<Self, String> {
         // The parser's own message may quote the file.
         serde_json::from_str(text).map_err(|error| {
@@ -127,7 +127,7 @@ impl Account {
 /// The access tokens of the service accounts in use.
 #[derive(Default)]
 pub(super) struct ServiceAccounts {
-    tokens: Mutex<HashMap<Secret, Arc<Flight<AccessToken>>>>,
+    tokens: Mutex<HashMap<Secret, Arc<SingleFlight<AccessToken>>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -155,7 +155,7 @@ impl ServiceAccounts {
                 registry: endpoint.registry.clone(),
                 insecure: false,
             };
-            let exchange = Exchange {
+            let exchange = TokenExchange {
                 transport,
                 retry,
                 endpoint,
@@ -180,7 +180,7 @@ impl ServiceAccounts {
             _ => true,
         }
     }
-    fn flight(&self, json: &Secret) -> Arc<Flight<AccessToken>> {
+    fn flight(&self, json: &Secret) -> Arc<SingleFlight<AccessToken>> {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         if tokens.len() >= MAX_ACCOUNTS && !tokens.contains_key(json) {
             tokens.clear();
@@ -190,7 +190,7 @@ impl ServiceAccounts {
 }
 
 /// One exchange at Google.
-struct Exchange<'a> {
+struct TokenExchange<'a> {
     transport: &'a Arc<Transport>,
     retry: RetryPolicy,
     endpoint: Endpoint,
@@ -199,12 +199,12 @@ struct Exchange<'a> {
 
 /// What Google answers.
 #[derive(Deserialize)]
-struct Reply {
+struct ExchangeReply {
     access_token: String,
     expires_in: Option<u64>,
 }
 
-impl Exchange<'_> {
+impl TokenExchange<'_> {
     async fn run(&self, json: &Secret) -> Result<AccessToken, Error> {
         let action: Arc<str> = "exchange a service account for an access token".into();
         let invalid = |why: &str| {
@@ -216,7 +216,7 @@ impl Exchange<'_> {
                 message,
             )
         };
-        let account = Account::parse(json.reveal()).map_err(|why| invalid(&why))?;
+        let account = ServiceAccountKey::parse(json.reveal()).map_err(|why| invalid(&why))?;
         let url = token_url(&account.token_uri).ok_or_else(|| {
             invalid("names a token_uri that is not an https address of googleapis.com, so it is not sent there")
         })?;
@@ -271,7 +271,7 @@ impl Exchange<'_> {
             return Err(self.explain(error));
         }
         let body = response.body.bytes(MAX_REPLY).await?;
-        let reply: Reply = serde_json::from_slice(&body).map_err(|_| {
+        let reply: ExchangeReply = serde_json::from_slice(&body).map_err(|_| {
             Error::new(
                 ErrorKind::Protocol,
                 &**action,

@@ -7,7 +7,7 @@ use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 
-use crate::auth::wanted::Wanted;
+use crate::auth::wanted::Scopes;
 
 /// The most entries that are read.
 const MAX_ENTRIES: usize = 256;
@@ -19,12 +19,12 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// The claims of the distribution project's tokens.
 #[derive(Deserialize)]
-struct Claims {
-    access: Vec<Entry>,
+struct TokenClaims {
+    access: Vec<GrantedAccess>,
 }
 
 #[derive(Deserialize)]
-struct Entry {
+struct GrantedAccess {
     #[serde(rename = "type")]
     kind: String,
     name: String,
@@ -33,16 +33,16 @@ struct Entry {
 
 /// What `token` grants by its own word, a JWT of the distribution project's form, or by `scope`, the word of the
 /// token server's answer. `None` where neither says.
-pub(super) fn read(token: &str, scope: Option<&str>) -> Option<Wanted> {
+pub(super) fn read(token: &str, scope: Option<&str>) -> Option<Scopes> {
     claims(token).or_else(|| scope.and_then(scopes))
 }
 
-fn claims(token: &str) -> Option<Wanted> {
+fn claims(token: &str) -> Option<Scopes> {
     let mut parts = token.split('.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
     let payload = BASE64.decode(payload).ok()?;
-    let claims: Claims = serde_json::from_slice(&payload).ok()?;
-    let mut granted = Wanted::default();
+    let claims: TokenClaims = serde_json::from_slice(&payload).ok()?;
+    let mut granted = Scopes::default();
     for entry in claims.access.iter().take(MAX_ENTRIES) {
         if !entry.actions.is_empty() {
             let actions = entry.actions.join(",");
@@ -53,8 +53,8 @@ fn claims(token: &str) -> Option<Wanted> {
 }
 
 /// Servers write all sorts of things into `scope`; it counts where it names a repository.
-fn scopes(text: &str) -> Option<Wanted> {
-    let mut granted = Wanted::default();
+fn scopes(text: &str) -> Option<Scopes> {
+    let mut granted = Scopes::default();
     for scope in text.split_ascii_whitespace().take(MAX_ENTRIES) {
         granted.add(scope);
     }
@@ -84,7 +84,7 @@ mod tests {
         let nothing = URL_SAFE_NO_PAD.encode(r#"{"access":[]}"#);
         assert_eq!(
             read(&format!("e30.{nothing}.s"), Some("repository:a:pull")),
-            Some(Wanted::default())
+            Some(Scopes::default())
         );
     }
 

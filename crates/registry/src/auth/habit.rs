@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::auth::cache::Token;
-use crate::auth::wanted::Wanted;
+use crate::auth::wanted::Scopes;
 
 /// The most repositories in one token. Tokens grow with each.
 const MOST: usize = 10;
@@ -18,7 +18,7 @@ const MAX_SUSPECTS: usize = 256;
 
 /// What a token server was found to do with several scopes. All of it is learnt from requests that are made anyway.
 #[derive(Debug)]
-pub(super) struct Habit(Mutex<State>);
+pub(super) struct MultiScopeSupport(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -30,7 +30,7 @@ struct State {
     most: usize,
     trials: u32,
     /// What was refused with a token for several, and is asked for alone.
-    suspects: HashSet<Wanted>,
+    suspects: HashSet<Scopes>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ enum Stage {
     Single,
 }
 
-impl Default for Habit {
+impl Default for MultiScopeSupport {
     fn default() -> Self {
         Self(Mutex::new(State {
             stage: Stage::Unknown,
@@ -58,7 +58,7 @@ impl Default for Habit {
     }
 }
 
-impl Habit {
+impl MultiScopeSupport {
     /// The most repositories in the next token.
     pub(super) fn most(&self) -> usize {
         let state = self.state();
@@ -93,7 +93,7 @@ impl Habit {
         }
     }
     /// A token that was asked for with `wanted`, several repositories, came.
-    pub(super) fn granted(&self, token: &Token, wanted: &Wanted) {
+    pub(super) fn granted(&self, token: &Token, wanted: &Scopes) {
         let mut state = self.state();
         if state.stage != Stage::Unknown {
             return;
@@ -123,7 +123,7 @@ impl Habit {
         }
     }
     /// A token for several, or for one, was let in where `wanted` was needed; whether that is news.
-    pub(super) fn accepted(&self, token: &Token, wanted: &Wanted) -> bool {
+    pub(super) fn accepted(&self, token: &Token, wanted: &Scopes) -> bool {
         let mut state = self.state();
         if token.is_shared() {
             let proof = state.stage == Stage::Unproven && token.granted().head() != wanted.head();
@@ -140,7 +140,7 @@ impl Habit {
         true
     }
     /// A token for several was refused where `wanted` was needed.
-    pub(super) fn suspect(&self, wanted: &Wanted) {
+    pub(super) fn suspect(&self, wanted: &Scopes) {
         let mut state = self.state();
         if state.suspects.len() < MAX_SUSPECTS {
             state.suspects.insert(wanted.clone());
@@ -149,12 +149,12 @@ impl Habit {
         }
     }
     /// Whether `wanted` is asked for alone.
-    pub(super) fn is_suspect(&self, wanted: &Wanted) -> bool {
+    pub(super) fn is_suspect(&self, wanted: &Scopes) -> bool {
         let state = self.state();
         !state.suspects.is_empty() && state.suspects.contains(wanted)
     }
     /// A token for `wanted` alone was refused as well: it says nothing of those for several. Whether that is news.
-    pub(super) fn acquit(&self, wanted: &Wanted) -> bool {
+    pub(super) fn acquit(&self, wanted: &Scopes) -> bool {
         let mut state = self.state();
         let was_suspect = state.suspects.remove(wanted);
         if was_suspect && state.stage == Stage::Unproven {

@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout};
 
 use crate::auth::credential::Credential;
-use crate::auth::flight::Flight;
+use crate::auth::flight::SingleFlight;
 use crate::auth::secret::Secret;
 use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
@@ -39,7 +39,7 @@ pub(super) const TOKEN_USER: &str = "<token>";
 
 /// What a helper told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum HelperOutcome {
     /// A login.
     Credential(Credential),
     /// That it keeps none.
@@ -54,15 +54,15 @@ pub(super) struct Helpers {
     /// Where programs are looked for instead of `PATH`.
     path: Option<OsString>,
     limit: Duration,
-    answers: Mutex<HashMap<Question, Arc<Flight<Answer>>>>,
+    answers: Mutex<HashMap<HelperQuery, Arc<SingleFlight<CachedOutcome>>>>,
 }
 
 /// A helper's suffix and a server.
-type Question = (String, String);
+type HelperQuery = (String, String);
 
 #[derive(Clone, Debug)]
-struct Answer {
-    told: Told,
+struct CachedOutcome {
+    told: HelperOutcome,
     at: Instant,
 }
 
@@ -86,8 +86,8 @@ impl Helpers {
         suffix: &str,
         server: &str,
         origin: &str,
-    ) -> Result<Told, Error> {
-        let call = Run {
+    ) -> Result<HelperOutcome, Error> {
+        let call = HelperRun {
             program: format!("docker-credential-{suffix}"),
             server,
             origin,
@@ -100,12 +100,12 @@ impl Helpers {
         }
         let ask = async {
             let told = call.run(self.path.as_ref(), self.limit).await?;
-            Ok(Answer {
+            Ok(CachedOutcome {
                 told,
                 at: Instant::now(),
             })
         };
-        let is_good = |answer: &Answer| answer.at.elapsed() < REMEMBERED;
+        let is_good = |answer: &CachedOutcome| answer.at.elapsed() < REMEMBERED;
         Ok(self.flight(suffix, server).get(is_good, ask).await?.told)
     }
     /// Drops the answers that are `stale` and not quite new.
@@ -114,11 +114,11 @@ impl Helpers {
         for flight in answers.values() {
             flight.forget(|answer| {
                 answer.at.elapsed() >= YOUTH
-                    && matches!(&answer.told, Told::Credential(own) if own == stale)
+                    && matches!(&answer.told, HelperOutcome::Credential(own) if own == stale)
             });
         }
     }
-    fn flight(&self, suffix: &str, server: &str) -> Arc<Flight<Answer>> {
+    fn flight(&self, suffix: &str, server: &str) -> Arc<SingleFlight<CachedOutcome>> {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (suffix.to_owned(), server.to_owned());
         if answers.len() >= MAX_ANSWERS && !answers.contains_key(&key) {
@@ -129,7 +129,7 @@ impl Helpers {
 }
 
 /// One question to one helper.
-struct Run<'a> {
+struct HelperRun<'a> {
     program: String,
     server: &'a str,
     origin: &'a str,
@@ -138,15 +138,15 @@ struct Run<'a> {
 /// What a helper answers.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Reply {
+struct HelperReply {
     #[serde(default)]
     username: String,
     #[serde(default)]
     secret: String,
 }
 
-impl Run<'_> {
-    async fn run(&self, path: Option<&OsString>, limit: Duration) -> Result<Told, Error> {
+impl HelperRun<'_> {
+    async fn run(&self, path: Option<&OsString>, limit: Duration) -> Result<HelperOutcome, Error> {
         let mut command = Command::new(&self.program);
         command
             .arg("get")
@@ -161,7 +161,9 @@ impl Run<'_> {
         let spawned = timeout(limit, spawn).await;
         let mut child = match spawned.unwrap_or_else(|_| Err(IoErrorKind::TimedOut.into())) {
             Ok(child) => child,
-            Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(Told::NotInstalled),
+            Err(error) if error.kind() == IoErrorKind::NotFound => {
+                return Ok(HelperOutcome::NotInstalled);
+            }
             Err(error) => {
                 return Err(self.failed(&format!("it cannot be started: {}", io_clause(&error))));
             }
@@ -194,22 +196,22 @@ impl Run<'_> {
         });
         Ok((child.wait().await?, answer?))
     }
-    fn read(&self, status: ExitStatus, answer: &[u8]) -> Result<Told, Error> {
+    fn read(&self, status: ExitStatus, answer: &[u8]) -> Result<HelperOutcome, Error> {
         if !status.success() {
             let text = String::from_utf8_lossy(answer);
             if text.contains(NOT_FOUND) {
-                return Ok(Told::Nothing);
+                return Ok(HelperOutcome::Nothing);
             }
             return Err(self.failed(&format!("it failed ({status}){}", complaint(&text))));
         }
-        let reply: Reply = serde_json::from_slice(answer).map_err(|_| {
+        let reply: HelperReply = serde_json::from_slice(answer).map_err(|_| {
             self.failed("what it answers is not the JSON document of a credential helper")
         })?;
         if reply.secret.is_empty() {
-            return Ok(Told::Nothing);
+            return Ok(HelperOutcome::Nothing);
         }
         let secret = Secret::new(reply.secret);
-        Ok(Told::Credential(if reply.username == TOKEN_USER {
+        Ok(HelperOutcome::Credential(if reply.username == TOKEN_USER {
             Credential::Identity(secret)
         } else {
             Credential::Basic {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::auth::credential::Credential;
-use crate::auth::docker_files::{DockerFiles, Found};
+use crate::auth::docker_files::{DockerFiles, FoundLogin};
 use crate::auth::google;
 use crate::error::{Error, ErrorKind};
 use crate::reference::{Registry, Repository};
@@ -25,7 +25,7 @@ pub struct Access {
 
 /// One entry of a given map: a registry, or a registry and a path prefix.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct KeychainEntry {
     /// `registry` or `registry/namespace/…`, as written; a trailing `/` is fine.
     pub prefix: String,
     /// As whom. [`Credential::Anonymous`] says that the entry gives no login: docker's and podman's files are then
@@ -43,17 +43,17 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Keychain {
     /// By registry.
-    entries: HashMap<Registry, Vec<Given>>,
+    entries: HashMap<Registry, Vec<ParsedEntry>>,
     files: Option<DockerFiles>,
     trusted_realms: Arc<[String]>,
 }
 
 /// An entry, understood.
 #[derive(Debug)]
-struct Given {
+struct ParsedEntry {
     /// Below the registry; empty for all of it.
     path: String,
-    entry: Entry,
+    entry: KeychainEntry,
 }
 
 impl Keychain {
@@ -64,8 +64,8 @@ impl Keychain {
     /// # Errors
     /// When a prefix is not a registry or a path below one, two prefixes mean the same, or a service account cannot
     /// be read: [`ErrorKind::Credentials`].
-    pub fn new(entries: Vec<Entry>, files: Option<DockerFiles>) -> Result<Self, Error> {
-        let mut by_registry: HashMap<Registry, Vec<Given>> = HashMap::new();
+    pub fn new(entries: Vec<KeychainEntry>, files: Option<DockerFiles>) -> Result<Self, Error> {
+        let mut by_registry: HashMap<Registry, Vec<ParsedEntry>> = HashMap::new();
         for mut entry in entries {
             let (registry, path) = split(&entry)?;
             exchange_service_account(&registry, &mut entry)?;
@@ -73,7 +73,7 @@ impl Keychain {
             if let Some(other) = siblings.iter().find(|other| other.path == path) {
                 return Err(duplicate(&other.entry, &entry));
             }
-            siblings.push(Given { path, entry });
+            siblings.push(ParsedEntry { path, entry });
         }
         Ok(Self {
             entries: by_registry,
@@ -113,7 +113,7 @@ impl Keychain {
         }
         let found = match &self.files {
             Some(files) => files.find(repository).await?,
-            None => Found::default(),
+            None => FoundLogin::default(),
         };
         let none = || match given {
             Some(entry) => format!("the entry {} in {} has none", entry.prefix, entry.origin),
@@ -147,12 +147,12 @@ impl Keychain {
         Ok((access.credential != stale.credential).then_some(access))
     }
     /// Returns the given entry that decides on `repository`, if there is one.
-    pub fn entry(&self, repository: &Repository) -> Option<&Entry> {
+    pub fn entry(&self, repository: &Repository) -> Option<&KeychainEntry> {
         self.given(repository)
     }
     /// The entry with the longest prefix of `repository`, at a `/` boundary; of two that cover the same, the one that
     /// is written out.
-    fn given(&self, repository: &Repository) -> Option<&Entry> {
+    fn given(&self, repository: &Repository) -> Option<&KeychainEntry> {
         let siblings = self.entries.get(repository.registry())?;
         siblings
             .iter()
@@ -178,7 +178,7 @@ fn covered(prefix: &str, repository: &Repository) -> Option<usize> {
 }
 
 /// The registry of an entry, and the path below it.
-fn split(entry: &Entry) -> Result<(Registry, String), Error> {
+fn split(entry: &KeychainEntry) -> Result<(Registry, String), Error> {
     let prefix = entry.prefix.as_str();
     let refuse = |why: String| {
         let what = format!("the entry \"{prefix}\" in {}", entry.origin);
@@ -205,7 +205,7 @@ fn split(entry: &Entry) -> Result<(Registry, String), Error> {
     Ok((registry, path.to_owned()))
 }
 
-fn exchange_service_account(registry: &Registry, entry: &mut Entry) -> Result<(), Error> {
+fn exchange_service_account(registry: &Registry, entry: &mut KeychainEntry) -> Result<(), Error> {
     let Credential::Basic { username, password } = &entry.credential else {
         return Ok(());
     };
@@ -228,7 +228,7 @@ fn exchange_service_account(registry: &Registry, entry: &mut Entry) -> Result<()
     Ok(())
 }
 
-fn duplicate(first: &Entry, second: &Entry) -> Error {
+fn duplicate(first: &KeychainEntry, second: &KeychainEntry) -> Error {
     let message = format!(
         "it means the same as {} in {}: keep one of them",
         first.prefix, first.origin
@@ -254,7 +254,7 @@ mod tests {
 
     /// Which of the entries `prefixes` decides on `repository`.
     async fn decides(prefixes: &[&str], repository: &str) -> String {
-        let entry = |prefix: &&str| Entry {
+        let entry = |prefix: &&str| KeychainEntry {
             prefix: (*prefix).to_owned(),
             credential: Credential::Bearer(Secret::new("token")),
             insecure: false,

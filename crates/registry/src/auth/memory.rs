@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::auth::challenge::{Bearer, Challenge};
+use crate::auth::challenge::{BearerChallenge, Challenge};
 use crate::auth::scope::{Action, ScopeSet};
-use crate::auth::wanted::{Wanted, split};
+use crate::auth::wanted::{Scopes, split};
 
 /// Scopes and actions learned for the whole registry, and scope sets with scopes of their own.
 const MAX_LEARNED: usize = 8;
@@ -16,8 +16,8 @@ const MAX_SCOPE: usize = 512;
 
 /// A registry's way to be asked.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
-    scheme: Option<Scheme>,
+pub(super) struct KnownScheme {
+    scheme: Option<AuthScheme>,
     /// Scopes that belong to no repository, asked for on every repository of the registry (`aws`, ECR public).
     everywhere: Vec<String>,
     /// Actions on a repository that the registry's challenges name beyond the usual ones (`metadata_read`, ACR),
@@ -32,7 +32,7 @@ pub(super) struct Memory {
 
 /// How requests are authorized.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Scheme {
+pub(super) enum AuthScheme {
     /// With tokens from `realm` for `service`.
     Bearer {
         /// The token server, perhaps relative to the registry.
@@ -44,29 +44,29 @@ pub(super) enum Scheme {
     Basic,
 }
 
-impl Memory {
+impl KnownScheme {
     /// How requests are authorized, as far as it is known.
-    pub(super) fn scheme(&self) -> Option<Scheme> {
+    pub(super) fn scheme(&self) -> Option<AuthScheme> {
         self.scheme.clone()
     }
     /// Takes in the scheme of a challenge. The first Bearer challenge is kept: Harbor answers a stale token with
     /// `Basic`, and registries with a realm per repository let the first one's tokens in everywhere.
     pub(super) fn learn_scheme(&mut self, challenge: &Challenge) {
         match (&self.scheme, challenge) {
-            (None | Some(Scheme::Basic), Challenge::Bearer(bearer)) => {
-                self.scheme = Some(Scheme::Bearer {
+            (None | Some(AuthScheme::Basic), Challenge::Bearer(bearer)) => {
+                self.scheme = Some(AuthScheme::Bearer {
                     realm: bearer.realm.clone(),
                     service: bearer.service.clone(),
                 });
             }
-            (None, Challenge::Basic) => self.scheme = Some(Scheme::Basic),
+            (None, Challenge::Basic) => self.scheme = Some(AuthScheme::Basic),
             _ => {}
         }
     }
     /// Takes in the scopes of a challenge that answered a request which needs `scopes`.
-    pub(super) fn learn_scopes(&mut self, scopes: &ScopeSet, bearer: &Bearer) {
+    pub(super) fn learn_scopes(&mut self, scopes: &ScopeSet, bearer: &BearerChallenge) {
         for text in bearer.scopes.iter().filter(|text| text.len() <= MAX_SCOPE) {
-            if !self.wanted(scopes).covers(&Wanted::one(text)) {
+            if !self.wanted(scopes).covers(&Scopes::one(text)) {
                 self.learn_scope(scopes, text);
             }
         }
@@ -75,7 +75,7 @@ impl Memory {
         let (name, actions) = split(text);
         let known = self.wanted(scopes);
         let news: Vec<&str> = actions
-            .filter(|action| !known.covers(&Wanted::one(&format!("{name}:{action}"))))
+            .filter(|action| !known.covers(&Scopes::one(&format!("{name}:{action}"))))
             .collect();
         let own = name
             .strip_prefix("repository:")
@@ -115,7 +115,7 @@ impl Memory {
     }
     /// Takes note that the token server refuses `wanted`, which was made of `scopes`; whether something else is asked
     /// for on their behalf from now on.
-    pub(super) fn asks_for_less(&mut self, scopes: &ScopeSet, wanted: &Wanted) -> bool {
+    pub(super) fn asks_for_less(&mut self, scopes: &ScopeSet, wanted: &Scopes) -> bool {
         if let [(path, Action::Pull)] = scopes.repositories()
             && let Some(writes) = self.written.get_mut(path)
         {
@@ -125,8 +125,8 @@ impl Memory {
         false
     }
     /// What to ask the token server for on behalf of a request that needs `scopes`.
-    pub(super) fn wanted(&self, scopes: &ScopeSet) -> Wanted {
-        let mut wanted = Wanted::of(scopes);
+    pub(super) fn wanted(&self, scopes: &ScopeSet) -> Scopes {
+        let mut wanted = Scopes::of(scopes);
         if let [(path, Action::Pull)] = scopes.repositories()
             && self.written.get(path) == Some(&true)
         {
@@ -164,8 +164,8 @@ mod tests {
         Repository::new(Registry::parse("registry.example.com").unwrap(), path).unwrap()
     }
 
-    fn bearer(realm: &str, scopes: &[&str]) -> Bearer {
-        Bearer {
+    fn bearer(realm: &str, scopes: &[&str]) -> BearerChallenge {
+        BearerChallenge {
             realm: realm.to_owned(),
             service: None,
             scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
@@ -176,13 +176,13 @@ mod tests {
 
     #[test]
     fn the_first_bearer_challenge_is_kept() {
-        let mut memory = Memory::default();
+        let mut memory = KnownScheme::default();
         memory.learn_scheme(&Challenge::Basic);
-        assert_eq!(memory.scheme(), Some(Scheme::Basic));
+        assert_eq!(memory.scheme(), Some(AuthScheme::Basic));
         memory.learn_scheme(&Challenge::Bearer(bearer("/first", &[])));
         memory.learn_scheme(&Challenge::Basic);
         memory.learn_scheme(&Challenge::Bearer(bearer("/second", &[])));
-        let first = Scheme::Bearer {
+        let first = AuthScheme::Bearer {
             realm: "/first".to_owned(),
             service: None,
         };
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn usual_scopes_are_computed_with_push_first() {
         let (a, b) = (repository("a"), repository("b"));
-        let memory = Memory::default();
+        let memory = KnownScheme::default();
         let wanted = memory.wanted(&ScopeSet::mount(&b, &a));
         assert_eq!(
             wanted.to_string(),
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn an_action_of_the_registry_s_own_is_asked_for_on_every_repository_from_then_on() {
-        let mut memory = Memory::default();
+        let mut memory = KnownScheme::default();
         let scopes = ScopeSet::pull(&repository("a"));
         memory.learn_scopes(&scopes, &bearer("/", &["repository:a:pull,metadata_read"]));
         let other = memory.wanted(&ScopeSet::pull(&repository("b")));
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_right_to_delete_is_not_learned() {
-        let mut memory = Memory::default();
+        let mut memory = KnownScheme::default();
         let scopes = ScopeSet::push(&repository("a"));
         memory.learn_scopes(&scopes, &bearer("/", &["repository:a:delete"]));
         assert_eq!(memory.wanted(&scopes).to_string(), "repository:a:pull,push");
@@ -221,16 +221,16 @@ mod tests {
 
     #[test]
     fn a_scope_without_a_repository_is_asked_for_everywhere() {
-        let mut memory = Memory::default();
+        let mut memory = KnownScheme::default();
         memory.learn_scopes(&ScopeSet::pull(&repository("a")), &bearer("/", &["aws"]));
         let wanted = memory.wanted(&ScopeSet::pull(&repository("b")));
         assert_eq!(wanted.to_string(), "repository:b:pull aws");
-        assert_eq!(memory.wanted(&ScopeSet::default()), Wanted::default());
+        assert_eq!(memory.wanted(&ScopeSet::default()), Scopes::default());
     }
 
     #[test]
     fn what_else_a_challenge_names_stays_with_its_scope_set() {
-        let mut memory = Memory::default();
+        let mut memory = KnownScheme::default();
         let scopes = ScopeSet::pull(&repository("a"));
         memory.learn_scopes(
             &scopes,
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_registry_cannot_teach_without_end() {
-        let mut memory = Memory::default();
+        let mut memory = KnownScheme::default();
         for index in 0..10_000 {
             let scopes = ScopeSet::pull(&repository(&format!("r{index}")));
             let path = format!("repository:r{index}:a{index}");

@@ -9,7 +9,7 @@
 //! whether it takes the login;
 //! [`Authenticator::authorize`] gives its header, nothing at first. A 401 goes to [`Authenticator::refused`], which
 //! reads the challenge and says whether another try is worth while; any other answer goes to
-//! [`Authenticator::accepted`] and [`Turn::let_in`].
+//! [`Authenticator::accepted`] and [`ProbeGuard::let_in`].
 
 mod authenticator;
 mod batch;
@@ -38,12 +38,12 @@ mod verdict;
 mod wanted;
 
 pub use authenticator::Authenticator;
-pub use clause::Refusal;
+pub use clause::AuthRefusal;
 pub(crate) use clause::no_login;
 pub use credential::Credential;
 pub use docker_files::DockerFiles;
-pub use door::Turn;
-pub use keychain::{Access, Entry, Keychain};
+pub use door::ProbeGuard;
+pub use keychain::{Access, Keychain, KeychainEntry};
 pub use scope::{Action, ScopeSet};
 pub use secret::Secret;
-pub use verdict::{MAX_AGAIN, Verdict};
+pub use verdict::{MAX_AGAIN, UnauthorizedAction};

@@ -20,7 +20,7 @@ use crate::transport::{leads_inside, names};
 
 /// What a realm may be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trusted {
+pub(super) enum RealmTrust {
     /// The credential.
     WithCredential,
     /// That somebody asks.
@@ -80,15 +80,15 @@ pub(super) async fn judge(
     realm: &Url,
     named: &[String],
     private: &[String],
-) -> Trusted {
+) -> RealmTrust {
     let is_named = named.iter().any(|name| names(name, realm));
     if !is_named && leads_inside(base, realm, insecure, private).await {
-        return Trusted::NotInside;
+        return RealmTrust::NotInside;
     }
     match (realm.scheme(), insecure) {
-        ("http", false) => Trusted::NotOverHttp,
-        _ if is_named || belongs(base, realm) => Trusted::WithCredential,
-        _ => Trusted::Anonymously,
+        ("http", false) => RealmTrust::NotOverHttp,
+        _ if is_named || belongs(base, realm) => RealmTrust::WithCredential,
+        _ => RealmTrust::Anonymously,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::auth::cache::Token;
 use crate::auth::grant;
 use crate::auth::logins::Checked;
 use crate::auth::secret::Secret;
-use crate::auth::wanted::Wanted;
+use crate::auth::wanted::Scopes;
 use crate::error::{Error, ErrorKind};
 use crate::transport::{
     AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, Response, RetryPolicy, Transport,
@@ -35,7 +35,7 @@ const CLIENT_ID: &str = "image-syncer";
 
 /// Who asks a token server.
 #[derive(Clone, Debug)]
-pub(super) enum Login {
+pub(super) enum TokenLogin {
     /// Nobody in particular.
     Nobody,
     /// A user with a password.
@@ -49,7 +49,7 @@ pub(super) enum Login {
     Identity(Secret),
 }
 
-impl Login {
+impl TokenLogin {
     /// As whom, without the secret.
     fn whom(&self) -> String {
         match self {
@@ -79,8 +79,8 @@ impl TokenServer<'_> {
     /// A 401 that names no reason is taken for a sporadic one if the login `is_proven`.
     pub(super) async fn token(
         &self,
-        login: &Login,
-        wanted: &Wanted,
+        login: &TokenLogin,
+        wanted: &Scopes,
         is_proven: bool,
     ) -> Result<Token, Error> {
         let action: Arc<str> = wanted.action().into();
@@ -119,9 +119,9 @@ impl TokenServer<'_> {
         }
     }
     /// Checks the login alone, as `docker login` does: a token for nothing in particular is requested.
-    pub(super) async fn check(&self, login: &Login) -> Checked {
+    pub(super) async fn check(&self, login: &TokenLogin) -> Checked {
         let action: Arc<str> = "check the login".into();
-        let call = self.call(&action, login, &Wanted::default(), 1);
+        let call = self.call(&action, login, &Scopes::default(), 1);
         let Ok(response) = self.transport.send(call).await else {
             return Checked::Unclear;
         };
@@ -133,17 +133,17 @@ impl TokenServer<'_> {
             _ => Checked::Unclear,
         }
     }
-    fn call(&self, action: &Arc<str>, login: &Login, wanted: &Wanted, tries: u32) -> Call {
+    fn call(&self, action: &Arc<str>, login: &TokenLogin, wanted: &Scopes, tries: u32) -> Call {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let mut url = self.realm.clone();
-        let (method, body) = if let Login::Identity(token) = login {
+        let (method, body) = if let TokenLogin::Identity(token) = login {
             let form = HeaderValue::from_static("application/x-www-form-urlencoded");
             headers.insert(CONTENT_TYPE, form);
             (Method::POST, RequestBody::Bytes(self.form(token, wanted)))
         } else {
             self.query(&mut url, login, wanted);
-            if let Login::Password { username, password } = login
+            if let TokenLogin::Password { username, password } = login
                 && let Some(header) = basic(username, password)
             {
                 headers.insert(AUTHORIZATION, header);
@@ -166,7 +166,7 @@ impl TokenServer<'_> {
         }
     }
     /// One `scope` parameter a scope; what stands in the realm's own query stays.
-    fn query(&self, url: &mut Url, login: &Login, wanted: &Wanted) {
+    fn query(&self, url: &mut Url, login: &TokenLogin, wanted: &Scopes) {
         let mut pairs = url.query_pairs_mut();
         if let Some(service) = self.service {
             pairs.append_pair("service", service);
@@ -174,12 +174,12 @@ impl TokenServer<'_> {
         for scope in wanted.texts() {
             pairs.append_pair("scope", &scope);
         }
-        if let Login::Password { username, .. } = login {
+        if let TokenLogin::Password { username, .. } = login {
             pairs.append_pair("account", username);
         }
     }
     /// The refresh-token grant of `OAuth2`: all scopes in one parameter.
-    fn form(&self, token: &Secret, wanted: &Wanted) -> Bytes {
+    fn form(&self, token: &Secret, wanted: &Scopes) -> Bytes {
         let scopes: Vec<String> = wanted.texts().collect();
         let mut form = Serializer::new(String::new());
         form.append_pair("grant_type", "refresh_token")
@@ -193,7 +193,7 @@ impl TokenServer<'_> {
         }
         form.finish().into()
     }
-    async fn read(&self, action: &str, response: Response) -> Result<Answer, Error> {
+    async fn read(&self, action: &str, response: Response) -> Result<IssuedToken, Error> {
         let status = response.status;
         if !status.is_success() {
             return Err(
@@ -219,21 +219,21 @@ impl TokenServer<'_> {
 }
 
 /// What a token server gave.
-pub(super) struct Answer {
+pub(super) struct IssuedToken {
     /// The header with the token.
     pub(super) header: HeaderValue,
     /// How long it lives.
     pub(super) life: Duration,
     /// What it is good for, where that can be read.
-    says: Option<Wanted>,
+    says: Option<Scopes>,
 }
 
 /// What is in a token server's answer. An error is a clause without any of the content.
-pub(super) fn understand(body: &[u8]) -> Result<Answer, &'static str> {
-    let reply: Reply =
+pub(super) fn understand(body: &[u8]) -> Result<IssuedToken, &'static str> {
+    let reply: TokenReply =
         serde_json::from_slice(body).map_err(|_| "is not the JSON document that it should be")?;
     let token = reply.token().ok_or("holds no token")?;
-    Ok(Answer {
+    Ok(IssuedToken {
         header: bearer(token).ok_or("holds a token that no header can carry")?,
         life: reply.life(),
         says: grant::read(token, reply.scope.as_ref().and_then(Value::as_str)),
@@ -251,14 +251,14 @@ pub(super) fn authority(url: &Url) -> String {
 
 /// What a token server answers; fields that are not what they should be count as absent.
 #[derive(Deserialize)]
-struct Reply {
+struct TokenReply {
     token: Option<Value>,
     access_token: Option<Value>,
     expires_in: Option<Value>,
     scope: Option<Value>,
 }
 
-impl Reply {
+impl TokenReply {
     fn token(&self) -> Option<&str> {
         [&self.token, &self.access_token]
             .into_iter()
@@ -281,7 +281,7 @@ impl Reply {
     }
 }
 
-/// `Bearer …`, marked so that no log shows it.
+/// `BearerChallenge …`, marked so that no log shows it.
 pub(super) fn bearer(token: &str) -> Option<HeaderValue> {
     sensitive(&format!("Bearer {token}"))
 }

@@ -6,33 +6,33 @@ use std::sync::atomic::Ordering;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use crate::auth::authenticator::{Authenticator, Side, is_write, shown};
+use crate::auth::authenticator::{AuthState, Authenticator, is_write, shown};
 use crate::auth::challenge::{self, Challenge};
-use crate::auth::clause::{self, Refusal};
+use crate::auth::clause::{self, AuthRefusal};
 use crate::auth::credential::Credential;
 use crate::auth::keychain::Access;
 use crate::auth::logins::Checked;
-use crate::auth::memory::Scheme;
+use crate::auth::memory::AuthScheme;
 use crate::auth::scope::ScopeSet;
 use crate::error::{Error, ErrorKind, Retryable};
 use crate::transport::{AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, Response};
 
-/// How often one request is sent again on a [`Verdict::Again`]: for the first challenge, for a token that ran out or was
+/// How often one request is sent again on a [`UnauthorizedAction::Again`]: for the first challenge, for a token that ran out or was
 /// to do for several repositories, and for scopes that only the challenge names. A registry that wants more than that
 /// will never be content.
 pub const MAX_AGAIN: u32 = 3;
 
 /// What to do after a 401.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum UnauthorizedAction {
     /// Send the request again, with what [`Authenticator::authorize`] now gives.
     Again,
     /// The credential does not suffice.
-    Final(Refusal),
+    Final(AuthRefusal),
     /// The same, from a host that let the same credential in before: it may pass.
     Passing {
         /// The reason.
-        refusal: Refusal,
+        refusal: AuthRefusal,
         /// Set where the same repository let the credential in before.
         is_known: bool,
     },
@@ -54,7 +54,7 @@ impl Authenticator {
         scopes: &ScopeSet,
         sent: (&Method, Option<&HeaderValue>),
         headers: &HeaderMap,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<UnauthorizedAction, Error> {
         let (method, used) = sent;
         let side = self.side(endpoint);
         let challenge = challenge::best(headers);
@@ -78,7 +78,7 @@ impl Authenticator {
             insufficient = bearer.insufficient;
             invalid = bearer.invalid;
         }
-        let understood = Understood {
+        let understood = ParsedUnauthorized {
             access,
             scopes,
             used,
@@ -91,16 +91,20 @@ impl Authenticator {
         }
         let scheme = side.memory().scheme();
         let verdict = match (scheme, &access.credential, used) {
-            (None, ..) => Verdict::Final(clause::no_challenge()),
-            (_, Credential::Bearer(_), Some(_)) => Verdict::Final(clause::login_refused(access)),
-            (Some(Scheme::Bearer { .. }), ..) => self.judge_token(side, &understood),
-            (Some(Scheme::Basic), ..) => self.judge_basic(&understood),
+            (None, ..) => UnauthorizedAction::Final(clause::no_challenge()),
+            (_, Credential::Bearer(_), Some(_)) => {
+                UnauthorizedAction::Final(clause::login_refused(access))
+            }
+            (Some(AuthScheme::Bearer { .. }), ..) => self.judge_token(side, &understood),
+            (Some(AuthScheme::Basic), ..) => self.judge_basic(&understood),
         };
         let gate = side.logins.gate(shown(access, used), is_write(method));
         Ok(match verdict {
-            Verdict::Final(refusal) if gate.is_proven() && !side.lacks_right(&understood) => {
+            UnauthorizedAction::Final(refusal)
+                if gate.is_proven() && !side.lacks_right(&understood) =>
+            {
                 let is_known = gate.knows(scopes.head());
-                Verdict::Passing { refusal, is_known }
+                UnauthorizedAction::Passing { refusal, is_known }
             }
             verdict => verdict,
         })
@@ -145,15 +149,19 @@ impl Authenticator {
         }
     }
     /// The registry hands out tokens.
-    fn judge_token(&self, side: &Side, refusal: &Understood<'_>) -> Verdict {
-        let Understood {
+    fn judge_token(
+        &self,
+        side: &AuthState,
+        refusal: &ParsedUnauthorized<'_>,
+    ) -> UnauthorizedAction {
+        let ParsedUnauthorized {
             access,
             scopes,
             used,
             ..
         } = *refusal;
         let Some(used) = used else {
-            return Verdict::Again;
+            return UnauthorizedAction::Again;
         };
         let wanted = side.memory().wanted(scopes);
         // Nobody has renewed the token yet if it is the one that would be sent again.
@@ -162,7 +170,7 @@ impl Authenticator {
             .find(&access.credential, &wanted)
             .filter(|token| token.header() == used);
         let Some(current) = current else {
-            return Verdict::Again;
+            return UnauthorizedAction::Again;
         };
         let ran_out = current.may_have_run_out(&wanted, refusal.insufficient);
         let habit = &side.lines.habit;
@@ -172,17 +180,17 @@ impl Authenticator {
             // The others may be let in with it all the same.
             current.note(&wanted, false);
             habit.suspect(&wanted);
-            return Verdict::Again;
+            return UnauthorizedAction::Again;
         }
         // With the scopes that the challenge named, another token will be asked for.
         if refusal.has_news || refusal.invalid || ran_out {
             current.give_up();
-            return Verdict::Again;
+            return UnauthorizedAction::Again;
         }
         if habit.acquit(&wanted) {
             side.lines.wake();
         }
-        Verdict::Final(clause::too_few_rights(
+        UnauthorizedAction::Final(clause::too_few_rights(
             &self.registry,
             access,
             &wanted,
@@ -190,22 +198,22 @@ impl Authenticator {
         ))
     }
     /// The registry takes user and password.
-    fn judge_basic(&self, refusal: &Understood<'_>) -> Verdict {
-        let Understood { access, used, .. } = *refusal;
+    fn judge_basic(&self, refusal: &ParsedUnauthorized<'_>) -> UnauthorizedAction {
+        let ParsedUnauthorized { access, used, .. } = *refusal;
         match (&access.credential, used) {
             (Credential::Anonymous, _) => {
-                Verdict::Final(clause::no_login(&self.registry, access, None))
+                UnauthorizedAction::Final(clause::no_login(&self.registry, access, None))
             }
             (Credential::Identity(_), _) => {
-                Verdict::Final(clause::not_a_password(&self.registry, access))
+                UnauthorizedAction::Final(clause::not_a_password(&self.registry, access))
             }
-            (_, None) => Verdict::Again,
+            (_, None) => UnauthorizedAction::Again,
             (Credential::GoogleServiceAccount(json), Some(used))
                 if self.accounts().renew(json, used) =>
             {
-                Verdict::Again
+                UnauthorizedAction::Again
             }
-            _ => Verdict::Final(clause::login_refused(access)),
+            _ => UnauthorizedAction::Final(clause::login_refused(access)),
         }
     }
     /// What `GET /v2/` is answered with, asked once.
@@ -280,9 +288,9 @@ impl Authenticator {
     }
 }
 
-impl Side {
+impl AuthState {
     /// Tells if a refusal is about a right for certain.
-    fn lacks_right(&self, refusal: &Understood<'_>) -> bool {
+    fn lacks_right(&self, refusal: &ParsedUnauthorized<'_>) -> bool {
         let wanted = self.memory().wanted(refusal.scopes);
         let token = self.tokens.find(&refusal.access.credential, &wanted);
         refusal.insufficient || token.is_some_and(|token| !token.grants(&wanted))
@@ -298,7 +306,7 @@ impl Side {
 
 /// A 401, as far as it has been understood.
 #[derive(Clone, Copy)]
-struct Understood<'a> {
+struct ParsedUnauthorized<'a> {
     access: &'a Access,
     scopes: &'a ScopeSet,
     used: Option<&'a HeaderValue>,

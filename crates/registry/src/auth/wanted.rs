@@ -6,18 +6,18 @@ use crate::auth::scope::{Action, ScopeSet};
 
 /// A list of scopes without repetition, in the order in which they are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Wanted {
-    items: Vec<Item>,
+pub(super) struct Scopes {
+    items: Vec<Scope>,
 }
 
 /// One scope: `repository:library/nginx` with the actions `pull` and `push`, or a name of its own kind (`aws`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Item {
+struct Scope {
     name: String,
     actions: Vec<String>,
 }
 
-impl Wanted {
+impl Scopes {
     /// What `scopes` come to by the rules of the distribution project.
     pub(super) fn of(scopes: &ScopeSet) -> Self {
         let mut wanted = Self::default();
@@ -40,7 +40,7 @@ impl Wanted {
     pub(super) fn add(&mut self, scope: &str) {
         let (name, actions) = split(scope);
         let Some(item) = self.items.iter_mut().find(|item| item.name == name) else {
-            self.items.push(Item {
+            self.items.push(Scope {
                 name: name.to_owned(),
                 actions: actions.map(str::to_owned).collect(),
             });
@@ -89,7 +89,7 @@ impl Wanted {
     /// What of it may be done in part at least by `granted`; what is no repository counts as granted.
     pub(super) fn within(mut self, granted: &Self) -> Self {
         self.items.retain(|wanted| {
-            let known = |own: &Item| own.name == wanted.name && !own.actions.is_empty();
+            let known = |own: &Scope| own.name == wanted.name && !own.actions.is_empty();
             !wanted.is_repository() || granted.items.iter().any(known)
         });
         self
@@ -101,7 +101,7 @@ impl Wanted {
     }
     /// The scopes as text, one an item.
     pub(super) fn texts(&self) -> impl Iterator<Item = String> {
-        self.items.iter().map(Item::to_string)
+        self.items.iter().map(Scope::to_string)
     }
     /// The name of the first scope, under which tokens are kept together.
     pub(super) fn head(&self) -> &str {
@@ -109,7 +109,7 @@ impl Wanted {
     }
 }
 
-impl Item {
+impl Scope {
     fn is_repository(&self) -> bool {
         self.name.starts_with("repository")
     }
@@ -132,7 +132,7 @@ pub(super) fn split(scope: &str) -> (&str, impl Iterator<Item = &str>) {
     (name, actions.split(',').filter(|action| !action.is_empty()))
 }
 
-impl fmt::Display for Item {
+impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
         if !self.actions.is_empty() {
@@ -143,7 +143,7 @@ impl fmt::Display for Item {
 }
 
 /// The scopes in one clause, for messages.
-impl fmt::Display for Wanted {
+impl fmt::Display for Scopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.items.is_empty() {
             return f.write_str("access");
@@ -160,8 +160,8 @@ impl fmt::Display for Wanted {
 mod tests {
     use super::*;
 
-    fn wanted(scopes: &[&str]) -> Wanted {
-        let mut wanted = Wanted::default();
+    fn wanted(scopes: &[&str]) -> Scopes {
+        let mut wanted = Scopes::default();
         for scope in scopes {
             wanted.add(scope);
         }
@@ -205,7 +205,7 @@ mod tests {
         let push = wanted(&["repository:a:pull,push", "aws"]);
         assert!(push.covers(&wanted(&["repository:a:pull"])));
         assert!(push.covers(&wanted(&["repository:a:push,pull"])));
-        assert!(push.covers(&Wanted::default()));
+        assert!(push.covers(&Scopes::default()));
         assert!(!push.covers(&wanted(&["repository:a:pull,metadata_read"])));
         assert!(!push.covers(&wanted(&["repository:a/b:pull"])));
         assert!(!wanted(&["repository:a:pull"]).covers(&push));

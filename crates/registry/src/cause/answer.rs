@@ -6,7 +6,7 @@ use crate::cause::Cause;
 use crate::error::Error;
 
 /// What is known of an answer.
-pub(crate) struct Answer<'a> {
+pub(crate) struct ErrorAnswer<'a> {
     /// Its status.
     pub(crate) status: u16,
     /// The first code of the registry's own.
@@ -20,7 +20,7 @@ pub(crate) struct Answer<'a> {
 }
 
 /// What `answer` is about, where it tells more than its [kind](crate::ErrorKind).
-pub(crate) fn of_answer(answer: &Answer<'_>) -> Option<Cause> {
+pub(crate) fn of_answer(answer: &ErrorAnswer<'_>) -> Option<Cause> {
     by_text(answer).or_else(|| by_code(answer))
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn of_request(method: &Method, error: &Error) -> Cause {
     }
 }
 
-fn by_code(answer: &Answer<'_>) -> Option<Cause> {
+fn by_code(answer: &ErrorAnswer<'_>) -> Option<Cause> {
     Some(match (answer.status, answer.code.unwrap_or_default()) {
         (407, _) => Cause::ProxyLogin,
         (413, _) => Cause::TooLarge,
@@ -66,9 +66,9 @@ fn by_code(answer: &Answer<'_>) -> Option<Cause> {
 
 /// Where a code does not tell it, or tells something else. Each text is one that is known of the registry named with it,
 /// and stands where that registry puts it.
-fn by_text(answer: &Answer<'_>) -> Option<Cause> {
-    let text = Text::of(answer);
-    let Text { message, detail } = &text;
+fn by_text(answer: &ErrorAnswer<'_>) -> Option<Cause> {
+    let text = LowercaseText::of(answer);
+    let LowercaseText { message, detail } = &text;
     let begins = |start: &str| text.begins(start);
     match answer.status {
         400 if text.keeps_tags(answer.code) => Some(Cause::ImmutableTag),
@@ -120,13 +120,13 @@ fn by_text(answer: &Answer<'_>) -> Option<Cause> {
 }
 
 /// What a registry says, in small letters.
-struct Text {
+struct LowercaseText {
     message: String,
     detail: String,
 }
 
-impl Text {
-    fn of(answer: &Answer<'_>) -> Self {
+impl LowercaseText {
+    fn of(answer: &ErrorAnswer<'_>) -> Self {
         Self {
             message: answer.message.to_ascii_lowercase(),
             detail: answer.detail.to_ascii_lowercase(),

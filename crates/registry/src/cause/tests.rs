@@ -3,11 +3,11 @@
 use http::{Method, StatusCode};
 
 use super::Cause;
-use super::answer::{Answer, of_answer, of_request};
+use super::answer::{ErrorAnswer, of_answer, of_request};
 use crate::error::{Error, ErrorKind};
 
 fn cause(status: u16, code: &str, message: &str) -> Option<Cause> {
-    of_answer(&Answer {
+    of_answer(&ErrorAnswer {
         status,
         code: Some(code).filter(|code| !code.is_empty()),
         message,
@@ -120,7 +120,7 @@ fn a_type_that_is_refused_is_no_missing_right() {
         ),
         (405, "UNSUPPORTED", "Unsupported media type", ""),
     ] {
-        let answer = Answer {
+        let answer = ErrorAnswer {
             status,
             code: Some(code),
             message,
@@ -250,7 +250,7 @@ fn a_text_in_the_wrong_place_tells_nothing() {
 #[test]
 fn what_stands_in_the_detail_is_read() {
     let answer = |status, detail, errno| {
-        of_answer(&Answer {
+        of_answer(&ErrorAnswer {
             status,
             code: Some("UNKNOWN"),
             message: "unknown error",

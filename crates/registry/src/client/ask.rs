@@ -9,20 +9,20 @@ use url::Url;
 
 use crate::auth::ScopeSet;
 use crate::cause::{self, Cause};
-use crate::client::origin::Address;
-use crate::client::visit::Visit;
+use crate::client::origin::CheckedUrl;
+use crate::client::visit::RepositoryContext;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Repository;
 use crate::transport::{AnswerLimit, Astray, Call, Lane, RequestBody, Response};
 
 /// One request, in a form that can be made into a call as often as it takes.
 #[derive(Clone, Debug)]
-pub(super) struct Ask {
+pub(super) struct RequestSpec {
     pub(super) action: Arc<str>,
     pub(super) repository: Repository,
     pub(super) scopes: ScopeSet,
     pub(super) method: Method,
-    place: Place,
+    place: RequestTarget,
     headers: HeaderMap,
     body: Bytes,
     pub(super) lane: Lane,
@@ -37,14 +37,14 @@ pub(super) struct Ask {
 
 /// Where a request goes.
 #[derive(Clone, Debug)]
-enum Place {
+enum RequestTarget {
     /// Below the repository: `manifests/v1`.
     Repository(String),
     /// An address that the registry gave.
-    Given(Address),
+    Given(CheckedUrl),
 }
 
-impl Ask {
+impl RequestSpec {
     /// A request for `repository` at `path` below it; `action` is the infinitive clause for errors.
     pub(super) fn new(
         method: Method,
@@ -60,7 +60,7 @@ impl Ask {
             // Only the answers to these can be had elsewhere without sending anything again.
             follow: matches!(method, Method::GET | Method::HEAD),
             method,
-            place: Place::Repository(path.into()),
+            place: RequestTarget::Repository(path.into()),
             headers: HeaderMap::new(),
             body: Bytes::new(),
             lane: Lane::Calls,
@@ -73,8 +73,8 @@ impl Ask {
     }
 
     /// At an address that the registry gave, instead.
-    pub(super) fn at(mut self, address: Address) -> Self {
-        self.place = Place::Given(address);
+    pub(super) fn at(mut self, address: CheckedUrl) -> Self {
+        self.place = RequestTarget::Given(address);
         self
     }
 
@@ -150,7 +150,9 @@ impl Ask {
     /// The error that an answer to this request stands for.
     pub(super) async fn failure(&self, response: Response) -> Error {
         let host = match &self.place {
-            Place::Given(Address { url, home: false }) => url.host_str().unwrap_or_default(),
+            RequestTarget::Given(CheckedUrl { url, home: false }) => {
+                url.host_str().unwrap_or_default()
+            }
             _ => self.repository.registry().as_str(),
         };
         let error = Error::from_response(&self.action, host, response).await;
@@ -177,29 +179,31 @@ impl Ask {
     /// Whether it asks for the content of a blob.
     fn is_for_blob(&self) -> bool {
         match &self.place {
-            Place::Repository(path) => self.method == Method::GET && path.starts_with("blobs/sha"),
-            Place::Given(_) => false,
+            RequestTarget::Repository(path) => {
+                self.method == Method::GET && path.starts_with("blobs/sha")
+            }
+            RequestTarget::Given(_) => false,
         }
     }
 
-    pub(super) fn address(&self, base: &Url) -> Result<Address, Error> {
+    pub(super) fn address(&self, base: &Url) -> Result<CheckedUrl, Error> {
         match &self.place {
-            Place::Given(address) => Ok(address.clone()),
-            Place::Repository(path) => {
+            RequestTarget::Given(address) => Ok(address.clone()),
+            RequestTarget::Repository(path) => {
                 let path = format!("v2/{}/{path}", self.repository.path());
                 let url = base.join(&path).map_err(|error| {
                     self.error(ErrorKind::Protocol, format!("{path} makes no URL"))
                         .with_source(error)
                 })?;
-                Ok(Address { url, home: true })
+                Ok(CheckedUrl { url, home: true })
             }
         }
     }
 
     pub(super) fn call(
         &self,
-        visit: &Visit,
-        address: &Address,
+        visit: &RepositoryContext,
+        address: &CheckedUrl,
         used: Option<&HeaderValue>,
         body: RequestBody,
     ) -> Call {

@@ -5,7 +5,7 @@ use http::header::LOCATION;
 use http::{Method, StatusCode};
 
 use crate::auth::ScopeSet;
-use crate::client::ask::Ask;
+use crate::client::ask::RequestSpec;
 use crate::client::{BlobReader, Client, ranges};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
@@ -146,8 +146,8 @@ pub(super) fn blob_ask(
     repository: &Repository,
     digest: &Digest,
     verb: &str,
-) -> Ask {
-    Ask::new(
+) -> RequestSpec {
+    RequestSpec::new(
         method,
         repository,
         ScopeSet::pull(repository),

@@ -8,29 +8,29 @@ use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
-use crate::auth::{MAX_AGAIN, Turn, Verdict};
+use crate::auth::{MAX_AGAIN, ProbeGuard, UnauthorizedAction};
 use crate::cause::Cause;
 use crate::client::Client;
-use crate::client::ask::Ask;
-use crate::client::origin::Address;
-use crate::client::visit::Visit;
+use crate::client::ask::RequestSpec;
+use crate::client::origin::CheckedUrl;
+use crate::client::visit::RepositoryContext;
 use crate::error::{Error, ErrorKind};
-use crate::transport::{Attempts, PauseReason, RequestBody, Reserved, Response};
+use crate::transport::{Attempts, PauseReason, RequestBody, ReservedPermit, Response};
 
 /// The most redirects of one POST or PUT that are followed; registries need none, a misplaced base URL needs one.
 const MAX_HOPS: u32 = 5;
 
 /// What lets a request in.
-pub(super) struct Pass<'a> {
+pub(super) struct RequestAuth<'a> {
     /// The `Authorization`, `None` for addresses elsewhere and where none is wanted.
     pub(super) header: Option<HeaderValue>,
     /// Held until the answer is known, for those who wait for it; none for addresses elsewhere.
-    turn: Option<Turn<'a>>,
+    turn: Option<ProbeGuard<'a>>,
 }
 
 /// The leave to send a request, or a refusal.
 enum Admission<'a> {
-    Pass(Pass<'a>),
+    Pass(RequestAuth<'a>),
     /// An earlier request was refused for good, and this one would be as well.
     Refused(Error),
 }
@@ -40,7 +40,7 @@ enum Admission<'a> {
     clippy::large_enum_variant,
     reason = "one for each request, taken apart at once"
 )]
-pub(super) enum Outcome {
+pub(super) enum CallOutcome {
     /// An answer, whatever its status, but for the registry's own 401.
     Answer(Response),
     /// The registry itself refused what the token server, if there is one, had granted: 401, for good.
@@ -48,7 +48,7 @@ pub(super) enum Outcome {
 }
 
 /// An answer that was read to its end.
-pub(super) struct Whole {
+pub(super) struct BufferedResponse {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) url: Url,
@@ -57,34 +57,34 @@ pub(super) struct Whole {
 
 impl Client {
     /// A fresh count of tries.
-    pub(super) fn attempts(&self, visit: &Visit) -> Attempts {
+    pub(super) fn attempts(&self, visit: &RepositoryContext) -> Attempts {
         Attempts::new(&self.inner.transport, &visit.endpoint, self.inner.retry)
             .about(&visit.repository)
     }
 
     /// The registry's base URL.
-    pub(super) async fn base(&self, visit: &Visit, action: &str) -> Result<Url, Error> {
+    pub(super) async fn base(&self, visit: &RepositoryContext, action: &str) -> Result<Url, Error> {
         self.inner.transport.base_url(&visit.endpoint, action).await
     }
 
     /// Sends `ask` until an answer `fits` or the error is final.
     pub(super) async fn answer(
         &self,
-        ask: &Ask,
+        ask: &RequestSpec,
         fits: impl Fn(StatusCode) -> bool,
     ) -> Result<Response, Error> {
         match self.outcome(ask, fits).await? {
-            Outcome::Answer(response) => Ok(response),
-            Outcome::Refused(error) => Err(error),
+            CallOutcome::Answer(response) => Ok(response),
+            CallOutcome::Refused(error) => Err(error),
         }
     }
 
     /// Like [`Client::answer`], for those to whom the registry's own 401 tells something.
     pub(super) async fn outcome(
         &self,
-        ask: &Ask,
+        ask: &RequestSpec,
         fits: impl Fn(StatusCode) -> bool,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<CallOutcome, Error> {
         let mut visit = self.visit(&ask.repository).await?;
         let mut attempts = self.attempts(&visit);
         loop {
@@ -98,19 +98,19 @@ impl Client {
     /// Like [`Client::answer`], with at most `limit` bytes of the body read within the same tries.
     pub(super) async fn whole(
         &self,
-        ask: &Ask,
+        ask: &RequestSpec,
         limit: u64,
         fits: impl Fn(StatusCode) -> bool,
-    ) -> Result<Whole, Error> {
+    ) -> Result<BufferedResponse, Error> {
         let mut visit = self.visit(&ask.repository).await?;
         let mut attempts = self.attempts(&visit);
         loop {
             let read = async {
                 let response = match self.fitting(&mut visit, ask, &fits).await? {
-                    Outcome::Answer(response) => response,
-                    Outcome::Refused(error) => return Err(error),
+                    CallOutcome::Answer(response) => response,
+                    CallOutcome::Refused(error) => return Err(error),
                 };
-                Ok(Whole {
+                Ok(BufferedResponse {
                     status: response.status,
                     headers: response.headers,
                     url: response.url,
@@ -127,28 +127,34 @@ impl Client {
 
     async fn fitting(
         &self,
-        visit: &mut Visit,
-        ask: &Ask,
+        visit: &mut RepositoryContext,
+        ask: &RequestSpec,
         fits: impl Fn(StatusCode) -> bool,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<CallOutcome, Error> {
         match self.once(visit, ask).await? {
-            Outcome::Answer(response) if !fits(response.status) => Err(ask.failure(response).await),
+            CallOutcome::Answer(response) if !fits(response.status) => {
+                Err(ask.failure(response).await)
+            }
             outcome => Ok(outcome),
         }
     }
 
     /// One try, with what a 401 or a redirect of a POST or PUT makes of it.
-    pub(super) async fn once(&self, visit: &mut Visit, ask: &Ask) -> Result<Outcome, Error> {
+    pub(super) async fn once(
+        &self,
+        visit: &mut RepositoryContext,
+        ask: &RequestSpec,
+    ) -> Result<CallOutcome, Error> {
         self.once_at(visit, ask, None).await
     }
 
     /// [`Client::once`], the first request of it in `place`, if there is one.
     pub(super) async fn once_at(
         &self,
-        visit: &mut Visit,
-        ask: &Ask,
-        mut place: Option<Reserved>,
-    ) -> Result<Outcome, Error> {
+        visit: &mut RepositoryContext,
+        ask: &RequestSpec,
+        mut place: Option<ReservedPermit>,
+    ) -> Result<CallOutcome, Error> {
         let base = self.base(visit, &ask.action).await?;
         let mut address = ask.address(&base)?;
         let (mut again, mut hops, mut is_shown) = (0, 0, false);
@@ -156,7 +162,7 @@ impl Client {
             let pass = match self.pass(visit, ask, &address).await? {
                 Admission::Pass(pass) => pass,
                 Admission::Refused(_) if self.renew(visit, ask).await? => continue,
-                Admission::Refused(error) => return Ok(Outcome::Refused(error)),
+                Admission::Refused(error) => return Ok(CallOutcome::Refused(error)),
             };
             let used = pass.header.as_ref();
             let call = ask.call(visit, &address, used, ask.replayed());
@@ -178,7 +184,7 @@ impl Client {
                     continue;
                 }
                 let Some(next) = self.redirect(visit, &base, ask, &response).await? else {
-                    return Ok(Outcome::Answer(response));
+                    return Ok(CallOutcome::Answer(response));
                 };
                 hops += 1;
                 if hops > MAX_HOPS {
@@ -191,7 +197,7 @@ impl Client {
             }
             again += 1;
             if let Some(refusal) = self.refused(visit, ask, used, response, again).await? {
-                return Ok(Outcome::Refused(refusal));
+                return Ok(CallOutcome::Refused(refusal));
             }
         }
     }
@@ -200,8 +206,8 @@ impl Client {
     /// `/v2/` alone, and answer 404 or 403 elsewhere.
     fn may_be_hidden(
         &self,
-        visit: &Visit,
-        address: &Address,
+        visit: &RepositoryContext,
+        address: &CheckedUrl,
         used: Option<&HeaderValue>,
         response: &Response,
     ) -> bool {
@@ -220,11 +226,11 @@ impl Client {
     /// Where a 307 or 308 to a request with a method that the transport does not follow leads.
     async fn redirect(
         &self,
-        visit: &Visit,
+        visit: &RepositoryContext,
         base: &Url,
-        ask: &Ask,
+        ask: &RequestSpec,
         response: &Response,
-    ) -> Result<Option<Address>, Error> {
+    ) -> Result<Option<CheckedUrl>, Error> {
         let moved = matches!(response.status.as_u16(), 307 | 308);
         if !moved || matches!(ask.method, Method::GET | Method::HEAD) {
             return Ok(None);
@@ -245,10 +251,10 @@ impl Client {
     /// in the line may be waiting for, and does not wait for one here.
     pub(super) async fn reserve(
         &self,
-        visit: &Visit,
-        ask: &Ask,
+        visit: &RepositoryContext,
+        ask: &RequestSpec,
         going_on: bool,
-    ) -> Result<Reserved, Error> {
+    ) -> Result<ReservedPermit, Error> {
         let base = self.base(visit, &ask.action).await?;
         let url = ask.address(&base)?.url;
         let transport = &self.inner.transport;
@@ -264,7 +270,11 @@ impl Client {
     }
 
     /// A place at the host for `ask`, if one is free at once.
-    pub(super) async fn try_reserve(&self, visit: &Visit, ask: &Ask) -> Option<Reserved> {
+    pub(super) async fn try_reserve(
+        &self,
+        visit: &RepositoryContext,
+        ask: &RequestSpec,
+    ) -> Option<ReservedPermit> {
         let base = self.base(visit, &ask.action).await.ok()?;
         let url = ask.address(&base).ok()?.url;
         let transport = &self.inner.transport;
@@ -272,7 +282,7 @@ impl Client {
     }
 
     /// Leaves the host alone for `delay`, unless that is longer than anything is waited for.
-    pub(super) fn heed(&self, visit: &Visit, delay: Duration, why: PauseReason) {
+    pub(super) fn heed(&self, visit: &RepositoryContext, delay: Duration, why: PauseReason) {
         if delay <= self.inner.retry.max_retry_after {
             self.inner.transport.pause(&visit.endpoint, delay, why);
         }
@@ -282,10 +292,10 @@ impl Client {
     /// a 401 by [`Client::refused`].
     pub(super) async fn send_once(
         &self,
-        visit: &Visit,
-        ask: &Ask,
-        reserved: Reserved,
-        pass: &Pass<'_>,
+        visit: &RepositoryContext,
+        ask: &RequestSpec,
+        reserved: ReservedPermit,
+        pass: &RequestAuth<'_>,
         body: RequestBody,
     ) -> Result<Response, Error> {
         let base = self.base(visit, &ask.action).await?;
@@ -297,7 +307,11 @@ impl Client {
     }
 
     /// What lets a request in. Waits while another one finds out what the registry wants, and for a token.
-    pub(super) async fn pass_for(&self, visit: &Visit, ask: &Ask) -> Result<Pass<'_>, Error> {
+    pub(super) async fn pass_for(
+        &self,
+        visit: &RepositoryContext,
+        ask: &RequestSpec,
+    ) -> Result<RequestAuth<'_>, Error> {
         let base = self.base(visit, &ask.action).await?;
         let address = ask.address(&base)?;
         match self.pass(visit, ask, &address).await? {
@@ -307,7 +321,7 @@ impl Client {
     }
 
     /// Whether what lets `ask` in was given for all that it needs, as far as the token server says.
-    pub(super) async fn may(&self, ask: &Ask) -> Result<bool, Error> {
+    pub(super) async fn may(&self, ask: &RequestSpec) -> Result<bool, Error> {
         let visit = self.visit(&ask.repository).await?;
         let auth = &self.inner.auth;
         Ok(auth.grants(&visit.endpoint, &visit.access, &ask.scopes))
@@ -315,13 +329,13 @@ impl Client {
 
     async fn pass(
         &self,
-        visit: &Visit,
-        ask: &Ask,
-        address: &Address,
+        visit: &RepositoryContext,
+        ask: &RequestSpec,
+        address: &CheckedUrl,
     ) -> Result<Admission<'_>, Error> {
         let auth = &self.inner.auth;
         if !address.home {
-            return Ok(Admission::Pass(Pass {
+            return Ok(Admission::Pass(RequestAuth {
                 header: None,
                 turn: None,
             }));
@@ -333,7 +347,7 @@ impl Client {
                 return Ok(Admission::Refused(error.with_repository(&ask.repository)));
             }
         };
-        Ok(Admission::Pass(Pass {
+        Ok(Admission::Pass(RequestAuth {
             header: auth
                 .authorize(&visit.endpoint, &visit.access, &ask.scopes)
                 .await
@@ -347,10 +361,10 @@ impl Client {
     /// does not reach.
     fn let_in(
         &self,
-        visit: &Visit,
-        ask: &Ask,
-        address: &Address,
-        pass: &Pass<'_>,
+        visit: &RepositoryContext,
+        ask: &RequestSpec,
+        address: &CheckedUrl,
+        pass: &RequestAuth<'_>,
         response: &Response,
     ) -> bool {
         if !address.home {
@@ -379,8 +393,8 @@ impl Client {
     /// Deals with the `again`th 401 to a request: `None` where it is worth sending again, else the error that it is.
     pub(super) async fn refused(
         &self,
-        visit: &mut Visit,
-        ask: &Ask,
+        visit: &mut RepositoryContext,
+        ask: &RequestSpec,
         used: Option<&HeaderValue>,
         response: Response,
         again: u32,
@@ -394,11 +408,11 @@ impl Client {
             .refused(endpoint, &visit.access, &ask.scopes, sent, &headers)
             .await?;
         let (refusal, passes) = match verdict {
-            Verdict::Again if again <= MAX_AGAIN => return Ok(None),
+            UnauthorizedAction::Again if again <= MAX_AGAIN => return Ok(None),
             // Nobody said that it was the login.
-            Verdict::Again => return Ok(Some(told.with_cause(Cause::Other))),
-            Verdict::Final(refusal) => (refusal, false),
-            Verdict::Passing { refusal, is_known } => {
+            UnauthorizedAction::Again => return Ok(Some(told.with_cause(Cause::Other))),
+            UnauthorizedAction::Final(refusal) => (refusal, false),
+            UnauthorizedAction::Passing { refusal, is_known } => {
                 let passes = told.may_pass(visit.tries + again - 1, self.inner.retry, is_known);
                 (refusal, passes)
             }
@@ -424,7 +438,7 @@ impl Client {
     }
 
     /// Asks once for a newer credential in place of one that was refused for good.
-    async fn renew(&self, visit: &mut Visit, ask: &Ask) -> Result<bool, Error> {
+    async fn renew(&self, visit: &mut RepositoryContext, ask: &RequestSpec) -> Result<bool, Error> {
         if visit.renewed {
             return Ok(false);
         }

@@ -7,14 +7,14 @@
 use url::Url;
 
 use crate::cause::Cause;
-use crate::client::origin::Address;
+use crate::client::origin::CheckedUrl;
 use crate::client::{BlobReader, Client};
 use crate::error::{Error, ErrorKind};
 use crate::manifest::Descriptor;
 use crate::reference::Repository;
 use crate::transport::{Astray, Endpoint};
 
-use super::reader::{Fetch, fetch_ask};
+use super::reader::{BlobFetch, fetch_ask};
 
 /// The most addresses of one layer that are tried. Real ones name one or two.
 const MAX_URLS: usize = 4;
@@ -69,13 +69,13 @@ impl Client {
         let _ = url.set_username("");
         let _ = url.set_password(None);
         url.set_fragment(None);
-        let fetch = Fetch::new(self, repository, descriptor).await?;
+        let fetch = BlobFetch::new(self, repository, descriptor).await?;
         let host = url.host_str().unwrap_or(registry).to_owned();
         self.may_fetch(fetch.endpoint(), &url)
             .await
             .map_err(|astray| refuse(&host, astray))?;
         let action = format!("fetch foreign layer {digest} of {}", repository.path());
-        let fetch = fetch.at(Address { url, home: false }, action);
+        let fetch = fetch.at(CheckedUrl { url, home: false }, action);
         // What its host makes of ranges says nothing of the registry.
         BlobReader::start(fetch, descriptor, offset, false).await
     }

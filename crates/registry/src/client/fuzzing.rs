@@ -8,7 +8,7 @@
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, LINK, RANGE};
 use url::Url;
 
-use crate::client::ranges::Dialect;
+use crate::client::ranges::RangeStyle;
 use crate::client::{links, origin, ranges};
 use crate::fuzzing::{assert_is_short, headers};
 
@@ -30,7 +30,7 @@ pub fn ranges(data: &[u8]) {
     }
     ranges::content_length(&headers(&CONTENT_LENGTH, data));
     let headers = headers(&RANGE, data);
-    let dialect = Dialect::of_opening(&headers);
+    let dialect = RangeStyle::of_opening(&headers);
     let by_status = dialect.stored_by_status(&headers);
     if let Some(by_patch) = ranges::stored_by_patch(&headers) {
         assert!(by_patch >= 2 && by_status.is_some());

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::client::referrers::ReferrersHabits;
-use crate::client::uploads::Forms;
+use crate::client::referrers::ReferrersCapabilities;
+use crate::client::uploads::UploadForms;
 use crate::digest::Digest;
 use crate::error::Error;
 
@@ -14,17 +14,17 @@ const MAX_REMEMBERED: usize = 4096;
 
 /// The facts about one registry. All of them are hints that cost a request when they are wrong.
 #[derive(Default)]
-pub(super) struct Habits {
-    forms: Mutex<Forms>,
-    mounts: Mutex<Mounts>,
-    doubts: Mutex<Doubts>,
+pub(super) struct RegistryCapabilities {
+    forms: Mutex<UploadForms>,
+    mounts: Mutex<MountSupport>,
+    doubts: Mutex<DisprovedBlobs>,
     /// Blobs that were seen with a wrong length, by repository and digest, and the error of an upload that did not
     /// repair them.
     damaged: Mutex<HashMap<(String, Digest), Option<Error>>>,
     /// `?n=` on a tag list was answered with an error.
     refuses_page_size: AtomicBool,
     /// The referrers API, and how fallback tags are written.
-    pub(super) referrers: ReferrersHabits,
+    pub(super) referrers: ReferrersCapabilities,
     /// A manifest whose push was answered without a digest was found to be there.
     keeps_what_it_takes: AtomicBool,
     /// A range of a blob was answered with something else.
@@ -35,7 +35,7 @@ pub(super) struct Habits {
 
 /// What is known about mounting.
 #[derive(Default)]
-struct Mounts {
+struct MountSupport {
     /// Mounting a blob from the repository itself is answered with an error.
     no_self: bool,
     /// Mounting is answered with an error, whatever the repository.
@@ -47,16 +47,16 @@ struct Mounts {
 /// What the registry said it has and then missed: groups of registries (Nexus) and shared stores tell of blobs that
 /// the repository cannot use.
 #[derive(Default)]
-struct Doubts {
+struct DisprovedBlobs {
     /// Blobs by repository and digest.
     blobs: HashSet<(String, Digest)>,
     /// Repositories that miss something and do not say what.
     repositories: HashSet<String>,
 }
 
-impl Habits {
+impl RegistryCapabilities {
     /// Which forms of upload are taken.
-    pub(super) fn forms(&self) -> MutexGuard<'_, Forms> {
+    pub(super) fn forms(&self) -> MutexGuard<'_, UploadForms> {
         lock(&self.forms)
     }
 
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn remembers_only_the_question_that_failed() {
-        let habits = Habits::default();
+        let habits = RegistryCapabilities::default();
         assert!(habits.may_mount(None) && habits.may_mount(Some("a")));
         habits.no_mount(Some("a"), false);
         assert!(
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn doubts_what_was_missed_until_it_was_sent() {
-        let habits = Habits::default();
+        let habits = RegistryCapabilities::default();
         let (one, other) = (Digest::sha256(b"1"), Digest::sha256(b"2"));
         habits.missed("a", std::slice::from_ref(&one));
         assert!(habits.doubts("a", &one));

@@ -6,8 +6,8 @@ use url::Url;
 
 use crate::cause::Cause;
 use crate::client::Client;
-use crate::client::ask::Ask;
-use crate::client::origin::{self, Address};
+use crate::client::ask::RequestSpec;
+use crate::client::origin::{self, CheckedUrl};
 use crate::error::{Error, ErrorKind};
 use crate::transport::Astray;
 
@@ -26,10 +26,10 @@ impl Client {
     /// [`ErrorKind::Protocol`] for a link that cannot be parsed; [`ErrorKind::Refused`] for one that leads elsewhere.
     pub(super) async fn next_page(
         &self,
-        list: &Ask,
+        list: &RequestSpec,
         from: &Url,
         headers: &HeaderMap,
-    ) -> Result<Option<Address>, Error> {
+    ) -> Result<Option<CheckedUrl>, Error> {
         let link = next(headers).map_err(|Unparsable| {
             let message = "the `Link` header that leads to its next page cannot be parsed; see whether a proxy in front of the registry changes it";
             list.error(ErrorKind::Protocol, message)
@@ -50,7 +50,7 @@ impl Client {
         let path = address.url.path();
         if path == own.path() || path == from.path() {
             own.set_query(address.url.query());
-            return Ok(Some(Address {
+            return Ok(Some(CheckedUrl {
                 url: own,
                 home: true,
             }));

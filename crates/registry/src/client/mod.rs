@@ -23,9 +23,9 @@ mod visit;
 use std::sync::Arc;
 
 pub use blobs::Presence;
-pub use manifests::{ManifestHead, ManifestPresence, Pushed};
+pub use manifests::{ManifestHead, ManifestPresence, PushedManifest};
 pub use reader::{BlobReader, BlobSize, BlobSource, BlobStream, RangeOptions};
-pub use referrers::{Attached, AttachedBy, Referrers, ReferrersOrigin};
+pub use referrers::{IndexedBy, IndexedReferrers, Referrers, ReferrersOrigin};
 pub use registries::{Options, Registries};
 pub use tags::TagPages;
 pub use uploads::{OpenedUpload, Upload};
@@ -33,8 +33,8 @@ pub use uploads::{OpenedUpload, Upload};
 use crate::auth::{Authenticator, Keychain};
 use crate::reference::Registry;
 use crate::transport::{RetryPolicy, Transport};
-use habits::Habits;
-use reader::Room;
+use habits::RegistryCapabilities;
+use reader::RangeBudget;
 
 /// A handle on one registry: cheap to clone, shared by all tasks.
 #[derive(Clone)]
@@ -49,13 +49,13 @@ struct Inner {
     retry: RetryPolicy,
     auth: Authenticator,
     /// What this registry was found to do and not to do, for as long as the run lasts.
-    habits: Habits,
+    habits: RegistryCapabilities,
     /// For blobs that come in ranges; shared by all clients of a run.
-    room: Arc<Room>,
+    room: Arc<RangeBudget>,
 }
 
 impl Client {
-    fn new(registry: &Registry, options: &Options, room: Arc<Room>) -> Self {
+    fn new(registry: &Registry, options: &Options, room: Arc<RangeBudget>) -> Self {
         let auth = Authenticator::new(
             registry.clone(),
             Arc::clone(&options.transport),
@@ -69,7 +69,7 @@ impl Client {
                 keychain: Arc::clone(&options.keychain),
                 retry: options.retry,
                 auth,
-                habits: Habits::default(),
+                habits: RegistryCapabilities::default(),
                 room,
             }),
         }
@@ -81,7 +81,7 @@ impl Client {
     }
 
     /// The room for blobs that come in ranges.
-    fn room(&self) -> Arc<Room> {
+    fn room(&self) -> Arc<RangeBudget> {
         Arc::clone(&self.inner.room)
     }
 

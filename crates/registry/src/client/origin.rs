@@ -8,12 +8,12 @@ use url::Url;
 
 use crate::cause::Cause;
 use crate::client::Client;
-use crate::client::visit::Visit;
+use crate::client::visit::RepositoryContext;
 use crate::transport::Astray;
 
 /// An address, judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Address {
+pub(super) struct CheckedUrl {
     /// The address, with the scheme and port that the registry is reached by where it is the registry's.
     pub(super) url: Url,
     /// Whether it is the registry's own, so that credentials may go there.
@@ -27,11 +27,11 @@ impl Client {
     /// A clause that says why nobody should go there.
     pub(super) async fn address(
         &self,
-        visit: &Visit,
+        visit: &RepositoryContext,
         base: &Url,
         request: &Url,
         text: &str,
-    ) -> Result<Address, Astray> {
+    ) -> Result<CheckedUrl, Astray> {
         let address = resolve(base, request, text).map_err(|why| Astray {
             cause: Cause::NotUnderstood,
             why,
@@ -51,7 +51,7 @@ impl Client {
 }
 
 /// Resolves `text` against the URL of the `request` that it came with; `base` is the registry's own URL.
-pub(super) fn resolve(base: &Url, request: &Url, text: &str) -> Result<Address, String> {
+pub(super) fn resolve(base: &Url, request: &Url, text: &str) -> Result<CheckedUrl, String> {
     let mut url = request
         .join(text.trim())
         .map_err(|error| format!("the registry named an address that is none ({error})"))?;
@@ -63,7 +63,7 @@ pub(super) fn resolve(base: &Url, request: &Url, text: &str) -> Result<Address, 
     let _ = url.set_username("");
     let _ = url.set_password(None);
     let home = bring_home(base, &mut url);
-    Ok(Address { url, home })
+    Ok(CheckedUrl { url, home })
 }
 
 /// Whether `url` is on the host that `base` is on. A proxy that hides TLS from the registry makes it write `http`

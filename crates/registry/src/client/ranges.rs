@@ -51,7 +51,7 @@ pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
 
 /// How a registry counts in the `Range` of its upload answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Dialect {
+pub(super) enum RangeStyle {
     /// `0-b`, where b is the last byte stored; `0-0` when nothing is.
     #[default]
     Inclusive,
@@ -59,7 +59,7 @@ pub(super) enum Dialect {
     Quay,
 }
 
-impl Dialect {
+impl RangeStyle {
     /// What the answer to the opening POST tells: only Quay says `bytes=0--1`.
     pub(super) fn of_opening(headers: &HeaderMap) -> Self {
         match range_end(headers) {
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn reads_what_a_session_holds() {
-        use Dialect::{Inclusive, Quay};
+        use RangeStyle::{Inclusive, Quay};
         for (text, dialect, by_status, by_patch) in [
             ("0-0", Inclusive, Some(0), None),
             ("0-9", Inclusive, Some(10), Some(10)),
@@ -170,13 +170,16 @@ mod tests {
     #[test]
     fn knows_quay_by_its_opening() {
         assert_eq!(
-            Dialect::of_opening(&headers(RANGE, "bytes=0--1")),
-            Dialect::Quay
+            RangeStyle::of_opening(&headers(RANGE, "bytes=0--1")),
+            RangeStyle::Quay
         );
         assert_eq!(
-            Dialect::of_opening(&headers(RANGE, "0-0")),
-            Dialect::Inclusive
+            RangeStyle::of_opening(&headers(RANGE, "0-0")),
+            RangeStyle::Inclusive
         );
-        assert_eq!(Dialect::of_opening(&HeaderMap::new()), Dialect::Inclusive);
+        assert_eq!(
+            RangeStyle::of_opening(&HeaderMap::new()),
+            RangeStyle::Inclusive
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::auth::Keychain;
-use crate::client::reader::Room;
+use crate::client::reader::RangeBudget;
 use crate::client::{Client, RangeOptions};
 use crate::reference::Registry;
 use crate::transport::{RetryPolicy, Transport};
@@ -23,7 +23,7 @@ pub struct Options {
 /// upload form that it takes) is learnt once.
 pub struct Registries {
     options: Options,
-    room: Arc<Room>,
+    room: Arc<RangeBudget>,
     clients: Mutex<HashMap<Registry, Client>>,
 }
 
@@ -32,14 +32,14 @@ impl Registries {
     pub fn new(options: Options) -> Self {
         Self {
             options,
-            room: Room::new(RangeOptions::default()),
+            room: RangeBudget::new(RangeOptions::default()),
             clients: Mutex::default(),
         }
     }
     /// With other rules for blobs that come in ranges; to be called before there are clients.
     #[must_use]
     pub fn with_ranges(mut self, ranges: RangeOptions) -> Self {
-        self.room = Room::new(ranges);
+        self.room = RangeBudget::new(ranges);
         self
     }
     /// The bytes of ranges that are in memory now, and the most that ever were at a time: never more than

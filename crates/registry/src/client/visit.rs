@@ -8,7 +8,7 @@ use crate::transport::Endpoint;
 
 /// How a repository is reached: what every request of one operation shares.
 #[derive(Clone)]
-pub(super) struct Visit {
+pub(super) struct RepositoryContext {
     pub(super) repository: Repository,
     pub(super) endpoint: Endpoint,
     pub(super) access: Access,
@@ -20,7 +20,7 @@ pub(super) struct Visit {
 
 impl Client {
     /// How `repository` is reached.
-    pub(super) async fn visit(&self, repository: &Repository) -> Result<Visit, Error> {
+    pub(super) async fn visit(&self, repository: &Repository) -> Result<RepositoryContext, Error> {
         let registry = &self.inner.registry;
         if repository.registry() != registry {
             // The credential of one registry must not reach another by a caller's mistake.
@@ -39,7 +39,7 @@ impl Client {
             registry: registry.clone(),
             insecure: access.insecure,
         };
-        Ok(Visit {
+        Ok(RepositoryContext {
             repository: repository.clone(),
             endpoint,
             access,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::lenient::{List, Object, Text, Texts};
+use super::lenient::{BoundedList, LenientObject, LenientText, TextMap};
 use super::platform::{Platform, RawPlatform};
 use super::{ManifestError, media_type};
 use crate::digest::Digest;
@@ -32,16 +32,16 @@ pub struct Descriptor {
 #[derive(Deserialize)]
 pub(super) struct RawDescriptor {
     #[serde(rename = "mediaType", default)]
-    media_type: Text,
+    media_type: LenientText,
     digest: Option<String>,
     size: Option<serde_json::Number>,
-    platform: Option<Object<RawPlatform>>,
+    platform: Option<LenientObject<RawPlatform>>,
     #[serde(default)]
-    annotations: Texts,
+    annotations: TextMap,
     #[serde(default)]
-    urls: List<Text>,
+    urls: BoundedList<LenientText>,
     #[serde(rename = "artifactType", default)]
-    artifact_type: Text,
+    artifact_type: LenientText,
 }
 
 impl Descriptor {
@@ -107,7 +107,12 @@ impl Descriptor {
             size: Some(size),
             platform: raw.platform.map(|platform| platform.0.into()),
             annotations: raw.annotations.0,
-            urls: raw.urls.0.into_iter().filter_map(Text::filled).collect(),
+            urls: raw
+                .urls
+                .0
+                .into_iter()
+                .filter_map(LenientText::filled)
+                .collect(),
             artifact_type: raw.artifact_type.filled(),
         })
     }
@@ -115,7 +120,7 @@ impl Descriptor {
 
 /// Checks a list of descriptors.
 pub(super) fn check_all(
-    raw: List<Object<RawDescriptor>>,
+    raw: BoundedList<LenientObject<RawDescriptor>>,
     field: &str,
 ) -> Result<Vec<Descriptor>, ManifestError> {
     raw.0
@@ -127,7 +132,7 @@ pub(super) fn check_all(
 
 /// Checks one that may be absent.
 pub(super) fn check_one(
-    raw: Option<Object<RawDescriptor>>,
+    raw: Option<LenientObject<RawDescriptor>>,
     field: &str,
 ) -> Result<Option<Descriptor>, ManifestError> {
     raw.map(|raw| Descriptor::check(raw.0, &format!("`{field}`")))

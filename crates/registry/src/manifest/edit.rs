@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::view::{IndexView, View};
+use super::view::{IndexView, ManifestView};
 use super::{Descriptor, Manifest, ManifestError, media_type};
 use crate::digest::Digest;
 use crate::quote::quoted;
@@ -126,8 +126,8 @@ fn entry(descriptor: &Descriptor) -> Value {
 
 fn index_of(manifest: &Manifest) -> Result<IndexView, ManifestError> {
     match manifest.view()? {
-        View::Index(index) => Ok(index),
-        View::Image(_) | View::Schema1(_) => Err(ManifestError(
+        ManifestView::Index(index) => Ok(index),
+        ManifestView::Image(_) | ManifestView::Schema1(_) => Err(ManifestError(
             "the document is not an index, so it has no entries to choose from".to_owned(),
         )),
     }

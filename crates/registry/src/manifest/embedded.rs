@@ -5,23 +5,23 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::lenient::{self, List, Object, Text};
+use super::lenient::{self, BoundedList, LenientObject, LenientText};
 use crate::digest::Digest;
 
 #[derive(Deserialize)]
-struct Document {
-    config: Option<Object<Embedding>>,
+struct EmbeddingDocument {
+    config: Option<LenientObject<Embedding>>,
     #[serde(default)]
-    layers: List<Object<Embedding>>,
+    layers: BoundedList<LenientObject<Embedding>>,
 }
 
 #[derive(Deserialize)]
 struct Embedding {
     #[serde(default)]
-    digest: Text,
+    digest: LenientText,
     size: Option<serde_json::Number>,
     #[serde(default)]
-    data: Text,
+    data: LenientText,
 }
 
 /// What stands in the descriptors of a manifest and is what it should be.
@@ -31,11 +31,11 @@ pub(super) fn read(bytes: &[u8], limit: u64) -> Vec<(Digest, Bytes)> {
     if !bytes.windows(field.len()).any(|window| window == field) {
         return Vec::new();
     }
-    let Ok(document) = lenient::read::<Document>(bytes, "manifest") else {
+    let Ok(document) = lenient::read::<EmbeddingDocument>(bytes, "manifest") else {
         return Vec::new();
     };
     let all = document.config.into_iter().chain(document.layers.0);
-    all.filter_map(|Object(embedding)| embedding.content(limit))
+    all.filter_map(|LenientObject(embedding)| embedding.content(limit))
         .collect()
 }
 

@@ -23,7 +23,7 @@ pub(super) fn read<'de, T: Deserialize<'de>>(
     bytes: &'de [u8],
     noun: &str,
 ) -> Result<T, ManifestError> {
-    read_as::<Object<T>>(bytes, &format!("the {noun}")).map(|object| object.0)
+    read_as::<LenientObject<T>>(bytes, &format!("the {noun}")).map(|object| object.0)
 }
 
 /// Like [`read`] for one entry of a list, by itself; `place` names it in errors, as in: entry 3 of the list.
@@ -31,7 +31,7 @@ pub(super) fn read_entry<'de, T: Deserialize<'de>>(
     bytes: &'de [u8],
     place: &str,
 ) -> Result<T, ManifestError> {
-    read_as::<Object<T>>(bytes, place).map(|object| object.0)
+    read_as::<LenientObject<T>>(bytes, place).map(|object| object.0)
 }
 
 /// Like [`read`] for the config of an image, whose names of fields nobody promises: those that differ in case are
@@ -52,45 +52,45 @@ fn read_as<'de, T: Deserialize<'de>>(bytes: &'de [u8], subject: &str) -> Result<
 }
 
 /// A `T` that stands as an object, with exact names of fields; serde would take an array as well.
-pub(super) struct Object<T>(pub(super) T);
+pub(super) struct LenientObject<T>(pub(super) T);
 
 /// The same, where names that differ from those of fields in case are unknown ones.
 struct AnyObject<T>(T);
 
 /// A text; anything else counts as absent.
 #[derive(Default)]
-pub(super) struct Text(pub(super) Option<String>);
+pub(super) struct LenientText(pub(super) Option<String>);
 
 /// A list of bounded length; `null` is an empty one, as Go writes it.
-pub(super) struct List<T>(pub(super) Vec<T>);
+pub(super) struct BoundedList<T>(pub(super) Vec<T>);
 
 /// A map of texts; anything else, as a map or as a value, counts as absent.
 #[derive(Default)]
-pub(super) struct Texts(pub(super) BTreeMap<String, String>);
+pub(super) struct TextMap(pub(super) BTreeMap<String, String>);
 
-impl Text {
+impl LenientText {
     /// The text, unless it is absent or empty.
     pub(super) fn filled(self) -> Option<String> {
         self.0.filter(|text| !text.is_empty())
     }
 }
 
-impl<T> Default for List<T> {
+impl<T> Default for BoundedList<T> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for LenientObject<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visit<T>(PhantomData<T>);
         impl<'de, T: Deserialize<'de>> Visitor<'de> for Visit<T> {
-            type Value = Object<T>;
+            type Value = LenientObject<T>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                T::deserialize(ExactNames(map)).map(Object)
+                T::deserialize(ExactNames(map)).map(LenientObject)
             }
         }
         deserializer.deserialize_map(Visit(PhantomData))
@@ -113,16 +113,16 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for AnyObject<T> {
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for BoundedList<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visit<T>(PhantomData<T>);
         impl<'de, T: Deserialize<'de>> Visitor<'de> for Visit<T> {
-            type Value = List<T>;
+            type Value = BoundedList<T>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a list")
             }
             fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-                Ok(List::default())
+                Ok(BoundedList::default())
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
                 let mut list = Vec::new();
@@ -134,33 +134,33 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
                     }
                     list.push(entry);
                 }
-                Ok(List(list))
+                Ok(BoundedList(list))
             }
         }
         deserializer.deserialize_any(Visit(PhantomData))
     }
 }
 
-impl<'de> Deserialize<'de> for Text {
+impl<'de> Deserialize<'de> for LenientText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self(match deserializer.deserialize_any(AnyVisitor)? {
-            Any::Text(text) => Some(text),
-            Any::Map(_) | Any::Other => None,
+            AnyValue::Text(text) => Some(text),
+            AnyValue::Map(_) | AnyValue::Other => None,
         }))
     }
 }
 
-impl<'de> Deserialize<'de> for Texts {
+impl<'de> Deserialize<'de> for TextMap {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self(match deserializer.deserialize_any(AnyVisitor)? {
-            Any::Map(map) => map,
-            Any::Text(_) | Any::Other => BTreeMap::new(),
+            AnyValue::Map(map) => map,
+            AnyValue::Text(_) | AnyValue::Other => BTreeMap::new(),
         }))
     }
 }
 
 /// What may stand where a text or a map of texts is wanted.
-enum Any {
+enum AnyValue {
     Text(String),
     Map(BTreeMap<String, String>),
     Other,
@@ -168,46 +168,46 @@ enum Any {
 
 struct AnyVisitor;
 
-impl<'de> Deserialize<'de> for Any {
+impl<'de> Deserialize<'de> for AnyValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(AnyVisitor)
     }
 }
 
 impl<'de> Visitor<'de> for AnyVisitor {
-    type Value = Any;
+    type Value = AnyValue;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
-    fn visit_str<E: Error>(self, text: &str) -> Result<Any, E> {
-        Ok(Any::Text(text.to_owned()))
+    fn visit_str<E: Error>(self, text: &str) -> Result<AnyValue, E> {
+        Ok(AnyValue::Text(text.to_owned()))
     }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Any, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AnyValue, A::Error> {
         let mut texts = BTreeMap::new();
         while let Some((key, value)) = map.next_entry()? {
-            if let Any::Text(text) = value {
+            if let AnyValue::Text(text) = value {
                 texts.insert(key, text);
             }
         }
-        Ok(Any::Map(texts))
+        Ok(AnyValue::Map(texts))
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Any, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<AnyValue, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Any::Other)
+        Ok(AnyValue::Other)
     }
-    fn visit_unit<E: Error>(self) -> Result<Any, E> {
-        Ok(Any::Other)
+    fn visit_unit<E: Error>(self) -> Result<AnyValue, E> {
+        Ok(AnyValue::Other)
     }
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Any, E> {
-        Ok(Any::Other)
+    fn visit_bool<E: Error>(self, _: bool) -> Result<AnyValue, E> {
+        Ok(AnyValue::Other)
     }
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Any, E> {
-        Ok(Any::Other)
+    fn visit_i64<E: Error>(self, _: i64) -> Result<AnyValue, E> {
+        Ok(AnyValue::Other)
     }
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Any, E> {
-        Ok(Any::Other)
+    fn visit_u64<E: Error>(self, _: u64) -> Result<AnyValue, E> {
+        Ok(AnyValue::Other)
     }
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Any, E> {
-        Ok(Any::Other)
+    fn visit_f64<E: Error>(self, _: f64) -> Result<AnyValue, E> {
+        Ok(AnyValue::Other)
     }
 }

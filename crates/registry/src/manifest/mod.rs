@@ -26,7 +26,7 @@ pub(crate) use names::folds_to;
 pub use platform::Platform;
 pub use schema1::digested_bytes;
 pub(crate) use view::ReferrerList;
-pub use view::{ImageView, IndexView, ManifestError, Schema1View, View};
+pub use view::{ImageView, IndexView, ManifestError, ManifestView, Schema1View};
 
 /// The most bytes of one manifest that are read. Registries enforce 4 MiB, Gitea 10 MiB.
 pub const MAX_MANIFEST_BYTES: u64 = 8 * 1024 * 1024;
@@ -75,7 +75,7 @@ impl Manifest {
         self.bytes.len() as u64
     }
     /// Reads the document.
-    pub fn view(&self) -> Result<View, ManifestError> {
+    pub fn view(&self) -> Result<ManifestView, ManifestError> {
         view::read(&self.bytes, &self.media_type)
     }
     /// For an index: the same document with only the entries that `keep` wants, every other field and the order of

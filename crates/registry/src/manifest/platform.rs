@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use super::ManifestError;
-use super::lenient::{self, Text};
+use super::lenient::{self, LenientText};
 
 /// A platform as descriptors and configs state it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -25,11 +25,11 @@ pub struct Platform {
 #[serde(default)]
 #[derive(Default)]
 pub(super) struct RawPlatform {
-    os: Text,
-    architecture: Text,
-    variant: Text,
+    os: LenientText,
+    architecture: LenientText,
+    variant: LenientText,
     #[serde(rename = "os.version")]
-    os_version: Text,
+    os_version: LenientText,
 }
 
 impl Platform {

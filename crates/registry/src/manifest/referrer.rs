@@ -2,23 +2,23 @@
 
 use serde::Deserialize;
 
-use super::lenient::{self, Object, Text, Texts};
+use super::lenient::{self, LenientObject, LenientText, TextMap};
 use super::{Descriptor, Manifest, ManifestError};
 
 /// What a list of referrers repeats of a document.
 #[derive(Deserialize)]
 struct Referrer {
     #[serde(rename = "artifactType", default)]
-    artifact_type: Text,
-    config: Option<Object<Config>>,
+    artifact_type: LenientText,
+    config: Option<LenientObject<Config>>,
     #[serde(default)]
-    annotations: Texts,
+    annotations: TextMap,
 }
 
 #[derive(Deserialize)]
 struct Config {
     #[serde(rename = "mediaType", default)]
-    media_type: Text,
+    media_type: LenientText,
 }
 
 /// The descriptor of `manifest` with its artifact type and its annotations.

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-use super::lenient::{self, List, Object};
+use super::lenient::{self, BoundedList, LenientObject};
 use super::shape::media_type_of;
 use super::{ManifestError, media_type};
 
@@ -14,7 +14,7 @@ use super::{ManifestError, media_type};
 #[derive(Deserialize)]
 struct Signed {
     #[serde(default)]
-    signatures: List<Object<Signature>>,
+    signatures: BoundedList<LenientObject<Signature>>,
 }
 
 /// One of them.
@@ -45,7 +45,7 @@ pub fn digested_bytes<'a>(
         return Ok(Cow::Borrowed(bytes));
     }
     let signed: Signed = lenient::read(bytes, "schema 1 manifest")?;
-    let Some(Object(signature)) = signed.signatures.0.first() else {
+    let Some(LenientObject(signature)) = signed.signatures.0.first() else {
         return Ok(Cow::Borrowed(bytes));
     };
     payload(bytes, &signature.protected)

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::descriptor::{Descriptor, RawDescriptor, check_all, check_one};
-use super::lenient::{self, List, Object, Text};
+use super::lenient::{self, BoundedList, LenientObject, LenientText};
 use super::shape::Shape;
 use crate::digest::Digest;
 
@@ -16,7 +16,7 @@ use crate::digest::Digest;
     reason = "a view is read where it is used, one at a time; boxes would only be in the way"
 )]
 #[derive(Clone, Debug)]
-pub enum View {
+pub enum ManifestView {
     /// An OCI index or a Docker manifest list.
     Index(IndexView),
     /// An OCI or Docker schema 2 manifest, or the withdrawn OCI artifact manifest.
@@ -25,7 +25,7 @@ pub enum View {
     Schema1(Schema1View),
 }
 
-impl View {
+impl ManifestView {
     /// What the document refers to (`subject`), if anything. Schema 1 knows no such thing.
     pub fn subject(&self) -> Option<&Descriptor> {
         match self {
@@ -76,36 +76,36 @@ pub struct ManifestError(pub(crate) String);
 #[derive(Deserialize)]
 struct IndexDocument {
     #[serde(default)]
-    manifests: List<Object<RawDescriptor>>,
-    subject: Option<Object<RawDescriptor>>,
+    manifests: BoundedList<LenientObject<RawDescriptor>>,
+    subject: Option<LenientObject<RawDescriptor>>,
 }
 
 #[derive(Deserialize)]
 struct ImageDocument {
-    config: Option<Object<RawDescriptor>>,
+    config: Option<LenientObject<RawDescriptor>>,
     #[serde(default)]
-    layers: List<Object<RawDescriptor>>,
-    subject: Option<Object<RawDescriptor>>,
+    layers: BoundedList<LenientObject<RawDescriptor>>,
+    subject: Option<LenientObject<RawDescriptor>>,
     #[serde(rename = "artifactType", default)]
-    artifact_type: Text,
+    artifact_type: LenientText,
 }
 
 /// The withdrawn artifact manifest.
 #[derive(Deserialize)]
 struct ArtifactDocument {
     #[serde(default)]
-    blobs: List<Object<RawDescriptor>>,
-    subject: Option<Object<RawDescriptor>>,
+    blobs: BoundedList<LenientObject<RawDescriptor>>,
+    subject: Option<LenientObject<RawDescriptor>>,
     #[serde(rename = "artifactType", default)]
-    artifact_type: Text,
+    artifact_type: LenientText,
 }
 
 #[derive(Deserialize)]
 struct Schema1Document {
     #[serde(rename = "fsLayers", default)]
-    layers: List<Object<FsLayer>>,
+    layers: BoundedList<LenientObject<FsLayer>>,
     #[serde(default)]
-    architecture: Text,
+    architecture: LenientText,
 }
 
 #[derive(Deserialize)]
@@ -126,7 +126,7 @@ pub(crate) struct ReferrerList {
 #[derive(Deserialize)]
 struct ListDocument<'a> {
     #[serde(default, borrow)]
-    manifests: List<&'a RawValue>,
+    manifests: BoundedList<&'a RawValue>,
 }
 
 /// Reads a list of referrers. Unlike an index that is copied, it may have entries that cannot be read (`null`, without a
@@ -147,18 +147,18 @@ pub(super) fn read_referrers(bytes: &[u8]) -> Result<ReferrerList, ManifestError
 }
 
 /// Reads a document of a media type that [`media_type_of`](super::shape::media_type_of) found.
-pub(super) fn read(bytes: &[u8], media_type: &str) -> Result<View, ManifestError> {
+pub(super) fn read(bytes: &[u8], media_type: &str) -> Result<ManifestView, ManifestError> {
     match Shape::of_document(bytes, media_type)? {
         Shape::Index => {
             let document: IndexDocument = lenient::read(bytes, "index")?;
-            Ok(View::Index(IndexView {
+            Ok(ManifestView::Index(IndexView {
                 manifests: check_all(document.manifests, "manifests")?,
                 subject: check_one(document.subject, "subject")?,
             }))
         }
         Shape::Image => {
             let document: ImageDocument = lenient::read(bytes, "manifest")?;
-            Ok(View::Image(ImageView {
+            Ok(ManifestView::Image(ImageView {
                 config: check_one(document.config, "config")?,
                 layers: check_all(document.layers, "layers")?,
                 subject: check_one(document.subject, "subject")?,
@@ -167,14 +167,14 @@ pub(super) fn read(bytes: &[u8], media_type: &str) -> Result<View, ManifestError
         }
         Shape::Artifact => {
             let document: ArtifactDocument = lenient::read(bytes, "artifact manifest")?;
-            Ok(View::Image(ImageView {
+            Ok(ManifestView::Image(ImageView {
                 config: None,
                 layers: check_all(document.blobs, "blobs")?,
                 subject: check_one(document.subject, "subject")?,
                 artifact_type: document.artifact_type.filled(),
             }))
         }
-        Shape::Schema1 => read_schema1(bytes).map(View::Schema1),
+        Shape::Schema1 => read_schema1(bytes).map(ManifestView::Schema1),
     }
 }
 
@@ -182,7 +182,7 @@ fn read_schema1(bytes: &[u8]) -> Result<Schema1View, ManifestError> {
     let document: Schema1Document = lenient::read(bytes, "schema 1 manifest")?;
     let mut seen = HashSet::new();
     let mut layers = Vec::new();
-    for (at, Object(layer)) in document.layers.0.into_iter().enumerate() {
+    for (at, LenientObject(layer)) in document.layers.0.into_iter().enumerate() {
         let refuse = |why: &str| ManifestError(format!("entry {} of `fsLayers` {why}", at + 1));
         let digest = layer.digest.ok_or_else(|| refuse("has no digest"))?;
         let digest = Digest::parse(&digest)

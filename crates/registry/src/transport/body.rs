@@ -10,9 +10,9 @@ use futures_util::{Stream, StreamExt};
 
 use crate::error::{Error, ErrorKind};
 use crate::transport::limits::{Permit, Throttle};
-use crate::transport::place::Place;
+use crate::transport::place::RequestContext;
 use crate::transport::redact::SecretRedactor;
-use crate::transport::sending::Leash;
+use crate::transport::sending::BodyAbortGuard;
 use crate::transport::stall::{StallTimer, TooSlow};
 use crate::transport::{HttpError, HttpErrorKind};
 
@@ -62,33 +62,38 @@ pub struct ResponseBody {
     expected: Option<u64>,
     received: u64,
     /// On the heap, to keep a body that moves small.
-    guard: Option<Box<Guard>>,
+    guard: Option<Box<BodyGuard>>,
 }
 
 /// What the transport adds to a body.
-pub(super) struct Guard {
-    place: Place,
+pub(super) struct BodyGuard {
+    place: RequestContext,
     stall: StallTimer,
     /// What the bytes are taken out of, where the user set a limit.
     throttle: Option<Throttle>,
     /// What is given back with the last byte, not with the last reference.
-    held: Option<Box<Held>>,
+    held: Option<Box<HeldPermit>>,
 }
 
-struct Held {
+struct HeldPermit {
     _permit: Permit,
     /// Once the answer is over, nobody wants what the request's body still has.
-    _leash: Leash,
+    _leash: BodyAbortGuard,
 }
 
-impl Guard {
+impl BodyGuard {
     /// A guard for an answer from `place` that nothing may come of for at most `stall`.
-    pub(super) fn new(place: Place, stall: Duration, permit: Permit, leash: Leash) -> Self {
+    pub(super) fn new(
+        place: RequestContext,
+        stall: Duration,
+        permit: Permit,
+        leash: BodyAbortGuard,
+    ) -> Self {
         Self {
             place,
             stall: StallTimer::new(stall),
             throttle: None,
-            held: Some(Box::new(Held {
+            held: Some(Box::new(HeldPermit {
                 _permit: permit,
                 _leash: leash,
             })),
@@ -96,7 +101,7 @@ impl Guard {
     }
 }
 
-impl Guard {
+impl BodyGuard {
     /// With a limit on the bytes.
     pub(super) fn throttled(mut self, throttle: Option<Throttle>) -> Self {
         self.throttle = throttle;
@@ -153,7 +158,7 @@ impl ResponseBody {
     }
     /// Puts the body under watch; `expected` is what `Content-Length` says. A body that is known to be empty gives
     /// the permit back at once.
-    pub(super) fn guarded(mut self, mut guard: Guard, expected: Option<u64>) -> Self {
+    pub(super) fn guarded(mut self, mut guard: BodyGuard, expected: Option<u64>) -> Self {
         if self.stream.is_some() {
             self.expected = expected;
         } else {
@@ -167,7 +172,7 @@ impl ResponseBody {
         self.received
     }
     /// The host that answered, where a redirect led away from the registry.
-    pub(crate) fn redirected(&self) -> Option<&Place> {
+    pub(crate) fn redirected(&self) -> Option<&RequestContext> {
         self.guard
             .as_ref()
             .map(|guard| &guard.place)

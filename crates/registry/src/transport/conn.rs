@@ -13,7 +13,7 @@ pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// A connection, through whatever it leads.
-pub(super) struct Conn {
+pub(super) struct HostConnection {
     pub(super) io: TokioIo<Box<dyn Io>>,
     /// HTTP/2 was agreed on in the TLS handshake.
     pub(super) http2: bool,
@@ -21,7 +21,7 @@ pub(super) struct Conn {
     pub(super) read_by_proxy: bool,
 }
 
-impl Connection for Conn {
+impl Connection for HostConnection {
     fn connected(&self) -> Connected {
         let connected = Connected::new().proxy(self.read_by_proxy);
         if self.http2 {
@@ -32,7 +32,7 @@ impl Connection for Conn {
     }
 }
 
-impl Read for Conn {
+impl Read for HostConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -42,7 +42,7 @@ impl Read for Conn {
     }
 }
 
-impl Write for Conn {
+impl Write for HostConnection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -24,11 +24,11 @@ use crate::cause::Cause;
 use crate::open_files::retry_when_exhausted;
 use crate::transport::alerts::Alerts;
 use crate::transport::classify;
-use crate::transport::conn::{Conn, Io};
+use crate::transport::conn::{HostConnection, Io};
 use crate::transport::network::{Network, Reach};
 use crate::transport::proxies::Proxies;
 use crate::transport::proxy::{is_http, tunnel};
-use crate::transport::tls::{Alpn, Profile, Tls};
+use crate::transport::tls::{Alpn, Profile, TlsConfigs};
 use crate::transport::{HttpError, HttpErrorKind, Timeouts, Trust};
 
 /// Between probes of a connection on which nothing moves.
@@ -38,7 +38,7 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(super) struct Connector {
     pub(super) proxies: Arc<Proxies>,
-    pub(super) tls: Arc<Tls>,
+    pub(super) tls: Arc<TlsConfigs>,
     pub(super) profile: Profile,
     pub(super) reach: Reach,
     pub(super) network: Arc<Network>,
@@ -51,14 +51,18 @@ impl Connector {
     pub(super) fn proxy(&self, uri: &Uri) -> Option<Intercept> {
         self.proxies.find(uri)
     }
-    async fn connect(self, uri: Uri, proxy: Option<Intercept>) -> Result<Conn, HttpError> {
+    async fn connect(
+        self,
+        uri: Uri,
+        proxy: Option<Intercept>,
+    ) -> Result<HostConnection, HttpError> {
         let Some(proxy) = proxy else {
             let stream = self.reach(&uri).await?;
             return self.secured(stream, &uri).await;
         };
         let to_proxy = self.to_proxy(&proxy).await?;
         if uri.scheme() == Some(&Scheme::HTTP) && is_http(proxy.uri()) {
-            return Ok(Conn {
+            return Ok(HostConnection {
                 io: TokioIo::new(to_proxy),
                 http2: false,
                 read_by_proxy: true,
@@ -121,9 +125,9 @@ impl Connector {
         &self,
         stream: S,
         uri: &Uri,
-    ) -> Result<Conn, HttpError> {
+    ) -> Result<HostConnection, HttpError> {
         if uri.scheme() != Some(&Scheme::HTTPS) {
-            return Ok(Conn {
+            return Ok(HostConnection {
                 io: TokioIo::new(Box::new(stream)),
                 http2: false,
                 read_by_proxy: false,
@@ -131,7 +135,7 @@ impl Connector {
         }
         let connector = TlsConnector::from(self.tls.config(self.profile)?);
         let stream = handshake(connector, stream, uri).await?;
-        Ok(Conn {
+        Ok(HostConnection {
             http2: stream.get_ref().1.alpn_protocol() == Some(b"h2"),
             io: TokioIo::new(Box::new(self.alerts.watch(stream, uri))),
             read_by_proxy: false,
@@ -218,9 +222,9 @@ impl Service<Name> for Lookup {
 }
 
 impl Service<Uri> for Connector {
-    type Response = Conn;
+    type Response = HostConnection;
     type Error = HttpError;
-    type Future = BoxFuture<'static, Result<Conn, HttpError>>;
+    type Future = BoxFuture<'static, Result<HostConnection, HttpError>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), HttpError>> {
         Poll::Ready(Ok(()))

@@ -32,7 +32,7 @@ use crate::transport::certs_d::CertificateFolders;
 use crate::transport::connector::{Connector, in_time};
 use crate::transport::network::Network;
 use crate::transport::proxies::Proxies;
-use crate::transport::tls::{Alpn, Profile, Tls};
+use crate::transport::tls::{Alpn, Profile, TlsConfigs};
 use crate::transport::{
     HttpError, HttpErrorKind, HttpService, Lane, Route, Timeouts, TransportOptions, ask, classify,
 };
@@ -54,7 +54,7 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// hyper, with our connections and our bodies.
 pub(super) struct HyperService {
-    tls: Arc<Tls>,
+    tls: Arc<TlsConfigs>,
     proxies: Arc<Proxies>,
     network: Arc<Network>,
     alerts: Alerts,
@@ -73,7 +73,7 @@ pub(super) struct Environment {
 
 impl HyperService {
     pub(super) fn new(options: &TransportOptions, environment: Environment) -> Result<Self, Error> {
-        let tls = Tls::new(&options.extra_certificates, environment.certificates)
+        let tls = TlsConfigs::new(&options.extra_certificates, environment.certificates)
             .map_err(|why| Error::new(ErrorKind::Tls, "set up TLS", "this machine", why))?;
         Ok(Self {
             tls: Arc::new(tls),

@@ -50,11 +50,11 @@ use certs_d::CertificateFolders;
 use hyper_service::{Environment, HyperService};
 use limits::{Limits, Pauses, Quotas, Rates};
 use network::Network;
-use patience::Patience;
+use patience::ShutdownDeadline;
 use proxies::Proxies;
-use scheme::Schemes;
+use scheme::SchemeCache;
 use unreachable::UnreachableHosts;
-use warnings::Warnings;
+use warnings::ReportedWarnings;
 
 pub use body::{BodyAborted, RequestBody, RequestStream, ResponseBody, ResponseStream};
 pub use certs_d::{CertificateSet, certificate_directories};
@@ -65,7 +65,7 @@ pub use observer::{Observer, PauseReason, RequestRecord, Silent};
 pub(crate) use private::{leads_inside, names};
 pub(crate) use redact::SecretRedactor;
 pub use retry::{Attempts, RetryPolicy};
-pub use send::Reserved;
+pub use send::ReservedPermit;
 pub use tls::prepare;
 
 /// The seam to the HTTP library: one request, one answer, no redirects, no retries.
@@ -347,11 +347,11 @@ pub struct Transport {
     pauses: Pauses,
     rates: Rates,
     quotas: Quotas,
-    patience: Patience,
-    schemes: Schemes,
+    patience: ShutdownDeadline,
+    schemes: SchemeCache,
     hosts: UnreachableHosts,
     redactor: SecretRedactor,
-    warnings: Warnings,
+    warnings: ReportedWarnings,
 }
 
 impl Transport {
@@ -395,11 +395,11 @@ impl Transport {
             pauses: Pauses::default(),
             quotas: Quotas::default(),
             rates: Rates::new(options.max_requests.clone(), options.max_rate.clone()),
-            patience: Patience::default(),
-            schemes: Schemes::new(service.clone()),
+            patience: ShutdownDeadline::default(),
+            schemes: SchemeCache::new(service.clone()),
             hosts: UnreachableHosts::default(),
             redactor: SecretRedactor::default(),
-            warnings: Warnings::default(),
+            warnings: ReportedWarnings::default(),
             certificates: Arc::new(CertificateFolders::new(Vec::new())),
             network: network(&options),
             service,

@@ -11,32 +11,32 @@ use tokio::time::Instant;
 use crate::transport::Transport;
 
 /// When the run ends; not known until somebody ends it.
-pub(super) struct Patience(watch::Sender<Option<Instant>>);
+pub(super) struct ShutdownDeadline(watch::Sender<Option<Instant>>);
 
 /// The wait would be over only after the run has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooLate;
+pub(super) struct DeadlineExceeded;
 
-impl Default for Patience {
+impl Default for ShutdownDeadline {
     fn default() -> Self {
         Self(watch::Sender::new(None))
     }
 }
 
-impl Patience {
+impl ShutdownDeadline {
     /// Waits until `until`, or finds out, now or during the wait, that the run ends earlier.
-    pub(super) async fn until(&self, until: Instant) -> Result<(), TooLate> {
+    pub(super) async fn until(&self, until: Instant) -> Result<(), DeadlineExceeded> {
         let mut end = self.0.subscribe();
         let too_late = end.wait_for(|end| end.is_some_and(|end| end < until));
         tokio::select! {
             biased;
-            Ok(_) = too_late => Err(TooLate),
+            Ok(_) = too_late => Err(DeadlineExceeded),
             () = tokio::time::sleep_until(until) => Ok(()),
         }
     }
 }
 
-impl Patience {
+impl ShutdownDeadline {
     /// The run ends in `grace`; a time that no clock can show never comes.
     pub(super) fn end_in(&self, grace: Duration) {
         self.0.send_replace(Instant::now().checked_add(grace));
@@ -60,7 +60,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waits_that_fit_last_and_others_end_when_that_is_known() {
-        let patience = Patience::default();
+        let patience = ShutdownDeadline::default();
         let start = Instant::now();
         assert_eq!(patience.until(start + SECOND).await, Ok(()));
         assert_eq!(start.elapsed(), SECOND);
@@ -72,9 +72,12 @@ mod tests {
                 patience.0.send_replace(Some(start + 10 * SECOND));
             }
         );
-        assert_eq!((long, short), (Err(TooLate), Ok(())));
+        assert_eq!((long, short), (Err(DeadlineExceeded), Ok(())));
         assert_eq!(start.elapsed(), 8 * SECOND);
-        assert_eq!(patience.until(start + 11 * SECOND).await, Err(TooLate));
+        assert_eq!(
+            patience.until(start + 11 * SECOND).await,
+            Err(DeadlineExceeded)
+        );
         assert_eq!(start.elapsed(), 8 * SECOND);
     }
 }

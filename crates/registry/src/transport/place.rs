@@ -11,14 +11,14 @@ use crate::transport::redact::SecretRedactor;
 
 /// An action and the host that it is done at.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct RequestContext {
     action: Arc<str>,
     host: Arc<str>,
     redirected_from: Option<Arc<str>>,
     redactor: SecretRedactor,
 }
 
-impl Place {
+impl RequestContext {
     /// `action` at the host of `url`, by the name that the user gave it where `url` leads to the registry itself.
     pub(super) fn new(
         action: &Arc<str>,

@@ -27,7 +27,7 @@ pub(super) async fn tunnel(
     uri: &Uri,
     connector: &Connector,
 ) -> Result<Box<dyn Io>, HttpError> {
-    let ready = Ready(Some(TokioIo::new(stream)));
+    let ready = EstablishedConnection(Some(TokioIo::new(stream)));
     let to = proxy.uri().clone();
     let target = uri_with_port(uri)?;
     let stream = match proxy.uri().scheme_str() {
@@ -77,9 +77,9 @@ async fn resolved(uri: Uri, here: bool, connector: &Connector) -> Result<Uri, Ht
 }
 
 /// A connection that stands already, for those who want to make their own.
-struct Ready(Option<TokioIo<Box<dyn Io>>>);
+struct EstablishedConnection(Option<TokioIo<Box<dyn Io>>>);
 
-impl Service<Uri> for Ready {
+impl Service<Uri> for EstablishedConnection {
     type Response = TokioIo<Box<dyn Io>>;
     type Error = HttpError;
     type Future = std::future::Ready<Result<Self::Response, HttpError>>;

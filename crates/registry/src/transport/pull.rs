@@ -4,8 +4,8 @@ use http::Method;
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind};
-use crate::transport::limits::NoPull;
-use crate::transport::place::Place;
+use crate::transport::limits::PullRefused;
+use crate::transport::place::RequestContext;
 use crate::transport::send::OVER;
 use crate::transport::{Call, Response, Transport};
 
@@ -23,7 +23,7 @@ impl Transport {
             let tell = |text: &str| self.observer().warning(registry.as_str(), text);
             let admitted = account.admit(&self.patience, tell).await;
             let place = || {
-                Place::new(
+                RequestContext::new(
                     &call.action,
                     &call.endpoint,
                     &call.url,
@@ -31,8 +31,8 @@ impl Transport {
                 )
             };
             Some(admitted.map_err(|why| match why {
-                NoPull::TooLate => place().error(ErrorKind::Cancelled, OVER),
-                NoPull::UsedUp(why) => place().error(ErrorKind::RateLimited, why).given_up(),
+                PullRefused::DeadlineExceeded => place().error(ErrorKind::Cancelled, OVER),
+                PullRefused::UsedUp(why) => place().error(ErrorKind::RateLimited, why).given_up(),
             })?)
         } else {
             None

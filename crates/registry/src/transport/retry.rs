@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::{Error, ErrorKind, Retryable};
 use crate::moment;
 use crate::reference::Repository;
-use crate::transport::patience::TooLate;
+use crate::transport::patience::DeadlineExceeded;
 use crate::transport::unreachable::{Next, Part};
 use crate::transport::{Endpoint, PauseReason, Transport};
 
@@ -65,13 +65,13 @@ pub struct Attempts {
 }
 
 /// What follows a failed try that may be repeated.
-struct Wait {
+struct RetryDelay {
     delay: Duration,
     whole_host: bool,
 }
 
 /// A `Retry-After` that is not obeyed, as a clause.
-struct TooLong(String);
+struct RetryAfterTooLong(String);
 
 impl Attempts {
     /// A fresh count for an operation at `endpoint`.
@@ -112,10 +112,10 @@ impl Attempts {
         let error = self.finished(error);
         let wait = match self.wait(&error) {
             Ok(wait) => wait,
-            Err(TooLong(clause)) => return Err(error.with_clause(&clause).given_up()),
+            Err(RetryAfterTooLong(clause)) => return Err(error.with_clause(&clause).given_up()),
         };
         // The others learn of it even where this operation gives up.
-        if let Some(Wait {
+        if let Some(RetryDelay {
             delay,
             whole_host: true,
         }) = wait
@@ -125,7 +125,7 @@ impl Attempts {
         }
         let is_lasting = error.is_conflict() && self.conflicts > MAX_CONFLICTS;
         let may_retry = self.counted <= self.policy.retries && !is_lasting;
-        let Some(Wait { delay, .. }) = wait.filter(|_| may_retry) else {
+        let Some(RetryDelay { delay, .. }) = wait.filter(|_| may_retry) else {
             let error = error.given_up();
             if let Some(lead) = self.part.lead.take() {
                 lead.give_up(&error);
@@ -139,7 +139,7 @@ impl Attempts {
         if let Some(lead) = &self.part.lead {
             lead.wait(delay);
         }
-        if let Err(TooLate) = self.transport.patience.until(Instant::now() + delay).await {
+        if let Err(DeadlineExceeded) = self.transport.patience.until(Instant::now() + delay).await {
             return Err(error.with_kind(ErrorKind::Cancelled));
         }
         if let Some(lead) = &self.part.lead {
@@ -185,7 +185,7 @@ impl Attempts {
         }
     }
     /// How long to wait after `error`; `None` where no wait would help.
-    fn wait(&mut self, error: &Error) -> Result<Option<Wait>, TooLong> {
+    fn wait(&mut self, error: &Error) -> Result<Option<RetryDelay>, RetryAfterTooLong> {
         let asked = match error.retryable() {
             Retryable::No => return Ok(None),
             Retryable::Yes => None,
@@ -196,7 +196,7 @@ impl Attempts {
             let until = error.until().map_or_else(String::new, |until| {
                 format!(" ({})", moment::until(until, SystemTime::now()))
             });
-            return Err(TooLong(format!(
+            return Err(RetryAfterTooLong(format!(
                 "it asks to be left alone for {} s{until}, longer than the {} s that are waited",
                 asked.as_secs(),
                 limit.as_secs()
@@ -204,7 +204,7 @@ impl Attempts {
         }
         let own = self.backoff.next().unwrap_or(self.policy.max);
         let own = own.min(self.policy.max);
-        Ok(Some(Wait {
+        Ok(Some(RetryDelay {
             delay: asked.map_or(own, |asked| asked.max(own)),
             whole_host: asked.is_some()
                 || error.kind() == ErrorKind::RateLimited

@@ -19,20 +19,20 @@ use crate::transport::{HttpError, HttpErrorKind, HttpService, Route, ask};
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// What probes found in this run.
-pub(super) struct Schemes {
+pub(super) struct SchemeCache {
     service: Arc<dyn HttpService>,
-    slots: Mutex<HashMap<Registry, Slot>>,
+    slots: Mutex<HashMap<Registry, SchemeSlot>>,
 }
 
-type Probe = BoxFuture<'static, Result<Url, HttpError>>;
+type SchemeProbe = BoxFuture<'static, Result<Url, HttpError>>;
 
-enum Slot {
+enum SchemeSlot {
     Found(Url),
     /// Somebody is probing; gone when all who wait have gone.
-    Probing(WeakShared<Probe>),
+    Probing(WeakShared<SchemeProbe>),
 }
 
-impl Schemes {
+impl SchemeCache {
     pub(super) fn new(service: Arc<dyn HttpService>) -> Self {
         Self {
             service,
@@ -43,34 +43,34 @@ impl Schemes {
     pub(super) fn found(&self, registry: &Registry) -> Option<Url> {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         match slots.get(registry) {
-            Some(Slot::Found(url)) => Some(url.clone()),
+            Some(SchemeSlot::Found(url)) => Some(url.clone()),
             _ => None,
         }
     }
     /// The base URL of the insecure `registry`, which is probed by `route`.
     pub(super) async fn find(&self, registry: &Registry, route: Route) -> Result<Url, HttpError> {
         let probe = match self.begin(registry, route)? {
-            Begun::Found(url) => return Ok(url),
-            Begun::Probing(probe) => probe,
+            StartedProbe::Found(url) => return Ok(url),
+            StartedProbe::Probing(probe) => probe,
         };
         let found = probe.clone().await;
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if let Ok(url) = &found {
-            slots.insert(registry.clone(), Slot::Found(url.clone()));
-        } else if let Some(Slot::Probing(weak)) = slots.get(registry)
+            slots.insert(registry.clone(), SchemeSlot::Found(url.clone()));
+        } else if let Some(SchemeSlot::Probing(weak)) = slots.get(registry)
             && weak.upgrade().is_some_and(|other| other.ptr_eq(&probe))
         {
             slots.remove(registry);
         }
         found
     }
-    fn begin(&self, registry: &Registry, route: Route) -> Result<Begun, HttpError> {
+    fn begin(&self, registry: &Registry, route: Route) -> Result<StartedProbe, HttpError> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         match slots.get(registry) {
-            Some(Slot::Found(url)) => return Ok(Begun::Found(url.clone())),
-            Some(Slot::Probing(weak)) => {
+            Some(SchemeSlot::Found(url)) => return Ok(StartedProbe::Found(url.clone())),
+            Some(SchemeSlot::Probing(weak)) => {
                 if let Some(probe) = weak.upgrade() {
-                    return Ok(Begun::Probing(probe));
+                    return Ok(StartedProbe::Probing(probe));
                 }
             }
             None => {}
@@ -79,19 +79,19 @@ impl Schemes {
             .ok_or_else(|| HttpError::new(HttpErrorKind::Connect, "its name is no host"))?;
         let service = self.service.clone();
         let port_given = registry.port().is_some();
-        let probe: Probe =
+        let probe: SchemeProbe =
             Box::pin(async move { probe(&*service, https, port_given, route).await });
         let probe = probe.shared();
         if let Some(weak) = probe.downgrade() {
-            slots.insert(registry.clone(), Slot::Probing(weak));
+            slots.insert(registry.clone(), SchemeSlot::Probing(weak));
         }
-        Ok(Begun::Probing(probe))
+        Ok(StartedProbe::Probing(probe))
     }
 }
 
-enum Begun {
+enum StartedProbe {
     Found(Url),
-    Probing(Shared<Probe>),
+    Probing(Shared<SchemeProbe>),
 }
 
 /// `scheme://host[:port]/` of `registry`.

@@ -12,12 +12,12 @@ use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
 use crate::text;
-use crate::transport::body::{self, Guard, RequestBody, ResponseBody};
-use crate::transport::limits::{Head, Permit, Throttle, Turn};
+use crate::transport::body::{self, BodyGuard, RequestBody, ResponseBody};
+use crate::transport::limits::{Permit, ResponseHead, Throttle, Urgency};
 use crate::transport::observer::RequestRecord;
-use crate::transport::patience::TooLate;
-use crate::transport::place::{Place, authority, is_host_of};
-use crate::transport::sending::{Leash, Sending};
+use crate::transport::patience::DeadlineExceeded;
+use crate::transport::place::{RequestContext, authority, is_host_of};
+use crate::transport::sending::{BodyAbortGuard, BodyProgress};
 use crate::transport::{
     AnswerLimit, Astray, Call, Endpoint, Lane, Reach, Response, Route, Transport, Trust, redirect,
     request_id,
@@ -25,7 +25,7 @@ use crate::transport::{
 
 /// Leave to make one call at one host; given back when dropped.
 #[derive(Debug)]
-pub struct Reserved(Permit);
+pub struct ReservedPermit(Permit);
 
 /// Why a wait ended early.
 pub(super) const OVER: &str = "the run ends before it may be asked again";
@@ -34,7 +34,7 @@ pub(super) const OVER: &str = "the run ends before it may be asked again";
 const LONGEST_URL: usize = 1_024;
 
 /// What stays the same over the hops of a call.
-struct Trip {
+struct RequestPlan {
     action: Arc<str>,
     endpoint: Endpoint,
     method: Method,
@@ -48,7 +48,7 @@ struct Trip {
 
 /// One exchange of a trip.
 struct Hop {
-    place: Place,
+    place: RequestContext,
     url: Url,
     headers: HeaderMap,
     body: RequestBody,
@@ -57,7 +57,7 @@ struct Hop {
 }
 
 /// What is told of an exchange when the head of its answer is there, or none comes.
-struct Told<'a> {
+struct ExchangeReport<'a> {
     url: &'a Url,
     sent: u64,
     answer: Option<&'a http::Response<ResponseBody>>,
@@ -71,7 +71,7 @@ impl Transport {
     /// other calls first reads, [drains](ResponseBody::drain) or drops it. Where the producer of the request's body
     /// gave up, the error is [`ErrorKind::Cancelled`], and the producer knows why.
     pub async fn send(&self, call: Call) -> Result<Response, Error> {
-        let turn = Turn::InLine(call.weight);
+        let turn = Urgency::InLine(call.weight);
         let reserved = self
             .admit(&call.endpoint, &call.url, call.lane, turn, &call.action)
             .await?;
@@ -91,8 +91,8 @@ impl Transport {
         lane: Lane,
         weight: u64,
         action: &Arc<str>,
-    ) -> Result<Reserved, Error> {
-        self.admit(endpoint, url, lane, Turn::InLine(weight), action)
+    ) -> Result<ReservedPermit, Error> {
+        self.admit(endpoint, url, lane, Urgency::InLine(weight), action)
             .await
     }
 
@@ -107,8 +107,9 @@ impl Transport {
         url: &Url,
         lane: Lane,
         action: &Arc<str>,
-    ) -> Result<Reserved, Error> {
-        self.admit(endpoint, url, lane, Turn::AtOnce, action).await
+    ) -> Result<ReservedPermit, Error> {
+        self.admit(endpoint, url, lane, Urgency::AtOnce, action)
+            .await
     }
 
     async fn admit(
@@ -116,19 +117,23 @@ impl Transport {
         endpoint: &Endpoint,
         url: &Url,
         lane: Lane,
-        turn: Turn,
+        turn: Urgency,
         action: &Arc<str>,
-    ) -> Result<Reserved, Error> {
+    ) -> Result<ReservedPermit, Error> {
         let permit = self.limits.acquire(authority(url), lane, turn).await;
         match self.may_ask(&endpoint.registry).await {
-            Ok(()) => Ok(Reserved(permit)),
-            Err(TooLate) => Err(Place::new(action, endpoint, url, self.redactor.clone())
-                .error(ErrorKind::Cancelled, OVER)),
+            Ok(()) => Ok(ReservedPermit(permit)),
+            Err(DeadlineExceeded) => {
+                Err(
+                    RequestContext::new(action, endpoint, url, self.redactor.clone())
+                        .error(ErrorKind::Cancelled, OVER),
+                )
+            }
         }
     }
 
     /// Waits until nothing pauses `registry` and the user's limit allows one request more.
-    async fn may_ask(&self, registry: &Registry) -> Result<(), TooLate> {
+    async fn may_ask(&self, registry: &Registry) -> Result<(), DeadlineExceeded> {
         loop {
             self.pauses.resumed(registry, &self.patience).await?;
             let Some(turn) = self.rates.request(registry) else {
@@ -147,7 +152,12 @@ impl Transport {
 
     /// A permit for a call to `url`, where the host has one that is free at once and is not paused: for calls that
     /// make something faster and are done without otherwise.
-    pub fn try_reserve(&self, endpoint: &Endpoint, url: &Url, lane: Lane) -> Option<Reserved> {
+    pub fn try_reserve(
+        &self,
+        endpoint: &Endpoint,
+        url: &Url,
+        lane: Lane,
+    ) -> Option<ReservedPermit> {
         let registry = &endpoint.registry;
         if self.pauses.is_paused(registry) {
             return None;
@@ -155,11 +165,15 @@ impl Transport {
         let permit = self.limits.try_acquire(authority(url), lane)?;
         // Where there is a limit, what can be done without would only be in the way of the rest.
         let limited = self.rates.limits_requests(registry) || self.rates.bytes(registry).is_some();
-        (!limited).then_some(Reserved(permit))
+        (!limited).then_some(ReservedPermit(permit))
     }
 
     /// [`Transport::send`] with a permit that is held already, for the same host and lane.
-    pub async fn send_reserved(&self, call: Call, reserved: Reserved) -> Result<Response, Error> {
+    pub async fn send_reserved(
+        &self,
+        call: Call,
+        reserved: ReservedPermit,
+    ) -> Result<Response, Error> {
         // On the heap: who waits for a place need not carry the room for the rest.
         Box::pin(self.carry_out(call, reserved.0)).await
     }
@@ -190,14 +204,14 @@ impl Transport {
             let (status, own) = (answer.status(), answer.headers());
             let Some(target) = self.redirection(&trip, &place, &url, status, own).await? else {
                 let throttle = self.rates.bytes(&trip.endpoint.registry).map(Throttle::new);
-                let guard = Guard::new(place, self.options.timeouts.stall, permit, leash);
+                let guard = BodyGuard::new(place, self.options.timeouts.stall, permit, leash);
                 let guard = guard.throttled(throttle);
                 return Ok(respond(&trip, url, answer, guard));
             };
             answer.into_body().drain().await;
             if let Some(turn) = self.rates.request(&trip.endpoint.registry) {
                 let waited = self.patience.until(turn).await;
-                waited.map_err(|TooLate| place.error(ErrorKind::Cancelled, OVER))?;
+                waited.map_err(|DeadlineExceeded| place.error(ErrorKind::Cancelled, OVER))?;
             }
             hop = Hop::onward(&place, &url, headers, target);
             hop.led_by_public = led_by_public || !self.network.is_inside(&url);
@@ -208,9 +222,9 @@ impl Transport {
         ))
     }
 
-    fn prepare(&self, call: Call) -> Result<(Trip, Hop), Error> {
+    fn prepare(&self, call: Call) -> Result<(RequestPlan, Hop), Error> {
         let redactor = self.redactor.clone();
-        let place = Place::new(&call.action, &call.endpoint, &call.url, redactor);
+        let place = RequestContext::new(&call.action, &call.endpoint, &call.url, redactor);
         if call.url.scheme() != "https" && !call.endpoint.insecure {
             return Err(place
                 .error(
@@ -225,7 +239,7 @@ impl Transport {
             Trust::Verified
         };
         let timeouts = &self.options.timeouts;
-        let trip = Trip {
+        let trip = RequestPlan {
             action: call.action,
             endpoint: call.endpoint,
             method: call.method,
@@ -270,13 +284,13 @@ impl Transport {
     /// Tells the window what became of a request, and the observer where that narrowed it.
     fn learn(
         &self,
-        trip: &Trip,
+        trip: &RequestPlan,
         permit: &mut Permit,
-        exchanged: &Result<(http::Response<ResponseBody>, Leash), Error>,
+        exchanged: &Result<(http::Response<ResponseBody>, BodyAbortGuard), Error>,
         latency: Option<Duration>,
     ) {
         let narrowed = match exchanged {
-            Ok((answer, _)) => permit.answered(Head {
+            Ok((answer, _)) => permit.answered(ResponseHead {
                 status: answer.status(),
                 version: answer.version(),
                 latency,
@@ -292,20 +306,20 @@ impl Transport {
     /// One request and the head of its answer, under the stall watchdog.
     async fn exchange(
         &self,
-        trip: &Trip,
+        trip: &RequestPlan,
         hop: Hop,
-    ) -> Result<(http::Response<ResponseBody>, Leash), Error> {
+    ) -> Result<(http::Response<ResponseBody>, BodyAbortGuard), Error> {
         let bucket = self.rates.bytes(&trip.endpoint.registry);
         if let (Some(bucket), RequestBody::Bytes(bytes)) = (&bucket, &hop.body) {
             let turn = bucket.take(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
             self.patience
                 .until(turn)
                 .await
-                .map_err(|TooLate| hop.place.error(ErrorKind::Cancelled, OVER))?;
+                .map_err(|DeadlineExceeded| hop.place.error(ErrorKind::Cancelled, OVER))?;
         }
         let route = self.route(trip, &hop)?;
         self.redactor.learn(&hop.url, &hop.headers, &hop.body);
-        let (body, sending) = Sending::watch(hop.body, bucket.map(Throttle::new));
+        let (body, sending) = BodyProgress::watch(hop.body, bucket.map(Throttle::new));
         let leash = sending.leash();
         let request = http::Request::builder()
             .method(&trip.method)
@@ -329,7 +343,7 @@ impl Transport {
                 Err(hop.place.error(ErrorKind::Stalled, stall.to_string()))
             }
         };
-        let told = Told {
+        let told = ExchangeReport {
             url: &hop.url,
             sent: sending.sent(),
             answer: outcome.as_ref().ok(),
@@ -340,7 +354,7 @@ impl Transport {
     }
 
     /// The connections that a request may use.
-    fn route(&self, trip: &Trip, hop: &Hop) -> Result<Route, Error> {
+    fn route(&self, trip: &RequestPlan, hop: &Hop) -> Result<Route, Error> {
         let registry = &trip.endpoint.registry;
         let is_own = is_host_of(registry, &hop.url);
         let reach = if is_own && !trip.public_only {
@@ -362,8 +376,8 @@ impl Transport {
         })
     }
 
-    fn report(&self, trip: &Trip, told: &Told<'_>) {
-        let Told { url, answer, .. } = *told;
+    fn report(&self, trip: &RequestPlan, told: &ExchangeReport<'_>) {
+        let ExchangeReport { url, answer, .. } = *told;
         let host = authority(url);
         // A path may repeat a secret, too, and is as long as whoever led here likes.
         let shown = format!("{}://{host}{}", url.scheme(), url.path());
@@ -401,8 +415,8 @@ impl Transport {
     /// Where the answer redirects to, if it may.
     async fn redirection(
         &self,
-        trip: &Trip,
-        place: &Place,
+        trip: &RequestPlan,
+        place: &RequestContext,
         url: &Url,
         status: StatusCode,
         headers: &HeaderMap,
@@ -427,7 +441,7 @@ impl Transport {
 
 impl Hop {
     /// The next request after a redirect, with what may leave the origin.
-    fn onward(place: &Place, from: &Url, mut headers: HeaderMap, target: Url) -> Self {
+    fn onward(place: &RequestContext, from: &Url, mut headers: HeaderMap, target: Url) -> Self {
         if !redirect::same_origin(from, &target) {
             redirect::keep_what_travels(&mut headers);
         }
@@ -441,7 +455,12 @@ impl Hop {
     }
 }
 
-fn respond(trip: &Trip, url: Url, answer: http::Response<ResponseBody>, guard: Guard) -> Response {
+fn respond(
+    trip: &RequestPlan,
+    url: Url,
+    answer: http::Response<ResponseBody>,
+    guard: BodyGuard,
+) -> Response {
     let (parts, body) = answer.into_parts();
     let expected = content_length(&trip.method, parts.status, &parts.headers);
     Response {

@@ -1,7 +1,7 @@
 //! The stall watchdog over what is sent, and the end of it.
 //!
-//! The HTTP library pulls a request's body, so it is watched from outside: [`Metered`] notes whose turn it is, and
-//! [`Sending::stalled`] ends when it was the network's for too long. While the producer has nothing to give, nobody is
+//! The HTTP library pulls a request's body, so it is watched from outside: [`MeteredBody`] notes whose turn it is, and
+//! [`BodyProgress::stalled`] ends when it was the network's for too long. While the producer has nothing to give, nobody is
 //! stalled. The producer lives here and not in the body, so that it can be let go of at once when the exchange is over,
 //! whatever the HTTP library still holds.
 
@@ -25,19 +25,19 @@ const BUFFERED: u64 = 4 * 1024 * 1024;
 const SLOWEST: u64 = 64 * 1024;
 
 /// How far a request's body is out, shared between the body and those who watch it.
-pub(super) struct Sending {
+pub(super) struct BodyProgress {
     start: Instant,
     /// When the network last took bytes, in milliseconds since `start`.
     moved: AtomicU64,
     producer_waits: AtomicBool,
     done: AtomicBool,
     sent: AtomicU64,
-    producer: Mutex<Option<Producer>>,
+    producer: Mutex<Option<ProducerState>>,
     /// Who waits for the producer.
     waiting: AtomicWaker,
 }
 
-struct Producer {
+struct ProducerState {
     /// What the bytes are taken out of, where the user set a limit. That wait is the producer's, not the network's.
     throttle: Option<Throttle>,
     stream: RequestStream,
@@ -65,15 +65,15 @@ impl std::fmt::Display for Stall {
 }
 
 /// Lets go of the producer of a request's body when dropped.
-pub(super) struct Leash(Arc<Sending>);
+pub(super) struct BodyAbortGuard(Arc<BodyProgress>);
 
-impl Drop for Leash {
+impl Drop for BodyAbortGuard {
     fn drop(&mut self) {
         self.0.release();
     }
 }
 
-impl Sending {
+impl BodyProgress {
     /// Puts `body` under watch, and under the user's limit, if there is one.
     pub(super) fn watch(body: RequestBody, throttle: Option<Throttle>) -> (RequestBody, Arc<Self>) {
         match body {
@@ -83,19 +83,19 @@ impl Sending {
                 (RequestBody::Bytes(bytes), sending)
             }
             RequestBody::Stream { length, stream } => {
-                let producer = Producer {
+                let producer = ProducerState {
                     throttle,
                     stream,
                     remaining: length,
                     last: None,
                 };
                 let sending = Self::new(None, Some(producer));
-                let stream = Box::pin(Metered::new(&sending));
+                let stream = Box::pin(MeteredBody::new(&sending));
                 (RequestBody::Stream { length, stream }, sending)
             }
         }
     }
-    fn new(whole: Option<u64>, producer: Option<Producer>) -> Arc<Self> {
+    fn new(whole: Option<u64>, producer: Option<ProducerState>) -> Arc<Self> {
         Arc::new(Self {
             start: Instant::now(),
             moved: AtomicU64::new(0),
@@ -107,8 +107,8 @@ impl Sending {
         })
     }
     /// Something that lets go of the producer when it is dropped.
-    pub(super) fn leash(self: &Arc<Self>) -> Leash {
-        Leash(self.clone())
+    pub(super) fn leash(self: &Arc<Self>) -> BodyAbortGuard {
+        BodyAbortGuard(self.clone())
     }
     /// How many bytes were handed to the network so far.
     pub(super) fn sent(&self) -> u64 {
@@ -155,7 +155,7 @@ impl Sending {
         drop(producer);
         self.waiting.wake();
     }
-    fn lock(&self) -> MutexGuard<'_, Option<Producer>> {
+    fn lock(&self) -> MutexGuard<'_, Option<ProducerState>> {
         self.producer.lock().unwrap_or_else(PoisonError::into_inner)
     }
     /// The next bytes for the network; `bell` is rung when the producer has some again.
@@ -195,7 +195,7 @@ impl Sending {
     }
 }
 
-impl Producer {
+impl ProducerState {
     /// The next bytes, never empty. The last ones, or the end of an empty body, come after the stream's own end.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyAborted>>> {
         loop {
@@ -227,21 +227,21 @@ impl Producer {
 }
 
 /// A request's body that says whose turn it is.
-struct Metered {
-    sending: Arc<Sending>,
+struct MeteredBody {
+    sending: Arc<BodyProgress>,
     bell: Waker,
 }
 
-impl Metered {
-    fn new(sending: &Arc<Sending>) -> Self {
+impl MeteredBody {
+    fn new(sending: &Arc<BodyProgress>) -> Self {
         Self {
             sending: Arc::clone(sending),
-            bell: Waker::from(Arc::new(Bell(Arc::downgrade(sending)))),
+            bell: Waker::from(Arc::new(ProducerWaker(Arc::downgrade(sending)))),
         }
     }
 }
 
-impl Stream for Metered {
+impl Stream for MeteredBody {
     type Item = Result<Bytes, BodyAborted>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -251,9 +251,9 @@ impl Stream for Metered {
 
 /// Rung by a producer that has something again. From then on it is the network's turn, whether or not the HTTP library
 /// comes for it: it does not as long as the network takes nothing of what it was given before.
-struct Bell(Weak<Sending>);
+struct ProducerWaker(Weak<BodyProgress>);
 
-impl Wake for Bell {
+impl Wake for ProducerWaker {
     fn wake(self: Arc<Self>) {
         if let Some(sending) = self.0.upgrade() {
             sending.touch();
@@ -283,7 +283,7 @@ mod tests {
             length: 4,
             stream: Box::pin(stream),
         };
-        let (body, sending) = Sending::watch(body, None);
+        let (body, sending) = BodyProgress::watch(body, None);
         let RequestBody::Stream { mut stream, .. } = body else {
             return;
         };

@@ -22,7 +22,7 @@ use crate::transport::classify::{is_authority_as_server, other_key};
 use crate::transport::{HttpError, HttpErrorKind, Trust};
 
 /// Makes the TLS configurations of a run.
-pub(super) struct Tls {
+pub(super) struct TlsConfigs {
     provider: Arc<CryptoProvider>,
     extra: Vec<CertificateDer<'static>>,
     folders: Arc<CertificateFolders>,
@@ -69,7 +69,7 @@ impl Alpn {
     }
 }
 
-impl Tls {
+impl TlsConfigs {
     /// With `extra` certificates (each PEM, with any number in it, or DER) trusted besides the system's.
     pub(super) fn new(extra: &[Vec<u8>], folders: Arc<CertificateFolders>) -> Result<Self, String> {
         let mut certificates = Vec::new();

@@ -15,11 +15,11 @@ const LONGEST: usize = 4_096;
 
 /// The warnings that were reported in this run.
 #[derive(Default)]
-pub(super) struct Warnings {
+pub(super) struct ReportedWarnings {
     seen: Mutex<HashSet<(String, String)>>,
 }
 
-impl Warnings {
+impl ReportedWarnings {
     /// The warnings in `headers` that `host` did not give before.
     pub(super) fn news(&self, host: &str, headers: &HeaderMap) -> Vec<String> {
         let mut news = Vec::new();

@@ -3,11 +3,11 @@
 //! Registries refuse what they do not know with a bare "manifest invalid". What it is about the document that few of
 //! them know is seen in the document.
 
-use registry::manifest::View;
+use registry::manifest::ManifestView;
 use registry::manifest::media_type::{DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCI_ARTIFACT};
 use registry::{Cause, Digest, Error, ErrorKind, Manifest, Target, clean_text};
 
-use crate::compare::Plan;
+use crate::compare::CopyPlan;
 use crate::graph::{IMAGE_CONFIGS, WANTS_ALL_CHILDREN};
 
 /// The most characters of a media type that an error repeats; RFC 6838 allows 255.
@@ -25,7 +25,7 @@ const ATTESTED: &str = "it lists build attestations, which some registries do no
                         images without them, under an index with another digest";
 
 /// `error`, the answer to a push of `manifest` to `target`, with what there is to know about it.
-pub(super) fn advise(error: Error, target: &Target, manifest: &Manifest, plan: &Plan) -> Error {
+pub(super) fn advise(error: Error, target: &Target, manifest: &Manifest, plan: &CopyPlan) -> Error {
     if is_refusal(&error)
         && let Some((clause, cause)) = peculiarity(manifest, plan)
     {
@@ -77,7 +77,7 @@ fn is_refusal(error: &Error) -> bool {
 }
 
 /// Returns what few registries take about `manifest`: a clause for a person, and the cause.
-fn peculiarity(manifest: &Manifest, plan: &Plan) -> Option<(&'static str, Cause)> {
+fn peculiarity(manifest: &Manifest, plan: &CopyPlan) -> Option<(&'static str, Cause)> {
     if [DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED].contains(&manifest.media_type()) {
         Some((SCHEMA1, Cause::MediaTypeRefused))
     } else if manifest.media_type() == OCI_ARTIFACT {
@@ -105,7 +105,7 @@ fn rare_algorithm(target: &Target) -> Option<&str> {
 /// Returns the types that a registry may not know: of the manifest, and of an artifact in the form of an image.
 fn types(manifest: &Manifest) -> String {
     let mut clause = format!("its type is {}", manifest.media_type());
-    if let Ok(View::Image(image)) = manifest.view() {
+    if let Ok(ManifestView::Image(image)) = manifest.view() {
         let config = image.config.map(|config| config.media_type);
         if let Some(config) = config.filter(|config| !IMAGE_CONFIGS.contains(&config.as_str())) {
             clause.push_str(", the type of its config ");
@@ -123,12 +123,12 @@ fn types(manifest: &Manifest) -> String {
 pub(super) fn demanded<'a>(
     missing: &'a [Digest],
     manifest: &Manifest,
-    plan: &Plan,
+    plan: &CopyPlan,
 ) -> Option<&'a Digest> {
     if missing.is_empty() {
         return None;
     }
-    let Ok(View::Image(image)) = manifest.view() else {
+    let Ok(ManifestView::Image(image)) = manifest.view() else {
         return None;
     };
     let brought = |digest: &Digest| {
@@ -151,7 +151,7 @@ pub(super) fn bring_along(layer: &Digest) -> String {
 }
 
 /// Whether one of the indexes of `plan` lists `manifest` as an attestation.
-fn is_attestation(manifest: &Manifest, plan: &Plan) -> bool {
+fn is_attestation(manifest: &Manifest, plan: &CopyPlan) -> bool {
     let mut indexes = plan.children.iter().chain([&plan.root]);
     indexes.any(|index| attestations(index).any(|digest| digest == *manifest.digest()))
 }
@@ -159,7 +159,7 @@ fn is_attestation(manifest: &Manifest, plan: &Plan) -> bool {
 /// What an index lists as attestations.
 fn attestations(index: &Manifest) -> impl Iterator<Item = Digest> {
     let entries = match index.view() {
-        Ok(View::Index(index)) => index.manifests,
+        Ok(ManifestView::Index(index)) => index.manifests,
         _ => Vec::new(),
     };
     let attestations = entries
@@ -170,7 +170,7 @@ fn attestations(index: &Manifest) -> impl Iterator<Item = Digest> {
 
 fn names_urls(manifest: &Manifest) -> bool {
     match manifest.view() {
-        Ok(View::Image(image)) => image.layers.iter().any(|layer| !layer.urls.is_empty()),
+        Ok(ManifestView::Image(image)) => image.layers.iter().any(|layer| !layer.urls.is_empty()),
         _ => false,
     }
 }

@@ -6,10 +6,10 @@ mod advice;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
-use registry::manifest::View;
+use registry::manifest::ManifestView;
 use registry::{Digest, Error, ErrorKind, Manifest, Tag, Target};
 
-use crate::compare::Plan;
+use crate::compare::CopyPlan;
 use crate::failure::{Failure, Side};
 use crate::store::Store;
 
@@ -18,16 +18,16 @@ const PUSHES: usize = 8;
 
 /// What a commit led to.
 #[derive(Debug)]
-pub enum Committed {
+pub enum CommitOutcome {
     /// The root stands under its name.
     Done,
     /// The destination says that it lacks something that was believed to be there.
-    Lacking(Lacking),
+    Lacking(MissingContent),
 }
 
 /// What a destination lacks.
 #[derive(Debug)]
-pub struct Lacking {
+pub struct MissingContent {
     /// What it names as missing; may be empty, as not all registries say what.
     pub missing: Vec<Digest>,
     /// The children that it took before.
@@ -38,7 +38,7 @@ pub struct Lacking {
 
 /// Pushes the manifests of `plan`: children by digest, leaves first, siblings together; then the root, in one request
 /// with its tag.
-pub async fn commit(destination: &dyn Store, plan: &Plan) -> Result<Committed, Failure> {
+pub async fn commit(destination: &dyn Store, plan: &CopyPlan) -> Result<CommitOutcome, Failure> {
     let target = match &plan.tag {
         Some(tag) => Target::Tag(tag.clone()),
         None => Target::Digest(plan.root.digest().clone()),
@@ -47,7 +47,10 @@ pub async fn commit(destination: &dyn Store, plan: &Plan) -> Result<Committed, F
 }
 
 /// The same without the tag: something that refers to the root is to be there before.
-pub async fn commit_untagged(destination: &dyn Store, plan: &Plan) -> Result<Committed, Failure> {
+pub async fn commit_untagged(
+    destination: &dyn Store,
+    plan: &CopyPlan,
+) -> Result<CommitOutcome, Failure> {
     let target = Target::Digest(plan.root.digest().clone());
     commit_as(destination, plan, &target).await
 }
@@ -57,16 +60,16 @@ pub async fn name(
     destination: &dyn Store,
     root: &Manifest,
     tag: &Tag,
-) -> Result<Committed, Failure> {
+) -> Result<CommitOutcome, Failure> {
     let target = Target::Tag(tag.clone());
     let Err(error) = destination.put_manifest(&target, root).await else {
-        return Ok(Committed::Done);
+        return Ok(CommitOutcome::Done);
     };
     let failure = Failure::registry(Side::Destination, &error);
     if error.kind() != ErrorKind::MissingContent {
         return Err(failure);
     }
-    Ok(Committed::Lacking(Lacking {
+    Ok(CommitOutcome::Lacking(MissingContent {
         missing: error.missing().to_vec(),
         pushed: Vec::new(),
         failure,
@@ -75,18 +78,18 @@ pub async fn name(
 
 async fn commit_as(
     destination: &dyn Store,
-    plan: &Plan,
+    plan: &CopyPlan,
     target: &Target,
-) -> Result<Committed, Failure> {
+) -> Result<CommitOutcome, Failure> {
     let pushed = match push_children(destination, plan).await? {
         Ok(pushed) => pushed,
-        Err(lacking) => return Ok(Committed::Lacking(lacking)),
+        Err(lacking) => return Ok(CommitOutcome::Lacking(lacking)),
     };
     match destination.put_manifest(target, &plan.root).await {
-        Ok(()) => Ok(Committed::Done),
+        Ok(()) => Ok(CommitOutcome::Done),
         Err(error) => {
             let (missing, failure) = refused(error, target, &plan.root, plan)?;
-            Ok(Committed::Lacking(Lacking {
+            Ok(CommitOutcome::Lacking(MissingContent {
                 missing,
                 pushed,
                 failure,
@@ -97,16 +100,19 @@ async fn commit_as(
 
 /// Pushes the children of `plan` as [`commit`] does, for a root that stands already: where tags cannot be moved, not
 /// even to what they name, it could not be pushed again.
-pub async fn commit_children(destination: &dyn Store, plan: &Plan) -> Result<Committed, Failure> {
+pub async fn commit_children(
+    destination: &dyn Store,
+    plan: &CopyPlan,
+) -> Result<CommitOutcome, Failure> {
     let pushed = push_children(destination, plan).await?;
-    Ok(pushed.map_or_else(Committed::Lacking, |_| Committed::Done))
+    Ok(pushed.map_or_else(CommitOutcome::Lacking, |_| CommitOutcome::Done))
 }
 
 /// The digests of the children of `plan`, all of which the destination took, or what it lacks.
 async fn push_children(
     destination: &dyn Store,
-    plan: &Plan,
-) -> Result<Result<Vec<Digest>, Lacking>, Failure> {
+    plan: &CopyPlan,
+) -> Result<Result<Vec<Digest>, MissingContent>, Failure> {
     let mut pushed = Vec::new();
     for siblings in stages(&plan.children) {
         let mut lacking: Vec<Vec<Digest>> = Vec::new();
@@ -135,7 +141,7 @@ async fn push_children(
             } else {
                 lacking.concat()
             };
-            return Ok(Err(Lacking {
+            return Ok(Err(MissingContent {
                 missing,
                 pushed,
                 failure,
@@ -147,7 +153,7 @@ async fn push_children(
 
 /// Images all at once, then indexes one by one, as each may name those before it.
 fn stages(children: &[Arc<Manifest>]) -> Vec<Vec<Arc<Manifest>>> {
-    let is_index = |child: &Arc<Manifest>| matches!(child.view(), Ok(View::Index(_)));
+    let is_index = |child: &Arc<Manifest>| matches!(child.view(), Ok(ManifestView::Index(_)));
     let (indexes, images): (Vec<_>, Vec<_>) = children.iter().cloned().partition(is_index);
     let indexes = indexes.into_iter().map(|index| vec![index]);
     std::iter::once(images).chain(indexes).collect()
@@ -168,7 +174,7 @@ fn refused(
     error: Error,
     target: &Target,
     manifest: &Manifest,
-    plan: &Plan,
+    plan: &CopyPlan,
 ) -> Result<(Vec<Digest>, Failure), Failure> {
     let failed = |error: &Error| Failure::registry(Side::Destination, error);
     if error.kind() != ErrorKind::MissingContent {

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use futures_util::{StreamExt, stream};
-use registry::manifest::View;
+use registry::manifest::ManifestView;
 use registry::manifest::media_type::{DOCKER_MANIFEST, OCI_MANIFEST};
 use registry::{Digest, ErrorKind, Manifest, ManifestHead, Repository, Target};
 
-use crate::compare::{Comparer, Missing, QUESTIONS, Sparse};
+use crate::compare::{Comparer, MissingImage, QUESTIONS, SparseChildren};
 use crate::failure::{Failure, Side};
 use crate::graph::{MAX_MANIFESTS, names_blob};
 use crate::lock::lock;
@@ -15,14 +15,14 @@ use crate::store::Store;
 
 /// The children that a destination is believed to have with everything below them, and what it contradicted.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct KnownChildren {
     children: HashSet<Digest>,
     contradicted: HashSet<Digest>,
     /// The destination lacks something and does not say what.
     contradicted_all: bool,
 }
 
-impl Known {
+impl KnownChildren {
     /// Whether the destination is believed to have this child.
     pub fn has(&self, child: &Digest) -> bool {
         self.children.contains(child)
@@ -57,15 +57,15 @@ impl Comparer {
     /// under a new name they are mostly new together or known together. Whoever verifies believes none of this.
     pub async fn known(
         &self,
-        missing: &Missing,
+        missing: &MissingImage,
         destination: &dyn Store,
-    ) -> Result<Known, Failure> {
+    ) -> Result<KnownChildren, Failure> {
         let repository = destination.repository();
         let is_there = self
             .inventory
             .has_manifest(repository, missing.root.digest());
         if self.force || self.verify || is_there {
-            return Ok(Known::default());
+            return Ok(KnownChildren::default());
         }
         if let Some(sparse) = &missing.sparse {
             return self.known_of(sparse, destination).await;
@@ -87,14 +87,18 @@ impl Comparer {
                 None => children.extend(self.ask(unknown, destination).await?),
             }
         }
-        Ok(Known {
+        Ok(KnownChildren {
             children,
-            ..Known::default()
+            ..KnownChildren::default()
         })
     }
 
     /// Which images below a sparse root the destination has; its old root might be sparse itself.
-    async fn known_of(&self, sparse: &Sparse, destination: &dyn Store) -> Result<Known, Failure> {
+    async fn known_of(
+        &self,
+        sparse: &SparseChildren,
+        destination: &dyn Store,
+    ) -> Result<KnownChildren, Failure> {
         let repository = destination.repository();
         let (mut children, unknown): (Vec<_>, Vec<_>) = sparse
             .wanted
@@ -108,9 +112,9 @@ impl Comparer {
             }
             None => children.extend(self.ask(unknown, destination).await?),
         }
-        Ok(Known {
+        Ok(KnownChildren {
             children: children.into_iter().collect(),
-            ..Known::default()
+            ..KnownChildren::default()
         })
     }
 
@@ -174,7 +178,7 @@ impl Comparer {
 /// The digests that an index names, but for those of plain blobs; none where it is no index, or cannot be read.
 fn entries(manifest: &Manifest) -> Vec<Digest> {
     match manifest.view() {
-        Ok(View::Index(index)) => {
+        Ok(ManifestView::Index(index)) => {
             let entries = index.manifests.into_iter();
             let manifests = entries.filter(|entry| !names_blob(entry));
             manifests.map(|entry| entry.digest).collect()

@@ -3,7 +3,7 @@
 use registry::manifest::media_type::{DOCKER_MANIFEST, OCI_MANIFEST};
 use registry::{ErrorKind, ManifestHead, ManifestPresence, Tag, Target};
 
-use crate::compare::{Comparer, Comparison, Difference, Missing};
+use crate::compare::{Comparer, Comparison, Difference, MissingImage};
 use crate::failure::{Failure, Side};
 use crate::graph::{Root, SourceImage};
 use crate::store::Store;
@@ -65,7 +65,7 @@ impl Comparer {
             Root::Nothing { why } => return Ok(Comparison::Skipped { why }),
         };
         let same = is_there.is_some_and(|there| there.digest == *root.digest());
-        let missing = Missing {
+        let missing = MissingImage {
             root,
             filtered,
             tag: Some(tag.clone()),
@@ -111,7 +111,7 @@ impl Comparer {
             Root::Filtered(root) => (root, true),
             Root::Nothing { why } => return Ok(Comparison::Skipped { why }),
         };
-        let missing = Missing {
+        let missing = MissingImage {
             root,
             filtered,
             tag: None,
@@ -137,7 +137,7 @@ impl Comparer {
     /// Costs a HEAD, where the tag was not asked about before.
     pub async fn stood(
         &self,
-        missing: &Missing,
+        missing: &MissingImage,
         destination: &dyn Store,
         refusal: &Failure,
     ) -> bool {

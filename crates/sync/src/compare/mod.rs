@@ -20,8 +20,8 @@ use registry::{Descriptor, Digest, Manifest, ManifestHead, Repository, Tag};
 use crate::failure::Failure;
 use crate::inventory::Inventory;
 
-pub use known::Known;
-pub(crate) use sparse::Sparse;
+pub use known::KnownChildren;
+pub(crate) use sparse::SparseChildren;
 pub(crate) use verify::Damage;
 
 /// Requests at a time that ask one destination about the parts of one image.
@@ -37,7 +37,7 @@ pub struct Comparer {
     /// Whether what a plan names counts as brought at once, as nobody will bring it.
     claims: bool,
     /// Blobs that are being looked for at this moment.
-    asked: verify::Asked,
+    asked: verify::BlobWaiter,
     /// Repositories that were asked for a child once and had nothing: their other tags are new as well, most likely.
     barren: Mutex<HashSet<Repository>>,
 }
@@ -56,7 +56,7 @@ pub enum Comparison {
         why: String,
     },
     /// It is to be copied.
-    Missing(Missing),
+    Missing(MissingImage),
     /// It is to be copied; more was not asked for.
     Differs(Difference),
 }
@@ -76,7 +76,7 @@ pub struct Difference {
 
 /// An image that a destination lacks.
 #[derive(Debug)]
-pub struct Missing {
+pub struct MissingImage {
     /// The root, after the filter.
     pub root: Arc<Manifest>,
     /// Whether the filter made it.
@@ -90,12 +90,12 @@ pub struct Missing {
     /// Whether that was not asked, as a list of the tags did not have it.
     pub unasked: bool,
     /// Where its index comes without some of its children: which of the others are wanted, and found there.
-    pub(crate) sparse: Option<Sparse>,
+    pub(crate) sparse: Option<SparseChildren>,
 }
 
 /// What one destination lacks of one image.
 #[derive(Debug)]
-pub struct Plan {
+pub struct CopyPlan {
     /// The root, pushed last: by its tag, or by digest where there is none.
     pub root: Arc<Manifest>,
     /// The tag.
@@ -120,7 +120,7 @@ impl Comparer {
             verify,
             only_differences: false,
             claims: false,
-            asked: verify::Asked::default(),
+            asked: verify::BlobWaiter::default(),
             barren: Mutex::default(),
         }
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use futures_util::{StreamExt, stream};
 use registry::{Descriptor, Presence};
 
-use crate::compare::{Comparer, Known, Missing, Plan, QUESTIONS};
+use crate::compare::{Comparer, CopyPlan, KnownChildren, MissingImage, QUESTIONS};
 use crate::failure::{Failure, Side};
-use crate::graph::{Content, SourceImage};
+use crate::graph::{ImageContent, SourceImage};
 use crate::inventory::Fact;
 use crate::store::Store;
 
@@ -21,16 +21,16 @@ impl Comparer {
         &self,
         image: &SourceImage,
         destination: &dyn Store,
-        missing: &Missing,
-        known: &Known,
-    ) -> Result<Plan, Failure> {
+        missing: &MissingImage,
+        known: &KnownChildren,
+    ) -> Result<CopyPlan, Failure> {
         let repository = destination.repository();
         let is_there = self
             .inventory
             .has_manifest(repository, missing.root.digest());
         let content = if is_there && !known.is_in_doubt() {
             // Brought by this run under another name: nothing but the new name is missing.
-            Content::default()
+            ImageContent::default()
         } else {
             let is_here = |child: &_| {
                 if self.claims {
@@ -50,7 +50,7 @@ impl Comparer {
         if self.force && missing.is_there() && !known.is_in_doubt() {
             here.extend(self.sort_out(&mut blobs, destination).await?);
         }
-        Ok(Plan {
+        Ok(CopyPlan {
             root: Arc::clone(&missing.root),
             tag: missing.tag.clone(),
             children: content.children,
@@ -92,7 +92,7 @@ impl Comparer {
     }
 }
 
-impl Missing {
+impl MissingImage {
     /// Whether the destination has this very root, so that only `--force` copies it.
     fn is_there(&self) -> bool {
         let there = self.there.as_ref();

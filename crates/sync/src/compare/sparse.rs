@@ -6,14 +6,14 @@ use futures_util::{StreamExt, stream};
 use registry::Digest;
 
 use crate::compare::known::has;
-use crate::compare::{Comparer, Comparison, Missing, QUESTIONS};
+use crate::compare::{Comparer, Comparison, MissingImage, QUESTIONS};
 use crate::failure::Failure;
 use crate::graph::SourceImage;
 use crate::store::Store;
 
 /// The children of a sparse image.
 #[derive(Debug)]
-pub(crate) struct Sparse {
+pub(crate) struct SparseChildren {
     /// The images that are wanted; what lies below an index is not known by the index.
     pub(crate) wanted: Vec<Digest>,
     /// Those of them that are there; `None` where nobody has asked yet.
@@ -27,7 +27,7 @@ impl Comparer {
         &self,
         image: &SourceImage,
         destination: &dyn Store,
-        mut missing: Missing,
+        mut missing: MissingImage,
         same: bool,
     ) -> Result<Comparison, Failure> {
         let unchanged = || Comparison::Unchanged {
@@ -49,7 +49,7 @@ impl Comparer {
             there = Some(found);
         }
         let images = wanted.into_iter().filter(|(_, is_index)| !is_index);
-        missing.sparse = Some(Sparse {
+        missing.sparse = Some(SparseChildren {
             wanted: images.map(|(digest, _)| digest).collect(),
             there,
         });

@@ -11,31 +11,31 @@ use futures_util::{StreamExt, stream};
 use registry::{Descriptor, Digest, Error, ErrorKind, Manifest, Presence, Repository, Tag, Target};
 use tokio::sync::OnceCell;
 
-use crate::compare::{Comparer, Plan, QUESTIONS};
+use crate::compare::{Comparer, CopyPlan, QUESTIONS};
 use crate::event::Loss;
 use crate::failure::{Failure, Side};
-use crate::graph::{Content, Found, SourceImage, names_manifest};
+use crate::graph::{FoundEntry, ImageContent, SourceImage, names_manifest};
 use crate::lock::lock;
 use crate::store::{Store, find_copied_blob};
 
 /// What a destination has lost of an image, and how it gets it back.
 pub(crate) struct Damage {
     /// The manifests and blobs to bring; the root among the manifests only where it is lost.
-    pub(crate) plan: Plan,
+    pub(crate) plan: CopyPlan,
     /// Whether the root itself is to be pushed.
     pub(crate) root_is_lost: bool,
     /// What is lost, sorted.
     pub(crate) losses: Vec<Loss>,
 }
 
-type Answer = OnceCell<Result<Presence, Failure>>;
+type BlobAnswer = OnceCell<Result<Presence, Failure>>;
 
 /// Who wants to know of a blob that is being looked for waits for that answer.
 #[derive(Default)]
-pub(super) struct Asked(Mutex<HashMap<(Repository, Digest), Arc<Answer>>>);
+pub(super) struct BlobWaiter(Mutex<HashMap<(Repository, Digest), Arc<BlobAnswer>>>);
 
 /// A destination under examination.
-struct Examination<'a> {
+struct Verification<'a> {
     comparer: &'a Comparer,
     image: &'a SourceImage,
     destination: &'a dyn Store,
@@ -55,7 +55,7 @@ impl Comparer {
         digest: &Digest,
         tag: Option<&Tag>,
     ) -> Result<Option<Damage>, Failure> {
-        let examination = Examination {
+        let examination = Verification {
             comparer: self,
             image,
             destination,
@@ -75,7 +75,7 @@ impl Comparer {
         Ok(Some(damage))
     }
 
-    fn is_whole(&self, repository: &Repository, plan: &Plan) {
+    fn is_whole(&self, repository: &Repository, plan: &CopyPlan) {
         let blobs = plan.present.iter().map(|blob| &blob.digest);
         self.inventory.blobs_are_committed(repository, blobs);
         let root = plan.root.digest();
@@ -116,7 +116,7 @@ impl Comparer {
     }
 }
 
-impl Examination<'_> {
+impl Verification<'_> {
     async fn root(&self, digest: &Digest) -> Result<Arc<Manifest>, Failure> {
         match self.there(digest).await? {
             Ok(root) => Ok(root),
@@ -129,19 +129,19 @@ impl Examination<'_> {
     }
 
     /// An entry of an index: as the destination has it, else as the source does.
-    async fn find(&self, entry: Descriptor) -> Result<Found, Failure> {
+    async fn find(&self, entry: Descriptor) -> Result<FoundEntry, Failure> {
         let loss = match self.there(&entry.digest).await? {
-            Ok(manifest) => return Ok(Found::Manifest(manifest)),
+            Ok(manifest) => return Ok(FoundEntry::Manifest(manifest)),
             Err(loss) => loss,
         };
         if !names_manifest(&entry) {
             let found = self.presence(&entry).await?;
             if found == Presence::Present {
-                return Ok(Found::Blob(Box::new(entry)));
+                return Ok(FoundEntry::Blob(Box::new(entry)));
             }
         }
         let found = self.image.find(entry).await?;
-        if let Found::Manifest(_) = &found {
+        if let FoundEntry::Manifest(_) = &found {
             lock(&self.losses).push(loss);
         }
         Ok(found)
@@ -170,10 +170,10 @@ impl Examination<'_> {
     async fn blobs(
         self,
         root: Arc<Manifest>,
-        content: Content,
+        content: ImageContent,
         tag: Option<&Tag>,
     ) -> Result<Damage, Failure> {
-        let mut plan = Plan {
+        let mut plan = CopyPlan {
             root,
             tag: tag.cloned(),
             children: content.children,

@@ -17,13 +17,13 @@ const LONGEST_KEY: usize = 128 * 1024;
 /// A value and its place.
 #[derive(Debug)]
 pub(super) struct Node {
-    pub(super) value: Value,
-    pub(super) at: Place,
+    pub(super) value: NodeValue,
+    pub(super) at: Position,
 }
 
 /// What stands there.
 #[derive(Debug)]
-pub(super) enum Value {
+pub(super) enum NodeValue {
     /// Nothing, or `null`, or `~`.
     Null,
     /// A text, a number or a boolean, as spelled.
@@ -33,7 +33,7 @@ pub(super) enum Value {
     Map(Vec<(Node, Node)>),
 }
 
-impl Value {
+impl NodeValue {
     /// Whether both are written the same, wherever they stand.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let same = |one: &Node, other: &Node| one.value.is_same(&other.value);
@@ -58,7 +58,7 @@ impl Value {
 
 /// Where something stands in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Position {
     /// From 1.
     pub(super) line: usize,
     /// From 1, in characters.
@@ -70,13 +70,13 @@ pub(super) struct Place {
 /// Why a text is neither YAML nor JSON. Holds nothing of the text but single characters.
 #[derive(Debug)]
 pub(super) struct SyntaxError {
-    pub(super) at: Option<Place>,
+    pub(super) at: Option<Position>,
     pub(super) message: String,
 }
 
-/// Reads one document. An empty one is [`Value::Null`].
+/// Reads one document. An empty one is [`NodeValue::Null`].
 pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
-    let root: Spanned<Raw> =
+    let root: Spanned<RawValue> =
         serde_saphyr::from_str_with_options(text, options()).map_err(|error| SyntaxError {
             at: error.location().map(|location| place(&location)),
             message: explain(&error),
@@ -134,22 +134,24 @@ fn explain(error: &Error) -> String {
 }
 
 /// A value as the library hands it out.
-enum Raw {
+enum RawValue {
     Null,
     Text(String),
     /// A boolean or a number, whose spelling the library does not keep.
     Typed(String),
-    List(Vec<Spanned<Raw>>),
-    Map(Vec<(Spanned<Raw>, Spanned<Raw>)>),
+    List(Vec<Spanned<RawValue>>),
+    Map(Vec<(Spanned<RawValue>, Spanned<RawValue>)>),
 }
 
-fn node(raw: Spanned<Raw>, text: &str) -> Node {
+fn node(raw: Spanned<RawValue>, text: &str) -> Node {
     let value = match raw.value {
-        Raw::Null => Value::Null,
-        Raw::Text(value) => Value::Text(value),
-        Raw::Typed(value) => Value::Text(spelling(&raw.defined, text).unwrap_or(value)),
-        Raw::List(items) => Value::List(items.into_iter().map(|item| node(item, text)).collect()),
-        Raw::Map(pairs) => Value::Map(
+        RawValue::Null => NodeValue::Null,
+        RawValue::Text(value) => NodeValue::Text(value),
+        RawValue::Typed(value) => NodeValue::Text(spelling(&raw.defined, text).unwrap_or(value)),
+        RawValue::List(items) => {
+            NodeValue::List(items.into_iter().map(|item| node(item, text)).collect())
+        }
+        RawValue::Map(pairs) => NodeValue::Map(
             pairs
                 .into_iter()
                 .map(|(key, value)| (node(key, text), node(value, text)))
@@ -170,16 +172,16 @@ fn spelling(location: &Location, text: &str) -> Option<String> {
     (!spelled.is_empty()).then(|| spelled.to_owned())
 }
 
-fn place(location: &Location) -> Place {
+fn place(location: &Location) -> Position {
     let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    Place {
+    Position {
         line: number(location.line()),
         column: number(location.column()),
         length: number(location.span().len()),
     }
 }
 
-impl<'de> Deserialize<'de> for Raw {
+impl<'de> Deserialize<'de> for RawValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(RawVisitor)
     }
@@ -188,53 +190,53 @@ impl<'de> Deserialize<'de> for Raw {
 struct RawVisitor;
 
 impl<'de> Visitor<'de> for RawVisitor {
-    type Value = Raw;
+    type Value = RawValue;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
-    fn visit_unit<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
+    fn visit_unit<E>(self) -> Result<RawValue, E> {
+        Ok(RawValue::Null)
     }
-    fn visit_none<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
+    fn visit_none<E>(self) -> Result<RawValue, E> {
+        Ok(RawValue::Null)
     }
-    fn visit_str<E>(self, text: &str) -> Result<Raw, E> {
-        Ok(Raw::Text(text.to_owned()))
+    fn visit_str<E>(self, text: &str) -> Result<RawValue, E> {
+        Ok(RawValue::Text(text.to_owned()))
     }
-    fn visit_string<E>(self, text: String) -> Result<Raw, E> {
-        Ok(Raw::Text(text))
+    fn visit_string<E>(self, text: String) -> Result<RawValue, E> {
+        Ok(RawValue::Text(text))
     }
-    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
-        Ok(Raw::Typed(value.to_string()))
+    fn visit_bool<E>(self, value: bool) -> Result<RawValue, E> {
+        Ok(RawValue::Typed(value.to_string()))
     }
-    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
-        Ok(Raw::Typed(value.to_string()))
+    fn visit_i64<E>(self, value: i64) -> Result<RawValue, E> {
+        Ok(RawValue::Typed(value.to_string()))
     }
-    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
-        Ok(Raw::Typed(value.to_string()))
+    fn visit_u64<E>(self, value: u64) -> Result<RawValue, E> {
+        Ok(RawValue::Typed(value.to_string()))
     }
-    fn visit_i128<E>(self, value: i128) -> Result<Raw, E> {
-        Ok(Raw::Typed(value.to_string()))
+    fn visit_i128<E>(self, value: i128) -> Result<RawValue, E> {
+        Ok(RawValue::Typed(value.to_string()))
     }
-    fn visit_u128<E>(self, value: u128) -> Result<Raw, E> {
-        Ok(Raw::Typed(value.to_string()))
+    fn visit_u128<E>(self, value: u128) -> Result<RawValue, E> {
+        Ok(RawValue::Typed(value.to_string()))
     }
-    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
-        Ok(Raw::Typed(value.to_string()))
+    fn visit_f64<E>(self, value: f64) -> Result<RawValue, E> {
+        Ok(RawValue::Typed(value.to_string()))
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Raw, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<RawValue, A::Error> {
         let mut items = Vec::new();
         while let Some(item) = seq.next_element()? {
             items.push(item);
         }
-        Ok(Raw::List(items))
+        Ok(RawValue::List(items))
     }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawValue, A::Error> {
         let mut pairs = Vec::new();
         while let Some(pair) = map.next_entry()? {
             pairs.push(pair);
         }
-        Ok(Raw::Map(pairs))
+        Ok(RawValue::Map(pairs))
     }
 }
 
@@ -274,13 +276,13 @@ mod tests {
     fn outline(node: &Node) -> String {
         let at = format!("{}:{}", node.at.line, node.at.column);
         match &node.value {
-            Value::Null => format!("{at} null"),
-            Value::Text(text) => format!("{at} {text:?}"),
-            Value::List(items) => {
+            NodeValue::Null => format!("{at} null"),
+            NodeValue::Text(text) => format!("{at} {text:?}"),
+            NodeValue::List(items) => {
                 let items: Vec<_> = items.iter().map(outline).collect();
                 format!("{at} [{}]", items.join(", "))
             }
-            Value::Map(pairs) => {
+            NodeValue::Map(pairs) => {
                 let pairs: Vec<_> = pairs
                     .iter()
                     .map(|(k, v)| format!("{} = {}", outline(k), outline(v)))
@@ -314,11 +316,11 @@ mod tests {
         ];
         for key in keys {
             let text = to_yaml(&std::collections::BTreeMap::from([(key, [key])])).unwrap();
-            let Value::Map(pairs) = parse(&text).unwrap().value else {
+            let NodeValue::Map(pairs) = parse(&text).unwrap().value else {
                 panic!("no map: {text}");
             };
-            let is_key = |node: &Node| matches!(&node.value, Value::Text(text) if text == key);
-            let Value::List(list) = &pairs[0].1.value else {
+            let is_key = |node: &Node| matches!(&node.value, NodeValue::Text(text) if text == key);
+            let NodeValue::List(list) = &pairs[0].1.value else {
                 panic!("no list: {text}");
             };
             assert!(is_key(&pairs[0].0) && is_key(&list[0]), "{text}");
@@ -379,7 +381,7 @@ mod tests {
     fn nothing_is_null() {
         for text in ["", "# nothing\n", "---\n", "~", "null"] {
             assert!(
-                matches!(parse(text).unwrap().value, Value::Null),
+                matches!(parse(text).unwrap().value, NodeValue::Null),
                 "{text:?}"
             );
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use registry::io_clause;
 
 use crate::config::Input;
-use crate::config::document::{self, Node, Place};
+use crate::config::document::{self, Node, Position};
 use crate::config::error::Problem;
 use crate::config::{snippet, syntax};
 
@@ -18,7 +18,7 @@ const MAX_BYTES: u64 = 64 * 1024 * 1024;
 const SUFFIXES: [&str; 3] = ["yaml", "yml", "json"];
 
 /// A file that was read.
-pub(super) struct File {
+pub(super) struct ConfigFile {
     path: PathBuf,
     text: String,
     /// Whether its lines may hold credentials, so that snippets show only what is known to be none.
@@ -57,7 +57,7 @@ fn unreadable(error: &std::io::Error) -> String {
     format!("the file cannot be read: {}", io_clause(error))
 }
 
-impl File {
+impl ConfigFile {
     /// Reads a file or standard input. One that should hold no credentials is taken for one that does where it speaks of passwords: it
     /// may be the wrong file.
     pub(super) fn read(input: &Input, secret: bool) -> Result<Self, Problem> {
@@ -117,14 +117,14 @@ impl File {
             })
     }
     /// A mistake at a place that itself may be shown.
-    pub(super) fn shown(&self, at: Place, message: impl Into<String>) -> Problem {
+    pub(super) fn shown(&self, at: Position, message: impl Into<String>) -> Problem {
         self.problem(at, message, true)
     }
     /// A mistake at a place that may be a secret.
-    pub(super) fn hidden(&self, at: Place, message: impl Into<String>) -> Problem {
+    pub(super) fn hidden(&self, at: Position, message: impl Into<String>) -> Problem {
         self.problem(at, message, false)
     }
-    fn problem(&self, at: Place, message: impl Into<String>, safe: bool) -> Problem {
+    fn problem(&self, at: Position, message: impl Into<String>, safe: bool) -> Problem {
         let line = self.text.lines().nth(at.line.saturating_sub(1));
         let snippet = line.and_then(|line| {
             if self.secret {

@@ -17,7 +17,7 @@ mod variables;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use registry::auth::Entry;
+use registry::auth::KeychainEntry;
 use registry::{Registry, Repository};
 
 use crate::rule::{Rule, RuleError};
@@ -32,7 +32,7 @@ pub struct Config {
     /// The rules, in the order in which they were written, duplicates merged.
     pub rules: Vec<Arc<Rule>>,
     /// The credentials.
-    pub credentials: Vec<Entry>,
+    pub credentials: Vec<KeychainEntry>,
     /// What is no mistake that stops a run, but hardly meant as it stands.
     pub warnings: Vec<Problem>,
 }

@@ -1,6 +1,6 @@
 //! The line of a mistake, drawn, with marks under the place. What may be a secret is left out.
 
-use crate::config::document::Place;
+use crate::config::document::Position;
 
 /// The most characters of a line that are drawn.
 const WIDTH: usize = 100;
@@ -10,7 +10,7 @@ const HIDDEN: char = '…';
 const KEYS: [&str; 5] = ["auth", "images", "username", "password", "insecure"];
 
 /// The whole line, or as [`masked`] where a user name may stand in front of a host in it.
-pub(super) fn whole(line: &str, at: Place) -> Option<String> {
+pub(super) fn whole(line: &str, at: Position) -> Option<String> {
     if has_userinfo(line) {
         return masked(line, at, true);
     }
@@ -19,7 +19,7 @@ pub(super) fn whole(line: &str, at: Place) -> Option<String> {
 
 /// The line of a file that holds credentials: its indentation, a known key at its beginning, and the place itself if
 /// that is `safe`. `None` where nothing of it can be shown.
-pub(super) fn masked(line: &str, at: Place, safe: bool) -> Option<String> {
+pub(super) fn masked(line: &str, at: Position, safe: bool) -> Option<String> {
     let column = at.column.saturating_sub(1);
     let indentation = line.chars().take_while(|c| c.is_whitespace()).count();
     let known = indentation + key_length(line.trim_start());
@@ -40,7 +40,7 @@ pub(super) fn masked(line: &str, at: Place, safe: bool) -> Option<String> {
         (known, 1)
     };
     let is_drawn = drawn.chars().any(|c| !c.is_whitespace() && c != HIDDEN);
-    let at = Place {
+    let at = Position {
         column: mark + 1,
         length,
         ..at
@@ -69,7 +69,7 @@ fn has_userinfo(text: &str) -> bool {
     })
 }
 
-fn draw(line: &str, at: Place) -> String {
+fn draw(line: &str, at: Position) -> String {
     let column = at.column.saturating_sub(1);
     // A place far to the right of a long line is moved into sight.
     let skipped = if column > WIDTH / 2 {
@@ -107,8 +107,8 @@ fn draw(line: &str, at: Place) -> String {
 mod tests {
     use super::*;
 
-    fn at(column: usize, length: usize) -> Place {
-        Place {
+    fn at(column: usize, length: usize) -> Position {
+        Position {
             line: 7,
             column,
             length,

@@ -1,9 +1,9 @@
 //! Mistakes in YAML and JSON that deserve better words than a parser's.
 
-use crate::config::document::Place;
+use crate::config::document::Position;
 
 /// Finds the first `//` or `/*` that begins a comment in a document that is laid out as JSON.
-pub(super) fn json_comment(text: &str) -> Option<Place> {
+pub(super) fn json_comment(text: &str) -> Option<Position> {
     if !text.trim_start().starts_with(['{', '[']) {
         return None;
     }
@@ -20,7 +20,7 @@ pub(super) fn json_comment(text: &str) -> Option<Place> {
                 '#' if !in_string && before.is_whitespace() => break,
                 '/' if !in_string && begins_token => {
                     if matches!(characters.peek(), Some((_, '/' | '*'))) {
-                        return Some(Place {
+                        return Some(Position {
                             line: number + 1,
                             column: column + 1,
                             length: 2,
@@ -37,7 +37,7 @@ pub(super) fn json_comment(text: &str) -> Option<Place> {
 
 /// Finds the first line in which the colon behind a key in quotes touches the value, which YAML takes only between
 /// braces.
-pub(super) fn colon_without_blank(text: &str) -> Option<Place> {
+pub(super) fn colon_without_blank(text: &str) -> Option<Position> {
     if text.trim_start().starts_with(['{', '[']) {
         return None;
     }
@@ -46,7 +46,7 @@ pub(super) fn colon_without_blank(text: &str) -> Option<Place> {
         let rest = line.trim_start().strip_prefix('"')?;
         let (key, value) = rest.split_once("\":")?;
         let is_joined = !key.contains('"') && !value.is_empty() && !value.starts_with([' ', '\t']);
-        is_joined.then(|| Place {
+        is_joined.then(|| Position {
             line: number + 1,
             column: indentation + key.chars().count() + 3,
             length: 1,
@@ -58,7 +58,7 @@ pub(super) fn colon_without_blank(text: &str) -> Option<Place> {
 mod tests {
     use super::*;
 
-    fn at(place: Option<Place>) -> Option<(usize, usize)> {
+    fn at(place: Option<Position>) -> Option<(usize, usize)> {
         place.map(|place| (place.line, place.column))
     }
 

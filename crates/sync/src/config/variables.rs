@@ -7,7 +7,7 @@ const OAUTH_TOKEN: &str = "$oauthtoken";
 
 /// Which values of an `auth` map are references: their whole text, never a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialect {
+pub(super) enum VariableSyntax {
     /// A file of its own: `$NAME` and `${NAME}`; `$$` at the beginning stands for one `$`.
     Auth,
     /// A combined file, where the Go tool reads no variables: only `${NAME}`; `$${NAME}` stands for `${NAME}`.
@@ -20,7 +20,7 @@ pub(super) enum Dialect {
 /// When the variable that it names is not set.
 pub(super) fn credential(
     text: &str,
-    dialect: Dialect,
+    dialect: VariableSyntax,
     environment: Environment<'_>,
 ) -> Result<String, String> {
     let braced = |text: &str| {
@@ -32,11 +32,11 @@ pub(super) fn credential(
         is_name(name).then(|| name.to_owned())
     };
     let (name, escaped) = match dialect {
-        Dialect::Auth => (
+        VariableSyntax::Auth => (
             braced(text).or_else(|| bare(text)),
             text.strip_prefix('$').filter(|rest| rest.starts_with('$')),
         ),
-        Dialect::Combined => (
+        VariableSyntax::Combined => (
             braced(text),
             text.strip_prefix('$').filter(|rest| braced(rest).is_some()),
         ),
@@ -134,12 +134,12 @@ mod tests {
             ("", "", ""),
         ] {
             assert_eq!(
-                credential(text, Dialect::Auth, &environment).unwrap(),
+                credential(text, VariableSyntax::Auth, &environment).unwrap(),
                 auth,
                 "{text}"
             );
             assert_eq!(
-                credential(text, Dialect::Combined, &environment).unwrap(),
+                credential(text, VariableSyntax::Combined, &environment).unwrap(),
                 combined,
                 "{text}"
             );
@@ -151,31 +151,31 @@ mod tests {
         let why = "the environment variable NOPE is not set: set it, or write one more `$` in front if this is the \
                    value itself";
         assert_eq!(
-            credential("$NOPE", Dialect::Auth, &environment).unwrap_err(),
+            credential("$NOPE", VariableSyntax::Auth, &environment).unwrap_err(),
             why
         );
         assert_eq!(
-            credential("${NOPE}", Dialect::Combined, &environment).unwrap_err(),
+            credential("${NOPE}", VariableSyntax::Combined, &environment).unwrap_err(),
             why
         );
         assert_eq!(
-            credential("$Passw0rd", Dialect::Combined, &environment).unwrap(),
+            credential("$Passw0rd", VariableSyntax::Combined, &environment).unwrap(),
             "$Passw0rd"
         );
     }
 
     #[test]
     fn the_user_of_nvidia_is_literal_unless_there_is_such_a_variable() {
-        for dialect in [Dialect::Auth, Dialect::Combined] {
+        for dialect in [VariableSyntax::Auth, VariableSyntax::Combined] {
             let text = credential("$oauthtoken", dialect, &environment).unwrap();
             assert_eq!(text, "$oauthtoken");
         }
         let set = |_: &str| Some("me".to_owned());
         assert_eq!(
-            credential("$oauthtoken", Dialect::Auth, &set).unwrap(),
+            credential("$oauthtoken", VariableSyntax::Auth, &set).unwrap(),
             "me"
         );
-        assert!(credential("${oauthtoken}", Dialect::Auth, &environment).is_err());
+        assert!(credential("${oauthtoken}", VariableSyntax::Auth, &environment).is_err());
     }
 
     #[test]

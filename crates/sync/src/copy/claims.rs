@@ -15,23 +15,23 @@ type Key = (Repository, Digest);
 
 /// The roots that are on their way at this moment.
 #[derive(Default)]
-pub(crate) struct Claims {
+pub(crate) struct KeyedLock {
     table: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// The right to bring a root to a repository; given back when it is dropped.
-pub(super) struct Claim<'a> {
-    claims: &'a Claims,
+pub(super) struct KeyedLockGuard<'a> {
+    claims: &'a KeyedLock,
     key: Key,
     guard: Option<OwnedMutexGuard<()>>,
 }
 
-impl Claims {
+impl KeyedLock {
     /// Waits until nobody else brings this root to this repository.
-    pub(super) async fn claim(&self, repository: &Repository, root: &Digest) -> Claim<'_> {
+    pub(super) async fn claim(&self, repository: &Repository, root: &Digest) -> KeyedLockGuard<'_> {
         let key = (repository.clone(), root.clone());
         let turn = Arc::clone(self.table().entry(key.clone()).or_default());
-        Claim {
+        KeyedLockGuard {
             claims: self,
             key,
             guard: Some(turn.lock_owned().await),
@@ -47,7 +47,7 @@ impl Claims {
     }
 }
 
-impl Drop for Claim<'_> {
+impl Drop for KeyedLockGuard<'_> {
     fn drop(&mut self) {
         self.guard = None;
         let mut table = self.claims.table();
@@ -71,7 +71,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_at_a_time_and_nothing_stays_behind() {
-        let claims = Claims::default();
+        let claims = KeyedLock::default();
         let (here, there) = (repository("dst.example/a"), repository("dst.example/b"));
         let root = Digest::sha256(b"root");
         let first = claims.claim(&here, &root).await;

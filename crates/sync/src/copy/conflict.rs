@@ -8,7 +8,7 @@ use std::sync::Arc;
 use registry::{Digest, ErrorKind};
 
 use crate::copy::Copier;
-use crate::discover::{Place, Rival, located};
+use crate::discover::{ImageDestination, Rival, located};
 use crate::event::{ImageName, full_reference};
 use crate::failure::Failure;
 use crate::graph::{Root, SourceImage};
@@ -21,7 +21,7 @@ impl Copier {
         &self,
         image: &SourceImage,
         name: &ImageName,
-        place: &Place,
+        place: &ImageDestination,
     ) -> Result<(), Failure> {
         if place.rivals.is_empty() {
             return Ok(());

@@ -4,13 +4,13 @@ use registry::ManifestHead;
 use registry::manifest::media_type::{DOCKER_MANIFEST, OCI_MANIFEST};
 
 use crate::copy::Copier;
-use crate::discover::Place;
+use crate::discover::ImageDestination;
 use crate::graph::SourceImage;
 
 impl Copier {
     /// Notes that the tags that name what refers to an image, which was not copied, are no images of their own: what
     /// refers to it stays behind with it.
-    pub(super) async fn answer_for(&self, image: &SourceImage, place: &Place) {
+    pub(super) async fn answer_for(&self, image: &SourceImage, place: &ImageDestination) {
         if self.referrers.is_some()
             && let Ok(head) = image.head().await
         {
@@ -23,7 +23,7 @@ impl Copier {
     pub(super) async fn answer_for_root(
         &self,
         image: &SourceImage,
-        place: &Place,
+        place: &ImageDestination,
         head: ManifestHead,
     ) {
         if self.referrers.is_none() {

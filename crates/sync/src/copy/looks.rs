@@ -19,27 +19,27 @@ const MOMENT: Duration = Duration::from_secs(1);
 
 /// The looks under way, each with the sign of its end.
 #[derive(Default)]
-pub(super) struct Looks {
+pub(super) struct InFlightTagChecks {
     table: Mutex<HashMap<Repository, Vec<CancellationToken>>>,
 }
 
 /// A look under way; over when it is dropped.
-pub(super) struct Look<'a> {
-    looks: &'a Looks,
+pub(super) struct TagCheckGuard<'a> {
+    looks: &'a InFlightTagChecks,
     repository: &'a Repository,
     end: CancellationToken,
 }
 
-impl Looks {
+impl InFlightTagChecks {
     /// A tag of `repository` is being looked at.
-    pub(super) fn begin<'a>(&'a self, repository: &'a Repository) -> Look<'a> {
+    pub(super) fn begin<'a>(&'a self, repository: &'a Repository) -> TagCheckGuard<'a> {
         let end = CancellationToken::new();
         let mut table = lock(&self.table);
         table
             .entry(repository.clone())
             .or_default()
             .push(end.clone());
-        Look {
+        TagCheckGuard {
             looks: self,
             repository,
             end,
@@ -53,7 +53,7 @@ impl Looks {
     }
 }
 
-impl Drop for Look<'_> {
+impl Drop for TagCheckGuard<'_> {
     fn drop(&mut self) {
         self.end.cancel();
         let mut table = lock(&self.looks.table);
@@ -75,7 +75,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_under_way_are_waited_for_and_nothing_stays_behind() {
-        let looks = Looks::default();
+        let looks = InFlightTagChecks::default();
         let (here, there) = (repository("dst.example/a"), repository("dst.example/b"));
         assert!(looks.settled(&here).now_or_never().is_some());
         let (one, two) = (looks.begin(&here), looks.begin(&here));
@@ -91,7 +91,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_does_not_end_holds_nobody_up_for_long() {
-        let looks = Looks::default();
+        let looks = InFlightTagChecks::default();
         let here = repository("dst.example/a");
         let _look = looks.begin(&here);
         looks.settled(&here).await;

@@ -9,7 +9,7 @@ use crate::lock::lock;
 
 /// What was seen to.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Mark {
+pub(super) enum CompletedStep {
     /// What refers to that manifest itself is there.
     Subject,
     /// What refers to that unchanged root is there, and all that came with it.
@@ -24,13 +24,13 @@ pub(super) enum Mark {
 
 /// The marks of a run: 32 bytes each, whatever the names.
 #[derive(Default)]
-pub(super) struct Marks(Mutex<HashSet<[u8; 32]>>);
+pub(super) struct ReferrerProgress(Mutex<HashSet<[u8; 32]>>);
 
-impl Marks {
+impl ReferrerProgress {
     /// Whether that was seen to, for `digest` of `source` at `place`.
     pub(super) fn has(
         &self,
-        mark: Mark,
+        mark: CompletedStep,
         source: &Repository,
         place: &Repository,
         digest: &Digest,
@@ -40,7 +40,7 @@ impl Marks {
     /// It was seen to; says whether that is news.
     pub(super) fn set(
         &self,
-        mark: Mark,
+        mark: CompletedStep,
         source: &Repository,
         place: &Repository,
         digest: &Digest,
@@ -49,7 +49,7 @@ impl Marks {
     }
 }
 
-fn key(mark: Mark, source: &Repository, place: &Repository, digest: &Digest) -> [u8; 32] {
+fn key(mark: CompletedStep, source: &Repository, place: &Repository, digest: &Digest) -> [u8; 32] {
     let text = format!("{mark:?} {source} {place} {digest}");
     let digest = Digest::sha256(text.as_bytes());
     let hex = digest.as_str().as_bytes();
@@ -68,14 +68,14 @@ mod tests {
 
     #[test]
     fn each_mark_stands_for_itself_alone() {
-        let marks = Marks::default();
+        let marks = ReferrerProgress::default();
         let (here, there) = (repository("src.example/a"), repository("dst.example/a"));
         let (one, two) = (Digest::sha256(b"one"), Digest::sha256(b"two"));
-        assert!(marks.set(Mark::Subject, &here, &there, &one));
-        assert!(!marks.set(Mark::Subject, &here, &there, &one));
-        assert!(marks.has(Mark::Subject, &here, &there, &one));
-        assert!(!marks.has(Mark::Whole, &here, &there, &one));
-        assert!(!marks.has(Mark::Subject, &there, &here, &one));
-        assert!(!marks.has(Mark::Subject, &here, &there, &two));
+        assert!(marks.set(CompletedStep::Subject, &here, &there, &one));
+        assert!(!marks.set(CompletedStep::Subject, &here, &there, &one));
+        assert!(marks.has(CompletedStep::Subject, &here, &there, &one));
+        assert!(!marks.has(CompletedStep::Whole, &here, &there, &one));
+        assert!(!marks.has(CompletedStep::Subject, &there, &here, &one));
+        assert!(!marks.has(CompletedStep::Subject, &here, &there, &two));
     }
 }

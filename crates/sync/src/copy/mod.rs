@@ -27,33 +27,33 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use crate::commit::{Committed, Lacking, commit, commit_untagged, name};
-use crate::compare::{Comparer, Comparison, Missing, Plan};
+use crate::commit::{CommitOutcome, MissingContent, commit, commit_untagged, name};
+use crate::compare::{Comparer, Comparison, CopyPlan, MissingImage};
 use crate::config::{Intent, Referrers, Settings};
-use crate::discover::{Hint, Image, Place, SourceTags};
+use crate::discover::{DestinationHint, Image, ImageDestination, SourceTags};
 use crate::event::{Copied, Evidence, Listener, Outcome};
 use crate::failure::Failure;
-use crate::graph::{Manifests, Questions, SourceImage};
+use crate::graph::{ManifestCache, ReferrerQueries, SourceImage};
 use crate::inventory::Inventory;
 use crate::rule::{Parts, PlatformFilter};
-use crate::store::{Store, Stores, Untouched};
+use crate::store::{ReadOnlyStores, Store, Stores};
 use crate::transfer::{Progress, Transfers};
 
-use attached::{Brought, Company, Subject};
-use claims::Claims;
-use looks::Looks;
-use marks::Marks;
+use attached::{CopiedReferrers, ReferrerCopier, ReferrerSubject};
+use claims::KeyedLock;
+use looks::InFlightTagChecks;
+use marks::ReferrerProgress;
 use pair::Pair;
 pub(crate) use pair::Pairs;
-use rehearsal::Rehearsal;
-use share::Seat;
-use tally::Tally;
+use rehearsal::DryRun;
+use share::BatchHandle;
+use tally::CopyStats;
 
 /// How often compare, transfer and commit are gone through for one destination before its contradictions are believed.
 const TURNS: u32 = 3;
 
 /// What a push led to.
-enum Pushed {
+enum PushOutcome {
     /// It is there now.
     Copied(Copied),
     /// It was there before: the list that did not have the tag was stale.
@@ -68,22 +68,22 @@ pub(crate) struct Copier {
     inventory: Arc<Inventory>,
     comparer: Comparer,
     transfers: Arc<Transfers>,
-    manifests: Arc<Manifests>,
-    claims: Claims,
-    looks: Looks,
+    manifests: Arc<ManifestCache>,
+    claims: KeyedLock,
+    looks: InFlightTagChecks,
     source_tags: Arc<SourceTags>,
     referrers: Option<Arc<Referrers>>,
-    questions: Questions,
+    questions: ReferrerQueries,
     /// The subjects whose referrers are on their way.
-    attaching: Claims,
-    marks: Marks,
+    attaching: KeyedLock,
+    marks: ReferrerProgress,
     /// When the run began.
     began: SystemTime,
     force: bool,
     verify: bool,
     listener: Arc<dyn Listener>,
     /// Where nothing is to be written.
-    rehearsal: Option<Rehearsal>,
+    rehearsal: Option<DryRun>,
     /// Every task that a copy spawns.
     tasks: TaskTracker,
 }
@@ -97,7 +97,7 @@ impl Copier {
     ) -> Self {
         let stores = match settings.intent {
             Intent::Copy => stores,
-            Intent::Plan | Intent::Check => Arc::new(Untouched(stores)),
+            Intent::Plan | Intent::Check => Arc::new(ReadOnlyStores(stores)),
         };
         let inventory = Arc::new(match settings.records {
             Some(records) if settings.intent != Intent::Copy => {
@@ -116,20 +116,20 @@ impl Copier {
                 .claiming(settings.intent == Intent::Plan)
                 .only_differences(settings.intent == Intent::Check),
             referrers: settings.referrers,
-            questions: Questions::new(Arc::clone(&source_tags)),
+            questions: ReferrerQueries::new(Arc::clone(&source_tags)),
             source_tags,
-            attaching: Claims::default(),
-            marks: Marks::default(),
+            attaching: KeyedLock::default(),
+            marks: ReferrerProgress::default(),
             began: SystemTime::now(),
             force: settings.force,
             verify: settings.verify,
             listener,
-            rehearsal: Rehearsal::of(settings.intent, &inventory),
+            rehearsal: DryRun::of(settings.intent, &inventory),
             inventory,
             transfers: Arc::new(transfers),
             manifests: Arc::default(),
-            claims: Claims::default(),
-            looks: Looks::default(),
+            claims: KeyedLock::default(),
+            looks: InFlightTagChecks::default(),
             tasks: TaskTracker::new(),
         }
     }
@@ -166,10 +166,15 @@ impl Copier {
         )
         .with_parts(self.parts);
         let needs_root = !self.only_checks() || source.is_filtered();
-        if needs_root && image.places.iter().any(|place| place.hint == Hint::Absent) {
+        if needs_root
+            && image
+                .places
+                .iter()
+                .any(|place| place.hint == DestinationHint::Absent)
+        {
             source = source.needed();
         }
-        let (seats, sharing) = share::table(image.places.len());
+        let (seats, sharing) = share::transfer_batch(image.places.len());
         let serving = sharing.serve(source.store(), &self.transfers, &self.tasks, cancel);
         let mut destinations = Vec::with_capacity(image.places.len());
         for ((place, seat), pair) in image.places.iter().zip(seats).zip(pairs.start()) {
@@ -185,8 +190,8 @@ impl Copier {
         &self,
         image: &SourceImage,
         lists: Option<&Digest>,
-        place: &Place,
-        seat: Seat,
+        place: &ImageDestination,
+        seat: BatchHandle,
         pair: &Pair,
     ) {
         let outcome = async {
@@ -211,7 +216,7 @@ impl Copier {
     }
 
     /// Notes which digest stands at the destination now, for later runs.
-    fn remember(&self, image: &SourceImage, place: &Place, outcome: &Outcome) {
+    fn remember(&self, image: &SourceImage, place: &ImageDestination, outcome: &Outcome) {
         let digest = match outcome {
             Outcome::Copied(copied) => &copied.digest,
             Outcome::Unchanged { digest, .. } => digest,
@@ -230,10 +235,10 @@ impl Copier {
         &self,
         image: &SourceImage,
         lists: Option<&Digest>,
-        place: &Place,
-        seat: Seat,
+        place: &ImageDestination,
+        seat: BatchHandle,
     ) -> Result<Outcome, Failure> {
-        if let Hint::Recorded(digest) = &place.hint {
+        if let DestinationHint::Recorded(digest) = &place.hint {
             let head = ManifestHead {
                 digest: digest.clone(),
                 media_type: None,
@@ -267,12 +272,12 @@ impl Copier {
             }
             Comparison::Missing(missing) => {
                 match self.push(image, &destination, &seat, &missing).await? {
-                    Pushed::Copied(copied) => {
+                    PushOutcome::Copied(copied) => {
                         let (copied, change) = (Outcome::Copied(copied), missing.change());
                         let outcome = self.told(image, copied, Some(change)).await?;
                         return Ok(outcome.hidden(hidden));
                     }
-                    Pushed::Stood => missing.root.digest().clone(),
+                    PushOutcome::Stood => missing.root.digest().clone(),
                 }
             }
         };
@@ -295,10 +300,10 @@ impl Copier {
     async fn look(
         &self,
         image: &SourceImage,
-        place: &Place,
+        place: &ImageDestination,
         destination: &dyn Store,
     ) -> Result<Comparison, Failure> {
-        if place.hint == Hint::Absent {
+        if place.hint == DestinationHint::Absent {
             let found = self
                 .comparer
                 .look(image, destination, place.tag.as_ref(), true);
@@ -319,16 +324,16 @@ impl Copier {
         &self,
         image: &SourceImage,
         destination: &Arc<dyn Store>,
-        seat: &Seat,
-        missing: &Missing,
-    ) -> Result<Pushed, Failure> {
+        seat: &BatchHandle,
+        missing: &MissingImage,
+    ) -> Result<PushOutcome, Failure> {
         // Another tag of this run may be bringing the same root here: when it has, one request is left to do.
         let repository = destination.repository();
         let _claim = self.claims.claim(repository, missing.root.digest()).await;
         let company = self.company(image, destination, seat);
         let pushed = self.turns(image, destination, seat, missing, company.as_ref());
         let pushed = pushed.await?;
-        if let (Some(company), Pushed::Copied(copied)) = (&company, &pushed) {
+        if let (Some(company), PushOutcome::Copied(copied)) = (&company, &pushed) {
             company.is_complete(missing.root.digest(), copied);
         }
         Ok(pushed)
@@ -339,16 +344,16 @@ impl Copier {
         &self,
         image: &SourceImage,
         destination: &Arc<dyn Store>,
-        seat: &Seat,
-        missing: &Missing,
-        company: Option<&Company<'_>>,
-    ) -> Result<Pushed, Failure> {
+        seat: &BatchHandle,
+        missing: &MissingImage,
+        company: Option<&ReferrerCopier<'_>>,
+    ) -> Result<PushOutcome, Failure> {
         if self.only_checks() {
             return differs(image, missing, company).await;
         }
         let repository = destination.repository();
         let mut known = self.comparer.known(missing, &**destination).await?;
-        let mut tally = Tally::default();
+        let mut tally = CopyStats::default();
         for _ in 0..TURNS {
             let plan = self
                 .comparer
@@ -373,15 +378,15 @@ impl Copier {
             });
             self.warn_of_sizes(image, &plan);
             match self.commit(&plan, destination, company, subjects).await {
-                Ok((Committed::Done, brought)) => {
+                Ok((CommitOutcome::Done, brought)) => {
                     self.learn(repository, &plan);
                     let copied = Copied {
                         sparse: image.is_sparse(),
                         ..tally.committed(missing, &plan)
                     };
-                    return Ok(Pushed::Copied(brought.with(copied)));
+                    return Ok(PushOutcome::Copied(brought.with(copied)));
                 }
-                Ok((Committed::Lacking(lacking), _)) => {
+                Ok((CommitOutcome::Lacking(lacking), _)) => {
                     if let Some(failure) = image.demanded(&lacking.missing, &lacking.failure) {
                         return Err(failure);
                     }
@@ -391,7 +396,7 @@ impl Copier {
                 }
                 Err(failure) => {
                     let stood = self.comparer.stood(missing, &**destination, &failure);
-                    return stood.await.then_some(Pushed::Stood).ok_or(failure);
+                    return stood.await.then_some(PushOutcome::Stood).ok_or(failure);
                 }
             }
         }
@@ -402,29 +407,29 @@ impl Copier {
     /// tag when that has come as well.
     async fn commit(
         &self,
-        plan: &Plan,
+        plan: &CopyPlan,
         destination: &Arc<dyn Store>,
-        company: Option<&Company<'_>>,
-        subjects: Vec<Subject>,
-    ) -> Result<(Committed, Brought), Failure> {
-        let nothing = Brought::default();
+        company: Option<&ReferrerCopier<'_>>,
+        subjects: Vec<ReferrerSubject>,
+    ) -> Result<(CommitOutcome, CopiedReferrers), Failure> {
+        let nothing = CopiedReferrers::default();
         let Some(company) = company.filter(|_| !subjects.is_empty()) else {
             return Ok((commit(&**destination, plan).await?, nothing));
         };
         let untagged = commit_untagged(&**destination, plan).await?;
-        if let Committed::Lacking(_) = untagged {
+        if let CommitOutcome::Lacking(_) = untagged {
             return Ok((untagged, nothing));
         }
         let brought = company.bring(subjects).await?;
         let named = match &plan.tag {
             Some(tag) => name(&**destination, &plan.root, tag).await?,
-            None => Committed::Done,
+            None => CommitOutcome::Done,
         };
         Ok((named, brought))
     }
 
     /// The destination took everything.
-    fn learn(&self, repository: &Repository, plan: &Plan) {
+    fn learn(&self, repository: &Repository, plan: &CopyPlan) {
         let blobs = plan.blobs.iter().chain(&plan.present);
         let digests = blobs.map(|blob| &blob.digest);
         self.inventory.blobs_are_committed(repository, digests);
@@ -435,7 +440,7 @@ impl Copier {
 
     /// The destination contradicted a fact, so that none on that repository is believed any more, but for what this
     /// image sent there itself, where the destination says that it is something else that it lacks.
-    fn unlearn(&self, repository: &Repository, lacking: &Lacking, tally: &Tally) {
+    fn unlearn(&self, repository: &Repository, lacking: &MissingContent, tally: &CopyStats) {
         tracing::debug!(
             host = repository.registry().as_str(),
             "the destination lacks what it was taken to have, so it is compared again: {}",
@@ -459,17 +464,20 @@ impl Copier {
 /// It is enough to know that the image differs; the tags that name what refers to it are no images of their own.
 async fn differs(
     image: &SourceImage,
-    missing: &Missing,
-    company: Option<&Company<'_>>,
-) -> Result<Pushed, Failure> {
+    missing: &MissingImage,
+    company: Option<&ReferrerCopier<'_>>,
+) -> Result<PushOutcome, Failure> {
     if let Some(company) = company {
         company.answer_for_all(&missing.root).await?;
     }
-    Ok(Pushed::Copied(missing.differs(image)))
+    Ok(PushOutcome::Copied(missing.differs(image)))
 }
 
 /// What refers to what `plan` brings; nothing where nothing is to come along.
-async fn subjects(company: Option<&Company<'_>>, plan: &Plan) -> Result<Vec<Subject>, Failure> {
+async fn subjects(
+    company: Option<&ReferrerCopier<'_>>,
+    plan: &CopyPlan,
+) -> Result<Vec<ReferrerSubject>, Failure> {
     match company {
         Some(company) => company.of_copied(&plan.root).await,
         None => Ok(Vec::new()),

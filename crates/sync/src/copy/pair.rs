@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Span;
 
-use crate::discover::{Image, Place};
+use crate::discover::{Image, ImageDestination};
 use crate::event::{Event, ImageName, Listener, Outcome};
 use crate::failure::Failure;
 use crate::span;
@@ -26,7 +26,7 @@ pub(crate) struct Pair {
 impl Pairs {
     /// The pairs of `image`, whose beginning and end `listener` will hear.
     pub(crate) fn new(image: &Image, listener: &Arc<dyn Listener>) -> Self {
-        let pair = |place: &Place| Pair {
+        let pair = |place: &ImageDestination| Pair {
             name: ImageName::new(
                 &image.rule,
                 &image.target,

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex};
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use registry::{Cause, Descriptor, Digest, Error, ErrorKind, ManifestHead, Presence, Repository};
 
-use crate::compare::{Comparison, Difference, Missing};
+use crate::compare::{Comparison, Difference, MissingImage};
 use crate::config::Intent;
 use crate::copy::Copier;
-use crate::copy::attached::Company;
-use crate::copy::claims::Claims;
-use crate::copy::share::Seat;
+use crate::copy::attached::ReferrerCopier;
+use crate::copy::claims::KeyedLock;
+use crate::copy::share::BatchHandle;
 use crate::event::{Change, Copied, Cost, Outcome, Planned};
 use crate::failure::{Failure, Side};
 use crate::graph::SourceImage;
@@ -26,23 +26,23 @@ use crate::transfer::Moved;
 const QUESTIONS: usize = 8;
 
 /// What a run that writes nothing would have brought where.
-pub(super) struct Rehearsal {
+pub(super) struct DryRun {
     inventory: Arc<Inventory>,
     /// Whether it is enough to know which images differ.
     only_checks: bool,
     /// The blobs that are being looked for.
-    asking: Claims,
+    asking: KeyedLock,
     /// Held by whoever decides how a blob comes to a repository, and tells the inventory.
     deciding: Mutex<()>,
 }
 
-impl Rehearsal {
+impl DryRun {
     /// For a run of that intent; `None` where it writes.
     pub(super) fn of(intent: Intent, inventory: &Arc<Inventory>) -> Option<Self> {
         (intent != Intent::Copy).then(|| Self {
             inventory: Arc::clone(inventory),
             only_checks: intent == Intent::Check,
-            asking: Claims::default(),
+            asking: KeyedLock::default(),
             deciding: Mutex::default(),
         })
     }
@@ -134,7 +134,7 @@ impl Copier {
     pub(super) async fn transfer(
         &self,
         image: &SourceImage,
-        seat: &Seat,
+        seat: &BatchHandle,
         destination: &Arc<dyn Store>,
         blobs: &[Descriptor],
     ) -> Result<Vec<Moved>, Failure> {
@@ -148,7 +148,7 @@ impl Copier {
     pub(super) async fn differs(
         &self,
         image: &SourceImage,
-        company: Option<Company<'_>>,
+        company: Option<ReferrerCopier<'_>>,
         difference: Difference,
     ) -> Result<Outcome, Failure> {
         if let Some(company) = company {
@@ -247,7 +247,7 @@ impl Outcome {
     }
 }
 
-impl Missing {
+impl MissingImage {
     /// It differs, which is all that is asked for.
     pub(super) fn differs(&self, image: &SourceImage) -> Copied {
         Copied {

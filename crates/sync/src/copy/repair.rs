@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use registry::{Digest, Error, ErrorKind, Presence, Tag, Target};
 
-use crate::commit::{Committed, commit, commit_children};
+use crate::commit::{CommitOutcome, commit, commit_children};
 use crate::compare::Damage;
-use crate::copy::share::Seat;
-use crate::copy::tally::Tally;
+use crate::copy::share::BatchHandle;
+use crate::copy::tally::CopyStats;
 use crate::copy::{Copier, TURNS};
-use crate::discover::Place;
+use crate::discover::ImageDestination;
 use crate::event::{Evidence, Loss, Outcome};
 use crate::failure::{Failure, Side};
 use crate::graph::SourceImage;
@@ -20,10 +20,10 @@ impl Copier {
     pub(super) async fn verify(
         &self,
         image: &SourceImage,
-        place: &Place,
+        place: &ImageDestination,
         destination: &Arc<dyn Store>,
         digest: Digest,
-        seat: &Seat,
+        seat: &BatchHandle,
     ) -> Result<Outcome, Failure> {
         // Tags that share a digest are checked together, once.
         let _claim = self.claims.claim(&place.repository, &digest).await;
@@ -38,14 +38,14 @@ impl Copier {
         tag: Option<&Tag>,
         destination: &Arc<dyn Store>,
         digest: Digest,
-        seat: &Seat,
+        seat: &BatchHandle,
     ) -> Result<Outcome, Failure> {
         let repository = destination.repository();
         let by = Evidence::Verified;
         if self.inventory.has_manifest(repository, &digest) {
             return Ok(Outcome::Unchanged { digest, by });
         }
-        let mut tally = Tally::default();
+        let mut tally = CopyStats::default();
         let mut losses: Vec<Loss> = Vec::new();
         for _ in 0..TURNS {
             let damage = self
@@ -69,7 +69,7 @@ impl Copier {
                 commit_children(&**destination, &damage.plan).await?
             };
             match committed {
-                Committed::Done => {
+                CommitOutcome::Done => {
                     if self.rehearsal.is_none() {
                         stays_repaired(&**destination, &damage).await?;
                     }
@@ -79,7 +79,7 @@ impl Copier {
                     let filtered = image.wrote(&digest);
                     return Ok(Outcome::Copied(tally.repaired(&damage, filtered, losses)));
                 }
-                Committed::Lacking(lacking) => {
+                CommitOutcome::Lacking(lacking) => {
                     self.unlearn(repository, &lacking, &tally);
                     tally.refused(lacking);
                 }

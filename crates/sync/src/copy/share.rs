@@ -30,62 +30,62 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// of a hundred layers from taking all turns.
 const BLOBS: usize = 16;
 
-type Outcomes = mpsc::UnboundedSender<(usize, Result<Moved, Failure>)>;
+type OutcomeSender = mpsc::UnboundedSender<(usize, Result<Moved, Failure>)>;
 
 /// A destination's seat at the table. Dropped, it wants nothing more.
-pub(super) struct Seat {
-    orders: mpsc::UnboundedSender<Order>,
+pub(super) struct BatchHandle {
+    orders: mpsc::UnboundedSender<BatchMessage>,
     compares: AtomicBool,
 }
 
 /// The table: what the seats want, served together.
-pub(super) struct Sharing {
-    orders: mpsc::UnboundedReceiver<Order>,
+pub(super) struct ImageTransferBatch {
+    orders: mpsc::UnboundedReceiver<BatchMessage>,
     /// Seats that have not said yet whether they want anything.
     comparing: usize,
-    waiting: Vec<Want>,
+    waiting: Vec<MissingBlobs>,
     /// Until when those who wait do so.
     patience: Option<Instant>,
     /// What has not begun: big ones first, as they take longest.
-    queue: BTreeMap<(Reverse<u64>, Digest), Job>,
+    queue: BTreeMap<(Reverse<u64>, Digest), BlobJob>,
 }
 
-enum Order {
+enum BatchMessage {
     Compared,
-    Wants(Want),
+    Wants(MissingBlobs),
 }
 
 /// The blobs that one destination lacks.
-struct Want {
+struct MissingBlobs {
     destination: Arc<dyn Store>,
     blobs: Vec<Descriptor>,
-    outcomes: Outcomes,
+    outcomes: OutcomeSender,
     /// On whose behalf.
     span: Span,
 }
 
 /// One blob and who wants it.
-struct Job {
+struct BlobJob {
     blob: Descriptor,
-    guests: Vec<Guest>,
+    guests: Vec<BlobRequest>,
 }
 
-struct Guest {
+struct BlobRequest {
     destination: Arc<dyn Store>,
     /// Where the blob stands in what the destination wants.
     position: usize,
-    outcomes: Outcomes,
+    outcomes: OutcomeSender,
     span: Span,
 }
 
 /// A table with that many seats.
-pub(super) fn table(seats: usize) -> (Vec<Seat>, Sharing) {
+pub(super) fn transfer_batch(seats: usize) -> (Vec<BatchHandle>, ImageTransferBatch) {
     let (sender, orders) = mpsc::unbounded_channel();
-    let seat = |_| Seat {
+    let seat = |_| BatchHandle {
         orders: sender.clone(),
         compares: AtomicBool::new(true),
     };
-    let sharing = Sharing {
+    let sharing = ImageTransferBatch {
         orders,
         comparing: seats,
         waiting: Vec::new(),
@@ -95,7 +95,7 @@ pub(super) fn table(seats: usize) -> (Vec<Seat>, Sharing) {
     ((0..seats).map(seat).collect(), sharing)
 }
 
-impl Seat {
+impl BatchHandle {
     /// Sees that `blobs` get to `destination`; says how each came there, in their order. The first failure ends it,
     /// and no further blob is begun for this destination.
     pub(super) async fn transfer(
@@ -108,14 +108,14 @@ impl Seat {
             return Ok(Vec::new());
         }
         let (sender, mut outcomes) = mpsc::unbounded_channel();
-        let want = Want {
+        let want = MissingBlobs {
             destination: Arc::clone(destination),
             blobs: blobs.to_vec(),
             outcomes: sender,
             span: Span::current(),
         };
         // A table that nobody serves any more drops the order, and with it the sender.
-        let _ = self.orders.send(Order::Wants(want));
+        let _ = self.orders.send(BatchMessage::Wants(want));
         self.compared();
         let mut moved = vec![None; blobs.len()];
         while let Some((position, outcome)) = outcomes.recv().await {
@@ -129,18 +129,18 @@ impl Seat {
     }
     fn compared(&self) {
         if self.compares.swap(false, Ordering::Relaxed) {
-            let _ = self.orders.send(Order::Compared);
+            let _ = self.orders.send(BatchMessage::Compared);
         }
     }
 }
 
-impl Drop for Seat {
+impl Drop for BatchHandle {
     fn drop(&mut self) {
         self.compared();
     }
 }
 
-impl Sharing {
+impl ImageTransferBatch {
     /// Serves the seats from `source` until all of them are empty.
     pub(super) async fn serve(
         mut self,
@@ -175,10 +175,10 @@ impl Sharing {
         }
     }
 
-    fn take(&mut self, order: Order) {
+    fn take(&mut self, order: BatchMessage) {
         match order {
-            Order::Compared => self.comparing = self.comparing.saturating_sub(1),
-            Order::Wants(want) => {
+            BatchMessage::Compared => self.comparing = self.comparing.saturating_sub(1),
+            BatchMessage::Wants(want) => {
                 self.patience.get_or_insert_with(|| Instant::now() + MOMENT);
                 self.waiting.push(want);
             }
@@ -190,13 +190,13 @@ impl Sharing {
             for (position, blob) in want.blobs.into_iter().enumerate() {
                 // A size that is not known may be any.
                 let key = (Reverse(blob.size.unwrap_or(u64::MAX)), blob.digest.clone());
-                let guest = Guest {
+                let guest = BlobRequest {
                     destination: Arc::clone(&want.destination),
                     position,
                     outcomes: want.outcomes.clone(),
                     span: want.span.clone(),
                 };
-                let job = self.queue.entry(key).or_insert_with(|| Job {
+                let job = self.queue.entry(key).or_insert_with(|| BlobJob {
                     blob,
                     guests: Vec::new(),
                 });
@@ -205,7 +205,7 @@ impl Sharing {
         }
     }
     /// The next blob that anybody still wants.
-    fn next_job(&mut self) -> Option<Job> {
+    fn next_job(&mut self) -> Option<BlobJob> {
         while let Some((_, mut job)) = self.queue.pop_first() {
             job.guests.retain(|guest| !guest.outcomes.is_closed());
             if !job.guests.is_empty() {
@@ -216,7 +216,7 @@ impl Sharing {
     }
 }
 
-impl Job {
+impl BlobJob {
     /// On behalf of whoever wants it, or of the image where several do.
     fn span(&self) -> Span {
         match self.guests.as_slice() {
@@ -239,7 +239,7 @@ impl Job {
             source,
             destinations: destinations.collect(),
         };
-        let mut guests: Vec<Option<Guest>> = self.guests.into_iter().map(Some).collect();
+        let mut guests: Vec<Option<BlobRequest>> = self.guests.into_iter().map(Some).collect();
         let (sender, mut outcomes) = mpsc::unbounded_channel();
         let deliver = transfers.deliver(delivery, sender, &cancel);
         let forward = async {
@@ -260,7 +260,7 @@ impl Job {
     }
 }
 
-impl Guest {
+impl BlobRequest {
     fn tell(self, outcome: Result<Moved, Failure>) {
         // Who has failed meanwhile does not listen any more.
         let _ = self.outcomes.send((self.position, outcome));

@@ -2,15 +2,15 @@
 
 use registry::{Descriptor, Target};
 
-use crate::compare::Plan;
+use crate::compare::CopyPlan;
 use crate::copy::Copier;
-use crate::copy::marks::Mark;
+use crate::copy::marks::CompletedStep;
 use crate::event::Event;
 use crate::graph::SourceImage;
 
 impl Copier {
     /// Warns, once for each image, of the blobs in `plan` that were read and have other sizes than its manifests state.
-    pub(super) fn warn_of_sizes(&self, image: &SourceImage, plan: &Plan) {
+    pub(super) fn warn_of_sizes(&self, image: &SourceImage, plan: &CopyPlan) {
         let mut wrong: Vec<String> = plan
             .blobs
             .iter()
@@ -19,7 +19,11 @@ impl Copier {
             .collect();
         let source = image.store().repository();
         let root = plan.root.digest();
-        if wrong.is_empty() || !self.marks.set(Mark::WrongSizes, source, source, root) {
+        if wrong.is_empty()
+            || !self
+                .marks
+                .set(CompletedStep::WrongSizes, source, source, root)
+        {
             return;
         }
         wrong.sort();

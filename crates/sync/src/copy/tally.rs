@@ -4,27 +4,27 @@ use std::collections::HashSet;
 
 use registry::{Descriptor, Digest};
 
-use crate::commit::Lacking;
-use crate::compare::{Damage, Missing, Plan};
+use crate::commit::MissingContent;
+use crate::compare::{CopyPlan, Damage, MissingImage};
 use crate::event::{Copied, Loss, Volume};
 use crate::failure::Failure;
 use crate::transfer::Moved;
 
 /// What was moved and pushed for one destination.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(super) struct CopyStats {
     volume: Volume,
     /// What this image brought itself.
     sent: HashSet<Digest>,
     refusal: Option<Failure>,
 }
 
-impl Tally {
+impl CopyStats {
     /// The blobs of `plan` came there as `moved` says, in the plan's order; `was_brought` tells of those that were there
     /// whether this run had brought them.
     pub(super) fn moved(
         &mut self,
-        plan: &Plan,
+        plan: &CopyPlan,
         moved: &[Moved],
         was_brought: impl Fn(&Digest) -> bool,
     ) {
@@ -61,12 +61,12 @@ impl Tally {
         self.sent.iter()
     }
     /// The destination refused the plan.
-    pub(super) fn refused(&mut self, lacking: Lacking) {
+    pub(super) fn refused(&mut self, lacking: MissingContent) {
         self.volume.manifests += lacking.pushed.len() as u64;
         self.refusal = Some(lacking.failure);
     }
     /// The destination took the plan.
-    pub(super) fn committed(self, missing: &Missing, plan: &Plan) -> Copied {
+    pub(super) fn committed(self, missing: &MissingImage, plan: &CopyPlan) -> Copied {
         let there = missing.there.as_ref().map(|there| &there.digest);
         let replaced = there.filter(|there| *there != plan.root.digest());
         Copied {

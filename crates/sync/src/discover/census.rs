@@ -19,11 +19,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Settings;
-use crate::discover::Place;
+use crate::discover::ImageDestination;
 use crate::discover::tag_list::{TagList, Wait, Waited};
 use crate::inventory::Inventory;
 use crate::lock::lock;
-use crate::rule::{Immutable, Rule, Select};
+use crate::rule::{Immutable, Rule, Selection};
 use crate::store::Stores;
 
 /// As many tags as are worth a list.
@@ -31,7 +31,7 @@ const SEVERAL: usize = 3;
 
 /// What is known of a place before it is asked. No more than a hint.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Hint {
+pub enum DestinationHint {
     /// Nothing.
     #[default]
     None,
@@ -42,17 +42,17 @@ pub enum Hint {
 }
 
 /// What lists and records say of the destinations of a run.
-pub(crate) struct Census {
+pub(crate) struct DestinationTagIndex {
     inventory: Arc<Inventory>,
     immutable: Arc<Immutable>,
     /// The destinations of rules that have not ended.
-    destinations: Mutex<HashMap<Repository, Destination>>,
+    destinations: Mutex<HashMap<Repository, IndexedRepository>>,
     /// Registries whose lists do not come.
     late: Mutex<HashSet<Registry>>,
     tasks: TaskTracker,
 }
 
-struct Destination {
+struct IndexedRepository {
     list: Arc<TagList>,
     /// Rules that have not ended.
     rules: usize,
@@ -61,7 +61,7 @@ struct Destination {
     names: usize,
 }
 
-impl Census {
+impl DestinationTagIndex {
     /// A census of all destinations of `rules`, which must be all of the run's.
     pub(crate) fn new(
         stores: &Arc<dyn Stores>,
@@ -74,7 +74,7 @@ impl Census {
             for destination in &rule.destinations {
                 let repository = &destination.repository;
                 let entry = destinations.entry(repository.clone());
-                let entry = entry.or_insert_with(|| Destination {
+                let entry = entry.or_insert_with(|| IndexedRepository {
                     list: Arc::new(TagList::new(stores.store(repository))),
                     rules: 0,
                     several: false,
@@ -82,9 +82,9 @@ impl Census {
                 });
                 entry.rules += 1;
                 match &rule.source.select {
-                    Select::All | Select::Matching(_) => entry.several = true,
-                    Select::Tags(tags) => entry.names += tags.len(),
-                    Select::Digest { tag, .. } => entry.names += usize::from(tag.is_some()),
+                    Selection::All | Selection::Matching(_) => entry.several = true,
+                    Selection::Tags(tags) => entry.names += tags.len(),
+                    Selection::Digest { tag, .. } => entry.names += usize::from(tag.is_some()),
                 }
                 entry.several |= entry.names >= SEVERAL;
             }
@@ -106,7 +106,7 @@ impl Census {
 
     /// The images of `rule` are being looked for: asks for the lists that it will need.
     pub(super) fn begin(&self, rule: &Rule) {
-        let lists = matches!(rule.source.select, Select::All | Select::Matching(_));
+        let lists = matches!(rule.source.select, Selection::All | Selection::Matching(_));
         for destination in &rule.destinations {
             let repository = &destination.repository;
             let known = self.inventory.was_copied_to(repository);
@@ -139,15 +139,15 @@ impl Census {
         &self,
         source: &Repository,
         tag: Option<&Tag>,
-        place: &Place,
+        place: &ImageDestination,
         cancel: &CancellationToken,
-    ) -> Hint {
+    ) -> DestinationHint {
         let Some(place_tag) = &place.tag else {
-            return Hint::None;
+            return DestinationHint::None;
         };
         let repository = &place.repository;
         let Some((list, several)) = self.list(repository) else {
-            return Hint::None;
+            return DestinationHint::None;
         };
         let known = self.inventory.was_copied_to(repository);
         let immutable = tag.filter(|tag| self.immutable.matches(tag));
@@ -169,9 +169,9 @@ impl Census {
             self.inventory.note_empty(repository);
         }
         match (list.has(place_tag), recorded) {
-            (Some(false), _) => Hint::Absent,
-            (Some(true), Some(digest)) => Hint::Recorded(digest),
-            _ => Hint::None,
+            (Some(false), _) => DestinationHint::Absent,
+            (Some(true), Some(digest)) => DestinationHint::Recorded(digest),
+            _ => DestinationHint::None,
         }
     }
 

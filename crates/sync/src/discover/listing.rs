@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use registry::{Tag, Target};
 
-use crate::discover::Search;
-use crate::discover::orphans::HeldBack;
+use crate::discover::RuleSearch;
+use crate::discover::orphans::DeferredReferrerTags;
 use crate::discover::referrer_tags::ReferrerTag;
 use crate::event::{Event, Listener};
 use crate::failure::Failure;
 use crate::rule::{Pattern, Rule};
 
-impl Search<'_> {
+impl RuleSearch<'_> {
     /// Sends off every tag that `pattern` is found in (`None`: every tag), page by page, but for those that are held
     /// back; says why there was none.
     pub(super) async fn list(
@@ -21,7 +21,8 @@ impl Search<'_> {
         let sources = &self.discoverer.source_tags;
         let mut pages = sources.read(&self.rule.source.repository);
         let referrers = self.discoverer.referrers.as_ref();
-        self.held_back = referrers.map(|referrers| HeldBack::new(pages.list(), referrers));
+        self.held_back =
+            referrers.map(|referrers| DeferredReferrerTags::new(pages.list(), referrers));
         let (mut looked_at, mut matched) = (0_usize, 0_usize);
         let mut announced = false;
         loop {

@@ -21,11 +21,11 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use crate::config::Referrers;
 use crate::event::{Event, Listener};
 use crate::failure::Failure;
-use crate::rule::{Destination, Naming, Rule, Select};
+use crate::rule::{Naming, Rule, RuleDestination, Selection};
 
-pub(crate) use census::Census;
-pub use census::Hint;
-use orphans::HeldBack;
+pub use census::DestinationHint;
+pub(crate) use census::DestinationTagIndex;
+use orphans::DeferredReferrerTags;
 use source_tags::Hold;
 pub(crate) use source_tags::SourceTags;
 pub use tag_claims::Rival;
@@ -42,18 +42,18 @@ pub struct Image {
     /// What is fetched.
     pub target: Target,
     /// Where it goes; never empty.
-    pub places: Vec<Place>,
+    pub places: Vec<ImageDestination>,
     /// The manifest whose referrers it seems to list, where it stands under that manifest's fallback tag and no image
     /// of the run sees to them.
     pub lists: Option<Digest>,
     /// Kept until it has ended.
     #[allow(dead_code, reason = "kept, not read")]
-    pub(crate) under_way: UnderWay,
+    pub(crate) under_way: InFlightImage,
 }
 
 /// Tells, as long as it is kept, that an image has not ended.
 #[derive(Debug, Clone)]
-pub(crate) struct UnderWay {
+pub(crate) struct InFlightImage {
     /// None of an image that sees to no other's tags.
     _search: Option<TaskTrackerToken>,
     _source: Arc<Hold>,
@@ -61,13 +61,13 @@ pub(crate) struct UnderWay {
 
 /// A name at a destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct ImageDestination {
     /// The repository.
     pub repository: Repository,
     /// The tag, or `None` to push by digest only.
     pub tag: Option<Tag>,
     /// What is known of it before it is asked.
-    pub hint: Hint,
+    pub hint: DestinationHint,
     /// Images of earlier rules for the same name: if one of them is different, this one fails.
     pub rivals: Vec<Rival>,
 }
@@ -75,7 +75,7 @@ pub struct Place {
 /// Finds the images of rules; shared by all rules of a run, as they may overlap.
 pub(crate) struct Discoverer {
     listener: Arc<dyn Listener>,
-    census: Arc<Census>,
+    census: Arc<DestinationTagIndex>,
     source_tags: Arc<SourceTags>,
     /// What of that which refers to an image comes along with it.
     referrers: Option<Arc<Referrers>>,
@@ -83,7 +83,7 @@ pub(crate) struct Discoverer {
 }
 
 /// The search for one rule's images.
-struct Search<'a> {
+struct RuleSearch<'a> {
     discoverer: &'a Discoverer,
     /// Position of the rule in the run.
     rank: usize,
@@ -96,7 +96,7 @@ struct Search<'a> {
     searching: Option<TaskTrackerToken>,
     /// Tags that the rule wants and that are images of their own.
     wanted: usize,
-    held_back: Option<HeldBack>,
+    held_back: Option<DeferredReferrerTags>,
     /// What the image that is sent off next seems to list.
     lists: Option<Digest>,
     /// Pairs of image and destination that were sent off.
@@ -111,16 +111,16 @@ impl Discoverer {
     /// that list, unless no image of the run sees to them ([`SourceTags::answer`]).
     pub(crate) fn new(
         listener: Arc<dyn Listener>,
-        census: Arc<Census>,
+        census: Arc<DestinationTagIndex>,
         source_tags: Arc<SourceTags>,
         referrers: Option<Arc<Referrers>>,
         rules: &[Arc<Rule>],
     ) -> Self {
         for rule in rules {
             let tags = match &rule.source.select {
-                Select::Tags(tags) => tags.len(),
-                Select::Digest { .. } => 1,
-                Select::All | Select::Matching(_) => continue,
+                Selection::Tags(tags) => tags.len(),
+                Selection::Digest { .. } => 1,
+                Selection::All | Selection::Matching(_) => continue,
             };
             listing::announce(&*listener, rule, tags);
         }
@@ -150,7 +150,7 @@ impl Discoverer {
         self.listener.event(&rule_started);
         let (hold, searching) = self.source_tags.hold(rule);
         let listing = self.claims.listing(rank);
-        let mut search = Search {
+        let mut search = RuleSearch {
             discoverer: self,
             rank,
             rule,
@@ -193,25 +193,25 @@ impl Discoverer {
     }
 }
 
-impl Search<'_> {
+impl RuleSearch<'_> {
     /// Finds the images; says why there are none, where the list was at fault.
     async fn run(&mut self) -> Result<Option<String>, Failure> {
         let rule = Arc::clone(self.rule);
         match &rule.source.select {
-            Select::Tags(tags) => {
+            Selection::Tags(tags) => {
                 for (position, tag) in tags.iter().enumerate() {
                     let target = Target::Tag(tag.clone());
                     self.send(target, Some(tag), position).await?;
                 }
                 Ok(None)
             }
-            Select::Digest { digest, tag } => {
+            Selection::Digest { digest, tag } => {
                 let target = Target::Digest(digest.clone());
                 self.send(target, tag.as_ref(), 0).await?;
                 Ok(None)
             }
-            Select::All => self.list(None).await,
-            Select::Matching(pattern) => self.list(Some(pattern)).await,
+            Selection::All => self.list(None).await,
+            Selection::Matching(pattern) => self.list(Some(pattern)).await,
         }
     }
 
@@ -223,14 +223,14 @@ impl Search<'_> {
         position: usize,
     ) -> Result<(), Failure> {
         let rule: &Arc<Rule> = self.rule;
-        let destinations: Vec<&Destination> = rule.destinations.iter().collect();
+        let destinations: Vec<&RuleDestination> = rule.destinations.iter().collect();
         self.send_to(&destinations, target, tag, position).await
     }
 
-    /// Like [`Search::send`], to these of the rule's `destinations`.
+    /// Like [`RuleSearch::send`], to these of the rule's `destinations`.
     async fn send_to(
         &mut self,
-        destinations: &[&Destination],
+        destinations: &[&RuleDestination],
         target: Target,
         tag: Option<&Tag>,
         position: usize,
@@ -242,12 +242,12 @@ impl Search<'_> {
             // The search for them lets go of its token first.
             leftovers: self.searching.is_none(),
         };
-        let mut places: Vec<Place> = Vec::with_capacity(destinations.len());
+        let mut places: Vec<ImageDestination> = Vec::with_capacity(destinations.len());
         for destination in destinations {
-            let mut place = Place {
+            let mut place = ImageDestination {
                 repository: destination.repository.clone(),
                 tag: name(&destination.naming, tag, position)?,
-                hint: Hint::None,
+                hint: DestinationHint::None,
                 rivals: Vec::new(),
             };
             claims
@@ -274,7 +274,7 @@ impl Search<'_> {
             target,
             places,
             lists: self.lists.clone(),
-            under_way: UnderWay {
+            under_way: InFlightImage {
                 _search: self.searching.clone(),
                 _source: Arc::clone(&self.hold),
             },
@@ -286,7 +286,7 @@ impl Search<'_> {
             .map_err(|_| Failure::interrupted())
     }
 
-    async fn hint(&self, target: &Target, place: &Place) -> Hint {
+    async fn hint(&self, target: &Target, place: &ImageDestination) -> DestinationHint {
         let tag = match target {
             Target::Tag(tag) => Some(tag),
             Target::Digest(_) => None,

@@ -10,21 +10,21 @@ use std::sync::Arc;
 use registry::{Tag, Target};
 
 use crate::config::Referrers;
-use crate::discover::Search;
+use crate::discover::RuleSearch;
 use crate::discover::referrer_tags::ReferrerTag;
-use crate::discover::source_tags::{SourceList, Told};
+use crate::discover::source_tags::{ListedReferrerTags, SourceList};
 use crate::failure::{Failure, Side};
-use crate::rule::{Destination, Rule, Select};
+use crate::rule::{Rule, RuleDestination, Selection};
 
 /// Tags of a rule that are no images of their own for the time being.
-pub(super) struct HeldBack {
+pub(super) struct DeferredReferrerTags {
     list: Arc<SourceList>,
     referrers: Arc<Referrers>,
     /// How many.
     tags: usize,
 }
 
-impl HeldBack {
+impl DeferredReferrerTags {
     /// None yet, of those that `list` gives.
     pub(super) fn new(list: &Arc<SourceList>, referrers: &Arc<Referrers>) -> Self {
         Self {
@@ -35,7 +35,7 @@ impl HeldBack {
     }
 }
 
-impl Search<'_> {
+impl RuleSearch<'_> {
     /// Whether `tag` is to be held back; it is counted.
     pub(super) fn holds_back(&mut self, tag: &Tag) -> bool {
         let held = self.held_back.as_mut();
@@ -52,12 +52,12 @@ impl Search<'_> {
         self.searching = None;
         held.list.settled().await;
         match held.list.told().await {
-            Told::Whole(tags) | Told::Partly(tags) => {
+            ListedReferrerTags::Whole(tags) | ListedReferrerTags::Partly(tags) => {
                 for tag in tags.all() {
                     self.orphan(&held, tag).await?;
                 }
             }
-            Told::Nothing => self.orphans_anew(&held).await?,
+            ListedReferrerTags::Nothing => self.orphans_anew(&held).await?,
         }
         let none = self.found == 0 && self.repeated == 0;
         Ok(none.then(|| {
@@ -67,7 +67,7 @@ impl Search<'_> {
     }
 
     /// Lists the repository once more, which has more of such tags than can be kept.
-    async fn orphans_anew(&mut self, held: &HeldBack) -> Result<(), Failure> {
+    async fn orphans_anew(&mut self, held: &DeferredReferrerTags) -> Result<(), Failure> {
         let mut pages = held.list.store().tags();
         loop {
             let page = self.cancel.run_until_cancelled(pages.next()).await;
@@ -85,16 +85,16 @@ impl Search<'_> {
     /// Sends off a tag to those of the rule's destinations for which no image sees to it.
     async fn orphan(
         &mut self,
-        held: &HeldBack,
+        held: &DeferredReferrerTags,
         (read, tag): (ReferrerTag, Tag),
     ) -> Result<(), Failure> {
         let wanted = match &self.rule.source.select {
-            Select::Matching(pattern) => pattern.matches(&tag),
+            Selection::Matching(pattern) => pattern.matches(&tag),
             _ => true,
         };
         let rule: &Arc<Rule> = self.rule;
         let left = rule.destinations.iter();
-        let left: Vec<&Destination> = left
+        let left: Vec<&RuleDestination> = left
             .filter(|place| !held.list.is_answered(read, &place.repository))
             .collect();
         let stays_behind = read.is_companion() && !held.referrers.wants_cosign();

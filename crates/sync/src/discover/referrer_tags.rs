@@ -17,7 +17,7 @@ pub(super) const MAX_TAGS: usize = 500_000;
 
 /// Which manifest a tag speaks of: all that the tag tells of its digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Subject {
+pub(super) struct TagSubject {
     sha512: bool,
     digits: [u8; DIGITS / 2],
 }
@@ -25,7 +25,7 @@ pub(super) struct Subject {
 /// A tag that names what refers to a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ReferrerTag {
-    pub(super) subject: Subject,
+    pub(super) subject: TagSubject,
     kind: u8,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct ReferrerTags {
     tags: Vec<ReferrerTag>,
 }
 
-impl Subject {
+impl TagSubject {
     /// What a tag would tell of `digest`; `None` where there are no such tags for its algorithm.
     pub(super) fn of(digest: &Digest) -> Option<Self> {
         let fallback = ReferrerTag::parse(Tag::of_referrers_to(digest).as_str())?;
@@ -60,7 +60,7 @@ impl ReferrerTag {
             _ if sha512 => return None,
             _ => SUFFIXES.iter().find(|(known, _)| *known == suffix)?.1,
         };
-        let subject = Subject {
+        let subject = TagSubject {
             sha512,
             digits: from_hex(digits)?,
         };
@@ -92,7 +92,7 @@ impl ReferrerTag {
     }
 }
 
-impl Subject {
+impl TagSubject {
     fn tag(&self, suffix: &str) -> String {
         let algorithm = if self.sha512 { "sha512-" } else { "sha256-" };
         let nibbles = self.digits.iter().flat_map(|byte| [byte >> 4, byte & 15]);
@@ -137,7 +137,7 @@ impl ReferrerTags {
         tags.map(|(_, tag)| tag).collect()
     }
     /// Whether any tag speaks of `subject`.
-    pub(super) fn speak_of(&self, subject: Subject) -> bool {
+    pub(super) fn speak_of(&self, subject: TagSubject) -> bool {
         self.find(subject).is_some()
     }
     /// Every tag, as it is read and as it is written.
@@ -146,9 +146,9 @@ impl ReferrerTags {
     }
 
     fn of(&self, subject: &Digest) -> Option<ReferrerTag> {
-        self.find(Subject::of(subject)?)
+        self.find(TagSubject::of(subject)?)
     }
-    fn find(&self, subject: Subject) -> Option<ReferrerTag> {
+    fn find(&self, subject: TagSubject) -> Option<ReferrerTag> {
         let found = self.tags.binary_search_by_key(&subject, |tag| tag.subject);
         self.tags.get(found.ok()?).copied()
     }
@@ -263,7 +263,7 @@ mod tests {
         assert!(!tags.fallback(&Digest::of(Algorithm::Sha512, b"other")));
         assert!(!tags.fallback(&Digest::parse("other:abc").unwrap()));
         // 65 digits cut to 64 would be another's.
-        assert_eq!(Subject::of(&Digest::parse("other:abc").unwrap()), None);
+        assert_eq!(TagSubject::of(&Digest::parse("other:abc").unwrap()), None);
     }
 
     #[test]

@@ -16,11 +16,11 @@ use std::sync::{Arc, Mutex};
 use registry::{Repository, Tag, Target};
 use tokio_util::sync::CancellationToken;
 
-use crate::discover::Place;
+use crate::discover::ImageDestination;
 use crate::discover::referrer_tags::ReferrerTag;
 use crate::failure::Failure;
 use crate::lock::lock;
-use crate::rule::{Destination, Naming, Rule, Select};
+use crate::rule::{Naming, Rule, RuleDestination, Selection};
 
 /// Claims on the names of the repositories that are watched.
 pub(super) struct TagClaims {
@@ -146,7 +146,7 @@ impl TagClaims {
     pub(super) async fn wait_for_earlier(
         &self,
         claimant: Claimant<'_>,
-        destination: &Destination,
+        destination: &RuleDestination,
         cancel: &CancellationToken,
     ) -> Result<(), Failure> {
         for listing in self.earlier(claimant, destination) {
@@ -161,8 +161,8 @@ impl TagClaims {
         &self,
         claimant: Claimant<'_>,
         target: &Target,
-        destination: &Destination,
-        place: &Place,
+        destination: &RuleDestination,
+        place: &ImageDestination,
     ) -> Verdict {
         let mut names = lock(&self.names);
         let Some(names) = names.get_mut(&place.repository) else {
@@ -208,7 +208,7 @@ impl TagClaims {
     fn earlier<'a>(
         &'a self,
         claimant: Claimant<'a>,
-        destination: &Destination,
+        destination: &RuleDestination,
     ) -> impl Iterator<Item = &'a Arc<Listing>> {
         let all = self.listings.get(&destination.repository);
         let gives_names = !claimant.leftovers && destination.naming != Naming::Untagged;
@@ -245,7 +245,7 @@ impl Listing {
     /// Whether `tag` may be among the tags of a list that could not be read.
     fn may_have(&self, tag: &Tag, holds_back: bool) -> bool {
         let matches = match &self.rule.source.select {
-            Select::Matching(pattern) => pattern.matches(tag),
+            Selection::Matching(pattern) => pattern.matches(tag),
             _ => true,
         };
         let is_held_back = holds_back && ReferrerTag::parse(tag.as_str()).is_some();
@@ -311,7 +311,7 @@ impl<'a> Shared<'a> {
 }
 
 fn is_listing(rule: &Rule) -> bool {
-    matches!(rule.source.select, Select::All | Select::Matching(_))
+    matches!(rule.source.select, Selection::All | Selection::Matching(_))
 }
 
 /// The rule by its name, and where it was written.

@@ -25,26 +25,26 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The list of one repository's tags: not asked for until somebody wants it, and then once. Dropped, it is let go.
 pub(super) struct TagList {
     store: Arc<dyn Store>,
-    state: watch::Sender<State>,
+    state: watch::Sender<ListState>,
     task: OnceLock<AbortOnDropHandle<()>>,
 }
 
 /// How far the list has come.
 #[derive(Default)]
-enum State {
+enum ListState {
     /// It is on its way; so many pages have come.
     #[default]
     Asked,
     Coming(usize),
     /// It is whole.
-    Here(Tags),
+    Here(TagHashes),
     /// It cannot be had, or is too long.
     Unavailable,
 }
 
 /// Tags by their hashes of 64 bits: that a tag seems to be there costs the question that would have been asked
 /// anyway, and none can seem to be missing.
-struct Tags {
+struct TagHashes {
     hashes: Vec<u64>,
     hasher: RandomState,
 }
@@ -70,7 +70,7 @@ pub(super) enum Waited {
 impl TagList {
     /// The list of `store`'s tags, not asked for yet.
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        let (state, _) = watch::channel(State::default());
+        let (state, _) = watch::channel(ListState::default());
         Self {
             store,
             state,
@@ -89,11 +89,11 @@ impl TagList {
         let mut state = self.state.subscribe();
         loop {
             match &*state.borrow_and_update() {
-                State::Here(_) | State::Unavailable => return Waited::Out,
-                State::Coming(pages) if wait == Wait::Near && *pages >= FEW_PAGES => {
+                ListState::Here(_) | ListState::Unavailable => return Waited::Out,
+                ListState::Coming(pages) if wait == Wait::Near && *pages >= FEW_PAGES => {
                     return Waited::Out;
                 }
-                State::Asked | State::Coming(_) => {}
+                ListState::Asked | ListState::Coming(_) => {}
             }
             if timeout(PATIENCE, state.changed()).await.is_err() {
                 return Waited::Late;
@@ -102,18 +102,18 @@ impl TagList {
     }
     /// Whether it is known that there are no tags at all.
     pub(super) fn is_empty(&self) -> bool {
-        matches!(&*self.state.borrow(), State::Here(tags) if tags.hashes.is_empty())
+        matches!(&*self.state.borrow(), ListState::Here(tags) if tags.hashes.is_empty())
     }
     /// Whether the tag is there; `None` where that is not known.
     pub(super) fn has(&self, tag: &Tag) -> Option<bool> {
         match &*self.state.borrow() {
-            State::Here(tags) => Some(tags.has(tag)),
+            ListState::Here(tags) => Some(tags.has(tag)),
             _ => None,
         }
     }
 }
 
-impl Tags {
+impl TagHashes {
     fn has(&self, tag: &Tag) -> bool {
         let hash = self.hasher.hash_one(tag.as_str());
         self.hashes.binary_search(&hash).is_ok()
@@ -121,11 +121,11 @@ impl Tags {
 }
 
 /// Reads the list to its end, telling `state` how far it is.
-async fn fetch(store: Arc<dyn Store>, state: watch::Sender<State>) {
+async fn fetch(store: Arc<dyn Store>, state: watch::Sender<ListState>) {
     // Whatever happens, a panic included, nobody waits for ever.
-    let state = Ending(state);
+    let state = ListGuard(state);
     let mut pages = store.tags_for_push();
-    let mut tags = Tags {
+    let mut tags = TagHashes {
         hashes: Vec::new(),
         hasher: RandomState::new(),
     };
@@ -145,22 +145,22 @@ async fn fetch(store: Arc<dyn Store>, state: watch::Sender<State>) {
         if tags.hashes.len() > MAX_TAGS {
             return;
         }
-        state.0.send_replace(State::Coming(number));
+        state.0.send_replace(ListState::Coming(number));
     }
     tags.hashes.sort_unstable();
     tags.hashes.shrink_to_fit();
-    state.0.send_replace(State::Here(tags));
+    state.0.send_replace(ListState::Here(tags));
 }
 
 /// Ends the waiting for a list that did not become whole.
-struct Ending(watch::Sender<State>);
+struct ListGuard(watch::Sender<ListState>);
 
-impl Drop for Ending {
+impl Drop for ListGuard {
     fn drop(&mut self) {
         self.0.send_if_modified(|state| {
-            let unfinished = matches!(state, State::Asked | State::Coming(_));
+            let unfinished = matches!(state, ListState::Asked | ListState::Coming(_));
             if unfinished {
-                *state = State::Unavailable;
+                *state = ListState::Unavailable;
             }
             unfinished
         });

@@ -7,7 +7,7 @@ use registry::ErrorKind;
 use super::*;
 use crate::config::{Intent, Settings};
 use crate::lock::lock;
-use crate::rule::{RuleError, Source};
+use crate::rule::{RuleError, RuleSource};
 use crate::store::Stores;
 use crate::store::memory::{MemoryStores, error, repository};
 
@@ -61,7 +61,7 @@ fn tags(stores: &MemoryStores, name: &str, tags: &[&str]) {
 async fn discover(stores: &MemoryStores, rules: &[Arc<Rule>]) -> (Vec<String>, Vec<String>) {
     let heard = Arc::new(Heard::default());
     let stores: Arc<dyn Stores> = Arc::new(stores.clone());
-    let census = Census::new(&stores, Arc::default(), &settings(), rules);
+    let census = DestinationTagIndex::new(&stores, Arc::default(), &settings(), rules);
     let sources = SourceTags::new(stores);
     sources.expect(rules, &CancellationToken::new());
     let discoverer = Discoverer::new(heard.clone(), Arc::new(census), sources, None, rules);
@@ -73,7 +73,7 @@ async fn discover(stores: &MemoryStores, rules: &[Arc<Rule>]) -> (Vec<String>, V
     drop(sender);
     let mut images = Vec::new();
     while let Some(image) = receiver.recv().await {
-        let place = |place: &Place| match &place.tag {
+        let place = |place: &ImageDestination| match &place.tag {
             Some(tag) => format!("{}:{tag}", place.repository),
             None => place.repository.to_string(),
         };
@@ -223,11 +223,11 @@ async fn a_rule_with_fewer_names_than_tags_fails_and_copies_what_it_can() {
     let rule = Arc::new(Rule {
         name: "src.example/app:v1,v2".into(),
         location: None,
-        source: Source {
+        source: RuleSource {
             repository: repository("src.example/app"),
-            select: Select::Tags(vec![tag("v1"), tag("v2")]),
+            select: Selection::Tags(vec![tag("v1"), tag("v2")]),
         },
-        destinations: vec![crate::rule::Destination {
+        destinations: vec![crate::rule::RuleDestination {
             repository: repository("dst.example/app"),
             naming: Naming::Tags(vec![tag("a")]),
         }],
@@ -264,7 +264,7 @@ async fn how_many_images_a_rule_has_is_said_before_they_are_all_sent_off() {
     ];
     let heard = Arc::new(Listed::default());
     let stores: Arc<dyn Stores> = Arc::new(stores.clone());
-    let census = Census::new(&stores, Arc::default(), &settings(), &rules);
+    let census = DestinationTagIndex::new(&stores, Arc::default(), &settings(), &rules);
     let sources = SourceTags::new(stores);
     sources.expect(&rules, &CancellationToken::new());
     let discoverer = Discoverer::new(heard.clone(), Arc::new(census), sources, None, &rules);

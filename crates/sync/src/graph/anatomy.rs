@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use registry::manifest::View;
+use registry::manifest::ManifestView;
 use registry::{Digest, Platform};
 
 use crate::failure::Failure;
@@ -10,7 +10,7 @@ use crate::graph::SourceImage;
 
 /// What an image consists of, as far as it was read.
 #[derive(Debug, Default)]
-pub(crate) struct Anatomy {
+pub(crate) struct ImageContents {
     /// The platforms of its images, in the order of its indexes; attestations have none.
     pub(crate) platforms: Vec<String>,
     /// The layers of its images that were read, each once.
@@ -20,8 +20,8 @@ pub(crate) struct Anatomy {
 impl SourceImage {
     /// The anatomy of the root `digest` of this image. Nothing that was not read is fetched for it, but for the config of
     /// a single image, where the platform stands.
-    pub(crate) async fn anatomy(&self, digest: &Digest) -> Result<Anatomy, Failure> {
-        let mut anatomy = Anatomy::default();
+    pub(crate) async fn anatomy(&self, digest: &Digest) -> Result<ImageContents, Failure> {
+        let mut anatomy = ImageContents::default();
         let mut layers = HashSet::new();
         let mut seen = HashSet::from([digest.clone()]);
         let mut next = vec![digest.clone()];
@@ -30,7 +30,7 @@ impl SourceImage {
                 continue;
             };
             match self.view(&manifest)? {
-                View::Index(index) => {
+                ManifestView::Index(index) => {
                     let entries = index.manifests.into_iter();
                     for entry in entries.filter(|entry| !self.leaves_out(&entry.digest)) {
                         anatomy.states(entry.platform.as_ref());
@@ -39,13 +39,13 @@ impl SourceImage {
                         }
                     }
                 }
-                View::Image(image) => {
+                ManifestView::Image(image) => {
                     if seen.len() == 1 {
                         anatomy.states(Some(&self.platform(&image).await?));
                     }
                     layers.extend(image.layers.into_iter().map(|layer| layer.digest));
                 }
-                View::Schema1(_) => {}
+                ManifestView::Schema1(_) => {}
             }
         }
         anatomy.layers = layers.len() as u64;
@@ -53,7 +53,7 @@ impl SourceImage {
     }
 }
 
-impl Anatomy {
+impl ImageContents {
     fn states(&mut self, platform: Option<&Platform>) {
         let said = platform.filter(|platform| {
             let unsaid = ["", "unknown"];

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::try_join_all;
-use registry::manifest::View;
+use registry::manifest::ManifestView;
 use registry::manifest::media_type::OCI_INDEX;
 use registry::{Descriptor, Digest, ErrorKind, Manifest, ManifestHead, Repository, Tag, Target};
 use tokio::sync::OnceCell;
@@ -25,14 +25,14 @@ const MAX_KEPT: usize = 8_192;
 
 /// What refers to a manifest.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Attachments {
+pub(crate) struct SubjectReferrers {
     /// Its referrers, as the source lists them.
     pub(crate) referrers: Vec<Descriptor>,
     /// The tags that cosign made of its digest.
     pub(crate) companions: Vec<Tag>,
 }
 
-impl Attachments {
+impl SubjectReferrers {
     /// Whether nothing refers to it.
     pub(crate) fn is_empty(&self) -> bool {
         self.referrers.is_empty() && self.companions.is_empty()
@@ -44,23 +44,23 @@ impl Attachments {
 }
 
 type Key = (Repository, Digest);
-type Slot = OnceCell<Result<Arc<Attachments>, Failure>>;
+type Slot = OnceCell<Result<Arc<SubjectReferrers>, Failure>>;
 
 /// The questions of a run; shared by all images.
-pub(crate) struct Questions {
+pub(crate) struct ReferrerQueries {
     tags: Arc<SourceTags>,
-    kept: Mutex<Kept>,
+    kept: Mutex<CachedReferrers>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct CachedReferrers {
     slots: HashMap<Key, Arc<Slot>>,
     /// Oldest first, with the weights.
     order: VecDeque<(Key, usize)>,
     weight: usize,
 }
 
-impl Questions {
+impl ReferrerQueries {
     /// Nothing asked yet; `tags` tell which tags name referrers.
     pub(crate) fn new(tags: Arc<SourceTags>) -> Self {
         let kept = Mutex::default();
@@ -74,7 +74,7 @@ impl Questions {
         &self,
         source: &Arc<dyn Store>,
         subject: &Digest,
-    ) -> Result<Arc<Attachments>, Failure> {
+    ) -> Result<Arc<SubjectReferrers>, Failure> {
         let key = (source.repository().clone(), subject.clone());
         let slot = Arc::clone(lock(&self.kept).slots.entry(key.clone()).or_default());
         let ask = async {
@@ -93,7 +93,7 @@ impl Questions {
         &self,
         source: &Arc<dyn Store>,
         subject: &Digest,
-    ) -> Result<Attachments, Failure> {
+    ) -> Result<SubjectReferrers, Failure> {
         let (fallback, companions) = match self.tags.of(source).await {
             Some(tags) if tags.fallback(subject) => {
                 (FallbackTag::Present, tags.companions(subject))
@@ -113,14 +113,14 @@ impl Questions {
             self.tags.is_an_image(source.repository(), subject);
             referrers = source.referrers(subject, FallbackTag::Absent).await;
         }
-        Ok(Attachments {
+        Ok(SubjectReferrers {
             referrers: referrers.map_err(|error| Failure::registry(Side::Source, &error))?,
             companions,
         })
     }
 }
 
-impl Kept {
+impl CachedReferrers {
     fn keep(&mut self, key: Key, weight: usize) {
         self.order.push_back((key, weight));
         self.weight += weight;
@@ -204,7 +204,7 @@ impl SourceImage {
             }
             let mut next = Vec::new();
             for index in std::mem::take(&mut indexes) {
-                let View::Index(view) = self.view(&index)? else {
+                let ManifestView::Index(view) = self.view(&index)? else {
                     continue;
                 };
                 for entry in view.manifests.iter().filter(|entry| names_manifest(entry)) {

@@ -16,16 +16,16 @@ const MAX_KEPT_BYTES: usize = 1024 * 1024;
 
 /// What stood in manifests lately, whichever named it: a digest promises the same bytes everywhere.
 #[derive(Default)]
-pub(super) struct Embedded(Mutex<Kept>);
+pub(super) struct EmbeddedContent(Mutex<CachedContent>);
 
 #[derive(Default)]
-struct Kept {
+struct CachedContent {
     blobs: HashMap<Digest, Bytes>,
     order: VecDeque<Digest>,
     bytes: usize,
 }
 
-impl Embedded {
+impl EmbeddedContent {
     /// Keeps what stands in `manifest`.
     pub(super) fn keep(&self, manifest: &Manifest) {
         let found = manifest.embedded(LARGEST);
@@ -43,7 +43,7 @@ impl Embedded {
     }
 }
 
-impl Kept {
+impl CachedContent {
     fn add(&mut self, digest: Digest, bytes: Bytes) {
         let size = bytes.len();
         if self.blobs.insert(digest.clone(), bytes).is_some() {
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn the_oldest_make_room() {
-        let mut kept = Kept::default();
+        let mut kept = CachedContent::default();
         let half = Bytes::from(vec![0; MAX_KEPT_BYTES / 2]);
         let digests = ["a", "b", "c"].map(|name| Digest::sha256(name.as_bytes()));
         for digest in &digests {

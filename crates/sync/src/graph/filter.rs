@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use registry::manifest::{ImageView, IndexView, View};
+use registry::manifest::{ImageView, IndexView, ManifestView};
 use registry::{Descriptor, Digest, Manifest, Platform};
 
 use crate::failure::{Failure, Side};
@@ -26,14 +26,14 @@ pub(crate) const IMAGE_CONFIGS: [&str; 2] = [
 
 /// What passes of an index.
 #[derive(Clone)]
-pub(super) enum Passed {
+pub(super) enum FilteredIndex {
     All,
     Nothing,
     Some(Arc<Manifest>),
 }
 
 /// What is to become of an entry.
-enum Verdict {
+enum EntryDecision {
     Keep,
     Drop,
     Replace(Arc<Manifest>),
@@ -45,18 +45,18 @@ impl SourceImage {
     /// `root` as the filter leaves it.
     pub(super) async fn narrow(&self, root: Arc<Manifest>) -> Result<Root, Failure> {
         let platform = match self.view(&root)? {
-            View::Index(index) => {
+            ManifestView::Index(index) => {
                 return Ok(match self.narrow_index(&root, index, 0).await? {
-                    Passed::All => Root::Whole(root),
-                    Passed::Some(filtered) => Root::Filtered(filtered),
-                    Passed::Nothing => Root::Nothing {
+                    FilteredIndex::All => Root::Whole(root),
+                    FilteredIndex::Some(filtered) => Root::Filtered(filtered),
+                    FilteredIndex::Nothing => Root::Nothing {
                         why: self.nothing_passes(),
                     },
                 });
             }
             _ if self.filter.is_empty() => return Ok(Root::Whole(root)),
-            View::Image(image) => self.platform(&image).await?,
-            View::Schema1(schema1) => Platform {
+            ManifestView::Image(image) => self.platform(&image).await?,
+            ManifestView::Schema1(schema1) => Platform {
                 architecture: schema1.architecture.unwrap_or_default(),
                 ..Platform::default()
             },
@@ -78,7 +78,7 @@ impl SourceImage {
         whole: &'a Manifest,
         index: IndexView,
         depth: usize,
-    ) -> BoxFuture<'a, Result<Passed, Failure>> {
+    ) -> BoxFuture<'a, Result<FilteredIndex, Failure>> {
         async move {
             if depth == MAX_DEPTH {
                 return Err(self.too_deep());
@@ -97,19 +97,19 @@ impl SourceImage {
         .boxed()
     }
 
-    async fn judge(&self, entry: &Descriptor, depth: usize) -> Result<Verdict, Failure> {
+    async fn judge(&self, entry: &Descriptor, depth: usize) -> Result<EntryDecision, Failure> {
         if self.parts.strip_attestations && entry.is_attestation() {
-            return Ok(Verdict::Drop);
+            return Ok(EntryDecision::Drop);
         }
         if let Some(image) = entry.attests() {
-            return Ok(Verdict::Follow(image));
+            return Ok(EntryDecision::Follow(image));
         }
         let stated = entry.platform.as_ref();
         if stated.is_some_and(|platform| !self.filter.accepts(platform)) {
-            return Ok(Verdict::Drop);
+            return Ok(EntryDecision::Drop);
         }
         if !entry.is_index() {
-            return Ok(Verdict::Keep);
+            return Ok(EntryDecision::Keep);
         }
         let judged = self.held().narrowed.get(&entry.digest).cloned();
         let passed = match judged {
@@ -117,31 +117,35 @@ impl SourceImage {
             None => self.narrow_nested(entry, depth + 1).await?,
         };
         Ok(match passed {
-            Passed::All => Verdict::Keep,
-            Passed::Nothing => Verdict::Drop,
-            Passed::Some(filtered) => Verdict::Replace(filtered),
+            FilteredIndex::All => EntryDecision::Keep,
+            FilteredIndex::Nothing => EntryDecision::Drop,
+            FilteredIndex::Some(filtered) => EntryDecision::Replace(filtered),
         })
     }
 
-    async fn narrow_nested(&self, entry: &Descriptor, depth: usize) -> Result<Passed, Failure> {
+    async fn narrow_nested(
+        &self,
+        entry: &Descriptor,
+        depth: usize,
+    ) -> Result<FilteredIndex, Failure> {
         let digest = &entry.digest;
         let manifest = self.manifest(digest).await;
         let manifest = manifest.map_err(|failure| Self::of_child(entry, failure))?;
         let passed = match self.view(&manifest)? {
-            View::Index(index) => self.narrow_index(&manifest, index, depth).await?,
+            ManifestView::Index(index) => self.narrow_index(&manifest, index, depth).await?,
             // Not what its entry promised; an image within an index states its platform in its entry or nowhere.
-            View::Image(_) | View::Schema1(_) => Passed::All,
+            ManifestView::Image(_) | ManifestView::Schema1(_) => FilteredIndex::All,
         };
         self.held().narrowed.insert(digest.clone(), passed.clone());
         Ok(passed)
     }
 
     /// Notes what the verdicts leave of an index that stays what it is.
-    fn leave_out(&self, entries: &[Descriptor], verdicts: &[Verdict]) -> Passed {
+    fn leave_out(&self, entries: &[Descriptor], verdicts: &[EntryDecision]) -> FilteredIndex {
         let mut held = self.held();
         let mut nothing = !entries.is_empty();
         for (entry, verdict) in entries.iter().zip(verdicts) {
-            if matches!(verdict, Verdict::Drop) {
+            if matches!(verdict, EntryDecision::Drop) {
                 held.sparse.leave_out(entry);
             } else {
                 held.sparse.want(entry);
@@ -149,9 +153,9 @@ impl SourceImage {
             }
         }
         if nothing {
-            Passed::Nothing
+            FilteredIndex::Nothing
         } else {
-            Passed::All
+            FilteredIndex::All
         }
     }
 
@@ -163,33 +167,37 @@ impl SourceImage {
     }
 
     /// The index that the verdicts leave.
-    fn write(&self, whole: &Manifest, verdicts: &[Verdict]) -> Result<Passed, Failure> {
-        let dropped = |verdict: &&Verdict| matches!(verdict, Verdict::Drop);
+    fn write(
+        &self,
+        whole: &Manifest,
+        verdicts: &[EntryDecision],
+    ) -> Result<FilteredIndex, Failure> {
+        let dropped = |verdict: &&EntryDecision| matches!(verdict, EntryDecision::Drop);
         let kept = verdicts.len() - verdicts.iter().filter(dropped).count();
         let replacements: Vec<(usize, Manifest)> = verdicts
             .iter()
             .enumerate()
             .filter_map(|(position, verdict)| match verdict {
-                Verdict::Replace(filtered) => Some((position, Manifest::clone(filtered))),
+                EntryDecision::Replace(filtered) => Some((position, Manifest::clone(filtered))),
                 _ => None,
             })
             .collect();
         if kept == verdicts.len() && replacements.is_empty() {
-            return Ok(Passed::All);
+            return Ok(FilteredIndex::All);
         }
         if kept == 0 {
-            return Ok(Passed::Nothing);
+            return Ok(FilteredIndex::Nothing);
         }
         let filtered = whole.replace(&replacements).and_then(|replaced| {
             replaced.retain(|position, _| {
                 let verdict = verdicts.get(position);
-                verdict.is_some_and(|verdict| !matches!(verdict, Verdict::Drop))
+                verdict.is_some_and(|verdict| !matches!(verdict, EntryDecision::Drop))
             })
         });
         let filtered = Arc::new(filtered.map_err(|error| self.unreadable(whole, &error))?);
         // It exists nowhere but here: whoever asks for it by digest is to find it.
         self.hold(filtered.digest(), Ok(Arc::clone(&filtered)))?;
-        Ok(Passed::Some(filtered))
+        Ok(FilteredIndex::Some(filtered))
     }
 
     /// The platform that an image's config states; nothing for an artifact or where the config cannot be read as one.
@@ -207,19 +215,19 @@ impl SourceImage {
 }
 
 /// Lets attestations go the way of the image that they name; one that names an image which is not there is dropped.
-fn follow(entries: &[Descriptor], verdicts: &mut [Verdict]) {
+fn follow(entries: &[Descriptor], verdicts: &mut [EntryDecision]) {
     let kept: HashSet<&Digest> = entries
         .iter()
         .zip(verdicts.iter())
-        .filter(|(_, verdict)| matches!(verdict, Verdict::Keep | Verdict::Replace(_)))
+        .filter(|(_, verdict)| matches!(verdict, EntryDecision::Keep | EntryDecision::Replace(_)))
         .map(|(entry, _)| &entry.digest)
         .collect();
     for verdict in verdicts {
-        if let Verdict::Follow(image) = verdict {
+        if let EntryDecision::Follow(image) = verdict {
             *verdict = if kept.contains(image) {
-                Verdict::Keep
+                EntryDecision::Keep
             } else {
-                Verdict::Drop
+                EntryDecision::Drop
             };
         }
     }

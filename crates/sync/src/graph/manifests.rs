@@ -10,7 +10,7 @@ use registry::{Digest, Manifest, Repository, Target};
 use tokio::sync::OnceCell;
 
 use crate::failure::{Failure, Side};
-use crate::graph::embedded::Embedded;
+use crate::graph::embedded::EmbeddedContent;
 use crate::lock::lock;
 use crate::store::Store;
 
@@ -21,10 +21,10 @@ const MAX_KEPT_BYTES: u64 = 4 * 1024 * 1024;
 const SWEEP_AT_LEAST: usize = 1_024;
 
 /// The manifests that the run has fetched lately; shared by all images.
-pub struct Manifests {
-    shelf: Mutex<Shelf>,
+pub struct ManifestCache {
+    shelf: Mutex<CacheShard>,
     limit: u64,
-    embedded: Embedded,
+    embedded: EmbeddedContent,
 }
 
 /// Keyed by repository too: who may read a digest in one repository need not be able to in another.
@@ -32,7 +32,7 @@ type Key = (Repository, Digest);
 type Slot = OnceCell<Result<Arc<Manifest>, Failure>>;
 
 #[derive(Default)]
-struct Shelf {
+struct CacheShard {
     slots: HashMap<Key, Weak<Slot>>,
     /// What keeps slots alive that nobody waits for, oldest first, with the sizes.
     kept: VecDeque<(Arc<Slot>, u64)>,
@@ -40,22 +40,22 @@ struct Shelf {
     sweep_at: usize,
 }
 
-impl Default for Manifests {
+impl Default for ManifestCache {
     fn default() -> Self {
         Self::with_limit(MAX_KEPT_BYTES)
     }
 }
 
-impl Manifests {
+impl ManifestCache {
     fn with_limit(limit: u64) -> Self {
         Self {
             shelf: Mutex::default(),
             limit,
-            embedded: Embedded::default(),
+            embedded: EmbeddedContent::default(),
         }
     }
     /// The blobs that stood in manifests.
-    pub(super) fn embedded(&self) -> &Embedded {
+    pub(super) fn embedded(&self) -> &EmbeddedContent {
         &self.embedded
     }
     /// The manifest of `digest` in `store`. A failure is shared by those who wait for it now and not remembered.
@@ -95,12 +95,12 @@ impl Manifests {
             _ => manifest,
         })
     }
-    fn lock(&self) -> MutexGuard<'_, Shelf> {
+    fn lock(&self) -> MutexGuard<'_, CacheShard> {
         lock(&self.shelf)
     }
 }
 
-impl Shelf {
+impl CacheShard {
     fn slot(&mut self, key: &Key) -> Arc<Slot> {
         if let Some(slot) = self.slots.get(key).and_then(Weak::upgrade) {
             return slot;
@@ -139,7 +139,7 @@ mod tests {
         let source = repository("src.example/app");
         let image = stores.image(&source, "image", "linux/amd64", &["base"]);
         let store = stores.store(&source);
-        let manifests = Manifests::default();
+        let manifests = ManifestCache::default();
         let (one, two) = tokio::join!(
             manifests.get(&*store, image.digest()),
             manifests.get(&*store, image.digest())
@@ -157,7 +157,7 @@ mod tests {
         let image = stores.image(&source, "image", "linux/amd64", &["base"]);
         stores.fail("manifest", 1, || error(ErrorKind::Server, "src.example"));
         let store = stores.store(&source);
-        let manifests = Manifests::default();
+        let manifests = ManifestCache::default();
         let (one, two) = tokio::join!(
             manifests.get(&*store, image.digest()),
             manifests.get(&*store, image.digest())
@@ -175,7 +175,7 @@ mod tests {
         let one = stores.image(&source, "one", "linux/amd64", &["base"]);
         let two = stores.image(&source, "two", "linux/amd64", &["base"]);
         let store = stores.store(&source);
-        let manifests = Manifests::with_limit(one.size().max(two.size()));
+        let manifests = ManifestCache::with_limit(one.size().max(two.size()));
         for wanted in [&one, &two, &two, &one] {
             manifests.get(&*store, wanted.digest()).await.unwrap();
         }

@@ -7,7 +7,7 @@
 //! to lack it so that the root is needed anyway, by the GET of the root. All else is fetched by digest, so that a tag
 //! that moves cannot mix versions, and only when somebody needs to look into it: a child that every destination has is
 //! never fetched. What was fetched is shared by the destinations of the image and, through
-//! [`Manifests`], by the images of the run.
+//! [`ManifestCache`], by the images of the run.
 
 mod anatomy;
 mod attached;
@@ -22,7 +22,7 @@ mod walk;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-use registry::manifest::{ManifestError, View};
+use registry::manifest::{ManifestError, ManifestView};
 use registry::{
     Cause, Descriptor, Digest, Error, ErrorKind, Manifest, ManifestHead, Target, clean_text,
 };
@@ -33,13 +33,13 @@ use crate::lock::lock;
 use crate::rule::{Parts, PlatformFilter};
 use crate::store::Store;
 
-pub(crate) use attached::{Attachments, Questions, may_list_referrers};
+pub(crate) use attached::{ReferrerQueries, SubjectReferrers, may_list_referrers};
 pub(crate) use filter::IMAGE_CONFIGS;
-pub use manifests::Manifests;
-use reread::Rereadable;
+pub use manifests::ManifestCache;
+use reread::CachingStore;
 pub(crate) use sparse::WANTS_ALL_CHILDREN;
-pub use walk::Content;
-pub(crate) use walk::{Found, names_blob, names_manifest};
+pub use walk::ImageContent;
+pub(crate) use walk::{FoundEntry, names_blob, names_manifest};
 
 /// How deep indexes may lie within indexes. Real ones go two deep.
 pub(crate) const MAX_DEPTH: usize = 8;
@@ -66,14 +66,14 @@ pub struct SourceImage {
     target: Target,
     filter: Arc<PlatformFilter>,
     parts: Parts,
-    manifests: Arc<Manifests>,
+    manifests: Arc<ManifestCache>,
     /// Whether the root is needed in any case, so that its GET tells what a HEAD would.
     needed: bool,
     head: OnceCell<Result<ManifestHead, Failure>>,
     /// Manifest that the tag was moved to, after the one that it named first was deleted.
     moved: OnceLock<ManifestHead>,
     root: OnceCell<Result<Root, Failure>>,
-    held: Mutex<Held>,
+    held: Mutex<SeenManifests>,
 }
 
 /// The root of an image, after the filter.
@@ -92,13 +92,13 @@ pub enum Root {
 
 /// The manifests that this image has seen.
 #[derive(Default)]
-struct Held {
+struct SeenManifests {
     manifests: HashMap<Digest, Result<Arc<Manifest>, Failure>>,
     bytes: u64,
     /// What the filter leaves of indexes within the root.
-    narrowed: HashMap<Digest, filter::Passed>,
+    narrowed: HashMap<Digest, filter::FilteredIndex>,
     /// What a sparse image consists of.
-    sparse: sparse::Sparse,
+    sparse: sparse::SparseContent,
 }
 
 impl SourceImage {
@@ -107,9 +107,9 @@ impl SourceImage {
         store: Arc<dyn Store>,
         target: Target,
         filter: Arc<PlatformFilter>,
-        manifests: Arc<Manifests>,
+        manifests: Arc<ManifestCache>,
     ) -> Self {
-        let store = Arc::new(Rereadable::new(store, Arc::clone(&manifests)));
+        let store = Arc::new(CachingStore::new(store, Arc::clone(&manifests)));
         Self {
             store,
             target,
@@ -265,16 +265,16 @@ impl SourceImage {
         }
         Ok(())
     }
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn held(&self) -> MutexGuard<'_, SeenManifests> {
         lock(&self.held)
     }
 
     /// Reads a manifest of this image.
-    fn view(&self, manifest: &Manifest) -> Result<View, Failure> {
+    fn view(&self, manifest: &Manifest) -> Result<ManifestView, Failure> {
         let view = manifest.view();
         let view = view.map_err(|error| self.unreadable(manifest, &error))?;
         match &view {
-            View::Index(index) if index.manifests.len() > MAX_MANIFESTS => {
+            ManifestView::Index(index) if index.manifests.len() > MAX_MANIFESTS => {
                 Err(self.too_many_children())
             }
             _ => Ok(view),

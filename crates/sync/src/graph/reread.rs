@@ -9,22 +9,22 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use registry::{
-    Attached, BlobStream, Descriptor, Digest, Error, Manifest, ManifestHead, ManifestPresence,
-    Presence, Repository, Target,
+    BlobStream, Descriptor, Digest, Error, IndexedReferrers, Manifest, ManifestHead,
+    ManifestPresence, Presence, Repository, Target,
 };
 
-use crate::graph::Manifests;
+use crate::graph::ManifestCache;
 use crate::store::{FallbackTag, Opened, Session, Store, Tags};
 
 /// A store that remembers the first blob that was read whole, and knows what stood in manifests.
-pub(super) struct Rereadable {
+pub(super) struct CachingStore {
     store: Arc<dyn Store>,
     read: OnceLock<(Digest, Bytes)>,
-    manifests: Arc<Manifests>,
+    manifests: Arc<ManifestCache>,
 }
 
-impl Rereadable {
-    pub(super) fn new(store: Arc<dyn Store>, manifests: Arc<Manifests>) -> Self {
+impl CachingStore {
+    pub(super) fn new(store: Arc<dyn Store>, manifests: Arc<ManifestCache>) -> Self {
         Self {
             store,
             read: OnceLock::new(),
@@ -39,7 +39,7 @@ impl Rereadable {
     }
 }
 
-impl Store for Rereadable {
+impl Store for CachingStore {
     fn read_blob<'a>(
         &'a self,
         blob: &'a Descriptor,
@@ -134,7 +134,7 @@ impl Store for Rereadable {
         &'a self,
         subject: &'a Digest,
         referrers: &'a [Descriptor],
-    ) -> BoxFuture<'a, Result<Attached, Error>> {
+    ) -> BoxFuture<'a, Result<IndexedReferrers, Error>> {
         self.store.attach(subject, referrers)
     }
     fn tags(&self) -> Box<dyn Tags> {
@@ -163,7 +163,7 @@ mod tests {
         let source = repository("src.example/app");
         let config = stores.blob(&source, "config", "the config");
         let layer = stores.blob(&source, "layer", "the layer");
-        let store = Rereadable::new(stores.store(&source), Arc::default());
+        let store = CachingStore::new(stores.store(&source), Arc::default());
         assert_eq!(text(&store, &config, 0).await, "the config");
         assert_eq!(store.read_blob(&config, 100).await.unwrap(), "the config");
         stores.take_sorted();

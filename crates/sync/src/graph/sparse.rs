@@ -16,14 +16,14 @@ pub(crate) const WANTS_ALL_CHILDREN: &str = "--sparse left some children of the 
 
 /// What a sparse image consists of.
 #[derive(Default)]
-pub(super) struct Sparse {
+pub(super) struct SparseContent {
     /// What stays behind, unless it is wanted elsewhere.
     left_out: HashSet<Digest>,
     /// What comes along, and whether it is an index.
     wanted: HashMap<Digest, bool>,
 }
 
-impl Sparse {
+impl SparseContent {
     /// An entry comes along.
     pub(super) fn want(&mut self, entry: &Descriptor) {
         self.wanted.insert(entry.digest.clone(), entry.is_index());

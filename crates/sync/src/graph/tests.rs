@@ -30,7 +30,7 @@ impl World {
             Arc::default(),
         )
     }
-    async fn content(&self, root: &Digest) -> Result<Content, Failure> {
+    async fn content(&self, root: &Digest) -> Result<ImageContent, Failure> {
         let image = self.open(root);
         let Root::Whole(root) = image.root().await? else {
             unreachable!("nothing filters");
@@ -54,7 +54,7 @@ fn index_entry(digest: &Digest) -> Value {
     json!({ "mediaType": media_type::OCI_INDEX, "digest": digest.as_str(), "size": 2 })
 }
 
-fn names(world: &World, content: &Content) -> Vec<String> {
+fn names(world: &World, content: &ImageContent) -> Vec<String> {
     let blobs = content
         .blobs
         .iter()
@@ -238,7 +238,7 @@ async fn needed(repository: Repository) -> (Vec<String>, String) {
     let manifest = stores.image(&repository, "image", "linux/amd64", &["base"]);
     let tag = |tag: &str| Target::Tag(registry::Tag::parse(tag).unwrap());
     stores.tag(&repository, "v1", &manifest);
-    let manifests = Arc::new(Manifests::default());
+    let manifests = Arc::new(ManifestCache::default());
     let open = |target| {
         let store = stores.store(&repository);
         SourceImage::new(store, target, Arc::default(), Arc::clone(&manifests)).needed()

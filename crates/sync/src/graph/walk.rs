@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
-use registry::manifest::{ImageView, Schema1View, View};
+use registry::manifest::{ImageView, ManifestView, Schema1View};
 use registry::{Descriptor, Digest, ErrorKind, Manifest, Presence};
 
 use crate::failure::Failure;
@@ -12,7 +12,7 @@ use crate::graph::{FETCHES, MAX_BLOBS, MAX_DEPTH, MAX_MANIFESTS, SourceImage};
 
 /// What lies below a root.
 #[derive(Clone, Debug, Default)]
-pub struct Content {
+pub struct ImageContent {
     /// The children, leaves first, each once.
     pub children: Vec<Arc<Manifest>>,
     /// The blobs that root and children name, each once; foreign layers are left out, as registries need not hold
@@ -21,7 +21,7 @@ pub struct Content {
 }
 
 /// An entry of an index, looked up.
-pub(crate) enum Found {
+pub(crate) enum FoundEntry {
     /// It is a manifest.
     Manifest(Arc<Manifest>),
     /// An index may list plain blobs, as `BuildKit`'s older cache exports do.
@@ -30,7 +30,7 @@ pub(crate) enum Found {
 
 /// What the walk has seen so far.
 #[derive(Default)]
-struct Walk {
+struct GraphWalk {
     seen: HashSet<Digest>,
     seen_blobs: HashSet<Digest>,
     images: Vec<Arc<Manifest>>,
@@ -47,7 +47,7 @@ impl SourceImage {
         &self,
         root: &Arc<Manifest>,
         leave_out: impl Fn(&Digest) -> bool,
-    ) -> Result<Content, Failure> {
+    ) -> Result<ImageContent, Failure> {
         self.content_by(root, leave_out, |entry| self.find(entry))
             .await
     }
@@ -59,13 +59,13 @@ impl SourceImage {
         root: &Arc<Manifest>,
         leave_out: impl Fn(&Digest) -> bool,
         find: impl Fn(Descriptor) -> F,
-    ) -> Result<Content, Failure>
+    ) -> Result<ImageContent, Failure>
     where
-        F: Future<Output = Result<Found, Failure>>,
+        F: Future<Output = Result<FoundEntry, Failure>>,
     {
-        let mut walk = Walk {
+        let mut walk = GraphWalk {
             foreign_layers: self.parts.foreign_layers,
-            ..Walk::default()
+            ..GraphWalk::default()
         };
         walk.seen.insert(root.digest().clone());
         let mut level = walk.take(Arc::clone(root), self.view(root)?);
@@ -97,8 +97,8 @@ impl SourceImage {
             let mut found = stream::iter(manifests).map(&find).buffered(FETCHES);
             while let Some(found) = found.next().await {
                 match found? {
-                    Found::Blob(blob) => walk.take_blobs(std::iter::once(*blob)),
-                    Found::Manifest(manifest) => {
+                    FoundEntry::Blob(blob) => walk.take_blobs(std::iter::once(*blob)),
+                    FoundEntry::Manifest(manifest) => {
                         let view = self.view(&manifest)?;
                         level.extend(walk.take(manifest, view));
                     }
@@ -112,18 +112,18 @@ impl SourceImage {
     }
 
     /// An entry of an index of this image, looked up at the source.
-    pub(crate) async fn find(&self, entry: Descriptor) -> Result<Found, Failure> {
+    pub(crate) async fn find(&self, entry: Descriptor) -> Result<FoundEntry, Failure> {
         match self.manifest(&entry.digest).await {
-            Ok(manifest) => Ok(Found::Manifest(manifest)),
+            Ok(manifest) => Ok(FoundEntry::Manifest(manifest)),
             Err(failure)
                 if failure.kind == Some(ErrorKind::NotFound) && !names_manifest(&entry) =>
             {
-                Ok(Found::Blob(Box::new(entry)))
+                Ok(FoundEntry::Blob(Box::new(entry)))
             }
             // distribution answers 500 where the digest is that of a blob.
             Err(failure) if failure.kind == Some(ErrorKind::Server) && !names_manifest(&entry) => {
                 match self.store.find_blob(&entry).await {
-                    Ok(Presence::Present) => Ok(Found::Blob(Box::new(entry))),
+                    Ok(Presence::Present) => Ok(FoundEntry::Blob(Box::new(entry))),
                     _ => Err(failure),
                 }
             }
@@ -132,22 +132,22 @@ impl SourceImage {
     }
 }
 
-impl Walk {
+impl GraphWalk {
     /// Notes a manifest; gives the entries that are to be looked at next.
-    fn take(&mut self, manifest: Arc<Manifest>, view: View) -> Vec<Descriptor> {
+    fn take(&mut self, manifest: Arc<Manifest>, view: ManifestView) -> Vec<Descriptor> {
         match view {
-            View::Index(index) => {
+            ManifestView::Index(index) => {
                 let digests = index.manifests.iter().map(|entry| entry.digest.clone());
                 let noted = (Arc::clone(&manifest), digests.collect());
                 self.indexes.insert(manifest.digest().clone(), noted);
                 index.manifests
             }
-            View::Image(image) => {
+            ManifestView::Image(image) => {
                 self.images.push(manifest);
                 self.take_blobs(blobs_of_image(image));
                 Vec::new()
             }
-            View::Schema1(schema1) => {
+            ManifestView::Schema1(schema1) => {
                 self.images.push(manifest);
                 self.take_blobs(blobs_of_schema1(schema1));
                 Vec::new()
@@ -166,11 +166,11 @@ impl Walk {
         }
     }
     /// Images first, then indexes, those within others before them.
-    fn into_content(mut self, root: &Digest) -> Content {
+    fn into_content(mut self, root: &Digest) -> ImageContent {
         let mut children = std::mem::take(&mut self.images);
         self.push_index(root, &mut children);
         children.retain(|child| child.digest() != root);
-        Content {
+        ImageContent {
             children,
             blobs: self.blobs,
         }

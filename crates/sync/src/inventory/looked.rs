@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use registry::{Digest, Repository};
 
 use crate::config::Referrers;
-use crate::inventory::records::{Look, Note};
-use crate::inventory::shelf::Key;
-use crate::inventory::{Inventory, Memory};
+use crate::inventory::records::{RecordUpdate, ReferrersCheck};
+use crate::inventory::shelf::DigestKey;
+use crate::inventory::{Inventory, RecordedFacts};
 
 impl Inventory {
     /// How long ago the records say that everything was there of `destination` that refers to `root` in `source`, as
@@ -41,15 +41,15 @@ impl Inventory {
     ) {
         if let Some(memory) = self.memory.as_ref().filter(|memory| memory.writes) {
             let look = memory.look(source, root, wanted);
-            let note = Note::Looked(destination.clone(), look, at);
+            let note = RecordUpdate::Looked(destination.clone(), look, at);
             memory.records.note(note);
         }
     }
 }
 
-impl Memory {
-    fn look(&self, source: &Repository, root: &Digest, wanted: &Referrers) -> Look {
-        Look {
+impl RecordedFacts {
+    fn look(&self, source: &Repository, root: &Digest, wanted: &Referrers) -> ReferrersCheck {
+        ReferrersCheck {
             source: source.clone(),
             root: root.clone(),
             asked: asked(wanted, self.filter),
@@ -64,6 +64,6 @@ fn asked(wanted: &Referrers, filter: i64) -> i64 {
     types.dedup();
     let text = format!("{} {filter}\n{}", wanted.deep, types.join("\n"));
     let digest = Digest::sha256(text.as_bytes());
-    let bytes = Key::of(&digest).as_bytes().first_chunk().copied();
+    let bytes = DigestKey::of(&digest).as_bytes().first_chunk().copied();
     bytes.map_or(0, i64::from_be_bytes)
 }

@@ -17,9 +17,9 @@ use registry::{Descriptor, Digest, Registry, Repository, Tag};
 
 use crate::lock::lock;
 use crate::rule::{Parts, PlatformFilter};
-pub(crate) use mounting::{Mounting, Standing};
-use records::{Copy, Note, Places, Records};
-use shelf::{Key, Shelf};
+pub(crate) use mounting::{MountCapability, MountConfidence};
+use records::{BlobRepositories, RecordUpdate, RecordedCopy, Records};
+use shelf::{DigestKey, RegistryFacts};
 
 /// Maximum number of blobs whose sizes are remembered because manifests are wrong about them.
 const MAX_SIZES: usize = 4096;
@@ -39,14 +39,14 @@ pub enum Fact {
 /// The facts of a run, shared by all tasks.
 #[derive(Default)]
 pub struct Inventory {
-    shelves: Mutex<HashMap<Registry, Shelf>>,
+    shelves: Mutex<HashMap<Registry, RegistryFacts>>,
     /// Sizes of blobs of which manifests state others.
     sizes: Mutex<HashMap<Digest, u64>>,
-    memory: Option<Memory>,
+    memory: Option<RecordedFacts>,
 }
 
 /// What is remembered between runs.
-struct Memory {
+struct RecordedFacts {
     records: Arc<Records>,
     /// Whether what is learnt is written down as well.
     writes: bool,
@@ -58,7 +58,7 @@ struct Memory {
 
 /// Everything known that bears on bringing a blob to a repository.
 #[derive(Debug, Default)]
-pub(crate) struct Knowledge {
+pub(crate) struct BlobKnowledge {
     /// It is there.
     pub(crate) here: bool,
     /// The records say that it is there, and have not been wrong of that repository too often.
@@ -66,18 +66,18 @@ pub(crate) struct Knowledge {
     /// It is not there as it should be, whatever the registry says when it is asked.
     pub(crate) missing: bool,
     /// Where else in the registry it is, the best to mount from first.
-    pub(crate) elsewhere: Vec<Candidate>,
+    pub(crate) elsewhere: Vec<MountCandidate>,
     /// How the registry answers mounts.
-    pub(crate) mounting: Mounting,
+    pub(crate) mounting: MountCapability,
 }
 
 /// A repository that a blob might be mounted from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Candidate {
+pub(crate) struct MountCandidate {
     /// Which.
     pub(crate) repository: Repository,
     /// What speaks for it.
-    pub(crate) standing: Standing,
+    pub(crate) standing: MountConfidence,
 }
 
 impl Inventory {
@@ -101,7 +101,7 @@ impl Inventory {
         writes: bool,
     ) -> Self {
         Self {
-            memory: Some(Memory {
+            memory: Some(RecordedFacts {
                 records,
                 writes,
                 filter: fingerprint(platforms, parts),
@@ -124,17 +124,17 @@ impl Inventory {
     }
     /// The blob is in the repository.
     pub fn blob_is_in(&self, repository: &Repository, digest: &Digest) {
-        let blob = Key::of(digest);
+        let blob = DigestKey::of(digest);
         self.write(repository, |shelf| shelf.add_blob(repository, blob, false));
     }
     /// This run brought the blob to the repository: sent it, or had it mounted.
     pub(crate) fn blob_was_brought(&self, repository: &Repository, digest: &Digest) {
-        let blob = Key::of(digest);
+        let blob = DigestKey::of(digest);
         self.write(repository, |shelf| shelf.bring_blob(repository, blob));
     }
     /// Whether this run brought the blob to the repository.
     pub(crate) fn was_brought(&self, repository: &Repository, digest: &Digest) -> bool {
-        let blob = Key::of(digest);
+        let blob = DigestKey::of(digest);
         lock(&self.shelves)
             .get(repository.registry())
             .is_some_and(|shelf| shelf.was_brought(repository, blob))
@@ -155,9 +155,9 @@ impl Inventory {
     /// The blob is not in the repository as it should be: the registry refused a manifest for want of it, or holds
     /// something else under its digest. What the registry says of it is not believed until it was sent.
     pub fn blob_is_missing(&self, repository: &Repository, digest: &Digest) {
-        let blob = Key::of(digest);
+        let blob = DigestKey::of(digest);
         self.write(repository, |shelf| shelf.miss_blob(repository, blob));
-        self.note(|| Note::Gone(repository.clone(), blob));
+        self.note(|| RecordUpdate::Gone(repository.clone(), blob));
     }
     /// The blobs are in the repository, and a manifest that names them stands there: from now on they can be mounted
     /// from there even where a registry mounts only what a manifest names.
@@ -166,17 +166,17 @@ impl Inventory {
         repository: &Repository,
         digests: impl IntoIterator<Item = &'a Digest>,
     ) {
-        let mut blobs: Vec<Key> = digests.into_iter().map(Key::of).collect();
+        let mut blobs: Vec<DigestKey> = digests.into_iter().map(DigestKey::of).collect();
         self.write(repository, |shelf| {
             blobs.retain(|blob| shelf.add_blob(repository, *blob, true));
         });
         if !blobs.is_empty() {
-            self.note(|| Note::Holds(repository.clone(), blobs));
+            self.note(|| RecordUpdate::Holds(repository.clone(), blobs));
         }
     }
     /// Whether the manifest is known to be in the repository with everything below it.
     pub fn has_manifest(&self, repository: &Repository, digest: &Digest) -> bool {
-        let manifest = Key::of(digest);
+        let manifest = DigestKey::of(digest);
         lock(&self.shelves)
             .get(repository.registry())
             .is_some_and(|shelf| shelf.has_manifest(repository, manifest))
@@ -184,12 +184,12 @@ impl Inventory {
     /// The manifest is in the repository with everything below it. Which blobs that makes known is for the caller to
     /// say, who has read it: [`Inventory::blobs_are_committed`].
     pub fn manifest_is_in(&self, repository: &Repository, digest: &Digest) {
-        let manifest = Key::of(digest);
+        let manifest = DigestKey::of(digest);
         self.write(repository, |shelf| shelf.add_manifest(repository, manifest));
     }
     /// The same, for the first who says so: whether it was news.
     pub(crate) fn claim_manifest(&self, repository: &Repository, digest: &Digest) -> bool {
-        let manifest = Key::of(digest);
+        let manifest = DigestKey::of(digest);
         self.write(repository, |shelf| {
             let is_news = !shelf.has_manifest(repository, manifest);
             shelf.add_manifest(repository, manifest);
@@ -201,16 +201,19 @@ impl Inventory {
         if let Some(shelf) = lock(&self.shelves).get_mut(repository.registry()) {
             shelf.forget(repository);
         }
-        self.note(|| Note::Forget(repository.clone()));
+        self.note(|| RecordUpdate::Forget(repository.clone()));
     }
     /// Looks up what the records tell of these blobs, for a repository that lacks them as far as this run knows.
     pub(crate) async fn recall(&self, repository: &Repository, blobs: &[Descriptor]) {
         let Some(memory) = &self.memory else { return };
-        let blobs: Vec<Key> = blobs.iter().map(|blob| Key::of(&blob.digest)).collect();
+        let blobs: Vec<DigestKey> = blobs
+            .iter()
+            .map(|blob| DigestKey::of(&blob.digest))
+            .collect();
         let (records, place) = (Arc::clone(&memory.records), repository.clone());
         // Microseconds a blob, but an image may have thousands, and the disk may be slow.
-        let look_up = move || -> Vec<(Key, Places)> {
-            let places = |blob: Key| Some((blob, records.places(&place, blob)?));
+        let look_up = move || -> Vec<(DigestKey, BlobRepositories)> {
+            let places = |blob: DigestKey| Some((blob, records.places(&place, blob)?));
             blobs.into_iter().filter_map(places).collect()
         };
         let Ok(found) = tokio::task::spawn_blocking(look_up).await else {
@@ -230,7 +233,7 @@ impl Inventory {
     /// The registry was asked whether the repository has the blob that the records place there; `None` where it did
     /// not say.
     pub(crate) fn looked(&self, repository: &Repository, digest: &Digest, found: Option<bool>) {
-        let blob = Key::of(digest);
+        let blob = DigestKey::of(digest);
         let is_there = found == Some(true);
         self.write(repository, |shelf| {
             shelf.looked(repository, is_there);
@@ -241,7 +244,7 @@ impl Inventory {
             }
         });
         if found == Some(false) {
-            self.note(|| Note::Gone(repository.clone(), blob));
+            self.note(|| RecordUpdate::Gone(repository.clone(), blob));
         }
     }
     /// The blob was read and has this size, which is another one than a manifest states.
@@ -256,17 +259,17 @@ impl Inventory {
         lock(&self.sizes).get(digest).copied()
     }
     /// Everything that bears on bringing `digest` to `repository`.
-    pub(crate) fn knowledge(&self, repository: &Repository, digest: &Digest) -> Knowledge {
-        let blob = Key::of(digest);
+    pub(crate) fn knowledge(&self, repository: &Repository, digest: &Digest) -> BlobKnowledge {
+        let blob = DigestKey::of(digest);
         lock(&self.shelves)
             .get(repository.registry())
             .map(|shelf| shelf.blob(repository, blob))
             .unwrap_or_default()
     }
     /// The registry answered a mount of the blob: took it, or opened a session instead.
-    pub(crate) fn mount_answered(&self, from: &Candidate, digest: &Digest, taken: bool) {
-        let blob = Key::of(digest);
-        let is_recorded = from.standing == Standing::Recorded;
+    pub(crate) fn mount_answered(&self, from: &MountCandidate, digest: &Digest, taken: bool) {
+        let blob = DigestKey::of(digest);
+        let is_recorded = from.standing == MountConfidence::Recorded;
         let is_gone = self.write(&from.repository, |shelf| {
             if taken {
                 shelf.mounting.taken(from.standing);
@@ -280,9 +283,9 @@ impl Inventory {
             shelf.mounting.is_known_to_mount()
         });
         if is_recorded && taken {
-            self.note(|| Note::Holds(from.repository.clone(), vec![blob]));
+            self.note(|| RecordUpdate::Holds(from.repository.clone(), vec![blob]));
         } else if is_recorded && is_gone {
-            self.note(|| Note::Gone(from.repository.clone(), blob));
+            self.note(|| RecordUpdate::Gone(from.repository.clone(), blob));
         }
     }
     /// The first request of an upload told that the repository has the blob.
@@ -322,13 +325,13 @@ impl Inventory {
         };
         // What is asked later is what was known before.
         memory.knew_copies_in(place);
-        let copy = Copy {
+        let copy = RecordedCopy {
             source: source.clone(),
             source_tag: tag.clone(),
             filter: memory.filter,
             digest: digest.clone(),
         };
-        let note = Note::Copied(place.clone(), place_tag.clone(), copy);
+        let note = RecordUpdate::Copied(place.clone(), place_tag.clone(), copy);
         memory.records.note(note);
     }
     /// Whether the records know of images in that destination repository from an earlier run.
@@ -336,18 +339,18 @@ impl Inventory {
         let memory = self.memory.as_ref();
         memory.is_some_and(|memory| memory.knew_copies_in(repository))
     }
-    fn note(&self, note: impl FnOnce() -> Note) {
+    fn note(&self, note: impl FnOnce() -> RecordUpdate) {
         if let Some(memory) = self.memory.as_ref().filter(|memory| memory.writes) {
             memory.records.note(note());
         }
     }
-    fn write<T>(&self, repository: &Repository, write: impl FnOnce(&mut Shelf) -> T) -> T {
+    fn write<T>(&self, repository: &Repository, write: impl FnOnce(&mut RegistryFacts) -> T) -> T {
         let mut shelves = lock(&self.shelves);
         write(shelves.entry(repository.registry().clone()).or_default())
     }
 }
 
-impl Memory {
+impl RecordedFacts {
     fn knew_copies_in(&self, place: &Repository) -> bool {
         let mut earlier = lock(&self.earlier);
         if let Some(knew) = earlier.get(place) {
@@ -369,7 +372,7 @@ fn fingerprint(platforms: &PlatformFilter, parts: Parts) -> i64 {
         text = format!("{text} {parts}");
     }
     let digest = Digest::sha256(text.as_bytes());
-    let bytes = Key::of(&digest).as_bytes().first_chunk().copied();
+    let bytes = DigestKey::of(&digest).as_bytes().first_chunk().copied();
     bytes.map_or(0, i64::from_be_bytes)
 }
 

@@ -2,7 +2,7 @@
 
 /// What speaks for a mount from a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Standing {
+pub(crate) enum MountConfidence {
     /// The blob was brought there; no manifest there is known to name it. Some registries (ECR) mount only what a
     /// manifest names.
     Uncommitted,
@@ -21,10 +21,10 @@ pub(crate) enum Standing {
 /// of one repository. What is refused of the records counts for nothing but the records: what they told of may be
 /// gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Mounting {
-    uncommitted: Habit,
-    committed: Habit,
-    source: Habit,
+pub(crate) struct MountCapability {
+    uncommitted: MountRecord,
+    committed: MountRecord,
+    source: MountRecord,
     /// Mounts that were refused where the records had led, since one was taken.
     misled: u8,
     /// Said of a blob, asked by way of a mount from the repository itself, that it has it.
@@ -35,23 +35,23 @@ pub(crate) struct Mounting {
 const MAX_MISLED: u8 = 8;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Habit {
+enum MountRecord {
     #[default]
     Untried,
     Declines,
     Takes,
 }
 
-impl Mounting {
+impl MountCapability {
     /// Whether a mount from a repository of this `standing` is worth asking for.
-    pub(crate) fn worth_asking(self, standing: Standing) -> bool {
+    pub(crate) fn worth_asking(self, standing: MountConfidence) -> bool {
         let habit = match standing {
-            Standing::Uncommitted => self.uncommitted,
-            Standing::Recorded if self.misled >= MAX_MISLED => return false,
-            Standing::Committed | Standing::Recorded => self.committed,
-            Standing::Source => self.source,
+            MountConfidence::Uncommitted => self.uncommitted,
+            MountConfidence::Recorded if self.misled >= MAX_MISLED => return false,
+            MountConfidence::Committed | MountConfidence::Recorded => self.committed,
+            MountConfidence::Source => self.source,
         };
-        habit != Habit::Declines
+        habit != MountRecord::Declines
     }
     /// Whether the first request of an upload is known to tell that the repository has the blob already, so that no
     /// other need be made to learn that.
@@ -64,57 +64,57 @@ impl Mounting {
     }
     /// Whether the registry is known to mount what a manifest names, so that a refusal is that of one repository.
     pub(crate) fn is_known_to_mount(self) -> bool {
-        self.committed == Habit::Takes
+        self.committed == MountRecord::Takes
     }
     /// Whether a blob that is on its way to another repository of the registry is worth waiting for: it will have
     /// come there long before its manifest.
     pub(crate) fn worth_awaiting(self) -> bool {
-        self.worth_asking(Standing::Uncommitted)
+        self.worth_asking(MountConfidence::Uncommitted)
     }
     /// Whether it is known how the registry answers mounts from repositories of this `standing`.
-    pub(crate) fn is_tried(self, standing: Standing) -> bool {
+    pub(crate) fn is_tried(self, standing: MountConfidence) -> bool {
         let habit = match standing {
-            Standing::Uncommitted => self.uncommitted,
-            Standing::Committed | Standing::Recorded => self.committed,
-            Standing::Source => self.source,
+            MountConfidence::Uncommitted => self.uncommitted,
+            MountConfidence::Committed | MountConfidence::Recorded => self.committed,
+            MountConfidence::Source => self.source,
         };
-        habit != Habit::Untried
+        habit != MountRecord::Untried
     }
     /// Whether a blob that was brought to another repository of the registry is worth waiting for until a manifest
     /// there names it: what no manifest names is declined, and what one names may be taken.
     pub(crate) fn worth_awaiting_commit(self) -> bool {
-        self.uncommitted == Habit::Declines && self.committed != Habit::Declines
+        self.uncommitted == MountRecord::Declines && self.committed != MountRecord::Declines
     }
     /// A mount succeeded.
-    pub(crate) fn taken(&mut self, standing: Standing) {
+    pub(crate) fn taken(&mut self, standing: MountConfidence) {
         match standing {
-            Standing::Source => self.source = Habit::Takes,
-            Standing::Committed => self.committed = Habit::Takes,
-            Standing::Uncommitted => {
-                self.uncommitted = Habit::Takes;
-                self.committed = Habit::Takes;
+            MountConfidence::Source => self.source = MountRecord::Takes,
+            MountConfidence::Committed => self.committed = MountRecord::Takes,
+            MountConfidence::Uncommitted => {
+                self.uncommitted = MountRecord::Takes;
+                self.committed = MountRecord::Takes;
             }
-            Standing::Recorded => {
-                self.committed = Habit::Takes;
+            MountConfidence::Recorded => {
+                self.committed = MountRecord::Takes;
                 self.misled = 0;
             }
         }
     }
     /// The registry opened a session instead.
-    pub(crate) fn declined(&mut self, standing: Standing) {
+    pub(crate) fn declined(&mut self, standing: MountConfidence) {
         match standing {
-            Standing::Source => self.source.decline(),
-            Standing::Uncommitted => self.uncommitted.decline(),
-            Standing::Committed => {
+            MountConfidence::Source => self.source.decline(),
+            MountConfidence::Uncommitted => self.uncommitted.decline(),
+            MountConfidence::Committed => {
                 self.committed.decline();
                 self.uncommitted.decline();
             }
-            Standing::Recorded => self.misled = self.misled.saturating_add(1),
+            MountConfidence::Recorded => self.misled = self.misled.saturating_add(1),
         }
     }
 }
 
-impl Habit {
+impl MountRecord {
     fn decline(&mut self) {
         if *self == Self::Untried {
             *self = Self::Declines;
@@ -124,45 +124,45 @@ impl Habit {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_MISLED, Mounting, Standing};
+    use super::{MAX_MISLED, MountCapability, MountConfidence};
 
-    const ALL: [Standing; 4] = [
-        Standing::Uncommitted,
-        Standing::Committed,
-        Standing::Source,
-        Standing::Recorded,
+    const ALL: [MountConfidence; 4] = [
+        MountConfidence::Uncommitted,
+        MountConfidence::Committed,
+        MountConfidence::Source,
+        MountConfidence::Recorded,
     ];
 
     #[test]
     fn a_registry_that_was_never_asked_is_worth_asking() {
         assert!(
             ALL.iter()
-                .all(|standing| Mounting::default().worth_asking(*standing))
+                .all(|standing| MountCapability::default().worth_asking(*standing))
         );
     }
 
     #[test]
     fn a_refusal_tells_of_weaker_claims_only() {
-        let mut mounting = Mounting::default();
-        mounting.declined(Standing::Uncommitted);
+        let mut mounting = MountCapability::default();
+        mounting.declined(MountConfidence::Uncommitted);
         assert_eq!(
             ALL.map(|standing| mounting.worth_asking(standing)),
             [false, true, true, true]
         );
-        mounting.declined(Standing::Committed);
+        mounting.declined(MountConfidence::Committed);
         assert_eq!(
             ALL.map(|standing| mounting.worth_asking(standing)),
             [false, false, true, false]
         );
-        let mut mounting = Mounting::default();
-        mounting.declined(Standing::Committed);
+        let mut mounting = MountCapability::default();
+        mounting.declined(MountConfidence::Committed);
         assert!(!mounting.worth_awaiting());
     }
 
     #[test]
     fn a_refusal_after_a_mount_is_that_of_one_repository() {
         for standing in ALL {
-            let mut mounting = Mounting::default();
+            let mut mounting = MountCapability::default();
             mounting.taken(standing);
             mounting.declined(standing);
             assert!(mounting.worth_asking(standing), "{standing:?}");
@@ -171,33 +171,33 @@ mod tests {
 
     #[test]
     fn a_mount_makes_up_for_a_refusal() {
-        let mut mounting = Mounting::default();
-        mounting.declined(Standing::Committed);
-        mounting.taken(Standing::Uncommitted);
-        assert!(mounting.worth_awaiting() && mounting.worth_asking(Standing::Committed));
+        let mut mounting = MountCapability::default();
+        mounting.declined(MountConfidence::Committed);
+        mounting.taken(MountConfidence::Uncommitted);
+        assert!(mounting.worth_awaiting() && mounting.worth_asking(MountConfidence::Committed));
     }
 
     #[test]
     fn what_the_records_are_refused_says_nothing_of_other_repositories() {
-        let mut mounting = Mounting::default();
+        let mut mounting = MountCapability::default();
         for _ in 0..MAX_MISLED {
-            assert!(mounting.worth_asking(Standing::Recorded));
-            mounting.declined(Standing::Recorded);
+            assert!(mounting.worth_asking(MountConfidence::Recorded));
+            mounting.declined(MountConfidence::Recorded);
         }
         assert_eq!(
             ALL.map(|standing| mounting.worth_asking(standing)),
             [true, true, true, false]
         );
         assert!(mounting.worth_awaiting() && !mounting.is_known_to_mount());
-        mounting.taken(Standing::Recorded);
-        assert!(mounting.worth_asking(Standing::Recorded) && mounting.is_known_to_mount());
+        mounting.taken(MountConfidence::Recorded);
+        assert!(mounting.worth_asking(MountConfidence::Recorded) && mounting.is_known_to_mount());
     }
 
     #[test]
     fn what_the_source_is_refused_says_nothing_of_other_repositories() {
-        let mut mounting = Mounting::default();
-        mounting.declined(Standing::Source);
-        assert!(!mounting.worth_asking(Standing::Source));
-        assert!(mounting.worth_awaiting() && mounting.worth_asking(Standing::Committed));
+        let mut mounting = MountCapability::default();
+        mounting.declined(MountConfidence::Source);
+        assert!(!mounting.worth_asking(MountConfidence::Source));
+        assert!(mounting.worth_awaiting() && mounting.worth_asking(MountConfidence::Committed));
     }
 }

@@ -2,15 +2,15 @@
 
 /// A repository of a registry, by its number there, and what speaks for the content being there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place(u32);
+pub(super) struct KnownRepository(u32);
 
 /// The places of one content, in the order in which they became known. Nearly all content has one.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Places {
+pub(super) enum RepositorySet {
     /// One place, without an allocation.
-    One(Place),
+    One(KnownRepository),
     /// Several; grows by exactly one, as it seldom grows.
-    Many(Box<[Place]>),
+    Many(Box<[KnownRepository]>),
 }
 
 /// A manifest there names the content.
@@ -25,7 +25,7 @@ const BROUGHT: u32 = 1 << 29;
 /// How many repositories a registry can have here.
 pub(super) const MAX_REPOSITORIES: u32 = BROUGHT;
 
-impl Place {
+impl KnownRepository {
     /// A place in the repository of this number, which is below [`MAX_REPOSITORIES`].
     pub(super) fn new(repository: u32, committed: bool) -> Self {
         Self(repository | if committed { COMMITTED } else { 0 })
@@ -52,15 +52,15 @@ impl Place {
     }
 }
 
-impl Places {
-    pub(super) fn as_slice(&self) -> &[Place] {
+impl RepositorySet {
+    pub(super) fn as_slice(&self) -> &[KnownRepository] {
         match self {
             Self::One(place) => std::slice::from_ref(place),
             Self::Many(places) => places,
         }
     }
     /// The place in that repository.
-    pub(super) fn of(&self, repository: u32) -> Option<Place> {
+    pub(super) fn of(&self, repository: u32) -> Option<KnownRepository> {
         let mut places = self.as_slice().iter().copied();
         places.find(|place| place.repository() == repository)
     }
@@ -71,7 +71,7 @@ impl Places {
     }
     /// Adds `place`; what was committed or brought stays so, and what the run knows is not doubted for the records. Where the
     /// set grows, places that are not `alive` leave it.
-    pub(super) fn add(&mut self, place: Place, alive: impl Fn(u32) -> bool) {
+    pub(super) fn add(&mut self, place: KnownRepository, alive: impl Fn(u32) -> bool) {
         let known = match self {
             Self::One(known) => std::slice::from_mut(known),
             Self::Many(places) => places,
@@ -87,7 +87,7 @@ impl Places {
             }
             return;
         }
-        let mut places: Vec<Place> = known
+        let mut places: Vec<KnownRepository> = known
             .iter()
             .copied()
             .filter(|known| alive(known.repository()))
@@ -102,8 +102,9 @@ impl Places {
     }
     /// The set without what only the records said of that repository; `None` where nothing is left.
     pub(super) fn without_recorded(&self, repository: u32) -> Option<Self> {
-        let stays = |place: &Place| !(place.is_recorded() && place.repository() == repository);
-        let places: Vec<Place> = self.as_slice().iter().copied().filter(stays).collect();
+        let stays =
+            |place: &KnownRepository| !(place.is_recorded() && place.repository() == repository);
+        let places: Vec<KnownRepository> = self.as_slice().iter().copied().filter(stays).collect();
         match places.as_slice() {
             [] => None,
             [place] => Some(Self::One(*place)),
@@ -115,9 +116,9 @@ impl Places {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::{Place, Places};
+    use super::{KnownRepository, RepositorySet};
 
-    fn numbers(places: &Places) -> Vec<(u32, bool)> {
+    fn numbers(places: &RepositorySet) -> Vec<(u32, bool)> {
         places
             .as_slice()
             .iter()
@@ -127,53 +128,56 @@ mod tests {
 
     #[test]
     fn places_are_kept_in_order_once_each_and_stay_committed() {
-        let mut places = Places::One(Place::new(7, false));
-        places.add(Place::new(3, true), |_| true);
-        places.add(Place::new(7, true), |_| true);
-        places.add(Place::new(3, false), |_| true);
+        let mut places = RepositorySet::One(KnownRepository::new(7, false));
+        places.add(KnownRepository::new(3, true), |_| true);
+        places.add(KnownRepository::new(7, true), |_| true);
+        places.add(KnownRepository::new(3, false), |_| true);
         assert_eq!(numbers(&places), [(7, true), (3, true)]);
         assert!(places.contains(3) && !places.contains(4));
     }
 
     #[test]
     fn what_was_brought_stays_so() {
-        let mut places = Places::One(Place::recorded(7));
-        places.add(Place::brought(7), |_| true);
-        places.add(Place::new(7, true), |_| true);
+        let mut places = RepositorySet::One(KnownRepository::recorded(7));
+        places.add(KnownRepository::brought(7), |_| true);
+        places.add(KnownRepository::new(7, true), |_| true);
         let place = places.of(7).unwrap();
         assert!(place.is_brought() && place.is_committed() && !place.is_recorded());
         assert_eq!(numbers(&places), [(7, true)]);
-        assert!(!Place::new(7, true).is_brought());
+        assert!(!KnownRepository::new(7, true).is_brought());
     }
 
     #[test]
     fn the_dead_leave_when_the_set_grows() {
-        let mut places = Places::One(Place::new(1, false));
-        places.add(Place::new(2, false), |_| true);
-        places.add(Place::new(3, false), |number| number != 1);
+        let mut places = RepositorySet::One(KnownRepository::new(1, false));
+        places.add(KnownRepository::new(2, false), |_| true);
+        places.add(KnownRepository::new(3, false), |number| number != 1);
         assert_eq!(numbers(&places), [(2, false), (3, false)]);
-        places.add(Place::new(4, false), |_| false);
-        assert_eq!(places, Places::One(Place::new(4, false)));
+        places.add(KnownRepository::new(4, false), |_| false);
+        assert_eq!(places, RepositorySet::One(KnownRepository::new(4, false)));
     }
 
     #[test]
     fn what_the_run_knows_outweighs_the_records() {
-        let mut places = Places::One(Place::recorded(1));
+        let mut places = RepositorySet::One(KnownRepository::recorded(1));
         assert!(!places.contains(1) && places.of(1).unwrap().is_recorded());
-        places.add(Place::new(1, false), |_| true);
+        places.add(KnownRepository::new(1, false), |_| true);
         assert!(places.contains(1) && !places.of(1).unwrap().is_recorded());
-        places.add(Place::recorded(1), |_| true);
-        assert_eq!(places, Places::One(Place::new(1, false)));
-        places.add(Place::recorded(2), |_| true);
-        places.add(Place::new(3, true), |_| true);
+        places.add(KnownRepository::recorded(1), |_| true);
+        assert_eq!(places, RepositorySet::One(KnownRepository::new(1, false)));
+        places.add(KnownRepository::recorded(2), |_| true);
+        places.add(KnownRepository::new(3, true), |_| true);
         assert_eq!(places.without_recorded(1), places.without_recorded(9));
         let rest = places.without_recorded(2).unwrap();
         assert_eq!(numbers(&rest), [(1, false), (3, true)]);
-        assert_eq!(Places::One(Place::recorded(7)).without_recorded(7), None);
+        assert_eq!(
+            RepositorySet::One(KnownRepository::recorded(7)).without_recorded(7),
+            None
+        );
     }
 
     #[test]
     fn a_set_is_two_words() {
-        assert_eq!(size_of::<Places>(), 16);
+        assert_eq!(size_of::<RepositorySet>(), 16);
     }
 }

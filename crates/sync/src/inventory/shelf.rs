@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use registry::{Digest, Repository};
 
-use crate::inventory::mounting::{Mounting, Standing};
-use crate::inventory::places::{MAX_REPOSITORIES, Place, Places};
-use crate::inventory::{Candidate, Knowledge};
+use crate::inventory::mounting::{MountCapability, MountConfidence};
+use crate::inventory::places::{KnownRepository, MAX_REPOSITORIES, RepositorySet};
+use crate::inventory::{BlobKnowledge, MountCandidate};
 
 /// How many repositories a blob is offered to be mounted from. One is asked; the list is for people.
 const MAX_CANDIDATES: usize = 3;
@@ -16,32 +16,32 @@ const MAX_MISSING: usize = 65_536;
 
 /// A digest in 32 bytes: its own where it is SHA-256, else the SHA-256 of its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key([u8; 32]);
+pub(super) struct DigestKey([u8; 32]);
 
 /// The facts on one registry.
 #[derive(Default)]
-pub(super) struct Shelf {
+pub(super) struct RegistryFacts {
     /// By number; `None` once it was forgotten. A number is never given twice, so that forgetting costs nothing:
     /// facts with a number of the dead are skipped.
     repositories: Vec<Option<Repository>>,
     numbers: HashMap<Repository, u32>,
-    blobs: HashMap<Key, Places>,
-    manifests: HashMap<Key, Places>,
+    blobs: HashMap<DigestKey, RepositorySet>,
+    manifests: HashMap<DigestKey, RepositorySet>,
     /// Blobs that a repository was found to lack, or to hold wrongly, and that nobody has sent since.
-    missing: HashSet<(u32, Key)>,
+    missing: HashSet<(u32, DigestKey)>,
     /// What the records say and is not so; they may say it again, as they are corrected behind the run's back.
-    refuted: HashSet<(u32, Key)>,
+    refuted: HashSet<(u32, DigestKey)>,
     /// How often the records were right of a repository, and how often wrong.
-    looks: HashMap<u32, Looks>,
+    looks: HashMap<u32, LookupStats>,
     /// Repositories that had no tag.
     empty: HashSet<u32>,
     /// How it answers mounts.
-    pub(super) mounting: Mounting,
+    pub(super) mounting: MountCapability,
 }
 
 /// What became of looking where the records say that a blob is.
 #[derive(Default)]
-struct Looks {
+struct LookupStats {
     found: u32,
     missed: u32,
 }
@@ -49,14 +49,14 @@ struct Looks {
 /// How often the records may be wrong of a repository, more than right, before nothing is asked for their sake.
 const MAX_MISSED: u32 = 2;
 
-impl Looks {
+impl LookupStats {
     /// Whether another look is worth its request: a repository that was wiped lacks all that is recorded of it.
     fn are_worth_it(&self) -> bool {
         self.missed <= self.found.saturating_add(MAX_MISSED)
     }
 }
 
-impl Key {
+impl DigestKey {
     pub(super) fn of(digest: &Digest) -> Self {
         Self::sha256(digest)
             .or_else(|| Self::sha256(&Digest::sha256(digest.as_str().as_bytes())))
@@ -80,9 +80,9 @@ impl Key {
     }
 }
 
-impl Shelf {
+impl RegistryFacts {
     /// What is known of the blob, for `repository`.
-    pub(super) fn blob(&self, repository: &Repository, blob: Key) -> Knowledge {
+    pub(super) fn blob(&self, repository: &Repository, blob: DigestKey) -> BlobKnowledge {
         let number = self.numbers.get(repository).copied();
         let places = self.blobs.get(&blob);
         let missing = number.is_some_and(|number| self.missing.contains(&(number, blob)));
@@ -91,13 +91,13 @@ impl Shelf {
         let here = place.is_some_and(|place| !place.is_recorded());
         let recorded = place.is_some_and(|place| {
             let looks = self.looks.get(&place.repository());
-            place.is_recorded() && looks.is_none_or(Looks::are_worth_it)
+            place.is_recorded() && looks.is_none_or(LookupStats::are_worth_it)
         });
         let elsewhere = places
             .filter(|_| !here)
             .map(|places| self.candidates(places, number))
             .unwrap_or_default();
-        Knowledge {
+        BlobKnowledge {
             here,
             recorded,
             missing,
@@ -107,37 +107,46 @@ impl Shelf {
     }
     /// The best of `places` to mount from, but for the repository of that number itself: the committed ones first,
     /// those that only the records tell of last.
-    fn candidates(&self, places: &Places, itself: Option<u32>) -> Vec<Candidate> {
-        let of = |standing: Standing| {
+    fn candidates(&self, places: &RepositorySet, itself: Option<u32>) -> Vec<MountCandidate> {
+        let of = |standing: MountConfidence| {
             let places = places.as_slice().iter().filter(move |place| {
                 standing_of(**place) == standing && Some(place.repository()) != itself
             });
             places.filter_map(move |place| {
-                Some(Candidate {
+                Some(MountCandidate {
                     repository: self.repository(place.repository())?.clone(),
                     standing,
                 })
             })
         };
-        of(Standing::Committed)
-            .chain(of(Standing::Uncommitted))
-            .chain(of(Standing::Recorded))
+        of(MountConfidence::Committed)
+            .chain(of(MountConfidence::Uncommitted))
+            .chain(of(MountConfidence::Recorded))
             .take(MAX_CANDIDATES)
             .collect()
     }
     /// The blob is in the repository; `committed` where a manifest there names it. Says whether that is news.
-    pub(super) fn add_blob(&mut self, repository: &Repository, blob: Key, committed: bool) -> bool {
-        self.place_blob(repository, blob, |number| Place::new(number, committed))
+    pub(super) fn add_blob(
+        &mut self,
+        repository: &Repository,
+        blob: DigestKey,
+        committed: bool,
+    ) -> bool {
+        self.place_blob(repository, blob, |number| {
+            KnownRepository::new(number, committed)
+        })
     }
     /// This run brought the blob to the repository.
-    pub(super) fn bring_blob(&mut self, repository: &Repository, blob: Key) {
-        self.place_blob(repository, blob, Place::brought);
+    pub(super) fn bring_blob(&mut self, repository: &Repository, blob: DigestKey) {
+        self.place_blob(repository, blob, KnownRepository::brought);
     }
     /// Whether this run brought the blob to the repository.
-    pub(super) fn was_brought(&self, repository: &Repository, blob: Key) -> bool {
+    pub(super) fn was_brought(&self, repository: &Repository, blob: DigestKey) -> bool {
         let number = self.numbers.get(repository).copied();
         let place = number.zip(self.blobs.get(&blob));
-        place.is_some_and(|(number, places)| places.of(number).is_some_and(Place::is_brought))
+        place.is_some_and(|(number, places)| {
+            places.of(number).is_some_and(KnownRepository::is_brought)
+        })
     }
     /// The repository has no tag.
     pub(super) fn note_empty(&mut self, repository: &Repository) {
@@ -153,8 +162,8 @@ impl Shelf {
     fn place_blob(
         &mut self,
         repository: &Repository,
-        blob: Key,
-        place: impl FnOnce(u32) -> Place,
+        blob: DigestKey,
+        place: impl FnOnce(u32) -> KnownRepository,
     ) -> bool {
         let Some(number) = self.number(repository) else {
             return true;
@@ -166,16 +175,16 @@ impl Shelf {
         known.is_none_or(|known| known != place && !known.is_committed())
     }
     /// The records say that the blob is in the repository.
-    pub(super) fn add_recorded(&mut self, repository: &Repository, blob: Key) {
+    pub(super) fn add_recorded(&mut self, repository: &Repository, blob: DigestKey) {
         if let Some(number) = self.number(repository)
             && !self.refuted.contains(&(number, blob))
         {
-            let place = Place::recorded(number);
+            let place = KnownRepository::recorded(number);
             add(&mut self.blobs, blob, place, &self.repositories);
         }
     }
     /// What the records say of the blob and the repository is not so.
-    pub(super) fn refute(&mut self, repository: &Repository, blob: Key) {
+    pub(super) fn refute(&mut self, repository: &Repository, blob: DigestKey) {
         let Some(number) = self.number(repository) else {
             return;
         };
@@ -202,7 +211,7 @@ impl Shelf {
         }
     }
     /// The repository lacks the blob.
-    pub(super) fn miss_blob(&mut self, repository: &Repository, blob: Key) {
+    pub(super) fn miss_blob(&mut self, repository: &Repository, blob: DigestKey) {
         if self.missing.len() < MAX_MISSING
             && let Some(number) = self.number(repository)
         {
@@ -210,15 +219,15 @@ impl Shelf {
         }
     }
     /// Whether the manifest is in the repository.
-    pub(super) fn has_manifest(&self, repository: &Repository, manifest: Key) -> bool {
+    pub(super) fn has_manifest(&self, repository: &Repository, manifest: DigestKey) -> bool {
         let number = self.numbers.get(repository).copied();
         let places = self.manifests.get(&manifest);
         number.zip(places).is_some_and(|(n, p)| p.contains(n))
     }
     /// The manifest is in the repository.
-    pub(super) fn add_manifest(&mut self, repository: &Repository, manifest: Key) {
+    pub(super) fn add_manifest(&mut self, repository: &Repository, manifest: DigestKey) {
         if let Some(number) = self.number(repository) {
-            let place = Place::new(number, true);
+            let place = KnownRepository::new(number, true);
             add(&mut self.manifests, manifest, place, &self.repositories);
         }
     }
@@ -248,23 +257,23 @@ impl Shelf {
     }
 }
 
-fn standing_of(place: Place) -> Standing {
+fn standing_of(place: KnownRepository) -> MountConfidence {
     match (place.is_committed(), place.is_recorded()) {
-        (_, true) => Standing::Recorded,
-        (true, false) => Standing::Committed,
-        (false, false) => Standing::Uncommitted,
+        (_, true) => MountConfidence::Recorded,
+        (true, false) => MountConfidence::Committed,
+        (false, false) => MountConfidence::Uncommitted,
     }
 }
 
 fn add(
-    facts: &mut HashMap<Key, Places>,
-    key: Key,
-    place: Place,
+    facts: &mut HashMap<DigestKey, RepositorySet>,
+    key: DigestKey,
+    place: KnownRepository,
     repositories: &[Option<Repository>],
 ) {
     let alive = |number: u32| matches!(repositories.get(number as usize), Some(repository) if repository.is_some());
     facts
         .entry(key)
         .and_modify(|places| places.add(place, alive))
-        .or_insert(Places::One(place));
+        .or_insert(RepositorySet::One(place));
 }

@@ -2,7 +2,7 @@
 
 use registry::{Digest, Repository};
 
-use super::{Candidate, Fact, Inventory, Standing};
+use super::{Fact, Inventory, MountCandidate, MountConfidence};
 
 fn repository(path: &str) -> Repository {
     Repository::parse(path).unwrap()
@@ -31,16 +31,16 @@ fn a_repository_whose_manifest_names_the_blob_is_the_best_to_mount_from() {
     }
     inventory.blobs_are_committed(&repository("r.example/c"), [&blob]);
     let known = inventory.knowledge(&repository("r.example/e"), &blob);
-    let candidate = |path, standing| Candidate {
+    let candidate = |path, standing| MountCandidate {
         repository: repository(path),
         standing,
     };
     assert_eq!(
         known.elsewhere,
         [
-            candidate("r.example/c", Standing::Committed),
-            candidate("r.example/a", Standing::Uncommitted),
-            candidate("r.example/b", Standing::Uncommitted),
+            candidate("r.example/c", MountConfidence::Committed),
+            candidate("r.example/a", MountConfidence::Uncommitted),
+            candidate("r.example/b", MountConfidence::Uncommitted),
         ]
     );
 }
@@ -106,9 +106,9 @@ fn mounting_habits_are_kept_by_registry() {
     let inventory = Inventory::new();
     let here = repository("r.example/a");
     let blob = Digest::sha256(b"a");
-    let from = Candidate {
+    let from = MountCandidate {
         repository: here.clone(),
-        standing: Standing::Committed,
+        standing: MountConfidence::Committed,
     };
     inventory.mount_answered(&from, &blob, false);
     let there = repository("other.example/a");

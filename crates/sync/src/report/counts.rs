@@ -26,7 +26,7 @@ pub struct Counts {
 
 /// What is under way.
 #[derive(Debug, Default)]
-pub(super) struct UnderWay {
+pub(super) struct InFlightImages {
     /// Images that were begun, and how many of those ended.
     begun: u64,
     ended: u64,
@@ -37,7 +37,7 @@ pub(super) struct UnderWay {
 }
 
 impl Counts {
-    pub(super) fn of(summary: &Summary, begun: &UnderWay) -> Self {
+    pub(super) fn of(summary: &Summary, begun: &InFlightImages) -> Self {
         let ended = summary.finished();
         let under_way = begun.begun.saturating_sub(begun.ended);
         Self {
@@ -51,7 +51,7 @@ impl Counts {
     }
 }
 
-impl UnderWay {
+impl InFlightImages {
     pub(super) fn fold(&mut self, event: &Event) {
         match event {
             Event::ImageStarted(_) => self.begun += 1,

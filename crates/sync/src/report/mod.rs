@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::event::{Event, Listener};
 use crate::lock::lock;
 use crate::rule::Rule;
-use counts::UnderWay;
+use counts::InFlightImages;
 
 pub use by_rule::RuleSummary;
 pub use counts::Counts;
-pub use summary::{Alike, FEW, Failed, Summary};
+pub use summary::{FEW, FailedImage, FailureGroup, Summary};
 
 /// How many failures, and how many warnings, are kept in full; of the others only the number is known. So memory
 /// grows with the rules and not with the images.
@@ -27,7 +27,7 @@ pub struct Report(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     summary: Summary,
-    under_way: UnderWay,
+    under_way: InFlightImages,
     /// Where a rule stands in `summary.by_rule`, by its address; the summary holds the rule, so that it stays.
     positions: HashMap<usize, usize>,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use registry::Cause;
 
 use crate::event::{Change, Event, Evidence, ImageName, Outcome, Planned, Volume};
-use crate::failure::{Class, Failure, Side};
+use crate::failure::{Failure, Responsibility, Side};
 use crate::report::{KEPT, RuleSummary};
 use crate::rule::Rule;
 
@@ -65,12 +65,12 @@ pub struct Summary {
     pub contended: u64,
     /// The failures, of images and of whole rules, by who has to do something about them; nothing that was
     /// interrupted. They add up to `failed` and `failed_rules`.
-    pub by_class: BTreeMap<Class, u64>,
+    pub by_class: BTreeMap<Responsibility, u64>,
     /// The same failures by what they are and where; at most [`KEPT`] kinds of them.
-    pub by_cause: BTreeMap<Alike, u64>,
+    pub by_cause: BTreeMap<FailureGroup, u64>,
     /// What failed, in the order in which it did; nothing that was interrupted; the first [`KEPT`], and the first [`FEW`] of
     /// each kind (`failed` and `failed_rules` tell how many there were).
-    pub failures: Vec<Failed>,
+    pub failures: Vec<FailedImage>,
     /// What a person should know and that failed nothing; at most [`KEPT`].
     pub warnings: Vec<String>,
     /// How many warnings there were.
@@ -84,7 +84,7 @@ pub const FEW: u64 = 5;
 
 /// What failures have in common that one remedy ends.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Alike {
+pub struct FailureGroup {
     /// What they are.
     pub cause: Cause,
     /// At which end.
@@ -93,7 +93,7 @@ pub struct Alike {
     pub host: String,
 }
 
-impl Alike {
+impl FailureGroup {
     /// What `failure` has in common with others.
     pub fn of(failure: &Failure) -> Self {
         Self {
@@ -106,7 +106,7 @@ impl Alike {
 
 /// An image, or a whole rule, that failed.
 #[derive(Clone, Debug)]
-pub struct Failed {
+pub struct FailedImage {
     /// The rule.
     pub rule: Arc<Rule>,
     /// The full reference at the source, or the rule's name.
@@ -156,9 +156,9 @@ impl Summary {
         }
     }
 
-    fn failed(&mut self, failure: &Failure, failed: impl FnOnce() -> Failed) {
+    fn failed(&mut self, failure: &Failure, failed: impl FnOnce() -> FailedImage) {
         *self.by_class.entry(failure.class()).or_default() += 1;
-        let alike = Alike::of(failure);
+        let alike = FailureGroup::of(failure);
         let is_known = self.by_cause.contains_key(&alike) || self.by_cause.len() < KEPT;
         let mut number = 0;
         if is_known {
@@ -184,7 +184,7 @@ impl Summary {
                     self.interrupted_rules += 1;
                 } else {
                     self.failed_rules += 1;
-                    self.failed(failure, || Failed {
+                    self.failed(failure, || FailedImage {
                         rule: Arc::clone(rule),
                         source: rule.name.to_string(),
                         destination: None,
@@ -242,7 +242,7 @@ impl Summary {
             Outcome::Failed(failure) if failure.interrupted => self.interrupted += 1,
             Outcome::Failed(failure) => {
                 self.failed += 1;
-                self.failed(failure, || Failed {
+                self.failed(failure, || FailedImage {
                     rule: Arc::clone(&image.rule),
                     source: image.source.clone(),
                     destination: Some(image.destination.clone()),

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::event::{Copied, Evidence, ImageName, Outcome, Volume};
-use crate::failure::{Class, Failure};
-use crate::rule::{Rule, Select, Source};
+use crate::failure::{Failure, Responsibility};
+use crate::rule::{Rule, RuleSource, Selection};
 
 fn rule() -> Arc<Rule> {
     Arc::new(Rule {
         name: "r.example/a".into(),
         location: None,
-        source: Source {
+        source: RuleSource {
             repository: registry::Repository::parse("r.example/a").unwrap(),
-            select: Select::All,
+            select: Selection::All,
         },
         destinations: Vec::new(),
     })
@@ -172,7 +172,7 @@ fn failures_and_warnings_are_bounded_and_counted() {
     );
     assert_eq!(summary.failed, KEPT as u64 + 5);
     assert_eq!(summary.warnings_given, KEPT as u64 + 5);
-    let by_class = BTreeMap::from([(Class::Internal, KEPT as u64 + 5)]);
+    let by_class = BTreeMap::from([(Responsibility::Internal, KEPT as u64 + 5)]);
     assert_eq!(summary.by_class, by_class);
     let rare = Failure {
         host: "r.example".to_owned(),
@@ -183,8 +183,11 @@ fn failures_and_warnings_are_bounded_and_counted() {
     }
     let with_rare = report.summary();
     assert_eq!(with_rare.failures.len() as u64, KEPT as u64 + FEW);
-    assert_eq!(with_rare.by_cause.get(&Alike::of(&rare)), Some(&(FEW + 1)));
-    let alike = Alike::of(&Failure::local("no"));
+    assert_eq!(
+        with_rare.by_cause.get(&FailureGroup::of(&rare)),
+        Some(&(FEW + 1))
+    );
+    let alike = FailureGroup::of(&Failure::local("no"));
     assert_eq!(summary.by_cause, BTreeMap::from([(alike, KEPT as u64 + 5)]));
 }
 

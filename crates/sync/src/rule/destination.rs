@@ -3,11 +3,11 @@
 use registry::{Digest, Repository, Tag};
 
 use crate::rule::RuleError;
-use crate::rule::source::{Chosen, Select, Selected, Source};
+use crate::rule::source::{ParsedReference, ParsedSelection, RuleSource, Selection};
 
 /// A repository and the names that images get there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Destination {
+pub struct RuleDestination {
     /// The repository.
     pub repository: Repository,
     /// The names.
@@ -25,23 +25,23 @@ pub enum Naming {
     Untagged,
 }
 
-impl Destination {
+impl RuleDestination {
     /// Reads `registry/repository[:tags | @digest]` as a destination of `source`: every row of the table of
     /// docs/files.md#rules but the empty destination.
-    pub fn parse(text: &str, source: &Source) -> Result<Self, RuleError> {
-        let Selected { repository, chosen } = Selected::parse(text)?;
+    pub fn parse(text: &str, source: &RuleSource) -> Result<Self, RuleError> {
+        let ParsedReference { repository, chosen } = ParsedReference::parse(text)?;
         let naming = match chosen {
-            Chosen::Nothing => Naming::Keep,
-            Chosen::Expression(_) => {
+            ParsedSelection::Nothing => Naming::Keep,
+            ParsedSelection::Expression(_) => {
                 return Err(RuleError(format!(
                     "{text}: a destination takes no expression: write {repository}"
                 )));
             }
-            Chosen::Tags(tags) => {
+            ParsedSelection::Tags(tags) => {
                 no_port(text, &tags)?;
                 renamed(text, &repository, tags, source)?
             }
-            Chosen::Digest { digest, tag } => {
+            ParsedSelection::Digest { digest, tag } => {
                 same_digest(text, &repository, &digest, source)?;
                 tag.map_or(Naming::Untagged, |tag| Naming::Tags(vec![tag]))
             }
@@ -49,14 +49,16 @@ impl Destination {
         Ok(Self { repository, naming })
     }
 
-    /// Checks what [`Destination::parse`] checks without knowing the source.
+    /// Checks what [`RuleDestination::parse`] checks without knowing the source.
     ///
     /// # Errors
     /// When no source could be copied there.
     pub fn check(text: &str) -> Result<(), RuleError> {
-        match Selected::parse(text)?.chosen {
-            Chosen::Tags(tags) => no_port(text, &tags),
-            Chosen::Nothing | Chosen::Expression(_) | Chosen::Digest { .. } => Ok(()),
+        match ParsedReference::parse(text)?.chosen {
+            ParsedSelection::Tags(tags) => no_port(text, &tags),
+            ParsedSelection::Nothing
+            | ParsedSelection::Expression(_)
+            | ParsedSelection::Digest { .. } => Ok(()),
         }
     }
 }
@@ -81,17 +83,17 @@ fn renamed(
     text: &str,
     repository: &Repository,
     tags: Vec<Tag>,
-    source: &Source,
+    source: &RuleSource,
 ) -> Result<Naming, RuleError> {
     let count = match &source.select {
-        Select::All | Select::Matching(_) => {
+        Selection::All | Selection::Matching(_) => {
             return Err(RuleError(format!(
                 "{text}: many tags cannot get the one name: write {repository} to keep their names, or name the \
                  tags at the source"
             )));
         }
-        Select::Tags(tags) => tags.len(),
-        Select::Digest { .. } => 1,
+        Selection::Tags(tags) => tags.len(),
+        Selection::Digest { .. } => 1,
     };
     if tags.len() != count {
         return Err(RuleError(format!(
@@ -113,9 +115,9 @@ fn renamed(
     Ok(Naming::Tags(tags))
 }
 
-fn distinct_sources(source: &Source, first: Option<usize>, second: usize) -> bool {
+fn distinct_sources(source: &RuleSource, first: Option<usize>, second: usize) -> bool {
     match (&source.select, first) {
-        (Select::Tags(tags), Some(first)) => tags.get(first) != tags.get(second),
+        (Selection::Tags(tags), Some(first)) => tags.get(first) != tags.get(second),
         _ => true,
     }
 }
@@ -124,11 +126,11 @@ fn same_digest(
     text: &str,
     repository: &Repository,
     digest: &Digest,
-    source: &Source,
+    source: &RuleSource,
 ) -> Result<(), RuleError> {
     match &source.select {
-        Select::Digest { digest: wanted, .. } if wanted == digest => Ok(()),
-        Select::Digest { digest: wanted, .. } => Err(RuleError(format!(
+        Selection::Digest { digest: wanted, .. } if wanted == digest => Ok(()),
+        Selection::Digest { digest: wanted, .. } => Err(RuleError(format!(
             "{text}: a copy keeps its digest: write {repository}@{wanted}, or {repository}"
         ))),
         _ => Err(RuleError(format!(

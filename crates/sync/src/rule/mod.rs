@@ -12,12 +12,12 @@ use std::sync::Arc;
 
 use registry::{Repository, Tag, Target};
 
-pub use destination::{Destination, Naming};
+pub use destination::{Naming, RuleDestination};
 pub use immutable::Immutable;
 pub use named_tags::{NamedTags, TagConflict};
 pub use parts::Parts;
 pub use platform::{PlatformError, PlatformFilter};
-pub use source::{Pattern, Select, Source};
+pub use source::{Pattern, RuleSource, Selection};
 
 /// One source and where it goes.
 #[derive(Debug, Clone)]
@@ -27,9 +27,9 @@ pub struct Rule {
     /// Where it was written.
     pub location: Option<Location>,
     /// What to copy.
-    pub source: Source,
+    pub source: RuleSource,
     /// Where to; never empty.
-    pub destinations: Vec<Destination>,
+    pub destinations: Vec<RuleDestination>,
 }
 
 /// A place in a file.
@@ -55,16 +55,16 @@ impl Rule {
         default_destination: &dyn Fn(&Repository) -> Result<Repository, RuleError>,
     ) -> Result<Self, RuleError> {
         let name = Arc::from(source);
-        let source = Source::parse(source)?;
-        let mut parsed: Vec<Destination> = Vec::with_capacity(destinations.len());
+        let source = RuleSource::parse(source)?;
+        let mut parsed: Vec<RuleDestination> = Vec::with_capacity(destinations.len());
         for text in destinations {
             let destination = if text.is_empty() {
-                Destination {
+                RuleDestination {
                     repository: default_destination(&source.repository)?,
                     naming: Naming::Keep,
                 }
             } else {
-                Destination::parse(text, &source)?
+                RuleDestination::parse(text, &source)?
             };
             if !parsed.contains(&destination) {
                 parsed.push(destination);
@@ -87,16 +87,16 @@ impl Rule {
 
     /// Returns the images that the rule spells out, with the tags that they get at `destination`; `None` where a list of
     /// the source's tags names them.
-    pub fn spelled_out(&self, destination: &Destination) -> Option<Vec<(Target, Option<Tag>)>> {
+    pub fn spelled_out(&self, destination: &RuleDestination) -> Option<Vec<(Target, Option<Tag>)>> {
         let images: Vec<(Target, Option<Tag>)> = match &self.source.select {
-            Select::Tags(tags) => tags
+            Selection::Tags(tags) => tags
                 .iter()
                 .map(|tag| (Target::Tag(tag.clone()), Some(tag.clone())))
                 .collect(),
-            Select::Digest { digest, tag } => {
+            Selection::Digest { digest, tag } => {
                 vec![(Target::Digest(digest.clone()), tag.clone())]
             }
-            Select::All | Select::Matching(_) => return None,
+            Selection::All | Selection::Matching(_) => return None,
         };
         let named = images.into_iter().enumerate();
         let named = named.map_while(|(position, (target, tag))| {
@@ -112,10 +112,10 @@ impl Rule {
 
     /// Drops tags that stand twice at the source and would get the same names everywhere.
     fn drop_repeated_tags(&mut self) {
-        let Select::Tags(tags) = &mut self.source.select else {
+        let Selection::Tags(tags) = &mut self.source.select else {
             return;
         };
-        let renames = |destinations: &[Destination], position: usize| -> Vec<Option<Tag>> {
+        let renames = |destinations: &[RuleDestination], position: usize| -> Vec<Option<Tag>> {
             destinations
                 .iter()
                 .map(|destination| match &destination.naming {

@@ -8,7 +8,7 @@ use std::collections::hash_map::Entry;
 
 use registry::{Digest, Repository, Tag, Target};
 
-use crate::rule::{Destination, Naming, Select, Source};
+use crate::rule::{Naming, RuleDestination, RuleSource, Selection};
 
 /// Destination tags that rules spell out, each with the first image for it and the place `P` of its rule.
 #[derive(Debug)]
@@ -36,18 +36,20 @@ struct Image {
     target: Target,
 }
 
-impl Source {
+impl RuleSource {
     /// Returns the images that the source names, each with its tag at `destination`, in the order of the rule.
     ///
     /// Empty for a source that is listed, and for images that stay untagged.
-    pub fn named_tags(&self, destination: &Destination) -> Vec<(Target, Tag)> {
+    pub fn named_tags(&self, destination: &RuleDestination) -> Vec<(Target, Tag)> {
         let images: Vec<(Target, Option<&Tag>)> = match &self.select {
-            Select::Tags(tags) => tags
+            Selection::Tags(tags) => tags
                 .iter()
                 .map(|tag| (Target::Tag(tag.clone()), Some(tag)))
                 .collect(),
-            Select::Digest { digest, tag } => vec![(Target::Digest(digest.clone()), tag.as_ref())],
-            Select::All | Select::Matching(_) => Vec::new(),
+            Selection::Digest { digest, tag } => {
+                vec![(Target::Digest(digest.clone()), tag.as_ref())]
+            }
+            Selection::All | Selection::Matching(_) => Vec::new(),
         };
         let tagged = images.into_iter().enumerate();
         let tagged = tagged.filter_map(|(position, (target, own))| {
@@ -74,8 +76,8 @@ impl<P: Clone> NamedTags<P> {
     /// Adds the tags that `source` spells out at `destination`; returns the first that another image has already.
     pub fn insert(
         &mut self,
-        source: &Source,
-        destination: &Destination,
+        source: &RuleSource,
+        destination: &RuleDestination,
         place: &P,
     ) -> Option<TagConflict<P>> {
         let mut conflict = None;
@@ -137,8 +139,8 @@ mod tests {
         let mut tags = NamedTags::default();
         let mut told = Vec::new();
         for (place, (source, destination)) in rules.iter().enumerate() {
-            let source = Source::parse(source).unwrap();
-            let destination = Destination::parse(destination, &source).unwrap();
+            let source = RuleSource::parse(source).unwrap();
+            let destination = RuleDestination::parse(destination, &source).unwrap();
             if let Some(conflict) = tags.insert(&source, &destination, &place) {
                 let TagConflict {
                     destination,

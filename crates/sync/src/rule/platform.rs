@@ -9,13 +9,13 @@ use known::{ARCH, Names, OS};
 /// Which platforms to copy: `--os` and `--arch`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PlatformFilter {
-    os: Vec<Item>,
-    arch: Vec<Item>,
+    os: Vec<PlatformItem>,
+    arch: Vec<PlatformItem>,
 }
 
 /// `name[:detail]`: an os with its version, or an architecture with its variant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Item {
+struct PlatformItem {
     name: String,
     detail: Option<String>,
 }
@@ -67,7 +67,7 @@ impl std::fmt::Display for PlatformFilter {
     }
 }
 
-impl std::fmt::Display for Item {
+impl std::fmt::Display for PlatformItem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.detail {
             Some(detail) => write!(f, "{}:{detail}", self.name),
@@ -77,7 +77,7 @@ impl std::fmt::Display for Item {
 }
 
 /// Reads lists of items; what is empty in them is dropped, as scripts pass variables that may be empty.
-fn items(names: Names, lists: &[String]) -> Result<Vec<Item>, PlatformError> {
+fn items(names: Names, lists: &[String]) -> Result<Vec<PlatformItem>, PlatformError> {
     let items = lists.iter().flat_map(|list| list.split(',')).map(str::trim);
     items
         .filter(|item| !item.is_empty())
@@ -85,7 +85,7 @@ fn items(names: Names, lists: &[String]) -> Result<Vec<Item>, PlatformError> {
         .collect()
 }
 
-fn item(names: Names, text: &str) -> Result<Item, PlatformError> {
+fn item(names: Names, text: &str) -> Result<PlatformItem, PlatformError> {
     let refuse = |why: String| PlatformError(format!("{} {text}: {why}", names.flag));
     if let Some((name, rest)) = text.split_once('/') {
         return Err(refuse(slash(names, name, rest)));
@@ -108,7 +108,7 @@ fn item(names: Names, text: &str) -> Result<Item, PlatformError> {
     if let Some(variant) = detail.filter(|_| names.flag == ARCH.flag) {
         known::check_variant(name, variant).map_err(refuse)?;
     }
-    Ok(Item {
+    Ok(PlatformItem {
         name: name.to_owned(),
         detail: detail.map(str::to_owned),
     })
@@ -126,7 +126,7 @@ fn slash(names: Names, name: &str, rest: &str) -> String {
     "a name has no slash: write --os linux --arch amd64 for linux/amd64".to_owned()
 }
 
-fn passes(items: &[Item], name: &str, detail: Option<&str>) -> bool {
+fn passes(items: &[PlatformItem], name: &str, detail: Option<&str>) -> bool {
     items.is_empty()
         || name.is_empty()
         || items.iter().any(|item| {

@@ -6,16 +6,16 @@ use crate::rule::RuleError;
 
 /// A repository and which of its images.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Source {
+pub struct RuleSource {
     /// The repository.
     pub repository: Repository,
     /// Which images.
-    pub select: Select,
+    pub select: Selection,
 }
 
 /// Which images of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Select {
+pub enum Selection {
     /// Every tag.
     All,
     /// These tags, in this order; one stands twice only when it gets two names at a destination.
@@ -78,7 +78,7 @@ impl Pattern {
     }
 }
 
-impl Source {
+impl RuleSource {
     /// Reads `registry/repository[:tags | :/regex/ | @digest]` (docs/files.md#rules).
     pub fn parse(text: &str) -> Result<Self, RuleError> {
         if text.is_empty() {
@@ -87,33 +87,35 @@ impl Source {
                     .into(),
             ));
         }
-        let Selected { repository, chosen } = Selected::parse(text)?;
+        let ParsedReference { repository, chosen } = ParsedReference::parse(text)?;
         let select = match chosen {
             // An empty expression is found in every tag.
-            Chosen::Nothing | Chosen::Expression("") => Select::All,
-            Chosen::Tags(tags) => Select::Tags(tags),
-            Chosen::Expression(expression) => Select::Matching(Pattern::new(expression)?),
-            Chosen::Digest { digest, tag } => Select::Digest { digest, tag },
+            ParsedSelection::Nothing | ParsedSelection::Expression("") => Selection::All,
+            ParsedSelection::Tags(tags) => Selection::Tags(tags),
+            ParsedSelection::Expression(expression) => {
+                Selection::Matching(Pattern::new(expression)?)
+            }
+            ParsedSelection::Digest { digest, tag } => Selection::Digest { digest, tag },
         };
         Ok(Self { repository, select })
     }
 }
 
 /// A repository and what stands behind it, which sources and destinations share.
-pub(super) struct Selected<'a> {
+pub(super) struct ParsedReference<'a> {
     pub(super) repository: Repository,
-    pub(super) chosen: Chosen<'a>,
+    pub(super) chosen: ParsedSelection<'a>,
 }
 
 /// What stands behind a repository.
-pub(super) enum Chosen<'a> {
+pub(super) enum ParsedSelection<'a> {
     Nothing,
     Tags(Vec<Tag>),
     Expression(&'a str),
     Digest { digest: Digest, tag: Option<Tag> },
 }
 
-impl<'a> Selected<'a> {
+impl<'a> ParsedReference<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, RuleError> {
         // `nginx://` is every tag of nginx: behind a scheme stands something.
         if let Some((scheme, rest)) = text.split_once("://")
@@ -133,7 +135,7 @@ impl<'a> Selected<'a> {
             };
             return Ok(Self {
                 repository: repository(name)?,
-                chosen: Chosen::Expression(expression),
+                chosen: ParsedSelection::Expression(expression),
             });
         }
         if let Some((name, digest)) = text.split_once('@') {
@@ -145,8 +147,8 @@ impl<'a> Selected<'a> {
             repository(text)?;
         }
         let chosen = match tags {
-            None => Chosen::Nothing,
-            Some(tags) => Chosen::Tags(parse_tags(text, name, tags)?),
+            None => ParsedSelection::Nothing,
+            Some(tags) => ParsedSelection::Tags(parse_tags(text, name, tags)?),
         };
         Ok(Self {
             repository: repository(name)?,
@@ -181,7 +183,7 @@ impl<'a> Selected<'a> {
         };
         Ok(Self {
             repository: repository(name)?,
-            chosen: Chosen::Digest { digest, tag },
+            chosen: ParsedSelection::Digest { digest, tag },
         })
     }
 }

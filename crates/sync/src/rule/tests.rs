@@ -4,7 +4,7 @@
 
 use registry::Repository;
 
-use super::{Destination, Naming, Rule, RuleError, Select, Source};
+use super::{Naming, Rule, RuleDestination, RuleError, RuleSource, Selection};
 
 const D: &str = "sha256:ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
 const OTHER: &str = "sha256:eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
@@ -27,15 +27,15 @@ fn effect(source: &str, destination: &str) -> String {
     let rule = rule(source, &[destination]).unwrap();
     let to = rule.destinations.first().unwrap();
     let select = match &rule.source.select {
-        Select::All => "all".to_owned(),
-        Select::Tags(tags) => tags
+        Selection::All => "all".to_owned(),
+        Selection::Tags(tags) => tags
             .iter()
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(","),
-        Select::Matching(pattern) => format!("/{}/", pattern.as_str()),
-        Select::Digest { tag: Some(tag), .. } => format!("{tag}@"),
-        Select::Digest { tag: None, .. } => "@".to_owned(),
+        Selection::Matching(pattern) => format!("/{}/", pattern.as_str()),
+        Selection::Digest { tag: Some(tag), .. } => format!("{tag}@"),
+        Selection::Digest { tag: None, .. } => "@".to_owned(),
     };
     let naming = match &to.naming {
         Naming::Keep => "keep".to_owned(),
@@ -189,7 +189,7 @@ fn inputs_of_the_go_tool_s_parser() {
         ("q.io/x:v1 , v2", "q.io/x", "v1,v2"),
         ("nginx://", "docker.io/library/nginx", "all"),
     ] {
-        let source = Source::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let source = RuleSource::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(source.repository.to_string(), repository, "{text}");
         assert_eq!(
             effect(text, "d.io/y").split(" -> ").next().unwrap(),
@@ -228,7 +228,7 @@ fn inputs_that_are_refused() {
         "https://quay.io/a/b",
         "docker://quay.io/a/b",
     ] {
-        assert!(Source::parse(text).is_err(), "{text} was taken");
+        assert!(RuleSource::parse(text).is_err(), "{text} was taken");
     }
 }
 
@@ -240,7 +240,7 @@ fn a_password_in_a_rule_is_not_repeated() {
         "me:S3cret@quay.io/a/b:v1",
     ] {
         for error in [
-            Source::parse(text).unwrap_err().to_string(),
+            RuleSource::parse(text).unwrap_err().to_string(),
             refusal("q.io/x", text),
         ] {
             assert!(error.contains("write `quay.io/a/b"), "{error}");
@@ -251,7 +251,7 @@ fn a_password_in_a_rule_is_not_repeated() {
 
 #[test]
 fn a_digest_that_cannot_be_verified_is_refused() {
-    let error = Source::parse("q.io/x@md5:d41d8cd98f00b204e9800998ecf8427e").unwrap_err();
+    let error = RuleSource::parse("q.io/x@md5:d41d8cd98f00b204e9800998ecf8427e").unwrap_err();
     assert!(
         error
             .to_string()
@@ -275,14 +275,14 @@ fn refusals_say_what_to_write() {
         ("quay.io/a/b:/a", "write quay.io/a/b:/a/"),
         ("quay.io/a/b:/(?!v1)/", "look-around"),
     ] {
-        let error = Source::parse(text).unwrap_err().to_string();
+        let error = RuleSource::parse(text).unwrap_err().to_string();
         assert!(error.contains(hint), "{text}: {error}");
     }
 }
 
 #[test]
 fn an_expression_is_found_anywhere_in_the_tag() {
-    let Select::Matching(pattern) = Source::parse("q.io/x:/1\\.2/").unwrap().select else {
+    let Selection::Matching(pattern) = RuleSource::parse("q.io/x:/1\\.2/").unwrap().select else {
         panic!("no expression")
     };
     assert!(pattern.matches(&registry::Tag::parse("v1.2-alpine").unwrap()));
@@ -300,18 +300,18 @@ fn a_registry_without_a_repository_is_refused() {
         ("Harbor.Example.com:v1", "Harbor.Example.com/REPOSITORY:v1"),
     ] {
         let expected = format!("`{text}` is not a repository: {why} `{write}`");
-        assert_eq!(Source::parse(text).unwrap_err().to_string(), expected);
-        let source = Source::parse("q.io/x:v1").unwrap();
-        let refused = Destination::parse(text, &source).unwrap_err();
+        assert_eq!(RuleSource::parse(text).unwrap_err().to_string(), expected);
+        let source = RuleSource::parse("q.io/x:v1").unwrap();
+        let refused = RuleDestination::parse(text, &source).unwrap_err();
         assert_eq!(refused.to_string(), expected);
     }
     for text in ["harbor.example.com:/v1/", "harbor.example.com://"] {
-        let told = Source::parse(text).unwrap_err().to_string();
+        let told = RuleSource::parse(text).unwrap_err().to_string();
         assert!(told.contains(why), "{told}");
     }
-    let source = Source::parse("q.io/x:v1").unwrap();
+    let source = RuleSource::parse("q.io/x:v1").unwrap();
     assert_eq!(
-        Destination::parse("mirror:5000", &source)
+        RuleDestination::parse("mirror:5000", &source)
             .unwrap_err()
             .to_string(),
         "mirror:5000: a registry without a repository: write mirror:5000/REPOSITORY, or \
@@ -324,6 +324,6 @@ fn a_registry_without_a_repository_is_refused() {
         "user/app.name:5000",
         "localhost/app",
     ] {
-        Source::parse(text).unwrap();
+        RuleSource::parse(text).unwrap();
     }
 }

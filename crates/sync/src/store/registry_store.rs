@@ -7,9 +7,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
 use registry::{
-    Attached, BlobSource, BlobStream, Client, Descriptor, Digest, Error, ErrorKind, Manifest,
-    ManifestHead, ManifestPresence, OpenedUpload, Presence, Registries, Repository, Tag, TagPages,
-    Target, Upload,
+    BlobSource, BlobStream, Client, Descriptor, Digest, Error, ErrorKind, IndexedReferrers,
+    Manifest, ManifestHead, ManifestPresence, OpenedUpload, Presence, Registries, Repository, Tag,
+    TagPages, Target, Upload,
 };
 
 use crate::store::{FallbackTag, Opened, Session, Store, Stores, Tags};
@@ -200,7 +200,7 @@ impl Store for RegistryStore {
         &'a self,
         subject: &'a Digest,
         referrers: &'a [Descriptor],
-    ) -> BoxFuture<'a, Result<Attached, Error>> {
+    ) -> BoxFuture<'a, Result<IndexedReferrers, Error>> {
         self.client
             .attach(&self.repository, subject, referrers)
             .boxed()

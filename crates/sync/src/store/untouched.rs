@@ -6,25 +6,25 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use registry::{
-    Attached, AttachedBy, BlobStream, Descriptor, Digest, Error, ErrorKind, Manifest, ManifestHead,
-    ManifestPresence, Presence, Repository, Target,
+    BlobStream, Descriptor, Digest, Error, ErrorKind, IndexedBy, IndexedReferrers, Manifest,
+    ManifestHead, ManifestPresence, Presence, Repository, Target,
 };
 
 use crate::store::{FallbackTag, Opened, Session, Store, Stores, Tags};
 
 /// The stores of a run that writes nothing: what is read is true, what is pushed is taken and goes nowhere. A blob
 /// cannot even be pretended to be uploaded, as nobody is to read it at its source for that.
-pub(crate) struct Untouched(pub(crate) Arc<dyn Stores>);
+pub(crate) struct ReadOnlyStores(pub(crate) Arc<dyn Stores>);
 
-struct UntouchedStore(Arc<dyn Store>);
+struct ReadOnlyStore(Arc<dyn Store>);
 
-impl Stores for Untouched {
+impl Stores for ReadOnlyStores {
     fn store(&self, repository: &Repository) -> Arc<dyn Store> {
-        Arc::new(UntouchedStore(self.0.store(repository)))
+        Arc::new(ReadOnlyStore(self.0.store(repository)))
     }
 }
 
-impl UntouchedStore {
+impl ReadOnlyStore {
     fn no_upload<T>(&self, blob: &Descriptor) -> Result<T, Error> {
         let repository = self.0.repository();
         let action = format!("upload blob {}@{}", repository.path(), blob.digest);
@@ -34,7 +34,7 @@ impl UntouchedStore {
     }
 }
 
-impl Store for UntouchedStore {
+impl Store for ReadOnlyStore {
     fn repository(&self) -> &Repository {
         self.0.repository()
     }
@@ -116,9 +116,9 @@ impl Store for UntouchedStore {
         &'a self,
         _subject: &'a Digest,
         _referrers: &'a [Descriptor],
-    ) -> BoxFuture<'a, Result<Attached, Error>> {
-        let attached = Attached {
-            by: AttachedBy::Api,
+    ) -> BoxFuture<'a, Result<IndexedReferrers, Error>> {
+        let attached = IndexedReferrers {
+            by: IndexedBy::Api,
             contended: false,
         };
         std::future::ready(Ok(attached)).boxed()

@@ -7,11 +7,11 @@ use crate::failure::Failure;
 
 /// The end of somebody else's claim, to wait for.
 #[derive(Clone)]
-pub(super) struct Arrival(watch::Receiver<Option<End>>);
+pub(super) struct Completion(watch::Receiver<Option<CompletionResult>>);
 
 /// How a claim ended.
 #[derive(Clone, Debug)]
-pub(super) enum End {
+pub(super) enum CompletionResult {
     /// The blob is in the repository, and the inventory knows it.
     Arrived,
     /// The source could not give it.
@@ -25,9 +25,9 @@ pub(super) enum End {
     Released,
 }
 
-impl Arrival {
-    /// Of whoever holds the other end of `end`; one that is dropped without a word is [`End::Released`].
-    pub(super) fn new(end: watch::Receiver<Option<End>>) -> Self {
+impl Completion {
+    /// Of whoever holds the other end of `end`; one that is dropped without a word is [`CompletionResult::Released`].
+    pub(super) fn new(end: watch::Receiver<Option<CompletionResult>>) -> Self {
         Self(end)
     }
     /// Whether it has not ended yet.
@@ -35,10 +35,10 @@ impl Arrival {
         self.0.has_changed().is_ok() && self.0.borrow().is_none()
     }
     /// Waits for the end of the claim.
-    pub(super) async fn ended(mut self) -> End {
+    pub(super) async fn ended(mut self) -> CompletionResult {
         match self.0.wait_for(Option::is_some).await {
-            Ok(end) => end.clone().unwrap_or(End::Released),
-            Err(_) => End::Released,
+            Ok(end) => end.clone().unwrap_or(CompletionResult::Released),
+            Err(_) => CompletionResult::Released,
         }
     }
 }

@@ -5,26 +5,26 @@ use std::sync::Arc;
 use registry::{Descriptor, Presence, Repository};
 
 use crate::failure::{Failure, Side};
-use crate::inventory::{Candidate, Inventory, Standing};
+use crate::inventory::{Inventory, MountCandidate, MountConfidence};
 use crate::store::{Opened, Session, Store, find_copied_blob};
 use crate::transfer::Moved;
-use crate::transfer::fan_out::{Member, Trouble};
-use crate::transfer::flight::{Asking, Claim, Road};
+use crate::transfer::fan_out::{FanOutReader, StreamFailure};
+use crate::transfer::flight::{MountProbe, UploadLease, UploadStrategy};
 use crate::transfer::progress::Progress;
 
 /// A blob to bring to a destination that was claimed for it.
-pub(super) struct Errand {
-    pub(super) upload: Upload,
-    pub(super) claim: Claim,
-    pub(super) road: Road,
+pub(super) struct BlobUploadTask {
+    pub(super) upload: BlobUpload,
+    pub(super) claim: UploadLease,
+    pub(super) road: UploadStrategy,
     /// Its share in a download.
-    pub(super) member: Member,
+    pub(super) member: FanOutReader,
     /// Where it is read.
     pub(super) source: Repository,
 }
 
 /// What it takes to bring a blob to a destination.
-pub(super) struct Upload {
+pub(super) struct BlobUpload {
     pub(super) blob: Arc<Descriptor>,
     pub(super) destination: Arc<dyn Store>,
     pub(super) inventory: Arc<Inventory>,
@@ -33,13 +33,13 @@ pub(super) struct Upload {
 
 /// Whether the registry is asked for the blob when an upload is opened.
 #[derive(Clone, Copy)]
-enum Question {
+enum ExistenceCheck {
     Ask,
     /// It would not be believed.
     Spare,
 }
 
-impl Errand {
+impl BlobUploadTask {
     /// Brings the blob, and tells inventory and claim how that ended, in this order. `None` where the records led
     /// here and were wrong: what is to be done is to be decided anew.
     pub(super) async fn run(self) -> Option<Result<Moved, Failure>> {
@@ -74,30 +74,30 @@ impl Errand {
     }
 }
 
-impl Upload {
+impl BlobUpload {
     async fn bring(
         &self,
-        road: Road,
-        member: Member,
-        asking: Option<Asking>,
+        road: UploadStrategy,
+        member: FanOutReader,
+        asking: Option<MountProbe>,
     ) -> Result<Option<Moved>, Failure> {
         let moved = match road {
-            Road::Look => return Ok(self.look(&member).await.then_some(Moved::Present)),
+            UploadStrategy::Look => return Ok(self.look(&member).await.then_some(Moved::Present)),
             // A mount is a small request, which needs no turn; only its refusal makes it a transfer.
-            Road::Mount(from) => match self.mount(&from, asking).await? {
+            UploadStrategy::Mount(from) => match self.mount(&from, asking).await? {
                 Opened::Present { mounted } => Ok(there(mounted)),
                 Opened::Session(session) => {
                     let _turn = member.turn().await;
-                    self.send(session, &member, Question::Ask).await
+                    self.send(session, &member, ExistenceCheck::Ask).await
                 }
             },
-            Road::Send => self.open_and_send(&member, Question::Spare).await,
-            Road::Bring => self.open_and_send(&member, Question::Ask).await,
+            UploadStrategy::Send => self.open_and_send(&member, ExistenceCheck::Spare).await,
+            UploadStrategy::Bring => self.open_and_send(&member, ExistenceCheck::Ask).await,
         };
         moved.map(Some)
     }
     /// Whether the blob is there. It was but a hint that made us ask: whatever else is answered fails nothing.
-    async fn look(&self, member: &Member) -> bool {
+    async fn look(&self, member: &FanOutReader) -> bool {
         let (repository, digest) = (self.destination.repository(), &self.blob.digest);
         let found = find_copied_blob(&*self.destination, member.source_store(), &self.blob);
         let found = match found.await {
@@ -113,7 +113,11 @@ impl Upload {
         found == Some(true)
     }
     /// Asks for a mount; `asking` ends when the inventory knows the answer.
-    async fn mount(&self, from: &Candidate, asking: Option<Asking>) -> Result<Opened, Failure> {
+    async fn mount(
+        &self,
+        from: &MountCandidate,
+        asking: Option<MountProbe>,
+    ) -> Result<Opened, Failure> {
         let opened = self
             .destination
             .open_upload(&self.blob, Some(&from.repository))
@@ -131,7 +135,7 @@ impl Upload {
             Opened::Present { .. } => true,
         };
         match taken {
-            Some(taken) if is_answer || from.standing == Standing::Recorded => {
+            Some(taken) if is_answer || from.standing == MountConfidence::Recorded => {
                 let digest = &self.blob.digest;
                 self.inventory.mount_answered(from, digest, taken);
             }
@@ -141,23 +145,27 @@ impl Upload {
         drop(asking);
         Ok(opened)
     }
-    async fn open_and_send(&self, member: &Member, question: Question) -> Result<Moved, Failure> {
+    async fn open_and_send(
+        &self,
+        member: &FanOutReader,
+        question: ExistenceCheck,
+    ) -> Result<Moved, Failure> {
         let _turn = member.turn().await;
         match self.open(question).await? {
             Opened::Present { mounted } => Ok(there(mounted)),
             Opened::Session(session) => self.send(session, member, question).await,
         }
     }
-    async fn open(&self, question: Question) -> Result<Opened, Failure> {
+    async fn open(&self, question: ExistenceCheck) -> Result<Opened, Failure> {
         let opened = match question {
-            Question::Ask => {
+            ExistenceCheck::Ask => {
                 let opened = self.destination.open_upload(&self.blob, None).await;
                 if let Ok(Opened::Present { .. }) = &opened {
                     self.inventory.told_of_itself(self.destination.repository());
                 }
                 opened
             }
-            Question::Spare => {
+            ExistenceCheck::Spare => {
                 let session = self.destination.open_session(&self.blob).await;
                 session.map(Opened::Session)
             }
@@ -165,7 +173,7 @@ impl Upload {
         opened.map_err(|error| Failure::registry(Side::Destination, &error))
     }
     /// Notes the size of the blob where its descriptor states another one.
-    fn note_size(&self, member: &Member) {
+    fn note_size(&self, member: &FanOutReader) {
         let stated = self.blob.size;
         if let Some(size) = member.size().filter(|size| stated != Some(*size)) {
             self.inventory.has_size(&self.blob.digest, size);
@@ -176,8 +184,8 @@ impl Upload {
     async fn send(
         &self,
         mut session: Box<dyn Session>,
-        member: &Member,
-        question: Question,
+        member: &FanOutReader,
+        question: ExistenceCheck,
     ) -> Result<Moved, Failure> {
         let destination = self.destination.repository();
         let _underway =
@@ -194,8 +202,10 @@ impl Upload {
                 return Ok(Moved::Streamed(member.streamed()));
             };
             match member.trouble() {
-                Some(Trouble::Source(failure) | Trouble::Shared(failure)) => return Err(failure),
-                Some(Trouble::LetGo) => {
+                Some(StreamFailure::Source(failure) | StreamFailure::Shared(failure)) => {
+                    return Err(failure);
+                }
+                Some(StreamFailure::LetGo) => {
                     laggard.get_or_insert_with(|| flow.lag());
                     drop(flow);
                     tracing::debug!(

@@ -11,51 +11,51 @@ use registry::{Digest, Repository};
 use tokio::sync::watch;
 
 use crate::lock::lock;
-use crate::transfer::arrival::{Arrival, End};
+use crate::transfer::arrival::{Completion, CompletionResult};
 
 /// Images under way, in the order in which they began.
 #[derive(Default)]
-pub(super) struct Commits(Mutex<Table>);
+pub(super) struct PendingCommits(Mutex<CommitTable>);
 
 #[derive(Default)]
-struct Table {
+struct CommitTable {
     next: u64,
-    images: BTreeMap<u64, Image>,
+    images: BTreeMap<u64, PendingImage>,
 }
 
-struct Image {
+struct PendingImage {
     repository: Repository,
     blobs: HashSet<Digest>,
-    end: Arrival,
+    end: Completion,
 }
 
 /// An image on its way to a repository. Dropped when it has been committed and the inventory knows it, or when it will
 /// not be.
-pub(crate) struct Commitment {
-    commits: Arc<Commits>,
+pub(crate) struct CommitGuard {
+    commits: Arc<PendingCommits>,
     number: u64,
     /// Dropped with it: that is what others wait for.
-    _end: watch::Sender<Option<End>>,
+    _end: watch::Sender<Option<CompletionResult>>,
 }
 
-impl Commits {
+impl PendingCommits {
     /// An image that will commit `blobs` in `repository`.
     pub(super) fn announce(
         self: &Arc<Self>,
         repository: &Repository,
         blobs: HashSet<Digest>,
-    ) -> Commitment {
+    ) -> CommitGuard {
         let (end, ended) = watch::channel(None);
         let mut table = lock(&self.0);
         let number = table.next;
         table.next = table.next.wrapping_add(1);
-        let image = Image {
+        let image = PendingImage {
             repository: repository.clone(),
             blobs,
-            end: Arrival::new(ended),
+            end: Completion::new(ended),
         };
         table.images.insert(number, image);
-        Commitment {
+        CommitGuard {
             commits: Arc::clone(self),
             number,
             _end: end,
@@ -63,7 +63,7 @@ impl Commits {
     }
     /// The end of the oldest image that will commit `blob` in another repository of the registry of `destination`, if
     /// it began before those that will do so in `destination` itself.
-    pub(super) fn before(&self, destination: &Repository, blob: &Digest) -> Option<Arrival> {
+    pub(super) fn before(&self, destination: &Repository, blob: &Digest) -> Option<Completion> {
         let table = lock(&self.0);
         let registry = destination.registry();
         let first = table
@@ -79,7 +79,7 @@ impl Commits {
     }
 }
 
-impl Drop for Commitment {
+impl Drop for CommitGuard {
     fn drop(&mut self) {
         lock(&self.commits.0).images.remove(&self.number);
     }
@@ -93,14 +93,14 @@ mod tests {
     use super::*;
     use crate::transfer::fake::repository;
 
-    fn announce(commits: &Arc<Commits>, name: &str, blobs: &[&[u8]]) -> Commitment {
+    fn announce(commits: &Arc<PendingCommits>, name: &str, blobs: &[&[u8]]) -> CommitGuard {
         let blobs = blobs.iter().map(|blob| Digest::sha256(blob)).collect();
         commits.announce(&repository(name), blobs)
     }
 
     #[tokio::test]
     async fn the_oldest_image_with_the_blob_is_waited_for_by_those_in_other_repositories() {
-        let commits = Arc::<Commits>::default();
+        let commits = Arc::<PendingCommits>::default();
         let blob = Digest::sha256(b"shared");
         let before = |name: &str| commits.before(&repository(name), &blob);
         let first = announce(&commits, "dst.example/a", &[b"shared", b"own"]);
@@ -115,7 +115,7 @@ mod tests {
         let mut waiting = std::pin::pin!(end.ended());
         assert!(waiting.as_mut().now_or_never().is_none());
         drop(first);
-        assert!(matches!(waiting.await, End::Released));
+        assert!(matches!(waiting.await, CompletionResult::Released));
         // Now it is the oldest itself.
         assert!(before("dst.example/b").is_none());
     }

@@ -1,12 +1,12 @@
 //! What to do for one blob that one repository wants: a pure function over what is known.
 
-use crate::inventory::{Candidate, Knowledge, Standing};
+use crate::inventory::{BlobKnowledge, MountCandidate, MountConfidence};
 
 /// What is known when a repository wants a blob.
 #[derive(Debug)]
 pub(super) struct Situation {
     /// Where the blob is, and how the registry answers mounts. A source in the same registry is the first candidate.
-    pub(super) known: Knowledge,
+    pub(super) known: BlobKnowledge,
     /// Somebody is bringing it to this very repository.
     pub(super) coming_here: bool,
     /// Somebody is bringing it to another repository of the same registry.
@@ -33,7 +33,7 @@ pub(super) enum Decision {
     /// Claim it, ask whether it is there, as the records say, and decide anew.
     Look,
     /// Claim it and ask for a mount.
-    Mount(Candidate),
+    Mount(MountCandidate),
     /// Claim it and send the bytes without asking: the registry is not believed.
     Send,
     /// Claim it and send the bytes, unless the registry says that it has them; in the download that gathers, if one
@@ -72,17 +72,17 @@ pub(super) fn decide(situation: Situation) -> Decision {
     if known.recorded && !known.mounting.tells_of_itself() {
         return Decision::Look;
     }
-    let worth_asking = |from: &Candidate| known.mounting.worth_asking(from.standing);
+    let worth_asking = |from: &MountCandidate| known.mounting.worth_asking(from.standing);
     let best = known.elsewhere.into_iter().find(worth_asking);
     match best {
         Some(from)
             if asking
-                && from.standing == Standing::Uncommitted
-                && !known.mounting.is_tried(Standing::Uncommitted) =>
+                && from.standing == MountConfidence::Uncommitted
+                && !known.mounting.is_tried(MountConfidence::Uncommitted) =>
         {
             Decision::AwaitAnswer
         }
-        Some(from) if from.standing != Standing::Recorded => Decision::Mount(from),
+        Some(from) if from.standing != MountConfidence::Recorded => Decision::Mount(from),
         _ if coming_near && known.mounting.worth_awaiting() => Decision::AwaitNear,
         Some(from) => Decision::Mount(from),
         None if committing_near && known.mounting.worth_awaiting_commit() => Decision::AwaitCommit,
@@ -97,18 +97,18 @@ mod tests {
     use registry::Repository;
 
     use super::{Decision, Situation, decide};
-    use crate::inventory::{Candidate, Knowledge, Mounting, Standing};
+    use crate::inventory::{BlobKnowledge, MountCandidate, MountCapability, MountConfidence};
 
-    const STANDINGS: [Standing; 4] = [
-        Standing::Uncommitted,
-        Standing::Committed,
-        Standing::Source,
-        Standing::Recorded,
+    const STANDINGS: [MountConfidence; 4] = [
+        MountConfidence::Uncommitted,
+        MountConfidence::Committed,
+        MountConfidence::Source,
+        MountConfidence::Recorded,
     ];
 
     /// Every history of up to three answers to mounts.
-    fn habits() -> Vec<Mounting> {
-        let mut all = vec![Mounting::default()];
+    fn habits() -> Vec<MountCapability> {
+        let mut all = vec![MountCapability::default()];
         for _ in 0..3 {
             let mut next = all.clone();
             for mounting in &all {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     /// Every list of up to three candidates.
-    fn candidates() -> Vec<Vec<Candidate>> {
+    fn candidates() -> Vec<Vec<MountCandidate>> {
         let mut all = vec![Vec::new()];
         for length in 0..3 {
             let longest: Vec<_> = all.iter().filter(|l| l.len() == length).cloned().collect();
@@ -140,7 +140,7 @@ mod tests {
                 for standing in STANDINGS {
                     let repository = Repository::parse(&format!("r.example/n{length}")).unwrap();
                     let mut list = list.clone();
-                    list.push(Candidate {
+                    list.push(MountCandidate {
                         repository,
                         standing,
                     });
@@ -151,12 +151,12 @@ mod tests {
         all
     }
 
-    fn check(known: Knowledge, [coming_here, coming_near, asking, committing_near]: [bool; 4]) {
+    fn check(known: BlobKnowledge, [coming_here, coming_near, asking, committing_near]: [bool; 4]) {
         let mounting = known.mounting;
         let elsewhere = known.elsewhere.clone();
         let here = known.here;
         let (missing, recorded) = (known.missing, known.recorded);
-        let asked = |from: &&Candidate| mounting.worth_asking(from.standing);
+        let asked = |from: &&MountCandidate| mounting.worth_asking(from.standing);
         let best = elsewhere.iter().find(asked);
         let decision = decide(Situation {
             known,
@@ -178,12 +178,12 @@ mod tests {
             decision == Decision::Look,
             recorded && !mounting.tells_of_itself()
         );
-        let sure = best.is_some_and(|from| from.standing != Standing::Recorded);
+        let sure = best.is_some_and(|from| from.standing != MountConfidence::Recorded);
         match decision {
             Decision::Look => {}
             Decision::AwaitAnswer => {
-                assert!(asking && !mounting.is_tried(Standing::Uncommitted));
-                assert_eq!(best.unwrap().standing, Standing::Uncommitted);
+                assert!(asking && !mounting.is_tried(MountConfidence::Uncommitted));
+                assert_eq!(best.unwrap().standing, MountConfidence::Uncommitted);
             }
             Decision::AwaitCommit => {
                 assert!(committing_near && best.is_none());
@@ -210,7 +210,7 @@ mod tests {
         for mounting in habits() {
             for elsewhere in candidates() {
                 for bits in 0..128_u8 {
-                    let known = Knowledge {
+                    let known = BlobKnowledge {
                         here: bits & 1 != 0,
                         recorded: bits & 16 != 0,
                         missing: bits & 8 != 0,
@@ -229,9 +229,9 @@ mod tests {
     fn who_declines_mounts_is_not_waited_for() {
         let near = |mounting| {
             decide(Situation {
-                known: Knowledge {
+                known: BlobKnowledge {
                     mounting,
-                    ..Knowledge::default()
+                    ..BlobKnowledge::default()
                 },
                 coming_here: false,
                 coming_near: true,
@@ -239,11 +239,11 @@ mod tests {
                 committing_near: false,
             })
         };
-        let mut mounting = Mounting::default();
+        let mut mounting = MountCapability::default();
         assert_eq!(near(mounting), Decision::AwaitNear);
-        mounting.declined(Standing::Source);
+        mounting.declined(MountConfidence::Source);
         assert_eq!(near(mounting), Decision::AwaitNear);
-        mounting.declined(Standing::Committed);
+        mounting.declined(MountConfidence::Committed);
         assert_eq!(near(mounting), Decision::Bring);
     }
 }

@@ -1,7 +1,7 @@
 //! The table of the run: who brings which blob where, at this moment.
 //!
-//! Whoever is to bring a blob to a repository holds a [`Claim`] on the pair; whoever wants the same meanwhile gets
-//! its [`Arrival`] and waits, holding nothing, so that waits cannot form a circle. A claim that is dropped, by
+//! Whoever is to bring a blob to a repository holds a [`UploadLease`] on the pair; whoever wants the same meanwhile gets
+//! its [`Completion`] and waits, holding nothing, so that waits cannot form a circle. A claim that is dropped, by
 //! cancellation or by a panic, is released: those who wait decide anew. What lasts stands in the inventory; an entry
 //! here lives only as long as its claims.
 //!
@@ -17,65 +17,67 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::failure::Failure;
-use crate::inventory::{Candidate, Inventory, Knowledge, Mounting, Standing};
+use crate::inventory::{
+    BlobKnowledge, Inventory, MountCandidate, MountCapability, MountConfidence,
+};
 use crate::lock::lock;
-use crate::transfer::arrival::{Arrival, End};
-use crate::transfer::commits::Commits;
+use crate::transfer::arrival::{Completion, CompletionResult};
+use crate::transfer::commits::PendingCommits;
 use crate::transfer::decide::{Decision, Situation, decide};
-use crate::transfer::fan_out::{Download, Group, Hall, Member};
+use crate::transfer::fan_out::{BlobDownload, FanOutGroup, FanOutReader, SharedLimits};
 
 /// How long commits are waited for, in all, at a registry of which it is not known whether it mounts anything.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// All claims of a run.
-pub(super) struct Flights {
-    entries: Mutex<HashMap<Digest, Entry>>,
-    hall: Hall,
+pub(super) struct InFlightBlobs {
+    entries: Mutex<HashMap<Digest, InFlightBlob>>,
+    hall: SharedLimits,
     /// What images will commit.
-    pub(super) commits: Arc<Commits>,
-    registries: Mutex<HashMap<Registry, Asked>>,
+    pub(super) commits: Arc<PendingCommits>,
+    registries: Mutex<HashMap<Registry, MountDiscovery>>,
 }
 
 /// How it is found out what a registry mounts.
 #[derive(Default)]
-struct Asked {
+struct MountDiscovery {
     /// The answer to the first mount of what no manifest names, under way.
-    answer: Option<Arrival>,
+    answer: Option<Completion>,
     /// Until when commits are waited for that may end in nothing.
     patience: Option<Instant>,
 }
 
 /// A blob that is on its way somewhere.
 #[derive(Default)]
-struct Entry {
-    coming: Vec<Coming>,
+struct InFlightBlob {
+    coming: Vec<ActiveUpload>,
     /// The group that reads it: whoever is to bring the blob somewhere joins it.
-    group: Weak<Group>,
+    group: Weak<FanOutGroup>,
 }
 
 /// A blob on its way to a repository.
-struct Coming {
+struct ActiveUpload {
     repository: Repository,
-    arrival: Arrival,
+    arrival: Completion,
 }
 
 /// What to do about a blob that a repository wants.
-pub(super) enum Answer {
+pub(super) enum UploadDecision {
     /// Nothing: it is there.
     Present,
     /// Wait, until then at the latest, and ask again.
-    Await(Arrival, Option<Instant>),
+    Await(Completion, Option<Instant>),
     /// Bring it by this road, taking part in a download where it comes to that, and tell the claim how it ended.
-    Claimed(Claim, Road, Member),
+    Claimed(UploadLease, UploadStrategy, FanOutReader),
 }
 
 /// How a blob is brought.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Road {
+pub(super) enum UploadStrategy {
     /// Whether it is there, as the records say; if it is not, the road is chosen anew.
     Look,
     /// From a repository of the same registry; its bytes, if that is declined.
-    Mount(Candidate),
+    Mount(MountCandidate),
     /// Its bytes, whatever the registry says.
     Send,
     /// Its bytes, unless the registry has them.
@@ -83,26 +85,26 @@ pub(super) enum Road {
 }
 
 /// The right, and the duty, to bring a blob to a repository.
-pub(super) struct Claim {
-    flights: Arc<Flights>,
+pub(super) struct UploadLease {
+    flights: Arc<InFlightBlobs>,
     digest: Digest,
     repository: Repository,
-    end: watch::Sender<Option<End>>,
+    end: watch::Sender<Option<CompletionResult>>,
     released: bool,
-    asking: Option<Asking>,
+    asking: Option<MountProbe>,
 }
 
 /// The first mount of what no manifest names, under way; dropped when the inventory knows the answer.
-pub(super) struct Asking(
-    #[allow(dead_code, reason = "held to be dropped")] watch::Sender<Option<End>>,
+pub(super) struct MountProbe(
+    #[allow(dead_code, reason = "held to be dropped")] watch::Sender<Option<CompletionResult>>,
 );
 
-impl Flights {
+impl InFlightBlobs {
     /// A table for transfers of which `slots` flow at a time.
     pub(super) fn new(slots: Option<Arc<Semaphore>>) -> Arc<Self> {
         Arc::new(Self {
             entries: Mutex::default(),
-            hall: Hall {
+            hall: SharedLimits {
                 slots,
                 gates: Arc::default(),
             },
@@ -115,10 +117,10 @@ impl Flights {
     /// are claimed together read one download.
     pub(super) fn want(
         self: &Arc<Self>,
-        download: &Download,
+        download: &BlobDownload,
         destinations: &[&Repository],
         inventory: &Inventory,
-    ) -> Vec<Answer> {
+    ) -> Vec<UploadDecision> {
         let mut entries = lock(&self.entries);
         let digest = &download.blob.digest;
         let entry = entries.entry(digest.clone()).or_default();
@@ -131,13 +133,13 @@ impl Flights {
     }
     fn answer(
         self: &Arc<Self>,
-        entry: &mut Entry,
-        download: &Download,
+        entry: &mut InFlightBlob,
+        download: &BlobDownload,
         destination: &Repository,
         inventory: &Inventory,
-    ) -> Answer {
-        let is_here = |coming: &&Coming| coming.repository == *destination;
-        let is_near = |coming: &&Coming| is_near(&coming.repository, destination);
+    ) -> UploadDecision {
+        let is_here = |coming: &&ActiveUpload| coming.repository == *destination;
+        let is_near = |coming: &&ActiveUpload| is_near(&coming.repository, destination);
         let here = entry.coming.iter().find(is_here);
         let near = entry.coming.iter().find(is_near);
         // A claim is released after its fact was written: the facts must be read while the table stands still.
@@ -150,7 +152,7 @@ impl Flights {
         let commit = (mounting.worth_awaiting_commit() && asked.is_patient(mounting))
             .then(|| self.commits.before(destination, digest))
             .flatten();
-        let answer = asked.answer.clone().filter(Arrival::is_open);
+        let answer = asked.answer.clone().filter(Completion::is_open);
         let decision = decide(Situation {
             known,
             coming_here: here.is_some(),
@@ -166,42 +168,42 @@ impl Flights {
             _ => None,
         };
         if let Some((arrival, until)) = awaited {
-            return Answer::Await(arrival, until);
+            return UploadDecision::Await(arrival, until);
         }
         let mut asks = None;
         let road = match decision {
-            Decision::Present => return Answer::Present,
-            Decision::Look => Road::Look,
+            Decision::Present => return UploadDecision::Present,
+            Decision::Look => UploadStrategy::Look,
             Decision::Mount(from) => {
-                let is_first = from.standing == Standing::Uncommitted;
-                if is_first && !mounting.is_tried(Standing::Uncommitted) {
+                let is_first = from.standing == MountConfidence::Uncommitted;
+                if is_first && !mounting.is_tried(MountConfidence::Uncommitted) {
                     let (sender, answer) = watch::channel(None);
-                    asked.answer = Some(Arrival::new(answer));
-                    asks = Some(Asking(sender));
+                    asked.answer = Some(Completion::new(answer));
+                    asks = Some(MountProbe(sender));
                 }
-                Road::Mount(from)
+                UploadStrategy::Mount(from)
             }
-            Decision::Send => Road::Send,
-            _ => Road::Bring,
+            Decision::Send => UploadStrategy::Send,
+            _ => UploadStrategy::Bring,
         };
         let (claim, member) = self.claim(entry, download, destination, asks);
-        Answer::Claimed(claim, road, member)
+        UploadDecision::Claimed(claim, road, member)
     }
     /// Claims `destination`, which takes part in the group of `entry` from now on.
     fn claim(
         self: &Arc<Self>,
-        entry: &mut Entry,
-        download: &Download,
+        entry: &mut InFlightBlob,
+        download: &BlobDownload,
         destination: &Repository,
-        asking: Option<Asking>,
-    ) -> (Claim, Member) {
+        asking: Option<MountProbe>,
+    ) -> (UploadLease, FanOutReader) {
         let (end, arrival) = watch::channel(None);
-        entry.coming.push(Coming {
+        entry.coming.push(ActiveUpload {
             repository: destination.clone(),
-            arrival: Arrival::new(arrival),
+            arrival: Completion::new(arrival),
         });
         let member = entry.enlist(download, &self.hall);
-        let claim = Claim {
+        let claim = UploadLease {
             flights: Arc::clone(self),
             digest: download.blob.digest.clone(),
             repository: destination.clone(),
@@ -218,13 +220,13 @@ impl Flights {
     }
 }
 
-impl Entry {
+impl InFlightBlob {
     /// Joins the group of the blob, or founds it.
-    fn enlist(&mut self, download: &Download, hall: &Hall) -> Member {
+    fn enlist(&mut self, download: &BlobDownload, hall: &SharedLimits) -> FanOutReader {
         if let Some(group) = self.group.upgrade() {
             return group.enlist(download);
         }
-        let (group, member) = Group::found(download, hall);
+        let (group, member) = FanOutGroup::found(download, hall);
         self.group = group;
         member
     }
@@ -236,49 +238,54 @@ fn is_near(repository: &Repository, destination: &Repository) -> bool {
 }
 
 /// What is known of the blob for `destination`, the source's own place included.
-fn knowledge(download: &Download, destination: &Repository, inventory: &Inventory) -> Knowledge {
+fn knowledge(
+    download: &BlobDownload,
+    destination: &Repository,
+    inventory: &Inventory,
+) -> BlobKnowledge {
     let source = download.source.repository();
     let mut known = inventory.knowledge(destination, &download.blob.digest);
     known.here |= source == destination && !known.missing;
     if is_near(source, destination) {
         known.elsewhere.retain(|from| from.repository != *source);
-        let from = Candidate {
+        let from = MountCandidate {
             repository: source.clone(),
-            standing: Standing::Source,
+            standing: MountConfidence::Source,
         };
         known.elsewhere.insert(0, from);
     }
     known
 }
 
-impl Asked {
+impl MountDiscovery {
     /// Whether a commit may be waited for. Where it is not known yet that anything can be mounted after it, that is
     /// so for a short time after the first time.
-    fn is_patient(&self, mounting: Mounting) -> bool {
-        mounting.is_tried(Standing::Committed)
+    fn is_patient(&self, mounting: MountCapability) -> bool {
+        mounting.is_tried(MountConfidence::Committed)
             || self.patience.is_none_or(|until| Instant::now() < until)
     }
     /// Until when to wait for a commit.
-    fn patience(&mut self, mounting: Mounting) -> Option<Instant> {
+    fn patience(&mut self, mounting: MountCapability) -> Option<Instant> {
         let until = || Instant::now() + PATIENCE;
-        (!mounting.is_tried(Standing::Committed)).then(|| *self.patience.get_or_insert_with(until))
+        (!mounting.is_tried(MountConfidence::Committed))
+            .then(|| *self.patience.get_or_insert_with(until))
     }
 }
 
-impl Claim {
+impl UploadLease {
     /// Takes what others wait for until a mount is answered.
-    pub(super) fn asking(&mut self) -> Option<Asking> {
+    pub(super) fn asking(&mut self) -> Option<MountProbe> {
         self.asking.take()
     }
     /// The blob is there, and the inventory knows it.
     pub(super) fn arrived(self) {
-        self.end(End::Arrived);
+        self.end(CompletionResult::Arrived);
     }
     /// The source could not give it.
     pub(super) fn source_failed(self, source: Repository, failure: Failure) {
-        self.end(End::SourceFailed { source, failure });
+        self.end(CompletionResult::SourceFailed { source, failure });
     }
-    fn end(mut self, end: End) {
+    fn end(mut self, end: CompletionResult) {
         // Those who are woken must find the table without this claim.
         self.release();
         self.end.send_replace(Some(end));
@@ -289,7 +296,7 @@ impl Claim {
         }
         let mut entries = lock(&self.flights.entries);
         if let Some(entry) = entries.get_mut(&self.digest) {
-            let others = |coming: &Coming| coming.repository != self.repository;
+            let others = |coming: &ActiveUpload| coming.repository != self.repository;
             entry.coming.retain(others);
             if entry.coming.is_empty() {
                 entries.remove(&self.digest);
@@ -298,7 +305,7 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for UploadLease {
     fn drop(&mut self) {
         self.release();
     }

@@ -34,10 +34,10 @@ use tokio_util::sync::CancellationToken;
 use crate::failure::Failure;
 use crate::inventory::Inventory;
 use crate::store::Store;
-pub(crate) use commits::Commitment;
-use flight::Flights;
-pub use progress::{InFlight, Progress};
-use run::Run;
+pub(crate) use commits::CommitGuard;
+use flight::InFlightBlobs;
+pub use progress::{InFlightUpload, Progress};
+use run::DeliveryRun;
 
 /// How a blob came to be at a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub enum Moved {
 /// Moves blobs; shared by all images of a run.
 pub struct Transfers {
     inventory: Arc<Inventory>,
-    flights: Arc<Flights>,
+    flights: Arc<InFlightBlobs>,
     progress: Arc<Progress>,
 }
 
@@ -80,7 +80,7 @@ impl Transfers {
             .map(|slots| Arc::new(Semaphore::new(slots.min(Semaphore::MAX_PERMITS))));
         Self {
             inventory,
-            flights: Flights::new(slots),
+            flights: InFlightBlobs::new(slots),
             progress: Arc::default(),
         }
     }
@@ -95,7 +95,7 @@ impl Transfers {
         &self,
         repository: &Repository,
         blobs: impl IntoIterator<Item = &'a Digest>,
-    ) -> Commitment {
+    ) -> CommitGuard {
         let blobs = blobs.into_iter().cloned().collect();
         self.flights.commits.announce(repository, blobs)
     }
@@ -112,7 +112,7 @@ impl Transfers {
         outcomes: Outcomes,
         cancel: &CancellationToken,
     ) {
-        let mut run = Run::new(self, delivery, outcomes);
+        let mut run = DeliveryRun::new(self, delivery, outcomes);
         let interrupted = tokio::select! {
             biased;
             () = cancel.cancelled() => true,

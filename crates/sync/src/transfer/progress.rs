@@ -15,29 +15,29 @@ pub struct Progress {
     fetched: AtomicU64,
     streamed: AtomicU64,
     /// By their numbers, which are never given twice; so in the order in which they began.
-    uploads: Mutex<BTreeMap<u64, Arc<InFlight>>>,
+    uploads: Mutex<BTreeMap<u64, Arc<InFlightUpload>>>,
     begun: AtomicU64,
 }
 
 /// An upload whose bytes flow, or wait for their turn to flow. It goes on while it is looked at.
 #[derive(Debug)]
-pub struct InFlight {
+pub struct InFlightUpload {
     number: u64,
     blob: Arc<Descriptor>,
     source: Repository,
     destination: Repository,
-    position: Arc<Position>,
+    position: Arc<UploadPosition>,
 }
 
 /// How far into its blob an upload is. Counting costs each piece of a blob one addition that nobody else waits for.
 #[derive(Debug)]
-pub(super) struct Position(AtomicU64);
+pub(super) struct UploadPosition(AtomicU64);
 
 /// What a position is before anything was read.
 const WAITING: u64 = u64::MAX;
 
 /// An upload that is under way for as long as this lives.
-pub(super) struct Underway {
+pub(super) struct UploadProgress {
     progress: Arc<Progress>,
     number: u64,
 }
@@ -57,7 +57,7 @@ impl Progress {
     }
     /// These uploads, in the order in which they began. What of their blobs is not done is what is known to be left to
     /// send at this moment.
-    pub fn in_flight(&self) -> Vec<Arc<InFlight>> {
+    pub fn in_flight(&self) -> Vec<Arc<InFlightUpload>> {
         lock(&self.uploads).values().cloned().collect()
     }
     pub(super) fn fetched(&self, bytes: usize) {
@@ -72,10 +72,10 @@ impl Progress {
         blob: &Arc<Descriptor>,
         source: &Repository,
         destination: &Repository,
-        position: &Arc<Position>,
-    ) -> Underway {
+        position: &Arc<UploadPosition>,
+    ) -> UploadProgress {
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
-        let upload = InFlight {
+        let upload = InFlightUpload {
             number,
             blob: Arc::clone(blob),
             source: source.clone(),
@@ -83,14 +83,14 @@ impl Progress {
             position: Arc::clone(position),
         };
         lock(&self.uploads).insert(number, Arc::new(upload));
-        Underway {
+        UploadProgress {
             progress: Arc::clone(self),
             number,
         }
     }
 }
 
-impl InFlight {
+impl InFlightUpload {
     /// A number that no other upload of the run has.
     pub fn number(&self) -> u64 {
         self.number
@@ -114,13 +114,13 @@ impl InFlight {
     }
 }
 
-impl Default for Position {
+impl Default for UploadPosition {
     fn default() -> Self {
         Self(AtomicU64::new(WAITING))
     }
 }
 
-impl Position {
+impl UploadPosition {
     /// Reading begins, perhaps anew, at this byte.
     pub(super) fn begin(&self, offset: u64) {
         self.0.store(offset, Ordering::Relaxed);
@@ -131,7 +131,7 @@ impl Position {
     }
 }
 
-impl Drop for Underway {
+impl Drop for UploadProgress {
     fn drop(&mut self) {
         lock(&self.progress.uploads).remove(&self.number);
     }

@@ -12,21 +12,21 @@ use tracing::{Instrument, Span};
 use crate::failure::Failure;
 use crate::span;
 use crate::store::Store;
-use crate::transfer::arrival::{Arrival, End};
-use crate::transfer::carry::{Errand, Upload};
-use crate::transfer::fan_out::{Download, Member};
-use crate::transfer::flight::{Answer, Claim, Road};
+use crate::transfer::arrival::{Completion, CompletionResult};
+use crate::transfer::carry::{BlobUpload, BlobUploadTask};
+use crate::transfer::fan_out::{BlobDownload, FanOutReader};
+use crate::transfer::flight::{UploadDecision, UploadLease, UploadStrategy};
 use crate::transfer::{Delivery, Moved, Outcomes, Transfers};
 
 /// A delivery under way.
-pub(super) struct Run<'a> {
+pub(super) struct DeliveryRun<'a> {
     transfers: &'a Transfers,
-    download: Download,
-    destinations: Vec<Destination>,
+    download: BlobDownload,
+    destinations: Vec<DeliveryTarget>,
     outcomes: Outcomes,
 }
 
-struct Destination {
+struct DeliveryTarget {
     store: Arc<dyn Store>,
     settled: bool,
 }
@@ -42,18 +42,18 @@ enum Step {
 /// Everything that is under way; all of it moves at the same time.
 type Steps = FuturesUnordered<BoxFuture<'static, Step>>;
 
-impl<'a> Run<'a> {
+impl<'a> DeliveryRun<'a> {
     pub(super) fn new(transfers: &'a Transfers, delivery: Delivery, outcomes: Outcomes) -> Self {
         let destinations = delivery.destinations.into_iter();
         Self {
             transfers,
-            download: Download {
+            download: BlobDownload {
                 blob: Arc::new(delivery.blob),
                 source: delivery.source,
                 progress: Arc::clone(&transfers.progress),
             },
             destinations: destinations
-                .map(|store| Destination {
+                .map(|store| DeliveryTarget {
                     store,
                     settled: false,
                 })
@@ -104,11 +104,11 @@ impl<'a> Run<'a> {
         let mut present = Vec::new();
         for ((position, store), answer) in wanted.into_iter().zip(answers) {
             match answer {
-                Answer::Present => {
+                UploadDecision::Present => {
                     tracing::trace!("{digest} is known to be in {}", store.repository());
                     present.push(position);
                 }
-                Answer::Await(arrival, until) => {
+                UploadDecision::Await(arrival, until) => {
                     tracing::trace!(
                         "{digest} waits for what another brings to {}",
                         store.repository()
@@ -116,7 +116,7 @@ impl<'a> Run<'a> {
                     let source = self.download.source.repository().clone();
                     steps.push(wait(position, arrival, until, source).boxed());
                 }
-                Answer::Claimed(claim, road, member) => {
+                UploadDecision::Claimed(claim, road, member) => {
                     let span = self.span(&**store);
                     let errand = self.errand(store, claim, road, member);
                     let step = async move {
@@ -144,12 +144,12 @@ impl<'a> Run<'a> {
     fn errand(
         &self,
         destination: &Arc<dyn Store>,
-        claim: Claim,
-        road: Road,
-        member: Member,
-    ) -> Errand {
-        Errand {
-            upload: Upload {
+        claim: UploadLease,
+        road: UploadStrategy,
+        member: FanOutReader,
+    ) -> BlobUploadTask {
+        BlobUploadTask {
+            upload: BlobUpload {
                 blob: Arc::clone(&self.download.blob),
                 destination: Arc::clone(destination),
                 inventory: Arc::clone(&self.transfers.inventory),
@@ -175,7 +175,7 @@ impl<'a> Run<'a> {
 /// else became of it is looked at anew.
 async fn wait(
     position: usize,
-    arrival: Arrival,
+    arrival: Completion,
     until: Option<Instant>,
     source: Repository,
 ) -> Step {
@@ -183,11 +183,13 @@ async fn wait(
         Some(until) => timeout_at(until, arrival.ended()).await,
         None => Ok(arrival.ended().await),
     };
-    match ended.unwrap_or(End::Released) {
-        End::SourceFailed {
+    match ended.unwrap_or(CompletionResult::Released) {
+        CompletionResult::SourceFailed {
             source: at,
             failure,
         } if at == source => Step::Settled(position, Err(failure)),
-        End::Arrived | End::Released | End::SourceFailed { .. } => Step::Reopened(position),
+        CompletionResult::Arrived
+        | CompletionResult::Released
+        | CompletionResult::SourceFailed { .. } => Step::Reopened(position),
     }
 }

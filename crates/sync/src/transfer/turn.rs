@@ -5,18 +5,18 @@ use std::sync::{Arc, Weak};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 /// The turn of one download: taken when the first of those who share it needs it, given back when the last has ended.
-pub(super) struct Turns {
+pub(super) struct SharedPermit {
     /// One permit a transfer of the run; `None` where their number is not bounded.
     slots: Option<Arc<Semaphore>>,
-    held: Mutex<Weak<Turn>>,
+    held: Mutex<Weak<TransferPermit>>,
 }
 
 /// Held while a transfer may flow.
-pub(super) struct Turn(
+pub(super) struct TransferPermit(
     #[allow(dead_code, reason = "held to be dropped")] Option<OwnedSemaphorePermit>,
 );
 
-impl Turns {
+impl SharedPermit {
     pub(super) fn new(slots: Option<Arc<Semaphore>>) -> Self {
         Self {
             slots,
@@ -24,7 +24,7 @@ impl Turns {
         }
     }
     /// Waits for the turn, or takes part in it.
-    pub(super) async fn take(&self) -> Arc<Turn> {
+    pub(super) async fn take(&self) -> Arc<TransferPermit> {
         let mut held = self.held.lock().await;
         if let Some(turn) = held.upgrade() {
             return turn;
@@ -34,7 +34,7 @@ impl Turns {
             Some(slots) => Arc::clone(slots).acquire_owned().await.ok(),
             None => None,
         };
-        let turn = Arc::new(Turn(permit));
+        let turn = Arc::new(TransferPermit(permit));
         *held = Arc::downgrade(&turn);
         turn
     }

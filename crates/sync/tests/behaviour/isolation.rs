@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use registry::ErrorKind;
-use sync::report::{Failed, Summary};
+use sync::report::{FailedImage, Summary};
 use sync::rule::Rule;
-use sync::{Class, Side};
+use sync::{Responsibility, Side};
 use testkit::{Action, Fault, Image, Kind, Layer, Registry};
 
 use crate::kit::server;
@@ -15,7 +15,7 @@ fn image() -> Image {
     Image::single([Layer::synthetic(5_000, 1)])
 }
 
-fn only(summary: &Summary) -> &Failed {
+fn only(summary: &Summary) -> &FailedImage {
     assert_eq!(summary.failures.len(), 1, "{:?}", summary.failures);
     &summary.failures[0]
 }
@@ -59,7 +59,7 @@ async fn a_dead_host_costs_its_own_images_and_one_set_of_tries() {
     ];
     let (summary, _) = run(&[&source, &destination], rules, one_at_a_time).await;
     assert_eq!((summary.copied, summary.failed), (5, 5));
-    assert_eq!(summary.by_class, [(Class::Destination, 5)].into());
+    assert_eq!(summary.by_class, [(Responsibility::Destination, 5)].into());
     // The list of the destination's tags has found out, and its answer holds for all.
     for failed in &summary.failures {
         let failure = &failed.failure;
@@ -89,7 +89,7 @@ async fn a_tag_list_that_fails_costs_its_own_rule() {
         (summary.copied, summary.failed, summary.failed_rules),
         (1, 0, 1)
     );
-    assert_eq!(summary.by_class, [(Class::Credentials, 1)].into());
+    assert_eq!(summary.by_class, [(Responsibility::Credentials, 1)].into());
     let failure = &only(&summary).failure;
     assert_eq!((failure.status, failure.tries), (Some(403), 1));
     assert_eq!(failure.code.as_deref(), Some("DENIED"));
@@ -110,7 +110,11 @@ async fn a_source_whose_blob_is_corrupt_is_named_and_nothing_is_pushed() {
     let failure = &only(&summary).failure;
     assert_eq!(
         (failure.side, failure.kind, failure.class()),
-        (Side::Source, Some(ErrorKind::Corrupt), Class::Source)
+        (
+            Side::Source,
+            Some(ErrorKind::Corrupt),
+            Responsibility::Source
+        )
     );
     let expected = format!(
         "cannot fetch blob {0} of from/app at {1}: the blob is corrupt: its 5000 bytes have the digest {2} instead of \
@@ -140,7 +144,11 @@ async fn a_source_whose_manifest_is_corrupt_is_named_and_nothing_is_pushed() {
     let failure = &only(&summary).failure;
     assert_eq!(
         (failure.side, failure.kind, failure.class()),
-        (Side::Source, Some(ErrorKind::Corrupt), Class::Source)
+        (
+            Side::Source,
+            Some(ErrorKind::Corrupt),
+            Responsibility::Source
+        )
     );
     let (_, bytes) = source.state().manifest("from/app", "v1").unwrap();
     let expected = format!(
@@ -169,7 +177,7 @@ async fn a_destination_that_stores_another_manifest_is_named() {
     let failure = &only(&summary).failure;
     assert_eq!(
         (failure.side, failure.class()),
-        (Side::Destination, Class::Destination)
+        (Side::Destination, Responsibility::Destination)
     );
     for part in [&destination.host(), image.digest(), other.digest()] {
         assert!(failure.reason.contains(part), "{}", failure.reason);
@@ -185,7 +193,7 @@ async fn a_rate_limit_that_does_not_end_is_told_as_such() {
         Action::too_many_requests(0),
     );
     let (summary, _) = copy(&source, &[&destination], ":v1", settings(&[])).await;
-    assert_eq!(summary.by_class, [(Class::RateLimit, 1)].into());
+    assert_eq!(summary.by_class, [(Responsibility::RateLimit, 1)].into());
     let failure = &only(&summary).failure;
     assert_eq!((failure.status, failure.tries), (Some(429), 4));
 }

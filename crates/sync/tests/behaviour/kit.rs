@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry::auth::{Credential, Entry, Keychain};
+use registry::auth::{Credential, Keychain, KeychainEntry};
 use registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions};
 use registry::{Descriptor, Digest, Options, Registries, Registry, Repository};
 use sync::store::{RegistryStores, Store, Stores};
@@ -30,7 +30,7 @@ pub(crate) fn stores_at(
     credential: &Credential,
     options: TransportOptions,
 ) -> RegistryStores {
-    let entry = |host: &String| Entry {
+    let entry = |host: &String| KeychainEntry {
         prefix: host.clone(),
         credential: credential.clone(),
         insecure: true,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry::auth::{Credential, Entry, Keychain};
+use registry::auth::{Credential, Keychain, KeychainEntry};
 use registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions};
 use registry::{Options, Registries, Repository, Tag, Target};
 use sync::Listener;
@@ -176,7 +176,7 @@ pub(crate) fn stores(servers: &[&Registry], stall: Duration) -> RegistryStores {
 
 /// The same for hosts, with other retries.
 pub(crate) fn stores_with(hosts: &[String], stall: Duration, retry: RetryPolicy) -> RegistryStores {
-    let entry = |host: &String| Entry {
+    let entry = |host: &String| KeychainEntry {
         prefix: host.clone(),
         credential: Credential::Anonymous,
         insecure: true,

@@ -7,9 +7,9 @@ use super::*;
 use crate::ui::live::ending;
 use crate::ui::live::pauses::Pause;
 
-fn busy() -> Status {
+fn busy() -> RunStatus {
     let transfer = |number: u64, name: &str, done: u64, size: u64| {
-        Some(Transfer {
+        Some(ActiveTransfer {
             number,
             name: format!("registry.example.com:5000/{name}"),
             short_name: name.to_owned(),
@@ -18,7 +18,7 @@ fn busy() -> Status {
             size,
         })
     };
-    Status {
+    RunStatus {
         found: 10_000,
         listing: true,
         ended: 1_234,
@@ -42,13 +42,13 @@ fn busy() -> Status {
             transfer(4, "x", 999, 1_000),
         ],
         under_way_transfers: 43,
-        ..Status::default()
+        ..RunStatus::default()
     }
 }
 
-fn drawn(status: &Status, columns: usize, rows: usize) -> String {
+fn drawn(status: &RunStatus, columns: usize, rows: usize) -> String {
     let size = (columns, rows).into();
-    let lines = frame(status, size, false, &mut Height::default());
+    let lines = frame(status, size, false, &mut StableHeight::default());
     assert!(lines.len() < rows, "{lines:#?}");
     for line in &lines {
         assert!(line.chars().count() < columns, "{columns}: {line}");
@@ -75,7 +75,7 @@ fn it_tells_who_is_left_alone_and_that_the_run_ends() {
         left: Duration::from_secs(seconds),
         why: PauseReason::RateLimit,
     };
-    let status = Status {
+    let status = RunStatus {
         found: 5,
         ended: 2,
         under_way: 3,
@@ -85,27 +85,27 @@ fn it_tells_who_is_left_alone_and_that_the_run_ends() {
             pause("ghcr.io", 10),
         ],
         ending: Some(ending::State::GoesOn(Duration::from_millis(22_400))),
-        ..Status::default()
+        ..RunStatus::default()
     };
     insta::assert_snapshot!("notes", drawn(&status, 80, 24));
 }
 
 #[test]
 fn before_anything_is_known_nothing_is_claimed() {
-    let status = Status {
+    let status = RunStatus {
         listing: true,
-        ..Status::default()
+        ..RunStatus::default()
     };
     insta::assert_snapshot!("at_first", drawn(&status, 80, 24));
 }
 
 #[test]
 fn a_run_that_only_asks_has_no_bytes_to_tell_of() {
-    let status = Status {
+    let status = RunStatus {
         found: 5,
         ended: 2,
         only_asks: true,
-        ..Status::default()
+        ..RunStatus::default()
     };
     let lines = drawn(&status, 80, 24);
     assert_eq!(lines.lines().count(), 1, "{lines}");
@@ -113,10 +113,10 @@ fn a_run_that_only_asks_has_no_bytes_to_tell_of() {
 
 #[test]
 fn its_height_does_not_jump() {
-    let mut height = Height::default();
-    let quiet = Status::default();
+    let mut height = StableHeight::default();
+    let quiet = RunStatus::default();
     let size = (80, 24).into();
-    let mut lines = |status: &Status| frame(status, size, false, &mut height).len();
+    let mut lines = |status: &RunStatus| frame(status, size, false, &mut height).len();
     assert_eq!(lines(&quiet), 2);
     assert_eq!(lines(&busy()), 7);
     assert_eq!(lines(&quiet), 7);
@@ -125,7 +125,14 @@ fn its_height_does_not_jump() {
 
 #[test]
 fn colours_do_not_count() {
-    let lines = |colours| frame(&busy(), (80, 24).into(), colours, &mut Height::default());
+    let lines = |colours| {
+        frame(
+            &busy(),
+            (80, 24).into(),
+            colours,
+            &mut StableHeight::default(),
+        )
+    };
     let escapes = regex::Regex::new("\x1b\\[[0-9]*m").unwrap();
     let coloured = lines(true).join("\n");
     assert!(coloured.contains("\x1b[32m"));
@@ -137,7 +144,7 @@ fn colours_do_not_count() {
 #[ignore = "a measurement"]
 #[allow(clippy::print_stdout, reason = "a person reads it")]
 fn what_a_frame_costs() {
-    let (status, mut height, mut bytes) = (busy(), Height::default(), 0);
+    let (status, mut height, mut bytes) = (busy(), StableHeight::default(), 0);
     let start = Instant::now();
     let frames: u32 = 100_000;
     for _ in 0..frames {

@@ -4,11 +4,11 @@ use http::HeaderValue;
 
 use super::*;
 
-fn wanted(name: &str) -> Wanted {
-    Wanted::one(&format!("repository:{name}:pull"))
+fn wanted(name: &str) -> Scopes {
+    Scopes::one(&format!("repository:{name}:pull"))
 }
 
-fn token(batch: &Batch<'_>) -> Token {
+fn token(batch: &ScopeBatch<'_>) -> Token {
     let life = Duration::from_secs(300);
     let header = HeaderValue::from_static("Bearer x");
     Token::new(header, batch.wanted().clone(), Instant::now(), life)
@@ -16,27 +16,27 @@ fn token(batch: &Batch<'_>) -> Token {
 }
 
 /// What is asked for at once; `None` where it is waited.
-fn asks<'a>(place: &Place<'a>) -> Option<Batch<'a>> {
+fn asks<'a>(place: &QueuePosition<'a>) -> Option<ScopeBatch<'a>> {
     match place.next().now_or_never()? {
-        Next::Ask(batch) => Some(batch),
-        Next::Over(_) => panic!("nothing was asked"),
+        QueueStep::Ask(batch) => Some(batch),
+        QueueStep::Over(_) => panic!("nothing was asked"),
     }
 }
 
-fn brought(place: &Place<'_>) -> Option<Result<Arc<Token>, Error>> {
+fn brought(place: &QueuePosition<'_>) -> Option<Result<Arc<Token>, Error>> {
     match place.next().now_or_never()? {
-        Next::Over(outcome) => Some(outcome),
-        Next::Ask(_) => None,
+        QueueStep::Over(outcome) => Some(outcome),
+        QueueStep::Ask(_) => None,
     }
 }
 
-fn text(batch: &Batch<'_>) -> String {
+fn text(batch: &ScopeBatch<'_>) -> String {
     batch.wanted().to_string()
 }
 
 /// A line in which a first token came, so that the next may be for several.
-fn warm() -> Line {
-    let line = Line::default();
+fn warm() -> TokenQueue {
+    let line = TokenQueue::default();
     let place = line.join(&wanted("first"));
     let batch = asks(&place).unwrap();
     let came = token(&batch);
@@ -47,7 +47,7 @@ fn warm() -> Line {
 
 #[tokio::test]
 async fn the_first_goes_alone_and_those_who_wait_for_it_share_the_next() {
-    let line = Line::default();
+    let line = TokenQueue::default();
     let places = ["a", "b", "c"].map(|name| line.join(&wanted(name)));
     let [a, b, c] = &places;
     let first = asks(a).unwrap();
@@ -113,7 +113,7 @@ async fn nobody_waits_for_long() {
     let places = ["a", "b"].map(|name| line.join(&wanted(name)));
     let [a, b] = &places;
     let hangs = asks(a).unwrap();
-    let Next::Ask(own) = b.next().await else {
+    let QueueStep::Ask(own) = b.next().await else {
         panic!("nothing came");
     };
     assert_eq!(text(&own), "repository:b:pull");
@@ -139,7 +139,7 @@ async fn a_batch_is_bounded() {
 
 #[tokio::test]
 async fn lines_of_credentials_that_nobody_uses_are_dropped() {
-    let lines = Lines::default();
+    let lines = TokenQueues::default();
     for index in 0..1_000 {
         let token = crate::auth::Secret::new(format!("{index}"));
         lines.line(&Credential::Bearer(token));

@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used)]
-use super::Trusted::{Anonymously, NotInside, NotOverHttp, WithCredential};
+use super::RealmTrust::{Anonymously, NotInside, NotOverHttp, WithCredential};
 use super::*;
 
-async fn of(base: &str, realm: &str, insecure: bool, named: &[&str]) -> Trusted {
+async fn of(base: &str, realm: &str, insecure: bool, named: &[&str]) -> RealmTrust {
     let named: Vec<String> = named.iter().map(|&name| name.to_owned()).collect();
     judge(
         &Url::parse(base).unwrap(),
@@ -15,7 +15,7 @@ async fn of(base: &str, realm: &str, insecure: bool, named: &[&str]) -> Trusted 
 }
 
 /// Pairs as `registry realm`, both without scheme.
-async fn assert_all(pairs: &str, expected: Trusted) {
+async fn assert_all(pairs: &str, expected: RealmTrust) {
     for pair in pairs.lines().map(str::trim).filter(|pair| !pair.is_empty()) {
         let (registry, realm) = pair.split_once(' ').unwrap();
         let found = of(

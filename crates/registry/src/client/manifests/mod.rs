@@ -8,15 +8,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::auth::{Credential, ScopeSet, no_login};
 use crate::cause::Cause;
-use crate::client::ask::Ask;
-use crate::client::call::{Outcome, Whole};
+use crate::client::ask::RequestSpec;
+use crate::client::call::{BufferedResponse, CallOutcome};
 use crate::client::{Client, ranges};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, media_type};
 use crate::reference::{Repository, Tag, Target};
-pub use push::Pushed;
-use verify::Fault;
+pub use push::PushedManifest;
+use verify::ManifestFault;
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
@@ -32,7 +32,7 @@ pub struct ManifestHead {
 }
 
 /// A manifest as it came.
-pub(super) struct Fetched {
+pub(super) struct FetchedManifest {
     pub(super) manifest: Manifest,
     /// By which a write can be made to depend on nobody else having written, where the registry gives one.
     pub(super) etag: Option<HeaderValue>,
@@ -60,7 +60,7 @@ impl ManifestPresence {
 }
 
 /// What a HEAD led to.
-enum Headed {
+enum HeadOutcome {
     Found(ManifestHead),
     Absent,
     /// The answer names no digest: a GET tells.
@@ -103,17 +103,17 @@ impl Client {
     ) -> Result<ManifestPresence, Error> {
         let ask = ask(Method::HEAD, repository, ScopeSet::push(repository), target);
         let headed = if self.inner.habits.heads_fail() {
-            Headed::WithoutDigest
+            HeadOutcome::WithoutDigest
         } else {
             self.head(&ask, target).await?
         };
         let found = match headed {
-            Headed::Found(head) => Ok(Some(head)),
-            Headed::Absent => Ok(None),
-            Headed::Refused(error) => Err(error),
-            Headed::Denied(error) => Err(self.explain_denial(repository, error).await?),
-            Headed::WithoutDigest => self.head_by_get(&ask, target, None).await,
-            Headed::Failed(error) => self.head_by_get(&ask, target, Some(error)).await,
+            HeadOutcome::Found(head) => Ok(Some(head)),
+            HeadOutcome::Absent => Ok(None),
+            HeadOutcome::Refused(error) => Err(error),
+            HeadOutcome::Denied(error) => Err(self.explain_denial(repository, error).await?),
+            HeadOutcome::WithoutDigest => self.head_by_get(&ask, target, None).await,
+            HeadOutcome::Failed(error) => self.head_by_get(&ask, target, Some(error)).await,
         };
         match found {
             Ok(Some(head)) => Ok(ManifestPresence::Present(head)),
@@ -164,36 +164,38 @@ impl Client {
             return self.head_by_get(&ask, target, None).await;
         }
         let refused = match self.head(&ask, target).await? {
-            Headed::Found(head) => return Ok(Some(head)),
-            Headed::Refused(error) => return Err(error),
+            HeadOutcome::Found(head) => return Ok(Some(head)),
+            HeadOutcome::Refused(error) => return Err(error),
             // Docker Hub answers HEAD, and counts a GET as a pull.
-            Headed::Absent if !expected || repository.registry().is_docker_hub() => {
+            HeadOutcome::Absent if !expected || repository.registry().is_docker_hub() => {
                 return Ok(None);
             }
-            Headed::WithoutDigest => None,
-            Headed::Absent => Some(ask.error(ErrorKind::NotFound, "the registry does not have it")),
-            Headed::Failed(error) | Headed::Denied(error) => Some(error),
+            HeadOutcome::WithoutDigest => None,
+            HeadOutcome::Absent => {
+                Some(ask.error(ErrorKind::NotFound, "the registry does not have it"))
+            }
+            HeadOutcome::Failed(error) | HeadOutcome::Denied(error) => Some(error),
         };
         self.head_by_get(&ask, target, refused).await
     }
 
-    async fn head(&self, ask: &Ask, target: &Target) -> Result<Headed, Error> {
+    async fn head(&self, ask: &RequestSpec, target: &Target) -> Result<HeadOutcome, Error> {
         let response = match self.outcome(ask, settles_head).await {
-            Ok(Outcome::Answer(response)) => response,
-            Ok(Outcome::Refused(error)) => return Ok(Headed::Refused(error)),
-            Err(error) if fails_for_head(ask, &error) => return Ok(Headed::Failed(error)),
+            Ok(CallOutcome::Answer(response)) => response,
+            Ok(CallOutcome::Refused(error)) => return Ok(HeadOutcome::Refused(error)),
+            Err(error) if fails_for_head(ask, &error) => return Ok(HeadOutcome::Failed(error)),
             Err(error) => return Err(error),
         };
         let status = response.status;
         if status == StatusCode::NOT_FOUND {
             response.body.drain().await;
-            return Ok(Headed::Absent);
+            return Ok(HeadOutcome::Absent);
         }
         if !status.is_success() {
             let error = ask.failure(response).await;
             return Ok(match status {
-                StatusCode::FORBIDDEN => Headed::Denied(error),
-                _ => Headed::Failed(error),
+                StatusCode::FORBIDDEN => HeadOutcome::Denied(error),
+                _ => HeadOutcome::Failed(error),
             });
         }
         let digest = match target {
@@ -201,12 +203,12 @@ impl Client {
             Target::Tag(_) => header_digest(&response.headers, &CONTENT_DIGEST),
         };
         let headed = match digest {
-            Some(digest) => Headed::Found(ManifestHead {
+            Some(digest) => HeadOutcome::Found(ManifestHead {
                 digest,
                 media_type: plain_type(&response.headers),
                 size: ranges::content_length(&response.headers),
             }),
-            None => Headed::WithoutDigest,
+            None => HeadOutcome::WithoutDigest,
         };
         response.body.drain().await;
         Ok(headed)
@@ -216,7 +218,7 @@ impl Client {
     /// that ended in an error of the server, one try tells whether GET is better.
     async fn head_by_get(
         &self,
-        head: &Ask,
+        head: &RequestSpec,
         target: &Target,
         failed: Option<Error>,
     ) -> Result<Option<ManifestHead>, Error> {
@@ -242,7 +244,7 @@ impl Client {
         }
     }
 
-    async fn get(&self, ask: &Ask, target: &Target) -> Result<Manifest, Error> {
+    async fn get(&self, ask: &RequestSpec, target: &Target) -> Result<Manifest, Error> {
         self.fetch(ask, target)
             .await
             .map(|fetched| fetched.manifest)
@@ -254,7 +256,7 @@ impl Client {
         repository: &Repository,
         scopes: ScopeSet,
         tag: &Tag,
-    ) -> Result<Option<Fetched>, Error> {
+    ) -> Result<Option<FetchedManifest>, Error> {
         let target = Target::Tag(tag.clone());
         let ask = ask(Method::GET, repository, scopes, &target);
         match self.fetch(&ask, &target).await {
@@ -264,7 +266,7 @@ impl Client {
         }
     }
 
-    async fn fetch(&self, ask: &Ask, target: &Target) -> Result<Fetched, Error> {
+    async fn fetch(&self, ask: &RequestSpec, target: &Target) -> Result<FetchedManifest, Error> {
         let whole = self
             .whole(ask, MAX_MANIFEST_BYTES, |status| status == StatusCode::OK)
             .await?;
@@ -289,7 +291,7 @@ impl Client {
             )
             .with_status(whole.status)
         })?;
-        Ok(Fetched {
+        Ok(FetchedManifest {
             manifest,
             etag: whole.headers.get(ETAG).cloned(),
         })
@@ -306,7 +308,7 @@ fn settles_head(status: StatusCode) -> bool {
 
 /// Whether a GET may be answered although the HEAD ended in `error`: some servers and proxies fail over HEAD alone. What
 /// a token server answers has nothing to do with that.
-fn fails_for_head(ask: &Ask, error: &Error) -> bool {
+fn fails_for_head(ask: &RequestSpec, error: &Error) -> bool {
     let status = error.status().map_or(0, |status| status.as_u16());
     error.kind() == ErrorKind::Server
         && matches!(status, 500 | 502)
@@ -314,7 +316,7 @@ fn fails_for_head(ask: &Ask, error: &Error) -> bool {
 }
 
 /// Tells if a push may be taken although the registry does not say what it has.
-fn may_be_pushed_to(ask: &Ask, error: &Error) -> bool {
+fn may_be_pushed_to(ask: &RequestSpec, error: &Error) -> bool {
     let kinds = [
         ErrorKind::Unauthorized,
         ErrorKind::Denied,
@@ -327,9 +329,9 @@ fn may_be_pushed_to(ask: &Ask, error: &Error) -> bool {
 
 /// A request for a manifest. The whole `Accept` goes with HEAD and GET alike, so that the two speak of the same
 /// document.
-fn ask(method: Method, repository: &Repository, scopes: ScopeSet, target: &Target) -> Ask {
+fn ask(method: Method, repository: &Repository, scopes: ScopeSet, target: &Target) -> RequestSpec {
     let action = format!("fetch manifest {}", name(repository, target));
-    Ask::new(
+    RequestSpec::new(
         method,
         repository,
         scopes,
@@ -361,7 +363,7 @@ fn plain_type(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The host that answered, as the user wrote it where that is the registry.
-fn sender<'a>(ask: &'a Ask, url: &'a url::Url) -> &'a str {
+fn sender<'a>(ask: &'a RequestSpec, url: &'a url::Url) -> &'a str {
     let registry = ask.repository.registry();
     match url.host_str() {
         Some(host) if host != registry.api_host() => host,
@@ -369,9 +371,14 @@ fn sender<'a>(ask: &'a Ask, url: &'a url::Url) -> &'a str {
     }
 }
 
-fn fault_error(ask: &Ask, target: &Target, whole: &Whole, fault: Fault) -> Error {
+fn fault_error(
+    ask: &RequestSpec,
+    target: &Target,
+    whole: &BufferedResponse,
+    fault: ManifestFault,
+) -> Error {
     match fault {
-        Fault::Mismatch { found } => ask.error(
+        ManifestFault::Mismatch { found } => ask.error(
             ErrorKind::Corrupt,
             format!(
                 "{} sent {} bytes with the digest {found} instead of {target}",
@@ -379,7 +386,7 @@ fn fault_error(ask: &Ask, target: &Target, whole: &Whole, fault: Fault) -> Error
                 whole.bytes.len()
             ),
         ),
-        Fault::Unknown => ask.error(
+        ManifestFault::Unknown => ask.error(
             ErrorKind::Protocol,
             format!("{target} cannot be verified: only sha256 and sha512 digests can be computed"),
         ),

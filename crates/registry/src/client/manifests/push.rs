@@ -5,9 +5,9 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::auth::ScopeSet;
 use crate::client::Client;
-use crate::client::ask::Ask;
-use crate::client::call::Outcome;
-use crate::client::visit::Visit;
+use crate::client::ask::RequestSpec;
+use crate::client::call::CallOutcome;
+use crate::client::visit::RepositoryContext;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::manifest::Manifest;
@@ -20,7 +20,7 @@ const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
 /// What a registry said of a manifest that it took.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pushed {
+pub struct PushedManifest {
     /// The subject that it lists the manifest as a referrer of (`OCI-Subject`). `None` does not mean that it does
     /// not: Quay lists and says nothing, and a reply may be lost. Nor does a digest prove that it can be asked for the
     /// list. [`Client::attach`] settles it.
@@ -38,7 +38,7 @@ impl Client {
         repository: &Repository,
         target: &Target,
         manifest: &Manifest,
-    ) -> Result<Pushed, Error> {
+    ) -> Result<PushedManifest, Error> {
         self.push(&ask(repository, target, manifest)?, target, manifest)
             .await
     }
@@ -50,7 +50,7 @@ impl Client {
         tag: &Tag,
         manifest: &Manifest,
         condition: Option<(HeaderName, HeaderValue)>,
-    ) -> Result<Pushed, Error> {
+    ) -> Result<PushedManifest, Error> {
         let target = Target::Tag(tag.clone());
         let mut ask = ask(repository, &target, manifest)?;
         if let Some((name, value)) = condition {
@@ -59,7 +59,12 @@ impl Client {
         self.push(&ask, &target, manifest).await
     }
 
-    async fn push(&self, ask: &Ask, target: &Target, manifest: &Manifest) -> Result<Pushed, Error> {
+    async fn push(
+        &self,
+        ask: &RequestSpec,
+        target: &Target,
+        manifest: &Manifest,
+    ) -> Result<PushedManifest, Error> {
         let mut visit = self.visit(&ask.repository).await?;
         let mut attempts = self.attempts(&visit);
         loop {
@@ -73,7 +78,7 @@ impl Client {
             // Where another client pushes the same, it may have succeeded even if this one has no try left.
             let look = is_conflict || (may_have_arrived && again.is_ok());
             if look && self.arrived(&ask.repository, target, manifest).await {
-                return Ok(Pushed::default());
+                return Ok(PushedManifest::default());
             }
             visit.tries = again.map_err(|error| self.missed(&ask.repository, error))?;
         }
@@ -91,14 +96,14 @@ impl Client {
 
     async fn put(
         &self,
-        visit: &mut Visit,
-        ask: &Ask,
+        visit: &mut RepositoryContext,
+        ask: &RequestSpec,
         target: &Target,
         manifest: &Manifest,
-    ) -> Result<Pushed, Error> {
+    ) -> Result<PushedManifest, Error> {
         let response = match self.once(visit, ask).await? {
-            Outcome::Answer(response) => response,
-            Outcome::Refused(error) => return Err(error),
+            CallOutcome::Answer(response) => response,
+            CallOutcome::Refused(error) => return Err(error),
         };
         let path = ask.repository.path();
         if !response.status.is_success() {
@@ -123,7 +128,7 @@ impl Client {
         if subject.is_some() {
             self.inner.habits.referrers.said_subject();
         }
-        Ok(Pushed { subject })
+        Ok(PushedManifest { subject })
     }
 
     /// Returns whether the manifest exists at `target`; an error counts as no.
@@ -136,7 +141,12 @@ impl Client {
 
     /// A success without a digest may come from a web server that says 200 to everything: what the first one of a
     /// registry stored is fetched and compared.
-    async fn confirm(&self, ask: &Ask, target: &Target, manifest: &Manifest) -> Result<(), Error> {
+    async fn confirm(
+        &self,
+        ask: &RequestSpec,
+        target: &Target,
+        manifest: &Manifest,
+    ) -> Result<(), Error> {
         if self.inner.habits.keeps_what_it_takes() {
             return Ok(());
         }
@@ -159,8 +169,12 @@ impl Client {
     }
 }
 
-fn ask(repository: &Repository, target: &Target, manifest: &Manifest) -> Result<Ask, Error> {
-    let ask = Ask::new(
+fn ask(
+    repository: &Repository,
+    target: &Target,
+    manifest: &Manifest,
+) -> Result<RequestSpec, Error> {
+    let ask = RequestSpec::new(
         Method::PUT,
         repository,
         ScopeSet::push(repository),
@@ -223,7 +237,7 @@ fn missing_content(error: Error) -> Error {
     }
 }
 
-fn rewritten(ask: &Ask, stored: &Digest, manifest: &Manifest) -> Error {
+fn rewritten(ask: &RequestSpec, stored: &Digest, manifest: &Manifest) -> Error {
     ask.error(
         ErrorKind::Corrupt,
         format!(

@@ -8,7 +8,7 @@ use crate::reference::Target;
 
 /// What is wrong with the bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum ManifestFault {
     /// They have another digest than the one asked for.
     Mismatch {
         /// What they have.
@@ -20,7 +20,7 @@ pub(super) enum Fault {
 
 /// A digest that was settled on.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Settled {
+pub(super) struct VerifiedDigest {
     /// The digest of the bytes; of the payload, for signed schema 1 manifests.
     pub(super) digest: Digest,
     /// Whether the registry's header claims another one.
@@ -38,19 +38,19 @@ pub(super) fn settle(
     content_type: Option<&str>,
     target: &Target,
     header: Option<&Digest>,
-) -> Result<Settled, Fault> {
+) -> Result<VerifiedDigest, ManifestFault> {
     match target {
         Target::Digest(expected) => {
-            let algorithm = expected.algorithm().ok_or(Fault::Unknown)?;
+            let algorithm = expected.algorithm().ok_or(ManifestFault::Unknown)?;
             if Digest::of(algorithm, bytes) == *expected
                 || payload(bytes, content_type, algorithm).as_ref() == Some(expected)
             {
-                return Ok(Settled {
+                return Ok(VerifiedDigest {
                     digest: expected.clone(),
                     contradicted: false,
                 });
             }
-            Err(Fault::Mismatch {
+            Err(ManifestFault::Mismatch {
                 found: Digest::of(algorithm, bytes),
             })
         }
@@ -58,7 +58,7 @@ pub(super) fn settle(
     }
 }
 
-fn by_tag(bytes: &[u8], content_type: Option<&str>, header: Option<&Digest>) -> Settled {
+fn by_tag(bytes: &[u8], content_type: Option<&str>, header: Option<&Digest>) -> VerifiedDigest {
     let claimed = header.and_then(|digest| Some((digest, digest.algorithm()?)));
     let algorithm = claimed.map_or(Algorithm::Sha256, |(_, algorithm)| algorithm);
     let digest = Digest::of(algorithm, bytes);
@@ -69,7 +69,7 @@ fn by_tag(bytes: &[u8], content_type: Option<&str>, header: Option<&Digest>) -> 
     } else {
         digest
     };
-    Settled {
+    VerifiedDigest {
         contradicted: contradicted(&digest),
         digest,
     }
@@ -114,8 +114,8 @@ mod tests {
         Target::Tag(Tag::parse("v1").unwrap())
     }
 
-    fn settled(digest: Digest, contradicted: bool) -> Settled {
-        Settled {
+    fn settled(digest: Digest, contradicted: bool) -> VerifiedDigest {
+        VerifiedDigest {
             digest,
             contradicted,
         }
@@ -156,11 +156,14 @@ mod tests {
             let found = Digest::of(algorithm, b"other");
             assert_eq!(
                 settle(b"other", None, &target, Some(&right)),
-                Err(Fault::Mismatch { found })
+                Err(ManifestFault::Mismatch { found })
             );
         }
         let target = Target::Digest(Digest::parse("md5:abc").unwrap());
-        assert_eq!(settle(BYTES, None, &target, None), Err(Fault::Unknown));
+        assert_eq!(
+            settle(BYTES, None, &target, None),
+            Err(ManifestFault::Unknown)
+        );
     }
 
     #[test]

@@ -3,23 +3,25 @@
 use http::header::{ACCEPT_ENCODING, RANGE};
 use http::{HeaderValue, Method, StatusCode};
 
-use crate::client::ask::Ask;
+use crate::client::ask::RequestSpec;
 use crate::client::blobs::blob_ask;
-use crate::client::call::Outcome;
-use crate::client::origin::Address;
-use crate::client::visit::Visit;
+use crate::client::call::CallOutcome;
+use crate::client::origin::CheckedUrl;
+use crate::client::visit::RepositoryContext;
 use crate::client::{Client, ranges};
 use crate::error::{Error, ErrorKind, Retryable};
 use crate::manifest::Descriptor;
 use crate::reference::Repository;
-use crate::transport::{Attempts, Endpoint, Lane, PauseReason, Reserved, Response, ResponseBody};
+use crate::transport::{
+    Attempts, Endpoint, Lane, PauseReason, ReservedPermit, Response, ResponseBody,
+};
 
 /// Asks for bytes of one blob, again and again. A clone asks on its own.
 #[derive(Clone)]
-pub(in crate::client) struct Fetch {
+pub(in crate::client) struct BlobFetch {
     client: Client,
-    ask: Ask,
-    visit: Visit,
+    ask: RequestSpec,
+    visit: RepositoryContext,
     /// The length that the descriptor states.
     declared: Option<u64>,
     /// The length that the registry said first.
@@ -29,7 +31,7 @@ pub(in crate::client) struct Fetch {
 }
 
 /// What a registry answers to someone who asks for bytes.
-pub(super) enum Answer {
+pub(super) enum FetchAnswer {
     /// All of it, whatever was asked for.
     Whole(ResponseBody),
     /// What was asked for.
@@ -38,7 +40,7 @@ pub(super) enum Answer {
     Beyond(Option<u64>),
 }
 
-impl Fetch {
+impl BlobFetch {
     /// Gets ready to ask for the blob of `descriptor`.
     pub(in crate::client) async fn new(
         client: &Client,
@@ -56,7 +58,7 @@ impl Fetch {
     }
 
     /// The same at an address that no registry vouches for.
-    pub(in crate::client) fn at(mut self, address: Address, action: String) -> Self {
+    pub(in crate::client) fn at(mut self, address: CheckedUrl, action: String) -> Self {
         self.ask = self.ask.at(address);
         self.ask.action = action.into();
         self.ask.public_only = true;
@@ -110,7 +112,7 @@ impl Fetch {
     }
 
     /// A place among the downloads of the host that is free at once, if there is one.
-    pub(super) async fn try_reserve(&self) -> Option<Reserved> {
+    pub(super) async fn try_reserve(&self) -> Option<ReservedPermit> {
         self.client.try_reserve(&self.visit, &self.ask).await
     }
 
@@ -136,8 +138,8 @@ impl Fetch {
         &mut self,
         from: u64,
         to: Option<u64>,
-        mut place: Option<Reserved>,
-    ) -> Result<Answer, Error> {
+        mut place: Option<ReservedPermit>,
+    ) -> Result<FetchAnswer, Error> {
         let mut ask = self.ask.clone();
         let range = match to {
             Some(to) => Some(format!("bytes={from}-{}", to.saturating_sub(1))),
@@ -151,8 +153,8 @@ impl Fetch {
         let response = loop {
             let outcome = self.client.once_at(&mut self.visit, &ask, place.take());
             let response = match outcome.await? {
-                Outcome::Answer(response) => response,
-                Outcome::Refused(error) => return Err(error),
+                CallOutcome::Answer(response) => response,
+                CallOutcome::Refused(error) => return Err(error),
             };
             if self.second_address || !may_have_expired(&response) {
                 break response;
@@ -166,21 +168,26 @@ impl Fetch {
             StatusCode::RANGE_NOT_SATISFIABLE if ranged => {
                 let range = ranges::content_range(&response.headers);
                 response.body.drain().await;
-                Ok(Answer::Beyond(range.and_then(|range| range.total)))
+                Ok(FetchAnswer::Beyond(range.and_then(|range| range.total)))
             }
             _ => Err(self.ask.failure(response).await),
         }
     }
 
     /// 200: all of it, whatever was asked for.
-    fn whole(&mut self, response: Response) -> Result<Answer, Error> {
+    fn whole(&mut self, response: Response) -> Result<FetchAnswer, Error> {
         let length = ranges::content_length(&response.headers);
         self.measure(length)?;
-        Ok(Answer::Whole(response.body))
+        Ok(FetchAnswer::Whole(response.body))
     }
 
     /// 206: from `from` on and not beyond `to`, of a blob of the right size.
-    fn part(&mut self, response: Response, from: u64, to: Option<u64>) -> Result<Answer, Error> {
+    fn part(
+        &mut self,
+        response: Response,
+        from: u64,
+        to: Option<u64>,
+    ) -> Result<FetchAnswer, Error> {
         let refuse = |what: &str| Err(self.error(ErrorKind::Protocol, what));
         let Some(range) = ranges::content_range(&response.headers) else {
             return refuse("the registry sent a part of the blob without saying which");
@@ -190,7 +197,7 @@ impl Fetch {
             return refuse("the registry sent another part of the blob than the one asked for");
         }
         self.measure(range.total)?;
-        Ok(Answer::Part(response.body))
+        Ok(FetchAnswer::Part(response.body))
     }
 
     /// Takes the blob's length from the registry, if it says one, and holds further answers to it.
@@ -210,7 +217,10 @@ impl Fetch {
 }
 
 /// The request for the blob of `descriptor`.
-pub(in crate::client) fn fetch_ask(repository: &Repository, descriptor: &Descriptor) -> Ask {
+pub(in crate::client) fn fetch_ask(
+    repository: &Repository,
+    descriptor: &Descriptor,
+) -> RequestSpec {
     blob_ask(Method::GET, repository, &descriptor.digest, "fetch blob")
         .lane(Lane::Downloads)
         .weight(descriptor.size.unwrap_or(0))

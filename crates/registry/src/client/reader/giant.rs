@@ -1,6 +1,6 @@
 //! A large blob, in ranges over several connections where that is faster.
 //!
-//! The blob begins as one request, the *trunk*. When [`Pace`] wants more connections, a [`Window`] of ranges opens some
+//! The blob begins as one request, the *trunk*. When [`ParallelismTuner`] wants more connections, a [`RangeWindow`] of ranges opens some
 //! way ahead of it; the trunk goes on to where the window begins and ends there. When ranges are no longer worth it the
 //! window runs empty, and what is left comes as one request again. Whatever is odd about the source (it ignores ranges,
 //! answers with others, refuses a further connection) ends the window and not the reading, which has rules of its own.
@@ -17,19 +17,19 @@ use tokio::time::Instant;
 use crate::error::Error;
 use crate::transport::ResponseBody;
 
-use super::fetch::Fetch;
-use super::pace::Pace;
-use super::room::Room;
-use super::segment::Segment;
-use super::window::{Event, Window};
+use super::fetch::BlobFetch;
+use super::pace::ParallelismTuner;
+use super::room::RangeBudget;
+use super::segment::RangeFetch;
+use super::window::{RangeEvent, RangeWindow};
 
 /// What it takes to read a large blob in ranges.
-pub(super) struct Giant {
-    fetch: Fetch,
-    room: Arc<Room>,
-    pace: Pace,
+pub(super) struct RangedDownload {
+    fetch: BlobFetch,
+    room: Arc<RangeBudget>,
+    pace: ParallelismTuner,
     size: u64,
-    window: Option<Window>,
+    window: Option<RangeWindow>,
     /// When the caller was last given something.
     left: Instant,
     /// What the last range broke by, while it waits to be resumed and nothing else flows.
@@ -37,7 +37,7 @@ pub(super) struct Giant {
 }
 
 /// What comes next out of a window and the trunk that leads to it.
-pub(super) enum Next {
+pub(super) enum NextBytes {
     /// These bytes, in order.
     Bytes(Bytes),
     /// This is what the trunk gave.
@@ -46,9 +46,9 @@ pub(super) enum Next {
     Nothing,
 }
 
-impl Giant {
+impl RangedDownload {
     /// `None` where the blob is not large enough, or the source is known to have no ranges.
-    pub(super) fn of(fetch: &Fetch, size: Option<u64>) -> Option<Self> {
+    pub(super) fn of(fetch: &BlobFetch, size: Option<u64>) -> Option<Self> {
         let room = fetch.client().room();
         let options = room.options;
         let size = size.filter(|size| *size >= options.threshold && options.segments > 0)?;
@@ -57,7 +57,7 @@ impl Giant {
         }
         Some(Self {
             fetch: fetch.clone().of_length(size),
-            pace: Pace::new(options),
+            pace: ParallelismTuner::new(options),
             room,
             size,
             window: None,
@@ -99,10 +99,10 @@ impl Giant {
             }
         }
         self.staff(trunk).await;
-        let flowing = self.window.as_ref().map_or(0, Window::flowing) + usize::from(trunk);
+        let flowing = self.window.as_ref().map_or(0, RangeWindow::flowing) + usize::from(trunk);
         self.pace.judge(flowing);
         if self.window.is_none() && trunk && self.pace.wanted() > 1 {
-            self.window = self.ahead(position).map(Window::new);
+            self.window = self.ahead(position).map(RangeWindow::new);
         }
         self.staff(trunk).await;
         if self
@@ -159,7 +159,7 @@ impl Giant {
                 .saturating_add(self.room.options.segment)
                 .min(self.size);
             window.add(
-                Segment::new(self.fetch.clone(), place, start, end),
+                RangeFetch::new(self.fetch.clone(), place, start, end),
                 end,
                 share,
             );
@@ -172,16 +172,20 @@ impl Giant {
     }
 
     /// Waits for what comes next at `position`; `trunk` is what flows before the window, if it does.
-    pub(super) async fn next(&mut self, position: u64, trunk: Option<&mut ResponseBody>) -> Next {
+    pub(super) async fn next(
+        &mut self,
+        position: u64,
+        trunk: Option<&mut ResponseBody>,
+    ) -> NextBytes {
         let flows = trunk.is_some();
         self.take_in(flows);
         let Some(window) = self.window.as_mut() else {
-            return Next::Nothing;
+            return NextBytes::Nothing;
         };
         if window.start() == position
             && let Some(bytes) = window.next()
         {
-            return Next::Bytes(bytes);
+            return NextBytes::Bytes(bytes);
         }
         let trunk = async {
             match trunk {
@@ -192,10 +196,10 @@ impl Giant {
         tokio::select! {
             Some(event) = window.event() => {
                 self.heed(event, flows);
-                Next::Nothing
+                NextBytes::Nothing
             }
-            chunk = trunk, if flows => Next::Trunk(chunk),
-            else => Next::Nothing,
+            chunk = trunk, if flows => NextBytes::Trunk(chunk),
+            else => NextBytes::Nothing,
         }
     }
 
@@ -208,19 +212,19 @@ impl Giant {
         }
     }
 
-    fn heed(&mut self, event: Event, trunk: bool) {
+    fn heed(&mut self, event: RangeEvent, trunk: bool) {
         let Some(window) = self.window.as_mut() else {
             return;
         };
         match event {
-            Event::Answered => {}
-            Event::Came(bytes) => self.pace.came(bytes, self.room.came(bytes)),
-            Event::Broke(error) if !window.is_confirmed() => {
+            RangeEvent::Answered => {}
+            RangeEvent::Came(bytes) => self.pace.came(bytes, self.room.came(bytes)),
+            RangeEvent::Broke(error) if !window.is_confirmed() => {
                 self.fetch.heed(&error);
                 self.forget();
                 self.pace.alone();
             }
-            Event::Broke(error) => {
+            RangeEvent::Broke(error) => {
                 let flowing = window.flowing() + usize::from(trunk);
                 self.pace.broke(flowing);
                 if flowing == 0 {
@@ -229,7 +233,7 @@ impl Giant {
                     self.fetch.heed(&error);
                 }
             }
-            Event::NoRanges => {
+            RangeEvent::NoRanges => {
                 self.fetch.client().ignores_ranges();
                 self.pace.alone();
                 if window.is_confirmed() {
@@ -243,7 +247,7 @@ impl Giant {
 
     /// Whether nothing flows and a range that broke waits to be [resumed](Giant::resume).
     pub(super) fn is_stuck(&self, trunk: bool) -> bool {
-        let stuck = |window: &Window| !trunk && window.flowing() == 0 && window.is_broken();
+        let stuck = |window: &RangeWindow| !trunk && window.flowing() == 0 && window.is_broken();
         self.window.as_ref().is_some_and(stuck)
     }
 

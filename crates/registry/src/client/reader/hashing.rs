@@ -28,13 +28,13 @@ const MOST: usize = 4;
 
 /// The blobs that are being hashed in a run.
 #[derive(Debug)]
-pub(super) struct Streams {
+pub(super) struct HashingStreams {
     hashed: AtomicUsize,
     /// Up to how many of them each has a thread.
     few: usize,
 }
 
-impl Streams {
+impl HashingStreams {
     /// None yet, on this machine's cores.
     pub(super) fn new() -> Arc<Self> {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
@@ -54,36 +54,36 @@ impl Streams {
 }
 
 /// One of the blobs that are being hashed; no longer when dropped.
-struct Counted(Arc<Streams>);
+struct StreamGuard(Arc<HashingStreams>);
 
-impl Drop for Counted {
+impl Drop for StreamGuard {
     fn drop(&mut self) {
         self.0.hashed.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// The hash of a blob that is being read.
-pub(super) struct Hashing {
-    place: Place,
-    counted: Counted,
+pub(super) struct BlobHash {
+    place: HashPlace,
+    counted: StreamGuard,
     /// Bytes since the last look at the others.
     since: usize,
 }
 
-enum Place {
+enum HashPlace {
     Here(Hasher),
-    Beside(Beside),
+    Beside(HashThread),
     /// The thread ended without a word.
     Lost,
 }
 
-impl Hashing {
+impl BlobHash {
     /// Begins where the blob is read.
-    pub(super) fn new(hasher: Hasher, streams: &Arc<Streams>) -> Self {
+    pub(super) fn new(hasher: Hasher, streams: &Arc<HashingStreams>) -> Self {
         streams.hashed.fetch_add(1, Ordering::Relaxed);
         Self {
-            place: Place::Here(hasher),
-            counted: Counted(Arc::clone(streams)),
+            place: HashPlace::Here(hasher),
+            counted: StreamGuard(Arc::clone(streams)),
             since: 0,
         }
     }
@@ -96,45 +96,47 @@ impl Hashing {
             self.look().await;
         }
         match &mut self.place {
-            Place::Here(hasher) => hasher.update(bytes),
-            Place::Beside(beside) => beside.update(bytes.clone()).await,
-            Place::Lost => {}
+            HashPlace::Here(hasher) => hasher.update(bytes),
+            HashPlace::Beside(beside) => beside.update(bytes.clone()).await,
+            HashPlace::Lost => {}
         }
     }
 
     /// The digest of all bytes taken; `None` where it was lost.
     pub(super) async fn finish(self) -> Option<Digest> {
         match self.place {
-            Place::Here(hasher) => Some(hasher.finish()),
-            Place::Beside(beside) => beside.end().await.map(Hasher::finish),
-            Place::Lost => None,
+            HashPlace::Here(hasher) => Some(hasher.finish()),
+            HashPlace::Beside(beside) => beside.end().await.map(Hasher::finish),
+            HashPlace::Lost => None,
         }
     }
 
     /// Moves the hash to where it belongs, with as many streams as there are.
     async fn look(&mut self) {
         let few = self.counted.0.are_few();
-        self.place = match std::mem::replace(&mut self.place, Place::Lost) {
-            Place::Here(hasher) if few => match Beside::begin(hasher.clone()) {
-                Ok(beside) => Place::Beside(beside),
+        self.place = match std::mem::replace(&mut self.place, HashPlace::Lost) {
+            HashPlace::Here(hasher) if few => match HashThread::begin(hasher.clone()) {
+                Ok(beside) => HashPlace::Beside(beside),
                 // No thread is to be had.
-                Err(_) => Place::Here(hasher),
+                Err(_) => HashPlace::Here(hasher),
             },
-            Place::Beside(beside) if !few => beside.end().await.map_or(Place::Lost, Place::Here),
+            HashPlace::Beside(beside) if !few => {
+                beside.end().await.map_or(HashPlace::Lost, HashPlace::Here)
+            }
             place => place,
         };
     }
 }
 
 /// A hash on a thread of its own, which ends with it.
-struct Beside {
+struct HashThread {
     batches: mpsc::Sender<Vec<Bytes>>,
     hasher: oneshot::Receiver<Hasher>,
     gathered: Vec<Bytes>,
     size: usize,
 }
 
-impl Beside {
+impl HashThread {
     fn begin(mut hasher: Hasher) -> std::io::Result<Self> {
         let (batches, mut queue) = mpsc::channel::<Vec<Bytes>>(QUEUE);
         let (told, end) = oneshot::channel();
@@ -187,12 +189,12 @@ mod tests {
 
     const CHUNK: usize = 16 * 1024;
 
-    fn begin(streams: &Arc<Streams>) -> Hashing {
-        Hashing::new(Hasher::with_algorithm(Algorithm::Sha256), streams)
+    fn begin(streams: &Arc<HashingStreams>) -> BlobHash {
+        BlobHash::new(Hasher::with_algorithm(Algorithm::Sha256), streams)
     }
 
     /// Takes `count` chunks that follow the bytes of `all`.
-    async fn take(hashing: &mut Hashing, all: &mut Vec<u8>, count: usize) {
+    async fn take(hashing: &mut BlobHash, all: &mut Vec<u8>, count: usize) {
         for number in 0..count {
             let length = CHUNK + number % 7;
             let chunk = vec![u8::try_from(number % 251).unwrap_or_default(); length];
@@ -201,13 +203,13 @@ mod tests {
         }
     }
 
-    fn is_beside(hashing: &Hashing) -> bool {
-        matches!(hashing.place, Place::Beside(_))
+    fn is_beside(hashing: &BlobHash) -> bool {
+        matches!(hashing.place, HashPlace::Beside(_))
     }
 
     #[tokio::test]
     async fn a_lone_blob_is_hashed_beside_and_several_are_not() {
-        let streams = Streams::with_few(1);
+        let streams = HashingStreams::with_few(1);
         let (mut hashing, mut all) = (begin(&streams), Vec::new());
         take(&mut hashing, &mut all, LOOK / CHUNK - 1).await;
         assert!(!is_beside(&hashing), "it is small so far");
@@ -225,7 +227,7 @@ mod tests {
 
     #[tokio::test]
     async fn too_few_cores_hash_in_place() {
-        let streams = Streams::with_few(0);
+        let streams = HashingStreams::with_few(0);
         let (mut hashing, mut all) = (begin(&streams), Vec::new());
         take(&mut hashing, &mut all, LOOK / CHUNK + 1).await;
         assert!(!is_beside(&hashing));
@@ -234,12 +236,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_thread_that_is_gone_gives_no_digest() {
-        let streams = Streams::with_few(1);
+        let streams = HashingStreams::with_few(1);
         let mut hashing = begin(&streams);
         let (batches, queue) = mpsc::channel(QUEUE);
         let (_, hasher) = oneshot::channel();
         drop(queue);
-        hashing.place = Place::Beside(Beside {
+        hashing.place = HashPlace::Beside(HashThread {
             batches,
             hasher,
             gathered: Vec::new(),

@@ -34,12 +34,12 @@ use crate::manifest::Descriptor;
 use crate::reference::Repository;
 use crate::transport::{Attempts, ResponseBody};
 
-use fetch::Answer;
-pub(super) use fetch::{Fetch, fetch_ask};
-use giant::{Giant, Next};
-use hashing::Hashing;
+use fetch::FetchAnswer;
+pub(super) use fetch::{BlobFetch, fetch_ask};
+use giant::{NextBytes, RangedDownload};
+use hashing::BlobHash;
+pub(super) use room::RangeBudget;
 pub use room::RangeOptions;
-pub(super) use room::Room;
 pub use sized::{BlobSize, BlobStream};
 
 /// Where the bytes of an upload come from. An upload opens it when the destination is ready for bytes, and again
@@ -51,7 +51,7 @@ pub trait BlobSource: Send + Sync {
 
 /// A blob being read.
 pub struct BlobReader {
-    fetch: Fetch,
+    fetch: BlobFetch,
     attempts: Attempts,
     digest: Digest,
     /// The length that the registry says; before its first answer, or where it says none, that of the descriptor.
@@ -63,7 +63,7 @@ pub struct BlobReader {
     /// The first byte that did not come yet.
     position: u64,
     /// Over all bytes before `position`; none where the start was left out.
-    hasher: Option<Hashing>,
+    hasher: Option<BlobHash>,
     /// The answer that is being read.
     body: Option<ResponseBody>,
     /// Bytes from `position` on that came already.
@@ -76,12 +76,12 @@ pub struct BlobReader {
     /// A corrupt body was given its second chance.
     second_chance: bool,
     /// For a blob that is large enough for ranges.
-    giant: Option<Box<Giant>>,
+    giant: Option<Box<RangedDownload>>,
     done: bool,
 }
 
 /// What became of asking for the bytes from `position` on.
-enum Opened {
+enum OpenedBody {
     /// They come, after this many bytes that are there already.
     Body(ResponseBody, u64),
     /// There are none: the blob, whose size nobody told, is complete.
@@ -95,13 +95,13 @@ impl BlobReader {
         descriptor: &Descriptor,
         offset: u64,
     ) -> Result<Self, Error> {
-        let fetch = Fetch::new(client, repository, descriptor).await?;
+        let fetch = BlobFetch::new(client, repository, descriptor).await?;
         Self::start(fetch, descriptor, offset, true).await
     }
 
     /// Begins to read what `fetch` asks for; with `ranges`, a large blob may come in several.
     pub(super) async fn start(
-        fetch: Fetch,
+        fetch: BlobFetch,
         descriptor: &Descriptor,
         offset: u64,
         ranges: bool,
@@ -109,14 +109,16 @@ impl BlobReader {
         let hasher = match Hasher::new(&descriptor.digest) {
             Ok(hasher) => {
                 let streams = &fetch.client().room().streams;
-                (offset == 0).then(|| Hashing::new(hasher, streams))
+                (offset == 0).then(|| BlobHash::new(hasher, streams))
             }
             Err(error) => return Err(fetch.error(ErrorKind::Protocol, error.to_string())),
         };
         let size = descriptor.known_size();
         let mut reader = Self {
             attempts: fetch.attempts(),
-            giant: Giant::of(&fetch, size).filter(|_| ranges).map(Box::new),
+            giant: RangedDownload::of(&fetch, size)
+                .filter(|_| ranges)
+                .map(Box::new),
             fetch,
             digest: descriptor.digest.clone(),
             size,
@@ -271,9 +273,9 @@ impl BlobReader {
             giant.resume();
         }
         match giant.next(self.position, self.body.as_mut()).await {
-            Next::Bytes(bytes) => self.take(bytes).await,
-            Next::Trunk(chunk) => self.came(chunk).await,
-            Next::Nothing => Ok(None),
+            NextBytes::Bytes(bytes) => self.take(bytes).await,
+            NextBytes::Trunk(chunk) => self.came(chunk).await,
+            NextBytes::Nothing => Ok(None),
         }
     }
 
@@ -356,7 +358,7 @@ impl BlobReader {
             let hasher = Hasher::new(&self.digest)
                 .map_err(|error| self.fetch.error(ErrorKind::Protocol, error.to_string()))?;
             let streams = &self.fetch.client().room().streams;
-            self.hasher = Some(Hashing::new(hasher, streams));
+            self.hasher = Some(BlobHash::new(hasher, streams));
         }
         Ok(())
     }
@@ -379,8 +381,8 @@ impl BlobReader {
     async fn connect(&mut self) -> Result<(), Error> {
         loop {
             let opened = match self.request().await {
-                Ok(Opened::Body(body, skip)) => self.skip(body, skip).await,
-                Ok(Opened::Complete) => {
+                Ok(OpenedBody::Body(body, skip)) => self.skip(body, skip).await,
+                Ok(OpenedBody::Complete) => {
                     self.held = self.finish().await?;
                     return Ok(());
                 }
@@ -398,7 +400,7 @@ impl BlobReader {
         }
     }
 
-    async fn request(&mut self) -> Result<Opened, Error> {
+    async fn request(&mut self) -> Result<OpenedBody, Error> {
         let window = self.giant.as_ref().and_then(|giant| giant.trunk_ends());
         let (from, to) = if self.no_ranges {
             (0, None)
@@ -406,7 +408,7 @@ impl BlobReader {
             (self.position, window)
         };
         let answer = self.fetch.get(from, to, None).await?;
-        if let Answer::Beyond(Some(total)) = answer {
+        if let FetchAnswer::Beyond(Some(total)) = answer {
             self.starts_within(total)?;
         }
         self.adopt_length();
@@ -414,9 +416,9 @@ impl BlobReader {
             self.starts_within(length)?;
         }
         match answer {
-            Answer::Whole(body) => Ok(Opened::Body(body, self.position)),
-            Answer::Part(body) => Ok(Opened::Body(body, 0)),
-            Answer::Beyond(total) => self.beyond(total),
+            FetchAnswer::Whole(body) => Ok(OpenedBody::Body(body, self.position)),
+            FetchAnswer::Part(body) => Ok(OpenedBody::Body(body, 0)),
+            FetchAnswer::Beyond(total) => self.beyond(total),
         }
     }
 
@@ -441,9 +443,9 @@ impl BlobReader {
     }
 
     /// 416: there is nothing from `position` on, or the registry is mistaken.
-    fn beyond(&mut self, total: Option<u64>) -> Result<Opened, Error> {
+    fn beyond(&mut self, total: Option<u64>) -> Result<OpenedBody, Error> {
         if total == Some(self.position) {
-            return Ok(Opened::Complete);
+            return Ok(OpenedBody::Complete);
         }
         self.no_ranges = true;
         let message = format!("the registry has no bytes from {} on", self.position);

@@ -20,7 +20,7 @@ const BREATH: u32 = 8;
 
 /// Measures, and says how many connections there should be.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct ParallelismTuner {
     options: RangeOptions,
     /// How many there should be.
     wanted: usize,
@@ -37,7 +37,7 @@ pub(super) struct Pace {
     broken: bool,
     /// This period is not counted: connections begin slowly, and those that end leave a gap.
     settling: bool,
-    trial: Option<Trial>,
+    trial: Option<ParallelismTrial>,
     /// Periods until the next trial.
     rest: u32,
     /// Periods to rest after the next trial that does not pay.
@@ -50,12 +50,12 @@ pub(super) struct Pace {
 
 /// What it was before connections were added.
 #[derive(Clone, Copy, Debug)]
-struct Trial {
+struct ParallelismTrial {
     connections: usize,
     rate: u64,
 }
 
-impl Pace {
+impl ParallelismTuner {
     pub(super) fn new(options: RangeOptions) -> Self {
         Self {
             options,
@@ -136,7 +136,7 @@ impl Pace {
     }
 
     /// Whether `flowing` connections, which bring `rate`, are worth it.
-    fn pays(&self, before: Trial, flowing: usize, rate: u64) -> bool {
+    fn pays(&self, before: ParallelismTrial, flowing: usize, rate: u64) -> bool {
         let added = flowing.saturating_sub(before.connections) as u64;
         let share = before.rate / before.connections.max(1) as u64;
         let gain = share
@@ -160,7 +160,7 @@ impl Pace {
         if self.wanted == 1 && self.slow < DOUBT {
             return;
         }
-        self.trial = Some(Trial {
+        self.trial = Some(ParallelismTrial {
             connections: flowing,
             rate: self.rate,
         });
@@ -204,7 +204,7 @@ mod tests {
     const MB: u64 = 1_000_000;
 
     /// One period of `flowing` connections at `rate` in all, with a consumer that waits or not.
-    fn period(pace: &mut Pace, flowing: usize, rate: u64, hungry: bool) -> usize {
+    fn period(pace: &mut ParallelismTuner, flowing: usize, rate: u64, hungry: bool) -> usize {
         let second = Duration::from_secs(1);
         pace.came(rate, rate);
         let (busy, waited) = if hungry {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     /// How many connections there are after `periods`, each of which carries `each`, over a line that carries `line`.
-    fn run(pace: &mut Pace, periods: usize, each: u64, line: u64) -> Vec<usize> {
+    fn run(pace: &mut ParallelismTuner, periods: usize, each: u64, line: u64) -> Vec<usize> {
         (0..periods)
             .map(|_| {
                 let flowing = pace.wanted();
@@ -227,8 +227,8 @@ mod tests {
             .collect()
     }
 
-    fn pace() -> Pace {
-        Pace::new(RangeOptions::default())
+    fn pace() -> ParallelismTuner {
+        ParallelismTuner::new(RangeOptions::default())
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::client::reader::hashing::Streams;
+use crate::client::reader::hashing::HashingStreams;
 
 /// Bytes are copied into pieces of this size: a chunk as it comes is a small part of a buffer that it keeps alive,
 /// so that a window of chunks would take several times the memory of its bytes.
@@ -60,10 +60,10 @@ impl Default for RangeOptions {
 
 /// The room for ranges, shared by all blobs of a run.
 #[derive(Debug)]
-pub(in crate::client) struct Room {
+pub(in crate::client) struct RangeBudget {
     pub(super) options: RangeOptions,
     /// The blobs that are being hashed, large or not.
-    pub(super) streams: Arc<Streams>,
+    pub(super) streams: Arc<HashingStreams>,
     segments: Arc<Semaphore>,
     /// Bytes of large blobs that came, in ranges or not.
     came: AtomicU64,
@@ -76,24 +76,24 @@ pub(in crate::client) struct Room {
 
 /// A piece of a range that is being put together.
 #[derive(Debug)]
-pub(super) struct Piece {
+pub(super) struct RangeBuffer {
     bytes: Vec<u8>,
-    room: Arc<Room>,
+    room: Arc<RangeBudget>,
 }
 
 /// Room for the bytes of one range; given back when dropped.
 #[derive(Debug)]
-pub(super) struct Share {
-    room: Arc<Room>,
+pub(super) struct RangeReservation {
+    room: Arc<RangeBudget>,
     held: u64,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Room {
+impl RangeBudget {
     pub(in crate::client) fn new(options: RangeOptions) -> Arc<Self> {
         Arc::new(Self {
             options,
-            streams: Streams::new(),
+            streams: HashingStreams::new(),
             segments: Arc::new(Semaphore::new(options.segments.min(Semaphore::MAX_PERMITS))),
             came: AtomicU64::new(0),
             held: AtomicU64::new(0),
@@ -108,9 +108,9 @@ impl Room {
     }
 
     /// Room for one range, if there is some.
-    pub(super) fn share(self: &Arc<Self>) -> Option<Share> {
+    pub(super) fn share(self: &Arc<Self>) -> Option<RangeReservation> {
         let permit = Arc::clone(&self.segments).try_acquire_owned().ok()?;
-        Some(Share {
+        Some(RangeReservation {
             room: Arc::clone(self),
             held: 0,
             _permit: permit,
@@ -118,9 +118,9 @@ impl Room {
     }
 
     /// An empty piece.
-    pub(super) fn piece(self: &Arc<Self>) -> Piece {
+    pub(super) fn piece(self: &Arc<Self>) -> RangeBuffer {
         let spare = self.spare().pop();
-        Piece {
+        RangeBuffer {
             bytes: spare.unwrap_or_else(|| Vec::with_capacity(PIECE)),
             room: Arc::clone(self),
         }
@@ -142,7 +142,7 @@ impl Room {
     }
 }
 
-impl Piece {
+impl RangeBuffer {
     /// How many bytes it has.
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
@@ -159,13 +159,13 @@ impl Piece {
     }
 }
 
-impl AsRef<[u8]> for Piece {
+impl AsRef<[u8]> for RangeBuffer {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-impl Drop for Piece {
+impl Drop for RangeBuffer {
     fn drop(&mut self) {
         let mut bytes = std::mem::take(&mut self.bytes);
         // Without a range under way, the last of which gave its room back, nobody will want it.
@@ -176,7 +176,7 @@ impl Drop for Piece {
     }
 }
 
-impl Share {
+impl RangeReservation {
     /// Bytes take up room.
     pub(super) fn put(&mut self, bytes: u64) {
         self.held = self.held.saturating_add(bytes);
@@ -192,7 +192,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for RangeReservation {
     fn drop(&mut self) {
         self.take(self.held);
         // This one is the last.

@@ -3,15 +3,15 @@
 use bytes::{Buf, Bytes};
 
 use crate::error::{Error, ErrorKind};
-use crate::transport::{Reserved, ResponseBody};
+use crate::transport::{ReservedPermit, ResponseBody};
 
-use super::fetch::{Answer, Fetch};
-use super::room::{PIECE, Piece};
+use super::fetch::{BlobFetch, FetchAnswer};
+use super::room::{PIECE, RangeBuffer};
 
 /// A range that is fetched, by whoever drives its steps.
-pub(super) struct Segment {
-    fetch: Fetch,
-    place: Option<Reserved>,
+pub(super) struct RangeFetch {
+    fetch: BlobFetch,
+    place: Option<ReservedPermit>,
     start: u64,
     /// The first byte that did not come yet.
     position: u64,
@@ -21,11 +21,11 @@ pub(super) struct Segment {
     /// Bytes from `position` on that came already.
     leftover: Bytes,
     /// The bytes before `position` that were not given yet.
-    piece: Option<Piece>,
+    piece: Option<RangeBuffer>,
 }
 
 /// What a step came to.
-pub(super) enum Step {
+pub(super) enum RangeProgress {
     /// The range is answered as one; its bytes follow.
     Answered,
     /// The next bytes.
@@ -33,16 +33,16 @@ pub(super) enum Step {
 }
 
 /// Why a step came to nothing.
-pub(super) enum Trouble {
+pub(super) enum RangeFailure {
     /// This source does not answer ranges with what was asked for.
     NoRanges,
     /// Anything else. What came is kept, and the next step asks for the rest.
     Broke(Error),
 }
 
-impl Segment {
+impl RangeFetch {
     /// The bytes from `start` to before `end`, asked for in `place`.
-    pub(super) fn new(fetch: Fetch, place: Reserved, start: u64, end: u64) -> Self {
+    pub(super) fn new(fetch: BlobFetch, place: ReservedPermit, start: u64, end: u64) -> Self {
         Self {
             fetch,
             place: Some(place),
@@ -65,13 +65,13 @@ impl Segment {
     }
 
     /// Asks for what is left in `place`, or where there is one.
-    pub(super) fn resumed(mut self, place: Option<Reserved>) -> Self {
+    pub(super) fn resumed(mut self, place: Option<ReservedPermit>) -> Self {
         self.place = place;
         self
     }
 
     /// Takes one step.
-    pub(super) async fn step(mut self) -> (Self, Result<Step, Trouble>) {
+    pub(super) async fn step(mut self) -> (Self, Result<RangeProgress, RangeFailure>) {
         let step = self.advance().await;
         if step.is_err() || self.is_complete() {
             // The place at the host is for whoever wants it next.
@@ -80,10 +80,10 @@ impl Segment {
         (self, step)
     }
 
-    async fn advance(&mut self) -> Result<Step, Trouble> {
+    async fn advance(&mut self) -> Result<RangeProgress, RangeFailure> {
         let Some(body) = self.body.as_mut() else {
             self.body = Some(self.ask().await?);
-            return Ok(Step::Answered);
+            return Ok(RangeProgress::Answered);
         };
         let room = self.fetch.client().room();
         let piece = self.piece.get_or_insert_with(|| room.piece());
@@ -94,7 +94,7 @@ impl Segment {
                 self.leftover = match body.chunk().await {
                     Ok(Some(bytes)) => bytes,
                     Ok(None) => return Err(self.ended()),
-                    Err(error) => return Err(Trouble::Broke(error)),
+                    Err(error) => return Err(RangeFailure::Broke(error)),
                 };
                 self.fetch.bytes_came();
             }
@@ -104,29 +104,31 @@ impl Segment {
             self.position += fits as u64;
         }
         let piece = self.piece.take();
-        Ok(Step::Piece(piece.map(Piece::freeze).unwrap_or_default()))
+        Ok(RangeProgress::Piece(
+            piece.map(RangeBuffer::freeze).unwrap_or_default(),
+        ))
     }
 
-    fn ended(&self) -> Trouble {
+    fn ended(&self) -> RangeFailure {
         let message = format!(
             "the body ended at byte {} of the bytes {}-{}",
             self.position,
             self.start,
             self.end.saturating_sub(1)
         );
-        Trouble::Broke(self.fetch.error(ErrorKind::Broken, message))
+        RangeFailure::Broke(self.fetch.error(ErrorKind::Broken, message))
     }
 
-    async fn ask(&mut self) -> Result<ResponseBody, Trouble> {
+    async fn ask(&mut self) -> Result<ResponseBody, RangeFailure> {
         let place = self.place.take();
         match self.fetch.get(self.position, Some(self.end), place).await {
-            Ok(Answer::Part(body)) => Ok(body),
-            Ok(Answer::Whole(_) | Answer::Beyond(_)) => Err(Trouble::NoRanges),
+            Ok(FetchAnswer::Part(body)) => Ok(body),
+            Ok(FetchAnswer::Whole(_) | FetchAnswer::Beyond(_)) => Err(RangeFailure::NoRanges),
             // Another part, or a part of something else.
             Err(error) if matches!(error.kind(), ErrorKind::Protocol | ErrorKind::Corrupt) => {
-                Err(Trouble::NoRanges)
+                Err(RangeFailure::NoRanges)
             }
-            Err(error) => Err(Trouble::Broke(error)),
+            Err(error) => Err(RangeFailure::Broke(error)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Ranges of a large blob that are under way at the same time, and what came of them, in their order.
 //!
-//! Nothing runs by itself: the ranges move on while somebody waits for an [`Event`], and end with the window.
+//! Nothing runs by itself: the ranges move on while somebody waits for an [`RangeEvent`], and end with the window.
 
 use std::collections::VecDeque;
 
@@ -10,13 +10,13 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 
 use crate::error::Error;
-use crate::transport::Reserved;
+use crate::transport::ReservedPermit;
 
-use super::room::Share;
-use super::segment::{Segment, Step, Trouble};
+use super::room::RangeReservation;
+use super::segment::{RangeFailure, RangeFetch, RangeProgress};
 
 /// What happened to one of the ranges.
-pub(super) enum Event {
+pub(super) enum RangeEvent {
     /// It is answered as a range.
     Answered,
     /// So many bytes of it came.
@@ -28,11 +28,12 @@ pub(super) enum Event {
 }
 
 /// A row of ranges, each of which begins where the one before ends.
-pub(super) struct Window {
-    slots: VecDeque<Slot>,
-    running: FuturesUnordered<BoxFuture<'static, (Segment, Result<Step, Trouble>)>>,
+pub(super) struct RangeWindow {
+    slots: VecDeque<RangeSlot>,
+    running:
+        FuturesUnordered<BoxFuture<'static, (RangeFetch, Result<RangeProgress, RangeFailure>)>>,
     /// Those that broke.
-    broken: Vec<Segment>,
+    broken: Vec<RangeFetch>,
     /// The first byte that was not handed on.
     start: u64,
     /// The first byte that no range was asked for.
@@ -42,16 +43,16 @@ pub(super) struct Window {
 }
 
 /// What came of one range and was not handed on.
-struct Slot {
+struct RangeSlot {
     start: u64,
     /// The first byte that is not here.
     position: u64,
     end: u64,
     pieces: VecDeque<Bytes>,
-    share: Share,
+    share: RangeReservation,
 }
 
-impl Window {
+impl RangeWindow {
     /// An empty row from byte `start` on.
     pub(super) fn new(start: u64) -> Self {
         Self {
@@ -95,8 +96,8 @@ impl Window {
     }
 
     /// Begins with `segment`, which is the next in the row and ends before byte `end`.
-    pub(super) fn add(&mut self, segment: Segment, end: u64, share: Share) {
-        self.slots.push_back(Slot {
+    pub(super) fn add(&mut self, segment: RangeFetch, end: u64, share: RangeReservation) {
+        self.slots.push_back(RangeSlot {
             start: segment.start(),
             position: segment.start(),
             end,
@@ -108,9 +109,9 @@ impl Window {
     }
 
     /// Goes on with the first of the ranges that broke, in `place` or where there is one.
-    pub(super) fn resume(&mut self, place: Option<Reserved>) {
+    pub(super) fn resume(&mut self, place: Option<ReservedPermit>) {
         let first =
-            (0..self.broken.len()).min_by_key(|at| self.broken.get(*at).map(Segment::start));
+            (0..self.broken.len()).min_by_key(|at| self.broken.get(*at).map(RangeFetch::start));
         if let Some(first) = first {
             let segment = self.broken.swap_remove(first).resumed(place);
             self.running.push(segment.step().boxed());
@@ -130,15 +131,15 @@ impl Window {
     }
 
     /// Waits until something happens; `None` where nothing is under way. Nothing is lost when the future is dropped.
-    pub(super) async fn event(&mut self) -> Option<Event> {
+    pub(super) async fn event(&mut self) -> Option<RangeEvent> {
         let (segment, step) = self.running.next().await?;
         Some(match step {
-            Ok(Step::Answered) => {
+            Ok(RangeProgress::Answered) => {
                 self.confirmed = true;
                 self.running.push(segment.step().boxed());
-                Event::Answered
+                RangeEvent::Answered
             }
-            Ok(Step::Piece(piece)) => {
+            Ok(RangeProgress::Piece(piece)) => {
                 let length = piece.len() as u64;
                 if let Some(slot) = self.slot(segment.start()) {
                     slot.share.put(length);
@@ -148,17 +149,17 @@ impl Window {
                 if !segment.is_complete() {
                     self.running.push(segment.step().boxed());
                 }
-                Event::Came(length)
+                RangeEvent::Came(length)
             }
-            Err(Trouble::Broke(error)) => {
+            Err(RangeFailure::Broke(error)) => {
                 self.broken.push(segment);
-                Event::Broke(error)
+                RangeEvent::Broke(error)
             }
-            Err(Trouble::NoRanges) => Event::NoRanges,
+            Err(RangeFailure::NoRanges) => RangeEvent::NoRanges,
         })
     }
 
-    fn slot(&mut self, start: u64) -> Option<&mut Slot> {
+    fn slot(&mut self, start: u64) -> Option<&mut RangeSlot> {
         self.slots.iter_mut().find(|slot| slot.start == start)
     }
 
@@ -166,7 +167,7 @@ impl Window {
     pub(super) fn cut_short(&mut self) {
         self.running.clear();
         self.broken.clear();
-        let whole = |slot: &Slot| slot.position == slot.end;
+        let whole = |slot: &RangeSlot| slot.position == slot.end;
         let kept = self.slots.iter().take_while(|slot| whole(slot)).count();
         self.slots.truncate(kept + 1);
         if let Some(last) = self.slots.back_mut() {

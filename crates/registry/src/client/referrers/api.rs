@@ -8,9 +8,9 @@ use http::{Method, StatusCode};
 use super::MAX_REFERRERS;
 use crate::auth::ScopeSet;
 use crate::client::Client;
-use crate::client::ask::Ask;
-use crate::client::call::Whole;
-use crate::client::origin::{self, Address};
+use crate::client::ask::RequestSpec;
+use crate::client::call::BufferedResponse;
+use crate::client::origin::{self, CheckedUrl};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::manifest::{Descriptor, MAX_MANIFEST_BYTES, Manifest, ReferrerList, media_type};
@@ -25,7 +25,7 @@ const MAX_HOPS: usize = 3;
 
 /// What the API said.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(super) enum ApiAnswer {
     /// The whole list.
     Listed(Vec<Descriptor>),
     /// There is no such API.
@@ -37,14 +37,14 @@ pub(super) enum Told {
 }
 
 /// What a request for a page led to.
-enum Page {
-    Index(Manifest, Box<Whole>),
-    Told(Told),
+enum ReferrersPage {
+    Index(Manifest, Box<BufferedResponse>),
+    Told(ApiAnswer),
 }
 
 /// The pages so far.
 #[derive(Default)]
-struct List {
+struct ReferrersList {
     descriptors: Vec<Descriptor>,
     digests: HashSet<Digest>,
     addresses: HashSet<String>,
@@ -59,17 +59,17 @@ impl Client {
         repository: &Repository,
         scopes: ScopeSet,
         subject: &Digest,
-    ) -> Result<Told, Error> {
+    ) -> Result<ApiAnswer, Error> {
         let habits = &self.inner.habits.referrers;
         let first = habits.first().await;
-        if habits.api() == super::Api::Missing {
-            return Ok(Told::NoApi);
+        if habits.api() == super::ApiSupport::Missing {
+            return Ok(ApiAnswer::NoApi);
         }
         let told = self.list_referrers(repository, scopes, subject).await;
         match &told {
-            Ok(Told::Listed(descriptors)) => habits.answered(descriptors.is_empty()),
-            Ok(Told::NoApi) => habits.missing(),
-            Ok(Told::NoRepository | Told::Unclear) | Err(_) => {}
+            Ok(ApiAnswer::Listed(descriptors)) => habits.answered(descriptors.is_empty()),
+            Ok(ApiAnswer::NoApi) => habits.missing(),
+            Ok(ApiAnswer::NoRepository | ApiAnswer::Unclear) | Err(_) => {}
         }
         if first.is_some() {
             habits.asked();
@@ -82,15 +82,15 @@ impl Client {
         repository: &Repository,
         scopes: ScopeSet,
         subject: &Digest,
-    ) -> Result<Told, Error> {
+    ) -> Result<ApiAnswer, Error> {
         let first = ask(repository, scopes, subject);
         let mut ask = first.clone();
-        let mut list = List::default();
+        let mut list = ReferrersList::default();
         for page in 0..MAX_PAGES {
             let (index, whole) = match self.referrers_page(&ask).await? {
-                Page::Index(index, whole) => (index, whole),
-                Page::Told(told) if page == 0 => return Ok(told),
-                Page::Told(_) => {
+                ReferrersPage::Index(index, whole) => (index, whole),
+                ReferrersPage::Told(told) if page == 0 => return Ok(told),
+                ReferrersPage::Told(_) => {
                     let message = format!(
                         "page {}, to which the list leads, does not exist; correct the external URL in the registry's settings",
                         page + 1
@@ -105,7 +105,7 @@ impl Client {
             list.addresses.insert(whole.url.to_string());
             let next = self.next_page(&first, &whole.url, &whole.headers).await?;
             let Some(next) = next else {
-                return Ok(Told::Listed(list.descriptors));
+                return Ok(ApiAnswer::Listed(list.descriptors));
             };
             if !list.addresses.insert(next.url.to_string()) {
                 let message = "the list leads back to a page that was read before";
@@ -119,7 +119,7 @@ impl Client {
 
     /// One page. A redirect is followed within the registry; one to another site is that of a web server which knows
     /// no such path (GHCR).
-    async fn referrers_page(&self, ask: &Ask) -> Result<Page, Error> {
+    async fn referrers_page(&self, ask: &RequestSpec) -> Result<ReferrersPage, Error> {
         let fits = |status: StatusCode| status == StatusCode::OK || status.is_redirection();
         let mut ask = ask.clone();
         for _ in 0..=MAX_HOPS {
@@ -127,18 +127,18 @@ impl Client {
                 Ok(whole) => whole,
                 Err(error) => {
                     self.say_denied(&error);
-                    return told(error).map(Page::Told);
+                    return told(error).map(ReferrersPage::Told);
                 }
             };
             if whole.status == StatusCode::OK {
                 return Ok(match index(&whole) {
-                    Some(index) => Page::Index(index, Box::new(whole)),
-                    None => Page::Told(Told::NoApi),
+                    Some(index) => ReferrersPage::Index(index, Box::new(whole)),
+                    None => ReferrersPage::Told(ApiAnswer::NoApi),
                 });
             }
             match self.redirect_within(&ask, &whole).await? {
                 Some(address) => ask = ask.at(address),
-                None => return Ok(Page::Told(Told::NoApi)),
+                None => return Ok(ReferrersPage::Told(ApiAnswer::NoApi)),
             }
         }
         let message = format!("the registry redirects more than {MAX_HOPS} times");
@@ -156,7 +156,11 @@ impl Client {
     }
 
     /// Where a redirect leads, if that is the registry itself.
-    async fn redirect_within(&self, ask: &Ask, whole: &Whole) -> Result<Option<Address>, Error> {
+    async fn redirect_within(
+        &self,
+        ask: &RequestSpec,
+        whole: &BufferedResponse,
+    ) -> Result<Option<CheckedUrl>, Error> {
         let location = whole.headers.get(LOCATION);
         let Some(location) = location.and_then(|value| value.to_str().ok()) else {
             return Ok(None);
@@ -168,7 +172,7 @@ impl Client {
     }
 }
 
-impl List {
+impl ReferrersList {
     /// Adds what a page lists; an error is a clause.
     fn take(&mut self, bytes: usize, descriptors: Vec<Descriptor>) -> Result<(), String> {
         self.bytes = self.bytes.saturating_add(bytes);
@@ -193,8 +197,8 @@ pub(super) fn entries(index: &Manifest) -> Result<ReferrerList, String> {
     list.map_err(|error| format!("the list cannot be read: {error}"))
 }
 
-fn ask(repository: &Repository, scopes: ScopeSet, subject: &Digest) -> Ask {
-    Ask::new(
+fn ask(repository: &Repository, scopes: ScopeSet, subject: &Digest) -> RequestSpec {
+    RequestSpec::new(
         Method::GET,
         repository,
         scopes,
@@ -212,7 +216,7 @@ pub(super) fn action(repository: &Repository, subject: &Digest) -> String {
 }
 
 /// The document of an answer, if it is an OCI index.
-fn index(whole: &Whole) -> Option<Manifest> {
+fn index(whole: &BufferedResponse) -> Option<Manifest> {
     let content_type = whole.headers.get(CONTENT_TYPE)?.to_str().ok();
     let digest = Digest::sha256(&whole.bytes);
     let manifest = Manifest::new(whole.bytes.clone(), content_type, digest).ok()?;
@@ -220,7 +224,7 @@ fn index(whole: &Whole) -> Option<Manifest> {
 }
 
 /// What an answer that is no list tells, if it tells anything.
-fn told(error: Error) -> Result<Told, Error> {
+fn told(error: Error) -> Result<ApiAnswer, Error> {
     if !matches!(
         error.kind(),
         ErrorKind::NotFound | ErrorKind::Rejected | ErrorKind::Denied
@@ -229,10 +233,10 @@ fn told(error: Error) -> Result<Told, Error> {
     }
     let status = error.status().map_or(0, |status| status.as_u16());
     match (status, error.code().unwrap_or_default()) {
-        (400 | 404, "NAME_UNKNOWN" | "NAME_INVALID") => Ok(Told::NoRepository),
+        (400 | 404, "NAME_UNKNOWN" | "NAME_INVALID") => Ok(ApiAnswer::NoRepository),
         // Gateways say 403 of paths that they do not know.
-        (400 | 404, "MANIFEST_UNKNOWN" | "MANIFEST_INVALID") | (403, _) => Ok(Told::Unclear),
-        (400 | 404 | 405 | 406 | 410 | 415 | 422 | 501, _) => Ok(Told::NoApi),
+        (400 | 404, "MANIFEST_UNKNOWN" | "MANIFEST_INVALID") | (403, _) => Ok(ApiAnswer::Unclear),
+        (400 | 404 | 405 | 406 | 410 | 415 | 422 | 501, _) => Ok(ApiAnswer::NoApi),
         _ => Err(error),
     }
 }

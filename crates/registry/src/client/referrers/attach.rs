@@ -7,12 +7,12 @@ use http::header::{IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderName, HeaderValue};
 use tokio::time::Instant;
 
-use super::api::Told;
-use super::habits::Api;
+use super::api::ApiAnswer;
+use super::habits::ApiSupport;
 use super::tag::check;
 use crate::auth::ScopeSet;
 use crate::client::Client;
-use crate::client::manifests::Fetched;
+use crate::client::manifests::FetchedManifest;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::manifest::{Descriptor, Manifest};
@@ -25,9 +25,9 @@ const MAX_SETTLING: Duration = Duration::from_secs(1);
 
 /// What became of referrers that were pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attached {
+pub struct IndexedReferrers {
     /// Who lists them.
-    pub by: AttachedBy,
+    pub by: IndexedBy,
     /// Others wrote the fallback tag at the same time, again and again, and when we gave up it did not list all of
     /// them. Attaching them again heals it.
     pub contended: bool,
@@ -35,7 +35,7 @@ pub struct Attached {
 
 /// Who lists what was pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AttachedBy {
+pub enum IndexedBy {
     /// The registry itself.
     Api,
     /// The index under the fallback tag.
@@ -69,17 +69,17 @@ impl Client {
         repository: &Repository,
         subject: &Digest,
         referrers: &[Descriptor],
-    ) -> Result<Attached, Error> {
+    ) -> Result<IndexedReferrers, Error> {
         if referrers.is_empty() || self.lists_itself(repository, subject, referrers).await? {
-            return Ok(Attached {
-                by: AttachedBy::Api,
+            return Ok(IndexedReferrers {
+                by: IndexedBy::Api,
                 contended: false,
             });
         }
         let tag = Tag::of_referrers_to(subject);
         let habits = &self.inner.habits.referrers;
         let _turn = habits.turn(&format!("{}:{tag}", repository.path())).await;
-        Writing {
+        TagUpdate {
             client: self,
             repository,
             subject,
@@ -100,19 +100,19 @@ impl Client {
     ) -> Result<bool, Error> {
         let habits = &self.inner.habits.referrers;
         match habits.api() {
-            Api::Missing => return Ok(false),
-            Api::Lists => return Ok(true),
-            Api::Answers if habits.says_subject() => return Ok(true),
-            Api::Answers | Api::Unknown => {}
+            ApiSupport::Missing => return Ok(false),
+            ApiSupport::Lists => return Ok(true),
+            ApiSupport::Answers if habits.says_subject() => return Ok(true),
+            ApiSupport::Answers | ApiSupport::Unknown => {}
         }
         let told = self
             .ask_referrers(repository, ScopeSet::push(repository), subject)
             .await?;
         match told {
-            Told::Listed(list) if !list.is_empty() => Ok(true),
+            ApiAnswer::Listed(list) if !list.is_empty() => Ok(true),
             // It says twice that it has the API, so the entries are on their way.
-            Told::Listed(_) if habits.says_subject() => Ok(true),
-            Told::Listed(_) => {
+            ApiAnswer::Listed(_) if habits.says_subject() => Ok(true),
+            ApiAnswer::Listed(_) => {
                 habits.missing();
                 let count = referrers.len();
                 self.warn(&format!(
@@ -121,14 +121,14 @@ impl Client {
                 ));
                 Ok(false)
             }
-            Told::NoApi => Ok(false),
-            Told::NoRepository | Told::Unclear => Ok(habits.says_subject()),
+            ApiAnswer::NoApi => Ok(false),
+            ApiAnswer::NoRepository | ApiAnswer::Unclear => Ok(habits.says_subject()),
         }
     }
 }
 
 /// One fallback tag that is being written.
-struct Writing<'a> {
+struct TagUpdate<'a> {
     client: &'a Client,
     repository: &'a Repository,
     subject: &'a Digest,
@@ -137,8 +137,8 @@ struct Writing<'a> {
     wrote: bool,
 }
 
-impl Writing<'_> {
-    async fn run(mut self) -> Result<Attached, Error> {
+impl TagUpdate<'_> {
+    async fn run(mut self) -> Result<IndexedReferrers, Error> {
         let habits = &self.client.inner.habits.referrers;
         let mut delays = backoff(self.client);
         // What stood there when a write that depended on it was refused.
@@ -180,7 +180,7 @@ impl Writing<'_> {
         Ok(self.done(None, true))
     }
 
-    async fn read(&self) -> Result<Option<Fetched>, Error> {
+    async fn read(&self) -> Result<Option<FetchedManifest>, Error> {
         let scopes = ScopeSet::push(self.repository);
         let found = self
             .client
@@ -195,7 +195,7 @@ impl Writing<'_> {
     }
 
     /// The list with ours in it; the document that was found where it has them all.
-    fn merge(&self, found: Option<&Fetched>) -> Result<Manifest, Error> {
+    fn merge(&self, found: Option<&FetchedManifest>) -> Result<Manifest, Error> {
         let merged = match found {
             None => Manifest::index_of(self.referrers).map_err(|error| error.to_string()),
             Some(found) => check(&self.tag, found).and_then(|()| {
@@ -246,9 +246,9 @@ impl Writing<'_> {
         Ok(head.found().map(|head| head.digest))
     }
 
-    fn done(&self, digest: Option<Digest>, contended: bool) -> Attached {
-        Attached {
-            by: AttachedBy::Tag {
+    fn done(&self, digest: Option<Digest>, contended: bool) -> IndexedReferrers {
+        IndexedReferrers {
+            by: IndexedBy::Tag {
                 tag: self.tag.clone(),
                 digest,
                 written: self.wrote,
@@ -259,11 +259,11 @@ impl Writing<'_> {
 }
 
 /// What the write depends on: that the tag still holds what was found, or nothing.
-fn condition(found: Option<&Fetched>) -> Option<(HeaderName, HeaderValue)> {
+fn condition(found: Option<&FetchedManifest>) -> Option<(HeaderName, HeaderValue)> {
     match found {
         None => Some((IF_NONE_MATCH, HeaderValue::from_static("*"))),
         // A weak one cannot be matched (RFC 9110, section 13.1.1).
-        Some(Fetched { etag, .. }) => etag
+        Some(FetchedManifest { etag, .. }) => etag
             .clone()
             .filter(|etag| !etag.as_bytes().starts_with(b"W/"))
             .map(|etag| (IF_MATCH, etag)),

@@ -9,7 +9,7 @@ const TURNS: usize = 64;
 
 /// Whether there is a referrers API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::client) enum Api {
+pub(in crate::client) enum ApiSupport {
     /// Nobody has asked, or the answers were about repositories and subjects, not about the API.
     #[default]
     Unknown,
@@ -22,7 +22,7 @@ pub(in crate::client) enum Api {
 }
 
 /// What is remembered for the run.
-pub(in crate::client) struct ReferrersHabits {
+pub(in crate::client) struct ReferrersCapabilities {
     state: Mutex<State>,
     /// Held by the first who asks, so that the others learn from the answer.
     first: tokio::sync::Mutex<()>,
@@ -39,14 +39,14 @@ pub(in crate::client) struct ReferrersHabits {
 
 #[derive(Clone, Copy, Default)]
 struct State {
-    api: Api,
+    api: ApiSupport,
     /// Somebody had an answer, whatever it was.
     asked: bool,
     /// A push was answered with `OCI-Subject`.
     says_subject: bool,
 }
 
-impl Default for ReferrersHabits {
+impl Default for ReferrersCapabilities {
     fn default() -> Self {
         Self {
             state: Mutex::default(),
@@ -60,9 +60,9 @@ impl Default for ReferrersHabits {
     }
 }
 
-impl ReferrersHabits {
+impl ReferrersCapabilities {
     /// Whether there is a referrers API.
-    pub(super) fn api(&self) -> Api {
+    pub(super) fn api(&self) -> ApiSupport {
         self.state().api
     }
     /// Whether pushes were answered with `OCI-Subject`.
@@ -75,7 +75,7 @@ impl ReferrersHabits {
     }
     /// The turn of the first who asks; `None` for those who come when somebody had an answer.
     pub(super) async fn first(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
-        let is_open = |state: State| state.api == Api::Unknown && !state.asked;
+        let is_open = |state: State| state.api == ApiSupport::Unknown && !state.asked;
         if !is_open(*self.state()) {
             return None;
         }
@@ -90,17 +90,17 @@ impl ReferrersHabits {
     pub(super) fn answered(&self, is_empty: bool) {
         let mut state = self.state();
         state.api = match (state.api, is_empty) {
-            (Api::Missing, _) => Api::Missing,
-            (Api::Unknown | Api::Answers, true) => Api::Answers,
-            (Api::Lists, true) | (_, false) => Api::Lists,
+            (ApiSupport::Missing, _) => ApiSupport::Missing,
+            (ApiSupport::Unknown | ApiSupport::Answers, true) => ApiSupport::Answers,
+            (ApiSupport::Lists, true) | (_, false) => ApiSupport::Lists,
         };
     }
     /// Remembers that there is no API, or one that does not list what is pushed. One that was seen to list is not
     /// given up for a single answer.
     pub(super) fn missing(&self) {
         let mut state = self.state();
-        if state.api != Api::Lists {
-            state.api = Api::Missing;
+        if state.api != ApiSupport::Lists {
+            state.api = ApiSupport::Missing;
         }
     }
     /// The turn of one writer of the fallback tag of this name: always one, since there are [`TURNS`] to choose from.
@@ -142,21 +142,21 @@ mod tests {
 
     #[test]
     fn an_api_that_lists_is_not_given_up() {
-        let habits = ReferrersHabits::default();
+        let habits = ReferrersCapabilities::default();
         habits.answered(true);
-        assert_eq!(habits.api(), Api::Answers);
+        assert_eq!(habits.api(), ApiSupport::Answers);
         habits.answered(false);
         habits.answered(true);
         habits.missing();
-        assert_eq!(habits.api(), Api::Lists);
+        assert_eq!(habits.api(), ApiSupport::Lists);
     }
 
     #[test]
     fn an_api_that_lists_nothing_is_given_up_for_good() {
-        let habits = ReferrersHabits::default();
+        let habits = ReferrersCapabilities::default();
         habits.answered(true);
         habits.missing();
         habits.answered(false);
-        assert_eq!(habits.api(), Api::Missing);
+        assert_eq!(habits.api(), ApiSupport::Missing);
     }
 }

@@ -9,8 +9,8 @@ mod attach;
 mod habits;
 mod tag;
 
-pub use attach::{Attached, AttachedBy};
-pub(super) use habits::ReferrersHabits;
+pub use attach::{IndexedBy, IndexedReferrers};
+pub(super) use habits::ReferrersCapabilities;
 
 use crate::auth::ScopeSet;
 use crate::client::Client;
@@ -18,8 +18,8 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::manifest::{Descriptor, ManifestError};
 use crate::reference::{Repository, Tag};
-use api::Told;
-use habits::Api;
+use api::ApiAnswer;
+use habits::ApiSupport;
 
 /// The most referrers of one subject. The largest lists in the field have some hundreds (a signature a day).
 const MAX_REFERRERS: usize = 20_000;
@@ -155,17 +155,20 @@ impl Client {
         subject: &Digest,
     ) -> Result<Option<Referrers>, Error> {
         match self.ask_referrers(repository, scopes, subject).await? {
-            Told::Listed(descriptors) => Ok(Some(Referrers {
+            ApiAnswer::Listed(descriptors) => Ok(Some(Referrers {
                 descriptors,
                 origin: ReferrersOrigin::Api,
             })),
-            Told::NoRepository => Ok(Some(Referrers::nobody())),
-            Told::Unclear
-                if matches!(self.inner.habits.referrers.api(), Api::Answers | Api::Lists) =>
+            ApiAnswer::NoRepository => Ok(Some(Referrers::nobody())),
+            ApiAnswer::Unclear
+                if matches!(
+                    self.inner.habits.referrers.api(),
+                    ApiSupport::Answers | ApiSupport::Lists
+                ) =>
             {
                 Ok(Some(Referrers::nobody()))
             }
-            Told::Unclear | Told::NoApi => Ok(None),
+            ApiAnswer::Unclear | ApiAnswer::NoApi => Ok(None),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{MAX_REFERRERS, Referrers, ReferrersOrigin, api};
 use crate::auth::ScopeSet;
 use crate::client::Client;
-use crate::client::manifests::Fetched;
+use crate::client::manifests::FetchedManifest;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::manifest::media_type;
@@ -83,7 +83,7 @@ impl Client {
 }
 
 /// Whether what stands at the tag can list referrers; an error is a clause that says what to do.
-pub(super) fn check(tag: &Tag, fetched: &Fetched) -> Result<(), String> {
+pub(super) fn check(tag: &Tag, fetched: &FetchedManifest) -> Result<(), String> {
     let found = fetched.manifest.media_type();
     if found == media_type::OCI_INDEX {
         return Ok(());

@@ -9,9 +9,9 @@ use http::header::{ACCEPT_ENCODING, HeaderValue};
 use http::{Method, StatusCode};
 
 use crate::auth::ScopeSet;
-use crate::client::ask::{Ask, in_query};
-use crate::client::call::Whole;
-use crate::client::origin::Address;
+use crate::client::ask::{RequestSpec, in_query};
+use crate::client::call::BufferedResponse;
+use crate::client::origin::CheckedUrl;
 use crate::client::{Client, links};
 use crate::error::{Error, ErrorKind};
 use crate::quote::shown;
@@ -65,7 +65,7 @@ enum Next {
     /// The first page.
     First,
     /// What the registry linked to.
-    Linked(Address),
+    Linked(CheckedUrl),
     /// What follows a tag, of a registry that did not say that there is more.
     After(String),
     /// Nothing.
@@ -157,7 +157,11 @@ impl TagPages {
     }
 
     /// Takes the entries of a page, and finds out what follows it.
-    async fn take(&mut self, whole: &Whole, entries: Vec<Entry>) -> Result<Vec<Tag>, Error> {
+    async fn take(
+        &mut self,
+        whole: &BufferedResponse,
+        entries: Vec<Entry>,
+    ) -> Result<Vec<Tag>, Error> {
         self.addresses
             .insert(self.hasher.hash_one(whole.url.as_str()));
         let count = entries.len();
@@ -187,7 +191,7 @@ impl TagPages {
     /// What follows a page of `count` entries, of which `last` is the last text.
     async fn following(
         &mut self,
-        whole: &Whole,
+        whole: &BufferedResponse,
         count: usize,
         last: Option<String>,
         is_stale: bool,
@@ -234,7 +238,7 @@ impl TagPages {
     }
 
     /// Fetches a page; `None` where there was no reason to believe in it but its predecessor's length.
-    async fn fetch(&mut self, asked: &Next) -> Result<Option<Whole>, Error> {
+    async fn fetch(&mut self, asked: &Next) -> Result<Option<BufferedResponse>, Error> {
         let sized = matches!(asked, Next::First) && self.sized;
         let fits = |status: StatusCode| match status.as_u16() {
             200 => true,
@@ -268,7 +272,7 @@ impl TagPages {
         Ok(Some(whole))
     }
 
-    fn ask(&self, asked: &Next) -> Ask {
+    fn ask(&self, asked: &Next) -> RequestSpec {
         match asked {
             Next::Linked(address) => self.list("").at(address.clone()),
             Next::After(last) if self.sized => {
@@ -280,13 +284,13 @@ impl TagPages {
         }
     }
 
-    fn list(&self, query: &str) -> Ask {
+    fn list(&self, query: &str) -> RequestSpec {
         let scopes = if self.for_push {
             ScopeSet::push(&self.repository)
         } else {
             ScopeSet::pull(&self.repository)
         };
-        Ask::new(
+        RequestSpec::new(
             Method::GET,
             &self.repository,
             scopes,
@@ -334,7 +338,7 @@ impl TagPages {
     }
 
     /// The page at `address`, which a page of `count` entries links to, unless it was read before.
-    fn linked(&mut self, address: Address, count: usize) -> Result<Next, Error> {
+    fn linked(&mut self, address: CheckedUrl, count: usize) -> Result<Next, Error> {
         if self
             .addresses
             .insert(self.hasher.hash_one(address.url.as_str()))

@@ -13,35 +13,35 @@ use http::header::{CONTENT_RANGE, CONTENT_TYPE};
 use http::{HeaderValue, Method};
 
 use crate::client::Client;
-use crate::client::ask::Ask;
+use crate::client::ask::RequestSpec;
 use crate::client::reader::BlobSource;
-use crate::client::visit::Visit;
+use crate::client::visit::RepositoryContext;
 use crate::error::{Error, ErrorKind, Retryable};
 use crate::transport::{AnswerLimit, Attempts, Lane, Response};
 
-use super::feed::{self, Feeder};
-use super::forms::{self, Form, Forms, Step};
+use super::feed::{self, SourceReader};
+use super::forms::{self, UploadForm, UploadForms, UploadStep};
 use super::{Upload, location};
 use answers::Refused;
 
 /// One upload on its way.
-pub(super) struct Drive<'a> {
+pub(super) struct UploadDriver<'a> {
     pub(super) client: &'a Client,
-    pub(super) visit: Visit,
+    pub(super) visit: RepositoryContext,
     pub(super) attempts: Attempts,
     pub(super) upload: Upload,
     /// The size of the blob: what the source says, once it was opened.
     pub(super) size: u64,
-    pub(super) feeder: Feeder<'a>,
+    pub(super) feeder: SourceReader<'a>,
     /// What this upload takes for granted, suspicions included.
-    pub(super) forms: Forms,
+    pub(super) forms: UploadForms,
     /// What it was told plainly: the part that is worth remembering.
-    learnt: Forms,
-    pub(super) form: Form,
+    learnt: UploadForms,
+    pub(super) form: UploadForm,
     pub(super) resumable: bool,
     pub(super) patches: u32,
     /// What went wrong since the last progress.
-    pub(super) trouble: Trouble,
+    pub(super) trouble: FailureCounts,
     /// The most bytes that a session of this upload ever held.
     reached: u64,
     /// The bytes that arrived were not the right ones, once.
@@ -52,7 +52,7 @@ pub(super) struct Drive<'a> {
 
 /// What went wrong, each without progress since.
 #[derive(Default)]
-pub(super) struct Trouble {
+pub(super) struct FailureCounts {
     unauthorized: u32,
     redirected: u32,
     lost: bool,
@@ -62,7 +62,7 @@ pub(super) struct Trouble {
 
 /// What to do next.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Next {
+pub(super) enum NextStep {
     Send,
     /// Ask the registry what it has. `complete`: everything was sent, so that the blob may be there.
     Settle {
@@ -75,25 +75,25 @@ pub(super) enum Next {
 }
 
 /// Why a step came to nothing.
-pub(super) enum Failed {
+pub(super) enum StepFailure {
     /// For good.
     Final(Error),
     /// What to do after the tries allow it.
-    Later(Error, Next),
+    Later(Error, NextStep),
 }
 
-pub(super) type Went = Result<Next, Failed>;
+pub(super) type StepResult = Result<NextStep, StepFailure>;
 
 /// A request that was sent, with or without an answer.
-struct Sent {
-    ask: Ask,
+struct SentRequest {
+    ask: RequestSpec,
     used: Option<HeaderValue>,
     answer: Result<Response, Error>,
     /// Bytes that left for the network.
     taken: u64,
 }
 
-impl<'a> Drive<'a> {
+impl<'a> UploadDriver<'a> {
     pub(super) async fn new(
         client: &'a Client,
         upload: Upload,
@@ -105,17 +105,17 @@ impl<'a> Drive<'a> {
         let size = upload.size.unwrap_or(0);
         Ok(Self {
             attempts: client.attempts(&visit),
-            feeder: Feeder::new(source, upload.size, ask),
+            feeder: SourceReader::new(source, upload.size, ask),
             form: forms.choose(size),
             client,
             visit,
             upload,
             size,
             forms,
-            learnt: Forms::default(),
+            learnt: UploadForms::default(),
             resumable: true,
             patches: 0,
-            trouble: Trouble::default(),
+            trouble: FailureCounts::default(),
             reached: 0,
             wrong_bytes: false,
             corrupt_source: false,
@@ -123,14 +123,14 @@ impl<'a> Drive<'a> {
     }
 
     pub(super) async fn run(mut self) -> Result<(), Error> {
-        let mut next = Next::Send;
+        let mut next = NextStep::Send;
         loop {
             let went = match next {
-                Next::Send => self.send().await,
-                Next::Settle { complete } => self.settle(complete).await,
-                Next::Reopen => self.reopen().await,
-                Next::Measure => self.measure().await,
-                Next::Done => {
+                NextStep::Send => self.send().await,
+                NextStep::Settle { complete } => self.settle(complete).await,
+                NextStep::Reopen => self.reopen().await,
+                NextStep::Measure => self.measure().await,
+                NextStep::Done => {
                     let habits = &self.client.inner.habits;
                     habits.forms().learn(&self.learnt);
                     habits.sent(self.upload.repository.path(), &self.upload.digest);
@@ -139,8 +139,8 @@ impl<'a> Drive<'a> {
             };
             next = match went {
                 Ok(next) => next,
-                Err(Failed::Final(error)) => return Err(error),
-                Err(Failed::Later(error, next)) => {
+                Err(StepFailure::Final(error)) => return Err(error),
+                Err(StepFailure::Later(error, next)) => {
                     self.visit.tries = self.attempts.after(error).await?;
                     next
                 }
@@ -149,18 +149,19 @@ impl<'a> Drive<'a> {
     }
 
     /// Sends the next request of the form.
-    async fn send(&mut self) -> Went {
+    async fn send(&mut self) -> StepResult {
         let session = &self.upload.session;
         let step = forms::next(self.form, session.offset, self.size, session.least);
         let sent = match self.transmit(step).await {
             Ok(Some(sent)) => sent,
-            Ok(None) => return Ok(Next::Send),
+            Ok(None) => return Ok(NextStep::Send),
             Err(error) => return self.source_failed(error),
         };
         let before = self.upload.session.sent;
         let end = self.upload.session.offset + sent.taken;
         self.upload.session.sent = before.max(end);
-        let complete = step == Step::Close || (step == Step::Whole && sent.taken == self.size);
+        let complete =
+            step == UploadStep::Close || (step == UploadStep::Whole && sent.taken == self.size);
         match sent.answer {
             Ok(response) if response.status.is_success() => {
                 self.taken(&sent.ask, step, response).await
@@ -173,35 +174,35 @@ impl<'a> Drive<'a> {
                     response,
                 };
                 let settle = if untouched {
-                    Next::Send
+                    NextStep::Send
                 } else {
-                    Next::Settle { complete }
+                    NextStep::Settle { complete }
                 };
                 self.refused(step, refused, settle).await
             }
             Err(error) if error.kind() == ErrorKind::Connect => {
-                Err(Failed::Later(error, Next::Send))
+                Err(StepFailure::Later(error, NextStep::Send))
             }
             Err(error) if error.retryable() != Retryable::No => {
                 self.trouble.barren += 1;
-                Err(Failed::Later(error, Next::Settle { complete }))
+                Err(StepFailure::Later(error, NextStep::Settle { complete }))
             }
-            Err(error) => Err(Failed::Final(error)),
+            Err(error) => Err(StepFailure::Final(error)),
         }
     }
 
     /// What the source, or the token server, said in place of bytes. Bytes that turn out to be the wrong ones when
     /// some of them are gone are read once more, into a new session: the network may be at fault, and the registry
     /// never saw the last of them.
-    fn source_failed(&mut self, error: Error) -> Went {
+    fn source_failed(&mut self, error: Error) -> StepResult {
         // A small blob was read a second time before anything of it came here.
         let read_again = self.corrupt_source || error.tries() > 1;
         if error.kind() != ErrorKind::Corrupt || read_again {
-            return Err(Failed::Final(error));
+            return Err(StepFailure::Final(error));
         }
         self.corrupt_source = true;
         self.resumable = false;
-        Ok(Next::Reopen)
+        Ok(NextStep::Reopen)
     }
 
     /// Makes the request; an error is the source's, or the token server's. Makes none where the blob turns out to have
@@ -209,12 +210,12 @@ impl<'a> Drive<'a> {
     ///
     /// The order matters: the source is opened when the host is ready for its bytes, and the token is looked at last,
     /// when nothing is waited for any more, since a body cannot be sent twice.
-    async fn transmit(&mut self, step: Step) -> Result<Option<Sent>, Error> {
+    async fn transmit(&mut self, step: UploadStep) -> Result<Option<SentRequest>, Error> {
         let ask = self.request(step);
         let (from, to) = match step {
-            Step::Whole => (0, self.size),
-            Step::Patch { from, to, .. } => (from, to),
-            Step::Close => (self.size, self.size),
+            UploadStep::Whole => (0, self.size),
+            UploadStep::Patch { from, to, .. } => (from, to),
+            UploadStep::Close => (self.size, self.size),
         };
         let reserved = if let Some(reserved) = self.upload.reserved.take() {
             reserved
@@ -237,7 +238,7 @@ impl<'a> Drive<'a> {
         let answer = beside(answer, pump).await?;
         let used = pass.header.clone();
         drop(pass);
-        Ok(Some(Sent {
+        Ok(Some(SentRequest {
             answer,
             ask,
             used,
@@ -259,10 +260,10 @@ impl<'a> Drive<'a> {
         Ok(true)
     }
 
-    fn request(&self, step: Step) -> Ask {
+    fn request(&self, step: UploadStep) -> RequestSpec {
         let (method, closing) = match step {
-            Step::Whole | Step::Close => (Method::PUT, true),
-            Step::Patch { .. } => (Method::PATCH, false),
+            UploadStep::Whole | UploadStep::Close => (Method::PUT, true),
+            UploadStep::Patch { .. } => (Method::PATCH, false),
         };
         let mut ask = self.upload.ask(method);
         if closing {
@@ -270,7 +271,7 @@ impl<'a> Drive<'a> {
             address.url = location::closing(&address.url, &self.upload.digest);
             ask = ask.at(address);
         }
-        if let Step::Patch { from, to, ranged: true } = step
+        if let UploadStep::Patch { from, to, ranged: true } = step
             // Without a unit: Azure refuses the form that HTTP has for answers.
             && let Ok(range) = HeaderValue::from_str(&format!("{from}-{}", to.saturating_sub(1)))
         {

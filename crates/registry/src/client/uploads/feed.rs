@@ -17,34 +17,34 @@ use crate::client::reader::{BlobSource, BlobStream};
 use crate::error::{Error, ErrorKind};
 use crate::transport::{BodyAborted, RequestBody};
 
-use super::Ask;
+use super::RequestSpec;
 
 /// Chunks that may lie between source and destination: the HTTP library reads up to 400 KiB at once, and each end holds
 /// one more. With 4, 16 streams took 40 to 45 MiB in place of 32 to 34, at the same speed (November 2026).
 const WINDOW: usize = 1;
 
 /// The body of one request.
-struct Feed {
+struct RequestBodyStream {
     chunks: mpsc::Receiver<Bytes>,
     remaining: u64,
     taken: Arc<AtomicU64>,
 }
 
 /// The other end of a request's body.
-pub(super) struct Inlet {
+pub(super) struct RequestBodySender {
     chunks: mpsc::Sender<Bytes>,
     taken: Arc<AtomicU64>,
 }
 
 /// A body of `length` bytes and the end that fills it.
-pub(super) fn channel(length: u64) -> (RequestBody, Inlet) {
+pub(super) fn channel(length: u64) -> (RequestBody, RequestBodySender) {
     let (sender, chunks) = mpsc::channel(WINDOW);
     let taken = Arc::new(AtomicU64::new(0));
-    let inlet = Inlet {
+    let inlet = RequestBodySender {
         chunks: sender,
         taken: Arc::clone(&taken),
     };
-    let feed = Feed {
+    let feed = RequestBodyStream {
         chunks,
         remaining: length,
         taken,
@@ -59,14 +59,14 @@ pub(super) fn channel(length: u64) -> (RequestBody, Inlet) {
     (body, inlet)
 }
 
-impl Inlet {
+impl RequestBodySender {
     /// A counter of the bytes that were taken out of the body.
     pub(super) fn taken(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.taken)
     }
 }
 
-impl Stream for Feed {
+impl Stream for RequestBodyStream {
     type Item = Result<Bytes, BodyAborted>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -84,17 +84,17 @@ impl Stream for Feed {
 }
 
 /// Reads a source piece by piece, over as many requests as it takes.
-pub(super) struct Feeder<'a> {
+pub(super) struct SourceReader<'a> {
     source: &'a dyn BlobSource,
     /// The source's own word, once it was opened; before that the descriptor's.
     size: Option<u64>,
     /// For what is wrong with the source's length.
-    ask: Ask,
-    open: Option<Reading>,
+    ask: RequestSpec,
+    open: Option<OpenSource>,
 }
 
 /// A stream of the source, and where it stands.
-struct Reading {
+struct OpenSource {
     stream: BlobStream,
     /// The first byte that was not given yet.
     position: u64,
@@ -102,9 +102,9 @@ struct Reading {
     leftover: Bytes,
 }
 
-impl<'a> Feeder<'a> {
+impl<'a> SourceReader<'a> {
     /// Reads `source`, which has `size` bytes by its descriptor.
-    pub(super) fn new(source: &'a dyn BlobSource, size: Option<u64>, ask: Ask) -> Self {
+    pub(super) fn new(source: &'a dyn BlobSource, size: Option<u64>, ask: RequestSpec) -> Self {
         Self {
             source,
             size,
@@ -136,7 +136,7 @@ impl<'a> Feeder<'a> {
         }
         self.open = None;
         if from < to || self.size.is_none() {
-            let mut reading = Reading {
+            let mut reading = OpenSource {
                 stream: self.source.open(from).await?,
                 position: from,
                 leftover: Bytes::new(),
@@ -149,7 +149,7 @@ impl<'a> Feeder<'a> {
 
     /// Fills `inlet` with the bytes from where the source was primed to before `to`, until they are there or nobody
     /// wants them any more. An error is the source's.
-    pub(super) async fn pump(&mut self, inlet: Inlet, to: u64) -> Result<(), Error> {
+    pub(super) async fn pump(&mut self, inlet: RequestBodySender, to: u64) -> Result<(), Error> {
         // Taken out while it runs: what is lost when this future is dropped is read again.
         let Some(mut reading) = self.open.take() else {
             return Ok(());
@@ -165,7 +165,7 @@ impl<'a> Feeder<'a> {
     }
 
     /// The next bytes, at most up to `to`.
-    async fn piece(&mut self, reading: &mut Reading, to: u64) -> Result<Bytes, Error> {
+    async fn piece(&mut self, reading: &mut OpenSource, to: u64) -> Result<Bytes, Error> {
         if reading.leftover.is_empty() {
             let Some(bytes) = self.read(reading).await? else {
                 return Err(self.wrong(&format!("ended after {} of", reading.position)));
@@ -181,7 +181,7 @@ impl<'a> Feeder<'a> {
 
     /// The next bytes off the stream, or `None` at the end of the blob. The last ones are not given before the stream
     /// has ended, which says that all of them are right.
-    async fn read(&mut self, reading: &mut Reading) -> Result<Option<Bytes>, Error> {
+    async fn read(&mut self, reading: &mut OpenSource) -> Result<Option<Bytes>, Error> {
         let next_bytes = next(&mut reading.stream).await?;
         self.size = reading.stream.size().get().or(self.size);
         let end = reading.position + next_bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);

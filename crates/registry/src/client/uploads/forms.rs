@@ -6,7 +6,7 @@
 
 /// A form of upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::client) enum Form {
+pub(in crate::client) enum UploadForm {
     /// One PUT.
     Whole,
     /// One PATCH, then a PUT without a body.
@@ -21,15 +21,15 @@ const CHUNKS: [u64; 3] = [16 << 20, 4 << 20, 1 << 20];
 
 /// Which forms a registry takes, as far as is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::client) struct Forms {
-    whole: Limit,
-    stream: Limit,
+pub(in crate::client) struct UploadForms {
+    whole: SizeLimit,
+    stream: SizeLimit,
     chunk: u64,
 }
 
 /// For bodies of which size a form will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Limit {
+enum SizeLimit {
     Any,
     /// Bodies of twice this size were refused.
     Below(u64),
@@ -38,24 +38,24 @@ enum Limit {
 
 /// Why a form was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum FormRefusal {
     /// The body was too large.
     Size,
     /// The registry does not do such a thing.
     Form,
 }
 
-impl Default for Forms {
+impl Default for UploadForms {
     fn default() -> Self {
         Self {
-            whole: Limit::Any,
-            stream: Limit::Any,
+            whole: SizeLimit::Any,
+            stream: SizeLimit::Any,
             chunk: CHUNKS[0],
         }
     }
 }
 
-impl Limit {
+impl SizeLimit {
     fn allows(self, size: u64) -> bool {
         match self {
             Self::Any => true,
@@ -65,12 +65,12 @@ impl Limit {
     }
 
     /// A body of `size` bytes was refused.
-    fn refuse(&mut self, size: u64, refusal: Refusal) {
+    fn refuse(&mut self, size: u64, refusal: FormRefusal) {
         self.merge(match refusal {
-            Refusal::Form => Self::Never,
+            FormRefusal::Form => Self::Never,
             // Where the limit is nobody said. A body that is refused costs more than the cautious form does, and
             // by halves there are few of them.
-            Refusal::Size => Self::Below(size / 2),
+            FormRefusal::Size => Self::Below(size / 2),
         });
     }
 
@@ -84,33 +84,33 @@ impl Limit {
     }
 }
 
-impl Forms {
+impl UploadForms {
     /// The form for a blob of `size` bytes.
-    pub(super) fn choose(&self, size: u64) -> Form {
+    pub(super) fn choose(&self, size: u64) -> UploadForm {
         if self.whole.allows(size) {
-            Form::Whole
+            UploadForm::Whole
         } else if self.stream.allows(size) {
-            Form::Stream
+            UploadForm::Stream
         } else {
-            Form::Chunks(self.chunk)
+            UploadForm::Chunks(self.chunk)
         }
     }
 
     /// Takes note that `form` was refused for a blob of `size` bytes; `false` where nothing is left to try.
-    pub(super) fn refuse(&mut self, form: Form, size: u64, refusal: Refusal) -> bool {
+    pub(super) fn refuse(&mut self, form: UploadForm, size: u64, refusal: FormRefusal) -> bool {
         let smaller = |than: u64| CHUNKS.into_iter().find(|chunk| *chunk < than);
         match (form, refusal) {
-            (Form::Whole, _) => self.whole.refuse(size, refusal),
-            (Form::Stream, Refusal::Form) => self.stream.refuse(size, refusal),
-            (Form::Stream, Refusal::Size) => match smaller(size) {
+            (UploadForm::Whole, _) => self.whole.refuse(size, refusal),
+            (UploadForm::Stream, FormRefusal::Form) => self.stream.refuse(size, refusal),
+            (UploadForm::Stream, FormRefusal::Size) => match smaller(size) {
                 Some(chunk) => {
                     self.stream.refuse(size, refusal);
                     self.chunk = self.chunk.min(chunk);
                 }
                 None => return false,
             },
-            (Form::Chunks(_), Refusal::Form) => return false,
-            (Form::Chunks(chunk), Refusal::Size) => match smaller(chunk.min(size)) {
+            (UploadForm::Chunks(_), FormRefusal::Form) => return false,
+            (UploadForm::Chunks(chunk), FormRefusal::Size) => match smaller(chunk.min(size)) {
                 Some(smaller) => self.chunk = self.chunk.min(smaller),
                 None => return false,
             },
@@ -128,7 +128,7 @@ impl Forms {
 
 /// One request of an upload that carries bytes, or closes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum UploadStep {
     /// PUT with all bytes and the digest.
     Whole,
     /// PATCH with the bytes from `from` to before `to`.
@@ -146,18 +146,18 @@ pub(super) enum Step {
 
 /// What to send next in `form` of a blob of `size` bytes, of which the session holds `offset`; chunks are at least
 /// `least` bytes, as the registry demands, but for the last.
-pub(super) fn next(form: Form, offset: u64, size: u64, least: u64) -> Step {
+pub(super) fn next(form: UploadForm, offset: u64, size: u64, least: u64) -> UploadStep {
     let (to, ranged) = match form {
-        Form::Whole if offset == 0 => return Step::Whole,
-        _ if offset >= size => return Step::Close,
+        UploadForm::Whole if offset == 0 => return UploadStep::Whole,
+        _ if offset >= size => return UploadStep::Close,
         // One PATCH without a range is what GHCR and Google take at any size.
-        Form::Whole | Form::Stream => (size, offset > 0),
-        Form::Chunks(chunk) => (
+        UploadForm::Whole | UploadForm::Stream => (size, offset > 0),
+        UploadForm::Chunks(chunk) => (
             offset.saturating_add(chunk.max(least).max(1)).min(size),
             true,
         ),
     };
-    Step::Patch {
+    UploadStep::Patch {
         from: offset,
         to,
         ranged,
@@ -172,13 +172,13 @@ mod tests {
 
     #[test]
     fn goes_from_the_cheapest_form_to_the_smallest() {
-        use Form::{Chunks, Stream, Whole};
-        let mut forms = Forms::default();
+        use UploadForm::{Chunks, Stream, Whole};
+        let mut forms = UploadForms::default();
         let mut tried = Vec::new();
         loop {
             let form = forms.choose(20 * MIB);
             tried.push(form);
-            if !forms.refuse(form, 20 * MIB, Refusal::Size) {
+            if !forms.refuse(form, 20 * MIB, FormRefusal::Size) {
                 break;
             }
         }
@@ -196,56 +196,56 @@ mod tests {
 
     #[test]
     fn a_limit_of_size_holds_for_larger_blobs_only() {
-        let mut forms = Forms::default();
-        assert!(forms.refuse(Form::Whole, 20 * MIB, Refusal::Size));
-        assert_eq!(forms.choose(20 * MIB), Form::Stream);
-        assert_eq!(forms.choose(10 * MIB), Form::Stream);
-        assert_eq!(forms.choose(10 * MIB - 1), Form::Whole);
-        assert!(forms.refuse(Form::Whole, 30 * MIB, Refusal::Size));
-        assert_eq!(forms.choose(10 * MIB - 1), Form::Whole);
-        assert!(forms.refuse(Form::Whole, 5, Refusal::Form));
-        assert_eq!(forms.choose(1), Form::Stream);
+        let mut forms = UploadForms::default();
+        assert!(forms.refuse(UploadForm::Whole, 20 * MIB, FormRefusal::Size));
+        assert_eq!(forms.choose(20 * MIB), UploadForm::Stream);
+        assert_eq!(forms.choose(10 * MIB), UploadForm::Stream);
+        assert_eq!(forms.choose(10 * MIB - 1), UploadForm::Whole);
+        assert!(forms.refuse(UploadForm::Whole, 30 * MIB, FormRefusal::Size));
+        assert_eq!(forms.choose(10 * MIB - 1), UploadForm::Whole);
+        assert!(forms.refuse(UploadForm::Whole, 5, FormRefusal::Form));
+        assert_eq!(forms.choose(1), UploadForm::Stream);
     }
 
     #[test]
     fn chunks_are_the_last_resort() {
-        let mut forms = Forms::default();
-        assert!(!forms.refuse(Form::Chunks(16 * MIB), MIB, Refusal::Size));
-        assert!(!forms.refuse(Form::Stream, MIB, Refusal::Size));
-        assert!(!forms.refuse(Form::Chunks(16 * MIB), 20 * MIB, Refusal::Form));
-        assert_eq!(forms, Forms::default());
+        let mut forms = UploadForms::default();
+        assert!(!forms.refuse(UploadForm::Chunks(16 * MIB), MIB, FormRefusal::Size));
+        assert!(!forms.refuse(UploadForm::Stream, MIB, FormRefusal::Size));
+        assert!(!forms.refuse(UploadForm::Chunks(16 * MIB), 20 * MIB, FormRefusal::Form));
+        assert_eq!(forms, UploadForms::default());
     }
 
     #[test]
     fn what_one_upload_learnt_serves_the_next() {
-        let mut forms = Forms::default();
+        let mut forms = UploadForms::default();
         let mut learnt = forms;
-        learnt.refuse(Form::Whole, 20, Refusal::Size);
-        learnt.refuse(Form::Stream, 20, Refusal::Form);
-        learnt.refuse(Form::Chunks(16 * MIB), 9 * MIB, Refusal::Size);
-        forms.refuse(Form::Whole, 10, Refusal::Size);
+        learnt.refuse(UploadForm::Whole, 20, FormRefusal::Size);
+        learnt.refuse(UploadForm::Stream, 20, FormRefusal::Form);
+        learnt.refuse(UploadForm::Chunks(16 * MIB), 9 * MIB, FormRefusal::Size);
+        forms.refuse(UploadForm::Whole, 10, FormRefusal::Size);
         forms.learn(&learnt);
-        assert_eq!(forms.choose(4), Form::Whole);
-        assert_eq!(forms.choose(5), Form::Chunks(4 * MIB));
+        assert_eq!(forms.choose(4), UploadForm::Whole);
+        assert_eq!(forms.choose(5), UploadForm::Chunks(4 * MIB));
     }
 
     #[test]
     fn says_what_to_send_next() {
-        let patch = |from, to, ranged| Step::Patch { from, to, ranged };
+        let patch = |from, to, ranged| UploadStep::Patch { from, to, ranged };
         for (form, offset, size, least, expected) in [
-            (Form::Whole, 0, 10, 0, Step::Whole),
-            (Form::Whole, 0, 0, 0, Step::Whole),
-            (Form::Whole, 4, 10, 0, patch(4, 10, true)),
-            (Form::Whole, 10, 10, 0, Step::Close),
-            (Form::Stream, 0, 10, 0, patch(0, 10, false)),
-            (Form::Stream, 0, 0, 0, Step::Close),
-            (Form::Stream, 9, 10, 0, patch(9, 10, true)),
-            (Form::Stream, 10, 10, 0, Step::Close),
-            (Form::Chunks(4), 0, 10, 0, patch(0, 4, true)),
-            (Form::Chunks(4), 8, 10, 0, patch(8, 10, true)),
-            (Form::Chunks(4), 0, 10, 6, patch(0, 6, true)),
-            (Form::Chunks(4), 0, 10, u64::MAX, patch(0, 10, true)),
-            (Form::Chunks(4), 10, 10, 0, Step::Close),
+            (UploadForm::Whole, 0, 10, 0, UploadStep::Whole),
+            (UploadForm::Whole, 0, 0, 0, UploadStep::Whole),
+            (UploadForm::Whole, 4, 10, 0, patch(4, 10, true)),
+            (UploadForm::Whole, 10, 10, 0, UploadStep::Close),
+            (UploadForm::Stream, 0, 10, 0, patch(0, 10, false)),
+            (UploadForm::Stream, 0, 0, 0, UploadStep::Close),
+            (UploadForm::Stream, 9, 10, 0, patch(9, 10, true)),
+            (UploadForm::Stream, 10, 10, 0, UploadStep::Close),
+            (UploadForm::Chunks(4), 0, 10, 0, patch(0, 4, true)),
+            (UploadForm::Chunks(4), 8, 10, 0, patch(8, 10, true)),
+            (UploadForm::Chunks(4), 0, 10, 6, patch(0, 6, true)),
+            (UploadForm::Chunks(4), 0, 10, u64::MAX, patch(0, 10, true)),
+            (UploadForm::Chunks(4), 10, 10, 0, UploadStep::Close),
         ] {
             assert_eq!(
                 next(form, offset, size, least),

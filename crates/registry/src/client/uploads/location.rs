@@ -4,9 +4,9 @@ use http::header::LOCATION;
 use url::Url;
 
 use crate::client::Client;
-use crate::client::ask::{Ask, in_query};
-use crate::client::origin::Address;
-use crate::client::visit::Visit;
+use crate::client::ask::{RequestSpec, in_query};
+use crate::client::origin::CheckedUrl;
+use crate::client::visit::RepositoryContext;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::transport::Response;
@@ -15,10 +15,10 @@ impl Client {
     /// The `Location` of an answer to `ask`, where the upload goes on; `None` where there is none.
     pub(super) async fn location_of(
         &self,
-        visit: &Visit,
-        ask: &Ask,
+        visit: &RepositoryContext,
+        ask: &RequestSpec,
         response: &Response,
-    ) -> Result<Option<Address>, Error> {
+    ) -> Result<Option<CheckedUrl>, Error> {
         let Some(value) = response.headers.get(LOCATION) else {
             return Ok(None);
         };

@@ -13,17 +13,17 @@ mod reaction;
 mod session;
 mod settle;
 
-use crate::client::ask::Ask;
+use crate::client::ask::RequestSpec;
 use crate::client::reader::BlobSource;
 use crate::client::{Client, Presence};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::manifest::Descriptor;
 use crate::reference::Repository;
-use crate::transport::{Lane, Reserved};
+use crate::transport::{Lane, ReservedPermit};
 
-pub(super) use forms::Forms;
-use session::{Opened, Session};
+pub(super) use forms::UploadForms;
+use session::{OpenedSession, UploadSession};
 
 /// What opening an upload led to.
 pub enum OpenedUpload {
@@ -42,9 +42,9 @@ pub struct Upload {
     repository: Repository,
     digest: Digest,
     size: Option<u64>,
-    session: Box<Session>,
+    session: Box<UploadSession>,
     /// A place among the uploads of the host, for the first request that needs one.
-    reserved: Option<Reserved>,
+    reserved: Option<ReservedPermit>,
 }
 
 impl Client {
@@ -61,7 +61,7 @@ impl Client {
         let digest = &descriptor.digest;
         self.may_repair(repository, digest)?;
         Ok(match session::open(self, repository, digest, from).await? {
-            Opened::Present { mounted } => {
+            OpenedSession::Present { mounted } => {
                 if self.inner.habits.is_damaged(repository.path(), digest)
                     && self.find_blob(repository, descriptor).await? != Presence::Present
                 {
@@ -71,7 +71,7 @@ impl Client {
                 }
                 OpenedUpload::Present { mounted }
             }
-            Opened::Session(session) => {
+            OpenedSession::Session(session) => {
                 OpenedUpload::Session(Upload::new(repository, descriptor, session))
             }
         })
@@ -110,7 +110,10 @@ impl Client {
     /// no request is completed before that. Its size counts, not that of the descriptor. A blob whose size neither says
     /// cannot be sent ([`Client::blob_size`] asks the registry that has it).
     pub async fn upload(&self, upload: Upload, source: &dyn BlobSource) -> Result<(), Error> {
-        drive::Drive::new(self, upload, source).await?.run().await
+        drive::UploadDriver::new(self, upload, source)
+            .await?
+            .run()
+            .await
     }
 }
 
@@ -121,7 +124,7 @@ impl Upload {
     pub fn is_instead_of_mount(&self) -> bool {
         self.session.instead_of_mount
     }
-    fn new(repository: &Repository, descriptor: &Descriptor, session: Session) -> Self {
+    fn new(repository: &Repository, descriptor: &Descriptor, session: UploadSession) -> Self {
         Self {
             repository: repository.clone(),
             digest: descriptor.digest.clone(),
@@ -131,7 +134,7 @@ impl Upload {
         }
     }
     /// A request to the session as it stands.
-    fn ask(&self, method: http::Method) -> Ask {
+    fn ask(&self, method: http::Method) -> RequestSpec {
         session::ask(
             method,
             &self.repository,

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, ErrorKind, Retryable};
 
-use super::forms::{Form, Refusal, Step};
+use super::forms::{FormRefusal, UploadForm, UploadStep};
 
 /// What to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,17 +21,17 @@ pub(super) enum Reaction {
     /// The session stands elsewhere: ask it.
     OutOfStep,
     /// Another form.
-    OtherForm(Refusal),
+    OtherForm(FormRefusal),
     /// What arrived is not what its digest says: once more, with fresh bytes.
     WrongBytes,
 }
 
 /// What `error`, the answer to `step` of an upload in `form`, calls for. `lost_before` tells whether the form has
 /// already cost a session.
-pub(super) fn to(error: &Error, form: Form, step: Step, lost_before: bool) -> Reaction {
+pub(super) fn to(error: &Error, form: UploadForm, step: UploadStep, lost_before: bool) -> Reaction {
     let status = error.status().map_or(0, |status| status.as_u16());
-    let resumed =
-        matches!(step, Step::Patch { from, .. } if from > 0) && !matches!(form, Form::Chunks(_));
+    let resumed = matches!(step, UploadStep::Patch { from, .. } if from > 0)
+        && !matches!(form, UploadForm::Chunks(_));
     let session_code = matches!(
         error.code(),
         Some("BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID")
@@ -41,16 +41,22 @@ pub(super) fn to(error: &Error, form: Form, step: Step, lost_before: bool) -> Re
         _ if error.kind() == ErrorKind::RateLimited => Reaction::Wait,
         403 => Reaction::Final,
         413 | 416 if resumed => Reaction::NotResumable,
-        413 => Reaction::OtherForm(Refusal::Size),
+        413 => Reaction::OtherForm(FormRefusal::Size),
         // GHCR's answer to a chunk that is too large.
-        416 if matches!(step, Step::Patch { from: 0, .. }) => Reaction::OtherForm(Refusal::Size),
+        416 if matches!(step, UploadStep::Patch { from: 0, .. }) => {
+            Reaction::OtherForm(FormRefusal::Size)
+        }
         416 => Reaction::OutOfStep,
         404 | 410 => match step {
-            Step::Whole if !session_code || lost_before => Reaction::OtherForm(Refusal::Form),
+            UploadStep::Whole if !session_code || lost_before => {
+                Reaction::OtherForm(FormRefusal::Form)
+            }
             _ => Reaction::Restart,
         },
         _ if session_code => Reaction::Restart,
-        _ if is_wrong_bytes(error) && !matches!(step, Step::Patch { .. }) => Reaction::WrongBytes,
+        _ if is_wrong_bytes(error) && !matches!(step, UploadStep::Patch { .. }) => {
+            Reaction::WrongBytes
+        }
         405 | 501 => unsupported(step, resumed),
         _ if error.code() == Some("UNSUPPORTED") => unsupported(step, resumed),
         _ if error.kind() == ErrorKind::UploadLost => Reaction::OutOfStep,
@@ -60,11 +66,11 @@ pub(super) fn to(error: &Error, form: Form, step: Step, lost_before: bool) -> Re
     }
 }
 
-fn unsupported(step: Step, resumed: bool) -> Reaction {
+fn unsupported(step: UploadStep, resumed: bool) -> Reaction {
     match step {
         _ if resumed => Reaction::NotResumable,
-        Step::Close => Reaction::Final,
-        _ => Reaction::OtherForm(Refusal::Form),
+        UploadStep::Close => Reaction::Final,
+        _ => Reaction::OtherForm(FormRefusal::Form),
     }
 }
 
@@ -78,12 +84,12 @@ mod tests {
     use super::*;
     use http::StatusCode;
 
-    const FIRST: Step = Step::Patch {
+    const FIRST: UploadStep = UploadStep::Patch {
         from: 0,
         to: 8,
         ranged: true,
     };
-    const LATER: Step = Step::Patch {
+    const LATER: UploadStep = UploadStep::Patch {
         from: 4,
         to: 8,
         ranged: true,
@@ -111,44 +117,69 @@ mod tests {
 
     #[test]
     fn to_each_its_own() {
+        use FormRefusal::{Form as No, Size};
         use Reaction::{
             Final, Later, NotResumable, OtherForm, OutOfStep, Restart, Wait, WrongBytes,
         };
-        use Refusal::{Form as No, Size};
-        let (whole, stream, chunks) = (Form::Whole, Form::Stream, Form::Chunks(4));
+        let (whole, stream, chunks) =
+            (UploadForm::Whole, UploadForm::Stream, UploadForm::Chunks(4));
         let unknown = Some("BLOB_UPLOAD_UNKNOWN");
         for (status, code, form, step, expected) in [
-            (403, Some("DENIED"), whole, Step::Whole, Final),
-            (413, None, whole, Step::Whole, OtherForm(Size)),
+            (403, Some("DENIED"), whole, UploadStep::Whole, Final),
+            (413, None, whole, UploadStep::Whole, OtherForm(Size)),
             (413, None, chunks, LATER, OtherForm(Size)),
             (413, None, whole, LATER, NotResumable),
             (416, None, chunks, FIRST, OtherForm(Size)),
             (416, Some("RANGE_INVALID"), chunks, LATER, OutOfStep),
-            (416, Some("RANGE_INVALID"), stream, Step::Close, OutOfStep),
+            (
+                416,
+                Some("RANGE_INVALID"),
+                stream,
+                UploadStep::Close,
+                OutOfStep,
+            ),
             (416, None, stream, LATER, NotResumable),
-            (404, None, whole, Step::Whole, OtherForm(No)),
-            (404, unknown, whole, Step::Whole, Restart),
+            (404, None, whole, UploadStep::Whole, OtherForm(No)),
+            (404, unknown, whole, UploadStep::Whole, Restart),
             (404, unknown, stream, FIRST, Restart),
-            (404, None, stream, Step::Close, Restart),
+            (404, None, stream, UploadStep::Close, Restart),
             (
                 400,
                 Some("BLOB_UPLOAD_INVALID"),
                 whole,
-                Step::Whole,
+                UploadStep::Whole,
                 Restart,
             ),
-            (405, None, whole, Step::Whole, OtherForm(No)),
+            (405, None, whole, UploadStep::Whole, OtherForm(No)),
             (501, None, stream, FIRST, OtherForm(No)),
-            (400, Some("UNSUPPORTED"), whole, Step::Whole, OtherForm(No)),
-            (405, None, stream, Step::Close, Final),
+            (
+                400,
+                Some("UNSUPPORTED"),
+                whole,
+                UploadStep::Whole,
+                OtherForm(No),
+            ),
+            (405, None, stream, UploadStep::Close, Final),
             (405, None, whole, LATER, NotResumable),
-            (400, Some("DIGEST_INVALID"), whole, Step::Whole, WrongBytes),
-            (400, Some("SIZE_INVALID"), stream, Step::Close, WrongBytes),
+            (
+                400,
+                Some("DIGEST_INVALID"),
+                whole,
+                UploadStep::Whole,
+                WrongBytes,
+            ),
+            (
+                400,
+                Some("SIZE_INVALID"),
+                stream,
+                UploadStep::Close,
+                WrongBytes,
+            ),
             (400, Some("DIGEST_INVALID"), stream, FIRST, Final),
             (400, None, stream, LATER, NotResumable),
             (400, None, stream, FIRST, Final),
-            (409, None, whole, Step::Whole, Final),
-            (429, None, whole, Step::Whole, Wait),
+            (409, None, whole, UploadStep::Whole, Final),
+            (429, None, whole, UploadStep::Whole, Wait),
             (429, Some("DENIED"), stream, LATER, Wait),
             (500, None, chunks, LATER, Later),
             (503, None, whole, LATER, Later),
@@ -166,9 +197,12 @@ mod tests {
     fn a_form_that_loses_sessions_is_given_up() {
         let error = answered(404, Some("BLOB_UPLOAD_UNKNOWN"));
         assert_eq!(
-            to(&error, Form::Whole, Step::Whole, true),
-            Reaction::OtherForm(Refusal::Form)
+            to(&error, UploadForm::Whole, UploadStep::Whole, true),
+            Reaction::OtherForm(FormRefusal::Form)
         );
-        assert_eq!(to(&error, Form::Stream, FIRST, true), Reaction::Restart);
+        assert_eq!(
+            to(&error, UploadForm::Stream, FIRST, true),
+            Reaction::Restart
+        );
     }
 }

@@ -4,10 +4,10 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use crate::auth::ScopeSet;
 use crate::client::Client;
-use crate::client::ask::{Ask, in_query};
-use crate::client::call::Outcome;
-use crate::client::origin::Address;
-use crate::client::ranges::Dialect;
+use crate::client::ask::{RequestSpec, in_query};
+use crate::client::call::CallOutcome;
+use crate::client::origin::CheckedUrl;
+use crate::client::ranges::RangeStyle;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Repository;
@@ -16,13 +16,13 @@ use crate::transport::Response;
 const CHUNK_MIN: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 
 /// Where an upload stands at the registry.
-pub(super) struct Session {
+pub(super) struct UploadSession {
     /// The newest `Location`.
-    pub(super) location: Address,
+    pub(super) location: CheckedUrl,
     /// The least length of a chunk that is not the last.
     pub(super) least: u64,
     /// How the registry counts.
-    pub(super) dialect: Dialect,
+    pub(super) dialect: RangeStyle,
     /// How many bytes it is known to hold.
     pub(super) offset: u64,
     /// How many bytes it may hold at most: those that were sent.
@@ -32,19 +32,19 @@ pub(super) struct Session {
 }
 
 /// What a question led to.
-enum Posted {
-    Opened(Opened),
+enum PostOutcome {
+    Opened(OpenedSession),
     /// An answer that may be about mounting alone.
     Refused(Error),
 }
 
 /// What opening a session led to.
-pub(super) enum Opened {
+pub(super) enum OpenedSession {
     /// The blob is there, `mounted` from elsewhere or not.
     Present {
         mounted: bool,
     },
-    Session(Session),
+    Session(UploadSession),
 }
 
 /// Opens an upload of the blob to `repository`; see [`Client::open_upload`].
@@ -53,17 +53,17 @@ pub(super) async fn open(
     repository: &Repository,
     digest: &Digest,
     from: Option<&Repository>,
-) -> Result<Opened, Error> {
+) -> Result<OpenedSession, Error> {
     let mounts_nothing = || from.is_some() && client.inner.habits.mounts_nothing();
     let mut refused = None;
     if let Some(from) = question(client, repository, digest, from) {
         match mount(client, repository, digest, from).await? {
-            Posted::Opened(Opened::Session(mut session)) => {
+            PostOutcome::Opened(OpenedSession::Session(mut session)) => {
                 session.instead_of_mount |= mounts_nothing();
-                return Ok(Opened::Session(session));
+                return Ok(OpenedSession::Session(session));
             }
-            Posted::Opened(opened) => return Ok(opened),
-            Posted::Refused(error) => refused = Some((from, error)),
+            PostOutcome::Opened(opened) => return Ok(opened),
+            PostOutcome::Refused(error) => refused = Some((from, error)),
         }
     }
     let mut session = plain(client, repository, digest).await?;
@@ -78,7 +78,7 @@ pub(super) async fn open(
         client.inner.habits.no_mount(other, unsupported);
     }
     session.instead_of_mount = mounts_nothing();
-    Ok(Opened::Session(session))
+    Ok(OpenedSession::Session(session))
 }
 
 /// Opens a session without asking for anything.
@@ -86,7 +86,7 @@ pub(super) async fn plain(
     client: &Client,
     repository: &Repository,
     digest: &Digest,
-) -> Result<Session, Error> {
+) -> Result<UploadSession, Error> {
     let scopes = ScopeSet::push(repository);
     let path = uploads(digest, Vec::new());
     let ask = ask(Method::POST, repository, digest, scopes, path);
@@ -119,7 +119,7 @@ async fn mount(
     repository: &Repository,
     digest: &Digest,
     from: &Repository,
-) -> Result<Posted, Error> {
+) -> Result<PostOutcome, Error> {
     let parameters = vec![("mount", digest.as_str()), ("from", from.path())];
     let scopes = ScopeSet::mount(repository, from);
     let path = uploads(digest, parameters);
@@ -127,18 +127,18 @@ async fn mount(
     // Anything but 201 and 202 means a plain session, unless it means "later".
     let fits = |status: StatusCode| !matches!(status.as_u16(), 408 | 429 | 502..=504);
     let response = match client.outcome(&ask, fits).await {
-        Ok(Outcome::Answer(response)) => response,
-        Ok(Outcome::Refused(error)) => return Ok(Posted::Refused(error)),
+        Ok(CallOutcome::Answer(response)) => response,
+        Ok(CallOutcome::Refused(error)) => return Ok(PostOutcome::Refused(error)),
         // Some token servers refuse everything when they know nothing of one of the repositories.
         Err(error) if from != repository && is_about_scopes(&error) => {
-            return Ok(Posted::Refused(error));
+            return Ok(PostOutcome::Refused(error));
         }
         Err(error) => return Err(error),
     };
     match response.status {
         StatusCode::CREATED => {
             response.body.drain().await;
-            Ok(Posted::Opened(Opened::Present {
+            Ok(PostOutcome::Opened(OpenedSession::Present {
                 mounted: from != repository,
             }))
         }
@@ -150,9 +150,9 @@ async fn mount(
                 );
             }
             session.instead_of_mount = from != repository && client.may(&ask).await?;
-            Ok(Posted::Opened(Opened::Session(session)))
+            Ok(PostOutcome::Opened(OpenedSession::Session(session)))
         }
-        _ => Ok(Posted::Refused(ask.failure(response).await)),
+        _ => Ok(PostOutcome::Refused(ask.failure(response).await)),
     }
 }
 
@@ -164,18 +164,22 @@ fn is_about_scopes(error: &Error) -> bool {
 }
 
 /// Reads the session out of the answer to a POST.
-async fn session(client: &Client, ask: &Ask, response: Response) -> Result<Session, Error> {
+async fn session(
+    client: &Client,
+    ask: &RequestSpec,
+    response: Response,
+) -> Result<UploadSession, Error> {
     let visit = client.visit(&ask.repository).await?;
     let location = client.location_of(&visit, ask, &response).await?;
     let least = chunk_min(&response.headers);
-    let dialect = Dialect::of_opening(&response.headers);
+    let dialect = RangeStyle::of_opening(&response.headers);
     let status = response.status;
     response.body.drain().await;
     let Some(location) = location else {
         let message = "the registry opened an upload without saying where; is it a registry?";
         return Err(ask.error(ErrorKind::Protocol, message).with_status(status));
     };
-    Ok(Session {
+    Ok(UploadSession {
         location,
         least,
         dialect,
@@ -192,9 +196,9 @@ pub(super) fn ask(
     digest: &Digest,
     scopes: ScopeSet,
     path: String,
-) -> Ask {
+) -> RequestSpec {
     let action = format!("upload {digest} to {}", repository.path());
-    Ask::new(method, repository, scopes, path, action)
+    RequestSpec::new(method, repository, scopes, path, action)
 }
 
 /// `blobs/uploads/` with its parameters; another algorithm than sha256 is announced (OCI 1.1).

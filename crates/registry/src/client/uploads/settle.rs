@@ -4,13 +4,13 @@ use http::{Method, StatusCode};
 
 use crate::auth::ScopeSet;
 use crate::client::blobs::blob_ask;
-use crate::client::call::Outcome;
+use crate::client::call::CallOutcome;
 use crate::client::ranges;
 use crate::error::{Error, ErrorKind};
 
-use super::drive::{Drive, Failed, Next, Went};
-use super::forms::Refusal;
-use super::session::{self, Opened};
+use super::drive::{NextStep, StepFailure, StepResult, UploadDriver};
+use super::forms::FormRefusal;
+use super::session::{self, OpenedSession};
 
 /// Breaks in a row that left nothing behind at the registry before another form is tried: a refusal that is lost
 /// with its connection looks like that.
@@ -19,31 +19,34 @@ const MAX_BARREN: u32 = 2;
 const SMALL: u64 = 1 << 20;
 
 /// A blob that is there.
-pub(super) struct Seen {
+pub(super) struct StoredBlob {
     /// Its length, where the registry says it.
     pub(super) length: Option<u64>,
 }
 
-impl Drive<'_> {
+impl UploadDriver<'_> {
     /// Finds out what the registry has.
-    pub(super) async fn settle(&mut self, complete: bool) -> Went {
+    pub(super) async fn settle(&mut self, complete: bool) -> StepResult {
         if complete && self.is_there().await? {
-            return Ok(Next::Done);
+            return Ok(NextStep::Done);
         }
         if self.size <= SMALL {
             // Sent anew it costs no more than the question where it stands.
-            return Ok(Next::Reopen);
+            return Ok(NextStep::Reopen);
         }
         let ask = self.upload.ask(Method::GET).follow(false);
         let response = match self.client.once(&mut self.visit, &ask).await {
-            Ok(Outcome::Answer(response)) => response,
-            Ok(Outcome::Refused(error)) => return Err(Failed::Final(error)),
-            Err(error) => return Err(Failed::Later(error, Next::Settle { complete })),
+            Ok(CallOutcome::Answer(response)) => response,
+            Ok(CallOutcome::Refused(error)) => return Err(StepFailure::Final(error)),
+            Err(error) => return Err(StepFailure::Later(error, NextStep::Settle { complete })),
         };
         if !response.status.is_success() {
             let error = ask.failure(response).await;
             if error.kind() == ErrorKind::RateLimited {
-                return Err(Failed::Later(error, Next::Settle { complete: false }));
+                return Err(StepFailure::Later(
+                    error,
+                    NextStep::Settle { complete: false },
+                ));
             }
             return Ok(self.barren());
         }
@@ -58,7 +61,7 @@ impl Drive<'_> {
     }
 
     /// Goes on from `stored` bytes, if that can be.
-    fn resume(&mut self, stored: Option<u64>) -> Next {
+    fn resume(&mut self, stored: Option<u64>) -> NextStep {
         let session = &mut self.upload.session;
         let stored = match stored {
             // One too many is a way to count.
@@ -70,12 +73,12 @@ impl Drive<'_> {
             session.offset = 0;
             return match self.barren() {
                 // Nothing arrived, and the session lives: it serves again.
-                Next::Reopen if self.trouble.barren < MAX_BARREN => Next::Send,
+                NextStep::Reopen if self.trouble.barren < MAX_BARREN => NextStep::Send,
                 next => next,
             };
         }
         if !self.resumable {
-            return Next::Reopen;
+            return NextStep::Reopen;
         }
         tracing::debug!(
             "the upload of {} goes on at byte {stored} of {}",
@@ -83,54 +86,54 @@ impl Drive<'_> {
             self.size
         );
         self.stands_at(stored);
-        Next::Send
+        NextStep::Send
     }
 
     /// Nothing of what was sent is left. When that happens again and again the registry, or a proxy before it, may
     /// be refusing the size of the body without our seeing it.
-    fn barren(&mut self) -> Next {
+    fn barren(&mut self) -> NextStep {
         if self.trouble.barren >= MAX_BARREN
             && self.size > SMALL
-            && self.forms.refuse(self.form, self.size, Refusal::Size)
+            && self.forms.refuse(self.form, self.size, FormRefusal::Size)
         {
             self.trouble.barren = 0;
             self.form = self.forms.choose(self.size);
         }
-        Next::Reopen
+        NextStep::Reopen
     }
 
     /// A new session; asking for it also asks whether the blob is there.
-    pub(super) async fn reopen(&mut self) -> Went {
+    pub(super) async fn reopen(&mut self) -> StepResult {
         self.feeder.reset();
         self.patches = 0;
         let (repository, digest) = (&self.upload.repository, &self.upload.digest);
         let opened = if self.is_damaged() {
             // Its word on having the blob is worth nothing.
             let session = session::plain(self.client, repository, digest).await;
-            session.map(Opened::Session)
+            session.map(OpenedSession::Session)
         } else {
             session::open(self.client, repository, digest, None).await
         };
         match opened {
-            Ok(Opened::Present { .. }) => Ok(Next::Done),
-            Ok(Opened::Session(session)) => {
+            Ok(OpenedSession::Present { .. }) => Ok(NextStep::Done),
+            Ok(OpenedSession::Session(session)) => {
                 tracing::debug!("the upload of {digest} begins anew");
                 *self.upload.session = session;
-                Ok(Next::Send)
+                Ok(NextStep::Send)
             }
-            Err(error) => Err(Failed::Final(error)),
+            Err(error) => Err(StepFailure::Final(error)),
         }
     }
 
     /// Returns whether the blob is there, by one HEAD, where the registry's word is good. A HEAD that is answered 429
     /// is sent again later.
-    pub(super) async fn is_there(&mut self) -> Result<bool, Failed> {
+    pub(super) async fn is_there(&mut self) -> Result<bool, StepFailure> {
         let path = self.upload.repository.path();
         if self.client.inner.habits.doubts(path, &self.upload.digest) {
             return Ok(false);
         }
         match self.look().await {
-            Ok(Some(Seen { length })) => {
+            Ok(Some(StoredBlob { length })) => {
                 let is_right = length.is_none_or(|length| length == self.size);
                 if !is_right {
                     let (path, digest) = (self.upload.repository.path(), &self.upload.digest);
@@ -138,20 +141,21 @@ impl Drive<'_> {
                 }
                 Ok(is_right)
             }
-            Err(error) if error.kind() == ErrorKind::RateLimited => {
-                Err(Failed::Later(error, Next::Settle { complete: true }))
-            }
+            Err(error) if error.kind() == ErrorKind::RateLimited => Err(StepFailure::Later(
+                error,
+                NextStep::Settle { complete: true },
+            )),
             Ok(None) | Err(_) => Ok(false),
         }
     }
 
     /// HEAD of the blob.
-    pub(super) async fn look(&mut self) -> Result<Option<Seen>, Error> {
+    pub(super) async fn look(&mut self) -> Result<Option<StoredBlob>, Error> {
         let (repository, digest) = (&self.upload.repository, &self.upload.digest);
         let ask = blob_ask(Method::HEAD, repository, digest, "look for blob")
             .scopes(ScopeSet::push(repository))
             .follow(false);
-        let Outcome::Answer(response) = self.client.once(&mut self.visit, &ask).await? else {
+        let CallOutcome::Answer(response) = self.client.once(&mut self.visit, &ask).await? else {
             return Ok(None);
         };
         let status = response.status;
@@ -162,8 +166,8 @@ impl Drive<'_> {
         response.body.drain().await;
         Ok(match status {
             // A redirect to where the blob is stored; its length is told there.
-            _ if status.is_redirection() => Some(Seen { length: None }),
-            _ if status.is_success() => Some(Seen { length }),
+            _ if status.is_redirection() => Some(StoredBlob { length: None }),
+            _ if status.is_success() => Some(StoredBlob { length }),
             _ => None,
         })
     }

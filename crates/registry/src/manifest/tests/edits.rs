@@ -53,7 +53,7 @@ fn retaining_all_or_nothing() {
         (source.bytes(), source.digest())
     );
     let nothing = source.retain(|_, _| false).unwrap();
-    let View::Index(view) = nothing.view().unwrap() else {
+    let ManifestView::Index(view) = nothing.view().unwrap() else {
         panic!()
     };
     assert!(view.manifests.is_empty());
@@ -111,7 +111,7 @@ proptest! {
         let entries: Vec<_> = digests.iter().map(|digest| entry(digest.as_str())).collect();
         let source = manifest(&format!(r#"{{"manifests":[{}]}}"#, entries.join(",")));
         let filtered = source.retain(|at, _| wanted[at]).unwrap();
-        let View::Index(view) = filtered.view().unwrap() else { panic!() };
+        let ManifestView::Index(view) = filtered.view().unwrap() else { panic!() };
         let kept: Vec<_> = view.manifests.into_iter().map(|entry| entry.digest).collect();
         let expected: Vec<_> = digests.into_iter().zip(&wanted).filter(|(_, wanted)| **wanted).map(|(d, _)| d).collect();
         prop_assert_eq!(kept, expected);

@@ -25,14 +25,14 @@ fn entry(digest: &str) -> String {
 
 fn index(text: &str) -> IndexView {
     match manifest(text).view().unwrap() {
-        View::Index(index) => index,
+        ManifestView::Index(index) => index,
         other => panic!("{other:?}"),
     }
 }
 
 fn image(text: &str) -> ImageView {
     match manifest(text).view().unwrap() {
-        View::Image(image) => image,
+        ManifestView::Image(image) => image,
         other => panic!("{other:?}"),
     }
 }

@@ -119,7 +119,7 @@ fn an_index_without_a_list_gets_one() {
         let index = manifest(&text);
         assert_eq!(index.append(&[]).unwrap().bytes(), index.bytes());
         let appended = index.append(&[referrer(A)]).unwrap();
-        let View::Index(view) = appended.view().unwrap() else {
+        let ManifestView::Index(view) = appended.view().unwrap() else {
             panic!()
         };
         assert_eq!(view.manifests, [referrer(A)]);

@@ -84,7 +84,7 @@ fn schema_1_names_each_layer_once() {
     );
     let manifest = manifest(&text);
     assert_eq!(manifest.media_type(), DOCKER_SCHEMA1);
-    let View::Schema1(view) = manifest.view().unwrap() else {
+    let ManifestView::Schema1(view) = manifest.view().unwrap() else {
         panic!()
     };
     assert_eq!(

@@ -10,38 +10,38 @@ use tokio::time::Instant;
 use crate::error::ErrorKind;
 use crate::transport::Lane;
 use crate::transport::limits::WindowBounds;
-use crate::transport::limits::queue::{Queue, Ticket};
-use crate::transport::limits::window::{Answer, Window};
+use crate::transport::limits::queue::{QueueTicket, WaitQueue};
+use crate::transport::limits::window::{ConcurrencyWindow, MeasuredResponse};
 
 /// A body that is over this soon spent its time on the way and not on the line, so more at a time help.
 const QUICK: Duration = Duration::from_millis(500);
 
 /// A window, who is within, and who waits.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct RequestGate {
     lane: Lane,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    window: Window,
+    window: ConcurrencyWindow,
     within: usize,
-    waiting: Queue<oneshot::Sender<Permit>>,
+    waiting: WaitQueue<oneshot::Sender<Permit>>,
 }
 
 /// Leave to make one request; given back when dropped, with what is known of how it went.
 #[derive(Debug)]
 pub(in crate::transport) struct Permit {
-    gate: Arc<Gate>,
+    gate: Arc<RequestGate>,
     epoch: u64,
     since: Instant,
     /// What a good answer was like.
-    good: Option<Good>,
+    good: Option<SuccessNote>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Good {
+struct SuccessNote {
     latency: Option<Duration>,
     /// Others share its connection.
     shared: bool,
@@ -49,21 +49,21 @@ struct Good {
 
 /// What the head of an answer tells of a host.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::transport) struct Head {
+pub(in crate::transport) struct ResponseHead {
     pub(in crate::transport) status: StatusCode,
     pub(in crate::transport) version: Version,
     /// How long it took, where all such requests cost the host about the same.
     pub(in crate::transport) latency: Option<Duration>,
 }
 
-impl Gate {
+impl RequestGate {
     pub(super) fn new(lane: Lane, bounds: WindowBounds) -> Arc<Self> {
         Arc::new(Self {
             lane,
             state: Mutex::new(State {
-                window: Window::new(bounds),
+                window: ConcurrencyWindow::new(bounds),
                 within: 0,
-                waiting: Queue::new(),
+                waiting: WaitQueue::new(),
             }),
         })
     }
@@ -78,7 +78,7 @@ impl Gate {
             (granted, state.waiting.push(weight, grant))
         };
         // Dropped before what it may have been granted, which is then given back.
-        let _leaves = Leaves { gate: self, ticket };
+        let _leaves = WaiterGuard { gate: self, ticket };
         match granted.await {
             Ok(permit) => permit,
             // A waiter is only ever let go of with a permit; were it not, nobody should wait for ever.
@@ -119,7 +119,7 @@ impl State {
     fn has_room(&self) -> bool {
         self.waiting.is_empty() && self.within < self.window.size()
     }
-    fn admit(&mut self, gate: &Arc<Gate>) -> Permit {
+    fn admit(&mut self, gate: &Arc<RequestGate>) -> Permit {
         self.within = self.within.saturating_add(1);
         Permit {
             gate: Arc::clone(gate),
@@ -129,7 +129,7 @@ impl State {
         }
     }
     /// The next in line, as many as there is room for.
-    fn grant(&mut self, gate: &Arc<Gate>) -> Vec<(oneshot::Sender<Permit>, Permit)> {
+    fn grant(&mut self, gate: &Arc<RequestGate>) -> Vec<(oneshot::Sender<Permit>, Permit)> {
         let mut granted = Vec::new();
         while self.within < self.window.size() {
             let Some(grant) = self.waiting.pop() else {
@@ -139,9 +139,9 @@ impl State {
         }
         granted
     }
-    fn answer(&self, lane: Lane, permit: &Permit, good: Good) -> Answer {
+    fn answer(&self, lane: Lane, permit: &Permit, good: SuccessNote) -> MeasuredResponse {
         let at = Instant::now();
-        Answer {
+        MeasuredResponse {
             epoch: permit.epoch,
             at,
             full: self.within >= self.window.size(),
@@ -156,7 +156,7 @@ impl State {
 
 impl Permit {
     /// Takes note of an answer; the width of the window where that narrowed it.
-    pub(in crate::transport) fn answered(&mut self, head: Head) -> Option<usize> {
+    pub(in crate::transport) fn answered(&mut self, head: ResponseHead) -> Option<usize> {
         let overloaded = matches!(
             head.status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
@@ -166,7 +166,7 @@ impl Permit {
             return self.gate.lock().window.overloaded(self.epoch);
         }
         // What else a server fails with has its reasons elsewhere.
-        self.good = (!head.status.is_server_error()).then(|| Good {
+        self.good = (!head.status.is_server_error()).then(|| SuccessNote {
             latency: head.latency.filter(|_| head.status == StatusCode::OK),
             shared: head.version == Version::HTTP_2,
         });
@@ -191,12 +191,12 @@ impl Drop for Permit {
 }
 
 /// Takes a waiter out of line when it waits no more.
-struct Leaves<'a> {
-    gate: &'a Gate,
-    ticket: Ticket,
+struct WaiterGuard<'a> {
+    gate: &'a RequestGate,
+    ticket: QueueTicket,
 }
 
-impl Drop for Leaves<'_> {
+impl Drop for WaiterGuard<'_> {
     fn drop(&mut self) {
         let left = self.gate.lock().waiting.remove(self.ticket);
         drop(left);

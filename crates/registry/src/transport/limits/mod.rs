@@ -21,10 +21,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::transport::Lane;
 
-use gate::Gate;
-pub(super) use gate::{Head, Permit};
+use gate::RequestGate;
+pub(super) use gate::{Permit, ResponseHead};
 pub(super) use pauses::Pauses;
-pub(super) use quota::{NoPull, Quotas};
+pub(super) use quota::{PullRefused, Quotas};
 pub use rate::PerRegistry;
 pub(super) use rate::{Rates, Throttle};
 
@@ -49,7 +49,7 @@ impl WindowBounds {
 
 /// How soon a place is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum Urgency {
     /// When it comes; the larger weight first.
     InLine(u64),
     /// Now: who asks holds what others in the line may be waiting for.
@@ -60,7 +60,7 @@ pub(super) enum Turn {
 pub(super) struct Limits {
     calls: WindowBounds,
     transfers: WindowBounds,
-    gates: Mutex<HashMap<(String, Lane), Arc<Gate>>>,
+    gates: Mutex<HashMap<(String, Lane), Arc<RequestGate>>>,
 }
 
 impl Limits {
@@ -72,18 +72,18 @@ impl Limits {
         }
     }
     /// Waits for a place in the window of `host` (with its port) and `lane`.
-    pub(super) async fn acquire(&self, host: String, lane: Lane, turn: Turn) -> Permit {
+    pub(super) async fn acquire(&self, host: String, lane: Lane, turn: Urgency) -> Permit {
         let gate = self.gate(host, lane);
         match turn {
-            Turn::InLine(weight) => gate.enter(weight).await,
-            Turn::AtOnce => gate.enter_at_once(),
+            Urgency::InLine(weight) => gate.enter(weight).await,
+            Urgency::AtOnce => gate.enter_at_once(),
         }
     }
     /// A place that is free at once, and that nobody waits for.
     pub(super) fn try_acquire(&self, host: String, lane: Lane) -> Option<Permit> {
         self.gate(host, lane).try_enter()
     }
-    fn gate(&self, host: String, lane: Lane) -> Arc<Gate> {
+    fn gate(&self, host: String, lane: Lane) -> Arc<RequestGate> {
         let bounds = match lane {
             Lane::Calls => self.calls,
             Lane::Downloads | Lane::Uploads => self.transfers,
@@ -91,7 +91,7 @@ impl Limits {
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
         gates
             .entry((host, lane))
-            .or_insert_with(|| Gate::new(lane, bounds))
+            .or_insert_with(|| RequestGate::new(lane, bounds))
             .clone()
     }
 }

@@ -9,7 +9,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::reference::Registry;
-use crate::transport::patience::{Patience, TooLate};
+use crate::transport::patience::{DeadlineExceeded, ShutdownDeadline};
 
 /// So many answers of 503 without another in between mean the host, not a request.
 const OVERLOADED: u32 = 3;
@@ -70,8 +70,8 @@ impl Pauses {
     pub(in crate::transport) async fn resumed(
         &self,
         registry: &Registry,
-        patience: &Patience,
-    ) -> Result<(), TooLate> {
+        patience: &ShutdownDeadline,
+    ) -> Result<(), DeadlineExceeded> {
         while let Some(until) = self.paused_until(registry) {
             patience.until(until).await?;
         }

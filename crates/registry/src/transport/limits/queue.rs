@@ -9,23 +9,23 @@ const OLDEST_EVERY: u8 = 4;
 
 /// A place in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Ticket(u64);
+pub(super) struct QueueTicket(u64);
 
 /// Those who wait.
 #[derive(Debug)]
-pub(super) struct Queue<T> {
-    next: Ticket,
-    by_age: BTreeMap<Ticket, (u64, T)>,
+pub(super) struct WaitQueue<T> {
+    next: QueueTicket,
+    by_age: BTreeMap<QueueTicket, (u64, T)>,
     /// The last of them is the heaviest, and of those the oldest.
-    by_weight: BTreeSet<(u64, Reverse<Ticket>)>,
+    by_weight: BTreeSet<(u64, Reverse<QueueTicket>)>,
     /// Turns since the oldest had one as such.
     turns: u8,
 }
 
-impl<T> Queue<T> {
+impl<T> WaitQueue<T> {
     pub(super) fn new() -> Self {
         Self {
-            next: Ticket(0),
+            next: QueueTicket(0),
             by_age: BTreeMap::new(),
             by_weight: BTreeSet::new(),
             turns: 0,
@@ -35,15 +35,15 @@ impl<T> Queue<T> {
         self.by_age.is_empty()
     }
     /// Puts `waiter` in line.
-    pub(super) fn push(&mut self, weight: u64, waiter: T) -> Ticket {
+    pub(super) fn push(&mut self, weight: u64, waiter: T) -> QueueTicket {
         let ticket = self.next;
-        self.next = Ticket(ticket.0.wrapping_add(1));
+        self.next = QueueTicket(ticket.0.wrapping_add(1));
         self.by_age.insert(ticket, (weight, waiter));
         self.by_weight.insert((weight, Reverse(ticket)));
         ticket
     }
     /// Takes somebody out of line who waits no more.
-    pub(super) fn remove(&mut self, ticket: Ticket) -> Option<T> {
+    pub(super) fn remove(&mut self, ticket: QueueTicket) -> Option<T> {
         let (weight, waiter) = self.by_age.remove(&ticket)?;
         self.by_weight.remove(&(weight, Reverse(ticket)));
         Some(waiter)
@@ -62,13 +62,13 @@ impl<T> Queue<T> {
 mod tests {
     use super::*;
 
-    fn drained(queue: &mut Queue<&'static str>) -> Vec<&'static str> {
+    fn drained(queue: &mut WaitQueue<&'static str>) -> Vec<&'static str> {
         std::iter::from_fn(|| queue.pop()).collect()
     }
 
     #[test]
     fn equals_go_as_they_came() {
-        let mut queue = Queue::new();
+        let mut queue = WaitQueue::new();
         for name in ["a", "b", "c", "d", "e"] {
             queue.push(0, name);
         }
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn the_largest_go_first_and_every_fourth_turn_is_for_the_oldest() {
-        let mut queue = Queue::new();
+        let mut queue = WaitQueue::new();
         for (name, weight) in [
             ("tiny", 1),
             ("small", 2),
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn who_left_has_no_turn() {
-        let mut queue = Queue::new();
+        let mut queue = WaitQueue::new();
         queue.push(1, "a");
         let heaviest = queue.push(9, "b");
         queue.push(5, "c");

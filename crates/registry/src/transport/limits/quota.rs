@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::reference::Registry;
 use crate::text;
-use crate::transport::patience::{Patience, TooLate};
+use crate::transport::patience::{DeadlineExceeded, ShutdownDeadline};
 
 /// How long a run waits for pulls to come back, all in all.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -34,10 +34,10 @@ const LONGEST_SOURCE: usize = 64;
 
 /// The quotas of all accounts.
 #[derive(Default)]
-pub(in crate::transport) struct Quotas(Mutex<HashMap<(Registry, String), Arc<Account>>>);
+pub(in crate::transport) struct Quotas(Mutex<HashMap<(Registry, String), Arc<QuotaAccount>>>);
 
 /// One account at one registry.
-pub(in crate::transport) struct Account {
+pub(in crate::transport) struct QuotaAccount {
     /// Its user; empty for nobody.
     user: String,
     state: Mutex<State>,
@@ -47,7 +47,7 @@ pub(in crate::transport) struct Account {
 #[derive(Debug, Default)]
 struct State {
     /// What the registry said; `None`: no limit, as far as is known.
-    quota: Option<Quota>,
+    quota: Option<PullQuota>,
     in_flight: u64,
     /// When one pull is taken to have come back.
     due: Option<Instant>,
@@ -57,7 +57,7 @@ struct State {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Quota {
+struct PullQuota {
     limit: u64,
     window: Duration,
     left: u64,
@@ -69,7 +69,7 @@ struct Quota {
 
 /// What may be done about a pull now.
 #[derive(Debug, PartialEq, Eq)]
-enum Decision {
+enum PullDecision {
     Go,
     /// Until another pull has its answer, or until then; the first who finds that out is told to tell it.
     Wait(Option<Instant>, Option<String>),
@@ -78,28 +78,32 @@ enum Decision {
 
 /// Why a pull is not made.
 #[derive(Debug)]
-pub(in crate::transport) enum NoPull {
+pub(in crate::transport) enum PullRefused {
     /// The run ends before it may be made.
-    TooLate,
+    DeadlineExceeded,
     /// None is left; a clause.
     UsedUp(String),
 }
 
 /// A pull on its way.
-pub(in crate::transport) struct Pull {
-    account: Arc<Account>,
+pub(in crate::transport) struct PendingPull {
+    account: Arc<QuotaAccount>,
     /// Nobody knows whether it was counted.
     unknown: bool,
 }
 
 impl Quotas {
     /// The account of `user` at `registry`.
-    pub(in crate::transport) fn account(&self, registry: &Registry, user: &str) -> Arc<Account> {
+    pub(in crate::transport) fn account(
+        &self,
+        registry: &Registry,
+        user: &str,
+    ) -> Arc<QuotaAccount> {
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let made = accounts
             .entry((registry.clone(), user.to_owned()))
             .or_insert_with(|| {
-                Arc::new(Account {
+                Arc::new(QuotaAccount {
                     user: user.to_owned(),
                     state: Mutex::default(),
                     changed: Notify::new(),
@@ -109,27 +113,27 @@ impl Quotas {
     }
 }
 
-impl Account {
+impl QuotaAccount {
     /// Waits until a pull may be made; `tell` is given what a person should know.
     pub(in crate::transport) async fn admit(
         self: &Arc<Self>,
-        patience: &Patience,
+        patience: &ShutdownDeadline,
         tell: impl Fn(&str),
-    ) -> Result<Pull, NoPull> {
+    ) -> Result<PendingPull, PullRefused> {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             // From here on no change is missed.
             changed.as_mut().enable();
             let decision = self.lock().decide(Instant::now(), &self.user);
             let (until, news) = match decision {
-                Decision::Go => {
-                    return Ok(Pull {
+                PullDecision::Go => {
+                    return Ok(PendingPull {
                         account: Arc::clone(self),
                         unknown: true,
                     });
                 }
-                Decision::Fail(why) => return Err(NoPull::UsedUp(why)),
-                Decision::Wait(until, news) => (until, news),
+                PullDecision::Fail(why) => return Err(PullRefused::UsedUp(why)),
+                PullDecision::Wait(until, news) => (until, news),
             };
             if let Some(news) = news {
                 tell(&news);
@@ -140,7 +144,7 @@ impl Account {
             };
             tokio::select! {
                 () = changed => {}
-                waited = patience.until(until) => waited.map_err(|TooLate| NoPull::TooLate)?,
+                waited = patience.until(until) => waited.map_err(|DeadlineExceeded| PullRefused::DeadlineExceeded)?,
             }
         }
     }
@@ -169,13 +173,13 @@ impl Account {
 }
 
 impl State {
-    fn decide(&mut self, now: Instant, user: &str) -> Decision {
+    fn decide(&mut self, now: Instant, user: &str) -> PullDecision {
         let Some(quota) = self.quota.as_mut() else {
             self.in_flight = self.in_flight.saturating_add(1);
-            return Decision::Go;
+            return PullDecision::Go;
         };
         if self.in_flight >= quota.left && self.in_flight > 0 {
-            return Decision::Wait(None, None);
+            return PullDecision::Wait(None, None);
         }
         if quota.left == 0 {
             match self.due {
@@ -183,27 +187,27 @@ impl State {
                     self.due = None;
                     quota.left = 1;
                 }
-                Some(due) => return Decision::Wait(Some(due), None),
+                Some(due) => return PullDecision::Wait(Some(due), None),
                 None => {
                     let step = quota.step();
                     let after = self.waited.saturating_add(step);
                     if after > PATIENCE {
-                        return Decision::Fail(quota.used_up(user));
+                        return PullDecision::Fail(quota.used_up(user));
                     }
                     let first = self.waited.is_zero();
                     self.waited = after;
                     self.due = Some(now + step);
                     let news = first.then(|| quota.waiting(user));
-                    return Decision::Wait(self.due, news);
+                    return PullDecision::Wait(self.due, news);
                 }
             }
         }
         self.in_flight = self.in_flight.saturating_add(1);
-        Decision::Go
+        PullDecision::Go
     }
     /// Answers overtake each other. One that says less is believed; one that says more only where its request was begun
     /// after the last that was believed had come.
-    fn told(&mut self, told: Quota, began: Instant) {
+    fn told(&mut self, told: PullQuota, began: Instant) {
         let stale = self
             .quota
             .as_ref()
@@ -227,7 +231,7 @@ impl State {
     }
 }
 
-impl Quota {
+impl PullQuota {
     /// The time in which one pull comes back on average.
     fn step(&self) -> Duration {
         let limit = u32::try_from(self.limit).unwrap_or(u32::MAX).max(1);
@@ -280,12 +284,12 @@ fn advice(user: &str) -> &'static str {
 }
 
 /// What the headers of an answer say.
-fn read(headers: &HeaderMap) -> Option<Quota> {
+fn read(headers: &HeaderMap) -> Option<PullQuota> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     let (limit, window) = counted(text("ratelimit-limit")?)?;
     let (left, _) = counted(text("ratelimit-remaining")?)?;
     let source = text("docker-ratelimit-source").map(|source| text::clean(source, LONGEST_SOURCE));
-    (limit > 0).then_some(Quota {
+    (limit > 0).then_some(PullQuota {
         limit,
         window,
         left: left.min(limit),
@@ -314,14 +318,14 @@ fn span(time: Duration) -> String {
     }
 }
 
-impl Pull {
+impl PendingPull {
     /// Its answer came, and was [taken note of](Account::answered).
     pub(in crate::transport) fn answered(mut self) {
         self.unknown = false;
     }
 }
 
-impl Drop for Pull {
+impl Drop for PendingPull {
     fn drop(&mut self) {
         let mut state = self.account.lock();
         state.in_flight = state.in_flight.saturating_sub(1);

@@ -45,8 +45,8 @@ const BREAKS: u32 = 2;
 
 /// A good answer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Answer {
-    /// The [`Window::epoch`] in which the request was let go.
+pub(super) struct MeasuredResponse {
+    /// The [`ConcurrencyWindow::epoch`] in which the request was let go.
     pub(super) epoch: u64,
     /// When it came.
     pub(super) at: Instant,
@@ -60,7 +60,7 @@ pub(super) struct Answer {
 
 /// The width of one window.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(super) struct ConcurrencyWindow {
     bounds: WindowBounds,
     size: f64,
     /// Up to here growth is fast.
@@ -73,14 +73,14 @@ pub(super) struct Window {
     breaks: u32,
     /// Refusals since the last whole round of good answers.
     storm: bool,
-    pace: Pace,
+    pace: LatencyRound,
     /// The width to return to once the best latency was taken anew.
     probing: Option<f64>,
 }
 
 /// The latencies of the present round against the best.
 #[derive(Debug, Default)]
-struct Pace {
+struct LatencyRound {
     /// The best in seconds, and when an answer last came near it.
     best: Option<(f64, Instant)>,
     sum: f64,
@@ -90,7 +90,7 @@ struct Pace {
 }
 
 /// What a round came to.
-enum Round {
+enum RoundResult {
     Steady,
     /// The window is that many times too wide.
     Narrow(f64),
@@ -98,7 +98,7 @@ enum Round {
     Stale,
 }
 
-impl Window {
+impl ConcurrencyWindow {
     pub(super) fn new(bounds: WindowBounds) -> Self {
         Self {
             bounds,
@@ -108,7 +108,7 @@ impl Window {
             good: 0,
             breaks: 0,
             storm: false,
-            pace: Pace::default(),
+            pace: LatencyRound::default(),
             probing: None,
         }
     }
@@ -127,7 +127,7 @@ impl Window {
         self.epoch
     }
     /// A request was answered as it should be.
-    pub(super) fn answered(&mut self, answer: &Answer) {
+    pub(super) fn answered(&mut self, answer: &MeasuredResponse) {
         if answer.epoch != self.epoch {
             return;
         }
@@ -192,8 +192,8 @@ impl Window {
         let round = self.pace.take(latency.as_secs_f64(), at, self.size());
         match round {
             _ if self.probing.is_some() => false,
-            None | Some(Round::Steady) => false,
-            Some(Round::Narrow(times)) => {
+            None | Some(RoundResult::Steady) => false,
+            Some(RoundResult::Narrow(times)) => {
                 let least = LEAST_BY_LATENCY.min(float(self.bounds.start));
                 let size = (self.size / times.min(2.0)).max(least);
                 if size >= self.size {
@@ -203,7 +203,7 @@ impl Window {
                 self.narrow_to(size);
                 true
             }
-            Some(Round::Stale) => {
+            Some(RoundResult::Stale) => {
                 let size = self.size;
                 self.narrow_to((size / 2.0).max(1.0));
                 self.pace.best = None;
@@ -226,14 +226,14 @@ impl Window {
     }
 }
 
-impl Pace {
+impl LatencyRound {
     fn begin(&mut self) {
         self.sum = 0.0;
         self.count = 0;
         self.held = false;
     }
     /// Takes a latency in seconds, of a window of `size`; says what the round came to, if this ends it.
-    fn take(&mut self, latency: f64, at: Instant, size: usize) -> Option<Round> {
+    fn take(&mut self, latency: f64, at: Instant, size: usize) -> Option<RoundResult> {
         let (best, near) = match self.best {
             Some((best, near)) if latency > best * 1.1 => (best, near),
             Some((best, _)) => (best.min(latency), at),
@@ -252,16 +252,16 @@ impl Pace {
         };
         self.begin();
         if !beyond(HOLD) {
-            return Some(Round::Steady);
+            return Some(RoundResult::Steady);
         }
         self.held = true;
         if at.saturating_duration_since(near) > BELIEVED {
-            return Some(Round::Stale);
+            return Some(RoundResult::Stale);
         }
         Some(if beyond(NARROW) {
-            Round::Narrow(mean / (best * NARROW.0))
+            RoundResult::Narrow(mean / (best * NARROW.0))
         } else {
-            Round::Steady
+            RoundResult::Steady
         })
     }
 }

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, StatusCode};
-use registry::auth::{Access, Authenticator, Credential, MAX_AGAIN, ScopeSet, Secret, Verdict};
+use registry::auth::{
+    Access, Authenticator, Credential, MAX_AGAIN, ScopeSet, Secret, UnauthorizedAction,
+};
 use registry::transport::{
     AnswerLimit, Call, Endpoint, Lane, Observer, RequestBody, RetryPolicy, Transport,
     TransportOptions,
@@ -168,7 +170,9 @@ impl Caller {
                 )
                 .await
                 .map_err(Denied::Failed)?;
-            if let Verdict::Final(refusal) | Verdict::Passing { refusal, .. } = verdict {
+            if let UnauthorizedAction::Final(refusal)
+            | UnauthorizedAction::Passing { refusal, .. } = verdict
+            {
                 return Err(Denied::Final(refusal.clause));
             }
         }

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use registry::auth::{Access, Credential, DockerFiles, Entry, Keychain, Secret};
+use registry::auth::{Access, Credential, DockerFiles, Keychain, KeychainEntry, Secret};
 use registry::{Error, ErrorKind, Repository};
 
-fn entry(prefix: &str, username: &str) -> Entry {
+fn entry(prefix: &str, username: &str) -> KeychainEntry {
     let credential = if username.is_empty() {
         Credential::Anonymous
     } else {
@@ -14,7 +14,7 @@ fn entry(prefix: &str, username: &str) -> Entry {
             password: Secret::new("s3cret"),
         }
     };
-    Entry {
+    KeychainEntry {
         prefix: prefix.to_owned(),
         credential,
         insecure: false,

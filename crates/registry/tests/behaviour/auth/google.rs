@@ -8,7 +8,7 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use registry::auth::{Access, Credential, Entry, Keychain, Secret};
+use registry::auth::{Access, Credential, Keychain, KeychainEntry, Secret};
 use registry::{Error, ErrorKind, Repository};
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ fn key_file() -> Value {
 }
 
 async fn access(host: &str, password: &str) -> Result<Access, Error> {
-    let entry = Entry {
+    let entry = KeychainEntry {
         prefix: host.to_owned(),
         credential: Credential::Basic {
             username: "_oauth2_".to_owned(),

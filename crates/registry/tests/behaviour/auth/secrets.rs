@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use registry::Repository;
-use registry::auth::{Credential, DockerFiles, Entry, Keychain, Secret};
+use registry::auth::{Credential, DockerFiles, Keychain, KeychainEntry, Secret};
 
 use super::caller::access;
 use super::scripted::{Asked, Scripted, answer, challenge};
@@ -41,13 +41,13 @@ async fn debug_output_hides_them() {
     let entries = credentials()
         .into_iter()
         .enumerate()
-        .map(|(index, credential)| Entry {
+        .map(|(index, credential)| KeychainEntry {
             prefix: format!("r{index}.example.com"),
             credential,
             insecure: false,
             origin: "auth.yaml".to_owned(),
         });
-    let entries: Vec<Entry> = entries.collect();
+    let entries: Vec<KeychainEntry> = entries.collect();
     assert_hidden(&entries);
     for files in [
         DockerFiles::from_paths([file]),

@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use registry::auth::Credential;
-use registry::manifest::View;
+use registry::manifest::ManifestView;
 use registry::{
     BlobSource, BlobStream, Client, Descriptor, Error, Manifest, OpenedUpload, Repository, Target,
 };
@@ -50,12 +50,12 @@ pub(crate) fn copy<'a>(
     async move {
         let manifest = from.client.get_manifest(&from.repository, &target).await?;
         match manifest.view().unwrap() {
-            View::Index(index) => {
+            ManifestView::Index(index) => {
                 for child in &index.manifests {
                     copy(from, to, Target::Digest(child.digest.clone())).await?;
                 }
             }
-            View::Image(image) => {
+            ManifestView::Image(image) => {
                 for blob in image.config.iter().chain(&image.layers) {
                     let opened = to.client.open_upload(&to.repository, blob, None).await?;
                     if let OpenedUpload::Session(upload) = opened {
@@ -65,7 +65,7 @@ pub(crate) fn copy<'a>(
                     }
                 }
             }
-            View::Schema1(_) => panic!("not in these tests"),
+            ManifestView::Schema1(_) => panic!("not in these tests"),
         }
         to.client
             .put_manifest(&to.repository, &target, &manifest)

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry::auth::{Credential, Entry, Keychain};
+use registry::auth::{Credential, Keychain, KeychainEntry};
 use registry::transport::{Timeouts, Transport, TransportOptions, WindowBounds};
 use registry::{
     BlobReader, Client, Error, ErrorKind, Options, RangeOptions, Registries, Registry, Repository,
@@ -57,7 +57,7 @@ impl World {
             ..TransportOptions::default()
         })
         .unwrap();
-        let entry = Entry {
+        let entry = KeychainEntry {
             prefix: server.host(),
             credential: Credential::Anonymous,
             insecure: true,

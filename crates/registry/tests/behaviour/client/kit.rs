@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, stream};
 use http::StatusCode;
-use registry::auth::{Credential, Entry, Keychain, Secret};
+use registry::auth::{Credential, Keychain, KeychainEntry, Secret};
 use registry::transport::{
     Observer, RequestRecord, RetryPolicy, Timeouts, Transport, TransportOptions,
 };
@@ -93,7 +93,7 @@ pub(crate) fn client_over(
         ..options
     })
     .unwrap();
-    let entry = Entry {
+    let entry = KeychainEntry {
         prefix: host.to_owned(),
         credential,
         insecure: true,

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method};
-use registry::auth::{Credential, Entry, Keychain, Secret};
+use registry::auth::{Credential, Keychain, KeychainEntry, Secret};
 use registry::transport::{
     HttpError, HttpErrorKind, HttpService, Observer, RequestBody, ResponseBody, RetryPolicy, Route,
     Transport, TransportOptions,
@@ -134,7 +134,7 @@ impl World {
             observer: Arc::new(Ear(self.clone())),
             ..options
         };
-        let entry = Entry {
+        let entry = KeychainEntry {
             prefix: host.to_owned(),
             credential,
             insecure,

@@ -4,14 +4,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use registry::auth::{Credential, Entry, Secret};
+use registry::auth::{Credential, KeychainEntry, Secret};
 use registry::{Registry, Repository};
 
 use super::super::Environment;
-use super::super::document::{Node, Place, Value};
+use super::super::document::{Node, NodeValue, Position};
 use super::super::error::Problem;
-use super::super::file::File;
-use super::super::variables::{self, Dialect};
+use super::super::file::ConfigFile;
+use super::super::variables::{self, VariableSyntax};
 use super::usage::Usage;
 use super::{Key, Told, entries, unknown_key};
 use crate::rule::Rule;
@@ -29,17 +29,17 @@ pub(super) struct AuthMap {
 
 /// An entry as it is written.
 struct Login {
-    file: Rc<File>,
-    at: Place,
+    file: Rc<ConfigFile>,
+    at: Position,
     /// As it is used, unless variables are missing.
-    entry: Entry,
+    entry: KeychainEntry,
     /// Variables that are not set.
     unset: Vec<Problem>,
 }
 
 /// A key that is no registry.
 struct Ignored {
-    file: Rc<File>,
+    file: Rc<ConfigFile>,
     key: Key,
     why: String,
 }
@@ -49,15 +49,15 @@ impl AuthMap {
     /// entry is left out.
     pub(super) fn read(
         &mut self,
-        file: &Rc<File>,
+        file: &Rc<ConfigFile>,
         node: Node,
-        dialect: Dialect,
+        dialect: VariableSyntax,
         environment: Environment<'_>,
         told: &mut Told,
     ) {
         let wanted = "a map from registry to username, password and insecure";
         for (key, value) in entries(file, node, wanted, told) {
-            if dialect == Dialect::Auth && matches!(key.text.as_str(), "auth" | "images") {
+            if dialect == VariableSyntax::Auth && matches!(key.text.as_str(), "auth" | "images") {
                 let message = format!(
                     "`{}` belongs into a combined file: give this file with --config",
                     key.text
@@ -77,7 +77,7 @@ impl AuthMap {
                     None
                 }
             };
-            let mut reader = Reader {
+            let mut reader = AuthReader {
                 file,
                 dialect,
                 environment,
@@ -87,7 +87,7 @@ impl AuthMap {
             let read = reader.entry(&key, value);
             let unset = reader.unset;
             if let (Some((credential, insecure)), Some(prefix)) = (read, prefix) {
-                let entry = Entry {
+                let entry = KeychainEntry {
                     origin: format!("{}:{}", file.path().display(), key.at.line),
                     prefix: key.text,
                     credential,
@@ -139,8 +139,8 @@ impl AuthMap {
         all: bool,
         problems: &mut Vec<Problem>,
         warnings: &mut Vec<Problem>,
-    ) -> Vec<Entry> {
-        let entries: Vec<&Entry> = self.entries.iter().map(|login| &login.entry).collect();
+    ) -> Vec<KeychainEntry> {
+        let entries: Vec<&KeychainEntry> = self.entries.iter().map(|login| &login.entry).collect();
         let usage = Usage::new(&entries, rules);
         for Ignored { file, key, why } in &self.ignored {
             let near = usage.resembles(&key.text);
@@ -148,7 +148,7 @@ impl AuthMap {
             let message = format!("this key is ignored: {why}{}", near.unwrap_or_default());
             warnings.push(plain(file.shown(key.at, message)));
         }
-        let mut unused: Vec<(&Rc<File>, BTreeSet<&str>)> = Vec::new();
+        let mut unused: Vec<(&Rc<ConfigFile>, BTreeSet<&str>)> = Vec::new();
         for login in &self.entries {
             if usage.uses(&login.entry) {
                 problems.extend(login.unset.iter().cloned());
@@ -238,16 +238,16 @@ fn prefix(text: &str) -> Result<(Registry, String), String> {
     Ok((registry, path.to_owned()))
 }
 
-struct Reader<'a> {
-    file: &'a File,
-    dialect: Dialect,
+struct AuthReader<'a> {
+    file: &'a ConfigFile,
+    dialect: VariableSyntax,
     environment: Environment<'a>,
     told: &'a mut Told,
     /// Variables that are not set.
     unset: Vec<Problem>,
 }
 
-impl Reader<'_> {
+impl AuthReader<'_> {
     /// As whom, and whether insecure; `None` where something is wrong.
     fn entry(&mut self, key: &Key, value: Node) -> Option<(Credential, bool)> {
         let before = self.told.problems.len();
@@ -299,9 +299,9 @@ impl Reader<'_> {
     /// A user name or a password; `None` where it is empty.
     fn text(&mut self, field: &Key, value: Node) -> Option<String> {
         let text = match value.value {
-            Value::Text(text) => text,
-            Value::Null => return None,
-            Value::List(_) | Value::Map(_) => {
+            NodeValue::Text(text) => text,
+            NodeValue::Null => return None,
+            NodeValue::List(_) | NodeValue::Map(_) => {
                 let message = format!("`{}` is a text: put it in quotes", field.text);
                 self.told.problems.push(self.file.shown(field.at, message));
                 return None;
@@ -319,13 +319,13 @@ impl Reader<'_> {
     /// A boolean, in the spellings of YAML 1.1 as well: the Go tool's parser takes those.
     fn boolean(&mut self, field: &Key, value: &Node) -> bool {
         let read = match &value.value {
-            Value::Null => Some(false),
-            Value::Text(text) => match text.to_ascii_lowercase().as_str() {
+            NodeValue::Null => Some(false),
+            NodeValue::Text(text) => match text.to_ascii_lowercase().as_str() {
                 "true" | "yes" | "on" | "y" => Some(true),
                 "false" | "no" | "off" | "n" => Some(false),
                 _ => None,
             },
-            Value::List(_) | Value::Map(_) => None,
+            NodeValue::List(_) | NodeValue::Map(_) => None,
         };
         read.unwrap_or_else(|| {
             let message = format!("`{}` is either true or false", field.text);

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use registry::Repository;
 
-use super::super::document::{Node, Place, Value};
+use super::super::document::{Node, NodeValue, Position};
 use super::super::error::Problem;
-use super::super::file::File;
+use super::super::file::ConfigFile;
 use super::super::{Defaults, Environment, variables};
 use super::{Key, Told, entries};
-use crate::rule::{Destination, Location, NamedTags, Rule, RuleError, Select, Source};
+use crate::rule::{Location, NamedTags, Rule, RuleDestination, RuleError, RuleSource, Selection};
 
 /// What the file holds, in words.
 pub(super) const WANTED: &str = "a map from source to destination, or to a list of destinations";
@@ -20,10 +20,10 @@ pub(super) const WANTED: &str = "a map from source to destination, or to a list 
 #[derive(Default)]
 pub(super) struct ImagesMap {
     rules: Vec<Rule>,
-    by_source: HashMap<Source, usize>,
+    by_source: HashMap<RuleSource, usize>,
     tags: NamedTags<Location>,
     /// Sources whose repositories an empty destination stands for.
-    defaults: HashMap<Repository, (Source, Location)>,
+    defaults: HashMap<Repository, (RuleSource, Location)>,
     /// Files that name no image.
     empty: Vec<Problem>,
 }
@@ -32,7 +32,7 @@ impl ImagesMap {
     /// Reads the rules of a file, in order. What is wrong becomes a problem, and its rule is left out.
     pub(super) fn read(
         &mut self,
-        file: &File,
+        file: &ConfigFile,
         node: Node,
         defaults: &Defaults,
         environment: Environment<'_>,
@@ -40,7 +40,7 @@ impl ImagesMap {
     ) {
         let at = node.at;
         // A map that is written down as empty is meant, such as that of what failed where nothing did.
-        let is_meant = matches!(&node.value, Value::Map(pairs) if pairs.is_empty());
+        let is_meant = matches!(&node.value, NodeValue::Map(pairs) if pairs.is_empty());
         let before = told.problems.len();
         let entries = entries(file, node, WANTED, told);
         if is_meant {
@@ -51,16 +51,16 @@ impl ImagesMap {
             self.empty.push(file.hidden(at, text));
         }
         for (key, value) in entries {
-            let mut reader = Reader {
+            let mut reader = ImagesReader {
                 file,
                 defaults,
                 environment,
                 problems: &mut told.problems,
             };
             let by_default = match &value.value {
-                Value::Null => true,
-                Value::Text(text) => text.is_empty(),
-                Value::List(_) | Value::Map(_) => false,
+                NodeValue::Null => true,
+                NodeValue::Text(text) => text.is_empty(),
+                NodeValue::List(_) | NodeValue::Map(_) => false,
             };
             if let Some(rule) = reader.rule(&key, value) {
                 self.check_tags(&rule, file, &key, told);
@@ -100,7 +100,7 @@ impl ImagesMap {
     }
 
     /// Refuses a rule that gives a tag to an image which another image has already.
-    fn check_tags(&mut self, rule: &Rule, file: &File, key: &Key, told: &mut Told) {
+    fn check_tags(&mut self, rule: &Rule, file: &ConfigFile, key: &Key, told: &mut Told) {
         let place = location(file, key);
         for destination in &rule.destinations {
             if let Some(conflict) = self.tags.insert(&rule.source, destination, &place) {
@@ -117,12 +117,12 @@ impl ImagesMap {
     }
 
     /// Warns of two sources whose tags, known only to their registries, go to one repository by default.
-    fn check_default(&mut self, rule: &Rule, file: &File, key: &Key, told: &mut Told) {
+    fn check_default(&mut self, rule: &Rule, file: &ConfigFile, key: &Key, told: &mut Told) {
         let Some(destination) = rule.destinations.first() else {
             return;
         };
         let is_listed =
-            |source: &Source| matches!(source.select, Select::All | Select::Matching(_));
+            |source: &RuleSource| matches!(source.select, Selection::All | Selection::Matching(_));
         let Some((first, place)) = self.defaults.get(&destination.repository) else {
             let place = (rule.source.clone(), location(file, key));
             self.defaults.insert(destination.repository.clone(), place);
@@ -142,7 +142,7 @@ impl ImagesMap {
     }
 }
 
-fn location(file: &File, key: &Key) -> Location {
+fn location(file: &ConfigFile, key: &Key) -> Location {
     Location {
         file: file.path().to_owned(),
         line: key.at.line,
@@ -150,30 +150,30 @@ fn location(file: &File, key: &Key) -> Location {
 }
 
 /// A place as seen from `file`: `in line 3`, or `in images.yaml:3`.
-fn reached(place: &Location, file: &File) -> String {
+fn reached(place: &Location, file: &ConfigFile) -> String {
     if place.file == file.path() {
         return format!("in line {}", place.line);
     }
     format!("in {}:{}", place.file.display(), place.line)
 }
 
-struct Reader<'a> {
-    file: &'a File,
+struct ImagesReader<'a> {
+    file: &'a ConfigFile,
     defaults: &'a Defaults,
     environment: Environment<'a>,
     problems: &'a mut Vec<Problem>,
 }
 
-impl Reader<'_> {
+impl ImagesReader<'_> {
     fn rule(&mut self, key: &Key, value: Node) -> Option<Rule> {
         let before = self.problems.len();
         let destinations = self.destinations(key, value);
-        let source = match Source::parse(&key.text) {
+        let source = match RuleSource::parse(&key.text) {
             Ok(source) => source,
             Err(why) => {
                 self.problems.push(self.file.shown(key.at, why.to_string()));
                 for (text, at) in destinations.iter().filter(|(text, _)| !text.is_empty()) {
-                    if let Err(why) = Destination::check(text) {
+                    if let Err(why) = RuleDestination::check(text) {
                         self.problems.push(self.file.shown(*at, why.to_string()));
                     }
                 }
@@ -203,32 +203,32 @@ impl Reader<'_> {
     }
 
     /// Whether `text` can be a destination of `source`.
-    fn check(&self, text: &str, source: &Source) -> Result<(), RuleError> {
+    fn check(&self, text: &str, source: &RuleSource) -> Result<(), RuleError> {
         if text.is_empty() {
             self.defaults.destination(&source.repository).map(drop)
         } else {
-            Destination::parse(text, source).map(drop)
+            RuleDestination::parse(text, source).map(drop)
         }
     }
 
     /// The destinations as texts, with the variables in them replaced.
-    fn destinations(&mut self, key: &Key, value: Node) -> Vec<(String, Place)> {
+    fn destinations(&mut self, key: &Key, value: Node) -> Vec<(String, Position)> {
         let nodes = match value.value {
-            Value::List(nodes) if nodes.is_empty() => {
+            NodeValue::List(nodes) if nodes.is_empty() => {
                 let message = "the list of destinations is empty: write at least one, or \"\" for the default";
                 self.problems.push(self.file.shown(key.at, message));
                 return Vec::new();
             }
-            Value::List(nodes) => nodes,
+            NodeValue::List(nodes) => nodes,
             _ => vec![value],
         };
         let mut texts = Vec::with_capacity(nodes.len());
         for node in nodes {
             let text = match node.value {
-                Value::Text(text) => text,
+                NodeValue::Text(text) => text,
                 // As the Go tool has it: nothing stands for the default.
-                Value::Null => String::new(),
-                Value::List(_) | Value::Map(_) => {
+                NodeValue::Null => String::new(),
+                NodeValue::List(_) | NodeValue::Map(_) => {
                     self.problems
                         .push(self.file.shown(key.at, not_a_destination(&key.text)));
                     continue;

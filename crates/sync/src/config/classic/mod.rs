@@ -12,10 +12,10 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::document::{Node, Value};
+use super::document::{Node, NodeValue};
 use super::error::Problem;
-use super::file::File;
-use super::variables::Dialect;
+use super::file::ConfigFile;
+use super::variables::VariableSyntax;
 use super::{ClassicFiles, Config, ConfigError, Defaults, Environment, Input};
 use crate::rule::Rule;
 use crate::text::nearest;
@@ -82,10 +82,14 @@ pub(super) fn read_text(text: &str, environment: Environment<'_>) -> Vec<Problem
     let mut problems = Vec::new();
     for kind in ["config", "auth", "images"] {
         let mut reading = Reading::new(&defaults, environment);
-        let file = Rc::new(File::new(Path::new("file.yaml"), text, kind != "images"));
+        let file = Rc::new(ConfigFile::new(
+            Path::new("file.yaml"),
+            text,
+            kind != "images",
+        ));
         match file.parse() {
             Ok(root) if kind == "config" => reading.halves(&file, root),
-            Ok(root) if kind == "auth" => reading.logins(&file, root, Dialect::Auth),
+            Ok(root) if kind == "auth" => reading.logins(&file, root, VariableSyntax::Auth),
             Ok(root) => reading.rules(&file, root),
             Err(problem) => problems.push(problem),
         }
@@ -174,7 +178,7 @@ impl<'a> Reading<'a> {
 
     fn auth(&mut self, input: &Input) {
         if let Some((file, root)) = self.open(input, true) {
-            self.logins(&file, root, Dialect::Auth);
+            self.logins(&file, root, VariableSyntax::Auth);
         }
     }
 
@@ -184,29 +188,29 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn halves(&mut self, file: &Rc<File>, root: Node) {
+    fn halves(&mut self, file: &Rc<ConfigFile>, root: Node) {
         let halves = split(file, root, &mut self.told);
         if let Some(node) = halves.auth {
-            self.logins(file, node, Dialect::Combined);
+            self.logins(file, node, VariableSyntax::Combined);
         }
         self.rules(file, halves.images);
     }
 
-    fn logins(&mut self, file: &Rc<File>, node: Node, dialect: Dialect) {
+    fn logins(&mut self, file: &Rc<ConfigFile>, node: Node, dialect: VariableSyntax) {
         let environment = self.environment;
         self.auth
             .read(file, node, dialect, environment, &mut self.told);
     }
 
-    fn rules(&mut self, file: &File, node: Node) {
+    fn rules(&mut self, file: &ConfigFile, node: Node) {
         let (defaults, environment) = (self.defaults, self.environment);
         self.images
             .read(file, node, defaults, environment, &mut self.told);
     }
 
-    fn open(&mut self, input: &Input, secret: bool) -> Option<(Rc<File>, Node)> {
+    fn open(&mut self, input: &Input, secret: bool) -> Option<(Rc<ConfigFile>, Node)> {
         self.order.push(input.name().to_owned());
-        let read = File::read(input, secret).and_then(|file| {
+        let read = ConfigFile::read(input, secret).and_then(|file| {
             let root = file.parse()?;
             Ok((Rc::new(file), root))
         });
@@ -252,7 +256,7 @@ struct Halves {
     images: Node,
 }
 
-fn split(file: &File, root: Node, told: &mut Told) -> Halves {
+fn split(file: &ConfigFile, root: Node, told: &mut Told) -> Halves {
     let at = root.at;
     let mut auth = None;
     let mut images = None;
@@ -272,7 +276,7 @@ fn split(file: &File, root: Node, told: &mut Told) -> Halves {
     Halves {
         auth,
         images: images.unwrap_or(Node {
-            value: Value::Null,
+            value: NodeValue::Null,
             at,
         }),
     }
@@ -281,16 +285,16 @@ fn split(file: &File, root: Node, told: &mut Told) -> Halves {
 /// A key of a map.
 struct Key {
     text: String,
-    at: super::document::Place,
+    at: super::document::Position,
 }
 
 /// The entries of a map whose keys are texts and stand once; nothing for what is none. Every mistake is a problem. A key
 /// that is repeated with the same value is a warning.
-fn entries(file: &File, node: Node, wanted: &str, told: &mut Told) -> Vec<(Key, Node)> {
+fn entries(file: &ConfigFile, node: Node, wanted: &str, told: &mut Told) -> Vec<(Key, Node)> {
     let pairs = match node.value {
-        Value::Map(pairs) => pairs,
-        Value::Null => return Vec::new(),
-        Value::Text(_) | Value::List(_) => {
+        NodeValue::Map(pairs) => pairs,
+        NodeValue::Null => return Vec::new(),
+        NodeValue::Text(_) | NodeValue::List(_) => {
             let message = format!("here {wanted} is expected");
             told.problems.push(file.hidden(node.at, message));
             return Vec::new();
@@ -300,9 +304,9 @@ fn entries(file: &File, node: Node, wanted: &str, told: &mut Told) -> Vec<(Key, 
     let mut places = std::collections::HashMap::new();
     for (key, value) in pairs {
         let text = match key.value {
-            Value::Text(text) => text,
-            Value::Null => String::new(),
-            Value::List(_) | Value::Map(_) => {
+            NodeValue::Text(text) => text,
+            NodeValue::Null => String::new(),
+            NodeValue::List(_) | NodeValue::Map(_) => {
                 let message = "a key is a text: put it in quotes";
                 told.problems.push(file.hidden(key.at, message));
                 continue;
@@ -319,7 +323,7 @@ fn entries(file: &File, node: Node, wanted: &str, told: &mut Told) -> Vec<(Key, 
             }
             // A registry has a map; a word with nothing behind it may be a password.
             told.problems.push(match value.value {
-                Value::Map(_) => file.shown(
+                NodeValue::Map(_) => file.shown(
                     key.at,
                     format!("duplicate key, first in line {line} with another value: keep one of the two"),
                 ),
@@ -346,7 +350,7 @@ fn entries(file: &File, node: Node, wanted: &str, told: &mut Told) -> Vec<(Key, 
 /// Tells of a key that is not known: a mistake where it may be a known one, a warning where it has no effect. It is
 /// repeated only where it cannot be a secret that stands alone where `key: value` is meant: a word with a value.
 fn unknown_key(
-    file: &File,
+    file: &ConfigFile,
     key: &Key,
     value: &Node,
     known: &str,
@@ -357,7 +361,7 @@ fn unknown_key(
         .text
         .chars()
         .all(|c| c.is_ascii_alphabetic() || c == '-' || c == '_');
-    if !is_word || key.text.is_empty() || matches!(value.value, Value::Null) {
+    if !is_word || key.text.is_empty() || matches!(value.value, NodeValue::Null) {
         let message = format!("this is no key here: {known}");
         told.problems.push(file.hidden(key.at, message));
         return;

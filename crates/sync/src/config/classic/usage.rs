@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use registry::Repository;
-use registry::auth::{Credential, Entry, Keychain};
+use registry::auth::{Credential, Keychain, KeychainEntry};
 
 use crate::rule::Rule;
 use crate::text::distance;
@@ -21,8 +21,8 @@ pub(super) struct Usage {
 
 impl Usage {
     /// Looks up the entry of each repository of `rules`.
-    pub(super) fn new(entries: &[&Entry], rules: &[Arc<Rule>]) -> Self {
-        let plain = entries.iter().map(|entry| Entry {
+    pub(super) fn new(entries: &[&KeychainEntry], rules: &[Arc<Rule>]) -> Self {
+        let plain = entries.iter().map(|entry| KeychainEntry {
             credential: Credential::Anonymous,
             ..(*entry).clone()
         });
@@ -43,7 +43,7 @@ impl Usage {
     }
 
     /// Whether a rule uses the entry.
-    pub(super) fn uses(&self, entry: &Entry) -> bool {
+    pub(super) fn uses(&self, entry: &KeychainEntry) -> bool {
         self.used.contains(&entry.prefix)
     }
 

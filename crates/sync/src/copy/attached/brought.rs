@@ -8,7 +8,7 @@ use crate::event::{Copied, Outcome, Volume};
 
 /// What came along with an image, over all levels.
 #[derive(Debug, Default)]
-pub(in crate::copy) struct Brought {
+pub(in crate::copy) struct CopiedReferrers {
     referrers: u64,
     contended: u64,
     volume: Volume,
@@ -16,15 +16,15 @@ pub(in crate::copy) struct Brought {
 
 /// What came of one subject.
 #[derive(Default)]
-pub(super) struct Served {
-    pub(super) brought: Brought,
+pub(super) struct SubjectOutcome {
+    pub(super) brought: CopiedReferrers,
     /// What may be a subject in turn, each with whether it is new at the destination.
     pub(super) next: Vec<(Digest, bool)>,
     /// Roots that get their tag when what refers to them is there.
     pub(super) names: Vec<(Arc<Manifest>, Tag)>,
 }
 
-impl Brought {
+impl CopiedReferrers {
     /// One more came along.
     pub(super) fn one(&mut self, copied: &Copied) {
         self.referrers += 1;
@@ -78,7 +78,7 @@ mod tests {
             digest: digest.clone(),
             by: Evidence::Registry,
         };
-        let mut brought = Brought::default();
+        let mut brought = CopiedReferrers::default();
         let outcome = brought.beside(digest.clone(), unchanged.clone());
         assert!(matches!(outcome, Outcome::Unchanged { .. }));
         brought.contended();

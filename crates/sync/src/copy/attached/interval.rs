@@ -2,9 +2,9 @@
 
 use registry::Digest;
 
-use crate::copy::attached::Company;
+use crate::copy::attached::ReferrerCopier;
 
-impl Company<'_> {
+impl ReferrerCopier<'_> {
     /// Whether it was seen to what refers to the unchanged root `digest` so lately that it is not asked again. Who
     /// pushes again, or looks deeper, wants to see for himself.
     pub(super) async fn was_looked_at(&self, digest: &Digest) -> bool {

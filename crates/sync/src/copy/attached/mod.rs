@@ -19,39 +19,41 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use registry::{Cause, Digest, ErrorKind, Manifest, Tag};
 
-use crate::commit::{Committed, name};
+use crate::commit::{CommitOutcome, name};
 use crate::compare::Difference;
 use crate::config::Referrers;
 use crate::copy::Copier;
-use crate::copy::marks::Mark;
-use crate::copy::share::Seat;
+use crate::copy::marks::CompletedStep;
+use crate::copy::share::BatchHandle;
 use crate::event::{Copied, Event, Evidence, Outcome};
 use crate::failure::{Failure, Side};
-use crate::graph::{Attachments, MAX_DEPTH, MAX_MANIFESTS, Root, SourceImage, may_list_referrers};
+use crate::graph::{
+    MAX_DEPTH, MAX_MANIFESTS, Root, SourceImage, SubjectReferrers, may_list_referrers,
+};
 use crate::store::Store;
 
-pub(super) use brought::Brought;
-use brought::Served;
+pub(super) use brought::CopiedReferrers;
+use brought::SubjectOutcome;
 
 /// Subjects, and referrers of one subject, that are seen to at a time.
 const TOGETHER: usize = 8;
 
 /// What refers to one image, on its way to one destination.
-pub(super) struct Company<'a> {
+pub(super) struct ReferrerCopier<'a> {
     copier: &'a Copier,
     wanted: &'a Referrers,
     image: &'a SourceImage,
     destination: &'a Arc<dyn Store>,
-    seat: &'a Seat,
+    seat: &'a BatchHandle,
     /// Manifests found so far that refer to the image, over all levels: listed referrers, cosign's tags, and what lies
     /// below those that are indexes.
     found: AtomicUsize,
 }
 
 /// A manifest to which something refers.
-pub(super) struct Subject {
+pub(super) struct ReferrerSubject {
     digest: Digest,
-    attached: Arc<Attachments>,
+    attached: Arc<SubjectReferrers>,
     /// Whether it was not at the destination before, so that neither was what refers to it.
     is_new: bool,
 }
@@ -62,9 +64,9 @@ impl Copier {
         &'a self,
         image: &'a SourceImage,
         destination: &'a Arc<dyn Store>,
-        seat: &'a Seat,
-    ) -> Option<Company<'a>> {
-        Some(Company {
+        seat: &'a BatchHandle,
+    ) -> Option<ReferrerCopier<'a>> {
+        Some(ReferrerCopier {
             copier: self,
             wanted: self.referrers.as_deref()?,
             image,
@@ -75,10 +77,13 @@ impl Copier {
     }
 }
 
-impl Company<'_> {
+impl ReferrerCopier<'_> {
     /// What refers to a root that is being copied and to everything below it; empty where that was seen to already.
-    pub(super) async fn of_copied(&self, root: &Arc<Manifest>) -> Result<Vec<Subject>, Failure> {
-        if self.has(Mark::Whole, root.digest()) {
+    pub(super) async fn of_copied(
+        &self,
+        root: &Arc<Manifest>,
+    ) -> Result<Vec<ReferrerSubject>, Failure> {
+        if self.has(CompletedStep::Whole, root.digest()) {
             return Ok(Vec::new());
         }
         // Each turn of a copy walks through all of them.
@@ -104,7 +109,11 @@ impl Company<'_> {
             }
         };
         let deep = self.is_deep();
-        let mark = if deep { Mark::Whole } else { Mark::Unchanged };
+        let mark = if deep {
+            CompletedStep::Whole
+        } else {
+            CompletedStep::Unchanged
+        };
         if self.has(mark, &digest) {
             return Ok(outcome);
         }
@@ -170,14 +179,17 @@ impl Company<'_> {
 
     /// Everything that refers to the root `digest` was brought, as `copied` tells.
     pub(super) fn is_complete(&self, digest: &Digest, copied: &Copied) {
-        self.set(Mark::Whole, digest);
+        self.set(CompletedStep::Whole, digest);
         self.note_look(digest, copied.contended > 0);
     }
 
     /// Brings what refers to the manifests of `level`, and what refers to that in turn.
-    pub(super) fn bring(&self, mut level: Vec<Subject>) -> BoxFuture<'_, Result<Brought, Failure>> {
+    pub(super) fn bring(
+        &self,
+        mut level: Vec<ReferrerSubject>,
+    ) -> BoxFuture<'_, Result<CopiedReferrers, Failure>> {
         async move {
-            let mut brought = Brought::default();
+            let mut brought = CopiedReferrers::default();
             let mut names: Vec<(Arc<Manifest>, Tag)> = Vec::new();
             let mut seen: HashSet<Digest> = level.iter().map(|s| s.digest.clone()).collect();
             for depth in 0.. {
@@ -214,7 +226,7 @@ impl Company<'_> {
     async fn ask(
         &self,
         digests: impl Iterator<Item = (Digest, bool)>,
-    ) -> Result<Vec<Subject>, Failure> {
+    ) -> Result<Vec<ReferrerSubject>, Failure> {
         let subjects = self.subjects_among(digests);
         let counted = subjects.and_then(|subject| {
             let counted = self.count(subject.attached.len());
@@ -223,18 +235,18 @@ impl Company<'_> {
         counted.try_collect().await
     }
 
-    /// Asks the source as [`Company::ask`] does, and counts nothing.
+    /// Asks the source as [`ReferrerCopier::ask`] does, and counts nothing.
     fn subjects_among(
         &self,
         digests: impl Iterator<Item = (Digest, bool)>,
-    ) -> impl Stream<Item = Result<Subject, Failure>> {
+    ) -> impl Stream<Item = Result<ReferrerSubject, Failure>> {
         let source = self.image.store();
         let questions = digests.map(move |(digest, is_new)| async move {
             // A failure is this image's as well, and told once.
             self.answer_for(&digest);
             let attached = self.copier.questions.ask(source, &digest).await;
             let attached = self.wanted_of(attached?);
-            Ok(Subject {
+            Ok(ReferrerSubject {
                 digest,
                 attached,
                 is_new,
@@ -257,11 +269,11 @@ impl Company<'_> {
     }
 
     /// What is to come along; of referrers whose type the list does not tell, that is found out later.
-    fn wanted_of(&self, attached: Arc<Attachments>) -> Arc<Attachments> {
+    fn wanted_of(&self, attached: Arc<SubjectReferrers>) -> Arc<SubjectReferrers> {
         if self.wanted.wants_all() || attached.is_empty() {
             return attached;
         }
-        let mut attached = Attachments::clone(&attached);
+        let mut attached = SubjectReferrers::clone(&attached);
         attached.referrers.retain(|referrer| {
             let artifact_type = referrer.artifact_type.as_deref();
             artifact_type.is_none() || self.wanted.wants(artifact_type)
@@ -275,8 +287,8 @@ impl Company<'_> {
     /// Pushes a root by a tag that cosign made, as everything that refers to it is there.
     async fn name(&self, root: &Manifest, tag: &Tag) -> Result<(), Failure> {
         match name(&**self.destination, root, tag).await? {
-            Committed::Done => Ok(()),
-            Committed::Lacking(lacking) => Err(lacking.failure),
+            CommitOutcome::Done => Ok(()),
+            CommitOutcome::Lacking(lacking) => Err(lacking.failure),
         }
     }
 
@@ -284,11 +296,11 @@ impl Company<'_> {
     async fn leave_behind(&self) -> Result<(), Failure> {
         let original = self.image.head().await?.digest;
         let left = self.subjects_among(std::iter::once((original.clone(), true)));
-        let left: Vec<Subject> = left.try_collect().await?;
+        let left: Vec<ReferrerSubject> = left.try_collect().await?;
         let number: usize = left.iter().map(|subject| subject.attached.len()).sum();
         let source = self.image.store().repository();
         let marks = &self.copier.marks;
-        if number > 0 && marks.set(Mark::LeftBehind, source, source, &original) {
+        if number > 0 && marks.set(CompletedStep::LeftBehind, source, source, &original) {
             self.warn(format!(
                 "{source}, {}: the platform filter makes an index of its own, with another digest, so the {number} \
                  signatures and other referrers of the whole index {original} do not cover it and are left behind; those of \
@@ -357,12 +369,12 @@ impl Company<'_> {
     fn warn(&self, text: String) {
         self.copier.listener.event(&Event::Warning { text });
     }
-    fn has(&self, mark: Mark, digest: &Digest) -> bool {
+    fn has(&self, mark: CompletedStep, digest: &Digest) -> bool {
         let source = self.image.store().repository();
         let place = self.destination.repository();
         self.copier.marks.has(mark, source, place, digest)
     }
-    fn set(&self, mark: Mark, digest: &Digest) {
+    fn set(&self, mark: CompletedStep, digest: &Digest) {
         let source = self.image.store().repository();
         let place = self.destination.repository();
         self.copier.marks.set(mark, source, place, digest);

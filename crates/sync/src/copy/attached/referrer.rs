@@ -6,17 +6,19 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use registry::{Descriptor, Digest, Manifest, Tag, Target};
 
-use crate::compare::{Comparison, Missing};
-use crate::copy::Pushed;
-use crate::copy::attached::{Company, Served, Subject, TOGETHER, concerning, is_gone};
-use crate::copy::marks::Mark;
+use crate::compare::{Comparison, MissingImage};
+use crate::copy::PushOutcome;
+use crate::copy::attached::{
+    ReferrerCopier, ReferrerSubject, SubjectOutcome, TOGETHER, concerning, is_gone,
+};
+use crate::copy::marks::CompletedStep;
 use crate::event::{Copied, Outcome};
 use crate::failure::{Failure, Side};
 use crate::graph::{Root, SourceImage};
 
 /// What became of one that refers to a subject.
 #[derive(Default)]
-struct Came {
+struct ReferrerOutcome {
     /// What bringing it took, if it was not there.
     copied: Option<Copied>,
     /// How it is to be listed, where it is a referrer that may not be listed yet.
@@ -25,9 +27,9 @@ struct Came {
     name: Option<(Arc<Manifest>, Tag)>,
 }
 
-impl Company<'_> {
+impl ReferrerCopier<'_> {
     /// Brings what refers to `subject` itself.
-    pub(super) async fn serve(&self, subject: Subject) -> Result<Served, Failure> {
+    pub(super) async fn serve(&self, subject: ReferrerSubject) -> Result<SubjectOutcome, Failure> {
         let repository = self.destination.repository();
         // Images that share a subject see to it one after the other.
         let _claim = self
@@ -35,7 +37,7 @@ impl Company<'_> {
             .attaching
             .claim(repository, &subject.digest)
             .await;
-        let is_done = self.has(Mark::Subject, &subject.digest);
+        let is_done = self.has(CompletedStep::Subject, &subject.digest);
         let there = if is_done {
             let all = subject.attached.referrers.iter();
             all.map(|referrer| referrer.digest.clone()).collect()
@@ -50,7 +52,7 @@ impl Company<'_> {
             came.push(one?);
         }
         drop(referrers);
-        let mut served = Served::default();
+        let mut served = SubjectOutcome::default();
         let listed: Vec<Descriptor> = came
             .iter_mut()
             .filter_map(|one| one.listed.take())
@@ -72,14 +74,14 @@ impl Company<'_> {
         }
         // What gets its tag later is not there yet for others.
         if served.names.is_empty() {
-            self.set(Mark::Subject, &subject.digest);
+            self.set(CompletedStep::Subject, &subject.digest);
         }
         Ok(served)
     }
 
     /// Which referrers of `subject` the destination lists. Those of a new subject are new as well; where everything is
     /// to be looked at or pushed again, no list is believed.
-    async fn there(&self, subject: &Subject) -> Result<HashSet<Digest>, Failure> {
+    async fn there(&self, subject: &ReferrerSubject) -> Result<HashSet<Digest>, Failure> {
         let believes = !self.copier.verify && !self.copier.force;
         if subject.is_new || subject.attached.referrers.is_empty() || !believes {
             return Ok(HashSet::new());
@@ -112,41 +114,41 @@ impl Company<'_> {
     /// One referrer of `subject`.
     async fn referrer(
         &self,
-        subject: &Subject,
+        subject: &ReferrerSubject,
         referrer: Descriptor,
         there: &HashSet<Digest>,
-    ) -> Result<Came, Failure> {
+    ) -> Result<ReferrerOutcome, Failure> {
         let digest = &referrer.digest;
         let failed = |failure| concerning(&format!("referrer {digest}"), &subject.digest, failure);
         let image = self.part(Target::Digest(digest.clone()));
         let stands = there.contains(digest);
         if stands && !(self.is_deep() || subject.is_new) {
-            return Ok(Came::default());
+            return Ok(ReferrerOutcome::default());
         }
         let root = match image.root().await {
             Ok(Root::Whole(root) | Root::Filtered(root)) => root,
-            Ok(Root::Nothing { .. }) => return Ok(Came::default()),
+            Ok(Root::Nothing { .. }) => return Ok(ReferrerOutcome::default()),
             Err(failure) if is_gone(&failure) => {
                 self.leave_out(subject, digest.as_str(), "the registry does not have it");
-                return Ok(Came::default());
+                return Ok(ReferrerOutcome::default());
             }
             Err(failure) => return Err(failed(failure)),
         };
         let Some(listed) = self.fitting(subject, &root).map_err(failed)? else {
-            return Ok(Came::default());
+            return Ok(ReferrerOutcome::default());
         };
         let next = self
             .subjects(&image, &root, !stands)
             .await
             .map_err(failed)?;
         if stands {
-            return Ok(Came {
+            return Ok(ReferrerOutcome {
                 next,
-                ..Came::default()
+                ..ReferrerOutcome::default()
             });
         }
         let copied = self.bring_part(&image, root).await;
-        Ok(Came {
+        Ok(ReferrerOutcome {
             copied: copied.map_err(failed)?,
             listed: Some(listed),
             next,
@@ -155,7 +157,11 @@ impl Company<'_> {
     }
 
     /// The descriptor of a referrer whose document says the same as the list that named it, and that is wanted.
-    fn fitting(&self, subject: &Subject, root: &Manifest) -> Result<Option<Descriptor>, Failure> {
+    fn fitting(
+        &self,
+        subject: &ReferrerSubject,
+        root: &Manifest,
+    ) -> Result<Option<Descriptor>, Failure> {
         let unreadable =
             |error: registry::manifest::ManifestError| Failure::local(error.to_string());
         let view = root.view().map_err(unreadable)?;
@@ -173,7 +179,11 @@ impl Company<'_> {
     }
 
     /// What one of cosign's tags names.
-    async fn companion(&self, subject: &Subject, tag: &Tag) -> Result<Came, Failure> {
+    async fn companion(
+        &self,
+        subject: &ReferrerSubject,
+        tag: &Tag,
+    ) -> Result<ReferrerOutcome, Failure> {
         let failed = |failure| concerning(&format!("tag {tag}"), &subject.digest, failure);
         let mut image = self.part(Target::Tag(tag.clone()));
         let is_new = subject.is_new && !self.copier.verify && !self.copier.force;
@@ -184,7 +194,7 @@ impl Company<'_> {
             Ok(_) => {}
             Err(failure) if is_gone(&failure) => {
                 self.leave_out(subject, tag.as_str(), "the registry does not have it");
-                return Ok(Came::default());
+                return Ok(ReferrerOutcome::default());
             }
             Err(failure) => return Err(failed(failure)),
         }
@@ -196,19 +206,19 @@ impl Company<'_> {
         image: &SourceImage,
         tag: &Tag,
         is_new: bool,
-    ) -> Result<Came, Failure> {
+    ) -> Result<ReferrerOutcome, Failure> {
         let look = self
             .copier
             .comparer
             .look(image, &**self.destination, Some(tag), is_new);
         let mut missing = match look.await? {
             Comparison::Missing(missing) => missing,
-            Comparison::Skipped { .. } => return Ok(Came::default()),
+            Comparison::Skipped { .. } => return Ok(ReferrerOutcome::default()),
             Comparison::Differs(difference) => {
                 self.answer_for(&difference.digest);
-                return Ok(Came {
+                return Ok(ReferrerOutcome {
                     copied: Some(Copied::of(difference.digest)),
-                    ..Came::default()
+                    ..ReferrerOutcome::default()
                 });
             }
             Comparison::Unchanged { digest } => {
@@ -218,10 +228,10 @@ impl Company<'_> {
                 } else {
                     Vec::new()
                 };
-                return Ok(Came {
+                return Ok(ReferrerOutcome {
                     copied,
                     next,
-                    ..Came::default()
+                    ..ReferrerOutcome::default()
                 });
             }
         };
@@ -229,12 +239,12 @@ impl Company<'_> {
         let next = self.subjects(image, &root, true).await?;
         // Counted where the next level asks again, which costs nothing.
         let refers = self.subjects_among(next.iter().cloned());
-        let refers: Vec<Subject> = refers.try_collect().await?;
+        let refers: Vec<ReferrerSubject> = refers.try_collect().await?;
         let name = (!refers.is_empty()).then(|| (Arc::clone(&root), tag.clone()));
         if name.is_some() {
             missing.tag = None;
         }
-        Ok(Came {
+        Ok(ReferrerOutcome {
             copied: self.push_part(image, &missing).await?,
             listed: None,
             next,
@@ -250,7 +260,7 @@ impl Company<'_> {
         root: Arc<Manifest>,
     ) -> Result<Option<Copied>, Failure> {
         if !self.copier.verify && !self.copier.force {
-            let missing = Missing {
+            let missing = MissingImage {
                 root,
                 filtered: false,
                 tag: None,
@@ -276,14 +286,14 @@ impl Company<'_> {
     async fn push_part(
         &self,
         image: &SourceImage,
-        missing: &Missing,
+        missing: &MissingImage,
     ) -> Result<Option<Copied>, Failure> {
         let turns = self
             .copier
             .turns(image, self.destination, self.seat, missing, None);
         Ok(match turns.await? {
-            Pushed::Copied(copied) => Some(copied),
-            Pushed::Stood => None,
+            PushOutcome::Copied(copied) => Some(copied),
+            PushOutcome::Stood => None,
         })
     }
 
@@ -331,7 +341,7 @@ impl Company<'_> {
         .with_parts(self.copier.parts.of_referrers())
     }
 
-    fn leave_out(&self, subject: &Subject, what: &str, why: &str) {
+    fn leave_out(&self, subject: &ReferrerSubject, what: &str, why: &str) {
         let source = self.image.store().repository();
         self.warn(format!(
             "{source}: {what} is listed as what refers to {}, but {why}; it is left out",

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::config::{Intent, Settings};
-use crate::discover::{Census, Discoverer, Image, SourceTags};
+use crate::discover::{DestinationTagIndex, Discoverer, Image, SourceTags};
 use crate::event::{Event, Listener};
 use crate::lock::lock;
 use crate::rule::{Immutable, RuleError};
@@ -98,7 +98,12 @@ impl Searching {
             images: 1,
             records: None,
         };
-        let census = Arc::new(Census::new(&stores, Arc::default(), &settings, &self.rules));
+        let census = Arc::new(DestinationTagIndex::new(
+            &stores,
+            Arc::default(),
+            &settings,
+            &self.rules,
+        ));
         let sources = SourceTags::bounded(stores, 10_000, self.most);
         sources.expect(&self.rules, &self.cancel);
         let discoverer = Discoverer::new(

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument;
 
-use crate::discover::referrer_tags::{ReferrerTag, ReferrerTags, Subject};
+use crate::discover::referrer_tags::{ReferrerTag, ReferrerTags, TagSubject};
 use crate::discover::source_tags::Budget;
 use crate::failure::{Failure, Side};
 use crate::lock::lock;
@@ -30,28 +30,28 @@ pub(in crate::discover) struct SourceList {
     cancel: CancellationToken,
     /// Whether a rule lists the repository: then the list is read to its end and its pages are kept.
     by_rule: AtomicBool,
-    state: watch::Sender<State>,
+    state: watch::Sender<ListState>,
     task: OnceLock<AbortOnDropHandle<()>>,
     /// What is under way from the repository and may see to tags that name referrers.
     under_way: TaskTracker,
     /// Subjects of whose tags an image sees to, and at which destination; only those that have tags, once it is known
     /// which have.
-    answered: Mutex<HashSet<(Subject, Repository)>>,
+    answered: Mutex<HashSet<(TagSubject, Repository)>>,
     /// Subjects whose fallback tags name an image, and no list of referrers.
-    images: Mutex<HashSet<Subject>>,
+    images: Mutex<HashSet<TagSubject>>,
 }
 
 /// How far the list has come.
-pub(super) struct State {
-    pub(super) text: Text,
+pub(super) struct ListState {
+    pub(super) text: BufferedPages,
     /// How it ended, when it has.
     pub(super) end: Option<Result<(), Failure>>,
     /// What it tells, when it has ended.
-    told: Option<Told>,
+    told: Option<ListedReferrerTags>,
 }
 
 /// Pages that were read ahead.
-pub(super) struct Text {
+pub(super) struct BufferedPages {
     /// The tags of each page, a line each.
     pages: Vec<Arc<str>>,
     /// Whether there were pages that are not kept.
@@ -62,7 +62,7 @@ pub(super) struct Text {
 
 /// What a list tells of the tags that name referrers.
 #[derive(Clone, Debug)]
-pub(in crate::discover) enum Told {
+pub(in crate::discover) enum ListedReferrerTags {
     /// All of them.
     Whole(Arc<ReferrerTags>),
     /// Those that came before the list failed.
@@ -79,13 +79,13 @@ impl SourceList {
         most: usize,
         cancel: CancellationToken,
     ) -> Self {
-        let text = Text {
+        let text = BufferedPages {
             pages: Vec::new(),
             cut: false,
             budget,
             taken: 0,
         };
-        let state = State {
+        let state = ListState {
             text,
             end: None,
             told: None,
@@ -113,7 +113,7 @@ impl SourceList {
     /// Asks for it, if nobody has yet.
     pub(super) fn start(&self, tasks: &TaskTracker) {
         self.task.get_or_init(|| {
-            let reading = Reading {
+            let reading = ListTask {
                 store: Arc::clone(&self.store),
                 cancel: self.cancel.clone(),
                 state: self.state.clone(),
@@ -125,11 +125,11 @@ impl SourceList {
         });
     }
     /// What it tells, when it has ended; it must have been started.
-    pub(in crate::discover) async fn told(&self) -> Told {
+    pub(in crate::discover) async fn told(&self) -> ListedReferrerTags {
         let mut state = self.state.subscribe();
         let ended = state.wait_for(|state| state.told.is_some()).await;
         let told = ended.ok().and_then(|state| state.told.clone());
-        told.unwrap_or(Told::Nothing)
+        told.unwrap_or(ListedReferrerTags::Nothing)
     }
     /// Whoever reads it from now on lists the repository anew.
     pub(super) fn let_go_of_text(&self) {
@@ -139,7 +139,7 @@ impl SourceList {
         });
     }
     /// How far it is, now and later.
-    pub(super) fn state(&self) -> watch::Receiver<State> {
+    pub(super) fn state(&self) -> watch::Receiver<ListState> {
         self.state.subscribe()
     }
     /// The repository.
@@ -158,11 +158,13 @@ impl SourceList {
     }
 
     /// Notes that an image sees to the tags of `subject` at `destination`.
-    pub(super) fn answer(&self, subject: Subject, destination: &Repository) {
+    pub(super) fn answer(&self, subject: TagSubject, destination: &Repository) {
         let unasked = !self.by_rule.load(Ordering::Acquire)
             || match &self.state.borrow().told {
-                Some(Told::Whole(tags) | Told::Partly(tags)) => !tags.speak_of(subject),
-                Some(Told::Nothing) | None => false,
+                Some(ListedReferrerTags::Whole(tags) | ListedReferrerTags::Partly(tags)) => {
+                    !tags.speak_of(subject)
+                }
+                Some(ListedReferrerTags::Nothing) | None => false,
             };
         if !unasked {
             lock(&self.answered).insert((subject, destination.clone()));
@@ -178,14 +180,14 @@ impl SourceList {
         !is_image && lock(&self.answered).contains(&(tag.subject, destination.clone()))
     }
     /// Notes that the fallback tag of `subject` names an image.
-    pub(super) fn note_image(&self, subject: Subject) {
+    pub(super) fn note_image(&self, subject: TagSubject) {
         if self.by_rule.load(Ordering::Acquire) {
             lock(&self.images).insert(subject);
         }
     }
 }
 
-impl Text {
+impl BufferedPages {
     /// A page, if it is kept.
     pub(super) fn page(&self, number: usize) -> Option<&Arc<str>> {
         self.pages.get(number)
@@ -217,17 +219,17 @@ impl Text {
     }
 }
 
-impl Drop for Text {
+impl Drop for BufferedPages {
     fn drop(&mut self) {
         self.clear();
     }
 }
 
 /// The task that reads a list to its end.
-struct Reading {
+struct ListTask {
     store: Arc<dyn Store>,
     cancel: CancellationToken,
-    state: watch::Sender<State>,
+    state: watch::Sender<ListState>,
     /// Whether no more than a few pages are worth it, and none need be kept.
     few: bool,
     /// The most tags that name referrers.
@@ -235,7 +237,7 @@ struct Reading {
     found: Vec<ReferrerTag>,
 }
 
-impl Reading {
+impl ListTask {
     /// Reads; whatever happens, a panic included, nobody waits for ever.
     async fn run(mut self) {
         let pages = AssertUnwindSafe(self.pages()).catch_unwind().await;
@@ -248,13 +250,13 @@ impl Reading {
             }
         };
         let told = if self.found.len() > self.most {
-            Told::Nothing
+            ListedReferrerTags::Nothing
         } else {
             let tags = Arc::new(ReferrerTags::new(std::mem::take(&mut self.found)));
             if whole {
-                Told::Whole(tags)
+                ListedReferrerTags::Whole(tags)
             } else {
-                Told::Partly(tags)
+                ListedReferrerTags::Partly(tags)
             }
         };
         self.state.send_modify(|state| {

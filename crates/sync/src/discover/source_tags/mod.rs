@@ -25,12 +25,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::discover::referrer_tags::{MAX_TAGS, ReferrerTags, Subject};
+use crate::discover::referrer_tags::{MAX_TAGS, ReferrerTags, TagSubject};
 use crate::lock::lock;
-use crate::rule::{Rule, Select};
+use crate::rule::{Rule, Selection};
 use crate::store::{Store, Stores};
-pub(super) use list::{SourceList, Told};
-pub(super) use reader::Reader;
+pub(super) use list::{ListedReferrerTags, SourceList};
+pub(super) use reader::PageReader;
 
 /// The most text of tags that is read ahead in a run, in bytes.
 const MAX_AHEAD: usize = 16 * 1024 * 1024;
@@ -92,7 +92,7 @@ impl SourceTags {
                 .or_insert_with(|| self.source(repository, cancel.clone()));
             source.rules += 1;
             source.pending.push(source.list.under_way().token());
-            if matches!(rule.source.select, Select::All | Select::Matching(_)) {
+            if matches!(rule.source.select, Selection::All | Selection::Matching(_)) {
                 source.readers += 1;
                 source.list.will_be_read();
             }
@@ -128,10 +128,10 @@ impl SourceTags {
     }
 
     /// The list of `source`, for the search of a rule that was expected to list it.
-    pub(super) fn read(self: &Arc<Self>, source: &Repository) -> Reader {
+    pub(super) fn read(self: &Arc<Self>, source: &Repository) -> PageReader {
         let list = self.list(source);
         list.start(&self.tasks);
-        Reader::new(Arc::clone(self), list)
+        PageReader::new(Arc::clone(self), list)
     }
 
     /// Which tags of `source` name what refers to a manifest. Waits for the end of the repository's list, which is asked
@@ -144,8 +144,8 @@ impl SourceTags {
         let list = self.list(source.repository());
         list.start(&self.tasks);
         match list.told().await {
-            Told::Whole(tags) => Some(tags),
-            Told::Partly(_) | Told::Nothing => None,
+            ListedReferrerTags::Whole(tags) => Some(tags),
+            ListedReferrerTags::Partly(_) | ListedReferrerTags::Nothing => None,
         }
     }
 
@@ -154,7 +154,7 @@ impl SourceTags {
     /// to leave them behind (by a filter of types or platforms). So they are no images of their own, for no rule that
     /// lists the repository. To be noted before the image ends, once for each subject that it looked at.
     pub(crate) fn answer(&self, source: &Repository, subject: &Digest, destination: &Repository) {
-        if let (Some(list), Some(subject)) = (self.known(source), Subject::of(subject)) {
+        if let (Some(list), Some(subject)) = (self.known(source), TagSubject::of(subject)) {
             list.answer(subject, destination);
         }
     }
@@ -167,8 +167,8 @@ impl SourceTags {
         };
         list.start(&self.tasks);
         match list.told().await {
-            Told::Whole(tags) => !tags.is_empty(),
-            Told::Partly(_) | Told::Nothing => true,
+            ListedReferrerTags::Whole(tags) => !tags.is_empty(),
+            ListedReferrerTags::Partly(_) | ListedReferrerTags::Nothing => true,
         }
     }
 
@@ -183,8 +183,10 @@ impl SourceTags {
             return Vec::new();
         };
         list.start(&self.tasks);
-        if let Told::Whole(tags) | Told::Partly(tags) = list.told().await {
-            subjects.retain(|subject| Subject::of(subject).is_some_and(|of| tags.speak_of(of)));
+        if let ListedReferrerTags::Whole(tags) | ListedReferrerTags::Partly(tags) =
+            list.told().await
+        {
+            subjects.retain(|subject| TagSubject::of(subject).is_some_and(|of| tags.speak_of(of)));
         }
         subjects
     }
@@ -192,7 +194,7 @@ impl SourceTags {
     /// Notes that the fallback tag of `subject` in `source` names an image and no list of referrers, as where images are
     /// tagged by their own digests: nobody answers for it.
     pub(crate) fn is_an_image(&self, source: &Repository, subject: &Digest) {
-        if let (Some(list), Some(subject)) = (self.known(source), Subject::of(subject)) {
+        if let (Some(list), Some(subject)) = (self.known(source), TagSubject::of(subject)) {
             list.note_image(subject);
         }
     }

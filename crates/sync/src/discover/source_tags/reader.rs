@@ -8,22 +8,22 @@ use registry::Tag;
 use tokio::sync::watch;
 
 use crate::discover::source_tags::SourceTags;
-use crate::discover::source_tags::list::{SourceList, State};
+use crate::discover::source_tags::list::{ListState, SourceList};
 use crate::failure::{Failure, Side};
 use crate::store::Tags;
 
 /// The pages of a list, as fast as a search takes them.
-pub(in crate::discover) struct Reader {
+pub(in crate::discover) struct PageReader {
     sources: Arc<SourceTags>,
     list: Arc<SourceList>,
-    state: watch::Receiver<State>,
+    state: watch::Receiver<ListState>,
     /// Pages that were taken.
     taken: usize,
-    anew: Option<Anew>,
+    anew: Option<FreshList>,
 }
 
 /// A list of the reader's own, in the place of pages that were not kept.
-struct Anew {
+struct FreshList {
     pages: Box<dyn Tags>,
     /// What was taken before, by hashes of 64 bits, as the client knows what it has given.
     taken: HashSet<u64>,
@@ -31,14 +31,14 @@ struct Anew {
 }
 
 /// Where the next page comes from.
-enum Next {
+enum NextPage {
     Page(Arc<str>),
     Anew,
     Later,
     End(Result<(), Failure>),
 }
 
-impl Reader {
+impl PageReader {
     pub(super) fn new(sources: Arc<SourceTags>, list: Arc<SourceList>) -> Self {
         Self {
             sources,
@@ -61,13 +61,13 @@ impl Reader {
                 return anew.next().await;
             }
             match self.look() {
-                Next::Page(page) => {
+                NextPage::Page(page) => {
                     self.taken += 1;
                     return tags(&page).map(Some);
                 }
-                Next::Anew => self.anew = Some(self.anew()),
-                Next::End(end) => return end.map(|()| None),
-                Next::Later => {
+                NextPage::Anew => self.anew = Some(self.anew()),
+                NextPage::End(end) => return end.map(|()| None),
+                NextPage::Later => {
                     let gone = "the reading of a list of tags ended before the list";
                     let changed = self.state.changed().await;
                     changed.map_err(|_| Failure::internal(gone))?;
@@ -87,22 +87,22 @@ impl Reader {
         tags.map(Tag::parse).collect::<Result<_, _>>().ok()
     }
 
-    fn look(&mut self) -> Next {
+    fn look(&mut self) -> NextPage {
         let state = self.state.borrow_and_update();
         match (state.text.page(self.taken), &state.end) {
-            (Some(page), _) => Next::Page(Arc::clone(page)),
-            (None, _) if state.text.is_cut() => Next::Anew,
-            (None, Some(end)) => Next::End(end.clone()),
-            (None, None) => Next::Later,
+            (Some(page), _) => NextPage::Page(Arc::clone(page)),
+            (None, _) if state.text.is_cut() => NextPage::Anew,
+            (None, Some(end)) => NextPage::End(end.clone()),
+            (None, None) => NextPage::Later,
         }
     }
 
-    fn anew(&self) -> Anew {
+    fn anew(&self) -> FreshList {
         let hasher = RandomState::new();
         let state = self.state.borrow();
         let pages = (0..self.taken).filter_map(|number| state.text.page(number));
         let taken = pages.flat_map(|page| page.lines());
-        Anew {
+        FreshList {
             taken: taken.map(|tag| hasher.hash_one(tag)).collect(),
             pages: self.list.store().tags(),
             hasher,
@@ -110,7 +110,7 @@ impl Reader {
     }
 }
 
-impl Anew {
+impl FreshList {
     async fn next(&mut self) -> Result<Option<Vec<Tag>>, Failure> {
         let page = self.pages.next().await;
         let page = page.map_err(|error| Failure::registry(Side::Source, &error))?;
@@ -122,7 +122,7 @@ impl Anew {
     }
 }
 
-impl Drop for Reader {
+impl Drop for PageReader {
     fn drop(&mut self) {
         self.sources.was_read(self.list.store().repository());
     }

@@ -52,7 +52,7 @@ impl World {
         let store = self.stores.store(&repository("src.example/app"));
         self.sources.of(&store).await
     }
-    fn read(&self) -> Reader {
+    fn read(&self) -> PageReader {
         self.sources.read(&repository("src.example/app"))
     }
     fn pages(&self) -> usize {
@@ -64,7 +64,7 @@ impl World {
 }
 
 /// What is left for a reader, and how that ended.
-async fn rest(reader: &mut Reader) -> (Vec<String>, Result<(), String>) {
+async fn rest(reader: &mut PageReader) -> (Vec<String>, Result<(), String>) {
     let mut tags = Vec::new();
     loop {
         match reader.next().await {

@@ -384,7 +384,7 @@ async fn force_pushes_and_verify_mends_what_came_along() {
     assert_eq!(world.pushes(), expected);
 
     let blob = signature.view().unwrap();
-    let registry::manifest::View::Image(blob) = blob else {
+    let registry::manifest::ManifestView::Image(blob) = blob else {
         panic!("it is an image");
     };
     let blob = blob.config.unwrap().digest;

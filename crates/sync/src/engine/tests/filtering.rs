@@ -1,6 +1,6 @@
 //! Platform filters on every kind of image.
 
-use registry::manifest::{View, media_type};
+use registry::manifest::{ManifestView, media_type};
 use registry::{Digest, Manifest};
 use serde_json::json;
 
@@ -39,7 +39,7 @@ impl World {
         let tagged = self.stores.tagged(&self.destination, "v1");
         let digest = digest.or(tagged.as_ref()).unwrap();
         let manifest = self.stores.manifest(&self.destination, digest).unwrap();
-        let View::Index(index) = manifest.view().unwrap() else {
+        let ManifestView::Index(index) = manifest.view().unwrap() else {
             panic!("not an index");
         };
         index

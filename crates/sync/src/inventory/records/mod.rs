@@ -22,13 +22,13 @@ use std::time::{Duration, SystemTime};
 
 use registry::{Digest, Repository, Tag};
 
-use crate::inventory::shelf::Key;
+use crate::inventory::shelf::DigestKey;
 use crate::lock::lock;
 
 pub use error::{RecordsError, RecordsErrorKind};
-use reader::Reader;
-pub use upkeep::{Holdings, KEPT_DAYS, Overview, Upkeep};
-use writer::Writer;
+use reader::RecordsReader;
+pub use upkeep::{KEPT_DAYS, RecordsMaintenance, RecordsOverview, RegistryRecords};
+use writer::RecordsWriter;
 
 /// Notes that wait to be written; what comes on top is dropped.
 const WAITING: usize = 8192;
@@ -40,42 +40,42 @@ const DAY: i64 = 24 * 60 * 60;
 pub struct Records {
     path: PathBuf,
     /// Taken away when the file is closed.
-    reader: Mutex<Option<Reader>>,
+    reader: Mutex<Option<RecordsReader>>,
     /// Taken away when no more notes are taken.
-    notes: Mutex<Option<SyncSender<Note>>>,
+    notes: Mutex<Option<SyncSender<RecordUpdate>>>,
     /// Ends when the writer has.
     written: Mutex<Receiver<()>>,
-    trouble: Trouble,
+    trouble: ErrorReporter,
 }
 
 /// Where trouble with the file is told; told once, as what follows follows from it.
 #[derive(Clone)]
-struct Trouble {
+struct ErrorReporter {
     told: Arc<AtomicBool>,
     tell: Arc<dyn Fn(&RecordsError) + Send + Sync>,
 }
 
 /// Something for the file.
 #[derive(Debug)]
-pub(super) enum Note {
+pub(super) enum RecordUpdate {
     /// The repository holds these blobs, under a manifest that stands there.
-    Holds(Repository, Vec<Key>),
+    Holds(Repository, Vec<DigestKey>),
     /// It lacks this one.
-    Gone(Repository, Key),
+    Gone(Repository, DigestKey),
     /// Nothing is believed of the repository any more.
     Forget(Repository),
     /// This tag was copied, or found equal.
-    Copied(Repository, Tag, Copy),
+    Copied(Repository, Tag, RecordedCopy),
     /// At that time, everything was there that refers to a root.
-    Looked(Repository, Look, SystemTime),
+    Looked(Repository, ReferrersCheck, SystemTime),
 }
 
 /// The repositories of one registry that hold a blob: the one that was asked for first, if it is among them.
-pub(super) type Places = Vec<Repository>;
+pub(super) type BlobRepositories = Vec<Repository>;
 
 /// What was last copied to a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Copy {
+pub(super) struct RecordedCopy {
     pub(super) source: Repository,
     pub(super) source_tag: Tag,
     /// By which platform filter; 0 is none.
@@ -85,7 +85,7 @@ pub(super) struct Copy {
 
 /// A question for what refers to a root.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Look {
+pub(super) struct ReferrersCheck {
     pub(super) source: Repository,
     pub(super) root: Digest,
     /// How far it went, and for what: another question tells nothing of this one.
@@ -104,14 +104,14 @@ impl Records {
     ) -> Result<Self, RecordsError> {
         let failed = |error| RecordsError::new(path, error);
         let connection = file::open(path)?;
-        let reader = Reader::open(path).map_err(failed)?;
-        let trouble = Trouble {
+        let reader = RecordsReader::open(path).map_err(failed)?;
+        let trouble = ErrorReporter {
             told: Arc::default(),
             tell: Arc::new(tell),
         };
         let (notes, incoming) = sync_channel(WAITING);
         let (writing, written) = sync_channel(0);
-        let writer = Writer::new(connection, day(SystemTime::now()));
+        let writer = RecordsWriter::new(connection, day(SystemTime::now()));
         let (of, told) = (path.to_owned(), trouble.clone());
         let thread = std::thread::Builder::new().name("records".to_owned());
         thread
@@ -141,7 +141,7 @@ impl Records {
         let Some((connection, version)) = file::open_to_read(path)? else {
             return Ok(None);
         };
-        let reader = Reader::over(connection, version);
+        let reader = RecordsReader::over(connection, version);
         let reader = reader.map_err(|error| RecordsError::new(path, error))?;
         let (_, written) = sync_channel(0);
         Ok(Some(Self {
@@ -149,7 +149,7 @@ impl Records {
             reader: Mutex::new(Some(reader)),
             notes: Mutex::new(None),
             written: Mutex::new(written),
-            trouble: Trouble {
+            trouble: ErrorReporter {
                 told: Arc::default(),
                 tell: Arc::new(tell),
             },
@@ -168,12 +168,16 @@ impl Records {
     }
     /// Where in its registry the blob that `repository` wants is: there itself, or in some others. `None` where it is
     /// nowhere.
-    pub(super) fn places(&self, repository: &Repository, blob: Key) -> Option<Places> {
+    pub(super) fn places(
+        &self,
+        repository: &Repository,
+        blob: DigestKey,
+    ) -> Option<BlobRepositories> {
         let places = self.read(|reader| reader.places(repository, blob))?;
         (!places.is_empty()).then_some(places)
     }
     /// What was last copied to `tag` of `place`.
-    pub(super) fn copy_at(&self, place: &Repository, tag: &Tag) -> Option<Copy> {
+    pub(super) fn copy_at(&self, place: &Repository, tag: &Tag) -> Option<RecordedCopy> {
         self.read(|reader| reader.copy_at(place, tag)).flatten()
     }
     /// Whether anything was ever copied to `place`.
@@ -181,7 +185,11 @@ impl Records {
         self.read(|reader| reader.has_copies_in(place)) == Some(true)
     }
     /// When `look` was last answered for `place`.
-    pub(super) fn looked_at(&self, place: &Repository, look: &Look) -> Option<SystemTime> {
+    pub(super) fn looked_at(
+        &self,
+        place: &Repository,
+        look: &ReferrersCheck,
+    ) -> Option<SystemTime> {
         let seconds = self
             .read(|reader| reader.looked_at(place, look))
             .flatten()?;
@@ -189,13 +197,13 @@ impl Records {
         SystemTime::UNIX_EPOCH.checked_add(since)
     }
     /// Takes a note, unless too many wait.
-    pub(super) fn note(&self, note: Note) {
+    pub(super) fn note(&self, note: RecordUpdate) {
         if let Some(notes) = &*lock(&self.notes) {
             // A hint that is lost costs a request.
             let _ = notes.try_send(note);
         }
     }
-    fn read<T>(&self, read: impl FnOnce(&mut Reader) -> rusqlite::Result<T>) -> Option<T> {
+    fn read<T>(&self, read: impl FnOnce(&mut RecordsReader) -> rusqlite::Result<T>) -> Option<T> {
         match read(lock(&self.reader).as_mut()?) {
             Ok(found) => Some(found),
             Err(error) => {
@@ -218,7 +226,7 @@ impl std::fmt::Debug for Records {
     }
 }
 
-impl Trouble {
+impl ErrorReporter {
     fn tell(&self, error: &RecordsError) {
         if !self.told.swap(true, Ordering::AcqRel) {
             (self.tell)(error);

@@ -6,12 +6,12 @@ use registry::{Digest, Repository, Tag};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
-use crate::inventory::records::writer::Stored;
-use crate::inventory::records::{Copy, Look, Places, file};
-use crate::inventory::shelf::Key;
+use crate::inventory::records::writer::StoredDigest;
+use crate::inventory::records::{BlobRepositories, RecordedCopy, ReferrersCheck, file};
+use crate::inventory::shelf::DigestKey;
 
 /// A connection to look things up.
-pub(super) struct Reader {
+pub(super) struct RecordsReader {
     connection: Connection,
     /// Of its tables.
     version: i64,
@@ -62,7 +62,7 @@ const LOOKED_AT: &str = "
         WHERE registry = (SELECT id FROM registries WHERE name = ?4) AND path = ?5
     ) AND asked = ?6";
 
-impl Reader {
+impl RecordsReader {
     /// Opens the file, which is there and has its tables.
     pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -83,14 +83,14 @@ impl Reader {
     pub(super) fn places(
         &mut self,
         repository: &Repository,
-        blob: Key,
-    ) -> rusqlite::Result<Places> {
+        blob: DigestKey,
+    ) -> rusqlite::Result<BlobRepositories> {
         let (name, path) = (repository.registry().as_str(), repository.path());
         let is_in =
             self.connection
                 .prepare_cached(IS_IN)?
                 .exists(params![name, path, blob.as_bytes()])?;
-        let mut places: Places = is_in.then(|| repository.clone()).into_iter().collect();
+        let mut places: BlobRepositories = is_in.then(|| repository.clone()).into_iter().collect();
         let mut others = self.connection.prepare_cached(OTHERS)?;
         let mut rows = others.query(params![name, path, blob.as_bytes(), MAX_OTHERS])?;
         while let Some(row) = rows.next()? {
@@ -105,7 +105,7 @@ impl Reader {
         &mut self,
         place: &Repository,
         tag: &Tag,
-    ) -> rusqlite::Result<Option<Copy>> {
+    ) -> rusqlite::Result<Option<RecordedCopy>> {
         let key = (place.registry().as_str(), place.path(), tag.as_str());
         let found = self
             .connection
@@ -123,7 +123,7 @@ impl Reader {
     pub(super) fn looked_at(
         &mut self,
         place: &Repository,
-        look: &Look,
+        look: &ReferrersCheck,
     ) -> rusqlite::Result<Option<i64>> {
         if self.version < file::WITH_REFERRERS {
             return Ok(None);
@@ -131,7 +131,7 @@ impl Reader {
         let key = params![
             place.registry().as_str(),
             place.path(),
-            Stored(&look.root),
+            StoredDigest(&look.root),
             look.source.registry().as_str(),
             look.source.path(),
             look.asked
@@ -142,7 +142,7 @@ impl Reader {
 }
 
 /// Reads a row; `None` where it says what cannot be, as a damaged file may.
-fn copy(row: &Row<'_>, tag: &Tag) -> rusqlite::Result<Option<Copy>> {
+fn copy(row: &Row<'_>, tag: &Tag) -> rusqlite::Result<Option<RecordedCopy>> {
     let (registry, path): (String, String) = (row.get(0)?, row.get(1)?);
     let source_tag: Option<String> = row.get(2)?;
     let source_tag = source_tag.map_or(Ok(tag.clone()), |text| Tag::parse(&text));
@@ -152,7 +152,7 @@ fn copy(row: &Row<'_>, tag: &Tag) -> rusqlite::Result<Option<Copy>> {
     else {
         return Ok(None);
     };
-    Ok(Some(Copy {
+    Ok(Some(RecordedCopy {
         source,
         source_tag,
         filter: row.get(3)?,

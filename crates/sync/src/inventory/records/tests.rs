@@ -8,11 +8,14 @@ use std::time::{Duration, SystemTime};
 use registry::{Algorithm, Digest, Repository, Tag};
 use tempfile::TempDir;
 
-use super::reader::Reader;
-use super::writer::Writer;
-use super::{Copy, DAY, Look, Note, Records, RecordsError, RecordsErrorKind, Upkeep, file};
+use super::reader::RecordsReader;
+use super::writer::RecordsWriter;
+use super::{
+    DAY, RecordUpdate, RecordedCopy, Records, RecordsError, RecordsErrorKind, RecordsMaintenance,
+    ReferrersCheck, file,
+};
 use crate::inventory::Inventory;
-use crate::inventory::shelf::Key;
+use crate::inventory::shelf::DigestKey;
 use crate::rule::PlatformFilter;
 
 /// Only a failing test waits that long.
@@ -102,22 +105,22 @@ fn another_platform_filter_made_another_image() {
 }
 
 /// A writer that has written these notes on that day, and nothing else.
-fn write(path: &Path, today: i64, notes: Vec<Note>) {
+fn write(path: &Path, today: i64, notes: Vec<RecordUpdate>) {
     let (sender, incoming) = std::sync::mpsc::channel();
     for note in notes {
         sender.send(note).unwrap();
     }
     drop(sender);
-    let writer = Writer::new(file::open(path).unwrap(), today);
+    let writer = RecordsWriter::new(file::open(path).unwrap(), today);
     writer.run(&incoming).unwrap();
 }
 
-fn blob(number: usize) -> Key {
-    Key::of(&Digest::sha256(&number.to_be_bytes()))
+fn blob(number: usize) -> DigestKey {
+    DigestKey::of(&Digest::sha256(&number.to_be_bytes()))
 }
 
-fn holds(path: &str, blobs: &[usize]) -> Note {
-    Note::Holds(
+fn holds(path: &str, blobs: &[usize]) -> RecordUpdate {
+    RecordUpdate::Holds(
         repository(path),
         blobs.iter().map(|number| blob(*number)).collect(),
     )
@@ -140,7 +143,7 @@ fn a_blob_is_known_by_registry_the_repository_itself_first() {
         "r.example/d",
         "r.example/e",
     ];
-    let mut notes: Vec<Note> = names.iter().map(|name| holds(name, &[1])).collect();
+    let mut notes: Vec<RecordUpdate> = names.iter().map(|name| holds(name, &[1])).collect();
     notes.push(holds("other.example/a", &[2]));
     write(&path, 100, notes);
     let records = open(&path);
@@ -158,9 +161,9 @@ fn what_is_gone_or_forgotten_is_not_known_any_more() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("r.sqlite3");
     let mut notes = vec![holds("r.example/a", &[1, 2]), holds("r.example/b", &[1, 2])];
-    notes.push(Note::Gone(repository("r.example/a"), blob(1)));
-    notes.push(Note::Forget(repository("r.example/b")));
-    notes.push(Note::Forget(repository("r.example/unheard-of")));
+    notes.push(RecordUpdate::Gone(repository("r.example/a"), blob(1)));
+    notes.push(RecordUpdate::Forget(repository("r.example/b")));
+    notes.push(RecordUpdate::Forget(repository("r.example/unheard-of")));
     notes.push(holds("r.example/b", &[3]));
     write(&path, 100, notes);
     let records = open(&path);
@@ -226,7 +229,9 @@ fn a_full_disk_is_told_of_once_and_what_was_written_stays_readable() {
         sender.send(holds("r.example/a", &[number])).unwrap();
     }
     drop(sender);
-    let error = Writer::new(connection, 100).run(&incoming).unwrap_err();
+    let error = RecordsWriter::new(connection, 100)
+        .run(&incoming)
+        .unwrap_err();
     let error = RecordsError::new(&path, error);
     assert_eq!(error.kind(), RecordsErrorKind::Full);
     let told = error.to_string();
@@ -288,7 +293,7 @@ fn notes_never_wait() {
 fn a_record_takes_few_bytes() {
     const RECORDS: usize = 20_000;
     let directory = tempfile::tempdir().unwrap();
-    let size = |notes: Vec<Note>| {
+    let size = |notes: Vec<RecordUpdate>| {
         let path = directory.path().join("r.sqlite3");
         write(&path, 20_000, notes);
         let size = std::fs::metadata(&path).unwrap().len();
@@ -302,24 +307,24 @@ fn a_record_takes_few_bytes() {
     assert_eq!(size(held.collect()), 50);
     let (source, place) = (repository("s.example/a"), repository("r.example/a"));
     let copied = (0..RECORDS).map(|number| {
-        let copy = Copy {
+        let copy = RecordedCopy {
             source: source.clone(),
             source_tag: tag(&format!("v1.{number}")),
             filter: 0,
             digest: Digest::sha256(&number.to_be_bytes()),
         };
-        Note::Copied(place.clone(), copy.source_tag.clone(), copy)
+        RecordUpdate::Copied(place.clone(), copy.source_tag.clone(), copy)
     });
     assert_eq!(size(copied.collect()), 61);
 }
 
-fn looked(place: &str, source: &str, day: u64) -> Note {
+fn looked(place: &str, source: &str, day: u64) -> RecordUpdate {
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(day * 24 * 60 * 60);
-    Note::Looked(repository(place), look(source), at)
+    RecordUpdate::Looked(repository(place), look(source), at)
 }
 
-fn look(source: &str) -> Look {
-    Look {
+fn look(source: &str) -> ReferrersCheck {
+    ReferrersCheck {
         source: repository(source),
         root: Digest::sha256(b"root"),
         asked: 7,
@@ -336,12 +341,12 @@ fn what_was_looked_at_is_pruned_and_forgotten_as_the_rest() {
         looked(places[1], "s.example/a", 100),
         looked(places[1], "s.example/a", 150),
         looked(places[2], "s.example/a", 150),
-        Note::Forget(repository(places[2])),
+        RecordUpdate::Forget(repository(places[2])),
     ];
     write(&path, 150, notes);
     let known = || {
-        let mut reader = Reader::open(&path).unwrap();
-        let other = Look {
+        let mut reader = RecordsReader::open(&path).unwrap();
+        let other = ReferrersCheck {
             asked: 8,
             ..look("s.example/a")
         };
@@ -355,7 +360,7 @@ fn what_was_looked_at_is_pruned_and_forgotten_as_the_rest() {
     assert_eq!(known(), [Some(100), Some(150), None]);
     write(&path, 200, vec![]);
     assert_eq!(known(), [None, Some(150), None]);
-    let mut upkeep = Upkeep::open(&path).unwrap();
+    let mut upkeep = RecordsMaintenance::open(&path).unwrap();
     // Both ends of a look are names that are kept for it.
     let registries = upkeep.overview().unwrap().registries;
     let repositories: Vec<u64> = registries.iter().map(|one| one.repositories).collect();
@@ -467,7 +472,7 @@ fn who_reads_refuses_what_is_no_records_file_and_takes_an_older_one() {
         .unwrap();
     drop(older);
     let records = open_to_read(&path).unwrap();
-    let look = Look {
+    let look = ReferrersCheck {
         source: repository("s.example/a"),
         root: Digest::sha256(b"1"),
         asked: 0,
@@ -476,7 +481,7 @@ fn who_reads_refuses_what_is_no_records_file_and_takes_an_older_one() {
     // Of a directory in which nothing may be written, the file is read as it is.
     let (connection, _) = file::open_unchanging(&path).unwrap().unwrap();
     assert_eq!(
-        Reader::over(connection, 1)
+        RecordsReader::over(connection, 1)
             .unwrap()
             .has_copies_in(&repository("d.example/b")),
         Ok(false)

@@ -15,25 +15,25 @@ pub const KEPT_DAYS: u32 = 90;
 const PRUNED_EVERY: i64 = 7;
 
 /// A records file in the hands of a person.
-pub struct Upkeep {
+pub struct RecordsMaintenance {
     path: PathBuf,
     connection: Connection,
 }
 
 /// What is in a records file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Overview {
+pub struct RecordsOverview {
     /// Bytes on disk, what is not yet in its place included.
     pub bytes: u64,
     /// How many days ago the oldest record was seen; `None` where there is none.
     pub oldest_days: Option<u64>,
     /// By registry, sorted by name.
-    pub registries: Vec<Holdings>,
+    pub registries: Vec<RegistryRecords>,
 }
 
 /// What is recorded of one registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Holdings {
+pub struct RegistryRecords {
     /// Which.
     pub registry: String,
     /// Repositories that anything is recorded of, as destinations or as sources.
@@ -44,7 +44,7 @@ pub struct Holdings {
     pub tags: u64,
 }
 
-impl Upkeep {
+impl RecordsMaintenance {
     /// Opens the file, which must be there.
     pub fn open(path: &Path) -> Result<Self, RecordsError> {
         if !path.exists() {
@@ -56,7 +56,7 @@ impl Upkeep {
         })
     }
     /// Counts what is in it.
-    pub fn overview(&self) -> Result<Overview, RecordsError> {
+    pub fn overview(&self) -> Result<RecordsOverview, RecordsError> {
         self.count()
             .map_err(|error| RecordsError::new(&self.path, error))
     }
@@ -76,7 +76,7 @@ impl Upkeep {
             .map_err(|error| RecordsError::new(&self.path, error))
     }
 
-    fn count(&self) -> rusqlite::Result<Overview> {
+    fn count(&self) -> rusqlite::Result<RecordsOverview> {
         let mut statement = self.connection.prepare(
             "SELECT name,
                 (SELECT count(*) FROM repositories WHERE registry = registries.id),
@@ -89,14 +89,14 @@ impl Upkeep {
             FROM registries ORDER BY name",
         )?;
         let rows = statement.query_map((), |row| {
-            Ok(Holdings {
+            Ok(RegistryRecords {
                 registry: row.get(0)?,
                 repositories: number(row.get(1)?),
                 blobs: number(row.get(2)?),
                 tags: number(row.get(3)?),
             })
         })?;
-        let registries = rows.collect::<rusqlite::Result<Vec<Holdings>>>()?;
+        let registries = rows.collect::<rusqlite::Result<Vec<RegistryRecords>>>()?;
         let oldest: Option<i64> = self.connection.query_row(
             "SELECT min(seen) FROM (
                 SELECT min(seen) AS seen FROM blobs UNION ALL SELECT min(seen) FROM copies
@@ -105,7 +105,7 @@ impl Upkeep {
             (DAY,),
             |row| row.get(0),
         )?;
-        Ok(Overview {
+        Ok(RecordsOverview {
             bytes: self.bytes(),
             oldest_days: oldest.map(|oldest| number(day(SystemTime::now()) - oldest)),
             registries: registries

@@ -8,8 +8,10 @@ use registry::{Digest, Repository, Tag};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use crate::inventory::records::{Copy, Look, Note, file, seconds, upkeep};
-use crate::inventory::shelf::Key;
+use crate::inventory::records::{
+    RecordUpdate, RecordedCopy, ReferrersCheck, file, seconds, upkeep,
+};
+use crate::inventory::shelf::DigestKey;
 
 /// How many notes are written at a time.
 const BATCH: usize = 1024;
@@ -48,21 +50,21 @@ const LOOKED: &str = "
     ON CONFLICT DO UPDATE SET looked = excluded.looked";
 
 /// Writes notes down.
-pub(super) struct Writer {
+pub(super) struct RecordsWriter {
     connection: Connection,
     /// Today, for a whole run.
     today: i64,
-    numbers: HashMap<Repository, Number>,
+    numbers: HashMap<Repository, RepositoryId>,
 }
 
 /// A repository's numbers in the file.
 #[derive(Clone, Copy)]
-struct Number {
+struct RepositoryId {
     registry: i64,
     repository: i64,
 }
 
-impl Writer {
+impl RecordsWriter {
     pub(super) fn new(connection: Connection, today: i64) -> Self {
         Self {
             connection,
@@ -71,7 +73,7 @@ impl Writer {
         }
     }
     /// Writes what comes in until nothing will come any more.
-    pub(super) fn run(mut self, incoming: &Receiver<Note>) -> rusqlite::Result<()> {
+    pub(super) fn run(mut self, incoming: &Receiver<RecordUpdate>) -> rusqlite::Result<()> {
         let mut batch = Vec::with_capacity(BATCH);
         while let Ok(first) = incoming.recv() {
             batch.push(first);
@@ -84,14 +86,14 @@ impl Writer {
             tidied => tidied,
         }
     }
-    fn write(&mut self, batch: &mut Vec<Note>) -> rusqlite::Result<()> {
+    fn write(&mut self, batch: &mut Vec<RecordUpdate>) -> rusqlite::Result<()> {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         if self.numbers.len() > MAX_NUMBERS {
             self.numbers.clear();
         }
-        let mut page = Page {
+        let mut page = WriteBatch {
             transaction,
             today: self.today,
             numbers: &mut self.numbers,
@@ -102,23 +104,23 @@ impl Writer {
 }
 
 /// One batch under way.
-struct Page<'a> {
+struct WriteBatch<'a> {
     transaction: Transaction<'a>,
     today: i64,
-    numbers: &'a mut HashMap<Repository, Number>,
+    numbers: &'a mut HashMap<Repository, RepositoryId>,
 }
 
-impl Page<'_> {
-    fn write(&mut self, note: Note) -> rusqlite::Result<()> {
+impl WriteBatch<'_> {
+    fn write(&mut self, note: RecordUpdate) -> rusqlite::Result<()> {
         match note {
-            Note::Holds(repository, blobs) => self.holds(&repository, &blobs),
-            Note::Gone(repository, blob) => self.gone(&repository, blob),
-            Note::Forget(repository) => self.forget(&repository),
-            Note::Copied(place, tag, copy) => self.copied(&place, &tag, &copy),
-            Note::Looked(place, look, at) => self.looked(&place, &look, at),
+            RecordUpdate::Holds(repository, blobs) => self.holds(&repository, &blobs),
+            RecordUpdate::Gone(repository, blob) => self.gone(&repository, blob),
+            RecordUpdate::Forget(repository) => self.forget(&repository),
+            RecordUpdate::Copied(place, tag, copy) => self.copied(&place, &tag, &copy),
+            RecordUpdate::Looked(place, look, at) => self.looked(&place, &look, at),
         }
     }
-    fn holds(&mut self, repository: &Repository, blobs: &[Key]) -> rusqlite::Result<()> {
+    fn holds(&mut self, repository: &Repository, blobs: &[DigestKey]) -> rusqlite::Result<()> {
         let number = self.number(repository)?;
         let mut statement = self.transaction.prepare_cached(HOLDS)?;
         for blob in blobs {
@@ -132,7 +134,7 @@ impl Page<'_> {
         }
         Ok(())
     }
-    fn gone(&mut self, repository: &Repository, blob: Key) -> rusqlite::Result<()> {
+    fn gone(&mut self, repository: &Repository, blob: DigestKey) -> rusqlite::Result<()> {
         let number = self.number(repository)?;
         self.transaction.prepare_cached(GONE)?.execute(params![
             number.registry,
@@ -151,7 +153,12 @@ impl Page<'_> {
         self.numbers.remove(repository);
         Ok(())
     }
-    fn copied(&mut self, place: &Repository, tag: &Tag, copy: &Copy) -> rusqlite::Result<()> {
+    fn copied(
+        &mut self,
+        place: &Repository,
+        tag: &Tag,
+        copy: &RecordedCopy,
+    ) -> rusqlite::Result<()> {
         let number = self.number(place)?.repository;
         let source = self.number(&copy.source)?.repository;
         // Most tags keep their name.
@@ -162,18 +169,23 @@ impl Page<'_> {
             source,
             source_tag,
             copy.filter,
-            Stored(&copy.digest),
+            StoredDigest(&copy.digest),
             self.today,
             REFRESHED_AFTER
         ])?;
         Ok(())
     }
-    fn looked(&mut self, place: &Repository, look: &Look, at: SystemTime) -> rusqlite::Result<()> {
+    fn looked(
+        &mut self,
+        place: &Repository,
+        look: &ReferrersCheck,
+        at: SystemTime,
+    ) -> rusqlite::Result<()> {
         let number = self.number(place)?.repository;
         let source = self.number(&look.source)?.repository;
         self.transaction.prepare_cached(LOOKED)?.execute(params![
             number,
-            Stored(&look.root),
+            StoredDigest(&look.root),
             source,
             look.asked,
             seconds(at)
@@ -181,7 +193,7 @@ impl Page<'_> {
         Ok(())
     }
     /// The repository's numbers; new ones for a new repository.
-    fn number(&mut self, repository: &Repository) -> rusqlite::Result<Number> {
+    fn number(&mut self, repository: &Repository) -> rusqlite::Result<RepositoryId> {
         if let Some(number) = self.numbers.get(repository) {
             return Ok(*number);
         }
@@ -193,18 +205,18 @@ impl Page<'_> {
         Ok(number)
     }
     /// The numbers that the file has.
-    fn known(&self, repository: &Repository) -> rusqlite::Result<Option<Number>> {
+    fn known(&self, repository: &Repository) -> rusqlite::Result<Option<RepositoryId>> {
         let key = (repository.registry().as_str(), repository.path());
         let mut statement = self.transaction.prepare_cached(NUMBER)?;
         let number = statement.query_row(key, |row| {
-            Ok(Number {
+            Ok(RepositoryId {
                 registry: row.get(0)?,
                 repository: row.get(1)?,
             })
         });
         number.optional()
     }
-    fn new_number(&self, repository: &Repository) -> rusqlite::Result<Number> {
+    fn new_number(&self, repository: &Repository) -> rusqlite::Result<RepositoryId> {
         let name = (repository.registry().as_str(),);
         self.transaction
             .prepare_cached("INSERT OR IGNORE INTO registries (name) VALUES (?1)")?
@@ -217,7 +229,7 @@ impl Page<'_> {
             .transaction
             .prepare_cached("INSERT INTO repositories (registry, path) VALUES (?1, ?2)")?
             .insert((registry, repository.path()))?;
-        Ok(Number {
+        Ok(RepositoryId {
             registry,
             repository,
         })
@@ -225,7 +237,7 @@ impl Page<'_> {
 }
 
 /// Takes more notes, for a moment or until there are enough.
-fn gather(incoming: &Receiver<Note>, batch: &mut Vec<Note>) {
+fn gather(incoming: &Receiver<RecordUpdate>, batch: &mut Vec<RecordUpdate>) {
     let until = Instant::now() + MOMENT;
     while batch.len() < BATCH {
         let left = until.saturating_duration_since(Instant::now());
@@ -237,11 +249,11 @@ fn gather(incoming: &Receiver<Note>, batch: &mut Vec<Note>) {
 }
 
 /// A digest as it is stored: a SHA-256 in 32 bytes, any other as text.
-pub(super) struct Stored<'a>(pub(super) &'a Digest);
+pub(super) struct StoredDigest<'a>(pub(super) &'a Digest);
 
-impl ToSql for Stored<'_> {
+impl ToSql for StoredDigest<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match Key::sha256(self.0) {
+        Ok(match DigestKey::sha256(self.0) {
             Some(key) => ToSqlOutput::Owned(key.as_bytes().to_vec().into()),
             None => ToSqlOutput::Borrowed(ValueRef::Text(self.0.as_str().as_bytes())),
         })

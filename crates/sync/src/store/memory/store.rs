@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
-use registry::manifest::View;
+use registry::manifest::ManifestView;
 use registry::{
-    Attached, AttachedBy, BlobSource, BlobStream, Descriptor, Digest, Error, ErrorKind, Manifest,
-    ManifestHead, ManifestPresence, Presence, Repository, Tag, Target,
+    BlobSource, BlobStream, Descriptor, Digest, Error, ErrorKind, IndexedBy, IndexedReferrers,
+    Manifest, ManifestHead, ManifestPresence, Presence, Repository, Tag, Target,
 };
 
 use crate::store::memory::{Content, MemoryStores};
@@ -134,19 +134,19 @@ impl MemoryStore {
 impl Content {
     fn missing(&self, manifest: &Manifest) -> Vec<Digest> {
         let blobs: Vec<Digest> = match manifest.view().unwrap() {
-            View::Index(index) => {
+            ManifestView::Index(index) => {
                 let children = index.manifests.into_iter().map(|child| child.digest);
                 let missing = children.filter(|child| !self.manifests.contains_key(child));
                 return missing
                     .filter(|child| !self.blobs.contains_key(child))
                     .collect();
             }
-            View::Image(image) => {
+            ManifestView::Image(image) => {
                 let all = image.config.into_iter().chain(image.layers);
                 let wanted = all.filter(|blob| !blob.is_foreign());
                 wanted.map(|blob| blob.digest).collect()
             }
-            View::Schema1(schema1) => schema1.layers,
+            ManifestView::Schema1(schema1) => schema1.layers,
         };
         let missing = blobs
             .into_iter()
@@ -339,7 +339,7 @@ impl Store for MemoryStore {
         &'a self,
         subject: &'a Digest,
         referrers: &'a [Descriptor],
-    ) -> BoxFuture<'a, Result<Attached, Error>> {
+    ) -> BoxFuture<'a, Result<IndexedReferrers, Error>> {
         async move {
             let target = Target::Digest(subject.clone());
             self.enter("attach", &target).await?;
@@ -356,8 +356,8 @@ impl Store for MemoryStore {
                     listed.push(referrer.clone());
                 }
             }
-            Ok(Attached {
-                by: AttachedBy::Api,
+            Ok(IndexedReferrers {
+                by: IndexedBy::Api,
                 contended: behaviour.contended,
             })
         }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use registry::{
-    Attached, BlobStream, Descriptor, Digest, Error, ErrorKind, Manifest, ManifestHead,
+    BlobStream, Descriptor, Digest, Error, ErrorKind, IndexedReferrers, Manifest, ManifestHead,
     ManifestPresence, Presence, Repository, Target,
 };
 
@@ -211,7 +211,7 @@ impl Store for FakeStore {
         &'a self,
         _: &'a Digest,
         _: &'a [Descriptor],
-    ) -> BoxFuture<'a, Result<Attached, Error>> {
+    ) -> BoxFuture<'a, Result<IndexedReferrers, Error>> {
         unreachable!()
     }
     fn tags(&self) -> Box<dyn Tags> {

@@ -11,15 +11,15 @@ use tracing::Instrument;
 use crate::failure::Failure;
 use crate::lock::lock;
 use crate::store::Session;
-use crate::transfer::fan_out::places::{Flow, Gates, Seated, gather};
-use crate::transfer::fan_out::pump::{Opening, pump};
-use crate::transfer::fan_out::{Download, Hall, JOINING};
+use crate::transfer::fan_out::places::{AdmittedReader, UploadPermit, UploadSlots, gather};
+use crate::transfer::fan_out::pump::{OpenedDownload, pump};
+use crate::transfer::fan_out::{BlobDownload, JOINING, SharedLimits};
 
 /// The desk of a group.
-pub(super) struct Desk {
+pub(super) struct FanOutScheduler {
     /// What is read for those who share: at the source of the first member.
-    pub(super) download: Download,
-    gates: Arc<Gates>,
+    pub(super) download: BlobDownload,
+    gates: Arc<UploadSlots>,
     /// Whether the turn of the group is for one download at a time.
     bounded: bool,
     state: Mutex<State>,
@@ -30,36 +30,36 @@ pub(super) struct Desk {
 struct State {
     /// Members that have neither come with a session nor fallen out.
     expected: usize,
-    ready: Vec<Ready>,
+    ready: Vec<WaitingReader>,
 }
 
 /// A member that came with its session.
-pub(super) struct Ready {
+pub(super) struct WaitingReader {
     pub(super) session: Box<dyn Session>,
     /// Where it leads.
     pub(super) registry: Registry,
-    pub(super) seat: oneshot::Sender<Result<Seat, Failure>>,
+    pub(super) seat: oneshot::Sender<Result<Admission, Failure>>,
 }
 
 /// What a member gets.
-pub(in crate::transfer) struct Seat {
+pub(in crate::transfer) struct Admission {
     /// Its session, with a place.
     pub(in crate::transfer) session: Box<dyn Session>,
     /// Held while the session sends.
-    pub(in crate::transfer) flow: Flow,
-    pub(super) share: Share,
+    pub(in crate::transfer) flow: UploadPermit,
+    pub(super) share: ReadMode,
 }
 
 /// What a member reads.
-pub(super) enum Share {
+pub(super) enum ReadMode {
     /// The source, itself. Kept until it has.
     Alone(#[allow(dead_code, reason = "held to be dropped")] oneshot::Sender<()>),
     /// The shared download, as soon as that is open.
-    Shared(oneshot::Receiver<Opening>),
+    Shared(oneshot::Receiver<OpenedDownload>),
 }
 
-impl Desk {
-    pub(super) fn new(download: &Download, hall: &Hall) -> Self {
+impl FanOutScheduler {
+    pub(super) fn new(download: &BlobDownload, hall: &SharedLimits) -> Self {
         Self {
             download: download.clone(),
             gates: Arc::clone(&hall.gates),
@@ -85,12 +85,12 @@ impl Desk {
         session: Box<dyn Session>,
         registry: Registry,
         settles: bool,
-    ) -> Result<Seat, Failure> {
+    ) -> Result<Admission, Failure> {
         let (sender, seat) = oneshot::channel();
         {
             let mut state = lock(&self.state);
             state.expected = state.expected.saturating_sub(usize::from(settles));
-            state.ready.push(Ready {
+            state.ready.push(WaitingReader {
                 session,
                 registry,
                 seat: sender,
@@ -114,7 +114,7 @@ impl Desk {
         }
     }
     /// Waits until somebody is ready and nobody is expected any more, or those who are ready have waited long enough.
-    async fn complete(&self) -> Vec<Ready> {
+    async fn complete(&self) -> Vec<WaitingReader> {
         let mut deadline = None;
         loop {
             {
@@ -137,25 +137,25 @@ impl Desk {
         }
     }
     /// Begins a round for those who have places and are still there.
-    fn begin(&self, mut seated: Vec<Seated>, reading: &mut JoinSet<()>) {
+    fn begin(&self, mut seated: Vec<AdmittedReader>, reading: &mut JoinSet<()>) {
         seated.retain(|seated| !seated.ready.seat.is_closed());
         let alone = seated.len() == 1;
         let mut openings = Vec::with_capacity(seated.len());
-        for Seated { ready, flow } in seated {
+        for AdmittedReader { ready, flow } in seated {
             let share = if alone {
                 let (kept, done) = oneshot::channel::<()>();
                 reading.spawn(async move {
                     // Only that it is dropped is told.
                     let _ = done.await;
                 });
-                Share::Alone(kept)
+                ReadMode::Alone(kept)
             } else {
                 let (sender, opening) = oneshot::channel();
                 openings.push(sender);
-                Share::Shared(opening)
+                ReadMode::Shared(opening)
             };
             // Who left a moment ago needs no seat.
-            let _ = ready.seat.send(Ok(Seat {
+            let _ = ready.seat.send(Ok(Admission {
                 session: ready.session,
                 flow,
                 share,

@@ -11,40 +11,40 @@ use tokio::sync::oneshot;
 use crate::failure::{Failure, Side};
 use crate::lock::lock;
 use crate::store::{Session, Store};
-use crate::transfer::fan_out::desk::{Seat, Share};
-use crate::transfer::fan_out::places::Flow;
-use crate::transfer::fan_out::pump::Opening;
-use crate::transfer::fan_out::window::{Item, Window};
-use crate::transfer::fan_out::{Download, Group};
-use crate::transfer::progress::{Position, Progress};
-use crate::transfer::turn::Turn;
+use crate::transfer::fan_out::desk::{Admission, ReadMode};
+use crate::transfer::fan_out::places::UploadPermit;
+use crate::transfer::fan_out::pump::OpenedDownload;
+use crate::transfer::fan_out::window::{WindowItem, WindowReceiver};
+use crate::transfer::fan_out::{BlobDownload, FanOutGroup};
+use crate::transfer::progress::{Progress, UploadPosition};
+use crate::transfer::turn::TransferPermit;
 
 /// A destination's share in a download: the source of its upload.
-pub(in crate::transfer) struct Member {
-    group: Arc<Group>,
+pub(in crate::transfer) struct FanOutReader {
+    group: Arc<FanOutGroup>,
     /// What it reads where it cannot share.
-    download: Download,
+    download: BlobDownload,
     /// Whether it has come with a session or fallen out.
     settled: AtomicBool,
     /// What its seat is for; taken when it reads from the start.
-    share: Mutex<Option<Share>>,
-    notes: Arc<Notes>,
+    share: Mutex<Option<ReadMode>>,
+    notes: Arc<ReaderStats>,
 }
 
 /// What became of a member's reading, for whoever judges the error of its upload.
 #[derive(Default)]
-struct Notes {
-    trouble: Mutex<Option<Trouble>>,
+struct ReaderStats {
+    trouble: Mutex<Option<StreamFailure>>,
     /// How often the bytes were other ones than the digest promises.
     corrupt: AtomicU32,
     streamed: AtomicU64,
     size: Mutex<BlobSize>,
-    position: Arc<Position>,
+    position: Arc<UploadPosition>,
 }
 
 /// Why a member's last stream broke.
 #[derive(Clone)]
-pub(in crate::transfer) enum Trouble {
+pub(in crate::transfer) enum StreamFailure {
     /// Its own download failed.
     Source(Failure),
     /// The shared download failed, for all who have the same source.
@@ -53,32 +53,32 @@ pub(in crate::transfer) enum Trouble {
     LetGo,
 }
 
-impl Member {
-    pub(super) fn new(group: Arc<Group>, download: Download) -> Self {
+impl FanOutReader {
+    pub(super) fn new(group: Arc<FanOutGroup>, download: BlobDownload) -> Self {
         Self {
             group,
             download,
             settled: AtomicBool::new(false),
             share: Mutex::default(),
-            notes: Arc::new(Notes::default()),
+            notes: Arc::new(ReaderStats::default()),
         }
     }
     /// Waits for the group's turn among the transfers of the run, or takes part in it.
-    pub(in crate::transfer) async fn turn(&self) -> Arc<Turn> {
+    pub(in crate::transfer) async fn turn(&self) -> Arc<TransferPermit> {
         self.group.turns.take().await
     }
     /// Waits for a seat in a round of the group: for a place for `session`, which leads to `registry`. What the
-    /// session reads then is the download of that round, as long as the [`Flow`] is held.
+    /// session reads then is the download of that round, as long as the [`UploadPermit`] is held.
     pub(in crate::transfer) async fn seat(
         &self,
         session: Box<dyn Session>,
         registry: &Registry,
-    ) -> Result<(Box<dyn Session>, Flow), Failure> {
+    ) -> Result<(Box<dyn Session>, UploadPermit), Failure> {
         lock(&self.share).take();
         let settles = !self.settled.swap(true, Ordering::Relaxed);
         let desk = self.group.desk();
         let seat = desk.seat(session, registry.clone(), settles).await?;
-        let Seat {
+        let Admission {
             session,
             flow,
             share,
@@ -91,7 +91,7 @@ impl Member {
         lock(&self.share).take();
     }
     /// Why the last stream broke, if it did.
-    pub(in crate::transfer) fn trouble(&self) -> Option<Trouble> {
+    pub(in crate::transfer) fn trouble(&self) -> Option<StreamFailure> {
         lock(&self.notes.trouble).clone()
     }
     /// How many bytes were handed to the upload, those that were sent again included.
@@ -99,7 +99,7 @@ impl Member {
         self.notes.streamed.load(Ordering::Relaxed)
     }
     /// Where the upload is in the blob.
-    pub(in crate::transfer) fn position(&self) -> &Arc<Position> {
+    pub(in crate::transfer) fn position(&self) -> &Arc<UploadPosition> {
         &self.notes.position
     }
     /// Where the blob is read, where it is not shared.
@@ -137,7 +137,7 @@ impl Member {
         Ok(BlobStream::new(stream).with_size(&size))
     }
     /// The stream of a window.
-    fn shared(&self, window: Window, size: &BlobSize) -> BlobStream {
+    fn shared(&self, window: WindowReceiver, size: &BlobSize) -> BlobStream {
         let notes = Arc::clone(&self.notes);
         *lock(&notes.size) = size.clone();
         let progress = Arc::clone(&self.download.progress);
@@ -146,15 +146,15 @@ impl Member {
         let bytes = stream::unfold(Some((window, notes, progress)), move |state| async move {
             let (mut window, notes, progress) = state?;
             match window.next().await {
-                Some(Item::Bytes(bytes)) => {
+                Some(WindowItem::Bytes(bytes)) => {
                     notes.pass(bytes.len(), &progress);
                     Some((Ok(bytes), Some((window, notes, progress))))
                 }
-                Some(Item::End) => None,
-                Some(Item::Failed(failure)) if own_source => {
+                Some(WindowItem::End) => None,
+                Some(WindowItem::Failed(failure)) if own_source => {
                     Some((Err(notes.shared(failure)), None))
                 }
-                Some(Item::Failed(_)) | None => Some((Err(notes.let_go()), None)),
+                Some(WindowItem::Failed(_)) | None => Some((Err(notes.let_go()), None)),
             }
         });
         BlobStream::new(bytes.fuse()).with_size(size)
@@ -165,37 +165,39 @@ impl Member {
         shared == self.download.source.repository()
     }
     /// What there is to share for a reader that begins at `offset`, if this is the first.
-    fn opening(&self, offset: u64) -> Option<oneshot::Receiver<Opening>> {
+    fn opening(&self, offset: u64) -> Option<oneshot::Receiver<OpenedDownload>> {
         let mut share = lock(&self.share);
         match &*share {
             // Kept, so that it is known that it reads.
-            Some(Share::Alone(_)) | None => None,
-            Some(Share::Shared(_)) => match share.take() {
-                Some(Share::Shared(opening)) if offset == 0 => Some(opening),
+            Some(ReadMode::Alone(_)) | None => None,
+            Some(ReadMode::Shared(_)) => match share.take() {
+                Some(ReadMode::Shared(opening)) if offset == 0 => Some(opening),
                 _ => None,
             },
         }
     }
 }
 
-impl BlobSource for Member {
+impl BlobSource for FanOutReader {
     fn open(&self, offset: u64) -> BoxFuture<'_, Result<BlobStream, Error>> {
         async move {
             // A source that failed for good fails all; each trying it again would multiply the tries. Only corrupt
             // bytes are worth a look of one's own: they were on the network but once.
-            if let Some(Trouble::Shared(failure)) = self.trouble()
+            if let Some(StreamFailure::Shared(failure)) = self.trouble()
                 && failure.kind != Some(ErrorKind::Corrupt)
             {
                 return Err(self.notes.shared(failure));
             }
             if let Some(opening) = self.opening(offset) {
                 match opening.await {
-                    Ok(Opening::Window(window, size)) => return Ok(self.shared(window, &size)),
-                    Ok(Opening::Failed(failure)) if self.shares_source() => {
+                    Ok(OpenedDownload::Window(window, size)) => {
+                        return Ok(self.shared(window, &size));
+                    }
+                    Ok(OpenedDownload::Failed(failure)) if self.shares_source() => {
                         return Err(self.notes.shared(failure));
                     }
                     // A pump that is gone without a word panicked: then everyone reads for itself.
-                    Ok(Opening::Failed(_)) | Err(_) => {}
+                    Ok(OpenedDownload::Failed(_)) | Err(_) => {}
                 }
             }
             self.own(offset).await
@@ -204,7 +206,7 @@ impl BlobSource for Member {
     }
 }
 
-impl Drop for Member {
+impl Drop for FanOutReader {
     fn drop(&mut self) {
         if !self.settled.swap(true, Ordering::Relaxed) {
             self.group.desk.settle();
@@ -212,7 +214,7 @@ impl Drop for Member {
     }
 }
 
-impl Notes {
+impl ReaderStats {
     fn pass(&self, bytes: usize, progress: &Progress) {
         self.streamed.fetch_add(bytes as u64, Ordering::Relaxed);
         self.position.advance(bytes);
@@ -228,7 +230,7 @@ impl Notes {
             error = error.clone().with_tries(tries.max(error.tries()));
         }
         let failure = Failure::registry(Side::Source, &error);
-        *lock(&self.trouble) = Some(Trouble::Source(failure));
+        *lock(&self.trouble) = Some(StreamFailure::Source(failure));
     }
     /// Notes the failure; the error stands for it on the way through the upload.
     fn shared(&self, failure: Failure) -> Error {
@@ -243,11 +245,11 @@ impl Notes {
             &failure.reason,
         )
         .with_tries(failure.tries);
-        *lock(&self.trouble) = Some(Trouble::Shared(failure));
+        *lock(&self.trouble) = Some(StreamFailure::Shared(failure));
         error
     }
     fn let_go(&self) -> Error {
-        *lock(&self.trouble) = Some(Trouble::LetGo);
+        *lock(&self.trouble) = Some(StreamFailure::LetGo);
         let message = "the other destinations waited too long for this one";
         Error::new(ErrorKind::Broken, "read the shared download", "", message)
     }

@@ -1,7 +1,7 @@
 //! One download for many uploads.
 //!
-//! Those who are to be sent one blob form a [`Group`]: the destinations of one delivery, and of others for as long as
-//! the group lives. Each [`Member`] is the source of its own upload. It comes with its session and waits for a seat;
+//! Those who are to be sent one blob form a [`FanOutGroup`]: the destinations of one delivery, and of others for as long as
+//! the group lives. Each [`FanOutReader`] is the source of its own upload. It comes with its session and waits for a seat;
 //! the group serves those who wait in rounds ([`desk`]): when all have come or fallen out (their registry had the
 //! blob, or failed), it takes places for them at their destinations ([`places`]), opens the source, once, and a pump
 //! hands its bytes to all who have a place, through bounded windows. Who has none, and who comes meanwhile, waits for
@@ -27,50 +27,53 @@ use tracing::Instrument;
 
 use crate::store::Store;
 use crate::transfer::progress::Progress;
-use crate::transfer::turn::Turns;
-use desk::Desk;
-pub(super) use member::{Member, Trouble};
-pub(super) use places::Gates;
+use crate::transfer::turn::SharedPermit;
+use desk::FanOutScheduler;
+pub(super) use member::{FanOutReader, StreamFailure};
+pub(super) use places::UploadSlots;
 
 /// How long those who are ready wait for those who are not, and those who have places for further ones.
 const JOINING: Duration = Duration::from_secs(2);
 
 /// The bytes of a blob at a source.
 #[derive(Clone)]
-pub(super) struct Download {
+pub(super) struct BlobDownload {
     pub(super) blob: Arc<Descriptor>,
     pub(super) source: Arc<dyn Store>,
     pub(super) progress: Arc<Progress>,
 }
 
 /// What the groups of a run share.
-pub(super) struct Hall {
+pub(super) struct SharedLimits {
     /// One permit a transfer; `None` where only the hosts' own limits hold.
     pub(super) slots: Option<Arc<Semaphore>>,
     /// Who sends where.
-    pub(super) gates: Arc<Gates>,
+    pub(super) gates: Arc<UploadSlots>,
 }
 
 /// What its members share. It ends with the last of them.
-pub(super) struct Group {
-    desk: Arc<Desk>,
-    turns: Turns,
+pub(super) struct FanOutGroup {
+    desk: Arc<FanOutScheduler>,
+    turns: SharedPermit,
     /// Serves the desk; begun when the first member comes with a session.
     service: OnceLock<AbortOnDropHandle<()>>,
 }
 
-impl Download {
+impl BlobDownload {
     async fn open(&self, offset: u64) -> Result<BlobStream, Error> {
         self.source.open_blob(&self.blob, offset).await
     }
 }
 
-impl Group {
+impl FanOutGroup {
     /// A group whose shared downloads are those of its first member, which comes with it.
-    pub(super) fn found(download: &Download, hall: &Hall) -> (Weak<Self>, Member) {
+    pub(super) fn found(
+        download: &BlobDownload,
+        hall: &SharedLimits,
+    ) -> (Weak<Self>, FanOutReader) {
         let group = Arc::new(Self {
-            desk: Arc::new(Desk::new(download, hall)),
-            turns: Turns::new(hall.slots.clone()),
+            desk: Arc::new(FanOutScheduler::new(download, hall)),
+            turns: SharedPermit::new(hall.slots.clone()),
             service: OnceLock::new(),
         });
         let handle = Arc::downgrade(&group);
@@ -78,12 +81,12 @@ impl Group {
         (handle, member)
     }
     /// A further member, which reads `download` where it cannot share.
-    pub(super) fn enlist(self: &Arc<Self>, download: &Download) -> Member {
+    pub(super) fn enlist(self: &Arc<Self>, download: &BlobDownload) -> FanOutReader {
         self.desk.expect();
-        Member::new(Arc::clone(self), download.clone())
+        FanOutReader::new(Arc::clone(self), download.clone())
     }
     /// The desk, served.
-    fn desk(&self) -> &Arc<Desk> {
+    fn desk(&self) -> &Arc<FanOutScheduler> {
         self.service.get_or_init(|| {
             let service = Arc::clone(&self.desk).serve().in_current_span();
             AbortOnDropHandle::new(tokio::spawn(service))

@@ -22,75 +22,75 @@ use tokio::time::Instant;
 use crate::failure::{Failure, Side};
 use crate::lock::lock;
 use crate::transfer::fan_out::JOINING;
-use crate::transfer::fan_out::desk::{Ready, until};
+use crate::transfer::fan_out::desk::{WaitingReader, until};
 
 /// Who sends where in a run.
 #[derive(Default)]
-pub(in crate::transfer) struct Gates {
-    table: Mutex<HashMap<Registry, Arc<Gate>>>,
+pub(in crate::transfer) struct UploadSlots {
+    table: Mutex<HashMap<Registry, Arc<RegistrySlots>>>,
     /// Held while a group gets in line at several gates.
     order: Mutex<()>,
 }
 
 /// Who sends to one registry.
-pub(super) struct Gate {
+pub(super) struct RegistrySlots {
     /// Held by the group that gathers places here.
     turnstile: Arc<tokio::sync::Mutex<()>>,
     /// Those who send, by round.
-    flocks: watch::Sender<Flocks>,
+    flocks: watch::Sender<RegistryBatches>,
 }
 
 #[derive(Default)]
-struct Flocks {
+struct RegistryBatches {
     next: u64,
-    by_round: HashMap<u64, Flock>,
+    by_round: HashMap<u64, RegistryBatch>,
     /// Those that others could not wait for.
     laggards: usize,
 }
 
 /// Those of a round who send to one registry.
 #[derive(Clone, Copy, Default)]
-struct Flock {
+struct RegistryBatch {
     sending: usize,
     /// Some of them have ended: the others soon will.
     ends: bool,
 }
 
 /// An upload that has a place, for as long as this lives.
-pub(in crate::transfer) struct Flow {
-    gate: Arc<Gate>,
+pub(in crate::transfer) struct UploadPermit {
+    gate: Arc<RegistrySlots>,
     round: u64,
 }
 
 /// An upload that could not keep pace with others, for as long as this lives.
-pub(in crate::transfer) struct Laggard(Arc<Gate>);
+pub(in crate::transfer) struct SlowUpload(Arc<RegistrySlots>);
 
 /// A member with a place.
-pub(super) struct Seated {
-    pub(super) ready: Ready,
-    pub(super) flow: Flow,
+pub(super) struct AdmittedReader {
+    pub(super) ready: WaitingReader,
+    pub(super) flow: UploadPermit,
 }
 
 /// The members of a group that lead to one registry.
-struct Party {
-    gate: Arc<Gate>,
+struct RegistryReaders {
+    gate: Arc<RegistrySlots>,
     round: u64,
-    members: Vec<Asker>,
+    members: Vec<SlotRequest>,
 }
 
 /// A member that asks for a place.
-struct Asker {
-    ready: Ready,
-    answer: Option<Result<Flow, Error>>,
+struct SlotRequest {
+    ready: WaitingReader,
+    answer: Option<Result<UploadPermit, Error>>,
 }
 
 type Entry = BoxFuture<'static, OwnedMutexGuard<()>>;
 
-impl Gates {
-    fn gate(&self, registry: &Registry) -> Arc<Gate> {
+impl UploadSlots {
+    fn gate(&self, registry: &Registry) -> Arc<RegistrySlots> {
         let mut table = lock(&self.table);
         let gate = table.entry(registry.clone()).or_insert_with(|| {
-            Arc::new(Gate {
+            Arc::new(RegistrySlots {
                 turnstile: Arc::default(),
                 flocks: watch::Sender::default(),
             })
@@ -98,9 +98,9 @@ impl Gates {
         Arc::clone(gate)
     }
     /// Gets in line at the gates of all `parties` at once.
-    fn line_up(&self, parties: &[Party]) -> Vec<Entry> {
+    fn line_up(&self, parties: &[RegistryReaders]) -> Vec<Entry> {
         let _order = lock(&self.order);
-        let enter = |party: &Party| {
+        let enter = |party: &RegistryReaders| {
             let mut entry = Arc::clone(&party.gate.turnstile).lock_owned().boxed();
             // Asked once, it is in line.
             match entry.as_mut().now_or_never() {
@@ -112,7 +112,7 @@ impl Gates {
     }
 }
 
-impl Gate {
+impl RegistrySlots {
     fn open_round(&self) -> u64 {
         let mut round = 0;
         self.flocks.send_if_modified(|flocks| {
@@ -123,11 +123,11 @@ impl Gate {
         round
     }
     /// A place was taken in `round`.
-    fn enter(self: &Arc<Self>, round: u64) -> Flow {
+    fn enter(self: &Arc<Self>, round: u64) -> UploadPermit {
         self.flocks.send_modify(|flocks| {
             flocks.by_round.entry(round).or_default().sending += 1;
         });
-        Flow {
+        UploadPermit {
             gate: Arc::clone(self),
             round,
         }
@@ -144,16 +144,16 @@ impl Gate {
     }
 }
 
-impl Flow {
+impl UploadPermit {
     /// Notes that this upload could not keep pace.
-    pub(in crate::transfer) fn lag(&self) -> Laggard {
+    pub(in crate::transfer) fn lag(&self) -> SlowUpload {
         let gate = Arc::clone(&self.gate);
         gate.flocks.send_modify(|flocks| flocks.laggards += 1);
-        Laggard(gate)
+        SlowUpload(gate)
     }
 }
 
-impl Drop for Laggard {
+impl Drop for SlowUpload {
     fn drop(&mut self) {
         self.0
             .flocks
@@ -161,7 +161,7 @@ impl Drop for Laggard {
     }
 }
 
-impl Drop for Flow {
+impl Drop for UploadPermit {
     fn drop(&mut self) {
         self.gate.flocks.send_modify(|flocks| {
             let Some(flock) = flocks.by_round.get_mut(&self.round) else {
@@ -178,23 +178,26 @@ impl Drop for Flow {
 
 /// Takes places for those who are ready: for as many as can be begun with, and at least one of those who are still
 /// there. Gives those who have one, and those who must wait for another round.
-pub(super) async fn gather(ready: Vec<Ready>, gates: &Gates) -> (Vec<Seated>, Vec<Ready>) {
-    let mut parties: BTreeMap<String, Party> = BTreeMap::new();
+pub(super) async fn gather(
+    ready: Vec<WaitingReader>,
+    gates: &UploadSlots,
+) -> (Vec<AdmittedReader>, Vec<WaitingReader>) {
+    let mut parties: BTreeMap<String, RegistryReaders> = BTreeMap::new();
     let single = ready.len() == 1;
     for ready in ready {
         let name = ready.registry.as_str().to_owned();
         let party = parties.entry(name).or_insert_with(|| {
             let gate = gates.gate(&ready.registry);
-            Party {
+            RegistryReaders {
                 round: gate.open_round(),
                 gate,
                 members: Vec::new(),
             }
         });
         let answer = None;
-        party.members.push(Asker { ready, answer });
+        party.members.push(SlotRequest { ready, answer });
     }
-    let mut parties: Vec<Party> = parties.into_values().collect();
+    let mut parties: Vec<RegistryReaders> = parties.into_values().collect();
     if single {
         for party in &mut parties {
             party.take_one().await;
@@ -203,9 +206,9 @@ pub(super) async fn gather(ready: Vec<Ready>, gates: &Gates) -> (Vec<Seated>, Ve
         take_together(&mut parties, gates).await;
     }
     let (mut seated, mut left) = (Vec::new(), Vec::new());
-    for Asker { ready, answer } in parties.into_iter().flat_map(|party| party.members) {
+    for SlotRequest { ready, answer } in parties.into_iter().flat_map(|party| party.members) {
         match answer {
-            Some(Ok(flow)) => seated.push(Seated { ready, flow }),
+            Some(Ok(flow)) => seated.push(AdmittedReader { ready, flow }),
             Some(Err(error)) => {
                 // Who left a moment ago need not be told.
                 let failure = Failure::registry(Side::Destination, &error);
@@ -219,9 +222,9 @@ pub(super) async fn gather(ready: Vec<Ready>, gates: &Gates) -> (Vec<Seated>, Ve
 
 /// Takes places for all parties. The first place starts a clock: those who have one do not wait long for others, and
 /// not at all at a registry where somebody lags already.
-async fn take_together(parties: &mut [Party], gates: &Gates) {
+async fn take_together(parties: &mut [RegistryReaders], gates: &UploadSlots) {
     let entries = gates.line_up(parties);
-    let mut missing: Vec<Option<Arc<Gate>>> = parties
+    let mut missing: Vec<Option<Arc<RegistrySlots>>> = parties
         .iter()
         .map(|party| Some(Arc::clone(&party.gate)))
         .collect();
@@ -258,7 +261,7 @@ async fn take_together(parties: &mut [Party], gates: &Gates) {
     }
 }
 
-impl Party {
+impl RegistryReaders {
     /// Takes a place for the only one there is, in the host's own line.
     async fn take_one(&mut self) {
         for asker in &mut self.members {
@@ -297,10 +300,10 @@ impl Party {
     }
 }
 
-impl Asker {
+impl SlotRequest {
     /// Waits for a place; whether there is one now.
-    async fn ask(&mut self, gate: &Arc<Gate>, round: u64) -> bool {
-        let Ready { session, seat, .. } = &mut self.ready;
+    async fn ask(&mut self, gate: &Arc<RegistrySlots>, round: u64) -> bool {
+        let WaitingReader { session, seat, .. } = &mut self.ready;
         let reserved = tokio::select! {
             biased;
             () = seat.closed() => return false,

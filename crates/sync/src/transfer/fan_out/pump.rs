@@ -10,8 +10,8 @@ use registry::{BlobSize, BlobStream};
 use tokio::sync::oneshot;
 
 use crate::failure::{Failure, Side};
-use crate::transfer::fan_out::Download;
-use crate::transfer::fan_out::window::{Feed, Item, Window, window};
+use crate::transfer::fan_out::BlobDownload;
+use crate::transfer::fan_out::window::{WindowItem, WindowReceiver, WindowSender, window};
 
 /// How many bytes an upload may lag behind the fastest. The bytes are shared: this is the memory of a download, not
 /// of an upload.
@@ -21,23 +21,23 @@ const WINDOW: u32 = 512 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What became of the opening of a shared download.
-pub(super) enum Opening {
+pub(super) enum OpenedDownload {
     /// A window on it, and the size of the blob.
-    Window(Window, BlobSize),
+    Window(WindowReceiver, BlobSize),
     /// The source could not be opened.
     Failed(Failure),
 }
 
 /// Opens the download, gives every one of `openings` a window on it and feeds them to its end, or until nobody wants
 /// bytes any more.
-pub(super) async fn pump(download: Download, openings: Vec<oneshot::Sender<Opening>>) {
+pub(super) async fn pump(download: BlobDownload, openings: Vec<oneshot::Sender<OpenedDownload>>) {
     let stream = match download.open(0).await {
         Ok(stream) => stream,
         Err(error) => {
             let failure = Failure::registry(Side::Source, &error);
             for opening in openings {
                 // Who left meanwhile need not be told.
-                let _ = opening.send(Opening::Failed(failure.clone()));
+                let _ = opening.send(OpenedDownload::Failed(failure.clone()));
             }
             return;
         }
@@ -46,7 +46,7 @@ pub(super) async fn pump(download: Download, openings: Vec<oneshot::Sender<Openi
     for opening in openings {
         let (feed, window) = window(WINDOW);
         if opening
-            .send(Opening::Window(window, stream.size().clone()))
+            .send(OpenedDownload::Window(window, stream.size().clone()))
             .is_ok()
         {
             feeds.push(feed);
@@ -55,19 +55,19 @@ pub(super) async fn pump(download: Download, openings: Vec<oneshot::Sender<Openi
     let end = flow(&download, stream, &mut feeds).await;
     for feed in feeds {
         feed.end(match &end {
-            Ok(()) => Item::End,
-            Err(failure) => Item::Failed(failure.clone()),
+            Ok(()) => WindowItem::End,
+            Err(failure) => WindowItem::Failed(failure.clone()),
         });
     }
 }
 
 async fn flow(
-    download: &Download,
+    download: &BlobDownload,
     mut stream: BlobStream,
-    feeds: &mut Vec<Feed>,
+    feeds: &mut Vec<WindowSender>,
 ) -> Result<(), Failure> {
-    while feeds.iter().any(Feed::is_open) {
-        let gone = join_all(feeds.iter().map(Feed::closed));
+    while feeds.iter().any(WindowSender::is_open) {
+        let gone = join_all(feeds.iter().map(WindowSender::closed));
         let next = tokio::select! {
             biased;
             next = stream.next() => next,
@@ -86,9 +86,9 @@ async fn flow(
 }
 
 /// Hands `bytes` to all of `feeds`, and waits until each has them, is gone, or is let go.
-async fn share(feeds: &mut Vec<Feed>, bytes: &Bytes) {
-    feeds.retain(Feed::is_open);
-    let full: Vec<Feed> = feeds.extract_if(.., |feed| !feed.try_send(bytes)).collect();
+async fn share(feeds: &mut Vec<WindowSender>, bytes: &Bytes) {
+    feeds.retain(WindowSender::is_open);
+    let full: Vec<WindowSender> = feeds.extract_if(.., |feed| !feed.try_send(bytes)).collect();
     if full.is_empty() {
         return;
     }
@@ -97,7 +97,7 @@ async fn share(feeds: &mut Vec<Feed>, bytes: &Bytes) {
         .map(|feed| feed_when_there_is_room(feed, bytes))
         .collect();
     loop {
-        let others = feeds.iter().any(Feed::is_open);
+        let others = feeds.iter().any(WindowSender::is_open);
         tokio::select! {
             biased;
             fed = waiting.next() => match fed {
@@ -107,7 +107,7 @@ async fn share(feeds: &mut Vec<Feed>, bytes: &Bytes) {
             () = idle_for(feeds, PATIENCE), if others => {
                 // Patience is for the sake of others, who may have left meanwhile. Those who still wait are dropped
                 // here, and their windows end.
-                if feeds.iter().any(Feed::is_open) {
+                if feeds.iter().any(WindowSender::is_open) {
                     return;
                 }
             }
@@ -115,13 +115,13 @@ async fn share(feeds: &mut Vec<Feed>, bytes: &Bytes) {
     }
 }
 
-async fn feed_when_there_is_room(feed: Feed, bytes: &Bytes) -> Feed {
+async fn feed_when_there_is_room(feed: WindowSender, bytes: &Bytes) -> WindowSender {
     feed.send(bytes).await;
     feed
 }
 
 /// Waits until all of `feeds` have sent everything and ask for more, and `time` longer.
-async fn idle_for(feeds: &[Feed], time: Duration) {
-    join_all(feeds.iter().map(Feed::drained)).await;
+async fn idle_for(feeds: &[WindowSender], time: Duration) {
+    join_all(feeds.iter().map(WindowSender::drained)).await;
     tokio::time::sleep(time).await;
 }

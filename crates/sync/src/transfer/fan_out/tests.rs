@@ -8,8 +8,8 @@ use futures_util::future::join_all;
 use registry::{BlobSource, BlobStream, ErrorKind};
 use tokio::time::timeout;
 
-use super::places::Flow;
-use super::{Download, Group, Hall, Member, Trouble};
+use super::places::UploadPermit;
+use super::{BlobDownload, FanOutGroup, FanOutReader, SharedLimits, StreamFailure};
 use crate::store::{Opened, Session};
 use crate::transfer::fake::{Fake, Gate, Read, repository, settled};
 use crate::transfer::progress::Progress;
@@ -20,23 +20,23 @@ const MIB: usize = 1024 * 1024;
 /// A member's upload with a seat: it holds its place until it is dropped.
 struct Upload {
     _session: Box<dyn Session>,
-    _flow: Flow,
+    _flow: UploadPermit,
 }
 
 /// `count` members over a blob of `size` bytes in chunks of `chunk`.
-fn group(count: usize, size: usize, chunk: usize) -> (Fake, Arc<Progress>, Vec<Member>) {
+fn group(count: usize, size: usize, chunk: usize) -> (Fake, Arc<Progress>, Vec<FanOutReader>) {
     let fake = Fake::new(chunk);
     let progress = Arc::<Progress>::default();
-    let download = Download {
+    let download = BlobDownload {
         blob: Arc::new(fake.blob(size, &[SOURCE])),
         source: fake.store(SOURCE),
         progress: Arc::clone(&progress),
     };
-    let hall = Hall {
+    let hall = SharedLimits {
         slots: None,
         gates: Arc::default(),
     };
-    let (group, first) = Group::found(&download, &hall);
+    let (group, first) = FanOutGroup::found(&download, &hall);
     let group = group.upgrade().unwrap();
     let others = (1..count).map(|_| group.enlist(&download));
     let members = std::iter::once(first).chain(others).collect();
@@ -44,7 +44,7 @@ fn group(count: usize, size: usize, chunk: usize) -> (Fake, Arc<Progress>, Vec<M
 }
 
 /// Waits for a seat at the registry of `name`.
-async fn sit_at(fake: &Fake, member: &Member, name: &str) -> Upload {
+async fn sit_at(fake: &Fake, member: &FanOutReader, name: &str) -> Upload {
     let store = fake.store(name);
     let Ok(Opened::Session(session)) = store.open_upload(member.blob(), None).await else {
         panic!("nothing is there");
@@ -58,13 +58,13 @@ async fn sit_at(fake: &Fake, member: &Member, name: &str) -> Upload {
 }
 
 /// The upload of a member and what it reads.
-async fn open(fake: &Fake, member: &Member) -> (Upload, BlobStream) {
+async fn open(fake: &Fake, member: &FanOutReader) -> (Upload, BlobStream) {
     let upload = sit_at(fake, member, "dst.example/a").await;
     let stream = member.open(0).await.unwrap();
     (upload, stream)
 }
 
-async fn open_all(fake: &Fake, members: &[Member]) -> Vec<(Upload, BlobStream)> {
+async fn open_all(fake: &Fake, members: &[FanOutReader]) -> Vec<(Upload, BlobStream)> {
     join_all(members.iter().map(|member| open(fake, member))).await
 }
 
@@ -80,12 +80,12 @@ async fn drain(mut stream: BlobStream) -> (usize, bool) {
     (length, true)
 }
 
-async fn read(fake: &Fake, member: &Member) -> (usize, bool) {
+async fn read(fake: &Fake, member: &FanOutReader) -> (usize, bool) {
     let (_upload, stream) = open(fake, member).await;
     drain(stream).await
 }
 
-async fn read_all(fake: &Fake, members: &[Member]) -> Vec<(usize, bool)> {
+async fn read_all(fake: &Fake, members: &[FanOutReader]) -> Vec<(usize, bool)> {
     join_all(members.iter().map(|member| read(fake, member))).await
 }
 
@@ -267,7 +267,7 @@ async fn who_takes_nothing_while_all_others_wait_is_let_go() {
     }
     assert!(members[0].trouble().is_none(), "it has not noticed yet");
     assert_eq!(drain(stuck).await, (512 * 1024, false));
-    assert!(matches!(members[0].trouble(), Some(Trouble::LetGo)));
+    assert!(matches!(members[0].trouble(), Some(StreamFailure::LetGo)));
     drop(uploads);
     // It comes back and reads from the start again.
     assert_eq!(read(&fake, &members[0]).await, (4 * MIB, true));
@@ -382,7 +382,7 @@ async fn a_source_that_does_not_open_fails_all_and_is_tried_once() {
     }));
     assert_eq!(all.await, [true; 3]);
     for member in &members {
-        let Some(Trouble::Shared(failure)) = member.trouble() else {
+        let Some(StreamFailure::Shared(failure)) = member.trouble() else {
             panic!("no failure was noted");
         };
         assert_eq!(
@@ -401,7 +401,7 @@ async fn a_source_that_breaks_fails_all_after_the_same_bytes() {
     let all = read_all(&fake, &members).await;
     assert_eq!(all, [(7, false); 2]);
     assert!(members.iter().all(
-        |m| matches!(m.trouble(), Some(Trouble::Shared(f)) if f.kind == Some(ErrorKind::Corrupt))
+        |m| matches!(m.trouble(), Some(StreamFailure::Shared(f)) if f.kind == Some(ErrorKind::Corrupt))
     ));
 }
 
@@ -414,7 +414,7 @@ async fn a_source_that_panics_leaves_each_to_itself() {
     assert!(
         members
             .iter()
-            .all(|m| matches!(m.trouble(), Some(Trouble::LetGo)))
+            .all(|m| matches!(m.trouble(), Some(StreamFailure::LetGo)))
     );
     assert_eq!(read(&fake, &members[0]).await, (10, true));
 }
@@ -425,8 +425,8 @@ async fn a_failure_of_the_own_download_is_noted_until_the_next() {
     fake.read(SOURCE, Read::Break(4, ErrorKind::Broken));
     fake.read(SOURCE, Read::Fail(ErrorKind::Server));
     assert_eq!(read(&fake, &members[0]).await, (4, false));
-    let kind = |member: &Member| match member.trouble() {
-        Some(Trouble::Source(failure)) => failure.kind,
+    let kind = |member: &FanOutReader| match member.trouble() {
+        Some(StreamFailure::Source(failure)) => failure.kind,
         _ => None,
     };
     assert_eq!(kind(&members[0]), Some(ErrorKind::Broken));

@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, TryAcquireError, mpsc};
 use crate::failure::Failure;
 
 /// What flows through a window. A window whose feed is gone without `End` or `Failed` was let go.
-pub(super) enum Item {
+pub(super) enum WindowItem {
     Bytes(Bytes),
     /// All of it came, and is what it should be.
     End,
@@ -20,15 +20,15 @@ pub(super) enum Item {
 }
 
 /// The side of the download.
-pub(super) struct Feed {
-    items: mpsc::UnboundedSender<Item>,
+pub(super) struct WindowSender {
+    items: mpsc::UnboundedSender<WindowItem>,
     room: Arc<Semaphore>,
     size: u32,
 }
 
 /// The side of the upload: a stream of items.
-pub(super) struct Window {
-    items: mpsc::UnboundedReceiver<Item>,
+pub(super) struct WindowReceiver {
+    items: mpsc::UnboundedReceiver<WindowItem>,
     room: Arc<Semaphore>,
     size: u32,
     /// The room that the bytes handed out last took up. It is given back when more is asked for, so that a window
@@ -37,15 +37,15 @@ pub(super) struct Window {
 }
 
 /// A window of `size` bytes. A chunk that is larger than it takes up all of it.
-pub(super) fn window(size: u32) -> (Feed, Window) {
+pub(super) fn window(size: u32) -> (WindowSender, WindowReceiver) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let room = Arc::new(Semaphore::new(size as usize));
-    let feed = Feed {
+    let feed = WindowSender {
         items: sender,
         room: Arc::clone(&room),
         size,
     };
-    let window = Window {
+    let window = WindowReceiver {
         items: receiver,
         room,
         size,
@@ -59,13 +59,13 @@ fn cost(bytes: &Bytes, size: u32) -> u32 {
     u32::try_from(bytes.len()).map_or(size, |length| length.min(size))
 }
 
-impl Feed {
+impl WindowSender {
     /// Hands on `bytes` if there is room now, or if nobody wants them any more.
     pub(super) fn try_send(&self, bytes: &Bytes) -> bool {
         match self.room.try_acquire_many(cost(bytes, self.size)) {
             Ok(room) => {
                 room.forget();
-                self.put(Item::Bytes(bytes.clone()));
+                self.put(WindowItem::Bytes(bytes.clone()));
                 true
             }
             Err(TryAcquireError::Closed) => true,
@@ -76,7 +76,7 @@ impl Feed {
     pub(super) async fn send(&self, bytes: &Bytes) {
         if let Ok(room) = self.room.acquire_many(cost(bytes, self.size)).await {
             room.forget();
-            self.put(Item::Bytes(bytes.clone()));
+            self.put(WindowItem::Bytes(bytes.clone()));
         }
     }
     /// Waits until the upload has sent all that it was given and asks for more, or is gone.
@@ -93,31 +93,31 @@ impl Feed {
         !self.items.is_closed()
     }
     /// Says how it ended.
-    pub(super) fn end(self, item: Item) {
+    pub(super) fn end(self, item: WindowItem) {
         self.put(item);
     }
-    fn put(&self, item: Item) {
+    fn put(&self, item: WindowItem) {
         // The receiver may have gone a moment ago; then nobody wants it.
         let _ = self.items.send(item);
     }
 }
 
-impl Stream for Window {
-    type Item = Item;
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+impl Stream for WindowReceiver {
+    type Item = WindowItem;
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<WindowItem>> {
         let owed = std::mem::take(&mut self.owed);
         if owed > 0 {
             self.room.add_permits(owed);
         }
         let item = ready!(self.items.poll_recv(cx));
-        if let Some(Item::Bytes(bytes)) = &item {
+        if let Some(WindowItem::Bytes(bytes)) = &item {
             self.owed = cost(bytes, self.size) as usize;
         }
         Poll::Ready(item)
     }
 }
 
-impl Drop for Window {
+impl Drop for WindowReceiver {
     fn drop(&mut self) {
         self.room.close();
     }

@@ -7,18 +7,18 @@ use registry::Descriptor;
 
 use super::{Bench, SOURCE};
 use crate::transfer::fake::{Gate, Mounts, Post, repository, settled};
-use crate::transfer::{Commitment, Moved};
+use crate::transfer::{CommitGuard, Moved};
 
 const A: &str = "dst.example/a";
 const OTHERS: [&str; 3] = ["dst.example/b", "dst.example/c", "dst.example/d"];
 
-fn will_commit(bench: &Bench, name: &str, blob: &Descriptor) -> Commitment {
+fn will_commit(bench: &Bench, name: &str, blob: &Descriptor) -> CommitGuard {
     let blobs = [&blob.digest];
     bench.transfers.will_commit(&repository(name), blobs)
 }
 
 /// What a copy does after the push of a manifest.
-fn commit(bench: &Bench, name: &str, blob: &Descriptor, commitment: Commitment) {
+fn commit(bench: &Bench, name: &str, blob: &Descriptor, commitment: CommitGuard) {
     bench.fake.commit(name);
     let blobs = [&blob.digest];
     bench

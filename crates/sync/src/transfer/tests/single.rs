@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Bench, SOURCE};
 use crate::failure::Side;
-use crate::inventory::{Fact, Standing};
+use crate::inventory::{Fact, MountConfidence};
 use crate::transfer::Moved;
 use crate::transfer::fake::{Gate, Mounts, Post, Read, Take, repository, settled};
 
@@ -217,7 +217,7 @@ async fn a_registry_that_mounts_what_is_committed_is_asked_for_that_alone() {
         1
     );
     let mounting = bench.inventory.knowledge(&there, &old.digest).mounting;
-    assert!(mounting.worth_asking(Standing::Committed) && !mounting.worth_awaiting());
+    assert!(mounting.worth_asking(MountConfidence::Committed) && !mounting.worth_awaiting());
 }
 
 #[tokio::test(start_paused = true)]

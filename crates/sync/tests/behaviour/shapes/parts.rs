@@ -4,7 +4,7 @@ use registry::Cause;
 use sync::config::Settings;
 use sync::report::Summary;
 use sync::rule::Parts;
-use sync::{Class, Outcome};
+use sync::{Outcome, Responsibility};
 use testkit::image::Shape;
 use testkit::{Action, Fault, Image, Kind, Layer, Platform, Profile, Registry};
 
@@ -171,7 +171,7 @@ async fn attestations_are_recognized_whatever_the_status_of_their_refusal() {
         let (summary, _) = copy(&source, &[&destination], ":v1", settings(&[])).await;
         let failure = &summary.failures[0].failure;
         let is_refusal_of_attestations = failure.cause == Cause::AttestationsRefused
-            && failure.class() == Class::Destination
+            && failure.class() == Responsibility::Destination
             && failure.reason.contains(
                 "(DENIED: unknown manifest class for application/vnd.oci.empty.v1+json); it is a build attestation",
             );

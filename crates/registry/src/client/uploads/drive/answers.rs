@@ -3,43 +3,48 @@
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::auth::ScopeSet;
-use crate::client::ask::Ask;
+use crate::client::ask::RequestSpec;
 use crate::client::blobs::blob_ask;
-use crate::client::call::Outcome;
+use crate::client::call::CallOutcome;
 use crate::client::ranges;
-use crate::client::uploads::forms::Step;
+use crate::client::uploads::forms::UploadStep;
 use crate::client::uploads::reaction::{self, Reaction};
 use crate::client::uploads::session;
-use crate::client::uploads::settle::Seen;
+use crate::client::uploads::settle::StoredBlob;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Retryable};
 use crate::transport::Response;
 
-use super::{Drive, Failed, Next, Trouble, Went};
+use super::{FailureCounts, NextStep, StepFailure, StepResult, UploadDriver};
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// An answer that is no success, and what it answers.
 pub(super) struct Refused {
-    pub(super) ask: Ask,
+    pub(super) ask: RequestSpec,
     pub(super) used: Option<HeaderValue>,
     pub(super) response: Response,
 }
 
-impl Drive<'_> {
+impl UploadDriver<'_> {
     /// 2xx.
-    pub(super) async fn taken(&mut self, ask: &Ask, step: Step, response: Response) -> Went {
+    pub(super) async fn taken(
+        &mut self,
+        ask: &RequestSpec,
+        step: UploadStep,
+        response: Response,
+    ) -> StepResult {
         match step {
-            Step::Patch { to, .. } => {
+            UploadStep::Patch { to, .. } => {
                 self.patches += 1;
                 self.advance(ask, to, response).await
             }
-            Step::Whole | Step::Close => self.closed(ask, response).await,
+            UploadStep::Whole | UploadStep::Close => self.closed(ask, response).await,
         }
     }
 
     /// The registry took what the session holds and made a blob of it.
-    async fn closed(&mut self, ask: &Ask, response: Response) -> Went {
+    async fn closed(&mut self, ask: &RequestSpec, response: Response) -> StepResult {
         let stored = response
             .headers
             .get(CONTENT_DIGEST)
@@ -52,12 +57,12 @@ impl Drive<'_> {
                 && stored.algorithm() == digest.algorithm()
         }) {
             let message = format!("the registry stored {stored} instead of {digest}");
-            return Err(Failed::Final(ask.error(ErrorKind::Corrupt, message)));
+            return Err(StepFailure::Final(ask.error(ErrorKind::Corrupt, message)));
         }
         Ok(if self.patches > 1 || self.is_damaged() {
-            Next::Measure
+            NextStep::Measure
         } else {
-            Next::Done
+            NextStep::Done
         })
     }
 
@@ -70,11 +75,11 @@ impl Drive<'_> {
 
     /// Compares the length of the blob that was closed. Artifactory was seen to keep only the last of several `PATCH`
     /// bodies; a registry that has a damaged blob may take the bytes and keep the damage.
-    pub(super) async fn measure(&mut self) -> Went {
+    pub(super) async fn measure(&mut self) -> StepResult {
         let length = match self.look().await {
-            Ok(Some(Seen { length })) => length.filter(|length| *length != self.size),
+            Ok(Some(StoredBlob { length })) => length.filter(|length| *length != self.size),
             Err(error) if error.kind() == ErrorKind::RateLimited => {
-                return Err(Failed::Later(error, Next::Measure));
+                return Err(StepFailure::Later(error, NextStep::Measure));
             }
             // That the blob is there was said already.
             Ok(None) | Err(_) => None,
@@ -82,11 +87,11 @@ impl Drive<'_> {
         let habits = &self.client.inner.habits;
         let Some(length) = length else {
             habits.repaired(self.upload.repository.path(), &self.upload.digest);
-            return Ok(Next::Done);
+            return Ok(NextStep::Done);
         };
         // HEADs of some servers have lengths of their own.
         if self.patches <= 1 && self.length_by_get().await == Some(self.size) {
-            return Ok(Next::Done);
+            return Ok(NextStep::Done);
         }
         let (path, digest) = (self.upload.repository.path(), &self.upload.digest);
         let size = self.size;
@@ -102,7 +107,7 @@ impl Drive<'_> {
         let ask = self.upload.ask(Method::PUT);
         let error = ask.error(ErrorKind::Corrupt, message);
         habits.saw_damage(path, digest, Some(&error));
-        Err(Failed::Final(error))
+        Err(StepFailure::Final(error))
     }
 
     /// Returns the length by the head of a GET, whose body is dropped; `None` where there is none.
@@ -111,7 +116,7 @@ impl Drive<'_> {
         let ask = blob_ask(Method::GET, repository, digest, "measure blob")
             .scopes(ScopeSet::push(repository));
         match self.client.once(&mut self.visit, &ask).await.ok()? {
-            Outcome::Answer(response) if response.status == StatusCode::OK => {
+            CallOutcome::Answer(response) if response.status == StatusCode::OK => {
                 ranges::content_length(&response.headers)
             }
             _ => None,
@@ -119,7 +124,7 @@ impl Drive<'_> {
     }
 
     /// The registry took a PATCH whose bytes end before `to`.
-    async fn advance(&mut self, ask: &Ask, to: u64, response: Response) -> Went {
+    async fn advance(&mut self, ask: &RequestSpec, to: u64, response: Response) -> StepResult {
         self.relocate(ask, &response).await?;
         let before = self.upload.session.offset;
         let offset = match ranges::stored_by_patch(&response.headers) {
@@ -134,9 +139,9 @@ impl Drive<'_> {
             // Going on is right, going on for ever by the byte is not: it counts as a try.
             let message = format!("the registry took {offset} of {to} bytes");
             let error = ask.error(ErrorKind::UploadLost, message);
-            return Err(Failed::Later(error, Next::Send));
+            return Err(StepFailure::Later(error, NextStep::Send));
         }
-        Ok(Next::Send)
+        Ok(NextStep::Send)
     }
 
     /// The session holds `offset` bytes. Only what no session held before is progress: a registry that takes the
@@ -148,18 +153,18 @@ impl Drive<'_> {
         if offset > self.reached {
             self.attempts.progress(offset - self.reached);
             self.reached = offset;
-            self.trouble = Trouble::default();
+            self.trouble = FailureCounts::default();
         }
     }
 
     /// Goes on at the newest `Location`, if there is one.
     pub(in crate::client::uploads) async fn relocate(
         &mut self,
-        ask: &Ask,
+        ask: &RequestSpec,
         response: &Response,
-    ) -> Result<bool, Failed> {
+    ) -> Result<bool, StepFailure> {
         let found = self.client.location_of(&self.visit, ask, response).await;
-        Ok(match found.map_err(Failed::Final)? {
+        Ok(match found.map_err(StepFailure::Final)? {
             Some(address) => {
                 self.upload.session.location = address;
                 true
@@ -169,7 +174,12 @@ impl Drive<'_> {
     }
 
     /// An answer that is no success; `settle` is what to do where the session may have changed.
-    pub(super) async fn refused(&mut self, step: Step, refused: Refused, settle: Next) -> Went {
+    pub(super) async fn refused(
+        &mut self,
+        step: UploadStep,
+        refused: Refused,
+        settle: NextStep,
+    ) -> StepResult {
         let Refused {
             ask,
             used,
@@ -187,9 +197,9 @@ impl Drive<'_> {
             {
                 Ok(None) => Ok(settle),
                 Err(error) if error.retryable() != Retryable::No => {
-                    Err(Failed::Later(error, settle))
+                    Err(StepFailure::Later(error, settle))
                 }
-                Ok(Some(error)) | Err(error) => Err(Failed::Final(error)),
+                Ok(Some(error)) | Err(error) => Err(StepFailure::Final(error)),
             };
         }
         if matches!(response.status.as_u16(), 307 | 308)
@@ -198,54 +208,57 @@ impl Drive<'_> {
         {
             self.trouble.redirected += 1;
             response.body.drain().await;
-            return Ok(Next::Send);
+            return Ok(NextStep::Send);
         }
         let error = session::with_algorithm(ask.failure(response).await, &self.upload.digest);
         self.react(step, error, settle).await
     }
 
-    async fn react(&mut self, step: Step, error: Error, settle: Next) -> Went {
+    async fn react(&mut self, step: UploadStep, error: Error, settle: NextStep) -> StepResult {
         let lost = |error: Error| error.with_kind(ErrorKind::UploadLost);
         match reaction::to(&error, self.form, step, self.trouble.lost) {
-            Reaction::Final => Err(Failed::Final(error)),
-            Reaction::Later => Err(Failed::Later(error, settle)),
-            Reaction::Wait => Err(Failed::Later(error, Next::Send)),
+            Reaction::Final => Err(StepFailure::Final(error)),
+            Reaction::Later => Err(StepFailure::Later(error, settle)),
+            Reaction::Wait => Err(StepFailure::Later(error, NextStep::Send)),
             Reaction::Restart => {
                 self.trouble.lost = true;
-                Err(Failed::Later(lost(error), Next::Reopen))
+                Err(StepFailure::Later(lost(error), NextStep::Reopen))
             }
             Reaction::NotResumable => {
                 self.resumable = false;
-                Err(Failed::Later(lost(error), Next::Reopen))
+                Err(StepFailure::Later(lost(error), NextStep::Reopen))
             }
             Reaction::OutOfStep if self.trouble.out_of_step => {
-                Err(Failed::Later(lost(error), Next::Reopen))
+                Err(StepFailure::Later(lost(error), NextStep::Reopen))
             }
             Reaction::OutOfStep => {
                 self.trouble.out_of_step = true;
-                Err(Failed::Later(lost(error), Next::Settle { complete: false }))
+                Err(StepFailure::Later(
+                    lost(error),
+                    NextStep::Settle { complete: false },
+                ))
             }
             Reaction::OtherForm(refusal) => {
                 if !self.forms.refuse(self.form, self.size, refusal) {
-                    return Err(Failed::Final(error));
+                    return Err(StepFailure::Final(error));
                 }
                 self.learnt.refuse(self.form, self.size, refusal);
                 self.form = self.forms.choose(self.size);
-                Ok(Next::Reopen)
+                Ok(NextStep::Reopen)
             }
             // Another client that uploads the same blob may be why, and may have succeeded.
             Reaction::WrongBytes if self.wrong_bytes => {
                 if self.is_there().await? {
-                    return Ok(Next::Done);
+                    return Ok(NextStep::Done);
                 }
-                Err(Failed::Final(error))
+                Err(StepFailure::Final(error))
             }
             Reaction::WrongBytes => {
                 // Once more from the start, with a fresh stream of the source: it may have been a wrong guess of
                 // where the session stood.
                 self.wrong_bytes = true;
                 self.resumable = false;
-                Ok(Next::Reopen)
+                Ok(NextStep::Reopen)
             }
         }
     }

@@ -7,13 +7,13 @@ use super::*;
 
 type Waiter = Pin<Box<dyn Future<Output = Permit> + Send>>;
 
-fn wait(gate: &Arc<Gate>, weight: u64) -> Waiter {
+fn wait(gate: &Arc<RequestGate>, weight: u64) -> Waiter {
     let gate = Arc::clone(gate);
     Box::pin(async move { gate.enter(weight).await })
 }
 
-fn gate(bounds: WindowBounds) -> Arc<Gate> {
-    Gate::new(Lane::Uploads, bounds)
+fn gate(bounds: WindowBounds) -> Arc<RequestGate> {
+    RequestGate::new(Lane::Uploads, bounds)
 }
 
 /// A permit, without waiting for it.
@@ -24,8 +24,8 @@ async fn now(waiter: &mut Waiter) -> Option<Permit> {
     }
 }
 
-fn ok() -> Head {
-    Head {
+fn ok() -> ResponseHead {
+    ResponseHead {
         status: StatusCode::CREATED,
         version: Version::HTTP_11,
         latency: None,
@@ -108,7 +108,7 @@ async fn a_refusal_narrows_at_once_and_an_answer_that_never_came_says_nothing() 
     for _ in 0..4 {
         permits.push(gate.enter(0).await);
     }
-    let refused = Head {
+    let refused = ResponseHead {
         status: StatusCode::TOO_MANY_REQUESTS,
         ..ok()
     };

@@ -13,12 +13,12 @@ fn headers(limit: &str, left: &str) -> HeaderMap {
 }
 
 /// The registry says that so many are left of 100 in 6 h.
-fn say(account: &Account, left: u64) -> Option<String> {
+fn say(account: &QuotaAccount, left: u64) -> Option<String> {
     let headers = headers("100;w=21600", &format!("{left};w=21600"));
     account.answered(StatusCode::OK, &headers, Instant::now())
 }
 
-fn account(user: &str) -> Arc<Account> {
+fn account(user: &str) -> Arc<QuotaAccount> {
     Quotas::default().account(&Registry::docker_hub(), user)
 }
 
@@ -43,7 +43,7 @@ fn only_a_count_with_a_window_is_a_quota() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_pulls_are_in_flight_than_are_left() {
-    let (account, patience) = (account(""), Patience::default());
+    let (account, patience) = (account(""), ShutdownDeadline::default());
     say(&account, 2);
     let first = account.admit(&patience, |_| ()).await.unwrap();
     let second = account.admit(&patience, |_| ()).await.unwrap();
@@ -85,7 +85,7 @@ async fn answers_that_overtake_each_other_do_not_make_pulls() {
 
 #[tokio::test(start_paused = true)]
 async fn at_zero_one_is_tried_in_its_time_for_a_quarter_of_an_hour() {
-    let (account, patience) = (account(""), Patience::default());
+    let (account, patience) = (account(""), ShutdownDeadline::default());
     say(&account, 0);
     let (start, told) = (Instant::now(), Mutex::new(Vec::new()));
     let tell = |text: &str| told.lock().unwrap().push(text.to_owned());
@@ -97,8 +97,8 @@ async fn at_zero_one_is_tried_in_its_time_for_a_quarter_of_an_hour() {
                 say(&account, 0);
                 pull.answered();
             }
-            Err(NoPull::UsedUp(why)) => break why,
-            Err(NoPull::TooLate) => panic!("the run goes on"),
+            Err(PullRefused::UsedUp(why)) => break why,
+            Err(PullRefused::DeadlineExceeded) => panic!("the run goes on"),
         }
     };
     assert_eq!(tried, [216, 432, 648, 864]);
@@ -122,7 +122,7 @@ async fn at_zero_one_is_tried_in_its_time_for_a_quarter_of_an_hour() {
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_hears_of_pulls_that_came_back_and_of_the_end_of_the_run() {
-    let (account, patience) = (account("ada"), Patience::default());
+    let (account, patience) = (account("ada"), ShutdownDeadline::default());
     say(&account, 0);
     let start = Instant::now();
     let mut waits = std::pin::pin!(account.admit(&patience, |_| ()));
@@ -134,7 +134,7 @@ async fn who_waits_hears_of_pulls_that_came_back_and_of_the_end_of_the_run() {
     let mut waits = std::pin::pin!(account.admit(&patience, |_| ()));
     assert!(poll!(&mut waits).is_pending());
     patience.end_in(Duration::from_secs(10));
-    assert!(matches!(waits.await, Err(NoPull::TooLate)));
+    assert!(matches!(waits.await, Err(PullRefused::DeadlineExceeded)));
     assert!(start.elapsed().is_zero());
 }
 

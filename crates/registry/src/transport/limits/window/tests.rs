@@ -13,7 +13,7 @@ const MS: Duration = Duration::from_millis(1);
 
 /// A server that works on so many requests at a time, and a client that always has more to ask.
 struct Sim {
-    window: Window,
+    window: ConcurrencyWindow,
     now: Instant,
     service: Duration,
     /// When each of the server's workers is free.
@@ -27,7 +27,7 @@ impl Sim {
     fn new(bounds: WindowBounds, workers: usize, service: Duration) -> Self {
         let now = Instant::now();
         Self {
-            window: Window::new(bounds),
+            window: ConcurrencyWindow::new(bounds),
             now,
             service,
             workers: std::iter::repeat_n(Reverse(now), workers).collect(),
@@ -52,7 +52,7 @@ impl Sim {
             let full = self.flying.len() >= self.window.size();
             let Reverse((at, _, since, epoch)) = self.flying.pop().unwrap();
             self.now = at;
-            self.window.answered(&Answer {
+            self.window.answered(&MeasuredResponse {
                 epoch,
                 at,
                 full,
@@ -64,8 +64,8 @@ impl Sim {
 }
 
 /// A good answer of the present epoch that nothing can be learnt from but that it is good.
-fn good(window: &Window, full: bool, roomy: bool) -> Answer {
-    Answer {
+fn good(window: &ConcurrencyWindow, full: bool, roomy: bool) -> MeasuredResponse {
+    MeasuredResponse {
         epoch: window.epoch(),
         at: Instant::now(),
         full,
@@ -135,7 +135,7 @@ fn answers_that_hang_are_no_sign_of_load() {
 
 #[test]
 fn a_storm_narrows_once_a_round_and_the_way_back_is_short() {
-    let mut window = Window::new(CALLS);
+    let mut window = ConcurrencyWindow::new(CALLS);
     let mut sizes = Vec::new();
     for _ in 0..8 {
         // All of a round are refused.
@@ -158,10 +158,10 @@ fn a_storm_narrows_once_a_round_and_the_way_back_is_short() {
 
 #[test]
 fn answers_from_before_a_refusal_neither_widen_nor_narrow() {
-    let mut window = Window::new(CALLS);
+    let mut window = ConcurrencyWindow::new(CALLS);
     let before = window.epoch();
     assert_eq!(window.overloaded(before), Some(32));
-    let old = Answer {
+    let old = MeasuredResponse {
         epoch: before,
         ..good(&window, true, true)
     };
@@ -175,7 +175,7 @@ fn answers_from_before_a_refusal_neither_widen_nor_narrow() {
 
 #[test]
 fn a_window_that_is_not_used_does_not_grow() {
-    let mut window = Window::new(CALLS);
+    let mut window = ConcurrencyWindow::new(CALLS);
     for _ in 0..1_000 {
         window.answered(&good(&window, false, true));
     }
@@ -184,7 +184,7 @@ fn a_window_that_is_not_used_does_not_grow() {
 
 #[test]
 fn beyond_its_start_a_window_grows_only_where_that_is_cheap() {
-    let mut window = Window::new(CALLS);
+    let mut window = ConcurrencyWindow::new(CALLS);
     window.overloaded(window.epoch());
     for _ in 0..10_000 {
         window.answered(&good(&window, true, false));
@@ -199,7 +199,7 @@ fn beyond_its_start_a_window_grows_only_where_that_is_cheap() {
 
 #[test]
 fn two_broken_connections_narrow_where_others_are_answered() {
-    let mut window = Window::new(CALLS);
+    let mut window = ConcurrencyWindow::new(CALLS);
     // A host that answers nobody.
     for _ in 0..10 {
         assert_eq!(window.broke(window.epoch()), None);
@@ -213,11 +213,11 @@ fn two_broken_connections_narrow_where_others_are_answered() {
 
 #[test]
 fn a_fixed_window_of_one_stays() {
-    let mut window = Window::new(WindowBounds::at_most(1));
+    let mut window = ConcurrencyWindow::new(WindowBounds::at_most(1));
     for _ in 0..100 {
         window.answered(&good(&window, true, true));
         assert_eq!(window.overloaded(window.epoch()), None);
     }
     assert_eq!(window.size(), 1);
-    assert_eq!(Window::new(WindowBounds::at_most(0)).size(), 1);
+    assert_eq!(ConcurrencyWindow::new(WindowBounds::at_most(0)).size(), 1);
 }

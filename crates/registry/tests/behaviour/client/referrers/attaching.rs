@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use registry::auth::Credential;
-use registry::{AttachedBy, Digest, ErrorKind};
+use registry::{Digest, ErrorKind, IndexedBy};
 use serde_json::{Value, json};
 use testkit::auth::{Access, TokenRules};
 use testkit::image::media;
@@ -347,7 +347,7 @@ async fn the_real_registry_gets_a_fallback_tag() {
                 .attach(&repository, &digest(&image), &list)
                 .await
                 .unwrap();
-            let AttachedBy::Tag {
+            let IndexedBy::Tag {
                 tag: name,
                 digest: Some(stands),
                 written: true,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use registry::auth::Credential;
-use registry::{Attached, AttachedBy, Manifest};
+use registry::{IndexedBy, IndexedReferrers, Manifest};
 use testkit::profile::Referrers;
 use testkit::{Action, Answer, Fault, Gate, Image, Kind, Profile};
 
@@ -149,8 +149,8 @@ async fn what_is_undone_again_and_again_is_said_and_heals_later() {
     let attached = attach(&kit, &kit.client, &image, &[&one]).await.unwrap();
     assert_eq!(
         attached,
-        Attached {
-            by: AttachedBy::Tag {
+        IndexedReferrers {
+            by: IndexedBy::Tag {
                 tag: fallback(&image),
                 digest: None,
                 written: true

@@ -4,7 +4,9 @@ mod attaching;
 mod contention;
 mod listing;
 
-use registry::{Attached, AttachedBy, Client, Descriptor, Digest, Error, ReferrersOrigin, Tag};
+use registry::{
+    Client, Descriptor, Digest, Error, IndexedBy, IndexedReferrers, ReferrersOrigin, Tag,
+};
 use testkit::profile::Referrers;
 use testkit::{Image, Kind, Layer, Profile};
 
@@ -57,7 +59,7 @@ async fn attach(
     client: &Client,
     subject: &Image,
     referrers: &[&Image],
-) -> Result<Attached, Error> {
+) -> Result<IndexedReferrers, Error> {
     for referrer in referrers {
         kit.server.push("a/b", None, referrer);
     }
@@ -85,18 +87,18 @@ fn digests(images: &[&Image]) -> Vec<String> {
         .collect()
 }
 
-fn by_api() -> Attached {
-    Attached {
-        by: AttachedBy::Api,
+fn by_api() -> IndexedReferrers {
+    IndexedReferrers {
+        by: IndexedBy::Api,
         contended: false,
     }
 }
 
 /// Under the tag as it stands now.
-fn by_tag(kit: &Kit, subject: &Image, written: bool) -> Attached {
+fn by_tag(kit: &Kit, subject: &Image, written: bool) -> IndexedReferrers {
     let stands = kit.server.state().digest("a/b", &subject.cosign_tag(""));
-    Attached {
-        by: AttachedBy::Tag {
+    IndexedReferrers {
+        by: IndexedBy::Tag {
             tag: fallback(subject),
             digest: stands.map(|digest| Digest::parse(&digest).unwrap()),
             written,

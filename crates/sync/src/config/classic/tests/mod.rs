@@ -11,10 +11,10 @@ mod unused;
 use std::fs;
 
 use insta::assert_snapshot;
-use registry::auth::{Credential, Entry};
+use registry::auth::{Credential, KeychainEntry};
 
 use super::*;
-use crate::rule::{Naming, Rule, Select};
+use crate::rule::{Naming, Rule, Selection};
 
 const D: &str = "sha256:ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
 
@@ -76,7 +76,7 @@ fn entries(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn outline(entry: &Entry) -> String {
+fn outline(entry: &KeychainEntry) -> String {
     let credential = match &entry.credential {
         Credential::Basic { username, password } => format!("{username}:{}", password.reveal()),
         Credential::Anonymous => "anonymous".to_owned(),
@@ -105,10 +105,10 @@ fn rules(text: &str) -> Vec<String> {
 fn effect(rule: &Rule) -> String {
     let source = &rule.source;
     let select = match &source.select {
-        Select::All => "*".to_owned(),
-        Select::Tags(tags) => join(tags),
-        Select::Matching(pattern) => format!("/{}/", pattern.as_str()),
-        Select::Digest { tag, .. } => format!(
+        Selection::All => "*".to_owned(),
+        Selection::Tags(tags) => join(tags),
+        Selection::Matching(pattern) => format!("/{}/", pattern.as_str()),
+        Selection::Digest { tag, .. } => format!(
             "{}@",
             tag.iter().map(ToString::to_string).collect::<String>()
         ),
