@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
-use registry::io_clause;
+use image_syncer_registry::io_clause;
 use tempfile::NamedTempFile;
 
 /// Names that are tried for a file before it takes the place of another.

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| sync::fuzzing::classic_files(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| image_syncer_sync::fuzzing::classic_files(data));

@@ -43,7 +43,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ),
     (
         "RUST_LOG",
-        "what is logged, in place of --log-level: registry=debug,sync=trace",
+        "what is logged, in place of --log-level: image_syncer_registry=debug,image_syncer_sync=trace",
     ),
 ];
 

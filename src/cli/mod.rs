@@ -1,10 +1,10 @@
 //! The arguments, as clap types (docs/compatibility.md#the-same lists the flags of the Go tool).
 
 mod args;
-mod given;
 mod help;
+mod ignored_values;
 mod styles;
-mod tips;
+mod suggestions;
 
 use clap::{Parser, Subcommand};
 
@@ -14,9 +14,9 @@ pub use args::{
     Platforms, ProgressMode, RecordsFile, Referrers, Remembering, Reporting, Safety, Shell,
     Showing, Transfer, WhichReferrers,
 };
-pub(crate) use given::{ignored_values, without_empty_values};
 pub use help::{ENVIRONMENT, EXIT_CODES};
-pub(crate) use tips::advise;
+pub(crate) use ignored_values::{ignored_values, without_empty_values};
+pub(crate) use suggestions::advise;
 
 /// Copies container images and OCI artifacts between registries: no daemon, no disk.
 #[derive(Debug, Parser)]
@@ -228,7 +228,7 @@ pub enum RecordsAction {
     /// Drop what was not seen for a while; runs do so by themselves once a week
     Prune {
         /// Drop what no run has seen for more than this many days
-        #[arg(long, value_name = "DAYS", default_value_t = sync::inventory::records::KEPT_DAYS)]
+        #[arg(long, value_name = "DAYS", default_value_t = image_syncer_sync::inventory::records::KEPT_DAYS)]
         older_than: u32,
         /// Which file.
         #[command(flatten)]

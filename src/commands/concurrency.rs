@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use registry::Repository;
-use registry::transport::WindowBounds;
+use image_syncer_registry::Repository;
+use image_syncer_registry::transport::WindowBounds;
+use image_syncer_sync::rule::Rule;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sync::rule::Rule;
 
 /// Small requests in flight per host. At first enough to settle a thousand unchanged images in half a second at 20 ms,
 /// and few enough for a registry of one process; at most what a server commonly takes on one HTTP/2 connection.

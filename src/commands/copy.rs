@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use registry::Registry;
-use registry::auth::{Credential, KeychainEntry};
-use sync::config::Config;
-use sync::rule::{NamedTags, Rule, RuleSource, Selection};
+use image_syncer_registry::Registry;
+use image_syncer_registry::auth::{Credential, KeychainEntry};
+use image_syncer_sync::config::Config;
+use image_syncer_sync::rule::{NamedTags, Rule, RuleSource, Selection};
 
 use crate::cli::Copy;
 use crate::commands::problems::Problems;
-use crate::commands::shown::Purpose;
+use crate::commands::stdout_output::Purpose;
 use crate::commands::{job, setup};
 use crate::exit::Exit;
 use crate::ui::Printer;
@@ -21,7 +21,7 @@ pub(super) fn execute(
     mut problems: Problems,
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
-    registry::transport::prepare();
+    image_syncer_registry::transport::prepare();
     let rule = problems.take(rule(&arguments));
     let rules: Vec<Arc<Rule>> = rule.into_iter().map(Arc::new).collect();
     let auth = setup::inputs(arguments.auth.auth);
@@ -106,7 +106,7 @@ fn allow_insecure(credentials: &mut Vec<KeychainEntry>, host: &str) -> anyhow::R
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use registry::auth::Secret;
+    use image_syncer_registry::auth::Secret;
 
     use super::*;
 

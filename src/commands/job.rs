@@ -4,26 +4,26 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use registry::auth::{DockerFiles, Keychain, KeychainEntry};
-use registry::transport::{
+use image_syncer_registry::auth::{DockerFiles, Keychain, KeychainEntry};
+use image_syncer_registry::transport::{
     RetryPolicy, Timeouts, Transport, TransportOptions, certificate_directories,
 };
-use registry::{Options, Registries};
-use sync::config::{Intent, Referrers, Settings};
-use sync::engine::{Engine, Stop};
-use sync::rule::{Immutable, Rule};
-use sync::store::RegistryStores;
+use image_syncer_registry::{Options, Registries};
+use image_syncer_sync::config::{Intent, Referrers, Settings};
+use image_syncer_sync::engine::{Engine, Stop};
+use image_syncer_sync::rule::{Immutable, Rule};
+use image_syncer_sync::store::RegistryStores;
 use tokio::runtime::Runtime;
 
 use crate::cli;
-use crate::commands::audience::{self, RunOutputs};
 use crate::commands::collisions;
 use crate::commands::concurrency::{IMAGES, Windows};
 use crate::commands::outputs::Outputs;
 use crate::commands::problems::Problems;
 use crate::commands::rates;
 use crate::commands::run::{ActiveRun, RunEnd};
-use crate::commands::shown::Purpose;
+use crate::commands::run_outputs::{self, RunOutputs};
+use crate::commands::stdout_output::Purpose;
 use crate::commands::{records, setup};
 use crate::exit::Exit;
 use crate::interrupt::Signals;
@@ -129,7 +129,7 @@ impl RunJob {
             }
             RunEnd::Abandoned => true,
         };
-        let exit = audience.close(&audience::FinishedRun {
+        let exit = audience.close(&run_outputs::FinishedRun {
             rules: &self.rules,
             started,
             moved: &moved,

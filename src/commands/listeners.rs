@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sync::{Event, Listener};
+use image_syncer_sync::{Event, Listener};
 
 /// Tells every event to each of them, in order.
 pub(super) struct Listeners(pub(super) Vec<Arc<dyn Listener>>);

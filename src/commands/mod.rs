@@ -1,11 +1,11 @@
 //! One thin file a command: from arguments to calls of the `sync` crate.
 
-mod audience;
 mod check;
 mod collisions;
 mod completions;
 mod concurrency;
 mod copy;
+mod in_flight;
 mod job;
 mod listeners;
 mod man;
@@ -16,10 +16,10 @@ mod problems;
 mod rates;
 mod records;
 mod run;
+mod run_outputs;
 mod setup;
-mod shown;
+mod stdout_output;
 mod sync;
-mod underway;
 mod validate;
 
 use crate::cli::{Cli, Command};

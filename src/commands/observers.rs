@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry::transport::{Lane, Observer, PauseReason, RequestRecord};
+use image_syncer_registry::transport::{Lane, Observer, PauseReason, RequestRecord};
 
 /// Tells everything to each of them, in order.
 pub(super) struct Observers(pub(super) Vec<Arc<dyn Observer>>);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sync::Listener;
+use image_syncer_sync::Listener;
 
 use crate::cli;
 use crate::commands::problems::Problems;

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use anyhow::{Context, anyhow};
 use bytesize::ByteSize;
-use registry::Registry;
-use registry::transport::PerRegistry;
+use image_syncer_registry::Registry;
+use image_syncer_registry::transport::PerRegistry;
 
 /// The least that `--max-rate` takes: bodies flow in chunks of up to 128 KiB, so each that shares less than this would
 /// stand still for longer than registries wait.

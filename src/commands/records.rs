@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use registry::{Registry, Repository};
-use sync::config::Intent;
-use sync::inventory::records::{Records, RecordsError, RecordsMaintenance, RecordsOverview};
+use image_syncer_registry::{Registry, Repository};
+use image_syncer_sync::config::Intent;
+use image_syncer_sync::inventory::records::{
+    Records, RecordsError, RecordsMaintenance, RecordsOverview,
+};
 
 use crate::cli::{RecordsAction, Remembering};
 use crate::exit::Exit;
-use crate::ui::{LineLabel, LineWriter, Log, Printer, units, visible};
+use crate::ui::{LineLabel, LineWriter, Log, Printer, escape, units};
 
 /// Where the file is below the user's state directory.
 const DEFAULT: &str = "image-syncer/records.sqlite3";
@@ -39,7 +41,7 @@ pub(super) fn execute(action: &RecordsAction, printer: &Printer) -> anyhow::Resu
             format!("{} dropped\n", units::count(dropped, "record"))
         }
     };
-    printer.out(&visible::block(&text));
+    printer.out(&escape::block(&text));
     Ok(Exit::Done)
 }
 
@@ -113,7 +115,7 @@ fn make_directory_of(path: &Path) -> anyhow::Result<()> {
             "records file {}: its directory cannot be made ({}): name a file elsewhere with --records FILE, or give \
              --no-records",
             path.display(),
-            registry::io_clause(&error)
+            image_syncer_registry::io_clause(&error)
         )
     })
 }

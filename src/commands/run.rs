@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use registry::transport::Transport;
-use sync::engine::{Engine, Stop};
-use sync::rule::Rule;
+use image_syncer_registry::transport::Transport;
+use image_syncer_sync::engine::{Engine, Stop};
+use image_syncer_sync::rule::Rule;
 
-use crate::commands::audience::RunOutputs;
+use crate::commands::run_outputs::RunOutputs;
 use crate::interrupt::Signals;
 use crate::ui::LineLabel;
 

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use registry::Registry;
-use registry::auth::Credential;
-use sync::config::{ClassicFiles, Config, Defaults, Input, Referrers};
-use sync::rule::{Parts, PlatformFilter};
+use image_syncer_registry::Registry;
+use image_syncer_registry::auth::Credential;
+use image_syncer_sync::config::{ClassicFiles, Config, Defaults, Input, Referrers};
+use image_syncer_sync::rule::{Parts, PlatformFilter};
 
 use crate::cli;
 use crate::commands::problems::Problems;

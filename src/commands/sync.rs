@@ -2,7 +2,7 @@
 
 use crate::cli::Sync;
 use crate::commands::problems::Problems;
-use crate::commands::shown::Purpose;
+use crate::commands::stdout_output::Purpose;
 use crate::commands::{collisions, job, setup};
 use crate::exit::Exit;
 use crate::ui::Printer;
@@ -13,7 +13,7 @@ pub(super) fn execute(
     mut problems: Problems,
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
-    registry::transport::prepare();
+    image_syncer_registry::transport::prepare();
     collisions::refuse(
         &collisions::inputs(&arguments.files),
         &collisions::outputs(&arguments.output, arguments.logging.log.as_deref(), None),

@@ -3,15 +3,17 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 
-use registry::auth::{Credential, Keychain, KeychainEntry};
-use sync::config::Config;
-use sync::rule::{Naming, PlatformFilter, Rule, RuleDestination, RuleSource, Selection};
+use image_syncer_registry::auth::{Credential, Keychain, KeychainEntry};
+use image_syncer_sync::config::Config;
+use image_syncer_sync::rule::{
+    Naming, PlatformFilter, Rule, RuleDestination, RuleSource, Selection,
+};
 
 use crate::cli::Validate;
 use crate::commands::problems::Problems;
 use crate::commands::setup;
 use crate::exit::Exit;
-use crate::ui::{Printer, units, visible};
+use crate::ui::{Printer, escape, units};
 
 /// Reads the files and prints what they mean to stdout.
 pub(super) fn execute(
@@ -29,7 +31,7 @@ pub(super) fn execute(
     let platforms = platforms.unwrap_or_default();
     let logins = keychain.map(|keychain| logins(&config, &keychain));
     let meaning = meaning(&config, &platforms, &logins.unwrap_or_default());
-    printer.out(&visible::block(&meaning));
+    printer.out(&escape::block(&meaning));
     Ok(Exit::Done)
 }
 

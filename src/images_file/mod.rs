@@ -1,24 +1,24 @@
 //! Files in the form of the classic `images` file, of what became of a run: `--output-success-images` names what is at
 //! its destination, `--failed-images` what is not, to be given to `--images` again.
 
-mod again;
 mod pairs;
+mod remaining;
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use registry::Cause;
-use sync::event::ImageName;
-use sync::report::Summary;
-use sync::rule::Rule;
-use sync::{Event, Failure, Listener, Outcome};
+use image_syncer_registry::Cause;
+use image_syncer_sync::event::ImageName;
+use image_syncer_sync::report::Summary;
+use image_syncer_sync::rule::Rule;
+use image_syncer_sync::{Event, Failure, Listener, Outcome};
 
 use crate::cli::ImagesFormat;
 use crate::replacement::{self, AtomicFile};
-use crate::ui::visible::DocumentWriter;
-use again::Listings;
+use crate::ui::escape::DocumentWriter;
 use pairs::PairTable;
+use remaining::Listings;
 
 /// Collects images on disk, and writes them down at the end.
 pub(crate) struct ImagesFile {
@@ -101,7 +101,7 @@ impl ImagesFile {
         if self.wanted != ImageSelection::Failed {
             return;
         }
-        for rule in again::unfinished(rules, summary) {
+        for rule in remaining::unfinished(rules, summary) {
             for destination in &rule.destinations {
                 if let Some(images) = rule.spelled_out(destination) {
                     for (target, tag) in images {

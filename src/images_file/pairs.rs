@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 
 use crate::cli::ImagesFormat;
 use crate::replacement;
-use crate::ui::visible;
+use crate::ui::escape;
 
 /// What the database may hold in memory, in KiB.
 const CACHE_KIB: u32 = 512;
@@ -69,7 +69,7 @@ impl PairTable {
                 serde_json::to_writer_pretty(&mut *out, &map)?;
                 out.write_all(b"\n")?;
             }
-            ImagesFormat::Yaml => sync::config::write_yaml(&map, out)?,
+            ImagesFormat::Yaml => image_syncer_sync::config::write_yaml(&map, out)?,
         }
         Ok(())
     }
@@ -111,8 +111,8 @@ struct Text(String);
 
 impl Serialize for Text {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if visible::needs_quotes(&self.0) {
-            sync::config::DoubleQuoted(&self.0).serialize(serializer)
+        if escape::needs_quotes(&self.0) {
+            image_syncer_sync::config::DoubleQuoted(&self.0).serialize(serializer)
         } else {
             serializer.serialize_str(&self.0)
         }
@@ -195,7 +195,7 @@ mod tests {
             }
             let json = serde_json::to_string_pretty(&map).unwrap() + "\n";
             assert_eq!(written(pairs, ImagesFormat::Json), json);
-            let yaml = sync::config::to_yaml(&map).unwrap();
+            let yaml = image_syncer_sync::config::to_yaml(&map).unwrap();
             assert_eq!(written(pairs, ImagesFormat::Yaml), yaml);
         }
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use image_syncer_sync::report::{RuleSummary, Summary};
+use image_syncer_sync::rule::Rule;
 use jiff::Timestamp;
 use serde::Serialize;
-use sync::report::{RuleSummary, Summary};
-use sync::rule::Rule;
 
 use crate::report::image::{FailureRecord, VolumeRecord, class};
 use crate::report::seconds;

@@ -4,14 +4,14 @@ use std::io::{self, BufWriter, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use image_syncer_sync::{Event, Listener};
 use jiff::{Timestamp, Unit};
 use serde_json::json;
-use sync::{Event, Listener};
 
 use crate::report::VERSION;
 use crate::report::closing::{ClosingFields, RunSummary};
 use crate::report::image::ImageRecord;
-use crate::ui::visible::DocumentWriter;
+use crate::ui::escape::DocumentWriter;
 
 /// Writes the report to any `Write`, an image at a time; hears every event of a run. What goes wrong while it writes
 /// is told at the end: the run itself goes on.

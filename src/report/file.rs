@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sync::{Event, Listener};
+use image_syncer_sync::{Event, Listener};
 
 use crate::replacement::{self, AtomicFile};
 use crate::report::{ReportWriter, RunSummary};

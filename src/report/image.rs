@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use registry::ErrorKind;
+use image_syncer_registry::ErrorKind;
+use image_syncer_sync::event::{Change, Copied, Cost, Evidence, ImageName, Loss, Planned, Volume};
+use image_syncer_sync::{Failure, Outcome, Responsibility, Side};
 use serde::Serialize;
-use sync::event::{Change, Copied, Cost, Evidence, ImageName, Loss, Planned, Volume};
-use sync::{Failure, Outcome, Responsibility, Side};
 
 use crate::report::seconds;
 use crate::ui::hint;

@@ -9,12 +9,12 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry::{Cause, Digest, ErrorKind};
+use image_syncer_registry::{Cause, Digest, ErrorKind};
+use image_syncer_sync::event::{Change, Copied, Cost, Evidence, ImageName, Loss, Planned, Volume};
+use image_syncer_sync::report::Report;
+use image_syncer_sync::rule::{Rule, RuleError};
+use image_syncer_sync::{Event, Failure, Listener, Outcome, Side};
 use serde_json::Value;
-use sync::event::{Change, Copied, Cost, Evidence, ImageName, Loss, Planned, Volume};
-use sync::report::Report;
-use sync::rule::{Rule, RuleError};
-use sync::{Event, Failure, Listener, Outcome, Side};
 
 use super::*;
 use crate::images_file::{ImageSelection, ImagesFile};

@@ -5,7 +5,7 @@ use std::ops::AddAssign;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use registry::transport::{Observer, PauseReason, RequestRecord};
+use image_syncer_registry::transport::{Observer, PauseReason, RequestRecord};
 
 /// Registries that are counted by name. Files name a few hundred at most; what comes beyond that is counted together,
 /// so that memory stays bounded.

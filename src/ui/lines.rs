@@ -1,13 +1,13 @@
 //! Lines for people while a run goes on: what each begins with, and where they go.
 
-use sync::Failure;
-use sync::event::ImageName;
-use sync::rule::Rule;
+use image_syncer_sync::Failure;
+use image_syncer_sync::event::ImageName;
+use image_syncer_sync::rule::Rule;
 
 use crate::cli::LogLevel;
-use crate::ui::paint::Style;
 use crate::ui::screen::LinePriority;
-use crate::ui::{Log, Printer, visible};
+use crate::ui::style::Style;
+use crate::ui::{Log, Printer, escape};
 
 /// The word that a line begins with; tells how it is painted and how much it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,7 +214,7 @@ impl LineWriter {
             } else {
                 LinePriority::Info
             };
-            let text = visible::block(text);
+            let text = escape::block(text);
             self.printer.weighted(weight, &format!("{word}  {text}"));
         }
     }
@@ -249,7 +249,7 @@ impl LineWriter {
                 }
             }
             if self.least.is_some() && (needs_attention || !self.quiet) {
-                let line = self.printer.paint(*paint, &visible::line(line));
+                let line = self.printer.paint(*paint, &escape::line(line));
                 self.printer.weighted(LinePriority::Closing, &line);
             }
         }

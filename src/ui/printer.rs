@@ -2,9 +2,9 @@
 
 use std::io::{IsTerminal, Write};
 
-use crate::ui::paint::Style;
+use crate::ui::escape;
 use crate::ui::screen::{LinePriority, Screen, View, ViewGuard};
-use crate::ui::visible;
+use crate::ui::style::Style;
 
 /// Writes to the two streams of the process. A stream that is closed (`| head`) is written to in vain, never a panic
 /// and never a failure of the run.
@@ -71,13 +71,13 @@ impl Printer {
 
     /// Writes `error: …` to stderr.
     pub fn error(&self, text: &str) {
-        let text = visible::block(text);
+        let text = escape::block(text);
         self.line(&format!("{} {text}", self.paint(Style::Red, "error:")));
     }
 
     /// Writes `warning: …` to stderr.
     pub fn warning(&self, text: &str) {
-        let text = visible::block(text);
+        let text = escape::block(text);
         self.line(&format!("{} {text}", self.paint(Style::Yellow, "warning:")));
     }
 

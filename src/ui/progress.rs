@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use sync::event::{Copied, Evidence, ImageName, Loss};
-use sync::report::{FEW, FailureGroup, KEPT};
-use sync::{Event, Failure, Listener, Outcome};
+use image_syncer_sync::event::{Copied, Evidence, ImageName, Loss};
+use image_syncer_sync::report::{FEW, FailureGroup, KEPT};
+use image_syncer_sync::{Event, Failure, Listener, Outcome};
 
 use crate::ui::lines::{LineLabel, LineSubject, LineWriter};
 use crate::ui::units;

@@ -1,6 +1,6 @@
 //! Sizes, times and speeds as people read them.
 
-use registry::Digest;
+use image_syncer_registry::Digest;
 use std::time::Duration;
 
 /// Bytes in binary units: `17 B`, `3.4 KiB`, `67.3 MiB`.
@@ -72,7 +72,7 @@ pub(crate) fn grouped(number: u64) -> String {
 }
 
 /// A rule by its name, and where it stands: `a.example/x (images.yaml:3)`.
-pub(super) fn rule(rule: &sync::rule::Rule) -> String {
+pub(super) fn rule(rule: &image_syncer_sync::rule::Rule) -> String {
     match &rule.location {
         Some(at) => format!("{} ({}:{})", rule.name, at.file.display(), at.line),
         None => rule.name.to_string(),

@@ -256,7 +256,10 @@ fn levels_let_through_what_they_say() {
     assert!(levels(&["-vvv"], None).contains("trace"));
     assert!(levels(&["--log-level", "trace"], None).contains("trace"));
     assert_eq!(levels(&["-vvv"], Some("error")), set(&["error"]));
-    assert_eq!(levels(&[], Some("registry=debug")), set(&["debug"]));
+    assert_eq!(
+        levels(&[], Some("image_syncer_registry=debug")),
+        set(&["debug"])
+    );
     // On whose behalf is said whichever crate is listened to.
     let lines = objects(&two.place.read("log"));
     assert!(!requests(&lines).is_empty());

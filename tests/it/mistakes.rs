@@ -208,7 +208,7 @@ fn mistakes_of_files_flags_and_outputs_are_told_together() {
     let place = Place::new()
         .file("images.yaml", "r.example/UPPER: s.example/b\n")
         .file("auth.yaml", "r.example:\n  usrname: u\n")
-        .variable("RUST_LOG", "registry=loud");
+        .variable("RUST_LOG", "image_syncer_registry=loud");
     let arguments = [
         "--images",
         "images.yaml",
@@ -244,7 +244,7 @@ fn mistakes_of_files_flags_and_outputs_are_told_together() {
         "--max-rate much",
         "--allow-private: `http://a.example`",
         "--trust-realm: `b.example/c`",
-        "RUST_LOG=registry=loud",
+        "RUST_LOG=image_syncer_registry=loud",
         "--report nowhere/report.json",
         "--output-success-images nowhere/copied.yaml",
         "--failed-images",
@@ -329,11 +329,11 @@ fn output_that_cannot_be_written() {
 fn a_filter_for_the_log_that_cannot_be_read() {
     let place = Place::new()
         .file("images.yaml", "r.example/a: s.example/b\n")
-        .variable("RUST_LOG", "registry=loud");
+        .variable("RUST_LOG", "image_syncer_registry=loud");
     place
         .run(&["--images", "images.yaml"])
         .exits(2)
-        .says("RUST_LOG=registry=loud");
+        .says("RUST_LOG=image_syncer_registry=loud");
 }
 
 #[test]

@@ -69,11 +69,11 @@ mod file;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod manifest;
-mod moment;
 mod open_files;
 mod quote;
 mod reference;
 mod text;
+mod timestamp;
 pub mod transport;
 
 /// The example of the README, which is compiled with the documentation's.

@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry::{Digest, Repository, Tag, Target};
+use image_syncer_registry::{Digest, Repository, Tag, Target};
 
 use crate::failure::Failure;
 use crate::rule::Rule;

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use registry::{Cause, ErrorKind, Repository};
+use image_syncer_registry::{Cause, ErrorKind, Repository};
 
 /// Whose fault it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,7 +73,7 @@ pub struct Failure {
 
 impl Failure {
     /// A registry's error, at one of the two ends.
-    pub fn registry(side: Side, error: &registry::Error) -> Self {
+    pub fn registry(side: Side, error: &image_syncer_registry::Error) -> Self {
         let cause = match error.cause() {
             // Who lets nobody look takes nothing either: some say so to the first look (GHCR).
             Cause::NoPullRight if side == Side::Destination => Cause::NoPushRight,
@@ -203,7 +203,7 @@ mod tests {
     fn a_class_says_who_has_to_do_something() {
         use ErrorKind::{Cancelled, Corrupt, Credentials, Denied, Server, Unauthorized};
         let at = |side, kind| {
-            let error = registry::Error::new(kind, "push", "r.example", "no");
+            let error = image_syncer_registry::Error::new(kind, "push", "r.example", "no");
             Failure::registry(side, &error).class()
         };
         for side in [Side::Source, Side::Destination] {
@@ -213,7 +213,7 @@ mod tests {
             assert_eq!(at(side, ErrorKind::RateLimited), Responsibility::RateLimit);
             assert_eq!(at(side, Cancelled), Responsibility::Interrupted);
         }
-        let quota = registry::Error::new(Denied, "push", "r.example", "no")
+        let quota = image_syncer_registry::Error::new(Denied, "push", "r.example", "no")
             .with_cause(Cause::QuotaExceeded);
         let quota = Failure::registry(Side::Destination, &quota);
         assert_eq!(quota.class(), Responsibility::Destination);
@@ -231,10 +231,14 @@ mod tests {
     #[test]
     fn a_failure_knows_what_its_error_knew() {
         let until = SystemTime::UNIX_EPOCH;
-        let error =
-            registry::Error::new(ErrorKind::Denied, "push manifest a/b:v1", "r.example", "no")
-                .with_repository(&Repository::parse("r.example/a/b").unwrap())
-                .with_until(until);
+        let error = image_syncer_registry::Error::new(
+            ErrorKind::Denied,
+            "push manifest a/b:v1",
+            "r.example",
+            "no",
+        )
+        .with_repository(&Repository::parse("r.example/a/b").unwrap())
+        .with_until(until);
         let failure = Failure::registry(Side::Source, &error);
         assert_eq!(failure.cause, Cause::NoPullRight);
         assert_eq!(failure.repository().unwrap().path(), "a/b");

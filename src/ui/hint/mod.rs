@@ -1,15 +1,15 @@
 //! What a person can do about a failure: one sentence for each [`Cause`].
 
-mod place;
+mod target;
 #[cfg(test)]
 mod tests;
 
 use std::time::SystemTime;
 
-use registry::{Cause, ErrorKind};
-use sync::{Failure, Side};
+use image_syncer_registry::{Cause, ErrorKind};
+use image_syncer_sync::{Failure, Side};
 
-use place::FailureTarget;
+use target::FailureTarget;
 
 /// Said where a second run goes on where the first ended.
 const NOTHING_TWICE: &str = "what is there is not sent again";

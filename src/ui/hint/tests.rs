@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use registry::Repository;
-use sync::FailedRequest;
+use image_syncer_registry::Repository;
+use image_syncer_sync::FailedRequest;
 
 use super::*;
 

@@ -3,11 +3,11 @@
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use registry::transport::PauseReason;
+use image_syncer_registry::transport::PauseReason;
 
 use crate::ui::lines::{LineLabel, LineWriter};
 use crate::ui::live::meter::ProgressMeter;
-use crate::ui::live::{RunStatus, ending};
+use crate::ui::live::{RunStatus, shutdown};
 use crate::ui::units;
 
 /// How often: seldom enough for a log, often enough to tell a slow run from one that hangs.
@@ -80,14 +80,14 @@ pub(super) fn pauses(status: &RunStatus, named: usize) -> Vec<String> {
 }
 
 /// What the end waits for.
-pub(super) fn ending(state: ending::State, under_way: u64) -> String {
+pub(super) fn ending(state: shutdown::State, under_way: u64) -> String {
     let images = units::count(under_way, "image");
     match state {
-        ending::State::GoesOn(left) => {
+        shutdown::State::GoesOn(left) => {
             let seconds = left.as_secs_f64().ceil();
             format!("ending: waits for {images} for {seconds} s at most")
         }
-        ending::State::Dropped => format!("ending: {images} dropped"),
+        shutdown::State::Dropped => format!("ending: {images} dropped"),
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
                 left: Duration::from_millis(33_200),
                 why: PauseReason::RateLimit,
             }],
-            ending: Some(ending::State::GoesOn(Duration::from_secs(20))),
+            ending: Some(shutdown::State::GoesOn(Duration::from_secs(20))),
             ..status
         };
         assert_eq!(

@@ -1,6 +1,6 @@
 //! Pieces of text side by side, within a width.
 
-use crate::ui::paint::Style;
+use crate::ui::style::Style;
 
 /// Text in one line, of pieces with colours; knows how wide it is. References are ASCII, and what else is written into
 /// a view has no wide characters.

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sync::report::Report;
-use sync::transfer::{InFlightUpload, Progress};
+use image_syncer_sync::report::Report;
+use image_syncer_sync::transfer::{InFlightUpload, Progress};
 
 use crate::ui::counts::Counts;
-use crate::ui::live::pace::{
+use crate::ui::live::speed::{
     RemainingWork, SpeedSamples, TimeLeft, estimate, per_second, steadily,
 };
 use crate::ui::live::{ActiveTransfer, Pauses, RunStatus, ShutdownState};

@@ -1,12 +1,12 @@
 //! How far a run is, shown while it goes on: a view that is drawn again and again on a terminal, a line now and then
 //! elsewhere. Both say the same, sampled at their own pace from what the run counts anyway.
 
-mod ending;
 mod heartbeat;
 mod layout;
 mod meter;
-mod pace;
 mod pauses;
+mod shutdown;
+mod speed;
 mod suspend;
 mod view;
 
@@ -14,15 +14,15 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sync::report::Report;
+use image_syncer_sync::report::Report;
 
 use crate::cli::{Logging, ProgressMode};
 use crate::ui::counts::Counts;
 use crate::ui::lines::LineWriter;
 use crate::ui::printer::Printer;
-pub(crate) use ending::ShutdownState;
 use meter::{ProgressMeter, SampleSources};
 pub(crate) use pauses::Pauses;
+pub(crate) use shutdown::ShutdownState;
 use view::LiveView;
 
 /// Shows how far a run is, as the flags and the terminal have it.
@@ -70,7 +70,7 @@ pub(super) struct RunStatus {
     pub(super) transfers: Vec<Option<ActiveTransfer>>,
     /// How many transfers there are, those that wait for their turn included.
     pub(super) under_way_transfers: u64,
-    pub(super) ending: Option<ending::State>,
+    pub(super) ending: Option<shutdown::State>,
 }
 
 /// A transfer whose bytes flow.
@@ -121,7 +121,7 @@ impl ProgressDisplay {
         lines: &LineWriter,
         report: &Arc<Report>,
         counts: &Arc<Counts>,
-        progress: &Arc<sync::transfer::Progress>,
+        progress: &Arc<image_syncer_sync::transfer::Progress>,
     ) -> Infallible {
         let sources = SampleSources {
             rules,
@@ -133,7 +133,7 @@ impl ProgressDisplay {
             ending: Arc::clone(&self.ending),
         };
         let _shown = (self.how == DisplayMode::Live).then(|| {
-            let meter = ProgressMeter::new(sources.clone(), pace::MOMENTS);
+            let meter = ProgressMeter::new(sources.clone(), speed::MOMENTS);
             let live = LiveView::new(meter, self.printer.colours());
             self.printer.view(Box::new(live))
         });

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use registry::transport::{Observer, PauseReason};
+use image_syncer_registry::transport::{Observer, PauseReason};
 
 /// Hosts that are remembered at a time; files name a few hundred at most.
 const MOST: usize = 100;

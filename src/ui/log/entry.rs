@@ -8,8 +8,8 @@ use tracing::field::{Field, Visit};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
-use crate::ui::paint::Style;
-use crate::ui::{units, visible};
+use crate::ui::style::Style;
+use crate::ui::{escape, units};
 
 /// The fields that are documented, in the order in which they come; others follow.
 const ORDER: [&str; 14] = [
@@ -81,7 +81,7 @@ impl LogFields {
             object.entry(name).or_insert(value);
         }
         let object = Value::Object(object).to_string();
-        format!("{}\n", visible::document(&object))
+        format!("{}\n", escape::document(&object))
     }
 
     /// The time, the level, the message, and what it does not say itself as `name=value`.
@@ -103,7 +103,7 @@ impl LogFields {
                 13_usize.saturating_sub(outcome.len()),
             ));
         }
-        line.push_str(&visible::line(&self.message));
+        line.push_str(&escape::line(&self.message));
         let rest = self.pairs();
         if !rest.is_empty() {
             line.push_str(&dim(&rest));
@@ -165,7 +165,7 @@ impl Visit for LogFields {
 
 /// As it is where that is one word, else between quotes.
 fn quoted(text: &str) -> String {
-    let shown = visible::line(text);
+    let shown = escape::line(text);
     let is_word = !shown.is_empty() && !shown.contains([' ', '"', '=']);
     if is_word {
         shown.into_owned()

@@ -56,7 +56,7 @@ impl LogFile {
             anyhow!(
                 "cannot open the log file {}: {}: name a file in a directory that exists and may be written to",
                 path.display(),
-                registry::io_clause(&error)
+                image_syncer_registry::io_clause(&error)
             )
         })?;
         Self::start(file, gap, complain).context("cannot start a thread for the log file")

@@ -34,10 +34,10 @@ pub struct Log {
 }
 
 /// The crates whose words are logged. Those below them (the HTTP library, TLS) could log headers, and thus secrets.
-const OURS: [&str; 3] = ["image_syncer", "registry", "sync"];
+const OURS: [&str; 3] = ["image_syncer", "image_syncer_registry", "image_syncer_sync"];
 
 /// Where the spans are made that say on whose behalf something is logged: they are wanted at whatever level anything is.
-const SPANS: &str = "sync::span";
+const SPANS: &str = "image_syncer_sync::span";
 
 /// How long the end of a run waits for a disk that is slow to take the last lines.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -65,7 +65,7 @@ impl Log {
                     printer.warning(&format!(
                         "cannot write to the log file {name}: {}: the run goes on, and what cannot be written is missing \
                          there",
-                        registry::io_clause(error)
+                        image_syncer_registry::io_clause(error)
                     ));
                 };
                 let gap = match format {
@@ -172,7 +172,7 @@ fn filter(flags: &Logging, variable: Option<&str>) -> anyhow::Result<Targets> {
     let default = level(flags).text();
     let text = variable.filter(|text| !text.is_empty()).unwrap_or(default);
     let asked: Targets = text.parse().map_err(|error| {
-        anyhow!("RUST_LOG={text} cannot be read ({error}): write, for example, RUST_LOG=registry=debug,sync=trace")
+        anyhow!("RUST_LOG={text} cannot be read ({error}): write, for example, RUST_LOG=image_syncer_registry=debug,image_syncer_sync=trace")
     })?;
     let everywhere = asked
         .default_level()
@@ -208,18 +208,48 @@ mod tests {
 
     #[test]
     fn flags_choose_the_level_of_our_own_crates() {
-        assert!(lets_through(0, None, "sync::engine", Level::INFO));
-        assert!(!lets_through(0, None, "sync::engine", Level::DEBUG));
-        assert!(!lets_through(1, None, "sync::engine", Level::DEBUG));
+        assert!(lets_through(
+            0,
+            None,
+            "image_syncer_sync::engine",
+            Level::INFO
+        ));
+        assert!(!lets_through(
+            0,
+            None,
+            "image_syncer_sync::engine",
+            Level::DEBUG
+        ));
+        assert!(!lets_through(
+            1,
+            None,
+            "image_syncer_sync::engine",
+            Level::DEBUG
+        ));
         assert!(lets_through(2, None, "image_syncer::ui", Level::DEBUG));
-        assert!(lets_through(3, None, "registry::auth", Level::TRACE));
+        assert!(lets_through(
+            3,
+            None,
+            "image_syncer_registry::auth",
+            Level::TRACE
+        ));
     }
 
     #[test]
     fn the_variable_beats_the_flags() {
-        let variable = Some("registry=debug");
-        assert!(lets_through(0, variable, "registry::auth", Level::DEBUG));
-        assert!(!lets_through(3, variable, "sync::engine", Level::DEBUG));
+        let variable = Some("image_syncer_registry=debug");
+        assert!(lets_through(
+            0,
+            variable,
+            "image_syncer_registry::auth",
+            Level::DEBUG
+        ));
+        assert!(!lets_through(
+            3,
+            variable,
+            "image_syncer_sync::engine",
+            Level::DEBUG
+        ));
     }
 
     #[test]
@@ -232,11 +262,11 @@ mod tests {
 
     #[test]
     fn a_filter_that_cannot_be_read_is_an_error_that_shows_one() {
-        let error = filter(&Logging::default(), Some("registry=loud")).unwrap_err();
+        let error = filter(&Logging::default(), Some("image_syncer_registry=loud")).unwrap_err();
         assert!(
             error
                 .to_string()
-                .starts_with("RUST_LOG=registry=loud cannot be read")
+                .starts_with("RUST_LOG=image_syncer_registry=loud cannot be read")
         );
     }
 }

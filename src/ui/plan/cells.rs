@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use registry::Digest;
+use image_syncer_registry::Digest;
 
 use crate::ui::plan::gather::RuleRows;
 use crate::ui::plan::row::{PlanRow, RowKind, printable};

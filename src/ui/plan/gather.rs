@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sync::event::ImageName;
-use sync::rule::Rule;
-use sync::{Event, Listener, Outcome};
+use image_syncer_sync::event::ImageName;
+use image_syncer_sync::rule::Rule;
+use image_syncer_sync::{Event, Listener, Outcome};
 
 use crate::ui::plan::PlanForm;
 use crate::ui::plan::row::{PlanRow, PlannedOutcome, PlatformLists, place, printable};

@@ -2,12 +2,12 @@
 
 use std::io::{Result, Write};
 
-use registry::Digest;
+use image_syncer_registry::Digest;
 
-use crate::ui::paint::Style;
 use crate::ui::plan::cells::{RuleSection, heading, sections, shortcomings};
 use crate::ui::plan::gather::RuleRows;
 use crate::ui::plan::row::{CopySize, PlanRow, PlannedOutcome, RowKind};
+use crate::ui::style::Style;
 use crate::ui::units;
 
 /// A rule: what is said of it as a whole behind `#`, and its images. A line depends on its own image only; between its

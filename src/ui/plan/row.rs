@@ -4,14 +4,14 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use registry::Digest;
-use sync::Outcome;
-use sync::event::{Change, Cost, ImageName, Loss, Planned, Volume};
-use sync::rule::Rule;
+use image_syncer_registry::Digest;
+use image_syncer_sync::Outcome;
+use image_syncer_sync::event::{Change, Cost, ImageName, Loss, Planned, Volume};
+use image_syncer_sync::rule::Rule;
 
-use crate::ui::paint::Style;
 use crate::ui::plan::order::by_name;
-use crate::ui::{units, visible};
+use crate::ui::style::Style;
+use crate::ui::{escape, units};
 
 /// How many lists of platforms are held once for all images that have them; most images of a run have one of a few.
 const SHARED: usize = 1_000;
@@ -256,5 +256,5 @@ fn notes(planned: &Planned) -> String {
 
 /// `text` in one line and without what a terminal might obey, as parts of it come from registries.
 pub(super) fn printable(text: &str) -> String {
-    visible::line(text).into_owned()
+    escape::line(text).into_owned()
 }

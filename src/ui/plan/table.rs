@@ -3,13 +3,13 @@
 
 use std::io::{Result, Write};
 
-use registry::Digest;
+use image_syncer_registry::Digest;
 
-use crate::ui::paint::Style;
 use crate::ui::plan::cells::{RuleSection, heading, sections, short_name, shortcomings};
 use crate::ui::plan::gather::RuleRows;
 use crate::ui::plan::row::{CopySize, PlanRow, PlannedOutcome, RowKind};
 use crate::ui::plan::wrap::wrap;
+use crate::ui::style::Style;
 use crate::ui::units::{self, SHORT, short};
 
 /// What stands before each row.

@@ -5,10 +5,10 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use registry::Digest;
-use sync::event::{Change, Cost, Evidence, ImageName, Loss, Planned, Volume};
-use sync::rule::{Location, Rule};
-use sync::{Event, Failure, Listener, Outcome};
+use image_syncer_registry::Digest;
+use image_syncer_sync::event::{Change, Cost, Evidence, ImageName, Loss, Planned, Volume};
+use image_syncer_sync::rule::{Location, Rule};
+use image_syncer_sync::{Event, Failure, Listener, Outcome};
 
 use super::{Plan, PlanForm, RowSelection};
 use crate::ui::stdout::{StartWriting, Stdout, WriteEnd};
@@ -34,7 +34,7 @@ impl Write for Page {
 }
 
 fn rule(source: &str, destinations: &[&str]) -> Arc<Rule> {
-    let refuse = |_: &registry::Repository| panic!("a destination is missing");
+    let refuse = |_: &image_syncer_registry::Repository| panic!("a destination is missing");
     Arc::new(Rule::parse(source, destinations, &refuse).unwrap())
 }
 

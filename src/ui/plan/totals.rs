@@ -1,9 +1,9 @@
 //! What a plan comes to.
 
-use sync::report::Summary;
+use image_syncer_sync::report::Summary;
 
 use crate::ui::lines::LineWriter;
-use crate::ui::paint::Style;
+use crate::ui::style::Style;
 use crate::ui::summary::{FullLists, trouble};
 use crate::ui::units;
 

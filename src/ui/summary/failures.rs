@@ -1,10 +1,10 @@
 //! What failed: each with all there is to say, but what failed alike once.
 
-use sync::report::{FEW, FailedImage, FailureGroup, Summary};
-use sync::{Failure, Responsibility};
+use image_syncer_sync::report::{FEW, FailedImage, FailureGroup, Summary};
+use image_syncer_sync::{Failure, Responsibility};
 
 use crate::ui::hint::hint;
-use crate::ui::paint::Style;
+use crate::ui::style::Style;
 use crate::ui::summary::{FullLists, SummaryLine};
 use crate::ui::units;
 

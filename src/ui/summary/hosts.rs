@@ -1,7 +1,7 @@
 //! What was asked of each registry.
 
 use crate::ui::counts::HostCounts;
-use crate::ui::paint::Style;
+use crate::ui::style::Style;
 use crate::ui::summary::SummaryLine;
 use crate::ui::units;
 

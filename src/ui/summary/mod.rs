@@ -5,11 +5,11 @@ mod failures;
 mod hosts;
 mod totals;
 
-use sync::report::{RuleSummary, Summary};
+use image_syncer_sync::report::{RuleSummary, Summary};
 
 use crate::report::RunSummary;
 use crate::ui::lines::LineWriter;
-use crate::ui::paint::Style;
+use crate::ui::style::Style;
 use crate::ui::units;
 
 /// A line and its colour.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry::{Cause, ErrorKind};
-use sync::event::{ImageName, Volume};
-use sync::report::Report;
-use sync::rule::{Location, Rule, RuleError};
-use sync::{Event, Failure, Listener, Outcome, Side};
+use image_syncer_registry::{Cause, ErrorKind};
+use image_syncer_sync::event::{ImageName, Volume};
+use image_syncer_sync::report::Report;
+use image_syncer_sync::rule::{Location, Rule, RuleError};
+use image_syncer_sync::{Event, Failure, Listener, Outcome, Side};
 
 use super::*;
 use crate::report::Traffic;

@@ -1,9 +1,9 @@
 //! The totals of a run.
 
-use sync::report::Summary;
+use image_syncer_sync::report::Summary;
 
 use crate::report::{RunSummary, Traffic};
-use crate::ui::paint::Style;
+use crate::ui::style::Style;
 use crate::ui::summary::SummaryLine;
 use crate::ui::units;
 

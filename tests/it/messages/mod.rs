@@ -47,7 +47,7 @@ fn the_catalogue_has_every_message_to_the_letter() {
         names(&told),
         "entries of the document, and cases of this test"
     );
-    for cause in registry::Cause::ALL {
+    for cause in image_syncer_registry::Cause::ALL {
         assert!(
             text.contains(&format!("`{cause}`")),
             "{cause} is not in the document"

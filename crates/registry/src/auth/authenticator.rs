@@ -7,21 +7,21 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use http::{HeaderValue, Method};
 use url::Url;
 
-use crate::auth::batch::{self, QueueStep, TokenQueues};
-use crate::auth::cache::{Token, TokenCache};
 use crate::auth::challenge::Challenge;
-use crate::auth::clause;
+use crate::auth::challenge_probe::{ChallengeProbe, ProbeGuard};
 use crate::auth::credential::Credential;
-use crate::auth::door::{ChallengeProbe, ProbeGuard};
-use crate::auth::flight::SingleFlight;
 use crate::auth::google::{ACCESS_TOKEN_USER, ServiceAccounts};
 use crate::auth::keychain::Access;
+use crate::auth::known_scheme::{AuthScheme, KnownScheme};
 use crate::auth::logins::{Admission, Logins};
-use crate::auth::memory::{AuthScheme, KnownScheme};
 use crate::auth::realm::{self, RealmTrust};
+use crate::auth::refusal;
 use crate::auth::scope::ScopeSet;
+use crate::auth::scope_batch::{self, QueueStep, TokenQueues};
+use crate::auth::scopes::Scopes;
+use crate::auth::single_flight::SingleFlight;
 use crate::auth::token::{TokenLogin, TokenServer, authority, basic, bearer};
-use crate::auth::wanted::Scopes;
+use crate::auth::token_cache::{Token, TokenCache};
 use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
@@ -278,7 +278,7 @@ impl Authenticator {
             let outcome = slot.flight.get(|token| token.is_good(&wanted), fetch).await;
             match outcome {
                 Err(error)
-                    if batch::is_refusal(&error)
+                    if scope_batch::is_refusal(&error)
                         && side.memory().asks_for_less(scopes, &wanted) => {}
                 outcome => return outcome,
             }
@@ -296,7 +296,9 @@ impl Authenticator {
     ) -> BoxFuture<'a, Result<Arc<Token>, Error>> {
         async move {
             match self.in_line(endpoint, access, wanted, source).await {
-                Err(error) if scopes.repositories().len() > 1 && batch::is_refusal(&error) => {
+                Err(error)
+                    if scopes.repositories().len() > 1 && scope_batch::is_refusal(&error) =>
+                {
                     self.token(endpoint, access, &scopes.without_sources(), source)
                         .await
                 }
@@ -342,16 +344,16 @@ impl Authenticator {
         let refuse =
             |kind, message| Error::new(kind, action.as_str(), self.registry.as_str(), message);
         let realm = realm::locate(&base, &source.realm)
-            .ok_or_else(|| refuse(ErrorKind::Protocol, clause::bad_realm(&source.realm)))?;
+            .ok_or_else(|| refuse(ErrorKind::Protocol, refusal::bad_realm(&source.realm)))?;
         let private = self.transport.private_hosts();
         let trusted = realm::judge(&base, endpoint.insecure, &realm, &self.trusted, private).await;
         let login = match trusted {
             RealmTrust::NotInside => {
-                let why = clause::private_realm(&authority(&realm));
+                let why = refusal::private_realm(&authority(&realm));
                 return Err(refuse(ErrorKind::Refused, why).with_cause(Cause::PrivateAddress));
             }
             RealmTrust::NotOverHttp => {
-                let why = clause::http_realm(&self.registry, &authority(&realm));
+                let why = refusal::http_realm(&self.registry, &authority(&realm));
                 return Err(refuse(ErrorKind::Refused, why).with_cause(Cause::Downgrade));
             }
             RealmTrust::WithCredential => self.login(endpoint, access).await?,
@@ -370,7 +372,7 @@ impl Authenticator {
         let explain = |error| {
             let withheld = self.side(endpoint).withheld();
             let withheld = withheld.as_deref();
-            clause::explain(error, &self.registry, access, &login, wanted, withheld)
+            refusal::explain(error, &self.registry, access, &login, wanted, withheld)
         };
         let asked_as = match &login {
             TokenLogin::Nobody => &Credential::Anonymous,
@@ -416,7 +418,7 @@ impl Authenticator {
         let side = self.side(endpoint);
         let mut withheld = side.withheld.lock().unwrap_or_else(PoisonError::into_inner);
         if withheld.as_ref() != Some(&host) {
-            let text = clause::withheld(&self.registry, &host, access);
+            let text = refusal::withheld(&self.registry, &host, access);
             self.transport
                 .observer()
                 .warning(self.registry.as_str(), &text);

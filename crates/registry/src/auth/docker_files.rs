@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use crate::auth::credential::Credential;
 use crate::auth::docker_config::{DockerConfig, LookupStep};
-use crate::auth::flight::SingleFlight;
 use crate::auth::helper::{HelperOutcome, Helpers};
 use crate::auth::secret::Secret;
+use crate::auth::single_flight::SingleFlight;
 use crate::error::{Error, ErrorKind};
 use crate::file::read_regular;
 use crate::reference::Repository;

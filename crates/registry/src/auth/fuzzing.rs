@@ -9,7 +9,7 @@ use http::header::WWW_AUTHENTICATE;
 
 use crate::auth::challenge::{self, Challenge};
 use crate::auth::docker_config::{DockerConfig, LookupStep};
-use crate::auth::memory::KnownScheme;
+use crate::auth::known_scheme::KnownScheme;
 use crate::auth::scope::ScopeSet;
 use crate::auth::{realm, token};
 use crate::fuzzing::{assert_is_short, headers};

@@ -18,8 +18,8 @@ use tokio::time::Instant;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use crate::auth::flight::SingleFlight;
 use crate::auth::secret::Secret;
+use crate::auth::single_flight::SingleFlight;
 use crate::auth::token::{authority, basic};
 use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;

@@ -7,7 +7,7 @@ use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 
-use crate::auth::wanted::Scopes;
+use crate::auth::scopes::Scopes;
 
 /// The most entries that are read.
 const MAX_ENTRIES: usize = 256;

@@ -13,8 +13,8 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout};
 
 use crate::auth::credential::Credential;
-use crate::auth::flight::SingleFlight;
 use crate::auth::secret::Secret;
+use crate::auth::single_flight::SingleFlight;
 use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
 use crate::open_files::retry_when_exhausted;

@@ -12,38 +12,38 @@
 //! [`Authenticator::accepted`] and [`ProbeGuard::let_in`].
 
 mod authenticator;
-mod batch;
-mod cache;
 mod challenge;
-mod clause;
+mod challenge_probe;
 mod credential;
 mod docker_config;
 mod docker_files;
-mod door;
-mod flight;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod google;
 mod grant;
-mod habit;
 mod helper;
 mod keychain;
+mod known_scheme;
 mod logins;
-mod memory;
+mod multi_scope;
 mod realm;
+mod refusal;
 mod scope;
+mod scope_batch;
+mod scopes;
 mod secret;
+mod single_flight;
 mod token;
-mod verdict;
-mod wanted;
+mod token_cache;
+mod unauthorized;
 
 pub use authenticator::Authenticator;
-pub use clause::AuthRefusal;
-pub(crate) use clause::no_login;
+pub use challenge_probe::ProbeGuard;
 pub use credential::Credential;
 pub use docker_files::DockerFiles;
-pub use door::ProbeGuard;
 pub use keychain::{Access, Keychain, KeychainEntry};
+pub use refusal::AuthRefusal;
+pub(crate) use refusal::no_login;
 pub use scope::{Action, ScopeSet};
 pub use secret::Secret;
-pub use verdict::{MAX_AGAIN, UnauthorizedAction};
+pub use unauthorized::{MAX_AGAIN, UnauthorizedAction};

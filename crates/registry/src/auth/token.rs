@@ -14,11 +14,11 @@ use tokio::time::Instant;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use crate::auth::cache::Token;
 use crate::auth::grant;
 use crate::auth::logins::Checked;
+use crate::auth::scopes::Scopes;
 use crate::auth::secret::Secret;
-use crate::auth::wanted::Scopes;
+use crate::auth::token_cache::Token;
 use crate::error::{Error, ErrorKind};
 use crate::transport::{
     AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, Response, RetryPolicy, Transport,

@@ -5,7 +5,7 @@ use http::header::LOCATION;
 use http::{Method, StatusCode};
 
 use crate::auth::ScopeSet;
-use crate::client::ask::RequestSpec;
+use crate::client::request::RequestSpec;
 use crate::client::{BlobReader, Client, ranges};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};

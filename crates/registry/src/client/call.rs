@@ -11,9 +11,9 @@ use url::Url;
 use crate::auth::{MAX_AGAIN, ProbeGuard, UnauthorizedAction};
 use crate::cause::Cause;
 use crate::client::Client;
-use crate::client::ask::RequestSpec;
-use crate::client::origin::CheckedUrl;
-use crate::client::visit::RepositoryContext;
+use crate::client::checked_url::CheckedUrl;
+use crate::client::repository_context::RepositoryContext;
+use crate::client::request::RequestSpec;
 use crate::error::{Error, ErrorKind};
 use crate::transport::{Attempts, PauseReason, RequestBody, ReservedPermit, Response};
 

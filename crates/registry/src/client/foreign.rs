@@ -7,7 +7,7 @@
 use url::Url;
 
 use crate::cause::Cause;
-use crate::client::origin::CheckedUrl;
+use crate::client::checked_url::CheckedUrl;
 use crate::client::{BlobReader, Client};
 use crate::error::{Error, ErrorKind};
 use crate::manifest::Descriptor;

@@ -9,7 +9,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_RANGE, LINK, RANGE};
 use url::Url;
 
 use crate::client::ranges::RangeStyle;
-use crate::client::{links, origin, ranges};
+use crate::client::{checked_url, links, ranges};
 use crate::fuzzing::{assert_is_short, headers};
 
 /// `Link`, a line each: the next page is written in one of them.
@@ -42,7 +42,7 @@ pub fn addresses(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for base in ["https://r.io/", "http://127.0.0.1:5000/"] {
         let Ok(base) = Url::parse(base) else { continue };
-        match origin::resolve(&base, &base, &text) {
+        match checked_url::resolve(&base, &base, &text) {
             Ok(address) => {
                 let url = &address.url;
                 assert!(matches!(url.scheme(), "http" | "https") && url.has_host());

@@ -6,8 +6,8 @@ use url::Url;
 
 use crate::cause::Cause;
 use crate::client::Client;
-use crate::client::ask::RequestSpec;
-use crate::client::origin::{self, CheckedUrl};
+use crate::client::checked_url::{self, CheckedUrl};
+use crate::client::request::RequestSpec;
 use crate::error::{Error, ErrorKind};
 use crate::transport::Astray;
 
@@ -37,7 +37,7 @@ impl Client {
         let Some(link) = link else { return Ok(None) };
         let visit = self.visit(&list.repository).await?;
         let base = self.base(&visit, &list.action).await?;
-        let address = origin::resolve(&base, from, link).map_err(|why| {
+        let address = checked_url::resolve(&base, from, link).map_err(|why| {
             list.astray(Astray {
                 cause: Cause::NotUnderstood,
                 why,

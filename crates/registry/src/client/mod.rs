@@ -2,23 +2,23 @@
 //!
 //! [`call`] is the pipeline that every request goes through; the endpoint families stand on it, one a file.
 
-mod ask;
 mod blobs;
 mod call;
+mod capabilities;
+mod checked_url;
 mod foreign;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
-mod habits;
 mod links;
 mod manifests;
-mod origin;
 mod ranges;
 mod reader;
 mod referrers;
 mod registries;
+mod repository_context;
+mod request;
 mod tags;
 mod uploads;
-mod visit;
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub use uploads::{OpenedUpload, Upload};
 use crate::auth::{Authenticator, Keychain};
 use crate::reference::Registry;
 use crate::transport::{RetryPolicy, Transport};
-use habits::RegistryCapabilities;
+use capabilities::RegistryCapabilities;
 use reader::RangeBudget;
 
 /// A handle on one registry: cheap to clone, shared by all tasks.

@@ -9,10 +9,10 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 
 use crate::error::{Error, ErrorKind};
+use crate::transport::body_progress::BodyAbortGuard;
+use crate::transport::context::RequestContext;
 use crate::transport::limits::{Permit, Throttle};
-use crate::transport::place::RequestContext;
 use crate::transport::redact::SecretRedactor;
-use crate::transport::sending::BodyAbortGuard;
 use crate::transport::stall::{StallTimer, TooSlow};
 use crate::transport::{HttpError, HttpErrorKind};
 

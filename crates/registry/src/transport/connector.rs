@@ -22,13 +22,13 @@ use tower_service::Service;
 
 use crate::cause::Cause;
 use crate::open_files::retry_when_exhausted;
-use crate::transport::alerts::Alerts;
 use crate::transport::classify;
-use crate::transport::conn::{HostConnection, Io};
+use crate::transport::connection::{HostConnection, Io};
 use crate::transport::network::{Network, Reach};
 use crate::transport::proxies::Proxies;
 use crate::transport::proxy::{is_http, tunnel};
 use crate::transport::tls::{Alpn, Profile, TlsConfigs};
+use crate::transport::tls_alerts::Alerts;
 use crate::transport::{HttpError, HttpErrorKind, Timeouts, Trust};
 
 /// Between probes of a connection on which nothing moves.

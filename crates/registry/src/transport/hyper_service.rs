@@ -26,13 +26,13 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use url::Url;
 
 use crate::error::{Error, ErrorKind};
-use crate::transport::alerts::Alerts;
 use crate::transport::body::{BodyAborted, RequestBody, ResponseBody};
 use crate::transport::certs_d::CertificateFolders;
 use crate::transport::connector::{Connector, in_time};
 use crate::transport::network::Network;
 use crate::transport::proxies::Proxies;
 use crate::transport::tls::{Alpn, Profile, TlsConfigs};
+use crate::transport::tls_alerts::Alerts;
 use crate::transport::{
     HttpError, HttpErrorKind, HttpService, Lane, Route, Timeouts, TransportOptions, ask, classify,
 };

@@ -5,7 +5,7 @@
 //! that a connection is made to, since a name may resolve to another address at each look.
 //!
 //! Through a proxy, the proxy resolves names and this rule cannot be applied to them: then only what a URL says by
-//! itself is looked at (see [`private`](super::private)), and the proxy's own rules decide. A SOCKS proxy that is given
+//! itself is looked at (see [`private_addresses`](super::private_addresses)), and the proxy's own rules decide. A SOCKS proxy that is given
 //! addresses (`socks4://`, `socks5://`) is given those alone that are allowed.
 
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ use url::{Host, Url};
 use crate::cause::Cause;
 use crate::open_files::retry_when_exhausted;
 use crate::transport::addresses::is_special;
-use crate::transport::private::is_private;
+use crate::transport::private_addresses::is_private;
 use crate::transport::{HttpError, HttpErrorKind, classify};
 
 /// Maximum number of hosts whose class is remembered.

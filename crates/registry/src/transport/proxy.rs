@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use crate::transport::HttpError;
 use crate::transport::classify;
-use crate::transport::conn::Io;
+use crate::transport::connection::Io;
 use crate::transport::connector::{Connector, no_host, uri_with_port, with_authority};
 
 /// Whether `proxy` reads requests for plain http itself.

@@ -4,8 +4,8 @@ use http::Method;
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind};
+use crate::transport::context::RequestContext;
 use crate::transport::limits::PullRefused;
-use crate::transport::place::RequestContext;
 use crate::transport::send::OVER;
 use crate::transport::{Call, Response, Transport};
 

@@ -10,9 +10,9 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{Error, ErrorKind, Retryable};
-use crate::moment;
 use crate::reference::Repository;
-use crate::transport::patience::DeadlineExceeded;
+use crate::timestamp;
+use crate::transport::shutdown_deadline::DeadlineExceeded;
 use crate::transport::unreachable::{Next, Part};
 use crate::transport::{Endpoint, PauseReason, Transport};
 
@@ -194,7 +194,7 @@ impl Attempts {
         let limit = self.policy.max_retry_after;
         if let Some(asked) = asked.filter(|asked| *asked > limit) {
             let until = error.until().map_or_else(String::new, |until| {
-                format!(" ({})", moment::until(until, SystemTime::now()))
+                format!(" ({})", timestamp::until(until, SystemTime::now()))
             });
             return Err(RetryAfterTooLong(format!(
                 "it asks to be left alone for {} s{until}, longer than the {} s that are waited",

@@ -13,11 +13,11 @@ use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
 use crate::text;
 use crate::transport::body::{self, BodyGuard, RequestBody, ResponseBody};
+use crate::transport::body_progress::{BodyAbortGuard, BodyProgress};
+use crate::transport::context::{RequestContext, authority, is_host_of};
 use crate::transport::limits::{Permit, ResponseHead, Throttle, Urgency};
 use crate::transport::observer::RequestRecord;
-use crate::transport::patience::DeadlineExceeded;
-use crate::transport::place::{RequestContext, authority, is_host_of};
-use crate::transport::sending::{BodyAbortGuard, BodyProgress};
+use crate::transport::shutdown_deadline::DeadlineExceeded;
 use crate::transport::{
     AnswerLimit, Astray, Call, Endpoint, Lane, Reach, Response, Route, Transport, Trust, redirect,
     request_id,

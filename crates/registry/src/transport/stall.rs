@@ -4,7 +4,7 @@
 //! than the slowest link would carry: otherwise a byte now and then would hold a connection and its permit for ever. Only
 //! time counts in which the other side was waited for, so a slow reader or a limit of the user's makes nobody slow.
 //!
-//! What is sent is watched by [`BodyProgress`](super::sending::Sending).
+//! What is sent is watched by [`BodyProgress`](super::body_progress::BodyProgress).
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -3,9 +3,11 @@
 //! Registries refuse what they do not know with a bare "manifest invalid". What it is about the document that few of
 //! them know is seen in the document.
 
-use registry::manifest::ManifestView;
-use registry::manifest::media_type::{DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCI_ARTIFACT};
-use registry::{Cause, Digest, Error, ErrorKind, Manifest, Target, clean_text};
+use image_syncer_registry::manifest::ManifestView;
+use image_syncer_registry::manifest::media_type::{
+    DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCI_ARTIFACT,
+};
+use image_syncer_registry::{Cause, Digest, Error, ErrorKind, Manifest, Target, clean_text};
 
 use crate::compare::CopyPlan;
 use crate::graph::{IMAGE_CONFIGS, WANTS_ALL_CHILDREN};
@@ -164,7 +166,7 @@ fn attestations(index: &Manifest) -> impl Iterator<Item = Digest> {
     };
     let attestations = entries
         .into_iter()
-        .filter(registry::Descriptor::is_attestation);
+        .filter(image_syncer_registry::Descriptor::is_attestation);
     attestations.map(|entry| entry.digest)
 }
 

@@ -6,8 +6,8 @@ mod advice;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
-use registry::manifest::ManifestView;
-use registry::{Digest, Error, ErrorKind, Manifest, Tag, Target};
+use image_syncer_registry::manifest::ManifestView;
+use image_syncer_registry::{Digest, Error, ErrorKind, Manifest, Tag, Target};
 
 use crate::compare::CopyPlan;
 use crate::failure::{Failure, Side};

@@ -6,8 +6,8 @@
 //! Whether a blob is there is not asked here: the first request of its upload tells. A tag that is missing from a list
 //! of the destination's tags is not asked about either; should it be there all the same, [`Comparer::stood`] finds out.
 
-mod known;
-mod look;
+mod fetch_ends;
+mod known_children;
 mod plan;
 mod sparse;
 mod verify;
@@ -15,12 +15,12 @@ mod verify;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use registry::{Descriptor, Digest, Manifest, ManifestHead, Repository, Tag};
+use image_syncer_registry::{Descriptor, Digest, Manifest, ManifestHead, Repository, Tag};
 
 use crate::failure::Failure;
 use crate::inventory::Inventory;
 
-pub use known::KnownChildren;
+pub use known_children::KnownChildren;
 pub(crate) use sparse::SparseChildren;
 pub(crate) use verify::Damage;
 

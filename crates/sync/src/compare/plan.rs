@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
-use registry::{Descriptor, Presence};
+use image_syncer_registry::{Descriptor, Presence};
 
 use crate::compare::{Comparer, CopyPlan, KnownChildren, MissingImage, QUESTIONS};
 use crate::failure::{Failure, Side};

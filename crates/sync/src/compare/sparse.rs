@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use futures_util::{StreamExt, stream};
-use registry::Digest;
+use image_syncer_registry::Digest;
 
-use crate::compare::known::has;
+use crate::compare::known_children::has;
 use crate::compare::{Comparer, Comparison, MissingImage, QUESTIONS};
 use crate::failure::Failure;
 use crate::graph::SourceImage;

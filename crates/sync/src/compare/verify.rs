@@ -8,7 +8,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use futures_util::{StreamExt, stream};
-use registry::{Descriptor, Digest, Error, ErrorKind, Manifest, Presence, Repository, Tag, Target};
+use image_syncer_registry::{
+    Descriptor, Digest, Error, ErrorKind, Manifest, Presence, Repository, Tag, Target,
+};
 use tokio::sync::OnceCell;
 
 use crate::compare::{Comparer, CopyPlan, QUESTIONS};

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use registry::io_clause;
+use image_syncer_registry::io_clause;
 
 use crate::config::Input;
 use crate::config::document::{self, Node, Position};

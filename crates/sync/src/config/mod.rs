@@ -17,8 +17,8 @@ mod variables;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use registry::auth::KeychainEntry;
-use registry::{Registry, Repository};
+use image_syncer_registry::auth::KeychainEntry;
+use image_syncer_registry::{Registry, Repository};
 
 use crate::rule::{Rule, RuleError};
 

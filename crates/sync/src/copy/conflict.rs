@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use registry::{Digest, ErrorKind};
+use image_syncer_registry::{Digest, ErrorKind};
 
 use crate::copy::Copier;
 use crate::discover::{ImageDestination, Rival, located};

@@ -3,18 +3,18 @@
 //! Each destination of the image runs its own loop. They share what is read at the source, and their transfers meet
 //! in `share`, so that one download feeds all of them; beyond that none waits for another, and none fails another.
 
-mod attached;
-mod claims;
 mod conflict;
-mod held_back;
-mod looks;
-mod marks;
-mod pair;
-mod rehearsal;
+mod deferred_tags;
+mod dry_run;
+mod image_destination;
+mod keyed_lock;
+mod referrer_progress;
+mod referrers;
 mod repair;
-mod share;
 mod sizes;
-mod tally;
+mod stats;
+mod tag_checks;
+mod transfer_batch;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use std::time::SystemTime;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use registry::{Digest, ManifestHead, Repository, Target};
+use image_syncer_registry::{Digest, ManifestHead, Repository, Target};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -39,15 +39,15 @@ use crate::rule::{Parts, PlatformFilter};
 use crate::store::{ReadOnlyStores, Store, Stores};
 use crate::transfer::{Progress, Transfers};
 
-use attached::{CopiedReferrers, ReferrerCopier, ReferrerSubject};
-use claims::KeyedLock;
-use looks::InFlightTagChecks;
-use marks::ReferrerProgress;
-use pair::Pair;
-pub(crate) use pair::Pairs;
-use rehearsal::DryRun;
-use share::BatchHandle;
-use tally::CopyStats;
+use dry_run::DryRun;
+use image_destination::Pair;
+pub(crate) use image_destination::Pairs;
+use keyed_lock::KeyedLock;
+use referrer_progress::ReferrerProgress;
+use referrers::{CopiedReferrers, ReferrerCopier, ReferrerSubject};
+use stats::CopyStats;
+use tag_checks::InFlightTagChecks;
+use transfer_batch::BatchHandle;
 
 /// How often compare, transfer and commit are gone through for one destination before its contradictions are believed.
 const TURNS: u32 = 3;
@@ -174,7 +174,7 @@ impl Copier {
         {
             source = source.needed();
         }
-        let (seats, sharing) = share::transfer_batch(image.places.len());
+        let (seats, sharing) = transfer_batch::transfer_batch(image.places.len());
         let serving = sharing.serve(source.store(), &self.transfers, &self.tasks, cancel);
         let mut destinations = Vec::with_capacity(image.places.len());
         for ((place, seat), pair) in image.places.iter().zip(seats).zip(pairs.start()) {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use registry::{Digest, Error, ErrorKind, Presence, Tag, Target};
+use image_syncer_registry::{Digest, Error, ErrorKind, Presence, Tag, Target};
 
 use crate::commit::{CommitOutcome, commit, commit_children};
 use crate::compare::Damage;
-use crate::copy::share::BatchHandle;
-use crate::copy::tally::CopyStats;
+use crate::copy::stats::CopyStats;
+use crate::copy::transfer_batch::BatchHandle;
 use crate::copy::{Copier, TURNS};
 use crate::discover::ImageDestination;
 use crate::event::{Evidence, Loss, Outcome};

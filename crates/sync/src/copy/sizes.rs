@@ -1,10 +1,10 @@
 //! Warnings about images whose manifests state wrong sizes.
 
-use registry::{Descriptor, Target};
+use image_syncer_registry::{Descriptor, Target};
 
 use crate::compare::CopyPlan;
 use crate::copy::Copier;
-use crate::copy::marks::CompletedStep;
+use crate::copy::referrer_progress::CompletedStep;
 use crate::event::Event;
 use crate::graph::SourceImage;
 

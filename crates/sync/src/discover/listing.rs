@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use registry::{Tag, Target};
+use image_syncer_registry::{Tag, Target};
 
 use crate::discover::RuleSearch;
-use crate::discover::orphans::DeferredReferrerTags;
+use crate::discover::leftovers::DeferredReferrerTags;
 use crate::discover::referrer_tags::ReferrerTag;
 use crate::event::{Event, Listener};
 use crate::failure::Failure;

@@ -3,9 +3,9 @@
 //! Images leave one by one, through a channel that is full at a few. Lists of tags are read ahead of it, into little
 //! memory (`source_tags`).
 
-mod census;
+mod destination_index;
+mod leftovers;
 mod listing;
-mod orphans;
 mod referrer_tags;
 mod source_tags;
 mod tag_claims;
@@ -13,7 +13,7 @@ mod tag_list;
 
 use std::sync::Arc;
 
-use registry::{Digest, Repository, Tag, Target};
+use image_syncer_registry::{Digest, Repository, Tag, Target};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -23,9 +23,9 @@ use crate::event::{Event, Listener};
 use crate::failure::Failure;
 use crate::rule::{Naming, Rule, RuleDestination, Selection};
 
-pub use census::DestinationHint;
-pub(crate) use census::DestinationTagIndex;
-use orphans::DeferredReferrerTags;
+pub use destination_index::DestinationHint;
+pub(crate) use destination_index::DestinationTagIndex;
+use leftovers::DeferredReferrerTags;
 use source_tags::Hold;
 pub(crate) use source_tags::SourceTags;
 pub use tag_claims::Rival;

@@ -1,7 +1,7 @@
 //! Tags that name what refers to a manifest, by the manifest's digest (docs/protocol.md#referrers): the fallback
 //! tag `sha256-<64 hexadecimal digits>`, and cosign's, with `.sig`, `.att` or `.sbom` behind it.
 
-use registry::{Digest, Tag};
+use image_syncer_registry::{Digest, Tag};
 
 /// The fallback tag, as a kind of tag.
 const FALLBACK: u8 = 1;
@@ -172,7 +172,7 @@ fn from_hex(digits: &str) -> Option<[u8; DIGITS / 2]> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use registry::Algorithm;
+    use image_syncer_registry::Algorithm;
 
     use super::*;
 

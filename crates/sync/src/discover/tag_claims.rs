@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use registry::{Repository, Tag, Target};
+use image_syncer_registry::{Repository, Tag, Target};
 use tokio_util::sync::CancellationToken;
 
 use crate::discover::ImageDestination;

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use registry::ErrorKind;
+use image_syncer_registry::ErrorKind;
 
 use super::*;
 use crate::config::{Intent, Settings};
@@ -103,7 +103,7 @@ async fn tags_that_a_rule_names_need_no_list_and_are_renamed_in_pairs() {
 
 #[tokio::test]
 async fn a_digest_is_named_by_the_tag_beside_it_or_not_at_all() {
-    let digest = registry::Digest::sha256(b"root");
+    let digest = image_syncer_registry::Digest::sha256(b"root");
     let stores = MemoryStores::new();
     let rules = [
         rule(
@@ -205,7 +205,7 @@ async fn what_two_rules_want_alike_is_done_once() {
 
 #[tokio::test]
 async fn one_digest_from_two_sources_without_a_tag_is_no_conflict() {
-    let digest = registry::Digest::sha256(b"root");
+    let digest = image_syncer_registry::Digest::sha256(b"root");
     let rules = ["one", "two"].map(|name| {
         rule(
             &format!("src.example/{name}@{digest}"),

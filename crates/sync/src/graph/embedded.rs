@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use registry::{Digest, Manifest};
+use image_syncer_registry::{Digest, Manifest};
 
 use crate::lock::lock;
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use registry::manifest::{ImageView, IndexView, ManifestView};
-use registry::{Descriptor, Digest, Manifest, Platform};
+use image_syncer_registry::manifest::{ImageView, IndexView, ManifestView};
+use image_syncer_registry::{Descriptor, Digest, Manifest, Platform};
 
 use crate::failure::{Failure, Side};
 use crate::graph::{MAX_DEPTH, Root, SourceImage};

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use registry::{Digest, Manifest, Repository, Target};
+use image_syncer_registry::{Digest, Manifest, Repository, Target};
 use tokio::sync::OnceCell;
 
 use crate::failure::{Failure, Side};
@@ -81,7 +81,7 @@ impl ManifestCache {
         &self,
         store: &dyn Store,
         target: &Target,
-    ) -> Result<Arc<Manifest>, registry::Error> {
+    ) -> Result<Arc<Manifest>, image_syncer_registry::Error> {
         let manifest = Arc::new(store.manifest(target).await?);
         let key = (store.repository().clone(), manifest.digest().clone());
         let mut shelf = self.lock();
@@ -127,7 +127,7 @@ impl CacheShard {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use registry::ErrorKind;
+    use image_syncer_registry::ErrorKind;
 
     use super::*;
     use crate::store::Stores;

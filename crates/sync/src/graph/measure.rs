@@ -1,7 +1,7 @@
 //! The sizes of blobs whose descriptors say none: layers of schema 1.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use registry::{Descriptor, ErrorKind};
+use image_syncer_registry::{Descriptor, ErrorKind};
 
 use crate::failure::{Failure, Side};
 use crate::graph::{FETCHES, SourceImage};

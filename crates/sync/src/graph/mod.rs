@@ -9,21 +9,21 @@
 //! never fetched. What was fetched is shared by the destinations of the image and, through
 //! [`ManifestCache`], by the images of the run.
 
-mod anatomy;
-mod attached;
+mod caching_store;
+mod contents;
 mod embedded;
 mod filter;
 mod manifests;
 mod measure;
-mod reread;
 mod sparse;
+mod subject_referrers;
 mod walk;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-use registry::manifest::{ManifestError, ManifestView};
-use registry::{
+use image_syncer_registry::manifest::{ManifestError, ManifestView};
+use image_syncer_registry::{
     Cause, Descriptor, Digest, Error, ErrorKind, Manifest, ManifestHead, Target, clean_text,
 };
 use tokio::sync::OnceCell;
@@ -33,11 +33,11 @@ use crate::lock::lock;
 use crate::rule::{Parts, PlatformFilter};
 use crate::store::Store;
 
-pub(crate) use attached::{ReferrerQueries, SubjectReferrers, may_list_referrers};
+use caching_store::CachingStore;
 pub(crate) use filter::IMAGE_CONFIGS;
 pub use manifests::ManifestCache;
-use reread::CachingStore;
 pub(crate) use sparse::WANTS_ALL_CHILDREN;
+pub(crate) use subject_referrers::{ReferrerQueries, SubjectReferrers, may_list_referrers};
 pub use walk::ImageContent;
 pub(crate) use walk::{FoundEntry, names_blob, names_manifest};
 

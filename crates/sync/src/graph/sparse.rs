@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use registry::{Cause, Descriptor, Digest};
+use image_syncer_registry::{Cause, Descriptor, Digest};
 
 use crate::failure::Failure;
 use crate::graph::SourceImage;

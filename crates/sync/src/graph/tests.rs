@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use bytes::Bytes;
-use registry::Repository;
-use registry::manifest::media_type;
+use image_syncer_registry::Repository;
+use image_syncer_registry::manifest::media_type;
 use serde_json::{Value, json};
 
 use super::*;
@@ -236,7 +236,7 @@ async fn layers_of_schema_1_have_no_size() {
 async fn needed(repository: Repository) -> (Vec<String>, String) {
     let stores = MemoryStores::new();
     let manifest = stores.image(&repository, "image", "linux/amd64", &["base"]);
-    let tag = |tag: &str| Target::Tag(registry::Tag::parse(tag).unwrap());
+    let tag = |tag: &str| Target::Tag(image_syncer_registry::Tag::parse(tag).unwrap());
     stores.tag(&repository, "v1", &manifest);
     let manifests = Arc::new(ManifestCache::default());
     let open = |target| {

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
-use registry::manifest::{ImageView, ManifestView, Schema1View};
-use registry::{Descriptor, Digest, ErrorKind, Manifest, Presence};
+use image_syncer_registry::manifest::{ImageView, ManifestView, Schema1View};
+use image_syncer_registry::{Descriptor, Digest, ErrorKind, Manifest, Presence};
 
 use crate::failure::Failure;
 use crate::graph::{FETCHES, MAX_BLOBS, MAX_DEPTH, MAX_MANIFESTS, SourceImage};
@@ -204,7 +204,7 @@ fn blobs_of_schema1(schema1: Schema1View) -> impl Iterator<Item = Descriptor> {
 
 /// Whether the entry says that it is a manifest, of whatever kind; then it cannot be a blob.
 pub(crate) fn names_manifest(entry: &Descriptor) -> bool {
-    use registry::manifest::media_type::{
+    use image_syncer_registry::manifest::media_type::{
         DOCKER_MANIFEST, DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCI_ARTIFACT, OCI_MANIFEST,
     };
     let images = [

@@ -4,22 +4,22 @@
 //! how the registry answers mounts. All of that is in memory, behind one lock that is held for a look-up. Behind it
 //! stand the [`records`], where there are any: what earlier runs and other processes learnt.
 
-mod looked;
 mod mounting;
-mod places;
 pub mod records;
-mod shelf;
+mod referrers_checks;
+mod registry_facts;
+mod repository_set;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use registry::{Descriptor, Digest, Registry, Repository, Tag};
+use image_syncer_registry::{Descriptor, Digest, Registry, Repository, Tag};
 
 use crate::lock::lock;
 use crate::rule::{Parts, PlatformFilter};
 pub(crate) use mounting::{MountCapability, MountConfidence};
 use records::{BlobRepositories, RecordUpdate, RecordedCopy, Records};
-use shelf::{DigestKey, RegistryFacts};
+use registry_facts::{DigestKey, RegistryFacts};
 
 /// Maximum number of blobs whose sizes are remembered because manifests are wrong about them.
 const MAX_SIZES: usize = 4096;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use registry::Cause;
+use image_syncer_registry::Cause;
 
 use crate::event::{Change, Event, Evidence, ImageName, Outcome, Planned, Volume};
 use crate::failure::{Failure, Responsibility, Side};

@@ -13,7 +13,7 @@ fn rule() -> Arc<Rule> {
         name: "r.example/a".into(),
         location: None,
         source: RuleSource {
-            repository: registry::Repository::parse("r.example/a").unwrap(),
+            repository: image_syncer_registry::Repository::parse("r.example/a").unwrap(),
             select: Selection::All,
         },
         destinations: Vec::new(),
@@ -60,7 +60,7 @@ fn each_outcome_is_counted_once_and_bytes_are_added() {
                 present_bytes: 30,
                 shared_bytes: 40,
             },
-            ..Copied::of(registry::Digest::sha256(b""))
+            ..Copied::of(image_syncer_registry::Digest::sha256(b""))
         }))
     };
     let summary = fold(&[
@@ -111,7 +111,7 @@ fn what_was_interrupted_is_not_a_failure() {
 #[test]
 fn the_exit_code_tells_faults_and_interruption_apart() {
     let unchanged = finished(Outcome::Unchanged {
-        digest: registry::Digest::sha256(b""),
+        digest: image_syncer_registry::Digest::sha256(b""),
         by: Evidence::Registry,
     });
     let failed = finished(Outcome::Failed(Failure::local("no")));

@@ -1,6 +1,6 @@
 //! Where a rule copies to.
 
-use registry::{Digest, Repository, Tag};
+use image_syncer_registry::{Digest, Repository, Tag};
 
 use crate::rule::RuleError;
 use crate::rule::source::{ParsedReference, ParsedSelection, RuleSource, Selection};

@@ -1,7 +1,7 @@
 //! Tags that the user declares immutable: what such a tag names never changes.
 
 use globset::{GlobBuilder, GlobMatcher};
-use registry::Tag;
+use image_syncer_registry::Tag;
 
 use crate::rule::{Pattern, RuleError};
 

@@ -10,7 +10,7 @@ mod source;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use registry::{Repository, Tag, Target};
+use image_syncer_registry::{Repository, Tag, Target};
 
 pub use destination::{Naming, RuleDestination};
 pub use immutable::Immutable;

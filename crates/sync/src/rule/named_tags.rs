@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use registry::{Digest, Repository, Tag, Target};
+use image_syncer_registry::{Digest, Repository, Tag, Target};
 
 use crate::rule::{Naming, RuleDestination, RuleSource, Selection};
 

@@ -1,6 +1,6 @@
 //! What a rule copies.
 
-use registry::{Digest, Hasher, Registry, Repository, Tag};
+use image_syncer_registry::{Digest, Hasher, Registry, Repository, Tag};
 
 use crate::rule::RuleError;
 

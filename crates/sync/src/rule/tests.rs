@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use registry::Repository;
+use image_syncer_registry::Repository;
 
 use super::{Naming, Rule, RuleDestination, RuleError, RuleSource, Selection};
 
@@ -285,8 +285,8 @@ fn an_expression_is_found_anywhere_in_the_tag() {
     let Selection::Matching(pattern) = RuleSource::parse("q.io/x:/1\\.2/").unwrap().select else {
         panic!("no expression")
     };
-    assert!(pattern.matches(&registry::Tag::parse("v1.2-alpine").unwrap()));
-    assert!(!pattern.matches(&registry::Tag::parse("v1x2").unwrap()));
+    assert!(pattern.matches(&image_syncer_registry::Tag::parse("v1.2-alpine").unwrap()));
+    assert!(!pattern.matches(&image_syncer_registry::Tag::parse("v1x2").unwrap()));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, TryFutureExt};
-use registry::{
+use image_syncer_registry::{
     BlobSource, BlobStream, Client, Descriptor, Digest, Error, ErrorKind, IndexedReferrers,
     Manifest, ManifestHead, ManifestPresence, OpenedUpload, Presence, Registries, Repository, Tag,
     TagPages, Target, Upload,

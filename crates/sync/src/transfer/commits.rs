@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use registry::{Digest, Repository};
+use image_syncer_registry::{Digest, Repository};
 use tokio::sync::watch;
 
 use crate::lock::lock;
-use crate::transfer::arrival::{Completion, CompletionResult};
+use crate::transfer::completion::{Completion, CompletionResult};
 
 /// Images under way, in the order in which they began.
 #[derive(Default)]

@@ -94,7 +94,7 @@ pub(super) fn decide(situation: Situation) -> Decision {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
 
-    use registry::Repository;
+    use image_syncer_registry::Repository;
 
     use super::{Decision, Situation, decide};
     use crate::inventory::{BlobKnowledge, MountCandidate, MountCapability, MountConfidence};

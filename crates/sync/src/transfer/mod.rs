@@ -7,9 +7,9 @@
 //! What is taken is taken in one order: the claim, a turn among the transfers, the session at the destination, the
 //! source. Whoever waits for another's blob holds none of them.
 
-mod arrival;
-mod carry;
+mod blob_upload;
 mod commits;
+mod completion;
 mod decide;
 #[cfg(test)]
 #[allow(
@@ -20,14 +20,14 @@ mod decide;
 )]
 mod fake;
 mod fan_out;
-mod flight;
+mod in_flight;
+mod permits;
 mod progress;
 mod run;
-mod turn;
 
 use std::sync::Arc;
 
-use registry::{Descriptor, Digest, Repository};
+use image_syncer_registry::{Descriptor, Digest, Repository};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +35,7 @@ use crate::failure::Failure;
 use crate::inventory::Inventory;
 use crate::store::Store;
 pub(crate) use commits::CommitGuard;
-use flight::InFlightBlobs;
+use in_flight::InFlightBlobs;
 pub use progress::{InFlightUpload, Progress};
 use run::DeliveryRun;
 

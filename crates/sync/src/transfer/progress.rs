@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use registry::{Descriptor, Repository};
+use image_syncer_registry::{Descriptor, Repository};
 
 use crate::lock::lock;
 

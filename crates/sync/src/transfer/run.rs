@@ -5,17 +5,17 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use registry::Repository;
+use image_syncer_registry::Repository;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
 
 use crate::failure::Failure;
 use crate::span;
 use crate::store::Store;
-use crate::transfer::arrival::{Completion, CompletionResult};
-use crate::transfer::carry::{BlobUpload, BlobUploadTask};
+use crate::transfer::blob_upload::{BlobUpload, BlobUploadTask};
+use crate::transfer::completion::{Completion, CompletionResult};
 use crate::transfer::fan_out::{BlobDownload, FanOutReader};
-use crate::transfer::flight::{UploadDecision, UploadLease, UploadStrategy};
+use crate::transfer::in_flight::{UploadDecision, UploadLease, UploadStrategy};
 use crate::transfer::{Delivery, Moved, Outcomes, Transfers};
 
 /// A delivery under way.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use registry::ErrorKind;
-use sync::report::{FailedImage, Summary};
-use sync::rule::Rule;
-use sync::{Responsibility, Side};
+use image_syncer_registry::ErrorKind;
+use image_syncer_sync::report::{FailedImage, Summary};
+use image_syncer_sync::rule::Rule;
+use image_syncer_sync::{Responsibility, Side};
 use testkit::{Action, Fault, Image, Kind, Layer, Registry};
 
 use crate::kit::server;
@@ -21,10 +21,10 @@ fn only(summary: &Summary) -> &FailedImage {
 }
 
 /// The digest of `bytes` after the source's accident.
-fn flipped(bytes: &[u8]) -> registry::Digest {
+fn flipped(bytes: &[u8]) -> image_syncer_registry::Digest {
     let mut bytes = bytes.to_vec();
     bytes[7] ^= 1;
-    registry::Digest::sha256(&bytes)
+    image_syncer_registry::Digest::sha256(&bytes)
 }
 
 fn from_to(source: &Registry, from: &str, destination: &Registry, to: &str) -> Arc<Rule> {
@@ -46,7 +46,7 @@ async fn a_dead_host_costs_its_own_images_and_one_set_of_tries() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().to_string()
     };
-    let one_at_a_time = sync::config::Settings {
+    let one_at_a_time = image_syncer_sync::config::Settings {
         images: 1,
         ..settings(&[])
     };

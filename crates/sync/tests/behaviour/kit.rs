@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry::auth::{Credential, Keychain, KeychainEntry};
-use registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions};
-use registry::{Descriptor, Digest, Options, Registries, Registry, Repository};
-use sync::store::{RegistryStores, Store, Stores};
+use image_syncer_registry::auth::{Credential, Keychain, KeychainEntry};
+use image_syncer_registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions};
+use image_syncer_registry::{Descriptor, Digest, Options, Registries, Registry, Repository};
+use image_syncer_sync::store::{RegistryStores, Store, Stores};
 use testkit::{Blob, Profile};
 
 /// Stores that reach the registries of a test, which speak plain http and are open to everybody.

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use registry::Digest;
-use sync::config::Settings;
-use sync::store::Stores;
+use image_syncer_registry::Digest;
+use image_syncer_sync::config::Settings;
+use image_syncer_sync::store::Stores;
 use testkit::image::Platform;
 use testkit::profile::Referrers;
 use testkit::{Action, Fault, Image, Kind, Layer, Profile, Registry};

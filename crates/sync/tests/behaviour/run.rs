@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use sync::config::{Intent, Settings};
-use sync::engine::Engine;
-use sync::report::{Report, Summary};
-use sync::rule::{Parts, PlatformFilter, Rule, RuleError};
-use sync::store::RegistryStores;
-use sync::{Event, Listener, Outcome};
+use image_syncer_sync::config::{Intent, Settings};
+use image_syncer_sync::engine::Engine;
+use image_syncer_sync::report::{Report, Summary};
+use image_syncer_sync::rule::{Parts, PlatformFilter, Rule, RuleError};
+use image_syncer_sync::store::RegistryStores;
+use image_syncer_sync::{Event, Listener, Outcome};
 use testkit::image::Platform;
 use testkit::{Action, Cut, Fault, Image, Kind, Layer, Profile, Registry};
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,7 @@ const MIB: u64 = 1024 * 1024;
 #[derive(Default)]
 struct Heard {
     report: Report,
-    copied: Mutex<Vec<sync::event::Copied>>,
+    copied: Mutex<Vec<image_syncer_sync::event::Copied>>,
 }
 
 impl Listener for Heard {
@@ -63,7 +63,7 @@ pub(crate) async fn copy(
     destinations: &[&Registry],
     tags: &str,
     settings: Settings,
-) -> (Summary, Vec<sync::event::Copied>) {
+) -> (Summary, Vec<image_syncer_sync::event::Copied>) {
     let to: Vec<String> = destinations
         .iter()
         .map(|to| format!("{}/to/app", to.host()))
@@ -77,7 +77,7 @@ pub(crate) async fn run(
     servers: &[&Registry],
     rules: Vec<Arc<Rule>>,
     settings: Settings,
-) -> (Summary, Vec<sync::event::Copied>) {
+) -> (Summary, Vec<image_syncer_sync::event::Copied>) {
     run_over(stores_of(servers), servers, rules, settings).await
 }
 
@@ -87,7 +87,7 @@ pub(crate) async fn run_over(
     servers: &[&Registry],
     rules: Vec<Arc<Rule>>,
     settings: Settings,
-) -> (Summary, Vec<sync::event::Copied>) {
+) -> (Summary, Vec<image_syncer_sync::event::Copied>) {
     let heard = Arc::new(Heard::default());
     let engine = Engine::new(Arc::new(stores), settings, heard.clone());
     engine.run(rules, CancellationToken::new()).await;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use registry::auth::{Credential, Secret};
-use registry::transport::{TransportOptions, WindowBounds};
-use sync::config::Settings;
-use sync::rule::Rule;
+use image_syncer_registry::auth::{Credential, Secret};
+use image_syncer_registry::transport::{TransportOptions, WindowBounds};
+use image_syncer_sync::config::Settings;
+use image_syncer_sync::rule::Rule;
 use testkit::profile::MountRule;
 use testkit::{Auth, Image, Kind, Layer, Profile, Registry};
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use registry::ErrorKind;
-use sync::Side;
-use sync::inventory::Inventory;
-use sync::store::{RegistryStores, Store};
-use sync::transfer::{Delivery, Moved, Transfers};
+use image_syncer_registry::ErrorKind;
+use image_syncer_sync::Side;
+use image_syncer_sync::inventory::Inventory;
+use image_syncer_sync::store::{RegistryStores, Store};
+use image_syncer_sync::transfer::{Delivery, Moved, Transfers};
 use testkit::profile::MountRule;
 use testkit::{Action, Blob, Cut, Fault, Kind, Profile};
 use tokio::sync::mpsc;

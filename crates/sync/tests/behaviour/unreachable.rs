@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use registry::Cause;
-use sync::rule::Rule;
+use image_syncer_registry::Cause;
+use image_syncer_sync::rule::Rule;
 use testkit::fault::Answer;
 use testkit::{Fault, Image, Layer, Registry};
 use tokio::net::TcpListener;

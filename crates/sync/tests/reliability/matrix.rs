@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sync::report::Summary;
+use image_syncer_sync::report::Summary;
 use testkit::Profile;
 
 use crate::expect::Expect;

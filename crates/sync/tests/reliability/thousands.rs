@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use registry::transport::RetryPolicy;
+use image_syncer_registry::transport::RetryPolicy;
 use testkit::{Action, Answer, Auth, Cut, Fault, Image, Layer, Profile, Registry};
 
 use crate::world::{LONG_STALL, rule, run, stores_with};

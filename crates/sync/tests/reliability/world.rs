@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry::auth::{Credential, Keychain, KeychainEntry};
-use registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions};
-use registry::{Options, Registries, Repository, Tag, Target};
-use sync::Listener;
-use sync::config::Settings;
-use sync::engine::Engine;
-use sync::report::{Report, Summary};
-use sync::rule::{PlatformFilter, Rule, RuleError};
-use sync::store::{RegistryStores, Stores};
+use image_syncer_registry::auth::{Credential, Keychain, KeychainEntry};
+use image_syncer_registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions};
+use image_syncer_registry::{Options, Registries, Repository, Tag, Target};
+use image_syncer_sync::Listener;
+use image_syncer_sync::config::Settings;
+use image_syncer_sync::engine::Engine;
+use image_syncer_sync::report::{Report, Summary};
+use image_syncer_sync::rule::{PlatformFilter, Rule, RuleError};
+use image_syncer_sync::store::{RegistryStores, Stores};
 use testkit::{Auth, Image, Layer, Profile, Registry};
 use tokio_util::sync::CancellationToken;
 
@@ -112,7 +112,7 @@ impl World {
     /// which is sent away as it is.
     async fn introduce(&self, stores: &RegistryStores) {
         for (server, path) in [(&self.source, OTHER_FROM), (&self.destination, OTHER_TO)] {
-            let host = registry::Registry::parse(&server.host()).unwrap();
+            let host = image_syncer_registry::Registry::parse(&server.host()).unwrap();
             let repository = Repository::new(host, path).unwrap();
             let tag = Target::Tag(Tag::parse(OTHER_TAGS[0]).unwrap());
             // Some registries answer with an error, which the run meets again.
@@ -201,9 +201,9 @@ pub(crate) fn stores_with(hosts: &[String], stall: Duration, retry: RetryPolicy)
 pub(crate) async fn run(stores: RegistryStores, rules: Vec<Arc<Rule>>, images: usize) -> Summary {
     let report = Arc::new(Report::new());
     let settings = Settings {
-        intent: sync::config::Intent::Copy,
+        intent: image_syncer_sync::config::Intent::Copy,
         platforms: Arc::new(PlatformFilter::parse(&[], &[]).unwrap()),
-        parts: sync::rule::Parts::default(),
+        parts: image_syncer_sync::rule::Parts::default(),
         force: false,
         verify: false,
         immutable: Arc::default(),

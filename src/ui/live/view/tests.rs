@@ -1,11 +1,11 @@
 #![allow(clippy::unwrap_used)]
 use std::time::Duration;
 
-use registry::transport::PauseReason;
+use image_syncer_registry::transport::PauseReason;
 
 use super::*;
-use crate::ui::live::ending;
 use crate::ui::live::pauses::Pause;
+use crate::ui::live::shutdown;
 
 fn busy() -> RunStatus {
     let transfer = |number: u64, name: &str, done: u64, size: u64| {
@@ -84,7 +84,7 @@ fn it_tells_who_is_left_alone_and_that_the_run_ends() {
             pause("quay.io", 30),
             pause("ghcr.io", 10),
         ],
-        ending: Some(ending::State::GoesOn(Duration::from_millis(22_400))),
+        ending: Some(shutdown::State::GoesOn(Duration::from_millis(22_400))),
         ..RunStatus::default()
     };
     insta::assert_snapshot!("notes", drawn(&status, 80, 24));

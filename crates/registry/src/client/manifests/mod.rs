@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::auth::{Credential, ScopeSet, no_login};
 use crate::cause::Cause;
-use crate::client::ask::RequestSpec;
 use crate::client::call::{BufferedResponse, CallOutcome};
+use crate::client::request::RequestSpec;
 use crate::client::{Client, ranges};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};

@@ -5,9 +5,9 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::auth::ScopeSet;
 use crate::client::Client;
-use crate::client::ask::RequestSpec;
 use crate::client::call::CallOutcome;
-use crate::client::visit::RepositoryContext;
+use crate::client::repository_context::RepositoryContext;
+use crate::client::request::RequestSpec;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::manifest::Manifest;

@@ -3,11 +3,11 @@
 use http::header::{ACCEPT_ENCODING, RANGE};
 use http::{HeaderValue, Method, StatusCode};
 
-use crate::client::ask::RequestSpec;
 use crate::client::blobs::blob_ask;
 use crate::client::call::CallOutcome;
-use crate::client::origin::CheckedUrl;
-use crate::client::visit::RepositoryContext;
+use crate::client::checked_url::CheckedUrl;
+use crate::client::repository_context::RepositoryContext;
+use crate::client::request::RequestSpec;
 use crate::client::{Client, ranges};
 use crate::error::{Error, ErrorKind, Retryable};
 use crate::manifest::Descriptor;

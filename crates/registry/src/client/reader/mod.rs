@@ -11,14 +11,14 @@
 //!   passes on what it is given never completes a wrong blob.
 //! - The registry's word on the length of the blob counts, not the manifest's: builders were seen to be wrong by one, or
 //!   to say 0 (docs/protocol.md#verification). The digest is what makes it the right blob.
-//! - A large blob may come in [ranges](giant) over several connections; all of the above holds for it.
+//! - A large blob may come in [ranges](ranged_download) over several connections; all of the above holds for it.
 
 mod fetch;
-mod giant;
 mod hashing;
-mod pace;
-mod room;
-mod segment;
+mod parallelism;
+mod range_budget;
+mod range_fetch;
+mod ranged_download;
 mod sized;
 mod window;
 
@@ -36,10 +36,10 @@ use crate::transport::{Attempts, ResponseBody};
 
 use fetch::FetchAnswer;
 pub(super) use fetch::{BlobFetch, fetch_ask};
-use giant::{NextBytes, RangedDownload};
 use hashing::BlobHash;
-pub(super) use room::RangeBudget;
-pub use room::RangeOptions;
+pub(super) use range_budget::RangeBudget;
+pub use range_budget::RangeOptions;
+use ranged_download::{NextBytes, RangedDownload};
 pub use sized::{BlobSize, BlobStream};
 
 /// Where the bytes of an upload come from. An upload opens it when the destination is ready for bytes, and again

@@ -12,8 +12,8 @@ use futures_util::{FutureExt, StreamExt};
 use crate::error::Error;
 use crate::transport::ReservedPermit;
 
-use super::room::RangeReservation;
-use super::segment::{RangeFailure, RangeFetch, RangeProgress};
+use super::range_budget::RangeReservation;
+use super::range_fetch::{RangeFailure, RangeFetch, RangeProgress};
 
 /// What happened to one of the ranges.
 pub(super) enum RangeEvent {
@@ -21,7 +21,7 @@ pub(super) enum RangeEvent {
     Answered,
     /// So many bytes of it came.
     Came(u64),
-    /// It broke, and waits to be [resumed](Window::resume).
+    /// It broke, and waits to be [resumed](RangeWindow::resume).
     Broke(Error),
     /// It was answered with something else: this source has no ranges.
     NoRanges,

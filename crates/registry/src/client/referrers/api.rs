@@ -8,9 +8,9 @@ use http::{Method, StatusCode};
 use super::MAX_REFERRERS;
 use crate::auth::ScopeSet;
 use crate::client::Client;
-use crate::client::ask::RequestSpec;
 use crate::client::call::BufferedResponse;
-use crate::client::origin::{self, CheckedUrl};
+use crate::client::checked_url::{self, CheckedUrl};
+use crate::client::request::RequestSpec;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::manifest::{Descriptor, MAX_MANIFEST_BYTES, Manifest, ReferrerList, media_type};
@@ -167,7 +167,7 @@ impl Client {
         };
         let visit = self.visit(&ask.repository).await?;
         let base = self.base(&visit, &ask.action).await?;
-        let address = origin::resolve(&base, &whole.url, location).ok();
+        let address = checked_url::resolve(&base, &whole.url, location).ok();
         Ok(address.filter(|address| address.home))
     }
 }

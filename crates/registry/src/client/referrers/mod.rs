@@ -2,15 +2,15 @@
 //!
 //! Registries that have the referrers API list them; at others, whoever pushes one keeps the list, an index under a tag
 //! that is made of the subject's digest. Which of the two a registry does is found out by asking it once
-//! ([`habits`]); [`api`] asks, [`tag`] reads the fallback tag, [`attach`] sees that what was pushed is listed.
+//! ([`capabilities`]); [`api`] asks, [`tag`] reads the fallback tag, [`update_index`] sees that what was pushed is listed.
 
 mod api;
-mod attach;
-mod habits;
+mod capabilities;
 mod tag;
+mod update_index;
 
-pub use attach::{IndexedBy, IndexedReferrers};
-pub(super) use habits::ReferrersCapabilities;
+pub(super) use capabilities::ReferrersCapabilities;
+pub use update_index::{IndexedBy, IndexedReferrers};
 
 use crate::auth::ScopeSet;
 use crate::client::Client;
@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::manifest::{Descriptor, ManifestError};
 use crate::reference::{Repository, Tag};
 use api::ApiAnswer;
-use habits::ApiSupport;
+use capabilities::ApiSupport;
 
 /// The most referrers of one subject. The largest lists in the field have some hundreds (a signature a day).
 const MAX_REFERRERS: usize = 20_000;

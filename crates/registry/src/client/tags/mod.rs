@@ -9,9 +9,9 @@ use http::header::{ACCEPT_ENCODING, HeaderValue};
 use http::{Method, StatusCode};
 
 use crate::auth::ScopeSet;
-use crate::client::ask::{RequestSpec, in_query};
 use crate::client::call::BufferedResponse;
-use crate::client::origin::CheckedUrl;
+use crate::client::checked_url::CheckedUrl;
+use crate::client::request::{RequestSpec, in_query};
 use crate::client::{Client, links};
 use crate::error::{Error, ErrorKind};
 use crate::quote::shown;

@@ -4,9 +4,9 @@ use http::header::LOCATION;
 use url::Url;
 
 use crate::client::Client;
-use crate::client::ask::{RequestSpec, in_query};
-use crate::client::origin::CheckedUrl;
-use crate::client::visit::RepositoryContext;
+use crate::client::checked_url::CheckedUrl;
+use crate::client::repository_context::RepositoryContext;
+use crate::client::request::{RequestSpec, in_query};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::transport::Response;

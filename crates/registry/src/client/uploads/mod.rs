@@ -1,20 +1,20 @@
 //! Uploads (docs/protocol.md#uploads): mount or session in one POST, then the bytes in the form that the host takes.
 //!
-//! [`session`] opens a session, or finds that none is needed. [`drive`] is the loop that sends the bytes and goes on
+//! [`session`] opens a session, or finds that none is needed. [`driver`] is the loop that sends the bytes and goes on
 //! from wherever the registry stands when something breaks; what to send next ([`forms`]), what an answer means
-//! ([`reaction`]) and where to send it ([`location`]) are decided by functions that do nothing else. [`feed`] carries
+//! ([`reaction`]) and where to send it ([`location`]) are decided by functions that do nothing else. [`request_body`] carries
 //! the source's bytes into a request.
 
-mod drive;
-mod feed;
+mod blob_lookup;
+mod driver;
 mod forms;
 mod location;
 mod reaction;
+mod request_body;
 mod session;
-mod settle;
 
-use crate::client::ask::RequestSpec;
 use crate::client::reader::BlobSource;
+use crate::client::request::RequestSpec;
 use crate::client::{Client, Presence};
 use crate::digest::Digest;
 use crate::error::Error;
@@ -110,7 +110,7 @@ impl Client {
     /// no request is completed before that. Its size counts, not that of the descriptor. A blob whose size neither says
     /// cannot be sent ([`Client::blob_size`] asks the registry that has it).
     pub async fn upload(&self, upload: Upload, source: &dyn BlobSource) -> Result<(), Error> {
-        drive::UploadDriver::new(self, upload, source)
+        driver::UploadDriver::new(self, upload, source)
             .await?
             .run()
             .await

@@ -4,10 +4,10 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use crate::auth::ScopeSet;
 use crate::client::Client;
-use crate::client::ask::{RequestSpec, in_query};
 use crate::client::call::CallOutcome;
-use crate::client::origin::CheckedUrl;
+use crate::client::checked_url::CheckedUrl;
 use crate::client::ranges::RangeStyle;
+use crate::client::request::{RequestSpec, in_query};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Repository;

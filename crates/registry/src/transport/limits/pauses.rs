@@ -9,7 +9,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::reference::Registry;
-use crate::transport::patience::{DeadlineExceeded, ShutdownDeadline};
+use crate::transport::shutdown_deadline::{DeadlineExceeded, ShutdownDeadline};
 
 /// So many answers of 503 without another in between mean the host, not a request.
 const OVERLOADED: u32 = 3;

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use http::{Method, StatusCode};
-use registry::auth::ScopeSet;
+use image_syncer_registry::auth::ScopeSet;
 use testkit::auth::Denied;
 use testkit::{Access, Action, Auth, Fault, Grant, Image, Kind, Registry, TokenRules};
 

@@ -4,14 +4,14 @@ use std::sync::{Arc, Mutex};
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, StatusCode};
-use registry::auth::{
+use image_syncer_registry::auth::{
     Access, Authenticator, Credential, MAX_AGAIN, ScopeSet, Secret, UnauthorizedAction,
 };
-use registry::transport::{
+use image_syncer_registry::transport::{
     AnswerLimit, Call, Endpoint, Lane, Observer, RequestBody, RetryPolicy, Transport,
     TransportOptions,
 };
-use registry::{Error, Registry, Repository};
+use image_syncer_registry::{Error, Registry, Repository};
 
 pub(crate) struct Caller {
     pub(crate) authenticator: Authenticator,

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use registry::auth::{Access, Credential, DockerFiles, Keychain, KeychainEntry, Secret};
-use registry::{Error, ErrorKind, Repository};
+use image_syncer_registry::auth::{
+    Access, Credential, DockerFiles, Keychain, KeychainEntry, Secret,
+};
+use image_syncer_registry::{Error, ErrorKind, Repository};
 
 fn entry(prefix: &str, username: &str) -> KeychainEntry {
     let credential = if username.is_empty() {

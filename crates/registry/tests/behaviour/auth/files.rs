@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use registry::auth::{Access, Credential, DockerFiles, Keychain, Secret};
-use registry::{Error, ErrorKind, Repository};
+use image_syncer_registry::auth::{Access, Credential, DockerFiles, Keychain, Secret};
+use image_syncer_registry::{Error, ErrorKind, Repository};
 
 /// What one file says of a repository.
 async fn of(document: &str, repository: &str) -> Result<Credential, Error> {

@@ -8,8 +8,8 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use registry::auth::{Access, Credential, Keychain, KeychainEntry, Secret};
-use registry::{Error, ErrorKind, Repository};
+use image_syncer_registry::auth::{Access, Credential, Keychain, KeychainEntry, Secret};
+use image_syncer_registry::{Error, ErrorKind, Repository};
 use serde_json::{Value, json};
 
 use super::caller::Denied;
@@ -62,7 +62,8 @@ async fn account(key_file: &Value) -> Access {
 /// Google, and a registry of its that challenges with `challenged`.
 fn google(
     challenged: &'static str,
-) -> impl Fn(&Asked) -> http::Response<registry::transport::ResponseBody> + Send + Sync {
+) -> impl Fn(&Asked) -> http::Response<image_syncer_registry::transport::ResponseBody> + Send + Sync
+{
     move |asked| {
         if asked.url.starts_with("https://oauth2.googleapis.com/") {
             answer(

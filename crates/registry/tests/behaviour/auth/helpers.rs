@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use registry::auth::{Access, Credential, DockerFiles, Keychain, Secret};
-use registry::{Error, ErrorKind, Repository};
+use image_syncer_registry::auth::{Access, Credential, DockerFiles, Keychain, Secret};
+use image_syncer_registry::{Error, ErrorKind, Repository};
 use tempfile::TempDir;
 
 /// A directory with a docker file and helpers, which write each server that they are asked for to `asked`.

@@ -1,7 +1,7 @@
 //! What is said when a login does not suffice, and that nothing secret is said.
 
 use http::StatusCode;
-use registry::auth::{Credential, Secret};
+use image_syncer_registry::auth::{Credential, Secret};
 use testkit::{Access, Auth, Authorization, Grant, Image, Kind, Registry, TokenRules};
 
 use super::caller::{Caller, access, anonymous, user};

@@ -1,7 +1,7 @@
 //! Token servers as challenges name them: where they are asked, for what, and who gets to see a login.
 
 use http::StatusCode;
-use registry::ErrorKind;
+use image_syncer_registry::ErrorKind;
 
 use super::caller::{Denied, anonymous, user};
 use super::scripted::{Scripted, answer, challenge, granting};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use registry::ErrorKind;
+use image_syncer_registry::ErrorKind;
 
 use super::caller::{Denied, anonymous};
 use super::scripted::{Scripted, granting};

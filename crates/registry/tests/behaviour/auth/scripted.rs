@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{Method, Request, Response};
-use registry::transport::{
+use image_syncer_registry::transport::{
     HttpError, HttpService, RequestBody, ResponseBody, Route, Transport, TransportOptions,
 };
 use url::form_urlencoded;

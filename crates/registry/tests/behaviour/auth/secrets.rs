@@ -2,8 +2,8 @@
 
 use std::fmt::Debug;
 
-use registry::Repository;
-use registry::auth::{Credential, DockerFiles, Keychain, KeychainEntry, Secret};
+use image_syncer_registry::Repository;
+use image_syncer_registry::auth::{Credential, DockerFiles, Keychain, KeychainEntry, Secret};
 
 use super::caller::access;
 use super::scripted::{Asked, Scripted, answer, challenge};
@@ -95,7 +95,7 @@ async fn failures_and_headers_hide_them() {
                 let denied = caller.pull(&access, "a").await.unwrap_err();
                 assert_hidden(&denied);
                 assert!(!denied.text().contains(SECRET), "{}", denied.text());
-                let scopes = registry::auth::ScopeSet::pull(&caller.repository("a"));
+                let scopes = image_syncer_registry::auth::ScopeSet::pull(&caller.repository("a"));
                 if let Ok(header) = caller
                     .authenticator
                     .authorize(&caller.endpoint, &access, &scopes)

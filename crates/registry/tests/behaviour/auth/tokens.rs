@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use http::{Method, StatusCode};
-use registry::auth::ScopeSet;
+use image_syncer_registry::auth::ScopeSet;
 use testkit::{Auth, Authorization, Grant, Image, Kind, Registry};
 use tokio::sync::Notify;
 

@@ -1,7 +1,7 @@
 //! Blobs that are looked for and read: ranges, redirects, breaks, lies.
 
 use bytes::Bytes;
-use registry::{Error, ErrorKind};
+use image_syncer_registry::{Error, ErrorKind};
 use testkit::{Action, Answer, Blob, Fault, Kind, Profile};
 
 use super::kit::{Kit, descriptor, descriptor_of};
@@ -21,7 +21,7 @@ pub(super) async fn read(kit: &Kit, blob: &Blob, offset: u64) -> (Vec<u8>, Resul
 
 pub(super) async fn read_as(
     kit: &Kit,
-    descriptor: &registry::Descriptor,
+    descriptor: &image_syncer_registry::Descriptor,
     offset: u64,
 ) -> (Vec<u8>, Result<(), Error>) {
     let mut all = Vec::new();
@@ -65,7 +65,7 @@ async fn looking_for_a_blob_is_one_request() {
     let wrong = descriptor_of(blob.digest(), Some(999));
     assert!(!kit.client.has_blob(&repository, &wrong).await.unwrap());
     let found = kit.client.find_blob(&repository, &wrong).await.unwrap();
-    assert_eq!(found, registry::Presence::WrongSize(1000));
+    assert_eq!(found, image_syncer_registry::Presence::WrongSize(1000));
 }
 
 #[tokio::test]

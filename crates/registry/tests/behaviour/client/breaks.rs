@@ -1,6 +1,6 @@
 //! Blobs that break, stall, or are not what they should be while they are read.
 
-use registry::ErrorKind;
+use image_syncer_registry::ErrorKind;
 use testkit::{Action, Blob, Cut, Fault, Kind, Profile};
 
 use super::blobs::{MIB, read, read_as, with_blob};

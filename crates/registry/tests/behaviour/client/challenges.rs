@@ -1,14 +1,14 @@
 //! One request finds out what a registry wants, whatever the others that start with it are about.
 
 use futures_util::future::join_all;
-use registry::auth::Credential;
-use registry::transport::{TransportOptions, WindowBounds};
-use registry::{Client, Repository};
+use image_syncer_registry::auth::Credential;
+use image_syncer_registry::transport::{TransportOptions, WindowBounds};
+use image_syncer_registry::{Client, Repository};
 use testkit::real::DockerRegistry;
 use testkit::{Action, Auth, Blob, Cut, Fault, Image, Kind, Profile};
 
 use super::kit::{Given, Kit, basic, client_of, client_over, descriptor, tag};
-use registry::OpenedUpload;
+use image_syncer_registry::OpenedUpload;
 
 const MANY: usize = 40;
 

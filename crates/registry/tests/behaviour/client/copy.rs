@@ -2,9 +2,9 @@
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use registry::auth::Credential;
-use registry::manifest::ManifestView;
-use registry::{
+use image_syncer_registry::auth::Credential;
+use image_syncer_registry::manifest::ManifestView;
+use image_syncer_registry::{
     BlobSource, BlobStream, Client, Descriptor, Error, Manifest, OpenedUpload, Repository, Target,
 };
 use testkit::real::DockerRegistry;

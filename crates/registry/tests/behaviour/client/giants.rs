@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry::auth::{Credential, Keychain, KeychainEntry};
-use registry::transport::{Timeouts, Transport, TransportOptions, WindowBounds};
-use registry::{
+use image_syncer_registry::auth::{Credential, Keychain, KeychainEntry};
+use image_syncer_registry::transport::{Timeouts, Transport, TransportOptions, WindowBounds};
+use image_syncer_registry::{
     BlobReader, Client, Error, ErrorKind, Options, RangeOptions, Registries, Registry, Repository,
 };
 use testkit::{Action, Blob, Cut, Fault, Kind, Profile, Request};

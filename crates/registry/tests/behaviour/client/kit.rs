@@ -8,11 +8,11 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, stream};
 use http::StatusCode;
-use registry::auth::{Credential, Keychain, KeychainEntry, Secret};
-use registry::transport::{
+use image_syncer_registry::auth::{Credential, Keychain, KeychainEntry, Secret};
+use image_syncer_registry::transport::{
     Observer, RequestRecord, RetryPolicy, Timeouts, Transport, TransportOptions,
 };
-use registry::{
+use image_syncer_registry::{
     BlobSize, BlobSource, BlobStream, Client, Descriptor, Digest, Error, OpenedUpload, Options,
     Registries, Registry, Repository, Tag, Target, Upload,
 };

@@ -1,6 +1,6 @@
 //! HEAD and GET of manifests, and what registries make of them.
 
-use registry::{Digest, ErrorKind, Manifest, ManifestPresence};
+use image_syncer_registry::{Digest, ErrorKind, Manifest, ManifestPresence};
 use testkit::auth::Access;
 use testkit::profile::Unknown;
 use testkit::{Action, Auth, Cut, Fault, Image, Kind, Layer, Profile};
@@ -475,7 +475,7 @@ async fn sha512_and_schema_1_are_fetched_under_their_own_digests() {
 #[tokio::test]
 async fn a_repository_of_another_registry_is_not_asked_for_here() {
     let kit = Kit::open(Profile::distribution()).await;
-    let elsewhere = registry::Repository::parse("r.example/a/b").unwrap();
+    let elsewhere = image_syncer_registry::Repository::parse("r.example/a/b").unwrap();
     let error = kit
         .client
         .head_manifest(&elsewhere, &tag("v1"))

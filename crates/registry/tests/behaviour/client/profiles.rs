@@ -1,7 +1,7 @@
 //! The same work at every registry that the testkit models, as guest and as host of what is copied.
 
-use registry::OpenedUpload;
-use registry::auth::Credential;
+use image_syncer_registry::OpenedUpload;
+use image_syncer_registry::auth::Credential;
 use testkit::auth::{Access, TokenRules};
 use testkit::{Action, Auth, Blob, Cut, Fault, Kind, Profile};
 

@@ -1,6 +1,6 @@
 //! PUT of manifests: one request, told apart from what registries only seem to take.
 
-use registry::{Digest, ErrorKind};
+use image_syncer_registry::{Digest, ErrorKind};
 use testkit::profile::Immutable;
 use testkit::{Action, Answer, Cut, Fault, Image, Kind, Layer, Profile};
 
@@ -125,9 +125,10 @@ async fn a_digest_of_an_algorithm_that_a_registry_does_not_know_is_refused_for_g
     let kit = Kit::open(Profile::distribution()).await;
     let image = image();
     let bytes = image.root().bytes.clone();
-    let digest = Digest::of(registry::Algorithm::Sha512, &bytes);
+    let digest = Digest::of(image_syncer_registry::Algorithm::Sha512, &bytes);
     let manifest =
-        registry::Manifest::new(bytes, Some(&image.root().media_type), digest.clone()).unwrap();
+        image_syncer_registry::Manifest::new(bytes, Some(&image.root().media_type), digest.clone())
+            .unwrap();
     let refusal = Action::error(400, "DIGEST_INVALID", "sha256 only");
     kit.server.fault(Fault::on(Kind::ManifestPut), refusal);
     let error = kit

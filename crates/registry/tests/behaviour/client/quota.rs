@@ -1,7 +1,7 @@
 //! Docker Hub's pull quota.
 
 use futures_util::future::join_all;
-use registry::ErrorKind;
+use image_syncer_registry::ErrorKind;
 use testkit::{Image, Kind, Layer, Profile};
 
 use crate::client::kit::{Kit, tag};

@@ -1,7 +1,7 @@
 //! The client against Debian's `docker-registry` (distribution 2.8).
 
-use registry::auth::Credential;
-use registry::{Client, Error, ErrorKind, OpenedUpload, Repository};
+use image_syncer_registry::auth::Credential;
+use image_syncer_registry::{Client, Error, ErrorKind, OpenedUpload, Repository};
 use testkit::real::DockerRegistry;
 use testkit::{Auth, Blob, Image, Layer};
 
@@ -137,10 +137,10 @@ async fn wrong_bytes_are_refused_twice() {
 async fn a_manifest_that_lacks_its_blobs_names_them() {
     let real = open_registry();
     let image = Image::single([Layer::tar("x", 10)]);
-    let manifest = registry::Manifest::new(
+    let manifest = image_syncer_registry::Manifest::new(
         image.root().bytes.clone(),
         Some(&image.root().media_type),
-        registry::Digest::parse(image.digest()).unwrap(),
+        image_syncer_registry::Digest::parse(image.digest()).unwrap(),
     );
     let repository = real.repository("a/b");
     let error = real
@@ -163,9 +163,10 @@ async fn tags_are_listed() {
         real.send("a/b", blob, &Given::of(blob)).await.unwrap();
     }
     let root = image.root();
-    let digest = registry::Digest::parse(&root.digest).unwrap();
+    let digest = image_syncer_registry::Digest::parse(&root.digest).unwrap();
     let manifest =
-        registry::Manifest::new(root.bytes.clone(), Some(&root.media_type), digest).unwrap();
+        image_syncer_registry::Manifest::new(root.bytes.clone(), Some(&root.media_type), digest)
+            .unwrap();
     for name in ["v1", "v2", "latest"] {
         real.client
             .put_manifest(&repository, &tag(name), &manifest)
@@ -174,7 +175,10 @@ async fn tags_are_listed() {
     }
     let mut pages = real.client.tags(&repository);
     let page = pages.next().await.unwrap().unwrap();
-    let page: Vec<&str> = page.iter().map(registry::Tag::as_str).collect();
+    let page: Vec<&str> = page
+        .iter()
+        .map(image_syncer_registry::Tag::as_str)
+        .collect();
     assert_eq!(page, ["latest", "v1", "v2"]);
     assert!(pages.next().await.unwrap().is_none());
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
-use registry::{Cause, Client, Error, Repository};
+use image_syncer_registry::{Cause, Client, Error, Repository};
 use testkit::auth::{Denied, TokenRules};
 use testkit::{Access, Action, Auth, Authorization, Fault, Grant, Image, Kind, Profile, Registry};
 
@@ -115,7 +115,10 @@ async fn a_sporadic_refusal_passes() {
     for (auth, credential) in [
         (Auth::basic("ada", "pw"), basic("ada", "pw")),
         (Auth::bearer("ada", "pw"), basic("ada", "pw")),
-        (Auth::Anonymous, registry::auth::Credential::Anonymous),
+        (
+            Auth::Anonymous,
+            image_syncer_registry::auth::Credential::Anonymous,
+        ),
     ] {
         let server = Registry::builder().auth(auth.clone()).start().await;
         let paths: Vec<String> = (0..20).map(|index| format!("r{index}")).collect();
@@ -216,7 +219,10 @@ async fn a_login_is_tried_where_only_the_base_asks_for_one() {
 #[tokio::test]
 async fn without_a_login_nothing_more_is_asked() {
     let server = hiding(404).await;
-    let (client, _) = client_of(&server.host(), registry::auth::Credential::Anonymous);
+    let (client, _) = client_of(
+        &server.host(),
+        image_syncer_registry::auth::Credential::Anonymous,
+    );
     let head = client
         .head_manifest_for_push(&repository(&client, "r0"), &tag("v1"))
         .await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use registry::{Error, ErrorKind};
+use image_syncer_registry::{Error, ErrorKind};
 use testkit::profile::{LinkForm, Paging, TagsRule};
 use testkit::{Action, Cut, Fault, Image, Kind, Layer, Profile};
 

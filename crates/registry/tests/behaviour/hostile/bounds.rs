@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use registry::auth::Credential;
-use registry::{Client, Digest, Error, ErrorKind};
+use image_syncer_registry::auth::Credential;
+use image_syncer_registry::{Client, Digest, Error, ErrorKind};
 use tokio::time::Instant;
 
 use super::world::{Reply, World, ada, repository};

@@ -1,7 +1,7 @@
 //! Documents made to be misread: nesting, counts, sizes.
 
 use bytes::Bytes;
-use registry::{Digest, Manifest};
+use image_syncer_registry::{Digest, Manifest};
 
 fn read(bytes: String) -> Result<(), String> {
     let bytes = Bytes::from(bytes);

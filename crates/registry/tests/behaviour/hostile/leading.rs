@@ -1,9 +1,9 @@
 //! Where a registry may lead: into a private network, out of TLS, round in circles, by each way that it has.
 
 use bytes::Bytes;
-use registry::auth::Credential;
-use registry::transport::TransportOptions;
-use registry::{Client, Digest, Error, ErrorKind, Manifest, OpenedUpload};
+use image_syncer_registry::auth::Credential;
+use image_syncer_registry::transport::TransportOptions;
+use image_syncer_registry::{Client, Digest, Error, ErrorKind, Manifest, OpenedUpload};
 
 use super::world::{Asked, Reply, World, ada, repository};
 use crate::client::kit::{Given, by_digest, descriptor_of, tag};

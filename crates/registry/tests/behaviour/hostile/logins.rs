@@ -1,9 +1,9 @@
 //! No login and no token reaches a host that it is not for: by each way that leads to another host.
 
 use bytes::Bytes;
-use registry::auth::{Credential, Secret};
-use registry::transport::TransportOptions;
-use registry::{Client, Digest, ErrorKind, Manifest, OpenedUpload};
+use image_syncer_registry::auth::{Credential, Secret};
+use image_syncer_registry::transport::TransportOptions;
+use image_syncer_registry::{Client, Digest, ErrorKind, Manifest, OpenedUpload};
 
 use super::world::{Asked, Reply, World, ada, repository};
 use crate::client::kit::{Given, descriptor_of, tag};
@@ -205,7 +205,11 @@ async fn with_realm(
     credential: Credential,
     realm: &'static str,
     insecure: bool,
-) -> (Result<(), registry::Error>, Vec<String>, Vec<String>) {
+) -> (
+    Result<(), image_syncer_registry::Error>,
+    Vec<String>,
+    Vec<String>,
+) {
     let home = "9.9.9.9";
     let world = World::new(move |asked| {
         if asked.host != home {

@@ -7,12 +7,12 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method};
-use registry::auth::{Credential, Keychain, KeychainEntry, Secret};
-use registry::transport::{
+use image_syncer_registry::auth::{Credential, Keychain, KeychainEntry, Secret};
+use image_syncer_registry::transport::{
     HttpError, HttpErrorKind, HttpService, Observer, RequestBody, ResponseBody, RetryPolicy, Route,
     Transport, TransportOptions,
 };
-use registry::{Client, Options, Registries, Registry, Repository};
+use image_syncer_registry::{Client, Options, Registries, Registry, Repository};
 
 /// A request as a host of the world heard it.
 #[derive(Clone, Debug)]

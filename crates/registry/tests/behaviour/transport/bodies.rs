@@ -5,8 +5,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
-use registry::ErrorKind;
-use registry::transport::{BodyAborted, RequestBody};
+use image_syncer_registry::ErrorKind;
+use image_syncer_registry::transport::{BodyAborted, RequestBody};
 use tokio::sync::oneshot;
 
 use super::{get, ok, put, transport};

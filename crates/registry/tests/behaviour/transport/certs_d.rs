@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use http::Method;
-use registry::transport::{Transport, TransportOptions};
-use registry::{Error, ErrorKind};
+use image_syncer_registry::transport::{Transport, TransportOptions};
+use image_syncer_registry::{Error, ErrorKind};
 
 use super::{call, ok, secure};
 use crate::certificates::Authority;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use registry::transport::{
+use image_syncer_registry::transport::{
     HttpError, HttpErrorKind, HttpService, RequestBody, ResponseBody, Route, Transport,
     TransportOptions,
 };

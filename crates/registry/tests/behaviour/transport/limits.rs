@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, poll};
 use http::Method;
-use registry::Error;
-use registry::transport::{
+use image_syncer_registry::Error;
+use image_syncer_registry::transport::{
     Attempts, Call, HttpErrorKind, Lane, PauseReason, PerRegistry, RequestBody, ResponseBody,
     RetryPolicy, Timeouts, Transport, TransportOptions, WindowBounds,
 };

@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use registry::Registry;
-use registry::transport::{
+use image_syncer_registry::Registry;
+use image_syncer_registry::transport::{
     AnswerLimit, Call, Endpoint, Lane, Observer, PauseReason, RequestBody, RequestRecord,
     Transport, TransportOptions,
 };

@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use futures_util::poll;
 use http::Method;
-use registry::transport::{Endpoint, HttpErrorKind, TransportOptions};
-use registry::{ErrorKind, Registry};
+use image_syncer_registry::transport::{Endpoint, HttpErrorKind, TransportOptions};
+use image_syncer_registry::{ErrorKind, Registry};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use http::Method;
-use registry::transport::{Call, Resolver, Transport, TransportOptions};
-use registry::{Cause, Error, ErrorKind, Retryable};
+use image_syncer_registry::transport::{Call, Resolver, Transport, TransportOptions};
+use image_syncer_registry::{Cause, Error, ErrorKind, Retryable};
 use tokio_rustls::TlsAcceptor;
 
 use super::{call, ok, secure};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
-use registry::transport::{
+use image_syncer_registry::transport::{
     Call, Observer, RequestBody, RequestRecord, Transport, TransportOptions,
 };
 

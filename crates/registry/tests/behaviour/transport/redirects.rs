@@ -2,14 +2,14 @@
 
 use http::header::{ACCEPT, AUTHORIZATION, COOKIE, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use registry::transport::{Call, ResponseBody, Transport, TransportOptions};
-use registry::{Error, ErrorKind, Retryable};
+use image_syncer_registry::transport::{Call, ResponseBody, Transport, TransportOptions};
+use image_syncer_registry::{Error, ErrorKind, Retryable};
 
 use super::fake::{Fake, answer, at_once};
 use super::{call, get, insecure, ok, put, secure, transport};
 use crate::certificates::Authority;
 use crate::server::{Reply, Server};
-use registry::transport::RequestBody;
+use image_syncer_registry::transport::RequestBody;
 
 fn redirect(status: u16, location: &str) -> Reply {
     Reply::Keep(

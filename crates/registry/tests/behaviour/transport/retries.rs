@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry::transport::{Attempts, Endpoint, RetryPolicy, Transport, TransportOptions};
-use registry::{Error, ErrorKind};
+use image_syncer_registry::transport::{
+    Attempts, Endpoint, RetryPolicy, Transport, TransportOptions,
+};
+use image_syncer_registry::{Error, ErrorKind};
 use tokio::time::Instant;
 
 use super::fake::{Fake, answer, at_once};

@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::Method;
-use registry::transport::{
+use image_syncer_registry::transport::{
     AnswerLimit, BodyAborted, Call, RequestBody, ResponseBody, TransportOptions,
 };
-use registry::{Error, ErrorKind, Retryable};
+use image_syncer_registry::{Error, ErrorKind, Retryable};
 use tokio::time::{Instant, sleep};
 
 use super::fake::{Fake, answer, at_once};

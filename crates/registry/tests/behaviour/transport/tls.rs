@@ -1,9 +1,9 @@
 //! Whom we trust.
 
 use http::Method;
+use image_syncer_registry::transport::{Transport, TransportOptions};
+use image_syncer_registry::{Error, ErrorKind, Retryable};
 use rcgen::{CertificateParams, date_time_ymd};
-use registry::transport::{Transport, TransportOptions};
-use registry::{Error, ErrorKind, Retryable};
 use tokio_rustls::TlsAcceptor;
 
 use super::{call, child, insecure, ok, secure, transport};

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use http::Method;
-use registry::transport::{
+use image_syncer_registry::transport::{
     Attempts, Endpoint, HttpErrorKind, RetryPolicy, Transport, TransportOptions,
 };
-use registry::{Error, ErrorKind};
+use image_syncer_registry::{Error, ErrorKind};
 use tokio::time::Instant;
 
 use super::fake::{Fake, answer, at_once, failure};

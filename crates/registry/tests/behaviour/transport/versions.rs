@@ -8,7 +8,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use registry::transport::{Call, Lane, Transport, TransportOptions};
+use image_syncer_registry::transport::{Call, Lane, Transport, TransportOptions};
 use tokio::net::TcpListener;
 
 use super::{call, secure};

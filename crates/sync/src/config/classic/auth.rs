@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use registry::auth::{Credential, KeychainEntry, Secret};
-use registry::{Registry, Repository};
+use image_syncer_registry::auth::{Credential, KeychainEntry, Secret};
+use image_syncer_registry::{Registry, Repository};
 
 use super::super::Environment;
 use super::super::document::{Node, NodeValue, Position};

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use registry::Repository;
-use registry::auth::{Credential, Keychain, KeychainEntry};
+use image_syncer_registry::Repository;
+use image_syncer_registry::auth::{Credential, Keychain, KeychainEntry};
 
 use crate::rule::Rule;
 use crate::text::distance;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use registry::Tag;
+use image_syncer_registry::Tag;
 use tokio::sync::watch;
 
 use crate::discover::source_tags::SourceTags;

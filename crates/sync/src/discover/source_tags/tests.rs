@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use registry::{ErrorKind, Repository, Tag};
+use image_syncer_registry::{ErrorKind, Repository, Tag};
 
 use super::*;
 use crate::discover::referrer_tags::ReferrerTag;

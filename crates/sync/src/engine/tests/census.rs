@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use registry::{ErrorKind, Manifest};
+use image_syncer_registry::{ErrorKind, Manifest};
 use tempfile::TempDir;
 
 use super::*;

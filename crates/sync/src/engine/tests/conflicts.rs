@@ -1,7 +1,7 @@
 //! Different images for one name at a destination: the earlier rule keeps the name, in every run.
 
-use registry::manifest::media_type::OCI_INDEX;
-use registry::{Cause, ErrorKind};
+use image_syncer_registry::manifest::media_type::OCI_INDEX;
+use image_syncer_registry::{Cause, ErrorKind};
 use serde_json::json;
 
 use super::*;

@@ -1,6 +1,6 @@
 //! One image, one destination: what is asked, in which order, and what it took.
 
-use registry::{ErrorKind, Manifest};
+use image_syncer_registry::{ErrorKind, Manifest};
 use serde_json::json;
 
 use super::*;
@@ -94,7 +94,7 @@ async fn a_new_image_costs_three_requests_a_blob_and_four_more() {
         (1, 3, false)
     );
     let lies = |name: &[u8]| {
-        let digest = registry::Digest::sha256(name);
+        let digest = image_syncer_registry::Digest::sha256(name);
         world
             .stores
             .blob_bytes(&world.destination, &digest)
@@ -240,7 +240,7 @@ async fn force_brings_back_what_was_lost() {
     world
         .stores
         .copy_repository(&world.source, &world.destination);
-    let base = registry::Digest::sha256(b"base");
+    let base = image_syncer_registry::Digest::sha256(b"base");
     world.stores.remove_blob(&world.destination, &base);
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
     let heard = run(&world.stores, forced(), &rules).await;

@@ -1,6 +1,6 @@
 //! Panics, interruption, bounds: how a run ends, whatever happens.
 
-use registry::ErrorKind;
+use image_syncer_registry::ErrorKind;
 
 use super::*;
 use crate::failure::Side;

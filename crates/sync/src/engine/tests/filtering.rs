@@ -1,7 +1,7 @@
 //! Platform filters on every kind of image.
 
-use registry::manifest::{ManifestView, media_type};
-use registry::{Digest, Manifest};
+use image_syncer_registry::manifest::{ManifestView, media_type};
+use image_syncer_registry::{Digest, Manifest};
 use serde_json::json;
 
 use super::*;

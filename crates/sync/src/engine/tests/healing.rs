@@ -1,6 +1,6 @@
 //! Destinations that contradict what was believed of them.
 
-use registry::{Digest, ErrorKind};
+use image_syncer_registry::{Digest, ErrorKind};
 
 use super::*;
 use crate::failure::Side;

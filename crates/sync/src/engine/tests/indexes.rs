@@ -1,6 +1,6 @@
 //! Indexes: which children are asked for, fetched and pushed.
 
-use registry::Manifest;
+use image_syncer_registry::Manifest;
 use serde_json::json;
 
 use super::*;

@@ -23,7 +23,7 @@ mod volume;
 
 use std::sync::Mutex;
 
-use registry::Repository;
+use image_syncer_registry::Repository;
 
 use super::*;
 use crate::config::Intent;

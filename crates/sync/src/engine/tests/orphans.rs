@@ -1,6 +1,6 @@
 //! Tags that name what refers to an image, in rules that list: what is an image of its own, and what comes along.
 
-use registry::{Digest, ErrorKind, Manifest, Tag};
+use image_syncer_registry::{Digest, ErrorKind, Manifest, Tag};
 use serde_json::json;
 
 use super::*;

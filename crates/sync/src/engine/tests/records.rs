@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use registry::{Digest, ErrorKind, Tag};
+use image_syncer_registry::{Digest, ErrorKind, Tag};
 use tempfile::TempDir;
 
 use super::*;

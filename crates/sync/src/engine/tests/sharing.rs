@@ -1,6 +1,6 @@
 //! One image, several destinations: read once, each on its own.
 
-use registry::ErrorKind;
+use image_syncer_registry::ErrorKind;
 
 use super::*;
 use crate::store::memory::{error, repository};

@@ -1,6 +1,6 @@
 //! Runs that look below what stands at the destination already.
 
-use registry::{Digest, ErrorKind, Manifest};
+use image_syncer_registry::{Digest, ErrorKind, Manifest};
 
 use super::*;
 use crate::event::Loss;

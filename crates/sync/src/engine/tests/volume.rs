@@ -1,6 +1,6 @@
 //! What images took adds up to what they consist of, whichever of them brought what.
 
-use registry::Manifest;
+use image_syncer_registry::Manifest;
 
 use super::*;
 use crate::event::Volume;

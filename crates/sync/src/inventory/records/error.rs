@@ -80,7 +80,7 @@ impl RecordsError {
             | ErrorKind::IsADirectory => Kind::Denied,
             _ => Kind::Other,
         };
-        Self::of_kind(path, kind, registry::io_clause(error))
+        Self::of_kind(path, kind, image_syncer_registry::io_clause(error))
     }
     /// What is wrong.
     pub fn kind(&self) -> RecordsErrorKind {

@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use registry::require_regular;
+use image_syncer_registry::require_regular;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::inventory::records::{RecordsError, RecordsErrorKind};

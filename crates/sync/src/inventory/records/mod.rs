@@ -10,8 +10,8 @@
 
 mod error;
 mod file;
+mod maintenance;
 mod reader;
-mod upkeep;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -20,14 +20,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use registry::{Digest, Repository, Tag};
+use image_syncer_registry::{Digest, Repository, Tag};
 
-use crate::inventory::shelf::DigestKey;
+use crate::inventory::registry_facts::DigestKey;
 use crate::lock::lock;
 
 pub use error::{RecordsError, RecordsErrorKind};
+pub use maintenance::{KEPT_DAYS, RecordsMaintenance, RecordsOverview, RegistryRecords};
 use reader::RecordsReader;
-pub use upkeep::{KEPT_DAYS, RecordsMaintenance, RecordsOverview, RegistryRecords};
 use writer::RecordsWriter;
 
 /// Notes that wait to be written; what comes on top is dropped.

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use registry::{Digest, Repository, Tag};
+use image_syncer_registry::{Digest, Repository, Tag};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use crate::inventory::records::writer::StoredDigest;
 use crate::inventory::records::{BlobRepositories, RecordedCopy, ReferrersCheck, file};
-use crate::inventory::shelf::DigestKey;
+use crate::inventory::registry_facts::DigestKey;
 
 /// A connection to look things up.
 pub(super) struct RecordsReader {
@@ -146,8 +146,8 @@ fn copy(row: &Row<'_>, tag: &Tag) -> rusqlite::Result<Option<RecordedCopy>> {
     let (registry, path): (String, String) = (row.get(0)?, row.get(1)?);
     let source_tag: Option<String> = row.get(2)?;
     let source_tag = source_tag.map_or(Ok(tag.clone()), |text| Tag::parse(&text));
-    let source =
-        registry::Registry::parse(&registry).and_then(|registry| Repository::new(registry, &path));
+    let source = image_syncer_registry::Registry::parse(&registry)
+        .and_then(|registry| Repository::new(registry, &path));
     let (Ok(source), Ok(source_tag), Some(digest)) = (source, source_tag, digest(row.get_ref(4)?))
     else {
         return Ok(None);

@@ -5,7 +5,7 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use registry::{Algorithm, Digest, Repository, Tag};
+use image_syncer_registry::{Algorithm, Digest, Repository, Tag};
 use tempfile::TempDir;
 
 use super::reader::RecordsReader;
@@ -15,7 +15,7 @@ use super::{
     ReferrersCheck, file,
 };
 use crate::inventory::Inventory;
-use crate::inventory::shelf::DigestKey;
+use crate::inventory::registry_facts::DigestKey;
 use crate::rule::PlatformFilter;
 
 /// Only a failing test waits that long.

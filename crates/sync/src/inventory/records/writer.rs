@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
 
-use registry::{Digest, Repository, Tag};
+use image_syncer_registry::{Digest, Repository, Tag};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::inventory::records::{
-    RecordUpdate, RecordedCopy, ReferrersCheck, file, seconds, upkeep,
+    RecordUpdate, RecordedCopy, ReferrersCheck, file, maintenance, seconds,
 };
-use crate::inventory::shelf::DigestKey;
+use crate::inventory::registry_facts::DigestKey;
 
 /// How many notes are written at a time.
 const BATCH: usize = 1024;
@@ -80,7 +80,7 @@ impl RecordsWriter {
             gather(incoming, &mut batch);
             self.write(&mut batch)?;
         }
-        match upkeep::tidy(&mut self.connection, self.today) {
+        match maintenance::tidy(&mut self.connection, self.today) {
             // Another process has the file: its pruning does for ours.
             Err(error) if file::is_busy(&error) => Ok(()),
             tidied => tidied,

@@ -1,8 +1,8 @@
 //! Content for the stores: images, indexes, artifacts.
 
 use bytes::Bytes;
-use registry::manifest::media_type;
-use registry::{Descriptor, Digest, Manifest, Repository, Tag};
+use image_syncer_registry::manifest::media_type;
+use image_syncer_registry::{Descriptor, Digest, Manifest, Repository, Tag};
 use serde_json::{Value, json};
 
 use crate::store::memory::MemoryStores;

@@ -1,6 +1,6 @@
 //! What is to go wrong, or to wait, at which calls.
 
-use registry::Error;
+use image_syncer_registry::Error;
 use tokio::sync::watch;
 
 use crate::store::memory::MemoryStores;

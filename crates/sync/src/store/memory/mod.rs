@@ -24,7 +24,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use registry::{Descriptor, Digest, Error, ErrorKind, Manifest, Repository, Tag, Target};
+use image_syncer_registry::{
+    Descriptor, Digest, Error, ErrorKind, Manifest, Repository, Tag, Target,
+};
 
 use crate::store::{Store, Stores};
 

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
-use registry::manifest::ManifestView;
-use registry::{
+use image_syncer_registry::manifest::ManifestView;
+use image_syncer_registry::{
     BlobSource, BlobStream, Descriptor, Digest, Error, ErrorKind, IndexedBy, IndexedReferrers,
     Manifest, ManifestHead, ManifestPresence, Presence, Repository, Tag, Target,
 };

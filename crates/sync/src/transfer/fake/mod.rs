@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use registry::{Descriptor, Digest, ErrorKind, Registry, Repository};
+use image_syncer_registry::{Descriptor, Digest, ErrorKind, Registry, Repository};
 use tokio::sync::{Semaphore, watch};
 
 use crate::store::Store;

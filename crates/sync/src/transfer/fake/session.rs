@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
-use registry::{BlobSource, BlobStream, Digest, Error, Repository};
+use image_syncer_registry::{BlobSource, BlobStream, Digest, Error, Repository};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::store::Session;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
-use registry::{
+use image_syncer_registry::{
     BlobStream, Descriptor, Digest, Error, ErrorKind, IndexedReferrers, Manifest, ManifestHead,
     ManifestPresence, Presence, Repository, Target,
 };

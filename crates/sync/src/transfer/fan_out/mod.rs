@@ -2,8 +2,8 @@
 //!
 //! Those who are to be sent one blob form a [`FanOutGroup`]: the destinations of one delivery, and of others for as long as
 //! the group lives. Each [`FanOutReader`] is the source of its own upload. It comes with its session and waits for a seat;
-//! the group serves those who wait in rounds ([`desk`]): when all have come or fallen out (their registry had the
-//! blob, or failed), it takes places for them at their destinations ([`places`]), opens the source, once, and a pump
+//! the group serves those who wait in rounds ([`scheduler`]): when all have come or fallen out (their registry had the
+//! blob, or failed), it takes places for them at their destinations ([`upload_slots`]), opens the source, once, and a pump
 //! hands its bytes to all who have a place, through bounded windows. Who has none, and who comes meanwhile, waits for
 //! the next round. The destination is so always reserved before the source is opened.
 //!
@@ -11,26 +11,26 @@
 //! others wait is let go and comes back for a later round. Who opens its source again after its upload broke reads a
 //! download of its own. Who is alone reads the source directly.
 
-mod desk;
-mod member;
-mod places;
 mod pump;
+mod reader;
+mod scheduler;
+mod upload_slots;
 mod window;
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use registry::{BlobStream, Descriptor, Error};
+use image_syncer_registry::{BlobStream, Descriptor, Error};
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use crate::store::Store;
+use crate::transfer::permits::SharedPermit;
 use crate::transfer::progress::Progress;
-use crate::transfer::turn::SharedPermit;
-use desk::FanOutScheduler;
-pub(super) use member::{FanOutReader, StreamFailure};
-pub(super) use places::UploadSlots;
+pub(super) use reader::{FanOutReader, StreamFailure};
+use scheduler::FanOutScheduler;
+pub(super) use upload_slots::UploadSlots;
 
 /// How long those who are ready wait for those who are not, and those who have places for further ones.
 const JOINING: Duration = Duration::from_secs(2);

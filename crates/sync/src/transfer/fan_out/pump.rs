@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
-use registry::{BlobSize, BlobStream};
+use image_syncer_registry::{BlobSize, BlobStream};
 use tokio::sync::oneshot;
 
 use crate::failure::{Failure, Side};

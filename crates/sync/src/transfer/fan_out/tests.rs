@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use registry::{BlobSource, BlobStream, ErrorKind};
+use image_syncer_registry::{BlobSource, BlobStream, ErrorKind};
 use tokio::time::timeout;
 
-use super::places::UploadPermit;
+use super::upload_slots::UploadPermit;
 use super::{BlobDownload, FanOutGroup, FanOutReader, SharedLimits, StreamFailure};
 use crate::store::{Opened, Session};
 use crate::transfer::fake::{Fake, Gate, Read, repository, settled};

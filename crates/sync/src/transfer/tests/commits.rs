@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use registry::Descriptor;
+use image_syncer_registry::Descriptor;
 
 use super::{Bench, SOURCE};
 use crate::transfer::fake::{Gate, Mounts, Post, repository, settled};

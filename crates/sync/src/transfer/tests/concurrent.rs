@@ -1,7 +1,7 @@
 //! Many deliveries at a time.
 
 use futures_util::future::{join_all, join3};
-use registry::ErrorKind;
+use image_syncer_registry::ErrorKind;
 use tokio_util::sync::CancellationToken;
 
 use super::{Bench, SOURCE};

@@ -8,7 +8,7 @@ mod single;
 
 use std::sync::Arc;
 
-use registry::{Descriptor, ErrorKind};
+use image_syncer_registry::{Descriptor, ErrorKind};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use image_syncer_registry::ErrorKind;
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, RngSeed};
-use registry::ErrorKind;
 use tokio_util::sync::CancellationToken;
 
 use super::{Bench, Outcome};

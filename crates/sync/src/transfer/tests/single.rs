@@ -1,6 +1,6 @@
 //! One delivery at a time.
 
-use registry::ErrorKind;
+use image_syncer_registry::ErrorKind;
 use tokio_util::sync::CancellationToken;
 
 use super::{Bench, SOURCE};

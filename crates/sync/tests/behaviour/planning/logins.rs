@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use registry::Cause;
-use registry::auth::{Credential, Secret};
-use registry::transport::TransportOptions;
-use sync::config::Intent;
-use sync::engine::Engine;
-use sync::report::{Report, Summary};
+use image_syncer_registry::Cause;
+use image_syncer_registry::auth::{Credential, Secret};
+use image_syncer_registry::transport::TransportOptions;
+use image_syncer_sync::config::Intent;
+use image_syncer_sync::engine::Engine;
+use image_syncer_sync::report::{Report, Summary};
 use testkit::{Access, Action, Auth, Fault, Grant, Kind, Registry, TokenRules};
 use tokio_util::sync::CancellationToken;
 
@@ -145,7 +145,7 @@ async fn a_login_that_is_no_good_is_no_plan() {
             let planned = run(&destination, "wrong", intent).await;
             assert_eq!((planned.planned, planned.failed), (0, 1));
             let cause = planned.failures[0].failure.cause;
-            assert_eq!(cause, registry::Cause::LoginRefused);
+            assert_eq!(cause, image_syncer_registry::Cause::LoginRefused);
             // Once in vain, and once with the login: it would be refused as often as it is sent.
             assert!(destination.requests().len() <= 2, "{intent:?}");
         }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sync::Outcome;
-use sync::config::{Intent, Settings};
-use sync::event::{Change, Planned};
-use sync::inventory::records::{Records, RecordsError};
-use sync::rule::Immutable;
+use image_syncer_sync::Outcome;
+use image_syncer_sync::config::{Intent, Settings};
+use image_syncer_sync::event::{Change, Planned};
+use image_syncer_sync::inventory::records::{Records, RecordsError};
+use image_syncer_sync::rule::Immutable;
 use testkit::{Kind, Registry};
 
 use crate::kit::server;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use image_syncer_sync::config::Settings;
 use serde_json::{Value, json};
-use sync::config::Settings;
 use testkit::image::media;
 use testkit::profile::{InventedReferrers, Referrers};
 use testkit::{Action, Fault, Image, Kind, Layer, Manifest, Profile, Registry, digest};

@@ -1,6 +1,6 @@
 //! The corpus between every pair of registries.
 
-use sync::Outcome;
+use image_syncer_sync::Outcome;
 use testkit::Profile;
 use testkit::image::{Shape, corpus};
 

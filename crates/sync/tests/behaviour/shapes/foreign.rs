@@ -1,10 +1,10 @@
 //! `--foreign-layers`, and blobs that stand in their manifests.
 
-use registry::auth::Credential;
-use registry::transport::TransportOptions;
-use sync::config::Settings;
-use sync::report::Summary;
-use sync::rule::Parts;
+use image_syncer_registry::auth::Credential;
+use image_syncer_registry::transport::TransportOptions;
+use image_syncer_sync::config::Settings;
+use image_syncer_sync::report::Summary;
+use image_syncer_sync::rule::Parts;
 use testkit::{Access, Action, Auth, Cut, Fault, Image, Kind, Layer, Profile, Registry};
 
 use crate::kit::{server, stores_with};
@@ -64,7 +64,7 @@ async fn bring_between(
     };
     let login = Credential::Basic {
         username: "user".to_owned(),
-        password: registry::auth::Secret::new("hidden"),
+        password: image_syncer_registry::auth::Secret::new("hidden"),
     };
     let servers = [source, destination];
     let stores = stores_with(&servers, &login, options);

@@ -1,10 +1,10 @@
 //! `--strip-attestations` and `--sparse`.
 
-use registry::Cause;
-use sync::config::Settings;
-use sync::report::Summary;
-use sync::rule::Parts;
-use sync::{Outcome, Responsibility};
+use image_syncer_registry::Cause;
+use image_syncer_sync::config::Settings;
+use image_syncer_sync::report::Summary;
+use image_syncer_sync::rule::Parts;
+use image_syncer_sync::{Outcome, Responsibility};
 use testkit::image::Shape;
 use testkit::{Action, Fault, Image, Kind, Layer, Platform, Profile, Registry};
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use registry::auth::Credential;
-use registry::transport::TransportOptions;
-use sync::config::Settings;
-use sync::engine::Engine;
-use sync::report::Report;
-use sync::rule::Rule;
-use sync::{Event, Listener, Outcome};
+use image_syncer_registry::auth::Credential;
+use image_syncer_registry::transport::TransportOptions;
+use image_syncer_sync::config::Settings;
+use image_syncer_sync::engine::Engine;
+use image_syncer_sync::report::Report;
+use image_syncer_sync::rule::Rule;
+use image_syncer_sync::{Event, Listener, Outcome};
 use testkit::image::{Shape, media};
 use testkit::profile::Referrers;
 use testkit::raw::{Client, Payload, push_over_http};

@@ -1,8 +1,8 @@
 //! Who lists what was pushed: the registry, or a tag that is written.
 
 use futures_util::future::join_all;
-use registry::auth::Credential;
-use registry::{Digest, ErrorKind, IndexedBy};
+use image_syncer_registry::auth::Credential;
+use image_syncer_registry::{Digest, ErrorKind, IndexedBy};
 use serde_json::{Value, json};
 use testkit::auth::{Access, TokenRules};
 use testkit::image::media;
@@ -302,7 +302,8 @@ async fn writers_over_many_clients_heal_the_tag_of_the_real_registry() {
     }
     let attach = async |referrer: &Image| {
         let (client, _) = client_of(&real.host(), Credential::Anonymous);
-        let repository = registry::Repository::new(client.registry().clone(), "a/b").unwrap();
+        let repository =
+            image_syncer_registry::Repository::new(client.registry().clone(), "a/b").unwrap();
         let list = descriptors([referrer]);
         let attached = client.attach(&repository, &digest(&image), &list).await;
         (attached.unwrap(), client, repository)
@@ -330,7 +331,8 @@ async fn the_real_registry_gets_a_fallback_tag() {
     ] {
         let real = DockerRegistry::builder().auth(auth).start().unwrap();
         let (client, _) = client_of(&real.host(), credential);
-        let repository = registry::Repository::new(client.registry().clone(), "a/b").unwrap();
+        let repository =
+            image_syncer_registry::Repository::new(client.registry().clone(), "a/b").unwrap();
         let image = subject("x");
         let all = [
             sbom(&image, "1"),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use registry::auth::Credential;
-use registry::{IndexedBy, IndexedReferrers, Manifest};
+use image_syncer_registry::auth::Credential;
+use image_syncer_registry::{IndexedBy, IndexedReferrers, Manifest};
 use testkit::profile::Referrers;
 use testkit::{Action, Answer, Fault, Gate, Image, Kind, Profile};
 

@@ -1,7 +1,7 @@
 //! What refers to a manifest, from every kind of registry.
 
 use futures_util::future::join_all;
-use registry::{ErrorKind, ReferrersOrigin};
+use image_syncer_registry::{ErrorKind, ReferrersOrigin};
 use serde_json::json;
 use testkit::profile::{LinkForm, Paging, Referrers, ReferrersList};
 use testkit::{Action, Answer, Auth, Fault, Image, Kind, Profile};

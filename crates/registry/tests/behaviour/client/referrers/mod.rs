@@ -4,7 +4,7 @@ mod attaching;
 mod contention;
 mod listing;
 
-use registry::{
+use image_syncer_registry::{
     Client, Descriptor, Digest, Error, IndexedBy, IndexedReferrers, ReferrersOrigin, Tag,
 };
 use testkit::profile::Referrers;

@@ -1,7 +1,7 @@
 //! What is done when an upload breaks, at either side.
 
 use bytes::Bytes;
-use registry::{Error, ErrorKind};
+use image_syncer_registry::{Error, ErrorKind};
 use testkit::profile::{RangeForm, StaleSession};
 use testkit::{Action, Answer, Blob, Cut, Fault, Kind, Profile};
 

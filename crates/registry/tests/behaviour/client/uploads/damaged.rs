@@ -1,6 +1,6 @@
 //! Blobs that a registry holds in a wrong length, and what their upload does about it.
 
-use registry::{ErrorKind, Presence};
+use image_syncer_registry::{ErrorKind, Presence};
 use testkit::{Action, Blob, Fault, Kind, Profile};
 
 use crate::client::kit::{Given, Kit, descriptor};

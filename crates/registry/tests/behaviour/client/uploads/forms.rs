@@ -1,6 +1,6 @@
 //! The forms of upload, and the registries that want each.
 
-use registry::{ErrorKind, OpenedUpload};
+use image_syncer_registry::{ErrorKind, OpenedUpload};
 use testkit::profile::{ContentRange, LocationForm, PatchRule, RangeForm};
 use testkit::{Action, Blob, Fault, Kind, Profile};
 

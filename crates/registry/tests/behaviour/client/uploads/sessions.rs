@@ -2,8 +2,8 @@
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use registry::transport::{TransportOptions, WindowBounds};
-use registry::{BlobSource, BlobStream, Error, ErrorKind, OpenedUpload};
+use image_syncer_registry::transport::{TransportOptions, WindowBounds};
+use image_syncer_registry::{BlobSource, BlobStream, Error, ErrorKind, OpenedUpload};
 use testkit::profile::{Existence, LocationForm, MountRule, Unknown};
 use testkit::{Action, Answer, Auth, Blob, Fault, Kind, Profile};
 use tokio::sync::Notify;
@@ -158,7 +158,7 @@ async fn a_token_server_that_dislikes_the_mount_is_asked_without_it() {
     let auth = Auth::Bearer(access, testkit::TokenRules::default())
         .rules(|rules| rules.denied = testkit::auth::Denied::FailsAmongOthers(401));
     let server = testkit::Registry::builder().auth(auth).start().await;
-    let kit = Kit::of(server, registry::auth::Credential::Anonymous);
+    let kit = Kit::of(server, image_syncer_registry::auth::Credential::Anonymous);
     let blob = Blob::synthetic(1000, 1);
     assert_eq!(open(&kit, "a/b", &blob, Some("c/d")).await, "session");
     let took = kit.took();
@@ -208,7 +208,7 @@ async fn a_mount_without_the_right_to_pull_tells_nothing_of_mounts() {
     let access = testkit::Access::new().anonymous(testkit::Grant::new("a/*", "pull,push"));
     let auth = Auth::Bearer(access, testkit::TokenRules::default());
     let server = testkit::Registry::builder().auth(auth).start().await;
-    let kit = Kit::of(server, registry::auth::Credential::Anonymous);
+    let kit = Kit::of(server, image_syncer_registry::auth::Credential::Anonymous);
     let blob = Blob::synthetic(1000, 1);
     kit.server.state().put_blob("c/d", &blob);
     assert!(!is_instead_of_mount(&kit, &blob, Some("c/d")).await);
@@ -286,7 +286,7 @@ async fn a_session_without_a_location_is_no_session() {
 async fn other_digests_are_announced() {
     let kit = Kit::open(Profile::distribution()).await;
     let bytes = b"sixty-four bytes of digest";
-    let digest = registry::Digest::of(registry::Algorithm::Sha512, bytes);
+    let digest = image_syncer_registry::Digest::of(image_syncer_registry::Algorithm::Sha512, bytes);
     let blob = Blob::with_digest(digest.as_str(), &bytes[..]);
     kit.send("a/b", &blob).await.unwrap();
     kit.assert_arrived("a/b", &blob);
@@ -296,7 +296,7 @@ async fn other_digests_are_announced() {
         Action::error(400, "DIGEST_INVALID", "sha256 only"),
     );
     let other = Blob::with_digest(
-        registry::Digest::of(registry::Algorithm::Sha512, b"x").as_str(),
+        image_syncer_registry::Digest::of(image_syncer_registry::Algorithm::Sha512, b"x").as_str(),
         &b"x"[..],
     );
     let error = kit.send("a/b", &other).await.unwrap_err();
@@ -338,10 +338,10 @@ async fn a_registry_that_misses_what_it_said_it_had_gets_the_bytes() {
     let kit = Kit::open(Profile::distribution()).await;
     let image = testkit::Image::single([testkit::Layer::tar("x", 100)]);
     let root = image.root();
-    let manifest = registry::Manifest::new(
+    let manifest = image_syncer_registry::Manifest::new(
         root.bytes.clone(),
         Some(&root.media_type),
-        registry::Digest::parse(&root.digest).unwrap(),
+        image_syncer_registry::Digest::parse(&root.digest).unwrap(),
     )
     .unwrap();
     let lie = kit
@@ -479,9 +479,9 @@ async fn an_upload_in_chunks_and_one_that_waits_for_its_source_do_not_wait_for_e
 
 /// A blob of a registry, read through a client.
 struct Through {
-    client: registry::Client,
-    repository: registry::Repository,
-    blob: registry::Descriptor,
+    client: image_syncer_registry::Client,
+    repository: image_syncer_registry::Repository,
+    blob: image_syncer_registry::Descriptor,
 }
 
 impl BlobSource for Through {

@@ -108,7 +108,11 @@ async fn a_token_that_never_suffices_is_final() {
         .upload(upload, &crate::client::kit::Given::of(&blob))
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), registry::ErrorKind::Unauthorized, "{error}");
+    assert_eq!(
+        error.kind(),
+        image_syncer_registry::ErrorKind::Unauthorized,
+        "{error}"
+    );
     let puts = kit
         .took()
         .iter()

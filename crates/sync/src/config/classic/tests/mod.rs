@@ -10,8 +10,8 @@ mod unused;
 
 use std::fs;
 
+use image_syncer_registry::auth::{Credential, KeychainEntry};
 use insta::assert_snapshot;
-use registry::auth::{Credential, KeychainEntry};
 
 use super::*;
 use crate::rule::{Naming, Rule, Selection};
@@ -129,7 +129,7 @@ fn effect(rule: &Rule) -> String {
     )
 }
 
-fn join(tags: &[registry::Tag]) -> String {
+fn join(tags: &[image_syncer_registry::Tag]) -> String {
     tags.iter()
         .map(ToString::to_string)
         .collect::<Vec<_>>()

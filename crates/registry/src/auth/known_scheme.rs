@@ -1,0 +1,280 @@
+//! Facts that a registry has told about itself, so that it need not be asked twice (docs/protocol.md#scopes).
+
+use std::collections::HashMap;
+
+use crate::auth::challenge::{BearerChallenge, Challenge};
+use crate::auth::scope::{Action, ScopeSet};
+use crate::auth::scopes::{Scopes, split};
+
+/// Scopes and actions learned for the whole registry, and scope sets with scopes of their own.
+const MAX_LEARNED: usize = 8;
+const MAX_PARTICULAR: usize = 1024;
+/// Repositories that are remembered as written to.
+const MAX_WRITTEN: usize = 4096;
+/// The longest scope learned, in bytes.
+const MAX_SCOPE: usize = 512;
+
+/// A registry's way to be asked.
+#[derive(Debug, Default)]
+pub(super) struct KnownScheme {
+    scheme: Option<AuthScheme>,
+    /// Scopes that belong to no repository, asked for on every repository of the registry (`aws`, ECR public).
+    everywhere: Vec<String>,
+    /// Actions on a repository that the registry's challenges name beyond the usual ones (`metadata_read`, ACR),
+    /// with the kind of access that they were named for.
+    actions: Vec<(Action, String)>,
+    /// Whatever else challenges named, for the scope set that was refused.
+    particular: HashMap<ScopeSet, Vec<String>>,
+    /// Repositories that are written to: one token is to do for whatever is read there as well, unless (`false`) the
+    /// right to write is refused to whoever only reads.
+    written: HashMap<String, bool>,
+}
+
+/// How requests are authorized.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum AuthScheme {
+    /// With tokens from `realm` for `service`.
+    Bearer {
+        /// The token server, perhaps relative to the registry.
+        realm: String,
+        /// For whom its tokens are.
+        service: Option<String>,
+    },
+    /// With user and password.
+    Basic,
+}
+
+impl KnownScheme {
+    /// How requests are authorized, as far as it is known.
+    pub(super) fn scheme(&self) -> Option<AuthScheme> {
+        self.scheme.clone()
+    }
+    /// Takes in the scheme of a challenge. The first Bearer challenge is kept: Harbor answers a stale token with
+    /// `Basic`, and registries with a realm per repository let the first one's tokens in everywhere.
+    pub(super) fn learn_scheme(&mut self, challenge: &Challenge) {
+        match (&self.scheme, challenge) {
+            (None | Some(AuthScheme::Basic), Challenge::Bearer(bearer)) => {
+                self.scheme = Some(AuthScheme::Bearer {
+                    realm: bearer.realm.clone(),
+                    service: bearer.service.clone(),
+                });
+            }
+            (None, Challenge::Basic) => self.scheme = Some(AuthScheme::Basic),
+            _ => {}
+        }
+    }
+    /// Takes in the scopes of a challenge that answered a request which needs `scopes`.
+    pub(super) fn learn_scopes(&mut self, scopes: &ScopeSet, bearer: &BearerChallenge) {
+        for text in bearer.scopes.iter().filter(|text| text.len() <= MAX_SCOPE) {
+            if !self.wanted(scopes).covers(&Scopes::one(text)) {
+                self.learn_scope(scopes, text);
+            }
+        }
+    }
+    fn learn_scope(&mut self, scopes: &ScopeSet, text: &str) {
+        let (name, actions) = split(text);
+        let known = self.wanted(scopes);
+        let news: Vec<&str> = actions
+            .filter(|action| !known.covers(&Scopes::one(&format!("{name}:{action}"))))
+            .collect();
+        let own = name
+            .strip_prefix("repository:")
+            .and_then(|path| scopes.repositories().iter().find(|(own, _)| own == path));
+        // Deletion is asked for when an upload is given up; that may fail, and nothing else needs it.
+        if own.is_some() && news.iter().all(|action| *action == "delete") {
+            return;
+        }
+        if let Some((_, action)) = own
+            && news.iter().all(|action| is_peculiar(action))
+        {
+            let room = MAX_LEARNED.saturating_sub(self.actions.len());
+            self.actions.extend(
+                news.iter()
+                    .take(room)
+                    .map(|peculiar| (*action, (*peculiar).to_owned())),
+            );
+        } else if !name.contains(':') && !scopes.repositories().is_empty() {
+            if self.everywhere.len() < MAX_LEARNED {
+                self.everywhere.push(text.to_owned());
+            }
+        } else if self.particular.len() < MAX_PARTICULAR || self.particular.contains_key(scopes) {
+            let own = self.particular.entry(scopes.clone()).or_default();
+            if own.len() < MAX_LEARNED {
+                own.push(text.to_owned());
+            }
+        }
+    }
+    /// Takes note of what a request needs, before it is sent.
+    pub(super) fn needs(&mut self, scopes: &ScopeSet) {
+        if let Some((path, Action::Push)) = scopes.repositories().first()
+            && self.written.len() < MAX_WRITTEN
+            && !self.written.contains_key(path)
+        {
+            self.written.insert(path.clone(), true);
+        }
+    }
+    /// Takes note that the token server refuses `wanted`, which was made of `scopes`; whether something else is asked
+    /// for on their behalf from now on.
+    pub(super) fn asks_for_less(&mut self, scopes: &ScopeSet, wanted: &Scopes) -> bool {
+        if let [(path, Action::Pull)] = scopes.repositories()
+            && let Some(writes) = self.written.get_mut(path)
+        {
+            *writes = false;
+            return self.wanted(scopes) != *wanted;
+        }
+        false
+    }
+    /// What to ask the token server for on behalf of a request that needs `scopes`.
+    pub(super) fn wanted(&self, scopes: &ScopeSet) -> Scopes {
+        let mut wanted = Scopes::of(scopes);
+        if let [(path, Action::Pull)] = scopes.repositories()
+            && self.written.get(path) == Some(&true)
+        {
+            wanted.add(&format!("repository:{path}:pull,push"));
+        }
+        for (path, action) in scopes.repositories() {
+            for (_, peculiar) in self.actions.iter().filter(|(kind, _)| kind == action) {
+                wanted.add(&format!("repository:{path}:{peculiar}"));
+            }
+        }
+        if !scopes.repositories().is_empty() {
+            for scope in &self.everywhere {
+                wanted.add(scope);
+            }
+        }
+        for scope in self.particular.get(scopes).into_iter().flatten() {
+            wanted.add(scope);
+        }
+        wanted
+    }
+}
+
+/// Whether an action is one that only this registry knows, and so presumably wants on all its repositories.
+fn is_peculiar(action: &str) -> bool {
+    !matches!(action, "pull" | "push" | "delete" | "*")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::reference::{Registry, Repository};
+
+    fn repository(path: &str) -> Repository {
+        Repository::new(Registry::parse("registry.example.com").unwrap(), path).unwrap()
+    }
+
+    fn bearer(realm: &str, scopes: &[&str]) -> BearerChallenge {
+        BearerChallenge {
+            realm: realm.to_owned(),
+            service: None,
+            scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
+            insufficient: false,
+            invalid: false,
+        }
+    }
+
+    #[test]
+    fn the_first_bearer_challenge_is_kept() {
+        let mut memory = KnownScheme::default();
+        memory.learn_scheme(&Challenge::Basic);
+        assert_eq!(memory.scheme(), Some(AuthScheme::Basic));
+        memory.learn_scheme(&Challenge::Bearer(bearer("/first", &[])));
+        memory.learn_scheme(&Challenge::Basic);
+        memory.learn_scheme(&Challenge::Bearer(bearer("/second", &[])));
+        let first = AuthScheme::Bearer {
+            realm: "/first".to_owned(),
+            service: None,
+        };
+        assert_eq!(memory.scheme(), Some(first));
+    }
+
+    #[test]
+    fn usual_scopes_are_computed_with_push_first() {
+        let (a, b) = (repository("a"), repository("b"));
+        let memory = KnownScheme::default();
+        let wanted = memory.wanted(&ScopeSet::mount(&b, &a));
+        assert_eq!(
+            wanted.to_string(),
+            "repository:b:pull,push repository:a:pull"
+        );
+    }
+
+    #[test]
+    fn an_action_of_the_registry_s_own_is_asked_for_on_every_repository_from_then_on() {
+        let mut memory = KnownScheme::default();
+        let scopes = ScopeSet::pull(&repository("a"));
+        memory.learn_scopes(&scopes, &bearer("/", &["repository:a:pull,metadata_read"]));
+        let other = memory.wanted(&ScopeSet::pull(&repository("b")));
+        assert_eq!(other.to_string(), "repository:b:pull,metadata_read");
+        let push = memory.wanted(&ScopeSet::push(&repository("b")));
+        assert_eq!(push.to_string(), "repository:b:pull,push");
+    }
+
+    #[test]
+    fn the_right_to_delete_is_not_learned() {
+        let mut memory = KnownScheme::default();
+        let scopes = ScopeSet::push(&repository("a"));
+        memory.learn_scopes(&scopes, &bearer("/", &["repository:a:delete"]));
+        assert_eq!(memory.wanted(&scopes).to_string(), "repository:a:pull,push");
+    }
+
+    #[test]
+    fn a_scope_without_a_repository_is_asked_for_everywhere() {
+        let mut memory = KnownScheme::default();
+        memory.learn_scopes(&ScopeSet::pull(&repository("a")), &bearer("/", &["aws"]));
+        let wanted = memory.wanted(&ScopeSet::pull(&repository("b")));
+        assert_eq!(wanted.to_string(), "repository:b:pull aws");
+        assert_eq!(memory.wanted(&ScopeSet::default()), Scopes::default());
+    }
+
+    #[test]
+    fn what_else_a_challenge_names_stays_with_its_scope_set() {
+        let mut memory = KnownScheme::default();
+        let scopes = ScopeSet::pull(&repository("a"));
+        memory.learn_scopes(
+            &scopes,
+            &bearer(
+                "/",
+                &["repository:a:pull,push", "repository:upstream/a:pull"],
+            ),
+        );
+        memory.learn_scopes(&ScopeSet::default(), &bearer("/", &["registry:catalog:*"]));
+        assert_eq!(
+            memory.wanted(&scopes).to_string(),
+            "repository:a:pull,push repository:upstream/a:pull"
+        );
+        assert_eq!(
+            memory.wanted(&ScopeSet::default()).to_string(),
+            "registry:catalog:*"
+        );
+        let other = memory.wanted(&ScopeSet::pull(&repository("b")));
+        assert_eq!(other.to_string(), "repository:b:pull");
+    }
+
+    #[test]
+    fn a_registry_cannot_teach_without_end() {
+        let mut memory = KnownScheme::default();
+        for index in 0..10_000 {
+            let scopes = ScopeSet::pull(&repository(&format!("r{index}")));
+            let path = format!("repository:r{index}:a{index}");
+            memory.learn_scopes(
+                &scopes,
+                &bearer(
+                    "/",
+                    &[
+                        &path,
+                        &format!("s{index}"),
+                        "repository:x:pull",
+                        &"y".repeat(600),
+                    ],
+                ),
+            );
+        }
+        assert_eq!(
+            (memory.actions.len(), memory.everywhere.len()),
+            (MAX_LEARNED, MAX_LEARNED)
+        );
+        assert_eq!(memory.particular.len(), MAX_PARTICULAR);
+    }
+}

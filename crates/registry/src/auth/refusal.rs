@@ -1,0 +1,225 @@
+//! What is said when a registry or its token server does not let us in: what happened, as whom, and what to do.
+
+use http::StatusCode;
+
+use crate::auth::credential::Credential;
+use crate::auth::keychain::Access;
+use crate::auth::scopes::Scopes;
+use crate::auth::token::TokenLogin;
+use crate::cause::Cause;
+use crate::error::{Error, ErrorKind};
+use crate::reference::Registry;
+
+/// The most of a realm that is shown.
+const MAX_SHOWN: usize = 200;
+
+/// Why nobody is let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthRefusal {
+    /// What it is about.
+    pub cause: Cause,
+    /// A clause that says why and what to do ("no login is given for quay.io (no entry): add an entry for quay.io to the
+    /// auth file or use docker login").
+    pub clause: String,
+}
+
+/// As whom, and where that was written: `user "u" (from auth.yaml)`.
+fn who(access: &Access) -> String {
+    let origin = &access.origin;
+    match &access.credential {
+        Credential::Anonymous => format!("nobody ({origin})"),
+        Credential::Basic { username, .. } => format!("user \"{username}\" (from {origin})"),
+        Credential::Identity(_) => format!("the holder of the identity token (from {origin})"),
+        Credential::Bearer(_) => format!("the holder of the registry token (from {origin})"),
+        Credential::GoogleServiceAccount(_) => format!("the service account (from {origin})"),
+    }
+}
+
+/// No login is there to be used, or the one that is there was kept back.
+pub(crate) fn no_login(
+    registry: &Registry,
+    access: &Access,
+    kept_from: Option<&str>,
+) -> AuthRefusal {
+    match kept_from.filter(|_| access.credential != Credential::Anonymous) {
+        Some(host) => AuthRefusal {
+            cause: Cause::LoginWithheld,
+            clause: withheld(registry, host, access),
+        },
+        None => AuthRefusal {
+            cause: Cause::NoLogin,
+            clause: format!(
+                "no login is given for {registry} ({}): add an entry for {registry} to the auth file or use docker \
+                 login; if the image is public, look whether there is such a repository",
+                access.origin
+            ),
+        },
+    }
+}
+
+/// A token server is asked without the login.
+pub(super) fn withheld(registry: &Registry, host: &str, access: &Access) -> String {
+    format!(
+        "its token server {host} does not belong to {registry} and is asked without the login of {}: if it may see \
+         that, write --trust-realm {host}",
+        who(access)
+    )
+}
+
+/// A public registry names a token server at a private address.
+pub(super) fn private_realm(host: &str) -> String {
+    format!(
+        "its token server {host} is at a private address, where a public registry has no business: if this is meant, \
+         write --allow-private {host}"
+    )
+}
+
+/// A registry that is reached over verified https names a token server on plain http.
+pub(super) fn http_realm(registry: &Registry, host: &str) -> String {
+    format!(
+        "it names a token server on plain http ({host}), which is not asked: the registry's own address is probably \
+         configured wrong at its end; to go there all the same, mark {registry} as insecure"
+    )
+}
+
+/// The realm is no URL.
+pub(super) fn bad_realm(realm: &str) -> String {
+    let shown: String = realm
+        .chars()
+        .take(MAX_SHOWN)
+        .flat_map(char::escape_default)
+        .collect();
+    format!("the token server that it names, \"{shown}\", is no URL of http or https")
+}
+
+/// User and password were refused by the registry.
+pub(super) fn login_refused(access: &Access) -> AuthRefusal {
+    let clause = match &access.credential {
+        Credential::Bearer(_) | Credential::Identity(_) => {
+            format!(
+                "the login of {} was refused, and may have run out: log in again",
+                who(access)
+            )
+        }
+        _ => format!(
+            "the login of {} was refused: check user name and password",
+            who(access)
+        ),
+    };
+    AuthRefusal {
+        cause: Cause::LoginRefused,
+        clause,
+    }
+}
+
+/// The registry knows only Basic, and an identity token is no password.
+pub(super) fn not_a_password(registry: &Registry, access: &Access) -> AuthRefusal {
+    AuthRefusal {
+        cause: Cause::LoginRefused,
+        clause: format!(
+            "{registry} wants user and password, and {} gives an identity token only: log in with user and password",
+            access.origin
+        ),
+    }
+}
+
+/// A good token does not suffice.
+pub(super) fn too_few_rights(
+    registry: &Registry,
+    access: &Access,
+    wanted: &Scopes,
+    withheld: Option<&str>,
+) -> AuthRefusal {
+    if withheld.is_some() || access.credential == Credential::Anonymous {
+        return no_login(registry, access, withheld);
+    }
+    AuthRefusal {
+        cause: lacking(wanted),
+        clause: format!(
+            "{} is not allowed {wanted}, or there is no such repository: have these rights granted, or use another login",
+            who(access)
+        ),
+    }
+}
+
+/// The right that is lacking where `wanted` is not granted.
+fn lacking(wanted: &Scopes) -> Cause {
+    if wanted.writes() {
+        Cause::NoPushRight
+    } else {
+        Cause::NoPullRight
+    }
+}
+
+/// A 401 that does not say how to log in.
+pub(super) fn no_challenge() -> AuthRefusal {
+    AuthRefusal {
+        cause: Cause::NoLogin,
+        clause: "it answered 401 without saying which login it wants (no WWW-Authenticate that can be used)"
+            .to_owned(),
+    }
+}
+
+/// The refusal of a token server in words that say what to do; other errors as they are.
+pub(super) fn explain(
+    error: Error,
+    registry: &Registry,
+    access: &Access,
+    login: &TokenLogin,
+    wanted: &Scopes,
+    withheld: Option<&str>,
+) -> Error {
+    let Some(status) = error.status().filter(StatusCode::is_client_error) else {
+        return error;
+    };
+    if !matches!(
+        error.kind(),
+        ErrorKind::Unauthorized | ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Rejected
+    ) {
+        return error;
+    }
+    // What a server says of the request says nothing of the login.
+    if matches!(error.cause(), Cause::HttpsOnly | Cause::ProxyLogin) {
+        return error;
+    }
+    let kind = if status == StatusCode::FORBIDDEN {
+        ErrorKind::Denied
+    } else {
+        ErrorKind::Unauthorized
+    };
+    let AuthRefusal { cause, clause } = match (login, status) {
+        (TokenLogin::Nobody, _) => no_login(registry, access, withheld),
+        (TokenLogin::Identity(_), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) => {
+            AuthRefusal {
+                cause: Cause::LoginRefused,
+                clause: format!(
+                    "it takes no identity tokens, and {} gives nothing else: log in with user and password",
+                    access.origin
+                ),
+            }
+        }
+        (TokenLogin::Identity(_), _) | (TokenLogin::Password { .. }, StatusCode::UNAUTHORIZED) => {
+            login_refused(access)
+        }
+        (TokenLogin::Password { .. }, _) => AuthRefusal {
+            cause: lacking(wanted),
+            clause: format!(
+                "{} is not allowed this, or there is no such repository: have the rights granted, or use another login",
+                who(access)
+            ),
+        },
+    };
+    let mut explained = Error::new(
+        kind,
+        error.action(),
+        error.host(),
+        format!("{}; {clause}", error.message()),
+    )
+    .with_cause(cause)
+    .with_status(status)
+    .with_tries(error.tries());
+    if let Some(code) = error.code() {
+        explained = explained.with_code(code);
+    }
+    explained
+}

@@ -1,0 +1,395 @@
+//! The tokens of one registry.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::HeaderValue;
+use tokio::time::Instant;
+
+use crate::auth::credential::Credential;
+use crate::auth::scopes::Scopes;
+use crate::auth::single_flight::SingleFlight;
+
+/// Repositories, times credentials, whose tokens are kept, and tokens kept for each.
+const MAX_GROUPS: usize = 1024;
+const MAX_SLOTS: usize = 64;
+/// Requests of which is known how they fared with a token for several.
+const MAX_FARED: usize = 64;
+/// A token is renewed when less than this is left of its life, or less than 15 % but no more than the second.
+const MIN_MARGIN: Duration = Duration::from_secs(10);
+const MAX_MARGIN: Duration = Duration::from_secs(300);
+/// How long a token that was never let in counts as fresh, and how long one that is said to be good but to have too
+/// few rights does: not every registry that says so of a stale one can tell the difference.
+const YOUTH: Duration = Duration::from_secs(30);
+const SURELY_GOOD: Duration = Duration::from_secs(60);
+
+/// A token, ready to be sent.
+#[derive(Debug)]
+pub(super) struct Token {
+    header: HeaderValue,
+    /// What it was asked for; where it is for several repositories and tells, what of that it is good for.
+    granted: Scopes,
+    /// What it says that it is good for, if it does.
+    says: Option<Scopes>,
+    born: Instant,
+    dies: Instant,
+    /// Whether it was given up by whoever found that it has run out.
+    given_up: AtomicBool,
+    accepted: AtomicBool,
+    /// Where it is for those of several requests, how each of them fared with it.
+    shared: Option<Mutex<Vec<TokenUse>>>,
+}
+
+/// How a request fared with a token that was not asked for it alone.
+#[derive(Debug)]
+struct TokenUse {
+    wanted: Scopes,
+    let_in: bool,
+}
+
+impl Token {
+    /// A token asked for at `born`, by the local clock, which was said to live for `life`.
+    pub(super) fn new(header: HeaderValue, granted: Scopes, born: Instant, life: Duration) -> Self {
+        Self {
+            header,
+            granted,
+            says: None,
+            born,
+            dies: born.checked_add(life).unwrap_or(born),
+            given_up: AtomicBool::new(false),
+            accepted: AtomicBool::new(false),
+            shared: None,
+        }
+    }
+    /// Whether it is good for all of `wanted`, as far as its server says.
+    pub(super) fn grants(&self, wanted: &Scopes) -> bool {
+        let says = self.says.as_ref();
+        self.granted.covers(wanted) && says.is_none_or(|says| says.covers(wanted))
+    }
+    /// The same token, which `says` what it is good for.
+    pub(super) fn saying(mut self, says: Option<Scopes>) -> Self {
+        self.says = says;
+        self
+    }
+    /// The same token, asked for by several requests.
+    pub(super) fn shared(mut self) -> Self {
+        if let Some(says) = &self.says {
+            self.granted = self.granted.within(says);
+        }
+        self.shared = Some(Mutex::default());
+        self
+    }
+    /// Whether it was asked for by several requests.
+    pub(super) fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+    /// Whether it tells what it is good for.
+    pub(super) fn is_readable(&self) -> bool {
+        self.says.is_some()
+    }
+    /// What it is good for, as far as is known.
+    pub(super) fn granted(&self) -> &Scopes {
+        &self.granted
+    }
+    /// Whether it is for a request that needs `wanted`: as much as one that is asked for it alone.
+    pub(super) fn is_for(&self, wanted: &Scopes) -> bool {
+        self.granted.holds_head_of(wanted)
+    }
+    /// Whether it can be sent with a request that needs `wanted`.
+    pub(super) fn is_good(&self, wanted: &Scopes) -> bool {
+        self.is_fresh() && self.fared(wanted) != Some(false)
+    }
+    /// Whether a request that needs `wanted` was let in with it or refused, as far as it is remembered.
+    fn fared(&self, wanted: &Scopes) -> Option<bool> {
+        let Some(shared) = &self.shared else {
+            return self.accepted.load(Ordering::Relaxed).then_some(true);
+        };
+        let fared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = fared.iter().find(|own| own.wanted == *wanted);
+        own.map(|own| own.let_in)
+    }
+    /// Notes how a request that needs `wanted` fared with it.
+    pub(super) fn note(&self, wanted: &Scopes, let_in: bool) {
+        let Some(shared) = &self.shared else {
+            self.accepted.fetch_or(let_in, Ordering::Relaxed);
+            return;
+        };
+        let mut fared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = fared.iter_mut().find(|own| own.wanted == *wanted) {
+            own.let_in = let_in;
+            return;
+        }
+        if fared.len() >= MAX_FARED {
+            fared.remove(0);
+        }
+        fared.push(TokenUse {
+            wanted: wanted.clone(),
+            let_in,
+        });
+    }
+    /// Gives it up for everybody.
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+    /// The `Authorization` header.
+    pub(super) fn header(&self) -> &HeaderValue {
+        &self.header
+    }
+    /// Whether enough of its life is left to start something with it.
+    pub(super) fn is_fresh(&self) -> bool {
+        if self.given_up.load(Ordering::Relaxed) {
+            return false;
+        }
+        let life = self.dies.duration_since(self.born);
+        let margin = (life * 3 / 20).clamp(MIN_MARGIN, MAX_MARGIN);
+        self.dies.saturating_duration_since(Instant::now()) > margin
+    }
+    /// Whether the refusal of a request that needs `wanted` may mean that it has run out, since it was let in before
+    /// or is not quite new. `insufficient` says that the registry calls it a good one with too few rights.
+    pub(super) fn may_have_run_out(&self, wanted: &Scopes, insufficient: bool) -> bool {
+        let age = self.born.elapsed();
+        if insufficient {
+            return age >= SURELY_GOOD;
+        }
+        self.fared(wanted) == Some(true) || age >= YOUTH
+    }
+}
+
+/// The place of the token for one credential and one list of scopes.
+#[derive(Debug)]
+pub(super) struct TokenSlot {
+    wanted: Scopes,
+    /// Gets the token, once however many tasks want it.
+    pub(super) flight: SingleFlight<Arc<Token>>,
+}
+
+/// The slots of one credential whose first scope is the same: those for which one may do for another.
+#[derive(Debug)]
+struct TokenGroup {
+    used: Instant,
+    slots: Vec<Arc<TokenSlot>>,
+}
+
+/// Tokens by credential and scopes; bounded, the longest unused go first.
+#[derive(Debug, Default)]
+pub(super) struct TokenCache {
+    groups: Mutex<HashMap<(Credential, String), TokenGroup>>,
+}
+
+impl TokenCache {
+    /// A fresh token that does for `wanted`: the one asked for with just these scopes, or one that can do more in
+    /// the same first repository.
+    pub(super) fn find(&self, credential: &Credential, wanted: &Scopes) -> Option<Arc<Token>> {
+        let mut groups = self.groups();
+        let group = groups.get_mut(&key(credential, wanted))?;
+        group.used = Instant::now();
+        let good = |slot: &Arc<TokenSlot>| slot.flight.peek().filter(|token| token.is_good(wanted));
+        let exact = group
+            .slots
+            .iter()
+            .find(|slot| slot.wanted == *wanted)
+            .and_then(good);
+        exact.or_else(|| {
+            group
+                .slots
+                .iter()
+                .filter_map(good)
+                .find(|token| token.granted.covers(wanted))
+        })
+    }
+    /// The place of the token for just these scopes.
+    pub(super) fn slot(&self, credential: &Credential, wanted: &Scopes) -> Arc<TokenSlot> {
+        let mut groups = self.groups();
+        let key = key(credential, wanted);
+        if groups.len() >= MAX_GROUPS && !groups.contains_key(&key) {
+            make_room(&mut groups);
+        }
+        let group = groups.entry(key).or_insert_with(|| TokenGroup {
+            used: Instant::now(),
+            slots: Vec::new(),
+        });
+        group.used = Instant::now();
+        if let Some(slot) = group.slots.iter().find(|slot| slot.wanted == *wanted) {
+            return slot.clone();
+        }
+        if group.slots.len() >= MAX_SLOTS {
+            group.slots.remove(0);
+        }
+        let slot = Arc::new(TokenSlot {
+            wanted: wanted.clone(),
+            flight: SingleFlight::default(),
+        });
+        group.slots.push(slot.clone());
+        slot
+    }
+    /// Notes that the token in `header` was let in; that token.
+    pub(super) fn accepted(
+        &self,
+        credential: &Credential,
+        wanted: &Scopes,
+        header: &HeaderValue,
+    ) -> Option<Arc<Token>> {
+        let groups = self.groups();
+        let group = groups.get(&key(credential, wanted))?;
+        let shown =
+            |slot: &Arc<TokenSlot>| slot.flight.peek().filter(|token| token.header == *header);
+        let token = group.slots.iter().find_map(shown)?;
+        token.note(wanted, true);
+        Some(token)
+    }
+    fn groups(&self) -> MutexGuard<'_, HashMap<(Credential, String), TokenGroup>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.groups().len()
+    }
+}
+
+fn key(credential: &Credential, wanted: &Scopes) -> (Credential, String) {
+    (credential.clone(), wanted.head().to_owned())
+}
+
+/// Drops groups without a fresh token, and then, where that does little, the half that was not used for longest.
+fn make_room(groups: &mut HashMap<(Credential, String), TokenGroup>) {
+    groups.retain(|_, group| {
+        group.slots.iter().any(|slot| {
+            // A slot that somebody holds may be waiting for its token at this moment.
+            Arc::strong_count(slot) > 1 || slot.flight.peek().is_some_and(|token| token.is_fresh())
+        })
+    });
+    if groups.len() > MAX_GROUPS * 3 / 4 {
+        let mut ages: Vec<Instant> = groups.values().map(|group| group.used).collect();
+        ages.sort_unstable();
+        if let Some(&median) = ages.get(ages.len() / 2) {
+            groups.retain(|_, group| group.used > median);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn token(text: &'static str, wanted: &Scopes, life: u64) -> Arc<Token> {
+        let header = HeaderValue::from_static(text);
+        Arc::new(Token::new(
+            header,
+            wanted.clone(),
+            Instant::now(),
+            Duration::from_secs(life),
+        ))
+    }
+
+    async fn put(tokens: &TokenCache, wanted: &Scopes, token: Arc<Token>) {
+        let slot = tokens.slot(&Credential::Anonymous, wanted);
+        slot.flight
+            .get(|_| false, async { Ok(token) })
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_renewed_while_some_of_its_life_is_left() {
+        let wanted = Scopes::one("repository:a:pull");
+        for (life, good_for) in [(60, 49), (300, 254), (3600, 3299), (43_200, 42_899)] {
+            let token = token("x", &wanted, life);
+            tokio::time::advance(Duration::from_secs(good_for)).await;
+            assert!(token.is_fresh(), "{life}");
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert!(!token.is_fresh(), "{life}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wider_token_of_the_same_repository_does() {
+        let tokens = TokenCache::default();
+        let (pull, push) = (
+            Scopes::one("repository:a:pull"),
+            Scopes::one("repository:a:pull,push"),
+        );
+        put(&tokens, &push, token("push", &push, 60)).await;
+        assert_eq!(
+            tokens.find(&Credential::Anonymous, &pull).unwrap().header(),
+            "push"
+        );
+        put(&tokens, &pull, token("pull", &pull, 600)).await;
+        assert_eq!(
+            tokens.find(&Credential::Anonymous, &pull).unwrap().header(),
+            "pull"
+        );
+        let other = Credential::Bearer(crate::auth::Secret::new("x"));
+        assert!(tokens.find(&other, &pull).is_none());
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(tokens.find(&Credential::Anonymous, &push).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_token_grants_what_was_asked_for_and_its_server_did_not_leave_out() {
+        let (push, mount) = ("repository:a:pull,push", "repository:b:pull");
+        let mut both = Scopes::one(push);
+        both.add(mount);
+        let token = |asked: &Scopes, named: Option<Scopes>| {
+            let header = HeaderValue::from_static("x");
+            Token::new(header, asked.clone(), Instant::now(), MIN_MARGIN).saying(named)
+        };
+        assert!(token(&both, None).grants(&both));
+        assert!(token(&both, Some(both.clone())).grants(&both));
+        assert!(!token(&both, Some(Scopes::one(push))).grants(&both));
+        assert!(!token(&Scopes::one(push), None).grants(&both));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_was_never_let_in_is_fresh_for_a_while() {
+        let wanted = Scopes::one("repository:a:pull");
+        let tokens = TokenCache::default();
+        put(&tokens, &wanted, token("x", &wanted, 600)).await;
+        let found = tokens.find(&Credential::Anonymous, &wanted).unwrap();
+        assert!(!found.may_have_run_out(&wanted, false));
+        tokens.accepted(
+            &Credential::Anonymous,
+            &wanted,
+            &HeaderValue::from_static("y"),
+        );
+        assert!(!found.may_have_run_out(&wanted, false));
+        tokens.accepted(
+            &Credential::Anonymous,
+            &wanted,
+            &HeaderValue::from_static("x"),
+        );
+        assert!(found.may_have_run_out(&wanted, false));
+        assert!(!found.may_have_run_out(&wanted, true));
+        tokio::time::advance(SURELY_GOOD).await;
+        assert!(found.may_have_run_out(&wanted, true));
+        found.give_up();
+        assert!(tokens.find(&Credential::Anonymous, &wanted).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_is_bounded_however_many_repositories_there_are() {
+        let tokens = TokenCache::default();
+        for index in 0..20_000 {
+            let wanted = Scopes::one(&format!("repository:r{index}:pull"));
+            put(&tokens, &wanted, token("x", &wanted, 3600)).await;
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert!(tokens.len() <= MAX_GROUPS);
+            assert!(tokens.find(&Credential::Anonymous, &wanted).is_some());
+        }
+        for index in 0..1000 {
+            let mut wanted = Scopes::one("repository:a:pull,push");
+            wanted.add(&format!("repository:r{index}:pull"));
+            put(&tokens, &wanted, token("x", &wanted, 3600)).await;
+        }
+        let groups = tokens.groups();
+        let group = groups
+            .get(&key(
+                &Credential::Anonymous,
+                &Scopes::one("repository:a:pull"),
+            ))
+            .unwrap();
+        assert_eq!(group.slots.len(), MAX_SLOTS);
+    }
+}

@@ -1,0 +1,180 @@
+//! Addresses that a registry hands out (upload locations, next pages): where they lead, and whether to go there.
+//!
+//! A registry is not trusted with our credentials elsewhere, nor with our place in the network: an address on
+//! another host is used without `Authorization`, and only where a redirect might lead as well
+//! (docs/protocol.md#requests-and-redirects, docs/protocol.md#uploads).
+
+use url::Url;
+
+use crate::cause::Cause;
+use crate::client::Client;
+use crate::client::repository_context::RepositoryContext;
+use crate::transport::Astray;
+
+/// An address, judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CheckedUrl {
+    /// The address, with the scheme and port that the registry is reached by where it is the registry's.
+    pub(super) url: Url,
+    /// Whether it is the registry's own, so that credentials may go there.
+    pub(super) home: bool,
+}
+
+impl Client {
+    /// The address `text` that came with the answer of `request`, if it may be gone to.
+    ///
+    /// # Errors
+    /// A clause that says why nobody should go there.
+    pub(super) async fn address(
+        &self,
+        visit: &RepositoryContext,
+        base: &Url,
+        request: &Url,
+        text: &str,
+    ) -> Result<CheckedUrl, Astray> {
+        let address = resolve(base, request, text).map_err(|why| Astray {
+            cause: Cause::NotUnderstood,
+            why,
+        })?;
+        if !address.home {
+            self.inner
+                .transport
+                .may_lead(&visit.endpoint, request, &address.url)
+                .await
+                .map_err(|Astray { cause, why }| Astray {
+                    cause,
+                    why: format!("the registry leads {why}"),
+                })?;
+        }
+        Ok(address)
+    }
+}
+
+/// Resolves `text` against the URL of the `request` that it came with; `base` is the registry's own URL.
+pub(super) fn resolve(base: &Url, request: &Url, text: &str) -> Result<CheckedUrl, String> {
+    let mut url = request
+        .join(text.trim())
+        .map_err(|error| format!("the registry named an address that is none ({error})"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err("the registry named an address that is neither http nor https".to_owned());
+    }
+    url.set_fragment(None);
+    // Credentials in an address are the registry's invention, and would be sent as Basic.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    let home = bring_home(base, &mut url);
+    Ok(CheckedUrl { url, home })
+}
+
+/// Whether `url` is on the host that `base` is on. A proxy that hides TLS from the registry makes it write `http`
+/// where it is reached by https, and lose the port or the explicit `:443`: for the same host and the same, the
+/// default or no port the address is brought back to the scheme and port in use.
+fn bring_home(base: &Url, url: &mut Url) -> bool {
+    if base.host() != url.host() {
+        return false;
+    }
+    let same_port = base.port_or_known_default() == url.port_or_known_default();
+    if base.scheme() == url.scheme() {
+        return same_port;
+    }
+    let misnamed = match url.port() {
+        // `http://host/` for `https://host[:port]/`; the other way round it is another service, on 443.
+        None => base.scheme() == "https",
+        Some(port) => Some(port) == base.port_or_known_default(),
+    };
+    // The schemes are both special, so that these cannot fail.
+    misnamed && url.set_scheme(base.scheme()).is_ok() && url.set_port(base.port()).is_ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn go(base: &str, text: &str) -> Result<(String, bool), String> {
+        let base = Url::parse(base).unwrap();
+        let request = base.join("v2/a/b/blobs/uploads/?mount=x").unwrap();
+        resolve(&base, &request, text).map(|found| (found.url.to_string(), found.home))
+    }
+
+    #[test]
+    fn resolves_every_form_at_home() {
+        for (base, text, expected) in [
+            (
+                "https://r.io/",
+                "https://r.io/u/1?_state=a%2Fb==",
+                "https://r.io/u/1?_state=a%2Fb==",
+            ),
+            ("https://r.io/", "//r.io/u/1", "https://r.io/u/1"),
+            (
+                "https://r.io/",
+                "/u/1?x=%41&y='+z",
+                "https://r.io/u/1?x=%41&y=%27+z",
+            ),
+            (
+                "https://r.io/",
+                "1?s",
+                "https://r.io/v2/a/b/blobs/uploads/1?s",
+            ),
+            ("https://r.io/", "https://r.io:443/u", "https://r.io/u"),
+            ("https://r.io:443/", "https://r.io/u", "https://r.io/u"),
+            ("https://r.io/", "https://R.IO/u", "https://r.io/u"),
+            ("https://r.io/", "http://r.io/u", "https://r.io/u"),
+            ("https://r.io/", "http://r.io:443/u", "https://r.io/u"),
+            ("https://r.io:8443/", "http://r.io/u", "https://r.io:8443/u"),
+            (
+                "https://r.io:8443/",
+                "http://r.io:8443/u",
+                "https://r.io:8443/u",
+            ),
+            (
+                "http://r.io:5000/",
+                "https://r.io:5000/u",
+                "http://r.io:5000/u",
+            ),
+            (
+                "https://r.io/",
+                "https://user:pw@r.io/u#f",
+                "https://r.io/u",
+            ),
+        ] {
+            assert_eq!(
+                go(base, text),
+                Ok((expected.to_owned(), true)),
+                "{base} {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn knows_other_hosts() {
+        for (base, text) in [
+            ("https://r.io/", "https://store.example/u?sig=a%2Bb"),
+            ("https://r.io/", "https://r.io:8443/u"),
+            ("http://r.io:5000/", "https://r.io/u"),
+            ("http://127.0.0.1:5000/", "http://127.0.0.1:6000/u"),
+            ("http://127.0.0.1:5000/", "http://store.example/u"),
+            ("https://harbor/", "https://10.0.0.1/u"),
+            ("https://r.io/", "http://r.io:8080/u"),
+            ("https://r.io/", "http://store.example/u"),
+        ] {
+            assert_eq!(
+                go(base, text),
+                Ok((text.to_owned(), false)),
+                "{base} {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_address() {
+        for (text, said) in [
+            ("ftp://r.io/u", "neither http nor https"),
+            ("https://", "none"),
+            ("http://[::1", "none"),
+        ] {
+            let error = go("https://r.io/", text).unwrap_err();
+            assert!(error.contains(said), "{text}: {error}");
+        }
+    }
+}

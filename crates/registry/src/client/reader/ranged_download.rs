@@ -1,0 +1,279 @@
+//! A large blob, in ranges over several connections where that is faster.
+//!
+//! The blob begins as one request, the *trunk*. When [`ParallelismTuner`] wants more connections, a [`RangeWindow`] of ranges opens some
+//! way ahead of it; the trunk goes on to where the window begins and ends there. When ranges are no longer worth it the
+//! window runs empty, and what is left comes as one request again. Whatever is odd about the source (it ignores ranges,
+//! answers with others, refuses a further connection) ends the window and not the reading, which has rules of its own.
+//!
+//! The places of the ranges among the host's downloads are only those that are free at once, and are given back with
+//! each range: nobody who waits for one is passed over.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use tokio::time::Instant;
+
+use crate::error::Error;
+use crate::transport::ResponseBody;
+
+use super::fetch::BlobFetch;
+use super::parallelism::ParallelismTuner;
+use super::range_budget::RangeBudget;
+use super::range_fetch::RangeFetch;
+use super::window::{RangeEvent, RangeWindow};
+
+/// What it takes to read a large blob in ranges.
+pub(super) struct RangedDownload {
+    fetch: BlobFetch,
+    room: Arc<RangeBudget>,
+    pace: ParallelismTuner,
+    size: u64,
+    window: Option<RangeWindow>,
+    /// When the caller was last given something.
+    left: Instant,
+    /// What the last range broke by, while it waits to be resumed and nothing else flows.
+    broke: Option<Error>,
+}
+
+/// What comes next out of a window and the trunk that leads to it.
+pub(super) enum NextBytes {
+    /// These bytes, in order.
+    Bytes(Bytes),
+    /// This is what the trunk gave.
+    Trunk(Result<Option<Bytes>, Error>),
+    /// Nothing yet.
+    Nothing,
+}
+
+impl RangedDownload {
+    /// `None` where the blob is not large enough, or the source is known to have no ranges.
+    pub(super) fn of(fetch: &BlobFetch, size: Option<u64>) -> Option<Self> {
+        let room = fetch.client().room();
+        let options = room.options;
+        let size = size.filter(|size| *size >= options.threshold && options.segments > 0)?;
+        if !fetch.client().answers_ranges() {
+            return None;
+        }
+        Some(Self {
+            fetch: fetch.clone().of_length(size),
+            pace: ParallelismTuner::new(options),
+            room,
+            size,
+            window: None,
+            left: Instant::now(),
+            broke: None,
+        })
+    }
+
+    /// The caller, who came at `entered`, has got what it wanted.
+    pub(super) fn left(&mut self, entered: Instant) {
+        let now = Instant::now();
+        let busy = entered.saturating_duration_since(self.left);
+        self.pace
+            .spent(busy, now.saturating_duration_since(entered));
+        self.left = now;
+    }
+
+    /// Where the trunk ends: at the window, once it is known that the source answers ranges.
+    pub(super) fn trunk_ends(&self) -> Option<u64> {
+        let window = self.window.as_ref()?;
+        window.is_confirmed().then(|| window.start())
+    }
+
+    /// Everything in ranges is dropped.
+    pub(super) fn forget(&mut self) {
+        self.window = None;
+        self.broke = None;
+    }
+
+    /// Looks at the pace, and opens, fills or closes the window. `trunk` says whether the trunk flows, `position` where
+    /// the reading stands.
+    pub(super) async fn steer(&mut self, position: u64, trunk: bool) {
+        if let Some(window) = &self.window {
+            let late = !window.is_confirmed() && position > window.start();
+            let over = window.is_empty() && !trunk && !window.is_broken();
+            if late || over {
+                self.forget();
+                self.pace.alone();
+            }
+        }
+        self.staff(trunk).await;
+        let flowing = self.window.as_ref().map_or(0, RangeWindow::flowing) + usize::from(trunk);
+        self.pace.judge(flowing);
+        if self.window.is_none() && trunk && self.pace.wanted() > 1 {
+            self.window = self.ahead(position).map(RangeWindow::new);
+        }
+        self.staff(trunk).await;
+        if self
+            .window
+            .as_ref()
+            .is_some_and(|window| trunk && window.is_empty())
+        {
+            // There is no place now.
+            self.window = None;
+        }
+    }
+
+    /// Where to open a window, so far ahead that the trunk does not get there before the first answer.
+    fn ahead(&self, position: u64) -> Option<u64> {
+        let segment = self.room.options.segment.max(1);
+        let lead = segment.max(self.pace.rate() / 4);
+        let start = position
+            .checked_add(lead)?
+            .checked_next_multiple_of(segment)?;
+        let enough = start.checked_add(segment.checked_mul(2)?)? <= self.size;
+        (enough && self.fetch.client().answers_ranges()).then_some(start)
+    }
+
+    /// Sees that as many ranges flow as are wanted, as far as there is room for them and a place at the host.
+    async fn staff(&mut self, trunk: bool) {
+        let Some(window) = self.window.as_mut() else {
+            return;
+        };
+        let wanted = self.pace.wanted();
+        while window.flowing() + usize::from(trunk) < wanted {
+            if window.is_broken() {
+                if !trunk && window.flowing() == 0 {
+                    // Nothing but what broke: that is a try of the whole reading.
+                    return;
+                }
+                let Some(place) = self.fetch.try_reserve().await else {
+                    return;
+                };
+                window.resume(Some(place));
+                continue;
+            }
+            let start = window.end();
+            // One connection alone is better off with one request.
+            if wanted < 2 || start >= self.size {
+                return;
+            }
+            let Some(share) = self.room.share() else {
+                return;
+            };
+            let Some(place) = self.fetch.try_reserve().await else {
+                return;
+            };
+            let end = start
+                .saturating_add(self.room.options.segment)
+                .min(self.size);
+            window.add(
+                RangeFetch::new(self.fetch.clone(), place, start, end),
+                end,
+                share,
+            );
+        }
+    }
+
+    /// Whether there is a window, out of which or before which the next bytes come.
+    pub(super) fn is_ranging(&self) -> bool {
+        self.window.is_some()
+    }
+
+    /// Waits for what comes next at `position`; `trunk` is what flows before the window, if it does.
+    pub(super) async fn next(
+        &mut self,
+        position: u64,
+        trunk: Option<&mut ResponseBody>,
+    ) -> NextBytes {
+        let flows = trunk.is_some();
+        self.take_in(flows);
+        let Some(window) = self.window.as_mut() else {
+            return NextBytes::Nothing;
+        };
+        if window.start() == position
+            && let Some(bytes) = window.next()
+        {
+            return NextBytes::Bytes(bytes);
+        }
+        let trunk = async {
+            match trunk {
+                Some(body) => body.chunk().await,
+                None => Ok(None),
+            }
+        };
+        tokio::select! {
+            Some(event) = window.event() => {
+                self.heed(event, flows);
+                NextBytes::Nothing
+            }
+            chunk = trunk, if flows => NextBytes::Trunk(chunk),
+            else => NextBytes::Nothing,
+        }
+    }
+
+    /// Takes in all that is at hand, so that no range waits for the one before it.
+    fn take_in(&mut self, trunk: bool) {
+        while let Some(window) = self.window.as_mut()
+            && let Some(Some(event)) = window.event().now_or_never()
+        {
+            self.heed(event, trunk);
+        }
+    }
+
+    fn heed(&mut self, event: RangeEvent, trunk: bool) {
+        let Some(window) = self.window.as_mut() else {
+            return;
+        };
+        match event {
+            RangeEvent::Answered => {}
+            RangeEvent::Came(bytes) => self.pace.came(bytes, self.room.came(bytes)),
+            RangeEvent::Broke(error) if !window.is_confirmed() => {
+                self.fetch.heed(&error);
+                self.forget();
+                self.pace.alone();
+            }
+            RangeEvent::Broke(error) => {
+                let flowing = window.flowing() + usize::from(trunk);
+                self.pace.broke(flowing);
+                if flowing == 0 {
+                    self.broke = Some(error);
+                } else {
+                    self.fetch.heed(&error);
+                }
+            }
+            RangeEvent::NoRanges => {
+                self.fetch.client().ignores_ranges();
+                self.pace.alone();
+                if window.is_confirmed() {
+                    window.cut_short();
+                } else {
+                    self.forget();
+                }
+            }
+        }
+    }
+
+    /// Whether nothing flows and a range that broke waits to be [resumed](RangedDownload::resume).
+    pub(super) fn is_stuck(&self, trunk: bool) -> bool {
+        let stuck = |window: &RangeWindow| !trunk && window.flowing() == 0 && window.is_broken();
+        self.window.as_ref().is_some_and(stuck)
+    }
+
+    /// What the last range broke by, if that was not dealt with.
+    pub(super) fn broke(&mut self) -> Option<Error> {
+        self.broke.take()
+    }
+
+    /// Goes on with a range that broke, when the host has a place.
+    pub(super) fn resume(&mut self) {
+        if let Some(window) = self.window.as_mut() {
+            window.resume(None);
+        }
+    }
+
+    /// The bytes of a chunk of the trunk that do not lie in the window.
+    pub(super) fn before_window(&self, position: u64, mut bytes: Bytes) -> Bytes {
+        if let Some(end) = self.trunk_ends() {
+            let room = usize::try_from(end.saturating_sub(position)).unwrap_or(usize::MAX);
+            bytes.truncate(room);
+        }
+        bytes
+    }
+
+    /// Bytes came over the trunk.
+    pub(super) fn came(&mut self, bytes: u64) {
+        self.pace.came(bytes, self.room.came(bytes));
+    }
+}

@@ -1,0 +1,300 @@
+//! Seeing to it that referrers which were pushed are listed.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use http::header::{IF_MATCH, IF_NONE_MATCH};
+use http::{HeaderName, HeaderValue};
+use tokio::time::Instant;
+
+use super::api::ApiAnswer;
+use super::capabilities::ApiSupport;
+use super::tag::check;
+use crate::auth::ScopeSet;
+use crate::client::Client;
+use crate::client::manifests::FetchedManifest;
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind};
+use crate::manifest::{Descriptor, Manifest};
+use crate::reference::{Repository, Tag, Target};
+
+/// How often a fallback tag is written that others write as well.
+const MAX_WRITES: usize = 5;
+/// The longest time that is left to a writer who read before we wrote.
+const MAX_SETTLING: Duration = Duration::from_secs(1);
+
+/// What became of referrers that were pushed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexedReferrers {
+    /// Who lists them.
+    pub by: IndexedBy,
+    /// Others wrote the fallback tag at the same time, again and again, and when we gave up it did not list all of
+    /// them. Attaching them again heals it.
+    pub contended: bool,
+}
+
+/// Who lists what was pushed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IndexedBy {
+    /// The registry itself.
+    Api,
+    /// The index under the fallback tag.
+    Tag {
+        /// The tag.
+        tag: Tag,
+        /// The digest of the index that stands there; `None` where somebody took it away while it was contended.
+        digest: Option<Digest>,
+        /// Whether the index had to be written: it did not list all of them before.
+        written: bool,
+    },
+}
+
+impl Client {
+    /// Sees to it that `referrers`, which were pushed to `repository` and name `subject`, are listed as its referrers.
+    /// The descriptors are those of [`Manifest::referrer_descriptor`]. For any number of referrers of one subject this
+    /// is done at once, after they were pushed; an empty list asks nothing and is said to be the API's.
+    ///
+    /// Nothing is asked of a registry whose API was seen to work. Otherwise the API is asked once for all repositories,
+    /// whatever the pushes were answered with, since `OCI-Subject` has been said by registries without the API, and left
+    /// out by others with it (Quay). Where it is missing, or lists nothing, the fallback tag is read, and written and
+    /// read again if it does not list them all yet. Writers in this process take turns; writers elsewhere are noticed by
+    /// `If-Match`, or by reading again, and what they wrote is merged. No entry is ever taken away, and everything else
+    /// in the index stays as it is.
+    ///
+    /// # Errors
+    /// As for [`Client::referrers`] and [`Client::put_manifest`]. [`ErrorKind::MissingContent`] also where the index
+    /// lists referrers that the repository no longer has.
+    pub async fn attach(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+        referrers: &[Descriptor],
+    ) -> Result<IndexedReferrers, Error> {
+        if referrers.is_empty() || self.lists_itself(repository, subject, referrers).await? {
+            return Ok(IndexedReferrers {
+                by: IndexedBy::Api,
+                contended: false,
+            });
+        }
+        let tag = Tag::of_referrers_to(subject);
+        let habits = &self.inner.habits.referrers;
+        let _turn = habits.turn(&format!("{}:{tag}", repository.path())).await;
+        TagUpdate {
+            client: self,
+            repository,
+            subject,
+            tag,
+            referrers,
+            wrote: false,
+        }
+        .run()
+        .await
+    }
+
+    /// Whether the registry lists them of its own accord.
+    async fn lists_itself(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+        referrers: &[Descriptor],
+    ) -> Result<bool, Error> {
+        let habits = &self.inner.habits.referrers;
+        match habits.api() {
+            ApiSupport::Missing => return Ok(false),
+            ApiSupport::Lists => return Ok(true),
+            ApiSupport::Answers if habits.says_subject() => return Ok(true),
+            ApiSupport::Answers | ApiSupport::Unknown => {}
+        }
+        let told = self
+            .ask_referrers(repository, ScopeSet::push(repository), subject)
+            .await?;
+        match told {
+            ApiAnswer::Listed(list) if !list.is_empty() => Ok(true),
+            // It says twice that it has the API, so the entries are on their way.
+            ApiAnswer::Listed(_) if habits.says_subject() => Ok(true),
+            ApiAnswer::Listed(_) => {
+                habits.missing();
+                let count = referrers.len();
+                self.warn(&format!(
+                    "the registry's referrers API does not list what was pushed ({count} of {}@{subject}); fallback tags are written instead",
+                    repository.path()
+                ));
+                Ok(false)
+            }
+            ApiAnswer::NoApi => Ok(false),
+            ApiAnswer::NoRepository | ApiAnswer::Unclear => Ok(habits.says_subject()),
+        }
+    }
+}
+
+/// One fallback tag that is being written.
+struct TagUpdate<'a> {
+    client: &'a Client,
+    repository: &'a Repository,
+    subject: &'a Digest,
+    tag: Tag,
+    referrers: &'a [Descriptor],
+    wrote: bool,
+}
+
+impl TagUpdate<'_> {
+    async fn run(mut self) -> Result<IndexedReferrers, Error> {
+        let habits = &self.client.inner.habits.referrers;
+        let mut delays = backoff(self.client);
+        // What stood there when a write that depended on it was refused.
+        let mut refused: Option<Option<Digest>> = None;
+        for turn in 0..=MAX_WRITES {
+            let started = Instant::now();
+            let found = self.read().await?;
+            let stands = found.as_ref().map(|found| found.manifest.digest().clone());
+            let merged = self.merge(found.as_ref())?;
+            if stands.as_ref() == Some(merged.digest()) {
+                return Ok(self.done(stands, false));
+            }
+            if turn == MAX_WRITES {
+                return Ok(self.done(stands, true));
+            }
+            match refused.take() {
+                Some(before) if before == stands => habits.no_conditions(),
+                Some(_) => habits.heeded_condition(),
+                None => {}
+            }
+            let condition = condition(found.as_ref()).filter(|_| habits.takes_conditions());
+            let conditional = condition.is_some();
+            match self.write(&merged, condition).await {
+                Ok(()) => self.wrote = true,
+                Err(error) if conditional && refuses_condition(&error) => {
+                    refused = Some(stands);
+                    continue;
+                }
+                Err(error) => return Err(explain(error)),
+            }
+            self.settle(started).await;
+            if self.stands().await?.as_ref() == Some(merged.digest()) {
+                return Ok(self.done(Some(merged.digest().clone()), false));
+            }
+            if let Some(delay) = delays.next() {
+                tokio::time::sleep(delay).await;
+            }
+        }
+        Ok(self.done(None, true))
+    }
+
+    async fn read(&self) -> Result<Option<FetchedManifest>, Error> {
+        let scopes = ScopeSet::push(self.repository);
+        let found = self
+            .client
+            .get_tagged(self.repository, scopes, &self.tag)
+            .await;
+        found.map_err(|error| match error.kind() {
+            ErrorKind::Denied => error.with_clause(
+                "a list of referrers that cannot be read is not written, since what it lists would be lost",
+            ),
+            _ => error,
+        })
+    }
+
+    /// The list with ours in it; the document that was found where it has them all.
+    fn merge(&self, found: Option<&FetchedManifest>) -> Result<Manifest, Error> {
+        let merged = match found {
+            None => Manifest::index_of(self.referrers).map_err(|error| error.to_string()),
+            Some(found) => check(&self.tag, found).and_then(|()| {
+                let appended = found.manifest.append(self.referrers);
+                appended.map_err(|error| error.to_string())
+            }),
+        };
+        merged.map_err(|why| {
+            Error::new(
+                ErrorKind::Protocol,
+                format!(
+                    "list the referrers of {}@{}",
+                    self.repository.path(),
+                    self.subject
+                ),
+                self.repository.registry().as_str(),
+                why,
+            )
+        })
+    }
+
+    async fn write(
+        &self,
+        merged: &Manifest,
+        condition: Option<(HeaderName, HeaderValue)>,
+    ) -> Result<(), Error> {
+        self.client
+            .put_tagged(self.repository, &self.tag, merged, condition)
+            .await
+            .map(drop)
+    }
+
+    /// Leaves a writer who read before we wrote, and saw the list without ours, the time to undo our write while we can
+    /// still notice: as long as reading and writing took us. Where conditions are heeded nobody can.
+    async fn settle(&self, started: Instant) {
+        if !self.client.inner.habits.referrers.heeds_conditions() {
+            tokio::time::sleep(started.elapsed().min(MAX_SETTLING)).await;
+        }
+    }
+
+    /// The digest of what stands there now.
+    async fn stands(&self) -> Result<Option<Digest>, Error> {
+        let target = Target::Tag(self.tag.clone());
+        let head = self
+            .client
+            .head_manifest_for_push(self.repository, &target)
+            .await?;
+        Ok(head.found().map(|head| head.digest))
+    }
+
+    fn done(&self, digest: Option<Digest>, contended: bool) -> IndexedReferrers {
+        IndexedReferrers {
+            by: IndexedBy::Tag {
+                tag: self.tag.clone(),
+                digest,
+                written: self.wrote,
+            },
+            contended,
+        }
+    }
+}
+
+/// What the write depends on: that the tag still holds what was found, or nothing.
+fn condition(found: Option<&FetchedManifest>) -> Option<(HeaderName, HeaderValue)> {
+    match found {
+        None => Some((IF_NONE_MATCH, HeaderValue::from_static("*"))),
+        // A weak one cannot be matched (RFC 9110, section 13.1.1).
+        Some(FetchedManifest { etag, .. }) => etag
+            .clone()
+            .filter(|etag| !etag.as_bytes().starts_with(b"W/"))
+            .map(|etag| (IF_MATCH, etag)),
+    }
+}
+
+/// Tells if the condition may be what the registry refuses, or fails over.
+fn refuses_condition(error: &Error) -> bool {
+    let status = error.status().map_or(0, |status| status.as_u16());
+    error.kind() == ErrorKind::Rejected || matches!(status, 304 | 500)
+}
+
+fn backoff(client: &Client) -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_jitter()
+        .with_min_delay(client.inner.retry.initial)
+        .with_max_delay(client.inner.retry.max)
+        .without_max_times()
+        .build()
+}
+
+/// What a refusal to take the list means.
+fn explain(error: Error) -> Error {
+    let clause = match error.kind() {
+        ErrorKind::MissingContent => {
+            "it is the list of referrers that the registry has no API for, and lists some that the repository no longer has"
+        }
+        ErrorKind::Rejected => {
+            "it is the list of referrers that the registry has no API for; where tags cannot be overwritten, exempt those that begin with `sha256-` and `sha512-`"
+        }
+        _ => return error,
+    };
+    error.with_clause(clause)
+}

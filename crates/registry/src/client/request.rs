@@ -1,0 +1,260 @@
+//! One request, as the endpoint families write it down.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use url::Url;
+
+use crate::auth::ScopeSet;
+use crate::cause::{self, Cause};
+use crate::client::checked_url::CheckedUrl;
+use crate::client::repository_context::RepositoryContext;
+use crate::error::{Error, ErrorKind};
+use crate::reference::Repository;
+use crate::transport::{AnswerLimit, Astray, Call, Lane, RequestBody, Response};
+
+/// One request, in a form that can be made into a call as often as it takes.
+#[derive(Clone, Debug)]
+pub(super) struct RequestSpec {
+    pub(super) action: Arc<str>,
+    pub(super) repository: Repository,
+    pub(super) scopes: ScopeSet,
+    pub(super) method: Method,
+    place: RequestTarget,
+    headers: HeaderMap,
+    body: Bytes,
+    pub(super) lane: Lane,
+    limit: AnswerLimit,
+    follow: bool,
+    pub(super) weight: u64,
+    pub(super) counted: bool,
+    pub(super) public_only: bool,
+    /// True if it is not sent again, whatever its first try comes to.
+    pub(super) once: bool,
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug)]
+enum RequestTarget {
+    /// Below the repository: `manifests/v1`.
+    Repository(String),
+    /// An address that the registry gave.
+    Given(CheckedUrl),
+}
+
+impl RequestSpec {
+    /// A request for `repository` at `path` below it; `action` is the infinitive clause for errors.
+    pub(super) fn new(
+        method: Method,
+        repository: &Repository,
+        scopes: ScopeSet,
+        path: impl Into<String>,
+        action: impl Into<Arc<str>>,
+    ) -> Self {
+        Self {
+            action: action.into(),
+            repository: repository.clone(),
+            scopes,
+            // Only the answers to these can be had elsewhere without sending anything again.
+            follow: matches!(method, Method::GET | Method::HEAD),
+            method,
+            place: RequestTarget::Repository(path.into()),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            lane: Lane::Calls,
+            limit: AnswerLimit::Normal,
+            weight: 0,
+            counted: false,
+            public_only: false,
+            once: false,
+        }
+    }
+
+    /// At an address that the registry gave, instead.
+    pub(super) fn at(mut self, address: CheckedUrl) -> Self {
+        self.place = RequestTarget::Given(address);
+        self
+    }
+
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    pub(super) fn body(mut self, body: Bytes) -> Self {
+        self.body = body;
+        self
+    }
+
+    pub(super) fn lane(mut self, lane: Lane) -> Self {
+        self.lane = lane;
+        self
+    }
+
+    pub(super) fn limit(mut self, limit: AnswerLimit) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    pub(super) fn follow(mut self, follow: bool) -> Self {
+        self.follow = follow;
+        self
+    }
+
+    /// How many bytes will flow, for those who wait with it for a place.
+    pub(super) fn weight(mut self, bytes: u64) -> Self {
+        self.weight = bytes;
+        self
+    }
+
+    /// As one for a manifest, of which registries may have a quota.
+    pub(super) fn counted(mut self) -> Self {
+        self.counted = true;
+        self
+    }
+
+    /// With a single try.
+    pub(super) fn once(mut self) -> Self {
+        self.once = true;
+        self
+    }
+
+    pub(super) fn scopes(mut self, scopes: ScopeSet) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
+    pub(super) fn method(mut self, method: Method) -> Self {
+        self.method = method;
+        self
+    }
+
+    /// An error of ours about this request.
+    pub(super) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error::new(
+            kind,
+            &*self.action,
+            self.repository.registry().as_str(),
+            message,
+        )
+        .with_repository(&self.repository)
+    }
+
+    /// That an answer to this request leads where nobody goes.
+    pub(super) fn astray(&self, Astray { cause, why }: Astray) -> Error {
+        self.error(ErrorKind::Refused, why).with_cause(cause)
+    }
+
+    /// The error that an answer to this request stands for.
+    pub(super) async fn failure(&self, response: Response) -> Error {
+        let host = match &self.place {
+            RequestTarget::Given(CheckedUrl { url, home: false }) => {
+                url.host_str().unwrap_or_default()
+            }
+            _ => self.repository.registry().as_str(),
+        };
+        let error = Error::from_response(&self.action, host, response).await;
+        let cause = match cause::of_request(&self.method, &error) {
+            // A manifest names it.
+            Cause::NotFound if self.is_for_blob() => Cause::ContentMissing,
+            cause => cause,
+        };
+        let error = error.with_cause(cause).with_repository(&self.repository);
+        if self.conflicts(&error) {
+            error.with_conflict()
+        } else {
+            error
+        }
+    }
+
+    /// Returns whether `error` is a conflict with another request, of which the registry says no more.
+    fn conflicts(&self, error: &Error) -> bool {
+        matches!(self.method, Method::POST | Method::PUT | Method::PATCH)
+            && error.status() == Some(StatusCode::CONFLICT)
+            && error.cause() == Cause::Rejected
+    }
+
+    /// Whether it asks for the content of a blob.
+    fn is_for_blob(&self) -> bool {
+        match &self.place {
+            RequestTarget::Repository(path) => {
+                self.method == Method::GET && path.starts_with("blobs/sha")
+            }
+            RequestTarget::Given(_) => false,
+        }
+    }
+
+    pub(super) fn address(&self, base: &Url) -> Result<CheckedUrl, Error> {
+        match &self.place {
+            RequestTarget::Given(address) => Ok(address.clone()),
+            RequestTarget::Repository(path) => {
+                let path = format!("v2/{}/{path}", self.repository.path());
+                let url = base.join(&path).map_err(|error| {
+                    self.error(ErrorKind::Protocol, format!("{path} makes no URL"))
+                        .with_source(error)
+                })?;
+                Ok(CheckedUrl { url, home: true })
+            }
+        }
+    }
+
+    pub(super) fn call(
+        &self,
+        visit: &RepositoryContext,
+        address: &CheckedUrl,
+        used: Option<&HeaderValue>,
+        body: RequestBody,
+    ) -> Call {
+        let mut headers = self.headers.clone();
+        if let Some(value) = used {
+            headers.insert(AUTHORIZATION, value.clone());
+        }
+        Call {
+            action: Arc::clone(&self.action),
+            endpoint: visit.endpoint.clone(),
+            method: self.method.clone(),
+            url: address.url.clone(),
+            headers,
+            body,
+            lane: self.lane,
+            public_only: self.public_only,
+            answer: self.limit,
+            follow_redirects: self.follow,
+            weight: self.weight,
+            tries: visit.tries,
+        }
+    }
+
+    pub(super) fn replayed(&self) -> RequestBody {
+        if self.body.is_empty() {
+            RequestBody::Empty
+        } else {
+            RequestBody::Bytes(self.body.clone())
+        }
+    }
+}
+
+/// `text` as a value in a query: everything but unreserved characters is escaped (`:` is `%3A`, as some proxies
+/// demand).
+pub(super) fn in_query(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, RESERVED).to_string()
+}
+
+const RESERVED: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_values() {
+        assert_eq!(in_query("sha256:ab"), "sha256%3Aab");
+        assert_eq!(in_query("team/my_app-1.2~x"), "team%2Fmy_app-1.2~x");
+    }
+}

@@ -1,0 +1,308 @@
+//! Sending the bytes, and going on when something breaks.
+//!
+//! A small machine: *send* the next request, *settle* what an unknown outcome left behind by asking the registry,
+//! *reopen* the session when nothing of it is left. An error while a body is written says nothing of its outcome: the
+//! connection may have broken, or the registry may have answered early and closed. So nothing is sent again before
+//! the registry was asked what it has (docs/protocol.md#broken-uploads, docs/protocol.md#tokens-during-uploads).
+
+mod answers;
+
+use std::sync::atomic::Ordering;
+
+use http::header::{CONTENT_RANGE, CONTENT_TYPE};
+use http::{HeaderValue, Method};
+
+use crate::client::Client;
+use crate::client::reader::BlobSource;
+use crate::client::repository_context::RepositoryContext;
+use crate::client::request::RequestSpec;
+use crate::error::{Error, ErrorKind, Retryable};
+use crate::transport::{AnswerLimit, Attempts, Lane, Response};
+
+use super::forms::{self, UploadForm, UploadForms, UploadStep};
+use super::request_body::{self, SourceReader};
+use super::{Upload, location};
+use answers::Refused;
+
+/// One upload on its way.
+pub(super) struct UploadDriver<'a> {
+    pub(super) client: &'a Client,
+    pub(super) visit: RepositoryContext,
+    pub(super) attempts: Attempts,
+    pub(super) upload: Upload,
+    /// The size of the blob: what the source says, once it was opened.
+    pub(super) size: u64,
+    pub(super) feeder: SourceReader<'a>,
+    /// What this upload takes for granted, suspicions included.
+    pub(super) forms: UploadForms,
+    /// What it was told plainly: the part that is worth remembering.
+    learnt: UploadForms,
+    pub(super) form: UploadForm,
+    pub(super) resumable: bool,
+    pub(super) patches: u32,
+    /// What went wrong since the last progress.
+    pub(super) trouble: FailureCounts,
+    /// The most bytes that a session of this upload ever held.
+    reached: u64,
+    /// The bytes that arrived were not the right ones, once.
+    wrong_bytes: bool,
+    /// The source gave other bytes than its digest promises, once.
+    corrupt_source: bool,
+}
+
+/// What went wrong, each without progress since.
+#[derive(Default)]
+pub(super) struct FailureCounts {
+    unauthorized: u32,
+    redirected: u32,
+    lost: bool,
+    out_of_step: bool,
+    pub(super) barren: u32,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum NextStep {
+    Send,
+    /// Ask the registry what it has. `complete`: everything was sent, so that the blob may be there.
+    Settle {
+        complete: bool,
+    },
+    Reopen,
+    /// Compare the length of the blob that was closed.
+    Measure,
+    Done,
+}
+
+/// Why a step came to nothing.
+pub(super) enum StepFailure {
+    /// For good.
+    Final(Error),
+    /// What to do after the tries allow it.
+    Later(Error, NextStep),
+}
+
+pub(super) type StepResult = Result<NextStep, StepFailure>;
+
+/// A request that was sent, with or without an answer.
+struct SentRequest {
+    ask: RequestSpec,
+    used: Option<HeaderValue>,
+    answer: Result<Response, Error>,
+    /// Bytes that left for the network.
+    taken: u64,
+}
+
+impl<'a> UploadDriver<'a> {
+    pub(super) async fn new(
+        client: &'a Client,
+        upload: Upload,
+        source: &'a dyn BlobSource,
+    ) -> Result<Self, Error> {
+        let visit = client.visit(&upload.repository).await?;
+        let forms = *client.inner.habits.forms();
+        let ask = upload.ask(Method::PUT);
+        let size = upload.size.unwrap_or(0);
+        Ok(Self {
+            attempts: client.attempts(&visit),
+            feeder: SourceReader::new(source, upload.size, ask),
+            form: forms.choose(size),
+            client,
+            visit,
+            upload,
+            size,
+            forms,
+            learnt: UploadForms::default(),
+            resumable: true,
+            patches: 0,
+            trouble: FailureCounts::default(),
+            reached: 0,
+            wrong_bytes: false,
+            corrupt_source: false,
+        })
+    }
+
+    pub(super) async fn run(mut self) -> Result<(), Error> {
+        let mut next = NextStep::Send;
+        loop {
+            let went = match next {
+                NextStep::Send => self.send().await,
+                NextStep::Settle { complete } => self.settle(complete).await,
+                NextStep::Reopen => self.reopen().await,
+                NextStep::Measure => self.measure().await,
+                NextStep::Done => {
+                    let habits = &self.client.inner.habits;
+                    habits.forms().learn(&self.learnt);
+                    habits.sent(self.upload.repository.path(), &self.upload.digest);
+                    return Ok(());
+                }
+            };
+            next = match went {
+                Ok(next) => next,
+                Err(StepFailure::Final(error)) => return Err(error),
+                Err(StepFailure::Later(error, next)) => {
+                    self.visit.tries = self.attempts.after(error).await?;
+                    next
+                }
+            };
+        }
+    }
+
+    /// Sends the next request of the form.
+    async fn send(&mut self) -> StepResult {
+        let session = &self.upload.session;
+        let step = forms::next(self.form, session.offset, self.size, session.least);
+        let sent = match self.transmit(step).await {
+            Ok(Some(sent)) => sent,
+            Ok(None) => return Ok(NextStep::Send),
+            Err(error) => return self.source_failed(error),
+        };
+        let before = self.upload.session.sent;
+        let end = self.upload.session.offset + sent.taken;
+        self.upload.session.sent = before.max(end);
+        let complete =
+            step == UploadStep::Close || (step == UploadStep::Whole && sent.taken == self.size);
+        match sent.answer {
+            Ok(response) if response.status.is_success() => {
+                self.taken(&sent.ask, step, response).await
+            }
+            Ok(response) => {
+                let untouched = sent.taken == 0 && !complete;
+                let refused = Refused {
+                    ask: sent.ask,
+                    used: sent.used,
+                    response,
+                };
+                let settle = if untouched {
+                    NextStep::Send
+                } else {
+                    NextStep::Settle { complete }
+                };
+                self.refused(step, refused, settle).await
+            }
+            Err(error) if error.kind() == ErrorKind::Connect => {
+                Err(StepFailure::Later(error, NextStep::Send))
+            }
+            Err(error) if error.retryable() != Retryable::No => {
+                self.trouble.barren += 1;
+                Err(StepFailure::Later(error, NextStep::Settle { complete }))
+            }
+            Err(error) => Err(StepFailure::Final(error)),
+        }
+    }
+
+    /// What the source, or the token server, said in place of bytes. Bytes that turn out to be the wrong ones when
+    /// some of them are gone are read once more, into a new session: the network may be at fault, and the registry
+    /// never saw the last of them.
+    fn source_failed(&mut self, error: Error) -> StepResult {
+        // A small blob was read a second time before anything of it came here.
+        let read_again = self.corrupt_source || error.tries() > 1;
+        if error.kind() != ErrorKind::Corrupt || read_again {
+            return Err(StepFailure::Final(error));
+        }
+        self.corrupt_source = true;
+        self.resumable = false;
+        Ok(NextStep::Reopen)
+    }
+
+    /// Makes the request; an error is the source's, or the token server's. Makes none where the blob turns out to have
+    /// another size than was thought, which asks for another request.
+    ///
+    /// The order matters: the source is opened when the host is ready for its bytes, and the token is looked at last,
+    /// when nothing is waited for any more, since a body cannot be sent twice.
+    async fn transmit(&mut self, step: UploadStep) -> Result<Option<SentRequest>, Error> {
+        let ask = self.request(step);
+        let (from, to) = match step {
+            UploadStep::Whole => (0, self.size),
+            UploadStep::Patch { from, to, .. } => (from, to),
+            UploadStep::Close => (self.size, self.size),
+        };
+        let reserved = if let Some(reserved) = self.upload.reserved.take() {
+            reserved
+        } else {
+            let going_on = self.feeder.is_open();
+            self.client.reserve(&self.visit, &ask, going_on).await?
+        };
+        self.feeder.prime(from, to).await?;
+        if self.is_resized()? {
+            self.upload.reserved = Some(reserved);
+            return Ok(None);
+        }
+        let pass = self.client.pass_for(&self.visit, &ask).await?;
+        let (body, inlet) = request_body::channel(to - from);
+        let taken = inlet.taken();
+        let pump = self.feeder.pump(inlet, to);
+        let answer = self
+            .client
+            .send_once(&self.visit, &ask, reserved, &pass, body);
+        let answer = beside(answer, pump).await?;
+        let used = pass.header.clone();
+        drop(pass);
+        Ok(Some(SentRequest {
+            answer,
+            ask,
+            used,
+            taken: taken.load(Ordering::Relaxed),
+        }))
+    }
+
+    /// Takes over the size that the source says. Returns whether it is another one than before.
+    fn is_resized(&mut self) -> Result<bool, Error> {
+        let Some(size) = self.feeder.size() else {
+            let ask = self.upload.ask(Method::PUT);
+            return Err(ask.error(ErrorKind::Protocol, "the size of the blob is not known"));
+        };
+        if size == self.size {
+            return Ok(false);
+        }
+        self.size = size;
+        self.form = self.forms.choose(size);
+        Ok(true)
+    }
+
+    fn request(&self, step: UploadStep) -> RequestSpec {
+        let (method, closing) = match step {
+            UploadStep::Whole | UploadStep::Close => (Method::PUT, true),
+            UploadStep::Patch { .. } => (Method::PATCH, false),
+        };
+        let mut ask = self.upload.ask(method);
+        if closing {
+            let mut address = self.upload.session.location.clone();
+            address.url = location::closing(&address.url, &self.upload.digest);
+            ask = ask.at(address);
+        }
+        if let UploadStep::Patch { from, to, ranged: true } = step
+            // Without a unit: Azure refuses the form that HTTP has for answers.
+            && let Ok(range) = HeaderValue::from_str(&format!("{from}-{}", to.saturating_sub(1)))
+        {
+            ask = ask.header(CONTENT_RANGE, range);
+        }
+        ask.header(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/octet-stream"),
+        )
+        .lane(Lane::Uploads)
+        .weight(self.size)
+        .limit(AnswerLimit::Closing)
+    }
+}
+
+/// Waits for `answer` while `pump` runs beside it. A pump that fails ends both: the request, dropped, never
+/// completes.
+async fn beside<T>(
+    answer: impl Future<Output = T>,
+    pump: impl Future<Output = Result<(), Error>>,
+) -> Result<T, Error> {
+    let (mut answer, mut pump) = (std::pin::pin!(answer), std::pin::pin!(pump));
+    let mut pumping = true;
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut answer => return Ok(answer),
+            pumped = &mut pump, if pumping => {
+                pumped?;
+                pumping = false;
+            }
+        }
+    }
+}

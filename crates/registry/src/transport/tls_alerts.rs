@@ -1,0 +1,115 @@
+//! Refusals of a client certificate, which under TLS 1.3 arrive after the handshake.
+//!
+//! The server's alert ends the connection before anything is answered on it. Over HTTP/2, the HTTP library reports to
+//! the requests on that connection only that it closed, so the alert is noted where it is read.
+
+use std::collections::HashMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::Authority;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use crate::cause::Cause;
+use crate::transport::connection::Io;
+use crate::transport::{HttpError, HttpErrorKind, classify};
+
+/// Time after an alert in which it explains the failures of requests.
+const RECENT: Duration = Duration::from_secs(10);
+/// Maximum number of hosts that are remembered.
+const MAX_HOSTS: usize = 256;
+
+/// The last alert of each host.
+#[derive(Clone, Default)]
+pub(super) struct Alerts(Arc<Mutex<HashMap<Authority, (Instant, HttpError)>>>);
+
+impl Alerts {
+    /// Returns `error`, or the alert that the host of `uri` has just closed a connection with.
+    pub(super) fn explain(&self, uri: &Uri, error: HttpError) -> HttpError {
+        if error.kind != HttpErrorKind::Broken {
+            return error;
+        }
+        let alerts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let alert = uri.authority().and_then(|authority| alerts.get(authority));
+        match alert {
+            Some((at, alert)) if at.elapsed() < RECENT => alert.clone(),
+            _ => error,
+        }
+    }
+
+    /// Watches a connection to the host of `uri`.
+    pub(super) fn watch<S: Io>(&self, stream: S, uri: &Uri) -> Watched<S> {
+        Watched {
+            stream,
+            authority: uri.authority().cloned(),
+            alerts: self.clone(),
+        }
+    }
+
+    fn note(&self, authority: &Authority, error: HttpError) {
+        let mut alerts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if alerts.len() >= MAX_HOSTS {
+            alerts.clear();
+        }
+        alerts.insert(authority.clone(), (Instant::now(), error));
+    }
+}
+
+/// A connection whose alerts are noted.
+pub(super) struct Watched<S> {
+    stream: S,
+    authority: Option<Authority>,
+    alerts: Alerts,
+}
+
+impl<S: Io> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if let (Poll::Ready(Err(error)), Some(authority)) = (&read, &self.authority) {
+            let error = classify::handshake(error);
+            if error.cause == Some(Cause::ClientCertificate) {
+                self.alerts.note(authority, error);
+            }
+        }
+        read
+    }
+}
+
+impl<S: Io> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+}

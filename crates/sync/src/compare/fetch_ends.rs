@@ -1,0 +1,199 @@
+//! Both ends at once: what is wanted, and what is there.
+
+use image_syncer_registry::manifest::media_type::{DOCKER_MANIFEST, OCI_MANIFEST};
+use image_syncer_registry::{ErrorKind, ManifestHead, ManifestPresence, Tag, Target};
+
+use crate::compare::{Comparer, Comparison, Difference, MissingImage};
+use crate::failure::{Failure, Side};
+use crate::graph::{Root, SourceImage};
+use crate::store::Store;
+
+impl Comparer {
+    /// Looks at `image` and at what stands under `tag`, or under the image's digest, at `destination`.
+    ///
+    /// Costs a HEAD at each end, in flight together where that can be; less where an end is pinned by digest or known
+    /// already. What is not settled by these costs the root as well. A tag that is known to be `absent` at the
+    /// destination is not asked about there.
+    pub async fn look(
+        &self,
+        image: &SourceImage,
+        destination: &dyn Store,
+        tag: Option<&Tag>,
+        absent: bool,
+    ) -> Result<Comparison, Failure> {
+        let comparison = match tag {
+            Some(tag) => self.look_at_tag(image, destination, tag, absent).await?,
+            None => self.look_at_digest(image, destination).await?,
+        };
+        if let Comparison::Unchanged { digest } = &comparison
+            && !self.verify
+        {
+            let repository = destination.repository();
+            self.inventory.manifest_is_in(repository, digest);
+        }
+        Ok(comparison)
+    }
+
+    async fn look_at_tag(
+        &self,
+        image: &SourceImage,
+        destination: &dyn Store,
+        tag: &Tag,
+        absent: bool,
+    ) -> Result<Comparison, Failure> {
+        let target = Target::Tag(tag.clone());
+        let (wanted, Found { there, unknown }) = if absent {
+            (image.head().await?, Found::default())
+        } else {
+            futures_util::try_join!(image.head(), resolve(destination, &target))?
+        };
+        let is_there = there.as_ref().filter(|_| !self.force);
+        if let Some(there) = is_there
+            && there.digest == wanted.digest
+            && (!image.is_filtered() || is_one_image(&wanted, there))
+        {
+            let digest = wanted.digest;
+            return Ok(Comparison::Unchanged { digest });
+        }
+        if self.heads_settle(image) {
+            let difference = Difference::new(wanted, there, unknown);
+            return Ok(Comparison::Differs(difference));
+        }
+        let (root, filtered) = match image.root().await? {
+            Root::Whole(root) => (root, false),
+            Root::Filtered(root) => (root, true),
+            Root::Nothing { why } => return Ok(Comparison::Skipped { why }),
+        };
+        let same = is_there.is_some_and(|there| there.digest == *root.digest());
+        let missing = MissingImage {
+            root,
+            filtered,
+            tag: Some(tag.clone()),
+            there,
+            unknown,
+            unasked: absent,
+            sparse: None,
+        };
+        self.weigh(image, destination, missing, same).await
+    }
+
+    async fn look_at_digest(
+        &self,
+        image: &SourceImage,
+        destination: &dyn Store,
+    ) -> Result<Comparison, Failure> {
+        let digest = if image.is_filtered() {
+            match image.root().await? {
+                Root::Whole(root) | Root::Filtered(root) => root.digest().clone(),
+                Root::Nothing { why } => return Ok(Comparison::Skipped { why }),
+            }
+        } else {
+            image.head().await?.digest
+        };
+        let repository = destination.repository();
+        let known = !self.force && self.inventory.has_manifest(repository, &digest);
+        if known {
+            return Ok(Comparison::Unchanged { digest });
+        }
+        let target = Target::Digest(digest.clone());
+        let Found { there, unknown } = resolve(destination, &target).await?;
+        let same = there.is_some() && !self.force;
+        if same && !image.is_filtered() {
+            return Ok(Comparison::Unchanged { digest });
+        }
+        if self.heads_settle(image) {
+            let wanted = image.head().await?;
+            let difference = Difference::new(wanted, there, unknown);
+            return Ok(Comparison::Differs(difference));
+        }
+        let (root, filtered) = match image.root().await? {
+            Root::Whole(root) => (root, false),
+            Root::Filtered(root) => (root, true),
+            Root::Nothing { why } => return Ok(Comparison::Skipped { why }),
+        };
+        let missing = MissingImage {
+            root,
+            filtered,
+            tag: None,
+            there,
+            unknown,
+            unasked: false,
+            sparse: None,
+        };
+        self.weigh(image, destination, missing, same).await
+    }
+}
+
+impl Comparer {
+    /// Whether digests that differ are all that is to be known; what a filter leaves of an image is seen in its root.
+    fn heads_settle(&self, image: &SourceImage) -> bool {
+        self.only_differences && !image.is_filtered()
+    }
+
+    /// Whether the destination has had the root under its tag all along, although a list of its tags did not have it:
+    /// registries refuse to push over a tag that is immutable there, the same bytes included (ECR 400, ACR 405,
+    /// Quay 409, Harbor 412, Nexus 400 or 403). `refusal` is what became of the push.
+    ///
+    /// Costs a HEAD, where the tag was not asked about before.
+    pub async fn stood(
+        &self,
+        missing: &MissingImage,
+        destination: &dyn Store,
+        refusal: &Failure,
+    ) -> bool {
+        let refused = matches!(refusal.kind, Some(ErrorKind::Rejected | ErrorKind::Denied));
+        let Some(tag) = missing.tag.as_ref().filter(|_| missing.unasked && refused) else {
+            return false;
+        };
+        let there = resolve(destination, &Target::Tag(tag.clone())).await;
+        let there = there.ok().and_then(|found| found.there);
+        there.is_some_and(|there| there.digest == *missing.root.digest())
+    }
+}
+
+impl Difference {
+    fn new(wanted: ManifestHead, there: Option<ManifestHead>, unknown: Option<Failure>) -> Self {
+        Self {
+            digest: wanted.digest,
+            media_type: wanted.media_type,
+            there,
+            unknown,
+        }
+    }
+    /// Whether it may consist of further manifests.
+    pub(crate) fn may_be_index(&self) -> bool {
+        let media_type = self.media_type.as_deref();
+        media_type.is_none_or(|media_type| ![OCI_MANIFEST, DOCKER_MANIFEST].contains(&media_type))
+    }
+}
+
+async fn resolve(destination: &dyn Store, target: &Target) -> Result<Found, Failure> {
+    let found = destination.resolve_for_push(target).await;
+    let found = found.map_err(|error| Failure::registry(Side::Destination, &error))?;
+    Ok(match found {
+        ManifestPresence::Present(head) => Found {
+            there: Some(head),
+            unknown: None,
+        },
+        ManifestPresence::Absent => Found::default(),
+        ManifestPresence::Unknown(error) => Found {
+            there: None,
+            unknown: Some(Failure::registry(Side::Destination, &error)),
+        },
+    })
+}
+
+/// Answer of a destination about what exists under a name.
+#[derive(Default)]
+struct Found {
+    there: Option<ManifestHead>,
+    /// Reason why it does not say.
+    unknown: Option<Failure>,
+}
+
+/// Whether equal digests settle it in spite of a filter: a filter makes new indexes and never new images. Whether the
+/// image would pass need not be asked where the destination has it.
+fn is_one_image(wanted: &ManifestHead, there: &ManifestHead) -> bool {
+    let media_type = wanted.media_type.as_ref().or(there.media_type.as_ref());
+    media_type.is_some_and(|media_type| [OCI_MANIFEST, DOCKER_MANIFEST].contains(&&**media_type))
+}

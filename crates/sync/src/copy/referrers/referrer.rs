@@ -1,0 +1,352 @@
+//! What refers to one subject.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use image_syncer_registry::{Descriptor, Digest, Manifest, Tag, Target};
+
+use crate::compare::{Comparison, MissingImage};
+use crate::copy::PushOutcome;
+use crate::copy::referrer_progress::CompletedStep;
+use crate::copy::referrers::{
+    ReferrerCopier, ReferrerSubject, SubjectOutcome, TOGETHER, concerning, is_gone,
+};
+use crate::event::{Copied, Outcome};
+use crate::failure::{Failure, Side};
+use crate::graph::{Root, SourceImage};
+
+/// What became of one that refers to a subject.
+#[derive(Default)]
+struct ReferrerOutcome {
+    /// What bringing it took, if it was not there.
+    copied: Option<Copied>,
+    /// How it is to be listed, where it is a referrer that may not be listed yet.
+    listed: Option<Descriptor>,
+    next: Vec<(Digest, bool)>,
+    name: Option<(Arc<Manifest>, Tag)>,
+}
+
+impl ReferrerCopier<'_> {
+    /// Brings what refers to `subject` itself.
+    pub(super) async fn serve(&self, subject: ReferrerSubject) -> Result<SubjectOutcome, Failure> {
+        let repository = self.destination.repository();
+        // Images that share a subject see to it one after the other.
+        let _claim = self
+            .copier
+            .attaching
+            .claim(repository, &subject.digest)
+            .await;
+        let is_done = self.has(CompletedStep::Subject, &subject.digest);
+        let there = if is_done {
+            let all = subject.attached.referrers.iter();
+            all.map(|referrer| referrer.digest.clone()).collect()
+        } else {
+            self.there(&subject).await?
+        };
+        let mut came = Vec::new();
+        let mut referrers = stream::iter(subject.attached.referrers.clone())
+            .map(|referrer| self.referrer(&subject, referrer, &there))
+            .buffer_unordered(TOGETHER);
+        while let Some(one) = referrers.next().await {
+            came.push(one?);
+        }
+        drop(referrers);
+        let mut served = SubjectOutcome::default();
+        let listed: Vec<Descriptor> = came
+            .iter_mut()
+            .filter_map(|one| one.listed.take())
+            .collect();
+        if self.attach(&subject.digest, &listed).await? {
+            served.brought.contended();
+        }
+        if !is_done {
+            for tag in &subject.attached.companions {
+                came.push(self.companion(&subject, tag).await?);
+            }
+        }
+        for one in came {
+            served.next.extend(one.next);
+            served.names.extend(one.name);
+            if let Some(copied) = &one.copied {
+                served.brought.one(copied);
+            }
+        }
+        // What gets its tag later is not there yet for others.
+        if served.names.is_empty() {
+            self.set(CompletedStep::Subject, &subject.digest);
+        }
+        Ok(served)
+    }
+
+    /// Which referrers of `subject` the destination lists. Those of a new subject are new as well; where everything is
+    /// to be looked at or pushed again, no list is believed.
+    async fn there(&self, subject: &ReferrerSubject) -> Result<HashSet<Digest>, Failure> {
+        let believes = !self.copier.verify && !self.copier.force;
+        if subject.is_new || subject.attached.referrers.is_empty() || !believes {
+            return Ok(HashSet::new());
+        }
+        let listed = self.destination.referrers_for_push(&subject.digest).await;
+        let listed = listed.map_err(|error| Failure::registry(Side::Destination, &error))?;
+        Ok(listed.into_iter().map(|there| there.digest).collect())
+    }
+
+    /// Sees to it that what was brought is listed; says whether others were in the way.
+    async fn attach(&self, subject: &Digest, referrers: &[Descriptor]) -> Result<bool, Failure> {
+        if referrers.is_empty() {
+            return Ok(false);
+        }
+        let attached = self.destination.attach(subject, referrers).await;
+        let attached = attached.map_err(|error| {
+            let failure = Failure::registry(Side::Destination, &error);
+            concerning("cannot list what came along", subject, failure)
+        })?;
+        if attached.contended {
+            self.warn(format!(
+                "{}@{subject}: others write the list of its referrers at the same time, and it does not have all of them \
+                 yet; run again to mend it",
+                self.destination.repository()
+            ));
+        }
+        Ok(attached.contended)
+    }
+
+    /// One referrer of `subject`.
+    async fn referrer(
+        &self,
+        subject: &ReferrerSubject,
+        referrer: Descriptor,
+        there: &HashSet<Digest>,
+    ) -> Result<ReferrerOutcome, Failure> {
+        let digest = &referrer.digest;
+        let failed = |failure| concerning(&format!("referrer {digest}"), &subject.digest, failure);
+        let image = self.part(Target::Digest(digest.clone()));
+        let stands = there.contains(digest);
+        if stands && !(self.is_deep() || subject.is_new) {
+            return Ok(ReferrerOutcome::default());
+        }
+        let root = match image.root().await {
+            Ok(Root::Whole(root) | Root::Filtered(root)) => root,
+            Ok(Root::Nothing { .. }) => return Ok(ReferrerOutcome::default()),
+            Err(failure) if is_gone(&failure) => {
+                self.leave_out(subject, digest.as_str(), "the registry does not have it");
+                return Ok(ReferrerOutcome::default());
+            }
+            Err(failure) => return Err(failed(failure)),
+        };
+        let Some(listed) = self.fitting(subject, &root).map_err(failed)? else {
+            return Ok(ReferrerOutcome::default());
+        };
+        let next = self
+            .subjects(&image, &root, !stands)
+            .await
+            .map_err(failed)?;
+        if stands {
+            return Ok(ReferrerOutcome {
+                next,
+                ..ReferrerOutcome::default()
+            });
+        }
+        let copied = self.bring_part(&image, root).await;
+        Ok(ReferrerOutcome {
+            copied: copied.map_err(failed)?,
+            listed: Some(listed),
+            next,
+            name: None,
+        })
+    }
+
+    /// The descriptor of a referrer whose document says the same as the list that named it, and that is wanted.
+    fn fitting(
+        &self,
+        subject: &ReferrerSubject,
+        root: &Manifest,
+    ) -> Result<Option<Descriptor>, Failure> {
+        let unreadable = |error: image_syncer_registry::manifest::ManifestError| {
+            Failure::local(error.to_string())
+        };
+        let view = root.view().map_err(unreadable)?;
+        if view
+            .subject()
+            .is_none_or(|named| named.digest != subject.digest)
+        {
+            let why = "it does not name it as its subject";
+            self.leave_out(subject, root.digest().as_str(), why);
+            return Ok(None);
+        }
+        let listed = root.referrer_descriptor().map_err(unreadable)?;
+        let wanted = self.wanted.wants(listed.artifact_type.as_deref());
+        Ok(wanted.then_some(listed))
+    }
+
+    /// What one of cosign's tags names.
+    async fn companion(
+        &self,
+        subject: &ReferrerSubject,
+        tag: &Tag,
+    ) -> Result<ReferrerOutcome, Failure> {
+        let failed = |failure| concerning(&format!("tag {tag}"), &subject.digest, failure);
+        let mut image = self.part(Target::Tag(tag.clone()));
+        let is_new = subject.is_new && !self.copier.verify && !self.copier.force;
+        if is_new {
+            image = image.needed();
+        }
+        match image.head().await {
+            Ok(_) => {}
+            Err(failure) if is_gone(&failure) => {
+                self.leave_out(subject, tag.as_str(), "the registry does not have it");
+                return Ok(ReferrerOutcome::default());
+            }
+            Err(failure) => return Err(failed(failure)),
+        }
+        self.companion_of(&image, tag, is_new).await.map_err(failed)
+    }
+
+    async fn companion_of(
+        &self,
+        image: &SourceImage,
+        tag: &Tag,
+        is_new: bool,
+    ) -> Result<ReferrerOutcome, Failure> {
+        let look = self
+            .copier
+            .comparer
+            .look(image, &**self.destination, Some(tag), is_new);
+        let mut missing = match look.await? {
+            Comparison::Missing(missing) => missing,
+            Comparison::Skipped { .. } => return Ok(ReferrerOutcome::default()),
+            Comparison::Differs(difference) => {
+                self.answer_for(&difference.digest);
+                return Ok(ReferrerOutcome {
+                    copied: Some(Copied::of(difference.digest)),
+                    ..ReferrerOutcome::default()
+                });
+            }
+            Comparison::Unchanged { digest } => {
+                let copied = self.verified(image, Some(tag), digest.clone()).await?;
+                let next = if self.is_deep() {
+                    vec![(digest, false)]
+                } else {
+                    Vec::new()
+                };
+                return Ok(ReferrerOutcome {
+                    copied,
+                    next,
+                    ..ReferrerOutcome::default()
+                });
+            }
+        };
+        let root = Arc::clone(&missing.root);
+        let next = self.subjects(image, &root, true).await?;
+        // Counted where the next level asks again, which costs nothing.
+        let refers = self.subjects_among(next.iter().cloned());
+        let refers: Vec<ReferrerSubject> = refers.try_collect().await?;
+        let name = (!refers.is_empty()).then(|| (Arc::clone(&root), tag.clone()));
+        if name.is_some() {
+            missing.tag = None;
+        }
+        Ok(ReferrerOutcome {
+            copied: self.push_part(image, &missing).await?,
+            listed: None,
+            next,
+            name,
+        })
+    }
+
+    /// Brings a referrer that the destination does not list. Whether it is there all the same is not asked, but where
+    /// everything is looked at or pushed again.
+    async fn bring_part(
+        &self,
+        image: &SourceImage,
+        root: Arc<Manifest>,
+    ) -> Result<Option<Copied>, Failure> {
+        if !self.copier.verify && !self.copier.force {
+            let missing = MissingImage {
+                root,
+                filtered: false,
+                tag: None,
+                there: None,
+                unknown: None,
+                unasked: true,
+                sparse: None,
+            };
+            return self.push_part(image, &missing).await;
+        }
+        let look = self
+            .copier
+            .comparer
+            .look(image, &**self.destination, None, false);
+        match look.await? {
+            Comparison::Missing(missing) => self.push_part(image, &missing).await,
+            Comparison::Unchanged { digest } => self.verified(image, None, digest).await,
+            Comparison::Differs(difference) => Ok(Some(Copied::of(difference.digest))),
+            Comparison::Skipped { .. } => Ok(None),
+        }
+    }
+
+    async fn push_part(
+        &self,
+        image: &SourceImage,
+        missing: &MissingImage,
+    ) -> Result<Option<Copied>, Failure> {
+        let turns = self
+            .copier
+            .turns(image, self.destination, self.seat, missing, None);
+        Ok(match turns.await? {
+            PushOutcome::Copied(copied) => Some(copied),
+            PushOutcome::Stood => None,
+        })
+    }
+
+    /// With `--verify`, looks for everything below what stands there.
+    async fn verified(
+        &self,
+        image: &SourceImage,
+        tag: Option<&Tag>,
+        digest: Digest,
+    ) -> Result<Option<Copied>, Failure> {
+        if !self.copier.verify {
+            return Ok(None);
+        }
+        let verify = self
+            .copier
+            .verify_below(image, tag, self.destination, digest, self.seat);
+        Ok(match verify.await? {
+            Outcome::Copied(copied) => Some(copied),
+            _ => None,
+        })
+    }
+
+    /// What of an image may be a subject.
+    async fn subjects(
+        &self,
+        image: &SourceImage,
+        root: &Arc<Manifest>,
+        is_new: bool,
+    ) -> Result<Vec<(Digest, bool)>, Failure> {
+        let below = image.manifests_below_within(root, |_| self.count(1));
+        let mut digests = below.await?;
+        digests.push(root.digest().clone());
+        Ok(digests.into_iter().map(|digest| (digest, is_new)).collect())
+    }
+
+    /// An image at the same source that refers to something; no filter touches it.
+    fn part(&self, target: Target) -> SourceImage {
+        let manifests = Arc::clone(&self.copier.manifests);
+        SourceImage::new(
+            Arc::clone(self.image.store()),
+            target,
+            Arc::default(),
+            manifests,
+        )
+        .with_parts(self.copier.parts.of_referrers())
+    }
+
+    fn leave_out(&self, subject: &ReferrerSubject, what: &str, why: &str) {
+        let source = self.image.store().repository();
+        self.warn(format!(
+            "{source}: {what} is listed as what refers to {}, but {why}; it is left out",
+            subject.digest
+        ));
+    }
+}

@@ -1,0 +1,107 @@
+//! What a copy took, over all of its turns.
+
+use std::collections::HashSet;
+
+use image_syncer_registry::{Descriptor, Digest};
+
+use crate::commit::MissingContent;
+use crate::compare::{CopyPlan, Damage, MissingImage};
+use crate::event::{Copied, Loss, Volume};
+use crate::failure::Failure;
+use crate::transfer::Moved;
+
+/// What was moved and pushed for one destination.
+#[derive(Default)]
+pub(super) struct CopyStats {
+    volume: Volume,
+    /// What this image brought itself.
+    sent: HashSet<Digest>,
+    refusal: Option<Failure>,
+}
+
+impl CopyStats {
+    /// The blobs of `plan` came there as `moved` says, in the plan's order; `was_brought` tells of those that were there
+    /// whether this run had brought them.
+    pub(super) fn moved(
+        &mut self,
+        plan: &CopyPlan,
+        moved: &[Moved],
+        was_brought: impl Fn(&Digest) -> bool,
+    ) {
+        let mut there: Vec<&Descriptor> = plan.present.iter().collect();
+        for (blob, moved) in plan.blobs.iter().zip(moved) {
+            match moved {
+                Moved::Present => {
+                    there.push(blob);
+                    continue;
+                }
+                Moved::Mounted => self.volume.mounted_bytes += blob.size.unwrap_or_default(),
+                Moved::Streamed(bytes) => {
+                    self.volume.blobs += 1;
+                    self.volume.bytes += bytes;
+                }
+            }
+            self.sent.insert(blob.digest.clone());
+        }
+        // The last turn knows best what was there.
+        (self.volume.present_bytes, self.volume.shared_bytes) = (0, 0);
+        for blob in there {
+            let size = blob.size.unwrap_or_default();
+            if self.sent.contains(&blob.digest) {
+                // What an earlier turn brought is found there by a later one, and was counted.
+            } else if was_brought(&blob.digest) {
+                self.volume.shared_bytes += size;
+            } else {
+                self.volume.present_bytes += size;
+            }
+        }
+    }
+    /// The blobs that this image brought itself.
+    pub(super) fn sent(&self) -> impl Iterator<Item = &Digest> {
+        self.sent.iter()
+    }
+    /// The destination refused the plan.
+    pub(super) fn refused(&mut self, lacking: MissingContent) {
+        self.volume.manifests += lacking.pushed.len() as u64;
+        self.refusal = Some(lacking.failure);
+    }
+    /// The destination took the plan.
+    pub(super) fn committed(self, missing: &MissingImage, plan: &CopyPlan) -> Copied {
+        let there = missing.there.as_ref().map(|there| &there.digest);
+        let replaced = there.filter(|there| *there != plan.root.digest());
+        Copied {
+            filtered: missing.filtered,
+            volume: self.pushed(plan.children.len() as u64 + 1),
+            replaced: replaced.cloned(),
+            ..Copied::of(plan.root.digest().clone())
+        }
+    }
+    /// The destination has again what it had lost.
+    pub(super) fn repaired(self, damage: &Damage, filtered: bool, losses: Vec<Loss>) -> Copied {
+        let root = u64::from(damage.root_is_lost);
+        Copied {
+            filtered,
+            volume: self.pushed(damage.plan.children.len() as u64 + root),
+            losses,
+            ..Copied::of(damage.plan.root.digest().clone())
+        }
+    }
+    /// All of it, with the manifests that the destination took at last.
+    fn pushed(&self, manifests: u64) -> Volume {
+        Volume {
+            manifests: self.volume.manifests + manifests,
+            ..self.volume
+        }
+    }
+    /// The destination refused every plan.
+    pub(super) fn gave_up(self, turns: u32) -> Failure {
+        let mut failure = self
+            .refusal
+            .unwrap_or_else(|| Failure::internal("an image was given up without a reason"));
+        failure.reason = format!(
+            "{}; what it lacks was sent, or the registry said that it has it, {turns} times over",
+            failure.reason
+        );
+        failure
+    }
+}

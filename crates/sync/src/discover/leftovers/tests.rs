@@ -1,0 +1,349 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::sync::Mutex;
+
+use futures_util::future::join_all;
+use image_syncer_registry::{Digest, ErrorKind, Repository, Tag};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::config::{Intent, Settings};
+use crate::discover::{DestinationTagIndex, Discoverer, Image, SourceTags};
+use crate::event::{Event, Listener};
+use crate::lock::lock;
+use crate::rule::{Immutable, RuleError};
+use crate::store::Stores;
+use crate::store::memory::{MemoryStores, error, repository};
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<String>>);
+
+impl Listener for Heard {
+    fn event(&self, event: &Event) {
+        let line = match event {
+            Event::RuleDiscovered { images, empty, .. } => {
+                format!("discovered {images}, {}", empty.as_deref().unwrap_or("-"))
+            }
+            Event::RuleFailed { failure, .. } => format!("failed, {failure}"),
+            _ => return,
+        };
+        lock(&self.0).push(line);
+    }
+}
+
+fn rule(source: &str, destinations: &[&str]) -> Arc<Rule> {
+    let no_default = |_: &Repository| Err(RuleError("no default".to_owned()));
+    Arc::new(Rule::parse(source, destinations, &no_default).unwrap())
+}
+
+fn digest(name: &str) -> Digest {
+    Digest::sha256(name.as_bytes())
+}
+
+/// The tag for what `name` is made of.
+fn tag_for(name: &str, suffix: &str) -> String {
+    format!("{}{suffix}", Tag::of_referrers_to(&digest(name)))
+}
+
+/// `src.example/app` with these tags, two in a page.
+fn stores(tags: &[&str]) -> MemoryStores {
+    let stores = MemoryStores::new();
+    stores.behave(|behaviour| behaviour.page = 2);
+    let source = repository("src.example/app");
+    let image = stores.image(&source, "image", "linux/amd64", &[]);
+    for tag in tags {
+        stores.tag(&source, tag, &image);
+    }
+    stores
+}
+
+/// A search for the images of `rules`, all at once, with room for one image; `take` is what becomes of an
+/// image. Gives what was taken, with its destinations, and what was said.
+struct Searching {
+    stores: MemoryStores,
+    rules: Vec<Arc<Rule>>,
+    referrers: Option<Arc<Referrers>>,
+    cancel: CancellationToken,
+    /// The most tags that name referrers that are kept.
+    most: usize,
+}
+
+impl Searching {
+    fn new(stores: MemoryStores, rules: &[Arc<Rule>]) -> Self {
+        Self {
+            stores,
+            rules: rules.to_vec(),
+            referrers: Some(Arc::default()),
+            cancel: CancellationToken::new(),
+            most: 100,
+        }
+    }
+
+    async fn run(
+        &self,
+        take: impl AsyncFn(&Image, &Arc<SourceTags>),
+    ) -> (Vec<String>, Vec<String>) {
+        let heard = Arc::new(Heard::default());
+        let stores: Arc<dyn Stores> = Arc::new(self.stores.clone());
+        let settings = Settings {
+            intent: Intent::Copy,
+            platforms: Arc::default(),
+            force: false,
+            verify: false,
+            immutable: Arc::<Immutable>::default(),
+            parts: crate::rule::Parts::default(),
+            referrers: None,
+            transfers: None,
+            images: 1,
+            records: None,
+        };
+        let census = Arc::new(DestinationTagIndex::new(
+            &stores,
+            Arc::default(),
+            &settings,
+            &self.rules,
+        ));
+        let sources = SourceTags::bounded(stores, 10_000, self.most);
+        sources.expect(&self.rules, &self.cancel);
+        let discoverer = Discoverer::new(
+            heard.clone(),
+            census,
+            Arc::clone(&sources),
+            self.referrers.clone(),
+            &self.rules,
+        );
+        let (sender, mut receiver) = mpsc::channel(1);
+        let searching = async {
+            let searches = self.rules.iter().enumerate();
+            let searches = searches
+                .map(|(rank, rule)| discoverer.discover(rank, rule, &sender, &self.cancel, ()));
+            join_all(searches).await;
+            drop(sender);
+        };
+        let taking = async {
+            let mut images = Vec::new();
+            while let Some(image) = receiver.recv().await {
+                take(&image, &sources).await;
+                let places = image
+                    .places
+                    .iter()
+                    .map(|place| place.repository.to_string());
+                let places: Vec<String> = places.collect();
+                images.push(format!("{} -> {}", image.target, places.join(", ")));
+            }
+            images
+        };
+        let ((), images) = tokio::join!(searching, taking);
+        sources.drained().await;
+        let said = std::mem::take(&mut *lock(&heard.0));
+        (images, said)
+    }
+}
+
+/// An image that sees to what refers to `subject`, wherever it goes; it waits for the end of the list first.
+async fn sees_to(subject: &str, image: &Image, sources: &Arc<SourceTags>, stores: &MemoryStores) {
+    let store = stores.store(&image.source);
+    sources.of(&store).await;
+    for place in &image.places {
+        sources.answer(&image.source, &digest(subject), &place.repository);
+    }
+}
+
+#[tokio::test]
+async fn tags_of_subjects_that_an_image_sees_to_are_no_images_and_the_others_come_last() {
+    let (known, strange) = (tag_for("known", ".sig"), tag_for("strange", ""));
+    let world = stores(&[&known, &strange, "v1", "v2", "v3"]);
+    let searching = Searching::new(
+        world.clone(),
+        &[rule("src.example/app", &["dst.example/a"])],
+    );
+    let taken = searching.run(async |image, sources| {
+        sees_to("known", image, sources, &world).await;
+    });
+    let (images, said) = taken.await;
+    let expected = ["v1", "v2", "v3", &strange].map(|tag| format!("{tag} -> dst.example/a"));
+    assert_eq!(images, expected);
+    assert_eq!(said, ["discovered 4, -"]);
+    // Three pages, and the one that shows the end.
+    assert_eq!(world.count("tags src"), 4);
+}
+
+#[tokio::test]
+async fn where_referrers_stay_behind_their_tags_are_tags_like_any_other() {
+    let signature = tag_for("known", ".sig");
+    let world = stores(&[&signature, "v1"]);
+    let rules = [rule("src.example/app", &["dst.example/a"])];
+    let mut searching = Searching::new(world, &rules);
+    searching.referrers = None;
+    let (images, said) = searching.run(async |_, _| {}).await;
+    let expected = [signature.as_str(), "v1"].map(|tag| format!("{tag} -> dst.example/a"));
+    assert_eq!(images, expected);
+    assert_eq!(said, ["discovered 2, -"]);
+}
+
+#[tokio::test]
+async fn where_cosigns_tags_are_not_wanted_none_is_left() {
+    let (signature, strange) = (tag_for("known", ".sig"), tag_for("strange", ""));
+    let world = stores(&[&signature, &strange, "v1"]);
+    let mut searching = Searching::new(world, &[rule("src.example/app", &["dst.example/a"])]);
+    let types = vec!["application/spdx+json".to_owned()];
+    let referrers = Referrers {
+        types,
+        ..Referrers::default()
+    };
+    searching.referrers = Some(Arc::new(referrers));
+    let (images, said) = searching.run(async |_, _| {}).await;
+    let expected = ["v1", &strange].map(|tag| format!("{tag} -> dst.example/a"));
+    assert_eq!(images, expected);
+    assert_eq!(said, ["discovered 2, -"]);
+}
+
+#[tokio::test]
+async fn a_tag_that_a_rule_names_is_an_image_like_any_other() {
+    let signature = tag_for("known", ".sig");
+    let world = stores(&[&signature]);
+    let source = format!("src.example/app:{signature}");
+    let searching = Searching::new(world.clone(), &[rule(&source, &["dst.example/a"])]);
+    let (images, said) = searching.run(async |_, _| {}).await;
+    assert_eq!(images, [format!("{signature} -> dst.example/a")]);
+    assert_eq!(said, ["discovered 1, -"]);
+    assert_eq!(world.calls(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_pattern_says_which_tags_can_be_left() {
+    let (one, two) = (tag_for("one", ".sig"), tag_for("two", ".att"));
+    let world = stores(&[&one, &two, "v1"]);
+    let rules = [
+        rule("src.example/app:/^v/", &["dst.example/a"]),
+        rule("src.example/app:/sig$/", &["dst.example/b"]),
+    ];
+    let (images, said) = Searching::new(world.clone(), &rules)
+        .run(async |_, _| {})
+        .await;
+    assert_eq!(
+        images,
+        [
+            "v1 -> dst.example/a".to_owned(),
+            format!("{one} -> dst.example/b")
+        ]
+    );
+    assert_eq!(said, ["discovered 1, -", "discovered 1, -"]);
+    assert_eq!(world.count("tags src"), 3);
+}
+
+#[tokio::test]
+async fn what_is_seen_to_at_one_destination_is_left_at_another() {
+    let signature = tag_for("known", ".sig");
+    let world = stores(&[&signature, "v1"]);
+    let rules = [
+        rule("src.example/app:v1", &["dst.example/a"]),
+        rule(
+            "src.example/app:/sig$/",
+            &["dst.example/a", "dst.example/b"],
+        ),
+        rule("src.example/app:/^sha256-/", &["dst.example/a"]),
+    ];
+    let taken = Searching::new(world.clone(), &rules);
+    let taken = taken.run(async |image, sources| {
+        if image.target.to_string() == "v1" {
+            sees_to("known", image, sources, &world).await;
+        }
+    });
+    let (images, said) = taken.await;
+    let expected = [
+        "v1 -> dst.example/a".to_owned(),
+        format!("{signature} -> dst.example/b"),
+    ];
+    assert_eq!(images, expected);
+    let none = "its tags all name referrers, which come along with the images that they refer to";
+    let none = format!("discovered 0, {none}");
+    assert_eq!(said, ["discovered 1, -", "discovered 1, -", &none]);
+}
+
+#[tokio::test]
+async fn more_of_them_than_can_be_kept_are_listed_anew_and_none_is_lost() {
+    let signatures = ["known", "one", "two"].map(|name| tag_for(name, ".sig"));
+    let mut tags: Vec<&str> = signatures.iter().map(String::as_str).collect();
+    tags.push("v1");
+    let world = stores(&tags);
+    let rules = [rule("src.example/app", &["dst.example/a"])];
+    let mut searching = Searching::new(world.clone(), &rules);
+    searching.most = 2;
+    let taken = searching.run(async |image, sources| {
+        if image.target.to_string() == "v1" {
+            sees_to("known", image, sources, &world).await;
+        }
+    });
+    let (mut images, said) = taken.await;
+    images.sort();
+    let mut expected =
+        ["v1", &signatures[1], &signatures[2]].map(|tag| format!("{tag} -> dst.example/a"));
+    expected.sort();
+    assert_eq!(images, expected);
+    assert_eq!(said, ["discovered 3, -"]);
+    assert_eq!(world.count("tags src"), 2 * 3);
+}
+
+#[tokio::test]
+async fn what_came_before_a_list_broke_is_not_left() {
+    let signature = tag_for("known", ".sig");
+    let world = stores(&[&signature, "v1", "v2"]);
+    world.fail_after("tags src", 1, || error(ErrorKind::Server, "src.example"));
+    let searching = Searching::new(world, &[rule("src.example/app", &["dst.example/a"])]);
+    let (images, said) = searching.run(async |_, _| {}).await;
+    let expected = ["v1", &signature].map(|tag| format!("{tag} -> dst.example/a"));
+    assert_eq!(images, expected);
+    assert_eq!(
+        said,
+        ["failed, cannot do what was asked at src.example: the test says no"]
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_is_stopped_waits_for_what_is_under_way_and_says_what_is_left() {
+    let (known, strange) = (tag_for("known", ".sig"), tag_for("strange", ".sig"));
+    for (tags, expected) in [
+        (vec![known.as_str(), "v1"], "discovered 1, -"),
+        (
+            vec![known.as_str(), strange.as_str(), "v1"],
+            "failed, interrupted before it was finished",
+        ),
+    ] {
+        let world = stores(&tags);
+        let rules = [rule("src.example/app", &["dst.example/a"])];
+        let searching = Searching::new(world.clone(), &rules);
+        let taken = searching.run(async |image, sources| {
+            // The list has come to its end when the run is stopped.
+            sees_to("known", image, sources, &world).await;
+            tokio::task::yield_now().await;
+            searching.cancel.cancel();
+        });
+        let (images, said) = taken.await;
+        assert_eq!(images, ["v1 -> dst.example/a"]);
+        assert_eq!(said, [expected]);
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_asks_and_a_search_that_waits_for_room_do_not_wait_for_each_other() {
+    let signature = tag_for("known", ".sig");
+    let numbered: Vec<String> = (0..50).map(|number| format!("v{number:02}")).collect();
+    let mut tags: Vec<&str> = numbered.iter().map(String::as_str).collect();
+    tags.push(&signature);
+    let world = stores(&tags);
+    let searching = Searching::new(
+        world.clone(),
+        &[rule("src.example/app", &["dst.example/a"])],
+    );
+    let taken = searching.run(async |image, sources| {
+        sees_to("known", image, sources, &world).await;
+    });
+    let (images, said) = taken.await;
+    assert_eq!(
+        (images.len(), said),
+        (50, vec!["discovered 50, -".to_owned()])
+    );
+    assert_eq!(world.count("tags src"), 27);
+}

@@ -1,0 +1,258 @@
+//! A destination's share in a download, which is the source of its upload.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
+use image_syncer_registry::{
+    BlobSize, BlobSource, BlobStream, Error, ErrorKind, Registry, Repository,
+};
+use tokio::sync::oneshot;
+
+use crate::failure::{Failure, Side};
+use crate::lock::lock;
+use crate::store::{Session, Store};
+use crate::transfer::fan_out::pump::OpenedDownload;
+use crate::transfer::fan_out::scheduler::{Admission, ReadMode};
+use crate::transfer::fan_out::upload_slots::UploadPermit;
+use crate::transfer::fan_out::window::{WindowItem, WindowReceiver};
+use crate::transfer::fan_out::{BlobDownload, FanOutGroup};
+use crate::transfer::permits::TransferPermit;
+use crate::transfer::progress::{Progress, UploadPosition};
+
+/// A destination's share in a download: the source of its upload.
+pub(in crate::transfer) struct FanOutReader {
+    group: Arc<FanOutGroup>,
+    /// What it reads where it cannot share.
+    download: BlobDownload,
+    /// Whether it has come with a session or fallen out.
+    settled: AtomicBool,
+    /// What its seat is for; taken when it reads from the start.
+    share: Mutex<Option<ReadMode>>,
+    notes: Arc<ReaderStats>,
+}
+
+/// What became of a member's reading, for whoever judges the error of its upload.
+#[derive(Default)]
+struct ReaderStats {
+    trouble: Mutex<Option<StreamFailure>>,
+    /// How often the bytes were other ones than the digest promises.
+    corrupt: AtomicU32,
+    streamed: AtomicU64,
+    size: Mutex<BlobSize>,
+    position: Arc<UploadPosition>,
+}
+
+/// Why a member's last stream broke.
+#[derive(Clone)]
+pub(in crate::transfer) enum StreamFailure {
+    /// Its own download failed.
+    Source(Failure),
+    /// The shared download failed, for all who have the same source.
+    Shared(Failure),
+    /// It must read a download of its own: it was let go, or the download that it shared was of another source.
+    LetGo,
+}
+
+impl FanOutReader {
+    pub(super) fn new(group: Arc<FanOutGroup>, download: BlobDownload) -> Self {
+        Self {
+            group,
+            download,
+            settled: AtomicBool::new(false),
+            share: Mutex::default(),
+            notes: Arc::new(ReaderStats::default()),
+        }
+    }
+    /// Waits for the group's turn among the transfers of the run, or takes part in it.
+    pub(in crate::transfer) async fn turn(&self) -> Arc<TransferPermit> {
+        self.group.turns.take().await
+    }
+    /// Waits for a seat in a round of the group: for a place for `session`, which leads to `registry`. What the
+    /// session reads then is the download of that round, as long as the [`UploadPermit`] is held.
+    pub(in crate::transfer) async fn seat(
+        &self,
+        session: Box<dyn Session>,
+        registry: &Registry,
+    ) -> Result<(Box<dyn Session>, UploadPermit), Failure> {
+        lock(&self.share).take();
+        let settles = !self.settled.swap(true, Ordering::Relaxed);
+        let desk = self.group.desk();
+        let seat = desk.seat(session, registry.clone(), settles).await?;
+        let Admission {
+            session,
+            flow,
+            share,
+        } = seat;
+        *lock(&self.share) = Some(share);
+        Ok((session, flow))
+    }
+    /// The upload has ended: what it was to read is let go of.
+    pub(in crate::transfer) fn leave(&self) {
+        lock(&self.share).take();
+    }
+    /// Why the last stream broke, if it did.
+    pub(in crate::transfer) fn trouble(&self) -> Option<StreamFailure> {
+        lock(&self.notes.trouble).clone()
+    }
+    /// How many bytes were handed to the upload, those that were sent again included.
+    pub(in crate::transfer) fn streamed(&self) -> u64 {
+        self.notes.streamed.load(Ordering::Relaxed)
+    }
+    /// Where the upload is in the blob.
+    pub(in crate::transfer) fn position(&self) -> &Arc<UploadPosition> {
+        &self.notes.position
+    }
+    /// Where the blob is read, where it is not shared.
+    pub(in crate::transfer) fn source(&self) -> &Repository {
+        self.download.source.repository()
+    }
+    /// The store that is read, where the download is not shared.
+    pub(in crate::transfer) fn source_store(&self) -> &dyn Store {
+        &*self.download.source
+    }
+    /// The size of the blob as the last stream found it.
+    pub(in crate::transfer) fn size(&self) -> Option<u64> {
+        lock(&self.notes.size).get()
+    }
+    #[cfg(test)]
+    pub(super) fn blob(&self) -> &image_syncer_registry::Descriptor {
+        &self.download.blob
+    }
+    /// A stream of the member's own.
+    async fn own(&self, offset: u64) -> Result<BlobStream, Error> {
+        self.notes.clear();
+        let (notes, download) = (Arc::clone(&self.notes), self.download.clone());
+        let stream = download.open(offset).await.inspect_err(|e| notes.own(e))?;
+        notes.position.begin(offset);
+        let progress = download.progress;
+        let size = stream.size().clone();
+        *lock(&notes.size) = size.clone();
+        let stream = stream.inspect(move |next| match next {
+            Ok(bytes) => {
+                progress.fetched(bytes.len());
+                notes.pass(bytes.len(), &progress);
+            }
+            Err(error) => notes.own(error),
+        });
+        Ok(BlobStream::new(stream).with_size(&size))
+    }
+    /// The stream of a window.
+    fn shared(&self, window: WindowReceiver, size: &BlobSize) -> BlobStream {
+        let notes = Arc::clone(&self.notes);
+        *lock(&notes.size) = size.clone();
+        let progress = Arc::clone(&self.download.progress);
+        let own_source = self.shares_source();
+        notes.position.begin(0);
+        let bytes = stream::unfold(Some((window, notes, progress)), move |state| async move {
+            let (mut window, notes, progress) = state?;
+            match window.next().await {
+                Some(WindowItem::Bytes(bytes)) => {
+                    notes.pass(bytes.len(), &progress);
+                    Some((Ok(bytes), Some((window, notes, progress))))
+                }
+                Some(WindowItem::End) => None,
+                Some(WindowItem::Failed(failure)) if own_source => {
+                    Some((Err(notes.shared(failure)), None))
+                }
+                Some(WindowItem::Failed(_)) | None => Some((Err(notes.let_go()), None)),
+            }
+        });
+        BlobStream::new(bytes.fuse()).with_size(size)
+    }
+    /// Whether the shared download is of this member's own source.
+    fn shares_source(&self) -> bool {
+        let shared = self.group.desk.download.source.repository();
+        shared == self.download.source.repository()
+    }
+    /// What there is to share for a reader that begins at `offset`, if this is the first.
+    fn opening(&self, offset: u64) -> Option<oneshot::Receiver<OpenedDownload>> {
+        let mut share = lock(&self.share);
+        match &*share {
+            // Kept, so that it is known that it reads.
+            Some(ReadMode::Alone(_)) | None => None,
+            Some(ReadMode::Shared(_)) => match share.take() {
+                Some(ReadMode::Shared(opening)) if offset == 0 => Some(opening),
+                _ => None,
+            },
+        }
+    }
+}
+
+impl BlobSource for FanOutReader {
+    fn open(&self, offset: u64) -> BoxFuture<'_, Result<BlobStream, Error>> {
+        async move {
+            // A source that failed for good fails all; each trying it again would multiply the tries. Only corrupt
+            // bytes are worth a look of one's own: they were on the network but once.
+            if let Some(StreamFailure::Shared(failure)) = self.trouble()
+                && failure.kind != Some(ErrorKind::Corrupt)
+            {
+                return Err(self.notes.shared(failure));
+            }
+            if let Some(opening) = self.opening(offset) {
+                match opening.await {
+                    Ok(OpenedDownload::Window(window, size)) => {
+                        return Ok(self.shared(window, &size));
+                    }
+                    Ok(OpenedDownload::Failed(failure)) if self.shares_source() => {
+                        return Err(self.notes.shared(failure));
+                    }
+                    // A pump that is gone without a word panicked: then everyone reads for itself.
+                    Ok(OpenedDownload::Failed(_)) | Err(_) => {}
+                }
+            }
+            self.own(offset).await
+        }
+        .boxed()
+    }
+}
+
+impl Drop for FanOutReader {
+    fn drop(&mut self) {
+        if !self.settled.swap(true, Ordering::Relaxed) {
+            self.group.desk.settle();
+        }
+    }
+}
+
+impl ReaderStats {
+    fn pass(&self, bytes: usize, progress: &Progress) {
+        self.streamed.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.position.advance(bytes);
+        progress.streamed(bytes);
+    }
+    fn clear(&self) {
+        *lock(&self.trouble) = None;
+    }
+    fn own(&self, error: &Error) {
+        let mut error = error.clone();
+        if error.kind() == ErrorKind::Corrupt {
+            let tries = self.corrupt.fetch_add(1, Ordering::Relaxed) + 1;
+            error = error.clone().with_tries(tries.max(error.tries()));
+        }
+        let failure = Failure::registry(Side::Source, &error);
+        *lock(&self.trouble) = Some(StreamFailure::Source(failure));
+    }
+    /// Notes the failure; the error stands for it on the way through the upload.
+    fn shared(&self, failure: Failure) -> Error {
+        let kind = failure.kind.unwrap_or(ErrorKind::Broken);
+        if kind == ErrorKind::Corrupt {
+            self.corrupt.fetch_add(1, Ordering::Relaxed);
+        }
+        let error = Error::new(
+            kind,
+            "read the shared download",
+            &failure.host,
+            &failure.reason,
+        )
+        .with_tries(failure.tries);
+        *lock(&self.trouble) = Some(StreamFailure::Shared(failure));
+        error
+    }
+    fn let_go(&self) -> Error {
+        *lock(&self.trouble) = Some(StreamFailure::LetGo);
+        let message = "the other destinations waited too long for this one";
+        Error::new(ErrorKind::Broken, "read the shared download", "", message)
+    }
+}

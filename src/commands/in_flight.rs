@@ -1,0 +1,110 @@
+//! What is under way: so that a run that is dropped still says how each image ended.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
+
+use image_syncer_sync::event::ImageName;
+use image_syncer_sync::{Event, Failure, Listener, Outcome};
+
+/// Hands every event on, and remembers which images have begun and not ended: as many as are under way at a time.
+pub(super) struct InFlightTracker {
+    to: Arc<dyn Listener>,
+    begun: Mutex<HashMap<Key, (ImageName, Instant)>>,
+    /// Whether nothing is handed on any more. Held for reading while something is.
+    over: RwLock<bool>,
+}
+
+/// Rule, source and destination.
+type Key = (usize, String, String);
+
+impl InFlightTracker {
+    /// Hands on to `to`.
+    pub(super) fn new(to: Arc<dyn Listener>) -> Self {
+        Self {
+            to,
+            begun: Mutex::default(),
+            over: RwLock::default(),
+        }
+    }
+
+    /// Nothing goes on any more: whatever is under way was interrupted. Nothing is handed on after that.
+    pub(super) fn interrupt(&self) {
+        *self.over.write().unwrap_or_else(PoisonError::into_inner) = true;
+        let begun = std::mem::take(&mut *self.lock());
+        for (image, since) in begun.into_values() {
+            self.to.event(&Event::ImageFinished {
+                image,
+                outcome: Outcome::Failed(Failure::interrupted()),
+                elapsed: since.elapsed(),
+            });
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, (ImageName, Instant)>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn key(image: &ImageName) -> Key {
+    let rule = Arc::as_ptr(&image.rule).addr();
+    (rule, image.source.clone(), image.destination.clone())
+}
+
+impl Listener for InFlightTracker {
+    fn event(&self, event: &Event) {
+        let over = self.over.read().unwrap_or_else(PoisonError::into_inner);
+        if *over {
+            return;
+        }
+        match event {
+            Event::ImageStarted(image) => {
+                let begun = (image.clone(), Instant::now());
+                self.lock().insert(key(image), begun);
+            }
+            Event::ImageFinished { image, .. } => {
+                self.lock().remove(&key(image));
+            }
+            _ => {}
+        }
+        self.to.event(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use image_syncer_sync::report::Report;
+    use image_syncer_sync::rule::{Rule, RuleError};
+
+    use super::*;
+
+    #[test]
+    fn what_has_begun_and_not_ended_was_interrupted_and_is_told_once() {
+        let none = |_: &_| Err(RuleError("no default".to_owned()));
+        let rule = Arc::new(Rule::parse("a.example/x", &["b.example/y"], &none).unwrap());
+        let report = Arc::new(Report::new());
+        let underway = InFlightTracker::new(report.clone());
+        let name = |tag: &str| ImageName {
+            rule: Arc::clone(&rule),
+            source: format!("a.example/x:{tag}"),
+            destination: format!("b.example/y:{tag}"),
+        };
+        let finished = |tag| Event::ImageFinished {
+            image: name(tag),
+            outcome: Outcome::Skipped { why: String::new() },
+            elapsed: Duration::ZERO,
+        };
+        for tag in ["v1", "v2", "v3"] {
+            underway.event(&Event::ImageStarted(name(tag)));
+        }
+        underway.event(&finished("v1"));
+        underway.interrupt();
+        underway.event(&finished("v2"));
+        underway.interrupt();
+        let summary = report.summary();
+        assert_eq!((summary.skipped, summary.interrupted), (1, 2));
+    }
+}

@@ -1,0 +1,155 @@
+//! Those who are told of a run, put together in one place, and heard out at its end.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Instant;
+
+use image_syncer_registry::transport::Observer;
+use image_syncer_sync::Listener;
+use image_syncer_sync::report::{Report, Summary};
+use image_syncer_sync::rule::Rule;
+use image_syncer_sync::transfer::Progress as Moving;
+
+use crate::commands::in_flight::InFlightTracker;
+use crate::commands::listeners::Listeners;
+use crate::commands::observers::Observers;
+use crate::commands::outputs::Outputs;
+use crate::commands::stdout_output::StdoutOutput;
+use crate::exit::Exit;
+use crate::report::{RunSummary, Traffic};
+use crate::ui::live::ProgressDisplay;
+use crate::ui::{
+    Counts, EventLines, FullLists, LineLabel, LineWriter, RequestLogger, print_summary,
+};
+
+/// Those who are told of a run.
+pub(super) struct RunOutputs {
+    pub(super) lines: LineWriter,
+    pub(super) display: ProgressDisplay,
+    wire: Arc<RequestLogger>,
+    counts: Arc<Counts>,
+    pub(super) report: Arc<Report>,
+    all: Arc<InFlightTracker>,
+    outputs: Outputs,
+    pub(super) shown: Option<StdoutOutput>,
+}
+
+/// What was carried out, and how it ended.
+pub(super) struct FinishedRun<'a> {
+    /// All rules.
+    pub(super) rules: &'a [Arc<Rule>],
+    /// When it began.
+    pub(super) started: Instant,
+    /// What it moved.
+    pub(super) moved: &'a Moving,
+    /// Whether a signal had come.
+    pub(super) cancelled: bool,
+}
+
+impl RunOutputs {
+    /// People, who read `lines` and see `display`, the files in `outputs`, and what is shown on stdout meanwhile.
+    pub(super) fn gather(
+        outputs: Outputs,
+        lines: LineWriter,
+        display: ProgressDisplay,
+        shown: Option<StdoutOutput>,
+    ) -> Self {
+        let report = Arc::new(Report::new());
+        let mut all: Vec<Arc<dyn Listener>> =
+            vec![report.clone(), Arc::new(EventLines::new(lines.clone()))];
+        all.extend(outputs.listeners());
+        all.extend(shown.as_ref().map(StdoutOutput::listener));
+        Self {
+            wire: Arc::new(RequestLogger::new(lines.clone())),
+            counts: Arc::new(Counts::new()),
+            lines,
+            display,
+            report,
+            all: Arc::new(InFlightTracker::new(Arc::new(Listeners(all)))),
+            outputs,
+            shown,
+        }
+    }
+
+    /// Those who hear every event.
+    pub(super) fn listener(&self) -> Arc<dyn Listener> {
+        self.all.clone()
+    }
+
+    /// Those who hear every request.
+    pub(super) fn observer(&self) -> Arc<dyn Observer> {
+        Arc::new(Observers(vec![
+            self.counts.clone(),
+            self.display.pauses().clone(),
+            self.wire.clone(),
+        ]))
+    }
+
+    /// Shows how far a run of so many `rules` is, for as long as it is polled.
+    pub(super) async fn show(&self, rules: u64, progress: &Arc<Moving>) -> Infallible {
+        let (report, counts) = (&self.report, &self.counts);
+        let shown = self
+            .display
+            .show(rules, &self.lines, report, counts, progress);
+        shown.await
+    }
+
+    /// Writes the files that were asked for, says what the run came to, and turns all of it into an exit. Whatever is
+    /// still under way was interrupted. The files come first: whoever reads what is said may be slow.
+    pub(super) fn close(&self, ended: &FinishedRun<'_>) -> Exit {
+        self.all.interrupt();
+        let mut summary = self.report.summary();
+        summary.settle(ended.rules.len() as u64, ended.cancelled);
+        let elapsed = ended.started.elapsed();
+        let mut failures: Vec<anyhow::Error> = Vec::new();
+        let mut files = FullLists::default();
+        for file in &self.outputs.images {
+            file.finish(ended.rules, &summary);
+            match file.write() {
+                Ok(()) if file.is_of_failures() => files.failed_images = Some(file.name()),
+                Ok(()) => {}
+                Err(error) => failures.push(error),
+            }
+        }
+        let hosts = self.counts.by_host();
+        let exit = |failures: &[anyhow::Error]| {
+            let exit = exit(&summary, failures.is_empty());
+            let shown = self.shown.as_ref();
+            shown.map_or(exit, |shown| shown.exit(&summary, exit))
+        };
+        let ending = |exit: Exit| RunSummary {
+            summary: &summary,
+            rules: ended.rules,
+            hosts: &hosts,
+            traffic: Traffic {
+                fetched: ended.moved.bytes_fetched(),
+                sent: ended.moved.bytes_streamed(),
+            },
+            elapsed,
+            exit_code: exit.code(),
+        };
+        if let Some(file) = &self.outputs.report {
+            match file.put(&ending(exit(&failures))) {
+                Ok(()) => files.report = Some(file.name()),
+                Err(error) => failures.push(error),
+            }
+        }
+        match &self.shown {
+            Some(shown) => shown.end(&ending(exit(&failures)), &self.lines, files),
+            None => print_summary(&self.lines, &ending(exit(&failures)), files),
+        }
+        for error in &failures {
+            self.lines.say(LineLabel::Failed, &format!("{error:#}"));
+        }
+        exit(&failures)
+    }
+}
+
+/// What a run ends with, where all files that were asked for could be written or not.
+fn exit(summary: &Summary, files_are_written: bool) -> Exit {
+    match summary.exit_code() {
+        0 if files_are_written => Exit::Done,
+        130 => Exit::Interrupted,
+        _ => Exit::Failed,
+    }
+}

@@ -1,0 +1,120 @@
+//! Rules of which something is left to do.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use image_syncer_registry::Tag;
+use image_syncer_sync::report::{RuleSummary, Summary};
+use image_syncer_sync::rule::{Rule, Selection};
+
+/// Returns the rules that were not begun, whose images were not all found, or not all of whose images ended.
+pub(super) fn unfinished<'a>(rules: &'a [Arc<Rule>], summary: &Summary) -> Vec<&'a Arc<Rule>> {
+    let begun = summary.by_rule.iter();
+    let begun: HashMap<usize, &RuleSummary> = begun
+        .map(|entry| (Arc::as_ptr(&entry.rule).addr(), entry))
+        .collect();
+    let ended = |rule: &&Arc<Rule>| {
+        let entry = begun.get(&Arc::as_ptr(rule).addr());
+        entry.is_some_and(|entry| entry.failure.is_none() && is_complete(entry))
+    };
+    rules.iter().filter(|rule| !ended(rule)).collect()
+}
+
+/// Rules that list their source, by the source.
+#[derive(Default)]
+pub(super) struct Listings(HashMap<String, Vec<Arc<Rule>>>);
+
+impl Listings {
+    /// Adds `rule`, if it lists its source.
+    pub(super) fn add(&mut self, rule: &Arc<Rule>) {
+        if matches!(rule.source.select, Selection::All | Selection::Matching(_)) {
+            let source = rule.source.repository.to_string();
+            self.0.entry(source).or_default().push(Arc::clone(rule));
+        }
+    }
+
+    /// Whether one of the rules copies `source` to `destination`.
+    pub(super) fn cover(&self, source: &str, destination: &str) -> bool {
+        let Some((repository, tag)) = source.rsplit_once(':') else {
+            return false;
+        };
+        let (Some(rules), Ok(tag)) = (self.0.get(repository), Tag::parse(tag)) else {
+            return false;
+        };
+        let matches = |rule: &&Arc<Rule>| match &rule.source.select {
+            Selection::Matching(pattern) => pattern.matches(&tag),
+            _ => true,
+        };
+        let mut rules = rules.iter().filter(matches);
+        rules.any(|rule| {
+            let mut places = rule.destinations.iter();
+            places.any(|place| destination == format!("{}:{tag}", place.repository))
+        })
+    }
+}
+
+fn is_complete(rule: &RuleSummary) -> bool {
+    let ended =
+        rule.copied + rule.planned + rule.unchanged + rule.skipped + rule.failed + rule.interrupted;
+    rule.discovered.is_some_and(|found| found <= ended)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use image_syncer_sync::rule::RuleError;
+
+    fn rule(source: &str, destinations: &[&str]) -> Rule {
+        let none = |_: &_| Err(RuleError("no default".to_owned()));
+        Rule::parse(source, destinations, &none).unwrap()
+    }
+
+    #[test]
+    fn a_rule_that_is_written_covers_its_images() {
+        let mut listings = Listings::default();
+        for (source, to) in [
+            ("a.example/x:/^v/", "b.example/y"),
+            ("a.example/x:w1", "b.example/y"),
+            ("a.example/z", "b.example/y"),
+        ] {
+            listings.add(&Arc::new(rule(source, &[to])));
+        }
+        for (source, destination, covered) in [
+            ("a.example/x:v1", "b.example/y:v1", true),
+            ("a.example/x:v1", "b.example/y:v2", false),
+            ("a.example/x:v1", "b.example/x:v1", false),
+            ("a.example/x:w1", "b.example/y:w1", false),
+            ("a.example/z:w1", "b.example/y:w1", true),
+            ("a.example/x", "b.example/y", false),
+        ] {
+            assert_eq!(
+                listings.cover(source, destination),
+                covered,
+                "{source} {destination}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_not_begun_or_told_of_to_its_end_is_unfinished() {
+        let rules = ["a", "b", "c", "d"].map(|name| Arc::new(rule(name, &["b.example/y"])));
+        let mut summary = Summary::default();
+        for (rule, discovered) in rules.iter().zip([None, Some(1), Some(1)]) {
+            let report = image_syncer_sync::report::Report::new();
+            image_syncer_sync::Listener::event(
+                &report,
+                &image_syncer_sync::Event::RuleStarted {
+                    rule: Arc::clone(rule),
+                },
+            );
+            let mut entry = report.summary().by_rule.remove(0);
+            entry.discovered = discovered;
+            summary.by_rule.push(entry);
+        }
+        summary.by_rule.last_mut().unwrap().failed = 1;
+        let names = unfinished(&rules, &summary).into_iter();
+        let names: Vec<&str> = names.map(|rule| &*rule.name).collect();
+        assert_eq!(names, ["a", "b", "d"]);
+    }
+}

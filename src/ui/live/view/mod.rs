@@ -1,0 +1,249 @@
+//! The view: a few lines below everything else, of a height that does not change from moment to moment.
+
+use std::time::Instant;
+
+use crate::ui::live::heartbeat::{ending, pauses, roughly};
+use crate::ui::live::layout::{StyledLine, percent, shorten};
+use crate::ui::live::meter::ProgressMeter;
+use crate::ui::live::{ActiveTransfer, RunStatus};
+use crate::ui::screen::{TerminalSize, View};
+use crate::ui::style::Style;
+use crate::ui::units;
+
+/// Where the bars of the totals begin.
+const LABEL: usize = 8;
+
+/// How wide a line for a transfer is at least.
+const LEAST: usize = 24;
+
+/// The view of a run.
+pub(super) struct LiveView {
+    meter: ProgressMeter,
+    colours: bool,
+    height: StableHeight,
+}
+
+/// How many lines there were of what comes and goes: there will be no fewer, so that nothing jumps up and down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct StableHeight {
+    transfers: usize,
+    notes: usize,
+}
+
+impl LiveView {
+    pub(super) fn new(meter: ProgressMeter, colours: bool) -> Self {
+        Self {
+            meter,
+            colours,
+            height: StableHeight::default(),
+        }
+    }
+}
+
+impl View for LiveView {
+    fn frame(&mut self, now: Instant, size: TerminalSize) -> Vec<String> {
+        let status = self.meter.sample(now);
+        frame(&status, size, self.colours, &mut self.height)
+    }
+}
+
+/// What is drawn for `status`: totals, transfers, notes; the last of them left out where there are too few rows.
+fn frame(
+    status: &RunStatus,
+    size: TerminalSize,
+    colours: bool,
+    height: &mut StableHeight,
+) -> Vec<String> {
+    // A line that fills the last column makes some terminals begin another one.
+    let width = size.columns.saturating_sub(1);
+    let rows = size.rows.saturating_sub(1);
+    let mut lines = vec![images(status, width, colours)];
+    if !status.only_asks {
+        lines.push(bytes(status, width, colours));
+    }
+    let notes: Vec<String> = notes(status)
+        .into_iter()
+        .map(|note| {
+            let note = shorten(&note, width);
+            StyledLine::new(colours).with(Style::Yellow, &note).text()
+        })
+        .collect();
+    height.notes = height.notes.max(notes.len());
+    let room = rows.saturating_sub(lines.len() + height.notes);
+    let transfers = transfers(status, width, colours);
+    let used = transfers.iter().rposition(Option::is_some);
+    height.transfers = height.transfers.max(used.map_or(0, |last| last + 1));
+    let transfers = transfers
+        .into_iter()
+        .map(Option::unwrap_or_default)
+        .chain(std::iter::repeat(String::new()));
+    lines.extend(transfers.take(height.transfers.min(room)));
+    let notes = notes
+        .into_iter()
+        .chain(std::iter::repeat(String::new()))
+        .take(height.notes);
+    lines.extend(notes);
+    lines.truncate(rows);
+    lines
+}
+
+/// `images  ━━━━━━━━────────  1,234 of 10,000+  12 %  1 failed  3 min left  2 retries`.
+fn images(status: &RunStatus, width: usize, colours: bool) -> String {
+    let more = if status.listing { "+" } else { "" };
+    let count = if status.found == 0 && status.listing {
+        "looking for images".to_owned()
+    } else {
+        format!(
+            "{} of {}{more}",
+            units::grouped(status.ended),
+            units::grouped(status.found)
+        )
+    };
+    let failed = match status.failed {
+        0 => String::new(),
+        number => format!("{} failed", units::grouped(number)),
+    };
+    let retries = match status.retries {
+        0 => String::new(),
+        1 => "1 retry".to_owned(),
+        number => format!("{} retries", units::grouped(number)),
+    };
+    let left = status.left.map(|left| format!("{} left", roughly(left)));
+    // Where there is room for few, others matter more.
+    let part = match status.found {
+        found if found > 0 && !status.listing && bar_width(width) > 0 => {
+            format!("{} %", percent(status.ended, found))
+        }
+        _ => String::new(),
+    };
+    total("images", (status.ended, status.found), width, colours)
+        .fitting(
+            width,
+            &[
+                (Style::Plain, count),
+                (Style::Plain, part),
+                (Style::Red, failed),
+                (Style::Bold, left.unwrap_or_default()),
+                (Style::Yellow, retries),
+            ],
+        )
+        .text()
+}
+
+/// `bytes   ━━━━━━━━────────  3.4 GiB of 9.1 GiB  87.2 MiB/s  avg 64.0 MiB/s`.
+fn bytes(status: &RunStatus, width: usize, colours: bool) -> String {
+    let known = status.moved + status.remaining;
+    let line = total("bytes", (status.moved, known), width, colours);
+    if known == 0 {
+        return line
+            .fitting(width, &[(Style::Plain, "none to send so far".to_owned())])
+            .text();
+    }
+    let speed = |speed: Option<u64>| format!("{}/s", units::bytes(speed.unwrap_or_default()));
+    let (moved, all) = (units::bytes(status.moved), units::bytes(known));
+    let average = status.average.map_or_else(String::new, |average| {
+        format!("avg {}", speed(Some(average)))
+    });
+    line.fitting(
+        width,
+        &[
+            (Style::Plain, format!("{moved} of {all}")),
+            (Style::Bold, speed(status.speed)),
+            (Style::Dim, average),
+        ],
+    )
+    .text()
+}
+
+/// The label of a total, and its bar where there is room for one.
+fn total(label: &str, (done, all): (u64, u64), width: usize, colours: bool) -> StyledLine {
+    let line = StyledLine::new(colours).with(Style::Plain, &shorten(label, width));
+    match bar_width(width) {
+        0 => line.to(width.min(LABEL - 2)),
+        bar => line.to(LABEL).bar(bar, done, all),
+    }
+}
+
+/// How wide bars are: it depends on the terminal alone.
+fn bar_width(width: usize) -> usize {
+    match width {
+        ..60 => 0,
+        60..100 => 12,
+        100..140 => 24,
+        _ => 32,
+    }
+}
+
+/// A line for how many transfers there are, and one for each place that one of the largest may have.
+fn transfers(status: &RunStatus, width: usize, colours: bool) -> Vec<Option<String>> {
+    if width < LEAST {
+        return Vec::new();
+    }
+    let all = match status.under_way_transfers {
+        0 => None,
+        all => {
+            let text = format!("{} under way", units::count(all, "transfer"));
+            Some(
+                StyledLine::new(colours)
+                    .with(Style::Dim, &shorten(&text, width))
+                    .text(),
+            )
+        }
+    };
+    let places = status.transfers.iter();
+    let largest = places.map(|place| place.as_ref().map(|one| transfer(one, width, colours)));
+    std::iter::once(all).chain(largest).collect()
+}
+
+/// `  library/nginx  1a2b3c4d5e6f  ━━━━────  45 %  12.0 MiB of 67.3 MiB`; less where there is less room.
+fn transfer(transfer: &ActiveTransfer, width: usize, colours: bool) -> String {
+    let ActiveTransfer {
+        digest, done, size, ..
+    } = transfer;
+    let bar = bar_width(width);
+    let is_wide = width >= 100;
+    let amount = if is_wide {
+        format!("{} of {}", units::bytes(*done), units::bytes(*size))
+    } else {
+        units::bytes(*size)
+    };
+    // Two blanks before each of name, digest, bar, hundredths and amount; the widest amount is `1023.9 MiB`.
+    let digest_width = if bar > 0 {
+        digest.chars().count() + 2
+    } else {
+        0
+    };
+    let bar_room = if bar > 0 { bar + 2 } else { 0 };
+    let amount_room = if is_wide { 2 + 24 } else { 2 + 10 };
+    let others = 2 + digest_width + bar_room + 2 + 5 + amount_room;
+    let name_width = width.saturating_sub(others).min(72);
+    let name = if is_wide {
+        &transfer.name
+    } else {
+        &transfer.short_name
+    };
+    let mut line = StyledLine::new(colours)
+        .with(Style::Plain, "  ")
+        .with(Style::Plain, &shorten(name, name_width))
+        .to(2 + name_width);
+    if bar > 0 {
+        line = line
+            .with(Style::Plain, "  ")
+            .with(Style::Dim, digest)
+            .with(Style::Plain, "  ")
+            .bar(bar, *done, *size);
+    }
+    let hundredths = format!("{:>3} %", percent(*done, *size));
+    line.fitting(width, &[(Style::Plain, hundredths), (Style::Plain, amount)])
+        .text()
+}
+
+/// What is waited for: hosts that are left alone, the end of what is under way.
+fn notes(status: &RunStatus) -> Vec<String> {
+    let mut notes = pauses(status, 2);
+    notes.extend(status.ending.map(|state| ending(state, status.under_way)));
+    notes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! What happens on the wire: logged for those who ask, told where it matters.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use image_syncer_registry::transport::{Lane, Observer, PauseReason, RequestRecord};
+
+use crate::ui::lines::{LineLabel, LineSubject, LineWriter};
+use crate::ui::units;
+
+/// Sentences that are said once are remembered up to this many; a registry that warns of something else each time
+/// must not fill the memory.
+const REMEMBERED: usize = 1000;
+
+/// Pauses that are shorter are of no interest to a person.
+const SHORT_PAUSE: Duration = Duration::from_secs(2);
+
+/// What `RUST_LOG` knows it by: whoever asks for the registry's words means these first.
+const TARGET: &str = "image_syncer_registry::transport";
+
+/// Hears every request.
+pub struct RequestLogger {
+    lines: LineWriter,
+    said: Mutex<HashSet<String>>,
+}
+
+impl RequestLogger {
+    /// Tells by way of `lines`.
+    pub fn new(lines: LineWriter) -> Self {
+        Self {
+            lines,
+            said: Mutex::default(),
+        }
+    }
+
+    fn first_time(&self, sentence: &str) -> bool {
+        let mut said = self
+            .said
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        said.len() < REMEMBERED && said.insert(sentence.to_owned())
+    }
+}
+
+impl Observer for RequestLogger {
+    fn request(&self, record: &RequestRecord<'_>) {
+        let status = record.status.map(|status| status.as_u16());
+        let answer = status.map_or("no answer".to_owned(), |status| status.to_string());
+        tracing::debug!(
+            target: TARGET,
+            host = record.host,
+            method = record.method.as_str(),
+            url = record.url,
+            status,
+            elapsed_ms = u64::try_from(record.elapsed.as_millis()).unwrap_or(u64::MAX),
+            "try" = record.tries,
+            request_id = record.request_id,
+            action = record.action,
+            sent_bytes = (record.sent > 0).then_some(record.sent),
+            answer_bytes = record.length,
+            "{} {} {answer}",
+            record.method,
+            record.url,
+        );
+    }
+
+    fn retry(&self, host: &str, error: &str, tries: u32, delay: Duration) {
+        let delay = units::time(delay);
+        // The first trouble with a host explains why a run takes longer; the rest is for the log.
+        if self.first_time(&format!("retry {host}")) {
+            self.lines.say_of(
+                LineLabel::Note,
+                LineSubject::host(host),
+                &format!(
+                    "trying again in {delay}: {error} (later tries at {host} are logged with -vv)"
+                ),
+            );
+        } else {
+            tracing::debug!(target: TARGET, host, "try {tries} failed, again in {delay}: {error}");
+        }
+    }
+
+    fn pause(&self, host: &str, delay: Duration, why: PauseReason) {
+        let delay_text = units::time(delay);
+        if delay >= SHORT_PAUSE {
+            self.lines.say_of(
+                LineLabel::Note,
+                LineSubject::host(host),
+                &format!("{host} asks to be left alone for {delay_text}"),
+            );
+        } else {
+            let why = match why {
+                PauseReason::RateLimit => "it has answered 429",
+                PauseReason::Overload => "it has too much to do",
+            };
+            tracing::debug!(target: TARGET, host, "{host} is left alone for {delay_text}: {why}");
+        }
+    }
+
+    fn narrowed(&self, host: &str, lane: Lane, size: usize) {
+        let what = match lane {
+            Lane::Calls => "small requests",
+            Lane::Downloads => "downloads",
+            Lane::Uploads => "uploads",
+        };
+        tracing::trace!(
+            host,
+            "{host} has enough: at most {size} {what} at a time for now"
+        );
+    }
+
+    fn warning(&self, host: &str, text: &str) {
+        let sentence = format!("{host} says: {text}");
+        if self.first_time(&sentence) {
+            self.lines
+                .say_of(LineLabel::Warning, LineSubject::host(host), &sentence);
+        }
+    }
+}
