@@ -17,7 +17,7 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// Starts to receive the signals, which end the process until then. Needs a runtime.
-    pub(crate) fn hear() -> std::io::Result<Self> {
+    pub(crate) fn listen() -> std::io::Result<Self> {
         let hangup = (!hangup_is_ignored()).then(|| signal(SignalKind::hangup()));
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,

@@ -35,7 +35,7 @@ impl AtomicFile {
     ///
     /// # Errors
     /// When no file can be written there, as far as that can be told beforehand: better now than after hours.
-    pub(crate) fn of(flag: &str, path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn create(flag: &str, path: &Path) -> anyhow::Result<Self> {
         refuse_foreign_link(flag, path)?;
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if path.is_dir() {
@@ -119,7 +119,7 @@ fn target(path: &Path) -> io::Result<Target> {
         }
         _ => match unnamed(directory_of(path)) {
             Some(file) => Ok(Target::Unnamed(file)),
-            None => beside(path).map(Target::Beside),
+            None => temporary_file_near(path).map(Target::Beside),
         },
     }
 }
@@ -203,7 +203,7 @@ fn directory_of(path: &Path) -> &Path {
 }
 
 /// A file beside `path`, on the same file system; removed when it is dropped.
-pub(crate) fn beside(path: &Path) -> io::Result<NamedTempFile> {
+pub(crate) fn temporary_file_near(path: &Path) -> io::Result<NamedTempFile> {
     // What the process's umask leaves of it, as for any file; a temporary file alone would be the owner's only.
     tempfile::Builder::new()
         .prefix(".image-syncer-")
@@ -221,11 +221,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("report.json");
         std::fs::write(&path, "before").unwrap();
-        let mut dropped = AtomicFile::of("--report", &path).unwrap();
+        let mut dropped = AtomicFile::create("--report", &path).unwrap();
         dropped.write_all(b"half").unwrap();
         drop(dropped);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
-        let mut put = AtomicFile::of("--report", &path).unwrap();
+        let mut put = AtomicFile::create("--report", &path).unwrap();
         put.write_all(b"after").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
         put.put().unwrap();
@@ -239,7 +239,7 @@ mod tests {
         let path = directory.path().join("report.json");
         std::fs::write(&path, "before").unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        let mut put = AtomicFile::of("--report", &path).unwrap();
+        let mut put = AtomicFile::create("--report", &path).unwrap();
         put.write_all(b"after").unwrap();
         // Whatever ends the process now leaves the directory as it was.
         assert_eq!(directory.path().read_dir().unwrap().count(), 1);
@@ -263,7 +263,7 @@ mod tests {
         std::os::unix::fs::lchown(&link, Some(65_534), None).unwrap();
         let said = |mode| {
             std::fs::set_permissions(&open, Permissions::from_mode(mode)).unwrap();
-            AtomicFile::of("--report", &link)
+            AtomicFile::create("--report", &link)
                 .err()
                 .map(|error| error.to_string())
         };
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn what_is_no_regular_file_is_written_to() {
-        let mut null = AtomicFile::of("--report", Path::new("/dev/null")).unwrap();
+        let mut null = AtomicFile::create("--report", Path::new("/dev/null")).unwrap();
         null.write_all(b"x").unwrap();
         null.put().unwrap();
         assert!(!Path::new("/dev/null").is_file());
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn a_place_that_takes_no_file_is_refused_by_flag_and_path() {
         let said = |path: &Path| {
-            let error = AtomicFile::of("--report", path).err().unwrap();
+            let error = AtomicFile::create("--report", path).err().unwrap();
             format!("{error:#}")
         };
         assert!(said(Path::new("/")).contains("--report /: this is a directory"));

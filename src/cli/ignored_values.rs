@@ -13,7 +13,7 @@ const PLACES: [&str; 2] = ["registry", "namespace"];
 
 /// Drops flags whose value is empty, as scripts pass variables that may be empty (`--arch=`, `--log ""`).
 pub(crate) fn without_empty_values(args: Vec<OsString>) -> Vec<OsString> {
-    let flags = Flags::of(&Cli::command());
+    let flags = Flags::from_command(&Cli::command());
     let mut kept = Vec::with_capacity(args.len());
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
@@ -53,7 +53,7 @@ struct Flags {
 }
 
 impl Flags {
-    fn of(command: &Command) -> Self {
+    fn from_command(command: &Command) -> Self {
         let mut flags = Self::default();
         flags.add(command);
         flags

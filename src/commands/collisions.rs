@@ -63,13 +63,13 @@ pub(super) fn refuse(inputs: &[Named<'_>], outputs: &[Named<'_>], problems: &mut
         seen.extend(identity(input.1).map(|identity| (input, identity)));
     }
     for &output in outputs {
-        problems.take(replacement::refuse_foreign_link(output.0, output.1));
+        problems.collect(replacement::refuse_foreign_link(output.0, output.1));
         let Some(identity) = identity(output.1) else {
             continue;
         };
         let same = seen.iter().find(|(_, other)| *other == identity);
         if let Some(((flag, path), _)) = same {
-            problems.mistake(format!(
+            problems.add_mistake(format!(
                 "{} {}: this is the same file as {flag} {}, and one would destroy the other: name another file",
                 output.0,
                 output.1.display(),

@@ -51,12 +51,12 @@ impl Windows {
             .chain(destinations)
             .map(Repository::registry)
             .collect();
-        Self::within(raise_open_files(), hosts.len())
+        Self::for_open_files(raise_open_files(), hosts.len())
     }
 
     /// Returns the bounds with which the connections to `hosts` stay within `open_files`: half of them for small
     /// requests, a quarter for each direction of blobs.
-    fn within(open_files: Option<u64>, hosts: usize) -> Self {
+    fn for_open_files(open_files: Option<u64>, hosts: usize) -> Self {
         let connections = open_files.unwrap_or(u64::MAX).saturating_sub(OTHER_FILES);
         let per_host = usize::try_from(connections).unwrap_or(usize::MAX) / hosts.max(1);
         Self {
@@ -104,17 +104,17 @@ mod tests {
             calls: CALLS_PER_HOST,
             transfers: TRANSFERS_PER_HOST,
         };
-        assert_eq!(Windows::within(None, 2), usual);
-        assert_eq!(Windows::within(None, 0), usual);
-        assert_eq!(Windows::within(Some(ENOUGH_FILES), 2), usual);
-        assert_eq!(Windows::within(Some(1_100), 2), usual);
+        assert_eq!(Windows::for_open_files(None, 2), usual);
+        assert_eq!(Windows::for_open_files(None, 0), usual);
+        assert_eq!(Windows::for_open_files(Some(ENOUGH_FILES), 2), usual);
+        assert_eq!(Windows::for_open_files(Some(1_100), 2), usual);
     }
 
     #[test]
     fn connections_stay_within_the_limit() {
         for files in [0, 16, 64, 128, 256, 1_024] {
             for hosts in [1, 2, 3, 10, 100] {
-                let Windows { calls, transfers } = Windows::within(Some(files), hosts);
+                let Windows { calls, transfers } = Windows::for_open_files(Some(files), hosts);
                 assert!(calls.start > 0 && calls.start <= calls.most);
                 assert!(transfers.start > 0 && transfers.start <= transfers.most);
                 let open = hosts * (calls.most + 2 * transfers.most);

@@ -22,13 +22,13 @@ pub(super) fn execute(
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
     image_syncer_registry::transport::prepare();
-    let rule = problems.take(rule(&arguments));
+    let rule = problems.collect(rule(&arguments));
     let rules: Vec<Arc<Rule>> = rule.into_iter().map(Arc::new).collect();
     let auth = setup::inputs(arguments.auth.auth);
     let config = Config::credentials(&auth, rules, &setup::environment);
-    let mut config = problems.take(config).unwrap_or_default();
+    let mut config = problems.collect(config).unwrap_or_default();
     for host in &arguments.insecure.insecure {
-        problems.take(allow_insecure(&mut config.credentials, host));
+        problems.collect(allow_insecure(&mut config.credentials, host));
     }
     for warning in &config.warnings {
         problems.warn(warning);
@@ -45,7 +45,7 @@ pub(super) fn execute(
         common: arguments.common,
         logging: arguments.logging,
     };
-    job.carry_out(printer)
+    job.run(printer)
 }
 
 /// The rule that the arguments say. All tags of a repository are a lot to copy by mistake, so they must be asked for.

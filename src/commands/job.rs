@@ -76,7 +76,7 @@ struct Connections {
 
 impl RunJob {
     /// Carries out the job. Errors are those found before anything was asked of a registry, all of them together.
-    pub(super) fn carry_out(mut self, printer: &Printer) -> anyhow::Result<Exit> {
+    pub(super) fn run(mut self, printer: &Printer) -> anyhow::Result<Exit> {
         let mut problems = std::mem::take(&mut self.problems);
         let prepared = self.prepare(&mut problems);
         let mut warnings = problems.finish()?;
@@ -86,19 +86,19 @@ impl RunJob {
         let writing = ScreenThread::to(std::io::stderr()).context("cannot start a thread")?;
         let beside = printer.clone().by_way_of(writing.screen());
         let log = self.open_log(&beside, &mut warnings)?;
-        let (_entered, _closing) = (log.enter(), log.closing());
+        let (_entered, _closing) = (log.attach(), log.closing());
         let stop = Stop::new(Duration::from_secs(self.common.asking.grace));
         let shown = self.purpose;
         let shown = shown.shown(self.command, &self.rules, &self.logging, &stop)?;
         let lines = LineWriter::new(beside.clone(), &log);
         let lines = match &shown {
-            Some(shown) => shown.beside(lines),
+            Some(shown) => shown.filtered_lines(lines),
             None => lines,
         };
         let display = ProgressDisplay::new(&self.logging, shown.is_some(), beside);
-        let audience = RunOutputs::gather(prepared.outputs, lines, display, shown);
+        let audience = RunOutputs::open(prepared.outputs, lines, display, shown);
         for warning in &warnings {
-            audience.lines.say(LineLabel::Warning, warning);
+            audience.lines.print(LineLabel::Warning, warning);
         }
         let records = records::open(
             &self.common.remembering,
@@ -113,8 +113,8 @@ impl RunJob {
                 records: records.clone(),
                 ..prepared.settings
             };
-            let run = self.run(&audience, settings, prepared.connections, stop)?;
-            let interrupts = Signals::hear().context("cannot listen for signals")?;
+            let run = self.begin(&audience, settings, prepared.connections, stop)?;
+            let interrupts = Signals::listen().context("cannot listen for signals")?;
             (run, interrupts)
         };
         let started = Instant::now();
@@ -157,13 +157,13 @@ impl RunJob {
         if settings.records.is_none() && !settings.immutable.is_empty() {
             let text = "--immutable: nothing is remembered between runs, so the registries are asked about these tags, \
                         too";
-            lines.say(LineLabel::Warning, text);
+            lines.print(LineLabel::Warning, text);
         }
         let waits = |referrers: &Arc<Referrers>| !referrers.interval.is_zero();
         if settings.records.is_none() && settings.referrers.as_ref().is_some_and(waits) {
             let text = "--referrers-interval: nothing is remembered between runs, so it is asked what refers to every \
                         unchanged image";
-            lines.say(LineLabel::Warning, text);
+            lines.print(LineLabel::Warning, text);
         }
     }
 
@@ -183,7 +183,7 @@ impl RunJob {
     fn prepare(&self, problems: &mut Problems) -> Option<Prepared> {
         let settings = self.settings(problems);
         let connections = self.connections(problems);
-        problems.take(Log::check(&self.logging));
+        problems.collect(Log::check(&self.logging));
         let log = self.logging.log.as_deref();
         let remembering = &self.common.remembering;
         let records = remembering
@@ -206,11 +206,11 @@ impl RunJob {
     /// What the flags say of the whole run.
     fn settings(&self, problems: &mut Problems) -> Option<Settings> {
         let flags = &self.common;
-        let platforms = problems.take(setup::platforms(&flags.platforms));
+        let platforms = problems.collect(setup::platforms(&flags.platforms));
         let parts = setup::parts(flags.parts, self.copying, &flags.platforms);
-        let parts = problems.take(parts);
-        let immutable = problems.take(Immutable::parse(&flags.remembering.immutable));
-        let referrers = problems.take(setup::referrers(&flags.referrers));
+        let parts = problems.collect(parts);
+        let immutable = problems.collect(Immutable::parse(&flags.remembering.immutable));
+        let referrers = problems.collect(setup::referrers(&flags.referrers));
         Some(Settings {
             intent: self.purpose.intent(),
             platforms: Arc::new(platforms?),
@@ -228,14 +228,14 @@ impl RunJob {
     /// What the flags and files say of connections and logins.
     fn connections(&self, problems: &mut Problems) -> Option<Connections> {
         let cli::Common { asking, safety, .. } = &self.common;
-        let max_requests = problems.take(rates::requests(&asking.max_requests));
-        let max_rate = problems.take(rates::bytes(&self.transfer.max_rate));
+        let max_requests = problems.collect(rates::requests(&asking.max_requests));
+        let max_rate = problems.collect(rates::bytes(&self.transfer.max_rate));
         let private = setup::hosts("--allow-private", &safety.allow_private);
-        let private = problems.take(private);
-        let realms = problems.take(setup::hosts("--trust-realm", &safety.trust_realm));
+        let private = problems.collect(private);
+        let realms = problems.collect(setup::hosts("--trust-realm", &safety.trust_realm));
         let keychain = Keychain::new(self.credentials.clone(), Some(DockerFiles::from_env()));
-        let keychain = problems.take(keychain);
-        let keychain = problems.take(keychain?.with_trusted_realms(realms?));
+        let keychain = problems.collect(keychain);
+        let keychain = problems.collect(keychain?.with_trusted_realms(realms?));
         let windows = Windows::for_rules(&self.rules);
         Some(Connections {
             transport: TransportOptions {
@@ -257,7 +257,7 @@ impl RunJob {
     }
 
     /// The run over all registries.
-    fn run(
+    fn begin(
         &self,
         audience: &RunOutputs,
         settings: Settings,
@@ -292,7 +292,7 @@ fn runtime(log: &Log) -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(worker_threads(std::env::var("TOKIO_WORKER_THREADS").ok()))
         .enable_all()
-        .on_thread_start(move || log.enter_for_good())
+        .on_thread_start(move || log.attach_thread())
         .build()
         .context("cannot start the runtime")
 }

@@ -24,14 +24,14 @@ impl Outputs {
         problems: &mut Problems,
     ) -> Option<Self> {
         let report = flags.reporting.report.as_deref();
-        let report = report.map(|path| problems.take(ReportFile::begin(path, command)));
+        let report = report.map(|path| problems.collect(ReportFile::begin(path, command)));
         let copied = flags.output_success_images.as_deref();
         let format = flags.output_images_format;
-        let copied =
-            copied.map(|path| problems.take(ImagesFile::new(ImageSelection::There, path, format)));
+        let copied = copied
+            .map(|path| problems.collect(ImagesFile::new(ImageSelection::There, path, format)));
         let failed = flags.failed_images.as_deref();
-        let failed =
-            failed.map(|path| problems.take(ImagesFile::by_suffix(ImageSelection::Failed, path)));
+        let failed = failed
+            .map(|path| problems.collect(ImagesFile::by_suffix(ImageSelection::Failed, path)));
         let images: Option<Vec<_>> = [copied, failed].into_iter().flatten().collect();
         Some(Self {
             report: match report {

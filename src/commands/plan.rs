@@ -30,5 +30,5 @@ pub(super) fn execute(
         common: arguments.common,
         logging: arguments.logging,
     };
-    job.carry_out(printer)
+    job.run(printer)
 }

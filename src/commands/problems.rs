@@ -21,14 +21,14 @@ impl Problems {
     }
 
     /// Returns the value; an error is added to the mistakes.
-    pub(super) fn take<T, E: Into<anyhow::Error>>(&mut self, result: Result<T, E>) -> Option<T> {
+    pub(super) fn collect<T, E: Into<anyhow::Error>>(&mut self, result: Result<T, E>) -> Option<T> {
         result
-            .map_err(|error| self.mistake(format_args!("{:#}", error.into())))
+            .map_err(|error| self.add_mistake(format_args!("{:#}", error.into())))
             .ok()
     }
 
     /// Adds a mistake. One that is added again, as several flags depend on it, is told once.
-    pub(super) fn mistake(&mut self, text: impl Display) {
+    pub(super) fn add_mistake(&mut self, text: impl Display) {
         let text = text.to_string();
         if !self.mistakes.contains(&text) {
             self.mistakes.push(text);
@@ -60,9 +60,9 @@ mod tests {
     #[test]
     fn all_mistakes_are_one_error_and_each_is_told_once() {
         let mut problems = Problems::default();
-        assert_eq!(problems.take(Ok::<_, anyhow::Error>(5)), Some(5));
+        assert_eq!(problems.collect(Ok::<_, anyhow::Error>(5)), Some(5));
         for text in ["one", "two", "one"] {
-            assert_eq!(problems.take(Err::<(), _>(anyhow!(text))), None);
+            assert_eq!(problems.collect(Err::<(), _>(anyhow!(text))), None);
         }
         problems.warn("not told with mistakes");
         assert_eq!(problems.finish().unwrap_err().to_string(), "one\n\ntwo");

@@ -35,7 +35,7 @@ pub(super) fn execute(action: &RecordsAction, printer: &Printer) -> anyhow::Resu
             format!("{} dropped\n", units::count(dropped, "record"))
         }
         RecordsAction::Forget { place, .. } => {
-            let (registry, repository) = whom(place)?;
+            let (registry, repository) = parse_scope(place)?;
             let dropped =
                 RecordsMaintenance::open(&path)?.forget(&registry, repository.as_ref())?;
             format!("{} dropped\n", units::count(dropped, "record"))
@@ -66,7 +66,7 @@ pub(super) fn open(
         }
     };
     let opened = opened.and_then(|path| {
-        let tell = teller(lines, log);
+        let tell = error_reporter(lines, log);
         Ok(match intent {
             Intent::Copy => Some(Records::open(&path, tell)?),
             Intent::Plan | Intent::Check => Records::open_to_read(&path, tell)?,
@@ -76,19 +76,19 @@ pub(super) fn open(
         Ok(records) => records.map(Arc::new),
         Err(error) => {
             let text = format!("{error}; this run remembers nothing");
-            lines.say(LineLabel::Warning, &text);
+            lines.print(LineLabel::Warning, &text);
             None
         }
     }
 }
 
 /// Tells of trouble that comes while a run goes on, from whichever thread.
-fn teller(lines: &LineWriter, log: &Log) -> impl Fn(&RecordsError) + Send + Sync + 'static {
+fn error_reporter(lines: &LineWriter, log: &Log) -> impl Fn(&RecordsError) + Send + Sync + 'static {
     let (lines, log) = (lines.clone(), log.clone());
     move |error| {
-        let _entered = log.enter();
+        let _entered = log.attach();
         let text = format!("{error}; this run goes on without it");
-        lines.say(LineLabel::Warning, &text);
+        lines.print(LineLabel::Warning, &text);
     }
 }
 
@@ -121,7 +121,7 @@ fn make_directory_of(path: &Path) -> anyhow::Result<()> {
 }
 
 /// The registry, or the repository of a registry, that `place` names.
-fn whom(place: &str) -> anyhow::Result<(Registry, Option<Repository>)> {
+fn parse_scope(place: &str) -> anyhow::Result<(Registry, Option<Repository>)> {
     if place.contains('/') {
         let repository = Repository::parse(place)?;
         return Ok((repository.registry().clone(), Some(repository)));
@@ -192,12 +192,12 @@ mod tests {
 
     #[test]
     fn a_host_is_a_registry_and_a_path_makes_it_a_repository() {
-        let (registry, repository) = whom("r.example:5000").unwrap();
+        let (registry, repository) = parse_scope("r.example:5000").unwrap();
         assert_eq!((registry.as_str(), repository), ("r.example:5000", None));
-        let (registry, repository) = whom("r.example/a/b").unwrap();
+        let (registry, repository) = parse_scope("r.example/a/b").unwrap();
         assert_eq!(registry.as_str(), "r.example");
         assert_eq!(repository.unwrap().path(), "a/b");
-        let error = format!("{:#}", whom("mirror").unwrap_err());
+        let error = format!("{:#}", parse_scope("mirror").unwrap_err());
         assert!(error.contains("mirror"), "{error}");
     }
 }

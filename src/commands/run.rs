@@ -41,13 +41,13 @@ impl ActiveRun {
             () = self.engine.run(rules, self.stop.clone()) => RunEnd::Drained {
                 cancelled: self.stop.cancel.is_cancelled(),
             },
-            () = self.obey(interrupts, audience) => RunEnd::Abandoned,
+            () = self.handle_signals(interrupts, audience) => RunEnd::Abandoned,
             never = shown => match never {},
         }
     }
 
     /// Ends the run in order at the first signal and at once at the second; returns at the third.
-    async fn obey(&self, interrupts: &mut Signals, audience: &RunOutputs) {
+    async fn handle_signals(&self, interrupts: &mut Signals, audience: &RunOutputs) {
         let (lines, ending) = (&audience.lines, audience.display.ending());
         let name = interrupts.next().await;
         let what = match self.stop.grace.as_secs() {
@@ -56,12 +56,12 @@ impl ActiveRun {
                 "no further image is begun; those under way may go on for {grace} s, until a second signal"
             ),
         };
-        lines.say(LineLabel::Warning, &format!("{name}: {what}"));
-        ending.within(self.stop.grace);
-        self.transport.wind_up(self.stop.grace);
+        lines.print(LineLabel::Warning, &format!("{name}: {what}"));
+        ending.begin_with_grace(self.stop.grace);
+        self.transport.set_shutdown_deadline(self.stop.grace);
         self.stop.cancel.cancel();
         let name = interrupts.next().await;
-        lines.say(
+        lines.print(
             LineLabel::Warning,
             &format!("{name}: what is under way is dropped"),
         );

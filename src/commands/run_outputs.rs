@@ -48,7 +48,7 @@ pub(super) struct FinishedRun<'a> {
 
 impl RunOutputs {
     /// People, who read `lines` and see `display`, the files in `outputs`, and what is shown on stdout meanwhile.
-    pub(super) fn gather(
+    pub(super) fn open(
         outputs: Outputs,
         lines: LineWriter,
         display: ProgressDisplay,
@@ -99,7 +99,7 @@ impl RunOutputs {
     pub(super) fn close(&self, ended: &FinishedRun<'_>) -> Exit {
         self.all.interrupt();
         let mut summary = self.report.summary();
-        summary.settle(ended.rules.len() as u64, ended.cancelled);
+        summary.finish(ended.rules.len() as u64, ended.cancelled);
         let elapsed = ended.started.elapsed();
         let mut failures: Vec<anyhow::Error> = Vec::new();
         let mut files = FullLists::default();
@@ -139,7 +139,7 @@ impl RunOutputs {
             None => print_summary(&self.lines, &ending(exit(&failures)), files),
         }
         for error in &failures {
-            self.lines.say(LineLabel::Failed, &format!("{error:#}"));
+            self.lines.print(LineLabel::Failed, &format!("{error:#}"));
         }
         exit(&failures)
     }

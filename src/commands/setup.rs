@@ -22,7 +22,7 @@ pub(super) fn config(
     defaults: &cli::Defaults,
     problems: &mut Problems,
 ) -> Config {
-    let config = problems.take(read(files, defaults)).unwrap_or_default();
+    let config = problems.collect(read(files, defaults)).unwrap_or_default();
     for warning in &config.warnings {
         problems.warn(warning);
     }

@@ -146,10 +146,10 @@ impl StdoutForm {
 
 impl StdoutOutput {
     /// `lines` without what is shown here.
-    pub(super) fn beside(&self, lines: LineWriter) -> LineWriter {
+    pub(super) fn filtered_lines(&self, lines: LineWriter) -> LineWriter {
         let is_plan =
             matches!(&self.page, StdoutForm::Plan(_)) && self.asked.intent == Intent::Plan;
-        lines.beside_a_plan(is_plan && self.one_terminal)
+        lines.without_planned_lines(is_plan && self.one_terminal)
     }
 
     /// Who hears every event.

@@ -22,21 +22,21 @@ pub(super) fn execute(
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
     let config = setup::config(arguments.files, &arguments.defaults, &mut problems);
-    let platforms = problems.take(setup::platforms(&arguments.platforms));
+    let platforms = problems.collect(setup::platforms(&arguments.platforms));
     // Some mistakes show only when the credentials are put together: a service account, two names of one registry.
-    let keychain = problems.take(Keychain::new(config.credentials.clone(), None));
+    let keychain = problems.collect(Keychain::new(config.credentials.clone(), None));
     for warning in problems.finish()? {
         printer.warning(&warning);
     }
     let platforms = platforms.unwrap_or_default();
     let logins = keychain.map(|keychain| logins(&config, &keychain));
-    let meaning = meaning(&config, &platforms, &logins.unwrap_or_default());
+    let meaning = describe_rules(&config, &platforms, &logins.unwrap_or_default());
     printer.out(&escape::block(&meaning));
     Ok(Exit::Done)
 }
 
 /// The rules in the order in which they were written, then the logins.
-fn meaning(config: &Config, platforms: &PlatformFilter, logins: &[String]) -> String {
+fn describe_rules(config: &Config, platforms: &PlatformFilter, logins: &[String]) -> String {
     let mut text = String::new();
     for rule in &config.rules {
         describe(rule, &mut text);

@@ -62,9 +62,9 @@ impl ImagesFile {
         path: &Path,
         format: ImagesFormat,
     ) -> anyhow::Result<Self> {
-        let file = AtomicFile::of(wanted.flag(), path)?;
+        let file = AtomicFile::create(wanted.flag(), path)?;
         let name = file.name();
-        let pairs = PairTable::beside(file.path())
+        let pairs = PairTable::create_near(file.path())
             .map_err(|error| replacement::failed(wanted.flag(), &name, &error))?;
         Ok(Self {
             wanted,
@@ -134,7 +134,7 @@ impl ImagesFile {
 
     fn put(&self, file: AtomicFile, pairs: &PairTable, listings: &Listings) -> anyhow::Result<()> {
         let mut out = DocumentWriter::new(BufWriter::new(file));
-        let keep = |source: &str, destination: &str| !listings.cover(source, destination);
+        let keep = |source: &str, destination: &str| !listings.contains(source, destination);
         pairs.write(self.format, &keep, &mut out)?;
         out.flush()?;
         let (file, _) = out.into_inner().into_parts();
@@ -163,7 +163,7 @@ impl Listener for ImagesFile {
         };
         let wanted = match (self.wanted, outcome) {
             (ImageSelection::There, Outcome::Copied(_) | Outcome::Unchanged { .. }) => true,
-            (ImageSelection::Failed, Outcome::Failed(failure)) => is_left(failure),
+            (ImageSelection::Failed, Outcome::Failed(failure)) => is_retryable(failure),
             (
                 ImageSelection::Failed,
                 Outcome::Copied(_) | Outcome::Unchanged { .. } | Outcome::Skipped { .. },
@@ -177,6 +177,6 @@ impl Listener for ImagesFile {
 
 /// Whether a further run can bring the image. One that gives way to another rule's would take its tag, without that
 /// rule beside it.
-fn is_left(failure: &Failure) -> bool {
+fn is_retryable(failure: &Failure) -> bool {
     failure.cause != Cause::TagConflict
 }

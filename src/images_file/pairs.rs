@@ -23,8 +23,8 @@ pub(super) struct PairTable {
 impl PairTable {
     /// No pairs yet, in a file beside `path`, which is where room is known to be; in the system's directory for
     /// temporary files where none can be there, as beside a pipe.
-    pub(super) fn beside(path: &Path) -> anyhow::Result<Self> {
-        let file = replacement::beside(path).ok();
+    pub(super) fn create_near(path: &Path) -> anyhow::Result<Self> {
+        let file = replacement::temporary_file_near(path).ok();
         let place = file.as_ref().map_or(Path::new(""), NamedTempFile::path);
         let database = Connection::open(place)?;
         database.execute_batch(&format!(
@@ -148,7 +148,7 @@ mod tests {
 
     fn written(pairs: &[(&str, &str)], format: ImagesFormat) -> String {
         let directory = tempfile::tempdir().unwrap();
-        let all = PairTable::beside(&directory.path().join("out")).unwrap();
+        let all = PairTable::create_near(&directory.path().join("out")).unwrap();
         for (source, destination) in pairs {
             all.add(source, destination, true).unwrap();
         }
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn what_is_known_first_of_a_pair_holds_and_only_what_is_selected_is_written() {
         let directory = tempfile::tempdir().unwrap();
-        let all = PairTable::beside(&directory.path().join("out")).unwrap();
+        let all = PairTable::create_near(&directory.path().join("out")).unwrap();
         for (source, destination, wanted) in [
             ("a:v1", "b:v1", false),
             ("a:v1", "b:v1", true),

@@ -34,7 +34,7 @@ impl Listings {
     }
 
     /// Whether one of the rules copies `source` to `destination`.
-    pub(super) fn cover(&self, source: &str, destination: &str) -> bool {
+    pub(super) fn contains(&self, source: &str, destination: &str) -> bool {
         let Some((repository, tag)) = source.rsplit_once(':') else {
             return false;
         };
@@ -89,7 +89,7 @@ mod tests {
             ("a.example/x", "b.example/y", false),
         ] {
             assert_eq!(
-                listings.cover(source, destination),
+                listings.contains(source, destination),
                 covered,
                 "{source} {destination}"
             );

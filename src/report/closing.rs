@@ -40,7 +40,7 @@ pub(crate) struct Traffic {
 
 impl Traffic {
     /// What sources were spared as one download fed several uploads.
-    pub(crate) fn spared(self) -> u64 {
+    pub(crate) fn saved_source_bytes(self) -> u64 {
         self.sent.saturating_sub(self.fetched)
     }
 }
@@ -136,7 +136,7 @@ impl<'a> ClosingFields<'a> {
             summary: SummaryRecord::new(summary, ending.traffic),
             finished: finished.to_string(),
             elapsed_seconds: seconds(ending.elapsed),
-            complete: !summary.was_interrupted() && summary.adds_up(),
+            complete: !summary.was_interrupted() && summary.is_complete(),
             exit_code: ending.exit_code,
         }
     }
@@ -227,7 +227,7 @@ impl SummaryRecord {
             losses: summary.losses,
             fetched_bytes: traffic.fetched,
             sent_bytes: traffic.sent,
-            spared_bytes: traffic.spared(),
+            spared_bytes: traffic.saved_source_bytes(),
             failures_by_class: by_class.map(|(of, number)| (class(*of), *number)).collect(),
             warnings: summary.warnings_given,
         }

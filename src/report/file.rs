@@ -22,7 +22,7 @@ impl ReportFile {
     /// # Errors
     /// When no file can be written there.
     pub(crate) fn begin(path: &Path, command: &str) -> anyhow::Result<Self> {
-        let file = AtomicFile::of(FLAG, path)?;
+        let file = AtomicFile::create(FLAG, path)?;
         Ok(Self {
             name: file.name(),
             document: ReportWriter::begin(file, command),

@@ -118,7 +118,7 @@ impl<'a> ImageRecord<'a> {
                 ("copied", Some(copied.digest.to_string()), how)
             }
             Outcome::Unchanged { digest, by } => {
-                let evidence = evidence(*by);
+                let evidence = evidence_name(*by);
                 let how = OutcomeFields::Unchanged { evidence };
                 ("unchanged", Some(digest.to_string()), how)
             }
@@ -235,7 +235,7 @@ impl<'a> CostRecord<'a> {
     }
 }
 
-fn evidence(by: Evidence) -> &'static str {
+fn evidence_name(by: Evidence) -> &'static str {
     match by {
         Evidence::Registry => "registry",
         Evidence::Verified => "verified",

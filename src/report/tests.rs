@@ -68,12 +68,12 @@ fn outcomes() -> Vec<Outcome> {
         code: Some("DENIED".to_owned()),
         ..Failure::local("cannot push \"it\"")
     };
-    let mut copied = Copied::of(digest(1));
+    let mut copied = Copied::without_transfer(digest(1));
     copied.volume.bytes = 7;
     copied.replaced = Some(digest(2));
     let repaired = Copied {
         losses: vec![Loss::Blob(digest(3))],
-        ..Copied::of(digest(1))
+        ..Copied::without_transfer(digest(1))
     };
     let unchanged = Outcome::Unchanged {
         digest: digest(1),
@@ -245,7 +245,7 @@ fn held() -> u64 {
 fn tell(listeners: &[Arc<dyn Listener>], rule: &Arc<Rule>, numbers: std::ops::Range<u32>) {
     for number in numbers {
         let outcome = if number.is_multiple_of(2) {
-            Outcome::Copied(Copied::of(digest(1)))
+            Outcome::Copied(Copied::without_transfer(digest(1)))
         } else {
             Outcome::Failed(Failure::local(format!("cannot push image {number}")))
         };

@@ -180,7 +180,7 @@ impl LineWriter {
     /// The same, which leave to stdout what is shown there: of images what needs no attention; where `all` is shown,
     /// and on the same terminal, everything of images and rules.
     #[must_use]
-    pub fn beside_a_plan(self, all: bool) -> Self {
+    pub fn without_planned_lines(self, all: bool) -> Self {
         let of_images = self.least_of_images.filter(|_| !all);
         Self {
             least_of_images: of_images.map(|least| least.max(Level::Warning)),
@@ -190,12 +190,12 @@ impl LineWriter {
     }
 
     /// Says one line, of the run as a whole.
-    pub fn say(&self, word: LineLabel, text: &str) {
-        self.say_of(word, LineSubject::default(), text);
+    pub fn print(&self, word: LineLabel, text: &str) {
+        self.print_about(word, LineSubject::default(), text);
     }
 
     /// Says one line.
-    pub fn say_of(&self, word: LineLabel, about: LineSubject<'_>, text: &str) {
+    pub fn print_about(&self, word: LineLabel, about: LineSubject<'_>, text: &str) {
         let level = word.level();
         if self.logged {
             log(level, word.text(), about, text);

@@ -143,7 +143,7 @@ impl Printer {
 /// Whether colours are wanted where there is a terminal: not if it knows none, or `NO_COLOR` is set and not empty.
 fn are_wanted() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    !refused && !is_dumb()
+    !refused && !is_dumb_terminal()
 }
 
 /// Whether a stream shows colours.
@@ -152,7 +152,7 @@ fn colours_on(stream: &impl IsTerminal) -> bool {
 }
 
 /// Whether the terminal says of itself that it knows no escape sequences.
-fn is_dumb() -> bool {
+fn is_dumb_terminal() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 

@@ -33,13 +33,16 @@ impl EventLines {
 
     fn image(&self, image: &ImageName, outcome: &Outcome, elapsed: Duration) {
         let name = format!("{} → {}", image.source, image.destination);
-        let say = |word, text: &str| self.lines.say_of(word, LineSubject::image(image), text);
+        let say = |word, text: &str| {
+            self.lines
+                .print_about(word, LineSubject::image(image), text)
+        };
         match outcome {
             Outcome::Copied(copied) if !copied.losses.is_empty() => {
                 let text = format!(
                     "{name}  {}: {}",
-                    took(copied, elapsed),
-                    lost(&copied.losses)
+                    describe_cost(copied, elapsed),
+                    describe_losses(&copied.losses)
                 );
                 say(LineLabel::Repaired, &text);
             }
@@ -48,7 +51,7 @@ impl EventLines {
                     Some(_) => LineLabel::Updated,
                     None => LineLabel::Copied,
                 };
-                say(word, &format!("{name}  {}", took(copied, elapsed)));
+                say(word, &format!("{name}  {}", describe_cost(copied, elapsed)));
             }
             Outcome::Unchanged {
                 by: Evidence::Verified,
@@ -70,9 +73,9 @@ impl EventLines {
 
 impl EventLines {
     fn failed(&self, about: LineSubject<'_>, failure: &Failure, text: &str) {
-        let number = self.count(FailureGroup::of(failure));
+        let number = self.count(FailureGroup::from_failure(failure));
         if number <= FEW || self.lines.are_verbose() {
-            self.lines.say_of(LineLabel::Failed, about, text);
+            self.lines.print_about(LineLabel::Failed, about, text);
             return;
         }
         self.lines.log_of(LineLabel::Failed, about, text);
@@ -85,7 +88,7 @@ impl EventLines {
                 "further failures{at} with the cause {} have no lines here; the summary counts them",
                 failure.cause
             );
-            self.lines.say(LineLabel::Warning, &text);
+            self.lines.print(LineLabel::Warning, &text);
         }
     }
 
@@ -120,16 +123,16 @@ impl Listener for EventLines {
             } => {
                 let text = format!("{} matches nothing: {why}", rule.name);
                 self.lines
-                    .say_of(LineLabel::Warning, LineSubject::rule(rule), &text);
+                    .print_about(LineLabel::Warning, LineSubject::rule(rule), &text);
             }
-            Event::Warning { text } => self.lines.say(LineLabel::Warning, text),
+            Event::Warning { text } => self.lines.print(LineLabel::Warning, text),
             _ => {}
         }
     }
 }
 
 /// What was lost: the first few by name, and how many more.
-fn lost(losses: &[Loss]) -> String {
+fn describe_losses(losses: &[Loss]) -> String {
     let mut parts: Vec<String> = losses.iter().take(NAMED).map(Loss::to_string).collect();
     let more = losses.len().saturating_sub(NAMED);
     if more > 0 {
@@ -139,7 +142,7 @@ fn lost(losses: &[Loss]) -> String {
 }
 
 /// Cost of a copy, after the digests of a tag that had another image: `67.3 MiB in 2.1 s (32.0 MiB/s), 12.0 MiB mounted`.
-fn took(copied: &Copied, elapsed: Duration) -> String {
+fn describe_cost(copied: &Copied, elapsed: Duration) -> String {
     let speed = units::speed(copied.volume.bytes, elapsed)
         .map_or_else(String::new, |speed| format!(" ({speed})"));
     let (bytes, time) = (units::bytes(copied.volume.bytes), units::time(elapsed));

@@ -69,7 +69,7 @@ impl Observer for RequestLogger {
         let delay = units::time(delay);
         // The first trouble with a host explains why a run takes longer; the rest is for the log.
         if self.first_time(&format!("retry {host}")) {
-            self.lines.say_of(
+            self.lines.print_about(
                 LineLabel::Note,
                 LineSubject::host(host),
                 &format!(
@@ -84,7 +84,7 @@ impl Observer for RequestLogger {
     fn pause(&self, host: &str, delay: Duration, why: PauseReason) {
         let delay_text = units::time(delay);
         if delay >= SHORT_PAUSE {
-            self.lines.say_of(
+            self.lines.print_about(
                 LineLabel::Note,
                 LineSubject::host(host),
                 &format!("{host} asks to be left alone for {delay_text}"),
@@ -114,7 +114,7 @@ impl Observer for RequestLogger {
         let sentence = format!("{host} says: {text}");
         if self.first_time(&sentence) {
             self.lines
-                .say_of(LineLabel::Warning, LineSubject::host(host), &sentence);
+                .print_about(LineLabel::Warning, LineSubject::host(host), &sentence);
         }
     }
 }

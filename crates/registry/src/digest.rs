@@ -93,7 +93,7 @@ impl Digest {
         }
     }
     /// The digest of `bytes`.
-    pub fn of(algorithm: Algorithm, bytes: &[u8]) -> Self {
+    pub fn compute(algorithm: Algorithm, bytes: &[u8]) -> Self {
         Self::from_value(
             algorithm,
             &digest::digest(algorithm.implementation(), bytes),
@@ -101,7 +101,7 @@ impl Digest {
     }
     /// The SHA-256 digest of `bytes`.
     pub fn sha256(bytes: &[u8]) -> Self {
-        Self::of(Algorithm::Sha256, bytes)
+        Self::compute(Algorithm::Sha256, bytes)
     }
     fn from_value(algorithm: Algorithm, value: &digest::Digest) -> Self {
         use fmt::Write as _;
@@ -236,7 +236,7 @@ mod tests {
             "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
         );
         assert_eq!(
-            Digest::of(Algorithm::Sha512, b"abc").as_str(),
+            Digest::compute(Algorithm::Sha512, b"abc").as_str(),
             "sha512:ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
              2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
         );
@@ -317,7 +317,7 @@ mod tests {
         #[test]
         fn pieces_hash_like_the_whole(bytes: Vec<u8>, cut in 0usize..64) {
             for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
-                let whole = Digest::of(algorithm, &bytes);
+                let whole = Digest::compute(algorithm, &bytes);
                 let mut hasher = Hasher::new(&whole).unwrap();
                 let (left, right) = bytes.split_at(cut.min(bytes.len()));
                 hasher.update(left);

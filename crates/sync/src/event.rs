@@ -191,7 +191,7 @@ impl AddAssign for Volume {
 
 impl Copied {
     /// `digest` is there now, and nothing was moved for that.
-    pub fn of(digest: Digest) -> Self {
+    pub fn without_transfer(digest: Digest) -> Self {
         Self {
             digest,
             filtered: false,

@@ -22,7 +22,7 @@ pub(super) fn execute(arguments: &Man, printer: &Printer) -> anyhow::Result<Exit
     if let Some(directory) = &arguments.out {
         write_all(&program, directory)?;
     } else {
-        printer.out(&page::of(find(&program, &arguments.command)?)?);
+        printer.out(&page::man_page(find(&program, &arguments.command)?)?);
     }
     Ok(Exit::Done)
 }
@@ -52,7 +52,7 @@ fn find<'a>(program: &'a clap::Command, words: &[String]) -> anyhow::Result<&'a 
 
 fn write_all(command: &clap::Command, directory: &Path) -> anyhow::Result<()> {
     let file = directory.join(format!("{}.1", page::name(command)));
-    std::fs::write(&file, page::of(command)?).with_context(|| {
+    std::fs::write(&file, page::man_page(command)?).with_context(|| {
         format!(
             "--out: {} cannot be written: name a directory that is there, and that you may write to",
             file.display()

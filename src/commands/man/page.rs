@@ -19,7 +19,7 @@ pub(super) fn name(command: &Command) -> &str {
 }
 
 /// The page of a command that was built, in roff.
-pub(super) fn of(command: &Command) -> anyhow::Result<String> {
+pub(super) fn man_page(command: &Command) -> anyhow::Result<String> {
     let man = Man::new(with_usage(command.clone()))
         .title(name(command).to_uppercase())
         .date(DATE)

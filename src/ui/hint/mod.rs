@@ -16,7 +16,7 @@ const NOTHING_TWICE: &str = "what is there is not sent again";
 
 /// What to do about `failure`, a sentence; `None` where the reason says all there is to say.
 pub(crate) fn hint(failure: &Failure) -> Option<String> {
-    let place = FailureTarget::of(failure);
+    let place = FailureTarget::from_failure(failure);
     access(failure, &place)
         .or_else(|| existence(failure, &place))
         .or_else(|| connection(failure, &place))

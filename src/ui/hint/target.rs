@@ -37,7 +37,7 @@ enum Vendor<'a> {
 
 impl<'a> FailureTarget<'a> {
     /// The registry of the repository that `failure` is about, which may have led to another host; else the host.
-    pub(super) fn of(failure: &'a Failure) -> Self {
+    pub(super) fn from_failure(failure: &'a Failure) -> Self {
         match failure.repository() {
             Some(repository) => {
                 let registry = repository.registry();

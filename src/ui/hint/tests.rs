@@ -181,18 +181,20 @@ fn a_limit_is_over_when_the_host_says_so() {
     let mut failure = failure(Cause::RateLimited, Side::Source, "r.example/a");
     let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777 + seconds);
     assert!(
-        limited(&failure, &FailureTarget::of(&failure), at(0)).contains("or run again later: ")
+        limited(&failure, &FailureTarget::from_failure(&failure), at(0))
+            .contains("or run again later: ")
     );
     failure.request.as_mut().unwrap().until = Some(at(60));
     assert!(
-        limited(&failure, &FailureTarget::of(&failure), at(0))
+        limited(&failure, &FailureTarget::from_failure(&failure), at(0))
             .contains("or run again after 08:50:37 UTC: ")
     );
     assert!(
-        limited(&failure, &FailureTarget::of(&failure), at(60)).contains("or run again later: ")
+        limited(&failure, &FailureTarget::from_failure(&failure), at(60))
+            .contains("or run again later: ")
     );
     assert!(
-        limited(&failure, &FailureTarget::of(&failure), at(0))
+        limited(&failure, &FailureTarget::from_failure(&failure), at(0))
             .contains("--max-requests r.example=N")
     );
 }

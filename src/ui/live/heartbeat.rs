@@ -23,12 +23,12 @@ pub(super) async fn heartbeat(lines: &LineWriter, mut meter: ProgressMeter) -> I
     loop {
         beat.tick().await;
         let status = meter.sample(Instant::now());
-        lines.say(LineLabel::Note, &sentence(&status));
+        lines.print(LineLabel::Note, &describe_status(&status));
     }
 }
 
 /// `12 of 100+ images ended (1 failed), 5 under way; 3.4 GiB of 9.1 GiB sent, 35.0 MiB/s; 3 min 20 s left`.
-fn sentence(status: &RunStatus) -> String {
+fn describe_status(status: &RunStatus) -> String {
     let failed = match status.failed {
         0 => String::new(),
         number => format!(" ({} failed)", units::grouped(number)),
@@ -123,7 +123,10 @@ mod tests {
             under_way: 5,
             ..RunStatus::default()
         };
-        assert_eq!(sentence(&status), "12 of 1,000+ images ended, 5 under way");
+        assert_eq!(
+            describe_status(&status),
+            "12 of 1,000+ images ended, 5 under way"
+        );
         status = RunStatus {
             listing: false,
             failed: 1,
@@ -141,7 +144,7 @@ mod tests {
             ..status
         };
         assert_eq!(
-            sentence(&status),
+            describe_status(&status),
             "12 of 1,000 images ended (1 failed), 5 under way; 1.0 GiB of 2.0 GiB sent, 2.0 MiB/s; 3 min 20 s left; \
              3 retries; docker.io: rate limit, goes on in 34 s; ending: waits for 5 images for 20 s at most"
         );

@@ -26,7 +26,7 @@ pub(in crate::ui) enum State {
 
 impl ShutdownState {
     /// No further image is begun; those under way may go on for so long.
-    pub(crate) fn within(&self, grace: Duration) {
+    pub(crate) fn begin_with_grace(&self, grace: Duration) {
         self.set(if grace.is_zero() {
             Until::Now
         } else {

@@ -47,7 +47,7 @@ pub(super) struct LogFields {
 
 impl LogFields {
     /// That lines are missing.
-    pub(super) fn gap(lines: u64) -> Self {
+    pub(super) fn missing_lines(lines: u64) -> Self {
         let lines = units::count(lines, "line");
         Self {
             message: format!("{lines} of the log could not be written here"),
@@ -65,7 +65,7 @@ impl LogFields {
     }
 
     /// The documented fields first.
-    pub(super) fn sort(&mut self) {
+    pub(super) fn sort_documented_first(&mut self) {
         let place = |name: &str| ORDER.iter().position(|known| *known == name);
         self.named
             .sort_by_key(|(name, _)| place(name).unwrap_or(ORDER.len()));

@@ -101,9 +101,9 @@ impl LogFile {
         }
         let missed = std::mem::take(&mut state.missed);
         if missed > 0 {
-            state.leave((self.0.gap)(missed));
+            state.drop_line((self.0.gap)(missed));
         }
-        state.leave(line.to_owned());
+        state.drop_line(line.to_owned());
         drop(state);
         self.0.changed.notify_all();
     }
@@ -114,7 +114,7 @@ impl LogFile {
         let mut state = self.0.lock();
         let missed = std::mem::take(&mut state.missed);
         if missed > 0 {
-            state.leave((self.0.gap)(missed));
+            state.drop_line((self.0.gap)(missed));
         }
         state.closed = true;
         self.0.changed.notify_all();
@@ -126,7 +126,7 @@ impl LogFile {
 }
 
 impl State {
-    fn leave(&mut self, line: String) {
+    fn drop_line(&mut self, line: String) {
         self.bytes += line.len();
         self.waiting.push_back(line);
     }
@@ -138,7 +138,7 @@ impl LogQueue {
     }
 
     /// The lines that wait, or `None` when no more will come.
-    fn take(&self) -> Option<VecDeque<String>> {
+    fn take_lines(&self) -> Option<VecDeque<String>> {
         let mut state = self.lock();
         state.writing = false;
         self.changed.notify_all();
@@ -171,7 +171,7 @@ struct LogWriter<W> {
 
 impl<W: Write> LogWriter<W> {
     fn run(mut self) {
-        while let Some(lines) = self.shared.take() {
+        while let Some(lines) = self.shared.take_lines() {
             for line in lines {
                 self.line(&line);
             }
@@ -183,11 +183,11 @@ impl<W: Write> LogWriter<W> {
         let mut written = Ok(());
         if self.lost > 0 {
             let gap = (self.shared.gap)(self.lost);
-            written = self.whole(&gap);
+            written = self.write_line(&gap);
         }
         if written.is_ok() {
             self.lost = 0;
-            written = self.whole(line);
+            written = self.write_line(line);
         }
         if let Err(error) = written {
             self.lost = self.lost.saturating_add(1);
@@ -199,7 +199,7 @@ impl<W: Write> LogWriter<W> {
 
     /// Writes one line by one call, where the system takes it whole: other processes may append to the same file. What
     /// was cut short before gets its end first.
-    fn whole(&mut self, line: &str) -> std::io::Result<()> {
+    fn write_line(&mut self, line: &str) -> std::io::Result<()> {
         let mended;
         let mut rest = if self.torn {
             mended = format!("\n{line}");

@@ -30,8 +30,8 @@ pub(super) struct LogLayer {
 }
 
 impl LogLayer {
-    fn say(&self, mut fields: LogFields, level: tracing::Level) {
-        fields.sort();
+    fn write_event(&self, mut fields: LogFields, level: tracing::Level) {
+        fields.sort_documented_first();
         let line = |colours| match self.format {
             LogFormat::Json => fields.json(level),
             LogFormat::Text => fields.text(level, colours),
@@ -71,6 +71,6 @@ where
                 fields.inherit(outer);
             }
         }
-        self.say(fields, *event.metadata().level());
+        self.write_event(fields, *event.metadata().level());
     }
 }

@@ -70,9 +70,11 @@ impl Log {
                 };
                 let gap = match format {
                     LogFormat::Text => {
-                        |lines| LogFields::gap(lines).text(tracing::Level::WARN, false)
+                        |lines| LogFields::missing_lines(lines).text(tracing::Level::WARN, false)
                     }
-                    LogFormat::Json => |lines| LogFields::gap(lines).json(tracing::Level::WARN),
+                    LogFormat::Json => {
+                        |lines| LogFields::missing_lines(lines).json(tracing::Level::WARN)
+                    }
                 };
                 Some(LogFile::open(path, gap, complain)?)
             }
@@ -125,12 +127,12 @@ impl Log {
     }
 
     /// Lets this thread log here for as long as it lives: for threads that serve one run only.
-    pub fn enter_for_good(&self) {
+    pub fn attach_thread(&self) {
         std::mem::forget(tracing::dispatcher::set_default(&self.dispatch));
     }
 
     /// Lets this thread log here until the guard is dropped.
-    pub fn enter(&self) -> tracing::dispatcher::DefaultGuard {
+    pub fn attach(&self) -> tracing::dispatcher::DefaultGuard {
         tracing::dispatcher::set_default(&self.dispatch)
     }
 

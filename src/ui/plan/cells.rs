@@ -56,7 +56,7 @@ impl RuleSection<'_> {
                 RowKind::Referrers => format!("{number} with new referrers"),
                 RowKind::Repair => format!("{number} to repair"),
                 RowKind::Again => format!("{number} to push again"),
-                kind => format!("{number} {}", kind.word()),
+                kind => format!("{number} {}", kind.label()),
             }
         };
         counts.iter().map(each).collect::<Vec<_>>().join(", ")

@@ -89,7 +89,7 @@ impl Plan {
     /// Writes what is left, and `last` behind it.
     pub fn close(&self, last: Vec<String>) {
         let mut state = self.state();
-        while let Some(rule) = state.take_next() {
+        while let Some(rule) = state.pop_rule() {
             self.write(rule);
         }
         let form = self.form;
@@ -105,7 +105,7 @@ impl Plan {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn holds(&self, fate: &PlannedOutcome) -> bool {
+    fn includes(&self, fate: &PlannedOutcome) -> bool {
         match fate {
             PlannedOutcome::Planned(_) => true,
             PlannedOutcome::Skipped(_) | PlannedOutcome::Failed(_) => {
@@ -142,7 +142,7 @@ impl Plan {
             }
         }
         let row = PlanRow::new(image, outcome, platforms);
-        rule.rows.extend(row.filter(|row| self.holds(&row.fate)));
+        rule.rows.extend(row.filter(|row| self.includes(&row.fate)));
     }
 }
 
@@ -158,21 +158,21 @@ impl Listener for Plan {
                 images,
                 empty,
             } => {
-                if let Some(gathered) = state.of(rule) {
+                if let Some(gathered) = state.rule_rows(rule) {
                     gathered.announced = Some(*images);
                     gathered.empty = empty.as_deref().map(printable);
                 }
             }
             // How many images had been found nobody says: such a rule ends with the run.
             Event::RuleFailed { rule, failure } if !failure.interrupted => {
-                if let Some(gathered) = state.of(rule) {
+                if let Some(gathered) = state.rule_rows(rule) {
                     gathered.failure = Some(printable(&failure.reason));
                 }
             }
             _ => return,
         }
         while state.next_has_ended() {
-            let Some(rule) = state.take_next() else {
+            let Some(rule) = state.pop_rule() else {
                 break;
             };
             // In the order of the rules, since the state is still locked.
@@ -182,7 +182,7 @@ impl Listener for Plan {
 }
 
 impl State {
-    fn of(&mut self, rule: &Arc<Rule>) -> Option<&mut RuleRows> {
+    fn rule_rows(&mut self, rule: &Arc<Rule>) -> Option<&mut RuleRows> {
         let at = self.positions.get(&address(rule))?;
         self.rules.get_mut(*at)
     }
@@ -195,7 +195,7 @@ impl State {
     }
 
     /// The rule whose turn it is, its rows in order.
-    fn take_next(&mut self) -> Option<RuleRows> {
+    fn pop_rule(&mut self) -> Option<RuleRows> {
         let rule = self.rules.get_mut(self.next)?;
         self.next += 1;
         let empty = RuleRows::new(&rule.rule);

@@ -25,7 +25,7 @@ pub(super) fn rule(out: &mut dyn Write, rule: &RuleRows) -> Result<()> {
         writeln!(out, "# {text}")?;
     }
     if let Some(why) = &rule.failure {
-        writeln!(out, "{}  {name}: {why}", word(RowKind::Failed, false))?;
+        writeln!(out, "{}  {name}: {why}", kind_label(RowKind::Failed, false))?;
     }
     Ok(())
 }
@@ -59,7 +59,7 @@ fn line(
         "{source}{} → {}{}",
         row.source, section.repository, row.destination
     );
-    let word = word(row.fate.kind(), colours);
+    let word = kind_label(row.fate.kind(), colours);
     match &row.fate {
         PlannedOutcome::Skipped(why) | PlannedOutcome::Failed(why) => {
             format!("{word}  {name}: {why}")
@@ -80,9 +80,9 @@ fn line(
     }
 }
 
-fn word(kind: RowKind, colours: bool) -> String {
+fn kind_label(kind: RowKind, colours: bool) -> String {
     let paint = if colours { kind.paint() } else { Style::Plain };
-    paint.apply(&format!("{:<9}", kind.word()), colours)
+    paint.apply(&format!("{:<9}", kind.label()), colours)
 }
 
 /// Always as many fields, so that each has its place.

@@ -94,7 +94,7 @@ pub(super) enum RowKind {
 
 impl RowKind {
     /// Its word.
-    pub(super) fn word(self) -> &'static str {
+    pub(super) fn label(self) -> &'static str {
         match self {
             Self::New => "new",
             Self::Changed => "changed",
@@ -139,7 +139,7 @@ impl PlanRow {
     ) -> Option<Self> {
         let fate = match outcome {
             Outcome::Planned(planned) => {
-                PlannedOutcome::Planned(Box::new(wanted(planned, platforms)))
+                PlannedOutcome::Planned(Box::new(planned_copy(planned, platforms)))
             }
             Outcome::Unchanged { digest, .. } => PlannedOutcome::Unchanged(digest.clone()),
             Outcome::Skipped { why } => PlannedOutcome::Skipped(printable(why).into()),
@@ -152,7 +152,7 @@ impl PlanRow {
         let repository = image.rule.source.repository.to_string();
         Some(Self {
             place,
-            source: behind(&image.source, &repository)
+            source: suffix_after(&image.source, &repository)
                 .unwrap_or(&image.source)
                 .into(),
             destination: destination.into(),
@@ -174,13 +174,13 @@ impl PlanRow {
 pub(super) fn place<'a>(rule: &Rule, reference: &'a str) -> (usize, &'a str) {
     let mut places = rule.destinations.iter().enumerate();
     let found = places.find_map(|(place, destination)| {
-        behind(reference, &destination.repository.to_string()).map(|rest| (place, rest))
+        suffix_after(reference, &destination.repository.to_string()).map(|rest| (place, rest))
     });
     found.unwrap_or((rule.destinations.len(), reference))
 }
 
 /// What stands behind `repository` in a reference of it.
-fn behind<'a>(reference: &'a str, repository: &str) -> Option<&'a str> {
+fn suffix_after<'a>(reference: &'a str, repository: &str) -> Option<&'a str> {
     let rest = reference.strip_prefix(repository)?;
     (rest.is_empty() || rest.starts_with([':', '@'])).then_some(rest)
 }
@@ -190,7 +190,7 @@ fn behind<'a>(reference: &'a str, repository: &str) -> Option<&'a str> {
 pub(super) struct PlatformLists(HashSet<Arc<str>>);
 
 impl PlatformLists {
-    fn of(&mut self, platforms: &[String]) -> Arc<str> {
+    fn intern(&mut self, platforms: &[String]) -> Arc<str> {
         let text = printable(&platforms.join(","));
         if let Some(known) = self.0.get(text.as_str()) {
             return Arc::clone(known);
@@ -203,7 +203,7 @@ impl PlatformLists {
     }
 }
 
-fn wanted(planned: &Planned, platforms: &mut PlatformLists) -> PlannedCopy {
+fn planned_copy(planned: &Planned, platforms: &mut PlatformLists) -> PlannedCopy {
     let (kind, from) = match &planned.change {
         Change::New => (RowKind::New, None),
         Change::Moved { from } => (RowKind::Changed, Some(from.clone())),
@@ -212,7 +212,7 @@ fn wanted(planned: &Planned, platforms: &mut PlatformLists) -> PlannedCopy {
         Change::Again(_) => (RowKind::Repair, None),
     };
     let size = planned.cost.as_ref().map(|cost| CopySize {
-        platforms: platforms.of(&cost.platforms),
+        platforms: platforms.intern(&cost.platforms),
         layers: cost.layers,
         volume: cost.volume,
     });

@@ -113,7 +113,7 @@ pub(super) fn rule(
         writeln!(
             out,
             "  {}  {why}",
-            paint(Style::Red, RowKind::Failed.word())
+            paint(Style::Red, RowKind::Failed.label())
         )?;
     }
     writeln!(out)
@@ -138,16 +138,16 @@ fn rows(out: &mut dyn Write, section: &RuleSection<'_>, width: usize, colours: b
         let line = joined(&columns, &headings(layout).map(str::to_owned));
         writeln!(out, "{}", Style::Dim.apply(line.trim_end(), colours))?;
     }
-    let place = ReasonPlacement::beside(&columns, width);
+    let place = ReasonPlacement::choose(&columns, width);
     for row in section.rows {
         let line = joined(&columns, &cells(row, layout));
         let line = line.trim_end();
         let line = match (&row.fate, row.fate.kind()) {
             (PlannedOutcome::Skipped(why) | PlannedOutcome::Failed(why), _) => {
-                place.tell(line, why)
+                place.append_reason(line, why)
             }
             (PlannedOutcome::Planned(wanted), _) if !wanted.notes.is_empty() => {
-                ReasonPlacement::below(width).tell(line, &shortened(&wanted.notes))
+                ReasonPlacement::below(width).append_reason(line, &shortened(&wanted.notes))
             }
             (_, kind) => {
                 if kind == RowKind::Unchanged {
@@ -164,7 +164,7 @@ fn rows(out: &mut dyn Write, section: &RuleSection<'_>, width: usize, colours: b
 
 /// `line` with the word that it begins with in its colour.
 fn painted(line: &str, kind: RowKind, colours: bool) -> String {
-    let word = kind.word();
+    let word = kind.label();
     match line.split_once(word) {
         Some((before, behind)) if kind != RowKind::Unchanged => {
             format!("{before}{}{behind}", kind.paint().apply(word, colours))
@@ -183,7 +183,7 @@ struct ReasonPlacement {
 
 impl ReasonPlacement {
     /// Beside the name, where there is room.
-    fn beside(columns: &[Column], width: usize) -> Self {
+    fn choose(columns: &[Column], width: usize) -> Self {
         let start = INDENT + columns.iter().take(2).map(|c| c.width + GAP).sum::<usize>();
         if width.saturating_sub(start) < LEAST_REASON {
             return Self::below(width);
@@ -204,7 +204,7 @@ impl ReasonPlacement {
         }
     }
 
-    fn tell(self, line: &str, sentence: &str) -> String {
+    fn append_reason(self, line: &str, sentence: &str) -> String {
         let indent = self.start;
         let lines = wrap(sentence, self.width.saturating_sub(indent));
         let sentence = lines.join(&format!("\n{:indent$}", ""));
@@ -230,7 +230,7 @@ fn cells(row: &PlanRow, layout: TableLayout) -> [String; CELLS] {
         present,
         shared,
     ] = &mut cells;
-    row.fate.kind().word().clone_into(kind);
+    row.fate.kind().label().clone_into(kind);
     *name = named(row, layout.digits);
     match &row.fate {
         PlannedOutcome::Planned(wanted) => {

@@ -4,14 +4,14 @@ use image_syncer_sync::report::Summary;
 
 use crate::ui::lines::LineWriter;
 use crate::ui::style::Style;
-use crate::ui::summary::{FullLists, trouble};
+use crate::ui::summary::{FullLists, failure_lines};
 use crate::ui::units;
 
 /// Says on stderr what a check came to: its totals, and what failed.
 pub(crate) fn print_check_summary(lines: &LineWriter, summary: &Summary, files: FullLists<'_>) {
     let totals = totals(summary, false).into_iter();
     let mut block: Vec<(Style, String)> = totals.map(|line| (Style::Plain, line)).collect();
-    block.extend(trouble(summary, files));
+    block.extend(failure_lines(summary, files));
     lines.closing(summary.exit_code() != 0, &block);
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn print_plan_summary(
         let text = "interrupted: the plan is incomplete";
         block.push((Style::Yellow, text.to_owned()));
     }
-    block.extend(trouble(summary, files));
+    block.extend(failure_lines(summary, files));
     if above && !block.is_empty() {
         block.push((Style::Plain, String::new()));
     }

@@ -42,7 +42,7 @@ pub(crate) struct TerminalSize {
 
 impl TerminalSize {
     /// That of the terminal behind stderr; the usual one where it does not say.
-    fn of_stderr() -> Self {
+    fn from_stderr() -> Self {
         terminal_size::terminal_size_of(std::io::stderr())
             .filter(|(columns, rows)| columns.0 > 0 && rows.0 > 0)
             .map_or((80, 24).into(), |(columns, rows)| {
@@ -190,7 +190,7 @@ impl<W: Write> ScreenWriter<W> {
             let now = Instant::now();
             let frame = match &mut self.view {
                 Some(view) if !last && batch.pause.is_none() => {
-                    view.frame(now, TerminalSize::of_stderr())
+                    view.frame(now, TerminalSize::from_stderr())
                 }
                 _ => Vec::new(),
             };

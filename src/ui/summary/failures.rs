@@ -50,7 +50,7 @@ fn groups(summary: &Summary) -> Vec<(FailureGroup, Vec<&FailedImage>)> {
     let mut groups: Vec<(FailureGroup, Vec<&FailedImage>)> = Vec::new();
     let mut positions = std::collections::BTreeMap::new();
     for failed in &summary.failures {
-        let alike = FailureGroup::of(&failed.failure);
+        let alike = FailureGroup::from_failure(&failed.failure);
         let position = *positions.entry(alike.clone()).or_insert(groups.len());
         match groups.get_mut(position) {
             Some((_, group)) => group.push(failed),
@@ -63,7 +63,7 @@ fn groups(summary: &Summary) -> Vec<(FailureGroup, Vec<&FailedImage>)> {
 /// Source and destination, the reason, which rule wanted it, what it is, and what can be done.
 fn one(failed: &FailedImage) -> Vec<SummaryLine> {
     let mut lines = vec![(Style::Plain, format!("  {}", name(failed)))];
-    lines.extend(why(failed));
+    lines.extend(failure_details(failed));
     lines
 }
 
@@ -82,7 +82,12 @@ fn together(alike: &FailureGroup, number: u64, group: &[&FailedImage]) -> Vec<Su
     for failed in group.iter().take(NAMED) {
         lines.push((Style::Plain, format!("    {}", name(failed))));
     }
-    lines.extend(group.first().into_iter().flat_map(|failed| why(failed)));
+    lines.extend(
+        group
+            .first()
+            .into_iter()
+            .flat_map(|failed| failure_details(failed)),
+    );
     lines
 }
 
@@ -94,7 +99,7 @@ fn name(failed: &FailedImage) -> String {
 }
 
 /// What is said below the name.
-fn why(failed: &FailedImage) -> Vec<SummaryLine> {
+fn failure_details(failed: &FailedImage) -> Vec<SummaryLine> {
     let failure = &failed.failure;
     let mut lines = vec![
         (Style::Red, format!("    {}", reason(failure))),

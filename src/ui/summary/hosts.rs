@@ -14,11 +14,11 @@ pub(super) fn lines(hosts: &[(Option<String>, HostCounts)]) -> Vec<SummaryLine> 
     for (_, counts) in hosts {
         totals += *counts;
     }
-    let mut lines = vec![(Style::Plain, asked(totals))];
+    let mut lines = vec![(Style::Plain, request_counts(totals))];
     let (shown, rest) = hosts.split_at(hosts.len().min(SHOWN));
     let named = |(host, counts): &(Option<String>, HostCounts)| {
         let name = host.as_deref().unwrap_or("others");
-        (paint(*counts), format!("  {name}: {}", told(*counts)))
+        (paint(*counts), format!("  {name}: {}", host_line(*counts)))
     };
     lines.extend(shown.iter().map(named));
     if !rest.is_empty() {
@@ -27,13 +27,16 @@ pub(super) fn lines(hosts: &[(Option<String>, HostCounts)]) -> Vec<SummaryLine> 
             counts += *more;
         }
         let more = units::count(rest.len() as u64, "more host");
-        lines.push((paint(counts), format!("  and {more}: {}", told(counts))));
+        lines.push((
+            paint(counts),
+            format!("  and {more}: {}", host_line(counts)),
+        ));
     }
     lines
 }
 
 /// `12,345 requests, 1 retry`.
-fn asked(counts: HostCounts) -> String {
+fn request_counts(counts: HostCounts) -> String {
     let retries = match counts.retries {
         1 => "1 retry".to_owned(),
         retries => format!("{} retries", units::grouped(retries)),
@@ -42,9 +45,9 @@ fn asked(counts: HostCounts) -> String {
 }
 
 /// The same of one registry, without what did not happen, and with what it asked to be left alone for.
-fn told(counts: HostCounts) -> String {
+fn host_line(counts: HostCounts) -> String {
     let mut parts = if counts.retries > 0 {
-        vec![asked(counts)]
+        vec![request_counts(counts)]
     } else {
         vec![units::count(counts.requests, "request")]
     };

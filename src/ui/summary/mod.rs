@@ -41,7 +41,7 @@ fn block(ending: &RunSummary<'_>, files: FullLists<'_>) -> Vec<SummaryLine> {
         (Style::Plain, totals::moved(ending)),
     ];
     block.extend(totals::unfinished(ending));
-    block.extend(totals::spared(ending.traffic));
+    block.extend(totals::saved_source_line(ending.traffic));
     block.extend(hosts::lines(ending.hosts));
     block.extend(totals::referrers(summary));
     block.extend(totals::updated(summary));
@@ -52,14 +52,14 @@ fn block(ending: &RunSummary<'_>, files: FullLists<'_>) -> Vec<SummaryLine> {
         let text = "interrupted: run again to finish; what is there is not sent again";
         block.push((Style::Yellow, text.to_owned()));
     }
-    block.extend(trouble(summary, files));
+    block.extend(failure_lines(summary, files));
     block
 }
 
 /// What was lost sight of, and what failed; nothing where nothing did.
-pub(crate) fn trouble(summary: &Summary, files: FullLists<'_>) -> Vec<SummaryLine> {
+pub(crate) fn failure_lines(summary: &Summary, files: FullLists<'_>) -> Vec<SummaryLine> {
     let mut block = Vec::new();
-    if !summary.adds_up() {
+    if !summary.is_complete() {
         let text = "some images were lost sight of: this is a defect of image-syncer, please report it; run again";
         block.push((Style::Red, text.to_owned()));
     }

@@ -9,7 +9,7 @@ use crate::ui::units;
 
 /// The colour of it all.
 pub(super) fn verdict(summary: &Summary) -> Style {
-    if summary.failed + summary.failed_rules > 0 || !summary.adds_up() {
+    if summary.failed + summary.failed_rules > 0 || !summary.is_complete() {
         Style::Red
     } else if summary.was_interrupted() {
         Style::Yellow
@@ -134,11 +134,11 @@ pub(super) fn unfinished(ending: &RunSummary<'_>) -> Option<SummaryLine> {
 }
 
 /// What sources did not have to send; nothing where it all went to one place.
-pub(super) fn spared(traffic: Traffic) -> Option<SummaryLine> {
+pub(super) fn saved_source_line(traffic: Traffic) -> Option<SummaryLine> {
     let text = format!(
         "{} read at sources: {} less than was sent, as one download fed several destinations",
         units::bytes(traffic.fetched),
-        units::bytes(traffic.spared())
+        units::bytes(traffic.saved_source_bytes())
     );
-    (traffic.spared() > 0).then_some((Style::Plain, text))
+    (traffic.saved_source_bytes() > 0).then_some((Style::Plain, text))
 }

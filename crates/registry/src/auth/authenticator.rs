@@ -110,19 +110,19 @@ impl Authenticator {
     }
     /// Waits for the turn of a request with `method`: nothing once it is known what the registry wants of such
     /// requests, and that it accepts the login. Until then one asks, and the others wait for its answer, for a few
-    /// seconds at most. Hold the turn until the answer was made known, by [`ProbeGuard::let_in`] or
+    /// seconds at most. Hold the turn until the answer was made known, by [`ProbeGuard::record_success`] or
     /// [`Authenticator::refused`].
     ///
     /// # Errors
     /// The error of an earlier request with the same login, where the registry refuses it.
-    pub async fn turn(
+    pub async fn wait_for_challenge(
         &self,
         endpoint: &Endpoint,
         access: &Access,
         method: &Method,
     ) -> Result<ProbeGuard<'_>, Error> {
         let side = self.side(endpoint);
-        let mut turn = side.door.turn(method).await;
+        let mut turn = side.door.acquire(method).await;
         if side.sends_login(&access.credential) {
             let gate = side.logins.gate(&access.credential, is_write(method));
             loop {
@@ -177,7 +177,7 @@ impl Authenticator {
     /// says: some leave out what they do not grant, and some are asked for less when they refuse all.
     pub fn grants(&self, endpoint: &Endpoint, access: &Access, scopes: &ScopeSet) -> bool {
         let side = self.side(endpoint);
-        let wanted = side.memory().wanted(scopes);
+        let wanted = side.memory().scopes_for(scopes);
         let token = side.tokens.find(&access.credential, &wanted);
         token.is_none_or(|token| token.grants(&wanted))
     }
@@ -194,7 +194,9 @@ impl Authenticator {
         let side = self.side(endpoint);
         let writes = is_write(method);
         let credential = shown(access, used);
-        side.logins.gate(credential, writes).let_in(scopes.head());
+        side.logins
+            .gate(credential, writes)
+            .record_accepted(scopes.head());
         let Some(used) = used else {
             return;
         };
@@ -205,7 +207,7 @@ impl Authenticator {
                 gate.accepted();
             }
         }
-        let wanted = side.memory().wanted(scopes);
+        let wanted = side.memory().scopes_for(scopes);
         let shown = side.tokens.accepted(&access.credential, &wanted, used);
         if shown.is_some_and(|token| side.lines.habit.accepted(&token, &wanted)) {
             side.lines.wake();
@@ -269,17 +271,20 @@ impl Authenticator {
     ) -> Result<Arc<Token>, Error> {
         let side = self.side(endpoint);
         loop {
-            let wanted = side.memory().wanted(scopes);
+            let wanted = side.memory().scopes_for(scopes);
             if let Some(token) = side.tokens.find(&access.credential, &wanted) {
                 return Ok(token);
             }
             let slot = side.tokens.slot(&access.credential, &wanted);
             let fetch = self.fetch(endpoint, access, scopes, &wanted, source);
-            let outcome = slot.flight.get(|token| token.is_good(&wanted), fetch).await;
+            let outcome = slot
+                .flight
+                .get(|token| token.is_usable(&wanted), fetch)
+                .await;
             match outcome {
                 Err(error)
                     if scope_batch::is_refusal(&error)
-                        && side.memory().asks_for_less(scopes, &wanted) => {}
+                        && side.memory().narrow_after_refusal(scopes, &wanted) => {}
                 outcome => return outcome,
             }
         }
@@ -323,7 +328,9 @@ impl Authenticator {
             match place.next().await {
                 QueueStep::Over(outcome) => return outcome.map_err(own),
                 QueueStep::Ask(batch) => {
-                    let outcome = self.ask(endpoint, access, batch.wanted(), source).await;
+                    let outcome = self
+                        .request_token(endpoint, access, batch.scopes(), source)
+                        .await;
                     if let Some(outcome) = batch.end(outcome) {
                         return outcome.map_err(own);
                     }
@@ -332,7 +339,7 @@ impl Authenticator {
         }
     }
     /// One token request, under the login if the token server may see it.
-    async fn ask(
+    async fn request_token(
         &self,
         endpoint: &Endpoint,
         access: &Access,
@@ -343,10 +350,11 @@ impl Authenticator {
         let base = self.transport.base_url(endpoint, &action).await?;
         let refuse =
             |kind, message| Error::new(kind, action.as_str(), self.registry.as_str(), message);
-        let realm = realm::locate(&base, &source.realm)
+        let realm = realm::resolve_realm(&base, &source.realm)
             .ok_or_else(|| refuse(ErrorKind::Protocol, refusal::bad_realm(&source.realm)))?;
         let private = self.transport.private_hosts();
-        let trusted = realm::judge(&base, endpoint.insecure, &realm, &self.trusted, private).await;
+        let trusted =
+            realm::check_realm(&base, endpoint.insecure, &realm, &self.trusted, private).await;
         let login = match trusted {
             RealmTrust::NotInside => {
                 let why = refusal::private_realm(&authority(&realm));

@@ -107,7 +107,7 @@ fn parse(line: &str) -> Vec<RawChallenge> {
         if cursor.rest.is_empty() || found.len() > MAX_CHALLENGES {
             return found;
         }
-        let name = cursor.take(is_token);
+        let name = cursor.take_while(is_token);
         if name.is_empty() {
             // Junk, a stray quoted text perhaps: on to the next comma.
             cursor.value();
@@ -143,14 +143,14 @@ struct HeaderCursor<'a> {
 }
 
 impl<'a> HeaderCursor<'a> {
-    fn take(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
+    fn take_while(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
         let end = self.rest.find(|c| !wanted(c)).unwrap_or(self.rest.len());
         let (taken, rest) = self.rest.split_at(end);
         self.rest = rest;
         taken
     }
     fn skip(&mut self, unwanted: impl Fn(char) -> bool) {
-        self.take(unwanted);
+        self.take_while(unwanted);
     }
     /// Passes over the single blob that may follow a scheme (`Negotiate YII…==`).
     fn skip_token68(&mut self) {
@@ -166,7 +166,7 @@ impl<'a> HeaderCursor<'a> {
     fn value(&mut self) -> String {
         let Some(quoted) = self.rest.strip_prefix('"') else {
             return self
-                .take(|c| c != ',' && !c.is_ascii_whitespace())
+                .take_while(|c| c != ',' && !c.is_ascii_whitespace())
                 .to_owned();
         };
         let mut text = String::new();

@@ -43,7 +43,7 @@ struct State {
 }
 
 /// Leave to send a request, once it is known what the registry wants or this request is the one to find out. Hold it
-/// until the answer was made known: by [`ProbeGuard::let_in`], or by [`refused`](crate::auth::Authenticator::refused). If it
+/// until the answer was made known: by [`ProbeGuard::record_success`], or by [`refused`](crate::auth::Authenticator::refused). If it
 /// is dropped before, the next one goes ahead.
 #[derive(Debug)]
 pub struct ProbeGuard<'a> {
@@ -56,7 +56,7 @@ pub struct ProbeGuard<'a> {
 
 impl ChallengeProbe {
     /// Waits for a turn for a request with `method`.
-    pub(super) async fn turn(&self, method: &Method) -> ProbeGuard<'_> {
+    pub(super) async fn acquire(&self, method: &Method) -> ProbeGuard<'_> {
         let deed = if matches!(*method, Method::GET | Method::HEAD) {
             AccessMode::Read
         } else {
@@ -120,7 +120,7 @@ impl State {
 
 impl ProbeGuard<'_> {
     /// Says that the registry let the request in: others of its kind need not wait.
-    pub fn let_in(&self) {
+    pub fn record_success(&self) {
         let mut state = self.door.state();
         if state.knows(self.deed) {
             return;
@@ -152,18 +152,18 @@ mod tests {
 
     /// Whether a request with `method` would go at once, and as the first.
     fn goes(door: &ChallengeProbe, method: &Method) -> Option<bool> {
-        door.turn(method).now_or_never().map(|turn| turn.first)
+        door.acquire(method).now_or_never().map(|turn| turn.first)
     }
 
     #[tokio::test]
     async fn one_asks_and_the_others_wait_for_its_answer() {
         let door = ChallengeProbe::default();
-        let first = door.turn(&Method::GET).await;
+        let first = door.acquire(&Method::GET).await;
         assert!(first.first);
         assert_eq!(goes(&door, &Method::HEAD), None);
         assert_eq!(goes(&door, &Method::PUT), None);
-        let waiting = door.turn(&Method::GET);
-        first.let_in();
+        let waiting = door.acquire(&Method::GET);
+        first.record_success();
         assert!(!waiting.await.first);
         assert_eq!(goes(&door, &Method::HEAD), Some(false));
     }
@@ -171,8 +171,8 @@ mod tests {
     #[tokio::test]
     async fn writing_is_found_out_apart_and_holds_up_no_reader() {
         let door = ChallengeProbe::default();
-        door.turn(&Method::GET).await.let_in();
-        let writer = door.turn(&Method::POST).await;
+        door.acquire(&Method::GET).await.record_success();
+        let writer = door.acquire(&Method::POST).await;
         assert!(writer.first);
         assert_eq!(goes(&door, &Method::PUT), None);
         assert_eq!(goes(&door, &Method::GET), Some(false));
@@ -183,15 +183,15 @@ mod tests {
     #[tokio::test]
     async fn where_anybody_may_write_anybody_may_read() {
         let door = ChallengeProbe::default();
-        door.turn(&Method::POST).await.let_in();
+        door.acquire(&Method::POST).await.record_success();
         assert_eq!(goes(&door, &Method::GET), Some(false));
     }
 
     #[tokio::test]
     async fn the_next_one_goes_ahead_when_the_first_gives_up() {
         let door = ChallengeProbe::default();
-        let first = door.turn(&Method::GET).await;
-        let (next, ()) = tokio::join!(door.turn(&Method::GET), async { drop(first) });
+        let first = door.acquire(&Method::GET).await;
+        let (next, ()) = tokio::join!(door.acquire(&Method::GET), async { drop(first) });
         assert!(next.first);
         assert_eq!(goes(&door, &Method::GET), None);
     }
@@ -199,8 +199,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_first_one_that_hangs_does_not_hold_up_the_others_for_good() {
         let door = ChallengeProbe::default();
-        let first = door.turn(&Method::GET).await;
-        assert!(!door.turn(&Method::GET).await.first);
+        let first = door.acquire(&Method::GET).await;
+        assert!(!door.acquire(&Method::GET).await.first);
         drop(first);
         assert_eq!(goes(&door, &Method::GET), Some(true));
     }

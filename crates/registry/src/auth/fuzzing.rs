@@ -31,19 +31,19 @@ pub fn challenges(data: &[u8]) {
         if let Challenge::Bearer(bearer) = &challenge {
             memory.learn_scopes(&scopes, bearer);
             if let Ok(base) = "https://registry.example.com/".parse()
-                && let Some(url) = realm::locate(&base, &bearer.realm)
+                && let Some(url) = realm::resolve_realm(&base, &bearer.realm)
             {
                 assert!(matches!(url.scheme(), "http" | "https") && url.has_host());
                 assert!(url.username().is_empty() && url.password().is_none());
             }
         }
-        assert!(memory.wanted(&scopes).texts().count() <= 64);
+        assert!(memory.scopes_for(&scopes).texts().count() <= 64);
     }
 }
 
 /// What a token server answers.
 pub fn token_replies(data: &[u8]) {
-    if let Ok(token::IssuedToken { header, life, .. }) = token::understand(data) {
+    if let Ok(token::IssuedToken { header, life, .. }) = token::parse_reply(data) {
         assert!(header.is_sensitive());
         assert!(token::MIN_LIFE <= life && life <= token::MAX_LIFE);
     }

@@ -226,13 +226,13 @@ impl TokenExchange<'_> {
             let assertion = account
                 .assertion(SystemTime::now())
                 .map_err(|why| invalid(&format!("cannot be used: {why}")))?;
-            match self.ask(&action, &url, &assertion, tries).await {
+            match self.request_token(&action, &url, &assertion, tries).await {
                 Ok(token) => return Ok(token),
                 Err(error) => tries = attempts.after(error).await?,
             }
         }
     }
-    async fn ask(
+    async fn request_token(
         &self,
         action: &Arc<str>,
         url: &Url,

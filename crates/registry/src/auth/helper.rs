@@ -168,7 +168,7 @@ impl HelperRun<'_> {
                 return Err(self.failed(&format!("it cannot be started: {}", io_clause(&error))));
             }
         };
-        match timeout(limit, self.talk(&mut child)).await {
+        match timeout(limit, self.exchange(&mut child)).await {
             Ok(Ok((status, answer))) => self.read(status, &answer),
             Ok(Err(error)) => {
                 Err(self.failed(&format!("talking to it failed: {}", io_clause(&error))))
@@ -182,7 +182,7 @@ impl HelperRun<'_> {
         }
     }
     /// Says the server's name, and listens.
-    async fn talk(&self, child: &mut Child) -> Result<(ExitStatus, Vec<u8>), IoError> {
+    async fn exchange(&self, child: &mut Child) -> Result<(ExitStatus, Vec<u8>), IoError> {
         let (stdin, stdout, stderr) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
         if let Some(mut stdin) = stdin {
@@ -202,7 +202,7 @@ impl HelperRun<'_> {
             if text.contains(NOT_FOUND) {
                 return Ok(HelperOutcome::Nothing);
             }
-            return Err(self.failed(&format!("it failed ({status}){}", complaint(&text))));
+            return Err(self.failed(&format!("it failed ({status}){}", error_line(&text))));
         }
         let reply: HelperReply = serde_json::from_slice(answer).map_err(|_| {
             self.failed("what it answers is not the JSON document of a credential helper")
@@ -248,7 +248,7 @@ async fn bounded(stdout: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, IoEr
 }
 
 /// The first line of what a failed helper said, unless it looks like the document that holds a secret.
-fn complaint(said: &str) -> String {
+fn error_line(said: &str) -> String {
     if said.trim().is_empty() || said.contains('{') {
         return String::new();
     }

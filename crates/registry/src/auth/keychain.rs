@@ -103,7 +103,7 @@ impl Keychain {
     /// # Errors
     /// When a credential file cannot be read or a helper fails: [`ErrorKind::Credentials`].
     pub async fn access(&self, repository: &Repository) -> Result<Access, Error> {
-        let given = self.given(repository);
+        let given = self.entry_for(repository);
         if let Some(entry) = given.filter(|entry| entry.credential != Credential::Anonymous) {
             return Ok(Access {
                 credential: entry.credential.clone(),
@@ -148,11 +148,11 @@ impl Keychain {
     }
     /// Returns the given entry that decides on `repository`, if there is one.
     pub fn entry(&self, repository: &Repository) -> Option<&KeychainEntry> {
-        self.given(repository)
+        self.entry_for(repository)
     }
     /// The entry with the longest prefix of `repository`, at a `/` boundary; of two that cover the same, the one that
     /// is written out.
-    fn given(&self, repository: &Repository) -> Option<&KeychainEntry> {
+    fn entry_for(&self, repository: &Repository) -> Option<&KeychainEntry> {
         let siblings = self.entries.get(repository.registry())?;
         siblings
             .iter()

@@ -66,14 +66,14 @@ impl KnownScheme {
     /// Takes in the scopes of a challenge that answered a request which needs `scopes`.
     pub(super) fn learn_scopes(&mut self, scopes: &ScopeSet, bearer: &BearerChallenge) {
         for text in bearer.scopes.iter().filter(|text| text.len() <= MAX_SCOPE) {
-            if !self.wanted(scopes).covers(&Scopes::one(text)) {
+            if !self.scopes_for(scopes).covers(&Scopes::one(text)) {
                 self.learn_scope(scopes, text);
             }
         }
     }
     fn learn_scope(&mut self, scopes: &ScopeSet, text: &str) {
         let (name, actions) = split(text);
-        let known = self.wanted(scopes);
+        let known = self.scopes_for(scopes);
         let news: Vec<&str> = actions
             .filter(|action| !known.covers(&Scopes::one(&format!("{name}:{action}"))))
             .collect();
@@ -85,7 +85,7 @@ impl KnownScheme {
             return;
         }
         if let Some((_, action)) = own
-            && news.iter().all(|action| is_peculiar(action))
+            && news.iter().all(|action| is_registry_specific(action))
         {
             let room = MAX_LEARNED.saturating_sub(self.actions.len());
             self.actions.extend(
@@ -115,18 +115,18 @@ impl KnownScheme {
     }
     /// Takes note that the token server refuses `wanted`, which was made of `scopes`; whether something else is asked
     /// for on their behalf from now on.
-    pub(super) fn asks_for_less(&mut self, scopes: &ScopeSet, wanted: &Scopes) -> bool {
+    pub(super) fn narrow_after_refusal(&mut self, scopes: &ScopeSet, wanted: &Scopes) -> bool {
         if let [(path, Action::Pull)] = scopes.repositories()
             && let Some(writes) = self.written.get_mut(path)
         {
             *writes = false;
-            return self.wanted(scopes) != *wanted;
+            return self.scopes_for(scopes) != *wanted;
         }
         false
     }
     /// What to ask the token server for on behalf of a request that needs `scopes`.
-    pub(super) fn wanted(&self, scopes: &ScopeSet) -> Scopes {
-        let mut wanted = Scopes::of(scopes);
+    pub(super) fn scopes_for(&self, scopes: &ScopeSet) -> Scopes {
+        let mut wanted = Scopes::from_scope_set(scopes);
         if let [(path, Action::Pull)] = scopes.repositories()
             && self.written.get(path) == Some(&true)
         {
@@ -150,7 +150,7 @@ impl KnownScheme {
 }
 
 /// Whether an action is one that only this registry knows, and so presumably wants on all its repositories.
-fn is_peculiar(action: &str) -> bool {
+fn is_registry_specific(action: &str) -> bool {
     !matches!(action, "pull" | "push" | "delete" | "*")
 }
 
@@ -193,7 +193,7 @@ mod tests {
     fn usual_scopes_are_computed_with_push_first() {
         let (a, b) = (repository("a"), repository("b"));
         let memory = KnownScheme::default();
-        let wanted = memory.wanted(&ScopeSet::mount(&b, &a));
+        let wanted = memory.scopes_for(&ScopeSet::mount(&b, &a));
         assert_eq!(
             wanted.to_string(),
             "repository:b:pull,push repository:a:pull"
@@ -205,9 +205,9 @@ mod tests {
         let mut memory = KnownScheme::default();
         let scopes = ScopeSet::pull(&repository("a"));
         memory.learn_scopes(&scopes, &bearer("/", &["repository:a:pull,metadata_read"]));
-        let other = memory.wanted(&ScopeSet::pull(&repository("b")));
+        let other = memory.scopes_for(&ScopeSet::pull(&repository("b")));
         assert_eq!(other.to_string(), "repository:b:pull,metadata_read");
-        let push = memory.wanted(&ScopeSet::push(&repository("b")));
+        let push = memory.scopes_for(&ScopeSet::push(&repository("b")));
         assert_eq!(push.to_string(), "repository:b:pull,push");
     }
 
@@ -216,16 +216,19 @@ mod tests {
         let mut memory = KnownScheme::default();
         let scopes = ScopeSet::push(&repository("a"));
         memory.learn_scopes(&scopes, &bearer("/", &["repository:a:delete"]));
-        assert_eq!(memory.wanted(&scopes).to_string(), "repository:a:pull,push");
+        assert_eq!(
+            memory.scopes_for(&scopes).to_string(),
+            "repository:a:pull,push"
+        );
     }
 
     #[test]
     fn a_scope_without_a_repository_is_asked_for_everywhere() {
         let mut memory = KnownScheme::default();
         memory.learn_scopes(&ScopeSet::pull(&repository("a")), &bearer("/", &["aws"]));
-        let wanted = memory.wanted(&ScopeSet::pull(&repository("b")));
+        let wanted = memory.scopes_for(&ScopeSet::pull(&repository("b")));
         assert_eq!(wanted.to_string(), "repository:b:pull aws");
-        assert_eq!(memory.wanted(&ScopeSet::default()), Scopes::default());
+        assert_eq!(memory.scopes_for(&ScopeSet::default()), Scopes::default());
     }
 
     #[test]
@@ -241,14 +244,14 @@ mod tests {
         );
         memory.learn_scopes(&ScopeSet::default(), &bearer("/", &["registry:catalog:*"]));
         assert_eq!(
-            memory.wanted(&scopes).to_string(),
+            memory.scopes_for(&scopes).to_string(),
             "repository:a:pull,push repository:upstream/a:pull"
         );
         assert_eq!(
-            memory.wanted(&ScopeSet::default()).to_string(),
+            memory.scopes_for(&ScopeSet::default()).to_string(),
             "registry:catalog:*"
         );
-        let other = memory.wanted(&ScopeSet::pull(&repository("b")));
+        let other = memory.scopes_for(&ScopeSet::pull(&repository("b")));
         assert_eq!(other.to_string(), "repository:b:pull");
     }
 

@@ -148,7 +148,7 @@ impl LoginGate {
         }
     }
     /// Takes in that a request for `repository` was let in.
-    pub(super) fn let_in(&self, repository: &str) {
+    pub(super) fn record_accepted(&self, repository: &str) {
         self.accepted();
         let mut state = self.state();
         if !state.repositories.contains(repository) && state.repositories.len() < MAX_REPOSITORIES {

@@ -5,11 +5,11 @@
 //! where the token server gives such tokens, and refreshes them before they run out. Credentials come from a
 //! [`Keychain`].
 //!
-//! The way of a request: [`Authenticator::turn`] lets it go, one alone until it is known what the registry wants and
+//! The way of a request: [`Authenticator::wait_for_challenge`] lets it go, one alone until it is known what the registry wants and
 //! whether it takes the login;
 //! [`Authenticator::authorize`] gives its header, nothing at first. A 401 goes to [`Authenticator::refused`], which
 //! reads the challenge and says whether another try is worth while; any other answer goes to
-//! [`Authenticator::accepted`] and [`ProbeGuard::let_in`].
+//! [`Authenticator::accepted`] and [`ProbeGuard::record_success`].
 
 mod authenticator;
 mod challenge;

@@ -83,7 +83,7 @@ impl MultiScopeSupport {
         self.state().stage == Stage::Unproven
     }
     /// A token for one came, or none did.
-    pub(super) fn saw(&self, token: Option<&Token>) {
+    pub(super) fn record_token(&self, token: Option<&Token>) {
         let mut state = self.state();
         match token {
             Some(token) => {
@@ -140,7 +140,7 @@ impl MultiScopeSupport {
         true
     }
     /// A token for several was refused where `wanted` was needed.
-    pub(super) fn suspect(&self, wanted: &Scopes) {
+    pub(super) fn suspect_batches(&self, wanted: &Scopes) {
         let mut state = self.state();
         if state.suspects.len() < MAX_SUSPECTS {
             state.suspects.insert(wanted.clone());
@@ -149,12 +149,12 @@ impl MultiScopeSupport {
         }
     }
     /// Whether `wanted` is asked for alone.
-    pub(super) fn is_suspect(&self, wanted: &Scopes) -> bool {
+    pub(super) fn is_requested_alone(&self, wanted: &Scopes) -> bool {
         let state = self.state();
         !state.suspects.is_empty() && state.suspects.contains(wanted)
     }
     /// A token for `wanted` alone was refused as well: it says nothing of those for several. Whether that is news.
-    pub(super) fn acquit(&self, wanted: &Scopes) -> bool {
+    pub(super) fn clear_suspicion(&self, wanted: &Scopes) -> bool {
         let mut state = self.state();
         let was_suspect = state.suspects.remove(wanted);
         if was_suspect && state.stage == Stage::Unproven {

@@ -24,7 +24,7 @@ pub struct AuthRefusal {
 }
 
 /// As whom, and where that was written: `user "u" (from auth.yaml)`.
-fn who(access: &Access) -> String {
+fn describe_login(access: &Access) -> String {
     let origin = &access.origin;
     match &access.credential {
         Credential::Anonymous => format!("nobody ({origin})"),
@@ -62,7 +62,7 @@ pub(super) fn withheld(registry: &Registry, host: &str, access: &Access) -> Stri
     format!(
         "its token server {host} does not belong to {registry} and is asked without the login of {}: if it may see \
          that, write --trust-realm {host}",
-        who(access)
+        describe_login(access)
     )
 }
 
@@ -98,12 +98,12 @@ pub(super) fn login_refused(access: &Access) -> AuthRefusal {
         Credential::Bearer(_) | Credential::Identity(_) => {
             format!(
                 "the login of {} was refused, and may have run out: log in again",
-                who(access)
+                describe_login(access)
             )
         }
         _ => format!(
             "the login of {} was refused: check user name and password",
-            who(access)
+            describe_login(access)
         ),
     };
     AuthRefusal {
@@ -137,7 +137,7 @@ pub(super) fn too_few_rights(
         cause: lacking(wanted),
         clause: format!(
             "{} is not allowed {wanted}, or there is no such repository: have these rights granted, or use another login",
-            who(access)
+            describe_login(access)
         ),
     }
 }
@@ -205,7 +205,7 @@ pub(super) fn explain(
             cause: lacking(wanted),
             clause: format!(
                 "{} is not allowed this, or there is no such repository: have the rights granted, or use another login",
-                who(access)
+                describe_login(access)
             ),
         },
     };

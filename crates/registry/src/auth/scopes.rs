@@ -19,7 +19,7 @@ struct Scope {
 
 impl Scopes {
     /// What `scopes` come to by the rules of the distribution project.
-    pub(super) fn of(scopes: &ScopeSet) -> Self {
+    pub(super) fn from_scope_set(scopes: &ScopeSet) -> Self {
         let mut wanted = Self::default();
         for (path, action) in scopes.repositories() {
             wanted.add(&format!("repository:{path}:{}", actions(*action)));
@@ -87,7 +87,7 @@ impl Scopes {
         self.texts().map(|text| text.len() + 1).sum()
     }
     /// What of it may be done in part at least by `granted`; what is no repository counts as granted.
-    pub(super) fn within(mut self, granted: &Self) -> Self {
+    pub(super) fn restricted_to(mut self, granted: &Self) -> Self {
         self.items.retain(|wanted| {
             let known = |own: &Scope| own.name == wanted.name && !own.actions.is_empty();
             !wanted.is_repository() || granted.items.iter().any(known)

@@ -51,7 +51,7 @@ pub(super) enum TokenLogin {
 
 impl TokenLogin {
     /// As whom, without the secret.
-    fn whom(&self) -> String {
+    fn user_name(&self) -> String {
         match self {
             Self::Nobody => "for anybody".to_owned(),
             Self::Password { username, .. } => format!("as {username}"),
@@ -101,11 +101,11 @@ impl TokenServer<'_> {
                     tracing::debug!(
                         host = self.host(),
                         "got a token for {wanted}, {}, good for {} s",
-                        login.whom(),
+                        login.user_name(),
                         answer.life.as_secs()
                     );
                     let token = Token::new(answer.header, wanted.clone(), born, answer.life);
-                    return Ok(token.saying(answer.says));
+                    return Ok(token.with_granted(answer.says));
                 }
                 Err(error) => {
                     let may_pass = is_proven
@@ -210,7 +210,7 @@ impl TokenServer<'_> {
             )
             .with_status(status)
         };
-        understand(&body).map_err(unusable)
+        parse_reply(&body).map_err(unusable)
     }
     /// Host and port of the realm, for messages.
     fn host(&self) -> String {
@@ -229,13 +229,13 @@ pub(super) struct IssuedToken {
 }
 
 /// What is in a token server's answer. An error is a clause without any of the content.
-pub(super) fn understand(body: &[u8]) -> Result<IssuedToken, &'static str> {
+pub(super) fn parse_reply(body: &[u8]) -> Result<IssuedToken, &'static str> {
     let reply: TokenReply =
         serde_json::from_slice(body).map_err(|_| "is not the JSON document that it should be")?;
     let token = reply.token().ok_or("holds no token")?;
     Ok(IssuedToken {
         header: bearer(token).ok_or("holds a token that no header can carry")?,
-        life: reply.life(),
+        life: reply.lifetime(),
         says: grant::read(token, reply.scope.as_ref().and_then(Value::as_str)),
     })
 }
@@ -265,7 +265,7 @@ impl TokenReply {
             .filter_map(|token| token.as_ref()?.as_str())
             .find(|token| !token.is_empty())
     }
-    fn life(&self) -> Duration {
+    fn lifetime(&self) -> Duration {
         let seconds = match &self.expires_in {
             Some(Value::Number(number)) => number.as_f64(),
             Some(Value::String(text)) => text.trim().parse().ok(),
@@ -306,7 +306,7 @@ mod tests {
     use super::*;
 
     fn named(reply: &str) -> Option<String> {
-        let scope = understand(reply.as_bytes()).unwrap().says;
+        let scope = parse_reply(reply.as_bytes()).unwrap().says;
         scope.map(|scope| scope.to_string())
     }
 

@@ -69,14 +69,14 @@ impl Token {
         self.granted.covers(wanted) && says.is_none_or(|says| says.covers(wanted))
     }
     /// The same token, which `says` what it is good for.
-    pub(super) fn saying(mut self, says: Option<Scopes>) -> Self {
+    pub(super) fn with_granted(mut self, says: Option<Scopes>) -> Self {
         self.says = says;
         self
     }
     /// The same token, asked for by several requests.
     pub(super) fn shared(mut self) -> Self {
         if let Some(says) = &self.says {
-            self.granted = self.granted.within(says);
+            self.granted = self.granted.restricted_to(says);
         }
         self.shared = Some(Mutex::default());
         self
@@ -98,11 +98,11 @@ impl Token {
         self.granted.holds_head_of(wanted)
     }
     /// Whether it can be sent with a request that needs `wanted`.
-    pub(super) fn is_good(&self, wanted: &Scopes) -> bool {
-        self.is_fresh() && self.fared(wanted) != Some(false)
+    pub(super) fn is_usable(&self, wanted: &Scopes) -> bool {
+        self.is_fresh() && self.recorded_use(wanted) != Some(false)
     }
     /// Whether a request that needs `wanted` was let in with it or refused, as far as it is remembered.
-    fn fared(&self, wanted: &Scopes) -> Option<bool> {
+    fn recorded_use(&self, wanted: &Scopes) -> Option<bool> {
         let Some(shared) = &self.shared else {
             return self.accepted.load(Ordering::Relaxed).then_some(true);
         };
@@ -111,7 +111,7 @@ impl Token {
         own.map(|own| own.let_in)
     }
     /// Notes how a request that needs `wanted` fared with it.
-    pub(super) fn note(&self, wanted: &Scopes, let_in: bool) {
+    pub(super) fn record_use(&self, wanted: &Scopes, let_in: bool) {
         let Some(shared) = &self.shared else {
             self.accepted.fetch_or(let_in, Ordering::Relaxed);
             return;
@@ -130,7 +130,7 @@ impl Token {
         });
     }
     /// Gives it up for everybody.
-    pub(super) fn give_up(&self) {
+    pub(super) fn discard(&self) {
         self.given_up.store(true, Ordering::Relaxed);
     }
     /// The `Authorization` header.
@@ -153,7 +153,7 @@ impl Token {
         if insufficient {
             return age >= SURELY_GOOD;
         }
-        self.fared(wanted) == Some(true) || age >= YOUTH
+        self.recorded_use(wanted) == Some(true) || age >= YOUTH
     }
 }
 
@@ -185,7 +185,8 @@ impl TokenCache {
         let mut groups = self.groups();
         let group = groups.get_mut(&key(credential, wanted))?;
         group.used = Instant::now();
-        let good = |slot: &Arc<TokenSlot>| slot.flight.peek().filter(|token| token.is_good(wanted));
+        let good =
+            |slot: &Arc<TokenSlot>| slot.flight.peek().filter(|token| token.is_usable(wanted));
         let exact = group
             .slots
             .iter()
@@ -236,7 +237,7 @@ impl TokenCache {
         let shown =
             |slot: &Arc<TokenSlot>| slot.flight.peek().filter(|token| token.header == *header);
         let token = group.slots.iter().find_map(shown)?;
-        token.note(wanted, true);
+        token.record_use(wanted, true);
         Some(token)
     }
     fn groups(&self) -> MutexGuard<'_, HashMap<(Credential, String), TokenGroup>> {
@@ -334,7 +335,7 @@ mod tests {
         both.add(mount);
         let token = |asked: &Scopes, named: Option<Scopes>| {
             let header = HeaderValue::from_static("x");
-            Token::new(header, asked.clone(), Instant::now(), MIN_MARGIN).saying(named)
+            Token::new(header, asked.clone(), Instant::now(), MIN_MARGIN).with_granted(named)
         };
         assert!(token(&both, None).grants(&both));
         assert!(token(&both, Some(both.clone())).grants(&both));
@@ -364,7 +365,7 @@ mod tests {
         assert!(!found.may_have_run_out(&wanted, true));
         tokio::time::advance(SURELY_GOOD).await;
         assert!(found.may_have_run_out(&wanted, true));
-        found.give_up();
+        found.discard();
         assert!(tokens.find(&Credential::Anonymous, &wanted).is_none());
     }
 

@@ -59,10 +59,10 @@ impl Authenticator {
         let side = self.side(endpoint);
         let challenge = challenge::best(headers);
         let is_new_scheme = match &challenge {
-            Some(challenge) => side.learn(challenge),
+            Some(challenge) => side.learn_scheme(challenge),
             None if side.memory().scheme().is_none() => {
                 let asked = self.ask_for_challenge(endpoint).await?;
-                asked.is_some_and(|challenge| side.learn(&challenge))
+                asked.is_some_and(|challenge| side.learn_scheme(&challenge))
             }
             None => false,
         };
@@ -72,9 +72,9 @@ impl Authenticator {
         let (mut insufficient, mut invalid) = (false, false);
         if let Some(Challenge::Bearer(bearer)) = &challenge {
             let mut memory = side.memory();
-            let before = memory.wanted(scopes);
+            let before = memory.scopes_for(scopes);
             memory.learn_scopes(scopes, bearer);
-            has_news |= memory.wanted(scopes) != before;
+            has_news |= memory.scopes_for(scopes) != before;
             insufficient = bearer.insufficient;
             invalid = bearer.invalid;
         }
@@ -122,7 +122,7 @@ impl Authenticator {
         if side.memory().scheme().is_none()
             && let Ok(Some(challenge)) = self.ask_for_challenge(endpoint).await
         {
-            side.learn(&challenge);
+            side.learn_scheme(&challenge);
             side.door.open();
         }
     }
@@ -133,7 +133,7 @@ impl Authenticator {
             return Checked::Unclear;
         };
         let action: Arc<str> = "check the login".into();
-        let Ok(response) = self.ask_base(endpoint, &action, 1, Some(header)).await else {
+        let Ok(response) = self.request_base(endpoint, &action, 1, Some(header)).await else {
             return Checked::Unclear;
         };
         let status = response.status;
@@ -163,7 +163,7 @@ impl Authenticator {
         let Some(used) = used else {
             return UnauthorizedAction::Again;
         };
-        let wanted = side.memory().wanted(scopes);
+        let wanted = side.memory().scopes_for(scopes);
         // Nobody has renewed the token yet if it is the one that would be sent again.
         let current = side
             .tokens
@@ -178,16 +178,16 @@ impl Authenticator {
         let is_bad = ran_out || (refusal.invalid && habit.is_proven());
         if current.is_shared() && !is_bad {
             // The others may be let in with it all the same.
-            current.note(&wanted, false);
-            habit.suspect(&wanted);
+            current.record_use(&wanted, false);
+            habit.suspect_batches(&wanted);
             return UnauthorizedAction::Again;
         }
         // With the scopes that the challenge named, another token will be asked for.
         if refusal.has_news || refusal.invalid || ran_out {
-            current.give_up();
+            current.discard();
             return UnauthorizedAction::Again;
         }
-        if habit.acquit(&wanted) {
+        if habit.clear_suspicion(&wanted) {
             side.lines.wake();
         }
         UnauthorizedAction::Final(refusal::too_few_rights(
@@ -237,7 +237,7 @@ impl Authenticator {
         action: &Arc<str>,
         tries: u32,
     ) -> Result<Option<Challenge>, Error> {
-        let response = self.ask_base(endpoint, action, tries, None).await?;
+        let response = self.request_base(endpoint, action, tries, None).await?;
         if response.status == StatusCode::UNAUTHORIZED {
             let challenge = challenge::best(&response.headers);
             response.body.drain().await;
@@ -250,7 +250,7 @@ impl Authenticator {
         }
     }
     /// The answer to `GET /v2/`.
-    async fn ask_base(
+    async fn request_base(
         &self,
         endpoint: &Endpoint,
         action: &Arc<str>,
@@ -291,12 +291,12 @@ impl Authenticator {
 impl AuthState {
     /// Tells if a refusal is about a right for certain.
     fn lacks_right(&self, refusal: &ParsedUnauthorized<'_>) -> bool {
-        let wanted = self.memory().wanted(refusal.scopes);
+        let wanted = self.memory().scopes_for(refusal.scopes);
         let token = self.tokens.find(&refusal.access.credential, &wanted);
         refusal.insufficient || token.is_some_and(|token| !token.grants(&wanted))
     }
     /// Takes in a challenge's scheme; whether that changed what is known.
-    fn learn(&self, challenge: &Challenge) -> bool {
+    fn learn_scheme(&self, challenge: &Challenge) -> bool {
         let mut memory = self.memory();
         let before = memory.scheme();
         memory.learn_scheme(challenge);

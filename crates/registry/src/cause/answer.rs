@@ -20,13 +20,13 @@ pub(crate) struct ErrorAnswer<'a> {
 }
 
 /// What `answer` is about, where it tells more than its [kind](crate::ErrorKind).
-pub(crate) fn of_answer(answer: &ErrorAnswer<'_>) -> Option<Cause> {
+pub(crate) fn from_answer(answer: &ErrorAnswer<'_>) -> Option<Cause> {
     by_text(answer).or_else(|| by_code(answer))
 }
 
 /// What the answer to a request with `method` is about, as far as the method tells: the right to write is another than
 /// that to read, and a server that knows no method to write with takes no pushes.
-pub(crate) fn of_request(method: &Method, error: &Error) -> Cause {
+pub(crate) fn from_request(method: &Method, error: &Error) -> Cause {
     let writes = !matches!(*method, Method::GET | Method::HEAD);
     match error.cause() {
         Cause::NoPullRight if writes => Cause::NoPushRight,

@@ -13,7 +13,7 @@ use std::fmt;
 
 use crate::error::ErrorKind;
 
-pub(crate) use answer::{ErrorAnswer, of_answer, of_request};
+pub(crate) use answer::{ErrorAnswer, from_answer, from_request};
 
 /// What a failure is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

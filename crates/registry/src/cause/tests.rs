@@ -3,11 +3,11 @@
 use http::{Method, StatusCode};
 
 use super::Cause;
-use super::answer::{ErrorAnswer, of_answer, of_request};
+use super::answer::{ErrorAnswer, from_answer, from_request};
 use crate::error::{Error, ErrorKind};
 
 fn cause(status: u16, code: &str, message: &str) -> Option<Cause> {
-    of_answer(&ErrorAnswer {
+    from_answer(&ErrorAnswer {
         status,
         code: Some(code).filter(|code| !code.is_empty()),
         message,
@@ -127,7 +127,7 @@ fn a_type_that_is_refused_is_no_missing_right() {
             detail,
             errno: None,
         };
-        let cause = of_answer(&answer);
+        let cause = from_answer(&answer);
         assert_eq!(cause, Some(Cause::MediaTypeRefused), "{message} {detail}");
     }
 }
@@ -250,7 +250,7 @@ fn a_text_in_the_wrong_place_tells_nothing() {
 #[test]
 fn what_stands_in_the_detail_is_read() {
     let answer = |status, detail, errno| {
-        of_answer(&ErrorAnswer {
+        from_answer(&ErrorAnswer {
             status,
             code: Some("UNKNOWN"),
             message: "unknown error",
@@ -274,7 +274,7 @@ fn writing_is_another_right_than_reading() {
             Some(code) => error.with_code(code),
             None => error,
         };
-        of_request(&method, &error)
+        from_request(&method, &error)
     };
     let denied = |method| cause(method, ErrorKind::Denied, 403, None);
     assert_eq!(denied(Method::HEAD), Cause::NoPullRight);

@@ -59,7 +59,7 @@ impl Client {
     /// A fresh count of tries.
     pub(super) fn attempts(&self, visit: &RepositoryContext) -> Attempts {
         Attempts::new(&self.inner.transport, &visit.endpoint, self.inner.retry)
-            .about(&visit.repository)
+            .with_repository(&visit.repository)
     }
 
     /// The registry's base URL.
@@ -85,7 +85,7 @@ impl Client {
         ask: &RequestSpec,
         fits: impl Fn(StatusCode) -> bool,
     ) -> Result<CallOutcome, Error> {
-        let mut visit = self.visit(&ask.repository).await?;
+        let mut visit = self.repository_context(&ask.repository).await?;
         let mut attempts = self.attempts(&visit);
         loop {
             match self.fitting(&mut visit, ask, &fits).await {
@@ -96,13 +96,13 @@ impl Client {
     }
 
     /// Like [`Client::answer`], with at most `limit` bytes of the body read within the same tries.
-    pub(super) async fn whole(
+    pub(super) async fn buffered(
         &self,
         ask: &RequestSpec,
         limit: u64,
         fits: impl Fn(StatusCode) -> bool,
     ) -> Result<BufferedResponse, Error> {
-        let mut visit = self.visit(&ask.repository).await?;
+        let mut visit = self.repository_context(&ask.repository).await?;
         let mut attempts = self.attempts(&visit);
         loop {
             let read = async {
@@ -175,7 +175,7 @@ impl Client {
                 }
                 None => transport.send(call).await?,
             };
-            if self.let_in(visit, ask, &address, &pass, &response) {
+            if self.is_authorized(visit, ask, &address, &pass, &response) {
                 if !is_shown && self.may_be_hidden(visit, &address, used, &response) {
                     is_shown = true;
                     // Drained first: it holds a permit of the host that is asked next.
@@ -244,7 +244,7 @@ impl Client {
         self.address(visit, base, &response.url, text)
             .await
             .map(Some)
-            .map_err(|astray| ask.astray(astray))
+            .map_err(|astray| ask.forbidden_redirect(astray))
     }
 
     /// Waits until the host is ready for `ask`; where `going_on`, the caller holds a place of a source, which those
@@ -282,7 +282,7 @@ impl Client {
     }
 
     /// Leaves the host alone for `delay`, unless that is longer than anything is waited for.
-    pub(super) fn heed(&self, visit: &RepositoryContext, delay: Duration, why: PauseReason) {
+    pub(super) fn pause_host(&self, visit: &RepositoryContext, delay: Duration, why: PauseReason) {
         if delay <= self.inner.retry.max_retry_after {
             self.inner.transport.pause(&visit.endpoint, delay, why);
         }
@@ -302,7 +302,7 @@ impl Client {
         let address = ask.address(&base)?;
         let call = ask.call(visit, &address, pass.header.as_ref(), body);
         let response = self.inner.transport.send_reserved(call, reserved).await?;
-        self.let_in(visit, ask, &address, pass, &response);
+        self.is_authorized(visit, ask, &address, pass, &response);
         Ok(response)
     }
 
@@ -322,7 +322,7 @@ impl Client {
 
     /// Whether what lets `ask` in was given for all that it needs, as far as the token server says.
     pub(super) async fn may(&self, ask: &RequestSpec) -> Result<bool, Error> {
-        let visit = self.visit(&ask.repository).await?;
+        let visit = self.repository_context(&ask.repository).await?;
         let auth = &self.inner.auth;
         Ok(auth.grants(&visit.endpoint, &visit.access, &ask.scopes))
     }
@@ -340,7 +340,10 @@ impl Client {
                 turn: None,
             }));
         }
-        let turn = match auth.turn(&visit.endpoint, &visit.access, &ask.method).await {
+        let turn = match auth
+            .wait_for_challenge(&visit.endpoint, &visit.access, &ask.method)
+            .await
+        {
             Ok(turn) => turn,
             Err(error) => {
                 let error = error.shared_with(&ask.action);
@@ -359,7 +362,7 @@ impl Client {
     /// Whether the answer is more than the registry's own 401; tells the authenticator where it is. What storage
     /// elsewhere answers says nothing about our token, and neither does what a gateway says for a registry that it
     /// does not reach.
-    fn let_in(
+    fn is_authorized(
         &self,
         visit: &RepositoryContext,
         ask: &RequestSpec,
@@ -374,7 +377,7 @@ impl Client {
         if own && response.status == StatusCode::UNAUTHORIZED {
             return false;
         }
-        if !is_excuse(response.status) {
+        if !is_transient_answer(response.status) {
             let used = pass.header.as_ref();
             self.inner.auth.accepted(
                 &visit.endpoint,
@@ -384,7 +387,7 @@ impl Client {
                 used,
             );
             if let Some(turn) = &pass.turn {
-                turn.let_in();
+                turn.record_success();
             }
         }
         true
@@ -459,6 +462,6 @@ impl Client {
 }
 
 /// Whether an answer is about anything but the request: nobody may have looked at who asks.
-fn is_excuse(status: StatusCode) -> bool {
+fn is_transient_answer(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502..)
 }

@@ -91,7 +91,7 @@ impl RegistryCapabilities {
 
     /// Remembers that a manifest was refused in the repository at `path` for want of `missing`, which is empty where
     /// the registry does not say of what.
-    pub(super) fn missed(&self, path: &str, missing: &[Digest]) {
+    pub(super) fn record_missing(&self, path: &str, missing: &[Digest]) {
         let mut doubts = lock(&self.doubts);
         if missing.is_empty() && doubts.repositories.len() < MAX_REMEMBERED {
             doubts.repositories.insert(path.to_owned());
@@ -117,7 +117,7 @@ impl RegistryCapabilities {
     }
 
     /// Whether the registry is not to be believed when it says that the repository at `path` has the blob.
-    pub(super) fn doubts(&self, path: &str, digest: &Digest) -> bool {
+    pub(super) fn is_disproved(&self, path: &str, digest: &Digest) -> bool {
         let doubts = lock(&self.doubts);
         doubts.repositories.contains(path)
             || (!doubts.blobs.is_empty()
@@ -182,12 +182,12 @@ impl RegistryCapabilities {
     }
 
     /// Whether the registry, which does not name digests, was found to keep what it takes.
-    pub(super) fn keeps_what_it_takes(&self) -> bool {
+    pub(super) fn is_known_to_verify(&self) -> bool {
         self.keeps_what_it_takes.load(Ordering::Relaxed)
     }
 
     /// Remembers that it does.
-    pub(super) fn kept(&self) {
+    pub(super) fn record_verified(&self) {
         self.keeps_what_it_takes.store(true, Ordering::Relaxed);
     }
 }
@@ -219,14 +219,14 @@ mod tests {
     fn doubts_what_was_missed_until_it_was_sent() {
         let habits = RegistryCapabilities::default();
         let (one, other) = (Digest::sha256(b"1"), Digest::sha256(b"2"));
-        habits.missed("a", std::slice::from_ref(&one));
-        assert!(habits.doubts("a", &one));
-        assert!(!habits.doubts("a", &other) && !habits.doubts("b", &one));
+        habits.record_missing("a", std::slice::from_ref(&one));
+        assert!(habits.is_disproved("a", &one));
+        assert!(!habits.is_disproved("a", &other) && !habits.is_disproved("b", &one));
         habits.sent("a", &one);
-        assert!(!habits.doubts("a", &one));
-        habits.missed("a", &[]);
-        assert!(habits.doubts("a", &other) && !habits.doubts("b", &other));
+        assert!(!habits.is_disproved("a", &one));
+        habits.record_missing("a", &[]);
+        assert!(habits.is_disproved("a", &other) && !habits.is_disproved("b", &other));
         habits.missed_nothing("a");
-        assert!(!habits.doubts("a", &other));
+        assert!(!habits.is_disproved("a", &other));
     }
 }

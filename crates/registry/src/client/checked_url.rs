@@ -62,14 +62,14 @@ pub(super) fn resolve(base: &Url, request: &Url, text: &str) -> Result<CheckedUr
     // Credentials in an address are the registry's invention, and would be sent as Basic.
     let _ = url.set_username("");
     let _ = url.set_password(None);
-    let home = bring_home(base, &mut url);
+    let home = rewrite_to_base(base, &mut url);
     Ok(CheckedUrl { url, home })
 }
 
 /// Whether `url` is on the host that `base` is on. A proxy that hides TLS from the registry makes it write `http`
 /// where it is reached by https, and lose the port or the explicit `:443`: for the same host and the same, the
 /// default or no port the address is brought back to the scheme and port in use.
-fn bring_home(base: &Url, url: &mut Url) -> bool {
+fn rewrite_to_base(base: &Url, url: &mut Url) -> bool {
     if base.host() != url.host() {
         return false;
     }

@@ -30,7 +30,7 @@ pub fn ranges(data: &[u8]) {
     }
     ranges::content_length(&headers(&CONTENT_LENGTH, data));
     let headers = headers(&RANGE, data);
-    let dialect = RangeStyle::of_opening(&headers);
+    let dialect = RangeStyle::from_headers(&headers);
     let by_status = dialect.stored_by_status(&headers);
     if let Some(by_patch) = ranges::stored_by_patch(&headers) {
         assert!(by_patch >= 2 && by_status.is_some());

@@ -35,10 +35,10 @@ impl Client {
             list.error(ErrorKind::Protocol, message)
         })?;
         let Some(link) = link else { return Ok(None) };
-        let visit = self.visit(&list.repository).await?;
+        let visit = self.repository_context(&list.repository).await?;
         let base = self.base(&visit, &list.action).await?;
         let address = checked_url::resolve(&base, from, link).map_err(|why| {
-            list.astray(Astray {
+            list.forbidden_redirect(Astray {
                 cause: Cause::NotUnderstood,
                 why,
             })
@@ -67,7 +67,7 @@ impl Client {
 
 /// `error` of a request for a page that an earlier page links to. A registry that does not have it there, or lets nobody
 /// in, has most likely a wrong idea of its own address (Artifactory and Nexus behind a proxy).
-pub(super) fn of_later_page(error: Error) -> Error {
+pub(super) fn with_paging_advice(error: Error) -> Error {
     let kinds = [ErrorKind::NotFound, ErrorKind::Denied, ErrorKind::Rejected];
     if !kinds.contains(&error.kind()) {
         return error;

@@ -81,7 +81,7 @@ impl Client {
     }
 
     /// The room for blobs that come in ranges.
-    fn room(&self) -> Arc<RangeBudget> {
+    fn range_budget(&self) -> Arc<RangeBudget> {
         Arc::clone(&self.inner.room)
     }
 

@@ -61,7 +61,7 @@ pub(super) enum RangeStyle {
 
 impl RangeStyle {
     /// What the answer to the opening POST tells: only Quay says `bytes=0--1`.
-    pub(super) fn of_opening(headers: &HeaderMap) -> Self {
+    pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         match range_end(headers) {
             Some(end) if end < 0 => Self::Quay,
             _ => Self::Inclusive,
@@ -170,15 +170,15 @@ mod tests {
     #[test]
     fn knows_quay_by_its_opening() {
         assert_eq!(
-            RangeStyle::of_opening(&headers(RANGE, "bytes=0--1")),
+            RangeStyle::from_headers(&headers(RANGE, "bytes=0--1")),
             RangeStyle::Quay
         );
         assert_eq!(
-            RangeStyle::of_opening(&headers(RANGE, "0-0")),
+            RangeStyle::from_headers(&headers(RANGE, "0-0")),
             RangeStyle::Inclusive
         );
         assert_eq!(
-            RangeStyle::of_opening(&HeaderMap::new()),
+            RangeStyle::from_headers(&HeaderMap::new()),
             RangeStyle::Inclusive
         );
     }

@@ -45,7 +45,7 @@ impl Registries {
     /// The bytes of ranges that are in memory now, and the most that ever were at a time: never more than
     /// [`RangeOptions`] allows.
     pub fn range_bytes(&self) -> (u64, u64) {
-        (self.room.held(), self.room.peak())
+        (self.room.bytes_held(), self.room.peak())
     }
     /// The client of `registry`.
     pub fn client(&self, registry: &Registry) -> Client {

@@ -20,7 +20,10 @@ pub(super) struct RepositoryContext {
 
 impl Client {
     /// How `repository` is reached.
-    pub(super) async fn visit(&self, repository: &Repository) -> Result<RepositoryContext, Error> {
+    pub(super) async fn repository_context(
+        &self,
+        repository: &Repository,
+    ) -> Result<RepositoryContext, Error> {
         let registry = &self.inner.registry;
         if repository.registry() != registry {
             // The credential of one registry must not reach another by a caller's mistake.

@@ -143,7 +143,7 @@ impl RequestSpec {
     }
 
     /// That an answer to this request leads where nobody goes.
-    pub(super) fn astray(&self, Astray { cause, why }: Astray) -> Error {
+    pub(super) fn forbidden_redirect(&self, Astray { cause, why }: Astray) -> Error {
         self.error(ErrorKind::Refused, why).with_cause(cause)
     }
 
@@ -156,7 +156,7 @@ impl RequestSpec {
             _ => self.repository.registry().as_str(),
         };
         let error = Error::from_response(&self.action, host, response).await;
-        let cause = match cause::of_request(&self.method, &error) {
+        let cause = match cause::from_request(&self.method, &error) {
             // A manifest names it.
             Cause::NotFound if self.is_for_blob() => Cause::ContentMissing,
             cause => cause,

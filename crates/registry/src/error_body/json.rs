@@ -38,11 +38,11 @@ pub(super) fn read(value: &Value) -> Said {
         let code = string(entry, "code");
         let message = string(entry, "message");
         if said.code.is_none() && said.message.is_none() {
-            said.message = message.or_else(|| words(entry));
-            said.detail = entry.get("detail").and_then(words);
+            said.message = message.or_else(|| text_of_value(entry));
+            said.detail = entry.get("detail").and_then(text_of_value);
             said.errno = errno(entry);
         }
-        if let Some(clause) = clause(code.as_deref(), entry)
+        if let Some(clause) = describe_entry(code.as_deref(), entry)
             && clauses.len() < SHOWN_ERRORS
             && !clauses.contains(&clause)
         {
@@ -60,9 +60,9 @@ pub(super) fn read(value: &Value) -> Said {
 }
 
 /// One error for a person: `CODE: message: detail`.
-fn clause(code: Option<&str>, entry: &Value) -> Option<String> {
-    let storage = errno(entry).map(of_system);
-    let words = joined(words(entry).into_iter().chain(storage), ": ");
+fn describe_entry(code: Option<&str>, entry: &Value) -> Option<String> {
+    let storage = errno(entry).map(errno_text);
+    let words = joined(text_of_value(entry).into_iter().chain(storage), ": ");
     match (code, words) {
         (Some(code), Some(words)) if !contains(code, &words) => Some(format!("{code}: {words}")),
         (Some(code), _) => Some(code.to_owned()),
@@ -77,17 +77,20 @@ fn string(value: &Value, name: &str) -> Option<String> {
 }
 
 /// What `value` says to a person: a text, the texts of an array, or those of the known fields of an object.
-fn words(value: &Value) -> Option<String> {
+fn text_of_value(value: &Value) -> Option<String> {
     // The parser bounds how deep a document nests, so this recursion is bounded too.
     match value {
         Value::String(text) => Some(text::clean(text, SHOWN)).filter(|text| !text.is_empty()),
-        Value::Array(items) => joined(items.iter().filter_map(words).take(SHOWN_ERRORS), "; "),
+        Value::Array(items) => joined(
+            items.iter().filter_map(text_of_value).take(SHOWN_ERRORS),
+            "; ",
+        ),
         Value::Object(fields) => {
             let named = |name: &&str| {
                 let mut fields = fields.iter();
                 // AWS writes `Message`.
                 let field = fields.find(|(key, _)| key.eq_ignore_ascii_case(name));
-                field.and_then(|(_, value)| words(value))
+                field.and_then(|(_, value)| text_of_value(value))
             };
             joined(WORDS.iter().filter_map(named), ": ")
         }
@@ -126,7 +129,7 @@ fn errno(error: &Value) -> Option<i64> {
 }
 
 /// What Linux means by that number, of those that storage meets.
-fn of_system(number: i64) -> String {
+fn errno_text(number: i64) -> String {
     match number {
         13 => "its storage says permission denied".to_owned(),
         27 => "its storage says file too large".to_owned(),

@@ -89,7 +89,7 @@ impl Error {
         let text = String::from_utf8_lossy(&bytes);
         let said = read(status, &headers, &redactor.redact(&text)).redacted(&redactor);
         let kind = kind(status, said.code.as_deref());
-        let cause = cause::of_answer(&cause::ErrorAnswer {
+        let cause = cause::from_answer(&cause::ErrorAnswer {
             status: status.as_u16(),
             code: said.code.as_deref(),
             message: said.message.as_deref().unwrap_or_default(),

@@ -49,7 +49,7 @@ impl Descriptor {
     pub fn known_size(&self) -> Option<u64> {
         let is_empty = || {
             let algorithm = self.digest.algorithm();
-            algorithm.is_none_or(|algorithm| Digest::of(algorithm, b"") == self.digest)
+            algorithm.is_none_or(|algorithm| Digest::compute(algorithm, b"") == self.digest)
         };
         self.size.filter(|size| *size > 0 || is_empty())
     }
@@ -70,7 +70,7 @@ impl Descriptor {
         )
     }
     /// For a `BuildKit` attestation child: the digest of the image that it attests.
-    pub fn attests(&self) -> Option<Digest> {
+    pub fn attested_digest(&self) -> Option<Digest> {
         let kind = self.annotations.get("vnd.docker.reference.type")?;
         if kind != "attestation-manifest" {
             return None;

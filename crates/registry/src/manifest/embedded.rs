@@ -45,7 +45,7 @@ impl Embedding {
         let bytes = STANDARD.decode(self.data.0?).ok()?;
         let digest = Digest::parse(&self.digest.filled()?).ok()?;
         let is_right =
-            bytes.len() as u64 == size && Digest::of(digest.algorithm()?, &bytes) == digest;
+            bytes.len() as u64 == size && Digest::compute(digest.algorithm()?, &bytes) == digest;
         is_right.then(|| (digest, bytes.into()))
     }
 }

@@ -125,7 +125,7 @@ impl Manifest {
     /// # Errors
     /// When the document is no index, or cannot be read.
     pub(crate) fn referrer_list(&self) -> Result<ReferrerList, ManifestError> {
-        match shape::Shape::of_document(&self.bytes, &self.media_type)? {
+        match shape::Shape::from_document(&self.bytes, &self.media_type)? {
             shape::Shape::Index => view::read_referrers(&self.bytes),
             _ => Err(ManifestError("the document is not an index".to_owned())),
         }

@@ -45,7 +45,7 @@ struct Fields {
 
 impl Shape {
     /// The shape of the documents of a media type, where it is known.
-    pub(super) fn of_type(media_type: &str) -> Option<Self> {
+    pub(super) fn from_media_type(media_type: &str) -> Option<Self> {
         match media_type {
             media_type::OCI_INDEX | media_type::DOCKER_LIST => Some(Self::Index),
             media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST => Some(Self::Image),
@@ -55,8 +55,8 @@ impl Shape {
         }
     }
     /// The shape of a document, by its media type where that is known, else by its structure.
-    pub(super) fn of_document(bytes: &[u8], media_type: &str) -> Result<Self, ManifestError> {
-        match Self::of_type(media_type) {
+    pub(super) fn from_document(bytes: &[u8], media_type: &str) -> Result<Self, ManifestError> {
+        match Self::from_media_type(media_type) {
             Some(shape) => Ok(shape),
             None => lenient::read::<Fields>(bytes, "document")?
                 .structure()?
@@ -132,10 +132,10 @@ pub(super) fn media_type_of(
     if let Some(declared) = fields.media_type.as_deref().filter(|text| !text.is_empty()) {
         return check_declared(declared, structure).map(|()| declared.to_owned());
     }
-    let by_content_type = Shape::of_type(&came_as);
+    let by_content_type = Shape::from_media_type(&came_as);
     match structure {
         // What came with it says nothing, or the wrong thing: the document itself is what everyone will read.
-        Some(shape) if says_nothing(&came_as) || by_content_type.is_some_and(|s| s != shape) => {
+        Some(shape) if is_generic(&came_as) || by_content_type.is_some_and(|s| s != shape) => {
             Ok(fields.default_type(shape).to_owned())
         }
         None if by_content_type.is_none() => Err(unknown(&came_as)),
@@ -176,7 +176,7 @@ fn check_declared(declared: &str, structure: Option<Shape>) -> Result<(), Manife
             quoted(declared)
         )));
     }
-    match (Shape::of_type(declared), structure) {
+    match (Shape::from_media_type(declared), structure) {
         (Some(known), Some(shape)) if known != shape => Err(ManifestError(format!(
             "the document calls itself {}, but has the fields of {}",
             quoted(declared),
@@ -211,7 +211,7 @@ fn is_media_type(text: &str) -> bool {
 }
 
 /// Types that servers give to whatever they do not know.
-fn says_nothing(content_type: &str) -> bool {
+fn is_generic(content_type: &str) -> bool {
     const GENERIC: [&str; 5] = [
         "",
         "application/json",

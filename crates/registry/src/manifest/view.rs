@@ -148,7 +148,7 @@ pub(super) fn read_referrers(bytes: &[u8]) -> Result<ReferrerList, ManifestError
 
 /// Reads a document of a media type that [`media_type_of`](super::shape::media_type_of) found.
 pub(super) fn read(bytes: &[u8], media_type: &str) -> Result<ManifestView, ManifestError> {
-    match Shape::of_document(bytes, media_type)? {
+    match Shape::from_document(bytes, media_type)? {
         Shape::Index => {
             let document: IndexDocument = lenient::read(bytes, "index")?;
             Ok(ManifestView::Index(IndexView {

@@ -114,9 +114,9 @@ impl BodyGuard {
             None => Poll::Ready(()),
         }
     }
-    fn took(&mut self, bytes: u64) {
+    fn record_bytes(&mut self, bytes: u64) {
         if let Some(throttle) = self.throttle.as_mut() {
-            throttle.took(bytes);
+            throttle.record_bytes(bytes);
         }
     }
 }
@@ -211,8 +211,8 @@ impl ResponseBody {
                     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
                     self.received = self.received.saturating_add(length);
                     if let Some(guard) = self.guard.as_mut() {
-                        guard.took(length);
-                        let slow = guard.stall.came(length);
+                        guard.record_bytes(length);
+                        let slow = guard.stall.record_bytes(length);
                         if let Err(TooSlow { bytes, waited }) = slow
                             && self.expected != Some(self.received)
                         {

@@ -75,7 +75,7 @@ impl Drop for BodyAbortGuard {
 
 impl BodyProgress {
     /// Puts `body` under watch, and under the user's limit, if there is one.
-    pub(super) fn watch(body: RequestBody, throttle: Option<Throttle>) -> (RequestBody, Arc<Self>) {
+    pub(super) fn wrap(body: RequestBody, throttle: Option<Throttle>) -> (RequestBody, Arc<Self>) {
         match body {
             RequestBody::Empty => (RequestBody::Empty, Self::new(Some(0), None)),
             RequestBody::Bytes(bytes) => {
@@ -107,7 +107,7 @@ impl BodyProgress {
         })
     }
     /// Something that lets go of the producer when it is dropped.
-    pub(super) fn leash(self: &Arc<Self>) -> BodyAbortGuard {
+    pub(super) fn abort_guard(self: &Arc<Self>) -> BodyAbortGuard {
         BodyAbortGuard(self.clone())
     }
     /// How many bytes were handed to the network so far.
@@ -141,7 +141,7 @@ impl BodyProgress {
             (moved + stall, Stall::Body(stall))
         }
     }
-    fn gave(&self, bytes: &Bytes) {
+    fn record_chunk(&self, bytes: &Bytes) {
         self.sent.fetch_add(size(bytes), Ordering::AcqRel);
         self.touch();
     }
@@ -178,7 +178,7 @@ impl BodyProgress {
         self.producer_waits.store(false, Ordering::Release);
         match &item {
             Some(Ok(bytes)) => {
-                self.gave(bytes);
+                self.record_chunk(bytes);
                 if producer.remaining == 0 {
                     *slot = None;
                     self.done.store(true, Ordering::Release);
@@ -213,7 +213,7 @@ impl ProducerState {
             };
             self.remaining = remaining;
             if let Some(throttle) = self.throttle.as_mut() {
-                throttle.took(size(&bytes));
+                throttle.record_bytes(size(&bytes));
             }
             if bytes.is_empty() {
                 continue;
@@ -283,7 +283,7 @@ mod tests {
             length: 4,
             stream: Box::pin(stream),
         };
-        let (body, sending) = BodyProgress::watch(body, None);
+        let (body, sending) = BodyProgress::wrap(body, None);
         let RequestBody::Stream { mut stream, .. } = body else {
             return;
         };

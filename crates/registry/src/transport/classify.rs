@@ -144,7 +144,7 @@ pub(super) fn tls(error: &rustls::Error) -> HttpError {
     };
     if let InvalidCertificate(why) = error {
         let message = format!("its certificate is not trusted: {}", certificate(why));
-        return HttpError::new(HttpErrorKind::Certificate, message).because(distrust(why));
+        return HttpError::new(HttpErrorKind::Certificate, message).because(certificate_cause(why));
     }
     let (kind, message) = match error {
         NoCertificatesPresented => (
@@ -248,7 +248,7 @@ fn certificate(error: &CertificateError) -> String {
 }
 
 /// What it is about a certificate that is not trusted.
-fn distrust(error: &CertificateError) -> Cause {
+fn certificate_cause(error: &CertificateError) -> Cause {
     use CertificateError::{
         Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
         NotValidYetContext, UnknownIssuer,

@@ -57,7 +57,7 @@ impl Connector {
         proxy: Option<Intercept>,
     ) -> Result<HostConnection, HttpError> {
         let Some(proxy) = proxy else {
-            let stream = self.reach(&uri).await?;
+            let stream = self.connect_tcp(&uri).await?;
             return self.secured(stream, &uri).await;
         };
         let to_proxy = self.to_proxy(&proxy).await?;
@@ -86,7 +86,7 @@ impl Connector {
         Ok(Box::new(stream))
     }
     /// A bare connection to the host of `uri`, at an address that may be reached.
-    pub(super) async fn reach(&self, uri: &Uri) -> Result<TcpStream, HttpError> {
+    pub(super) async fn connect_tcp(&self, uri: &Uri) -> Result<TcpStream, HttpError> {
         let stream = self.tcp(uri, Some(self.reach)).await?;
         let peer = stream
             .peer_addr()
@@ -240,7 +240,7 @@ impl Service<Uri> for Connector {
         Box::pin(async move {
             let made = tokio::time::timeout(limit, connecting).await;
             made.unwrap_or_else(|_| Err(in_time(limit)))
-                .map_err(|error| through(name.as_ref(), error))
+                .map_err(|error| with_proxy_context(name.as_ref(), error))
         })
     }
 }
@@ -254,7 +254,7 @@ pub(super) fn in_time(limit: Duration) -> HttpError {
 }
 
 /// Says that a proxy stood between, where a connection failed.
-fn through(proxy: Option<&Authority>, mut error: HttpError) -> HttpError {
+fn with_proxy_context(proxy: Option<&Authority>, mut error: HttpError) -> HttpError {
     let connecting = matches!(
         error.kind,
         HttpErrorKind::Resolve | HttpErrorKind::Connect | HttpErrorKind::ConnectTimeout

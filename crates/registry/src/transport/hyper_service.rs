@@ -34,7 +34,8 @@ use crate::transport::proxies::Proxies;
 use crate::transport::tls::{Alpn, Profile, TlsConfigs};
 use crate::transport::tls_alerts::Alerts;
 use crate::transport::{
-    HttpError, HttpErrorKind, HttpService, Lane, Route, Timeouts, TransportOptions, ask, classify,
+    HttpError, HttpErrorKind, HttpService, Lane, Route, Timeouts, TransportOptions, classify,
+    request_base,
 };
 
 /// Below what servers and load balancers keep idle connections open for (60 s and more).
@@ -155,10 +156,10 @@ impl HyperService {
         }
     }
     /// Connects, and makes the TLS handshake for https; no request is made that a registry would count.
-    async fn greet(&self, uri: Uri, route: Route) -> Result<(), HttpError> {
+    async fn connect_only(&self, uri: Uri, route: Route) -> Result<(), HttpError> {
         let connector = self.connector(route);
         let limit = self.timeouts.connect;
-        let stream = tokio::time::timeout(limit, connector.reach(&uri))
+        let stream = tokio::time::timeout(limit, connector.connect_tcp(&uri))
             .await
             .unwrap_or_else(|_| Err(in_time(limit)))?;
         let limit = HANDSHAKE.min(limit);
@@ -184,8 +185,8 @@ impl HttpService for HyperService {
     fn probe<'a>(&'a self, url: &'a Url, route: Route) -> BoxFuture<'a, Result<(), HttpError>> {
         match Uri::try_from(url.as_str()) {
             // What lies behind a proxy cannot be seen from here.
-            Ok(uri) if self.proxies.find(&uri).is_none() => Box::pin(self.greet(uri, route)),
-            _ => Box::pin(ask(self, url, route)),
+            Ok(uri) if self.proxies.find(&uri).is_none() => Box::pin(self.connect_only(uri, route)),
+            _ => Box::pin(request_base(self, url, route)),
         }
     }
 }

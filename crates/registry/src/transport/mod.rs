@@ -80,12 +80,12 @@ pub trait HttpService: Send + Sync + 'static {
     /// Whether something answers at `url`, a base URL, in the URL's scheme. A service that can find out without a
     /// request that the registry would count should do so.
     fn probe<'a>(&'a self, url: &'a Url, route: Route) -> BoxFuture<'a, Result<(), HttpError>> {
-        Box::pin(ask(self, url, route))
+        Box::pin(request_base(self, url, route))
     }
 }
 
 /// Asks for `/v2/` below `url`; any answer will do.
-async fn ask<S: HttpService + ?Sized>(
+async fn request_base<S: HttpService + ?Sized>(
     service: &S,
     url: &Url,
     route: Route,
@@ -429,7 +429,7 @@ impl Transport {
             })?,
         };
         let key = (registry.as_str().to_owned(), true);
-        let contact = self.contact(key, true, action).await?;
+        let contact = self.wait_for_host(key, true, action).await?;
         match self.schemes.find(registry, route).await {
             Ok(url) => {
                 contact.ended(None);

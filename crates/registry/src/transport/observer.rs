@@ -34,7 +34,7 @@ pub enum PauseReason {
 
 impl PauseReason {
     /// What made the host say so.
-    pub(crate) fn of(error: &Error) -> Self {
+    pub(crate) fn from_error(error: &Error) -> Self {
         if error.kind() == ErrorKind::RateLimited {
             Self::RateLimit
         } else {

@@ -28,7 +28,7 @@ pub(crate) async fn leads_inside(
         return false;
     }
     let inside = is_private(target) || (insecure && resolves(target).await.any(is_special));
-    inside && !is_at_home(from).await
+    inside && !is_host_private(from).await
 }
 
 /// Whether `target` lies in a private network and is not among the `allowed`, whoever leads there.
@@ -71,7 +71,7 @@ pub(super) fn is_private(url: &Url) -> bool {
 
 /// Whether the host of `url` is itself in a private network: by its address or name, or by all that its name resolves
 /// to.
-async fn is_at_home(url: &Url) -> bool {
+async fn is_host_private(url: &Url) -> bool {
     if is_private(url) {
         return true;
     }

@@ -39,12 +39,12 @@ impl Transport {
         };
         let began = Instant::now();
         let response = self.send(call).await?;
-        let news = account.answered(response.status, &response.headers, began);
+        let news = account.record_answer(response.status, &response.headers, began);
         if let Some(news) = news {
             self.observer().warning(registry.as_str(), &news);
         }
         if let Some(pull) = pull {
-            pull.answered();
+            pull.complete();
         }
         Ok(response)
     }

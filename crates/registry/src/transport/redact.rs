@@ -116,7 +116,7 @@ impl std::fmt::Debug for SecretRedactor {
 
 impl SecretRedactor {
     /// Remembers the secrets of a request.
-    pub(super) fn learn(&self, url: &Url, headers: &HeaderMap, body: &RequestBody) {
+    pub(super) fn remember_request(&self, url: &Url, headers: &HeaderMap, body: &RequestBody) {
         let mut secrets = self.lock();
         for name in [AUTHORIZATION, PROXY_AUTHORIZATION] {
             for value in headers.get_all(name) {
@@ -131,14 +131,14 @@ impl SecretRedactor {
         if let (true, RequestBody::Bytes(form)) = (is_form, body) {
             for (name, value) in form_urlencoded::parse(form) {
                 if LOGIN_FIELDS.contains(&name.as_ref()) {
-                    secrets.learn(&value, Lifetime::Login);
+                    secrets.remember(&value, Lifetime::Login);
                 } else if PASSING_FIELDS.contains(&name.as_ref()) {
-                    secrets.learn(&value, Lifetime::Passing);
+                    secrets.remember(&value, Lifetime::Passing);
                 }
             }
         }
         for value in query_secrets(url) {
-            secrets.learn(&value, Lifetime::Passing);
+            secrets.remember(&value, Lifetime::Passing);
         }
     }
 
@@ -149,7 +149,7 @@ impl SecretRedactor {
 
     /// Remembers a password.
     pub(super) fn learn_password(&self, password: &str) {
-        self.lock().learn(password, Lifetime::Login);
+        self.lock().remember(password, Lifetime::Login);
     }
 
     /// Returns `text` without the secrets.
@@ -189,20 +189,20 @@ impl Secrets {
             return;
         };
         if !scheme.eq_ignore_ascii_case("basic") {
-            self.learn(secret, Lifetime::Passing);
+            self.remember(secret, Lifetime::Passing);
             return;
         }
-        self.learn(secret, Lifetime::Login);
+        self.remember(secret, Lifetime::Login);
         let login = STANDARD.decode(secret).ok();
         if let Some(login) = login.and_then(|login| String::from_utf8(login).ok())
             && let Some((_, password)) = login.split_once(':')
         {
-            self.learn(password, Lifetime::Login);
-            self.learn(&URL_SAFE.encode(&login), Lifetime::Login);
+            self.remember(password, Lifetime::Login);
+            self.remember(&URL_SAFE.encode(&login), Lifetime::Login);
         }
     }
 
-    fn learn(&mut self, secret: &str, lifetime: Lifetime) {
+    fn remember(&mut self, secret: &str, lifetime: Lifetime) {
         let secret = prefix(secret, MAX_SECRET);
         if secret.len() < SHORTEST {
             return;
@@ -370,7 +370,7 @@ mod tests {
     fn after(address: &str, header: Option<&str>) -> SecretRedactor {
         let redactor = SecretRedactor::default();
         let headers = header.map(authorization).unwrap_or_default();
-        redactor.learn(&url(address), &headers, &RequestBody::Empty);
+        redactor.remember_request(&url(address), &headers, &RequestBody::Empty);
         redactor
     }
 
@@ -410,7 +410,7 @@ mod tests {
             HeaderValue::from_static("application/x-www-form-urlencoded"),
         )]);
         let body = RequestBody::Bytes(Bytes::from_static(form));
-        redactor.learn(&url("https://t.example/"), &headers, &body);
+        redactor.remember_request(&url("https://t.example/"), &headers, &body);
         assert_eq!(
             redactor.redact("tok.en, a+secret, a%2Bsecret, signed, grant_type, s"),
             "***, ***, ***, ***, grant_type, s"

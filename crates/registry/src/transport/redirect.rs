@@ -43,7 +43,7 @@ pub(super) fn same_origin(a: &Url, b: &Url) -> bool {
 }
 
 /// Leaves only what a strange host may see.
-pub(super) fn keep_what_travels(headers: &mut HeaderMap) {
+pub(super) fn strip_private_headers(headers: &mut HeaderMap) {
     let kept: HeaderMap = headers
         .iter()
         .filter(|(name, _)| TRAVELS.contains(name))

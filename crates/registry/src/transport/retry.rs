@@ -91,14 +91,14 @@ impl Attempts {
     }
     /// For an operation that is about `repository`.
     #[must_use]
-    pub fn about(mut self, repository: &Repository) -> Self {
+    pub fn with_repository(mut self, repository: &Repository) -> Self {
         self.repository = Some(repository.clone());
         self
     }
     /// After a failed try: waits, and returns when the next one may start, with which one that is (the second is 2),
     /// or gives the error back, with the number of tries, when it is final. A 429, a `Retry-After`, or several answers of
     /// 503 in a row pause the whole host, not only this operation. Where the
-    /// run [ends](Transport::wind_up) before the next try, the error becomes [`ErrorKind::Cancelled`].
+    /// run [ends](Transport::set_shutdown_deadline) before the next try, the error becomes [`ErrorKind::Cancelled`].
     pub async fn after(&mut self, error: Error) -> Result<u32, Error> {
         let error = match self.reachable(error).await {
             Ok(Some(error)) => error,
@@ -121,14 +121,14 @@ impl Attempts {
         }) = wait
         {
             self.transport
-                .pause(&self.endpoint, delay, PauseReason::of(&error));
+                .pause(&self.endpoint, delay, PauseReason::from_error(&error));
         }
         let is_lasting = error.is_conflict() && self.conflicts > MAX_CONFLICTS;
         let may_retry = self.counted <= self.policy.retries && !is_lasting;
         let Some(RetryDelay { delay, .. }) = wait.filter(|_| may_retry) else {
             let error = error.given_up();
             if let Some(lead) = self.part.lead.take() {
-                lead.give_up(&error);
+                lead.fail_waiters(&error);
             }
             return Err(error);
         };

@@ -13,7 +13,7 @@ use futures_util::future::{BoxFuture, Shared, WeakShared};
 use url::Url;
 
 use crate::reference::Registry;
-use crate::transport::{HttpError, HttpErrorKind, HttpService, Route, ask};
+use crate::transport::{HttpError, HttpErrorKind, HttpService, Route, request_base};
 
 /// How long port 443 may take to answer before port 80 is tried, and port 80 as well.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
@@ -115,7 +115,7 @@ async fn probe(
     port_given: bool,
     route: Route,
 ) -> Result<Url, HttpError> {
-    let first = match within(service.probe(&https, route), port_given).await {
+    let first = match with_time_limit(service.probe(&https, route), port_given).await {
         Ok(()) => return Ok(https),
         Err(error) => error,
     };
@@ -126,14 +126,14 @@ async fn probe(
         HttpErrorKind::NotTls => return Ok(same_port),
         // Something listens that may be waiting for a request, or may be overloaded: only an answer tells.
         HttpErrorKind::Broken if port_given => {
-            let answer = within(ask(service, &same_port, route), false).await;
+            let answer = with_time_limit(request_base(service, &same_port, route), false).await;
             (same_port, answer)
         }
         HttpErrorKind::Connect | HttpErrorKind::ConnectTimeout | HttpErrorKind::Broken
             if !port_given =>
         {
             let http = over_http(&https, 80);
-            let answer = within(service.probe(&http, route), false).await;
+            let answer = with_time_limit(service.probe(&http, route), false).await;
             (http, answer)
         }
         _ => return Err(first),
@@ -166,7 +166,7 @@ fn over_http(https: &Url, port: u16) -> Url {
 }
 
 /// With a port there is nothing else to try, so the service's own limit will do.
-async fn within(
+async fn with_time_limit(
     probe: impl Future<Output = Result<(), HttpError>>,
     patient: bool,
 ) -> Result<(), HttpError> {

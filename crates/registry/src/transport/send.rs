@@ -83,7 +83,7 @@ impl Transport {
     /// the host is ready for them. `weight` is that of the [`Call`].
     ///
     /// # Errors
-    /// [`ErrorKind::Cancelled`] where the pause is longer than the run: see [`Transport::wind_up`].
+    /// [`ErrorKind::Cancelled`] where the pause is longer than the run: see [`Transport::set_shutdown_deadline`].
     pub async fn reserve(
         &self,
         endpoint: &Endpoint,
@@ -121,7 +121,7 @@ impl Transport {
         action: &Arc<str>,
     ) -> Result<ReservedPermit, Error> {
         let permit = self.limits.acquire(authority(url), lane, turn).await;
-        match self.may_ask(&endpoint.registry).await {
+        match self.wait_for_limits(&endpoint.registry).await {
             Ok(()) => Ok(ReservedPermit(permit)),
             Err(DeadlineExceeded) => {
                 Err(
@@ -133,7 +133,7 @@ impl Transport {
     }
 
     /// Waits until nothing pauses `registry` and the user's limit allows one request more.
-    async fn may_ask(&self, registry: &Registry) -> Result<(), DeadlineExceeded> {
+    async fn wait_for_limits(&self, registry: &Registry) -> Result<(), DeadlineExceeded> {
         loop {
             self.pauses.resumed(registry, &self.patience).await?;
             let Some(turn) = self.rates.request(registry) else {
@@ -175,10 +175,10 @@ impl Transport {
         reserved: ReservedPermit,
     ) -> Result<Response, Error> {
         // On the heap: who waits for a place need not carry the room for the rest.
-        Box::pin(self.carry_out(call, reserved.0)).await
+        Box::pin(self.follow_redirects(call, reserved.0)).await
     }
 
-    async fn carry_out(&self, call: Call, mut permit: Permit) -> Result<Response, Error> {
+    async fn follow_redirects(&self, call: Call, mut permit: Permit) -> Result<Response, Error> {
         let (trip, mut hop) = self.prepare(call)?;
         hop.body = body::if_any(hop.body)
             .await
@@ -186,7 +186,7 @@ impl Transport {
         for hops in 0..=redirect::MAX_HOPS {
             let host = (hop.place.host().to_owned(), trip.endpoint.insecure);
             let waits = matches!(hop.body, RequestBody::Empty);
-            let contact = self.contact(host, waits, &trip.action).await?;
+            let contact = self.wait_for_host(host, waits, &trip.action).await?;
             let start = Instant::now();
             let (place, url, headers) = (hop.place.clone(), hop.url.clone(), hop.headers.clone());
             let led_by_public = hop.led_by_public;
@@ -194,7 +194,7 @@ impl Transport {
             contact.ended(exchanged.as_ref().err());
             // Of all requests, HEADs that lead nowhere else are alike.
             let alike = hops == 0 && trip.method == Method::HEAD;
-            self.learn(
+            self.record_outcome(
                 &trip,
                 &mut permit,
                 &exchanged,
@@ -282,7 +282,7 @@ impl Transport {
     }
 
     /// Tells the window what became of a request, and the observer where that narrowed it.
-    fn learn(
+    fn record_outcome(
         &self,
         trip: &RequestPlan,
         permit: &mut Permit,
@@ -290,7 +290,7 @@ impl Transport {
         latency: Option<Duration>,
     ) {
         let narrowed = match exchanged {
-            Ok((answer, _)) => permit.answered(ResponseHead {
+            Ok((answer, _)) => permit.record_answer(ResponseHead {
                 status: answer.status(),
                 version: answer.version(),
                 latency,
@@ -318,9 +318,10 @@ impl Transport {
                 .map_err(|DeadlineExceeded| hop.place.error(ErrorKind::Cancelled, OVER))?;
         }
         let route = self.route(trip, &hop)?;
-        self.redactor.learn(&hop.url, &hop.headers, &hop.body);
-        let (body, sending) = BodyProgress::watch(hop.body, bucket.map(Throttle::new));
-        let leash = sending.leash();
+        self.redactor
+            .remember_request(&hop.url, &hop.headers, &hop.body);
+        let (body, sending) = BodyProgress::wrap(hop.body, bucket.map(Throttle::new));
+        let leash = sending.abort_guard();
         let request = http::Request::builder()
             .method(&trip.method)
             .uri(hop.url.as_str())
@@ -403,7 +404,7 @@ impl Transport {
         });
         if let Some(answer) = answer {
             self.pauses
-                .answered(&trip.endpoint.registry, answer.status());
+                .record_answer(&trip.endpoint.registry, answer.status());
             let host = trip.endpoint.registry.as_str();
             for warning in self.warnings.news(host, answer.headers()) {
                 self.observer()
@@ -443,7 +444,7 @@ impl Hop {
     /// The next request after a redirect, with what may leave the origin.
     fn onward(place: &RequestContext, from: &Url, mut headers: HeaderMap, target: Url) -> Self {
         if !redirect::same_origin(from, &target) {
-            redirect::keep_what_travels(&mut headers);
+            redirect::strip_private_headers(&mut headers);
         }
         Self {
             place: place.redirected_to(&target),

@@ -47,7 +47,7 @@ impl Transport {
     /// Says that all will be dropped in `grace`: waits that would last longer end at once, with
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), and so do those that are begun later. Requests that are
     /// on their way are left alone.
-    pub fn wind_up(&self, grace: Duration) {
+    pub fn set_shutdown_deadline(&self, grace: Duration) {
         self.patience.end_in(grace);
     }
 }

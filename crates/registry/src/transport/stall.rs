@@ -47,7 +47,7 @@ impl StallTimer {
     ///
     /// # Errors
     /// When what came in the window that ends now is too little.
-    pub(super) fn came(&mut self, bytes: u64) -> Result<(), TooSlow> {
+    pub(super) fn record_bytes(&mut self, bytes: u64) -> Result<(), TooSlow> {
         let waited = self.since.take().map(|since| since.elapsed());
         // Longer than that nobody waited: whoever did would have met the stall, and others were away.
         self.waited += waited.unwrap_or_default().min(self.limit);
@@ -97,7 +97,7 @@ mod tests {
         let stalled = poll_fn(|cx| timer.poll_stalled(cx));
         let waited = tokio::time::timeout(pause, stalled).await;
         assert!(waited.is_err(), "{waited:?}");
-        timer.came(bytes)
+        timer.record_bytes(bytes)
     }
 
     #[tokio::test(start_paused = true)]
@@ -127,7 +127,7 @@ mod tests {
         let mut timer = StallTimer::new(SECOND);
         for _ in 0..1_000 {
             tokio::time::sleep(60 * SECOND).await;
-            assert_eq!(timer.came(1), Ok(()));
+            assert_eq!(timer.record_bytes(1), Ok(()));
         }
     }
 }

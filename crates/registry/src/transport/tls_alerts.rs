@@ -51,7 +51,7 @@ impl Alerts {
         }
     }
 
-    fn note(&self, authority: &Authority, error: HttpError) {
+    fn record_alert(&self, authority: &Authority, error: HttpError) {
         let mut alerts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if alerts.len() >= MAX_HOSTS {
             alerts.clear();
@@ -77,7 +77,7 @@ impl<S: Io> AsyncRead for Watched<S> {
         if let (Poll::Ready(Err(error)), Some(authority)) = (&read, &self.authority) {
             let error = classify::handshake(error);
             if error.cause == Some(Cause::ClientCertificate) {
-                self.alerts.note(authority, error);
+                self.alerts.record_alert(authority, error);
             }
         }
         read

@@ -112,7 +112,11 @@ impl UnreachableHosts {
     ///
     /// # Errors
     /// The error of the operation that tries, or has tried. It counts no tries where that operation goes on.
-    pub(super) async fn enter(&self, key: HostKey, limit: Duration) -> Result<Contact, Error> {
+    pub(super) async fn wait_for_host(
+        &self,
+        key: HostKey,
+        limit: Duration,
+    ) -> Result<Contact, Error> {
         let deadline = Instant::now() + limit;
         let is_first = loop {
             let mut changed = pin!(self.changed());
@@ -166,7 +170,7 @@ impl UnreachableHosts {
                 Some(Next::Follow(*until))
             }
             State::Failed { .. } if host.is_down => {
-                host.hold(error);
+                host.block_until_later(error);
                 drop(hosts);
                 self.0.changed.notify_waiters();
                 Some(Next::Down(error.clone()))
@@ -188,7 +192,7 @@ impl UnreachableHosts {
 impl Transport {
     /// Waits for the leave to send a request for `action`. Only one without a body waits for a first one that
     /// connects: `waits` is false for bodies, since that one may have a body too, and be slow to answer.
-    pub(super) async fn contact(
+    pub(super) async fn wait_for_host(
         &self,
         host: HostKey,
         waits: bool,
@@ -199,7 +203,7 @@ impl Transport {
         } else {
             Duration::ZERO
         };
-        let entered = self.hosts.enter(host, limit).await;
+        let entered = self.hosts.wait_for_host(host, limit).await;
         entered.map_err(|error| error.shared_with(action))
     }
 }
@@ -239,7 +243,7 @@ impl Shared {
 
 impl Host {
     /// Lets nobody try for a while, after all tries ended with `error`.
-    fn hold(&mut self, error: &Error) {
+    fn block_until_later(&mut self, error: &Error) {
         let now = Instant::now();
         let is_recent = self.answered.is_some_and(|at| at.elapsed() < RECENTLY);
         self.is_down = !is_recent;
@@ -255,11 +259,11 @@ impl Contact {
     /// Says how the request ended: with an answer, or with an error.
     pub(super) fn ended(self, error: Option<&Error>) {
         match error {
-            None => self.answered(),
+            None => self.record_answer(),
             Some(error) => self.failed(error),
         }
     }
-    fn answered(&self) {
+    fn record_answer(&self) {
         self.shared.update(&self.key, |host| {
             host.answered = Some(Instant::now());
             host.is_down = false;
@@ -319,9 +323,9 @@ impl Lead {
         });
     }
     /// Says that all tries are used up, with `error` as their end.
-    pub(super) fn give_up(self, error: &Error) {
+    pub(super) fn fail_waiters(self, error: &Error) {
         self.update(|host| {
-            host.hold(error);
+            host.block_until_later(error);
             host.ended = Some((self.id, error.clone()));
             true
         });

@@ -29,7 +29,7 @@ const ATTESTED: &str = "it lists build attestations, which some registries do no
 /// `error`, the answer to a push of `manifest` to `target`, with what there is to know about it.
 pub(super) fn advise(error: Error, target: &Target, manifest: &Manifest, plan: &CopyPlan) -> Error {
     if is_refusal(&error)
-        && let Some((clause, cause)) = peculiarity(manifest, plan)
+        && let Some((clause, cause)) = unsupported_feature(manifest, plan)
     {
         return error.with_clause(clause).with_cause(cause);
     }
@@ -79,7 +79,7 @@ fn is_refusal(error: &Error) -> bool {
 }
 
 /// Returns what few registries take about `manifest`: a clause for a person, and the cause.
-fn peculiarity(manifest: &Manifest, plan: &CopyPlan) -> Option<(&'static str, Cause)> {
+fn unsupported_feature(manifest: &Manifest, plan: &CopyPlan) -> Option<(&'static str, Cause)> {
     if [DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED].contains(&manifest.media_type()) {
         Some((SCHEMA1, Cause::MediaTypeRefused))
     } else if manifest.media_type() == OCI_ARTIFACT {
@@ -145,7 +145,7 @@ pub(super) fn demanded<'a>(
 }
 
 /// What to say of a foreign layer that is demanded.
-pub(super) fn bring_along(layer: &Digest) -> String {
+pub(super) fn foreign_layer_advice(layer: &Digest) -> String {
     format!(
         "layer {layer} is a foreign one, not for everybody to distribute, and was left out: --foreign-layers brings it \
          along"

@@ -181,7 +181,7 @@ fn refused(
         return Err(failed(&advice::advise(error, target, manifest, plan)));
     }
     if let Some(layer) = advice::demanded(error.missing(), manifest, plan) {
-        let clause = advice::bring_along(layer);
+        let clause = advice::foreign_layer_advice(layer);
         return Err(failed(&error.clone().with_clause(&clause)));
     }
     Ok((error.missing().to_vec(), failed(&error)))

@@ -14,7 +14,7 @@ impl Comparer {
     /// Costs a HEAD at each end, in flight together where that can be; less where an end is pinned by digest or known
     /// already. What is not settled by these costs the root as well. A tag that is known to be `absent` at the
     /// destination is not asked about there.
-    pub async fn look(
+    pub async fn fetch_ends(
         &self,
         image: &SourceImage,
         destination: &dyn Store,
@@ -74,7 +74,7 @@ impl Comparer {
             unasked: absent,
             sparse: None,
         };
-        self.weigh(image, destination, missing, same).await
+        self.compare_sparse(image, destination, missing, same).await
     }
 
     async fn look_at_digest(
@@ -120,7 +120,7 @@ impl Comparer {
             unasked: false,
             sparse: None,
         };
-        self.weigh(image, destination, missing, same).await
+        self.compare_sparse(image, destination, missing, same).await
     }
 }
 
@@ -135,7 +135,7 @@ impl Comparer {
     /// Quay 409, Harbor 412, Nexus 400 or 403). `refusal` is what became of the push.
     ///
     /// Costs a HEAD, where the tag was not asked about before.
-    pub async fn stood(
+    pub async fn was_present(
         &self,
         missing: &MissingImage,
         destination: &dyn Store,

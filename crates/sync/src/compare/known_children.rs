@@ -28,7 +28,7 @@ impl KnownChildren {
         self.children.contains(child)
     }
     /// Whether the destination said that it lacks this, or lacks something unnamed.
-    pub fn contradicts(&self, digest: &Digest) -> bool {
+    pub fn is_contradicted(&self, digest: &Digest) -> bool {
         self.contradicted_all || self.contradicted.contains(digest)
     }
     /// Whether the destination contradicted anything.
@@ -84,7 +84,7 @@ impl Comparer {
         if !unknown.is_empty() && unknown.len() <= MAX_MANIFESTS {
             match &missing.there {
                 Some(old) => children.extend(self.below(old, destination).await?),
-                None => children.extend(self.ask(unknown, destination).await?),
+                None => children.extend(self.head_children(unknown, destination).await?),
             }
         }
         Ok(KnownChildren {
@@ -110,7 +110,7 @@ impl Comparer {
                 let found = unknown.into_iter().filter(|child| there.contains(child));
                 children.extend(found);
             }
-            None => children.extend(self.ask(unknown, destination).await?),
+            None => children.extend(self.head_children(unknown, destination).await?),
         }
         Ok(KnownChildren {
             children: children.into_iter().collect(),
@@ -133,14 +133,14 @@ impl Comparer {
         match destination.manifest(&target).await {
             Ok(manifest) => known.extend(entries(&manifest)),
             // It was but a hint. Who may push need not be able to pull, and what stands there may be anything.
-            Err(error) if tells_nothing(error.kind()) => {}
+            Err(error) if is_inconclusive(error.kind()) => {}
             Err(error) => return Err(Failure::registry(Side::Destination, &error)),
         }
         Ok(known)
     }
 
     /// Which of `children` are there, asked one by one: the first, then the rest.
-    async fn ask(
+    async fn head_children(
         &self,
         children: Vec<Digest>,
         destination: &dyn Store,
@@ -154,7 +154,7 @@ impl Comparer {
             return Ok(Vec::new());
         }
         let Some(first) = has(destination, first).await? else {
-            self.barren().insert(repository.clone());
+            self.without_children().insert(repository.clone());
             return Ok(Vec::new());
         };
         let mut known = vec![first];
@@ -168,9 +168,9 @@ impl Comparer {
     }
 
     fn is_barren(&self, repository: &Repository) -> bool {
-        self.barren().contains(repository)
+        self.without_children().contains(repository)
     }
-    fn barren(&self) -> std::sync::MutexGuard<'_, HashSet<Repository>> {
+    fn without_children(&self) -> std::sync::MutexGuard<'_, HashSet<Repository>> {
         lock(&self.barren)
     }
 }
@@ -194,7 +194,7 @@ pub(super) async fn has(destination: &dyn Store, child: Digest) -> Result<Option
     Ok(head.found().map(|head| head.digest))
 }
 
-fn tells_nothing(kind: ErrorKind) -> bool {
+fn is_inconclusive(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::NotFound

@@ -1,10 +1,10 @@
 //! An image and a destination become a plan.
 //!
-//! Two steps. [`Comparer::look`] asks both ends at once what they have: equal digests settle an image that no filter
+//! Two steps. [`Comparer::fetch_ends`] asks both ends at once what they have: equal digests settle an image that no filter
 //! touches in two HEADs, however many platforms it has. For what is not settled, [`Comparer::known`] learns which
 //! children the destination has, and [`Comparer::plan`] names the manifests to push and the blobs that may be missing.
 //! Whether a blob is there is not asked here: the first request of its upload tells. A tag that is missing from a list
-//! of the destination's tags is not asked about either; should it be there all the same, [`Comparer::stood`] finds out.
+//! of the destination's tags is not asked about either; should it be there all the same, [`Comparer::was_present`] finds out.
 
 mod fetch_ends;
 mod known_children;

@@ -37,18 +37,19 @@ impl Comparer {
                     return known.has(child) || !self.inventory.claim_manifest(repository, child);
                 }
                 known.has(child)
-                    || (self.inventory.has_manifest(repository, child) && !known.contradicts(child))
+                    || (self.inventory.has_manifest(repository, child)
+                        && !known.is_contradicted(child))
             };
             image.content(&missing.root, is_here).await?
         };
         let (mut here, blobs): (Vec<Descriptor>, Vec<Descriptor>) =
             content.blobs.into_iter().partition(|blob| {
-                !known.contradicts(&blob.digest)
+                !known.is_contradicted(&blob.digest)
                     && self.inventory.blob(repository, &blob.digest) == Fact::Here
             });
         let mut blobs = image.measured(blobs).await?;
         if self.force && missing.is_there() && !known.is_in_doubt() {
-            here.extend(self.sort_out(&mut blobs, destination).await?);
+            here.extend(self.remove_present(&mut blobs, destination).await?);
         }
         Ok(CopyPlan {
             root: Arc::clone(&missing.root),
@@ -61,7 +62,7 @@ impl Comparer {
     }
 
     /// Takes out of `blobs` those that the destination says it has.
-    async fn sort_out(
+    async fn remove_present(
         &self,
         blobs: &mut Vec<Descriptor>,
         destination: &dyn Store,

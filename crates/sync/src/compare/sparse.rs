@@ -23,7 +23,7 @@ pub(crate) struct SparseChildren {
 impl Comparer {
     /// What has become of an image that is `missing`, or of which the root is there (`same`). Of a sparse one equal
     /// digests settle nothing, and neither does what an old root names: a HEAD for each child that is wanted does.
-    pub(super) async fn weigh(
+    pub(super) async fn compare_sparse(
         &self,
         image: &SourceImage,
         destination: &dyn Store,
@@ -33,7 +33,7 @@ impl Comparer {
         let unchanged = || Comparison::Unchanged {
             digest: missing.root.digest().clone(),
         };
-        let Some(wanted) = image.wanted() else {
+        let Some(wanted) = image.required_children() else {
             return Ok(if same {
                 unchanged()
             } else {

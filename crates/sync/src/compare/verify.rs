@@ -161,7 +161,8 @@ impl Verification<'_> {
             Ok(manifest) => {
                 let manifest = Arc::new(manifest);
                 // Held with the others: what one image may consist of is bounded.
-                self.image.hold(digest, Ok(Arc::clone(&manifest)))?;
+                self.image
+                    .keep_manifest(digest, Ok(Arc::clone(&manifest)))?;
                 Ok(Ok(manifest))
             }
             Err(error) => Ok(Err(loss(digest, &error)?)),

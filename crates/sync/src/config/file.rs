@@ -130,7 +130,7 @@ impl ConfigFile {
             if self.secret {
                 snippet::masked(line, at, safe)
             } else {
-                snippet::whole(line, at)
+                snippet::masked_line(line, at)
             }
         });
         Problem {

@@ -60,16 +60,16 @@ impl Referrers {
     pub const COSIGN: &str = "cosign";
 
     /// Whether all come along, whatever they are.
-    pub fn wants_all(&self) -> bool {
+    pub fn includes_all(&self) -> bool {
         self.types.is_empty()
     }
     /// Whether those of that artifact type come along; some have none.
-    pub fn wants(&self, artifact_type: Option<&str>) -> bool {
-        self.wants_all()
+    pub fn includes(&self, artifact_type: Option<&str>) -> bool {
+        self.includes_all()
             || artifact_type.is_some_and(|wanted| self.types.iter().any(|t| t == wanted))
     }
     /// Whether cosign's tags come along.
     pub fn wants_cosign(&self) -> bool {
-        self.wants(Some(Self::COSIGN))
+        self.includes(Some(Self::COSIGN))
     }
 }

@@ -10,7 +10,7 @@ const HIDDEN: char = '…';
 const KEYS: [&str; 5] = ["auth", "images", "username", "password", "insecure"];
 
 /// The whole line, or as [`masked`] where a user name may stand in front of a host in it.
-pub(super) fn whole(line: &str, at: Position) -> Option<String> {
+pub(super) fn masked_line(line: &str, at: Position) -> Option<String> {
     if has_userinfo(line) {
         return masked(line, at, true);
     }
@@ -118,18 +118,21 @@ mod tests {
     #[test]
     fn the_place_is_marked() {
         assert_eq!(
-            whole("a: b c", at(4, 3)).unwrap(),
+            masked_line("a: b c", at(4, 3)).unwrap(),
             "  |\n7 | a: b c\n  |    ^^^"
         );
-        assert_eq!(whole("a:", at(3, 0)).unwrap(), "  |\n7 | a:\n  |   ^");
-        assert_eq!(whole("\ta", at(2, 9)).unwrap(), "  |\n7 |  a\n  |  ^");
-        assert_eq!(whole("é: ü", at(4, 1)).unwrap(), "  |\n7 | é: ü\n  |    ^");
+        assert_eq!(masked_line("a:", at(3, 0)).unwrap(), "  |\n7 | a:\n  |   ^");
+        assert_eq!(masked_line("\ta", at(2, 9)).unwrap(), "  |\n7 |  a\n  |  ^");
+        assert_eq!(
+            masked_line("é: ü", at(4, 1)).unwrap(),
+            "  |\n7 | é: ü\n  |    ^"
+        );
     }
 
     #[test]
     fn long_lines_are_cut() {
         let line = format!("{}HERE{}", "a".repeat(200), "b".repeat(200));
-        let drawn = whole(&line, at(201, 4)).unwrap();
+        let drawn = masked_line(&line, at(201, 4)).unwrap();
         let expected = format!(
             "  |\n7 | …{}HERE{}…\n  | {}^^^^",
             "a".repeat(25),
@@ -206,7 +209,7 @@ mod tests {
     #[test]
     fn a_user_in_front_of_a_host_is_left_out() {
         let digest = "q.io/a@sha256:ab: r";
-        assert!(whole(digest, at(1, 2)).unwrap().contains(digest));
-        assert_eq!(whole("https://me:S3cret@q.io/a: r", at(1, 24)), None);
+        assert!(masked_line(digest, at(1, 2)).unwrap().contains(digest));
+        assert_eq!(masked_line("https://me:S3cret@q.io/a: r", at(1, 24)), None);
     }
 }

@@ -17,7 +17,7 @@ impl Copier {
     /// Fails if an earlier rule writes other content to `place` than `image`.
     ///
     /// Costs a HEAD for each rival; nothing for a place that has none.
-    pub(super) async fn give_way(
+    pub(super) async fn check_earlier_rules(
         &self,
         image: &SourceImage,
         name: &ImageName,

@@ -10,17 +10,17 @@ use crate::graph::SourceImage;
 impl Copier {
     /// Notes that the tags that name what refers to an image, which was not copied, are no images of their own: what
     /// refers to it stays behind with it.
-    pub(super) async fn answer_for(&self, image: &SourceImage, place: &ImageDestination) {
+    pub(super) async fn cover_referrer_tags(&self, image: &SourceImage, place: &ImageDestination) {
         if self.referrers.is_some()
             && let Ok(head) = image.head().await
         {
-            self.answer_for_root(image, place, head).await;
+            self.cover_referrer_tags_of_root(image, place, head).await;
         }
     }
 
     /// The same for an image whose root is known by its `head` alone. What lies below it is read only where a rule found
     /// tags that may name what refers to that.
-    pub(super) async fn answer_for_root(
+    pub(super) async fn cover_referrer_tags_of_root(
         &self,
         image: &SourceImage,
         place: &ImageDestination,

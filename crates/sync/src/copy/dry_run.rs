@@ -40,7 +40,7 @@ pub(super) struct DryRun {
 
 impl DryRun {
     /// For a run of that intent; `None` where it writes.
-    pub(super) fn of(intent: Intent, inventory: &Arc<Inventory>) -> Option<Self> {
+    pub(super) fn for_intent(intent: Intent, inventory: &Arc<Inventory>) -> Option<Self> {
         (intent != Intent::Copy).then(|| Self {
             inventory: Arc::clone(inventory),
             only_checks: intent == Intent::Check,
@@ -87,13 +87,13 @@ impl DryRun {
             return Ok(Moved::Present);
         }
         if source.registry() == repository.registry() {
-            self.inventory.blob_was_brought(repository, digest);
+            self.inventory.record_upload(repository, digest);
             return Ok(Moved::Mounted);
         }
         if !self.inventory.was_empty(repository) && self.is_there(destination, blob).await? {
             return Ok(Moved::Present);
         }
-        Ok(self.bring(repository, blob))
+        Ok(self.plan_blob(repository, blob))
     }
 
     async fn is_there(&self, destination: &dyn Store, blob: &Descriptor) -> Result<bool, Failure> {
@@ -110,16 +110,16 @@ impl DryRun {
     }
 
     /// The first who brings a blob to a registry sends it; others mount it.
-    fn bring(&self, repository: &Repository, blob: &Descriptor) -> Moved {
+    fn plan_blob(&self, repository: &Repository, blob: &Descriptor) -> Moved {
         let _one_at_a_time = lock(&self.deciding);
         if let Fact::Elsewhere(_) = self.inventory.blob(repository, &blob.digest) {
-            self.inventory.blob_was_brought(repository, &blob.digest);
+            self.inventory.record_upload(repository, &blob.digest);
             return Moved::Mounted;
         }
         self.sent(repository, blob)
     }
     fn sent(&self, repository: &Repository, blob: &Descriptor) -> Moved {
-        self.inventory.blob_was_brought(repository, &blob.digest);
+        self.inventory.record_upload(repository, &blob.digest);
         Moved::Streamed(blob.size.unwrap_or_default())
     }
 }
@@ -147,18 +147,18 @@ impl Copier {
         rehearsal.transfer(source, &**destination, blobs).await
     }
     /// How an image ends of which it is enough to know that it differs.
-    pub(super) async fn differs(
+    pub(super) async fn differing_outcome(
         &self,
         image: &SourceImage,
         company: Option<ReferrerCopier<'_>>,
         difference: Difference,
     ) -> Result<Outcome, Failure> {
         if let Some(company) = company {
-            company.answer_for_difference(&difference).await?;
+            company.cover_differing_image(&difference).await?;
         }
         let change = change(&difference.digest, difference.there.as_ref());
-        let copied = Outcome::Copied(Copied::of(difference.digest));
-        self.told(image, copied, Some(change)).await
+        let copied = Outcome::Copied(Copied::without_transfer(difference.digest));
+        self.copy_outcome(image, copied, Some(change)).await
     }
     /// Whether the destination hides the repository from a login that it accepts, in a run that writes nothing; a copy
     /// learns from its push what is there.
@@ -195,7 +195,7 @@ impl Copier {
             .is_some_and(|rehearsal| rehearsal.only_checks)
     }
     /// How an image ends that was copied, or would have been; `change` is why, where that is known.
-    pub(super) async fn told(
+    pub(super) async fn copy_outcome(
         &self,
         image: &SourceImage,
         outcome: Outcome,
@@ -230,7 +230,7 @@ impl Copier {
 
 /// What bringing the image takes, as the rehearsal counted it.
 async fn cost(image: &SourceImage, copied: &Copied) -> Result<Cost, Failure> {
-    let anatomy = image.anatomy(&copied.digest).await?;
+    let anatomy = image.contents(&copied.digest).await?;
     Ok(Cost {
         platforms: anatomy.platforms,
         layers: anatomy.layers,
@@ -251,11 +251,11 @@ impl Outcome {
 
 impl MissingImage {
     /// It differs, which is all that is asked for.
-    pub(super) fn differs(&self, image: &SourceImage) -> Copied {
+    pub(super) fn as_differing(&self, image: &SourceImage) -> Copied {
         Copied {
             filtered: self.filtered,
             sparse: image.is_sparse(),
-            ..Copied::of(self.root.digest().clone())
+            ..Copied::without_transfer(self.root.digest().clone())
         }
     }
     /// What is different while it is missing.

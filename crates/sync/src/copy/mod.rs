@@ -6,8 +6,8 @@
 mod conflict;
 mod deferred_tags;
 mod dry_run;
-mod image_destination;
 mod keyed_lock;
+mod pair;
 mod referrer_progress;
 mod referrers;
 mod repair;
@@ -40,9 +40,9 @@ use crate::store::{ReadOnlyStores, Store, Stores};
 use crate::transfer::{Progress, Transfers};
 
 use dry_run::DryRun;
-use image_destination::Pair;
-pub(crate) use image_destination::Pairs;
 use keyed_lock::KeyedLock;
+use pair::Pair;
+pub(crate) use pair::Pairs;
 use referrer_progress::ReferrerProgress;
 use referrers::{CopiedReferrers, ReferrerCopier, ReferrerSubject};
 use stats::CopyStats;
@@ -124,7 +124,7 @@ impl Copier {
             force: settings.force,
             verify: settings.verify,
             listener,
-            rehearsal: DryRun::of(settings.intent, &inventory),
+            rehearsal: DryRun::for_intent(settings.intent, &inventory),
             inventory,
             transfers: Arc::new(transfers),
             manifests: Arc::default(),
@@ -195,17 +195,17 @@ impl Copier {
         pair: &Pair,
     ) {
         let outcome = async {
-            self.give_way(image, pair.name(), place).await?;
+            self.check_earlier_rules(image, pair.name(), place).await?;
             self.bring(image, lists, place, seat).await
         };
         let outcome = match AssertUnwindSafe(outcome).catch_unwind().await {
             Ok(Ok(outcome)) => {
-                let told = self.told(image, outcome, None).await;
+                let told = self.copy_outcome(image, outcome, None).await;
                 told.unwrap_or_else(Outcome::Failed)
             }
             Ok(Err(failure)) => {
                 if !failure.interrupted && lists.is_none() {
-                    self.answer_for(image, place).await;
+                    self.cover_referrer_tags(image, place).await;
                 }
                 Outcome::Failed(failure)
             }
@@ -244,7 +244,7 @@ impl Copier {
                 media_type: None,
                 size: None,
             };
-            self.answer_for_root(image, place, head).await;
+            self.cover_referrer_tags_of_root(image, place, head).await;
             return Ok(Outcome::Unchanged {
                 digest: digest.clone(),
                 by: Evidence::Records,
@@ -252,8 +252,8 @@ impl Copier {
         }
         let destination = self.stores.store(&place.repository);
         if let Some(subject) = lists
-            && let Some(company) = self.company(image, &destination, &seat)
-            && let Some(outcome) = company.of_list(subject).await?
+            && let Some(company) = self.referrer_copier(image, &destination, &seat)
+            && let Some(outcome) = company.copy_for_referrers_list(subject).await?
         {
             return Ok(outcome);
         }
@@ -262,19 +262,19 @@ impl Copier {
         let digest = match comparison {
             Comparison::Unchanged { digest } => digest,
             Comparison::Skipped { why } => {
-                self.answer_for(image, place).await;
+                self.cover_referrer_tags(image, place).await;
                 return Ok(Outcome::Skipped { why });
             }
             Comparison::Differs(difference) => {
-                let company = self.company(image, &destination, &seat);
-                let outcome = self.differs(image, company, difference).await?;
+                let company = self.referrer_copier(image, &destination, &seat);
+                let outcome = self.differing_outcome(image, company, difference).await?;
                 return Ok(outcome.hidden(hidden));
             }
             Comparison::Missing(missing) => {
                 match self.push(image, &destination, &seat, &missing).await? {
                     PushOutcome::Copied(copied) => {
                         let (copied, change) = (Outcome::Copied(copied), missing.change());
-                        let outcome = self.told(image, copied, Some(change)).await?;
+                        let outcome = self.copy_outcome(image, copied, Some(change)).await?;
                         return Ok(outcome.hidden(hidden));
                     }
                     PushOutcome::Stood => missing.root.digest().clone(),
@@ -290,8 +290,8 @@ impl Copier {
                 by: Evidence::Registry,
             }
         };
-        match self.company(image, &destination, &seat) {
-            Some(company) => company.of_unchanged(outcome).await,
+        match self.referrer_copier(image, &destination, &seat) {
+            Some(company) => company.copy_for_unchanged_image(outcome).await,
             None => Ok(outcome),
         }
     }
@@ -306,16 +306,16 @@ impl Copier {
         if place.hint == DestinationHint::Absent {
             let found = self
                 .comparer
-                .look(image, destination, place.tag.as_ref(), true);
+                .fetch_ends(image, destination, place.tag.as_ref(), true);
             let found = found.await?;
             // What other tags name there is known in a moment; it may be this image.
-            self.looks.settled(&place.repository).await;
+            self.looks.wait_for_checks(&place.repository).await;
             return Ok(found);
         }
         let _look = self.looks.begin(&place.repository);
         let found = self
             .comparer
-            .look(image, destination, place.tag.as_ref(), false);
+            .fetch_ends(image, destination, place.tag.as_ref(), false);
         found.await
     }
 
@@ -330,7 +330,7 @@ impl Copier {
         // Another tag of this run may be bringing the same root here: when it has, one request is left to do.
         let repository = destination.repository();
         let _claim = self.claims.claim(repository, missing.root.digest()).await;
-        let company = self.company(image, destination, seat);
+        let company = self.referrer_copier(image, destination, seat);
         let pushed = self.turns(image, destination, seat, missing, company.as_ref());
         let pushed = pushed.await?;
         if let (Some(company), PushOutcome::Copied(copied)) = (&company, &pushed) {
@@ -374,7 +374,7 @@ impl Copier {
                 subjects(company, &plan)
             )?;
             tally.moved(&plan, &moved, |blob| {
-                self.inventory.was_brought(repository, blob)
+                self.inventory.was_uploaded(repository, blob)
             });
             self.warn_of_sizes(image, &plan);
             match self.commit(&plan, destination, company, subjects).await {
@@ -395,12 +395,12 @@ impl Copier {
                     tally.refused(lacking);
                 }
                 Err(failure) => {
-                    let stood = self.comparer.stood(missing, &**destination, &failure);
+                    let stood = self.comparer.was_present(missing, &**destination, &failure);
                     return stood.await.then_some(PushOutcome::Stood).ok_or(failure);
                 }
             }
         }
-        Err(image.given_up(tally.gave_up(TURNS)))
+        Err(image.given_up(tally.into_failure(TURNS)))
     }
 
     /// Pushes the manifests of `plan`. Where something refers to them, the root comes by its digest first and gets its
@@ -420,7 +420,7 @@ impl Copier {
         if let CommitOutcome::Lacking(_) = untagged {
             return Ok((untagged, nothing));
         }
-        let brought = company.bring(subjects).await?;
+        let brought = company.copy_level(subjects).await?;
         let named = match &plan.tag {
             Some(tag) => name(&**destination, &plan.root, tag).await?,
             None => CommitOutcome::Done,
@@ -452,7 +452,7 @@ impl Copier {
         }
         for digest in tally.sent() {
             if !lacking.missing.contains(digest) {
-                self.inventory.blob_was_brought(repository, digest);
+                self.inventory.record_upload(repository, digest);
             }
         }
         for digest in &lacking.missing {
@@ -468,9 +468,9 @@ async fn differs(
     company: Option<&ReferrerCopier<'_>>,
 ) -> Result<PushOutcome, Failure> {
     if let Some(company) = company {
-        company.answer_for_all(&missing.root).await?;
+        company.cover_all(&missing.root).await?;
     }
-    Ok(PushOutcome::Copied(missing.differs(image)))
+    Ok(PushOutcome::Copied(missing.as_differing(image)))
 }
 
 /// What refers to what `plan` brings; nothing where nothing is to come along.
@@ -479,7 +479,7 @@ async fn subjects(
     plan: &CopyPlan,
 ) -> Result<Vec<ReferrerSubject>, Failure> {
     match company {
-        Some(company) => company.of_copied(&plan.root).await,
+        Some(company) => company.copy_for_new_image(&plan.root).await,
         None => Ok(Vec::new()),
     }
 }

@@ -61,7 +61,7 @@ impl Copier {
                 .transfer(image, seat, destination, &damage.plan.blobs)
                 .await?;
             tally.moved(&damage.plan, &moved, |blob| {
-                self.inventory.was_brought(repository, blob)
+                self.inventory.was_uploaded(repository, blob)
             });
             let committed = if damage.root_is_lost {
                 commit(&**destination, &damage.plan).await?
@@ -85,7 +85,7 @@ impl Copier {
                 }
             }
         }
-        Err(tally.gave_up(TURNS))
+        Err(tally.into_failure(TURNS))
     }
 }
 

@@ -73,7 +73,7 @@ impl CopyStats {
             filtered: missing.filtered,
             volume: self.pushed(plan.children.len() as u64 + 1),
             replaced: replaced.cloned(),
-            ..Copied::of(plan.root.digest().clone())
+            ..Copied::without_transfer(plan.root.digest().clone())
         }
     }
     /// The destination has again what it had lost.
@@ -83,7 +83,7 @@ impl CopyStats {
             filtered,
             volume: self.pushed(damage.plan.children.len() as u64 + root),
             losses,
-            ..Copied::of(damage.plan.root.digest().clone())
+            ..Copied::without_transfer(damage.plan.root.digest().clone())
         }
     }
     /// All of it, with the manifests that the destination took at last.
@@ -94,7 +94,7 @@ impl CopyStats {
         }
     }
     /// The destination refused every plan.
-    pub(super) fn gave_up(self, turns: u32) -> Failure {
+    pub(super) fn into_failure(self, turns: u32) -> Failure {
         let mut failure = self
             .refusal
             .unwrap_or_else(|| Failure::internal("an image was given up without a reason"));

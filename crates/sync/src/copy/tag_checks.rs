@@ -46,7 +46,7 @@ impl InFlightTagChecks {
         }
     }
     /// Waits until those are over that are under way in `repository`, but for a moment at most.
-    pub(super) async fn settled(&self, repository: &Repository) {
+    pub(super) async fn wait_for_checks(&self, repository: &Repository) {
         let looks = lock(&self.table).get(repository).cloned();
         let ends = looks.iter().flatten().map(CancellationToken::cancelled);
         let _ = timeout(MOMENT, join_all(ends)).await;
@@ -77,10 +77,10 @@ mod tests {
     async fn those_under_way_are_waited_for_and_nothing_stays_behind() {
         let looks = InFlightTagChecks::default();
         let (here, there) = (repository("dst.example/a"), repository("dst.example/b"));
-        assert!(looks.settled(&here).now_or_never().is_some());
+        assert!(looks.wait_for_checks(&here).now_or_never().is_some());
         let (one, two) = (looks.begin(&here), looks.begin(&here));
-        assert!(looks.settled(&there).now_or_never().is_some());
-        let mut settled = std::pin::pin!(looks.settled(&here));
+        assert!(looks.wait_for_checks(&there).now_or_never().is_some());
+        let mut settled = std::pin::pin!(looks.wait_for_checks(&here));
         assert!(settled.as_mut().now_or_never().is_none());
         drop(one);
         assert!(settled.as_mut().now_or_never().is_none());
@@ -94,6 +94,6 @@ mod tests {
         let looks = InFlightTagChecks::default();
         let here = repository("dst.example/a");
         let _look = looks.begin(&here);
-        looks.settled(&here).await;
+        looks.wait_for_checks(&here).await;
     }
 }

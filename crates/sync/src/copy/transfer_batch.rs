@@ -160,13 +160,13 @@ impl ImageTransferBatch {
             {
                 let (source, transfers) = (Arc::clone(source), Arc::clone(transfers));
                 let span = job.span();
-                let job = job.carry_out(source, transfers, cancel.clone());
+                let job = job.run(source, transfers, cancel.clone());
                 let job = job.instrument(span);
                 running.spawn(tasks.track_future(job));
             }
             tokio::select! {
                 order = self.orders.recv() => match order {
-                    Some(order) => self.take(order),
+                    Some(order) => self.handle_message(order),
                     None => return,
                 },
                 () = until(self.patience) => self.serve_those_who_wait(),
@@ -175,7 +175,7 @@ impl ImageTransferBatch {
         }
     }
 
-    fn take(&mut self, order: BatchMessage) {
+    fn handle_message(&mut self, order: BatchMessage) {
         match order {
             BatchMessage::Compared => self.comparing = self.comparing.saturating_sub(1),
             BatchMessage::Wants(want) => {
@@ -224,7 +224,7 @@ impl BlobJob {
             _ => Span::current(),
         }
     }
-    async fn carry_out(
+    async fn run(
         self,
         source: Arc<dyn Store>,
         transfers: Arc<Transfers>,
@@ -245,7 +245,7 @@ impl BlobJob {
         let forward = async {
             while let Some((position, outcome)) = outcomes.recv().await {
                 if let Some(guest) = guests.get_mut(position).and_then(Option::take) {
-                    guest.tell(outcome);
+                    guest.complete(outcome);
                 }
             }
         };
@@ -255,13 +255,13 @@ impl BlobJob {
             Err(panic) => Failure::panicked(&*panic),
         };
         for guest in guests.into_iter().flatten() {
-            guest.tell(Err(failure.clone()));
+            guest.complete(Err(failure.clone()));
         }
     }
 }
 
 impl BlobRequest {
-    fn tell(self, outcome: Result<Moved, Failure>) {
+    fn complete(self, outcome: Result<Moved, Failure>) {
         // Who has failed meanwhile does not listen any more.
         let _ = self.outcomes.send((self.position, outcome));
     }

@@ -176,7 +176,7 @@ impl DestinationTagIndex {
     }
 
     /// Returns when no list is on its way any more; all rules must have ended.
-    pub(crate) async fn drained(&self) {
+    pub(crate) async fn wait_for_lists(&self) {
         lock(&self.destinations).clear();
         self.tasks.close();
         self.tasks.wait().await;

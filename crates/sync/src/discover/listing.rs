@@ -40,7 +40,7 @@ impl RuleSearch<'_> {
                     let here = tags.iter().skip(number);
                     let here = here.filter(|tag| self.will_send(pattern, tag));
                     let images = self.wanted + here.count() + ahead.count();
-                    announce(&*self.discoverer.listener, self.rule, images);
+                    report_image_count(&*self.discoverer.listener, self.rule, images);
                     announced = true;
                 }
                 if pattern.is_some_and(|pattern| !pattern.matches(tag)) {
@@ -75,7 +75,7 @@ impl RuleSearch<'_> {
 }
 
 /// Says how many images a rule will have that wants so many tags.
-pub(super) fn announce(listener: &dyn Listener, rule: &Arc<Rule>, tags: usize) {
+pub(super) fn report_image_count(listener: &dyn Listener, rule: &Arc<Rule>, tags: usize) {
     let images = tags.saturating_mul(rule.destinations.len()) as u64;
     listener.event(&Event::RuleListed {
         rule: Arc::clone(rule),

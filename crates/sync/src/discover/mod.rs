@@ -122,7 +122,7 @@ impl Discoverer {
                 Selection::Digest { .. } => 1,
                 Selection::All | Selection::Matching(_) => continue,
             };
-            listing::announce(&*listener, rule, tags);
+            listing::report_image_count(&*listener, rule, tags);
         }
         Self {
             listener,

@@ -38,7 +38,7 @@ pub(crate) struct ReferrerTags {
 
 impl TagSubject {
     /// What a tag would tell of `digest`; `None` where there are no such tags for its algorithm.
-    pub(super) fn of(digest: &Digest) -> Option<Self> {
+    pub(super) fn from_digest(digest: &Digest) -> Option<Self> {
         let fallback = ReferrerTag::parse(Tag::of_referrers_to(digest).as_str())?;
         Some(fallback.subject)
     }
@@ -125,11 +125,12 @@ impl ReferrerTags {
     }
     /// Whether there is a fallback tag for `subject`.
     pub(crate) fn fallback(&self, subject: &Digest) -> bool {
-        self.of(subject).is_some_and(|tag| tag.kind & FALLBACK != 0)
+        self.tag_for(subject)
+            .is_some_and(|tag| tag.kind & FALLBACK != 0)
     }
     /// Cosign's tags for `subject`.
     pub(crate) fn companions(&self, subject: &Digest) -> Vec<Tag> {
-        let Some(tag) = self.of(subject) else {
+        let Some(tag) = self.tag_for(subject) else {
             return Vec::new();
         };
         let kind = tag.kind & !FALLBACK;
@@ -137,7 +138,7 @@ impl ReferrerTags {
         tags.map(|(_, tag)| tag).collect()
     }
     /// Whether any tag speaks of `subject`.
-    pub(super) fn speak_of(&self, subject: TagSubject) -> bool {
+    pub(super) fn refer_to(&self, subject: TagSubject) -> bool {
         self.find(subject).is_some()
     }
     /// Every tag, as it is read and as it is written.
@@ -145,8 +146,8 @@ impl ReferrerTags {
         self.tags.iter().flat_map(|tags| tags.written())
     }
 
-    fn of(&self, subject: &Digest) -> Option<ReferrerTag> {
-        self.find(TagSubject::of(subject)?)
+    fn tag_for(&self, subject: &Digest) -> Option<ReferrerTag> {
+        self.find(TagSubject::from_digest(subject)?)
     }
     fn find(&self, subject: TagSubject) -> Option<ReferrerTag> {
         let found = self.tags.binary_search_by_key(&subject, |tag| tag.subject);
@@ -257,13 +258,16 @@ mod tests {
 
     #[test]
     fn a_long_digest_is_known_by_its_beginning_and_a_strange_one_has_no_tags() {
-        let long = Digest::of(Algorithm::Sha512, b"long");
+        let long = Digest::compute(Algorithm::Sha512, b"long");
         let tags = tags(&[Tag::of_referrers_to(&long).as_str()]);
         assert!(tags.fallback(&long) && tags.companions(&long).is_empty());
-        assert!(!tags.fallback(&Digest::of(Algorithm::Sha512, b"other")));
+        assert!(!tags.fallback(&Digest::compute(Algorithm::Sha512, b"other")));
         assert!(!tags.fallback(&Digest::parse("other:abc").unwrap()));
         // 65 digits cut to 64 would be another's.
-        assert_eq!(TagSubject::of(&Digest::parse("other:abc").unwrap()), None);
+        assert_eq!(
+            TagSubject::from_digest(&Digest::parse("other:abc").unwrap()),
+            None
+        );
     }
 
     #[test]

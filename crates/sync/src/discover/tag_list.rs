@@ -245,7 +245,7 @@ mod tests {
     #[tokio::test]
     async fn a_long_list_is_waited_for_only_by_who_needs_it() {
         let world = world(40, 2);
-        let mut gate = world.stores.hold("tags dst.example/app");
+        let mut gate = world.stores.block_calls("tags dst.example/app");
         world.list.start(&world.tasks);
         gate.reached(1).await;
         gate.open();
@@ -257,7 +257,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_list_that_does_not_come_is_not_waited_for_and_is_let_go() {
         let world = world(1, 100);
-        let mut gate = world.stores.hold("tags");
+        let mut gate = world.stores.block_calls("tags");
         assert_eq!(world.wait(Wait::Whole).await, Waited::Late);
         assert_eq!(world.has("v0"), None);
         gate.reached(1).await;

@@ -68,7 +68,7 @@ impl Engine {
         };
         tokio::select! {
             () = work => {}
-            never = stop.watch() => match never {},
+            never = stop.enforce_deadline() => match never {},
         }
     }
 
@@ -113,7 +113,7 @@ impl Engine {
         }
         drop(found);
         while running.join_next().await.is_some() {}
-        census.drained().await;
+        census.wait_for_lists().await;
     }
 
     /// Copies images as they come, some at a time; those that come after `cancel` are reported and not begun.

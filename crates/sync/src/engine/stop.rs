@@ -30,7 +30,7 @@ impl Stop {
 
     /// Sees to it that nothing goes on for longer than the grace period, and that an end at once is an end as well.
     /// Never returns.
-    pub(super) async fn watch(&self) -> std::convert::Infallible {
+    pub(super) async fn enforce_deadline(&self) -> std::convert::Infallible {
         tokio::select! {
             () = self.abandon.cancelled() => self.cancel.cancel(),
             () = self.cancel.cancelled() => {

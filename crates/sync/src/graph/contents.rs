@@ -20,13 +20,13 @@ pub(crate) struct ImageContents {
 impl SourceImage {
     /// The anatomy of the root `digest` of this image. Nothing that was not read is fetched for it, but for the config of
     /// a single image, where the platform stands.
-    pub(crate) async fn anatomy(&self, digest: &Digest) -> Result<ImageContents, Failure> {
+    pub(crate) async fn contents(&self, digest: &Digest) -> Result<ImageContents, Failure> {
         let mut anatomy = ImageContents::default();
         let mut layers = HashSet::new();
         let mut seen = HashSet::from([digest.clone()]);
         let mut next = vec![digest.clone()];
         while let Some(digest) = next.pop() {
-            let Some(Ok(manifest)) = self.held().manifests.get(&digest).cloned() else {
+            let Some(Ok(manifest)) = self.seen_manifests().manifests.get(&digest).cloned() else {
                 continue;
             };
             match self.view(&manifest)? {

@@ -86,22 +86,26 @@ impl SourceImage {
             // One after the other: only indexes within indexes ask anything, they are few, and each is judged once.
             let mut verdicts = Vec::with_capacity(index.manifests.len());
             for entry in &index.manifests {
-                verdicts.push(self.judge(entry, depth).await?);
+                verdicts.push(self.decide_entry(entry, depth).await?);
             }
             follow(&index.manifests, &mut verdicts);
             if self.parts.sparse {
-                return Ok(self.leave_out(&index.manifests, &verdicts));
+                return Ok(self.filtered_index(&index.manifests, &verdicts));
             }
             self.write(whole, &verdicts)
         }
         .boxed()
     }
 
-    async fn judge(&self, entry: &Descriptor, depth: usize) -> Result<EntryDecision, Failure> {
+    async fn decide_entry(
+        &self,
+        entry: &Descriptor,
+        depth: usize,
+    ) -> Result<EntryDecision, Failure> {
         if self.parts.strip_attestations && entry.is_attestation() {
             return Ok(EntryDecision::Drop);
         }
-        if let Some(image) = entry.attests() {
+        if let Some(image) = entry.attested_digest() {
             return Ok(EntryDecision::Follow(image));
         }
         let stated = entry.platform.as_ref();
@@ -111,7 +115,7 @@ impl SourceImage {
         if !entry.is_index() {
             return Ok(EntryDecision::Keep);
         }
-        let judged = self.held().narrowed.get(&entry.digest).cloned();
+        let judged = self.seen_manifests().narrowed.get(&entry.digest).cloned();
         let passed = match judged {
             Some(passed) => passed,
             None => self.narrow_nested(entry, depth + 1).await?,
@@ -130,25 +134,27 @@ impl SourceImage {
     ) -> Result<FilteredIndex, Failure> {
         let digest = &entry.digest;
         let manifest = self.manifest(digest).await;
-        let manifest = manifest.map_err(|failure| Self::of_child(entry, failure))?;
+        let manifest = manifest.map_err(|failure| Self::child_failure(entry, failure))?;
         let passed = match self.view(&manifest)? {
             ManifestView::Index(index) => self.narrow_index(&manifest, index, depth).await?,
             // Not what its entry promised; an image within an index states its platform in its entry or nowhere.
             ManifestView::Image(_) | ManifestView::Schema1(_) => FilteredIndex::All,
         };
-        self.held().narrowed.insert(digest.clone(), passed.clone());
+        self.seen_manifests()
+            .narrowed
+            .insert(digest.clone(), passed.clone());
         Ok(passed)
     }
 
     /// Notes what the verdicts leave of an index that stays what it is.
-    fn leave_out(&self, entries: &[Descriptor], verdicts: &[EntryDecision]) -> FilteredIndex {
-        let mut held = self.held();
+    fn filtered_index(&self, entries: &[Descriptor], verdicts: &[EntryDecision]) -> FilteredIndex {
+        let mut held = self.seen_manifests();
         let mut nothing = !entries.is_empty();
         for (entry, verdict) in entries.iter().zip(verdicts) {
             if matches!(verdict, EntryDecision::Drop) {
-                held.sparse.leave_out(entry);
+                held.sparse.exclude(entry);
             } else {
-                held.sparse.want(entry);
+                held.sparse.include(entry);
                 nothing = false;
             }
         }
@@ -196,7 +202,7 @@ impl SourceImage {
         });
         let filtered = Arc::new(filtered.map_err(|error| self.unreadable(whole, &error))?);
         // It exists nowhere but here: whoever asks for it by digest is to find it.
-        self.hold(filtered.digest(), Ok(Arc::clone(&filtered)))?;
+        self.keep_manifest(filtered.digest(), Ok(Arc::clone(&filtered)))?;
         Ok(FilteredIndex::Some(filtered))
     }
 

@@ -230,21 +230,21 @@ impl SourceImage {
             media_type: Some(root.media_type().to_owned()),
             size: Some(root.size()),
         };
-        self.hold(&head.digest, Ok(root))?;
+        self.keep_manifest(&head.digest, Ok(root))?;
         Ok(Some(head))
     }
 
     /// The manifest of that digest: one GET, however many ask.
     pub(crate) async fn manifest(&self, digest: &Digest) -> Result<Arc<Manifest>, Failure> {
-        if let Some(held) = self.held().manifests.get(digest) {
+        if let Some(held) = self.seen_manifests().manifests.get(digest) {
             return held.clone();
         }
         let manifest = self.manifests.get(&*self.store, digest).await;
-        self.hold(digest, manifest.clone())?;
+        self.keep_manifest(digest, manifest.clone())?;
         manifest
     }
     /// Remembers a manifest for as long as the image is under way, wherever it was read.
-    pub(crate) fn hold(
+    pub(crate) fn keep_manifest(
         &self,
         digest: &Digest,
         manifest: Result<Arc<Manifest>, Failure>,
@@ -252,7 +252,7 @@ impl SourceImage {
         if let Ok(manifest) = &manifest {
             self.manifests.embedded().keep(manifest);
         }
-        let mut held = self.held();
+        let mut held = self.seen_manifests();
         let size = manifest.as_ref().map_or(0, |manifest| manifest.size());
         if held.manifests.insert(digest.clone(), manifest).is_none() {
             held.bytes += size;
@@ -265,7 +265,7 @@ impl SourceImage {
         }
         Ok(())
     }
-    fn held(&self) -> MutexGuard<'_, SeenManifests> {
+    fn seen_manifests(&self) -> MutexGuard<'_, SeenManifests> {
         lock(&self.held)
     }
 
@@ -286,7 +286,7 @@ impl SourceImage {
         self.failure(ErrorKind::Protocol, action, &error.to_string())
     }
     /// `failure` to fetch an entry of an index; where the source does not have it, the image is incomplete there.
-    fn of_child(entry: &Descriptor, failure: Failure) -> Failure {
+    fn child_failure(entry: &Descriptor, failure: Failure) -> Failure {
         if failure.cause != Cause::NotFound {
             return failure;
         }

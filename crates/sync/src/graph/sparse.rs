@@ -25,11 +25,11 @@ pub(super) struct SparseContent {
 
 impl SparseContent {
     /// An entry comes along.
-    pub(super) fn want(&mut self, entry: &Descriptor) {
+    pub(super) fn include(&mut self, entry: &Descriptor) {
         self.wanted.insert(entry.digest.clone(), entry.is_index());
     }
     /// An entry stays behind.
-    pub(super) fn leave_out(&mut self, entry: &Descriptor) {
+    pub(super) fn exclude(&mut self, entry: &Descriptor) {
         self.left_out.insert(entry.digest.clone());
     }
     fn leaves_out(&self, digest: &Digest) -> bool {
@@ -40,11 +40,11 @@ impl SparseContent {
 impl SourceImage {
     /// The children that a destination must have of a sparse image, each with whether it is an index; `None` where a
     /// digest tells it all.
-    pub(crate) fn wanted(&self) -> Option<Vec<(Digest, bool)>> {
+    pub(crate) fn required_children(&self) -> Option<Vec<(Digest, bool)>> {
         if !self.parts.sparse {
             return None;
         }
-        let held = self.held();
+        let held = self.seen_manifests();
         let wanted = held.sparse.wanted.iter();
         let mut wanted: Vec<_> = wanted
             .map(|(digest, index)| (digest.clone(), *index))
@@ -54,11 +54,11 @@ impl SourceImage {
     }
     /// Whether a child stays behind.
     pub(super) fn leaves_out(&self, child: &Digest) -> bool {
-        self.parts.sparse && self.held().sparse.leaves_out(child)
+        self.parts.sparse && self.seen_manifests().sparse.leaves_out(child)
     }
     /// Whether anything stays behind of an index that is kept.
     pub(crate) fn is_sparse(&self) -> bool {
-        let held = self.held();
+        let held = self.seen_manifests();
         held.sparse
             .left_out
             .iter()

@@ -72,7 +72,7 @@ impl ReferrerQueries {
     ///
     /// # Errors
     /// When the source fails to say: what it may hold would be lost without a word.
-    pub(crate) async fn ask(
+    pub(crate) async fn referrers_of(
         &self,
         source: &Arc<dyn Store>,
         subject: &Digest,
@@ -80,7 +80,7 @@ impl ReferrerQueries {
         let key = (source.repository().clone(), subject.clone());
         let slot = Arc::clone(lock(&self.kept).slots.entry(key.clone()).or_default());
         let ask = async {
-            let asked = self.look(source, subject).await.map(Arc::new);
+            let asked = self.query_source(source, subject).await.map(Arc::new);
             match &asked {
                 Ok(attachments) => lock(&self.kept).keep(key, 1 + attachments.len()),
                 Err(_) => drop(lock(&self.kept).slots.remove(&key)),
@@ -91,7 +91,7 @@ impl ReferrerQueries {
     }
 
     /// Asks the source. Where a list of its tags tells which of them name referrers, no tag is asked for in vain.
-    async fn look(
+    async fn query_source(
         &self,
         source: &Arc<dyn Store>,
         subject: &Digest,

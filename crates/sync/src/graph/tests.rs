@@ -178,12 +178,14 @@ async fn more_manifests_than_an_image_can_have_are_refused() {
     let digest = |number: usize| Digest::sha256(number.to_string().as_bytes());
     for number in 0..MAX_MANIFESTS {
         image
-            .hold(&digest(number), Ok(Arc::clone(&manifest)))
+            .keep_manifest(&digest(number), Ok(Arc::clone(&manifest)))
             .unwrap();
     }
-    image.hold(&digest(0), Ok(Arc::clone(&manifest))).unwrap();
+    image
+        .keep_manifest(&digest(0), Ok(Arc::clone(&manifest)))
+        .unwrap();
     let failure = image
-        .hold(&digest(MAX_MANIFESTS), Ok(manifest))
+        .keep_manifest(&digest(MAX_MANIFESTS), Ok(manifest))
         .unwrap_err();
     assert!(
         failure.reason.contains("more than 10000 manifests"),

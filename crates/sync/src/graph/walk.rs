@@ -68,7 +68,7 @@ impl SourceImage {
             ..GraphWalk::default()
         };
         walk.seen.insert(root.digest().clone());
-        let mut level = walk.take(Arc::clone(root), self.view(root)?);
+        let mut level = walk.visit_manifest(Arc::clone(root), self.view(root)?);
         if walk.is_full() {
             return Err(self.too_many_blobs());
         }
@@ -100,7 +100,7 @@ impl SourceImage {
                     FoundEntry::Blob(blob) => walk.take_blobs(std::iter::once(*blob)),
                     FoundEntry::Manifest(manifest) => {
                         let view = self.view(&manifest)?;
-                        level.extend(walk.take(manifest, view));
+                        level.extend(walk.visit_manifest(manifest, view));
                     }
                 }
                 if walk.is_full() {
@@ -127,14 +127,14 @@ impl SourceImage {
                     _ => Err(failure),
                 }
             }
-            Err(failure) => Err(Self::of_child(&entry, failure)),
+            Err(failure) => Err(Self::child_failure(&entry, failure)),
         }
     }
 }
 
 impl GraphWalk {
     /// Notes a manifest; gives the entries that are to be looked at next.
-    fn take(&mut self, manifest: Arc<Manifest>, view: ManifestView) -> Vec<Descriptor> {
+    fn visit_manifest(&mut self, manifest: Arc<Manifest>, view: ManifestView) -> Vec<Descriptor> {
         match view {
             ManifestView::Index(index) => {
                 let digests = index.manifests.iter().map(|entry| entry.digest.clone());

@@ -124,20 +124,20 @@ impl Inventory {
     }
     /// The blob is in the repository.
     pub fn blob_is_in(&self, repository: &Repository, digest: &Digest) {
-        let blob = DigestKey::of(digest);
+        let blob = DigestKey::from_digest(digest);
         self.write(repository, |shelf| shelf.add_blob(repository, blob, false));
     }
     /// This run brought the blob to the repository: sent it, or had it mounted.
-    pub(crate) fn blob_was_brought(&self, repository: &Repository, digest: &Digest) {
-        let blob = DigestKey::of(digest);
-        self.write(repository, |shelf| shelf.bring_blob(repository, blob));
+    pub(crate) fn record_upload(&self, repository: &Repository, digest: &Digest) {
+        let blob = DigestKey::from_digest(digest);
+        self.write(repository, |shelf| shelf.record_upload(repository, blob));
     }
     /// Whether this run brought the blob to the repository.
-    pub(crate) fn was_brought(&self, repository: &Repository, digest: &Digest) -> bool {
-        let blob = DigestKey::of(digest);
+    pub(crate) fn was_uploaded(&self, repository: &Repository, digest: &Digest) -> bool {
+        let blob = DigestKey::from_digest(digest);
         lock(&self.shelves)
             .get(repository.registry())
-            .is_some_and(|shelf| shelf.was_brought(repository, blob))
+            .is_some_and(|shelf| shelf.was_uploaded(repository, blob))
     }
     /// A list of the repository's tags had none, or the registry said that there is no such repository.
     ///
@@ -155,9 +155,9 @@ impl Inventory {
     /// The blob is not in the repository as it should be: the registry refused a manifest for want of it, or holds
     /// something else under its digest. What the registry says of it is not believed until it was sent.
     pub fn blob_is_missing(&self, repository: &Repository, digest: &Digest) {
-        let blob = DigestKey::of(digest);
+        let blob = DigestKey::from_digest(digest);
         self.write(repository, |shelf| shelf.miss_blob(repository, blob));
-        self.note(|| RecordUpdate::Gone(repository.clone(), blob));
+        self.queue_update(|| RecordUpdate::Gone(repository.clone(), blob));
     }
     /// The blobs are in the repository, and a manifest that names them stands there: from now on they can be mounted
     /// from there even where a registry mounts only what a manifest names.
@@ -166,17 +166,17 @@ impl Inventory {
         repository: &Repository,
         digests: impl IntoIterator<Item = &'a Digest>,
     ) {
-        let mut blobs: Vec<DigestKey> = digests.into_iter().map(DigestKey::of).collect();
+        let mut blobs: Vec<DigestKey> = digests.into_iter().map(DigestKey::from_digest).collect();
         self.write(repository, |shelf| {
             blobs.retain(|blob| shelf.add_blob(repository, *blob, true));
         });
         if !blobs.is_empty() {
-            self.note(|| RecordUpdate::Holds(repository.clone(), blobs));
+            self.queue_update(|| RecordUpdate::Holds(repository.clone(), blobs));
         }
     }
     /// Whether the manifest is known to be in the repository with everything below it.
     pub fn has_manifest(&self, repository: &Repository, digest: &Digest) -> bool {
-        let manifest = DigestKey::of(digest);
+        let manifest = DigestKey::from_digest(digest);
         lock(&self.shelves)
             .get(repository.registry())
             .is_some_and(|shelf| shelf.has_manifest(repository, manifest))
@@ -184,12 +184,12 @@ impl Inventory {
     /// The manifest is in the repository with everything below it. Which blobs that makes known is for the caller to
     /// say, who has read it: [`Inventory::blobs_are_committed`].
     pub fn manifest_is_in(&self, repository: &Repository, digest: &Digest) {
-        let manifest = DigestKey::of(digest);
+        let manifest = DigestKey::from_digest(digest);
         self.write(repository, |shelf| shelf.add_manifest(repository, manifest));
     }
     /// The same, for the first who says so: whether it was news.
     pub(crate) fn claim_manifest(&self, repository: &Repository, digest: &Digest) -> bool {
-        let manifest = DigestKey::of(digest);
+        let manifest = DigestKey::from_digest(digest);
         self.write(repository, |shelf| {
             let is_news = !shelf.has_manifest(repository, manifest);
             shelf.add_manifest(repository, manifest);
@@ -201,14 +201,14 @@ impl Inventory {
         if let Some(shelf) = lock(&self.shelves).get_mut(repository.registry()) {
             shelf.forget(repository);
         }
-        self.note(|| RecordUpdate::Forget(repository.clone()));
+        self.queue_update(|| RecordUpdate::Forget(repository.clone()));
     }
     /// Looks up what the records tell of these blobs, for a repository that lacks them as far as this run knows.
     pub(crate) async fn recall(&self, repository: &Repository, blobs: &[Descriptor]) {
         let Some(memory) = &self.memory else { return };
         let blobs: Vec<DigestKey> = blobs
             .iter()
-            .map(|blob| DigestKey::of(&blob.digest))
+            .map(|blob| DigestKey::from_digest(&blob.digest))
             .collect();
         let (records, place) = (Arc::clone(&memory.records), repository.clone());
         // Microseconds a blob, but an image may have thousands, and the disk may be slow.
@@ -232,11 +232,16 @@ impl Inventory {
     }
     /// The registry was asked whether the repository has the blob that the records place there; `None` where it did
     /// not say.
-    pub(crate) fn looked(&self, repository: &Repository, digest: &Digest, found: Option<bool>) {
-        let blob = DigestKey::of(digest);
+    pub(crate) fn record_lookup(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        found: Option<bool>,
+    ) {
+        let blob = DigestKey::from_digest(digest);
         let is_there = found == Some(true);
         self.write(repository, |shelf| {
-            shelf.looked(repository, is_there);
+            shelf.record_lookup(repository, is_there);
             if is_there {
                 shelf.add_blob(repository, blob, false);
             } else {
@@ -244,7 +249,7 @@ impl Inventory {
             }
         });
         if found == Some(false) {
-            self.note(|| RecordUpdate::Gone(repository.clone(), blob));
+            self.queue_update(|| RecordUpdate::Gone(repository.clone(), blob));
         }
     }
     /// The blob was read and has this size, which is another one than a manifest states.
@@ -260,7 +265,7 @@ impl Inventory {
     }
     /// Everything that bears on bringing `digest` to `repository`.
     pub(crate) fn knowledge(&self, repository: &Repository, digest: &Digest) -> BlobKnowledge {
-        let blob = DigestKey::of(digest);
+        let blob = DigestKey::from_digest(digest);
         lock(&self.shelves)
             .get(repository.registry())
             .map(|shelf| shelf.blob(repository, blob))
@@ -268,11 +273,11 @@ impl Inventory {
     }
     /// The registry answered a mount of the blob: took it, or opened a session instead.
     pub(crate) fn mount_answered(&self, from: &MountCandidate, digest: &Digest, taken: bool) {
-        let blob = DigestKey::of(digest);
+        let blob = DigestKey::from_digest(digest);
         let is_recorded = from.standing == MountConfidence::Recorded;
         let is_gone = self.write(&from.repository, |shelf| {
             if taken {
-                shelf.mounting.taken(from.standing);
+                shelf.mounting.record_success(from.standing);
                 return false;
             }
             shelf.mounting.declined(from.standing);
@@ -283,14 +288,14 @@ impl Inventory {
             shelf.mounting.is_known_to_mount()
         });
         if is_recorded && taken {
-            self.note(|| RecordUpdate::Holds(from.repository.clone(), vec![blob]));
+            self.queue_update(|| RecordUpdate::Holds(from.repository.clone(), vec![blob]));
         } else if is_recorded && is_gone {
-            self.note(|| RecordUpdate::Gone(from.repository.clone(), blob));
+            self.queue_update(|| RecordUpdate::Gone(from.repository.clone(), blob));
         }
     }
     /// The first request of an upload told that the repository has the blob.
-    pub(crate) fn told_of_itself(&self, repository: &Repository) {
-        self.write(repository, |shelf| shelf.mounting.told_of_itself());
+    pub(crate) fn record_unrequested_hit(&self, repository: &Repository) {
+        self.write(repository, |shelf| shelf.mounting.record_unrequested_hit());
     }
     /// Which digest the records say was last copied from `source:tag` to `place:place_tag`, or found there, by the
     /// platform filter of this run; `None` where something else was copied there since. A hint: whoever goes by it
@@ -324,7 +329,7 @@ impl Inventory {
             return;
         };
         // What is asked later is what was known before.
-        memory.knew_copies_in(place);
+        memory.has_copies_in(place);
         let copy = RecordedCopy {
             source: source.clone(),
             source_tag: tag.clone(),
@@ -332,16 +337,16 @@ impl Inventory {
             digest: digest.clone(),
         };
         let note = RecordUpdate::Copied(place.clone(), place_tag.clone(), copy);
-        memory.records.note(note);
+        memory.records.queue_update(note);
     }
     /// Whether the records know of images in that destination repository from an earlier run.
     pub fn was_copied_to(&self, repository: &Repository) -> bool {
         let memory = self.memory.as_ref();
-        memory.is_some_and(|memory| memory.knew_copies_in(repository))
+        memory.is_some_and(|memory| memory.has_copies_in(repository))
     }
-    fn note(&self, note: impl FnOnce() -> RecordUpdate) {
+    fn queue_update(&self, note: impl FnOnce() -> RecordUpdate) {
         if let Some(memory) = self.memory.as_ref().filter(|memory| memory.writes) {
-            memory.records.note(note());
+            memory.records.queue_update(note());
         }
     }
     fn write<T>(&self, repository: &Repository, write: impl FnOnce(&mut RegistryFacts) -> T) -> T {
@@ -351,7 +356,7 @@ impl Inventory {
 }
 
 impl RecordedFacts {
-    fn knew_copies_in(&self, place: &Repository) -> bool {
+    fn has_copies_in(&self, place: &Repository) -> bool {
         let mut earlier = lock(&self.earlier);
         if let Some(knew) = earlier.get(place) {
             return *knew;
@@ -372,7 +377,10 @@ fn fingerprint(platforms: &PlatformFilter, parts: Parts) -> i64 {
         text = format!("{text} {parts}");
     }
     let digest = Digest::sha256(text.as_bytes());
-    let bytes = DigestKey::of(&digest).as_bytes().first_chunk().copied();
+    let bytes = DigestKey::from_digest(&digest)
+        .as_bytes()
+        .first_chunk()
+        .copied();
     bytes.map_or(0, i64::from_be_bytes)
 }
 

@@ -44,7 +44,7 @@ enum MountRecord {
 
 impl MountCapability {
     /// Whether a mount from a repository of this `standing` is worth asking for.
-    pub(crate) fn worth_asking(self, standing: MountConfidence) -> bool {
+    pub(crate) fn is_worth_trying(self, standing: MountConfidence) -> bool {
         let habit = match standing {
             MountConfidence::Uncommitted => self.uncommitted,
             MountConfidence::Recorded if self.misled >= MAX_MISLED => return false,
@@ -55,11 +55,11 @@ impl MountCapability {
     }
     /// Whether the first request of an upload is known to tell that the repository has the blob already, so that no
     /// other need be made to learn that.
-    pub(crate) fn tells_of_itself(self) -> bool {
+    pub(crate) fn reports_existing_blobs(self) -> bool {
         self.tells_of_itself
     }
     /// The first request of an upload told that the repository has the blob already.
-    pub(crate) fn told_of_itself(&mut self) {
+    pub(crate) fn record_unrequested_hit(&mut self) {
         self.tells_of_itself = true;
     }
     /// Whether the registry is known to mount what a manifest names, so that a refusal is that of one repository.
@@ -68,8 +68,8 @@ impl MountCapability {
     }
     /// Whether a blob that is on its way to another repository of the registry is worth waiting for: it will have
     /// come there long before its manifest.
-    pub(crate) fn worth_awaiting(self) -> bool {
-        self.worth_asking(MountConfidence::Uncommitted)
+    pub(crate) fn is_worth_awaiting(self) -> bool {
+        self.is_worth_trying(MountConfidence::Uncommitted)
     }
     /// Whether it is known how the registry answers mounts from repositories of this `standing`.
     pub(crate) fn is_tried(self, standing: MountConfidence) -> bool {
@@ -82,11 +82,11 @@ impl MountCapability {
     }
     /// Whether a blob that was brought to another repository of the registry is worth waiting for until a manifest
     /// there names it: what no manifest names is declined, and what one names may be taken.
-    pub(crate) fn worth_awaiting_commit(self) -> bool {
+    pub(crate) fn is_commit_worth_awaiting(self) -> bool {
         self.uncommitted == MountRecord::Declines && self.committed != MountRecord::Declines
     }
     /// A mount succeeded.
-    pub(crate) fn taken(&mut self, standing: MountConfidence) {
+    pub(crate) fn record_success(&mut self, standing: MountConfidence) {
         match standing {
             MountConfidence::Source => self.source = MountRecord::Takes,
             MountConfidence::Committed => self.committed = MountRecord::Takes,
@@ -103,11 +103,11 @@ impl MountCapability {
     /// The registry opened a session instead.
     pub(crate) fn declined(&mut self, standing: MountConfidence) {
         match standing {
-            MountConfidence::Source => self.source.decline(),
-            MountConfidence::Uncommitted => self.uncommitted.decline(),
+            MountConfidence::Source => self.source.record_refusal(),
+            MountConfidence::Uncommitted => self.uncommitted.record_refusal(),
             MountConfidence::Committed => {
-                self.committed.decline();
-                self.uncommitted.decline();
+                self.committed.record_refusal();
+                self.uncommitted.record_refusal();
             }
             MountConfidence::Recorded => self.misled = self.misled.saturating_add(1),
         }
@@ -115,7 +115,7 @@ impl MountCapability {
 }
 
 impl MountRecord {
-    fn decline(&mut self) {
+    fn record_refusal(&mut self) {
         if *self == Self::Untried {
             *self = Self::Declines;
         }
@@ -137,7 +137,7 @@ mod tests {
     fn a_registry_that_was_never_asked_is_worth_asking() {
         assert!(
             ALL.iter()
-                .all(|standing| MountCapability::default().worth_asking(*standing))
+                .all(|standing| MountCapability::default().is_worth_trying(*standing))
         );
     }
 
@@ -146,26 +146,26 @@ mod tests {
         let mut mounting = MountCapability::default();
         mounting.declined(MountConfidence::Uncommitted);
         assert_eq!(
-            ALL.map(|standing| mounting.worth_asking(standing)),
+            ALL.map(|standing| mounting.is_worth_trying(standing)),
             [false, true, true, true]
         );
         mounting.declined(MountConfidence::Committed);
         assert_eq!(
-            ALL.map(|standing| mounting.worth_asking(standing)),
+            ALL.map(|standing| mounting.is_worth_trying(standing)),
             [false, false, true, false]
         );
         let mut mounting = MountCapability::default();
         mounting.declined(MountConfidence::Committed);
-        assert!(!mounting.worth_awaiting());
+        assert!(!mounting.is_worth_awaiting());
     }
 
     #[test]
     fn a_refusal_after_a_mount_is_that_of_one_repository() {
         for standing in ALL {
             let mut mounting = MountCapability::default();
-            mounting.taken(standing);
+            mounting.record_success(standing);
             mounting.declined(standing);
-            assert!(mounting.worth_asking(standing), "{standing:?}");
+            assert!(mounting.is_worth_trying(standing), "{standing:?}");
         }
     }
 
@@ -173,31 +173,37 @@ mod tests {
     fn a_mount_makes_up_for_a_refusal() {
         let mut mounting = MountCapability::default();
         mounting.declined(MountConfidence::Committed);
-        mounting.taken(MountConfidence::Uncommitted);
-        assert!(mounting.worth_awaiting() && mounting.worth_asking(MountConfidence::Committed));
+        mounting.record_success(MountConfidence::Uncommitted);
+        assert!(
+            mounting.is_worth_awaiting() && mounting.is_worth_trying(MountConfidence::Committed)
+        );
     }
 
     #[test]
     fn what_the_records_are_refused_says_nothing_of_other_repositories() {
         let mut mounting = MountCapability::default();
         for _ in 0..MAX_MISLED {
-            assert!(mounting.worth_asking(MountConfidence::Recorded));
+            assert!(mounting.is_worth_trying(MountConfidence::Recorded));
             mounting.declined(MountConfidence::Recorded);
         }
         assert_eq!(
-            ALL.map(|standing| mounting.worth_asking(standing)),
+            ALL.map(|standing| mounting.is_worth_trying(standing)),
             [true, true, true, false]
         );
-        assert!(mounting.worth_awaiting() && !mounting.is_known_to_mount());
-        mounting.taken(MountConfidence::Recorded);
-        assert!(mounting.worth_asking(MountConfidence::Recorded) && mounting.is_known_to_mount());
+        assert!(mounting.is_worth_awaiting() && !mounting.is_known_to_mount());
+        mounting.record_success(MountConfidence::Recorded);
+        assert!(
+            mounting.is_worth_trying(MountConfidence::Recorded) && mounting.is_known_to_mount()
+        );
     }
 
     #[test]
     fn what_the_source_is_refused_says_nothing_of_other_repositories() {
         let mut mounting = MountCapability::default();
         mounting.declined(MountConfidence::Source);
-        assert!(!mounting.worth_asking(MountConfidence::Source));
-        assert!(mounting.worth_awaiting() && mounting.worth_asking(MountConfidence::Committed));
+        assert!(!mounting.is_worth_trying(MountConfidence::Source));
+        assert!(
+            mounting.is_worth_awaiting() && mounting.is_worth_trying(MountConfidence::Committed)
+        );
     }
 }

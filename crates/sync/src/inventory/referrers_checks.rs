@@ -22,7 +22,7 @@ impl Inventory {
         wanted: &Referrers,
     ) -> Option<Duration> {
         let memory = self.memory.as_ref()?;
-        let look = memory.look(source, root, wanted);
+        let look = memory.last_check(source, root, wanted);
         let (records, place) = (Arc::clone(&memory.records), destination.clone());
         let look_up = move || records.looked_at(&place, &look);
         let looked = tokio::task::spawn_blocking(look_up).await.ok()??;
@@ -40,30 +40,33 @@ impl Inventory {
         at: SystemTime,
     ) {
         if let Some(memory) = self.memory.as_ref().filter(|memory| memory.writes) {
-            let look = memory.look(source, root, wanted);
+            let look = memory.last_check(source, root, wanted);
             let note = RecordUpdate::Looked(destination.clone(), look, at);
-            memory.records.note(note);
+            memory.records.queue_update(note);
         }
     }
 }
 
 impl RecordedFacts {
-    fn look(&self, source: &Repository, root: &Digest, wanted: &Referrers) -> ReferrersCheck {
+    fn last_check(&self, source: &Repository, root: &Digest, wanted: &Referrers) -> ReferrersCheck {
         ReferrersCheck {
             source: source.clone(),
             root: root.clone(),
-            asked: asked(wanted, self.filter),
+            asked: query_key(wanted, self.filter),
         }
     }
 }
 
 /// A number that tells questions apart: how deep they go, for which types, and by which platform filter.
-fn asked(wanted: &Referrers, filter: i64) -> i64 {
+fn query_key(wanted: &Referrers, filter: i64) -> i64 {
     let mut types: Vec<&str> = wanted.types.iter().map(String::as_str).collect();
     types.sort_unstable();
     types.dedup();
     let text = format!("{} {filter}\n{}", wanted.deep, types.join("\n"));
     let digest = Digest::sha256(text.as_bytes());
-    let bytes = DigestKey::of(&digest).as_bytes().first_chunk().copied();
+    let bytes = DigestKey::from_digest(&digest)
+        .as_bytes()
+        .first_chunk()
+        .copied();
     bytes.map_or(0, i64::from_be_bytes)
 }

@@ -57,7 +57,7 @@ impl LookupStats {
 }
 
 impl DigestKey {
-    pub(super) fn of(digest: &Digest) -> Self {
+    pub(super) fn from_digest(digest: &Digest) -> Self {
         Self::sha256(digest)
             .or_else(|| Self::sha256(&Digest::sha256(digest.as_str().as_bytes())))
             // A SHA-256 digest always decodes; were it not so, one key would stand for all: a wrong hint.
@@ -86,7 +86,7 @@ impl RegistryFacts {
         let number = self.numbers.get(repository).copied();
         let places = self.blobs.get(&blob);
         let missing = number.is_some_and(|number| self.missing.contains(&(number, blob)));
-        let place = number.zip(places).and_then(|(n, places)| places.of(n));
+        let place = number.zip(places).and_then(|(n, places)| places.get(n));
         let place = place.filter(|_| !missing);
         let here = place.is_some_and(|place| !place.is_recorded());
         let recorded = place.is_some_and(|place| {
@@ -110,7 +110,7 @@ impl RegistryFacts {
     fn candidates(&self, places: &RepositorySet, itself: Option<u32>) -> Vec<MountCandidate> {
         let of = |standing: MountConfidence| {
             let places = places.as_slice().iter().filter(move |place| {
-                standing_of(**place) == standing && Some(place.repository()) != itself
+                mount_confidence(**place) == standing && Some(place.repository()) != itself
             });
             places.filter_map(move |place| {
                 Some(MountCandidate {
@@ -137,15 +137,15 @@ impl RegistryFacts {
         })
     }
     /// This run brought the blob to the repository.
-    pub(super) fn bring_blob(&mut self, repository: &Repository, blob: DigestKey) {
-        self.place_blob(repository, blob, KnownRepository::brought);
+    pub(super) fn record_upload(&mut self, repository: &Repository, blob: DigestKey) {
+        self.place_blob(repository, blob, KnownRepository::uploaded);
     }
     /// Whether this run brought the blob to the repository.
-    pub(super) fn was_brought(&self, repository: &Repository, blob: DigestKey) -> bool {
+    pub(super) fn was_uploaded(&self, repository: &Repository, blob: DigestKey) -> bool {
         let number = self.numbers.get(repository).copied();
         let place = number.zip(self.blobs.get(&blob));
         place.is_some_and(|(number, places)| {
-            places.of(number).is_some_and(KnownRepository::is_brought)
+            places.get(number).is_some_and(KnownRepository::is_uploaded)
         })
     }
     /// The repository has no tag.
@@ -170,7 +170,7 @@ impl RegistryFacts {
         };
         self.missing.remove(&(number, blob));
         let place = place(number);
-        let known = self.blobs.get(&blob).and_then(|places| places.of(number));
+        let known = self.blobs.get(&blob).and_then(|places| places.get(number));
         add(&mut self.blobs, blob, place, &self.repositories);
         known.is_none_or(|known| known != place && !known.is_committed())
     }
@@ -199,7 +199,7 @@ impl RegistryFacts {
         }
     }
     /// It was looked whether the records are right of a blob and the repository.
-    pub(super) fn looked(&mut self, repository: &Repository, found: bool) {
+    pub(super) fn record_lookup(&mut self, repository: &Repository, found: bool) {
         if let Some(number) = self.number(repository) {
             let looks = self.looks.entry(number).or_default();
             let count = if found {
@@ -257,7 +257,7 @@ impl RegistryFacts {
     }
 }
 
-fn standing_of(place: KnownRepository) -> MountConfidence {
+fn mount_confidence(place: KnownRepository) -> MountConfidence {
     match (place.is_committed(), place.is_recorded()) {
         (_, true) => MountConfidence::Recorded,
         (true, false) => MountConfidence::Committed,

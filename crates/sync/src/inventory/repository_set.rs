@@ -31,7 +31,7 @@ impl KnownRepository {
         Self(repository | if committed { COMMITTED } else { 0 })
     }
     /// A place in the repository of this number that this run brought the content to.
-    pub(super) fn brought(repository: u32) -> Self {
+    pub(super) fn uploaded(repository: u32) -> Self {
         Self(repository | BROUGHT)
     }
     /// A place that only the records tell of, in the repository of this number.
@@ -44,7 +44,7 @@ impl KnownRepository {
     pub(super) fn is_committed(self) -> bool {
         self.0 & COMMITTED != 0
     }
-    pub(super) fn is_brought(self) -> bool {
+    pub(super) fn is_uploaded(self) -> bool {
         self.0 & BROUGHT != 0
     }
     pub(super) fn is_recorded(self) -> bool {
@@ -60,13 +60,13 @@ impl RepositorySet {
         }
     }
     /// The place in that repository.
-    pub(super) fn of(&self, repository: u32) -> Option<KnownRepository> {
+    pub(super) fn get(&self, repository: u32) -> Option<KnownRepository> {
         let mut places = self.as_slice().iter().copied();
         places.find(|place| place.repository() == repository)
     }
     /// Whether it is known, by this run, to be in that repository.
     pub(super) fn contains(&self, repository: u32) -> bool {
-        self.of(repository)
+        self.get(repository)
             .is_some_and(|place| !place.is_recorded())
     }
     /// Adds `place`; what was committed or brought stays so, and what the run knows is not doubted for the records. Where the
@@ -139,12 +139,12 @@ mod tests {
     #[test]
     fn what_was_brought_stays_so() {
         let mut places = RepositorySet::One(KnownRepository::recorded(7));
-        places.add(KnownRepository::brought(7), |_| true);
+        places.add(KnownRepository::uploaded(7), |_| true);
         places.add(KnownRepository::new(7, true), |_| true);
-        let place = places.of(7).unwrap();
-        assert!(place.is_brought() && place.is_committed() && !place.is_recorded());
+        let place = places.get(7).unwrap();
+        assert!(place.is_uploaded() && place.is_committed() && !place.is_recorded());
         assert_eq!(numbers(&places), [(7, true)]);
-        assert!(!KnownRepository::new(7, true).is_brought());
+        assert!(!KnownRepository::new(7, true).is_uploaded());
     }
 
     #[test]
@@ -160,9 +160,9 @@ mod tests {
     #[test]
     fn what_the_run_knows_outweighs_the_records() {
         let mut places = RepositorySet::One(KnownRepository::recorded(1));
-        assert!(!places.contains(1) && places.of(1).unwrap().is_recorded());
+        assert!(!places.contains(1) && places.get(1).unwrap().is_recorded());
         places.add(KnownRepository::new(1, false), |_| true);
-        assert!(places.contains(1) && !places.of(1).unwrap().is_recorded());
+        assert!(places.contains(1) && !places.get(1).unwrap().is_recorded());
         places.add(KnownRepository::recorded(1), |_| true);
         assert_eq!(places, RepositorySet::One(KnownRepository::new(1, false)));
         places.add(KnownRepository::recorded(2), |_| true);

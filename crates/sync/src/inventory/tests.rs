@@ -87,7 +87,7 @@ fn what_is_forgotten_is_neither_here_nor_a_place_to_mount_from_and_can_be_learnt
 fn digests_of_any_algorithm_are_told_apart() {
     let inventory = Inventory::new();
     let repository = repository("r.example/a");
-    let long = Digest::of(image_syncer_registry::Algorithm::Sha512, b"a");
+    let long = Digest::compute(image_syncer_registry::Algorithm::Sha512, b"a");
     let odd =
         Digest::parse("multihash+base58:QmRZxt2b1FVZPNqd8hsiykDL3TdBDeTSPX9Kv46HmX4Gx8").unwrap();
     inventory.blob_is_in(&repository, &long);
@@ -112,6 +112,16 @@ fn mounting_habits_are_kept_by_registry() {
     };
     inventory.mount_answered(&from, &blob, false);
     let there = repository("other.example/a");
-    assert!(!inventory.knowledge(&here, &blob).mounting.worth_awaiting());
-    assert!(inventory.knowledge(&there, &blob).mounting.worth_awaiting());
+    assert!(
+        !inventory
+            .knowledge(&here, &blob)
+            .mounting
+            .is_worth_awaiting()
+    );
+    assert!(
+        inventory
+            .knowledge(&there, &blob)
+            .mounting
+            .is_worth_awaiting()
+    );
 }

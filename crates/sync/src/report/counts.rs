@@ -37,7 +37,7 @@ pub(super) struct InFlightImages {
 }
 
 impl Counts {
-    pub(super) fn of(summary: &Summary, begun: &InFlightImages) -> Self {
+    pub(super) fn from_summary(summary: &Summary, begun: &InFlightImages) -> Self {
         let ended = summary.finished();
         let under_way = begun.begun.saturating_sub(begun.ended);
         Self {

@@ -46,7 +46,7 @@ impl Report {
     /// The few numbers of it that change all the time, at no cost worth speaking of.
     pub fn counts(&self) -> Counts {
         let state = self.lock();
-        Counts::of(&state.summary, &state.under_way)
+        Counts::from_summary(&state.summary, &state.under_way)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -63,12 +63,12 @@ impl Listener for Report {
             Event::RuleStarted { rule }
             | Event::RuleDiscovered { rule, .. }
             | Event::RuleFailed { rule, .. } => {
-                if let Some(entry) = state.of_rule(rule) {
+                if let Some(entry) = state.rule_summary(rule) {
                     entry.fold(event);
                 }
             }
             Event::ImageFinished { image, .. } => {
-                if let Some(entry) = state.of_rule(&image.rule) {
+                if let Some(entry) = state.rule_summary(&image.rule) {
                     entry.fold(event);
                 }
             }
@@ -78,7 +78,7 @@ impl Listener for Report {
 }
 
 impl State {
-    fn of_rule(&mut self, rule: &Arc<Rule>) -> Option<&mut RuleSummary> {
+    fn rule_summary(&mut self, rule: &Arc<Rule>) -> Option<&mut RuleSummary> {
         let by_rule = &mut self.summary.by_rule;
         let address = Arc::as_ptr(rule).addr();
         let position = *self.positions.entry(address).or_insert_with(|| {

@@ -95,7 +95,7 @@ pub struct FailureGroup {
 
 impl FailureGroup {
     /// What `failure` has in common with others.
-    pub fn of(failure: &Failure) -> Self {
+    pub fn from_failure(failure: &Failure) -> Self {
         Self {
             cause: failure.cause,
             side: failure.side,
@@ -126,13 +126,13 @@ impl Summary {
     /// Whether every rule that was begun and every image that was found has ended one way or another. Where this is
     /// false after a run, something was lost: a defect of this program, and a failure of the run. (More may end than
     /// was announced: a rule that fails half way does not say how many images it had found.)
-    pub fn adds_up(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.rules <= self.rules_ended && self.discovered <= self.finished()
     }
 
     /// Says that the run was given `rules` and has ended: what was not begun was interrupted, if the run was cancelled,
     /// and lost otherwise.
-    pub fn settle(&mut self, rules: u64, cancelled: bool) {
+    pub fn finish(&mut self, rules: u64, cancelled: bool) {
         self.rules = rules;
         if cancelled {
             let left = rules.saturating_sub(self.rules_ended);
@@ -152,13 +152,13 @@ impl Summary {
         if self.was_interrupted() {
             130
         } else {
-            u8::from(self.failed > 0 || self.failed_rules > 0 || !self.adds_up())
+            u8::from(self.failed > 0 || self.failed_rules > 0 || !self.is_complete())
         }
     }
 
     fn failed(&mut self, failure: &Failure, failed: impl FnOnce() -> FailedImage) {
         *self.by_class.entry(failure.class()).or_default() += 1;
-        let alike = FailureGroup::of(failure);
+        let alike = FailureGroup::from_failure(failure);
         let is_known = self.by_cause.contains_key(&alike) || self.by_cause.len() < KEPT;
         let mut number = 0;
         if is_known {

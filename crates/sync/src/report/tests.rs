@@ -60,7 +60,7 @@ fn each_outcome_is_counted_once_and_bytes_are_added() {
                 present_bytes: 30,
                 shared_bytes: 40,
             },
-            ..Copied::of(image_syncer_registry::Digest::sha256(b""))
+            ..Copied::without_transfer(image_syncer_registry::Digest::sha256(b""))
         }))
     };
     let summary = fold(&[
@@ -81,16 +81,16 @@ fn each_outcome_is_counted_once_and_bytes_are_added() {
         shared_bytes: 80,
     };
     assert_eq!(summary.volume, volume);
-    assert!(summary.adds_up());
+    assert!(summary.is_complete());
     assert_eq!(summary.failures.len(), 1);
 }
 
 #[test]
 fn an_image_that_never_ends_does_not_add_up() {
     let started = Event::RuleStarted { rule: rule() };
-    assert!(!fold(std::slice::from_ref(&started)).adds_up());
+    assert!(!fold(std::slice::from_ref(&started)).is_complete());
     let skipped = finished(Outcome::Skipped { why: String::new() });
-    assert!(!fold(&[started, discovered(2), skipped]).adds_up());
+    assert!(!fold(&[started, discovered(2), skipped]).is_complete());
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn what_was_interrupted_is_not_a_failure() {
     ]);
     assert!(summary.was_interrupted());
     assert_eq!((summary.failed, summary.failed_rules), (0, 0));
-    assert!(summary.failures.is_empty() && summary.adds_up());
+    assert!(summary.failures.is_empty() && summary.is_complete());
 }
 
 #[test]
@@ -184,21 +184,21 @@ fn failures_and_warnings_are_bounded_and_counted() {
     let with_rare = report.summary();
     assert_eq!(with_rare.failures.len() as u64, KEPT as u64 + FEW);
     assert_eq!(
-        with_rare.by_cause.get(&FailureGroup::of(&rare)),
+        with_rare.by_cause.get(&FailureGroup::from_failure(&rare)),
         Some(&(FEW + 1))
     );
-    let alike = FailureGroup::of(&Failure::local("no"));
+    let alike = FailureGroup::from_failure(&Failure::local("no"));
     assert_eq!(summary.by_cause, BTreeMap::from([(alike, KEPT as u64 + 5)]));
 }
 
 #[test]
 fn rules_that_were_never_begun_are_interrupted_or_lost() {
     let mut cancelled = fold(&[]);
-    cancelled.settle(2, true);
-    assert!(cancelled.was_interrupted() && cancelled.adds_up());
+    cancelled.finish(2, true);
+    assert!(cancelled.was_interrupted() && cancelled.is_complete());
     let mut drained = fold(&[]);
-    drained.settle(2, false);
-    assert!(!drained.was_interrupted() && !drained.adds_up());
+    drained.finish(2, false);
+    assert!(!drained.was_interrupted() && !drained.is_complete());
 }
 
 #[test]

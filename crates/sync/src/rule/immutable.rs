@@ -55,7 +55,7 @@ impl TagPattern {
                 .map(Self::Expression)
                 .map_err(|why| format!("{why}; write one in RE2 syntax, such as /^v[0-9]/"));
         }
-        if let Some(stranger) = stranger(text) {
+        if let Some(stranger) = impossible_char(text) {
             return Err(format!(
                 "no tag has {stranger:?} in it: write a pattern for the tag alone, such as v*, and the flag once for \
                  each pattern"
@@ -80,7 +80,7 @@ impl TagPattern {
 
 /// A character that stands for itself in the glob and that no tag can have. Between brackets and braces it may stand
 /// for others.
-fn stranger(glob: &str) -> Option<char> {
+fn impossible_char(glob: &str) -> Option<char> {
     let mut within = 0_usize;
     glob.chars().find(|character| {
         match character {

@@ -16,7 +16,7 @@ pub struct Parts {
 impl Parts {
     /// The same for what refers to an image, which no filter touches.
     #[must_use]
-    pub fn of_referrers(self) -> Self {
+    pub fn for_referrers(self) -> Self {
         Self {
             foreign_layers: self.foreign_layers,
             ..Self::default()

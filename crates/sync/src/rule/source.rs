@@ -124,7 +124,7 @@ impl<'a> ParsedReference<'a> {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
         {
-            return Err(never(text));
+            return Err(credentials_error(text));
         }
         // A colon before a slash begins an expression: behind a host's colon stands a port.
         if let Some((name, expression)) = text.split_once(":/") {
@@ -163,7 +163,7 @@ impl<'a> ParsedReference<'a> {
             )));
         }
         if digest.contains('/') {
-            return Err(never(text));
+            return Err(credentials_error(text));
         }
         let digest =
             Digest::parse(digest).map_err(|error| RuleError(format!("{text}: {error}")))?;
@@ -189,7 +189,7 @@ impl<'a> ParsedReference<'a> {
 }
 
 /// A scheme or a user in front is refused in words that repeat no password.
-fn never(text: &str) -> RuleError {
+fn credentials_error(text: &str) -> RuleError {
     match Repository::parse(text) {
         Err(error) => RuleError(error.to_string()),
         Ok(_) => RuleError("a scheme or a user stands in front: drop it".to_owned()),

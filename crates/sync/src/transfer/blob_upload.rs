@@ -51,7 +51,7 @@ impl BlobUploadTask {
             source,
         } = self;
         let asking = claim.asking();
-        let result = upload.bring(road, member, asking).await.transpose()?;
+        let result = upload.run(road, member, asking).await.transpose()?;
         match &result {
             Ok(moved) => {
                 let repository = upload.destination.repository();
@@ -59,7 +59,7 @@ impl BlobUploadTask {
                 match moved {
                     Moved::Present => upload.inventory.blob_is_in(repository, digest),
                     Moved::Mounted | Moved::Streamed(_) => {
-                        upload.inventory.blob_was_brought(repository, digest);
+                        upload.inventory.record_upload(repository, digest);
                     }
                 }
                 claim.arrived();
@@ -75,19 +75,21 @@ impl BlobUploadTask {
 }
 
 impl BlobUpload {
-    async fn bring(
+    async fn run(
         &self,
         road: UploadStrategy,
         member: FanOutReader,
         asking: Option<MountProbe>,
     ) -> Result<Option<Moved>, Failure> {
         let moved = match road {
-            UploadStrategy::Look => return Ok(self.look(&member).await.then_some(Moved::Present)),
+            UploadStrategy::Look => {
+                return Ok(self.head_blob(&member).await.then_some(Moved::Present));
+            }
             // A mount is a small request, which needs no turn; only its refusal makes it a transfer.
             UploadStrategy::Mount(from) => match self.mount(&from, asking).await? {
                 Opened::Present { mounted } => Ok(there(mounted)),
                 Opened::Session(session) => {
-                    let _turn = member.turn().await;
+                    let _turn = member.transfer_permit().await;
                     self.send(session, &member, ExistenceCheck::Ask).await
                 }
             },
@@ -97,7 +99,7 @@ impl BlobUpload {
         moved.map(Some)
     }
     /// Whether the blob is there. It was but a hint that made us ask: whatever else is answered fails nothing.
-    async fn look(&self, member: &FanOutReader) -> bool {
+    async fn head_blob(&self, member: &FanOutReader) -> bool {
         let (repository, digest) = (self.destination.repository(), &self.blob.digest);
         let found = find_copied_blob(&*self.destination, member.source_store(), &self.blob);
         let found = match found.await {
@@ -109,7 +111,7 @@ impl BlobUpload {
             }
             Err(_) => None,
         };
-        self.inventory.looked(repository, digest, found);
+        self.inventory.record_lookup(repository, digest, found);
         found == Some(true)
     }
     /// Asks for a mount; `asking` ends when the inventory knows the answer.
@@ -140,7 +142,9 @@ impl BlobUpload {
                 self.inventory.mount_answered(from, digest, taken);
             }
             Some(_) => {}
-            None => self.inventory.told_of_itself(self.destination.repository()),
+            None => self
+                .inventory
+                .record_unrequested_hit(self.destination.repository()),
         }
         drop(asking);
         Ok(opened)
@@ -150,7 +154,7 @@ impl BlobUpload {
         member: &FanOutReader,
         question: ExistenceCheck,
     ) -> Result<Moved, Failure> {
-        let _turn = member.turn().await;
+        let _turn = member.transfer_permit().await;
         match self.open(question).await? {
             Opened::Present { mounted } => Ok(there(mounted)),
             Opened::Session(session) => self.send(session, member, question).await,
@@ -161,7 +165,8 @@ impl BlobUpload {
             ExistenceCheck::Ask => {
                 let opened = self.destination.open_upload(&self.blob, None).await;
                 if let Ok(Opened::Present { .. }) = &opened {
-                    self.inventory.told_of_itself(self.destination.repository());
+                    self.inventory
+                        .record_unrequested_hit(self.destination.repository());
                 }
                 opened
             }
@@ -194,14 +199,14 @@ impl BlobUpload {
         let registry = destination.registry();
         let mut laggard = None;
         loop {
-            let (seated, flow) = member.seat(session, registry).await?;
+            let (seated, flow) = member.join_round(session, registry).await?;
             let sent = seated.send(member).await;
-            member.leave();
+            member.close();
             let Err(error) = sent else {
                 self.note_size(member);
                 return Ok(Moved::Streamed(member.streamed()));
             };
-            match member.trouble() {
+            match member.stream_failure() {
                 Some(StreamFailure::Source(failure) | StreamFailure::Shared(failure)) => {
                     return Err(failure);
                 }

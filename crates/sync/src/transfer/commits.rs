@@ -40,7 +40,7 @@ pub(crate) struct CommitGuard {
 
 impl PendingCommits {
     /// An image that will commit `blobs` in `repository`.
-    pub(super) fn announce(
+    pub(super) fn register(
         self: &Arc<Self>,
         repository: &Repository,
         blobs: HashSet<Digest>,
@@ -95,7 +95,7 @@ mod tests {
 
     fn announce(commits: &Arc<PendingCommits>, name: &str, blobs: &[&[u8]]) -> CommitGuard {
         let blobs = blobs.iter().map(|blob| Digest::sha256(blob)).collect();
-        commits.announce(&repository(name), blobs)
+        commits.register(&repository(name), blobs)
     }
 
     #[tokio::test]

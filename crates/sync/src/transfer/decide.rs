@@ -69,10 +69,10 @@ pub(super) fn decide(situation: Situation) -> Decision {
     if known.missing {
         return Decision::Send;
     }
-    if known.recorded && !known.mounting.tells_of_itself() {
+    if known.recorded && !known.mounting.reports_existing_blobs() {
         return Decision::Look;
     }
-    let worth_asking = |from: &MountCandidate| known.mounting.worth_asking(from.standing);
+    let worth_asking = |from: &MountCandidate| known.mounting.is_worth_trying(from.standing);
     let best = known.elsewhere.into_iter().find(worth_asking);
     match best {
         Some(from)
@@ -83,9 +83,11 @@ pub(super) fn decide(situation: Situation) -> Decision {
             Decision::AwaitAnswer
         }
         Some(from) if from.standing != MountConfidence::Recorded => Decision::Mount(from),
-        _ if coming_near && known.mounting.worth_awaiting() => Decision::AwaitNear,
+        _ if coming_near && known.mounting.is_worth_awaiting() => Decision::AwaitNear,
         Some(from) => Decision::Mount(from),
-        None if committing_near && known.mounting.worth_awaiting_commit() => Decision::AwaitCommit,
+        None if committing_near && known.mounting.is_commit_worth_awaiting() => {
+            Decision::AwaitCommit
+        }
         None => Decision::Bring,
     }
 }
@@ -114,10 +116,10 @@ mod tests {
             for mounting in &all {
                 for standing in STANDINGS {
                     let (mut taken, mut declined) = (*mounting, *mounting);
-                    taken.taken(standing);
+                    taken.record_success(standing);
                     declined.declined(standing);
                     let mut told = *mounting;
-                    told.told_of_itself();
+                    told.record_unrequested_hit();
                     next.extend([taken, declined, told]);
                 }
             }
@@ -156,7 +158,7 @@ mod tests {
         let elsewhere = known.elsewhere.clone();
         let here = known.here;
         let (missing, recorded) = (known.missing, known.recorded);
-        let asked = |from: &&MountCandidate| mounting.worth_asking(from.standing);
+        let asked = |from: &&MountCandidate| mounting.is_worth_trying(from.standing);
         let best = elsewhere.iter().find(asked);
         let decision = decide(Situation {
             known,
@@ -176,7 +178,7 @@ mod tests {
         }
         assert_eq!(
             decision == Decision::Look,
-            recorded && !mounting.tells_of_itself()
+            recorded && !mounting.reports_existing_blobs()
         );
         let sure = best.is_some_and(|from| from.standing != MountConfidence::Recorded);
         match decision {
@@ -187,18 +189,18 @@ mod tests {
             }
             Decision::AwaitCommit => {
                 assert!(committing_near && best.is_none());
-                assert!(!mounting.worth_awaiting() && mounting.worth_awaiting_commit());
+                assert!(!mounting.is_worth_awaiting() && mounting.is_commit_worth_awaiting());
             }
             Decision::Mount(from) => {
                 assert_eq!(Some(&from), best);
-                assert!(sure || !(coming_near && mounting.worth_awaiting()));
+                assert!(sure || !(coming_near && mounting.is_worth_awaiting()));
             }
             Decision::AwaitNear => {
-                assert!(!sure && coming_near && mounting.worth_awaiting());
+                assert!(!sure && coming_near && mounting.is_worth_awaiting());
             }
             Decision::Bring => {
-                assert!(best.is_none() && !(coming_near && mounting.worth_awaiting()));
-                assert!(!(committing_near && mounting.worth_awaiting_commit()));
+                assert!(best.is_none() && !(coming_near && mounting.is_worth_awaiting()));
+                assert!(!(committing_near && mounting.is_commit_worth_awaiting()));
             }
             other => panic!("{other:?} was settled above"),
         }

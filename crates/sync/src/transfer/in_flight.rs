@@ -115,7 +115,7 @@ impl InFlightBlobs {
     /// Decides for each of `destinations`, which want the blob of `download`, and claims those that are to be brought
     /// it. Looking and claiming, for all of them, are one step: of many who want the same one brings it, and those who
     /// are claimed together read one download.
-    pub(super) fn want(
+    pub(super) fn claim_destinations(
         self: &Arc<Self>,
         download: &BlobDownload,
         destinations: &[&Repository],
@@ -149,7 +149,7 @@ impl InFlightBlobs {
         let asked = registries.entry(destination.registry().clone());
         let asked = asked.or_default();
         let digest = &download.blob.digest;
-        let commit = (mounting.worth_awaiting_commit() && asked.is_patient(mounting))
+        let commit = (mounting.is_commit_worth_awaiting() && asked.is_patient(mounting))
             .then(|| self.commits.before(destination, digest))
             .flatten();
         let answer = asked.answer.clone().filter(Completion::is_open);
@@ -224,7 +224,7 @@ impl InFlightBlob {
     /// Joins the group of the blob, or founds it.
     fn enlist(&mut self, download: &BlobDownload, hall: &SharedLimits) -> FanOutReader {
         if let Some(group) = self.group.upgrade() {
-            return group.enlist(download);
+            return group.add_reader(download);
         }
         let (group, member) = FanOutGroup::found(download, hall);
         self.group = group;

@@ -97,7 +97,7 @@ impl Transfers {
         blobs: impl IntoIterator<Item = &'a Digest>,
     ) -> CommitGuard {
         let blobs = blobs.into_iter().cloned().collect();
-        self.flights.commits.announce(repository, blobs)
+        self.flights.commits.register(repository, blobs)
     }
     /// Sees that the blob gets to all destinations of `delivery`; sends one outcome for each, as soon as it is known,
     /// and returns when all are. A source that fails fails those that wait for it, a destination only itself. When
@@ -116,7 +116,7 @@ impl Transfers {
         let interrupted = tokio::select! {
             biased;
             () = cancel.cancelled() => true,
-            () = run.drive() => false,
+            () = run.run() => false,
         };
         if interrupted {
             run.interrupt();

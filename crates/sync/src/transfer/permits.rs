@@ -24,7 +24,7 @@ impl SharedPermit {
         }
     }
     /// Waits for the turn, or takes part in it.
-    pub(super) async fn take(&self) -> Arc<TransferPermit> {
+    pub(super) async fn acquire(&self) -> Arc<TransferPermit> {
         let mut held = self.held.lock().await;
         if let Some(turn) = held.upgrade() {
             return turn;

@@ -62,7 +62,7 @@ impl<'a> DeliveryRun<'a> {
         }
     }
     /// Drives all destinations to their outcomes.
-    pub(super) async fn drive(&mut self) {
+    pub(super) async fn run(&mut self) {
         let mut steps = Steps::new();
         let mut open: Vec<usize> = (0..self.destinations.len()).collect();
         loop {
@@ -73,7 +73,7 @@ impl<'a> DeliveryRun<'a> {
             // Those that become ready together are decided together, so that they can share a download.
             loop {
                 match step {
-                    Step::Settled(position, outcome) => self.settle(position, outcome),
+                    Step::Settled(position, outcome) => self.record_outcome(position, outcome),
                     Step::Reopened(position) => open.push(position),
                 }
                 match steps.next().now_or_never().flatten() {
@@ -86,7 +86,7 @@ impl<'a> DeliveryRun<'a> {
     /// Sends an outcome for all that have none.
     pub(super) fn interrupt(&mut self) {
         for position in 0..self.destinations.len() {
-            self.settle(position, Err(Failure::interrupted()));
+            self.record_outcome(position, Err(Failure::interrupted()));
         }
     }
 
@@ -100,7 +100,7 @@ impl<'a> DeliveryRun<'a> {
             .collect();
         let repositories: Vec<_> = wanted.iter().map(|(_, s)| s.repository()).collect();
         let digest = &self.download.blob.digest;
-        let answers = flights.want(&self.download, &repositories, inventory);
+        let answers = flights.claim_destinations(&self.download, &repositories, inventory);
         let mut present = Vec::new();
         for ((position, store), answer) in wanted.into_iter().zip(answers) {
             match answer {
@@ -118,7 +118,7 @@ impl<'a> DeliveryRun<'a> {
                 }
                 UploadDecision::Claimed(claim, road, member) => {
                     let span = self.span(&**store);
-                    let errand = self.errand(store, claim, road, member);
+                    let errand = self.upload_task(store, claim, road, member);
                     let step = async move {
                         match errand.run().await {
                             Some(outcome) => Step::Settled(position, outcome),
@@ -130,7 +130,7 @@ impl<'a> DeliveryRun<'a> {
             }
         }
         for position in present {
-            self.settle(position, Ok(Moved::Present));
+            self.record_outcome(position, Ok(Moved::Present));
         }
     }
     /// On whose behalf an errand goes to one of several destinations.
@@ -141,7 +141,7 @@ impl<'a> DeliveryRun<'a> {
             Span::current()
         }
     }
-    fn errand(
+    fn upload_task(
         &self,
         destination: &Arc<dyn Store>,
         claim: UploadLease,
@@ -161,7 +161,7 @@ impl<'a> DeliveryRun<'a> {
             source: self.download.source.repository().clone(),
         }
     }
-    fn settle(&mut self, position: usize, outcome: Result<Moved, Failure>) {
+    fn record_outcome(&mut self, position: usize, outcome: Result<Moved, Failure>) {
         if let Some(destination) = self.destinations.get_mut(position)
             && !std::mem::replace(&mut destination.settled, true)
         {

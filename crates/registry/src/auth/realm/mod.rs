@@ -59,7 +59,7 @@ const SHARED_DOMAINS: &[&str] = &[
 
 /// The address of a token server as a challenge names it: absolute, or relative to the registry. A user and a
 /// fragment in it have no meaning and are left out.
-pub(super) fn locate(base: &Url, realm: &str) -> Option<Url> {
+pub(super) fn resolve_realm(base: &Url, realm: &str) -> Option<Url> {
     let mut url = base
         .join(realm)
         .ok()
@@ -74,7 +74,7 @@ pub(super) fn locate(base: &Url, realm: &str) -> Option<Url> {
 /// unverified; `named` are the hosts, or hosts with ports, that the user trusts, and `private` those in a private
 /// network that a public registry may lead to. A registry within a private network may have its token server there
 /// too.
-pub(super) async fn judge(
+pub(super) async fn check_realm(
     base: &Url,
     insecure: bool,
     realm: &Url,
@@ -99,7 +99,8 @@ fn belongs(base: &Url, realm: &Url) -> bool {
     };
     home == host
         || (is_loopback(&home) && is_loopback(&host))
-        || (realm.scheme() == "https" && (is_known_pair(&home, &host) || is_family(&home, &host)))
+        || (realm.scheme() == "https"
+            && (is_known_service(&home, &host) || is_family(&home, &host)))
 }
 
 /// Rules 2 and 3.
@@ -139,7 +140,7 @@ fn is_owned(domain: &str) -> bool {
 }
 
 /// Rule 4.
-fn is_known_pair(home: &Host<&str>, realm: &Host<&str>) -> bool {
+fn is_known_service(home: &Host<&str>, realm: &Host<&str>) -> bool {
     let (Host::Domain(home), Host::Domain(realm)) = (home, realm) else {
         return false;
     };

@@ -4,7 +4,7 @@ use super::*;
 
 async fn of(base: &str, realm: &str, insecure: bool, named: &[&str]) -> RealmTrust {
     let named: Vec<String> = named.iter().map(|&name| name.to_owned()).collect();
-    judge(
+    check_realm(
         &Url::parse(base).unwrap(),
         insecure,
         &Url::parse(realm).unwrap(),
@@ -218,7 +218,7 @@ fn a_realm_may_be_relative_and_loses_user_and_fragment() {
         ("https://", None),
     ] {
         assert_eq!(
-            locate(&base, text).as_ref().map(Url::as_str),
+            resolve_realm(&base, text).as_ref().map(Url::as_str),
             expected,
             "{text}"
         );

@@ -123,7 +123,7 @@ impl TokenQueues {
 impl TokenQueue {
     /// Takes a place at the end.
     pub(super) fn join(&self, wanted: &Scopes) -> QueuePosition<'_> {
-        let alone = self.habit.is_suspect(wanted);
+        let alone = self.habit.is_requested_alone(wanted);
         let mut state = self.state();
         let id = state.next;
         state.next = state.next.wrapping_add(1);
@@ -222,7 +222,7 @@ impl Drop for QueuePosition<'_> {
 
 impl ScopeBatch<'_> {
     /// What is asked for.
-    pub(super) fn wanted(&self) -> &Scopes {
+    pub(super) fn scopes(&self) -> &Scopes {
         &self.wanted
     }
     /// Takes in what came of the request; `None` where whoever made it goes back to the line.
@@ -235,7 +235,7 @@ impl ScopeBatch<'_> {
         let shared = self.ids.len() > 1;
         let outcome = outcome.map(|token| Arc::new(if shared { token.shared() } else { token }));
         if !shared {
-            habit.saw(outcome.as_deref().ok());
+            habit.record_token(outcome.as_deref().ok());
             self.release(AfterRefusal::InTurn, |_| None);
             return Some(outcome);
         }
@@ -252,7 +252,7 @@ impl ScopeBatch<'_> {
                 self.release(AfterRefusal::Alone, |wanted| {
                     good(wanted).then(|| Ok(token.clone()))
                 });
-                if !self.own().as_ref().is_none_or(good) {
+                if !self.own_scopes().as_ref().is_none_or(good) {
                     self.rejoin(true);
                     return None;
                 }
@@ -272,7 +272,7 @@ impl ScopeBatch<'_> {
         }
     }
     /// What the one wants who made the request.
-    fn own(&self) -> Option<Scopes> {
+    fn own_scopes(&self) -> Option<Scopes> {
         let state = self.line.state();
         let id = self.ids.first();
         let own = state.waiting.iter().find(|own| Some(&own.id) == id);

@@ -11,8 +11,8 @@ fn wanted(name: &str) -> Scopes {
 fn token(batch: &ScopeBatch<'_>) -> Token {
     let life = Duration::from_secs(300);
     let header = HeaderValue::from_static("Bearer x");
-    Token::new(header, batch.wanted().clone(), Instant::now(), life)
-        .saying(Some(batch.wanted().clone()))
+    Token::new(header, batch.scopes().clone(), Instant::now(), life)
+        .with_granted(Some(batch.scopes().clone()))
 }
 
 /// What is asked for at once; `None` where it is waited.
@@ -31,7 +31,7 @@ fn brought(place: &QueuePosition<'_>) -> Option<Result<Arc<Token>, Error>> {
 }
 
 fn text(batch: &ScopeBatch<'_>) -> String {
-    batch.wanted().to_string()
+    batch.scopes().to_string()
 }
 
 /// A line in which a first token came, so that the next may be for several.
@@ -129,12 +129,12 @@ async fn a_batch_is_bounded() {
     let names: Vec<String> = (0..30).map(|index| format!("r{index}")).collect();
     let places: Vec<_> = names.iter().map(|name| line.join(&wanted(name))).collect();
     let batch = asks(places.first().unwrap()).unwrap();
-    assert_eq!(batch.wanted().repositories(), 10);
+    assert_eq!(batch.scopes().repositories(), 10);
     drop((batch, places));
     let names: Vec<String> = (0..30).map(|index| format!("{long}{index}")).collect();
     let places: Vec<_> = names.iter().map(|name| line.join(&wanted(name))).collect();
     let batch = asks(places.first().unwrap()).unwrap();
-    assert_eq!(batch.wanted().repositories(), 9);
+    assert_eq!(batch.scopes().repositories(), 9);
 }
 
 #[tokio::test]

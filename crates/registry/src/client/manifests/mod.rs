@@ -101,7 +101,7 @@ impl Client {
         repository: &Repository,
         target: &Target,
     ) -> Result<ManifestPresence, Error> {
-        let ask = ask(Method::HEAD, repository, ScopeSet::push(repository), target);
+        let ask = manifest_request(Method::HEAD, repository, ScopeSet::push(repository), target);
         let headed = if self.inner.habits.heads_fail() {
             HeadOutcome::WithoutDigest
         } else {
@@ -130,7 +130,7 @@ impl Client {
         repository: &Repository,
         target: &Target,
     ) -> Result<Manifest, Error> {
-        let ask = ask(Method::GET, repository, ScopeSet::pull(repository), target);
+        let ask = manifest_request(Method::GET, repository, ScopeSet::pull(repository), target);
         match self.get(&ask, target).await {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 let again = self.get(&ask, target).await;
@@ -145,7 +145,7 @@ impl Client {
 
     /// Names the missing login as the cause of a 403 that was answered to nobody.
     async fn explain_denial(&self, repository: &Repository, error: Error) -> Result<Error, Error> {
-        let access = self.visit(repository).await?.access;
+        let access = self.repository_context(repository).await?.access;
         if access.credential != Credential::Anonymous {
             return Ok(error);
         }
@@ -159,7 +159,7 @@ impl Client {
         target: &Target,
         expected: bool,
     ) -> Result<Option<ManifestHead>, Error> {
-        let ask = ask(Method::HEAD, repository, ScopeSet::pull(repository), target);
+        let ask = manifest_request(Method::HEAD, repository, ScopeSet::pull(repository), target);
         if self.inner.habits.heads_fail() {
             return self.head_by_get(&ask, target, None).await;
         }
@@ -258,7 +258,7 @@ impl Client {
         tag: &Tag,
     ) -> Result<Option<FetchedManifest>, Error> {
         let target = Target::Tag(tag.clone());
-        let ask = ask(Method::GET, repository, scopes, &target);
+        let ask = manifest_request(Method::GET, repository, scopes, &target);
         match self.fetch(&ask, &target).await {
             Ok(fetched) => Ok(Some(fetched)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -268,14 +268,14 @@ impl Client {
 
     async fn fetch(&self, ask: &RequestSpec, target: &Target) -> Result<FetchedManifest, Error> {
         let whole = self
-            .whole(ask, MAX_MANIFEST_BYTES, |status| status == StatusCode::OK)
+            .buffered(ask, MAX_MANIFEST_BYTES, |status| status == StatusCode::OK)
             .await?;
         let header = header_digest(&whole.headers, &CONTENT_DIGEST);
         let content_type = whole
             .headers
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok());
-        let settled = verify::settle(&whole.bytes, content_type, target, header.as_ref())
+        let settled = verify::verify_digest(&whole.bytes, content_type, target, header.as_ref())
             .map_err(|fault| fault_error(ask, target, &whole, fault))?;
         if settled.contradicted {
             self.warn(&format!(
@@ -329,7 +329,12 @@ fn may_be_pushed_to(ask: &RequestSpec, error: &Error) -> bool {
 
 /// A request for a manifest. The whole `Accept` goes with HEAD and GET alike, so that the two speak of the same
 /// document.
-fn ask(method: Method, repository: &Repository, scopes: ScopeSet, target: &Target) -> RequestSpec {
+fn manifest_request(
+    method: Method,
+    repository: &Repository,
+    scopes: ScopeSet,
+    target: &Target,
+) -> RequestSpec {
     let action = format!("fetch manifest {}", name(repository, target));
     RequestSpec::new(
         method,

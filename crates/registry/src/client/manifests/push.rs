@@ -39,8 +39,12 @@ impl Client {
         target: &Target,
         manifest: &Manifest,
     ) -> Result<PushedManifest, Error> {
-        self.push(&ask(repository, target, manifest)?, target, manifest)
-            .await
+        self.push(
+            &push_request(repository, target, manifest)?,
+            target,
+            manifest,
+        )
+        .await
     }
 
     /// The same for a tag, where `condition` holds (`If-Match`, `If-None-Match`), if the registry heeds such.
@@ -52,7 +56,7 @@ impl Client {
         condition: Option<(HeaderName, HeaderValue)>,
     ) -> Result<PushedManifest, Error> {
         let target = Target::Tag(tag.clone());
-        let mut ask = ask(repository, &target, manifest)?;
+        let mut ask = push_request(repository, &target, manifest)?;
         if let Some((name, value)) = condition {
             ask = ask.header(name, value);
         }
@@ -65,7 +69,7 @@ impl Client {
         target: &Target,
         manifest: &Manifest,
     ) -> Result<PushedManifest, Error> {
-        let mut visit = self.visit(&ask.repository).await?;
+        let mut visit = self.repository_context(&ask.repository).await?;
         let mut attempts = self.attempts(&visit);
         loop {
             let error = match self.put(&mut visit, ask, target, manifest).await {
@@ -80,16 +84,16 @@ impl Client {
             if look && self.arrived(&ask.repository, target, manifest).await {
                 return Ok(PushedManifest::default());
             }
-            visit.tries = again.map_err(|error| self.missed(&ask.repository, error))?;
+            visit.tries = again.map_err(|error| self.missing_content(&ask.repository, error))?;
         }
     }
 
     /// Turns the last answer to a push into an error of missing content where it names some, and remembers that.
-    fn missed(&self, repository: &Repository, error: Error) -> Error {
+    fn missing_content(&self, repository: &Repository, error: Error) -> Error {
         let error = missing_content(error);
         if error.kind() == ErrorKind::MissingContent {
             let habits = &self.inner.habits;
-            habits.missed(repository.path(), error.missing());
+            habits.record_missing(repository.path(), error.missing());
         }
         error
     }
@@ -147,14 +151,15 @@ impl Client {
         target: &Target,
         manifest: &Manifest,
     ) -> Result<(), Error> {
-        if self.inner.habits.keeps_what_it_takes() {
+        if self.inner.habits.is_known_to_verify() {
             return Ok(());
         }
         let repository = &ask.repository;
-        let get = super::ask(Method::GET, repository, ScopeSet::push(repository), target);
+        let get =
+            super::manifest_request(Method::GET, repository, ScopeSet::push(repository), target);
         match self.get(&get, target).await {
             Ok(stored) if stored.bytes() == manifest.bytes() => {
-                self.inner.habits.kept();
+                self.inner.habits.record_verified();
                 Ok(())
             }
             Ok(stored) => Err(rewritten(ask, stored.digest(), manifest)),
@@ -169,7 +174,7 @@ impl Client {
     }
 }
 
-fn ask(
+fn push_request(
     repository: &Repository,
     target: &Target,
     manifest: &Manifest,
@@ -208,7 +213,7 @@ fn is_digest_of(digest: &Digest, manifest: &Manifest) -> bool {
     digest == manifest.digest()
         || digest
             .algorithm()
-            .is_some_and(|algorithm| Digest::of(algorithm, manifest.bytes()) == *digest)
+            .is_some_and(|algorithm| Digest::compute(algorithm, manifest.bytes()) == *digest)
 }
 
 /// Returns whether the registry may have read a link to content of the manifest while another client wrote it.

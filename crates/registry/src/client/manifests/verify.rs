@@ -33,7 +33,7 @@ pub(super) struct VerifiedDigest {
 /// The bytes decide. A header that contradicts them is worth a warning when a tag was asked for, since many
 /// registries are wrong there; the header's algorithm is used where it can be, so that a registry which names its
 /// content by sha512 is taken at its word.
-pub(super) fn settle(
+pub(super) fn verify_digest(
     bytes: &[u8],
     content_type: Option<&str>,
     target: &Target,
@@ -42,7 +42,7 @@ pub(super) fn settle(
     match target {
         Target::Digest(expected) => {
             let algorithm = expected.algorithm().ok_or(ManifestFault::Unknown)?;
-            if Digest::of(algorithm, bytes) == *expected
+            if Digest::compute(algorithm, bytes) == *expected
                 || payload(bytes, content_type, algorithm).as_ref() == Some(expected)
             {
                 return Ok(VerifiedDigest {
@@ -51,7 +51,7 @@ pub(super) fn settle(
                 });
             }
             Err(ManifestFault::Mismatch {
-                found: Digest::of(algorithm, bytes),
+                found: Digest::compute(algorithm, bytes),
             })
         }
         Target::Tag(_) => Ok(by_tag(bytes, content_type, header)),
@@ -61,7 +61,7 @@ pub(super) fn settle(
 fn by_tag(bytes: &[u8], content_type: Option<&str>, header: Option<&Digest>) -> VerifiedDigest {
     let claimed = header.and_then(|digest| Some((digest, digest.algorithm()?)));
     let algorithm = claimed.map_or(Algorithm::Sha256, |(_, algorithm)| algorithm);
-    let digest = Digest::of(algorithm, bytes);
+    let digest = Digest::compute(algorithm, bytes);
     let contradicted = |digest: &Digest| claimed.is_some_and(|(claimed, _)| claimed != digest);
     let digest = if contradicted(&digest) || claimed.is_none() {
         // A wrong header is no reason to trust its choice of algorithm.
@@ -79,7 +79,7 @@ fn by_tag(bytes: &[u8], content_type: Option<&str>, header: Option<&Digest>) -> 
 /// said where it is read.
 fn payload(bytes: &[u8], content_type: Option<&str>, algorithm: Algorithm) -> Option<Digest> {
     match digested_bytes(bytes, content_type) {
-        Ok(Cow::Owned(payload)) => Some(Digest::of(algorithm, &payload)),
+        Ok(Cow::Owned(payload)) => Some(Digest::compute(algorithm, &payload)),
         Ok(Cow::Borrowed(_)) | Err(_) => None,
     }
 }
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn by_tag_the_bytes_decide() {
         let sha256 = Digest::sha256(BYTES);
-        let sha512 = Digest::of(Algorithm::Sha512, BYTES);
+        let sha512 = Digest::compute(Algorithm::Sha512, BYTES);
         let foreign = Digest::parse("md5:abc").unwrap();
         let wrong = Digest::sha256(b"other");
         for (header, digest, contradicted) in [
@@ -135,7 +135,7 @@ mod tests {
             (Some(&wrong), &sha256, true),
         ] {
             assert_eq!(
-                settle(BYTES, None, &tag(), header),
+                verify_digest(BYTES, None, &tag(), header),
                 Ok(settled(digest.clone(), contradicted)),
                 "{header:?}"
             );
@@ -145,23 +145,23 @@ mod tests {
     #[test]
     fn by_digest_they_must_agree() {
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
-            let right = Digest::of(algorithm, BYTES);
+            let right = Digest::compute(algorithm, BYTES);
             let target = Target::Digest(right.clone());
             // A wrong header does not matter where the digest was asked for.
             let header = Digest::sha256(b"other");
             assert_eq!(
-                settle(BYTES, None, &target, Some(&header)),
+                verify_digest(BYTES, None, &target, Some(&header)),
                 Ok(settled(right.clone(), false))
             );
-            let found = Digest::of(algorithm, b"other");
+            let found = Digest::compute(algorithm, b"other");
             assert_eq!(
-                settle(b"other", None, &target, Some(&right)),
+                verify_digest(b"other", None, &target, Some(&right)),
                 Err(ManifestFault::Mismatch { found })
             );
         }
         let target = Target::Digest(Digest::parse("md5:abc").unwrap());
         assert_eq!(
-            settle(BYTES, None, &target, None),
+            verify_digest(BYTES, None, &target, None),
             Err(ManifestFault::Unknown)
         );
     }
@@ -172,31 +172,31 @@ mod tests {
         let digest = Digest::sha256(payload.as_bytes());
         let document = document.as_bytes();
         assert_eq!(
-            settle(document, None, &tag(), None),
+            verify_digest(document, None, &tag(), None),
             Ok(settled(digest.clone(), false))
         );
         assert_eq!(
-            settle(document, None, &tag(), Some(&digest)),
+            verify_digest(document, None, &tag(), Some(&digest)),
             Ok(settled(digest.clone(), false))
         );
         let target = Target::Digest(digest.clone());
         assert_eq!(
-            settle(document, None, &target, None),
+            verify_digest(document, None, &target, None),
             Ok(settled(digest.clone(), false))
         );
         // Some registries name it by all of its bytes, and then hold it under that name.
         let whole = Digest::sha256(document);
         assert_eq!(
-            settle(document, None, &tag(), Some(&whole)),
+            verify_digest(document, None, &tag(), Some(&whole)),
             Ok(settled(whole.clone(), false))
         );
         assert_eq!(
-            settle(document, None, &Target::Digest(whole.clone()), None),
+            verify_digest(document, None, &Target::Digest(whole.clone()), None),
             Ok(settled(whole, false))
         );
         let wrong = Digest::sha256(b"other");
         assert_eq!(
-            settle(document, None, &tag(), Some(&wrong)),
+            verify_digest(document, None, &tag(), Some(&wrong)),
             Ok(settled(digest, true))
         );
     }

@@ -50,7 +50,7 @@ impl BlobFetch {
         Ok(Self {
             client: client.clone(),
             ask: fetch_ask(repository, descriptor),
-            visit: client.visit(repository).await?,
+            visit: client.repository_context(repository).await?,
             declared: descriptor.known_size(),
             length: None,
             second_address: false,
@@ -106,7 +106,7 @@ impl BlobFetch {
     }
 
     /// A fetch of parts of a blob whose length is `length`, and no other.
-    pub(super) fn of_length(mut self, length: u64) -> Self {
+    pub(super) fn with_length(mut self, length: u64) -> Self {
         self.length = Some(length);
         self
     }
@@ -117,9 +117,10 @@ impl BlobFetch {
     }
 
     /// Pauses the host where `error`, which is not tried again here, says that it wants that.
-    pub(super) fn heed(&self, error: &Error) {
+    pub(super) fn pause_after(&self, error: &Error) {
         if let Retryable::After(delay) = error.retryable() {
-            self.client.heed(&self.visit, delay, PauseReason::of(error));
+            self.client
+                .pause_host(&self.visit, delay, PauseReason::from_error(error));
         }
     }
 
@@ -163,7 +164,7 @@ impl BlobFetch {
             response.body.drain().await;
         };
         match response.status {
-            StatusCode::OK => self.whole(response),
+            StatusCode::OK => self.accept_whole(response),
             StatusCode::PARTIAL_CONTENT if ranged => self.part(response, from, to),
             StatusCode::RANGE_NOT_SATISFIABLE if ranged => {
                 let range = ranges::content_range(&response.headers);
@@ -175,7 +176,7 @@ impl BlobFetch {
     }
 
     /// 200: all of it, whatever was asked for.
-    fn whole(&mut self, response: Response) -> Result<FetchAnswer, Error> {
+    fn accept_whole(&mut self, response: Response) -> Result<FetchAnswer, Error> {
         let length = ranges::content_length(&response.headers);
         self.measure(length)?;
         Ok(FetchAnswer::Whole(response.body))

@@ -93,7 +93,7 @@ impl BlobHash {
         self.since = self.since.saturating_add(bytes.len());
         if self.since >= LOOK {
             self.since = 0;
-            self.look().await;
+            self.relocate().await;
         }
         match &mut self.place {
             HashPlace::Here(hasher) => hasher.update(bytes),
@@ -112,7 +112,7 @@ impl BlobHash {
     }
 
     /// Moves the hash to where it belongs, with as many streams as there are.
-    async fn look(&mut self) {
+    async fn relocate(&mut self) {
         let few = self.counted.0.are_few();
         self.place = match std::mem::replace(&mut self.place, HashPlace::Lost) {
             HashPlace::Here(hasher) if few => match HashThread::begin(hasher.clone()) {
@@ -163,11 +163,11 @@ impl HashThread {
         self.size = self.size.saturating_add(bytes.len());
         self.gathered.push(bytes);
         if self.size >= BATCH {
-            self.hand_over().await;
+            self.send_buffer().await;
         }
     }
 
-    async fn hand_over(&mut self) {
+    async fn send_buffer(&mut self) {
         self.size = 0;
         let batch = std::mem::take(&mut self.gathered);
         // A thread that is gone is found out at the end.
@@ -176,7 +176,7 @@ impl HashThread {
 
     /// The hasher when it has taken everything.
     async fn end(mut self) -> Option<Hasher> {
-        self.hand_over().await;
+        self.send_buffer().await;
         drop(self.batches);
         self.hasher.await.ok()
     }

@@ -108,7 +108,7 @@ impl BlobReader {
     ) -> Result<Self, Error> {
         let hasher = match Hasher::new(&descriptor.digest) {
             Ok(hasher) => {
-                let streams = &fetch.client().room().streams;
+                let streams = &fetch.client().range_budget().streams;
                 (offset == 0).then(|| BlobHash::new(hasher, streams))
             }
             Err(error) => return Err(fetch.error(ErrorKind::Protocol, error.to_string())),
@@ -116,7 +116,7 @@ impl BlobReader {
         let size = descriptor.known_size();
         let mut reader = Self {
             attempts: fetch.attempts(),
-            giant: RangedDownload::of(&fetch, size)
+            giant: RangedDownload::for_fetch(&fetch, size)
                 .filter(|_| ranges)
                 .map(Box::new),
             fetch,
@@ -166,7 +166,7 @@ impl BlobReader {
                 }
                 Ok(None) if self.done => return Ok(None),
                 Ok(None) => {}
-                Err(error) if self.deserves_second_chance(&error) => self.restart()?,
+                Err(error) if self.may_restart(&error) => self.restart()?,
                 Err(error) => return Err(error),
             }
         }
@@ -192,12 +192,12 @@ impl BlobReader {
             return Ok(self.held.take());
         }
         if let Some(bytes) = self.leftover.take() {
-            return self.take(bytes).await;
+            return self.accept_bytes(bytes).await;
         }
         if self.is_ranging() && self.size == Some(self.position) {
             return self.finish().await;
         }
-        self.steer().await;
+        self.adjust_ranges().await;
         if self.is_ranging() {
             return self.advance_in_ranges().await;
         }
@@ -206,18 +206,21 @@ impl BlobReader {
             return Ok(None);
         };
         let chunk = body.chunk().await;
-        self.came(chunk).await
+        self.accept(chunk).await
     }
 
     /// What the body that is read at `position` gave.
-    async fn came(&mut self, chunk: Result<Option<Bytes>, Error>) -> Result<Option<Bytes>, Error> {
+    async fn accept(
+        &mut self,
+        chunk: Result<Option<Bytes>, Error>,
+    ) -> Result<Option<Bytes>, Error> {
         match chunk {
             Ok(Some(mut bytes)) => {
                 if let Some(giant) = self.giant.as_mut() {
                     bytes = giant.before_window(self.position, bytes);
-                    giant.came(bytes.len() as u64);
+                    giant.record_bytes(bytes.len() as u64);
                 }
-                self.take(bytes).await
+                self.accept_bytes(bytes).await
             }
             // All of it came: what happens to the connection now is of no concern.
             Ok(None) | Err(_) if self.size == Some(self.position) => self.finish().await,
@@ -245,14 +248,16 @@ impl BlobReader {
     }
 
     /// Ends what flows before a window where that begins, and sees after the window.
-    async fn steer(&mut self) {
+    async fn adjust_ranges(&mut self) {
         let Some(giant) = self.giant.as_mut() else {
             return;
         };
         if giant.trunk_ends() == Some(self.position) {
             self.body = None;
         }
-        giant.steer(self.position, self.body.is_some()).await;
+        giant
+            .adjust_window(self.position, self.body.is_some())
+            .await;
     }
 
     /// [`BlobReader::advance`] while ranges are under way.
@@ -273,14 +278,14 @@ impl BlobReader {
             giant.resume();
         }
         match giant.next(self.position, self.body.as_mut()).await {
-            NextBytes::Bytes(bytes) => self.take(bytes).await,
-            NextBytes::Trunk(chunk) => self.came(chunk).await,
+            NextBytes::Bytes(bytes) => self.accept_bytes(bytes).await,
+            NextBytes::Trunk(chunk) => self.accept(chunk).await,
             NextBytes::Nothing => Ok(None),
         }
     }
 
     /// Takes bytes off the wire; gives back those before them that were held.
-    async fn take(&mut self, bytes: Bytes) -> Result<Option<Bytes>, Error> {
+    async fn accept_bytes(&mut self, bytes: Bytes) -> Result<Option<Bytes>, Error> {
         let length = bytes.len() as u64;
         self.position = self.position.saturating_add(length);
         if let Some(size) = self.size.filter(|size| self.position > *size) {
@@ -337,7 +342,7 @@ impl BlobReader {
             .with_tries(if self.second_chance { 2 } else { 1 })
     }
 
-    fn deserves_second_chance(&self, error: &Error) -> bool {
+    fn may_restart(&self, error: &Error) -> bool {
         error.kind() == ErrorKind::Corrupt && !self.handed_on && !self.second_chance
     }
 
@@ -357,7 +362,7 @@ impl BlobReader {
         if self.start == 0 {
             let hasher = Hasher::new(&self.digest)
                 .map_err(|error| self.fetch.error(ErrorKind::Protocol, error.to_string()))?;
-            let streams = &self.fetch.client().room().streams;
+            let streams = &self.fetch.client().range_budget().streams;
             self.hasher = Some(BlobHash::new(hasher, streams));
         }
         Ok(())
@@ -394,7 +399,7 @@ impl BlobReader {
                     self.body = Some(body);
                     return Ok(());
                 }
-                Err(error) if self.deserves_second_chance(&error) => self.restart()?,
+                Err(error) if self.may_restart(&error) => self.restart()?,
                 Err(error) => self.again_after(error).await?,
             }
         }

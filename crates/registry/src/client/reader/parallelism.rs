@@ -77,7 +77,7 @@ impl ParallelismTuner {
     }
 
     /// How many connections there should be.
-    pub(super) fn wanted(&self) -> usize {
+    pub(super) fn connections(&self) -> usize {
         self.wanted
     }
 
@@ -87,7 +87,7 @@ impl ParallelismTuner {
     }
 
     /// `bytes` came off the network; with them `all` have come of all large blobs since the start of the run.
-    pub(super) fn came(&mut self, bytes: u64, all: u64) {
+    pub(super) fn record_bytes(&mut self, bytes: u64, all: u64) {
         if self.came == 0 {
             self.before = all.saturating_sub(bytes);
         }
@@ -102,7 +102,7 @@ impl ParallelismTuner {
     }
 
     /// Looks at the period, and ends it if it is over; `flowing` is how many connections there are now.
-    pub(super) fn judge(&mut self, flowing: usize) {
+    pub(super) fn end_period(&mut self, flowing: usize) {
         self.flowing = self.flowing.max(flowing);
         let over = self.elapsed >= self.options.period && self.came >= self.options.segment / 2;
         if !over {
@@ -125,7 +125,7 @@ impl ParallelismTuner {
                 self.wanted = flowing.max(1);
                 self.rest = BREATH;
             }
-            Some(before) if hungry && !self.pays(before, flowing, rate) => {
+            Some(before) if hungry && !self.is_worthwhile(before, flowing, rate) => {
                 self.change(before.connections);
                 self.rest = self.next_rest;
                 self.next_rest = self.next_rest.saturating_mul(2);
@@ -136,7 +136,7 @@ impl ParallelismTuner {
     }
 
     /// Whether `flowing` connections, which bring `rate`, are worth it.
-    fn pays(&self, before: ParallelismTrial, flowing: usize, rate: u64) -> bool {
+    fn is_worthwhile(&self, before: ParallelismTrial, flowing: usize, rate: u64) -> bool {
         let added = flowing.saturating_sub(before.connections) as u64;
         let share = before.rate / before.connections.max(1) as u64;
         let gain = share
@@ -206,22 +206,22 @@ mod tests {
     /// One period of `flowing` connections at `rate` in all, with a consumer that waits or not.
     fn period(pace: &mut ParallelismTuner, flowing: usize, rate: u64, hungry: bool) -> usize {
         let second = Duration::from_secs(1);
-        pace.came(rate, rate);
+        pace.record_bytes(rate, rate);
         let (busy, waited) = if hungry {
             (second / 10, second * 9 / 10)
         } else {
             (second * 9 / 10, second / 10)
         };
         pace.spent(busy, waited);
-        pace.judge(flowing);
-        pace.wanted()
+        pace.end_period(flowing);
+        pace.connections()
     }
 
     /// How many connections there are after `periods`, each of which carries `each`, over a line that carries `line`.
     fn run(pace: &mut ParallelismTuner, periods: usize, each: u64, line: u64) -> Vec<usize> {
         (0..periods)
             .map(|_| {
-                let flowing = pace.wanted();
+                let flowing = pace.connections();
                 period(pace, flowing, (each * flowing as u64).min(line), true)
             })
             .collect()
@@ -272,11 +272,11 @@ mod tests {
         let mut pace = pace();
         for second in 0..9 {
             // Eight of them, each as slow as this one.
-            pace.came(MB, second * 160 * MB + MB);
-            pace.came(19 * MB, (second + 1) * 160 * MB);
+            pace.record_bytes(MB, second * 160 * MB + MB);
+            pace.record_bytes(19 * MB, (second + 1) * 160 * MB);
             pace.spent(Duration::ZERO, Duration::from_secs(1));
-            pace.judge(1);
-            assert_eq!(pace.wanted(), 1);
+            pace.end_period(1);
+            assert_eq!(pace.connections(), 1);
         }
     }
 
@@ -293,42 +293,46 @@ mod tests {
     fn takes_what_places_there_are() {
         let mut pace = pace();
         run(&mut pace, 4, 20 * MB, u64::MAX);
-        assert_eq!(pace.wanted(), 2);
+        assert_eq!(pace.connections(), 2);
         for _ in 0..2 {
             period(&mut pace, 1, 20 * MB, true);
         }
-        assert_eq!(pace.wanted(), 1, "there was no place for a second one");
+        assert_eq!(pace.connections(), 1, "there was no place for a second one");
     }
 
     #[test]
     fn a_break_costs_a_connection_and_a_pause() {
         let mut pace = pace();
         run(&mut pace, 7, 20 * MB, u64::MAX);
-        assert_eq!(pace.wanted(), 3);
+        assert_eq!(pace.connections(), 3);
         pace.broke(2);
-        assert_eq!(pace.wanted(), 2);
+        assert_eq!(pace.connections(), 2);
         let ramp = run(&mut pace, 11, 20 * MB, u64::MAX);
         assert_eq!(ramp, [2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 4]);
         pace.broke(1);
-        assert_eq!(pace.wanted(), 2, "one break says nothing of the others");
+        assert_eq!(
+            pace.connections(),
+            2,
+            "one break says nothing of the others"
+        );
         pace.broke(1);
-        assert_eq!(pace.wanted(), 1);
+        assert_eq!(pace.connections(), 1);
     }
 
     #[test]
     fn a_period_has_a_length_and_enough_bytes() {
         let mut pace = pace();
         for _ in 0..100 {
-            pace.came(1, 1);
+            pace.record_bytes(1, 1);
             pace.spent(Duration::ZERO, Duration::from_secs(1));
-            pace.judge(1);
+            pace.end_period(1);
         }
-        pace.came(100 * MB, 100 * MB);
-        pace.judge(1);
-        assert_eq!(pace.wanted(), 1, "the first period is not counted");
-        pace.came(20 * MB, 20 * MB);
+        pace.record_bytes(100 * MB, 100 * MB);
+        pace.end_period(1);
+        assert_eq!(pace.connections(), 1, "the first period is not counted");
+        pace.record_bytes(20 * MB, 20 * MB);
         pace.spent(Duration::ZERO, Duration::from_millis(1));
-        pace.judge(1);
-        assert_eq!(pace.wanted(), 1, "too short to tell");
+        pace.end_period(1);
+        assert_eq!(pace.connections(), 1, "too short to tell");
     }
 }

@@ -103,7 +103,7 @@ impl RangeBudget {
     }
 
     /// Bytes of a large blob came; returns how many that are by now, of all blobs.
-    pub(super) fn came(&self, bytes: u64) -> u64 {
+    pub(super) fn record_bytes(&self, bytes: u64) -> u64 {
         self.came.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
@@ -119,20 +119,20 @@ impl RangeBudget {
 
     /// An empty piece.
     pub(super) fn piece(self: &Arc<Self>) -> RangeBuffer {
-        let spare = self.spare().pop();
+        let spare = self.spare_buffers().pop();
         RangeBuffer {
             bytes: spare.unwrap_or_else(|| Vec::with_capacity(PIECE)),
             room: Arc::clone(self),
         }
     }
 
-    fn spare(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+    fn spare_buffers(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
         // A list of buffers is whole whatever panics beside it.
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many bytes of ranges are in memory.
-    pub(in crate::client) fn held(&self) -> u64 {
+    pub(in crate::client) fn bytes_held(&self) -> u64 {
         self.held.load(Ordering::Relaxed)
     }
 
@@ -171,7 +171,7 @@ impl Drop for RangeBuffer {
         // Without a range under way, the last of which gave its room back, nobody will want it.
         if self.room.segments.available_permits() < self.room.options.segments {
             bytes.clear();
-            self.room.spare().push(bytes);
+            self.room.spare_buffers().push(bytes);
         }
     }
 }
@@ -185,7 +185,7 @@ impl RangeReservation {
     }
 
     /// They were handed on.
-    pub(super) fn take(&mut self, bytes: u64) {
+    pub(super) fn consume(&mut self, bytes: u64) {
         let bytes = bytes.min(self.held);
         self.held -= bytes;
         self.room.held.fetch_sub(bytes, Ordering::Relaxed);
@@ -194,10 +194,10 @@ impl RangeReservation {
 
 impl Drop for RangeReservation {
     fn drop(&mut self) {
-        self.take(self.held);
+        self.consume(self.held);
         // This one is the last.
         if self.room.segments.available_permits() + 1 >= self.room.options.segments {
-            *self.room.spare() = Vec::new();
+            *self.room.spare_buffers() = Vec::new();
         }
     }
 }

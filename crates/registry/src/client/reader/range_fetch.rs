@@ -82,10 +82,10 @@ impl RangeFetch {
 
     async fn advance(&mut self) -> Result<RangeProgress, RangeFailure> {
         let Some(body) = self.body.as_mut() else {
-            self.body = Some(self.ask().await?);
+            self.body = Some(self.request().await?);
             return Ok(RangeProgress::Answered);
         };
-        let room = self.fetch.client().room();
+        let room = self.fetch.client().range_budget();
         let piece = self.piece.get_or_insert_with(|| room.piece());
         let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
         let target = PIECE.min(left.saturating_add(piece.len()));
@@ -119,7 +119,7 @@ impl RangeFetch {
         RangeFailure::Broke(self.fetch.error(ErrorKind::Broken, message))
     }
 
-    async fn ask(&mut self) -> Result<ResponseBody, RangeFailure> {
+    async fn request(&mut self) -> Result<ResponseBody, RangeFailure> {
         let place = self.place.take();
         match self.fetch.get(self.position, Some(self.end), place).await {
             Ok(FetchAnswer::Part(body)) => Ok(body),

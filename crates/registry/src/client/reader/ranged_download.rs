@@ -48,15 +48,15 @@ pub(super) enum NextBytes {
 
 impl RangedDownload {
     /// `None` where the blob is not large enough, or the source is known to have no ranges.
-    pub(super) fn of(fetch: &BlobFetch, size: Option<u64>) -> Option<Self> {
-        let room = fetch.client().room();
+    pub(super) fn for_fetch(fetch: &BlobFetch, size: Option<u64>) -> Option<Self> {
+        let room = fetch.client().range_budget();
         let options = room.options;
         let size = size.filter(|size| *size >= options.threshold && options.segments > 0)?;
         if !fetch.client().answers_ranges() {
             return None;
         }
         Some(Self {
-            fetch: fetch.clone().of_length(size),
+            fetch: fetch.clone().with_length(size),
             pace: ParallelismTuner::new(options),
             room,
             size,
@@ -89,7 +89,7 @@ impl RangedDownload {
 
     /// Looks at the pace, and opens, fills or closes the window. `trunk` says whether the trunk flows, `position` where
     /// the reading stands.
-    pub(super) async fn steer(&mut self, position: u64, trunk: bool) {
+    pub(super) async fn adjust_window(&mut self, position: u64, trunk: bool) {
         if let Some(window) = &self.window {
             let late = !window.is_confirmed() && position > window.start();
             let over = window.is_empty() && !trunk && !window.is_broken();
@@ -98,13 +98,13 @@ impl RangedDownload {
                 self.pace.alone();
             }
         }
-        self.staff(trunk).await;
+        self.start_ranges(trunk).await;
         let flowing = self.window.as_ref().map_or(0, RangeWindow::flowing) + usize::from(trunk);
-        self.pace.judge(flowing);
-        if self.window.is_none() && trunk && self.pace.wanted() > 1 {
+        self.pace.end_period(flowing);
+        if self.window.is_none() && trunk && self.pace.connections() > 1 {
             self.window = self.ahead(position).map(RangeWindow::new);
         }
-        self.staff(trunk).await;
+        self.start_ranges(trunk).await;
         if self
             .window
             .as_ref()
@@ -127,11 +127,11 @@ impl RangedDownload {
     }
 
     /// Sees that as many ranges flow as are wanted, as far as there is room for them and a place at the host.
-    async fn staff(&mut self, trunk: bool) {
+    async fn start_ranges(&mut self, trunk: bool) {
         let Some(window) = self.window.as_mut() else {
             return;
         };
-        let wanted = self.pace.wanted();
+        let wanted = self.pace.connections();
         while window.flowing() + usize::from(trunk) < wanted {
             if window.is_broken() {
                 if !trunk && window.flowing() == 0 {
@@ -178,7 +178,7 @@ impl RangedDownload {
         trunk: Option<&mut ResponseBody>,
     ) -> NextBytes {
         let flows = trunk.is_some();
-        self.take_in(flows);
+        self.handle_ready_events(flows);
         let Some(window) = self.window.as_mut() else {
             return NextBytes::Nothing;
         };
@@ -195,7 +195,7 @@ impl RangedDownload {
         };
         tokio::select! {
             Some(event) = window.event() => {
-                self.heed(event, flows);
+                self.handle_event(event, flows);
                 NextBytes::Nothing
             }
             chunk = trunk, if flows => NextBytes::Trunk(chunk),
@@ -204,23 +204,23 @@ impl RangedDownload {
     }
 
     /// Takes in all that is at hand, so that no range waits for the one before it.
-    fn take_in(&mut self, trunk: bool) {
+    fn handle_ready_events(&mut self, trunk: bool) {
         while let Some(window) = self.window.as_mut()
             && let Some(Some(event)) = window.event().now_or_never()
         {
-            self.heed(event, trunk);
+            self.handle_event(event, trunk);
         }
     }
 
-    fn heed(&mut self, event: RangeEvent, trunk: bool) {
+    fn handle_event(&mut self, event: RangeEvent, trunk: bool) {
         let Some(window) = self.window.as_mut() else {
             return;
         };
         match event {
             RangeEvent::Answered => {}
-            RangeEvent::Came(bytes) => self.pace.came(bytes, self.room.came(bytes)),
+            RangeEvent::Came(bytes) => self.pace.record_bytes(bytes, self.room.record_bytes(bytes)),
             RangeEvent::Broke(error) if !window.is_confirmed() => {
-                self.fetch.heed(&error);
+                self.fetch.pause_after(&error);
                 self.forget();
                 self.pace.alone();
             }
@@ -230,7 +230,7 @@ impl RangedDownload {
                 if flowing == 0 {
                     self.broke = Some(error);
                 } else {
-                    self.fetch.heed(&error);
+                    self.fetch.pause_after(&error);
                 }
             }
             RangeEvent::NoRanges => {
@@ -273,7 +273,7 @@ impl RangedDownload {
     }
 
     /// Bytes came over the trunk.
-    pub(super) fn came(&mut self, bytes: u64) {
-        self.pace.came(bytes, self.room.came(bytes));
+    pub(super) fn record_bytes(&mut self, bytes: u64) {
+        self.pace.record_bytes(bytes, self.room.record_bytes(bytes));
     }
 }

@@ -122,7 +122,7 @@ impl RangeWindow {
     pub(super) fn next(&mut self) -> Option<Bytes> {
         let slot = self.slots.front_mut()?;
         let piece = slot.pieces.pop_front()?;
-        slot.share.take(piece.len() as u64);
+        slot.share.consume(piece.len() as u64);
         self.start += piece.len() as u64;
         if slot.pieces.is_empty() && slot.position == slot.end {
             self.slots.pop_front();

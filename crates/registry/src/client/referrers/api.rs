@@ -67,12 +67,12 @@ impl Client {
         }
         let told = self.list_referrers(repository, scopes, subject).await;
         match &told {
-            Ok(ApiAnswer::Listed(descriptors)) => habits.answered(descriptors.is_empty()),
+            Ok(ApiAnswer::Listed(descriptors)) => habits.record_list(descriptors.is_empty()),
             Ok(ApiAnswer::NoApi) => habits.missing(),
             Ok(ApiAnswer::NoRepository | ApiAnswer::Unclear) | Err(_) => {}
         }
         if first.is_some() {
-            habits.asked();
+            habits.record_probe();
         }
         told
     }
@@ -83,7 +83,7 @@ impl Client {
         scopes: ScopeSet,
         subject: &Digest,
     ) -> Result<ApiAnswer, Error> {
-        let first = ask(repository, scopes, subject);
+        let first = referrers_request(repository, scopes, subject);
         let mut ask = first.clone();
         let mut list = ReferrersList::default();
         for page in 0..MAX_PAGES {
@@ -100,7 +100,7 @@ impl Client {
             };
             let read = entries(&index).map_err(|why| ask.error(ErrorKind::Protocol, why))?;
             self.warn_of_unreadable(repository, subject, &read.unreadable);
-            list.take(index.bytes().len(), read.descriptors)
+            list.add_page(index.bytes().len(), read.descriptors)
                 .map_err(|why| ask.error(ErrorKind::Protocol, why))?;
             list.addresses.insert(whole.url.to_string());
             let next = self.next_page(&first, &whole.url, &whole.headers).await?;
@@ -123,11 +123,11 @@ impl Client {
         let fits = |status: StatusCode| status == StatusCode::OK || status.is_redirection();
         let mut ask = ask.clone();
         for _ in 0..=MAX_HOPS {
-            let whole = match self.whole(&ask, MAX_MANIFEST_BYTES, fits).await {
+            let whole = match self.buffered(&ask, MAX_MANIFEST_BYTES, fits).await {
                 Ok(whole) => whole,
                 Err(error) => {
-                    self.say_denied(&error);
-                    return told(error).map(ReferrersPage::Told);
+                    self.warn_denied(&error);
+                    return interpret_error(error).map(ReferrersPage::Told);
                 }
             };
             if whole.status == StatusCode::OK {
@@ -146,7 +146,7 @@ impl Client {
     }
 
     /// Says, once for the registry, that it does not let us ask: what it lists may be left out.
-    fn say_denied(&self, error: &Error) {
+    fn warn_denied(&self, error: &Error) {
         if error.kind() == ErrorKind::Denied && self.inner.habits.referrers.is_first_denial() {
             self.warn(&format!(
                 "the registry denies to list referrers, which is taken to mean that there are none but those that tags \
@@ -165,7 +165,7 @@ impl Client {
         let Some(location) = location.and_then(|value| value.to_str().ok()) else {
             return Ok(None);
         };
-        let visit = self.visit(&ask.repository).await?;
+        let visit = self.repository_context(&ask.repository).await?;
         let base = self.base(&visit, &ask.action).await?;
         let address = checked_url::resolve(&base, &whole.url, location).ok();
         Ok(address.filter(|address| address.home))
@@ -174,7 +174,7 @@ impl Client {
 
 impl ReferrersList {
     /// Adds what a page lists; an error is a clause.
-    fn take(&mut self, bytes: usize, descriptors: Vec<Descriptor>) -> Result<(), String> {
+    fn add_page(&mut self, bytes: usize, descriptors: Vec<Descriptor>) -> Result<(), String> {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > MAX_BYTES {
             return Err(format!("the list has more than {MAX_BYTES} bytes"));
@@ -197,7 +197,7 @@ pub(super) fn entries(index: &Manifest) -> Result<ReferrerList, String> {
     list.map_err(|error| format!("the list cannot be read: {error}"))
 }
 
-fn ask(repository: &Repository, scopes: ScopeSet, subject: &Digest) -> RequestSpec {
+fn referrers_request(repository: &Repository, scopes: ScopeSet, subject: &Digest) -> RequestSpec {
     RequestSpec::new(
         Method::GET,
         repository,
@@ -224,7 +224,7 @@ fn index(whole: &BufferedResponse) -> Option<Manifest> {
 }
 
 /// What an answer that is no list tells, if it tells anything.
-fn told(error: Error) -> Result<ApiAnswer, Error> {
+fn interpret_error(error: Error) -> Result<ApiAnswer, Error> {
     if !matches!(
         error.kind(),
         ErrorKind::NotFound | ErrorKind::Rejected | ErrorKind::Denied

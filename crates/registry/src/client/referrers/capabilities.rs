@@ -83,11 +83,11 @@ impl ReferrersCapabilities {
         is_open(*self.state()).then_some(turn)
     }
     /// Remembers that somebody had an answer: nobody waits for another's any more, even if it settled nothing.
-    pub(super) fn asked(&self) {
+    pub(super) fn record_probe(&self) {
         self.state().asked = true;
     }
     /// Remembers that the API answered with a list.
-    pub(super) fn answered(&self, is_empty: bool) {
+    pub(super) fn record_list(&self, is_empty: bool) {
         let mut state = self.state();
         state.api = match (state.api, is_empty) {
             (ApiSupport::Missing, _) => ApiSupport::Missing,
@@ -104,7 +104,7 @@ impl ReferrersCapabilities {
         }
     }
     /// The turn of one writer of the fallback tag of this name: always one, since there are [`TURNS`] to choose from.
-    pub(super) async fn turn(&self, name: &str) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+    pub(super) async fn lock_writer(&self, name: &str) -> Option<tokio::sync::MutexGuard<'_, ()>> {
         let count = u64::try_from(self.turns.len()).unwrap_or(u64::MAX).max(1);
         let at = usize::try_from(self.hasher.hash_one(name) % count).ok()?;
         Some(self.turns.get(at)?.lock().await)
@@ -118,11 +118,11 @@ impl ReferrersCapabilities {
         self.refuses_conditions.store(true, Ordering::Relaxed);
     }
     /// Whether conditions were seen to hold back a write that would have undone another.
-    pub(super) fn heeds_conditions(&self) -> bool {
+    pub(super) fn honours_conditions(&self) -> bool {
         self.heeds_conditions.load(Ordering::Relaxed)
     }
     /// Remembers that one did.
-    pub(super) fn heeded_condition(&self) {
+    pub(super) fn record_honoured_condition(&self) {
         self.heeds_conditions.store(true, Ordering::Relaxed);
     }
     /// Whether it is the first time that this is to be said.
@@ -143,10 +143,10 @@ mod tests {
     #[test]
     fn an_api_that_lists_is_not_given_up() {
         let habits = ReferrersCapabilities::default();
-        habits.answered(true);
+        habits.record_list(true);
         assert_eq!(habits.api(), ApiSupport::Answers);
-        habits.answered(false);
-        habits.answered(true);
+        habits.record_list(false);
+        habits.record_list(true);
         habits.missing();
         assert_eq!(habits.api(), ApiSupport::Lists);
     }
@@ -154,9 +154,9 @@ mod tests {
     #[test]
     fn an_api_that_lists_nothing_is_given_up_for_good() {
         let habits = ReferrersCapabilities::default();
-        habits.answered(true);
+        habits.record_list(true);
         habits.missing();
-        habits.answered(false);
+        habits.record_list(false);
         assert_eq!(habits.api(), ApiSupport::Missing);
     }
 }

@@ -55,7 +55,7 @@ pub enum ReferrersOrigin {
 }
 
 impl Referrers {
-    fn nobody() -> Self {
+    fn empty() -> Self {
         Self {
             descriptors: Vec::new(),
             origin: ReferrersOrigin::Nobody,
@@ -109,7 +109,7 @@ impl Client {
         let listed = self
             .list_by_api(repository, ScopeSet::pull(repository), subject)
             .await?;
-        Ok(listed.unwrap_or_else(Referrers::nobody))
+        Ok(listed.unwrap_or_else(Referrers::empty))
     }
 
     /// Warns that entries of the list of what refers to `subject` are left out.
@@ -159,14 +159,14 @@ impl Client {
                 descriptors,
                 origin: ReferrersOrigin::Api,
             })),
-            ApiAnswer::NoRepository => Ok(Some(Referrers::nobody())),
+            ApiAnswer::NoRepository => Ok(Some(Referrers::empty())),
             ApiAnswer::Unclear
                 if matches!(
                     self.inner.habits.referrers.api(),
                     ApiSupport::Answers | ApiSupport::Lists
                 ) =>
             {
-                Ok(Some(Referrers::nobody()))
+                Ok(Some(Referrers::empty()))
             }
             ApiAnswer::Unclear | ApiAnswer::NoApi => Ok(None),
         }

@@ -38,7 +38,7 @@ impl Client {
         let fetched = self.get_tagged(repository, scopes, &tag).await;
         let fetched = match fetched {
             Ok(Some(fetched)) => fetched,
-            Ok(None) => return Ok(Referrers::nobody()),
+            Ok(None) => return Ok(Referrers::empty()),
             // Artifactory's word for a tag that does not exist, in a repository that may be read.
             Err(error) if error.kind() == ErrorKind::Denied => {
                 if self.inner.habits.referrers.is_first_denial() {
@@ -46,7 +46,7 @@ impl Client {
                         "the registry denies access to tags that would list referrers, which is taken to mean that they do not exist: {error}"
                     ));
                 }
-                return Ok(Referrers::nobody());
+                return Ok(Referrers::empty());
             }
             Err(error) => return Err(error),
         };

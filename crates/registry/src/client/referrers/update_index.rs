@@ -78,7 +78,9 @@ impl Client {
         }
         let tag = Tag::of_referrers_to(subject);
         let habits = &self.inner.habits.referrers;
-        let _turn = habits.turn(&format!("{}:{tag}", repository.path())).await;
+        let _turn = habits
+            .lock_writer(&format!("{}:{tag}", repository.path()))
+            .await;
         TagUpdate {
             client: self,
             repository,
@@ -156,7 +158,7 @@ impl TagUpdate<'_> {
             }
             match refused.take() {
                 Some(before) if before == stands => habits.no_conditions(),
-                Some(_) => habits.heeded_condition(),
+                Some(_) => habits.record_honoured_condition(),
                 None => {}
             }
             let condition = condition(found.as_ref()).filter(|_| habits.takes_conditions());
@@ -169,8 +171,8 @@ impl TagUpdate<'_> {
                 }
                 Err(error) => return Err(explain(error)),
             }
-            self.settle(started).await;
-            if self.stands().await?.as_ref() == Some(merged.digest()) {
+            self.wait_for_writers(started).await;
+            if self.current_digest().await?.as_ref() == Some(merged.digest()) {
                 return Ok(self.done(Some(merged.digest().clone()), false));
             }
             if let Some(delay) = delays.next() {
@@ -230,14 +232,14 @@ impl TagUpdate<'_> {
 
     /// Leaves a writer who read before we wrote, and saw the list without ours, the time to undo our write while we can
     /// still notice: as long as reading and writing took us. Where conditions are heeded nobody can.
-    async fn settle(&self, started: Instant) {
-        if !self.client.inner.habits.referrers.heeds_conditions() {
+    async fn wait_for_writers(&self, started: Instant) {
+        if !self.client.inner.habits.referrers.honours_conditions() {
             tokio::time::sleep(started.elapsed().min(MAX_SETTLING)).await;
         }
     }
 
     /// The digest of what stands there now.
-    async fn stands(&self) -> Result<Option<Digest>, Error> {
+    async fn current_digest(&self) -> Result<Option<Digest>, Error> {
         let target = Target::Tag(self.tag.clone());
         let head = self
             .client

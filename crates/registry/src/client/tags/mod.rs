@@ -147,17 +147,17 @@ impl TagPages {
                 "the answer is no list of tags: {}",
                 shown(&error.to_string())
             );
-            self.ask(&asked)
+            self.page_request(&asked)
                 .error(ErrorKind::Protocol, message)
                 .with_status(whole.status)
                 .with_source(error)
         })?;
         self.pages += 1;
-        self.take(&whole, entries).await.map(Some)
+        self.accept_page(&whole, entries).await.map(Some)
     }
 
     /// Takes the entries of a page, and finds out what follows it.
-    async fn take(
+    async fn accept_page(
         &mut self,
         whole: &BufferedResponse,
         entries: Vec<Entry>,
@@ -206,7 +206,7 @@ impl TagPages {
             .await?;
         let next = match next {
             Some(address) => self.linked(address, count)?,
-            None => unsaid(count, last, is_stale),
+            None => page_without_link(count, last, is_stale),
         };
         if self.stale > MAX_STALE_PAGES {
             return Err(self.endless("goes on without bringing anything new"));
@@ -249,10 +249,10 @@ impl TagPages {
         };
         let whole = self
             .client
-            .whole(&self.ask(asked), MAX_PAGE_BYTES, fits)
+            .buffered(&self.page_request(asked), MAX_PAGE_BYTES, fits)
             .await
             .map_err(|error| match asked {
-                Next::Linked(_) => links::of_later_page(error),
+                Next::Linked(_) => links::with_paging_advice(error),
                 _ => error,
             })?;
         if whole.status == StatusCode::OK {
@@ -265,14 +265,14 @@ impl TagPages {
         let plain = self.list("");
         let whole = self
             .client
-            .whole(&plain, MAX_PAGE_BYTES, |status| status == StatusCode::OK)
+            .buffered(&plain, MAX_PAGE_BYTES, |status| status == StatusCode::OK)
             .await?;
         self.sized = false;
         self.client.inner.habits.no_page_size();
         Ok(Some(whole))
     }
 
-    fn ask(&self, asked: &Next) -> RequestSpec {
+    fn page_request(&self, asked: &Next) -> RequestSpec {
         match asked {
             Next::Linked(address) => self.list("").at(address.clone()),
             Next::After(last) if self.sized => {
@@ -307,7 +307,7 @@ impl TagPages {
             let text = match entry {
                 Entry::Text(text) => text,
                 Entry::Other(noun) => {
-                    self.leave_out(&format!("the list has {noun} in its place"));
+                    self.warn_skipped(&format!("the list has {noun} in its place"));
                     continue;
                 }
             };
@@ -318,14 +318,14 @@ impl TagPages {
             }
             match Tag::parse(&text) {
                 Ok(tag) => fresh.push(tag),
-                Err(error) => self.leave_out(&error.to_string()),
+                Err(error) => self.warn_skipped(&error.to_string()),
             }
         }
         fresh
     }
 
     /// Says that an entry of the list is left out.
-    fn leave_out(&mut self, why: &str) {
+    fn warn_skipped(&mut self, why: &str) {
         if self.for_push {
             return;
         }
@@ -377,7 +377,7 @@ impl TagPages {
 }
 
 /// What to do after a page without a `Link`.
-fn unsaid(count: usize, last: Option<String>, stale: bool) -> Next {
+fn page_without_link(count: usize, last: Option<String>, stale: bool) -> Next {
     match last {
         Some(last) if !stale && count.is_multiple_of(ROUND) => Next::After(last),
         _ => Next::End,
@@ -391,10 +391,16 @@ mod tests {
     #[test]
     fn only_a_round_page_without_a_link_is_doubted() {
         let last = || Some("z".to_owned());
-        assert!(matches!(unsaid(100, last(), false), Next::After(tag) if tag == "z"));
-        assert!(matches!(unsaid(1000, last(), false), Next::After(_)));
+        assert!(matches!(page_without_link(100, last(), false), Next::After(tag) if tag == "z"));
+        assert!(matches!(
+            page_without_link(1000, last(), false),
+            Next::After(_)
+        ));
         for (count, last, stale) in [(99, last(), false), (0, None, false), (100, last(), true)] {
-            assert!(matches!(unsaid(count, last, stale), Next::End), "{count}");
+            assert!(
+                matches!(page_without_link(count, last, stale), Next::End),
+                "{count}"
+            );
         }
     }
 }

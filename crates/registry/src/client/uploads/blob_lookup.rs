@@ -26,7 +26,7 @@ pub(super) struct StoredBlob {
 
 impl UploadDriver<'_> {
     /// Finds out what the registry has.
-    pub(super) async fn settle(&mut self, complete: bool) -> StepResult {
+    pub(super) async fn resolve_outcome(&mut self, complete: bool) -> StepResult {
         if complete && self.is_there().await? {
             return Ok(NextStep::Done);
         }
@@ -34,7 +34,7 @@ impl UploadDriver<'_> {
             // Sent anew it costs no more than the question where it stands.
             return Ok(NextStep::Reopen);
         }
-        let ask = self.upload.ask(Method::GET).follow(false);
+        let ask = self.upload.session_request(Method::GET).follow(false);
         let response = match self.client.once(&mut self.visit, &ask).await {
             Ok(CallOutcome::Answer(response)) => response,
             Ok(CallOutcome::Refused(error)) => return Err(StepFailure::Final(error)),
@@ -48,7 +48,7 @@ impl UploadDriver<'_> {
                     NextStep::Settle { complete: false },
                 ));
             }
-            return Ok(self.barren());
+            return Ok(self.after_lost_bytes());
         }
         self.relocate(&ask, &response).await?;
         let stored = self
@@ -67,11 +67,11 @@ impl UploadDriver<'_> {
             // One too many is a way to count.
             Some(stored) if stored == session.sent + 1 => session.sent,
             Some(stored) if stored <= session.sent => stored,
-            _ => return self.barren(),
+            _ => return self.after_lost_bytes(),
         };
         if stored == 0 {
             session.offset = 0;
-            return match self.barren() {
+            return match self.after_lost_bytes() {
                 // Nothing arrived, and the session lives: it serves again.
                 NextStep::Reopen if self.trouble.barren < MAX_BARREN => NextStep::Send,
                 next => next,
@@ -85,13 +85,13 @@ impl UploadDriver<'_> {
             self.upload.digest,
             self.size
         );
-        self.stands_at(stored);
+        self.set_offset(stored);
         NextStep::Send
     }
 
     /// Nothing of what was sent is left. When that happens again and again the registry, or a proxy before it, may
     /// be refusing the size of the body without our seeing it.
-    fn barren(&mut self) -> NextStep {
+    fn after_lost_bytes(&mut self) -> NextStep {
         if self.trouble.barren >= MAX_BARREN
             && self.size > SMALL
             && self.forms.refuse(self.form, self.size, FormRefusal::Size)
@@ -129,10 +129,15 @@ impl UploadDriver<'_> {
     /// is sent again later.
     pub(super) async fn is_there(&mut self) -> Result<bool, StepFailure> {
         let path = self.upload.repository.path();
-        if self.client.inner.habits.doubts(path, &self.upload.digest) {
+        if self
+            .client
+            .inner
+            .habits
+            .is_disproved(path, &self.upload.digest)
+        {
             return Ok(false);
         }
-        match self.look().await {
+        match self.head_blob().await {
             Ok(Some(StoredBlob { length })) => {
                 let is_right = length.is_none_or(|length| length == self.size);
                 if !is_right {
@@ -150,7 +155,7 @@ impl UploadDriver<'_> {
     }
 
     /// HEAD of the blob.
-    pub(super) async fn look(&mut self) -> Result<Option<StoredBlob>, Error> {
+    pub(super) async fn head_blob(&mut self) -> Result<Option<StoredBlob>, Error> {
         let (repository, digest) = (&self.upload.repository, &self.upload.digest);
         let ask = blob_ask(Method::HEAD, repository, digest, "look for blob")
             .scopes(ScopeSet::push(repository))

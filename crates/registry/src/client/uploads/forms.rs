@@ -119,7 +119,7 @@ impl UploadForms {
     }
 
     /// Takes over what `other`, a copy of these facts that went through an upload, learnt.
-    pub(super) fn learn(&mut self, other: &Self) {
+    pub(super) fn merge(&mut self, other: &Self) {
         self.whole.merge(other.whole);
         self.stream.merge(other.stream);
         self.chunk = self.chunk.min(other.chunk);
@@ -224,7 +224,7 @@ mod tests {
         learnt.refuse(UploadForm::Stream, 20, FormRefusal::Form);
         learnt.refuse(UploadForm::Chunks(16 * MIB), 9 * MIB, FormRefusal::Size);
         forms.refuse(UploadForm::Whole, 10, FormRefusal::Size);
-        forms.learn(&learnt);
+        forms.merge(&learnt);
         assert_eq!(forms.choose(4), UploadForm::Whole);
         assert_eq!(forms.choose(5), UploadForm::Chunks(4 * MIB));
     }

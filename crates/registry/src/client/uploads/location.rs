@@ -29,7 +29,7 @@ impl Client {
         self.address(visit, &base, &response.url, text)
             .await
             .map(Some)
-            .map_err(|astray| ask.astray(astray))
+            .map_err(|astray| ask.forbidden_redirect(astray))
     }
 }
 

@@ -95,9 +95,11 @@ impl Client {
     /// Waits for a place among the uploads of the host, which [`Client::upload`] then takes: for those who must not
     /// begin before they have one, since others begin with them. A place is given back with the upload.
     pub async fn reserve_upload(&self, upload: &mut Upload) -> Result<(), Error> {
-        let visit = self.visit(&upload.repository).await?;
+        let visit = self.repository_context(&upload.repository).await?;
         let weight = upload.size.unwrap_or(0);
-        let ask = upload.ask(http::Method::PUT).lane(Lane::Uploads);
+        let ask = upload
+            .session_request(http::Method::PUT)
+            .lane(Lane::Uploads);
         let ask = ask.weight(weight);
         upload.reserved = Some(self.reserve(&visit, &ask, false).await?);
         Ok(())
@@ -134,8 +136,8 @@ impl Upload {
         }
     }
     /// A request to the session as it stands.
-    fn ask(&self, method: http::Method) -> RequestSpec {
-        session::ask(
+    fn session_request(&self, method: http::Method) -> RequestSpec {
+        session::upload_request(
             method,
             &self.repository,
             &self.digest,

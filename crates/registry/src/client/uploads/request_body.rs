@@ -61,7 +61,7 @@ pub(super) fn channel(length: u64) -> (RequestBody, RequestBodySender) {
 
 impl RequestBodySender {
     /// A counter of the bytes that were taken out of the body.
-    pub(super) fn taken(&self) -> Arc<AtomicU64> {
+    pub(super) fn bytes_taken(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.taken)
     }
 }

@@ -89,7 +89,7 @@ pub(super) async fn plain(
 ) -> Result<UploadSession, Error> {
     let scopes = ScopeSet::push(repository);
     let path = uploads(digest, Vec::new());
-    let ask = ask(Method::POST, repository, digest, scopes, path);
+    let ask = upload_request(Method::POST, repository, digest, scopes, path);
     let response = client
         .answer(&ask, |status| status.is_success())
         .await
@@ -106,7 +106,7 @@ fn question<'a>(
     from: Option<&'a Repository>,
 ) -> Option<&'a Repository> {
     let habits = &client.inner.habits;
-    if habits.doubts(repository.path(), digest) {
+    if habits.is_disproved(repository.path(), digest) {
         return None;
     }
     from.filter(|from| *from != repository && from.registry() == repository.registry())
@@ -123,7 +123,7 @@ async fn mount(
     let parameters = vec![("mount", digest.as_str()), ("from", from.path())];
     let scopes = ScopeSet::mount(repository, from);
     let path = uploads(digest, parameters);
-    let ask = ask(Method::POST, repository, digest, scopes, path);
+    let ask = upload_request(Method::POST, repository, digest, scopes, path);
     // Anything but 201 and 202 means a plain session, unless it means "later".
     let fits = |status: StatusCode| !matches!(status.as_u16(), 408 | 429 | 502..=504);
     let response = match client.outcome(&ask, fits).await {
@@ -169,10 +169,10 @@ async fn session(
     ask: &RequestSpec,
     response: Response,
 ) -> Result<UploadSession, Error> {
-    let visit = client.visit(&ask.repository).await?;
+    let visit = client.repository_context(&ask.repository).await?;
     let location = client.location_of(&visit, ask, &response).await?;
     let least = chunk_min(&response.headers);
-    let dialect = RangeStyle::of_opening(&response.headers);
+    let dialect = RangeStyle::from_headers(&response.headers);
     let status = response.status;
     response.body.drain().await;
     let Some(location) = location else {
@@ -190,7 +190,7 @@ async fn session(
 }
 
 /// A request of the upload of a blob.
-pub(super) fn ask(
+pub(super) fn upload_request(
     method: Method,
     repository: &Repository,
     digest: &Digest,

@@ -176,7 +176,7 @@ fn signatures_are_no_part_of_a_digest() {
         let digested = digested_bytes(text.as_bytes(), content_type).unwrap();
         assert_eq!(digested, payload.as_bytes());
         assert_eq!(
-            Digest::of(Algorithm::Sha256, &digested),
+            Digest::compute(Algorithm::Sha256, &digested),
             Digest::sha256(payload.as_bytes())
         );
     }

@@ -27,7 +27,7 @@ fn an_index_is_read_whole() {
     let platform = arm.platform.clone().unwrap();
     assert_eq!(platform.to_string(), "linux/arm/v7");
     assert_eq!(platform.os_version, None);
-    assert_eq!((arm.size, arm.attests()), (Some(1), None));
+    assert_eq!((arm.size, arm.attested_digest()), (Some(1), None));
     assert_eq!(future.digest.as_str(), "md5:0");
     assert_eq!(
         (
@@ -38,7 +38,7 @@ fn an_index_is_read_whole() {
         (None, 0, 0)
     );
     assert_eq!(attestation.size, Some(9_223_372_036_854_775_807));
-    assert_eq!(attestation.attests().unwrap().as_str(), A);
+    assert_eq!(attestation.attested_digest().unwrap().as_str(), A);
     assert_eq!(attestation.artifact_type.as_deref(), Some("a/b"));
     assert_eq!(attestation.annotations.len(), 2);
 }
@@ -336,17 +336,17 @@ fn attestations_name_what_they_attest() {
     let kind = "vnd.docker.reference.type".to_owned();
     let digest = "vnd.docker.reference.digest".to_owned();
     descriptor.annotations.insert(digest.clone(), B.to_owned());
-    assert_eq!(descriptor.attests(), None);
+    assert_eq!(descriptor.attested_digest(), None);
     descriptor
         .annotations
         .insert(kind.clone(), "something-else".to_owned());
-    assert_eq!(descriptor.attests(), None);
+    assert_eq!(descriptor.attested_digest(), None);
     descriptor
         .annotations
         .insert(kind, "attestation-manifest".to_owned());
-    assert_eq!(descriptor.attests().unwrap().as_str(), B);
+    assert_eq!(descriptor.attested_digest().unwrap().as_str(), B);
     descriptor.annotations.insert(digest, "nonsense".to_owned());
-    assert_eq!(descriptor.attests(), None);
+    assert_eq!(descriptor.attested_digest(), None);
 }
 
 #[test]

@@ -75,8 +75,8 @@ impl Limits {
     pub(super) async fn acquire(&self, host: String, lane: Lane, turn: Urgency) -> Permit {
         let gate = self.gate(host, lane);
         match turn {
-            Urgency::InLine(weight) => gate.enter(weight).await,
-            Urgency::AtOnce => gate.enter_at_once(),
+            Urgency::InLine(weight) => gate.acquire(weight).await,
+            Urgency::AtOnce => gate.acquire_at_once(),
         }
     }
     /// A place that is free at once, and that nobody waits for.

@@ -44,7 +44,7 @@ impl Pauses {
         }
     }
     /// Takes note of an answer for the sake of `registry`.
-    pub(in crate::transport) fn answered(&self, registry: &Registry, status: StatusCode) {
+    pub(in crate::transport) fn record_answer(&self, registry: &Registry, status: StatusCode) {
         let mut overloads = self
             .overloads
             .lock()

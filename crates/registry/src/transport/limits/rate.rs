@@ -37,7 +37,7 @@ impl<T> Default for PerRegistry<T> {
 }
 
 impl<T: Copy> PerRegistry<T> {
-    fn of(&self, registry: &Registry) -> Option<T> {
+    fn for_registry(&self, registry: &Registry) -> Option<T> {
         self.named.get(registry).copied().or(self.each)
     }
     fn is_empty(&self) -> bool {
@@ -85,25 +85,28 @@ impl Rates {
         if self.requests.is_empty() {
             return None;
         }
-        Some(self.of(registry).requests?.take(1))
+        Some(self.buckets_for(registry).requests?.take(1))
     }
     /// Whether requests to `registry` are limited.
     pub(in crate::transport) fn limits_requests(&self, registry: &Registry) -> bool {
-        self.requests.of(registry).is_some()
+        self.requests.for_registry(registry).is_some()
     }
     /// What bodies from and to `registry` take their bytes out of.
     pub(in crate::transport) fn bytes(&self, registry: &Registry) -> Option<Bucket> {
         if self.bytes.is_empty() {
             return None;
         }
-        self.of(registry).bytes
+        self.buckets_for(registry).bytes
     }
-    fn of(&self, registry: &Registry) -> Buckets {
+    fn buckets_for(&self, registry: &Registry) -> Buckets {
         let mut all = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let made = all.entry(registry.clone()).or_insert_with(|| Buckets {
-            requests: self.requests.of(registry).map(Bucket::new),
+            requests: self.requests.for_registry(registry).map(Bucket::new),
             #[allow(clippy::cast_precision_loss, reason = "a rate need not be exact")]
-            bytes: self.bytes.of(registry).map(|rate| Bucket::new(rate as f64)),
+            bytes: self
+                .bytes
+                .for_registry(registry)
+                .map(|rate| Bucket::new(rate as f64)),
         });
         made.clone()
     }
@@ -130,7 +133,7 @@ impl Bucket {
         start
     }
     /// When all that was taken is paid for.
-    fn paid(&self) -> Instant {
+    fn next_free(&self) -> Instant {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).paid
     }
 }
@@ -159,9 +162,9 @@ impl Throttle {
         }
     }
     /// Bytes flowed: the next wait until they are paid for.
-    pub(in crate::transport) fn took(&mut self, bytes: u64) {
+    pub(in crate::transport) fn record_bytes(&mut self, bytes: u64) {
         self.bucket.take(bytes);
-        let paid = self.bucket.paid();
+        let paid = self.bucket.next_free();
         if paid > Instant::now() {
             self.waits = Some(Box::pin(tokio::time::sleep_until(paid)));
         }
@@ -240,7 +243,7 @@ mod tests {
         for _ in 0..3 {
             for body in &mut bodies {
                 std::future::poll_fn(|cx| body.poll_ready(cx)).await;
-                body.took(500);
+                body.record_bytes(500);
             }
         }
         // The last are paid for by whoever comes next.

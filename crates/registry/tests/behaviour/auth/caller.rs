@@ -122,7 +122,9 @@ impl Caller {
         path: &str,
     ) -> Result<StatusCode, Denied> {
         for _ in 0..=MAX_AGAIN {
-            let turn = self.authenticator.turn(&self.endpoint, access, &method);
+            let turn = self
+                .authenticator
+                .wait_for_challenge(&self.endpoint, access, &method);
             let turn = turn.await.map_err(Denied::Failed)?;
             let used = self
                 .authenticator
@@ -156,7 +158,7 @@ impl Caller {
             if status != StatusCode::UNAUTHORIZED {
                 self.authenticator
                     .accepted(&self.endpoint, access, scopes, &method, used.as_ref());
-                turn.let_in();
+                turn.record_success();
                 return Ok(status);
             }
             let verdict = self

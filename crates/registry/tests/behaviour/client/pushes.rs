@@ -125,7 +125,7 @@ async fn a_digest_of_an_algorithm_that_a_registry_does_not_know_is_refused_for_g
     let kit = Kit::open(Profile::distribution()).await;
     let image = image();
     let bytes = image.root().bytes.clone();
-    let digest = Digest::of(image_syncer_registry::Algorithm::Sha512, &bytes);
+    let digest = Digest::compute(image_syncer_registry::Algorithm::Sha512, &bytes);
     let manifest =
         image_syncer_registry::Manifest::new(bytes, Some(&image.root().media_type), digest.clone())
             .unwrap();

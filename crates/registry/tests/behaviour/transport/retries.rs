@@ -168,7 +168,9 @@ async fn a_run_that_is_ended_does_not_wait_for_what_comes_too_late() {
     let start = Instant::now();
     let ending = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        setting.transport.wind_up(Duration::from_secs(10));
+        setting
+            .transport
+            .set_shutdown_deadline(Duration::from_secs(10));
     };
     let (waited, ()) = tokio::join!(attempts.after(limited(20)), ending);
     let last = waited.unwrap_err();

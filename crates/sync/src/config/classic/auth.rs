@@ -279,14 +279,14 @@ impl AuthReader<'_> {
                 username,
                 password: Secret::new(password),
             },
-            (Some(_), None) => self.half(key, "username", "password"),
-            (None, Some(_)) => self.half(key, "password", "username"),
+            (Some(_), None) => self.incomplete_login(key, "username", "password"),
+            (None, Some(_)) => self.incomplete_login(key, "password", "username"),
         };
         Some((credential, insecure))
     }
 
     /// Nobody logs in with half a credential: as in the Go tool it counts as none.
-    fn half(&mut self, key: &Key, given: &str, missing: &str) -> Credential {
+    fn incomplete_login(&mut self, key: &Key, given: &str, missing: &str) -> Credential {
         let message = format!(
             "the entry `{}` has a {given}, but its {missing} is missing or empty, so it is taken for one without a \
              login: write both, or none; a {missing} that begins with `#` or `&` must stand in quotes",

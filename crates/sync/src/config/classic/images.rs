@@ -109,7 +109,7 @@ impl ImagesMap {
                     conflict.destination,
                     conflict.second,
                     conflict.first,
-                    reached(&conflict.place, file)
+                    describe_location(&conflict.place, file)
                 );
                 told.problems.push(file.shown(key.at, message));
             }
@@ -135,7 +135,7 @@ impl ImagesMap {
                  destination for one of them",
                 destination.repository,
                 first.repository,
-                reached(place, file)
+                describe_location(place, file)
             );
             told.warn(file.shown(key.at, message));
         }
@@ -150,7 +150,7 @@ fn location(file: &ConfigFile, key: &Key) -> Location {
 }
 
 /// A place as seen from `file`: `in line 3`, or `in images.yaml:3`.
-fn reached(place: &Location, file: &ConfigFile) -> String {
+fn describe_location(place: &Location, file: &ConfigFile) -> String {
     if place.file == file.path() {
         return format!("in line {}", place.line);
     }

@@ -51,14 +51,14 @@ impl CopiedReferrers {
         copied
     }
     /// How an image ends whose root `digest` stood at the destination and that ended as `outcome` by itself.
-    pub(super) fn beside(&self, digest: Digest, outcome: Outcome) -> Outcome {
+    pub(super) fn combine_outcome(&self, digest: Digest, outcome: Outcome) -> Outcome {
         let copied = match outcome {
             Outcome::Copied(copied) => copied,
             // That a list may lack something is not to be lost from the report.
             outcome if self.referrers == 0 && self.contended == 0 => return outcome,
             _ => Copied {
                 root_unchanged: true,
-                ..Copied::of(digest)
+                ..Copied::without_transfer(digest)
             },
         };
         Outcome::Copied(self.with(copied))
@@ -79,10 +79,10 @@ mod tests {
             by: Evidence::Registry,
         };
         let mut brought = CopiedReferrers::default();
-        let outcome = brought.beside(digest.clone(), unchanged.clone());
+        let outcome = brought.combine_outcome(digest.clone(), unchanged.clone());
         assert!(matches!(outcome, Outcome::Unchanged { .. }));
         brought.contended();
-        let Outcome::Copied(copied) = brought.beside(digest, unchanged) else {
+        let Outcome::Copied(copied) = brought.combine_outcome(digest, unchanged) else {
             panic!("the contention is lost");
         };
         assert!(copied.root_unchanged);

@@ -60,7 +60,7 @@ pub(super) struct ReferrerSubject {
 
 impl Copier {
     /// What refers to `image`, for `destination`; `None` where nothing is to come along.
-    pub(super) fn company<'a>(
+    pub(super) fn referrer_copier<'a>(
         &'a self,
         image: &'a SourceImage,
         destination: &'a Arc<dyn Store>,
@@ -79,7 +79,7 @@ impl Copier {
 
 impl ReferrerCopier<'_> {
     /// What refers to a root that is being copied and to everything below it; empty where that was seen to already.
-    pub(super) async fn of_copied(
+    pub(super) async fn copy_for_new_image(
         &self,
         root: &Arc<Manifest>,
     ) -> Result<Vec<ReferrerSubject>, Failure> {
@@ -90,17 +90,20 @@ impl ReferrerCopier<'_> {
         self.found.store(0, Ordering::Relaxed);
         let mut digests = self.image.manifests_below(root).await?;
         if self.image.wrote(root.digest()) {
-            self.leave_behind().await?;
-            self.answer_for_dropped(&digests).await?;
+            self.warn_skipped_index().await?;
+            self.cover_filtered(&digests).await?;
         } else {
             digests.push(root.digest().clone());
         }
-        self.ask(digests.into_iter().map(|digest| (digest, true)))
+        self.query_level(digests.into_iter().map(|digest| (digest, true)))
             .await
     }
 
     /// Sees to what refers to a root that stood at the destination, which ended as `outcome` without it.
-    pub(super) async fn of_unchanged(&self, outcome: Outcome) -> Result<Outcome, Failure> {
+    pub(super) async fn copy_for_unchanged_image(
+        &self,
+        outcome: Outcome,
+    ) -> Result<Outcome, Failure> {
         let digest = match &outcome {
             Outcome::Copied(copied) => copied.digest.clone(),
             Outcome::Unchanged { digest, .. } => digest.clone(),
@@ -131,7 +134,7 @@ impl ReferrerCopier<'_> {
             digests = self.image.manifests_below(&root).await?;
         }
         if !is_whole {
-            self.answer_for_dropped(&digests).await?;
+            self.cover_filtered(&digests).await?;
         }
         if !deep {
             // Their tags come along; without tags, new referrers of children are not looked for.
@@ -143,38 +146,41 @@ impl ReferrerCopier<'_> {
         }
         if !digests.is_empty() && self.was_looked_at(&digest).await {
             for subject in &digests {
-                self.answer_for(subject);
+                self.cover_subject(subject);
             }
             return Ok(outcome);
         }
-        let level = self.ask(digests.into_iter().map(|digest| (digest, false)));
+        let level = self.query_level(digests.into_iter().map(|digest| (digest, false)));
         let level = level.await?;
-        let brought = self.bring(level).await?;
+        let brought = self.copy_level(level).await?;
         self.set(mark, &digest);
         self.note_look(&digest, brought.is_contended());
-        Ok(brought.beside(digest, outcome))
+        Ok(brought.combine_outcome(digest, outcome))
     }
 
     /// Brings the referrers of `subject`, which nothing else of the run sees to, where the image is a list of them;
     /// `None` where it is an image.
-    pub(super) async fn of_list(&self, subject: &Digest) -> Result<Option<Outcome>, Failure> {
+    pub(super) async fn copy_for_referrers_list(
+        &self,
+        subject: &Digest,
+    ) -> Result<Option<Outcome>, Failure> {
         let head = self.image.head().await?;
         if !may_list_referrers(&head, subject) {
             return Ok(None);
         }
-        let level = self.ask(std::iter::once((subject.clone(), false)));
+        let level = self.query_level(std::iter::once((subject.clone(), false)));
         let level = level.await?;
         if level.is_empty() {
             let why = "it lists no referrers that are to come along".to_owned();
             return Ok(Some(Outcome::Skipped { why }));
         }
-        let brought = self.bring(level).await?;
+        let brought = self.copy_level(level).await?;
         let digest = head.digest;
         let there = Outcome::Unchanged {
             digest: digest.clone(),
             by: Evidence::Registry,
         };
-        Ok(Some(brought.beside(digest, there)))
+        Ok(Some(brought.combine_outcome(digest, there)))
     }
 
     /// Everything that refers to the root `digest` was brought, as `copied` tells.
@@ -184,7 +190,7 @@ impl ReferrerCopier<'_> {
     }
 
     /// Brings what refers to the manifests of `level`, and what refers to that in turn.
-    pub(super) fn bring(
+    pub(super) fn copy_level(
         &self,
         mut level: Vec<ReferrerSubject>,
     ) -> BoxFuture<'_, Result<CopiedReferrers, Failure>> {
@@ -211,7 +217,7 @@ impl ReferrerCopier<'_> {
                 }
                 drop(served);
                 next.retain(|(digest, _)| seen.insert(digest.clone()));
-                level = self.ask(next.into_iter()).await?;
+                level = self.query_level(next.into_iter()).await?;
             }
             for (root, tag) in names.iter().rev() {
                 self.name(root, tag).await?;
@@ -223,7 +229,7 @@ impl ReferrerCopier<'_> {
 
     /// Asks the source what refers to manifests, each given with whether it is new at the destination; gives those to
     /// which something does, and counts it as it is listed.
-    async fn ask(
+    async fn query_level(
         &self,
         digests: impl Iterator<Item = (Digest, bool)>,
     ) -> Result<Vec<ReferrerSubject>, Failure> {
@@ -235,7 +241,7 @@ impl ReferrerCopier<'_> {
         counted.try_collect().await
     }
 
-    /// Asks the source as [`ReferrerCopier::ask`] does, and counts nothing.
+    /// Asks the source as [`ReferrerCopier::query_level`] does, and counts nothing.
     fn subjects_among(
         &self,
         digests: impl Iterator<Item = (Digest, bool)>,
@@ -243,9 +249,9 @@ impl ReferrerCopier<'_> {
         let source = self.image.store();
         let questions = digests.map(move |(digest, is_new)| async move {
             // A failure is this image's as well, and told once.
-            self.answer_for(&digest);
-            let attached = self.copier.questions.ask(source, &digest).await;
-            let attached = self.wanted_of(attached?);
+            self.cover_subject(&digest);
+            let attached = self.copier.questions.referrers_of(source, &digest).await;
+            let attached = self.selected(attached?);
             Ok(ReferrerSubject {
                 digest,
                 attached,
@@ -269,14 +275,14 @@ impl ReferrerCopier<'_> {
     }
 
     /// What is to come along; of referrers whose type the list does not tell, that is found out later.
-    fn wanted_of(&self, attached: Arc<SubjectReferrers>) -> Arc<SubjectReferrers> {
-        if self.wanted.wants_all() || attached.is_empty() {
+    fn selected(&self, attached: Arc<SubjectReferrers>) -> Arc<SubjectReferrers> {
+        if self.wanted.includes_all() || attached.is_empty() {
             return attached;
         }
         let mut attached = SubjectReferrers::clone(&attached);
         attached.referrers.retain(|referrer| {
             let artifact_type = referrer.artifact_type.as_deref();
-            artifact_type.is_none() || self.wanted.wants(artifact_type)
+            artifact_type.is_none() || self.wanted.includes(artifact_type)
         });
         if !self.wanted.wants_cosign() {
             attached.companions.clear();
@@ -293,7 +299,7 @@ impl ReferrerCopier<'_> {
     }
 
     /// Says that what refers to the whole index does not come along with what the filter left of it.
-    async fn leave_behind(&self) -> Result<(), Failure> {
+    async fn warn_skipped_index(&self) -> Result<(), Failure> {
         let original = self.image.head().await?.digest;
         let left = self.subjects_among(std::iter::once((original.clone(), true)));
         let left: Vec<ReferrerSubject> = left.try_collect().await?;
@@ -312,7 +318,7 @@ impl ReferrerCopier<'_> {
     }
 
     /// The tags that name what refers to `subject` are no images of their own: they come with this one, or stay behind.
-    fn answer_for(&self, subject: &Digest) {
+    fn cover_subject(&self, subject: &Digest) {
         let source = self.image.store().repository();
         let place = self.destination.repository();
         self.copier.source_tags.answer(source, subject, place);
@@ -320,7 +326,7 @@ impl ReferrerCopier<'_> {
 
     /// The same of an image of which two HEADs told that it differs. What lies below it is read only where a rule found
     /// tags that may name what refers to that.
-    pub(super) async fn answer_for_difference(
+    pub(super) async fn cover_differing_image(
         &self,
         difference: &Difference,
     ) -> Result<(), Failure> {
@@ -328,26 +334,26 @@ impl ReferrerCopier<'_> {
         let tags = &self.copier.source_tags;
         if difference.may_be_index() && tags.may_hold_back(source).await {
             let root = self.image.manifest(&difference.digest).await?;
-            return self.answer_for_all(&root).await;
+            return self.cover_all(&root).await;
         }
-        self.answer_for(&difference.digest);
+        self.cover_subject(&difference.digest);
         Ok(())
     }
 
     /// The same of a root and of everything below it, of which it is only known that it differs.
-    pub(super) async fn answer_for_all(&self, root: &Arc<Manifest>) -> Result<(), Failure> {
+    pub(super) async fn cover_all(&self, root: &Arc<Manifest>) -> Result<(), Failure> {
         let below = self.image.manifests_below(root).await?;
         for subject in below.iter().chain([root.digest()]) {
-            self.answer_for(subject);
+            self.cover_subject(subject);
         }
         if self.image.wrote(root.digest()) {
-            self.answer_for_dropped(&below).await?;
+            self.cover_filtered(&below).await?;
         }
         Ok(())
     }
 
     /// What refers to the whole index, and to what the filter left out of it beside `kept`, stays behind.
-    async fn answer_for_dropped(&self, kept: &[Digest]) -> Result<(), Failure> {
+    async fn cover_filtered(&self, kept: &[Digest]) -> Result<(), Failure> {
         let original = self.image.head().await?.digest;
         let whole = self.image.manifest(&original).await?;
         let kept: HashSet<&Digest> = kept.iter().collect();
@@ -357,7 +363,7 @@ impl ReferrerCopier<'_> {
             .chain([&original])
             .filter(|one| !kept.contains(one))
         {
-            self.answer_for(dropped);
+            self.cover_subject(dropped);
         }
         Ok(())
     }
@@ -382,12 +388,12 @@ impl ReferrerCopier<'_> {
 }
 
 /// Whether the source does not have what it lists.
-fn is_gone(failure: &Failure) -> bool {
+fn is_missing_at_source(failure: &Failure) -> bool {
     failure.side == Side::Source && failure.kind == Some(ErrorKind::NotFound)
 }
 
 /// `failure`, of which it is said what did not come along, and how the image can be copied all the same.
-fn concerning(what: &str, subject: &Digest, failure: Failure) -> Failure {
+fn with_referrer_context(what: &str, subject: &Digest, failure: Failure) -> Failure {
     let mut reason = format!("{what}, which refers to {subject}: {}", failure.reason);
     let refused = [Cause::MediaTypeRefused, Cause::ManifestInvalid];
     if failure.side == Side::Destination && refused.contains(&failure.cause) {

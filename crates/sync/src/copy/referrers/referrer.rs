@@ -10,7 +10,8 @@ use crate::compare::{Comparison, MissingImage};
 use crate::copy::PushOutcome;
 use crate::copy::referrer_progress::CompletedStep;
 use crate::copy::referrers::{
-    ReferrerCopier, ReferrerSubject, SubjectOutcome, TOGETHER, concerning, is_gone,
+    ReferrerCopier, ReferrerSubject, SubjectOutcome, TOGETHER, is_missing_at_source,
+    with_referrer_context,
 };
 use crate::event::{Copied, Outcome};
 use crate::failure::{Failure, Side};
@@ -99,7 +100,7 @@ impl ReferrerCopier<'_> {
         let attached = self.destination.attach(subject, referrers).await;
         let attached = attached.map_err(|error| {
             let failure = Failure::registry(Side::Destination, &error);
-            concerning("cannot list what came along", subject, failure)
+            with_referrer_context("cannot list what came along", subject, failure)
         })?;
         if attached.contended {
             self.warn(format!(
@@ -119,7 +120,9 @@ impl ReferrerCopier<'_> {
         there: &HashSet<Digest>,
     ) -> Result<ReferrerOutcome, Failure> {
         let digest = &referrer.digest;
-        let failed = |failure| concerning(&format!("referrer {digest}"), &subject.digest, failure);
+        let failed = |failure| {
+            with_referrer_context(&format!("referrer {digest}"), &subject.digest, failure)
+        };
         let image = self.part(Target::Digest(digest.clone()));
         let stands = there.contains(digest);
         if stands && !(self.is_deep() || subject.is_new) {
@@ -128,8 +131,8 @@ impl ReferrerCopier<'_> {
         let root = match image.root().await {
             Ok(Root::Whole(root) | Root::Filtered(root)) => root,
             Ok(Root::Nothing { .. }) => return Ok(ReferrerOutcome::default()),
-            Err(failure) if is_gone(&failure) => {
-                self.leave_out(subject, digest.as_str(), "the registry does not have it");
+            Err(failure) if is_missing_at_source(&failure) => {
+                self.warn_skipped(subject, digest.as_str(), "the registry does not have it");
                 return Ok(ReferrerOutcome::default());
             }
             Err(failure) => return Err(failed(failure)),
@@ -147,7 +150,7 @@ impl ReferrerCopier<'_> {
                 ..ReferrerOutcome::default()
             });
         }
-        let copied = self.bring_part(&image, root).await;
+        let copied = self.copy_referrer(&image, root).await;
         Ok(ReferrerOutcome {
             copied: copied.map_err(failed)?,
             listed: Some(listed),
@@ -171,11 +174,11 @@ impl ReferrerCopier<'_> {
             .is_none_or(|named| named.digest != subject.digest)
         {
             let why = "it does not name it as its subject";
-            self.leave_out(subject, root.digest().as_str(), why);
+            self.warn_skipped(subject, root.digest().as_str(), why);
             return Ok(None);
         }
         let listed = root.referrer_descriptor().map_err(unreadable)?;
-        let wanted = self.wanted.wants(listed.artifact_type.as_deref());
+        let wanted = self.wanted.includes(listed.artifact_type.as_deref());
         Ok(wanted.then_some(listed))
     }
 
@@ -185,7 +188,8 @@ impl ReferrerCopier<'_> {
         subject: &ReferrerSubject,
         tag: &Tag,
     ) -> Result<ReferrerOutcome, Failure> {
-        let failed = |failure| concerning(&format!("tag {tag}"), &subject.digest, failure);
+        let failed =
+            |failure| with_referrer_context(&format!("tag {tag}"), &subject.digest, failure);
         let mut image = self.part(Target::Tag(tag.clone()));
         let is_new = subject.is_new && !self.copier.verify && !self.copier.force;
         if is_new {
@@ -193,8 +197,8 @@ impl ReferrerCopier<'_> {
         }
         match image.head().await {
             Ok(_) => {}
-            Err(failure) if is_gone(&failure) => {
-                self.leave_out(subject, tag.as_str(), "the registry does not have it");
+            Err(failure) if is_missing_at_source(&failure) => {
+                self.warn_skipped(subject, tag.as_str(), "the registry does not have it");
                 return Ok(ReferrerOutcome::default());
             }
             Err(failure) => return Err(failed(failure)),
@@ -211,14 +215,14 @@ impl ReferrerCopier<'_> {
         let look = self
             .copier
             .comparer
-            .look(image, &**self.destination, Some(tag), is_new);
+            .fetch_ends(image, &**self.destination, Some(tag), is_new);
         let mut missing = match look.await? {
             Comparison::Missing(missing) => missing,
             Comparison::Skipped { .. } => return Ok(ReferrerOutcome::default()),
             Comparison::Differs(difference) => {
-                self.answer_for(&difference.digest);
+                self.cover_subject(&difference.digest);
                 return Ok(ReferrerOutcome {
-                    copied: Some(Copied::of(difference.digest)),
+                    copied: Some(Copied::without_transfer(difference.digest)),
                     ..ReferrerOutcome::default()
                 });
             }
@@ -255,7 +259,7 @@ impl ReferrerCopier<'_> {
 
     /// Brings a referrer that the destination does not list. Whether it is there all the same is not asked, but where
     /// everything is looked at or pushed again.
-    async fn bring_part(
+    async fn copy_referrer(
         &self,
         image: &SourceImage,
         root: Arc<Manifest>,
@@ -275,11 +279,13 @@ impl ReferrerCopier<'_> {
         let look = self
             .copier
             .comparer
-            .look(image, &**self.destination, None, false);
+            .fetch_ends(image, &**self.destination, None, false);
         match look.await? {
             Comparison::Missing(missing) => self.push_part(image, &missing).await,
             Comparison::Unchanged { digest } => self.verified(image, None, digest).await,
-            Comparison::Differs(difference) => Ok(Some(Copied::of(difference.digest))),
+            Comparison::Differs(difference) => {
+                Ok(Some(Copied::without_transfer(difference.digest)))
+            }
             Comparison::Skipped { .. } => Ok(None),
         }
     }
@@ -339,10 +345,10 @@ impl ReferrerCopier<'_> {
             Arc::default(),
             manifests,
         )
-        .with_parts(self.copier.parts.of_referrers())
+        .with_parts(self.copier.parts.for_referrers())
     }
 
-    fn leave_out(&self, subject: &ReferrerSubject, what: &str, why: &str) {
+    fn warn_skipped(&self, subject: &ReferrerSubject, what: &str, why: &str) {
         let source = self.image.store().repository();
         self.warn(format!(
             "{source}: {what} is listed as what refers to {}, but {why}; it is left out",

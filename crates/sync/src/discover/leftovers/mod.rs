@@ -50,8 +50,8 @@ impl RuleSearch<'_> {
             return Ok(None);
         };
         self.searching = None;
-        held.list.settled().await;
-        match held.list.told().await {
+        held.list.wait_for_images().await;
+        match held.list.referrer_tags().await {
             ListedReferrerTags::Whole(tags) | ListedReferrerTags::Partly(tags) => {
                 for tag in tags.all() {
                     self.orphan(&held, tag).await?;

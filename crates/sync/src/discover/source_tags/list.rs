@@ -125,14 +125,14 @@ impl SourceList {
         });
     }
     /// What it tells, when it has ended; it must have been started.
-    pub(in crate::discover) async fn told(&self) -> ListedReferrerTags {
+    pub(in crate::discover) async fn referrer_tags(&self) -> ListedReferrerTags {
         let mut state = self.state.subscribe();
         let ended = state.wait_for(|state| state.told.is_some()).await;
         let told = ended.ok().and_then(|state| state.told.clone());
         told.unwrap_or(ListedReferrerTags::Nothing)
     }
     /// Whoever reads it from now on lists the repository anew.
-    pub(super) fn let_go_of_text(&self) {
+    pub(super) fn drop_pages(&self) {
         self.state.send_modify(|state| {
             state.text.cut = true;
             state.text.clear();
@@ -148,11 +148,11 @@ impl SourceList {
     }
 
     /// What is under way from the repository and may see to tags that name referrers: tokens of it.
-    pub(super) fn under_way(&self) -> &TaskTracker {
+    pub(super) fn in_flight(&self) -> &TaskTracker {
         &self.under_way
     }
     /// Returns when nothing is under way that may see to tags that name referrers.
-    pub(in crate::discover) async fn settled(&self) {
+    pub(in crate::discover) async fn wait_for_images(&self) {
         self.under_way.close();
         self.under_way.wait().await;
     }
@@ -162,7 +162,7 @@ impl SourceList {
         let unasked = !self.by_rule.load(Ordering::Acquire)
             || match &self.state.borrow().told {
                 Some(ListedReferrerTags::Whole(tags) | ListedReferrerTags::Partly(tags)) => {
-                    !tags.speak_of(subject)
+                    !tags.refer_to(subject)
                 }
                 Some(ListedReferrerTags::Nothing) | None => false,
             };
@@ -278,11 +278,11 @@ impl ListTask {
             let page = page.map_err(|error| Failure::registry(Side::Source, &error))?;
             let Some(tags) = page else { return Ok(true) };
             number += 1;
-            self.note(&tags);
+            self.record_tags(&tags);
         }
     }
 
-    fn note(&mut self, tags: &[Tag]) {
+    fn record_tags(&mut self, tags: &[Tag]) {
         // One more than is kept tells that there were too many.
         let room = (self.most + 1).saturating_sub(self.found.len());
         let found = tags

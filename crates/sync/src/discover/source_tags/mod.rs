@@ -91,7 +91,7 @@ impl SourceTags {
                 .entry(repository.clone())
                 .or_insert_with(|| self.source(repository, cancel.clone()));
             source.rules += 1;
-            source.pending.push(source.list.under_way().token());
+            source.pending.push(source.list.in_flight().token());
             if matches!(rule.source.select, Selection::All | Selection::Matching(_)) {
                 source.readers += 1;
                 source.list.will_be_read();
@@ -123,7 +123,7 @@ impl SourceTags {
             .get_mut(&source)
             .and_then(|source| source.pending.pop());
         let sources = Arc::clone(self);
-        let token = expected.unwrap_or_else(|| list.under_way().token());
+        let token = expected.unwrap_or_else(|| list.in_flight().token());
         (Arc::new(Hold { sources, source }), token)
     }
 
@@ -143,7 +143,7 @@ impl SourceTags {
     pub(crate) async fn of(&self, source: &Arc<dyn Store>) -> Option<Arc<ReferrerTags>> {
         let list = self.list(source.repository());
         list.start(&self.tasks);
-        match list.told().await {
+        match list.referrer_tags().await {
             ListedReferrerTags::Whole(tags) => Some(tags),
             ListedReferrerTags::Partly(_) | ListedReferrerTags::Nothing => None,
         }
@@ -154,7 +154,8 @@ impl SourceTags {
     /// to leave them behind (by a filter of types or platforms). So they are no images of their own, for no rule that
     /// lists the repository. To be noted before the image ends, once for each subject that it looked at.
     pub(crate) fn answer(&self, source: &Repository, subject: &Digest, destination: &Repository) {
-        if let (Some(list), Some(subject)) = (self.known(source), TagSubject::of(subject)) {
+        if let (Some(list), Some(subject)) = (self.known(source), TagSubject::from_digest(subject))
+        {
             list.answer(subject, destination);
         }
     }
@@ -166,7 +167,7 @@ impl SourceTags {
             return false;
         };
         list.start(&self.tasks);
-        match list.told().await {
+        match list.referrer_tags().await {
             ListedReferrerTags::Whole(tags) => !tags.is_empty(),
             ListedReferrerTags::Partly(_) | ListedReferrerTags::Nothing => true,
         }
@@ -184,9 +185,11 @@ impl SourceTags {
         };
         list.start(&self.tasks);
         if let ListedReferrerTags::Whole(tags) | ListedReferrerTags::Partly(tags) =
-            list.told().await
+            list.referrer_tags().await
         {
-            subjects.retain(|subject| TagSubject::of(subject).is_some_and(|of| tags.speak_of(of)));
+            subjects.retain(|subject| {
+                TagSubject::from_digest(subject).is_some_and(|of| tags.refer_to(of))
+            });
         }
         subjects
     }
@@ -194,7 +197,8 @@ impl SourceTags {
     /// Notes that the fallback tag of `subject` in `source` names an image and no list of referrers, as where images are
     /// tagged by their own digests: nobody answers for it.
     pub(crate) fn is_an_image(&self, source: &Repository, subject: &Digest) {
-        if let (Some(list), Some(subject)) = (self.known(source), TagSubject::of(subject)) {
+        if let (Some(list), Some(subject)) = (self.known(source), TagSubject::from_digest(subject))
+        {
             list.note_image(subject);
         }
     }
@@ -224,7 +228,7 @@ impl SourceTags {
         if let Some(source) = sources.get_mut(source) {
             source.readers = source.readers.saturating_sub(1);
             if source.readers == 0 {
-                source.list.let_go_of_text();
+                source.list.drop_pages();
             }
         }
     }

@@ -60,12 +60,12 @@ impl PageReader {
             if let Some(anew) = &mut self.anew {
                 return anew.next().await;
             }
-            match self.look() {
+            match self.read_page() {
                 NextPage::Page(page) => {
                     self.taken += 1;
                     return tags(&page).map(Some);
                 }
-                NextPage::Anew => self.anew = Some(self.anew()),
+                NextPage::Anew => self.anew = Some(self.list_again()),
                 NextPage::End(end) => return end.map(|()| None),
                 NextPage::Later => {
                     let gone = "the reading of a list of tags ended before the list";
@@ -87,7 +87,7 @@ impl PageReader {
         tags.map(Tag::parse).collect::<Result<_, _>>().ok()
     }
 
-    fn look(&mut self) -> NextPage {
+    fn read_page(&mut self) -> NextPage {
         let state = self.state.borrow_and_update();
         match (state.text.page(self.taken), &state.end) {
             (Some(page), _) => NextPage::Page(Arc::clone(page)),
@@ -97,7 +97,7 @@ impl PageReader {
         }
     }
 
-    fn anew(&self) -> FreshList {
+    fn list_again(&self) -> FreshList {
         let hasher = RandomState::new();
         let state = self.state.borrow();
         let pages = (0..self.taken).filter_map(|number| state.text.page(number));

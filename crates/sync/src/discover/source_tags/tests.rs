@@ -208,7 +208,7 @@ async fn where_no_rule_lists_a_few_pages_are_read_and_none_kept() {
 #[tokio::test]
 async fn who_is_asked_to_stop_asks_for_no_further_page() {
     let world = world(&LETTERS, &["src.example/app"], 1_000);
-    let mut gate = world.stores.hold("tags src");
+    let mut gate = world.stores.block_calls("tags src");
     let mut reader = world.read();
     let stopping = async {
         gate.reached(1).await;

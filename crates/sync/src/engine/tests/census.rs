@@ -195,7 +195,7 @@ async fn a_list_that_cannot_be_had_costs_the_heads_and_nothing_else() {
 async fn behind_the_list(there: impl Fn(&MemoryStores) -> Manifest) -> (Arc<Heard>, MemoryStores) {
     let stores = MemoryStores::new();
     images(&stores, "app", &["v1", "v2", "v3"]);
-    let gate = stores.hold("manifest src.example/app:v1");
+    let gate = stores.block_calls("manifest src.example/app:v1");
     let refused = || error(ErrorKind::Rejected, "dst.example");
     stores.fail("put-manifest dst.example/app:v1", 9, refused);
     let rules = [copy_of("app")];
@@ -249,7 +249,7 @@ async fn a_list_that_does_not_come_holds_up_no_other_repository_and_its_own_not_
     let stores = MemoryStores::new();
     images(&stores, "slow", &["v1", "v2", "v3"]);
     images(&stores, "quick", &["v1", "v2", "v3"]);
-    let _gate = stores.hold("tags dst.example/slow");
+    let _gate = stores.block_calls("tags dst.example/slow");
     let rules = [copy_of("slow"), copy_of("quick")];
     let heard = run(&stores, settings(), &rules).await;
     assert_eq!(heard.summary().copied, 6);

@@ -88,7 +88,7 @@ async fn plan_and_check_say_what_a_copy_would() {
 #[tokio::test]
 async fn which_rule_comes_first_does_not_depend_on_which_list_does() {
     let stores = stores(&["v1", "v2", "v3"]);
-    let mut first = stores.hold("tags src.example/one");
+    let mut first = stores.block_calls("tags src.example/one");
     let heard = Arc::new(Heard::default());
     let engine = Engine::new(Arc::new(stores.clone()), settings(), heard.clone());
     let run = engine.run(lists().to_vec(), CancellationToken::new());
@@ -239,7 +239,7 @@ async fn rules_for_repositories_of_their_own_wait_for_nobody() {
         rule("src.example/one:/^v/", &["dst.example/app"]),
         rule("src.example/two", &["dst.example/other"]),
     ];
-    let mut first = stores.hold("tags src.example/one");
+    let mut first = stores.block_calls("tags src.example/one");
     let heard = Arc::new(Heard::default());
     let engine = Engine::new(Arc::new(stores.clone()), settings(), heard.clone());
     let run = engine.run(rules.to_vec(), CancellationToken::new());

@@ -43,7 +43,7 @@ impl World {
             cancel.cancel();
         };
         tokio::join!(running, cancelling);
-        assert!(heard.summary().adds_up());
+        assert!(heard.summary().is_complete());
         assert_eq!(engine.copier.claimed(), 0);
         heard
     }
@@ -123,8 +123,8 @@ async fn an_interrupted_run_ends_every_image_that_it_knows() {
         ),
         rule("src.example/elsewhere", &["dst.example/elsewhere"]),
     ];
-    let _list = world.stores.hold("tags src.example/elsewhere");
-    let gate = world.stores.hold("manifest src.example/app");
+    let _list = world.stores.block_calls("tags src.example/elsewhere");
+    let gate = world.stores.block_calls("manifest src.example/app");
     let heard = world.interrupt(&rules, gate, 4).await;
     let summary = heard.summary();
     assert_eq!(
@@ -147,7 +147,7 @@ async fn an_interrupted_run_ends_every_image_that_it_knows() {
 #[tokio::test]
 async fn what_was_done_before_the_interruption_stays_done() {
     let world = world(3);
-    let gate = world.stores.hold("send dst.example/copy@t02");
+    let gate = world.stores.block_calls("send dst.example/copy@t02");
     let heard = Arc::new(Heard::default());
     let one_at_a_time = Settings {
         images: 1,
@@ -187,7 +187,7 @@ async fn a_run_that_is_interrupted_before_it_begins_asks_nothing() {
     engine.run(rules.to_vec(), cancel).await;
     let summary = heard.summary();
     assert_eq!((summary.interrupted, summary.interrupted_rules), (4, 1));
-    assert!(summary.adds_up());
+    assert!(summary.is_complete());
     assert_eq!(world.stores.calls(), Vec::<String>::new());
 }
 
@@ -195,7 +195,7 @@ async fn a_run_that_is_interrupted_before_it_begins_asks_nothing() {
 async fn no_more_images_are_under_way_than_asked_for_and_lists_are_read_ahead_of_them() {
     let world = world(90);
     world.stores.behave(|behaviour| behaviour.page = 5);
-    let mut gate = world.stores.hold("manifest src");
+    let mut gate = world.stores.block_calls("manifest src");
     let rules = all();
     let copying = run(&world.stores, settings(), &rules);
     let watching = async {

@@ -32,7 +32,7 @@ impl World {
     }
     /// Copies the first tag, takes the shared layer away from the destination, and copies the second.
     async fn lose_a_layer_between_tags(&self) -> Arc<Heard> {
-        let mut gate = self.stores.hold("resolve src.example/app:v2");
+        let mut gate = self.stores.block_calls("resolve src.example/app:v2");
         let one_at_a_time = Settings {
             images: 1,
             ..settings()

@@ -119,7 +119,7 @@ async fn a_destination_that_failed_is_sent_no_further_blobs() {
     world.image(&layers);
     let refused = || error(ErrorKind::Denied, "one.example");
     world.stores.fail("open-upload one.example", 1_000, refused);
-    let mut gate = world.stores.hold("open-upload two.example");
+    let mut gate = world.stores.block_calls("open-upload two.example");
 
     let heard = Arc::new(Heard::default());
     let engine = Engine::new(Arc::new(world.stores.clone()), settings(), heard.clone());
@@ -142,8 +142,8 @@ async fn a_destination_that_failed_is_sent_no_further_blobs() {
 async fn a_destination_that_compares_for_long_is_waited_for_only_a_moment() {
     let world = world();
     world.image(&["base"]);
-    let slow = world.stores.hold("resolve-for-push two.example");
-    let mut quick = world.stores.hold("put-manifest one.example");
+    let slow = world.stores.block_calls("resolve-for-push two.example");
+    let mut quick = world.stores.block_calls("put-manifest one.example");
     let opening = async {
         quick.reached(1).await;
         slow.open();
@@ -158,7 +158,7 @@ async fn a_destination_that_compares_for_long_is_waited_for_only_a_moment() {
 async fn a_destination_that_compares_a_little_longer_shares_the_download() {
     let world = world();
     world.image(&["base"]);
-    let slow = world.stores.hold("resolve-for-push two.example");
+    let slow = world.stores.block_calls("resolve-for-push two.example");
     let opening = async {
         tokio::time::sleep(std::time::Duration::from_millis(900)).await;
         assert_eq!(world.stores.count("open-upload"), 0);
@@ -173,8 +173,8 @@ async fn a_destination_that_compares_a_little_longer_shares_the_download() {
 async fn a_destination_that_has_everything_is_committed_at_once() {
     let world = world();
     world.image(&["base"]);
-    let slow = world.stores.hold("send two.example");
-    let mut quick = world.stores.hold("put-manifest one.example");
+    let slow = world.stores.block_calls("send two.example");
+    let mut quick = world.stores.block_calls("put-manifest one.example");
     let opening = async {
         quick.reached(1).await;
         assert_eq!(world.stores.count("put-manifest two.example"), 0);

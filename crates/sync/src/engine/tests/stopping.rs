@@ -31,7 +31,7 @@ fn six() -> Six {
         ..settings()
     };
     Six {
-        _list: stores.hold("tags src.example/elsewhere"),
+        _list: stores.block_calls("tags src.example/elsewhere"),
         engine: Engine::new(Arc::new(stores.clone()), settings, heard.clone()),
         heard,
         stores,
@@ -47,7 +47,7 @@ impl Six {
             rule("src.example/elsewhere", &["dst.example/elsewhere"]),
         ];
         self.engine.run(rules, stop.clone()).await;
-        assert!(self.heard.summary().adds_up());
+        assert!(self.heard.summary().is_complete());
         assert_eq!(self.engine.copier.claimed(), 0);
         start.elapsed()
     }
@@ -61,7 +61,7 @@ impl Six {
 #[tokio::test(start_paused = true)]
 async fn what_is_under_way_goes_on_to_its_tag_and_nothing_else_is_begun() {
     let six = six();
-    let mut gate = six.stores.hold("send dst.example/copy@");
+    let mut gate = six.stores.block_calls("send dst.example/copy@");
     let stop = Stop::new(GRACE);
     let stopping = async {
         gate.reached(2).await;
@@ -86,7 +86,7 @@ async fn what_is_under_way_goes_on_to_its_tag_and_nothing_else_is_begun() {
 #[tokio::test(start_paused = true)]
 async fn what_takes_longer_than_the_grace_period_is_dropped() {
     let six = six();
-    let mut gate = six.stores.hold("send dst.example/copy@t01");
+    let mut gate = six.stores.block_calls("send dst.example/copy@t01");
     let stop = Stop::new(GRACE);
     let stopping = async {
         gate.reached(1).await;
@@ -108,7 +108,7 @@ async fn without_grace_nothing_is_waited_for() {
         Stop::from(CancellationToken::new()),
     ] {
         let six = six();
-        let mut gate = six.stores.hold("send dst.example/copy@");
+        let mut gate = six.stores.block_calls("send dst.example/copy@");
         let stopping = async {
             gate.reached(2).await;
             stop.cancel.cancel();
@@ -123,7 +123,7 @@ async fn without_grace_nothing_is_waited_for() {
 async fn an_end_at_once_needs_no_other_and_cuts_the_grace_period_short() {
     for first in [true, false] {
         let six = six();
-        let mut gate = six.stores.hold("send dst.example/copy@");
+        let mut gate = six.stores.block_calls("send dst.example/copy@");
         let stop = Stop::new(GRACE);
         let stopping = async {
             gate.reached(2).await;
@@ -147,7 +147,7 @@ async fn a_run_that_had_begun_all_of_its_images_is_whole() {
     let source = repository("src.example/app");
     let image = stores.image(&source, "image", "linux/amd64", &["base"]);
     stores.tag(&source, "v1", &image);
-    let mut gate = stores.hold("put-manifest");
+    let mut gate = stores.block_calls("put-manifest");
     let heard = Arc::new(Heard::default());
     let engine = Engine::new(Arc::new(stores.clone()), settings(), heard.clone());
     let stop = Stop::new(GRACE);
@@ -179,7 +179,7 @@ async fn images_of_a_list_that_was_read_are_reported_one_by_one() {
         ..settings()
     };
     let engine = Engine::new(Arc::new(stores.clone()), settings, heard.clone());
-    let mut gate = stores.hold("put-manifest");
+    let mut gate = stores.block_calls("put-manifest");
     let cancel = CancellationToken::new();
     let run = engine.run(
         vec![rule("src.example/app", &["dst.example/copy"])],

@@ -39,7 +39,11 @@ pub enum RecordsErrorKind {
 }
 
 impl RecordsError {
-    pub(super) fn of_kind(path: &Path, kind: RecordsErrorKind, detail: impl Into<String>) -> Self {
+    pub(super) fn with_kind(
+        path: &Path,
+        kind: RecordsErrorKind,
+        detail: impl Into<String>,
+    ) -> Self {
         Self {
             path: path.to_owned(),
             kind,
@@ -66,7 +70,7 @@ impl RecordsError {
             rusqlite::Error::SqliteFailure(_, Some(message)) => message,
             other => other.to_string(),
         };
-        Self::of_kind(path, kind, detail)
+        Self::with_kind(path, kind, detail)
     }
     pub(super) fn io(path: &Path, error: &std::io::Error) -> Self {
         use RecordsErrorKind as Kind;
@@ -80,7 +84,7 @@ impl RecordsError {
             | ErrorKind::IsADirectory => Kind::Denied,
             _ => Kind::Other,
         };
-        Self::of_kind(path, kind, image_syncer_registry::io_clause(error))
+        Self::with_kind(path, kind, image_syncer_registry::io_clause(error))
     }
     /// What is wrong.
     pub fn kind(&self) -> RecordsErrorKind {

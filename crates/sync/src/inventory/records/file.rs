@@ -135,13 +135,13 @@ fn check(connection: &Connection, path: &Path) -> Result<(), RecordsError> {
         return if (application, version, objects) == (0, 0, 0) {
             Ok(())
         } else {
-            Err(RecordsError::of_kind(path, RecordsErrorKind::Foreign, ""))
+            Err(RecordsError::with_kind(path, RecordsErrorKind::Foreign, ""))
         };
     }
     if version > SCHEMA {
         let detail = format!("schema {version}; this version knows {SCHEMA}");
         let kind = RecordsErrorKind::Newer;
-        return Err(RecordsError::of_kind(path, kind, detail));
+        return Err(RecordsError::with_kind(path, kind, detail));
     }
     Ok(())
 }

@@ -48,7 +48,7 @@ impl RecordsMaintenance {
     /// Opens the file, which must be there.
     pub fn open(path: &Path) -> Result<Self, RecordsError> {
         if !path.exists() {
-            return Err(RecordsError::of_kind(path, RecordsErrorKind::Missing, ""));
+            return Err(RecordsError::with_kind(path, RecordsErrorKind::Missing, ""));
         }
         Ok(Self {
             path: path.to_owned(),
@@ -156,9 +156,9 @@ fn prune(connection: &mut Connection, before: i64) -> rusqlite::Result<u64> {
     let looked_before = before.saturating_mul(DAY);
     let statement = "DELETE FROM referrers WHERE looked < ?1";
     dropped += transaction.execute(statement, (looked_before,))?;
-    bury(&transaction)?;
+    delete_unreferenced(&transaction)?;
     transaction.commit()?;
-    give_back(connection)?;
+    shrink_file(connection)?;
     Ok(dropped as u64)
 }
 
@@ -168,20 +168,20 @@ fn forget(
     path: Option<&str>,
 ) -> rusqlite::Result<u64> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    bury(&transaction)?;
+    delete_unreferenced(&transaction)?;
     transaction.execute(
         "DELETE FROM repositories
         WHERE registry = (SELECT id FROM registries WHERE name = ?1) AND (?2 IS NULL OR path = ?2)",
         (registry.as_str(), path),
     )?;
-    let dropped = bury(&transaction)?;
+    let dropped = delete_unreferenced(&transaction)?;
     transaction.commit()?;
-    give_back(connection)?;
+    shrink_file(connection)?;
     Ok(dropped)
 }
 
 /// Drops what refers to repositories that were forgotten, and names that nothing refers to.
-fn bury(transaction: &Transaction<'_>) -> rusqlite::Result<u64> {
+fn delete_unreferenced(transaction: &Transaction<'_>) -> rusqlite::Result<u64> {
     let mut dropped = 0;
     for statement in [
         "DELETE FROM blobs WHERE repository NOT IN (SELECT id FROM repositories)",
@@ -206,7 +206,7 @@ fn bury(transaction: &Transaction<'_>) -> rusqlite::Result<u64> {
 }
 
 /// Gives the space of what was dropped back to the disk.
-fn give_back(connection: &Connection) -> rusqlite::Result<()> {
+fn shrink_file(connection: &Connection) -> rusqlite::Result<()> {
     let mut statement = connection.prepare("PRAGMA incremental_vacuum")?;
     let mut pages = statement.query(())?;
     while pages.next()?.is_some() {}

@@ -117,7 +117,7 @@ impl Records {
         thread
             .spawn(move || {
                 if let Err(error) = writer.run(&incoming) {
-                    told.tell(&RecordsError::new(&of, error));
+                    told.report(&RecordsError::new(&of, error));
                 }
                 drop(writing);
             })
@@ -163,7 +163,7 @@ impl Records {
         if lock(&self.written).recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
             let kind = RecordsErrorKind::Slow;
             self.trouble
-                .tell(&RecordsError::of_kind(&self.path, kind, ""));
+                .report(&RecordsError::with_kind(&self.path, kind, ""));
         }
     }
     /// Where in its registry the blob that `repository` wants is: there itself, or in some others. `None` where it is
@@ -197,7 +197,7 @@ impl Records {
         SystemTime::UNIX_EPOCH.checked_add(since)
     }
     /// Takes a note, unless too many wait.
-    pub(super) fn note(&self, note: RecordUpdate) {
+    pub(super) fn queue_update(&self, note: RecordUpdate) {
         if let Some(notes) = &*lock(&self.notes) {
             // A hint that is lost costs a request.
             let _ = notes.try_send(note);
@@ -210,7 +210,7 @@ impl Records {
                 let error = RecordsError::new(&self.path, error);
                 // Whoever locks the file for a moment keeps a hint from us, which is not worth a word.
                 if error.kind() != RecordsErrorKind::Locked {
-                    self.trouble.tell(&error);
+                    self.trouble.report(&error);
                 }
                 None
             }
@@ -227,7 +227,7 @@ impl std::fmt::Debug for Records {
 }
 
 impl ErrorReporter {
-    fn tell(&self, error: &RecordsError) {
+    fn report(&self, error: &RecordsError) {
         if !self.told.swap(true, Ordering::AcqRel) {
             (self.tell)(error);
         }

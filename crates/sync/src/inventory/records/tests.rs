@@ -51,7 +51,10 @@ fn what_was_copied_is_known_to_the_next_run() {
     let directory = tempfile::tempdir().unwrap();
     let (source, place) = (repository("s.example/a"), repository("d.example/b"));
     let (v1, renamed) = (tag("v1"), tag("renamed"));
-    let digests = [Digest::sha256(b"1"), Digest::of(Algorithm::Sha512, b"2")];
+    let digests = [
+        Digest::sha256(b"1"),
+        Digest::compute(Algorithm::Sha512, b"2"),
+    ];
     run(&directory, |inventory| {
         assert_eq!(inventory.last_copied(&source, &v1, &place, &v1), None);
         inventory.copied(&source, &v1, &place, &v1, &digests[0]);
@@ -116,7 +119,7 @@ fn write(path: &Path, today: i64, notes: Vec<RecordUpdate>) {
 }
 
 fn blob(number: usize) -> DigestKey {
-    DigestKey::of(&Digest::sha256(&number.to_be_bytes()))
+    DigestKey::from_digest(&Digest::sha256(&number.to_be_bytes()))
 }
 
 fn holds(path: &str, blobs: &[usize]) -> RecordUpdate {
@@ -266,7 +269,7 @@ fn trouble_is_told_once_and_then_nothing_is_known() {
     let records = records.unwrap();
     for number in 0..10 {
         assert_eq!(places(&records, "r.example/a", number), [""; 0]);
-        records.note(holds("r.example/a", &[number]));
+        records.queue_update(holds("r.example/a", &[number]));
     }
     records.close(PATIENCE);
     assert_eq!(*told.lock().unwrap(), [RecordsErrorKind::Damaged]);
@@ -280,12 +283,12 @@ fn notes_never_wait() {
     let (notes, incoming) = sync_channel(super::WAITING);
     *records.notes.lock().unwrap() = Some(notes);
     for number in 0..super::WAITING + 10 {
-        records.note(holds("r.example/a", &[number]));
+        records.queue_update(holds("r.example/a", &[number]));
     }
     assert_eq!(incoming.try_iter().count(), super::WAITING);
     records.close(PATIENCE);
     // What is closed knows nothing and takes nothing.
-    records.note(holds("r.example/a", &[0]));
+    records.queue_update(holds("r.example/a", &[0]));
     assert_eq!(places(&records, "r.example/a", 0), [""; 0]);
 }
 

@@ -77,7 +77,7 @@ impl RecordsWriter {
         let mut batch = Vec::with_capacity(BATCH);
         while let Ok(first) = incoming.recv() {
             batch.push(first);
-            gather(incoming, &mut batch);
+            collect_batch(incoming, &mut batch);
             self.write(&mut batch)?;
         }
         match maintenance::tidy(&mut self.connection, self.today) {
@@ -113,14 +113,18 @@ struct WriteBatch<'a> {
 impl WriteBatch<'_> {
     fn write(&mut self, note: RecordUpdate) -> rusqlite::Result<()> {
         match note {
-            RecordUpdate::Holds(repository, blobs) => self.holds(&repository, &blobs),
+            RecordUpdate::Holds(repository, blobs) => self.write_blobs(&repository, &blobs),
             RecordUpdate::Gone(repository, blob) => self.gone(&repository, blob),
             RecordUpdate::Forget(repository) => self.forget(&repository),
             RecordUpdate::Copied(place, tag, copy) => self.copied(&place, &tag, &copy),
-            RecordUpdate::Looked(place, look, at) => self.looked(&place, &look, at),
+            RecordUpdate::Looked(place, look, at) => self.write_referrers_check(&place, &look, at),
         }
     }
-    fn holds(&mut self, repository: &Repository, blobs: &[DigestKey]) -> rusqlite::Result<()> {
+    fn write_blobs(
+        &mut self,
+        repository: &Repository,
+        blobs: &[DigestKey],
+    ) -> rusqlite::Result<()> {
         let number = self.number(repository)?;
         let mut statement = self.transaction.prepare_cached(HOLDS)?;
         for blob in blobs {
@@ -175,7 +179,7 @@ impl WriteBatch<'_> {
         ])?;
         Ok(())
     }
-    fn looked(
+    fn write_referrers_check(
         &mut self,
         place: &Repository,
         look: &ReferrersCheck,
@@ -237,7 +241,7 @@ impl WriteBatch<'_> {
 }
 
 /// Takes more notes, for a moment or until there are enough.
-fn gather(incoming: &Receiver<RecordUpdate>, batch: &mut Vec<RecordUpdate>) {
+fn collect_batch(incoming: &Receiver<RecordUpdate>, batch: &mut Vec<RecordUpdate>) {
     let until = Instant::now() + MOMENT;
     while batch.len() < BATCH {
         let left = until.saturating_duration_since(Instant::now());

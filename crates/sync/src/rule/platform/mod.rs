@@ -44,8 +44,8 @@ impl PlatformFilter {
     /// Whether an image of `platform` is copied: lists are AND-ed, items OR-ed, exact and case-sensitive; what a
     /// platform does not say passes.
     pub fn accepts(&self, platform: &Platform) -> bool {
-        passes(&self.os, &platform.os, platform.os_version.as_deref())
-            && passes(
+        is_selected(&self.os, &platform.os, platform.os_version.as_deref())
+            && is_selected(
                 &self.arch,
                 &platform.architecture,
                 platform.variant.as_deref(),
@@ -126,7 +126,7 @@ fn slash(names: Names, name: &str, rest: &str) -> String {
     "a name has no slash: write --os linux --arch amd64 for linux/amd64".to_owned()
 }
 
-fn passes(items: &[PlatformItem], name: &str, detail: Option<&str>) -> bool {
+fn is_selected(items: &[PlatformItem], name: &str, detail: Option<&str>) -> bool {
     items.is_empty()
         || name.is_empty()
         || items.iter().any(|item| {

@@ -89,7 +89,7 @@ impl MemoryStores {
         self.add(prefix, Effect::Panic);
     }
     /// Calls that start with `prefix` wait for the gate.
-    pub(crate) fn hold(&self, prefix: &str) -> Gate {
+    pub(crate) fn block_calls(&self, prefix: &str) -> Gate {
         let (reached_sender, reached) = watch::channel(0);
         let (open_sender, open) = watch::channel(false);
         let reached_effect = Effect::Hold {
@@ -109,7 +109,7 @@ impl MemoryStores {
     }
 
     /// Logs a call, and lets happen what is to happen at it.
-    pub(super) async fn enter(&self, call: String) -> Result<(), Error> {
+    pub(super) async fn begin_call(&self, call: String) -> Result<(), Error> {
         let mut gates = Vec::new();
         let mut failure = None;
         let mut panics = false;

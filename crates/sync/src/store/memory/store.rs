@@ -32,12 +32,13 @@ struct MemoryTags {
 }
 
 impl MemoryStore {
-    async fn enter(&self, verb: &str, target: &Target) -> Result<(), Error> {
+    async fn begin_call(&self, verb: &str, target: &Target) -> Result<(), Error> {
         let call = self.stores.world().words(verb, &self.repository, target);
-        self.stores.enter(call).await
+        self.stores.begin_call(call).await
     }
     async fn enter_blob(&self, verb: &str, blob: &Descriptor) -> Result<(), Error> {
-        self.enter(verb, &Target::Digest(blob.digest.clone())).await
+        self.begin_call(verb, &Target::Digest(blob.digest.clone()))
+            .await
     }
     fn error(&self, kind: ErrorKind, message: &str) -> Error {
         let path = self.repository.path();
@@ -164,7 +165,7 @@ impl Store for MemoryStore {
         target: &'a Target,
     ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>> {
         async move {
-            self.enter("resolve", target).await?;
+            self.begin_call("resolve", target).await?;
             Ok(self.head(target))
         }
         .boxed()
@@ -180,7 +181,7 @@ impl Store for MemoryStore {
         target: &'a Target,
     ) -> BoxFuture<'a, Result<ManifestPresence, Error>> {
         async move {
-            self.enter("resolve-for-push", target).await?;
+            self.begin_call("resolve-for-push", target).await?;
             let head = self.head(target);
             Ok(head.map_or(ManifestPresence::Absent, ManifestPresence::Present))
         }
@@ -188,7 +189,7 @@ impl Store for MemoryStore {
     }
     fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Manifest, Error>> {
         async move {
-            self.enter("manifest", target).await?;
+            self.begin_call("manifest", target).await?;
             self.find(target)
                 .ok_or_else(|| self.error(ErrorKind::NotFound, "there is no such manifest"))
         }
@@ -303,7 +304,7 @@ impl Store for MemoryStore {
         manifest: &'a Manifest,
     ) -> BoxFuture<'a, Result<(), Error>> {
         async move {
-            self.enter("put-manifest", target).await?;
+            self.begin_call("put-manifest", target).await?;
             self.push(target, manifest)
         }
         .boxed()
@@ -319,7 +320,7 @@ impl Store for MemoryStore {
                 return Ok(Vec::new());
             }
             let target = Target::Digest(subject.clone());
-            self.enter("referrers", &target).await?;
+            self.begin_call("referrers", &target).await?;
             Ok(self.listed(subject))
         }
         .boxed()
@@ -330,7 +331,7 @@ impl Store for MemoryStore {
     ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>> {
         async move {
             let target = Target::Digest(subject.clone());
-            self.enter("referrers-for-push", &target).await?;
+            self.begin_call("referrers-for-push", &target).await?;
             Ok(self.listed(subject))
         }
         .boxed()
@@ -342,7 +343,7 @@ impl Store for MemoryStore {
     ) -> BoxFuture<'a, Result<IndexedReferrers, Error>> {
         async move {
             let target = Target::Digest(subject.clone());
-            self.enter("attach", &target).await?;
+            self.begin_call("attach", &target).await?;
             let mut world = self.stores.world();
             let behaviour = world.behaviour;
             let content = world.content(&self.repository);
@@ -386,7 +387,7 @@ impl Session for MemorySession {
         async move {
             let target = Target::Digest(self.blob.digest.clone());
             let call = self.stores.world().words("send", &self.repository, &target);
-            self.stores.enter(call).await?;
+            self.stores.begin_call(call).await?;
             let mut stream = source.open(0).await?;
             let mut bytes = Vec::new();
             while let Some(chunk) = stream.next().await {
@@ -414,7 +415,7 @@ impl Tags for MemoryTags {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Tag>>, Error>> {
         async move {
             self.stores
-                .enter(format!("tags {}", self.repository))
+                .begin_call(format!("tags {}", self.repository))
                 .await?;
             let world = self.stores.world();
             let Some(content) = world.repositories.get(&self.repository) else {

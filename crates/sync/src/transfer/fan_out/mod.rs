@@ -77,16 +77,16 @@ impl FanOutGroup {
             service: OnceLock::new(),
         });
         let handle = Arc::downgrade(&group);
-        let member = group.enlist(download);
+        let member = group.add_reader(download);
         (handle, member)
     }
     /// A further member, which reads `download` where it cannot share.
-    pub(super) fn enlist(self: &Arc<Self>, download: &BlobDownload) -> FanOutReader {
+    pub(super) fn add_reader(self: &Arc<Self>, download: &BlobDownload) -> FanOutReader {
         self.desk.expect();
         FanOutReader::new(Arc::clone(self), download.clone())
     }
     /// The desk, served.
-    fn desk(&self) -> &Arc<FanOutScheduler> {
+    fn scheduler(&self) -> &Arc<FanOutScheduler> {
         self.service.get_or_init(|| {
             let service = Arc::clone(&self.desk).serve().in_current_span();
             AbortOnDropHandle::new(tokio::spawn(service))

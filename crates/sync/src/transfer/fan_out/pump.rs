@@ -94,7 +94,7 @@ async fn share(feeds: &mut Vec<WindowSender>, bytes: &Bytes) {
     }
     let mut waiting: FuturesUnordered<_> = full
         .into_iter()
-        .map(|feed| feed_when_there_is_room(feed, bytes))
+        .map(|feed| send_when_ready(feed, bytes))
         .collect();
     loop {
         let others = feeds.iter().any(WindowSender::is_open);
@@ -115,13 +115,13 @@ async fn share(feeds: &mut Vec<WindowSender>, bytes: &Bytes) {
     }
 }
 
-async fn feed_when_there_is_room(feed: WindowSender, bytes: &Bytes) -> WindowSender {
+async fn send_when_ready(feed: WindowSender, bytes: &Bytes) -> WindowSender {
     feed.send(bytes).await;
     feed
 }
 
 /// Waits until all of `feeds` have sent everything and ask for more, and `time` longer.
 async fn idle_for(feeds: &[WindowSender], time: Duration) {
-    join_all(feeds.iter().map(WindowSender::drained)).await;
+    join_all(feeds.iter().map(WindowSender::wait_until_empty)).await;
     tokio::time::sleep(time).await;
 }

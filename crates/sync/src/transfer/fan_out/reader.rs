@@ -66,20 +66,22 @@ impl FanOutReader {
         }
     }
     /// Waits for the group's turn among the transfers of the run, or takes part in it.
-    pub(in crate::transfer) async fn turn(&self) -> Arc<TransferPermit> {
-        self.group.turns.take().await
+    pub(in crate::transfer) async fn transfer_permit(&self) -> Arc<TransferPermit> {
+        self.group.turns.acquire().await
     }
     /// Waits for a seat in a round of the group: for a place for `session`, which leads to `registry`. What the
     /// session reads then is the download of that round, as long as the [`UploadPermit`] is held.
-    pub(in crate::transfer) async fn seat(
+    pub(in crate::transfer) async fn join_round(
         &self,
         session: Box<dyn Session>,
         registry: &Registry,
     ) -> Result<(Box<dyn Session>, UploadPermit), Failure> {
         lock(&self.share).take();
         let settles = !self.settled.swap(true, Ordering::Relaxed);
-        let desk = self.group.desk();
-        let seat = desk.seat(session, registry.clone(), settles).await?;
+        let desk = self.group.scheduler();
+        let seat = desk
+            .wait_for_admission(session, registry.clone(), settles)
+            .await?;
         let Admission {
             session,
             flow,
@@ -89,11 +91,11 @@ impl FanOutReader {
         Ok((session, flow))
     }
     /// The upload has ended: what it was to read is let go of.
-    pub(in crate::transfer) fn leave(&self) {
+    pub(in crate::transfer) fn close(&self) {
         lock(&self.share).take();
     }
     /// Why the last stream broke, if it did.
-    pub(in crate::transfer) fn trouble(&self) -> Option<StreamFailure> {
+    pub(in crate::transfer) fn stream_failure(&self) -> Option<StreamFailure> {
         lock(&self.notes.trouble).clone()
     }
     /// How many bytes were handed to the upload, those that were sent again included.
@@ -185,7 +187,7 @@ impl BlobSource for FanOutReader {
         async move {
             // A source that failed for good fails all; each trying it again would multiply the tries. Only corrupt
             // bytes are worth a look of one's own: they were on the network but once.
-            if let Some(StreamFailure::Shared(failure)) = self.trouble()
+            if let Some(StreamFailure::Shared(failure)) = self.stream_failure()
                 && failure.kind != Some(ErrorKind::Corrupt)
             {
                 return Err(self.notes.shared(failure));
@@ -211,7 +213,7 @@ impl BlobSource for FanOutReader {
 impl Drop for FanOutReader {
     fn drop(&mut self) {
         if !self.settled.swap(true, Ordering::Relaxed) {
-            self.group.desk.settle();
+            self.group.desk.update_round();
         }
     }
 }

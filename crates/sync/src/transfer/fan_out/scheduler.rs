@@ -12,7 +12,9 @@ use crate::failure::Failure;
 use crate::lock::lock;
 use crate::store::Session;
 use crate::transfer::fan_out::pump::{OpenedDownload, pump};
-use crate::transfer::fan_out::upload_slots::{AdmittedReader, UploadPermit, UploadSlots, gather};
+use crate::transfer::fan_out::upload_slots::{
+    AdmittedReader, UploadPermit, UploadSlots, acquire_slots,
+};
 use crate::transfer::fan_out::{BlobDownload, JOINING, SharedLimits};
 
 /// The desk of a group.
@@ -73,14 +75,14 @@ impl FanOutScheduler {
         lock(&self.state).expected += 1;
     }
     /// A member came, or fell out.
-    pub(super) fn settle(&self) {
+    pub(super) fn update_round(&self) {
         let mut state = lock(&self.state);
         state.expected = state.expected.saturating_sub(1);
         drop(state);
         self.changed.notify_one();
     }
     /// Waits for a seat.
-    pub(super) async fn seat(
+    pub(super) async fn wait_for_admission(
         &self,
         session: Box<dyn Session>,
         registry: Registry,
@@ -106,7 +108,7 @@ impl FanOutScheduler {
         let mut reading = JoinSet::new();
         loop {
             let ready = self.complete().await;
-            let (seated, left) = gather(ready, &self.gates).await;
+            let (seated, left) = acquire_slots(ready, &self.gates).await;
             lock(&self.state).ready.splice(..0, left);
             self.begin(seated, &mut reading);
             while reading.try_join_next().is_some() {}

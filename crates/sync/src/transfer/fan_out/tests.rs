@@ -38,7 +38,7 @@ fn group(count: usize, size: usize, chunk: usize) -> (Fake, Arc<Progress>, Vec<F
     };
     let (group, first) = FanOutGroup::found(&download, &hall);
     let group = group.upgrade().unwrap();
-    let others = (1..count).map(|_| group.enlist(&download));
+    let others = (1..count).map(|_| group.add_reader(&download));
     let members = std::iter::once(first).chain(others).collect();
     (fake, progress, members)
 }
@@ -50,7 +50,7 @@ async fn sit_at(fake: &Fake, member: &FanOutReader, name: &str) -> Upload {
         panic!("nothing is there");
     };
     let registry = repository(name).registry().clone();
-    let (session, flow) = member.seat(session, &registry).await.unwrap();
+    let (session, flow) = member.join_round(session, &registry).await.unwrap();
     Upload {
         _session: session,
         _flow: flow,
@@ -105,7 +105,7 @@ async fn all_members_read_one_download() {
     assert_eq!(progress.bytes_fetched(), MIB as u64);
     assert_eq!(progress.bytes_streamed(), 3 * MIB as u64);
     assert!(members.iter().all(|m| m.streamed() == MIB as u64));
-    assert!(members.iter().all(|m| m.trouble().is_none()));
+    assert!(members.iter().all(|m| m.stream_failure().is_none()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -265,13 +265,19 @@ async fn who_takes_nothing_while_all_others_wait_is_let_go() {
     for other in others {
         assert_eq!(other.await.unwrap(), (4 * MIB, true));
     }
-    assert!(members[0].trouble().is_none(), "it has not noticed yet");
+    assert!(
+        members[0].stream_failure().is_none(),
+        "it has not noticed yet"
+    );
     assert_eq!(drain(stuck).await, (512 * 1024, false));
-    assert!(matches!(members[0].trouble(), Some(StreamFailure::LetGo)));
+    assert!(matches!(
+        members[0].stream_failure(),
+        Some(StreamFailure::LetGo)
+    ));
     drop(uploads);
     // It comes back and reads from the start again.
     assert_eq!(read(&fake, &members[0]).await, (4 * MIB, true));
-    assert!(members[0].trouble().is_none());
+    assert!(members[0].stream_failure().is_none());
     assert_eq!(fake.count("open"), 2);
     assert_eq!(members[0].streamed(), 4 * MIB as u64 + 512 * 1024);
 }
@@ -382,7 +388,7 @@ async fn a_source_that_does_not_open_fails_all_and_is_tried_once() {
     }));
     assert_eq!(all.await, [true; 3]);
     for member in &members {
-        let Some(StreamFailure::Shared(failure)) = member.trouble() else {
+        let Some(StreamFailure::Shared(failure)) = member.stream_failure() else {
             panic!("no failure was noted");
         };
         assert_eq!(
@@ -401,7 +407,7 @@ async fn a_source_that_breaks_fails_all_after_the_same_bytes() {
     let all = read_all(&fake, &members).await;
     assert_eq!(all, [(7, false); 2]);
     assert!(members.iter().all(
-        |m| matches!(m.trouble(), Some(StreamFailure::Shared(f)) if f.kind == Some(ErrorKind::Corrupt))
+        |m| matches!(m.stream_failure(), Some(StreamFailure::Shared(f)) if f.kind == Some(ErrorKind::Corrupt))
     ));
 }
 
@@ -414,7 +420,7 @@ async fn a_source_that_panics_leaves_each_to_itself() {
     assert!(
         members
             .iter()
-            .all(|m| matches!(m.trouble(), Some(StreamFailure::LetGo)))
+            .all(|m| matches!(m.stream_failure(), Some(StreamFailure::LetGo)))
     );
     assert_eq!(read(&fake, &members[0]).await, (10, true));
 }
@@ -425,7 +431,7 @@ async fn a_failure_of_the_own_download_is_noted_until_the_next() {
     fake.read(SOURCE, Read::Break(4, ErrorKind::Broken));
     fake.read(SOURCE, Read::Fail(ErrorKind::Server));
     assert_eq!(read(&fake, &members[0]).await, (4, false));
-    let kind = |member: &FanOutReader| match member.trouble() {
+    let kind = |member: &FanOutReader| match member.stream_failure() {
         Some(StreamFailure::Source(failure)) => failure.kind,
         _ => None,
     };
@@ -435,5 +441,5 @@ async fn a_failure_of_the_own_download_is_noted_until_the_next() {
     drop(upload);
     assert_eq!(kind(&members[0]), Some(ErrorKind::Server));
     assert_eq!(read(&fake, &members[0]).await, (10, true));
-    assert!(members[0].trouble().is_none());
+    assert!(members[0].stream_failure().is_none());
 }

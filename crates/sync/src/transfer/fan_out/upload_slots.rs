@@ -98,7 +98,7 @@ impl UploadSlots {
         Arc::clone(gate)
     }
     /// Gets in line at the gates of all `parties` at once.
-    fn line_up(&self, parties: &[RegistryReaders]) -> Vec<Entry> {
+    fn queue_at(&self, parties: &[RegistryReaders]) -> Vec<Entry> {
         let _order = lock(&self.order);
         let enter = |party: &RegistryReaders| {
             let mut entry = Arc::clone(&party.gate.turnstile).lock_owned().boxed();
@@ -123,7 +123,7 @@ impl RegistrySlots {
         round
     }
     /// A place was taken in `round`.
-    fn enter(self: &Arc<Self>, round: u64) -> UploadPermit {
+    fn occupy(self: &Arc<Self>, round: u64) -> UploadPermit {
         self.flocks.send_modify(|flocks| {
             flocks.by_round.entry(round).or_default().sending += 1;
         });
@@ -139,7 +139,7 @@ impl RegistrySlots {
         let sending: usize = others().map(|(_, flock)| flock.sending).sum();
         sending > held || others().any(|(_, flock)| flock.ends)
     }
-    fn lags(&self) -> bool {
+    fn has_slow_uploads(&self) -> bool {
         self.flocks.borrow().laggards > 0
     }
 }
@@ -178,7 +178,7 @@ impl Drop for UploadPermit {
 
 /// Takes places for those who are ready: for as many as can be begun with, and at least one of those who are still
 /// there. Gives those who have one, and those who must wait for another round.
-pub(super) async fn gather(
+pub(super) async fn acquire_slots(
     ready: Vec<WaitingReader>,
     gates: &UploadSlots,
 ) -> (Vec<AdmittedReader>, Vec<WaitingReader>) {
@@ -200,10 +200,10 @@ pub(super) async fn gather(
     let mut parties: Vec<RegistryReaders> = parties.into_values().collect();
     if single {
         for party in &mut parties {
-            party.take_one().await;
+            party.acquire_single().await;
         }
     } else {
-        take_together(&mut parties, gates).await;
+        acquire_together(&mut parties, gates).await;
     }
     let (mut seated, mut left) = (Vec::new(), Vec::new());
     for SlotRequest { ready, answer } in parties.into_iter().flat_map(|party| party.members) {
@@ -222,8 +222,8 @@ pub(super) async fn gather(
 
 /// Takes places for all parties. The first place starts a clock: those who have one do not wait long for others, and
 /// not at all at a registry where somebody lags already.
-async fn take_together(parties: &mut [RegistryReaders], gates: &UploadSlots) {
-    let entries = gates.line_up(parties);
+async fn acquire_together(parties: &mut [RegistryReaders], gates: &UploadSlots) {
+    let entries = gates.queue_at(parties);
     let mut missing: Vec<Option<Arc<RegistrySlots>>> = parties
         .iter()
         .map(|party| Some(Arc::clone(&party.gate)))
@@ -233,7 +233,7 @@ async fn take_together(parties: &mut [RegistryReaders], gates: &UploadSlots) {
         .iter_mut()
         .zip(entries)
         .enumerate()
-        .map(|(index, (party, entry))| party.take(entry, &clock).map(move |()| index))
+        .map(|(index, (party, entry))| party.acquire(entry, &clock).map(move |()| index))
         .collect();
     let late = async {
         // An error is impossible: the clock outlives this.
@@ -254,7 +254,7 @@ async fn take_together(parties: &mut [RegistryReaders], gates: &UploadSlots) {
             },
             () = &mut late => return,
         }
-        let only_laggards = missing.iter().flatten().all(|gate| gate.lags());
+        let only_laggards = missing.iter().flatten().all(|gate| gate.has_slow_uploads());
         if clock.borrow().is_some() && only_laggards {
             return;
         }
@@ -263,13 +263,13 @@ async fn take_together(parties: &mut [RegistryReaders], gates: &UploadSlots) {
 
 impl RegistryReaders {
     /// Takes a place for the only one there is, in the host's own line.
-    async fn take_one(&mut self) {
+    async fn acquire_single(&mut self) {
         for asker in &mut self.members {
-            asker.ask(&self.gate, self.round).await;
+            asker.wait(&self.gate, self.round).await;
         }
     }
     /// Takes as many places as can be begun with; `clock` is set with the first.
-    async fn take(&mut self, entry: Entry, clock: &watch::Sender<Option<Instant>>) {
+    async fn acquire(&mut self, entry: Entry, clock: &watch::Sender<Option<Instant>>) {
         let _turn = entry.await;
         let (gate, round) = (&self.gate, self.round);
         let mut flocks = gate.flocks.subscribe();
@@ -277,7 +277,7 @@ impl RegistryReaders {
         let mut asking: FuturesUnordered<_> = self
             .members
             .iter_mut()
-            .map(|asker| asker.ask(gate, round))
+            .map(|asker| asker.wait(gate, round))
             .collect();
         loop {
             flocks.mark_unchanged();
@@ -302,14 +302,14 @@ impl RegistryReaders {
 
 impl SlotRequest {
     /// Waits for a place; whether there is one now.
-    async fn ask(&mut self, gate: &Arc<RegistrySlots>, round: u64) -> bool {
+    async fn wait(&mut self, gate: &Arc<RegistrySlots>, round: u64) -> bool {
         let WaitingReader { session, seat, .. } = &mut self.ready;
         let reserved = tokio::select! {
             biased;
             () = seat.closed() => return false,
             reserved = session.reserve() => reserved,
         };
-        let answer = self.answer.insert(reserved.map(|()| gate.enter(round)));
+        let answer = self.answer.insert(reserved.map(|()| gate.occupy(round)));
         answer.is_ok()
     }
 }

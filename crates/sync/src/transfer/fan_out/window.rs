@@ -80,7 +80,7 @@ impl WindowSender {
         }
     }
     /// Waits until the upload has sent all that it was given and asks for more, or is gone.
-    pub(super) async fn drained(&self) {
+    pub(super) async fn wait_until_empty(&self) {
         // An error says that the upload is gone.
         let _ = self.room.acquire_many(self.size).await;
     }

@@ -217,7 +217,7 @@ async fn a_registry_that_mounts_what_is_committed_is_asked_for_that_alone() {
         1
     );
     let mounting = bench.inventory.knowledge(&there, &old.digest).mounting;
-    assert!(mounting.worth_asking(MountConfidence::Committed) && !mounting.worth_awaiting());
+    assert!(mounting.is_worth_trying(MountConfidence::Committed) && !mounting.is_worth_awaiting());
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,7 +28,7 @@ pub(super) struct Refused {
 
 impl UploadDriver<'_> {
     /// 2xx.
-    pub(super) async fn taken(
+    pub(super) async fn accepted(
         &mut self,
         ask: &RequestSpec,
         step: UploadStep,
@@ -76,7 +76,7 @@ impl UploadDriver<'_> {
     /// Compares the length of the blob that was closed. Artifactory was seen to keep only the last of several `PATCH`
     /// bodies; a registry that has a damaged blob may take the bytes and keep the damage.
     pub(super) async fn measure(&mut self) -> StepResult {
-        let length = match self.look().await {
+        let length = match self.head_blob().await {
             Ok(Some(StoredBlob { length })) => length.filter(|length| *length != self.size),
             Err(error) if error.kind() == ErrorKind::RateLimited => {
                 return Err(StepFailure::Later(error, NextStep::Measure));
@@ -104,7 +104,7 @@ impl UploadDriver<'_> {
                  its storage is damaged. Delete the blob at the registry, collect its garbage, and run again"
             )
         };
-        let ask = self.upload.ask(Method::PUT);
+        let ask = self.upload.session_request(Method::PUT);
         let error = ask.error(ErrorKind::Corrupt, message);
         habits.saw_damage(path, digest, Some(&error));
         Err(StepFailure::Final(error))
@@ -134,7 +134,7 @@ impl UploadDriver<'_> {
             _ => to,
         };
         response.body.drain().await;
-        self.stands_at(offset);
+        self.set_offset(offset);
         if offset < to {
             // Going on is right, going on for ever by the byte is not: it counts as a try.
             let message = format!("the registry took {offset} of {to} bytes");
@@ -146,7 +146,7 @@ impl UploadDriver<'_> {
 
     /// The session holds `offset` bytes. Only what no session held before is progress: a registry that takes the
     /// first half again and again gets nowhere.
-    pub(in crate::client::uploads) fn stands_at(&mut self, offset: u64) {
+    pub(in crate::client::uploads) fn set_offset(&mut self, offset: u64) {
         let session = &mut self.upload.session;
         session.offset = offset;
         session.sent = session.sent.max(offset);

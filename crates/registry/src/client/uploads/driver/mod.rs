@@ -99,9 +99,9 @@ impl<'a> UploadDriver<'a> {
         upload: Upload,
         source: &'a dyn BlobSource,
     ) -> Result<Self, Error> {
-        let visit = client.visit(&upload.repository).await?;
+        let visit = client.repository_context(&upload.repository).await?;
         let forms = *client.inner.habits.forms();
-        let ask = upload.ask(Method::PUT);
+        let ask = upload.session_request(Method::PUT);
         let size = upload.size.unwrap_or(0);
         Ok(Self {
             attempts: client.attempts(&visit),
@@ -127,12 +127,12 @@ impl<'a> UploadDriver<'a> {
         loop {
             let went = match next {
                 NextStep::Send => self.send().await,
-                NextStep::Settle { complete } => self.settle(complete).await,
+                NextStep::Settle { complete } => self.resolve_outcome(complete).await,
                 NextStep::Reopen => self.reopen().await,
                 NextStep::Measure => self.measure().await,
                 NextStep::Done => {
                     let habits = &self.client.inner.habits;
-                    habits.forms().learn(&self.learnt);
+                    habits.forms().merge(&self.learnt);
                     habits.sent(self.upload.repository.path(), &self.upload.digest);
                     return Ok(());
                 }
@@ -164,7 +164,7 @@ impl<'a> UploadDriver<'a> {
             step == UploadStep::Close || (step == UploadStep::Whole && sent.taken == self.size);
         match sent.answer {
             Ok(response) if response.status.is_success() => {
-                self.taken(&sent.ask, step, response).await
+                self.accepted(&sent.ask, step, response).await
             }
             Ok(response) => {
                 let untouched = sent.taken == 0 && !complete;
@@ -230,12 +230,12 @@ impl<'a> UploadDriver<'a> {
         }
         let pass = self.client.pass_for(&self.visit, &ask).await?;
         let (body, inlet) = request_body::channel(to - from);
-        let taken = inlet.taken();
+        let taken = inlet.bytes_taken();
         let pump = self.feeder.pump(inlet, to);
         let answer = self
             .client
             .send_once(&self.visit, &ask, reserved, &pass, body);
-        let answer = beside(answer, pump).await?;
+        let answer = send_while_pumping(answer, pump).await?;
         let used = pass.header.clone();
         drop(pass);
         Ok(Some(SentRequest {
@@ -249,7 +249,7 @@ impl<'a> UploadDriver<'a> {
     /// Takes over the size that the source says. Returns whether it is another one than before.
     fn is_resized(&mut self) -> Result<bool, Error> {
         let Some(size) = self.feeder.size() else {
-            let ask = self.upload.ask(Method::PUT);
+            let ask = self.upload.session_request(Method::PUT);
             return Err(ask.error(ErrorKind::Protocol, "the size of the blob is not known"));
         };
         if size == self.size {
@@ -265,7 +265,7 @@ impl<'a> UploadDriver<'a> {
             UploadStep::Whole | UploadStep::Close => (Method::PUT, true),
             UploadStep::Patch { .. } => (Method::PATCH, false),
         };
-        let mut ask = self.upload.ask(method);
+        let mut ask = self.upload.session_request(method);
         if closing {
             let mut address = self.upload.session.location.clone();
             address.url = location::closing(&address.url, &self.upload.digest);
@@ -289,7 +289,7 @@ impl<'a> UploadDriver<'a> {
 
 /// Waits for `answer` while `pump` runs beside it. A pump that fails ends both: the request, dropped, never
 /// completes.
-async fn beside<T>(
+async fn send_while_pumping<T>(
     answer: impl Future<Output = T>,
     pump: impl Future<Output = Result<(), Error>>,
 ) -> Result<T, Error> {

@@ -68,7 +68,7 @@ impl RequestGate {
         })
     }
     /// Waits for a place. Who is dropped meanwhile leaves the queue.
-    pub(super) async fn enter(self: &Arc<Self>, weight: u64) -> Permit {
+    pub(super) async fn acquire(self: &Arc<Self>, weight: u64) -> Permit {
         let (granted, ticket) = {
             let mut state = self.lock();
             if state.has_room() {
@@ -82,7 +82,7 @@ impl RequestGate {
         match granted.await {
             Ok(permit) => permit,
             // A waiter is only ever let go of with a permit; were it not, nobody should wait for ever.
-            Err(_) => self.enter_at_once(),
+            Err(_) => self.acquire_at_once(),
         }
     }
     /// A place that nobody waits for, if there is one.
@@ -91,15 +91,15 @@ impl RequestGate {
         state.has_room().then(|| state.admit(self))
     }
     /// A place for who must not wait, even where there is none left.
-    pub(super) fn enter_at_once(self: &Arc<Self>) -> Permit {
+    pub(super) fn acquire_at_once(self: &Arc<Self>) -> Permit {
         self.lock().admit(self)
     }
-    fn leave(self: &Arc<Self>, permit: &Permit) {
+    fn release(self: &Arc<Self>, permit: &Permit) {
         let granted = {
             let mut state = self.lock();
             if let Some(good) = permit.good {
                 let answer = state.answer(self.lane, permit, good);
-                state.window.answered(&answer);
+                state.window.record_answer(&answer);
             }
             state.within = state.within.saturating_sub(1);
             state.grant(self)
@@ -156,7 +156,7 @@ impl State {
 
 impl Permit {
     /// Takes note of an answer; the width of the window where that narrowed it.
-    pub(in crate::transport) fn answered(&mut self, head: ResponseHead) -> Option<usize> {
+    pub(in crate::transport) fn record_answer(&mut self, head: ResponseHead) -> Option<usize> {
         let overloaded = matches!(
             head.status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
@@ -186,7 +186,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let gate = Arc::clone(&self.gate);
-        gate.leave(self);
+        gate.release(self);
     }
 }
 

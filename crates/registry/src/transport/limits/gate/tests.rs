@@ -9,7 +9,7 @@ type Waiter = Pin<Box<dyn Future<Output = Permit> + Send>>;
 
 fn wait(gate: &Arc<RequestGate>, weight: u64) -> Waiter {
     let gate = Arc::clone(gate);
-    Box::pin(async move { gate.enter(weight).await })
+    Box::pin(async move { gate.acquire(weight).await })
 }
 
 fn gate(bounds: WindowBounds) -> Arc<RequestGate> {
@@ -35,7 +35,7 @@ fn ok() -> ResponseHead {
 #[tokio::test]
 async fn the_largest_goes_first() {
     let gate = gate(WindowBounds::at_most(1));
-    let held = gate.enter(0).await;
+    let held = gate.acquire(0).await;
     let (mut small, mut large) = (wait(&gate, 1), wait(&gate, 2));
     assert!(now(&mut small).await.is_none());
     assert!(now(&mut large).await.is_none());
@@ -49,7 +49,7 @@ async fn the_largest_goes_first() {
 #[tokio::test]
 async fn who_gives_up_leaves_the_queue_and_gives_back_what_was_granted() {
     let gate = gate(WindowBounds::at_most(1));
-    let held = gate.enter(0).await;
+    let held = gate.acquire(0).await;
     let (mut first, mut second, mut third) = (wait(&gate, 0), wait(&gate, 0), wait(&gate, 0));
     for waiter in [&mut first, &mut second, &mut third] {
         assert!(now(waiter).await.is_none());
@@ -69,7 +69,7 @@ async fn who_gives_up_leaves_the_queue_and_gives_back_what_was_granted() {
 #[tokio::test]
 async fn who_must_not_wait_goes_beyond_the_window_and_others_wait_for_that() {
     let gate = gate(WindowBounds::at_most(1));
-    let (held, beyond) = (gate.enter(0).await, gate.enter_at_once());
+    let (held, beyond) = (gate.acquire(0).await, gate.acquire_at_once());
     let mut waiting = wait(&gate, 0);
     assert!(now(&mut waiting).await.is_none());
     drop(held);
@@ -82,13 +82,13 @@ async fn who_must_not_wait_goes_beyond_the_window_and_others_wait_for_that() {
 async fn quick_bodies_widen_a_window_for_those_who_wait_and_slow_ones_do_not() {
     for (takes, after) in [(Duration::from_millis(10), 3), (Duration::from_secs(5), 2)] {
         let gate = gate(WindowBounds { start: 2, most: 4 });
-        let (mut one, two) = (gate.enter(0).await, gate.enter(0).await);
+        let (mut one, two) = (gate.acquire(0).await, gate.acquire(0).await);
         let mut waiting = [wait(&gate, 0), wait(&gate, 0), wait(&gate, 0)];
         for waiter in &mut waiting {
             assert!(now(waiter).await.is_none());
         }
         tokio::time::advance(takes).await;
-        assert_eq!(one.answered(ok()), None);
+        assert_eq!(one.record_answer(ok()), None);
         drop(one);
         let mut within = vec![two];
         for waiter in &mut waiting {
@@ -106,14 +106,14 @@ async fn a_refusal_narrows_at_once_and_an_answer_that_never_came_says_nothing() 
     let gate = gate(WindowBounds::at_most(4));
     let mut permits = Vec::new();
     for _ in 0..4 {
-        permits.push(gate.enter(0).await);
+        permits.push(gate.acquire(0).await);
     }
     let refused = ResponseHead {
         status: StatusCode::TOO_MANY_REQUESTS,
         ..ok()
     };
-    assert_eq!(permits[0].answered(refused), Some(2));
-    assert_eq!(permits[1].answered(refused), None);
+    assert_eq!(permits[0].record_answer(refused), Some(2));
+    assert_eq!(permits[1].record_answer(refused), None);
     let mut waiting = wait(&gate, 0);
     for left in [3, 2] {
         drop(permits.pop());

@@ -149,7 +149,7 @@ impl QuotaAccount {
         }
     }
     /// Takes note of the answer to a request that was begun at `began`; gives back what a person should know.
-    pub(in crate::transport) fn answered(
+    pub(in crate::transport) fn record_answer(
         &self,
         status: StatusCode,
         headers: &HeaderMap,
@@ -157,7 +157,7 @@ impl QuotaAccount {
     ) -> Option<String> {
         let mut state = self.lock();
         match read(headers) {
-            Some(told) => state.told(told, began),
+            Some(told) => state.update(told, began),
             // An error says nothing by its silence.
             None if status.is_success() => state.quota = None,
             None => return None,
@@ -207,7 +207,7 @@ impl State {
     }
     /// Answers overtake each other. One that says less is believed; one that says more only where its request was begun
     /// after the last that was believed had come.
-    fn told(&mut self, told: PullQuota, began: Instant) {
+    fn update(&mut self, told: PullQuota, began: Instant) {
         let stale = self
             .quota
             .as_ref()
@@ -238,12 +238,12 @@ impl PullQuota {
         (self.window / limit).max(Duration::from_secs(1))
     }
     fn few(&self, user: &str) -> String {
-        format!("{}; {}", self.sentence(user), advice(user))
+        format!("{}; {}", self.describe(user), advice(user))
     }
     fn waiting(&self, user: &str) -> String {
         format!(
             "{}: one is tried every {}, for {} at most; then what is left fails, until a later run",
-            self.sentence(user),
+            self.describe(user),
             span(self.step()),
             span(PATIENCE)
         )
@@ -251,11 +251,11 @@ impl PullQuota {
     fn used_up(&self, user: &str) -> String {
         format!(
             "its pull quota is used up: {}, and no more is waited for in this run; {}",
-            self.sentence(user),
+            self.describe(user),
             advice(user)
         )
     }
-    fn sentence(&self, user: &str) -> String {
+    fn describe(&self, user: &str) -> String {
         let left = match self.left {
             0 => "none".to_owned(),
             left => left.to_string(),
@@ -319,8 +319,8 @@ fn span(time: Duration) -> String {
 }
 
 impl PendingPull {
-    /// Its answer came, and was [taken note of](QuotaAccount::answered).
-    pub(in crate::transport) fn answered(mut self) {
+    /// Its answer came, and was [taken note of](QuotaAccount::record_answer).
+    pub(in crate::transport) fn complete(mut self) {
         self.unknown = false;
     }
 }

@@ -15,7 +15,7 @@ fn headers(limit: &str, left: &str) -> HeaderMap {
 /// The registry says that so many are left of 100 in 6 h.
 fn say(account: &QuotaAccount, left: u64) -> Option<String> {
     let headers = headers("100;w=21600", &format!("{left};w=21600"));
-    account.answered(StatusCode::OK, &headers, Instant::now())
+    account.record_answer(StatusCode::OK, &headers, Instant::now())
 }
 
 fn account(user: &str) -> Arc<QuotaAccount> {
@@ -51,14 +51,14 @@ async fn no_more_pulls_are_in_flight_than_are_left() {
     assert!(poll!(&mut third).is_pending());
     // It was not counted: the answer says so.
     say(&account, 2);
-    first.answered();
+    first.complete();
     let third = third.await.unwrap();
     // Nobody knows what became of this one.
     drop(second);
     let mut fourth = std::pin::pin!(account.admit(&patience, |_| ()));
     assert!(poll!(&mut fourth).is_pending());
     say(&account, 1);
-    third.answered();
+    third.complete();
     fourth.await.unwrap();
 }
 
@@ -70,16 +70,16 @@ async fn answers_that_overtake_each_other_do_not_make_pulls() {
     let left = || account.lock().quota.as_ref().unwrap().left;
     say(&account, 8);
     let late = headers("100;w=21600", "9;w=21600");
-    account.answered(StatusCode::OK, &late, before);
+    account.record_answer(StatusCode::OK, &late, before);
     assert_eq!(left(), 8);
     tokio::time::advance(Duration::from_secs(1)).await;
-    account.answered(StatusCode::OK, &late, Instant::now());
+    account.record_answer(StatusCode::OK, &late, Instant::now());
     assert_eq!(left(), 9);
     // An error without headers says nothing; a success without them that there is no limit.
     let none = HeaderMap::new();
-    account.answered(StatusCode::NOT_FOUND, &none, before);
+    account.record_answer(StatusCode::NOT_FOUND, &none, before);
     assert_eq!(left(), 9);
-    account.answered(StatusCode::OK, &none, before);
+    account.record_answer(StatusCode::OK, &none, before);
     assert_eq!(account.lock().quota, None);
 }
 
@@ -95,7 +95,7 @@ async fn at_zero_one_is_tried_in_its_time_for_a_quarter_of_an_hour() {
             Ok(pull) => {
                 tried.push(start.elapsed().as_secs());
                 say(&account, 0);
-                pull.answered();
+                pull.complete();
             }
             Err(PullRefused::UsedUp(why)) => break why,
             Err(PullRefused::DeadlineExceeded) => panic!("the run goes on"),
@@ -117,7 +117,7 @@ async fn at_zero_one_is_tried_in_its_time_for_a_quarter_of_an_hour() {
     );
     // What a HEAD tells of new ones is believed at once.
     say(&account, 5);
-    account.admit(&patience, tell).await.unwrap().answered();
+    account.admit(&patience, tell).await.unwrap().complete();
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,7 +128,7 @@ async fn who_waits_hears_of_pulls_that_came_back_and_of_the_end_of_the_run() {
     let mut waits = std::pin::pin!(account.admit(&patience, |_| ()));
     assert!(poll!(&mut waits).is_pending());
     say(&account, 1);
-    waits.await.unwrap().answered();
+    waits.await.unwrap().complete();
     assert!(start.elapsed().is_zero());
     say(&account, 0);
     let mut waits = std::pin::pin!(account.admit(&patience, |_| ()));

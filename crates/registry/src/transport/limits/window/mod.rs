@@ -127,7 +127,7 @@ impl ConcurrencyWindow {
         self.epoch
     }
     /// A request was answered as it should be.
-    pub(super) fn answered(&mut self, answer: &MeasuredResponse) {
+    pub(super) fn record_answer(&mut self, answer: &MeasuredResponse) {
         if answer.epoch != self.epoch {
             return;
         }
@@ -136,7 +136,7 @@ impl ConcurrencyWindow {
             self.storm = false;
             if let Some(size) = self.probing.take() {
                 self.size = size;
-                self.turn();
+                self.start_round();
                 return;
             }
         }
@@ -189,7 +189,9 @@ impl ConcurrencyWindow {
     }
     /// Takes note of a latency; whether that ended the epoch.
     fn paced(&mut self, latency: Duration, at: Instant) -> bool {
-        let round = self.pace.take(latency.as_secs_f64(), at, self.size());
+        let round = self
+            .pace
+            .add_latency(latency.as_secs_f64(), at, self.size());
         match round {
             _ if self.probing.is_some() => false,
             None | Some(RoundResult::Steady) => false,
@@ -215,10 +217,10 @@ impl ConcurrencyWindow {
     fn narrow_to(&mut self, size: f64) {
         self.size = size;
         self.probing = None;
-        self.turn();
+        self.start_round();
     }
     /// What was sent until now tells nothing more.
-    fn turn(&mut self) {
+    fn start_round(&mut self) {
         self.epoch = self.epoch.wrapping_add(1);
         self.good = 0;
         self.breaks = 0;
@@ -233,7 +235,7 @@ impl LatencyRound {
         self.held = false;
     }
     /// Takes a latency in seconds, of a window of `size`; says what the round came to, if this ends it.
-    fn take(&mut self, latency: f64, at: Instant, size: usize) -> Option<RoundResult> {
+    fn add_latency(&mut self, latency: f64, at: Instant, size: usize) -> Option<RoundResult> {
         let (best, near) = match self.best {
             Some((best, near)) if latency > best * 1.1 => (best, near),
             Some((best, _)) => (best.min(latency), at),

@@ -52,7 +52,7 @@ impl Sim {
             let full = self.flying.len() >= self.window.size();
             let Reverse((at, _, since, epoch)) = self.flying.pop().unwrap();
             self.now = at;
-            self.window.answered(&MeasuredResponse {
+            self.window.record_answer(&MeasuredResponse {
                 epoch,
                 at,
                 full,
@@ -149,7 +149,7 @@ fn a_storm_narrows_once_a_round_and_the_way_back_is_short() {
     let mut rounds = Vec::new();
     for _ in 0..8 {
         for _ in 0..window.size() {
-            window.answered(&good(&window, true, true));
+            window.record_answer(&good(&window, true, true));
         }
         rounds.push(window.size());
     }
@@ -166,7 +166,7 @@ fn answers_from_before_a_refusal_neither_widen_nor_narrow() {
         ..good(&window, true, true)
     };
     for _ in 0..100 {
-        window.answered(&old);
+        window.record_answer(&old);
         assert_eq!(window.overloaded(before), None);
         assert_eq!(window.broke(before), None);
     }
@@ -177,7 +177,7 @@ fn answers_from_before_a_refusal_neither_widen_nor_narrow() {
 fn a_window_that_is_not_used_does_not_grow() {
     let mut window = ConcurrencyWindow::new(CALLS);
     for _ in 0..1_000 {
-        window.answered(&good(&window, false, true));
+        window.record_answer(&good(&window, false, true));
     }
     assert_eq!(window.size(), 64);
 }
@@ -187,12 +187,12 @@ fn beyond_its_start_a_window_grows_only_where_that_is_cheap() {
     let mut window = ConcurrencyWindow::new(CALLS);
     window.overloaded(window.epoch());
     for _ in 0..10_000 {
-        window.answered(&good(&window, true, false));
+        window.record_answer(&good(&window, true, false));
     }
     assert_eq!(window.size(), 64);
-    window.answered(&good(&window, true, true));
+    window.record_answer(&good(&window, true, true));
     for _ in 0..100_000 {
-        window.answered(&good(&window, true, true));
+        window.record_answer(&good(&window, true, true));
     }
     assert_eq!(window.size(), 256);
 }
@@ -204,9 +204,9 @@ fn two_broken_connections_narrow_where_others_are_answered() {
     for _ in 0..10 {
         assert_eq!(window.broke(window.epoch()), None);
     }
-    window.answered(&good(&window, true, false));
+    window.record_answer(&good(&window, true, false));
     assert_eq!(window.broke(window.epoch()), Some(32));
-    window.answered(&good(&window, true, false));
+    window.record_answer(&good(&window, true, false));
     assert_eq!(window.broke(window.epoch()), None);
     assert_eq!(window.broke(window.epoch()), Some(16));
 }
@@ -215,7 +215,7 @@ fn two_broken_connections_narrow_where_others_are_answered() {
 fn a_fixed_window_of_one_stays() {
     let mut window = ConcurrencyWindow::new(WindowBounds::at_most(1));
     for _ in 0..100 {
-        window.answered(&good(&window, true, true));
+        window.record_answer(&good(&window, true, true));
         assert_eq!(window.overloaded(window.epoch()), None);
     }
     assert_eq!(window.size(), 1);

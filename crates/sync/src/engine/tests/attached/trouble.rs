@@ -146,7 +146,9 @@ async fn an_image_that_is_dropped_at_its_signature_has_no_tag() {
     let world = world("src.example/app:v1");
     let image = world.image("image", &["v1"]);
     world.referrer("signature", SIGNATURE, &image);
-    let mut gate = world.stores.hold("put-manifest dst.example/copy@signature");
+    let mut gate = world
+        .stores
+        .block_calls("put-manifest dst.example/copy@signature");
     let heard = Arc::new(Heard::default());
     let engine = Engine::new(Arc::new(world.stores.clone()), accompanied(), heard.clone());
     let stop = Stop::new(std::time::Duration::ZERO);
