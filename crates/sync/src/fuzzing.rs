@@ -1,5 +1,6 @@
-//! Entries for fuzzing: what reads files of users. Built for tests and under the feature `fuzzing` alone, and no part
-//! of the interface: `fuzz/` runs them for as long as one likes, the tests below over seeds and mutations.
+//! Entry points for fuzzing: the parsers of users' files. They are built for tests and under the feature `fuzzing`
+//! only, and are not part of the interface. `fuzz/` runs them without a time limit, the tests below over seeds and
+//! mutations.
 
 #![allow(
     clippy::missing_panics_doc,
@@ -9,7 +10,7 @@
 pub use crate::config::fuzzing::classic_files;
 use crate::rule::PlatformFilter;
 
-/// Lists of platforms, `--os` and `--arch` on a line each.
+/// Parses lists of platforms, `--os` and `--arch` on a line each.
 pub fn platforms(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (os, arch) = text.split_once('\n').unwrap_or((&text, ""));

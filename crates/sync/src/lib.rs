@@ -1,17 +1,20 @@
-//! From rules to copied images: the engine of image-syncer.
+//! The engine of image-syncer: from rules to copied images.
 //!
 //! # How data flows
 //!
 //! ```text
 //!  config ─▶ rule ─▶ discover ─▶ compare ─▶ transfer ─▶ commit ─▶ report
+//!                                └──────────── copy ───────────┘
+//!                       └─────────────── graph ────────────────┘
 //! ```
 //!
-//! Each word is a room of this crate, and data flows through them in this order; a later room may use an earlier
-//! room's nouns and never calls back. [`config`] turns what the user wrote into a [`Config`]: [`rule`]s and
-//! credentials. [`discover`] turns a rule into images, [`compare`] an image and a destination into a plan, [`transfer`]
-//! moves its blobs, [`commit`] pushes its manifests, leaves first, the tag last. [`copy`] drives one image through the
-//! last three, and once more if a fact was wrong. [`engine`] owns the queue and the limits. Everything that happens
-//! leaves as an [`event`]; [`report`] folds events into a summary. Nothing here prints.
+//! Each word is a module of this crate, and data flows through them in this order. [`config`] turns files and flags
+//! into a [`Config`]: [`rule`]s and credentials. [`discover`] turns a rule into images. [`compare`] turns an image and
+//! a destination into a plan. [`transfer`] moves its blobs, and [`commit`] pushes its manifests, leaves first, the tag
+//! last. [`graph`] holds the image at its source for these stages: root, children and blobs, each fetched once.
+//! [`copy`] drives one image through compare, transfer and commit, and repeats them if a fact was wrong. [`engine`]
+//! owns the queue and the limits. Every outcome leaves as an [`event`]; [`report`] folds events into a summary. This
+//! crate prints nothing.
 
 pub mod commit;
 pub mod compare;

@@ -1,9 +1,9 @@
-//! Locks that outlive a panic.
+//! Lock helper that ignores poisoning.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks, also after somebody panicked while holding the lock. Use it for state that is whole at every moment, so
-/// that the panic of one image cannot become the failure of all.
+/// Locks `mutex`, even after a panic of another holder. Use it for state that is consistent at every moment, so that
+/// the panic of one image does not fail all others.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

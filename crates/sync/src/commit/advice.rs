@@ -1,7 +1,7 @@
-//! What a person can do about a manifest that a destination does not take.
+//! Hints for users about manifests that a destination refuses.
 //!
-//! Registries refuse what they do not know with a bare "manifest invalid". What it is about the document that few of
-//! them know is seen in the document.
+//! Registries refuse unknown documents with a bare "manifest invalid". The document itself shows which of its features
+//! few registries accept.
 
 use image_syncer_registry::manifest::ManifestView;
 use image_syncer_registry::manifest::media_type::{
@@ -12,7 +12,7 @@ use image_syncer_registry::{Cause, Digest, Error, ErrorKind, Manifest, Target, c
 use crate::compare::CopyPlan;
 use crate::graph::{IMAGE_CONFIGS, WANTS_ALL_CHILDREN};
 
-/// The most characters of a media type that an error repeats; RFC 6838 allows 255.
+/// Maximum number of characters of a media type that an error repeats; RFC 6838 allows 255.
 const LONGEST_TYPE: usize = 255;
 
 const SCHEMA1: &str = "this is schema 1, the format of Docker before 2016, which few registries take any more: build the \
@@ -26,14 +26,14 @@ const ATTESTATION: &str = "it is a build attestation, which this registry does n
 const ATTESTED: &str = "it lists build attestations, which some registries do not take: --strip-attestations copies \
                         images without them, under an index with another digest";
 
-/// `error`, the answer to a push of `manifest` to `target`, with what there is to know about it.
+/// Adds a hint about `manifest` to `error`, the answer to its push to `target`.
 pub(super) fn advise(error: Error, target: &Target, manifest: &Manifest, plan: &CopyPlan) -> Error {
     if is_refusal(&error)
         && let Some((clause, cause)) = unsupported_feature(manifest, plan)
     {
         return error.with_clause(clause).with_cause(cause);
     }
-    // Some call such a digest a wrong one.
+    // Some registries report such a digest as a wrong one.
     if (is_refusal(&error) || error.code() == Some("DIGEST_INVALID"))
         && let Some(algorithm) = rare_algorithm(target)
     {
@@ -54,9 +54,9 @@ pub(super) fn advise(error: Error, target: &Target, manifest: &Manifest, plan: &
     error
 }
 
-/// Returns whether `error` may be about the document, and not about the place or about what else is stored there.
+/// Returns whether `error` may be about the document, and not about its destination or about other content there.
 fn is_refusal(error: &Error) -> bool {
-    // Some registries say it with the status of a missing right.
+    // Some registries report this with the status of a missing permission.
     if error.cause() == Cause::MediaTypeRefused {
         return true;
     }
@@ -78,7 +78,7 @@ fn is_refusal(error: &Error) -> bool {
     error.kind() == ErrorKind::Rejected && !is_conflict && !is_about_the_place
 }
 
-/// Returns what few registries take about `manifest`: a clause for a person, and the cause.
+/// Returns the feature of `manifest` that few registries accept: a clause for the user, and the cause.
 fn unsupported_feature(manifest: &Manifest, plan: &CopyPlan) -> Option<(&'static str, Cause)> {
     if [DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED].contains(&manifest.media_type()) {
         Some((SCHEMA1, Cause::MediaTypeRefused))
@@ -95,7 +95,7 @@ fn unsupported_feature(manifest: &Manifest, plan: &CopyPlan) -> Option<(&'static
     }
 }
 
-/// The algorithm of the digest that is pushed to, unless it is the usual one.
+/// Returns the algorithm of the digest that is pushed to, unless it is the usual one.
 fn rare_algorithm(target: &Target) -> Option<&str> {
     let Target::Digest(digest) = target else {
         return None;
@@ -104,7 +104,8 @@ fn rare_algorithm(target: &Target) -> Option<&str> {
     (algorithm != "sha256").then_some(algorithm)
 }
 
-/// Returns the types that a registry may not know: of the manifest, and of an artifact in the form of an image.
+/// Returns the types that a registry may not know: that of the manifest, and those of an artifact in the form of an
+/// image.
 fn types(manifest: &Manifest) -> String {
     let mut clause = format!("its type is {}", manifest.media_type());
     if let Ok(ManifestView::Image(image)) = manifest.view() {
@@ -121,7 +122,7 @@ fn types(manifest: &Manifest) -> String {
     clause
 }
 
-/// The foreign layer of `manifest` that a registry demands although it was left out.
+/// Returns the foreign layer of `manifest` that a registry requires although it was left out.
 pub(super) fn demanded<'a>(
     missing: &'a [Digest],
     manifest: &Manifest,
@@ -144,7 +145,7 @@ pub(super) fn demanded<'a>(
     missing.iter().find(is_demanded)
 }
 
-/// What to say of a foreign layer that is demanded.
+/// Clause for the user about a foreign layer that the registry requires.
 pub(super) fn foreign_layer_advice(layer: &Digest) -> String {
     format!(
         "layer {layer} is a foreign one, not for everybody to distribute, and was left out: --foreign-layers brings it \
@@ -152,13 +153,13 @@ pub(super) fn foreign_layer_advice(layer: &Digest) -> String {
     )
 }
 
-/// Whether one of the indexes of `plan` lists `manifest` as an attestation.
+/// Returns whether one of the indexes of `plan` lists `manifest` as an attestation.
 fn is_attestation(manifest: &Manifest, plan: &CopyPlan) -> bool {
     let mut indexes = plan.children.iter().chain([&plan.root]);
     indexes.any(|index| attestations(index).any(|digest| digest == *manifest.digest()))
 }
 
-/// What an index lists as attestations.
+/// Returns the digests that an index lists as attestations.
 fn attestations(index: &Manifest) -> impl Iterator<Item = Digest> {
     let entries = match index.view() {
         Ok(ManifestView::Index(index)) => index.manifests,

@@ -1,5 +1,5 @@
-//! Manifests to a destination: leaves first, the root last, so that whoever pulls by tag sees nothing until all is
-//! there.
+//! Pushes manifests to a destination: leaves first, the root last. A client that pulls by tag sees nothing until
+//! everything is there.
 
 mod advice;
 
@@ -13,26 +13,26 @@ use crate::compare::CopyPlan;
 use crate::failure::{Failure, Side};
 use crate::store::Store;
 
-/// Children that are pushed at a time.
+/// Maximum number of children that are pushed at the same time.
 const PUSHES: usize = 8;
 
-/// What a commit led to.
+/// Result of a commit.
 #[derive(Debug)]
 pub enum CommitOutcome {
-    /// The root stands under its name.
+    /// The root exists under its name.
     Done,
-    /// The destination says that it lacks something that was believed to be there.
+    /// The destination reports that it lacks content that was believed to be there.
     Lacking(MissingContent),
 }
 
-/// What a destination lacks.
+/// Content that a destination lacks.
 #[derive(Debug)]
 pub struct MissingContent {
-    /// What it names as missing; may be empty, as not all registries say what.
+    /// Digests that it reports as missing; may be empty, as not all registries name them.
     pub missing: Vec<Digest>,
-    /// The children that it took before.
+    /// Children that it accepted before.
     pub pushed: Vec<Digest>,
-    /// What it said, in case nothing helps.
+    /// The destination's answer, in case no repair helps.
     pub failure: Failure,
 }
 
@@ -46,7 +46,7 @@ pub async fn commit(destination: &dyn Store, plan: &CopyPlan) -> Result<CommitOu
     commit_as(destination, plan, &target).await
 }
 
-/// The same without the tag: something that refers to the root is to be there before.
+/// Pushes the same manifests without the tag, for a root whose referrers must exist before its tag.
 pub async fn commit_untagged(
     destination: &dyn Store,
     plan: &CopyPlan,
@@ -55,7 +55,7 @@ pub async fn commit_untagged(
     commit_as(destination, plan, &target).await
 }
 
-/// Pushes a root that stands at the destination by its tag.
+/// Tags a root that exists at the destination.
 pub async fn name(
     destination: &dyn Store,
     root: &Manifest,
@@ -98,8 +98,8 @@ async fn commit_as(
     }
 }
 
-/// Pushes the children of `plan` as [`commit`] does, for a root that stands already: where tags cannot be moved, not
-/// even to what they name, it could not be pushed again.
+/// Pushes the children of `plan` as [`commit`] does, for a root that exists already. Where tags are immutable, that
+/// root could not be pushed again, not even with the same digest.
 pub async fn commit_children(
     destination: &dyn Store,
     plan: &CopyPlan,
@@ -108,7 +108,8 @@ pub async fn commit_children(
     Ok(pushed.map_or_else(CommitOutcome::Lacking, |_| CommitOutcome::Done))
 }
 
-/// The digests of the children of `plan`, all of which the destination took, or what it lacks.
+/// Pushes the children of `plan`. Returns their digests if the destination accepted all of them, otherwise the content
+/// that it lacks.
 async fn push_children(
     destination: &dyn Store,
     plan: &CopyPlan,
@@ -124,7 +125,8 @@ async fn push_children(
             let digest = child.digest().clone();
             match answer {
                 Ok(()) => pushed.push(digest),
-                // The siblings are heard out: the more is named as missing, the fewer turns it takes.
+                // The remaining siblings are pushed as well: the more missing content is reported, the fewer
+                // repetitions are needed.
                 Err(error) => {
                     let (missing, failure) = refused(error, &Target::Digest(digest), &child, plan)?;
                     lacking.push(missing);
@@ -134,7 +136,7 @@ async fn push_children(
         }
         drop(answers);
         if let Some(failure) = reason {
-            // One that does not say what it lacks may lack anything.
+            // A refusal that names nothing may mean any content.
             let unnamed = lacking.iter().any(Vec::is_empty);
             let missing = if unnamed {
                 Vec::new()
@@ -151,7 +153,7 @@ async fn push_children(
     Ok(Ok(pushed))
 }
 
-/// Images all at once, then indexes one by one, as each may name those before it.
+/// Groups the children into stages: all images at once, then each index alone, as it may name those before it.
 fn stages(children: &[Arc<Manifest>]) -> Vec<Vec<Arc<Manifest>>> {
     let is_index = |child: &Arc<Manifest>| matches!(child.view(), Ok(ManifestView::Index(_)));
     let (indexes, images): (Vec<_>, Vec<_>) = children.iter().cloned().partition(is_index);
@@ -168,8 +170,8 @@ async fn push_child(
     (child, answer)
 }
 
-/// What a refusal of `manifest` names as missing; any other error is the commit's failure, and so is one that names
-/// what was left out on purpose.
+/// Returns the content that a refusal of `manifest` reports as missing. Any other error fails the commit, and so does a
+/// report of content that was left out on purpose.
 fn refused(
     error: Error,
     target: &Target,

@@ -1,8 +1,8 @@
-//! What is known to be where: facts only, each no more than a hint.
+//! Known locations of content. Each fact is a hint only.
 //!
-//! A shelf for each registry maps content to the repositories that hold it, in few bytes a pair; `mounting` keeps
-//! how the registry answers mounts. All of that is in memory, behind one lock that is held for a look-up. Behind it
-//! stand the [`records`], where there are any: what earlier runs and other processes learnt.
+//! A table for each registry maps content to the repositories that hold it, in few bytes a pair; `mounting` records how
+//! the registry answers mounts. All of this is in memory, behind one lock that is held for the time of a lookup. The
+//! optional [`records`] add facts from earlier runs and from other processes.
 
 mod mounting;
 pub mod records;
@@ -21,76 +21,76 @@ pub(crate) use mounting::{MountCapability, MountConfidence};
 use records::{BlobRepositories, RecordUpdate, RecordedCopy, Records};
 use registry_facts::{DigestKey, RegistryFacts};
 
-/// Maximum number of blobs whose sizes are remembered because manifests are wrong about them.
+/// Maximum number of blobs whose sizes are remembered because manifests state other ones.
 const MAX_SIZES: usize = 4096;
 
-/// What is known of a blob and a repository.
+/// Knowledge about a blob and a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
-    /// It is in this repository.
+    /// The blob is in this repository.
     Here,
-    /// It is in these other repositories of the same registry; the first is the best to mount from. Never empty,
+    /// The blob is in these other repositories of the same registry; the first is the best to mount from. Never empty,
     /// and no more than a few where many are known.
     Elsewhere(Vec<Repository>),
-    /// Nothing.
+    /// Nothing is known.
     Unknown,
 }
 
-/// The facts of a run, shared by all tasks.
+/// Facts of a run, shared by all tasks.
 #[derive(Default)]
 pub struct Inventory {
     shelves: Mutex<HashMap<Registry, RegistryFacts>>,
-    /// Sizes of blobs of which manifests state others.
+    /// Sizes of blobs for which manifests state other ones.
     sizes: Mutex<HashMap<Digest, u64>>,
     memory: Option<RecordedFacts>,
 }
 
-/// What is remembered between runs.
+/// Facts that are kept between runs.
 struct RecordedFacts {
     records: Arc<Records>,
-    /// Whether what is learnt is written down as well.
+    /// Also writes new facts.
     writes: bool,
-    /// Which platform filter this run goes by; what was copied by another one tells nothing of it.
+    /// Fingerprint of this run's platform filter. A copy that was made with another filter says nothing about this run.
     filter: i64,
-    /// Destinations, and whether the records knew of copies there before this run told them of any.
+    /// Destination repositories, and whether an earlier run recorded copies there.
     earlier: Mutex<HashMap<Repository, bool>>,
 }
 
-/// Everything known that bears on bringing a blob to a repository.
+/// Facts that decide how a blob gets to a repository.
 #[derive(Debug, Default)]
 pub(crate) struct BlobKnowledge {
-    /// It is there.
+    /// The blob is in the repository.
     pub(crate) here: bool,
-    /// The records say that it is there, and have not been wrong of that repository too often.
+    /// The records place the blob in the repository, and have not been wrong about that repository too often.
     pub(crate) recorded: bool,
-    /// It is not there as it should be, whatever the registry says when it is asked.
+    /// The blob is missing or damaged, whatever the registry answers.
     pub(crate) missing: bool,
-    /// Where else in the registry it is, the best to mount from first.
+    /// Other repositories of the registry that have the blob, the best to mount from first.
     pub(crate) elsewhere: Vec<MountCandidate>,
-    /// How the registry answers mounts.
+    /// Mount behavior of the registry.
     pub(crate) mounting: MountCapability,
 }
 
-/// A repository that a blob might be mounted from.
+/// Repository that a blob might be mounted from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MountCandidate {
-    /// Which.
+    /// The repository.
     pub(crate) repository: Repository,
-    /// What speaks for it.
+    /// Evidence that the blob is there.
     pub(crate) standing: MountConfidence,
 }
 
 impl Inventory {
-    /// Nothing known.
+    /// Creates an inventory without facts.
     pub fn new() -> Self {
         Self::default()
     }
-    /// Nothing known but what `records` tell; what is learnt is written down there. `platforms` and `parts` are the filter of
+    /// Creates an inventory that reads `records` and writes new facts there. `platforms` and `parts` are the filter of
     /// this run.
     pub fn with_records(records: Arc<Records>, platforms: &PlatformFilter, parts: Parts) -> Self {
         Self::remembering(records, platforms, parts, true)
     }
-    /// The same, of which nothing is written down.
+    /// Creates an inventory that reads `records` and writes nothing.
     pub fn reading(records: Arc<Records>, platforms: &PlatformFilter, parts: Parts) -> Self {
         Self::remembering(records, platforms, parts, false)
     }
@@ -110,7 +110,7 @@ impl Inventory {
             ..Self::default()
         }
     }
-    /// What is known of `digest` for `repository`.
+    /// Returns the knowledge about `digest` for `repository`.
     pub fn blob(&self, repository: &Repository, digest: &Digest) -> Fact {
         let known = self.knowledge(repository, digest);
         if known.here {
@@ -122,45 +122,45 @@ impl Inventory {
             Fact::Elsewhere(candidates.map(|candidate| candidate.repository).collect())
         }
     }
-    /// The blob is in the repository.
+    /// Notes that the blob is in the repository.
     pub fn blob_is_in(&self, repository: &Repository, digest: &Digest) {
         let blob = DigestKey::from_digest(digest);
         self.write(repository, |shelf| shelf.add_blob(repository, blob, false));
     }
-    /// This run brought the blob to the repository: sent it, or had it mounted.
+    /// Notes that this run uploaded the blob to the repository or mounted it there.
     pub(crate) fn record_upload(&self, repository: &Repository, digest: &Digest) {
         let blob = DigestKey::from_digest(digest);
         self.write(repository, |shelf| shelf.record_upload(repository, blob));
     }
-    /// Whether this run brought the blob to the repository.
+    /// Returns whether this run uploaded or mounted the blob there.
     pub(crate) fn was_uploaded(&self, repository: &Repository, digest: &Digest) -> bool {
         let blob = DigestKey::from_digest(digest);
         lock(&self.shelves)
             .get(repository.registry())
             .is_some_and(|shelf| shelf.was_uploaded(repository, blob))
     }
-    /// A list of the repository's tags had none, or the registry said that there is no such repository.
+    /// Notes that the repository has no tags, or does not exist.
     ///
-    /// What uploads left there that were never committed is not known by that: at most what was under way when a first
-    /// run was killed before it finished a single image.
+    /// It may still hold blobs of uploads that were never committed: at most those of a first run that was killed
+    /// before it finished an image.
     pub(crate) fn note_empty(&self, repository: &Repository) {
         self.write(repository, |shelf| shelf.note_empty(repository));
     }
-    /// Whether the repository had nothing before this run.
+    /// Returns whether the repository was empty before this run.
     pub(crate) fn was_empty(&self, repository: &Repository) -> bool {
         lock(&self.shelves)
             .get(repository.registry())
             .is_some_and(|shelf| shelf.was_empty(repository))
     }
-    /// The blob is not in the repository as it should be: the registry refused a manifest for want of it, or holds
-    /// something else under its digest. What the registry says of it is not believed until it was sent.
+    /// Notes that the blob is missing or damaged in the repository: the registry refused a manifest because of it, or
+    /// stores other bytes under its digest. Until it is sent again, the registry's answers about it are not believed.
     pub fn blob_is_missing(&self, repository: &Repository, digest: &Digest) {
         let blob = DigestKey::from_digest(digest);
         self.write(repository, |shelf| shelf.miss_blob(repository, blob));
         self.queue_update(|| RecordUpdate::Gone(repository.clone(), blob));
     }
-    /// The blobs are in the repository, and a manifest that names them stands there: from now on they can be mounted
-    /// from there even where a registry mounts only what a manifest names.
+    /// Notes that the blobs are in the repository, named by a manifest there. From now on they can be mounted from
+    /// there, even where a registry mounts only blobs that a manifest names.
     pub fn blobs_are_committed<'a>(
         &self,
         repository: &Repository,
@@ -174,20 +174,20 @@ impl Inventory {
             self.queue_update(|| RecordUpdate::Holds(repository.clone(), blobs));
         }
     }
-    /// Whether the manifest is known to be in the repository with everything below it.
+    /// Returns whether the manifest is known to be in the repository with everything below it.
     pub fn has_manifest(&self, repository: &Repository, digest: &Digest) -> bool {
         let manifest = DigestKey::from_digest(digest);
         lock(&self.shelves)
             .get(repository.registry())
             .is_some_and(|shelf| shelf.has_manifest(repository, manifest))
     }
-    /// The manifest is in the repository with everything below it. Which blobs that makes known is for the caller to
-    /// say, who has read it: [`Inventory::blobs_are_committed`].
+    /// Notes that the manifest is in the repository with everything below it. The caller, which has read it, reports
+    /// its blobs: [`Inventory::blobs_are_committed`].
     pub fn manifest_is_in(&self, repository: &Repository, digest: &Digest) {
         let manifest = DigestKey::from_digest(digest);
         self.write(repository, |shelf| shelf.add_manifest(repository, manifest));
     }
-    /// The same, for the first who says so: whether it was news.
+    /// Notes the same, and returns whether it was new.
     pub(crate) fn claim_manifest(&self, repository: &Repository, digest: &Digest) -> bool {
         let manifest = DigestKey::from_digest(digest);
         self.write(repository, |shelf| {
@@ -196,14 +196,14 @@ impl Inventory {
             is_news
         })
     }
-    /// The destination contradicted a fact: nothing is believed of the repository any more.
+    /// Drops all facts about the repository, because the destination contradicted one of them.
     pub fn forget(&self, repository: &Repository) {
         if let Some(shelf) = lock(&self.shelves).get_mut(repository.registry()) {
             shelf.forget(repository);
         }
         self.queue_update(|| RecordUpdate::Forget(repository.clone()));
     }
-    /// Looks up what the records tell of these blobs, for a repository that lacks them as far as this run knows.
+    /// Reads from the records where these blobs are, for a repository that lacks them as far as this run knows.
     pub(crate) async fn recall(&self, repository: &Repository, blobs: &[Descriptor]) {
         let Some(memory) = &self.memory else { return };
         let blobs: Vec<DigestKey> = blobs
@@ -211,7 +211,7 @@ impl Inventory {
             .map(|blob| DigestKey::from_digest(&blob.digest))
             .collect();
         let (records, place) = (Arc::clone(&memory.records), repository.clone());
-        // Microseconds a blob, but an image may have thousands, and the disk may be slow.
+        // One lookup takes microseconds, but an image may have thousands of blobs, and the disk may be slow.
         let look_up = move || -> Vec<(DigestKey, BlobRepositories)> {
             let places = |blob: DigestKey| Some((blob, records.places(&place, blob)?));
             blobs.into_iter().filter_map(places).collect()
@@ -230,8 +230,8 @@ impl Inventory {
             }
         });
     }
-    /// The registry was asked whether the repository has the blob that the records place there; `None` where it did
-    /// not say.
+    /// Notes the registry's answer to a check for a blob that the records place in the repository; `None` if it did not
+    /// answer.
     pub(crate) fn record_lookup(
         &self,
         repository: &Repository,
@@ -252,18 +252,18 @@ impl Inventory {
             self.queue_update(|| RecordUpdate::Gone(repository.clone(), blob));
         }
     }
-    /// The blob was read and has this size, which is another one than a manifest states.
+    /// Notes the size of a blob that was read, where a manifest states another one.
     pub(crate) fn has_size(&self, digest: &Digest, size: u64) {
         let mut sizes = lock(&self.sizes);
         if sizes.len() < MAX_SIZES {
             sizes.insert(digest.clone(), size);
         }
     }
-    /// Returns the size of a blob of which a manifest was found to state another one.
+    /// Returns the size of a blob for which a manifest states another one.
     pub(crate) fn size(&self, digest: &Digest) -> Option<u64> {
         lock(&self.sizes).get(digest).copied()
     }
-    /// Everything that bears on bringing `digest` to `repository`.
+    /// Returns all facts that decide how `digest` gets to `repository`.
     pub(crate) fn knowledge(&self, repository: &Repository, digest: &Digest) -> BlobKnowledge {
         let blob = DigestKey::from_digest(digest);
         lock(&self.shelves)
@@ -271,7 +271,7 @@ impl Inventory {
             .map(|shelf| shelf.blob(repository, blob))
             .unwrap_or_default()
     }
-    /// The registry answered a mount of the blob: took it, or opened a session instead.
+    /// Notes the registry's answer to a mount of the blob: accepted, or a session opened instead.
     pub(crate) fn mount_answered(&self, from: &MountCandidate, digest: &Digest, taken: bool) {
         let blob = DigestKey::from_digest(digest);
         let is_recorded = from.standing == MountConfidence::Recorded;
@@ -281,7 +281,7 @@ impl Inventory {
                 return false;
             }
             shelf.mounting.declined(from.standing);
-            // Nobody else is led there. But a registry that mounts nothing tells nothing of what it has.
+            // No other upload is directed there. But a registry that never mounts reveals nothing about its content.
             if is_recorded {
                 shelf.refute(&from.repository, blob);
             }
@@ -293,15 +293,15 @@ impl Inventory {
             self.queue_update(|| RecordUpdate::Gone(from.repository.clone(), blob));
         }
     }
-    /// The first request of an upload told that the repository has the blob.
+    /// Notes that the registry reported the blob as present in answer to the first request of an upload.
     pub(crate) fn record_unrequested_hit(&self, repository: &Repository) {
         self.write(repository, |shelf| shelf.mounting.record_unrequested_hit());
     }
-    /// Which digest the records say was last copied from `source:tag` to `place:place_tag`, or found there, by the
-    /// platform filter of this run; `None` where something else was copied there since. A hint: whoever goes by it
-    /// without asking the registry does so because the user said that the tag does not move.
+    /// Returns the digest that the records have for the last copy from `source:tag` to `place:place_tag` with the
+    /// platform filter of this run; `None` if something else was copied there since. This is a hint. A caller that
+    /// trusts it without asking the registry does so because the user declared the tag immutable.
     ///
-    /// Takes microseconds, and waits for nobody who writes.
+    /// A lookup takes microseconds and never waits for a writer.
     pub fn last_copied(
         &self,
         source: &Repository,
@@ -315,8 +315,8 @@ impl Inventory {
             copy.source == *source && copy.source_tag == *tag && copy.filter == memory.filter;
         is_this.then_some(copy.digest)
     }
-    /// `digest` was copied from `source:tag` to `place:place_tag`, or found there. Goes to the records and is not held
-    /// in memory; waits for nothing.
+    /// Notes that `digest` was copied from `source:tag` to `place:place_tag`, or found there. Written to the records
+    /// only, not kept in memory; never waits.
     pub fn copied(
         &self,
         source: &Repository,
@@ -328,7 +328,7 @@ impl Inventory {
         let Some(memory) = self.memory.as_ref().filter(|memory| memory.writes) else {
             return;
         };
-        // What is asked later is what was known before.
+        // Later lookups must return the state before this run.
         memory.has_copies_in(place);
         let copy = RecordedCopy {
             source: source.clone(),
@@ -339,7 +339,7 @@ impl Inventory {
         let note = RecordUpdate::Copied(place.clone(), place_tag.clone(), copy);
         memory.records.queue_update(note);
     }
-    /// Whether the records know of images in that destination repository from an earlier run.
+    /// Returns whether the records have images in that destination repository from an earlier run.
     pub fn was_copied_to(&self, repository: &Repository) -> bool {
         let memory = self.memory.as_ref();
         memory.is_some_and(|memory| memory.has_copies_in(repository))
@@ -367,7 +367,7 @@ impl RecordedFacts {
     }
 }
 
-/// A number that tells filters apart; 0 is no filter.
+/// Returns a number that identifies a filter; 0 means no filter.
 fn fingerprint(platforms: &PlatformFilter, parts: Parts) -> i64 {
     if platforms.is_empty() && parts == Parts::default() {
         return 0;

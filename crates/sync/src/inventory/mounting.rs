@@ -1,37 +1,37 @@
-//! How a registry answers mounts, learnt from its answers.
+//! Mount behavior of a registry, learned from its answers.
 
-/// What speaks for a mount from a repository.
+/// Evidence for a mount from a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum MountConfidence {
-    /// The blob was brought there; no manifest there is known to name it. Some registries (ECR) mount only what a
-    /// manifest names.
+    /// This run brought the blob there, and no manifest is known to name it. Some registries (ECR) mount only blobs
+    /// that a manifest names.
     Uncommitted,
-    /// A manifest that names the blob stands there.
+    /// A manifest in the repository names the blob.
     Committed,
-    /// It is the source that the image is copied from, in the same registry: a manifest names the blob, but the
-    /// credential that pushes may not be allowed to pull there.
+    /// The repository is the source of the image, in the same registry. A manifest names the blob, but the credential
+    /// for the push may lack permission to pull there.
     Source,
-    /// The records say that a manifest that names the blob stands there. Either may be gone since.
+    /// The records say that a manifest in the repository names the blob. Both may have been deleted since.
     Recorded,
 }
 
-/// How a registry has answered mounts so far, by what spoke for them.
+/// Answers of a registry to mounts so far, by their evidence.
 ///
-/// A refusal counts until a mount has succeeded; from then on the registry is known to mount, and a refusal is that
-/// of one repository. What is refused of the records counts for nothing but the records: what they told of may be
-/// gone.
+/// A refusal counts until a mount has succeeded. From then on the registry is known to mount, and a refusal is about
+/// one repository. A refusal of a recorded location counts for the records only: the recorded blob may have been
+/// deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct MountCapability {
     uncommitted: MountRecord,
     committed: MountRecord,
     source: MountRecord,
-    /// Mounts that were refused where the records had led, since one was taken.
+    /// Consecutive failed mounts of recorded locations.
     misled: u8,
-    /// Said of a blob, asked by way of a mount from the repository itself, that it has it.
+    /// The registry reported a blob as present in answer to the first request of an upload.
     tells_of_itself: bool,
 }
 
-/// So many refusals in a row where the records led, and they lead no more.
+/// Consecutive failed mounts after which recorded hints are ignored for this registry.
 const MAX_MISLED: u8 = 8;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +43,7 @@ enum MountRecord {
 }
 
 impl MountCapability {
-    /// Whether a mount from a repository of this `standing` is worth asking for.
+    /// Returns whether a mount with evidence `standing` is worth a request.
     pub(crate) fn is_worth_trying(self, standing: MountConfidence) -> bool {
         let habit = match standing {
             MountConfidence::Uncommitted => self.uncommitted,
@@ -53,25 +53,26 @@ impl MountCapability {
         };
         habit != MountRecord::Declines
     }
-    /// Whether the first request of an upload is known to tell that the repository has the blob already, so that no
-    /// other need be made to learn that.
+    /// Returns whether the first request of an upload is known to report blobs that are present, so that no other
+    /// request is needed to check for them.
     pub(crate) fn reports_existing_blobs(self) -> bool {
         self.tells_of_itself
     }
-    /// The first request of an upload told that the repository has the blob already.
+    /// Notes that the first request of an upload reported a blob as present.
     pub(crate) fn record_unrequested_hit(&mut self) {
         self.tells_of_itself = true;
     }
-    /// Whether the registry is known to mount what a manifest names, so that a refusal is that of one repository.
+    /// Returns whether the registry is known to mount blobs that a manifest names, so that a refusal is about one
+    /// repository.
     pub(crate) fn is_known_to_mount(self) -> bool {
         self.committed == MountRecord::Takes
     }
-    /// Whether a blob that is on its way to another repository of the registry is worth waiting for: it will have
-    /// come there long before its manifest.
+    /// Returns whether it is worth waiting for an upload of the blob to another repository of the registry, which ends
+    /// long before the manifest is pushed there.
     pub(crate) fn is_worth_awaiting(self) -> bool {
         self.is_worth_trying(MountConfidence::Uncommitted)
     }
-    /// Whether it is known how the registry answers mounts from repositories of this `standing`.
+    /// Returns whether the registry's answer to mounts with evidence `standing` is known.
     pub(crate) fn is_tried(self, standing: MountConfidence) -> bool {
         let habit = match standing {
             MountConfidence::Uncommitted => self.uncommitted,
@@ -80,12 +81,12 @@ impl MountCapability {
         };
         habit != MountRecord::Untried
     }
-    /// Whether a blob that was brought to another repository of the registry is worth waiting for until a manifest
-    /// there names it: what no manifest names is declined, and what one names may be taken.
+    /// Returns whether it is worth waiting until a manifest in another repository of the registry names the blob: the
+    /// registry refuses blobs that no manifest names, and may mount the others.
     pub(crate) fn is_commit_worth_awaiting(self) -> bool {
         self.uncommitted == MountRecord::Declines && self.committed != MountRecord::Declines
     }
-    /// A mount succeeded.
+    /// Notes that a mount succeeded.
     pub(crate) fn record_success(&mut self, standing: MountConfidence) {
         match standing {
             MountConfidence::Source => self.source = MountRecord::Takes,
@@ -100,7 +101,7 @@ impl MountCapability {
             }
         }
     }
-    /// The registry opened a session instead.
+    /// Notes that the registry opened a session instead of a mount.
     pub(crate) fn declined(&mut self, standing: MountConfidence) {
         match standing {
             MountConfidence::Source => self.source.record_refusal(),

@@ -1,4 +1,4 @@
-//! When it was last seen to what refers to a root: for runs that do not want to ask again so soon.
+//! Times of the last checks for referrers, for runs that check in intervals.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,9 +11,8 @@ use crate::inventory::registry_facts::DigestKey;
 use crate::inventory::{Inventory, RecordedFacts};
 
 impl Inventory {
-    /// How long ago the records say that everything was there of `destination` that refers to `root` in `source`, as
-    /// far as `wanted` goes; `None` where they do not say. A hint, from earlier runs. Disks may be slow: no task waits
-    /// for them.
+    /// Returns how long ago all referrers of `root` in `source`, as far as `wanted` goes, were at `destination`; `None`
+    /// if the records do not know. A hint, from earlier runs. Read on a thread for blocking work, as disks may be slow.
     pub(crate) async fn referrers_looked_at(
         &self,
         source: &Repository,
@@ -26,11 +25,11 @@ impl Inventory {
         let (records, place) = (Arc::clone(&memory.records), destination.clone());
         let look_up = move || records.looked_at(&place, &look);
         let looked = tokio::task::spawn_blocking(look_up).await.ok()??;
-        // What lies ahead was noted by a clock that was wrong.
+        // A time in the future was written by a wrong clock.
         SystemTime::now().duration_since(looked).ok()
     }
-    /// Everything that refers to `root` in `source`, as far as `wanted` goes, was asked for at that time or later, and
-    /// is at `destination`. Waits for nothing.
+    /// Notes that all referrers of `root` in `source`, as far as `wanted` goes, were requested at that time or later,
+    /// and are at `destination`. Never waits.
     pub(crate) fn note_referrers_looked_at(
         &self,
         source: &Repository,
@@ -57,7 +56,7 @@ impl RecordedFacts {
     }
 }
 
-/// A number that tells questions apart: how deep they go, for which types, and by which platform filter.
+/// Returns a number that identifies a check by its depth, its types and the platform filter.
 fn query_key(wanted: &Referrers, filter: i64) -> i64 {
     let mut types: Vec<&str> = wanted.types.iter().map(String::as_str).collect();
     types.sort_unstable();

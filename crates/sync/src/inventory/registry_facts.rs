@@ -1,4 +1,4 @@
-//! What is known of one registry.
+//! Facts about one registry.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,49 +8,51 @@ use crate::inventory::mounting::{MountCapability, MountConfidence};
 use crate::inventory::repository_set::{KnownRepository, MAX_REPOSITORIES, RepositorySet};
 use crate::inventory::{BlobKnowledge, MountCandidate};
 
-/// How many repositories a blob is offered to be mounted from. One is asked; the list is for people.
+/// Maximum number of repositories that a blob is offered to be mounted from. One is tried; the list is for users.
 const MAX_CANDIDATES: usize = 3;
 
-/// How many blobs are remembered as missing, and as wrongly recorded; of what is beyond, the registry is asked again.
+/// Maximum number of blobs that are remembered as missing, and as wrongly recorded; beyond it the registry is asked
+/// again.
 const MAX_MISSING: usize = 65_536;
 
-/// A digest in 32 bytes: its own where it is SHA-256, else the SHA-256 of its text.
+/// Digest in 32 bytes: its own bytes if it is SHA-256, otherwise the SHA-256 of its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct DigestKey([u8; 32]);
 
-/// The facts on one registry.
+/// Facts about one registry.
 #[derive(Default)]
 pub(super) struct RegistryFacts {
-    /// By number; `None` once it was forgotten. A number is never given twice, so that forgetting costs nothing:
-    /// facts with a number of the dead are skipped.
+    /// By id; `None` once the repository was forgotten. Ids are never reused, so that forgetting is cheap: facts with a
+    /// forgotten id are skipped.
     repositories: Vec<Option<Repository>>,
     numbers: HashMap<Repository, u32>,
     blobs: HashMap<DigestKey, RepositorySet>,
     manifests: HashMap<DigestKey, RepositorySet>,
-    /// Blobs that a repository was found to lack, or to hold wrongly, and that nobody has sent since.
+    /// Blobs that a repository lacks or has damaged, and that were not sent since.
     missing: HashSet<(u32, DigestKey)>,
-    /// What the records say and is not so; they may say it again, as they are corrected behind the run's back.
+    /// Recorded facts that turned out to be wrong. The records may repeat them, as they are corrected asynchronously.
     refuted: HashSet<(u32, DigestKey)>,
-    /// How often the records were right of a repository, and how often wrong.
+    /// Numbers of right and wrong recorded facts, by repository.
     looks: HashMap<u32, LookupStats>,
-    /// Repositories that had no tag.
+    /// Repositories without tags.
     empty: HashSet<u32>,
-    /// How it answers mounts.
+    /// Mount behavior of the registry.
     pub(super) mounting: MountCapability,
 }
 
-/// What became of looking where the records say that a blob is.
+/// Results of checks for blobs that the records place in a repository.
 #[derive(Default)]
 struct LookupStats {
     found: u32,
     missed: u32,
 }
 
-/// How often the records may be wrong of a repository, more than right, before nothing is asked for their sake.
+/// Surplus of wrong recorded facts about a repository after which the records are ignored for it.
 const MAX_MISSED: u32 = 2;
 
 impl LookupStats {
-    /// Whether another look is worth its request: a repository that was wiped lacks all that is recorded of it.
+    /// Returns whether another check is worth its request: a repository that was wiped lacks everything that is
+    /// recorded.
     fn are_worth_it(&self) -> bool {
         self.missed <= self.found.saturating_add(MAX_MISSED)
     }
@@ -60,10 +62,10 @@ impl DigestKey {
     pub(super) fn from_digest(digest: &Digest) -> Self {
         Self::sha256(digest)
             .or_else(|| Self::sha256(&Digest::sha256(digest.as_str().as_bytes())))
-            // A SHA-256 digest always decodes; were it not so, one key would stand for all: a wrong hint.
+            // A SHA-256 digest always decodes; otherwise all digests would share one key, which is a wrong hint only.
             .unwrap_or(Self([0; 32]))
     }
-    /// The digest's own bytes, where it is a SHA-256.
+    /// Returns the digest's own bytes if it is a SHA-256.
     pub(super) fn sha256(digest: &Digest) -> Option<Self> {
         let hex = digest.as_str().strip_prefix("sha256:")?.as_bytes();
         let mut key = [0; 32];
@@ -81,7 +83,7 @@ impl DigestKey {
 }
 
 impl RegistryFacts {
-    /// What is known of the blob, for `repository`.
+    /// Returns the facts about the blob for `repository`.
     pub(super) fn blob(&self, repository: &Repository, blob: DigestKey) -> BlobKnowledge {
         let number = self.numbers.get(repository).copied();
         let places = self.blobs.get(&blob);
@@ -105,8 +107,8 @@ impl RegistryFacts {
             mounting: self.mounting,
         }
     }
-    /// The best of `places` to mount from, but for the repository of that number itself: the committed ones first,
-    /// those that only the records tell of last.
+    /// Returns the best of `places` to mount from, without the repository `itself`: the committed ones first, the
+    /// recorded ones last.
     fn candidates(&self, places: &RepositorySet, itself: Option<u32>) -> Vec<MountCandidate> {
         let of = |standing: MountConfidence| {
             let places = places.as_slice().iter().filter(move |place| {
@@ -125,7 +127,8 @@ impl RegistryFacts {
             .take(MAX_CANDIDATES)
             .collect()
     }
-    /// The blob is in the repository; `committed` where a manifest there names it. Says whether that is news.
+    /// Notes that the blob is in the repository; `committed` if a manifest there names it. Returns whether this was
+    /// new.
     pub(super) fn add_blob(
         &mut self,
         repository: &Repository,
@@ -136,11 +139,11 @@ impl RegistryFacts {
             KnownRepository::new(number, committed)
         })
     }
-    /// This run brought the blob to the repository.
+    /// Notes that this run brought the blob to the repository.
     pub(super) fn record_upload(&mut self, repository: &Repository, blob: DigestKey) {
         self.place_blob(repository, blob, KnownRepository::uploaded);
     }
-    /// Whether this run brought the blob to the repository.
+    /// Returns whether this run brought the blob to the repository.
     pub(super) fn was_uploaded(&self, repository: &Repository, blob: DigestKey) -> bool {
         let number = self.numbers.get(repository).copied();
         let place = number.zip(self.blobs.get(&blob));
@@ -148,13 +151,13 @@ impl RegistryFacts {
             places.get(number).is_some_and(KnownRepository::is_uploaded)
         })
     }
-    /// The repository has no tag.
+    /// Notes that the repository has no tags.
     pub(super) fn note_empty(&mut self, repository: &Repository) {
         if let Some(number) = self.number(repository) {
             self.empty.insert(number);
         }
     }
-    /// Whether the repository had no tag.
+    /// Returns whether the repository had no tags.
     pub(super) fn was_empty(&self, repository: &Repository) -> bool {
         let number = self.numbers.get(repository);
         number.is_some_and(|number| self.empty.contains(number))
@@ -174,7 +177,7 @@ impl RegistryFacts {
         add(&mut self.blobs, blob, place, &self.repositories);
         known.is_none_or(|known| known != place && !known.is_committed())
     }
-    /// The records say that the blob is in the repository.
+    /// Notes that the records place the blob in the repository.
     pub(super) fn add_recorded(&mut self, repository: &Repository, blob: DigestKey) {
         if let Some(number) = self.number(repository)
             && !self.refuted.contains(&(number, blob))
@@ -183,7 +186,7 @@ impl RegistryFacts {
             add(&mut self.blobs, blob, place, &self.repositories);
         }
     }
-    /// What the records say of the blob and the repository is not so.
+    /// Notes that the records are wrong about the blob and the repository.
     pub(super) fn refute(&mut self, repository: &Repository, blob: DigestKey) {
         let Some(number) = self.number(repository) else {
             return;
@@ -198,7 +201,7 @@ impl RegistryFacts {
             };
         }
     }
-    /// It was looked whether the records are right of a blob and the repository.
+    /// Counts a check of a recorded fact.
     pub(super) fn record_lookup(&mut self, repository: &Repository, found: bool) {
         if let Some(number) = self.number(repository) {
             let looks = self.looks.entry(number).or_default();
@@ -210,7 +213,7 @@ impl RegistryFacts {
             *count = count.saturating_add(1);
         }
     }
-    /// The repository lacks the blob.
+    /// Notes that the repository lacks the blob.
     pub(super) fn miss_blob(&mut self, repository: &Repository, blob: DigestKey) {
         if self.missing.len() < MAX_MISSING
             && let Some(number) = self.number(repository)
@@ -218,20 +221,20 @@ impl RegistryFacts {
             self.missing.insert((number, blob));
         }
     }
-    /// Whether the manifest is in the repository.
+    /// Returns whether the manifest is in the repository.
     pub(super) fn has_manifest(&self, repository: &Repository, manifest: DigestKey) -> bool {
         let number = self.numbers.get(repository).copied();
         let places = self.manifests.get(&manifest);
         number.zip(places).is_some_and(|(n, p)| p.contains(n))
     }
-    /// The manifest is in the repository.
+    /// Notes that the manifest is in the repository.
     pub(super) fn add_manifest(&mut self, repository: &Repository, manifest: DigestKey) {
         if let Some(number) = self.number(repository) {
             let place = KnownRepository::new(number, true);
             add(&mut self.manifests, manifest, place, &self.repositories);
         }
     }
-    /// Nothing is believed of the repository any more.
+    /// Drops all facts about the repository.
     pub(super) fn forget(&mut self, repository: &Repository) {
         if let Some(number) = self.numbers.remove(repository)
             && let Some(slot) = self.repositories.get_mut(number as usize)
@@ -242,8 +245,8 @@ impl RegistryFacts {
     fn repository(&self, number: u32) -> Option<&Repository> {
         self.repositories.get(number as usize)?.as_ref()
     }
-    /// The repository's number; a new one for a new repository, `None` when all are used up (then a fact is lost,
-    /// which costs a request).
+    /// Returns the repository's id, a new one for a new repository; `None` if no ids are left (the fact is lost then,
+    /// which costs one request).
     fn number(&mut self, repository: &Repository) -> Option<u32> {
         if let Some(number) = self.numbers.get(repository) {
             return Some(*number);

@@ -1,40 +1,40 @@
-//! Sets of repositories, small in memory: a run may know millions of pairs of repository and blob.
+//! Sets of repositories that need little memory: a run may know millions of pairs of repository and blob.
 
-/// A repository of a registry, by its number there, and what speaks for the content being there.
+/// Repository of a registry by its id there, with the evidence that the content is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct KnownRepository(u32);
 
-/// The places of one content, in the order in which they became known. Nearly all content has one.
+/// Repositories of one content, in the order in which they became known. Nearly all content has one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RepositorySet {
-    /// One place, without an allocation.
+    /// One repository, without an allocation.
     One(KnownRepository),
-    /// Several; grows by exactly one, as it seldom grows.
+    /// Several repositories; grows by exactly one, as it rarely grows.
     Many(Box<[KnownRepository]>),
 }
 
-/// A manifest there names the content.
+/// A manifest in the repository names the content.
 const COMMITTED: u32 = 1 << 31;
 
-/// Only the records say so.
+/// Only the records place the content there.
 const RECORDED: u32 = 1 << 30;
 
-/// This run brought it there.
+/// This run brought the content there.
 const BROUGHT: u32 = 1 << 29;
 
-/// How many repositories a registry can have here.
+/// Maximum number of repositories of a registry.
 pub(super) const MAX_REPOSITORIES: u32 = BROUGHT;
 
 impl KnownRepository {
-    /// A place in the repository of this number, which is below [`MAX_REPOSITORIES`].
+    /// Repository of this id, which is below [`MAX_REPOSITORIES`].
     pub(super) fn new(repository: u32, committed: bool) -> Self {
         Self(repository | if committed { COMMITTED } else { 0 })
     }
-    /// A place in the repository of this number that this run brought the content to.
+    /// Repository of this id that this run brought the content to.
     pub(super) fn uploaded(repository: u32) -> Self {
         Self(repository | BROUGHT)
     }
-    /// A place that only the records tell of, in the repository of this number.
+    /// Repository of this id in which only the records place the content.
     pub(super) fn recorded(repository: u32) -> Self {
         Self(repository | RECORDED)
     }
@@ -59,18 +59,18 @@ impl RepositorySet {
             Self::Many(places) => places,
         }
     }
-    /// The place in that repository.
+    /// Returns the entry of that repository.
     pub(super) fn get(&self, repository: u32) -> Option<KnownRepository> {
         let mut places = self.as_slice().iter().copied();
         places.find(|place| place.repository() == repository)
     }
-    /// Whether it is known, by this run, to be in that repository.
+    /// Returns whether this run knows the content to be in that repository.
     pub(super) fn contains(&self, repository: u32) -> bool {
         self.get(repository)
             .is_some_and(|place| !place.is_recorded())
     }
-    /// Adds `place`; what was committed or brought stays so, and what the run knows is not doubted for the records. Where the
-    /// set grows, places that are not `alive` leave it.
+    /// Adds `place`. Committed and brought content stays so, and a fact of this run replaces a recorded one. When the
+    /// set grows, repositories that are not `alive` are removed.
     pub(super) fn add(&mut self, place: KnownRepository, alive: impl Fn(u32) -> bool) {
         let known = match self {
             Self::One(known) => std::slice::from_mut(known),
@@ -100,7 +100,7 @@ impl RepositorySet {
             Self::Many(places.into_boxed_slice())
         };
     }
-    /// The set without what only the records said of that repository; `None` where nothing is left.
+    /// Returns the set without the recorded entry of that repository; `None` if nothing is left.
     pub(super) fn without_recorded(&self, repository: u32) -> Option<Self> {
         let stays =
             |place: &KnownRepository| !(place.is_recorded() && place.repository() == repository);

@@ -1,7 +1,7 @@
-//! The seam between a copy and its two ends: registries today, layouts and archives tomorrow.
+//! The two ends of a copy: registries today, layouts and archives later.
 //!
-//! A [`Store`] is one repository at one end. The seam is narrow, and what only some stores can do (mounting) is
-//! asked for, not assumed.
+//! A [`Store`] is one repository at one end. The interface is narrow. A feature that only some stores have (mounting)
+//! is requested, not assumed.
 
 #[cfg(test)]
 pub(crate) mod memory;
@@ -22,51 +22,51 @@ pub use registry_store::RegistryStores;
 
 /// One repository at one end of a copy.
 pub trait Store: Send + Sync {
-    /// Which repository.
+    /// Returns the repository.
     fn repository(&self) -> &Repository;
-    /// Resolves `target`, which ought to exist, at a store that is read from.
+    /// Resolves `target`, which should exist, at a source.
     fn resolve<'a>(
         &'a self,
         target: &'a Target,
     ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>>;
-    /// What `target`, which need not exist, is now, at a store that is read from: that it does not is believed at once.
+    /// Resolves `target`, which may be missing, at a source: an answer that it is missing is believed at once.
     fn probe<'a>(
         &'a self,
         target: &'a Target,
     ) -> BoxFuture<'a, Result<Option<ManifestHead>, Error>>;
-    /// What `target` is now, at a store that will be written to, as far as the store says.
+    /// Resolves `target` at a destination, as far as the store reveals it.
     fn resolve_for_push<'a>(
         &'a self,
         target: &'a Target,
     ) -> BoxFuture<'a, Result<ManifestPresence, Error>>;
-    /// A manifest.
+    /// Fetches a manifest.
     fn manifest<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<Manifest, Error>>;
-    /// A small blob, whole.
+    /// Fetches a whole small blob.
     fn read_blob<'a>(
         &'a self,
         blob: &'a Descriptor,
         limit: u64,
     ) -> BoxFuture<'a, Result<Bytes, Error>>;
-    /// A blob's bytes from `offset` on.
+    /// Opens a stream of a blob's bytes from `offset` on.
     fn open_blob<'a>(
         &'a self,
         blob: &'a Descriptor,
         offset: u64,
     ) -> BoxFuture<'a, Result<BlobStream, Error>>;
-    /// Whether the blob is there, and of the right size.
+    /// Checks whether the blob is present with the right size.
     fn find_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>>;
-    /// The size of a blob: what its descriptor says, or, for layers of schema 1, which does not say any, what the store
-    /// says; `None` where that says none either.
+    /// Returns the size of a blob: that of its descriptor, or, for layers of schema 1 without one, that of the store;
+    /// `None` if the store does not state one either.
     fn blob_size<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Option<u64>, Error>>;
-    /// Asks for the blob to be there: taken from `from`, a repository of the same registry, or there already
-    /// (`None`); else a session for its bytes.
+    /// Requests the blob: mounts it from `from`, a repository of the same registry, or finds it present (`None`), or
+    /// opens a session for its bytes.
     fn open_upload<'a>(
         &'a self,
         blob: &'a Descriptor,
         from: Option<&'a Repository>,
     ) -> BoxFuture<'a, Result<Opened, Error>>;
-    /// A session for the blob's bytes, without asking for anything: for a blob that was found to be missing or wrong,
-    /// so that what the store says of it is not believed.
+    /// Opens a session for the blob's bytes without a check or mount: for a blob that was found missing or damaged, so
+    /// that the store's answers about it are not believed.
     fn open_session<'a>(
         &'a self,
         blob: &'a Descriptor,
@@ -77,64 +77,64 @@ pub trait Store: Send + Sync {
         target: &'a Target,
         manifest: &'a Manifest,
     ) -> BoxFuture<'a, Result<(), Error>>;
-    /// What refers to `subject`, at a store that is read from; where a store has no such lists of its own, they stand
-    /// under a tag, of which `tag` tells. What has none, or is not there, has an empty list.
+    /// Returns the referrers of `subject` at a source. Where a store has no referrers API, they are listed under a tag,
+    /// which `tag` describes. The list is empty if nothing refers to `subject` or it does not exist.
     fn referrers<'a>(
         &'a self,
         subject: &'a Digest,
         tag: FallbackTag,
     ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>>;
-    /// What refers to `subject`, at a store that will be written to.
+    /// Returns the referrers of `subject` at a destination.
     fn referrers_for_push<'a>(
         &'a self,
         subject: &'a Digest,
     ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>>;
-    /// Sees to it that `referrers`, which were pushed and name `subject`, are listed as its referrers. Once for each
-    /// subject, after all of its referrers; may be done again.
+    /// Lists `referrers`, which were pushed and name `subject`, as its referrers. Called once for each subject, after
+    /// all of its referrers; may be repeated.
     fn attach<'a>(
         &'a self,
         subject: &'a Digest,
         referrers: &'a [Descriptor],
     ) -> BoxFuture<'a, Result<IndexedReferrers, Error>>;
-    /// The tags, a page at a time.
+    /// Returns the tags, one page at a time.
     fn tags(&self) -> Box<dyn Tags>;
-    /// The tags of a store that will be written to, a page at a time. A repository that does not exist yet may be an
-    /// error or an empty list.
+    /// Returns the tags of a destination, one page at a time. A repository that does not exist yet may be an error or
+    /// an empty list.
     fn tags_for_push(&self) -> Box<dyn Tags> {
         self.tags()
     }
 }
 
-/// What is known of the tag under which a list of referrers may stand.
+/// Knowledge about the tag that may list referrers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FallbackTag {
-    /// Nothing: it is read where the store has no lists of its own.
+    /// Nothing is known: the tag is read where the store has no referrers API.
     Unknown,
-    /// There is none.
+    /// The tag does not exist.
     Absent,
-    /// It is there: it is read, and what it lists is added to what the store lists itself.
+    /// The tag exists: it is read, and its list is added to the store's own.
     Present,
 }
 
-/// What opening an upload led to.
+/// Result of opening an upload.
 pub enum Opened {
-    /// The blob is there.
+    /// The blob is present.
     Present {
-        /// Taken from another repository rather than there before.
+        /// Mounted from another repository, not present before.
         mounted: bool,
     },
-    /// A session waits for its bytes.
+    /// A session for its bytes is open.
     Session(Box<dyn Session>),
 }
 
 /// An open upload.
 pub trait Session: Send {
-    /// Whether the store opened it in place of a mount that it was free to make; where it was asked for none, or
-    /// something else stood in the way, it tells nothing of mounts.
+    /// Returns whether the store opened it instead of a mount that it could have made. If no mount was requested, or it
+    /// was impossible for another reason, the session says nothing about mounts.
     fn is_instead_of_mount(&self) -> bool;
-    /// Waits for a place among those who send to the store at a time; it is held until the bytes were sent.
+    /// Waits for one of the store's upload slots, and holds it until the bytes were sent.
     fn reserve(&mut self) -> BoxFuture<'_, Result<(), Error>>;
-    /// Sends the bytes; an error of the source comes back as the source gave it.
+    /// Sends the bytes; an error of the source is returned unchanged.
     fn send<'a>(self: Box<Self>, source: &'a dyn BlobSource) -> BoxFuture<'a, Result<(), Error>>
     where
         Self: 'a;
@@ -142,18 +142,18 @@ pub trait Session: Send {
 
 /// Pages of tags.
 pub trait Tags: Send {
-    /// The next page, or `None` at the end.
+    /// Returns the next page, or `None` at the end.
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Tag>>, Error>>;
 }
 
-/// Gives the store of a repository.
+/// Factory for the stores of repositories.
 pub trait Stores: Send + Sync {
-    /// The store of `repository`.
+    /// Returns the store of `repository`.
     fn store(&self, repository: &Repository) -> Arc<dyn Store>;
 }
 
-/// Looks for `blob` at `destination`. Where it has another size there than its descriptor states, the source is asked as
-/// well, since descriptors may be wrong: what both have is the right one.
+/// Checks for `blob` at `destination`. If its size there differs from its descriptor, the source is checked as well,
+/// since descriptors may be wrong: a size that both ends have is the right one.
 pub(crate) async fn find_copied_blob(
     destination: &dyn Store,
     source: &dyn Store,

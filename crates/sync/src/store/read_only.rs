@@ -12,8 +12,8 @@ use image_syncer_registry::{
 
 use crate::store::{FallbackTag, Opened, Session, Store, Stores, Tags};
 
-/// The stores of a run that writes nothing: what is read is true, what is pushed is taken and goes nowhere. A blob
-/// cannot even be pretended to be uploaded, as nobody is to read it at its source for that.
+/// Stores of a run that writes nothing: reads are real, pushed manifests are accepted and discarded. An upload of a
+/// blob is an error, as it would need to read the source.
 pub(crate) struct ReadOnlyStores(pub(crate) Arc<dyn Stores>);
 
 struct ReadOnlyStore(Arc<dyn Store>);

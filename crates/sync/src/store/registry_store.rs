@@ -14,7 +14,7 @@ use image_syncer_registry::{
 
 use crate::store::{FallbackTag, Opened, Session, Store, Stores, Tags};
 
-/// The stores of all registries of a run.
+/// Stores of all registries of a run.
 pub struct RegistryStores(Registries);
 
 struct RegistryStore {
@@ -28,7 +28,7 @@ struct RegistrySession {
 }
 
 impl RegistryStores {
-    /// Stores over `registries`.
+    /// Creates stores over `registries`.
     pub fn new(registries: Registries) -> Self {
         Self(registries)
     }
@@ -44,7 +44,7 @@ impl Stores for RegistryStores {
 }
 
 impl RegistryStore {
-    /// What the registry lists itself, and what an index under a tag lists beside it.
+    /// Returns the registry's own list of referrers, with those that an index under a tag adds.
     async fn referrers_of_both(&self, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
         let (listed, tagged) = futures_util::try_join!(
             self.client

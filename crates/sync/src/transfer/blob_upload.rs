@@ -1,4 +1,4 @@
-//! One claimed destination: the mount, or the upload.
+//! Brings one blob to one destination: by a check, a mount or an upload.
 
 use std::sync::Arc;
 
@@ -12,18 +12,18 @@ use crate::transfer::fan_out::{FanOutReader, StreamFailure};
 use crate::transfer::in_flight::{MountProbe, UploadLease, UploadStrategy};
 use crate::transfer::progress::Progress;
 
-/// A blob to bring to a destination that was claimed for it.
+/// A blob on its way to a destination, with the lease for it.
 pub(super) struct BlobUploadTask {
     pub(super) upload: BlobUpload,
     pub(super) claim: UploadLease,
     pub(super) road: UploadStrategy,
     /// Its share in a download.
     pub(super) member: FanOutReader,
-    /// Where it is read.
+    /// Repository that the blob is read from.
     pub(super) source: Repository,
 }
 
-/// What it takes to bring a blob to a destination.
+/// A blob, its destination, and the shared state of the run.
 pub(super) struct BlobUpload {
     pub(super) blob: Arc<Descriptor>,
     pub(super) destination: Arc<dyn Store>,
@@ -31,17 +31,17 @@ pub(super) struct BlobUpload {
     pub(super) progress: Arc<Progress>,
 }
 
-/// Whether the registry is asked for the blob when an upload is opened.
+/// Check for the blob when an upload is opened.
 #[derive(Clone, Copy)]
 enum ExistenceCheck {
     Ask,
-    /// It would not be believed.
+    /// The answer would not be believed.
     Spare,
 }
 
 impl BlobUploadTask {
-    /// Brings the blob, and tells inventory and claim how that ended, in this order. `None` where the records led
-    /// here and were wrong: what is to be done is to be decided anew.
+    /// Brings the blob, then records the result in the inventory, then ends the lease, in this order. Returns `None` if
+    /// a record led here and was wrong: the decision is repeated then.
     pub(super) async fn run(self) -> Option<Result<Moved, Failure>> {
         let Self {
             upload,
@@ -67,7 +67,7 @@ impl BlobUploadTask {
             Err(failure) if failure.side == Side::Source && !failure.interrupted => {
                 claim.source_failed(source, failure.clone());
             }
-            // Others find out for themselves: the claim is released.
+            // The lease is released: other deliveries try on their own.
             Err(_) => drop(claim),
         }
         Some(result)
@@ -85,7 +85,7 @@ impl BlobUpload {
             UploadStrategy::Look => {
                 return Ok(self.head_blob(&member).await.then_some(Moved::Present));
             }
-            // A mount is a small request, which needs no turn; only its refusal makes it a transfer.
+            // A mount is a small request, which needs no permit; only its refusal makes it a transfer.
             UploadStrategy::Mount(from) => match self.mount(&from, asking).await? {
                 Opened::Present { mounted } => Ok(there(mounted)),
                 Opened::Session(session) => {
@@ -98,7 +98,7 @@ impl BlobUpload {
         };
         moved.map(Some)
     }
-    /// Whether the blob is there. It was but a hint that made us ask: whatever else is answered fails nothing.
+    /// Checks whether the blob is present. Only a hint led to the check, so that no other answer is a failure.
     async fn head_blob(&self, member: &FanOutReader) -> bool {
         let (repository, digest) = (self.destination.repository(), &self.blob.digest);
         let found = find_copied_blob(&*self.destination, member.source_store(), &self.blob);
@@ -114,7 +114,7 @@ impl BlobUpload {
         self.inventory.record_lookup(repository, digest, found);
         found == Some(true)
     }
-    /// Asks for a mount; `asking` ends when the inventory knows the answer.
+    /// Requests a mount; `asking` ends when the inventory knows the answer.
     async fn mount(
         &self,
         from: &MountCandidate,
@@ -127,11 +127,11 @@ impl BlobUpload {
             .map_err(|error| Failure::registry(Side::Destination, &error))?;
         let taken = match &opened {
             Opened::Present { mounted: true } => Some(true),
-            // It was there all along, which says nothing of mounts.
+            // It was present before, which says nothing about mounts.
             Opened::Present { mounted: false } => None,
             Opened::Session(_) => Some(false),
         };
-        // A mount that could not be judged, for want of a right to pull for example, tells nothing of others.
+        // A mount that could not be judged, for lack of pull permission for example, says nothing about others.
         let is_answer = match &opened {
             Opened::Session(session) => session.is_instead_of_mount(),
             Opened::Present { .. } => true,
@@ -177,15 +177,15 @@ impl BlobUpload {
         };
         opened.map_err(|error| Failure::registry(Side::Destination, &error))
     }
-    /// Notes the size of the blob where its descriptor states another one.
+    /// Notes the size of the blob if its descriptor states another one.
     fn note_size(&self, member: &FanOutReader) {
         let stated = self.blob.size;
         if let Some(size) = member.size().filter(|size| stated != Some(*size)) {
             self.inventory.has_size(&self.blob.digest, size);
         }
     }
-    /// Sends the bytes; once more, in a new session and a later round, each time that the member was let go and the
-    /// upload did not begin anew by itself.
+    /// Sends the bytes. If the reader was detached and the upload did not restart by itself, sends them again in a new
+    /// session and a later round.
     async fn send(
         &self,
         mut session: Box<dyn Session>,

@@ -1,8 +1,8 @@
-//! Which images of the run will soon have committed which blobs where.
+//! Blobs that images of this run will commit soon.
 //!
-//! Some registries mount only what a manifest names (ECR). Where that is so, an image that wants a blob in a further
-//! repository waits for the one that brings it to the first, to its end. An image waits only for images that began
-//! before it: so no circle can form, and the oldest waits for none.
+//! Some registries mount only blobs that a manifest names (ECR). There, an image that needs a blob in a second
+//! repository waits for the end of the image that brings it to the first one. An image waits only for images that began
+//! before it, so that waits cannot form a circle, and the oldest image waits for none.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::lock::lock;
 use crate::transfer::completion::{Completion, CompletionResult};
 
-/// Images under way, in the order in which they began.
+/// Images in progress, in the order in which they began.
 #[derive(Default)]
 pub(super) struct PendingCommits(Mutex<CommitTable>);
 
@@ -29,17 +29,17 @@ struct PendingImage {
     end: Completion,
 }
 
-/// An image on its way to a repository. Dropped when it has been committed and the inventory knows it, or when it will
-/// not be.
+/// An image on its way to a repository. Drop it when the image is committed and the inventory knows it, or when it will
+/// not be committed.
 pub(crate) struct CommitGuard {
     commits: Arc<PendingCommits>,
     number: u64,
-    /// Dropped with it: that is what others wait for.
+    /// Dropped with the guard, which ends the wait of other images.
     _end: watch::Sender<Option<CompletionResult>>,
 }
 
 impl PendingCommits {
-    /// An image that will commit `blobs` in `repository`.
+    /// Registers an image that will commit `blobs` in `repository`.
     pub(super) fn register(
         self: &Arc<Self>,
         repository: &Repository,
@@ -61,8 +61,8 @@ impl PendingCommits {
             _end: end,
         }
     }
-    /// The end of the oldest image that will commit `blob` in another repository of the registry of `destination`, if
-    /// it began before those that will do so in `destination` itself.
+    /// Returns the end of the oldest image that will commit `blob` in another repository of the registry of
+    /// `destination`, if it began before those that will commit it in `destination` itself.
     pub(super) fn before(&self, destination: &Repository, blob: &Digest) -> Option<Completion> {
         let table = lock(&self.0);
         let registry = destination.registry();
@@ -109,14 +109,14 @@ mod tests {
         let _elsewhere = announce(&commits, "other.example/c", &[b"shared"]);
         assert!(before("dst.example/a").is_none());
         assert!(before("other.example/c").is_none());
-        // Nobody began to want it there.
+        // No image will commit it there.
         assert!(before("dst.example/c").is_none());
         let end = before("dst.example/b").unwrap();
         let mut waiting = std::pin::pin!(end.ended());
         assert!(waiting.as_mut().now_or_never().is_none());
         drop(first);
         assert!(matches!(waiting.await, CompletionResult::Released));
-        // Now it is the oldest itself.
+        // This is the oldest image now.
         assert!(before("dst.example/b").is_none());
     }
 }

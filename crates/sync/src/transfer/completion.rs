@@ -1,40 +1,40 @@
-//! The end of what somebody else does for a blob, to wait for.
+//! Completion of another task's work on a blob.
 
 use image_syncer_registry::Repository;
 use tokio::sync::watch;
 
 use crate::failure::Failure;
 
-/// The end of somebody else's claim, to wait for.
+/// Completion of another task's lease.
 #[derive(Clone)]
 pub(super) struct Completion(watch::Receiver<Option<CompletionResult>>);
 
-/// How a claim ended.
+/// Result of a lease.
 #[derive(Clone, Debug)]
 pub(super) enum CompletionResult {
     /// The blob is in the repository, and the inventory knows it.
     Arrived,
-    /// The source could not give it.
+    /// The source failed to provide the blob.
     SourceFailed {
-        /// Which.
+        /// The repository that is the source.
         source: Repository,
-        /// Why.
+        /// The failure.
         failure: Failure,
     },
-    /// It was not brought, which says nothing to others.
+    /// The blob was not brought, for a reason that does not concern other tasks.
     Released,
 }
 
 impl Completion {
-    /// Of whoever holds the other end of `end`; one that is dropped without a word is [`CompletionResult::Released`].
+    /// Completes when the holder of the sender reports a result; a dropped sender is [`CompletionResult::Released`].
     pub(super) fn new(end: watch::Receiver<Option<CompletionResult>>) -> Self {
         Self(end)
     }
-    /// Whether it has not ended yet.
+    /// Returns whether the lease is still held.
     pub(super) fn is_open(&self) -> bool {
         self.0.has_changed().is_ok() && self.0.borrow().is_none()
     }
-    /// Waits for the end of the claim.
+    /// Waits for the end of the lease.
     pub(super) async fn ended(mut self) -> CompletionResult {
         match self.0.wait_for(Option::is_some).await {
             Ok(end) => end.clone().unwrap_or(CompletionResult::Released),

@@ -1,57 +1,59 @@
-//! What to do for one blob that one repository wants: a pure function over what is known.
+//! Decision for one blob that one repository lacks: a pure function over the known facts.
 
 use crate::inventory::{BlobKnowledge, MountCandidate, MountConfidence};
 
-/// What is known when a repository wants a blob.
+/// Facts about a blob that a repository lacks.
 #[derive(Debug)]
 pub(super) struct Situation {
-    /// Where the blob is, and how the registry answers mounts. A source in the same registry is the first candidate.
+    /// Locations of the blob, and the mount behavior of the registry. A source in the same registry is the first
+    /// candidate.
     pub(super) known: BlobKnowledge,
-    /// Somebody is bringing it to this very repository.
+    /// Another task brings the blob to this repository.
     pub(super) coming_here: bool,
-    /// Somebody is bringing it to another repository of the same registry.
+    /// Another task brings the blob to another repository of the same registry.
     pub(super) coming_near: bool,
-    /// Somebody asks at this moment for the first mount of what no manifest is known to name.
+    /// A mount of a blob that no manifest is known to name is in flight for the first time.
     pub(super) asking: bool,
-    /// An image that began earlier will commit it in another repository of the same registry.
+    /// An image that began earlier will commit the blob in another repository of the same registry.
     pub(super) committing_near: bool,
 }
 
-/// What to do.
+/// Action for the blob.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// Nothing: it is there.
+    /// None: the blob is present.
     Present,
-    /// Wait for the one who brings it here, then look again.
+    /// Wait for the task that brings it here, then decide again.
     AwaitHere,
-    /// Wait for the one who brings it to another repository of the registry, then look again: it can be mounted then.
+    /// Wait for the task that brings it to another repository of the registry, then decide again: it can be mounted
+    /// then.
     AwaitNear,
-    /// Wait for the answer to the first mount, then look again.
+    /// Wait for the answer to the first mount, then decide again.
     AwaitAnswer,
-    /// Wait until a manifest names it in another repository of the registry, then look again: it can be mounted then.
+    /// Wait until a manifest names it in another repository of the registry, then decide again: it can be mounted then.
     AwaitCommit,
-    /// Claim it, ask whether it is there, as the records say, and decide anew.
+    /// Take the lease, check whether it is present, as the records say, and decide again.
     Look,
-    /// Claim it and ask for a mount.
+    /// Take the lease and request a mount.
     Mount(MountCandidate),
-    /// Claim it and send the bytes without asking: the registry is not believed.
+    /// Take the lease and send the bytes without a check: the registry is not believed.
     Send,
-    /// Claim it and send the bytes, unless the registry says that it has them; in the download that gathers, if one
-    /// does.
+    /// Take the lease and send the bytes, unless the registry reports the blob as present; share a download that
+    /// gathers readers.
     Bring,
 }
 
-/// What to do, in the order of what it costs: nothing, a wait, one request, a wait and one request, the bytes.
+/// Decides by cost, the cheapest action first: nothing, a wait, one request, a wait and one request, the bytes.
 ///
-/// A blob that the repository was found to lack is sent: mounts and questions led to what it lacks before.
-/// A mount that the registry has been found to decline is not asked for, and a wait that could end only in such a
-/// mount is not begun. Of the first mount of what no manifest names the others await the answer: a registry that
-/// mounts only what a manifest names would open a session for each, and each would be sent the bytes.
+/// A blob that the repository was found to lack is sent, because mounts and checks led to the loss before. A mount that
+/// the registry is known to refuse is not requested, and a wait that could only end in such a mount is not begun.
+/// During the first mount of a blob that no manifest names, the others wait for the answer: a registry that mounts only
+/// blobs that a manifest names would open a session for each, and each would be sent the bytes.
 ///
-/// The records are never believed unasked. Where they place the blob in this very repository, a HEAD asks, which takes
-/// one request where they are right; a registry whose uploads are known to begin with that question needs no HEAD.
-/// A mount from where they place it comes after a wait: were they wrong of a registry that was wiped, each of many
-/// repositories would send the blob, and nobody mount it.
+/// The records are never believed without a check. Where they place the blob in this repository, a HEAD checks it,
+/// which costs one request if they are right; no HEAD is needed where uploads are known to begin with that check. A
+/// mount from a recorded location comes after a wait: if the registry was wiped, each of many repositories would send
+/// the blob, and none would mount it.
 pub(super) fn decide(situation: Situation) -> Decision {
     let Situation {
         known,
@@ -108,7 +110,7 @@ mod tests {
         MountConfidence::Recorded,
     ];
 
-    /// Every history of up to three answers to mounts.
+    /// Returns every history of up to three answers to mounts.
     fn habits() -> Vec<MountCapability> {
         let mut all = vec![MountCapability::default()];
         for _ in 0..3 {
@@ -133,7 +135,7 @@ mod tests {
         all
     }
 
-    /// Every list of up to three candidates.
+    /// Returns every list of up to three candidates.
     fn candidates() -> Vec<Vec<MountCandidate>> {
         let mut all = vec![Vec::new()];
         for length in 0..3 {

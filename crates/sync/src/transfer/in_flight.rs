@@ -1,12 +1,12 @@
-//! The table of the run: who brings which blob where, at this moment.
+//! Blobs in flight: the table of all uploads of the run.
 //!
-//! Whoever is to bring a blob to a repository holds a [`UploadLease`] on the pair; whoever wants the same meanwhile gets
-//! its [`Completion`] and waits, holding nothing, so that waits cannot form a circle. A claim that is dropped, by
-//! cancellation or by a panic, is released: those who wait decide anew. What lasts stands in the inventory; an entry
-//! here lives only as long as its claims.
+//! A task that brings a blob to a repository holds an [`UploadLease`] on the pair. Another task that needs the same
+//! blob there gets its [`Completion`] and waits without holding anything, so that waits cannot form a circle. A lease
+//! that is dropped, by cancellation or by a panic, is released, and the waiting tasks decide again. Lasting facts are
+//! in the inventory; an entry here lives only as long as its leases.
 //!
-//! An entry also knows the group that reads the blob, so that whoever is to bring it somewhere else, for whichever
-//! image, shares a download with those who wait as well.
+//! An entry also knows the group that reads the blob, so that uploads to other destinations, for any image, share its
+//! download.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -26,65 +26,65 @@ use crate::transfer::completion::{Completion, CompletionResult};
 use crate::transfer::decide::{Decision, Situation, decide};
 use crate::transfer::fan_out::{BlobDownload, FanOutGroup, FanOutReader, SharedLimits};
 
-/// How long commits are waited for, in all, at a registry of which it is not known whether it mounts anything.
+/// Total time of waits for commits at a registry that is not known to mount anything.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// All claims of a run.
+/// All leases of a run.
 pub(super) struct InFlightBlobs {
     entries: Mutex<HashMap<Digest, InFlightBlob>>,
     hall: SharedLimits,
-    /// What images will commit.
+    /// Blobs that images will commit.
     pub(super) commits: Arc<PendingCommits>,
     registries: Mutex<HashMap<Registry, MountDiscovery>>,
 }
 
-/// How it is found out what a registry mounts.
+/// State of the discovery of a registry's mount behavior.
 #[derive(Default)]
 struct MountDiscovery {
-    /// The answer to the first mount of what no manifest names, under way.
+    /// Completion of the first mount of a blob that no manifest names.
     answer: Option<Completion>,
-    /// Until when commits are waited for that may end in nothing.
+    /// Deadline for waits for commits that may be in vain.
     patience: Option<Instant>,
 }
 
-/// A blob that is on its way somewhere.
+/// A blob with uploads in flight.
 #[derive(Default)]
 struct InFlightBlob {
     coming: Vec<ActiveUpload>,
-    /// The group that reads it: whoever is to bring the blob somewhere joins it.
+    /// The group that reads it, which further uploads join.
     group: Weak<FanOutGroup>,
 }
 
-/// A blob on its way to a repository.
+/// An upload of a blob to a repository.
 struct ActiveUpload {
     repository: Repository,
     arrival: Completion,
 }
 
-/// What to do about a blob that a repository wants.
+/// Decision for a blob that a repository lacks.
 pub(super) enum UploadDecision {
-    /// Nothing: it is there.
+    /// Nothing to do: the blob is present.
     Present,
-    /// Wait, until then at the latest, and ask again.
+    /// Wait, until the deadline at most, and decide again.
     Await(Completion, Option<Instant>),
-    /// Bring it by this road, taking part in a download where it comes to that, and tell the claim how it ended.
+    /// Bring it with this strategy, sharing a download if bytes are needed, and report the result to the lease.
     Claimed(UploadLease, UploadStrategy, FanOutReader),
 }
 
-/// How a blob is brought.
+/// Strategy for bringing a blob.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum UploadStrategy {
-    /// Whether it is there, as the records say; if it is not, the road is chosen anew.
+    /// Check whether it is present, as the records say; if not, decide again.
     Look,
-    /// From a repository of the same registry; its bytes, if that is declined.
+    /// Mount it from a repository of the same registry; send the bytes if that is refused.
     Mount(MountCandidate),
-    /// Its bytes, whatever the registry says.
+    /// Send the bytes, whatever the registry says.
     Send,
-    /// Its bytes, unless the registry has them.
+    /// Send the bytes, unless the registry has them.
     Bring,
 }
 
-/// The right, and the duty, to bring a blob to a repository.
+/// Exclusive permission, and duty, to bring a blob to a repository.
 pub(super) struct UploadLease {
     flights: Arc<InFlightBlobs>,
     digest: Digest,
@@ -94,13 +94,13 @@ pub(super) struct UploadLease {
     asking: Option<MountProbe>,
 }
 
-/// The first mount of what no manifest names, under way; dropped when the inventory knows the answer.
+/// The first mount of a blob that no manifest names; dropped when the inventory knows the answer.
 pub(super) struct MountProbe(
     #[allow(dead_code, reason = "held to be dropped")] watch::Sender<Option<CompletionResult>>,
 );
 
 impl InFlightBlobs {
-    /// A table for transfers of which `slots` flow at a time.
+    /// Creates a table for transfers, of which `slots` run at the same time.
     pub(super) fn new(slots: Option<Arc<Semaphore>>) -> Arc<Self> {
         Arc::new(Self {
             entries: Mutex::default(),
@@ -112,9 +112,9 @@ impl InFlightBlobs {
             registries: Mutex::default(),
         })
     }
-    /// Decides for each of `destinations`, which want the blob of `download`, and claims those that are to be brought
-    /// it. Looking and claiming, for all of them, are one step: of many who want the same one brings it, and those who
-    /// are claimed together read one download.
+    /// Decides for each of `destinations`, which lack the blob of `download`, and takes leases for those that are to
+    /// get it. Decision and lease are one step for all of them: one of many tasks brings the blob, and leases that are
+    /// taken together share one download.
     pub(super) fn claim_destinations(
         self: &Arc<Self>,
         download: &BlobDownload,
@@ -142,7 +142,7 @@ impl InFlightBlobs {
         let is_near = |coming: &&ActiveUpload| is_near(&coming.repository, destination);
         let here = entry.coming.iter().find(is_here);
         let near = entry.coming.iter().find(is_near);
-        // A claim is released after its fact was written: the facts must be read while the table stands still.
+        // A lease is released after its fact was written, so the facts must be read under the lock of the table.
         let known = knowledge(download, destination, inventory);
         let mounting = known.mounting;
         let mut registries = lock(&self.registries);
@@ -189,7 +189,7 @@ impl InFlightBlobs {
         let (claim, member) = self.claim(entry, download, destination, asks);
         UploadDecision::Claimed(claim, road, member)
     }
-    /// Claims `destination`, which takes part in the group of `entry` from now on.
+    /// Takes the lease for `destination`, which joins the group of `entry`.
     fn claim(
         self: &Arc<Self>,
         entry: &mut InFlightBlob,
@@ -213,7 +213,7 @@ impl InFlightBlobs {
         };
         (claim, member)
     }
-    /// How many blobs are on their way.
+    /// Returns the number of blobs in flight.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         lock(&self.entries).len()
@@ -221,7 +221,7 @@ impl InFlightBlobs {
 }
 
 impl InFlightBlob {
-    /// Joins the group of the blob, or founds it.
+    /// Joins the group of the blob, or creates it.
     fn enlist(&mut self, download: &BlobDownload, hall: &SharedLimits) -> FanOutReader {
         if let Some(group) = self.group.upgrade() {
             return group.add_reader(download);
@@ -232,12 +232,12 @@ impl InFlightBlob {
     }
 }
 
-/// Whether what is in `repository` could be mounted in `destination`.
+/// Returns whether content of `repository` could be mounted in `destination`.
 fn is_near(repository: &Repository, destination: &Repository) -> bool {
     repository.registry() == destination.registry() && repository != destination
 }
 
-/// What is known of the blob for `destination`, the source's own place included.
+/// Returns the facts about the blob for `destination`, including the source's own repository.
 fn knowledge(
     download: &BlobDownload,
     destination: &Repository,
@@ -258,13 +258,13 @@ fn knowledge(
 }
 
 impl MountDiscovery {
-    /// Whether a commit may be waited for. Where it is not known yet that anything can be mounted after it, that is
-    /// so for a short time after the first time.
+    /// Returns whether a commit may be waited for. At a registry that is not known to mount, this ends a short time
+    /// after the first wait.
     fn is_patient(&self, mounting: MountCapability) -> bool {
         mounting.is_tried(MountConfidence::Committed)
             || self.patience.is_none_or(|until| Instant::now() < until)
     }
-    /// Until when to wait for a commit.
+    /// Returns the deadline for waiting for a commit.
     fn patience(&mut self, mounting: MountCapability) -> Option<Instant> {
         let until = || Instant::now() + PATIENCE;
         (!mounting.is_tried(MountConfidence::Committed))
@@ -273,20 +273,20 @@ impl MountDiscovery {
 }
 
 impl UploadLease {
-    /// Takes what others wait for until a mount is answered.
+    /// Returns the guard that ends the other tasks' wait for the answer to a mount.
     pub(super) fn asking(&mut self) -> Option<MountProbe> {
         self.asking.take()
     }
-    /// The blob is there, and the inventory knows it.
+    /// Reports that the blob is present and the inventory knows it.
     pub(super) fn arrived(self) {
         self.end(CompletionResult::Arrived);
     }
-    /// The source could not give it.
+    /// Reports that the source failed.
     pub(super) fn source_failed(self, source: Repository, failure: Failure) {
         self.end(CompletionResult::SourceFailed { source, failure });
     }
     fn end(mut self, end: CompletionResult) {
-        // Those who are woken must find the table without this claim.
+        // Tasks that are woken must find the table without this lease.
         self.release();
         self.end.send_replace(Some(end));
     }

@@ -1,11 +1,11 @@
-//! One blob to its destinations: known, awaited, mounted or streamed; one download can feed many uploads.
+//! Transfer of one blob to its destinations: present, awaited, mounted or streamed; one download can feed many uploads.
 //!
-//! `flight` is the table of the run: who brings which blob where. What to do for a want is decided by a pure function
-//! over that table and the inventory (`decide`). `carry` brings the blob to a destination that was claimed for it, and
-//! `fan_out` lets those who are claimed at about the same time, for whichever images, share one download.
+//! `in_flight` is the table of the run's uploads. A pure function over that table and the inventory chooses the action
+//! for each destination (`decide`). `blob_upload` carries it out for a destination that has a lease, and `fan_out` lets
+//! uploads that begin at about the same time, for any images, share one download.
 //!
-//! What is taken is taken in one order: the claim, a turn among the transfers, the session at the destination, the
-//! source. Whoever waits for another's blob holds none of them.
+//! Resources are acquired in one order: the lease, a transfer permit, the session at the destination, the source. A
+//! task that waits for another task's blob holds none of them.
 
 mod blob_upload;
 mod commits;
@@ -39,41 +39,42 @@ use in_flight::InFlightBlobs;
 pub use progress::{InFlightUpload, Progress};
 use run::DeliveryRun;
 
-/// How a blob came to be at a destination.
+/// Way in which a blob got to a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moved {
-    /// It was there, or another image of this run brought it; which of the two, the inventory knows.
+    /// It was present, or another image of this run brought it; the inventory distinguishes the two.
     Present,
-    /// The registry took it from another of its repositories.
+    /// The registry mounted it from another of its repositories.
     Mounted,
-    /// This many bytes were sent; those that a broken upload was sent again count again.
+    /// This many bytes were sent; bytes that were sent again after a broken upload count again.
     Streamed(u64),
 }
 
-/// Moves blobs; shared by all images of a run.
+/// Transfers of blobs; shared by all images of a run.
 pub struct Transfers {
     inventory: Arc<Inventory>,
     flights: Arc<InFlightBlobs>,
     progress: Arc<Progress>,
 }
 
-/// A blob, where it is, and who lacks it.
+/// A blob, its source, and the destinations that lack it.
 pub struct Delivery {
     /// The blob.
     pub blob: Descriptor,
-    /// Where it is read.
+    /// Repository that it is read from.
     pub source: Arc<dyn Store>,
-    /// Where it is lacking; outcomes name them by their position here.
+    /// Destinations that lack it; outcomes refer to them by their position here.
     pub destinations: Vec<Arc<dyn Store>>,
 }
 
-/// Where outcomes go: the position of a destination, and how the blob came there or why it did not.
+/// Channel for outcomes: the position of a destination, and the way the blob got there or the failure.
 pub type Outcomes = mpsc::UnboundedSender<(usize, Result<Moved, Failure>)>;
 
 impl Transfers {
-    /// Transfers that learn from and teach `inventory`; at most `at_a_time` downloads flow at once (`None`, as zero:
-    /// only the hosts' own limits hold). A destination whose upload broke goes on from a second one within the same
-    /// turn; one that could not keep pace with the others of its download waits until that has ended.
+    /// Creates transfers that read from and write to `inventory`. At most `at_a_time` downloads run at the same time
+    /// (`None` and zero: only the limits of the hosts apply). A destination whose upload broke continues with a second
+    /// download under the same permit; one that did not keep pace with the other uploads waits until their download has
+    /// ended.
     pub fn new(inventory: Arc<Inventory>, at_a_time: Option<usize>) -> Self {
         let slots = at_a_time
             .filter(|slots| *slots > 0)
@@ -84,13 +85,13 @@ impl Transfers {
             progress: Arc::default(),
         }
     }
-    /// Counters of what all deliveries have moved so far.
+    /// Returns the counters of all deliveries.
     pub fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }
-    /// An image is on its way that will commit `blobs` in `repository`. Where a registry mounts only what a manifest
-    /// names, others wait until what this gives is dropped: when the inventory knows that the image was committed, or
-    /// when it will not be.
+    /// Announces an image that will commit `blobs` in `repository`. Where a registry mounts only blobs that a manifest
+    /// names, other images wait until the returned guard is dropped: when the inventory knows that the image was
+    /// committed, or when it will not be.
     pub(crate) fn will_commit<'a>(
         &self,
         repository: &Repository,
@@ -99,13 +100,12 @@ impl Transfers {
         let blobs = blobs.into_iter().cloned().collect();
         self.flights.commits.register(repository, blobs)
     }
-    /// Sees that the blob gets to all destinations of `delivery`; sends one outcome for each, as soon as it is known,
-    /// and returns when all are. A source that fails fails those that wait for it, a destination only itself. When
-    /// `cancel` is cancelled, what is not done by then is interrupted at once.
+    /// Brings the blob to all destinations of `delivery`. Sends one outcome for each as soon as it is known, and
+    /// returns when all are known. A failure of the source fails the destinations that wait for it, a failure of a
+    /// destination only that one. When `cancel` is cancelled, unfinished destinations are interrupted at once.
     ///
-    /// Deliveries of one blob see to it among themselves that it is sent to a registry once and, where they come at
-    /// about the same time, read at the source once; so any number may run at the same time, and one that waits for
-    /// another costs no more than its memory.
+    /// Deliveries of one blob cooperate: a registry is sent its bytes once, and deliveries at about the same time read
+    /// the source once. Any number of them may run at the same time; one that waits for another costs only its memory.
     pub async fn deliver(
         &self,
         delivery: Delivery,

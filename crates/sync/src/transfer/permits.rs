@@ -1,17 +1,17 @@
-//! A download's turn among the transfers of the run.
+//! Shared permit of a download among the transfers of the run.
 
 use std::sync::{Arc, Weak};
 
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
-/// The turn of one download: taken when the first of those who share it needs it, given back when the last has ended.
+/// Permit of one download: acquired when the first of its uploads needs it, released when the last has ended.
 pub(super) struct SharedPermit {
-    /// One permit a transfer of the run; `None` where their number is not bounded.
+    /// One permit for each transfer of the run; `None` if their number is not limited.
     slots: Option<Arc<Semaphore>>,
     held: Mutex<Weak<TransferPermit>>,
 }
 
-/// Held while a transfer may flow.
+/// Held while a transfer runs.
 pub(super) struct TransferPermit(
     #[allow(dead_code, reason = "held to be dropped")] Option<OwnedSemaphorePermit>,
 );
@@ -23,14 +23,14 @@ impl SharedPermit {
             held: Mutex::new(Weak::new()),
         }
     }
-    /// Waits for the turn, or takes part in it.
+    /// Waits for the permit, or shares it.
     pub(super) async fn acquire(&self) -> Arc<TransferPermit> {
         let mut held = self.held.lock().await;
         if let Some(turn) = held.upgrade() {
             return turn;
         }
         let permit = match &self.slots {
-            // The semaphore is never closed; were it, nothing would be bounded.
+            // The semaphore is never closed; if it were, there would be no limit.
             Some(slots) => Arc::clone(slots).acquire_owned().await.ok(),
             None => None,
         };

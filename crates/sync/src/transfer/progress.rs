@@ -1,4 +1,4 @@
-//! Shared counters that a display samples at its own pace.
+//! Shared counters that a display samples.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,18 +8,18 @@ use image_syncer_registry::{Descriptor, Repository};
 
 use crate::lock::lock;
 
-/// What the transfers of a run have moved so far. Each counter is exact; two that are read one after the other may
-/// stem from different moments.
+/// Counters of a run's transfers. Each counter is exact; two that are read one after the other may belong to different
+/// moments.
 #[derive(Debug, Default)]
 pub struct Progress {
     fetched: AtomicU64,
     streamed: AtomicU64,
-    /// By their numbers, which are never given twice; so in the order in which they began.
+    /// By number. Numbers are never reused, so that this is the order in which the uploads began.
     uploads: Mutex<BTreeMap<u64, Arc<InFlightUpload>>>,
     begun: AtomicU64,
 }
 
-/// An upload whose bytes flow, or wait for their turn to flow. It goes on while it is looked at.
+/// An upload whose bytes flow, or that waits for its transfer. It continues while it is inspected.
 #[derive(Debug)]
 pub struct InFlightUpload {
     number: u64,
@@ -29,34 +29,34 @@ pub struct InFlightUpload {
     position: Arc<UploadPosition>,
 }
 
-/// How far into its blob an upload is. Counting costs each piece of a blob one addition that nobody else waits for.
+/// Position of an upload in its blob. Counting costs each chunk one uncontended addition.
 #[derive(Debug)]
 pub(super) struct UploadPosition(AtomicU64);
 
-/// What a position is before anything was read.
+/// Position before anything was read.
 const WAITING: u64 = u64::MAX;
 
-/// An upload that is under way for as long as this lives.
+/// An upload that is in progress for as long as this lives.
 pub(super) struct UploadProgress {
     progress: Arc<Progress>,
     number: u64,
 }
 
 impl Progress {
-    /// Bytes of blobs read from sources.
+    /// Returns the bytes of blobs that were read from sources.
     pub fn bytes_fetched(&self) -> u64 {
         self.fetched.load(Ordering::Relaxed)
     }
-    /// Bytes of blobs handed to destinations; those that a broken upload is sent again count again.
+    /// Returns the bytes of blobs that were passed to destinations; bytes that were sent again count again.
     pub fn bytes_streamed(&self) -> u64 {
         self.streamed.load(Ordering::Relaxed)
     }
-    /// Uploads whose bytes flow, or wait for their turn to flow, at this moment.
+    /// Returns the number of uploads in progress, waiting ones included.
     pub fn uploads_under_way(&self) -> u64 {
         lock(&self.uploads).len() as u64
     }
-    /// These uploads, in the order in which they began. What of their blobs is not done is what is known to be left to
-    /// send at this moment.
+    /// Returns these uploads, in the order in which they began. Their remaining bytes are the known rest of the work at
+    /// this moment.
     pub fn in_flight(&self) -> Vec<Arc<InFlightUpload>> {
         lock(&self.uploads).values().cloned().collect()
     }
@@ -66,7 +66,7 @@ impl Progress {
     pub(super) fn streamed(&self, bytes: usize) {
         self.streamed.fetch_add(bytes as u64, Ordering::Relaxed);
     }
-    /// Begins an upload of `blob`, which is at `position`.
+    /// Registers an upload of `blob`, which is at `position`.
     pub(super) fn upload(
         self: &Arc<Self>,
         blob: &Arc<Descriptor>,
@@ -91,23 +91,24 @@ impl Progress {
 }
 
 impl InFlightUpload {
-    /// A number that no other upload of the run has.
+    /// Returns a number that no other upload of the run has.
     pub fn number(&self) -> u64 {
         self.number
     }
-    /// What is sent.
+    /// Returns the blob.
     pub fn blob(&self) -> &Descriptor {
         &self.blob
     }
-    /// Where it is read.
+    /// Returns the repository that is read.
     pub fn source(&self) -> &Repository {
         &self.source
     }
-    /// Where it is sent.
+    /// Returns the repository that is written.
     pub fn destination(&self) -> &Repository {
         &self.destination
     }
-    /// How many bytes of the blob were handed to the destination, never more than it has; `None` while nothing flows.
+    /// Returns the number of bytes that were passed to the destination, never more than the blob has; `None` before
+    /// bytes flow.
     pub fn done(&self) -> Option<u64> {
         let position = self.position.0.load(Ordering::Relaxed);
         (position != WAITING).then(|| position.min(self.blob.size.unwrap_or(u64::MAX)))
@@ -121,11 +122,11 @@ impl Default for UploadPosition {
 }
 
 impl UploadPosition {
-    /// Reading begins, perhaps anew, at this byte.
+    /// Sets the position to the byte at which reading begins, perhaps again.
     pub(super) fn begin(&self, offset: u64) {
         self.0.store(offset, Ordering::Relaxed);
     }
-    /// So many bytes further.
+    /// Advances the position by `bytes`.
     pub(super) fn advance(&self, bytes: usize) {
         self.0.fetch_add(bytes as u64, Ordering::Relaxed);
     }

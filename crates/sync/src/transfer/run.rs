@@ -1,4 +1,4 @@
-//! One delivery: decides for each destination, and decides anew when what it waited for has ended.
+//! One delivery: decides for each destination, and again after each wait.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::transfer::fan_out::{BlobDownload, FanOutReader};
 use crate::transfer::in_flight::{UploadDecision, UploadLease, UploadStrategy};
 use crate::transfer::{Delivery, Moved, Outcomes, Transfers};
 
-/// A delivery under way.
+/// A delivery in progress.
 pub(super) struct DeliveryRun<'a> {
     transfers: &'a Transfers,
     download: BlobDownload,
@@ -31,15 +31,15 @@ struct DeliveryTarget {
     settled: bool,
 }
 
-/// What happened to the destination at this position.
+/// Result for the destination at this position.
 enum Step {
-    /// It is settled.
+    /// The destination has its outcome.
     Settled(usize, Result<Moved, Failure>),
-    /// What it waited for has ended, or was not so: its case is open again.
+    /// Its wait has ended, or a record was wrong: the decision is repeated.
     Reopened(usize),
 }
 
-/// Everything that is under way; all of it moves at the same time.
+/// All steps in progress, which advance concurrently.
 type Steps = FuturesUnordered<BoxFuture<'static, Step>>;
 
 impl<'a> DeliveryRun<'a> {
@@ -70,7 +70,7 @@ impl<'a> DeliveryRun<'a> {
             let Some(mut step) = steps.next().await else {
                 return;
             };
-            // Those that become ready together are decided together, so that they can share a download.
+            // Destinations that become ready together are decided together, so that they can share a download.
             loop {
                 match step {
                     Step::Settled(position, outcome) => self.record_outcome(position, outcome),
@@ -83,14 +83,14 @@ impl<'a> DeliveryRun<'a> {
             }
         }
     }
-    /// Sends an outcome for all that have none.
+    /// Sends an outcome for all destinations without one.
     pub(super) fn interrupt(&mut self) {
         for position in 0..self.destinations.len() {
             self.record_outcome(position, Err(Failure::interrupted()));
         }
     }
 
-    /// Decides for the destinations at these positions, in the order in which they were asked for.
+    /// Decides for the destinations at these positions, in the order of the request.
     fn decide(&mut self, mut positions: Vec<usize>, steps: &Steps) {
         positions.sort_unstable();
         let (flights, inventory) = (&self.transfers.flights, &self.transfers.inventory);
@@ -133,7 +133,7 @@ impl<'a> DeliveryRun<'a> {
             self.record_outcome(position, Ok(Moved::Present));
         }
     }
-    /// On whose behalf an errand goes to one of several destinations.
+    /// Returns the span for a task of one of several destinations.
     fn span(&self, destination: &dyn Store) -> Span {
         if self.destinations.len() > 1 {
             span::delivery(destination)
@@ -165,14 +165,14 @@ impl<'a> DeliveryRun<'a> {
         if let Some(destination) = self.destinations.get_mut(position)
             && !std::mem::replace(&mut destination.settled, true)
         {
-            // Whoever asked may not want to know any more; those who wait for this blob still do.
+            // The receiver may be gone; others still wait for this blob.
             let _ = self.outcomes.send((position, outcome));
         }
     }
 }
 
-/// Waits for another's blob. A failure of the source that both read is that of the one who waits as well; whatever
-/// else became of it is looked at anew.
+/// Waits for another task's blob. A failure of a source that both read is a failure of the waiting one as well; any
+/// other result repeats the decision.
 async fn wait(
     position: usize,
     arrival: Completion,

@@ -1,4 +1,4 @@
-//! What lists of destinations and records spare, counted at both ends.
+//! Requests that lists of destination tags and records save, counted at both ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use testkit::{Action, Answer, Fault, Image, Kind, Layer, Registry};
 use crate::kit::server;
 use crate::run::{rule, run, settings};
 
-/// Only a failing test waits that long.
+/// Upper bound for a failing test only.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A source with `repositories` of `tags` images each, and rules that copy them all.
+/// Creates a source with `repositories` of `tags` images each, and rules that copy them all.
 fn filled(
     source: &Registry,
     destination: &Registry,
@@ -40,7 +40,7 @@ fn count(registry: &Registry, kind: Kind) -> usize {
     registry.count(|request| request.kind == kind)
 }
 
-/// Heads, gets and puts of manifests, and lists of tags.
+/// Returns the numbers of HEADs, GETs and PUTs of manifests, and of lists of tags.
 fn asked(registry: &Registry) -> [usize; 4] {
     [
         Kind::ManifestHead,
@@ -112,7 +112,7 @@ async fn a_thousand_immutable_tags_in_fifty_repositories_cost_a_list_of_each() {
     records.close(PATIENCE);
     assert_eq!((summary.unchanged, summary.recorded), (1_000, 1_000));
     for registry in both {
-        // These registries are open to everybody: there are no tokens.
+        // These registries need no login: there are no tokens.
         assert_eq!(registry.requests().len(), 50);
         assert_eq!(count(registry, Kind::Tags), 50);
     }
@@ -165,7 +165,7 @@ async fn a_stale_list_over_tags_that_cannot_be_pushed_again_fails_nothing() {
             "{refusal:?}: {:?}",
             summary.failures
         );
-        // One that the list had; of the others, each is asked about when its push was refused.
+        // The list had one of them; each other one is checked after its push was refused.
         assert_eq!(asked(&destination), [1 + 3, 0, 3, 1], "{refusal:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Questions about manifests that registries answer badly, where the plain request works.
+//! Requests for manifests that registries answer badly, where a plainer request works.
 
 use testkit::{Action, Answer, Fault, Image, Kind, Layer, Profile, Registry};
 
@@ -52,7 +52,7 @@ async fn a_destination_that_refuses_to_show_a_tag_is_pushed_to() {
 async fn a_tag_that_moves_while_its_old_manifest_is_deleted_is_read_again_once() {
     let (source, destination) = (server().await, server().await);
     source.push("from/app", Some("v1"), &image(2));
-    // What the tag named when it was asked about.
+    // The digest of the tag at the time of the request.
     let old = image(1).digest().to_owned();
     let before = Action::WithHeaders(vec![("docker-content-digest", old.clone())]);
     source.fault(Fault::on(Kind::ManifestHead).nth(1), before);
@@ -69,7 +69,7 @@ async fn a_tag_that_moves_while_its_old_manifest_is_deleted_is_read_again_once()
         .collect();
     assert_eq!(asked, ["v1", &old, "v1"]);
 
-    // Gone altogether.
+    // Deleted.
     let before = Action::WithHeaders(vec![("docker-content-digest", old)]);
     source.fault(Fault::on(Kind::ManifestHead), before);
     source.fault(Fault::on(Kind::ManifestGet), Action::status(404));

@@ -1,4 +1,4 @@
-//! What goes wrong costs its own images only, and is named to the letter.
+//! Faults that affect only their own images, and their exact messages.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ fn only(summary: &Summary) -> &FailedImage {
     &summary.failures[0]
 }
 
-/// The digest of `bytes` after the source's accident.
+/// Returns the digest of `bytes` after the fault of the source.
 fn flipped(bytes: &[u8]) -> image_syncer_registry::Digest {
     let mut bytes = bytes.to_vec();
     bytes[7] ^= 1;
@@ -41,7 +41,7 @@ async fn a_dead_host_costs_its_own_images_and_one_set_of_tries() {
     for tag in tags {
         source.push("from/app", Some(tag), &image());
     }
-    // A port that nothing listens on any more.
+    // A port without a listener.
     let dead = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().to_string()
@@ -60,7 +60,7 @@ async fn a_dead_host_costs_its_own_images_and_one_set_of_tries() {
     let (summary, _) = run(&[&source, &destination], rules, one_at_a_time).await;
     assert_eq!((summary.copied, summary.failed), (5, 5));
     assert_eq!(summary.by_class, [(Responsibility::Destination, 5)].into());
-    // The list of the destination's tags has found out, and its answer holds for all.
+    // The list of the destination's tags found out, and its answer holds for all.
     for failed in &summary.failures {
         let failure = &failed.failure;
         assert_eq!(
@@ -200,7 +200,7 @@ async fn a_rate_limit_that_does_not_end_is_told_as_such() {
 
 #[tokio::test]
 async fn a_destination_that_says_it_has_what_it_lacks_is_sent_everything_in_the_same_run() {
-    // As a Nexus group does: it tells of blobs that the repository cannot use.
+    // Like a Nexus group: it reports blobs that the repository cannot use.
     let (source, destination) = (server().await, server().await);
     let image = image();
     source.push("from/app", Some("v1"), &image);

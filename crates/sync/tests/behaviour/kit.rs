@@ -9,12 +9,12 @@ use image_syncer_registry::{Descriptor, Digest, Options, Registries, Registry, R
 use image_syncer_sync::store::{RegistryStores, Store, Stores};
 use testkit::{Blob, Profile};
 
-/// Stores that reach the registries of a test, which speak plain http and are open to everybody.
+/// Creates stores for registries of a test, which speak plain HTTP and need no login.
 pub(crate) fn stores_of(servers: &[&testkit::Registry]) -> RegistryStores {
     stores_with(servers, &Credential::Anonymous, TransportOptions::default())
 }
 
-/// The same under a credential, with `options` but for their time limits.
+/// Creates the same stores with a credential and with `options`, except their time limits.
 pub(crate) fn stores_with(
     servers: &[&testkit::Registry],
     credential: &Credential,
@@ -24,7 +24,7 @@ pub(crate) fn stores_with(
     stores_at(&hosts, credential, options)
 }
 
-/// The same for the registries at these hosts, whoever they are.
+/// Creates the same stores for the registries at these hosts.
 pub(crate) fn stores_at(
     hosts: &[String],
     credential: &Credential,
@@ -46,7 +46,7 @@ pub(crate) fn stores_at(
     RegistryStores::new(Registries::new(Options {
         transport: Arc::new(transport.unwrap()),
         keychain: Arc::new(Keychain::new(hosts.iter().map(entry).collect(), None).unwrap()),
-        // Retries that cost a test no time.
+        // Retries without a delay.
         retry: RetryPolicy {
             retries: 3,
             initial: Duration::from_millis(1),
@@ -56,7 +56,7 @@ pub(crate) fn stores_at(
     }))
 }
 
-/// A registry of the usual kind.
+/// Starts a registry with the default profile.
 pub(crate) async fn server() -> testkit::Registry {
     testkit::Registry::start(Profile::distribution()).await
 }
@@ -91,7 +91,7 @@ pub(crate) fn assert_arrived(server: &testkit::Registry, path: &str, blob: &Blob
     assert!(stored == blob.bytes(), "the blob is not there, or differs");
 }
 
-/// Asserts that nothing was done that a good client never does.
+/// Asserts that no server saw a request that a correct client never makes.
 pub(crate) fn assert_good(servers: &[&testkit::Registry]) {
     for server in servers {
         assert_eq!(server.problems(), [""; 0]);

@@ -1,4 +1,4 @@
-//! What the crate does between registries in this process, over real HTTP.
+//! Behavior of the crate between registries in this process, over real HTTP.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

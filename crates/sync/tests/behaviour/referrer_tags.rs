@@ -1,4 +1,4 @@
-//! Tags that name what refers to an image, in rules that list a repository, over the real client.
+//! Tags that name referrers, in rules that list a repository, over the real client.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -82,13 +82,13 @@ async fn a_list_whose_subject_is_nowhere_is_merged_into_what_stands_there() {
     let listed: BTreeSet<String> = listed.iter().map(|one| one.digest.to_string()).collect();
     let both = [ours.digest(), theirs.digest()].map(str::to_owned);
     assert_eq!(listed, BTreeSet::from(both));
-    // Again: all of it is there.
+    // The second run finds everything present.
     let (summary, _) = copy(&source, &[&destination], "", accompanied()).await;
     assert_eq!((summary.discovered, summary.unchanged), (2, 2));
 }
 
-/// A repository with an index of two platforms, of which the index and each platform are signed by cosign's tag, and
-/// referred to by what a fallback tag lists.
+/// Creates a repository with an index of two platforms. The index and each platform have a cosign signature tag and
+/// referrers in a fallback tag.
 fn signed_index(source: &Registry) -> Image {
     let index = Image::index([image(1), image(2)]);
     source.push("from/app", Some("v1"), &index);
@@ -119,7 +119,7 @@ async fn what_refers_to_children_is_counted_in_no_run() {
             let ended = (summary.discovered, summary.unchanged, summary.failed);
             assert_eq!(ended, (1, 1, 0), "{referrers:?}");
         }
-        // A signature of a platform that comes later is brought with the image all the same.
+        // A later signature of a platform is copied with the image as well.
         let platform = &index.manifests()[0].digest;
         let late = format!("{}.att", platform.replace(':', "-"));
         source.push("from/app", Some(&late), &image(9));

@@ -1,4 +1,4 @@
-//! Whole runs between registries: requests, bytes, and what stands there in the end.
+//! Whole runs between registries: requests, bytes, and the final content.
 
 use std::sync::{Arc, Mutex};
 
@@ -81,7 +81,7 @@ pub(crate) async fn run(
     run_over(stores_of(servers), servers, rules, settings).await
 }
 
-/// The same over these stores.
+/// Does the same over these stores.
 pub(crate) async fn run_over(
     stores: RegistryStores,
     servers: &[&Registry],
@@ -98,7 +98,7 @@ pub(crate) async fn run_over(
     (summary, copied)
 }
 
-/// What was asked of the registry, in the order of arrival, finding out its scheme left out.
+/// Returns the kinds of requests in the order of their arrival, without the scheme probe.
 fn kinds(server: &Registry) -> Vec<Kind> {
     let requests = server.requests().into_iter().map(|request| request.kind);
     requests.filter(|kind| *kind != Kind::Ping).collect()
@@ -159,7 +159,8 @@ async fn a_changed_index_costs_what_changed_whatever_its_width() {
     let (_, copied) = copy(&source, &[&destination], ":v1", settings(&[])).await;
     assert_eq!((copied[0].volume.manifests, copied[0].volume.blobs), (2, 2));
     destination.verify_complete("to/app", "v1").unwrap();
-    // Two HEADs, the new root and the old, and per child a GET and a PUT, per blob three, and the root's PUT.
+    // Two HEADs, the new root and the old one, a GET and a PUT per child, three requests per blob, and the PUT of the
+    // root.
     let (children, blobs) = (1, 2);
     let requests = kinds(&source).len() + kinds(&destination).len();
     assert_eq!(requests, 2 + 2 + 2 * children + 3 * blobs + 1);
@@ -267,7 +268,7 @@ async fn what_the_destination_lost_behind_its_index_is_brought_back() {
     let (summary, copied) = copy(&source, &[&destination], ":v1", settings(&[])).await;
     assert_eq!((summary.copied, copied[0].volume.manifests), (1, 3));
     destination.verify_complete("to/app", "v1").unwrap();
-    // The new child; the root, refused; the child that was lost; the root.
+    // The new child; the root, refused; the lost child; the root.
     assert_eq!(
         destination.count(|request| request.kind == Kind::ManifestPut),
         4

@@ -1,4 +1,4 @@
-//! One download, one upload: bytes and requests of whole runs whose images share their layers.
+//! One download and one upload for shared layers: bytes and requests of whole runs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::run::{rule, run_over, settings};
 
 const KIB: u64 = 1024;
 
-/// The windows of a host that the program has.
+/// Returns the program's limits for a host.
 fn windows() -> TransportOptions {
     TransportOptions {
         calls_per_host: WindowBounds::at_most(64),
@@ -31,7 +31,7 @@ fn many() -> Settings {
     }
 }
 
-/// 40 repositories of one image each: 9 layers in all of them, a tenth of the bytes of its own.
+/// 40 repositories of one image each: 9 shared layers, and a tenth of the bytes in a layer of its own.
 struct Forty {
     source: Registry,
     destination: Registry,
@@ -94,7 +94,7 @@ fn of_blobs(kind: Kind) -> bool {
     matches!(kind, Kind::BlobHead | Kind::BlobGet | Kind::Mount) || kind.takes_blob()
 }
 
-/// The requests about blobs, by kind and status.
+/// Returns the requests about blobs, by kind and status.
 fn blob_requests(registry: &Registry) -> BTreeMap<(Kind, u16), usize> {
     let mut counts = counts(registry);
     counts.retain(|(kind, _), _| of_blobs(*kind));
@@ -108,7 +108,8 @@ async fn forty_repositories_that_share_their_layers_cost_the_unique_bytes_once()
     let (source, destination) = (&forty.source, &forty.destination);
     assert_eq!(source.bytes_sent(), forty.unique);
     assert_eq!(destination.bytes_received(), forty.unique);
-    // 9 shared layers, and a layer and a config for each: two requests a blob, and one for each repository besides.
+    // 9 shared layers, and a layer and a config for each image: two requests per blob, and one more for each
+    // repository.
     assert_eq!(blob_requests(source), [((Kind::BlobGet, 200), 89)].into());
     let expected = [
         ((Kind::Mount, 201), 9 * 39),
@@ -123,11 +124,11 @@ async fn where_mounts_are_refused_the_source_is_read_three_times_at_most() {
     let forty = Forty::new(MountRule::Decline).await;
     forty.run(many()).await;
     let (source, destination) = (&forty.source, &forty.destination);
-    // Each repository is sent each of its blobs once, in the session that was opened when it was asked for.
+    // Each repository is sent each of its blobs once, in the session of the request that asked for it.
     let expected = [((Kind::Mount, 202), 440), ((Kind::UploadPut, 201), 440)];
     assert_eq!(blob_requests(destination), expected.into());
-    // One round for the first, and as many as 39 uploads need of a window of 16; a round that finds others under way
-    // begins with fewer, so that the number varies a little.
+    // One round for the first, and the rounds that 39 uploads need with a window of 16. A round that meets others
+    // begins with fewer uploads, so that the number varies a little.
     assert!(source.bytes_sent() <= 3 * forty.unique);
 }
 
@@ -170,7 +171,7 @@ async fn a_hundred_new_images_send_every_blob_once() {
     let stores = stores_with(&servers, &me, windows());
     let (summary, _) = run_over(stores, &servers, rules, many()).await;
     assert_eq!((summary.copied, summary.failed), (100, 0));
-    // 4 shared layers, and two layers and a config for each image: two requests a blob, and one for each of the 9
+    // 4 shared layers, and two layers and a config for each image: two requests per blob, and one for each of the 9
     // other repositories of a shared one.
     assert_eq!(blob_requests(&source), [((Kind::BlobGet, 200), 304)].into());
     let expected = [
@@ -188,8 +189,8 @@ async fn where_only_what_a_manifest_names_is_mounted_commits_are_awaited() {
     let forty = Forty::new(MountRule::Referenced).await;
     forty.run(many()).await;
     let (source, destination) = (&forty.source, &forty.destination);
-    // The first mount is refused, and its session used. Beyond that the image that goes first may have to send itself
-    // what others had brought to their own repositories by then, which depends on who came first to which layer.
+    // The first mount is refused, and its session used. The first image may also have to send blobs that others had
+    // brought to their own repositories by then, which depends on their order.
     let sent = destination.bytes_received();
     assert!(sent > forty.unique && sent <= forty.unique + 10 * LAYER);
     assert_eq!(source.bytes_sent(), sent);

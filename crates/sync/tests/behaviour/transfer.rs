@@ -1,4 +1,4 @@
-//! Blobs to their destinations.
+//! Blobs and their destinations.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ impl Bench {
             inventory,
         }
     }
-    /// A blob at the source.
+    /// Stores a blob at the source.
     fn blob(&self, size: u64, seed: u64) -> Blob {
         let blob = Blob::synthetic(size, seed);
         self.source.state().put_blob(SOURCE, &blob);
@@ -161,7 +161,7 @@ async fn what_is_there_is_one_question() {
     assert_eq!(outcomes, [Ok(Moved::Present)]);
     assert_eq!(bench.kinds(0), [(Kind::Mount, 201)]);
     assert!(bench.source.requests().is_empty());
-    // And none at all from then on.
+    // No further one from then on.
     let outcomes = bench.deliver(&blob, vec![bench.to(0, "to/there")]).await;
     assert_eq!(outcomes, [Ok(Moved::Present)]);
     assert_eq!(bench.kinds(0).len(), 1);
@@ -180,7 +180,7 @@ async fn a_registry_that_declines_mounts_is_streamed_to() {
         let blob = bench.blob(MIB, seed);
         let outcomes = bench.deliver(&blob, to()).await;
         assert_eq!(outcomes, [Ok(Moved::Streamed(MIB)); 2]);
-        // Once it is known to decline, nobody waits for a mount, and the download is shared.
+        // Once it is known to refuse, nobody waits for a mount, and the download is shared.
         assert_eq!(bench.source.count(|r| r.kind == Kind::BlobGet), gets);
         assert_arrived(&bench.servers[0], "to/a", &blob);
         assert_arrived(&bench.servers[0], "to/b", &blob);
@@ -211,7 +211,7 @@ async fn a_registry_that_mounts_what_a_manifest_names_is_asked_for_that() {
         assert_eq!(outcomes, [Ok(Moved::Mounted)]);
     }
     assert_eq!(server.bytes_received(), 0);
-    // What was just brought is named by no manifest yet.
+    // No manifest names the new blob yet.
     let fresh = bench.blob(MIB, 8);
     let to = vec![bench.to(0, "to/old"), bench.to(0, "to/new")];
     let outcomes = bench.deliver(&fresh, to).await;
@@ -311,13 +311,13 @@ async fn a_source_with_wrong_bytes_is_read_once_more_fails_all_and_reaches_none(
         assert_eq!(outcomes, vec![corrupt; destinations]);
         for server in &bench.servers {
             assert!(!server.state().has_blob("to/there", blob.digest()));
-            // Two tries, and the closing request of neither was completed.
+            // Two tries; the closing request of neither was completed.
             let puts = server.requests().into_iter();
             let puts: Vec<_> = puts.filter(|r| r.kind == Kind::UploadPut).collect();
             assert_eq!(puts.len(), 2);
             assert!(puts.iter().all(|put| put.request_bytes < 2 * MIB));
         }
-        // Those who shared a download look each for themselves.
+        // Readers of a shared download check each on their own.
         let downloads = if destinations == 1 { 2 } else { 3 };
         assert_eq!(bench.source.count(|r| r.kind == Kind::BlobGet), downloads);
     }

@@ -12,12 +12,12 @@ use tokio::net::TcpListener;
 use crate::kit::server;
 use crate::run::{rule, run, settings};
 
-/// Images that start together, of a repository each.
+/// Images that start together, each in a repository of its own.
 const IMAGES: usize = 12;
-/// Behaviour of the tests' stores for one request.
+/// Tries of the tests' stores for one request.
 const TRIES: usize = 4;
 
-/// A port that closes every connection at once, and how many there were.
+/// Opens a port that closes every connection at once, and counts them.
 async fn closing_port() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = listener.local_addr().unwrap().to_string();

@@ -7,7 +7,7 @@ use crate::world::{LONG_STALL, rule, run, stores};
 
 const MIB: u64 = 1024 * 1024;
 
-/// The size of the layer, and how many bytes get through before a cut.
+/// Returns the size of the layer, and the number of bytes before a cut.
 fn lengths() -> (u64, u64) {
     if crate::is_long() {
         (4096 * MIB, 64 * MIB)
@@ -34,7 +34,8 @@ fn cut_uploads(destination: &Registry, every: u64) {
     destination.fault(Fault::on([Kind::UploadPut, Kind::UploadPatch]), cut);
 }
 
-/// Copies a layer of `size` bytes between registries that `arm` prepares; says how many bytes the source sent.
+/// Copies a layer of `size` bytes between registries that `arm` prepares. Returns the number of bytes that the source
+/// sent.
 async fn arrives(size: u64, arm: impl FnOnce(&Registry, &Registry)) -> u64 {
     let source = Registry::start(Profile::distribution()).await;
     let destination = Registry::builder()
@@ -74,7 +75,7 @@ async fn an_upload_in_pieces_arrives() {
 async fn a_copy_that_is_cut_at_both_ends_arrives() {
     let (size, every) = lengths();
     arrives(size, |source, destination| {
-        // Not at the same bytes.
+        // The cuts fall at different bytes.
         cut_downloads(source, every + every / 3);
         cut_uploads(destination, every);
     })

@@ -11,7 +11,7 @@ const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reliability.
 
 const HEAD: &str = include_str!("head.md");
 
-/// What becomes of the image, in the words of the page.
+/// Returns the outcome of the image in the words of the page.
 fn words(expect: Expect) -> String {
     match expect {
         Expect::Copied(how) => format!("copied {how}"),
@@ -19,10 +19,10 @@ fn words(expect: Expect) -> String {
     }
 }
 
-/// More requests than these are not listed by name.
+/// Maximum number of requests that are listed by name.
 const LISTED: usize = 6;
 
-/// The operations of a row for which the same is expected, in the order of a copy, the most common case last.
+/// Returns the operations of a row with the same expectation, in the order of a copy, the most common case last.
 fn grouped(row: &Row) -> Vec<(Vec<Operation>, (Expect, Expect))> {
     let mut groups: Vec<(Vec<Operation>, (Expect, Expect))> = Vec::new();
     for operation in ALL {
@@ -38,7 +38,7 @@ fn grouped(row: &Row) -> Vec<(Vec<Operation>, (Expect, Expect))> {
     groups
 }
 
-/// The requests of a group, one among `groups`.
+/// Returns the requests of a group, which is one of `groups`.
 fn requests(operations: &[Operation], groups: usize) -> String {
     if operations.len() <= LISTED {
         let names: Vec<_> = operations.iter().map(|at| at.name()).collect();

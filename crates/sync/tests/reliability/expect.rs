@@ -1,11 +1,11 @@
-//! What is to become of the image that a fault strikes.
+//! Expected outcome of the image that a fault affects.
 
-/// How the run ends for the image that is aimed at. All other images arrive, whatever happens to this one.
+/// Expected outcome for the target image. All other images arrive in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expect {
-    /// It arrives, verified; how, in words that follow "copied".
+    /// It arrives, verified; the text continues "copied".
     Copied(&'static str),
-    /// It fails, and the report says this, among other things.
+    /// It fails, and the report contains this text.
     Fails(&'static str),
 }
 

@@ -7,27 +7,27 @@ use testkit::{Action, Answer, Cut, Registry};
 use crate::expect::{AGAIN, Expect};
 use crate::operations::{ALL, Operation};
 
-/// A digest of nothing that is copied.
+/// A digest of none of the copied content.
 const OTHER_DIGEST: &str =
     "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
-/// What goes wrong, at which requests, and what is to become of it.
+/// A fault, its requests, and the expected outcomes.
 pub(crate) struct Row {
-    /// As the document calls it.
+    /// Name in the document.
     pub(crate) name: &'static str,
-    /// What the registry does, which may be asked for its addresses.
+    /// Behavior of the registry, which provides its addresses.
     pub(crate) action: fn(&Registry) -> Action,
-    /// The requests for which it makes sense.
+    /// Requests to which the fault applies.
     pub(crate) at: fn(Operation) -> bool,
-    /// Whether silence is part of it.
+    /// The fault includes silence.
     pub(crate) silent: bool,
-    /// Whether it would strike the other images too if they were copied at the same time.
+    /// The fault would affect the other images too if they were copied at the same time.
     pub(crate) one_by_one: bool,
-    /// If it happens once.
+    /// Expected outcome if it happens once.
     pub(crate) once: Expect,
-    /// If it happens to every request.
+    /// Expected outcome if it happens to every request.
     pub(crate) always: Expect,
-    /// Where that is otherwise.
+    /// Operations with other outcomes.
     pub(crate) except: Vec<(Operation, Expect, Expect)>,
 }
 
@@ -35,7 +35,7 @@ fn all(_: Operation) -> bool {
     true
 }
 
-/// A fault that a further try may get past.
+/// Creates a fault that a further try may pass.
 fn passing(name: &'static str, says: &'static str, action: fn(&Registry) -> Action) -> Row {
     Row {
         name,
@@ -49,7 +49,7 @@ fn passing(name: &'static str, says: &'static str, action: fn(&Registry) -> Acti
     }
 }
 
-/// A refusal that is final the first time.
+/// Creates a refusal that is final the first time.
 fn lasting(name: &'static str, says: &'static str, action: fn(&Registry) -> Action) -> Row {
     Row {
         once: Expect::Fails(says),
@@ -77,7 +77,7 @@ impl Row {
         self.except.push((operation, once, always));
         self
     }
-    /// What is expected at `operation`, once and always; `None` where the fault makes no sense.
+    /// Returns the expected outcomes at `operation`, once and always; `None` if the fault does not apply.
     pub(crate) fn at_operation(&self, operation: Operation) -> Option<(Expect, Expect)> {
         if !(self.at)(operation) {
             return None;
@@ -91,7 +91,7 @@ impl Row {
     }
 }
 
-/// The table.
+/// Returns the table.
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = refusals();
     rows.extend(failures());
@@ -166,7 +166,7 @@ fn refusals() -> Vec<Row> {
     ]
 }
 
-/// Answers about the moment or the server.
+/// Answers about the server's state.
 fn failures() -> Vec<Row> {
     use Operation::{ClosingPut, DestinationHead, ManifestPut, Mount, Post, Put, SourceHead};
     let unmounted = Expect::Copied("without a mount");
@@ -360,7 +360,7 @@ fn contents() -> Vec<Row> {
     ]
 }
 
-/// All cells: the row, the operation, and whether the fault stays.
+/// Returns all cells: the row, the operation, and whether the fault persists.
 pub(crate) fn cells(rows: &[Row]) -> Vec<(&Row, Operation, bool, Expect)> {
     let mut cells = Vec::new();
     for row in rows {

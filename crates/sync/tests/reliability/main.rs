@@ -1,10 +1,10 @@
-//! The proof that no image is lost: every fault at every request, and what becomes of it.
+//! Proof that no image is lost: every fault at every request, with the outcome.
 //!
-//! [`faults`] is the table: a new fault is a new row. [`operations`] are the requests that it strikes, [`registries`]
-//! the ways of registries that are no faults and end a copy all the same. [`matrix`] runs all of it, one world of
-//! registries a cell, and [`document`] writes the same table as `docs/reliability.md`. [`thousands`] lets every request of
-//! many images fail now and then, [`cuts`] cuts a large layer to pieces, and [`stalls`] falls silent. They are short here;
-//! `scripts/reliability --long` runs them at full length.
+//! [`faults`] is the table: a new fault is a new row. [`operations`] are the affected requests, and [`registries`] the
+//! legitimate behaviors that may still end a copy. [`matrix`] runs all of it, with new registries for each cell, and
+//! [`document`] writes the same table as `docs/reliability.md`. [`thousands`] fails requests of many images at random,
+//! [`cuts`] cuts a large layer to pieces, and [`stalls`] stops answering. They are short here; `scripts/reliability
+//! --long` runs them at full length.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -23,7 +23,7 @@ mod stalls;
 mod thousands;
 mod world;
 
-/// Whether the tests that have a long form run at full length.
+/// Returns whether the tests with a long form run at full length.
 fn is_long() -> bool {
     std::env::var_os("RELIABILITY_LONG").is_some()
 }

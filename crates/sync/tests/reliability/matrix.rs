@@ -12,18 +12,18 @@ use crate::faults::{self, Row};
 use crate::operations::{End, Operation};
 use crate::world::{RETRIES, SHORT_STALL, World};
 
-/// Worlds at a time: most of them wait most of the time.
+/// Cells at the same time: most of them wait most of the time.
 const WORLDS: usize = 16;
-/// Nothing may hang: a cell that takes as long has.
+/// Maximum time of a cell; a longer one hangs.
 const HANG: Duration = Duration::from_secs(60);
 
-/// What a run came to.
+/// Result of a run.
 struct Came {
     summary: Summary,
     hits: u64,
 }
 
-/// Runs `judge` on every one of `cells`, each with a runtime of its own, many at a time; returns what they complain of.
+/// Runs `judge` on each of `cells`, with a runtime each, many at the same time. Returns their complaints.
 pub(crate) fn run_all<C: Sync>(
     cells: &[C],
     judge: impl AsyncFn(&C) -> Result<(), String> + Sync,
@@ -86,7 +86,7 @@ async fn cell(row: &Row, operation: Operation, always: bool, expect: Expect) -> 
         world.stall = SHORT_STALL;
     }
     if operation == Operation::Mount || row.one_by_one {
-        // What is mounted must be there first.
+        // Mounted content must be there first.
         world.images = 1;
     }
     let registry = match operation.end() {
@@ -107,7 +107,7 @@ async fn cell(row: &Row, operation: Operation, always: bool, expect: Expect) -> 
     judge(&world, operation, expect, &came)
 }
 
-/// Judges the cell by what it came to.
+/// Judges the cell by its result.
 fn judge(world: &World, operation: Operation, expect: Expect, came: &Came) -> Result<(), String> {
     let Came { summary, hits } = came;
     if *hits == 0 {
@@ -131,7 +131,7 @@ fn judge(world: &World, operation: Operation, expect: Expect, came: &Came) -> Re
     Ok(())
 }
 
-/// Whether the image that is aimed at ended as expected, and nobody did what a good client never does.
+/// Returns whether the target image ended as expected, and no request was made that a correct client never makes.
 pub(crate) fn ended_as(world: &World, expect: Expect, summary: &Summary) -> Result<(), String> {
     for registry in [&world.source, &world.destination] {
         if let Some(problem) = registry.problems().first() {
@@ -157,7 +157,7 @@ pub(crate) fn ended_as(world: &World, expect: Expect, summary: &Summary) -> Resu
     }
 }
 
-/// What failed, in sentences.
+/// Returns the reasons of all failures.
 pub(crate) fn reasons(summary: &Summary) -> Vec<&str> {
     let failures = summary.failures.iter();
     failures

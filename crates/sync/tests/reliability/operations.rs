@@ -1,11 +1,11 @@
-//! The requests that faults strike.
+//! The requests that faults affect.
 
 use testkit::profile::{MountRule, Profile};
 use testkit::{Fault, Kind, Request};
 
 use crate::world::{AIM, FROM, TO, World, own_layer};
 
-/// A kind of request of a copy, with the world in which it is made.
+/// A kind of request of a copy, with the registries for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     TagList,
@@ -24,7 +24,7 @@ pub(crate) enum Operation {
     DestinationToken,
 }
 
-/// At which end.
+/// The end of the copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Source,
@@ -36,7 +36,7 @@ use Operation::{
     Post, Put, SourceHead, SourceToken, StorageGet, TagList,
 };
 
-/// All of them, in the order of a copy.
+/// All operations, in the order of a copy.
 pub(crate) const ALL: [Operation; 14] = [
     TagList,
     SourceHead,
@@ -55,7 +55,7 @@ pub(crate) const ALL: [Operation; 14] = [
 ];
 
 impl Operation {
-    /// As the document calls it.
+    /// Returns the name in the document.
     pub(crate) fn name(self) -> &'static str {
         match self {
             TagList => "tag list",
@@ -82,7 +82,7 @@ impl Operation {
         }
     }
 
-    /// How the registry behaves that is asked.
+    /// Returns the profile of the registry that receives the request.
     pub(crate) fn profile(self) -> Profile {
         let base = Profile::distribution3();
         match self {
@@ -102,12 +102,12 @@ impl Operation {
         }
     }
 
-    /// Whether the request has a body.
+    /// Returns whether the request has a body.
     pub(crate) fn sends(self) -> bool {
         matches!(self, Patch | Put | ManifestPut)
     }
 
-    /// Whether the answer has a body that means something.
+    /// Returns whether the answer has a meaningful body.
     pub(crate) fn receives(self) -> bool {
         matches!(
             self,
@@ -115,15 +115,15 @@ impl Operation {
         )
     }
 
-    /// Whether a token is asked for.
+    /// Returns whether the request is for a token.
     pub(crate) fn is_token(self) -> bool {
         matches!(self, SourceToken | DestinationToken)
     }
 
-    /// The hosts of which a failure must name one.
+    /// Returns the hosts of which a failure must name one.
     pub(crate) fn hosts(self, world: &World) -> Vec<String> {
         match self {
-            // What the blob is, the registry said.
+            // The registry stated the digest of the blob.
             StorageGet => vec![world.source.storage_host(), world.source.host()],
             SourceToken => vec![world.source.token_host()],
             DestinationToken => vec![world.destination.token_host()],
@@ -132,18 +132,18 @@ impl Operation {
         }
     }
 
-    /// The most requests that may be made of a run in which all of them fail.
+    /// Returns the maximum number of requests in a run in which all of them fail.
     pub(crate) fn most(self, retries: u32) -> u64 {
         let tries = u64::from(retries) + 1;
         match self {
-            // Those of all three blobs are struck.
+            // Requests of all three blobs are affected.
             Post | Patch => 3 * tries,
             // The first request of all learns that a token is needed.
             _ => tries + 1,
         }
     }
 
-    /// The requests of the image that is aimed at.
+    /// Returns the fault for the requests of the target image.
     pub(crate) fn fault(self) -> Fault {
         let of = |kind, repository: &str| Fault::on(kind).repository(repository);
         let token = |repository: &'static str| {
@@ -165,7 +165,7 @@ impl Operation {
             Mount => of(Kind::Mount, TO).matching(from_elsewhere),
             Post => of(Kind::UploadPost, TO),
             Patch => of(Kind::UploadPatch, TO),
-            // The PUT with everything in it is refused first.
+            // The PUT with the whole blob is refused first.
             ClosingPut => of(Kind::UploadPut, TO)
                 .reference(own_layer())
                 .matching(|request| request.header("content-length") == Some("0")),
@@ -175,7 +175,7 @@ impl Operation {
         }
     }
 
-    /// The rule's source for the image that is aimed at, without its host.
+    /// Returns the rule's source for the target image, without its host.
     pub(crate) fn selector(self) -> String {
         match self {
             TagList => FROM.to_owned(),

@@ -1,4 +1,4 @@
-//! The ways of registries that are no faults, and what becomes of an image there.
+//! Legitimate behaviors of registries, and the outcome of an image there.
 
 use testkit::fault::Handle;
 use testkit::profile::{
@@ -12,14 +12,14 @@ use crate::world::{AIM, OTHER_TO, TO, World, shared};
 
 const MIB: u64 = 1024 * 1024;
 
-/// A way of a destination.
+/// A behavior of a destination.
 pub(crate) struct Way {
-    /// As the document calls it.
+    /// Name in the document.
     pub(crate) name: String,
     change: Box<dyn Fn(&mut Profile) + Sync>,
-    /// What stands there before, and what goes wrong besides.
+    /// Prepares the content there, and an additional fault.
     prepare: fn(&World) -> Option<Handle>,
-    /// Whether the other images can arrive there.
+    /// The other images can arrive there.
     others: bool,
     pub(crate) expect: Expect,
 }
@@ -50,12 +50,12 @@ impl Way {
     }
 }
 
-/// A layer that is large enough for an upload to be resumed.
+/// Returns an image with a layer that is large enough for an upload to be resumed.
 fn aim() -> Image {
     Image::single([shared(), Layer::synthetic(3 * MIB, 2)])
 }
 
-/// All of them.
+/// Returns all behaviors.
 pub(crate) fn ways() -> Vec<Way> {
     let mut ways = sessions();
     ways.extend(forms());
@@ -64,7 +64,7 @@ pub(crate) fn ways() -> Vec<Way> {
     ways
 }
 
-/// The upload of the large layer breaks off within its body, once.
+/// Breaks the upload of the large layer within its body, once.
 #[allow(clippy::unnecessary_wraps, reason = "some preparations break nothing")]
 fn breaks_once(world: &World) -> Option<Handle> {
     let fault = Fault::on([Kind::UploadPut, Kind::UploadPatch])
@@ -80,7 +80,7 @@ fn breaks_once(world: &World) -> Option<Handle> {
     Some(world.destination.fault(fault.nth(1), cut))
 }
 
-/// A registry by whose rules sessions are kept.
+/// A name, and the profile whose rules for sessions apply.
 type Flavour = (&'static str, fn() -> Profile);
 
 fn sessions() -> Vec<Way> {
@@ -311,7 +311,7 @@ async fn judge(way: &Way) -> Result<(), String> {
     let mut profile = Profile::distribution3();
     (way.change)(&mut profile);
     let mut world = World::with(Profile::distribution3(), profile, &aim()).await;
-    // One after the other, so that the others have what can be mounted.
+    // One after the other, so that the others have content to mount.
     world.images = 1;
     let handle = (way.prepare)(&world);
     let mut summary = world.copy().await;

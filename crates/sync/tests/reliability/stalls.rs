@@ -1,4 +1,4 @@
-//! A source that falls silent holds up nobody but its own image.
+//! A source that stops answering delays only its own images.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::world::{SHORT_STALL, retries, rule, stores_with};
 
-/// The images in the order in which they ended, with what was said of those that failed.
+/// The images in the order in which they ended, with the messages of failures.
 #[derive(Default)]
 struct Endings(Mutex<Vec<(String, Option<String>)>>);
 
@@ -42,8 +42,8 @@ async fn start(seed: u64) -> Registry {
     server
 }
 
-/// Copies one image of the host that falls silent and four of another; gives the ending of the first, and how many
-/// of the others ended before it.
+/// Copies one image from the silent host and four from another. Returns the outcome of the first, and the number of the
+/// others that ended before it.
 async fn ending_of(silent: &str, stall: Duration) -> (Option<String>, usize) {
     let (source, destination) = (start(10).await, start(20).await);
     let rules = vec![
@@ -117,7 +117,7 @@ async fn others_finish_while_a_source_is_silent() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_that_takes_connections_and_says_nothing_fails_within_its_bounds() {
-    // Neither the handshake of TLS nor plain HTTP is ever answered.
+    // Neither the TLS handshake nor plain HTTP is ever answered.
     let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let host = mute.local_addr().unwrap().to_string();
     let (failed, before) = ending_of(&host, 2 * SHORT_STALL).await;

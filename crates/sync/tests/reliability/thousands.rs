@@ -1,4 +1,4 @@
-//! Many small images, and one request in twenty goes wrong.
+//! Many small images, with one request in twenty failing.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use crate::world::{LONG_STALL, rule, run, stores_with};
 
 /// Images of each repository.
 const TAGS: u64 = 50;
-/// The share of all requests that fails.
+/// Share of all requests that fails.
 const SHARE: f64 = 0.05;
 
-/// The share of all requests at which all tokens expire.
+/// Share of all requests at which all tokens expire.
 const EXPIRING: f64 = 0.000_5;
 
-/// Arms mixed faults, which together strike one request in twenty.
+/// Arms mixed faults, which together affect one request in twenty.
 fn trouble(registry: &Registry, seed: u64) -> Vec<testkit::fault::Handle> {
     let cut = |after, how| Action::CutResponse { after, how };
     let actions = [
@@ -34,7 +34,7 @@ fn trouble(registry: &Registry, seed: u64) -> Vec<testkit::fault::Handle> {
         cut(20, Cut::Close),
     ];
     let each = SHARE / f64::from(u32::try_from(actions.len()).unwrap());
-    // This one strikes everybody who has a token at that moment.
+    // This one affects every client with a token at that moment.
     let expire = (EXPIRING, seed, Action::ExpireTokens);
     let numbered = (seed + 1..).zip(actions);
     let others = numbered.map(|(seed, action)| (each, seed, action));
@@ -59,7 +59,7 @@ async fn start() -> Registry {
         .await
 }
 
-/// Forgets requests as they come: those of a long run would take all memory.
+/// Discards the log of requests continuously: that of a long run would need too much memory.
 async fn forget(registries: &[&Registry]) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -1,4 +1,4 @@
-//! Two registries, the image that is aimed at, and the others.
+//! Two registries, the target image, and the other images.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use image_syncer_sync::store::{RegistryStores, Stores};
 use testkit::{Auth, Image, Layer, Profile, Registry};
 use tokio_util::sync::CancellationToken;
 
-/// The repository that faults are aimed at, at the source and at the destination, and the tag.
+/// Repository of the target image, at the source and at the destination, and its tag.
 pub(crate) const FROM: &str = "from/aim";
 pub(crate) const TO: &str = "to/aim";
 pub(crate) const AIM: &str = "v1";
@@ -26,32 +26,32 @@ const OTHER_TAGS: [&str; 2] = ["a", "b"];
 
 /// Tries after the first.
 pub(crate) const RETRIES: u32 = 3;
-/// How long silence lasts until it is a stall, where stalls are meant to happen, and where not.
+/// Time of silence that counts as a stall, in tests with stalls and in tests without.
 pub(crate) const SHORT_STALL: Duration = Duration::from_millis(250);
 pub(crate) const LONG_STALL: Duration = Duration::from_secs(30);
 
-/// A source, a destination, and what is to be copied.
+/// A source, a destination, and the images to copy.
 pub(crate) struct World {
     pub(crate) source: Registry,
     pub(crate) destination: Registry,
-    /// The rule for the image that is aimed at, without the source's host.
+    /// The rule for the target image, without the source's host.
     pub(crate) selector: String,
-    /// What goes silent for this long has stalled.
+    /// Time of silence that counts as a stall.
     pub(crate) stall: Duration,
     pub(crate) images: usize,
 }
 
-/// What the image that is aimed at shares with the others.
+/// Returns the layer that the target image shares with the others.
 pub(crate) fn shared() -> Layer {
     Layer::synthetic(9_000, 1)
 }
 
-/// The image that is aimed at.
+/// Returns the target image.
 pub(crate) fn aim() -> Image {
     Image::single([shared(), Layer::synthetic(10_000, 2)])
 }
 
-/// The digest of the layer that only the image that is aimed at has.
+/// Returns the digest of the layer that only the target image has.
 pub(crate) fn own_layer() -> String {
     Layer::synthetic(10_000, 2).digest().to_owned()
 }
@@ -65,13 +65,13 @@ impl World {
         Self::with(source, destination, &aim()).await
     }
 
-    /// A world with another image to aim at.
+    /// Creates registries with another target image.
     pub(crate) async fn with(source: Profile, destination: Profile, aim: &Image) -> Self {
         let start = |profile: Profile| {
             Registry::builder()
                 .profile(profile)
                 .auth(Auth::bearer_anonymous())
-                // Other hosts than the registry's, as the token servers and storage hosts of real ones are.
+                // Other hosts than the registry's, like real token servers and storage hosts.
                 .token_hostname("localhost")
                 .storage_hostname("localhost")
                 .start()
@@ -108,8 +108,8 @@ impl World {
         run(stores, rules, self.images).await
     }
 
-    /// Lets the stores find out how both registries are asked, so that no fault strikes the first request of all,
-    /// which is sent away as it is.
+    /// Lets the stores learn scheme and login of both registries, so that no fault affects the first request of all,
+    /// which is answered with a challenge.
     async fn introduce(&self, stores: &RegistryStores) {
         for (server, path) in [(&self.source, OTHER_FROM), (&self.destination, OTHER_TO)] {
             let host = image_syncer_registry::Registry::parse(&server.host()).unwrap();
@@ -120,12 +120,12 @@ impl World {
         }
     }
 
-    /// Whether the image that is aimed at arrived, every byte of it.
+    /// Checks that the target image arrived, every byte of it.
     pub(crate) fn aim_arrived(&self) -> Result<(), String> {
         self.arrived(FROM, TO, AIM)
     }
 
-    /// Whether all others arrived.
+    /// Checks that all other images arrived.
     pub(crate) fn others_arrived(&self) -> Result<(), String> {
         let mut tags = OTHER_TAGS.iter();
         tags.try_for_each(|tag| self.arrived(OTHER_FROM, OTHER_TO, tag))
@@ -151,14 +151,14 @@ impl World {
     }
 }
 
-/// A rule from the texts of a file.
+/// Parses a rule from the texts of a file.
 pub(crate) fn rule(source: &str, destinations: &[String]) -> Arc<Rule> {
     let no_default = |_: &_| Err(RuleError("no default".to_owned()));
     let destinations: Vec<&str> = destinations.iter().map(String::as_str).collect();
     Arc::new(Rule::parse(source, &destinations, &no_default).unwrap())
 }
 
-/// Retries that cost a test no time.
+/// Returns a policy of retries without a delay.
 pub(crate) fn retries() -> RetryPolicy {
     RetryPolicy {
         retries: RETRIES,
@@ -168,13 +168,13 @@ pub(crate) fn retries() -> RetryPolicy {
     }
 }
 
-/// Stores that reach these registries over plain http.
+/// Creates stores for these registries over plain HTTP.
 pub(crate) fn stores(servers: &[&Registry], stall: Duration) -> RegistryStores {
     let hosts: Vec<String> = servers.iter().map(|server| server.host()).collect();
     stores_with(&hosts, stall, retries())
 }
 
-/// The same for hosts, with other retries.
+/// Creates the same stores for hosts, with other retries.
 pub(crate) fn stores_with(hosts: &[String], stall: Duration, retry: RetryPolicy) -> RegistryStores {
     let entry = |host: &String| KeychainEntry {
         prefix: host.clone(),

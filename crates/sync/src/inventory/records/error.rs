@@ -1,4 +1,4 @@
-//! What can be wrong with a records file, and what to do about it.
+//! Faults of a records file, and what to do about them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use rusqlite::ErrorCode;
 
 use crate::inventory::records::file;
 
-/// Why a records file cannot be used. Reads as a sentence that names the file, what is wrong with it, and what to do.
+/// Reason why a records file cannot be used. Its text is a sentence that names the file, the fault and the remedy.
 #[derive(Clone, Debug)]
 pub struct RecordsError {
     path: PathBuf,
@@ -15,26 +15,26 @@ pub struct RecordsError {
     detail: String,
 }
 
-/// What is wrong with a records file.
+/// Kind of fault of a records file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordsErrorKind {
-    /// There is none, where one is wanted and none is made.
+    /// The file does not exist, and the command does not create it.
     Missing,
-    /// Another program keeps it locked.
+    /// Another program keeps the file locked.
     Locked,
-    /// It is damaged, or something else than a database.
+    /// The file is damaged, or is not a database.
     Damaged,
-    /// It is a database of another program.
+    /// The file is a database of another program.
     Foreign,
-    /// A later version of this program wrote it.
+    /// A later version of this program wrote the file.
     Newer,
-    /// It may not be read or written where it is.
+    /// The file cannot be read or written where it is.
     Denied,
     /// The disk is full.
     Full,
     /// Writing takes too long.
     Slow,
-    /// Something else.
+    /// Any other fault.
     Other,
 }
 
@@ -50,12 +50,12 @@ impl RecordsError {
             detail: detail.into(),
         }
     }
-    /// `error` befell the file at `path`.
+    /// Describes `error` for the file at `path`.
     pub(super) fn new(path: &Path, error: rusqlite::Error) -> Self {
         use RecordsErrorKind as Kind;
         let kind = match error.sqlite_error_code() {
             _ if file::is_busy(&error) => Kind::Locked,
-            // Unknown is a table or column that is not there: no version of ours wrote this.
+            // `Unknown` is a missing table or column: no version of this program wrote such a file.
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown) => {
                 Kind::Damaged
             }
@@ -86,7 +86,7 @@ impl RecordsError {
         };
         Self::with_kind(path, kind, image_syncer_registry::io_clause(error))
     }
-    /// What is wrong.
+    /// Returns the kind of fault.
     pub fn kind(&self) -> RecordsErrorKind {
         self.kind
     }

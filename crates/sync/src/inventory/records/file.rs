@@ -1,4 +1,4 @@
-//! The file itself: how it is opened, and what is in it.
+//! The records file: how it is opened, and its tables.
 
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
@@ -10,17 +10,17 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::inventory::records::{RecordsError, RecordsErrorKind};
 
-/// Which version of the schema this is.
+/// Version of the schema.
 pub(super) const SCHEMA: i64 = 2;
 
-/// What marks the file as one of ours: `imsy`.
+/// Marks the file as a records file of this program: `imsy`.
 const APPLICATION: i64 = 0x696d_7379;
 
-/// How long a writer waits for another process to end its batch.
+/// Maximum wait of a writer for the batch of another process.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Numbers are never given twice, so that what is left of a repository that was deleted is dead for good, in other
-/// processes as well. Blobs stand by registry and digest: where a blob can be mounted from is one look-up.
+/// Ids are never reused, so that rows of a deleted repository stay invalid, in other processes as well. Blobs are keyed
+/// by registry and digest: finding the repositories to mount from takes one lookup.
 const TABLES: &str = "
     CREATE TABLE registries (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -54,10 +54,10 @@ const TABLES: &str = "
     ) STRICT;
 ";
 
-/// Which version added what [`REFERRERS`] makes.
+/// Version that added the tables of [`REFERRERS`].
 pub(super) const WITH_REFERRERS: i64 = 2;
 
-/// What version 2 added: when it was last seen to what refers to a root, in seconds since 1970.
+/// Table that version 2 added: the time of the last check for referrers of a root, in seconds since 1970.
 const REFERRERS: &str = "
     CREATE TABLE referrers (
         repository INTEGER NOT NULL,
@@ -69,9 +69,9 @@ const REFERRERS: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// Opens the file for writing, and makes it where there is none.
+/// Opens the file for writing, and creates it if it does not exist.
 pub(super) fn open(path: &Path) -> Result<Connection, RecordsError> {
-    // SQLite would say no more than that it is unable to open the file.
+    // SQLite would only say that it is unable to open the file.
     OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -90,17 +90,17 @@ pub(super) fn open(path: &Path) -> Result<Connection, RecordsError> {
     Ok(connection)
 }
 
-/// Opens the file for reading, and makes none: `None` where there is none, or nothing in it yet. With the version of its
-/// schema, which may be an older one.
+/// Opens the file read-only, with the version of its schema, which may be an older one. Returns `None` if the file does
+/// not exist or is empty.
 ///
-/// `SQLite` may put its `-wal` and `-shm` beside it meanwhile, as readers and writers meet there.
+/// `SQLite` may create its `-wal` and `-shm` files beside it, as readers and writers share them.
 pub(super) fn open_to_read(path: &Path) -> Result<Option<(Connection, i64)>, RecordsError> {
     if !path.exists() {
         return Ok(None);
     }
     require_regular(path).map_err(|error| RecordsError::io(path, &error))?;
     match open_at(path, path.as_os_str()) {
-        // Where nothing may be put beside it, nobody like us writes to it either.
+        // If no file can be created beside it, no process of this program writes to it either.
         Err(error) if error.kind() == RecordsErrorKind::Denied => open_unchanging(path),
         opened => opened,
     }
@@ -119,7 +119,7 @@ fn open_at(path: &Path, at: &OsStr) -> Result<Option<(Connection, i64)>, Records
     Ok((version > 0).then_some((connection, version)))
 }
 
-/// Opens the file as one that nobody writes to.
+/// Opens the file as one that no process writes to.
 pub(super) fn open_unchanging(path: &Path) -> Result<Option<(Connection, i64)>, RecordsError> {
     let absolute = std::path::absolute(path).map_err(|error| RecordsError::io(path, &error))?;
     let escaped = absolute.to_string_lossy().replace('%', "%25");
@@ -127,7 +127,7 @@ pub(super) fn open_unchanging(path: &Path) -> Result<Option<(Connection, i64)>, 
     open_at(path, format!("file:{escaped}?immutable=1").as_ref())
 }
 
-/// Refuses what is not a records file of this version; a new file is fine.
+/// Refuses any other file than a records file of this version; a new file is accepted.
 fn check(connection: &Connection, path: &Path) -> Result<(), RecordsError> {
     let stamp = stamp(connection).map_err(|error| RecordsError::new(path, error))?;
     let (application, version, objects) = stamp;
@@ -146,10 +146,10 @@ fn check(connection: &Connection, path: &Path) -> Result<(), RecordsError> {
     Ok(())
 }
 
-/// Whose file it is, of which version, and how many tables and indexes are in it: all three at one moment, as another
-/// process may be making it.
+/// Returns application, schema version and number of tables and indexes, read in one transaction, as another process
+/// may be creating them.
 fn stamp(connection: &Connection) -> rusqlite::Result<(i64, i64, i64)> {
-    // The connection is nobody else's, so that no transaction can be within another.
+    // The connection is not shared, so that no transaction can be nested in another.
     let moment = connection.unchecked_transaction()?;
     let number = |name: &str| moment.pragma_query_value(None, name, |row| row.get(0));
     let objects = "SELECT count(*) FROM sqlite_schema";
@@ -157,25 +157,25 @@ fn stamp(connection: &Connection) -> rusqlite::Result<(i64, i64, i64)> {
     Ok((number("application_id")?, number("user_version")?, objects))
 }
 
-/// Makes the tables that are not there: all of them, or those that an older version did not have.
+/// Creates the missing tables: all of them, or those that an older version lacked.
 fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
-    // Whatever is lost with the power is a hint; what stays is whole.
+    // A power failure may lose hints, but does not damage the file.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    // In KiB, where it is negative: of the file, no more than this is held in memory.
+    // Negative values are KiB: the maximum part of the file that is kept in memory.
     connection.pragma_update(None, "cache_size", -1024)?;
     connection.pragma_update(None, "journal_size_limit", 1 << 20)?;
-    // Nothing is written anywhere but beside the file.
+    // Nothing is written except beside the file.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if mode == "wal" && version == SCHEMA {
         return Ok(());
     }
-    // Before the first table, or it has no effect: pages that pruning has emptied are given back.
+    // Has an effect before the first table only: returns pages that pruning emptied to the disk.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Somebody else may have made them meanwhile.
+    // Another process may have created them meanwhile.
     let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version == 0 {
         transaction.execute_batch(TABLES)?;
@@ -188,7 +188,7 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// Whether another process is in the way.
+/// Returns whether another process holds the file.
 pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error_code();
     matches!(
@@ -197,8 +197,8 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Does it again while another process, which may be making the same file, is in the way: `SQLite` itself does not wait
-/// where it could wait for ever.
+/// Repeats `act` while another process, which may be creating the same file, holds it: `SQLite` itself does not wait
+/// where it could deadlock.
 fn patiently(mut act: impl FnMut() -> Result<(), RecordsError>) -> Result<(), RecordsError> {
     let started = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! What people do with a records file: look at it, prune it, forget a part of it.
+//! Operations of a user on a records file: overview, prune, forget.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -8,44 +8,44 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::inventory::records::{DAY, RecordsError, RecordsErrorKind, day, file};
 
-/// Records that were not seen for so many days are dropped.
+/// Days after which records that were not seen are dropped.
 pub const KEPT_DAYS: u32 = 90;
 
-/// How many days pass before a run prunes again.
+/// Days between two prunings by runs.
 const PRUNED_EVERY: i64 = 7;
 
-/// A records file in the hands of a person.
+/// Records file that a user inspects or changes.
 pub struct RecordsMaintenance {
     path: PathBuf,
     connection: Connection,
 }
 
-/// What is in a records file.
+/// Contents of a records file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordsOverview {
-    /// Bytes on disk, what is not yet in its place included.
+    /// Bytes on disk, the write-ahead log included.
     pub bytes: u64,
-    /// How many days ago the oldest record was seen; `None` where there is none.
+    /// Age in days of the oldest record; `None` if there are no records.
     pub oldest_days: Option<u64>,
     /// By registry, sorted by name.
     pub registries: Vec<RegistryRecords>,
 }
 
-/// What is recorded of one registry.
+/// Records of one registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegistryRecords {
-    /// Which.
+    /// Name of the registry.
     pub registry: String,
-    /// Repositories that anything is recorded of, as destinations or as sources.
+    /// Repositories with any record, as destinations or as sources.
     pub repositories: u64,
-    /// Blobs in repositories: one that is in two counts twice.
+    /// Blobs in repositories: a blob in two repositories counts twice.
     pub blobs: u64,
     /// Tags that were copied there.
     pub tags: u64,
 }
 
 impl RecordsMaintenance {
-    /// Opens the file, which must be there.
+    /// Opens the file, which must exist.
     pub fn open(path: &Path) -> Result<Self, RecordsError> {
         if !path.exists() {
             return Err(RecordsError::with_kind(path, RecordsErrorKind::Missing, ""));
@@ -55,17 +55,17 @@ impl RecordsMaintenance {
             connection: file::open(path)?,
         })
     }
-    /// Counts what is in it.
+    /// Counts the records.
     pub fn overview(&self) -> Result<RecordsOverview, RecordsError> {
         self.count()
             .map_err(|error| RecordsError::new(&self.path, error))
     }
-    /// Drops what was not seen for that many days; says how many records that were.
+    /// Drops records that were not seen for that many days. Returns how many.
     pub fn prune(&mut self, older_than: u32) -> Result<u64, RecordsError> {
         let before = day(SystemTime::now()) - i64::from(older_than);
         prune(&mut self.connection, before).map_err(|error| RecordsError::new(&self.path, error))
     }
-    /// Drops what is recorded of the registry, or of one of its repositories; says how many records that were.
+    /// Drops the records of the registry, or of one of its repositories. Returns how many.
     pub fn forget(
         &mut self,
         registry: &Registry,
@@ -124,8 +124,8 @@ impl RecordsMaintenance {
     }
 }
 
-/// Prunes the file if that was not done for a while: what a writer does at the end of a run. Where another process has
-/// the file, that one or a later run does it.
+/// Prunes the file at the end of a run, if the last pruning is old enough. If another process holds the file, that
+/// process or a later run does it.
 pub(super) fn tidy(connection: &mut Connection, today: i64) -> rusqlite::Result<()> {
     let last: Option<i64> = connection
         .query_row("SELECT max(pruned) FROM upkeep", (), |row| row.get(0))
@@ -134,7 +134,7 @@ pub(super) fn tidy(connection: &mut Connection, today: i64) -> rusqlite::Result<
     if last.is_some_and(|last| today < last + PRUNED_EVERY) {
         return Ok(());
     }
-    // Said before it is done: a file that takes long to prune must not hold up the end of every run.
+    // Written before the pruning: a file that takes long to prune must not delay the end of every run.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute("DELETE FROM upkeep", ())?;
     transaction.execute("INSERT INTO upkeep (pruned) VALUES (?1)", (today,))?;
@@ -145,7 +145,7 @@ pub(super) fn tidy(connection: &mut Connection, today: i64) -> rusqlite::Result<
     Ok(())
 }
 
-/// Drops what was last seen before that day, and what is left of the dead.
+/// Drops records that were last seen before that day, and rows that refer to deleted repositories.
 fn prune(connection: &mut Connection, before: i64) -> rusqlite::Result<u64> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut dropped = 0;
@@ -180,7 +180,7 @@ fn forget(
     Ok(dropped)
 }
 
-/// Drops what refers to repositories that were forgotten, and names that nothing refers to.
+/// Drops rows that refer to deleted repositories, and names without rows.
 fn delete_unreferenced(transaction: &Transaction<'_>) -> rusqlite::Result<u64> {
     let mut dropped = 0;
     for statement in [
@@ -205,7 +205,7 @@ fn delete_unreferenced(transaction: &Transaction<'_>) -> rusqlite::Result<u64> {
     Ok(dropped as u64)
 }
 
-/// Gives the space of what was dropped back to the disk.
+/// Returns the space of dropped rows to the disk.
 fn shrink_file(connection: &Connection) -> rusqlite::Result<()> {
     let mut statement = connection.prepare("PRAGMA incremental_vacuum")?;
     let mut pages = statement.query(())?;
@@ -213,7 +213,7 @@ fn shrink_file(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// What a damaged file may say is less than nothing.
+/// Returns the count as unsigned; a damaged file may hold negative ones.
 fn number(count: i64) -> u64 {
     u64::try_from(count).unwrap_or_default()
 }

@@ -1,12 +1,12 @@
-//! What is known of destinations, over the end of a run: an `SQLite` file that processes share.
+//! Facts about destinations that outlive a run, in an `SQLite` file that processes share.
 //!
-//! A record is a hint and no more: whoever follows one asks the registry, or could as well have asked. So whatever
-//! befalls the file, a run is right without it; it is told once, and the run goes on.
+//! A record is a hint only: every use either asks the registry or could have asked. A run is therefore correct without
+//! the file. A fault of the file is reported once, and the run goes on.
 //!
-//! There is one writer, a thread of its own with a connection of its own: notes reach it by a bounded channel, which
-//! drops them when it is full, and are written in batches. Readers look up single keys over a second connection; the
-//! file is in WAL mode, where a writer never keeps a reader waiting, so that a look-up takes microseconds. Nothing is
-//! read into memory but the pages that are asked for.
+//! One thread with a connection of its own writes: updates reach it through a bounded channel, which drops them when it
+//! is full, and are written in batches. Another thread reads single keys over a second connection, so that no task of
+//! the runtime waits for the disk. The file is in WAL mode, where a writer never blocks a reader, and a lookup takes
+//! microseconds. Only the pages of a lookup are read into memory.
 
 mod error;
 mod file;
@@ -30,74 +30,74 @@ pub use maintenance::{KEPT_DAYS, RecordsMaintenance, RecordsOverview, RegistryRe
 use reader::RecordsReader;
 use writer::RecordsWriter;
 
-/// Notes that wait to be written; what comes on top is dropped.
+/// Maximum number of updates that wait to be written; further ones are dropped.
 const WAITING: usize = 8192;
 
 /// Seconds in a day.
 const DAY: i64 = 24 * 60 * 60;
 
-/// The records file, open for as long as this lives.
+/// Records file, open for as long as this value lives.
 pub struct Records {
     path: PathBuf,
-    /// Taken away when the file is closed.
+    /// `None` once the file is closed.
     reader: Mutex<Option<RecordsReader>>,
-    /// Taken away when no more notes are taken.
+    /// `None` once no more updates are accepted.
     notes: Mutex<Option<SyncSender<RecordUpdate>>>,
-    /// Ends when the writer has.
+    /// Disconnected when the writer has ended.
     written: Mutex<Receiver<()>>,
     trouble: ErrorReporter,
 }
 
-/// Where trouble with the file is told; told once, as what follows follows from it.
+/// Reports the first fault of the file; later ones are usually its consequences.
 #[derive(Clone)]
 struct ErrorReporter {
     told: Arc<AtomicBool>,
     tell: Arc<dyn Fn(&RecordsError) + Send + Sync>,
 }
 
-/// Something for the file.
+/// Update of the records.
 #[derive(Debug)]
 pub(super) enum RecordUpdate {
-    /// The repository holds these blobs, under a manifest that stands there.
+    /// The repository holds these blobs, named by a manifest there.
     Holds(Repository, Vec<DigestKey>),
-    /// It lacks this one.
+    /// The repository lacks this blob.
     Gone(Repository, DigestKey),
-    /// Nothing is believed of the repository any more.
+    /// Nothing is known about the repository any more.
     Forget(Repository),
     /// This tag was copied, or found equal.
     Copied(Repository, Tag, RecordedCopy),
-    /// At that time, everything was there that refers to a root.
+    /// All referrers of a root existed at that time.
     Looked(Repository, ReferrersCheck, SystemTime),
 }
 
-/// The repositories of one registry that hold a blob: the one that was asked for first, if it is among them.
+/// Repositories of one registry that hold a blob: the requested one first, if it is among them.
 pub(super) type BlobRepositories = Vec<Repository>;
 
-/// What was last copied to a tag.
+/// Last copy to a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RecordedCopy {
     pub(super) source: Repository,
     pub(super) source_tag: Tag,
-    /// By which platform filter; 0 is none.
+    /// Fingerprint of the platform filter; 0 is none.
     pub(super) filter: i64,
     pub(super) digest: Digest,
 }
 
-/// A question for what refers to a root.
+/// Check for the referrers of a root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ReferrersCheck {
     pub(super) source: Repository,
     pub(super) root: Digest,
-    /// How far it went, and for what: another question tells nothing of this one.
+    /// Fingerprint of the depth and types of the check: another check says nothing about this one.
     pub(super) asked: i64,
 }
 
 impl Records {
-    /// Opens the file, and makes it where there is none. Trouble that comes later is told to `tell`, once at most,
-    /// from any thread.
+    /// Opens the file, and creates it if it does not exist. `tell` receives a later fault, once at most, from any
+    /// thread.
     ///
     /// # Errors
-    /// When the file cannot be used: nothing is remembered then, and nothing else is lost.
+    /// The file cannot be used. The run then only loses its memory of earlier runs.
     pub fn open(
         path: &Path,
         tell: impl Fn(&RecordsError) + Send + Sync + 'static,
@@ -130,10 +130,10 @@ impl Records {
             trouble,
         })
     }
-    /// Opens the file for a run that writes nothing down; `None` where there is none, as none is made. Takes no notes.
+    /// Opens the records read-only. Returns `None` if the file does not exist. Updates are dropped.
     ///
     /// # Errors
-    /// When the file is there and cannot be read.
+    /// The file exists and cannot be read.
     pub fn open_to_read(
         path: &Path,
         tell: impl Fn(&RecordsError) + Send + Sync + 'static,
@@ -155,8 +155,8 @@ impl Records {
             },
         }))
     }
-    /// Writes down what has not been written yet, and closes the file: nothing is known any more, and no more notes
-    /// are taken. Waits for at most `patience`.
+    /// Writes pending updates and closes the file: lookups find nothing from now on, and updates are dropped. Waits for
+    /// at most `patience`.
     pub fn close(&self, patience: Duration) {
         drop(lock(&self.reader).take());
         drop(lock(&self.notes).take());
@@ -166,8 +166,8 @@ impl Records {
                 .report(&RecordsError::with_kind(&self.path, kind, ""));
         }
     }
-    /// Where in its registry the blob that `repository` wants is: there itself, or in some others. `None` where it is
-    /// nowhere.
+    /// Returns the repositories of the registry that have the blob, `repository` itself first; `None` if there are
+    /// none.
     pub(super) fn places(
         &self,
         repository: &Repository,
@@ -176,15 +176,15 @@ impl Records {
         let places = self.read(|reader| reader.places(repository, blob))?;
         (!places.is_empty()).then_some(places)
     }
-    /// What was last copied to `tag` of `place`.
+    /// Returns the last copy to `tag` of `place`.
     pub(super) fn copy_at(&self, place: &Repository, tag: &Tag) -> Option<RecordedCopy> {
         self.read(|reader| reader.copy_at(place, tag)).flatten()
     }
-    /// Whether anything was ever copied to `place`.
+    /// Returns whether anything was ever copied to `place`.
     pub(super) fn has_copies_in(&self, place: &Repository) -> bool {
         self.read(|reader| reader.has_copies_in(place)) == Some(true)
     }
-    /// When `look` was last answered for `place`.
+    /// Returns the time of the last answer to `look` for `place`.
     pub(super) fn looked_at(
         &self,
         place: &Repository,
@@ -196,10 +196,10 @@ impl Records {
         let since = Duration::from_secs(u64::try_from(seconds).ok()?);
         SystemTime::UNIX_EPOCH.checked_add(since)
     }
-    /// Takes a note, unless too many wait.
+    /// Queues an update, unless too many wait.
     pub(super) fn queue_update(&self, note: RecordUpdate) {
         if let Some(notes) = &*lock(&self.notes) {
-            // A hint that is lost costs a request.
+            // A lost hint costs one request.
             let _ = notes.try_send(note);
         }
     }
@@ -208,7 +208,7 @@ impl Records {
             Ok(found) => Some(found),
             Err(error) => {
                 let error = RecordsError::new(&self.path, error);
-                // Whoever locks the file for a moment keeps a hint from us, which is not worth a word.
+                // A lock that another program holds for a moment costs one hint, which is not worth a report.
                 if error.kind() != RecordsErrorKind::Locked {
                     self.trouble.report(&error);
                 }
@@ -234,7 +234,7 @@ impl ErrorReporter {
     }
 }
 
-/// Days since 1970: coarse enough that most of what is seen again is not written again.
+/// Days since 1970: coarse, so that most records that are seen again need no write.
 fn day(now: SystemTime) -> i64 {
     seconds(now) / DAY
 }

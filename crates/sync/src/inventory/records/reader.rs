@@ -1,4 +1,4 @@
-//! Look-ups: by key, over a connection that writes nothing.
+//! Lookups by key over a read-only connection.
 
 use std::path::Path;
 
@@ -10,14 +10,14 @@ use crate::inventory::records::writer::StoredDigest;
 use crate::inventory::records::{BlobRepositories, RecordedCopy, ReferrersCheck, file};
 use crate::inventory::registry_facts::DigestKey;
 
-/// A connection to look things up.
+/// Read-only connection.
 pub(super) struct RecordsReader {
     connection: Connection,
-    /// Of its tables.
+    /// Version of its schema.
     version: i64,
 }
 
-// The joins are crossed, so that they are done in the order in which they are written: from key to key.
+// CROSS JOIN keeps the joins in this order: from key to key.
 const IS_IN: &str = "
     SELECT 1 FROM registries
     CROSS JOIN repositories ON repositories.registry = registries.id AND repositories.path = ?2
@@ -32,7 +32,7 @@ const OTHERS: &str = "
     WHERE registries.name = ?1 AND repositories.path <> ?2
     LIMIT ?4";
 
-/// How many other repositories are told of. One is asked; if that was wrong, the next.
+/// Maximum number of other repositories that a lookup returns. One is tried; if it was wrong, the next.
 const MAX_OTHERS: i64 = 3;
 
 const COPY_AT: &str = "
@@ -63,15 +63,15 @@ const LOOKED_AT: &str = "
     ) AND asked = ?6";
 
 impl RecordsReader {
-    /// Opens the file, which is there and has its tables.
+    /// Opens the file, which exists and has its tables.
     pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         Self::over(connection, file::SCHEMA)
     }
-    /// Reads over `connection` what has the tables of that version.
+    /// Reads over `connection`, whose tables have that version.
     pub(super) fn over(connection: Connection, version: i64) -> rusqlite::Result<Self> {
-        // It looks things up for tasks that must not be kept waiting.
+        // Tasks wait for its answers, so it does not wait for locks.
         connection.busy_timeout(std::time::Duration::ZERO)?;
         connection.pragma_update(None, "cache_size", -512)?;
         Ok(Self {
@@ -79,7 +79,7 @@ impl RecordsReader {
             version,
         })
     }
-    /// Where in its registry the blob is, the repository itself first.
+    /// Returns the repositories of the registry that have the blob, the repository itself first.
     pub(super) fn places(
         &mut self,
         repository: &Repository,
@@ -95,12 +95,12 @@ impl RecordsReader {
         let mut rows = others.query(params![name, path, blob.as_bytes(), MAX_OTHERS])?;
         while let Some(row) = rows.next()? {
             let path: String = row.get(0)?;
-            // What is no path is no place: the file may be damaged.
+            // An invalid path is skipped: the file may be damaged.
             places.extend(Repository::new(repository.registry().clone(), &path));
         }
         Ok(places)
     }
-    /// What was last copied to `tag` of `place`.
+    /// Returns the last copy to `tag` of `place`.
     pub(super) fn copy_at(
         &mut self,
         place: &Repository,
@@ -114,12 +114,12 @@ impl RecordsReader {
             .optional();
         Ok(found?.flatten())
     }
-    /// Whether anything was ever copied to `place`.
+    /// Returns whether anything was ever copied to `place`.
     pub(super) fn has_copies_in(&mut self, place: &Repository) -> rusqlite::Result<bool> {
         let key = (place.registry().as_str(), place.path());
         self.connection.prepare_cached(HAS_COPIES_IN)?.exists(key)
     }
-    /// When `look` was last answered for `place`, in seconds since 1970.
+    /// Returns the time of the last answer to `look` for `place`, in seconds since 1970.
     pub(super) fn looked_at(
         &mut self,
         place: &Repository,
@@ -141,7 +141,7 @@ impl RecordsReader {
     }
 }
 
-/// Reads a row; `None` where it says what cannot be, as a damaged file may.
+/// Parses a row; `None` if its values are invalid, as they may be in a damaged file.
 fn copy(row: &Row<'_>, tag: &Tag) -> rusqlite::Result<Option<RecordedCopy>> {
     let (registry, path): (String, String) = (row.get(0)?, row.get(1)?);
     let source_tag: Option<String> = row.get(2)?;
@@ -160,7 +160,7 @@ fn copy(row: &Row<'_>, tag: &Tag) -> rusqlite::Result<Option<RecordedCopy>> {
     }))
 }
 
-/// A digest as it is stored: the 32 bytes of a SHA-256, else its text.
+/// Parses a stored digest: the 32 bytes of a SHA-256, otherwise text.
 fn digest(value: ValueRef<'_>) -> Option<Digest> {
     use std::fmt::Write as _;
     match value {

@@ -18,7 +18,7 @@ use crate::inventory::Inventory;
 use crate::inventory::registry_facts::DigestKey;
 use crate::rule::PlatformFilter;
 
-/// Only a failing test waits that long.
+/// Upper bound for a failing test only.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn repository(path: &str) -> Repository {
@@ -39,7 +39,7 @@ fn inventory(records: &Arc<Records>, arch: &[&str]) -> Inventory {
     Inventory::with_records(Arc::clone(records), &filter, crate::rule::Parts::default())
 }
 
-/// A run that notes what `write` tells it.
+/// A run that notes the facts of `write`.
 fn run(directory: &TempDir, write: impl FnOnce(&Inventory)) {
     let records = open(&directory.path().join("r.sqlite3"));
     write(&inventory(&records, &[]));
@@ -59,7 +59,7 @@ fn what_was_copied_is_known_to_the_next_run() {
         assert_eq!(inventory.last_copied(&source, &v1, &place, &v1), None);
         inventory.copied(&source, &v1, &place, &v1, &digests[0]);
         inventory.copied(&source, &v1, &place, &renamed, &digests[1]);
-        // It tells of earlier runs, not of this one.
+        // Only earlier runs count.
         assert!(!inventory.was_copied_to(&place));
     });
     run(&directory, |inventory| {
@@ -107,7 +107,7 @@ fn another_platform_filter_made_another_image() {
     assert_eq!(last(&[]), None);
 }
 
-/// A writer that has written these notes on that day, and nothing else.
+/// A writer that writes these updates on that day.
 fn write(path: &Path, today: i64, notes: Vec<RecordUpdate>) {
     let (sender, incoming) = std::sync::mpsc::channel();
     for note in notes {
@@ -190,7 +190,7 @@ fn what_was_not_seen_for_long_is_dropped_and_what_was_stays() {
         100,
         vec![holds("r.example/a", &[1]), holds("s.example/b", &[2])],
     );
-    // Too soon to be worth a write, and late enough.
+    // The first is too soon to be written again, the second is not.
     write(&path, 106, vec![holds("r.example/a", &[1])]);
     let seen = || -> Vec<i64> {
         let file = rusqlite::Connection::open(&path).unwrap();
@@ -203,7 +203,7 @@ fn what_was_not_seen_for_long_is_dropped_and_what_was_stays() {
     assert_eq!(seen(), [100, 100]);
     write(&path, 107, vec![holds("r.example/a", &[1])]);
     assert_eq!(seen(), [100, 107]);
-    // Pruned when 90 days have passed, and a week since it was done last.
+    // Pruned when 90 days have passed since the record, and a week since the last pruning.
     write(&path, 190, vec![]);
     assert_eq!(
         (count("blobs"), count("repositories"), count("registries")),
@@ -260,7 +260,7 @@ fn trouble_is_told_once_and_then_nothing_is_known() {
             .collect(),
     );
     let mut bytes = std::fs::read(&path).unwrap();
-    // The schema stays as it is; every other page is damaged.
+    // The schema stays intact; every other page is damaged.
     bytes[4096..].fill(0xa5);
     std::fs::write(&path, bytes).unwrap();
     let told: Arc<Mutex<Vec<RecordsErrorKind>>> = Arc::default();
@@ -279,7 +279,7 @@ fn trouble_is_told_once_and_then_nothing_is_known() {
 fn notes_never_wait() {
     let directory = tempfile::tempdir().unwrap();
     let records = Arc::into_inner(open(&directory.path().join("r.sqlite3"))).unwrap();
-    // A writer that never comes.
+    // A writer that never reads its channel.
     let (notes, incoming) = sync_channel(super::WAITING);
     *records.notes.lock().unwrap() = Some(notes);
     for number in 0..super::WAITING + 10 {
@@ -287,7 +287,7 @@ fn notes_never_wait() {
     }
     assert_eq!(incoming.try_iter().count(), super::WAITING);
     records.close(PATIENCE);
-    // What is closed knows nothing and takes nothing.
+    // Closed records return nothing and accept nothing.
     records.queue_update(holds("r.example/a", &[0]));
     assert_eq!(places(&records, "r.example/a", 0), [""; 0]);
 }
@@ -364,7 +364,7 @@ fn what_was_looked_at_is_pruned_and_forgotten_as_the_rest() {
     write(&path, 200, vec![]);
     assert_eq!(known(), [None, Some(150), None]);
     let mut upkeep = RecordsMaintenance::open(&path).unwrap();
-    // Both ends of a look are names that are kept for it.
+    // The repositories at both ends of a check are kept.
     let registries = upkeep.overview().unwrap().registries;
     let repositories: Vec<u64> = registries.iter().map(|one| one.repositories).collect();
     assert_eq!(repositories, [1, 1]);
@@ -441,7 +441,7 @@ fn who_reads_makes_no_file_and_writes_nothing_down() {
     let parts = crate::rule::Parts::default();
     for inventory in [
         Inventory::reading(Arc::clone(&records), &filter, parts),
-        // Even who would write has nobody to tell.
+        // Even an inventory that writes has no writer here.
         Inventory::with_records(Arc::clone(&records), &filter, parts),
     ] {
         assert_eq!(
@@ -481,7 +481,7 @@ fn who_reads_refuses_what_is_no_records_file_and_takes_an_older_one() {
         asked: 0,
     };
     assert_eq!(records.looked_at(&repository("d.example/b"), &look), None);
-    // Of a directory in which nothing may be written, the file is read as it is.
+    // In a directory without write permission, the file is read without its log.
     let (connection, _) = file::open_unchanging(&path).unwrap().unwrap();
     assert_eq!(
         RecordsReader::over(connection, 1)

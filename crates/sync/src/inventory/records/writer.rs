@@ -1,4 +1,4 @@
-//! The one writer of a process: batches by number or time.
+//! The writer of a process: batches updates by number or time.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -13,16 +13,16 @@ use crate::inventory::records::{
 };
 use crate::inventory::registry_facts::DigestKey;
 
-/// How many notes are written at a time.
+/// Maximum number of updates in a transaction.
 const BATCH: usize = 1024;
 
-/// How long a note waits for others.
+/// Maximum time that an update waits for others.
 const MOMENT: Duration = Duration::from_millis(500);
 
-/// How many days old a record grows before it is written again that it was seen.
+/// Days after which the date of a record is written again.
 const REFRESHED_AFTER: i64 = 7;
 
-/// Repositories whose numbers are held in memory; they are forgotten all at once, and asked for again.
+/// Maximum number of repositories whose ids are kept in memory; at the limit all are dropped and read again.
 const MAX_NUMBERS: usize = 10_000;
 
 const HOLDS: &str = "
@@ -49,15 +49,15 @@ const LOOKED: &str = "
     INSERT INTO referrers (repository, digest, source, asked, looked) VALUES (?1, ?2, ?3, ?4, ?5)
     ON CONFLICT DO UPDATE SET looked = excluded.looked";
 
-/// Writes notes down.
+/// Writes updates to the file.
 pub(super) struct RecordsWriter {
     connection: Connection,
-    /// Today, for a whole run.
+    /// Day since 1970, fixed for a run.
     today: i64,
     numbers: HashMap<Repository, RepositoryId>,
 }
 
-/// A repository's numbers in the file.
+/// Ids of a repository in the file.
 #[derive(Clone, Copy)]
 struct RepositoryId {
     registry: i64,
@@ -72,7 +72,7 @@ impl RecordsWriter {
             numbers: HashMap::new(),
         }
     }
-    /// Writes what comes in until nothing will come any more.
+    /// Writes incoming updates until the channel closes.
     pub(super) fn run(mut self, incoming: &Receiver<RecordUpdate>) -> rusqlite::Result<()> {
         let mut batch = Vec::with_capacity(BATCH);
         while let Ok(first) = incoming.recv() {
@@ -81,7 +81,7 @@ impl RecordsWriter {
             self.write(&mut batch)?;
         }
         match maintenance::tidy(&mut self.connection, self.today) {
-            // Another process has the file: its pruning does for ours.
+            // Another process holds the file and prunes it.
             Err(error) if file::is_busy(&error) => Ok(()),
             tidied => tidied,
         }
@@ -103,7 +103,7 @@ impl RecordsWriter {
     }
 }
 
-/// One batch under way.
+/// Transaction of one batch.
 struct WriteBatch<'a> {
     transaction: Transaction<'a>,
     today: i64,
@@ -147,7 +147,7 @@ impl WriteBatch<'_> {
         ])?;
         Ok(())
     }
-    /// Takes the repository's number away: what is noted of the dead is skipped, and goes when the file is pruned.
+    /// Deletes the repository's id: rows with a deleted id are skipped, and pruning removes them.
     fn forget(&mut self, repository: &Repository) -> rusqlite::Result<()> {
         if let Some(number) = self.known(repository)? {
             self.transaction
@@ -196,7 +196,7 @@ impl WriteBatch<'_> {
         ])?;
         Ok(())
     }
-    /// The repository's numbers; new ones for a new repository.
+    /// Returns the ids of the repository, new ones for a new repository.
     fn number(&mut self, repository: &Repository) -> rusqlite::Result<RepositoryId> {
         if let Some(number) = self.numbers.get(repository) {
             return Ok(*number);
@@ -208,7 +208,7 @@ impl WriteBatch<'_> {
         self.numbers.insert(repository.clone(), number);
         Ok(number)
     }
-    /// The numbers that the file has.
+    /// Returns the ids that the file has.
     fn known(&self, repository: &Repository) -> rusqlite::Result<Option<RepositoryId>> {
         let key = (repository.registry().as_str(), repository.path());
         let mut statement = self.transaction.prepare_cached(NUMBER)?;
@@ -240,7 +240,7 @@ impl WriteBatch<'_> {
     }
 }
 
-/// Takes more notes, for a moment or until there are enough.
+/// Collects further updates until the batch is full or the time is over.
 fn collect_batch(incoming: &Receiver<RecordUpdate>, batch: &mut Vec<RecordUpdate>) {
     let until = Instant::now() + MOMENT;
     while batch.len() < BATCH {
@@ -252,7 +252,7 @@ fn collect_batch(incoming: &Receiver<RecordUpdate>, batch: &mut Vec<RecordUpdate
     }
 }
 
-/// A digest as it is stored: a SHA-256 in 32 bytes, any other as text.
+/// Digest in its stored form: a SHA-256 as 32 bytes, any other as text.
 pub(super) struct StoredDigest<'a>(pub(super) &'a Digest);
 
 impl ToSql for StoredDigest<'_> {

@@ -11,7 +11,7 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 impl MemoryStores {
-    /// Puts a blob and calls it `name`.
+    /// Stores a blob under the name `name`.
     pub(crate) fn blob(
         &self,
         repository: &Repository,
@@ -37,9 +37,9 @@ impl MemoryStores {
             artifact_type: None,
         }
     }
-    /// Puts an OCI image and calls it `name`, its config `name.config`, and its layers as they are given: a layer's
-    /// bytes are its name, so that the same name is the same layer everywhere. `platform` (`linux/arm/v7`) stands in
-    /// the config.
+    /// Stores an OCI image under the name `name`, its config as `name.config`, and its layers under their names: the
+    /// bytes of a layer are its name, so that equal names are equal layers everywhere. The config states `platform`
+    /// (`linux/arm/v7`).
     pub(crate) fn image(
         &self,
         repository: &Repository,
@@ -63,7 +63,7 @@ impl MemoryStores {
         });
         self.document(repository, name, media_type::OCI_MANIFEST, &document)
     }
-    /// Puts an index of `entries` (see [`entry`]) and calls it `name`.
+    /// Stores an index of `entries` (see [`entry`]) under the name `name`.
     pub(crate) fn index(&self, repository: &Repository, name: &str, entries: &[Value]) -> Manifest {
         let document = json!({
             "schemaVersion": 2,
@@ -73,7 +73,7 @@ impl MemoryStores {
         });
         self.document(repository, name, media_type::OCI_INDEX, &document)
     }
-    /// Puts any document and calls it `name`.
+    /// Stores any document under the name `name`.
     pub(crate) fn document(
         &self,
         repository: &Repository,
@@ -81,21 +81,21 @@ impl MemoryStores {
         media_type: &str,
         document: &Value,
     ) -> Manifest {
-        // Pretty printed, as some tools do: whoever serialises it again changes its digest.
+        // Pretty printed, as some tools do: serialising it again changes its digest.
         let bytes = Bytes::from(serde_json::to_vec_pretty(document).unwrap());
         let digest = Digest::sha256(&bytes);
         let manifest = Manifest::new(bytes, Some(media_type), digest).unwrap();
         self.put(repository, name, &manifest);
         manifest
     }
-    /// Puts a manifest that was built elsewhere and calls it `name`; nothing that it names comes with it.
+    /// Stores a manifest that was built elsewhere under the name `name`, without the content that it names.
     pub(crate) fn put(&self, repository: &Repository, name: &str, manifest: &Manifest) {
         self.call(manifest.digest(), name);
         let mut world = self.world();
         let manifests = &mut world.content(repository).manifests;
         manifests.insert(manifest.digest().clone(), manifest.clone());
     }
-    /// Calls `digest` `name` in the log of calls.
+    /// Uses `name` for `digest` in the log of calls.
     pub(crate) fn call(&self, digest: &Digest, name: &str) {
         self.world().names.insert(digest.clone(), name.to_owned());
     }
@@ -106,7 +106,7 @@ impl MemoryStores {
         let tags = &mut world.content(repository).tags;
         tags.insert(tag, manifest.digest().clone());
     }
-    /// Lists referrers of `subject` by hand, whatever they say themselves.
+    /// Lists `referrers` of `subject` explicitly, whatever they state themselves.
     pub(crate) fn list(&self, repository: &Repository, subject: &Digest, referrers: &[&Manifest]) {
         let referrers = referrers
             .iter()
@@ -115,7 +115,7 @@ impl MemoryStores {
         let listed = &mut world.content(repository).listed;
         listed.entry(subject.clone()).or_default().extend(referrers);
     }
-    /// Copies everything that `from` holds into `to`, behind the program's back.
+    /// Copies the content of `from` to `to` without the program.
     pub(crate) fn copy_repository(&self, from: &Repository, to: &Repository) {
         let mut world = self.world();
         let source = world.content(from);
@@ -131,7 +131,7 @@ impl MemoryStores {
     }
 }
 
-/// The entry of `manifest` in an index.
+/// Returns the entry of `manifest` in an index.
 pub(crate) fn entry(manifest: &Manifest, platform: Option<&str>) -> Value {
     let mut entry = json!({
         "mediaType": manifest.media_type(),
@@ -144,7 +144,7 @@ pub(crate) fn entry(manifest: &Manifest, platform: Option<&str>) -> Value {
     entry
 }
 
-/// The entry of a `BuildKit` attestation for `image`.
+/// Returns the entry of a `BuildKit` attestation for `image`.
 pub(crate) fn attestation(manifest: &Manifest, image: &Manifest) -> Value {
     let mut entry = entry(manifest, Some("unknown/unknown"));
     entry["annotations"] = json!({
@@ -154,7 +154,7 @@ pub(crate) fn attestation(manifest: &Manifest, image: &Manifest) -> Value {
     entry
 }
 
-/// A descriptor of a blob, in a manifest.
+/// Returns the descriptor of a blob in a manifest.
 pub(crate) fn blob_json(media_type: &str, blob: &Descriptor) -> Value {
     json!({ "mediaType": media_type, "digest": blob.digest.as_str(), "size": blob.size })
 }

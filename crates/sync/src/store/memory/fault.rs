@@ -1,4 +1,4 @@
-//! What is to go wrong, or to wait, at which calls.
+//! Faults and gates for selected calls.
 
 use image_syncer_registry::Error;
 use tokio::sync::watch;
@@ -12,7 +12,7 @@ pub(super) struct Fault {
 
 enum Effect {
     Fail {
-        /// Calls that pass before.
+        /// Number of matching calls that succeed first.
         after: usize,
         times: usize,
         error: Box<dyn Fn() -> Error + Send>,
@@ -31,14 +31,14 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// Waits until this many calls have come to the gate.
+    /// Waits until this many calls have reached the gate.
     pub(crate) async fn reached(&mut self, calls: usize) {
         self.reached
             .wait_for(|reached| *reached >= calls)
             .await
             .unwrap();
     }
-    /// How many calls have come to the gate.
+    /// Returns the number of calls that have reached the gate.
     pub(crate) fn count(&self) -> usize {
         *self.reached.borrow()
     }
@@ -49,7 +49,7 @@ impl Gate {
 }
 
 impl MemoryStores {
-    /// The next `times` calls that start with `prefix` fail.
+    /// Fails the next `times` calls that start with `prefix`.
     pub(crate) fn fail(
         &self,
         prefix: &str,
@@ -67,7 +67,7 @@ impl MemoryStores {
             },
         );
     }
-    /// Calls that start with `prefix` fail, but for the first `after`.
+    /// Fails calls that start with `prefix`, except the first `after`.
     pub(crate) fn fail_after(
         &self,
         prefix: &str,
@@ -84,11 +84,11 @@ impl MemoryStores {
             },
         );
     }
-    /// Calls that start with `prefix` panic.
+    /// Makes calls that start with `prefix` panic.
     pub(crate) fn panic_at(&self, prefix: &str) {
         self.add(prefix, Effect::Panic);
     }
-    /// Calls that start with `prefix` wait for the gate.
+    /// Makes calls that start with `prefix` wait for the gate.
     pub(crate) fn block_calls(&self, prefix: &str) -> Gate {
         let (reached_sender, reached) = watch::channel(0);
         let (open_sender, open) = watch::channel(false);
@@ -108,7 +108,7 @@ impl MemoryStores {
         self.world().faults.push(Fault { prefix, effect });
     }
 
-    /// Logs a call, and lets happen what is to happen at it.
+    /// Logs a call and applies its faults.
     pub(super) async fn begin_call(&self, call: String) -> Result<(), Error> {
         let mut gates = Vec::new();
         let mut failure = None;
@@ -137,10 +137,10 @@ impl MemoryStores {
         }
         assert!(!panics, "told to panic at {call}");
         for mut gate in gates {
-            // A gate that was dropped holds nothing back.
+            // A dropped gate holds nothing back.
             let _ = gate.wait_for(|open| *open).await;
         }
-        // Even a call that nothing holds back lets others have their turn, as a network would.
+        // Even a call without a gate yields to other tasks, as a network would.
         tokio::task::yield_now().await;
         failure.map_or(Ok(()), Err)
     }

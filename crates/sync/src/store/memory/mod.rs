@@ -1,8 +1,8 @@
-//! Stores in memory, for tests: they log every call in words, validate what is pushed as a strict registry does, and
-//! fail, wait or panic where they are told to.
+//! In-memory stores for tests. They log every call in words, validate pushes as a strict registry does, and fail, wait
+//! or panic on request.
 //!
-//! A call reads `put-manifest dst.example/app:v1` or `open-blob src.example/app@base`, where content is called by the
-//! name that it was built with.
+//! A call reads `put-manifest dst.example/app:v1` or `open-blob src.example/app@base`: content appears under the name
+//! that it was built with.
 
 #![allow(
     clippy::unwrap_used,
@@ -39,22 +39,22 @@ pub(crate) struct MemoryStores {
     world: Arc<Mutex<World>>,
 }
 
-/// How the registries behave.
+/// Behavior of the registries.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Behaviour {
-    /// A manifest is refused while something that it names is missing.
+    /// Refuses a manifest while content that it names is missing.
     pub(crate) validates: bool,
-    /// A refusal says what is missing.
+    /// Names the missing content in a refusal.
     pub(crate) names_missing: bool,
-    /// The opening of an upload tells that the blob is there already.
+    /// Reports a blob as present when an upload is opened.
     pub(crate) tells_present: bool,
-    /// Bytes that are sent for a digest under which something stands are dropped.
+    /// Discards bytes that are sent for a digest which is stored already.
     pub(crate) keeps_what_it_has: bool,
-    /// Blobs are taken from other repositories.
+    /// Mounts blobs from other repositories.
     pub(crate) mounts: bool,
-    /// Referrers are listed by the registry itself.
+    /// Lists referrers itself.
     pub(crate) lists_referrers: bool,
-    /// Others are always writing the lists of referrers at the same time.
+    /// Other clients always write the lists of referrers at the same time.
     pub(crate) contended: bool,
     /// Tags in a page.
     pub(crate) page: usize,
@@ -76,9 +76,9 @@ struct Content {
     tags: BTreeMap<Tag, Digest>,
     manifests: HashMap<Digest, Manifest>,
     blobs: HashMap<Digest, Bytes>,
-    /// Referrers that were listed by hand, by their subjects.
+    /// Explicitly listed referrers, by subject.
     listed: HashMap<Digest, Vec<Descriptor>>,
-    /// Blobs that the repository says it has, and has not.
+    /// Blobs that the repository reports as present although it lacks them.
     claimed: HashSet<Digest>,
 }
 
@@ -99,25 +99,25 @@ impl Default for Behaviour {
 }
 
 impl MemoryStores {
-    /// Nothing anywhere.
+    /// Creates stores without content.
     pub(crate) fn new() -> Self {
         Self::default()
     }
-    /// Changes how the registries behave.
+    /// Changes the behavior of the registries.
     pub(crate) fn behave(&self, change: impl FnOnce(&mut Behaviour)) {
         change(&mut self.world().behaviour);
     }
-    /// The calls so far, in order.
+    /// Returns the calls so far, in order.
     pub(crate) fn calls(&self) -> Vec<String> {
         self.world().calls.clone()
     }
-    /// The calls so far, sorted, and forgotten: for work whose order is free.
+    /// Returns the calls so far, sorted, and clears the log: for work in any order.
     pub(crate) fn take_sorted(&self) -> Vec<String> {
         let mut calls = std::mem::take(&mut self.world().calls);
         calls.sort();
         calls
     }
-    /// How many calls start with `prefix`.
+    /// Returns the number of calls that start with `prefix`.
     pub(crate) fn count(&self, prefix: &str) -> usize {
         let world = self.world();
         world
@@ -126,11 +126,11 @@ impl MemoryStores {
             .filter(|call| call.starts_with(prefix))
             .count()
     }
-    /// The name that `digest` was built with.
+    /// Returns the name that `digest` was built with.
     pub(crate) fn name(&self, digest: &Digest) -> String {
         self.world().name(digest)
     }
-    /// What the tag names.
+    /// Returns the digest that the tag names.
     pub(crate) fn tagged(&self, repository: &Repository, tag: &str) -> Option<Digest> {
         let tag = Tag::parse(tag).unwrap();
         self.world()
@@ -140,13 +140,13 @@ impl MemoryStores {
             .get(&tag)
             .cloned()
     }
-    /// Whether the manifest is in the repository.
+    /// Returns whether the manifest is in the repository.
     pub(crate) fn holds_manifest(&self, repository: &Repository, digest: &Digest) -> bool {
         let world = self.world();
         let content = world.repositories.get(repository);
         content.is_some_and(|content| content.manifests.contains_key(digest))
     }
-    /// A manifest in the repository.
+    /// Returns a manifest of the repository.
     pub(crate) fn manifest(&self, repository: &Repository, digest: &Digest) -> Option<Manifest> {
         let world = self.world();
         world
@@ -156,7 +156,7 @@ impl MemoryStores {
             .get(digest)
             .cloned()
     }
-    /// The bytes of a blob in the repository.
+    /// Returns the bytes of a blob of the repository.
     pub(crate) fn blob_bytes(&self, repository: &Repository, digest: &Digest) -> Option<Bytes> {
         self.world()
             .repositories
@@ -165,16 +165,16 @@ impl MemoryStores {
             .get(digest)
             .cloned()
     }
-    /// Lets a repository say that it has a blob which it has not.
+    /// Makes a repository report a blob as present although it lacks it.
     pub(crate) fn claim_blob(&self, repository: &Repository, digest: &Digest) {
         let mut world = self.world();
         world.content(repository).claimed.insert(digest.clone());
     }
-    /// Takes a blob away.
+    /// Removes a blob.
     pub(crate) fn remove_blob(&self, repository: &Repository, digest: &Digest) {
         self.world().content(repository).blobs.remove(digest);
     }
-    /// Puts other bytes in the place of a blob.
+    /// Replaces the bytes of a blob.
     pub(crate) fn spoil_blob(&self, repository: &Repository, digest: &Digest, bytes: &'static str) {
         let bytes = Bytes::from_static(bytes.as_bytes());
         let mut world = self.world();
@@ -183,17 +183,17 @@ impl MemoryStores {
             .blobs
             .insert(digest.clone(), bytes);
     }
-    /// Takes a tag away; what it named stays.
+    /// Removes a tag and keeps its manifest.
     pub(crate) fn untag(&self, repository: &Repository, tag: &str) {
         let tag = Tag::parse(tag).unwrap();
         self.world().content(repository).tags.remove(&tag);
     }
-    /// Takes a manifest away; its tags stay and name nothing.
+    /// Removes a manifest and keeps its tags, which then name nothing.
     pub(crate) fn remove_manifest(&self, repository: &Repository, digest: &Digest) {
         self.world().content(repository).manifests.remove(digest);
     }
 
-    /// Takes a whole repository away.
+    /// Removes a repository.
     pub(crate) fn remove_repository(&self, repository: &Repository) {
         self.world().repositories.remove(repository);
     }
@@ -228,12 +228,12 @@ impl World {
     }
 }
 
-/// An error of `kind` at `host`, as the client would give it.
+/// Returns an error of `kind` at `host`, as the client would.
 pub(crate) fn error(kind: ErrorKind, host: &str) -> Error {
     Error::new(kind, "do what was asked", host, "the test says no")
 }
 
-/// The repository of that name.
+/// Parses the name of a repository.
 pub(crate) fn repository(name: &str) -> Repository {
     Repository::parse(name).unwrap()
 }

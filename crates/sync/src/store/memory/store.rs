@@ -1,4 +1,4 @@
-//! One repository as a store.
+//! A repository as a store.
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -21,7 +21,7 @@ struct MemorySession {
     stores: MemoryStores,
     repository: Repository,
     blob: Descriptor,
-    /// A mount was asked for.
+    /// A mount was requested.
     instead_of_mount: bool,
 }
 
@@ -86,7 +86,7 @@ impl MemoryStore {
             .insert(digest.clone(), bytes);
         true
     }
-    /// What the registry finds by itself, or what was listed by hand.
+    /// Returns the referrers that the registry finds itself, and those that were listed explicitly.
     fn listed(&self, subject: &Digest) -> Vec<Descriptor> {
         let world = self.stores.world();
         let Some(content) = world.repositories.get(&self.repository) else {

@@ -1,15 +1,16 @@
 //! One download for many uploads.
 //!
-//! Those who are to be sent one blob form a [`FanOutGroup`]: the destinations of one delivery, and of others for as long as
-//! the group lives. Each [`FanOutReader`] is the source of its own upload. It comes with its session and waits for a seat;
-//! the group serves those who wait in rounds ([`scheduler`]): when all have come or fallen out (their registry had the
-//! blob, or failed), it takes places for them at their destinations ([`upload_slots`]), opens the source, once, and a pump
-//! hands its bytes to all who have a place, through bounded windows. Who has none, and who comes meanwhile, waits for
-//! the next round. The destination is so always reserved before the source is opened.
+//! The destinations that need one blob form a [`FanOutGroup`]: those of one delivery, and of other deliveries for as
+//! long as the group lives. Each [`FanOutReader`] is the source of its own upload. It opens its session and waits for
+//! admission. The group serves the waiting readers in rounds ([`scheduler`]): when all readers are ready or have
+//! dropped out (their registry had the blob, or failed), it reserves upload slots at their destinations
+//! ([`upload_slots`]) and opens the source once. A pump then passes the bytes to all readers with a slot, through
+//! bounded windows. Readers without a slot, and later ones, wait for the next round. A destination is therefore always
+//! reserved before the source is opened.
 //!
-//! Nobody waits for ever for another: a round begins without those who are late, and who takes nothing while all
-//! others wait is let go and comes back for a later round. Who opens its source again after its upload broke reads a
-//! download of its own. Who is alone reads the source directly.
+//! No reader waits without a limit for another: a round begins without late readers, and a reader that accepts no bytes
+//! while all others wait is detached and comes back in a later round. A reader that opens its source again after its
+//! upload broke reads a download of its own. A single reader reads the source directly.
 
 mod pump;
 mod reader;
@@ -32,7 +33,7 @@ pub(super) use reader::{FanOutReader, StreamFailure};
 use scheduler::FanOutScheduler;
 pub(super) use upload_slots::UploadSlots;
 
-/// How long those who are ready wait for those who are not, and those who have places for further ones.
+/// Maximum wait of ready readers for those that are not ready, and of readers with a slot for further slots.
 const JOINING: Duration = Duration::from_secs(2);
 
 /// The bytes of a blob at a source.
@@ -43,19 +44,19 @@ pub(super) struct BlobDownload {
     pub(super) progress: Arc<Progress>,
 }
 
-/// What the groups of a run share.
+/// Limits that the groups of a run share.
 pub(super) struct SharedLimits {
-    /// One permit a transfer; `None` where only the hosts' own limits hold.
+    /// One permit for each transfer; `None` if only the limits of the hosts apply.
     pub(super) slots: Option<Arc<Semaphore>>,
-    /// Who sends where.
+    /// Upload slots of all registries.
     pub(super) gates: Arc<UploadSlots>,
 }
 
-/// What its members share. It ends with the last of them.
+/// State that the readers of a blob share. It ends with the last of them.
 pub(super) struct FanOutGroup {
     desk: Arc<FanOutScheduler>,
     turns: SharedPermit,
-    /// Serves the desk; begun when the first member comes with a session.
+    /// Runs the scheduler; started when the first reader has a session.
     service: OnceLock<AbortOnDropHandle<()>>,
 }
 
@@ -66,7 +67,7 @@ impl BlobDownload {
 }
 
 impl FanOutGroup {
-    /// A group whose shared downloads are those of its first member, which comes with it.
+    /// Creates a group with its first reader, whose source the shared downloads use.
     pub(super) fn found(
         download: &BlobDownload,
         hall: &SharedLimits,
@@ -80,12 +81,12 @@ impl FanOutGroup {
         let member = group.add_reader(download);
         (handle, member)
     }
-    /// A further member, which reads `download` where it cannot share.
+    /// Adds a reader, which reads `download` where it cannot share.
     pub(super) fn add_reader(self: &Arc<Self>, download: &BlobDownload) -> FanOutReader {
         self.desk.expect();
         FanOutReader::new(Arc::clone(self), download.clone())
     }
-    /// The desk, served.
+    /// Returns the scheduler and starts it if necessary.
     fn scheduler(&self) -> &Arc<FanOutScheduler> {
         self.service.get_or_init(|| {
             let service = Arc::clone(&self.desk).serve().in_current_span();

@@ -1,4 +1,4 @@
-//! Reads a blob once and hands its bytes to many windows.
+//! Reads a blob once and passes its bytes to many windows.
 
 use std::time::Duration;
 
@@ -13,30 +13,30 @@ use crate::failure::{Failure, Side};
 use crate::transfer::fan_out::BlobDownload;
 use crate::transfer::fan_out::window::{WindowItem, WindowReceiver, WindowSender, window};
 
-/// How many bytes an upload may lag behind the fastest. The bytes are shared: this is the memory of a download, not
-/// of an upload.
+/// Maximum number of bytes by which an upload may lag behind the fastest one. The bytes are shared: this is the memory
+/// of a download, not of an upload.
 const WINDOW: u32 = 512 * 1024;
 
-/// How long an upload may take nothing while all others wait for it.
+/// Maximum time that an upload may accept nothing while all others wait for it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What became of the opening of a shared download.
+/// Result of opening a shared download.
 pub(super) enum OpenedDownload {
-    /// A window on it, and the size of the blob.
+    /// A window of the download, and the size of the blob.
     Window(WindowReceiver, BlobSize),
     /// The source could not be opened.
     Failed(Failure),
 }
 
-/// Opens the download, gives every one of `openings` a window on it and feeds them to its end, or until nobody wants
-/// bytes any more.
+/// Opens the download, gives each of `openings` a window, and feeds the windows until the end of the blob or until no
+/// reader needs bytes any more.
 pub(super) async fn pump(download: BlobDownload, openings: Vec<oneshot::Sender<OpenedDownload>>) {
     let stream = match download.open(0).await {
         Ok(stream) => stream,
         Err(error) => {
             let failure = Failure::registry(Side::Source, &error);
             for opening in openings {
-                // Who left meanwhile need not be told.
+                // A reader that dropped out meanwhile needs no result.
                 let _ = opening.send(OpenedDownload::Failed(failure.clone()));
             }
             return;
@@ -85,7 +85,7 @@ async fn flow(
     Ok(())
 }
 
-/// Hands `bytes` to all of `feeds`, and waits until each has them, is gone, or is let go.
+/// Passes `bytes` to all of `feeds`, and waits until each has accepted them, is gone, or is detached.
 async fn share(feeds: &mut Vec<WindowSender>, bytes: &Bytes) {
     feeds.retain(WindowSender::is_open);
     let full: Vec<WindowSender> = feeds.extract_if(.., |feed| !feed.try_send(bytes)).collect();
@@ -105,8 +105,8 @@ async fn share(feeds: &mut Vec<WindowSender>, bytes: &Bytes) {
                 None => return,
             },
             () = idle_for(feeds, PATIENCE), if others => {
-                // Patience is for the sake of others, who may have left meanwhile. Those who still wait are dropped
-                // here, and their windows end.
+                // The limit protects the other readers, which may have left meanwhile. Readers that are still full are
+                // dropped here, and their windows end.
                 if feeds.iter().any(WindowSender::is_open) {
                     return;
                 }
@@ -120,7 +120,7 @@ async fn send_when_ready(feed: WindowSender, bytes: &Bytes) -> WindowSender {
     feed
 }
 
-/// Waits until all of `feeds` have sent everything and ask for more, and `time` longer.
+/// Waits until all of `feeds` have sent everything and need more, and for `time` after that.
 async fn idle_for(feeds: &[WindowSender], time: Duration) {
     join_all(feeds.iter().map(WindowSender::wait_until_empty)).await;
     tokio::time::sleep(time).await;

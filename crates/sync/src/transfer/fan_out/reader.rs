@@ -1,4 +1,4 @@
-//! A destination's share in a download, which is the source of its upload.
+//! The share of a destination in a download, which is the source of its upload.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,37 +21,37 @@ use crate::transfer::fan_out::{BlobDownload, FanOutGroup};
 use crate::transfer::permits::TransferPermit;
 use crate::transfer::progress::{Progress, UploadPosition};
 
-/// A destination's share in a download: the source of its upload.
+/// The share of a destination in a download: the source of its upload.
 pub(in crate::transfer) struct FanOutReader {
     group: Arc<FanOutGroup>,
-    /// What it reads where it cannot share.
+    /// Download of its own, where it cannot share.
     download: BlobDownload,
-    /// Whether it has come with a session or fallen out.
+    /// Set once it is ready or has dropped out.
     settled: AtomicBool,
-    /// What its seat is for; taken when it reads from the start.
+    /// Granted way of reading; removed when it reads from the start.
     share: Mutex<Option<ReadMode>>,
     notes: Arc<ReaderStats>,
 }
 
-/// What became of a member's reading, for whoever judges the error of its upload.
+/// Result of the reading, used to judge the error of the upload.
 #[derive(Default)]
 struct ReaderStats {
     trouble: Mutex<Option<StreamFailure>>,
-    /// How often the bytes were other ones than the digest promises.
+    /// Number of times that the bytes did not match the digest.
     corrupt: AtomicU32,
     streamed: AtomicU64,
     size: Mutex<BlobSize>,
     position: Arc<UploadPosition>,
 }
 
-/// Why a member's last stream broke.
+/// Reason why the last stream of a reader broke.
 #[derive(Clone)]
 pub(in crate::transfer) enum StreamFailure {
     /// Its own download failed.
     Source(Failure),
-    /// The shared download failed, for all who have the same source.
+    /// The shared download failed, for all readers of the same source.
     Shared(Failure),
-    /// It must read a download of its own: it was let go, or the download that it shared was of another source.
+    /// It must read a download of its own: it was detached, or the shared download came from another source.
     LetGo,
 }
 
@@ -65,12 +65,12 @@ impl FanOutReader {
             notes: Arc::new(ReaderStats::default()),
         }
     }
-    /// Waits for the group's turn among the transfers of the run, or takes part in it.
+    /// Waits for the group's permit among the transfers of the run, or shares it.
     pub(in crate::transfer) async fn transfer_permit(&self) -> Arc<TransferPermit> {
         self.group.turns.acquire().await
     }
-    /// Waits for a seat in a round of the group: for a place for `session`, which leads to `registry`. What the
-    /// session reads then is the download of that round, as long as the [`UploadPermit`] is held.
+    /// Waits for admission to a round of the group, with an upload slot for `session` at `registry`. The session then
+    /// reads the download of that round, as long as the [`UploadPermit`] is held.
     pub(in crate::transfer) async fn join_round(
         &self,
         session: Box<dyn Session>,
@@ -90,31 +90,31 @@ impl FanOutReader {
         *lock(&self.share) = Some(share);
         Ok((session, flow))
     }
-    /// The upload has ended: what it was to read is let go of.
+    /// Ends the upload and releases its share of the download.
     pub(in crate::transfer) fn close(&self) {
         lock(&self.share).take();
     }
-    /// Why the last stream broke, if it did.
+    /// Returns the reason why the last stream broke, if it did.
     pub(in crate::transfer) fn stream_failure(&self) -> Option<StreamFailure> {
         lock(&self.notes.trouble).clone()
     }
-    /// How many bytes were handed to the upload, those that were sent again included.
+    /// Returns the number of bytes that were passed to the upload, repeated ones included.
     pub(in crate::transfer) fn streamed(&self) -> u64 {
         self.notes.streamed.load(Ordering::Relaxed)
     }
-    /// Where the upload is in the blob.
+    /// Returns the position of the upload in the blob.
     pub(in crate::transfer) fn position(&self) -> &Arc<UploadPosition> {
         &self.notes.position
     }
-    /// Where the blob is read, where it is not shared.
+    /// Returns the repository that is read without sharing.
     pub(in crate::transfer) fn source(&self) -> &Repository {
         self.download.source.repository()
     }
-    /// The store that is read, where the download is not shared.
+    /// Returns the store that is read without sharing.
     pub(in crate::transfer) fn source_store(&self) -> &dyn Store {
         &*self.download.source
     }
-    /// The size of the blob as the last stream found it.
+    /// Returns the size of the blob as the last stream found it.
     pub(in crate::transfer) fn size(&self) -> Option<u64> {
         lock(&self.notes.size).get()
     }
@@ -122,7 +122,7 @@ impl FanOutReader {
     pub(super) fn blob(&self) -> &image_syncer_registry::Descriptor {
         &self.download.blob
     }
-    /// A stream of the member's own.
+    /// Opens a stream of its own.
     async fn own(&self, offset: u64) -> Result<BlobStream, Error> {
         self.notes.clear();
         let (notes, download) = (Arc::clone(&self.notes), self.download.clone());
@@ -140,7 +140,7 @@ impl FanOutReader {
         });
         Ok(BlobStream::new(stream).with_size(&size))
     }
-    /// The stream of a window.
+    /// Returns the stream of a window.
     fn shared(&self, window: WindowReceiver, size: &BlobSize) -> BlobStream {
         let notes = Arc::clone(&self.notes);
         *lock(&notes.size) = size.clone();
@@ -163,16 +163,16 @@ impl FanOutReader {
         });
         BlobStream::new(bytes.fuse()).with_size(size)
     }
-    /// Whether the shared download is of this member's own source.
+    /// Returns whether the shared download reads this reader's own source.
     fn shares_source(&self) -> bool {
         let shared = self.group.desk.download.source.repository();
         shared == self.download.source.repository()
     }
-    /// What there is to share for a reader that begins at `offset`, if this is the first.
+    /// Returns the shared download if this is its first use and it is read from the start.
     fn opening(&self, offset: u64) -> Option<oneshot::Receiver<OpenedDownload>> {
         let mut share = lock(&self.share);
         match &*share {
-            // Kept, so that it is known that it reads.
+            // Kept, so that the round knows that it reads.
             Some(ReadMode::Alone(_)) | None => None,
             Some(ReadMode::Shared(_)) => match share.take() {
                 Some(ReadMode::Shared(opening)) if offset == 0 => Some(opening),
@@ -185,8 +185,8 @@ impl FanOutReader {
 impl BlobSource for FanOutReader {
     fn open(&self, offset: u64) -> BoxFuture<'_, Result<BlobStream, Error>> {
         async move {
-            // A source that failed for good fails all; each trying it again would multiply the tries. Only corrupt
-            // bytes are worth a look of one's own: they were on the network but once.
+            // A permanent failure of the source fails all readers; a retry by each would multiply the requests. Only
+            // corrupt bytes are worth another download, as they crossed the network only once.
             if let Some(StreamFailure::Shared(failure)) = self.stream_failure()
                 && failure.kind != Some(ErrorKind::Corrupt)
             {
@@ -200,7 +200,7 @@ impl BlobSource for FanOutReader {
                     Ok(OpenedDownload::Failed(failure)) if self.shares_source() => {
                         return Err(self.notes.shared(failure));
                     }
-                    // A pump that is gone without a word panicked: then everyone reads for itself.
+                    // A pump that ended without a result has panicked: each reader then reads on its own.
                     Ok(OpenedDownload::Failed(_)) | Err(_) => {}
                 }
             }
@@ -236,7 +236,7 @@ impl ReaderStats {
         let failure = Failure::registry(Side::Source, &error);
         *lock(&self.trouble) = Some(StreamFailure::Source(failure));
     }
-    /// Notes the failure; the error stands for it on the way through the upload.
+    /// Notes the failure; the returned error represents it within the upload.
     fn shared(&self, failure: Failure) -> Error {
         let kind = failure.kind.unwrap_or(ErrorKind::Broken);
         if kind == ErrorKind::Corrupt {

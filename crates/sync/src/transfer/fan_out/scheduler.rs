@@ -1,4 +1,4 @@
-//! Where the members of a group come with their sessions, and are served in rounds.
+//! Scheduler of a group: readers come with their sessions and are served in rounds.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,12 +17,12 @@ use crate::transfer::fan_out::upload_slots::{
 };
 use crate::transfer::fan_out::{BlobDownload, JOINING, SharedLimits};
 
-/// The desk of a group.
+/// Scheduler of a group.
 pub(super) struct FanOutScheduler {
-    /// What is read for those who share: at the source of the first member.
+    /// Shared download: the source of the first reader.
     pub(super) download: BlobDownload,
     gates: Arc<UploadSlots>,
-    /// Whether the turn of the group is for one download at a time.
+    /// The group's permit covers one download at a time.
     bounded: bool,
     state: Mutex<State>,
     changed: Notify,
@@ -30,33 +30,33 @@ pub(super) struct FanOutScheduler {
 
 #[derive(Default)]
 struct State {
-    /// Members that have neither come with a session nor fallen out.
+    /// Readers that are neither ready nor have dropped out.
     expected: usize,
     ready: Vec<WaitingReader>,
 }
 
-/// A member that came with its session.
+/// A reader with its session.
 pub(super) struct WaitingReader {
     pub(super) session: Box<dyn Session>,
-    /// Where it leads.
+    /// Registry of the session.
     pub(super) registry: Registry,
     pub(super) seat: oneshot::Sender<Result<Admission, Failure>>,
 }
 
-/// What a member gets.
+/// Admission of a reader to a round.
 pub(in crate::transfer) struct Admission {
-    /// Its session, with a place.
+    /// Its session, with an upload slot.
     pub(in crate::transfer) session: Box<dyn Session>,
     /// Held while the session sends.
     pub(in crate::transfer) flow: UploadPermit,
     pub(super) share: ReadMode,
 }
 
-/// What a member reads.
+/// Way in which a reader gets its bytes.
 pub(super) enum ReadMode {
-    /// The source, itself. Kept until it has.
+    /// From the source itself. Kept until it has read.
     Alone(#[allow(dead_code, reason = "held to be dropped")] oneshot::Sender<()>),
-    /// The shared download, as soon as that is open.
+    /// From the shared download, as soon as that is open.
     Shared(oneshot::Receiver<OpenedDownload>),
 }
 
@@ -70,18 +70,18 @@ impl FanOutScheduler {
             changed: Notify::new(),
         }
     }
-    /// A member will come with a session, or fall out.
+    /// Announces a reader that will be ready or drop out.
     pub(super) fn expect(&self) {
         lock(&self.state).expected += 1;
     }
-    /// A member came, or fell out.
+    /// Notes that a reader is ready or has dropped out.
     pub(super) fn update_round(&self) {
         let mut state = lock(&self.state);
         state.expected = state.expected.saturating_sub(1);
         drop(state);
         self.changed.notify_one();
     }
-    /// Waits for a seat.
+    /// Waits for admission.
     pub(super) async fn wait_for_admission(
         &self,
         session: Box<dyn Session>,
@@ -102,8 +102,8 @@ impl FanOutScheduler {
         seat.await
             .unwrap_or_else(|_| Err(Failure::internal("an upload was not served")))
     }
-    /// Serves those who come, in rounds, for ever. Where downloads are counted, a round begins when the last one has
-    /// read its source.
+    /// Serves readers in rounds, without an end. If downloads are limited, a round begins when the last one has read
+    /// its source.
     pub(super) async fn serve(self: Arc<Self>) {
         let mut reading = JoinSet::new();
         loop {
@@ -115,7 +115,7 @@ impl FanOutScheduler {
             while self.bounded && reading.join_next().await.is_some() {}
         }
     }
-    /// Waits until somebody is ready and nobody is expected any more, or those who are ready have waited long enough.
+    /// Waits until a reader is ready and no other is expected, or the ready ones have waited long enough.
     async fn complete(&self) -> Vec<WaitingReader> {
         let mut deadline = None;
         loop {
@@ -138,7 +138,7 @@ impl FanOutScheduler {
             }
         }
     }
-    /// Begins a round for those who have places and are still there.
+    /// Begins a round for the readers that have slots and are still there.
     fn begin(&self, mut seated: Vec<AdmittedReader>, reading: &mut JoinSet<()>) {
         seated.retain(|seated| !seated.ready.seat.is_closed());
         let alone = seated.len() == 1;
@@ -147,7 +147,7 @@ impl FanOutScheduler {
             let share = if alone {
                 let (kept, done) = oneshot::channel::<()>();
                 reading.spawn(async move {
-                    // Only that it is dropped is told.
+                    // The sender is only dropped, never used.
                     let _ = done.await;
                 });
                 ReadMode::Alone(kept)
@@ -156,7 +156,7 @@ impl FanOutScheduler {
                 openings.push(sender);
                 ReadMode::Shared(opening)
             };
-            // Who left a moment ago needs no seat.
+            // A reader that left a moment ago needs no admission.
             let _ = ready.seat.send(Ok(Admission {
                 session: ready.session,
                 flow,
@@ -169,7 +169,7 @@ impl FanOutScheduler {
     }
 }
 
-/// Waits until then, or for ever.
+/// Waits until `instant`, or without an end.
 pub(super) async fn until(instant: Option<Instant>) {
     match instant {
         Some(instant) => sleep_until(instant).await,

@@ -17,13 +17,13 @@ use crate::transfer::progress::Progress;
 const SOURCE: &str = "src.example/app";
 const MIB: usize = 1024 * 1024;
 
-/// A member's upload with a seat: it holds its place until it is dropped.
+/// Upload of an admitted reader: it holds its slot until it is dropped.
 struct Upload {
     _session: Box<dyn Session>,
     _flow: UploadPermit,
 }
 
-/// `count` members over a blob of `size` bytes in chunks of `chunk`.
+/// Creates `count` readers of a blob of `size` bytes in chunks of `chunk`.
 fn group(count: usize, size: usize, chunk: usize) -> (Fake, Arc<Progress>, Vec<FanOutReader>) {
     let fake = Fake::new(chunk);
     let progress = Arc::<Progress>::default();
@@ -43,7 +43,7 @@ fn group(count: usize, size: usize, chunk: usize) -> (Fake, Arc<Progress>, Vec<F
     (fake, progress, members)
 }
 
-/// Waits for a seat at the registry of `name`.
+/// Waits for admission with a session at `name`.
 async fn sit_at(fake: &Fake, member: &FanOutReader, name: &str) -> Upload {
     let store = fake.store(name);
     let Ok(Opened::Session(session)) = store.open_upload(member.blob(), None).await else {
@@ -57,7 +57,7 @@ async fn sit_at(fake: &Fake, member: &FanOutReader, name: &str) -> Upload {
     }
 }
 
-/// The upload of a member and what it reads.
+/// Returns the upload of a reader and its stream.
 async fn open(fake: &Fake, member: &FanOutReader) -> (Upload, BlobStream) {
     let upload = sit_at(fake, member, "dst.example/a").await;
     let stream = member.open(0).await.unwrap();
@@ -68,7 +68,7 @@ async fn open_all(fake: &Fake, members: &[FanOutReader]) -> Vec<(Upload, BlobStr
     join_all(members.iter().map(|member| open(fake, member))).await
 }
 
-/// Reads `stream` to its end: the bytes that came, and whether it ended well.
+/// Reads `stream` to its end. Returns the number of bytes, and whether it ended well.
 async fn drain(mut stream: BlobStream) -> (usize, bool) {
     let mut length = 0;
     while let Some(next) = stream.next().await {
@@ -89,7 +89,7 @@ async fn read_all(fake: &Fake, members: &[FanOutReader]) -> Vec<(usize, bool)> {
     join_all(members.iter().map(|member| read(fake, member))).await
 }
 
-/// The downloads so far, by their offsets.
+/// Returns the downloads so far, with their offsets.
 fn downloads(fake: &Fake) -> Vec<String> {
     let mut log = fake.log();
     log.retain(|line| line.starts_with("open"));
@@ -233,7 +233,7 @@ async fn the_fastest_is_at_most_a_window_ahead_of_the_slowest() {
     settled().await;
     // The window, and the chunk that does not fit any more.
     assert_eq!(fake.bytes_read(), 512 * 1024 + 64 * 1024);
-    // Bytes that were taken hold their room until more is asked for.
+    // Bytes that were read keep their room until more is requested.
     slow.next().await.unwrap().unwrap();
     settled().await;
     assert_eq!(fake.bytes_read(), 512 * 1024 + 64 * 1024);
@@ -275,7 +275,7 @@ async fn who_takes_nothing_while_all_others_wait_is_let_go() {
         Some(StreamFailure::LetGo)
     ));
     drop(uploads);
-    // It comes back and reads from the start again.
+    // It comes back and reads from the start.
     assert_eq!(read(&fake, &members[0]).await, (4 * MIB, true));
     assert!(members[0].stream_failure().is_none());
     assert_eq!(fake.count("open"), 2);
@@ -301,7 +301,7 @@ async fn who_is_slow_for_itself_is_not_let_go() {
         open_all(&fake, &members).await.into_iter().unzip();
     drop(streams.pop());
     drop(members.pop());
-    // Nobody else waits, so it may take its time.
+    // No other reader waits, so that there is no limit.
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert_eq!(drain(streams.pop().unwrap()).await, (2 * MIB, true));
     assert_eq!(fake.count("open"), 1);
@@ -316,7 +316,7 @@ async fn patience_ends_with_those_who_waited() {
     for _ in 0..9 {
         quick.next().await.unwrap().unwrap();
     }
-    // The quick one asks for more, waits five seconds, and leaves.
+    // The fast reader requests more, waits five seconds, and leaves.
     assert!(timeout(Duration::from_secs(5), quick.next()).await.is_err());
     drop(quick);
     tokio::time::sleep(Duration::from_secs(100)).await;
@@ -332,7 +332,7 @@ async fn a_member_that_leaves_does_not_hold_up_the_others() {
     let two = tokio::spawn(drain(two));
     settled().await;
     drop(one);
-    // At once, not when patience ends.
+    // At once, not when the limit ends.
     let two = timeout(Duration::from_secs(1), two).await.unwrap();
     assert_eq!(two.unwrap(), (4 * MIB, true));
     // It comes back where its upload broke, and reads the rest on its own.
@@ -353,7 +353,7 @@ async fn the_download_stops_when_nobody_wants_it_any_more() {
     gate.reached().await;
     drop(streams);
     settled().await;
-    // The members are still there; the stream is not.
+    // The readers are still there; the stream is not.
     gate.open();
     settled().await;
     assert_eq!(fake.bytes_read(), 5);

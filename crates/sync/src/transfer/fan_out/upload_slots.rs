@@ -1,13 +1,13 @@
-//! Places at the destinations for those who are to share a download.
+//! Upload slots for the readers of a shared download.
 //!
-//! How many uploads a host takes at a time is for its own limits to say; a member asks for a place by reserving its
-//! session. A group that gathers places holds some while it waits for others, so only one gathers at a host at a time,
-//! and where it gathers at several hosts it stands in line at all of them at the same moment: none waits for another
-//! in a circle. Who needs but one place waits in the host's own line and holds nothing.
+//! The limits of a host decide how many uploads it accepts at the same time; a reader gets a slot by reserving its
+//! session. A group that gathers slots holds some while it waits for others. Therefore only one group gathers at a host
+//! at a time, and a group that gathers at several hosts enters the queues of all of them at the same moment, so that
+//! waits cannot form a circle. A reader that needs a single slot waits in the host's own queue and holds nothing.
 //!
-//! A group does not wait for places that nobody is about to give back. It waits while others have more than it has, or
-//! end together, as those who share a download do: so a blob that many repositories of a registry lack is read as
-//! often as its uploads fill the host's window, and not once more for every place that comes free.
+//! A group waits only for slots that will be released soon: while other rounds hold more slots than it has, or have
+//! begun to end, as the uploads of a shared download end together. A blob that many repositories of a registry lack is
+//! then read as often as its uploads fill the host's window, and not once more for every slot that becomes free.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -24,19 +24,19 @@ use crate::lock::lock;
 use crate::transfer::fan_out::JOINING;
 use crate::transfer::fan_out::scheduler::{WaitingReader, until};
 
-/// Who sends where in a run.
+/// Upload slots of a run, by registry.
 #[derive(Default)]
 pub(in crate::transfer) struct UploadSlots {
     table: Mutex<HashMap<Registry, Arc<RegistrySlots>>>,
-    /// Held while a group gets in line at several gates.
+    /// Held while a group enters the queues of several registries.
     order: Mutex<()>,
 }
 
-/// Who sends to one registry.
+/// Upload slots of one registry.
 pub(super) struct RegistrySlots {
-    /// Held by the group that gathers places here.
+    /// Held by the group that gathers slots here.
     turnstile: Arc<tokio::sync::Mutex<()>>,
-    /// Those who send, by round.
+    /// Uploads, by round.
     flocks: watch::Sender<RegistryBatches>,
 }
 
@@ -44,41 +44,41 @@ pub(super) struct RegistrySlots {
 struct RegistryBatches {
     next: u64,
     by_round: HashMap<u64, RegistryBatch>,
-    /// Those that others could not wait for.
+    /// Uploads that other readers did not wait for.
     laggards: usize,
 }
 
-/// Those of a round who send to one registry.
+/// Uploads of one round to one registry.
 #[derive(Clone, Copy, Default)]
 struct RegistryBatch {
     sending: usize,
-    /// Some of them have ended: the others soon will.
+    /// Some of them have ended: the others will end soon.
     ends: bool,
 }
 
-/// An upload that has a place, for as long as this lives.
+/// A used upload slot, for as long as this lives.
 pub(in crate::transfer) struct UploadPermit {
     gate: Arc<RegistrySlots>,
     round: u64,
 }
 
-/// An upload that could not keep pace with others, for as long as this lives.
+/// An upload that did not keep pace with others, for as long as this lives.
 pub(in crate::transfer) struct SlowUpload(Arc<RegistrySlots>);
 
-/// A member with a place.
+/// A reader with a slot.
 pub(super) struct AdmittedReader {
     pub(super) ready: WaitingReader,
     pub(super) flow: UploadPermit,
 }
 
-/// The members of a group that lead to one registry.
+/// The readers of a group with sessions at one registry.
 struct RegistryReaders {
     gate: Arc<RegistrySlots>,
     round: u64,
     members: Vec<SlotRequest>,
 }
 
-/// A member that asks for a place.
+/// A reader that requests a slot.
 struct SlotRequest {
     ready: WaitingReader,
     answer: Option<Result<UploadPermit, Error>>,
@@ -97,12 +97,12 @@ impl UploadSlots {
         });
         Arc::clone(gate)
     }
-    /// Gets in line at the gates of all `parties` at once.
+    /// Enters the queues of all `parties` at the same moment.
     fn queue_at(&self, parties: &[RegistryReaders]) -> Vec<Entry> {
         let _order = lock(&self.order);
         let enter = |party: &RegistryReaders| {
             let mut entry = Arc::clone(&party.gate.turnstile).lock_owned().boxed();
-            // Asked once, it is in line.
+            // Polled once, it is in the queue.
             match entry.as_mut().now_or_never() {
                 Some(entered) => std::future::ready(entered).boxed(),
                 None => entry,
@@ -122,7 +122,7 @@ impl RegistrySlots {
         });
         round
     }
-    /// A place was taken in `round`.
+    /// Counts a slot that was taken in `round`.
     fn occupy(self: &Arc<Self>, round: u64) -> UploadPermit {
         self.flocks.send_modify(|flocks| {
             flocks.by_round.entry(round).or_default().sending += 1;
@@ -132,7 +132,7 @@ impl RegistrySlots {
             round,
         }
     }
-    /// Whether `held` places in `round` are too few to begin with, as others will soon give some back.
+    /// Returns whether `held` slots in `round` are too few to begin with, as other rounds will release some soon.
     fn is_worth_waiting(&self, round: u64, held: usize) -> bool {
         let flocks = self.flocks.borrow();
         let others = || flocks.by_round.iter().filter(|(of, _)| **of != round);
@@ -145,7 +145,7 @@ impl RegistrySlots {
 }
 
 impl UploadPermit {
-    /// Notes that this upload could not keep pace.
+    /// Counts this upload as one that did not keep pace.
     pub(in crate::transfer) fn lag(&self) -> SlowUpload {
         let gate = Arc::clone(&self.gate);
         gate.flocks.send_modify(|flocks| flocks.laggards += 1);
@@ -176,8 +176,8 @@ impl Drop for UploadPermit {
     }
 }
 
-/// Takes places for those who are ready: for as many as can be begun with, and at least one of those who are still
-/// there. Gives those who have one, and those who must wait for another round.
+/// Reserves slots for ready readers: for as many as can begin together, and at least for one that is still there.
+/// Returns the readers with a slot, and those that must wait for another round.
 pub(super) async fn acquire_slots(
     ready: Vec<WaitingReader>,
     gates: &UploadSlots,
@@ -210,7 +210,7 @@ pub(super) async fn acquire_slots(
         match answer {
             Some(Ok(flow)) => seated.push(AdmittedReader { ready, flow }),
             Some(Err(error)) => {
-                // Who left a moment ago need not be told.
+                // A reader that left a moment ago needs no result.
                 let failure = Failure::registry(Side::Destination, &error);
                 let _ = ready.seat.send(Err(failure));
             }
@@ -220,8 +220,8 @@ pub(super) async fn acquire_slots(
     (seated, left)
 }
 
-/// Takes places for all parties. The first place starts a clock: those who have one do not wait long for others, and
-/// not at all at a registry where somebody lags already.
+/// Reserves slots at all registries. The first slot starts a clock: readers with a slot wait only briefly for others,
+/// and not at all for a registry with a slow upload.
 async fn acquire_together(parties: &mut [RegistryReaders], gates: &UploadSlots) {
     let entries = gates.queue_at(parties);
     let mut missing: Vec<Option<Arc<RegistrySlots>>> = parties
@@ -262,13 +262,13 @@ async fn acquire_together(parties: &mut [RegistryReaders], gates: &UploadSlots) 
 }
 
 impl RegistryReaders {
-    /// Takes a place for the only one there is, in the host's own line.
+    /// Reserves a slot for the only reader, in the host's own queue.
     async fn acquire_single(&mut self) {
         for asker in &mut self.members {
             asker.wait(&self.gate, self.round).await;
         }
     }
-    /// Takes as many places as can be begun with; `clock` is set with the first.
+    /// Reserves as many slots as can begin together; `clock` is set with the first.
     async fn acquire(&mut self, entry: Entry, clock: &watch::Sender<Option<Instant>>) {
         let _turn = entry.await;
         let (gate, round) = (&self.gate, self.round);
@@ -281,7 +281,7 @@ impl RegistryReaders {
             .collect();
         loop {
             flocks.mark_unchanged();
-            // What can be had now is had before anything is judged.
+            // Free slots are taken before the wait is judged.
             while let Some(taken) = at_once(&mut asking).await {
                 held += usize::from(taken);
             }
@@ -293,7 +293,7 @@ impl RegistryReaders {
             }
             tokio::select! {
                 taken = asking.next() => held += usize::from(taken.unwrap_or_default()),
-                // An error is impossible: the gate is held.
+                // An error is impossible: the sender is held.
                 _ = flocks.changed(), if held > 0 => {}
             }
         }
@@ -301,7 +301,7 @@ impl RegistryReaders {
 }
 
 impl SlotRequest {
-    /// Waits for a place; whether there is one now.
+    /// Waits for a slot. Returns whether it has one.
     async fn wait(&mut self, gate: &Arc<RegistrySlots>, round: u64) -> bool {
         let WaitingReader { session, seat, .. } = &mut self.ready;
         let reserved = tokio::select! {
@@ -314,8 +314,8 @@ impl SlotRequest {
     }
 }
 
-/// The next of `asking` that is ready without a wait. Tasks are made to pause now and then, so that one look is not
-/// enough.
+/// Returns the next of `asking` that is ready without a wait. Tokio makes tasks yield now and then, so that one poll is
+/// not enough.
 async fn at_once<F: Future>(asking: &mut FuturesUnordered<F>) -> Option<F::Output> {
     for _ in 0..3 {
         match asking.next().now_or_never() {

@@ -1,4 +1,4 @@
-//! A bounded window between a download and one of the uploads that it feeds.
+//! A bounded window between a download and one of its uploads.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use tokio::sync::{Semaphore, TryAcquireError, mpsc};
 
 use crate::failure::Failure;
 
-/// What flows through a window. A window whose feed is gone without `End` or `Failed` was let go.
+/// Items of a window. A window that ends without `End` or `Failed` was detached.
 pub(super) enum WindowItem {
     Bytes(Bytes),
-    /// All of it came, and is what it should be.
+    /// All bytes came and were verified.
     End,
-    /// The source failed for good.
+    /// The source failed permanently.
     Failed(Failure),
 }
 
@@ -31,12 +31,12 @@ pub(super) struct WindowReceiver {
     items: mpsc::UnboundedReceiver<WindowItem>,
     room: Arc<Semaphore>,
     size: u32,
-    /// The room that the bytes handed out last took up. It is given back when more is asked for, so that a window
-    /// is empty only when the upload has sent what it took.
+    /// Room of the bytes that were returned last. It is released when more is requested, so that a window is empty only
+    /// when the upload has sent its bytes.
     owed: usize,
 }
 
-/// A window of `size` bytes. A chunk that is larger than it takes up all of it.
+/// Creates a window of `size` bytes. A larger chunk occupies all of it.
 pub(super) fn window(size: u32) -> (WindowSender, WindowReceiver) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let room = Arc::new(Semaphore::new(size as usize));
@@ -54,13 +54,13 @@ pub(super) fn window(size: u32) -> (WindowSender, WindowReceiver) {
     (feed, window)
 }
 
-/// The room that `bytes` take up in a window of `size`.
+/// Returns the room that `bytes` occupy in a window of `size`.
 fn cost(bytes: &Bytes, size: u32) -> u32 {
     u32::try_from(bytes.len()).map_or(size, |length| length.min(size))
 }
 
 impl WindowSender {
-    /// Hands on `bytes` if there is room now, or if nobody wants them any more.
+    /// Passes `bytes` on if there is room now, or if the upload is gone.
     pub(super) fn try_send(&self, bytes: &Bytes) -> bool {
         match self.room.try_acquire_many(cost(bytes, self.size)) {
             Ok(room) => {
@@ -72,32 +72,32 @@ impl WindowSender {
             Err(TryAcquireError::NoPermits) => false,
         }
     }
-    /// Hands on `bytes` when there is room, or nobody wants them any more.
+    /// Passes `bytes` on when there is room, or the upload is gone.
     pub(super) async fn send(&self, bytes: &Bytes) {
         if let Ok(room) = self.room.acquire_many(cost(bytes, self.size)).await {
             room.forget();
             self.put(WindowItem::Bytes(bytes.clone()));
         }
     }
-    /// Waits until the upload has sent all that it was given and asks for more, or is gone.
+    /// Waits until the upload has sent all its bytes and requests more, or is gone.
     pub(super) async fn wait_until_empty(&self) {
-        // An error says that the upload is gone.
+        // An error means that the upload is gone.
         let _ = self.room.acquire_many(self.size).await;
     }
     /// Waits until the upload is gone.
     pub(super) async fn closed(&self) {
         self.items.closed().await;
     }
-    /// Whether somebody still wants bytes.
+    /// Returns whether the upload still needs bytes.
     pub(super) fn is_open(&self) -> bool {
         !self.items.is_closed()
     }
-    /// Says how it ended.
+    /// Ends the window with `item`.
     pub(super) fn end(self, item: WindowItem) {
         self.put(item);
     }
     fn put(&self, item: WindowItem) {
-        // The receiver may have gone a moment ago; then nobody wants it.
+        // The receiver may have been dropped a moment ago.
         let _ = self.items.send(item);
     }
 }

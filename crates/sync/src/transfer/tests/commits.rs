@@ -1,4 +1,4 @@
-//! Registries that mount what a manifest names, and those that mount nothing.
+//! Registries that mount blobs that a manifest names, and registries that mount nothing.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn will_commit(bench: &Bench, name: &str, blob: &Descriptor) -> CommitGuard {
     bench.transfers.will_commit(&repository(name), blobs)
 }
 
-/// What a copy does after the push of a manifest.
+/// Does what a copy does after the push of a manifest.
 fn commit(bench: &Bench, name: &str, blob: &Descriptor, commitment: CommitGuard) {
     bench.fake.commit(name);
     let blobs = [&blob.digest];
@@ -79,7 +79,7 @@ async fn what_is_mounted_only_when_a_manifest_names_it_is_awaited_until_then() {
     assert_eq!(bench.fake.count("open"), 2);
     drop(later);
 
-    // Now that this is known, it is waited for as long as it takes.
+    // Once the behavior is known, the wait has no limit.
     let second = bench.fake.blob(200, &[SOURCE]);
     let first = will_commit(&bench, A, &second);
     let _later = OTHERS.map(|name| will_commit(&bench, name, &second));
@@ -125,7 +125,7 @@ async fn an_image_that_fails_is_not_waited_for_any_more() {
     settled().await;
     assert_eq!(bench.fake.count("post"), 2);
     drop(failing);
-    // The next in line brings it itself; those behind wait for that one.
+    // The next one brings it itself; those behind it wait.
     settled().await;
     assert!(bench.fake.holds(OTHERS[0], &blob));
     assert!(!bench.fake.holds(OTHERS[1], &blob) && !bench.fake.holds(OTHERS[2], &blob));

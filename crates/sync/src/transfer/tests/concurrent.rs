@@ -1,4 +1,4 @@
-//! Many deliveries at a time.
+//! Many deliveries at the same time.
 
 use futures_util::future::{join_all, join3};
 use image_syncer_registry::ErrorKind;
@@ -133,7 +133,7 @@ async fn those_who_wait_on_a_source_that_fails_share_its_failure_and_others_try_
     assert_eq!(other, [Ok(Moved::Streamed(100))]);
     assert_eq!(bench.fake.count("open src.example/app"), 1);
     assert_eq!(bench.fake.count("open other.example/app"), 1);
-    // A failure is shared with those who waited at that moment; who comes later tries again.
+    // A failure is shared with those that waited at that moment; a later delivery tries again.
     let later = bench.deliver(&blob, SOURCE, &["third.example/a"]).await;
     assert_eq!(later, [Ok(Moved::Streamed(100))]);
     bench.assert_quiet();
@@ -291,7 +291,7 @@ async fn a_turn_ends_when_there_is_nothing_to_send() {
         .blob(100, &[SOURCE, "has.example/a", "dst.example/old"]);
     let there = repository("dst.example/old");
     bench.inventory.blob_is_in(&there, &blob.digest);
-    // A mount that hangs holds no turn, and neither does its group, whose other member was served by then.
+    // A mount that hangs holds no permit, and neither does its group, whose other reader was served by then.
     let gate = Gate::new();
     bench.fake.post("dst.example/a", Post::Hold(gate.clone()));
     let hanging = bench.spawn(&blob, SOURCE, &["dst.example/a", "has.example/a"]);

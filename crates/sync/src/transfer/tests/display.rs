@@ -1,4 +1,4 @@
-//! What a display sees of transfers that are under way.
+//! Uploads in progress as a display sees them.
 
 use super::{Bench, SOURCE};
 use crate::transfer::Moved;

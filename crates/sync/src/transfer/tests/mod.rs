@@ -28,7 +28,7 @@ struct Bench {
     transfers: Arc<Transfers>,
 }
 
-/// What a test can compare: how it came there, or whose fault it was and of what kind.
+/// Comparable outcome: the way of the blob, or the side and kind of the failure.
 type Outcome = Result<Moved, (Side, Option<ErrorKind>)>;
 
 impl Bench {
@@ -51,7 +51,7 @@ impl Bench {
             destinations: self.fake.stores(destinations),
         }
     }
-    /// Delivers and gives the outcomes by position, each of which came exactly once.
+    /// Delivers and returns the outcomes by position, each of which came exactly once.
     async fn deliver(&self, blob: &Descriptor, source: &str, to: &[&str]) -> Vec<Outcome> {
         let cancel = CancellationToken::new();
         self.deliver_until(blob, source, to, &cancel).await
@@ -94,7 +94,7 @@ impl Bench {
             bench.deliver_until(&blob, &source, &to, &cancel).await
         })
     }
-    /// Nothing is left behind when all is over.
+    /// Asserts that nothing is left in flight.
     fn assert_quiet(&self) {
         assert_eq!(self.transfers.flights.len(), 0);
         assert_eq!(self.transfers.progress().uploads_under_way(), 0);

@@ -1,6 +1,6 @@
-//! Many deliveries at a time, under every kind of trouble, in schedules that dice decide; what must hold always.
+//! Many deliveries at the same time, with faults of every kind, in random schedules; asserts the invariants.
 //!
-//! That no blob is ever on its way twice to one repository is asserted by the stores themselves.
+//! The stores themselves assert that no blob is sent twice at the same time to one repository.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const DESTINATIONS: [&str; 6] = [
 ];
 const SIZES: [usize; 3] = [0, 60, 130];
 
-/// Longer than everything that a run waits for.
+/// Longer than every wait of a run.
 const FOREVER: Duration = Duration::from_secs(3600);
 
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ struct Scenario {
     images: Vec<Image>,
     faults: Vec<Fault>,
     mounts: [Mounts; 3],
-    /// How many uploads each registry takes at a time.
+    /// Number of uploads that each registry accepts at the same time.
     windows: [usize; 3],
     at_a_time: Option<usize>,
     jitter: u64,
@@ -159,7 +159,7 @@ fn arrange(bench: &Bench, scenario: &Scenario) {
     }
 }
 
-/// A gate that opens after a minute.
+/// Returns a gate that opens after a minute.
 fn slow_gate() -> Gate {
     let gate = Gate::new();
     let opener = gate.clone();
@@ -170,7 +170,7 @@ fn slow_gate() -> Gate {
     gate
 }
 
-/// Runs all images of the scenario; panics if that does not end.
+/// Runs all images of the scenario; panics if one does not end.
 async fn run(bench: &Bench, scenario: &Scenario) -> Vec<Vec<Outcome>> {
     let blobs = SIZES.map(|size| bench.fake.blob(size, &SOURCES));
     let images = scenario.images.iter().map(|image| {
@@ -237,7 +237,7 @@ proptest! {
                 _ => 0,
             }).sum();
             let received: usize = DESTINATIONS.iter().map(|name| bench.fake.received(name)).sum();
-            // What failed was sent some bytes too.
+            // Failed uploads were sent some bytes too.
             assert!(streamed <= received as u64);
         });
     }
@@ -262,7 +262,7 @@ proptest! {
                     }))
                     .map(|blob| SIZES[blob])
                     .sum();
-                // The first registry holds a source, from which it may have been mounted.
+                // The first registry holds a source, from which the blob may have been mounted.
                 assert!(received == wanted || registry == "one.example" && received < wanted);
             }
             if let Some(at_a_time) = scenario.at_a_time {

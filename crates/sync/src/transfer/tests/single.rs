@@ -186,7 +186,7 @@ async fn a_registry_that_declines_mounts_is_waited_for_once() {
     let first = bench.fake.blob(100, &[SOURCE]);
     let outcomes = bench.deliver(&first, SOURCE, &to).await;
     assert_eq!(outcomes, [Ok(Moved::Streamed(100)); 2]);
-    // The second waited for the first, was declined, and could not share its download any more.
+    // The second waited for the first, was refused, and could not share its download any more.
     assert_eq!(bench.fake.count("mount"), 1);
     assert_eq!(bench.fake.count("open"), 2);
 
@@ -278,7 +278,7 @@ async fn a_source_that_fails_fails_all_and_is_tried_once() {
         let bench = Bench::new(None);
         let blob = bench.fake.blob(100, &[SOURCE]);
         bench.fake.read(SOURCE, read);
-        // The last two wait for the first: its failure is theirs.
+        // The last two wait for the first and share its failure.
         let to = [
             "one.example/a",
             "two.example/a",

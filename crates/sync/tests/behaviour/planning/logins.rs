@@ -1,4 +1,4 @@
-//! What a run that writes nothing tells of destinations that do not show everything to everybody.
+//! Reports of runs without writes about destinations that hide content from some users.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::kit::{server, stores_with};
 use crate::planning::{image, is_read, to, with};
 use crate::run::{rule, settings};
 
-/// Plans, checks or copies one image to `ada/app`, as `ada`, whose password is `pw`, or so she says.
+/// Plans, checks or copies one image to `ada/app` as user `ada` with `password`; the right one is `pw`.
 async fn run(destination: &Registry, password: &str, intent: Intent) -> Summary {
     let credential = Credential::Basic {
         username: "ada".to_owned(),
@@ -24,7 +24,7 @@ async fn run(destination: &Registry, password: &str, intent: Intent) -> Summary 
     run_as(destination, &credential, intent).await
 }
 
-/// The same with this login.
+/// Does the same with this login.
 async fn run_as(destination: &Registry, credential: &Credential, intent: Intent) -> Summary {
     let source = server().await;
     source.push("from/app", Some("v1"), &image([1, 2]));
@@ -146,7 +146,7 @@ async fn a_login_that_is_no_good_is_no_plan() {
             assert_eq!((planned.planned, planned.failed), (0, 1));
             let cause = planned.failures[0].failure.cause;
             assert_eq!(cause, image_syncer_registry::Cause::LoginRefused);
-            // Once in vain, and once with the login: it would be refused as often as it is sent.
+            // Once without and once with the login: repeating it would repeat the refusal.
             assert!(destination.requests().len() <= 2, "{intent:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! What a run that writes nothing tells, against what the copy does that follows.
+//! Reports of runs without writes, compared with the copy that follows.
 
 mod logins;
 mod requests;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::kit::{assert_good, server, stores_of};
 use crate::run::{rule, settings};
 
-/// How each pair ended, by source and destination.
+/// Outcomes of all pairs, by source and destination.
 #[derive(Default)]
 struct Heard {
     report: Report,
@@ -84,8 +84,8 @@ fn is_read(kind: Kind) -> bool {
     )
 }
 
-/// Plans, checks, copies and plans again: nothing is written but by the copy, all tell of the same images, the plan of what
-/// the copy then does, and nothing is left to do.
+/// Plans, checks, copies and plans again. Asserts that only the copy writes, that all report the same images, that the
+/// plan announces the copy, and that the second plan is empty.
 async fn agree(servers: &[&Registry], rules: &[Arc<Rule>], settings: &Settings) -> Summary {
     for server in servers {
         server.clear_requests();
@@ -154,7 +154,7 @@ async fn agree(servers: &[&Registry], rules: &[Arc<Rule>], settings: &Settings) 
     planned
 }
 
-/// Whether a blob counts as there or as shared with another image depends on which of them came first.
+/// Removes the difference between present and shared blobs, which depends on the order of the images.
 fn without_attribution(volume: Volume) -> Volume {
     Volume {
         present_bytes: volume.present_bytes + volume.shared_bytes,
@@ -420,7 +420,7 @@ async fn several_destinations_are_told_each_as_it_stands() {
     source.push("from/app", Some("v1"), &app);
     source.push("from/app", Some("v2"), &other);
     one.push("to/app", Some("v1"), &other);
-    // An upload that was broken off left a layer behind.
+    // A broken upload left a layer behind.
     two.state().put_blob("to/app", &other.blobs()[0]);
     two.push("to/app", Some("kept"), &image([7]));
     let rules = [rule(
@@ -448,7 +448,7 @@ async fn tags_that_name_referrers_are_counted_alike_though_their_images_differ()
             source.push("from/app", Some(&name), &signature);
         }
     }
-    // Nothing of the run sees to this one.
+    // No image of the run covers this one.
     source.push(
         "from/app",
         Some(&image([99]).cosign_tag("sig")),
@@ -460,7 +460,7 @@ async fn tags_that_name_referrers_are_counted_alike_though_their_images_differ()
         &[to(&destination, "to/app")],
     )];
     let settings = Settings {
-        // Or what refers to children of unchanged indexes would be images of their own afterwards.
+        // Otherwise the referrers of children of unchanged indexes would later be images of their own.
         referrers: Some(Arc::new(Referrers {
             deep: true,
             ..Referrers::default()

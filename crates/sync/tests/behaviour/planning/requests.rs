@@ -1,4 +1,4 @@
-//! How little is asked by a run that writes nothing.
+//! Requests of runs without writes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +53,7 @@ async fn requests_are_as_few_as_what_is_asked_allows() {
         (cost.volume.blobs, cost.volume.bytes),
         (4, image.blob_bytes())
     );
-    // The config says which platform it is.
+    // The config states the platform.
     assert_eq!(from, [Kind::ManifestHead, Kind::ManifestGet, Kind::BlobGet]);
     assert_eq!(
         there,

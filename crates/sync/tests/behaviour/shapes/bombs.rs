@@ -1,4 +1,4 @@
-//! Documents that are made to cost more than they are worth: each ends in an error after few requests.
+//! Documents that are made to exhaust a client: each ends in an error after few requests.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use testkit::{Action, Fault, Image, Kind, Layer, Manifest, Profile, Registry, di
 use crate::kit::server;
 use crate::run::{copy, settings};
 
-/// Copies what stands at the source's tag; gives the reason for which it failed, and how many manifests were fetched.
-/// Nothing may come to the destination, and nothing be asked there but for the tag.
+/// Copies the tag of the source. Returns the reason of the failure, and the number of fetched manifests. Asserts that
+/// the destination received nothing, and no request except for the tag.
 async fn refused(source: &Registry) -> (String, usize) {
     let destination = server().await;
     let (summary, _) = copy(source, &[&destination], ":v1", settings(&[])).await;
@@ -34,7 +34,7 @@ async fn source_of(root: &Manifest) -> Registry {
     source
 }
 
-/// The shortest descriptor that there can be, of something that is not there.
+/// Returns the shortest possible descriptor, of missing content.
 fn entry(number: usize) -> String {
     format!(r#"{{"digest":"sha256:{number:064x}","size":1}}"#)
 }
@@ -144,8 +144,8 @@ async fn indexes_that_a_lying_registry_lets_name_each_other_are_not_believed() {
     assert_eq!(fetched, 2);
 }
 
-/// Copies an image with everything that refers to it from a registry that invents referrers for whatever it is asked
-/// about; gives why that failed, and the source.
+/// Copies an image with its referrers from a registry that invents referrers for every digest. Returns the reason of
+/// the failure, and the source.
 async fn endless(referrers: Referrers, each: usize, children: usize) -> (String, Registry) {
     let source = Registry::start(Profile {
         referrers,
@@ -158,7 +158,7 @@ async fn endless(referrers: Referrers, each: usize, children: usize) -> (String,
         Some("v1"),
         &Image::single([Layer::tar("a", 10)]),
     );
-    // Which tags there are is not known beforehand.
+    // The list of tags is not available.
     source.fault(Fault::on(Kind::Tags), Action::status(405));
     let destination = server().await;
     let settings = Settings {
@@ -178,8 +178,8 @@ const TOO_MANY_REFERRERS: &str = "cannot walk through from/app, v1 at SOURCE: mo
 
 #[tokio::test]
 async fn referrers_without_end_are_counted_while_a_level_is_listed() {
-    // The tenth list of the second level is one too many; seven more may be on their way, and that of the image itself
-    // came first.
+    // The tenth list of the second level exceeds the bound; seven more may be in flight, and the list of the image
+    // itself came first.
     let bound = 1 + 10 + 7;
     let (reason, source) = endless(Referrers::Api, 1_000, 0).await;
     assert_eq!(reason, TOO_MANY_REFERRERS);
@@ -214,7 +214,7 @@ async fn what_lies_below_referrers_that_are_indexes_counts_while_a_level_is_copi
     assert!(reason.ends_with(TOO_MANY_REFERRERS), "{reason}");
     assert!(reason.starts_with("referrer sha256:"), "{reason}");
     assert_eq!(source.count(|r| r.kind == Kind::Referrers), 1);
-    // The third index is one too many.
+    // The third index exceeds the bound.
     let fetched = source.count(|r| r.kind == Kind::ManifestGet);
     assert!(fetched <= 1 + 5 + 2 * 4_000, "{fetched}");
 }
@@ -241,7 +241,7 @@ async fn a_manifest_that_clients_read_differently_is_refused() {
         assert!(reason.contains(expected), "{reason}");
         assert_eq!(fetched, 1);
     }
-    // The same within an index, whose other children are not copied for themselves.
+    // The same within an index, whose other children are not copied on their own.
     let source = server().await;
     let child = format!(
         r#"{{"layers":[{{"digest":"sha256:{:064x}","size":1,"Size":2}}]}}"#,

@@ -21,7 +21,7 @@ const DEMANDED: &str = "the registry answered 400 Bad Request (MANIFEST_BLOB_UNK
 const SHA512: &str = "the registry answered 400 Bad Request (DIGEST_INVALID: provided digest did not match uploaded \
                       content); its digest is a sha512 one, which few registries take";
 
-/// What is said of a shape that a registry cannot hold; `None` where it can.
+/// Returns the message about a shape that a registry cannot hold; `None` if it can.
 fn refusal(place: Place, shape: &Shape) -> Option<String> {
     use Place::{Real, Strict, WithApi, WithoutApi};
     // Debian's registry adds an empty detail.
@@ -49,7 +49,7 @@ fn refusal(place: Place, shape: &Shape) -> Option<String> {
     }
 }
 
-/// Copies everything that can stand at `from` to `to`, and then once more.
+/// Copies every shape that `from` can hold to `to`, twice.
 async fn between(from: Place, to: Place) {
     let shapes = corpus();
     let (source, destination) = (Server::start(from).await, Server::start(to).await);

@@ -1,4 +1,4 @@
-//! `--foreign-layers`, and blobs that stand in their manifests.
+//! `--foreign-layers`, and blobs that are embedded in their manifests.
 
 use image_syncer_registry::auth::Credential;
 use image_syncer_registry::transport::TransportOptions;
@@ -20,12 +20,12 @@ fn bring() -> Settings {
     }
 }
 
-/// The same name and size make the same layer, whatever it is called.
+/// Returns a layer; equal names and sizes are equal layers, whatever their media type.
 fn layer() -> Layer {
     Layer::tar("windows", 200_000)
 }
 
-/// A server that is no registry to the program, with the layer, and its URL.
+/// Starts a server that is not one of the run's registries, with the layer; returns it with the layer's URL.
 async fn elsewhere() -> (Registry, String) {
     let host = server().await;
     host.push("files", Some("v1"), &Image::single([layer()]));
@@ -40,7 +40,7 @@ fn windows(url: &str) -> Image {
         .build()
 }
 
-/// Copies `image`, where hosts of the private network are `allowed`, from a source that wants a login.
+/// Copies `image` from a source that needs a login; hosts of the private network may be `allowed`.
 async fn bring_from(
     image: &Image,
     allowed: &[&Registry],
@@ -194,7 +194,7 @@ async fn what_stands_in_its_descriptor_is_not_fetched() {
     assert_eq!(summary.copied, 1);
     assert_eq!(source.count(|r| r.kind == Kind::BlobGet), 1);
     destination.verify_complete("to/app", "v1").unwrap();
-    // Nor is it where a filter wants to see the config.
+    // The same for a filter that needs the config.
     let other = server().await;
     source.clear_requests();
     copy(&source, &[&other], ":v1", settings(&["amd64"])).await;

@@ -1,4 +1,4 @@
-//! Images of every shape: what arrives, and what is said where it cannot.
+//! Images of every shape: what arrives, and the messages where an image cannot arrive.
 
 mod bombs;
 mod corpus;

@@ -22,7 +22,7 @@ fn image(architecture: &str) -> Image {
         .build()
 }
 
-/// An index of two images, each with its attestation.
+/// Creates an index of two images, each with its attestation.
 fn attested() -> (Image, [Image; 2]) {
     let images = [image("amd64"), image("arm64")];
     let children = images
@@ -51,7 +51,7 @@ fn sparse(architectures: &[&str]) -> Settings {
     }
 }
 
-/// What the only failure says.
+/// Returns the reason of the only failure.
 fn reason(summary: &Summary) -> String {
     assert_eq!(summary.failures.len(), 1);
     summary.failures[0].failure.reason.clone()
@@ -156,7 +156,7 @@ async fn who_refuses_attestations_is_told_of_the_flag() {
     assert!(named, "{reason}");
 }
 
-/// Alibaba Cloud says of attestations with an empty config that rights are missing.
+/// Alibaba Cloud answers attestations with an empty config with a missing permission.
 #[tokio::test]
 async fn attestations_are_recognized_whatever_the_status_of_their_refusal() {
     let child = image("amd64");
@@ -217,14 +217,14 @@ async fn a_sparse_index_stays_what_it_is_and_a_wider_filter_brings_the_rest() {
     assert_eq!((has(&amd64), has(&arm64)), (true, false));
     assert!(has(&Image::attestation_of(&amd64)) && !has(&Image::attestation_of(&arm64)));
 
-    // The same again: the digests are equal, and both children are asked for.
+    // Again: the digests are equal, and both children are checked.
     destination.clear_requests();
     let (summary, _) = copy(&source, &[&destination], ":v1", sparse(&["amd64"])).await;
     assert_eq!(summary.unchanged, 1);
     assert_eq!(destination.count(|r| r.kind == Kind::ManifestHead), 3);
     assert_eq!(destination.count(|r| r.kind == Kind::ManifestPut), 0);
 
-    // Another one: only what was left out is brought.
+    // Another one: only the part that was left out is copied.
     destination.clear_requests();
     let wider = sparse(&["amd64", "arm64"]);
     let (_, copied) = copy(&source, &[&destination], ":v1", wider).await;
@@ -271,7 +271,7 @@ async fn who_wants_all_children_is_no_place_for_a_sparse_index() {
     );
 }
 
-/// Some do not say which children they want, and others that they want any.
+/// Some registries do not say which children they need, and others not that they need any.
 #[tokio::test]
 async fn who_refuses_a_sparse_index_without_naming_children_is_understood() {
     let (index, _) = attested();

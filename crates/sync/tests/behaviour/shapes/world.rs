@@ -1,4 +1,4 @@
-//! The registries between which shapes are copied.
+//! Registries between which shapes are copied.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -20,14 +20,14 @@ use tokio_util::sync::CancellationToken;
 use crate::kit::stores_at;
 use crate::run::rule;
 
-/// Where shapes are kept.
+/// Kind of registry for shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Everything that the specification has, and a refusal for whatever departs from it.
+    /// Supports the whole specification, and refuses every deviation from it.
     Strict,
-    /// With the referrers API, and the schema 1 of old.
+    /// Has the referrers API, and accepts the old schema 1.
     WithApi,
-    /// distribution 2.8, as the testkit has it.
+    /// Testkit profile of distribution 2.8.
     WithoutApi,
     /// Debian's `docker-registry`.
     Real,
@@ -40,7 +40,7 @@ pub(super) const PLACES: [Place; 4] = [
     Place::Real,
 ];
 
-/// A registry that runs.
+/// A running registry.
 pub(super) enum Server {
     Ours(Box<Registry>),
     Real(Box<DockerRegistry>),
@@ -76,7 +76,7 @@ impl Server {
     pub(super) fn client(&self) -> Client {
         Client::new(format!("http://{}", self.host()))
     }
-    /// Puts a shape there, if the registry takes it; ours hold whatever they are given.
+    /// Stores a shape, if the registry accepts it; testkit registries accept everything.
     pub(super) async fn seed(&self, shape: &Shape) -> bool {
         let tag = (!shape.by_digest()).then_some("v1");
         match self {
@@ -97,8 +97,8 @@ impl Server {
         let media_type = answer.header("content-type").to_owned();
         (answer.status, media_type, answer.body.to_vec())
     }
-    /// Asserts that every manifest and every blob of the shape is there, byte for byte; but of a signed
-    /// schema 1 manifest that was at a `docker-registry` only what was signed, as that signs it anew for whoever asks.
+    /// Asserts that every manifest and every blob of the shape is there, byte for byte. Of a signed schema 1 manifest
+    /// from a `docker-registry` only the signed part is compared, as that registry signs it again for every client.
     pub(super) async fn assert_holds(&self, shape: &Shape, from: &Self) {
         let (repository, image) = (shape.repository(), &shape.image);
         for blob in image.blobs() {
@@ -134,7 +134,7 @@ impl Server {
     }
 }
 
-/// How images ended, by their names at the destination.
+/// Outcomes of images, by their names at the destination.
 #[derive(Default)]
 struct Endings(Mutex<BTreeMap<String, Outcome>>);
 
@@ -156,7 +156,7 @@ impl Listener for Both {
     }
 }
 
-/// Copies the shapes, each from and to the repository of its own; gives how each ended, in their order.
+/// Copies each shape between repositories of its own. Returns the outcomes in order.
 pub(super) async fn copy(
     from: &Server,
     to: &Server,
