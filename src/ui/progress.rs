@@ -35,7 +35,7 @@ impl EventLines {
         let name = format!("{} → {}", image.source, image.destination);
         let say = |word, text: &str| {
             self.lines
-                .print_about(word, LineSubject::image(image), text)
+                .print_about(word, LineSubject::image(image), text);
         };
         match outcome {
             Outcome::Copied(copied) if !copied.losses.is_empty() => {

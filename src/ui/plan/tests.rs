@@ -310,7 +310,7 @@ async fn a_reader_that_has_gone_is_told_of_and_fails_nothing() {
     for kind in [BrokenPipe, StorageFull] {
         let (gone, told) = tokio::sync::oneshot::channel();
         let stdout = Stdout::to(Closed(kind), StartWriting::AtOnce, move || {
-            gone.send(()).unwrap()
+            gone.send(()).unwrap();
         })
         .unwrap();
         stdout.send(|out| out.write_all(b"rule"));
