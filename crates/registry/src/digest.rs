@@ -29,7 +29,7 @@ pub enum Algorithm {
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(Arc<str>);
 
-/// Why a text is not a digest. Reads as a sentence that names the text.
+/// Error of a text that is not a digest. Reads as a sentence that names the text.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct DigestError(String);
@@ -124,7 +124,7 @@ impl Digest {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-    /// What stands behind the colon.
+    /// Returns the part after the colon.
     pub fn encoded(&self) -> &str {
         self.split().1
     }

@@ -16,16 +16,16 @@ use crate::transport::SecretRedactor;
 /// Retries of a refusal that may be about the repository.
 const DOUBTFUL_RETRIES: u32 = 2;
 
-/// What went wrong, at which host, while doing what, after how many tries. Displays as one sentence that a person
-/// can act on, without its source chain; holds no secret in any field, so `Debug` is safe too. Clones, since what
-/// is asked for once on behalf of many tasks fails for all of them.
+/// The error of all requests: what failed, at which host, during which action, after how many tries. Displays as one
+/// sentence that a person can act on, without its source chain. No field contains a secret, so `Debug` is safe too. It
+/// can be cloned because one failed request can fail many tasks.
 #[derive(Debug, Clone)]
 pub struct Error(Box<Inner>);
 
 #[derive(Debug, Clone)]
 struct Inner {
     kind: ErrorKind,
-    /// What it is, where that is more than the kind says.
+    /// Cause, if it is more specific than the kind.
     cause: Option<Cause>,
     action: String,
     host: String,
@@ -38,45 +38,45 @@ struct Inner {
     until: Option<SystemTime>,
     tries: u32,
     given_up: bool,
-    /// A refusal that may pass: the host accepted the same login before.
+    /// A refusal that may be transient: the host accepted the same login before.
     passing: bool,
     conflict: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
-/// The kinds of failure that callers tell apart.
+/// Kinds of failure that callers distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// 404, or what a registry says instead of it.
+    /// 404 or an equivalent answer.
     NotFound,
-    /// 401 after everything was tried, or a token server that refuses the credential.
+    /// 401 after all attempts to authorize, or a token server that refuses the credential.
     Unauthorized,
     /// 403.
     Denied,
     /// 429.
     RateLimited,
-    /// The name does not resolve, nothing listens, the proxy refuses.
+    /// No connection: the name does not resolve, no process listens, or the proxy refuses.
     Connect,
     /// The certificate is not trusted, or the port does not speak TLS.
     Tls,
-    /// No byte for the stall time, or no answer within the limit for answers.
+    /// No byte within the stall time, or no answer within its limit.
     Stalled,
-    /// The connection broke before the exchange was over.
+    /// The connection broke during the exchange.
     Broken,
-    /// 5xx and the statuses of proxies that mean "later".
+    /// 5xx, and statuses of proxies that mean "later".
     Server,
-    /// The manifest names blobs or children that the repository lacks; see [`Error::missing`].
+    /// The manifest names blobs or children that are missing in the repository; see [`Error::missing`].
     MissingContent,
-    /// The registry refuses what was sent and would refuse it again (400, 405, 409, 412, 413, 415, 422).
+    /// The registry refuses the content and would refuse it again (400, 405, 409, 412, 413, 415, 422).
     Rejected,
-    /// The upload session is gone or out of step; a new one may do.
+    /// The upload session is lost or out of step. A new one may succeed.
     UploadLost,
-    /// The bytes are not those that their digest or size promised.
+    /// The bytes do not match their digest or size.
     Corrupt,
-    /// The answer makes no sense: not a registry, a document of no known shape, a limit passed.
+    /// The answer is invalid: not from a registry, an unknown document, or beyond a limit.
     Protocol,
-    /// Something unsafe was asked of us and refused: a redirect, a realm, a downgrade.
+    /// An unsafe redirect, realm or downgrade was refused.
     Refused,
     /// A credential file or helper failed.
     Credentials,
@@ -84,19 +84,19 @@ pub enum ErrorKind {
     Cancelled,
 }
 
-/// Whether the same request may succeed when it is made again.
+/// Prospect of the same request on another attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retryable {
-    /// It would fail again.
+    /// It fails again.
     No,
-    /// After the usual backoff.
+    /// It may succeed after the usual backoff.
     Yes,
-    /// Not before this long.
+    /// It may succeed after this delay.
     After(Duration),
 }
 
 impl Error {
-    /// An error of `kind` while doing `action` (an infinitive clause: `fetch manifest library/nginx:v1`) at `host`;
+    /// Creates an error of `kind` during `action` (an infinitive clause: `fetch manifest library/nginx:v1`) at `host`.
     /// `message` says what happened (`the registry answered 404 Not Found`).
     pub fn new(
         kind: ErrorKind,
@@ -123,76 +123,75 @@ impl Error {
             source: None,
         }))
     }
-    /// As another kind, where the place that it happened at tells more than the answer. What it was taken for before
-    /// is forgotten.
+    /// Changes the kind if the place of the error says more than the answer, and removes the cause.
     #[must_use]
     pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.0.kind = kind;
         self.0.cause = None;
         self
     }
-    /// As what it is, where that is more than the kind says.
+    /// Sets the cause.
     #[must_use]
     pub fn with_cause(mut self, cause: Cause) -> Self {
         self.0.cause = Some(cause);
         self
     }
-    /// About this repository, unless it is known to be about another.
+    /// Sets the repository, unless one is set.
     #[must_use]
     pub fn with_repository(mut self, repository: &Repository) -> Self {
         self.0.repository.get_or_insert_with(|| repository.clone());
         self
     }
-    /// With the time from which on the host lets requests in again.
+    /// Sets the time at which the host accepts requests again.
     #[must_use]
     pub fn with_until(mut self, until: SystemTime) -> Self {
         self.0.until = Some(until);
         self
     }
-    /// While doing another `action`, of which this was a part.
+    /// Sets the action, of which the failed one was a part.
     #[must_use]
     pub(crate) fn with_action(mut self, action: impl Into<String>) -> Self {
         self.0.action = action.into();
         self
     }
-    /// The same error for a request that was not made, since this one found out on its behalf.
+    /// Returns the error for another request that was not sent because this one failed.
     #[must_use]
     pub(crate) fn shared_with(mut self, action: &str) -> Self {
         action.clone_into(&mut self.0.action);
         self.0.repository = None;
         self
     }
-    /// With the status of the last answer.
+    /// Sets the status of the last answer.
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.0.status = Some(status);
         self
     }
-    /// With the registry's error code (`MANIFEST_UNKNOWN`).
+    /// Sets the registry's error code (`MANIFEST_UNKNOWN`).
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
         self.0.code = Some(code.into());
         self
     }
-    /// With the digests that the registry says are missing.
+    /// Sets the digests that the registry reports as missing.
     #[must_use]
     pub fn with_missing(mut self, missing: Vec<Digest>) -> Self {
         self.0.missing = missing;
         self
     }
-    /// With the time that the host asks to be left alone.
+    /// Sets the delay that the host demands.
     #[must_use]
     pub fn with_retry_after(mut self, delay: Duration) -> Self {
         self.0.retry_after = Some(delay);
         self
     }
-    /// With the number of tries made so far, this one included.
+    /// Sets the number of tries so far, this one included.
     #[must_use]
     pub fn with_tries(mut self, tries: u32) -> Self {
         self.0.tries = tries;
         self
     }
-    /// As the end of all tries: whatever this was one step of does not try again in its turn.
+    /// Marks the error as the end of all tries, so that an enclosing operation does not retry either.
     #[must_use]
     pub(crate) fn given_up(mut self) -> Self {
         self.0.given_up = true;
@@ -205,14 +204,14 @@ impl Error {
         self.0.conflict = true;
         self
     }
-    /// As a refusal that may pass, since the host accepted the same login before.
+    /// Marks the error as a refusal that may be transient, because the host accepted the same login before.
     #[must_use]
     pub(crate) fn passing(mut self) -> Self {
         self.0.passing = true;
         self
     }
-    /// Tells if a refusal at the try with number `tries` is worth another: as often as `retry` says where the same
-    /// repository `is_known` to let the login in, and else twice, since a right may be missing there.
+    /// Returns whether a refusal at try number `tries` is worth another one: as often as `retry` says if the repository
+    /// `is_known` to accept the login, and twice otherwise, because a right may be missing there.
     pub(crate) fn may_pass(&self, tries: u32, retry: RetryPolicy, is_known: bool) -> bool {
         let is_named = self.code() == Some("DENIED") || self.cause() == Cause::ProjectMissing;
         // The last try may renew the token as well, which is a request more.
@@ -223,14 +222,14 @@ impl Error {
         };
         !is_named && tries <= most
     }
-    /// With a further clause behind what happened.
+    /// Appends a clause to the message.
     #[must_use]
     pub fn with_clause(mut self, clause: &str) -> Self {
         self.0.message.push_str("; ");
         self.0.message.push_str(clause);
         self
     }
-    /// Without the secrets that a server repeated.
+    /// Removes secrets that a server repeated.
     #[must_use]
     pub(crate) fn redacted(mut self, redactor: &SecretRedactor) -> Self {
         if let Cow::Owned(message) = redactor.redact(&self.0.message) {
@@ -238,7 +237,7 @@ impl Error {
         }
         self
     }
-    /// With the cause. Its text must hold no secret.
+    /// Sets the source. Its text must contain no secret.
     #[must_use]
     pub fn with_source(
         mut self,
@@ -247,47 +246,47 @@ impl Error {
         self.0.source = Some(Arc::from(source.into()));
         self
     }
-    /// The kind.
+    /// Returns the kind.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
-    /// What it is, in terms of what a person has to do about it. Decides nothing.
+    /// Returns the cause for a person. No program decision depends on it.
     pub fn cause(&self) -> Cause {
         self.0.cause.unwrap_or_else(|| self.0.kind.into())
     }
-    /// The repository that it is about, where it is about one: at the registry as the user wrote it, wherever that led.
+    /// Returns the repository, at the registry as the user wrote it, even after a redirect.
     pub fn repository(&self) -> Option<&Repository> {
         self.0.repository.as_ref()
     }
-    /// When the host lets requests in again, where it says so: for people; [`Error::retryable`] is for programs.
+    /// Returns the time at which the host accepts requests again, for people. Programs use [`Error::retryable`].
     pub fn until(&self) -> Option<SystemTime> {
         self.0.until
     }
-    /// What was being done.
+    /// Returns the action.
     pub fn action(&self) -> &str {
         &self.0.action
     }
-    /// The host that failed, as the user wrote it, or the host that a redirect or a realm led to.
+    /// Returns the host that failed: as the user wrote it, or the host of a redirect or realm.
     pub fn host(&self) -> &str {
         &self.0.host
     }
-    /// What happened, without action, host and tries.
+    /// Returns the message without action, host and tries.
     pub fn message(&self) -> &str {
         &self.0.message
     }
-    /// The status of the last answer, if there was one.
+    /// Returns the status of the last answer, if there was one.
     pub fn status(&self) -> Option<StatusCode> {
         self.0.status
     }
-    /// The registry's error code, if it gave one.
+    /// Returns the registry's error code, if it sent one.
     pub fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
     }
-    /// For [`ErrorKind::MissingContent`]: what the registry says is missing; may be empty, as not all say.
+    /// Returns the missing digests of an [`ErrorKind::MissingContent`]. Some registries do not name them.
     pub fn missing(&self) -> &[Digest] {
         &self.0.missing
     }
-    /// How many times it was tried.
+    /// Returns the number of tries.
     pub fn tries(&self) -> u32 {
         self.0.tries
     }
@@ -295,12 +294,12 @@ impl Error {
     pub(crate) fn is_conflict(&self) -> bool {
         self.0.conflict
     }
-    /// True if all tries were used up.
+    /// Returns whether all tries were used up.
     pub(crate) fn is_given_up(&self) -> bool {
         self.0.given_up
     }
-    /// Tells if trying again may help (docs/protocol.md#retries); for a lost upload that is trying with a new session.
-    /// What was tried as often as it may be is not worth another try, of this or of what it was a step of.
+    /// Returns whether another try may succeed (docs/protocol.md#retries). For a lost upload that means a new session.
+    /// An error after the last try is final for the request and for the operation that it was part of.
     pub fn retryable(&self) -> Retryable {
         if self.0.given_up {
             return Retryable::No;

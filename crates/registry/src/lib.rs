@@ -2,14 +2,14 @@
 //!
 //! # Concepts
 //!
-//! A [`Client`] is the handle on one registry. It speaks the endpoints that a copy needs, one family a file:
-//! manifests, tags, referrers, blobs and uploads. It is made by [`Registries`], which keeps one client per registry and lets
-//! them share connections, limits and tokens.
+//! A [`Client`] is the handle on one registry. It has the endpoints that a copy needs, one family per file: manifests,
+//! tags, referrers, blobs and uploads. [`Registries`] creates one client per registry and lets them share connections,
+//! limits and tokens.
 //!
-//! Bytes are sacred: a [`Manifest`] is the bytes that a registry sent, with views that read them; nothing here
-//! serialises one again, but for the indexes that have to be written anew: filtered ones, and the lists of referrers at
-//! registries without a referrers API. Every blob that flows through a [`BlobReader`] is hashed and measured against its
-//! [`Descriptor`] before its last byte is handed on.
+//! A [`Manifest`] is the bytes that a registry sent, with views that read them. Nothing is serialised again, except for
+//! two kinds of indexes that have to be written: filtered ones, and lists of referrers at registries without a
+//! referrers API. Every blob that flows through a [`BlobReader`] is hashed and measured against its [`Descriptor`]
+//! before its last byte is handed on.
 //!
 //! An upload is asked for, then sent. [`Client::open_upload`] settles in one request whether the blob is there, can
 //! be mounted from another repository, or has to be sent; [`Client::upload`] sends it from a [`BlobSource`], which it
@@ -45,18 +45,18 @@
 //! }
 //! ```
 //!
-//! What names a manifest as its subject (signatures, attestations, SBOMs) is listed by [`Client::referrers`], from the
-//! referrers API or from the tag that stands in for it, and [`Client::attach`] sees to it that what was pushed is listed.
+//! [`Client::referrers`] lists the manifests that name another as their subject (signatures, attestations, SBOMs), from
+//! the referrers API or from the fallback tag.
 //!
-//! What a registry is found to do (the upload form it takes, the questions it answers with errors, whether it lists referrers) is remembered by
-//! its client for as long as it lives, as hints that cost a request when they are wrong.
+//! A client remembers the observed behaviour of its registry for as long as it lives (forms of uploads, endpoints that
+//! fail, the referrers API), as hints that cost one request if they are wrong.
 //!
 //! Below the client lie two layers that know nothing of images: [`auth`] turns challenges and credentials into
 //! `Authorization` headers, [`transport`] turns calls into answers (TLS, redirects, limits, stalls) and is the one
 //! place that decides what is worth a retry.
 //!
-//! There is no policy in this crate (which image goes where), no configuration file of ours and no printing: what
-//! happens on the wire reaches the outside through an [`Observer`](transport::Observer).
+//! This crate has no policy (which image goes where), no configuration file and no output. An
+//! [`Observer`](transport::Observer) receives what happens on the wire.
 
 pub mod auth;
 mod cause;

@@ -39,7 +39,7 @@ pub(crate) fn without_userinfo(text: &str) -> &str {
     userinfo(text).map_or(text, |range| text.get(range.end + 1..).unwrap_or_default())
 }
 
-/// Where user name and password stand: behind the scheme, up to the last `@` that does not introduce a digest.
+/// Returns the range of user name and password: after the scheme, up to the last `@` that does not introduce a digest.
 fn userinfo(text: &str) -> Option<std::ops::Range<usize>> {
     const DIGESTS: [&str; 4] = ["sha256:", "sha512:", "blake3:", "md5:"];
     let start = text.find("://").map_or(0, |at| at + 3);

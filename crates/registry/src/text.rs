@@ -64,8 +64,7 @@ pub(crate) fn first_line(text: &str, longest: usize) -> String {
     shown
 }
 
-/// What an error of the system means for a file or a program, in plain words and without its number, which says the
-/// same to nobody.
+/// Returns a system error about a file or a program in plain words, without its number.
 pub fn io_clause(error: &io::Error) -> String {
     use io::ErrorKind::{
         IsADirectory, NotADirectory, NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem,
@@ -88,7 +87,7 @@ pub fn io_clause(error: &io::Error) -> String {
     words.to_owned()
 }
 
-/// Whether the next word is a credential.
+/// The next word is a credential.
 fn is_authorization_scheme(word: &str) -> bool {
     let word = word.trim_start_matches(|c: char| !c.is_ascii_alphabetic());
     word.eq_ignore_ascii_case("bearer") || word.eq_ignore_ascii_case("basic")

@@ -10,7 +10,8 @@ const LONGEST: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 /// IETF's draft the latter.
 const FIRST_MOMENT: u64 = 1_000_000_000;
 
-/// When a limit is over, from `ratelimit-reset` or `x-ratelimit-reset`. Nothing is waited for on its word; it is said.
+/// Returns the end of a rate limit, from `ratelimit-reset` or `x-ratelimit-reset`. It is only reported, and never
+/// waited for.
 pub(crate) fn reset(headers: &HeaderMap, now: SystemTime) -> Option<SystemTime> {
     let value = ["ratelimit-reset", "x-ratelimit-reset"]
         .iter()

@@ -1,4 +1,4 @@
-//! The header for a request.
+//! `Authorization` headers for the requests to one registry.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,34 +34,34 @@ pub struct Authenticator {
     pub(super) retry: RetryPolicy,
     trusted: Arc<[String]>,
     accounts: ServiceAccounts,
-    /// What is known of the registry as it is reached verified, and unverified: what anybody on the way may have
-    /// said is not believed where certificates are checked.
+    /// State for verified and for unverified connections. Facts from an unverified connection are never used for a
+    /// verified one, because anybody on the way can forge them.
     verified: AuthState,
     unverified: AuthState,
 }
 
-/// What is known of a registry, reached one way.
+/// State of a registry for one kind of connection, verified or unverified.
 #[derive(Default)]
 pub(super) struct AuthState {
     memory: Mutex<KnownScheme>,
-    /// Whether it is known what the registry wants, and who finds out.
+    /// Lets one request find out the challenge while the others wait.
     pub(super) door: ChallengeProbe,
-    /// The logins at the registry, and at its token server.
+    /// Logins that were accepted or refused by the registry and by its token server.
     pub(super) logins: Logins,
     pub(super) token_logins: Logins,
-    /// A request to read was refused without a login: one that is let in proves its login.
+    /// True if a read request without a login was refused. A read request that succeeds then proves its login.
     pub(super) guards_reading: AtomicBool,
     pub(super) tokens: TokenCache,
-    /// Those who wait for tokens.
+    /// Queues of requests that wait for a token.
     pub(super) lines: TokenQueues,
-    /// The challenge of `GET /v2/`, asked for when another answer holds none.
+    /// Challenge of `GET /v2/`, requested if another answer contains none.
     pub(super) ping: SingleFlight<Option<Challenge>>,
-    /// The token server that may not see credentials, if there is one.
+    /// Token server that does not receive the credential because it belongs to another domain.
     withheld: Mutex<Option<String>>,
 }
 
 impl AuthState {
-    /// Tells if requests under `credential` carry the login itself, and no token that was given for it.
+    /// Returns whether requests with `credential` carry the login itself instead of a token.
     fn sends_login(&self, credential: &Credential) -> bool {
         match (self.memory().scheme(), credential) {
             (None, _) | (_, Credential::Anonymous | Credential::Identity(_)) => false,
@@ -72,7 +72,7 @@ impl AuthState {
     pub(super) fn memory(&self) -> MutexGuard<'_, KnownScheme> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    /// The token server that a credential was not sent to.
+    /// Returns the token server that the credential was withheld from.
     pub(super) fn withheld(&self) -> Option<String> {
         self.withheld
             .lock()
@@ -82,7 +82,7 @@ impl AuthState {
 }
 
 impl Authenticator {
-    /// An authenticator for `registry`.
+    /// Creates an authenticator for `registry`.
     pub fn new(registry: Registry, transport: Arc<Transport>, retry: RetryPolicy) -> Self {
         Self {
             registry,
@@ -94,7 +94,7 @@ impl Authenticator {
             unverified: AuthState::default(),
         }
     }
-    /// Lets the token servers that the user named see credentials too: hosts, or hosts with ports
+    /// Allows the token servers that the user named to receive credentials, as `host` or `host:port`
     /// ([`Keychain::trusted_realms`](crate::auth::Keychain::trusted_realms)).
     #[must_use]
     pub fn trusting(mut self, realms: Arc<[String]>) -> Self {
@@ -141,8 +141,8 @@ impl Authenticator {
         }
         Ok(turn)
     }
-    /// The header to send with a request that needs `scopes` as `access` says: `None` before the first challenge
-    /// and for registries that want none. Gets a token if the challenge is known and no cached one suffices.
+    /// Returns the `Authorization` header of a request that needs `scopes`, or `None` before the first challenge and
+    /// for registries that require none. Requests a token if the challenge is known and the cache has no suitable one.
     ///
     /// # Errors
     /// When no token is to be had: [`ErrorKind::Unauthorized`] or [`ErrorKind::Denied`] where the token server
@@ -173,16 +173,16 @@ impl Authenticator {
             }
         }
     }
-    /// Whether the token that requests for `scopes` are sent with was given for all of them, as far as its server
-    /// says: some leave out what they do not grant, and some are asked for less when they refuse all.
+    /// Returns whether the current token for `scopes` grants all of them. Some servers leave out the scopes that they
+    /// deny, and some receive a second request with fewer scopes after they refused all.
     pub fn grants(&self, endpoint: &Endpoint, access: &Access, scopes: &ScopeSet) -> bool {
         let side = self.side(endpoint);
         let wanted = side.memory().scopes_for(scopes);
         let token = side.tokens.find(&access.credential, &wanted);
         token.is_none_or(|token| token.grants(&wanted))
     }
-    /// Says that a request with `used` as its header was let in (any answer but a 401). A token that was once let in
-    /// and is refused later has run out, and is worth a fresh one; one that never was is refused for good.
+    /// Records that a request with `used` as its header was accepted (any answer except 401). A token that was accepted
+    /// before and is refused later has expired and is renewed. A token that was never accepted is refused for good.
     pub fn accepted(
         &self,
         endpoint: &Endpoint,
@@ -213,7 +213,7 @@ impl Authenticator {
             side.lines.wake();
         }
     }
-    /// Takes in how a request with `used` as its header ended that was refused: `error` says that it was the login.
+    /// Records a request with `used` as its header that was refused for good because of its login, with its `error`.
     pub fn login_failed(
         &self,
         endpoint: &Endpoint,
@@ -231,7 +231,7 @@ impl Authenticator {
             gate.refused(error);
         }
     }
-    /// What stands in for the credential at a token server, or with Basic.
+    /// Returns the login for a token server or for Basic authentication.
     pub(super) async fn login(
         &self,
         endpoint: &Endpoint,
@@ -256,12 +256,13 @@ impl Authenticator {
             }
         })
     }
-    /// The service accounts whose access tokens are kept.
+    /// Returns the service accounts with their cached access tokens.
     pub(super) fn accounts(&self) -> &ServiceAccounts {
         &self.accounts
     }
-    /// A token for `scopes`, from the cache or from its source. Where the right to write is refused to a request that
-    /// only reads, for which it was asked so that one token does for both, it is asked for without.
+    /// Returns a token for `scopes`, from the cache or from its server. A read request asks for write access as well if
+    /// the repository is written to, so that one token serves both. If the server refuses that, the next request asks
+    /// for read access only.
     async fn token(
         &self,
         endpoint: &Endpoint,
@@ -312,7 +313,7 @@ impl Authenticator {
         }
         .boxed()
     }
-    /// Gets a token by a request of its own or by one that is shared with others who want one at the same time.
+    /// Gets a token, with a request of its own or with one that it shares with other waiting requests.
     async fn in_line(
         &self,
         endpoint: &Endpoint,
@@ -338,7 +339,7 @@ impl Authenticator {
             }
         }
     }
-    /// One token request, under the login if the token server may see it.
+    /// Sends one token request, with the login if the token server may receive it.
     async fn request_token(
         &self,
         endpoint: &Endpoint,
@@ -417,7 +418,7 @@ impl Authenticator {
         }
         outcome
     }
-    /// Says, once, that a login is kept from a token server.
+    /// Warns once that the login is withheld from a token server.
     fn withhold(&self, endpoint: &Endpoint, access: &Access, realm: &Url) {
         if access.credential == Credential::Anonymous {
             return;
@@ -435,7 +436,7 @@ impl Authenticator {
     }
 }
 
-/// The credential that a request with `used` as its header shows.
+/// Returns the credential that a request with `used` as its header presents.
 pub(super) fn shown<'a>(access: &'a Access, used: Option<&HeaderValue>) -> &'a Credential {
     match used {
         Some(_) => &access.credential,
@@ -443,12 +444,12 @@ pub(super) fn shown<'a>(access: &'a Access, used: Option<&HeaderValue>) -> &'a C
     }
 }
 
-/// Tells if a request with `method` writes.
+/// Returns whether requests with `method` write.
 pub(super) fn is_write(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// Where tokens come from.
+/// Realm and service of a token server, as the challenge names them.
 struct TokenSource {
     realm: String,
     service: Option<String>,

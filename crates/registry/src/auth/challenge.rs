@@ -29,9 +29,9 @@ pub(super) struct BearerChallenge {
     pub(super) realm: String,
     /// For whom the token is. Gitea says nothing.
     pub(super) service: Option<String>,
-    /// What the token must allow, one scope an item.
+    /// Scopes that the token needs, one per item.
     pub(super) scopes: Vec<String>,
-    /// Whether the registry says that the token sent is a good one with too few rights.
+    /// True if the registry says that the token is valid but grants too little (`insufficient_scope`).
     pub(super) insufficient: bool,
     /// The token itself was not taken (`invalid_token`, RFC 6750), whatever it is good for.
     pub(super) invalid: bool,
@@ -137,7 +137,7 @@ fn parse(line: &str) -> Vec<RawChallenge> {
     }
 }
 
-/// What is left of a line.
+/// Rest of a header value that is not parsed yet.
 struct HeaderCursor<'a> {
     rest: &'a str,
 }

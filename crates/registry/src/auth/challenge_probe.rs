@@ -1,9 +1,8 @@
-//! Who asks first.
+//! Lets one request at a time probe a registry for its authentication challenge.
 //!
-//! Until a registry has answered something, nobody knows whether it wants to know who asks: a hundred images that
-//! start together would be sent away a hundred times to learn the same challenge. So one request goes ahead and the
-//! others wait for its answer, whatever it is. Reading and writing are found out apart: many registries let anybody
-//! read.
+//! Before the first answer it is unknown whether a registry requires a login: a hundred images that start together
+//! would receive a hundred 401 answers with the same challenge. Therefore one request goes first and the others wait
+//! for its answer. Reading and writing are probed separately because many registries allow anonymous reads.
 
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,18 +14,18 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::auth::logins::LoginGuard;
 
-/// The longest that a request waits for the first one's answer. A registry that hangs must not be asked by one after
-/// the other; and whatever holds the first one up, the others are not held up for good.
+/// Maximum time that a request waits for the answer to the first one. A registry that hangs must not be probed by one
+/// request after the other.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a request does, as far as registries let anybody do it.
+/// Kind of access that registries permit or deny separately to anonymous clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AccessMode {
     Read,
     Write,
 }
 
-/// The way into a registry, reached one way.
+/// State of the probe for one kind of connection to a registry.
 #[derive(Debug, Default)]
 pub(super) struct ChallengeProbe {
     state: Mutex<State>,
@@ -35,27 +34,27 @@ pub(super) struct ChallengeProbe {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether a request is on its way whose answer others wait for.
+    /// A probing request is in flight.
     asking: bool,
-    /// Whether it is known what is wanted of those who read, and of those who write.
+    /// The requirements for reading, and for writing, are known.
     reads: bool,
     writes: bool,
 }
 
-/// Leave to send a request, once it is known what the registry wants or this request is the one to find out. Hold it
-/// until the answer was made known: by [`ProbeGuard::record_success`], or by [`refused`](crate::auth::Authenticator::refused). If it
-/// is dropped before, the next one goes ahead.
+/// Permission to send a request, given if the registry's requirements are known or if this request is the probe. It is
+/// held until the answer was recorded, by [`ProbeGuard::let_in`] or by
+/// [`refused`](crate::auth::Authenticator::refused). If it is dropped earlier, the next request becomes the probe.
 #[derive(Debug)]
 pub struct ProbeGuard<'a> {
     door: &'a ChallengeProbe,
     deed: AccessMode,
     first: bool,
-    /// Held where the request has a login that was not accepted yet.
+    /// Guard of a login that was not accepted yet.
     pub(super) login: Option<LoginGuard>,
 }
 
 impl ChallengeProbe {
-    /// Waits for a turn for a request with `method`.
+    /// Waits until a request with `method` may be sent.
     pub(super) async fn acquire(&self, method: &Method) -> ProbeGuard<'_> {
         let deed = if matches!(*method, Method::GET | Method::HEAD) {
             AccessMode::Read
@@ -70,7 +69,7 @@ impl ChallengeProbe {
             login: None,
         }
     }
-    /// Waits until a request may go; whether it is one that others wait for.
+    /// Waits until a request may be sent. Returns true if it is the probe.
     async fn is_first(&self, deed: AccessMode) -> bool {
         if self.state().knows(deed) {
             return false;
@@ -95,7 +94,7 @@ impl ChallengeProbe {
             }
         }
     }
-    /// It is known what the registry wants of everybody.
+    /// Records that the challenge is known.
     pub(super) fn open(&self) {
         let mut state = self.state();
         if !(state.reads && state.writes) {
@@ -119,7 +118,7 @@ impl State {
 }
 
 impl ProbeGuard<'_> {
-    /// Says that the registry let the request in: others of its kind need not wait.
+    /// Records that the registry accepted the request. Other requests of its kind no longer wait.
     pub fn record_success(&self) {
         let mut state = self.door.state();
         if state.knows(self.deed) {
@@ -150,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether a request with `method` would go at once, and as the first.
+    /// Returns `Some` if a request with `method` is sent at once, with true if it is the probe.
     fn goes(door: &ChallengeProbe, method: &Method) -> Option<bool> {
         door.acquire(method).now_or_never().map(|turn| turn.first)
     }

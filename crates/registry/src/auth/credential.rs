@@ -1,29 +1,29 @@
-//! Who we are to a registry.
+//! Credentials for registries.
 
 use crate::auth::secret::Secret;
 
-/// What a registry is told about who we are.
+/// A credential that is presented to a registry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Credential {
-    /// Nothing.
+    /// No credential.
     Anonymous,
     /// User and password.
     Basic {
-        /// The user.
+        /// User name.
         username: String,
-        /// The password.
+        /// Password.
         password: Secret,
     },
-    /// An identity (refresh) token: exchanged for tokens by POST.
+    /// Identity (refresh) token, exchanged for access tokens by POST.
     Identity(Secret),
-    /// A registry token: sent as Bearer as it is.
+    /// Registry token, sent unchanged as Bearer token.
     Bearer(Secret),
-    /// A Google service account (JSON, decoded), exchanged for access tokens (user `_oauth2_`).
+    /// Google service account (decoded JSON), exchanged for access tokens (user `_oauth2_`).
     GoogleServiceAccount(Secret),
 }
 
 impl Credential {
-    /// What tells accounts apart; empty for nobody.
+    /// Returns a name that distinguishes accounts, empty without a credential.
     pub(crate) fn user(&self) -> &str {
         match self {
             Self::Anonymous => "",

@@ -29,16 +29,16 @@ pub(super) struct DockerConfig {
     store: Option<String>,
 }
 
-/// Where to look for a login, in this order.
+/// One step of the search for a login.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LookupStep<'a> {
     /// `docker-credential-<suffix>` may keep one under one of these names.
     Helper {
         /// The helper.
         suffix: &'a str,
-        /// What it is asked for, one after the other.
+        /// Server names that the helper is queried for, in this order.
         servers: Vec<String>,
-        /// Whether the document names it for this very registry, and not for all.
+        /// True if the document names the helper for this registry (`credHelpers`) and not for all (`credsStore`).
         own: bool,
     },
     /// The document itself holds one under this key.
@@ -113,8 +113,8 @@ impl DockerConfig {
         }
         Ok(config)
     }
-    /// Where to look for a login to `repository`, the most specific key first. For a registry as a whole, its own
-    /// helper comes first, then the store for all, then what is written here, as docker has it.
+    /// Returns the steps of the search for a login to `repository`, the most specific key first. For a whole registry,
+    /// its own helper comes first, then the store for all, then the entry in the document, as in docker.
     pub(super) fn steps(&self, repository: &Repository) -> Vec<LookupStep<'_>> {
         let registry = repository.registry();
         let mut steps = Vec::new();

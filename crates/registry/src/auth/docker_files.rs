@@ -18,14 +18,14 @@ use crate::file::read_regular;
 use crate::reference::Repository;
 use crate::text::io_clause;
 
-/// The longest file that is read, in bytes.
+/// Maximum size of a file, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
-/// How long a file's content is believed before it is read again: logins are renewed while we run.
+/// Time after which a file is read again, because logins are renewed during a run.
 const BELIEVED: Duration = Duration::from_secs(60);
-/// A content that is younger is not read again, even after its login was refused.
+/// Minimum age of a content that is read again after its login was refused.
 const YOUTH: Duration = Duration::from_secs(10);
 
-/// Where docker and podman keep credentials on this machine, in the order in which they are asked:
+/// Credential files of docker and podman, in the order in which they are searched:
 ///
 /// 1. the file that `REGISTRY_AUTH_FILE` names;
 /// 2. the document in `DOCKER_AUTH_CONFIG`, which some CI systems set;
@@ -37,26 +37,26 @@ const YOUTH: Duration = Duration::from_secs(10);
 /// missing file is none. A file at one of the usual places that may not be read, and a store that is not installed,
 /// are passed over and named in what is said of a failed login; everything else that is wrong is an error.
 ///
-/// Files are read when they are needed and again after a minute; what helpers tell is remembered for five. Clones
-/// share both.
+/// Files are read on demand and again after a minute. Answers of helpers are cached for five minutes. Clones share
+/// both.
 #[derive(Debug, Clone, Default)]
 pub struct DockerFiles {
     sources: Arc<[ConfigSource]>,
     helpers: Arc<Helpers>,
 }
 
-/// One file or document.
+/// A credential file, or a document in a variable.
 #[derive(Debug)]
 struct ConfigSource {
     place: ConfigLocation,
-    /// Its name for messages.
+    /// Name in messages.
     shown: String,
     content: SingleFlight<ConfigContent>,
 }
 
 #[derive(Debug)]
 enum ConfigLocation {
-    /// `named` says that the user named it, so that it is meant to be read.
+    /// File. `named` is true if a variable names it; such a file must be readable.
     File {
         path: PathBuf,
         named: bool,
@@ -67,27 +67,28 @@ enum ConfigLocation {
 #[derive(Clone, Debug)]
 struct ConfigContent {
     config: Arc<DockerConfig>,
-    /// Why nothing could be read, if that is no error.
+    /// Reason why the file was skipped, if that is not an error.
     passed_over: Option<String>,
     at: Instant,
 }
 
-/// What was found.
+/// Result of a search.
 #[derive(Debug, Default)]
 pub(super) struct FoundLogin {
-    /// The login.
+    /// Login, if one was found.
     pub(super) credential: Option<Credential>,
-    /// Where it was found; or, if it was not, what was passed over.
+    /// Place of the login, or the files and helpers that were skipped.
     pub(super) origin: Option<String>,
 }
 
 impl DockerFiles {
-    /// The files that the environment names (`REGISTRY_AUTH_FILE`, `XDG_RUNTIME_DIR`, `XDG_CONFIG_HOME`,
-    /// `DOCKER_CONFIG`, `HOME`), and `DOCKER_AUTH_CONFIG`. Nothing is read before it is needed.
+    /// Returns the files that the environment names (`REGISTRY_AUTH_FILE`, `XDG_RUNTIME_DIR`, `XDG_CONFIG_HOME`,
+    /// `DOCKER_CONFIG`, `HOME`), and `DOCKER_AUTH_CONFIG`. Files are read on demand.
     pub fn from_env() -> Self {
         Self::from_vars(|name| std::env::var_os(name))
     }
-    /// The files that `var` names, asked for the variables of [`DockerFiles::from_env`]. Empty ones count as unset.
+    /// Returns the files that `var` names, for the variables of [`DockerFiles::from_env`]. Empty variables count as
+    /// unset.
     pub fn from_vars(var: impl Fn(&str) -> Option<OsString>) -> Self {
         let var = |name: &str| var(name).filter(|value| !value.is_empty());
         let dir = |name: &str| var(name).map(PathBuf::from);
@@ -115,7 +116,7 @@ impl DockerFiles {
             helpers: Arc::default(),
         }
     }
-    /// These files, in this order.
+    /// Returns these files, in this order.
     pub fn from_paths(paths: impl IntoIterator<Item = PathBuf>) -> Self {
         Self {
             sources: paths
@@ -125,13 +126,14 @@ impl DockerFiles {
             helpers: Arc::default(),
         }
     }
-    /// Looks for helpers in `path` (a list as in `PATH`) and lets each take `limit`; otherwise `PATH` and 30 s.
+    /// Searches helpers in `path` (a list as in `PATH`), with `limit` as time limit of each. The defaults are `PATH`
+    /// and 30 s.
     #[must_use]
     pub fn with_helpers(mut self, path: OsString, limit: Duration) -> Self {
         self.helpers = Arc::new(Helpers::new(Some(path), limit));
         self
     }
-    /// The login to `repository`.
+    /// Searches the login for `repository`.
     pub(super) async fn find(&self, repository: &Repository) -> Result<FoundLogin, Error> {
         let mut passed_over = Vec::new();
         for source in &*self.sources {
@@ -199,7 +201,7 @@ impl DockerFiles {
         }
         Ok(None)
     }
-    /// Lets files be read and helpers be asked again, since `stale` was refused.
+    /// Drops cached contents and answers because `stale` was refused.
     pub(super) fn forget(&self, stale: &Credential) {
         self.helpers.forget(stale);
         for source in &*self.sources {

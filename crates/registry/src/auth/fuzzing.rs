@@ -41,7 +41,7 @@ pub fn challenges(data: &[u8]) {
     }
 }
 
-/// What a token server answers.
+/// Answer of a token server.
 pub fn token_replies(data: &[u8]) {
     if let Ok(token::IssuedToken { header, life, .. }) = token::parse_reply(data) {
         assert!(header.is_sensitive());

@@ -27,10 +27,9 @@ use crate::transport::{
     AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, RetryPolicy, Transport,
 };
 
-/// What an access token may be used for: all that the account may do. Container Registry and Artifact Registry are
-/// both within it.
+/// Scope of an access token: everything that the account may do. It includes Container Registry and Artifact Registry.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
-/// How long our signature is good for; Google allows no more.
+/// Validity of a signed request, the maximum that Google allows.
 const ASSERTION_LIFE: Duration = Duration::from_secs(3600);
 /// A token is exchanged anew when less than this is left of it.
 const MARGIN: Duration = Duration::from_secs(300);
@@ -45,7 +44,7 @@ const MAX_ACCOUNTS: usize = 64;
 /// The user that goes with an access token.
 pub(super) const ACCESS_TOKEN_USER: &str = "oauth2accesstoken";
 
-/// Whether `_oauth2_` means a service account there: `gcr.io`, `*.gcr.io` and Artifact Registry's
+/// Returns whether `_oauth2_` means a service account at `registry`: `gcr.io`, `*.gcr.io` and Artifact Registry's
 /// `*-docker.pkg.dev`.
 pub(super) fn is_google(registry: &Registry) -> bool {
     let host = registry.api_host();
@@ -87,7 +86,7 @@ impl ServiceAccountKey {
             )
         })
     }
-    /// What is sent for a token: a signed statement of who asks for what.
+    /// Claims of the signed request for a token.
     fn assertion(&self, now: SystemTime) -> Result<String, &'static str> {
         let seconds = |time: SystemTime| {
             time.duration_since(UNIX_EPOCH)
@@ -197,7 +196,7 @@ struct TokenExchange<'a> {
     origin: &'a str,
 }
 
-/// What Google answers.
+/// Answer of Google's token endpoint.
 #[derive(Deserialize)]
 struct ExchangeReply {
     access_token: String,
@@ -313,7 +312,7 @@ impl TokenExchange<'_> {
     }
 }
 
-/// Where a key file may be used: `token_uri` is written in it, and whoever wrote it would get the signature.
+/// Checks the `token_uri` of a key file: whoever wrote the file would receive the signature.
 fn token_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let host = url.domain()?;

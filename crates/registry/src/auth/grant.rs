@@ -1,4 +1,4 @@
-//! What a token is good for, where that can be read.
+//! Scopes that a token grants, if they are readable.
 //!
 //! Only to know it beforehand: whether a token is taken is the registry's business, which alone can check it.
 
@@ -31,8 +31,8 @@ struct GrantedAccess {
     actions: Vec<String>,
 }
 
-/// What `token` grants by its own word, a JWT of the distribution project's form, or by `scope`, the word of the
-/// token server's answer. `None` where neither says.
+/// Returns the scopes that `token` grants according to itself (a JWT of the distribution project's form) or to `scope`,
+/// from the token server's answer. Returns `None` if neither names any.
 pub(super) fn read(token: &str, scope: Option<&str>) -> Option<Scopes> {
     claims(token).or_else(|| scope.and_then(scopes))
 }

@@ -20,44 +20,44 @@ use crate::error::{Error, ErrorKind};
 use crate::open_files::retry_when_exhausted;
 use crate::text::{self, io_clause};
 
-/// How long a helper may take before it counts as hung; some ask a cloud, none asks a person.
+/// Time limit of a helper. Some contact a cloud, none waits for a person.
 const LIMIT: Duration = Duration::from_secs(30);
-/// How long an answer is remembered: helpers hand out passwords that are good for an hour, of which half an hour
-/// may be over.
+/// Time for which an answer is cached: helpers return passwords that are valid for an hour, half of which may have
+/// passed.
 const REMEMBERED: Duration = Duration::from_secs(300);
-/// An answer that is younger is not asked for again, even after it was refused.
+/// Minimum age of an answer that is requested again after it was refused.
 const YOUTH: Duration = Duration::from_secs(10);
-/// The most of an answer that is read, in bytes, and of a complaint that is shown, in characters.
+/// Maximum size of an answer in bytes, and of a shown complaint in characters.
 const MAX_ANSWER: u64 = 64 * 1024;
 const MAX_SHOWN: usize = 200;
-/// Answers that are remembered.
+/// Maximum number of cached answers.
 const MAX_ANSWERS: usize = 1024;
-/// What a helper says, with a failure, when it keeps nothing for a server.
+/// Output of a failing helper that has no entry for a server.
 const NOT_FOUND: &str = "credentials not found in native keychain";
-/// The user name that says that the secret is an identity token.
+/// User name that marks the secret as an identity token.
 pub(super) const TOKEN_USER: &str = "<token>";
 
-/// What a helper told.
+/// Answer of a helper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum HelperOutcome {
-    /// A login.
+    /// Login.
     Credential(Credential),
-    /// That it keeps none.
+    /// No entry.
     Nothing,
-    /// Nothing, since there is no such program.
+    /// The program is not installed.
     NotInstalled,
 }
 
-/// Helpers and what they told lately. Each question is asked once at a time.
+/// Helpers with their cached answers. Each helper runs once at a time for a server.
 #[derive(Debug)]
 pub(super) struct Helpers {
-    /// Where programs are looked for instead of `PATH`.
+    /// Search path instead of `PATH`.
     path: Option<OsString>,
     limit: Duration,
     answers: Mutex<HashMap<HelperQuery, Arc<SingleFlight<CachedOutcome>>>>,
 }
 
-/// A helper's suffix and a server.
+/// Suffix of a helper, and a server.
 type HelperQuery = (String, String);
 
 #[derive(Clone, Debug)]
@@ -80,7 +80,8 @@ impl Helpers {
             answers: Mutex::default(),
         }
     }
-    /// What `docker-credential-<suffix>` keeps for `server`; `origin` is the file that names it.
+    /// Returns the login that `docker-credential-<suffix>` has for `server`. `origin` is the file that names the
+    /// helper.
     pub(super) async fn get(
         &self,
         suffix: &str,
@@ -108,7 +109,7 @@ impl Helpers {
         let is_good = |answer: &CachedOutcome| answer.at.elapsed() < REMEMBERED;
         Ok(self.flight(suffix, server).get(is_good, ask).await?.told)
     }
-    /// Drops the answers that are `stale` and not quite new.
+    /// Drops answers that equal `stale` and are not quite new.
     pub(super) fn forget(&self, stale: &Credential) {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         for flight in answers.values() {
@@ -128,14 +129,14 @@ impl Helpers {
     }
 }
 
-/// One question to one helper.
+/// One run of a helper for a server.
 struct HelperRun<'a> {
     program: String,
     server: &'a str,
     origin: &'a str,
 }
 
-/// What a helper answers.
+/// JSON document that a helper prints.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct HelperReply {
@@ -181,7 +182,7 @@ impl HelperRun<'_> {
             }
         }
     }
-    /// Says the server's name, and listens.
+    /// Writes the server's name and reads the answer.
     async fn exchange(&self, child: &mut Child) -> Result<(ExitStatus, Vec<u8>), IoError> {
         let (stdin, stdout, stderr) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -232,7 +233,7 @@ impl HelperRun<'_> {
     }
 }
 
-/// All that comes, if it is not too much.
+/// Reads everything, up to the limit.
 async fn bounded(stdout: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, IoError> {
     let mut answer = Vec::new();
     if let Some(stdout) = stdout {
@@ -247,7 +248,7 @@ async fn bounded(stdout: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, IoEr
     Ok(answer)
 }
 
-/// The first line of what a failed helper said, unless it looks like the document that holds a secret.
+/// Returns the first line that a failed helper printed, unless it looks like the document with the secret.
 fn error_line(said: &str) -> String {
     if said.trim().is_empty() || said.contains('{') {
         return String::new();

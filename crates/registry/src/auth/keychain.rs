@@ -1,4 +1,4 @@
-//! Which credential goes to which repository.
+//! Selection of the credential for a repository.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,57 +9,58 @@ use crate::auth::google;
 use crate::error::{Error, ErrorKind};
 use crate::reference::{Registry, Repository};
 
-/// The user whose password is a service account in base64, on Google's registries.
+/// User name whose password is a service account in base64, on Google's registries.
 const SERVICE_ACCOUNT_USER: &str = "_oauth2_";
 
-/// How a repository is reached.
+/// Credential and connection settings of a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Access {
-    /// As whom.
+    /// Credential.
     pub credential: Credential,
-    /// Whether http, or https with any certificate, will do.
+    /// Allows http, and https with any certificate.
     pub insecure: bool,
-    /// Where the credential comes from, for messages: `auth.yaml`, `~/.docker/config.json`, `no entry`.
+    /// Origin of the credential in messages: `auth.yaml`, `~/.docker/config.json`, `no entry`.
     pub origin: String,
 }
 
-/// One entry of a given map: a registry, or a registry and a path prefix.
+/// An entry of the auth file: a registry, or a registry with a path prefix.
 #[derive(Clone, Debug)]
 pub struct KeychainEntry {
     /// `registry` or `registry/namespace/…`, as written; a trailing `/` is fine.
     pub prefix: String,
-    /// As whom. [`Credential::Anonymous`] says that the entry gives no login: docker's and podman's files are then
-    /// looked at for one, as if only `insecure` stood there.
+    /// Credential. [`Credential::Anonymous`] means that the entry has no login: the files of docker and podman are
+    /// then searched for one.
     pub credential: Credential,
-    /// Whether http, or https with any certificate, will do.
+    /// Allows http, and https with any certificate.
     pub insecure: bool,
-    /// Where it was written, for messages.
+    /// Place of the entry in messages.
     pub origin: String,
 }
 
-/// The credentials of a run: given entries first, longest prefix wins; else docker's and podman's files.
+/// Credentials of a run: the entry with the longest matching prefix, or else the files of docker and podman.
 ///
-/// The nearest entry alone decides: one that gives no login is not filled up from an entry with a shorter prefix.
+/// Only the entry with the longest prefix decides: one without a login is not completed by an entry with a shorter
+/// prefix.
 #[derive(Debug)]
 pub struct Keychain {
-    /// By registry.
+    /// Entries by registry.
     entries: HashMap<Registry, Vec<ParsedEntry>>,
     files: Option<DockerFiles>,
     trusted_realms: Arc<[String]>,
 }
 
-/// An entry, understood.
+/// A parsed entry.
 #[derive(Debug)]
 struct ParsedEntry {
-    /// Below the registry; empty for all of it.
+    /// Path below the registry, empty for the whole registry.
     path: String,
     entry: KeychainEntry,
 }
 
 impl Keychain {
-    /// A keychain of given entries, with the credential files behind them unless `None`. All names of Docker Hub are
-    /// one registry. On Google's registries the password of user `_oauth2_` is the base64 of a service account's
-    /// key file (docs/files.md#credentials).
+    /// Creates a keychain of entries, with the credential files as fallback unless `None`. All names of Docker Hub are
+    /// one registry. On Google's registries the password of user `_oauth2_` is the base64 of a service account's key
+    /// file (docs/files.md#credentials).
     ///
     /// # Errors
     /// When a prefix is not a registry or a path below one, two prefixes mean the same, or a service account cannot
@@ -81,8 +82,8 @@ impl Keychain {
             trusted_realms: Arc::default(),
         })
     }
-    /// Names token servers, as `host` or `host:port`, that may see credentials although they belong to another
-    /// domain than the registry that leads there.
+    /// Adds token servers (`host` or `host:port`) that may receive credentials although they belong to another domain
+    /// than the registry.
     ///
     /// # Errors
     /// When one is not a host: [`ErrorKind::Credentials`].
@@ -94,11 +95,12 @@ impl Keychain {
         self.trusted_realms = realms.into();
         Ok(self)
     }
-    /// The token servers that the user named.
+    /// Returns the token servers that the user named.
     pub fn trusted_realms(&self) -> Arc<[String]> {
         self.trusted_realms.clone()
     }
-    /// How `repository` is reached. Answers of files and helpers are remembered for a limited time.
+    /// Returns credential and connection settings of `repository`. Answers of files and helpers are cached for a
+    /// limited time.
     ///
     /// # Errors
     /// When a credential file cannot be read or a helper fails: [`ErrorKind::Credentials`].
@@ -130,8 +132,8 @@ impl Keychain {
             origin,
         })
     }
-    /// Asks the files and helpers again because `stale` was refused for good: a helper may hold a newer password by
-    /// now. `None` when what they answer is what was refused.
+    /// Queries the files and helpers again because `stale` was refused: a helper may have a newer password. Returns
+    /// `None` if they still return what was refused.
     ///
     /// # Errors
     /// As [`Keychain::access`].
@@ -150,8 +152,8 @@ impl Keychain {
     pub fn entry(&self, repository: &Repository) -> Option<&KeychainEntry> {
         self.entry_for(repository)
     }
-    /// The entry with the longest prefix of `repository`, at a `/` boundary; of two that cover the same, the one that
-    /// is written out.
+    /// Returns the entry with the longest prefix of `repository`, at a `/` boundary. Of two prefixes that cover the
+    /// same path, the one that is written out wins.
     fn entry_for(&self, repository: &Repository) -> Option<&KeychainEntry> {
         let siblings = self.entries.get(repository.registry())?;
         siblings
@@ -162,8 +164,8 @@ impl Keychain {
     }
 }
 
-/// How many bytes of the path of `repository` a prefix covers, which is all of it or all of its first components; the
-/// empty prefix covers none of them and yet everything.
+/// Returns the number of bytes of the path of `repository` that a prefix covers: all of it or its first components. The
+/// empty prefix covers every path with 0 bytes.
 fn covered(prefix: &str, repository: &Repository) -> Option<usize> {
     let path = repository.path();
     // On Docker Hub `nginx` is both a namespace and short for `library/nginx`.
@@ -177,7 +179,7 @@ fn covered(prefix: &str, repository: &Repository) -> Option<usize> {
     covers.then_some(prefix.len())
 }
 
-/// The registry of an entry, and the path below it.
+/// Splits the prefix of an entry into registry and path.
 fn split(entry: &KeychainEntry) -> Result<(Registry, String), Error> {
     let prefix = entry.prefix.as_str();
     let refuse = |why: String| {
@@ -252,7 +254,7 @@ mod tests {
     use super::*;
     use crate::auth::secret::Secret;
 
-    /// Which of the entries `prefixes` decides on `repository`.
+    /// Returns the entry among `prefixes` that decides on `repository`.
     async fn decides(prefixes: &[&str], repository: &str) -> String {
         let entry = |prefix: &&str| KeychainEntry {
             prefix: (*prefix).to_owned(),

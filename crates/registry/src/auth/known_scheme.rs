@@ -1,4 +1,4 @@
-//! Facts that a registry has told about itself, so that it need not be asked twice (docs/protocol.md#scopes).
+//! Remembers the scheme and the scopes that a registry's challenges named (docs/protocol.md#scopes).
 
 use std::collections::HashMap;
 
@@ -6,51 +6,51 @@ use crate::auth::challenge::{BearerChallenge, Challenge};
 use crate::auth::scope::{Action, ScopeSet};
 use crate::auth::scopes::{Scopes, split};
 
-/// Scopes and actions learned for the whole registry, and scope sets with scopes of their own.
+/// Maximum number of scopes and actions for the whole registry, and of scope sets with scopes of their own.
 const MAX_LEARNED: usize = 8;
 const MAX_PARTICULAR: usize = 1024;
-/// Repositories that are remembered as written to.
+/// Maximum number of repositories that are remembered as written to.
 const MAX_WRITTEN: usize = 4096;
-/// The longest scope learned, in bytes.
+/// Maximum length of a remembered scope, in bytes.
 const MAX_SCOPE: usize = 512;
 
-/// A registry's way to be asked.
+/// Scheme and scopes that a registry requires.
 #[derive(Debug, Default)]
 pub(super) struct KnownScheme {
     scheme: Option<AuthScheme>,
-    /// Scopes that belong to no repository, asked for on every repository of the registry (`aws`, ECR public).
+    /// Scopes that belong to no repository and are requested with every repository (`aws`, ECR public).
     everywhere: Vec<String>,
     /// Actions on a repository that the registry's challenges name beyond the usual ones (`metadata_read`, ACR),
     /// with the kind of access that they were named for.
     actions: Vec<(Action, String)>,
-    /// Whatever else challenges named, for the scope set that was refused.
+    /// Other scopes that challenges named, by the scope set that was refused.
     particular: HashMap<ScopeSet, Vec<String>>,
-    /// Repositories that are written to: one token is to do for whatever is read there as well, unless (`false`) the
-    /// right to write is refused to whoever only reads.
+    /// Repositories that are written to. Requests that read them ask for write access as well, so that one token serves
+    /// both, unless the value is `false`: then the server refuses write access for reading.
     written: HashMap<String, bool>,
 }
 
-/// How requests are authorized.
+/// Scheme by which requests are authorized.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum AuthScheme {
-    /// With tokens from `realm` for `service`.
+    /// Tokens from `realm` for `service`.
     Bearer {
-        /// The token server, perhaps relative to the registry.
+        /// Token server, possibly relative to the registry.
         realm: String,
-        /// For whom its tokens are.
+        /// Service that the tokens are for.
         service: Option<String>,
     },
-    /// With user and password.
+    /// User and password.
     Basic,
 }
 
 impl KnownScheme {
-    /// How requests are authorized, as far as it is known.
+    /// Returns the scheme, if it is known.
     pub(super) fn scheme(&self) -> Option<AuthScheme> {
         self.scheme.clone()
     }
-    /// Takes in the scheme of a challenge. The first Bearer challenge is kept: Harbor answers a stale token with
-    /// `Basic`, and registries with a realm per repository let the first one's tokens in everywhere.
+    /// Records the scheme of a challenge. The first Bearer challenge is kept: Harbor answers a stale token with
+    /// `Basic`, and registries with a realm per repository accept the tokens of the first one everywhere.
     pub(super) fn learn_scheme(&mut self, challenge: &Challenge) {
         match (&self.scheme, challenge) {
             (None | Some(AuthScheme::Basic), Challenge::Bearer(bearer)) => {
@@ -63,7 +63,7 @@ impl KnownScheme {
             _ => {}
         }
     }
-    /// Takes in the scopes of a challenge that answered a request which needs `scopes`.
+    /// Records the scopes of a challenge that answered a request for `scopes`.
     pub(super) fn learn_scopes(&mut self, scopes: &ScopeSet, bearer: &BearerChallenge) {
         for text in bearer.scopes.iter().filter(|text| text.len() <= MAX_SCOPE) {
             if !self.scopes_for(scopes).covers(&Scopes::one(text)) {
@@ -104,7 +104,7 @@ impl KnownScheme {
             }
         }
     }
-    /// Takes note of what a request needs, before it is sent.
+    /// Records the scopes of a request before it is sent.
     pub(super) fn needs(&mut self, scopes: &ScopeSet) {
         if let Some((path, Action::Push)) = scopes.repositories().first()
             && self.written.len() < MAX_WRITTEN
@@ -113,8 +113,8 @@ impl KnownScheme {
             self.written.insert(path.clone(), true);
         }
     }
-    /// Takes note that the token server refuses `wanted`, which was made of `scopes`; whether something else is asked
-    /// for on their behalf from now on.
+    /// Records that the token server refuses `wanted`, which was built from `scopes`. Returns whether a narrower
+    /// request is made from now on.
     pub(super) fn narrow_after_refusal(&mut self, scopes: &ScopeSet, wanted: &Scopes) -> bool {
         if let [(path, Action::Pull)] = scopes.repositories()
             && let Some(writes) = self.written.get_mut(path)
@@ -124,7 +124,7 @@ impl KnownScheme {
         }
         false
     }
-    /// What to ask the token server for on behalf of a request that needs `scopes`.
+    /// Returns the scopes to request from the token server for a request that needs `scopes`.
     pub(super) fn scopes_for(&self, scopes: &ScopeSet) -> Scopes {
         let mut wanted = Scopes::from_scope_set(scopes);
         if let [(path, Action::Pull)] = scopes.repositories()
@@ -149,7 +149,7 @@ impl KnownScheme {
     }
 }
 
-/// Whether an action is one that only this registry knows, and so presumably wants on all its repositories.
+/// Returns whether an action is specific to this registry, which then presumably requires it for all its repositories.
 fn is_registry_specific(action: &str) -> bool {
     !matches!(action, "pull" | "push" | "delete" | "*")
 }

@@ -1,9 +1,9 @@
-//! Logins that a host accepts, so that one that is refused is not sent again and again: Harbor, LDAP and GitLab lock
+//! Tracks which logins a host accepts, so that a refused one is not sent again and again: Harbor, LDAP and GitLab lock
 //! accounts for that.
 //!
-//! Until a login was accepted, requests with it go one at a time. After a refusal the login alone is checked, as
-//! `docker login` does, since the refusal may be about one repository. A login that was refused three times, or once on
-//! its own, is not sent again: every further request fails at once with the same error. A login that was accepted
+//! Until a login was accepted, its requests are sent one at a time. After a refusal the login alone is checked, as
+//! `docker login` does, because the refusal may be about one repository. A login that was refused three times, or once
+//! on its own, is not sent again: every further request fails at once with the same error. A login that was accepted
 //! before is doubted only after three refusals in a row.
 
 use std::collections::{HashMap, HashSet};
@@ -53,13 +53,13 @@ struct State {
     repositories: HashSet<String>,
 }
 
-/// The decision on a request with a login.
+/// Decision on a request with a login.
 pub(super) enum Admission {
-    /// It may. The guard is held until its answer is known.
+    /// Send it. The guard is held until the answer is known.
     Go(Option<LoginGuard>),
-    /// The login alone is to be checked first, for [`LoginGate::checked`].
+    /// Check the login alone first, and report to [`LoginGate::checked`].
     Check(LoginGuard),
-    /// The login is refused.
+    /// Fail: the login is refused.
     Refused(Error),
 }
 
@@ -76,7 +76,7 @@ pub(super) enum Checked {
 }
 
 impl Logins {
-    /// The gate of `credential` for reading or writing.
+    /// Returns the gate of `credential` for reading or writing.
     pub(super) fn gate(&self, credential: &Credential, writes: bool) -> Arc<LoginGate> {
         let mut logins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if logins.len() >= MAX_LOGINS && !logins.contains_key(credential) {
@@ -91,7 +91,7 @@ impl Logins {
 }
 
 impl LoginGate {
-    /// Waits until it is known whether a request with the login may be sent.
+    /// Waits for the decision on a request with the login.
     pub(super) async fn admit(self: &Arc<Self>) -> Admission {
         let start = Instant::now();
         loop {
@@ -135,7 +135,7 @@ impl LoginGate {
             Admission::Go(Some(guard))
         })
     }
-    /// Takes in that the host accepted the login.
+    /// Records that the host accepted the login.
     pub(super) fn accepted(&self) {
         let mut state = self.state();
         let is_news = !state.is_proven || state.refusals > 0;
@@ -147,7 +147,7 @@ impl LoginGate {
             self.changed.notify_waiters();
         }
     }
-    /// Takes in that a request for `repository` was let in.
+    /// Records that a request for `repository` was accepted.
     pub(super) fn record_accepted(&self, repository: &str) {
         self.accepted();
         let mut state = self.state();
@@ -155,7 +155,7 @@ impl LoginGate {
             state.repositories.insert(repository.to_owned());
         }
     }
-    /// Takes in that a request was refused, with `error` as its end.
+    /// Records that a request was refused with `error`.
     pub(super) fn refused(&self, error: &Error) {
         let mut state = self.state();
         state.refusals = state.refusals.saturating_add(1);
@@ -166,7 +166,7 @@ impl LoginGate {
         drop(state);
         self.changed.notify_waiters();
     }
-    /// Takes in what a check of the login alone found.
+    /// Records the outcome of a check of the login alone.
     pub(super) fn checked(&self, outcome: Checked) {
         match outcome {
             Checked::Accepted => self.accepted(),
@@ -185,11 +185,11 @@ impl LoginGate {
         }
         self.changed.notify_waiters();
     }
-    /// Tells if the host accepted the login before.
+    /// Returns whether the host accepted the login before.
     pub(super) fn is_proven(&self) -> bool {
         self.state().is_proven
     }
-    /// Tells if a request for `repository` was let in before.
+    /// Returns whether a request for `repository` was accepted before.
     pub(super) fn knows(&self, repository: &str) -> bool {
         self.state().repositories.contains(repository)
     }

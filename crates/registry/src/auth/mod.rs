@@ -1,9 +1,8 @@
-//! From challenges and credentials to `Authorization` headers (docs/protocol.md#challenges).
+//! Builds `Authorization` headers from challenges and credentials (docs/protocol.md#challenges).
 //!
-//! An [`Authenticator`] serves one registry. It remembers the challenge that the registry gave, keeps tokens by
-//! credential and scope set, asks for each token once however many tasks want it, for several repositories at once
-//! where the token server gives such tokens, and refreshes them before they run out. Credentials come from a
-//! [`Keychain`].
+//! An [`Authenticator`] serves one registry. It remembers the registry's challenge and caches tokens by credential and
+//! scopes. Concurrent requests share one token request, for several repositories at once if the token server supports
+//! that. Tokens are renewed before they expire. Credentials come from a [`Keychain`].
 //!
 //! The way of a request: [`Authenticator::wait_for_challenge`] lets it go, one alone until it is known what the registry wants and
 //! whether it takes the login;

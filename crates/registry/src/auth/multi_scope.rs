@@ -1,4 +1,4 @@
-//! What a token server was found to do with several scopes.
+//! Support of a token server for tokens with several scopes.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,42 +6,42 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::auth::scopes::Scopes;
 use crate::auth::token_cache::Token;
 
-/// The most repositories in one token. Tokens grow with each.
+/// Maximum number of repositories in one token. Each makes the token longer.
 const MOST: usize = 10;
-/// The most in the first token for several where tokens cannot be read: a request that is sent away tells what it is
-/// good for.
+/// Maximum number of repositories in the first shared token if tokens are not readable: then only a refused request
+/// shows what the token grants.
 const MOST_UNREAD: usize = 2;
-/// How often it is tried in vain to find out what a token for several is good for.
+/// Maximum number of attempts to find out what a shared token grants.
 const TRIALS: u32 = 2;
-/// The most requests whose token for several is doubted at a time.
+/// Maximum number of requests whose shared token is in doubt at a time.
 const MAX_SUSPECTS: usize = 256;
 
-/// What a token server was found to do with several scopes. All of it is learnt from requests that are made anyway.
+/// Observed support for tokens with several scopes. It is learnt only from requests that are sent anyway.
 #[derive(Debug)]
 pub(super) struct MultiScopeSupport(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
     stage: Stage,
-    /// Whether its tokens tell what they are good for; `None` before the first.
+    /// Tokens name their scopes. `None` before the first token.
     readable: Option<bool>,
-    /// Whether a token was refused before the first was given.
+    /// A token was refused before the first one was granted.
     denied: bool,
     most: usize,
     trials: u32,
-    /// What was refused with a token for several, and is asked for alone.
+    /// Scopes that were refused with a shared token and are requested alone.
     suspects: HashSet<Scopes>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// Nothing is known.
+    /// Unknown.
     Unknown,
-    /// A token for several was given, and has not been shown for another repository than its first.
+    /// A shared token was granted and has not been used for another repository than its first.
     Unproven,
-    /// It gives tokens for several.
+    /// The server grants shared tokens.
     Several,
-    /// It does not.
+    /// The server does not.
     Single,
 }
 
@@ -59,7 +59,7 @@ impl Default for MultiScopeSupport {
 }
 
 impl MultiScopeSupport {
-    /// The most repositories in the next token.
+    /// Returns the maximum number of repositories in the next token.
     pub(super) fn most(&self) -> usize {
         let state = self.state();
         match (state.stage, state.readable) {
@@ -70,19 +70,19 @@ impl MultiScopeSupport {
             (Stage::Unknown, None) | (Stage::Unproven | Stage::Single, _) => 1,
         }
     }
-    /// Whether every token is asked for alone.
+    /// Returns whether every token is requested alone.
     pub(super) fn is_single(&self) -> bool {
         self.state().stage == Stage::Single
     }
-    /// Whether tokens for several were found to be good.
+    /// Returns whether shared tokens are known to work.
     pub(super) fn is_proven(&self) -> bool {
         self.state().stage == Stage::Several
     }
-    /// Whether the next answer of the registry tells what tokens for several are good for.
+    /// Returns whether the next answer of the registry shows what shared tokens grant.
     pub(super) fn awaits_proof(&self) -> bool {
         self.state().stage == Stage::Unproven
     }
-    /// A token for one came, or none did.
+    /// Records the result of a request for one repository.
     pub(super) fn record_token(&self, token: Option<&Token>) {
         let mut state = self.state();
         match token {
@@ -92,7 +92,7 @@ impl MultiScopeSupport {
             None => state.denied = true,
         }
     }
-    /// A token that was asked for with `wanted`, several repositories, came.
+    /// Records a token that was requested with `wanted`, for several repositories.
     pub(super) fn granted(&self, token: &Token, wanted: &Scopes) {
         let mut state = self.state();
         if state.stage != Stage::Unknown {
@@ -110,11 +110,11 @@ impl MultiScopeSupport {
             _ => state.stage = Stage::Several,
         }
     }
-    /// A request for several was refused.
+    /// Records that a request for several repositories was refused.
     pub(super) fn failed(&self) {
         self.state().stage = Stage::Single;
     }
-    /// A token for so many repositories was too long.
+    /// Records that a token for so many repositories was too long.
     pub(super) fn too_long(&self, repositories: usize) {
         let mut state = self.state();
         state.most = state.most.min(repositories / 2);
@@ -122,7 +122,7 @@ impl MultiScopeSupport {
             state.stage = Stage::Single;
         }
     }
-    /// A token for several, or for one, was let in where `wanted` was needed; whether that is news.
+    /// Records that the registry accepted a token where `wanted` was needed. Returns whether that changes the state.
     pub(super) fn accepted(&self, token: &Token, wanted: &Scopes) -> bool {
         let mut state = self.state();
         if token.is_shared() {
@@ -139,7 +139,7 @@ impl MultiScopeSupport {
         state.stage = Stage::Single;
         true
     }
-    /// A token for several was refused where `wanted` was needed.
+    /// Records that the registry refused a shared token where `wanted` was needed.
     pub(super) fn suspect_batches(&self, wanted: &Scopes) {
         let mut state = self.state();
         if state.suspects.len() < MAX_SUSPECTS {
@@ -148,12 +148,13 @@ impl MultiScopeSupport {
             state.stage = Stage::Single;
         }
     }
-    /// Whether `wanted` is asked for alone.
+    /// Returns whether `wanted` is requested alone.
     pub(super) fn is_requested_alone(&self, wanted: &Scopes) -> bool {
         let state = self.state();
         !state.suspects.is_empty() && state.suspects.contains(wanted)
     }
-    /// A token for `wanted` alone was refused as well: it says nothing of those for several. Whether that is news.
+    /// Records that a token for `wanted` alone was refused as well, which says nothing about shared tokens. Returns
+    /// whether that changes the state.
     pub(super) fn clear_suspicion(&self, wanted: &Scopes) -> bool {
         let mut state = self.state();
         let was_suspect = state.suspects.remove(wanted);

@@ -1,4 +1,4 @@
-//! What is said when a registry or its token server does not let us in: what happened, as whom, and what to do.
+//! Messages for refused requests: what happened, with which login, and what to do.
 
 use http::StatusCode;
 
@@ -10,20 +10,19 @@ use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
 
-/// The most of a realm that is shown.
+/// Maximum number of characters of a realm in a message.
 const MAX_SHOWN: usize = 200;
 
-/// Why nobody is let in.
+/// Reason why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthRefusal {
-    /// What it is about.
+    /// Cause of the failure.
     pub cause: Cause,
-    /// A clause that says why and what to do ("no login is given for quay.io (no entry): add an entry for quay.io to the
-    /// auth file or use docker login").
+    /// Clause with reason and remedy ("no login is given for quay.io (no entry): add an entry for …").
     pub clause: String,
 }
 
-/// As whom, and where that was written: `user "u" (from auth.yaml)`.
+/// Describes the login and its origin: `user "u" (from auth.yaml)`.
 fn describe_login(access: &Access) -> String {
     let origin = &access.origin;
     match &access.credential {
@@ -35,7 +34,7 @@ fn describe_login(access: &Access) -> String {
     }
 }
 
-/// No login is there to be used, or the one that is there was kept back.
+/// Refusal without a login, or with one that was withheld from the token server.
 pub(crate) fn no_login(
     registry: &Registry,
     access: &Access,
@@ -57,7 +56,7 @@ pub(crate) fn no_login(
     }
 }
 
-/// A token server is asked without the login.
+/// Message for a token server that does not receive the login.
 pub(super) fn withheld(registry: &Registry, host: &str, access: &Access) -> String {
     format!(
         "its token server {host} does not belong to {registry} and is asked without the login of {}: if it may see \
@@ -66,7 +65,7 @@ pub(super) fn withheld(registry: &Registry, host: &str, access: &Access) -> Stri
     )
 }
 
-/// A public registry names a token server at a private address.
+/// Message for a public registry whose token server has a private address.
 pub(super) fn private_realm(host: &str) -> String {
     format!(
         "its token server {host} is at a private address, where a public registry has no business: if this is meant, \
@@ -74,7 +73,7 @@ pub(super) fn private_realm(host: &str) -> String {
     )
 }
 
-/// A registry that is reached over verified https names a token server on plain http.
+/// Message for a registry with verified https whose token server uses plain http.
 pub(super) fn http_realm(registry: &Registry, host: &str) -> String {
     format!(
         "it names a token server on plain http ({host}), which is not asked: the registry's own address is probably \
@@ -82,7 +81,7 @@ pub(super) fn http_realm(registry: &Registry, host: &str) -> String {
     )
 }
 
-/// The realm is no URL.
+/// Message for a realm that is not a URL.
 pub(super) fn bad_realm(realm: &str) -> String {
     let shown: String = realm
         .chars()
@@ -92,7 +91,7 @@ pub(super) fn bad_realm(realm: &str) -> String {
     format!("the token server that it names, \"{shown}\", is no URL of http or https")
 }
 
-/// User and password were refused by the registry.
+/// Refusal of user and password, or of a token.
 pub(super) fn login_refused(access: &Access) -> AuthRefusal {
     let clause = match &access.credential {
         Credential::Bearer(_) | Credential::Identity(_) => {
@@ -112,7 +111,7 @@ pub(super) fn login_refused(access: &Access) -> AuthRefusal {
     }
 }
 
-/// The registry knows only Basic, and an identity token is no password.
+/// Refusal of an identity token by a registry that supports only Basic.
 pub(super) fn not_a_password(registry: &Registry, access: &Access) -> AuthRefusal {
     AuthRefusal {
         cause: Cause::LoginRefused,
@@ -123,7 +122,7 @@ pub(super) fn not_a_password(registry: &Registry, access: &Access) -> AuthRefusa
     }
 }
 
-/// A good token does not suffice.
+/// Refusal of a valid token that grants too little.
 pub(super) fn too_few_rights(
     registry: &Registry,
     access: &Access,
@@ -142,7 +141,7 @@ pub(super) fn too_few_rights(
     }
 }
 
-/// The right that is lacking where `wanted` is not granted.
+/// Returns the cause for scopes that are not granted.
 fn lacking(wanted: &Scopes) -> Cause {
     if wanted.writes() {
         Cause::NoPushRight
@@ -151,7 +150,7 @@ fn lacking(wanted: &Scopes) -> Cause {
     }
 }
 
-/// A 401 that does not say how to log in.
+/// Refusal by a 401 without a usable challenge.
 pub(super) fn no_challenge() -> AuthRefusal {
     AuthRefusal {
         cause: Cause::NoLogin,
@@ -160,7 +159,7 @@ pub(super) fn no_challenge() -> AuthRefusal {
     }
 }
 
-/// The refusal of a token server in words that say what to do; other errors as they are.
+/// Explains the refusal of a token server and names the remedy. Other errors are returned unchanged.
 pub(super) fn explain(
     error: Error,
     registry: &Registry,

@@ -2,12 +2,12 @@
 
 use crate::reference::Repository;
 
-/// What may be done to a repository.
+/// Kind of access to a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
-    /// Read.
+    /// Read access.
     Pull,
-    /// Read and write (`pull,push`).
+    /// Read and write access (`pull,push`).
     Push,
 }
 
@@ -18,19 +18,19 @@ pub struct ScopeSet {
 }
 
 impl ScopeSet {
-    /// To read from `repository`.
+    /// Returns the scope to read from `repository`.
     pub fn pull(repository: &Repository) -> Self {
         Self {
             repositories: vec![(repository.path().to_owned(), Action::Pull)],
         }
     }
-    /// To write to `repository`.
+    /// Returns the scope to write to `repository`.
     pub fn push(repository: &Repository) -> Self {
         Self {
             repositories: vec![(repository.path().to_owned(), Action::Push)],
         }
     }
-    /// To write to `target` and mount from `from`.
+    /// Returns the scopes to write to `target` and to mount from `from`.
     pub fn mount(target: &Repository, from: &Repository) -> Self {
         let mut set = Self::push(target);
         if from != target {
@@ -39,23 +39,23 @@ impl ScopeSet {
         }
         set
     }
-    /// To write to `target` alone, for a server that refuses the repositories to mount from.
+    /// Returns the first scope alone, for a server that refuses the repositories to mount from.
     pub(super) fn without_sources(&self) -> Self {
         Self {
             repositories: self.repositories.iter().take(1).cloned().collect(),
         }
     }
-    /// Repository paths and what may be done to each, push first.
+    /// Returns repository paths with their access, push first.
     pub fn repositories(&self) -> &[(String, Action)] {
         &self.repositories
     }
-    /// The path of the first repository; empty where there is none.
+    /// Returns the path of the first repository, or an empty text.
     pub(super) fn head(&self) -> &str {
         self.repositories
             .first()
             .map_or("", |(path, _)| path.as_str())
     }
-    /// Whether whoever holds a token for `self` may do all that `other` asks for.
+    /// Returns whether a token for `self` permits everything in `other`.
     pub fn covers(&self, other: &Self) -> bool {
         other.repositories.iter().all(|(path, action)| {
             self.repositories

@@ -4,13 +4,13 @@ use std::fmt;
 
 use crate::auth::scope::{Action, ScopeSet};
 
-/// A list of scopes without repetition, in the order in which they are asked for.
+/// A list of distinct scopes, in the order in which they are requested.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Scopes {
     items: Vec<Scope>,
 }
 
-/// One scope: `repository:library/nginx` with the actions `pull` and `push`, or a name of its own kind (`aws`).
+/// A scope: `repository:library/nginx` with the actions `pull` and `push`, or a name of another kind (`aws`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Scope {
     name: String,
@@ -18,7 +18,7 @@ struct Scope {
 }
 
 impl Scopes {
-    /// What `scopes` come to by the rules of the distribution project.
+    /// Returns `scopes` in the notation of the distribution project.
     pub(super) fn from_scope_set(scopes: &ScopeSet) -> Self {
         let mut wanted = Self::default();
         for (path, action) in scopes.repositories() {
@@ -26,17 +26,17 @@ impl Scopes {
         }
         wanted
     }
-    /// A single scope.
+    /// Returns a list with one scope.
     pub(super) fn one(scope: &str) -> Self {
         let mut wanted = Self::default();
         wanted.add(scope);
         wanted
     }
-    /// What is done to get a token for it, for errors.
+    /// Returns the action of a token request for errors.
     pub(super) fn action(&self) -> String {
         format!("get a token for {self}")
     }
-    /// Adds a scope, or its actions where one of the same name is there.
+    /// Adds a scope, or its actions to a scope of the same name.
     pub(super) fn add(&mut self, scope: &str) {
         let (name, actions) = split(scope);
         let Some(item) = self.items.iter_mut().find(|item| item.name == name) else {
@@ -52,7 +52,7 @@ impl Scopes {
             }
         }
     }
-    /// Whether a token for `self` does for all of `other`; `*` stands for all actions.
+    /// Returns whether a token for `self` permits all of `other`. `*` means all actions.
     pub(super) fn covers(&self, other: &Self) -> bool {
         other.items.iter().all(|wanted| {
             self.items.iter().any(|own| {
@@ -70,23 +70,23 @@ impl Scopes {
             self.add(&item.to_string());
         }
     }
-    /// Whether any of it is the right to write.
+    /// Returns whether it includes write access.
     pub(super) fn writes(&self) -> bool {
         let mut actions = self.items.iter().flat_map(|item| &item.actions);
         actions.any(|action| action == "push" || action == "*")
     }
-    /// How many repositories are in it.
+    /// Returns the number of repositories.
     pub(super) fn repositories(&self) -> usize {
         self.items
             .iter()
             .filter(|item| item.is_repository())
             .count()
     }
-    /// Its length as text, in bytes.
+    /// Returns the length as text, in bytes.
     pub(super) fn text_len(&self) -> usize {
         self.texts().map(|text| text.len() + 1).sum()
     }
-    /// What of it may be done in part at least by `granted`; what is no repository counts as granted.
+    /// Returns the scopes of which `granted` permits at least one action. Scopes of other kinds count as granted.
     pub(super) fn restricted_to(mut self, granted: &Self) -> Self {
         self.items.retain(|wanted| {
             let known = |own: &Scope| own.name == wanted.name && !own.actions.is_empty();
@@ -94,16 +94,16 @@ impl Scopes {
         });
         self
     }
-    /// Whether the first scope of `other` is in it.
+    /// Returns whether it includes the first scope of `other`.
     pub(super) fn holds_head_of(&self, other: &Self) -> bool {
         let head = other.items.first();
         head.is_none_or(|head| self.items.iter().any(|own| own.name == head.name))
     }
-    /// The scopes as text, one an item.
+    /// Returns the scopes as text.
     pub(super) fn texts(&self) -> impl Iterator<Item = String> {
         self.items.iter().map(Scope::to_string)
     }
-    /// The name of the first scope, under which tokens are kept together.
+    /// Returns the name of the first scope, by which tokens are grouped.
     pub(super) fn head(&self) -> &str {
         self.items.first().map_or("", |item| item.name.as_str())
     }
@@ -115,7 +115,7 @@ impl Scope {
     }
 }
 
-/// The actions of a scope as distribution demands them: to write is to read and to write.
+/// Returns the actions of a scope: distribution requires `pull` together with `push`.
 fn actions(action: Action) -> &'static str {
     match action {
         Action::Pull => "pull",
@@ -123,7 +123,7 @@ fn actions(action: Action) -> &'static str {
     }
 }
 
-/// A scope's name with its type, and its actions. A name may hold colons of its own (`host:port`).
+/// Splits a scope into its name with type, and its actions. A name may contain colons (`host:port`).
 pub(super) fn split(scope: &str) -> (&str, impl Iterator<Item = &str>) {
     let (name, actions) = match scope.rsplit_once(':') {
         Some((name, actions)) if name.contains(':') => (name, actions),

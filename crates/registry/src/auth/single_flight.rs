@@ -1,4 +1,4 @@
-//! One fetch at a time, its outcome for everybody who waits.
+//! A value that one task fetches while the others wait.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,12 +7,12 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind};
 
-/// How long a refusal is taken for the answer, so that a wrong password is not sent a hundred times over (token
-/// servers lock accounts for less) and a helper that hangs is not waited for again by every image.
+/// Time for which a refusal is the answer to later requests, so that a wrong password is not sent a hundred times
+/// (token servers lock accounts) and no image waits again for a helper that hangs.
 const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
 
-/// A value that is fetched when somebody needs it, by one task at a time. The others wait and share what comes of
-/// it, failures too; a task that is cancelled while it fetches leaves the next one to do it.
+/// A value that is fetched on demand by one task at a time. The others wait and share the outcome, also a failure. If
+/// the fetching task is cancelled, the next one fetches.
 #[derive(Debug)]
 pub(super) struct SingleFlight<T> {
     gate: tokio::sync::Mutex<()>,
@@ -21,10 +21,10 @@ pub(super) struct SingleFlight<T> {
 
 #[derive(Debug)]
 struct State<T> {
-    /// How many fetches have ended.
+    /// Number of completed fetches.
     ended: u64,
     value: Option<T>,
-    /// Why the last one brought nothing, if it did not.
+    /// Error of the last fetch, if it failed.
     failure: Option<(Error, Instant)>,
 }
 
@@ -42,18 +42,18 @@ impl<T> Default for SingleFlight<T> {
 }
 
 impl<T: Clone> SingleFlight<T> {
-    /// The value at hand, whether it is still good or not.
+    /// Returns the current value, also if it is not valid any more.
     pub(super) fn peek(&self) -> Option<T> {
         self.state().value.clone()
     }
-    /// Drops the value if it is the one that `is_stale` knows.
+    /// Drops the value if `is_stale` is true for it.
     pub(super) fn forget(&self, is_stale: impl FnOnce(&T) -> bool) {
         let mut state = self.state();
         if state.value.as_ref().is_some_and(is_stale) {
             state.value = None;
         }
     }
-    /// The value at hand if it `is_good`, else what `fetch` brings.
+    /// Returns the current value if it `is_good`, or else the result of `fetch`.
     pub(super) async fn get(
         &self,
         is_good: impl Fn(&T) -> bool,
@@ -100,7 +100,7 @@ impl<T: Clone> SingleFlight<T> {
 }
 
 impl<T: Clone> State<T> {
-    /// What need not be asked for.
+    /// Returns a result that needs no fetch.
     fn known(&self, is_good: impl Fn(&T) -> bool) -> Option<Result<T, Error>> {
         if let Some(value) = self.value.as_ref().filter(|value| is_good(value)) {
             return Some(Ok(value.clone()));

@@ -24,33 +24,32 @@ use crate::transport::{
     AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, Response, RetryPolicy, Transport,
 };
 
-/// The longest answer of a token server, in bytes.
+/// Maximum size of a token server's answer, in bytes.
 const MAX_REPLY: u64 = 128 * 1024;
-/// Lifetimes below the first, or none at all, count as the first (the distribution project's rule); none is believed
-/// beyond the second.
+/// Minimum and maximum lifetime. A missing or shorter one counts as the minimum (the distribution project's rule).
 pub(super) const MIN_LIFE: Duration = Duration::from_secs(60);
 pub(super) const MAX_LIFE: Duration = Duration::from_secs(24 * 3600);
-/// The name under which `OAuth2` servers are asked.
+/// Client name for `OAuth2` servers.
 const CLIENT_ID: &str = "image-syncer";
 
-/// Who asks a token server.
+/// Login for a token server.
 #[derive(Clone, Debug)]
 pub(super) enum TokenLogin {
-    /// Nobody in particular.
+    /// No login.
     Nobody,
-    /// A user with a password.
+    /// User and password.
     Password {
-        /// The user.
+        /// User name.
         username: String,
-        /// The password.
+        /// Password.
         password: Secret,
     },
-    /// The holder of an identity token.
+    /// Identity token.
     Identity(Secret),
 }
 
 impl TokenLogin {
-    /// As whom, without the secret.
+    /// Describes the login without the secret.
     fn user_name(&self) -> String {
         match self {
             Self::Nobody => "for anybody".to_owned(),
@@ -60,23 +59,23 @@ impl TokenLogin {
     }
 }
 
-/// A token server, asked on behalf of one registry.
+/// A token server of one registry.
 pub(super) struct TokenServer<'a> {
-    /// How it is reached.
+    /// Transport of the requests.
     pub(super) transport: &'a Arc<Transport>,
-    /// What is tried again.
+    /// Retry policy.
     pub(super) retry: RetryPolicy,
-    /// The registry.
+    /// Registry that the tokens are for.
     pub(super) endpoint: &'a Endpoint,
-    /// Its address, judged by [`crate::auth::realm`].
+    /// Address, checked by [`crate::auth::realm`].
     pub(super) realm: Url,
-    /// For whom the tokens are.
+    /// Service that the tokens are for.
     pub(super) service: Option<&'a str>,
 }
 
 impl TokenServer<'_> {
-    /// A token for `wanted`. Statuses that mean "later" are tried again; a refusal keeps its status.
-    /// A 401 that names no reason is taken for a sporadic one if the login `is_proven`.
+    /// Requests a token for `wanted`. Transient failures are retried; a refusal keeps its status. A 401 without a
+    /// reason is transient if the login `is_proven`.
     pub(super) async fn token(
         &self,
         login: &TokenLogin,
@@ -118,7 +117,7 @@ impl TokenServer<'_> {
             }
         }
     }
-    /// Checks the login alone, as `docker login` does: a token for nothing in particular is requested.
+    /// Checks the login alone, as `docker login` does, with a token request without scopes.
     pub(super) async fn check(&self, login: &TokenLogin) -> Checked {
         let action: Arc<str> = "check the login".into();
         let call = self.call(&action, login, &Scopes::default(), 1);
@@ -165,7 +164,7 @@ impl TokenServer<'_> {
             tries,
         }
     }
-    /// One `scope` parameter a scope; what stands in the realm's own query stays.
+    /// Adds one `scope` parameter per scope to the query of the realm.
     fn query(&self, url: &mut Url, login: &TokenLogin, wanted: &Scopes) {
         let mut pairs = url.query_pairs_mut();
         if let Some(service) = self.service {
@@ -178,7 +177,7 @@ impl TokenServer<'_> {
             pairs.append_pair("account", username);
         }
     }
-    /// The refresh-token grant of `OAuth2`: all scopes in one parameter.
+    /// Builds the refresh-token grant of `OAuth2`, with all scopes in one parameter.
     fn form(&self, token: &Secret, wanted: &Scopes) -> Bytes {
         let scopes: Vec<String> = wanted.texts().collect();
         let mut form = Serializer::new(String::new());
@@ -212,23 +211,23 @@ impl TokenServer<'_> {
         };
         parse_reply(&body).map_err(unusable)
     }
-    /// Host and port of the realm, for messages.
+    /// Returns host and port of the realm for messages.
     fn host(&self) -> String {
         authority(&self.realm)
     }
 }
 
-/// What a token server gave.
+/// Token in the answer of a token server.
 pub(super) struct IssuedToken {
-    /// The header with the token.
+    /// `Authorization` header with the token.
     pub(super) header: HeaderValue,
-    /// How long it lives.
+    /// Lifetime.
     pub(super) life: Duration,
-    /// What it is good for, where that can be read.
+    /// Scopes that it grants, if they are readable.
     says: Option<Scopes>,
 }
 
-/// What is in a token server's answer. An error is a clause without any of the content.
+/// Parses the answer of a token server. The error is a clause without any of the content.
 pub(super) fn parse_reply(body: &[u8]) -> Result<IssuedToken, &'static str> {
     let reply: TokenReply =
         serde_json::from_slice(body).map_err(|_| "is not the JSON document that it should be")?;
@@ -240,7 +239,7 @@ pub(super) fn parse_reply(body: &[u8]) -> Result<IssuedToken, &'static str> {
     })
 }
 
-/// Host and port of `url`, the port only where it is not the scheme's own.
+/// Returns host and port of `url`, without the default port.
 pub(super) fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     match url.port() {
@@ -249,7 +248,7 @@ pub(super) fn authority(url: &Url) -> String {
     }
 }
 
-/// What a token server answers; fields that are not what they should be count as absent.
+/// Answer of a token server. Fields of a wrong type count as absent.
 #[derive(Deserialize)]
 struct TokenReply {
     token: Option<Value>,
@@ -281,12 +280,12 @@ impl TokenReply {
     }
 }
 
-/// `BearerChallenge …`, marked so that no log shows it.
+/// Returns a `Bearer …` header that is marked as sensitive.
 pub(super) fn bearer(token: &str) -> Option<HeaderValue> {
     sensitive(&format!("Bearer {token}"))
 }
 
-/// `Basic …`, marked so that no log shows it.
+/// Returns a `Basic …` header that is marked as sensitive.
 pub(super) fn basic(username: &str, password: &Secret) -> Option<HeaderValue> {
     sensitive(&format!(
         "Basic {}",

@@ -12,37 +12,37 @@ use crate::auth::credential::Credential;
 use crate::auth::scopes::Scopes;
 use crate::auth::single_flight::SingleFlight;
 
-/// Repositories, times credentials, whose tokens are kept, and tokens kept for each.
+/// Maximum number of groups (credential and first repository), and of tokens in each.
 const MAX_GROUPS: usize = 1024;
 const MAX_SLOTS: usize = 64;
-/// Requests of which is known how they fared with a token for several.
+/// Maximum number of requests whose outcome with a shared token is remembered.
 const MAX_FARED: usize = 64;
-/// A token is renewed when less than this is left of its life, or less than 15 % but no more than the second.
+/// Bounds of the remaining lifetime at which a token is renewed, which is 15 % of its lifetime.
 const MIN_MARGIN: Duration = Duration::from_secs(10);
 const MAX_MARGIN: Duration = Duration::from_secs(300);
-/// How long a token that was never let in counts as fresh, and how long one that is said to be good but to have too
-/// few rights does: not every registry that says so of a stale one can tell the difference.
+/// Age below which a token that was never accepted counts as new, and age below which a token that is called valid but
+/// insufficient does. Some registries call an expired token insufficient.
 const YOUTH: Duration = Duration::from_secs(30);
 const SURELY_GOOD: Duration = Duration::from_secs(60);
 
-/// A token, ready to be sent.
+/// A token with its `Authorization` header.
 #[derive(Debug)]
 pub(super) struct Token {
     header: HeaderValue,
-    /// What it was asked for; where it is for several repositories and tells, what of that it is good for.
+    /// Requested scopes. For a shared token that names its scopes, those that it grants.
     granted: Scopes,
-    /// What it says that it is good for, if it does.
+    /// Scopes that the token names, if it does.
     says: Option<Scopes>,
     born: Instant,
     dies: Instant,
-    /// Whether it was given up by whoever found that it has run out.
+    /// The token has expired according to the registry.
     given_up: AtomicBool,
     accepted: AtomicBool,
-    /// Where it is for those of several requests, how each of them fared with it.
+    /// Outcome of each request that used it, for a shared token.
     shared: Option<Mutex<Vec<TokenUse>>>,
 }
 
-/// How a request fared with a token that was not asked for it alone.
+/// Outcome of a request with a shared token.
 #[derive(Debug)]
 struct TokenUse {
     wanted: Scopes,
@@ -50,7 +50,7 @@ struct TokenUse {
 }
 
 impl Token {
-    /// A token asked for at `born`, by the local clock, which was said to live for `life`.
+    /// Creates a token that was requested at `born` (local clock) and is valid for `life`.
     pub(super) fn new(header: HeaderValue, granted: Scopes, born: Instant, life: Duration) -> Self {
         Self {
             header,
@@ -63,17 +63,17 @@ impl Token {
             shared: None,
         }
     }
-    /// Whether it is good for all of `wanted`, as far as its server says.
+    /// Returns whether the token grants all of `wanted`, according to its server.
     pub(super) fn grants(&self, wanted: &Scopes) -> bool {
         let says = self.says.as_ref();
         self.granted.covers(wanted) && says.is_none_or(|says| says.covers(wanted))
     }
-    /// The same token, which `says` what it is good for.
+    /// Adds the scopes that the token names.
     pub(super) fn with_granted(mut self, says: Option<Scopes>) -> Self {
         self.says = says;
         self
     }
-    /// The same token, asked for by several requests.
+    /// Marks the token as shared by several requests.
     pub(super) fn shared(mut self) -> Self {
         if let Some(says) = &self.says {
             self.granted = self.granted.restricted_to(says);
@@ -81,27 +81,27 @@ impl Token {
         self.shared = Some(Mutex::default());
         self
     }
-    /// Whether it was asked for by several requests.
+    /// Returns whether several requests share it.
     pub(super) fn is_shared(&self) -> bool {
         self.shared.is_some()
     }
-    /// Whether it tells what it is good for.
+    /// Returns whether the token names its scopes.
     pub(super) fn is_readable(&self) -> bool {
         self.says.is_some()
     }
-    /// What it is good for, as far as is known.
+    /// Returns the scopes that it grants, as far as is known.
     pub(super) fn granted(&self) -> &Scopes {
         &self.granted
     }
-    /// Whether it is for a request that needs `wanted`: as much as one that is asked for it alone.
+    /// Returns whether it serves a request for `wanted` as well as a token of its own would.
     pub(super) fn is_for(&self, wanted: &Scopes) -> bool {
         self.granted.holds_head_of(wanted)
     }
-    /// Whether it can be sent with a request that needs `wanted`.
+    /// Returns whether it can be sent with a request for `wanted`.
     pub(super) fn is_usable(&self, wanted: &Scopes) -> bool {
         self.is_fresh() && self.recorded_use(wanted) != Some(false)
     }
-    /// Whether a request that needs `wanted` was let in with it or refused, as far as it is remembered.
+    /// Returns whether the registry accepted it for `wanted`, or `None` if that is unknown.
     fn recorded_use(&self, wanted: &Scopes) -> Option<bool> {
         let Some(shared) = &self.shared else {
             return self.accepted.load(Ordering::Relaxed).then_some(true);
@@ -110,7 +110,7 @@ impl Token {
         let own = fared.iter().find(|own| own.wanted == *wanted);
         own.map(|own| own.let_in)
     }
-    /// Notes how a request that needs `wanted` fared with it.
+    /// Records whether the registry accepted it for `wanted`.
     pub(super) fn record_use(&self, wanted: &Scopes, let_in: bool) {
         let Some(shared) = &self.shared else {
             self.accepted.fetch_or(let_in, Ordering::Relaxed);
@@ -129,15 +129,15 @@ impl Token {
             let_in,
         });
     }
-    /// Gives it up for everybody.
+    /// Marks it as expired.
     pub(super) fn discard(&self) {
         self.given_up.store(true, Ordering::Relaxed);
     }
-    /// The `Authorization` header.
+    /// Returns the `Authorization` header.
     pub(super) fn header(&self) -> &HeaderValue {
         &self.header
     }
-    /// Whether enough of its life is left to start something with it.
+    /// Returns whether enough of its lifetime remains for a new request.
     pub(super) fn is_fresh(&self) -> bool {
         if self.given_up.load(Ordering::Relaxed) {
             return false;
@@ -146,8 +146,8 @@ impl Token {
         let margin = (life * 3 / 20).clamp(MIN_MARGIN, MAX_MARGIN);
         self.dies.saturating_duration_since(Instant::now()) > margin
     }
-    /// Whether the refusal of a request that needs `wanted` may mean that it has run out, since it was let in before
-    /// or is not quite new. `insufficient` says that the registry calls it a good one with too few rights.
+    /// Returns whether a refused request for `wanted` may mean that the token expired, because it was accepted before
+    /// or is not new. `insufficient` means that the registry calls it valid but insufficient.
     pub(super) fn may_have_run_out(&self, wanted: &Scopes, insufficient: bool) -> bool {
         let age = self.born.elapsed();
         if insufficient {
@@ -157,30 +157,30 @@ impl Token {
     }
 }
 
-/// The place of the token for one credential and one list of scopes.
+/// Cache slot for one credential and one list of scopes.
 #[derive(Debug)]
 pub(super) struct TokenSlot {
     wanted: Scopes,
-    /// Gets the token, once however many tasks want it.
+    /// Fetches the token once for all waiting tasks.
     pub(super) flight: SingleFlight<Arc<Token>>,
 }
 
-/// The slots of one credential whose first scope is the same: those for which one may do for another.
+/// Slots of one credential with the same first scope. A token of one may serve another.
 #[derive(Debug)]
 struct TokenGroup {
     used: Instant,
     slots: Vec<Arc<TokenSlot>>,
 }
 
-/// Tokens by credential and scopes; bounded, the longest unused go first.
+/// Bounded cache of tokens by credential and scopes. The least recently used are evicted first.
 #[derive(Debug, Default)]
 pub(super) struct TokenCache {
     groups: Mutex<HashMap<(Credential, String), TokenGroup>>,
 }
 
 impl TokenCache {
-    /// A fresh token that does for `wanted`: the one asked for with just these scopes, or one that can do more in
-    /// the same first repository.
+    /// Returns a fresh token for `wanted`: the one that was requested with exactly these scopes, or one that grants
+    /// more in the same first repository.
     pub(super) fn find(&self, credential: &Credential, wanted: &Scopes) -> Option<Arc<Token>> {
         let mut groups = self.groups();
         let group = groups.get_mut(&key(credential, wanted))?;
@@ -200,7 +200,7 @@ impl TokenCache {
                 .find(|token| token.granted.covers(wanted))
         })
     }
-    /// The place of the token for just these scopes.
+    /// Returns the slot for exactly these scopes.
     pub(super) fn slot(&self, credential: &Credential, wanted: &Scopes) -> Arc<TokenSlot> {
         let mut groups = self.groups();
         let key = key(credential, wanted);
@@ -225,7 +225,7 @@ impl TokenCache {
         group.slots.push(slot.clone());
         slot
     }
-    /// Notes that the token in `header` was let in; that token.
+    /// Records that the token in `header` was accepted, and returns it.
     pub(super) fn accepted(
         &self,
         credential: &Credential,
@@ -253,7 +253,7 @@ fn key(credential: &Credential, wanted: &Scopes) -> (Credential, String) {
     (credential.clone(), wanted.head().to_owned())
 }
 
-/// Drops groups without a fresh token, and then, where that does little, the half that was not used for longest.
+/// Drops groups without a fresh token, and then, if too few were dropped, the less recently used half.
 fn make_room(groups: &mut HashMap<(Credential, String), TokenGroup>) {
     groups.retain(|_, group| {
         group.slots.iter().any(|slot| {

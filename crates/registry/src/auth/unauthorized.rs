@@ -1,4 +1,4 @@
-//! What follows a 401.
+//! Handling of 401 answers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,33 +17,31 @@ use crate::auth::scope::ScopeSet;
 use crate::error::{Error, ErrorKind, Retryable};
 use crate::transport::{AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, Response};
 
-/// How often one request is sent again on a [`UnauthorizedAction::Again`]: for the first challenge, for a token that ran out or was
-/// to do for several repositories, and for scopes that only the challenge names. A registry that wants more than that
-/// will never be content.
+/// Maximum number of times that one request is sent again after a [`UnauthorizedAction::Again`]: for the first
+/// challenge, for a token that expired or was shared, and for scopes that only the challenge names.
 pub const MAX_AGAIN: u32 = 3;
 
-/// What to do after a 401.
+/// Action after a 401.
 #[derive(Debug)]
 pub enum UnauthorizedAction {
-    /// Send the request again, with what [`Authenticator::authorize`] now gives.
+    /// Send the request again with a new header of [`Authenticator::authorize`].
     Again,
-    /// The credential does not suffice.
+    /// The credential is refused.
     Final(AuthRefusal),
-    /// The same, from a host that let the same credential in before: it may pass.
+    /// The credential is refused, but the host accepted it before: the refusal may be transient.
     Passing {
-        /// The reason.
+        /// Reason of the refusal.
         refusal: AuthRefusal,
-        /// Set where the same repository let the credential in before.
+        /// True if the same repository accepted the credential before.
         is_known: bool,
     },
 }
 
 impl Authenticator {
-    /// Says that a request with `used` as its header was answered 401 with `headers`. Learns the challenge (asking
-    /// `GET /v2/` when the answer holds none) and decides: a challenge that is news, or a token that may have run
-    /// out, is worth one more try; a refused fresh token is final. The headers must be the registry's own: an answer
-    /// that came from elsewhere after a redirect is no challenge. A caller lets one request have at most
-    /// [`MAX_AGAIN`] further tries.
+    /// Decides what follows a request with `used` as its header that was answered 401 with `headers`. Learns the
+    /// challenge, from `GET /v2/` if the answer has none. A new challenge, or a token that may have expired, is worth
+    /// one more attempt; a fresh token that is refused is final. The headers must come from the registry itself and not
+    /// from a host that it redirected to. A caller sends one request at most [`MAX_AGAIN`] more times.
     ///
     /// # Errors
     /// When `GET /v2/` had to be asked and failed.
@@ -109,14 +107,14 @@ impl Authenticator {
             verdict => verdict,
         })
     }
-    /// Tells if the registry may want the login of `access` although it has never asked for it: it was not asked at
-    /// `/v2/` yet, or asks there.
+    /// Returns whether the registry may require the login of `access` although it has never sent a challenge: `/v2/`
+    /// was not requested yet, or has one.
     pub fn may_ask_for_login(&self, endpoint: &Endpoint, access: &Access) -> bool {
         let side = self.side(endpoint);
         access.credential != Credential::Anonymous
             && (side.memory().scheme().is_some() || side.ping.peek().is_none_or(|it| it.is_some()))
     }
-    /// Learns from `GET /v2/`, asked once, which login is wanted. A failure leaves that open.
+    /// Learns the challenge of `GET /v2/`, which is requested once. A failure leaves it unknown.
     pub async fn learn_challenge(&self, endpoint: &Endpoint) {
         let side = self.side(endpoint);
         if side.memory().scheme().is_none()
@@ -148,7 +146,7 @@ impl Authenticator {
             _ => Checked::Unclear,
         }
     }
-    /// The registry hands out tokens.
+    /// Decides on a refused token.
     fn judge_token(
         &self,
         side: &AuthState,
@@ -197,7 +195,7 @@ impl Authenticator {
             side.withheld().as_deref(),
         ))
     }
-    /// The registry takes user and password.
+    /// Decides on a refused Basic login.
     fn judge_basic(&self, refusal: &ParsedUnauthorized<'_>) -> UnauthorizedAction {
         let ParsedUnauthorized { access, used, .. } = *refusal;
         match (&access.credential, used) {
@@ -216,7 +214,7 @@ impl Authenticator {
             _ => UnauthorizedAction::Final(refusal::login_refused(access)),
         }
     }
-    /// What `GET /v2/` is answered with, asked once.
+    /// Returns the challenge of `GET /v2/`, which is requested once.
     async fn ask_for_challenge(&self, endpoint: &Endpoint) -> Result<Option<Challenge>, Error> {
         let ask = async {
             let action: Arc<str> = "ask which login is wanted".into();
@@ -249,7 +247,7 @@ impl Authenticator {
             Retryable::Yes | Retryable::After(_) => Err(error),
         }
     }
-    /// The answer to `GET /v2/`.
+    /// Sends `GET /v2/`.
     async fn request_base(
         &self,
         endpoint: &Endpoint,
@@ -289,13 +287,13 @@ impl Authenticator {
 }
 
 impl AuthState {
-    /// Tells if a refusal is about a right for certain.
+    /// Returns whether a refusal is certainly about a missing right.
     fn lacks_right(&self, refusal: &ParsedUnauthorized<'_>) -> bool {
         let wanted = self.memory().scopes_for(refusal.scopes);
         let token = self.tokens.find(&refusal.access.credential, &wanted);
         refusal.insufficient || token.is_some_and(|token| !token.grants(&wanted))
     }
-    /// Takes in a challenge's scheme; whether that changed what is known.
+    /// Records the scheme of a challenge. Returns whether it is new.
     fn learn_scheme(&self, challenge: &Challenge) -> bool {
         let mut memory = self.memory();
         let before = memory.scheme();
@@ -304,16 +302,16 @@ impl AuthState {
     }
 }
 
-/// A 401, as far as it has been understood.
+/// A parsed 401 answer.
 #[derive(Clone, Copy)]
 struct ParsedUnauthorized<'a> {
     access: &'a Access,
     scopes: &'a ScopeSet,
     used: Option<&'a HeaderValue>,
-    /// Whether the challenge told something that was not known.
+    /// The challenge contains something new.
     has_news: bool,
-    /// Whether it says that the token is a good one with too few rights.
+    /// The challenge calls the token valid but insufficient.
     insufficient: bool,
-    /// Whether it says that the token is no good one, which another may be: keys are changed, servers restart.
+    /// The challenge calls the token invalid. Another one may be accepted: keys change, servers restart.
     invalid: bool,
 }

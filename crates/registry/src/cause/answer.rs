@@ -1,31 +1,31 @@
-//! What an answer that is no success is about: status and code first, known texts of known registries last.
+//! Causes of error answers: status and code first, known texts of known registries last.
 
 use http::{Method, StatusCode};
 
 use crate::cause::Cause;
 use crate::error::Error;
 
-/// What is known of an answer.
+/// An error answer.
 pub(crate) struct ErrorAnswer<'a> {
     /// Its status.
     pub(crate) status: u16,
     /// The first code of the registry's own.
     pub(crate) code: Option<&'a str>,
-    /// What it says of that, on one line and short.
+    /// Message of the first error, one short line.
     pub(crate) message: &'a str,
-    /// What it says besides, the same.
+    /// Further details, one short line.
     pub(crate) detail: &'a str,
     /// The number of the system's error that a storage driver of distribution handed on.
     pub(crate) errno: Option<i64>,
 }
 
-/// What `answer` is about, where it tells more than its [kind](crate::ErrorKind).
+/// Returns the cause of `answer`, if it is more specific than its [kind](crate::ErrorKind).
 pub(crate) fn from_answer(answer: &ErrorAnswer<'_>) -> Option<Cause> {
     by_text(answer).or_else(|| by_code(answer))
 }
 
-/// What the answer to a request with `method` is about, as far as the method tells: the right to write is another than
-/// that to read, and a server that knows no method to write with takes no pushes.
+/// Returns the cause of an error answer to a request with `method`: read and write access are different rights, and a
+/// server that supports no writing method accepts no pushes.
 pub(crate) fn from_request(method: &Method, error: &Error) -> Cause {
     let writes = !matches!(*method, Method::GET | Method::HEAD);
     match error.cause() {
@@ -64,8 +64,8 @@ fn by_code(answer: &ErrorAnswer<'_>) -> Option<Cause> {
     })
 }
 
-/// Where a code does not tell it, or tells something else. Each text is one that is known of the registry named with it,
-/// and stands where that registry puts it.
+/// Causes that the code does not name, or names wrongly. Each text comes from the registry that is named with it, in
+/// the place where that registry puts it.
 fn by_text(answer: &ErrorAnswer<'_>) -> Option<Cause> {
     let text = LowercaseText::of(answer);
     let LowercaseText { message, detail } = &text;
@@ -119,7 +119,7 @@ fn by_text(answer: &ErrorAnswer<'_>) -> Option<Cause> {
     }
 }
 
-/// What a registry says, in small letters.
+/// Texts of an answer in lower case.
 struct LowercaseText {
     message: String,
     detail: String,
@@ -137,7 +137,7 @@ impl LowercaseText {
         let said = self.message.split_once(": ");
         self.message.starts_with(start) || said.is_some_and(|(_, said)| said.starts_with(start))
     }
-    /// Whether the message or the detail says that a type is not taken.
+    /// Returns whether the message or the detail refuses a media type.
     fn refuses_type(&self) -> bool {
         self.begins("manifest schema version not supported")
             || self
@@ -150,7 +150,7 @@ impl LowercaseText {
     fn ends(&self, end: &str) -> bool {
         self.message.trim_end_matches('.').ends_with(end)
     }
-    /// Whether, as an answer of 400, it says that a tag may not be moved.
+    /// Returns whether a 400 answer says that a tag cannot be moved.
     fn keeps_tags(&self, code: Option<&str>) -> bool {
         let nexus = "repository does not allow updating assets";
         let is_ecr = code == Some("TAG_INVALID") && self.ends(" is immutable");
@@ -159,9 +159,9 @@ impl LowercaseText {
     }
 }
 
-/// Whether `text` refuses a type of manifest, config or layer. Registries have many words for it: `unknown manifest class
-/// for application/…` (Alibaba Cloud), `unknown media type: application/…` (GitLab), `layer type application/… is not one
-/// of the allowed` (Quay).
+/// Returns whether `text` refuses a type of manifest, config or layer. Registries have many words for it: `unknown
+/// manifest class for application/…` (Alibaba Cloud), `unknown media type: application/…` (GitLab), `layer type
+/// application/… is not one of the allowed` (Quay).
 fn refuses_type(text: &str) -> bool {
     const SUBJECTS: [&str; 5] = [
         "media type",
@@ -190,7 +190,7 @@ fn ends_limit(message: &str) -> bool {
         .is_some_and(|(_, limit)| limit.len() < 32)
 }
 
-/// What systems say of a disk that is full, as an error of its own between colons: `write /data/x: no space left on
+/// Returns whether `text` contains the system's error for a full disk between colons: `write /data/x: no space left on
 /// device`.
 fn is_full(text: &str) -> bool {
     let mut parts = text.split([':', ';', '(', ')']).map(str::trim);

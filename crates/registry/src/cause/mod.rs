@@ -1,9 +1,8 @@
-//! What a failure is, in terms of what a person has to do about it.
+//! Causes of failures, by the action that a person has to take.
 //!
-//! An [`ErrorKind`](crate::ErrorKind) says what a program does about an error; a [`Cause`] says what its user does. A
-//! cause never decides anything: it is derived where the error is made, from statuses and codes where there are any and
-//! from known texts of known registries where there is nothing else, and a wrong guess costs no more than a hint that
-//! does not fit.
+//! An [`ErrorKind`](crate::ErrorKind) tells a program what to do about an error; a [`Cause`] tells its user. A cause
+//! never decides anything. It is derived where the error is made, from status and code or else from known texts of
+//! known registries. A wrong guess only leads to a hint that does not fit.
 
 mod answer;
 #[cfg(test)]
@@ -15,43 +14,43 @@ use crate::error::ErrorKind;
 
 pub(crate) use answer::{ErrorAnswer, from_answer, from_request};
 
-/// What a failure is.
+/// Cause of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Cause {
-    /// The user name and password, or the token, that were shown were refused.
+    /// The login or token was refused.
     LoginRefused,
-    /// Nobody is let in without a login, and none was given.
+    /// A login is required, and none is configured.
     NoLogin,
-    /// A login there is, and it was kept from a token server of another domain.
+    /// The login was withheld from a token server of another domain.
     LoginWithheld,
-    /// A credential helper failed, or is not installed.
+    /// A credential helper failed.
     CredentialHelper,
-    /// A file of credentials cannot be read, or holds something else.
+    /// A credential file cannot be read or parsed.
     CredentialFile,
-    /// Who is let in may not read here.
+    /// The login lacks read access.
     NoPullRight,
-    /// Who is let in may not write here.
+    /// The login lacks write access.
     NoPushRight,
-    /// The tag, digest or document is not there.
+    /// The tag, digest or document does not exist.
     NotFound,
-    /// The repository is not there, and the registry makes none by itself.
+    /// The repository does not exist, and the registry does not create it.
     RepositoryMissing,
-    /// The project, namespace or organisation is not there.
+    /// The project, namespace or organisation does not exist.
     ProjectMissing,
-    /// The registry takes no repository of this name: too deep, or with characters that it does not know.
+    /// The registry does not accept the repository's name: too many components, or characters that it does not allow.
     NameRefused,
-    /// The tag stands, and cannot be moved or pushed again.
+    /// The tag exists, and cannot be moved or pushed again.
     ImmutableTag,
-    /// What one may store there is used up.
+    /// The storage quota is used up.
     QuotaExceeded,
-    /// The registry's disk, or what stands for it, is full.
+    /// The registry's storage is full.
     StorageFull,
-    /// The registry, repository or project takes no pushes at all for now.
+    /// The registry, repository or project is read-only.
     ReadOnly,
-    /// A policy of the registry forbids it, such as one on vulnerabilities.
+    /// A policy of the registry forbids the request, such as one about vulnerabilities.
     Policy,
-    /// The authority that issued the certificate is not known.
+    /// The issuer of the certificate is unknown.
     CertificateUnknownIssuer,
     /// The certificate signed itself.
     CertificateSelfSigned,
@@ -63,72 +62,72 @@ pub enum Cause {
     CertificateWrongName,
     /// The certificate is refused for another reason.
     CertificateRefused,
-    /// The server demands a certificate of the client.
+    /// The server requires a client certificate.
     ClientCertificate,
-    /// Both sides speak TLS, and agree on none.
+    /// Client and server support no common TLS version or cipher.
     TlsRefused,
-    /// The port speaks plain http, where https was tried.
+    /// The port speaks plain http instead of https.
     PlainHttp,
-    /// The port speaks https, where plain http was tried.
+    /// The port speaks https instead of plain http.
     HttpsOnly,
     /// The name of the host does not resolve.
     NameNotResolved,
-    /// Nothing listens at the port.
+    /// No process listens on the port.
     ConnectionRefused,
-    /// No connection came about, for another reason.
+    /// The connection failed for another reason.
     Unreachable,
-    /// No connection or no answer came, or no byte moved, within the time limit.
+    /// No connection, no answer or no byte within the time limit.
     TimedOut,
     /// The connection broke.
     ConnectionBroken,
-    /// The proxy does not lead to the host.
+    /// The proxy refuses to connect to the host.
     ProxyRefused,
-    /// The proxy wants a login.
+    /// The proxy requires a login.
     ProxyLogin,
-    /// 429, or a quota of pulls that is used up.
+    /// 429, or a pull quota that is used up.
     RateLimited,
-    /// 5xx without more.
+    /// 5xx without further information.
     ServerError,
-    /// The registry does not take this type of manifest or blob.
+    /// The registry does not accept this type of manifest or blob.
     MediaTypeRefused,
-    /// The registry does not take the attestations that builders add to an image.
+    /// The registry does not accept the attestations that builders add to an image.
     AttestationsRefused,
-    /// The registry does not take an index without all of its children.
+    /// The registry does not accept an index without all of its children.
     SparseRefused,
-    /// The registry does not take a signature, attestation or other referrer that comes with an image.
+    /// The registry does not accept a signature, attestation or other referrer of an image.
     ReferrerRefused,
-    /// The body of one request is larger than the registry, or a proxy before it, takes.
+    /// A request body exceeds the limit of the registry or of a proxy in front of it.
     TooLarge,
     /// The registry refuses an upload, or loses it again and again.
     UploadInvalid,
     /// The registry refuses a manifest.
     ManifestInvalid,
-    /// Something that a manifest names is not there.
+    /// Content that a manifest names is missing.
     ContentMissing,
-    /// The bytes are not those that their digest or size promises.
+    /// The bytes do not match their digest or size.
     Corrupt,
-    /// A public registry leads to an address of a private network.
+    /// A public registry refers to an address in a private network.
     PrivateAddress,
-    /// A registry that is reached over https leads to plain http.
+    /// A registry with https refers to plain http.
     Downgrade,
-    /// Something else that is not safe was asked of us.
+    /// The server requested something else that is unsafe.
     Unsafe,
-    /// The answer is no registry's, or of no known form.
+    /// The answer does not come from a registry, or has an unknown form.
     NotUnderstood,
-    /// The registry refuses the request, and says no more that is known.
+    /// The registry refuses the request for an unknown reason.
     Rejected,
     /// Two rules write different images to one tag.
     TagConflict,
-    /// The run was interrupted first.
+    /// The run was interrupted.
     Interrupted,
     /// A defect of this program.
     Defect,
-    /// What is none of these.
+    /// None of these.
     Other,
 }
 
 impl Cause {
-    /// All of them, in the order of their declaration.
+    /// All causes, in the order of their declaration.
     pub const ALL: [Self; 53] = [
         Self::LoginRefused,
         Self::NoLogin,
@@ -185,7 +184,7 @@ impl Cause {
         Self::Other,
     ];
 
-    /// Its name for reports: words in lower case, joined by dashes. Names never change, new ones may come.
+    /// Returns the name in reports: lower-case words, joined by dashes. Names never change, new ones may be added.
     pub fn name(self) -> &'static str {
         match self {
             Self::LoginRefused => "login-refused",
@@ -251,7 +250,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// What an error of that kind is where nothing more is known.
+/// Returns the cause of errors whose kind alone is known.
 impl From<ErrorKind> for Cause {
     fn from(kind: ErrorKind) -> Self {
         match kind {

@@ -76,7 +76,7 @@ fn string(value: &Value, name: &str) -> Option<String> {
     Some(text::clean(text, SHOWN)).filter(|text| !text.is_empty())
 }
 
-/// What `value` says to a person: a text, the texts of an array, or those of the known fields of an object.
+/// Returns the readable texts of `value`: a text, the texts of an array, or the known fields of an object.
 fn text_of_value(value: &Value) -> Option<String> {
     // The parser bounds how deep a document nests, so this recursion is bounded too.
     match value {
@@ -111,7 +111,7 @@ fn joined(parts: impl Iterator<Item = String>, separator: &str) -> Option<String
     Some(text).filter(|text| !text.is_empty())
 }
 
-/// Whether `text` says `part`, in whatever case, from the beginning of a word to the end of one.
+/// Returns whether `text` contains the whole words `part`, ignoring case.
 fn contains(text: &str, part: &str) -> bool {
     let text = text.to_ascii_lowercase();
     let part = part.trim_end_matches('.').to_ascii_lowercase();
@@ -128,7 +128,7 @@ fn errno(error: &Value) -> Option<i64> {
     detail.get("Enclosed")?.get("Err")?.as_i64()
 }
 
-/// What Linux means by that number, of those that storage meets.
+/// Returns the Linux error message for a number that storage drivers report.
 fn errno_text(number: i64) -> String {
     match number {
         13 => "its storage says permission denied".to_owned(),

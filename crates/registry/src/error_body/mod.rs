@@ -1,4 +1,4 @@
-//! From an answer that is not a success to an error (docs/protocol.md#errors).
+//! Converts error answers to errors (docs/protocol.md#errors).
 
 use std::time::{Duration, SystemTime};
 
@@ -13,39 +13,39 @@ use crate::text;
 use crate::timestamp;
 use crate::transport::{Response, SecretRedactor};
 
-/// How much of an error's body is read.
+/// Maximum number of bytes of an error body.
 const BODY_LIMIT: u64 = 64 * 1024;
-/// The most characters of one text in it that are shown.
+/// Maximum number of characters of one text in a message.
 const SHOWN: usize = 300;
-/// The most characters of all that it says that are shown.
+/// Maximum number of characters of all texts in a message.
 const SHOWN_IN_ALL: usize = 500;
-/// How many errors of a list are shown.
+/// Maximum number of errors of a list in a message.
 const SHOWN_ERRORS: usize = 3;
-/// How many missing digests are believed; a manifest names fewer.
+/// Maximum number of missing digests; a manifest names fewer.
 const MISSING_LIMIT: usize = 4_096;
 
 mod json;
 #[cfg(test)]
 mod tests;
 
-/// What the body of an answer says.
+/// Parsed body of an error answer.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Said {
-    /// The first code of the registry's own.
+    /// First error code of the registry.
     code: Option<String>,
-    /// For a person.
+    /// Clause for a message.
     clause: Option<String>,
     missing: Vec<Digest>,
-    /// What it says of its first error, where there is one, and else what it says.
+    /// Message of the first error, or the whole text.
     message: Option<String>,
-    /// What it says of it besides.
+    /// Details of the first error.
     detail: Option<String>,
-    /// The system's error that a storage driver handed on.
+    /// Error number of the system that a storage driver passed on.
     errno: Option<i64>,
 }
 
 impl Said {
-    /// Without secrets that stood in the body in another form: escaped, as JSON does.
+    /// Removes secrets that the body contains in another form, such as escaped in JSON.
     fn redacted(self, redactor: &SecretRedactor) -> Self {
         let hide = |text: Option<String>| text.map(|text| redactor.redact(&text).into_owned());
         Self {
@@ -59,12 +59,11 @@ impl Said {
 }
 
 impl Error {
-    /// The error that `response`, which is no success, stands for: what was being done (`action`) at `host`, what it
-    /// answered, and whether that is final. Reads at most 64 KiB of its body.
+    /// Creates an error from `response`, with `action` and `host`. Reads at most 64 KiB of its body.
     pub async fn from_response(action: &str, host: &str, response: Response) -> Self {
         Self::from_answer_of("the registry", action, host, response).await
     }
-    /// The same for an answer of `whom`: "the token server".
+    /// Creates an error from an answer of `whom`: "the token server".
     pub(crate) async fn from_answer_of(
         whom: &str,
         action: &str,
@@ -128,7 +127,7 @@ impl Error {
     }
 }
 
-/// An entry for fuzzing; see [`crate::fuzzing`].
+/// Entry point for fuzzing; see [`crate::fuzzing`].
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(
     clippy::missing_panics_doc,
@@ -152,7 +151,7 @@ fn status_text(status: StatusCode) -> String {
     }
 }
 
-/// Status first, code second.
+/// Returns the kind by status first, code second.
 fn kind(status: StatusCode, code: Option<&str>) -> ErrorKind {
     let code = code.unwrap_or_default();
     match status.as_u16() {
@@ -188,7 +187,7 @@ fn kind(status: StatusCode, code: Option<&str>) -> ErrorKind {
     }
 }
 
-/// `Retry-After` in seconds or as a date.
+/// Parses `Retry-After`, in seconds or as a date.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
@@ -198,7 +197,7 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(until.duration_since(now).unwrap_or_default())
 }
 
-/// What the body of an answer with `status` says, whatever its form.
+/// Parses the body of an answer with `status`, in any form.
 fn read(status: StatusCode, headers: &HeaderMap, body: &str) -> Said {
     let mut said = if let Ok(value) = serde_json::from_str::<Value>(body) {
         json::read(&value)
@@ -212,7 +211,7 @@ fn read(status: StatusCode, headers: &HeaderMap, body: &str) -> Said {
     said
 }
 
-/// A page, a document of an object store, or plain text.
+/// Parses a page, a document of an object store, or plain text.
 fn plain(status: StatusCode, headers: &HeaderMap, body: &str) -> Said {
     let is_html = headers
         .get(CONTENT_TYPE)
@@ -252,7 +251,7 @@ fn plain(status: StatusCode, headers: &HeaderMap, body: &str) -> Said {
     }
 }
 
-/// Whether `text` says no more than `status` does.
+/// Returns whether `text` only repeats `status`.
 fn is_status(status: StatusCode, text: &str) -> bool {
     let words = text.strip_prefix(status.as_str()).unwrap_or(text);
     let reason = status.canonical_reason().unwrap_or_default();
@@ -266,7 +265,7 @@ fn is_number(c: char) -> bool {
     c.is_ascii_digit() || c == ' '
 }
 
-/// The title of a page.
+/// Returns the title of a page.
 fn title(body: &str) -> Option<String> {
     // As many bytes as the body, so that places in one are places in the other.
     let lower = body.to_ascii_lowercase();
@@ -275,7 +274,7 @@ fn title(body: &str) -> Option<String> {
     Some(text::clean(body.get(start..start + length)?, SHOWN))
 }
 
-/// `<Code>` and `<Message>` of an object store; what else it says may hold keys and signatures.
+/// Returns `<Code>` and `<Message>` of an object store. Other elements may contain keys and signatures.
 fn xml(body: &str) -> Option<String> {
     let element = |name: &str| {
         let (_, rest) = body.split_once(&format!("<{name}>"))?;

@@ -22,7 +22,7 @@ pub struct Descriptor {
     pub platform: Option<Platform>,
     /// Annotations.
     pub annotations: BTreeMap<String, String>,
-    /// Where else the content may be had (foreign layers).
+    /// Other addresses of the content (foreign layers).
     pub urls: Vec<String>,
     /// The artifact type, where one is said.
     pub artifact_type: Option<String>,
@@ -53,8 +53,8 @@ impl Descriptor {
         };
         self.size.filter(|size| *size > 0 || is_empty())
     }
-    /// Whether the content is one that registries need not hold and clients should not push: Docker's foreign and
-    /// OCI's non-distributable layers. That is said by the media type alone, not by `urls`.
+    /// Returns whether the content need not be stored by registries and should not be pushed: Docker's foreign and
+    /// OCI's non-distributable layers. Only the media type decides, not `urls`.
     pub fn is_foreign(&self) -> bool {
         media_type::FOREIGN.iter().any(|foreign| {
             self.media_type
@@ -62,7 +62,7 @@ impl Descriptor {
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', '.']))
         })
     }
-    /// Whether it names an index or a manifest list.
+    /// Returns whether it describes an index or a manifest list.
     pub fn is_index(&self) -> bool {
         matches!(
             self.media_type.as_str(),
@@ -78,7 +78,7 @@ impl Descriptor {
         let digest = self.annotations.get("vnd.docker.reference.digest")?;
         Digest::parse(digest).ok()
     }
-    /// Whether it is a `BuildKit` attestation child, whichever image it attests: by its annotation, or by the platform
+    /// Returns whether it is a `BuildKit` attestation of any image: by its annotation, or by the platform
     /// `unknown/unknown` beside the digest of an image.
     pub fn is_attestation(&self) -> bool {
         let annotation = |name: &str| self.annotations.get(name).map(String::as_str);

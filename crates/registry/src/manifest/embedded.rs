@@ -24,7 +24,7 @@ struct Embedding {
     data: LenientText,
 }
 
-/// What stands in the descriptors of a manifest and is what it should be.
+/// Data embedded in the descriptors of a manifest that matches its digest.
 pub(super) fn read(bytes: &[u8], limit: u64) -> Vec<(Digest, Bytes)> {
     // Hardly any has such a thing, and each is read once more for it.
     let field = br#""data""#;

@@ -159,7 +159,7 @@ impl<'de> Deserialize<'de> for TextMap {
     }
 }
 
-/// What may stand where a text or a map of texts is wanted.
+/// Value in the place of a text or of a map of texts.
 enum AnyValue {
     Text(String),
     Map(BTreeMap<String, String>),

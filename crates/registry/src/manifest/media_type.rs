@@ -16,8 +16,8 @@ pub const DOCKER_SCHEMA1: &str = "application/vnd.docker.distribution.manifest.v
 /// [`digested_bytes`](super::digested_bytes).
 pub const DOCKER_SCHEMA1_SIGNED: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
 
-/// How the media types of layers begin that need not be at a registry: Docker's foreign and OCI's non-distributable
-/// ones, whatever their compression.
+/// Prefixes of the media types of layers that need not be stored by a registry: Docker's foreign and OCI's
+/// non-distributable ones, with any compression.
 pub(super) const FOREIGN: [&str; 2] = [
     "application/vnd.docker.image.rootfs.foreign.diff.tar",
     "application/vnd.oci.image.layer.nondistributable.v1.tar",

@@ -55,8 +55,8 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<A> {
     }
 }
 
-/// Whether Go's `encoding/json` takes `name` for `field`: besides the case of letters, it folds the long s and the Kelvin
-/// sign.
+/// Returns whether Go's `encoding/json` reads `name` as `field`: it ignores case, and also folds the long s and the
+/// Kelvin sign.
 pub(crate) fn folds_to(name: &str, field: &str) -> bool {
     let fold = |letter: char| match letter {
         '\u{17f}' => 's',

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::lenient::{self, LenientObject, LenientText, TextMap};
 use super::{Descriptor, Manifest, ManifestError};
 
-/// What a list of referrers repeats of a document.
+/// Fields of a document that a list of referrers repeats.
 #[derive(Deserialize)]
 struct Referrer {
     #[serde(rename = "artifactType", default)]

@@ -32,8 +32,8 @@ struct Protected {
     tail: String,
 }
 
-/// What the digest of a document is computed over: all of its bytes, but for a signed schema 1 manifest, where it is
-/// the payload without the signatures (distribution, manifest/schema1).
+/// Returns the bytes that the digest of a document covers: all of them, or, for a signed schema 1 manifest, the payload
+/// without the signatures (distribution, manifest/schema1).
 ///
 /// # Errors
 /// When the document is no manifest at all, or its signatures do not lead back to a payload.

@@ -1,4 +1,4 @@
-//! What kind of document it is: by what it calls itself, else by what came with it, else by its structure.
+//! Kind of a document: by its own media type, else by that of the answer, else by its structure.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -20,7 +20,7 @@ pub(super) enum Shape {
     Schema1,
 }
 
-/// Which fields are there; `null` counts as absent.
+/// Presence of fields; `null` counts as absent.
 #[derive(Deserialize)]
 struct Fields {
     #[serde(rename = "mediaType")]

@@ -1,4 +1,4 @@
-//! What a manifest says.
+//! Parsed views of manifests.
 
 use std::collections::HashSet;
 
@@ -26,7 +26,7 @@ pub enum ManifestView {
 }
 
 impl ManifestView {
-    /// What the document refers to (`subject`), if anything. Schema 1 knows no such thing.
+    /// Returns the `subject` of the document, if any. Schema 1 has none.
     pub fn subject(&self) -> Option<&Descriptor> {
         match self {
             Self::Index(index) => index.subject.as_ref(),
@@ -41,7 +41,7 @@ impl ManifestView {
 pub struct IndexView {
     /// Its entries in order, whatever their media types.
     pub manifests: Vec<Descriptor>,
-    /// What it refers to, if anything.
+    /// Subject, if any.
     pub subject: Option<Descriptor>,
 }
 
@@ -52,7 +52,7 @@ pub struct ImageView {
     pub config: Option<Descriptor>,
     /// The layers (`blobs` of the withdrawn artifact manifest), in order, repeated ones included.
     pub layers: Vec<Descriptor>,
-    /// What it refers to, if anything.
+    /// Subject, if any.
     pub subject: Option<Descriptor>,
     /// The artifact type, where one is said.
     pub artifact_type: Option<String>,
@@ -68,7 +68,7 @@ pub struct Schema1View {
     pub architecture: Option<String>,
 }
 
-/// Why a document cannot be read. Reads as a clause: "the index has an entry without a digest".
+/// Error of a document that cannot be read. Reads as a clause: "the index has an entry without a digest".
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct ManifestError(pub(crate) String);

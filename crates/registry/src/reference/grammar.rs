@@ -14,7 +14,7 @@ const MAX_TAG: usize = 128;
 pub(super) const NO_USER: &str =
     "a user name does not belong here, credentials stand in the auth file";
 
-/// What no text that names something in a registry may have around it: nothing at all, blanks, a scheme.
+/// Rejects an empty text, surrounding blanks, and a scheme.
 pub(super) fn check_surroundings(text: &str) -> Result<(), String> {
     if text.is_empty() {
         return Err("it is empty".to_owned());
@@ -32,7 +32,7 @@ pub(super) fn check_surroundings(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What no registry and no repository may hold: a user name in front, a digest behind.
+/// Rejects a user name in front and a digest at the end.
 pub(super) fn check_no_at(text: &str) -> Result<(), String> {
     if !text.contains('@') {
         return Ok(());
@@ -44,13 +44,13 @@ pub(super) fn check_no_at(text: &str) -> Result<(), String> {
     Err("a digest has no place here".to_owned())
 }
 
-/// Whether the first component of a name is a registry, and not the beginning of a path on Docker Hub.
+/// Returns whether the first component of a name is a registry and not the beginning of a path on Docker Hub.
 pub(super) fn is_registry(first: &str) -> bool {
     first == "localhost" || first.contains(['.', ':'])
 }
 
-/// Whether a name of one component is a registry whose repository is missing. Docker's grammar reads it as a repository
-/// of Docker Hub, where none has a dot.
+/// Returns whether a name of one component is a registry without a repository. Docker's grammar reads it as a
+/// repository of Docker Hub, where none has a dot.
 pub(super) fn is_bare_registry(name: &str) -> bool {
     let (host, port) = split_port(name);
     let is_host =
@@ -75,7 +75,7 @@ fn is_port(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
-/// Whether `name` is 64 hexadecimal digits, which docker takes for the id of a local image.
+/// Returns whether `name` is 64 hexadecimal digits, which docker reads as the id of a local image.
 pub(super) fn is_image_id(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }

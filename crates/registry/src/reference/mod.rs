@@ -11,9 +11,9 @@ mod grammar;
 #[cfg(test)]
 mod tests;
 
-/// What Docker Hub is called here, in references and in reports.
+/// Name of Docker Hub in references and reports.
 const HUB: &str = "docker.io";
-/// Where Docker Hub answers.
+/// API host of Docker Hub.
 const HUB_API: &str = "registry-1.docker.io";
 /// All the names of Docker Hub that people write.
 const HUB_NAMES: [&str; 4] = [HUB, "index.docker.io", HUB_API, "registry.hub.docker.com"];
@@ -36,7 +36,7 @@ pub struct Repository {
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Tag(Arc<str>);
 
-/// What a manifest request names.
+/// Tag or digest of a manifest request.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Target {
     /// A tag, which may move.
@@ -48,7 +48,7 @@ pub enum Target {
 /// A repository with a tag, a digest, both or neither, as a person writes it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Reference {
-    /// Where the image lives.
+    /// Repository of the image.
     pub repository: Repository,
     /// The tag, if one was written. Nothing is implied by its absence here.
     pub tag: Option<Tag>,
@@ -56,7 +56,7 @@ pub struct Reference {
     pub digest: Option<Digest>,
 }
 
-/// Why a text is not a reference. Reads as a sentence that names the text and says what to write instead.
+/// Error of a text that is not a reference. Reads as a sentence that names the text and says what to write instead.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct ReferenceError(String);
@@ -106,7 +106,7 @@ impl Registry {
     pub fn docker_hub() -> Self {
         Self(Arc::from(HUB))
     }
-    /// Whether this is Docker Hub.
+    /// Returns whether this is Docker Hub.
     pub fn is_docker_hub(&self) -> bool {
         &*self.0 == HUB
     }
@@ -242,7 +242,7 @@ impl Reference {
             digest,
         })
     }
-    /// What a manifest request names: the digest if there is one, else the tag.
+    /// Returns the target of a manifest request: the digest if there is one, else the tag.
     pub fn target(&self) -> Option<Target> {
         let digest = self.digest.clone().map(Target::Digest);
         digest.or_else(|| self.tag.clone().map(Target::Tag))

@@ -1,7 +1,7 @@
 //! Token realms that may see a credential (docs/files.md#credentials).
 //!
-//! A challenge is only a header: whoever can slip one into an answer names the host that the next request, with the
-//! login in it, goes to. So the realm has to belong to the registry:
+//! A challenge is only a header: whoever can insert one into an answer names the host that receives the next request
+//! with the login. Therefore the realm has to belong to the registry:
 //!
 //! 1. the same host, on any port;
 //! 2. over https, a host below the registry's own (`auth.example.com` for `example.com`);
@@ -11,23 +11,23 @@
 //! 4. over https, a pair that is known: Docker Hub and `auth.docker.io`, Alibaba Cloud and its `dockerauth` hosts;
 //! 5. a host that the user named.
 //!
-//! Any other realm is asked without the credential. Two kinds are not asked at all: plain http on behalf of a
-//! registry that is not marked insecure, and a private address on behalf of a public registry.
+//! Other realms are contacted without the credential. Two kinds are not contacted at all: plain http for a registry
+//! that is not marked insecure, and a private address for a public registry.
 
 use url::{Host, Url};
 
 use crate::transport::{leads_inside, names};
 
-/// What a realm may be told.
+/// Trust in a realm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RealmTrust {
-    /// The credential.
+    /// The realm receives the credential.
     WithCredential,
-    /// That somebody asks.
+    /// The realm is contacted without the credential.
     Anonymously,
-    /// Nothing, as it would go over plain http.
+    /// The realm is not contacted, because it uses plain http.
     NotOverHttp,
-    /// Nothing, as it is at a private address.
+    /// The realm is not contacted, because it has a private address.
     NotInside,
 }
 
@@ -57,8 +57,7 @@ const SHARED_DOMAINS: &[&str] = &[
     "tencentcloudcr.com",
 ];
 
-/// The address of a token server as a challenge names it: absolute, or relative to the registry. A user and a
-/// fragment in it have no meaning and are left out.
+/// Resolves the address of a token server, absolute or relative to the registry. User and fragment are removed.
 pub(super) fn resolve_realm(base: &Url, realm: &str) -> Option<Url> {
     let mut url = base
         .join(realm)

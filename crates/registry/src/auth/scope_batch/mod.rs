@@ -1,9 +1,9 @@
-//! Several repositories in one token, where the token server gives such tokens (docs/protocol.md#scopes).
+//! Tokens for several repositories, if the token server grants them (docs/protocol.md#scopes).
 //!
-//! The first token of a credential is asked for at once and for one repository. Whoever wants one while a request is
-//! under way waits for its end, and then shares a request with others that waited. What comes of it is remembered in
-//! a [`MultiScopeSupport`] for the host: a first batch goes alone, and nothing more is put together where it failed, or where the
-//! token turned out to be good for its first repository only.
+//! The first token of a credential is requested at once, for one repository. Requests that arrive while a token request
+//! is in flight wait for its end and then share one. A [`MultiScopeSupport`] remembers the outcome for the host: the
+//! first shared request goes alone, and sharing ends if it fails or if the token turns out to be valid for its first
+//! repository only.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -20,26 +20,25 @@ use crate::auth::scopes::Scopes;
 use crate::auth::token_cache::Token;
 use crate::error::{Error, ErrorKind};
 
-/// The longest that anybody waits to share a request. A token server that hangs for one repository must not hold up
-/// the others.
+/// Maximum time to wait for a shared request. A token server that hangs for one repository must not delay the others.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// The longest list of scopes that is put together, in bytes: it travels in a URL.
+/// Maximum length of the combined scopes in bytes, because they are sent in a URL.
 const MAX_TEXT: usize = 2048;
-/// The longest token for several repositories, in bytes: it travels in a header of every request, and servers take
-/// 8 KiB of them.
+/// Maximum length of a shared token in bytes. It is sent in a header of every request, and servers accept 8 KiB of
+/// headers.
 const MAX_TOKEN: usize = 6 * 1024;
-/// Credentials whose lines are kept while nobody stands in them.
+/// Maximum number of credentials whose idle queues are kept.
 const MAX_LINES: usize = 64;
 
-/// The lines of one registry, one for each credential: different ones never share a token.
+/// Token queues of one registry, one per credential. Different credentials never share a token.
 #[derive(Debug, Default)]
 pub(super) struct TokenQueues {
-    /// What the token server was found to do.
+    /// Support for shared tokens.
     pub(super) habit: Arc<MultiScopeSupport>,
     lines: Mutex<HashMap<Credential, Arc<TokenQueue>>>,
 }
 
-/// Those who want a token under one credential.
+/// Requests that wait for a token with one credential.
 #[derive(Debug, Default)]
 pub(super) struct TokenQueue {
     habit: Arc<MultiScopeSupport>,
@@ -50,7 +49,7 @@ pub(super) struct TokenQueue {
 #[derive(Debug, Default)]
 struct State {
     next: u64,
-    /// Requests that have no answer yet.
+    /// Token requests in flight.
     under_way: usize,
     waiting: Vec<WaitingRequest>,
 }
@@ -59,16 +58,16 @@ struct State {
 struct WaitingRequest {
     id: u64,
     wanted: Scopes,
-    /// A request came to its end since it waits.
+    /// A token request ended after this one was queued.
     ripe: bool,
-    /// It asks for itself alone.
+    /// It does not share a token request.
     alone: bool,
-    /// It is part of a request that is under way.
+    /// It is part of a token request in flight.
     taken: bool,
     outcome: Option<Result<Arc<Token>, Error>>,
 }
 
-/// A place in a line; given up when dropped.
+/// Position in a queue, removed on drop.
 #[derive(Debug)]
 pub(super) struct QueuePosition<'a> {
     line: &'a TokenQueue,
@@ -76,26 +75,26 @@ pub(super) struct QueuePosition<'a> {
     deadline: Instant,
 }
 
-/// What is next for somebody in a line.
+/// Next step of a queued request.
 pub(super) enum QueueStep<'a> {
-    /// Another's request brought this.
+    /// Result of a token request that another one sent.
     Over(Result<Arc<Token>, Error>),
-    /// To make a request.
+    /// Send a token request.
     Ask(ScopeBatch<'a>),
 }
 
-/// A request that is made for one or several of a line. If it is dropped, the others wait on.
+/// A token request for one or several queued requests. If it is dropped, the others keep waiting.
 #[derive(Debug)]
 pub(super) struct ScopeBatch<'a> {
     line: &'a TokenQueue,
-    /// Whoever makes it, first, and those who share it.
+    /// The sender first, then the requests that share it.
     ids: Vec<u64>,
     wanted: Scopes,
     ended: bool,
 }
 
 impl TokenQueues {
-    /// The line for `credential`.
+    /// Returns the queue for `credential`.
     pub(super) fn line(&self, credential: &Credential) -> Arc<TokenQueue> {
         let mut lines = self.lock();
         if lines.len() >= MAX_LINES && !lines.contains_key(credential) {
@@ -109,7 +108,7 @@ impl TokenQueues {
         });
         line.clone()
     }
-    /// Lets everybody who waits look at the habit again.
+    /// Wakes all waiting requests after the support changed.
     pub(super) fn wake(&self) {
         for line in self.lock().values() {
             line.changed.notify_waiters();
@@ -121,7 +120,7 @@ impl TokenQueues {
 }
 
 impl TokenQueue {
-    /// Takes a place at the end.
+    /// Appends a request to the queue.
     pub(super) fn join(&self, wanted: &Scopes) -> QueuePosition<'_> {
         let alone = self.habit.is_requested_alone(wanted);
         let mut state = self.state();
@@ -147,7 +146,7 @@ impl TokenQueue {
 }
 
 impl<'a> QueuePosition<'a> {
-    /// Waits until there is something to do or to be had.
+    /// Waits for the next step.
     pub(super) async fn next(&self) -> QueueStep<'a> {
         loop {
             let mut changed = pin!(self.line.changed.notified());
@@ -163,7 +162,7 @@ impl<'a> QueuePosition<'a> {
             }
         }
     }
-    /// What there is to do or to be had now; `impatient` where it was waited for long enough.
+    /// Returns the next step, if there is one. `impatient` is true after the maximum wait.
     fn step(&self, impatient: bool) -> Option<QueueStep<'a>> {
         let line = self.line;
         let mut state = line.state();
@@ -194,7 +193,7 @@ impl<'a> QueuePosition<'a> {
 }
 
 impl State {
-    /// Lets those who wait share a request, for at most so many repositories.
+    /// Adds waiting requests to a batch, up to `most` repositories.
     fn share(&mut self, batch: &mut ScopeBatch<'_>, most: usize) {
         for other in &mut self.waiting {
             if other.taken || other.alone || other.outcome.is_some() {
@@ -221,11 +220,11 @@ impl Drop for QueuePosition<'_> {
 }
 
 impl ScopeBatch<'_> {
-    /// What is asked for.
+    /// Returns the requested scopes.
     pub(super) fn scopes(&self) -> &Scopes {
         &self.wanted
     }
-    /// Takes in what came of the request; `None` where whoever made it goes back to the line.
+    /// Ends the batch with the outcome of its token request. Returns `None` if the sender goes back to the queue.
     pub(super) fn end(
         mut self,
         outcome: Result<Token, Error>,
@@ -271,14 +270,14 @@ impl ScopeBatch<'_> {
             }
         }
     }
-    /// What the one wants who made the request.
+    /// Returns the scopes of the sender.
     fn own_scopes(&self) -> Option<Scopes> {
         let state = self.line.state();
         let id = self.ids.first();
         let own = state.waiting.iter().find(|own| Some(&own.id) == id);
         own.map(|own| own.wanted.clone())
     }
-    /// Sends the one who made the request back to the line.
+    /// Returns the sender to the queue.
     fn rejoin(&self, alone: bool) {
         let mut state = self.line.state();
         let id = self.ids.first();
@@ -287,7 +286,7 @@ impl ScopeBatch<'_> {
             own.alone |= alone;
         }
     }
-    /// Gives the others their outcome; `without` says what those do for whom there is none.
+    /// Distributes the outcome. `without` is the next step of requests without an outcome.
     fn release(
         &self,
         without: AfterRefusal,
@@ -309,12 +308,12 @@ impl ScopeBatch<'_> {
     }
 }
 
-/// What those do next whom a request brought nothing.
+/// Next step of requests for which a token request had no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AfterRefusal {
-    /// They ask for themselves.
+    /// They send a token request of their own.
     Alone,
-    /// They wait on, for another request to share.
+    /// They wait for another shared request.
     InTurn,
 }
 
@@ -326,7 +325,7 @@ impl Drop for ScopeBatch<'_> {
     }
 }
 
-/// Whether the token server refuses what was asked, rather than to be asked.
+/// Returns whether the token server refuses the scopes, rather than the rate of requests.
 pub(super) fn is_refusal(error: &Error) -> bool {
     error.kind() != ErrorKind::RateLimited
         && error

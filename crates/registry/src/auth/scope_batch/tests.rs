@@ -15,7 +15,7 @@ fn token(batch: &ScopeBatch<'_>) -> Token {
         .with_granted(Some(batch.scopes().clone()))
 }
 
-/// What is asked for at once; `None` where it is waited.
+/// Returns the scopes that are requested at once, or `None` if the request waits.
 fn asks<'a>(place: &QueuePosition<'a>) -> Option<ScopeBatch<'a>> {
     match place.next().now_or_never()? {
         QueueStep::Ask(batch) => Some(batch),

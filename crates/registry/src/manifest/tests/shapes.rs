@@ -1,4 +1,4 @@
-//! What kind of document it is, and what its digest covers.
+//! Kinds of documents, and the bytes that their digest covers.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,4 +1,4 @@
-//! What documents say.
+//! Parsed views of documents.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! How many token requests many repositories cost.
+//! Number of token requests for many repositories.
 
 use futures_util::future::join_all;
 use http::{Method, StatusCode};
@@ -51,7 +51,7 @@ fn counts(registry: &Registry) -> (usize, usize) {
     counts
 }
 
-/// How many scopes each token request had.
+/// Returns the number of scopes of each token request.
 fn sizes(registry: &Registry) -> Vec<usize> {
     let requests = registry.token_requests();
     let mut sizes: Vec<usize> = requests

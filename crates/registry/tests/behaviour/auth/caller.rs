@@ -20,7 +20,7 @@ pub(crate) struct Caller {
     transport: Arc<Transport>,
 }
 
-/// How a request ended that was not let in.
+/// Outcome of a refused request.
 #[derive(Debug)]
 pub(crate) enum Denied {
     /// With a clause of the authenticator's.
@@ -54,7 +54,7 @@ impl Observer for Warnings {
 }
 
 impl Caller {
-    /// Of a registry in this process.
+    /// Creates a caller of a registry in this process.
     pub(crate) fn of(registry: &testkit::Registry) -> Self {
         let warnings = Arc::new(Warnings::default());
         let options = TransportOptions {

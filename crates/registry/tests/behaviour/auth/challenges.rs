@@ -1,4 +1,4 @@
-//! How many requests are sent away before it is known what a registry wants.
+//! Number of requests that are answered 401 before the challenge is known.
 
 use std::sync::Arc;
 

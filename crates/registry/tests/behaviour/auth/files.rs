@@ -7,7 +7,7 @@ use std::time::Duration;
 use image_syncer_registry::auth::{Access, Credential, DockerFiles, Keychain, Secret};
 use image_syncer_registry::{Error, ErrorKind, Repository};
 
-/// What one file says of a repository.
+/// Returns the login of a repository in one file.
 async fn of(document: &str, repository: &str) -> Result<Credential, Error> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config.json");

@@ -1,4 +1,4 @@
-//! What is said when a login does not suffice, and that nothing secret is said.
+//! Messages about refused logins, without secrets.
 
 use http::StatusCode;
 use image_syncer_registry::auth::{Credential, Secret};

@@ -1,4 +1,4 @@
-//! Who we are, to registries and token servers.
+//! Credentials, challenges and tokens.
 
 mod batches;
 mod caller;

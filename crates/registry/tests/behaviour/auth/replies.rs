@@ -1,4 +1,4 @@
-//! What token servers answer, and how long it holds.
+//! Answers of token servers, and the lifetime of tokens.
 
 use std::time::Duration;
 

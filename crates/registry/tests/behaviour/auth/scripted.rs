@@ -25,7 +25,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// Whether it is one for a token, by the path that all scripts use.
+    /// Returns whether it is a token request, by the path that all scripts use.
     pub(crate) fn is_token(&self) -> bool {
         self.url.contains("/token")
     }
@@ -57,7 +57,7 @@ impl Scripted {
         let transport = Transport::with_service(service.clone(), options);
         (Caller::over(host, insecure, transport, warnings), service)
     }
-    /// What was asked since the last time, ever.
+    /// Returns the requests since the last call.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.asked.lock().unwrap())
     }

@@ -1,4 +1,4 @@
-//! That nothing secret is ever shown.
+//! Secrets never appear in messages or logs.
 
 use std::fmt::Debug;
 

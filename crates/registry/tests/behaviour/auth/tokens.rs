@@ -1,4 +1,4 @@
-//! How many requests it takes to be let in, and how tokens are shared and renewed.
+//! Number of requests until access is granted; sharing and renewal of tokens.
 
 use std::sync::Arc;
 
