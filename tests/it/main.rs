@@ -46,6 +46,7 @@ mod reference;
 mod referrers;
 mod report;
 mod secrets;
+mod signature_counts;
 mod signatures;
 mod slow_readers;
 mod survival;
