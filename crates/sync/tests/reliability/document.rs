@@ -59,7 +59,7 @@ fn page() -> String {
             writeln!(page, "| {} | {requests} | {once} | {always} |", row.name).unwrap();
         }
     }
-    page.push_str("\n## Ways of registries\n\n| The destination | The image |\n|---|---|\n");
+    page.push_str("\n## Behaviour of registries\n\n| The destination | The image |\n|---|---|\n");
     for way in registries::ways() {
         writeln!(page, "| {} | {} |", way.name, words(way.expect)).unwrap();
     }

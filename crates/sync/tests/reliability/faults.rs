@@ -280,7 +280,7 @@ fn contents() -> Vec<Row> {
         BlobGet, ClosingPut, DestinationHead, DestinationToken, ManifestGet, ManifestPut, Mount,
         Patch, Put, SourceHead, SourceToken, StorageGet, TagList,
     };
-    let healed = Expect::Copied("when the manifest is refused for want of the blob");
+    let healed = Expect::Copied("when the manifest is refused because the blob is missing");
     let unmounted = Expect::Copied("without a mount");
     let wrong = "instead of sha256:";
     let garbled = Expect::Fails("is not the JSON document that it should be");
@@ -314,8 +314,8 @@ fn contents() -> Vec<Row> {
             .but(StorageGet, AGAIN, Expect::Fails("the blob is corrupt"))
             .but(
                 DestinationHead,
-                Expect::Copied("as if it were not there"),
-                Expect::Copied("as if it were not there"),
+                Expect::Copied("as if the tag did not exist"),
+                Expect::Copied("as if the tag did not exist"),
             )
             .but(Mount, unmounted, unmounted)
             .but(
@@ -334,7 +334,7 @@ fn contents() -> Vec<Row> {
             .but(SourceToken, garbled, garbled)
             .but(DestinationToken, garbled, garbled),
         lasting(
-            "another digest is said to be stored",
+            "the registry reports another stored digest",
             "instead of sha256:",
             |_| Action::WithHeaders(vec![("docker-content-digest", OTHER_DIGEST.to_owned())]),
         )

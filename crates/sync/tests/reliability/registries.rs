@@ -84,7 +84,7 @@ fn breaks_once(world: &World) -> Option<Handle> {
 type Flavour = (&'static str, fn() -> Profile);
 
 fn sessions() -> Vec<Way> {
-    let resumed = Expect::Copied("from where the session stands, or in a new one");
+    let resumed = Expect::Copied("from the offset of the session, or in a new session");
     let flavours: [Flavour; 8] = [
         ("distribution 2.8", Profile::distribution),
         ("distribution 3", Profile::distribution3),
@@ -106,9 +106,9 @@ fn sessions() -> Vec<Way> {
     ];
     let mut ways = Vec::new();
     for (name, profile) in flavours {
-        let whole = format!("an upload PUT breaks off, sessions as {name} has them");
+        let whole = format!("an upload PUT breaks, with sessions like those of {name}");
         ways.push(way(whole, resumed, move |p| *p = profile()).prepared(breaks_once));
-        let patch = format!("an upload PATCH breaks off, sessions as {name} has them");
+        let patch = format!("an upload PATCH breaks, with sessions like those of {name}");
         let patched = way(patch, resumed, move |p| {
             *p = Profile {
                 refuses_whole_put: Some(405),
@@ -122,12 +122,12 @@ fn sessions() -> Vec<Way> {
         ("is invalid", StaleSession::Invalid),
         ("kills it", StaleSession::Killed),
     ] {
-        let name = format!("an upload breaks off, and the old address of its session {name}");
+        let name = format!("an upload breaks, and the old address of its session {name}");
         let broken = way(name, resumed, move |p| p.stale_session = stale);
         ways.push(broken.prepared(breaks_once));
     }
     let silent = way(
-        "an upload breaks off, and sessions do not say where they stand",
+        "an upload breaks, and sessions do not report their offset",
         resumed,
         |p| {
             p.upload_range = RangeForm::Absent;
@@ -135,7 +135,7 @@ fn sessions() -> Vec<Way> {
     );
     ways.push(silent.prepared(breaks_once));
     let mute = way(
-        "an upload breaks off, and sessions cannot be asked",
+        "an upload breaks, and sessions have no status request",
         resumed,
         |p| {
             p.refuses_status = Some(405);
@@ -179,7 +179,7 @@ fn forms() -> Vec<Way> {
             },
         ),
         way(
-            "chunks are at least 2 MiB, and an upload breaks off",
+            "chunks are at least 2 MiB, and an upload breaks",
             AGAIN,
             |p| {
                 p.chunk_min_length = Some(2 * MIB);
@@ -187,7 +187,7 @@ fn forms() -> Vec<Way> {
         )
         .prepared(breaks_once),
         way(
-            "a second PATCH is refused, and an upload breaks off",
+            "a second PATCH is refused, and an upload breaks",
             AGAIN,
             |p| {
                 p.refuses_whole_put = Some(405);
@@ -223,7 +223,7 @@ fn tags() -> Vec<Way> {
         ("Quay", Immutable::Quay, "409 Conflict (TAG_IMMUTABLE"),
     ] {
         let immutable = move |p: &mut Profile| p.immutable_tags = Some(rule);
-        let taken = format!("the tag cannot be moved, as {name} has it, and is another image");
+        let taken = format!("the tag cannot be moved, as at {name}, and is another image");
         ways.push(
             way(taken, Expect::Fails(says), immutable).prepared(|world| {
                 let old = Image::single([Layer::synthetic(500, 77)]);
@@ -231,15 +231,14 @@ fn tags() -> Vec<Way> {
                 None
             }),
         );
-        let there = format!("the tag cannot be moved, as {name} has it, and is this image");
+        let there = format!("the tag cannot be moved, as at {name}, and is this image");
         ways.push(
             way(there, Expect::Copied("before, and left alone"), immutable).prepared(|world| {
                 world.destination.push(TO, Some(AIM), &aim());
                 None
             }),
         );
-        let lost =
-            format!("the tag cannot be moved, as {name} has it, and the reply to it is lost");
+        let lost = format!("the tag cannot be moved, as at {name}, and the reply to it is lost");
         ways.push(
             way(
                 lost,
@@ -261,7 +260,7 @@ fn refusals() -> Vec<Way> {
     for (name, unknown, says) in [
         ("404", Unknown::NotFound, "404 Not Found (NAME_UNKNOWN"),
         ("401", Unknown::Unauthorized, "401 Unauthorized"),
-        ("401 as Harbor has it", Unknown::ProjectNotFound, "project"),
+        ("401 as at Harbor", Unknown::ProjectNotFound, "project"),
         ("403", Unknown::Denied, "403 Forbidden (DENIED"),
     ] {
         let name = format!("the repository must exist and does not: {name}");
