@@ -1,8 +1,9 @@
-//! Forms that the bytes of an upload may take, and those that a registry takes (docs/protocol.md#uploads).
+//! Forms that the bytes of an upload may take, and the forms that a registry accepts (docs/protocol.md#uploads).
 //!
-//! One PUT with everything is the cheapest and goes first. What answers it with 404, 405 or 501 (older Artifactory)
-//! or, for large bodies, with 413 (Azure, reverse proxies) gets one PATCH with everything, and what refuses that too
-//! gets chunks, smaller ones each time they are refused. Whatever worked after a refusal is remembered.
+//! One PUT with all bytes is the cheapest form and is tried first. A registry that answers 404, 405 or 501 to it (older
+//! Artifactory) or, for large bodies, 413 (Azure, reverse proxies) gets one PATCH with all bytes. A registry that refuses
+//! that too gets chunks, smaller ones after each refusal. Where large bodies are cut off before they arrive, chunks are
+//! tried next, small enough to get through. The form that worked is remembered for the host.
 
 /// A form of upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,23 +12,28 @@ pub(in crate::client) enum UploadForm {
     Whole,
     /// One PATCH, then a PUT without a body.
     Stream,
-    /// `PATCH` requests of at most so many bytes, then a PUT without a body.
+    /// `PATCH` requests of at most this many bytes, then a PUT without a body.
     Chunks(u64),
 }
 
-/// Sizes of chunks, tried in this order. The first passes every limit of a proxy that means to let layers through at
-/// all; the second is the most that GHCR takes; the last is nginx's limit for those who never set one.
+/// Sizes of chunks, tried in this order. The first passes every limit of a proxy that is meant to let layers through;
+/// the second is the maximum of GHCR; the last is the default limit of nginx.
 const CHUNKS: [u64; 3] = [16 << 20, 4 << 20, 1 << 20];
 
-/// Which forms a registry takes, as far as is known.
+/// Forms that a registry accepts, as far as is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::client) struct UploadForms {
     whole: SizeLimit,
     stream: SizeLimit,
+    /// Largest chunk that was not refused.
     chunk: u64,
+    /// Largest chunk that is expected to arrive, where larger bodies were cut off; `u64::MAX` if none were.
+    uncut: u64,
+    /// Chunks were sent because larger bodies were cut off, and were refused.
+    refuses_chunks: bool,
 }
 
-/// For bodies of which size a form will do.
+/// Body sizes for which a form can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SizeLimit {
     Any,
@@ -36,12 +42,12 @@ enum SizeLimit {
     Never,
 }
 
-/// Why a form was refused.
+/// Reason for which a form was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FormRefusal {
     /// The body was too large.
     Size,
-    /// The registry does not do such a thing.
+    /// The registry does not support the form.
     Form,
 }
 
@@ -51,6 +57,8 @@ impl Default for UploadForms {
             whole: SizeLimit::Any,
             stream: SizeLimit::Any,
             chunk: CHUNKS[0],
+            uncut: u64::MAX,
+            refuses_chunks: false,
         }
     }
 }
@@ -64,12 +72,12 @@ impl SizeLimit {
         }
     }
 
-    /// A body of `size` bytes was refused.
+    /// Records that a body of `size` bytes was refused.
     fn refuse(&mut self, size: u64, refusal: FormRefusal) {
         self.merge(match refusal {
             FormRefusal::Form => Self::Never,
-            // Where the limit is nobody said. A body that is refused costs more than the cautious form does, and
-            // by halves there are few of them.
+            // No answer states the limit. A body that is refused costs more than the cautious form does, and halving
+            // the limit leaves few of them.
             FormRefusal::Size => Self::Below(size / 2),
         });
     }
@@ -85,44 +93,98 @@ impl SizeLimit {
 }
 
 impl UploadForms {
-    /// The form for a blob of `size` bytes.
+    /// Returns the form for a blob of `size` bytes.
     pub(super) fn choose(&self, size: u64) -> UploadForm {
-        if self.whole.allows(size) {
+        let chunks = UploadForm::Chunks(self.chunk.min(self.uncut));
+        if self.is_chunked_for_cuts(size) {
+            chunks
+        } else if self.whole.allows(size) {
             UploadForm::Whole
         } else if self.stream.allows(size) {
             UploadForm::Stream
+        } else if self.refuses_chunks && self.whole != SizeLimit::Never {
+            // All other forms are refused: the PUT that was cut off may still arrive.
+            UploadForm::Whole
         } else {
-            UploadForm::Chunks(self.chunk)
+            chunks
         }
     }
 
-    /// Takes note that `form` was refused for a blob of `size` bytes; `false` where nothing is left to try.
+    /// Records that `form` was refused for a blob of `size` bytes. Returns `false` if no other form is left.
     pub(super) fn refuse(&mut self, form: UploadForm, size: u64, refusal: FormRefusal) -> bool {
         let smaller = |than: u64| CHUNKS.into_iter().find(|chunk| *chunk < than);
         match (form, refusal) {
-            (UploadForm::Whole, _) => self.whole.refuse(size, refusal),
-            (UploadForm::Stream, FormRefusal::Form) => self.stream.refuse(size, refusal),
+            (UploadForm::Whole, _) => {
+                self.whole.refuse(size, refusal);
+                self.choose(size) != form
+            }
+            (UploadForm::Stream, FormRefusal::Form) => {
+                self.stream.refuse(size, refusal);
+                true
+            }
             (UploadForm::Stream, FormRefusal::Size) => match smaller(size) {
                 Some(chunk) => {
                     self.stream.refuse(size, refusal);
                     self.chunk = self.chunk.min(chunk);
+                    true
                 }
-                None => return false,
+                None => false,
             },
-            (UploadForm::Chunks(_), FormRefusal::Form) => return false,
+            (UploadForm::Chunks(_), FormRefusal::Form) => self.give_up_chunks(size),
             (UploadForm::Chunks(chunk), FormRefusal::Size) => match smaller(chunk.min(size)) {
-                Some(smaller) => self.chunk = self.chunk.min(smaller),
-                None => return false,
+                Some(smaller) => {
+                    self.chunk = self.chunk.min(smaller);
+                    true
+                }
+                None => self.give_up_chunks(size),
             },
         }
-        true
     }
 
-    /// Takes over what `other`, a copy of these facts that went through an upload, learnt.
+    /// Records that bodies in `form` were cut off, for a blob of `size` bytes, the shortest one after `sent` bytes had
+    /// left. Returns `false` if no other form is worth a try.
+    pub(super) fn cut_off(&mut self, form: UploadForm, size: u64, sent: u64) -> bool {
+        let body = match form {
+            UploadForm::Chunks(chunk) => chunk.min(size),
+            UploadForm::Whole | UploadForm::Stream => size,
+        };
+        // A body that was refused before any of it left says nothing about the size that gets through.
+        let arrives = if sent == 0 { u64::MAX } else { sent };
+        let [.., smallest] = CHUNKS;
+        let fits = |chunk: &u64| *chunk < body && *chunk <= arrives.max(smallest);
+        match CHUNKS.into_iter().find(fits) {
+            Some(chunk) if !self.refuses_chunks => {
+                self.uncut = self.uncut.min(chunk);
+                true
+            }
+            _ if form == UploadForm::Whole => self.refuse(form, size, FormRefusal::Size),
+            _ => false,
+        }
+    }
+
+    /// Returns whether a blob of `size` bytes is sent in chunks because larger bodies were cut off.
+    fn is_chunked_for_cuts(&self, size: u64) -> bool {
+        size > self.uncut && !self.refuses_chunks
+    }
+
+    /// Goes back to larger bodies, if chunks were sent only because those were cut off. One PATCH is tried before the
+    /// PUT, since a limit of a proxy may be about the method.
+    fn give_up_chunks(&mut self, size: u64) -> bool {
+        if !self.is_chunked_for_cuts(size) {
+            return false;
+        }
+        self.refuses_chunks = true;
+        self.whole.refuse(size, FormRefusal::Size);
+        !matches!(self.choose(size), UploadForm::Chunks(_))
+    }
+
+    /// Adds what another upload learned, which began with a copy of these facts.
     pub(super) fn merge(&mut self, other: &Self) {
         self.whole.merge(other.whole);
         self.stream.merge(other.stream);
         self.chunk = self.chunk.min(other.chunk);
+        self.uncut = self.uncut.min(other.uncut);
+        self.refuses_chunks |= other.refuses_chunks;
     }
 }
 
@@ -214,6 +276,46 @@ mod tests {
         assert!(!forms.refuse(UploadForm::Stream, MIB, FormRefusal::Size));
         assert!(!forms.refuse(UploadForm::Chunks(16 * MIB), 20 * MIB, FormRefusal::Form));
         assert_eq!(forms, UploadForms::default());
+    }
+
+    #[test]
+    fn bodies_that_are_cut_off_are_sent_in_chunks_that_arrive() {
+        use UploadForm::{Chunks, Stream, Whole};
+        for (size, sent, expected) in [
+            (20 * MIB, 18 * MIB, Chunks(16 * MIB)),
+            (20 * MIB, 9 * MIB, Chunks(4 * MIB)),
+            (20 * MIB, 300_000, Chunks(MIB)),
+            // Refused unseen, before anything left.
+            (20 * MIB, 0, Chunks(16 * MIB)),
+            (3 * MIB, 3 * MIB, Chunks(MIB)),
+        ] {
+            let mut forms = UploadForms::default();
+            assert!(forms.cut_off(Whole, size, sent));
+            assert_eq!(forms.choose(size), expected, "{size} {sent}");
+            let Chunks(chunk) = expected else { continue };
+            assert_eq!(forms.choose(chunk), Whole, "{size} {sent}");
+        }
+        let mut forms = UploadForms::default();
+        assert!(forms.cut_off(Whole, 20 * MIB, 9 * MIB));
+        assert!(forms.cut_off(Chunks(4 * MIB), 20 * MIB, 2 * MIB));
+        assert_eq!(forms.choose(20 * MIB), Chunks(MIB));
+        assert!(!forms.cut_off(Chunks(MIB), 20 * MIB, 2 * MIB));
+        // Chunks that are refused lead back: first to the other method.
+        assert!(forms.refuse(Chunks(MIB), 20 * MIB, FormRefusal::Form));
+        assert_eq!(forms.choose(20 * MIB), Stream);
+        assert!(forms.refuse(Stream, 20 * MIB, FormRefusal::Form));
+        assert_eq!(forms.choose(20 * MIB), Whole);
+        assert!(!forms.cut_off(Whole, 20 * MIB, 9 * MIB));
+        assert!(!forms.refuse(Whole, 20 * MIB, FormRefusal::Size));
+    }
+
+    #[test]
+    fn chunks_that_were_never_refused_are_not_given_up_for_smaller_blobs() {
+        let mut forms = UploadForms::default();
+        assert!(forms.cut_off(UploadForm::Whole, 20 * MIB, 9 * MIB));
+        let chunks = UploadForm::Chunks(4 * MIB);
+        assert!(!forms.refuse(chunks, 4 * MIB, FormRefusal::Form));
+        assert_eq!(forms.choose(5 * MIB), chunks);
     }
 
     #[test]

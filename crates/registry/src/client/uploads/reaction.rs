@@ -30,8 +30,9 @@ pub(super) enum Reaction {
 /// already cost a session.
 pub(super) fn to(error: &Error, form: UploadForm, step: UploadStep, lost_before: bool) -> Reaction {
     let status = error.status().map_or(0, |status| status.as_u16());
-    let resumed = matches!(step, UploadStep::Patch { from, .. } if from > 0)
-        && !matches!(form, UploadForm::Chunks(_));
+    let is_chunked = matches!(form, UploadForm::Chunks(_));
+    let is_chunk = is_chunked && matches!(step, UploadStep::Patch { .. });
+    let resumed = matches!(step, UploadStep::Patch { from, .. } if from > 0) && !is_chunked;
     let session_code = matches!(
         error.code(),
         Some("BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID")
@@ -62,6 +63,8 @@ pub(super) fn to(error: &Error, form: UploadForm, step: UploadStep, lost_before:
         _ if error.kind() == ErrorKind::UploadLost => Reaction::OutOfStep,
         _ if error.retryable() != Retryable::No => Reaction::Later,
         400..=499 if resumed => Reaction::NotResumable,
+        // Google's word for a second chunk, among others.
+        400..=499 if is_chunk => Reaction::OtherForm(FormRefusal::Form),
         _ => Reaction::Final,
     }
 }
@@ -178,6 +181,9 @@ mod tests {
             (400, Some("DIGEST_INVALID"), stream, FIRST, Final),
             (400, None, stream, LATER, NotResumable),
             (400, None, stream, FIRST, Final),
+            (400, None, chunks, LATER, OtherForm(No)),
+            (400, Some("SIZE_INVALID"), chunks, FIRST, OtherForm(No)),
+            (400, None, chunks, UploadStep::Close, Final),
             (409, None, whole, UploadStep::Whole, Final),
             (429, None, whole, UploadStep::Whole, Wait),
             (429, Some("DENIED"), stream, LATER, Wait),

@@ -1,14 +1,10 @@
 //! Answers to the requests that send bytes, and what follows from them.
 
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 
-use crate::auth::ScopeSet;
-use crate::client::blobs::blob_ask;
-use crate::client::call::CallOutcome;
 use crate::client::ranges;
 use crate::client::request::RequestSpec;
-use crate::client::uploads::blob_lookup::StoredBlob;
-use crate::client::uploads::forms::UploadStep;
+use crate::client::uploads::forms::{FormRefusal, UploadForm, UploadStep};
 use crate::client::uploads::reaction::{self, Reaction};
 use crate::client::uploads::session;
 use crate::digest::Digest;
@@ -59,68 +55,13 @@ impl UploadDriver<'_> {
             let message = format!("the registry stored {stored} instead of {digest}");
             return Err(StepFailure::Final(ask.error(ErrorKind::Corrupt, message)));
         }
+        // The form has worked, so what led to it is worth remembering, suspicions included.
+        self.learnt = self.forms;
         Ok(if self.patches > 1 || self.is_damaged() {
             NextStep::Measure
         } else {
             NextStep::Done
         })
-    }
-
-    /// Returns whether the blob was seen with a wrong length before it was sent.
-    pub(in crate::client::uploads) fn is_damaged(&self) -> bool {
-        let path = self.upload.repository.path();
-        let habits = &self.client.inner.habits;
-        habits.is_damaged(path, &self.upload.digest)
-    }
-
-    /// Compares the length of the blob that was closed. Artifactory was seen to keep only the last of several `PATCH`
-    /// bodies; a registry that has a damaged blob may take the bytes and keep the damage.
-    pub(super) async fn measure(&mut self) -> StepResult {
-        let length = match self.head_blob().await {
-            Ok(Some(StoredBlob { length })) => length.filter(|length| *length != self.size),
-            Err(error) if error.kind() == ErrorKind::RateLimited => {
-                return Err(StepFailure::Later(error, NextStep::Measure));
-            }
-            // That the blob is there was said already.
-            Ok(None) | Err(_) => None,
-        };
-        let habits = &self.client.inner.habits;
-        let Some(length) = length else {
-            habits.repaired(self.upload.repository.path(), &self.upload.digest);
-            return Ok(NextStep::Done);
-        };
-        // HEADs of some servers have lengths of their own.
-        if self.patches <= 1 && self.length_by_get().await == Some(self.size) {
-            return Ok(NextStep::Done);
-        }
-        let (path, digest) = (self.upload.repository.path(), &self.upload.digest);
-        let size = self.size;
-        let message = if self.patches > 1 {
-            let parts = self.patches;
-            format!("the registry took {size} bytes in {parts} parts and kept {length}")
-        } else {
-            format!(
-                "the registry has {length} bytes there instead of {size}; it was sent again and is still wrong there: \
-                 its storage is damaged. Delete the blob at the registry, collect its garbage, and run again"
-            )
-        };
-        let ask = self.upload.session_request(Method::PUT);
-        let error = ask.error(ErrorKind::Corrupt, message);
-        habits.saw_damage(path, digest, Some(&error));
-        Err(StepFailure::Final(error))
-    }
-
-    /// Returns the length by the head of a GET, whose body is dropped; `None` where there is none.
-    async fn length_by_get(&mut self) -> Option<u64> {
-        let (repository, digest) = (&self.upload.repository, &self.upload.digest);
-        let ask = blob_ask(Method::GET, repository, digest, "measure blob")
-            .scopes(ScopeSet::push(repository));
-        match self.client.once(&mut self.visit, &ask).await.ok()? {
-            CallOutcome::Answer(response) if response.status == StatusCode::OK => {
-                ranges::content_length(&response.headers)
-            }
-            _ => None,
-        }
     }
 
     /// The registry took a PATCH whose bytes end before `to`.
@@ -144,9 +85,9 @@ impl UploadDriver<'_> {
         Ok(NextStep::Send)
     }
 
-    /// The session holds `offset` bytes. Only what no session held before is progress: a registry that takes the
-    /// first half again and again gets nowhere.
-    pub(in crate::client::uploads) fn set_offset(&mut self, offset: u64) {
+    /// Records that the session holds `offset` bytes. Only bytes that no session held before are progress: a registry
+    /// that accepts the first half again and again gets nowhere.
+    pub(super) fn set_offset(&mut self, offset: u64) {
         let session = &mut self.upload.session;
         session.offset = offset;
         session.sent = session.sent.max(offset);
@@ -158,7 +99,7 @@ impl UploadDriver<'_> {
     }
 
     /// Goes on at the newest `Location`, if there is one.
-    pub(in crate::client::uploads) async fn relocate(
+    pub(super) async fn relocate(
         &mut self,
         ask: &RequestSpec,
         response: &Response,
@@ -220,6 +161,9 @@ impl UploadDriver<'_> {
             Reaction::Final => Err(StepFailure::Final(error)),
             Reaction::Later => Err(StepFailure::Later(error, settle)),
             Reaction::Wait => Err(StepFailure::Later(error, NextStep::Send)),
+            Reaction::Restart if self.trouble.lost && self.gives_up_chunks() => {
+                Ok(NextStep::Reopen)
+            }
             Reaction::Restart => {
                 self.trouble.lost = true;
                 Err(StepFailure::Later(lost(error), NextStep::Reopen))
@@ -229,6 +173,7 @@ impl UploadDriver<'_> {
                 Err(StepFailure::Later(lost(error), NextStep::Reopen))
             }
             Reaction::OutOfStep if self.trouble.out_of_step => {
+                self.gives_up_chunks();
                 Err(StepFailure::Later(lost(error), NextStep::Reopen))
             }
             Reaction::OutOfStep => {
@@ -246,20 +191,33 @@ impl UploadDriver<'_> {
                 self.form = self.forms.choose(self.size);
                 Ok(NextStep::Reopen)
             }
-            // Another client that uploads the same blob may be why, and may have succeeded.
             Reaction::WrongBytes if self.wrong_bytes => {
+                // Another client that uploads the same blob may be the reason, and may have succeeded.
                 if self.is_there().await? {
                     return Ok(NextStep::Done);
+                }
+                if self.gives_up_chunks() {
+                    return Ok(NextStep::Reopen);
                 }
                 Err(StepFailure::Final(error))
             }
             Reaction::WrongBytes => {
-                // Once more from the start, with a fresh stream of the source: it may have been a wrong guess of
-                // where the session stood.
+                // Once more from the start, with a fresh stream of the source: the offset may have been wrong.
                 self.wrong_bytes = true;
                 self.resumable = false;
                 Ok(NextStep::Reopen)
             }
         }
+    }
+
+    /// Goes back to larger bodies if chunks were sent only because those were cut off, and do not work either. Returns
+    /// whether the form has changed.
+    pub(super) fn gives_up_chunks(&mut self) -> bool {
+        let is_chunked = matches!(self.form, UploadForm::Chunks(_));
+        if !is_chunked || !self.forms.refuse(self.form, self.size, FormRefusal::Form) {
+            return false;
+        }
+        self.form = self.forms.choose(self.size);
+        true
     }
 }

@@ -6,11 +6,13 @@
 //! the registry was asked what it has (docs/protocol.md#broken-uploads, docs/protocol.md#tokens-during-uploads).
 
 mod answers;
+mod measure;
+mod recovery;
 
 use std::sync::atomic::Ordering;
 
 use http::header::{CONTENT_RANGE, CONTENT_TYPE};
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, StatusCode};
 
 use crate::client::Client;
 use crate::client::reader::BlobSource;
@@ -26,22 +28,22 @@ use answers::Refused;
 
 /// One upload on its way.
 pub(super) struct UploadDriver<'a> {
-    pub(super) client: &'a Client,
-    pub(super) visit: RepositoryContext,
-    pub(super) attempts: Attempts,
-    pub(super) upload: Upload,
-    /// The size of the blob: what the source says, once it was opened.
-    pub(super) size: u64,
-    pub(super) feeder: SourceReader<'a>,
-    /// What this upload takes for granted, suspicions included.
-    pub(super) forms: UploadForms,
-    /// What it was told plainly: the part that is worth remembering.
+    client: &'a Client,
+    visit: RepositoryContext,
+    attempts: Attempts,
+    upload: Upload,
+    /// The size of the blob: the one that the source states, once it was opened.
+    size: u64,
+    feeder: SourceReader<'a>,
+    /// Forms that the registry accepts, suspicions of this upload included.
+    forms: UploadForms,
+    /// The part of it that is worth remembering: refusals, and suspicions that led to a form which worked.
     learnt: UploadForms,
-    pub(super) form: UploadForm,
-    pub(super) resumable: bool,
-    pub(super) patches: u32,
-    /// What went wrong since the last progress.
-    pub(super) trouble: FailureCounts,
+    form: UploadForm,
+    resumable: bool,
+    patches: u32,
+    /// Failures since the last progress.
+    trouble: FailureCounts,
     /// The most bytes that a session of this upload ever held.
     reached: u64,
     /// The bytes that arrived were not the right ones, once.
@@ -50,14 +52,29 @@ pub(super) struct UploadDriver<'a> {
     corrupt_source: bool,
 }
 
-/// What went wrong, each without progress since.
-#[derive(Default)]
-pub(super) struct FailureCounts {
+/// Failures, each without progress since.
+struct FailureCounts {
     unauthorized: u32,
     redirected: u32,
     lost: bool,
     out_of_step: bool,
-    pub(super) barren: u32,
+    /// Requests that were cut off.
+    cuts: u32,
+    /// Fewest bytes that had left when a request was cut off.
+    sent: u64,
+}
+
+impl Default for FailureCounts {
+    fn default() -> Self {
+        Self {
+            unauthorized: 0,
+            redirected: 0,
+            lost: false,
+            out_of_step: false,
+            cuts: 0,
+            sent: u64::MAX,
+        }
+    }
 }
 
 /// What to do next.
@@ -167,6 +184,9 @@ impl<'a> UploadDriver<'a> {
                 self.accepted(&sent.ask, step, response).await
             }
             Ok(response) => {
+                if ended_by_time_limit(response.status) {
+                    self.record_cut(sent.taken);
+                }
                 let untouched = sent.taken == 0 && !complete;
                 let refused = Refused {
                     ask: sent.ask,
@@ -184,7 +204,7 @@ impl<'a> UploadDriver<'a> {
                 Err(StepFailure::Later(error, NextStep::Send))
             }
             Err(error) if error.retryable() != Retryable::No => {
-                self.trouble.barren += 1;
+                self.record_cut(sent.taken);
                 Err(StepFailure::Later(error, NextStep::Settle { complete }))
             }
             Err(error) => Err(StepFailure::Final(error)),
@@ -285,6 +305,12 @@ impl<'a> UploadDriver<'a> {
         .weight(self.size)
         .limit(AnswerLimit::Closing)
     }
+}
+
+/// Returns whether a proxy or server gave up waiting for the request or its outcome: smaller requests may be in time.
+fn ended_by_time_limit(status: StatusCode) -> bool {
+    // 524 is Cloudflare's.
+    matches!(status.as_u16(), 408 | 504 | 524)
 }
 
 /// Waits for `answer` while `pump` runs beside it. A pump that fails ends both: the request, dropped, never

@@ -217,32 +217,6 @@ async fn progress_forgives_breaks() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_is_lost_with_its_connection_is_suspected() {
-    // The proxy answers 413 at once and closes; whoever is still sending may see only a reset.
-    let kit = Kit::open(Profile::distribution()).await;
-    let blob = Blob::synthetic(8 * MIB, 1);
-    kit.server.fault(
-        Fault::on(Kind::UploadPut).matching(|r| r.header("content-length") != Some("0")),
-        Action::CutRequest {
-            after: 0,
-            how: Cut::Reset,
-        },
-    );
-    kit.send("a/b", &blob).await.unwrap();
-    kit.assert_arrived("a/b", &blob);
-    let patches = kit
-        .took()
-        .iter()
-        .filter(|(kind, _)| *kind == Kind::UploadPatch)
-        .count();
-    assert_eq!(patches, 1);
-    // A suspicion is not remembered.
-    kit.server.clear_faults();
-    kit.send("a/b", &Blob::synthetic(8 * MIB, 2)).await.unwrap();
-    assert_eq!(kit.took(), [POST, PUT]);
-}
-
-#[tokio::test]
 async fn an_early_refusal_that_is_seen_is_final() {
     let kit = Kit::open(Profile::distribution()).await;
     let blob = Blob::synthetic(100, 1);
