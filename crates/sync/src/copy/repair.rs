@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use image_syncer_registry::{Digest, Error, ErrorKind, Presence, Tag, Target};
+use image_syncer_registry::{Digest, Tag, Target};
 
 use crate::commit::{CommitOutcome, commit, commit_children};
 use crate::compare::Damage;
@@ -71,7 +71,7 @@ impl Copier {
             match committed {
                 CommitOutcome::Done => {
                     if self.rehearsal.is_none() {
-                        stays_repaired(&**destination, &damage).await?;
+                        verify_repair(&**destination, &damage).await?;
                     }
                     self.learn(repository, &damage.plan);
                     losses.sort();
@@ -89,44 +89,23 @@ impl Copier {
     }
 }
 
-/// Where something else stood in the place of what is wanted, a registry may think that it has it already and drop
-/// what it was sent: looked at once more.
-async fn stays_repaired(destination: &dyn Store, damage: &Damage) -> Result<(), Failure> {
-    let failed = |error: &Error| Failure::registry(Side::Destination, error);
+/// Reads each pushed manifest that was wrong before once more: a registry may have the digest already and drop the push.
+/// Uploads of blobs check this themselves ([`Session::send`]).
+///
+/// [`Session::send`]: crate::store::Session::send
+async fn verify_repair(destination: &dyn Store, damage: &Damage) -> Result<(), Failure> {
     for loss in &damage.losses {
-        let digest = loss.digest();
-        match loss {
-            Loss::WrongManifest(_) => {
-                let target = Target::Digest(digest.clone());
-                destination
-                    .manifest(&target)
-                    .await
-                    .map_err(|error| failed(&error.with_clause(STAYS)))?;
-            }
-            Loss::WrongBlob { size, .. } => {
-                let blob = damage.plan.blobs.iter().find(|blob| blob.digest == *digest);
-                let Some(blob) = blob else { continue };
-                let found = destination.find_blob(blob).await;
-                if let Presence::WrongSize(found) = found.map_err(|error| failed(&error))? {
-                    let repository = destination.repository();
-                    let action = format!("repair blob {digest} of {}", repository.path());
-                    let message =
-                        format!("the registry has {found} bytes there instead of {size}; {STAYS}");
-                    let host = repository.registry().as_str();
-                    return Err(failed(&Error::new(
-                        ErrorKind::Corrupt,
-                        action,
-                        host,
-                        message,
-                    )));
-                }
-            }
-            Loss::Manifest(_) | Loss::Blob(_) => {}
+        if let Loss::WrongManifest(digest) = loss {
+            let target = Target::Digest(digest.clone());
+            let found = destination.manifest(&target).await;
+            found.map_err(|error| {
+                Failure::registry(Side::Destination, &error.with_clause(STAYS_WRONG))
+            })?;
         }
     }
     Ok(())
 }
 
-/// What there is to say and to do about damage that a push does not mend.
-const STAYS: &str =
+/// Clause for damage that a push does not repair.
+const STAYS_WRONG: &str =
     "it was sent again and is still wrong there: delete it at the registry, and run again";

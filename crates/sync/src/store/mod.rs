@@ -134,7 +134,8 @@ pub trait Session: Send {
     fn is_instead_of_mount(&self) -> bool;
     /// Waits for one of the store's upload slots, and holds it until the bytes were sent.
     fn reserve(&mut self) -> BoxFuture<'_, Result<(), Error>>;
-    /// Sends the bytes; an error of the source is returned unchanged.
+    /// Sends the bytes. An error of the source is returned unchanged. Fails if the store was found to have the blob with
+    /// another length, and still has it after the upload.
     fn send<'a>(self: Box<Self>, source: &'a dyn BlobSource) -> BoxFuture<'a, Result<(), Error>>
     where
         Self: 'a;

@@ -402,10 +402,22 @@ impl Session for MemorySession {
             let mut world = self.stores.world();
             let keeps = world.behaviour.keeps_what_it_has;
             let blobs = &mut world.content(&self.repository).blobs;
-            if !(keeps && blobs.contains_key(&self.blob.digest)) {
-                blobs.insert(self.blob.digest, bytes.into());
+            match blobs.get(&self.blob.digest) {
+                Some(kept) if keeps && kept.len() != bytes.len() => {
+                    let kept = kept.len();
+                    drop(world);
+                    let action =
+                        format!("upload {} to {}", self.blob.digest, self.repository.path());
+                    let host = self.repository.registry().as_str();
+                    let message = format!("{kept} bytes are there and stay");
+                    Err(Error::new(ErrorKind::Corrupt, action, host, message))
+                }
+                Some(_) if keeps => Ok(()),
+                _ => {
+                    blobs.insert(self.blob.digest, bytes.into());
+                    Ok(())
+                }
             }
-            Ok(())
         }
         .boxed()
     }
