@@ -16,7 +16,7 @@ use crate::copy::Copier;
 use crate::copy::keyed_lock::KeyedLock;
 use crate::copy::referrers::ReferrerCopier;
 use crate::copy::transfer_batch::BatchHandle;
-use crate::event::{Change, Copied, Cost, Outcome, Planned};
+use crate::event::{Change, Copied, Cost, Evidence, Outcome, Planned};
 use crate::failure::{Failure, Side};
 use crate::graph::SourceImage;
 use crate::inventory::{Fact, Inventory};
@@ -156,8 +156,16 @@ impl Copier {
         if let Some(company) = company {
             company.cover_differing_image(&difference).await?;
         }
-        let change = change(&difference.digest, difference.there.as_ref());
-        let copied = Outcome::Copied(Copied::without_transfer(difference.digest));
+        let there = difference.there.as_ref();
+        // Another digest than the comparison had, if the tag was moved meanwhile.
+        let digest = image.head().await?.digest;
+        let moved = digest != difference.digest;
+        if moved && there.is_some_and(|there| there.digest == digest) {
+            let by = Evidence::Registry;
+            return Ok(Outcome::Unchanged { digest, by });
+        }
+        let change = change(&digest, there);
+        let copied = Outcome::Copied(Copied::without_transfer(digest));
         self.copy_outcome(image, copied, Some(change)).await
     }
     /// Whether the destination hides the repository from a login that it accepts, in a run that writes nothing; a copy

@@ -257,32 +257,50 @@ impl Copier {
         {
             return Ok(outcome);
         }
-        let comparison = self.look(image, place, &*destination).await?;
+        // Twice if the tag was moved meanwhile. It is read again only once.
+        loop {
+            let outcome = self.compare_and_copy(image, place, &destination, &seat);
+            if let Some(outcome) = outcome.await? {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    /// Compares the image with one destination, and copies it if they differ. Returns `None` if the tag was moved
+    /// meanwhile, so that the image must be compared again.
+    async fn compare_and_copy(
+        &self,
+        image: &SourceImage,
+        place: &ImageDestination,
+        destination: &Arc<dyn Store>,
+        seat: &BatchHandle,
+    ) -> Result<Option<Outcome>, Failure> {
+        let comparison = self.look(image, place, &**destination).await?;
         let hidden = self.is_hidden(&comparison)?;
         let digest = match comparison {
             Comparison::Unchanged { digest } => digest,
             Comparison::Skipped { why } => {
                 self.cover_referrer_tags(image, place).await;
-                return Ok(Outcome::Skipped { why });
+                return Ok(Some(Outcome::Skipped { why }));
             }
             Comparison::Differs(difference) => {
-                let company = self.referrer_copier(image, &destination, &seat);
+                let company = self.referrer_copier(image, destination, seat);
                 let outcome = self.differing_outcome(image, company, difference).await?;
-                return Ok(outcome.hidden(hidden));
+                return Ok(Some(outcome.hidden(hidden)));
             }
             Comparison::Missing(missing) => {
-                match self.push(image, &destination, &seat, &missing).await? {
+                match self.push(image, destination, seat, &missing).await? {
                     PushOutcome::Copied(copied) => {
                         let (copied, change) = (Outcome::Copied(copied), missing.change());
                         let outcome = self.copy_outcome(image, copied, Some(change)).await?;
-                        return Ok(outcome.hidden(hidden));
+                        return Ok(Some(outcome.hidden(hidden)));
                     }
                     PushOutcome::Stood => missing.root.digest().clone(),
                 }
             }
         };
         let outcome = if self.verify {
-            self.verify(image, place, &destination, digest, &seat)
+            self.verify(image, place, destination, digest, &seat)
                 .await?
         } else {
             Outcome::Unchanged {
@@ -290,9 +308,9 @@ impl Copier {
                 by: Evidence::Registry,
             }
         };
-        match self.referrer_copier(image, &destination, &seat) {
+        match self.referrer_copier(image, destination, seat) {
             Some(company) => company.copy_for_unchanged_image(outcome).await,
-            None => Ok(outcome),
+            None => Ok(Some(outcome)),
         }
     }
 

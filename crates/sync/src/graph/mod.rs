@@ -20,7 +20,7 @@ mod subject_referrers;
 mod walk;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use image_syncer_registry::manifest::{ManifestError, ManifestView};
 use image_syncer_registry::{
@@ -71,7 +71,7 @@ pub struct SourceImage {
     needed: bool,
     head: OnceCell<Result<ManifestHead, Failure>>,
     /// Manifest that the tag was moved to, after the one that it named first was deleted.
-    moved: OnceLock<ManifestHead>,
+    moved: OnceCell<Result<ManifestHead, Failure>>,
     root: OnceCell<Result<Root, Failure>>,
     held: Mutex<SeenManifests>,
 }
@@ -118,7 +118,7 @@ impl SourceImage {
             manifests,
             needed: false,
             head: OnceCell::new(),
-            moved: OnceLock::new(),
+            moved: OnceCell::new(),
             root: OnceCell::new(),
             held: Mutex::default(),
         }
@@ -164,7 +164,7 @@ impl SourceImage {
                 size: None,
             });
         }
-        if let Some(moved) = self.moved.get() {
+        if let Some(Ok(moved)) = self.moved.get() {
             return Ok(moved.clone());
         }
         self.head.get_or_init(|| self.resolve()).await.clone()
@@ -173,13 +173,7 @@ impl SourceImage {
     /// and whatever the filter needs to see.
     pub async fn root(&self) -> Result<Root, Failure> {
         let root = async {
-            let head = self.head().await?;
-            let whole = match self.manifest(&head.digest).await {
-                Err(failure) if failure.kind == Some(ErrorKind::NotFound) => {
-                    self.moved_root(failure).await?
-                }
-                whole => whole?,
-            };
+            let whole = self.unfiltered_root().await?;
             if self.is_filtered() {
                 self.narrow(whole).await
             } else {
@@ -206,17 +200,22 @@ impl SourceImage {
         })
     }
 
-    /// The root that the tag names now, where the one that it named a moment ago is `gone`: a tag that is moved, and
-    /// whose old manifest is deleted at once, is read again, once.
-    async fn moved_root(&self, gone: Failure) -> Result<Arc<Manifest>, Failure> {
+    /// Returns the root before the filter: one GET by digest for all callers, unless [`SourceImage::head`] has it already.
+    ///
+    /// If the tag was moved and the manifest that it named before is deleted, the tag is read again, once. Then
+    /// [`SourceImage::head`] has the new digest.
+    pub(crate) async fn unfiltered_root(&self) -> Result<Arc<Manifest>, Failure> {
+        let head = self.head().await?;
+        let gone = match self.manifest(&head.digest).await {
+            Err(failure) if failure.kind == Some(ErrorKind::NotFound) => failure,
+            root => return root,
+        };
         if let Target::Digest(_) = self.target {
             return Err(gone);
         }
-        let head = self.resolve_by_root().await?.ok_or(gone)?;
-        let digest = head.digest.clone();
-        // Nobody else sets it: this runs once.
-        let _ = self.moved.set(head);
-        self.manifest(&digest).await
+        let moved = async { self.resolve_by_root().await?.ok_or(gone) };
+        let moved = self.moved.get_or_init(|| moved).await.clone()?;
+        self.manifest(&moved.digest).await
     }
 
     async fn resolve_by_root(&self) -> Result<Option<ManifestHead>, Failure> {

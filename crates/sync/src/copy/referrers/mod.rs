@@ -99,16 +99,17 @@ impl ReferrerCopier<'_> {
             .await
     }
 
-    /// Sees to what refers to a root that stood at the destination, which ended as `outcome` without it.
+    /// Copies the referrers of a root that the destination has. `outcome` is the outcome of the image without them.
+    /// Returns `None` if the tag was moved meanwhile, so that the image must be compared again.
     pub(super) async fn copy_for_unchanged_image(
         &self,
         outcome: Outcome,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Option<Outcome>, Failure> {
         let digest = match &outcome {
             Outcome::Copied(copied) => copied.digest.clone(),
             Outcome::Unchanged { digest, .. } => digest.clone(),
             Outcome::Skipped { .. } | Outcome::Failed(_) | Outcome::Planned(_) => {
-                return Ok(outcome);
+                return Ok(Some(outcome));
             }
         };
         let deep = self.is_deep();
@@ -118,15 +119,18 @@ impl ReferrerCopier<'_> {
             CompletedStep::Unchanged
         };
         if self.has(mark, &digest) {
-            return Ok(outcome);
+            return Ok(Some(outcome));
         }
         // The source knows nothing of an index that the filter made.
         let head = self.image.head().await?;
         let is_whole = head.digest == digest;
         let mut digests = Vec::new();
         if is_whole && (deep || self.copier.may_hold_back(self.image, &head).await) {
-            // Whoever verified it has read it at the destination.
-            let root = self.image.manifest(&digest).await?;
+            // A deep check has read it at the destination.
+            let root = self.image.unfiltered_root().await?;
+            if *root.digest() != digest {
+                return Ok(None);
+            }
             digests = self.image.manifests_below(&root).await?;
         } else if !is_whole
             && let Root::Whole(root) | Root::Filtered(root) = self.image.root().await?
@@ -148,14 +152,14 @@ impl ReferrerCopier<'_> {
             for subject in &digests {
                 self.cover_subject(subject);
             }
-            return Ok(outcome);
+            return Ok(Some(outcome));
         }
         let level = self.query_level(digests.into_iter().map(|digest| (digest, false)));
         let level = level.await?;
         let brought = self.copy_level(level).await?;
         self.set(mark, &digest);
         self.note_look(&digest, brought.is_contended());
-        Ok(brought.combine_outcome(digest, outcome))
+        Ok(Some(brought.combine_outcome(digest, outcome)))
     }
 
     /// Brings the referrers of `subject`, which nothing else of the run sees to, where the image is a list of them;
@@ -333,7 +337,7 @@ impl ReferrerCopier<'_> {
         let source = self.image.store().repository();
         let tags = &self.copier.source_tags;
         if difference.may_be_index() && tags.may_hold_back(source).await {
-            let root = self.image.manifest(&difference.digest).await?;
+            let root = self.image.unfiltered_root().await?;
             return self.cover_all(&root).await;
         }
         self.cover_subject(&difference.digest);

@@ -14,6 +14,7 @@ mod ending;
 mod filtering;
 mod healing;
 mod indexes;
+mod moving_tags;
 mod orphans;
 mod records;
 mod sharing;
