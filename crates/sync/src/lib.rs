@@ -20,6 +20,7 @@ pub mod commit;
 pub mod compare;
 pub mod config;
 pub mod copy;
+mod deadline;
 pub mod discover;
 pub mod engine;
 pub mod event;

@@ -14,11 +14,12 @@ use futures_util::FutureExt;
 use image_syncer_registry::{Descriptor, Digest};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
+use crate::deadline::until;
 use crate::failure::Failure;
 use crate::store::Store;
 use crate::transfer::{Delivery, Moved, Transfers};
@@ -264,12 +265,5 @@ impl BlobRequest {
     fn complete(self, outcome: Result<Moved, Failure>) {
         // Who has failed meanwhile does not listen any more.
         let _ = self.outcomes.send((self.position, outcome));
-    }
-}
-
-async fn until(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => sleep_until(instant).await,
-        None => std::future::pending().await,
     }
 }

@@ -39,10 +39,10 @@ pub enum Fact {
 /// Facts of a run, shared by all tasks.
 #[derive(Default)]
 pub struct Inventory {
-    shelves: Mutex<HashMap<Registry, RegistryFacts>>,
+    registries: Mutex<HashMap<Registry, RegistryFacts>>,
     /// Sizes of blobs for which manifests state other ones.
     sizes: Mutex<HashMap<Digest, u64>>,
-    memory: Option<RecordedFacts>,
+    recorded: Option<RecordedFacts>,
 }
 
 /// Facts that are kept between runs.
@@ -77,7 +77,7 @@ pub(crate) struct MountCandidate {
     /// The repository.
     pub(crate) repository: Repository,
     /// Evidence that the blob is there.
-    pub(crate) standing: MountConfidence,
+    pub(crate) confidence: MountConfidence,
 }
 
 impl Inventory {
@@ -101,7 +101,7 @@ impl Inventory {
         writes: bool,
     ) -> Self {
         Self {
-            memory: Some(RecordedFacts {
+            recorded: Some(RecordedFacts {
                 records,
                 writes,
                 filter: fingerprint(platforms, parts),
@@ -125,38 +125,38 @@ impl Inventory {
     /// Notes that the blob is in the repository.
     pub fn blob_is_in(&self, repository: &Repository, digest: &Digest) {
         let blob = DigestKey::from_digest(digest);
-        self.write(repository, |shelf| shelf.add_blob(repository, blob, false));
+        self.write(repository, |facts| facts.add_blob(repository, blob, false));
     }
     /// Notes that this run uploaded the blob to the repository or mounted it there.
     pub(crate) fn record_upload(&self, repository: &Repository, digest: &Digest) {
         let blob = DigestKey::from_digest(digest);
-        self.write(repository, |shelf| shelf.record_upload(repository, blob));
+        self.write(repository, |facts| facts.record_upload(repository, blob));
     }
     /// Returns whether this run uploaded or mounted the blob there.
     pub(crate) fn was_uploaded(&self, repository: &Repository, digest: &Digest) -> bool {
         let blob = DigestKey::from_digest(digest);
-        lock(&self.shelves)
+        lock(&self.registries)
             .get(repository.registry())
-            .is_some_and(|shelf| shelf.was_uploaded(repository, blob))
+            .is_some_and(|facts| facts.was_uploaded(repository, blob))
     }
     /// Notes that the repository has no tags, or does not exist.
     ///
     /// It may still hold blobs of uploads that were never committed: at most those of a first run that was killed
     /// before it finished an image.
     pub(crate) fn note_empty(&self, repository: &Repository) {
-        self.write(repository, |shelf| shelf.note_empty(repository));
+        self.write(repository, |facts| facts.note_empty(repository));
     }
     /// Returns whether the repository was empty before this run.
     pub(crate) fn was_empty(&self, repository: &Repository) -> bool {
-        lock(&self.shelves)
+        lock(&self.registries)
             .get(repository.registry())
-            .is_some_and(|shelf| shelf.was_empty(repository))
+            .is_some_and(|facts| facts.was_empty(repository))
     }
     /// Notes that the blob is missing or damaged in the repository: the registry refused a manifest because of it, or
     /// stores other bytes under its digest. Until it is sent again, the registry's answers about it are not believed.
     pub fn blob_is_missing(&self, repository: &Repository, digest: &Digest) {
         let blob = DigestKey::from_digest(digest);
-        self.write(repository, |shelf| shelf.miss_blob(repository, blob));
+        self.write(repository, |facts| facts.miss_blob(repository, blob));
         self.queue_update(|| RecordUpdate::Gone(repository.clone(), blob));
     }
     /// Notes that the blobs are in the repository, named by a manifest there. From now on they can be mounted from
@@ -167,8 +167,8 @@ impl Inventory {
         digests: impl IntoIterator<Item = &'a Digest>,
     ) {
         let mut blobs: Vec<DigestKey> = digests.into_iter().map(DigestKey::from_digest).collect();
-        self.write(repository, |shelf| {
-            blobs.retain(|blob| shelf.add_blob(repository, *blob, true));
+        self.write(repository, |facts| {
+            blobs.retain(|blob| facts.add_blob(repository, *blob, true));
         });
         if !blobs.is_empty() {
             self.queue_update(|| RecordUpdate::Holds(repository.clone(), blobs));
@@ -177,44 +177,46 @@ impl Inventory {
     /// Returns whether the manifest is known to be in the repository with everything below it.
     pub fn has_manifest(&self, repository: &Repository, digest: &Digest) -> bool {
         let manifest = DigestKey::from_digest(digest);
-        lock(&self.shelves)
+        lock(&self.registries)
             .get(repository.registry())
-            .is_some_and(|shelf| shelf.has_manifest(repository, manifest))
+            .is_some_and(|facts| facts.has_manifest(repository, manifest))
     }
     /// Notes that the manifest is in the repository with everything below it. The caller, which has read it, reports
     /// its blobs: [`Inventory::blobs_are_committed`].
     pub fn manifest_is_in(&self, repository: &Repository, digest: &Digest) {
         let manifest = DigestKey::from_digest(digest);
-        self.write(repository, |shelf| shelf.add_manifest(repository, manifest));
+        self.write(repository, |facts| facts.add_manifest(repository, manifest));
     }
     /// Notes the same, and returns whether it was new.
     pub(crate) fn claim_manifest(&self, repository: &Repository, digest: &Digest) -> bool {
         let manifest = DigestKey::from_digest(digest);
-        self.write(repository, |shelf| {
-            let is_news = !shelf.has_manifest(repository, manifest);
-            shelf.add_manifest(repository, manifest);
+        self.write(repository, |facts| {
+            let is_news = !facts.has_manifest(repository, manifest);
+            facts.add_manifest(repository, manifest);
             is_news
         })
     }
     /// Drops all facts about the repository, because the destination contradicted one of them.
     pub fn forget(&self, repository: &Repository) {
-        if let Some(shelf) = lock(&self.shelves).get_mut(repository.registry()) {
-            shelf.forget(repository);
+        if let Some(facts) = lock(&self.registries).get_mut(repository.registry()) {
+            facts.forget(repository);
         }
         self.queue_update(|| RecordUpdate::Forget(repository.clone()));
     }
     /// Reads from the records where these blobs are, for a repository that lacks them as far as this run knows.
     pub(crate) async fn recall(&self, repository: &Repository, blobs: &[Descriptor]) {
-        let Some(memory) = &self.memory else { return };
+        let Some(recorded) = &self.recorded else {
+            return;
+        };
         let blobs: Vec<DigestKey> = blobs
             .iter()
             .map(|blob| DigestKey::from_digest(&blob.digest))
             .collect();
-        let (records, place) = (Arc::clone(&memory.records), repository.clone());
+        let (records, destination) = (Arc::clone(&recorded.records), repository.clone());
         // One lookup takes microseconds, but an image may have thousands of blobs, and the disk may be slow.
         let look_up = move || -> Vec<(DigestKey, BlobRepositories)> {
-            let places = |blob: DigestKey| Some((blob, records.places(&place, blob)?));
-            blobs.into_iter().filter_map(places).collect()
+            let locations = |blob: DigestKey| Some((blob, records.locations(&destination, blob)?));
+            blobs.into_iter().filter_map(locations).collect()
         };
         let Ok(found) = tokio::task::spawn_blocking(look_up).await else {
             return;
@@ -222,10 +224,10 @@ impl Inventory {
         if !found.is_empty() {
             tracing::trace!("the records know where {} of its blobs are", found.len());
         }
-        self.write(repository, |shelf| {
-            for (blob, places) in found {
-                for place in &places {
-                    shelf.add_recorded(place, blob);
+        self.write(repository, |facts| {
+            for (blob, locations) in found {
+                for destination in &locations {
+                    facts.add_recorded(destination, blob);
                 }
             }
         });
@@ -240,12 +242,12 @@ impl Inventory {
     ) {
         let blob = DigestKey::from_digest(digest);
         let is_there = found == Some(true);
-        self.write(repository, |shelf| {
-            shelf.record_lookup(repository, is_there);
+        self.write(repository, |facts| {
+            facts.record_lookup(repository, is_there);
             if is_there {
-                shelf.add_blob(repository, blob, false);
+                facts.add_blob(repository, blob, false);
             } else {
-                shelf.refute(repository, blob);
+                facts.refute(repository, blob);
             }
         });
         if found == Some(false) {
@@ -266,28 +268,28 @@ impl Inventory {
     /// Returns all facts that decide how `digest` gets to `repository`.
     pub(crate) fn knowledge(&self, repository: &Repository, digest: &Digest) -> BlobKnowledge {
         let blob = DigestKey::from_digest(digest);
-        lock(&self.shelves)
+        lock(&self.registries)
             .get(repository.registry())
-            .map(|shelf| shelf.blob(repository, blob))
+            .map(|facts| facts.blob(repository, blob))
             .unwrap_or_default()
     }
     /// Notes the registry's answer to a mount of the blob: accepted, or a session opened instead.
-    pub(crate) fn mount_answered(&self, from: &MountCandidate, digest: &Digest, taken: bool) {
+    pub(crate) fn mount_answered(&self, from: &MountCandidate, digest: &Digest, accepted: bool) {
         let blob = DigestKey::from_digest(digest);
-        let is_recorded = from.standing == MountConfidence::Recorded;
-        let is_gone = self.write(&from.repository, |shelf| {
-            if taken {
-                shelf.mounting.record_success(from.standing);
+        let is_recorded = from.confidence == MountConfidence::Recorded;
+        let is_gone = self.write(&from.repository, |facts| {
+            if accepted {
+                facts.mounting.record_success(from.confidence);
                 return false;
             }
-            shelf.mounting.declined(from.standing);
+            facts.mounting.record_refusal(from.confidence);
             // No other upload is directed there. But a registry that never mounts reveals nothing about its content.
             if is_recorded {
-                shelf.refute(&from.repository, blob);
+                facts.refute(&from.repository, blob);
             }
-            shelf.mounting.is_known_to_mount()
+            facts.mounting.is_known_to_mount()
         });
-        if is_recorded && taken {
+        if is_recorded && accepted {
             self.queue_update(|| RecordUpdate::Holds(from.repository.clone(), vec![blob]));
         } else if is_recorded && is_gone {
             self.queue_update(|| RecordUpdate::Gone(from.repository.clone(), blob));
@@ -295,75 +297,75 @@ impl Inventory {
     }
     /// Notes that the registry reported the blob as present in answer to the first request of an upload.
     pub(crate) fn record_unrequested_hit(&self, repository: &Repository) {
-        self.write(repository, |shelf| shelf.mounting.record_unrequested_hit());
+        self.write(repository, |facts| facts.mounting.record_unrequested_hit());
     }
-    /// Returns the digest that the records have for the last copy from `source:tag` to `place:place_tag` with the
-    /// platform filter of this run; `None` if something else was copied there since. This is a hint. A caller that
-    /// trusts it without asking the registry does so because the user declared the tag immutable.
+    /// Returns the digest that the records have for the last copy from `source:tag` to `destination:destination_tag`
+    /// with the platform filter of this run; `None` if something else was copied there since. This is a hint. A caller
+    /// that trusts it without asking the registry does so because the user declared the tag immutable.
     ///
     /// A lookup takes microseconds and never waits for a writer.
     pub fn last_copied(
         &self,
         source: &Repository,
         tag: &Tag,
-        place: &Repository,
-        place_tag: &Tag,
+        destination: &Repository,
+        destination_tag: &Tag,
     ) -> Option<Digest> {
-        let memory = self.memory.as_ref()?;
-        let copy = memory.records.copy_at(place, place_tag)?;
+        let recorded = self.recorded.as_ref()?;
+        let copy = recorded.records.copy_at(destination, destination_tag)?;
         let is_this =
-            copy.source == *source && copy.source_tag == *tag && copy.filter == memory.filter;
+            copy.source == *source && copy.source_tag == *tag && copy.filter == recorded.filter;
         is_this.then_some(copy.digest)
     }
-    /// Notes that `digest` was copied from `source:tag` to `place:place_tag`, or found there. Written to the records
-    /// only, not kept in memory; never waits.
+    /// Notes that `digest` was copied from `source:tag` to `destination:destination_tag`, or found there. Written to
+    /// the records only, not kept in memory; never waits.
     pub fn copied(
         &self,
         source: &Repository,
         tag: &Tag,
-        place: &Repository,
-        place_tag: &Tag,
+        destination: &Repository,
+        destination_tag: &Tag,
         digest: &Digest,
     ) {
-        let Some(memory) = self.memory.as_ref().filter(|memory| memory.writes) else {
+        let Some(recorded) = self.recorded.as_ref().filter(|recorded| recorded.writes) else {
             return;
         };
         // Later lookups must return the state before this run.
-        memory.has_copies_in(place);
+        recorded.has_copies_in(destination);
         let copy = RecordedCopy {
             source: source.clone(),
             source_tag: tag.clone(),
-            filter: memory.filter,
+            filter: recorded.filter,
             digest: digest.clone(),
         };
-        let note = RecordUpdate::Copied(place.clone(), place_tag.clone(), copy);
-        memory.records.queue_update(note);
+        let update = RecordUpdate::Copied(destination.clone(), destination_tag.clone(), copy);
+        recorded.records.queue_update(update);
     }
     /// Returns whether the records have images in that destination repository from an earlier run.
     pub fn was_copied_to(&self, repository: &Repository) -> bool {
-        let memory = self.memory.as_ref();
-        memory.is_some_and(|memory| memory.has_copies_in(repository))
+        let recorded = self.recorded.as_ref();
+        recorded.is_some_and(|recorded| recorded.has_copies_in(repository))
     }
-    fn queue_update(&self, note: impl FnOnce() -> RecordUpdate) {
-        if let Some(memory) = self.memory.as_ref().filter(|memory| memory.writes) {
-            memory.records.queue_update(note());
+    fn queue_update(&self, update: impl FnOnce() -> RecordUpdate) {
+        if let Some(recorded) = self.recorded.as_ref().filter(|recorded| recorded.writes) {
+            recorded.records.queue_update(update());
         }
     }
     fn write<T>(&self, repository: &Repository, write: impl FnOnce(&mut RegistryFacts) -> T) -> T {
-        let mut shelves = lock(&self.shelves);
-        write(shelves.entry(repository.registry().clone()).or_default())
+        let mut registries = lock(&self.registries);
+        write(registries.entry(repository.registry().clone()).or_default())
     }
 }
 
 impl RecordedFacts {
-    fn has_copies_in(&self, place: &Repository) -> bool {
+    fn has_copies_in(&self, destination: &Repository) -> bool {
         let mut earlier = lock(&self.earlier);
-        if let Some(knew) = earlier.get(place) {
-            return *knew;
+        if let Some(known) = earlier.get(destination) {
+            return *known;
         }
-        let knew = self.records.has_copies_in(place);
-        earlier.insert(place.clone(), knew);
-        knew
+        let known = self.records.has_copies_in(destination);
+        earlier.insert(destination.clone(), known);
+        known
     }
 }
 

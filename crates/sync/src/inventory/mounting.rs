@@ -26,91 +26,91 @@ pub(crate) struct MountCapability {
     committed: MountRecord,
     source: MountRecord,
     /// Consecutive failed mounts of recorded locations.
-    misled: u8,
+    wrong_hints: u8,
     /// The registry reported a blob as present in answer to the first request of an upload.
-    tells_of_itself: bool,
+    reports_existing: bool,
 }
 
 /// Consecutive failed mounts after which recorded hints are ignored for this registry.
-const MAX_MISLED: u8 = 8;
+const MAX_WRONG_HINTS: u8 = 8;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum MountRecord {
     #[default]
     Untried,
-    Declines,
-    Takes,
+    Refuses,
+    Accepts,
 }
 
 impl MountCapability {
-    /// Returns whether a mount with evidence `standing` is worth a request.
-    pub(crate) fn is_worth_trying(self, standing: MountConfidence) -> bool {
-        let habit = match standing {
+    /// Returns whether a mount with evidence `confidence` is worth a request.
+    pub(crate) fn is_worth_trying(self, confidence: MountConfidence) -> bool {
+        let record = match confidence {
             MountConfidence::Uncommitted => self.uncommitted,
-            MountConfidence::Recorded if self.misled >= MAX_MISLED => return false,
+            MountConfidence::Recorded if self.wrong_hints >= MAX_WRONG_HINTS => return false,
             MountConfidence::Committed | MountConfidence::Recorded => self.committed,
             MountConfidence::Source => self.source,
         };
-        habit != MountRecord::Declines
+        record != MountRecord::Refuses
     }
     /// Returns whether the first request of an upload is known to report blobs that are present, so that no other
     /// request is needed to check for them.
     pub(crate) fn reports_existing_blobs(self) -> bool {
-        self.tells_of_itself
+        self.reports_existing
     }
     /// Notes that the first request of an upload reported a blob as present.
     pub(crate) fn record_unrequested_hit(&mut self) {
-        self.tells_of_itself = true;
+        self.reports_existing = true;
     }
     /// Returns whether the registry is known to mount blobs that a manifest names, so that a refusal is about one
     /// repository.
     pub(crate) fn is_known_to_mount(self) -> bool {
-        self.committed == MountRecord::Takes
+        self.committed == MountRecord::Accepts
     }
     /// Returns whether it is worth waiting for an upload of the blob to another repository of the registry, which ends
     /// long before the manifest is pushed there.
     pub(crate) fn is_worth_awaiting(self) -> bool {
         self.is_worth_trying(MountConfidence::Uncommitted)
     }
-    /// Returns whether the registry's answer to mounts with evidence `standing` is known.
-    pub(crate) fn is_tried(self, standing: MountConfidence) -> bool {
-        let habit = match standing {
+    /// Returns whether the registry's answer to mounts with evidence `confidence` is known.
+    pub(crate) fn is_tried(self, confidence: MountConfidence) -> bool {
+        let record = match confidence {
             MountConfidence::Uncommitted => self.uncommitted,
             MountConfidence::Committed | MountConfidence::Recorded => self.committed,
             MountConfidence::Source => self.source,
         };
-        habit != MountRecord::Untried
+        record != MountRecord::Untried
     }
     /// Returns whether it is worth waiting until a manifest in another repository of the registry names the blob: the
     /// registry refuses blobs that no manifest names, and may mount the others.
     pub(crate) fn is_commit_worth_awaiting(self) -> bool {
-        self.uncommitted == MountRecord::Declines && self.committed != MountRecord::Declines
+        self.uncommitted == MountRecord::Refuses && self.committed != MountRecord::Refuses
     }
     /// Notes that a mount succeeded.
-    pub(crate) fn record_success(&mut self, standing: MountConfidence) {
-        match standing {
-            MountConfidence::Source => self.source = MountRecord::Takes,
-            MountConfidence::Committed => self.committed = MountRecord::Takes,
+    pub(crate) fn record_success(&mut self, confidence: MountConfidence) {
+        match confidence {
+            MountConfidence::Source => self.source = MountRecord::Accepts,
+            MountConfidence::Committed => self.committed = MountRecord::Accepts,
             MountConfidence::Uncommitted => {
-                self.uncommitted = MountRecord::Takes;
-                self.committed = MountRecord::Takes;
+                self.uncommitted = MountRecord::Accepts;
+                self.committed = MountRecord::Accepts;
             }
             MountConfidence::Recorded => {
-                self.committed = MountRecord::Takes;
-                self.misled = 0;
+                self.committed = MountRecord::Accepts;
+                self.wrong_hints = 0;
             }
         }
     }
     /// Notes that the registry opened a session instead of a mount.
-    pub(crate) fn declined(&mut self, standing: MountConfidence) {
-        match standing {
+    pub(crate) fn record_refusal(&mut self, confidence: MountConfidence) {
+        match confidence {
             MountConfidence::Source => self.source.record_refusal(),
             MountConfidence::Uncommitted => self.uncommitted.record_refusal(),
             MountConfidence::Committed => {
                 self.committed.record_refusal();
                 self.uncommitted.record_refusal();
             }
-            MountConfidence::Recorded => self.misled = self.misled.saturating_add(1),
+            MountConfidence::Recorded => self.wrong_hints = self.wrong_hints.saturating_add(1),
         }
     }
 }
@@ -118,14 +118,14 @@ impl MountCapability {
 impl MountRecord {
     fn record_refusal(&mut self) {
         if *self == Self::Untried {
-            *self = Self::Declines;
+            *self = Self::Refuses;
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_MISLED, MountCapability, MountConfidence};
+    use super::{MAX_WRONG_HINTS, MountCapability, MountConfidence};
 
     const ALL: [MountConfidence; 4] = [
         MountConfidence::Uncommitted,
@@ -135,45 +135,45 @@ mod tests {
     ];
 
     #[test]
-    fn a_registry_that_was_never_asked_is_worth_asking() {
+    fn mounts_are_worth_trying_at_an_unknown_registry() {
         assert!(
             ALL.iter()
-                .all(|standing| MountCapability::default().is_worth_trying(*standing))
+                .all(|confidence| MountCapability::default().is_worth_trying(*confidence))
         );
     }
 
     #[test]
-    fn a_refusal_tells_of_weaker_claims_only() {
+    fn a_refusal_rules_out_weaker_evidence_only() {
         let mut mounting = MountCapability::default();
-        mounting.declined(MountConfidence::Uncommitted);
+        mounting.record_refusal(MountConfidence::Uncommitted);
         assert_eq!(
-            ALL.map(|standing| mounting.is_worth_trying(standing)),
+            ALL.map(|confidence| mounting.is_worth_trying(confidence)),
             [false, true, true, true]
         );
-        mounting.declined(MountConfidence::Committed);
+        mounting.record_refusal(MountConfidence::Committed);
         assert_eq!(
-            ALL.map(|standing| mounting.is_worth_trying(standing)),
+            ALL.map(|confidence| mounting.is_worth_trying(confidence)),
             [false, false, true, false]
         );
         let mut mounting = MountCapability::default();
-        mounting.declined(MountConfidence::Committed);
+        mounting.record_refusal(MountConfidence::Committed);
         assert!(!mounting.is_worth_awaiting());
     }
 
     #[test]
-    fn a_refusal_after_a_mount_is_that_of_one_repository() {
-        for standing in ALL {
+    fn a_refusal_after_a_mount_concerns_one_repository() {
+        for confidence in ALL {
             let mut mounting = MountCapability::default();
-            mounting.record_success(standing);
-            mounting.declined(standing);
-            assert!(mounting.is_worth_trying(standing), "{standing:?}");
+            mounting.record_success(confidence);
+            mounting.record_refusal(confidence);
+            assert!(mounting.is_worth_trying(confidence), "{confidence:?}");
         }
     }
 
     #[test]
-    fn a_mount_makes_up_for_a_refusal() {
+    fn a_mount_cancels_a_refusal() {
         let mut mounting = MountCapability::default();
-        mounting.declined(MountConfidence::Committed);
+        mounting.record_refusal(MountConfidence::Committed);
         mounting.record_success(MountConfidence::Uncommitted);
         assert!(
             mounting.is_worth_awaiting() && mounting.is_worth_trying(MountConfidence::Committed)
@@ -181,14 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn what_the_records_are_refused_says_nothing_of_other_repositories() {
+    fn refused_mounts_of_recorded_blobs_say_nothing_about_others() {
         let mut mounting = MountCapability::default();
-        for _ in 0..MAX_MISLED {
+        for _ in 0..MAX_WRONG_HINTS {
             assert!(mounting.is_worth_trying(MountConfidence::Recorded));
-            mounting.declined(MountConfidence::Recorded);
+            mounting.record_refusal(MountConfidence::Recorded);
         }
         assert_eq!(
-            ALL.map(|standing| mounting.is_worth_trying(standing)),
+            ALL.map(|confidence| mounting.is_worth_trying(confidence)),
             [true, true, true, false]
         );
         assert!(mounting.is_worth_awaiting() && !mounting.is_known_to_mount());
@@ -199,9 +199,9 @@ mod tests {
     }
 
     #[test]
-    fn what_the_source_is_refused_says_nothing_of_other_repositories() {
+    fn refused_mounts_from_the_source_say_nothing_about_others() {
         let mut mounting = MountCapability::default();
-        mounting.declined(MountConfidence::Source);
+        mounting.record_refusal(MountConfidence::Source);
         assert!(!mounting.is_worth_trying(MountConfidence::Source));
         assert!(
             mounting.is_worth_awaiting() && mounting.is_worth_trying(MountConfidence::Committed)

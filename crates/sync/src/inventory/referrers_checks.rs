@@ -13,24 +13,24 @@ use crate::inventory::{Inventory, RecordedFacts};
 impl Inventory {
     /// Returns how long ago all referrers of `root` in `source`, as far as `wanted` goes, were at `destination`; `None`
     /// if the records do not know. A hint, from earlier runs. Read on a thread for blocking work, as disks may be slow.
-    pub(crate) async fn referrers_looked_at(
+    pub(crate) async fn last_referrers_check(
         &self,
         source: &Repository,
         destination: &Repository,
         root: &Digest,
         wanted: &Referrers,
     ) -> Option<Duration> {
-        let memory = self.memory.as_ref()?;
-        let look = memory.last_check(source, root, wanted);
-        let (records, place) = (Arc::clone(&memory.records), destination.clone());
-        let look_up = move || records.looked_at(&place, &look);
-        let looked = tokio::task::spawn_blocking(look_up).await.ok()??;
+        let recorded = self.recorded.as_ref()?;
+        let check = recorded.referrers_check(source, root, wanted);
+        let (records, destination) = (Arc::clone(&recorded.records), destination.clone());
+        let lookup = move || records.last_check(&destination, &check);
+        let checked = tokio::task::spawn_blocking(lookup).await.ok()??;
         // A time in the future was written by a wrong clock.
-        SystemTime::now().duration_since(looked).ok()
+        SystemTime::now().duration_since(checked).ok()
     }
     /// Notes that all referrers of `root` in `source`, as far as `wanted` goes, were requested at that time or later,
     /// and are at `destination`. Never waits.
-    pub(crate) fn note_referrers_looked_at(
+    pub(crate) fn record_referrers_check(
         &self,
         source: &Repository,
         destination: &Repository,
@@ -38,26 +38,31 @@ impl Inventory {
         wanted: &Referrers,
         at: SystemTime,
     ) {
-        if let Some(memory) = self.memory.as_ref().filter(|memory| memory.writes) {
-            let look = memory.last_check(source, root, wanted);
-            let note = RecordUpdate::Looked(destination.clone(), look, at);
-            memory.records.queue_update(note);
+        if let Some(recorded) = self.recorded.as_ref().filter(|recorded| recorded.writes) {
+            let check = recorded.referrers_check(source, root, wanted);
+            let update = RecordUpdate::ReferrersChecked(destination.clone(), check, at);
+            recorded.records.queue_update(update);
         }
     }
 }
 
 impl RecordedFacts {
-    fn last_check(&self, source: &Repository, root: &Digest, wanted: &Referrers) -> ReferrersCheck {
+    fn referrers_check(
+        &self,
+        source: &Repository,
+        root: &Digest,
+        wanted: &Referrers,
+    ) -> ReferrersCheck {
         ReferrersCheck {
             source: source.clone(),
             root: root.clone(),
-            asked: query_key(wanted, self.filter),
+            scope: check_fingerprint(wanted, self.filter),
         }
     }
 }
 
 /// Returns a number that identifies a check by its depth, its types and the platform filter.
-fn query_key(wanted: &Referrers, filter: i64) -> i64 {
+fn check_fingerprint(wanted: &Referrers, filter: i64) -> i64 {
     let mut types: Vec<&str> = wanted.types.iter().map(String::as_str).collect();
     types.sort_unstable();
     types.dedup();

@@ -25,7 +25,7 @@ pub(super) struct RegistryFacts {
     /// By id; `None` once the repository was forgotten. Ids are never reused, so that forgetting is cheap: facts with a
     /// forgotten id are skipped.
     repositories: Vec<Option<Repository>>,
-    numbers: HashMap<Repository, u32>,
+    ids: HashMap<Repository, u32>,
     blobs: HashMap<DigestKey, RepositorySet>,
     manifests: HashMap<DigestKey, RepositorySet>,
     /// Blobs that a repository lacks or has damaged, and that were not sent since.
@@ -33,7 +33,7 @@ pub(super) struct RegistryFacts {
     /// Recorded facts that turned out to be wrong. The records may repeat them, as they are corrected asynchronously.
     refuted: HashSet<(u32, DigestKey)>,
     /// Numbers of right and wrong recorded facts, by repository.
-    looks: HashMap<u32, LookupStats>,
+    lookups: HashMap<u32, LookupStats>,
     /// Repositories without tags.
     empty: HashSet<u32>,
     /// Mount behavior of the registry.
@@ -43,18 +43,18 @@ pub(super) struct RegistryFacts {
 /// Results of checks for blobs that the records place in a repository.
 #[derive(Default)]
 struct LookupStats {
-    found: u32,
-    missed: u32,
+    hits: u32,
+    misses: u32,
 }
 
 /// Surplus of wrong recorded facts about a repository after which the records are ignored for it.
-const MAX_MISSED: u32 = 2;
+const MAX_MISSES: u32 = 2;
 
 impl LookupStats {
     /// Returns whether another check is worth its request: a repository that was wiped lacks everything that is
     /// recorded.
-    fn are_worth_it(&self) -> bool {
-        self.missed <= self.found.saturating_add(MAX_MISSED)
+    fn are_reliable(&self) -> bool {
+        self.misses <= self.hits.saturating_add(MAX_MISSES)
     }
 }
 
@@ -85,19 +85,21 @@ impl DigestKey {
 impl RegistryFacts {
     /// Returns the facts about the blob for `repository`.
     pub(super) fn blob(&self, repository: &Repository, blob: DigestKey) -> BlobKnowledge {
-        let number = self.numbers.get(repository).copied();
-        let places = self.blobs.get(&blob);
-        let missing = number.is_some_and(|number| self.missing.contains(&(number, blob)));
-        let place = number.zip(places).and_then(|(n, places)| places.get(n));
-        let place = place.filter(|_| !missing);
-        let here = place.is_some_and(|place| !place.is_recorded());
-        let recorded = place.is_some_and(|place| {
-            let looks = self.looks.get(&place.repository());
-            place.is_recorded() && looks.is_none_or(LookupStats::are_worth_it)
+        let id = self.ids.get(repository).copied();
+        let locations = self.blobs.get(&blob);
+        let missing = id.is_some_and(|id| self.missing.contains(&(id, blob)));
+        let location = id
+            .zip(locations)
+            .and_then(|(n, locations)| locations.get(n));
+        let location = location.filter(|_| !missing);
+        let here = location.is_some_and(|location| !location.is_recorded());
+        let recorded = location.is_some_and(|location| {
+            let lookups = self.lookups.get(&location.repository());
+            location.is_recorded() && lookups.is_none_or(LookupStats::are_reliable)
         });
-        let elsewhere = places
+        let elsewhere = locations
             .filter(|_| !here)
-            .map(|places| self.candidates(places, number))
+            .map(|locations| self.candidates(locations, id))
             .unwrap_or_default();
         BlobKnowledge {
             here,
@@ -107,17 +109,17 @@ impl RegistryFacts {
             mounting: self.mounting,
         }
     }
-    /// Returns the best of `places` to mount from, without the repository `itself`: the committed ones first, the
+    /// Returns the best of `locations` to mount from, without the repository `itself`: the committed ones first, the
     /// recorded ones last.
-    fn candidates(&self, places: &RepositorySet, itself: Option<u32>) -> Vec<MountCandidate> {
-        let of = |standing: MountConfidence| {
-            let places = places.as_slice().iter().filter(move |place| {
-                mount_confidence(**place) == standing && Some(place.repository()) != itself
+    fn candidates(&self, locations: &RepositorySet, itself: Option<u32>) -> Vec<MountCandidate> {
+        let of = |confidence: MountConfidence| {
+            let locations = locations.as_slice().iter().filter(move |location| {
+                mount_confidence(**location) == confidence && Some(location.repository()) != itself
             });
-            places.filter_map(move |place| {
+            locations.filter_map(move |location| {
                 Some(MountCandidate {
-                    repository: self.repository(place.repository())?.clone(),
-                    standing,
+                    repository: self.repository(location.repository())?.clone(),
+                    confidence,
                 })
             })
         };
@@ -135,80 +137,81 @@ impl RegistryFacts {
         blob: DigestKey,
         committed: bool,
     ) -> bool {
-        self.place_blob(repository, blob, |number| {
-            KnownRepository::new(number, committed)
-        })
+        self.add_location(repository, blob, |id| KnownRepository::new(id, committed))
     }
     /// Notes that this run brought the blob to the repository.
     pub(super) fn record_upload(&mut self, repository: &Repository, blob: DigestKey) {
-        self.place_blob(repository, blob, KnownRepository::uploaded);
+        self.add_location(repository, blob, KnownRepository::uploaded);
     }
     /// Returns whether this run brought the blob to the repository.
     pub(super) fn was_uploaded(&self, repository: &Repository, blob: DigestKey) -> bool {
-        let number = self.numbers.get(repository).copied();
-        let place = number.zip(self.blobs.get(&blob));
-        place.is_some_and(|(number, places)| {
-            places.get(number).is_some_and(KnownRepository::is_uploaded)
+        let id = self.ids.get(repository).copied();
+        let location = id.zip(self.blobs.get(&blob));
+        location.is_some_and(|(id, locations)| {
+            locations.get(id).is_some_and(KnownRepository::is_uploaded)
         })
     }
     /// Notes that the repository has no tags.
     pub(super) fn note_empty(&mut self, repository: &Repository) {
-        if let Some(number) = self.number(repository) {
-            self.empty.insert(number);
+        if let Some(id) = self.id(repository) {
+            self.empty.insert(id);
         }
     }
     /// Returns whether the repository had no tags.
     pub(super) fn was_empty(&self, repository: &Repository) -> bool {
-        let number = self.numbers.get(repository);
-        number.is_some_and(|number| self.empty.contains(number))
+        let id = self.ids.get(repository);
+        id.is_some_and(|id| self.empty.contains(id))
     }
-    fn place_blob(
+    fn add_location(
         &mut self,
         repository: &Repository,
         blob: DigestKey,
-        place: impl FnOnce(u32) -> KnownRepository,
+        location: impl FnOnce(u32) -> KnownRepository,
     ) -> bool {
-        let Some(number) = self.number(repository) else {
+        let Some(id) = self.id(repository) else {
             return true;
         };
-        self.missing.remove(&(number, blob));
-        let place = place(number);
-        let known = self.blobs.get(&blob).and_then(|places| places.get(number));
-        add(&mut self.blobs, blob, place, &self.repositories);
-        known.is_none_or(|known| known != place && !known.is_committed())
+        self.missing.remove(&(id, blob));
+        let location = location(id);
+        let known = self
+            .blobs
+            .get(&blob)
+            .and_then(|locations| locations.get(id));
+        add(&mut self.blobs, blob, location, &self.repositories);
+        known.is_none_or(|known| known != location && !known.is_committed())
     }
     /// Notes that the records place the blob in the repository.
     pub(super) fn add_recorded(&mut self, repository: &Repository, blob: DigestKey) {
-        if let Some(number) = self.number(repository)
-            && !self.refuted.contains(&(number, blob))
+        if let Some(id) = self.id(repository)
+            && !self.refuted.contains(&(id, blob))
         {
-            let place = KnownRepository::recorded(number);
-            add(&mut self.blobs, blob, place, &self.repositories);
+            let location = KnownRepository::recorded(id);
+            add(&mut self.blobs, blob, location, &self.repositories);
         }
     }
     /// Notes that the records are wrong about the blob and the repository.
     pub(super) fn refute(&mut self, repository: &Repository, blob: DigestKey) {
-        let Some(number) = self.number(repository) else {
+        let Some(id) = self.id(repository) else {
             return;
         };
         if self.refuted.len() < MAX_MISSING {
-            self.refuted.insert((number, blob));
+            self.refuted.insert((id, blob));
         }
-        if let Some(places) = self.blobs.get(&blob) {
-            match places.without_recorded(number) {
+        if let Some(locations) = self.blobs.get(&blob) {
+            match locations.without_recorded(id) {
                 Some(rest) => self.blobs.insert(blob, rest),
                 None => self.blobs.remove(&blob),
             };
         }
     }
     /// Counts a check of a recorded fact.
-    pub(super) fn record_lookup(&mut self, repository: &Repository, found: bool) {
-        if let Some(number) = self.number(repository) {
-            let looks = self.looks.entry(number).or_default();
-            let count = if found {
-                &mut looks.found
+    pub(super) fn record_lookup(&mut self, repository: &Repository, hits: bool) {
+        if let Some(id) = self.id(repository) {
+            let lookups = self.lookups.entry(id).or_default();
+            let count = if hits {
+                &mut lookups.hits
             } else {
-                &mut looks.missed
+                &mut lookups.misses
             };
             *count = count.saturating_add(1);
         }
@@ -216,52 +219,52 @@ impl RegistryFacts {
     /// Notes that the repository lacks the blob.
     pub(super) fn miss_blob(&mut self, repository: &Repository, blob: DigestKey) {
         if self.missing.len() < MAX_MISSING
-            && let Some(number) = self.number(repository)
+            && let Some(id) = self.id(repository)
         {
-            self.missing.insert((number, blob));
+            self.missing.insert((id, blob));
         }
     }
     /// Returns whether the manifest is in the repository.
     pub(super) fn has_manifest(&self, repository: &Repository, manifest: DigestKey) -> bool {
-        let number = self.numbers.get(repository).copied();
-        let places = self.manifests.get(&manifest);
-        number.zip(places).is_some_and(|(n, p)| p.contains(n))
+        let id = self.ids.get(repository).copied();
+        let locations = self.manifests.get(&manifest);
+        id.zip(locations).is_some_and(|(n, p)| p.contains(n))
     }
     /// Notes that the manifest is in the repository.
     pub(super) fn add_manifest(&mut self, repository: &Repository, manifest: DigestKey) {
-        if let Some(number) = self.number(repository) {
-            let place = KnownRepository::new(number, true);
-            add(&mut self.manifests, manifest, place, &self.repositories);
+        if let Some(id) = self.id(repository) {
+            let location = KnownRepository::new(id, true);
+            add(&mut self.manifests, manifest, location, &self.repositories);
         }
     }
     /// Drops all facts about the repository.
     pub(super) fn forget(&mut self, repository: &Repository) {
-        if let Some(number) = self.numbers.remove(repository)
-            && let Some(slot) = self.repositories.get_mut(number as usize)
+        if let Some(id) = self.ids.remove(repository)
+            && let Some(slot) = self.repositories.get_mut(id as usize)
         {
             *slot = None;
         }
     }
-    fn repository(&self, number: u32) -> Option<&Repository> {
-        self.repositories.get(number as usize)?.as_ref()
+    fn repository(&self, id: u32) -> Option<&Repository> {
+        self.repositories.get(id as usize)?.as_ref()
     }
     /// Returns the repository's id, a new one for a new repository; `None` if no ids are left (the fact is lost then,
     /// which costs one request).
-    fn number(&mut self, repository: &Repository) -> Option<u32> {
-        if let Some(number) = self.numbers.get(repository) {
-            return Some(*number);
+    fn id(&mut self, repository: &Repository) -> Option<u32> {
+        if let Some(id) = self.ids.get(repository) {
+            return Some(*id);
         }
-        let number = u32::try_from(self.repositories.len())
+        let id = u32::try_from(self.repositories.len())
             .ok()
-            .filter(|number| *number < MAX_REPOSITORIES)?;
+            .filter(|id| *id < MAX_REPOSITORIES)?;
         self.repositories.push(Some(repository.clone()));
-        self.numbers.insert(repository.clone(), number);
-        Some(number)
+        self.ids.insert(repository.clone(), id);
+        Some(id)
     }
 }
 
-fn mount_confidence(place: KnownRepository) -> MountConfidence {
-    match (place.is_committed(), place.is_recorded()) {
+fn mount_confidence(location: KnownRepository) -> MountConfidence {
+    match (location.is_committed(), location.is_recorded()) {
         (_, true) => MountConfidence::Recorded,
         (true, false) => MountConfidence::Committed,
         (false, false) => MountConfidence::Uncommitted,
@@ -271,12 +274,13 @@ fn mount_confidence(place: KnownRepository) -> MountConfidence {
 fn add(
     facts: &mut HashMap<DigestKey, RepositorySet>,
     key: DigestKey,
-    place: KnownRepository,
+    location: KnownRepository,
     repositories: &[Option<Repository>],
 ) {
-    let alive = |number: u32| matches!(repositories.get(number as usize), Some(repository) if repository.is_some());
+    let is_known =
+        |id: u32| matches!(repositories.get(id as usize), Some(repository) if repository.is_some());
     facts
         .entry(key)
-        .and_modify(|places| places.add(place, alive))
-        .or_insert(RepositorySet::One(place));
+        .and_modify(|locations| locations.add(location, is_known))
+        .or_insert(RepositorySet::One(location));
 }

@@ -20,10 +20,10 @@ const COMMITTED: u32 = 1 << 31;
 const RECORDED: u32 = 1 << 30;
 
 /// This run brought the content there.
-const BROUGHT: u32 = 1 << 29;
+const UPLOADED: u32 = 1 << 29;
 
 /// Maximum number of repositories of a registry.
-pub(super) const MAX_REPOSITORIES: u32 = BROUGHT;
+pub(super) const MAX_REPOSITORIES: u32 = UPLOADED;
 
 impl KnownRepository {
     /// Repository of this id, which is below [`MAX_REPOSITORIES`].
@@ -32,20 +32,20 @@ impl KnownRepository {
     }
     /// Repository of this id that this run brought the content to.
     pub(super) fn uploaded(repository: u32) -> Self {
-        Self(repository | BROUGHT)
+        Self(repository | UPLOADED)
     }
     /// Repository of this id in which only the records place the content.
     pub(super) fn recorded(repository: u32) -> Self {
         Self(repository | RECORDED)
     }
     pub(super) fn repository(self) -> u32 {
-        self.0 & !(COMMITTED | RECORDED | BROUGHT)
+        self.0 & !(COMMITTED | RECORDED | UPLOADED)
     }
     pub(super) fn is_committed(self) -> bool {
         self.0 & COMMITTED != 0
     }
     pub(super) fn is_uploaded(self) -> bool {
-        self.0 & BROUGHT != 0
+        self.0 & UPLOADED != 0
     }
     pub(super) fn is_recorded(self) -> bool {
         self.0 & RECORDED != 0
@@ -55,60 +55,62 @@ impl KnownRepository {
 impl RepositorySet {
     pub(super) fn as_slice(&self) -> &[KnownRepository] {
         match self {
-            Self::One(place) => std::slice::from_ref(place),
-            Self::Many(places) => places,
+            Self::One(location) => std::slice::from_ref(location),
+            Self::Many(locations) => locations,
         }
     }
     /// Returns the entry of that repository.
     pub(super) fn get(&self, repository: u32) -> Option<KnownRepository> {
-        let mut places = self.as_slice().iter().copied();
-        places.find(|place| place.repository() == repository)
+        let mut locations = self.as_slice().iter().copied();
+        locations.find(|location| location.repository() == repository)
     }
     /// Returns whether this run knows the content to be in that repository.
     pub(super) fn contains(&self, repository: u32) -> bool {
         self.get(repository)
-            .is_some_and(|place| !place.is_recorded())
+            .is_some_and(|location| !location.is_recorded())
     }
-    /// Adds `place`. Committed and brought content stays so, and a fact of this run replaces a recorded one. When the
-    /// set grows, repositories that are not `alive` are removed.
-    pub(super) fn add(&mut self, place: KnownRepository, alive: impl Fn(u32) -> bool) {
+    /// Adds `location`. Committed and brought content stays so, and a fact of this run replaces a recorded one. When
+    /// the set grows, repositories that are not `is_known` are removed.
+    pub(super) fn add(&mut self, location: KnownRepository, is_known: impl Fn(u32) -> bool) {
         let known = match self {
             Self::One(known) => std::slice::from_mut(known),
-            Self::Many(places) => places,
+            Self::Many(locations) => locations,
         };
         if let Some(known) = known
             .iter_mut()
-            .find(|known| known.repository() == place.repository())
+            .find(|known| known.repository() == location.repository())
         {
-            match (known.is_recorded(), place.is_recorded()) {
+            match (known.is_recorded(), location.is_recorded()) {
                 (_, true) => {}
-                (true, false) => *known = place,
-                (false, false) => known.0 |= place.0,
+                (true, false) => *known = location,
+                (false, false) => known.0 |= location.0,
             }
             return;
         }
-        let mut places: Vec<KnownRepository> = known
+        let mut locations: Vec<KnownRepository> = known
             .iter()
             .copied()
-            .filter(|known| alive(known.repository()))
+            .filter(|known| is_known(known.repository()))
             .collect();
-        *self = if places.is_empty() {
-            Self::One(place)
+        *self = if locations.is_empty() {
+            Self::One(location)
         } else {
-            places.reserve_exact(1);
-            places.push(place);
-            Self::Many(places.into_boxed_slice())
+            locations.reserve_exact(1);
+            locations.push(location);
+            Self::Many(locations.into_boxed_slice())
         };
     }
     /// Returns the set without the recorded entry of that repository; `None` if nothing is left.
     pub(super) fn without_recorded(&self, repository: u32) -> Option<Self> {
-        let stays =
-            |place: &KnownRepository| !(place.is_recorded() && place.repository() == repository);
-        let places: Vec<KnownRepository> = self.as_slice().iter().copied().filter(stays).collect();
-        match places.as_slice() {
+        let stays = |location: &KnownRepository| {
+            !(location.is_recorded() && location.repository() == repository)
+        };
+        let locations: Vec<KnownRepository> =
+            self.as_slice().iter().copied().filter(stays).collect();
+        match locations.as_slice() {
             [] => None,
-            [place] => Some(Self::One(*place)),
-            _ => Some(Self::Many(places.into_boxed_slice())),
+            [location] => Some(Self::One(*location)),
+            _ => Some(Self::Many(locations.into_boxed_slice())),
         }
     }
 }
@@ -118,57 +120,63 @@ impl RepositorySet {
 mod tests {
     use super::{KnownRepository, RepositorySet};
 
-    fn numbers(places: &RepositorySet) -> Vec<(u32, bool)> {
-        places
+    fn numbers(locations: &RepositorySet) -> Vec<(u32, bool)> {
+        locations
             .as_slice()
             .iter()
-            .map(|place| (place.repository(), place.is_committed()))
+            .map(|location| (location.repository(), location.is_committed()))
             .collect()
     }
 
     #[test]
-    fn places_are_kept_in_order_once_each_and_stay_committed() {
-        let mut places = RepositorySet::One(KnownRepository::new(7, false));
-        places.add(KnownRepository::new(3, true), |_| true);
-        places.add(KnownRepository::new(7, true), |_| true);
-        places.add(KnownRepository::new(3, false), |_| true);
-        assert_eq!(numbers(&places), [(7, true), (3, true)]);
-        assert!(places.contains(3) && !places.contains(4));
+    fn repositories_are_kept_in_order_once_each_and_stay_committed() {
+        let mut locations = RepositorySet::One(KnownRepository::new(7, false));
+        locations.add(KnownRepository::new(3, true), |_| true);
+        locations.add(KnownRepository::new(7, true), |_| true);
+        locations.add(KnownRepository::new(3, false), |_| true);
+        assert_eq!(numbers(&locations), [(7, true), (3, true)]);
+        assert!(locations.contains(3) && !locations.contains(4));
     }
 
     #[test]
-    fn what_was_brought_stays_so() {
-        let mut places = RepositorySet::One(KnownRepository::recorded(7));
-        places.add(KnownRepository::uploaded(7), |_| true);
-        places.add(KnownRepository::new(7, true), |_| true);
-        let place = places.get(7).unwrap();
-        assert!(place.is_uploaded() && place.is_committed() && !place.is_recorded());
-        assert_eq!(numbers(&places), [(7, true)]);
+    fn an_uploaded_blob_stays_marked() {
+        let mut locations = RepositorySet::One(KnownRepository::recorded(7));
+        locations.add(KnownRepository::uploaded(7), |_| true);
+        locations.add(KnownRepository::new(7, true), |_| true);
+        let location = locations.get(7).unwrap();
+        assert!(location.is_uploaded() && location.is_committed() && !location.is_recorded());
+        assert_eq!(numbers(&locations), [(7, true)]);
         assert!(!KnownRepository::new(7, true).is_uploaded());
     }
 
     #[test]
-    fn the_dead_leave_when_the_set_grows() {
-        let mut places = RepositorySet::One(KnownRepository::new(1, false));
-        places.add(KnownRepository::new(2, false), |_| true);
-        places.add(KnownRepository::new(3, false), |number| number != 1);
-        assert_eq!(numbers(&places), [(2, false), (3, false)]);
-        places.add(KnownRepository::new(4, false), |_| false);
-        assert_eq!(places, RepositorySet::One(KnownRepository::new(4, false)));
+    fn forgotten_repositories_are_removed_when_the_set_grows() {
+        let mut locations = RepositorySet::One(KnownRepository::new(1, false));
+        locations.add(KnownRepository::new(2, false), |_| true);
+        locations.add(KnownRepository::new(3, false), |number| number != 1);
+        assert_eq!(numbers(&locations), [(2, false), (3, false)]);
+        locations.add(KnownRepository::new(4, false), |_| false);
+        assert_eq!(
+            locations,
+            RepositorySet::One(KnownRepository::new(4, false))
+        );
     }
 
     #[test]
-    fn what_the_run_knows_outweighs_the_records() {
-        let mut places = RepositorySet::One(KnownRepository::recorded(1));
-        assert!(!places.contains(1) && places.get(1).unwrap().is_recorded());
-        places.add(KnownRepository::new(1, false), |_| true);
-        assert!(places.contains(1) && !places.get(1).unwrap().is_recorded());
-        places.add(KnownRepository::recorded(1), |_| true);
-        assert_eq!(places, RepositorySet::One(KnownRepository::new(1, false)));
-        places.add(KnownRepository::recorded(2), |_| true);
-        places.add(KnownRepository::new(3, true), |_| true);
-        assert_eq!(places.without_recorded(1), places.without_recorded(9));
-        let rest = places.without_recorded(2).unwrap();
+    fn facts_of_the_run_replace_recorded_ones() {
+        let mut locations = RepositorySet::One(KnownRepository::recorded(1));
+        assert!(!locations.contains(1) && locations.get(1).unwrap().is_recorded());
+        locations.add(KnownRepository::new(1, false), |_| true);
+        assert!(locations.contains(1) && !locations.get(1).unwrap().is_recorded());
+        locations.add(KnownRepository::recorded(1), |_| true);
+        assert_eq!(
+            locations,
+            RepositorySet::One(KnownRepository::new(1, false))
+        );
+        locations.add(KnownRepository::recorded(2), |_| true);
+        locations.add(KnownRepository::new(3, true), |_| true);
+        assert_eq!(locations.without_recorded(1), locations.without_recorded(9));
+        let rest = locations.without_recorded(2).unwrap();
         assert_eq!(numbers(&rest), [(1, false), (3, true)]);
         assert_eq!(
             RepositorySet::One(KnownRepository::recorded(7)).without_recorded(7),
@@ -177,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_is_two_words() {
+    fn a_set_takes_16_bytes() {
         assert_eq!(size_of::<RepositorySet>(), 16);
     }
 }

@@ -31,9 +31,9 @@ fn a_repository_whose_manifest_names_the_blob_is_the_best_to_mount_from() {
     }
     inventory.blobs_are_committed(&repository("r.example/c"), [&blob]);
     let known = inventory.knowledge(&repository("r.example/e"), &blob);
-    let candidate = |path, standing| MountCandidate {
+    let candidate = |path, confidence| MountCandidate {
         repository: repository(path),
-        standing,
+        confidence,
     };
     assert_eq!(
         known.elsewhere,
@@ -66,7 +66,7 @@ fn manifests_are_known_by_repository() {
 }
 
 #[test]
-fn what_is_forgotten_is_neither_here_nor_a_place_to_mount_from_and_can_be_learnt_again() {
+fn a_forgotten_repository_is_no_mount_source_and_can_be_learned_again() {
     let inventory = Inventory::new();
     let (blob, manifest) = (Digest::sha256(b"a"), Digest::sha256(b"m"));
     let (a, b) = (repository("r.example/a"), repository("r.example/b"));
@@ -102,13 +102,13 @@ fn digests_of_any_algorithm_are_told_apart() {
 }
 
 #[test]
-fn mounting_habits_are_kept_by_registry() {
+fn mount_behavior_is_kept_by_registry() {
     let inventory = Inventory::new();
     let here = repository("r.example/a");
     let blob = Digest::sha256(b"a");
     let from = MountCandidate {
         repository: here.clone(),
-        standing: MountConfidence::Committed,
+        confidence: MountConfidence::Committed,
     };
     inventory.mount_answered(&from, &blob, false);
     let there = repository("other.example/a");

@@ -15,10 +15,10 @@ use crate::transfer::progress::Progress;
 /// A blob on its way to a destination, with the lease for it.
 pub(super) struct BlobUploadTask {
     pub(super) upload: BlobUpload,
-    pub(super) claim: UploadLease,
-    pub(super) road: UploadStrategy,
+    pub(super) lease: UploadLease,
+    pub(super) strategy: UploadStrategy,
     /// Its share in a download.
-    pub(super) member: FanOutReader,
+    pub(super) reader: FanOutReader,
     /// Repository that the blob is read from.
     pub(super) source: Repository,
 }
@@ -34,9 +34,9 @@ pub(super) struct BlobUpload {
 /// Check for the blob when an upload is opened.
 #[derive(Clone, Copy)]
 enum ExistenceCheck {
-    Ask,
+    Request,
     /// The answer would not be believed.
-    Spare,
+    Skip,
 }
 
 impl BlobUploadTask {
@@ -45,13 +45,13 @@ impl BlobUploadTask {
     pub(super) async fn run(self) -> Option<Result<Moved, Failure>> {
         let Self {
             upload,
-            mut claim,
-            road,
-            member,
+            mut lease,
+            strategy,
+            reader,
             source,
         } = self;
-        let asking = claim.asking();
-        let result = upload.run(road, member, asking).await.transpose()?;
+        let probe = lease.take_mount_probe();
+        let result = upload.run(strategy, reader, probe).await.transpose()?;
         match &result {
             Ok(moved) => {
                 let repository = upload.destination.repository();
@@ -62,13 +62,13 @@ impl BlobUploadTask {
                         upload.inventory.record_upload(repository, digest);
                     }
                 }
-                claim.arrived();
+                lease.arrived();
             }
             Err(failure) if failure.side == Side::Source && !failure.interrupted => {
-                claim.source_failed(source, failure.clone());
+                lease.source_failed(source, failure.clone());
             }
             // The lease is released: other deliveries try on their own.
-            Err(_) => drop(claim),
+            Err(_) => drop(lease),
         }
         Some(result)
     }
@@ -77,31 +77,33 @@ impl BlobUploadTask {
 impl BlobUpload {
     async fn run(
         &self,
-        road: UploadStrategy,
-        member: FanOutReader,
-        asking: Option<MountProbe>,
+        strategy: UploadStrategy,
+        reader: FanOutReader,
+        probe: Option<MountProbe>,
     ) -> Result<Option<Moved>, Failure> {
-        let moved = match road {
-            UploadStrategy::Look => {
-                return Ok(self.head_blob(&member).await.then_some(Moved::Present));
+        let moved = match strategy {
+            UploadStrategy::Check => {
+                return Ok(self.head_blob(&reader).await.then_some(Moved::Present));
             }
             // A mount is a small request, which needs no permit; only its refusal makes it a transfer.
-            UploadStrategy::Mount(from) => match self.mount(&from, asking).await? {
-                Opened::Present { mounted } => Ok(there(mounted)),
+            UploadStrategy::Mount(from) => match self.mount(&from, probe).await? {
+                Opened::Present { mounted } => Ok(without_upload(mounted)),
                 Opened::Session(session) => {
-                    let _turn = member.transfer_permit().await;
-                    self.send(session, &member, ExistenceCheck::Ask).await
+                    let _permit = reader.transfer_permit().await;
+                    self.send(session, &reader, ExistenceCheck::Request).await
                 }
             },
-            UploadStrategy::Send => self.open_and_send(&member, ExistenceCheck::Spare).await,
-            UploadStrategy::Bring => self.open_and_send(&member, ExistenceCheck::Ask).await,
+            UploadStrategy::SendUnchecked => {
+                self.open_and_send(&reader, ExistenceCheck::Skip).await
+            }
+            UploadStrategy::Upload => self.open_and_send(&reader, ExistenceCheck::Request).await,
         };
         moved.map(Some)
     }
     /// Checks whether the blob is present. Only a hint led to the check, so that no other answer is a failure.
-    async fn head_blob(&self, member: &FanOutReader) -> bool {
+    async fn head_blob(&self, reader: &FanOutReader) -> bool {
         let (repository, digest) = (self.destination.repository(), &self.blob.digest);
-        let found = find_copied_blob(&*self.destination, member.source_store(), &self.blob);
+        let found = find_copied_blob(&*self.destination, reader.source_store(), &self.blob);
         let found = match found.await {
             Ok(Presence::Present) => Some(true),
             Ok(Presence::Absent) => Some(false),
@@ -114,18 +116,18 @@ impl BlobUpload {
         self.inventory.record_lookup(repository, digest, found);
         found == Some(true)
     }
-    /// Requests a mount; `asking` ends when the inventory knows the answer.
+    /// Requests a mount; `probe` is dropped when the inventory knows the answer.
     async fn mount(
         &self,
         from: &MountCandidate,
-        asking: Option<MountProbe>,
+        probe: Option<MountProbe>,
     ) -> Result<Opened, Failure> {
         let opened = self
             .destination
             .open_upload(&self.blob, Some(&from.repository))
             .await
             .map_err(|error| Failure::registry(Side::Destination, &error))?;
-        let taken = match &opened {
+        let accepted = match &opened {
             Opened::Present { mounted: true } => Some(true),
             // It was present before, which says nothing about mounts.
             Opened::Present { mounted: false } => None,
@@ -136,33 +138,33 @@ impl BlobUpload {
             Opened::Session(session) => session.is_instead_of_mount(),
             Opened::Present { .. } => true,
         };
-        match taken {
-            Some(taken) if is_answer || from.standing == MountConfidence::Recorded => {
+        match accepted {
+            Some(accepted) if is_answer || from.confidence == MountConfidence::Recorded => {
                 let digest = &self.blob.digest;
-                self.inventory.mount_answered(from, digest, taken);
+                self.inventory.mount_answered(from, digest, accepted);
             }
             Some(_) => {}
             None => self
                 .inventory
                 .record_unrequested_hit(self.destination.repository()),
         }
-        drop(asking);
+        drop(probe);
         Ok(opened)
     }
     async fn open_and_send(
         &self,
-        member: &FanOutReader,
-        question: ExistenceCheck,
+        reader: &FanOutReader,
+        check: ExistenceCheck,
     ) -> Result<Moved, Failure> {
-        let _turn = member.transfer_permit().await;
-        match self.open(question).await? {
-            Opened::Present { mounted } => Ok(there(mounted)),
-            Opened::Session(session) => self.send(session, member, question).await,
+        let _permit = reader.transfer_permit().await;
+        match self.open(check).await? {
+            Opened::Present { mounted } => Ok(without_upload(mounted)),
+            Opened::Session(session) => self.send(session, reader, check).await,
         }
     }
-    async fn open(&self, question: ExistenceCheck) -> Result<Opened, Failure> {
-        let opened = match question {
-            ExistenceCheck::Ask => {
+    async fn open(&self, check: ExistenceCheck) -> Result<Opened, Failure> {
+        let opened = match check {
+            ExistenceCheck::Request => {
                 let opened = self.destination.open_upload(&self.blob, None).await;
                 if let Ok(Opened::Present { .. }) = &opened {
                     self.inventory
@@ -170,7 +172,7 @@ impl BlobUpload {
                 }
                 opened
             }
-            ExistenceCheck::Spare => {
+            ExistenceCheck::Skip => {
                 let session = self.destination.open_session(&self.blob).await;
                 session.map(Opened::Session)
             }
@@ -178,9 +180,9 @@ impl BlobUpload {
         opened.map_err(|error| Failure::registry(Side::Destination, &error))
     }
     /// Notes the size of the blob if its descriptor states another one.
-    fn note_size(&self, member: &FanOutReader) {
+    fn note_size(&self, reader: &FanOutReader) {
         let stated = self.blob.size;
-        if let Some(size) = member.size().filter(|size| stated != Some(*size)) {
+        if let Some(size) = reader.size().filter(|size| stated != Some(*size)) {
             self.inventory.has_size(&self.blob.digest, size);
         }
     }
@@ -189,37 +191,37 @@ impl BlobUpload {
     async fn send(
         &self,
         mut session: Box<dyn Session>,
-        member: &FanOutReader,
-        question: ExistenceCheck,
+        reader: &FanOutReader,
+        check: ExistenceCheck,
     ) -> Result<Moved, Failure> {
         let destination = self.destination.repository();
         let _underway =
             self.progress
-                .upload(&self.blob, member.source(), destination, member.position());
+                .upload(&self.blob, reader.source(), destination, reader.position());
         let registry = destination.registry();
-        let mut laggard = None;
+        let mut slow = None;
         loop {
-            let (seated, flow) = member.join_round(session, registry).await?;
-            let sent = seated.send(member).await;
-            member.close();
+            let (admitted, permit) = reader.join_round(session, registry).await?;
+            let sent = admitted.send(reader).await;
+            reader.close();
             let Err(error) = sent else {
-                self.note_size(member);
-                return Ok(Moved::Streamed(member.streamed()));
+                self.note_size(reader);
+                return Ok(Moved::Streamed(reader.streamed()));
             };
-            match member.stream_failure() {
+            match reader.stream_failure() {
                 Some(StreamFailure::Source(failure) | StreamFailure::Shared(failure)) => {
                     return Err(failure);
                 }
-                Some(StreamFailure::LetGo) => {
-                    laggard.get_or_insert_with(|| flow.lag());
-                    drop(flow);
+                Some(StreamFailure::Detached) => {
+                    slow.get_or_insert_with(|| permit.mark_slow());
+                    drop(permit);
                     tracing::debug!(
                         host = registry.as_str(),
                         "the upload of {} did not keep pace with others, it goes on later",
                         self.blob.digest
                     );
-                    match self.open(question).await? {
-                        Opened::Present { mounted } => return Ok(there(mounted)),
+                    match self.open(check).await? {
+                        Opened::Present { mounted } => return Ok(without_upload(mounted)),
                         Opened::Session(next) => session = next,
                     }
                 }
@@ -229,7 +231,7 @@ impl BlobUpload {
     }
 }
 
-fn there(mounted: bool) -> Moved {
+fn without_upload(mounted: bool) -> Moved {
     if mounted {
         Moved::Mounted
     } else {

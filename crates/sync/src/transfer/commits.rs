@@ -63,7 +63,11 @@ impl PendingCommits {
     }
     /// Returns the end of the oldest image that will commit `blob` in another repository of the registry of
     /// `destination`, if it began before those that will commit it in `destination` itself.
-    pub(super) fn before(&self, destination: &Repository, blob: &Digest) -> Option<Completion> {
+    pub(super) fn earlier_commit(
+        &self,
+        destination: &Repository,
+        blob: &Digest,
+    ) -> Option<Completion> {
         let table = lock(&self.0);
         let registry = destination.registry();
         let first = table
@@ -93,20 +97,20 @@ mod tests {
     use super::*;
     use crate::transfer::fake::repository;
 
-    fn announce(commits: &Arc<PendingCommits>, name: &str, blobs: &[&[u8]]) -> CommitGuard {
+    fn register(commits: &Arc<PendingCommits>, name: &str, blobs: &[&[u8]]) -> CommitGuard {
         let blobs = blobs.iter().map(|blob| Digest::sha256(blob)).collect();
         commits.register(&repository(name), blobs)
     }
 
     #[tokio::test]
-    async fn the_oldest_image_with_the_blob_is_waited_for_by_those_in_other_repositories() {
+    async fn images_wait_for_the_oldest_one_with_the_blob_in_another_repository() {
         let commits = Arc::<PendingCommits>::default();
         let blob = Digest::sha256(b"shared");
-        let before = |name: &str| commits.before(&repository(name), &blob);
-        let first = announce(&commits, "dst.example/a", &[b"shared", b"own"]);
-        let _second = announce(&commits, "dst.example/b", &[b"shared"]);
-        let _other = announce(&commits, "dst.example/c", &[b"other"]);
-        let _elsewhere = announce(&commits, "other.example/c", &[b"shared"]);
+        let before = |name: &str| commits.earlier_commit(&repository(name), &blob);
+        let first = register(&commits, "dst.example/a", &[b"shared", b"own"]);
+        let _second = register(&commits, "dst.example/b", &[b"shared"]);
+        let _other = register(&commits, "dst.example/c", &[b"other"]);
+        let _elsewhere = register(&commits, "other.example/c", &[b"shared"]);
         assert!(before("dst.example/a").is_none());
         assert!(before("other.example/c").is_none());
         // No image will commit it there.

@@ -9,13 +9,13 @@ pub(super) struct Situation {
     /// candidate.
     pub(super) known: BlobKnowledge,
     /// Another task brings the blob to this repository.
-    pub(super) coming_here: bool,
+    pub(super) uploading_here: bool,
     /// Another task brings the blob to another repository of the same registry.
-    pub(super) coming_near: bool,
+    pub(super) uploading_to_sibling: bool,
     /// A mount of a blob that no manifest is known to name is in flight for the first time.
-    pub(super) asking: bool,
+    pub(super) probing_mount: bool,
     /// An image that began earlier will commit the blob in another repository of the same registry.
-    pub(super) committing_near: bool,
+    pub(super) committing_to_sibling: bool,
 }
 
 /// Action for the blob.
@@ -24,23 +24,23 @@ pub(super) enum Decision {
     /// None: the blob is present.
     Present,
     /// Wait for the task that brings it here, then decide again.
-    AwaitHere,
+    AwaitUpload,
     /// Wait for the task that brings it to another repository of the registry, then decide again: it can be mounted
     /// then.
-    AwaitNear,
+    AwaitSibling,
     /// Wait for the answer to the first mount, then decide again.
-    AwaitAnswer,
+    AwaitMountProbe,
     /// Wait until a manifest names it in another repository of the registry, then decide again: it can be mounted then.
     AwaitCommit,
     /// Take the lease, check whether it is present, as the records say, and decide again.
-    Look,
+    Check,
     /// Take the lease and request a mount.
     Mount(MountCandidate),
     /// Take the lease and send the bytes without a check: the registry is not believed.
-    Send,
+    SendUnchecked,
     /// Take the lease and send the bytes, unless the registry reports the blob as present; share a download that
     /// gathers readers.
-    Bring,
+    Upload,
 }
 
 /// Decides by cost, the cheapest action first: nothing, a wait, one request, a wait and one request, the bytes.
@@ -57,40 +57,40 @@ pub(super) enum Decision {
 pub(super) fn decide(situation: Situation) -> Decision {
     let Situation {
         known,
-        coming_here,
-        coming_near,
-        asking,
-        committing_near,
+        uploading_here,
+        uploading_to_sibling,
+        probing_mount,
+        committing_to_sibling,
     } = situation;
     if known.here {
         return Decision::Present;
     }
-    if coming_here {
-        return Decision::AwaitHere;
+    if uploading_here {
+        return Decision::AwaitUpload;
     }
     if known.missing {
-        return Decision::Send;
+        return Decision::SendUnchecked;
     }
     if known.recorded && !known.mounting.reports_existing_blobs() {
-        return Decision::Look;
+        return Decision::Check;
     }
-    let worth_asking = |from: &MountCandidate| known.mounting.is_worth_trying(from.standing);
-    let best = known.elsewhere.into_iter().find(worth_asking);
+    let is_worth_trying = |from: &MountCandidate| known.mounting.is_worth_trying(from.confidence);
+    let best = known.elsewhere.into_iter().find(is_worth_trying);
     match best {
         Some(from)
-            if asking
-                && from.standing == MountConfidence::Uncommitted
+            if probing_mount
+                && from.confidence == MountConfidence::Uncommitted
                 && !known.mounting.is_tried(MountConfidence::Uncommitted) =>
         {
-            Decision::AwaitAnswer
+            Decision::AwaitMountProbe
         }
-        Some(from) if from.standing != MountConfidence::Recorded => Decision::Mount(from),
-        _ if coming_near && known.mounting.is_worth_awaiting() => Decision::AwaitNear,
+        Some(from) if from.confidence != MountConfidence::Recorded => Decision::Mount(from),
+        _ if uploading_to_sibling && known.mounting.is_worth_awaiting() => Decision::AwaitSibling,
         Some(from) => Decision::Mount(from),
-        None if committing_near && known.mounting.is_commit_worth_awaiting() => {
+        None if committing_to_sibling && known.mounting.is_commit_worth_awaiting() => {
             Decision::AwaitCommit
         }
-        None => Decision::Bring,
+        None => Decision::Upload,
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
     use super::{Decision, Situation, decide};
     use crate::inventory::{BlobKnowledge, MountCandidate, MountCapability, MountConfidence};
 
-    const STANDINGS: [MountConfidence; 4] = [
+    const CONFIDENCES: [MountConfidence; 4] = [
         MountConfidence::Uncommitted,
         MountConfidence::Committed,
         MountConfidence::Source,
@@ -111,18 +111,18 @@ mod tests {
     ];
 
     /// Returns every history of up to three answers to mounts.
-    fn habits() -> Vec<MountCapability> {
+    fn capabilities() -> Vec<MountCapability> {
         let mut all = vec![MountCapability::default()];
         for _ in 0..3 {
             let mut next = all.clone();
             for mounting in &all {
-                for standing in STANDINGS {
-                    let (mut taken, mut declined) = (*mounting, *mounting);
-                    taken.record_success(standing);
-                    declined.declined(standing);
-                    let mut told = *mounting;
-                    told.record_unrequested_hit();
-                    next.extend([taken, declined, told]);
+                for confidence in CONFIDENCES {
+                    let (mut taken, mut refused) = (*mounting, *mounting);
+                    taken.record_success(confidence);
+                    refused.record_refusal(confidence);
+                    let mut reported = *mounting;
+                    reported.record_unrequested_hit();
+                    next.extend([taken, refused, reported]);
                 }
             }
             all.clear();
@@ -141,12 +141,12 @@ mod tests {
         for length in 0..3 {
             let longest: Vec<_> = all.iter().filter(|l| l.len() == length).cloned().collect();
             for list in longest {
-                for standing in STANDINGS {
+                for confidence in CONFIDENCES {
                     let repository = Repository::parse(&format!("r.example/n{length}")).unwrap();
                     let mut list = list.clone();
                     list.push(MountCandidate {
                         repository,
-                        standing,
+                        confidence,
                     });
                     all.push(list);
                 }
@@ -155,63 +155,71 @@ mod tests {
         all
     }
 
-    fn check(known: BlobKnowledge, [coming_here, coming_near, asking, committing_near]: [bool; 4]) {
+    fn check(
+        known: BlobKnowledge,
+        [
+            uploading_here,
+            uploading_to_sibling,
+            probing_mount,
+            committing_to_sibling,
+        ]: [bool; 4],
+    ) {
         let mounting = known.mounting;
         let elsewhere = known.elsewhere.clone();
         let here = known.here;
         let (missing, recorded) = (known.missing, known.recorded);
-        let asked = |from: &&MountCandidate| mounting.is_worth_trying(from.standing);
+        let asked = |from: &&MountCandidate| mounting.is_worth_trying(from.confidence);
         let best = elsewhere.iter().find(asked);
         let decision = decide(Situation {
             known,
-            coming_here,
-            coming_near,
-            asking,
-            committing_near,
+            uploading_here,
+            uploading_to_sibling,
+            probing_mount,
+            committing_to_sibling,
         });
         assert_eq!(decision == Decision::Present, here);
-        assert_eq!(decision == Decision::AwaitHere, !here && coming_here);
-        if here || coming_here {
+        assert_eq!(decision == Decision::AwaitUpload, !here && uploading_here);
+        if here || uploading_here {
             return;
         }
-        assert_eq!(decision == Decision::Send, missing);
+        assert_eq!(decision == Decision::SendUnchecked, missing);
         if missing {
             return;
         }
         assert_eq!(
-            decision == Decision::Look,
+            decision == Decision::Check,
             recorded && !mounting.reports_existing_blobs()
         );
-        let sure = best.is_some_and(|from| from.standing != MountConfidence::Recorded);
+        let sure = best.is_some_and(|from| from.confidence != MountConfidence::Recorded);
         match decision {
-            Decision::Look => {}
-            Decision::AwaitAnswer => {
-                assert!(asking && !mounting.is_tried(MountConfidence::Uncommitted));
-                assert_eq!(best.unwrap().standing, MountConfidence::Uncommitted);
+            Decision::Check => {}
+            Decision::AwaitMountProbe => {
+                assert!(probing_mount && !mounting.is_tried(MountConfidence::Uncommitted));
+                assert_eq!(best.unwrap().confidence, MountConfidence::Uncommitted);
             }
             Decision::AwaitCommit => {
-                assert!(committing_near && best.is_none());
+                assert!(committing_to_sibling && best.is_none());
                 assert!(!mounting.is_worth_awaiting() && mounting.is_commit_worth_awaiting());
             }
             Decision::Mount(from) => {
                 assert_eq!(Some(&from), best);
-                assert!(sure || !(coming_near && mounting.is_worth_awaiting()));
+                assert!(sure || !(uploading_to_sibling && mounting.is_worth_awaiting()));
             }
-            Decision::AwaitNear => {
-                assert!(!sure && coming_near && mounting.is_worth_awaiting());
+            Decision::AwaitSibling => {
+                assert!(!sure && uploading_to_sibling && mounting.is_worth_awaiting());
             }
-            Decision::Bring => {
-                assert!(best.is_none() && !(coming_near && mounting.is_worth_awaiting()));
-                assert!(!(committing_near && mounting.is_commit_worth_awaiting()));
+            Decision::Upload => {
+                assert!(best.is_none() && !(uploading_to_sibling && mounting.is_worth_awaiting()));
+                assert!(!(committing_to_sibling && mounting.is_commit_worth_awaiting()));
             }
             other => panic!("{other:?} was settled above"),
         }
     }
 
     #[test]
-    fn every_situation_is_decided_by_what_costs_least() {
+    fn every_situation_gets_the_cheapest_decision() {
         let mut situations = 0_u32;
-        for mounting in habits() {
+        for mounting in capabilities() {
             for elsewhere in candidates() {
                 for bits in 0..128_u8 {
                     let known = BlobKnowledge {
@@ -230,24 +238,24 @@ mod tests {
     }
 
     #[test]
-    fn who_declines_mounts_is_not_waited_for() {
-        let near = |mounting| {
+    fn no_wait_for_a_mount_that_will_be_refused() {
+        let sibling = |mounting| {
             decide(Situation {
                 known: BlobKnowledge {
                     mounting,
                     ..BlobKnowledge::default()
                 },
-                coming_here: false,
-                coming_near: true,
-                asking: false,
-                committing_near: false,
+                uploading_here: false,
+                uploading_to_sibling: true,
+                probing_mount: false,
+                committing_to_sibling: false,
             })
         };
         let mut mounting = MountCapability::default();
-        assert_eq!(near(mounting), Decision::AwaitNear);
-        mounting.declined(MountConfidence::Source);
-        assert_eq!(near(mounting), Decision::AwaitNear);
-        mounting.declined(MountConfidence::Committed);
-        assert_eq!(near(mounting), Decision::Bring);
+        assert_eq!(sibling(mounting), Decision::AwaitSibling);
+        mounting.record_refusal(MountConfidence::Source);
+        assert_eq!(sibling(mounting), Decision::AwaitSibling);
+        mounting.record_refusal(MountConfidence::Committed);
+        assert_eq!(sibling(mounting), Decision::Upload);
     }
 }

@@ -27,12 +27,12 @@ use crate::transfer::decide::{Decision, Situation, decide};
 use crate::transfer::fan_out::{BlobDownload, FanOutGroup, FanOutReader, SharedLimits};
 
 /// Total time of waits for commits at a registry that is not known to mount anything.
-const PATIENCE: Duration = Duration::from_secs(2);
+const COMMIT_WAIT: Duration = Duration::from_secs(2);
 
 /// All leases of a run.
 pub(super) struct InFlightBlobs {
     entries: Mutex<HashMap<Digest, InFlightBlob>>,
-    hall: SharedLimits,
+    limits: SharedLimits,
     /// Blobs that images will commit.
     pub(super) commits: Arc<PendingCommits>,
     registries: Mutex<HashMap<Registry, MountDiscovery>>,
@@ -42,15 +42,15 @@ pub(super) struct InFlightBlobs {
 #[derive(Default)]
 struct MountDiscovery {
     /// Completion of the first mount of a blob that no manifest names.
-    answer: Option<Completion>,
+    first_mount: Option<Completion>,
     /// Deadline for waits for commits that may be in vain.
-    patience: Option<Instant>,
+    deadline: Option<Instant>,
 }
 
 /// A blob with uploads in flight.
 #[derive(Default)]
 struct InFlightBlob {
-    coming: Vec<ActiveUpload>,
+    uploads: Vec<ActiveUpload>,
     /// The group that reads it, which further uploads join.
     group: Weak<FanOutGroup>,
 }
@@ -58,7 +58,7 @@ struct InFlightBlob {
 /// An upload of a blob to a repository.
 struct ActiveUpload {
     repository: Repository,
-    arrival: Completion,
+    completion: Completion,
 }
 
 /// Decision for a blob that a repository lacks.
@@ -68,30 +68,30 @@ pub(super) enum UploadDecision {
     /// Wait, until the deadline at most, and decide again.
     Await(Completion, Option<Instant>),
     /// Bring it with this strategy, sharing a download if bytes are needed, and report the result to the lease.
-    Claimed(UploadLease, UploadStrategy, FanOutReader),
+    Upload(UploadLease, UploadStrategy, FanOutReader),
 }
 
 /// Strategy for bringing a blob.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum UploadStrategy {
     /// Check whether it is present, as the records say; if not, decide again.
-    Look,
+    Check,
     /// Mount it from a repository of the same registry; send the bytes if that is refused.
     Mount(MountCandidate),
     /// Send the bytes, whatever the registry says.
-    Send,
+    SendUnchecked,
     /// Send the bytes, unless the registry has them.
-    Bring,
+    Upload,
 }
 
 /// Exclusive permission, and duty, to bring a blob to a repository.
 pub(super) struct UploadLease {
-    flights: Arc<InFlightBlobs>,
+    in_flight: Arc<InFlightBlobs>,
     digest: Digest,
     repository: Repository,
     end: watch::Sender<Option<CompletionResult>>,
     released: bool,
-    asking: Option<MountProbe>,
+    mount_probe: Option<MountProbe>,
 }
 
 /// The first mount of a blob that no manifest names; dropped when the inventory knows the answer.
@@ -100,13 +100,13 @@ pub(super) struct MountProbe(
 );
 
 impl InFlightBlobs {
-    /// Creates a table for transfers, of which `slots` run at the same time.
-    pub(super) fn new(slots: Option<Arc<Semaphore>>) -> Arc<Self> {
+    /// Creates a table for transfers, of which `transfers` run at the same time.
+    pub(super) fn new(transfers: Option<Arc<Semaphore>>) -> Arc<Self> {
         Arc::new(Self {
             entries: Mutex::default(),
-            hall: SharedLimits {
-                slots,
-                gates: Arc::default(),
+            limits: SharedLimits {
+                transfers,
+                uploads: Arc::default(),
             },
             commits: Arc::default(),
             registries: Mutex::default(),
@@ -115,7 +115,7 @@ impl InFlightBlobs {
     /// Decides for each of `destinations`, which lack the blob of `download`, and takes leases for those that are to
     /// get it. Decision and lease are one step for all of them: one of many tasks brings the blob, and leases that are
     /// taken together share one download.
-    pub(super) fn claim_destinations(
+    pub(super) fn lease_destinations(
         self: &Arc<Self>,
         download: &BlobDownload,
         destinations: &[&Repository],
@@ -124,94 +124,97 @@ impl InFlightBlobs {
         let mut entries = lock(&self.entries);
         let digest = &download.blob.digest;
         let entry = entries.entry(digest.clone()).or_default();
-        let answer = |destination| self.answer(entry, download, destination, inventory);
-        let answers = destinations.iter().copied().map(answer).collect();
-        if entries.get(digest).is_some_and(|e| e.coming.is_empty()) {
+        let decide = |destination| self.decide_destination(entry, download, destination, inventory);
+        let decisions = destinations.iter().copied().map(decide).collect();
+        if entries.get(digest).is_some_and(|e| e.uploads.is_empty()) {
             entries.remove(digest);
         }
-        answers
+        decisions
     }
-    fn answer(
+    fn decide_destination(
         self: &Arc<Self>,
         entry: &mut InFlightBlob,
         download: &BlobDownload,
         destination: &Repository,
         inventory: &Inventory,
     ) -> UploadDecision {
-        let is_here = |coming: &&ActiveUpload| coming.repository == *destination;
-        let is_near = |coming: &&ActiveUpload| is_near(&coming.repository, destination);
-        let here = entry.coming.iter().find(is_here);
-        let near = entry.coming.iter().find(is_near);
+        let is_here = |upload: &&ActiveUpload| upload.repository == *destination;
+        let is_to_sibling = |upload: &&ActiveUpload| is_sibling(&upload.repository, destination);
+        let here = entry.uploads.iter().find(is_here);
+        let sibling = entry.uploads.iter().find(is_to_sibling);
         // A lease is released after its fact was written, so the facts must be read under the lock of the table.
         let known = knowledge(download, destination, inventory);
         let mounting = known.mounting;
         let mut registries = lock(&self.registries);
-        let asked = registries.entry(destination.registry().clone());
-        let asked = asked.or_default();
+        let discovery = registries.entry(destination.registry().clone());
+        let discovery = discovery.or_default();
         let digest = &download.blob.digest;
-        let commit = (mounting.is_commit_worth_awaiting() && asked.is_patient(mounting))
-            .then(|| self.commits.before(destination, digest))
-            .flatten();
-        let answer = asked.answer.clone().filter(Completion::is_open);
+        let commit = (mounting.is_commit_worth_awaiting()
+            && discovery.may_wait_for_commit(mounting))
+        .then(|| self.commits.earlier_commit(destination, digest))
+        .flatten();
+        let first_mount = discovery.first_mount.clone().filter(Completion::is_open);
         let decision = decide(Situation {
             known,
-            coming_here: here.is_some(),
-            coming_near: near.is_some(),
-            asking: answer.is_some(),
-            committing_near: commit.is_some(),
+            uploading_here: here.is_some(),
+            uploading_to_sibling: sibling.is_some(),
+            probing_mount: first_mount.is_some(),
+            committing_to_sibling: commit.is_some(),
         });
         let awaited = match decision {
-            Decision::AwaitHere => here.map(|coming| (coming.arrival.clone(), None)),
-            Decision::AwaitNear => near.map(|coming| (coming.arrival.clone(), None)),
-            Decision::AwaitAnswer => answer.map(|answer| (answer, None)),
-            Decision::AwaitCommit => commit.map(|commit| (commit, asked.patience(mounting))),
+            Decision::AwaitUpload => here.map(|upload| (upload.completion.clone(), None)),
+            Decision::AwaitSibling => sibling.map(|upload| (upload.completion.clone(), None)),
+            Decision::AwaitMountProbe => first_mount.map(|first| (first, None)),
+            Decision::AwaitCommit => {
+                commit.map(|commit| (commit, discovery.commit_deadline(mounting)))
+            }
             _ => None,
         };
-        if let Some((arrival, until)) = awaited {
-            return UploadDecision::Await(arrival, until);
+        if let Some((completion, deadline)) = awaited {
+            return UploadDecision::Await(completion, deadline);
         }
-        let mut asks = None;
-        let road = match decision {
+        let mut probe = None;
+        let strategy = match decision {
             Decision::Present => return UploadDecision::Present,
-            Decision::Look => UploadStrategy::Look,
+            Decision::Check => UploadStrategy::Check,
             Decision::Mount(from) => {
-                let is_first = from.standing == MountConfidence::Uncommitted;
+                let is_first = from.confidence == MountConfidence::Uncommitted;
                 if is_first && !mounting.is_tried(MountConfidence::Uncommitted) {
-                    let (sender, answer) = watch::channel(None);
-                    asked.answer = Some(Completion::new(answer));
-                    asks = Some(MountProbe(sender));
+                    let (sender, ended) = watch::channel(None);
+                    discovery.first_mount = Some(Completion::new(ended));
+                    probe = Some(MountProbe(sender));
                 }
                 UploadStrategy::Mount(from)
             }
-            Decision::Send => UploadStrategy::Send,
-            _ => UploadStrategy::Bring,
+            Decision::SendUnchecked => UploadStrategy::SendUnchecked,
+            _ => UploadStrategy::Upload,
         };
-        let (claim, member) = self.claim(entry, download, destination, asks);
-        UploadDecision::Claimed(claim, road, member)
+        let (lease, reader) = self.acquire_lease(entry, download, destination, probe);
+        UploadDecision::Upload(lease, strategy, reader)
     }
     /// Takes the lease for `destination`, which joins the group of `entry`.
-    fn claim(
+    fn acquire_lease(
         self: &Arc<Self>,
         entry: &mut InFlightBlob,
         download: &BlobDownload,
         destination: &Repository,
-        asking: Option<MountProbe>,
+        mount_probe: Option<MountProbe>,
     ) -> (UploadLease, FanOutReader) {
-        let (end, arrival) = watch::channel(None);
-        entry.coming.push(ActiveUpload {
+        let (end, completion) = watch::channel(None);
+        entry.uploads.push(ActiveUpload {
             repository: destination.clone(),
-            arrival: Completion::new(arrival),
+            completion: Completion::new(completion),
         });
-        let member = entry.enlist(download, &self.hall);
-        let claim = UploadLease {
-            flights: Arc::clone(self),
+        let reader = entry.join_group(download, &self.limits);
+        let lease = UploadLease {
+            in_flight: Arc::clone(self),
             digest: download.blob.digest.clone(),
             repository: destination.clone(),
             end,
             released: false,
-            asking,
+            mount_probe,
         };
-        (claim, member)
+        (lease, reader)
     }
     /// Returns the number of blobs in flight.
     #[cfg(test)]
@@ -222,18 +225,18 @@ impl InFlightBlobs {
 
 impl InFlightBlob {
     /// Joins the group of the blob, or creates it.
-    fn enlist(&mut self, download: &BlobDownload, hall: &SharedLimits) -> FanOutReader {
+    fn join_group(&mut self, download: &BlobDownload, limits: &SharedLimits) -> FanOutReader {
         if let Some(group) = self.group.upgrade() {
             return group.add_reader(download);
         }
-        let (group, member) = FanOutGroup::found(download, hall);
+        let (group, reader) = FanOutGroup::create(download, limits);
         self.group = group;
-        member
+        reader
     }
 }
 
 /// Returns whether content of `repository` could be mounted in `destination`.
-fn is_near(repository: &Repository, destination: &Repository) -> bool {
+fn is_sibling(repository: &Repository, destination: &Repository) -> bool {
     repository.registry() == destination.registry() && repository != destination
 }
 
@@ -246,11 +249,11 @@ fn knowledge(
     let source = download.source.repository();
     let mut known = inventory.knowledge(destination, &download.blob.digest);
     known.here |= source == destination && !known.missing;
-    if is_near(source, destination) {
+    if is_sibling(source, destination) {
         known.elsewhere.retain(|from| from.repository != *source);
         let from = MountCandidate {
             repository: source.clone(),
-            standing: MountConfidence::Source,
+            confidence: MountConfidence::Source,
         };
         known.elsewhere.insert(0, from);
     }
@@ -260,22 +263,24 @@ fn knowledge(
 impl MountDiscovery {
     /// Returns whether a commit may be waited for. At a registry that is not known to mount, this ends a short time
     /// after the first wait.
-    fn is_patient(&self, mounting: MountCapability) -> bool {
+    fn may_wait_for_commit(&self, mounting: MountCapability) -> bool {
         mounting.is_tried(MountConfidence::Committed)
-            || self.patience.is_none_or(|until| Instant::now() < until)
+            || self
+                .deadline
+                .is_none_or(|deadline| Instant::now() < deadline)
     }
     /// Returns the deadline for waiting for a commit.
-    fn patience(&mut self, mounting: MountCapability) -> Option<Instant> {
-        let until = || Instant::now() + PATIENCE;
+    fn commit_deadline(&mut self, mounting: MountCapability) -> Option<Instant> {
+        let deadline = || Instant::now() + COMMIT_WAIT;
         (!mounting.is_tried(MountConfidence::Committed))
-            .then(|| *self.patience.get_or_insert_with(until))
+            .then(|| *self.deadline.get_or_insert_with(deadline))
     }
 }
 
 impl UploadLease {
     /// Returns the guard that ends the other tasks' wait for the answer to a mount.
-    pub(super) fn asking(&mut self) -> Option<MountProbe> {
-        self.asking.take()
+    pub(super) fn take_mount_probe(&mut self) -> Option<MountProbe> {
+        self.mount_probe.take()
     }
     /// Reports that the blob is present and the inventory knows it.
     pub(super) fn arrived(self) {
@@ -294,11 +299,11 @@ impl UploadLease {
         if std::mem::replace(&mut self.released, true) {
             return;
         }
-        let mut entries = lock(&self.flights.entries);
+        let mut entries = lock(&self.in_flight.entries);
         if let Some(entry) = entries.get_mut(&self.digest) {
-            let others = |coming: &ActiveUpload| coming.repository != self.repository;
-            entry.coming.retain(others);
-            if entry.coming.is_empty() {
+            let others = |upload: &ActiveUpload| upload.repository != self.repository;
+            entry.uploads.retain(others);
+            if entry.uploads.is_empty() {
                 entries.remove(&self.digest);
             }
         }

@@ -53,7 +53,7 @@ pub enum Moved {
 /// Transfers of blobs; shared by all images of a run.
 pub struct Transfers {
     inventory: Arc<Inventory>,
-    flights: Arc<InFlightBlobs>,
+    in_flight: Arc<InFlightBlobs>,
     progress: Arc<Progress>,
 }
 
@@ -76,12 +76,12 @@ impl Transfers {
     /// download under the same permit; one that did not keep pace with the other uploads waits until their download has
     /// ended.
     pub fn new(inventory: Arc<Inventory>, at_a_time: Option<usize>) -> Self {
-        let slots = at_a_time
-            .filter(|slots| *slots > 0)
-            .map(|slots| Arc::new(Semaphore::new(slots.min(Semaphore::MAX_PERMITS))));
+        let transfers = at_a_time
+            .filter(|transfers| *transfers > 0)
+            .map(|transfers| Arc::new(Semaphore::new(transfers.min(Semaphore::MAX_PERMITS))));
         Self {
             inventory,
-            flights: InFlightBlobs::new(slots),
+            in_flight: InFlightBlobs::new(transfers),
             progress: Arc::default(),
         }
     }
@@ -98,7 +98,7 @@ impl Transfers {
         blobs: impl IntoIterator<Item = &'a Digest>,
     ) -> CommitGuard {
         let blobs = blobs.into_iter().cloned().collect();
-        self.flights.commits.register(repository, blobs)
+        self.in_flight.commits.register(repository, blobs)
     }
     /// Brings the blob to all destinations of `delivery`. Sends one outcome for each as soon as it is known, and
     /// returns when all are known. A failure of the source fails the destinations that wait for it, a failure of a

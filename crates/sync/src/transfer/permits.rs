@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 /// Permit of one download: acquired when the first of its uploads needs it, released when the last has ended.
 pub(super) struct SharedPermit {
     /// One permit for each transfer of the run; `None` if their number is not limited.
-    slots: Option<Arc<Semaphore>>,
+    permits: Option<Arc<Semaphore>>,
     held: Mutex<Weak<TransferPermit>>,
 }
 
@@ -17,25 +17,25 @@ pub(super) struct TransferPermit(
 );
 
 impl SharedPermit {
-    pub(super) fn new(slots: Option<Arc<Semaphore>>) -> Self {
+    pub(super) fn new(permits: Option<Arc<Semaphore>>) -> Self {
         Self {
-            slots,
+            permits,
             held: Mutex::new(Weak::new()),
         }
     }
     /// Waits for the permit, or shares it.
     pub(super) async fn acquire(&self) -> Arc<TransferPermit> {
         let mut held = self.held.lock().await;
-        if let Some(turn) = held.upgrade() {
-            return turn;
+        if let Some(permit) = held.upgrade() {
+            return permit;
         }
-        let permit = match &self.slots {
+        let permit = match &self.permits {
             // The semaphore is never closed; if it were, there would be no limit.
-            Some(slots) => Arc::clone(slots).acquire_owned().await.ok(),
+            Some(permits) => Arc::clone(permits).acquire_owned().await.ok(),
             None => None,
         };
-        let turn = Arc::new(TransferPermit(permit));
-        *held = Arc::downgrade(&turn);
-        turn
+        let permit = Arc::new(TransferPermit(permit));
+        *held = Arc::downgrade(&permit);
+        permit
     }
 }

@@ -28,15 +28,15 @@ pub(super) struct DeliveryRun<'a> {
 
 struct DeliveryTarget {
     store: Arc<dyn Store>,
-    settled: bool,
+    has_outcome: bool,
 }
 
 /// Result for the destination at this position.
 enum Step {
     /// The destination has its outcome.
-    Settled(usize, Result<Moved, Failure>),
+    Finished(usize, Result<Moved, Failure>),
     /// Its wait has ended, or a record was wrong: the decision is repeated.
-    Reopened(usize),
+    Retry(usize),
 }
 
 /// All steps in progress, which advance concurrently.
@@ -55,7 +55,7 @@ impl<'a> DeliveryRun<'a> {
             destinations: destinations
                 .map(|store| DeliveryTarget {
                     store,
-                    settled: false,
+                    has_outcome: false,
                 })
                 .collect(),
             outcomes,
@@ -64,17 +64,17 @@ impl<'a> DeliveryRun<'a> {
     /// Drives all destinations to their outcomes.
     pub(super) async fn run(&mut self) {
         let mut steps = Steps::new();
-        let mut open: Vec<usize> = (0..self.destinations.len()).collect();
+        let mut pending: Vec<usize> = (0..self.destinations.len()).collect();
         loop {
-            self.decide(std::mem::take(&mut open), &steps);
+            self.decide(std::mem::take(&mut pending), &steps);
             let Some(mut step) = steps.next().await else {
                 return;
             };
             // Destinations that become ready together are decided together, so that they can share a download.
             loop {
                 match step {
-                    Step::Settled(position, outcome) => self.record_outcome(position, outcome),
-                    Step::Reopened(position) => open.push(position),
+                    Step::Finished(position, outcome) => self.record_outcome(position, outcome),
+                    Step::Retry(position) => pending.push(position),
                 }
                 match steps.next().now_or_never().flatten() {
                     Some(next) => step = next,
@@ -93,36 +93,36 @@ impl<'a> DeliveryRun<'a> {
     /// Decides for the destinations at these positions, in the order of the request.
     fn decide(&mut self, mut positions: Vec<usize>, steps: &Steps) {
         positions.sort_unstable();
-        let (flights, inventory) = (&self.transfers.flights, &self.transfers.inventory);
-        let wanted: Vec<(usize, &Arc<dyn Store>)> = positions
+        let (in_flight, inventory) = (&self.transfers.in_flight, &self.transfers.inventory);
+        let targets: Vec<(usize, &Arc<dyn Store>)> = positions
             .into_iter()
             .filter_map(|position| Some((position, &self.destinations.get(position)?.store)))
             .collect();
-        let repositories: Vec<_> = wanted.iter().map(|(_, s)| s.repository()).collect();
+        let repositories: Vec<_> = targets.iter().map(|(_, s)| s.repository()).collect();
         let digest = &self.download.blob.digest;
-        let answers = flights.claim_destinations(&self.download, &repositories, inventory);
+        let decisions = in_flight.lease_destinations(&self.download, &repositories, inventory);
         let mut present = Vec::new();
-        for ((position, store), answer) in wanted.into_iter().zip(answers) {
-            match answer {
+        for ((position, store), decision) in targets.into_iter().zip(decisions) {
+            match decision {
                 UploadDecision::Present => {
                     tracing::trace!("{digest} is known to be in {}", store.repository());
                     present.push(position);
                 }
-                UploadDecision::Await(arrival, until) => {
+                UploadDecision::Await(completion, deadline) => {
                     tracing::trace!(
                         "{digest} waits for what another brings to {}",
                         store.repository()
                     );
                     let source = self.download.source.repository().clone();
-                    steps.push(wait(position, arrival, until, source).boxed());
+                    steps.push(wait(position, completion, deadline, source).boxed());
                 }
-                UploadDecision::Claimed(claim, road, member) => {
+                UploadDecision::Upload(lease, strategy, reader) => {
                     let span = self.span(&**store);
-                    let errand = self.upload_task(store, claim, road, member);
+                    let task = self.upload_task(store, lease, strategy, reader);
                     let step = async move {
-                        match errand.run().await {
-                            Some(outcome) => Step::Settled(position, outcome),
-                            None => Step::Reopened(position),
+                        match task.run().await {
+                            Some(outcome) => Step::Finished(position, outcome),
+                            None => Step::Retry(position),
                         }
                     };
                     steps.push(step.instrument(span).boxed());
@@ -144,9 +144,9 @@ impl<'a> DeliveryRun<'a> {
     fn upload_task(
         &self,
         destination: &Arc<dyn Store>,
-        claim: UploadLease,
-        road: UploadStrategy,
-        member: FanOutReader,
+        lease: UploadLease,
+        strategy: UploadStrategy,
+        reader: FanOutReader,
     ) -> BlobUploadTask {
         BlobUploadTask {
             upload: BlobUpload {
@@ -155,15 +155,15 @@ impl<'a> DeliveryRun<'a> {
                 inventory: Arc::clone(&self.transfers.inventory),
                 progress: Arc::clone(&self.transfers.progress),
             },
-            claim,
-            road,
-            member,
+            lease,
+            strategy,
+            reader,
             source: self.download.source.repository().clone(),
         }
     }
     fn record_outcome(&mut self, position: usize, outcome: Result<Moved, Failure>) {
         if let Some(destination) = self.destinations.get_mut(position)
-            && !std::mem::replace(&mut destination.settled, true)
+            && !std::mem::replace(&mut destination.has_outcome, true)
         {
             // The receiver may be gone; others still wait for this blob.
             let _ = self.outcomes.send((position, outcome));
@@ -175,21 +175,21 @@ impl<'a> DeliveryRun<'a> {
 /// other result repeats the decision.
 async fn wait(
     position: usize,
-    arrival: Completion,
-    until: Option<Instant>,
+    completion: Completion,
+    deadline: Option<Instant>,
     source: Repository,
 ) -> Step {
-    let ended = match until {
-        Some(until) => timeout_at(until, arrival.ended()).await,
-        None => Ok(arrival.ended().await),
+    let ended = match deadline {
+        Some(deadline) => timeout_at(deadline, completion.ended()).await,
+        None => Ok(completion.ended().await),
     };
     match ended.unwrap_or(CompletionResult::Released) {
         CompletionResult::SourceFailed {
             source: at,
             failure,
-        } if at == source => Step::Settled(position, Err(failure)),
+        } if at == source => Step::Finished(position, Err(failure)),
         CompletionResult::Arrived
         | CompletionResult::Released
-        | CompletionResult::SourceFailed { .. } => Step::Reopened(position),
+        | CompletionResult::SourceFailed { .. } => Step::Retry(position),
     }
 }

@@ -15,7 +15,7 @@ impl ReferrerCopier<'_> {
         let source = self.image.store().repository();
         let place = self.destination.repository();
         let inventory = &self.copier.inventory;
-        let looked = inventory.referrers_looked_at(source, place, digest, self.wanted);
+        let looked = inventory.last_referrers_check(source, place, digest, self.wanted);
         looked.await.is_some_and(|since| since < interval)
     }
 
@@ -30,6 +30,6 @@ impl ReferrerCopier<'_> {
         let inventory = &self.copier.inventory;
         // Answers are shared, so any of them may be as old as the run.
         let at = self.copier.began;
-        inventory.note_referrers_looked_at(source, place, digest, self.wanted, at);
+        inventory.record_referrers_check(source, place, digest, self.wanted, at);
     }
 }

@@ -17,7 +17,7 @@ pub(super) const SCHEMA: i64 = 2;
 const APPLICATION: i64 = 0x696d_7379;
 
 /// Maximum wait of a writer for the batch of another process.
-const PATIENCE: Duration = Duration::from_secs(3);
+const MAX_WAIT: Duration = Duration::from_secs(3);
 
 /// Ids are never reused, so that rows of a deleted repository stay invalid, in other processes as well. Blobs are keyed
 /// by registry and digest: finding the repositories to mount from takes one lookup.
@@ -83,10 +83,10 @@ pub(super) fn open(path: &Path) -> Result<Connection, RecordsError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let failed = |error| RecordsError::new(path, error);
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    connection.busy_timeout(PATIENCE).map_err(failed)?;
-    patiently(|| check(&connection, path))?;
-    patiently(|| prepare(&mut connection).map_err(failed))?;
-    patiently(|| check(&connection, path))?;
+    connection.busy_timeout(MAX_WAIT).map_err(failed)?;
+    retry_while_locked(|| check(&connection, path))?;
+    retry_while_locked(|| prepare(&mut connection).map_err(failed))?;
+    retry_while_locked(|| check(&connection, path))?;
     Ok(connection)
 }
 
@@ -113,9 +113,9 @@ fn open_at(path: &Path, at: &OsStr) -> Result<Option<(Connection, i64)>, Records
         | OpenFlags::SQLITE_OPEN_URI;
     let failed = |error| RecordsError::new(path, error);
     let connection = Connection::open_with_flags(at, flags).map_err(failed)?;
-    connection.busy_timeout(PATIENCE).map_err(failed)?;
+    connection.busy_timeout(MAX_WAIT).map_err(failed)?;
     check(&connection, path)?;
-    let (_, version, _) = stamp(&connection).map_err(failed)?;
+    let (_, version, _) = version_stamp(&connection).map_err(failed)?;
     Ok((version > 0).then_some((connection, version)))
 }
 
@@ -129,8 +129,9 @@ pub(super) fn open_unchanging(path: &Path) -> Result<Option<(Connection, i64)>, 
 
 /// Refuses any other file than a records file of this version; a new file is accepted.
 fn check(connection: &Connection, path: &Path) -> Result<(), RecordsError> {
-    let stamp = stamp(connection).map_err(|error| RecordsError::new(path, error))?;
-    let (application, version, objects) = stamp;
+    let version_stamp =
+        version_stamp(connection).map_err(|error| RecordsError::new(path, error))?;
+    let (application, version, objects) = version_stamp;
     if application != APPLICATION {
         return if (application, version, objects) == (0, 0, 0) {
             Ok(())
@@ -148,7 +149,7 @@ fn check(connection: &Connection, path: &Path) -> Result<(), RecordsError> {
 
 /// Returns application, schema version and number of tables and indexes, read in one transaction, as another process
 /// may be creating them.
-fn stamp(connection: &Connection) -> rusqlite::Result<(i64, i64, i64)> {
+fn version_stamp(connection: &Connection) -> rusqlite::Result<(i64, i64, i64)> {
     // The connection is not shared, so that no transaction can be nested in another.
     let moment = connection.unchecked_transaction()?;
     let number = |name: &str| moment.pragma_query_value(None, name, |row| row.get(0));
@@ -199,12 +200,14 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
 
 /// Repeats `act` while another process, which may be creating the same file, holds it: `SQLite` itself does not wait
 /// where it could deadlock.
-fn patiently(mut act: impl FnMut() -> Result<(), RecordsError>) -> Result<(), RecordsError> {
+fn retry_while_locked(
+    mut act: impl FnMut() -> Result<(), RecordsError>,
+) -> Result<(), RecordsError> {
     let started = Instant::now();
     loop {
         match act() {
             Err(error)
-                if error.kind() == RecordsErrorKind::Locked && started.elapsed() < PATIENCE =>
+                if error.kind() == RecordsErrorKind::Locked && started.elapsed() < MAX_WAIT =>
             {
                 std::thread::sleep(Duration::from_millis(10));
             }

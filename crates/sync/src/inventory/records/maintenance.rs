@@ -126,7 +126,7 @@ impl RecordsMaintenance {
 
 /// Prunes the file at the end of a run, if the last pruning is old enough. If another process holds the file, that
 /// process or a later run does it.
-pub(super) fn tidy(connection: &mut Connection, today: i64) -> rusqlite::Result<()> {
+pub(super) fn prune_if_due(connection: &mut Connection, today: i64) -> rusqlite::Result<()> {
     let last: Option<i64> = connection
         .query_row("SELECT max(pruned) FROM upkeep", (), |row| row.get(0))
         .optional()?

@@ -31,7 +31,7 @@ use reader::RecordsReader;
 use writer::RecordsWriter;
 
 /// Maximum number of updates that wait to be written; further ones are dropped.
-const WAITING: usize = 8192;
+const MAX_QUEUED: usize = 8192;
 
 /// Seconds in a day.
 const DAY: i64 = 24 * 60 * 60;
@@ -42,17 +42,17 @@ pub struct Records {
     /// `None` once the file is closed.
     reader: Mutex<Option<RecordsReader>>,
     /// `None` once no more updates are accepted.
-    notes: Mutex<Option<SyncSender<RecordUpdate>>>,
+    updates: Mutex<Option<SyncSender<RecordUpdate>>>,
     /// Disconnected when the writer has ended.
-    written: Mutex<Receiver<()>>,
+    finished: Mutex<Receiver<()>>,
     trouble: ErrorReporter,
 }
 
 /// Reports the first fault of the file; later ones are usually its consequences.
 #[derive(Clone)]
 struct ErrorReporter {
-    told: Arc<AtomicBool>,
-    tell: Arc<dyn Fn(&RecordsError) + Send + Sync>,
+    reported: Arc<AtomicBool>,
+    report: Arc<dyn Fn(&RecordsError) + Send + Sync>,
 }
 
 /// Update of the records.
@@ -67,7 +67,7 @@ pub(super) enum RecordUpdate {
     /// This tag was copied, or found equal.
     Copied(Repository, Tag, RecordedCopy),
     /// All referrers of a root existed at that time.
-    Looked(Repository, ReferrersCheck, SystemTime),
+    ReferrersChecked(Repository, ReferrersCheck, SystemTime),
 }
 
 /// Repositories of one registry that hold a blob: the requested one first, if it is among them.
@@ -89,35 +89,35 @@ pub(super) struct ReferrersCheck {
     pub(super) source: Repository,
     pub(super) root: Digest,
     /// Fingerprint of the depth and types of the check: another check says nothing about this one.
-    pub(super) asked: i64,
+    pub(super) scope: i64,
 }
 
 impl Records {
-    /// Opens the file, and creates it if it does not exist. `tell` receives a later fault, once at most, from any
+    /// Opens the file, and creates it if it does not exist. `report` receives a later fault, once at most, from any
     /// thread.
     ///
     /// # Errors
     /// The file cannot be used. The run then only loses its memory of earlier runs.
     pub fn open(
         path: &Path,
-        tell: impl Fn(&RecordsError) + Send + Sync + 'static,
+        report: impl Fn(&RecordsError) + Send + Sync + 'static,
     ) -> Result<Self, RecordsError> {
         let failed = |error| RecordsError::new(path, error);
         let connection = file::open(path)?;
         let reader = RecordsReader::open(path).map_err(failed)?;
         let trouble = ErrorReporter {
-            told: Arc::default(),
-            tell: Arc::new(tell),
+            reported: Arc::default(),
+            report: Arc::new(report),
         };
-        let (notes, incoming) = sync_channel(WAITING);
-        let (writing, written) = sync_channel(0);
+        let (updates, incoming) = sync_channel(MAX_QUEUED);
+        let (writing, finished) = sync_channel(0);
         let writer = RecordsWriter::new(connection, day(SystemTime::now()));
-        let (of, told) = (path.to_owned(), trouble.clone());
+        let (file, reported) = (path.to_owned(), trouble.clone());
         let thread = std::thread::Builder::new().name("records".to_owned());
         thread
             .spawn(move || {
                 if let Err(error) = writer.run(&incoming) {
-                    told.report(&RecordsError::new(&of, error));
+                    reported.report(&RecordsError::new(&file, error));
                 }
                 drop(writing);
             })
@@ -125,8 +125,8 @@ impl Records {
         Ok(Self {
             path: path.to_owned(),
             reader: Mutex::new(Some(reader)),
-            notes: Mutex::new(Some(notes)),
-            written: Mutex::new(written),
+            updates: Mutex::new(Some(updates)),
+            finished: Mutex::new(finished),
             trouble,
         })
     }
@@ -136,31 +136,31 @@ impl Records {
     /// The file exists and cannot be read.
     pub fn open_to_read(
         path: &Path,
-        tell: impl Fn(&RecordsError) + Send + Sync + 'static,
+        report: impl Fn(&RecordsError) + Send + Sync + 'static,
     ) -> Result<Option<Self>, RecordsError> {
         let Some((connection, version)) = file::open_to_read(path)? else {
             return Ok(None);
         };
         let reader = RecordsReader::over(connection, version);
         let reader = reader.map_err(|error| RecordsError::new(path, error))?;
-        let (_, written) = sync_channel(0);
+        let (_, finished) = sync_channel(0);
         Ok(Some(Self {
             path: path.to_owned(),
             reader: Mutex::new(Some(reader)),
-            notes: Mutex::new(None),
-            written: Mutex::new(written),
+            updates: Mutex::new(None),
+            finished: Mutex::new(finished),
             trouble: ErrorReporter {
-                told: Arc::default(),
-                tell: Arc::new(tell),
+                reported: Arc::default(),
+                report: Arc::new(report),
             },
         }))
     }
     /// Writes pending updates and closes the file: lookups find nothing from now on, and updates are dropped. Waits for
-    /// at most `patience`.
-    pub fn close(&self, patience: Duration) {
+    /// at most `max_wait`.
+    pub fn close(&self, max_wait: Duration) {
         drop(lock(&self.reader).take());
-        drop(lock(&self.notes).take());
-        if lock(&self.written).recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+        drop(lock(&self.updates).take());
+        if lock(&self.finished).recv_timeout(max_wait) == Err(RecvTimeoutError::Timeout) {
             let kind = RecordsErrorKind::Slow;
             self.trouble
                 .report(&RecordsError::with_kind(&self.path, kind, ""));
@@ -168,39 +168,40 @@ impl Records {
     }
     /// Returns the repositories of the registry that have the blob, `repository` itself first; `None` if there are
     /// none.
-    pub(super) fn places(
+    pub(super) fn locations(
         &self,
         repository: &Repository,
         blob: DigestKey,
     ) -> Option<BlobRepositories> {
-        let places = self.read(|reader| reader.places(repository, blob))?;
-        (!places.is_empty()).then_some(places)
+        let locations = self.read(|reader| reader.locations(repository, blob))?;
+        (!locations.is_empty()).then_some(locations)
     }
-    /// Returns the last copy to `tag` of `place`.
-    pub(super) fn copy_at(&self, place: &Repository, tag: &Tag) -> Option<RecordedCopy> {
-        self.read(|reader| reader.copy_at(place, tag)).flatten()
+    /// Returns the last copy to `tag` of `destination`.
+    pub(super) fn copy_at(&self, destination: &Repository, tag: &Tag) -> Option<RecordedCopy> {
+        self.read(|reader| reader.copy_at(destination, tag))
+            .flatten()
     }
-    /// Returns whether anything was ever copied to `place`.
-    pub(super) fn has_copies_in(&self, place: &Repository) -> bool {
-        self.read(|reader| reader.has_copies_in(place)) == Some(true)
+    /// Returns whether anything was ever copied to `destination`.
+    pub(super) fn has_copies_in(&self, destination: &Repository) -> bool {
+        self.read(|reader| reader.has_copies_in(destination)) == Some(true)
     }
-    /// Returns the time of the last answer to `look` for `place`.
-    pub(super) fn looked_at(
+    /// Returns the time of the last answer to `check` for `destination`.
+    pub(super) fn last_check(
         &self,
-        place: &Repository,
-        look: &ReferrersCheck,
+        destination: &Repository,
+        check: &ReferrersCheck,
     ) -> Option<SystemTime> {
         let seconds = self
-            .read(|reader| reader.looked_at(place, look))
+            .read(|reader| reader.last_check(destination, check))
             .flatten()?;
         let since = Duration::from_secs(u64::try_from(seconds).ok()?);
         SystemTime::UNIX_EPOCH.checked_add(since)
     }
     /// Queues an update, unless too many wait.
-    pub(super) fn queue_update(&self, note: RecordUpdate) {
-        if let Some(notes) = &*lock(&self.notes) {
+    pub(super) fn queue_update(&self, update: RecordUpdate) {
+        if let Some(updates) = &*lock(&self.updates) {
             // A lost hint costs one request.
-            let _ = notes.try_send(note);
+            let _ = updates.try_send(update);
         }
     }
     fn read<T>(&self, read: impl FnOnce(&mut RecordsReader) -> rusqlite::Result<T>) -> Option<T> {
@@ -228,8 +229,8 @@ impl std::fmt::Debug for Records {
 
 impl ErrorReporter {
     fn report(&self, error: &RecordsError) {
-        if !self.told.swap(true, Ordering::AcqRel) {
-            (self.tell)(error);
+        if !self.reported.swap(true, Ordering::AcqRel) {
+            (self.report)(error);
         }
     }
 }

@@ -80,7 +80,7 @@ impl RecordsReader {
         })
     }
     /// Returns the repositories of the registry that have the blob, the repository itself first.
-    pub(super) fn places(
+    pub(super) fn locations(
         &mut self,
         repository: &Repository,
         blob: DigestKey,
@@ -90,23 +90,28 @@ impl RecordsReader {
             self.connection
                 .prepare_cached(IS_IN)?
                 .exists(params![name, path, blob.as_bytes()])?;
-        let mut places: BlobRepositories = is_in.then(|| repository.clone()).into_iter().collect();
+        let mut locations: BlobRepositories =
+            is_in.then(|| repository.clone()).into_iter().collect();
         let mut others = self.connection.prepare_cached(OTHERS)?;
         let mut rows = others.query(params![name, path, blob.as_bytes(), MAX_OTHERS])?;
         while let Some(row) = rows.next()? {
             let path: String = row.get(0)?;
             // An invalid path is skipped: the file may be damaged.
-            places.extend(Repository::new(repository.registry().clone(), &path));
+            locations.extend(Repository::new(repository.registry().clone(), &path));
         }
-        Ok(places)
+        Ok(locations)
     }
-    /// Returns the last copy to `tag` of `place`.
+    /// Returns the last copy to `tag` of `destination`.
     pub(super) fn copy_at(
         &mut self,
-        place: &Repository,
+        destination: &Repository,
         tag: &Tag,
     ) -> rusqlite::Result<Option<RecordedCopy>> {
-        let key = (place.registry().as_str(), place.path(), tag.as_str());
+        let key = (
+            destination.registry().as_str(),
+            destination.path(),
+            tag.as_str(),
+        );
         let found = self
             .connection
             .prepare_cached(COPY_AT)?
@@ -114,27 +119,27 @@ impl RecordsReader {
             .optional();
         Ok(found?.flatten())
     }
-    /// Returns whether anything was ever copied to `place`.
-    pub(super) fn has_copies_in(&mut self, place: &Repository) -> rusqlite::Result<bool> {
-        let key = (place.registry().as_str(), place.path());
+    /// Returns whether anything was ever copied to `destination`.
+    pub(super) fn has_copies_in(&mut self, destination: &Repository) -> rusqlite::Result<bool> {
+        let key = (destination.registry().as_str(), destination.path());
         self.connection.prepare_cached(HAS_COPIES_IN)?.exists(key)
     }
-    /// Returns the time of the last answer to `look` for `place`, in seconds since 1970.
-    pub(super) fn looked_at(
+    /// Returns the time of the last answer to `check` for `destination`, in seconds since 1970.
+    pub(super) fn last_check(
         &mut self,
-        place: &Repository,
-        look: &ReferrersCheck,
+        destination: &Repository,
+        check: &ReferrersCheck,
     ) -> rusqlite::Result<Option<i64>> {
         if self.version < file::WITH_REFERRERS {
             return Ok(None);
         }
         let key = params![
-            place.registry().as_str(),
-            place.path(),
-            StoredDigest(&look.root),
-            look.source.registry().as_str(),
-            look.source.path(),
-            look.asked
+            destination.registry().as_str(),
+            destination.path(),
+            StoredDigest(&check.root),
+            check.source.registry().as_str(),
+            check.source.path(),
+            check.scope
         ];
         let mut statement = self.connection.prepare_cached(LOOKED_AT)?;
         statement.query_row(key, |row| row.get(0)).optional()

@@ -47,71 +47,76 @@ fn run(directory: &TempDir, write: impl FnOnce(&Inventory)) {
 }
 
 #[test]
-fn what_was_copied_is_known_to_the_next_run() {
+fn the_next_run_knows_earlier_copies() {
     let directory = tempfile::tempdir().unwrap();
-    let (source, place) = (repository("s.example/a"), repository("d.example/b"));
+    let (source, destination) = (repository("s.example/a"), repository("d.example/b"));
     let (v1, renamed) = (tag("v1"), tag("renamed"));
     let digests = [
         Digest::sha256(b"1"),
         Digest::compute(Algorithm::Sha512, b"2"),
     ];
     run(&directory, |inventory| {
-        assert_eq!(inventory.last_copied(&source, &v1, &place, &v1), None);
-        inventory.copied(&source, &v1, &place, &v1, &digests[0]);
-        inventory.copied(&source, &v1, &place, &renamed, &digests[1]);
+        assert_eq!(inventory.last_copied(&source, &v1, &destination, &v1), None);
+        inventory.copied(&source, &v1, &destination, &v1, &digests[0]);
+        inventory.copied(&source, &v1, &destination, &renamed, &digests[1]);
         // Only earlier runs count.
-        assert!(!inventory.was_copied_to(&place));
+        assert!(!inventory.was_copied_to(&destination));
     });
     run(&directory, |inventory| {
-        let last = |to| inventory.last_copied(&source, &v1, &place, to);
+        let last = |to| inventory.last_copied(&source, &v1, &destination, to);
         assert_eq!(last(&v1).as_ref(), Some(&digests[0]));
         assert_eq!(last(&renamed).as_ref(), Some(&digests[1]));
         assert_eq!(last(&tag("v2")), None);
-        assert!(inventory.was_copied_to(&place));
+        assert!(inventory.was_copied_to(&destination));
         assert!(!inventory.was_copied_to(&source));
         assert!(!inventory.was_copied_to(&repository("other.example/b")));
     });
 }
 
 #[test]
-fn what_was_copied_over_is_not_known_any_more() {
+fn a_copy_from_another_source_replaces_the_record() {
     let directory = tempfile::tempdir().unwrap();
     let (one, other) = (repository("s.example/a"), repository("s.example/z"));
-    let (place, v1) = (repository("d.example/b"), tag("v1"));
+    let (destination, v1) = (repository("d.example/b"), tag("v1"));
     let digest = Digest::sha256(b"1");
-    run(&directory, |i| i.copied(&one, &v1, &place, &v1, &digest));
-    run(&directory, |i| i.copied(&other, &v1, &place, &v1, &digest));
+    run(&directory, |i| {
+        i.copied(&one, &v1, &destination, &v1, &digest)
+    });
+    run(&directory, |i| {
+        i.copied(&other, &v1, &destination, &v1, &digest)
+    });
     run(&directory, |inventory| {
-        assert_eq!(inventory.last_copied(&one, &v1, &place, &v1), None);
-        let known = inventory.last_copied(&other, &v1, &place, &v1);
+        assert_eq!(inventory.last_copied(&one, &v1, &destination, &v1), None);
+        let known = inventory.last_copied(&other, &v1, &destination, &v1);
         assert_eq!(known, Some(digest));
     });
 }
 
 #[test]
-fn another_platform_filter_made_another_image() {
+fn copies_of_another_platform_filter_are_ignored() {
     let directory = tempfile::tempdir().unwrap();
-    let (source, place, v1) = (
+    let (source, destination, v1) = (
         repository("s.example/a"),
         repository("d.example/b"),
         tag("v1"),
     );
     let records = open(&directory.path().join("r.sqlite3"));
     let digest = Digest::sha256(b"1");
-    inventory(&records, &["amd64"]).copied(&source, &v1, &place, &v1, &digest);
+    inventory(&records, &["amd64"]).copied(&source, &v1, &destination, &v1, &digest);
     records.close(PATIENCE);
     let records = open(&directory.path().join("r.sqlite3"));
-    let last = |arch: &[&str]| inventory(&records, arch).last_copied(&source, &v1, &place, &v1);
+    let last =
+        |arch: &[&str]| inventory(&records, arch).last_copied(&source, &v1, &destination, &v1);
     assert_eq!(last(&["amd64"]), Some(digest));
     assert_eq!(last(&["arm64"]), None);
     assert_eq!(last(&[]), None);
 }
 
 /// A writer that writes these updates on that day.
-fn write(path: &Path, today: i64, notes: Vec<RecordUpdate>) {
+fn write(path: &Path, today: i64, updates: Vec<RecordUpdate>) {
     let (sender, incoming) = std::sync::mpsc::channel();
-    for note in notes {
-        sender.send(note).unwrap();
+    for update in updates {
+        sender.send(update).unwrap();
     }
     drop(sender);
     let writer = RecordsWriter::new(file::open(path).unwrap(), today);
@@ -129,10 +134,10 @@ fn holds(path: &str, blobs: &[usize]) -> RecordUpdate {
     )
 }
 
-fn places(records: &Records, path: &str, number: usize) -> Vec<String> {
-    let places = records.places(&repository(path), blob(number));
-    let places = places.unwrap_or_default();
-    places.iter().map(ToString::to_string).collect()
+fn locations(records: &Records, path: &str, number: usize) -> Vec<String> {
+    let locations = records.locations(&repository(path), blob(number));
+    let locations = locations.unwrap_or_default();
+    locations.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -146,38 +151,41 @@ fn a_blob_is_known_by_registry_the_repository_itself_first() {
         "r.example/d",
         "r.example/e",
     ];
-    let mut notes: Vec<RecordUpdate> = names.iter().map(|name| holds(name, &[1])).collect();
-    notes.push(holds("other.example/a", &[2]));
-    write(&path, 100, notes);
+    let mut updates: Vec<RecordUpdate> = names.iter().map(|name| holds(name, &[1])).collect();
+    updates.push(holds("other.example/a", &[2]));
+    write(&path, 100, updates);
     let records = open(&path);
-    let found = places(&records, "r.example/e", 1);
+    let found = locations(&records, "r.example/e", 1);
     assert_eq!(found.len(), 4, "{found:?}");
     assert_eq!(found[0], "r.example/e");
-    assert_eq!(places(&records, "r.example/new", 1).len(), 3);
-    assert_eq!(places(&records, "r.example/e", 2), [""; 0]);
-    assert_eq!(places(&records, "other.example/b", 2), ["other.example/a"]);
-    assert_eq!(places(&records, "new.example/b", 2), [""; 0]);
+    assert_eq!(locations(&records, "r.example/new", 1).len(), 3);
+    assert_eq!(locations(&records, "r.example/e", 2), [""; 0]);
+    assert_eq!(
+        locations(&records, "other.example/b", 2),
+        ["other.example/a"]
+    );
+    assert_eq!(locations(&records, "new.example/b", 2), [""; 0]);
 }
 
 #[test]
-fn what_is_gone_or_forgotten_is_not_known_any_more() {
+fn deleted_and_forgotten_records_are_gone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("r.sqlite3");
-    let mut notes = vec![holds("r.example/a", &[1, 2]), holds("r.example/b", &[1, 2])];
-    notes.push(RecordUpdate::Gone(repository("r.example/a"), blob(1)));
-    notes.push(RecordUpdate::Forget(repository("r.example/b")));
-    notes.push(RecordUpdate::Forget(repository("r.example/unheard-of")));
-    notes.push(holds("r.example/b", &[3]));
-    write(&path, 100, notes);
+    let mut updates = vec![holds("r.example/a", &[1, 2]), holds("r.example/b", &[1, 2])];
+    updates.push(RecordUpdate::Gone(repository("r.example/a"), blob(1)));
+    updates.push(RecordUpdate::Forget(repository("r.example/b")));
+    updates.push(RecordUpdate::Forget(repository("r.example/unheard-of")));
+    updates.push(holds("r.example/b", &[3]));
+    write(&path, 100, updates);
     let records = open(&path);
-    let known = |name, number| places(&records, name, number);
+    let known = |name, number| locations(&records, name, number);
     assert_eq!(known("r.example/a", 1), [""; 0]);
     assert_eq!(known("r.example/b", 2), ["r.example/a"]);
     assert_eq!(known("r.example/b", 3), ["r.example/b"]);
 }
 
 #[test]
-fn what_was_not_seen_for_long_is_dropped_and_what_was_stays() {
+fn old_records_are_pruned_and_recent_ones_stay() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("r.sqlite3");
     let count = |table: &str| -> i64 {
@@ -219,7 +227,7 @@ fn what_was_not_seen_for_long_is_dropped_and_what_was_stays() {
 }
 
 #[test]
-fn a_full_disk_is_told_of_once_and_what_was_written_stays_readable() {
+fn a_full_disk_is_reported_once_and_earlier_records_stay_readable() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("r.sqlite3");
     write(&path, 100, vec![holds("r.example/a", &[0])]);
@@ -237,19 +245,19 @@ fn a_full_disk_is_told_of_once_and_what_was_written_stays_readable() {
         .unwrap_err();
     let error = RecordsError::new(&path, error);
     assert_eq!(error.kind(), RecordsErrorKind::Full);
-    let told = error.to_string();
+    let reported = error.to_string();
     assert!(
-        told.starts_with(&format!(
+        reported.starts_with(&format!(
             "records file {}: the disk is full (",
             path.display()
         )),
-        "{told}"
+        "{reported}"
     );
-    assert_eq!(places(&open(&path), "r.example/a", 0), ["r.example/a"]);
+    assert_eq!(locations(&open(&path), "r.example/a", 0), ["r.example/a"]);
 }
 
 #[test]
-fn trouble_is_told_once_and_then_nothing_is_known() {
+fn a_fault_is_reported_once_and_then_nothing_is_known() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("r.sqlite3");
     write(
@@ -263,42 +271,44 @@ fn trouble_is_told_once_and_then_nothing_is_known() {
     // The schema stays intact; every other page is damaged.
     bytes[4096..].fill(0xa5);
     std::fs::write(&path, bytes).unwrap();
-    let told: Arc<Mutex<Vec<RecordsErrorKind>>> = Arc::default();
-    let heard = Arc::clone(&told);
-    let records = Records::open(&path, move |error| heard.lock().unwrap().push(error.kind()));
+    let reported: Arc<Mutex<Vec<RecordsErrorKind>>> = Arc::default();
+    let reports = Arc::clone(&reported);
+    let records = Records::open(&path, move |error| {
+        reports.lock().unwrap().push(error.kind())
+    });
     let records = records.unwrap();
     for number in 0..10 {
-        assert_eq!(places(&records, "r.example/a", number), [""; 0]);
+        assert_eq!(locations(&records, "r.example/a", number), [""; 0]);
         records.queue_update(holds("r.example/a", &[number]));
     }
     records.close(PATIENCE);
-    assert_eq!(*told.lock().unwrap(), [RecordsErrorKind::Damaged]);
+    assert_eq!(*reported.lock().unwrap(), [RecordsErrorKind::Damaged]);
 }
 
 #[test]
-fn notes_never_wait() {
+fn updates_never_wait() {
     let directory = tempfile::tempdir().unwrap();
     let records = Arc::into_inner(open(&directory.path().join("r.sqlite3"))).unwrap();
     // A writer that never reads its channel.
-    let (notes, incoming) = sync_channel(super::WAITING);
-    *records.notes.lock().unwrap() = Some(notes);
-    for number in 0..super::WAITING + 10 {
+    let (updates, incoming) = sync_channel(super::MAX_QUEUED);
+    *records.updates.lock().unwrap() = Some(updates);
+    for number in 0..super::MAX_QUEUED + 10 {
         records.queue_update(holds("r.example/a", &[number]));
     }
-    assert_eq!(incoming.try_iter().count(), super::WAITING);
+    assert_eq!(incoming.try_iter().count(), super::MAX_QUEUED);
     records.close(PATIENCE);
     // Closed records return nothing and accept nothing.
     records.queue_update(holds("r.example/a", &[0]));
-    assert_eq!(places(&records, "r.example/a", 0), [""; 0]);
+    assert_eq!(locations(&records, "r.example/a", 0), [""; 0]);
 }
 
 #[test]
 fn a_record_takes_few_bytes() {
     const RECORDS: usize = 20_000;
     let directory = tempfile::tempdir().unwrap();
-    let size = |notes: Vec<RecordUpdate>| {
+    let size = |updates: Vec<RecordUpdate>| {
         let path = directory.path().join("r.sqlite3");
-        write(&path, 20_000, notes);
+        write(&path, 20_000, updates);
         let size = std::fs::metadata(&path).unwrap().len();
         std::fs::remove_file(&path).unwrap();
         usize::try_from(size).unwrap() / RECORDS
@@ -308,7 +318,7 @@ fn a_record_takes_few_bytes() {
     let held =
         images.map(|(image, blobs)| holds(&format!("r.example/team/{}", image % 100), blobs));
     assert_eq!(size(held.collect()), 50);
-    let (source, place) = (repository("s.example/a"), repository("r.example/a"));
+    let (source, destination) = (repository("s.example/a"), repository("r.example/a"));
     let copied = (0..RECORDS).map(|number| {
         let copy = RecordedCopy {
             source: source.clone(),
@@ -316,47 +326,47 @@ fn a_record_takes_few_bytes() {
             filter: 0,
             digest: Digest::sha256(&number.to_be_bytes()),
         };
-        RecordUpdate::Copied(place.clone(), copy.source_tag.clone(), copy)
+        RecordUpdate::Copied(destination.clone(), copy.source_tag.clone(), copy)
     });
     assert_eq!(size(copied.collect()), 61);
 }
 
-fn looked(place: &str, source: &str, day: u64) -> RecordUpdate {
+fn looked(destination: &str, source: &str, day: u64) -> RecordUpdate {
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(day * 24 * 60 * 60);
-    RecordUpdate::Looked(repository(place), look(source), at)
+    RecordUpdate::ReferrersChecked(repository(destination), check(source), at)
 }
 
-fn look(source: &str) -> ReferrersCheck {
+fn check(source: &str) -> ReferrersCheck {
     ReferrersCheck {
         source: repository(source),
         root: Digest::sha256(b"root"),
-        asked: 7,
+        scope: 7,
     }
 }
 
 #[test]
-fn what_was_looked_at_is_pruned_and_forgotten_as_the_rest() {
+fn referrers_checks_are_pruned_and_forgotten() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("r.sqlite3");
-    let places = ["r.example/a", "r.example/b", "r.example/c"];
-    let notes = vec![
-        looked(places[0], "s.example/a", 100),
-        looked(places[1], "s.example/a", 100),
-        looked(places[1], "s.example/a", 150),
-        looked(places[2], "s.example/a", 150),
-        RecordUpdate::Forget(repository(places[2])),
+    let locations = ["r.example/a", "r.example/b", "r.example/c"];
+    let updates = vec![
+        looked(locations[0], "s.example/a", 100),
+        looked(locations[1], "s.example/a", 100),
+        looked(locations[1], "s.example/a", 150),
+        looked(locations[2], "s.example/a", 150),
+        RecordUpdate::Forget(repository(locations[2])),
     ];
-    write(&path, 150, notes);
+    write(&path, 150, updates);
     let known = || {
         let mut reader = RecordsReader::open(&path).unwrap();
         let other = ReferrersCheck {
-            asked: 8,
-            ..look("s.example/a")
+            scope: 8,
+            ..check("s.example/a")
         };
-        let is_other = reader.looked_at(&repository(places[0]), &other);
+        let is_other = reader.last_check(&repository(locations[0]), &other);
         assert_eq!(is_other.unwrap(), None);
-        places.map(|place| {
-            let at = reader.looked_at(&repository(place), &look("s.example/a"));
+        locations.map(|destination| {
+            let at = reader.last_check(&repository(destination), &check("s.example/a"));
             at.unwrap().map(|at| at / DAY)
         })
     };
@@ -368,14 +378,14 @@ fn what_was_looked_at_is_pruned_and_forgotten_as_the_rest() {
     let registries = upkeep.overview().unwrap().registries;
     let repositories: Vec<u64> = registries.iter().map(|one| one.repositories).collect();
     assert_eq!(repositories, [1, 1]);
-    let registry = repository(places[1]).registry().clone();
+    let registry = repository(locations[1]).registry().clone();
     assert_eq!(upkeep.forget(&registry, None).unwrap(), 1);
     assert_eq!(known(), [None, None, None]);
     assert_eq!(upkeep.overview().unwrap().registries, []);
 }
 
 #[test]
-fn a_file_of_version_1_gets_what_it_lacks_and_keeps_what_it_has() {
+fn a_file_of_version_1_is_extended_and_keeps_its_records() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("r.sqlite3");
     write(&path, 100, vec![holds("r.example/a", &[1])]);
@@ -386,8 +396,8 @@ fn a_file_of_version_1_gets_what_it_lacks_and_keeps_what_it_has() {
     drop(older);
     write(&path, 100, vec![looked("r.example/a", "s.example/a", 100)]);
     let records = open(&path);
-    assert_eq!(places(&records, "r.example/a", 1), ["r.example/a"]);
-    let known = records.looked_at(&repository("r.example/a"), &look("s.example/a"));
+    assert_eq!(locations(&records, "r.example/a", 1), ["r.example/a"]);
+    let known = records.last_check(&repository("r.example/a"), &check("s.example/a"));
     assert!(known.is_some());
     drop(records);
     let newer = rusqlite::Connection::open(&path).unwrap();
@@ -398,7 +408,7 @@ fn a_file_of_version_1_gets_what_it_lacks_and_keeps_what_it_has() {
 }
 
 #[test]
-fn many_may_make_the_same_file_at_once() {
+fn several_processes_may_create_the_same_file_together() {
     let directory = tempfile::tempdir().unwrap();
     for round in 0..50 {
         let path = directory.path().join(format!("{round}.sqlite3"));
@@ -421,20 +431,22 @@ fn open_to_read(path: &Path) -> Option<Records> {
 }
 
 #[test]
-fn who_reads_makes_no_file_and_writes_nothing_down() {
+fn reading_records_creates_and_writes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("r.sqlite3");
     assert!(open_to_read(&path).is_none());
     std::fs::write(&path, "").unwrap();
     assert!(open_to_read(&path).is_none());
     assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
-    let (source, place, v1) = (
+    let (source, destination, v1) = (
         repository("s.example/a"),
         repository("d.example/b"),
         tag("v1"),
     );
     let (one, two) = (Digest::sha256(b"1"), Digest::sha256(b"2"));
-    run(&directory, |i| i.copied(&source, &v1, &place, &v1, &one));
+    run(&directory, |i| {
+        i.copied(&source, &v1, &destination, &v1, &one)
+    });
     let before = std::fs::read(&path).unwrap();
     let records = Arc::new(open_to_read(&path).unwrap());
     let filter = PlatformFilter::default();
@@ -445,23 +457,25 @@ fn who_reads_makes_no_file_and_writes_nothing_down() {
         Inventory::with_records(Arc::clone(&records), &filter, parts),
     ] {
         assert_eq!(
-            inventory.last_copied(&source, &v1, &place, &v1).as_ref(),
+            inventory
+                .last_copied(&source, &v1, &destination, &v1)
+                .as_ref(),
             Some(&one)
         );
-        inventory.copied(&source, &v1, &place, &v1, &two);
-        inventory.blobs_are_committed(&place, [&two]);
-        inventory.forget(&place);
+        inventory.copied(&source, &v1, &destination, &v1, &two);
+        inventory.blobs_are_committed(&destination, [&two]);
+        inventory.forget(&destination);
     }
     records.close(PATIENCE);
     assert_eq!(std::fs::read(&path).unwrap(), before);
     run(&directory, |inventory| {
-        let last = inventory.last_copied(&source, &v1, &place, &v1);
+        let last = inventory.last_copied(&source, &v1, &destination, &v1);
         assert_eq!(last.as_ref(), Some(&one));
     });
 }
 
 #[test]
-fn who_reads_refuses_what_is_no_records_file_and_takes_an_older_one() {
+fn reading_refuses_foreign_files_and_accepts_older_ones() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("r.sqlite3");
     std::fs::write(&path, "something else altogether, and longer than a header").unwrap();
@@ -475,12 +489,12 @@ fn who_reads_refuses_what_is_no_records_file_and_takes_an_older_one() {
         .unwrap();
     drop(older);
     let records = open_to_read(&path).unwrap();
-    let look = ReferrersCheck {
+    let check = ReferrersCheck {
         source: repository("s.example/a"),
         root: Digest::sha256(b"1"),
-        asked: 0,
+        scope: 0,
     };
-    assert_eq!(records.looked_at(&repository("d.example/b"), &look), None);
+    assert_eq!(records.last_check(&repository("d.example/b"), &check), None);
     // In a directory without write permission, the file is read without its log.
     let (connection, _) = file::open_unchanging(&path).unwrap().unwrap();
     assert_eq!(

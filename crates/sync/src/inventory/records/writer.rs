@@ -17,13 +17,13 @@ use crate::inventory::registry_facts::DigestKey;
 const BATCH: usize = 1024;
 
 /// Maximum time that an update waits for others.
-const MOMENT: Duration = Duration::from_millis(500);
+const MAX_DELAY: Duration = Duration::from_millis(500);
 
 /// Days after which the date of a record is written again.
 const REFRESHED_AFTER: i64 = 7;
 
 /// Maximum number of repositories whose ids are kept in memory; at the limit all are dropped and read again.
-const MAX_NUMBERS: usize = 10_000;
+const MAX_IDS: usize = 10_000;
 
 const HOLDS: &str = "
     INSERT INTO blobs (registry, digest, repository, seen) VALUES (?1, ?2, ?3, ?4)
@@ -31,7 +31,7 @@ const HOLDS: &str = "
 
 const GONE: &str = "DELETE FROM blobs WHERE registry = ?1 AND digest = ?2 AND repository = ?3";
 
-const NUMBER: &str = "
+const IDS: &str = "
     SELECT registries.id, repositories.id FROM registries
     JOIN repositories ON repositories.registry = registries.id
     WHERE registries.name = ?1 AND repositories.path = ?2";
@@ -54,7 +54,7 @@ pub(super) struct RecordsWriter {
     connection: Connection,
     /// Day since 1970, fixed for a run.
     today: i64,
-    numbers: HashMap<Repository, RepositoryId>,
+    ids: HashMap<Repository, RepositoryId>,
 }
 
 /// Ids of a repository in the file.
@@ -69,7 +69,7 @@ impl RecordsWriter {
         Self {
             connection,
             today,
-            numbers: HashMap::new(),
+            ids: HashMap::new(),
         }
     }
     /// Writes incoming updates until the channel closes.
@@ -80,7 +80,7 @@ impl RecordsWriter {
             collect_batch(incoming, &mut batch);
             self.write(&mut batch)?;
         }
-        match maintenance::tidy(&mut self.connection, self.today) {
+        match maintenance::prune_if_due(&mut self.connection, self.today) {
             // Another process holds the file and prunes it.
             Err(error) if file::is_busy(&error) => Ok(()),
             tidied => tidied,
@@ -90,15 +90,15 @@ impl RecordsWriter {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if self.numbers.len() > MAX_NUMBERS {
-            self.numbers.clear();
+        if self.ids.len() > MAX_IDS {
+            self.ids.clear();
         }
         let mut page = WriteBatch {
             transaction,
             today: self.today,
-            numbers: &mut self.numbers,
+            ids: &mut self.ids,
         };
-        batch.drain(..).try_for_each(|note| page.write(note))?;
+        batch.drain(..).try_for_each(|update| page.write(update))?;
         page.transaction.commit()
     }
 }
@@ -107,17 +107,19 @@ impl RecordsWriter {
 struct WriteBatch<'a> {
     transaction: Transaction<'a>,
     today: i64,
-    numbers: &'a mut HashMap<Repository, RepositoryId>,
+    ids: &'a mut HashMap<Repository, RepositoryId>,
 }
 
 impl WriteBatch<'_> {
-    fn write(&mut self, note: RecordUpdate) -> rusqlite::Result<()> {
-        match note {
+    fn write(&mut self, update: RecordUpdate) -> rusqlite::Result<()> {
+        match update {
             RecordUpdate::Holds(repository, blobs) => self.write_blobs(&repository, &blobs),
             RecordUpdate::Gone(repository, blob) => self.gone(&repository, blob),
             RecordUpdate::Forget(repository) => self.forget(&repository),
-            RecordUpdate::Copied(place, tag, copy) => self.copied(&place, &tag, &copy),
-            RecordUpdate::Looked(place, look, at) => self.write_referrers_check(&place, &look, at),
+            RecordUpdate::Copied(destination, tag, copy) => self.copied(&destination, &tag, &copy),
+            RecordUpdate::ReferrersChecked(destination, check, at) => {
+                self.write_referrers_check(&destination, &check, at)
+            }
         }
     }
     fn write_blobs(
@@ -149,21 +151,21 @@ impl WriteBatch<'_> {
     }
     /// Deletes the repository's id: rows with a deleted id are skipped, and pruning removes them.
     fn forget(&mut self, repository: &Repository) -> rusqlite::Result<()> {
-        if let Some(number) = self.known(repository)? {
+        if let Some(number) = self.find_id(repository)? {
             self.transaction
                 .prepare_cached("DELETE FROM repositories WHERE id = ?1")?
                 .execute((number.repository,))?;
         }
-        self.numbers.remove(repository);
+        self.ids.remove(repository);
         Ok(())
     }
     fn copied(
         &mut self,
-        place: &Repository,
+        destination: &Repository,
         tag: &Tag,
         copy: &RecordedCopy,
     ) -> rusqlite::Result<()> {
-        let number = self.number(place)?.repository;
+        let number = self.number(destination)?.repository;
         let source = self.number(&copy.source)?.repository;
         // Most tags keep their name.
         let source_tag = (copy.source_tag != *tag).then_some(copy.source_tag.as_str());
@@ -181,37 +183,37 @@ impl WriteBatch<'_> {
     }
     fn write_referrers_check(
         &mut self,
-        place: &Repository,
-        look: &ReferrersCheck,
+        destination: &Repository,
+        check: &ReferrersCheck,
         at: SystemTime,
     ) -> rusqlite::Result<()> {
-        let number = self.number(place)?.repository;
-        let source = self.number(&look.source)?.repository;
+        let number = self.number(destination)?.repository;
+        let source = self.number(&check.source)?.repository;
         self.transaction.prepare_cached(LOOKED)?.execute(params![
             number,
-            StoredDigest(&look.root),
+            StoredDigest(&check.root),
             source,
-            look.asked,
+            check.scope,
             seconds(at)
         ])?;
         Ok(())
     }
     /// Returns the ids of the repository, new ones for a new repository.
     fn number(&mut self, repository: &Repository) -> rusqlite::Result<RepositoryId> {
-        if let Some(number) = self.numbers.get(repository) {
+        if let Some(number) = self.ids.get(repository) {
             return Ok(*number);
         }
-        let number = match self.known(repository)? {
+        let number = match self.find_id(repository)? {
             Some(number) => number,
-            None => self.new_number(repository)?,
+            None => self.insert_id(repository)?,
         };
-        self.numbers.insert(repository.clone(), number);
+        self.ids.insert(repository.clone(), number);
         Ok(number)
     }
     /// Returns the ids that the file has.
-    fn known(&self, repository: &Repository) -> rusqlite::Result<Option<RepositoryId>> {
+    fn find_id(&self, repository: &Repository) -> rusqlite::Result<Option<RepositoryId>> {
         let key = (repository.registry().as_str(), repository.path());
-        let mut statement = self.transaction.prepare_cached(NUMBER)?;
+        let mut statement = self.transaction.prepare_cached(IDS)?;
         let number = statement.query_row(key, |row| {
             Ok(RepositoryId {
                 registry: row.get(0)?,
@@ -220,7 +222,7 @@ impl WriteBatch<'_> {
         });
         number.optional()
     }
-    fn new_number(&self, repository: &Repository) -> rusqlite::Result<RepositoryId> {
+    fn insert_id(&self, repository: &Repository) -> rusqlite::Result<RepositoryId> {
         let name = (repository.registry().as_str(),);
         self.transaction
             .prepare_cached("INSERT OR IGNORE INTO registries (name) VALUES (?1)")?
@@ -242,11 +244,11 @@ impl WriteBatch<'_> {
 
 /// Collects further updates until the batch is full or the time is over.
 fn collect_batch(incoming: &Receiver<RecordUpdate>, batch: &mut Vec<RecordUpdate>) {
-    let until = Instant::now() + MOMENT;
+    let until = Instant::now() + MAX_DELAY;
     while batch.len() < BATCH {
         let left = until.saturating_duration_since(Instant::now());
         match incoming.recv_timeout(left) {
-            Ok(note) => batch.push(note),
+            Ok(update) => batch.push(update),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
         }
     }

@@ -4,7 +4,7 @@
 //! long as the group lives. Each [`FanOutReader`] is the source of its own upload. It opens its session and waits for
 //! admission. The group serves the waiting readers in rounds ([`scheduler`]): when all readers are ready or have
 //! dropped out (their registry had the blob, or failed), it reserves upload slots at their destinations
-//! ([`upload_slots`]) and opens the source once. A pump then passes the bytes to all readers with a slot, through
+//! ([`slot_requests`]) and opens the source once. A pump then passes the bytes to all readers with a slot, through
 //! bounded windows. Readers without a slot, and later ones, wait for the next round. A destination is therefore always
 //! reserved before the source is opened.
 //!
@@ -12,9 +12,11 @@
 //! while all others wait is detached and comes back in a later round. A reader that opens its source again after its
 //! upload broke reads a download of its own. A single reader reads the source directly.
 
+mod admission;
 mod pump;
 mod reader;
 mod scheduler;
+mod slot_requests;
 mod upload_slots;
 mod window;
 
@@ -47,15 +49,15 @@ pub(super) struct BlobDownload {
 /// Limits that the groups of a run share.
 pub(super) struct SharedLimits {
     /// One permit for each transfer; `None` if only the limits of the hosts apply.
-    pub(super) slots: Option<Arc<Semaphore>>,
+    pub(super) transfers: Option<Arc<Semaphore>>,
     /// Upload slots of all registries.
-    pub(super) gates: Arc<UploadSlots>,
+    pub(super) uploads: Arc<UploadSlots>,
 }
 
 /// State that the readers of a blob share. It ends with the last of them.
 pub(super) struct FanOutGroup {
-    desk: Arc<FanOutScheduler>,
-    turns: SharedPermit,
+    scheduler: Arc<FanOutScheduler>,
+    permit: SharedPermit,
     /// Runs the scheduler; started when the first reader has a session.
     service: OnceLock<AbortOnDropHandle<()>>,
 }
@@ -68,31 +70,31 @@ impl BlobDownload {
 
 impl FanOutGroup {
     /// Creates a group with its first reader, whose source the shared downloads use.
-    pub(super) fn found(
+    pub(super) fn create(
         download: &BlobDownload,
-        hall: &SharedLimits,
+        limits: &SharedLimits,
     ) -> (Weak<Self>, FanOutReader) {
         let group = Arc::new(Self {
-            desk: Arc::new(FanOutScheduler::new(download, hall)),
-            turns: SharedPermit::new(hall.slots.clone()),
+            scheduler: Arc::new(FanOutScheduler::new(download, limits)),
+            permit: SharedPermit::new(limits.transfers.clone()),
             service: OnceLock::new(),
         });
         let handle = Arc::downgrade(&group);
-        let member = group.add_reader(download);
-        (handle, member)
+        let reader = group.add_reader(download);
+        (handle, reader)
     }
     /// Adds a reader, which reads `download` where it cannot share.
     pub(super) fn add_reader(self: &Arc<Self>, download: &BlobDownload) -> FanOutReader {
-        self.desk.expect();
+        self.scheduler.expect_reader();
         FanOutReader::new(Arc::clone(self), download.clone())
     }
     /// Returns the scheduler and starts it if necessary.
     fn scheduler(&self) -> &Arc<FanOutScheduler> {
         self.service.get_or_init(|| {
-            let service = Arc::clone(&self.desk).serve().in_current_span();
+            let service = Arc::clone(&self.scheduler).serve().in_current_span();
             AbortOnDropHandle::new(tokio::spawn(service))
         });
-        &self.desk
+        &self.scheduler
     }
 }
 

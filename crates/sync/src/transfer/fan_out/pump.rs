@@ -18,7 +18,7 @@ use crate::transfer::fan_out::window::{WindowItem, WindowReceiver, WindowSender,
 const WINDOW: u32 = 512 * 1024;
 
 /// Maximum time that an upload may accept nothing while all others wait for it.
-const PATIENCE: Duration = Duration::from_secs(10);
+const MAX_IDLE: Duration = Duration::from_secs(10);
 
 /// Result of opening a shared download.
 pub(super) enum OpenedDownload {
@@ -52,7 +52,7 @@ pub(super) async fn pump(download: BlobDownload, openings: Vec<oneshot::Sender<O
             feeds.push(feed);
         }
     }
-    let end = flow(&download, stream, &mut feeds).await;
+    let end = feed_all(&download, stream, &mut feeds).await;
     for feed in feeds {
         feed.end(match &end {
             Ok(()) => WindowItem::End,
@@ -61,7 +61,7 @@ pub(super) async fn pump(download: BlobDownload, openings: Vec<oneshot::Sender<O
     }
 }
 
-async fn flow(
+async fn feed_all(
     download: &BlobDownload,
     mut stream: BlobStream,
     feeds: &mut Vec<WindowSender>,
@@ -76,7 +76,7 @@ async fn flow(
         match next {
             Some(Ok(bytes)) => {
                 download.progress.fetched(bytes.len());
-                share(feeds, &bytes).await;
+                send_to_all(feeds, &bytes).await;
             }
             Some(Err(error)) => return Err(Failure::registry(Side::Source, &error)),
             None => break,
@@ -86,7 +86,7 @@ async fn flow(
 }
 
 /// Passes `bytes` to all of `feeds`, and waits until each has accepted them, is gone, or is detached.
-async fn share(feeds: &mut Vec<WindowSender>, bytes: &Bytes) {
+async fn send_to_all(feeds: &mut Vec<WindowSender>, bytes: &Bytes) {
     feeds.retain(WindowSender::is_open);
     let full: Vec<WindowSender> = feeds.extract_if(.., |feed| !feed.try_send(bytes)).collect();
     if full.is_empty() {
@@ -104,7 +104,7 @@ async fn share(feeds: &mut Vec<WindowSender>, bytes: &Bytes) {
                 Some(feed) => feeds.push(feed),
                 None => return,
             },
-            () = idle_for(feeds, PATIENCE), if others => {
+            () = idle_for(feeds, MAX_IDLE), if others => {
                 // The limit protects the other readers, which may have left meanwhile. Readers that are still full are
                 // dropped here, and their windows end.
                 if feeds.iter().any(WindowSender::is_open) {

@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use crate::failure::{Failure, Side};
 use crate::lock::lock;
 use crate::store::{Session, Store};
+use crate::transfer::fan_out::admission::{Admission, ReadMode};
 use crate::transfer::fan_out::pump::OpenedDownload;
-use crate::transfer::fan_out::scheduler::{Admission, ReadMode};
 use crate::transfer::fan_out::upload_slots::UploadPermit;
 use crate::transfer::fan_out::window::{WindowItem, WindowReceiver};
 use crate::transfer::fan_out::{BlobDownload, FanOutGroup};
@@ -29,14 +29,14 @@ pub(in crate::transfer) struct FanOutReader {
     /// Set once it is ready or has dropped out.
     settled: AtomicBool,
     /// Granted way of reading; removed when it reads from the start.
-    share: Mutex<Option<ReadMode>>,
-    notes: Arc<ReaderStats>,
+    read_mode: Mutex<Option<ReadMode>>,
+    stats: Arc<ReaderStats>,
 }
 
 /// Result of the reading, used to judge the error of the upload.
 #[derive(Default)]
 struct ReaderStats {
-    trouble: Mutex<Option<StreamFailure>>,
+    failure: Mutex<Option<StreamFailure>>,
     /// Number of times that the bytes did not match the digest.
     corrupt: AtomicU32,
     streamed: AtomicU64,
@@ -52,7 +52,7 @@ pub(in crate::transfer) enum StreamFailure {
     /// The shared download failed, for all readers of the same source.
     Shared(Failure),
     /// It must read a download of its own: it was detached, or the shared download came from another source.
-    LetGo,
+    Detached,
 }
 
 impl FanOutReader {
@@ -61,13 +61,13 @@ impl FanOutReader {
             group,
             download,
             settled: AtomicBool::new(false),
-            share: Mutex::default(),
-            notes: Arc::new(ReaderStats::default()),
+            read_mode: Mutex::default(),
+            stats: Arc::new(ReaderStats::default()),
         }
     }
     /// Waits for the group's permit among the transfers of the run, or shares it.
     pub(in crate::transfer) async fn transfer_permit(&self) -> Arc<TransferPermit> {
-        self.group.turns.acquire().await
+        self.group.permit.acquire().await
     }
     /// Waits for admission to a round of the group, with an upload slot for `session` at `registry`. The session then
     /// reads the download of that round, as long as the [`UploadPermit`] is held.
@@ -76,35 +76,35 @@ impl FanOutReader {
         session: Box<dyn Session>,
         registry: &Registry,
     ) -> Result<(Box<dyn Session>, UploadPermit), Failure> {
-        lock(&self.share).take();
+        lock(&self.read_mode).take();
         let settles = !self.settled.swap(true, Ordering::Relaxed);
-        let desk = self.group.scheduler();
-        let seat = desk
+        let scheduler = self.group.scheduler();
+        let admission = scheduler
             .wait_for_admission(session, registry.clone(), settles)
             .await?;
         let Admission {
             session,
-            flow,
-            share,
-        } = seat;
-        *lock(&self.share) = Some(share);
-        Ok((session, flow))
+            permit,
+            read_mode,
+        } = admission;
+        *lock(&self.read_mode) = Some(read_mode);
+        Ok((session, permit))
     }
     /// Ends the upload and releases its share of the download.
     pub(in crate::transfer) fn close(&self) {
-        lock(&self.share).take();
+        lock(&self.read_mode).take();
     }
     /// Returns the reason why the last stream broke, if it did.
     pub(in crate::transfer) fn stream_failure(&self) -> Option<StreamFailure> {
-        lock(&self.notes.trouble).clone()
+        lock(&self.stats.failure).clone()
     }
     /// Returns the number of bytes that were passed to the upload, repeated ones included.
     pub(in crate::transfer) fn streamed(&self) -> u64 {
-        self.notes.streamed.load(Ordering::Relaxed)
+        self.stats.streamed.load(Ordering::Relaxed)
     }
     /// Returns the position of the upload in the blob.
     pub(in crate::transfer) fn position(&self) -> &Arc<UploadPosition> {
-        &self.notes.position
+        &self.stats.position
     }
     /// Returns the repository that is read without sharing.
     pub(in crate::transfer) fn source(&self) -> &Repository {
@@ -116,65 +116,68 @@ impl FanOutReader {
     }
     /// Returns the size of the blob as the last stream found it.
     pub(in crate::transfer) fn size(&self) -> Option<u64> {
-        lock(&self.notes.size).get()
+        lock(&self.stats.size).get()
     }
     #[cfg(test)]
     pub(super) fn blob(&self) -> &image_syncer_registry::Descriptor {
         &self.download.blob
     }
     /// Opens a stream of its own.
-    async fn own(&self, offset: u64) -> Result<BlobStream, Error> {
-        self.notes.clear();
-        let (notes, download) = (Arc::clone(&self.notes), self.download.clone());
-        let stream = download.open(offset).await.inspect_err(|e| notes.own(e))?;
-        notes.position.begin(offset);
+    async fn open_own(&self, offset: u64) -> Result<BlobStream, Error> {
+        self.stats.clear();
+        let (stats, download) = (Arc::clone(&self.stats), self.download.clone());
+        let stream = download
+            .open(offset)
+            .await
+            .inspect_err(|e| stats.record_own_failure(e))?;
+        stats.position.begin(offset);
         let progress = download.progress;
         let size = stream.size().clone();
-        *lock(&notes.size) = size.clone();
+        *lock(&stats.size) = size.clone();
         let stream = stream.inspect(move |next| match next {
             Ok(bytes) => {
                 progress.fetched(bytes.len());
-                notes.pass(bytes.len(), &progress);
+                stats.count(bytes.len(), &progress);
             }
-            Err(error) => notes.own(error),
+            Err(error) => stats.record_own_failure(error),
         });
         Ok(BlobStream::new(stream).with_size(&size))
     }
     /// Returns the stream of a window.
-    fn shared(&self, window: WindowReceiver, size: &BlobSize) -> BlobStream {
-        let notes = Arc::clone(&self.notes);
-        *lock(&notes.size) = size.clone();
+    fn read_window(&self, window: WindowReceiver, size: &BlobSize) -> BlobStream {
+        let stats = Arc::clone(&self.stats);
+        *lock(&stats.size) = size.clone();
         let progress = Arc::clone(&self.download.progress);
         let own_source = self.shares_source();
-        notes.position.begin(0);
-        let bytes = stream::unfold(Some((window, notes, progress)), move |state| async move {
-            let (mut window, notes, progress) = state?;
+        stats.position.begin(0);
+        let bytes = stream::unfold(Some((window, stats, progress)), move |state| async move {
+            let (mut window, stats, progress) = state?;
             match window.next().await {
                 Some(WindowItem::Bytes(bytes)) => {
-                    notes.pass(bytes.len(), &progress);
-                    Some((Ok(bytes), Some((window, notes, progress))))
+                    stats.count(bytes.len(), &progress);
+                    Some((Ok(bytes), Some((window, stats, progress))))
                 }
                 Some(WindowItem::End) => None,
                 Some(WindowItem::Failed(failure)) if own_source => {
-                    Some((Err(notes.shared(failure)), None))
+                    Some((Err(stats.record_shared_failure(failure)), None))
                 }
-                Some(WindowItem::Failed(_)) | None => Some((Err(notes.let_go()), None)),
+                Some(WindowItem::Failed(_)) | None => Some((Err(stats.record_detached()), None)),
             }
         });
         BlobStream::new(bytes.fuse()).with_size(size)
     }
     /// Returns whether the shared download reads this reader's own source.
     fn shares_source(&self) -> bool {
-        let shared = self.group.desk.download.source.repository();
+        let shared = self.group.scheduler.download.source.repository();
         shared == self.download.source.repository()
     }
     /// Returns the shared download if this is its first use and it is read from the start.
     fn opening(&self, offset: u64) -> Option<oneshot::Receiver<OpenedDownload>> {
-        let mut share = lock(&self.share);
-        match &*share {
+        let mut read_mode = lock(&self.read_mode);
+        match &*read_mode {
             // Kept, so that the round knows that it reads.
             Some(ReadMode::Alone(_)) | None => None,
-            Some(ReadMode::Shared(_)) => match share.take() {
+            Some(ReadMode::Shared(_)) => match read_mode.take() {
                 Some(ReadMode::Shared(opening)) if offset == 0 => Some(opening),
                 _ => None,
             },
@@ -190,21 +193,21 @@ impl BlobSource for FanOutReader {
             if let Some(StreamFailure::Shared(failure)) = self.stream_failure()
                 && failure.kind != Some(ErrorKind::Corrupt)
             {
-                return Err(self.notes.shared(failure));
+                return Err(self.stats.record_shared_failure(failure));
             }
             if let Some(opening) = self.opening(offset) {
                 match opening.await {
                     Ok(OpenedDownload::Window(window, size)) => {
-                        return Ok(self.shared(window, &size));
+                        return Ok(self.read_window(window, &size));
                     }
                     Ok(OpenedDownload::Failed(failure)) if self.shares_source() => {
-                        return Err(self.notes.shared(failure));
+                        return Err(self.stats.record_shared_failure(failure));
                     }
                     // A pump that ended without a result has panicked: each reader then reads on its own.
                     Ok(OpenedDownload::Failed(_)) | Err(_) => {}
                 }
             }
-            self.own(offset).await
+            self.open_own(offset).await
         }
         .boxed()
     }
@@ -213,31 +216,31 @@ impl BlobSource for FanOutReader {
 impl Drop for FanOutReader {
     fn drop(&mut self) {
         if !self.settled.swap(true, Ordering::Relaxed) {
-            self.group.desk.update_round();
+            self.group.scheduler.update_round();
         }
     }
 }
 
 impl ReaderStats {
-    fn pass(&self, bytes: usize, progress: &Progress) {
+    fn count(&self, bytes: usize, progress: &Progress) {
         self.streamed.fetch_add(bytes as u64, Ordering::Relaxed);
         self.position.advance(bytes);
         progress.streamed(bytes);
     }
     fn clear(&self) {
-        *lock(&self.trouble) = None;
+        *lock(&self.failure) = None;
     }
-    fn own(&self, error: &Error) {
+    fn record_own_failure(&self, error: &Error) {
         let mut error = error.clone();
         if error.kind() == ErrorKind::Corrupt {
             let tries = self.corrupt.fetch_add(1, Ordering::Relaxed) + 1;
             error = error.clone().with_tries(tries.max(error.tries()));
         }
         let failure = Failure::registry(Side::Source, &error);
-        *lock(&self.trouble) = Some(StreamFailure::Source(failure));
+        *lock(&self.failure) = Some(StreamFailure::Source(failure));
     }
     /// Notes the failure; the returned error represents it within the upload.
-    fn shared(&self, failure: Failure) -> Error {
+    fn record_shared_failure(&self, failure: Failure) -> Error {
         let kind = failure.kind.unwrap_or(ErrorKind::Broken);
         if kind == ErrorKind::Corrupt {
             self.corrupt.fetch_add(1, Ordering::Relaxed);
@@ -249,11 +252,11 @@ impl ReaderStats {
             &failure.reason,
         )
         .with_tries(failure.tries);
-        *lock(&self.trouble) = Some(StreamFailure::Shared(failure));
+        *lock(&self.failure) = Some(StreamFailure::Shared(failure));
         error
     }
-    fn let_go(&self) -> Error {
-        *lock(&self.trouble) = Some(StreamFailure::LetGo);
+    fn record_detached(&self) -> Error {
+        *lock(&self.failure) = Some(StreamFailure::Detached);
         let message = "the other destinations waited too long for this one";
         Error::new(ErrorKind::Broken, "read the shared download", "", message)
     }

@@ -28,7 +28,7 @@ fn commit(bench: &Bench, name: &str, blob: &Descriptor, commitment: CommitGuard)
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_asks_for_the_first_mount_and_the_others_await_the_answer() {
+async fn one_delivery_probes_mounts_and_the_others_await_the_answer() {
     for (mounts, asked) in [(Mounts::Takes, 3), (Mounts::Declines, 1)] {
         let bench = Bench::new(None);
         bench.fake.mounts("dst.example", mounts);
@@ -55,7 +55,7 @@ async fn one_asks_for_the_first_mount_and_the_others_await_the_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_mounted_only_when_a_manifest_names_it_is_awaited_until_then() {
+async fn a_blob_that_mounts_only_once_committed_is_awaited_until_then() {
     let bench = Bench::new(Some(1));
     bench.fake.mounts("dst.example", Mounts::OnlyCommitted);
     let blob = bench.fake.blob(100, &[SOURCE]);

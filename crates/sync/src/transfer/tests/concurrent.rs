@@ -49,7 +49,7 @@ async fn ten_images_in_ten_repositories_send_it_once_and_mount_it_nine_times() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mount_that_is_under_way_is_awaited_too() {
+async fn a_mount_in_flight_is_awaited_too() {
     let bench = Bench::new(None);
     let blob = bench.fake.blob(100, &[SOURCE, "dst.example/old"]);
     let there = repository("dst.example/old");
@@ -68,7 +68,7 @@ async fn a_mount_that_is_under_way_is_awaited_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_the_bringer_fails_another_brings_it() {
+async fn after_a_failed_upload_another_delivery_sends_the_blob() {
     let bench = Bench::new(Some(1));
     let blob = bench.fake.blob(100, &[SOURCE]);
     bench
@@ -89,7 +89,7 @@ async fn when_the_bringer_fails_another_brings_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_the_bringer_fails_elsewhere_the_one_who_waited_brings_it_for_itself() {
+async fn after_a_failed_upload_elsewhere_a_waiting_delivery_sends_the_blob() {
     let bench = Bench::new(Some(1));
     let blob = bench.fake.blob(100, &[SOURCE]);
     bench
@@ -117,7 +117,7 @@ async fn when_the_bringer_fails_elsewhere_the_one_who_waited_brings_it_for_itsel
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_wait_on_a_source_that_fails_share_its_failure_and_others_try_theirs() {
+async fn waiting_deliveries_share_a_failure_of_their_source_and_others_try_their_own() {
     let bench = Bench::new(Some(1));
     let blob = bench.fake.blob(100, &[SOURCE, "other.example/app"]);
     bench.fake.read(SOURCE, Read::Break(50, ErrorKind::Server));
@@ -140,7 +140,7 @@ async fn those_who_wait_on_a_source_that_fails_share_its_failure_and_others_try_
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_the_bringer_is_cancelled_or_dropped_another_brings_it() {
+async fn after_a_cancelled_upload_another_delivery_sends_the_blob() {
     for dropped in [false, true] {
         let bench = Bench::new(Some(1));
         let blob = bench.fake.blob(100, &[SOURCE]);
@@ -168,7 +168,7 @@ async fn when_the_bringer_is_cancelled_or_dropped_another_brings_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_the_bringer_panics_another_brings_it() {
+async fn after_a_panic_another_delivery_sends_the_blob() {
     for at_the_source in [false, true] {
         let bench = Bench::new(Some(1));
         let blob = bench.fake.blob(100, &[SOURCE]);
@@ -213,7 +213,7 @@ async fn images_that_bring_a_blob_to_different_registries_share_a_download() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_shares_the_download_of_another_source_falls_back_on_its_own() {
+async fn a_reader_of_a_foreign_download_falls_back_to_its_own_source() {
     for read in [
         Read::Fail(ErrorKind::Denied),
         Read::Break(40, ErrorKind::Denied),
@@ -270,7 +270,7 @@ async fn a_download_that_has_begun_cannot_be_joined() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn downloads_take_turns() {
+async fn downloads_wait_for_permits() {
     let bench = Bench::new(Some(2));
     let blobs: Vec<_> = (1..=6)
         .map(|n| bench.fake.blob(n * 10, &[SOURCE]))
@@ -284,7 +284,7 @@ async fn downloads_take_turns() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_turn_ends_when_there_is_nothing_to_send() {
+async fn a_permit_is_released_when_there_is_nothing_to_send() {
     let bench = Bench::new(Some(1));
     let blob = bench
         .fake
@@ -308,7 +308,7 @@ async fn a_turn_ends_when_there_is_nothing_to_send() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_is_opened_in_its_turn_and_a_declined_mount_waits_for_one() {
+async fn a_session_and_a_refused_mount_need_a_permit() {
     let bench = Bench::new(Some(1));
     bench.fake.mounts("dst.example", Mounts::Declines);
     let busy = bench.fake.blob(50, &[SOURCE]);
@@ -320,7 +320,7 @@ async fn a_session_is_opened_in_its_turn_and_a_declined_mount_waits_for_one() {
     let blob = bench.fake.blob(100, &[SOURCE, "dst.example/old"]);
     let there = repository("dst.example/old");
     bench.inventory.blob_is_in(&there, &blob.digest);
-    let declined = bench.spawn(&blob, SOURCE, &["dst.example/a"]);
+    let record_mount_refusal = bench.spawn(&blob, SOURCE, &["dst.example/a"]);
     let plain = bench.spawn(&blob, SOURCE, &["other.example/a"]);
     settled().await;
     assert_eq!(
@@ -332,7 +332,10 @@ async fn a_session_is_opened_in_its_turn_and_a_declined_mount_waits_for_one() {
     );
     gate.open();
     assert_eq!(first.await.unwrap(), [Ok(Moved::Streamed(50))]);
-    assert_eq!(declined.await.unwrap(), [Ok(Moved::Streamed(100))]);
+    assert_eq!(
+        record_mount_refusal.await.unwrap(),
+        [Ok(Moved::Streamed(100))]
+    );
     assert_eq!(plain.await.unwrap(), [Ok(Moved::Streamed(100))]);
     bench.assert_quiet();
 }

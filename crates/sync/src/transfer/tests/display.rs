@@ -33,7 +33,7 @@ async fn an_upload_is_seen_from_its_session_to_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_read_again_is_not_done_twice() {
+async fn repeated_bytes_count_once_in_the_position() {
     let bench = Bench::new(None);
     let blob = bench.fake.blob(100, &[SOURCE]);
     let gate = Gate::new();

@@ -96,7 +96,7 @@ impl Bench {
     }
     /// Asserts that nothing is left in flight.
     fn assert_quiet(&self) {
-        assert_eq!(self.transfers.flights.len(), 0);
+        assert_eq!(self.transfers.in_flight.len(), 0);
         assert_eq!(self.transfers.progress().uploads_under_way(), 0);
     }
 }

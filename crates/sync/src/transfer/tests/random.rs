@@ -225,7 +225,7 @@ fn config(cases: u32) -> ProptestConfig {
 proptest! {
     #![proptest_config(config(1000))]
     #[test]
-    fn whatever_goes_wrong_every_destination_has_one_true_outcome_and_all_ends(
+    fn every_destination_gets_one_true_outcome_under_any_fault(
         scenario in scenario(true)
     ) {
         block_on(async {
@@ -243,7 +243,7 @@ proptest! {
     }
 
     #[test]
-    fn where_all_is_well_a_registry_is_sent_a_blob_once(scenario in scenario(false)) {
+    fn without_faults_a_registry_is_sent_a_blob_once(scenario in scenario(false)) {
         block_on(async {
             let bench = Bench::new(scenario.at_a_time);
             arrange(&bench, &scenario);
@@ -272,7 +272,7 @@ proptest! {
     }
 
     #[test]
-    fn where_mounts_are_refused_every_repository_is_sent_a_blob_once(
+    fn with_refused_mounts_every_repository_is_sent_a_blob_once(
         scenario in scenario(false)
     ) {
         block_on(async {

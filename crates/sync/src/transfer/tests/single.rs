@@ -57,7 +57,7 @@ async fn many_registries_read_the_source_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_known_to_be_there_costs_nothing() {
+async fn a_blob_that_is_known_to_be_present_costs_no_request() {
     let bench = Bench::new(None);
     let blob = bench.fake.blob(100, &[SOURCE]);
     let there = repository("dst.example/a");
@@ -70,7 +70,7 @@ async fn what_is_known_to_be_there_costs_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_destination_has_is_not_sent() {
+async fn a_blob_that_the_destination_has_is_not_sent() {
     let bench = Bench::new(None);
     let blob = bench.fake.blob(100, &[SOURCE, "dst.example/a"]);
     let outcomes = bench.deliver(&blob, SOURCE, &["dst.example/a"]).await;
@@ -79,7 +79,7 @@ async fn what_the_destination_has_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_destination_is_no_work() {
+async fn a_delivery_without_destinations_does_nothing() {
     let bench = Bench::new(Some(1));
     let blob = bench.fake.blob(100, &[SOURCE]);
     assert_eq!(bench.deliver(&blob, SOURCE, &[]).await, []);
@@ -131,7 +131,7 @@ async fn repositories_of_one_registry_are_sent_the_bytes_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_stands_elsewhere_in_the_registry_is_mounted_without_a_turn() {
+async fn a_mount_needs_no_permit() {
     let bench = Bench::new(Some(1));
     let gate = Gate::new();
     let other = bench.fake.blob(50, &[SOURCE]);
@@ -165,7 +165,7 @@ async fn within_one_registry_the_blob_is_mounted_from_its_source() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn destinations_whose_mounts_are_declined_share_a_download() {
+async fn destinations_with_refused_mounts_share_a_download() {
     let bench = Bench::new(Some(1));
     bench.fake.mounts("reg.example", Mounts::Declines);
     let blob = bench.fake.blob(100, &["reg.example/source"]);
@@ -179,7 +179,7 @@ async fn destinations_whose_mounts_are_declined_share_a_download() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_registry_that_declines_mounts_is_waited_for_once() {
+async fn a_registry_that_refuses_mounts_is_waited_for_once() {
     let bench = Bench::new(None);
     bench.fake.mounts("dst.example", Mounts::Declines);
     let to = ["dst.example/a", "dst.example/b"];
@@ -199,7 +199,7 @@ async fn a_registry_that_declines_mounts_is_waited_for_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_registry_that_mounts_what_is_committed_is_asked_for_that_alone() {
+async fn only_committed_blobs_are_mounted_at_a_registry_that_requires_it() {
     let bench = Bench::new(None);
     bench.fake.mounts("dst.example", Mounts::OnlyCommitted);
     let new = bench.fake.blob(100, &[SOURCE]);
@@ -247,7 +247,7 @@ async fn a_destination_that_fails_fails_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outcome_is_told_as_soon_as_it_is_known() {
+async fn an_outcome_is_sent_as_soon_as_it_is_known() {
     let bench = Bench::new(None);
     let blob = bench.fake.blob(100, &[SOURCE]);
     let gate = Gate::new();
@@ -297,7 +297,7 @@ async fn a_source_that_fails_fails_all_and_is_tried_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_failure_of_a_lone_source_is_told_from_that_of_the_destination() {
+async fn a_failure_of_a_single_source_is_not_one_of_the_destination() {
     for read in [
         Read::Fail(ErrorKind::Server),
         Read::Break(40, ErrorKind::Server),
@@ -313,7 +313,7 @@ async fn the_failure_of_a_lone_source_is_told_from_that_of_the_destination() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upload_that_breaks_goes_on_from_a_download_of_its_own() {
+async fn a_broken_upload_continues_with_a_download_of_its_own() {
     let bench = Bench::new(Some(1));
     let blob = bench.fake.blob(100, &[SOURCE]);
     bench.fake.take("one.example/a", Take::Resume(30));
@@ -343,7 +343,7 @@ async fn an_upload_that_breaks_goes_on_from_a_download_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_stuck_is_let_go_and_served_afterwards_whether_or_not_it_begins_anew_by_itself() {
+async fn a_stuck_destination_is_detached_and_served_later() {
     const MIB: usize = 1024 * 1024;
     for insists in [false, true] {
         let bench = Bench::with_chunk(64 * 1024, Some(1));
@@ -380,7 +380,7 @@ async fn who_is_stuck_is_let_go_and_served_afterwards_whether_or_not_it_begins_a
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_not_ready_in_time_is_served_by_a_second_download() {
+async fn a_destination_that_is_late_gets_a_second_download() {
     let bench = Bench::new(Some(1));
     let blob = bench.fake.blob(100, &[SOURCE]);
     let gate = Gate::new();
@@ -396,7 +396,7 @@ async fn who_is_not_ready_in_time_is_served_by_a_second_download() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_waiting_destination_goes_on_while_another_still_streams() {
+async fn a_waiting_destination_continues_while_another_still_streams() {
     let bench = Bench::new(Some(1));
     let blob = bench.fake.blob(100, &[SOURCE]);
     let gate = Gate::new();
@@ -420,7 +420,7 @@ async fn a_waiting_destination_goes_on_while_another_still_streams() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancelled_before_it_begins_it_asks_nothing() {
+async fn a_delivery_that_is_cancelled_before_its_start_sends_nothing() {
     let bench = Bench::new(None);
     let blob = bench.fake.blob(100, &[SOURCE]);
     let cancel = CancellationToken::new();
@@ -433,7 +433,7 @@ async fn cancelled_before_it_begins_it_asks_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancelled_under_way_it_interrupts_what_is_not_done() {
+async fn a_cancelled_delivery_interrupts_unfinished_destinations() {
     let bench = Bench::new(None);
     let blob = bench.fake.blob(100, &[SOURCE]);
     let gate = Gate::new();
@@ -458,7 +458,7 @@ async fn cancelled_under_way_it_interrupts_what_is_not_done() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_who_listens_is_no_reason_to_stop() {
+async fn a_delivery_continues_without_a_receiver() {
     let bench = Bench::new(None);
     let blob = bench.fake.blob(100, &[SOURCE]);
     let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
