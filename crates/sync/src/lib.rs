@@ -30,6 +30,7 @@ pub mod failure;
 pub mod fuzzing;
 pub mod graph;
 pub mod inventory;
+mod keyed;
 mod lock;
 pub mod report;
 pub mod rule;

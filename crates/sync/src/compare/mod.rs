@@ -15,10 +15,13 @@ mod verify;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use image_syncer_registry::{Descriptor, Digest, Manifest, ManifestHead, Repository, Tag};
+use image_syncer_registry::{
+    Descriptor, Digest, Manifest, ManifestHead, Presence, Repository, Tag,
+};
 
 use crate::failure::Failure;
 use crate::inventory::Inventory;
+use crate::keyed::KeyedOnce;
 
 pub use known_children::KnownChildren;
 pub(crate) use sparse::SparseChildren;
@@ -36,8 +39,8 @@ pub struct Comparer {
     only_differences: bool,
     /// Whether what a plan names counts as brought at once, as nobody will bring it.
     claims: bool,
-    /// Blobs that are being looked for at this moment.
-    asked: verify::BlobWaiter,
+    /// Checks for blobs in flight.
+    presence_checks: KeyedOnce<(Repository, Digest), Presence, Failure>,
     /// Repositories that were asked for a child once and had nothing: their other tags are new as well, most likely.
     barren: Mutex<HashSet<Repository>>,
 }
@@ -120,7 +123,7 @@ impl Comparer {
             verify,
             only_differences: false,
             claims: false,
-            asked: verify::BlobWaiter::default(),
+            presence_checks: KeyedOnce::with_limit(0),
             barren: Mutex::default(),
         }
     }

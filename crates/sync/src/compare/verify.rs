@@ -4,14 +4,13 @@
 //! quota; the source is asked only for those that are lost. Each blob is looked for once for each repository of the
 //! run: what was found, and what the run itself brought, stands in the inventory.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use futures_util::{StreamExt, stream};
 use image_syncer_registry::{
     Descriptor, Digest, Error, ErrorKind, Manifest, Presence, Repository, Tag, Target,
 };
-use tokio::sync::OnceCell;
 
 use crate::compare::{Comparer, CopyPlan, QUESTIONS};
 use crate::event::Loss;
@@ -29,12 +28,6 @@ pub(crate) struct Damage {
     /// What is lost, sorted.
     pub(crate) losses: Vec<Loss>,
 }
-
-type BlobAnswer = OnceCell<Result<Presence, Failure>>;
-
-/// Who wants to know of a blob that is being looked for waits for that answer.
-#[derive(Default)]
-pub(super) struct BlobWaiter(Mutex<HashMap<(Repository, Digest), Arc<BlobAnswer>>>);
 
 /// A destination under examination.
 struct Verification<'a> {
@@ -93,8 +86,7 @@ impl Comparer {
     ) -> Result<Presence, Failure> {
         let repository = destination.repository();
         let key = (repository.clone(), blob.digest.clone());
-        let slot = Arc::clone(lock(&self.asked.0).entry(key.clone()).or_default());
-        let ask = async {
+        let check = async {
             let known = self.inventory.knowledge(repository, &blob.digest);
             if known.here {
                 return Ok(Presence::Present);
@@ -112,9 +104,7 @@ impl Comparer {
             }
             Ok(found)
         };
-        let answer = slot.get_or_init(|| ask).await.clone();
-        lock(&self.asked.0).remove(&key);
-        answer
+        self.presence_checks.get(key, |_| 1, check).await
     }
 }
 

@@ -13,13 +13,13 @@ use image_syncer_registry::{
 use crate::compare::{Comparison, Difference, MissingImage};
 use crate::config::Intent;
 use crate::copy::Copier;
-use crate::copy::keyed_lock::KeyedLock;
 use crate::copy::referrers::ReferrerCopier;
 use crate::copy::transfer_batch::BatchHandle;
 use crate::event::{Change, Copied, Cost, Evidence, Outcome, Planned};
 use crate::failure::{Failure, Side};
 use crate::graph::SourceImage;
 use crate::inventory::{Fact, Inventory};
+use crate::keyed::KeyedLock;
 use crate::lock::lock;
 use crate::store::Store;
 use crate::transfer::Moved;
@@ -33,7 +33,7 @@ pub(super) struct DryRun {
     /// Whether it is enough to know which images differ.
     only_checks: bool,
     /// The blobs that are being looked for.
-    asking: KeyedLock,
+    asking: KeyedLock<(Repository, Digest)>,
     /// Held by whoever decides how a blob comes to a repository, and tells the inventory.
     deciding: Mutex<()>,
 }
@@ -74,7 +74,7 @@ impl DryRun {
         if self.only_checks {
             return Ok(Moved::Streamed(blob.size.unwrap_or_default()));
         }
-        let _asking = self.asking.claim(repository, digest).await;
+        let _asking = self.asking.lock((repository.clone(), digest.clone())).await;
         let known = self.inventory.knowledge(repository, digest);
         if known.here {
             return Ok(Moved::Present);

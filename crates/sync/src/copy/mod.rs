@@ -6,7 +6,6 @@
 mod conflict;
 mod deferred_tags;
 mod dry_run;
-mod keyed_lock;
 mod pair;
 mod referrer_progress;
 mod referrers;
@@ -35,12 +34,12 @@ use crate::event::{Copied, Evidence, Listener, Outcome};
 use crate::failure::Failure;
 use crate::graph::{ManifestCache, ReferrerQueries, SourceImage};
 use crate::inventory::Inventory;
+use crate::keyed::KeyedLock;
 use crate::rule::{Parts, PlatformFilter};
 use crate::store::{ReadOnlyStores, Store, Stores};
 use crate::transfer::{Progress, Transfers};
 
 use dry_run::DryRun;
-use keyed_lock::KeyedLock;
 use pair::Pair;
 pub(crate) use pair::Pairs;
 use referrer_progress::ReferrerProgress;
@@ -69,13 +68,13 @@ pub(crate) struct Copier {
     comparer: Comparer,
     transfers: Arc<Transfers>,
     manifests: Arc<ManifestCache>,
-    claims: KeyedLock,
+    claims: KeyedLock<(Repository, Digest)>,
     looks: InFlightTagChecks,
     source_tags: Arc<SourceTags>,
     referrers: Option<Arc<Referrers>>,
     questions: ReferrerQueries,
     /// The subjects whose referrers are on their way.
-    attaching: KeyedLock,
+    attaching: KeyedLock<(Repository, Digest)>,
     marks: ReferrerProgress,
     /// When the run began.
     began: SystemTime,
@@ -347,7 +346,8 @@ impl Copier {
     ) -> Result<PushOutcome, Failure> {
         // Another tag of this run may be bringing the same root here: when it has, one request is left to do.
         let repository = destination.repository();
-        let _claim = self.claims.claim(repository, missing.root.digest()).await;
+        let key = (repository.clone(), missing.root.digest().clone());
+        let _claim = self.claims.lock(key).await;
         let company = self.referrer_copier(image, destination, seat);
         let pushed = self.turns(image, destination, seat, missing, company.as_ref());
         let pushed = pushed.await?;

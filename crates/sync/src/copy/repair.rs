@@ -26,7 +26,8 @@ impl Copier {
         seat: &BatchHandle,
     ) -> Result<Outcome, Failure> {
         // Tags that share a digest are checked together, once.
-        let _claim = self.claims.claim(&place.repository, &digest).await;
+        let key = (place.repository.clone(), digest.clone());
+        let _claim = self.claims.lock(key).await;
         self.verify_below(image, place.tag.as_ref(), destination, digest, seat)
             .await
     }

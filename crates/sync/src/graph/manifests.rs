@@ -3,41 +3,23 @@
 //! Tags that share a digest (`1`, `1.27`, `latest`) are the rule, and each GET counts where pulls have a quota. Those
 //! who want the same manifest at the same moment share one request; what came last stays for a while, within bounds.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::Arc;
 
 use image_syncer_registry::{Digest, Manifest, Repository, Target};
-use tokio::sync::OnceCell;
 
 use crate::failure::{Failure, Side};
 use crate::graph::embedded::EmbeddedContent;
-use crate::lock::lock;
+use crate::keyed::KeyedOnce;
 use crate::store::Store;
 
-/// How many bytes of manifests stay that nobody uses at the moment; some thousands of the usual size.
+/// Maximum number of bytes of manifests that are kept for later images; some thousands of the usual size.
 const MAX_KEPT_BYTES: u64 = 4 * 1024 * 1024;
 
-/// The table of dead entries is swept when it has grown to this, or to twice what lived at the last sweep.
-const SWEEP_AT_LEAST: usize = 1_024;
-
-/// The manifests that the run has fetched lately; shared by all images.
+/// Manifests that the run has fetched lately; shared by all images.
 pub struct ManifestCache {
-    shelf: Mutex<CacheShard>,
-    limit: u64,
+    /// By repository as well: a credential for a digest in one repository need not be valid for another.
+    manifests: KeyedOnce<(Repository, Digest), Arc<Manifest>, Failure>,
     embedded: EmbeddedContent,
-}
-
-/// Keyed by repository too: who may read a digest in one repository need not be able to in another.
-type Key = (Repository, Digest);
-type Slot = OnceCell<Result<Arc<Manifest>, Failure>>;
-
-#[derive(Default)]
-struct CacheShard {
-    slots: HashMap<Key, Weak<Slot>>,
-    /// What keeps slots alive that nobody waits for, oldest first, with the sizes.
-    kept: VecDeque<(Arc<Slot>, u64)>,
-    kept_bytes: u64,
-    sweep_at: usize,
 }
 
 impl Default for ManifestCache {
@@ -49,34 +31,27 @@ impl Default for ManifestCache {
 impl ManifestCache {
     fn with_limit(limit: u64) -> Self {
         Self {
-            shelf: Mutex::default(),
-            limit,
+            manifests: KeyedOnce::with_limit(limit),
             embedded: EmbeddedContent::default(),
         }
     }
-    /// The blobs that stood in manifests.
+    /// Blobs that are embedded in manifests.
     pub(super) fn embedded(&self) -> &EmbeddedContent {
         &self.embedded
     }
-    /// The manifest of `digest` in `store`. A failure is shared by those who wait for it now and not remembered.
+    /// Returns the manifest of `digest` in `store`. A failure is shared by the images that wait for it, and not kept.
     pub async fn get(&self, store: &dyn Store, digest: &Digest) -> Result<Arc<Manifest>, Failure> {
         let key = (store.repository().clone(), digest.clone());
-        let slot = self.lock().slot(&key);
         let fetch = async {
-            match store.manifest(&Target::Digest(digest.clone())).await {
-                Ok(manifest) => {
-                    self.lock().keep(&slot, manifest.size(), self.limit);
-                    Ok(Arc::new(manifest))
-                }
-                Err(error) => {
-                    self.lock().slots.remove(&key);
-                    Err(Failure::registry(Side::Source, &error))
-                }
-            }
+            let manifest = store.manifest(&Target::Digest(digest.clone())).await;
+            manifest
+                .map(Arc::new)
+                .map_err(|error| Failure::registry(Side::Source, &error))
         };
-        slot.get_or_init(|| fetch).await.clone()
+        self.manifests.get(key, |one| one.size(), fetch).await
     }
-    /// What `target`, a tag, names in `store`: always a request. Whoever wants that digest next has it.
+    /// Fetches the manifest of `target`, a tag, from `store` with a request, and keeps it for later requests of its
+    /// digest.
     pub async fn fetch(
         &self,
         store: &dyn Store,
@@ -84,43 +59,8 @@ impl ManifestCache {
     ) -> Result<Arc<Manifest>, image_syncer_registry::Error> {
         let manifest = Arc::new(store.manifest(target).await?);
         let key = (store.repository().clone(), manifest.digest().clone());
-        let mut shelf = self.lock();
-        let slot = shelf.slot(&key);
-        if slot.set(Ok(Arc::clone(&manifest))).is_ok() {
-            shelf.keep(&slot, manifest.size(), self.limit);
-        }
-        // One copy in memory, whoever came first.
-        Ok(match slot.get() {
-            Some(Ok(kept)) => Arc::clone(kept),
-            _ => manifest,
-        })
-    }
-    fn lock(&self) -> MutexGuard<'_, CacheShard> {
-        lock(&self.shelf)
-    }
-}
-
-impl CacheShard {
-    fn slot(&mut self, key: &Key) -> Arc<Slot> {
-        if let Some(slot) = self.slots.get(key).and_then(Weak::upgrade) {
-            return slot;
-        }
-        if self.slots.len() >= self.sweep_at {
-            self.slots.retain(|_, slot| slot.strong_count() > 0);
-            self.sweep_at = SWEEP_AT_LEAST.max(self.slots.len() * 2);
-        }
-        let slot = Arc::new(Slot::new());
-        self.slots.insert(key.clone(), Arc::downgrade(&slot));
-        slot
-    }
-    fn keep(&mut self, slot: &Arc<Slot>, size: u64, limit: u64) {
-        self.kept.push_back((Arc::clone(slot), size));
-        self.kept_bytes += size;
-        while self.kept_bytes > limit
-            && let Some((_, size)) = self.kept.pop_front()
-        {
-            self.kept_bytes -= size;
-        }
+        // An earlier copy is returned, so that there is one in memory.
+        Ok(self.manifests.insert(key, manifest.size(), manifest))
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Asked once for each manifest, however many tags and destinations want to know: the answers stay for a while.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use image_syncer_registry::manifest::ManifestView;
@@ -11,19 +11,18 @@ use image_syncer_registry::manifest::media_type::OCI_INDEX;
 use image_syncer_registry::{
     Descriptor, Digest, ErrorKind, Manifest, ManifestHead, Repository, Tag, Target,
 };
-use tokio::sync::OnceCell;
 
 use crate::discover::SourceTags;
 use crate::failure::{Failure, Side};
 use crate::graph::{MAX_DEPTH, MAX_MANIFESTS, SourceImage, names_manifest};
-use crate::lock::lock;
+use crate::keyed::KeyedOnce;
 use crate::store::{FallbackTag, Store};
 
 /// What stands behind the digest in cosign's tags.
 const SUFFIXES: [&str; 3] = [".sig", ".att", ".sbom"];
 
 /// How many answers stay, a referrer counted as one more: some megabytes.
-const MAX_KEPT: usize = 8_192;
+const MAX_KEPT: u64 = 8_192;
 
 /// What refers to a manifest.
 #[derive(Clone, Debug, Default)]
@@ -45,28 +44,19 @@ impl SubjectReferrers {
     }
 }
 
-type Key = (Repository, Digest);
-type Slot = OnceCell<Result<Arc<SubjectReferrers>, Failure>>;
-
 /// The questions of a run; shared by all images.
 pub(crate) struct ReferrerQueries {
     tags: Arc<SourceTags>,
-    kept: Mutex<CachedReferrers>,
-}
-
-#[derive(Default)]
-struct CachedReferrers {
-    slots: HashMap<Key, Arc<Slot>>,
-    /// Oldest first, with the weights.
-    order: VecDeque<(Key, usize)>,
-    weight: usize,
+    answers: KeyedOnce<(Repository, Digest), Arc<SubjectReferrers>, Failure>,
 }
 
 impl ReferrerQueries {
     /// Nothing asked yet; `tags` tell which tags name referrers.
     pub(crate) fn new(tags: Arc<SourceTags>) -> Self {
-        let kept = Mutex::default();
-        Self { tags, kept }
+        Self {
+            tags,
+            answers: KeyedOnce::with_limit(MAX_KEPT),
+        }
     }
     /// What refers to `subject` in `source`. A failure is shared by those who wait for it now and not remembered.
     ///
@@ -78,16 +68,9 @@ impl ReferrerQueries {
         subject: &Digest,
     ) -> Result<Arc<SubjectReferrers>, Failure> {
         let key = (source.repository().clone(), subject.clone());
-        let slot = Arc::clone(lock(&self.kept).slots.entry(key.clone()).or_default());
-        let ask = async {
-            let asked = self.query_source(source, subject).await.map(Arc::new);
-            match &asked {
-                Ok(attachments) => lock(&self.kept).keep(key, 1 + attachments.len()),
-                Err(_) => drop(lock(&self.kept).slots.remove(&key)),
-            }
-            asked
-        };
-        slot.get_or_init(|| ask).await.clone()
+        let weight = |answer: &Arc<SubjectReferrers>| 1 + answer.len() as u64;
+        let query = async { self.query_source(source, subject).await.map(Arc::new) };
+        self.answers.get(key, weight, query).await
     }
 
     /// Asks the source. Where a list of its tags tells which of them name referrers, no tag is asked for in vain.
@@ -119,19 +102,6 @@ impl ReferrerQueries {
             referrers: referrers.map_err(|error| Failure::registry(Side::Source, &error))?,
             companions,
         })
-    }
-}
-
-impl CachedReferrers {
-    fn keep(&mut self, key: Key, weight: usize) {
-        self.order.push_back((key, weight));
-        self.weight += weight;
-        while self.weight > MAX_KEPT
-            && let Some((oldest, weight)) = self.order.pop_front()
-        {
-            self.slots.remove(&oldest);
-            self.weight -= weight;
-        }
     }
 }
 

@@ -33,11 +33,8 @@ impl ReferrerCopier<'_> {
     pub(super) async fn serve(&self, subject: ReferrerSubject) -> Result<SubjectOutcome, Failure> {
         let repository = self.destination.repository();
         // Images that share a subject see to it one after the other.
-        let _claim = self
-            .copier
-            .attaching
-            .claim(repository, &subject.digest)
-            .await;
+        let key = (repository.clone(), subject.digest.clone());
+        let _claim = self.copier.attaching.lock(key).await;
         let is_done = self.has(CompletedStep::Subject, &subject.digest);
         let there = if is_done {
             let all = subject.attached.referrers.iter();
