@@ -114,7 +114,7 @@ fn a_report_that_cannot_be_put_in_place_is_a_failure_and_loses_nothing() {
     std::fs::create_dir(held.place.path("report.json")).unwrap();
     held.gate.open();
     held.hear("2 images: 2 copied");
-    held.hear("report.json: it could not be written, and what was there is as it was");
+    held.hear("report.json: cannot write the file: ");
     assert_eq!(held.child.wait().unwrap().code(), Some(1));
     held.destination.verify_complete("b", "v1").unwrap();
 }
@@ -133,7 +133,7 @@ fn a_full_disk_is_said_at_the_end() {
         outcome
             .exits(1)
             .says(word)
-            .says(&format!("{flag} /dev/full: it could not be written"))
+            .says(&format!("{flag} /dev/full: cannot write the file: "))
             .says("no space is left on the device");
     }
     destination.verify_complete("a", "v1").unwrap();
@@ -147,7 +147,7 @@ fn a_report_nowhere_is_refused_before_anything_is_asked() {
     place
         .run(&[&FLAGS[..4], &["--report", "no/such/report.json"]].concat())
         .exits(2)
-        .says("--report no/such/report.json: no file can be written there");
+        .says("--report no/such/report.json: cannot write the file: ");
     assert_eq!(source.requests().len() + destination.requests().len(), 0);
 }
 
