@@ -1,6 +1,7 @@
 //! Whether everything that files name is at its destination.
 
 use crate::cli::{Check, Copying, Output, Transfer};
+use crate::commands::collisions::Inputs;
 use crate::commands::problems::Problems;
 use crate::commands::stdout_output::Purpose;
 use crate::commands::{job, setup};
@@ -14,11 +15,13 @@ pub(super) fn execute(
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
     image_syncer_registry::transport::prepare();
+    let inputs = Inputs::new(&arguments.files);
     let config = setup::config(arguments.files, &arguments.defaults, &mut problems);
     let job = job::RunJob {
         command: "check",
         rules: config.rules,
         credentials: config.credentials,
+        inputs,
         problems,
         purpose: Purpose::check(arguments.differences),
         copying: Copying::default(),

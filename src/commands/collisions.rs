@@ -1,4 +1,4 @@
-//! Files that are named twice: as two outputs, or as an input and an output. One of them would destroy the other.
+//! Files that are named twice, as two outputs or as an input and an output. One use would destroy the other.
 
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
@@ -8,23 +8,23 @@ use crate::cli;
 use crate::commands::problems::Problems;
 use crate::replacement;
 
-/// A flag and the file that it names.
-type Named<'a> = (&'static str, &'a Path);
+/// A flag, or the name of a file without one, and the path.
+pub(super) type Named<'a> = (&'static str, &'a Path);
 
-/// What tells one file from another, whatever the links and names that lead to it.
+/// Identity of a file, whatever the links and names that lead to it.
 #[derive(PartialEq, Eq)]
 enum Identity {
     /// Device and inode of a file that exists.
     File(u64, u64),
-    /// Directory and name of one that does not.
+    /// Directory and name of a file that does not exist yet.
     Place(PathBuf, OsString),
 }
 
-/// Returns the outputs that the flags name.
+/// Returns the outputs that the flags name, and the records file.
 pub(super) fn outputs<'a>(
     output: &'a cli::Output,
     log: Option<&'a Path>,
-    records: Option<&'a Path>,
+    records: Option<Named<'a>>,
 ) -> Vec<Named<'a>> {
     let all = [
         ("--report", output.reporting.report.as_deref()),
@@ -34,33 +34,44 @@ pub(super) fn outputs<'a>(
         ),
         ("--failed-images", output.failed_images.as_deref()),
         ("--log", log),
-        ("--records", records),
     ];
     let named = |(flag, path)| Some((flag, path?));
-    all.into_iter().filter_map(named).collect()
+    all.into_iter().filter_map(named).chain(records).collect()
 }
 
-/// Returns the files that are read; `-` is standard input.
-pub(super) fn inputs(files: &cli::Files) -> Vec<Named<'_>> {
-    let all = [
-        ("--images", &files.images),
-        ("--auth", &files.auth),
-        ("--config", &files.config),
-    ];
-    let mut inputs: Vec<Named<'_>> = Vec::new();
-    for (flag, paths) in all {
-        let paths = paths.iter().filter(|path| *path != Path::new("-"));
-        inputs.extend(paths.map(|path| (flag, path.as_path())));
+/// Files that a command reads, each with its flag. Standard input is left out.
+#[derive(Default)]
+pub(super) struct Inputs(Vec<(&'static str, PathBuf)>);
+
+impl Inputs {
+    /// Returns the files that `files` names.
+    pub(super) fn new(files: &cli::Files) -> Self {
+        let mut inputs = Self::default();
+        inputs.add("--images", &files.images);
+        inputs.add("--auth", &files.auth);
+        inputs.add("--config", &files.config);
+        inputs
     }
-    inputs
+
+    /// Returns the files of `--auth` alone.
+    pub(super) fn auth(paths: &[PathBuf]) -> Self {
+        let mut inputs = Self::default();
+        inputs.add("--auth", paths);
+        inputs
+    }
+
+    fn add(&mut self, flag: &'static str, paths: &[PathBuf]) {
+        let paths = paths.iter().filter(|path| *path != Path::new("-"));
+        self.0.extend(paths.map(|path| (flag, path.clone())));
+    }
 }
 
-/// Adds a problem for each of `outputs` that is the same file as one before it or as one of `inputs`, or that a link of
+/// Adds a mistake for each of `outputs` that is the same file as an earlier one or as one of `inputs`, or that a link of
 /// another user leads to.
-pub(super) fn refuse(inputs: &[Named<'_>], outputs: &[Named<'_>], problems: &mut Problems) {
+pub(super) fn refuse(inputs: &Inputs, outputs: &[Named<'_>], problems: &mut Problems) {
     let mut seen: Vec<(Named<'_>, Identity)> = Vec::new();
-    for &input in inputs {
-        seen.extend(identity(input.1).map(|identity| (input, identity)));
+    for (flag, path) in &inputs.0 {
+        seen.extend(identity(path).map(|identity| ((*flag, path.as_path()), identity)));
     }
     for &output in outputs {
         problems.collect(replacement::refuse_foreign_link(output.0, output.1));
@@ -70,7 +81,7 @@ pub(super) fn refuse(inputs: &[Named<'_>], outputs: &[Named<'_>], problems: &mut
         let same = seen.iter().find(|(_, other)| *other == identity);
         if let Some(((flag, path), _)) = same {
             problems.add_mistake(format!(
-                "{} {}: this is the same file as {flag} {}, and one would destroy the other: name another file",
+                "{} {}: this is the same file as {flag} {}, and one would destroy the other. Name another file.",
                 output.0,
                 output.1.display(),
                 path.display()
@@ -80,7 +91,7 @@ pub(super) fn refuse(inputs: &[Named<'_>], outputs: &[Named<'_>], problems: &mut
     }
 }
 
-/// Returns nothing for what may be named as often as one likes: pipes, terminals, `/dev/null`.
+/// Returns `None` for pipes, terminals and devices, which may be named twice.
 fn identity(path: &Path) -> Option<Identity> {
     if let Ok(metadata) = path.metadata() {
         return metadata
@@ -100,9 +111,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn refused(inputs: &[Named<'_>], outputs: &[Named<'_>]) -> Option<String> {
+    fn refused(inputs: &[(&'static str, &Path)], outputs: &[Named<'_>]) -> Option<String> {
         let mut problems = Problems::default();
-        refuse(inputs, outputs, &mut problems);
+        let inputs = inputs
+            .iter()
+            .map(|(flag, path)| (*flag, path.to_path_buf()));
+        refuse(&Inputs(inputs.collect()), outputs, &mut problems);
         problems.finish().err().map(|error| error.to_string())
     }
 
@@ -125,7 +139,7 @@ mod tests {
             let outputs = [("--report", &*one), ("--log", &*other)];
             let said = refused(&[], &outputs).unwrap();
             let expected = format!(
-                "--log {}: this is the same file as --report {}, and one would destroy the other: name another file",
+                "--log {}: this is the same file as --report {}, and one would destroy the other. Name another file.",
                 other.display(),
                 one.display()
             );

@@ -9,6 +9,7 @@ use image_syncer_sync::config::Config;
 use image_syncer_sync::rule::{NamedTags, Rule, RuleSource, Selection};
 
 use crate::cli::Copy;
+use crate::commands::collisions::Inputs;
 use crate::commands::problems::Problems;
 use crate::commands::stdout_output::Purpose;
 use crate::commands::{job, setup};
@@ -24,6 +25,7 @@ pub(super) fn execute(
     image_syncer_registry::transport::prepare();
     let rule = problems.collect(rule(&arguments));
     let rules: Vec<Arc<Rule>> = rule.into_iter().map(Arc::new).collect();
+    let inputs = Inputs::auth(&arguments.auth.auth);
     let auth = setup::inputs(arguments.auth.auth);
     let config = Config::credentials(&auth, rules, &setup::environment);
     let mut config = problems.collect(config).unwrap_or_default();
@@ -37,6 +39,7 @@ pub(super) fn execute(
         command: "copy",
         rules: config.rules,
         credentials: config.credentials,
+        inputs,
         problems,
         purpose: Purpose::sync(arguments.dry_run),
         copying: arguments.copying,

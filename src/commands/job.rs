@@ -11,12 +11,13 @@ use image_syncer_registry::transport::{
 use image_syncer_registry::{Options, Registries};
 use image_syncer_sync::config::{Intent, Referrers, Settings};
 use image_syncer_sync::engine::{Engine, Stop};
+use image_syncer_sync::inventory::records::Records;
 use image_syncer_sync::rule::{Immutable, Rule};
 use image_syncer_sync::store::RegistryStores;
 use tokio::runtime::Runtime;
 
 use crate::cli;
-use crate::commands::collisions;
+use crate::commands::collisions::{self, Inputs};
 use crate::commands::concurrency::{IMAGES, Windows};
 use crate::commands::outputs::Outputs;
 use crate::commands::problems::Problems;
@@ -45,6 +46,8 @@ pub(super) struct RunJob {
     pub(super) rules: Vec<Arc<Rule>>,
     /// The credentials.
     pub(super) credentials: Vec<KeychainEntry>,
+    /// Files that were read for them.
+    pub(super) inputs: Inputs,
     /// Mistakes and warnings so far.
     pub(super) problems: Problems,
     /// What is to be done with them.
@@ -88,38 +91,67 @@ impl RunJob {
         let log = self.open_log(&beside, &mut warnings)?;
         let (_entered, _closing) = (log.attach(), log.closing());
         let stop = Stop::new(Duration::from_secs(self.common.asking.grace));
-        let shown = self.purpose;
-        let shown = shown.shown(self.command, &self.rules, &self.logging, &stop)?;
-        let lines = LineWriter::new(beside.clone(), &log);
+        let outputs = self.open_outputs(prepared.outputs, beside, &log, &stop)?;
+        for warning in &warnings {
+            outputs.lines.print(LineLabel::Warning, warning);
+        }
+        let remembering = &self.common.remembering;
+        let settings = Settings {
+            records: records::open(remembering, self.purpose.intent(), &outputs.lines, &log),
+            ..prepared.settings
+        };
+        let runtime = runtime(&log)?;
+        let (run, mut interrupts) = {
+            let _entered = runtime.enter();
+            let run = self.begin(&outputs, settings.clone(), prepared.connections, stop)?;
+            let interrupts = Signals::listen().context("cannot listen for signals")?;
+            (run, interrupts)
+        };
+        let exit = self.drive(run, settings.records, &outputs, &runtime, &mut interrupts);
+        log.close();
+        // The reader of stderr or stdout may have stopped reading; a signal ends the wait.
+        let written = runtime.block_on(writing.finish(interrupts.next()));
+        let exit = match &outputs.shown {
+            _ if !written => Exit::Interrupted,
+            Some(shown) => runtime.block_on(shown.finish(exit, interrupts.next(), printer)),
+            None => exit,
+        };
+        // A name that is still being resolved must not hold the process.
+        runtime.shutdown_background();
+        Ok(exit)
+    }
+
+    /// Builds the outputs for people and programs.
+    fn open_outputs(
+        &self,
+        files: Outputs,
+        printer: Printer,
+        log: &Log,
+        stop: &Stop,
+    ) -> anyhow::Result<RunOutputs> {
+        let purpose = self.purpose;
+        let shown = purpose.shown(self.command, &self.rules, &self.logging, stop)?;
+        let lines = LineWriter::new(printer.clone(), log);
         let lines = match &shown {
             Some(shown) => shown.filtered_lines(lines),
             None => lines,
         };
-        let display = ProgressDisplay::new(&self.logging, shown.is_some(), beside);
-        let audience = RunOutputs::open(prepared.outputs, lines, display, shown);
-        for warning in &warnings {
-            audience.lines.print(LineLabel::Warning, warning);
-        }
-        let records = records::open(
-            &self.common.remembering,
-            self.purpose.intent(),
-            &audience.lines,
-            &log,
-        );
-        let runtime = runtime(&log)?;
-        let (run, mut interrupts) = {
-            let _entered = runtime.enter();
-            let settings = Settings {
-                records: records.clone(),
-                ..prepared.settings
-            };
-            let run = self.begin(&audience, settings, prepared.connections, stop)?;
-            let interrupts = Signals::listen().context("cannot listen for signals")?;
-            (run, interrupts)
-        };
+        let display = ProgressDisplay::new(&self.logging, shown.is_some(), printer);
+        Ok(RunOutputs::open(files, lines, display, shown))
+    }
+
+    /// Drives `run` to its end, closes its records and writes its outputs.
+    fn drive(
+        &self,
+        run: ActiveRun,
+        records: Option<Arc<Records>>,
+        outputs: &RunOutputs,
+        runtime: &Runtime,
+        interrupts: &mut Signals,
+    ) -> Exit {
         let started = Instant::now();
         let moved = Arc::clone(run.engine.progress());
-        let drive = run.drive(self.rules.clone(), &mut interrupts, &audience);
+        let drive = run.drive(self.rules.clone(), interrupts, outputs);
         let cancelled = match runtime.block_on(drive) {
             RunEnd::Drained { cancelled } => {
                 if let Some(records) = records {
@@ -129,23 +161,12 @@ impl RunJob {
             }
             RunEnd::Abandoned => true,
         };
-        let exit = audience.close(&run_outputs::FinishedRun {
+        outputs.close(&run_outputs::FinishedRun {
             rules: &self.rules,
             started,
             moved: &moved,
             cancelled,
-        });
-        log.close();
-        // Whoever reads may take nothing any more; a signal is heard all the same.
-        let written = runtime.block_on(writing.finish(interrupts.next()));
-        let exit = match &audience.shown {
-            _ if !written => Exit::Interrupted,
-            Some(shown) => runtime.block_on(shown.finish(exit, interrupts.next(), printer)),
-            None => exit,
-        };
-        // Nothing is waited for: a name that is still being looked up would hold the process.
-        runtime.shutdown_background();
-        Ok(exit)
+        })
     }
 
     /// Says where a flag can do nothing for this run.
@@ -185,16 +206,10 @@ impl RunJob {
         let connections = self.connections(problems);
         problems.collect(Log::check(&self.logging));
         let log = self.logging.log.as_deref();
-        let remembering = &self.common.remembering;
-        let records = remembering
-            .records
-            .as_deref()
-            .filter(|_| !remembering.no_records);
-        collisions::refuse(
-            &[],
-            &collisions::outputs(&self.output, log, records),
-            problems,
-        );
+        let records = records::file(&self.common.remembering);
+        let records = records.as_ref().map(|(name, path)| (*name, path.as_path()));
+        let outputs = collisions::outputs(&self.output, log, records);
+        collisions::refuse(&self.inputs, &outputs, problems);
         let outputs = Outputs::open(self.command, &self.output, problems);
         Some(Prepared {
             settings: settings?,

@@ -1,6 +1,7 @@
 //! What a sync of files would copy.
 
 use crate::cli::{Output, Plan, Transfer};
+use crate::commands::collisions::Inputs;
 use crate::commands::problems::Problems;
 use crate::commands::stdout_output::Purpose;
 use crate::commands::{job, setup};
@@ -14,11 +15,13 @@ pub(super) fn execute(
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
     image_syncer_registry::transport::prepare();
+    let inputs = Inputs::new(&arguments.files);
     let config = setup::config(arguments.files, &arguments.defaults, &mut problems);
     let job = job::RunJob {
         command: "plan",
         rules: config.rules,
         credentials: config.credentials,
+        inputs,
         problems,
         purpose: Purpose::plan(arguments.showing),
         copying: arguments.copying,

@@ -17,7 +17,10 @@ use crate::cli::{RecordsAction, Remembering};
 use crate::exit::Exit;
 use crate::ui::{LineLabel, LineWriter, Log, Printer, escape, units};
 
-/// Where the file is below the user's state directory.
+/// The flag that names the file.
+const FLAG: &str = "--records";
+
+/// Path of the file below the user's state directory.
 const DEFAULT: &str = "image-syncer/records.sqlite3";
 
 /// Carries out `image-syncer records …`.
@@ -45,6 +48,17 @@ pub(super) fn execute(action: &RecordsAction, printer: &Printer) -> anyhow::Resu
     Ok(Exit::Done)
 }
 
+/// Returns the records file of a run, with its flag or name; `None` if the run has none.
+pub(super) fn file(flags: &Remembering) -> Option<(&'static str, PathBuf)> {
+    if flags.no_records {
+        return None;
+    }
+    if let Some(path) = &flags.records {
+        return Some((FLAG, path.clone()));
+    }
+    Some(("records file", default_path(|name| std::env::var_os(name))?))
+}
+
 /// Opens the records of a run, as the flags have it; says why there are none, where that is not what was asked for. A run
 /// that does not copy reads them, and makes none.
 pub(super) fn open(
@@ -56,14 +70,14 @@ pub(super) fn open(
     if flags.no_records {
         return None;
     }
-    let opened = match (&flags.records, default_path(|name| std::env::var_os(name))) {
-        (Some(path), _) => Ok(path.clone()),
-        (None, Some(path)) if intent != Intent::Copy => Ok(path),
-        (None, Some(path)) => make_directory_of(&path).map(|()| path),
-        (None, None) => {
-            tracing::info!("neither HOME nor XDG_STATE_HOME is set: this run remembers nothing");
-            return None;
-        }
+    let Some((name, path)) = file(flags) else {
+        tracing::info!("no records: neither HOME nor XDG_STATE_HOME is set");
+        return None;
+    };
+    let opened = if name == FLAG || intent != Intent::Copy {
+        Ok(path)
+    } else {
+        make_directory_of(&path).map(|()| path)
     };
     let opened = opened.and_then(|path| {
         let tell = error_reporter(lines, log);

@@ -1,9 +1,10 @@
 //! The sync of all rules in files.
 
 use crate::cli::Sync;
+use crate::commands::collisions::Inputs;
 use crate::commands::problems::Problems;
 use crate::commands::stdout_output::Purpose;
-use crate::commands::{collisions, job, setup};
+use crate::commands::{job, setup};
 use crate::exit::Exit;
 use crate::ui::Printer;
 
@@ -14,16 +15,13 @@ pub(super) fn execute(
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
     image_syncer_registry::transport::prepare();
-    collisions::refuse(
-        &collisions::inputs(&arguments.files),
-        &collisions::outputs(&arguments.output, arguments.logging.log.as_deref(), None),
-        &mut problems,
-    );
+    let inputs = Inputs::new(&arguments.files);
     let config = setup::config(arguments.files, &arguments.defaults, &mut problems);
     let job = job::RunJob {
         command: "sync",
         rules: config.rules,
         credentials: config.credentials,
+        inputs,
         problems,
         purpose: Purpose::sync(arguments.dry_run),
         copying: arguments.copying,
