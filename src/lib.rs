@@ -14,8 +14,6 @@ pub mod ui;
 
 use std::ffi::OsString;
 
-use clap::Parser;
-
 pub use exit::Exit;
 
 /// Runs the program as if it had been called with `args`, the program's name first; prints to this process's stdout
@@ -28,19 +26,18 @@ where
     let printer = ui::Printer::new();
     let args = args.into_iter().map(Into::into).collect();
     let args = cli::without_empty_values(args);
-    match cli::Cli::try_parse_from(&args) {
-        Ok(mut cli) => {
-            cli.warnings = cli::ignored_values(&args);
-            commands::execute(cli, &printer)
-        }
+    match cli::parse(&args) {
+        Ok(cli) => commands::execute(cli, &printer),
         Err(refusal) => {
-            let refusal = cli::advise(refusal, &args);
-            printer.clap(&refusal);
-            if refusal.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Done
+            if !refusal.error.use_stderr() {
+                printer.clap(&refusal.error);
+                return Exit::Done;
             }
+            if !refusal.mistakes.is_empty() {
+                printer.error(&format!("{}\n", refusal.mistakes.join("\n\n")));
+            }
+            printer.clap(&refusal.error);
+            Exit::Usage
         }
     }
 }

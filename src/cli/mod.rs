@@ -3,6 +3,7 @@
 mod args;
 mod help;
 mod ignored_values;
+mod parse;
 mod styles;
 mod suggestions;
 
@@ -16,6 +17,7 @@ pub use args::{
 };
 pub use help::{ENVIRONMENT, EXIT_CODES};
 pub(crate) use ignored_values::{ignored_values, without_empty_values};
+pub(crate) use parse::parse;
 pub(crate) use suggestions::advise;
 
 /// Copies container images and OCI artifacts between registries: no daemon, no disk.
@@ -40,7 +42,10 @@ pub struct Cli {
     /// The flags of a sync.
     #[command(flatten)]
     pub sync: Sync,
-    /// Warnings about the command line.
+    /// Flags that cannot be used as they are written.
+    #[arg(skip)]
+    pub mistakes: Vec<String>,
+    /// Flags without an effect.
     #[arg(skip)]
     pub warnings: Vec<String>,
 }
@@ -228,7 +233,7 @@ pub enum RecordsAction {
     /// Drop what was not seen for a while; runs do so by themselves once a week
     Prune {
         /// Drop what no run has seen for more than this many days
-        #[arg(long, value_name = "DAYS", default_value_t = image_syncer_sync::inventory::records::KEPT_DAYS)]
+        #[arg(long, value_name = "DAYS", default_value_t = image_syncer_sync::inventory::records::KEPT_DAYS, value_parser = args::days)]
         older_than: u32,
         /// Which file.
         #[command(flatten)]

@@ -29,15 +29,21 @@ use crate::ui::Printer;
 
 /// Does what the arguments say. An error found before anything was asked of a registry is bad usage.
 pub fn execute(cli: Cli, printer: &Printer) -> Exit {
-    let problems = Problems::with_warnings(cli.warnings);
+    let problems = Problems::new(cli.mistakes, cli.warnings);
     let done = match cli.command {
         Some(Command::Copy(copy)) => copy::execute(*copy, problems, printer),
         Some(Command::Plan(plan)) => plan::execute(*plan, problems, printer),
         Some(Command::Check(check)) => check::execute(*check, problems, printer),
         Some(Command::Validate(validate)) => validate::execute(validate, problems, printer),
-        Some(Command::Records(records)) => records::execute(&records.action, printer),
-        Some(Command::Completions(completions)) => Ok(completions::execute(&completions, printer)),
-        Some(Command::Man(man)) => man::execute(&man, printer),
+        Some(Command::Records(records)) => problems
+            .print(printer)
+            .and_then(|()| records::execute(&records.action, printer)),
+        Some(Command::Completions(completions)) => problems
+            .print(printer)
+            .map(|()| completions::execute(&completions, printer)),
+        Some(Command::Man(man)) => problems
+            .print(printer)
+            .and_then(|()| man::execute(&man, printer)),
         None => sync::execute(cli.sync, problems, printer),
     };
     done.unwrap_or_else(|error| {

@@ -4,6 +4,8 @@ use std::fmt::Display;
 
 use anyhow::anyhow;
 
+use crate::ui::Printer;
+
 /// Mistakes of files, flags and outputs, collected so that the user sees all of them at once.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
@@ -12,12 +14,9 @@ pub(super) struct Problems {
 }
 
 impl Problems {
-    /// Begins with warnings about the command line.
-    pub(super) fn with_warnings(warnings: Vec<String>) -> Self {
-        Self {
-            warnings,
-            ..Self::default()
-        }
+    /// Begins with what is known of the command line.
+    pub(super) fn new(mistakes: Vec<String>, warnings: Vec<String>) -> Self {
+        Self { mistakes, warnings }
     }
 
     /// Returns the value; an error is added to the mistakes.
@@ -49,6 +48,17 @@ impl Problems {
             return Ok(self.warnings);
         }
         Err(anyhow!(self.mistakes.join("\n\n")))
+    }
+
+    /// Prints the warnings.
+    ///
+    /// # Errors
+    /// As [`Problems::finish`].
+    pub(super) fn print(self, printer: &Printer) -> anyhow::Result<()> {
+        for warning in self.finish()? {
+            printer.warning(&warning);
+        }
+        Ok(())
     }
 }
 

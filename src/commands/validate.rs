@@ -25,9 +25,7 @@ pub(super) fn execute(
     let platforms = problems.collect(setup::platforms(&arguments.platforms));
     // Some mistakes show only when the credentials are put together: a service account, two names of one registry.
     let keychain = problems.collect(Keychain::new(config.credentials.clone(), None));
-    for warning in problems.finish()? {
-        printer.warning(&warning);
-    }
+    problems.print(printer)?;
     let platforms = platforms.unwrap_or_default();
     let logins = keychain.map(|keychain| logins(&config, &keychain));
     let meaning = describe_rules(&config, &platforms, &logins.unwrap_or_default());

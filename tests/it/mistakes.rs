@@ -2,7 +2,7 @@
 
 use testkit::Registry;
 
-use crate::support::{Place, insecure, registry};
+use crate::support::{Outcome, Place, insecure, registry};
 
 /// Runs the program with `images` and `auth` about a registry that must not be asked anything.
 #[track_caller]
@@ -131,8 +131,66 @@ fn what_to_write_instead_is_said() {
 
 #[test]
 fn numbers_that_are_none() {
-    usage(&["--retries", "many"], "write a whole number");
-    usage(&["--proc", "many"], "invalid value 'many'");
+    usage(
+        &["--retries", "many"],
+        "--retries many: not a whole number. Write a number from 0",
+    );
+    usage(&["--proc", "many"], "--proc many: not a whole number.");
+}
+
+#[test]
+fn mistakes_of_flags_files_and_outputs_are_shown_together() {
+    let flags = [
+        "--retries",
+        "many",
+        "--log-format=xml",
+        "--arch",
+        "x86_64",
+        "--report",
+        "no/such/report.json",
+        "--max-rate",
+        "fast",
+        "-v",
+        "-q",
+    ];
+    let sentences = [
+        "error: --retries many: not a whole number. Write a number from 0 to 4294967295.",
+        "--log-format xml: there is no such value. Write text or json.",
+        "--verbose cannot be used with --quiet. Leave one of them out.",
+        "images.yaml:1:1: ",
+        "auth.yaml:",
+        "--arch x86_64: ",
+        "--max-rate fast: ",
+        "--report no/such/report.json: cannot write the file: ",
+    ];
+    let auth = "  insecur: true\n";
+    refused("HOST/A: HOST/b\n", auth, &flags, &sentences);
+}
+
+#[test]
+fn an_unknown_flag_is_shown_with_the_values_alone() {
+    let place = Place::new().file("images.yaml", "no rule");
+    let arguments = [
+        "--retries",
+        "many",
+        "--no-such-flag",
+        "--images",
+        "images.yaml",
+    ];
+    let outcome = place.run(&arguments).exits(2);
+    outcome
+        .says("error: --retries many: not a whole number.")
+        .says("error: unexpected argument '--no-such-flag' found")
+        .does_not_say("images.yaml:");
+}
+
+#[test]
+fn commands_without_files_refuse_values_as_well() {
+    usage(
+        &["records", "prune", "--older-than", "soon"],
+        "error: --older-than soon: not a whole number.",
+    );
+    usage(&["man", "--out", "/", "copy"], "cannot be used with");
 }
 
 #[test]
@@ -397,5 +455,50 @@ fn a_file_that_is_named_twice() {
         ),
     ] {
         refused("HOST/a: HOST/b\n", "", &flags, &[sentence]);
+    }
+}
+
+#[test]
+fn inputs_and_records_are_compared_with_outputs_by_every_command() {
+    let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
+    let copy = [
+        "copy",
+        "a.example/a:v1",
+        "b.example/b",
+        "--auth",
+        "auth.yaml",
+    ];
+    for (command, flags) in [
+        (&[][..], &files[..]),
+        (&["plan"], &files),
+        (&["check"], &files),
+        (&copy, &[]),
+    ] {
+        let place = Place::new()
+            .file("images.yaml", "a.example/a:v1: b.example/b\n")
+            .file("auth.yaml", "{}\n");
+        let records = place.path("state/image-syncer/records.sqlite3");
+        std::fs::create_dir_all(records.parent().unwrap()).unwrap();
+        std::fs::write(&records, "before").unwrap();
+        let records = records.display().to_string();
+        for (path, other) in [
+            ("auth.yaml", "--auth auth.yaml"),
+            (&records, "records file "),
+        ] {
+            let mut run = place.command(&[command, flags, &["--report", path]].concat());
+            run.env("XDG_STATE_HOME", place.path("state"));
+            let outcome = Outcome::of(run.output().unwrap()).exits(2);
+            let both = [
+                format!("--report {path}: this is the same file as {other}"),
+                format!("{other}{path}: this is the same file as --report {path}"),
+            ];
+            assert!(
+                both.iter().any(|text| outcome.stderr.contains(text)),
+                "{command:?} {path}: {}",
+                outcome.stderr
+            );
+        }
+        assert_eq!(place.read("auth.yaml"), "{}\n");
+        assert_eq!(place.read("state/image-syncer/records.sqlite3"), "before");
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueHint};
 
-use crate::cli::args::values::{limit, path};
+use crate::cli::args::values::{boolean, limit, path, proc};
 
 /// What `--commit-timeout` is where nothing is said.
 const COMMIT_TIMEOUT: u64 = 600;
@@ -26,7 +26,7 @@ pub struct Copying {
         hide_default_value = true,
         hide_possible_values = true,
         action = ArgAction::Set,
-        value_parser = clap::builder::BoolishValueParser::new()
+        value_parser = boolean
     )]
     pub force: bool,
     /// Look for all that unchanged images consist of
@@ -42,7 +42,7 @@ pub struct Copying {
         hide_default_value = true,
         hide_possible_values = true,
         action = ArgAction::Set,
-        value_parser = clap::builder::BoolishValueParser::new()
+        value_parser = boolean
     )]
     pub verify: bool,
     /// Bring foreign and non-distributable layers along
@@ -89,7 +89,7 @@ pub struct Transfer {
     /// At most N blob transfers at a time
     ///
     /// 0 or less: only the program's own limits per registry. Small requests are not counted.
-    #[arg(short, long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = proc)]
     pub proc: Option<i64>,
     /// At most RATE bytes a second for each registry
     ///
@@ -100,7 +100,7 @@ pub struct Transfer {
     ///
     /// Try again where the last request of a blob or manifest has no answer for this long: a registry may digest and
     /// copy before it gives one.
-    #[arg(long, value_name = "SECONDS", default_value_t = COMMIT_TIMEOUT, value_parser = limit())]
+    #[arg(long, value_name = "SECONDS", default_value_t = COMMIT_TIMEOUT, value_parser = limit)]
     pub commit_timeout: u64,
 }
 

@@ -18,6 +18,7 @@ pub use output::{ImagesFormat, LogFormat, LogLevel, Logging, Output, ProgressMod
 pub use registries::{Asking, Safety};
 pub use shell::{Completions, Man, Shell};
 pub use showing::{CheckFormat, Differences, DryRun, PlanFormat, Showing};
+pub(in crate::cli) use values::days;
 
 /// What every command takes that asks registries.
 #[derive(Debug, Args)]

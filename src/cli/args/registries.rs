@@ -29,12 +29,12 @@ pub struct Asking {
     ///
     /// A stall is when no byte has come or gone, or no answer has come. A transfer as a whole may take as long as it
     /// likes.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = limit())]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = limit)]
     pub stall_timeout: u64,
     /// After a signal, let images finish
     ///
     /// After the first signal (SIGINT, SIGTERM, SIGQUIT, SIGHUP), images that are under way go on for this long; 0 drops them.
-    #[arg(long, value_name = "SECONDS", default_value_t = 25, value_parser = grace())]
+    #[arg(long, value_name = "SECONDS", default_value_t = 25, value_parser = grace)]
     pub grace: u64,
 }
 
