@@ -68,6 +68,7 @@ mod file;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod lock;
 pub mod manifest;
 mod open_files;
 mod quote;

@@ -45,7 +45,7 @@ pub struct Authenticator {
 pub(super) struct AuthState {
     memory: Mutex<KnownScheme>,
     /// Lets one request find out the challenge while the others wait.
-    pub(super) door: ChallengeProbe,
+    pub(super) door: Arc<ChallengeProbe>,
     /// Logins that were accepted or refused by the registry and by its token server.
     pub(super) logins: Logins,
     pub(super) token_logins: Logins,
@@ -120,7 +120,7 @@ impl Authenticator {
         endpoint: &Endpoint,
         access: &Access,
         method: &Method,
-    ) -> Result<ProbeGuard<'_>, Error> {
+    ) -> Result<ProbeGuard, Error> {
         let side = self.side(endpoint);
         let mut turn = side.door.acquire(method).await;
         if side.sends_login(&access.credential) {

@@ -37,6 +37,11 @@ pub(super) struct BearerChallenge {
     pub(super) invalid: bool,
 }
 
+/// Returns whether `headers` contain a challenge that can be answered.
+pub(crate) fn is_present(headers: &HeaderMap) -> bool {
+    best(headers).is_some()
+}
+
 /// The challenge to answer: the first Bearer with a realm, else Basic. Negotiate, NTLM and the like are skipped.
 pub(super) fn best(headers: &HeaderMap) -> Option<Challenge> {
     let mut basic = None;

@@ -5,7 +5,7 @@
 //! for its answer. Reading and writing are probed separately because many registries allow anonymous reads.
 
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::Method;
@@ -45,8 +45,8 @@ struct State {
 /// held until the answer was recorded, by [`ProbeGuard::let_in`] or by
 /// [`refused`](crate::auth::Authenticator::refused). If it is dropped earlier, the next request becomes the probe.
 #[derive(Debug)]
-pub struct ProbeGuard<'a> {
-    door: &'a ChallengeProbe,
+pub struct ProbeGuard {
+    door: Arc<ChallengeProbe>,
     deed: AccessMode,
     first: bool,
     /// Guard of a login that was not accepted yet.
@@ -55,7 +55,7 @@ pub struct ProbeGuard<'a> {
 
 impl ChallengeProbe {
     /// Waits until a request with `method` may be sent.
-    pub(super) async fn acquire(&self, method: &Method) -> ProbeGuard<'_> {
+    pub(super) async fn acquire(self: &Arc<Self>, method: &Method) -> ProbeGuard {
         let deed = if matches!(*method, Method::GET | Method::HEAD) {
             AccessMode::Read
         } else {
@@ -63,7 +63,7 @@ impl ChallengeProbe {
         };
         let first = self.is_first(deed).await;
         ProbeGuard {
-            door: self,
+            door: Arc::clone(self),
             deed,
             first,
             login: None,
@@ -117,7 +117,7 @@ impl State {
     }
 }
 
-impl ProbeGuard<'_> {
+impl ProbeGuard {
     /// Records that the registry accepted the request. Other requests of its kind no longer wait.
     pub fn record_success(&self) {
         let mut state = self.door.state();
@@ -134,7 +134,7 @@ impl ProbeGuard<'_> {
     }
 }
 
-impl Drop for ProbeGuard<'_> {
+impl Drop for ProbeGuard {
     fn drop(&mut self) {
         if self.first {
             self.door.state().asking = false;
@@ -150,13 +150,13 @@ mod tests {
     use super::*;
 
     /// Returns `Some` if a request with `method` is sent at once, with true if it is the probe.
-    fn goes(door: &ChallengeProbe, method: &Method) -> Option<bool> {
+    fn goes(door: &Arc<ChallengeProbe>, method: &Method) -> Option<bool> {
         door.acquire(method).now_or_never().map(|turn| turn.first)
     }
 
     #[tokio::test]
     async fn one_asks_and_the_others_wait_for_its_answer() {
-        let door = ChallengeProbe::default();
+        let door = Arc::new(ChallengeProbe::default());
         let first = door.acquire(&Method::GET).await;
         assert!(first.first);
         assert_eq!(goes(&door, &Method::HEAD), None);
@@ -169,7 +169,7 @@ mod tests {
 
     #[tokio::test]
     async fn writing_is_found_out_apart_and_holds_up_no_reader() {
-        let door = ChallengeProbe::default();
+        let door = Arc::new(ChallengeProbe::default());
         door.acquire(&Method::GET).await.record_success();
         let writer = door.acquire(&Method::POST).await;
         assert!(writer.first);
@@ -181,14 +181,14 @@ mod tests {
 
     #[tokio::test]
     async fn where_anybody_may_write_anybody_may_read() {
-        let door = ChallengeProbe::default();
+        let door = Arc::new(ChallengeProbe::default());
         door.acquire(&Method::POST).await.record_success();
         assert_eq!(goes(&door, &Method::GET), Some(false));
     }
 
     #[tokio::test]
     async fn the_next_one_goes_ahead_when_the_first_gives_up() {
-        let door = ChallengeProbe::default();
+        let door = Arc::new(ChallengeProbe::default());
         let first = door.acquire(&Method::GET).await;
         let (next, ()) = tokio::join!(door.acquire(&Method::GET), async { drop(first) });
         assert!(next.first);
@@ -197,7 +197,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_first_one_that_hangs_does_not_hold_up_the_others_for_good() {
-        let door = ChallengeProbe::default();
+        let door = Arc::new(ChallengeProbe::default());
         let first = door.acquire(&Method::GET).await;
         assert!(!door.acquire(&Method::GET).await.first);
         drop(first);

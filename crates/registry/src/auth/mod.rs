@@ -11,6 +11,7 @@
 //! [`Authenticator::accepted`] and [`ProbeGuard::record_success`].
 
 mod authenticator;
+mod authenticators;
 mod challenge;
 mod challenge_probe;
 mod credential;
@@ -37,6 +38,8 @@ mod token_cache;
 mod unauthorized;
 
 pub use authenticator::Authenticator;
+pub(crate) use authenticators::Authenticators;
+pub(crate) use challenge::is_present as challenge_in;
 pub use challenge_probe::ProbeGuard;
 pub use credential::Credential;
 pub use docker_files::DockerFiles;

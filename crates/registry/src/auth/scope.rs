@@ -45,6 +45,14 @@ impl ScopeSet {
             repositories: self.repositories.iter().take(1).cloned().collect(),
         }
     }
+    /// Returns the first scope for `repository` instead, which another registry calls by another path.
+    pub(crate) fn moved_to(&self, repository: &Repository) -> Self {
+        let first = self.repositories.first();
+        let moved = first.map(|(_, action)| (repository.path().to_owned(), *action));
+        Self {
+            repositories: moved.into_iter().collect(),
+        }
+    }
     /// Returns repository paths with their access, push first.
     pub fn repositories(&self) -> &[(String, Action)] {
         &self.repositories

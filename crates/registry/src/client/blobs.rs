@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use http::header::LOCATION;
 use http::{Method, StatusCode};
+use url::Url;
 
 use crate::auth::ScopeSet;
 use crate::client::request::RequestSpec;
@@ -54,7 +55,7 @@ impl Client {
                 || matches!(status.as_u16(), 404 | 405 | 501)
         };
         let mut response = self.answer(&ask, fits).await?;
-        if is_redirect_within(&response) {
+        if leads_to_blob_request(&response) {
             response.body.drain().await;
             response = self.answer(&ask.clone().follow(true), fits).await?;
         }
@@ -156,15 +157,26 @@ pub(super) fn blob_ask(
     )
 }
 
-/// Whether the answer redirects to the host that it came from: that tidies an address up and says nothing of the
-/// blob.
-fn is_redirect_within(response: &Response) -> bool {
+/// Returns whether the answer redirects to another request for the blob, which says nothing about its existence: at the
+/// host that it came from, or at another registry under the same API path (a vanity name). Other redirects lead to
+/// storage.
+pub(super) fn leads_to_blob_request(response: &Response) -> bool {
+    let is_same_request = |target: &Url| {
+        let name = |url: &Url| {
+            let path = url.path().strip_prefix("/v2/")?;
+            path.rsplit_once("/blobs/")
+                .map(|(_, digest)| digest.to_owned())
+        };
+        name(target).is_some_and(|digest| name(&response.url) == Some(digest))
+    };
     response.status.is_redirection()
         && response
             .headers
             .get(LOCATION)
             .and_then(|location| response.url.join(location.to_str().ok()?).ok())
-            .is_none_or(|target| target.origin() == response.url.origin())
+            .is_none_or(|target| {
+                target.origin() == response.url.origin() || is_same_request(&target)
+            })
 }
 
 fn too_large(repository: &Repository, descriptor: &Descriptor, limit: u64) -> Error {

@@ -12,6 +12,7 @@ use crate::auth::{MAX_AGAIN, ProbeGuard, UnauthorizedAction};
 use crate::cause::Cause;
 use crate::client::Client;
 use crate::client::checked_url::CheckedUrl;
+use crate::client::redirect_targets::TargetRequest;
 use crate::client::repository_context::RepositoryContext;
 use crate::client::request::RequestSpec;
 use crate::error::{Error, ErrorKind};
@@ -21,16 +22,18 @@ use crate::transport::{Attempts, PauseReason, RequestBody, ReservedPermit, Respo
 const MAX_HOPS: u32 = 5;
 
 /// What lets a request in.
-pub(super) struct RequestAuth<'a> {
+pub(super) struct RequestAuth {
     /// The `Authorization`, `None` for addresses elsewhere and where none is wanted.
     pub(super) header: Option<HeaderValue>,
+    /// The request as it is sent to a registry that this one redirected to.
+    target: Option<Box<TargetRequest>>,
     /// Held until the answer is known, for those who wait for it; none for addresses elsewhere.
-    turn: Option<ProbeGuard<'a>>,
+    turn: Option<ProbeGuard>,
 }
 
 /// The leave to send a request, or a refusal.
-enum Admission<'a> {
-    Pass(RequestAuth<'a>),
+enum Admission {
+    Pass(RequestAuth),
     /// An earlier request was refused for good, and this one would be as well.
     Refused(Error),
 }
@@ -45,6 +48,32 @@ pub(super) enum CallOutcome {
     Answer(Response),
     /// The registry itself refused what the token server, if there is one, had granted: 401, for good.
     Refused(Error),
+}
+
+/// Outcome of one request.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one for each request, taken apart at once"
+)]
+enum AttemptOutcome {
+    /// Any answer except a 401 of the registry itself.
+    Answer(Response),
+    /// The request is sent again, with another header.
+    Again,
+    /// The login is refused for good.
+    Refused(Error),
+}
+
+/// Progress of one call over redirects and 401 answers.
+#[derive(Default)]
+struct CallState {
+    /// The transport follows redirects.
+    follows: bool,
+    /// 401 answers so far.
+    again: u32,
+    hops: u32,
+    /// The challenge of `/v2/` was requested because the answer may be hidden.
+    is_shown: bool,
 }
 
 /// An answer that was read to its end.
@@ -157,49 +186,107 @@ impl Client {
     ) -> Result<CallOutcome, Error> {
         let base = self.base(visit, &ask.action).await?;
         let mut address = ask.address(&base)?;
-        let (mut again, mut hops, mut is_shown) = (0, 0, false);
+        let mut target = self.target_request(visit, ask, &mut address).await?;
+        let mut state = CallState {
+            follows: ask.follows() && self.inner.targets.is_empty(),
+            ..CallState::default()
+        };
         loop {
-            let pass = match self.pass(visit, ask, &address).await? {
-                Admission::Pass(pass) => pass,
-                Admission::Refused(_) if self.renew(visit, ask).await? => continue,
-                Admission::Refused(error) => return Ok(CallOutcome::Refused(error)),
+            let attempt = match &mut target {
+                Some(TargetRequest {
+                    client,
+                    context,
+                    ask,
+                }) => client.attempt(context, ask, &address, &mut state, &mut place),
+                None => self.attempt(visit, ask, &address, &mut state, &mut place),
             };
-            let used = pass.header.as_ref();
-            let call = ask.call(visit, &address, used, ask.replayed());
-            let transport = &self.inner.transport;
-            let response = match place.take() {
-                Some(place) => transport.send_reserved(call, place).await?,
-                None if ask.counted => {
-                    let user = visit.access.credential.user();
-                    transport.send_counted(call, user).await?
-                }
-                None => transport.send(call).await?,
+            let response = match attempt.await? {
+                AttemptOutcome::Again => continue,
+                AttemptOutcome::Refused(error) => return Ok(CallOutcome::Refused(error)),
+                AttemptOutcome::Answer(response) => response,
             };
-            if self.is_authorized(visit, ask, &address, &pass, &response) {
-                if !is_shown && self.may_be_hidden(visit, &address, used, &response) {
-                    is_shown = true;
-                    // Drained first: it holds a permit of the host that is asked next.
-                    response.body.drain().await;
-                    self.inner.auth.learn_challenge(&visit.endpoint).await;
-                    continue;
-                }
-                let Some(next) = self.redirect(visit, &base, ask, &response).await? else {
-                    return Ok(CallOutcome::Answer(response));
+            let is_unauthorized = response.status == StatusCode::UNAUTHORIZED;
+            if is_unauthorized
+                && let Some(mut next) = Box::pin(self.learn_target(visit, ask, &response)).await?
+            {
+                address = CheckedUrl {
+                    url: response.url.clone(),
+                    home: true,
                 };
-                hops += 1;
-                if hops > MAX_HOPS {
-                    let message = format!("the registry redirects more than {MAX_HOPS} times");
-                    return Err(ask.error(ErrorKind::Refused, message));
+                let context = target.as_ref().map_or(&*visit, |target| &target.context);
+                // A challenge from an unverified connection is not believed for a verified one.
+                if next.context.endpoint.insecure == context.endpoint.insecure {
+                    if let Some(refusal) = next.refused(None, response, 1).await? {
+                        return Ok(CallOutcome::Refused(refusal));
+                    }
+                    state.again = 1;
+                } else {
+                    response.body.drain().await;
                 }
-                address = next;
+                target = Some(next);
+            } else if let Some(next) = self.redirect(visit, &base, ask, &response).await? {
                 response.body.drain().await;
-                continue;
+                address = next;
+                target = self.target_request(visit, ask, &mut address).await?;
+            } else {
+                return Ok(CallOutcome::Answer(response));
             }
-            again += 1;
-            if let Some(refusal) = self.refused(visit, ask, used, response, again).await? {
-                return Ok(CallOutcome::Refused(refusal));
+            state.hops += 1;
+            if state.hops > MAX_HOPS {
+                let message = format!("the registry redirects more than {MAX_HOPS} times");
+                return Err(ask.error(ErrorKind::Refused, message));
             }
         }
+    }
+
+    /// Sends a request once, and decides on a 401 of the registry itself.
+    async fn attempt(
+        &self,
+        visit: &mut RepositoryContext,
+        ask: &RequestSpec,
+        address: &CheckedUrl,
+        state: &mut CallState,
+        place: &mut Option<ReservedPermit>,
+    ) -> Result<AttemptOutcome, Error> {
+        let pass = match self.pass(visit, ask, address).await {
+            Ok(Admission::Pass(pass)) => pass,
+            Ok(Admission::Refused(_)) if self.renew(visit).await? => {
+                return Ok(AttemptOutcome::Again);
+            }
+            Ok(Admission::Refused(error)) => return Ok(AttemptOutcome::Refused(error)),
+            // The token server's refusal.
+            Err(error) if error.cause() == Cause::LoginRefused && self.renew(visit).await? => {
+                return Ok(AttemptOutcome::Again);
+            }
+            Err(error) => return Err(error),
+        };
+        let used = pass.header.as_ref();
+        let mut call = ask.call(visit, address, used, ask.replayed());
+        call.follow_redirects = state.follows;
+        let transport = &self.inner.transport;
+        let response = match place.take() {
+            Some(place) => transport.send_reserved(call, place).await?,
+            None if ask.counted => {
+                let user = visit.access.credential.user();
+                transport.send_counted(call, user).await?
+            }
+            None => transport.send(call).await?,
+        };
+        if !self.is_authorized(visit, ask, address, &pass, &response) {
+            state.again += 1;
+            let refusal = self
+                .refused(visit, ask, used, response, state.again)
+                .await?;
+            return Ok(refusal.map_or(AttemptOutcome::Again, AttemptOutcome::Refused));
+        }
+        if !state.is_shown && self.may_be_hidden(visit, address, used, &response) {
+            state.is_shown = true;
+            // Drained first: it holds a permit of the host that is asked next.
+            response.body.drain().await;
+            self.inner.auth.learn_challenge(&visit.endpoint).await;
+            return Ok(AttemptOutcome::Again);
+        }
+        Ok(AttemptOutcome::Answer(response))
     }
 
     /// Tells if an answer to a request without a login may hide what a login shows: some registries ask for one at
@@ -231,8 +318,14 @@ impl Client {
         ask: &RequestSpec,
         response: &Response,
     ) -> Result<Option<CheckedUrl>, Error> {
-        let moved = matches!(response.status.as_u16(), 307 | 308);
-        if !moved || matches!(ask.method, Method::GET | Method::HEAD) {
+        let reads = matches!(ask.method, Method::GET | Method::HEAD);
+        let moved = match response.status.as_u16() {
+            301..=303 => reads,
+            307 | 308 => true,
+            _ => false,
+        };
+        // The transport has followed the redirects of a request that reads, unless they may lead to a target.
+        if !moved || (reads && self.inner.targets.is_empty()) {
             return Ok(None);
         }
         let Some(location) = response.headers.get(LOCATION) else {
@@ -241,10 +334,12 @@ impl Client {
         let text = location
             .to_str()
             .map_err(|_| ask.error(ErrorKind::Protocol, "the redirect's location is not text"))?;
-        self.address(visit, base, &response.url, text)
+        let next = self
+            .address(visit, base, &response.url, text)
             .await
-            .map(Some)
-            .map_err(|astray| ask.forbidden_redirect(astray))
+            .map_err(|astray| ask.forbidden_redirect(astray))?;
+        let is_followed = !reads || ask.follows() || self.inner.targets.find(&next.url).is_some();
+        Ok(is_followed.then_some(next))
     }
 
     /// Waits until the host is ready for `ask`; where `going_on`, the caller holds a place of a source, which those
@@ -295,14 +390,21 @@ impl Client {
         visit: &RepositoryContext,
         ask: &RequestSpec,
         reserved: ReservedPermit,
-        pass: &RequestAuth<'_>,
+        pass: &RequestAuth,
         body: RequestBody,
     ) -> Result<Response, Error> {
         let base = self.base(visit, &ask.action).await?;
-        let address = ask.address(&base)?;
+        let mut address = ask.address(&base)?;
+        let (client, visit, ask) = match &pass.target {
+            Some(target) => {
+                address.home = true;
+                (&target.client, &target.context, &target.ask)
+            }
+            None => (self, visit, ask),
+        };
         let call = ask.call(visit, &address, pass.header.as_ref(), body);
         let response = self.inner.transport.send_reserved(call, reserved).await?;
-        self.is_authorized(visit, ask, &address, pass, &response);
+        client.is_authorized(visit, ask, &address, pass, &response);
         Ok(response)
     }
 
@@ -311,11 +413,26 @@ impl Client {
         &self,
         visit: &RepositoryContext,
         ask: &RequestSpec,
-    ) -> Result<RequestAuth<'_>, Error> {
+    ) -> Result<RequestAuth, Error> {
         let base = self.base(visit, &ask.action).await?;
-        let address = ask.address(&base)?;
-        match self.pass(visit, ask, &address).await? {
-            Admission::Pass(pass) => Ok(pass),
+        let mut address = ask.address(&base)?;
+        let target = self.target_request(visit, ask, &mut address).await?;
+        let admission = match &target {
+            Some(target) => {
+                let TargetRequest {
+                    client,
+                    context,
+                    ask,
+                } = target;
+                Box::pin(client.pass(context, ask, &address)).await?
+            }
+            None => self.pass(visit, ask, &address).await?,
+        };
+        match admission {
+            Admission::Pass(pass) => Ok(RequestAuth {
+                target: target.map(Box::new),
+                ..pass
+            }),
             Admission::Refused(error) => Err(error),
         }
     }
@@ -332,11 +449,12 @@ impl Client {
         visit: &RepositoryContext,
         ask: &RequestSpec,
         address: &CheckedUrl,
-    ) -> Result<Admission<'_>, Error> {
+    ) -> Result<Admission, Error> {
         let auth = &self.inner.auth;
         if !address.home {
             return Ok(Admission::Pass(RequestAuth {
                 header: None,
+                target: None,
                 turn: None,
             }));
         }
@@ -355,6 +473,7 @@ impl Client {
                 .authorize(&visit.endpoint, &visit.access, &ask.scopes)
                 .await
                 .map_err(|error| error.with_repository(&ask.repository))?,
+            target: None,
             turn: Some(turn),
         }))
     }
@@ -367,7 +486,7 @@ impl Client {
         visit: &RepositoryContext,
         ask: &RequestSpec,
         address: &CheckedUrl,
-        pass: &RequestAuth<'_>,
+        pass: &RequestAuth,
         response: &Response,
     ) -> bool {
         if !address.home {
@@ -434,14 +553,14 @@ impl Client {
         if passes {
             return Err(error.passing());
         }
-        if self.renew(visit, ask).await? {
+        if self.renew(visit).await? {
             return Ok(None);
         }
         Ok(Some(error))
     }
 
     /// Asks once for a newer credential in place of one that was refused for good.
-    async fn renew(&self, visit: &mut RepositoryContext, ask: &RequestSpec) -> Result<bool, Error> {
+    async fn renew(&self, visit: &mut RepositoryContext) -> Result<bool, Error> {
         if visit.renewed {
             return Ok(false);
         }
@@ -449,7 +568,7 @@ impl Client {
         let newer = self
             .inner
             .keychain
-            .renewed(&ask.repository, &visit.access)
+            .renewed(&visit.repository, &visit.access)
             .await?;
         Ok(match newer {
             Some(access) => {

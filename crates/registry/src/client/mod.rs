@@ -13,6 +13,7 @@ mod links;
 mod manifests;
 mod ranges;
 mod reader;
+mod redirect_targets;
 mod referrers;
 mod registries;
 mod repository_context;
@@ -30,11 +31,12 @@ pub use registries::{Options, Registries};
 pub use tags::TagPages;
 pub use uploads::{OpenedUpload, Upload};
 
-use crate::auth::{Authenticator, Keychain};
+use crate::auth::{Authenticator, Authenticators, Keychain};
 use crate::reference::Registry;
 use crate::transport::{RetryPolicy, Transport};
 use capabilities::RegistryCapabilities;
 use reader::RangeBudget;
+use redirect_targets::RedirectTargets;
 
 /// A handle on one registry: cheap to clone, shared by all tasks.
 #[derive(Clone)]
@@ -47,7 +49,10 @@ struct Inner {
     transport: Arc<Transport>,
     keychain: Arc<Keychain>,
     retry: RetryPolicy,
-    auth: Authenticator,
+    auth: Arc<Authenticator>,
+    authenticators: Arc<Authenticators>,
+    /// Other registries that this one redirects to.
+    targets: RedirectTargets,
     /// What this registry was found to do and not to do, for as long as the run lasts.
     habits: RegistryCapabilities,
     /// For blobs that come in ranges; shared by all clients of a run.
@@ -55,24 +60,36 @@ struct Inner {
 }
 
 impl Client {
-    fn new(registry: &Registry, options: &Options, room: Arc<RangeBudget>) -> Self {
-        let auth = Authenticator::new(
-            registry.clone(),
-            Arc::clone(&options.transport),
-            options.retry,
-        )
-        .trusting(options.keychain.trusted_realms());
+    fn new(
+        registry: &Registry,
+        options: &Options,
+        authenticators: &Arc<Authenticators>,
+        room: Arc<RangeBudget>,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 registry: registry.clone(),
                 transport: Arc::clone(&options.transport),
                 keychain: Arc::clone(&options.keychain),
                 retry: options.retry,
-                auth,
+                auth: authenticators.get(registry),
+                authenticators: Arc::clone(authenticators),
+                targets: RedirectTargets::default(),
                 habits: RegistryCapabilities::default(),
                 room,
             }),
         }
+    }
+
+    /// Creates the client of a registry that this one redirects to.
+    fn client_of_target(&self, registry: &Registry) -> Self {
+        let options = Options {
+            transport: Arc::clone(&self.inner.transport),
+            keychain: Arc::clone(&self.inner.keychain),
+            retry: self.inner.retry,
+        };
+        let authenticators = &self.inner.authenticators;
+        Self::new(registry, &options, authenticators, self.range_budget())
     }
 
     /// Which registry.

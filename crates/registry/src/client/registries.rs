@@ -1,11 +1,12 @@
 //! All registries of a run.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use crate::auth::Keychain;
+use crate::auth::{Authenticators, Keychain};
 use crate::client::reader::RangeBudget;
 use crate::client::{Client, RangeOptions};
+use crate::lock::lock;
 use crate::reference::Registry;
 use crate::transport::{RetryPolicy, Transport};
 
@@ -23,6 +24,7 @@ pub struct Options {
 /// upload form that it takes) is learnt once.
 pub struct Registries {
     options: Options,
+    authenticators: Arc<Authenticators>,
     room: Arc<RangeBudget>,
     clients: Mutex<HashMap<Registry, Client>>,
 }
@@ -30,7 +32,13 @@ pub struct Registries {
 impl Registries {
     /// Clients that share `options`.
     pub fn new(options: Options) -> Self {
+        let authenticators = Authenticators::new(
+            Arc::clone(&options.transport),
+            options.retry,
+            options.keychain.trusted_realms(),
+        );
         Self {
+            authenticators: Arc::new(authenticators),
             options,
             room: RangeBudget::new(RangeOptions::default()),
             clients: Mutex::default(),
@@ -49,11 +57,13 @@ impl Registries {
     }
     /// The client of `registry`.
     pub fn client(&self, registry: &Registry) -> Client {
-        // A panic elsewhere cannot leave a map of handles half changed.
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients
+        let create = || {
+            let room = Arc::clone(&self.room);
+            Client::new(registry, &self.options, &self.authenticators, room)
+        };
+        lock(&self.clients)
             .entry(registry.clone())
-            .or_insert_with(|| Client::new(registry, &self.options, Arc::clone(&self.room)))
+            .or_insert_with(create)
             .clone()
     }
 }

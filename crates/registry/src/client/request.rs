@@ -13,7 +13,9 @@ use crate::client::checked_url::CheckedUrl;
 use crate::client::repository_context::RepositoryContext;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Repository;
-use crate::transport::{AnswerLimit, Astray, Call, Lane, RequestBody, Response};
+use crate::transport::{
+    AnswerLimit, Astray, Call, Lane, RequestBody, Response, authority, is_host_of,
+};
 
 /// One request, in a form that can be made into a call as often as it takes.
 #[derive(Clone, Debug)]
@@ -103,6 +105,11 @@ impl RequestSpec {
         self
     }
 
+    /// Returns whether redirects are followed.
+    pub(super) fn follows(&self) -> bool {
+        self.follow
+    }
+
     /// How many bytes will flow, for those who wait with it for a place.
     pub(super) fn weight(mut self, bytes: u64) -> Self {
         self.weight = bytes;
@@ -149,13 +156,13 @@ impl RequestSpec {
 
     /// The error that an answer to this request stands for.
     pub(super) async fn failure(&self, response: Response) -> Error {
-        let host = match &self.place {
-            RequestTarget::Given(CheckedUrl { url, home: false }) => {
-                url.host_str().unwrap_or_default()
-            }
-            _ => self.repository.registry().as_str(),
+        let registry = self.repository.registry();
+        let host = if is_host_of(registry, &response.url) {
+            registry.as_str().to_owned()
+        } else {
+            authority(&response.url)
         };
-        let error = Error::from_response(&self.action, host, response).await;
+        let error = Error::from_response(&self.action, &host, response).await;
         let cause = match cause::from_request(&self.method, &error) {
             // A manifest names it.
             Cause::NotFound if self.is_for_blob() => Cause::ContentMissing,

@@ -73,7 +73,7 @@ impl RequestContext {
 }
 
 /// Host and port of `url`, the port only where it is not the scheme's own.
-pub(super) fn authority(url: &Url) -> String {
+pub(crate) fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or("an unknown host");
     match url.port() {
         Some(port) => format!("{host}:{port}"),
@@ -83,7 +83,7 @@ pub(super) fn authority(url: &Url) -> String {
 
 /// Whether `url` leads to the host of `registry`: on its port, or on any where it has none of its own, since an
 /// insecure one may answer on 443 or on 80.
-pub(super) fn is_host_of(registry: &Registry, url: &Url) -> bool {
+pub(crate) fn is_host_of(registry: &Registry, url: &Url) -> bool {
     let name = registry.api_host();
     let other_port = registry
         .port()

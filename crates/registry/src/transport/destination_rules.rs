@@ -56,7 +56,7 @@ impl Transport {
     }
 
     /// Returns whether a registry is in a private network.
-    pub(super) fn is_inside(&self, registry: &Registry) -> bool {
+    pub(crate) fn is_inside(&self, registry: &Registry) -> bool {
         scheme::base_url(registry, "https").is_some_and(|url| self.network.is_inside(&url))
     }
 }

@@ -58,6 +58,7 @@ use warnings::ReportedWarnings;
 
 pub use body::{BodyAborted, RequestBody, RequestStream, ResponseBody, ResponseStream};
 pub use certs_d::{CertificateSet, certificate_directories};
+pub(crate) use context::{authority, is_host_of};
 pub(crate) use destination_rules::Astray;
 pub use limits::{PerRegistry, WindowBounds};
 pub use network::{Reach, Resolver, SystemResolver};

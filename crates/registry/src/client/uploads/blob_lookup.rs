@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 
 use crate::auth::ScopeSet;
-use crate::client::blobs::blob_ask;
+use crate::client::blobs::{blob_ask, leads_to_blob_request};
 use crate::client::call::CallOutcome;
 use crate::client::repository_context::RepositoryContext;
 use crate::client::{Client, ranges};
@@ -27,7 +27,14 @@ pub(super) async fn head_blob(
     let request = blob_ask(Method::HEAD, &repository, digest, "look for blob")
         .scopes(ScopeSet::push(&repository))
         .follow(false);
-    let response = match client.once(context, &request).await {
+    let mut outcome = client.once(context, &request).await;
+    if let Ok(CallOutcome::Answer(response)) = &outcome
+        && leads_to_blob_request(response)
+    {
+        let request = request.clone().follow(true);
+        outcome = Box::pin(client.once(context, &request)).await;
+    }
+    let response = match outcome {
         Ok(CallOutcome::Answer(response)) => response,
         Ok(CallOutcome::Refused(_)) => return Ok(None),
         Err(error) => return only_rate_limit(error),

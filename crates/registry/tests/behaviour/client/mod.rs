@@ -15,3 +15,4 @@ mod referrers;
 mod refusals;
 mod tags;
 mod uploads;
+mod vanity;

@@ -126,16 +126,14 @@ impl UploadDriver<'_> {
             used,
             response,
         } = refused;
-        let own = self.upload.session.location.home
+        let own = self.client.is_own(&self.upload.session.location)
             && response.url.origin() == self.upload.session.location.url.origin();
         if own && response.status == StatusCode::UNAUTHORIZED {
             self.trouble.unauthorized += 1;
             let again = self.trouble.unauthorized;
-            return match self
-                .client
-                .refused(&mut self.visit, &ask, used.as_ref(), response, again)
-                .await
-            {
+            let client = self.client;
+            let refused = client.refused_at(&mut self.visit, &ask, used.as_ref(), response, again);
+            return match Box::pin(refused).await {
                 Ok(None) => Ok(settle),
                 Err(error) if error.retryable() != Retryable::No => {
                     Err(StepFailure::Later(error, settle))

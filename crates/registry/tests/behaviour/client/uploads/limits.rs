@@ -33,14 +33,16 @@ fn chunked() -> Profile {
 /// Returns the requests of an upload of `size` bytes where the `nth` request of `kind` is answered 429, when the form is known.
 async fn takes(profile: Profile, size: u64, kind: Kind, nth: u64) -> Vec<(Kind, u16)> {
     let kit = Kit::open(profile).await;
-    kit.send("a/b", &Blob::synthetic(size, 9)).await.unwrap();
+    Box::pin(kit.send("a/b", &Blob::synthetic(size, 9)))
+        .await
+        .unwrap();
     kit.server.state().cancel_uploads();
     kit.took();
     let hit = kit
         .server
         .fault(Fault::on(kind).nth(nth), Action::status(429));
     let blob = Blob::synthetic(size, 1);
-    kit.send("a/b", &blob).await.unwrap();
+    Box::pin(kit.send("a/b", &blob)).await.unwrap();
     kit.assert_arrived("a/b", &blob);
     assert_eq!(hit.hits(), 1);
     assert_eq!(kit.server.state().open_uploads(), 0, "a session was left");

@@ -1,0 +1,46 @@
+//! The authenticators of a run.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::auth::authenticator::Authenticator;
+use crate::reference::Registry;
+use crate::transport::{RetryPolicy, Transport};
+
+/// One authenticator per registry, created on demand. All clients of a run share them, so that a registry that is also
+/// reached through redirects of another one learns its challenge, tokens and refused logins once.
+pub(crate) struct Authenticators {
+    transport: Arc<Transport>,
+    retry: RetryPolicy,
+    trusted: Arc<[String]>,
+    by_registry: Mutex<HashMap<Registry, Arc<Authenticator>>>,
+}
+
+impl Authenticators {
+    /// Creates authenticators that allow the `trusted` token servers to receive credentials.
+    pub(crate) fn new(
+        transport: Arc<Transport>,
+        retry: RetryPolicy,
+        trusted: Arc<[String]>,
+    ) -> Self {
+        Self {
+            transport,
+            retry,
+            trusted,
+            by_registry: Mutex::default(),
+        }
+    }
+    /// Returns the authenticator of `registry`.
+    pub(crate) fn get(&self, registry: &Registry) -> Arc<Authenticator> {
+        let mut by_registry = self
+            .by_registry
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let create = || {
+            let transport = Arc::clone(&self.transport);
+            let authenticator = Authenticator::new(registry.clone(), transport, self.retry);
+            Arc::new(authenticator.trusting(Arc::clone(&self.trusted)))
+        };
+        Arc::clone(by_registry.entry(registry.clone()).or_insert_with(create))
+    }
+}
