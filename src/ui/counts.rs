@@ -24,9 +24,9 @@ struct State {
 /// What was counted at one registry, or at several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HostCounts {
-    /// Requests, those for tokens and redirects included.
+    /// Requests that were tried, answered or not, those for tokens and redirects included.
     pub requests: u64,
-    /// Tries after a first.
+    /// Requests that failed and were tried again. Images that wait for the same host share its tries.
     pub retries: u64,
     /// How often it was left alone as what it allows in a time was used up.
     pub rate_limit_pauses: u64,

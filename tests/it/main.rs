@@ -27,6 +27,7 @@ mod docs;
 mod flags;
 mod help;
 mod hidden_text;
+mod host_counts;
 mod immutable;
 mod interruption;
 mod log;

@@ -11,6 +11,7 @@ use futures_util::{Stream, StreamExt};
 use crate::error::{Error, ErrorKind};
 use crate::transport::body_progress::BodyAbortGuard;
 use crate::transport::context::RequestContext;
+use crate::transport::http2_fallback::Http2BodyWatch;
 use crate::transport::limits::{Permit, Throttle};
 use crate::transport::redact::SecretRedactor;
 use crate::transport::stall::{StallTimer, TooSlow};
@@ -46,6 +47,17 @@ pub enum RequestBody {
     },
 }
 
+impl RequestBody {
+    /// Returns a second body of the same bytes, or `None` for a stream, which can be read once.
+    pub(super) fn replay(&self) -> Option<Self> {
+        match self {
+            Self::Empty => Some(Self::Empty),
+            Self::Bytes(bytes) => Some(Self::Bytes(bytes.clone())),
+            Self::Stream { .. } => None,
+        }
+    }
+}
+
 /// The producer of a request's body gave up; what happened is for the producer to tell.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the body's producer gave up")]
@@ -71,6 +83,7 @@ pub(super) struct BodyGuard {
     stall: StallTimer,
     /// What the bytes are taken out of, where the user set a limit.
     throttle: Option<Throttle>,
+    http2: Option<Http2BodyWatch>,
     /// What is given back with the last byte, not with the last reference.
     held: Option<Box<HeldPermit>>,
 }
@@ -93,6 +106,7 @@ impl BodyGuard {
             place,
             stall: StallTimer::new(stall),
             throttle: None,
+            http2: None,
             held: Some(Box::new(HeldPermit {
                 _permit: permit,
                 _leash: leash,
@@ -103,8 +117,13 @@ impl BodyGuard {
 
 impl BodyGuard {
     /// With a limit on the bytes.
-    pub(super) fn throttled(mut self, throttle: Option<Throttle>) -> Self {
+    pub(super) fn with_throttle(mut self, throttle: Option<Throttle>) -> Self {
         self.throttle = throttle;
+        self
+    }
+    /// With a watch on the HTTP/2 that the answer came by.
+    pub(super) fn with_http2(mut self, watch: Option<Http2BodyWatch>) -> Self {
+        self.http2 = watch;
         self
     }
     /// Whether the user's limit lets more bytes in. That wait is not the peer's silence.
@@ -237,6 +256,9 @@ impl ResponseBody {
         self.fail(ErrorKind::Stalled, message)
     }
     fn broken(&mut self, error: HttpError) -> Poll<Option<Result<Bytes, Error>>> {
+        if let Some(watch) = self.guard.as_ref().and_then(|guard| guard.http2.as_ref()) {
+            watch.body_broke(&error);
+        }
         let message = match self.expected {
             Some(expected) => format!(
                 "{}, after {} of {expected} bytes",
@@ -365,7 +387,9 @@ impl From<HttpErrorKind> for ErrorKind {
             HttpErrorKind::Certificate | HttpErrorKind::NotTls | HttpErrorKind::Handshake => {
                 Self::Tls
             }
-            HttpErrorKind::Broken => Self::Broken,
+            HttpErrorKind::Broken | HttpErrorKind::Http2Broken | HttpErrorKind::Http2Unusable => {
+                Self::Broken
+            }
             HttpErrorKind::Forbidden => Self::Refused,
             HttpErrorKind::RequestBody => Self::Cancelled,
         }

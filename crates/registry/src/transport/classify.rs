@@ -68,6 +68,11 @@ pub(super) fn handshake(error: &io::Error) -> HttpError {
 
 /// After the connection stood.
 fn broken(error: &(dyn StdError + 'static)) -> HttpError {
+    if let Some(error) = links(error).find_map(|link| link.downcast_ref::<h2::Error>())
+        && let Some(reason) = error.reason()
+    {
+        return http2(reason);
+    }
     let hyper = links(error).find_map(|link| link.downcast_ref::<hyper::Error>());
     let io = links(error).find_map(|link| link.downcast_ref::<io::Error>());
     let message = match (hyper, io) {
@@ -82,6 +87,29 @@ fn broken(error: &(dyn StdError + 'static)) -> HttpError {
         _ => format!("the connection broke ({})", last(error)),
     };
     HttpError::new(HttpErrorKind::Broken, message)
+}
+
+/// Returns the failure of a stream or a connection of HTTP/2. Some reasons say that HTTP/2 itself does not work here; the
+/// others may be those of a server that would fail in HTTP/1.1 as well.
+fn http2(reason: h2::Reason) -> HttpError {
+    use h2::Reason;
+    let message = match reason {
+        Reason::HTTP_1_1_REQUIRED => "it demands HTTP/1.1".to_owned(),
+        Reason::NO_ERROR => "it ended the HTTP/2 connection".to_owned(),
+        reason => format!("HTTP/2 failed ({})", reason.description()),
+    };
+    let kind = match reason {
+        Reason::HTTP_1_1_REQUIRED
+        | Reason::PROTOCOL_ERROR
+        | Reason::FLOW_CONTROL_ERROR
+        | Reason::SETTINGS_TIMEOUT
+        | Reason::FRAME_SIZE_ERROR
+        | Reason::COMPRESSION_ERROR
+        | Reason::CONNECT_ERROR
+        | Reason::INADEQUATE_SECURITY => HttpErrorKind::Http2Unusable,
+        _ => HttpErrorKind::Http2Broken,
+    };
+    HttpError::new(kind, message)
 }
 
 /// What went wrong at a proxy, from the text of an error that has no public type.

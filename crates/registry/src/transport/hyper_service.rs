@@ -22,6 +22,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyStream;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::Connected;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use url::Url;
 
@@ -93,9 +94,10 @@ impl HyperService {
             tls: self.tls.clone(),
             profile: Profile {
                 trust: route.trust,
-                alpn: match route.lane {
-                    Lane::Calls => Alpn::Http2,
-                    Lane::Downloads | Lane::Uploads => Alpn::Http1,
+                alpn: if route.http2 {
+                    Alpn::Http2
+                } else {
+                    Alpn::Http1
                 },
                 certificates: route.certificates,
             },
@@ -140,8 +142,15 @@ impl HyperService {
         self.log_in_at_proxy(&mut request);
         let uri = request.uri().clone();
         let answer = self.client(route).request(request).await;
-        let answer =
-            answer.map_err(|error| self.alerts.explain(&uri, classify::exchange(&error)))?;
+        let answer = answer.map_err(|error| {
+            let connection = error.connect_info();
+            let is_http2 = connection.is_some_and(Connected::is_negotiated_h2);
+            let mut found = classify::exchange(&error);
+            if is_http2 && found.kind == HttpErrorKind::Broken {
+                found.kind = HttpErrorKind::Http2Broken;
+            }
+            self.alerts.explain(&uri, found)
+        })?;
         Ok(answer.map(incoming))
     }
     /// A proxy that reads plain requests finds its login in each; one that tunnels was told when the tunnel was made.

@@ -12,6 +12,8 @@ mod connection;
 mod connector;
 mod context;
 mod destination_rules;
+mod exchange;
+mod http2_fallback;
 mod hyper_service;
 mod limits;
 mod network;
@@ -43,10 +45,11 @@ use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
 use crate::cause::Cause;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::reference::Registry;
 
 use certs_d::CertificateFolders;
+use http2_fallback::Http2Fallback;
 use hyper_service::{Environment, HyperService};
 use limits::{Limits, Pauses, Quotas, Rates};
 use network::Network;
@@ -94,7 +97,18 @@ async fn request_base<S: HttpService + ?Sized>(
     let request = http::Request::get(format!("{url}v2/"))
         .body(RequestBody::Empty)
         .map_err(|_| HttpError::new(HttpErrorKind::Connect, "its name is no host".to_owned()))?;
-    service.call(request, route).await.map(drop)
+    match service.call(request, route).await {
+        // TLS and HTTP/2 were agreed on, so the scheme is right.
+        Err(error)
+            if matches!(
+                error.kind,
+                HttpErrorKind::Http2Broken | HttpErrorKind::Http2Unusable
+            ) =>
+        {
+            Ok(())
+        }
+        answer => answer.map(drop),
+    }
 }
 
 /// Which connections a request may use.
@@ -104,6 +118,8 @@ pub struct Route {
     pub trust: Trust,
     /// What flows.
     pub lane: Lane,
+    /// Offers HTTP/2 to a host in the TLS handshake.
+    pub http2: bool,
     /// Certificates of the registry for whose sake the request is made.
     pub certificates: Option<CertificateSet>,
     /// The addresses that it may be sent to.
@@ -166,7 +182,9 @@ impl HttpError {
             HttpErrorKind::Certificate => Cause::CertificateRefused,
             HttpErrorKind::NotTls => Cause::PlainHttp,
             HttpErrorKind::Handshake => Cause::TlsRefused,
-            HttpErrorKind::Broken => Cause::ConnectionBroken,
+            HttpErrorKind::Broken | HttpErrorKind::Http2Broken | HttpErrorKind::Http2Unusable => {
+                Cause::ConnectionBroken
+            }
             HttpErrorKind::Forbidden => Cause::PrivateAddress,
             HttpErrorKind::RequestBody => Cause::Interrupted,
         })
@@ -190,6 +208,10 @@ pub enum HttpErrorKind {
     Handshake,
     /// After the connection stood.
     Broken,
+    /// After the connection stood, over HTTP/2.
+    Http2Broken,
+    /// The host and this program disagree about HTTP/2, or the host demands HTTP/1.1.
+    Http2Unusable,
     /// The host is at an address that may not be reached.
     Forbidden,
     /// The request's own body failed; what happened is with the body's producer.
@@ -351,6 +373,7 @@ pub struct Transport {
     patience: ShutdownDeadline,
     schemes: SchemeCache,
     hosts: UnreachableHosts,
+    http2: Http2Fallback,
     redactor: SecretRedactor,
     warnings: ReportedWarnings,
 }
@@ -399,50 +422,13 @@ impl Transport {
             patience: ShutdownDeadline::default(),
             schemes: SchemeCache::new(service.clone()),
             hosts: UnreachableHosts::default(),
+            http2: Http2Fallback::default(),
             redactor: SecretRedactor::default(),
             warnings: ReportedWarnings::default(),
             certificates: Arc::new(CertificateFolders::new(Vec::new())),
             network: network(&options),
             service,
             options,
-        }
-    }
-    /// The base URL of `endpoint`, ending in `/`. For an insecure endpoint the first call finds out which scheme
-    /// and port answer (docs/files.md#credentials) and remembers it for the run; concurrent callers share one probe.
-    pub async fn base_url(&self, endpoint: &Endpoint, action: &str) -> Result<Url, Error> {
-        let registry = &endpoint.registry;
-        if !endpoint.insecure {
-            return scheme::base_url(registry, "https").ok_or_else(|| {
-                let why = "its name is no host";
-                Error::new(ErrorKind::Connect, action, registry.as_str(), why)
-            });
-        }
-        if let Some(url) = self.schemes.found(registry) {
-            return Ok(url);
-        }
-        let route = Route {
-            trust: Trust::Anything,
-            lane: Lane::Calls,
-            reach: Reach::Own,
-            certificates: self.certificates.find(registry, true).map_err(|why| {
-                Error::new(ErrorKind::Tls, action, registry.as_str(), why)
-                    .with_cause(Cause::ClientCertificate)
-            })?,
-        };
-        let key = (registry.as_str().to_owned(), true);
-        let contact = self.wait_for_host(key, true, action).await?;
-        match self.schemes.find(registry, route).await {
-            Ok(url) => {
-                contact.ended(None);
-                Ok(url)
-            }
-            Err(why) => {
-                let cause = why.cause();
-                let error = Error::new(why.kind.into(), action, registry.as_str(), why.message);
-                let error = error.with_cause(cause);
-                contact.ended(Some(&error));
-                Err(error)
-            }
         }
     }
     /// Lets nobody talk to the host of `endpoint` for `delay`.

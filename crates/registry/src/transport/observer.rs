@@ -7,7 +7,10 @@ use http::{Method, StatusCode};
 use crate::error::{Error, ErrorKind};
 use crate::transport::Lane;
 
-/// Told of every request, retry and pause. Called from many tasks at once; must not block.
+/// Receives every request, retry and pause. Called from many tasks at once; must not block.
+///
+/// A request counts when it was tried: one that found no host counts as one that was answered. Operations that wait for
+/// the same host while it cannot be reached share its tries: only the one that tries reports requests and retries.
 pub trait Observer: Send + Sync + 'static {
     /// A request was answered, or failed.
     fn request(&self, _record: &RequestRecord<'_>) {}

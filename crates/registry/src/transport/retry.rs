@@ -171,16 +171,17 @@ impl Attempts {
             // Before the look at what is known, so that no change falls between the two.
             changed.as_mut().enable();
             let next = transport.hosts.next(&key, &error, &mut self.part);
-            let acts = was_sent || self.part.lead.is_some();
             match next {
                 None => return Ok(Some(error)),
                 Some(Next::Down(shared)) => {
                     return Err(shared.shared_with(error.action()).given_up());
                 }
-                // One that follows after a try of its own waits its own time first.
-                Some(_) if acts => return Ok(Some(error)),
-                Some(Next::Proceed) => return Ok(None),
                 Some(Next::Follow(until)) => drop(timeout_at(until, changed).await),
+                // Another try after one of its own is a retry, with the wait and the count of one.
+                Some(Next::Proceed) if was_sent || self.part.lead.is_some() => {
+                    return Ok(Some(error));
+                }
+                Some(Next::Proceed) => return Ok(None),
             }
         }
     }

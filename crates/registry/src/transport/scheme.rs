@@ -10,10 +10,18 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
+use http::Method;
+use tokio::time::Instant;
 use url::Url;
 
+use crate::cause::Cause;
+use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
-use crate::transport::{HttpError, HttpErrorKind, HttpService, Route, request_base};
+use crate::transport::observer::RequestRecord;
+use crate::transport::{
+    Endpoint, HttpError, HttpErrorKind, HttpService, Lane, Reach, Route, Transport, Trust,
+    request_base,
+};
 
 /// How long port 443 may take to answer before port 80 is tried, and port 80 as well.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
@@ -86,6 +94,65 @@ impl SchemeCache {
             slots.insert(registry.clone(), SchemeSlot::Probing(weak));
         }
         Ok(StartedProbe::Probing(probe))
+    }
+}
+
+impl Transport {
+    /// Returns the base URL of `endpoint`, ending in `/`. For an insecure endpoint the first call finds out which scheme
+    /// and port answer (docs/files.md#credentials) and remembers it for the run; concurrent callers share one probe. A
+    /// probe without an answer is reported as a request, since it is the try of one.
+    pub async fn base_url(&self, endpoint: &Endpoint, action: &str) -> Result<Url, Error> {
+        let registry = &endpoint.registry;
+        let https = base_url(registry, "https").ok_or_else(|| {
+            let why = "its name is no host";
+            Error::new(ErrorKind::Connect, action, registry.as_str(), why)
+        })?;
+        if !endpoint.insecure {
+            return Ok(https);
+        }
+        if let Some(url) = self.schemes.found(registry) {
+            return Ok(url);
+        }
+        let route = Route {
+            trust: Trust::Anything,
+            lane: Lane::Calls,
+            http2: true,
+            reach: Reach::Own,
+            certificates: self.certificates.find(registry, true).map_err(|why| {
+                Error::new(ErrorKind::Tls, action, registry.as_str(), why)
+                    .with_cause(Cause::ClientCertificate)
+            })?,
+        };
+        let key = (registry.as_str().to_owned(), true);
+        let contact = self.wait_for_host(key, true, action).await?;
+        let start = Instant::now();
+        let why = match self.schemes.find(registry, route).await {
+            Ok(url) => {
+                contact.ended(None);
+                return Ok(url);
+            }
+            Err(why) => why,
+        };
+        if contact.is_first() {
+            self.observer().request(&RequestRecord {
+                action,
+                registry: registry.as_str(),
+                host: registry.as_str(),
+                method: &Method::GET,
+                url: &format!("{https}v2/"),
+                status: None,
+                elapsed: start.elapsed(),
+                tries: contact.tries(),
+                request_id: None,
+                sent: 0,
+                length: None,
+            });
+        }
+        let cause = why.cause();
+        let error = Error::new(why.kind.into(), action, registry.as_str(), why.message);
+        let error = error.with_cause(cause);
+        contact.ended(Some(&error));
+        Err(error)
     }
 }
 

@@ -4,23 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderValue, USER_AGENT};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Version};
 use tokio::time::Instant;
 use url::Url;
 
 use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
-use crate::text;
 use crate::transport::body::{self, BodyGuard, RequestBody, ResponseBody};
-use crate::transport::body_progress::{BodyAbortGuard, BodyProgress};
-use crate::transport::context::{RequestContext, authority, is_host_of};
+use crate::transport::context::{RequestContext, authority};
+use crate::transport::exchange::{Exchanged, content_length};
 use crate::transport::limits::{Permit, ResponseHead, Throttle, Urgency};
-use crate::transport::observer::RequestRecord;
 use crate::transport::shutdown_deadline::DeadlineExceeded;
 use crate::transport::{
-    AnswerLimit, Astray, Call, Endpoint, Lane, Reach, Response, Route, Transport, Trust, redirect,
-    request_id,
+    AnswerLimit, Astray, Call, Endpoint, Lane, Response, Transport, Trust, redirect,
 };
 
 /// Leave to make one call at one host; given back when dropped.
@@ -30,38 +27,26 @@ pub struct ReservedPermit(Permit);
 /// Why a wait ended early.
 pub(super) const OVER: &str = "the run ends before it may be asked again";
 
-/// The most characters of a URL that are told.
-const LONGEST_URL: usize = 1_024;
-
 /// What stays the same over the hops of a call.
-struct RequestPlan {
-    action: Arc<str>,
-    endpoint: Endpoint,
-    method: Method,
-    trust: Trust,
-    lane: Lane,
-    answer: Duration,
+pub(super) struct RequestPlan {
+    pub(super) action: Arc<str>,
+    pub(super) endpoint: Endpoint,
+    pub(super) method: Method,
+    pub(super) trust: Trust,
+    pub(super) lane: Lane,
+    pub(super) answer: Duration,
     follow: bool,
-    tries: u32,
-    public_only: bool,
+    pub(super) tries: u32,
+    pub(super) public_only: bool,
 }
 
 /// One exchange of a trip.
-struct Hop {
-    place: RequestContext,
-    url: Url,
-    headers: HeaderMap,
-    body: RequestBody,
+pub(super) struct Hop {
+    pub(super) place: RequestContext,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
     /// A host of the public internet led here.
-    led_by_public: bool,
-}
-
-/// What is told of an exchange when the head of its answer is there, or none comes.
-struct ExchangeReport<'a> {
-    url: &'a Url,
-    sent: u64,
-    answer: Option<&'a http::Response<ResponseBody>>,
-    elapsed: Duration,
+    pub(super) led_by_public: bool,
 }
 
 impl Transport {
@@ -179,18 +164,17 @@ impl Transport {
     }
 
     async fn follow_redirects(&self, call: Call, mut permit: Permit) -> Result<Response, Error> {
-        let (trip, mut hop) = self.prepare(call)?;
-        hop.body = body::if_any(hop.body)
+        let (trip, mut hop, body) = self.prepare(call)?;
+        let mut body = body::if_any(body)
             .await
             .map_err(|aborted| hop.place.error(ErrorKind::Cancelled, aborted.to_string()))?;
         for hops in 0..=redirect::MAX_HOPS {
             let host = (hop.place.host().to_owned(), trip.endpoint.insecure);
-            let waits = matches!(hop.body, RequestBody::Empty);
+            let waits = matches!(body, RequestBody::Empty);
             let contact = self.wait_for_host(host, waits, &trip.action).await?;
             let start = Instant::now();
-            let (place, url, headers) = (hop.place.clone(), hop.url.clone(), hop.headers.clone());
-            let led_by_public = hop.led_by_public;
-            let exchanged = self.exchange(&trip, hop).await;
+            let body = std::mem::replace(&mut body, RequestBody::Empty);
+            let exchanged = self.exchange(&trip, &hop, body).await;
             contact.ended(exchanged.as_ref().err());
             // Of all requests, HEADs that lead nowhere else are alike.
             let alike = hops == 0 && trip.method == Method::HEAD;
@@ -202,19 +186,21 @@ impl Transport {
             );
             let (answer, leash) = exchanged?;
             let (status, own) = (answer.status(), answer.headers());
-            let Some(target) = self.redirection(&trip, &place, &url, status, own).await? else {
+            let Some(target) = self.redirection(&trip, &hop, status, own).await? else {
                 let throttle = self.rates.bytes(&trip.endpoint.registry).map(Throttle::new);
-                let guard = BodyGuard::new(place, self.options.timeouts.stall, permit, leash);
-                let guard = guard.throttled(throttle);
-                return Ok(respond(&trip, url, answer, guard));
+                let watch = (answer.version() == Version::HTTP_2)
+                    .then(|| self.http2.watch(authority(&hop.url), trip.tries));
+                let guard = BodyGuard::new(hop.place, self.options.timeouts.stall, permit, leash);
+                let guard = guard.with_throttle(throttle).with_http2(watch);
+                return Ok(respond(&trip, hop.url, answer, guard));
             };
             answer.into_body().drain().await;
             if let Some(turn) = self.rates.request(&trip.endpoint.registry) {
                 let waited = self.patience.until(turn).await;
-                waited.map_err(|DeadlineExceeded| place.error(ErrorKind::Cancelled, OVER))?;
+                waited.map_err(|DeadlineExceeded| hop.place.error(ErrorKind::Cancelled, OVER))?;
             }
-            hop = Hop::onward(&place, &url, headers, target);
-            hop.led_by_public = led_by_public || !self.network.is_inside(&url);
+            let led_by_public = hop.led_by_public || !self.network.is_inside(&hop.url);
+            hop = hop.onward(target, led_by_public);
         }
         Err(hop.place.error(
             ErrorKind::Refused,
@@ -222,7 +208,7 @@ impl Transport {
         ))
     }
 
-    fn prepare(&self, call: Call) -> Result<(RequestPlan, Hop), Error> {
+    fn prepare(&self, call: Call) -> Result<(RequestPlan, Hop, RequestBody), Error> {
         let redactor = self.redactor.clone();
         let place = RequestContext::new(&call.action, &call.endpoint, &call.url, redactor);
         if call.url.scheme() != "https" && !call.endpoint.insecure {
@@ -275,10 +261,9 @@ impl Transport {
             place,
             url: call.url,
             headers,
-            body: call.body,
             led_by_public: call.public_only,
         };
-        Ok((trip, hop))
+        Ok((trip, hop, call.body))
     }
 
     /// Tells the window what became of a request, and the observer where that narrowed it.
@@ -286,7 +271,7 @@ impl Transport {
         &self,
         trip: &RequestPlan,
         permit: &mut Permit,
-        exchanged: &Result<(http::Response<ResponseBody>, BodyAbortGuard), Error>,
+        exchanged: &Result<Exchanged, Error>,
         latency: Option<Duration>,
     ) {
         let narrowed = match exchanged {
@@ -303,138 +288,29 @@ impl Transport {
         }
     }
 
-    /// One request and the head of its answer, under the stall watchdog.
-    async fn exchange(
-        &self,
-        trip: &RequestPlan,
-        hop: Hop,
-    ) -> Result<(http::Response<ResponseBody>, BodyAbortGuard), Error> {
-        let bucket = self.rates.bytes(&trip.endpoint.registry);
-        if let (Some(bucket), RequestBody::Bytes(bytes)) = (&bucket, &hop.body) {
-            let turn = bucket.take(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-            self.patience
-                .until(turn)
-                .await
-                .map_err(|DeadlineExceeded| hop.place.error(ErrorKind::Cancelled, OVER))?;
-        }
-        let route = self.route(trip, &hop)?;
-        self.redactor
-            .remember_request(&hop.url, &hop.headers, &hop.body);
-        let (body, sending) = BodyProgress::wrap(hop.body, bucket.map(Throttle::new));
-        let leash = sending.abort_guard();
-        let request = http::Request::builder()
-            .method(&trip.method)
-            .uri(hop.url.as_str())
-            .body(body);
-        let mut request = request.map_err(|_| {
-            hop.place
-                .error(ErrorKind::Protocol, "the URL cannot be requested")
-        })?;
-        *request.headers_mut() = hop.headers;
-        let start = Instant::now();
-        let outcome = tokio::select! {
-            biased;
-            answer = self.service.call(request, route) => {
-                answer.map_err(|error| {
-                    let cause = error.cause();
-                    hop.place.error(error.kind.into(), error.message).with_cause(cause)
-                })
-            }
-            stall = sending.stalled(self.options.timeouts.stall, trip.answer) => {
-                Err(hop.place.error(ErrorKind::Stalled, stall.to_string()))
-            }
-        };
-        let told = ExchangeReport {
-            url: &hop.url,
-            sent: sending.sent(),
-            answer: outcome.as_ref().ok(),
-            elapsed: start.elapsed(),
-        };
-        self.report(trip, &told);
-        outcome.map(|answer| (answer, leash))
-    }
-
-    /// The connections that a request may use.
-    fn route(&self, trip: &RequestPlan, hop: &Hop) -> Result<Route, Error> {
-        let registry = &trip.endpoint.registry;
-        let is_own = is_host_of(registry, &hop.url);
-        let reach = if is_own && !trip.public_only {
-            Reach::Own
-        } else if hop.led_by_public || !self.is_inside(registry) {
-            Reach::Public
-        } else {
-            Reach::Anywhere
-        };
-        let certificates = self.certificates.find(registry, is_own).map_err(|why| {
-            let error = hop.place.error(ErrorKind::Tls, why);
-            error.with_cause(Cause::ClientCertificate)
-        })?;
-        Ok(Route {
-            trust: trip.trust,
-            lane: trip.lane,
-            certificates,
-            reach,
-        })
-    }
-
-    fn report(&self, trip: &RequestPlan, told: &ExchangeReport<'_>) {
-        let ExchangeReport { url, answer, .. } = *told;
-        let host = authority(url);
-        // A path may repeat a secret, too, and is as long as whoever led here likes.
-        let shown = format!("{}://{host}{}", url.scheme(), url.path());
-        let shown = text::clean(&self.redactor.redact(&shown), LONGEST_URL);
-        let (status, headers) = answer
-            .map(|answer| (answer.status(), answer.headers()))
-            .unzip();
-        let request_id = headers.and_then(|headers| request_id::find(headers, &self.redactor));
-        self.observer().request(&RequestRecord {
-            action: &trip.action,
-            registry: trip.endpoint.registry.as_str(),
-            host: &self.redactor.redact(&host),
-            method: &trip.method,
-            url: &shown,
-            status,
-            elapsed: told.elapsed,
-            tries: trip.tries,
-            request_id: request_id.as_deref(),
-            sent: told.sent,
-            length: status
-                .zip(headers)
-                .and_then(|(status, headers)| content_length(&trip.method, status, headers)),
-        });
-        if let Some(answer) = answer {
-            self.pauses
-                .record_answer(&trip.endpoint.registry, answer.status());
-            let host = trip.endpoint.registry.as_str();
-            for warning in self.warnings.news(host, answer.headers()) {
-                self.observer()
-                    .warning(host, &self.redactor.redact(&warning));
-            }
-        }
-    }
-
     /// Where the answer redirects to, if it may.
     async fn redirection(
         &self,
         trip: &RequestPlan,
-        place: &RequestContext,
-        url: &Url,
+        hop: &Hop,
         status: StatusCode,
         headers: &HeaderMap,
     ) -> Result<Option<Url>, Error> {
         if !trip.follow {
             return Ok(None);
         }
-        let target = redirect::target(&trip.method, status, headers, url)
-            .map_err(|why| place.error(ErrorKind::Protocol, why))?;
+        let target = redirect::target(&trip.method, status, headers, &hop.url)
+            .map_err(|why| hop.place.error(ErrorKind::Protocol, why))?;
         let Some(target) = target else {
             return Ok(None);
         };
-        self.may_lead(&trip.endpoint, url, &target)
+        self.may_lead(&trip.endpoint, &hop.url, &target)
             .await
             .map_err(|Astray { cause, why }| {
                 let message = format!("it redirects {why}");
-                place.error(ErrorKind::Refused, message).with_cause(cause)
+                hop.place
+                    .error(ErrorKind::Refused, message)
+                    .with_cause(cause)
             })?;
         Ok(Some(target))
     }
@@ -442,16 +318,15 @@ impl Transport {
 
 impl Hop {
     /// The next request after a redirect, with what may leave the origin.
-    fn onward(place: &RequestContext, from: &Url, mut headers: HeaderMap, target: Url) -> Self {
-        if !redirect::same_origin(from, &target) {
-            redirect::strip_private_headers(&mut headers);
+    fn onward(mut self, target: Url, led_by_public: bool) -> Self {
+        if !redirect::same_origin(&self.url, &target) {
+            redirect::strip_private_headers(&mut self.headers);
         }
         Self {
-            place: place.redirected_to(&target),
+            place: self.place.redirected_to(&target),
             url: target,
-            headers,
-            body: RequestBody::Empty,
-            led_by_public: false,
+            headers: self.headers,
+            led_by_public,
         }
     }
 }
@@ -470,14 +345,4 @@ fn respond(
         url,
         body: body.guarded(guard, expected),
     }
-}
-
-/// How many bytes an answer's body will have, where it says so.
-fn content_length(method: &Method, status: StatusCode, headers: &HeaderMap) -> Option<u64> {
-    if *method == Method::HEAD
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-    {
-        return None;
-    }
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

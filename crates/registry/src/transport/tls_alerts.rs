@@ -31,7 +31,10 @@ pub(super) struct Alerts(Arc<Mutex<HashMap<Authority, (Instant, HttpError)>>>);
 impl Alerts {
     /// Returns `error`, or the alert that the host of `uri` has just closed a connection with.
     pub(super) fn explain(&self, uri: &Uri, error: HttpError) -> HttpError {
-        if error.kind != HttpErrorKind::Broken {
+        if !matches!(
+            error.kind,
+            HttpErrorKind::Broken | HttpErrorKind::Http2Broken
+        ) {
             return error;
         }
         let alerts = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -47,6 +47,8 @@ struct Host {
     state: State,
     /// Time of its last answer.
     answered: Option<Instant>,
+    /// Requests that failed since it was last reached or given up.
+    failures: u32,
     /// All tries of an operation failed, and it has not answered since.
     is_down: bool,
     /// The operation that retries, if one does; and the number of such operations so far.
@@ -56,11 +58,9 @@ struct Host {
     ended: Option<(u64, Error)>,
 }
 
-#[derive(Default)]
 enum State {
-    /// The next request tries.
-    #[default]
-    Open,
+    /// The next request tries. The operation that retries has until then, if there is one, to make it.
+    Open { until: Option<Instant> },
     /// A request tries to connect.
     Connecting { since: Instant },
     /// It was reached.
@@ -69,6 +69,12 @@ enum State {
     Failed { error: Error, until: Instant },
     /// All tries failed.
     Down { error: Error, until: Instant },
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Open { until: None }
+    }
 }
 
 /// The leave to send a request to a host. Dropped without an outcome, it lets the next request try.
@@ -162,9 +168,16 @@ impl UnreachableHosts {
                 part.followed = None;
                 Some(Next::Proceed)
             }
-            State::Open | State::Down { .. } => Some(Next::Proceed),
-            State::Connecting { since } => Some(Next::Follow(*since + CONNECTS_WITHIN)),
-            State::Failed { .. } if leads => Some(Next::Proceed),
+            State::Open { .. } | State::Failed { .. } if leads => Some(Next::Proceed),
+            State::Open { until: Some(until) } if host.leader.is_some() && now < *until => {
+                part.followed = part.followed.or(host.leader);
+                Some(Next::Follow(*until))
+            }
+            State::Open { .. } | State::Down { .. } => Some(Next::Proceed),
+            State::Connecting { since } => {
+                part.followed = part.followed.or(host.leader);
+                Some(Next::Follow(*since + CONNECTS_WITHIN))
+            }
             State::Failed { until, .. } if host.leader.is_some() && now < *until => {
                 part.followed = part.followed.or(host.leader);
                 Some(Next::Follow(*until))
@@ -224,7 +237,7 @@ impl Shared {
                 return Err(error.clone().with_tries(0));
             }
             State::Down { error, until } if now < *until => return Err(error.clone()),
-            State::Open | State::Failed { .. } | State::Down { .. } => {}
+            State::Open { .. } | State::Failed { .. } | State::Down { .. } => {}
         }
         host.state = State::Connecting { since: now };
         Ok(Some(true))
@@ -247,6 +260,7 @@ impl Host {
         let now = Instant::now();
         let is_recent = self.answered.is_some_and(|at| at.elapsed() < RECENTLY);
         self.is_down = !is_recent;
+        self.failures = 0;
         self.state = State::Down {
             error: error.clone(),
             until: if is_recent { now } else { now + HOLD },
@@ -256,6 +270,16 @@ impl Host {
 }
 
 impl Contact {
+    /// True if others wait for this request.
+    pub(super) fn is_first(&self) -> bool {
+        self.is_first
+    }
+    /// Returns the number of the try that this request is for its host, from 1.
+    pub(super) fn tries(&self) -> u32 {
+        let hosts = self.shared.lock();
+        let failures = hosts.get(&self.key).map_or(0, |host| host.failures);
+        failures.saturating_add(1)
+    }
     /// Says how the request ended: with an answer, or with an error.
     pub(super) fn ended(self, error: Option<&Error>) {
         match error {
@@ -267,6 +291,7 @@ impl Contact {
         self.shared.update(&self.key, |host| {
             host.answered = Some(Instant::now());
             host.is_down = false;
+            host.failures = 0;
             let is_news = !matches!(host.state, State::Reached);
             host.state = State::Reached;
             host.leader = None;
@@ -275,6 +300,7 @@ impl Contact {
     }
     fn failed(&self, error: &Error) {
         self.shared.update(&self.key, |host| {
+            host.failures = host.failures.saturating_add(1);
             let is_news = is_unreachable(error, host.answered.is_some())
                 && !matches!(host.state, State::Failed { .. } | State::Down { .. });
             if is_news {
@@ -294,7 +320,7 @@ impl Drop for Contact {
             self.shared.update(&self.key, |host| {
                 let is_news = matches!(host.state, State::Connecting { .. });
                 if is_news {
-                    host.state = State::Open;
+                    host.state = State::default();
                 }
                 is_news
             });
@@ -317,7 +343,8 @@ impl Lead {
         self.update(|host| {
             let is_news = matches!(host.state, State::Failed { .. });
             if is_news {
-                host.state = State::Open;
+                let until = Some(Instant::now() + SLACK);
+                host.state = State::Open { until };
             }
             is_news
         });
@@ -343,7 +370,7 @@ impl Drop for Lead {
         self.update(|host| {
             host.leader = None;
             if matches!(host.state, State::Failed { .. }) {
-                host.state = State::Open;
+                host.state = State::default();
             }
             true
         });

@@ -2,7 +2,9 @@
 
 mod bodies;
 mod certs_d;
+mod counters;
 mod fake;
+mod http2;
 mod limits;
 mod probing;
 mod proxies;

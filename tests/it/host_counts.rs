@@ -1,0 +1,114 @@
+//! Requests, retries and tries in reports and summaries: each try of a host is a request, each but the first a retry.
+
+use testkit::{Action, Auth, Fault, Kind, Registry};
+
+use crate::support::{Outcome, Place, image, registry, report::report};
+
+const FLAGS: [&str; 8] = [
+    "--images",
+    "images.yaml",
+    "--auth",
+    "auth.yaml",
+    "--retries",
+    "2",
+    "--report",
+    "report.json",
+];
+
+/// Copies twelve images from `from` to `to`, both insecure hosts.
+fn copy_twelve(from: &str, to: &str, login: &str) -> (Place, Outcome) {
+    let rules = (0..12).map(|number| format!("{from}/app{number}:v1: {to}/app{number}\n"));
+    let auth = format!("{from}: {{insecure: true}}\n{to}: {{insecure: true{login}}}\n");
+    let place = Place::new()
+        .file("images.yaml", &rules.collect::<String>())
+        .file("auth.yaml", &auth);
+    let outcome = place.run(&FLAGS);
+    (place, outcome)
+}
+
+/// A source with the images of [`copy_twelve`].
+fn source() -> Registry {
+    let source = registry();
+    for number in 0..12 {
+        source.push(&format!("app{number}"), Some("v1"), &image("a"));
+    }
+    source
+}
+
+/// Requests and retries of a host in the report.
+fn counts(place: &Place, host: &str) -> (u64, u64) {
+    let report = report(place, "report.json");
+    let hosts = report["hosts"].as_array().unwrap();
+    let found = hosts.iter().find(|found| found["host"] == host).unwrap();
+    let count = |name: &str| found[name].as_u64().unwrap();
+    (count("requests"), count("retries"))
+}
+
+/// Tries of each failure in the report.
+fn tries(place: &Place) -> Vec<u64> {
+    let report = report(place, "report.json");
+    let images = report["images"].as_array().unwrap().iter();
+    let tries = images.map(|image| image["failure"]["tries"].as_u64().unwrap());
+    tries.collect()
+}
+
+#[test]
+fn a_dead_destination_of_twelve_images_is_three_requests_and_two_retries() {
+    let source = source();
+    // A port that was free a moment ago.
+    let nobody = registry().host();
+    let (place, outcome) = copy_twelve(&source.host(), &nobody, "");
+    outcome
+        .exits(1)
+        .says(&format!("  {nobody}: 3 requests, 2 retries\n"))
+        .says("connection refused, after 3 tries");
+    assert_eq!(counts(&place, &nobody), (3, 2));
+    assert_eq!(tries(&place), [3; 12]);
+}
+
+#[test]
+fn a_dead_source_of_twelve_images_is_three_requests_and_two_retries() {
+    let (nobody, destination) = (registry().host(), registry());
+    let (place, outcome) = copy_twelve(&nobody, &destination.host(), "");
+    outcome
+        .exits(1)
+        .says(&format!("  {nobody}: 3 requests, 2 retries\n"));
+    assert_eq!(counts(&place, &nobody), (3, 2));
+    assert_eq!(tries(&place), [3; 12]);
+}
+
+#[test]
+fn a_refused_login_of_twelve_images_is_retried_by_none() {
+    let source = source();
+    for auth in [Auth::basic("u", "right"), Auth::bearer("u", "right")] {
+        let destination = Registry::builder().auth(auth).start_on_thread();
+        let host = destination.host();
+        let login = ", username: u, password: wrong";
+        let (place, outcome) = copy_twelve(&source.host(), &host, login);
+        outcome.exits(1);
+        let (requests, retries) = counts(&place, &host);
+        assert_eq!(retries, 0);
+        let counted = destination.requests().len() + destination.token_requests().len();
+        assert_eq!(requests, counted as u64);
+        assert!(requests <= 3, "{requests}");
+        assert_eq!(tries(&place), [1; 12]);
+    }
+}
+
+#[test]
+fn a_503_before_an_answer_is_one_retry() {
+    let (source, destination) = (registry(), registry());
+    source.push("a", Some("v1"), &image("a"));
+    let fault = source.fault(Fault::on(Kind::ManifestGet).times(1), Action::status(503));
+    let (from, to) = (source.host(), destination.host());
+    let place = Place::new()
+        .file("images.yaml", &format!("{from}/a:v1: {to}/a\n"))
+        .file(
+            "auth.yaml",
+            &format!("{from}: {{insecure: true}}\n{to}: {{insecure: true}}\n"),
+        );
+    place.run(&FLAGS).exits(0);
+    assert_eq!(fault.hits(), 1);
+    let requests = source.requests().len() as u64;
+    assert_eq!(counts(&place, &from), (requests, 1));
+}
