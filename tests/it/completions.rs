@@ -66,6 +66,7 @@ fn bash_completes_flags_commands_values_and_files() {
 
 #[test]
 fn zsh_takes_its_script() {
+    testkit::needs!("zsh");
     let place = place("zsh");
     says(&place, "zsh", &["-f", "-n", "script"]);
     let program =
@@ -81,6 +82,7 @@ fn zsh_takes_its_script() {
 
 #[test]
 fn fish_completes_flags_commands_values_and_files() {
+    testkit::needs!("fish");
     let place = place("fish");
     says(&place, "fish", &["--no-config", "--no-execute", "script"]);
     let completes = |line: &str| {

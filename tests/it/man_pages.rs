@@ -52,6 +52,7 @@ pub(crate) fn there_is_one_for_each_command() {
 
 #[test]
 fn groff_and_mandoc_have_nothing_to_say_against_them() {
+    testkit::needs!("groff", "mandoc");
     let place = written();
     let run = |program: &str, arguments: &[&str]| {
         let output = Command::new(program)
@@ -72,6 +73,7 @@ fn groff_and_mandoc_have_nothing_to_say_against_them() {
 
 #[test]
 fn a_page_shows_flags_examples_and_exit_codes() {
+    testkit::needs!("mandoc");
     let page = written();
     let shown = Command::new("mandoc")
         .args(["-T", "ascii", "-O", "width=100", "image-syncer-copy.1"])

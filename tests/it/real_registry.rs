@@ -67,36 +67,43 @@ fn everything_arrives(access: Access, tls: bool) {
 
 #[test]
 fn over_http_for_anybody() {
+    testkit::needs!("docker-registry", "skopeo");
     everything_arrives(Access::Anonymous, false);
 }
 
 #[test]
 fn over_http_with_passwords() {
+    testkit::needs!("docker-registry", "skopeo");
     everything_arrives(Access::Htpasswd, false);
 }
 
 #[test]
 fn over_http_with_tokens() {
+    testkit::needs!("docker-registry", "skopeo");
     everything_arrives(Access::Token, false);
 }
 
 #[test]
 fn over_tls_for_anybody() {
+    testkit::needs!("docker-registry", "skopeo");
     everything_arrives(Access::Anonymous, true);
 }
 
 #[test]
 fn over_tls_with_passwords() {
+    testkit::needs!("docker-registry", "skopeo");
     everything_arrives(Access::Htpasswd, true);
 }
 
 #[test]
 fn over_tls_with_tokens() {
+    testkit::needs!("docker-registry", "skopeo");
     everything_arrives(Access::Token, true);
 }
 
 #[test]
 fn what_repositories_share_is_sent_once_and_mounted_elsewhere() {
+    testkit::needs!("docker-registry", "skopeo");
     let pair = Pair::start(Access::Token, false);
     let image = Image::single([Layer::synthetic(4 << 20, 1), Layer::synthetic(4 << 20, 2)]);
     let mut rules = String::new();
@@ -117,6 +124,7 @@ fn what_repositories_share_is_sent_once_and_mounted_elsewhere() {
 
 #[test]
 fn a_registry_that_is_gone_is_a_failure_and_one_that_is_back_is_finished() {
+    testkit::needs!("docker-registry", "skopeo");
     let mut pair = Pair::start(Access::Anonymous, false);
     pair.push("a", "v1", &index("a"));
     pair.destination.stop();

@@ -134,6 +134,7 @@ fn a_run_that_gives_up_says_so_and_the_next_one_heals_it() {
 
 #[test]
 fn both_are_listed_at_the_real_registry_after_a_second_run_at_the_latest() {
+    testkit::needs!("docker-registry");
     let two = Two::start(Which::Real);
     let outcomes = [two.spawn(0), two.spawn(1)].map(ended);
     let contended = outcomes.iter().any(|o| o.stderr.contains(CONTENDED));

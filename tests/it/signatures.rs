@@ -90,6 +90,7 @@ fn they_verify_between_registries_that_list_referrers_and_others() {
 
 #[test]
 fn they_verify_at_the_real_registry() {
+    testkit::needs!("docker-registry", "skopeo");
     for from in Which::ALL {
         signatures_verify(from, Which::Real);
     }
@@ -97,6 +98,7 @@ fn they_verify_at_the_real_registry() {
 
 #[test]
 fn they_verify_when_they_come_from_the_real_registry() {
+    testkit::needs!("docker-registry", "skopeo");
     for to in [Which::WithApi, Which::WithoutApi] {
         signatures_verify(Which::Real, to);
     }

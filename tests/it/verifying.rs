@@ -156,16 +156,19 @@ fn is_repaired(lost: impl Fn(&DockerRegistry, &Image) -> PathBuf) {
 
 #[test]
 fn docker_registry_gets_back_the_data_of_a_blob() {
+    testkit::needs!("docker-registry", "skopeo");
     is_repaired(|registry, image| data(registry, image.blobs()[0].digest()));
 }
 
 #[test]
 fn docker_registry_gets_back_the_link_to_a_blob() {
+    testkit::needs!("docker-registry", "skopeo");
     is_repaired(|registry, image| link(registry, "a", "_layers", image.blobs()[0].digest()));
 }
 
 #[test]
 fn docker_registry_gets_back_the_link_to_a_child() {
+    testkit::needs!("docker-registry", "skopeo");
     is_repaired(|registry, image| {
         let child = &image.manifests()[0].digest;
         link(registry, "a", "_manifests/revisions", child)
@@ -174,11 +177,13 @@ fn docker_registry_gets_back_the_link_to_a_child() {
 
 #[test]
 fn docker_registry_gets_back_the_data_of_a_child() {
+    testkit::needs!("docker-registry", "skopeo");
     is_repaired(|registry, image| data(registry, &image.manifests()[0].digest));
 }
 
 #[test]
 fn docker_registry_keeps_a_truncated_blob_and_that_is_said() {
+    testkit::needs!("docker-registry", "skopeo");
     let mut pair = Pair::start(Access::Anonymous, false);
     let image = index("a");
     let digest = image.blobs()[0].digest().to_owned();

@@ -93,6 +93,7 @@ pub mod fuzz;
 pub mod image;
 pub mod log;
 pub mod profile;
+pub mod programs;
 pub mod raw;
 pub mod real;
 pub mod relay;

@@ -8,11 +8,6 @@ use testkit::Registry;
 use super::fences;
 use crate::support::{Outcome, Place, image, insecure, registry};
 
-/// What may be missing on a machine.
-fn is_installed(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok()
-}
-
 /// Two images to copy, one that is there, and one that cannot be copied.
 fn stage() -> (Registry, Registry, Place) {
     let (source, destination) = (registry(), registry());
@@ -64,9 +59,7 @@ fn recipe(part: &str) -> Vec<String> {
 
 #[test]
 fn that_read_the_report() {
-    if !is_installed("jq") {
-        return;
-    }
+    testkit::needs!("jq");
     let (source, destination, place) = stage();
     let mut lines = recipe("jq -r '.summary").into_iter();
     let run = shell(&place, &lines.next().unwrap()).exits(1);
@@ -91,9 +84,7 @@ fn that_read_the_report() {
 
 #[test]
 fn that_read_the_plan() {
-    if !is_installed("jq") {
-        return;
-    }
+    testkit::needs!("jq");
     let (_source, destination, place) = stage();
     let lines = recipe("plan --auth auth.yaml --images images.yaml --output json | jq");
     let planned = shell(&place, &lines.join("\n")).exits(0).stdout;

@@ -23,6 +23,7 @@ type Case = (&'static str, fn() -> Told);
 
 #[test]
 fn the_catalogue_has_every_message_to_the_letter() {
+    testkit::needs!("docker-registry");
     let cases: Vec<Case> = [
         access::CASES,
         existence::CASES,

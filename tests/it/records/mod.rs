@@ -161,6 +161,7 @@ fn a_destination_that_was_wiped_gets_everything_once_again() {
 
 #[test]
 fn a_real_registry_that_was_wiped_gets_everything_again() {
+    testkit::needs!("docker-registry", "skopeo");
     let mut pair = Pair::start(Access::Token, false);
     let directory = tempfile::tempdir().unwrap();
     let file = directory

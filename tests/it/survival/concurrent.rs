@@ -43,6 +43,7 @@ fn fill(world: &mut World) {
 
 #[test]
 fn processes_that_copy_the_same_images_at_the_same_time_all_succeed() {
+    testkit::needs!("docker-registry");
     let mut world = World::start(DockerRegistry::builder());
     fill(&mut world);
     let (processes, rounds) = size();

@@ -32,6 +32,7 @@ fn fill(world: &mut World) -> u64 {
 
 #[test]
 fn a_killed_run_leaves_only_whole_tags_and_the_next_one_sends_little_twice() {
+    testkit::needs!("docker-registry");
     // From here on every number follows.
     const SEED: u64 = 0x5EED;
     let mut world = World::start(DockerRegistry::builder());

@@ -8,6 +8,7 @@ use crate::support::{Outcome, image};
 
 #[test]
 fn a_registry_that_is_restarted_in_the_middle_of_200_images_gets_all_of_them() {
+    testkit::needs!("docker-registry");
     let mut world = World::start(DockerRegistry::builder());
     for number in 0..200 {
         let repository = format!("r{}", number % 4);
@@ -33,6 +34,7 @@ fn a_registry_that_is_restarted_in_the_middle_of_200_images_gets_all_of_them() {
 
 #[test]
 fn a_full_disk_is_a_clear_failure_of_what_does_not_fit_until_there_is_space() {
+    testkit::needs!("docker-registry", "prlimit");
     const MIB: u64 = 1024 * 1024;
     let mut world = World::start(DockerRegistry::builder().largest_file(MIB));
     world.push("small", "v1", &image("small"));

@@ -30,6 +30,7 @@ async fn both(check: impl AsyncFn(&mut Session)) {
 }
 
 async fn both_with(auth: Auth, check: impl AsyncFn(&mut Session)) {
+    testkit::needs!("docker-registry");
     let real = DockerRegistry::builder()
         .auth(auth.clone())
         .start()

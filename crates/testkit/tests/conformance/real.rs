@@ -10,6 +10,7 @@ fn image() -> Image {
 
 #[tokio::test]
 async fn it_comes_back_with_what_it_had() {
+    testkit::needs!("docker-registry");
     let mut registry = DockerRegistry::builder().start().unwrap();
     let client = registry.client().unwrap();
     push_over_http(&client, "app", Some("v1"), &image())
@@ -33,6 +34,7 @@ async fn it_comes_back_with_what_it_had() {
 
 #[tokio::test]
 async fn it_ends_and_leaves_nothing_when_it_is_dropped() {
+    testkit::needs!("docker-registry");
     let registry = DockerRegistry::builder().start().unwrap();
     let (client, directory) = (registry.client().unwrap(), registry.directory().to_owned());
     drop(registry);
@@ -42,6 +44,7 @@ async fn it_ends_and_leaves_nothing_when_it_is_dropped() {
 
 #[tokio::test]
 async fn tls_and_tokens() {
+    testkit::needs!("docker-registry");
     let registry = DockerRegistry::builder()
         .auth(Auth::bearer("user", "secret"))
         .tls(Tls::new())
@@ -68,6 +71,7 @@ async fn tls_and_tokens() {
 
 #[tokio::test]
 async fn passwords_and_settings() {
+    testkit::needs!("docker-registry");
     let registry = DockerRegistry::builder()
         .auth(Auth::basic("user", "secret"))
         .without_delete()
@@ -91,6 +95,7 @@ async fn passwords_and_settings() {
 
 #[test]
 fn what_it_says_when_it_cannot_start_is_the_error() {
+    testkit::needs!("docker-registry");
     let broken = DockerRegistry::builder()
         .setting("REGISTRY_STORAGE", "nonsense")
         .start();

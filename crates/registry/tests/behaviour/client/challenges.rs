@@ -79,6 +79,7 @@ async fn uploads_that_start_together_are_let_in_through_the_narrowest_window() {
 
 #[tokio::test]
 async fn a_real_registry_sends_one_away() {
+    testkit::needs!("docker-registry");
     for (auth, credential, sent_away) in [
         (Auth::basic("ada", "pw"), basic("ada", "pw"), 1),
         (Auth::bearer("ada", "pw"), basic("ada", "pw"), 1),

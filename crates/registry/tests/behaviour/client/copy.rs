@@ -123,6 +123,7 @@ async fn a_new_image_costs_the_floor() {
 
 #[tokio::test]
 async fn an_image_goes_through_the_real_registry_and_back() {
+    testkit::needs!("docker-registry");
     let image = index();
     let source = testkit::Registry::start(Profile::strict()).await;
     source.push("a/b", Some("v1"), &image);

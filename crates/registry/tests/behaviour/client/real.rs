@@ -49,6 +49,7 @@ fn open_registry() -> Real {
 
 #[tokio::test]
 async fn blobs_arrive_are_mounted_and_are_read() {
+    testkit::needs!("docker-registry");
     for (auth, credential) in [
         (Auth::Anonymous, Credential::Anonymous),
         (Auth::basic("ada", "pw"), basic("ada", "pw")),
@@ -85,6 +86,7 @@ async fn blobs_arrive_are_mounted_and_are_read() {
 
 #[tokio::test]
 async fn blobs_of_every_size_arrive() {
+    testkit::needs!("docker-registry");
     let real = open_registry();
     for size in [0, 1, 65_536, 3_000_001] {
         let blob = Blob::synthetic(size, 7);
@@ -95,6 +97,7 @@ async fn blobs_of_every_size_arrive() {
 
 #[tokio::test]
 async fn a_session_that_was_purged_is_opened_anew() {
+    testkit::needs!("docker-registry");
     let real = open_registry();
     let blob = Blob::synthetic(2_000_000, 1);
     let OpenedUpload::Session(upload) = real.open("a/b", &blob, None).await else {
@@ -111,6 +114,7 @@ async fn a_session_that_was_purged_is_opened_anew() {
 
 #[tokio::test]
 async fn a_source_that_breaks_leaves_no_blob() {
+    testkit::needs!("docker-registry");
     let real = open_registry();
     let blob = Blob::synthetic(2_000_000, 1);
     let cause = Error::new(ErrorKind::Broken, "fetch blob", "source.example", "gone");
@@ -122,6 +126,7 @@ async fn a_source_that_breaks_leaves_no_blob() {
 
 #[tokio::test]
 async fn wrong_bytes_are_refused_twice() {
+    testkit::needs!("docker-registry");
     let real = open_registry();
     let blob = Blob::synthetic(1000, 1);
     let other = Given::of(&Blob::synthetic(1000, 2));
@@ -135,6 +140,7 @@ async fn wrong_bytes_are_refused_twice() {
 
 #[tokio::test]
 async fn a_manifest_that_lacks_its_blobs_names_them() {
+    testkit::needs!("docker-registry");
     let real = open_registry();
     let image = Image::single([Layer::tar("x", 10)]);
     let manifest = image_syncer_registry::Manifest::new(
@@ -154,6 +160,7 @@ async fn a_manifest_that_lacks_its_blobs_names_them() {
 
 #[tokio::test]
 async fn tags_are_listed() {
+    testkit::needs!("docker-registry");
     let real = open_registry();
     let repository = real.repository("a/b");
     let error = real.client.tags(&repository).next().await.unwrap_err();

@@ -51,6 +51,9 @@ fn refusal(place: Place, shape: &Shape) -> Option<String> {
 
 /// Copies every shape that `from` can hold to `to`, twice.
 async fn between(from: Place, to: Place) {
+    if [from, to].contains(&Place::Real) {
+        testkit::needs!("docker-registry");
+    }
     let shapes = corpus();
     let (source, destination) = (Server::start(from).await, Server::start(to).await);
     let mut held: Vec<&Shape> = Vec::new();

@@ -296,6 +296,7 @@ async fn nothing_is_sparse_where_nothing_passes() {
 
 #[tokio::test]
 async fn docker_registry_is_no_place_for_a_sparse_index_and_says_so() {
+    testkit::needs!("docker-registry");
     let shape = Shape {
         name: "attested index",
         image: attested().0,

@@ -293,6 +293,7 @@ async fn one_token_serves_all_of_it() {
 
 #[tokio::test]
 async fn writers_over_many_clients_heal_the_tag_of_the_real_registry() {
+    testkit::needs!("docker-registry");
     let real = DockerRegistry::builder().start().unwrap();
     let image = subject("x");
     let raw = real.client().unwrap();
@@ -324,6 +325,7 @@ async fn writers_over_many_clients_heal_the_tag_of_the_real_registry() {
 
 #[tokio::test]
 async fn the_real_registry_gets_a_fallback_tag() {
+    testkit::needs!("docker-registry");
     let exchange = Login::Exchange("ada".to_owned(), "pw".to_owned());
     for (auth, credential, login) in [
         (Auth::Anonymous, Credential::Anonymous, Login::Nobody),
