@@ -105,11 +105,11 @@ impl DestinationTagIndex {
     }
 
     /// The images of `rule` are being looked for: asks for the lists that it will need.
-    pub(super) fn begin(&self, rule: &Rule) {
+    pub(super) async fn begin(&self, rule: &Rule) {
         let lists = matches!(rule.source.select, Selection::All | Selection::Matching(_));
         for destination in &rule.destinations {
             let repository = &destination.repository;
-            let known = self.inventory.was_copied_to(repository);
+            let known = self.inventory.was_copied_to(repository).await;
             let confirms = lists && known && !self.immutable.is_empty();
             if let Some((list, several)) = self.list(repository)
                 && (confirms || several && !known)
@@ -149,12 +149,17 @@ impl DestinationTagIndex {
         let Some((list, several)) = self.list(repository) else {
             return DestinationHint::None;
         };
-        let known = self.inventory.was_copied_to(repository);
+        let known = self.inventory.was_copied_to(repository).await;
         let immutable = tag.filter(|tag| self.immutable.matches(tag));
-        let recorded = immutable.and_then(|tag| {
-            self.inventory
-                .last_copied(source, tag, repository, place_tag)
-        });
+        let recorded = match immutable {
+            Some(tag) => {
+                let copied = self
+                    .inventory
+                    .last_copied(source, tag, repository, place_tag);
+                copied.await
+            }
+            None => None,
+        };
         // An immutable tag that the records do not know is new, where they know others.
         if several && !known || known && immutable.is_some() {
             list.start(&self.tasks);

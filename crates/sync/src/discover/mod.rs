@@ -164,7 +164,7 @@ impl Discoverer {
             found: 0,
             repeated: 0,
         };
-        self.census.begin(rule);
+        self.census.begin(rule).await;
         let mut ended = search.run().await;
         match &ended {
             Ok(_) => listing.complete(),

@@ -18,7 +18,7 @@ use image_syncer_registry::{Descriptor, Digest, Registry, Repository, Tag};
 use crate::lock::lock;
 use crate::rule::{Parts, PlatformFilter};
 pub(crate) use mounting::{MountCapability, MountConfidence};
-use records::{BlobRepositories, RecordUpdate, RecordedCopy, Records};
+use records::{RecordUpdate, RecordedCopy, Records};
 use registry_facts::{DigestKey, RegistryFacts};
 
 /// Maximum number of blobs whose sizes are remembered because manifests state other ones.
@@ -212,15 +212,7 @@ impl Inventory {
             .iter()
             .map(|blob| DigestKey::from_digest(&blob.digest))
             .collect();
-        let (records, destination) = (Arc::clone(&recorded.records), repository.clone());
-        // One lookup takes microseconds, but an image may have thousands of blobs, and the disk may be slow.
-        let look_up = move || -> Vec<(DigestKey, BlobRepositories)> {
-            let locations = |blob: DigestKey| Some((blob, records.locations(&destination, blob)?));
-            blobs.into_iter().filter_map(locations).collect()
-        };
-        let Ok(found) = tokio::task::spawn_blocking(look_up).await else {
-            return;
-        };
+        let found = recorded.records.locations(repository, blobs).await;
         if !found.is_empty() {
             tracing::trace!("the records know where {} of its blobs are", found.len());
         }
@@ -303,8 +295,8 @@ impl Inventory {
     /// with the platform filter of this run; `None` if something else was copied there since. This is a hint. A caller
     /// that trusts it without asking the registry does so because the user declared the tag immutable.
     ///
-    /// A lookup takes microseconds and never waits for a writer.
-    pub fn last_copied(
+    /// A lookup takes microseconds on a thread of its own and never waits for a writer.
+    pub async fn last_copied(
         &self,
         source: &Repository,
         tag: &Tag,
@@ -312,7 +304,10 @@ impl Inventory {
         destination_tag: &Tag,
     ) -> Option<Digest> {
         let recorded = self.recorded.as_ref()?;
-        let copy = recorded.records.copy_at(destination, destination_tag)?;
+        let copy = recorded
+            .records
+            .copy_at(destination, destination_tag)
+            .await?;
         let is_this =
             copy.source == *source && copy.source_tag == *tag && copy.filter == recorded.filter;
         is_this.then_some(copy.digest)
@@ -330,8 +325,10 @@ impl Inventory {
         let Some(recorded) = self.recorded.as_ref().filter(|recorded| recorded.writes) else {
             return;
         };
-        // Later lookups must return the state before this run.
-        recorded.has_copies_in(destination);
+        // Later lookups must not take this copy for one of an earlier run.
+        lock(&recorded.earlier)
+            .entry(destination.clone())
+            .or_insert(false);
         let copy = RecordedCopy {
             source: source.clone(),
             source_tag: tag.clone(),
@@ -342,9 +339,11 @@ impl Inventory {
         recorded.records.queue_update(update);
     }
     /// Returns whether the records have images in that destination repository from an earlier run.
-    pub fn was_copied_to(&self, repository: &Repository) -> bool {
-        let recorded = self.recorded.as_ref();
-        recorded.is_some_and(|recorded| recorded.has_copies_in(repository))
+    pub async fn was_copied_to(&self, repository: &Repository) -> bool {
+        match &self.recorded {
+            Some(recorded) => recorded.has_copies_in(repository).await,
+            None => false,
+        }
     }
     fn queue_update(&self, update: impl FnOnce() -> RecordUpdate) {
         if let Some(recorded) = self.recorded.as_ref().filter(|recorded| recorded.writes) {
@@ -358,14 +357,14 @@ impl Inventory {
 }
 
 impl RecordedFacts {
-    fn has_copies_in(&self, destination: &Repository) -> bool {
-        let mut earlier = lock(&self.earlier);
-        if let Some(known) = earlier.get(destination) {
+    async fn has_copies_in(&self, destination: &Repository) -> bool {
+        if let Some(known) = lock(&self.earlier).get(destination) {
             return *known;
         }
-        let known = self.records.has_copies_in(destination);
-        earlier.insert(destination.clone(), known);
-        known
+        let known = self.records.has_copies_in(destination).await;
+        *lock(&self.earlier)
+            .entry(destination.clone())
+            .or_insert(known)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Times of the last checks for referrers, for runs that check in intervals.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use image_syncer_registry::{Digest, Repository};
@@ -12,7 +11,7 @@ use crate::inventory::{Inventory, RecordedFacts};
 
 impl Inventory {
     /// Returns how long ago all referrers of `root` in `source`, as far as `wanted` goes, were at `destination`; `None`
-    /// if the records do not know. A hint, from earlier runs. Read on a thread for blocking work, as disks may be slow.
+    /// if the records do not know. A hint, from earlier runs.
     pub(crate) async fn last_referrers_check(
         &self,
         source: &Repository,
@@ -22,9 +21,7 @@ impl Inventory {
     ) -> Option<Duration> {
         let recorded = self.recorded.as_ref()?;
         let check = recorded.referrers_check(source, root, wanted);
-        let (records, destination) = (Arc::clone(&recorded.records), destination.clone());
-        let lookup = move || records.last_check(&destination, &check);
-        let checked = tokio::task::spawn_blocking(lookup).await.ok()??;
+        let checked = recorded.records.last_check(destination, check).await?;
         // A time in the future was written by a wrong clock.
         SystemTime::now().duration_since(checked).ok()
     }

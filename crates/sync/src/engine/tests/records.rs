@@ -211,20 +211,20 @@ async fn which_digest_was_copied_or_found_is_noted() {
     let (source, place) = (repository("src.example/app"), repository("dst.example/app"));
     let v1 = Tag::parse("v1").unwrap();
     world.copy(&["app:v1"]).await;
-    let known = || {
+    let known = async || {
         let inventory = Inventory::with_records(
             world.records(),
             &PlatformFilter::default(),
             crate::rule::Parts::default(),
         );
-        inventory.last_copied(&source, &v1, &place, &v1)
+        inventory.last_copied(&source, &v1, &place, &v1).await
     };
-    assert_eq!(known(), Some(digest));
+    assert_eq!(known().await, Some(digest));
     let other = world.image("app", "v1", &["new"]);
     world.stores.copy_repository(&source, &place);
     assert_eq!(
         world.copy(&["app:v1"]).await,
         ["resolve-for-push dst.example/app:v1"]
     );
-    assert_eq!(known(), Some(other));
+    assert_eq!(known().await, Some(other));
 }

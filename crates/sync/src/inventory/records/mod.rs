@@ -12,13 +12,14 @@ mod error;
 mod file;
 mod maintenance;
 mod reader;
+mod reader_thread;
 mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use image_syncer_registry::{Digest, Repository, Tag};
 
@@ -28,6 +29,7 @@ use crate::lock::lock;
 pub use error::{RecordsError, RecordsErrorKind};
 pub use maintenance::{KEPT_DAYS, RecordsMaintenance, RecordsOverview, RegistryRecords};
 use reader::RecordsReader;
+use reader_thread::ReaderThread;
 use writer::RecordsWriter;
 
 /// Maximum number of updates that wait to be written; further ones are dropped.
@@ -39,8 +41,7 @@ const DAY: i64 = 24 * 60 * 60;
 /// Records file, open for as long as this value lives.
 pub struct Records {
     path: PathBuf,
-    /// `None` once the file is closed.
-    reader: Mutex<Option<RecordsReader>>,
+    reader: ReaderThread,
     /// `None` once no more updates are accepted.
     updates: Mutex<Option<SyncSender<RecordUpdate>>>,
     /// Disconnected when the writer has ended.
@@ -109,24 +110,21 @@ impl Records {
             reported: Arc::default(),
             report: Arc::new(report),
         };
+        let io = |error| RecordsError::io(path, &error);
+        let reader = ReaderThread::start(path, reader, trouble.clone()).map_err(io)?;
         let (updates, incoming) = sync_channel(MAX_QUEUED);
-        let (writing, finished) = sync_channel(0);
         let writer = RecordsWriter::new(connection, day(SystemTime::now()));
-        let (file, reported) = (path.to_owned(), trouble.clone());
-        let thread = std::thread::Builder::new().name("records".to_owned());
-        thread
-            .spawn(move || {
-                if let Err(error) = writer.run(&incoming) {
-                    reported.report(&RecordsError::new(&file, error));
-                }
-                drop(writing);
-            })
-            .map_err(|error| RecordsError::io(path, &error))?;
+        let (file, faults) = (path.to_owned(), trouble.clone());
+        let finished = spawn_thread("records", move || {
+            if let Err(error) = writer.run(&incoming) {
+                faults.report(&RecordsError::new(&file, error));
+            }
+        });
         Ok(Self {
             path: path.to_owned(),
-            reader: Mutex::new(Some(reader)),
+            reader,
             updates: Mutex::new(Some(updates)),
-            finished: Mutex::new(finished),
+            finished: Mutex::new(finished.map_err(io)?),
             trouble,
         })
     }
@@ -143,58 +141,86 @@ impl Records {
         };
         let reader = RecordsReader::over(connection, version);
         let reader = reader.map_err(|error| RecordsError::new(path, error))?;
+        let trouble = ErrorReporter {
+            reported: Arc::default(),
+            report: Arc::new(report),
+        };
+        let reader = ReaderThread::start(path, reader, trouble.clone())
+            .map_err(|error| RecordsError::io(path, &error))?;
         let (_, finished) = sync_channel(0);
         Ok(Some(Self {
             path: path.to_owned(),
-            reader: Mutex::new(Some(reader)),
+            reader,
             updates: Mutex::new(None),
             finished: Mutex::new(finished),
-            trouble: ErrorReporter {
-                reported: Arc::default(),
-                report: Arc::new(report),
-            },
+            trouble,
         }))
     }
     /// Writes pending updates and closes the file: lookups find nothing from now on, and updates are dropped. Waits for
     /// at most `max_wait`.
     pub fn close(&self, max_wait: Duration) {
-        drop(lock(&self.reader).take());
+        let deadline = Instant::now() + max_wait;
+        // The writer closes the file last, which empties its log.
+        let is_slow = !self.reader.close(max_wait);
         drop(lock(&self.updates).take());
-        if lock(&self.finished).recv_timeout(max_wait) == Err(RecvTimeoutError::Timeout) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let written = lock(&self.finished).recv_timeout(left);
+        if is_slow || written == Err(RecvTimeoutError::Timeout) {
             let kind = RecordsErrorKind::Slow;
             self.trouble
                 .report(&RecordsError::with_kind(&self.path, kind, ""));
         }
     }
-    /// Returns the repositories of the registry that have the blob, `repository` itself first; `None` if there are
-    /// none.
-    pub(super) fn locations(
+    /// Returns the known repositories of the registry for each of `blobs`, `repository` itself first.
+    pub(super) async fn locations(
         &self,
         repository: &Repository,
-        blob: DigestKey,
-    ) -> Option<BlobRepositories> {
-        let locations = self.read(|reader| reader.locations(repository, blob))?;
-        (!locations.is_empty()).then_some(locations)
+        blobs: Vec<DigestKey>,
+    ) -> Vec<(DigestKey, BlobRepositories)> {
+        let repository = repository.clone();
+        let found = self.reader.read(move |reader| {
+            let mut found = Vec::new();
+            for blob in blobs {
+                let locations = reader.locations(&repository, blob)?;
+                if !locations.is_empty() {
+                    found.push((blob, locations));
+                }
+            }
+            Ok(found)
+        });
+        found.await.unwrap_or_default()
     }
     /// Returns the last copy to `tag` of `destination`.
-    pub(super) fn copy_at(&self, destination: &Repository, tag: &Tag) -> Option<RecordedCopy> {
-        self.read(|reader| reader.copy_at(destination, tag))
-            .flatten()
-    }
-    /// Returns whether anything was ever copied to `destination`.
-    pub(super) fn has_copies_in(&self, destination: &Repository) -> bool {
-        self.read(|reader| reader.has_copies_in(destination)) == Some(true)
-    }
-    /// Returns the time of the last answer to `check` for `destination`.
-    pub(super) fn last_check(
+    pub(super) async fn copy_at(
         &self,
         destination: &Repository,
-        check: &ReferrersCheck,
+        tag: &Tag,
+    ) -> Option<RecordedCopy> {
+        let (destination, tag) = (destination.clone(), tag.clone());
+        let copy = self
+            .reader
+            .read(move |reader| reader.copy_at(&destination, &tag));
+        copy.await.flatten()
+    }
+    /// Returns whether anything was ever copied to `destination`.
+    pub(super) async fn has_copies_in(&self, destination: &Repository) -> bool {
+        let destination = destination.clone();
+        let any = self
+            .reader
+            .read(move |reader| reader.has_copies_in(&destination));
+        any.await == Some(true)
+    }
+    /// Returns the time of the last answer to `check` for `destination`.
+    pub(super) async fn last_check(
+        &self,
+        destination: &Repository,
+        check: ReferrersCheck,
     ) -> Option<SystemTime> {
+        let destination = destination.clone();
         let seconds = self
-            .read(|reader| reader.last_check(destination, check))
-            .flatten()?;
-        let since = Duration::from_secs(u64::try_from(seconds).ok()?);
+            .reader
+            .read(move |reader| reader.last_check(&destination, &check));
+        let since = Duration::from_secs(u64::try_from(seconds.await.flatten()?).ok()?);
         SystemTime::UNIX_EPOCH.checked_add(since)
     }
     /// Queues an update, unless too many wait.
@@ -202,19 +228,6 @@ impl Records {
         if let Some(updates) = &*lock(&self.updates) {
             // A lost hint costs one request.
             let _ = updates.try_send(update);
-        }
-    }
-    fn read<T>(&self, read: impl FnOnce(&mut RecordsReader) -> rusqlite::Result<T>) -> Option<T> {
-        match read(lock(&self.reader).as_mut()?) {
-            Ok(found) => Some(found),
-            Err(error) => {
-                let error = RecordsError::new(&self.path, error);
-                // A lock that another program holds for a moment costs one hint, which is not worth a report.
-                if error.kind() != RecordsErrorKind::Locked {
-                    self.trouble.report(&error);
-                }
-                None
-            }
         }
     }
 }
@@ -233,6 +246,18 @@ impl ErrorReporter {
             (self.report)(error);
         }
     }
+}
+
+/// Runs `work` on a thread of its own. The returned channel is disconnected when it ends.
+fn spawn_thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<Receiver<()>> {
+    let (working, finished) = sync_channel(0);
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            work();
+            drop(working);
+        })?;
+    Ok(finished)
 }
 
 /// Days since 1970: coarse, so that most records that are seen again need no write.

@@ -79,6 +79,14 @@ impl RecordsReader {
             version,
         })
     }
+    /// Returns the connection. Must not be called on a thread of the runtime, whose tasks would wait for the disk.
+    fn connection(&self) -> &Connection {
+        debug_assert!(
+            tokio::runtime::Handle::try_current().is_err(),
+            "the records were read on a thread of the runtime"
+        );
+        &self.connection
+    }
     /// Returns the repositories of the registry that have the blob, the repository itself first.
     pub(super) fn locations(
         &mut self,
@@ -86,13 +94,14 @@ impl RecordsReader {
         blob: DigestKey,
     ) -> rusqlite::Result<BlobRepositories> {
         let (name, path) = (repository.registry().as_str(), repository.path());
-        let is_in =
-            self.connection
-                .prepare_cached(IS_IN)?
-                .exists(params![name, path, blob.as_bytes()])?;
+        let is_in = self.connection().prepare_cached(IS_IN)?.exists(params![
+            name,
+            path,
+            blob.as_bytes()
+        ])?;
         let mut locations: BlobRepositories =
             is_in.then(|| repository.clone()).into_iter().collect();
-        let mut others = self.connection.prepare_cached(OTHERS)?;
+        let mut others = self.connection().prepare_cached(OTHERS)?;
         let mut rows = others.query(params![name, path, blob.as_bytes(), MAX_OTHERS])?;
         while let Some(row) = rows.next()? {
             let path: String = row.get(0)?;
@@ -113,7 +122,7 @@ impl RecordsReader {
             tag.as_str(),
         );
         let found = self
-            .connection
+            .connection()
             .prepare_cached(COPY_AT)?
             .query_row(key, |row| copy(row, tag))
             .optional();
@@ -122,7 +131,7 @@ impl RecordsReader {
     /// Returns whether anything was ever copied to `destination`.
     pub(super) fn has_copies_in(&mut self, destination: &Repository) -> rusqlite::Result<bool> {
         let key = (destination.registry().as_str(), destination.path());
-        self.connection.prepare_cached(HAS_COPIES_IN)?.exists(key)
+        self.connection().prepare_cached(HAS_COPIES_IN)?.exists(key)
     }
     /// Returns the time of the last answer to `check` for `destination`, in seconds since 1970.
     pub(super) fn last_check(
@@ -141,7 +150,7 @@ impl RecordsReader {
             check.source.path(),
             check.scope
         ];
-        let mut statement = self.connection.prepare_cached(LOOKED_AT)?;
+        let mut statement = self.connection().prepare_cached(LOOKED_AT)?;
         statement.query_row(key, |row| row.get(0)).optional()
     }
 }

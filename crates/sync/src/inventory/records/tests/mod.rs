@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod reading;
+
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
@@ -29,6 +31,12 @@ fn tag(text: &str) -> Tag {
     Tag::parse(text).unwrap()
 }
 
+/// Runs `future` on a runtime, as tasks do.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(future)
+}
+
 fn open(path: &Path) -> Arc<Records> {
     Arc::new(Records::open(path, |error| panic!("{error}")).unwrap())
 }
@@ -56,20 +64,25 @@ fn the_next_run_knows_earlier_copies() {
         Digest::compute(Algorithm::Sha512, b"2"),
     ];
     run(&directory, |inventory| {
-        assert_eq!(inventory.last_copied(&source, &v1, &destination, &v1), None);
+        assert_eq!(
+            block_on(inventory.last_copied(&source, &v1, &destination, &v1)),
+            None
+        );
         inventory.copied(&source, &v1, &destination, &v1, &digests[0]);
         inventory.copied(&source, &v1, &destination, &renamed, &digests[1]);
         // Only earlier runs count.
-        assert!(!inventory.was_copied_to(&destination));
+        assert!(!block_on(inventory.was_copied_to(&destination)));
     });
     run(&directory, |inventory| {
-        let last = |to| inventory.last_copied(&source, &v1, &destination, to);
+        let last = |to| block_on(inventory.last_copied(&source, &v1, &destination, to));
         assert_eq!(last(&v1).as_ref(), Some(&digests[0]));
         assert_eq!(last(&renamed).as_ref(), Some(&digests[1]));
         assert_eq!(last(&tag("v2")), None);
-        assert!(inventory.was_copied_to(&destination));
-        assert!(!inventory.was_copied_to(&source));
-        assert!(!inventory.was_copied_to(&repository("other.example/b")));
+        assert!(block_on(inventory.was_copied_to(&destination)));
+        assert!(!block_on(inventory.was_copied_to(&source)));
+        assert!(!block_on(
+            inventory.was_copied_to(&repository("other.example/b"))
+        ));
     });
 }
 
@@ -86,8 +99,11 @@ fn a_copy_from_another_source_replaces_the_record() {
         i.copied(&other, &v1, &destination, &v1, &digest)
     });
     run(&directory, |inventory| {
-        assert_eq!(inventory.last_copied(&one, &v1, &destination, &v1), None);
-        let known = inventory.last_copied(&other, &v1, &destination, &v1);
+        assert_eq!(
+            block_on(inventory.last_copied(&one, &v1, &destination, &v1)),
+            None
+        );
+        let known = block_on(inventory.last_copied(&other, &v1, &destination, &v1));
         assert_eq!(known, Some(digest));
     });
 }
@@ -105,8 +121,9 @@ fn copies_of_another_platform_filter_are_ignored() {
     inventory(&records, &["amd64"]).copied(&source, &v1, &destination, &v1, &digest);
     records.close(PATIENCE);
     let records = open(&directory.path().join("r.sqlite3"));
-    let last =
-        |arch: &[&str]| inventory(&records, arch).last_copied(&source, &v1, &destination, &v1);
+    let last = |arch: &[&str]| {
+        block_on(inventory(&records, arch).last_copied(&source, &v1, &destination, &v1))
+    };
     assert_eq!(last(&["amd64"]), Some(digest));
     assert_eq!(last(&["arm64"]), None);
     assert_eq!(last(&[]), None);
@@ -135,7 +152,8 @@ fn holds(path: &str, blobs: &[usize]) -> RecordUpdate {
 }
 
 fn locations(records: &Records, path: &str, number: usize) -> Vec<String> {
-    let locations = records.locations(&repository(path), blob(number));
+    let mut found = block_on(records.locations(&repository(path), vec![blob(number)]));
+    let locations = found.pop().map(|(_, locations)| locations);
     let locations = locations.unwrap_or_default();
     locations.iter().map(ToString::to_string).collect()
 }
@@ -397,7 +415,7 @@ fn a_file_of_version_1_is_extended_and_keeps_its_records() {
     write(&path, 100, vec![looked("r.example/a", "s.example/a", 100)]);
     let records = open(&path);
     assert_eq!(locations(&records, "r.example/a", 1), ["r.example/a"]);
-    let known = records.last_check(&repository("r.example/a"), &check("s.example/a"));
+    let known = block_on(records.last_check(&repository("r.example/a"), check("s.example/a")));
     assert!(known.is_some());
     drop(records);
     let newer = rusqlite::Connection::open(&path).unwrap();
@@ -424,83 +442,4 @@ fn several_processes_may_create_the_same_file_together() {
             }
         });
     }
-}
-
-fn open_to_read(path: &Path) -> Option<Records> {
-    Records::open_to_read(path, |error| panic!("{error}")).unwrap()
-}
-
-#[test]
-fn reading_records_creates_and_writes_nothing() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("r.sqlite3");
-    assert!(open_to_read(&path).is_none());
-    std::fs::write(&path, "").unwrap();
-    assert!(open_to_read(&path).is_none());
-    assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
-    let (source, destination, v1) = (
-        repository("s.example/a"),
-        repository("d.example/b"),
-        tag("v1"),
-    );
-    let (one, two) = (Digest::sha256(b"1"), Digest::sha256(b"2"));
-    run(&directory, |i| {
-        i.copied(&source, &v1, &destination, &v1, &one)
-    });
-    let before = std::fs::read(&path).unwrap();
-    let records = Arc::new(open_to_read(&path).unwrap());
-    let filter = PlatformFilter::default();
-    let parts = crate::rule::Parts::default();
-    for inventory in [
-        Inventory::reading(Arc::clone(&records), &filter, parts),
-        // Even an inventory that writes has no writer here.
-        Inventory::with_records(Arc::clone(&records), &filter, parts),
-    ] {
-        assert_eq!(
-            inventory
-                .last_copied(&source, &v1, &destination, &v1)
-                .as_ref(),
-            Some(&one)
-        );
-        inventory.copied(&source, &v1, &destination, &v1, &two);
-        inventory.blobs_are_committed(&destination, [&two]);
-        inventory.forget(&destination);
-    }
-    records.close(PATIENCE);
-    assert_eq!(std::fs::read(&path).unwrap(), before);
-    run(&directory, |inventory| {
-        let last = inventory.last_copied(&source, &v1, &destination, &v1);
-        assert_eq!(last.as_ref(), Some(&one));
-    });
-}
-
-#[test]
-fn reading_refuses_foreign_files_and_accepts_older_ones() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("r.sqlite3");
-    std::fs::write(&path, "something else altogether, and longer than a header").unwrap();
-    let error = Records::open_to_read(&path, |error| panic!("{error}")).unwrap_err();
-    assert_eq!(error.kind(), RecordsErrorKind::Damaged);
-    std::fs::remove_file(&path).unwrap();
-    run(&directory, |_| {});
-    let older = rusqlite::Connection::open(&path).unwrap();
-    older
-        .execute_batch("DROP TABLE referrers; PRAGMA user_version = 1")
-        .unwrap();
-    drop(older);
-    let records = open_to_read(&path).unwrap();
-    let check = ReferrersCheck {
-        source: repository("s.example/a"),
-        root: Digest::sha256(b"1"),
-        scope: 0,
-    };
-    assert_eq!(records.last_check(&repository("d.example/b"), &check), None);
-    // In a directory without write permission, the file is read without its log.
-    let (connection, _) = file::open_unchanging(&path).unwrap().unwrap();
-    assert_eq!(
-        RecordsReader::over(connection, 1)
-            .unwrap()
-            .has_copies_in(&repository("d.example/b")),
-        Ok(false)
-    );
 }

@@ -1,0 +1,131 @@
+//! Read-only records, and the thread that reads.
+
+use super::*;
+
+fn open_to_read(path: &Path) -> Option<Records> {
+    Records::open_to_read(path, |error| panic!("{error}")).unwrap()
+}
+
+#[test]
+fn reading_records_creates_and_writes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("r.sqlite3");
+    assert!(open_to_read(&path).is_none());
+    std::fs::write(&path, "").unwrap();
+    assert!(open_to_read(&path).is_none());
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+    let (source, destination, v1) = (
+        repository("s.example/a"),
+        repository("d.example/b"),
+        tag("v1"),
+    );
+    let (one, two) = (Digest::sha256(b"1"), Digest::sha256(b"2"));
+    run(&directory, |i| {
+        i.copied(&source, &v1, &destination, &v1, &one)
+    });
+    let before = std::fs::read(&path).unwrap();
+    let records = Arc::new(open_to_read(&path).unwrap());
+    let filter = PlatformFilter::default();
+    let parts = crate::rule::Parts::default();
+    for inventory in [
+        Inventory::reading(Arc::clone(&records), &filter, parts),
+        // Even an inventory that writes has no writer here.
+        Inventory::with_records(Arc::clone(&records), &filter, parts),
+    ] {
+        assert_eq!(
+            block_on(inventory.last_copied(&source, &v1, &destination, &v1)).as_ref(),
+            Some(&one)
+        );
+        inventory.copied(&source, &v1, &destination, &v1, &two);
+        inventory.blobs_are_committed(&destination, [&two]);
+        inventory.forget(&destination);
+    }
+    records.close(PATIENCE);
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    run(&directory, |inventory| {
+        let last = block_on(inventory.last_copied(&source, &v1, &destination, &v1));
+        assert_eq!(last.as_ref(), Some(&one));
+    });
+}
+
+#[test]
+fn reading_refuses_foreign_files_and_accepts_older_ones() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("r.sqlite3");
+    std::fs::write(&path, "something else altogether, and longer than a header").unwrap();
+    let error = Records::open_to_read(&path, |error| panic!("{error}")).unwrap_err();
+    assert_eq!(error.kind(), RecordsErrorKind::Damaged);
+    std::fs::remove_file(&path).unwrap();
+    run(&directory, |_| {});
+    let older = rusqlite::Connection::open(&path).unwrap();
+    older
+        .execute_batch("DROP TABLE referrers; PRAGMA user_version = 1")
+        .unwrap();
+    drop(older);
+    let records = open_to_read(&path).unwrap();
+    let check = ReferrersCheck {
+        source: repository("s.example/a"),
+        root: Digest::sha256(b"1"),
+        scope: 0,
+    };
+    assert_eq!(
+        block_on(records.last_check(&repository("d.example/b"), check)),
+        None
+    );
+    // In a directory without write permission, the file is read without its log.
+    let (connection, _) = file::open_unchanging(&path).unwrap().unwrap();
+    assert_eq!(
+        RecordsReader::over(connection, 1)
+            .unwrap()
+            .has_copies_in(&repository("d.example/b")),
+        Ok(false)
+    );
+}
+
+#[tokio::test]
+async fn lookups_of_tasks_run_on_a_thread_of_their_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("r.sqlite3");
+    let (source, destination, v1) = (
+        repository("s.example/a"),
+        repository("r.example/b"),
+        tag("v1"),
+    );
+    let root = Digest::sha256(b"root");
+    let copy = RecordedCopy {
+        source: source.clone(),
+        source_tag: v1.clone(),
+        filter: 0,
+        digest: root.clone(),
+    };
+    let updates = vec![
+        holds("r.example/a", &[1]),
+        RecordUpdate::Copied(destination.clone(), v1.clone(), copy),
+    ];
+    write(&path, 100, updates);
+    let records = open(&path);
+    let inventory = inventory(&records, &[]);
+    // Each of them would panic on this thread.
+    assert!(inventory.was_copied_to(&destination).await);
+    let last = inventory.last_copied(&source, &v1, &destination, &v1);
+    assert_eq!(last.await, Some(root.clone()));
+    let found = records.locations(&destination, vec![blob(1), blob(2)]);
+    assert_eq!(found.await, [(blob(1), vec![repository("r.example/a")])]);
+    assert_eq!(
+        records.last_check(&source, check("s.example/a")).await,
+        None
+    );
+    records.close(PATIENCE);
+    assert_eq!(records.copy_at(&destination, &v1).await, None);
+}
+
+#[cfg(debug_assertions)]
+#[tokio::test]
+#[should_panic(expected = "the records were read on a thread of the runtime")]
+async fn a_lookup_on_a_thread_of_the_runtime_panics() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("r.sqlite3");
+    write(&path, 100, vec![]);
+    let mut reader = RecordsReader::open(&path).unwrap();
+    let _ = reader.has_copies_in(&repository("r.example/a"));
+}
