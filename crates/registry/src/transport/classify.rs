@@ -9,6 +9,7 @@ use rustls::{AlertDescription, CertificateError, OtherError};
 use rustls_pki_types::UnixTime;
 
 use crate::cause::Cause;
+use crate::text;
 use crate::transport::body::BodyAborted;
 use crate::transport::{HttpError, HttpErrorKind};
 
@@ -337,12 +338,13 @@ fn inner_text(error: &CertificateError) -> String {
 /// The first names of a certificate; some hold hundreds.
 fn names(presented: &[String]) -> String {
     const SHOWN: usize = 3;
-    let shown: Vec<&str> = presented
+    const LONGEST: usize = 253;
+    let shown: Vec<String> = presented
         .iter()
         .take(SHOWN)
         .map(|name| {
-            name.trim_start_matches("DnsName(\"")
-                .trim_end_matches("\")")
+            let name = name.trim_start_matches("DnsName(\"");
+            text::clean(name.trim_end_matches("\")"), LONGEST)
         })
         .collect();
     match presented.len().saturating_sub(SHOWN) {

@@ -6,6 +6,10 @@ use url::Url;
 
 /// More hops than that are a loop.
 pub(super) const MAX_HOPS: usize = 10;
+/// Longest address that is followed, in bytes. Signed addresses have up to 4 KiB.
+const MAX_LOCATION: usize = 16 * 1024;
+/// Longest name of a host, as in DNS.
+const MAX_HOST: usize = 253;
 /// What a strange host is told. All else (authorization, cookies, headers of a registry's own) stays at home: a
 /// signed URL is even refused by S3 when a second credential comes with it.
 const TRAVELS: [HeaderName; 4] = [ACCEPT, ACCEPT_ENCODING, RANGE, USER_AGENT];
@@ -24,8 +28,11 @@ pub(super) fn target(
     };
     let unreadable = || "it redirects to something that is no URL".to_owned();
     let location = location.to_str().map_err(|_| unreadable())?;
+    if location.len() > MAX_LOCATION {
+        return Err("it redirects to an address that is too long".to_owned());
+    }
     let mut target = from.join(location).map_err(|_| unreadable())?;
-    if !matches!(target.scheme(), "http" | "https") || target.host().is_none() {
+    if !matches!(target.scheme(), "http" | "https") || !target.host_str().is_some_and(is_host) {
         return Err(unreadable());
     }
     // A user in an address is the sender's invention; some servers and proxies would take it for a login.
@@ -40,6 +47,10 @@ pub(super) fn same_origin(a: &Url, b: &Url) -> bool {
     a.scheme() == b.scheme()
         && a.host() == b.host()
         && a.port_or_known_default() == b.port_or_known_default()
+}
+
+fn is_host(host: &str) -> bool {
+    !host.is_empty() && host.len() <= MAX_HOST
 }
 
 /// Leaves only what a strange host may see.
@@ -79,5 +90,27 @@ mod tests {
         ] {
             assert_eq!(same_origin(&home, &url(other)), same, "{other}");
         }
+    }
+
+    #[test]
+    fn an_address_of_any_length_is_not_followed() {
+        let from = url("https://a.example/v2/");
+        let follow = |location: &str| {
+            let headers = HeaderMap::from_iter([(LOCATION, location.parse().unwrap())]);
+            target(&Method::GET, StatusCode::FOUND, &headers, &from)
+        };
+        let longest = format!("/{}", "x".repeat(MAX_LOCATION - 1));
+        assert!(follow(&longest).unwrap().is_some());
+        assert_eq!(
+            follow(&format!("{longest}x")),
+            Err("it redirects to an address that is too long".to_owned())
+        );
+        let label = "x".repeat(63);
+        let longest = [&*label, &*label, &*label, &label[..61]].join(".");
+        assert!(follow(&format!("https://{longest}/")).unwrap().is_some());
+        assert_eq!(
+            follow(&format!("https://{longest}x/")),
+            Err("it redirects to something that is no URL".to_owned())
+        );
     }
 }

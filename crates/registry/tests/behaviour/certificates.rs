@@ -3,8 +3,19 @@
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::server::{WantsServerCert, WebPkiClientVerifier};
+use rustls::{ConfigBuilder, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
+
+/// A server for `127.0.0.1` whose certificate signed itself and is no authority; and the certificate.
+pub(crate) fn self_signed() -> (TlsAcceptor, Vec<u8>) {
+    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let acceptor = acceptor(certificate.der().clone(), &key, &[]);
+    (acceptor, certificate.pem().into_bytes())
+}
 
 /// An authority that nobody knows.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -38,6 +49,25 @@ impl Authority {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         self.acceptor_for(&CertificateParams::new(names).unwrap(), alpn)
     }
+    /// A server for `127.0.0.1` that demands a certificate of the client, by this authority, in one version of TLS.
+    pub(crate) fn demanding_acceptor(
+        &self,
+        version: &'static SupportedProtocolVersion,
+        alpn: &[&str],
+    ) -> TlsAcceptor {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
+        let builder = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_client_cert_verifier(clients.build().unwrap());
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        finished(builder, certificate.der().clone(), &key, alpn)
+    }
     pub(crate) fn acceptor_for(&self, params: &CertificateParams, alpn: &[&str]) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
@@ -47,10 +77,20 @@ impl Authority {
 
 fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair, alpn: &[&str]) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+    let builder = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
+        .with_no_client_auth();
+    finished(builder, certificate, key, alpn)
+}
+
+fn finished(
+    builder: ConfigBuilder<ServerConfig, WantsServerCert>,
+    certificate: CertificateDer<'static>,
+    key: &KeyPair,
+    alpn: &[&str],
+) -> TlsAcceptor {
+    let mut config = builder
         .with_single_cert(
             vec![certificate],
             PrivateKeyDer::try_from(key.serialize_der()).unwrap(),

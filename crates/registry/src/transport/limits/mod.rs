@@ -56,6 +56,10 @@ pub(super) enum Urgency {
     AtOnce,
 }
 
+/// Maximum number of hosts and lanes whose idle windows are kept; redirects and upload locations may name any number of
+/// them.
+const MAX_IDLE: usize = 1024;
+
 /// All windows of a run.
 pub(super) struct Limits {
     calls: WindowBounds,
@@ -89,9 +93,36 @@ impl Limits {
             Lane::Downloads | Lane::Uploads => self.transfers,
         };
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (host, lane);
+        if gates.len() >= MAX_IDLE && !gates.contains_key(&key) {
+            // Those in use are as many as there are requests.
+            gates.retain(|_, gate| Arc::strong_count(gate) > 1);
+        }
         gates
-            .entry((host, lane))
+            .entry(key)
             .or_insert_with(|| RequestGate::new(lane, bounds))
             .clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn idle_windows_are_bounded_and_those_in_use_are_kept() {
+        let bounds = WindowBounds::at_most(1);
+        let limits = Limits::new(bounds, bounds);
+        let busy = || limits.try_acquire("busy.example".to_owned(), Lane::Calls);
+        let held = busy();
+        assert!(held.is_some());
+        for number in 0..3 * MAX_IDLE {
+            let host = format!("{number}.example");
+            let turn = Urgency::InLine(0);
+            drop(limits.acquire(host, Lane::Downloads, turn).await);
+        }
+        let kept = limits.gates.lock().map(|gates| gates.len());
+        assert!(kept.is_ok_and(|kept| kept <= MAX_IDLE));
+        assert!(busy().is_none());
     }
 }

@@ -2,12 +2,12 @@
 
 use http::Method;
 use image_syncer_registry::transport::{Transport, TransportOptions};
-use image_syncer_registry::{Error, ErrorKind, Retryable};
+use image_syncer_registry::{Cause, Error, ErrorKind, Retryable};
 use rcgen::{CertificateParams, date_time_ymd};
 use tokio_rustls::TlsAcceptor;
 
 use super::{call, child, insecure, ok, secure, transport};
-use crate::certificates::Authority;
+use crate::certificates::{Authority, self_signed};
 use crate::server::Server;
 
 fn trusting(authority: &Authority) -> Transport {
@@ -78,6 +78,39 @@ async fn a_certificate_that_signed_itself_is_taken_where_it_is_itself_trusted() 
     let get = call(&secure(&name), Method::GET, &format!("https://{name}/v2/"));
     let answer = trusting(&own).send(get).await.unwrap();
     assert_eq!(answer.body.bytes(100).await.unwrap(), "hello");
+}
+
+#[tokio::test]
+async fn a_key_that_differs_from_that_of_a_trusted_name_is_unknown_and_not_weak() {
+    // All of them have one subject name.
+    let untrusted = "its certificate is not trusted: issued by an authority that has the name of a trusted one, but \
+                     another key";
+    let authority = trusting(&Authority::new());
+    let stranger = Authority::new().acceptor(&["127.0.0.1"], &["h2", "http/1.1"]);
+    let ((_, trusted), (renewed, _)) = (self_signed(), self_signed());
+    let own = Transport::new(TransportOptions {
+        extra_certificates: vec![trusted],
+        ..TransportOptions::default()
+    });
+    for (transport, acceptor) in [(authority, stranger), (own.unwrap(), renewed)] {
+        let error = refusal(&transport, acceptor).await;
+        assert_eq!(error.message(), untrusted);
+        assert_eq!(error.cause(), Cause::CertificateUnknownIssuer);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_demands_a_client_certificate_is_named_so() {
+    let authority = Authority::new();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        for alpn in [&["h2", "http/1.1"][..], &["http/1.1"]] {
+            let acceptor = authority.demanding_acceptor(version, alpn);
+            let error = refusal(&trusting(&authority), acceptor).await;
+            let message = "it demands a client certificate that it accepts";
+            assert_eq!(error.message(), message, "{version:?} {alpn:?}");
+            assert_eq!(error.cause(), Cause::ClientCertificate);
+        }
+    }
 }
 
 #[tokio::test]
