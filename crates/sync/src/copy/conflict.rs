@@ -5,47 +5,175 @@
 
 use std::sync::Arc;
 
-use image_syncer_registry::{Digest, ErrorKind};
+use futures_util::{FutureExt, StreamExt, stream};
+use image_syncer_registry::manifest::media_type::{DOCKER_MANIFEST, OCI_MANIFEST};
+use image_syncer_registry::{Digest, ErrorKind, Tag, Target};
 
 use crate::copy::Copier;
-use crate::discover::{ImageDestination, Rival, located};
+use crate::copy::destination::DestinationCopy;
+use crate::discover::{ImageDestination, ReferrerTag, Rival, located};
 use crate::event::{ImageName, full_reference};
-use crate::failure::Failure;
+use crate::failure::{Failure, Side};
 use crate::graph::{Root, SourceImage};
+use crate::rule::{Rule, Selection};
+use crate::store::Store;
 
-impl Copier {
-    /// Fails if an earlier rule writes other content to `place` than `image`.
+/// Images of an earlier rule that are resolved at a time.
+const CONCURRENT_IMAGES: usize = 8;
+
+impl DestinationCopy<'_> {
+    /// Fails if an earlier rule writes other content to the destination.
     ///
-    /// Costs a HEAD for each rival; nothing for a place that has none.
-    pub(super) async fn check_earlier_rules(
-        &self,
-        image: &SourceImage,
-        name: &ImageName,
-        place: &ImageDestination,
-    ) -> Result<(), Failure> {
+    /// Costs a HEAD for each rival; nothing for a destination of one rule.
+    pub(super) async fn check_earlier_rules(&self) -> Result<(), Failure> {
+        let (copier, place) = (self.copier, self.place);
+        if let Some(tag) = &place.tag
+            && self.lists.is_none()
+        {
+            copier
+                .check_earlier_signatures(self.image, self.name, tag, place)
+                .await?;
+        }
         if place.rivals.is_empty() {
             return Ok(());
         }
-        let Some(own) = copied_digest(image).await? else {
+        let Some(own) = copied_digest(self.image).await? else {
             return Ok(());
         };
         for rival in &place.rivals {
-            let source = SourceImage::new(
-                self.stores.store(&rival.source),
-                rival.target.clone(),
-                Arc::clone(&self.platforms),
-                Arc::clone(&self.manifests),
-            )
-            .with_parts(self.parts);
-            match copied_digest(&source).await {
-                Ok(Some(other)) if other != own => return Err(conflict(name, rival)),
-                Ok(_) => {}
-                Err(failure) if !rival.certain && is_absent(&failure) => {}
-                Err(failure) => return Err(unknown(name, rival, failure)),
+            copier.check_rival(&own, self.name, rival).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Copier {
+    async fn check_rival(
+        &self,
+        own: &Digest,
+        name: &ImageName,
+        rival: &Rival,
+    ) -> Result<(), Failure> {
+        let source = SourceImage::new(
+            self.stores.store(&rival.source),
+            rival.target.clone(),
+            Arc::clone(&self.platforms),
+            Arc::clone(&self.manifests),
+        )
+        .with_parts(self.parts);
+        match copied_digest(&source).await {
+            Ok(Some(other)) if other != *own => Err(conflict(name, rival)),
+            Ok(_) => Ok(()),
+            Err(failure) if !rival.certain && is_absent(&failure) => Ok(()),
+            Err(failure) => Err(unknown(name, rival, failure)),
+        }
+    }
+
+    /// Fails if `tag` is a signature tag of cosign, under which an earlier rule copies another image from its own source.
+    /// The images cannot be merged, so that the earlier rule keeps the tag, as with every other tag.
+    ///
+    /// Costs nothing for a repository that only one source is copied to, and a HEAD for each earlier source that has the
+    /// tag otherwise. Only if the images differ, images of the earlier rule are resolved, to find out if the tag belongs
+    /// to one of them.
+    pub(super) async fn check_earlier_signatures(
+        &self,
+        image: &SourceImage,
+        name: &ImageName,
+        tag: &Tag,
+        place: &ImageDestination,
+    ) -> Result<(), Failure> {
+        let signature = ReferrerTag::parse(tag.as_str()).filter(|read| read.is_companion());
+        let Some(signature) = signature.filter(|_| self.referrers.is_some()) else {
+            return Ok(());
+        };
+        for rule in &place.earlier.to_vec() {
+            let store = self.stores.store(&rule.source.repository);
+            let tags = self.source_tags.of(&store).await;
+            if tags.is_some_and(|tags| !tags.contains(signature)) {
+                continue;
+            }
+            let target = Target::Tag(tag.clone());
+            let rival = Rival {
+                rule: located(rule),
+                source: rule.source.repository.clone(),
+                target: target.clone(),
+                certain: false,
+            };
+            let copied = async {
+                let other = self.source_image(&store, target).head().await?.digest;
+                let differs = other != image.head().await?.digest;
+                Ok(differs && self.copies_signature(rule, &store, signature, tag).await?)
+            };
+            match copied.await {
+                Ok(true) => return Err(conflict(name, &rival)),
+                Ok(false) => {}
+                Err(failure) if is_absent(&failure) => {}
+                Err(failure) => return Err(unknown(name, &rival, failure)),
             }
         }
         Ok(())
     }
+
+    /// Returns true if `rule` copies the signature tag: as a tag that it selects, or with an image that has its subject.
+    async fn copies_signature(
+        &self,
+        rule: &Rule,
+        store: &Arc<dyn Store>,
+        signature: ReferrerTag,
+        tag: &Tag,
+    ) -> Result<bool, Failure> {
+        let targets = match &rule.source.select {
+            Selection::All => return Ok(true),
+            Selection::Matching(pattern) if pattern.matches(tag) => return Ok(true),
+            Selection::Tags(tags) if tags.contains(tag) => return Ok(true),
+            Selection::Digest { digest, .. } => vec![Target::Digest(digest.clone())],
+            Selection::Tags(tags) => tags.iter().cloned().map(Target::Tag).collect(),
+            Selection::Matching(pattern) => {
+                let (mut pages, mut targets) = (store.tags(), Vec::new());
+                let failed = |error| Failure::registry(Side::Source, &error);
+                while let Some(page) = pages.next().await.map_err(failed)? {
+                    let page = page.into_iter().filter(|tag| pattern.matches(tag));
+                    targets.extend(page.map(Target::Tag));
+                }
+                targets
+            }
+        };
+        let mut images = Vec::with_capacity(targets.len());
+        for target in targets {
+            let image = self.source_image(store, target);
+            images.push(async move { has_subject(&image, signature).await }.boxed());
+        }
+        let mut images = stream::iter(images).buffer_unordered(CONCURRENT_IMAGES);
+        while let Some(found) = images.next().await {
+            match found {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(failure) if is_absent(&failure) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(false)
+    }
+
+    fn source_image(&self, store: &Arc<dyn Store>, target: Target) -> SourceImage {
+        let manifests = Arc::clone(&self.manifests);
+        SourceImage::new(Arc::clone(store), target, Arc::default(), manifests)
+    }
+}
+
+/// Returns true if the image, or a manifest below it, is the subject of the signature tag.
+async fn has_subject(image: &SourceImage, signature: ReferrerTag) -> Result<bool, Failure> {
+    let head = image.head().await?;
+    if signature.is_for(&head.digest) {
+        return Ok(true);
+    }
+    let media_type = head.media_type.as_deref();
+    if media_type.is_some_and(|it| [OCI_MANIFEST, DOCKER_MANIFEST].contains(&it)) {
+        return Ok(false);
+    }
+    let root = image.unfiltered_root().await?;
+    let below = image.manifests_below(&root).await?;
+    Ok(below.iter().any(|digest| signature.is_for(digest)))
 }
 
 /// The digest that a copy of the image has; `None` if nothing of it is copied.

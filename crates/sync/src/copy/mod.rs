@@ -5,6 +5,7 @@
 
 mod conflict;
 mod deferred_tags;
+mod destination;
 mod dry_run;
 mod pair;
 mod referrer_progress;
@@ -15,22 +16,20 @@ mod stats;
 mod tag_checks;
 mod transfer_batch;
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use futures_util::FutureExt;
 use futures_util::future::join_all;
-use image_syncer_registry::{Digest, ManifestHead, Repository, Target};
+use image_syncer_registry::{Digest, Repository};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::commit::{CommitOutcome, MissingContent, commit, commit_untagged, name};
-use crate::compare::{Comparer, Comparison, CopyPlan, MissingImage};
+use crate::compare::{Comparer, CopyPlan, MissingImage};
 use crate::config::{Intent, Referrers, Settings};
-use crate::discover::{DestinationHint, Image, ImageDestination, SourceTags};
-use crate::event::{Copied, Evidence, Listener, Outcome};
+use crate::discover::{DestinationHint, Image, SourceTags};
+use crate::event::{Copied, Listener};
 use crate::failure::Failure;
 use crate::graph::{ManifestCache, ReferrerQueries, SourceImage};
 use crate::inventory::Inventory;
@@ -39,8 +38,8 @@ use crate::rule::{Parts, PlatformFilter};
 use crate::store::{ReadOnlyStores, Store, Stores};
 use crate::transfer::{Progress, Transfers};
 
+use destination::DestinationCopy;
 use dry_run::DryRun;
-use pair::Pair;
 pub(crate) use pair::Pairs;
 use referrer_progress::ReferrerProgress;
 use referrers::{CopiedReferrers, ReferrerCopier, ReferrerSubject};
@@ -177,184 +176,18 @@ impl Copier {
         let serving = sharing.serve(source.store(), &self.transfers, &self.tasks, cancel);
         let mut destinations = Vec::with_capacity(image.places.len());
         for ((place, seat), pair) in image.places.iter().zip(seats).zip(pairs.start()) {
-            let lists = image.lists.as_ref();
-            let end = self.end(&source, lists, place, seat, pair);
-            destinations.push(end.instrument(pair.span()));
+            let destination = DestinationCopy {
+                copier: self,
+                image: &source,
+                lists: image.lists.as_ref(),
+                name: pair.name(),
+                place,
+                store: self.stores.store(&place.repository),
+                seat,
+            };
+            destinations.push(destination.run(pair).instrument(pair.span()));
         }
         tokio::join!(join_all(destinations), serving);
-    }
-
-    /// Sees one destination through and ends its pair, even after a panic.
-    async fn end(
-        &self,
-        image: &SourceImage,
-        lists: Option<&Digest>,
-        place: &ImageDestination,
-        seat: BatchHandle,
-        pair: &Pair,
-    ) {
-        let outcome = async {
-            self.check_earlier_rules(image, pair.name(), place).await?;
-            self.bring(image, lists, place, seat).await
-        };
-        let outcome = match AssertUnwindSafe(outcome).catch_unwind().await {
-            Ok(Ok(outcome)) => {
-                let told = self.copy_outcome(image, outcome, None).await;
-                told.unwrap_or_else(Outcome::Failed)
-            }
-            Ok(Err(failure)) => {
-                if !failure.interrupted && lists.is_none() {
-                    self.cover_referrer_tags(image, place).await;
-                }
-                Outcome::Failed(failure)
-            }
-            Err(panic) => Outcome::Failed(Failure::panicked(&*panic)),
-        };
-        self.remember(image, place, &outcome);
-        pair.finish(outcome);
-    }
-
-    /// Notes which digest stands at the destination now, for later runs.
-    fn remember(&self, image: &SourceImage, place: &ImageDestination, outcome: &Outcome) {
-        let digest = match outcome {
-            Outcome::Copied(copied) => &copied.digest,
-            Outcome::Unchanged { digest, .. } => digest,
-            Outcome::Skipped { .. } | Outcome::Failed(_) | Outcome::Planned(_) => return,
-        };
-        if let (Target::Tag(tag), Some(place_tag)) = (image.target(), &place.tag) {
-            let source = image.store().repository();
-            self.inventory
-                .copied(source, tag, &place.repository, place_tag, digest);
-        }
-    }
-
-    /// Brings the image to one destination; of what `lists` the referrers of a manifest, those, and not the list, which
-    /// may have other entries there.
-    async fn bring(
-        &self,
-        image: &SourceImage,
-        lists: Option<&Digest>,
-        place: &ImageDestination,
-        seat: BatchHandle,
-    ) -> Result<Outcome, Failure> {
-        if let DestinationHint::Recorded(digest) = &place.hint {
-            let head = ManifestHead {
-                digest: digest.clone(),
-                media_type: None,
-                size: None,
-            };
-            self.cover_referrer_tags_of_root(image, place, head).await;
-            return Ok(Outcome::Unchanged {
-                digest: digest.clone(),
-                by: Evidence::Records,
-            });
-        }
-        let destination = self.stores.store(&place.repository);
-        if let Some(subject) = lists
-            && let Some(company) = self.referrer_copier(image, &destination, &seat)
-            && let Some(outcome) = company.copy_for_referrers_list(subject).await?
-        {
-            return Ok(outcome);
-        }
-        // Twice if the tag was moved meanwhile. It is read again only once.
-        loop {
-            let outcome = self.compare_and_copy(image, place, &destination, &seat);
-            if let Some(outcome) = outcome.await? {
-                return Ok(outcome);
-            }
-        }
-    }
-
-    /// Compares the image with one destination, and copies it if they differ. Returns `None` if the tag was moved
-    /// meanwhile, so that the image must be compared again.
-    async fn compare_and_copy(
-        &self,
-        image: &SourceImage,
-        place: &ImageDestination,
-        destination: &Arc<dyn Store>,
-        seat: &BatchHandle,
-    ) -> Result<Option<Outcome>, Failure> {
-        let comparison = self.look(image, place, &**destination).await?;
-        let hidden = self.is_hidden(&comparison)?;
-        let digest = match comparison {
-            Comparison::Unchanged { digest } => digest,
-            Comparison::Skipped { why } => {
-                self.cover_referrer_tags(image, place).await;
-                return Ok(Some(Outcome::Skipped { why }));
-            }
-            Comparison::Differs(difference) => {
-                let company = self.referrer_copier(image, destination, seat);
-                let outcome = self.differing_outcome(image, company, difference).await?;
-                return Ok(Some(outcome.hidden(hidden)));
-            }
-            Comparison::Missing(missing) => {
-                match self.push(image, destination, seat, &missing).await? {
-                    PushOutcome::Copied(copied) => {
-                        let (copied, change) = (Outcome::Copied(copied), missing.change());
-                        let outcome = self.copy_outcome(image, copied, Some(change)).await?;
-                        return Ok(Some(outcome.hidden(hidden)));
-                    }
-                    PushOutcome::Stood => missing.root.digest().clone(),
-                }
-            }
-        };
-        let outcome = if self.verify {
-            self.verify(image, place, destination, digest, &seat)
-                .await?
-        } else {
-            Outcome::Unchanged {
-                digest,
-                by: Evidence::Registry,
-            }
-        };
-        match self.referrer_copier(image, destination, seat) {
-            Some(company) => company.copy_for_unchanged_image(outcome).await,
-            None => Ok(Some(outcome)),
-        }
-    }
-
-    /// Compares the image with what stands at `place`.
-    async fn look(
-        &self,
-        image: &SourceImage,
-        place: &ImageDestination,
-        destination: &dyn Store,
-    ) -> Result<Comparison, Failure> {
-        if place.hint == DestinationHint::Absent {
-            let found = self
-                .comparer
-                .fetch_ends(image, destination, place.tag.as_ref(), true);
-            let found = found.await?;
-            // What other tags name there is known in a moment; it may be this image.
-            self.looks.wait_for_checks(&place.repository).await;
-            return Ok(found);
-        }
-        let _look = self.looks.begin(&place.repository);
-        let found = self
-            .comparer
-            .fetch_ends(image, destination, place.tag.as_ref(), false);
-        found.await
-    }
-
-    /// Sends what the destination lacks of the image, and what refers to it.
-    async fn push(
-        &self,
-        image: &SourceImage,
-        destination: &Arc<dyn Store>,
-        seat: &BatchHandle,
-        missing: &MissingImage,
-    ) -> Result<PushOutcome, Failure> {
-        // Another tag of this run may be bringing the same root here: when it has, one request is left to do.
-        let repository = destination.repository();
-        let key = (repository.clone(), missing.root.digest().clone());
-        let _claim = self.claims.lock(key).await;
-        let company = self.referrer_copier(image, destination, seat);
-        let pushed = self.turns(image, destination, seat, missing, company.as_ref());
-        let pushed = pushed.await?;
-        if let (Some(company), PushOutcome::Copied(copied)) = (&company, &pushed) {
-            company.is_complete(missing.root.digest(), copied);
-        }
-        Ok(pushed)
     }
 
     /// Compare, transfer, commit, until the destination has the image. What refers to it comes with its `company`.

@@ -6,33 +6,31 @@ use image_syncer_registry::{Digest, Tag, Target};
 
 use crate::commit::{CommitOutcome, commit, commit_children};
 use crate::compare::Damage;
+use crate::copy::destination::DestinationCopy;
 use crate::copy::stats::CopyStats;
 use crate::copy::transfer_batch::BatchHandle;
 use crate::copy::{Copier, TURNS};
-use crate::discover::ImageDestination;
 use crate::event::{Evidence, Loss, Outcome};
 use crate::failure::{Failure, Side};
 use crate::graph::SourceImage;
 use crate::store::Store;
 
-impl Copier {
-    /// Sees to it that everything below the root `digest`, which stands at `place`, is there.
-    pub(super) async fn verify(
-        &self,
-        image: &SourceImage,
-        place: &ImageDestination,
-        destination: &Arc<dyn Store>,
-        digest: Digest,
-        seat: &BatchHandle,
-    ) -> Result<Outcome, Failure> {
+impl DestinationCopy<'_> {
+    /// Restores lost content below the root `digest`, which the destination has.
+    pub(super) async fn verify(&self, digest: Digest) -> Result<Outcome, Failure> {
         // Tags that share a digest are checked together, once.
-        let key = (place.repository.clone(), digest.clone());
-        let _claim = self.claims.lock(key).await;
-        self.verify_below(image, place.tag.as_ref(), destination, digest, seat)
-            .await
+        let key = (self.place.repository.clone(), digest.clone());
+        let _lock = self.copier.claims.lock(key).await;
+        let tag = self.place.tag.as_ref();
+        let verify = self
+            .copier
+            .verify_below(self.image, tag, &self.store, digest, &self.seat);
+        verify.await
     }
+}
 
-    /// The same, for one who sees to it that nobody else does it at the same time.
+impl Copier {
+    /// Like [`DestinationCopy::verify`]. The caller ensures that no other task verifies the digest at the same time.
     pub(super) async fn verify_below(
         &self,
         image: &SourceImage,

@@ -26,11 +26,12 @@ use crate::rule::{Naming, Rule, RuleDestination, Selection};
 pub use destination_index::DestinationHint;
 pub(crate) use destination_index::DestinationTagIndex;
 use leftovers::DeferredReferrerTags;
+pub(crate) use referrer_tags::ReferrerTag;
 use source_tags::Hold;
 pub(crate) use source_tags::SourceTags;
 pub use tag_claims::Rival;
 pub(crate) use tag_claims::located;
-use tag_claims::{Claimant, TagClaims, Verdict};
+use tag_claims::{Claimant, EarlierRules, TagClaims, Verdict};
 
 /// One image of one rule, and where it goes.
 #[derive(Debug, Clone)]
@@ -60,7 +61,7 @@ pub(crate) struct InFlightImage {
 }
 
 /// A name at a destination.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ImageDestination {
     /// The repository.
     pub repository: Repository,
@@ -70,6 +71,8 @@ pub struct ImageDestination {
     pub hint: DestinationHint,
     /// Images of earlier rules for the same name: if one of them is different, this one fails.
     pub rivals: Vec<Rival>,
+    /// Rules before this one whose images may have the same signature tags.
+    pub(crate) earlier: EarlierRules,
 }
 
 /// Finds the images of rules; shared by all rules of a run, as they may overlap.
@@ -249,6 +252,7 @@ impl RuleSearch<'_> {
                 tag: name(&destination.naming, tag, position)?,
                 hint: DestinationHint::None,
                 rivals: Vec::new(),
+                earlier: claims.earlier_rules(claimant, &destination.repository),
             };
             claims
                 .wait_for_earlier(claimant, destination, self.cancel)

@@ -24,7 +24,7 @@ pub(super) struct TagSubject {
 
 /// A tag that names what refers to a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ReferrerTag {
+pub(crate) struct ReferrerTag {
     pub(super) subject: TagSubject,
     kind: u8,
 }
@@ -46,7 +46,7 @@ impl TagSubject {
 
 impl ReferrerTag {
     /// Reads a tag; `None` where it is a tag like any other.
-    pub(super) fn parse(tag: &str) -> Option<Self> {
+    pub(crate) fn parse(tag: &str) -> Option<Self> {
         let (algorithm, rest) = tag.split_once('-')?;
         let sha512 = match algorithm {
             "sha256" => false,
@@ -68,8 +68,13 @@ impl ReferrerTag {
     }
 
     /// Whether it is one of cosign's.
-    pub(super) fn is_companion(self) -> bool {
+    pub(crate) fn is_companion(self) -> bool {
         self.kind != FALLBACK
+    }
+
+    /// Returns true if the tag names a referrer of `digest`.
+    pub(crate) fn is_for(self, digest: &Digest) -> bool {
+        TagSubject::from_digest(digest) == Some(self.subject)
     }
 
     /// Of which manifest it is the fallback tag; `None` for another tag, and where it does not tell the whole digest.
@@ -127,6 +132,11 @@ impl ReferrerTags {
     pub(crate) fn fallback(&self, subject: &Digest) -> bool {
         self.tag_for(subject)
             .is_some_and(|tag| tag.kind & FALLBACK != 0)
+    }
+    /// Returns true if `tag` is in the set.
+    pub(crate) fn contains(&self, tag: ReferrerTag) -> bool {
+        self.find(tag.subject)
+            .is_some_and(|found| found.kind & tag.kind != 0)
     }
     /// Cosign's tags for `subject`.
     pub(crate) fn companions(&self, subject: &Digest) -> Vec<Tag> {

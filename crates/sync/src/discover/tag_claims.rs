@@ -28,6 +28,8 @@ pub(super) struct TagClaims {
     /// Rules that list their source, by the repositories that they and rules of other sources write to, in the order of
     /// the rules.
     listings: HashMap<Repository, Vec<Arc<Listing>>>,
+    /// Rules that write to contested repositories, by repository, in the order of the rules, each with its position.
+    writers: HashMap<Repository, Arc<[(usize, Arc<Rule>)]>>,
     /// True if tags that name referrers are no images of listing rules.
     holds_back: bool,
 }
@@ -84,6 +86,14 @@ pub struct Rival {
     pub certain: bool,
 }
 
+/// Rules before another one that write to the same repository and copy from other ones.
+#[derive(Debug, Clone)]
+pub(crate) struct EarlierRules {
+    writers: Arc<[(usize, Arc<Rule>)]>,
+    rank: usize,
+    source: Repository,
+}
+
 /// Decision on an image for a place.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -100,6 +110,7 @@ impl TagClaims {
         let shared = Shared::new(rules);
         let mut names: HashMap<Repository, HashMap<Name, Claim>> = HashMap::new();
         let mut listings: HashMap<Repository, Vec<Arc<Listing>>> = HashMap::new();
+        let mut writers: HashMap<Repository, Vec<(usize, Arc<Rule>)>> = HashMap::new();
         for (rank, rule) in rules.iter().enumerate() {
             let listing = is_listing(rule).then(|| Arc::new(Listing::new(rank, rule)));
             for destination in &rule.destinations {
@@ -107,11 +118,13 @@ impl TagClaims {
                 if !shared.watched.contains(repository) {
                     continue;
                 }
-                if let Some(listing) = &listing
-                    && shared.contested.contains(repository)
-                {
-                    let all = listings.entry(repository.clone());
-                    all.or_default().push(Arc::clone(listing));
+                if shared.contested.contains(repository) {
+                    let all = writers.entry(repository.clone()).or_default();
+                    all.push((rank, Arc::clone(rule)));
+                    if let Some(listing) = &listing {
+                        let all = listings.entry(repository.clone()).or_default();
+                        all.push(Arc::clone(listing));
+                    }
                 }
                 let names = names.entry(repository.clone()).or_default();
                 let images = rule.spelled_out(destination).into_iter().flatten();
@@ -129,6 +142,10 @@ impl TagClaims {
         Self {
             names: Mutex::new(names),
             listings,
+            writers: writers
+                .into_iter()
+                .map(|(key, rules)| (key, rules.into()))
+                .collect(),
             holds_back,
         }
     }
@@ -154,6 +171,19 @@ impl TagClaims {
             ended.ok_or_else(Failure::interrupted)?;
         }
         Ok(())
+    }
+
+    /// Returns the rules before the claimant that write to `repository` and copy from other repositories.
+    pub(super) fn earlier_rules(
+        &self,
+        claimant: Claimant<'_>,
+        repository: &Repository,
+    ) -> EarlierRules {
+        EarlierRules {
+            writers: self.writers.get(repository).cloned().unwrap_or_default(),
+            rank: claimant.rank,
+            source: claimant.rule.source.repository.clone(),
+        }
     }
 
     /// Claims `place`, in the repository of `destination`, for what `target` names at the claimant's source.
@@ -214,6 +244,27 @@ impl TagClaims {
         let gives_names = !claimant.leftovers && destination.naming != Naming::Untagged;
         let all = all.filter(|_| gives_names).into_iter().flatten();
         all.filter(move |listing| listing.rank < claimant.rank)
+    }
+}
+
+impl EarlierRules {
+    /// Returns the rules, in their order.
+    pub(crate) fn to_vec(&self) -> Vec<Arc<Rule>> {
+        self.iter().cloned().collect()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        let earlier = self
+            .writers
+            .iter()
+            .take_while(|(rank, _)| *rank < self.rank);
+        let rules = earlier.map(|(_, rule)| rule);
+        rules.filter(|rule| rule.source.repository != self.source)
+    }
+
+    /// Returns true without any.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
     }
 }
 

@@ -17,19 +17,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
-use image_syncer_registry::{Cause, Digest, ErrorKind, Manifest, Tag};
+use image_syncer_registry::{Cause, Digest, ErrorKind, Manifest, Tag, Target};
 
 use crate::commit::{CommitOutcome, name};
 use crate::compare::Difference;
 use crate::config::Referrers;
 use crate::copy::Copier;
+use crate::copy::destination::DestinationCopy;
 use crate::copy::referrer_progress::CompletedStep;
 use crate::copy::transfer_batch::BatchHandle;
-use crate::event::{Copied, Event, Evidence, Outcome};
+use crate::discover::ImageDestination;
+use crate::event::{Copied, Event, Evidence, ImageName, Outcome};
 use crate::failure::{Failure, Side};
 use crate::graph::{
     MAX_DEPTH, MAX_MANIFESTS, Root, SourceImage, SubjectReferrers, may_list_referrers,
 };
+use crate::rule::Rule;
 use crate::store::Store;
 
 pub(super) use brought::CopiedReferrers;
@@ -43,6 +46,8 @@ pub(super) struct ReferrerCopier<'a> {
     copier: &'a Copier,
     wanted: &'a Referrers,
     image: &'a SourceImage,
+    rule: &'a Arc<Rule>,
+    place: &'a ImageDestination,
     destination: &'a Arc<dyn Store>,
     seat: &'a BatchHandle,
     /// Manifests found so far that refer to the image, over all levels: listed referrers, cosign's tags, and what lies
@@ -58,20 +63,17 @@ pub(super) struct ReferrerSubject {
     is_new: bool,
 }
 
-impl Copier {
-    /// What refers to `image`, for `destination`; `None` where nothing is to come along.
-    pub(super) fn referrer_copier<'a>(
-        &'a self,
-        image: &'a SourceImage,
-        destination: &'a Arc<dyn Store>,
-        seat: &'a BatchHandle,
-    ) -> Option<ReferrerCopier<'a>> {
+impl DestinationCopy<'_> {
+    /// Returns the copier for referrers of the image; `None` if none are copied.
+    pub(super) fn referrer_copier(&self) -> Option<ReferrerCopier<'_>> {
         Some(ReferrerCopier {
-            copier: self,
-            wanted: self.referrers.as_deref()?,
-            image,
-            destination,
-            seat,
+            copier: self.copier,
+            wanted: self.copier.referrers.as_deref()?,
+            image: self.image,
+            rule: &self.name.rule,
+            place: self.place,
+            destination: &self.store,
+            seat: &self.seat,
             found: AtomicUsize::new(0),
         })
     }
@@ -336,24 +338,60 @@ impl ReferrerCopier<'_> {
     ) -> Result<(), Failure> {
         let source = self.image.store().repository();
         let tags = &self.copier.source_tags;
-        if difference.may_be_index() && tags.may_hold_back(source).await {
+        let is_shared = !self.place.earlier.is_empty();
+        if difference.may_be_index() && (is_shared || tags.may_hold_back(source).await) {
             let root = self.image.unfiltered_root().await?;
             return self.cover_all(&root).await;
         }
         self.cover_subject(&difference.digest);
-        Ok(())
+        self.check_signature_tags(std::slice::from_ref(&difference.digest))
+            .await
     }
 
     /// The same of a root and of everything below it, of which it is only known that it differs.
     pub(super) async fn cover_all(&self, root: &Arc<Manifest>) -> Result<(), Failure> {
-        let below = self.image.manifests_below(root).await?;
-        for subject in below.iter().chain([root.digest()]) {
-            self.cover_subject(subject);
-        }
+        let mut below = self.image.manifests_below(root).await?;
         if self.image.wrote(root.digest()) {
             self.cover_filtered(&below).await?;
         }
+        below.push(root.digest().clone());
+        for subject in &below {
+            self.cover_subject(subject);
+        }
+        self.check_signature_tags(&below).await
+    }
+
+    /// Checks the signature tags of `subjects` as a copy of them does.
+    async fn check_signature_tags(&self, subjects: &[Digest]) -> Result<(), Failure> {
+        if self.place.earlier.is_empty() {
+            return Ok(());
+        }
+        let subjects: Vec<_> = subjects
+            .iter()
+            .map(|digest| (digest.clone(), true))
+            .collect();
+        let subjects = self.subjects_among(subjects.into_iter());
+        let subjects: Vec<ReferrerSubject> = subjects.try_collect().await?;
+        for subject in subjects {
+            for tag in &subject.attached.companions {
+                let image = self.part(Target::Tag(tag.clone()));
+                self.check_earlier_signatures(&image, tag).await?;
+            }
+        }
         Ok(())
+    }
+
+    /// Fails if an earlier rule copies another image to the signature tag `tag` of the destination.
+    async fn check_earlier_signatures(
+        &self,
+        image: &SourceImage,
+        tag: &Tag,
+    ) -> Result<(), Failure> {
+        let target = Target::Tag(tag.clone());
+        let name = ImageName::new(self.rule, &target, &self.place.repository, Some(tag));
+        self.copier
+            .check_earlier_signatures(image, &name, tag, self.place)
+            .await
     }
 
     /// What refers to the whole index, and to what the filter left out of it beside `kept`, stays behind.

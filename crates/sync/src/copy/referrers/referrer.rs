@@ -200,6 +200,7 @@ impl ReferrerCopier<'_> {
             }
             Err(failure) => return Err(failed(failure)),
         }
+        self.check_earlier_signatures(&image, tag).await?;
         self.companion_of(&image, tag, is_new).await.map_err(failed)
     }
 
@@ -334,7 +335,7 @@ impl ReferrerCopier<'_> {
     }
 
     /// An image at the same source that refers to something; no filter touches it.
-    fn part(&self, target: Target) -> SourceImage {
+    pub(super) fn part(&self, target: Target) -> SourceImage {
         let manifests = Arc::clone(&self.copier.manifests);
         SourceImage::new(
             Arc::clone(self.image.store()),

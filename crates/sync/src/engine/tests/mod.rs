@@ -18,6 +18,7 @@ mod moving_tags;
 mod orphans;
 mod records;
 mod sharing;
+mod signature_conflicts;
 mod stopping;
 mod verifying;
 mod volume;

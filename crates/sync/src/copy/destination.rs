@@ -1,0 +1,180 @@
+//! The copy of one image to one destination, from the comparison to the outcome.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use image_syncer_registry::{Digest, ManifestHead, Target};
+
+use crate::compare::{Comparison, MissingImage};
+use crate::copy::pair::Pair;
+use crate::copy::transfer_batch::BatchHandle;
+use crate::copy::{Copier, PushOutcome};
+use crate::discover::{DestinationHint, ImageDestination};
+use crate::event::{Evidence, ImageName, Outcome};
+use crate::failure::Failure;
+use crate::graph::SourceImage;
+use crate::store::Store;
+
+/// One image on its way to one destination.
+pub(super) struct DestinationCopy<'a> {
+    pub(super) copier: &'a Copier,
+    pub(super) image: &'a SourceImage,
+    /// Subject whose referrers the image seems to list, under a leftover fallback tag.
+    pub(super) lists: Option<&'a Digest>,
+    pub(super) name: &'a ImageName,
+    pub(super) place: &'a ImageDestination,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) seat: BatchHandle,
+}
+
+impl DestinationCopy<'_> {
+    /// Copies the image and finishes its pair, even after a panic.
+    pub(super) async fn run(self, pair: &Pair) {
+        let (copier, image) = (self.copier, self.image);
+        let outcome = async {
+            self.check_earlier_rules().await?;
+            self.copy().await
+        };
+        let outcome = match AssertUnwindSafe(outcome).catch_unwind().await {
+            Ok(Ok(outcome)) => {
+                let outcome = copier.copy_outcome(image, outcome, None).await;
+                outcome.unwrap_or_else(Outcome::Failed)
+            }
+            Ok(Err(failure)) => {
+                if !failure.interrupted && self.lists.is_none() {
+                    copier.cover_referrer_tags(image, self.place).await;
+                }
+                Outcome::Failed(failure)
+            }
+            Err(panic) => Outcome::Failed(Failure::panicked(&*panic)),
+        };
+        self.record_digest(&outcome);
+        pair.finish(outcome);
+    }
+
+    /// Records the digest that the destination has now, for later runs.
+    fn record_digest(&self, outcome: &Outcome) {
+        let digest = match outcome {
+            Outcome::Copied(copied) => &copied.digest,
+            Outcome::Unchanged { digest, .. } => digest,
+            Outcome::Skipped { .. } | Outcome::Failed(_) | Outcome::Planned(_) => return,
+        };
+        if let (Target::Tag(tag), Some(place_tag)) = (self.image.target(), &self.place.tag) {
+            let source = self.image.store().repository();
+            let inventory = &self.copier.inventory;
+            inventory.copied(source, tag, &self.place.repository, place_tag, digest);
+        }
+    }
+
+    /// Copies the image, unless the records settle it. Of a list of referrers, copies the referrers and not the list,
+    /// which may have other entries at the destination.
+    async fn copy(&self) -> Result<Outcome, Failure> {
+        if let DestinationHint::Recorded(digest) = &self.place.hint {
+            let head = ManifestHead {
+                digest: digest.clone(),
+                media_type: None,
+                size: None,
+            };
+            let covered = self
+                .copier
+                .cover_referrer_tags_of_root(self.image, self.place, head);
+            covered.await;
+            return Ok(Outcome::Unchanged {
+                digest: digest.clone(),
+                by: Evidence::Records,
+            });
+        }
+        if let Some(subject) = self.lists
+            && let Some(referrers) = self.referrer_copier()
+            && let Some(outcome) = referrers.copy_for_referrers_list(subject).await?
+        {
+            return Ok(outcome);
+        }
+        // Twice if the tag was moved meanwhile. It is read again only once.
+        loop {
+            if let Some(outcome) = self.compare_and_copy().await? {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    /// Compares the image with the destination, and copies it if they differ. Returns `None` if the tag was moved
+    /// meanwhile, so that the image must be compared again.
+    async fn compare_and_copy(&self) -> Result<Option<Outcome>, Failure> {
+        let (copier, image) = (self.copier, self.image);
+        let comparison = self.compare().await?;
+        let hidden = copier.is_hidden(&comparison)?;
+        let digest = match comparison {
+            Comparison::Unchanged { digest } => digest,
+            Comparison::Skipped { why } => {
+                copier.cover_referrer_tags(image, self.place).await;
+                return Ok(Some(Outcome::Skipped { why }));
+            }
+            Comparison::Differs(difference) => {
+                let outcome = copier.differing_outcome(image, self.referrer_copier(), difference);
+                return Ok(Some(outcome.await?.hidden(hidden)));
+            }
+            Comparison::Missing(missing) => match self.push(&missing).await? {
+                PushOutcome::Copied(copied) => {
+                    let (copied, change) = (Outcome::Copied(copied), missing.change());
+                    let outcome = copier.copy_outcome(image, copied, Some(change)).await?;
+                    return Ok(Some(outcome.hidden(hidden)));
+                }
+                PushOutcome::Stood => missing.root.digest().clone(),
+            },
+        };
+        let outcome = if copier.verify {
+            self.verify(digest).await?
+        } else {
+            let by = Evidence::Registry;
+            Outcome::Unchanged { digest, by }
+        };
+        match self.referrer_copier() {
+            Some(referrers) => referrers.copy_for_unchanged_image(outcome).await,
+            None => Ok(Some(outcome)),
+        }
+    }
+
+    async fn compare(&self) -> Result<Comparison, Failure> {
+        let (copier, repository) = (self.copier, &self.place.repository);
+        let absent = self.place.hint == DestinationHint::Absent;
+        let check = (!absent).then(|| copier.looks.begin(repository));
+        let tag = self.place.tag.as_ref();
+        let comparison = copier
+            .comparer
+            .fetch_ends(self.image, &*self.store, tag, absent);
+        let comparison = comparison.await?;
+        drop(check);
+        if absent {
+            // The checks of other tags end soon, and may find this image.
+            copier.looks.wait_for_checks(repository).await;
+        }
+        Ok(comparison)
+    }
+
+    /// Pushes the missing content of the image, and its referrers.
+    async fn push(&self, missing: &MissingImage) -> Result<PushOutcome, Failure> {
+        let copier = self.copier;
+        // Another tag of this run may push the same root here: then only the tag is left to push.
+        let key = (
+            self.store.repository().clone(),
+            missing.root.digest().clone(),
+        );
+        let _lock = copier.claims.lock(key).await;
+        let referrers = self.referrer_copier();
+        let pushed = copier
+            .turns(
+                self.image,
+                &self.store,
+                &self.seat,
+                missing,
+                referrers.as_ref(),
+            )
+            .await?;
+        if let (Some(referrers), PushOutcome::Copied(copied)) = (&referrers, &pushed) {
+            referrers.is_complete(missing.root.digest(), copied);
+        }
+        Ok(pushed)
+    }
+}
