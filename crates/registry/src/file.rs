@@ -1,14 +1,14 @@
-//! Files of the user's that are read whole.
+//! Checks of user files that are read completely.
 
 use std::fs::File;
 use std::io::{self, Error, ErrorKind, Read};
 use std::path::Path;
 
-/// Checks that a path leads to a regular file, without opening it: opening a FIFO waits for somebody who writes to it,
-/// and a device may never end; neither can be interrupted.
+/// Checks that a path leads to a regular file, without opening it: opening a FIFO waits for a writer, and a device may
+/// never end; neither can be interrupted.
 ///
 /// # Errors
-/// When the path leads nowhere, or to something else.
+/// If the path does not exist, or leads to something else.
 pub fn require_regular(path: &Path) -> io::Result<()> {
     let kind = std::fs::metadata(path)?.file_type();
     if kind.is_file() {
@@ -23,10 +23,10 @@ pub fn require_regular(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Reads up to `limit` bytes of a regular file, and one more where it is longer, so that the caller can tell.
+/// Reads up to `limit` bytes of a regular file, and one more if it is longer, so that the caller can tell.
 ///
 /// # Errors
-/// As for [`require_regular`], and when it cannot be read.
+/// Those of [`require_regular`], and if the file cannot be read.
 pub(crate) fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     require_regular(path)?;

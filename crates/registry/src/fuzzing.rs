@@ -1,8 +1,8 @@
-//! Entries for fuzzing: every parser of this crate that reads what strangers write, the private ones included.
+//! Entry points for fuzzing: all parsers of this crate that read untrusted input, including the private ones.
 //!
-//! Each takes arbitrary bytes and panics where a promise is broken. They are built for tests and under the feature
-//! `fuzzing` alone, and are no part of the interface: `fuzz/` runs them for as long as one likes, the tests below run
-//! the same functions over its seeds, some hundreds of mutations of them, and noise.
+//! Each takes arbitrary bytes and panics if a guarantee is broken. They are only built for tests and with the feature
+//! `fuzzing`, and are not part of the interface. `fuzz/` runs them without a time limit; the tests below run the same
+//! functions over its seeds, some hundreds of mutations of them, and noise.
 
 #![allow(
     clippy::missing_panics_doc,
@@ -19,10 +19,10 @@ pub use crate::error_body::fuzz as error_bodies;
 use crate::manifest::ManifestView;
 use crate::{Digest, Manifest, Reference, Registry, Tag};
 
-/// The longest message about a text, in bytes: nobody reads more, and it may be a megabyte that it is about.
+/// Longest message about an input, in bytes. The input may have a megabyte.
 const LONGEST_MESSAGE: usize = 4096;
 
-/// References and their parts: what is read and written again is the same, and what is wrong is said in short.
+/// References and their parts: a written reference parses to the same value, and errors are short.
 pub fn references(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     match Reference::parse(&text) {
@@ -47,7 +47,7 @@ pub fn references(data: &[u8]) {
     }
 }
 
-/// Manifests and indexes: read, narrowed and rewritten. The first line, if there are several, is the content type.
+/// Manifests and indexes: parsed, narrowed and rewritten. The first line, if there are several, is the content type.
 pub fn manifests(data: &[u8]) {
     let at = data.iter().position(|byte| *byte == b'\n').unwrap_or(0);
     let (first, rest) = data.split_at(at);
@@ -110,7 +110,7 @@ fn manifest(content_type: Option<&str>, body: &Bytes) {
     );
 }
 
-/// The entries of an index of our own writing, which can be read and has the digest that it says.
+/// The entries of an index written by this program, which parses and has its declared digest.
 fn read(index: &Manifest) -> Vec<crate::Descriptor> {
     assert_eq!(*index.digest(), Digest::sha256(index.bytes()));
     match index.view() {
@@ -119,7 +119,7 @@ fn read(index: &Manifest) -> Vec<crate::Descriptor> {
     }
 }
 
-/// Headers of one name, a line each; lines that are no header are left out.
+/// Headers of one name, one per line; invalid lines are skipped.
 pub(crate) fn headers(name: &HeaderName, data: &[u8]) -> HeaderMap {
     data.split(|byte| *byte == b'\n')
         .filter_map(|line| HeaderValue::from_bytes(line).ok())
@@ -127,7 +127,7 @@ pub(crate) fn headers(name: &HeaderName, data: &[u8]) -> HeaderMap {
         .collect()
 }
 
-/// What is said of a mistake is one short line.
+/// Checks that an error message is one short line.
 pub(crate) fn assert_is_short(message: &impl std::fmt::Display) {
     let message = message.to_string();
     assert!(message.len() <= LONGEST_MESSAGE, "{} bytes", message.len());

@@ -1,4 +1,4 @@
-//! What to do when this process, or the whole system, has no open files left.
+//! Retries after this process, or the whole system, has run out of open files.
 
 use std::error::Error;
 use std::io;
@@ -7,11 +7,11 @@ use std::time::Duration;
 /// `EMFILE` and `ENFILE`, the same numbers on every Unix.
 const OUT_OF_FILES: [i32; 2] = [24, 23];
 
-/// Time between two tries: files are given back whenever a request of this process ends.
+/// Time between two tries: a file is released whenever a request of this process ends.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Tries again for as long as `attempt` fails for want of an open file. Ends by itself only with another outcome; the
-/// caller sets the limit in time.
+/// Repeats `attempt` as long as it fails for lack of open files. Ends only with another result; the caller limits the
+/// time.
 pub(crate) async fn retry_when_exhausted<T, E, F>(mut attempt: impl FnMut() -> F) -> Result<T, E>
 where
     E: Error + 'static,
@@ -28,7 +28,7 @@ where
     }
 }
 
-/// Returns whether an error stems from the limit on open files.
+/// Returns true if an error comes from the limit on open files.
 fn is_exhausted(error: &(dyn Error + 'static)) -> bool {
     let mut link = Some(error);
     while let Some(error) = link {
@@ -40,7 +40,7 @@ fn is_exhausted(error: &(dyn Error + 'static)) -> bool {
             {
                 return true;
             }
-            // An error in another one's place is not its source.
+            // An error stored inside another one is not its source.
             link = error.get_ref().map_or(link, |inner| Some(inner));
         }
     }

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use crate::transport::prefix::Prefix;
 
-/// IANA's IPv4 Special-Purpose Address Registry, as a whole: what it calls globally reachable are anycast services, and
-/// no registry is among them. Then what it does not list.
+/// IANA's IPv4 Special-Purpose Address Registry, complete: the blocks that it calls globally reachable are anycast
+/// services, and no registry is among them. Then blocks that it does not list.
 const IPV4: &[(&str, &str)] = &[
     ("0.0.0.0/8", "this network, RFC 791"),
     ("10.0.0.0/8", "private use, RFC 1918"),
@@ -44,8 +44,8 @@ const IPV4: &[(&str, &str)] = &[
     ("168.63.129.16/32", "Azure's platform services (WireServer)"),
 ];
 
-/// IANA's IPv6 Special-Purpose Address Registry, as a whole but for the blocks that embed an IPv4 address, which is looked
-/// at instead. Then what it does not list.
+/// IANA's IPv6 Special-Purpose Address Registry, complete except for the blocks that embed an IPv4 address: that
+/// address is checked instead. Then blocks that it does not list.
 const IPV6: &[(&str, &str)] = &[
     ("::1/128", "loopback, RFC 4291"),
     ("64:ff9b:1::/48", "translation within a network, RFC 8215"),
@@ -90,7 +90,7 @@ pub(super) fn is_special(address: IpAddr) -> bool {
     BLOCKS.iter().any(|block| block.contains(address))
 }
 
-/// Returns the IPv4 address that an IPv6 address stands for: mapped, compatible (`::` included), behind NAT64 or 6to4.
+/// Returns the IPv4 address that an IPv6 address embeds: mapped, compatible (`::` included), behind NAT64 or 6to4.
 fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match v6.segments() {

@@ -1,4 +1,4 @@
-//! Bodies in both directions.
+//! Bodies of requests and responses.
 
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -17,32 +17,32 @@ use crate::transport::redact::SecretRedactor;
 use crate::transport::stall::{StallTimer, TooSlow};
 use crate::transport::{HttpError, HttpErrorKind};
 
-/// How much of an answer that nobody wants is read so that its connection can be used again.
+/// Maximum number of bytes of an unused answer that are read so that its connection can be reused.
 const DRAIN_LIMIT: u64 = 64 * 1024;
-/// How long that may take; a new connection costs less than a slow old one.
+/// Maximum time for that; a new connection costs less than a slow old one.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
-/// Longest time that a document may take as a whole, however steadily it drips: 8 MiB at 14 KB/s.
+/// Longest time for a whole document, however steadily it drips: 8 MiB at 14 KB/s.
 const WHOLE_TIME: Duration = Duration::from_secs(600);
 
-/// The bytes of a request as their producer gives them.
+/// The bytes of a request, from their producer.
 pub type RequestStream = Pin<Box<dyn Stream<Item = Result<Bytes, BodyAborted>> + Send>>;
-/// The bytes of an answer as the HTTP library gives them.
+/// The bytes of an answer, from the HTTP library.
 pub type ResponseStream = Pin<Box<dyn Stream<Item = Result<Bytes, HttpError>> + Send>>;
 
-/// What is sent.
+/// The body of a request.
 pub enum RequestBody {
-    /// Nothing; `Content-Length: 0` is sent with POST, PUT and PATCH.
+    /// No bytes; `Content-Length: 0` is sent with POST, PUT and PATCH.
     Empty,
-    /// All of it at hand.
+    /// Bytes that are all in memory.
     Bytes(Bytes),
-    /// A stream of exactly `length` bytes, which becomes `Content-Length`. When the stream yields an error, or
-    /// does not yield exactly `length` bytes, the request is aborted: the peer never sees a complete body. The last
-    /// bytes are held back until the stream has said that it ends.
+    /// A stream of exactly `length` bytes, which becomes `Content-Length`. If the stream yields an error, or another
+    /// number of bytes, the request is aborted and the peer never sees a complete body. The last bytes are held back
+    /// until the stream has ended.
     Stream {
-        /// Its exact length in bytes.
+        /// Exact length in bytes.
         length: u64,
-        /// The bytes. An error here is the producer's, and the producer keeps it.
+        /// The bytes. An error is the producer's, and the producer keeps it.
         stream: RequestStream,
     },
 }
@@ -58,44 +58,44 @@ impl RequestBody {
     }
 }
 
-/// The producer of a request's body gave up; what happened is for the producer to tell.
+/// Error of a request's body whose producer stopped early. The producer knows the reason.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the body's producer gave up")]
 pub struct BodyAborted;
 
-/// What is received: watched for stalls, counted, holding its host's permit.
+/// The body of an answer: watched for stalls, counted, and holding its host's permit.
 ///
-/// An [`HttpService`](super::HttpService) makes one of [`ResponseBody::empty`], [`ResponseBody::from`] bytes or
+/// An [`HttpService`](super::HttpService) creates one from [`ResponseBody::empty`], [`ResponseBody::from`] bytes or
 /// [`ResponseBody::from_stream`]; the transport adds the watch and the permit.
 pub struct ResponseBody {
-    /// `None` once it has ended. The mutex is never locked: it makes a reference to an answer fit for another thread.
+    /// `None` after the end. The mutex is never locked: it only makes a shared reference to an answer `Sync`.
     stream: Option<Mutex<ResponseStream>>,
-    /// What `Content-Length` promises.
+    /// Value of `Content-Length`.
     expected: Option<u64>,
     received: u64,
-    /// On the heap, to keep a body that moves small.
+    /// Boxed to keep the body small.
     guard: Option<Box<BodyGuard>>,
 }
 
-/// What the transport adds to a body.
+/// The watch and the permit that the transport adds to a body.
 pub(super) struct BodyGuard {
     place: RequestContext,
     stall: StallTimer,
-    /// What the bytes are taken out of, where the user set a limit.
+    /// Bucket of the user's byte limit, if there is one.
     throttle: Option<Throttle>,
     http2: Option<Http2BodyWatch>,
-    /// What is given back with the last byte, not with the last reference.
+    /// Resources that are released with the last byte, not with the last reference.
     held: Option<Box<HeldPermit>>,
 }
 
 struct HeldPermit {
     _permit: Permit,
-    /// Once the answer is over, nobody wants what the request's body still has.
+    /// Stops the producer of the request's body when the answer is complete.
     _leash: BodyAbortGuard,
 }
 
 impl BodyGuard {
-    /// A guard for an answer from `place` that nothing may come of for at most `stall`.
+    /// Returns a guard for an answer from `place` that may be silent for at most `stall`.
     pub(super) fn new(
         place: RequestContext,
         stall: Duration,
@@ -116,17 +116,17 @@ impl BodyGuard {
 }
 
 impl BodyGuard {
-    /// With a limit on the bytes.
+    /// Adds a limit on the bytes per second.
     pub(super) fn with_throttle(mut self, throttle: Option<Throttle>) -> Self {
         self.throttle = throttle;
         self
     }
-    /// With a watch on the HTTP/2 that the answer came by.
+    /// Adds a watch on HTTP/2, if the answer came by it.
     pub(super) fn with_http2(mut self, watch: Option<Http2BodyWatch>) -> Self {
         self.http2 = watch;
         self
     }
-    /// Whether the user's limit lets more bytes in. That wait is not the peer's silence.
+    /// Waits until the user's limit allows more bytes. The peer is not blamed for this wait.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self.throttle.as_mut() {
             Some(throttle) => throttle.poll_ready(cx),
@@ -159,7 +159,7 @@ impl From<Bytes> for ResponseBody {
 }
 
 impl ResponseBody {
-    /// A body without bytes.
+    /// Returns a body without bytes.
     pub fn empty() -> Self {
         Self {
             stream: None,
@@ -168,15 +168,15 @@ impl ResponseBody {
             guard: None,
         }
     }
-    /// A body of the bytes that come out of `stream`.
+    /// Returns a body of the bytes of `stream`.
     pub fn from_stream(stream: ResponseStream) -> Self {
         Self {
             stream: Some(Mutex::new(stream)),
             ..Self::empty()
         }
     }
-    /// Puts the body under watch; `expected` is what `Content-Length` says. A body that is known to be empty gives
-    /// the permit back at once.
+    /// Adds the guard; `expected` is the value of `Content-Length`. A body that is known to be empty releases the
+    /// permit immediately.
     pub(super) fn guarded(mut self, mut guard: BodyGuard, expected: Option<u64>) -> Self {
         if self.stream.is_some() {
             self.expected = expected;
@@ -186,32 +186,32 @@ impl ResponseBody {
         self.guard = Some(Box::new(guard));
         self
     }
-    /// How many bytes have come so far.
+    /// Number of bytes received so far.
     pub fn received(&self) -> u64 {
         self.received
     }
-    /// The host that answered, where a redirect led away from the registry.
+    /// Host that answered, if a redirect led away from the registry.
     pub(crate) fn redirected(&self) -> Option<&RequestContext> {
         self.guard
             .as_ref()
             .map(|guard| &guard.place)
             .filter(|place| place.redirected_from().is_some())
     }
-    /// Redactor of what was sent to get this answer.
+    /// Redactor of the secrets in the request.
     pub(crate) fn redactor(&self) -> SecretRedactor {
         self.guard
             .as_ref()
             .map(|guard| guard.place.redactor().clone())
             .unwrap_or_default()
     }
-    /// The next bytes, or `None` at the end. A connection that breaks or stalls is an error; an end before
-    /// `Content-Length` is one too. Bytes that were not read yet are not lost when the future is dropped.
+    /// Returns the next bytes, or `None` at the end. A connection that breaks or stalls is an error, and so is an end
+    /// before `Content-Length`. Unread bytes are not lost if the future is dropped.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         std::future::poll_fn(|cx| self.poll_chunk(cx))
             .await
             .transpose()
     }
-    /// [`ResponseBody::chunk`] for those who poll.
+    /// Polls for the next bytes, as [`ResponseBody::chunk`] does.
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
             let Some(stream) = self.stream.as_mut() else {
@@ -294,15 +294,15 @@ impl ResponseBody {
             None => Error::new(kind, "read an answer", "an unknown host", message),
         }
     }
-    /// Lets go of the connection and of the permit.
+    /// Releases the connection and the permit.
     fn close(&mut self) {
         self.stream = None;
         if let Some(guard) = self.guard.as_mut() {
             guard.held = None;
         }
     }
-    /// All of it, if it is at most `limit` bytes and comes within ten minutes; nothing is allocated on the word of a
-    /// header.
+    /// Returns the whole body, if it has at most `limit` bytes and comes within ten minutes. Nothing is allocated
+    /// because of a header.
     pub async fn bytes(mut self, limit: u64) -> Result<Bytes, Error> {
         let whole = tokio::time::timeout(WHOLE_TIME, self.whole(limit)).await;
         whole.unwrap_or_else(|_| {
@@ -327,7 +327,7 @@ impl ResponseBody {
         let Some(first) = self.chunk().await? else {
             return Ok(Bytes::new());
         };
-        // Most answers are one chunk, which is handed on as it came.
+        // Most answers are a single chunk, which is returned without a copy.
         let mut rest = BytesMut::new();
         while self.received <= limit {
             let Some(next) = self.chunk().await? else {
@@ -343,7 +343,7 @@ impl ResponseBody {
         }
         Err(too_long(self))
     }
-    /// Reads what is left of a small body so that the connection can be used again, and drops it otherwise.
+    /// Reads the rest of a small body so that the connection can be reused, and drops a larger one.
     pub async fn drain(mut self) {
         if self.expected.is_some_and(|expected| expected > DRAIN_LIMIT) {
             return;
@@ -355,12 +355,12 @@ impl ResponseBody {
                 }
             }
         };
-        // Either way the body is dropped next.
+        // The body is dropped next in any case.
         tokio::time::timeout(DRAIN_TIME, read).await.ok();
     }
 }
 
-/// A stream of no bytes is asked for its end here, since the HTTP library would not ask for it at all.
+/// Polls a stream of no bytes to its end, since the HTTP library would not poll it at all.
 pub(super) async fn if_any(body: RequestBody) -> Result<RequestBody, BodyAborted> {
     match body {
         RequestBody::Stream {

@@ -1,9 +1,9 @@
-//! The stall watchdog over what is sent, and the end of it.
+//! Stall watchdog for request bodies.
 //!
-//! The HTTP library pulls a request's body, so it is watched from outside: [`MeteredBody`] notes whose turn it is, and
-//! [`BodyProgress::stalled`] ends when it was the network's for too long. While the producer has nothing to give, nobody is
-//! stalled. The producer lives here and not in the body, so that it can be let go of at once when the exchange is over,
-//! whatever the HTTP library still holds.
+//! The HTTP library pulls a request's body, so progress is observed from outside: [`MeteredBody`] notes which side is
+//! waiting, and [`BodyProgress::stalled`] ends when the network kept the producer waiting for too long. While the
+//! producer has nothing to give, nobody is stalled. The producer is stored here and not in the body, so that it can be
+//! dropped as soon as the exchange is over, whatever the HTTP library still holds.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,39 +19,39 @@ use tokio::time::Instant;
 use crate::transport::body::{BodyAborted, RequestBody, RequestStream};
 use crate::transport::limits::Throttle;
 
-/// What may lie in buffers of ours and the kernel's when the last byte has been handed over.
+/// Maximum number of bytes in our buffers and the kernel's after the last byte was handed over.
 const BUFFERED: u64 = 4 * 1024 * 1024;
-/// The slowest link, in bytes a second, that these buffers are given the time to drain through.
+/// Slowest link, in bytes a second, that gets time to drain these buffers.
 const SLOWEST: u64 = 64 * 1024;
 
-/// How far a request's body is out, shared between the body and those who watch it.
+/// Progress of a request's body, shared between the body and its observers.
 pub(super) struct BodyProgress {
     start: Instant,
-    /// When the network last took bytes, in milliseconds since `start`.
+    /// Time at which the network last took bytes, in milliseconds since `start`.
     moved: AtomicU64,
     producer_waits: AtomicBool,
     done: AtomicBool,
     sent: AtomicU64,
     producer: Mutex<Option<ProducerState>>,
-    /// Who waits for the producer.
+    /// The task that waits for the producer.
     waiting: AtomicWaker,
 }
 
 struct ProducerState {
-    /// What the bytes are taken out of, where the user set a limit. That wait is the producer's, not the network's.
+    /// Bucket of the user's byte limit. Waiting for it counts as waiting for the producer, not for the network.
     throttle: Option<Throttle>,
     stream: RequestStream,
     remaining: u64,
-    /// Held back until the stream has said that all is well.
+    /// The last bytes, held back until the stream has ended without an error.
     last: Option<Bytes>,
 }
 
-/// Why sending was ended.
+/// Reason for which sending was aborted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stall {
-    /// The network took no bytes.
+    /// The network took no bytes for this long.
     Body(Duration),
-    /// No answer came once all was sent.
+    /// No answer came for this long after everything was sent.
     Answer(Duration),
 }
 
@@ -64,7 +64,7 @@ impl std::fmt::Display for Stall {
     }
 }
 
-/// Lets go of the producer of a request's body when dropped.
+/// Drops the producer of a request's body when it is dropped itself.
 pub(super) struct BodyAbortGuard(Arc<BodyProgress>);
 
 impl Drop for BodyAbortGuard {
@@ -74,7 +74,7 @@ impl Drop for BodyAbortGuard {
 }
 
 impl BodyProgress {
-    /// Puts `body` under watch, and under the user's limit, if there is one.
+    /// Wraps `body` to observe it, and to apply the user's limit if there is one.
     pub(super) fn wrap(body: RequestBody, throttle: Option<Throttle>) -> (RequestBody, Arc<Self>) {
         match body {
             RequestBody::Empty => (RequestBody::Empty, Self::new(Some(0), None)),
@@ -106,17 +106,17 @@ impl BodyProgress {
             waiting: AtomicWaker::new(),
         })
     }
-    /// Something that lets go of the producer when it is dropped.
+    /// Returns a guard that drops the producer.
     pub(super) fn abort_guard(self: &Arc<Self>) -> BodyAbortGuard {
         BodyAbortGuard(self.clone())
     }
-    /// How many bytes were handed to the network so far.
+    /// Number of bytes handed to the network so far.
     pub(super) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Acquire)
     }
-    /// Resolves when the network took nothing for `stall`, or gave no answer for `answer` after all was sent.
+    /// Resolves if the network took nothing for `stall`, or gave no answer for `answer` after everything was sent.
     pub(super) async fn stalled(&self, stall: Duration, answer: Duration) -> Stall {
-        // Whose turn it is may change at any time, so one looks again at least this often.
+        // The waiting side may change at any time, so the state is checked at least this often.
         let step = stall.min(answer).max(Duration::from_millis(1));
         loop {
             let now = Instant::now();
@@ -130,7 +130,7 @@ impl BodyProgress {
             }
         }
     }
-    /// When the present wait is too long, and for what.
+    /// Deadline of the present wait, and the stall that it would be.
     fn deadline(&self, stall: Duration, answer: Duration) -> (Instant, Stall) {
         let moved = self.start + Duration::from_millis(self.moved.load(Ordering::Acquire));
         if self.done.load(Ordering::Acquire) {
@@ -158,7 +158,7 @@ impl BodyProgress {
     fn lock(&self) -> MutexGuard<'_, Option<ProducerState>> {
         self.producer.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    /// The next bytes for the network; `bell` is rung when the producer has some again.
+    /// Returns the next bytes for the network; `bell` wakes when the producer has more.
     fn poll_next(
         &self,
         cx: &Context<'_>,
@@ -170,7 +170,7 @@ impl BodyProgress {
             let over = self.done.load(Ordering::Acquire);
             return Poll::Ready((!over).then_some(Err(BodyAborted)));
         };
-        // Before it is asked, as it may have something the moment after.
+        // Set before the poll, since the producer may become ready right after it.
         self.producer_waits.store(true, Ordering::Release);
         let Poll::Ready(item) = producer.poll_next(&mut Context::from_waker(bell)) else {
             return Poll::Pending;
@@ -196,7 +196,8 @@ impl BodyProgress {
 }
 
 impl ProducerState {
-    /// The next bytes, never empty. The last ones, or the end of an empty body, come after the stream's own end.
+    /// Returns the next bytes, never empty. The last ones, or the end of an empty body, come after the end of the
+    /// stream.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyAborted>>> {
         loop {
             if let Some(throttle) = self.throttle.as_mut() {
@@ -226,7 +227,7 @@ impl ProducerState {
     }
 }
 
-/// A request's body that says whose turn it is.
+/// The body of a request that notes which side is waiting.
 struct MeteredBody {
     sending: Arc<BodyProgress>,
     bell: Waker,
@@ -249,8 +250,8 @@ impl Stream for MeteredBody {
     }
 }
 
-/// Rung by a producer that has something again. From then on it is the network's turn, whether or not the HTTP library
-/// comes for it: it does not as long as the network takes nothing of what it was given before.
+/// Wakes when the producer has bytes again. From then on the network is the waiting side, even if the HTTP library does
+/// not poll: it does not poll as long as the network takes nothing.
 struct ProducerWaker(Weak<BodyProgress>);
 
 impl Wake for ProducerWaker {
@@ -290,7 +291,7 @@ mod tests {
         let is_pending = poll_fn(|cx| Poll::Ready(stream.poll_next_unpin(cx).is_pending()));
         assert!(is_pending.await);
         let (limit, answer) = (Duration::from_secs(2), Duration::from_secs(5));
-        // The producer waits for whoever gives it something: nobody is stalled.
+        // The producer itself waits for its source: nobody is stalled.
         let hour = Duration::from_secs(3600);
         assert!(timeout(hour, sending.stalled(limit, answer)).await.is_err());
         assert!(give.send(Bytes::from_static(b"blob")).is_ok());

@@ -1,9 +1,9 @@
 //! Certificates for single registries, from the `certs.d` directories of podman, skopeo and docker.
 //!
-//! `certs.d/HOST[:PORT]/` holds authorities (`*.crt`), and client certificates with their keys (`*.cert` beside `*.key`
-//! of the same name). It is read as `containers/image` does: the first directory of the list that has a folder for the
-//! registry counts alone, and what its authorities vouch for is trusted besides what the system trusts. Unlike there, a
-//! client certificate is shown to no other host than the registry's own.
+//! `certs.d/HOST[:PORT]/` holds authorities (`*.crt`), and client certificates with their keys (`*.cert` and `*.key` of
+//! the same name). The rules are those of `containers/image`: only the first directory in the list that has a folder
+//! for the registry counts, and its authorities are trusted in addition to the system's. Unlike there, a client
+//! certificate is only sent to the registry's own host.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -24,10 +24,10 @@ use crate::transport::tls::{contains, read_certificates};
 
 /// Longest file that is read, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
-/// Maximum number of files in a folder that are looked at.
+/// Maximum number of files that are read from a folder.
 const MAX_FILES: usize = 1_000;
 
-/// Returns the directories in which podman, skopeo and docker keep certificates, in the order in which they count:
+/// Returns the directories in which podman, skopeo and docker keep certificates, in order of precedence:
 /// `containers/certs.d` in the user's configuration, `/etc/containers/certs.d`, `/etc/docker/certs.d`.
 pub fn certificate_directories() -> Vec<PathBuf> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
@@ -39,11 +39,11 @@ pub fn certificate_directories() -> Vec<PathBuf> {
     user.into_iter().chain(system.map(PathBuf::from)).collect()
 }
 
-/// The certificates for one registry, by number: a part of the key of connections and TLS configurations.
+/// The certificates for one registry, by number. Part of the key of connections and TLS configurations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CertificateSet {
     index: usize,
-    /// True for the registry's own host, which client certificates are for.
+    /// True for the registry's own host. Only this host receives client certificates.
     is_own: bool,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Certificates {
     pub(super) clients: Vec<Arc<CertifiedKey>>,
 }
 
-/// The folders of a run, each read when its registry is first asked.
+/// The folders of a run. Each is read before the first request to its registry.
 pub(super) struct CertificateFolders {
     directories: Vec<PathBuf>,
     state: Mutex<State>,
@@ -62,7 +62,7 @@ pub(super) struct CertificateFolders {
 
 #[derive(Default)]
 struct State {
-    /// Index into `sets` by registry; an error is a clause for people.
+    /// Index into `sets` by registry; an error is a clause for a message.
     found: HashMap<Registry, Result<Option<usize>, String>>,
     sets: Vec<Arc<Certificates>>,
 }
@@ -75,10 +75,10 @@ impl CertificateFolders {
         }
     }
 
-    /// Returns what there is for `registry`, with its client certificates where the peer `is_own`.
+    /// Returns the certificates for `registry`, including its client certificates if the peer `is_own`.
     ///
     /// # Errors
-    /// A clause that says which file is wrong.
+    /// A clause that names the invalid file.
     pub(super) fn find(
         &self,
         registry: &Registry,
@@ -120,13 +120,13 @@ impl CertificateFolders {
 }
 
 impl CertificateSet {
-    /// Returns whether client certificates may be shown.
+    /// Returns true if client certificates may be sent.
     pub(super) fn is_own(self) -> bool {
         self.is_own
     }
 }
 
-/// Reads a folder; `None` if there is none that can be read.
+/// Reads a folder. Returns `None` if it does not exist or cannot be read.
 fn read_folder(folder: &Path) -> Result<Option<Certificates>, String> {
     let names = match file_names(folder) {
         Ok(names) => names,
@@ -181,7 +181,7 @@ fn read_authorities(path: &Path, found: &mut Vec<CertificateDer<'static>>) -> Re
     let before = found.len();
     let bytes = match read_file(path) {
         Ok(bytes) => bytes,
-        // A link that leads nowhere.
+        // A dangling link.
         Err(error) if error.kind() == IoErrorKind::NotFound => {
             let (path, why) = (path.display(), io_clause(&error));
             tracing::warn!("the certificate {path} is not used: {why}");
@@ -206,7 +206,7 @@ fn read_client(certificate: &Path, key: &Path) -> Result<CertifiedKey, String> {
         return Err(unreadable(certificate, "there is no certificate in it"));
     }
     let bytes = read_file(key).map_err(|error| unreadable(key, &io_clause(&error)))?;
-    // What an error of the parser says may be a part of the key.
+    // The parser's message may contain a part of the key.
     let no_key =
         "there is no private key in it that is not encrypted (PEM, PKCS #8, PKCS #1 or SEC 1)";
     let private = PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| unreadable(key, no_key))?;
@@ -228,7 +228,7 @@ fn unreadable(path: &Path, why: &str) -> String {
     format!("the file {} cannot be used: {why}", path.display())
 }
 
-/// Reads a file of bounded size. A pipe, which might never end, is none.
+/// Reads a file of bounded size. Pipes are skipped, since they may never end.
 fn read_file(path: &Path) -> Result<Vec<u8>, IoError> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(IoError::other("it is no regular file"));
@@ -246,7 +246,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, IoError> {
     Ok(bytes)
 }
 
-/// Chooses among several client certificates the one that a server asks for.
+/// Selects the client certificate that a server requests.
 #[derive(Debug)]
 pub(super) struct ClientCertificates(pub(super) Vec<Arc<CertifiedKey>>);
 
@@ -264,7 +264,7 @@ impl ResolvesClientCert for ClientCertificates {
             let mut chain = client.cert.iter();
             chain.any(|der| authorities.iter().any(|name| contains(der, name)))
         });
-        // Servers that know intermediate authorities alone may still accept it.
+        // A server that lists only intermediate authorities may still accept it.
         issued.or_else(|| fitting.next()).cloned()
     }
 

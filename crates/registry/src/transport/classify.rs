@@ -1,4 +1,4 @@
-//! From the errors of the HTTP library to ours: one clause for people, no URL, no secret.
+//! Conversion of the HTTP library's errors to ours: one clause for a message, without URLs and secrets.
 
 use std::error::Error as StdError;
 use std::io;
@@ -13,12 +13,12 @@ use crate::text;
 use crate::transport::body::BodyAborted;
 use crate::transport::{HttpError, HttpErrorKind};
 
-/// What a failed exchange was, by the errors beneath it.
+/// Classifies a failed exchange by its chain of errors.
 pub(super) fn exchange(error: &(dyn StdError + 'static)) -> HttpError {
     if links(error).any(<dyn StdError>::is::<BodyAborted>) {
         return HttpError::new(HttpErrorKind::RequestBody, BodyAborted.to_string());
     }
-    // What went wrong before the connection stood was classified where it happened.
+    // Failures before the connection was established were classified where they happened.
     if let Some(ours) = links(error).find_map(|link| link.downcast_ref::<HttpError>()) {
         return ours.clone();
     }
@@ -37,7 +37,7 @@ pub(super) fn exchange(error: &(dyn StdError + 'static)) -> HttpError {
     }
 }
 
-/// Why no TCP connection was made.
+/// Classifies a failed TCP connection.
 pub(super) fn connecting(error: &(dyn StdError + 'static)) -> HttpError {
     if let Some(ours) = links(error).find_map(|link| link.downcast_ref::<HttpError>()) {
         return ours.clone();
@@ -56,7 +56,7 @@ pub(super) fn connecting(error: &(dyn StdError + 'static)) -> HttpError {
     }
 }
 
-/// Why no TLS session was agreed on.
+/// Classifies a failed TLS handshake.
 pub(super) fn handshake(error: &io::Error) -> HttpError {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(error) => tls(error),
@@ -67,7 +67,7 @@ pub(super) fn handshake(error: &io::Error) -> HttpError {
     }
 }
 
-/// After the connection stood.
+/// Classifies a failure on an established connection.
 fn broken(error: &(dyn StdError + 'static)) -> HttpError {
     if let Some(error) = links(error).find_map(|link| link.downcast_ref::<h2::Error>())
         && let Some(reason) = error.reason()
@@ -90,8 +90,8 @@ fn broken(error: &(dyn StdError + 'static)) -> HttpError {
     HttpError::new(HttpErrorKind::Broken, message)
 }
 
-/// Returns the failure of a stream or a connection of HTTP/2. Some reasons say that HTTP/2 itself does not work here; the
-/// others may be those of a server that would fail in HTTP/1.1 as well.
+/// Classifies the failure of an HTTP/2 stream or connection. Some reasons say that HTTP/2 itself does not work here;
+/// the others may come from a server that would fail over HTTP/1.1 as well.
 fn http2(reason: h2::Reason) -> HttpError {
     use h2::Reason;
     let message = match reason {
@@ -113,7 +113,7 @@ fn http2(reason: h2::Reason) -> HttpError {
     HttpError::new(kind, message)
 }
 
-/// What went wrong at a proxy, from the text of an error that has no public type.
+/// Classifies a failure at a proxy by the text of an error that has no public type.
 pub(super) fn proxy(text: &str) -> HttpError {
     let refused =
         |why: String| HttpError::new(HttpErrorKind::Connect, why).because(Cause::ProxyRefused);
@@ -129,9 +129,10 @@ pub(super) fn proxy(text: &str) -> HttpError {
     }
 }
 
-/// What an error of the resolver means.
+/// Describes an error of the resolver.
 pub(super) fn resolution(error: &dyn StdError) -> String {
-    // `failed to lookup address information: Name or service not known`: the half behind the colon is the system's.
+    // `failed to lookup address information: Name or service not known`: the part behind the colon comes from the
+    // system.
     let text = error.to_string();
     match text.rsplit_once(": ") {
         Some((_, why)) => format!("the name does not resolve ({why})"),
@@ -139,7 +140,7 @@ pub(super) fn resolution(error: &dyn StdError) -> String {
     }
 }
 
-/// What an error of the system means.
+/// Describes an error of the system.
 pub(super) fn io(error: &io::Error) -> String {
     use io::ErrorKind::{
         BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable,
@@ -157,7 +158,7 @@ pub(super) fn io(error: &io::Error) -> String {
     }
 }
 
-/// `Cannot assign requested address (os error 99)` without the number.
+/// Returns `Cannot assign requested address (os error 99)` without the number.
 fn without_code(text: &str) -> String {
     match text.split_once(" (os error") {
         Some((text, _)) => text.to_owned(),
@@ -165,7 +166,7 @@ fn without_code(text: &str) -> String {
     }
 }
 
-/// What a failed handshake, or a TLS session that broke, means.
+/// Classifies a failed handshake, or a TLS session that broke.
 pub(super) fn tls(error: &rustls::Error) -> HttpError {
     use rustls::Error::{
         AlertReceived, InvalidCertificate, InvalidMessage, NoCertificatesPresented,
@@ -184,7 +185,7 @@ pub(super) fn tls(error: &rustls::Error) -> HttpError {
             HttpErrorKind::NotTls,
             "the port does not speak TLS".to_owned(),
         ),
-        // What servers answer while they start, or when they have no backend.
+        // Servers send this while they start, or if they have no backend.
         AlertReceived(AlertDescription::InternalError) => (
             HttpErrorKind::Connect,
             "it broke off the TLS handshake (internal error)".to_owned(),
@@ -206,8 +207,8 @@ pub(super) fn tls(error: &rustls::Error) -> HttpError {
     HttpError::new(kind, message)
 }
 
-/// Returns whether an alert is about the certificate of the client: what servers say of a missing one as well as of one
-/// that they do not accept.
+/// Returns true if an alert is about the client certificate. Servers use these for a missing certificate as well as for
+/// one that they do not accept.
 fn is_about_client(alert: AlertDescription) -> bool {
     matches!(
         alert,
@@ -242,7 +243,7 @@ fn alert(alert: AlertDescription) -> String {
     }
 }
 
-/// Why a certificate is not trusted.
+/// Describes an untrusted certificate.
 fn certificate(error: &CertificateError) -> String {
     use CertificateError::{
         BadSignature, Expired, ExpiredContext, InvalidPurpose, InvalidPurposeContext,
@@ -276,7 +277,7 @@ fn certificate(error: &CertificateError) -> String {
     }
 }
 
-/// What it is about a certificate that is not trusted.
+/// Returns the cause for an untrusted certificate.
 fn certificate_cause(error: &CertificateError) -> Cause {
     use CertificateError::{
         Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
@@ -293,12 +294,13 @@ fn certificate_cause(error: &CertificateError) -> Cause {
     }
 }
 
-/// An authority that is not trusted, although one of its name is: it was set up anew, or is somebody else's.
+/// Error for an authority that is not trusted although a trusted one has the same name: it was set up again, or belongs
+/// to somebody else.
 #[derive(Debug, thiserror::Error)]
 #[error("issued by an authority that has the name of a trusted one, but another key")]
 struct OtherKey;
 
-/// Returns the error for such a certificate.
+/// Returns this error in the form of a certificate error.
 pub(super) fn other_key() -> CertificateError {
     CertificateError::Other(OtherError(Arc::new(OtherKey)))
 }
@@ -307,16 +309,16 @@ fn is_other_key(error: &CertificateError) -> bool {
     matches!(error, CertificateError::Other(other) if other.0.is::<OtherKey>())
 }
 
-/// What is said of a certificate that signed itself and calls itself an authority, as `openssl req -x509` makes them.
+/// Text of the error for a self-signed certificate that is marked as an authority, as `openssl req -x509` makes them.
 const AUTHORITY_AS_SERVER: &str = "CaUsedAsEndEntity";
 
-/// Whether all that speaks against a server's certificate is that it calls itself an authority. Its dates were looked
-/// at before that.
+/// Returns true if a server's certificate is only refused because it is marked as an authority. Its dates were checked
+/// before.
 pub(super) fn is_authority_as_server(error: &CertificateError) -> bool {
     wrapped_text(error) == AUTHORITY_AS_SERVER
 }
 
-/// What a verifier wrapped, without the wrapping.
+/// Returns the text of the error inside a verifier's wrapper.
 fn wrapped_text(error: &CertificateError) -> String {
     match error {
         CertificateError::Other(other) => {
@@ -335,7 +337,7 @@ fn inner_text(error: &CertificateError) -> String {
     }
 }
 
-/// The first names of a certificate; some hold hundreds.
+/// Lists the first names of a certificate; some have hundreds.
 fn names(presented: &[String]) -> String {
     const SHOWN: usize = 3;
     const LONGEST: usize = 253;
@@ -354,14 +356,14 @@ fn names(presented: &[String]) -> String {
     }
 }
 
-/// `06 Nov 1994`.
+/// Formats a date as `06 Nov 1994`.
 fn day(time: UnixTime) -> String {
     // An HTTP date has a fixed width: `Sun, 06 Nov 1994 08:49:37 GMT`.
     let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(time.as_secs()));
     text.get(5..16).unwrap_or(&text).to_owned()
 }
 
-/// An error and what lies beneath it, down into `io::Error`s, whose `source` skips what they wrap.
+/// Iterates over an error and its sources, including the errors inside `io::Error`s, which `source` skips.
 fn links<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {

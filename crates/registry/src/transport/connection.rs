@@ -1,4 +1,4 @@
-//! A connection as hyper takes it, whatever it leads through.
+//! The connection type for hyper, direct or through a proxy.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,16 +8,16 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// Bytes both ways.
+/// A stream of bytes in both directions.
 pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// A connection, through whatever it leads.
+/// A connection to a host, direct or through a proxy.
 pub(super) struct HostConnection {
     pub(super) io: TokioIo<Box<dyn Io>>,
-    /// HTTP/2 was agreed on in the TLS handshake.
+    /// True if HTTP/2 was negotiated in the TLS handshake.
     pub(super) http2: bool,
-    /// A proxy reads the requests themselves.
+    /// True if a proxy reads the requests themselves.
     pub(super) read_by_proxy: bool,
 }
 

@@ -1,7 +1,7 @@
-//! How a connection comes to stand: name, TCP, proxy, TLS, within one time limit.
+//! Establishes connections: name, TCP, proxy and TLS within one time limit.
 //!
-//! A proxy is reached by `http://`, `https://`, `socks4://`, `socks4a://`, `socks5://` or `socks5h://`. Its
-//! certificate is verified whatever is thought of the host behind it.
+//! A proxy is reached by `http://`, `https://`, `socks4://`, `socks4a://`, `socks5://` or `socks5h://`. Its certificate
+//! is always verified, even if the host behind it is insecure.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -31,10 +31,10 @@ use crate::transport::tls::{Alpn, Profile, TlsConfigs};
 use crate::transport::tls_alerts::Alerts;
 use crate::transport::{HttpError, HttpErrorKind, Timeouts, Trust};
 
-/// Between probes of a connection on which nothing moves.
+/// Interval between keep-alive probes on an idle connection.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// What connections are made of; cheap to clone.
+/// Settings of new connections; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Connector {
     pub(super) proxies: Arc<Proxies>,
@@ -47,7 +47,7 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// The proxy that is asked for `uri`.
+    /// Returns the proxy for `uri`.
     pub(super) fn proxy(&self, uri: &Uri) -> Option<Intercept> {
         self.proxies.find(uri)
     }
@@ -71,7 +71,7 @@ impl Connector {
         let stream = tunnel(to_proxy, &proxy, &uri, &self).await?;
         self.secured(stream, &uri).await
     }
-    /// A connection to the proxy itself.
+    /// Connects to the proxy itself.
     async fn to_proxy(&self, proxy: &Intercept) -> Result<Box<dyn Io>, HttpError> {
         let stream = self.tcp(proxy.uri(), None).await?;
         if proxy.uri().scheme() != Some(&Scheme::HTTPS) {
@@ -85,7 +85,7 @@ impl Connector {
         let stream = handshake(TlsConnector::from(config), stream, proxy.uri()).await?;
         Ok(Box::new(stream))
     }
-    /// A bare connection to the host of `uri`, at an address that may be reached.
+    /// Opens a TCP connection to the host of `uri`, at an allowed address.
     pub(super) async fn connect_tcp(&self, uri: &Uri) -> Result<TcpStream, HttpError> {
         let stream = self.tcp(uri, Some(self.reach)).await?;
         let peer = stream
@@ -100,7 +100,7 @@ impl Connector {
         let uri = uri_with_port(uri)?;
         let port = uri.port_u16().unwrap_or_default();
         if let Some(host) = uri.host().filter(|host| is_address(host)) {
-            // The connector does not have addresses resolved.
+            // The connector does not resolve addresses.
             self.network.resolve(reach, host, port).await?;
         }
         let mut tcp = HttpConnector::new_with_resolver(Lookup {
@@ -114,13 +114,13 @@ impl Connector {
         tcp.set_keepalive_interval(Some(KEEPALIVE));
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
         tcp.set_tcp_user_timeout(Some(self.timeouts.stall));
-        // The limit in time is that of the whole connection.
+        // The time limit covers the whole connection.
         let stream = retry_when_exhausted(|| tcp.call(uri.clone()))
             .await
             .map_err(|error| classify::connecting(&error))?;
         Ok(stream.into_inner())
     }
-    /// The connection itself for http, TLS over it for https.
+    /// Returns the stream itself for http, and TLS over it for https.
     pub(super) async fn secured<S: Io + 'static>(
         &self,
         stream: S,
@@ -161,20 +161,20 @@ async fn handshake<S: Io>(
         .map_err(|error| classify::handshake(&error))
 }
 
-/// `uri` with its port written out: who connects knows no default for `https`, or none but 443.
+/// Returns `uri` with an explicit port: connectors know no default for `https`, or none but 443.
 pub(super) fn uri_with_port(uri: &Uri) -> Result<Uri, HttpError> {
     let host = uri.host().ok_or_else(no_host)?;
     let port = match (uri.port_u16(), uri.scheme_str()) {
         (Some(port), _) => port,
         (None, Some("https")) => 443,
         (None, Some("http")) => 80,
-        // The port that SOCKS is registered for.
+        // The registered port of SOCKS.
         (None, _) => 1080,
     };
     with_authority(uri, &format!("{host}:{port}"))
 }
 
-/// `uri` at another host.
+/// Returns `uri` with another authority.
 pub(super) fn with_authority(uri: &Uri, authority: &str) -> Result<Uri, HttpError> {
     let mut parts = uri.clone().into_parts();
     parts.authority = Some(authority.parse::<Authority>().map_err(|_| no_host())?);
@@ -189,7 +189,7 @@ fn is_address(host: &str) -> bool {
     host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
 }
 
-/// The resolver of a connection, which gives only addresses that may be reached.
+/// Resolver of a connection that returns only allowed addresses.
 #[derive(Clone)]
 struct Lookup {
     network: Arc<Network>,
@@ -245,7 +245,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// What to say when `limit` passed without a connection.
+/// Returns the error for a connection that took longer than `limit`.
 pub(super) fn in_time(limit: Duration) -> HttpError {
     HttpError::new(
         HttpErrorKind::ConnectTimeout,
@@ -253,7 +253,7 @@ pub(super) fn in_time(limit: Duration) -> HttpError {
     )
 }
 
-/// Says that a proxy stood between, where a connection failed.
+/// Adds the name of the proxy to an error of connecting.
 fn with_proxy_context(proxy: Option<&Authority>, mut error: HttpError) -> HttpError {
     let connecting = matches!(
         error.kind,

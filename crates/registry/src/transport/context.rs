@@ -1,4 +1,4 @@
-//! What is being done where, for the sentences of errors.
+//! The action and the host of a request, for error messages.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::reference::Registry;
 use crate::transport::Endpoint;
 use crate::transport::redact::SecretRedactor;
 
-/// An action and the host that it is done at.
+/// An action and its host.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestContext {
     action: Arc<str>,
@@ -19,7 +19,8 @@ pub(crate) struct RequestContext {
 }
 
 impl RequestContext {
-    /// `action` at the host of `url`, by the name that the user gave it where `url` leads to the registry itself.
+    /// Returns the context of `action` at the host of `url`. If `url` leads to the registry itself, the host has the
+    /// name that the user gave it.
     pub(super) fn new(
         action: &Arc<str>,
         endpoint: &Endpoint,
@@ -38,7 +39,7 @@ impl RequestContext {
             redactor,
         }
     }
-    /// The same action at the host that a redirect led to.
+    /// Returns the context of the same action at the target of a redirect.
     pub(super) fn redirected_to(&self, url: &Url) -> Self {
         let from = self.redirected_from.as_ref().unwrap_or(&self.host);
         let host = authority(url);
@@ -49,19 +50,19 @@ impl RequestContext {
             redactor: self.redactor.clone(),
         }
     }
-    /// The host, as the user wrote it, or that a redirect or a realm led to.
+    /// The host, as the user wrote it, or as a redirect or a realm named it.
     pub(crate) fn host(&self) -> &str {
         &self.host
     }
-    /// The host that sent us here.
+    /// The host that redirected here.
     pub(crate) fn redirected_from(&self) -> Option<&str> {
         self.redirected_from.as_deref()
     }
-    /// Redactor of what was sent.
+    /// Redactor of the secrets that were sent.
     pub(crate) fn redactor(&self) -> &SecretRedactor {
         &self.redactor
     }
-    /// An error here.
+    /// Returns an error of this action at this host.
     pub(super) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
         let mut message = message.into();
         if let Some(from) = &self.redirected_from {
@@ -72,7 +73,7 @@ impl RequestContext {
     }
 }
 
-/// Host and port of `url`, the port only where it is not the scheme's own.
+/// Returns host and port of `url`, without the port if it is the scheme's default.
 pub(crate) fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or("an unknown host");
     match url.port() {
@@ -81,7 +82,7 @@ pub(crate) fn authority(url: &Url) -> String {
     }
 }
 
-/// Whether `url` leads to the host of `registry`: on its port, or on any where it has none of its own, since an
+/// Returns true if `url` leads to the host of `registry`. A registry without a port matches every port, since an
 /// insecure one may answer on 443 or on 80.
 pub(crate) fn is_host_of(registry: &Registry, url: &Url) -> bool {
     let name = registry.api_host();

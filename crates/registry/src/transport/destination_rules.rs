@@ -1,4 +1,4 @@
-//! Where a registry may lead, before anything is connected to.
+//! Rules for the addresses that a registry leads to, checked before a connection is made.
 
 use url::Url;
 
@@ -7,21 +7,21 @@ use crate::reference::Registry;
 use crate::transport::context::authority;
 use crate::transport::{Endpoint, Transport, private_addresses, redirect, scheme};
 
-/// Where a registry leads, and nobody goes.
+/// An address that a registry leads to and that is not followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Astray {
-    /// What it is about.
+    /// Cause for the error.
     pub(crate) cause: Cause,
-    /// A clause that says where, and what can be done.
+    /// Clause with the address and the remedy.
     pub(crate) why: String,
 }
 
 impl Transport {
-    /// Whether a registry may lead us from `from` to `target`: not out of TLS, unless it is insecure anyway, and not
-    /// from the public into a private network.
+    /// Checks that a registry may lead from `from` to `target`: not out of TLS, unless it is insecure anyway, and not
+    /// from the public internet into a private network.
     ///
     /// # Errors
-    /// Where to, and that nobody goes there: a clause that follows "it redirects" or "it leads".
+    /// The refused address, with a clause that follows "it redirects" or "it leads".
     pub(crate) async fn may_lead(
         &self,
         endpoint: &Endpoint,
@@ -50,12 +50,13 @@ impl Transport {
         Ok(())
     }
 
-    /// Whether `target`, an address that no registry vouches for, lies in a private network that was not allowed.
+    /// Returns true if `target`, an address that no registry vouches for, is in a private network that the user did not
+    /// allow.
     pub(crate) async fn lies_inside(&self, endpoint: &Endpoint, target: &Url) -> bool {
         private_addresses::lies_inside(target, endpoint.insecure, &self.options.private_hosts).await
     }
 
-    /// Returns whether a registry is in a private network.
+    /// Returns true if a registry is in a private network.
     pub(crate) fn is_inside(&self, registry: &Registry) -> bool {
         scheme::base_url(registry, "https").is_some_and(|url| self.network.is_inside(&url))
     }

@@ -1,11 +1,11 @@
 //! The HTTP service over hyper.
 //!
-//! hyper and not reqwest, since the memory of a stream is bounded here: left alone, hyper reads and queues up to
-//! 400 KiB at each of the four places where a blob waits, which reqwest gives no say in. Thirty-two streams from a fast
-//! source to a slow destination took 72 MB, and take 32 MB with the bounds below, at the same CPU time (November 2026).
+//! This uses hyper and not reqwest, to bound the memory of a stream: by default, hyper reads and queues up to 400 KiB
+//! at each of the four places where a blob waits, which reqwest cannot change. Thirty-two streams from a fast source to
+//! a slow destination took 72 MB, and take 32 MB with the bounds below, at the same CPU time (November 2026).
 //!
-//! One client for each way to judge certificates and each lane: HTTP/2 where the host speaks it for small calls,
-//! HTTP/1.1 with a connection each for blobs, since over HTTP/2 one window and one loss hold up all streams.
+//! There is one client for each way to verify certificates and each lane: HTTP/2 for small calls if the host speaks it,
+//! HTTP/1.1 with a connection each for blobs, since over HTTP/2 one window and one lost packet delay all streams.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -39,22 +39,21 @@ use crate::transport::{
     request_base,
 };
 
-/// Below what servers and load balancers keep idle connections open for (60 s and more).
+/// Idle time of a pooled connection. Servers and load balancers close them after 60 s or more.
 const IDLE: Duration = Duration::from_secs(55);
-/// Between pings on an HTTP/2 connection with streams on it.
+/// Interval between pings on an HTTP/2 connection with open streams.
 const PING: Duration = Duration::from_secs(30);
-/// HTTP/2 receive windows: a stream's, and a connection's, which all streams share.
+/// HTTP/2 receive windows of a stream, and of a connection with all its streams.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
-/// What is read at once from a connection, and may wait there; smaller costs CPU, larger costs memory.
+/// Maximum number of bytes that are read at once and may wait there. Smaller costs CPU, larger costs memory.
 const READ: usize = 128 * 1024;
-/// What may wait to be written; what is at hand is written at once in any case.
+/// Maximum number of bytes that may wait to be written. Available bytes are written immediately in any case.
 const WRITE: usize = 64 * 1024;
-/// How long a peer may take to answer the first bytes of a TLS handshake before it is taken for one that waits for
-/// an HTTP request.
+/// Time for a peer's first bytes in a TLS handshake. After that it is assumed to wait for an HTTP request.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// hyper, with our connections and our bodies.
+/// The HTTP service over hyper, with our connections and bodies.
 pub(super) struct HyperService {
     tls: Arc<TlsConfigs>,
     proxies: Arc<Proxies>,
@@ -66,7 +65,7 @@ pub(super) struct HyperService {
     clients: Mutex<HashMap<Route, Client<Connector, Outgoing>>>,
 }
 
-/// What connections depend on besides the options.
+/// Dependencies of connections besides the options.
 pub(super) struct Environment {
     pub(super) proxies: Arc<Proxies>,
     pub(super) certificates: Arc<CertificateFolders>,
@@ -153,7 +152,7 @@ impl HyperService {
         })?;
         Ok(answer.map(incoming))
     }
-    /// A proxy that reads plain requests finds its login in each; one that tunnels was told when the tunnel was made.
+    /// Adds the proxy's login to a request that the proxy reads itself. A tunnel gets it when the tunnel is opened.
     fn log_in_at_proxy<B>(&self, request: &mut http::Request<B>) {
         if request.uri().scheme_str() == Some("http")
             && let Some(proxy) = self.proxies.find(request.uri())
@@ -164,7 +163,7 @@ impl HyperService {
                 .insert(PROXY_AUTHORIZATION, login.clone());
         }
     }
-    /// Connects, and makes the TLS handshake for https; no request is made that a registry would count.
+    /// Connects, with the TLS handshake for https. The registry sees no request.
     async fn connect_only(&self, uri: Uri, route: Route) -> Result<(), HttpError> {
         let connector = self.connector(route);
         let limit = self.timeouts.connect;
@@ -193,14 +192,14 @@ impl HttpService for HyperService {
 
     fn probe<'a>(&'a self, url: &'a Url, route: Route) -> BoxFuture<'a, Result<(), HttpError>> {
         match Uri::try_from(url.as_str()) {
-            // What lies behind a proxy cannot be seen from here.
+            // Behind a proxy, only a request shows if something answers.
             Ok(uri) if self.proxies.find(&uri).is_none() => Box::pin(self.connect_only(uri, route)),
             _ => Box::pin(request_base(self, url, route)),
         }
     }
 }
 
-/// A request's body as hyper takes it: its exact size is known from the start.
+/// A request's body for hyper. Its exact size is known from the start.
 enum Outgoing {
     Whole(Bytes),
     Stream {
@@ -264,7 +263,7 @@ fn incoming(body: Incoming) -> ResponseBody {
     ResponseBody::from_stream(Box::pin(data(body)))
 }
 
-/// The data of `body`; trailers mean nothing to us.
+/// Returns the data of `body`. Trailers are ignored.
 fn data(body: Incoming) -> impl Stream<Item = Result<Bytes, HttpError>> + Send {
     BodyStream::new(body).filter_map(|frame| {
         std::future::ready(match frame {

@@ -1,7 +1,8 @@
-//! From a call to an answer: scheme, TLS, proxies, redirects, limits per host, stalls.
+//! The path from a call to its answer: scheme, TLS, proxies, redirects, limits per host, stalls.
 //!
-//! One concern a file. [`Transport::send`] makes one try; [`retry`] decides what follows a failed one. Nothing here
-//! knows of tokens: the caller puts the `Authorization` header in, and this layer sees that it goes nowhere else.
+//! Each file has one concern. [`Transport::send`] makes one try; [`retry`] decides what follows a failed one. Tokens
+//! are unknown here: the caller sets the `Authorization` header, and this layer drops it when a request leaves the
+//! origin.
 
 mod addresses;
 pub mod body;
@@ -72,23 +73,23 @@ pub use retry::{Attempts, RetryPolicy};
 pub use send::ReservedPermit;
 pub use tls::prepare;
 
-/// The seam to the HTTP library: one request, one answer, no redirects, no retries.
+/// The interface to the HTTP library: one request, one answer, no redirects, no retries.
 pub trait HttpService: Send + Sync + 'static {
-    /// Makes the request; resolves when the answer's head has arrived.
+    /// Makes the request. Resolves when the head of the answer has arrived.
     fn call(
         &self,
         request: http::Request<RequestBody>,
         route: Route,
     ) -> BoxFuture<'_, Result<http::Response<ResponseBody>, HttpError>>;
 
-    /// Whether something answers at `url`, a base URL, in the URL's scheme. A service that can find out without a
-    /// request that the registry would count should do so.
+    /// Checks if something answers at `url`, a base URL, in the URL's scheme. Avoids a request that the registry would
+    /// count, if possible.
     fn probe<'a>(&'a self, url: &'a Url, route: Route) -> BoxFuture<'a, Result<(), HttpError>> {
         Box::pin(request_base(self, url, route))
     }
 }
 
-/// Asks for `/v2/` below `url`; any answer will do.
+/// Requests `/v2/` below `url`; any answer is a success.
 async fn request_base<S: HttpService + ?Sized>(
     service: &S,
     url: &Url,
@@ -98,7 +99,7 @@ async fn request_base<S: HttpService + ?Sized>(
         .body(RequestBody::Empty)
         .map_err(|_| HttpError::new(HttpErrorKind::Connect, "its name is no host".to_owned()))?;
     match service.call(request, route).await {
-        // TLS and HTTP/2 were agreed on, so the scheme is right.
+        // TLS and HTTP/2 were negotiated, so the scheme is right.
         Err(error)
             if matches!(
                 error.kind,
@@ -111,55 +112,55 @@ async fn request_base<S: HttpService + ?Sized>(
     }
 }
 
-/// Which connections a request may use.
+/// The connections that a request may use. Requests with different routes share none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Route {
-    /// How the peer's certificate is judged.
+    /// Verification of the peer's certificate.
     pub trust: Trust,
-    /// What flows.
+    /// Kind of traffic.
     pub lane: Lane,
-    /// Offers HTTP/2 to a host in the TLS handshake.
+    /// True if HTTP/2 is offered in the TLS handshake.
     pub http2: bool,
-    /// Certificates of the registry for whose sake the request is made.
+    /// Certificates of the registry that the request is made for.
     pub certificates: Option<CertificateSet>,
-    /// The addresses that it may be sent to.
+    /// Addresses that the request may be sent to.
     pub reach: Reach,
 }
 
-/// How a certificate is judged.
+/// Verification of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Trust {
-    /// It must be valid for the host and chain to a trusted root.
+    /// The certificate must be valid for the host and chain to a trusted root.
     Verified,
-    /// Any will do (`insecure: true`).
+    /// Every certificate is accepted (`insecure: true`).
     Anything,
 }
 
-/// The kinds of call that have limits and connections of their own.
+/// Kinds of calls, each with its own limits and connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
-    /// Small requests: manifests, tags, tokens, the opening of uploads. HTTP/2 where the host speaks it.
+    /// Small requests: manifests, tags, tokens, the start of uploads. By HTTP/2 if the host speaks it.
     Calls,
-    /// Bodies of blobs from a registry. HTTP/1.1, a connection each.
+    /// Bodies of blobs from a registry. By HTTP/1.1, with a connection each.
     Downloads,
-    /// Bodies of blobs to a registry. HTTP/1.1, a connection each.
+    /// Bodies of blobs to a registry. By HTTP/1.1, with a connection each.
     Uploads,
 }
 
-/// Why a single exchange failed, in the words of this crate and not of the HTTP library.
+/// The failure of a single exchange, independent of the HTTP library.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct HttpError {
-    /// What to do about it.
+    /// Kind of the failure, which decides what follows.
     pub kind: HttpErrorKind,
-    /// A clause for people ("connection refused"); no URL, no secret.
+    /// A clause for messages ("connection refused"), without URLs and secrets.
     pub message: String,
-    /// What it is, where that is more than the kind says.
+    /// Cause, if it is more precise than that of the kind.
     pub cause: Option<Cause>,
 }
 
 impl HttpError {
-    /// What happened, of `kind`.
+    /// Returns an error of `kind` with a message.
     pub fn new(kind: HttpErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -167,13 +168,13 @@ impl HttpError {
             cause: None,
         }
     }
-    /// As what it is, where that is more than the kind says.
+    /// Sets a cause that is more precise than that of the kind.
     #[must_use]
     pub fn because(mut self, cause: Cause) -> Self {
         self.cause = Some(cause);
         self
     }
-    /// What it is.
+    /// Returns the cause.
     pub fn cause(&self) -> Cause {
         self.cause.unwrap_or(match self.kind {
             HttpErrorKind::Resolve => Cause::NameNotResolved,
@@ -191,41 +192,41 @@ impl HttpError {
     }
 }
 
-/// Where a single exchange failed.
+/// Kinds of failures of a single exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpErrorKind {
     /// The name does not resolve.
     Resolve,
-    /// Before a connection stood: refusal, proxy.
+    /// No connection was established: refused, or failed at the proxy.
     Connect,
-    /// The connection could not be made in time.
+    /// The connection took too long to establish.
     ConnectTimeout,
     /// The certificate is not trusted.
     Certificate,
     /// The peer does not speak TLS on that port.
     NotTls,
-    /// The peer speaks TLS, but none that both sides accept.
+    /// The peer speaks TLS, but no version or cipher that both sides accept.
     Handshake,
-    /// After the connection stood.
+    /// The established connection broke.
     Broken,
-    /// After the connection stood, over HTTP/2.
+    /// The established connection broke, and it spoke HTTP/2.
     Http2Broken,
     /// The host and this program disagree about HTTP/2, or the host demands HTTP/1.1.
     Http2Unusable,
     /// The host is at an address that may not be reached.
     Forbidden,
-    /// The request's own body failed; what happened is with the body's producer.
+    /// The request's own body failed. The body's producer knows the reason.
     RequestBody,
 }
 
-/// How long things may take. Nothing limits a whole transfer: progress is watched, not time.
+/// Time limits. Nothing limits a whole transfer: progress is watched, not time.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
     /// DNS, TCP and TLS together.
     pub connect: Duration,
-    /// No byte in either direction for this long ends an attempt. A side that waits for the other is not stalled.
+    /// Longest silence in either direction. A side that waits for the other is not stalled.
     pub stall: Duration,
-    /// The answer to a closing blob PUT or a manifest PUT, during which a server may hash and copy.
+    /// Limit for the answer to a closing blob PUT or a manifest PUT, during which a server may hash and copy.
     pub closing: Duration,
 }
 
@@ -239,44 +240,44 @@ impl Default for Timeouts {
     }
 }
 
-/// One registry as the network sees it.
+/// A registry as the network sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
-    /// Which.
+    /// The registry.
     pub registry: Registry,
-    /// True if http, or https with any certificate, will do (docs/files.md#credentials).
+    /// True if http, or https with any certificate, is accepted (docs/files.md#credentials).
     pub insecure: bool,
 }
 
-/// One call: everything that a single try needs. The body can be produced once; a new try takes a new call.
+/// A call: everything that a single try needs. The body can be read once, so each try needs a new call.
 pub struct Call {
-    /// What is being done, an infinitive clause for errors and logs: `fetch manifest library/nginx:v1`.
+    /// Action as an infinitive clause for errors and logs: `fetch manifest library/nginx:v1`.
     pub action: Arc<str>,
-    /// The registry that it is done at, or for whose sake (a token server).
+    /// The registry of the action, also for requests to its token server.
     pub endpoint: Endpoint,
     /// The method.
     pub method: Method,
-    /// Where to.
+    /// The URL.
     pub url: Url,
-    /// The headers, `Authorization` included, which is dropped when a redirect leaves the origin.
+    /// The headers, with `Authorization`, which is dropped if a redirect leaves the origin.
     pub headers: HeaderMap,
     /// The body.
     pub body: RequestBody,
-    /// Which limits and connections.
+    /// Limits and connections.
     pub lane: Lane,
-    /// How long the answer's head may take.
+    /// Time limit for the head of the answer.
     pub answer: AnswerLimit,
-    /// Whether redirects are followed (only for GET and HEAD).
+    /// True if redirects are followed (only for GET and HEAD).
     pub follow_redirects: bool,
-    /// True for an address that no registry vouches for: it must be a public one, wherever the registry is.
+    /// True for an address that no registry vouches for: it must be public, wherever the registry is.
     pub public_only: bool,
-    /// How many bytes will flow, where it is known and matters: the largest of those that wait for a place goes first.
+    /// Number of bytes to transfer, if known. Among waiting calls the largest goes first.
     pub weight: u64,
-    /// Which try of its operation it is, from 1: see [`Attempts::after`].
+    /// Number of the try within its operation, from 1: see [`Attempts::after`].
     pub tries: u32,
 }
 
-/// How long to wait for the head of an answer once the request is sent.
+/// Time limit for the head of an answer after the request was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerLimit {
     /// [`Timeouts::stall`].
@@ -292,42 +293,40 @@ pub struct Response {
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
-    /// Where the answer came from, after redirects; relative locations resolve against it.
+    /// URL of the answer, after redirects. Relative locations resolve against it.
     pub url: Url,
-    /// The body, watched for stalls; [`ResponseBody::bytes`] reads it whole within a limit.
+    /// The body, watched for stalls; [`ResponseBody::bytes`] reads it completely, within a limit.
     pub body: ResponseBody,
 }
 
-/// What the transport may do; made once for a run.
+/// Settings of the transport, for a whole run.
 #[derive(Clone)]
 pub struct TransportOptions {
     /// Time limits.
     pub timeouts: Timeouts,
-    /// Requests in flight per host: small calls. Over HTTP/1.1, where each has a connection of its own, never more than
-    /// at the start.
+    /// Small requests in flight per host. Over HTTP/1.1, where each takes a connection, at most the start value.
     pub calls_per_host: WindowBounds,
     /// Blob bodies in flight per host and direction.
     pub transfers_per_host: WindowBounds,
-    /// Requests a second that are made for the sake of a registry: redirects, tokens and storage that it leads to
-    /// included. More than zero.
+    /// Requests a second for one registry, including redirects, tokens and storage that it leads to. Greater than zero.
     pub max_requests: PerRegistry<f64>,
-    /// Bytes a second that flow in bodies for the sake of a registry, in both directions together, wherever it leads.
-    /// More than zero.
+    /// Bytes a second in the bodies for one registry, in both directions together, including hosts that it leads to.
+    /// Greater than zero.
     pub max_rate: PerRegistry<u64>,
-    /// Certificates that are trusted besides the system's: each the contents of a PEM file, with any number of
-    /// certificates in it, or of a DER file.
+    /// Certificates that are trusted in addition to the system's. Each is the content of a PEM file, with any number of
+    /// certificates, or of a DER file.
     pub extra_certificates: Vec<Vec<u8>>,
-    /// Directories with a folder of certificates for each registry, the first that has one counts: see
+    /// Directories with a folder of certificates for each registry. The first that has one counts: see
     /// [`certificate_directories`].
     pub certificate_directories: Vec<PathBuf>,
-    /// Hosts of a private network, as `host` or `host:port`, that a public registry may lead to all the same: by
-    /// redirect, upload location, next page or token realm.
+    /// Hosts of a private network, as `host` or `host:port`, that a public registry may lead to by redirect, upload
+    /// location, next page or token realm.
     pub private_hosts: Vec<String>,
-    /// Resolver of names.
+    /// Resolver of host names.
     pub resolver: Arc<dyn Resolver>,
     /// The `User-Agent`.
     pub user_agent: String,
-    /// Who is told of requests, retries and pauses.
+    /// Receiver of requests, retries and pauses.
     pub observer: Arc<dyn Observer>,
 }
 
@@ -360,7 +359,7 @@ fn network(options: &TransportOptions) -> Arc<Network> {
     Arc::new(Network::new(resolver, options.private_hosts.clone()))
 }
 
-/// Sends calls; shared by all clients of a run.
+/// Sends calls. Shared by all clients of a run.
 pub struct Transport {
     options: TransportOptions,
     certificates: Arc<CertificateFolders>,
@@ -379,12 +378,12 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// A transport over the HTTP library that this crate is built on. Proxies come from the environment
-    /// (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`, as Go programs read them); trusted roots from the system (`SSL_CERT_FILE` and
-    /// `SSL_CERT_DIR` are honoured), or the built-in ones where the system has none.
+    /// Creates a transport over hyper. Proxies come from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`,
+    /// `NO_PROXY`, read as Go programs do). Trusted roots come from the system (`SSL_CERT_FILE` and `SSL_CERT_DIR` are
+    /// respected), or are built in if the system has none.
     ///
     /// # Errors
-    /// When one of [`TransportOptions::extra_certificates`] is not a certificate.
+    /// If one of [`TransportOptions::extra_certificates`] is not a certificate.
     pub fn new(options: TransportOptions) -> Result<Self, Error> {
         let proxies = Arc::new(Proxies::from_env());
         let directories = options.certificate_directories.clone();
@@ -412,7 +411,7 @@ impl Transport {
         }
         Ok(transport)
     }
-    /// A transport over another HTTP service.
+    /// Creates a transport over another HTTP service.
     pub fn with_service(service: Arc<dyn HttpService>, options: TransportOptions) -> Self {
         Self {
             limits: Limits::new(options.calls_per_host, options.transfers_per_host),
@@ -431,18 +430,18 @@ impl Transport {
             options,
         }
     }
-    /// Lets nobody talk to the host of `endpoint` for `delay`.
+    /// Sends no request to the host of `endpoint` for `delay`.
     pub fn pause(&self, endpoint: &Endpoint, delay: Duration, why: PauseReason) {
         if self.pauses.pause(&endpoint.registry, delay) {
             self.observer()
                 .pause(endpoint.registry.as_str(), delay, why);
         }
     }
-    /// The hosts of a private network that a public registry may lead to.
+    /// Hosts of a private network that a public registry may lead to.
     pub(crate) fn private_hosts(&self) -> &[String] {
         &self.options.private_hosts
     }
-    /// Who is told of requests, retries and pauses.
+    /// Receiver of requests, retries and pauses.
     pub fn observer(&self) -> &dyn Observer {
         &*self.options.observer
     }

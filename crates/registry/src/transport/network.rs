@@ -1,12 +1,12 @@
 //! Addresses that connections may be made to.
 //!
-//! A registry names hosts for us to go to: redirects, upload locations, next pages, token realms. One of the public
-//! internet has no business naming a host of the network that we are in. Whether it does is decided here, by the address
-//! that a connection is made to, since a name may resolve to another address at each look.
+//! A registry names hosts to continue with: redirects, upload locations, next pages, token realms. A registry of the
+//! public internet must not name a host of the private network that this program runs in. The rule is applied here, to
+//! the address of each connection, since a name may resolve to another address each time.
 //!
-//! Through a proxy, the proxy resolves names and this rule cannot be applied to them: then only what a URL says by
-//! itself is looked at (see [`private_addresses`](super::private_addresses)), and the proxy's own rules decide. A SOCKS proxy that is given
-//! addresses (`socks4://`, `socks5://`) is given those alone that are allowed.
+//! Behind a proxy, the proxy resolves names and the rule cannot be applied to them. Then only the URL itself is checked
+//! (see [`private_addresses`](super::private_addresses)), and the proxy's own rules decide. A SOCKS proxy that takes
+//! addresses (`socks4://`, `socks5://`) gets allowed ones only.
 
 use std::collections::HashMap;
 use std::io;
@@ -25,13 +25,13 @@ use crate::transport::{HttpError, HttpErrorKind, classify};
 /// Maximum number of hosts whose class is remembered.
 const MAX_HOSTS: usize = 16 * 1024;
 
-/// The addresses that a request may be sent to. A part of the route, so that a pooled connection that was made for one
-/// kind of request never serves another.
+/// The addresses that a request may be sent to. Part of the route, so that a pooled connection for one kind of request
+/// never serves another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reach {
-    /// The registry's own host, which keeps to public addresses if its first one was public.
+    /// The registry's own host. It must stay public if its first address was public.
     Own,
-    /// Any address: a registry of a private network leads there.
+    /// Any address, since a registry of a private network leads there.
     Anywhere,
     /// Public addresses, and hosts that the user allowed.
     Public,
@@ -41,7 +41,7 @@ pub enum Reach {
 pub trait Resolver: Send + Sync + 'static {
     /// Returns the addresses of `host`, a name.
     fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>>;
-    /// Returns whether `address` is not one of the public internet.
+    /// Returns true if `address` is not an address of the public internet.
     fn is_private(&self, address: IpAddr) -> bool {
         is_special(address)
     }
@@ -61,12 +61,12 @@ impl Resolver for SystemResolver {
     }
 }
 
-/// The network as the rule sees it; shared by all connectors.
+/// The network with its rules; shared by all connectors.
 pub(super) struct Network {
     resolver: Arc<dyn Resolver>,
     /// Hosts that public registries may lead to: `host`, `host:port`, or an address.
     allowed: Vec<String>,
-    /// Whether the first address that a host was reached at is private.
+    /// True for hosts whose first address was private.
     reached: Mutex<HashMap<String, bool>>,
 }
 
@@ -106,10 +106,10 @@ impl Network {
         }
     }
 
-    /// Remembers the address that `host` was first reached at.
+    /// Remembers the first address of a connection to `host`.
     ///
     /// # Errors
-    /// When the host was reached at a public address by another connection meanwhile, and this one is private.
+    /// If another connection reached the host at a public address in the meantime, and this address is private.
     pub(super) fn connected(
         &self,
         reach: Reach,
@@ -131,8 +131,8 @@ impl Network {
         }
     }
 
-    /// Returns whether the host of `url` is in a private network: by the address that it was first reached at, or else by
-    /// what the URL says.
+    /// Returns true if the host of `url` is in a private network, by the address of its first connection, or else by
+    /// the URL itself.
     pub(super) fn is_inside(&self, url: &Url) -> bool {
         let host = match url.host() {
             Some(Host::Domain(name)) => name.to_ascii_lowercase(),
@@ -168,7 +168,7 @@ impl Network {
     }
 }
 
-/// Host and port of what a user allows.
+/// Splits a host that the user allowed into name and port.
 fn split(allowed: &str) -> (&str, Option<u16>) {
     if allowed.parse::<IpAddr>().is_ok() {
         return (allowed, None);

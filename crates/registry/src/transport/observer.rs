@@ -1,4 +1,4 @@
-//! How what happens on the wire reaches the outside.
+//! Events of the transport, for logs, counts and displays.
 
 use std::time::Duration;
 
@@ -9,34 +9,34 @@ use crate::transport::Lane;
 
 /// Receives every request, retry and pause. Called from many tasks at once; must not block.
 ///
-/// A request counts when it was tried: one that found no host counts as one that was answered. Operations that wait for
-/// the same host while it cannot be reached share its tries: only the one that tries reports requests and retries.
+/// A request counts if it was tried, whether a host answered or not. Operations that wait for the same unreachable host
+/// share its tries: only the one that tries reports requests and retries.
 pub trait Observer: Send + Sync + 'static {
     /// A request was answered, or failed.
     fn request(&self, _record: &RequestRecord<'_>) {}
-    /// A failed try will be repeated after `delay`, on behalf of `registry`, whichever host it had led to; `error` is
-    /// the sentence without secrets, and names that host.
+    /// A failed try will be repeated after `delay`, on behalf of `registry`, even if the failing host is another one;
+    /// `error` is a sentence without secrets that names that host.
     fn retry(&self, _registry: &str, _error: &str, _tries: u32, _delay: Duration) {}
-    /// Nobody talks to `host` for `delay`.
+    /// No request is sent to `host` for `delay`.
     fn pause(&self, _host: &str, _delay: Duration, _why: PauseReason) {}
-    /// At most `size` requests of a kind are made of `host` at a time from now on, since it answered 429 or 503, or let
-    /// some connections in and not others. That the number rises again is not told.
+    /// From now on, at most `size` requests of a kind are in flight at `host`, since it answered 429 or 503, or refused
+    /// some of the connections. Later growth is not reported.
     fn narrowed(&self, _host: &str, _lane: Lane, _size: usize) {}
-    /// Something a person should know once ("the registry warns: …").
+    /// A message that a person should see once ("the registry warns: …").
     fn warning(&self, _host: &str, _text: &str) {}
 }
 
-/// Why a host is left alone.
+/// Reason for a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PauseReason {
-    /// It answered 429: what it allows in a time was used up.
+    /// The host answered 429: its rate limit is used up.
     RateLimit,
-    /// It asked for it otherwise, or answered nothing but 503 for a while.
+    /// The host asked for a pause in another way, or answered only 503 for a while.
     Overload,
 }
 
 impl PauseReason {
-    /// What made the host say so.
+    /// Returns the reason for a pause after `error`.
     pub(crate) fn from_error(error: &Error) -> Self {
         if error.kind() == ErrorKind::RateLimited {
             Self::RateLimit
@@ -46,35 +46,35 @@ impl PauseReason {
     }
 }
 
-/// One request, for logs and counts.
+/// A request, for logs and counts.
 #[derive(Debug)]
 pub struct RequestRecord<'a> {
-    /// What it was for (`fetch manifest library/nginx:v1`).
+    /// Action of the request (`fetch manifest library/nginx:v1`).
     pub action: &'a str,
-    /// The registry that it was made for.
+    /// Registry that the request was made for.
     pub registry: &'a str,
-    /// The host that was asked, with its port where that is not the scheme's own: the registry, or where it led to.
+    /// Host of the request, with its port if that is not the scheme's default: the registry, or where it led to.
     pub host: &'a str,
     /// The method.
     pub method: &'a Method,
-    /// Scheme, host and path; the query is left out, as signed URLs keep secrets there.
+    /// Scheme, host and path, without the query, since signed URLs have secrets there.
     pub url: &'a str,
-    /// The status, or `None` where no answer came.
+    /// The status, or `None` without an answer.
     pub status: Option<StatusCode>,
-    /// From the first byte sent to the head of the answer.
+    /// Time from the first byte sent to the head of the answer.
     pub elapsed: Duration,
-    /// Which try of its operation it was part of, from 1.
+    /// Number of the try within its operation, from 1.
     pub tries: u32,
-    /// What the registry calls the request, for whoever asks its operators: printable and short, or `None` where it
-    /// does not say.
+    /// The registry's own name for the request, for questions to its operators: printable and short, or `None` if the
+    /// answer has none.
     pub request_id: Option<&'a str>,
-    /// How many bytes of a body were handed to the network.
+    /// Number of body bytes handed to the network.
     pub sent: u64,
-    /// How many bytes the answer's body has, where it says so.
+    /// Number of bytes in the answer's body, if the answer declares it.
     pub length: Option<u64>,
 }
 
-/// An observer that hears nothing.
+/// An observer that ignores everything.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

@@ -10,7 +10,7 @@ pub(super) struct Prefix {
 }
 
 impl Prefix {
-    /// Reads `10.0.0.0/8` or `fc00::/7`; bits of the address behind the prefix are ignored.
+    /// Parses `10.0.0.0/8` or `fc00::/7`. Bits of the address behind the prefix are ignored.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (address, length) = text.split_once('/')?;
         let address: IpAddr = address.parse().ok()?;
@@ -20,8 +20,8 @@ impl Prefix {
         is_number.then_some(Self { address, length })
     }
 
-    /// Returns whether `address` is in the block. An IPv4 address that is mapped into IPv6 is not in a block of IPv4: see
-    /// [`IpAddr::to_canonical`].
+    /// Returns true if `address` is in the block. A block of IPv4 does not contain IPv4 addresses that are mapped into
+    /// IPv6: see [`IpAddr::to_canonical`].
     pub(super) fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {

@@ -1,11 +1,11 @@
-//! What lies in a private network, and who may lead there.
+//! Detection of private networks in URLs, and of registries that lead there.
 //!
-//! A registry names addresses for us to go to: redirects, upload locations, next pages, token realms. One in the
-//! public internet has no business naming an address inside the network that we stand in, where a request of ours
-//! reaches what one from outside does not: cloud metadata, an admin port. One rule serves all four.
+//! A registry names addresses to continue with: redirects, upload locations, next pages, token realms. A registry of
+//! the public internet must not name an address in the private network that this program runs in, where its requests
+//! reach cloud metadata or admin ports that the registry cannot reach itself. One rule serves all four.
 //!
-//! What is looked at here is what a URL says by itself, so that it is refused before a request and in words that name
-//! it. The addresses that names resolve to are judged where connections are made: see [`network`](super::network).
+//! This module checks the URL itself, so that it is refused before a request, in a message that names it. The addresses
+//! that names resolve to are checked at each connection: see [`network`](super::network).
 
 use std::net::IpAddr;
 
@@ -13,11 +13,11 @@ use url::{Host, Url};
 
 use crate::transport::addresses::is_special;
 
-/// Top-level domains that no public host is in (RFC 6761, RFC 6762, RFC 8375, and ICANN's `internal`).
+/// Top-level domains that contain no public host (RFC 6761, RFC 6762, RFC 8375, and ICANN's `internal`).
 const INNER_DOMAINS: [&str; 4] = [".localhost", ".local", ".internal", ".home.arpa"];
 
-/// Whether `from` leads from the public internet to a host of a private network that is not among the `allowed`
-/// (`host` or `host:port`). `insecure` says that no certificate tells who answers.
+/// Returns true if `from` leads from the public internet to a host of a private network that is not `allowed` (`host`
+/// or `host:port`). With `insecure`, no certificate proves who answers, so names are resolved as well.
 pub(crate) async fn leads_inside(
     from: &Url,
     target: &Url,
@@ -31,7 +31,7 @@ pub(crate) async fn leads_inside(
     inside && !is_host_private(from).await
 }
 
-/// Whether `target` lies in a private network and is not among the `allowed`, whoever leads there.
+/// Returns true if `target` is in a private network and not `allowed`, whoever leads there.
 pub(super) async fn lies_inside(target: &Url, insecure: bool, allowed: &[String]) -> bool {
     if allowed.iter().any(|name| names(name, target)) {
         return false;
@@ -39,7 +39,7 @@ pub(super) async fn lies_inside(target: &Url, insecure: bool, allowed: &[String]
     is_private(target) || (insecure && resolves(target).await.any(is_special))
 }
 
-/// Whether `name`, `host` or `host:port` as a user writes it, is the host of `url`.
+/// Returns true if `name`, `host` or `host:port` as a user writes it, is the host of `url`.
 pub(crate) fn names(name: &str, url: &Url) -> bool {
     let Some(host) = url.host_str() else {
         return false;
@@ -55,8 +55,8 @@ fn same_host(a: &Url, b: &Url) -> bool {
     a.host() == b.host()
 }
 
-/// Whether `url` names, by itself, something in this machine's own network: a private, loopback or link-local
-/// address, a name without a domain, or one in a domain that is never public.
+/// Returns true if `url` itself names a host of a private network: a private, loopback or link-local address, a name
+/// without a domain, or one in a domain that is never public.
 pub(super) fn is_private(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => is_special(IpAddr::V4(address)),
@@ -69,8 +69,8 @@ pub(super) fn is_private(url: &Url) -> bool {
     }
 }
 
-/// Whether the host of `url` is itself in a private network: by its address or name, or by all that its name resolves
-/// to.
+/// Returns true if the host of `url` is in a private network, by its address or name, or by all addresses that its name
+/// resolves to.
 async fn is_host_private(url: &Url) -> bool {
     if is_private(url) {
         return true;
@@ -79,7 +79,7 @@ async fn is_host_private(url: &Url) -> bool {
     addresses.peek().is_some() && addresses.all(is_special)
 }
 
-/// What the name in `url` resolves to; nothing where it holds an address, or where nobody knows the name.
+/// Returns the addresses that the name in `url` resolves to. Empty for an address or an unknown name.
 async fn resolves(url: &Url) -> impl Iterator<Item = IpAddr> {
     let port = url.port_or_known_default().unwrap_or(443);
     let found = match url.host() {

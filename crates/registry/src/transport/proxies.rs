@@ -1,9 +1,8 @@
 //! Choice of a proxy for a host, from the variables of the environment.
 //!
-//! The variables mean what they mean to Go programs (`golang.org/x/net/http/httpproxy`), since scripts set them for
-//! those: a value that is empty counts as unset, the name in upper case goes before the one in lower case, and
-//! `localhost` and loopback addresses are never asked of a proxy. Besides, `ALL_PROXY` stands in for the others as it
-//! does for curl.
+//! The variables have the same meaning as for Go programs (`golang.org/x/net/http/httpproxy`), since scripts set them
+//! for those: an empty value counts as unset, the name in upper case has precedence over lower case, and `localhost`
+//! and loopback addresses never use a proxy. In addition, `ALL_PROXY` replaces missing ones, as in curl.
 
 use std::net::IpAddr;
 
@@ -21,7 +20,7 @@ pub(super) struct Proxies {
 }
 
 impl Proxies {
-    /// Reads the environment of this process, or the settings of the system where the environment names no proxy.
+    /// Reads the environment of this process, or the settings of the system if the environment names no proxy.
     pub(super) fn from_env() -> Self {
         Self::from_variables(&|name| std::env::var(name).ok())
     }
@@ -56,7 +55,7 @@ impl Proxies {
         }
     }
 
-    /// Returns the proxy that leads to the host of `uri`.
+    /// Returns the proxy for the host of `uri`.
     pub(super) fn find(&self, uri: &Uri) -> Option<Intercept> {
         let host = uri.host()?;
         let port = match (uri.port_u16(), uri.scheme_str()) {
@@ -70,7 +69,7 @@ impl Proxies {
         self.matcher.intercept(uri)
     }
 
-    /// Returns the logins that the proxies are sent: values of a header, and passwords.
+    /// Returns the logins of the proxies: header values, and passwords.
     pub(super) fn logins(&self) -> (Vec<HeaderValue>, Vec<String>) {
         let uris = ["http://proxied.invalid/", "https://proxied.invalid/"];
         let proxies = uris.map(|uri| self.matcher.intercept(&Uri::from_static(uri)));
@@ -81,7 +80,7 @@ impl Proxies {
     }
 }
 
-/// Returns whether `value` is an address that a proxy can be reached at.
+/// Returns true if `value` is a valid address of a proxy.
 fn is_proxy(value: &str) -> bool {
     let matcher = Matcher::builder().all(value).build();
     matcher
@@ -89,21 +88,21 @@ fn is_proxy(value: &str) -> bool {
         .is_some()
 }
 
-/// The hosts that `NO_PROXY` lists.
+/// The hosts in `NO_PROXY`.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Bypass {
     all: bool,
     entries: Vec<Entry>,
 }
 
-/// One entry of the list; a port of `None` matches every port.
+/// One entry of the list. A port of `None` matches every port.
 #[derive(Debug, PartialEq, Eq)]
 enum Entry {
     /// `10.0.0.0/8`.
     Network(Prefix),
     /// `10.0.0.1`, `[::1]:5000`.
     Address(IpAddr, Option<u16>),
-    /// `example.com` and all names below it, or, as `.example.com` and `*.example.com`, those below it alone.
+    /// `example.com` and all names below it, or, as `.example.com` and `*.example.com`, only the names below it.
     Domain {
         name: String,
         itself: bool,
@@ -174,7 +173,7 @@ impl Entry {
     }
 }
 
-/// Host and port of an entry. `None` where there is no host, or no number behind its colon.
+/// Splits an entry into host and port. Returns `None` without a host, or without a number behind its colon.
 fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
     let split = text.rsplit_once(':').filter(|(host, _)| {
         !host.is_empty() && (!host.contains(':') || (host.starts_with('[') && host.ends_with(']')))
@@ -199,7 +198,7 @@ mod tests {
         })
     }
 
-    /// The host of the proxy for `uri`.
+    /// Returns the host of the proxy for `uri`.
     fn proxy(variables: &[(&str, &str)], uri: &str) -> Option<String> {
         let found = proxies(variables).find(&uri.parse().unwrap())?;
         Some(found.uri().host().unwrap().to_owned())

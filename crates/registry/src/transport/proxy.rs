@@ -1,4 +1,4 @@
-//! The way through a proxy, over a connection to it.
+//! Tunnels through proxies, over an established connection to them.
 
 use std::error::Error as StdError;
 use std::net::SocketAddr;
@@ -15,12 +15,12 @@ use crate::transport::classify;
 use crate::transport::connection::Io;
 use crate::transport::connector::{Connector, no_host, uri_with_port, with_authority};
 
-/// Whether `proxy` reads requests for plain http itself.
+/// Returns true if `proxy` reads requests for plain http itself.
 pub(super) fn is_http(proxy: &Uri) -> bool {
     matches!(proxy.scheme_str(), Some("http" | "https"))
 }
 
-/// Asks `proxy`, at the other end of `stream`, for a way to the host of `uri`.
+/// Opens a tunnel through `proxy`, at the other end of `stream`, to the host of `uri`.
 pub(super) async fn tunnel(
     stream: Box<dyn Io>,
     proxy: &Intercept,
@@ -61,7 +61,7 @@ fn refused(error: &dyn StdError) -> HttpError {
     classify::proxy(&error.to_string())
 }
 
-/// `uri` with the address of its host in place of its name, where the proxy does not resolve names.
+/// Returns `uri` with the address of its host in place of the name, if the proxy does not resolve names.
 async fn resolved(uri: Uri, here: bool, connector: &Connector) -> Result<Uri, HttpError> {
     let (Some(host), Some(port)) = (uri.host(), uri.port_u16()) else {
         return Err(no_host());
@@ -76,7 +76,7 @@ async fn resolved(uri: Uri, here: bool, connector: &Connector) -> Result<Uri, Ht
     with_authority(&uri, &SocketAddr::from((address, port)).to_string())
 }
 
-/// A connection that stands already, for those who want to make their own.
+/// An established connection, for services that expect to connect themselves.
 struct EstablishedConnection(Option<TokioIo<Box<dyn Io>>>);
 
 impl Service<Uri> for EstablishedConnection {

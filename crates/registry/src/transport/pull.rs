@@ -1,4 +1,4 @@
-//! Requests for manifests, which some registries count.
+//! Requests for manifests, which some registries limit by a quota.
 
 use http::Method;
 use tokio::time::Instant;
@@ -10,12 +10,12 @@ use crate::transport::send::OVER;
 use crate::transport::{Call, Response, Transport};
 
 impl Transport {
-    /// [`Transport::send`] for a GET or HEAD of a manifest as `user` (empty: as nobody), which keeps to the pull quota of
-    /// a registry that tells one (Docker Hub): GETs wait until a pull is left.
+    /// Sends a GET or HEAD of a manifest as `user` (empty: anonymous) like [`Transport::send`], within the pull quota
+    /// that a registry declares (Docker Hub): GETs wait until a pull is left.
     ///
     /// # Errors
-    /// Besides those of [`Transport::send`]: [`ErrorKind::RateLimited`], for good, where no pull is left for the rest
-    /// of the run.
+    /// In addition to those of [`Transport::send`]: [`ErrorKind::RateLimited`], without further tries, if no pull is
+    /// left for the rest of the run.
     pub async fn send_counted(&self, call: Call, user: &str) -> Result<Response, Error> {
         let registry = call.endpoint.registry.clone();
         let account = self.quotas.account(&registry, user);

@@ -1,8 +1,8 @@
-//! Redaction by value: secrets that were sent, kept out of everything that is shown of answers.
+//! Redaction by value: secrets that were sent are removed from everything that is shown of answers.
 //!
 //! Servers and proxies repeat a request's headers, form or URL in their error pages, in headers, and sometimes in the
-//! answer to another request. So the secrets of all requests of a transport are known in one place, and every text from
-//! outside passes through it. Signed queries are secrets as well: whoever holds one may read or write what it signs.
+//! answer to another request. All secrets of a transport are therefore collected here, and every text from outside is
+//! filtered. Signed queries are secrets as well: their holder may read or write what they sign.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -18,30 +18,30 @@ use url::{Url, form_urlencoded};
 use crate::digest::Digest;
 use crate::transport::RequestBody;
 
-/// Shorter secrets are not searched for: they would blot out half of a sentence, and its gaps would spell them.
+/// Shorter secrets are not removed: their gaps would destroy a sentence, and spell the secret.
 const SHORTEST: usize = 4;
 /// Length of the prefix by which secrets are indexed.
 const INDEXED: usize = 8;
-/// Length from which on the beginning of a secret is redacted where a server cut off the rest.
+/// Minimum length of a truncated secret that is still removed.
 const CUT: usize = 12;
-/// Shorter values of a query are no signatures.
+/// Shorter values of a query are not signatures.
 const SHORTEST_PARAMETER: usize = 8;
-/// Length from which on a value of a query may be a signature, whatever its name.
+/// Minimum length of a value that may be a signature, whatever the name of its parameter.
 const SIGNATURE: usize = 16;
 /// Replacement of a secret.
 const REDACTED: &str = "***";
 
-/// Longest secret that is remembered, in bytes. Of a longer one the beginning is.
+/// Longest secret that is remembered, in bytes. A longer one is remembered by its beginning.
 const MAX_SECRET: usize = 8 * 1024;
 /// Bounds of one generation: forms of secrets, and their bytes.
 const MAX_FORMS: usize = 8 * 1024;
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 
-/// Form fields that hold a long-lived secret, and a short-lived one.
+/// Form fields with a long-lived secret, and with a short-lived one.
 const LOGIN_FIELDS: [&str; 3] = ["refresh_token", "password", "client_secret"];
 const PASSING_FIELDS: [&str; 2] = ["assertion", "access_token"];
 
-/// Parameters of the registry's and the token server's own protocols: they hold names, which errors are about.
+/// Parameters of the registry's and the token server's own protocols. They hold names that errors need.
 const PUBLIC_PARAMETERS: [&str; 12] = [
     "account",
     "artifacttype",
@@ -56,9 +56,9 @@ const PUBLIC_PARAMETERS: [&str; 12] = [
     "scope",
     "service",
 ];
-/// Parameters that hold a secret, however short it is.
+/// Parameters that hold a secret of any length.
 const SECRET_PARAMETERS: [&str; 5] = ["_state", "auth", "key", "sig", "state"];
-/// Parts of the names of such parameters (`X-Amz-Signature`, `access_token`).
+/// Parts of the names of other parameters with secrets (`X-Amz-Signature`, `access_token`).
 const SECRET_PARTS: [&str; 6] = [
     "credential",
     "passw",
@@ -79,8 +79,8 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
 #[derive(Clone, Default)]
 pub(crate) struct SecretRedactor(Arc<Mutex<Secrets>>);
 
-/// Memory of bounded size. Logins are few and sent for the whole run; tokens and signed queries come by the thousand,
-/// and the oldest of them are forgotten, half of them at a time.
+/// Secrets in memory of bounded size. Logins are few and kept for the whole run; tokens and signed queries come by the
+/// thousand, and the older half of them is dropped at the bound.
 #[derive(Default)]
 struct Secrets {
     logins: Generation,
@@ -88,14 +88,14 @@ struct Secrets {
     passed: Generation,
 }
 
-/// Secrets in all the forms in which they are searched for.
+/// Secrets in all forms that are searched for.
 #[derive(Default)]
 struct Generation {
     /// The secrets themselves.
     known: HashSet<Box<str>>,
-    /// Their forms, by their first bytes.
+    /// Their forms, by the first bytes.
     indexed: HashMap<[u8; INDEXED], Vec<Box<str>>>,
-    /// Forms that are shorter than that.
+    /// Forms shorter than that.
     short: Vec<Box<str>>,
     forms: usize,
     bytes: usize,
@@ -142,7 +142,7 @@ impl SecretRedactor {
         }
     }
 
-    /// Remembers the login of a proxy, which is sent while connections are made.
+    /// Remembers the login of a proxy, which is sent when connections are made.
     pub(super) fn learn_authorization(&self, value: &str) {
         self.lock().learn_authorization(value);
     }
@@ -163,7 +163,7 @@ impl SecretRedactor {
                 continue;
             };
             let mut end = at + length;
-            // A form that was cut may end within a character.
+            // A truncated form may end within a character.
             while !text.is_char_boundary(end) {
                 end -= 1;
             }
@@ -271,7 +271,7 @@ fn common_prefix(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
-/// At most `longest` bytes from the beginning of `text`.
+/// Returns at most `longest` bytes from the beginning of `text`.
 fn prefix(text: &str, longest: usize) -> &str {
     let mut end = text.len().min(longest);
     while !text.is_char_boundary(end) {
@@ -280,8 +280,8 @@ fn prefix(text: &str, longest: usize) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
-/// The forms in which servers repeat `secret`: as it was sent, decoded, encoded for a query or a form, escaped for HTML
-/// and for JSON, without its padding, and a login in base64.
+/// Returns the forms in which servers repeat `secret`: as it was sent, decoded, encoded for a query or a form, escaped
+/// for HTML and for JSON, without its padding, and as the parts of a login in base64.
 fn forms(secret: &str, lifetime: Lifetime) -> HashSet<String> {
     let decoded = percent_decode_str(secret).decode_utf8_lossy().into_owned();
     let mut forms = HashSet::new();
@@ -307,7 +307,7 @@ fn forms(secret: &str, lifetime: Lifetime) -> HashSet<String> {
     forms
 }
 
-/// `encoded` with its percent-encoded bytes in lower case, as some encoders write them.
+/// Returns `encoded` with its percent-encoded bytes in lower case, as some encoders write them.
 fn lower_hex(encoded: &str) -> String {
     let mut pieces = encoded.split('%');
     let mut lower = pieces.next().unwrap_or_default().to_owned();
@@ -320,7 +320,7 @@ fn lower_hex(encoded: &str) -> String {
     lower
 }
 
-/// Values in the query of `url` that whoever reads them could use.
+/// Returns the values in the query of `url` that would help a reader of the text to access something.
 fn query_secrets(url: &Url) -> impl Iterator<Item = String> {
     let pieces = url.query().unwrap_or_default().split('&');
     pieces.filter_map(|piece| {
@@ -330,7 +330,7 @@ fn query_secrets(url: &Url) -> impl Iterator<Item = String> {
     })
 }
 
-/// Returns whether a parameter is named as a secret, or looks as random as one.
+/// Returns true if a parameter has the name of a secret, or a value that looks random.
 fn is_secret_parameter(name: &str, value: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let name = name.as_str();
@@ -366,7 +366,7 @@ mod tests {
         HeaderMap::from_iter([(AUTHORIZATION, value)])
     }
 
-    /// A redactor that has seen a request with `header` to `address`.
+    /// Returns a redactor after a request with `header` to `address`.
     fn after(address: &str, header: Option<&str>) -> SecretRedactor {
         let redactor = SecretRedactor::default();
         let headers = header.map(authorization).unwrap_or_default();

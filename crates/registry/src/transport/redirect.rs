@@ -1,20 +1,20 @@
-//! Redirects, followed by hand (docs/protocol.md#requests-and-redirects).
+//! Redirects, followed by this program itself (docs/protocol.md#requests-and-redirects).
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, LOCATION, RANGE, USER_AGENT};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use url::Url;
 
-/// More hops than that are a loop.
+/// Maximum number of redirects of one call. More are a loop.
 pub(super) const MAX_HOPS: usize = 10;
 /// Longest address that is followed, in bytes. Signed addresses have up to 4 KiB.
 const MAX_LOCATION: usize = 16 * 1024;
-/// Longest name of a host, as in DNS.
+/// Longest name of a host in DNS.
 const MAX_HOST: usize = 253;
-/// What a strange host is told. All else (authorization, cookies, headers of a registry's own) stays at home: a
-/// signed URL is even refused by S3 when a second credential comes with it.
+/// Headers that another host receives. All others (authorization, cookies, headers of a registry's own) are dropped: S3
+/// even refuses a signed URL with a second credential.
 const TRAVELS: [HeaderName; 4] = [ACCEPT, ACCEPT_ENCODING, RANGE, USER_AGENT];
 
-/// Where an answer sends us, or `None` where it is not a redirect that is followed. An error is a clause for people.
+/// Returns the target of a redirect, or `None` for an answer that is not followed. An error is a clause for messages.
 pub(super) fn target(
     method: &Method,
     status: StatusCode,
@@ -35,14 +35,14 @@ pub(super) fn target(
     if !matches!(target.scheme(), "http" | "https") || !target.host_str().is_some_and(is_host) {
         return Err(unreadable());
     }
-    // A user in an address is the sender's invention; some servers and proxies would take it for a login.
+    // A user name in the address is invented by the sender; some servers and proxies would take it for a login.
     let _ = target.set_username("");
     let _ = target.set_password(None);
     target.set_fragment(None);
     Ok(Some(target))
 }
 
-/// Whether a redirect keeps scheme, host and port.
+/// Returns true if a redirect keeps scheme, host and port.
 pub(super) fn same_origin(a: &Url, b: &Url) -> bool {
     a.scheme() == b.scheme()
         && a.host() == b.host()
@@ -53,7 +53,7 @@ fn is_host(host: &str) -> bool {
     !host.is_empty() && host.len() <= MAX_HOST
 }
 
-/// Leaves only what a strange host may see.
+/// Drops the headers that another host must not see.
 pub(super) fn strip_private_headers(headers: &mut HeaderMap) {
     let kept: HeaderMap = headers
         .iter()
@@ -63,7 +63,7 @@ pub(super) fn strip_private_headers(headers: &mut HeaderMap) {
     *headers = kept;
 }
 
-/// Whether `target` gives up the protection of TLS that `from` had.
+/// Returns true if `target` loses the TLS protection of `from`.
 pub(super) fn is_downgrade(from: &Url, target: &Url) -> bool {
     from.scheme() == "https" && target.scheme() == "http"
 }

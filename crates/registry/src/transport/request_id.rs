@@ -1,12 +1,12 @@
-//! What a registry calls a request, for whoever asks its operators about it.
+//! Identifiers of requests in answers, for questions to the registry's operators.
 
 use http::HeaderMap;
 
 use crate::text;
 use crate::transport::redact::SecretRedactor;
 
-/// The headers that name a request, the first that is there counts: what most registries and proxies send, then what
-/// clouds and object stores call theirs.
+/// Headers with an identifier, in order of precedence: those of most registries and proxies, then those of clouds and
+/// object stores.
 const HEADERS: [&str; 14] = [
     "x-request-id",
     "x-amzn-requestid",
@@ -24,10 +24,10 @@ const HEADERS: [&str; 14] = [
     "cf-ray",
 ];
 
-/// The most characters that are believed to name a request.
+/// Maximum number of characters of an identifier.
 const LONGEST: usize = 128;
 
-/// What the sender of `headers` calls the request, without the secrets that it may repeat.
+/// Returns the identifier in `headers`, without secrets that it may repeat.
 pub(super) fn find(headers: &HeaderMap, redactor: &SecretRedactor) -> Option<String> {
     HEADERS.iter().find_map(|name| {
         let text = headers.get(*name)?.to_str().ok()?;

@@ -1,4 +1,4 @@
-//! The one place that decides what is worth a retry, and when (docs/protocol.md#retries).
+//! The only place that decides if and when a request is retried (docs/protocol.md#retries).
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,23 +16,23 @@ use crate::transport::shutdown_deadline::DeadlineExceeded;
 use crate::transport::unreachable::{Next, Part};
 use crate::transport::{Endpoint, PauseReason, Transport};
 
-/// Bytes that count as progress.
+/// Minimum number of bytes that count as progress.
 const REAL_PROGRESS: u64 = 1024 * 1024;
 
 /// Maximum number of retries after conflicts with other clients. A conflict is over in milliseconds; an answer that
-/// stays the same is none.
+/// stays the same is not a conflict.
 const MAX_CONFLICTS: u32 = 3;
 
-/// How often and how patiently.
+/// Number and delays of retries.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
     /// Tries after the first.
     pub retries: u32,
     /// The delay before the second try; doubles, with jitter.
     pub initial: Duration,
-    /// The longest delay of our own choosing.
+    /// Longest delay without a `Retry-After`.
     pub max: Duration,
-    /// The longest `Retry-After` that is obeyed; a host that asks for more has failed.
+    /// Longest `Retry-After` that is respected. A host that asks for more has failed.
     pub max_retry_after: Duration,
 }
 
@@ -47,34 +47,34 @@ impl Default for RetryPolicy {
     }
 }
 
-/// The tries of one operation. Owns what it needs, since a blob's reader carries its count for as long as it lives.
+/// The tries of one operation. Owned, since the reader of a blob keeps it for its lifetime.
 pub struct Attempts {
     transport: Arc<Transport>,
     endpoint: Endpoint,
-    /// What the operation is about, for its error.
+    /// Repository of the operation, for its error.
     repository: Option<Repository>,
     policy: RetryPolicy,
     backoff: ExponentialBackoff,
-    /// All failed tries, for the error's sentence.
+    /// All failed tries, for the error message.
     tries: u32,
-    /// Failed tries that progress has not forgiven.
+    /// Failed tries since the last real progress.
     counted: u32,
     conflicts: u32,
     moved: u64,
     part: Part,
 }
 
-/// What follows a failed try that may be repeated.
+/// The wait before the next try.
 struct RetryDelay {
     delay: Duration,
     whole_host: bool,
 }
 
-/// A `Retry-After` that is not obeyed, as a clause.
+/// A `Retry-After` that is not respected, as a clause.
 struct RetryAfterTooLong(String);
 
 impl Attempts {
-    /// A fresh count for an operation at `endpoint`.
+    /// Returns a new count for an operation at `endpoint`.
     pub fn new(transport: &Arc<Transport>, endpoint: &Endpoint, policy: RetryPolicy) -> Self {
         Self {
             transport: Arc::clone(transport),
@@ -89,16 +89,16 @@ impl Attempts {
             part: Part::default(),
         }
     }
-    /// For an operation that is about `repository`.
+    /// Sets the repository of the operation.
     #[must_use]
     pub fn with_repository(mut self, repository: &Repository) -> Self {
         self.repository = Some(repository.clone());
         self
     }
-    /// After a failed try: waits, and returns when the next one may start, with which one that is (the second is 2),
-    /// or gives the error back, with the number of tries, when it is final. A 429, a `Retry-After`, or several answers of
-    /// 503 in a row pause the whole host, not only this operation. Where the
-    /// run [ends](Transport::set_shutdown_deadline) before the next try, the error becomes [`ErrorKind::Cancelled`].
+    /// Handles a failed try: waits until the next one may start and returns its number (the second is 2), or returns
+    /// the final error with the number of tries. A 429, a `Retry-After`, or several 503 in a row pause the whole host,
+    /// not only this operation. If the run [ends](Transport::set_shutdown_deadline) before the next try, the error
+    /// becomes [`ErrorKind::Cancelled`].
     pub async fn after(&mut self, error: Error) -> Result<u32, Error> {
         let error = match self.reachable(error).await {
             Ok(Some(error)) => error,
@@ -114,7 +114,7 @@ impl Attempts {
             Ok(wait) => wait,
             Err(RetryAfterTooLong(clause)) => return Err(error.with_clause(&clause).given_up()),
         };
-        // The others learn of it even where this operation gives up.
+        // Other operations pause as well, even if this one gives up.
         if let Some(RetryDelay {
             delay,
             whole_host: true,
@@ -147,7 +147,7 @@ impl Attempts {
         }
         Ok(self.tries.saturating_add(1))
     }
-    /// `error` with the number of tries and what the operation is about.
+    /// Returns `error` with the number of tries and the repository of the operation.
     fn finished(&self, error: Error) -> Error {
         let tries = self.tries.max(error.tries());
         let error = error.with_tries(tries).redacted(&self.transport.redactor);
@@ -156,9 +156,8 @@ impl Attempts {
             None => error,
         }
     }
-    /// Waits while another operation finds out whether the host of `error` can be reached. Gives the error back where
-    /// this operation is the one to retry, or fails on its own account; nothing where the request was not made and
-    /// can be made now.
+    /// Waits while another operation tries to reach the host of `error`. Returns the error if this operation has to
+    /// retry, or fails for its own reasons, and `None` if the request was not sent and can be sent now.
     async fn reachable(&mut self, error: Error) -> Result<Option<Error>, Error> {
         if error.is_given_up() {
             return Ok(Some(error));
@@ -168,7 +167,7 @@ impl Attempts {
         let was_sent = error.tries() > 0;
         loop {
             let mut changed = pin!(transport.hosts.changed());
-            // Before the look at what is known, so that no change falls between the two.
+            // Enabled before the check of the state, so that no change is missed in between.
             changed.as_mut().enable();
             let next = transport.hosts.next(&key, &error, &mut self.part);
             match next {
@@ -177,7 +176,7 @@ impl Attempts {
                     return Err(shared.shared_with(error.action()).given_up());
                 }
                 Some(Next::Follow(until)) => drop(timeout_at(until, changed).await),
-                // Another try after one of its own is a retry, with the wait and the count of one.
+                // A try after an earlier one of this operation is a retry, with its wait and its count.
                 Some(Next::Proceed) if was_sent || self.part.lead.is_some() => {
                     return Ok(Some(error));
                 }
@@ -185,7 +184,7 @@ impl Attempts {
             }
         }
     }
-    /// How long to wait after `error`; `None` where no wait would help.
+    /// Returns the wait after `error`, or `None` if no wait would help.
     fn wait(&mut self, error: &Error) -> Result<Option<RetryDelay>, RetryAfterTooLong> {
         let asked = match error.retryable() {
             Retryable::No => return Ok(None),
@@ -213,8 +212,8 @@ impl Attempts {
                     && self.transport.pauses.is_overloaded(&self.endpoint.registry)),
         }))
     }
-    /// Says that a transfer moved `bytes` since the last failure: real progress (1 MiB) forgives the tries so far.
-    /// Only bytes count that need not be moved again: an upload that starts anew each time would never end else.
+    /// Records `bytes` transferred since the last failure. Real progress (1 MiB) resets the count of tries. Only bytes
+    /// that need not be transferred again count: otherwise an upload that always starts again would never end.
     pub fn progress(&mut self, bytes: u64) {
         self.moved = self.moved.saturating_add(bytes);
         if self.moved >= REAL_PROGRESS && self.counted > 0 {

@@ -1,8 +1,8 @@
-//! Scheme and port that an insecure registry answers on (docs/files.md#credentials).
+//! Scheme and port of an insecure registry (docs/files.md#credentials).
 //!
-//! https is tried first and its certificate accepted whatever it is; plain http if the port speaks no TLS, and for a
-//! host without a port also on port 80 when 443 refuses or does not answer. What was found holds for the run; what
-//! was not is looked for again when somebody asks again.
+//! The program tries https first, with any certificate. It tries plain http if the port does not speak TLS, and, for a
+//! host without a port, on port 80 if port 443 refuses or does not answer. A result is kept for the run; after a
+//! failure the next request probes again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,10 +23,10 @@ use crate::transport::{
     request_base,
 };
 
-/// How long port 443 may take to answer before port 80 is tried, and port 80 as well.
+/// Time limit for port 443 before port 80 is tried, and for port 80.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
-/// What probes found in this run.
+/// Results of the probes in this run.
 pub(super) struct SchemeCache {
     service: Arc<dyn HttpService>,
     slots: Mutex<HashMap<Registry, SchemeSlot>>,
@@ -36,7 +36,7 @@ type SchemeProbe = BoxFuture<'static, Result<Url, HttpError>>;
 
 enum SchemeSlot {
     Found(Url),
-    /// Somebody is probing; gone when all who wait have gone.
+    /// A probe in progress. It ends if no caller waits for it any more.
     Probing(WeakShared<SchemeProbe>),
 }
 
@@ -47,7 +47,7 @@ impl SchemeCache {
             slots: Mutex::default(),
         }
     }
-    /// The base URL of the insecure `registry`, if it was found already.
+    /// Returns the base URL of the insecure `registry`, if it is known.
     pub(super) fn found(&self, registry: &Registry) -> Option<Url> {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         match slots.get(registry) {
@@ -55,7 +55,7 @@ impl SchemeCache {
             _ => None,
         }
     }
-    /// The base URL of the insecure `registry`, which is probed by `route`.
+    /// Returns the base URL of the insecure `registry`, after a probe by `route` if it is unknown.
     pub(super) async fn find(&self, registry: &Registry, route: Route) -> Result<Url, HttpError> {
         let probe = match self.begin(registry, route)? {
             StartedProbe::Found(url) => return Ok(url),
@@ -98,9 +98,9 @@ impl SchemeCache {
 }
 
 impl Transport {
-    /// Returns the base URL of `endpoint`, ending in `/`. For an insecure endpoint the first call finds out which scheme
-    /// and port answer (docs/files.md#credentials) and remembers it for the run; concurrent callers share one probe. A
-    /// probe without an answer is reported as a request, since it is the try of one.
+    /// Returns the base URL of `endpoint`, ending in `/`. For an insecure endpoint the first call probes which scheme
+    /// and port answer (docs/files.md#credentials) and remembers them for the run; concurrent callers share one probe.
+    /// A probe without an answer is reported as a request, since it is the try of one.
     pub async fn base_url(&self, endpoint: &Endpoint, action: &str) -> Result<Url, Error> {
         let registry = &endpoint.registry;
         let https = base_url(registry, "https").ok_or_else(|| {
@@ -161,7 +161,7 @@ enum StartedProbe {
     Probing(Shared<SchemeProbe>),
 }
 
-/// `scheme://host[:port]/` of `registry`.
+/// Returns `scheme://host[:port]/` of `registry`.
 pub(super) fn base_url(registry: &Registry, scheme: &str) -> Option<Url> {
     let host = registry.api_host();
     let host = if host.contains(':') && !host.starts_with('[') {
@@ -189,9 +189,9 @@ async fn probe(
     let port = https.port_or_known_default().unwrap_or(443);
     let same_port = over_http(&https, port);
     let (http, second) = match first.kind {
-        // It answered, and not in TLS.
+        // The host answered, but not in TLS.
         HttpErrorKind::NotTls => return Ok(same_port),
-        // Something listens that may be waiting for a request, or may be overloaded: only an answer tells.
+        // The port accepts connections and may wait for a request, or be overloaded: only an answer shows which.
         HttpErrorKind::Broken if port_given => {
             let answer = with_time_limit(request_base(service, &same_port, route), false).await;
             (same_port, answer)
@@ -223,16 +223,16 @@ async fn probe(
     Err(HttpError { message, ..first })
 }
 
-/// The same host over plain http.
+/// Returns the same host over plain http.
 fn over_http(https: &Url, port: u16) -> Url {
     let mut url = https.clone();
-    // Neither can fail for a URL that has a host; the port is dropped where it is the scheme's own.
+    // Neither can fail for a URL with a host. The port is dropped if it is the scheme's default.
     url.set_scheme("http").ok();
     url.set_port(Some(port)).ok();
     url
 }
 
-/// With a port there is nothing else to try, so the service's own limit will do.
+/// Limits the time of `probe`. With an explicit port there is no alternative, so the service's own limit is enough.
 async fn with_time_limit(
     probe: impl Future<Output = Result<(), HttpError>>,
     patient: bool,

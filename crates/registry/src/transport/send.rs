@@ -1,4 +1,4 @@
-//! One try: permit, pause, exchange, redirects.
+//! One try of a call: permit, pause, exchange, redirects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,14 +20,14 @@ use crate::transport::{
     AnswerLimit, Astray, Call, Endpoint, Lane, Response, Transport, Trust, redirect,
 };
 
-/// Leave to make one call at one host; given back when dropped.
+/// Permission for one call at one host, released when dropped.
 #[derive(Debug)]
 pub struct ReservedPermit(Permit);
 
-/// Why a wait ended early.
+/// Clause for a wait that ended early.
 pub(super) const OVER: &str = "the run ends before it may be asked again";
 
-/// What stays the same over the hops of a call.
+/// Properties of a call that stay the same over all redirects.
 pub(super) struct RequestPlan {
     pub(super) action: Arc<str>,
     pub(super) endpoint: Endpoint,
@@ -40,21 +40,21 @@ pub(super) struct RequestPlan {
     pub(super) public_only: bool,
 }
 
-/// One exchange of a trip.
+/// One request of a call, before or after a redirect.
 pub(super) struct Hop {
     pub(super) place: RequestContext,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
-    /// A host of the public internet led here.
+    /// True if a host of the public internet led here.
     pub(super) led_by_public: bool,
 }
 
 impl Transport {
     /// Makes one try: waits for the host's permit and for the end of its pause, sends, follows redirects.
     ///
-    /// Any status is an `Ok`. The permit is held until the body is read or dropped, so a caller that goes on to make
-    /// other calls first reads, [drains](ResponseBody::drain) or drops it. Where the producer of the request's body
-    /// gave up, the error is [`ErrorKind::Cancelled`], and the producer knows why.
+    /// Every status is an `Ok`. The permit is held until the body is read or dropped, so a caller must read,
+    /// [drain](ResponseBody::drain) or drop it before other calls. If the producer of the request's body stopped, the
+    /// error is [`ErrorKind::Cancelled`], and the producer knows the reason.
     pub async fn send(&self, call: Call) -> Result<Response, Error> {
         let turn = Urgency::InLine(call.weight);
         let reserved = self
@@ -63,12 +63,12 @@ impl Transport {
         self.send_reserved(call, reserved).await
     }
 
-    /// Waits for the host's permit and for the end of its pause, for a call to `url` that is sent next: for those
-    /// who must not do what comes before it (get a token that will not have run out, open the source of a body) until
-    /// the host is ready for them. `weight` is that of the [`Call`].
+    /// Waits for the host's permit and for the end of its pause, for a call to `url` that is sent next. For callers
+    /// that must first know that the host is ready: they get a token that must not expire, or open the source of a
+    /// body. `weight` is that of the [`Call`].
     ///
     /// # Errors
-    /// [`ErrorKind::Cancelled`] where the pause is longer than the run: see [`Transport::set_shutdown_deadline`].
+    /// [`ErrorKind::Cancelled`] if the pause is longer than the run: see [`Transport::set_shutdown_deadline`].
     pub async fn reserve(
         &self,
         endpoint: &Endpoint,
@@ -81,8 +81,8 @@ impl Transport {
             .await
     }
 
-    /// [`Transport::reserve`] for those who go on with what has a place in another lane: others may hold all places
-    /// here and wait for that one, so a permit is given even where none is left.
+    /// Reserves a permit like [`Transport::reserve`], for a caller that already holds a permit in another lane. Others
+    /// may hold all permits here and wait for that one, so this one is granted even beyond the limit.
     ///
     /// # Errors
     /// As for [`Transport::reserve`].
@@ -117,7 +117,7 @@ impl Transport {
         }
     }
 
-    /// Waits until nothing pauses `registry` and the user's limit allows one request more.
+    /// Waits until `registry` is not paused and the user's limit allows another request.
     async fn wait_for_limits(&self, registry: &Registry) -> Result<(), DeadlineExceeded> {
         loop {
             self.pauses.resumed(registry, &self.patience).await?;
@@ -128,15 +128,15 @@ impl Transport {
                 return Ok(());
             }
             self.patience.until(turn).await?;
-            // After a pause all that waited for their turns meanwhile would go at once.
+            // After a pause, all that waited for their turns in the meantime would start at once.
             if !self.pauses.is_paused(registry) {
                 return Ok(());
             }
         }
     }
 
-    /// A permit for a call to `url`, where the host has one that is free at once and is not paused: for calls that
-    /// make something faster and are done without otherwise.
+    /// Returns a permit for a call to `url`, if one is free now and the host is not paused: for calls that only make
+    /// something faster.
     pub fn try_reserve(
         &self,
         endpoint: &Endpoint,
@@ -148,18 +148,18 @@ impl Transport {
             return None;
         }
         let permit = self.limits.try_acquire(authority(url), lane)?;
-        // Where there is a limit, what can be done without would only be in the way of the rest.
+        // With a limit of the user's, optional calls would only delay the others.
         let limited = self.rates.limits_requests(registry) || self.rates.bytes(registry).is_some();
         (!limited).then_some(ReservedPermit(permit))
     }
 
-    /// [`Transport::send`] with a permit that is held already, for the same host and lane.
+    /// Makes one try like [`Transport::send`], with a permit for the same host and lane.
     pub async fn send_reserved(
         &self,
         call: Call,
         reserved: ReservedPermit,
     ) -> Result<Response, Error> {
-        // On the heap: who waits for a place need not carry the room for the rest.
+        // Boxed, so that a future that waits for a permit stays small.
         Box::pin(self.follow_redirects(call, reserved.0)).await
     }
 
@@ -176,7 +176,7 @@ impl Transport {
             let body = std::mem::replace(&mut body, RequestBody::Empty);
             let exchanged = self.exchange(&trip, &hop, body).await;
             contact.ended(exchanged.as_ref().err());
-            // Of all requests, HEADs that lead nowhere else are alike.
+            // Only the latencies of HEADs without redirects are comparable.
             let alike = hops == 0 && trip.method == Method::HEAD;
             self.record_outcome(
                 &trip,
@@ -249,7 +249,7 @@ impl Transport {
         headers
             .entry(ACCEPT_ENCODING)
             .or_insert(HeaderValue::from_static("identity"));
-        // Proxies answer 411 to a POST that does not say that its body is empty.
+        // Proxies answer 411 to a POST without the length of its empty body.
         let empty = matches!(
             call.body,
             RequestBody::Empty | RequestBody::Stream { length: 0, .. }
@@ -266,7 +266,7 @@ impl Transport {
         Ok((trip, hop, call.body))
     }
 
-    /// Tells the window what became of a request, and the observer where that narrowed it.
+    /// Adjusts the window after a request, and reports if it became narrower.
     fn record_outcome(
         &self,
         trip: &RequestPlan,
@@ -288,7 +288,7 @@ impl Transport {
         }
     }
 
-    /// Where the answer redirects to, if it may.
+    /// Returns the allowed target of a redirect, or `None` if the answer is not a redirect.
     async fn redirection(
         &self,
         trip: &RequestPlan,
@@ -317,7 +317,7 @@ impl Transport {
 }
 
 impl Hop {
-    /// The next request after a redirect, with what may leave the origin.
+    /// Returns the next request after a redirect, with the headers that may leave the origin.
     fn onward(mut self, target: Url, led_by_public: bool) -> Self {
         if !redirect::same_origin(&self.url, &target) {
             redirect::strip_private_headers(&mut self.headers);

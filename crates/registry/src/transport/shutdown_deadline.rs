@@ -1,7 +1,7 @@
-//! Until when it makes sense to wait.
+//! The time until which waiting makes sense.
 //!
-//! A run that is being ended gives what is under way some time. Whoever would wait for longer than that (a backoff,
-//! a host that asked to be left alone) ends now, so that the run does not wait for nothing.
+//! A run that is shutting down gives its work some time. Waits that would last longer (a backoff, a pause that a host
+//! asked for) end immediately.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use crate::transport::Transport;
 
-/// When the run ends; not known until somebody ends it.
+/// End of the run, unknown until the shutdown begins.
 pub(super) struct ShutdownDeadline(watch::Sender<Option<Instant>>);
 
-/// The wait would be over only after the run has ended.
+/// Error of a wait that would end after the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct DeadlineExceeded;
 
@@ -24,7 +24,7 @@ impl Default for ShutdownDeadline {
 }
 
 impl ShutdownDeadline {
-    /// Waits until `until`, or finds out, now or during the wait, that the run ends earlier.
+    /// Waits until `until`. Fails if the run ends earlier, as soon as that is known.
     pub(super) async fn until(&self, until: Instant) -> Result<(), DeadlineExceeded> {
         let mut end = self.0.subscribe();
         let too_late = end.wait_for(|end| end.is_some_and(|end| end < until));
@@ -37,16 +37,16 @@ impl ShutdownDeadline {
 }
 
 impl ShutdownDeadline {
-    /// The run ends in `grace`; a time that no clock can show never comes.
+    /// Sets the end of the run to `grace` from now. A time beyond the clock's range never comes.
     pub(super) fn end_in(&self, grace: Duration) {
         self.0.send_replace(Instant::now().checked_add(grace));
     }
 }
 
 impl Transport {
-    /// Says that all will be dropped in `grace`: waits that would last longer end at once, with
-    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), and so do those that are begun later. Requests that are
-    /// on their way are left alone.
+    /// Announces that everything is dropped after `grace`: waits that would last longer end immediately with
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), and so do those that begin later. Requests in flight are
+    /// not affected.
     pub fn set_shutdown_deadline(&self, grace: Duration) {
         self.patience.end_in(grace);
     }

@@ -1,10 +1,11 @@
-//! The stall watchdog over what is received: progress, not time, is what a timeout watches.
+//! Stall watchdog for answers: the timeout watches progress, not total time.
 //!
-//! A side that sends nothing is stalled after the stall time. One that drips is after twice that time, if it sent less
-//! than the slowest link would carry: otherwise a byte now and then would hold a connection and its permit for ever. Only
-//! time counts in which the other side was waited for, so a slow reader or a limit of the user's makes nobody slow.
+//! A side that sends nothing is stalled after the stall time. One that drips is stalled after twice that time, if it
+//! sent less than the slowest link would carry: otherwise an occasional byte would hold a connection and its permit for
+//! ever. Only time spent waiting for the other side counts, so a slow reader or a limit of the user's makes nobody
+//! slow.
 //!
-//! What is sent is watched by [`BodyProgress`](super::body_progress::BodyProgress).
+//! Request bodies are watched by [`BodyProgress`](super::body_progress::BodyProgress).
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,21 +13,21 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-/// Bytes a second below which a body is taken for one that drips: the sixteenth part of a modem's line, which as many
+/// Minimum rate of a body in bytes a second, below which it drips: a sixteenth of a modem's line, which as many
 /// transfers may share.
 const SLOWEST: u64 = 128;
 
-/// Progress of the other side while it was waited for.
+/// Progress of the other side during the waits for it.
 pub(super) struct StallTimer {
     limit: Duration,
     since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
-    /// Time that the present window was waited, and what came in it.
+    /// Time waited in the present window, and bytes received in it.
     waited: Duration,
     received: u64,
 }
 
-/// What came in a window that was too little.
+/// A window with too few bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooSlow {
     pub(super) bytes: u64,
@@ -43,13 +44,13 @@ impl StallTimer {
             received: 0,
         }
     }
-    /// Takes note of `bytes` that came.
+    /// Records `bytes` that arrived.
     ///
     /// # Errors
-    /// When what came in the window that ends now is too little.
+    /// If the window that ends now has too few bytes.
     pub(super) fn record_bytes(&mut self, bytes: u64) -> Result<(), TooSlow> {
         let waited = self.since.take().map(|since| since.elapsed());
-        // Longer than that nobody waited: whoever did would have met the stall, and others were away.
+        // Nobody waited for longer than that: a waiter would have met the stall, and others did not poll.
         self.waited += waited.unwrap_or_default().min(self.limit);
         self.received = self.received.saturating_add(bytes);
         if self.waited < self.limit.saturating_mul(2) {
@@ -65,15 +66,15 @@ impl StallTimer {
         }
         Ok(())
     }
-    /// Nothing came; ready with the limit once it has been so for that long.
+    /// Called if no bytes are available. Ready with the limit after that much time without any.
     pub(super) fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
         let limit = self.limit;
         let since = *self.since.get_or_insert_with(Instant::now);
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(since + limit)));
-        // The timer is moved only when it goes off, not with every chunk: it then says when it was set, and what
-        // came since is in `since`.
+        // The timer is moved only when it fires, not with every chunk. It then knows when it was set; later arrivals
+        // are in `since`.
         while timer.as_mut().poll(cx).is_ready() {
             if since.elapsed() >= limit {
                 return Poll::Ready(limit);
@@ -92,7 +93,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Waits for `pause`, then `bytes` come.
+    /// Waits for `pause`, then receives `bytes`.
     async fn come(timer: &mut StallTimer, pause: Duration, bytes: u64) -> Result<(), TooSlow> {
         let stalled = poll_fn(|cx| timer.poll_stalled(cx));
         let waited = tokio::time::timeout(pause, stalled).await;
@@ -116,7 +117,7 @@ mod tests {
         for _ in 0..1_000 {
             assert_eq!(come(&mut timer, 10 * SECOND, 1_280).await, Ok(()));
         }
-        // A burst now and then does as well as a steady flow.
+        // Occasional bursts are as good as a steady flow.
         for _ in 0..100 {
             assert_eq!(come(&mut timer, 59 * SECOND, 30_000).await, Ok(()));
         }

@@ -1,7 +1,7 @@
 //! TLS profiles and trusted roots.
 //!
-//! Roots are read when the first verified connection is made: a run over plain http never opens the file, and all
-//! connections share the one store.
+//! Roots are read for the first verified connection: a run over plain http never opens the file, and all connections
+//! share one store.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,18 +21,18 @@ use crate::transport::certs_d::{CertificateFolders, CertificateSet, ClientCertif
 use crate::transport::classify::{is_authority_as_server, other_key};
 use crate::transport::{HttpError, HttpErrorKind, Trust};
 
-/// Makes the TLS configurations of a run.
+/// Creates the TLS configurations of a run.
 pub(super) struct TlsConfigs {
     provider: Arc<CryptoProvider>,
     extra: Vec<CertificateDer<'static>>,
     folders: Arc<CertificateFolders>,
-    /// One for each way to judge and to speak, so that sessions are resumed.
+    /// One for each profile, so that sessions are resumed.
     configs: Mutex<HashMap<Profile, Arc<ClientConfig>>>,
-    /// Certificates that are trusted everywhere, once they were read.
+    /// Certificates that are trusted for all hosts, once they are read.
     roots: Mutex<Option<Arc<Roots>>>,
 }
 
-/// Everything that tells TLS configurations apart.
+/// Everything that distinguishes TLS configurations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Profile {
     pub(super) trust: Trust,
@@ -44,14 +44,14 @@ pub(super) struct Profile {
 #[derive(Clone)]
 struct Roots {
     store: RootCertStore,
-    /// Digests of those that were given as certificates.
+    /// Digests of the certificates that were configured as such.
     named: HashSet<Digest>,
 }
 
-/// What is offered to be spoken inside TLS.
+/// Protocols offered by ALPN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Alpn {
-    /// Nothing is said, as to a proxy.
+    /// No ALPN, as for a proxy.
     None,
     /// HTTP/1.1.
     Http1,
@@ -70,7 +70,7 @@ impl Alpn {
 }
 
 impl TlsConfigs {
-    /// With `extra` certificates (each PEM, with any number in it, or DER) trusted besides the system's.
+    /// Trusts `extra` certificates (each PEM, with any number in it, or DER) in addition to the system's.
     pub(super) fn new(extra: &[Vec<u8>], folders: Arc<CertificateFolders>) -> Result<Self, String> {
         let mut certificates = Vec::new();
         for (index, bytes) in extra.iter().enumerate() {
@@ -127,7 +127,7 @@ impl TlsConfigs {
         config.alpn_protocols = profile.alpn.names();
         Ok(Arc::new(config))
     }
-    /// A verifier that trusts `authorities` besides what is trusted everywhere.
+    /// Returns a verifier that trusts `authorities` in addition to the common roots.
     fn verifier(&self, authorities: &[CertificateDer<'static>]) -> Result<Arc<TrustNamed>, String> {
         let mut roots = self.roots()?;
         if !authorities.is_empty() {
@@ -147,7 +147,7 @@ impl TlsConfigs {
             .map_err(|error| format!("the trusted certificates cannot be used: {error}"))?;
         Ok(Arc::new(TrustNamed { by_roots, roots }))
     }
-    /// The system's roots, or the built-in ones where the system has none, and the additional ones.
+    /// Returns the system's roots, or the built-in ones if the system has none, and the additional ones.
     fn roots(&self) -> Result<Arc<Roots>, String> {
         let mut slot = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(roots) = &*slot {
@@ -180,7 +180,7 @@ pub(super) fn read_certificates(
     bytes: &[u8],
     certificates: &mut Vec<CertificateDer<'static>>,
 ) -> Result<(), String> {
-    // DER starts with the tag of a sequence, which no PEM file does.
+    // DER starts with the tag of a sequence; PEM never does.
     if bytes.first() == Some(&0x30) {
         certificates.push(CertificateDer::from(bytes.to_vec()));
         return Ok(());
@@ -191,21 +191,21 @@ pub(super) fn read_certificates(
     Ok(())
 }
 
-/// Returns whether `part`, a name in DER, is in the certificate `der`.
+/// Returns true if the certificate `der` contains `part`, a name in DER.
 pub(super) fn contains(der: &[u8], part: &[u8]) -> bool {
     !part.is_empty() && der.windows(part.len()).any(|window| window == part)
 }
 
-/// Returns whether a public key is one of RSA with fewer bits than are accepted.
+/// Returns true if a public key is RSA with fewer bits than are accepted.
 fn is_weak_key(info: &[u8]) -> bool {
     const RSA: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
-    // 2048 bits of modulus, and what is around them.
+    // 2048 bits of modulus, and the encoding around them.
     contains(info, &RSA) && info.len() < 2048 / 8
 }
 
-/// Judges by the roots, and takes a server's own certificate that stands among them, name and dates being right:
-/// registries are often set up with one that `openssl req -x509` made, which calls itself an authority, and whoever puts
-/// it among the trusted ones means just that.
+/// Verifies by the roots, and also accepts a server's own certificate that is among the trusted ones, with a valid name
+/// and dates. Many registries have a certificate made by `openssl req -x509`, which is marked as an authority; a user
+/// who adds it to the trusted ones means this server.
 struct TrustNamed {
     by_roots: Arc<WebPkiServerVerifier>,
     roots: Arc<Roots>,
@@ -218,7 +218,7 @@ impl std::fmt::Debug for TrustNamed {
 }
 
 impl TrustNamed {
-    /// Returns whether a signature in a chain may not have been verified because a key is too short.
+    /// Returns true if a signature in a chain may have failed because a key is too short.
     fn is_weak_chain(&self, own: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> bool {
         let is_weak = |der: &CertificateDer<'_>| {
             ParsedCertificate::try_from(der)
@@ -291,8 +291,8 @@ impl ServerCertVerifier for TrustNamed {
     }
 }
 
-/// Accepts every certificate. The handshake's signature is not looked at either: with any certificate welcome it
-/// proves nothing, and old ones (version 1, RSA keys of 1024 bits) hold keys that cannot be checked here.
+/// Accepts every certificate. The handshake's signature is not checked either: with any certificate accepted it proves
+/// nothing, and old ones (version 1, RSA keys of 1024 bits) have keys that cannot be checked here.
 #[derive(Debug)]
 struct AcceptAnything {
     provider: Arc<CryptoProvider>,
@@ -335,11 +335,11 @@ impl ServerCertVerifier for AcceptAnything {
     }
 }
 
-/// Prepares for the first TLS handshake, on a thread of its own: gathering entropy takes AWS-LC tens of milliseconds,
-/// once a process (November 2026), which a program can have behind it by the time that it has read its files.
+/// Prepares the first TLS handshake on its own thread: AWS-LC gathers entropy for tens of milliseconds, once per
+/// process (November 2026), while the program reads its files.
 pub fn prepare() {
     let gather = || {
-        // A failure is told by the handshake that it would fail.
+        // A failure is reported by the handshake, which fails as well.
         let _ = rustls::crypto::aws_lc_rs::default_provider()
             .secure_random
             .fill(&mut [0]);

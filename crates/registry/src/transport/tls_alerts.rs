@@ -1,7 +1,7 @@
-//! Refusals of a client certificate, which under TLS 1.3 arrive after the handshake.
+//! Refusals of a client certificate, which arrive after the handshake in TLS 1.3.
 //!
-//! The server's alert ends the connection before anything is answered on it. Over HTTP/2, the HTTP library reports to
-//! the requests on that connection only that it closed, so the alert is noted where it is read.
+//! The server's alert ends the connection before any answer. Over HTTP/2, the HTTP library only reports a closed
+//! connection to the requests on it, so the alert is noted when it is read.
 
 use std::collections::HashMap;
 use std::io;
@@ -19,7 +19,7 @@ use crate::cause::Cause;
 use crate::transport::connection::Io;
 use crate::transport::{HttpError, HttpErrorKind, classify};
 
-/// Time after an alert in which it explains the failures of requests.
+/// Time after an alert during which it explains the failures of requests.
 const RECENT: Duration = Duration::from_secs(10);
 /// Maximum number of hosts that are remembered.
 const MAX_HOSTS: usize = 256;
@@ -29,7 +29,7 @@ const MAX_HOSTS: usize = 256;
 pub(super) struct Alerts(Arc<Mutex<HashMap<Authority, (Instant, HttpError)>>>);
 
 impl Alerts {
-    /// Returns `error`, or the alert that the host of `uri` has just closed a connection with.
+    /// Returns `error`, or the alert with which the host of `uri` has just closed a connection.
     pub(super) fn explain(&self, uri: &Uri, error: HttpError) -> HttpError {
         if !matches!(
             error.kind,
@@ -63,7 +63,7 @@ impl Alerts {
     }
 }
 
-/// A connection whose alerts are noted.
+/// A connection that notes its alerts.
 pub(super) struct Watched<S> {
     stream: S,
     authority: Option<Authority>,

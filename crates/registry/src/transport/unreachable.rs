@@ -1,9 +1,8 @@
-//! Hosts that cannot be reached: one operation finds out, and all others share its answer.
+//! Unreachable hosts: one operation tries them, and all others share its result.
 //!
-//! Nothing is known of a host before the first request to it: that one goes ahead, and the others wait for its
-//! connection. If it fails, the operation that made it retries by its policy ([`Attempts`](super::Attempts)), and no
-//! other request is sent meanwhile. When the tries are used up, everybody who waited fails with that answer, and so
-//! does whoever comes within the next seconds.
+//! The first request to an unknown host goes ahead, and the others wait for its connection. If it fails, its operation
+//! retries by its policy ([`Attempts`](super::Attempts)), and no other request is sent in the meantime. When the tries
+//! are used up, all waiting operations fail with the same error, and so do new ones within the next seconds.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -17,22 +16,22 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::{Error, ErrorKind};
 use crate::transport::Transport;
 
-/// Time during which a host that could not be reached is not tried again. After that a single request tries.
+/// Time during which an unreachable host is not tried again. After that a single request tries.
 const HOLD: Duration = Duration::from_secs(10);
-/// A host that answered this recently is tried again by the next operation at once: it may be restarting.
+/// A host that answered this recently is tried again by the next operation immediately: it may be restarting.
 const RECENTLY: Duration = Duration::from_secs(60);
-/// Time for which others wait for the next try after it was due. An operation may be held up itself, by one of those that
-/// wait for it.
+/// Extra time that others wait for the next try. The operation that tries may itself be delayed by those that wait for
+/// it.
 const SLACK: Duration = Duration::from_secs(1);
-/// Time that others wait for a request that connects.
+/// Maximum time that others wait for a request that is connecting.
 const CONNECTS_WITHIN: Duration = Duration::from_secs(30);
 /// Maximum number of hosts that are remembered; redirects may name any number of them.
 const MAX_HOSTS: usize = 4096;
 
-/// A host as errors name it, and whether it is reached unverified.
+/// A host as errors name it, and true if its certificate is not verified.
 pub(super) type HostKey = (String, bool);
 
-/// The hosts of a run, as far as they were tried.
+/// State of the hosts in a run.
 #[derive(Default)]
 pub(super) struct UnreachableHosts(Arc<Shared>);
 
@@ -45,27 +44,27 @@ struct Shared {
 #[derive(Default)]
 struct Host {
     state: State,
-    /// Time of its last answer.
+    /// Time of the last answer.
     answered: Option<Instant>,
-    /// Requests that failed since it was last reached or given up.
+    /// Requests that failed since the host was last reached or given up.
     failures: u32,
-    /// All tries of an operation failed, and it has not answered since.
+    /// True if all tries of an operation failed, and no answer came since.
     is_down: bool,
-    /// The operation that retries, if one does; and the number of such operations so far.
+    /// Number of the operation that retries, if there is one; and the number of all of them so far.
     leader: Option<u64>,
     leaders: u64,
-    /// The last operation that used up its tries, and how it ended.
+    /// The last operation that used up its tries, and its error.
     ended: Option<(u64, Error)>,
 }
 
 enum State {
-    /// The next request tries. The operation that retries has until then, if there is one, to make it.
+    /// The next request tries. If an operation retries, it has until then to make that request.
     Open { until: Option<Instant> },
-    /// A request tries to connect.
+    /// A request is connecting.
     Connecting { since: Instant },
-    /// It was reached.
+    /// The host was reached.
     Reached,
-    /// A request failed. The operation that retries it has until then for the next try.
+    /// A request failed. The operation that retries has until then for its next try.
     Failed { error: Error, until: Instant },
     /// All tries failed.
     Down { error: Error, until: Instant },
@@ -77,7 +76,7 @@ impl Default for State {
     }
 }
 
-/// The leave to send a request to a host. Dropped without an outcome, it lets the next request try.
+/// Permission to send a request to a host. If it is dropped without a result, the next request tries.
 pub(super) struct Contact {
     shared: Arc<Shared>,
     key: HostKey,
@@ -85,39 +84,39 @@ pub(super) struct Contact {
     is_first: bool,
 }
 
-/// The retries of one operation, on behalf of all that want to reach the host. Dropped early, it lets another
-/// operation retry.
+/// The role of the operation that retries on behalf of all others. If it is dropped early, another operation takes
+/// over.
 pub(super) struct Lead {
     shared: Arc<Shared>,
     key: HostKey,
     id: u64,
 }
 
-/// The part of an operation in finding out about its host.
+/// Role of an operation in reaching its host.
 #[derive(Default)]
 pub(super) struct Part {
-    /// Set while it retries on behalf of all.
+    /// Set while the operation retries on behalf of all others.
     pub(super) lead: Option<Lead>,
     /// The first operation that it waited for since the host was last reached.
     followed: Option<u64>,
 }
 
-/// Next step of an operation after a request that could not reach its host.
+/// The next step of an operation after a request that did not reach its host.
 pub(super) enum Next {
-    /// It goes on: it retries on behalf of all, or the host can be tried.
+    /// Continue: retry on behalf of the others, or send the request.
     Proceed,
-    /// It waits for another operation, at most until then.
+    /// Wait for another operation, at most until then.
     Follow(Instant),
     /// All tries failed.
     Down(Error),
 }
 
 impl UnreachableHosts {
-    /// Waits for the leave to send a request to the host: not at all once it was reached, and while the first
-    /// request connects, at most for `limit`.
+    /// Waits for permission to send a request to the host: not at all if it was reached, and for at most `limit` while
+    /// the first request is connecting.
     ///
     /// # Errors
-    /// The error of the operation that tries, or has tried. It counts no tries where that operation goes on.
+    /// The error of the operation that tries, or has tried. It counts no tries if that operation continues.
     pub(super) async fn wait_for_host(
         &self,
         key: HostKey,
@@ -126,7 +125,7 @@ impl UnreachableHosts {
         let deadline = Instant::now() + limit;
         let is_first = loop {
             let mut changed = pin!(self.changed());
-            // Before the look at the state, so that no change falls between the two.
+            // Enabled before the check of the state, so that no change is missed in between.
             changed.as_mut().enable();
             if let Some(is_first) = self.0.try_enter(&key)? {
                 break is_first;
@@ -141,12 +140,12 @@ impl UnreachableHosts {
             is_first,
         })
     }
-    /// Resolves when something is learned of a host.
+    /// Resolves when the state of a host changes.
     pub(super) fn changed(&self) -> Notified<'_> {
         self.0.changed.notified()
     }
-    /// Decides who goes on after `error`, by which a request of an operation with `part` ended. `None` where the error
-    /// says nothing about reaching the host.
+    /// Decides the next step after `error`, with which a request of an operation with `part` failed. Returns `None` if
+    /// the error does not concern the connection to the host.
     pub(super) fn next(&self, key: &HostKey, error: &Error, part: &mut Part) -> Option<Next> {
         let mut hosts = self.0.lock();
         let host = hosts.get_mut(key)?;
@@ -203,8 +202,8 @@ impl UnreachableHosts {
 }
 
 impl Transport {
-    /// Waits for the leave to send a request for `action`. Only one without a body waits for a first one that
-    /// connects: `waits` is false for bodies, since that one may have a body too, and be slow to answer.
+    /// Waits for permission to send a request for `action`. With `waits` false, it does not wait for the first request
+    /// that is connecting: both may have bodies, and that one may take long to be answered.
     pub(super) async fn wait_for_host(
         &self,
         host: HostKey,
@@ -222,7 +221,8 @@ impl Transport {
 }
 
 impl Shared {
-    /// Decides if a request may go, and as the one that others wait for; `None` while another one connects.
+    /// Returns true if the request may be sent and others wait for it, false if it may be sent without that, and `None`
+    /// while another request is connecting.
     fn try_enter(&self, key: &HostKey) -> Result<Option<bool>, Error> {
         let mut hosts = self.lock();
         if hosts.len() >= MAX_HOSTS && !hosts.contains_key(key) {
@@ -242,7 +242,7 @@ impl Shared {
         host.state = State::Connecting { since: now };
         Ok(Some(true))
     }
-    /// Changes what is known of a host, and tells those who wait where `change` says so.
+    /// Changes the state of a host, and wakes the waiting operations if `change` returns true.
     fn update(&self, key: &HostKey, change: impl FnOnce(&mut Host) -> bool) {
         let is_news = self.lock().get_mut(key).is_some_and(change);
         if is_news {
@@ -255,7 +255,7 @@ impl Shared {
 }
 
 impl Host {
-    /// Lets nobody try for a while, after all tries ended with `error`.
+    /// Blocks the host for a while after all tries ended with `error`.
     fn block_until_later(&mut self, error: &Error) {
         let now = Instant::now();
         let is_recent = self.answered.is_some_and(|at| at.elapsed() < RECENTLY);
@@ -274,13 +274,13 @@ impl Contact {
     pub(super) fn is_first(&self) -> bool {
         self.is_first
     }
-    /// Returns the number of the try that this request is for its host, from 1.
+    /// Returns the number of this try of the host, from 1.
     pub(super) fn tries(&self) -> u32 {
         let hosts = self.shared.lock();
         let failures = hosts.get(&self.key).map_or(0, |host| host.failures);
         failures.saturating_add(1)
     }
-    /// Says how the request ended: with an answer, or with an error.
+    /// Records the result of the request: an answer, or an error.
     pub(super) fn ended(self, error: Option<&Error>) {
         match error {
             None => self.record_answer(),
@@ -329,7 +329,7 @@ impl Drop for Contact {
 }
 
 impl Lead {
-    /// Says that the next try comes after `delay`.
+    /// Announces the next try after `delay`.
     pub(super) fn wait(&self, delay: Duration) {
         self.update(|host| {
             if let State::Failed { until, .. } = &mut host.state {
@@ -338,7 +338,7 @@ impl Lead {
             true
         });
     }
-    /// Lets the next request try.
+    /// Allows the next request to try.
     pub(super) fn open(&self) {
         self.update(|host| {
             let is_news = matches!(host.state, State::Failed { .. });
@@ -349,7 +349,7 @@ impl Lead {
             is_news
         });
     }
-    /// Says that all tries are used up, with `error` as their end.
+    /// Announces that all tries are used up, with `error` as the result.
     pub(super) fn fail_waiters(self, error: &Error) {
         self.update(|host| {
             host.block_until_later(error);
@@ -357,7 +357,7 @@ impl Lead {
             true
         });
     }
-    /// Changes what is known of the host, unless another operation leads by now.
+    /// Changes the state of the host, unless another operation has taken over.
     fn update(&self, change: impl FnOnce(&mut Host) -> bool) {
         self.shared.update(&self.key, |host| {
             host.leader == Some(self.id) && change(host)
@@ -377,7 +377,7 @@ impl Drop for Lead {
     }
 }
 
-/// Tells if a request failed before it reached its host. A connection that breaks counts where the host has never
+/// Returns true if a request failed before it reached its host. A broken connection counts if the host has never
 /// answered: a port may accept connections and close them.
 fn is_unreachable(error: &Error, has_answered: bool) -> bool {
     match error.kind() {

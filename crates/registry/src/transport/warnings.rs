@@ -8,19 +8,19 @@ use http::header::WARNING;
 
 use crate::text;
 
-/// More distinct warnings than that in a run are noise, or an attack on our memory.
+/// Maximum number of different warnings in a run. More are noise, or an attack on our memory.
 const REMEMBERED: usize = 1_000;
-/// The spec's limit for all warnings of an answer, in bytes.
+/// Limit of the specification for all warnings of an answer, in bytes.
 const LONGEST: usize = 4_096;
 
-/// The warnings that were reported in this run.
+/// The warnings reported in this run.
 #[derive(Default)]
 pub(super) struct ReportedWarnings {
     seen: Mutex<HashSet<(String, String)>>,
 }
 
 impl ReportedWarnings {
-    /// The warnings in `headers` that `host` did not give before.
+    /// Returns the warnings in `headers` that `host` has not sent before.
     pub(super) fn news(&self, host: &str, headers: &HeaderMap) -> Vec<String> {
         let mut news = Vec::new();
         for value in headers.get_all(WARNING) {
@@ -36,7 +36,7 @@ impl ReportedWarnings {
     }
 }
 
-/// The text of `299 - "text"`; other codes are those of caches.
+/// Returns the text of `299 - "text"`. Other codes come from caches.
 fn parse(value: &str) -> Option<String> {
     let quoted = value.trim().strip_prefix("299 ")?.split_once(' ')?.1;
     let inner = quoted.trim().strip_prefix('"')?;

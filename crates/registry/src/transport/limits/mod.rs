@@ -1,13 +1,13 @@
-//! How much is asked of a host at a time.
+//! Limits on the requests to a host.
 //!
-//! One idea a file: a [`window`] is how many requests of one kind may be at a host at a time, and tunes itself; a
-//! [`queue`] says who of those who wait goes next; a [`gate`] is the two together, one for each host and lane;
-//! [`pauses`] are times during which nobody talks to a registry; a [`rate`] is what the user allows; a
-//! [`quota`] is how many pulls a registry has left for us.
+//! Each file has one concept: a [`window`] is the number of requests of one kind that may be in flight at a host, and
+//! adjusts itself; a [`queue`] orders the waiting requests; a [`gate`] combines the two, one for each host and lane;
+//! [`pauses`] are times without requests to a registry; a [`rate`] is a limit of the user's; a [`quota`] is the number
+//! of pulls that a registry has left for us.
 //!
-//! Lanes cannot block each other in a circle: what waits for a place in one holds at most an earlier one in the order
-//! uploads, downloads, calls. The one exception, an upload that goes on with a further request while its source stays
-//! open, is let through [at once](Limits::acquire).
+//! Lanes cannot deadlock: a request that waits for a permit in one lane holds at most a permit of an earlier one in the
+//! order uploads, downloads, calls. The one exception, an upload that continues with another request while its source
+//! stays open, is admitted [immediately](Limits::acquire).
 
 mod gate;
 mod pauses;
@@ -28,17 +28,17 @@ pub(super) use quota::{PullRefused, Quotas};
 pub use rate::PerRegistry;
 pub(super) use rate::{Rates, Throttle};
 
-/// How many requests of one kind may be at a host at a time.
+/// Bounds of the number of requests of one kind in flight at a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowBounds {
-    /// How many at first; it may become fewer, down to one, where the host is not happy.
+    /// Initial number. It may shrink to one if the host is overloaded.
     pub start: usize,
-    /// How many at most, where the host answers quickly.
+    /// Maximum number, reached if the host answers quickly.
     pub most: usize,
 }
 
 impl WindowBounds {
-    /// Never more than `size`.
+    /// Returns bounds that never exceed `size`.
     pub const fn at_most(size: usize) -> Self {
         Self {
             start: size,
@@ -47,17 +47,17 @@ impl WindowBounds {
     }
 }
 
-/// How soon a place is wanted.
+/// Urgency of a request for a permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Urgency {
-    /// When it comes; the larger weight first.
+    /// In turn; the larger weight first.
     InLine(u64),
-    /// Now: who asks holds what others in the line may be waiting for.
+    /// Immediately: the caller holds a permit that others in the queue may be waiting for.
     AtOnce,
 }
 
-/// Maximum number of hosts and lanes whose idle windows are kept; redirects and upload locations may name any number of
-/// them.
+/// Maximum number of hosts and lanes whose idle windows are kept. Redirects and upload locations may name any number of
+/// hosts.
 const MAX_IDLE: usize = 1024;
 
 /// All windows of a run.
@@ -75,7 +75,7 @@ impl Limits {
             gates: Mutex::default(),
         }
     }
-    /// Waits for a place in the window of `host` (with its port) and `lane`.
+    /// Waits for a permit in the window of `host` (with its port) and `lane`.
     pub(super) async fn acquire(&self, host: String, lane: Lane, turn: Urgency) -> Permit {
         let gate = self.gate(host, lane);
         match turn {
@@ -83,7 +83,7 @@ impl Limits {
             Urgency::AtOnce => gate.acquire_at_once(),
         }
     }
-    /// A place that is free at once, and that nobody waits for.
+    /// Returns a permit if one is free and nobody waits for it.
     pub(super) fn try_acquire(&self, host: String, lane: Lane) -> Option<Permit> {
         self.gate(host, lane).try_enter()
     }
@@ -95,7 +95,7 @@ impl Limits {
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (host, lane);
         if gates.len() >= MAX_IDLE && !gates.contains_key(&key) {
-            // Those in use are as many as there are requests.
+            // The windows in use are bounded by the number of requests.
             gates.retain(|_, gate| Arc::strong_count(gate) > 1);
         }
         gates

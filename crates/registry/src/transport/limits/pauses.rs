@@ -1,4 +1,4 @@
-//! Times during which nobody talks to a registry.
+//! Times without requests to a registry.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,19 +11,19 @@ use tokio::time::Instant;
 use crate::reference::Registry;
 use crate::transport::shutdown_deadline::{DeadlineExceeded, ShutdownDeadline};
 
-/// So many answers of 503 without another in between mean the host, not a request.
+/// Number of answers of 503 in a row that concern the host, not a request.
 const OVERLOADED: u32 = 3;
 
 /// All pauses of a run.
 #[derive(Default)]
 pub(in crate::transport) struct Pauses {
     until: Mutex<HashMap<Registry, Instant>>,
-    /// How many of the last answers were 503, with none in between.
+    /// Number of 503s in a row among the last answers.
     overloads: Mutex<HashMap<Registry, u32>>,
 }
 
 impl Pauses {
-    /// Lets nobody talk to `registry` for `delay`; whether that is longer than was known already.
+    /// Pauses `registry` for `delay`. Returns true if it was not paused before.
     pub(in crate::transport) fn pause(&self, registry: &Registry, delay: Duration) -> bool {
         let now = Instant::now();
         let Some(until) = now.checked_add(delay) else {
@@ -43,7 +43,7 @@ impl Pauses {
             }
         }
     }
-    /// Takes note of an answer for the sake of `registry`.
+    /// Records an answer for `registry`.
     pub(in crate::transport) fn record_answer(&self, registry: &Registry, status: StatusCode) {
         let mut overloads = self
             .overloads
@@ -56,7 +56,7 @@ impl Pauses {
             overloads.remove(registry);
         }
     }
-    /// Whether `registry` answers nothing but 503 at the moment.
+    /// Returns true if `registry` only answers 503 at the moment.
     pub(in crate::transport) fn is_overloaded(&self, registry: &Registry) -> bool {
         let overloads = self
             .overloads
@@ -66,7 +66,7 @@ impl Pauses {
             .get(registry)
             .is_some_and(|count| *count >= OVERLOADED)
     }
-    /// Waits until nothing pauses `registry`, as far as `patience` reaches.
+    /// Waits until `registry` is not paused, within the deadline `patience`.
     pub(in crate::transport) async fn resumed(
         &self,
         registry: &Registry,
@@ -77,11 +77,11 @@ impl Pauses {
         }
         Ok(())
     }
-    /// Whether something pauses `registry` now.
+    /// Returns true if `registry` is paused now.
     pub(in crate::transport) fn is_paused(&self, registry: &Registry) -> bool {
         self.paused_until(registry).is_some()
     }
-    /// When the pause of `registry` ends, if it is paused.
+    /// Returns the end of the pause of `registry`, if it is paused.
     fn paused_until(&self, registry: &Registry) -> Option<Instant> {
         let mut pauses = self.until.lock().unwrap_or_else(PoisonError::into_inner);
         let until = *pauses.get(registry)?;

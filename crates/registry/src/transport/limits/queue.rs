@@ -1,24 +1,24 @@
-//! Who goes next: the largest first, so that the end of a run is not one straggler, with every fourth turn for the
-//! oldest, so that small ones do not wait for ever. Among equals, first come, first served.
+//! Order of waiting requests: the largest first, so that a run does not end with one straggler. Every fourth turn goes
+//! to the oldest, so that small ones do not wait for ever. Among equals, the first to come goes first.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Every so many turns the oldest goes, whatever its weight.
+/// Every this many turns the oldest goes, whatever its weight.
 const OLDEST_EVERY: u8 = 4;
 
 /// A place in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct QueueTicket(u64);
 
-/// Those who wait.
+/// A queue of waiting requests.
 #[derive(Debug)]
 pub(super) struct WaitQueue<T> {
     next: QueueTicket,
     by_age: BTreeMap<QueueTicket, (u64, T)>,
-    /// The last of them is the heaviest, and of those the oldest.
+    /// The last entry is the heaviest, and the oldest among equals.
     by_weight: BTreeSet<(u64, Reverse<QueueTicket>)>,
-    /// Turns since the oldest had one as such.
+    /// Turns since the last one for the oldest.
     turns: u8,
 }
 
@@ -34,7 +34,7 @@ impl<T> WaitQueue<T> {
     pub(super) fn is_empty(&self) -> bool {
         self.by_age.is_empty()
     }
-    /// Puts `waiter` in line.
+    /// Adds `waiter` to the queue.
     pub(super) fn push(&mut self, weight: u64, waiter: T) -> QueueTicket {
         let ticket = self.next;
         self.next = QueueTicket(ticket.0.wrapping_add(1));
@@ -42,13 +42,13 @@ impl<T> WaitQueue<T> {
         self.by_weight.insert((weight, Reverse(ticket)));
         ticket
     }
-    /// Takes somebody out of line who waits no more.
+    /// Removes a waiter that gave up.
     pub(super) fn remove(&mut self, ticket: QueueTicket) -> Option<T> {
         let (weight, waiter) = self.by_age.remove(&ticket)?;
         self.by_weight.remove(&(weight, Reverse(ticket)));
         Some(waiter)
     }
-    /// Takes out who goes next.
+    /// Removes the next waiter.
     pub(super) fn pop(&mut self) -> Option<T> {
         let oldest = *self.by_age.first_key_value()?.0;
         let (_, Reverse(heaviest)) = *self.by_weight.last()?;

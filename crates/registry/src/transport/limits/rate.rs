@@ -1,8 +1,8 @@
-//! What a user allows: requests and bytes a second, for each registry.
+//! Limits of the user's: requests and bytes a second, for each registry.
 //!
-//! What is made for the sake of a registry counts for it, wherever it goes: each hop of a redirect, its token server,
-//! storage that it leads to. Both buckets lend: who comes when the earlier are paid for goes at once, however much it
-//! takes, and the next wait until that is paid for too. So bodies that share a bucket take turns by the chunk.
+//! Every request on behalf of a registry counts, wherever it goes: each redirect, its token server, its storage. Both
+//! buckets lend: a request starts as soon as the earlier ones are paid for, however much it takes, and the next ones
+//! wait until it is paid for. Bodies that share a bucket therefore take turns by the chunk.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,17 +13,17 @@ use tokio::time::{Instant, Sleep};
 
 use crate::reference::Registry;
 
-/// What was not used is kept for so long: a small burst.
+/// Time for which unused capacity is kept: a small burst.
 const KEPT: Duration = Duration::from_millis(100);
-/// No single thing is paid for over a longer time than this; rates that are that slow are of no use.
+/// Longest time to pay for a single item. Lower rates are of no use.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A limit for all registries, and others for some.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PerRegistry<T> {
-    /// For each that is not named, on its own; `None`: no limit.
+    /// Limit of each registry without its own entry. `None`: no limit.
     pub each: Option<T>,
-    /// For those that are.
+    /// Limits of single registries.
     pub named: HashMap<Registry, T>,
 }
 
@@ -61,14 +61,14 @@ struct Buckets {
     bytes: Option<Bucket>,
 }
 
-/// A rate, and how far it is used up; shared.
+/// A rate and its present debt; shared.
 #[derive(Clone, Debug)]
 pub(in crate::transport) struct Bucket(Arc<Mutex<Level>>);
 
 #[derive(Debug)]
 struct Level {
     each: f64,
-    /// When all that was taken is paid for.
+    /// Time at which everything taken is paid for.
     paid: Instant,
 }
 
@@ -80,18 +80,19 @@ impl Rates {
             buckets: Mutex::default(),
         }
     }
-    /// When one request more may be made of `registry`; it counts from now on.
+    /// Takes one request from the bucket of `registry`. Returns the time at which it may start, or `None` without a
+    /// limit.
     pub(in crate::transport) fn request(&self, registry: &Registry) -> Option<Instant> {
         if self.requests.is_empty() {
             return None;
         }
         Some(self.buckets_for(registry).requests?.take(1))
     }
-    /// Whether requests to `registry` are limited.
+    /// Returns true if requests to `registry` are limited.
     pub(in crate::transport) fn limits_requests(&self, registry: &Registry) -> bool {
         self.requests.for_registry(registry).is_some()
     }
-    /// What bodies from and to `registry` take their bytes out of.
+    /// Returns the bucket for the bytes of bodies from and to `registry`.
     pub(in crate::transport) fn bytes(&self, registry: &Registry) -> Option<Bucket> {
         if self.bytes.is_empty() {
             return None;
@@ -113,15 +114,15 @@ impl Rates {
 }
 
 impl Bucket {
-    /// So many a second.
+    /// Returns a bucket with a rate per second.
     fn new(rate: f64) -> Self {
         Self(Arc::new(Mutex::new(Level {
             each: 1.0 / rate,
             paid: Instant::now(),
         })))
     }
-    /// Takes `amount`; says when those before it are paid for, from when on it may go. That is in the past where there
-    /// is nothing to wait for.
+    /// Takes `amount`. Returns the time at which the earlier amounts are paid for, which is in the past if there is no
+    /// wait.
     pub(in crate::transport) fn take(&self, amount: u64) -> Instant {
         let mut level = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -132,7 +133,7 @@ impl Bucket {
         level.paid = start + level.cost(amount);
         start
     }
-    /// When all that was taken is paid for.
+    /// Returns the time at which everything taken is paid for.
     fn next_free(&self) -> Instant {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).paid
     }
@@ -146,8 +147,8 @@ impl Level {
     }
 }
 
-/// A body that takes its bytes out of a bucket, and waits where that is empty. This wait is ours: whoever polls the
-/// body does not blame the peer for it.
+/// Takes the bytes of a body from a bucket, and waits while the bucket is empty. This wait is ours: the body does not
+/// blame the peer for it.
 #[derive(Debug)]
 pub(in crate::transport) struct Throttle {
     bucket: Bucket,
@@ -161,7 +162,7 @@ impl Throttle {
             waits: None,
         }
     }
-    /// Bytes flowed: the next wait until they are paid for.
+    /// Records `bytes` that were transferred. The next bytes wait until they are paid for.
     pub(in crate::transport) fn record_bytes(&mut self, bytes: u64) {
         self.bucket.take(bytes);
         let paid = self.bucket.next_free();
@@ -169,7 +170,7 @@ impl Throttle {
             self.waits = Some(Box::pin(tokio::time::sleep_until(paid)));
         }
     }
-    /// Whether the next bytes may flow.
+    /// Waits until the next bytes may flow.
     pub(in crate::transport) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(waits) = self.waits.as_mut() {
             ready!(waits.as_mut().poll(cx));
@@ -192,7 +193,7 @@ mod tests {
         Registry::parse(name).unwrap()
     }
 
-    /// When each of so many requests may go, in milliseconds from now; `None` where nothing limits it.
+    /// Returns the start of each of `count` requests, in milliseconds from now, or `None` without a limit.
     fn times(rates: &Rates, name: &str, count: usize) -> Vec<Option<u128>> {
         let now = Instant::now();
         let wait = |at: Instant| at.saturating_duration_since(now).as_millis();
@@ -209,7 +210,7 @@ mod tests {
         });
         let one = times(&rates, "one.example", 4);
         assert_eq!(one, [Some(0), Some(100), Some(200), Some(300)]);
-        // Each registry has a bucket of its own, and what was not used is kept for a tenth of a second.
+        // Each registry has its own bucket, and unused capacity is kept for a tenth of a second.
         assert_eq!(times(&rates, "two.example", 1), [Some(0)]);
         tokio::time::advance(Duration::from_secs(60)).await;
         let later = times(&rates, "one.example", 4);
@@ -246,7 +247,7 @@ mod tests {
                 body.record_bytes(500);
             }
         }
-        // The last are paid for by whoever comes next.
+        // The next bytes pay for the last ones.
         assert_eq!(start.elapsed(), Duration::from_secs(2));
     }
 }

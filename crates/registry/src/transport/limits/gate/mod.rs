@@ -1,4 +1,4 @@
-//! The way to one host in one lane: a window, who is within, and who waits.
+//! The gate of one host and lane: a window, the requests in flight, and the waiting ones.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::transport::limits::WindowBounds;
 use crate::transport::limits::queue::{QueueTicket, WaitQueue};
 use crate::transport::limits::window::{ConcurrencyWindow, MeasuredResponse};
 
-/// A body that is over this soon spent its time on the way and not on the line, so more at a time help.
+/// A body that is complete this soon spent its time on latency and not on bandwidth, so more bodies at a time help.
 const QUICK: Duration = Duration::from_millis(500);
 
-/// A window, who is within, and who waits.
+/// A window, the requests in flight, and the waiting ones.
 #[derive(Debug)]
 pub(super) struct RequestGate {
     lane: Lane,
@@ -30,29 +30,29 @@ struct State {
     waiting: WaitQueue<oneshot::Sender<Permit>>,
 }
 
-/// Leave to make one request; given back when dropped, with what is known of how it went.
+/// Permission for one request. Released when dropped, with a note of its result.
 #[derive(Debug)]
 pub(in crate::transport) struct Permit {
     gate: Arc<RequestGate>,
     epoch: u64,
     since: Instant,
-    /// What a good answer was like.
+    /// Note of a good answer.
     good: Option<SuccessNote>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct SuccessNote {
     latency: Option<Duration>,
-    /// Others share its connection.
+    /// True if other requests share the connection.
     shared: bool,
 }
 
-/// What the head of an answer tells of a host.
+/// Facts from the head of an answer that concern the host's load.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::transport) struct ResponseHead {
     pub(in crate::transport) status: StatusCode,
     pub(in crate::transport) version: Version,
-    /// How long it took, where all such requests cost the host about the same.
+    /// Latency, for requests that all cost the host about the same.
     pub(in crate::transport) latency: Option<Duration>,
 }
 
@@ -67,7 +67,7 @@ impl RequestGate {
             }),
         })
     }
-    /// Waits for a place. Who is dropped meanwhile leaves the queue.
+    /// Waits for a permit. A dropped future leaves the queue.
     pub(super) async fn acquire(self: &Arc<Self>, weight: u64) -> Permit {
         let (granted, ticket) = {
             let mut state = self.lock();
@@ -77,20 +77,20 @@ impl RequestGate {
             let (grant, granted) = oneshot::channel();
             (granted, state.waiting.push(weight, grant))
         };
-        // Dropped before what it may have been granted, which is then given back.
+        // Dropped before a permit that it may have received, which is then released.
         let _leaves = WaiterGuard { gate: self, ticket };
         match granted.await {
             Ok(permit) => permit,
-            // A waiter is only ever let go of with a permit; were it not, nobody should wait for ever.
+            // A waiter is only removed with a permit. This branch only ensures that nobody waits for ever.
             Err(_) => self.acquire_at_once(),
         }
     }
-    /// A place that nobody waits for, if there is one.
+    /// Returns a permit if one is free and nobody waits for it.
     pub(super) fn try_enter(self: &Arc<Self>) -> Option<Permit> {
         let mut state = self.lock();
         state.has_room().then(|| state.admit(self))
     }
-    /// A place for who must not wait, even where there is none left.
+    /// Returns a permit without waiting, even beyond the window.
     pub(super) fn acquire_at_once(self: &Arc<Self>) -> Permit {
         self.lock().admit(self)
     }
@@ -104,7 +104,7 @@ impl RequestGate {
             state.within = state.within.saturating_sub(1);
             state.grant(self)
         };
-        // Without the lock: a permit that finds nobody any more comes back here.
+        // Sent without the lock: a permit without a receiver comes back here.
         for (grant, permit) in granted {
             drop(grant.send(permit));
         }
@@ -115,7 +115,7 @@ impl RequestGate {
 }
 
 impl State {
-    /// Whether somebody who comes now need not wait.
+    /// Returns true if a new request need not wait.
     fn has_room(&self) -> bool {
         self.waiting.is_empty() && self.within < self.window.size()
     }
@@ -128,7 +128,7 @@ impl State {
             good: None,
         }
     }
-    /// The next in line, as many as there is room for.
+    /// Admits the next waiting requests, as many as there is room for.
     fn grant(&mut self, gate: &Arc<RequestGate>) -> Vec<(oneshot::Sender<Permit>, Permit)> {
         let mut granted = Vec::new();
         while self.within < self.window.size() {
@@ -155,7 +155,7 @@ impl State {
 }
 
 impl Permit {
-    /// Takes note of an answer; the width of the window where that narrowed it.
+    /// Records an answer. Returns the width of the window if it became narrower.
     pub(in crate::transport) fn record_answer(&mut self, head: ResponseHead) -> Option<usize> {
         let overloaded = matches!(
             head.status,
@@ -165,14 +165,14 @@ impl Permit {
             self.good = None;
             return self.gate.lock().window.overloaded(self.epoch);
         }
-        // What else a server fails with has its reasons elsewhere.
+        // Other server errors have other reasons than load.
         self.good = (!head.status.is_server_error()).then(|| SuccessNote {
             latency: head.latency.filter(|_| head.status == StatusCode::OK),
             shared: head.version == Version::HTTP_2,
         });
         None
     }
-    /// Takes note of a failure before any answer; the width of the window where that narrowed it.
+    /// Records a failure before any answer. Returns the width of the window if it became narrower.
     pub(in crate::transport) fn failed(&mut self, kind: ErrorKind) -> Option<usize> {
         match kind {
             ErrorKind::Connect | ErrorKind::Broken | ErrorKind::Stalled => {
@@ -190,7 +190,7 @@ impl Drop for Permit {
     }
 }
 
-/// Takes a waiter out of line when it waits no more.
+/// Removes a waiter from the queue when it is dropped.
 struct WaiterGuard<'a> {
     gate: &'a RequestGate,
     ticket: QueueTicket,

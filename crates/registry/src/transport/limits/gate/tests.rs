@@ -16,7 +16,7 @@ fn gate(bounds: WindowBounds) -> Arc<RequestGate> {
     RequestGate::new(Lane::Uploads, bounds)
 }
 
-/// A permit, without waiting for it.
+/// Returns a permit if the waiter has one now.
 async fn now(waiter: &mut Waiter) -> Option<Permit> {
     match poll!(waiter) {
         std::task::Poll::Ready(permit) => Some(permit),
@@ -55,7 +55,7 @@ async fn who_gives_up_leaves_the_queue_and_gives_back_what_was_granted() {
         assert!(now(waiter).await.is_none());
     }
     drop(first);
-    // The second is granted its place, and is gone before it looks.
+    // The second receives a permit, and is dropped before it looks.
     drop(held);
     assert!(now(&mut third).await.is_none());
     drop(second);

@@ -1,17 +1,17 @@
 //! Number of pulls that a registry has left for us: Docker Hub's quota (docs/protocol.md#warnings-and-quotas).
 //!
-//! Its answers to GET and HEAD of manifests say so: `ratelimit-limit: 100;w=21600`, `ratelimit-remaining: 57;w=21600`,
-//! `docker-ratelimit-source`. A GET counts, a HEAD does not; who is not told is not limited. The rules, for each
-//! registry and account:
+//! The answers to GET and HEAD of manifests declare it: `ratelimit-limit: 100;w=21600`, `ratelimit-remaining:
+//! 57;w=21600`, `docker-ratelimit-source`. A GET counts, a HEAD does not; without these headers there is no limit. The
+//! rules, for each registry and account:
 //!
-//! - There are never more GETs of manifests in flight than pulls are left. HEADs always go: they are free, and tell when
-//!   there are more.
-//! - When a tenth or less is left, that is told once.
-//! - When none is left, none is sent that can only be refused. After the time in which the quota gives one pull on
-//!   average (3.6 min for 100 in 6 h), one is taken to have come back, and tried. All such waits of a run together are at
-//!   most [`PATIENCE`], what is also waited for a `Retry-After`; then pulls fail at once, and say why. So a run that lacks
-//!   a few pulls ends well, and one that lacks hundreds ends soon, with a list of what the next has to do, instead of
-//!   hanging for a night.
+//! - There are never more GETs of manifests in flight than pulls are left. HEADs are always sent: they are free, and
+//!   show when there are more.
+//! - When a tenth or less is left, a warning is reported once.
+//! - When none is left, no GET is sent that can only be refused. After the time in which the quota gives one pull on
+//!   average (3.6 min for 100 in 6 h), one is assumed to be back, and tried. All such waits of a run together,
+//!   including those for a `Retry-After`, last at most [`PATIENCE`]; then pulls fail immediately, with the reason. So a
+//!   run that lacks a few pulls succeeds, and one that lacks hundreds ends soon, with a list for the next run, instead
+//!   of hanging for a night.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,11 +25,11 @@ use crate::reference::Registry;
 use crate::text;
 use crate::transport::shutdown_deadline::{DeadlineExceeded, ShutdownDeadline};
 
-/// How long a run waits for pulls to come back, all in all.
+/// Longest time that a run waits for pulls to come back, in total.
 const PATIENCE: Duration = Duration::from_secs(900);
-/// The longest window that is believed.
+/// Longest window that is accepted.
 const LONGEST_WINDOW: u64 = 31 * 24 * 60 * 60;
-/// How much of what a registry calls an account is shown.
+/// Maximum length of the registry's name for an account that is shown.
 const LONGEST_SOURCE: usize = 64;
 
 /// The quotas of all accounts.
@@ -38,7 +38,7 @@ pub(in crate::transport) struct Quotas(Mutex<HashMap<(Registry, String), Arc<Quo
 
 /// One account at one registry.
 pub(in crate::transport) struct QuotaAccount {
-    /// Its user; empty for nobody.
+    /// The user; empty for anonymous pulls.
     user: String,
     state: Mutex<State>,
     changed: Notify,
@@ -46,12 +46,12 @@ pub(in crate::transport) struct QuotaAccount {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What the registry said; `None`: no limit, as far as is known.
+    /// The quota that the registry declared. `None`: no known limit.
     quota: Option<PullQuota>,
     in_flight: u64,
-    /// When one pull is taken to have come back.
+    /// Time at which one pull is assumed to be back.
     due: Option<Instant>,
-    /// What the run has waited for pulls.
+    /// Time that the run has waited for pulls.
     waited: Duration,
     told_of_few: bool,
 }
@@ -61,39 +61,39 @@ struct PullQuota {
     limit: u64,
     window: Duration,
     left: u64,
-    /// Whom it is for, in the registry's words.
+    /// Owner of the quota, in the registry's words.
     source: Option<String>,
-    /// When it was told.
+    /// Time of the declaration.
     at: Instant,
 }
 
-/// What may be done about a pull now.
+/// The next step for a pull.
 #[derive(Debug, PartialEq, Eq)]
 enum PullDecision {
     Go,
-    /// Until another pull has its answer, or until then; the first who finds that out is told to tell it.
+    /// Wait until another pull has its answer, or until then. The first to wait also receives the message to report.
     Wait(Option<Instant>, Option<String>),
     Fail(String),
 }
 
-/// Why a pull is not made.
+/// Reason for which a pull is not sent.
 #[derive(Debug)]
 pub(in crate::transport) enum PullRefused {
-    /// The run ends before it may be made.
+    /// The run ends before it may be sent.
     DeadlineExceeded,
-    /// None is left; a clause.
+    /// No pull is left; with a clause.
     UsedUp(String),
 }
 
-/// A pull on its way.
+/// A pull in flight.
 pub(in crate::transport) struct PendingPull {
     account: Arc<QuotaAccount>,
-    /// Nobody knows whether it was counted.
+    /// True while it is unknown if the pull was counted.
     unknown: bool,
 }
 
 impl Quotas {
-    /// The account of `user` at `registry`.
+    /// Returns the account of `user` at `registry`.
     pub(in crate::transport) fn account(
         &self,
         registry: &Registry,
@@ -114,7 +114,7 @@ impl Quotas {
 }
 
 impl QuotaAccount {
-    /// Waits until a pull may be made; `tell` is given what a person should know.
+    /// Waits until a pull may be sent. Messages for a person go to `tell`.
     pub(in crate::transport) async fn admit(
         self: &Arc<Self>,
         patience: &ShutdownDeadline,
@@ -122,7 +122,7 @@ impl QuotaAccount {
     ) -> Result<PendingPull, PullRefused> {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
-            // From here on no change is missed.
+            // No change is missed from here on.
             changed.as_mut().enable();
             let decision = self.lock().decide(Instant::now(), &self.user);
             let (until, news) = match decision {
@@ -148,7 +148,7 @@ impl QuotaAccount {
             }
         }
     }
-    /// Takes note of the answer to a request that was begun at `began`; gives back what a person should know.
+    /// Records the answer to a request that began at `began`. Returns a message for a person.
     pub(in crate::transport) fn record_answer(
         &self,
         status: StatusCode,
@@ -158,7 +158,7 @@ impl QuotaAccount {
         let mut state = self.lock();
         match read(headers) {
             Some(told) => state.update(told, began),
-            // An error says nothing by its silence.
+            // An error without these headers does not mean that there is no limit.
             None if status.is_success() => state.quota = None,
             None => return None,
         }
@@ -205,8 +205,8 @@ impl State {
         self.in_flight = self.in_flight.saturating_add(1);
         PullDecision::Go
     }
-    /// Answers overtake each other. One that says less is believed; one that says more only where its request was begun
-    /// after the last that was believed had come.
+    /// Answers may overtake each other. A lower number is accepted; a higher one only if its request began after the
+    /// last accepted answer had come.
     fn update(&mut self, told: PullQuota, began: Instant) {
         let stale = self
             .quota
@@ -220,7 +220,7 @@ impl State {
         }
         self.quota = Some(told);
     }
-    /// Once, that few pulls are left.
+    /// Returns, once, a message that few pulls are left.
     fn few(&mut self, user: &str) -> Option<String> {
         let quota = self.quota.as_ref()?;
         if self.told_of_few || quota.left > quota.limit / 10 {
@@ -232,7 +232,7 @@ impl State {
 }
 
 impl PullQuota {
-    /// The time in which one pull comes back on average.
+    /// Returns the time in which one pull comes back on average.
     fn step(&self) -> Duration {
         let limit = u32::try_from(self.limit).unwrap_or(u32::MAX).max(1);
         (self.window / limit).max(Duration::from_secs(1))
@@ -274,7 +274,7 @@ impl PullQuota {
     }
 }
 
-/// What gives more pulls.
+/// Returns the clause with the ways to get more pulls.
 fn advice(user: &str) -> &'static str {
     if user.is_empty() {
         "a login has more (docker login, or --auth)"
@@ -283,7 +283,7 @@ fn advice(user: &str) -> &'static str {
     }
 }
 
-/// What the headers of an answer say.
+/// Returns the quota in the headers of an answer.
 fn read(headers: &HeaderMap) -> Option<PullQuota> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     let (limit, window) = counted(text("ratelimit-limit")?)?;
@@ -298,7 +298,7 @@ fn read(headers: &HeaderMap) -> Option<PullQuota> {
     })
 }
 
-/// `57;w=21600`. Without a window it is another kind of limit, of which we know nothing.
+/// Parses `57;w=21600`. Without a window it is an unknown kind of limit.
 fn counted(value: &str) -> Option<(u64, Duration)> {
     let (count, parameters) = value.split_once(';')?;
     let mut parameters = parameters.split(';');
@@ -309,7 +309,7 @@ fn counted(value: &str) -> Option<(u64, Duration)> {
     known.then(|| (count, Duration::from_secs(seconds)))
 }
 
-/// `6 h`, `15 min`, `216 s`.
+/// Formats a time as `6 h`, `15 min`, `216 s`.
 fn span(time: Duration) -> String {
     match time.as_secs() {
         seconds if seconds % 3600 == 0 => format!("{} h", seconds / 3600),
@@ -319,7 +319,7 @@ fn span(time: Duration) -> String {
 }
 
 impl PendingPull {
-    /// Its answer came, and was [taken note of](QuotaAccount::record_answer).
+    /// Marks that its answer came, and was [recorded](QuotaAccount::record_answer).
     pub(in crate::transport) fn complete(mut self) {
         self.unknown = false;
     }

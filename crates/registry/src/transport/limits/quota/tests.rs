@@ -12,7 +12,7 @@ fn headers(limit: &str, left: &str) -> HeaderMap {
     headers
 }
 
-/// The registry says that so many are left of 100 in 6 h.
+/// Headers of a registry with this many pulls left of 100 in 6 h.
 fn say(account: &QuotaAccount, left: u64) -> Option<String> {
     let headers = headers("100;w=21600", &format!("{left};w=21600"));
     account.record_answer(StatusCode::OK, &headers, Instant::now())
@@ -49,11 +49,11 @@ async fn no_more_pulls_are_in_flight_than_are_left() {
     let second = account.admit(&patience, |_| ()).await.unwrap();
     let mut third = std::pin::pin!(account.admit(&patience, |_| ()));
     assert!(poll!(&mut third).is_pending());
-    // It was not counted: the answer says so.
+    // The answer shows that it was not counted.
     say(&account, 2);
     first.complete();
     let third = third.await.unwrap();
-    // Nobody knows what became of this one.
+    // The result of this one is unknown.
     drop(second);
     let mut fourth = std::pin::pin!(account.admit(&patience, |_| ()));
     assert!(poll!(&mut fourth).is_pending());
@@ -75,7 +75,7 @@ async fn answers_that_overtake_each_other_do_not_make_pulls() {
     tokio::time::advance(Duration::from_secs(1)).await;
     account.record_answer(StatusCode::OK, &late, Instant::now());
     assert_eq!(left(), 9);
-    // An error without headers says nothing; a success without them that there is no limit.
+    // An error without headers means nothing; a success without them means that there is no limit.
     let none = HeaderMap::new();
     account.record_answer(StatusCode::NOT_FOUND, &none, before);
     assert_eq!(left(), 9);
@@ -115,7 +115,7 @@ async fn at_zero_one_is_tried_in_its_time_for_a_quarter_of_an_hour() {
         "its pull quota is used up: none of 100 pulls in 6 h are left for anonymous pulls from 203.0.113.5, and no more \
          is waited for in this run; a login has more (docker login, or --auth)"
     );
-    // What a HEAD tells of new ones is believed at once.
+    // A HEAD that declares new ones is accepted immediately.
     say(&account, 5);
     account.admit(&patience, tell).await.unwrap().complete();
 }

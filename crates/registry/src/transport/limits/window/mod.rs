@@ -1,25 +1,25 @@
-//! How wide a window is: grows while answers come quickly, shrinks when a host is not happy.
+//! Width of a window: it grows while answers come quickly, and shrinks when a host is overloaded.
 //!
-//! A pure controller: it is told what became of requests and says how many may be in flight. The rules (additive
-//! increase, multiplicative decrease):
+//! A pure controller: its input is the results of requests, its output the number that may be in flight. The rules
+//! (additive increase, multiplicative decrease):
 //!
-//! - It grows only on a good answer that came while the window was full: a window that is not used says nothing. Up
-//!   to a brake it grows by one an answer, which doubles it in a round trip; above, by one a round. There is no brake
-//!   until the first trouble, so that a short run is not over before the window is wide.
-//! - A 429 or 503 halves it, and sets the brake to that half. What was sent before the halving says nothing about the
-//!   narrower window, so it is halved at most once a round trip. In a storm of refusals the brake stays where the storm
-//!   began, so that the way back is short.
-//! - Two connections of a round that are refused or reset do the same where others were answered: servers that bound
-//!   their connections do that. One alone is chance, and a host that answers nobody is down, which no window mends.
-//! - Rising latency: of the answers to HEADs, which all cost a registry about the same, the mean of a round is held
-//!   against the best seen lately. Half as much again ends the growth; twice as much means that half of the window
-//!   waits in a queue of the host, and narrows it in proportion, never below [`LEAST_BY_LATENCY`]. The best is
-//!   forgotten after a while, as routes change; since under steady load no answer is ever as quick as an idle host's,
-//!   it is then taken anew over one round at half the width.
+//! - It grows only on a good answer that came while the window was full: an unused window proves nothing. Up to a
+//!   threshold it grows by one per answer, which doubles it in a round trip; above, by one per round. There is no
+//!   threshold until the first overload, so that a short run is not over before the window is wide.
+//! - A 429 or 503 halves it, and sets the threshold to that half. Requests from before the halving prove nothing about
+//!   the narrower window, so it is halved at most once per round trip. During a series of refusals the threshold stays
+//!   where the series began, so that the window recovers quickly.
+//! - Two refused or reset connections in a round have the same effect if others were answered: some servers bound their
+//!   connections in this way. A single one is chance, and a host that answers nobody is down, which no window fixes.
+//! - Rising latency: the answers to HEADs all cost a registry about the same, so the mean of a round is compared with
+//!   the best recent one. One and a half times the best stops the growth; twice the best means that half of the window
+//!   waits in a queue of the host, and narrows it in proportion, never below [`LEAST_BY_LATENCY`]. The best expires
+//!   after a while, since routes change. Under steady load no answer is as quick as from an idle host, so the best is
+//!   then measured again over one round at half the width.
 //!
-//! Bodies have no latency of that kind: they differ in length, and the answer to a closing PUT comes when the registry
-//! has hashed. Their speed tells nothing either, since one stream's share shrinks with every other. Beyond its start
-//! their window therefore grows only where bodies are over quickly, for which more at a time helps, and errors alone
+//! Bodies have no comparable latency: they differ in length, and the answer to a closing PUT comes after the registry
+//! has hashed. Their speed proves nothing either, since the share of a stream shrinks with every other one. Above its
+//! start, their window therefore grows only if bodies are complete quickly, where more at a time help, and only errors
 //! shrink it.
 
 use std::time::Duration;
@@ -28,33 +28,33 @@ use tokio::time::Instant;
 
 use crate::transport::limits::WindowBounds;
 
-/// Latency alone does not narrow a window below this: in so short a queue nobody waits long.
+/// Latency alone does not narrow a window below this: so short a queue delays nobody for long.
 const LEAST_BY_LATENCY: f64 = 8.0;
-/// A mean beyond this many times the best ends growth, where it is also beyond this much time.
+/// A mean beyond this multiple of the best stops the growth, if it also exceeds the best by this much time.
 const HOLD: (f64, Duration) = (1.5, Duration::from_millis(5));
-/// The same, from where on the window narrows.
+/// The same, for narrowing the window.
 const NARROW: (f64, Duration) = (2.0, Duration::from_millis(20));
-/// No answer counts for more than this many times the best: one that hangs is no sign of load.
+/// No answer counts for more than this multiple of the best: one that hangs is no sign of load.
 const OUTLIER: f64 = 8.0;
-/// A round has at least so many answers, or its mean is noise.
+/// Minimum number of answers in a round. The mean of fewer is noise.
 const LEAST_ROUND: u32 = 8;
-/// How long the best latency is believed.
+/// Time after which the best latency expires.
 const BELIEVED: Duration = Duration::from_secs(30);
-/// So many connections of one round have to break for that to be a sign.
+/// Number of connections in one round that must break to be a sign of overload.
 const BREAKS: u32 = 2;
 
 /// A good answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MeasuredResponse {
-    /// The [`ConcurrencyWindow::epoch`] in which the request was let go.
+    /// The [`ConcurrencyWindow::epoch`] in which the request was sent.
     pub(super) epoch: u64,
-    /// When it came.
+    /// Time of the answer.
     pub(super) at: Instant,
-    /// Whether no more requests could have been in flight.
+    /// True if the window was full.
     pub(super) full: bool,
-    /// Whether more in flight than the window started with cost little and may help.
+    /// True if more requests than the start value cost little and may help.
     pub(super) roomy: bool,
-    /// How long it took, for requests that can be compared.
+    /// Latency, for comparable requests.
     pub(super) latency: Option<Duration>,
 }
 
@@ -63,38 +63,38 @@ pub(super) struct MeasuredResponse {
 pub(super) struct ConcurrencyWindow {
     bounds: WindowBounds,
     size: f64,
-    /// Up to here growth is fast.
+    /// Threshold up to which growth is fast.
     brake: f64,
-    /// Counts the changes after which earlier requests tell nothing.
+    /// Number of changes after which earlier requests prove nothing.
     epoch: u64,
     /// Good answers in this epoch.
     good: u32,
     /// Broken connections in this epoch.
     breaks: u32,
-    /// Refusals since the last whole round of good answers.
+    /// Refusals since the last complete round of good answers.
     storm: bool,
     pace: LatencyRound,
-    /// The width to return to once the best latency was taken anew.
+    /// Width to return to after the best latency was measured again.
     probing: Option<f64>,
 }
 
-/// The latencies of the present round against the best.
+/// Latencies of the present round, compared with the best.
 #[derive(Debug, Default)]
 struct LatencyRound {
-    /// The best in seconds, and when an answer last came near it.
+    /// The best in seconds, and the last time at which an answer came near it.
     best: Option<(f64, Instant)>,
     sum: f64,
     count: u32,
-    /// The last round was slow enough to grow no further.
+    /// True if the last round was too slow for growth.
     held: bool,
 }
 
-/// What a round came to.
+/// Result of a round.
 enum RoundResult {
     Steady,
-    /// The window is that many times too wide.
+    /// The window is too wide by this factor.
     Narrow(f64),
-    /// The best is too old to judge.
+    /// The best has expired.
     Stale,
 }
 
@@ -112,7 +112,7 @@ impl ConcurrencyWindow {
             probing: None,
         }
     }
-    /// How many may be in flight; at least one.
+    /// Number of requests that may be in flight; at least one.
     pub(super) fn size(&self) -> usize {
         #[allow(
             clippy::cast_possible_truncation,
@@ -122,11 +122,11 @@ impl ConcurrencyWindow {
         let size = self.size as usize;
         size.max(1)
     }
-    /// What a request that is let go now is to remember.
+    /// Returns the epoch, which a request that starts now must remember.
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
     }
-    /// A request was answered as it should be.
+    /// Records a good answer.
     pub(super) fn record_answer(&mut self, answer: &MeasuredResponse) {
         if answer.epoch != self.epoch {
             return;
@@ -149,7 +149,7 @@ impl ConcurrencyWindow {
             self.grow(answer.roomy);
         }
     }
-    /// A request was answered with 429 or 503; the new width, where that changed it.
+    /// Records an answer with 429 or 503. Returns the new width if it changed.
     pub(super) fn overloaded(&mut self, epoch: u64) -> Option<usize> {
         let before = self.size();
         if epoch != self.epoch || before == 1 {
@@ -163,7 +163,7 @@ impl ConcurrencyWindow {
         self.narrow_to(half.max(1.0));
         Some(self.size())
     }
-    /// A connection was refused or broke before an answer; the new width, where that changed it.
+    /// Records a connection that was refused or broke before an answer. Returns the new width if it changed.
     pub(super) fn broke(&mut self, epoch: u64) -> Option<usize> {
         if epoch != self.epoch {
             return None;
@@ -187,7 +187,7 @@ impl ConcurrencyWindow {
         };
         self.size = (self.size + step).min(most);
     }
-    /// Takes note of a latency; whether that ended the epoch.
+    /// Records a latency. Returns true if that ended the epoch.
     fn paced(&mut self, latency: Duration, at: Instant) -> bool {
         let round = self
             .pace
@@ -219,7 +219,7 @@ impl ConcurrencyWindow {
         self.probing = None;
         self.start_round();
     }
-    /// What was sent until now tells nothing more.
+    /// Starts a new epoch: earlier requests prove nothing from now on.
     fn start_round(&mut self) {
         self.epoch = self.epoch.wrapping_add(1);
         self.good = 0;
@@ -234,7 +234,7 @@ impl LatencyRound {
         self.count = 0;
         self.held = false;
     }
-    /// Takes a latency in seconds, of a window of `size`; says what the round came to, if this ends it.
+    /// Records a latency in seconds, of a window of `size`. Returns the result of the round if it is complete.
     fn add_latency(&mut self, latency: f64, at: Instant, size: usize) -> Option<RoundResult> {
         let (best, near) = match self.best {
             Some((best, near)) if latency > best * 1.1 => (best, near),
@@ -268,7 +268,7 @@ impl LatencyRound {
     }
 }
 
-/// Windows are far narrower than what a float holds exactly.
+/// Windows are far narrower than the exact range of a float.
 fn float(size: usize) -> f64 {
     f64::from(u32::try_from(size).unwrap_or(u32::MAX))
 }

@@ -11,14 +11,14 @@ const CALLS: WindowBounds = WindowBounds {
 };
 const MS: Duration = Duration::from_millis(1);
 
-/// A server that works on so many requests at a time, and a client that always has more to ask.
+/// A server that handles this many requests at a time, and a client that always has more to send.
 struct Sim {
     window: ConcurrencyWindow,
     now: Instant,
     service: Duration,
-    /// When each of the server's workers is free.
+    /// Time at which each worker of the server is free.
     workers: BinaryHeap<Reverse<Instant>>,
-    /// When an answer arrives, in which order it was asked for, when and in which epoch.
+    /// Answers in order of arrival: time, order of the request, start, and epoch.
     flying: BinaryHeap<Reverse<(Instant, u64, Instant, u64)>>,
     asked: u64,
 }
@@ -43,7 +43,7 @@ impl Sim {
         self.flying.push(Reverse(flight));
         self.asked += 1;
     }
-    /// Answers so many requests; `extra` is what the way adds to the one with a number.
+    /// Answers this many requests; `extra` returns additional latency by the number of a request.
     fn run(&mut self, answers: usize, extra: impl Fn(u64) -> Duration) {
         for _ in 0..answers {
             while self.flying.len() < self.window.size() {
@@ -63,7 +63,7 @@ impl Sim {
     }
 }
 
-/// A good answer of the present epoch that nothing can be learnt from but that it is good.
+/// A good answer of the present epoch without any other information.
 fn good(window: &ConcurrencyWindow, full: bool, roomy: bool) -> MeasuredResponse {
     MeasuredResponse {
         epoch: window.epoch(),
@@ -89,7 +89,7 @@ fn a_server_that_keeps_up_gets_all_that_is_allowed() {
 fn the_window_settles_where_the_server_is_busy_and_its_queue_short() {
     for workers in [10, 30, 100] {
         let mut sim = Sim::new(CALLS, workers, 40 * MS);
-        // Minutes of it: the best latency is forgotten and taken anew many times.
+        // Minutes of it: the best latency expires and is measured again many times.
         for _ in 0..100 {
             sim.run(1_000, |_| Duration::ZERO);
             if sim.window.probing.is_none() {
@@ -138,14 +138,14 @@ fn a_storm_narrows_once_a_round_and_the_way_back_is_short() {
     let mut window = ConcurrencyWindow::new(CALLS);
     let mut sizes = Vec::new();
     for _ in 0..8 {
-        // All of a round are refused.
+        // All requests of a round are refused.
         let (epoch, round) = (window.epoch(), window.size());
         for _ in 0..round {
             sizes.extend(window.overloaded(epoch));
         }
     }
     assert_eq!(sizes, [32, 16, 8, 4, 2, 1]);
-    // Doubling up to where the storm began, by one a round beyond.
+    // Doubles up to where the series began, then grows by one per round.
     let mut rounds = Vec::new();
     for _ in 0..8 {
         for _ in 0..window.size() {
