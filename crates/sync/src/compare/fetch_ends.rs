@@ -1,4 +1,4 @@
-//! Both ends at once: what is wanted, and what is there.
+//! Queries both ends at once: the wanted manifest and the existing one.
 
 use image_syncer_registry::manifest::media_type::{DOCKER_MANIFEST, OCI_MANIFEST};
 use image_syncer_registry::{ErrorKind, ManifestHead, ManifestPresence, Tag, Target};
@@ -9,11 +9,11 @@ use crate::graph::{Root, SourceImage};
 use crate::store::Store;
 
 impl Comparer {
-    /// Looks at `image` and at what stands under `tag`, or under the image's digest, at `destination`.
+    /// Compares `image` with the manifest that `destination` has under `tag`, or under the digest of the image.
     ///
-    /// Costs a HEAD at each end, in flight together where that can be; less where an end is pinned by digest or known
-    /// already. What is not settled by these costs the root as well. A tag that is known to be `absent` at the
-    /// destination is not asked about there.
+    /// Costs a HEAD at each end, both in flight together where possible, and less if an end is pinned by digest or
+    /// already known. If these do not settle the comparison, it costs the GET of the root as well. A tag that is known
+    /// to be `absent` at the destination is not queried there.
     pub async fn fetch_ends(
         &self,
         image: &SourceImage,
@@ -125,16 +125,16 @@ impl Comparer {
 }
 
 impl Comparer {
-    /// Whether digests that differ are all that is to be known; what a filter leaves of an image is seen in its root.
+    /// Returns true if different digests are a sufficient answer. The result of a filter is visible in the root only.
     fn heads_settle(&self, image: &SourceImage) -> bool {
         self.only_differences && !image.is_filtered()
     }
 
-    /// Whether the destination has had the root under its tag all along, although a list of its tags did not have it:
-    /// registries refuse to push over a tag that is immutable there, the same bytes included (ECR 400, ACR 405,
-    /// Quay 409, Harbor 412, Nexus 400 or 403). `refusal` is what became of the push.
+    /// Returns true if the destination had the root under its tag all along, although a list of its tags lacked the
+    /// tag. Registries refuse to overwrite an immutable tag, even with the same bytes (ECR 400, ACR 405, Quay 409,
+    /// Harbor 412, Nexus 400 or 403). `refusal` is the failure of the push.
     ///
-    /// Costs a HEAD, where the tag was not asked about before.
+    /// Costs a HEAD if the tag was not queried before.
     pub async fn was_present(
         &self,
         missing: &MissingImage,
@@ -160,7 +160,7 @@ impl Difference {
             unknown,
         }
     }
-    /// Whether it may consist of further manifests.
+    /// Returns true if the image may have child manifests.
     pub(crate) fn may_be_index(&self) -> bool {
         let media_type = self.media_type.as_deref();
         media_type.is_none_or(|media_type| ![OCI_MANIFEST, DOCKER_MANIFEST].contains(&media_type))
@@ -183,16 +183,16 @@ async fn resolve(destination: &dyn Store, target: &Target) -> Result<Found, Fail
     })
 }
 
-/// Answer of a destination about what exists under a name.
+/// Answer of a destination about the manifest under a name.
 #[derive(Default)]
 struct Found {
     there: Option<ManifestHead>,
-    /// Reason why it does not say.
+    /// Reason why the destination does not answer.
     unknown: Option<Failure>,
 }
 
-/// Whether equal digests settle it in spite of a filter: a filter makes new indexes and never new images. Whether the
-/// image would pass need not be asked where the destination has it.
+/// Returns true if equal digests settle the comparison in spite of a filter: a filter writes new indexes and never new
+/// images. If the destination has the image, the filter is not applied to it.
 fn is_one_image(wanted: &ManifestHead, there: &ManifestHead) -> bool {
     let media_type = wanted.media_type.as_ref().or(there.media_type.as_ref());
     media_type.is_some_and(|media_type| [OCI_MANIFEST, DOCKER_MANIFEST].contains(&&**media_type))

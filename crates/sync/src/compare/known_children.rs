@@ -1,4 +1,4 @@
-//! Which children a destination has already, learned with as few requests as can be.
+//! Finds the children that a destination already has, with as few requests as possible.
 
 use std::collections::HashSet;
 
@@ -13,29 +13,29 @@ use crate::graph::{MAX_MANIFESTS, names_blob};
 use crate::lock::lock;
 use crate::store::Store;
 
-/// The children that a destination is believed to have with everything below them, and what it contradicted.
+/// Children that a destination is expected to have with everything below them, and the facts that it contradicted.
 #[derive(Debug, Default)]
 pub struct KnownChildren {
     children: HashSet<Digest>,
     contradicted: HashSet<Digest>,
-    /// The destination lacks something and does not say what.
+    /// True if the destination lacks content and does not name it.
     contradicted_all: bool,
 }
 
 impl KnownChildren {
-    /// Whether the destination is believed to have this child.
+    /// Returns true if the destination is expected to have this child.
     pub fn has(&self, child: &Digest) -> bool {
         self.children.contains(child)
     }
-    /// Whether the destination said that it lacks this, or lacks something unnamed.
+    /// Returns true if the destination reported that it lacks this content, or lacks content that it did not name.
     pub fn is_contradicted(&self, digest: &Digest) -> bool {
         self.contradicted_all || self.contradicted.contains(digest)
     }
-    /// Whether the destination contradicted anything.
+    /// Returns true if the destination contradicted any fact.
     pub fn is_in_doubt(&self) -> bool {
         self.contradicted_all || !self.contradicted.is_empty()
     }
-    /// The destination lacks `missing` (empty: it does not say what), and took `pushed` before it said so.
+    /// Records that the destination lacks `missing` (empty: it does not name the content), after it accepted `pushed`.
     pub fn correct(&mut self, missing: &[Digest], pushed: &[Digest]) {
         self.children.extend(pushed.iter().cloned());
         if missing.is_empty() {
@@ -50,11 +50,11 @@ impl KnownChildren {
 }
 
 impl Comparer {
-    /// Which children of the root the destination has.
+    /// Returns the children of the root that the destination has.
     ///
-    /// The destination's old root, one GET, names children that are there by construction; the others have changed,
-    /// and nobody need ask. Where there is no old root, one child is asked for, and only if it is there the others:
-    /// under a new name they are mostly new together or known together. Whoever verifies believes none of this.
+    /// The old root of the destination (one GET) names children that exist there by construction; the other children
+    /// have changed and are not queried. Without an old root, one child is queried, and the others only if it exists:
+    /// under a new name, usually all are new or all are known. With `--force` and `--verify` nothing is assumed.
     pub async fn known(
         &self,
         missing: &MissingImage,
@@ -80,7 +80,7 @@ impl Comparer {
                 unknown.push(child);
             }
         }
-        // More than an image may have: it is refused where it is walked through.
+        // An image with more children is refused when it is walked.
         if !unknown.is_empty() && unknown.len() <= MAX_MANIFESTS {
             match &missing.there {
                 Some(old) => children.extend(self.below(old, destination).await?),
@@ -93,7 +93,8 @@ impl Comparer {
         })
     }
 
-    /// Which images below a sparse root the destination has; its old root might be sparse itself.
+    /// Returns the images below a sparse root that the destination has. The old root of the destination may be sparse
+    /// itself.
     async fn known_of(
         &self,
         sparse: &SparseChildren,
@@ -118,7 +119,7 @@ impl Comparer {
         })
     }
 
-    /// The destination's old root and what it names.
+    /// Returns the old root of the destination and its children.
     async fn below(
         &self,
         old: &ManifestHead,
@@ -132,14 +133,14 @@ impl Comparer {
         let target = Target::Digest(old.digest.clone());
         match destination.manifest(&target).await {
             Ok(manifest) => known.extend(entries(&manifest)),
-            // It was but a hint. Who may push need not be able to pull, and what stands there may be anything.
+            // A hint only: a login that may push may be unable to pull, and the old manifest may be of any kind.
             Err(error) if is_inconclusive(error.kind()) => {}
             Err(error) => return Err(Failure::registry(Side::Destination, &error)),
         }
         Ok(known)
     }
 
-    /// Which of `children` are there, asked one by one: the first, then the rest.
+    /// Returns those of `children` that exist: queries the first, and the others only if the first exists.
     async fn head_children(
         &self,
         children: Vec<Digest>,
@@ -175,7 +176,7 @@ impl Comparer {
     }
 }
 
-/// The digests that an index names, but for those of plain blobs; none where it is no index, or cannot be read.
+/// Digests that an index names, except those of plain blobs. Empty for other documents, and for unreadable ones.
 fn entries(manifest: &Manifest) -> Vec<Digest> {
     match manifest.view() {
         Ok(ManifestView::Index(index)) => {

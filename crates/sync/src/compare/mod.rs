@@ -1,10 +1,10 @@
-//! An image and a destination become a plan.
+//! Turns an image and a destination into a plan.
 //!
-//! Two steps. [`Comparer::fetch_ends`] asks both ends at once what they have: equal digests settle an image that no filter
-//! touches in two HEADs, however many platforms it has. For what is not settled, [`Comparer::known`] learns which
-//! children the destination has, and [`Comparer::plan`] names the manifests to push and the blobs that may be missing.
-//! Whether a blob is there is not asked here: the first request of its upload tells. A tag that is missing from a list
-//! of the destination's tags is not asked about either; should it be there all the same, [`Comparer::was_present`] finds out.
+//! Two steps. [`Comparer::fetch_ends`] queries both ends at once: equal digests settle an unfiltered image with two
+//! HEADs, however many platforms it has. For the others, [`Comparer::known`] finds the children that the destination
+//! has, and [`Comparer::plan`] lists the manifests to push and the blobs that may be missing. Blobs are not queried
+//! here: the first request of an upload tells whether the blob exists. A tag that a list of the destination's tags
+//! lacks is not queried either; if it exists all the same, [`Comparer::was_present`] finds out.
 
 mod fetch_ends;
 mod known_children;
@@ -27,95 +27,96 @@ pub use known_children::KnownChildren;
 pub(crate) use sparse::SparseChildren;
 pub(crate) use verify::Damage;
 
-/// Requests at a time that ask one destination about the parts of one image.
+/// Maximum number of requests in flight that query one destination about the parts of one image.
 const QUESTIONS: usize = 8;
 
-/// Compares images with destinations; shared by all images of a run.
+/// Compares images with destinations. Shared by all images of a run.
 pub struct Comparer {
     inventory: Arc<Inventory>,
     force: bool,
     verify: bool,
-    /// Whether it is enough to know that an image differs.
+    /// True if only the difference itself is of interest.
     only_differences: bool,
-    /// Whether what a plan names counts as brought at once, as nobody will bring it.
+    /// True if the manifests of a plan count as copied at once, since no push follows.
     claims: bool,
     /// Checks for blobs in flight.
     presence_checks: KeyedOnce<(Repository, Digest), Presence, Failure>,
-    /// Repositories that were asked for a child once and had nothing: their other tags are new as well, most likely.
+    /// Repositories that lacked the first child that was queried there. Their other tags are most likely new as well.
     barren: Mutex<HashSet<Repository>>,
 }
 
-/// What looking at both ends found.
+/// Result of a comparison of both ends.
 #[derive(Debug)]
 pub enum Comparison {
-    /// The destination has exactly this already.
+    /// The destination already has this manifest.
     Unchanged {
-        /// The root's digest.
+        /// Digest of the root.
         digest: Digest,
     },
-    /// Nothing is to be copied, and that is right.
+    /// Nothing is copied, as intended.
     Skipped {
-        /// Why, a clause: `no platform of it passes --arch arm64`.
+        /// Reason, as a clause: `no platform of it passes --arch arm64`.
         why: String,
     },
-    /// It is to be copied.
+    /// The image must be copied.
     Missing(MissingImage),
-    /// It is to be copied; more was not asked for.
+    /// The image must be copied. The caller needs no details.
     Differs(Difference),
 }
 
-/// What two HEADs tell of an image that a destination lacks.
+/// Facts from two HEADs about an image that a destination lacks.
 #[derive(Debug)]
 pub struct Difference {
-    /// The digest at the source.
+    /// Digest at the source.
     pub digest: Digest,
-    /// Its media type, where the source says one.
+    /// Media type, if the source states one.
     pub media_type: Option<String>,
-    /// What stands under its name at the destination now.
+    /// Manifest that the destination has under the name now.
     pub there: Option<ManifestHead>,
-    /// Reason why the destination does not say what exists there, if it refuses the question.
+    /// Reason why the destination does not report the existing manifest, if it refuses the request.
     pub unknown: Option<Failure>,
 }
 
 /// An image that a destination lacks.
 #[derive(Debug)]
 pub struct MissingImage {
-    /// The root, after the filter.
+    /// Root, after the filter.
     pub root: Arc<Manifest>,
-    /// Whether the filter made it.
+    /// True if the filter wrote the root.
     pub filtered: bool,
-    /// The tag that it is to get.
+    /// Tag to push.
     pub tag: Option<Tag>,
-    /// What stands under that name at the destination now.
+    /// Manifest that the destination has under the tag now.
     pub there: Option<ManifestHead>,
-    /// Reason why the destination does not say what exists there, if it refuses the question: then the push tells.
+    /// Reason why the destination does not report the existing manifest, if it refuses the request. Then the push
+    /// tells.
     pub unknown: Option<Failure>,
-    /// Whether that was not asked, as a list of the tags did not have it.
+    /// True if the destination was not queried, since a list of its tags lacked the tag.
     pub unasked: bool,
-    /// Where its index comes without some of its children: which of the others are wanted, and found there.
+    /// For an index that is copied without some of its children: the wanted children, and those that exist.
     pub(crate) sparse: Option<SparseChildren>,
 }
 
-/// What one destination lacks of one image.
+/// Content of one image that one destination lacks.
 #[derive(Debug)]
 pub struct CopyPlan {
-    /// The root, pushed last: by its tag, or by digest where there is none.
+    /// Root, pushed last: by its tag, or by digest without one.
     pub root: Arc<Manifest>,
-    /// The tag.
+    /// Tag to push.
     pub tag: Option<Tag>,
-    /// The children to push before it, leaves first, each once.
+    /// Children to push before the root, leaves first, each once.
     pub children: Vec<Arc<Manifest>>,
-    /// The blobs that root and children name and that are not known to be in the repository, each once.
+    /// Blobs of root and children that are not known to exist in the repository, each once.
     pub blobs: Vec<Descriptor>,
-    /// The blobs that they name and that are known to be there, each once.
+    /// Blobs of root and children that are known to exist there, each once.
     pub present: Vec<Descriptor>,
-    /// The root is an index, and some of its children stay behind on purpose.
+    /// True if the root is an index, and some of its children are left out on purpose.
     pub sparse: bool,
 }
 
 impl Comparer {
-    /// Compares with what `inventory` knows. With `force`, manifests are pushed even where the destination has them;
-    /// with `verify`, a manifest that is there says nothing of what lies below it.
+    /// Returns a comparer that uses the facts of `inventory`. With `force`, manifests are pushed even if the
+    /// destination has them; with `verify`, an existing manifest proves nothing about the content below it.
     pub fn new(inventory: Arc<Inventory>, force: bool, verify: bool) -> Self {
         Self {
             inventory,
@@ -127,14 +128,14 @@ impl Comparer {
             barren: Mutex::default(),
         }
     }
-    /// The same, whose plans count as carried out, where `claims` is set: of many images that share a child, one names it,
-    /// whichever are compared at the same time.
+    /// With `claims`, plans count as carried out: of many images that share a child, only one lists it, whichever of
+    /// them are compared at the same time.
     #[must_use]
     pub(crate) fn claiming(mut self, claims: bool) -> Self {
         self.claims = claims;
         self
     }
-    /// The same, which asks for no more than whether images differ, where `only` is set.
+    /// With `only`, only determines whether images differ.
     #[must_use]
     pub(crate) fn only_differences(mut self, only: bool) -> Self {
         self.only_differences = only;

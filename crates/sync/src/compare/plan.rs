@@ -1,4 +1,4 @@
-//! What is to be pushed, and which blobs may be missing.
+//! Lists the manifests to push, and the blobs that may be missing.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use crate::inventory::Fact;
 use crate::store::Store;
 
 impl Comparer {
-    /// The plan for an image that `destination` lacks, of whose children it is `known` which it has.
+    /// Returns the plan for an image that `destination` lacks, given its `known` children.
     ///
-    /// Costs a GET at the source for each child that has to be pushed. Blobs that are not known to be there go into
-    /// the plan unasked, since the first request of an upload answers for them; but where `--force` pushes what the
-    /// destination has already, its blobs are most likely there too, and a HEAD each spares their bytes.
+    /// Costs a GET at the source for each child to push. Blobs that are not known to exist go into the plan without a
+    /// query, since the first request of an upload tells. With `--force`, however, the blobs of an image that the
+    /// destination already has most likely exist as well, and a HEAD for each saves their bytes.
     pub async fn plan(
         &self,
         image: &SourceImage,
@@ -29,7 +29,7 @@ impl Comparer {
             .inventory
             .has_manifest(repository, missing.root.digest());
         let content = if is_there && !known.is_in_doubt() {
-            // Brought by this run under another name: nothing but the new name is missing.
+            // Copied by this run under another name: only the new name is missing.
             ImageContent::default()
         } else {
             let is_here = |child: &_| {
@@ -61,7 +61,7 @@ impl Comparer {
         })
     }
 
-    /// Takes out of `blobs` those that the destination says it has.
+    /// Removes from `blobs` those that the destination reports to have.
     async fn remove_present(
         &self,
         blobs: &mut Vec<Descriptor>,
@@ -94,7 +94,7 @@ impl Comparer {
 }
 
 impl MissingImage {
-    /// Whether the destination has this very root, so that only `--force` copies it.
+    /// Returns true if the destination has this root, so that only `--force` copies it.
     fn is_there(&self) -> bool {
         let there = self.there.as_ref();
         there.is_some_and(|there| there.digest == *self.root.digest())

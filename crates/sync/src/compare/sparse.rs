@@ -1,4 +1,4 @@
-//! Which children a destination has of an image whose index comes without some of them.
+//! Finds the children that a destination has of an image whose index is copied without some of them.
 
 use std::collections::HashSet;
 
@@ -11,18 +11,18 @@ use crate::failure::Failure;
 use crate::graph::SourceImage;
 use crate::store::Store;
 
-/// The children of a sparse image.
+/// Children of a sparse image.
 #[derive(Debug)]
 pub(crate) struct SparseChildren {
-    /// The images that are wanted; what lies below an index is not known by the index.
+    /// Wanted images. The index does not tell what is below a nested index.
     pub(crate) wanted: Vec<Digest>,
-    /// Those of them that are there; `None` where nobody has asked yet.
+    /// Wanted images that exist; `None` if the destination was not queried.
     pub(crate) there: Option<HashSet<Digest>>,
 }
 
 impl Comparer {
-    /// What has become of an image that is `missing`, or of which the root is there (`same`). Of a sparse one equal
-    /// digests settle nothing, and neither does what an old root names: a HEAD for each child that is wanted does.
+    /// Returns the result for an image that is `missing`, or whose root exists (`same`). For a sparse image, equal
+    /// digests settle nothing, and neither does an old root: a HEAD for each wanted child does.
     pub(super) async fn compare_sparse(
         &self,
         image: &SourceImage,

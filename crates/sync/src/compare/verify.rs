@@ -1,8 +1,8 @@
-//! The deep check: whether everything below a root that a destination has is there as well.
+//! Deep check of everything below a root that a destination has.
 //!
-//! The manifests are read at the destination, which proves that they are there and costs nothing where pulls have a
-//! quota; the source is asked only for those that are lost. Each blob is looked for once for each repository of the
-//! run: what was found, and what the run itself brought, stands in the inventory.
+//! Manifests are read at the destination, which proves that they exist and costs nothing where pulls have a quota. The
+//! source is queried only for lost manifests. Each blob is looked up once for each repository and run: the inventory
+//! has the results, and the blobs that the run copied itself.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -19,17 +19,17 @@ use crate::graph::{FoundEntry, ImageContent, SourceImage, names_manifest};
 use crate::lock::lock;
 use crate::store::{Store, find_copied_blob};
 
-/// What a destination has lost of an image, and how it gets it back.
+/// Content of an image that a destination has lost, with the plan that restores it.
 pub(crate) struct Damage {
-    /// The manifests and blobs to bring; the root among the manifests only where it is lost.
+    /// Manifests and blobs to push. The root is among them only if it is lost.
     pub(crate) plan: CopyPlan,
-    /// Whether the root itself is to be pushed.
+    /// True if the root itself must be pushed.
     pub(crate) root_is_lost: bool,
-    /// What is lost, sorted.
+    /// Lost content, sorted.
     pub(crate) losses: Vec<Loss>,
 }
 
-/// A destination under examination.
+/// Deep check of one image at one destination.
 struct Verification<'a> {
     comparer: &'a Comparer,
     image: &'a SourceImage,
@@ -38,11 +38,11 @@ struct Verification<'a> {
 }
 
 impl Comparer {
-    /// Looks for everything below the root `digest`, which stands at `destination` under `tag` or by digest; `None`
-    /// where nothing is lost.
+    /// Looks up everything below the root `digest`, which `destination` has under `tag` or by digest. Returns `None` if
+    /// nothing is lost.
     ///
-    /// Costs a GET for each manifest and a HEAD for each blob that nothing is known of, all at the destination, and a
-    /// GET at the source for each manifest that is lost.
+    /// Costs a GET for each manifest and a HEAD for each blob without a known fact, all at the destination, and a GET
+    /// at the source for each lost manifest.
     pub(crate) async fn verify(
         &self,
         image: &SourceImage,
@@ -77,7 +77,7 @@ impl Comparer {
         self.inventory.manifest_is_in(repository, root);
     }
 
-    /// What the destination has under the blob's digest: one HEAD for each repository and run, however many ask.
+    /// Returns the content under the blob's digest at the destination: one HEAD for each repository and run.
     async fn presence(
         &self,
         destination: &dyn Store,
@@ -120,7 +120,7 @@ impl Verification<'_> {
         }
     }
 
-    /// An entry of an index: as the destination has it, else as the source does.
+    /// Reads an entry of an index from the destination, or from the source if the destination lost it.
     async fn find(&self, entry: Descriptor) -> Result<FoundEntry, Failure> {
         let loss = match self.there(&entry.digest).await? {
             Ok(manifest) => return Ok(FoundEntry::Manifest(manifest)),
@@ -144,13 +144,13 @@ impl Verification<'_> {
         self.comparer.presence(self.destination, source, blob).await
     }
 
-    /// The manifest at the destination, or in what way it is lost.
+    /// Returns the manifest at the destination, or the kind of its loss.
     async fn there(&self, digest: &Digest) -> Result<Result<Arc<Manifest>, Loss>, Failure> {
         let target = Target::Digest(digest.clone());
         match self.destination.manifest(&target).await {
             Ok(manifest) => {
                 let manifest = Arc::new(manifest);
-                // Held with the others: what one image may consist of is bounded.
+                // Held with the others, so that the total size of one image is bounded.
                 self.image
                     .keep_manifest(digest, Ok(Arc::clone(&manifest)))?;
                 Ok(Ok(manifest))
@@ -159,7 +159,7 @@ impl Verification<'_> {
         }
     }
 
-    /// Looks for the blobs, and says what all that was found comes to.
+    /// Looks up the blobs, and returns all findings.
     async fn blobs(
         self,
         root: Arc<Manifest>,
@@ -214,8 +214,8 @@ impl Verification<'_> {
     }
 }
 
-/// In what way a manifest is lost that the destination answered for with `error`; an error that says nothing of the
-/// manifest is the check's failure.
+/// Returns the kind of loss for a manifest that the destination answered with `error`. An error that says nothing about
+/// the manifest fails the check.
 fn loss(digest: &Digest, error: &Error) -> Result<Loss, Failure> {
     match error.kind() {
         ErrorKind::NotFound => Ok(Loss::Manifest(digest.clone())),

@@ -1,4 +1,4 @@
-//! An image and one of its destinations: begun once, ended once, whatever happens in between.
+//! Pairs of an image and a destination: each starts once and ends once, whatever happens in between.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -12,7 +12,7 @@ use crate::event::{Event, ImageName, Listener, Outcome};
 use crate::failure::Failure;
 use crate::span;
 
-/// The pairs of one image, in the order of its places.
+/// Pairs of one image, in the order of its destinations.
 pub(crate) struct Pairs(Vec<Pair>);
 
 /// An image and one of its destinations.
@@ -24,7 +24,7 @@ pub(crate) struct Pair {
 }
 
 impl Pairs {
-    /// The pairs of `image`, whose beginning and end `listener` will hear.
+    /// Returns the pairs of `image`. Their events go to `listener`.
     pub(crate) fn new(image: &Image, listener: &Arc<dyn Listener>) -> Self {
         let pair = |place: &ImageDestination| Pair {
             name: ImageName::new(
@@ -39,12 +39,12 @@ impl Pairs {
         };
         Self(image.places.iter().map(pair).collect())
     }
-    /// On behalf of all of them.
+    /// Returns the span of the first pair, for the whole image.
     pub(crate) fn span(&self) -> Span {
         let first = self.0.first();
         first.map_or_else(Span::none, |pair| span::image(&pair.name))
     }
-    /// Begins them all.
+    /// Starts all pairs.
     pub(crate) fn start(&self) -> &[Pair] {
         for pair in &self.0 {
             pair.started.get_or_init(Instant::now);
@@ -52,7 +52,7 @@ impl Pairs {
         }
         &self.0
     }
-    /// Ends those that have not ended yet.
+    /// Ends with `failure` the pairs that have not ended.
     pub(crate) fn finish_rest(&self, failure: &Failure) {
         for pair in &self.0 {
             pair.finish(Outcome::Failed(failure.clone()));
@@ -61,15 +61,15 @@ impl Pairs {
 }
 
 impl Pair {
-    /// Source and destination.
+    /// Returns the names at source and destination.
     pub(crate) fn name(&self) -> &ImageName {
         &self.name
     }
-    /// On behalf of this one, within those of its image.
+    /// Returns the span of this pair, within that of its image.
     pub(crate) fn span(&self) -> Span {
         span::destination(&self.name)
     }
-    /// Ends it, if it has not ended yet.
+    /// Ends the pair, unless it has ended.
     pub(crate) fn finish(&self, outcome: Outcome) {
         if self.finished.swap(true, Ordering::AcqRel) {
             return;

@@ -1,4 +1,4 @@
-//! What the run has seen to already, so that tags which share a digest cost nothing twice.
+//! Completed steps of a run, so that tags with the same digest cost nothing twice.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -7,27 +7,27 @@ use image_syncer_registry::{Digest, Repository};
 
 use crate::lock::lock;
 
-/// What was seen to.
+/// Completed step.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum CompletedStep {
-    /// What refers to that manifest itself is there.
+    /// The referrers of the manifest itself exist at the destination.
     Subject,
-    /// What refers to that unchanged root is there, and all that came with it.
+    /// The referrers of the unchanged root exist there, and those copied with it.
     Unchanged,
-    /// The same of the root and of everything below it.
+    /// The referrers of the root and of everything below it exist there.
     Whole,
-    /// That something of it is left behind was said.
+    /// The warning about skipped referrers was given.
     LeftBehind,
-    /// The warning about sizes that its manifests state wrongly was given.
+    /// The warning about wrong sizes in manifests was given.
     WrongSizes,
 }
 
-/// The marks of a run: 32 bytes each, whatever the names.
+/// Steps of a run, as hashes of 32 bytes.
 #[derive(Default)]
 pub(super) struct ReferrerProgress(Mutex<HashSet<[u8; 32]>>);
 
 impl ReferrerProgress {
-    /// Whether that was seen to, for `digest` of `source` at `place`.
+    /// Returns true if the step is complete for `digest` of `source` at `place`.
     pub(super) fn has(
         &self,
         mark: CompletedStep,
@@ -37,7 +37,7 @@ impl ReferrerProgress {
     ) -> bool {
         lock(&self.0).contains(&key(mark, source, place, digest))
     }
-    /// It was seen to; says whether that is news.
+    /// Records a completed step. Returns false if it was recorded before.
     pub(super) fn set(
         &self,
         mark: CompletedStep,
@@ -67,7 +67,7 @@ mod tests {
     use crate::store::memory::repository;
 
     #[test]
-    fn each_mark_stands_for_itself_alone() {
+    fn each_step_is_recorded_separately() {
         let marks = ReferrerProgress::default();
         let (here, there) = (repository("src.example/a"), repository("dst.example/a"));
         let (one, two) = (Digest::sha256(b"one"), Digest::sha256(b"two"));

@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::graph::SourceImage;
 
 impl Copier {
-    /// Warns, once for each image, of the blobs in `plan` that were read and have other sizes than its manifests state.
+    /// Warns, once for each image, about blobs in `plan` that have other sizes than the manifests state.
     pub(super) fn warn_of_sizes(&self, image: &SourceImage, plan: &CopyPlan) {
         let mut wrong: Vec<String> = plan
             .blobs
@@ -41,7 +41,7 @@ impl Copier {
         self.listener.event(&Event::Warning { text });
     }
 
-    /// Returns what is wrong with the size that a descriptor states, as far as it is known.
+    /// Describes the difference between the stated and the known size of a blob.
     fn wrong_size(&self, blob: &Descriptor) -> Option<String> {
         let size = self.inventory.size(&blob.digest)?;
         let stated = blob.size.filter(|stated| *stated != size)?;

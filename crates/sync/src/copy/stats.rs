@@ -1,4 +1,4 @@
-//! What a copy took, over all of its turns.
+//! Volume of a copy, over all of its attempts.
 
 use std::collections::HashSet;
 
@@ -10,18 +10,18 @@ use crate::event::{Copied, Loss, Volume};
 use crate::failure::Failure;
 use crate::transfer::Moved;
 
-/// What was moved and pushed for one destination.
+/// Blobs and manifests moved to one destination.
 #[derive(Default)]
 pub(super) struct CopyStats {
     volume: Volume,
-    /// What this image brought itself.
+    /// Blobs that this image moved itself.
     sent: HashSet<Digest>,
     refusal: Option<Failure>,
 }
 
 impl CopyStats {
-    /// The blobs of `plan` came there as `moved` says, in the plan's order; `was_brought` tells of those that were there
-    /// whether this run had brought them.
+    /// Records the transfers of the plan's blobs, in the plan's order. `was_brought` tells if an existing blob was
+    /// moved by this run.
     pub(super) fn moved(
         &mut self,
         plan: &CopyPlan,
@@ -43,12 +43,12 @@ impl CopyStats {
             }
             self.sent.insert(blob.digest.clone());
         }
-        // The last turn knows best what was there.
+        // Only the last attempt counts for existing blobs.
         (self.volume.present_bytes, self.volume.shared_bytes) = (0, 0);
         for blob in there {
             let size = blob.size.unwrap_or_default();
             if self.sent.contains(&blob.digest) {
-                // What an earlier turn brought is found there by a later one, and was counted.
+                // Moved by an earlier attempt, and counted there.
             } else if was_brought(&blob.digest) {
                 self.volume.shared_bytes += size;
             } else {
@@ -56,16 +56,16 @@ impl CopyStats {
             }
         }
     }
-    /// The blobs that this image brought itself.
+    /// Returns the blobs that this image moved itself.
     pub(super) fn sent(&self) -> impl Iterator<Item = &Digest> {
         self.sent.iter()
     }
-    /// The destination refused the plan.
+    /// Records that the destination refused the plan.
     pub(super) fn refused(&mut self, lacking: MissingContent) {
         self.volume.manifests += lacking.pushed.len() as u64;
         self.refusal = Some(lacking.failure);
     }
-    /// The destination took the plan.
+    /// Returns the result of a committed plan.
     pub(super) fn committed(self, missing: &MissingImage, plan: &CopyPlan) -> Copied {
         let there = missing.there.as_ref().map(|there| &there.digest);
         let replaced = there.filter(|there| *there != plan.root.digest());
@@ -76,7 +76,7 @@ impl CopyStats {
             ..Copied::without_transfer(plan.root.digest().clone())
         }
     }
-    /// The destination has again what it had lost.
+    /// Returns the result of a repair.
     pub(super) fn repaired(self, damage: &Damage, filtered: bool, losses: Vec<Loss>) -> Copied {
         let root = u64::from(damage.root_is_lost);
         Copied {
@@ -86,14 +86,14 @@ impl CopyStats {
             ..Copied::without_transfer(damage.plan.root.digest().clone())
         }
     }
-    /// All of it, with the manifests that the destination took at last.
+    /// Returns the volume with the manifests of the last attempt.
     fn pushed(&self, manifests: u64) -> Volume {
         Volume {
             manifests: self.volume.manifests + manifests,
             ..self.volume
         }
     }
-    /// The destination refused every plan.
+    /// Returns the failure after `turns` refused plans.
     pub(super) fn into_failure(self, turns: u32) -> Failure {
         let mut failure = self
             .refusal

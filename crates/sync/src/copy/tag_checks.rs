@@ -1,7 +1,7 @@
-//! Tags that are being looked at in a repository: what they name is known there in a moment.
+//! Tag checks in flight: after them, the manifests of a repository are known.
 //!
-//! A further tag on a digest that is there costs one push, if it is known that the digest is there. Who is about to
-//! push for a new tag waits for those who ask about the others, which takes no longer than a question does.
+//! A further tag for an existing digest costs one push, if the digest is known to exist. So before a push for a new
+//! tag, the checks of other tags in the repository are awaited, which takes no longer than a request.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -14,16 +14,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::lock::lock;
 
-/// How long anybody waits: what is learnt spares some requests, and no more.
+/// Maximum wait. A check only saves requests.
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// The looks under way, each with the sign of its end.
+/// Checks in flight by repository, each with a token for its end.
 #[derive(Default)]
 pub(super) struct InFlightTagChecks {
     table: Mutex<HashMap<Repository, Vec<CancellationToken>>>,
 }
 
-/// A look under way; over when it is dropped.
+/// A check in flight; ends when dropped.
 pub(super) struct TagCheckGuard<'a> {
     looks: &'a InFlightTagChecks,
     repository: &'a Repository,
@@ -31,7 +31,7 @@ pub(super) struct TagCheckGuard<'a> {
 }
 
 impl InFlightTagChecks {
-    /// A tag of `repository` is being looked at.
+    /// Starts the check of a tag of `repository`.
     pub(super) fn begin<'a>(&'a self, repository: &'a Repository) -> TagCheckGuard<'a> {
         let end = CancellationToken::new();
         let mut table = lock(&self.table);
@@ -45,7 +45,7 @@ impl InFlightTagChecks {
             end,
         }
     }
-    /// Waits until those are over that are under way in `repository`, but for a moment at most.
+    /// Waits for the checks in flight in `repository`, for a bounded time.
     pub(super) async fn wait_for_checks(&self, repository: &Repository) {
         let looks = lock(&self.table).get(repository).cloned();
         let ends = looks.iter().flatten().map(CancellationToken::cancelled);
@@ -74,7 +74,7 @@ mod tests {
     use crate::store::memory::repository;
 
     #[tokio::test]
-    async fn those_under_way_are_waited_for_and_nothing_stays_behind() {
+    async fn checks_in_flight_are_waited_for_and_removed() {
         let looks = InFlightTagChecks::default();
         let (here, there) = (repository("dst.example/a"), repository("dst.example/b"));
         assert!(looks.wait_for_checks(&here).now_or_never().is_some());
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_does_not_end_holds_nobody_up_for_long() {
+    async fn the_wait_for_a_check_is_bounded() {
         let looks = InFlightTagChecks::default();
         let here = repository("dst.example/a");
         let _look = looks.begin(&here);

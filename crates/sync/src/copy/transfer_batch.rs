@@ -1,7 +1,8 @@
-//! Where the transfers of one image's destinations meet, so that one download feeds all of them.
+//! Common transfers of one image's destinations, so that one download feeds all of them.
 //!
-//! Destinations compare at their own pace. The first that knows what it lacks waits for the others, but not for long:
-//! then what is wanted by then is served, and who comes later is served on its own, or joins what has not begun.
+//! Destinations compare at their own pace. The first that knows its missing blobs waits for the others, for a bounded
+//! time. Then the blobs requested so far are transferred. A later destination is served on its own, or joins the blobs
+//! that have not started.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -24,81 +25,81 @@ use crate::failure::Failure;
 use crate::store::Store;
 use crate::transfer::{Delivery, Moved, Transfers};
 
-/// How long those who know what they lack wait for those who still compare.
-const MOMENT: Duration = Duration::from_secs(1);
+/// Maximum time that a destination with known missing blobs waits for the others.
+const COMPARE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Blobs of one image that are under way at a time. Transfers have bounds of their own; this one keeps a single image
-/// of a hundred layers from taking all turns.
-const BLOBS: usize = 16;
+/// Maximum number of blobs of one image in flight. Transfers have limits of their own; this one keeps a single image of
+/// a hundred layers from taking all of them.
+const MAX_BLOBS: usize = 16;
 
 type OutcomeSender = mpsc::UnboundedSender<(usize, Result<Moved, Failure>)>;
 
-/// A destination's seat at the table. Dropped, it wants nothing more.
+/// Connection of one destination to the batch. Dropping it cancels its remaining requests.
 pub(super) struct BatchHandle {
-    orders: mpsc::UnboundedSender<BatchMessage>,
+    messages: mpsc::UnboundedSender<BatchMessage>,
     compares: AtomicBool,
 }
 
-/// The table: what the seats want, served together.
+/// Blob requests of all destinations, served together.
 pub(super) struct ImageTransferBatch {
-    orders: mpsc::UnboundedReceiver<BatchMessage>,
-    /// Seats that have not said yet whether they want anything.
+    messages: mpsc::UnboundedReceiver<BatchMessage>,
+    /// Number of destinations that have not finished their comparison.
     comparing: usize,
     waiting: Vec<MissingBlobs>,
-    /// Until when those who wait do so.
-    patience: Option<Instant>,
-    /// What has not begun: big ones first, as they take longest.
+    /// End of the wait for other comparisons.
+    deadline: Option<Instant>,
+    /// Jobs that have not started, the largest first, since they take longest.
     queue: BTreeMap<(Reverse<u64>, Digest), BlobJob>,
 }
 
 enum BatchMessage {
     Compared,
-    Wants(MissingBlobs),
+    Missing(MissingBlobs),
 }
 
-/// The blobs that one destination lacks.
+/// Blobs that one destination lacks.
 struct MissingBlobs {
     destination: Arc<dyn Store>,
     blobs: Vec<Descriptor>,
     outcomes: OutcomeSender,
-    /// On whose behalf.
+    /// Span of the destination.
     span: Span,
 }
 
-/// One blob and who wants it.
+/// One blob and the destinations that need it.
 struct BlobJob {
     blob: Descriptor,
-    guests: Vec<BlobRequest>,
+    requests: Vec<BlobRequest>,
 }
 
 struct BlobRequest {
     destination: Arc<dyn Store>,
-    /// Where the blob stands in what the destination wants.
+    /// Position of the blob in the destination's request.
     position: usize,
     outcomes: OutcomeSender,
     span: Span,
 }
 
-/// A table with that many seats.
-pub(super) fn transfer_batch(seats: usize) -> (Vec<BatchHandle>, ImageTransferBatch) {
-    let (sender, orders) = mpsc::unbounded_channel();
-    let seat = |_| BatchHandle {
-        orders: sender.clone(),
+/// Returns a batch with a handle for each destination.
+pub(super) fn transfer_batch(destinations: usize) -> (Vec<BatchHandle>, ImageTransferBatch) {
+    let (sender, messages) = mpsc::unbounded_channel();
+    let handle = |_| BatchHandle {
+        messages: sender.clone(),
         compares: AtomicBool::new(true),
     };
-    let sharing = ImageTransferBatch {
-        orders,
-        comparing: seats,
+    let batch = ImageTransferBatch {
+        messages,
+        comparing: destinations,
         waiting: Vec::new(),
-        patience: None,
+        deadline: None,
         queue: BTreeMap::new(),
     };
-    ((0..seats).map(seat).collect(), sharing)
+    ((0..destinations).map(handle).collect(), batch)
 }
 
 impl BatchHandle {
-    /// Sees that `blobs` get to `destination`; says how each came there, in their order. The first failure ends it,
-    /// and no further blob is begun for this destination.
+    /// Transfers `blobs` to `destination`. Returns the result for each, in their order. The first failure ends the
+    /// call, and no further blob is started for this destination.
     pub(super) async fn transfer(
         &self,
         destination: &Arc<dyn Store>,
@@ -109,14 +110,14 @@ impl BatchHandle {
             return Ok(Vec::new());
         }
         let (sender, mut outcomes) = mpsc::unbounded_channel();
-        let want = MissingBlobs {
+        let missing = MissingBlobs {
             destination: Arc::clone(destination),
             blobs: blobs.to_vec(),
             outcomes: sender,
             span: Span::current(),
         };
-        // A table that nobody serves any more drops the order, and with it the sender.
-        let _ = self.orders.send(BatchMessage::Wants(want));
+        // A batch that has ended drops the message, and with it the sender.
+        let _ = self.messages.send(BatchMessage::Missing(missing));
         self.compared();
         let mut moved = vec![None; blobs.len()];
         while let Some((position, outcome)) = outcomes.recv().await {
@@ -130,7 +131,7 @@ impl BatchHandle {
     }
     fn compared(&self) {
         if self.compares.swap(false, Ordering::Relaxed) {
-            let _ = self.orders.send(BatchMessage::Compared);
+            let _ = self.messages.send(BatchMessage::Compared);
         }
     }
 }
@@ -142,7 +143,7 @@ impl Drop for BatchHandle {
 }
 
 impl ImageTransferBatch {
-    /// Serves the seats from `source` until all of them are empty.
+    /// Serves the requests from `source` until all handles are dropped.
     pub(super) async fn serve(
         mut self,
         source: &Arc<dyn Store>,
@@ -150,13 +151,13 @@ impl ImageTransferBatch {
         tasks: &TaskTracker,
         cancel: &CancellationToken,
     ) {
-        // Tasks of their own, so that the hashing of one blob is not in the way of another's.
+        // Separate tasks, so that blobs are hashed in parallel.
         let mut running = JoinSet::new();
         loop {
             if self.comparing == 0 {
-                self.serve_those_who_wait();
+                self.queue_waiting();
             }
-            while running.len() < BLOBS
+            while running.len() < MAX_BLOBS
                 && let Some(job) = self.next_job()
             {
                 let (source, transfers) = (Arc::clone(source), Arc::clone(transfers));
@@ -166,50 +167,51 @@ impl ImageTransferBatch {
                 running.spawn(tasks.track_future(job));
             }
             tokio::select! {
-                order = self.orders.recv() => match order {
-                    Some(order) => self.handle_message(order),
+                message = self.messages.recv() => match message {
+                    Some(message) => self.handle_message(message),
                     None => return,
                 },
-                () = until(self.patience) => self.serve_those_who_wait(),
+                () = until(self.deadline) => self.queue_waiting(),
                 Some(_) = running.join_next() => {}
             }
         }
     }
 
-    fn handle_message(&mut self, order: BatchMessage) {
-        match order {
+    fn handle_message(&mut self, message: BatchMessage) {
+        match message {
             BatchMessage::Compared => self.comparing = self.comparing.saturating_sub(1),
-            BatchMessage::Wants(want) => {
-                self.patience.get_or_insert_with(|| Instant::now() + MOMENT);
-                self.waiting.push(want);
+            BatchMessage::Missing(missing) => {
+                self.deadline
+                    .get_or_insert_with(|| Instant::now() + COMPARE_TIMEOUT);
+                self.waiting.push(missing);
             }
         }
     }
-    fn serve_those_who_wait(&mut self) {
-        self.patience = None;
-        for want in self.waiting.drain(..) {
-            for (position, blob) in want.blobs.into_iter().enumerate() {
-                // A size that is not known may be any.
+    fn queue_waiting(&mut self) {
+        self.deadline = None;
+        for missing in self.waiting.drain(..) {
+            for (position, blob) in missing.blobs.into_iter().enumerate() {
+                // An unknown size may be large.
                 let key = (Reverse(blob.size.unwrap_or(u64::MAX)), blob.digest.clone());
-                let guest = BlobRequest {
-                    destination: Arc::clone(&want.destination),
+                let request = BlobRequest {
+                    destination: Arc::clone(&missing.destination),
                     position,
-                    outcomes: want.outcomes.clone(),
-                    span: want.span.clone(),
+                    outcomes: missing.outcomes.clone(),
+                    span: missing.span.clone(),
                 };
                 let job = self.queue.entry(key).or_insert_with(|| BlobJob {
                     blob,
-                    guests: Vec::new(),
+                    requests: Vec::new(),
                 });
-                job.guests.push(guest);
+                job.requests.push(request);
             }
         }
     }
-    /// The next blob that anybody still wants.
+    /// Returns the next blob that a destination still needs.
     fn next_job(&mut self) -> Option<BlobJob> {
         while let Some((_, mut job)) = self.queue.pop_first() {
-            job.guests.retain(|guest| !guest.outcomes.is_closed());
-            if !job.guests.is_empty() {
+            job.requests.retain(|request| !request.outcomes.is_closed());
+            if !job.requests.is_empty() {
                 return Some(job);
             }
         }
@@ -218,10 +220,10 @@ impl ImageTransferBatch {
 }
 
 impl BlobJob {
-    /// On behalf of whoever wants it, or of the image where several do.
+    /// Returns the span of the only destination, or that of the image for several.
     fn span(&self) -> Span {
-        match self.guests.as_slice() {
-            [guest] => guest.span.clone(),
+        match self.requests.as_slice() {
+            [request] => request.span.clone(),
             _ => Span::current(),
         }
     }
@@ -232,21 +234,21 @@ impl BlobJob {
         cancel: CancellationToken,
     ) {
         let destinations = self
-            .guests
+            .requests
             .iter()
-            .map(|guest| Arc::clone(&guest.destination));
+            .map(|request| Arc::clone(&request.destination));
         let delivery = Delivery {
             blob: self.blob,
             source,
             destinations: destinations.collect(),
         };
-        let mut guests: Vec<Option<BlobRequest>> = self.guests.into_iter().map(Some).collect();
+        let mut requests: Vec<Option<BlobRequest>> = self.requests.into_iter().map(Some).collect();
         let (sender, mut outcomes) = mpsc::unbounded_channel();
         let deliver = transfers.deliver(delivery, sender, &cancel);
         let forward = async {
             while let Some((position, outcome)) = outcomes.recv().await {
-                if let Some(guest) = guests.get_mut(position).and_then(Option::take) {
-                    guest.complete(outcome);
+                if let Some(request) = requests.get_mut(position).and_then(Option::take) {
+                    request.complete(outcome);
                 }
             }
         };
@@ -255,15 +257,15 @@ impl BlobJob {
             Ok(()) => Failure::internal("a blob was neither moved nor refused"),
             Err(panic) => Failure::panicked(&*panic),
         };
-        for guest in guests.into_iter().flatten() {
-            guest.complete(Err(failure.clone()));
+        for request in requests.into_iter().flatten() {
+            request.complete(Err(failure.clone()));
         }
     }
 }
 
 impl BlobRequest {
     fn complete(self, outcome: Result<Moved, Failure>) {
-        // Who has failed meanwhile does not listen any more.
+        // A destination that has failed no longer listens.
         let _ = self.outcomes.send((self.position, outcome));
     }
 }

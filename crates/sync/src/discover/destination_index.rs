@@ -1,15 +1,16 @@
-//! What is known of places before they are asked: from the list of a destination's tags, and from the records.
+//! Facts about destinations without a query of the single tag: from the list of a destination's tags, and from the
+//! records.
 //!
-//! # When a list is taken
+//! # When a list is requested
 //!
-//! One list of a destination repository replaces a HEAD there, and one at the source, for each tag that is new. So it
-//! pays where several tags go to a repository that the records do not know; it is asked for together with the source's
-//! own. Where the records know the repository, most tags are unchanged, and the two HEADs of each, in flight together,
-//! are all there is to ask. For tags that the user declares immutable, and that the records know as copied, the list
-//! takes the place of everything else.
+//! One list of a destination repository replaces, for each new tag, a HEAD there and one at the source. So a list pays
+//! if several tags go to a repository that the records do not know; it is requested together with the list of the
+//! source. If the records know the repository, most tags are unchanged, and two HEADs for each, in flight together, are
+//! sufficient. For tags that the user declares immutable, and that the records know as copied, the list replaces all
+//! other requests.
 //!
-//! A list is no barrier: who waits for it is the search for one rule's images, and not for long. It may be stale when
-//! it is used; then a push meets a tag that it lacks, which `copy` settles.
+//! A list is no barrier: only the search for one rule's images waits for it, and only for a short time. It may be stale
+//! when it is used. Then a push finds a tag that the list lacked, which `copy` handles.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -26,43 +27,43 @@ use crate::lock::lock;
 use crate::rule::{Immutable, Rule, Selection};
 use crate::store::Stores;
 
-/// As many tags as are worth a list.
+/// Minimum number of tags that justify a list.
 const SEVERAL: usize = 3;
 
-/// What is known of a place before it is asked. No more than a hint.
+/// Hint about a destination before it is queried.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum DestinationHint {
-    /// Nothing.
+    /// Nothing is known.
     #[default]
     None,
-    /// The tag was not there a moment ago.
+    /// A recent list lacked the tag.
     Absent,
-    /// The tag never changes, it is there, and the records say that it was copied, with this digest.
+    /// The tag is immutable and exists, and the records have it as copied, with this digest.
     Recorded(Digest),
 }
 
-/// What lists and records say of the destinations of a run.
+/// Facts from lists and records about the destinations of a run.
 pub(crate) struct DestinationTagIndex {
     inventory: Arc<Inventory>,
     immutable: Arc<Immutable>,
-    /// The destinations of rules that have not ended.
+    /// Destinations of rules that have not ended.
     destinations: Mutex<HashMap<Repository, IndexedRepository>>,
-    /// Registries whose lists do not come.
+    /// Registries whose lists are late.
     late: Mutex<HashSet<Registry>>,
     tasks: TaskTracker,
 }
 
 struct IndexedRepository {
     list: Arc<TagList>,
-    /// Rules that have not ended.
+    /// Number of rules that have not ended.
     rules: usize,
-    /// Whether several tags go there.
+    /// True if several tags go there.
     several: bool,
     names: usize,
 }
 
 impl DestinationTagIndex {
-    /// A census of all destinations of `rules`, which must be all of the run's.
+    /// Returns the index for all destinations of `rules`, which must be all rules of the run.
     pub(crate) fn new(
         stores: &Arc<dyn Stores>,
         inventory: Arc<Inventory>,
@@ -89,7 +90,7 @@ impl DestinationTagIndex {
                 entry.several |= entry.names >= SEVERAL;
             }
         }
-        // Whoever pushes again, or looks deeper, wants to see for himself.
+        // `--force` and `--verify` query every tag.
         let looks = settings.force || settings.verify;
         Self {
             inventory,
@@ -104,7 +105,7 @@ impl DestinationTagIndex {
         }
     }
 
-    /// The images of `rule` are being looked for: asks for the lists that it will need.
+    /// Starts the lists that `rule` needs.
     pub(super) async fn begin(&self, rule: &Rule) {
         let lists = matches!(rule.source.select, Selection::All | Selection::Matching(_));
         for destination in &rule.destinations {
@@ -119,7 +120,7 @@ impl DestinationTagIndex {
         }
     }
 
-    /// The images of `rule` were all found: lists that no other rule needs are let go.
+    /// Ends `rule`: drops lists that no other rule needs.
     pub(super) fn end(&self, rule: &Rule) {
         let mut destinations = lock(&self.destinations);
         for destination in &rule.destinations {
@@ -133,8 +134,8 @@ impl DestinationTagIndex {
         }
     }
 
-    /// What is known of `place`, to which the image goes that is called `tag` in `source`; waits for a list where
-    /// that spares more than it costs, but not beyond `cancel`.
+    /// Returns the hint for `place`, the destination of the image with `tag` in `source`. Waits for a list if that
+    /// saves requests, but not beyond `cancel`.
     pub(super) async fn hint(
         &self,
         source: &Repository,
@@ -160,7 +161,7 @@ impl DestinationTagIndex {
             }
             None => None,
         };
-        // An immutable tag that the records do not know is new, where they know others.
+        // An immutable tag that the records lack is new, if they know others.
         if several && !known || known && immutable.is_some() {
             list.start(&self.tasks);
             let wait = match &recorded {
@@ -180,14 +181,14 @@ impl DestinationTagIndex {
         }
     }
 
-    /// Returns when no list is on its way any more; all rules must have ended.
+    /// Waits until no list is in flight. All rules must have ended.
     pub(crate) async fn wait_for_lists(&self) {
         lock(&self.destinations).clear();
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    /// A registry whose lists do not come is waited for once, not once for each of its repositories.
+    /// Waits for a list. After one timeout, the other lists of the registry are not waited for.
     async fn wait(&self, list: &TagList, wait: Wait, registry: &Registry) {
         if lock(&self.late).contains(registry) {
             return;

@@ -1,4 +1,4 @@
-//! Images that a list of tags names.
+//! Images from a list of tags.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::failure::Failure;
 use crate::rule::{Pattern, Rule};
 
 impl RuleSearch<'_> {
-    /// Sends off every tag that `pattern` is found in (`None`: every tag), page by page, but for those that are held
-    /// back; says why there was none.
+    /// Sends every tag that matches `pattern` (`None`: every tag), page by page, except deferred tags. Returns the
+    /// reason if there was none.
     pub(super) async fn list(
         &mut self,
         pattern: Option<&Pattern>,
@@ -28,7 +28,7 @@ impl RuleSearch<'_> {
         loop {
             let page = tokio::select! {
                 biased;
-                // Pages that were read before the run was interrupted tell what is left to do.
+                // Pages that were read before the interruption tell which images are left.
                 page = pages.next() => page?,
                 () = self.cancel.cancelled() => return Err(Failure::interrupted()),
             };
@@ -67,14 +67,14 @@ impl RuleSearch<'_> {
         })
     }
 
-    /// Whether a tag of the list will be sent off.
+    /// Returns true if a tag of the list will be sent as an image.
     fn will_send(&self, pattern: Option<&Pattern>, tag: &Tag) -> bool {
         let is_held_back = self.held_back.is_some() && ReferrerTag::parse(tag.as_str()).is_some();
         pattern.is_none_or(|pattern| pattern.matches(tag)) && !is_held_back
     }
 }
 
-/// Says how many images a rule will have that wants so many tags.
+/// Reports the expected number of images of a rule with this number of tags.
 pub(super) fn report_image_count(listener: &dyn Listener, rule: &Arc<Rule>, tags: usize) {
     let images = tags.saturating_mul(rule.destinations.len()) as u64;
     listener.event(&Event::RuleListed {

@@ -1,43 +1,43 @@
-//! Tags that name what refers to a manifest, by the manifest's digest (docs/protocol.md#referrers): the fallback
-//! tag `sha256-<64 hexadecimal digits>`, and cosign's, with `.sig`, `.att` or `.sbom` behind it.
+//! Tags that name referrers of a manifest by the manifest's digest (docs/protocol.md#referrers): the fallback tag
+//! `sha256-<64 hexadecimal digits>`, and cosign's tags, with the suffix `.sig`, `.att` or `.sbom`.
 
 use image_syncer_registry::{Digest, Tag};
 
-/// The fallback tag, as a kind of tag.
+/// Bit of the fallback tag.
 const FALLBACK: u8 = 1;
 
-/// What stands behind the digits in cosign's tags, each as a kind of tag.
+/// Suffixes of cosign's tags, each with its bit.
 const SUFFIXES: [(&str, u8); 3] = [(".sig", 2), (".att", 4), (".sbom", 8)];
 
-/// The hexadecimal digits that a tag has of a digest: those of a longer one are cut.
+/// Number of hexadecimal digits in a tag. Longer digests are cut.
 const DIGITS: usize = 64;
 
-/// The most tags that are kept of one repository: seventeen megabytes.
+/// Maximum number of tags kept for one repository: seventeen megabytes.
 pub(super) const MAX_TAGS: usize = 500_000;
 
-/// Which manifest a tag speaks of: all that the tag tells of its digest.
+/// Subject of a referrer tag: the part of its digest that the tag contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct TagSubject {
     sha512: bool,
     digits: [u8; DIGITS / 2],
 }
 
-/// A tag that names what refers to a manifest.
+/// Tag that names referrers of a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ReferrerTag {
     pub(super) subject: TagSubject,
     kind: u8,
 }
 
-/// The tags of one repository that name what refers to a manifest.
+/// Referrer tags of one repository.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ReferrerTags {
-    /// By subject, and each subject once, with all of its kinds.
+    /// One entry for each subject, sorted by subject, with the bits of all its tags.
     tags: Vec<ReferrerTag>,
 }
 
 impl TagSubject {
-    /// What a tag would tell of `digest`; `None` where there are no such tags for its algorithm.
+    /// Returns the subject of tags for `digest`; `None` if the tags do not support its algorithm.
     pub(super) fn from_digest(digest: &Digest) -> Option<Self> {
         let fallback = ReferrerTag::parse(Tag::of_referrers_to(digest).as_str())?;
         Some(fallback.subject)
@@ -45,7 +45,7 @@ impl TagSubject {
 }
 
 impl ReferrerTag {
-    /// Reads a tag; `None` where it is a tag like any other.
+    /// Parses a tag; `None` for any other tag.
     pub(crate) fn parse(tag: &str) -> Option<Self> {
         let (algorithm, rest) = tag.split_once('-')?;
         let sha512 = match algorithm {
@@ -56,7 +56,7 @@ impl ReferrerTag {
         let (digits, suffix) = rest.split_at_checked(DIGITS)?;
         let kind = match suffix {
             "" => FALLBACK,
-            // A whole SHA-512 digest and a suffix are longer than a tag may be, and a cut one is nobody's.
+            // A whole SHA-512 digest with a suffix is longer than a tag may be, and a cut one is ambiguous.
             _ if sha512 => return None,
             _ => SUFFIXES.iter().find(|(known, _)| *known == suffix)?.1,
         };
@@ -67,7 +67,7 @@ impl ReferrerTag {
         Some(Self { subject, kind })
     }
 
-    /// Whether it is one of cosign's.
+    /// Returns true for one of cosign's tags.
     pub(crate) fn is_companion(self) -> bool {
         self.kind != FALLBACK
     }
@@ -77,14 +77,15 @@ impl ReferrerTag {
         TagSubject::from_digest(digest) == Some(self.subject)
     }
 
-    /// Of which manifest it is the fallback tag; `None` for another tag, and where it does not tell the whole digest.
+    /// Returns the subject of a fallback tag; `None` for cosign's tags, and if the tag does not contain the whole
+    /// digest.
     pub(super) fn fallback_of(self) -> Option<Digest> {
         let is_whole = !self.is_companion() && !self.subject.sha512;
         let written = is_whole.then(|| self.subject.tag(""))?;
         Digest::parse(&written.replacen('-', ":", 1)).ok()
     }
 
-    /// The tags that this stands for, one for each of its kinds.
+    /// Returns the tags of this entry, one for each bit.
     fn written(self) -> impl Iterator<Item = (Self, Tag)> {
         let Self { subject, kind } = self;
         let kinds = [("", FALLBACK)].into_iter().chain(SUFFIXES);
@@ -111,7 +112,7 @@ impl TagSubject {
 }
 
 impl ReferrerTags {
-    /// From tags in any order.
+    /// Returns the set of these tags, in any order.
     pub(super) fn new(mut tags: Vec<ReferrerTag>) -> Self {
         tags.sort_unstable();
         tags.dedup_by(|later, first| {
@@ -124,11 +125,11 @@ impl ReferrerTags {
         tags.shrink_to_fit();
         Self { tags }
     }
-    /// Whether there are none.
+    /// Returns true if the set is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.tags.is_empty()
     }
-    /// Whether there is a fallback tag for `subject`.
+    /// Returns true if there is a fallback tag for `subject`.
     pub(crate) fn fallback(&self, subject: &Digest) -> bool {
         self.tag_for(subject)
             .is_some_and(|tag| tag.kind & FALLBACK != 0)
@@ -138,7 +139,7 @@ impl ReferrerTags {
         self.find(tag.subject)
             .is_some_and(|found| found.kind & tag.kind != 0)
     }
-    /// Cosign's tags for `subject`.
+    /// Returns cosign's tags for `subject`.
     pub(crate) fn companions(&self, subject: &Digest) -> Vec<Tag> {
         let Some(tag) = self.tag_for(subject) else {
             return Vec::new();
@@ -147,11 +148,11 @@ impl ReferrerTags {
         let tags = ReferrerTag { kind, ..tag }.written();
         tags.map(|(_, tag)| tag).collect()
     }
-    /// Whether any tag speaks of `subject`.
+    /// Returns true if any tag names `subject`.
     pub(super) fn refer_to(&self, subject: TagSubject) -> bool {
         self.find(subject).is_some()
     }
-    /// Every tag, as it is read and as it is written.
+    /// Returns every tag, parsed and as text.
     pub(super) fn all(&self) -> impl Iterator<Item = (ReferrerTag, Tag)> {
         self.tags.iter().flat_map(|tags| tags.written())
     }
@@ -165,7 +166,7 @@ impl ReferrerTags {
     }
 }
 
-/// Reads lower-case digits, as digests have them.
+/// Parses lower-case digits, as in digests.
 fn from_hex(digits: &str) -> Option<[u8; DIGITS / 2]> {
     let value = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_read_to_the_letter_and_written_again_as_they_were() {
+    fn tags_are_parsed_strictly_and_formatted_unchanged() {
         let digits = "0123456789abcdef".repeat(4);
         for tag in [
             format!("sha256-{digits}"),
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_digest_is_known_by_its_beginning_and_a_strange_one_has_no_tags() {
+    fn a_long_digest_is_cut_and_an_unknown_algorithm_has_no_tags() {
         let long = Digest::compute(Algorithm::Sha512, b"long");
         let tags = tags(&[Tag::of_referrers_to(&long).as_str()]);
         assert!(tags.fallback(&long) && tags.companions(&long).is_empty());
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_million_take_seventeen_megabytes() {
+    fn half_a_million_tags_take_seventeen_megabytes() {
         assert_eq!(size_of::<ReferrerTag>() * MAX_TAGS, 17_000_000);
     }
 }

@@ -1,13 +1,12 @@
-//! Names at destinations that several rules write to.
+//! Conflicts between rules that write to the same name at a destination.
 //!
-//! One image that several rules send to one name goes there once. Different images for one name are a conflict: the
-//! rule that comes first keeps the name, and the image of the other one fails (`copy::conflict`). Which rule comes
-//! first depends on the order of the rules alone, so that no two runs decide differently: names that rules spell out
-//! are claimed before the run, and a rule waits until the rules before it have listed what they send to the same
-//! repository.
+//! One image that several rules send to one name is copied once. Different images for one name are a conflict: the
+//! first rule keeps the name, and the image of the other one fails (`copy::conflict`). The order of the rules alone
+//! decides, so that all runs decide the same: names that rules spell out are claimed before the run, and a rule waits
+//! until the rules before it have listed the tags that they send to the same repository.
 //!
-//! Only repositories that are the destination of several rules are watched, so that a run of a hundred thousand tags in
-//! repositories of their own remembers none of them.
+//! Only repositories that are the destination of several rules are watched, so that a run with a hundred thousand tags
+//! in separate repositories stores none of them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,46 +21,46 @@ use crate::failure::Failure;
 use crate::lock::lock;
 use crate::rule::{Naming, Rule, RuleDestination, Selection};
 
-/// Claims on the names of the repositories that are watched.
+/// Claims on names, by watched repository.
 pub(super) struct TagClaims {
     names: Mutex<HashMap<Repository, HashMap<Name, Claim>>>,
-    /// Rules that list their source, by the repositories that they and rules of other sources write to, in the order of
+    /// Rules that list their source, by the repositories that they share with rules of other sources, in the order of
     /// the rules.
     listings: HashMap<Repository, Vec<Arc<Listing>>>,
     /// Rules that write to contested repositories, by repository, in the order of the rules, each with its position.
     writers: HashMap<Repository, Arc<[(usize, Arc<Rule>)]>>,
-    /// True if tags that name referrers are no images of listing rules.
+    /// True if listing rules defer referrer tags.
     holds_back: bool,
 }
 
-/// A name at a destination. Content without a tag cannot be in the way of other content.
+/// Name at a destination. Untagged content cannot conflict with other content.
 #[derive(PartialEq, Eq, Hash)]
 enum Name {
     Tag(Tag),
     Untagged(Repository, Target),
 }
 
-/// The rule that claims names.
+/// Rule that claims names.
 #[derive(Clone, Copy)]
 pub(super) struct Claimant<'a> {
     /// Position of the rule in the run.
     pub(super) rank: usize,
     /// The rule.
     pub(super) rule: &'a Arc<Rule>,
-    /// True if the images are leftover tags that name referrers, which are in nobody's way.
+    /// True for leftover referrer tags, which conflict with no other claim.
     pub(super) leftovers: bool,
 }
 
-/// The first image for a name.
+/// First image for a name.
 struct Claim {
     rank: usize,
     rule: Arc<Rule>,
     target: Target,
-    /// True once the image was sent off.
+    /// True once the image was sent.
     sent: bool,
 }
 
-/// The search of a rule that lists its source.
+/// Search of a rule that lists its source.
 struct Listing {
     rank: usize,
     rule: Arc<Rule>,
@@ -82,7 +81,7 @@ pub struct Rival {
     pub source: Repository,
     /// Its name there.
     pub target: Target,
-    /// Whether the rule has the image; `false` where its list could not be read, so that only the source can tell.
+    /// True if the rule has the image; false if its list could not be read, so that only the source can tell.
     pub certain: bool,
 }
 
@@ -94,18 +93,17 @@ pub(crate) struct EarlierRules {
     source: Repository,
 }
 
-/// Decision on an image for a place.
+/// Decision on an image for a destination.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Send it off. It must give way to those of these images that are different.
+    /// Send the image. It fails if one of these earlier images differs.
     Send(Vec<Rival>),
-    /// It was sent there before.
+    /// The image was sent there before.
     Repeated,
 }
 
 impl TagClaims {
-    /// Claims the names that `rules` spell out. With `holds_back`, tags that name referrers are no images of rules that
-    /// list their source.
+    /// Claims the names that `rules` spell out. With `holds_back`, listing rules defer referrer tags.
     pub(super) fn new(rules: &[Arc<Rule>], holds_back: bool) -> Self {
         let shared = Shared::new(rules);
         let mut names: HashMap<Repository, HashMap<Name, Claim>> = HashMap::new();
@@ -159,7 +157,7 @@ impl TagClaims {
     /// Waits until the rules before the claimant have claimed their names in the repository of `destination`.
     ///
     /// # Errors
-    /// When `cancel` is cancelled first.
+    /// Fails if `cancel` is cancelled first.
     pub(super) async fn wait_for_earlier(
         &self,
         claimant: Claimant<'_>,
@@ -221,7 +219,7 @@ impl TagClaims {
                 }
             }
             Some(_) if claimant.leftovers => {}
-            // The name is spelled out by a later rule, which waits for this one.
+            // A later rule spells out the name. That rule waits for this one.
             Some(later) if later.rank > rank => *later = claim,
             Some(first) => rivals.push(first.rival()),
             None => drop(names.insert(name, claim)),
@@ -234,7 +232,7 @@ impl TagClaims {
         Verdict::Send(rivals)
     }
 
-    /// Searches of earlier rules that may give names in the repository of `destination`.
+    /// Returns the searches of earlier rules that may claim names in the repository of `destination`.
     fn earlier<'a>(
         &'a self,
         claimant: Claimant<'a>,
@@ -293,7 +291,7 @@ impl Listing {
         }
     }
 
-    /// Whether `tag` may be among the tags of a list that could not be read.
+    /// Returns true if `tag` may be among the tags of a list that could not be read.
     fn may_have(&self, tag: &Tag, holds_back: bool) -> bool {
         let matches = match &self.rule.source.select {
             Selection::Matching(pattern) => pattern.matches(tag),
@@ -333,9 +331,9 @@ impl Drop for ListingGuard {
 /// Destinations of several rules.
 #[derive(Default)]
 struct Shared<'a> {
-    /// Repositories in which one name may be given twice.
+    /// Repositories in which one name may be claimed twice.
     watched: HashSet<&'a Repository>,
-    /// Repositories, of those, in which one name may be given to different images.
+    /// Watched repositories in which one name may be claimed for different images.
     contested: HashSet<&'a Repository>,
 }
 
@@ -365,7 +363,7 @@ fn is_listing(rule: &Rule) -> bool {
     matches!(rule.source.select, Selection::All | Selection::Matching(_))
 }
 
-/// The rule by its name, and where it was written.
+/// Formats a rule with its name and location.
 pub(crate) fn located(rule: &Rule) -> String {
     match &rule.location {
         Some(location) => format!(

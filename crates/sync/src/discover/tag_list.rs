@@ -1,4 +1,4 @@
-//! The tags of one destination repository, listed once.
+//! List of the tags of one destination repository, requested once.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
@@ -12,63 +12,63 @@ use tracing::Instrument;
 
 use crate::store::Store;
 
-/// The most tags that are kept: four megabytes. What a longer list would spare is asked instead.
+/// Maximum number of tags kept: four megabytes. Tags of longer lists are queried one by one.
 const MAX_TAGS: usize = 500_000;
 
-/// Pages that everybody waits for. Where more follow, most of what is to be compared is there already, and asking is
-/// quicker than waiting.
+/// Number of pages that all searches wait for. In longer lists most tags exist already, and queries are quicker than
+/// waiting.
 const FEW_PAGES: usize = 10;
 
-/// How long a page may take before nobody waits for it any more.
+/// Maximum time to wait for a page.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The list of one repository's tags: not asked for until somebody wants it, and then once. Dropped, it is let go.
+/// List of one repository's tags. It is requested once, at the first use; dropping it cancels the request.
 pub(super) struct TagList {
     store: Arc<dyn Store>,
     state: watch::Sender<ListState>,
     task: OnceLock<AbortOnDropHandle<()>>,
 }
 
-/// How far the list has come.
+/// Progress of the list.
 #[derive(Default)]
 enum ListState {
-    /// It is on its way; so many pages have come.
+    /// Requested; no page has arrived.
     #[default]
     Asked,
     Coming(usize),
-    /// It is whole.
+    /// Complete.
     Here(TagHashes),
-    /// It cannot be had, or is too long.
+    /// Refused, failed or too long.
     Unavailable,
 }
 
-/// Tags by their hashes of 64 bits: that a tag seems to be there costs the question that would have been asked
-/// anyway, and none can seem to be missing.
+/// Tags by their 64-bit hashes. A collision makes a missing tag look present, which costs the query that would have
+/// been made anyway; no present tag can look missing.
 struct TagHashes {
     hashes: Vec<u64>,
     hasher: RandomState,
 }
 
-/// What to wait for.
+/// Condition to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
-    /// For the end, however far it is.
+    /// The end of the list.
     Whole,
-    /// For the end, if it is near.
+    /// The end of a short list.
     Near,
 }
 
-/// How a wait ended.
+/// Result of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waited {
-    /// There is nothing more to wait for.
+    /// The condition is met, or cannot be met.
     Out,
-    /// Nothing came for so long that waiting costs more than asking.
+    /// No page arrived for so long that waiting costs more than queries.
     Late,
 }
 
 impl TagList {
-    /// The list of `store`'s tags, not asked for yet.
+    /// Returns the list of the tags of `store`. Sends no request yet.
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
         let (state, _) = watch::channel(ListState::default());
         Self {
@@ -77,14 +77,14 @@ impl TagList {
             task: OnceLock::new(),
         }
     }
-    /// Asks for it, if nobody has yet.
+    /// Requests the list, once.
     pub(super) fn start(&self, tasks: &TaskTracker) {
         self.task.get_or_init(|| {
             let fetch = fetch(Arc::clone(&self.store), self.state.clone());
             AbortOnDropHandle::new(tasks.spawn(fetch.in_current_span()))
         });
     }
-    /// Waits for a list that was asked for.
+    /// Waits for a list that was started.
     pub(super) async fn wait(&self, wait: Wait) -> Waited {
         let mut state = self.state.subscribe();
         loop {
@@ -100,11 +100,11 @@ impl TagList {
             }
         }
     }
-    /// Whether it is known that there are no tags at all.
+    /// Returns true if the complete list is empty.
     pub(super) fn is_empty(&self) -> bool {
         matches!(&*self.state.borrow(), ListState::Here(tags) if tags.hashes.is_empty())
     }
-    /// Whether the tag is there; `None` where that is not known.
+    /// Returns whether the tag exists; `None` if unknown.
     pub(super) fn has(&self, tag: &Tag) -> Option<bool> {
         match &*self.state.borrow() {
             ListState::Here(tags) => Some(tags.has(tag)),
@@ -120,9 +120,9 @@ impl TagHashes {
     }
 }
 
-/// Reads the list to its end, telling `state` how far it is.
+/// Reads the list to its end, and reports the progress to `state`.
 async fn fetch(store: Arc<dyn Store>, state: watch::Sender<ListState>) {
-    // Whatever happens, a panic included, nobody waits for ever.
+    // Ends all waits, even after a panic.
     let state = ListGuard(state);
     let mut pages = store.tags_for_push();
     let mut tags = TagHashes {
@@ -152,7 +152,7 @@ async fn fetch(store: Arc<dyn Store>, state: watch::Sender<ListState>) {
     state.0.send_replace(ListState::Here(tags));
 }
 
-/// Ends the waiting for a list that did not become whole.
+/// Ends the waits for a list that was not completed.
 struct ListGuard(watch::Sender<ListState>);
 
 impl Drop for ListGuard {
@@ -167,8 +167,8 @@ impl Drop for ListGuard {
     }
 }
 
-/// Whether the registry says that there is no such repository, so no tag: `NAME_UNKNOWN`, or Harbor's word. Another
-/// 404 may mean that it has no lists.
+/// Returns true if the registry reports that the repository does not exist, so that it has no tags: `NAME_UNKNOWN`, or
+/// Harbor's code. Another 404 may mean that it has no lists.
 fn is_no_repository(error: &Error) -> bool {
     error.kind() == ErrorKind::NotFound
         && matches!(error.code(), Some("NAME_UNKNOWN" | "NOT_FOUND"))
@@ -187,7 +187,7 @@ mod tests {
         tasks: TaskTracker,
     }
 
-    /// A list of a repository with `tags` tags, `page` in a page.
+    /// Returns the list of a repository with `tags` tags, `page` in a page.
     fn world(tags: usize, page: usize) -> World {
         let stores = MemoryStores::new();
         stores.behave(|behaviour| behaviour.page = page);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_asked_for_once_and_knows_what_is_there_and_what_is_not() {
+    async fn a_list_is_requested_once_and_tells_present_from_missing_tags() {
         let world = world(5, 2);
         assert_eq!((world.has("v1"), world.stores.calls().len()), (None, 0));
         assert_eq!(world.wait(Wait::Near).await, Waited::Out);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_repository_that_is_not_there_has_no_tags_and_a_refusal_says_nothing() {
+    async fn a_missing_repository_has_no_tags_and_a_refusal_is_no_answer() {
         let nothing = world(0, 100);
         nothing.wait(Wait::Near).await;
         assert_eq!(nothing.has("v1"), Some(false));
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_long_list_is_waited_for_only_by_who_needs_it() {
+    async fn only_whole_waits_for_the_end_of_a_long_list() {
         let world = world(40, 2);
         let mut gate = world.stores.block_calls("tags dst.example/app");
         world.list.start(&world.tasks);
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_list_that_does_not_come_is_not_waited_for_and_is_let_go() {
+    async fn a_late_list_is_not_waited_for_and_is_cancelled() {
         let world = world(1, 100);
         let mut gate = world.stores.block_calls("tags");
         assert_eq!(world.wait(Wait::Whole).await, Waited::Late);
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_ends_the_waiting() {
+    async fn a_panic_ends_the_wait() {
         let world = world(1, 100);
         world.stores.panic_at("tags");
         assert_eq!(world.wait(Wait::Whole).await, Waited::Out);

@@ -57,7 +57,7 @@ fn tags(stores: &MemoryStores, name: &str, tags: &[&str]) {
     }
 }
 
-/// What `rules` come to, one after the other: images as `source -> place, place`, and what was said.
+/// Discovers `rules` one after the other. Returns the images as `source -> place, place`, and the events.
 async fn discover(stores: &MemoryStores, rules: &[Arc<Rule>]) -> (Vec<String>, Vec<String>) {
     let heard = Arc::new(Heard::default());
     let stores: Arc<dyn Stores> = Arc::new(stores.clone());
@@ -136,7 +136,7 @@ async fn lists_are_read_page_by_page_and_matched() {
     );
     assert_eq!(images.len(), 3 + 5);
     assert_eq!(said, ["discovered 3, -", "discovered 5, -"]);
-    // Three pages with tags, and the one that shows the end, for both rules; and a list of each destination.
+    // Three pages with tags and the empty last one, for both rules, and a list of each destination.
     assert_eq!(stores.count("tags src.example/app"), 4);
     assert_eq!(stores.count("tags dst.example/v"), 1);
     assert_eq!(stores.count("tags dst.example/all"), 1);
@@ -164,7 +164,7 @@ async fn a_rule_that_finds_nothing_says_why() {
 }
 
 #[tokio::test]
-async fn a_list_that_breaks_keeps_what_was_found() {
+async fn a_failing_list_keeps_the_images_before_the_failure() {
     let stores = MemoryStores::new();
     stores.behave(|behaviour| behaviour.page = 2);
     tags(&stores, "src.example/app", &["v1", "v2", "v3"]);
@@ -178,7 +178,7 @@ async fn a_list_that_breaks_keeps_what_was_found() {
 }
 
 #[tokio::test]
-async fn what_two_rules_want_alike_is_done_once() {
+async fn an_image_of_two_rules_is_copied_once() {
     let stores = MemoryStores::new();
     tags(&stores, "src.example/app", &["v1", "v2", "v3"]);
     let rules = [
@@ -255,7 +255,7 @@ impl Listener for Listed {
 }
 
 #[tokio::test]
-async fn how_many_images_a_rule_has_is_said_before_they_are_all_sent_off() {
+async fn the_number_of_images_is_reported_before_all_are_sent() {
     let stores = MemoryStores::new();
     tags(&stores, "src.example/app", &["a1", "a2", "a3", "b1", "b2"]);
     let rules = [
@@ -268,7 +268,7 @@ async fn how_many_images_a_rule_has_is_said_before_they_are_all_sent_off() {
     let sources = SourceTags::new(stores);
     sources.expect(&rules, &CancellationToken::new());
     let discoverer = Discoverer::new(heard.clone(), Arc::new(census), sources, None, &rules);
-    // Whoever takes the images is slower than the list.
+    // The receiver of the images is slower than the list.
     let (sender, mut receiver) = mpsc::channel(1);
     let cancel = CancellationToken::new();
     let search = async {
@@ -282,7 +282,7 @@ async fn how_many_images_a_rule_has_is_said_before_they_are_all_sent_off() {
     assert_eq!(
         *lock(&heard.0),
         [
-            // Which tags it wants is known of the one without a list.
+            // Only the rule without a list knows its tags.
             "src.example/app:b1,b2 has 2",
             "src.example/app:/^a/ has 6",
             "src.example/app:/^a/ had 6",

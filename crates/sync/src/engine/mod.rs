@@ -1,4 +1,4 @@
-//! The queue: how many images at a time, cancellation, drain. Nothing else.
+//! The queue of a run: number of images in flight, cancellation, and the end.
 
 mod stop;
 
@@ -23,13 +23,13 @@ use crate::transfer::Progress;
 
 pub use stop::Stop;
 
-/// Rules whose images are being looked for at a time.
+/// Maximum number of rules whose images are searched at a time.
 const RULES: usize = 8;
 
-/// Images that are known and not begun; discovery waits while there are as many.
+/// Maximum number of images that wait to be copied. Discovery waits while the queue is full.
 const QUEUE: usize = 16;
 
-/// A run.
+/// A run over stores.
 pub struct Engine {
     stores: Arc<dyn Stores>,
     copier: Arc<Copier>,
@@ -38,7 +38,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// A run over `stores` that tells `listener` everything.
+    /// Returns a run over `stores` that reports all events to `listener`.
     pub fn new(stores: Arc<dyn Stores>, settings: Settings, listener: Arc<dyn Listener>) -> Self {
         let copier = Copier::new(Arc::clone(&stores), settings.clone(), Arc::clone(&listener));
         Self {
@@ -49,13 +49,13 @@ impl Engine {
         }
     }
 
-    /// Counters of what the transfers have moved so far, for a display to sample.
+    /// Returns the counters of the transfers, for a display to sample.
     pub fn progress(&self) -> &Arc<Progress> {
         self.copier.progress()
     }
 
-    /// Carries out `rules` until all is done, or until it is asked to stop; then what has not ended is reported as
-    /// interrupted. Returns when nothing is under way any more.
+    /// Runs `rules` to their end, or until `stop`. Images that have not ended then are reported as interrupted. Returns
+    /// when nothing is in flight.
     pub async fn run(&self, rules: Vec<Arc<Rule>>, stop: impl Into<Stop>) {
         let stop = stop.into();
         let (found, images) = mpsc::channel(QUEUE);
@@ -72,7 +72,7 @@ impl Engine {
         }
     }
 
-    /// Finds the images of all rules, some rules at a time.
+    /// Searches the images of all rules, some rules at a time.
     async fn discover(
         &self,
         rules: Vec<Arc<Rule>>,
@@ -116,7 +116,7 @@ impl Engine {
         census.wait_for_lists().await;
     }
 
-    /// Copies images as they come, some at a time; those that come after `cancel` are reported and not begun.
+    /// Copies images as they arrive, some at a time. Images that arrive after `stop` are reported and not started.
     async fn copy(&self, mut found: mpsc::Receiver<Image>, stop: &Stop) {
         let mut running = JoinSet::new();
         let images = self.settings.images.max(1);
@@ -124,7 +124,7 @@ impl Engine {
             let stopped = stop.cancel.is_cancelled();
             tokio::select! {
                 biased;
-                // What waits for others to end is reported now, not when they have ended.
+                // Waiting images are reported now, not when the others have ended.
                 () = stop.cancel.cancelled(), if !stopped => {}
                 image = found.recv(), if stopped || running.len() < images => match image {
                     Some(image) if stopped => {
@@ -147,7 +147,7 @@ impl Engine {
     }
 }
 
-/// Sees to it that every pair of `image` ends, whatever happens to the copy.
+/// Copies `image`, and ensures that each of its pairs ends with an outcome.
 async fn copy_one(
     copier: Arc<Copier>,
     listener: Arc<dyn Listener>,

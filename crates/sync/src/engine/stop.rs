@@ -1,25 +1,24 @@
-//! How a run is asked to end before all is done.
+//! Early end of a run.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-/// How a run is asked to end before all is done: in order, then at once.
+/// Signals for the early end of a run: an orderly end first, then an immediate one.
 ///
-/// A bare [`CancellationToken`] is one without a grace period.
+/// A bare [`CancellationToken`] has no grace period.
 #[derive(Clone, Debug)]
 pub struct Stop {
-    /// Cancelled, no further image is begun and no further page of a list is asked for; images that are under way go
-    /// on.
+    /// Once cancelled, no further image is started and no further page of a list is requested. Images in flight go on.
     pub cancel: CancellationToken,
-    /// Cancelled, the images that are under way are dropped as well.
+    /// Once cancelled, images in flight are dropped as well.
     pub abandon: CancellationToken,
-    /// How long images may go on after `cancel` before they are dropped.
+    /// Maximum time that images may go on after `cancel`.
     pub grace: Duration,
 }
 
 impl Stop {
-    /// Nobody has asked for anything yet.
+    /// Returns signals that are not set.
     pub fn new(grace: Duration) -> Self {
         Self {
             cancel: CancellationToken::new(),
@@ -28,13 +27,12 @@ impl Stop {
         }
     }
 
-    /// Sees to it that nothing goes on for longer than the grace period, and that an end at once is an end as well.
-    /// Never returns.
+    /// Enforces the grace period, and turns an immediate end into an orderly one as well. Never returns.
     pub(super) async fn enforce_deadline(&self) -> std::convert::Infallible {
         tokio::select! {
             () = self.abandon.cancelled() => self.cancel.cancel(),
             () = self.cancel.cancelled() => {
-                // Not even a turn of the clock, where there is no grace.
+                // Without a grace period, not even a tick of the clock.
                 if !self.grace.is_zero() {
                     tokio::time::sleep(self.grace).await;
                 }

@@ -1,7 +1,7 @@
-//! A source that gives a blob which was read whole a second time without asking for it, and one that stood in a manifest
-//! without ever asking.
+//! Store over a source that returns a blob a second time without a request: the first blob that was read whole, and
+//! every blob that was embedded in a manifest.
 //!
-//! The platform of a single image stands in its config: what the filter read need not be fetched again to be copied.
+//! The platform of a single image is in its config: a config that the filter read is not fetched again for the copy.
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,7 +16,7 @@ use image_syncer_registry::{
 use crate::graph::ManifestCache;
 use crate::store::{FallbackTag, Opened, Session, Store, Tags};
 
-/// A store that remembers the first blob that was read whole, and knows what stood in manifests.
+/// Store that keeps the first blob that was read whole, and uses the blobs embedded in manifests.
 pub(super) struct CachingStore {
     store: Arc<dyn Store>,
     read: OnceLock<(Digest, Bytes)>,
@@ -50,7 +50,7 @@ impl Store for CachingStore {
                 return Ok(bytes);
             }
             let bytes = self.store.read_blob(blob, limit).await?;
-            // Another blob that was read at the same moment may have come first; then that one is remembered.
+            // Another blob, read at the same time, may already be kept. Then this one is not.
             let _ = self.read.set((blob.digest.clone(), bytes.clone()));
             Ok(bytes)
         }
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_read_is_given_again_from_any_offset_and_nothing_else() {
+    async fn a_read_blob_is_returned_again_from_any_offset() {
         let stores = MemoryStores::new();
         let source = repository("src.example/app");
         let config = stores.blob(&source, "config", "the config");

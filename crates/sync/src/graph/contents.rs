@@ -1,4 +1,4 @@
-//! What people want to know of an image before it is copied.
+//! Summary of an image that a plan shows.
 
 use std::collections::HashSet;
 
@@ -8,18 +8,18 @@ use image_syncer_registry::{Digest, Platform};
 use crate::failure::Failure;
 use crate::graph::SourceImage;
 
-/// What an image consists of, as far as it was read.
+/// Platforms and layers of an image, as far as its manifests were read.
 #[derive(Debug, Default)]
 pub(crate) struct ImageContents {
-    /// The platforms of its images, in the order of its indexes; attestations have none.
+    /// Platforms of its images, in the order of its indexes. Attestations have none.
     pub(crate) platforms: Vec<String>,
-    /// The layers of its images that were read, each once.
+    /// Number of layers of the images that were read, each counted once.
     pub(crate) layers: u64,
 }
 
 impl SourceImage {
-    /// The anatomy of the root `digest` of this image. Nothing that was not read is fetched for it, but for the config of
-    /// a single image, where the platform stands.
+    /// Returns platforms and layers below the root `digest` of this image. Fetches nothing, except the config of a
+    /// single image, which states its platform.
     pub(crate) async fn contents(&self, digest: &Digest) -> Result<ImageContents, Failure> {
         let mut anatomy = ImageContents::default();
         let mut layers = HashSet::new();

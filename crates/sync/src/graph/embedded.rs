@@ -1,4 +1,4 @@
-//! Blobs that stood in the manifests which name them: nobody need fetch them.
+//! Blobs that are embedded in manifests, so that no request is needed for them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
@@ -8,13 +8,13 @@ use image_syncer_registry::{Digest, Manifest};
 
 use crate::lock::lock;
 
-/// The largest blob that is kept, in bytes. What is embedded has some hundreds.
+/// Maximum size of a kept blob, in bytes. Embedded blobs usually have some hundreds.
 const LARGEST: u64 = 64 * 1024;
 
-/// How many bytes are kept for the whole run; what falls out is fetched.
+/// Maximum number of bytes kept for the whole run. Older blobs are fetched again.
 const MAX_KEPT_BYTES: usize = 1024 * 1024;
 
-/// What stood in manifests lately, whichever named it: a digest promises the same bytes everywhere.
+/// Blobs embedded in recent manifests, by digest: a digest promises the same bytes everywhere.
 #[derive(Default)]
 pub(super) struct EmbeddedContent(Mutex<CachedContent>);
 
@@ -26,7 +26,7 @@ struct CachedContent {
 }
 
 impl EmbeddedContent {
-    /// Keeps what stands in `manifest`.
+    /// Keeps the blobs embedded in `manifest`.
     pub(super) fn keep(&self, manifest: &Manifest) {
         let found = manifest.embedded(LARGEST);
         if found.is_empty() {
@@ -37,7 +37,7 @@ impl EmbeddedContent {
             kept.add(digest, bytes);
         }
     }
-    /// The bytes of a blob that is kept.
+    /// Returns the bytes of a kept blob.
     pub(super) fn get(&self, digest: &Digest) -> Option<Bytes> {
         lock(&self.0).blobs.get(digest).cloned()
     }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_make_room() {
+    fn the_oldest_blobs_are_dropped() {
         let mut kept = CachedContent::default();
         let half = Bytes::from(vec![0; MAX_KEPT_BYTES / 2]);
         let digests = ["a", "b", "c"].map(|name| Digest::sha256(name.as_bytes()));

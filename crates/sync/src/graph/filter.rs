@@ -1,8 +1,8 @@
-//! The platform filter over an image (docs/migrating.md#platforms).
+//! The platform filter of an image (docs/migrating.md#platforms).
 //!
-//! It holds for every image alike: lists and indexes, indexes within indexes, and single images, whose platform stands
-//! in the config blob. An entry that states no platform passes, and so does an artifact that has none. Attestations
-//! go with the image that they name.
+//! The filter applies to every kind of image: lists and indexes, nested indexes, and single images, whose platform is
+//! in the config blob. An entry without a platform passes, and so does an artifact without one. Attestations follow the
+//! image that they name.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use image_syncer_registry::{Descriptor, Digest, Manifest, Platform};
 use crate::failure::{Failure, Side};
 use crate::graph::{MAX_DEPTH, Root, SourceImage};
 
-/// The most bytes of a config that are read to learn a platform.
+/// Maximum size of a config that is read for its platform, in bytes.
 const MAX_CONFIG_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Configs that state a platform; those of artifacts do not.
+/// Media types of configs that state a platform; those of artifacts do not.
 pub(crate) const IMAGE_CONFIGS: [&str; 2] = [
     "application/vnd.oci.image.config.v1+json",
     "application/vnd.docker.container.image.v1+json",
 ];
 
-/// What passes of an index.
+/// Part of an index that passes the filter.
 #[derive(Clone)]
 pub(super) enum FilteredIndex {
     All,
@@ -32,17 +32,17 @@ pub(super) enum FilteredIndex {
     Some(Arc<Manifest>),
 }
 
-/// What is to become of an entry.
+/// Decision on an entry of an index.
 enum EntryDecision {
     Keep,
     Drop,
     Replace(Arc<Manifest>),
-    /// As is decided for the image of that digest.
+    /// Same decision as for the image with this digest.
     Follow(Digest),
 }
 
 impl SourceImage {
-    /// `root` as the filter leaves it.
+    /// Applies the filter to `root`.
     pub(super) async fn narrow(&self, root: Arc<Manifest>) -> Result<Root, Failure> {
         let platform = match self.view(&root)? {
             ManifestView::Index(index) => {
@@ -83,7 +83,7 @@ impl SourceImage {
             if depth == MAX_DEPTH {
                 return Err(self.too_deep());
             }
-            // One after the other: only indexes within indexes ask anything, they are few, and each is judged once.
+            // Sequential: only nested indexes cost requests, they are few, and each is decided once.
             let mut verdicts = Vec::with_capacity(index.manifests.len());
             for entry in &index.manifests {
                 verdicts.push(self.decide_entry(entry, depth).await?);
@@ -137,7 +137,7 @@ impl SourceImage {
         let manifest = manifest.map_err(|failure| Self::child_failure(entry, failure))?;
         let passed = match self.view(&manifest)? {
             ManifestView::Index(index) => self.narrow_index(&manifest, index, depth).await?,
-            // Not what its entry promised; an image within an index states its platform in its entry or nowhere.
+            // Differs from its entry. An image within an index states its platform in the entry or not at all.
             ManifestView::Image(_) | ManifestView::Schema1(_) => FilteredIndex::All,
         };
         self.seen_manifests()
@@ -146,7 +146,7 @@ impl SourceImage {
         Ok(passed)
     }
 
-    /// Notes what the verdicts leave of an index that stays what it is.
+    /// Records which entries of an index are copied, while the index itself stays unchanged.
     fn filtered_index(&self, entries: &[Descriptor], verdicts: &[EntryDecision]) -> FilteredIndex {
         let mut held = self.seen_manifests();
         let mut nothing = !entries.is_empty();
@@ -172,7 +172,7 @@ impl SourceImage {
         format!("no platform of it passes {}", self.filter)
     }
 
-    /// The index that the verdicts leave.
+    /// Writes the index with the entries that pass.
     fn write(
         &self,
         whole: &Manifest,
@@ -201,12 +201,12 @@ impl SourceImage {
             })
         });
         let filtered = Arc::new(filtered.map_err(|error| self.unreadable(whole, &error))?);
-        // It exists nowhere but here: whoever asks for it by digest is to find it.
+        // It exists only in memory, and must be found there by its digest.
         self.keep_manifest(filtered.digest(), Ok(Arc::clone(&filtered)))?;
         Ok(FilteredIndex::Some(filtered))
     }
 
-    /// The platform that an image's config states; nothing for an artifact or where the config cannot be read as one.
+    /// Returns the platform in the config of an image, or an empty one for artifacts and unreadable configs.
     pub(super) async fn platform(&self, image: &ImageView) -> Result<Platform, Failure> {
         let Some(config) = &image.config else {
             return Ok(Platform::default());
@@ -220,7 +220,7 @@ impl SourceImage {
     }
 }
 
-/// Lets attestations go the way of the image that they name; one that names an image which is not there is dropped.
+/// Applies the decision on an image to its attestations. An attestation of a missing image is dropped.
 fn follow(entries: &[Descriptor], verdicts: &mut [EntryDecision]) {
     let kept: HashSet<&Digest> = entries
         .iter()
@@ -239,7 +239,7 @@ fn follow(entries: &[Descriptor], verdicts: &mut [EntryDecision]) {
     }
 }
 
-/// `linux/arm/v7`, as people write it.
+/// Formats a platform as `linux/arm/v7`.
 fn written(platform: &Platform) -> String {
     let said = |text: &str| if text.is_empty() { "unknown" } else { text }.to_owned();
     let mut parts = vec![said(&platform.os), said(&platform.architecture)];

@@ -1,7 +1,7 @@
-//! Manifests of sources, each fetched once however many images of the run name it.
+//! Cache of source manifests: each is fetched once, however many images of the run name it.
 //!
-//! Tags that share a digest (`1`, `1.27`, `latest`) are the rule, and each GET counts where pulls have a quota. Those
-//! who want the same manifest at the same moment share one request; what came last stays for a while, within bounds.
+//! Tags that share a digest (`1`, `1.27`, `latest`) are common, and each GET counts where pulls have a quota.
+//! Concurrent requests for one manifest share one fetch. Recent manifests are kept within bounds.
 
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ mod tests {
     use crate::store::memory::{MemoryStores, error, repository};
 
     #[tokio::test]
-    async fn those_who_want_it_at_once_and_later_share_one_request() {
+    async fn concurrent_and_later_callers_share_one_request() {
         let stores = MemoryStores::new();
         let source = repository("src.example/app");
         let image = stores.image(&source, "image", "linux/amd64", &["base"]);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_shared_by_those_who_wait_and_asked_anew_later() {
+    async fn a_failure_is_shared_by_waiters_and_not_kept() {
         let stores = MemoryStores::new();
         let source = repository("src.example/app");
         let image = stores.image(&source, "image", "linux/amd64", &["base"]);
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_kept_is_bounded_and_the_oldest_goes_first() {
+    async fn the_cache_is_bounded_and_drops_the_oldest() {
         let stores = MemoryStores::new();
         let source = repository("src.example/app");
         let one = stores.image(&source, "one", "linux/amd64", &["base"]);

@@ -1,4 +1,4 @@
-//! The sizes of blobs whose descriptors say none: layers of schema 1.
+//! Sizes of blobs whose descriptors lack one: layers of schema 1.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use image_syncer_registry::{Descriptor, ErrorKind};
@@ -7,7 +7,8 @@ use crate::failure::{Failure, Side};
 use crate::graph::{FETCHES, SourceImage};
 
 impl SourceImage {
-    /// `blobs`, with their sizes: a HEAD at the source for each that has none, as none can be sent without.
+    /// Returns `blobs` with their sizes: a HEAD at the source for each blob without one, since an upload needs the
+    /// size.
     pub(crate) async fn measured(
         &self,
         blobs: Vec<Descriptor>,

@@ -1,13 +1,13 @@
-//! What an image consists of at its source: root, children, blobs; fetched once for all destinations, bounded, and
+//! Content of an image at its source: root, children, blobs. It is fetched once for all destinations, bounded, and
 //! narrowed by the platform filter.
 //!
-//! # How little is asked
+//! # Requests
 //!
-//! A tag is resolved once: by HEAD, which is free where a GET costs quota (Docker Hub), or, where a destination is known
-//! to lack it so that the root is needed anyway, by the GET of the root. All else is fetched by digest, so that a tag
-//! that moves cannot mix versions, and only when somebody needs to look into it: a child that every destination has is
-//! never fetched. What was fetched is shared by the destinations of the image and, through
-//! [`ManifestCache`], by the images of the run.
+//! A tag is resolved once: by HEAD, which is free where a GET costs quota (Docker Hub), or by the GET of the root, if a
+//! destination is known to lack the tag and the root is needed anyway. Everything else is fetched by digest, so that a
+//! tag that moves cannot mix versions, and only when its content is needed: a child that every destination has is never
+//! fetched. The destinations of the image share all fetched content, and the images of the run share it through
+//! [`ManifestCache`].
 
 mod caching_store;
 mod contents;
@@ -41,68 +41,68 @@ pub(crate) use subject_referrers::{ReferrerQueries, SubjectReferrers, may_list_r
 pub use walk::ImageContent;
 pub(crate) use walk::{FoundEntry, names_blob, names_manifest};
 
-/// How deep indexes may lie within indexes. Real ones go two deep.
+/// Maximum nesting depth of indexes. Real ones have a depth of two.
 pub(crate) const MAX_DEPTH: usize = 8;
 
-/// How many manifests one image may consist of. The largest in public use have some hundreds.
+/// Maximum number of manifests of one image. The largest in public use have some hundreds.
 pub(crate) const MAX_MANIFESTS: usize = 10_000;
 
-/// How many bytes of manifests are held for one image. Hundreds of images may be under way at a time.
+/// Maximum number of bytes of manifests held for one image. Hundreds of images may be in flight.
 const MAX_HELD_BYTES: u64 = 16 * 1024 * 1024;
 
-/// How many blobs one image may name. Real images have some hundreds, large models some thousands.
+/// Maximum number of blobs of one image. Real images have some hundreds, large models some thousands.
 const MAX_BLOBS: usize = 20_000;
 
-/// The most characters of a platform that an error repeats.
+/// Maximum number of characters of a platform in an error.
 const LONGEST_PLATFORM: usize = 100;
 
-/// Manifests of one image that are fetched at a time.
+/// Maximum number of concurrent manifest fetches of one image.
 const FETCHES: usize = 8;
 
-/// One image at its source, shared by all of its destinations. A failure is shared as well: what one destination
-/// learned of the source, the others need not ask again.
+/// One image at its source, shared by all of its destinations. They share failures as well: a request that failed for
+/// one destination is not repeated for another.
 pub struct SourceImage {
     store: Arc<dyn Store>,
     target: Target,
     filter: Arc<PlatformFilter>,
     parts: Parts,
     manifests: Arc<ManifestCache>,
-    /// Whether the root is needed in any case, so that its GET tells what a HEAD would.
+    /// True if the root is needed in any case, so that its GET replaces the HEAD.
     needed: bool,
     head: OnceCell<Result<ManifestHead, Failure>>,
-    /// Manifest that the tag was moved to, after the one that it named first was deleted.
+    /// Manifest that the tag names after it was moved and the first manifest was deleted.
     moved: OnceCell<Result<ManifestHead, Failure>>,
     root: OnceCell<Result<Root, Failure>>,
     held: Mutex<SeenManifests>,
 }
 
-/// The root of an image, after the filter.
+/// Root of an image, after the filter.
 #[derive(Clone, Debug)]
 pub enum Root {
-    /// As it is at the source.
+    /// The manifest as the source has it.
     Whole(Arc<Manifest>),
-    /// An index of what passes the filter, whose digest is not the source's.
+    /// An index of the entries that pass the filter, with another digest than at the source.
     Filtered(Arc<Manifest>),
     /// Nothing passes.
     Nothing {
-        /// Why, a clause.
+        /// Reason, as a clause.
         why: String,
     },
 }
 
-/// The manifests that this image has seen.
+/// Manifests read so far for this image.
 #[derive(Default)]
 struct SeenManifests {
     manifests: HashMap<Digest, Result<Arc<Manifest>, Failure>>,
     bytes: u64,
-    /// What the filter leaves of indexes within the root.
+    /// Filtered versions of nested indexes.
     narrowed: HashMap<Digest, filter::FilteredIndex>,
-    /// What a sparse image consists of.
+    /// Entries of a sparse image.
     sparse: sparse::SparseContent,
 }
 
 impl SourceImage {
-    /// What `target` names in `store`, narrowed by `filter`. Nothing is asked yet.
+    /// Returns the image that `target` names in `store`, narrowed by `filter`. Sends no request yet.
     pub fn new(
         store: Arc<dyn Store>,
         target: Target,
@@ -123,39 +123,39 @@ impl SourceImage {
             held: Mutex::default(),
         }
     }
-    /// What is fetched.
+    /// Returns the tag or digest that is fetched.
     pub(crate) fn target(&self) -> &Target {
         &self.target
     }
-    /// The same, of which it is known that its root will be needed: no HEAD goes before its GET.
+    /// Marks the root as needed: no HEAD precedes its GET.
     ///
-    /// Not on Docker Hub: where tags share a digest, as they do there, the HEAD spares a GET, and only that counts as a
-    /// pull.
+    /// Without effect on Docker Hub: tags often share a digest there, so that the HEAD saves a GET, and only a GET
+    /// counts as a pull.
     #[must_use]
     pub fn needed(mut self) -> Self {
         self.needed = !self.store.repository().registry().is_docker_hub();
         self
     }
-    /// The same, of which other parts come along or stay behind.
+    /// Sets the parts of the image that are copied.
     #[must_use]
     pub fn with_parts(mut self, parts: Parts) -> Self {
         self.parts = parts;
         self
     }
-    /// Where it is read.
+    /// Returns the store of the source.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }
-    /// Whether a filter may change it.
+    /// Returns true if a filter may change the image.
     pub fn is_filtered(&self) -> bool {
         !self.filter.is_empty() || self.parts.strip_attestations
     }
-    /// Whether the root of that digest is an index that the filter made.
+    /// Returns true if the root with this digest is an index that the filter wrote.
     pub(crate) fn wrote(&self, digest: &Digest) -> bool {
         let root = self.root.get().and_then(|root| root.as_ref().ok());
         matches!(root, Some(Root::Filtered(root)) if root.digest() == digest)
     }
-    /// What the target is now: one HEAD, or one GET of the root, however many ask; none where it is a digest already.
+    /// Resolves the target: one HEAD, or one GET of the root, for all callers; no request for a digest.
     pub async fn head(&self) -> Result<ManifestHead, Failure> {
         if let Target::Digest(digest) = &self.target {
             return Ok(ManifestHead {
@@ -169,8 +169,8 @@ impl SourceImage {
         }
         self.head.get_or_init(|| self.resolve()).await.clone()
     }
-    /// The root, after the filter: one GET by digest, however many ask, unless [`SourceImage::head`] has it already,
-    /// and whatever the filter needs to see.
+    /// Returns the root, after the filter: one GET by digest for all callers, unless [`SourceImage::head`] has it
+    /// already, plus the manifests that the filter needs.
     pub async fn root(&self) -> Result<Root, Failure> {
         let root = async {
             let whole = self.unfiltered_root().await?;
@@ -200,7 +200,8 @@ impl SourceImage {
         })
     }
 
-    /// Returns the root before the filter: one GET by digest for all callers, unless [`SourceImage::head`] has it already.
+    /// Returns the root before the filter: one GET by digest for all callers, unless [`SourceImage::head`] has it
+    /// already.
     ///
     /// If the tag was moved and the manifest that it named before is deleted, the tag is read again, once. Then
     /// [`SourceImage::head`] has the new digest.
@@ -233,7 +234,7 @@ impl SourceImage {
         Ok(Some(head))
     }
 
-    /// The manifest of that digest: one GET, however many ask.
+    /// Returns the manifest of this digest: one GET for all callers.
     pub(crate) async fn manifest(&self, digest: &Digest) -> Result<Arc<Manifest>, Failure> {
         if let Some(held) = self.seen_manifests().manifests.get(digest) {
             return held.clone();
@@ -242,7 +243,7 @@ impl SourceImage {
         self.keep_manifest(digest, manifest.clone())?;
         manifest
     }
-    /// Remembers a manifest for as long as the image is under way, wherever it was read.
+    /// Keeps a manifest until the image ends, wherever it was read.
     pub(crate) fn keep_manifest(
         &self,
         digest: &Digest,
@@ -268,7 +269,7 @@ impl SourceImage {
         lock(&self.held)
     }
 
-    /// Reads a manifest of this image.
+    /// Parses a manifest of this image.
     fn view(&self, manifest: &Manifest) -> Result<ManifestView, Failure> {
         let view = manifest.view();
         let view = view.map_err(|error| self.unreadable(manifest, &error))?;
@@ -284,7 +285,8 @@ impl SourceImage {
         let action = format!("read manifest {path}@{}", manifest.digest());
         self.failure(ErrorKind::Protocol, action, &error.to_string())
     }
-    /// `failure` to fetch an entry of an index; where the source does not have it, the image is incomplete there.
+    /// Adds the platform of the entry to the `failure` of its fetch. If the source lacks the entry, the image is
+    /// incomplete there.
     fn child_failure(entry: &Descriptor, failure: Failure) -> Failure {
         if failure.cause != Cause::NotFound {
             return failure;

@@ -1,6 +1,7 @@
-//! Sparse images: an index that stays what it is while some of its children stay behind.
+//! Sparse images: an unchanged index that is copied without some of its children.
 //!
-//! Its digest says nothing of which children a destination has: one that was copied for another platform has the same.
+//! Its digest does not tell which children a destination has: an index that was copied for another platform has the
+//! same digest.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,26 +10,26 @@ use image_syncer_registry::{Cause, Descriptor, Digest};
 use crate::failure::Failure;
 use crate::graph::SourceImage;
 
-/// What to say where a registry refuses an index of which some children stayed behind.
+/// Hint for a registry that refuses an index without some of its children.
 pub(crate) const WANTS_ALL_CHILDREN: &str = "--sparse left some children of the index behind, and this registry takes \
                                              no index without all of them: without --sparse, an index of the others \
                                              is written, with another digest";
 
-/// What a sparse image consists of.
+/// Entries of a sparse image.
 #[derive(Default)]
 pub(super) struct SparseContent {
-    /// What stays behind, unless it is wanted elsewhere.
+    /// Excluded entries, unless another index includes them.
     left_out: HashSet<Digest>,
-    /// What comes along, and whether it is an index.
+    /// Included entries, with true for an index.
     wanted: HashMap<Digest, bool>,
 }
 
 impl SparseContent {
-    /// An entry comes along.
+    /// Includes an entry.
     pub(super) fn include(&mut self, entry: &Descriptor) {
         self.wanted.insert(entry.digest.clone(), entry.is_index());
     }
-    /// An entry stays behind.
+    /// Excludes an entry.
     pub(super) fn exclude(&mut self, entry: &Descriptor) {
         self.left_out.insert(entry.digest.clone());
     }
@@ -38,8 +39,8 @@ impl SparseContent {
 }
 
 impl SourceImage {
-    /// The children that a destination must have of a sparse image, each with whether it is an index; `None` where a
-    /// digest tells it all.
+    /// Returns the children of a sparse image that a destination must have, each with true for an index; `None` if the
+    /// digest alone is sufficient.
     pub(crate) fn required_children(&self) -> Option<Vec<(Digest, bool)>> {
         if !self.parts.sparse {
             return None;
@@ -52,11 +53,11 @@ impl SourceImage {
         wanted.sort();
         (!wanted.is_empty()).then_some(wanted)
     }
-    /// Whether a child stays behind.
+    /// Returns true if the child is excluded.
     pub(super) fn leaves_out(&self, child: &Digest) -> bool {
         self.parts.sparse && self.seen_manifests().sparse.leaves_out(child)
     }
-    /// Whether anything stays behind of an index that is kept.
+    /// Returns true if a child of an unchanged index is excluded.
     pub(crate) fn is_sparse(&self) -> bool {
         let held = self.seen_manifests();
         held.sparse
@@ -64,12 +65,13 @@ impl SourceImage {
             .iter()
             .any(|child| held.sparse.leaves_out(child))
     }
-    /// The end of an image of which a destination says that it lacks `missing`, where that is what stays behind.
+    /// Returns the failure of an image if `missing`, which a destination reports to lack, was excluded.
     pub(crate) fn demanded(&self, missing: &[Digest], failure: &Failure) -> Option<Failure> {
         let demanded = missing.iter().any(|digest| self.leaves_out(digest));
         demanded.then(|| sparse_refused(failure.clone()))
     }
-    /// `failure`, the end of an image that a destination refused for want of something that it did not name.
+    /// Adds the hint about sparse indexes to `failure`, if a destination refused the image without naming the missing
+    /// content.
     pub(crate) fn given_up(&self, failure: Failure) -> Failure {
         if self.is_sparse() {
             sparse_refused(failure)

@@ -1,6 +1,6 @@
-//! What refers to a manifest at its source: referrers by `subject`, and cosign's tags, which name it in their own name.
+//! Referrers of a manifest at its source: by `subject`, and by cosign's tags, which contain the digest of the subject.
 //!
-//! Asked once for each manifest, however many tags and destinations want to know: the answers stay for a while.
+//! Each manifest is queried once, for all tags and destinations: the answers are kept for a while.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,50 +18,50 @@ use crate::graph::{MAX_DEPTH, MAX_MANIFESTS, SourceImage, names_manifest};
 use crate::keyed::KeyedOnce;
 use crate::store::{FallbackTag, Store};
 
-/// What stands behind the digest in cosign's tags.
+/// Suffixes of cosign's tags, after the digest.
 const SUFFIXES: [&str; 3] = [".sig", ".att", ".sbom"];
 
-/// How many answers stay, a referrer counted as one more: some megabytes.
+/// Maximum number of kept answers and referrers: some megabytes.
 const MAX_KEPT: u64 = 8_192;
 
-/// What refers to a manifest.
+/// Referrers of one manifest.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SubjectReferrers {
-    /// Its referrers, as the source lists them.
+    /// Referrers that the source lists.
     pub(crate) referrers: Vec<Descriptor>,
-    /// The tags that cosign made of its digest.
+    /// Tags that cosign made from its digest.
     pub(crate) companions: Vec<Tag>,
 }
 
 impl SubjectReferrers {
-    /// Whether nothing refers to it.
+    /// Returns true without referrers and tags.
     pub(crate) fn is_empty(&self) -> bool {
         self.referrers.is_empty() && self.companions.is_empty()
     }
-    /// How many.
+    /// Returns the number of referrers and tags.
     pub(crate) fn len(&self) -> usize {
         self.referrers.len() + self.companions.len()
     }
 }
 
-/// The questions of a run; shared by all images.
+/// Referrer queries of a run, with their answers. Shared by all images.
 pub(crate) struct ReferrerQueries {
     tags: Arc<SourceTags>,
     answers: KeyedOnce<(Repository, Digest), Arc<SubjectReferrers>, Failure>,
 }
 
 impl ReferrerQueries {
-    /// Nothing asked yet; `tags` tell which tags name referrers.
+    /// Returns an empty cache. `tags` tells which tags name referrers.
     pub(crate) fn new(tags: Arc<SourceTags>) -> Self {
         Self {
             tags,
             answers: KeyedOnce::with_limit(MAX_KEPT),
         }
     }
-    /// What refers to `subject` in `source`. A failure is shared by those who wait for it now and not remembered.
+    /// Returns the referrers of `subject` in `source`. Concurrent callers share a failure; it is not kept.
     ///
     /// # Errors
-    /// When the source fails to say: what it may hold would be lost without a word.
+    /// Fails if the source does not answer. Otherwise existing referrers would be lost silently.
     pub(crate) async fn referrers_of(
         &self,
         source: &Arc<dyn Store>,
@@ -73,7 +73,7 @@ impl ReferrerQueries {
         self.answers.get(key, weight, query).await
     }
 
-    /// Asks the source. Where a list of its tags tells which of them name referrers, no tag is asked for in vain.
+    /// Queries the source. If a list of its tags tells which tags name referrers, no other tag is queried.
     async fn query_source(
         &self,
         source: &Arc<dyn Store>,
@@ -105,23 +105,23 @@ impl ReferrerQueries {
     }
 }
 
-/// Whether the fallback tag of `subject` names an image: some tools tag images by their own digests.
+/// Returns true if the fallback tag of `subject` names an image: some tools tag images by their own digests.
 async fn tags_an_image(source: &Arc<dyn Store>, subject: &Digest) -> bool {
     let tag = Target::Tag(Tag::of_referrers_to(subject));
     match source.probe(&tag).await {
         Ok(Some(head)) => !may_list_referrers(&head, subject),
-        // What was wrong with it stays wrong.
+        // The first error stands.
         Ok(None) | Err(_) => false,
     }
 }
 
-/// Whether what stands under the fallback tag of `subject` may be a list of its referrers.
+/// Returns true if the manifest under the fallback tag of `subject` may be a list of its referrers.
 pub(crate) fn may_list_referrers(head: &ManifestHead, subject: &Digest) -> bool {
     let media_type = head.media_type.as_deref();
     head.digest != *subject && media_type.is_none_or(|media_type| media_type == OCI_INDEX)
 }
 
-/// Cosign's tags, where no list tells of them.
+/// Queries cosign's tags one by one, without a list of tags.
 async fn companions_one_by_one(
     source: &Arc<dyn Store>,
     subject: &Digest,
@@ -131,7 +131,7 @@ async fn companions_one_by_one(
     let questions = tags.into_iter().flatten().map(|tag| async move {
         match source.probe(&Target::Tag(tag.clone())).await {
             Ok(found) => Ok(found.map(|_| tag)),
-            // Artifactory's word for a tag that does not exist, in a repository that may be read.
+            // Artifactory's answer for a tag that does not exist, in a readable repository.
             Err(error) if error.kind() == ErrorKind::Denied => Ok(None),
             Err(error) => Err(Failure::registry(Side::Source, &error)),
         }
@@ -141,11 +141,11 @@ async fn companions_one_by_one(
 }
 
 impl SourceImage {
-    /// Returns the digests of the manifests below `root`, each once: all that may be a subject of its own. Costs a GET for
-    /// each index within an index that was not read before.
+    /// Returns the digests of the manifests below `root`, each once: all of them may be subjects. Costs a GET for each
+    /// nested index that was not read before.
     ///
     /// # Errors
-    /// Indexes that cannot be had or read, lie too deep within each other or are too many.
+    /// Fails for nested indexes that cannot be fetched or parsed, are nested too deeply or are too many.
     pub(crate) async fn manifests_below(
         &self,
         root: &Arc<Manifest>,
@@ -157,8 +157,8 @@ impl SourceImage {
         self.manifests_below_within(root, admit).await
     }
 
-    /// Like [`SourceImage::manifests_below`]; `admit` is called for each manifest before anything below it is fetched,
-    /// with how many were found so far, and ends the search with its error.
+    /// Like [`SourceImage::manifests_below`]. `admit` is called for each manifest, with the number found so far, before
+    /// anything below it is fetched. Its error ends the search.
     pub(crate) async fn manifests_below_within(
         &self,
         root: &Arc<Manifest>,
@@ -195,14 +195,14 @@ impl SourceImage {
         Ok(below)
     }
 
-    /// The failure of an image to which too many manifests refer.
+    /// Returns the failure of an image with too many referrers.
     pub(crate) fn too_many_referrers(&self) -> Failure {
         self.too_much(&format!(
             "more than {MAX_MANIFESTS} manifests refer to it or to its referrers"
         ))
     }
 
-    /// The failure of an image whose referrers have referrers without end.
+    /// Returns the failure of an image whose referrers are nested too deeply.
     pub(crate) fn too_deep_referrers(&self) -> Failure {
         self.too_much(&format!(
             "referrers of referrers lie more than {MAX_DEPTH} deep"

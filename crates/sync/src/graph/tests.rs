@@ -37,7 +37,7 @@ impl World {
         };
         image.content(&root, |_| false).await
     }
-    /// An index that claims to have a digest which it has not.
+    /// An index under a digest that is not its own.
     fn forged(&self, name: &str, digest: &Digest, entries: &[Value]) {
         let document = json!({
             "schemaVersion": 2,
@@ -63,7 +63,7 @@ fn names(world: &World, content: &ImageContent) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_is_named_twice_comes_once() {
+async fn repeated_content_is_visited_once() {
     let world = world();
     let one = world.stores.image(
         &world.source,
@@ -84,7 +84,7 @@ async fn what_is_named_twice_comes_once() {
 }
 
 #[tokio::test]
-async fn what_is_left_out_is_not_fetched() {
+async fn excluded_children_are_not_fetched() {
     let world = world();
     let one = world
         .stores
@@ -104,14 +104,14 @@ async fn what_is_left_out_is_not_fetched() {
         .unwrap();
     assert_eq!(names(&world, &content), ["two.config", "two"]);
     assert_eq!(world.stores.count("manifest src.example/app@one"), 0);
-    // Asked again, for another destination, nothing is fetched twice.
+    // A second query, for another destination, fetches nothing again.
     image.content(&root, |_| false).await.unwrap();
     let calls = ["index", "two", "one"].map(|name| format!("manifest src.example/app@{name}"));
     assert_eq!(world.stores.calls(), calls);
 }
 
 #[tokio::test]
-async fn indexes_that_name_each_other_end() {
+async fn cycles_of_indexes_end() {
     let world = world();
     let (a, b) = (Digest::sha256(b"a"), Digest::sha256(b"b"));
     world.forged("a", &a, &[index_entry(&b)]);
@@ -122,7 +122,7 @@ async fn indexes_that_name_each_other_end() {
 }
 
 #[tokio::test]
-async fn indexes_lie_within_each_other_so_deep_and_no_deeper() {
+async fn the_nesting_depth_of_indexes_is_bounded() {
     let world = world();
     let image = world
         .stores
@@ -150,7 +150,7 @@ async fn indexes_lie_within_each_other_so_deep_and_no_deeper() {
 }
 
 #[tokio::test]
-async fn an_index_that_names_itself_cannot_hold_up_the_filter() {
+async fn an_index_that_names_itself_does_not_block_the_filter() {
     let world = world();
     let a = Digest::sha256(b"a");
     world.forged("a", &a, &[index_entry(&a)]);
@@ -234,7 +234,7 @@ async fn layers_of_schema_1_have_no_size() {
     assert_eq!(content.blobs[0].size, None);
 }
 
-/// What is asked for the root of an image that is needed in any case, and the message where it is not there.
+/// Calls for the root of an image that is needed in any case, and the error if it does not exist.
 async fn needed(repository: Repository) -> (Vec<String>, String) {
     let stores = MemoryStores::new();
     let manifest = stores.image(&repository, "image", "linux/amd64", &["base"]);
@@ -249,7 +249,7 @@ async fn needed(repository: Repository) -> (Vec<String>, String) {
     let (head, root) = (image.head().await.unwrap(), image.root().await.unwrap());
     assert_eq!(head.digest, *manifest.digest());
     assert!(matches!(root, Root::Whole(root) if root.bytes() == manifest.bytes()));
-    // What the GET by tag brought is there for whoever wants the digest.
+    // The manifest of the GET by tag is cached by its digest.
     let by_digest = open(Target::Digest(manifest.digest().clone()));
     by_digest.root().await.unwrap();
     let failure = open(tag("v2")).head().await.unwrap_err();
@@ -266,7 +266,7 @@ async fn a_root_that_is_needed_is_fetched_by_its_tag() {
 }
 
 #[tokio::test]
-async fn docker_hub_is_asked_by_head_first_as_a_get_counts_as_a_pull() {
+async fn docker_hub_gets_a_head_first_since_a_get_counts_as_a_pull() {
     let (calls, _) = needed(repository("docker.io/library/app")).await;
     let expected = [
         "resolve docker.io/library/app:v1",

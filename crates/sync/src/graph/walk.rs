@@ -1,4 +1,4 @@
-//! The walk from a root down to its blobs.
+//! Walk from a root to its blobs.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,25 +10,25 @@ use image_syncer_registry::{Descriptor, Digest, ErrorKind, Manifest, Presence};
 use crate::failure::Failure;
 use crate::graph::{FETCHES, MAX_BLOBS, MAX_DEPTH, MAX_MANIFESTS, SourceImage};
 
-/// What lies below a root.
+/// Content below a root.
 #[derive(Clone, Debug, Default)]
 pub struct ImageContent {
-    /// The children, leaves first, each once.
+    /// Children, leaves first, each once.
     pub children: Vec<Arc<Manifest>>,
-    /// The blobs that root and children name, each once; foreign layers are left out, as registries need not hold
-    /// them, unless they were asked for.
+    /// Blobs that root and children name, each once. Foreign layers are excluded unless requested, since registries
+    /// need not have them.
     pub blobs: Vec<Descriptor>,
 }
 
-/// An entry of an index, looked up.
+/// Entry of an index, after a lookup.
 pub(crate) enum FoundEntry {
-    /// It is a manifest.
+    /// A manifest.
     Manifest(Arc<Manifest>),
-    /// An index may list plain blobs, as `BuildKit`'s older cache exports do.
+    /// A blob: an index may list plain blobs, as older cache exports of `BuildKit` do.
     Blob(Box<Descriptor>),
 }
 
-/// What the walk has seen so far.
+/// State of a walk.
 #[derive(Default)]
 struct GraphWalk {
     seen: HashSet<Digest>,
@@ -36,13 +36,13 @@ struct GraphWalk {
     images: Vec<Arc<Manifest>>,
     indexes: HashMap<Digest, (Arc<Manifest>, Vec<Digest>)>,
     blobs: Vec<Descriptor>,
-    /// Whether foreign layers come along.
+    /// True if foreign layers are included.
     foreign_layers: bool,
 }
 
 impl SourceImage {
-    /// What lies below `root`, without the children for which `leave_out` holds and what lies below those. Level by
-    /// level, each digest once, so that neither cycles nor repeats cost anything.
+    /// Returns the content below `root`, without the children for which `leave_out` returns true and the content below
+    /// them. Goes level by level and visits each digest once, so that cycles and repeats cost nothing.
     pub async fn content(
         &self,
         root: &Arc<Manifest>,
@@ -52,8 +52,8 @@ impl SourceImage {
             .await
     }
 
-    /// The same, with entries looked up by `find`, which may read them elsewhere: a digest promises the same bytes
-    /// everywhere.
+    /// Like [`SourceImage::content`], with `find` for the lookup of entries. It may read them elsewhere, since a digest
+    /// promises the same bytes everywhere.
     pub(crate) async fn content_by<F>(
         &self,
         root: &Arc<Manifest>,
@@ -75,7 +75,7 @@ impl SourceImage {
         let mut asked = 0;
         for depth in 0.. {
             level.retain(|entry| {
-                // Asked last, and once of each manifest that would come along: whoever is asked may act on it.
+                // Called last, and once for each included manifest, since the callback may have side effects.
                 !self.leaves_out(&entry.digest)
                     && walk.seen.insert(entry.digest.clone())
                     && (names_blob(entry) || !leave_out(&entry.digest))
@@ -89,7 +89,7 @@ impl SourceImage {
             let (blobs, manifests): (Vec<_>, Vec<_>) =
                 std::mem::take(&mut level).into_iter().partition(names_blob);
             walk.take_blobs(blobs.into_iter());
-            // Before any of them is asked for: a document of some megabytes may name a hundred thousand.
+            // Checked before any fetch: a document of some megabytes may name a hundred thousand.
             asked += manifests.len();
             if asked > MAX_MANIFESTS {
                 return Err(self.too_many_children());
@@ -111,7 +111,7 @@ impl SourceImage {
         Ok(walk.into_content(root.digest()))
     }
 
-    /// An entry of an index of this image, looked up at the source.
+    /// Looks up an entry of an index of this image at the source.
     pub(crate) async fn find(&self, entry: Descriptor) -> Result<FoundEntry, Failure> {
         match self.manifest(&entry.digest).await {
             Ok(manifest) => Ok(FoundEntry::Manifest(manifest)),
@@ -120,7 +120,7 @@ impl SourceImage {
             {
                 Ok(FoundEntry::Blob(Box::new(entry)))
             }
-            // distribution answers 500 where the digest is that of a blob.
+            // distribution answers 500 for the digest of a blob.
             Err(failure) if failure.kind == Some(ErrorKind::Server) && !names_manifest(&entry) => {
                 match self.store.find_blob(&entry).await {
                     Ok(Presence::Present) => Ok(FoundEntry::Blob(Box::new(entry))),
@@ -133,7 +133,7 @@ impl SourceImage {
 }
 
 impl GraphWalk {
-    /// Notes a manifest; gives the entries that are to be looked at next.
+    /// Adds a manifest, and returns its entries for the next level.
     fn visit_manifest(&mut self, manifest: Arc<Manifest>, view: ManifestView) -> Vec<Descriptor> {
         match view {
             ManifestView::Index(index) => {
@@ -165,7 +165,7 @@ impl GraphWalk {
             }
         }
     }
-    /// Images first, then indexes, those within others before them.
+    /// Images first, then indexes, nested ones before the outer ones.
     fn into_content(mut self, root: &Digest) -> ImageContent {
         let mut children = std::mem::take(&mut self.images);
         self.push_index(root, &mut children);
@@ -176,7 +176,7 @@ impl GraphWalk {
         }
     }
     fn push_index(&mut self, digest: &Digest, children: &mut Vec<Arc<Manifest>>) {
-        // Taken out of the table: each once, and no way round in circles.
+        // Removed from the table, so that each is pushed once and cycles end.
         if let Some((manifest, entries)) = self.indexes.remove(digest) {
             for entry in &entries {
                 self.push_index(entry, children);
@@ -202,7 +202,7 @@ fn blobs_of_schema1(schema1: Schema1View) -> impl Iterator<Item = Descriptor> {
     })
 }
 
-/// Whether the entry says that it is a manifest, of whatever kind; then it cannot be a blob.
+/// Returns true if the entry has the media type of a manifest, and so cannot be a blob.
 pub(crate) fn names_manifest(entry: &Descriptor) -> bool {
     use image_syncer_registry::manifest::media_type::{
         DOCKER_MANIFEST, DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCI_ARTIFACT, OCI_MANIFEST,
@@ -217,8 +217,8 @@ pub(crate) fn names_manifest(entry: &Descriptor) -> bool {
     entry.is_index() || images.contains(&entry.media_type.as_str())
 }
 
-/// Whether the entry says that it is a layer or a config, which `BuildKit`'s older cache exports list; then nobody need
-/// ask for it as a manifest.
+/// Returns true if the entry has the media type of a layer or a config, as in older cache exports of `BuildKit`: then
+/// it is never requested as a manifest.
 pub(crate) fn names_blob(entry: &Descriptor) -> bool {
     const KINDS: [&str; 5] = [
         "application/vnd.oci.image.layer.",

@@ -1,4 +1,4 @@
-//! What came along.
+//! Results of copied referrers.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use image_syncer_registry::{Digest, Manifest, Tag};
 
 use crate::event::{Copied, Outcome, Volume};
 
-/// What came along with an image, over all levels.
+/// Referrers copied with an image, over all levels.
 #[derive(Debug, Default)]
 pub(in crate::copy) struct CopiedReferrers {
     referrers: u64,
@@ -14,27 +14,27 @@ pub(in crate::copy) struct CopiedReferrers {
     volume: Volume,
 }
 
-/// What came of one subject.
+/// Result for one subject.
 #[derive(Default)]
 pub(super) struct SubjectOutcome {
     pub(super) brought: CopiedReferrers,
-    /// What may be a subject in turn, each with whether it is new at the destination.
+    /// Manifests that may be subjects in turn, each with true if it is new at the destination.
     pub(super) next: Vec<(Digest, bool)>,
-    /// Roots that get their tag when what refers to them is there.
+    /// Roots that get their tag after their referrers.
     pub(super) names: Vec<(Arc<Manifest>, Tag)>,
 }
 
 impl CopiedReferrers {
-    /// One more came along.
+    /// Adds a copied referrer.
     pub(super) fn one(&mut self, copied: &Copied) {
         self.referrers += 1;
         self.volume += copied.volume;
     }
-    /// Others wrote the list of a subject's referrers at the same time.
+    /// Records that other clients wrote the list of a subject's referrers at the same time.
     pub(super) fn contended(&mut self) {
         self.contended += 1;
     }
-    /// Whether that happened.
+    /// Returns true if that happened.
     pub(super) fn is_contended(&self) -> bool {
         self.contended > 0
     }
@@ -43,18 +43,18 @@ impl CopiedReferrers {
         self.contended += other.contended;
         self.volume += other.volume;
     }
-    /// The copy of an image, with what came along.
+    /// Adds the referrers to the copy of their image.
     pub(in crate::copy) fn with(&self, mut copied: Copied) -> Copied {
         copied.referrers += self.referrers;
         copied.contended += self.contended;
         copied.volume += self.volume;
         copied
     }
-    /// How an image ends whose root `digest` stood at the destination and that ended as `outcome` by itself.
+    /// Returns the outcome of an image that has the root `digest` and the `outcome` without its referrers.
     pub(super) fn combine_outcome(&self, digest: Digest, outcome: Outcome) -> Outcome {
         let copied = match outcome {
             Outcome::Copied(copied) => copied,
-            // That a list may lack something is not to be lost from the report.
+            // Contention must be reported, since the list may be incomplete.
             outcome if self.referrers == 0 && self.contended == 0 => return outcome,
             _ => Copied {
                 root_unchanged: true,
@@ -72,7 +72,7 @@ mod tests {
     use crate::event::Evidence;
 
     #[test]
-    fn a_list_that_others_wrote_is_told_though_all_stood() {
+    fn contention_is_reported_for_an_unchanged_image() {
         let digest = Digest::sha256(b"root");
         let unchanged = Outcome::Unchanged {
             digest: digest.clone(),

@@ -1,4 +1,4 @@
-//! What refers to one subject.
+//! Referrers of one subject.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,22 +17,22 @@ use crate::event::{Copied, Outcome};
 use crate::failure::{Failure, Side};
 use crate::graph::{Root, SourceImage};
 
-/// What became of one that refers to a subject.
+/// Result for one referrer.
 #[derive(Default)]
 struct ReferrerOutcome {
-    /// What bringing it took, if it was not there.
+    /// Volume, if it was copied.
     copied: Option<Copied>,
-    /// How it is to be listed, where it is a referrer that may not be listed yet.
+    /// Descriptor for the list of referrers, if the destination may not list it yet.
     listed: Option<Descriptor>,
     next: Vec<(Digest, bool)>,
     name: Option<(Arc<Manifest>, Tag)>,
 }
 
 impl ReferrerCopier<'_> {
-    /// Brings what refers to `subject` itself.
+    /// Copies the referrers of `subject` itself.
     pub(super) async fn serve(&self, subject: ReferrerSubject) -> Result<SubjectOutcome, Failure> {
         let repository = self.destination.repository();
-        // Images that share a subject see to it one after the other.
+        // Images that share a subject copy its referrers one after the other.
         let key = (repository.clone(), subject.digest.clone());
         let _claim = self.copier.attaching.lock(key).await;
         let is_done = self.has(CompletedStep::Subject, &subject.digest);
@@ -70,15 +70,15 @@ impl ReferrerCopier<'_> {
                 served.brought.one(copied);
             }
         }
-        // What gets its tag later is not there yet for others.
+        // Referrers without their tag are not complete for other images.
         if served.names.is_empty() {
             self.set(CompletedStep::Subject, &subject.digest);
         }
         Ok(served)
     }
 
-    /// Which referrers of `subject` the destination lists. Those of a new subject are new as well; where everything is
-    /// to be looked at or pushed again, no list is believed.
+    /// Returns the referrers of `subject` that the destination lists. A new subject has none. With `--verify` and
+    /// `--force`, no list is used.
     async fn there(&self, subject: &ReferrerSubject) -> Result<HashSet<Digest>, Failure> {
         let believes = !self.copier.verify && !self.copier.force;
         if subject.is_new || subject.attached.referrers.is_empty() || !believes {
@@ -89,7 +89,7 @@ impl ReferrerCopier<'_> {
         Ok(listed.into_iter().map(|there| there.digest).collect())
     }
 
-    /// Sees to it that what was brought is listed; says whether others were in the way.
+    /// Adds the copied referrers to the list. Returns true after contention with other clients.
     async fn attach(&self, subject: &Digest, referrers: &[Descriptor]) -> Result<bool, Failure> {
         if referrers.is_empty() {
             return Ok(false);
@@ -109,7 +109,7 @@ impl ReferrerCopier<'_> {
         Ok(attached.contended)
     }
 
-    /// One referrer of `subject`.
+    /// Copies one referrer of `subject`.
     async fn referrer(
         &self,
         subject: &ReferrerSubject,
@@ -156,7 +156,7 @@ impl ReferrerCopier<'_> {
         })
     }
 
-    /// The descriptor of a referrer whose document says the same as the list that named it, and that is wanted.
+    /// Returns the descriptor of a referrer, if its document agrees with the list and its type is selected.
     fn fitting(
         &self,
         subject: &ReferrerSubject,
@@ -179,7 +179,7 @@ impl ReferrerCopier<'_> {
         Ok(wanted.then_some(listed))
     }
 
-    /// What one of cosign's tags names.
+    /// Copies the image under one of cosign's tags.
     async fn companion(
         &self,
         subject: &ReferrerSubject,
@@ -240,7 +240,7 @@ impl ReferrerCopier<'_> {
         };
         let root = Arc::clone(&missing.root);
         let next = self.subjects(image, &root, true).await?;
-        // Counted where the next level asks again, which costs nothing.
+        // Counted by the query of the next level, which costs nothing.
         let refers = self.subjects_among(next.iter().cloned());
         let refers: Vec<ReferrerSubject> = refers.try_collect().await?;
         let name = (!refers.is_empty()).then(|| (Arc::clone(&root), tag.clone()));
@@ -255,8 +255,7 @@ impl ReferrerCopier<'_> {
         })
     }
 
-    /// Brings a referrer that the destination does not list. Whether it is there all the same is not asked, but where
-    /// everything is looked at or pushed again.
+    /// Copies a referrer that the destination does not list. With `--verify` and `--force`, it is compared first.
     async fn copy_referrer(
         &self,
         image: &SourceImage,
@@ -302,7 +301,7 @@ impl ReferrerCopier<'_> {
         })
     }
 
-    /// With `--verify`, looks for everything below what stands there.
+    /// With `--verify`, checks everything below the existing manifest.
     async fn verified(
         &self,
         image: &SourceImage,
@@ -321,7 +320,7 @@ impl ReferrerCopier<'_> {
         })
     }
 
-    /// What of an image may be a subject.
+    /// Returns the manifests of an image that may be subjects.
     async fn subjects(
         &self,
         image: &SourceImage,
@@ -334,7 +333,7 @@ impl ReferrerCopier<'_> {
         Ok(digests.into_iter().map(|digest| (digest, is_new)).collect())
     }
 
-    /// An image at the same source that refers to something; no filter touches it.
+    /// Returns an image of the same source that is a referrer. No filter applies to it.
     pub(super) fn part(&self, target: Target) -> SourceImage {
         let manifests = Arc::clone(&self.copier.manifests);
         SourceImage::new(

@@ -41,7 +41,7 @@ fn digest(name: &str) -> Digest {
     Digest::sha256(name.as_bytes())
 }
 
-/// The tag for what `name` is made of.
+/// Tag for the digest of `name`.
 fn tag_for(name: &str, suffix: &str) -> String {
     format!("{}{suffix}", Tag::of_referrers_to(&digest(name)))
 }
@@ -165,12 +165,12 @@ async fn tags_of_subjects_that_an_image_sees_to_are_no_images_and_the_others_com
     let expected = ["v1", "v2", "v3", &strange].map(|tag| format!("{tag} -> dst.example/a"));
     assert_eq!(images, expected);
     assert_eq!(said, ["discovered 4, -"]);
-    // Three pages, and the one that shows the end.
+    // Three pages and the empty last one.
     assert_eq!(world.count("tags src"), 4);
 }
 
 #[tokio::test]
-async fn where_referrers_stay_behind_their_tags_are_tags_like_any_other() {
+async fn without_referrers_their_tags_are_ordinary_tags() {
     let signature = tag_for("known", ".sig");
     let world = stores(&[&signature, "v1"]);
     let rules = [rule("src.example/app", &["dst.example/a"])];
@@ -183,7 +183,7 @@ async fn where_referrers_stay_behind_their_tags_are_tags_like_any_other() {
 }
 
 #[tokio::test]
-async fn where_cosigns_tags_are_not_wanted_none_is_left() {
+async fn unselected_cosign_tags_are_not_copied() {
     let (signature, strange) = (tag_for("known", ".sig"), tag_for("strange", ""));
     let world = stores(&[&signature, &strange, "v1"]);
     let mut searching = Searching::new(world, &[rule("src.example/app", &["dst.example/a"])]);
@@ -212,7 +212,7 @@ async fn a_tag_that_a_rule_names_is_an_image_like_any_other() {
 }
 
 #[tokio::test]
-async fn a_pattern_says_which_tags_can_be_left() {
+async fn a_pattern_selects_leftover_tags() {
     let (one, two) = (tag_for("one", ".sig"), tag_for("two", ".att"));
     let world = stores(&[&one, &two, "v1"]);
     let rules = [
@@ -263,7 +263,7 @@ async fn what_is_seen_to_at_one_destination_is_left_at_another() {
 }
 
 #[tokio::test]
-async fn more_of_them_than_can_be_kept_are_listed_anew_and_none_is_lost() {
+async fn too_many_deferred_tags_are_listed_again_and_none_is_lost() {
     let signatures = ["known", "one", "two"].map(|name| tag_for(name, ".sig"));
     let mut tags: Vec<&str> = signatures.iter().map(String::as_str).collect();
     tags.push("v1");
@@ -287,7 +287,7 @@ async fn more_of_them_than_can_be_kept_are_listed_anew_and_none_is_lost() {
 }
 
 #[tokio::test]
-async fn what_came_before_a_list_broke_is_not_left() {
+async fn deferred_tags_before_a_failure_are_copied() {
     let signature = tag_for("known", ".sig");
     let world = stores(&[&signature, "v1", "v2"]);
     world.fail_after("tags src", 1, || error(ErrorKind::Server, "src.example"));
@@ -315,7 +315,7 @@ async fn a_run_that_is_stopped_waits_for_what_is_under_way_and_says_what_is_left
         let rules = [rule("src.example/app", &["dst.example/a"])];
         let searching = Searching::new(world.clone(), &rules);
         let taken = searching.run(async |image, sources| {
-            // The list has come to its end when the run is stopped.
+            // The list is complete when the run is stopped.
             sees_to("known", image, sources, &world).await;
             tokio::task::yield_now().await;
             searching.cancel.cancel();
@@ -327,7 +327,7 @@ async fn a_run_that_is_stopped_waits_for_what_is_under_way_and_says_what_is_left
 }
 
 #[tokio::test]
-async fn an_image_that_asks_and_a_search_that_waits_for_room_do_not_wait_for_each_other() {
+async fn a_query_and_a_full_queue_do_not_deadlock() {
     let signature = tag_for("known", ".sig");
     let numbered: Vec<String> = (0..50).map(|number| format!("v{number:02}")).collect();
     let mut tags: Vec<&str> = numbered.iter().map(String::as_str).collect();

@@ -1,4 +1,4 @@
-//! The list of one repository's tags: a task that reads it, and what is kept of it.
+//! List of one repository's tags: the task that reads it, and the kept content.
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
@@ -18,17 +18,17 @@ use crate::failure::{Failure, Side};
 use crate::lock::lock;
 use crate::store::Store;
 
-/// The most pages of a list that no rule reads: where more follow, it costs less to ask for the tags of the few images
-/// that rules name.
+/// Maximum number of pages of a list that no rule reads. For a longer list, queries for the tags of the few images that
+/// rules name cost less.
 const FEW_PAGES: usize = 10;
 
-/// The list of one repository's tags: not asked for until somebody wants it, and then once. Dropped, it is let go.
+/// List of one repository's tags. It is requested once, at the first use; dropping it cancels the request.
 pub(in crate::discover) struct SourceList {
     store: Arc<dyn Store>,
-    /// The most tags that name referrers.
+    /// Maximum number of referrer tags.
     most: usize,
     cancel: CancellationToken,
-    /// Whether a rule lists the repository: then the list is read to its end and its pages are kept.
+    /// True if a rule lists the repository. Then the list is read to its end and its pages are kept.
     by_rule: AtomicBool,
     state: watch::Sender<ListState>,
     task: OnceLock<AbortOnDropHandle<()>>,
@@ -41,38 +41,38 @@ pub(in crate::discover) struct SourceList {
     images: Mutex<HashSet<TagSubject>>,
 }
 
-/// How far the list has come.
+/// Progress of the list.
 pub(super) struct ListState {
     pub(super) text: BufferedPages,
-    /// How it ended, when it has.
+    /// Result, after the end.
     pub(super) end: Option<Result<(), Failure>>,
-    /// What it tells, when it has ended.
+    /// Referrer tags of the list, after the end.
     told: Option<ListedReferrerTags>,
 }
 
-/// Pages that were read ahead.
+/// Pages that were read ahead of the searches.
 pub(super) struct BufferedPages {
-    /// The tags of each page, a line each.
+    /// Tags of each page, one per line.
     pages: Vec<Arc<str>>,
-    /// Whether there were pages that are not kept.
+    /// True if some pages are not kept.
     cut: bool,
     budget: Arc<Budget>,
     taken: usize,
 }
 
-/// What a list tells of the tags that name referrers.
+/// Referrer tags of a list.
 #[derive(Clone, Debug)]
 pub(in crate::discover) enum ListedReferrerTags {
     /// All of them.
     Whole(Arc<ReferrerTags>),
-    /// Those that came before the list failed.
+    /// Those before the failure of the list.
     Partly(Arc<ReferrerTags>),
     /// Nothing.
     Nothing,
 }
 
 impl SourceList {
-    /// The list of `store`'s tags, not asked for yet.
+    /// Returns the list of the tags of `store`. Sends no request yet.
     pub(super) fn new(
         store: Arc<dyn Store>,
         budget: Arc<Budget>,
@@ -102,15 +102,15 @@ impl SourceList {
             images: Mutex::default(),
         }
     }
-    /// A rule will list the repository; to be said before the list is started.
+    /// Marks the list as read by a rule. Must precede the start of the list.
     pub(super) fn will_be_read(&self) {
         self.by_rule.store(true, Ordering::Release);
     }
-    /// Whether a rule lists the repository.
+    /// Returns true if a rule lists the repository.
     pub(super) fn is_read_by_rules(&self) -> bool {
         self.by_rule.load(Ordering::Acquire)
     }
-    /// Asks for it, if nobody has yet.
+    /// Requests the list, once.
     pub(super) fn start(&self, tasks: &TaskTracker) {
         self.task.get_or_init(|| {
             let reading = ListTask {
@@ -124,25 +124,25 @@ impl SourceList {
             AbortOnDropHandle::new(tasks.spawn(reading.run().in_current_span()))
         });
     }
-    /// What it tells, when it has ended; it must have been started.
+    /// Waits for the end of the list, and returns its referrer tags. The list must have been started.
     pub(in crate::discover) async fn referrer_tags(&self) -> ListedReferrerTags {
         let mut state = self.state.subscribe();
         let ended = state.wait_for(|state| state.told.is_some()).await;
         let told = ended.ok().and_then(|state| state.told.clone());
         told.unwrap_or(ListedReferrerTags::Nothing)
     }
-    /// Whoever reads it from now on lists the repository anew.
+    /// Drops the pages. Later readers list the repository again.
     pub(super) fn drop_pages(&self) {
         self.state.send_modify(|state| {
             state.text.cut = true;
             state.text.clear();
         });
     }
-    /// How far it is, now and later.
+    /// Returns a receiver of the list's progress.
     pub(super) fn state(&self) -> watch::Receiver<ListState> {
         self.state.subscribe()
     }
-    /// The repository.
+    /// Returns the store of the repository.
     pub(in crate::discover) fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }
@@ -188,11 +188,11 @@ impl SourceList {
 }
 
 impl BufferedPages {
-    /// A page, if it is kept.
+    /// Returns a page, if it is kept.
     pub(super) fn page(&self, number: usize) -> Option<&Arc<str>> {
         self.pages.get(number)
     }
-    /// Whether there were pages that are not kept.
+    /// True if some pages are not kept.
     pub(super) fn is_cut(&self) -> bool {
         self.cut
     }
@@ -225,20 +225,20 @@ impl Drop for BufferedPages {
     }
 }
 
-/// The task that reads a list to its end.
+/// Task that reads a list to its end.
 struct ListTask {
     store: Arc<dyn Store>,
     cancel: CancellationToken,
     state: watch::Sender<ListState>,
-    /// Whether no more than a few pages are worth it, and none need be kept.
+    /// True if the list is worth a few pages only, and no page is kept.
     few: bool,
-    /// The most tags that name referrers.
+    /// Maximum number of referrer tags.
     most: usize,
     found: Vec<ReferrerTag>,
 }
 
 impl ListTask {
-    /// Reads; whatever happens, a panic included, nobody waits for ever.
+    /// Reads the list, and ends all waits, even after a panic.
     async fn run(mut self) {
         let pages = AssertUnwindSafe(self.pages()).catch_unwind().await;
         let end = pages.unwrap_or_else(|panic| Err(Failure::panicked(&*panic)));
@@ -265,7 +265,7 @@ impl ListTask {
         });
     }
 
-    /// Reads page after page; whether that was all.
+    /// Reads all pages. Returns false if pages were left out.
     async fn pages(&mut self) -> Result<bool, Failure> {
         let mut pages = self.store.tags();
         let mut number = 0;
@@ -283,7 +283,7 @@ impl ListTask {
     }
 
     fn record_tags(&mut self, tags: &[Tag]) {
-        // One more than is kept tells that there were too many.
+        // One more than is kept, as a sign of too many.
         let room = (self.most + 1).saturating_sub(self.found.len());
         let found = tags
             .iter()

@@ -1,4 +1,4 @@
-//! One search's way through a list.
+//! Reader of one list for one search.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -12,25 +12,25 @@ use crate::discover::source_tags::list::{ListState, SourceList};
 use crate::failure::{Failure, Side};
 use crate::store::Tags;
 
-/// The pages of a list, as fast as a search takes them.
+/// Reader of the pages of a list, at the pace of one search.
 pub(in crate::discover) struct PageReader {
     sources: Arc<SourceTags>,
     list: Arc<SourceList>,
     state: watch::Receiver<ListState>,
-    /// Pages that were taken.
+    /// Number of pages returned.
     taken: usize,
     anew: Option<FreshList>,
 }
 
-/// A list of the reader's own, in the place of pages that were not kept.
+/// Second list, read by this reader alone, since pages were not kept.
 struct FreshList {
     pages: Box<dyn Tags>,
-    /// What was taken before, by hashes of 64 bits, as the client knows what it has given.
+    /// 64-bit hashes of the tags that were returned before.
     taken: HashSet<u64>,
     hasher: RandomState,
 }
 
-/// Where the next page comes from.
+/// Source of the next page.
 enum NextPage {
     Page(Arc<str>),
     Anew,
@@ -49,12 +49,12 @@ impl PageReader {
         }
     }
 
-    /// The list that is read.
+    /// Returns the list.
     pub(in crate::discover) fn list(&self) -> &Arc<SourceList> {
         &self.list
     }
 
-    /// The next page, or `None` at the end. Not to be asked again after a failure.
+    /// Returns the next page, or `None` at the end. Must not be called again after a failure.
     pub(in crate::discover) async fn next(&mut self) -> Result<Option<Vec<Tag>>, Failure> {
         loop {
             if let Some(anew) = &mut self.anew {
@@ -76,7 +76,7 @@ impl PageReader {
         }
     }
 
-    /// The tags that are left, if the list was read to its end and all of it was kept.
+    /// Returns the remaining tags, if the list is complete and all of its pages are kept.
     pub(in crate::discover) fn ahead(&self) -> Option<Vec<Tag>> {
         let state = self.state.borrow();
         if self.anew.is_some() || state.text.is_cut() || !matches!(state.end, Some(Ok(()))) {
@@ -128,7 +128,7 @@ impl Drop for PageReader {
     }
 }
 
-/// The tags of a page.
+/// Parses the tags of a page.
 fn tags(page: &str) -> Result<Vec<Tag>, Failure> {
     let tags = page.lines().map(Tag::parse);
     let tags: Result<_, _> = tags.collect();

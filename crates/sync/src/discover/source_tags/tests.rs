@@ -22,12 +22,12 @@ fn digest(name: &str) -> Digest {
     Digest::sha256(name.as_bytes())
 }
 
-/// A tag of cosign's for what `name` is made of, or with nothing behind it the fallback tag.
+/// Tag of cosign for the digest of `name`, or the fallback tag with an empty suffix.
 fn tag_for(name: &str, suffix: &str) -> String {
     format!("{}{suffix}", Tag::of_referrers_to(&digest(name)))
 }
 
-/// `src.example/app` with these tags, two in a page, and these rules; `ahead` bytes of text may be read ahead.
+/// `src.example/app` with these tags, two in a page, and these rules. `ahead` bytes of text may be read ahead.
 fn world(tags: &[&str], rules: &[&str], ahead: usize) -> World {
     let stores = MemoryStores::new();
     stores.behave(|behaviour| behaviour.page = 2);
@@ -63,7 +63,7 @@ impl World {
     }
 }
 
-/// What is left for a reader, and how that ended.
+/// Remaining tags of a reader, and its result.
 async fn rest(reader: &mut PageReader) -> (Vec<String>, Result<(), String>) {
     let mut tags = Vec::new();
     loop {
@@ -78,7 +78,7 @@ async fn rest(reader: &mut PageReader) -> (Vec<String>, Result<(), String>) {
 const LETTERS: [&str; 5] = ["a", "b", "c", "d", "e"];
 
 #[tokio::test]
-async fn one_list_serves_all_searches_and_all_who_ask_at_once() {
+async fn one_list_serves_all_searches_and_concurrent_queries() {
     let signature = tag_for("x", ".sig");
     let mut tags = LETTERS.to_vec();
     tags.push(&signature);
@@ -99,13 +99,13 @@ async fn one_list_serves_all_searches_and_all_who_ask_at_once() {
     );
     assert!(!told.fallback(&digest("x")) && told.companions(&digest("y")).is_empty());
     assert!(Arc::ptr_eq(&told, &again.unwrap()));
-    // Three pages, and the one that shows the end.
+    // Three pages and the empty last one.
     assert_eq!(world.pages(), 4);
     world.sources.drained().await;
 }
 
 #[tokio::test]
-async fn the_end_is_told_while_a_search_has_not_taken_a_page() {
+async fn the_end_is_known_before_a_search_reads_a_page() {
     let fallback = tag_for("x", "");
     let mut tags = LETTERS.to_vec();
     tags.push(&fallback);
@@ -134,11 +134,11 @@ async fn text_is_kept_until_the_last_search_has_read_it() {
 }
 
 #[tokio::test]
-async fn beyond_the_bound_a_search_lists_anew_and_the_end_is_told_all_the_same() {
+async fn beyond_the_bound_a_search_lists_again_and_the_end_is_known() {
     let signature = tag_for("x", ".sig");
     let mut tags = LETTERS.to_vec();
     tags.push(&signature);
-    // Room for one page, for none.
+    // Capacity for one page, and for none.
     for (ahead, left) in [(5, 1), (3, 3)] {
         let world = world(&tags, &["src.example/app"], ahead);
         let mut reader = world.read();
@@ -157,7 +157,7 @@ async fn beyond_the_bound_a_search_lists_anew_and_the_end_is_told_all_the_same()
 }
 
 #[tokio::test]
-async fn a_list_that_fails_half_way_fails_for_all_and_is_not_asked_for_again() {
+async fn a_list_that_fails_half_way_fails_all_and_is_not_repeated() {
     let world = world(&LETTERS, &["src.example/app", "src.example/app"], 1_000);
     let no = || error(ErrorKind::Server, "src.example");
     world.stores.fail_after("tags src", 1, no);
@@ -171,7 +171,7 @@ async fn a_list_that_fails_half_way_fails_for_all_and_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_refused_tells_nothing_once() {
+async fn a_refused_list_is_requested_once() {
     for kind in [ErrorKind::Denied, ErrorKind::NotFound, ErrorKind::Rejected] {
         let world = world(&LETTERS, &["src.example/app:a"], 1_000);
         world
@@ -183,13 +183,13 @@ async fn a_list_that_is_refused_tells_nothing_once() {
 }
 
 #[tokio::test]
-async fn where_no_rule_lists_a_few_pages_are_read_and_none_kept() {
+async fn without_a_listing_rule_few_pages_are_read_and_none_is_kept() {
     let signature = tag_for("x", ".sig");
     let numbered: Vec<String> = (0..19).map(|number| format!("a{number:02}")).collect();
     let mut tags: Vec<&str> = numbered.iter().map(String::as_str).collect();
     tags.truncate(17);
     tags.push(&signature);
-    // Nine pages, and the one that shows the end.
+    // Nine pages and the empty last one.
     let short = world(&tags, &["src.example/app:a00"], 1_000);
     assert_eq!(short.of().await.unwrap().companions(&digest("x")).len(), 1);
     assert_eq!((short.pages(), short.left()), (10, 1_000));
@@ -197,7 +197,7 @@ async fn where_no_rule_lists_a_few_pages_are_read_and_none_kept() {
     let long = world(&tags, &["src.example/app:a00"], 1_000);
     assert!(long.of().await.is_none());
     assert_eq!((long.pages(), long.left()), (10, 1_000));
-    // A rule that lists wants all of it.
+    // A listing rule reads the whole list.
     let listed = world(&tags, &["src.example/app:a00", "src.example/app"], 1_000);
     assert!(listed.of().await.is_some());
     assert_eq!(listed.pages(), 12);
@@ -206,7 +206,7 @@ async fn where_no_rule_lists_a_few_pages_are_read_and_none_kept() {
 }
 
 #[tokio::test]
-async fn who_is_asked_to_stop_asks_for_no_further_page() {
+async fn a_stopped_run_requests_no_further_page() {
     let world = world(&LETTERS, &["src.example/app"], 1_000);
     let mut gate = world.stores.block_calls("tags src");
     let mut reader = world.read();
@@ -217,13 +217,13 @@ async fn who_is_asked_to_stop_asks_for_no_further_page() {
     let (read, told, ()) = tokio::join!(rest(&mut reader), world.of(), stopping);
     assert!(read.0.is_empty() && read.1.is_err() && told.is_none());
     assert_eq!(world.pages(), 1);
-    // What stands open ends with the run.
+    // Open lists end with the run.
     drop(reader);
     world.sources.drained().await;
 }
 
 #[tokio::test]
-async fn a_panic_fails_who_reads_and_tells_nothing() {
+async fn a_panic_fails_the_readers() {
     let world = world(&LETTERS, &["src.example/app"], 1_000);
     world.stores.panic_at("tags");
     let mut reader = world.read();
@@ -237,7 +237,7 @@ async fn a_panic_fails_who_reads_and_tells_nothing() {
 }
 
 #[tokio::test]
-async fn a_list_is_let_go_when_the_last_rule_has_ended() {
+async fn a_list_is_dropped_after_its_last_rule() {
     let source = rule("src.example/app:a");
     let world = world(&LETTERS, &["src.example/app:a", "src.example/app:b"], 1_000);
     let ((one, _), (two, _)) = (world.sources.hold(&source), world.sources.hold(&source));
@@ -288,7 +288,7 @@ async fn a_fallback_tag_that_names_an_image_is_seen_to_by_nobody() {
 }
 
 #[tokio::test]
-async fn of_too_many_tags_that_name_referrers_nothing_is_told() {
+async fn too_many_referrer_tags_are_not_kept() {
     let tags = ["a", "b", "c", "d"].map(|name| tag_for(name, ".sig"));
     for (number, told) in [(3, true), (4, false)] {
         let tags: Vec<&str> = tags[..number].iter().map(String::as_str).collect();

@@ -1,4 +1,4 @@
-//! What lists of destinations and records spare, request by request.
+//! Requests that lists of destinations and records save.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::inventory::records::Records;
 use crate::rule::Immutable;
 use crate::store::memory::{entry, error, repository};
 
-/// Only a failing test waits that long.
+/// Reached only by a failing test.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// `src.example/REPOSITORY` with these tags, an image of its own each.
+/// `src.example/REPOSITORY` with these tags, each with its own image.
 fn images(stores: &MemoryStores, path: &str, tags: &[&str]) {
     let source = repository(&format!("src.example/{path}"));
     for tag in tags {
@@ -23,7 +23,7 @@ fn images(stores: &MemoryStores, path: &str, tags: &[&str]) {
     }
 }
 
-/// `src.example/app` with these tags, all of them names of one image.
+/// `src.example/app` with these tags, all for one image.
 fn one_image(stores: &MemoryStores, tags: &[&str]) -> Manifest {
     let source = repository("src.example/app");
     let image = stores.image(&source, "image", "linux/amd64", &["base"]);
@@ -95,7 +95,7 @@ async fn new_images_cost_one_list_of_each_destination_and_no_head_anywhere() {
     }
     assert_eq!(stores.count("resolve"), 0);
     assert_eq!(stores.count("manifest"), 100);
-    // The page, and the one that shows the end; the root and its push; three requests for each of two blobs.
+    // A page and the empty last one; the root and its push; three requests for each of two blobs.
     assert_eq!(stores.calls().len(), 10 * (2 + 1) + 100 * (1 + 1 + 3 * 2));
 }
 
@@ -135,7 +135,7 @@ async fn tags_of_several_rules_count_together_and_share_the_list() {
 }
 
 #[tokio::test]
-async fn tags_that_the_list_has_cost_a_head_at_each_end_and_the_others_a_get() {
+async fn listed_tags_cost_two_heads_and_missing_ones_a_get() {
     let stores = MemoryStores::new();
     images(&stores, "app", &["v1", "v2"]);
     stores.copy_repository(
@@ -161,7 +161,7 @@ async fn tags_that_the_list_has_cost_a_head_at_each_end_and_the_others_a_get() {
 }
 
 #[tokio::test]
-async fn where_the_records_know_the_repository_no_list_is_taken() {
+async fn known_repositories_are_not_listed() {
     let stores = MemoryStores::new();
     let remembering = Remembering::new();
     images(&stores, "app", &["v1", "v2", "v3"]);
@@ -176,7 +176,7 @@ async fn where_the_records_know_the_repository_no_list_is_taken() {
 }
 
 #[tokio::test]
-async fn a_list_that_cannot_be_had_costs_the_heads_and_nothing_else() {
+async fn without_a_list_every_tag_costs_a_head() {
     for kind in [ErrorKind::Denied, ErrorKind::NotFound, ErrorKind::Rejected] {
         let stores = MemoryStores::new();
         images(&stores, "app", &["v1", "v2", "v3"]);
@@ -191,7 +191,7 @@ async fn a_list_that_cannot_be_had_costs_the_heads_and_nothing_else() {
     }
 }
 
-/// The tag is pushed by somebody else behind the back of the list, and stands there for good.
+/// Another client pushes the tag after the list, and the registry keeps it.
 async fn behind_the_list(there: impl Fn(&MemoryStores) -> Manifest) -> (Arc<Heard>, MemoryStores) {
     let stores = MemoryStores::new();
     images(&stores, "app", &["v1", "v2", "v3"]);
@@ -245,7 +245,7 @@ async fn a_tag_that_a_stale_list_lacks_and_that_names_something_else_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_does_not_come_holds_up_no_other_repository_and_its_own_not_for_long() {
+async fn a_late_list_delays_only_its_own_repository_for_a_bounded_time() {
     let stores = MemoryStores::new();
     images(&stores, "slow", &["v1", "v2", "v3"]);
     images(&stores, "quick", &["v1", "v2", "v3"]);
@@ -287,7 +287,7 @@ async fn further_tags_of_an_image_that_is_there_cost_one_push_each() {
         "tags dst.example/app",
     ];
     assert_eq!(at("dst"), expected);
-    // The lists' two requests, a HEAD, and a GET for each that is new.
+    // Two requests of the lists, a HEAD, and a GET for each new tag.
     assert_eq!(at("src").len(), 2 + 1 + 5);
     assert_eq!(
         stores.tagged(&destination, "w").as_ref(),
@@ -325,7 +325,7 @@ async fn further_tags_of_an_index_touch_none_of_its_children() {
 }
 
 #[tokio::test]
-async fn immutable_tags_that_the_records_know_cost_lists_alone() {
+async fn recorded_immutable_tags_cost_only_lists() {
     let stores = MemoryStores::new();
     let remembering = Remembering::new();
     let tags: Vec<String> = (0..20).map(|number| format!("v{number}")).collect();
@@ -339,7 +339,7 @@ async fn immutable_tags_that_the_records_know_cost_lists_alone() {
     let heard = remembering.run(&stores, immutable(&["v*"]), &rules).await;
     let summary = heard.summary();
     assert_eq!((summary.unchanged, summary.recorded), (100, 100));
-    // At each end a page with tags, and the one that shows the end.
+    // At each end a page with tags and the empty last one.
     assert_eq!(stores.count("tags src"), 2 * 5);
     assert_eq!(stores.count("tags dst"), 2 * 5);
     assert_eq!(stores.calls().len(), 4 * 5);
@@ -361,7 +361,7 @@ async fn a_single_immutable_tag_costs_the_list_of_its_destination() {
 }
 
 #[tokio::test]
-async fn of_a_mixed_repository_only_what_is_immutable_and_stands_goes_by_the_records() {
+async fn the_records_settle_only_existing_immutable_tags() {
     let stores = MemoryStores::new();
     let remembering = Remembering::new();
     images(&stores, "app", &["latest", "v1", "v2"]);
@@ -390,7 +390,7 @@ async fn of_a_mixed_repository_only_what_is_immutable_and_stands_goes_by_the_rec
 }
 
 #[tokio::test]
-async fn who_pushes_again_or_looks_deeper_does_not_go_by_the_records() {
+async fn force_and_verify_ignore_the_records_of_immutable_tags() {
     let stores = MemoryStores::new();
     let remembering = Remembering::new();
     images(&stores, "app", &["v1"]);
@@ -409,7 +409,7 @@ async fn who_pushes_again_or_looks_deeper_does_not_go_by_the_records() {
 }
 
 #[tokio::test]
-async fn a_record_of_another_filter_or_another_source_says_nothing() {
+async fn records_of_another_filter_or_source_are_ignored() {
     let stores = MemoryStores::new();
     let remembering = Remembering::new();
     images(&stores, "app", &["v1"]);

@@ -30,7 +30,7 @@ fn at(line: usize, source: &str, destinations: &[&str]) -> Arc<Rule> {
     Arc::new(rule)
 }
 
-/// The name of what stands under the tag at `dst.example/app`.
+/// Name of the manifest under the tag at `dst.example/app`.
 fn stands(stores: &MemoryStores, tag: &str) -> Option<String> {
     let digest = stores.tagged(&repository("dst.example/app"), tag)?;
     Some(stores.name(&digest))
@@ -68,7 +68,7 @@ async fn the_second_image_fails_with_both_rules_and_the_first_keeps_the_tag_in_e
 }
 
 #[tokio::test]
-async fn plan_and_check_say_what_a_copy_would() {
+async fn plan_and_check_report_the_conflict_of_a_copy() {
     for intent in [Intent::Plan, Intent::Check] {
         let stores = stores(&["v1"]);
         let settings = Settings {
@@ -86,7 +86,7 @@ async fn plan_and_check_say_what_a_copy_would() {
 }
 
 #[tokio::test]
-async fn which_rule_comes_first_does_not_depend_on_which_list_does() {
+async fn the_order_of_rules_decides_and_not_that_of_lists() {
     let stores = stores(&["v1", "v2", "v3"]);
     let mut first = stores.block_calls("tags src.example/one");
     let heard = Arc::new(Heard::default());
@@ -117,7 +117,7 @@ async fn a_rule_that_lists_keeps_its_tags_from_later_rules_that_name_theirs() {
     let rules = [
         rule("src.example/one:/^v1/", &["dst.example/app"]),
         rule("src.example/two:v1", &["dst.example/app"]),
-        // The names of one rule, and of the source of the first.
+        // A rule with new names for tags of the first source.
         rule("src.example/one:v2,v1", &["dst.example/app:v1,v2"]),
         rule("src.example/one:v2", &["dst.example/app"]),
         rule("src.example/one:v1", &["dst.example/app"]),
@@ -138,7 +138,7 @@ async fn a_rule_that_lists_keeps_its_tags_from_later_rules_that_name_theirs() {
             "src.example/two:v1 -> dst.example/app:v1: failed",
         ]
     );
-    // The last rule wants what the first one sends.
+    // The last rule selects the same image as the first.
     assert_eq!(stands(&stores, "v1").as_deref(), Some("one"));
     assert_eq!(stands(&stores, "v2").as_deref(), Some("one"));
 }
@@ -180,7 +180,7 @@ async fn what_a_filter_leaves_is_compared() {
     stores.remove_repository(&repository("dst.example/app"));
     let amd = run(&stores, only("amd64"), &lists()).await;
     assert_eq!((amd.summary().finished(), amd.summary().failed), (2, 0));
-    // Of the first nothing is left, so that the tag is free.
+    // Nothing of the first image passes, so that the tag is free.
     stores.remove_repository(&repository("dst.example/app"));
     let source = repository("src.example/one");
     let image = stores.image(&source, "one", "linux/amd64", &[]);
@@ -191,7 +191,7 @@ async fn what_a_filter_leaves_is_compared() {
 }
 
 #[tokio::test]
-async fn a_list_that_fails_is_asked_for_each_tag_that_a_later_rule_sends_there() {
+async fn tags_of_a_failed_list_are_queried_for_later_rules() {
     let stores = stores(&["v1"]);
     let two = repository("src.example/two");
     let image = stores.image(&two, "only.two", "linux/amd64", &[]);
@@ -232,7 +232,7 @@ async fn an_image_that_cannot_be_read_keeps_its_tag() {
 }
 
 #[tokio::test]
-async fn rules_for_repositories_of_their_own_wait_for_nobody() {
+async fn rules_of_separate_repositories_do_not_wait() {
     let stores = stores(&["v1"]);
     let rules = [
         rule("src.example/one", &["dst.example/app"]),

@@ -1,4 +1,4 @@
-//! One image, one destination: what is asked, in which order, and what it took.
+//! One image and one destination: the calls, their order, and the volume.
 
 use image_syncer_registry::{ErrorKind, Manifest};
 use serde_json::json;
@@ -31,7 +31,7 @@ impl World {
     }
 }
 
-/// `calls`, each blob's three in the order in which they must come.
+/// The `calls`, with the three calls of each blob in their required order.
 fn upload(blob: &str) -> [String; 3] {
     [
         format!("open-upload dst.example/copy@{blob}"),
@@ -109,7 +109,7 @@ async fn a_new_image_costs_three_requests_a_blob_and_four_more() {
 }
 
 #[tokio::test]
-async fn the_biggest_blob_is_begun_first() {
+async fn the_largest_blob_is_started_first() {
     let world = world();
     let big = "a layer that is much longer than any config could be, said over and over again, \
                until nobody can doubt that it is the biggest of them all by far and wide";
@@ -125,7 +125,7 @@ async fn the_biggest_blob_is_begun_first() {
 }
 
 #[tokio::test]
-async fn what_the_registry_has_already_is_not_sent() {
+async fn existing_blobs_are_not_sent() {
     let world = world();
     world.image("image", &["v1"], &["base", "app"]);
     world.stores.blob(&world.destination, "base", "base");
@@ -138,7 +138,7 @@ async fn what_the_registry_has_already_is_not_sent() {
 }
 
 #[tokio::test]
-async fn layers_of_an_earlier_tag_are_not_even_asked_for() {
+async fn layers_of_an_earlier_tag_are_not_queried() {
     let world = world();
     world.image("one", &["v1"], &["base", "one"]);
     world.image("two", &["v2"], &["base", "two"]);
@@ -172,7 +172,7 @@ async fn further_tags_of_one_digest_cost_a_get_at_the_source_and_a_push() {
             1
         );
     }
-    // The list takes two requests, as its end must be seen; that of the destination takes one, as there is none.
+    // The source's list takes two requests, up to its empty last page. The destination has no repository: one request.
     assert_eq!(world.stores.count("tags src"), 2);
     assert_eq!(world.stores.count("tags dst"), 1);
     assert_eq!(world.stores.count("manifest src.example/app:"), 3);
@@ -212,7 +212,7 @@ async fn an_image_by_digest_needs_no_head_at_the_source() {
 }
 
 #[tokio::test]
-async fn force_pushes_the_manifest_and_not_what_is_there() {
+async fn force_pushes_the_manifest_and_no_existing_blob() {
     let world = world();
     world.image("image", &["v1"], &["base"]);
     world
@@ -234,7 +234,7 @@ async fn force_pushes_the_manifest_and_not_what_is_there() {
 }
 
 #[tokio::test]
-async fn force_brings_back_what_was_lost() {
+async fn force_restores_lost_blobs() {
     let world = world();
     world.image("image", &["v1"], &["base"]);
     world
@@ -252,7 +252,7 @@ async fn force_brings_back_what_was_lost() {
 }
 
 #[tokio::test]
-async fn an_image_that_is_not_there_fails_with_a_sentence() {
+async fn a_missing_image_fails_with_a_message() {
     let world = world();
     world.image("image", &["v1"], &["base"]);
     let rules = [rule("src.example/app:v9", &["dst.example/copy"])];
@@ -329,7 +329,7 @@ async fn a_tag_that_moves_meanwhile_does_not_mix_versions() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_waited_for_between_stages() {
+async fn stages_do_not_wait_for_each_other() {
     let world = world();
     for tag in ["v1", "v2", "v3"] {
         world.image(tag, &[tag], &["base", tag]);

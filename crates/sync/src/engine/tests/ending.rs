@@ -1,4 +1,4 @@
-//! Panics, interruption, bounds: how a run ends, whatever happens.
+//! Ends of runs after panics, interruptions and failures, and their bounds.
 
 use image_syncer_registry::ErrorKind;
 
@@ -11,7 +11,7 @@ struct World {
     source: Repository,
 }
 
-/// A repository with that many tags, all of them images of their own: `t00`, `t01`, …
+/// A repository with this number of tags, each with its own image: `t00`, `t01`, …
 fn world(tags: usize) -> World {
     let world = World {
         stores: MemoryStores::new(),
@@ -32,7 +32,7 @@ fn all() -> [Arc<Rule>; 1] {
 }
 
 impl World {
-    /// Runs `rules` and cancels when `calls` calls have come to the gate, which stays closed.
+    /// Runs `rules` and cancels when `calls` calls are blocked. They stay blocked.
     async fn interrupt(&self, rules: &[Arc<Rule>], mut gate: Gate, calls: usize) -> Arc<Heard> {
         let heard = Arc::new(Heard::default());
         let engine = Engine::new(Arc::new(self.stores.clone()), settings(), heard.clone());
@@ -50,7 +50,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_panic_fails_one_image_and_says_so() {
+async fn a_panic_fails_one_image_with_a_message() {
     for call in [
         "manifest src.example/app:t01",
         "open-upload dst.example/copy@t01",
@@ -113,7 +113,7 @@ async fn images_before_a_broken_list_are_copied() {
 }
 
 #[tokio::test]
-async fn an_interrupted_run_ends_every_image_that_it_knows() {
+async fn an_interrupted_run_reports_every_known_image() {
     let world = world(30);
     let listed: Vec<String> = (0..30).map(|number| format!("t{number:02}")).collect();
     let rules = [
@@ -139,13 +139,13 @@ async fn an_interrupted_run_ends_every_image_that_it_knows() {
             .iter()
             .all(|ending| ending.ends_with(": interrupted"))
     );
-    // Four were under way; nothing was begun after that.
+    // Four were in flight. Nothing was started after that.
     assert_eq!(world.stores.count("manifest src"), 4);
     assert_eq!(world.stores.count("put-manifest"), 0);
 }
 
 #[tokio::test]
-async fn what_was_done_before_the_interruption_stays_done() {
+async fn images_copied_before_the_interruption_stay_copied() {
     let world = world(3);
     let gate = world.stores.block_calls("send dst.example/copy@t02");
     let heard = Arc::new(Heard::default());
@@ -171,7 +171,7 @@ async fn what_was_done_before_the_interruption_stays_done() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_interrupted_before_it_begins_asks_nothing() {
+async fn a_run_cancelled_before_its_start_sends_nothing() {
     let world = world(2);
     let rules = [
         rule(
@@ -192,7 +192,7 @@ async fn a_run_that_is_interrupted_before_it_begins_asks_nothing() {
 }
 
 #[tokio::test]
-async fn no_more_images_are_under_way_than_asked_for_and_lists_are_read_ahead_of_them() {
+async fn images_in_flight_are_bounded_and_lists_are_read_ahead() {
     let world = world(90);
     world.stores.behave(|behaviour| behaviour.page = 5);
     let mut gate = world.stores.block_calls("manifest src");
@@ -204,7 +204,7 @@ async fn no_more_images_are_under_way_than_asked_for_and_lists_are_read_ahead_of
             tokio::task::yield_now().await;
         }
         assert_eq!(gate.count(), 4);
-        // Eighteen pages, and the one that shows the end.
+        // Eighteen pages and the empty last one.
         assert_eq!(world.stores.count("tags src"), 19);
         gate.open();
     };

@@ -34,7 +34,7 @@ impl World {
         self.stores.take_sorted();
         run(&self.stores, only(arch), &self.rules).await
     }
-    /// The entries of the index under the destination's tag, or under `digest`.
+    /// Entries of the index under the destination's tag, or under `digest`.
     fn entries(&self, digest: Option<&Digest>) -> Vec<Digest> {
         let tagged = self.stores.tagged(&self.destination, "v1");
         let digest = digest.or(tagged.as_ref()).unwrap();
@@ -86,7 +86,7 @@ async fn an_index_is_narrowed_and_the_second_run_costs_its_root() {
 }
 
 #[tokio::test]
-async fn an_index_of_which_all_passes_stays_what_it_is() {
+async fn an_index_whose_entries_all_pass_is_unchanged() {
     let world = world();
     let entries = ["arm64", "other-arm64"]
         .map(|name| entry(&world.image(name, "linux/arm64"), Some("linux/arm64")));
@@ -175,7 +175,7 @@ async fn attestations_follow_their_image() {
 }
 
 #[tokio::test]
-async fn an_index_of_which_nothing_passes_is_skipped() {
+async fn an_index_without_passing_entries_is_skipped() {
     let world = world();
     let amd64 = world.image("amd64", "linux/amd64");
     let attests = world.image("of-amd64", "unknown/unknown");
@@ -192,7 +192,7 @@ async fn an_index_of_which_nothing_passes_is_skipped() {
 }
 
 #[tokio::test]
-async fn a_single_image_is_judged_by_its_config_which_is_read_once() {
+async fn a_single_image_is_filtered_by_its_config_which_is_read_once() {
     let world = world();
     world.tag(&world.image("image", "linux/arm/v7"));
     let heard = world.run("amd64,arm:v6").await;
@@ -218,7 +218,7 @@ async fn a_single_image_is_judged_by_its_config_which_is_read_once() {
         0
     );
 
-    // A filter makes no new images: equal digests settle it.
+    // A filter writes no new images: equal digests settle it.
     let heard = world.run("arm:v7").await;
     assert_eq!(heard.summary().unchanged, 1);
     assert_eq!(world.stores.calls().len(), 2);
@@ -246,7 +246,7 @@ async fn an_artifact_has_no_platform_and_passes() {
 }
 
 #[tokio::test]
-async fn a_filtered_image_without_a_tag_goes_under_its_own_digest() {
+async fn a_filtered_image_without_a_tag_is_pushed_by_its_new_digest() {
     let world = world();
     let (amd64, arm64) = (
         world.image("amd64", "linux/amd64"),

@@ -1,4 +1,4 @@
-//! Destinations that contradict what was believed of them.
+//! Destinations that contradict known facts.
 
 use image_syncer_registry::{Digest, ErrorKind};
 
@@ -30,7 +30,7 @@ impl World {
             self.stores.tag(&self.source, tag, &image);
         }
     }
-    /// Copies the first tag, takes the shared layer away from the destination, and copies the second.
+    /// Copies the first tag, removes the shared layer from the destination, and copies the second.
     async fn lose_a_layer_between_tags(&self) -> Arc<Heard> {
         let mut gate = self.stores.block_calls("resolve src.example/app:v2");
         let one_at_a_time = Settings {
@@ -69,7 +69,7 @@ async fn a_blob_that_was_lost_is_sent_again_and_no_other() {
 }
 
 #[tokio::test]
-async fn where_the_registry_does_not_say_what_it_lacks_all_is_asked_again() {
+async fn all_blobs_are_queried_again_after_an_unnamed_loss() {
     let world = world();
     world.two_tags();
     world
@@ -85,12 +85,12 @@ async fn where_the_registry_does_not_say_what_it_lacks_all_is_asked_again() {
     );
     assert_eq!(world.stores.count("send dst.example/copy@two.config"), 1);
     assert_eq!(world.stores.count("send dst.example/copy@base"), 2);
-    // 4 + 3 + 6 bytes of layers and the configs of the first, then those of the second and `base` once more.
+    // 4 + 3 + 6 bytes of layers and the configs of the first, then those of the second and `base` again.
     assert_eq!(heard.summary().volume.blobs, 3 + 2 + 1);
 }
 
 #[tokio::test]
-async fn a_child_that_the_old_index_promised_is_pushed_after_all() {
+async fn a_missing_child_of_the_old_index_is_pushed() {
     let world = world();
     let child = |name, platform| {
         let image = world.stores.image(&world.source, name, platform, &[name]);
@@ -137,7 +137,7 @@ async fn a_child_that_the_old_index_promised_is_pushed_after_all() {
 }
 
 #[tokio::test]
-async fn a_registry_that_claims_what_it_lacks_is_sent_it_without_being_asked_again() {
+async fn a_falsely_claimed_blob_is_sent_without_another_query() {
     let world = world();
     let image = world
         .stores
@@ -162,7 +162,7 @@ async fn a_registry_that_claims_what_it_lacks_is_sent_it_without_being_asked_aga
 }
 
 #[tokio::test]
-async fn a_mount_of_what_turned_out_to_be_missing_is_not_asked_for_again() {
+async fn a_mount_of_a_missing_blob_is_not_repeated() {
     let world = world();
     let other = repository("dst.example/other");
     let image = world
@@ -185,7 +185,7 @@ async fn a_mount_of_what_turned_out_to_be_missing_is_not_asked_for_again() {
     let heard = run(&world.stores, one_at_a_time, &rules).await;
     assert_eq!(heard.summary().copied, 2);
     let base = |verb: &str| world.stores.count(&format!("{verb} dst.example/copy@base"));
-    // The first turn mounted it, or so the registry said.
+    // According to the registry, the first attempt mounted it.
     assert_eq!(
         world
             .stores
@@ -201,7 +201,7 @@ async fn a_mount_of_what_turned_out_to_be_missing_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_registry_that_goes_on_lacking_what_it_got_is_given_up_after_three_turns() {
+async fn a_registry_that_loses_each_upload_fails_after_three_attempts() {
     let world = world();
     let image = world
         .stores
@@ -233,7 +233,7 @@ async fn a_registry_that_goes_on_lacking_what_it_got_is_given_up_after_three_tur
 }
 
 #[tokio::test]
-async fn an_old_root_that_cannot_be_read_is_but_a_lost_hint() {
+async fn an_unreadable_old_root_is_ignored() {
     let world = world();
     let image = world
         .stores

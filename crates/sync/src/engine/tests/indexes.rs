@@ -1,4 +1,4 @@
-//! Indexes: which children are asked for, fetched and pushed.
+//! Children of indexes that are queried, fetched and pushed.
 
 use image_syncer_registry::Manifest;
 use serde_json::json;
@@ -23,7 +23,7 @@ fn world() -> World {
 }
 
 impl World {
-    /// An index `name` of one image a platform; each image has one layer, called like the image.
+    /// An index `name` with one image for each platform. Each image has one layer with the image's name.
     fn index(&self, name: &str, children: &[(&str, &str)]) -> Manifest {
         let entries: Vec<_> = children
             .iter()
@@ -41,7 +41,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn of_a_changed_index_only_the_changed_children_cost_anything() {
+async fn only_changed_children_of_an_index_cost_requests() {
     let world = world();
     let same = [
         ("amd64-1", "linux/amd64"),
@@ -103,7 +103,7 @@ async fn an_unchanged_index_costs_a_head_at_each_end() {
 }
 
 #[tokio::test]
-async fn a_new_index_is_asked_for_one_child_and_pushed_leaves_first() {
+async fn one_child_of_a_new_index_is_queried_and_leaves_are_pushed_first() {
     let world = world();
     let index = world.index(
         "index",
@@ -136,7 +136,7 @@ async fn a_new_index_is_asked_for_one_child_and_pushed_leaves_first() {
 }
 
 #[tokio::test]
-async fn a_repository_that_had_nothing_once_is_not_asked_again() {
+async fn a_repository_without_children_is_not_queried_again() {
     let world = world();
     for tag in ["v1", "v2", "v3"] {
         let index = world.index(&format!("index-{tag}"), &[(tag, "linux/amd64")]);
@@ -153,7 +153,7 @@ async fn a_repository_that_had_nothing_once_is_not_asked_again() {
 }
 
 #[tokio::test]
-async fn a_new_tag_for_children_that_are_there_costs_no_blob() {
+async fn a_new_tag_for_existing_children_costs_no_blob() {
     let world = world();
     let index = world.index(
         "index",

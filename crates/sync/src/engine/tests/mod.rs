@@ -36,7 +36,7 @@ use crate::rule::PlatformFilter;
 use crate::rule::RuleError;
 use crate::store::memory::MemoryStores;
 
-/// What a run was heard to do.
+/// Events of a run.
 #[derive(Default)]
 struct Heard {
     events: Mutex<Vec<Event>>,
@@ -54,7 +54,7 @@ impl Heard {
     fn summary(&self) -> Summary {
         self.report.summary()
     }
-    /// Each pair and how it ended, in one line, sorted.
+    /// Each pair and its outcome, one per line, sorted.
     fn endings(&self) -> Vec<String> {
         let mut endings: Vec<String> = lock(&self.events)
             .iter()
@@ -71,7 +71,7 @@ impl Heard {
         endings.sort();
         endings
     }
-    /// What the only copy took.
+    /// The only copy of the run.
     fn copied(&self) -> Copied {
         let events = lock(&self.events);
         let mut all = events.iter().filter_map(|event| match event {

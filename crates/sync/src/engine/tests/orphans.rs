@@ -1,4 +1,4 @@
-//! Tags that name what refers to an image, in rules that list: what is an image of its own, and what comes along.
+//! Referrer tags in listing rules: images of their own, and tags that are copied with their images.
 
 use image_syncer_registry::{Digest, ErrorKind, Manifest, Tag};
 use serde_json::json;
@@ -23,7 +23,7 @@ fn world() -> World {
     }
 }
 
-/// One image, one transfer at a time.
+/// One image and one transfer at a time.
 fn settings() -> Settings {
     Settings {
         referrers: Some(Arc::default()),
@@ -53,7 +53,7 @@ impl World {
     }
 }
 
-/// How many that refer to images came along with them.
+/// Number of referrers that were copied with images.
 fn came_along(heard: &Heard) -> u64 {
     let events = lock(&heard.events);
     let copied = events.iter().filter_map(|event| match event {
@@ -67,7 +67,7 @@ fn came_along(heard: &Heard) -> u64 {
 }
 
 #[tokio::test]
-async fn signatures_come_with_their_images_and_those_of_nobody_come_last() {
+async fn signatures_are_copied_with_their_images_and_orphans_last() {
     let world = world();
     let image = world.image("one", "v1");
     world.image("signature", &tag_for(image.digest(), ".sig"));
@@ -89,7 +89,7 @@ async fn signatures_come_with_their_images_and_those_of_nobody_come_last() {
     };
     assert!(position(&tag_for(image.digest(), ".sig")) < position("v1"));
     assert!(position("v1") < position(&stray));
-    // Again: nothing to do, and no list more.
+    // The second run copies nothing, and reads no further list.
     world.stores.take_sorted();
     let again = world.run().await.summary();
     assert_eq!((again.discovered, again.unchanged), (2, 2));
@@ -103,7 +103,7 @@ async fn more_images_than_the_queue_holds_wait_for_a_long_list() {
     let mut images = Vec::new();
     for number in 0..60 {
         let name = format!("image-{number}");
-        // Before and after the signatures in the list.
+        // Tags before and after the signatures in the list.
         let tag = format!("{}{number:02}", if number % 2 == 0 { "a" } else { "z" });
         images.push(world.image(&name, &tag));
     }
@@ -121,7 +121,7 @@ async fn more_images_than_the_queue_holds_wait_for_a_long_list() {
 }
 
 #[tokio::test]
-async fn a_list_that_fails_half_way_loses_none_of_what_it_told() {
+async fn a_list_that_fails_half_way_keeps_the_tags_before_the_failure() {
     let world = world();
     world.stores.behave(|behaviour| behaviour.page = 2);
     let image = world.image("one", "a1");
@@ -138,7 +138,7 @@ async fn a_list_that_fails_half_way_loses_none_of_what_it_told() {
 }
 
 #[tokio::test]
-async fn rules_of_one_repository_share_its_list_and_what_came_along() {
+async fn rules_of_one_repository_share_its_list_and_its_signatures() {
     let mut world = world();
     let image = world.image("one", "v1");
     let signature = tag_for(image.digest(), ".sig");
@@ -165,7 +165,7 @@ async fn rules_of_one_repository_share_its_list_and_what_came_along() {
     assert!(world.stores.tagged(&destination, &signature).is_some());
 }
 
-/// A list of what refers to `subject`, under its fallback tag.
+/// List of the referrers of `subject`, under its fallback tag.
 fn list_of(world: &World, subject: &Manifest, referrers: &[&Manifest]) -> String {
     let entries: Vec<_> = referrers.iter().map(|one| entry(one, None)).collect();
     let document = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries});
@@ -178,7 +178,7 @@ fn list_of(world: &World, subject: &Manifest, referrers: &[&Manifest]) -> String
 }
 
 #[tokio::test]
-async fn of_a_list_that_no_image_sees_to_the_referrers_come_and_not_the_list() {
+async fn an_orphan_list_is_copied_as_its_referrers() {
     let mut world = world();
     let subject = world.image("subject", "v1");
     let blob = world.stores.blob(&world.source, "blob", "{}".to_owned());
@@ -214,7 +214,7 @@ async fn an_image_under_a_tag_of_its_own_digest_is_an_image() {
     let image = world.image("one", "v1");
     let tag = tag_for(image.digest(), "");
     world.stores.tag(&world.source, &tag, &image);
-    // As the client says of an image where a list is looked for.
+    // The client's error for an image in place of a list.
     let garbled = || error(ErrorKind::Protocol, "src.example");
     world.stores.fail("referrers src", 1, garbled);
     let heard = world.run().await;
@@ -228,7 +228,7 @@ async fn an_image_under_a_tag_of_its_own_digest_is_an_image() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_garbled_fails_the_image() {
+async fn an_unreadable_list_fails_the_image() {
     let world = world();
     let image = world.image("one", "v1");
     list_of(&world, &image, &[]);
@@ -239,11 +239,11 @@ async fn a_list_that_is_garbled_fails_the_image() {
 }
 
 #[tokio::test]
-async fn rules_that_wait_for_others_keep_none_from_being_begun() {
+async fn rules_that_wait_for_others_do_not_block_them() {
     let mut world = world();
     let image = world.image("one", "v1");
     world.image("signature", &tag_for(image.digest(), ".sig"));
-    // More of them than are searched at a time, before the one whose image they wait for.
+    // More rules than are searched at a time, before the one whose image they wait for.
     world.rules = vec![rule("src.example/app:/sig$/", &[DESTINATION]); RULES + 2];
     world.rules.push(rule("src.example/app:v1", &[DESTINATION]));
     let heard = world.run().await;

@@ -1,4 +1,4 @@
-//! Runs that know what earlier runs did.
+//! Runs that use the records of earlier runs.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::inventory::Inventory;
 use crate::inventory::records::Records;
 use crate::store::memory::{error, repository};
 
-/// Only a failing test waits that long.
+/// Reached only by a failing test.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A source, a destination, and what is remembered.
+/// A source, a destination, and a records file.
 struct World {
     stores: MemoryStores,
     directory: TempDir,
@@ -38,7 +38,7 @@ impl World {
         let path = self.directory.path().join("records.sqlite3");
         Arc::new(Records::open(&path, |error| panic!("{error}")).unwrap())
     }
-    /// A run that copies these, `app:v1`; gives what was asked of the destination.
+    /// Runs the copy of `app:v1` to these destinations. Returns the calls at the destination.
     async fn copy(&self, images: &[&str]) -> Vec<String> {
         let records = self.records();
         let settings = Settings {
@@ -62,7 +62,7 @@ impl World {
         let at_destination = |call: &String| call.contains(" dst.example/");
         calls.into_iter().filter(at_destination).collect()
     }
-    /// What was asked of the destination for blobs.
+    /// Calls at the destination for blobs.
     async fn blobs(&self, images: &[&str]) -> Vec<String> {
         let mut calls = self.copy(images).await;
         calls.retain(|call| !call.contains("resolve") && !call.starts_with("put-manifest"));
@@ -71,7 +71,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn what_an_earlier_run_brought_is_looked_for_and_not_sent() {
+async fn recorded_blobs_are_looked_up_and_not_sent() {
     let world = World::new();
     world
         .stores
@@ -90,7 +90,7 @@ async fn what_an_earlier_run_brought_is_looked_for_and_not_sent() {
 }
 
 #[tokio::test]
-async fn what_is_recorded_elsewhere_is_mounted_from_there() {
+async fn blobs_recorded_elsewhere_are_mounted() {
     let world = World::new();
     world.image("app", "v1", &["base"]);
     world.copy(&["app:v1"]).await;
@@ -104,7 +104,7 @@ async fn what_is_recorded_elsewhere_is_mounted_from_there() {
 }
 
 #[tokio::test]
-async fn a_destination_that_was_wiped_gets_everything_once() {
+async fn a_wiped_destination_gets_every_blob_once() {
     let world = World::new();
     let names = ["a:v1", "b:v1", "c:v1"];
     for name in ["a", "b", "c"] {
@@ -118,18 +118,18 @@ async fn a_destination_that_was_wiped_gets_everything_once() {
     }
     let calls = world.copy(&names).await;
     let count = |verb: &str| calls.iter().filter(|call| call.starts_with(verb)).count();
-    // One mount is from where the base was recorded; its refusal opens the session that takes the bytes.
+    // One mount names the recorded repository of the base. Its refusal opens the session that gets the bytes.
     assert_eq!(
         (count("send"), count("mount"), count("open-upload")),
         (4, 3, 3)
     );
-    // Each of six was looked for in vain, which is what the records cost, but for the one that the mount was from.
+    // Each of six is looked up without success, the cost of stale records, except the one that was mounted from.
     assert_eq!(count("find-blob"), 5);
     assert_eq!(world.copy(&names).await.len(), 3);
 }
 
 #[tokio::test]
-async fn a_repository_that_is_gone_is_mounted_from_no_more() {
+async fn a_deleted_repository_is_not_mounted_from_again() {
     let world = World::new();
     world.image("gone", "v1", &["base"]);
     world.image("there", "v1", &["other"]);
@@ -137,7 +137,7 @@ async fn a_repository_that_is_gone_is_mounted_from_no_more() {
     world
         .stores
         .remove_repository(&repository("dst.example/gone"));
-    // The registry mounts: so the refusal is that of the repository.
+    // The registry supports mounts, so that the refusal concerns this repository.
     world.image("first", "v1", &["other"]);
     world.image("second", "v1", &["base"]);
     let calls = world.blobs(&["first:v1", "second:v1"]).await;
@@ -165,7 +165,7 @@ async fn a_repository_that_is_gone_is_mounted_from_no_more() {
 }
 
 #[tokio::test]
-async fn a_registry_that_does_not_say_what_it_has_is_sent_it() {
+async fn a_registry_that_answers_no_lookup_is_sent_the_blobs() {
     let world = World::new();
     world.image("app", "v1", &["base"]);
     world.copy(&["app:v1"]).await;
@@ -182,7 +182,7 @@ async fn a_registry_that_does_not_say_what_it_has_is_sent_it() {
 }
 
 #[tokio::test]
-async fn a_registry_that_contradicts_what_it_said_is_forgotten() {
+async fn records_of_a_contradicting_registry_are_removed() {
     let world = World::new();
     let base = "base";
     world.image("app", "v1", &[base]);
@@ -205,7 +205,7 @@ async fn a_registry_that_contradicts_what_it_said_is_forgotten() {
 }
 
 #[tokio::test]
-async fn which_digest_was_copied_or_found_is_noted() {
+async fn copied_and_found_digests_are_recorded() {
     let world = World::new();
     let digest = world.image("app", "v1", &["base"]);
     let (source, place) = (repository("src.example/app"), repository("dst.example/app"));

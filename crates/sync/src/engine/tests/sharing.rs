@@ -1,4 +1,4 @@
-//! One image, several destinations: read once, each on its own.
+//! One image and several destinations: read once, each destination on its own.
 
 use image_syncer_registry::ErrorKind;
 
@@ -55,12 +55,12 @@ async fn the_source_is_read_once_for_all() {
         "resolve src.example/app:v1",
     ];
     assert_eq!(at_source, expected);
-    // A HEAD and a PUT each, and two a blob.
+    // A HEAD and a PUT each, and two calls for each blob.
     assert_eq!(calls.len() - at_source.len(), 2 * (2 + 2 * 3));
 }
 
 #[tokio::test]
-async fn what_one_destination_has_is_brought_to_the_other_alone() {
+async fn blobs_are_sent_only_to_the_destination_that_lacks_them() {
     let world = world();
     world.image(&["base"]);
     world
@@ -100,7 +100,7 @@ async fn a_destination_that_fails_fails_alone() {
 }
 
 #[tokio::test]
-async fn a_source_that_fails_fails_all_and_is_asked_once() {
+async fn a_failing_source_fails_all_destinations_with_one_request() {
     let world = world();
     world.image(&["base"]);
     world.stores.fail("manifest src", 1, || {
@@ -132,14 +132,14 @@ async fn a_destination_that_failed_is_sent_no_further_blobs() {
         gate.open();
     };
     tokio::join!(running, opening);
-    // Sixteen are under way at a time; the other five were not begun for the one that had failed.
+    // Sixteen are in flight at a time. The other five were not started for the failed destination.
     assert_eq!(world.stores.count("open-upload one.example"), 16);
     assert_eq!(world.stores.count("open-upload two.example"), 21);
     assert!(world.has(DESTINATIONS[1]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_destination_that_compares_for_long_is_waited_for_only_a_moment() {
+async fn a_slow_comparison_delays_the_others_for_a_bounded_time() {
     let world = world();
     world.image(&["base"]);
     let slow = world.stores.block_calls("resolve-for-push two.example");
@@ -155,7 +155,7 @@ async fn a_destination_that_compares_for_long_is_waited_for_only_a_moment() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_destination_that_compares_a_little_longer_shares_the_download() {
+async fn a_slightly_slower_comparison_shares_the_download() {
     let world = world();
     world.image(&["base"]);
     let slow = world.stores.block_calls("resolve-for-push two.example");
@@ -170,7 +170,7 @@ async fn a_destination_that_compares_a_little_longer_shares_the_download() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_destination_that_has_everything_is_committed_at_once() {
+async fn a_destination_with_all_blobs_is_committed_at_once() {
     let world = world();
     world.image(&["base"]);
     let slow = world.stores.block_calls("send two.example");

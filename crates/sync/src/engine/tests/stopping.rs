@@ -1,4 +1,4 @@
-//! The grace period: what is under way when a run is asked to stop, and what is not.
+//! The grace period of a stopped run.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::store::memory::{Gate, repository};
 
 const GRACE: Duration = Duration::from_secs(25);
 
-/// Six images of which two may be under way at a time, behind a list, and a rule whose list never comes.
+/// Six images of which two may be in flight, behind a list, and a rule whose list never arrives.
 struct Six {
     stores: MemoryStores,
     heard: Arc<Heard>,
@@ -39,7 +39,7 @@ fn six() -> Six {
 }
 
 impl Six {
-    /// Runs until it has ended; gives the time, which stands still but for what is waited for.
+    /// Runs to the end. Returns the elapsed time; the clock is paused and advances only for waits.
     async fn run(&self, stop: &Stop) -> Duration {
         let start = Instant::now();
         let rules = vec![
@@ -59,14 +59,14 @@ impl Six {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_under_way_goes_on_to_its_tag_and_nothing_else_is_begun() {
+async fn images_in_flight_finish_and_no_other_is_started() {
     let six = six();
     let mut gate = six.stores.block_calls("send dst.example/copy@");
     let stop = Stop::new(GRACE);
     let stopping = async {
         gate.reached(2).await;
         stop.cancel.cancel();
-        // The rest is reported while these two are still under way.
+        // The rest is reported while these two are in flight.
         while six.heard.endings().len() < 4 {
             tokio::task::yield_now().await;
         }
@@ -84,7 +84,7 @@ async fn what_is_under_way_goes_on_to_its_tag_and_nothing_else_is_begun() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_takes_longer_than_the_grace_period_is_dropped() {
+async fn images_beyond_the_grace_period_are_dropped() {
     let six = six();
     let mut gate = six.stores.block_calls("send dst.example/copy@t01");
     let stop = Stop::new(GRACE);
@@ -102,7 +102,7 @@ async fn what_takes_longer_than_the_grace_period_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_grace_nothing_is_waited_for() {
+async fn without_a_grace_period_images_are_dropped_at_once() {
     for stop in [
         Stop::new(Duration::ZERO),
         Stop::from(CancellationToken::new()),
@@ -120,7 +120,7 @@ async fn without_grace_nothing_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_at_once_needs_no_other_and_cuts_the_grace_period_short() {
+async fn abandon_alone_ends_the_run_and_cuts_the_grace_period() {
     for first in [true, false] {
         let six = six();
         let mut gate = six.stores.block_calls("send dst.example/copy@");
@@ -142,7 +142,7 @@ async fn an_end_at_once_needs_no_other_and_cuts_the_grace_period_short() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_had_begun_all_of_its_images_is_whole() {
+async fn a_stopped_run_whose_images_all_started_is_complete() {
     let stores = MemoryStores::new();
     let source = repository("src.example/app");
     let image = stores.image(&source, "image", "linux/amd64", &["base"]);
@@ -190,7 +190,7 @@ async fn images_of_a_list_that_was_read_are_reported_one_by_one() {
         while stores.count("tags src.example/app") < 7 {
             tokio::task::yield_now().await;
         }
-        // The end of the list is known, and most of its images wait for their turn.
+        // The list is complete, and most of its images are queued.
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }

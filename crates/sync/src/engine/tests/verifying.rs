@@ -1,4 +1,4 @@
-//! Runs that look below what stands at the destination already.
+//! Deep checks of images that the destination already has.
 
 use image_syncer_registry::{Digest, ErrorKind, Manifest};
 
@@ -16,7 +16,7 @@ struct World {
     amd64: Manifest,
 }
 
-/// `v1`, an index of an index of `amd64` and of `arm64`, which share a layer, stands at both ends.
+/// Both ends have `v1`, an index of an index of `amd64` and of `arm64`, which share a layer.
 fn world() -> World {
     let stores = MemoryStores::new();
     let source = repository("src.example/app");
@@ -50,7 +50,7 @@ impl World {
     fn has_blob(&self, digest: &Digest) -> bool {
         self.stores.blob_bytes(&self.copy, digest).is_some()
     }
-    /// The calls that changed something, in order.
+    /// Calls that change content, in order.
     fn changes(&self) -> Vec<String> {
         let calls = self.stores.calls().into_iter();
         let verbs = [
@@ -81,7 +81,7 @@ const CHECK: [&str; 11] = [
 ];
 
 #[tokio::test]
-async fn a_whole_image_costs_one_look_at_each_of_its_parts_and_nothing_of_the_source() {
+async fn a_complete_image_costs_one_lookup_for_each_part_and_none_at_the_source() {
     let world = world();
     let heard = world.run(verifying()).await;
     let ending = "src.example/app:v1 -> dst.example/copy:v1: verified";
@@ -95,7 +95,7 @@ async fn a_whole_image_costs_one_look_at_each_of_its_parts_and_nothing_of_the_so
 }
 
 #[tokio::test]
-async fn without_the_flag_nothing_below_the_root_is_looked_at() {
+async fn without_verify_nothing_below_the_root_is_checked() {
     let world = world();
     let base = world.lose_blob("base");
     let heard = world.run(settings()).await;
@@ -107,7 +107,7 @@ async fn without_the_flag_nothing_below_the_root_is_looked_at() {
 }
 
 #[tokio::test]
-async fn a_blob_that_is_lost_is_sent_and_nothing_else() {
+async fn only_the_lost_blob_is_sent() {
     let world = world();
     let base = world.lose_blob("base");
     let heard = world.run(verifying()).await;
@@ -138,7 +138,7 @@ async fn a_blob_that_is_lost_is_sent_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn manifests_that_are_lost_at_any_depth_are_pushed_below_a_root_that_stays() {
+async fn lost_manifests_at_any_depth_are_pushed_without_the_root() {
     let world = world();
     let lost = world.amd64.digest().clone();
     world.stores.remove_manifest(&world.copy, &lost);
@@ -152,7 +152,7 @@ async fn manifests_that_are_lost_at_any_depth_are_pushed_below_a_root_that_stays
             "put-manifest dst.example/copy@amd64",
         ]
     );
-    // Only what is lost is asked of the source.
+    // The source is queried only for lost content.
     assert_eq!(world.stores.count("manifest src.example"), 1);
     assert_eq!(
         heard.copied().losses,
@@ -162,7 +162,7 @@ async fn manifests_that_are_lost_at_any_depth_are_pushed_below_a_root_that_stays
 }
 
 #[tokio::test]
-async fn a_root_that_answers_to_its_tag_and_not_to_its_digest_is_pushed_again() {
+async fn a_root_that_exists_only_by_its_tag_is_pushed_again() {
     let world = world();
     let gone = || error(ErrorKind::NotFound, "dst.example");
     world
@@ -176,7 +176,7 @@ async fn a_root_that_answers_to_its_tag_and_not_to_its_digest_is_pushed_again() 
 }
 
 #[tokio::test]
-async fn a_blob_of_another_size_is_sent_and_named() {
+async fn a_blob_with_another_size_is_sent_and_reported() {
     let world = world();
     let base = Digest::sha256(b"base");
     world.stores.spoil_blob(&world.copy, &base, "bas");
@@ -213,7 +213,7 @@ async fn a_blob_that_stays_wrong_is_a_failure_of_the_destination() {
 }
 
 #[tokio::test]
-async fn a_manifest_of_other_bytes_is_pushed_and_read_again() {
+async fn a_manifest_with_other_bytes_is_pushed_and_read_again() {
     let world = world();
     let wrong = || error(ErrorKind::Corrupt, "dst.example");
     world
@@ -227,7 +227,7 @@ async fn a_manifest_of_other_bytes_is_pushed_and_read_again() {
 }
 
 #[tokio::test]
-async fn tags_that_share_content_are_looked_through_once() {
+async fn content_that_tags_share_is_checked_once() {
     let world = world();
     world.stores.tag(&world.source, "v2", &world.index);
     let other = [entry(&world.amd64, Some("linux/amd64"))];
@@ -259,7 +259,7 @@ async fn tags_that_share_a_lost_blob_send_it_once() {
 }
 
 #[tokio::test]
-async fn what_the_run_has_pushed_itself_is_not_looked_at() {
+async fn content_pushed_by_the_run_is_not_checked() {
     let world = world();
     let rules = ["dst.example/new", "dst.example/new:again"]
         .map(|destination| rule("src.example/app:v1", &[destination]));
@@ -275,7 +275,7 @@ async fn what_the_run_has_pushed_itself_is_not_looked_at() {
 }
 
 #[tokio::test]
-async fn an_image_that_changed_is_gone_through_though_its_children_stand_there() {
+async fn a_changed_image_is_walked_although_its_children_exist() {
     let world = world();
     let base = world.lose_blob("base");
     let changed = [entry(&world.amd64, Some("linux/amd64"))];
@@ -288,7 +288,7 @@ async fn an_image_that_changed_is_gone_through_though_its_children_stand_there()
 }
 
 #[tokio::test]
-async fn a_filtered_image_is_looked_through_and_repaired_as_it_was_filtered() {
+async fn a_filtered_image_is_checked_and_repaired_with_its_filter() {
     let world = world();
     let filtered = Settings {
         verify: true,
@@ -310,12 +310,12 @@ async fn a_filtered_image_is_looked_through_and_repaired_as_it_was_filtered() {
     assert_eq!(copied.losses, [Loss::Manifest(lost), Loss::Blob(base)]);
     assert_eq!((copied.volume.manifests, copied.volume.blobs), (1, 1));
     assert_eq!(world.stores.count("put-manifest"), 1);
-    // What the filter left out is nobody's loss.
+    // Content that the filter excluded is not lost.
     assert_eq!(world.stores.count("find-blob dst.example/filtered@two"), 0);
 }
 
 #[tokio::test]
-async fn an_image_by_digest_is_looked_through_as_well() {
+async fn an_image_by_digest_is_checked_as_well() {
     let world = world();
     world.lose_blob("two");
     let source = format!("src.example/app@{}", world.index.digest());
@@ -326,7 +326,7 @@ async fn an_image_by_digest_is_looked_through_as_well() {
 }
 
 #[tokio::test]
-async fn a_loss_that_the_source_shares_is_a_failure_of_the_source() {
+async fn content_lost_at_both_ends_is_a_failure_of_the_source() {
     let world = world();
     for repository in [&world.source, &world.copy] {
         let base = Digest::sha256(b"base");

@@ -1,4 +1,4 @@
-//! What images took adds up to what they consist of, whichever of them brought what.
+//! Volumes of images add up to the size of their content, whichever image copied a shared blob.
 
 use image_syncer_registry::Manifest;
 
@@ -10,7 +10,7 @@ const LAYERS: [&str; 2] = ["a layer that all of them have", "of one alone: "];
 
 struct World {
     stores: MemoryStores,
-    /// The bytes of the blobs of each image.
+    /// Bytes of the blobs of each image.
     sizes: Vec<u64>,
 }
 
@@ -68,7 +68,7 @@ fn sum(volume: Volume) -> u64 {
 }
 
 #[tokio::test]
-async fn what_another_image_brought_to_the_repository_is_shared() {
+async fn blobs_of_another_image_in_the_repository_are_shared() {
     let world = World::of(7);
     let rules = [rule("src.example/app", &["dst.example/copy"])];
     let (volumes, heard) = world.run(&rules).await;
@@ -82,7 +82,7 @@ async fn what_another_image_brought_to_the_repository_is_shared() {
 }
 
 #[tokio::test]
-async fn what_another_image_brought_to_another_repository_is_mounted() {
+async fn blobs_of_another_image_in_another_repository_are_mounted() {
     let world = World::of(2);
     let rules = [
         rule("src.example/app:v0", &["dst.example/one"]),
@@ -96,7 +96,7 @@ async fn what_another_image_brought_to_another_repository_is_mounted() {
 }
 
 #[tokio::test]
-async fn what_was_there_before_is_present_to_each() {
+async fn existing_blobs_are_present_for_each_image() {
     let world = World::of(2);
     let destination = repository("dst.example/copy");
     world.stores.blob(&destination, LAYERS[0], LAYERS[0]);
@@ -109,7 +109,7 @@ async fn what_was_there_before_is_present_to_each() {
 }
 
 #[tokio::test]
-async fn each_of_two_destinations_is_sent_all_and_the_source_is_read_once() {
+async fn two_destinations_get_all_bytes_and_the_source_is_read_once() {
     let world = World::of(1);
     let heard = Arc::new(Heard::default());
     let stores = Arc::new(world.stores.clone());

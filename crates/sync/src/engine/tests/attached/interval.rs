@@ -1,4 +1,4 @@
-//! What is not asked again so soon.
+//! Queries that `--referrers-interval` saves.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use tempfile::TempDir;
 use super::*;
 use crate::inventory::records::Records;
 
-/// Only a failing test waits that long.
+/// Reached only by a failing test.
 const PATIENCE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// A records file, and runs that ask once in an hour.
+/// A records file, and runs with an interval of one hour.
 struct Hourly {
     world: World,
     directory: TempDir,
@@ -25,7 +25,8 @@ fn hourly() -> Referrers {
 }
 
 impl Hourly {
-    /// `app:v1` is an index; something refers to it and to one of its images, and cosign signed both. All of it was copied.
+    /// `app:v1` is an index with a referrer. One of its images has one as well, and cosign signed both. All of it was
+    /// copied.
     async fn new(rule: &str) -> Self {
         let world = world(rule);
         let [index, amd, _] = world.index("v1");
@@ -39,7 +40,7 @@ impl Hourly {
         assert_eq!((heard.summary().copied, heard.copied().referrers), (1, 4));
         hourly
     }
-    /// Runs once; what was asked before is forgotten.
+    /// Runs once, after clearing the calls.
     async fn run(&self, referrers: Referrers) -> Arc<Heard> {
         let settings = Settings {
             referrers: Some(Arc::new(referrers)),
@@ -59,7 +60,7 @@ impl Hourly {
         records.close(PATIENCE);
         heard
     }
-    /// The records grow older; says how many looks they know.
+    /// Ages the records. Returns the number of recorded checks.
     fn let_pass(&self, seconds: i64) -> usize {
         let path = self.directory.path().join("r.sqlite3");
         let file = rusqlite::Connection::open(path).unwrap();
@@ -78,24 +79,24 @@ const HEADS: [&str; 2] = [
 const QUESTION: [&str; 1] = ["referrers src.example/app@index"];
 
 #[tokio::test]
-async fn an_unchanged_image_costs_two_heads_until_the_interval_is_over() {
+async fn an_unchanged_image_costs_two_heads_within_the_interval() {
     let hourly_runs = Hourly::new("src.example/app:v1").await;
     assert_eq!(hourly_runs.let_pass(3_000), 1);
     let heard = hourly_runs.run(hourly()).await;
     assert_eq!(heard.summary().unchanged, 1);
     assert_eq!(hourly_runs.calls(), HEADS);
-    // That it was not asked is no answer.
+    // An omitted query is not recorded.
     assert_eq!(hourly_runs.let_pass(600), 1);
     hourly_runs.run(hourly()).await;
     let questions = hourly_runs.world.questions();
     assert_eq!(questions[..1], QUESTION);
-    // Now it was.
+    // Now it was queried.
     hourly_runs.run(hourly()).await;
     assert_eq!(hourly_runs.calls(), HEADS);
 }
 
 #[tokio::test]
-async fn another_question_was_not_answered_by_this_one() {
+async fn a_check_for_other_referrers_does_not_count() {
     let hourly_runs = Hourly::new("src.example/app:v1").await;
     let types = vec![SIGNATURE.to_owned()];
     let only_some = Referrers { types, ..hourly() };
@@ -122,7 +123,7 @@ async fn another_question_was_not_answered_by_this_one() {
 }
 
 #[tokio::test]
-async fn a_list_that_others_wrote_meanwhile_is_looked_at_again() {
+async fn a_contended_list_is_checked_again() {
     let world = world("src.example/app:v1");
     let image = world.image("image", &["v1"]);
     world.referrer("signature", SIGNATURE, &image);
@@ -136,9 +137,9 @@ async fn a_list_that_others_wrote_meanwhile_is_looked_at_again() {
 }
 
 #[tokio::test]
-async fn the_tags_of_images_that_are_not_asked_about_are_no_orphans() {
+async fn signature_tags_of_skipped_checks_are_no_orphans() {
     let hourly_runs = Hourly::new("src.example/app").await;
-    // The tag of the child belongs to the image, too; that it does is seen in the root.
+    // The tag of the child belongs to the image as well, as its root shows.
     hourly_runs.run(hourly()).await;
     assert_eq!(hourly_runs.world.questions(), [""; 0]);
     let heard = hourly_runs.run(hourly()).await;

@@ -1,4 +1,4 @@
-//! What refers to an image: what is asked, what is pushed, in which order, and what becomes of it when something fails.
+//! Referrers of an image: calls, pushes, their order, and failures.
 
 use image_syncer_registry::{ErrorKind, Manifest, Tag};
 use serde_json::json;
@@ -28,7 +28,7 @@ fn world(source: &str) -> World {
     }
 }
 
-/// With referrers, as is the default of the program.
+/// Settings with referrers, the default of the program.
 fn accompanied() -> Settings {
     Settings {
         referrers: Some(Arc::default()),
@@ -95,7 +95,7 @@ impl World {
         self.stores
             .document(&self.source, name, media_type, &document)
     }
-    /// Sets the tag that cosign makes for `subject`.
+    /// Sets cosign's tag for `subject`.
     fn companion(&self, suffix: &str, subject: &Manifest, named: &Manifest) -> String {
         let tag = format!("{}{suffix}", Tag::of_referrers_to(subject.digest()));
         self.stores.tag(&self.source, &tag, named);
@@ -104,7 +104,7 @@ impl World {
     async fn run(&self, settings: Settings) -> Arc<Heard> {
         run(&self.stores, settings, &self.rules).await
     }
-    /// What was pushed and listed, in order, and forgotten with all other calls.
+    /// Pushes and list updates, in order. Clears all calls.
     fn pushes(&self) -> Vec<String> {
         let calls = self.stores.calls();
         self.stores.take_sorted();
@@ -114,7 +114,7 @@ impl World {
             .map(|call| call.replace(" dst.example/copy", " "))
             .collect()
     }
-    /// What was asked of referrers, sorted, and forgotten with all other calls.
+    /// Referrer queries, sorted. Clears all calls.
     fn questions(&self) -> Vec<String> {
         let mut calls = self.stores.take_sorted();
         calls.retain(|call| call.starts_with("referrers"));
@@ -161,7 +161,7 @@ async fn the_tag_comes_last_after_children_root_and_signatures() {
 }
 
 #[tokio::test]
-async fn nothing_that_refers_costs_no_push_more() {
+async fn an_image_without_referrers_costs_no_further_push() {
     let world = world("src.example/app:v1");
     world.image("image", &["v1"]);
     world.run(accompanied()).await;
@@ -169,7 +169,7 @@ async fn nothing_that_refers_costs_no_push_more() {
 }
 
 #[tokio::test]
-async fn an_unchanged_image_is_asked_for_its_root_and_a_late_signature_comes_alone() {
+async fn the_root_of_an_unchanged_image_is_queried_and_a_late_signature_is_copied_alone() {
     let world = world("src.example/app:v1");
     let [index, amd, _] = world.index("v1");
     world.run(accompanied()).await;
@@ -186,7 +186,7 @@ async fn an_unchanged_image_is_asked_for_its_root_and_a_late_signature_comes_alo
     assert!(copied.root_unchanged);
     assert_eq!(world.pushes(), ["put-manifest @late", "attach @index"]);
 
-    // Only who asks for the children as well sees theirs.
+    // Only the deep query finds those of the children.
     let heard = world.run(deep()).await;
     assert_eq!(heard.copied().referrers, 1);
     assert_eq!(world.pushes(), ["put-manifest @late-sbom", "attach @amd"]);
@@ -201,7 +201,7 @@ async fn an_unchanged_image_is_asked_for_its_root_and_a_late_signature_comes_alo
 }
 
 #[tokio::test]
-async fn with_referrers_off_nothing_is_asked() {
+async fn without_referrers_no_query_is_sent() {
     let world = world("src.example/app:v1");
     let image = world.image("image", &["v1"]);
     let signature = world.referrer("signature", SIGNATURE, &image);
@@ -211,7 +211,7 @@ async fn with_referrers_off_nothing_is_asked() {
 }
 
 #[tokio::test]
-async fn tags_of_one_digest_are_seen_to_once() {
+async fn referrers_of_tags_with_one_digest_are_copied_once() {
     let world = world("src.example/app:v1,v2,v3");
     let image = world.image("image", &["v1", "v2", "v3"]);
     world.referrer("signature", SIGNATURE, &image);
@@ -239,7 +239,7 @@ async fn tags_of_one_digest_are_seen_to_once() {
 }
 
 #[tokio::test]
-async fn destinations_share_what_the_source_was_asked() {
+async fn destinations_share_the_queries_at_the_source() {
     let mut world = world("src.example/app:v1");
     world.rules = vec![rule(
         "src.example/app:v1",
@@ -309,7 +309,7 @@ async fn an_image_pinned_by_digest_needs_no_tag() {
 }
 
 #[tokio::test]
-async fn only_the_types_that_are_asked_for_come_along() {
+async fn only_the_selected_types_are_copied() {
     for (types, expected) in [
         (vec![SBOM], [false, true, false]),
         (vec![SIGNATURE, "cosign"], [true, false, true]),
@@ -328,7 +328,7 @@ async fn only_the_types_that_are_asked_for_come_along() {
 }
 
 #[tokio::test]
-async fn what_a_signature_by_tag_is_referred_to_by_comes_before_its_tag() {
+async fn referrers_of_a_signature_are_pushed_before_its_tag() {
     let world = world("src.example/app:v1");
     let image = world.image("image", &["v1"]);
     let cosign = world.image("cosign", &[]);
@@ -348,7 +348,7 @@ async fn what_a_signature_by_tag_is_referred_to_by_comes_before_its_tag() {
 }
 
 #[tokio::test]
-async fn a_signature_by_tag_that_moved_is_brought_again() {
+async fn a_moved_signature_tag_is_copied_again() {
     let world = world("src.example/app:v1");
     let image = world.image("image", &["v1"]);
     let tag = world.companion(".sig", &image, &world.image("first", &[]));
@@ -363,7 +363,7 @@ async fn a_signature_by_tag_that_moved_is_brought_again() {
 }
 
 #[tokio::test]
-async fn force_pushes_and_verify_mends_what_came_along() {
+async fn force_pushes_referrers_and_verify_repairs_them() {
     let world = world("src.example/app:v1");
     let image = world.image("image", &["v1"]);
     let signature = world.referrer("signature", SIGNATURE, &image);

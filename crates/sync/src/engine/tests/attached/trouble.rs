@@ -1,4 +1,4 @@
-//! What goes wrong on the way of what refers to an image.
+//! Failures of referrers.
 
 use super::*;
 
@@ -46,7 +46,7 @@ async fn a_failure_names_the_referrer_and_its_subject() {
 }
 
 #[tokio::test]
-async fn contention_is_told() {
+async fn contention_is_reported() {
     let world = world("src.example/app:v1");
     let image = world.image("image", &["v1"]);
     world.referrer("signature", SIGNATURE, &image);
@@ -59,7 +59,7 @@ async fn contention_is_told() {
 }
 
 #[tokio::test]
-async fn cosign_tags_that_lead_in_circles_end() {
+async fn cycles_of_cosign_tags_end() {
     let world = world("src.example/app:v1,v2");
     let (one, two) = (world.image("one", &["v1"]), world.image("two", &["v2"]));
     let first = world.companion(".sig", &one, &two);
@@ -78,7 +78,7 @@ async fn cosign_tags_that_lead_in_circles_end() {
 }
 
 #[tokio::test]
-async fn referrers_that_lie_too_deep_fail_the_image() {
+async fn referrers_nested_too_deeply_fail_the_image() {
     let world = world("src.example/app:v1");
     let mut subject = world.image("image", &["v1"]);
     for depth in 0..9 {
@@ -91,7 +91,7 @@ async fn referrers_that_lie_too_deep_fail_the_image() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_wrong_is_told_and_the_rest_comes_along() {
+async fn wrong_entries_of_a_list_are_reported_and_the_rest_is_copied() {
     let world = world("src.example/app:v1");
     let image = world.image("image", &["v1"]);
     let stranger = world.image("stranger", &[]);
@@ -120,7 +120,7 @@ async fn a_list_that_is_wrong_is_told_and_the_rest_comes_along() {
 }
 
 #[tokio::test]
-async fn where_tags_cannot_be_listed_they_are_asked_for_one_by_one() {
+async fn without_a_list_of_tags_cosign_tags_are_queried_one_by_one() {
     let world = world("src.example/app:v1");
     let image = world.image("image", &["v1"]);
     let tag = world.companion(".att", &image, &world.image("cosign", &[]));
@@ -142,7 +142,7 @@ async fn where_tags_cannot_be_listed_they_are_asked_for_one_by_one() {
 }
 
 #[tokio::test]
-async fn an_image_that_is_dropped_at_its_signature_has_no_tag() {
+async fn an_image_dropped_at_its_signature_has_no_tag() {
     let world = world("src.example/app:v1");
     let image = world.image("image", &["v1"]);
     world.referrer("signature", SIGNATURE, &image);
