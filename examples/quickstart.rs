@@ -1,7 +1,7 @@
-//! A first sync, with no network and nothing to set up: `cargo run --release --example quickstart`.
+//! A first sync without network and set-up: `cargo run --locked --example quickstart`.
 //!
-//! Starts two registries in this process, fills one, writes the two files that a user writes, and runs the program on
-//! them, twice: the very function that the `image-syncer` command is.
+//! Starts two registries in this process, fills one, writes the two files of a user, and runs the program with them,
+//! twice: the same function as the `image-syncer` command.
 #![allow(clippy::print_stdout, reason = "it is here to show something")]
 
 use std::error::Error;
@@ -44,7 +44,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         println!("── {title}: image-syncer --auth {auth} --images {images}");
         source.clear_requests();
         destination.clear_requests();
-        // Nothing is left on this machine.
+        // No records are left on this machine.
         let files = ["--auth", &auth, "--images", &images];
         let exit = image_syncer::run(["image-syncer", "--no-records"].into_iter().chain(files));
         println!(
@@ -72,7 +72,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(Exit::Done.into())
 }
 
-/// Images as they are in real registries: for one platform and for many, with layers in common, and a Helm chart.
+/// Pushes realistic images: for one platform and for several, with common layers, and a Helm chart.
 fn fill(registry: &Registry) {
     let base = Layer::tar("debian", 3_000_000);
     let platform = |arch: &str, app: &str| {

@@ -1,4 +1,4 @@
-//! The reference, made from the description of the arguments that the help is made from.
+//! The reference, generated from clap's description of the arguments.
 
 use std::fmt::Write;
 
@@ -7,14 +7,14 @@ use image_syncer::cli::{Cli, ENVIRONMENT, EXIT_CODES};
 
 const TEMPLATE: &str = include_str!("template.md");
 
-/// A flag as several commands have it.
+/// A flag with the commands that have it.
 struct Flag {
     heading: String,
     arg: Arg,
     commands: Vec<String>,
 }
 
-/// The text of `docs/reference.md`.
+/// Returns the text of `docs/reference.md`.
 pub(crate) fn reference() -> String {
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
@@ -27,7 +27,7 @@ pub(crate) fn reference() -> String {
         .replace("{{exit-codes}}\n", &exit_codes())
 }
 
-/// The command and all below it, in the order of the help.
+/// Returns the command and all its subcommands, in the order of the help.
 fn gather<'a>(command: &'a Command, commands: &mut Vec<&'a Command>) {
     commands.push(command);
     for below in command.get_subcommands() {
@@ -35,12 +35,12 @@ fn gather<'a>(command: &'a Command, commands: &mut Vec<&'a Command>) {
     }
 }
 
-/// How a command is called.
+/// Returns the words that call a command.
 fn name(command: &Command) -> &str {
     command.get_bin_name().unwrap_or("image-syncer")
 }
 
-/// What clap says, without the marks of a terminal.
+/// Returns the text of clap without terminal escapes.
 fn text(styled: Option<&clap::builder::StyledStr>) -> String {
     styled.map(ToString::to_string).unwrap_or_default()
 }
@@ -66,7 +66,7 @@ fn described(commands: &[&Command]) -> String {
             let _ = write!(document, "- `{}`: {}\n\n", value(arg), one_paragraph(arg));
         }
         let further = command.get_after_long_help().or(command.get_after_help());
-        // What stands in sections of its own below is left out of the program's.
+        // Exit codes and variables have their own sections below.
         let further = text(further);
         let further = further
             .split("\n\nEnvironment:\n")
@@ -89,7 +89,7 @@ fn flags(commands: &[&Command]) -> String {
                     && flag.arg.get_default_values() == arg.get_default_values()
                     && flag.arg.get_value_names() == arg.get_value_names()
             };
-            // The help flag says of itself whether there is a longer one.
+            // The text of the help flag depends on a longer help.
             let help = |flag: &&mut Flag| arg.get_id() == "help" && flag.arg.get_id() == "help";
             if let Some(flag) = flags.iter_mut().find(|flag| same(flag) || help(flag)) {
                 flag.commands.push(name(command).to_owned());
@@ -142,7 +142,7 @@ fn entry(flag: &Flag) -> String {
     format!("#### {title}\n\n{}\n\n{}\n\n", long(arg), facts.join(" "))
 }
 
-/// A flag with its value, as it is written.
+/// Returns a flag with its value, as users write it.
 fn spelled(arg: &Arg) -> String {
     let long = format!("--{}", arg.get_long().unwrap_or_default());
     if !arg.get_action().takes_values() {
@@ -160,7 +160,7 @@ fn value(arg: &Arg) -> String {
     names.join(" ")
 }
 
-/// The whole text of the help.
+/// Returns the whole text of the help.
 fn long(arg: &Arg) -> String {
     text(arg.get_long_help().or(arg.get_help()))
 }

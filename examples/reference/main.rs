@@ -1,4 +1,5 @@
-//! Writes `docs/reference.md`: `cargo run --locked --example reference > docs/reference.md`. A test holds the file to it.
+//! Writes `docs/reference.md`: `cargo run --locked --example reference > docs/reference.md`. A test compares the file
+//! with it.
 
 use std::io::Write;
 

@@ -1,8 +1,8 @@
-//! Writes `docs/images/`: what the program looks like in a terminal, taken from a terminal. Called by
-//! `scripts/screenshot`, which builds the program first: `screenshot PROGRAM DIRECTORY`.
+//! Writes `docs/images/`: pictures of the program in a real terminal. `scripts/screenshot` builds the program and calls
+//! `screenshot PROGRAM DIRECTORY`.
 //!
-//! Registries are started in this process, slow enough to watch; the program runs in a tmux of its own; what stands on
-//! its screen becomes an SVG, text as text.
+//! Slow registries run in this process, and the program runs in a separate tmux server. Its screen becomes an SVG with
+//! text elements.
 #![allow(
     clippy::print_stdout,
     reason = "a small program that a person runs in a terminal"
@@ -21,13 +21,13 @@ use stage::Stage;
 use svg::{Frame, Picture};
 use tmux::Tmux;
 
-/// The size of the terminal.
+/// Size of the terminal.
 const COLUMNS: usize = 120;
 const ROWS: usize = 33;
-/// How far frames of the live view are apart, and how many there are at most.
+/// Interval between frames of the live view, and their maximum number.
 const LIVE_STEP: Duration = Duration::from_millis(800);
 const LIVE_FRAMES: usize = 12;
-/// How long pictures stand that are to be read.
+/// Display time of the frames that the viewer reads.
 const READ: Duration = Duration::from_secs(6);
 
 const FILES: &str = "--auth auth.yaml --images images.yaml";

@@ -1,6 +1,6 @@
-//! What stands on a screen, read from text with the escape sequences that `tmux capture-pane -e` writes: SGR alone.
+//! The content of a screen, read from text with SGR escape sequences, as `tmux capture-pane -e` writes it.
 
-/// How a piece of text looks.
+/// Style of a piece of text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Style {
     pub(crate) colour: Option<Colour>,
@@ -13,13 +13,13 @@ pub(crate) struct Style {
 /// A colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Colour {
-    /// One of the terminal's sixteen.
+    /// One of the terminal's sixteen colours.
     Named(u8),
-    /// Any.
+    /// Any colour.
     Rgb(u8, u8, u8),
 }
 
-/// Text of one style, from a column on.
+/// Text of one style, with its first column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub(crate) column: usize,
@@ -62,7 +62,7 @@ fn read_line(line: &str, style: &mut Style) -> Vec<Piece> {
 }
 
 impl Style {
-    /// Takes in the numbers of one sequence.
+    /// Applies the numbers of one sequence.
     fn apply(&mut self, codes: &str) {
         let mut codes = codes
             .split([';', ':'])
@@ -98,7 +98,7 @@ impl Colour {
         }
     }
 
-    /// One of the 256: sixteen named ones, a cube of six steps, and greys.
+    /// Returns one of the 256 colours: sixteen named ones, a cube of six steps, and greys.
     fn indexed(index: u8) -> Self {
         let step = |level: u8| if level == 0 { 0 } else { 55 + level * 40 };
         match index {

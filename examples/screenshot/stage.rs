@@ -1,4 +1,4 @@
-//! The registries and files that the program is shown with.
+//! Registries and files for the screenshots.
 
 use std::io::Result;
 use std::path::Path;
@@ -15,11 +15,11 @@ pub(crate) struct Stage {
     directory: TempDir,
 }
 
-/// What the registries are called in the picture: names as long as the addresses that they stand for.
+/// Names of the registries in the picture, as long as their addresses.
 const NAMES: [&str; 3] = ["hub.example.com", "eu1.example.com", "us1.example.com"];
 
 impl Stage {
-    /// Fills the source, and the destinations with what an earlier run brought.
+    /// Fills the source, and the destinations with the images of an earlier run.
     pub(crate) fn set() -> Result<Self> {
         let start = || Registry::builder().believe_blobs().start_on_thread();
         let stage = Self {
@@ -42,12 +42,12 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Where the files are.
+    /// Returns the directory of the files.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// `text` with the registries called by names.
+    /// Returns `text` with names in place of addresses.
     pub(crate) fn with_names(&self, text: &str) -> String {
         let [one, other] = &self.destinations;
         let hosts = [self.source.host(), one.host(), other.host()];
@@ -58,7 +58,7 @@ impl Stage {
         text
     }
 
-    /// Makes transfers take long enough to be seen: the largest about six seconds.
+    /// Slows transfers down until they are visible: the largest takes about six seconds.
     pub(crate) fn slow_down(&self) {
         self.source.set_bandwidth(Some(6 * MIB));
     }
@@ -77,7 +77,7 @@ impl Stage {
             let image = multi("postgres", tag, size);
             self.source.push("postgres", Some(tag), &image);
         }
-        // The tag has moved since.
+        // The tag moved later.
         one.push("postgres", Some("16"), &multi("postgres", "16.0", 29));
         for (tag, size) in [("v1.9.0", 14), ("v2.0.0", 19), ("v2.0.1", 25)] {
             let image = multi("shop", tag, size);
@@ -89,7 +89,7 @@ impl Stage {
     }
 }
 
-/// An index for two platforms, whose images share a base of their own kind and have a layer of `size` MiB beside it.
+/// Returns an index for two platforms, whose images share a base layer and have a layer of `size` MiB.
 fn multi(name: &str, tag: &str, size: u64) -> Image {
     let image = |arch: &str| {
         let seed = |text: String| {

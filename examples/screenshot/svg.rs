@@ -1,7 +1,6 @@
-//! Screens as an SVG: one stands still, several follow each other for ever.
+//! Screens as an SVG: a single one is static, several are an endless animation.
 //!
-//! A row that is the same in consecutive frames is written once. A viewer that does not move things, or was asked not
-//! to, shows the last frame.
+//! A row that is the same in consecutive frames is written once. A viewer without animations shows the last frame.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
@@ -14,11 +13,11 @@ use crate::screen::{Colour, Piece, Style};
 #[derive(Clone)]
 pub(crate) struct Frame {
     pub(crate) lines: Vec<Vec<Piece>>,
-    /// How long it is shown.
+    /// Display time.
     pub(crate) time: Duration,
 }
 
-/// What is written.
+/// Frames of a picture, with its title and size.
 pub(crate) struct Picture {
     pub(crate) title: &'static str,
     pub(crate) columns: usize,
@@ -26,16 +25,16 @@ pub(crate) struct Picture {
     pub(crate) frames: Vec<Frame>,
 }
 
-/// Of one character, in tenths of a pixel.
+/// Width and height of a character, in tenths of a pixel.
 const WIDTH: usize = 84;
 const HEIGHT: usize = 180;
-/// Around the text, and above it for the bar of the window.
+/// Margins around the text, and above it for the title bar.
 const MARGIN: usize = 160;
 const BAR: usize = 280;
 
 const BACKGROUND: &str = "#0d1117";
 const FOREGROUND: &str = "#e6edf3";
-/// The terminal's sixteen colours.
+/// Sixteen colours of the terminal.
 const PALETTE: [&str; 16] = [
     "#484f58", "#ff7b72", "#3fb950", "#d29922", "#58a6ff", "#bc8cff", "#39c5cf", "#b1bac4",
     "#6e7681", "#ffa198", "#56d364", "#e3b341", "#79c0ff", "#d2a8ff", "#56d4dd", "#f0f6fc",
@@ -73,14 +72,14 @@ impl Display for Picture {
 }
 
 impl Picture {
-    /// Rows below the last one that is ever used are left out.
+    /// Returns the number of rows, without unused ones at the end.
     fn used_rows(&self) -> usize {
         let used = |frame: &Frame| frame.lines.iter().rposition(|line| !is_blank(line));
         let last = self.frames.iter().filter_map(used).max();
         last.map_or(1, |row| row + 1).min(self.rows)
     }
 
-    /// The runs of frames in which `row` is the same and not blank.
+    /// Returns the ranges of frames in which `row` is the same and not blank.
     fn spans(&self, row: usize) -> Vec<(usize, Range<usize>)> {
         let mut spans: Vec<Range<usize>> = Vec::new();
         for index in 0..self.frames.len() {
@@ -239,7 +238,7 @@ fn fill(colour: Colour) -> String {
     }
 }
 
-/// Tenths of a pixel as pixels.
+/// Formats tenths of a pixel as pixels.
 fn pixels(tenths: usize) -> String {
     match tenths % 10 {
         0 => (tenths / 10).to_string(),

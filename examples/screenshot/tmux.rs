@@ -1,4 +1,4 @@
-//! A terminal to run the program in: a tmux server of its own, with one session.
+//! A terminal for the program: a separate tmux server with one session.
 
 use std::error::Error;
 use std::path::Path;
@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// What the shell shows when a command is over.
+/// Prompt of the shell.
 const PROMPT: &str = "$";
-/// How long a command may take.
+/// Time limit of a command.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Ends with this value.
@@ -18,7 +18,7 @@ pub(crate) struct Tmux {
 }
 
 impl Tmux {
-    /// A shell in `directory` with `program` on its `PATH`, and nothing else of the surroundings that shows.
+    /// Starts a shell in `directory` with `program` on its `PATH`, and with an otherwise neutral environment.
     pub(crate) fn start(
         program: &Path,
         directory: &Path,
@@ -65,19 +65,19 @@ impl Tmux {
         Ok(())
     }
 
-    /// The screen, with its colours.
+    /// Returns the screen, with its colours.
     pub(crate) fn capture(&self) -> Result<String> {
         self.call(&["capture-pane", "-e", "-p"])
     }
 
-    /// Whether a command is over: whether the last line of the screen is an empty prompt.
+    /// Returns true after the end of a command: the last line of the screen is an empty prompt.
     pub(crate) fn is_at_prompt(&self) -> Result<bool> {
         let screen = self.call(&["capture-pane", "-p"])?;
         let last = screen.trim_end().lines().next_back();
         Ok(last.is_some_and(|line| line.trim_end() == PROMPT))
     }
 
-    /// Waits until a command is over.
+    /// Waits for the end of a command.
     pub(crate) fn wait_for_prompt(&self) -> Result<()> {
         let end = Instant::now() + PATIENCE;
         while !self.is_at_prompt()? {

@@ -1,4 +1,4 @@
-//! Documents that are made to cost more memory than they are worth.
+//! Documents that are built to cost much memory.
 
 use std::io::{BufRead as _, BufReader};
 
@@ -8,7 +8,7 @@ use testkit::{Action, Fault, Kind, Manifest, Registry};
 use crate::memory::held;
 use crate::support::{Place, image, insecure};
 
-/// `count` descriptors, each as short as can be.
+/// Returns `count` descriptors, each as short as possible.
 fn entries(count: usize) -> String {
     let entry = |number| format!(r#"{{"digest":"sha256:{number:064x}","size":1}}"#);
     (0..count).map(entry).collect::<Vec<_>>().join(",")
@@ -19,12 +19,12 @@ fn document(media_type: &str, field: &str, entries: &str) -> Manifest {
     Manifest::new(media_type, text)
 }
 
-/// The most memory that the program may hold with four such documents at the same time, in KiB: each is read up to 8
-/// MiB, and its descriptors take some times as much for a moment.
+/// Maximum memory of the program with four such documents at the same time, in KiB. Up to 8 MiB of each are read, and
+/// its descriptors take several times as much for a moment.
 const BUDGET: u64 = 160 * 1024;
 
 #[test]
-fn all_at_once_they_fail_alone_and_in_little_memory() {
+fn several_bombs_at_once_fail_alone_in_little_memory() {
     let (source, destination) = (
         Registry::builder().start_on_thread(),
         Registry::builder().start_on_thread(),
@@ -39,7 +39,7 @@ fn all_at_once_they_fail_alone_and_in_little_memory() {
         source.put_manifest("bombs", Some(&format!("v{number}")), bomb);
     }
     source.push("good", Some("v1"), &image("good"));
-    // The program lives for as long as this is waited for.
+    // The program runs until this request is answered.
     destination.fault(Fault::on(Kind::ManifestPut), Action::StallBeforeAnswer);
     let place = Place::new()
         .file(

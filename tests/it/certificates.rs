@@ -1,17 +1,17 @@
-//! Certificates for single registries: `certs.d`, as podman, skopeo and docker have it.
+//! Certificates for single registries: `certs.d`, as in podman, skopeo and docker.
 
 use testkit::{Registry, Tls};
 
 use crate::support::{Outcome, Place, image, registry};
 
-/// A registry with TLS that holds an image.
+/// Starts a registry with TLS and an image.
 fn source(tls: &Tls) -> Registry {
     let source = Registry::builder().tls(tls.clone()).start_on_thread();
     source.push("a", Some("v1"), &image("a"));
     source
 }
 
-/// A home with a file in the folder of `registry` below `directory`.
+/// Returns a home with a file in the folder of `registry` below `directory`.
 fn with(place: Place, directory: &str, registry: &Registry, name: &str, text: &str) -> Place {
     let folder = format!("{directory}/{}", registry.host());
     std::fs::create_dir_all(place.path(&folder)).unwrap();
@@ -28,7 +28,7 @@ fn copy(place: &Place, source: &Registry) -> Outcome {
 }
 
 #[test]
-fn authorities_in_the_folder_of_a_registry_are_trusted_for_it_alone() {
+fn authorities_in_the_folder_of_a_registry_are_trusted_for_it_only() {
     let tls = Tls::new();
     let (one, other) = (source(&tls), source(&tls));
     let folder = ".config/containers/certs.d";
@@ -43,7 +43,7 @@ fn authorities_in_the_folder_of_a_registry_are_trusted_for_it_alone() {
         ));
     assert_eq!(other.requests().len(), 0);
 
-    // `XDG_CONFIG_HOME` takes the place of `~/.config`.
+    // `XDG_CONFIG_HOME` replaces `~/.config`.
     let place = with(
         Place::new(),
         "own/containers/certs.d",
@@ -57,7 +57,7 @@ fn authorities_in_the_folder_of_a_registry_are_trusted_for_it_alone() {
 }
 
 #[test]
-fn client_certificates_are_shown_to_those_who_demand_them() {
+fn client_certificates_are_shown_to_registries_that_demand_them() {
     let tls = Tls::new().demanding_clients();
     let guarded = source(&tls);
     let folder = ".config/containers/certs.d";
@@ -84,7 +84,7 @@ fn client_certificates_are_shown_to_those_who_demand_them() {
         .does_not_say("PRIVATE");
     let place = with(place, folder, &guarded, "a.key", &client.key);
     copy(&place, &guarded).exits(0).says("1 copied");
-    // Where the certificate of the registry need not be verified, too.
+    // The same without verification of the registry's certificate.
     let destination = registry();
     let (from, to) = (guarded.host(), destination.host());
     let insecure = format!("{from},{to}");
@@ -100,7 +100,7 @@ fn client_certificates_are_shown_to_those_who_demand_them() {
 }
 
 #[test]
-fn a_folder_that_is_wrong_is_an_error_and_one_that_cannot_be_read_a_warning() {
+fn an_invalid_folder_is_an_error_and_an_unreadable_one_a_warning() {
     let tls = Tls::new();
     let source = source(&tls);
     let client = tls.client_pem().unwrap();

@@ -35,7 +35,7 @@ fn quiet_prints_nothing_but_errors() {
 }
 
 #[test]
-fn verbose_tells_of_all_images() {
+fn verbose_lists_all_images() {
     let world = World::new();
     let outcome = world.asks(&["check"], &["-v"]).exits(3);
     let words = outcome

@@ -1,8 +1,8 @@
-//! The files that users of the Go tool have: YAML and JSON, in one and in two.
+//! The files of the Go tool's users: YAML and JSON, one file or two.
 
 use crate::support::{Place, assert_arrived, image, registry};
 
-/// Every way to write the same two rules down; `SRC` and `DST` stand for hosts.
+/// Every form of the same two rules; `SRC` and `DST` stand for hosts.
 const AUTH_YAML: &str = r"
 SRC:
   insecure: true
@@ -51,7 +51,7 @@ fn check(files: &[(&str, &str)], arguments: &[&str]) {
 }
 
 #[test]
-fn two_of_yaml() {
+fn two_yaml_files() {
     check(
         &[("auth.yaml", AUTH_YAML), ("images.yml", IMAGES_YAML)],
         &["--auth", "auth.yaml", "--images", "images.yml"],
@@ -59,7 +59,7 @@ fn two_of_yaml() {
 }
 
 #[test]
-fn two_of_json() {
+fn two_json_files() {
     check(
         &[("auth.json", AUTH_JSON), ("images.json", IMAGES_JSON)],
         &["--auth=auth.json", "--images=images.json"],
@@ -67,7 +67,7 @@ fn two_of_json() {
 }
 
 #[test]
-fn one_of_yaml() {
+fn one_yaml_file() {
     let indented = |text: &str| text.replace('\n', "\n  ");
     let text = format!(
         "auth:{}\nimages:{}\n",
@@ -78,13 +78,13 @@ fn one_of_yaml() {
 }
 
 #[test]
-fn one_of_json() {
+fn one_json_file() {
     let text = format!("{{\"auth\": {AUTH_JSON}, \"images\": {IMAGES_JSON}}}");
     check(&[("config.json", &text)], &["--config", "./config.json"]);
 }
 
 #[test]
-fn flags_of_cron_lines_go_on_working() {
+fn flags_of_cron_lines_still_work() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     let place = Place::new()

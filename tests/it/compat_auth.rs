@@ -1,4 +1,4 @@
-//! The `auth` map as the registries hear it.
+//! Credentials of the `auth` map, as the registries receive them.
 
 use testkit::{Access, Auth, Authorization, Grant, Kind, Registry, Tls, TokenRules};
 
@@ -38,7 +38,7 @@ fn the_longest_key_wins_and_may_be_the_whole_repository() {
 }
 
 #[test]
-fn half_a_credential_is_warned_of_and_not_sent() {
+fn half_a_credential_causes_a_warning_and_is_not_sent() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     let (from, to) = (source.host(), destination.host());
@@ -73,7 +73,7 @@ fn half_a_credential_is_warned_of_and_not_sent() {
 }
 
 #[test]
-fn in_a_combined_file_a_dollar_begins_a_password() {
+fn a_password_in_a_combined_file_may_begin_with_a_dollar() {
     let registry = Registry::builder()
         .auth(Auth::basic("robot$ci", "$Passw0rd"))
         .start_on_thread();
@@ -101,7 +101,7 @@ fn in_a_combined_file_a_dollar_begins_a_password() {
 }
 
 #[test]
-fn insecure_takes_any_certificate_and_plain_http() {
+fn insecure_accepts_any_certificate_and_plain_http() {
     let source = Registry::builder().tls(Tls::new()).start_on_thread();
     let destination = registry();
     source.push("a", Some("v1"), &image("a"));
@@ -114,7 +114,7 @@ fn insecure_takes_any_certificate_and_plain_http() {
 }
 
 #[test]
-fn without_insecure_nothing_is_said_in_the_clear() {
+fn without_insecure_nothing_is_sent_in_plain_text() {
     let source = registry();
     source.push("a", Some("v1"), &image("a"));
     let host = source.host();

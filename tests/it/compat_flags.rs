@@ -1,4 +1,4 @@
-//! The forms of flags that scripts for the Go tool have: those of pflag.
+//! Forms of flags in scripts for the Go tool: those of pflag.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::{Place, assert_arrived, image, index, insecure, registry};
 
 const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
 
-/// Files that copy `a:v1`, which is done.
+/// Returns the files of a sync of `a:v1` that has run.
 fn unchanged() -> (Registry, Registry, Place) {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
@@ -24,7 +24,7 @@ fn unchanged() -> (Registry, Registry, Place) {
 }
 
 #[test]
-fn values_stand_behind_a_blank_or_an_equals_sign_or_nothing() {
+fn values_follow_a_blank_an_equals_sign_or_the_short_flag_itself() {
     let (_source, _destination, place) = unchanged();
     for form in [
         "-p 5",
@@ -43,7 +43,7 @@ fn values_stand_behind_a_blank_or_an_equals_sign_or_nothing() {
         "--output-images-format= --log-level=",
         "--proc= --retries=",
         "-p5 -r3",
-        // The last one counts.
+        // The last value counts.
         "--proc 1 --proc 2",
         "--os linux --os windows --arch=amd64",
     ] {
@@ -56,7 +56,7 @@ fn values_stand_behind_a_blank_or_an_equals_sign_or_nothing() {
 }
 
 #[test]
-fn force_is_a_switch_and_takes_a_value_behind_an_equals_sign() {
+fn force_is_a_switch_and_accepts_a_value_after_an_equals_sign() {
     let (_source, destination, place) = unchanged();
     for (form, pushes) in [
         ("--force", 1),
@@ -75,7 +75,7 @@ fn force_is_a_switch_and_takes_a_value_behind_an_equals_sign() {
 }
 
 #[test]
-fn an_empty_value_is_none() {
+fn an_empty_value_means_that_the_flag_is_not_given() {
     let (source, destination, place) = unchanged();
     let empty = [
         "-v",
@@ -93,7 +93,7 @@ fn an_empty_value_is_none() {
     let outcome = place.run(&[&FILES[..], &empty].concat()).exits(0);
     assert_eq!(outcome.lines("unchanged").len(), 1, "{}", outcome.stderr);
     outcome.does_not_say("warning");
-    // No defaults are given, then: neither by flags nor by variables.
+    // Neither flags nor variables give defaults.
     let place = Place::new()
         .variable("DEFAULT_REGISTRY", "")
         .variable("DEFAULT_NAMESPACE", "")
@@ -106,13 +106,13 @@ fn an_empty_value_is_none() {
 }
 
 #[test]
-pub(crate) fn proc_bounds_the_blobs_that_are_under_way() {
+pub(crate) fn proc_limits_the_blobs_in_flight() {
     let (source, destination) = (registry(), registry());
     for tag in ["v1", "v2", "v3"] {
         let layers = [1, 2].map(|n| Layer::tar(&format!("{tag} {n}"), 1_000));
         source.push("a", Some(tag), &Image::single(layers));
     }
-    // Without the bound, uploads would be opened while others wait for their answers.
+    // Without the limit, uploads would start while others wait for their answers.
     destination.set_latency(Duration::from_millis(20));
     let place = Place::new()
         .file(
@@ -124,7 +124,7 @@ pub(crate) fn proc_bounds_the_blobs_that_are_under_way() {
         .run(&[&FILES[..], &["-p1"]].concat())
         .exits(0)
         .says("3 copied");
-    // Each is opened (with the question whether it is there already) and closed before the next.
+    // Each upload is opened (with a mount from the repository itself) and closed before the next.
     let uploads: Vec<Kind> = destination
         .requests()
         .iter()
@@ -135,7 +135,7 @@ pub(crate) fn proc_bounds_the_blobs_that_are_under_way() {
 }
 
 #[test]
-fn flags_beat_variables() {
+fn flags_override_variables() {
     let (source, destination) = (registry(), registry());
     source.push("team/a", Some("v1"), &image("a"));
     let place = Place::new()
@@ -207,7 +207,7 @@ fn several_files_are_merged_and_one_of_them_may_be_standard_input() {
 }
 
 #[test]
-fn a_place_that_a_later_value_replaces_is_told() {
+fn a_file_that_a_later_value_replaces_is_reported() {
     let (_source, _destination, place) = unchanged();
     let arguments = [
         "--report", "a.json", "--report", "b.json", "-p", "1", "-p", "2",

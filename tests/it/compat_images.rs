@@ -1,4 +1,4 @@
-//! Rules of the `images` map, as the registries hear them.
+//! Rules of the `images` map, as the registries see them.
 
 use testkit::{Kind, Registry};
 
@@ -53,7 +53,7 @@ impl Two {
 }
 
 #[test]
-fn nothing_in_a_list_is_the_default_with_the_same_names() {
+fn an_empty_item_in_a_list_is_the_default_with_the_same_tags() {
     let two = Two::new();
     two.run("SRC/team/app: ['', DST/other/app]\n")
         .exits(0)
@@ -77,7 +77,7 @@ fn an_empty_destination_of_a_digest_stays_untagged() {
 }
 
 #[test]
-fn the_same_digest_may_stand_at_both_ends() {
+fn a_digest_may_be_given_at_both_ends() {
     let two = Two::new();
     let image = image("v1");
     let digest = image.digest();
@@ -89,7 +89,7 @@ fn the_same_digest_may_stand_at_both_ends() {
 }
 
 #[test]
-fn what_rules_and_tags_want_twice_is_done_once() {
+fn repeated_rules_and_tags_are_done_once() {
     let two = Two::new();
     two.run(
         "SRC/team/app:v1: DST/app\n'SRC/team/app:v1 , v2,v1': [DST/app, DST/app]\nSRC/team/app:/^v/: DST/app\n",
@@ -116,9 +116,9 @@ fn expressions_are_unanchored_and_may_ignore_case() {
 }
 
 #[test]
-fn a_source_that_gives_nothing_is_reported_as_what_it_is() {
+fn an_empty_source_is_reported() {
     let two = Two::new();
-    // Most registries tell a repository without tags from one that is not there.
+    // Most registries distinguish a repository without tags from a missing one.
     two.source
         .change_profile(|profile| profile.tags.null_when_empty = true);
     two.source.push("empty", None, &image("untagged"));
@@ -138,7 +138,7 @@ fn a_source_that_gives_nothing_is_reported_as_what_it_is() {
         warnings[1].contains("no tag matches /^w/ (3 tags looked at)"),
         "{warnings:?}"
     );
-    // A list of each destination is asked for together with the source's, and let go where that came first.
+    // The list of each destination is requested together with the source's, and aborted if the source's came first.
     let asked = two.destination.requests();
     assert!(asked.len() <= 2 && asked.iter().all(|request| request.kind == Kind::Tags));
 }

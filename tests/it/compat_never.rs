@@ -1,4 +1,4 @@
-//! What the Go tool does and this one never may.
+//! Faults of the Go tool that this program must not have.
 
 use testkit::image::{Format, IndexBuilder};
 use testkit::{Action, Fault, Kind};
@@ -66,7 +66,7 @@ fn connections_are_fewer_than_images() {
         )
         .file("auth.yaml", &insecure(&[&source, &destination]));
     place.run(&FILES).exits(0).says("400 images: 400 copied");
-    // 64 for small requests, 16 for blobs, and those that were still being opened when another came free.
+    // 64 for small requests, 16 for blobs, and those that were being opened when another became free.
     for registry in [&source, &destination] {
         let connections = registry.connections();
         assert!(connections <= 200, "{connections} connections");

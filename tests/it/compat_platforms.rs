@@ -5,7 +5,7 @@ use testkit::{Image, Layer, Platform, Registry};
 
 use crate::support::{Outcome, Place, assert_arrived, insecure, registry};
 
-/// An image of a platform, in its own layers.
+/// Returns an image for a platform, with its own layer.
 fn image(platform: Platform) -> Image {
     let layer = Layer::tar(&format!("{platform:?}"), 500);
     Image::oci().platform(platform).layer(layer).build()
@@ -36,14 +36,14 @@ impl Run {
         }
     }
 
-    /// The document under a reference.
+    /// Returns the document of a reference.
     fn document(&self, reference: &str) -> Value {
         self.destination.verify_complete("a", reference).unwrap();
         let (_, bytes) = self.destination.state().manifest("a", reference).unwrap();
         serde_json::from_slice(&bytes).unwrap()
     }
 
-    /// The digests of the entries of the index under a reference.
+    /// Returns the digests of the entries of an index.
     fn entries(&self, reference: &str) -> Vec<String> {
         let document = self.document(reference);
         let entries = document["manifests"].as_array().unwrap().iter();
@@ -54,7 +54,7 @@ impl Run {
 }
 
 #[test]
-fn docker_lists_and_oci_indexes_are_narrowed_by_version_and_variant() {
+fn docker_lists_and_oci_indexes_are_filtered_by_version_and_variant() {
     let children = [
         image(Platform::linux("amd64")),
         image(Platform::linux("arm64").variant("v8")),
@@ -83,7 +83,7 @@ fn docker_lists_and_oci_indexes_are_narrowed_by_version_and_variant() {
 }
 
 #[test]
-fn nested_indexes_are_narrowed_with_os_and_arch_in_their_places() {
+fn nested_indexes_are_filtered_by_os_and_arch() {
     let (amd64, arm64) = (
         image(Platform::linux("amd64")),
         image(Platform::linux("arm64")),
@@ -117,7 +117,7 @@ fn single_images_are_copied_or_skipped_as_they_are() {
 }
 
 #[test]
-fn attestations_follow_their_image_and_all_other_fields_stay() {
+fn attestations_follow_their_image_and_other_fields_are_unchanged() {
     let (amd64, arm64) = (
         image(Platform::linux("amd64")),
         image(Platform::linux("arm64")),
@@ -142,7 +142,7 @@ fn attestations_follow_their_image_and_all_other_fields_stay() {
 }
 
 #[test]
-fn an_index_with_nothing_left_is_skipped_with_that_reason() {
+fn an_index_without_a_matching_platform_is_skipped_with_that_reason() {
     let amd64 = image(Platform::linux("amd64"));
     let attestation = Image::attestation_of(&amd64);
     let run = Run::of(&Image::index([amd64, attestation]), &["--os", "windows"]);

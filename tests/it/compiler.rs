@@ -1,10 +1,10 @@
-//! The oldest compiler that `Cargo.toml` promises is one that all dependencies take.
+//! All dependencies accept the oldest compiler of `Cargo.toml`.
 
 use std::process::Command;
 
 use serde_json::Value;
 
-/// Numbers of a version: `1.89` and `1.89.0` are the same.
+/// Returns the numbers of a version: `1.89` and `1.89.0` are equal.
 fn version(text: &str) -> Vec<u64> {
     let numbers = text.split('.').map(|number| number.parse().unwrap());
     numbers.chain([0, 0]).take(3).collect()
@@ -21,7 +21,7 @@ fn output(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The packages of this workspace and of its locked dependencies, for the platform that the tests run on.
+/// Returns the packages of this workspace and of its locked dependencies, for the platform of the tests.
 fn packages() -> Vec<Value> {
     let about = output("rustc", &["-vV"]);
     let host = about.lines().find_map(|line| line.strip_prefix("host: "));
@@ -41,7 +41,7 @@ fn packages() -> Vec<Value> {
 }
 
 #[test]
-fn is_taken_by_every_dependency() {
+fn every_dependency_accepts_the_oldest_compiler() {
     let packages = packages();
     assert!(packages.len() > 100, "only {} packages", packages.len());
     let ours = packages

@@ -1,5 +1,5 @@
-//! What shells complete, asked of the shells themselves. PowerShell has no package here: of its script only the words
-//! are looked at.
+//! Completions, checked with the shells themselves. Debian has no PowerShell, so the test only checks the words of its
+//! script.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use image_syncer::cli::Cli;
 
 use crate::support::{Outcome, Place};
 
-/// A place with the completions of `shell` in the file `script`.
+/// Returns a directory with the completions of `shell` in the file `script`.
 fn place(shell: &str) -> Place {
     let script = Place::new().run(&["completions", shell]).exits(0);
     assert_eq!(script.stderr, "");
@@ -17,7 +17,7 @@ fn place(shell: &str) -> Place {
         .file("images.yaml", "")
 }
 
-/// What a shell says to `arguments`; it must have nothing against them.
+/// Runs a shell with `arguments`, asserts success without complaints, and returns its output.
 #[track_caller]
 fn says(place: &Place, shell: &str, arguments: &[&str]) -> String {
     let output = Command::new(shell)
@@ -30,10 +30,10 @@ fn says(place: &Place, shell: &str, arguments: &[&str]) -> String {
     outcome.stdout
 }
 
-/// What bash offers for the last of `words`, one a line.
+/// Returns the words that bash offers for the last one of `words`.
 #[track_caller]
 fn bash(place: &Place, words: &str) -> Vec<String> {
-    // `compopt` works only while a person is at it; what it would change here is how files are shown.
+    // `compopt` works only in an interactive shell; here it would only change how files are shown.
     let program = format!(
         "compopt() {{ :; }}; source ./script; COMP_WORDS=({words} ); [[ '{words}' == *' ' ]] && COMP_WORDS+=('')
          COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
@@ -65,7 +65,7 @@ fn bash_completes_flags_commands_values_and_files() {
 }
 
 #[test]
-fn zsh_takes_its_script() {
+fn zsh_accepts_its_script() {
     testkit::needs!("zsh");
     let place = place("zsh");
     says(&place, "zsh", &["-f", "-n", "script"]);
@@ -75,7 +75,7 @@ fn zsh_takes_its_script() {
         says(&place, "zsh", &["-f", "-c", program]),
         "_image-syncer\n"
     );
-    // Files are completed as files there, by name.
+    // PowerShell completes files by itself, by name.
     let script = place.read("script");
     assert!(script.contains("'*--images=[") && script.contains("]:FILE:_files' \\"));
 }
@@ -110,7 +110,7 @@ fn the_script_for_powershell_knows_the_commands() {
     }
 }
 
-/// Every flag of a command and of those below it.
+/// Returns every flag of a command and of its subcommands.
 fn all(command: &clap::Command, visit: &mut impl FnMut(&Arg)) {
     command.get_arguments().for_each(&mut *visit);
     for below in command.get_subcommands() {
@@ -119,7 +119,7 @@ fn all(command: &clap::Command, visit: &mut impl FnMut(&Arg)) {
 }
 
 #[test]
-fn what_is_called_a_file_is_completed_as_one() {
+fn arguments_named_file_are_completed_as_files() {
     let mut command = Cli::command();
     command.build();
     let mut files = 0;
@@ -146,7 +146,7 @@ fn what_is_called_a_file_is_completed_as_one() {
 }
 
 #[test]
-fn a_shell_that_nobody_knows_is_refused_with_those_that_are_known() {
+fn an_unknown_shell_is_refused_with_the_known_ones() {
     Place::new()
         .run(&["completions", "tcsh"])
         .exits(2)

@@ -32,7 +32,7 @@ fn one_image_to_many_destinations() {
 }
 
 #[test]
-fn all_tags_when_they_are_asked_for() {
+fn all_tags_copies_every_tag() {
     let registry = registry();
     registry.push("a", Some("v1"), &image("1"));
     registry.push("a", Some("v2"), &image("2"));
@@ -49,7 +49,7 @@ fn all_tags_when_they_are_asked_for() {
 }
 
 #[test]
-fn flags_of_a_sync_hold_for_it_too() {
+fn flags_of_a_sync_apply_to_copy() {
     let registry = testkit::Registry::builder()
         .auth(testkit::Auth::basic("u", "p"))
         .start_on_thread();
@@ -81,7 +81,7 @@ fn flags_of_a_sync_hold_for_it_too() {
     place
         .run(&[&["copy", &from, &to], &flags[..]].concat())
         .exits(0);
-    // The index of its own and its one child.
+    // The new index and its one child.
     assert_eq!(registry.state().manifests("b").len(), 2);
     assert!(place.read("log").contains("1 image: 1 copied"));
     assert!(place.read("out").contains(&format!("{to}:v1")));

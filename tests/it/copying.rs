@@ -97,7 +97,7 @@ fn every_tag_of_a_repository() {
 }
 
 #[test]
-fn tags_in_which_an_expression_is_found() {
+fn tags_that_match_an_expression() {
     let two = Two::new();
     for tag in ["v1.0", "v1.1", "v2.0", "nightly-v1"] {
         two.source.push("a", Some(tag), &image(tag));
@@ -107,7 +107,7 @@ fn tags_in_which_an_expression_is_found() {
 }
 
 #[test]
-fn tags_that_get_other_names() {
+fn renamed_tags() {
     let two = Two::new();
     for tag in ["v1", "v2"] {
         two.source.push("a", Some(tag), &image(tag));
@@ -157,7 +157,7 @@ fn many_destinations_for_one_download() {
 }
 
 #[test]
-fn only_the_platforms_asked_for() {
+fn only_the_selected_platforms() {
     let two = Two::new();
     two.source.push("a", Some("v1"), &index("a"));
     two.run(
@@ -167,12 +167,12 @@ fn only_the_platforms_asked_for() {
     .exits(0)
     .says("an index of its own, of what was asked for");
     two.destination.verify_complete("a", "v1").unwrap();
-    // The index of its own and two of the three children.
+    // The new index and two of the three children.
     assert_eq!(two.destination.state().manifests("a").len(), 3);
 }
 
 #[test]
-fn an_image_of_another_platform_is_skipped_and_said() {
+fn an_image_of_another_platform_is_skipped_with_its_reason() {
     let two = Two::new();
     let image = Image::oci()
         .platform(Platform::linux("s390x"))
@@ -192,7 +192,7 @@ fn an_image_of_another_platform_is_skipped_and_said() {
 }
 
 #[test]
-fn a_second_run_finds_nothing_to_do() {
+fn a_second_run_copies_nothing() {
     let two = Two::new();
     two.source.push("a", Some("v1"), &index("a"));
     let rules = "SRC/a: DST/a\n";
@@ -204,7 +204,7 @@ fn a_second_run_finds_nothing_to_do() {
 }
 
 #[test]
-fn force_pushes_what_is_there() {
+fn force_pushes_unchanged_images_again() {
     let two = Two::new();
     two.source.push("a", Some("v1"), &image("a"));
     let rules = "SRC/a:v1: DST/a\n";
@@ -236,7 +236,7 @@ fn one_transfer_at_a_time_is_enough() {
         .says("6 unchanged");
 }
 
-/// `image` with sizes in its manifest that are changed by `wrong`, and the config's stated as 0.
+/// Returns `image` with sizes in its manifest changed by `wrong`, and 0 as the size of the config.
 fn with_wrong_sizes(image: &Image, wrong: impl Fn(u64) -> u64) -> Image {
     let mut document = image.root().json();
     document["config"]["size"] = 0.into();
@@ -248,7 +248,7 @@ fn with_wrong_sizes(image: &Image, wrong: impl Fn(u64) -> u64) -> Image {
 }
 
 #[test]
-fn sizes_that_manifests_state_wrongly_are_told_and_the_digest_decides() {
+fn wrong_sizes_in_manifests_are_reported_and_the_digest_decides() {
     let two = Two::new();
     let images = [
         ("less", with_wrong_sizes(&image("less"), |size| size - 1)),

@@ -1,10 +1,10 @@
-//! No request is made whose answer is known.
+//! The program sends no request whose answer it knows.
 
 use testkit::{Image, Kind, Layer, Profile, Registry};
 
 use crate::support::{Place, image, index, insecure};
 
-/// What a new image of some layers takes at the destination, but for its uploads.
+/// Requests of a new image at the destination, without its uploads.
 const NEW: [Kind; 2] = [Kind::ManifestHead, Kind::ManifestPut];
 
 /// Copies `a:v1`, again and again; gives the kinds of requests of each run at source and destination.
@@ -50,12 +50,12 @@ impl Runs {
     }
 }
 
-/// Whether the registries list referrers themselves or not.
+/// Returns registries with and without the referrers API.
 fn profiles() -> [Profile; 2] {
     [Profile::zot(), Profile::distribution()]
 }
 
-/// How many of `kinds` are not of blobs.
+/// Returns the requests that are not about blobs.
 fn without_blobs(kinds: &[Kind]) -> Vec<Kind> {
     let blobs = [
         Kind::BlobGet,
@@ -80,7 +80,7 @@ fn an_unchanged_image_costs_a_head_at_each_end() {
 }
 
 #[test]
-fn and_a_list_of_tags_and_a_question_at_the_source_for_what_refers_to_it() {
+fn referrers_of_an_unchanged_image_cost_a_list_of_tags_and_a_request_at_the_source() {
     for profile in profiles() {
         for image in [image("a"), index("a")] {
             let runs = Runs::of(&image, &profile);
@@ -93,7 +93,7 @@ fn and_a_list_of_tags_and_a_question_at_the_source_for_what_refers_to_it() {
 }
 
 #[test]
-fn a_source_without_referrers_api_is_asked_once_for_all_images() {
+fn a_source_without_referrers_api_gets_one_request_for_all_images() {
     let runs = Runs::of(&image("a"), &Profile::distribution());
     runs.source.push("a", Some("v2"), &index("b"));
     let rules = format!("{}/a: {}/a\n", runs.source.host(), runs.destination.host());
@@ -123,7 +123,7 @@ fn a_new_image_of_l_layers_costs_at_most_3l_and_7() {
 }
 
 #[test]
-fn a_new_index_is_asked_about_with_all_its_children() {
+fn a_new_index_costs_a_referrers_request_for_each_manifest() {
     let [source, destination] = Runs::of(&index("a"), &Profile::zot()).run(&[]);
     let count = |kind| source.iter().filter(|found| **found == kind).count();
     assert_eq!((count(Kind::Referrers), count(Kind::Tags)), (1 + 3, 1));
@@ -131,13 +131,13 @@ fn a_new_index_is_asked_about_with_all_its_children() {
 }
 
 #[test]
-fn a_signature_costs_a_push_of_its_own_and_a_late_one_a_question_more() {
+fn a_signature_costs_a_push_and_a_late_one_another_request() {
     let image = image("a");
     let signature = Image::referrer_of(&image, "application/vnd.example.signature", "signed");
     let runs = Runs::of(&image, &Profile::zot());
     runs.source.push("a", None, &signature);
     let [source, destination] = runs.run(&[]);
-    // Of the image and of its signature, to which nothing refers.
+    // For the image and for its signature, which has no referrers.
     let count = |kind| source.iter().filter(|found| **found == kind).count();
     assert_eq!((count(Kind::Referrers), count(Kind::ManifestGet)), (2, 2));
     // The image by its digest, the signature, and the image by its tag.
@@ -146,7 +146,7 @@ fn a_signature_costs_a_push_of_its_own_and_a_late_one_a_question_more() {
         Kind::ManifestPut,
         Kind::ManifestPut,
         Kind::ManifestPut,
-        // Once for the registry: whether it lists by itself what was pushed.
+        // Once for the registry, to find out if it lists the push by itself.
         Kind::Referrers,
     ];
     assert_eq!(without_blobs(&destination), expected);
@@ -158,7 +158,7 @@ fn a_signature_costs_a_push_of_its_own_and_a_late_one_a_question_more() {
     let late = Image::referrer_of(&image, "application/vnd.example.signature", "late");
     runs.source.push("a", None, &late);
     let [_, destination] = runs.run(&[]);
-    // The records know the empty config, which is looked for by one HEAD.
+    // The records know the empty config, so one HEAD looks for it.
     let expected = [
         Kind::BlobHead,
         Kind::ManifestHead,
@@ -169,7 +169,7 @@ fn a_signature_costs_a_push_of_its_own_and_a_late_one_a_question_more() {
 }
 
 #[test]
-fn without_the_api_the_list_of_referrers_is_read_and_written() {
+fn without_the_api_the_fallback_tag_is_read_and_written() {
     let image = image("a");
     let signature = Image::referrer_of(&image, "application/vnd.example.signature", "signed");
     let runs = Runs::of(&image, &Profile::distribution());
@@ -178,7 +178,7 @@ fn without_the_api_the_list_of_referrers_is_read_and_written() {
     runs.source.push("a", Some(&image.cosign_tag("")), &list);
     let [_, destination] = runs.run(&[]);
     let expected = [
-        // The list of referrers, which is not there; and whether it is ours that stands there in the end.
+        // The list of referrers, which is missing, and a check that the final list is ours.
         Kind::ManifestGet,
         Kind::ManifestHead,
         Kind::ManifestHead,

@@ -1,4 +1,4 @@
-//! What an empty destination stands for, and variables in destinations.
+//! The empty destination, and variables in destinations.
 
 use crate::support::{Place, assert_arrived, image, insecure, registry};
 
@@ -14,7 +14,7 @@ fn place(images: &str) -> (testkit::Registry, testkit::Registry, Place) {
 const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
 
 #[test]
-fn an_empty_one_is_the_default_by_flags() {
+fn flags_set_the_empty_destination() {
     let (_source, destination, place) = place("SRC/team/sub/app:v1: \"\"\n");
     let host = destination.host();
     let flags = ["--registry", &host, "--namespace", "mirror"];
@@ -23,7 +23,7 @@ fn an_empty_one_is_the_default_by_flags() {
 }
 
 #[test]
-fn an_empty_one_is_the_default_by_variables_and_flags_go_before() {
+fn variables_set_the_empty_destination_and_flags_override_them() {
     let (_source, destination, place) = place("SRC/team/sub/app:v1: \"\"\n");
     let place = place
         .variable("DEFAULT_REGISTRY", &destination.host())

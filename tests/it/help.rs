@@ -1,4 +1,4 @@
-//! What `--help` says, whole: every change of it should be seen.
+//! The whole text of `--help`, so that every change is visible.
 
 use clap::CommandFactory;
 use image_syncer::cli::Cli;
@@ -45,7 +45,7 @@ fn of_records() {
 }
 
 #[test]
-fn in_short_has_a_line_for_each_flag() {
+fn short_help_has_a_line_for_each_flag() {
     insta::assert_snapshot!(help(&["-h"]));
     let program = {
         let mut program = Cli::command();
@@ -55,8 +55,7 @@ fn in_short_has_a_line_for_each_flag() {
     assert_one_line_each(&program, &[]);
 }
 
-/// Asserts of a command, which `words` name, and of those below it that no flag takes two lines where a line has 100
-/// columns.
+/// Asserts for a command, which `words` name, and for its subcommands that no flag takes two lines of 100 columns.
 fn assert_one_line_each(command: &clap::Command, words: &[&str]) {
     let text = help(&[words, &["-h"]].concat());
     for arg in command.get_arguments().filter(|arg| !arg.is_positional()) {
@@ -68,7 +67,7 @@ fn assert_one_line_each(command: &clap::Command, words: &[&str]) {
             "{words:?} {name}:\n{text}"
         );
     }
-    // What goes on in a second line is indented by the column of the texts.
+    // A second line is indented to the column of the texts.
     let goes_on = |line: &&str| line.starts_with("              ");
     assert_eq!(text.lines().find(goes_on), None, "{words:?}");
     for below in command.get_subcommands() {
@@ -79,7 +78,7 @@ fn assert_one_line_each(command: &clap::Command, words: &[&str]) {
 }
 
 #[test]
-fn has_colours_on_terminals_that_want_them_for_each_stream_alone() {
+fn each_stream_has_colours_if_its_terminal_supports_them() {
     let ends = |variables: &[(&str, &str)], arguments: &[&str], whole: bool| {
         let place = variables.iter().fold(
             Place::new().variable("TERM", "xterm-256color"),
@@ -97,13 +96,13 @@ fn has_colours_on_terminals_that_want_them_for_each_stream_alone() {
     assert!(ends(&[], &["--help"], true).contains(header));
     assert!(!ends(&[("NO_COLOR", "1")], &["--help"], true).contains('\u{1b}'));
     assert!(!ends(&[("TERM", "dumb")], &["--help"], true).contains('\u{1b}'));
-    // Here, stdout is none.
+    // Here, stdout is not a terminal.
     assert!(ends(&[], &["--imagse"], false).contains(header));
     assert!(!ends(&[("NO_COLOR", "1")], &["--imagse"], false).contains('\u{1b}'));
 }
 
 #[test]
-fn is_a_command_too() {
+fn help_is_also_a_command() {
     assert_eq!(help(&["help"]), help(&["--help"]));
     assert_eq!(help(&["help", "copy"]), help(&["copy", "--help"]));
     let records = help(&["records", "prune", "--help"]);

@@ -1,4 +1,4 @@
-//! Characters by which a terminal shows another text than the one that came reach no output as they are.
+//! Characters that change how a terminal shows a text are escaped in every output.
 
 use serde_json::Value;
 use testkit::{Action, Fault, Image, Kind, Layer, Platform};
@@ -8,7 +8,7 @@ use crate::support::{Place, image, insecure, registry};
 /// An architecture with a control sequence of one byte (C1), a deletion and a change of direction.
 const HOSTILE: &str = "amd\u{9b}31m\u{7f}\u{202e}64";
 
-/// Tells if a terminal does not show it as it is.
+/// Returns true for a character that a terminal does not show as it is.
 fn is_hidden(character: char) -> bool {
     let is_control = character.is_control() && character != '\n';
     is_control
@@ -23,7 +23,7 @@ fn assert_shown(name: &str, text: &str) {
 }
 
 #[test]
-fn no_output_has_them() {
+fn every_output_escapes_hidden_characters() {
     let (source, destination) = (registry(), registry());
     let child = Image::oci()
         .platform(Platform::linux(HOSTILE))
@@ -85,7 +85,7 @@ fn no_output_has_them() {
     }
     run(&[], &["--failed-images", "failed.json"]).exits(1);
     assert_shown("failed.json", &place.read("failed.json"));
-    // Escaped is not lost: the file means what it meant.
+    // The escaped text still has the same meaning.
     assert!(place.read("failed.yaml").contains("\\u202e\\u200f"));
     source.clear_faults();
     source.push("gone", Some("v7"), &image("7"));

@@ -1,4 +1,4 @@
-//! `--immutable`: tags that cost nothing once they were copied.
+//! `--immutable`: tags that cost no request after their copy.
 
 use testkit::{Kind, Registry};
 
@@ -31,7 +31,7 @@ impl Two {
     }
 
     fn run(&self, flags: &[&str]) -> Outcome {
-        // What refers to images is another question.
+        // Without requests for referrers.
         self.run_with_referrers(&[&["--no-referrers"], flags].concat())
     }
 
@@ -42,7 +42,7 @@ impl Two {
         self.place.run(&[&files, flags].concat())
     }
 
-    /// Lists, and heads of manifests, at both ends; all else would be a fault.
+    /// Asserts the numbers of lists and manifest HEADs at each end, and that there are no other requests.
     #[track_caller]
     fn asked(&self, lists: usize, heads: usize) {
         for registry in [&self.source, &self.destination] {
@@ -57,7 +57,7 @@ impl Two {
 }
 
 #[test]
-fn what_was_copied_costs_a_list_at_each_end() {
+fn a_copied_immutable_tag_costs_its_share_of_a_list_at_each_end() {
     let two = Two::new();
     two.run(&["--immutable", "*"]).exits(0).says("3 copied");
     two.run(&["--immutable", "*"])
@@ -65,7 +65,7 @@ fn what_was_copied_costs_a_list_at_each_end() {
         .says("0 copied, 3 unchanged")
         .says("3 immutable tags were taken from the records");
     two.asked(1, 0);
-    // A tag that was not declared is asked about, at both ends.
+    // A tag that no pattern matches costs a HEAD at both ends.
     two.run(&["--immutable", "v1", "--immutable", "/^v2$/"])
         .exits(0)
         .says("3 unchanged")
@@ -74,7 +74,7 @@ fn what_was_copied_costs_a_list_at_each_end() {
 }
 
 #[test]
-fn a_tag_that_was_lost_is_copied_again() {
+fn a_lost_tag_is_copied_again() {
     let two = Two::new();
     two.run(&["--immutable", "v*"]).exits(0);
     two.destination.state().untag("a", "v1");
@@ -85,7 +85,7 @@ fn a_tag_that_was_lost_is_copied_again() {
 }
 
 #[test]
-fn without_records_it_is_said_that_all_tags_are_asked_about() {
+fn without_records_a_warning_says_that_all_tags_are_compared() {
     let two = Two::new();
     two.run(&["--no-records"]).exits(0);
     two.run(&["--no-records", "--immutable", "*"])
@@ -96,7 +96,7 @@ fn without_records_it_is_said_that_all_tags_are_asked_about() {
 }
 
 #[test]
-fn signatures_of_what_costs_nothing_are_no_images() {
+fn signatures_of_skipped_immutable_tags_are_no_images() {
     let two = Two::new();
     let multi = index("multi");
     two.source.push("a", Some("v3"), &multi);
@@ -117,7 +117,7 @@ fn signatures_of_what_costs_nothing_are_no_images() {
 }
 
 #[test]
-fn what_is_no_pattern_is_a_mistake_of_the_command_line() {
+fn an_invalid_pattern_is_a_mistake_of_the_command_line() {
     let two = Two::new();
     two.run(&["--immutable", "v["])
         .exits(2)

@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM, SIGQUIT and SIGHUP: how a run is asked to end, and how it does.
+//! SIGINT, SIGTERM, SIGQUIT and SIGHUP end a run in order.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
@@ -9,8 +9,8 @@ use testkit::{Action, Fault, Gate, Image, Kind, Layer, Registry};
 
 use crate::support::{Outcome, PATIENCE, Place, assert_arrived, image, insecure, registry};
 
-/// A run of an image `a` whose manifest the destination does not take until the gate is opened, and an image `done`
-/// that is there already.
+/// A run with an image `a` whose manifest the destination holds until the gate opens, and with an image `done` that is
+/// unchanged.
 struct Held {
     source: Registry,
     destination: Registry,
@@ -61,14 +61,14 @@ impl Held {
         }
     }
 
-    /// Waits until the manifest has come to the gate, and the image that is there already is reported.
+    /// Waits until the manifest is at the gate, and the unchanged image is reported.
     fn until_held(mut self) -> Self {
         self.gate.wait(1, PATIENCE).unwrap();
         self.hear("unchanged");
         self
     }
 
-    /// Sends a signal, and waits until the program says `answer`.
+    /// Sends a signal, and waits until the program prints `answer`.
     fn signal(mut self, name: &str, answer: &str) -> Self {
         let arguments = [name, &self.child.id().to_string()];
         let status = Command::new("kill").args(arguments).status();
@@ -77,7 +77,7 @@ impl Held {
         self
     }
 
-    /// Reads on until a line has `text` in it.
+    /// Reads lines until one contains `text`.
     fn hear(&mut self, text: &str) {
         loop {
             let start = self.heard.len();
@@ -105,7 +105,7 @@ impl Held {
 }
 
 #[test]
-fn what_is_under_way_may_finish_and_then_all_is_well() {
+fn images_in_flight_finish_after_a_signal() {
     for (signal, name) in [
         ("-INT", "SIGINT"),
         ("-TERM", "SIGTERM"),
@@ -126,11 +126,11 @@ fn what_is_under_way_may_finish_and_then_all_is_well() {
 }
 
 #[test]
-fn what_was_not_begun_is_reported_and_the_next_run_does_it() {
+fn images_that_did_not_start_are_reported_and_copied_by_the_next_run() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     source.push("b", Some("v1"), &image("b"));
-    // The list of `b` never comes.
+    // The list of `b` never arrives.
     let list = Gate::new();
     source.fault(
         Fault::on(Kind::Tags).repository("b"),
@@ -155,8 +155,8 @@ fn what_was_not_begun_is_reported_and_the_next_run_does_it() {
     assert_arrived(&held.destination, "b", "v1", &image("b"));
 }
 
-/// Three rules, interrupted in the middle: of `a` all tags are known and one is not copied, of `b` a page of tags is
-/// missing, of `c` one of two tags is not copied, and `d` has its turn after the interruption.
+/// Four rules, interrupted in the middle: all tags of `a` are known and one is not copied, a page of the tags of `b` is
+/// missing, one of the two tags of `c` is not copied, and `d` has not started.
 fn interrupted_in_the_middle() -> Held {
     let profile = Profile::distribution();
     let profile = Profile {
@@ -191,7 +191,7 @@ fn interrupted_in_the_middle() -> Held {
             "0",
             "--failed-images",
             "left.json",
-            // Whoever copies these waits for the list of tags.
+            // These copies wait for the list of tags.
             "--no-referrers",
         ],
     );
@@ -206,7 +206,7 @@ fn interrupted_in_the_middle() -> Held {
 }
 
 #[test]
-fn what_is_left_is_written_exactly_and_a_run_of_it_warns_of_nothing() {
+fn the_remaining_images_are_listed_exactly_and_their_run_has_no_warnings() {
     let mut run = interrupted_in_the_middle();
     run.ends().exits(130);
     let (from, to) = (run.source.host(), run.destination.host());
@@ -242,7 +242,7 @@ fn what_is_left_is_written_exactly_and_a_run_of_it_warns_of_nothing() {
 }
 
 #[test]
-pub(crate) fn what_is_not_done_within_the_grace_period_is_dropped() {
+pub(crate) fn images_are_aborted_after_the_grace_period() {
     for grace in ["0", "1"] {
         let answer = match grace {
             "0" => "what is under way is dropped",
@@ -263,7 +263,7 @@ pub(crate) fn what_is_not_done_within_the_grace_period_is_dropped() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once_with_its_summary() {
+fn a_second_signal_ends_the_run_at_once_with_its_summary() {
     let day = ["--grace", "86400"];
     for second in ["-INT", "-TERM"] {
         let mut held = Held::start(&day)
@@ -278,10 +278,10 @@ fn a_second_signal_ends_it_at_once_with_its_summary() {
 }
 
 #[test]
-fn a_wait_that_outlasts_the_grace_period_is_not_waited_for() {
+fn a_pause_beyond_the_grace_period_ends_at_once() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
-    // Longer than any test waits, and obeyed all the same.
+    // The pause is longer than any test waits, and ends at the signal all the same.
     source.fault(
         Fault::on(Kind::ManifestHead),
         Action::too_many_requests(800),
@@ -300,7 +300,7 @@ fn a_wait_that_outlasts_the_grace_period_is_not_waited_for() {
 }
 
 #[test]
-fn a_blob_under_way_goes_on_to_its_end() {
+fn a_blob_in_flight_finishes_after_a_signal() {
     let (source, destination) = (registry(), registry());
     let large = Image::single([Layer::synthetic(4 << 20, 1)]);
     source.push("large", Some("v1"), &large);

@@ -1,4 +1,4 @@
-//! The log: what each line says, in both formats, to a file and to stderr.
+//! Lines of the log, in both formats, in a file and on stderr.
 
 use std::collections::BTreeSet;
 
@@ -45,7 +45,7 @@ impl Two {
     }
 }
 
-/// Every line, which must be one object.
+/// Parses every line as one object.
 #[track_caller]
 fn objects(text: &str) -> Vec<Value> {
     let parse = |line: &str| -> Value {
@@ -54,7 +54,7 @@ fn objects(text: &str) -> Vec<Value> {
     text.lines().map(parse).collect()
 }
 
-/// The lines that are requests.
+/// Returns the lines about requests.
 fn requests(lines: &[Value]) -> Vec<&Value> {
     lines
         .iter()
@@ -106,7 +106,7 @@ fn a_line_of_json_is_one_flat_object_with_the_fields_in_their_order() {
         let time = line["timestamp"].as_str().unwrap();
         assert!(form.is_match(time), "{time}");
     }
-    // The second run has nothing to do, and the file says of what.
+    // The second run copies nothing, and its log lists the unchanged images.
     two.run(&["--log", "log2", "--log-format", "json"]).exits(0);
     let lines = objects(&two.place.read("log2"));
     let unchanged = lines.iter().filter(|line| line["outcome"] == "unchanged");
@@ -114,7 +114,7 @@ fn a_line_of_json_is_one_flat_object_with_the_fields_in_their_order() {
 }
 
 #[test]
-fn each_request_is_logged_once_with_all_that_is_known_of_it_and_on_whose_behalf() {
+fn each_request_is_logged_once_with_its_rule_and_image() {
     let two = Two::new();
     let named = || Answer::new(503).header("x-ms-correlation-request-id", "azure-1");
     two.source
@@ -144,7 +144,7 @@ fn each_request_is_logged_once_with_all_that_is_known_of_it_and_on_whose_behalf(
         let method = line["method"].as_str().unwrap();
         assert_eq!(line["message"], format!("{method} {url} {status}"));
         let lists = url.ends_with("/tags/list");
-        // What is asked to find out what a registry is like is for nobody in particular.
+        // Probes of a registry belong to no image.
         if !lists && !url.ends_with("/v2/") {
             let image = line["source"].as_str().unwrap_or_else(|| panic!("{line}"));
             assert!(image.starts_with(&format!("{source}/a:v")), "{line}");
@@ -163,12 +163,12 @@ fn each_request_is_logged_once_with_all_that_is_known_of_it_and_on_whose_behalf(
     assert_eq!(again.len(), 1);
     assert_eq!(again[0]["url"], failed[0]["url"]);
     assert_eq!(again[0]["status"], 200);
-    // That it is tried again is said by one line, for people.
+    // One line for people says that the request is repeated.
     let told = lines
         .iter()
         .filter(|line| line["message"].as_str().unwrap().contains("again in"));
     assert_eq!(told.count(), 1);
-    // A manifest that is sent, and one that comes, have a length.
+    // Requests and answers with a manifest have a length.
     let put = logged.iter().find(|line| {
         line["method"] == "PUT" && line["url"].as_str().unwrap().contains("/manifests/")
     });
@@ -180,7 +180,7 @@ fn each_request_is_logged_once_with_all_that_is_known_of_it_and_on_whose_behalf(
 }
 
 #[test]
-fn several_destinations_of_an_image_are_told_apart() {
+fn several_destinations_of_an_image_are_distinguished() {
     let source = registry();
     let destinations = [registry(), registry()];
     source.push("a", Some("v1"), &image("1"));
@@ -217,7 +217,7 @@ fn several_destinations_of_an_image_are_told_apart() {
 }
 
 #[test]
-fn levels_let_through_what_they_say() {
+fn each_level_logs_its_lines() {
     let two = Two::new();
     two.source
         .state()
@@ -247,7 +247,7 @@ fn levels_let_through_what_they_say() {
     assert_eq!(levels(&["--log-level", "error"], None), set(&["error"]));
     assert_eq!(levels(&["--log-level", "warn"], None), warn);
     assert_eq!(levels(&[], None), info);
-    // Who watches wants little; the file is for later.
+    // `-q` affects the terminal only, not the file.
     assert_eq!(levels(&["-q"], None), info);
     assert_eq!(levels(&["-v"], None), info);
     assert_eq!(levels(&["-vv"], None), debug);
@@ -260,7 +260,7 @@ fn levels_let_through_what_they_say() {
         levels(&[], Some("image_syncer_registry=debug")),
         set(&["debug"])
     );
-    // On whose behalf is said whichever crate is listened to.
+    // Lines name rule and image whichever crate the filter selects.
     let lines = objects(&two.place.read("log"));
     assert!(!requests(&lines).is_empty());
     assert!(
@@ -271,7 +271,7 @@ fn levels_let_through_what_they_say() {
 }
 
 #[test]
-fn on_stderr_the_level_holds_for_what_people_are_told_too() {
+fn on_stderr_the_level_applies_to_messages_as_well() {
     let two = Two::new();
     two.source
         .state()
@@ -307,18 +307,18 @@ fn json_without_a_file_makes_stderr_the_log() {
         lines.iter().filter(says).count()
     };
     assert_eq!(said("2 copied"), 1);
-    // Each failure is told once.
+    // Each failure is printed once.
     assert_eq!(said(&format!("{}/a:v3", two.source.host())), 1);
     let failed = lines.iter().find(|line| line["outcome"] == "failed");
     assert_eq!(failed.unwrap()["host"], two.source.host());
-    // All is well, and nobody wants to know.
+    // Without failures, nothing is printed.
     two.source.state().untag("a", "v3");
     let quiet = two.run(&["--log-format", "json", "-q"]).exits(0);
     assert_eq!(quiet.stderr, "");
 }
 
 #[test]
-fn a_line_of_text_has_the_fields_that_its_sentence_does_not_say() {
+fn a_line_of_text_has_the_fields_that_its_sentence_lacks() {
     let two = Two::new();
     two.run(&["--log", "log", "-vv"]).exits(0);
     let log = two.place.read("log");
@@ -349,9 +349,9 @@ fn a_line_of_text_has_the_fields_that_its_sentence_does_not_say() {
     );
 }
 
-/// A registry may say anything, and a terminal shows it as what it is.
+/// Checks that control characters of a registry's message are escaped.
 #[test]
-fn what_registries_say_does_nothing_to_a_terminal_and_is_one_line() {
+fn messages_of_registries_are_escaped_and_one_line() {
     let two = Two::new();
     let evil = "\u{1b}[2J\u{1b}]0;title\u{7}gone\r\n2026-01-01T00:00:00Z INFO all is well\u{202e}";
     let answer = Answer::new(403)
@@ -383,7 +383,7 @@ fn what_registries_say_does_nothing_to_a_terminal_and_is_one_line() {
 }
 
 #[test]
-fn a_file_that_takes_nothing_is_said_once_and_ends_nothing() {
+fn an_unwritable_log_is_reported_once_and_ends_nothing() {
     let two = Two::new();
     let outcome = two.run(&["--log", "/dev/full", "-vv"]).exits(0);
     let said = outcome

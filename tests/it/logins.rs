@@ -1,4 +1,4 @@
-//! Credentials from files reach the registries as they were written.
+//! Credentials in files reach the registries unchanged.
 
 use testkit::{Auth, Registry};
 
@@ -35,7 +35,7 @@ fn a_dollar_sign_is_a_dollar_sign() {
         ("u", "${not a name}"),
     ];
     for (username, password) in pairs {
-        // Of a whole value that begins with `$$`, or is a name behind `$`, the way to write it down is `$$…`.
+        // A value that begins with `$$`, or is a `$` and a name, is written as `$$…`.
         let written = match password {
             "$a" => "$$a".to_owned(),
             other => other.to_owned(),
@@ -47,7 +47,7 @@ fn a_dollar_sign_is_a_dollar_sign() {
 }
 
 #[test]
-fn a_whole_value_may_come_from_the_environment() {
+fn a_whole_value_can_come_from_the_environment() {
     for written in ["$PASSWORD", "${PASSWORD}"] {
         let entry = format!("username: u, password: '{written}'");
         copy(Auth::basic("u", "from the environment"), &entry).exits(0);
@@ -55,7 +55,7 @@ fn a_whole_value_may_come_from_the_environment() {
 }
 
 #[test]
-fn a_wrong_password_is_said_without_showing_it() {
+fn a_wrong_password_is_reported_without_showing_it() {
     for auth in [Auth::basic("u", "right"), Auth::bearer("u", "right")] {
         copy(auth, "username: u, password: wrong-secret")
             .exits(1)
@@ -65,7 +65,7 @@ fn a_wrong_password_is_said_without_showing_it() {
 }
 
 #[test]
-fn no_secret_is_logged_however_much_is() {
+fn no_log_level_shows_a_secret() {
     let registry = Registry::builder()
         .auth(Auth::bearer("u", "hidden-secret"))
         .start_on_thread();
@@ -90,7 +90,7 @@ fn no_secret_is_logged_however_much_is() {
 }
 
 #[test]
-fn credentials_of_docker_login_are_used_where_there_is_no_entry() {
+fn credentials_of_docker_login_are_used_without_an_entry() {
     let registry = Registry::builder()
         .auth(Auth::basic("u", "p"))
         .tls(testkit::Tls::new())

@@ -1,4 +1,4 @@
-//! A machine that is set up in an odd way: limits, clocks, streams and variables. Nothing of it may end in a panic.
+//! Unusual limits, clocks, streams and variables of the machine. None of them may end in a panic.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -55,7 +55,7 @@ impl World {
 
 #[test]
 fn a_limit_on_the_size_of_files_fails_the_file_and_not_the_copy() {
-    // One block of 512 or 1,024 bytes, and the report takes more.
+    // One block of 512 or 1,024 bytes; the report is larger.
     let world = World::new();
     world
         .by_shell("ulimit -f 1", &["--report", "report.json"])
@@ -72,7 +72,7 @@ fn a_limit_on_the_size_of_files_fails_the_file_and_not_the_copy() {
 }
 
 #[test]
-fn a_number_of_threads_that_is_none_is_passed_over() {
+fn an_invalid_number_of_threads_is_ignored() {
     for number in ["0", "-1", "many"] {
         let world = World::new();
         let setup = format!("export TOKIO_WORKER_THREADS={number}");
@@ -82,7 +82,7 @@ fn a_number_of_threads_that_is_none_is_passed_over() {
 }
 
 #[test]
-fn closed_streams_are_written_to_in_vain() {
+fn closed_streams_do_not_fail_a_run() {
     for setup in ["exec >&-", "exec 2>&-", "exec <&- >&- 2>&-"] {
         let world = World::new();
         world.by_shell(setup, &[]).exits(0);
@@ -91,7 +91,7 @@ fn closed_streams_are_written_to_in_vain() {
 }
 
 #[test]
-fn without_a_home_nothing_is_missing() {
+fn a_run_works_without_a_home() {
     let world = World::new();
     world.by_shell("unset HOME XDG_STATE_HOME", &[]).exits(0);
     world.assert_arrived();
@@ -120,7 +120,7 @@ fn variables_that_are_not_utf8_are_ignored_and_arguments_are_mistakes() {
 }
 
 #[test]
-fn few_open_files_suffice_for_many_images() {
+fn few_open_files_are_enough_for_many_images() {
     for limit in ["ulimit -n 64", "ulimit -S -n 64", "ulimit -n 128"] {
         let (source, destination) = (registry(), registry());
         let mut rules = String::new();

@@ -1,4 +1,4 @@
-//! The program as a process, against registries in this process and, where they are installed, real ones.
+//! The program as a process, against registries in this process, and against real ones if they are installed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Manual pages, read by those who show them.
+//! Manual pages, checked with the programs that show them.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use image_syncer::cli::Cli;
 
 use crate::support::{Outcome, Place};
 
-/// The name of the page of each command, and the words that name the command.
+/// Returns the name of the page of each command, and the words that name the command.
 fn pages() -> Vec<(String, Vec<String>)> {
     fn gather(command: &clap::Command, above: &[String], pages: &mut Vec<(String, Vec<String>)>) {
         for below in command.get_subcommands() {
@@ -21,7 +21,7 @@ fn pages() -> Vec<(String, Vec<String>)> {
     pages
 }
 
-/// A place with all pages in the directory `man1`.
+/// Returns a directory with all pages in `man1`.
 fn written() -> Place {
     let place = Place::new();
     std::fs::create_dir(place.path("man1")).unwrap();
@@ -31,7 +31,7 @@ fn written() -> Place {
 }
 
 #[test]
-pub(crate) fn there_is_one_for_each_command() {
+pub(crate) fn each_command_has_a_page() {
     let place = written();
     let files = std::fs::read_dir(place.path("man1")).unwrap();
     let mut files: Vec<String> = files
@@ -41,7 +41,7 @@ pub(crate) fn there_is_one_for_each_command() {
     let mut expected: Vec<String> = pages().into_iter().map(|(name, _)| name).collect();
     expected.sort();
     assert_eq!(files, expected);
-    // What is printed of one is what is written of it.
+    // A printed page equals the written file.
     for (name, words) in pages() {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let printed = place.run(&[&["man"], &words[..]].concat()).exits(0);
@@ -51,7 +51,7 @@ pub(crate) fn there_is_one_for_each_command() {
 }
 
 #[test]
-fn groff_and_mandoc_have_nothing_to_say_against_them() {
+fn groff_and_mandoc_accept_the_pages() {
     testkit::needs!("groff", "mandoc");
     let place = written();
     let run = |program: &str, arguments: &[&str]| {
@@ -63,7 +63,7 @@ fn groff_and_mandoc_have_nothing_to_say_against_them() {
         Outcome::of(output).exits(0)
     };
     for (name, _) in pages() {
-        // Its advice on style would have sentences broken to 80 columns, which nobody sees.
+        // The style level would demand lines of at most 80 columns in the source.
         let lint = run("mandoc", &["-T", "lint", "-W", "warning", &name]);
         assert_eq!(lint.stdout, "", "{name}");
         let groff = run("groff", &["-man", "-Tutf8", "-ww", &name]);
@@ -80,7 +80,7 @@ fn a_page_shows_flags_examples_and_exit_codes() {
         .current_dir(page.path("man1"))
         .output()
         .expect("install it with scripts/test");
-    // Bold is struck twice.
+    // Bold characters are printed twice.
     let strikes = regex::Regex::new(".\u{8}").unwrap();
     let text = String::from_utf8(shown.stdout).unwrap();
     let text = strikes.replace_all(&text, "");
@@ -97,7 +97,7 @@ fn a_page_shows_flags_examples_and_exit_codes() {
 }
 
 #[test]
-fn what_has_no_page_is_said() {
+fn a_missing_page_is_an_error() {
     let place = Place::new();
     place.run(&["man", "sync"]).exits(2).says(
         "image-syncer has no command `sync`, so there is no page of it: its commands are copy, ",

@@ -9,10 +9,10 @@ use crate::support::{PATIENCE, Place, insecure};
 
 const MIB: u64 = 1 << 20;
 
-/// Copies `layers` layers of `size` bytes; gives the most memory that the program held until then, in KiB. It is asked
-/// for when the manifest comes, which gets no answer: all blobs are there by then, and the program still lives.
+/// Copies `layers` layers of `size` bytes, and returns the peak memory of the program, in KiB. It is read when the
+/// manifest arrives, which gets no answer: all blobs are at the destination then, and the program still runs.
 fn peak(layers: u64, size: u64) -> u64 {
-    // Without ranges, which a slow machine would be taken to need: their memory comes on top and has tests of its own.
+    // Without ranges, which a slow machine would trigger: their memory is extra and has its own tests.
     let profile = Profile {
         blob_ranges: false,
         ..Profile::distribution()
@@ -42,10 +42,10 @@ fn peak(layers: u64, size: u64) -> u64 {
     peak
 }
 
-/// The most memory that a program that still runs has held, in KiB.
+/// Returns the peak memory of a running program, in KiB.
 pub(crate) fn held(child: &Child) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    // The pages of the program itself are fewer in the program that is shipped than in this one.
+    // The shipped program has fewer pages of its own than this one.
     field(&status, "VmHWM:") - field(&status, "RssFile:")
 }
 
@@ -54,13 +54,13 @@ fn field(status: &str, name: &str) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// What a run may take besides the program's own pages: of the 24 MiB, and 0.75 MiB for each stream above one, that
-/// `scripts/bench-memory` holds the shipped program to, those pages take 10 MiB.
+/// Memory limit of a run without the program's own pages, in KiB. `scripts/bench-memory` allows the shipped program 24
+/// MiB, and 0.75 MiB for each stream after the first; its own pages take 10 MiB of that.
 pub(crate) fn budget(streams: u64) -> u64 {
     14 * 1024 + 768 * (streams - 1)
 }
 
-/// Looks at that many tags, all of them there; gives the most memory that the program held until the last one, in KiB.
+/// Compares that many unchanged tags, and returns the peak memory until the last one, in KiB.
 fn peak_of_unchanged(tags: u64) -> u64 {
     let source = Registry::builder().counts_only().start_on_thread();
     let destination = Registry::builder().counts_only().start_on_thread();
@@ -92,8 +92,8 @@ fn peak_of_unchanged(tags: u64) -> u64 {
     peak
 }
 
-/// What is known of a tag that is unchanged is some hundred bytes: its hashes in two lists, and the digest that stands
-/// there. What the connections take varies by some MiB; a KiB for each tag would be seen.
+/// An unchanged tag takes some hundred bytes: its hashes in two lists, and its digest. Connections vary by some MiB,
+/// but a KiB for each tag would be visible.
 #[test]
 fn many_unchanged_tags() {
     let peak = peak_of_unchanged(20_000);

@@ -1,10 +1,10 @@
-//! What is wrong is refused before any request, with exit code 2 and a sentence that says what to write.
+//! Mistakes are refused before any request, with exit code 2 and a sentence that says what to write.
 
 use testkit::Registry;
 
 use crate::support::{Outcome, Place, insecure, registry};
 
-/// Runs the program with `images` and `auth` about a registry that must not be asked anything.
+/// Runs the program with `images` and `auth`, and asserts that the registry gets no request.
 #[track_caller]
 fn refused(images: &str, auth: &str, arguments: &[&str], sentences: &[&str]) {
     let registry = registry();
@@ -64,7 +64,7 @@ fn both_forms_of_files() {
 }
 
 #[test]
-fn words_that_belong_to_no_flag() {
+fn words_without_a_flag() {
     usage(&["--force", "copy", "a/b:c", "d/e"], "cannot be used with");
     usage(
         &["--imagse", "a.yaml"],
@@ -73,7 +73,7 @@ fn words_that_belong_to_no_flag() {
 }
 
 #[test]
-fn what_to_write_instead_is_said() {
+fn the_message_shows_the_right_form() {
     for (line, tip) in [
         ("images.yaml", "write image-syncer --images images.yaml"),
         ("conf/Auth.json", "write image-syncer --auth conf/Auth.json"),
@@ -122,7 +122,7 @@ fn what_to_write_instead_is_said() {
         let words: Vec<&str> = line.split(' ').collect();
         usage(&words, tip);
     }
-    // Where nothing better is known, nothing is said.
+    // Without a better suggestion there is no hint.
     let outcome = Place::new().run(&["inspect"]).exits(2);
     outcome
         .says("unrecognized subcommand 'inspect'")
@@ -130,7 +130,7 @@ fn what_to_write_instead_is_said() {
 }
 
 #[test]
-fn numbers_that_are_none() {
+fn invalid_numbers() {
     usage(
         &["--retries", "many"],
         "--retries many: not a whole number. Write a number from 0",
@@ -194,7 +194,7 @@ fn commands_without_files_refuse_values_as_well() {
 }
 
 #[test]
-fn a_file_that_is_not_there() {
+fn a_missing_file() {
     usage(&["--images", "nowhere.yaml"], "nowhere.yaml");
 }
 
@@ -209,7 +209,7 @@ fn a_file_of_unknown_kind() {
 }
 
 #[test]
-fn a_typing_error_in_a_key_is_shown_where_it_stands() {
+fn a_typing_error_in_a_key_is_shown_with_its_line() {
     refused(
         "HOST/a: HOST/b\n",
         "r.example:\n  usrname: u\n",
@@ -219,7 +219,7 @@ fn a_typing_error_in_a_key_is_shown_where_it_stands() {
 }
 
 #[test]
-fn a_source_that_stands_twice() {
+fn a_duplicate_source() {
     refused(
         "HOST/a:v1: HOST/b\nHOST/a:v1: HOST/c\n",
         "",
@@ -232,7 +232,7 @@ fn a_source_that_stands_twice() {
 }
 
 #[test]
-fn a_variable_that_is_not_set() {
+fn an_unset_variable() {
     refused(
         "HOST/a: r.example/b\n",
         "r.example:\n  username: u\n  password: ${NOT_SET}\n",
@@ -252,7 +252,7 @@ fn a_digest_that_is_too_short() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once() {
+fn all_mistakes_of_a_file_are_shown_together() {
     refused(
         "HOST/a@sha256:0123: HOST/b\nHOST/UPPER: HOST/c\n",
         "r.example:\n  usrname: u\n",
@@ -330,7 +330,7 @@ fn an_empty_destination_without_defaults() {
 }
 
 #[test]
-fn a_platform_item_that_is_none() {
+fn an_invalid_platform() {
     refused(
         "HOST/a: HOST/b\n",
         "",
@@ -384,7 +384,7 @@ fn output_that_cannot_be_written() {
 }
 
 #[test]
-fn a_filter_for_the_log_that_cannot_be_read() {
+fn an_invalid_log_filter() {
     let place = Place::new()
         .file("images.yaml", "r.example/a: s.example/b\n")
         .variable("RUST_LOG", "image_syncer_registry=loud");
@@ -395,7 +395,7 @@ fn a_filter_for_the_log_that_cannot_be_read() {
 }
 
 #[test]
-fn secrets_are_not_in_what_is_shown_of_a_file() {
+fn excerpts_of_a_file_have_no_secrets() {
     let place = Place::new()
         .file("images.yaml", "r.example/a: s.example/b\n")
         .file(
@@ -411,7 +411,7 @@ fn secrets_are_not_in_what_is_shown_of_a_file() {
 }
 
 #[test]
-fn a_source_of_copy_without_tag_is_not_taken_for_all_of_them() {
+fn a_source_of_copy_needs_a_tag_or_all_tags() {
     usage(&["copy", "r.example/a", "s.example/a"], "add --all-tags");
     usage(
         &["copy", "--all-tags", "r.example/a:v1", "s.example/a"],

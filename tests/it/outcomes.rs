@@ -1,4 +1,4 @@
-//! Every image ends in one way, which is said, and the exit code tells.
+//! Every image has one reported outcome, and the exit code reflects it.
 
 use testkit::{Action, Fault, Kind};
 
@@ -7,7 +7,7 @@ use crate::support::{Place, image, insecure, registry};
 const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
 
 #[test]
-fn one_missing_among_a_hundred_costs_one() {
+fn one_missing_image_of_a_hundred_fails_alone() {
     let (source, destination) = (registry(), registry());
     let (from, to) = (source.host(), destination.host());
     let mut rules = Vec::new();
@@ -28,7 +28,7 @@ fn one_missing_among_a_hundred_costs_one() {
     assert_eq!(failed.len(), 1, "{failed:?}");
     let name = format!("{from}/app42:v1 → {to}/mirror/app42:v1");
     assert!(failed[0].contains(&name), "{failed:?}");
-    // Last: which, at which host with which status and why, and what to do.
+    // The list at the end: image, host, status, reason and remedy.
     let list = outcome
         .stderr
         .split("\nfailed: 1 at the source\n")
@@ -48,12 +48,12 @@ fn one_missing_among_a_hundred_costs_one() {
         let repository = format!("mirror/app{number}");
         destination.verify_complete(&repository, "v1").unwrap();
     }
-    // What does not exist is not asked for again and again.
+    // A request for a missing image is not repeated.
     assert!(source.count(|r| r.path.contains("/app42/")) <= 2);
 }
 
 #[test]
-fn an_expression_that_matches_nothing_is_said_and_fails_nothing() {
+fn an_expression_without_a_match_is_reported_and_fails_nothing() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     let rules = format!("{0}/a:/^v2/: {1}/a\n", source.host(), destination.host());
@@ -69,7 +69,7 @@ fn an_expression_that_matches_nothing_is_said_and_fails_nothing() {
 }
 
 #[test]
-fn a_repository_that_is_not_there_fails_its_rule_alone() {
+fn a_missing_repository_fails_only_its_rule() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     let (from, to) = (source.host(), destination.host());
@@ -109,7 +109,7 @@ fn a_host_that_refuses_connections_is_named() {
 }
 
 #[test]
-fn a_registry_that_fails_for_a_while_is_asked_again() {
+fn a_registry_that_fails_temporarily_is_retried() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     let fault = source.fault(Fault::on(Kind::ManifestGet).times(2), Action::status(503));
@@ -129,7 +129,7 @@ fn a_registry_that_fails_for_a_while_is_asked_again() {
 }
 
 #[test]
-fn retries_bound_the_tries() {
+fn retries_limit_the_tries() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     let fault = source.fault(Fault::on(Kind::ManifestGet), Action::status(503));
@@ -148,7 +148,7 @@ fn retries_bound_the_tries() {
 }
 
 #[test]
-fn a_login_that_is_wanted_and_missing_is_hinted_at() {
+fn a_missing_login_gets_a_hint() {
     let source = testkit::Registry::builder()
         .auth(testkit::Auth::basic("u", "p"))
         .start_on_thread();
@@ -168,7 +168,7 @@ fn a_login_that_is_wanted_and_missing_is_hinted_at() {
 }
 
 #[test]
-fn an_unverified_certificate_is_refused_and_the_way_out_named() {
+fn an_unverified_certificate_is_refused_with_a_remedy() {
     let source = testkit::Registry::builder()
         .tls(testkit::Tls::new())
         .start_on_thread();
@@ -189,7 +189,7 @@ fn an_unverified_certificate_is_refused_and_the_way_out_named() {
 }
 
 #[test]
-fn a_source_that_fails_to_list_referrers_fails_the_image_and_one_that_denies_it_is_told() {
+fn a_failed_list_of_referrers_fails_the_image_and_a_denied_one_is_reported() {
     let start = || {
         let zot = testkit::Profile::zot();
         testkit::Registry::builder().profile(zot).start_on_thread()
@@ -215,7 +215,7 @@ fn a_source_that_fails_to_list_referrers_fails_the_image_and_one_that_denies_it_
 }
 
 #[test]
-fn failures_that_are_alike_have_a_few_lines_and_are_counted() {
+fn identical_failures_are_grouped_and_counted() {
     let (source, destination) = (registry(), registry());
     for number in 0..40 {
         source.push("a", Some(&format!("v{number}")), &image("a"));
@@ -246,7 +246,7 @@ fn failures_that_are_alike_have_a_few_lines_and_are_counted() {
     let images = report["images"].as_array().unwrap();
     let failed = images.iter().filter(|image| image["outcome"] == "failed");
     assert_eq!(failed.count(), 40);
-    // Who asks for more is told of each, and so is the log.
+    // `-v` and the log list each of them.
     let log = ["--retries", "0", "--log", "log.txt"];
     place.run(&[&FILES[..], &log].concat()).exits(1);
     let logged = place.read("log.txt");

@@ -1,4 +1,4 @@
-//! What is written where.
+//! Output to stdout, stderr and files.
 
 use std::process::Stdio;
 
@@ -11,7 +11,7 @@ use crate::support::{Outcome, Place, image, insecure, registry};
 
 const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
 
-/// A source with `a:v1` and `a:v2`, a destination, and the rules to copy both.
+/// Returns a source with `a:v1` and `a:v2`, a destination, and the rules to copy both.
 fn two() -> (Registry, Registry, Place) {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("1"));
@@ -30,7 +30,7 @@ fn run(place: &Place, arguments: &[&str]) -> Outcome {
 }
 
 #[test]
-fn a_run_is_told_in_lines() {
+fn a_run_prints_one_line_per_image() {
     let (source, destination, place) = two();
     source.state().untag("a", "v2");
     let hosts = [
@@ -51,7 +51,7 @@ fn a_run_is_told_in_lines() {
         .lines()
         .map(str::to_owned)
         .collect();
-    // The destination's answer may come before the source says no, or be given up: one request more or less.
+    // The destination may answer before the source refuses, or the request is aborted: one request more or less.
     for line in &mut lines {
         if line.ends_with(" requests, 0 retries") {
             "4 or 5 requests, 0 retries".clone_into(line);
@@ -65,7 +65,7 @@ fn a_run_is_told_in_lines() {
 }
 
 #[test]
-fn images_that_were_there_have_a_line_where_it_is_asked_for() {
+fn unchanged_images_have_a_line_with_verbose_only() {
     let (_source, _destination, place) = two();
     run(&place, &[]).exits(0);
     for (arguments, lines) in [
@@ -77,11 +77,11 @@ fn images_that_were_there_have_a_line_where_it_is_asked_for() {
     ] {
         let outcome = run(&place, arguments).exits(0);
         assert_eq!(outcome.lines("unchanged").len(), lines, "{arguments:?}");
-        // Requests are for -vv.
+        // Only -vv shows requests.
         let requests = outcome.stderr.contains("/manifests/v1 200 ");
         assert_eq!(requests, arguments == ["-vv"], "{arguments:?}");
     }
-    // The log has them at any rate, and no requests.
+    // The log always has them, and no requests.
     run(&place, &["--log", "another"]).exits(0);
     for log in ["log", "another"] {
         let log = place.read(log);
@@ -91,7 +91,7 @@ fn images_that_were_there_have_a_line_where_it_is_asked_for() {
 }
 
 #[test]
-fn quiet_says_nothing_of_a_good_run_and_all_of_a_bad_one() {
+fn quiet_prints_nothing_for_a_good_run_and_every_failure() {
     let (source, _destination, place) = two();
     assert_eq!(run(&place, &["--quiet"]).exits(0).stderr, "");
     source
@@ -127,7 +127,7 @@ fn verbose_logs_every_request_without_its_query() {
 }
 
 #[test]
-fn a_log_file_takes_the_lines_and_leaves_what_needs_attention() {
+fn a_log_file_gets_all_lines_and_stderr_keeps_warnings_and_failures() {
     let (source, _destination, place) = two();
     source
         .state()
@@ -150,7 +150,7 @@ fn a_log_file_takes_the_lines_and_leaves_what_needs_attention() {
 }
 
 #[test]
-fn what_is_there_is_written_down_whether_copied_now_or_before() {
+fn successes_include_images_copied_now_and_before() {
     let (source, destination, place) = two();
     run(&place, &[]).exits(0);
     source.push("a", Some("v3"), &image("3"));
@@ -178,7 +178,7 @@ fn what_is_there_is_written_down_whether_copied_now_or_before() {
     run(&place, &["--output-success-images", "out"]).exits(1);
     let lines = ["v1", "v2", "v3"].map(|tag| format!("\"{from}/a:{tag}\":\n- {to}/b:{tag}\n"));
     assert_eq!(place.read("out"), lines.concat());
-    // Nothing else is left beside it; the records are below the home that this place is.
+    // There is no other file beside it; the records are below the home, which is this directory.
     let files = std::fs::read_dir(place.path("")).unwrap();
     let mut names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
     names.sort();
@@ -186,7 +186,7 @@ fn what_is_there_is_written_down_whether_copied_now_or_before() {
 }
 
 #[test]
-fn the_map_of_a_run_with_nothing_to_show_is_empty_and_not_missing() {
+fn a_run_without_successes_writes_an_empty_map() {
     let (source, _destination, place) = two();
     source.state().remove_repository("a");
     run(&place, &["--output-success-images", "out"]).exits(1);
@@ -209,7 +209,7 @@ fn a_closed_pipe_stops_nothing() {
 }
 
 #[test]
-fn a_tag_that_had_another_image_is_said_to_be_updated() {
+fn a_tag_that_had_another_image_is_reported_as_updated() {
     let (source, destination, place) = two();
     source.state().untag("a", "v2");
     destination.push("b", Some("v1"), &image("old"));
@@ -235,7 +235,7 @@ fn a_tag_that_had_another_image_is_said_to_be_updated() {
         (&report["summary"]["copied"], &report["summary"]["updated"]),
         (&json!(1), &json!(1))
     );
-    // What is copied anew updates nothing.
+    // A new image is no update.
     source.push("a", Some("v3"), &image("3"));
     let outcome = run(&place, &[]).exits(0);
     assert_eq!(outcome.lines("copied").len(), 1);

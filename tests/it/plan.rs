@@ -1,4 +1,4 @@
-//! `image-syncer plan`, and `--dry-run`, which is the same for another command line.
+//! `image-syncer plan`, and `--dry-run`, which plans another command line.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::support::terminal::Terminal;
 use crate::support::{Outcome, PATIENCE, registry};
 
 #[test]
-fn what_would_be_copied_stands_on_stdout_and_nothing_else_does() {
+fn the_plan_is_on_stdout_and_the_rest_on_stderr() {
     let world = World::new().failing();
     let outcome = world.asks(&["plan"], &[]).exits(1);
     insta::assert_snapshot!("plain", world.named(&outcome.stdout));
@@ -27,14 +27,14 @@ fn what_would_be_copied_stands_on_stdout_and_nothing_else_does() {
 }
 
 #[test]
-fn on_a_terminal_it_is_a_table_as_wide_as_that() {
+fn on_a_terminal_the_plan_is_a_table_of_its_width() {
     let world = World::new().failing();
     for columns in [80, 160] {
         let mut command = world.place.command(&[&["plan"], &FILES[..]].concat());
         command.env("TERM", "xterm");
         let ended = Terminal::whole(command, columns, 40).ends();
         assert_eq!(ended.code, 1, "{}", ended.screen);
-        // What stands there also stands in the table, and nothing of the view is left.
+        // The screen has the whole table, and nothing of the live view is left.
         let screen = world.named(&ended.screen);
         insta::assert_snapshot!(format!("at_{columns}"), screen.trim_end());
         assert!(ended.raw.contains("\x1b[32mnew\x1b[0m"), "{}", ended.raw);
@@ -46,7 +46,7 @@ fn on_a_terminal_it_is_a_table_as_wide_as_that() {
 }
 
 #[test]
-fn unchanged_images_are_counted_and_told_by_verbose() {
+fn unchanged_images_are_counted_and_listed_with_verbose() {
     let world = World::new();
     let quiet = world.asks(&["plan"], &["-q"]).exits(0);
     assert!(!quiet.stdout.contains("\nunchanged"), "{}", quiet.stdout);
@@ -60,7 +60,7 @@ fn unchanged_images_are_counted_and_told_by_verbose() {
 }
 
 #[test]
-fn the_exit_code_tells_whether_something_would_be_copied_where_that_is_asked() {
+fn with_exit_code_differences_exit_with_3() {
     let world = World::new();
     world.asks(&["plan"], &[]).exits(0);
     world.asks(&["plan"], &["--exit-code"]).exits(3);
@@ -74,7 +74,7 @@ fn the_exit_code_tells_whether_something_would_be_copied_where_that_is_asked() {
 }
 
 #[test]
-fn records_are_read_and_none_are_made() {
+fn records_are_read_and_not_created() {
     let world = World::new();
     let directory = world.place.path(".local/state/image-syncer");
     world.asks(&["plan"], &[]).exits(0);
@@ -88,7 +88,7 @@ fn records_are_read_and_none_are_made() {
     world.asks(&["check"], immutable).exits(0);
     world.asks(&["plan"], immutable).exits(0);
     assert_eq!(std::fs::read(&file).unwrap(), written);
-    // What stands in them is believed: no tag is looked at.
+    // Their facts are used: no tag is compared.
     let requests = world.destination.requests().split_off(pushed);
     let looks = |request: &testkit::Request| request.kind == testkit::Kind::ManifestHead;
     assert_eq!(requests.iter().filter(|request| looks(request)).count(), 0);
@@ -98,7 +98,7 @@ fn records_are_read_and_none_are_made() {
 fn a_dry_run_is_the_plan_of_its_command_line() {
     let world = World::new();
     let plan = world.asks(&["plan"], &["--no-referrers"]).exits(0);
-    // What bounds a run bounds nothing here, and does not disturb.
+    // Flags that limit a run have no effect here, and are accepted.
     let flags = [
         "--no-referrers",
         "--dry-run",
@@ -137,7 +137,7 @@ fn a_dry_run_is_the_plan_of_its_command_line() {
 }
 
 #[test]
-fn flags_that_would_mean_nothing_are_refused() {
+fn flags_without_a_meaning_for_a_plan_are_refused() {
     let world = World::new();
     for flags in [
         &["--exit-code"][..],
@@ -199,7 +199,7 @@ fn a_sync_does_what_the_plan_said() {
     source.push("a", Some("v1"), &layers(&["base", "a1"]));
     source.push("a", Some("v2"), &layers(&["base", "a2"]));
     source.push("b", Some("v1"), &layers(&["base", "b1", "there"]));
-    // Part of it is there, of another image.
+    // A part of it exists, as part of another image.
     destination.push("b", Some("old"), &layers(&["there"]));
     let world = World::of(source, destination, "SRC/a: DST/a\nSRC/b: DST/b\n");
     let plan = world.asks(&["plan"], &["--output", "json"]).exits(0);
@@ -237,7 +237,7 @@ fn an_interrupted_plan_says_that_it_is_incomplete() {
         .unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut shown = String::new();
-    // What is known is shown before all is known.
+    // Known images are shown before the rest is known.
     while !shown.contains("matches nothing") {
         assert!(stdout.read_line(&mut shown).unwrap() > 0, "{shown}");
     }
@@ -271,7 +271,7 @@ fn a_reader_that_goes_away_ends_the_plan() {
 }
 
 #[test]
-fn what_cannot_be_written_is_a_failure() {
+fn output_that_cannot_be_written_is_a_failure() {
     let world = World::new();
     let full = std::fs::OpenOptions::new()
         .write(true)

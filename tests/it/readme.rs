@@ -1,10 +1,10 @@
-//! What the README shows is what the program takes.
+//! The files and flags of the README are valid.
 
 use crate::support::Place;
 
 const README: &str = include_str!("../../README.md");
 
-/// The text of the fenced block that begins with `first`.
+/// Returns the text of the fenced block that begins with `first`.
 fn block(first: &str) -> &'static str {
     let start = README.find(first).unwrap();
     let rest = &README[start..];
@@ -39,7 +39,7 @@ fn every_flag_in_it_is_one() {
         let known = ["`", " ", "["]
             .iter()
             .any(|end| reference.contains(&format!("`{name}{end}")));
-        // Those of cargo are its own.
+        // Flags of cargo.
         let cargo = ["--path", "--locked", "--example"].contains(&name);
         assert!(known || cargo, "{name} is in README.md, and no flag");
     }

@@ -7,7 +7,7 @@ use testkit::{Image, Layer};
 use crate::support::real::{Access, Pair};
 use crate::support::{image, index};
 
-/// Rules of every form over images of every shape; then everything is compared, and a second run changes nothing.
+/// Copies images of every shape by rules of every form, compares everything, and runs again without changes.
 fn everything_arrives(access: Access, tls: bool) {
     let pair = Pair::start(access, tls);
     let docker = Image::docker()
@@ -66,43 +66,43 @@ fn everything_arrives(access: Access, tls: bool) {
 }
 
 #[test]
-fn over_http_for_anybody() {
+fn anonymous_over_http() {
     testkit::needs!("docker-registry", "skopeo");
     everything_arrives(Access::Anonymous, false);
 }
 
 #[test]
-fn over_http_with_passwords() {
+fn passwords_over_http() {
     testkit::needs!("docker-registry", "skopeo");
     everything_arrives(Access::Htpasswd, false);
 }
 
 #[test]
-fn over_http_with_tokens() {
+fn tokens_over_http() {
     testkit::needs!("docker-registry", "skopeo");
     everything_arrives(Access::Token, false);
 }
 
 #[test]
-fn over_tls_for_anybody() {
+fn anonymous_over_tls() {
     testkit::needs!("docker-registry", "skopeo");
     everything_arrives(Access::Anonymous, true);
 }
 
 #[test]
-fn over_tls_with_passwords() {
+fn passwords_over_tls() {
     testkit::needs!("docker-registry", "skopeo");
     everything_arrives(Access::Htpasswd, true);
 }
 
 #[test]
-fn over_tls_with_tokens() {
+fn tokens_over_tls() {
     testkit::needs!("docker-registry", "skopeo");
     everything_arrives(Access::Token, true);
 }
 
 #[test]
-fn what_repositories_share_is_sent_once_and_mounted_elsewhere() {
+fn a_shared_layer_is_sent_once_and_mounted_in_other_repositories() {
     testkit::needs!("docker-registry", "skopeo");
     let pair = Pair::start(Access::Token, false);
     let image = Image::single([Layer::synthetic(4 << 20, 1), Layer::synthetic(4 << 20, 2)]);
@@ -123,7 +123,7 @@ fn what_repositories_share_is_sent_once_and_mounted_elsewhere() {
 }
 
 #[test]
-fn a_registry_that_is_gone_is_a_failure_and_one_that_is_back_is_finished() {
+fn a_stopped_registry_fails_the_run_and_the_next_run_completes_it() {
     testkit::needs!("docker-registry", "skopeo");
     let mut pair = Pair::start(Access::Anonymous, false);
     pair.push("a", "v1", &index("a"));

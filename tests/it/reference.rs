@@ -1,4 +1,4 @@
-//! `docs/reference.md` says what the program says of itself.
+//! `docs/reference.md` agrees with the program's own description.
 
 use clap::{Command, CommandFactory};
 use image_syncer::cli::{Cli, ENVIRONMENT, EXIT_CODES};
@@ -9,7 +9,7 @@ mod document;
 const REFERENCE: &str = include_str!("../../docs/reference.md");
 
 #[test]
-fn it_is_up_to_date() {
+fn reference_is_up_to_date() {
     assert!(
         document::reference() == REFERENCE,
         "write it anew: cargo run --locked --example reference > docs/reference.md"
@@ -17,14 +17,14 @@ fn it_is_up_to_date() {
 }
 
 #[test]
-fn every_command_and_flag_is_in_it_to_the_letter() {
+fn reference_has_every_command_and_flag_to_the_letter() {
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
     let flags = assert_told(&program);
     assert!(flags > 50, "{flags}");
 }
 
-/// Asserts of a command and of those below it that they and their flags are told; gives the number of the flags.
+/// Asserts for a command and its subcommands that the reference has them and their flags. Returns the number of flags.
 fn assert_told(command: &Command) -> usize {
     let name = command.get_bin_name().unwrap_or("image-syncer");
     let heading = format!("### `{name}`\n\n{}\n", command.get_about().unwrap());
@@ -32,7 +32,7 @@ fn assert_told(command: &Command) -> usize {
     let mut flags = 0;
     for arg in command.get_arguments().filter(|arg| !arg.is_positional()) {
         let long = arg.get_long().unwrap();
-        // Between two headings: the flag, all that its help says, its default, and the command among its own.
+        // Between two headings: the flag, its help, its default, and the command.
         let told = |entry: &&str| {
             let title = entry.lines().next().unwrap_or_default();
             let named = [" ", "`", "[", "="]
@@ -61,7 +61,7 @@ fn assert_told(command: &Command) -> usize {
 }
 
 #[test]
-fn every_variable_and_exit_code_is_in_it() {
+fn reference_has_every_variable_and_exit_code() {
     for (names, meaning) in ENVIRONMENT {
         for name in names.split(", ") {
             assert!(REFERENCE.contains(&format!("`{name}`")), "{name}");
@@ -73,7 +73,7 @@ fn every_variable_and_exit_code_is_in_it() {
     }
 }
 
-/// The variables of the environment that a program of these sources could read.
+/// Returns the environment variables that these sources could read.
 fn read_in(directory: &std::path::Path, variables: &mut Vec<String>) {
     let name =
         regex::Regex::new(r#"(?:var|var_os|variable|given|dir)\("([A-Z][A-Z_]+)"\)"#).unwrap();
@@ -90,7 +90,7 @@ fn read_in(directory: &std::path::Path, variables: &mut Vec<String>) {
 }
 
 #[test]
-fn every_variable_that_is_read_is_in_it() {
+fn reference_has_every_variable_that_the_code_reads() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut variables = Vec::new();
     for sources in ["src", "crates/registry/src", "crates/sync/src"] {

@@ -1,5 +1,5 @@
-//! Lists of referrers that several write at the same time: two runs of the program bring different referrers of one
-//! image to a registry where fallback tags list them.
+//! Lists of referrers with several writers: two runs of the program copy different referrers of one image to a registry
+//! with fallback tags at the same time.
 
 use std::process::Child;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::support::ends::{End, Which, command, digests, sync};
 use crate::support::{Outcome, PATIENCE, Place, image};
 
 const RULES: &str = "SRC/a:v1: DST/a\n";
-/// What a run says that did not get its referrers into the list.
+/// Message of a run whose referrers did not get into the list.
 const CONTENDED: &str = "others write the list of its referrers at the same time";
 
-/// Two sources that hold the same image with another SBOM each, and where it goes.
+/// Two sources with the same image and different SBOMs, and a destination.
 struct Two {
     image: Image,
     referrers: [Image; 2],
@@ -73,13 +73,13 @@ fn ended(child: Child) -> Outcome {
     Outcome::of(child.wait_with_output().unwrap()).exits(0)
 }
 
-/// Both read the list before either writes it. How often it is written then.
+/// Lets both read the list before either writes it, and returns the number of writes.
 fn both_are_listed_after_they_met(two: &Two) -> usize {
     let (kit, tag) = (two.destination.kit(), two.fallback_tag());
     let gate = Gate::new();
     let reads = Fault::on(Kind::ManifestGet).reference(&tag).times(2);
     kit.fault(reads, Action::Hold(gate.clone()));
-    // So slow a registry leaves both the time to see what the other did.
+    // With a slow registry, each run sees the other's write.
     let writes = Fault::on(Kind::ManifestPut).reference(&tag).times(2);
     kit.fault(writes, Action::Delay(Duration::from_millis(800)));
     let children = [two.spawn(0), two.spawn(1)];
@@ -96,14 +96,14 @@ fn both_are_listed_after_they_met(two: &Two) -> usize {
 }
 
 #[test]
-fn both_are_listed_where_the_last_writer_wins() {
+fn both_referrers_are_listed_if_the_last_writer_wins() {
     let two = Two::start(Which::WithoutApi);
-    // Each wrote, and one of them again, with both.
+    // Each run wrote, and one of them again, with both referrers.
     assert_eq!(both_are_listed_after_they_met(&two), 3);
 }
 
 #[test]
-fn both_are_listed_where_writes_can_depend_on_what_stands_there() {
+fn both_referrers_are_listed_with_conditional_writes() {
     let two = Two::start(Which::WithoutApi);
     let kit = two.destination.kit();
     kit.change_profile(|profile| profile.conditional_put = true);
@@ -111,10 +111,10 @@ fn both_are_listed_where_writes_can_depend_on_what_stands_there() {
 }
 
 #[test]
-fn a_run_that_gives_up_says_so_and_the_next_one_heals_it() {
+fn a_run_that_gives_up_says_so_and_the_next_one_completes_the_list() {
     let two = Two::start(Which::WithoutApi);
     ended(two.spawn(0)).says("1 copied");
-    // Whatever is written, somebody else undoes it.
+    // Another client reverts every write.
     let kit = two.destination.kit();
     kit.change_profile(|profile| profile.content_digest = false);
     let writes = Fault::on(Kind::ManifestPut).reference(two.fallback_tag());
@@ -128,12 +128,12 @@ fn a_run_that_gives_up_says_so_and_the_next_one_heals_it() {
     kit.clear_faults();
     two.run(1).exits(0).does_not_say("warning");
     assert_eq!(two.listed(), two.all());
-    // And then there is nothing left to do.
+    // Another run changes nothing.
     two.run(1).exits(0).says("1 unchanged");
 }
 
 #[test]
-fn both_are_listed_at_the_real_registry_after_a_second_run_at_the_latest() {
+fn both_referrers_are_listed_at_docker_registry_after_a_second_run() {
     testkit::needs!("docker-registry");
     let two = Two::start(Which::Real);
     let outcomes = [two.spawn(0), two.spawn(1)].map(ended);

@@ -1,4 +1,4 @@
-//! No secret is in anything that the program says or writes, whatever fails: plain, in base64, or as a token.
+//! No output of the program contains a secret, whatever fails: plain, in base64, or as a token.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
@@ -19,7 +19,7 @@ const SIGNED: &str = "signed-Rc8-address";
 const STATE: &str = "state-Lm5%2Faddress";
 const COMPLAINT: &str = "complaint-Gn6-secret";
 
-/// What must not be seen: each secret, and what it becomes in a header or a file.
+/// Texts that must not be visible: each secret, and its forms in a header or a file.
 fn secrets() -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     let all_plain = [
@@ -61,7 +61,7 @@ fn guarded(auth: Auth, secure: bool) -> Registry {
     registry
 }
 
-/// Everything that is said and written in a run with everything that can go wrong.
+/// Returns all output of a run with every kind of failure.
 #[test]
 #[allow(
     clippy::too_many_lines,
@@ -89,7 +89,7 @@ fn none_is_told_by_a_run_whatever_fails() {
             .error("DENIED", &echo)
             .header("warning", format!("299 - \"{echo}\""))
             .header("x-request-id", &echo);
-        // It can repeat only what it was told.
+        // The server can repeat only what it received.
         let told =
             |request: &testkit::Request| !matches!(request.authorization, Authorization::None);
         denied.fault(
@@ -275,7 +275,7 @@ fn none_is_told_by_a_run_whatever_fails() {
             assert_hidden(&secrets, file, &place.read(file));
         }
         for log in ["log", "json"] {
-            // All was heard that there is, and what was veiled was there.
+            // All outputs were read, and the redacted texts occurred.
             let text = place.read(log);
             for word in ["HEAD https://", "/token 200", "got a token for ", "***"] {
                 assert!(text.contains(word), "no {word} in {log}:\n{text}");
@@ -286,9 +286,9 @@ fn none_is_told_by_a_run_whatever_fails() {
     assert!(place.read("log").contains("docker-credential-bad"));
 }
 
-/// A file that is wrong in every way that a file with secrets can be.
+/// Checks a file with every kind of mistake that a file with secrets can have.
 #[test]
-fn none_is_told_of_files_that_are_malformed() {
+fn malformed_files_reveal_no_secret() {
     let secrets = secrets();
     let see = |outcome: Outcome| {
         let outcome = outcome.exits(2);
@@ -319,7 +319,7 @@ fn none_is_told_of_files_that_are_malformed() {
             .file("images.yaml", "q.io/a:v1: r.io/a\n");
         see(place.run(&["--auth", "auth.yaml", "--images", "images.yaml", "-vvv"]));
         see(place.run(&["validate", "--auth", "auth.yaml", "--images", "images.yaml"]));
-        // The two files mixed up; a lone text in the place of a destination is taken for one.
+        // The two files are swapped; a text in place of a destination is read as one.
         if auth.contains("username") {
             see(place.run(&["--images", "auth.yaml", "-vvv"]));
             see(place.run(&["--config", "auth.yaml", "-vvv"]));
@@ -352,9 +352,9 @@ fn none_is_told_of_files_that_are_malformed() {
     }
 }
 
-/// Docker's file is read when a login is wanted, so that a mistake in it is a failed image.
+/// Checks docker's file, which is read when a login is needed, so that a mistake in it fails the image.
 #[test]
-fn none_is_told_of_a_malformed_file_of_docker() {
+fn a_malformed_docker_config_reveals_no_secret() {
     let secrets = secrets();
     let encoded = STANDARD.encode(IN_FILE);
     for document in [

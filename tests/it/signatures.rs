@@ -1,4 +1,4 @@
-//! Signatures verify at the destination: made with a key as cosign makes them, in both forms in which they are found.
+//! Signatures verify at the destination: made with a key like cosign's, in both forms.
 
 use testkit::{Action, Blob, Fault, Image, Kind, Manifest};
 
@@ -6,13 +6,13 @@ use crate::support::ends::{End, Which, command, sync};
 use crate::support::signing::{Form, Signer, tag_of};
 use crate::support::{Outcome, Place, image, index};
 
-/// Every manifest of an image, its root last.
+/// Returns every manifest of an image, its root last.
 fn manifests(image: &Image) -> impl Iterator<Item = &Manifest> {
     image.manifests().iter().chain([image.root()])
 }
 
-/// A signed image and an index that is signed with all its children are copied, by tag and with all tags of their
-/// repository; all signatures verify then.
+/// Copies a signed image, and an index that is signed with all its children, by tag and with all tags of their
+/// repository. Asserts that all signatures verify.
 fn signatures_verify(from: Which, to: Which) {
     let (source, destination) = (from.start(), to.start());
     let (signer, stranger) = (Signer::new(), Signer::new());
@@ -21,7 +21,7 @@ fn signatures_verify(from: Which, to: Which) {
         source.push(repository, Some("v1"), image);
         for manifest in manifests(image) {
             let referrer = signer.sign_at(&source, repository, manifest);
-            // Clients that do not look for the API write the list even where it is.
+            // Clients that ignore the API write the list in any case.
             let list = Image::fallback_index([&referrer]);
             let tag = manifest.digest.replace(':', "-");
             source.push(repository, Some(&tag), &list);
@@ -33,7 +33,7 @@ fn signatures_verify(from: Which, to: Which) {
     sync(&place, &source, &destination, rules)
         .exits(0)
         .says("4 images: 4 copied, 0 unchanged, 0 skipped, 0 failed")
-        // Of one manifest and of four, in two forms, at two places.
+        // One manifest and four, in two forms, at two places.
         .says("20 referrers (signatures and the like) came along\n")
         .does_not_say("warning");
     sync(&place, &source, &destination, rules)
@@ -55,7 +55,7 @@ fn signatures_verify(from: Which, to: Which) {
             signer.verify(&destination, repository, "v1", form);
             for manifest in manifests(image) {
                 let mut found = signer.verify(&destination, repository, &manifest.digest, form);
-                // The judge judges: neither another's key nor another payload will do.
+                // The check itself works: another key or payload fails.
                 assert!(!stranger.made(&found));
                 let last = found.payload.len() - 1;
                 found.payload[last] ^= 1;
@@ -68,7 +68,7 @@ fn signatures_verify(from: Which, to: Which) {
     }
 }
 
-/// The index and its signatures under tags are what they were for another reader, too.
+/// Checks with skopeo that the index and the signatures under tags are unchanged.
 fn as_skopeo_sees_it(source: &End, destination: &End, multi: &Image) {
     let seen = destination.by_skopeo("by-tag/multi", "v1");
     assert_eq!(seen, multi.root().bytes);
@@ -80,7 +80,7 @@ fn as_skopeo_sees_it(source: &End, destination: &End, multi: &Image) {
 }
 
 #[test]
-fn they_verify_between_registries_that_list_referrers_and_others() {
+fn signatures_verify_with_and_without_the_referrers_api() {
     for from in [Which::WithApi, Which::WithoutApi] {
         for to in [Which::WithApi, Which::WithoutApi] {
             signatures_verify(from, to);
@@ -89,7 +89,7 @@ fn they_verify_between_registries_that_list_referrers_and_others() {
 }
 
 #[test]
-fn they_verify_at_the_real_registry() {
+fn signatures_verify_at_docker_registry() {
     testkit::needs!("docker-registry", "skopeo");
     for from in Which::ALL {
         signatures_verify(from, Which::Real);
@@ -97,14 +97,14 @@ fn they_verify_at_the_real_registry() {
 }
 
 #[test]
-fn they_verify_when_they_come_from_the_real_registry() {
+fn signatures_from_docker_registry_verify() {
     testkit::needs!("docker-registry", "skopeo");
     for to in [Which::WithApi, Which::WithoutApi] {
         signatures_verify(Which::Real, to);
     }
 }
 
-/// What a kit was asked, in order: the kind and the reference.
+/// Returns the requests to a testkit registry, in order: the kind and the reference.
 fn asked(end: &End) -> Vec<(Kind, String)> {
     let requests = end.kit().requests().into_iter();
     requests
@@ -112,7 +112,7 @@ fn asked(end: &End) -> Vec<(Kind, String)> {
         .collect()
 }
 
-/// The references of the manifests that a kit was sent, in order.
+/// Returns the references of the manifests that a testkit registry received, in order.
 fn pushed(end: &End) -> Vec<String> {
     let puts = asked(end).into_iter();
     puts.filter(|(kind, _)| *kind == Kind::ManifestPut)
@@ -120,8 +120,8 @@ fn pushed(end: &End) -> Vec<String> {
         .collect()
 }
 
-/// An image is copied, and signed in both forms afterwards: the next run copies the signatures alone and says so, the
-/// one after it nothing.
+/// Copies an image that is signed in both forms afterwards. The next run copies only the signatures and reports that;
+/// the one after it copies nothing.
 fn a_late_signature_is_all_that_is_copied(to: Which) {
     let (source, destination) = (Which::WithApi.start(), to.start());
     let (signer, image, place) = (Signer::new(), index("late"), Place::new());
@@ -143,7 +143,7 @@ fn a_late_signature_is_all_that_is_copied(to: Which) {
         .says("1 image: 1 copied")
         .says("2 referrers (signatures and the like); the image is unchanged\n")
         .says("came along, for 1 image that is unchanged itself\n");
-    // Both are made of one payload, which travels once.
+    // Both have the same payload, which is sent once.
     let mut blobs: Vec<&Blob> = by_tag.blobs().iter().chain(by_subject.blobs()).collect();
     blobs.sort_by_key(|blob| blob.digest().to_owned());
     blobs.dedup_by_key(|blob| blob.digest().to_owned());
@@ -165,7 +165,7 @@ fn a_late_signature_is_all_that_is_copied(to: Which) {
     sync(&place, &source, &destination, rules)
         .exits(0)
         .says("1 image: 0 copied, 1 unchanged");
-    // The floor, one question for the root, and the tag of cosign that a list of the source's tags shows.
+    // The minimum, one referrers request for the root, and the tag of cosign from the list of the source's tags.
     let of = |kind, reference: &str| (kind, reference.to_owned());
     let mut at_source = vec![
         of(Kind::ManifestHead, "v1"),
@@ -187,7 +187,7 @@ fn a_late_signature_is_all_that_is_copied(to: Which) {
     assert_eq!(sorted(asked(&destination)), at_destination);
 }
 
-/// In an order that does not depend on who came first.
+/// Returns the requests in an order that does not depend on timing.
 fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
     list.sort();
     list
@@ -199,17 +199,17 @@ fn clear(source: &End, destination: &End) {
 }
 
 #[test]
-fn late_ones_are_all_that_is_copied_to_a_registry_that_lists_referrers() {
+fn late_signatures_are_copied_alone_with_the_referrers_api() {
     a_late_signature_is_all_that_is_copied(Which::WithApi);
 }
 
 #[test]
-fn late_ones_are_all_that_is_copied_to_a_registry_that_does_not() {
+fn late_signatures_are_copied_alone_without_the_referrers_api() {
     a_late_signature_is_all_that_is_copied(Which::WithoutApi);
 }
 
-/// A destination with an older image under the tag, and a source whose newer one is signed in both forms, children and
-/// all.
+/// A destination with an older image under the tag, and a source whose newer index is signed in both forms, with its
+/// children.
 struct Newer {
     source: End,
     destination: End,
@@ -242,7 +242,7 @@ impl Newer {
         sync(&Place::new(), &self.source, &self.destination, rules)
     }
 
-    /// The digest that the tag stands for.
+    /// Returns the digest of the tag.
     fn tagged(&self) -> String {
         let digest = self.destination.kit().state().digest("a", "v1");
         digest.expect("the tag")
@@ -254,7 +254,7 @@ impl Newer {
 }
 
 #[test]
-fn the_tag_comes_after_all_that_refers_to_it() {
+fn the_tag_follows_all_referrers() {
     for to in [Which::WithApi, Which::WithoutApi] {
         let newer = Newer::start(to);
         newer.copy().exits(0).says("1 copied");
@@ -265,7 +265,7 @@ fn the_tag_comes_after_all_that_refers_to_it() {
             assert!(at.all(|(_, one)| one != reference), "{pushed:?}");
             first
         };
-        // A signature after what it signs, the root after its children, the tag after everything.
+        // A signature after its subject, the root after its children, the tag after everything.
         assert_eq!(place("v1"), pushed.len() - 1, "{pushed:?}");
         for manifest in manifests(&newer.image) {
             let referrer = newer.source.referring("a", &manifest.digest).remove(0);
@@ -278,7 +278,7 @@ fn the_tag_comes_after_all_that_refers_to_it() {
     }
 }
 
-/// A push without which an image is not signed fails: its tag stays where it was until a run brings it.
+/// Fails a push of a signature, and asserts that the tag does not move until a run copies the signature.
 #[track_caller]
 fn the_tag_stays(to: Which, reference: impl Fn(&Newer) -> String, says: impl Fn(&Newer) -> String) {
     let newer = Newer::start(to);
@@ -304,25 +304,25 @@ fn the_tag_stays(to: Which, reference: impl Fn(&Newer) -> String, says: impl Fn(
 }
 
 #[test]
-fn a_referrer_that_is_refused_leaves_the_tag_where_it_was() {
+fn a_refused_referrer_leaves_the_tag_unmoved() {
     for to in [Which::WithApi, Which::WithoutApi] {
         the_tag_stays(to, Newer::referrer, Newer::referrer);
     }
 }
 
 #[test]
-fn a_tag_of_cosign_that_is_refused_leaves_the_tag_where_it_was() {
+fn a_refused_cosign_tag_leaves_the_tag_unmoved() {
     let tag = |newer: &Newer| tag_of(newer.image.digest());
     the_tag_stays(Which::WithApi, tag, tag);
 }
 
 #[test]
-fn a_list_that_is_refused_leaves_the_tag_where_it_was() {
+fn a_refused_list_of_referrers_leaves_the_tag_unmoved() {
     let tag = |newer: &Newer| newer.image.digest().replace(':', "-");
     the_tag_stays(Which::WithoutApi, tag, tag);
 }
 
-/// Runs with `--referrers-interval`; gives how often the source was asked what refers to something.
+/// Runs with `--referrers-interval`, and returns the number of referrers requests to the source.
 fn asked_with(interval: &str, place: &Place, ends: [&End; 2], arguments: &[&str]) -> usize {
     let [source, destination] = ends;
     source.kit().clear_requests();
@@ -334,7 +334,7 @@ fn asked_with(interval: &str, place: &Place, ends: [&End; 2], arguments: &[&str]
 }
 
 #[test]
-fn what_was_looked_at_within_the_interval_is_not_asked_about_again() {
+fn referrers_are_not_requested_again_within_the_interval() {
     let (source, destination) = (Which::WithApi.start(), Which::WithApi.start());
     let (image, place) = (image("interval"), Place::new());
     source.push("a", Some("v1"), &image);
@@ -343,7 +343,7 @@ fn what_was_looked_at_within_the_interval_is_not_asked_about_again() {
     };
     assert_eq!(asked("7d", &[]), 1);
     assert_eq!(asked("7d", &[]), 0);
-    // A head is all that the source hears.
+    // The source gets a HEAD only.
     assert_eq!(source.kit().requests().len(), 1);
     assert_eq!(asked("0", &[]), 1);
     assert_eq!(asked("7d", &["--verify"]), 1);
@@ -351,7 +351,7 @@ fn what_was_looked_at_within_the_interval_is_not_asked_about_again() {
 }
 
 #[test]
-fn an_interval_without_records_is_told_to_do_nothing() {
+fn an_interval_without_records_is_reported_as_ineffective() {
     let (source, destination) = (Which::WithApi.start(), Which::WithApi.start());
     let place = Place::new();
     source.push("a", Some("v1"), &image("interval"));
@@ -363,7 +363,7 @@ fn an_interval_without_records_is_told_to_do_nothing() {
 }
 
 #[test]
-fn an_interval_that_is_none_is_a_mistake() {
+fn an_invalid_interval_is_a_mistake() {
     for wrong in ["5", "1.5h", "h", "-5s", "12 h", "1w", "999999999999999999d"] {
         let flag = format!("--referrers-interval={wrong}");
         let arguments = ["copy", "a.example/a:1", "b.example/b:1", &flag];

@@ -1,4 +1,4 @@
-//! Readers of stderr that go away, or take nothing: the sync goes on all the same.
+//! Readers of stderr that go away or read nothing: the sync goes on all the same.
 
 use std::io::Read;
 use std::process::{Child, Command};
@@ -16,7 +16,7 @@ const FILES: [&str; 5] = [
     "--no-referrers",
 ];
 
-/// So many tags that their lines fill a pipe.
+/// Number of tags whose lines fill a pipe.
 const TAGS: usize = 600;
 
 /// A source with many tags of one image in a repository of a long name, and a destination.
@@ -68,11 +68,11 @@ impl World {
 }
 
 #[test]
-fn a_reader_who_takes_nothing_holds_up_no_copy_and_gets_everything_at_last() {
+fn a_reader_that_reads_nothing_delays_no_copy_and_gets_every_line_later() {
     let world = World::new(TAGS);
     let mut child = world.start();
     world.until_all_arrived();
-    // What was said is waiting for its reader.
+    // The lines wait for their reader.
     assert_eq!(child.try_wait().unwrap(), None);
     let mut stderr = String::new();
     child
@@ -94,12 +94,12 @@ fn a_reader_who_takes_nothing_holds_up_no_copy_and_gets_everything_at_last() {
 }
 
 #[test]
-fn a_signal_ends_a_run_whose_last_words_nobody_takes() {
+fn a_signal_ends_a_run_whose_output_nobody_reads() {
     let world = World::new(TAGS);
     let mut child = world.start();
     world.until_all_arrived();
     assert_eq!(child.try_wait().unwrap(), None);
-    // One that comes before the run has ended is taken for its end, which has no end either.
+    // A signal before the end of the run leads to an end that waits for the reader as well.
     let deadline = Instant::now() + PATIENCE;
     let code = loop {
         let arguments = ["-TERM", &child.id().to_string()];
@@ -120,7 +120,7 @@ fn a_signal_ends_a_run_whose_last_words_nobody_takes() {
 }
 
 #[test]
-fn a_pipe_that_is_closed_after_its_first_line_stops_nothing() {
+fn a_pipe_that_closes_after_its_first_line_stops_nothing() {
     let world = World::new(20);
     let program = env!("CARGO_BIN_EXE_image-syncer");
     let script = format!("({program} \"$@\"; echo $? > code) 2>&1 | head -1");
@@ -144,7 +144,7 @@ fn a_pipe_that_is_closed_after_its_first_line_stops_nothing() {
             .verify_complete(&World::repository(), &tag)
             .unwrap();
     }
-    // One that fails says so by its code even then.
+    // A failure still sets the exit code.
     world.source.state().tag(
         &World::repository(),
         "broken",

@@ -1,4 +1,4 @@
-//! What a person sees in a terminal while a run goes on, and at its end.
+//! The live view in a terminal, during a run and at its end.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -43,7 +43,7 @@ impl World {
         }
     }
 
-    /// With an image whose layer of 10 MiB stands still after 4 MiB.
+    /// Adds an image whose layer of 10 MiB stalls after 4 MiB.
     fn stalled() -> Self {
         let world = Self::new();
         let layer = Layer::synthetic(10 << 20, 1);
@@ -56,7 +56,7 @@ impl World {
         world
     }
 
-    /// With an image whose manifest the destination does not take until the gate is opened.
+    /// Adds an image whose manifest the destination holds until the gate opens.
     fn held() -> (Self, Gate) {
         let (world, gate) = (Self::new(), Gate::new());
         world.source.push("team/app", Some("v1"), &image("1"));
@@ -73,10 +73,10 @@ impl World {
         Terminal::start(self.command(arguments), columns, 24)
     }
 
-    /// What changes from run to run replaced.
+    /// Returns the screen without differences between runs.
     fn normalised(&self, screen: &str) -> String {
         let (from, to) = (self.source.host(), self.destination.host());
-        // A slow machine may have come so far as to say it.
+        // A slow machine may already show it.
         let left = regex::Regex::new("  (under )?[0-9][0-9a-z ]* left").unwrap();
         normalised(
             &left.replace_all(screen, ""),
@@ -96,7 +96,7 @@ fn abandon(terminal: Terminal) -> Ended {
     ended
 }
 
-/// At the end nothing of the view is left.
+/// Asserts that nothing of the live view is left.
 #[track_caller]
 fn assert_vanished(ended: &Ended) {
     for line in ended.screen.lines() {
@@ -115,11 +115,11 @@ fn assert_vanished(ended: &Ended) {
 }
 
 #[test]
-fn what_is_under_way_is_shown_at_any_width() {
+fn transfers_are_shown_at_any_width() {
     for columns in [40, 80, 200] {
         let world = World::stalled();
         let terminal = world.start(&[], columns);
-        // Until only what stands still is left to say.
+        // Until only the stalled transfer is left.
         let still =
             |screen: &str| screen.contains("4.0 MiB of 10.0 MiB") && screen.contains("40 %");
         let screen =
@@ -130,7 +130,7 @@ fn what_is_under_way_is_shown_at_any_width() {
 }
 
 #[test]
-fn a_terminal_may_be_resized() {
+fn the_view_follows_the_size_of_the_terminal() {
     let world = World::stalled();
     let terminal = world.start(&[], 120);
     terminal.shows("4.0 MiB of 10.0 MiB");
@@ -165,10 +165,10 @@ fn a_rate_limit_is_shown_with_the_host_and_the_seconds_left() {
         .trim_start_matches(&format!("{host}: rate limit, goes on in "));
     let seconds: u64 = seconds.trim_end_matches(" s").parse().unwrap();
     assert!((60..=150).contains(&seconds), "{screen}");
-    // The seconds are counted down.
+    // The seconds count down.
     terminal
         .until(|screen| !screen.contains(line.unwrap()) && screen.contains("rate limit, goes on"));
-    // Nothing is under way any more that would be worth a wait.
+    // No transfer is left to wait for.
     terminal.signal("-INT");
     let ended = terminal.ends();
     assert_eq!(ended.code, 130, "{}", ended.screen);
@@ -176,7 +176,7 @@ fn a_rate_limit_is_shown_with_the_host_and_the_seconds_left() {
 }
 
 #[test]
-fn an_end_says_what_it_waits_for_and_leaves_a_summary() {
+fn an_interrupted_run_shows_what_it_waits_for_and_prints_a_summary() {
     let (world, gate) = World::held();
     let terminal = world.start(&[], 100);
     gate.wait(1, PATIENCE).unwrap();
@@ -196,10 +196,10 @@ fn an_end_says_what_it_waits_for_and_leaves_a_summary() {
 }
 
 #[test]
-fn a_stop_leaves_a_clean_screen_and_the_view_comes_back() {
+fn ctrl_z_leaves_a_clean_screen_and_fg_restores_the_view() {
     let world = World::stalled();
     let mut command = world.command(&[]);
-    // As a shell with job control starts it: in a process group of its own, beside that of the session.
+    // Like a shell with job control: in its own process group, different from that of the session leader.
     command.process_group(0);
     let terminal = Terminal::start(command, 80, 24);
     terminal.shows("━");
@@ -213,7 +213,7 @@ fn a_stop_leaves_a_clean_screen_and_the_view_comes_back() {
 }
 
 #[test]
-fn failures_stay_on_the_screen_at_any_width() {
+fn failures_remain_on_the_screen_at_any_width() {
     for columns in [40, 80, 200] {
         let world = World::new();
         world.source.push("team/app", Some("v1"), &image("1"));
@@ -224,7 +224,7 @@ fn failures_stay_on_the_screen_at_any_width() {
         let ended = world.start(&["--proc", "1"], columns).ends();
         assert_eq!(ended.code, 1, "{}", ended.screen);
         assert_vanished(&ended);
-        // What a terminal breaks into several lines is whole in what was written.
+        // A line that the terminal wraps is one line in the output.
         let failed = format!(
             "{}/team/app:v2 → {}/mirror/app:v2",
             world.source.host(),
@@ -240,7 +240,7 @@ fn failures_stay_on_the_screen_at_any_width() {
 }
 
 #[test]
-fn lines_scroll_above_the_view_and_all_of_them_are_there() {
+fn all_lines_scroll_above_the_view() {
     let (world, gate) = World::held();
     for number in 2..=60 {
         world.source.push(
@@ -269,7 +269,7 @@ fn lines_scroll_above_the_view_and_all_of_them_are_there() {
 }
 
 #[test]
-fn colours_are_for_terminals_that_want_them() {
+fn colours_depend_on_the_terminal() {
     let coloured = |variables: &[(&str, &str)]| {
         let (mut world, gate) = World::held();
         for (name, value) in variables {
@@ -298,7 +298,7 @@ fn colours_are_for_terminals_that_want_them() {
 }
 
 #[test]
-pub(crate) fn the_view_can_be_declined() {
+pub(crate) fn the_view_can_be_turned_off() {
     for (arguments, lines) in [
         (&["--progress", "plain"][..], true),
         (&["--progress=none"], true),

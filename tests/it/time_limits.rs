@@ -1,10 +1,10 @@
-//! `--stall-timeout` and `--commit-timeout`. What is asserted is which limit ended a request, never how long it took.
+//! `--stall-timeout` and `--commit-timeout`. Tests assert the limit that ended a request, never a duration.
 
 use testkit::{Action, Fault, Kind, Registry};
 
 use crate::support::{Outcome, Place, assert_arrived, image, insecure, registry};
 
-/// Copies `a` between registries of which one has this fault.
+/// Copies `a` between registries, one of them with this fault.
 fn copy(source: &Registry, destination: &Registry, arguments: &[&str]) -> Outcome {
     let (from, to) = (source.host(), destination.host());
     let place = Place::new()
@@ -15,7 +15,7 @@ fn copy(source: &Registry, destination: &Registry, arguments: &[&str]) -> Outcom
 }
 
 #[test]
-fn a_download_that_stalls_is_gone_on_with() {
+fn a_stalled_download_is_resumed() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     let stall = source.fault(
@@ -30,7 +30,7 @@ fn a_download_that_stalls_is_gone_on_with() {
 }
 
 #[test]
-fn an_answer_that_does_not_come_fails_when_no_try_is_left() {
+fn a_missing_answer_fails_after_the_last_try() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     source.fault(Fault::on(Kind::ManifestHead), Action::StallBeforeAnswer);
@@ -44,7 +44,7 @@ fn an_answer_that_does_not_come_fails_when_no_try_is_left() {
 }
 
 #[test]
-fn the_answers_that_end_an_upload_and_a_push_have_a_limit_of_their_own() {
+fn the_last_answers_of_an_upload_and_a_push_have_a_separate_limit() {
     for kind in [Kind::UploadPut, Kind::ManifestPut] {
         let (source, destination) = (registry(), registry());
         source.push("a", Some("v1"), &image("a"));
@@ -61,7 +61,7 @@ fn the_answers_that_end_an_upload_and_a_push_have_a_limit_of_their_own() {
 }
 
 #[test]
-fn limits_that_make_no_sense_are_refused() {
+fn invalid_limits_are_refused() {
     for flag in ["--stall-timeout", "--commit-timeout"] {
         for value in ["0", "-1", "86401", "1m"] {
             Place::new()

@@ -1,4 +1,4 @@
-//! How many requests it takes to be let in, whatever the number of images.
+//! Number of requests for authentication, independent of the number of images.
 
 use std::fmt::Write as _;
 
@@ -9,8 +9,8 @@ use crate::support::{Place, image};
 const REPOSITORIES: usize = 50;
 const TAGS: usize = 4;
 
-/// Copies nothing: all tags of many repositories, with `auth` at both ends, are unchanged. Gives, for each end, how
-/// many tokens were asked for.
+/// Compares the unchanged tags of many repositories, with `auth` at both ends. Returns the number of token requests at
+/// each end.
 fn unchanged(auth: impl Fn() -> Auth) -> [usize; 2] {
     let start = || Registry::builder().auth(auth()).start_on_thread();
     let ends = [start(), start()];
@@ -38,7 +38,7 @@ fn unchanged(auth: impl Fn() -> Auth) -> [usize; 2] {
         .run(&["--images", "images.yaml", "--auth", "auth.yaml"])
         .exits(0);
     ends.each_ref().map(|end| {
-        // The program finds out about TLS by pings, which are sent away as well.
+        // The probes for TLS are refused as well.
         let sent_away = end.count(|r| r.kind != Kind::Ping && r.status == 401);
         let asked = matches!(auth(), Auth::Basic(_) | Auth::Bearer(..));
         assert_eq!(sent_away, usize::from(asked));
@@ -49,16 +49,16 @@ fn unchanged(auth: impl Fn() -> Auth) -> [usize; 2] {
 }
 
 #[test]
-fn one_request_is_sent_away_and_repositories_share_tokens() {
+fn one_request_is_refused_and_repositories_share_tokens() {
     let auth = || Auth::bearer("u", "p").rules(|rules| rules.readable = true);
     for tokens in unchanged(auth) {
-        // How many repositories want one at the same time is not for the test to say.
+        // The number of repositories that need a token at the same time depends on timing.
         assert!(tokens < REPOSITORIES, "{tokens}");
     }
 }
 
 #[test]
-fn a_server_of_single_scopes_costs_a_token_for_each_repository() {
+fn a_token_server_with_single_scopes_gives_a_token_per_repository() {
     let auth = || Auth::bearer("u", "p").rules(|rules| rules.refuses_several = Some(403));
     for tokens in unchanged(auth) {
         assert_eq!(tokens, REPOSITORIES + 1);
@@ -75,7 +75,7 @@ fn a_server_of_single_scopes_costs_a_token_for_each_repository() {
 }
 
 #[test]
-fn without_tokens_it_costs_nothing_more() {
+fn without_tokens_there_is_no_extra_request() {
     for tokens in unchanged(|| Auth::basic("u", "p")) {
         assert_eq!(tokens, 0);
     }

@@ -1,9 +1,9 @@
-//! `image-syncer validate`: what files mean, without network.
+//! `image-syncer validate`: the meaning of the files, without network.
 
 use crate::support::Place;
 
 #[test]
-fn what_the_rules_mean_is_printed_to_stdout() {
+fn the_meaning_of_the_rules_is_printed_to_stdout() {
     let digest = format!("sha256:{}", "0".repeat(64));
     let place = Place::new()
         .file(
@@ -39,7 +39,7 @@ fn what_the_rules_mean_is_printed_to_stdout() {
 }
 
 #[test]
-fn files_that_are_wrong_exit_with_2() {
+fn invalid_files_exit_with_2() {
     let place = Place::new().file("images.yaml", "quay.io/A/b: registry.example.com/b\n");
     let outcome = place.run(&["validate", "--images", "images.yaml"]).exits(2);
     assert_eq!(outcome.stdout, "");

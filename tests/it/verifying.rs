@@ -1,4 +1,4 @@
-//! `--verify`: what a destination has lost below a tag that stands is found, named and brought back.
+//! `--verify`: content that a destination lost below an existing tag is found, named and restored.
 
 use std::path::{Path, PathBuf};
 
@@ -51,7 +51,7 @@ impl Mirror {
 }
 
 #[test]
-fn a_blob_that_is_gone_below_a_tag_is_found_with_the_flag_only() {
+fn a_lost_blob_is_found_with_the_flag_only() {
     let mirror = Mirror::new();
     let lost = mirror.image.blobs()[0].digest();
     assert!(mirror.destination.state().remove_blob("a", lost));
@@ -75,7 +75,7 @@ fn a_blob_that_is_gone_below_a_tag_is_found_with_the_flag_only() {
 }
 
 #[test]
-fn a_child_that_is_gone_below_a_tag_is_pushed_again_with_its_blobs() {
+fn a_lost_child_is_pushed_again_with_its_blobs() {
     let mirror = Mirror::new();
     let state = mirror.destination.state();
     let child = &mirror.image.manifests()[0];
@@ -92,7 +92,7 @@ fn a_child_that_is_gone_below_a_tag_is_pushed_again_with_its_blobs() {
 }
 
 #[test]
-fn what_is_whole_is_said_to_be_and_looked_at_once() {
+fn a_complete_image_is_verified_with_one_request_per_part() {
     let mirror = Mirror::new();
     let outcome = mirror.run(&["--verify", "-v"]).exits(0);
     assert_eq!(outcome.lines("verified").len(), 1);
@@ -104,13 +104,13 @@ fn what_is_whole_is_said_to_be_and_looked_at_once() {
         mirror.requests(Kind::ManifestGet),
         mirror.image.manifests().len() + 1
     );
-    // The tag alone was looked at.
+    // Only the tag was compared.
     let asked = mirror.source.requests().into_iter();
     let kinds: Vec<Kind> = asked.map(|request| request.kind).collect();
     assert!(!kinds.contains(&Kind::ManifestGet), "{kinds:?}");
 }
 
-/// The file of distribution's storage that holds the blob.
+/// Returns the file of the blob in distribution's storage.
 fn data(registry: &DockerRegistry, digest: &str) -> PathBuf {
     let hex = digest.trim_start_matches("sha256:");
     let blobs = registry
@@ -119,7 +119,7 @@ fn data(registry: &DockerRegistry, digest: &str) -> PathBuf {
     blobs.join(&hex[..2]).join(hex).join("data")
 }
 
-/// The link by which `repository` has the blob, or the manifest as a revision.
+/// Returns the link of the blob, or of the manifest as a revision, in `repository`.
 fn link(registry: &DockerRegistry, repository: &str, place: &str, digest: &str) -> PathBuf {
     let hex = digest.trim_start_matches("sha256:");
     let repositories = registry
@@ -129,13 +129,13 @@ fn link(registry: &DockerRegistry, repository: &str, place: &str, digest: &str) 
     place.join("sha256").join(hex).join("link")
 }
 
-/// Takes `path` away from a real registry that has a copy of an image, and lets it be found and brought back.
+/// Removes `path` from a real registry with a copy of an image, and asserts that a run finds and restores it.
 fn is_repaired(lost: impl Fn(&DockerRegistry, &Image) -> PathBuf) {
     let mut pair = Pair::start(Access::Anonymous, false);
     let image = index("a");
     pair.push("a", "v1", &image);
     pair.run("SRC/a: DST/a\n", &[]).exits(0);
-    // It keeps in memory what it has seen of blobs: only a fresh one looks.
+    // The registry caches facts about blobs in memory: only a restarted one looks again.
     pair.destination.stop();
     let path = lost(&pair.destination, &image);
     let exists = |path: &Path| path.exists();
@@ -182,7 +182,7 @@ fn docker_registry_gets_back_the_data_of_a_child() {
 }
 
 #[test]
-fn docker_registry_keeps_a_truncated_blob_and_that_is_said() {
+fn docker_registry_keeps_a_truncated_blob_and_the_image_fails() {
     testkit::needs!("docker-registry", "skopeo");
     let mut pair = Pair::start(Access::Anonymous, false);
     let image = index("a");
@@ -192,7 +192,7 @@ fn docker_registry_keeps_a_truncated_blob_and_that_is_said() {
     pair.destination.stop();
     std::fs::write(data(&pair.destination, &digest), "short").unwrap();
     pair.destination.restart().unwrap();
-    // distribution takes what it has under a digest for good, whatever is sent.
+    // distribution keeps its file for a digest, whatever is sent.
     let host = pair.destination.host();
     pair.run("SRC/a: DST/a\n", &["--verify"])
         .exits(1)

@@ -6,8 +6,8 @@ use std::io::Write as _;
 /// Environment variable that makes a missing program fail its tests, if it is set. `scripts/test` sets it.
 pub const REQUIRED: &str = "REQUIRE_TEST_PROGRAMS";
 
-/// Skips the current test, with a notice on stderr, if the machine lacks one of the named programs. Fails the test instead
-/// if [`REQUIRED`] is set.
+/// Skips the current test, with a notice on stderr, if the machine lacks one of the named programs. Fails the test
+/// instead if [`REQUIRED`] is set.
 ///
 /// Expands to a `return`, so it belongs at the top of a function without a result.
 #[macro_export]

@@ -1,5 +1,5 @@
-//! References between the code and the documents: sections that comments name exist, and so do the files and functions
-//! that documents for contributors name.
+//! References between the code and the documents: the sections that comments name exist, and so do the files and
+//! functions that the contributors' documents name.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ const OF_CODE: [&str; 3] = [
     "docs/protocol.md",
 ];
 
-/// Directories whose files a document may name without them.
+/// Directories that a document may omit before the name of a file.
 const BASES: [&str; 5] = [
     "",
     "src",
@@ -21,7 +21,7 @@ const BASES: [&str; 5] = [
     "crates/testkit/src",
 ];
 
-/// Documents that are none of the project's: a chapter of a specification, the output of an example.
+/// Documents outside the project: a chapter of a specification, the output of an example.
 const ELSEWHERE: [&str; 2] = ["descriptor.md", "results.md"];
 
 #[test]
@@ -89,7 +89,7 @@ fn files_that_documents_name_exist() {
     assert!(number > 100, "only {number} files were found");
 }
 
-/// The walk of one image: rows of a number, a file, a function and what it does.
+/// Checks the path of one image: rows of a number, a file, a function and its effect.
 #[test]
 fn functions_on_the_way_of_an_image_are_in_their_files() {
     let text = std::fs::read_to_string(root().join("docs/architecture.md")).unwrap();
@@ -118,7 +118,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The files of code.
+/// Returns the files of code.
 fn sources() -> Vec<PathBuf> {
     let mut sources = Vec::new();
     for directory in ["src", "crates", "tests", "examples", "fuzz/fuzz_targets"] {
@@ -139,7 +139,7 @@ fn add_sources(directory: &Path, sources: &mut Vec<PathBuf>) {
     }
 }
 
-/// The comments of a file with the numbers of their lines.
+/// Returns the comments of a file with the numbers of their lines.
 fn comments(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().filter_map(|(number, line)| {
         let comment = line.trim_start().strip_prefix("//")?;

@@ -1,4 +1,4 @@
-//! Every command line parses as the program would parse it.
+//! Every command line of the documents parses.
 
 use clap::Parser as _;
 use image_syncer::cli::Cli;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{fences, shell};
 
-/// Calls that were looked at, and what is wrong with some.
+/// Number of calls that were checked, and the errors of the refused ones.
 #[derive(Default)]
 struct Calls {
     number: usize,
@@ -14,12 +14,12 @@ struct Calls {
 }
 
 impl Calls {
-    /// Parses `calls`, which stand at `place`, each with the program's name first.
+    /// Parses `calls` of the document at `place`, each with the program's name first.
     fn parse(&mut self, place: &str, calls: Vec<Vec<String>>) {
         for call in calls {
             self.number += 1;
             if let Err(refusal) = Cli::try_parse_from(&call)
-                // `--help` and `--version` are refusals to clap.
+                // clap treats `--help` and `--version` as errors.
                 && refusal.use_stderr()
             {
                 let call = call.join(" ");
@@ -28,7 +28,7 @@ impl Calls {
         }
     }
 
-    /// Asserts that all were taken, and that the test still finds at least so many.
+    /// Asserts that all parsed, and that the test found at least `at_least` calls.
     #[track_caller]
     fn are_right(&self, at_least: usize) {
         assert!(self.refused.is_empty(), "{}", self.refused.join("\n"));
@@ -112,7 +112,7 @@ fn json_is_json() {
     }
 }
 
-/// The calls in the scripts of a document, and those that containers of our image make.
+/// Returns the calls in the scripts of a document, and those of containers of our image.
 fn calls_in(value: &Value) -> Vec<Vec<String>> {
     match value {
         Value::String(script) => shell::calls(script),

@@ -1,20 +1,20 @@
-//! The fenced blocks of the documents.
+//! Fenced code blocks of the documents.
 
 use std::path::{Path, PathBuf};
 
 /// One fenced block.
 #[derive(Clone, Debug)]
 pub(super) struct Fence {
-    /// Where it stands, for messages: `docs/cookbook.md:12`.
+    /// File and line, for messages: `docs/cookbook.md:12`.
     pub(super) place: String,
-    /// The word behind the fence: `sh`, `yaml`; empty where there is none.
+    /// Language after the fence (`sh`, `yaml`), or empty.
     pub(super) language: String,
-    /// What is between the fences.
+    /// Text between the fences.
     pub(super) text: String,
 }
 
 impl Fence {
-    /// The name of the file that the block shows, where its first line is a comment that begins with one.
+    /// Returns the name of the shown file, if the first line is a comment that begins with one.
     pub(super) fn file_name(&self) -> Option<&str> {
         let comment = self.text.lines().next()?.strip_prefix("# ")?;
         let name = comment.split([' ', ':']).next()?;
@@ -24,20 +24,20 @@ impl Fence {
     }
 }
 
-/// All blocks of the README files and of `docs/`, in the order of files and lines.
+/// Returns all blocks of the README files and of `docs/`, in the order of files and lines.
 pub(super) fn all() -> Vec<Fence> {
     let fences: Vec<Fence> = documents().iter().flat_map(|path| of(path)).collect();
     assert!(fences.len() > 10, "only {} blocks", fences.len());
     fences
 }
 
-/// The blocks of all documents in one of these languages.
+/// Returns the blocks of all documents in one of these languages.
 pub(super) fn in_languages(languages: &[&str]) -> Vec<Fence> {
     let wanted = |fence: &Fence| languages.contains(&fence.language.as_str());
     all().into_iter().filter(wanted).collect()
 }
 
-/// The documents that users read.
+/// Returns all documents except the changelog.
 pub(super) fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
@@ -55,7 +55,7 @@ pub(super) fn documents() -> Vec<PathBuf> {
     paths
 }
 
-/// The blocks of one document.
+/// Returns the blocks of one document.
 pub(super) fn of(path: &Path) -> Vec<Fence> {
     let text = std::fs::read_to_string(path).unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

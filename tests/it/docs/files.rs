@@ -1,4 +1,4 @@
-//! Every file of rules or credentials is right, as `validate` sees it.
+//! Every file of rules or credentials in the documents passes `validate`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::fences::{self, Fence};
 use crate::support::Place;
 
-/// What a service account looks like: `validate` reads it.
+/// A service account, which `validate` reads.
 const ACCOUNT: &str =
     r#"{"client_email":"a@b.example","private_key":"-","token_uri":"https://b.example/token"}"#;
 
@@ -30,7 +30,7 @@ fn of_rules_and_credentials() {
         let defaults = ["--registry", "r.example", "--namespace", "mirror"];
         let outcome = place.run(&[&["validate"], files, &defaults].concat());
         assert_eq!(outcome.code, 0, "{}: {}", fence.place, outcome.stderr);
-        // The entries of a file that is shown alone belong to no rule.
+        // No rule uses the entries of a file that is shown alone.
         let unused = |line: &str| line.contains(": no rule uses the entries for ");
         let others = outcome.stderr.lines().filter(|line| !unused(line));
         assert_eq!(others.collect::<Vec<_>>(), [""; 0], "{}", fence.place);
@@ -39,13 +39,13 @@ fn of_rules_and_credentials() {
     assert!(number >= 8, "only {number} files were found");
 }
 
-/// Whether a file is one that the program reads.
+/// Returns true for a file that the program reads.
 fn is_ours(name: &str) -> bool {
     let ours = ["images", "auth", "config"];
     !name.contains('/') && ours.iter().any(|word| name.contains(word))
 }
 
-/// A place in which the variables that a file names are set.
+/// Returns a directory and an environment with the variables that a file names.
 fn with_variables(fence: &Fence) -> Place {
     let variable = regex::Regex::new(r"\$\{?([A-Z][A-Z0-9_]+)\}?").unwrap();
     let mut place = Place::new();

@@ -1,8 +1,8 @@
-//! Flags that are named in a sentence exist.
+//! Flags that the text of a document names exist.
 
 use super::fences;
 
-/// What is about the project's own scripts and their flags.
+/// Documents about the project's own scripts and their flags.
 const OTHERS: [&str; 3] = ["RELEASING.md", "development.md", "performance.md"];
 
 #[test]

@@ -1,4 +1,4 @@
-//! The README says the same in both languages, as far as a test can see.
+//! The README has the same blocks and links in both languages.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Links between the documents lead somewhere: to a file that is there, and to a heading in it.
+//! Links between the documents lead to an existing file, and to an existing heading in it.
 
 use std::path::Path;
 
@@ -46,7 +46,7 @@ fn the_readme_leads_to_every_document() {
     }
 }
 
-/// What the links and images of a document point to, outside of code.
+/// Returns the targets of the links and images of a document, outside of code.
 pub(super) fn targets(text: &str) -> Vec<String> {
     let code = regex::Regex::new("(?s)```.*?\n *```|`[^`\n]*`").unwrap();
     let prose = code.replace_all(text, "code");
@@ -56,7 +56,7 @@ pub(super) fn targets(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The headings of a document as GitHub names them in links.
+/// Returns the headings of a document as GitHub names them in links.
 pub(super) fn headings(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap();
     let mut in_code = false;

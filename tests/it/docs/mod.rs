@@ -1,4 +1,4 @@
-//! What the documents show is what the program takes: every command in them parses, every file in them is right.
+//! Checks of the documents: every command in them parses, every file in them is valid.
 
 mod code;
 mod commands;

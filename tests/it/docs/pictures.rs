@@ -1,4 +1,4 @@
-//! Pictures of the terminal are small, and show nothing of the machine that they were taken on.
+//! Pictures of the terminal are small, and show nothing of the machine on which they were taken.
 
 use std::path::Path;
 

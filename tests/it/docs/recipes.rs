@@ -1,4 +1,4 @@
-//! The recipes about what a run leaves behind do what they say, on a run.
+//! The recipes about the results of a run work.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use testkit::Registry;
 use super::fences;
 use crate::support::{Outcome, Place, image, insecure, registry};
 
-/// Two images to copy, one that is there, and one that cannot be copied.
+/// Returns registries with two images to copy, one that is unchanged, and one that cannot be copied.
 fn stage() -> (Registry, Registry, Place) {
     let (source, destination) = (registry(), registry());
     for tag in ["v1", "v2", "v3"] {
@@ -25,7 +25,7 @@ fn stage() -> (Registry, Registry, Place) {
     (source, destination, place)
 }
 
-/// Runs a line of a recipe, in a shell that finds the program.
+/// Runs a line of a recipe in a shell that finds the program.
 fn shell(place: &Place, line: &str) -> Outcome {
     let program = Path::new(env!("CARGO_BIN_EXE_image-syncer"));
     let path = format!(
@@ -33,7 +33,7 @@ fn shell(place: &Place, line: &str) -> Outcome {
         program.parent().unwrap().display(),
         std::env::var("PATH").unwrap()
     );
-    // Everything else is as in other tests.
+    // The rest of the environment is that of other tests.
     let own = place.command(&[]);
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(line).env_clear().stdin(Stdio::null());
@@ -46,7 +46,7 @@ fn shell(place: &Place, line: &str) -> Outcome {
     Outcome::of(shell.output().unwrap())
 }
 
-/// The lines of the block of the cookbook that has `part` in it.
+/// Returns the lines of the block of the cookbook that contains `part`.
 fn recipe(part: &str) -> Vec<String> {
     let fences = fences::in_languages(&["sh"]).into_iter();
     let mut found =

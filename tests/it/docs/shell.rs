@@ -1,6 +1,6 @@
-//! Finds the calls of the program in what a shell reads.
+//! Finds the calls of the program in a shell script.
 
-/// What ends a command, or begins another.
+/// Operators that end a command or begin another.
 const OPERATORS: [&str; 12] = [
     "|", "||", "&&", ";", "&", "then", "do", "done", "fi", "else", "{", "}",
 ];
@@ -24,7 +24,7 @@ const HANDLERS: [&str; 16] = [
     "which",
 ];
 
-/// The arguments of every call in `script`, the program's name first.
+/// Returns the arguments of every call in `script`, the program's name first.
 pub(super) fn calls(script: &str) -> Vec<Vec<String>> {
     let script = script.replace("\\\n", " ");
     let lines = script.lines().filter(|line| line.contains("image-syncer"));
@@ -74,7 +74,7 @@ enum Redirection {
     None,
     /// `2>&1`, `>file`.
     Whole,
-    /// `>` with the file behind it.
+    /// `>` and the file after it.
     NextWord,
 }
 
@@ -88,7 +88,7 @@ fn redirection(word: &str) -> Redirection {
 }
 
 #[test]
-fn calls_are_found_wherever_a_shell_would_make_them() {
+fn calls_are_found_in_every_position_of_a_shell_script() {
     let found = |script: &str| {
         let calls = calls(script).into_iter();
         let texts: Vec<String> = calls.map(|call| call[1..].join(" ")).collect();

@@ -6,7 +6,7 @@ use super::fences;
 use crate::support::Place;
 
 #[test]
-fn are_taken_by_systemd() {
+fn systemd_accepts_the_units() {
     testkit::needs!("systemd-analyze");
     let place = Place::new();
     let program = env!("CARGO_BIN_EXE_image-syncer");

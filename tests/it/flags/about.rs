@@ -1,4 +1,4 @@
-//! Flags about files, places and records.
+//! Flags for files, defaults and records.
 
 use testkit::{Auth, Registry};
 
@@ -11,7 +11,7 @@ fn run(place: &Place, command: &str, rest: &[&str]) -> Outcome {
     place.run(&[&command[..], rest].concat())
 }
 
-/// What a command exits with where all is well and one image is new.
+/// Returns the exit code of a command without failures and with one new image.
 fn fine(command: &str) -> i32 {
     if command == "check" { 3 } else { 0 }
 }
@@ -24,7 +24,7 @@ pub(super) fn images(command: &'static str) {
     stage.run(&[]).exits(fine(command));
 }
 
-/// With the login that a registry wants, and without.
+/// Compares runs with and without the login that a registry needs.
 pub(super) fn auth(command: &'static str) {
     let auth = Auth::basic("user", "password");
     let closed = Registry::builder().auth(auth).start_on_thread();
@@ -84,7 +84,7 @@ fn to_nowhere(command: &'static str, flags: &[&str]) -> (Stage, Outcome) {
     (stage, outcome)
 }
 
-/// Asserts that an empty destination is refused with the one of the two flags, and means what it should with both.
+/// Asserts that an empty destination is refused with one of the two flags, and resolves with both.
 fn names_a_destination(command: &'static str, without: &[&str]) {
     to_nowhere(command, without).1.exits(2);
     let both = ["--registry", "HOST", "--namespace", "team"];
@@ -141,7 +141,7 @@ pub(super) fn all_tags(command: &'static str) {
     insecure_copy(command, &["--all-tags", "--insecure", "HOSTS"]).exits(0);
 }
 
-/// What the command needs besides its flags.
+/// Returns the arguments that the command needs besides its flags.
 fn place_of_records(command: &str) -> &'static [&'static str] {
     match command {
         "records forget" => &["r.example"],
@@ -158,7 +158,7 @@ pub(super) fn records(command: &'static str) {
     run(&stage.place, command, &named).exits(0);
 }
 
-/// What was seen a month ago is old if a month says so.
+/// Checks that an entry of a month ago is dropped by `--older-than`.
 pub(super) fn older_than(command: &'static str) {
     let stage = Stage::new("").with(&image("a"));
     let file = ["--records", "here.sqlite3"];

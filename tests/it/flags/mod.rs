@@ -1,5 +1,5 @@
-//! Every flag of every command does something: for each there is a scenario that shows a difference with and without
-//! it. The table is held to clap's description of the arguments, so that a flag without a scenario fails.
+//! Every flag of every command has an effect: for each there is a scenario that shows a difference with and without it.
+//! The table is compared with clap's description of the arguments, so a flag without a scenario fails.
 
 mod about;
 mod scenarios;
@@ -10,15 +10,15 @@ use std::collections::BTreeMap;
 use clap::CommandFactory;
 use image_syncer::cli::Cli;
 
-/// How it is shown that a flag does something.
+/// Proof that a flag has an effect.
 #[derive(Clone, Copy)]
 enum Proof {
-    /// By this scenario, for the command that it is given.
+    /// This scenario, for the given command.
     Here(fn(&'static str)),
-    /// By a test of its own in this binary, which runs without being called from here.
+    /// A separate test of this binary, which is not called from here.
     Test(fn()),
-    /// What it does needs hosts or times that no process in this test has, and is held by tests of the crates; here,
-    /// that it is read: this value is refused.
+    /// The effect needs hosts or times that this test cannot provide; tests of the crates cover it. This test checks
+    /// that the flag is parsed: this value is refused.
     Read(&'static str),
 }
 
@@ -26,13 +26,13 @@ enum Proof {
 const SYNC: &str = "";
 /// Commands that copy.
 const COPYING: &[&str] = &[SYNC, "copy"];
-/// Commands that say or do what is copied.
+/// Commands that copy, or plan copies.
 const PLANNING: &[&str] = &[SYNC, "copy", "plan"];
-/// Commands that ask registries.
+/// Commands that send requests to registries.
 const ASKING: &[&str] = &[SYNC, "copy", "plan", "check"];
 /// Commands that read both files.
 const READING: &[&str] = &[SYNC, "plan", "check", "validate"];
-/// Commands that know destinations, or credentials.
+/// Commands with destinations or credentials.
 const NAMING: &[&str] = &[SYNC, "copy", "plan", "check", "validate"];
 /// Commands about records.
 const RECORDS: &[&str] = &["records show", "records prune", "records forget"];
@@ -58,11 +58,11 @@ fn table() -> Vec<Entry> {
         ("foreign-layers", PLANNING, Here(scenarios::foreign_layers)),
         ("verify", PLANNING, Here(scenarios::verify)),
         ("quiet", &[SYNC, "copy", "check"], Here(scenarios::quiet)),
-        // What a plan tells off a terminal is what it was asked for; on one, there is a view to be without.
+        // Outside a terminal, a plan has no live view that the flag could turn off.
         (
             "quiet",
             &["plan"],
-            Test(crate::terminal::the_view_can_be_declined),
+            Test(crate::terminal::the_view_can_be_turned_off),
         ),
         ("dry-run", COPYING, Here(scenarios::dry_run)),
         ("output", COPYING, Here(scenarios::output_of_a_dry_run)),
@@ -88,7 +88,7 @@ fn table() -> Vec<Entry> {
         (
             "proc",
             COPYING,
-            Test(crate::compat_flags::proc_bounds_the_blobs_that_are_under_way),
+            Test(crate::compat_flags::proc_limits_the_blobs_in_flight),
         ),
         ("max-rate", COPYING, Read("fast")),
         ("records", RECORDS, Here(about::records)),
@@ -96,7 +96,7 @@ fn table() -> Vec<Entry> {
         (
             "out",
             &["man"],
-            Test(crate::man_pages::there_is_one_for_each_command),
+            Test(crate::man_pages::each_command_has_a_page),
         ),
         (
             "version",
@@ -119,7 +119,7 @@ fn table() -> Vec<Entry> {
         ("stall-timeout", Here(scenarios::stall_timeout)),
         (
             "grace",
-            Test(crate::interruption::what_is_not_done_within_the_grace_period_is_dropped),
+            Test(crate::interruption::images_are_aborted_after_the_grace_period),
         ),
         ("allow-private", Read("http://r.example")),
         ("trust-realm", Read("http://r.example")),
@@ -128,13 +128,16 @@ fn table() -> Vec<Entry> {
         ("log-format", Here(scenarios::log_format)),
         ("log-level", Here(scenarios::log_level)),
         ("verbose", Here(scenarios::verbose)),
-        ("progress", Test(crate::terminal::the_view_can_be_declined)),
+        (
+            "progress",
+            Test(crate::terminal::the_view_can_be_turned_off),
+        ),
     ];
     table.extend(asking.iter().map(|(flag, proof)| (*flag, ASKING, *proof)));
     table
 }
 
-/// Each flag of each command, by the words that name the command; `--help` is of all, and has tests of its own.
+/// Returns each flag of each command, by the words that name the command, without `--help`, which has its own tests.
 fn flags() -> Vec<(String, String)> {
     fn gather(command: &clap::Command, above: &str, flags: &mut Vec<(String, String)>) {
         for arg in command.get_arguments() {
@@ -174,7 +177,7 @@ fn every_flag_of_every_command_has_one_proof() {
     assert_eq!(proofs, BTreeMap::new(), "no such flags");
 }
 
-/// Carries out all proofs of a command, a few at a time: they wait for processes most of the time.
+/// Runs all proofs of a command, a few at a time, since they mostly wait for processes.
 fn prove(command: &'static str) {
     let mut proofs = table();
     proofs.retain(|(_, commands, _)| commands.contains(&command));
@@ -183,7 +186,7 @@ fn prove(command: &'static str) {
             for (flag, _, proof) in some {
                 scope.spawn(move || match proof {
                     Proof::Here(scenario) => scenario(command),
-                    // It is a test like this one.
+                    // The test harness runs it.
                     Proof::Test(test) => {
                         let _: fn() = *test;
                     }
@@ -195,27 +198,27 @@ fn prove(command: &'static str) {
 }
 
 #[test]
-fn those_of_a_sync_do_something() {
+fn flags_of_a_sync_have_an_effect() {
     prove(SYNC);
 }
 
 #[test]
-fn those_of_copy_do_something() {
+fn flags_of_copy_have_an_effect() {
     prove("copy");
 }
 
 #[test]
-fn those_of_plan_do_something() {
+fn flags_of_plan_have_an_effect() {
     prove("plan");
 }
 
 #[test]
-fn those_of_check_do_something() {
+fn flags_of_check_have_an_effect() {
     prove("check");
 }
 
 #[test]
-fn those_of_validate_and_records_do_something() {
+fn flags_of_validate_and_records_have_an_effect() {
     for command in ["validate"].iter().chain(RECORDS) {
         prove(command);
     }

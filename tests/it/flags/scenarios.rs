@@ -1,16 +1,16 @@
-//! Flags of commands that ask registries.
+//! Flags of commands that send requests to registries.
 
 use testkit::{Action, Fault, Image, Kind, Layer};
 
 use super::stage::{Stage, differs};
 use crate::support::{image, index};
 
-/// A stage with an image at the source that is not at the destination.
+/// Returns a stage with an image at the source that the destination lacks.
 fn new(command: &'static str) -> impl Fn() -> Stage {
     move || Stage::new(command).with(&image("a"))
 }
 
-/// A stage with an image that is at both ends.
+/// Returns a stage with an image at both ends.
 fn unchanged(command: &'static str) -> impl Fn() -> Stage {
     move || new(command)().synced()
 }
@@ -71,7 +71,7 @@ pub(super) fn referrers_interval(command: &'static str) {
     let flag = ["--referrers-interval", "1h"];
     let stage = || {
         let stage = unchanged(command)();
-        // It is remembered when it was asked by runs that have a use for it.
+        // Only runs with the flag record the time of their query.
         Stage::sync(&stage.place, &flag);
         stage
     };
@@ -89,7 +89,7 @@ pub(super) fn records(command: &'static str) {
         Stage::sync(&stage.place, &flag);
         stage
     };
-    // Only what is remembered makes it known that a tag that never changes was copied.
+    // Only the records know that a tag that never changes was copied.
     differs(&stage, &["--immutable", "v*"], &flag);
 }
 
@@ -110,7 +110,7 @@ pub(super) fn retries(command: &'static str) {
     differs(&stage, &[], &["--retries", "0"]);
 }
 
-/// Without it, the wait would be a minute.
+/// Checks `--stall-timeout`: without the flag, the wait would be a minute.
 pub(super) fn stall_timeout(command: &'static str) {
     let stage = new(command)();
     stage
@@ -122,7 +122,7 @@ pub(super) fn stall_timeout(command: &'static str) {
         .says("no answer came for 1 s");
 }
 
-/// Without it, the wait would be ten minutes.
+/// Checks `--commit-timeout`: without the flag, the wait would be ten minutes.
 pub(super) fn commit_timeout(command: &'static str) {
     let stage = new(command)();
     stage
@@ -152,7 +152,7 @@ pub(super) fn dry_run(command: &'static str) {
     differs(&new(command), &[], &["--dry-run"]);
 }
 
-/// The stream of a plan or a check is JSON with the flag, and not without.
+/// Checks that a plan or check prints JSON with the flag only.
 fn is_json(command: &'static str, base: &[&str]) {
     let stage = new(command)();
     assert!(!stage.run(base).stdout.starts_with('{'));
@@ -205,7 +205,7 @@ pub(super) fn log(command: &'static str) {
     differs(&new(command), &[], &["--log", "log"]);
 }
 
-/// What a run logs with these flags.
+/// Returns the log of a run with these flags.
 fn logged(command: &'static str, flags: &[&str]) -> String {
     let stage = new(command)();
     stage.run(&[flags, &["--log", "log"]].concat());
@@ -214,7 +214,7 @@ fn logged(command: &'static str, flags: &[&str]) -> String {
 
 pub(super) fn log_format(command: &'static str) {
     let flag = ["--log-format", "json"];
-    // At a level at which there is something to log of every command.
+    // A level at which every command logs something.
     let level = ["--log-level", "debug"];
     assert!(!logged(command, &level).starts_with('{'));
     assert!(logged(command, &[level, flag].concat()).starts_with('{'));

@@ -1,4 +1,4 @@
-//! Two registries and a command between them, and what can be seen of its run from outside.
+//! Two registries, a command between them, and the observable results of its run.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use testkit::{Image, Kind, Profile, Registry};
 use crate::support::program::normalised;
 use crate::support::{Outcome, Place, insecure};
 
-/// Where a scenario takes place: all tags of `a` at the source go to `b` at the destination.
+/// Registries and files of a scenario: all tags of `a` at the source go to `b` at the destination.
 pub(super) struct Stage {
     command: &'static str,
     pub(super) source: Registry,
@@ -15,16 +15,16 @@ pub(super) struct Stage {
     pub(super) place: Place,
 }
 
-/// What can be seen of a run from outside, besides what is said to people.
+/// Observable results of a run, without its messages.
 #[derive(Debug, PartialEq, Eq)]
 struct Trace {
     code: i32,
     stdout: String,
-    /// End, kind and reference, sorted.
+    /// Requests: end, kind and reference, sorted.
     requests: Vec<String>,
     /// Manifests and blobs of the destination.
     there: Vec<String>,
-    /// Names, and what is in those that begin with `out`.
+    /// Names of files, and the content of those that begin with `out`.
     files: Vec<String>,
 }
 
@@ -56,13 +56,13 @@ impl Stage {
         self
     }
 
-    /// With everything at the destination, as a sync brings it.
+    /// Syncs everything to the destination.
     pub(super) fn synced(self) -> Self {
         Self::sync(&self.place, &[]);
         self
     }
 
-    /// Syncs, whatever the command.
+    /// Runs a sync, whatever the command of the stage.
     pub(super) fn sync(place: &Place, flags: &[&str]) {
         let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
         place.run(&[&files, flags].concat()).exits(0);
@@ -82,7 +82,7 @@ impl Stage {
         self.place.run(&[&command[..], flags, &rest].concat())
     }
 
-    /// `text` with what differs between two stages replaced.
+    /// Returns `text` with hosts and other differences between two stages replaced.
     pub(super) fn named(&self, text: &str) -> String {
         let (from, to) = (self.source.host(), self.destination.host());
         normalised(text, &[(&from, "source"), (&to, "destination")])
@@ -97,7 +97,7 @@ impl Stage {
                 .iter()
                 .flat_map(|(end, registry)| {
                     let told = |request: &testkit::Request| match request.kind {
-                        // Which session takes a blob differs from run to run.
+                        // The session of a blob differs from run to run.
                         Kind::UploadPut | Kind::UploadPost => format!("{end} {:?}", request.kind),
                         kind => format!("{end} {kind:?} {:?}", request.reference),
                     };
@@ -137,8 +137,8 @@ impl Stage {
     }
 }
 
-/// Asserts that `flags` change what can be seen of a run from outside, where nothing else does. `base` are flags
-/// without which they could not.
+/// Asserts that `flags` change the observable results of a run, with nothing else changed. `base` has flags that they
+/// need.
 #[track_caller]
 pub(super) fn differs(stage: &impl Fn() -> Stage, base: &[&str], flags: &[&str]) {
     let without = stage().trace(base);
@@ -151,7 +151,7 @@ pub(super) fn differs(stage: &impl Fn() -> Stage, base: &[&str], flags: &[&str])
     assert_ne!(without, with, "{flags:?} change nothing");
 }
 
-/// Asserts that the value of a flag is read.
+/// Asserts that the value of a flag is parsed.
 #[track_caller]
 pub(super) fn refuses(command: &'static str, flag: &str, wrong: &str) {
     let stage = Stage::new(command);

@@ -1,4 +1,4 @@
-//! What is remembered between runs: a hint, shared by processes, done without where the file is of no use.
+//! Records of earlier runs: hints that processes share, and that a run does not need.
 
 mod shared;
 mod trouble;
@@ -13,7 +13,7 @@ use crate::support::{Outcome, Place, assert_arrived, insecure, registry};
 
 const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
 
-/// Where the file is unless a flag says otherwise, below the user's home.
+/// Default path of the records below the user's home.
 const DEFAULT: &str = ".local/state/image-syncer/records.sqlite3";
 
 /// Two registries and a user.
@@ -43,27 +43,27 @@ impl World {
         self.destination.clear_requests();
         self.place.run(&[&FILES, arguments].concat())
     }
-    /// How many requests of each of these kinds the destination has had in the last run.
+    /// Returns the numbers of requests of each kind at the destination in the last run.
     fn requests<const N: usize>(&self, kinds: [Kind; N]) -> [usize; N] {
         kinds.map(|kind| self.destination.count(|request| request.kind == kind))
     }
     fn file(&self) -> PathBuf {
         self.place.path(DEFAULT)
     }
-    /// What `image-syncer records` with these arguments prints.
+    /// Returns the output of `image-syncer records` with these arguments.
     fn records(&self, arguments: &[&str]) -> String {
         let arguments = [&["records"], arguments].concat();
         self.place.run(&arguments).exits(0).stdout
     }
 }
 
-/// An image of two layers of which one is in all of them.
+/// Returns an image of two layers; the base layer is common to all.
 fn with_base(name: &str) -> Image {
     Image::single([Layer::tar("base", 30_000), Layer::tar(name, 2_000)])
 }
 
 #[test]
-fn a_layer_of_an_earlier_run_is_asked_for_by_one_head() {
+fn a_layer_of_an_earlier_run_costs_one_head() {
     let world = World::new();
     world.source.push("a", Some("v1"), &with_base("1"));
     world.source.push("a", Some("v2"), &with_base("2"));
@@ -77,7 +77,7 @@ fn a_layer_of_an_earlier_run_is_asked_for_by_one_head() {
         Kind::UploadPost,
         Kind::UploadPut,
     ];
-    // The base is there; the other layer and the config are asked for by mounts from the repository itself, and sent.
+    // The base exists; the other layer and the config cost a mount from the repository itself, and an upload.
     assert_eq!(world.requests(kinds), [1, 2, 0, 2]);
 }
 
@@ -97,7 +97,7 @@ fn a_layer_of_another_repository_is_mounted_from_there() {
 }
 
 #[test]
-fn without_records_nothing_is_remembered_or_made() {
+fn without_records_no_file_is_created() {
     let world = World::new();
     world.source.push("a", Some("v1"), &with_base("1"));
     world.source.push("b", Some("v1"), &with_base("2"));
@@ -112,7 +112,7 @@ fn without_records_nothing_is_remembered_or_made() {
 }
 
 #[test]
-fn both_flags_at_once_are_a_mistake() {
+fn records_and_no_records_exclude_each_other() {
     let world = World::new();
     world
         .run("SRC/a:v1: DST/a\n", &["--no-records", "--records", "file"])
@@ -121,7 +121,7 @@ fn both_flags_at_once_are_a_mistake() {
 }
 
 #[test]
-fn a_file_that_is_deleted_is_made_anew() {
+fn a_deleted_file_is_created_again() {
     let world = World::new();
     world.source.push("a", Some("v1"), &with_base("1"));
     world.run("SRC/a:v1: DST/a\n", &[]).exits(0);
@@ -135,7 +135,7 @@ fn a_file_that_is_deleted_is_made_anew() {
 }
 
 #[test]
-fn a_destination_that_was_wiped_gets_everything_once_again() {
+fn a_wiped_destination_gets_everything_again() {
     let world = World::new();
     let names = ["a", "b", "c"];
     for name in names {
@@ -152,15 +152,15 @@ fn a_destination_that_was_wiped_gets_everything_once_again() {
     for name in names {
         assert_arrived(&world.destination, name, "v1", &with_base(name));
     }
-    // Seven blobs are sent, of which one is mounted twice; a HEAD is spent on each of nine that were recorded, but for
-    // the base where a mount from there, which may come before, was refused and told as much.
+    // Seven blobs are sent, and one of them is mounted twice. Each of the nine recorded blobs costs a HEAD, except for
+    // the base, if a mount of it was refused before.
     let [heads, closed] = world.requests([Kind::BlobHead, Kind::UploadPut]);
     assert_eq!(closed, 7);
     assert!((7..=9).contains(&heads), "{heads}");
 }
 
 #[test]
-fn a_real_registry_that_was_wiped_gets_everything_again() {
+fn a_wiped_docker_registry_gets_everything_again() {
     testkit::needs!("docker-registry", "skopeo");
     let mut pair = Pair::start(Access::Token, false);
     let directory = tempfile::tempdir().unwrap();

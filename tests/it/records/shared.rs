@@ -1,4 +1,4 @@
-//! One file, several processes; and what is in it after a run that was ended.
+//! One records file for several processes, and its content after an interrupted run.
 
 use std::process::{Child, Command};
 
@@ -7,7 +7,7 @@ use testkit::{Action, Fault, Gate, Kind};
 use super::{DEFAULT, World, with_base};
 use crate::support::{Outcome, PATIENCE, image};
 
-/// Starts a run of one rule with rules and log of its own, and the records of the others.
+/// Starts a run of one rule with its own rules and log, and with the common records.
 fn start(world: &World, name: &str) -> Child {
     let rules = format!(
         "{}/{name}: {}/{name}\n",
@@ -21,7 +21,7 @@ fn start(world: &World, name: &str) -> Child {
 }
 
 #[test]
-fn processes_that_start_together_write_down_what_all_of_them_did() {
+fn processes_that_start_together_record_all_their_copies() {
     let world = World::new();
     let names: Vec<String> = (0..6).map(|number| format!("r{number}")).collect();
     for name in &names {
@@ -31,7 +31,7 @@ fn processes_that_start_together_write_down_what_all_of_them_did() {
                 .push(name, Some(tag), &image(&format!("{name}-{tag}")));
         }
     }
-    // None of them finds the file: one makes it, and the others wait for that.
+    // The file is missing at first: one process creates it, and the others wait.
     let children: Vec<Child> = names.iter().map(|name| start(&world, name)).collect();
     for child in children {
         let outcome = Outcome::of(child.wait_with_output().unwrap());
@@ -39,12 +39,12 @@ fn processes_that_start_together_write_down_what_all_of_them_did() {
     }
     let shown = world.records(&["show"]);
     let host = world.destination.host();
-    // Three tags of six repositories; a config and a layer of its own each, and the base once a repository.
+    // Three tags of six repositories; each has its own config and layer, and the base exists once per repository.
     let expected = format!("{host}: 6 repositories, 42 blobs, 18 tags\n");
     assert!(shown.contains(&expected), "{shown}");
 }
 
-/// A run in which `done` is copied and `held` waits at its manifest.
+/// Starts a run in which `done` is copied and the manifest of `held` waits.
 fn half_done() -> (World, Gate, Child) {
     let world = World::new();
     world.source.push("held", Some("v1"), &image("held"));
@@ -67,10 +67,10 @@ fn signal(child: &Child, name: &str) {
 }
 
 #[test]
-fn a_run_that_is_asked_to_end_writes_down_what_it_did() {
+fn an_interrupted_run_records_its_copies() {
     let (world, gate, child) = half_done();
     signal(&child, "-TERM");
-    // It may finish what is under way, and does.
+    // The run finishes the images in flight.
     gate.open();
     let outcome = Outcome::of(child.wait_with_output().unwrap());
     outcome.does_not_say("records file");
@@ -78,7 +78,7 @@ fn a_run_that_is_asked_to_end_writes_down_what_it_did() {
 }
 
 #[test]
-fn a_run_that_is_killed_leaves_a_file_that_is_whole() {
+fn a_killed_run_leaves_an_intact_file() {
     let (world, gate, child) = half_done();
     signal(&child, "-KILL");
     drop(child.wait_with_output().unwrap());

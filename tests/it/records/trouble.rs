@@ -1,4 +1,4 @@
-//! Files that are of no use: said once, and done without.
+//! Records files that cannot be used: one warning, and the run goes on without them.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::{DEFAULT, World, with_base};
 use crate::support::{Outcome, assert_arrived};
 
-/// A world in which there is something to copy, and a file that was written by `write` in the place of the records.
+/// Returns a world with an image to copy, and with a file from `write` in place of the records.
 fn world(write: impl FnOnce(&Path)) -> World {
     let world = World::new();
     world.source.push("a", Some("v1"), &with_base("1"));
@@ -17,7 +17,7 @@ fn world(write: impl FnOnce(&Path)) -> World {
     world
 }
 
-/// Runs, and asserts that all is well but for one warning; gives that.
+/// Runs, asserts success with exactly one warning, and returns the warning.
 fn warning(world: &World, arguments: &[&str]) -> String {
     let outcome: Outcome = world.run("SRC/a:v1: DST/a\n", arguments).exits(0);
     assert_arrived(&world.destination, "a", "v1", &with_base("1"));
@@ -27,7 +27,7 @@ fn warning(world: &World, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn what_is_no_database_is_left_as_it_is() {
+fn a_file_that_is_no_database_is_not_modified() {
     let text = "{\"records\": \"of the Go tool\"}".repeat(100);
     let world = world(|file| std::fs::write(file, &text).unwrap());
     let warning = warning(&world, &[]);
@@ -39,7 +39,7 @@ fn what_is_no_database_is_left_as_it_is() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_done_without_and_never_waited_for() {
+fn a_fifo_or_device_is_ignored_without_waiting() {
     let world = world(|path| {
         let made = std::process::Command::new("mkfifo").arg(path).status();
         assert!(made.unwrap().success());
@@ -49,7 +49,7 @@ fn what_is_no_regular_file_is_done_without_and_never_waited_for() {
 }
 
 #[test]
-fn a_damaged_file_is_done_without() {
+fn a_damaged_file_is_ignored() {
     let world = world(|_| {});
     warning_free(&world);
     let mut bytes = std::fs::read(world.file()).unwrap();
@@ -69,7 +69,7 @@ fn warning_free(world: &World) {
 }
 
 #[test]
-fn a_locked_file_is_done_without() {
+fn a_locked_file_is_ignored() {
     let world = world(|_| {});
     warning_free(&world);
     world.destination.state().remove_repository("a");
@@ -80,14 +80,14 @@ fn a_locked_file_is_done_without() {
         warning.contains("another program keeps it locked"),
         "{warning}"
     );
-    // When it is free again, it is used again.
+    // After the lock is released, the file is used again.
     lock.execute_batch("COMMIT").unwrap();
     drop(lock);
     warning_free(&world);
 }
 
 #[test]
-fn a_file_that_another_program_is_making_is_done_without() {
+fn a_file_that_another_program_is_creating_is_ignored() {
     let world = world(|_| {});
     let lock = Connection::open(world.file()).unwrap();
     lock.execute_batch("BEGIN EXCLUSIVE; CREATE TABLE t (x);")
@@ -100,7 +100,7 @@ fn a_file_that_another_program_is_making_is_done_without() {
 }
 
 #[test]
-fn the_file_of_a_newer_version_is_left_alone() {
+fn a_file_of_a_newer_version_is_not_modified() {
     let world = world(|_| {});
     warning_free(&world);
     let newer = Connection::open(world.file()).unwrap();
@@ -113,7 +113,7 @@ fn the_file_of_a_newer_version_is_left_alone() {
 }
 
 #[test]
-fn the_database_of_another_program_is_left_alone() {
+fn a_database_of_another_program_is_not_modified() {
     let world = world(|file| {
         let other = Connection::open(file).unwrap();
         other.execute_batch("CREATE TABLE theirs (x)").unwrap();
@@ -130,7 +130,7 @@ fn the_database_of_another_program_is_left_alone() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_to_is_done_without() {
+fn an_unwritable_directory_is_ignored() {
     let world = world(|_| {});
     for (place, why) in [
         ("nowhere/records", "there is no such file or directory"),
@@ -151,7 +151,7 @@ fn a_place_that_cannot_be_written_to_is_done_without() {
     );
 }
 
-/// A world whose user's state directory is a file.
+/// Returns a world whose state directory is a file.
 fn world_without_state() -> World {
     let mut world = World::new();
     world.source.push("a", Some("v1"), &with_base("1"));
@@ -161,7 +161,7 @@ fn world_without_state() -> World {
 }
 
 #[test]
-fn nobodys_home_is_not_worth_a_warning() {
+fn a_missing_home_causes_no_warning() {
     let world = world(|_| {});
     let rules = format!(
         "{}/a: {}/a\n",

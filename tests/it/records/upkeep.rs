@@ -13,7 +13,7 @@ fn world() -> World {
 }
 
 #[test]
-fn it_shows_what_there_is() {
+fn show_prints_the_content() {
     let world = world();
     let shown = world.records(&["show"]);
     let lines: Vec<&str> = shown.lines().collect();
@@ -33,7 +33,7 @@ fn it_shows_what_there_is() {
 }
 
 #[test]
-fn it_forgets_a_repository_or_a_registry() {
+fn forget_drops_a_repository_or_a_registry() {
     let world = world();
     let host = world.destination.host();
     let repository = format!("{host}/team/b");
@@ -60,7 +60,7 @@ fn it_forgets_a_repository_or_a_registry() {
 }
 
 #[test]
-fn it_prunes_what_is_old() {
+fn prune_drops_old_records() {
     let world = world();
     assert_eq!(world.records(&["prune"]), "0 records dropped\n");
     assert_eq!(
@@ -83,7 +83,7 @@ fn it_prunes_what_is_old() {
 }
 
 #[test]
-fn mistakes_are_said() {
+fn mistakes_are_reported() {
     let world = World::new();
     let run = |arguments: &[&str]| {
         let arguments = [&["records"], arguments].concat();

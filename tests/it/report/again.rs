@@ -1,4 +1,4 @@
-//! `--failed-images`: what is left to do, given to `--images` again.
+//! `--failed-images`: the remaining images, given to `--images` again.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ fn failed(place: &Place) -> BTreeMap<String, Vec<String>> {
 }
 
 #[test]
-fn what_failed_is_brought_by_a_second_run_and_nothing_else_is_asked_for() {
+fn a_second_run_copies_failed_images_with_no_other_request() {
     let (source, destination) = (registry(), registry());
     for tag in ["v1", "v2", "v3"] {
         source.push("a", Some(tag), &image(tag));
@@ -91,7 +91,7 @@ fn what_failed_is_brought_by_a_second_run_and_nothing_else_is_asked_for() {
 }
 
 #[test]
-fn where_nothing_failed_nothing_is_left_to_do() {
+fn without_failures_the_list_is_empty() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     let place = place(&source, &destination, "SRC/a: DST/a\n");
@@ -108,7 +108,7 @@ fn where_nothing_failed_nothing_is_left_to_do() {
 }
 
 #[test]
-fn what_is_skipped_did_not_fail() {
+fn skipped_images_are_not_in_the_list() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &crate::support::index("a"));
     let place = place(&source, &destination, "SRC/a:v1: DST/a\n");
@@ -119,7 +119,7 @@ fn what_is_skipped_did_not_fail() {
 }
 
 #[test]
-fn a_copy_can_be_taken_up_by_a_sync() {
+fn a_sync_can_continue_a_copy() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     source.fault(Fault::on(Kind::ManifestGet), Action::status(503));

@@ -1,4 +1,4 @@
-//! Reports of runs that did not come to a good end.
+//! Reports of runs that were interrupted or killed.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr, Command};
@@ -10,7 +10,7 @@ use super::{FLAGS, place};
 use crate::support::report::{images, report};
 use crate::support::{PATIENCE, Place, image, registry};
 
-/// A run whose first image has been copied, and whose second waits for its manifest to be taken.
+/// A run whose first image is copied, and whose second one waits for the answer to its manifest.
 struct Held {
     destination: Registry,
     source: Registry,
@@ -70,7 +70,7 @@ impl Held {
 }
 
 #[test]
-fn an_interrupted_run_leaves_a_report_that_says_so() {
+fn an_interrupted_run_writes_an_incomplete_report() {
     let mut held = Held::start();
     held.signal("-INT");
     held.hear("no further image is begun");
@@ -100,7 +100,7 @@ fn a_run_that_may_finish_after_a_signal_is_complete() {
 }
 
 #[test]
-fn a_killed_run_leaves_what_was_there() {
+fn a_killed_run_leaves_the_old_report() {
     let mut held = Held::start();
     std::fs::write(held.place.path("report.json"), "before").unwrap();
     held.child.kill().unwrap();
@@ -109,7 +109,7 @@ fn a_killed_run_leaves_what_was_there() {
 }
 
 #[test]
-fn a_report_that_cannot_be_put_in_place_is_a_failure_and_loses_nothing() {
+fn a_report_that_cannot_replace_its_file_fails_the_run_and_loses_nothing() {
     let mut held = Held::start();
     std::fs::create_dir(held.place.path("report.json")).unwrap();
     held.gate.open();
@@ -120,7 +120,7 @@ fn a_report_that_cannot_be_put_in_place_is_a_failure_and_loses_nothing() {
 }
 
 #[test]
-fn a_full_disk_is_said_at_the_end() {
+fn a_full_disk_is_reported_at_the_end() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     let place = place(&source, &destination, "SRC/a:v1: DST/a\n");
@@ -140,7 +140,7 @@ fn a_full_disk_is_said_at_the_end() {
 }
 
 #[test]
-fn a_report_nowhere_is_refused_before_anything_is_asked() {
+fn a_report_in_a_missing_directory_is_refused_before_any_request() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     let place = place(&source, &destination, "SRC/a:v1: DST/a\n");
@@ -152,7 +152,7 @@ fn a_report_nowhere_is_refused_before_anything_is_asked() {
 }
 
 #[test]
-fn a_pipe_takes_a_report() {
+fn a_pipe_receives_a_report() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     let place = place(&source, &destination, "SRC/a:v1: DST/a\n");

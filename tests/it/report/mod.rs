@@ -1,4 +1,4 @@
-//! `--report`: what a run leaves for other programs.
+//! `--report`: the results of a run for other programs.
 
 mod again;
 mod ending;
@@ -34,7 +34,7 @@ fn run(place: &Place, code: i32, arguments: &[&str]) -> (Outcome, Value) {
 }
 
 #[test]
-fn every_image_is_told_once_and_all_adds_up() {
+fn every_image_occurs_once_and_the_totals_add_up() {
     let (source, destination) = (registry(), registry());
     for tag in ["v1", "v2"] {
         source.push("a", Some(tag), &image(tag));
@@ -79,7 +79,7 @@ fn every_image_is_told_once_and_all_adds_up() {
 }
 
 #[test]
-fn hosts_and_bytes_are_those_of_the_wire() {
+fn hosts_and_bytes_agree_with_the_registries() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     let rules = "SRC/a:v1: [DST/b, DST/c]\n";
@@ -100,7 +100,7 @@ fn hosts_and_bytes_are_those_of_the_wire() {
 }
 
 #[test]
-fn what_was_skipped_says_why() {
+fn a_skipped_image_has_a_reason() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &crate::support::index("a"));
     let place = place(&source, &destination, "SRC/a:v1: DST/a\n");

@@ -1,4 +1,4 @@
-//! A registry at either end of a copy, whichever it is: filled and read over HTTP alike.
+//! A registry of any kind at either end of a copy, filled and read over HTTP.
 
 use std::process::Command;
 
@@ -10,12 +10,12 @@ use testkit::{Image, Profile, Registry};
 
 use super::{Outcome, Place};
 
-/// Which registry.
+/// Kind of registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// One with the referrers API.
+    /// Testkit registry with the referrers API.
     WithApi,
-    /// One without: fallback tags list referrers.
+    /// Testkit registry without that API: fallback tags list referrers.
     WithoutApi,
     /// Debian's `docker-registry`, which has no such API either.
     Real,
@@ -56,7 +56,7 @@ impl End {
         }
     }
 
-    /// The registry in this process, where it is one.
+    /// Returns the testkit registry.
     pub(crate) fn kit(&self) -> &Registry {
         match self {
             Self::Kit(registry, _) => registry,
@@ -64,12 +64,12 @@ impl End {
         }
     }
 
-    /// Puts an image there, by its digest where it has no tag.
+    /// Pushes an image, by its digest without a tag.
     pub(crate) fn push(&self, repository: &str, tag: Option<&str>, image: &Image) {
         block_on(push_over_http(&self.client(), repository, tag, image)).unwrap();
     }
 
-    /// Puts all referrers of one subject there, and their list where the registry does not keep it.
+    /// Pushes all referrers of one subject, and their list if the registry does not maintain it.
     pub(crate) fn refer(&self, repository: &str, subject: &str, referrers: &[&Image]) {
         for referrer in referrers {
             self.push(repository, None, referrer);
@@ -80,17 +80,17 @@ impl End {
         }
     }
 
-    /// A manifest, whatever its type; `None` where there is none.
+    /// Returns a manifest of any type, or `None` if it is missing.
     pub(crate) fn manifest(&self, repository: &str, reference: &str) -> Option<Vec<u8>> {
         self.get(&format!("/v2/{repository}/manifests/{reference}"))
     }
 
-    /// A blob.
+    /// Returns a blob, or `None` if it is missing.
     pub(crate) fn blob(&self, repository: &str, digest: &str) -> Option<Vec<u8>> {
         self.get(&format!("/v2/{repository}/blobs/{digest}"))
     }
 
-    /// The entries of the list of what refers to `subject`: the API's, or the fallback tag's where there is none.
+    /// Returns the entries in the list of referrers of `subject`, from the API or else from the fallback tag.
     pub(crate) fn referrers(&self, repository: &str, subject: &str) -> Vec<Value> {
         let by_api = self.get(&format!("/v2/{repository}/referrers/{subject}"));
         let list = by_api.or_else(|| self.manifest(repository, &subject.replace(':', "-")));
@@ -98,7 +98,7 @@ impl End {
         list["manifests"].as_array().cloned().unwrap_or_default()
     }
 
-    /// The digests in that list, in order of their text.
+    /// Returns the sorted digests of that list.
     pub(crate) fn referring(&self, repository: &str, subject: &str) -> Vec<String> {
         let entries = self.referrers(repository, subject).into_iter();
         let mut digests: Vec<String> = entries
@@ -108,7 +108,7 @@ impl End {
         digests
     }
 
-    /// The bytes that `skopeo inspect --raw` gets.
+    /// Returns the bytes that `skopeo inspect --raw` prints.
     pub(crate) fn by_skopeo(&self, repository: &str, reference: &str) -> Vec<u8> {
         let joint = if reference.contains(':') { '@' } else { ':' };
         let name = format!("docker://{}/{repository}{joint}{reference}", self.host());
@@ -138,7 +138,7 @@ impl End {
     }
 }
 
-/// The program with rules in which `SRC` and `DST` stand for the hosts, ready to start.
+/// Returns the program, ready to start, with rules in which `SRC` and `DST` stand for the hosts.
 pub(crate) fn command(place: &Place, from: &End, to: &End, rules: &str) -> Command {
     let (from, to) = (from.host(), to.host());
     let rules = rules.replace("SRC", &from).replace("DST", &to);
@@ -155,7 +155,7 @@ pub(crate) fn sync(place: &Place, from: &End, to: &End, rules: &str) -> Outcome 
     Outcome::of(command(place, from, to, rules).output().unwrap())
 }
 
-/// The digests of images, in order of their text: what [`End::referring`] gives where they are all.
+/// Returns the sorted digests of images, as [`End::referring`] does.
 pub(crate) fn digests(images: &[&Image]) -> Vec<String> {
     let mut digests: Vec<String> = images.iter().map(|i| i.digest().to_owned()).collect();
     digests.sort();

@@ -1,4 +1,4 @@
-//! What the tests share: a directory with files, the program as a child process, what it left behind.
+//! Support of all tests: a directory with files, the program as a child process, its results.
 
 pub(crate) mod ends;
 pub(crate) mod program;
@@ -12,20 +12,20 @@ use testkit::{Image, Layer, Registry};
 
 pub(crate) use program::{Outcome, Place};
 
-/// How long a test waits for what must come: only a failing one waits that long.
+/// Time that a test waits for an event that must happen. Only a failing test waits that long.
 pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
 
-/// A registry for anybody, on a thread of its own: the tests block while they wait for the program.
+/// Starts an anonymous registry on its own thread, since tests block while they wait for the program.
 pub(crate) fn registry() -> Registry {
     Registry::builder().start_on_thread()
 }
 
-/// A small image that differs from others by `name`.
+/// Returns a small image with a layer that depends on `name`.
 pub(crate) fn image(name: &str) -> Image {
     Image::single([Layer::tar(name, 2_000), Layer::tar("base", 3_000)])
 }
 
-/// An index for three platforms that share a layer.
+/// Returns an index for three platforms that share a layer.
 pub(crate) fn index(name: &str) -> Image {
     let child = |arch: &str| {
         Image::oci()
@@ -37,13 +37,13 @@ pub(crate) fn index(name: &str) -> Image {
     Image::index([child("amd64"), child("arm64"), child("s390x")])
 }
 
-/// `host: {insecure: true}` for each registry: what registries on loopback need in an auth file.
+/// Returns an auth file with `insecure: true` for each registry.
 pub(crate) fn insecure(registries: &[&Registry]) -> String {
     let entry = |registry: &&Registry| format!("{}:\n  insecure: true\n", registry.host());
     registries.iter().map(entry).collect::<Vec<_>>().concat()
 }
 
-/// Asserts that `repository:reference` arrived whole and is `image`.
+/// Asserts that `repository:reference` is complete and is `image`.
 #[track_caller]
 pub(crate) fn assert_arrived(
     registry: &Registry,

@@ -5,13 +5,13 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// A directory with files, from which the program is run, with nothing of the surroundings.
+/// A directory with files, in which the program runs with an empty environment.
 pub(crate) struct Place {
     directory: TempDir,
     variables: Vec<(String, String)>,
 }
 
-/// How the program ended.
+/// Exit code and output of the program.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) code: i32,
@@ -20,7 +20,7 @@ pub(crate) struct Outcome {
 }
 
 impl Place {
-    /// An empty directory.
+    /// Creates an empty directory.
     pub(crate) fn new() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
@@ -28,37 +28,37 @@ impl Place {
         }
     }
 
-    /// With a file.
+    /// Adds a file.
     pub(crate) fn file(self, name: &str, text: &str) -> Self {
         std::fs::write(self.path(name), text).unwrap();
         self
     }
 
-    /// With an environment variable.
+    /// Sets an environment variable.
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// The path of a file.
+    /// Returns the path of a file.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    /// The text of a file that the program wrote.
+    /// Returns the text of a file that the program wrote.
     #[track_caller]
     pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// The program, ready to start. Its home is the directory, so what it remembers between runs stays there.
+    /// Returns the program, ready to start. Its home is the directory, so its records stay there.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.prepared(env!("CARGO_BIN_EXE_image-syncer"));
         command.args(arguments);
         command
     }
 
-    /// A shell in the same surroundings, ready to execute `script`.
+    /// Returns a shell in the same environment, ready to execute `script`.
     pub(crate) fn shell(&self, script: &str) -> Command {
         let mut command = self.prepared("/bin/sh");
         command.args(["-c", script]);
@@ -85,7 +85,7 @@ impl Place {
 }
 
 impl Outcome {
-    /// What a child process left.
+    /// Returns the outcome of a child process.
     pub(crate) fn of(output: std::process::Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
@@ -94,7 +94,7 @@ impl Outcome {
         }
     }
 
-    /// Asserts the exit code; shows what was printed where it is another.
+    /// Asserts the exit code. Shows the output if it differs.
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(
@@ -105,7 +105,7 @@ impl Outcome {
         self
     }
 
-    /// Asserts that stderr has `text` in it.
+    /// Asserts that stderr contains `text`.
     #[track_caller]
     pub(crate) fn says(self, text: &str) -> Self {
         assert!(
@@ -116,7 +116,7 @@ impl Outcome {
         self
     }
 
-    /// Asserts that stderr does not have `text` in it.
+    /// Asserts that stderr does not contain `text`.
     #[track_caller]
     pub(crate) fn does_not_say(self, text: &str) -> Self {
         assert!(
@@ -127,21 +127,21 @@ impl Outcome {
         self
     }
 
-    /// Asserts that stderr has `text` in it once.
+    /// Asserts that stderr contains `text` once.
     #[track_caller]
     pub(crate) fn says_once(&self, text: &str) {
         let times = self.stderr.matches(text).count();
         assert_eq!(times, 1, "{text:?} in stderr:\n{}", self.stderr);
     }
 
-    /// The lines of stderr that begin with `word`.
+    /// Returns the lines of stderr that begin with `word`.
     pub(crate) fn lines(&self, word: &str) -> Vec<&str> {
         let begins = |line: &&str| line.split_whitespace().next() == Some(word);
         self.stderr.lines().filter(begins).collect()
     }
 }
 
-/// `text` with what changes from run to run replaced: hosts by names, times by `T`, speeds by `V`.
+/// Returns `text` without differences between runs: hosts become names, times `T`, speeds `V`.
 pub(crate) fn normalised(text: &str, hosts: &[(&str, &str)]) -> String {
     let mut text = text.to_owned();
     for (host, name) in hosts {

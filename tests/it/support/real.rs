@@ -1,4 +1,4 @@
-//! Debian's `docker-registry` at both ends, and `skopeo` as the judge.
+//! Debian's `docker-registry` at both ends, checked with `skopeo`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,19 +10,19 @@ use testkit::{Auth, Image, Tls};
 
 use super::{Outcome, Place};
 
-/// Who may use the registries of these tests.
+/// User of the registries of these tests.
 pub(crate) const USER: &str = "robot$syncer";
-/// With which password.
+/// Password of [`USER`].
 pub(crate) const PASSWORD: &str = "a$b";
 
-/// How the registries are reached.
+/// Authentication of the registries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// By anybody.
+    /// Anonymous.
     Anonymous,
-    /// With user and password in every request.
+    /// User and password in every request.
     Htpasswd,
-    /// With tokens.
+    /// Tokens.
     Token,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// Starts both.
+    /// Starts both registries.
     pub(crate) fn start(access: Access, tls: bool) -> Self {
         let tls = tls.then(Tls::new);
         let start = || {
@@ -58,7 +58,7 @@ impl Pair {
         }
     }
 
-    /// Puts an image into the source.
+    /// Pushes an image to the source.
     pub(crate) fn push(&self, repository: &str, tag: &str, image: &Image) {
         let login = match self.access {
             Access::Anonymous => Login::Nobody,
@@ -98,7 +98,7 @@ impl Pair {
         place.run(&[&files, arguments].concat())
     }
 
-    /// Asserts by way of skopeo that what stands at the destination is what stands at the source, byte for byte.
+    /// Asserts with skopeo that both images are equal, byte for byte.
     #[track_caller]
     pub(crate) fn assert_equal(&self, source: &str, destination: &str) {
         let from = format!("docker://{}/{source}", self.source.host());
@@ -108,7 +108,7 @@ impl Pair {
         assert_eq!(self.files(&from), self.files(&to));
     }
 
-    /// Every file of an image that skopeo copied to a directory, with its bytes.
+    /// Returns every file of an image, copied by skopeo to a directory, with its bytes.
     fn files(&self, name: &str) -> BTreeMap<String, Vec<u8>> {
         let directory = tempfile::tempdir().unwrap();
         let target = format!("dir:{}", directory.path().display());

@@ -1,10 +1,10 @@
-//! Reports, held against their schema.
+//! Reports, validated against their schema.
 
 use serde_json::Value;
 
 use super::Place;
 
-/// The report in a file that the program wrote, as docs/report.schema.json says it must be.
+/// Reads a report that the program wrote, and validates it against docs/report.schema.json.
 #[track_caller]
 pub(crate) fn report(place: &Place, name: &str) -> Value {
     let document = serde_json::from_str(&place.read(name)).unwrap();
@@ -12,7 +12,7 @@ pub(crate) fn report(place: &Place, name: &str) -> Value {
     document
 }
 
-/// Asserts that a report is as the schema says.
+/// Asserts that a report is valid.
 #[track_caller]
 pub(crate) fn assert_valid(document: &Value) {
     let schema = include_str!("../../../docs/report.schema.json");
@@ -28,7 +28,7 @@ pub(crate) fn assert_valid(document: &Value) {
     assert!(mistakes.is_empty(), "{mistakes:#?}\n{document:#}");
 }
 
-/// The images of a report that ended so, as `source → destination`, in order of their text.
+/// Returns the images of a report with this outcome, as sorted `source → destination`.
 pub(crate) fn images(report: &Value, outcome: &str) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let images = report["images"].as_array().unwrap().iter();

@@ -15,18 +15,18 @@ use super::ends::End;
 
 const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
-/// The artifact type of a signature that refers to what it signs.
+/// Artifact type of a signature that refers to its subject.
 pub(crate) const ARTIFACT_TYPE: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
 
-/// Somebody with a key.
+/// Owner of a key.
 pub(crate) struct Signer(EcdsaKeyPair);
 
-/// How a signature is found.
+/// Form of a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// Under the tag `sha256-<hex>.sig`.
     Tag,
-    /// In the list of what refers to the image.
+    /// In the list of referrers of the image.
     Referrer,
 }
 
@@ -41,7 +41,7 @@ impl Signer {
         Self(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap())
     }
 
-    /// A signature of `manifest`, which the signer pulled as `name`; it belongs at [`tag_of`].
+    /// Returns a signature of `manifest`, which the signer pulled as `name`; its tag is [`tag_of`].
     pub(crate) fn by_tag(&self, name: &str, manifest: &Manifest) -> Image {
         let config = Blob::new(
             json!({
@@ -53,13 +53,14 @@ impl Signer {
         self.sign(name, manifest, media::OCI_CONFIG, config, None)
     }
 
-    /// A signature of `manifest` that names it as its subject. As cosign has it, the type of its config says what it is.
+    /// Returns a signature of `manifest` that names it as its subject. As with cosign, its config has the artifact
+    /// type.
     pub(crate) fn by_subject(&self, name: &str, manifest: &Manifest) -> Image {
         let subject = Some(manifest.descriptor());
         self.sign(name, manifest, ARTIFACT_TYPE, Blob::new("{}"), subject)
     }
 
-    /// Signs `manifest` in both forms at a registry; gives the referrer.
+    /// Signs `manifest` in both forms at a registry, and returns the referrer.
     pub(crate) fn sign_at(&self, end: &End, repository: &str, manifest: &Manifest) -> Image {
         let name = format!("{}/{repository}", end.host());
         let tag = tag_of(&manifest.digest);
@@ -103,14 +104,14 @@ impl Signer {
         Image::of_parts(vec![config, payload], Vec::new(), root)
     }
 
-    /// Whether this is one's own signature of these bytes.
+    /// Returns true for the owner's signature of these bytes.
     pub(crate) fn made(&self, found: &Found) -> bool {
         let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, self.0.public_key().as_ref());
         key.verify(&found.payload, &found.signature).is_ok()
     }
 
-    /// What `cosign verify` does for a reference: resolves it, finds the signature of that digest in one form, checks
-    /// the signature, and that it was made of that digest. Gives what it found.
+    /// Verifies a reference like `cosign verify`: resolves it, finds the signature of the digest in one form, and checks
+    /// the signature and its payload. Returns the signature.
     #[track_caller]
     pub(crate) fn verify(&self, end: &End, repository: &str, what: &str, form: Form) -> Found {
         let manifest = end.manifest(repository, what).expect("the image");
@@ -126,7 +127,7 @@ impl Signer {
 }
 
 impl Found {
-    /// The signature of `digest`, if there is one.
+    /// Returns the signature of `digest`, or `None`.
     pub(crate) fn at(end: &End, repository: &str, digest: &str, form: Form) -> Option<Self> {
         let reference = match form {
             Form::Tag => tag_of(digest),
@@ -153,7 +154,7 @@ impl Found {
     }
 }
 
-/// The tag under which cosign looks for the signature of a digest.
+/// Returns the tag under which cosign looks for the signature of a digest.
 pub(crate) fn tag_of(digest: &str) -> String {
     format!("{}.sig", digest.replace(':', "-"))
 }

@@ -1,4 +1,4 @@
-//! The program in a terminal: what its screen shows at a given moment.
+//! The program in a terminal, and its screen.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,7 +13,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::PATIENCE;
 
-/// A terminal that shows what a program writes.
+/// A terminal that shows the output of a program.
 pub(crate) struct Terminal {
     child: Child,
     master: File,
@@ -31,24 +31,24 @@ struct State {
     ended: bool,
 }
 
-/// What a program left on the screen.
+/// Exit code and screen of a program.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: i32,
-    /// What the screen shows.
+    /// Text of the screen.
     pub(crate) screen: String,
     /// Every byte that was written.
     pub(crate) raw: String,
 }
 
 impl Terminal {
-    /// Starts `command` in a terminal of this size, which shows what it writes to stderr.
+    /// Starts `command` in a terminal of this size, which shows its stderr.
     pub(crate) fn start(mut command: Command, columns: u16, rows: u16) -> Self {
         command.stdout(Stdio::null());
         Self::open(command, columns, rows, false)
     }
 
-    /// The same, where the terminal shows stdout as well.
+    /// Like [`Terminal::start`], but shows stdout as well.
     pub(crate) fn whole(command: Command, columns: u16, rows: u16) -> Self {
         Self::open(command, columns, rows, true)
     }
@@ -66,7 +66,7 @@ impl Terminal {
             command.stdout(Stdio::from(slave.try_clone().unwrap()));
         }
         let child = command.stderr(Stdio::from(slave)).spawn().unwrap();
-        // The command holds the other end, which must be closed when the program ends.
+        // The command has the other end open, which must be closed when the program ends.
         drop(command);
         let seen = Arc::new(Seen {
             state: Mutex::new(State {
@@ -80,7 +80,7 @@ impl Terminal {
         let (mut reader, writer) = (master.try_clone().unwrap(), Arc::clone(&seen));
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
-            // Where nobody has the other end open any more, reading is an error.
+            // After the other end is closed, reading fails.
             while let Ok(length @ 1..) = reader.read(&mut buffer) {
                 writer.change(|state| {
                     state.parser.process(&buffer[..length]);
@@ -96,7 +96,7 @@ impl Terminal {
         }
     }
 
-    /// Waits until the screen shows what is wanted; gives what it shows.
+    /// Waits until the screen satisfies a condition, and returns its text.
     #[track_caller]
     pub(crate) fn until(&self, wanted: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
@@ -115,13 +115,13 @@ impl Terminal {
         }
     }
 
-    /// Waits until the screen shows this.
+    /// Waits until the screen shows a text.
     #[track_caller]
     pub(crate) fn shows(&self, text: &str) -> String {
         self.until(|screen| screen.contains(text))
     }
 
-    /// Gives the terminal another size.
+    /// Resizes the terminal.
     pub(crate) fn resize(&self, columns: u16, rows: u16) {
         let set = |state: &mut State| state.parser.screen_mut().set_size(rows, columns);
         let tell = || tcsetwinsize(&self.master, size(columns, rows)).unwrap();
@@ -132,8 +132,8 @@ impl Terminal {
             self.seen.change(set);
             tell();
         } else {
-            // A real terminal cuts what is drawn for a width that it has not any more, as it is told to; this one
-            // would break it, so that it becomes narrower when the program has noticed.
+            // A real terminal cuts lines that were drawn for a larger width. This one would wrap them, so it shrinks
+            // after the program has noticed the new size.
             tell();
             let fits = |line: &str| line.chars().count() < usize::from(columns);
             self.until(|screen| screen.lines().all(fits));
@@ -153,10 +153,10 @@ impl Terminal {
         );
     }
 
-    /// Waits until the program has stopped, as Ctrl-Z makes it.
+    /// Waits until the program has stopped, as after Ctrl-Z.
     pub(crate) fn stops(&self) {
         let pid = Pid::from_child(&self.child);
-        // Its end must stay to be waited for.
+        // The exit status must remain available.
         let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let status = waitid(WaitId::Pid(pid), options).unwrap().unwrap();
         assert!(

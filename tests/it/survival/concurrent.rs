@@ -8,7 +8,7 @@ use testkit::{Image, Layer, Platform};
 use super::World;
 use crate::support::Outcome;
 
-/// Processes that run together, and rounds of them; `scripts/reliability --long` sets the variable.
+/// Returns the numbers of processes and of rounds; `scripts/reliability --long` sets the variable.
 fn size() -> (u64, u64) {
     match std::env::var_os("RELIABILITY_LONG") {
         Some(_) => (5, 20),
@@ -16,7 +16,7 @@ fn size() -> (u64, u64) {
     }
 }
 
-/// Images that share layers, among them indexes with attestations.
+/// Returns images that share layers, including indexes with attestations.
 fn fill(world: &mut World) {
     let base = || Layer::tar("base", 30_000);
     for number in 0..12 {

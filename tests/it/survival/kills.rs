@@ -1,11 +1,11 @@
-//! SIGKILL at any moment costs what was in flight, and nothing else.
+//! SIGKILL at any moment costs only the transfers in flight.
 
 use testkit::real::DockerRegistry;
 use testkit::{Image, Layer};
 
 use super::World;
 
-/// How often the program is killed; `scripts/reliability --long` sets the variable.
+/// Returns the number of kills; `scripts/reliability --long` sets the variable.
 fn kills() -> u64 {
     match std::env::var("RELIABILITY_KILLS") {
         Ok(number) => number.parse().expect("RELIABILITY_KILLS is no number"),
@@ -15,7 +15,8 @@ fn kills() -> u64 {
 
 const KIB: u64 = 1024;
 
-/// 24 images of three layers each, one of which they share; no blob is more than a twentieth of all bytes. Gives those.
+/// Pushes 24 images of three layers, one of them common; no blob is more than a twentieth of all bytes. Returns the
+/// bytes.
 fn fill(world: &mut World) -> u64 {
     let base = Layer::synthetic(350 * KIB, 0);
     let mut unique = base.blob().size();
@@ -31,9 +32,9 @@ fn fill(world: &mut World) -> u64 {
 }
 
 #[test]
-fn a_killed_run_leaves_only_whole_tags_and_the_next_one_sends_little_twice() {
+fn a_killed_run_leaves_complete_tags_and_the_next_one_sends_little_twice() {
     testkit::needs!("docker-registry");
-    // From here on every number follows.
+    // All following numbers depend on the seed.
     const SEED: u64 = 0x5EED;
     let mut world = World::start(DockerRegistry::builder());
     let unique = fill(&mut world);
@@ -46,7 +47,7 @@ fn a_killed_run_leaves_only_whole_tags_and_the_next_one_sends_little_twice() {
     for kill in 0..kills() {
         let prefix = format!("killed{kill}");
         let before = world.relay.sent();
-        // What is sent in the end differs by a little from run to run: the last bytes may not come.
+        // The number of sent bytes differs a little between runs: the last ones may be lost.
         let after = draw(SEED, kill) % (whole * 19 / 20);
         let name = format!("kill {kill}, after {after} bytes");
         world.relay.stop_after(after);
@@ -64,7 +65,7 @@ fn a_killed_run_leaves_only_whole_tags_and_the_next_one_sends_little_twice() {
     }
 }
 
-/// A number that follows from `seed` and `n`.
+/// Returns a number that depends on `seed` and `n`.
 fn draw(seed: u64, n: u64) -> u64 {
     let mut z = seed.wrapping_add((n + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

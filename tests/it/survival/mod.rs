@@ -1,7 +1,7 @@
-//! Kills and outages at the real `docker-registry`, which refuses manifests of which something is missing.
+//! Kills and outages with the real `docker-registry`, which refuses incomplete manifests.
 //!
-//! Between the program and the registry stands a relay, which stops at a byte: so the program is killed, and the
-//! registry ends, at a moment that is known to the byte and not to the clock.
+//! A relay between the program and the registry stops at a given byte. So the byte, not the clock, decides when the
+//! program is killed or the registry ends.
 
 mod concurrent;
 mod kills;
@@ -17,7 +17,7 @@ use testkit::{Image, Registry, Relay};
 use crate::memory::{budget, held};
 use crate::support::{Outcome, PATIENCE, Place, registry};
 
-/// Uploads at a time, which are as many downloads.
+/// Uploads in flight, each with a download.
 const STREAMS: u64 = 16;
 
 /// Images at a source, by repository and tag, and a relay to a real destination.
@@ -45,7 +45,7 @@ impl World {
         tags.insert(tag.to_owned(), digest);
     }
 
-    /// A place to copy everything from, to below `prefix` at the destination.
+    /// Returns a directory with the files that copy everything to `prefix` at the destination.
     fn place(&self, prefix: &str) -> Place {
         let (from, to) = (self.source.host(), self.relay.host());
         let rule = |name: &String| format!("{from}/{name}: {to}/{prefix}/{name}\n");
@@ -66,7 +66,7 @@ impl World {
         self.place(prefix).run(&[&FILES, arguments].concat())
     }
 
-    /// Waits until the relay stops; the program may not hold more memory by then than it should.
+    /// Waits until the relay stops, and checks the memory of the program.
     #[track_caller]
     fn until_stopped(&self, child: &Child) {
         self.relay.wait_stopped(PATIENCE).unwrap();
@@ -74,8 +74,8 @@ impl World {
         assert!(held <= budget(STREAMS), "{held} KiB");
     }
 
-    /// Walks everything that has a tag below `prefix`: all of it must be whole, and what stands at the source. Gives how
-    /// many tags there are.
+    /// Walks all tags below `prefix`, and asserts that they are complete and equal to the source. Returns the number of
+    /// tags.
     #[track_caller]
     fn verify(&self, prefix: &str) -> usize {
         let client = self.destination.client().unwrap();

@@ -7,7 +7,7 @@ use super::World;
 use crate::support::{Outcome, image};
 
 #[test]
-fn a_registry_that_is_restarted_in_the_middle_of_200_images_gets_all_of_them() {
+fn a_registry_that_restarts_amid_200_images_gets_all_of_them() {
     testkit::needs!("docker-registry");
     let mut world = World::start(DockerRegistry::builder());
     for number in 0..200 {
@@ -18,7 +18,7 @@ fn a_registry_that_is_restarted_in_the_middle_of_200_images_gets_all_of_them() {
             &image(&format!("{number}")),
         );
     }
-    // All of it takes about twice as many bytes.
+    // All images have about twice as many bytes.
     world.relay.stop_after(600_000);
     let (child, _place) = world.begin("copy");
     world.until_stopped(&child);
@@ -33,7 +33,7 @@ fn a_registry_that_is_restarted_in_the_middle_of_200_images_gets_all_of_them() {
 }
 
 #[test]
-fn a_full_disk_is_a_clear_failure_of_what_does_not_fit_until_there_is_space() {
+fn a_full_disk_fails_only_the_images_that_do_not_fit() {
     testkit::needs!("docker-registry", "prlimit");
     const MIB: u64 = 1024 * 1024;
     let mut world = World::start(DockerRegistry::builder().largest_file(MIB));
