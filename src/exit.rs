@@ -1,24 +1,24 @@
-//! How the program ends.
+//! Exit codes.
 
 use std::process::ExitCode;
 
-/// What the exit code tells; the numbers are part of the interface.
+/// Exit of the program. The numbers are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// 0: everything is at its destination, or what was asked for was printed.
+    /// 0: everything is at its destination, or the output was printed.
     Done,
     /// 1: at least one image or rule failed.
     Failed,
-    /// 2: the command line or a file is wrong; nothing was requested of any registry.
+    /// 2: the command line or a file is wrong; no request was sent.
     Usage,
-    /// 3: something would be copied; where that was the question.
+    /// 3: something would be copied, if that was requested.
     Differs,
     /// 130: interrupted by a signal before the end.
     Interrupted,
 }
 
 impl Exit {
-    /// The number that the shell sees.
+    /// Returns the exit code of the process.
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,

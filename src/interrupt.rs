@@ -1,4 +1,4 @@
-//! The signals that end a run: the first one in order, the second one at once.
+//! Signals that end a run: the first one in order, the second one at once.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,13 +10,12 @@ pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     quit: Signal,
-    /// `None` where the process was started with SIGHUP ignored, as `nohup` does: then a terminal that is closed ends
-    /// nothing.
+    /// `None` if the process was started with SIGHUP ignored, as `nohup` does. A closed terminal then ends nothing.
     hangup: Option<Signal>,
 }
 
 impl Signals {
-    /// Starts to receive the signals, which end the process until then. Needs a runtime.
+    /// Starts to receive the signals. Needs a runtime.
     pub(crate) fn listen() -> std::io::Result<Self> {
         let hangup = (!hangup_is_ignored()).then(|| signal(SignalKind::hangup()));
         Ok(Self {
@@ -44,16 +43,15 @@ impl Signals {
     }
 }
 
-/// Lets a write beyond the limit of `ulimit -f` fail as an error of that write. By default SIGXFSZ ends the process,
-/// in the middle of whatever it copies.
+/// Turns a write beyond the limit of `ulimit -f` into an error of that write. By default SIGXFSZ ends the process.
 pub(crate) fn survive_file_size_limits() {
-    // A handler that only sets a flag has the effect of ignoring the signal. Where it cannot be installed, the default
+    // A handler that only sets a flag has the effect of ignoring the signal. If it cannot be installed, the default
     // stays.
     let exceeded = Arc::new(AtomicBool::new(false));
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, exceeded);
 }
 
-/// Returns whether SIGHUP is ignored, as far as the system tells.
+/// Returns whether SIGHUP is ignored, if the system shows it.
 fn hangup_is_ignored() -> bool {
     std::fs::read_to_string("/proc/self/status")
         .is_ok_and(|status| is_ignored(&status, signal_hook::consts::SIGHUP))

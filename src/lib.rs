@@ -1,7 +1,7 @@
-//! What a person or an operator touches of image-syncer: arguments, commands, and what is printed.
+//! The user interface of image-syncer: arguments, commands and output.
 //!
-//! [`run`] is the whole program. [`cli`] says what can be written, [`commands`] turns it into calls of the `sync`
-//! crate, [`ui`] listens and prints. There is no logic of copying here.
+//! [`run`] is the whole program. [`cli`] has the arguments, [`commands`] turns them into calls of the `sync` crate,
+//! and [`ui`] prints events. There is no logic of copying here.
 
 pub mod cli;
 pub mod commands;

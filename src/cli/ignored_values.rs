@@ -1,4 +1,4 @@
-//! Values that are given and do not count: empty ones, and those that a later one replaces.
+//! Values without an effect: empty ones, and those that a later value replaces.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -8,10 +8,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
 
 use crate::cli::Cli;
 
-/// Flags that name a place besides files: a value that is replaced is a place that nothing goes to.
+/// Flags that name a destination. A replaced value is a destination that receives nothing.
 const PLACES: [&str; 2] = ["registry", "namespace"];
 
-/// Drops flags whose value is empty, as scripts pass variables that may be empty (`--arch=`, `--log ""`).
+/// Removes flags with an empty value, as scripts pass variables that may be empty (`--arch=`, `--log ""`).
 pub(crate) fn without_empty_values(args: Vec<OsString>) -> Vec<OsString> {
     let flags = Flags::from_command(&Cli::command());
     let mut kept = Vec::with_capacity(args.len());
@@ -44,7 +44,7 @@ pub(crate) fn without_empty_values(args: Vec<OsString>) -> Vec<OsString> {
     kept
 }
 
-/// Flags of all commands that take a value, as they are written.
+/// Flags of all commands that need a value, as users write them.
 #[derive(Default)]
 struct Flags {
     all: HashSet<String>,
@@ -79,17 +79,17 @@ impl Flags {
     }
 }
 
-/// Returns a warning for each file or place that `args` name and that a later value of the same flag replaces.
+/// Returns a warning for each file or destination in `args` that a later value of the same flag replaces.
 pub(crate) fn ignored_values(args: &[OsString]) -> Vec<String> {
     let mut warnings = Vec::new();
-    // Whatever is wrong was told by the parser that counts.
+    // Mistakes were reported by the usual parser.
     if let Ok(matches) = collecting(Cli::command()).try_get_matches_from(args) {
         ignored_of(&Cli::command(), &matches, &mut warnings);
     }
     warnings
 }
 
-/// The same command, whose flags that name a place keep all their values.
+/// Returns the command with flags that keep all their values, if they name a file or destination.
 fn collecting(command: Command) -> Command {
     let names: Vec<String> = command
         .get_subcommands()

@@ -1,4 +1,4 @@
-//! The arguments, as clap types (docs/compatibility.md#the-same lists the flags of the Go tool).
+//! Arguments as clap types (docs/compatibility.md#the-same lists the flags of the Go tool).
 
 mod args;
 mod help;
@@ -36,7 +36,7 @@ pub(crate) use suggestions::advise;
     max_term_width = 110
 )]
 pub struct Cli {
-    /// What to do instead of a sync.
+    /// Command; without one, the program syncs.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// The flags of a sync.
@@ -50,75 +50,75 @@ pub struct Cli {
     pub warnings: Vec<String>,
 }
 
-/// What can be done besides a sync of files.
+/// Commands besides the sync of files.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Copy one image to one or more destinations, without files
     #[command(after_help = help::COPY, args_override_self = true)]
     Copy(Box<Copy>),
-    /// Say what a sync of the files would copy, and write nothing
+    /// Show what a sync of the files would copy, and write nothing
     #[command(after_help = help::PLAN, args_override_self = true)]
     Plan(Box<Plan>),
-    /// Say whether every tag has its digest at its destination
+    /// Check that every tag has its digest at its destination
     #[command(after_help = help::CHECK, args_override_self = true)]
     Check(Box<Check>),
-    /// Read the files, say what they mean, and request nothing of any registry
+    /// Read the files and show their rules and logins, without any request
     #[command(after_help = help::VALIDATE, args_override_self = true)]
     Validate(Validate),
-    /// Show, prune or forget what is remembered between runs
+    /// Show, prune or forget records of earlier runs
     #[command(after_help = help::RECORDS, args_override_self = true, arg_required_else_help = true)]
     Records(Records),
-    /// Print what makes a shell complete commands and flags
+    /// Print the script with which a shell completes commands and flags
     #[command(after_help = help::COMPLETIONS)]
     Completions(Completions),
-    /// Print the manual page of the program or a command, or write all
+    /// Print the manual page of the program or a command, or write all pages
     #[command(after_help = help::MAN, args_override_self = true)]
     Man(Man),
 }
 
-/// One sync of all rules in files.
+/// Arguments of a sync.
 #[derive(Debug, clap::Args)]
 pub struct Sync {
     /// The files.
     #[command(flatten)]
     pub files: Files,
-    /// What an empty destination stands for.
+    /// Default destination.
     #[command(flatten)]
     pub defaults: Defaults,
-    /// What every such command takes.
+    /// Common flags.
     #[command(flatten)]
     pub common: Common,
-    /// What is copied again.
+    /// Content that is copied again.
     #[command(flatten)]
     pub copying: Copying,
-    /// What bounds the bytes that flow.
+    /// Limits of transfers.
     #[command(flatten)]
     pub transfer: Transfer,
-    /// Whether anything is written.
+    /// Dry run.
     #[command(flatten)]
     pub dry_run: DryRun,
-    /// What is written for other programs.
+    /// Output files.
     #[command(flatten)]
     pub output: Output,
-    /// What is told to people.
+    /// Output for people.
     #[command(flatten)]
     pub logging: Logging,
 }
 
-/// One image, from the command line.
+/// Arguments of `copy`.
 #[derive(Debug, clap::Args)]
 pub struct Copy {
-    /// What to copy: `registry/repository:tag`
+    /// Image to copy: `registry/repository:tag`
     ///
     /// Or `…:v1,v2`, `…:/regex/` or `…@sha256:…`.
     #[arg(value_name = "SOURCE", required = true)]
     pub source: String,
-    /// Where to: `registry/repository[:tag]`
+    /// Destination: `registry/repository[:tag]`
     ///
     /// Or "" for the default registry and namespace.
     #[arg(value_name = "DESTINATION", required = true)]
     pub destinations: Vec<String>,
-    /// Copy every tag of a source that is written without tag or digest
+    /// Copy every tag of a source without tag or digest
     #[arg(long)]
     pub all_tags: bool,
     /// Credentials.
@@ -127,131 +127,131 @@ pub struct Copy {
     /// Registries without a trusted certificate.
     #[command(flatten)]
     pub insecure: Insecure,
-    /// What an empty destination stands for.
+    /// Default destination.
     #[command(flatten)]
     pub defaults: Defaults,
-    /// What every such command takes.
+    /// Common flags.
     #[command(flatten)]
     pub common: Common,
-    /// What is copied again.
+    /// Content that is copied again.
     #[command(flatten)]
     pub copying: Copying,
-    /// What bounds the bytes that flow.
+    /// Limits of transfers.
     #[command(flatten)]
     pub transfer: Transfer,
-    /// Whether anything is written.
+    /// Dry run.
     #[command(flatten)]
     pub dry_run: DryRun,
-    /// What is written for other programs.
+    /// Output files.
     #[command(flatten)]
     pub output: Output,
-    /// What is told to people.
+    /// Output for people.
     #[command(flatten)]
     pub logging: Logging,
 }
 
-/// What a sync of files would do.
+/// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
 pub struct Plan {
     /// The files.
     #[command(flatten)]
     pub files: Files,
-    /// What an empty destination stands for.
+    /// Default destination.
     #[command(flatten)]
     pub defaults: Defaults,
-    /// What every such command takes.
+    /// Common flags.
     #[command(flatten)]
     pub common: Common,
-    /// What would be copied again.
+    /// Content that would be copied again.
     #[command(flatten)]
     pub copying: Copying,
-    /// How it is shown.
+    /// Format of the output.
     #[command(flatten)]
     pub showing: Showing,
     /// The report.
     #[command(flatten)]
     pub reporting: Reporting,
-    /// What is told to people.
+    /// Output for people.
     #[command(flatten)]
     pub logging: Logging,
 }
 
-/// Whether a sync of files would do anything.
+/// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 pub struct Check {
     /// The files.
     #[command(flatten)]
     pub files: Files,
-    /// What an empty destination stands for.
+    /// Default destination.
     #[command(flatten)]
     pub defaults: Defaults,
-    /// What every such command takes.
+    /// Common flags.
     #[command(flatten)]
     pub common: Common,
-    /// How it is shown.
+    /// Format of the output.
     #[command(flatten)]
     pub differences: Differences,
     /// The report.
     #[command(flatten)]
     pub reporting: Reporting,
-    /// What is told to people.
+    /// Output for people.
     #[command(flatten)]
     pub logging: Logging,
 }
 
-/// Reading files without network.
+/// Arguments of `validate`.
 #[derive(Debug, clap::Args)]
 pub struct Validate {
     /// The files.
     #[command(flatten)]
     pub files: Files,
-    /// What an empty destination stands for.
+    /// Default destination.
     #[command(flatten)]
     pub defaults: Defaults,
-    /// Which platforms.
+    /// Platforms to copy.
     #[command(flatten)]
     pub platforms: Platforms,
 }
 
-/// What is remembered between runs.
+/// Arguments of `records`.
 #[derive(Debug, clap::Args)]
 pub struct Records {
-    /// What to do with it.
+    /// The action.
     #[command(subcommand)]
     pub action: RecordsAction,
 }
 
-/// What can be done with a records file.
+/// Actions on a records file.
 #[derive(Debug, Subcommand)]
 pub enum RecordsAction {
-    /// Say where the file is, how large it is, and of how much it tells
+    /// Show the path, the size and the number of records of the file
     Show {
-        /// Which file.
+        /// The records file.
         #[command(flatten)]
         file: RecordsFile,
     },
-    /// Drop what was not seen for a while; runs do so by themselves once a week
+    /// Remove old records; runs do so by themselves once a week
     Prune {
-        /// Drop what no run has seen for more than this many days
+        /// Remove records not seen for more than this many days
         #[arg(long, value_name = "DAYS", default_value_t = image_syncer_sync::inventory::records::KEPT_DAYS, value_parser = args::days)]
         older_than: u32,
-        /// Which file.
+        /// The records file.
         #[command(flatten)]
         file: RecordsFile,
     },
-    /// Drop everything about a registry or repository
+    /// Remove the records of a registry or repository
     Forget {
-        /// A registry, or a repository of it
+        /// Registry, or repository of a registry
         #[arg(value_name = "HOST[/REPOSITORY]")]
         place: String,
-        /// Which file.
+        /// The records file.
         #[command(flatten)]
         file: RecordsFile,
     },
 }
 
 impl RecordsAction {
-    /// Which file it is about.
+    /// Returns the records file.
     pub fn file(&self) -> &RecordsFile {
         match self {
             Self::Show { file } | Self::Prune { file, .. } | Self::Forget { file, .. } => file,

@@ -1,10 +1,10 @@
-//! The colours of help texts and of refusals.
+//! Colours of help texts and errors.
 
 use clap::builder::Styles;
 use clap::builder::styling::{AnsiColor, Style};
 
-/// Colours that can be read on dark and on light backgrounds alike: the darker eight, of which yellow and white are
-/// left out (white paper), and blue (black screens). What matters most has the terminal's own colour, in bold.
+/// Colours that are readable on dark and on light backgrounds: the darker eight, without yellow and white (light
+/// backgrounds) and blue (dark ones). Important text has the terminal's own colour, in bold.
 pub(super) const STYLES: Styles = Styles::plain()
     .header(coloured(AnsiColor::Green).bold())
     .usage(coloured(AnsiColor::Green).bold())

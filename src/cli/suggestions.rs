@@ -1,5 +1,5 @@
-//! What to write instead, where clap's own suggestions (similar names) do not reach: files without their flag, images
-//! without `copy`, commands of other tools, flags of other commands.
+//! Suggestions beyond those of clap (similar names): files without their flag, images without `copy`, commands of
+//! other tools, flags of other commands.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -9,7 +9,7 @@ use clap::error::{ContextKind, ContextValue};
 
 use crate::cli::Cli;
 
-/// The refusal of `args`, the program's name first, with a tip of what to write, if there is one.
+/// Adds a suggestion to the refusal of `args`, if there is one.
 pub(crate) fn advise(mut refusal: clap::Error, args: &[OsString]) -> clap::Error {
     let words: Vec<String> = args
         .iter()
@@ -34,7 +34,7 @@ pub(crate) fn advise(mut refusal: clap::Error, args: &[OsString]) -> clap::Error
     refusal
 }
 
-/// What to write instead of `words`, of which `word` was refused; `similar`: clap knows a name like it.
+/// Returns what to write instead of `words`, in which `word` was refused. `similar`: clap knows a similar name.
 fn tip(word: &str, words: &[String], similar: bool) -> Option<String> {
     if word.starts_with("--") {
         return flag_elsewhere(word);
@@ -92,7 +92,7 @@ fn tip(word: &str, words: &[String], similar: bool) -> Option<String> {
     None
 }
 
-/// That a flag belongs to other commands, if it does.
+/// Returns the commands that have the flag, as a suggestion.
 fn flag_elsewhere(word: &str) -> Option<String> {
     let flag = word.split('=').next()?;
     let mut program = Cli::command();
@@ -128,21 +128,21 @@ fn owners_of(flag: &str, command: &clap::Command, owners: &mut Vec<String>) {
     }
 }
 
-/// The command that `words` begin with.
+/// Returns the command at the beginning of `words`.
 fn command_in(words: &[String]) -> Option<&str> {
     let first = words.first()?;
     let known = Cli::command().find_subcommand(first).is_some();
     known.then_some(first.as_str())
 }
 
-/// Whether a word is rather a file than a command or an image.
+/// Returns whether a word is more likely a file than a command or an image.
 fn is_file(word: &str) -> bool {
     let suffix = Path::new(word).extension();
     let known = |known: &&str| suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(known));
     ["yaml", "yml", "json"].iter().any(known) || Path::new(word).is_file()
 }
 
-/// The flag that a file of this name is likely meant for.
+/// Returns the likely flag of a file with this name.
 fn flag_for(file: &str) -> &'static str {
     let name = Path::new(file).file_name().unwrap_or_default();
     let name = name.to_string_lossy().to_lowercase();
@@ -155,7 +155,7 @@ fn flag_for(file: &str) -> &'static str {
     }
 }
 
-/// A word as a shell takes it for one.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

@@ -1,4 +1,4 @@
-//! Whether everything that files name is at its destination.
+//! The command `check`.
 
 use crate::cli::{Check, Copying, Output, Transfer};
 use crate::commands::collisions::Inputs;
@@ -8,7 +8,7 @@ use crate::commands::{job, setup};
 use crate::exit::Exit;
 use crate::ui::Printer;
 
-/// Reads the files, and says what differs.
+/// Reads the files and shows differences.
 pub(super) fn execute(
     arguments: Check,
     mut problems: Problems,

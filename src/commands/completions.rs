@@ -1,4 +1,4 @@
-//! What makes a shell complete.
+//! The command `completions`.
 
 use clap::{CommandFactory, ValueEnum};
 use clap_complete::Shell as Generator;
@@ -19,7 +19,7 @@ pub(super) fn execute(arguments: &Completions, printer: &Printer) -> Exit {
     clap_complete::generate(generator, &mut Cli::command(), "image-syncer", &mut script);
     let script = String::from_utf8_lossy(&script);
     match arguments.shell {
-        // The generator writes the dash of the program's name in two ways, and nothing behind a command is completed
+        // The generator writes the dash of the program's name in two ways, and nothing after a command is completed
         // (clap issue 6421).
         Shell::Bash => printer.out(&script.replace("image__subcmd__syncer", "image__syncer")),
         Shell::Fish => printer.out(&mended_for_fish(&script)),
@@ -28,9 +28,8 @@ pub(super) fn execute(arguments: &Completions, printer: &Printer) -> Exit {
     Exit::Done
 }
 
-/// The script for fish with what the generator leaves out: a flag without a command before it, whose value is yet to be
-/// written, is taken by the script for a mistake, so that no value of it is offered; nor are those of arguments without
-/// a flag.
+/// Adds what the generator for fish leaves out. Its script takes a flag without a command before it for a mistake
+/// while its value is missing, and offers no values then, nor values of arguments without a flag.
 fn mended_for_fish(script: &str) -> String {
     let script = script.replace("    or return\n", "    or return 0\n");
     let shells: Vec<String> = Shell::value_variants()

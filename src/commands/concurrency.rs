@@ -1,4 +1,4 @@
-//! How many requests and transfers are in flight at a time, and what the limit on open files allows of that.
+//! Limits of requests and transfers in flight, which depend on the limit on open files.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,31 +8,32 @@ use image_syncer_registry::transport::WindowBounds;
 use image_syncer_sync::rule::Rule;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Small requests in flight per host. At first enough to settle a thousand unchanged images in half a second at 20 ms,
-/// and few enough for a registry of one process; at most what a server commonly takes on one HTTP/2 connection.
+/// Small requests in flight per host. The start is enough to compare a thousand unchanged images in half a second at
+/// 20 ms, and few enough for a registry with one process. The maximum is what a server usually accepts on one HTTP/2
+/// connection.
 const CALLS_PER_HOST: WindowBounds = WindowBounds {
     start: 64,
     most: 256,
 };
 
-/// Blob bodies in flight per host and direction: more than at first buy nothing where bodies are large, as one core
-/// hashes 0.6 GB/s, and each costs memory; small ones spend their time waiting, and more of them wait at a time.
+/// Blob bodies in flight per host and direction. More than the start brings nothing with large bodies, as one core
+/// hashes 0.6 GB/s, and each costs memory. Small bodies wait most of the time, so more of them are allowed.
 const TRANSFERS_PER_HOST: WindowBounds = WindowBounds {
     start: 16,
     most: 32,
 };
 
-/// Images under way at a time: they wait for the network most of the time, so more than the calls of one host.
+/// Images in flight. They wait for the network most of the time, so there are more than the requests of one host.
 pub(super) const IMAGES: usize = 128;
 
-/// Number of open files that is asked for; more than two hosts need with all windows at their widest.
+/// Number of open files to request: more than two hosts need with all limits at their maximum.
 const ENOUGH_FILES: u64 = 16_384;
 
-/// Files that are open beside connections: the three streams, log, reports, records, the runtime's own, libraries that
-/// resolve names, and connections to token servers and storage.
+/// Open files besides connections: the three streams, log, reports, records, the runtime's own, name resolution, and
+/// connections to token servers and storage.
 const OTHER_FILES: u64 = 48;
 
-/// Bounds of what is in flight per host.
+/// Limits in flight per host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Windows {
     /// Small requests.
@@ -42,7 +43,7 @@ pub(super) struct Windows {
 }
 
 impl Windows {
-    /// Returns the bounds for `rules`: narrower than usual where this process may not open enough connections.
+    /// Returns the limits for `rules`: lower than usual if this process may not open enough connections.
     pub(super) fn for_rules(rules: &[Arc<Rule>]) -> Self {
         let sources = rules.iter().map(|rule| &rule.source.repository);
         let destinations = rules.iter().flat_map(|rule| &rule.destinations);
@@ -54,7 +55,7 @@ impl Windows {
         Self::for_open_files(raise_open_files(), hosts.len())
     }
 
-    /// Returns the bounds with which the connections to `hosts` stay within `open_files`: half of them for small
+    /// Returns the limits with which the connections to `hosts` stay within `open_files`: half of them for small
     /// requests, a quarter for each direction of blobs.
     fn for_open_files(open_files: Option<u64>, hosts: usize) -> Self {
         let connections = open_files.unwrap_or(u64::MAX).saturating_sub(OTHER_FILES);
@@ -66,7 +67,7 @@ impl Windows {
     }
 }
 
-/// Returns `bounds`, cut to `most`, which is at least 1.
+/// Returns `bounds`, limited to `most`, which is at least 1.
 fn at_most(bounds: WindowBounds, most: usize) -> WindowBounds {
     let most = most.max(1);
     WindowBounds {
@@ -75,8 +76,8 @@ fn at_most(bounds: WindowBounds, most: usize) -> WindowBounds {
     }
 }
 
-/// Raises the soft limit on open files as far as it is of use, and returns what holds then; `None` for no limit. Many
-/// systems start programs with 1,024, for the sake of those that use `select`, and let each raise it.
+/// Raises the soft limit on open files if that is useful, and returns the result; `None` for no limit. Many systems
+/// start programs with 1,024 because of `select`, and let them raise it.
 fn raise_open_files() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.map_or(ENOUGH_FILES, |maximum| maximum.min(ENOUGH_FILES));

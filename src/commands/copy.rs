@@ -1,4 +1,4 @@
-//! One image, from the command line.
+//! The command `copy`.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::commands::{job, setup};
 use crate::exit::Exit;
 use crate::ui::Printer;
 
-/// Copies what the arguments name.
+/// Copies the image of the arguments.
 pub(super) fn execute(
     arguments: Copy,
     mut problems: Problems,
@@ -51,7 +51,7 @@ pub(super) fn execute(
     job.run(printer)
 }
 
-/// The rule that the arguments say. All tags of a repository are a lot to copy by mistake, so they must be asked for.
+/// Returns the rule of the arguments. All tags of a repository are a lot to copy by mistake, so they need a flag.
 fn rule(arguments: &Copy) -> anyhow::Result<Rule> {
     let written = &arguments.source;
     let source = RuleSource::parse(written)?;
@@ -83,7 +83,7 @@ fn rule(arguments: &Copy) -> anyhow::Result<Rule> {
     Ok(rule)
 }
 
-/// Lets `host` be reached without a trusted certificate: whatever entries there are for it, and everything else there.
+/// Allows `host` without a trusted certificate: all of its entries, and everything else there.
 fn allow_insecure(credentials: &mut Vec<KeychainEntry>, host: &str) -> anyhow::Result<()> {
     let registry = Registry::parse(host).context("--insecure")?;
     let mut covered = false;

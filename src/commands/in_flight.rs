@@ -1,4 +1,4 @@
-//! What is under way: so that a run that is dropped still says how each image ended.
+//! Tracks images in flight, so that a dropped run still reports an outcome for each.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -7,11 +7,11 @@ use std::time::Instant;
 use image_syncer_sync::event::ImageName;
 use image_syncer_sync::{Event, Failure, Listener, Outcome};
 
-/// Hands every event on, and remembers which images have begun and not ended: as many as are under way at a time.
+/// Forwards every event, and tracks images that have begun and not ended.
 pub(super) struct InFlightTracker {
     to: Arc<dyn Listener>,
     begun: Mutex<HashMap<Key, (ImageName, Instant)>>,
-    /// Whether nothing is handed on any more. Held for reading while something is.
+    /// True if events are no longer forwarded. Locked for reading while one is.
     over: RwLock<bool>,
 }
 
@@ -19,7 +19,7 @@ pub(super) struct InFlightTracker {
 type Key = (usize, String, String);
 
 impl InFlightTracker {
-    /// Hands on to `to`.
+    /// Creates a tracker that forwards events to `to`.
     pub(super) fn new(to: Arc<dyn Listener>) -> Self {
         Self {
             to,
@@ -28,7 +28,7 @@ impl InFlightTracker {
         }
     }
 
-    /// Nothing goes on any more: whatever is under way was interrupted. Nothing is handed on after that.
+    /// Reports the images in flight as interrupted, and forwards nothing after that.
     pub(super) fn interrupt(&self) {
         *self.over.write().unwrap_or_else(PoisonError::into_inner) = true;
         let begun = std::mem::take(&mut *self.lock());

@@ -1,4 +1,4 @@
-//! A run: put together here in one place, carried out, and told.
+//! A run: its parts are built here, driven and reported.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,53 +32,56 @@ use crate::ui::live::ProgressDisplay;
 use crate::ui::screen::ScreenThread;
 use crate::ui::{LineLabel, LineWriter, Log, Printer};
 
-/// Maximum number of worker threads of the runtime: each costs memory, and none beyond the cores is of use.
+/// Maximum number of worker threads of the runtime. Each costs memory, and threads beyond the cores are useless.
 const MOST_THREADS: usize = 512;
 
-/// How long the end of a run waits for its last records to be written.
+/// Maximum time for which the end of a run waits for its last records.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// What to carry out.
+/// A run to carry out.
 pub(super) struct RunJob {
-    /// The command that it is done for.
+    /// Name of the command.
     pub(super) command: &'static str,
-    /// The rules.
+    /// Rules to carry out.
     pub(super) rules: Vec<Arc<Rule>>,
-    /// The credentials.
+    /// Credentials of the files.
     pub(super) credentials: Vec<KeychainEntry>,
-    /// Files that were read for them.
+    /// Files that were read.
     pub(super) inputs: Inputs,
     /// Mistakes and warnings so far.
     pub(super) problems: Problems,
-    /// What is to be done with them.
+    /// Purpose of the run.
     pub(super) purpose: Purpose,
-    /// Flags.
+    /// Flags of the group.
     pub(super) copying: cli::Copying,
-    /// Flags.
+    /// Flags of the group.
     pub(super) transfer: cli::Transfer,
-    /// Flags.
+    /// Flags of the group.
     pub(super) output: cli::Output,
-    /// Flags.
+    /// Flags of the group.
     pub(super) common: cli::Common,
-    /// Flags.
+    /// Flags of the group.
     pub(super) logging: cli::Logging,
 }
 
-/// A job whose flags are read and whose outputs are open.
+/// Parsed flags and open outputs of a job.
 struct Prepared {
     settings: Settings,
     connections: Connections,
     outputs: Outputs,
 }
 
-/// How registries are reached, and as whom.
+/// Connections and logins.
 struct Connections {
     transport: TransportOptions,
     keychain: Keychain,
 }
 
 impl RunJob {
-    /// Carries out the job. Errors are those found before anything was asked of a registry, all of them together.
+    /// Carries out the job.
+    ///
+    /// # Errors
+    /// All mistakes that were found before the first request, together.
     pub(super) fn run(mut self, printer: &Printer) -> anyhow::Result<Exit> {
         let mut problems = std::mem::take(&mut self.problems);
         let prepared = self.prepare(&mut problems);
@@ -169,9 +172,9 @@ impl RunJob {
         })
     }
 
-    /// Says where a flag can do nothing for this run.
+    /// Warns of flags without an effect on this run.
     fn warn_of(settings: &Settings, lines: &LineWriter) {
-        // A run that writes nothing need not find records, and makes none.
+        // A run that writes nothing creates no records.
         if settings.intent != Intent::Copy {
             return;
         }
@@ -200,7 +203,7 @@ impl RunJob {
         }
     }
 
-    /// Reads the flags and opens the outputs. Returns `None` if something of that is a mistake.
+    /// Parses the flags and opens the outputs. Returns `None` after a mistake.
     fn prepare(&self, problems: &mut Problems) -> Option<Prepared> {
         let settings = self.settings(problems);
         let connections = self.connections(problems);
@@ -218,7 +221,7 @@ impl RunJob {
         })
     }
 
-    /// What the flags say of the whole run.
+    /// Returns the settings of the flags.
     fn settings(&self, problems: &mut Problems) -> Option<Settings> {
         let flags = &self.common;
         let platforms = problems.collect(setup::platforms(&flags.platforms));
@@ -240,7 +243,7 @@ impl RunJob {
         })
     }
 
-    /// What the flags and files say of connections and logins.
+    /// Returns the connections and logins of flags and files.
     fn connections(&self, problems: &mut Problems) -> Option<Connections> {
         let cli::Common { asking, safety, .. } = &self.common;
         let max_requests = problems.collect(rates::requests(&asking.max_requests));
@@ -271,7 +274,7 @@ impl RunJob {
         })
     }
 
-    /// The run over all registries.
+    /// Builds the run.
     fn begin(
         &self,
         audience: &RunOutputs,
@@ -301,7 +304,7 @@ impl RunJob {
     }
 }
 
-/// A runtime whose threads log to `log`.
+/// Returns a runtime whose threads log to `log`.
 fn runtime(log: &Log) -> anyhow::Result<Runtime> {
     let log = log.clone();
     tokio::runtime::Builder::new_multi_thread()
@@ -312,8 +315,8 @@ fn runtime(log: &Log) -> anyhow::Result<Runtime> {
         .context("cannot start the runtime")
 }
 
-/// Returns the number of threads that `requested` (`TOKIO_WORKER_THREADS`) names, else one for each core. Tokio itself
-/// panics where the variable holds anything but a positive number.
+/// Returns the number of threads in `requested` (`TOKIO_WORKER_THREADS`), by default one for each core. Tokio itself
+/// panics if the variable is not a positive number.
 fn worker_threads(requested: Option<String>) -> usize {
     let requested = requested.and_then(|number| number.trim().parse().ok());
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);

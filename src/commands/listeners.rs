@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use image_syncer_sync::{Event, Listener};
 
-/// Tells every event to each of them, in order.
+/// Forwards every event to each of them, in order.
 pub(super) struct Listeners(pub(super) Vec<Arc<dyn Listener>>);
 
 impl Listener for Listeners {

@@ -1,4 +1,4 @@
-//! One thin file a command: from arguments to calls of the `sync` crate.
+//! One thin file for each command: from arguments to calls of the `sync` crate.
 
 mod check;
 mod collisions;
@@ -27,7 +27,7 @@ use crate::commands::problems::Problems;
 use crate::exit::Exit;
 use crate::ui::Printer;
 
-/// Does what the arguments say. An error found before anything was asked of a registry is bad usage.
+/// Executes the command. An error before the first request is bad usage.
 pub fn execute(cli: Cli, printer: &Printer) -> Exit {
     let problems = Problems::new(cli.mistakes, cli.warnings);
     let done = match cli.command {

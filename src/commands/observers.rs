@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use image_syncer_registry::transport::{Lane, Observer, PauseReason, RequestRecord};
 
-/// Tells everything to each of them, in order.
+/// Forwards every call to each of them, in order.
 pub(super) struct Observers(pub(super) Vec<Arc<dyn Observer>>);
 
 impl Observer for Observers {

@@ -1,4 +1,4 @@
-//! Files that are written for other programs.
+//! Output files for programs.
 
 use std::sync::Arc;
 

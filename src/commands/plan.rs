@@ -1,4 +1,4 @@
-//! What a sync of files would copy.
+//! The command `plan`.
 
 use crate::cli::{Output, Plan, Transfer};
 use crate::commands::collisions::Inputs;
@@ -8,7 +8,7 @@ use crate::commands::{job, setup};
 use crate::exit::Exit;
 use crate::ui::Printer;
 
-/// Reads the files, and says what their rules would copy.
+/// Reads the files and shows what their rules would copy.
 pub(super) fn execute(
     arguments: Plan,
     mut problems: Problems,

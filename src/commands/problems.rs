@@ -1,4 +1,4 @@
-//! Mistakes and warnings that are known before a registry is asked.
+//! Mistakes and warnings that are known before the first request.
 
 use std::fmt::Display;
 
@@ -6,7 +6,7 @@ use anyhow::anyhow;
 
 use crate::ui::Printer;
 
-/// Mistakes of files, flags and outputs, collected so that the user sees all of them at once.
+/// Mistakes of files, flags and outputs, which the user sees together.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     mistakes: Vec<String>,
@@ -14,19 +14,19 @@ pub(super) struct Problems {
 }
 
 impl Problems {
-    /// Begins with what is known of the command line.
+    /// Creates the list with mistakes and warnings of the command line.
     pub(super) fn new(mistakes: Vec<String>, warnings: Vec<String>) -> Self {
         Self { mistakes, warnings }
     }
 
-    /// Returns the value; an error is added to the mistakes.
+    /// Returns the value, or adds the error to the mistakes.
     pub(super) fn collect<T, E: Into<anyhow::Error>>(&mut self, result: Result<T, E>) -> Option<T> {
         result
             .map_err(|error| self.add_mistake(format_args!("{:#}", error.into())))
             .ok()
     }
 
-    /// Adds a mistake. One that is added again, as several flags depend on it, is told once.
+    /// Adds a mistake. A duplicate is ignored, as several flags may depend on one value.
     pub(super) fn add_mistake(&mut self, text: impl Display) {
         let text = text.to_string();
         if !self.mistakes.contains(&text) {
@@ -34,7 +34,7 @@ impl Problems {
         }
     }
 
-    /// Adds something to look at that stops nothing.
+    /// Adds a warning.
     pub(super) fn warn(&mut self, text: impl Display) {
         self.warnings.push(text.to_string());
     }
@@ -42,7 +42,7 @@ impl Problems {
     /// Returns the warnings.
     ///
     /// # Errors
-    /// All mistakes, with an empty line between them, if there is one.
+    /// All mistakes, with an empty line between them.
     pub(super) fn finish(self) -> anyhow::Result<Vec<String>> {
         if self.mistakes.is_empty() {
             return Ok(self.warnings);

@@ -1,4 +1,4 @@
-//! What the user allows in a second: `[HOST[:PORT]=]N`.
+//! Rate limits of the user: `[HOST[:PORT]=]N`.
 
 use std::str::FromStr;
 
@@ -7,13 +7,13 @@ use bytesize::ByteSize;
 use image_syncer_registry::Registry;
 use image_syncer_registry::transport::PerRegistry;
 
-/// The least that `--max-rate` takes: bodies flow in chunks of up to 128 KiB, so each that shares less than this would
-/// stand still for longer than registries wait.
+/// Minimum of `--max-rate`. Bodies are sent in chunks of up to 128 KiB, so with less, a body would pause for longer
+/// than registries wait.
 const LEAST_RATE: u64 = 64 * 1024;
-/// The least that `--max-requests` takes, and the most.
+/// Minimum and maximum of `--max-requests`.
 const REQUESTS: std::ops::RangeInclusive<f64> = 0.01..=1_000_000.0;
 
-/// What `--max-requests` says, in requests a second.
+/// Parses `--max-requests`, in requests per second.
 pub(super) fn requests(values: &[String]) -> anyhow::Result<PerRegistry<f64>> {
     read("--max-requests", values, |text| {
         let number = f64::from_str(text).ok();
@@ -23,7 +23,7 @@ pub(super) fn requests(values: &[String]) -> anyhow::Result<PerRegistry<f64>> {
     })
 }
 
-/// What `--max-rate` says, in bytes a second.
+/// Parses `--max-rate`, in bytes per second.
 pub(super) fn bytes(values: &[String]) -> anyhow::Result<PerRegistry<u64>> {
     read("--max-rate", values, |text| {
         let size = ByteSize::from_str(text.strip_suffix("/s").unwrap_or(text));
@@ -34,8 +34,8 @@ pub(super) fn bytes(values: &[String]) -> anyhow::Result<PerRegistry<u64>> {
     })
 }
 
-/// Reads values, of which the last for a registry holds. What looks like a login is never repeated, since there may be a
-/// password in it.
+/// Parses values; the last one for a registry counts. A value that looks like a login is not repeated, as it may have
+/// a password.
 fn read<T>(
     flag: &str,
     values: &[String],

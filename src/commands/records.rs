@@ -1,4 +1,4 @@
-//! What is remembered between runs: where the file is, and what people do with it.
+//! The command `records`, and the records file of a run.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ const FLAG: &str = "--records";
 /// Path of the file below the user's state directory.
 const DEFAULT: &str = "image-syncer/records.sqlite3";
 
-/// Carries out `image-syncer records …`.
+/// Executes `image-syncer records …`.
 pub(super) fn execute(action: &RecordsAction, printer: &Printer) -> anyhow::Result<Exit> {
     let path = match &action.file().records {
         Some(path) => path.clone(),
@@ -59,8 +59,8 @@ pub(super) fn file(flags: &Remembering) -> Option<(&'static str, PathBuf)> {
     Some(("records file", default_path(|name| std::env::var_os(name))?))
 }
 
-/// Opens the records of a run, as the flags have it; says why there are none, where that is not what was asked for. A run
-/// that does not copy reads them, and makes none.
+/// Opens the records of a run. A warning says why a requested file cannot be used. A run that does not copy opens
+/// existing records only.
 pub(super) fn open(
     flags: &Remembering,
     intent: Intent,
@@ -106,7 +106,8 @@ fn error_reporter(lines: &LineWriter, log: &Log) -> impl Fn(&RecordsError) + Sen
     }
 }
 
-/// The file in the user's state directory (XDG Base Directory Specification): a relative `XDG_STATE_HOME` is none.
+/// Returns the file in the user's state directory (XDG Base Directory Specification). A relative `XDG_STATE_HOME` is
+/// ignored.
 fn default_path(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let given = |name: &str| {
         let value = variable(name).filter(|value| !value.is_empty());
@@ -117,7 +118,7 @@ fn default_path(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> 
     Some(state.join(DEFAULT))
 }
 
-/// Makes the directory of a file in the user's state directory; for the user alone, as that specification has it.
+/// Creates the directory of a file in the user's state directory, for the user alone, as that specification demands.
 fn make_directory_of(path: &Path) -> anyhow::Result<()> {
     let Some(directory) = path.parent() else {
         return Ok(());
@@ -134,7 +135,7 @@ fn make_directory_of(path: &Path) -> anyhow::Result<()> {
     })
 }
 
-/// The registry, or the repository of a registry, that `place` names.
+/// Returns the registry, or the repository, of `place`.
 fn parse_scope(place: &str) -> anyhow::Result<(Registry, Option<Repository>)> {
     if place.contains('/') {
         let repository = Repository::parse(place)?;

@@ -1,4 +1,4 @@
-//! A run under way: driven to its end, and ended early by signals.
+//! An active run: drives it to its end, or ends it early on signals.
 
 use std::sync::Arc;
 
@@ -10,26 +10,26 @@ use crate::commands::run_outputs::RunOutputs;
 use crate::interrupt::Signals;
 use crate::ui::LineLabel;
 
-/// What is under way, and how to end it.
+/// An active run, and the means to end it.
 pub(super) struct ActiveRun {
     pub(super) engine: Engine,
     pub(super) transport: Arc<Transport>,
     pub(super) stop: Stop,
 }
 
-/// How a run ended.
+/// End of a run.
 pub(super) enum RunEnd {
-    /// Nothing is under way any more.
+    /// All work has ended.
     Drained {
-        /// Whether a signal had come before.
+        /// True if a signal arrived before.
         cancelled: bool,
     },
-    /// A third signal came, although the second had ended everything: whatever is left is left.
+    /// A third signal arrived before all work had ended.
     Abandoned,
 }
 
 impl ActiveRun {
-    /// Drives the engine until it has nothing under way any more.
+    /// Drives the engine until all work has ended.
     pub(super) async fn drive(
         self,
         rules: Vec<Arc<Rule>>,
@@ -46,7 +46,7 @@ impl ActiveRun {
         }
     }
 
-    /// Ends the run in order at the first signal and at once at the second; returns at the third.
+    /// Ends the run in order on the first signal and at once on the second; returns on the third.
     async fn handle_signals(&self, interrupts: &mut Signals, audience: &RunOutputs) {
         let (lines, ending) = (&audience.lines, audience.display.ending());
         let name = interrupts.next().await;

@@ -1,4 +1,4 @@
-//! Those who are told of a run, put together in one place, and heard out at its end.
+//! Builds the outputs of a run (live view, log, report) and flushes them at the end.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::ui::{
     Counts, EventLines, FullLists, LineLabel, LineWriter, RequestLogger, print_summary,
 };
 
-/// Those who are told of a run.
+/// Outputs of a run.
 pub(super) struct RunOutputs {
     pub(super) lines: LineWriter,
     pub(super) display: ProgressDisplay,
@@ -34,20 +34,20 @@ pub(super) struct RunOutputs {
     pub(super) shown: Option<StdoutOutput>,
 }
 
-/// What was carried out, and how it ended.
+/// A finished run.
 pub(super) struct FinishedRun<'a> {
-    /// All rules.
+    /// All rules of the run.
     pub(super) rules: &'a [Arc<Rule>],
-    /// When it began.
+    /// Start of the run.
     pub(super) started: Instant,
-    /// What it moved.
+    /// Counters of moved data.
     pub(super) moved: &'a Moving,
-    /// Whether a signal had come.
+    /// True if a signal arrived.
     pub(super) cancelled: bool,
 }
 
 impl RunOutputs {
-    /// People, who read `lines` and see `display`, the files in `outputs`, and what is shown on stdout meanwhile.
+    /// Builds the outputs: `lines` and `display` for people, the files in `outputs`, and the output on stdout.
     pub(super) fn open(
         outputs: Outputs,
         lines: LineWriter,
@@ -71,12 +71,12 @@ impl RunOutputs {
         }
     }
 
-    /// Those who hear every event.
+    /// Returns the listener of all events.
     pub(super) fn listener(&self) -> Arc<dyn Listener> {
         self.all.clone()
     }
 
-    /// Those who hear every request.
+    /// Returns the observer of all requests.
     pub(super) fn observer(&self) -> Arc<dyn Observer> {
         Arc::new(Observers(vec![
             self.counts.clone(),
@@ -85,7 +85,7 @@ impl RunOutputs {
         ]))
     }
 
-    /// Shows how far a run of so many `rules` is, for as long as it is polled.
+    /// Shows the progress of a run with this number of rules, while it is polled.
     pub(super) async fn show(&self, rules: u64, progress: &Arc<Moving>) -> Infallible {
         let (report, counts) = (&self.report, &self.counts);
         let shown = self
@@ -94,8 +94,8 @@ impl RunOutputs {
         shown.await
     }
 
-    /// Writes the files that were asked for, says what the run came to, and turns all of it into an exit. Whatever is
-    /// still under way was interrupted. The files come first: whoever reads what is said may be slow.
+    /// Writes the files, prints the summary and returns the exit. Images in flight count as interrupted. The files
+    /// come first, as the reader of the summary may be slow.
     pub(super) fn close(&self, ended: &FinishedRun<'_>) -> Exit {
         self.all.interrupt();
         let mut summary = self.report.summary();
@@ -145,7 +145,7 @@ impl RunOutputs {
     }
 }
 
-/// What a run ends with, where all files that were asked for could be written or not.
+/// Returns the exit of a run. `files_are_written`: all requested files could be written.
 fn exit(summary: &Summary, files_are_written: bool) -> Exit {
     match summary.exit_code() {
         0 if files_are_written => Exit::Done,

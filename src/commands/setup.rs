@@ -1,4 +1,4 @@
-//! From flags to what the `sync` crate wants.
+//! Conversion of flags to types of the `sync` crate.
 
 use std::path::PathBuf;
 
@@ -11,12 +11,12 @@ use image_syncer_sync::rule::{Parts, PlatformFilter};
 use crate::cli;
 use crate::commands::problems::Problems;
 
-/// The variables of this process, as the files may name them.
+/// Looks up an environment variable of this process.
 pub(super) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// What the files mean; nothing where they are wrong.
+/// Reads the files; the result is empty after a mistake.
 pub(super) fn config(
     files: cli::Files,
     defaults: &cli::Defaults,
@@ -58,12 +58,12 @@ fn read(files: cli::Files, defaults: &cli::Defaults) -> anyhow::Result<Config> {
     )?)
 }
 
-/// Files to read.
+/// Converts paths to inputs.
 pub(super) fn inputs(paths: Vec<PathBuf>) -> Vec<Input> {
     paths.into_iter().map(Input::from).collect()
 }
 
-/// What an empty destination stands for; an empty flag or variable stands for nothing.
+/// Returns the default destination. An empty flag or variable counts as missing.
 pub(super) fn defaults(flags: &cli::Defaults) -> Defaults {
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     Defaults {
@@ -72,12 +72,12 @@ pub(super) fn defaults(flags: &cli::Defaults) -> Defaults {
     }
 }
 
-/// The platform filter.
+/// Parses the platform filter.
 pub(super) fn platforms(flags: &cli::Platforms) -> anyhow::Result<PlatformFilter> {
     Ok(PlatformFilter::parse(&flags.os, &flags.arch)?)
 }
 
-/// Which parts of images.
+/// Returns the parts of images to copy.
 pub(super) fn parts(
     flags: cli::Parts,
     copying: cli::Copying,
@@ -97,7 +97,7 @@ pub(super) fn parts(
     Ok(parts)
 }
 
-/// What comes along with an image; `None` for nothing.
+/// Returns the referrers to copy with an image; `None` for none.
 pub(super) fn referrers(flags: &cli::Referrers) -> anyhow::Result<Option<Referrers>> {
     if flags.referrers_type.iter().any(String::is_empty) {
         bail!(
@@ -114,8 +114,8 @@ pub(super) fn referrers(flags: &cli::Referrers) -> anyhow::Result<Option<Referre
     Ok((!flags.no_referrers).then(referrers))
 }
 
-/// The hosts that `flag` names. They are checked here, as the parser of arguments repeats what it refuses, and there
-/// may be a password in front of a host.
+/// Checks the hosts of `flag`. The parser of arguments would repeat a refused value, which may have a password in
+/// front of the host.
 pub(super) fn hosts(flag: &str, hosts: &[String]) -> anyhow::Result<Vec<String>> {
     for host in hosts {
         Registry::parse(host).with_context(|| flag.to_owned())?;
@@ -123,12 +123,12 @@ pub(super) fn hosts(flag: &str, hosts: &[String]) -> anyhow::Result<Vec<String>>
     Ok(hosts.to_vec())
 }
 
-/// The bound that `--proc` sets; 0 or less sets none.
+/// Returns the limit of `--proc`; 0 or less sets none.
 pub(super) fn bound(proc: i64) -> Option<usize> {
     usize::try_from(proc).ok().filter(|bound| *bound > 0)
 }
 
-/// As whom, without the secret.
+/// Returns the identity of a credential, without its secret.
 pub(super) fn identity(credential: &Credential) -> String {
     match credential {
         Credential::Anonymous => "anonymous".to_owned(),

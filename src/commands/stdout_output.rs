@@ -1,4 +1,4 @@
-//! What is written to stdout by a run that writes nothing else.
+//! Output on stdout of runs that write nothing else.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -21,16 +21,16 @@ use crate::ui::plan::{
 use crate::ui::stdout::{StartWriting, Stdout, WriteEnd};
 use crate::ui::{LineWriter, Printer};
 
-/// What a run is for.
+/// Purpose of a run.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
-    /// To copy.
+    /// Copies images.
     Copy,
-    /// To show what would be copied.
+    /// Shows what would be copied.
     Show(StdoutRequest),
 }
 
-/// What is to be shown.
+/// Requested output.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StdoutRequest {
     intent: Intent,
@@ -39,7 +39,7 @@ pub(super) struct StdoutRequest {
 }
 
 impl Purpose {
-    /// What a copy would take.
+    /// Returns the purpose of `plan`.
     pub(super) fn plan(flags: cli::Showing) -> Self {
         Self::Show(StdoutRequest {
             intent: Intent::Plan,
@@ -48,7 +48,7 @@ impl Purpose {
         })
     }
 
-    /// What differs.
+    /// Returns the purpose of `check`.
     pub(super) fn check(flags: cli::Differences) -> Self {
         Self::Show(StdoutRequest {
             intent: Intent::Check,
@@ -57,12 +57,12 @@ impl Purpose {
         })
     }
 
-    /// To copy, or with `--dry-run` what that would take.
+    /// Returns the purpose of a copy, or of a plan with `--dry-run`.
     pub(super) fn sync(flags: cli::DryRun) -> Self {
         flags.showing().map_or(Self::Copy, Self::plan)
     }
 
-    /// What the engine is asked for.
+    /// Returns the purpose for the engine.
     pub(super) fn intent(self) -> Intent {
         match self {
             Self::Copy => Intent::Copy,
@@ -70,10 +70,10 @@ impl Purpose {
         }
     }
 
-    /// What is written to stdout by `command`, if anything is; the run is stopped when nobody reads it any more.
+    /// Starts the output of `command`, if there is one. The run stops when stdout has no reader any more.
     ///
     /// # Errors
-    /// When the system has no thread left.
+    /// If no thread can be started.
     pub(super) fn shown(
         self,
         command: &str,
@@ -85,7 +85,7 @@ impl Purpose {
             return Ok(None);
         };
         let abandon = stop.abandon.clone();
-        // A terminal that shows how far the run is takes the plan when nothing else is drawn there any more.
+        // On a terminal that shows the progress, the plan is written when the live view has ended.
         let one_terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
         let begin = if one_terminal {
             StartWriting::AtEnd
@@ -103,22 +103,22 @@ impl Purpose {
     }
 }
 
-/// What is written to stdout while a run goes on.
+/// Output on stdout during a run.
 pub(super) struct StdoutOutput {
     asked: StdoutRequest,
     page: StdoutForm,
     stdout: Stdout,
-    /// Whether it is seen on the terminal on which the run is told.
+    /// True if stdout and stderr are terminals.
     one_terminal: bool,
 }
 
-/// The form of it.
+/// Format of the output.
 enum StdoutForm {
     /// For people.
     Plan(Arc<Plan>),
     /// For programs.
     Document(Arc<ReportWriter<Stdout>>),
-    /// The exit code tells.
+    /// The exit code alone.
     Nothing,
 }
 
@@ -145,14 +145,14 @@ impl StdoutForm {
 }
 
 impl StdoutOutput {
-    /// `lines` without what is shown here.
+    /// Returns `lines` without the content of this output.
     pub(super) fn filtered_lines(&self, lines: LineWriter) -> LineWriter {
         let is_plan =
             matches!(&self.page, StdoutForm::Plan(_)) && self.asked.intent == Intent::Plan;
         lines.without_planned_lines(is_plan && self.one_terminal)
     }
 
-    /// Who hears every event.
+    /// Returns the listener of all events.
     pub(super) fn listener(&self) -> Arc<dyn Listener> {
         match &self.page {
             StdoutForm::Plan(plan) => plan.clone(),
@@ -161,7 +161,7 @@ impl StdoutOutput {
         }
     }
 
-    /// What a run that would end with `exit` ends with: differences, where they were the question.
+    /// Returns the exit of the run: `Differs` in place of `Done` if differences were requested and found.
     pub(super) fn exit(&self, summary: &Summary, exit: Exit) -> Exit {
         match exit {
             Exit::Done if self.asked.exit_code && summary.planned > 0 => Exit::Differs,
@@ -169,7 +169,7 @@ impl StdoutOutput {
         }
     }
 
-    /// Shows what is known only now; and says on stderr what the run came to, as far as that is not shown.
+    /// Writes the end of the output, and the summary on stderr as far as it is not shown.
     pub(super) fn end(&self, ending: &RunSummary<'_>, lines: &LineWriter, files: FullLists<'_>) {
         let is_check = self.asked.intent == Intent::Check;
         if is_check {
@@ -180,14 +180,14 @@ impl StdoutOutput {
         match &self.page {
             StdoutForm::Plan(plan) if is_check => plan.close(Vec::new()),
             StdoutForm::Plan(plan) => plan.close(totals(ending.summary, true)),
-            // What cannot be written is told when all is written.
+            // Write errors are reported at the end.
             StdoutForm::Document(document) => drop(document.end(ending)),
             StdoutForm::Nothing => {}
         }
     }
 
-    /// Waits until all is written, or `interrupted` completes. That stdout takes nothing more is a failure, unless
-    /// that is because nobody reads it.
+    /// Waits until all is written, or `interrupted` completes. A write error is a failure, unless stdout has no
+    /// reader.
     pub(super) async fn finish(
         &self,
         exit: Exit,
@@ -205,7 +205,7 @@ impl StdoutOutput {
     }
 }
 
-/// How it is written: for people on a terminal, elsewhere for programs that people write.
+/// Returns the form of the output: for people on a terminal, elsewhere for scripts.
 fn form(intent: Intent) -> PlanForm {
     let colours = Printer::stdout_colours();
     match (intent, Printer::stdout_width()) {

@@ -8,7 +8,7 @@ use crate::commands::{job, setup};
 use crate::exit::Exit;
 use crate::ui::Printer;
 
-/// Reads the files and carries out their rules.
+/// Reads the files and copies the images of their rules.
 pub(super) fn execute(
     arguments: Sync,
     mut problems: Problems,

@@ -1,4 +1,4 @@
-//! What files mean, without network.
+//! The command `validate`.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -15,7 +15,7 @@ use crate::commands::setup;
 use crate::exit::Exit;
 use crate::ui::{Printer, escape, units};
 
-/// Reads the files and prints what they mean to stdout.
+/// Reads the files and prints their rules and logins to stdout.
 pub(super) fn execute(
     arguments: Validate,
     mut problems: Problems,
@@ -23,7 +23,7 @@ pub(super) fn execute(
 ) -> anyhow::Result<Exit> {
     let config = setup::config(arguments.files, &arguments.defaults, &mut problems);
     let platforms = problems.collect(setup::platforms(&arguments.platforms));
-    // Some mistakes show only when the credentials are put together: a service account, two names of one registry.
+    // Some mistakes appear only when the credentials are combined: a service account, two names of one registry.
     let keychain = problems.collect(Keychain::new(config.credentials.clone(), None));
     problems.print(printer)?;
     let platforms = platforms.unwrap_or_default();
@@ -33,7 +33,7 @@ pub(super) fn execute(
     Ok(Exit::Done)
 }
 
-/// The rules in the order in which they were written, then the logins.
+/// Returns the rules in the order of the files, then the logins.
 fn describe_rules(config: &Config, platforms: &PlatformFilter, logins: &[String]) -> String {
     let mut text = String::new();
     for rule in &config.rules {
@@ -54,7 +54,7 @@ fn describe_rules(config: &Config, platforms: &PlatformFilter, logins: &[String]
     text
 }
 
-/// The login that each registry of the rules gets, without its secret, in the order of the rules.
+/// Returns the login of each registry of the rules, without its secret, in the order of the rules.
 fn logins(config: &Config, keychain: &Keychain) -> Vec<String> {
     let mut logins: Vec<String> = Vec::new();
     let mut seen = HashSet::new();

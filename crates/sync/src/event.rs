@@ -1,4 +1,4 @@
-//! What happened, typed. Everything that a person, a log or a report learns of a run is one of these.
+//! Events of a run. Every output (terminal, log, report) is made of these.
 
 use std::ops::AddAssign;
 use std::sync::Arc;
@@ -9,62 +9,62 @@ use image_syncer_registry::{Digest, Repository, Tag, Target};
 use crate::failure::Failure;
 use crate::rule::Rule;
 
-/// Something that happened.
+/// An event of a run.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
-    /// A rule's images are being looked for.
+    /// Discovery of a rule's images begins.
     RuleStarted {
         /// The rule.
         rule: Arc<Rule>,
     },
-    /// How many images a rule will come to is known, before they are all sent off. Said of rules that name their tags
-    /// before they are begun, of others when their list was read to its end, and not always.
+    /// The number of a rule's images is known before they are all queued. Sent for rules that name their tags before
+    /// they begin, for others after their list was read, and not always.
     RuleListed {
         /// The rule.
         rule: Arc<Rule>,
-        /// How many pairs of image and destination it will make: some more, where they are duplicates of earlier rules,
-        /// or fewer, where tags name referrers of images that are not there.
+        /// Expected number of pairs of image and destination. Duplicates of earlier rules can make it too high, tags
+        /// of referrers without an image too low.
         images: u64,
     },
-    /// A rule's images are all known.
+    /// All images of a rule are known.
     RuleDiscovered {
         /// The rule.
         rule: Arc<Rule>,
-        /// How many pairs of image and destination it made; duplicates of earlier rules are not counted.
+        /// Number of pairs of image and destination, without duplicates of earlier rules.
         images: u64,
-        /// Why there are none, where there are none (`the repository has no tags`).
+        /// Reason for an empty result (`the repository has no tags`).
         empty: Option<String>,
     },
-    /// A rule's images could not be listed; those found before are copied all the same.
+    /// The images of a rule could not be listed. Those found before are still copied.
     RuleFailed {
         /// The rule.
         rule: Arc<Rule>,
-        /// Why.
+        /// The reason.
         failure: Failure,
     },
-    /// An image has begun for a destination.
+    /// The copy of an image to a destination begins.
     ImageStarted(ImageName),
-    /// An image has ended for a destination. Exactly one for each pair that was discovered.
+    /// The copy of an image to a destination ended. Sent exactly once for each pair that was discovered.
     ImageFinished {
-        /// Which.
+        /// The image.
         image: ImageName,
-        /// How.
+        /// Its outcome.
         outcome: Outcome,
-        /// From its start.
+        /// Time since its start.
         elapsed: Duration,
     },
-    /// Something that a person should know and that fails nothing.
+    /// A warning.
     Warning {
         /// The sentence.
         text: String,
     },
 }
 
-/// An image and one of its destinations, as people read them.
+/// An image and one of its destinations, for messages.
 #[derive(Debug, Clone)]
 pub struct ImageName {
-    /// The rule that wants it.
+    /// The rule of the image.
     pub rule: Arc<Rule>,
     /// The full reference at the source.
     pub source: String,
@@ -73,8 +73,8 @@ pub struct ImageName {
 }
 
 impl ImageName {
-    /// Names what `target` is at the source of `rule`, for the `tag` of `destination`; without a tag, the digest names it
-    /// there, where that is known beforehand.
+    /// Names the image `target` of the source of `rule`, and its `tag` at `destination`. Without a tag, the digest
+    /// names it there, if it is known beforehand.
     pub fn new(
         rule: &Arc<Rule>,
         target: &Target,
@@ -94,7 +94,7 @@ impl ImageName {
     }
 }
 
-/// The full reference of what `target` names in `repository`.
+/// Returns the full reference of `target` in `repository`.
 pub(crate) fn full_reference(repository: &Repository, target: Option<&Target>) -> String {
     match target {
         Some(Target::Tag(tag)) => format!("{repository}:{tag}"),
@@ -103,65 +103,65 @@ pub(crate) fn full_reference(repository: &Repository, target: Option<&Target>) -
     }
 }
 
-/// How an image ended. The five add up to what was discovered.
+/// Outcome of an image. The five kinds add up to all discovered images.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    /// It is at the destination now, and was not before.
+    /// The image was copied to the destination.
     Copied(Copied),
-    /// The destination had exactly this.
+    /// The destination had the same image.
     Unchanged {
         /// The root's digest.
         digest: Digest,
-        /// How that is known.
+        /// Evidence for it.
         by: Evidence,
     },
-    /// It was not to be copied.
+    /// The image was not to be copied.
     Skipped {
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// It is not at the destination.
+    /// The image is not at the destination.
     Failed(Failure),
-    /// It would be copied; where nothing is to be written, so that nothing else was done.
+    /// The image would be copied. Only in runs that write nothing.
     Planned(Box<Planned>),
 }
 
-/// How it is known that a destination has an image.
+/// Evidence that a destination has an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evidence {
-    /// The registry gave the digest.
+    /// The registry returned the digest.
     Registry,
-    /// And everything below the root was looked for as well, and found.
+    /// The registry returned the digest and has everything below the root.
     Verified,
-    /// The tag is immutable and stands there, and the records say what was copied to it.
+    /// The tag is immutable and exists, and the records have the digest that was copied to it.
     Records,
 }
 
-/// What a copy took.
+/// Result of a copy.
 #[derive(Debug, Clone)]
 pub struct Copied {
     /// The digest at the destination.
     pub digest: Digest,
-    /// Whether the platform filter made an index of its own, whose digest is not the source's.
+    /// True if the platform filter made a new index with another digest than the source.
     pub filtered: bool,
-    /// Whether its index came as it is, without some of its children.
+    /// True if the index was copied unchanged, without some of its children.
     pub sparse: bool,
-    /// What was moved, that of its referrers included.
+    /// Data that was moved, with its referrers.
     pub volume: Volume,
-    /// What stood under its tag before, where that was asked and something else stood there.
+    /// Earlier digest of the tag, if another one was found.
     pub replaced: Option<Digest>,
-    /// What refers to it and came along: referrers, and the images that cosign's tags name.
+    /// Number of referrers and images of cosign's tags that were copied with it.
     pub referrers: u64,
-    /// Whether the root stood there before, so that only what refers to it came.
+    /// True if the root existed before, so that only referrers were copied.
     pub root_unchanged: bool,
-    /// Manifests whose lists of referrers others were writing at the same time, so that some may not be listed yet; a
-    /// further run heals that.
+    /// Manifests whose referrer lists other processes were writing at the same time. Entries may be missing until a
+    /// further run.
     pub contended: u64,
-    /// What of it was lost below a root that stood there, where that is why it was copied; else nothing.
+    /// Lost parts below an existing root, if they are the reason for the copy; otherwise empty.
     pub losses: Vec<Loss>,
 }
 
-/// What was moved, and what did not have to be.
+/// Amounts of data that were moved or already present.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Volume {
     /// Manifests pushed.
@@ -170,11 +170,11 @@ pub struct Volume {
     pub blobs: u64,
     /// Bytes of blobs streamed.
     pub bytes: u64,
-    /// Bytes of blobs that the registry took from another of its repositories.
+    /// Bytes of blobs that the registry mounted from another of its repositories.
     pub mounted_bytes: u64,
-    /// Bytes of blobs that were there.
+    /// Bytes of blobs that existed at the destination.
     pub present_bytes: u64,
-    /// Bytes of blobs that another image of this run brought there, before or while this one wanted them.
+    /// Bytes of blobs that another image of this run uploaded.
     pub shared_bytes: u64,
 }
 
@@ -190,7 +190,7 @@ impl AddAssign for Volume {
 }
 
 impl Copied {
-    /// `digest` is there now, and nothing was moved for that.
+    /// Returns the result for `digest` without any moved data.
     pub fn without_transfer(digest: Digest) -> Self {
         Self {
             digest,
@@ -209,74 +209,72 @@ impl Copied {
 /// An image that would be copied.
 #[derive(Debug, Clone)]
 pub struct Planned {
-    /// The digest that the destination would have.
+    /// Digest that the destination would have.
     pub digest: Digest,
-    /// What would be different from what is there.
+    /// Difference from the destination.
     pub change: Change,
-    /// Whether the platform filter makes an index of its own, whose digest is not the source's.
+    /// True if the platform filter makes a new index with another digest than the source.
     pub filtered: bool,
-    /// Whether its index would come as it is, without some of its children.
+    /// True if the index would be copied unchanged, without some of its children.
     pub sparse: bool,
-    /// Whether the registry hides the repository from a login that it accepts: then it most likely does not exist yet.
+    /// True if the registry hides the repository from an accepted login. It most likely does not exist yet.
     pub hidden: bool,
-    /// What it would take; `None` where only the difference was asked for.
+    /// Cost of the copy; `None` if only the difference was requested.
     pub cost: Option<Cost>,
 }
 
-/// Why an image would be copied.
+/// Reason for a planned copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing stands under its name.
+    /// The tag does not exist.
     New,
-    /// Something else stands under its name.
+    /// The tag has another digest.
     Moved {
-        /// What.
+        /// The digest at the destination.
         from: Digest,
     },
-    /// It stands there, and something that refers to it does not.
+    /// The image exists, and some of its referrers do not.
     Referrers,
-    /// It stands there, and something below it was lost; empty where it is pushed again without a look (`--force`).
+    /// The image exists, and parts below it are lost. Empty if it is pushed again without a look (`--force`).
     Again(Vec<Loss>),
 }
 
-/// What a copy would take, as far as that can be told without writing. What many images of a run share is counted
-/// once for each registry as sent, and for the others as shared or mounted; which of them sends it may differ from what a run
-/// does.
+/// Cost of a planned copy, as far as it is known without writing. Data that many images share counts once for each
+/// registry as sent, and otherwise as shared or mounted. The image that sends it may be another one in a real run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// The platforms of its images (`linux/arm64/v8`), in the order of its indexes; empty where they do not say any.
+    /// Platforms of its images (`linux/arm64/v8`), in the order of its indexes; empty if they name none.
     pub platforms: Vec<String>,
-    /// Layers of those of its images that are not known to be there, each once.
+    /// Number of different layers of images that the destination does not have yet.
     pub layers: u64,
-    /// What would be moved, referrers included. What the registry has in another of its repositories, or would have by
-    /// then, counts as mounted.
+    /// Data that would be moved, with referrers. Blobs in another repository of the registry count as mounted.
     pub volume: Volume,
-    /// What refers to it and would come along.
+    /// Number of referrers that would be copied.
     pub referrers: u64,
 }
 
-/// What was not as it should be below a root that stood at a destination. Displays as a clause.
+/// A lost part below an existing root at a destination. Displays as a clause.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Loss {
-    /// The manifest was not there.
+    /// The manifest is missing.
     Manifest(Digest),
-    /// Something else was there under the manifest's digest.
+    /// Other content has the digest of the manifest.
     WrongManifest(Digest),
-    /// The blob was not there.
+    /// The blob is missing.
     Blob(Digest),
-    /// Something of another size was there under the blob's digest.
+    /// Content of another size has the digest of the blob.
     WrongBlob {
         /// The blob.
         digest: Digest,
         /// Its size, in bytes.
         size: u64,
-        /// The size of what was there.
+        /// Size of the content, in bytes.
         found: u64,
     },
 }
 
 impl Loss {
-    /// What was lost.
+    /// Returns the digest of the lost part.
     pub fn digest(&self) -> &Digest {
         match self {
             Self::Manifest(digest)
@@ -304,8 +302,8 @@ impl std::fmt::Display for Loss {
     }
 }
 
-/// Hears every event, in order for one image; called from many tasks. Must not block for long.
+/// Receives every event, in order for one image. Called from many tasks; must not block for long.
 pub trait Listener: Send + Sync {
-    /// Something happened.
+    /// Receives an event.
     fn event(&self, event: &Event);
 }

@@ -1,81 +1,81 @@
-//! Why an image failed, in a form that can be shared, counted and printed.
+//! Failures of images and rules, in a form that can be shared, counted and printed.
 
 use std::time::SystemTime;
 
 use image_syncer_registry::{Cause, ErrorKind, Repository};
 
-/// Whose fault it was.
+/// End of the copy at which a failure occurred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Side {
-    /// The source registry, or what it holds.
+    /// The source registry or its content.
     Source,
     /// The destination registry.
     Destination,
-    /// This program or its surroundings.
+    /// This program or its environment.
     Local,
 }
 
-/// Who has to do something about a failure: one step beyond whose fault it was.
+/// Party that can resolve a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Responsibility {
-    /// Whoever runs the source registry, or pushes to it.
+    /// The operators of the source registry, or those who push to it.
     Source,
-    /// Whoever runs the destination registry.
+    /// The operators of the destination registry.
     Destination,
-    /// Whoever gives logins and rights: 401, 403, a credential file or helper that failed.
+    /// The administrators of logins and rights: 401, 403, a credential file or helper that failed.
     Credentials,
-    /// Nobody, in time: 429.
+    /// Nobody; it passes with time: 429.
     RateLimit,
-    /// Whoever writes the rules.
+    /// The authors of the rules.
     Rules,
-    /// Us, or this machine.
+    /// This program or this machine.
     Internal,
     /// Nobody: the run was interrupted.
     Interrupted,
 }
 
-/// What a registry was asked for when it failed.
+/// Request that failed at a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedRequest {
-    /// What was being done, an infinitive clause: `push manifest mirror/nginx:v1`.
+    /// Action, as an infinitive clause: `push manifest mirror/nginx:v1`.
     pub action: String,
-    /// The repository that it is about, where it is about one: at the registry as the user wrote it, which the host that
-    /// failed need not be, as registries lead to token servers and storage.
+    /// Repository of the request, if it has one, at the registry as the user wrote it. The host that failed may be
+    /// another one, such as a token server or storage.
     pub repository: Option<Repository>,
-    /// When the host lets requests in again, where it says so.
+    /// Time at which the host accepts requests again, if it says so.
     pub until: Option<SystemTime>,
 }
 
-/// Why an image, or a whole rule, failed.
+/// Failure of an image or a whole rule.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// Whose fault.
+    /// End of the copy at which it occurred.
     pub side: Side,
-    /// The kind, where a registry was involved.
+    /// Kind of the error, if a registry was involved.
     pub kind: Option<ErrorKind>,
-    /// What it is, in terms of what a person has to do about it.
+    /// Cause, which decides on the hint.
     pub cause: Cause,
-    /// The host that failed; empty where none was involved.
+    /// Host that failed; empty if none was involved.
     pub host: String,
-    /// What was asked for, where a registry was involved.
+    /// Request that failed, if a registry was involved.
     pub request: Option<Box<FailedRequest>>,
-    /// One sentence: what was being done, what happened, after how many tries.
+    /// One sentence with the action, the error and the number of tries.
     pub reason: String,
-    /// How often it was tried.
+    /// Number of tries.
     pub tries: u32,
-    /// The status of the last answer.
+    /// Status of the last response.
     pub status: Option<u16>,
     /// The registry's error code.
     pub code: Option<String>,
-    /// Whether the run was interrupted before the image was finished; then it is nobody's fault.
+    /// True if the run was interrupted before the image was finished.
     pub interrupted: bool,
 }
 
 impl Failure {
-    /// A registry's error, at one of the two ends.
+    /// Creates a failure from a registry's error at one of the two ends.
     pub fn registry(side: Side, error: &image_syncer_registry::Error) -> Self {
         let cause = match error.cause() {
-            // Who lets nobody look takes nothing either: some say so to the first look (GHCR).
+            // A refused read at a destination means a missing push right: GHCR refuses the first lookup.
             Cause::NoPullRight if side == Side::Destination => Cause::NoPushRight,
             cause => cause,
         };
@@ -96,15 +96,15 @@ impl Failure {
             interrupted: error.kind() == ErrorKind::Cancelled,
         }
     }
-    /// The repository that it is about, where it is about one.
+    /// Returns the repository of the request, if it has one.
     pub fn repository(&self) -> Option<&Repository> {
         self.request.as_ref()?.repository.as_ref()
     }
-    /// When the host lets requests in again, where it says so.
+    /// Time at which the host accepts requests again, if it says so.
     pub fn until(&self) -> Option<SystemTime> {
         self.request.as_ref()?.until
     }
-    /// Who has to do something about it.
+    /// Returns the party that can resolve it.
     pub fn class(&self) -> Responsibility {
         use ErrorKind::{Credentials, Denied, RateLimited, Unauthorized};
         match self.cause {
@@ -122,7 +122,7 @@ impl Failure {
             (_, Side::Local) => Responsibility::Internal,
         }
     }
-    /// Whether no login or right would change anything: registries answer 401 and 403 for more than those.
+    /// Returns whether the cause of a 401 or 403 is something else than a login or a right.
     fn is_about_content_or_place(&self) -> bool {
         matches!(
             self.cause,
@@ -135,7 +135,7 @@ impl Failure {
                 | Cause::ReferrerRefused
         )
     }
-    /// Something of our own.
+    /// Creates a failure of this program without a registry.
     pub fn local(reason: impl Into<String>) -> Self {
         Self {
             side: Side::Local,
@@ -150,14 +150,14 @@ impl Failure {
             interrupted: false,
         }
     }
-    /// An image that gives way to another one, which an earlier rule writes to the same tag.
+    /// Creates a failure of an image whose tag an earlier rule writes.
     pub(crate) fn tag_conflict(reason: String) -> Self {
         Self {
             cause: Cause::TagConflict,
             ..Self::local(reason)
         }
     }
-    /// A panic of this program, from what it left behind.
+    /// Creates a failure from the payload of a panic.
     pub fn panicked(payload: &(dyn std::any::Any + Send)) -> Self {
         let text = match (
             payload.downcast_ref::<&str>(),
@@ -169,7 +169,7 @@ impl Failure {
         };
         Self::internal(text)
     }
-    /// A defect of this program; `what` says what was noticed.
+    /// Creates a failure for a defect of this program; `what` describes it.
     pub fn internal(what: &str) -> Self {
         let reason =
             format!("internal error: {what}; this is a defect of image-syncer, please report it");
@@ -178,7 +178,7 @@ impl Failure {
             ..Self::local(reason)
         }
     }
-    /// The run was interrupted first.
+    /// Creates a failure of an interrupted image.
     pub fn interrupted() -> Self {
         Self {
             interrupted: true,
@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(failure.repository().unwrap().path(), "a/b");
         assert_eq!(failure.until(), Some(until));
         assert_eq!(failure.request.unwrap().action, "push manifest a/b:v1");
-        // What a destination does not let us see it does not let us write.
+        // A refused read at a destination means a missing push right.
         let failure = Failure::registry(Side::Destination, &error);
         assert_eq!(failure.cause, Cause::NoPushRight);
         assert_eq!(Failure::local("x").cause, Cause::Other);

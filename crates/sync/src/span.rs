@@ -1,8 +1,8 @@
-//! On whose behalf registries are asked, for logs at level debug: the fields of these spans belong to every line that
-//! is logged within them. Where nobody listens at that level they cost next to nothing, and nothing is formatted.
+//! Spans that name the image of a request in logs at level debug. Their fields belong to every line within them.
+//! Without a listener at that level they cost almost nothing, and nothing is formatted.
 //!
-//! What is asked once for the sake of many (a token, a list, a manifest, a download that several images share) is
-//! logged for whoever asked first.
+//! A request that serves many images (a token, a list, a manifest, a shared download) is logged for the image that
+//! sent it first.
 
 use tracing::{Span, debug_span};
 
@@ -10,22 +10,22 @@ use crate::event::ImageName;
 use crate::rule::Rule;
 use crate::store::Store;
 
-/// A rule's images are looked for.
+/// Discovery of a rule's images.
 pub(crate) fn rule(rule: &Rule) -> Span {
     debug_span!("rule", rule = &*rule.name)
 }
 
-/// An image, whose name this is for one of its destinations, is brought to them.
+/// Copy of an image to its destinations; `name` is that for one of them.
 pub(crate) fn image(name: &ImageName) -> Span {
     debug_span!("image", rule = &*name.rule.name, source = name.source)
 }
 
-/// Within an image: one of its destinations is seen to.
+/// Copy to one destination, within an image.
 pub(crate) fn destination(name: &ImageName) -> Span {
     debug_span!("destination", destination = name.destination)
 }
 
-/// Within an image: what several of its destinations want is brought to one of them.
+/// Upload to one destination of content that several destinations share, within an image.
 pub(crate) fn delivery(destination: &dyn Store) -> Span {
     debug_span!("delivery", destination = %destination.repository())
 }

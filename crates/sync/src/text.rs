@@ -1,6 +1,6 @@
 //! Texts that resemble each other.
 
-/// Returns the known name that was probably meant by `text`: one that differs in case, or in two letters at most.
+/// Returns the known name that `text` probably means: one that differs in case, or in at most two letters.
 pub(crate) fn nearest<'a>(text: &str, known: &[&'a str]) -> Option<&'a str> {
     let text = text.to_lowercase();
     let near = |name: &&'a str| Some((distance(&text, name), *name)).filter(|(far, _)| *far <= 2);
@@ -10,7 +10,7 @@ pub(crate) fn nearest<'a>(text: &str, known: &[&'a str]) -> Option<&'a str> {
     all.min().map(|(_, name)| name)
 }
 
-/// Returns the number of letters that must be inserted, removed or changed to make one text of the other.
+/// Returns the edit distance of two texts, in characters.
 pub(crate) fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.chars().count()).collect();
     for (i, a) in one.chars().enumerate() {

@@ -1,4 +1,4 @@
-//! What is to be copied, and how.
+//! Flags for copying, records and transfers.
 
 use std::path::PathBuf;
 
@@ -6,16 +6,16 @@ use clap::{ArgAction, Args, ValueHint};
 
 use crate::cli::args::values::{boolean, limit, path, proc};
 
-/// What `--commit-timeout` is where nothing is said.
+/// Default of `--commit-timeout`, in seconds.
 const COMMIT_TIMEOUT: u64 = 600;
 
-/// What is copied of images, beside what is missing of them.
+/// Content that is copied although it is not missing.
 #[derive(Clone, Copy, Debug, Default, Args)]
 #[command(next_help_heading = "Copying")]
 pub struct Copying {
-    /// Push manifests that are there already, too
+    /// Push manifests that exist already
     ///
-    /// Even where the destination has the same digest.
+    /// Even if the destination has the same digest.
     #[arg(
         long,
         value_name = "BOOL",
@@ -29,9 +29,9 @@ pub struct Copying {
         value_parser = boolean
     )]
     pub force: bool,
-    /// Look for all that unchanged images consist of
+    /// Verify all content of unchanged images
     ///
-    /// For every manifest and blob of images that are unchanged; what a destination has lost is sent again.
+    /// Looks up every manifest and blob of unchanged images. Missing content is uploaded again.
     #[arg(
         long,
         value_name = "BOOL",
@@ -45,61 +45,63 @@ pub struct Copying {
         value_parser = boolean
     )]
     pub verify: bool,
-    /// Bring foreign and non-distributable layers along
+    /// Copy foreign and non-distributable layers
     ///
-    /// From the source, else from the URLs that they name.
+    /// From the source, or from the URLs in the manifest.
     #[arg(long)]
     pub foreign_layers: bool,
 }
 
-/// What is known without asking registries.
+/// Knowledge of earlier runs.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Records")]
 pub struct Remembering {
     /// Tags that never change: a glob or /expression/
     ///
-    /// Such as `v*` or `/^v[0-9]/`. Those copied before are not asked about again while they stand at the
-    /// destination. Repeatable.
+    /// Such as `v*` or `/^v[0-9]/`. A tag that was copied before and still exists at the destination needs no request.
+    /// Repeatable.
     #[arg(long, value_name = "PATTERN")]
     pub immutable: Vec<String>,
-    /// Remember in this file what destinations hold
+    /// File for records of destinations
     ///
-    /// Between runs; else in `image-syncer/records.sqlite3` below `$XDG_STATE_HOME` or `~/.local/state`.
+    /// Records save requests and bytes in later runs. Default: `image-syncer/records.sqlite3` in `$XDG_STATE_HOME` or
+    /// `~/.local/state`.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub records: Option<PathBuf>,
-    /// Remember nothing, and ask the registries
+    /// Use no records
     #[arg(long, conflicts_with = "records")]
     pub no_records: bool,
 }
 
-/// Which records file.
+/// The records file.
 #[derive(Debug, Args)]
 pub struct RecordsFile {
-    /// Which records file
+    /// Records file
     ///
-    /// Else `image-syncer/records.sqlite3` below `$XDG_STATE_HOME` or `~/.local/state`.
+    /// Default: `image-syncer/records.sqlite3` in `$XDG_STATE_HOME` or `~/.local/state`.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub records: Option<PathBuf>,
 }
 
-/// What bounds the bytes that flow; a transfer as a whole may take as long as it likes.
+/// Limits of transfers. The total time of a transfer has no limit.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Transfer")]
 pub struct Transfer {
-    /// At most N blob transfers at a time
+    /// Maximum number of blob transfers at a time
     ///
-    /// 0 or less: only the program's own limits per registry. Small requests are not counted.
+    /// With 0 or less, only the program's own limits per registry apply. Small requests are not counted.
     #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = proc)]
     pub proc: Option<i64>,
-    /// At most RATE bytes a second for each registry
+    /// Maximum bytes per second for each registry
     ///
-    /// In bodies to and from each registry together (`50MiB`, `10MB`), or HOST, with what it leads to. Repeatable.
+    /// Bodies in both directions count together (`50MiB`, `10MB`). With HOST, the limit of that registry and of the
+    /// hosts that it redirects to. Repeatable.
     #[arg(long, value_name = "[HOST[:PORT]=]RATE")]
     pub max_rate: Vec<String>,
     /// Time for a registry to store a blob
     ///
-    /// Try again where the last request of a blob or manifest has no answer for this long: a registry may digest and
-    /// copy before it gives one.
+    /// The last request of an upload is retried if it has no response within this time. A registry may verify and copy
+    /// the content before it responds.
     #[arg(long, value_name = "SECONDS", default_value_t = COMMIT_TIMEOUT, value_parser = limit)]
     pub commit_timeout: u64,
 }

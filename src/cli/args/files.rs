@@ -1,4 +1,4 @@
-//! Where rules and credentials are written.
+//! Flags for files with rules and credentials.
 
 use std::path::PathBuf;
 
@@ -18,15 +18,15 @@ pub struct Files {
     pub images: Vec<PathBuf>,
     /// Credentials: a map from registry to login
     ///
-    /// A key is a registry, or registry/namespace of any depth, and the longest that covers a repository counts; a login
-    /// is `username`, `password` and `insecure`, all of them optional. Registries without one get the logins that
-    /// docker and podman keep. Repeatable: the entries of all files are merged. `-` is standard input.
+    /// A key is a registry, or registry/namespace of any depth; the longest one that matches a repository counts. A
+    /// login has `username`, `password` and `insecure`, all optional. Registries without an entry use the logins of
+    /// docker and podman. Repeatable: the entries of all files are merged. `-` is standard input.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub auth: Vec<PathBuf>,
     /// Rules and credentials in one file
     ///
-    /// Under `images` and `auth`; excludes --images and --auth. Repeatable: all files are merged. `-` is standard
-    /// input.
+    /// With the keys `images` and `auth`. Cannot be used with --images and --auth. Repeatable: all files are merged.
+    /// `-` is standard input.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub config: Vec<PathBuf>,
 }
@@ -37,36 +37,37 @@ pub struct Files {
 pub struct Auth {
     /// Credentials: a map from registry to login
     ///
-    /// A key is a registry, or registry/namespace of any depth, and the longest that covers a repository counts; a login
-    /// is `username`, `password` and `insecure`, all of them optional. Registries without one get the logins that
-    /// docker and podman keep. Repeatable: the entries of all files are merged. `-` is standard input.
+    /// A key is a registry, or registry/namespace of any depth; the longest one that matches a repository counts. A
+    /// login has `username`, `password` and `insecure`, all optional. Registries without an entry use the logins of
+    /// docker and podman. Repeatable: the entries of all files are merged. `-` is standard input.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub auth: Vec<PathBuf>,
 }
 
-/// Registries that are reached without a trusted certificate.
+/// Registries without a trusted certificate.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Credentials")]
 pub struct Insecure {
-    /// Accept http, and any certificate, of this registry
+    /// Allow http and any certificate
     ///
-    /// https with any certificate is tried first, then http. Repeatable, or comma separated.
+    /// For this registry. The program tries https with any certificate first, then http. Repeatable, or
+    /// comma-separated.
     #[arg(long, value_name = "HOST[:PORT]", value_delimiter = ',')]
     pub insecure: Vec<String>,
 }
 
-/// What an empty destination stands for.
+/// Default destination, which an empty text means.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Files")]
 pub struct Defaults {
-    /// Registry that an empty destination stands for
+    /// Default registry of empty destinations
     ///
-    /// The variable `DEFAULT_REGISTRY` says the same; the flag beats it.
+    /// Overrides the variable `DEFAULT_REGISTRY`.
     #[arg(long, value_name = "HOST", env = "DEFAULT_REGISTRY", hide_env = true)]
     pub registry: Option<String>,
-    /// Namespace that an empty destination stands for
+    /// Default namespace of empty destinations
     ///
-    /// The repository keeps its last name in it. The variable `DEFAULT_NAMESPACE` says the same; the flag beats it.
+    /// The repository keeps its last path component. Overrides the variable `DEFAULT_NAMESPACE`.
     #[arg(
         long,
         value_name = "NAMESPACE",

@@ -1,4 +1,4 @@
-//! Which parts of images, and what comes along with them.
+//! Flags for platforms, parts and referrers of images.
 
 use std::time::Duration;
 
@@ -12,71 +12,69 @@ use crate::cli::args::values::duration;
 pub struct Platforms {
     /// Only these operating systems: `os[:os.version]`
     ///
-    /// Repeatable, or comma separated. An item without a version takes all of them; a platform that does not say its
-    /// own is taken.
+    /// Repeatable, or comma-separated. An item without a version accepts all versions. A platform without an operating
+    /// system is accepted.
     #[arg(long, value_name = "LIST")]
     pub os: Vec<String>,
     /// Only these architectures: `arch[:variant]`
     ///
-    /// Repeatable, or comma separated. An item without a variant takes all of them; a platform that does not say its
-    /// own is taken.
+    /// Repeatable, or comma-separated. An item without a variant accepts all variants. A platform without an
+    /// architecture is accepted.
     #[arg(long, value_name = "LIST")]
     pub arch: Vec<String>,
 }
 
-/// Which parts of an image, beside its platforms.
+/// Parts of images, besides platforms.
 #[derive(Clone, Copy, Debug, Default, Args)]
 #[command(next_help_heading = "Platforms")]
 pub struct Parts {
-    /// Leave the attestations of buildx out
+    /// Remove the attestations of buildx
     ///
-    /// For registries that refuse them. Indexes get digests of their own.
+    /// For registries that refuse them. Indexes get other digests than at the source.
     #[arg(long)]
     pub strip_attestations: bool,
     /// Keep indexes and their digests when filtering
     ///
-    /// Indexes stay as they are where --os, --arch or --strip-attestations leaves children out; few registries take
-    /// that.
+    /// Indexes stay unchanged if --os, --arch or --strip-attestations leaves children out. Few registries accept that.
     #[arg(long)]
     pub sparse: bool,
 }
 
-/// What comes along with an image.
+/// Referrers that are copied with an image.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Referrers")]
 pub struct Referrers {
-    /// Leave signatures, attestations and SBOMs behind
+    /// Do not copy signatures, attestations and SBOMs
     ///
-    /// Nothing that refers to an image comes along. Where all tags are copied, those that name such (`sha256-…`,
-    /// `sha256-….sig`) are tags like any other then.
+    /// No referrers are copied. If a rule copies all tags, tags of referrers (`sha256-…`, `sha256-….sig`) count as
+    /// usual tags.
     #[arg(long, conflicts_with_all = ["referrers", "referrers_type", "referrers_interval"])]
     pub no_referrers: bool,
-    /// Look for them at unchanged images
+    /// Referrers to look up for unchanged images
     ///
-    /// `root`: what refers to the image itself. `deep`: what refers to its children and to its referrers, as well.
-    /// Those of images that are copied come along in any case.
+    /// `root`: referrers of the image itself. `deep`: also referrers of its children and of its referrers. All
+    /// referrers of images that are copied are copied in any case.
     #[arg(long, value_name = "root|deep", value_enum, hide_possible_values = true, default_value_t = WhichReferrers::Root)]
     pub referrers: WhichReferrers,
-    /// Bring only those of this artifact type
+    /// Copy only referrers of this artifact type
     ///
-    /// `cosign` stands for the tags that cosign makes (`sha256-….sig`, `.att`, `.sbom`). Repeatable, or comma
-    /// separated.
+    /// `cosign` means the tags of cosign (`sha256-….sig`, `.att`, `.sbom`). Repeatable, or comma-separated.
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
     pub referrers_type: Vec<String>,
-    /// Look at each unchanged image only so often
+    /// Minimum time between two lookups of referrers
     ///
-    /// Nothing is asked for unchanged images that were asked about within this (`30s`, `15m`, `12h`, `7d`), as the
-    /// records tell; 0 asks always.
+    /// An unchanged image whose referrers were looked up within this time (`30s`, `15m`, `12h`, `7d`), by the records,
+    /// needs no request; 0 looks up always.
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration)]
     pub referrers_interval: Duration,
 }
 
-/// Of what of an unchanged image it is asked what refers to it.
+/// Manifests of an unchanged image that are checked for new referrers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum WhichReferrers {
-    /// Its root.
+    /// The root.
     #[default]
     Root,
-    /// Everything that it consists of.
+    /// The root, its children and its referrers.
     Deep,
 }

@@ -1,4 +1,4 @@
-//! Groups of flags that commands share. Each command takes the groups whose flags mean something for it, and no other.
+//! Groups of flags that commands share. Each command has only the groups that have an effect for it.
 
 mod copying;
 mod files;
@@ -20,25 +20,25 @@ pub use shell::{Completions, Man, Shell};
 pub use showing::{CheckFormat, Differences, DryRun, PlanFormat, Showing};
 pub(in crate::cli) use values::days;
 
-/// What every command takes that asks registries.
+/// Flags of all commands that send requests to registries.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// Which platforms.
+    /// Platforms to copy.
     #[command(flatten)]
     pub platforms: Platforms,
-    /// Which parts beside that.
+    /// Parts of images to copy.
     #[command(flatten)]
     pub parts: Parts,
-    /// What comes along.
+    /// Referrers to copy.
     #[command(flatten)]
     pub referrers: Referrers,
-    /// What is known without asking.
+    /// Knowledge of earlier runs.
     #[command(flatten)]
     pub remembering: Remembering,
-    /// How registries are asked.
+    /// Requests to registries.
     #[command(flatten)]
     pub asking: Asking,
-    /// Where registries may lead.
+    /// Hosts that registries may redirect to.
     #[command(flatten)]
     pub safety: Safety,
 }

@@ -1,4 +1,4 @@
-//! What is written for other programs, and what is told to people.
+//! Flags for output files, the log and the terminal.
 
 use std::path::PathBuf;
 
@@ -6,21 +6,21 @@ use clap::{ArgAction, Args, ValueEnum, ValueHint};
 
 use crate::cli::args::values::path;
 
-/// What is written for other programs.
+/// Output files for programs.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Output {
     /// The report.
     #[command(flatten)]
     pub reporting: Reporting,
-    /// Write what failed in the form of --images
+    /// Write failed images in the form of --images
     ///
-    /// And what was interrupted, so that it can be given there again.
+    /// With those that were interrupted, so that the file can be used for --images again.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub failed_images: Option<PathBuf>,
-    /// Write a map of what is at its destinations
+    /// Write a map of images at their destinations
     ///
-    /// From source to list of destinations, after the run: what was copied now, and what was there.
+    /// From source to list of destinations, after the run: images that were copied, and images that existed.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub output_success_images: Option<PathBuf>,
     /// Format of that map
@@ -28,18 +28,18 @@ pub struct Output {
     pub output_images_format: ImagesFormat,
 }
 
-/// What is written for other programs of every image, whether it was copied or only looked at.
+/// The report file, for all commands that compare images.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Reporting {
-    /// Write what happened to each image as JSON
+    /// Write the result of each image as JSON
     ///
-    /// Every image and destination, rules, hosts, totals: docs/report.md says what is in it.
+    /// Images, destinations, rules, hosts and totals. docs/report.md describes the format.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub report: Option<PathBuf>,
 }
 
-/// How the map of images is written.
+/// Format of the map of images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ImagesFormat {
     /// YAML.
@@ -49,83 +49,83 @@ pub enum ImagesFormat {
     Json,
 }
 
-/// What is told to people.
+/// Output for people.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Logging {
     /// Append the log to a file
     ///
-    /// On stderr remain warnings, failures and the summary.
+    /// Warnings, failures and the summary stay on stderr.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub log: Option<PathBuf>,
     /// Format of the log
     ///
-    /// `text` for people, or `json`, one flat object a line; without `--log`, `json` makes stderr the log.
+    /// `text` for people, or `json` with one flat object per line. Without `--log`, `json` writes the log to stderr.
     #[arg(long, value_name = "text|json", value_enum, hide_possible_values = true, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
-    /// What the log takes
+    /// Minimum level of the log
     ///
-    /// Each level takes those before it as well: `error`, what failed; `warn`, what needs attention; `info`, what became
-    /// of each image (the default); `debug`, every request (as with `-vv`); `trace`, what the program thinks (as with
-    /// `-vvv`). Without `--log`, of what people are told on stderr, too.
+    /// Each level includes the ones before it: `error`, failures; `warn`, warnings; `info`, the result of each image
+    /// (default); `debug`, every request (as with `-vv`); `trace`, internal decisions (as with `-vvv`). Without
+    /// `--log`, it applies to the lines on stderr.
     #[arg(long, value_name = "LEVEL", value_enum, hide_possible_values = true)]
     pub log_level: Option<LogLevel>,
-    /// Tell of unchanged images; -vv, -vvv: of more
+    /// Show unchanged images; -vv and -vvv show more
     ///
-    /// Of images that were there, too; `-vv`: and log every request; `-vvv`: and what the program thinks.
+    /// `-vv` also logs every request, `-vvv` also internal decisions.
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
-    /// How it is shown how far a run is
+    /// Display of the progress
     ///
-    /// `auto`: a view on a terminal that can draw one, else `plain`; `plain`: a line every 30 s; `none`: nothing.
+    /// `auto`: a live view on a capable terminal, otherwise `plain`; `plain`: a line every 30 s; `none`: nothing.
     #[arg(long, value_name = "auto|plain|none", value_enum, hide_possible_values = true, default_value_t = ProgressMode::Auto)]
     pub progress: ProgressMode,
-    /// Only warnings and failures
+    /// Show only warnings and failures
     ///
-    /// And the summary where something is wrong: nothing at all when all is well.
+    /// With the summary if something failed. Without a failure there is no output.
     #[arg(short, long)]
     pub quiet: bool,
 }
 
-/// How it is shown how far a run is.
+/// Display of the progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ProgressMode {
-    /// A view on a terminal that can draw one, else as `Plain`.
+    /// A live view on a capable terminal, otherwise as `Plain`.
     #[default]
     Auto,
-    /// A line now and then.
+    /// A line every 30 s.
     Plain,
-    /// Not at all.
+    /// No display.
     None,
 }
 
-/// How lines of the log look.
+/// Format of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// A time, a level, a sentence, and fields as `name=value`.
+    /// Time, level, a sentence, and fields as `name=value`.
     #[default]
     Text,
-    /// One object a line.
+    /// One object per line.
     Json,
 }
 
-/// How much the log takes; each takes what is before it as well.
+/// Minimum level of the log. Each level includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum LogLevel {
-    /// What failed.
+    /// Failures.
     Error,
-    /// What needs attention.
+    /// Warnings.
     Warn,
-    /// What became of each image.
+    /// Results of images.
     Info,
     /// Every request.
     Debug,
-    /// What the program thinks.
+    /// Internal decisions.
     Trace,
 }
 
 impl LogLevel {
-    /// As it is written.
+    /// Returns the name of the level.
     pub fn text(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -138,7 +138,8 @@ impl LogLevel {
 }
 
 impl Logging {
-    /// Whether stderr is the log, and for machines: lines for people, and what is drawn, would be in their way.
+    /// Returns whether stderr is the log in JSON, so that lines for people and the live view must not be mixed into
+    /// it.
     pub fn takes_stderr(&self) -> bool {
         self.log.is_none() && self.log_format == LogFormat::Json
     }

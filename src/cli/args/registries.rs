@@ -1,16 +1,16 @@
-//! How registries are asked.
+//! Flags for requests to registries.
 
 use clap::Args;
 
 use crate::cli::args::values::{grace, limit, retries};
 
-/// How registries are asked, whatever for.
+/// Limits of requests to registries.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Requests")]
 pub struct Asking {
-    /// Tries after the first
+    /// Maximum number of retries
     ///
-    /// For each request that can succeed when it is made again, with growing pauses.
+    /// For each request that can succeed when it is repeated, with growing pauses.
     #[arg(
         short,
         long,
@@ -20,37 +20,39 @@ pub struct Asking {
         value_parser = retries
     )]
     pub retries: u32,
-    /// At most N requests a second for each registry
+    /// Maximum requests per second for each registry
     ///
-    /// Or for HOST, with what it leads to: redirects, token server, storage. Repeatable.
+    /// With HOST, the limit of that registry and of the hosts that it redirects to, such as its token server and
+    /// storage. Repeatable.
     #[arg(long, value_name = "[HOST[:PORT]=]N")]
     pub max_requests: Vec<String>,
-    /// Try again after this long a stall
+    /// Maximum time without progress
     ///
-    /// A stall is when no byte has come or gone, or no answer has come. A transfer as a whole may take as long as it
-    /// likes.
+    /// A request without any byte sent or received, or without a response, within this time is retried. The total time
+    /// of a transfer has no limit.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = limit)]
     pub stall_timeout: u64,
-    /// After a signal, let images finish
+    /// Time to finish images after a signal
     ///
-    /// After the first signal (SIGINT, SIGTERM, SIGQUIT, SIGHUP), images that are under way go on for this long; 0 drops them.
+    /// After the first signal (SIGINT, SIGTERM, SIGQUIT, SIGHUP), images in flight continue for this time; 0 stops
+    /// them at once.
     #[arg(long, value_name = "SECONDS", default_value_t = 25, value_parser = grace)]
     pub grace: u64,
 }
 
-/// Where registries may lead, and who may see a login.
+/// Hosts that registries may redirect to, and token servers that may receive a login.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Safety")]
 pub struct Safety {
-    /// Let public registries lead to this private host
+    /// Let public registries redirect to this host
     ///
-    /// To a host of a private network, by redirect, upload location, next page or token server. Repeatable, or comma
-    /// separated.
+    /// A host of a private network, named by a redirect, an upload location, a next page or a token server.
+    /// Repeatable, or comma-separated.
     #[arg(long, value_name = "HOST[:PORT]", value_delimiter = ',')]
     pub allow_private: Vec<String>,
-    /// Let this token server see logins
+    /// Let this token server receive logins
     ///
-    /// The login of a registry that names it, although it is in another domain. Repeatable, or comma separated.
+    /// The login of a registry that names it, although it is in another domain. Repeatable, or comma-separated.
     #[arg(long, value_name = "HOST[:PORT]", value_delimiter = ',')]
     pub trust_realm: Vec<String>,
 }

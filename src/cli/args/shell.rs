@@ -1,4 +1,4 @@
-//! What a person sets up once: completions and manual pages.
+//! Flags for completions and manual pages.
 
 use std::path::PathBuf;
 
@@ -6,15 +6,15 @@ use clap::{Args, ValueEnum, ValueHint};
 
 use crate::cli::args::values::path;
 
-/// Which completions.
+/// Arguments of `completions`.
 #[derive(Debug, Args)]
 pub struct Completions {
-    /// For which shell
+    /// Shell
     #[arg(value_name = "SHELL", value_enum)]
     pub shell: Shell,
 }
 
-/// A shell that can complete.
+/// A supported shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Shell {
     /// bash, 4.4 or newer.
@@ -28,12 +28,12 @@ pub enum Shell {
     PowerShell,
 }
 
-/// Which manual pages.
+/// Arguments of `man`.
 #[derive(Debug, Args)]
 pub struct Man {
-    /// Of which command: `copy`, `records prune`
+    /// Command of the page: `copy`, `records prune`
     ///
-    /// Of the program itself, if none is named.
+    /// Default: the page of the program itself.
     #[arg(value_name = "COMMAND", conflicts_with = "out")]
     pub command: Vec<String>,
     /// Write the pages of all commands to this directory

@@ -1,4 +1,4 @@
-//! How it is shown what would be copied.
+//! Flags for dry runs, plans and checks.
 
 use clap::{Args, ValueEnum};
 
@@ -6,15 +6,14 @@ use clap::{Args, ValueEnum};
 #[derive(Clone, Copy, Debug, Default, Args)]
 #[command(next_help_heading = "Dry run")]
 pub struct DryRun {
-    /// Say what would be copied, and write nothing
+    /// Show the copies of a run, and write nothing
     ///
-    /// On stdout, as `plan` does for this command line; nothing is written anywhere.
+    /// On stdout, as `plan` does. Nothing is written to any registry.
     #[arg(long)]
     pub dry_run: bool,
-    /// Form in which --dry-run says it
+    /// Format of --dry-run
     ///
-    /// `table`, for people: columns on a terminal, a whole line for each image elsewhere. `json`, for programs: the
-    /// document of --report.
+    /// `table`: columns on a terminal, a complete line for each image elsewhere. `json`: the document of --report.
     #[arg(
         long,
         value_name = "table|json",
@@ -25,61 +24,60 @@ pub struct DryRun {
     pub output: Option<PlanFormat>,
     /// With --dry-run: exit with 3 if not in sync
     ///
-    /// Where something would be copied.
+    /// If an image would be copied.
     #[arg(long, requires = "dry_run")]
     pub exit_code: bool,
 }
 
-/// How a plan is shown.
+/// Format of a plan.
 #[derive(Clone, Copy, Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Showing {
-    /// Form of the plan on stdout
+    /// Format of the plan on stdout
     ///
-    /// `table`, for people: columns on a terminal, a whole line for each image elsewhere. `json`, for programs: the
-    /// document of --report.
+    /// `table`: columns on a terminal, a complete line for each image elsewhere. `json`: the document of --report.
     #[arg(long, value_name = "table|json", value_enum, hide_possible_values = true, default_value_t = PlanFormat::Table)]
     pub output: PlanFormat,
-    /// Exit with 3 where something would be copied
+    /// Exit with 3 if something would be copied
     ///
-    /// In place of 0.
+    /// Instead of 0.
     #[arg(long)]
     pub exit_code: bool,
 }
 
-/// How differences are shown.
+/// Format of differences.
 #[derive(Clone, Copy, Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Differences {
-    /// Form of the differences on stdout
+    /// Format of the differences on stdout
     ///
-    /// `lines`, one for each difference. `json`, for programs: the document of --report.
+    /// `lines`: one for each difference. `json`: the document of --report.
     #[arg(long, value_name = "lines|json", value_enum, hide_possible_values = true, default_value_t = CheckFormat::Lines)]
     pub output: CheckFormat,
 }
 
-/// The form of a plan.
+/// The format of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum PlanFormat {
-    /// For people: columns on a terminal, a whole line for each image elsewhere.
+    /// Columns on a terminal, a complete line for each image elsewhere.
     #[default]
     Table,
-    /// For programs: the document of --report.
+    /// The document of --report.
     Json,
 }
 
-/// The form of differences.
+/// The format of differences.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum CheckFormat {
     /// One line for each difference.
     #[default]
     Lines,
-    /// For programs: the document of --report.
+    /// The document of --report.
     Json,
 }
 
 impl DryRun {
-    /// What is asked for, where nothing is to be written.
+    /// Returns the flags of the plan if `--dry-run` is set.
     pub fn showing(self) -> Option<Showing> {
         self.dry_run.then(|| Showing {
             output: self.output.unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! Manual pages, made from what `--help` says.
+//! The command `man`: manual pages from the texts of `--help`.
 
 use std::path::Path;
 
@@ -11,12 +11,12 @@ use crate::ui::Printer;
 
 mod page;
 
-/// The program's name, with which the names of all pages begin.
+/// Name of the program, with which the names of all pages begin.
 const PROGRAM: &str = "image-syncer";
 
 /// Prints one page to stdout, or writes all of them to a directory.
 pub(super) fn execute(arguments: &Man, printer: &Printer) -> anyhow::Result<Exit> {
-    // The commands that show help have none to show of their own.
+    // The help commands have no page.
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
     if let Some(directory) = &arguments.out {
@@ -27,7 +27,7 @@ pub(super) fn execute(arguments: &Man, printer: &Printer) -> anyhow::Result<Exit
     Ok(Exit::Done)
 }
 
-/// The command that `words` name; the program, if there are none.
+/// Returns the command of `words`; the program, if there are none.
 fn find<'a>(program: &'a clap::Command, words: &[String]) -> anyhow::Result<&'a clap::Command> {
     let mut found = program;
     for word in words {

@@ -1,4 +1,4 @@
-//! One manual page. Its sections come from `clap_mangen`; those behind the flags from the longer text of the help,
+//! One manual page. Its sections come from `clap_mangen`; those after the flags come from the long text of the help,
 //! whose examples must keep their lines.
 
 use std::fmt::Write as _;
@@ -8,17 +8,17 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-/// When what the pages say last changed, which a page must tell and a build must not invent.
-const DATE: &str = "2026-11-24";
+/// Date of the last change of the pages. A build must not invent it.
+const DATE: &str = "2026-11-30";
 
-/// The name of the page: the command with all above it, joined by dashes.
+/// Returns the name of the page: the command and its parents, joined by dashes.
 pub(super) fn name(command: &Command) -> &str {
     command
         .get_display_name()
         .unwrap_or_else(|| command.get_name())
 }
 
-/// The page of a command that was built, in roff.
+/// Returns the page of a built command, in roff.
 pub(super) fn man_page(command: &Command) -> anyhow::Result<String> {
     let man = Man::new(with_usage(command.clone()))
         .title(name(command).to_uppercase())
@@ -46,7 +46,7 @@ fn render(man: &Man, command: &Command, page: &mut Vec<u8>) -> std::io::Result<(
         sections(&further.to_string()).to_writer(page)?;
     }
     if let Some((above, _)) = name(command).rsplit_once('-').filter(|_| {
-        // The program has a dash in its name, too.
+        // The name of the program has a dash as well.
         command
             .get_bin_name()
             .is_some_and(|name| name.contains(' '))
@@ -58,7 +58,7 @@ fn render(man: &Man, command: &Command, page: &mut Vec<u8>) -> std::io::Result<(
     Ok(())
 }
 
-/// With the usage that the help shows, in place of one that lists every flag.
+/// Replaces the usage that lists every flag by the one of the help.
 fn with_usage(mut command: Command) -> Command {
     let usage = command.render_usage().to_string();
     let usage = usage.trim_start_matches("Usage:").trim().to_owned();
@@ -67,8 +67,8 @@ fn with_usage(mut command: Command) -> Command {
         .subcommand_help_heading("COMMANDS")
 }
 
-/// The text behind the flags. A line that ends with a colon begins a section if what follows is indented, and that is
-/// shown as it is; all other lines are notes.
+/// Returns the text after the flags. A line that ends with a colon begins a section if indented lines follow, which
+/// are shown unchanged. All other lines are notes.
 fn sections(text: &str) -> Roff {
     let mut roff = Roff::new();
     let mut notes = Vec::new();
@@ -105,8 +105,8 @@ fn sections(text: &str) -> Roff {
     roff
 }
 
-/// A page that troff and mandoc have nothing to say against: no blank lines, no blanks at the end of lines, nothing but
-/// ASCII; and what the help has between backticks in bold.
+/// Returns a page without warnings from troff and mandoc: no blank lines, no blanks at the end of lines, only ASCII.
+/// Text between backticks in the help is bold.
 fn tidy(page: &str) -> String {
     let mut tidied = String::with_capacity(page.len());
     let page = page.replace("\n.br\n\n.br\n", "\n\n");

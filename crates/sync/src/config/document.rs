@@ -1,7 +1,7 @@
 //! One parser for YAML and JSON, the only place that knows the parsing library.
 //!
-//! A file becomes a tree whose every node knows its place, so that the rooms above can report all mistakes at once
-//! and each where it stands. Scalars keep their spelling: an unquoted `1.10` or `0123` is the text that it shows.
+//! A file becomes a tree whose nodes have positions, so that the caller can report every mistake at its position.
+//! Scalars keep their spelling: an unquoted `1.10` or `0123` is the text as written.
 
 use std::fmt;
 
@@ -10,31 +10,30 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::NonFiniteFloatPolicy;
 use serde_saphyr::{DuplicateKeyPolicy, Error, Location, Options, Spanned};
 
-/// The most characters of a key. YAML has it that keys are no longer than 1024, JSON that they may be: one may be a
-/// source with thousands of tags.
+/// Maximum number of characters of a key. YAML allows 1024, JSON more. A key may be a source with thousands of tags.
 const LONGEST_KEY: usize = 128 * 1024;
 
-/// A value and its place.
+/// A value and its position.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) value: NodeValue,
     pub(super) at: Position,
 }
 
-/// What stands there.
+/// Content of a node.
 #[derive(Debug)]
 pub(super) enum NodeValue {
-    /// Nothing, or `null`, or `~`.
+    /// Empty, `null` or `~`.
     Null,
-    /// A text, a number or a boolean, as spelled.
+    /// A text, a number or a boolean, as written.
     Text(String),
     List(Vec<Node>),
-    /// In order, keys that stand twice included.
+    /// Entries in order, duplicate keys included.
     Map(Vec<(Node, Node)>),
 }
 
 impl NodeValue {
-    /// Whether both are written the same, wherever they stand.
+    /// Returns whether both have the same content, at any position.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let same = |one: &Node, other: &Node| one.value.is_same(&other.value);
         match (self, other) {
@@ -56,18 +55,18 @@ impl NodeValue {
     }
 }
 
-/// Where something stands in a file.
+/// A position in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Position {
     /// From 1.
     pub(super) line: usize,
     /// From 1, in characters.
     pub(super) column: usize,
-    /// How many characters it has, its quotes included; 0 where unknown.
+    /// Number of characters, quotes included; 0 if unknown.
     pub(super) length: usize,
 }
 
-/// Why a text is neither YAML nor JSON. Holds nothing of the text but single characters.
+/// A syntax error. Its message has nothing of the text but single characters.
 #[derive(Debug)]
 pub(super) struct SyntaxError {
     pub(super) at: Option<Position>,
@@ -86,15 +85,15 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
 
 fn options() -> Options {
     serde_saphyr::options! {
-        // `yes` and `on` are texts; where a boolean is wanted, they are read as one there.
+        // `yes` and `on` stay texts; the reader of a boolean accepts them.
         strict_booleans: true,
-        // The rooms above report keys that stand twice, all of them, each with both places.
+        // The caller reports every duplicate key with both positions.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
-        // `!name` would vanish from a password that is not quoted.
+        // `!name` would disappear from a password without quotes.
         reject_unsupported_tags: true,
         // `1e999` may be a tag of an image or a password.
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
-        // Snippets of our own show no secret.
+        // Snippets of this crate show no secret.
         with_snippet: false,
         budget: serde_saphyr::budget! {
             max_depth: 32,
@@ -108,7 +107,7 @@ fn options() -> Options {
     }
 }
 
-/// What went wrong, in words that repeat nothing of the text.
+/// Returns a message that repeats nothing of the text.
 fn explain(error: &Error) -> String {
     match error.without_snippet() {
         Error::ExternalMessage { msg, .. }
@@ -133,7 +132,7 @@ fn explain(error: &Error) -> String {
     }
 }
 
-/// A value as the library hands it out.
+/// A value as the library returns it.
 enum RawValue {
     Null,
     Text(String),
@@ -164,7 +163,7 @@ fn node(raw: Spanned<RawValue>, text: &str) -> Node {
     }
 }
 
-/// The characters of a scalar as they stand in the file.
+/// Returns the characters of a scalar as written.
 fn spelling(location: &Location, text: &str) -> Option<String> {
     let start = usize::try_from(location.span().byte_offset()?).ok()?;
     let length = usize::try_from(location.span().byte_len()?).ok()?;
@@ -240,13 +239,13 @@ impl<'de> Visitor<'de> for RawVisitor {
     }
 }
 
-/// Text that is quoted in YAML whether it needs that or not.
+/// Text that is always quoted in YAML.
 pub use serde_saphyr::DoubleQuoted;
 
-/// Writes `value` as YAML, keys and texts quoted where they need it.
+/// Writes `value` as YAML. Keys and texts get quotes if necessary.
 ///
 /// # Errors
-/// When `value` has no form in YAML.
+/// If `value` has no form in YAML.
 pub fn to_yaml<T: serde::Serialize>(value: &T) -> Result<String, YamlError> {
     serde_saphyr::to_string(value).map_err(|error| YamlError(error.to_string()))
 }
@@ -254,7 +253,7 @@ pub fn to_yaml<T: serde::Serialize>(value: &T) -> Result<String, YamlError> {
 /// Writes `value` to `out` as YAML.
 ///
 /// # Errors
-/// Where the value has no form in YAML, or could not be written.
+/// If the value has no form in YAML, or the output fails.
 pub fn write_yaml<T: serde::Serialize>(
     value: &T,
     out: &mut impl std::io::Write,
@@ -262,7 +261,7 @@ pub fn write_yaml<T: serde::Serialize>(
     serde_saphyr::to_io_writer(out, value).map_err(|error| YamlError(error.to_string()))
 }
 
-/// Why something cannot be written as YAML.
+/// Error of a value without a form in YAML.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot be written as YAML: {0}")]
 pub struct YamlError(String);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// All mistakes found; displays them one after the other, each with its snippet.
+/// All mistakes of the files. Displays each with its snippet.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))]
 pub struct ConfigError {
@@ -10,21 +10,21 @@ pub struct ConfigError {
     pub problems: Vec<Problem>,
 }
 
-/// One mistake, or something that is hardly meant as it stands.
+/// A mistake or a warning.
 #[derive(Debug, Clone)]
 pub struct Problem {
-    /// The file, if it is in one.
+    /// The file, if the problem is in one.
     pub file: Option<PathBuf>,
-    /// Line and column, both from 1, where known.
+    /// Line and column, both from 1, if known.
     pub position: Option<(usize, usize)>,
-    /// What is wrong and what to write instead.
+    /// The reason, and what to write instead.
     pub message: String,
-    /// The place, drawn; without secrets.
+    /// The line with marks below the position, without secrets.
     pub snippet: Option<String>,
 }
 
 impl Problem {
-    /// A mistake that stands in no file.
+    /// Returns a mistake outside of files.
     pub(super) fn outside(message: impl Into<String>) -> Self {
         Self {
             file: None,

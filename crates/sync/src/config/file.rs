@@ -1,4 +1,4 @@
-//! One file of the user's: its text, and mistakes in it.
+//! A file of the user, and problems at positions in it.
 
 use std::fs;
 use std::io::Read;
@@ -11,7 +11,7 @@ use crate::config::document::{self, Node, Position};
 use crate::config::error::Problem;
 use crate::config::{snippet, syntax};
 
-/// The most bytes of one file that are read.
+/// Maximum size of a file, in bytes.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Suffixes of file names (docs/files.md#rules); the parser is the same for all of them.
@@ -21,7 +21,7 @@ const SUFFIXES: [&str; 3] = ["yaml", "yml", "json"];
 pub(super) struct ConfigFile {
     path: PathBuf,
     text: String,
-    /// Whether its lines may hold credentials, so that snippets show only what is known to be none.
+    /// True if lines may have credentials. Snippets then show known keys only.
     secret: bool,
 }
 
@@ -58,8 +58,8 @@ fn unreadable(error: &std::io::Error) -> String {
 }
 
 impl ConfigFile {
-    /// Reads a file or standard input. One that should hold no credentials is taken for one that does where it speaks of passwords: it
-    /// may be the wrong file.
+    /// Reads a file or standard input. A file that mentions passwords counts as one with credentials, as it may be the
+    /// wrong file.
     pub(super) fn read(input: &Input, secret: bool) -> Result<Self, Problem> {
         let path = input.name();
         let refuse = |message: String| Problem {
@@ -116,11 +116,11 @@ impl ConfigFile {
                 },
             })
     }
-    /// A mistake at a place that itself may be shown.
+    /// Returns a problem at a position that may be shown.
     pub(super) fn shown(&self, at: Position, message: impl Into<String>) -> Problem {
         self.problem(at, message, true)
     }
-    /// A mistake at a place that may be a secret.
+    /// Returns a problem at a position that may be a secret.
     pub(super) fn hidden(&self, at: Position, message: impl Into<String>) -> Problem {
         self.problem(at, message, false)
     }

@@ -1,4 +1,4 @@
-//! Entries for fuzzing into this room; see [`crate::fuzzing`].
+//! Fuzz targets of this module; see [`crate::fuzzing`].
 
 #![allow(
     clippy::missing_panics_doc,
@@ -7,10 +7,10 @@
 
 use crate::config::classic;
 
-/// The most characters of one problem, its snippet included; the names in it may be long.
+/// Maximum number of bytes of one problem, with its snippet. Names in it may be long.
 const LONGEST: usize = 8192;
 
-/// The classic files, a text read as each of them: mistakes are told in short.
+/// Reads a text as each of the classic files and checks that problems are short.
 pub fn classic_files(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let environment = |name: &str| (name == "SET").then(|| "value".to_owned());

@@ -1,7 +1,7 @@
-//! What the user wrote, and what it means.
+//! Files of the user: rules and credentials.
 //!
-//! `document` is the one parser for YAML and JSON; `classic` reads the `auth` and `images` files of the Go tool as
-//! written and resolves them. Nothing behind [`Config`] knows which front door was used.
+//! `document` is the one parser for YAML and JSON. `classic` reads the `auth` and `images` files of the Go tool. Later
+//! modules see only [`Config`].
 
 mod classic;
 mod document;
@@ -26,21 +26,21 @@ pub use document::{DoubleQuoted, YamlError, to_yaml, write_yaml};
 pub use error::{ConfigError, Problem};
 pub use settings::{Intent, Referrers, Settings};
 
-/// What the files mean.
+/// Content of the files.
 #[derive(Debug, Default)]
 pub struct Config {
     /// The rules, in the order in which they were written, duplicates merged.
     pub rules: Vec<Arc<Rule>>,
     /// The credentials.
     pub credentials: Vec<KeychainEntry>,
-    /// What is no mistake that stops a run, but hardly meant as it stands.
+    /// Likely mistakes that do not stop a run.
     pub warnings: Vec<Problem>,
 }
 
-/// Which classic files were given. Several of a kind are merged, in their order.
+/// Paths of the classic files. Several of a kind are merged, in their order.
 #[derive(Clone, Debug, Default)]
 pub struct ClassicFiles {
-    /// Files with `auth` and `images` at the top. Exclude the other two.
+    /// Files with `auth` and `images` at the top. They exclude the other two.
     pub config: Vec<Input>,
     /// Credentials.
     pub auth: Vec<Input>,
@@ -48,7 +48,7 @@ pub struct ClassicFiles {
     pub images: Vec<Input>,
 }
 
-/// A text that the user names.
+/// A file or standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// A file.
@@ -67,7 +67,7 @@ impl From<PathBuf> for Input {
     }
 }
 
-/// What an empty destination stands for.
+/// Parts of the default destination, which an empty text means.
 #[derive(Clone, Debug, Default)]
 pub struct Defaults {
     /// The registry (`--registry`, `DEFAULT_REGISTRY`).
@@ -76,14 +76,14 @@ pub struct Defaults {
     pub namespace: Option<String>,
 }
 
-/// Looks up an environment variable; handed in so that nothing here reads the process's own.
+/// Lookup of environment variables. This crate does not read those of the process.
 pub type Environment<'a> = &'a (dyn Fn(&str) -> Option<String> + Send + Sync);
 
 impl Config {
     /// Reads the classic files (docs/files.md). All problems of all files are reported together.
     ///
     /// # Errors
-    /// Every mistake, with file, line, column, a drawn snippet that shows no secret, and what to write instead.
+    /// Every mistake, with file, line, column, a snippet without secrets, and what to write instead.
     pub fn classic(
         files: &ClassicFiles,
         defaults: &Defaults,
@@ -105,11 +105,11 @@ impl Config {
 }
 
 impl Defaults {
-    /// What an empty destination stands for: the last name of the source's repository, in the default namespace of
-    /// the default registry.
+    /// Returns the destination that an empty text means: the last component of the source's repository, in the default
+    /// namespace of the default registry.
     ///
     /// # Errors
-    /// When one of the two is not given, or is none.
+    /// If one of the two is missing or invalid.
     pub fn destination(&self, source: &Repository) -> Result<Repository, RuleError> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let (registry, namespace) = match (given(&self.registry), given(&self.namespace)) {

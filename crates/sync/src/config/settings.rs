@@ -1,4 +1,4 @@
-//! What flags say of a whole run.
+//! Settings of a whole run, from flags.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,69 +6,69 @@ use std::time::Duration;
 use crate::inventory::records::Records;
 use crate::rule::{Immutable, Parts, PlatformFilter};
 
-/// What a run is asked for.
+/// Settings of a run.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Whether anything is written, and how much is found out where nothing is.
+    /// Purpose of the run.
     pub intent: Intent,
-    /// Which platforms.
+    /// Platforms to copy.
     pub platforms: Arc<PlatformFilter>,
-    /// Which parts of an image beside that.
+    /// Parts of images to copy.
     pub parts: Parts,
-    /// Push manifests even where the destination has the same digest.
+    /// Push manifests even if the destination has the same digest.
     pub force: bool,
-    /// Look for everything below a root that the destination has already, and bring back what is lost.
+    /// Look up everything below a root that the destination has already, and copy what is missing.
     pub verify: bool,
-    /// Tags that never change: those that the records know as copied are not asked about, unless `force` or `verify`
-    /// is set.
+    /// Tags that never change. Tags that the records know as copied are not requested, unless `force` or `verify` is
+    /// set.
     pub immutable: Arc<Immutable>,
-    /// At most this many blob downloads at a time; `None` for no bound but the hosts' own.
+    /// Maximum number of blob downloads in flight; `None` for the limits of the hosts alone.
     pub transfers: Option<usize>,
-    /// At most this many images at a time; at least one.
+    /// Maximum number of images in flight; at least 1.
     pub images: usize,
-    /// What of that which refers to an image comes along; `None` for nothing.
+    /// Referrers that are copied with an image; `None` copies none.
     pub referrers: Option<Arc<Referrers>>,
-    /// What is remembered between runs; `None` to remember nothing.
+    /// Records of earlier runs; `None` to use none.
     pub records: Option<Arc<Records>>,
 }
 
-/// What a run is for.
+/// Purpose of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Intent {
-    /// To copy what is missing.
+    /// Copies what is missing.
     #[default]
     Copy,
-    /// To tell what a copy would take, blob by blob, and to write nothing anywhere.
+    /// Reports what a copy would move, blob by blob, and writes nothing.
     Plan,
-    /// To tell which images differ, with the fewest requests, and to write nothing anywhere.
+    /// Reports different images with the fewest requests, and writes nothing.
     Check,
 }
 
-/// What comes along with an image: signatures, attestations, SBOMs.
+/// Referrers that are copied with an image: signatures, attestations, SBOMs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Referrers {
-    /// Ask for the children of unchanged images, and for referrers of their referrers, as well.
+    /// Look up referrers of the children of unchanged images, and of their referrers, as well.
     pub deep: bool,
     /// Only these artifact types, [`Referrers::COSIGN`] for cosign's tags; empty for all.
     pub types: Vec<String>,
-    /// Unchanged images are not asked about where the records say that they were within this; zero to ask always.
+    /// Minimum time between two lookups for an unchanged image, by the records; zero looks up always.
     pub interval: Duration,
 }
 
 impl Referrers {
-    /// What stands for cosign's tags (`sha256-….sig`, `.att`, `.sbom`) among the artifact types.
+    /// Name of cosign's tags (`sha256-….sig`, `.att`, `.sbom`) among the artifact types.
     pub const COSIGN: &str = "cosign";
 
-    /// Whether all come along, whatever they are.
+    /// Returns whether all types are copied.
     pub fn includes_all(&self) -> bool {
         self.types.is_empty()
     }
-    /// Whether those of that artifact type come along; some have none.
+    /// Returns whether referrers of that artifact type are copied; some have none.
     pub fn includes(&self, artifact_type: Option<&str>) -> bool {
         self.includes_all()
             || artifact_type.is_some_and(|wanted| self.types.iter().any(|t| t == wanted))
     }
-    /// Whether cosign's tags come along.
+    /// Returns whether cosign's tags are copied.
     pub fn wants_cosign(&self) -> bool {
         self.includes(Some(Self::COSIGN))
     }

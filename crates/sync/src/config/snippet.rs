@@ -1,15 +1,15 @@
-//! The line of a mistake, drawn, with marks under the place. What may be a secret is left out.
+//! Snippets: the line of a mistake with marks below the position. Possible secrets are left out.
 
 use crate::config::document::Position;
 
-/// The most characters of a line that are drawn.
+/// Maximum number of characters of a line.
 const WIDTH: usize = 100;
-/// What stands for what is left out.
+/// Sign for text that is left out.
 const HIDDEN: char = '…';
 /// Keys that are never secrets themselves.
 const KEYS: [&str; 5] = ["auth", "images", "username", "password", "insecure"];
 
-/// The whole line, or as [`masked`] where a user name may stand in front of a host in it.
+/// Returns the whole line, or the [`masked`] one if a host in it may have a user name in front.
 pub(super) fn masked_line(line: &str, at: Position) -> Option<String> {
     if has_userinfo(line) {
         return masked(line, at, true);
@@ -17,8 +17,8 @@ pub(super) fn masked_line(line: &str, at: Position) -> Option<String> {
     Some(draw(line, at))
 }
 
-/// The line of a file that holds credentials: its indentation, a known key at its beginning, and the place itself if
-/// that is `safe`. `None` where nothing of it can be shown.
+/// Returns the line of a file with credentials: its indentation, a known key at its beginning, and the position itself
+/// if that is `safe`. `None` if nothing of it can be shown.
 pub(super) fn masked(line: &str, at: Position, safe: bool) -> Option<String> {
     let column = at.column.saturating_sub(1);
     let indentation = line.chars().take_while(|c| c.is_whitespace()).count();
@@ -48,7 +48,7 @@ pub(super) fn masked(line: &str, at: Position, safe: bool) -> Option<String> {
     is_drawn.then(|| draw(&drawn, at))
 }
 
-/// How many characters a known key at the beginning of `text` has, its colon and the blanks behind it included.
+/// Returns the number of characters of a known key at the beginning of `text`, with its colon and the blanks after it.
 fn key_length(text: &str) -> usize {
     let known = |key: &&str| {
         let quoted = format!("\"{key}\"");
@@ -60,7 +60,7 @@ fn key_length(text: &str) -> usize {
     KEYS.iter().find_map(known).unwrap_or(0)
 }
 
-/// Whether something other than a digest follows an `@`.
+/// Returns whether something other than a digest follows an `@`.
 fn has_userinfo(text: &str) -> bool {
     text.split('@').skip(1).any(|rest| {
         !["sha256:", "sha512:"]
@@ -71,7 +71,7 @@ fn has_userinfo(text: &str) -> bool {
 
 fn draw(line: &str, at: Position) -> String {
     let column = at.column.saturating_sub(1);
-    // A place far to the right of a long line is moved into sight.
+    // A position far to the right in a long line moves into view.
     let skipped = if column > WIDTH / 2 {
         column - WIDTH / 4
     } else {

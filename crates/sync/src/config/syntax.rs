@@ -1,8 +1,8 @@
-//! Mistakes in YAML and JSON that deserve better words than a parser's.
+//! Common mistakes in YAML and JSON, for better messages than those of the parser.
 
 use crate::config::document::Position;
 
-/// Finds the first `//` or `/*` that begins a comment in a document that is laid out as JSON.
+/// Finds the first `//` or `/*` that begins a comment in a JSON document.
 pub(super) fn json_comment(text: &str) -> Option<Position> {
     if !text.trim_start().starts_with(['{', '[']) {
         return None;
@@ -35,8 +35,7 @@ pub(super) fn json_comment(text: &str) -> Option<Position> {
     None
 }
 
-/// Finds the first line in which the colon behind a key in quotes touches the value, which YAML takes only between
-/// braces.
+/// Finds the first line with a quoted key whose colon touches the value. YAML allows that only between braces.
 pub(super) fn colon_without_blank(text: &str) -> Option<Position> {
     if text.trim_start().starts_with(['{', '[']) {
         return None;

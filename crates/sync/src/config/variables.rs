@@ -2,22 +2,22 @@
 
 use crate::config::Environment;
 
-/// A user name that looks like a variable and is meant literally.
+/// User name that looks like a variable and is a literal text.
 const OAUTH_TOKEN: &str = "$oauthtoken";
 
-/// Which values of an `auth` map are references: their whole text, never a part of it.
+/// Syntax of variables in an `auth` map. A reference is always the whole value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum VariableSyntax {
-    /// A file of its own: `$NAME` and `${NAME}`; `$$` at the beginning stands for one `$`.
+    /// A separate file: `$NAME` and `${NAME}`; `$$` at the beginning means one `$`.
     Auth,
-    /// A combined file, where the Go tool reads no variables: only `${NAME}`; `$${NAME}` stands for `${NAME}`.
+    /// A combined file, in which the Go tool reads no variables: only `${NAME}`; `$${NAME}` means `${NAME}`.
     Combined,
 }
 
-/// What a user name or a password means.
+/// Returns the value of a user name or a password.
 ///
 /// # Errors
-/// When the variable that it names is not set.
+/// If its variable is not set.
 pub(super) fn credential(
     text: &str,
     dialect: VariableSyntax,
@@ -42,7 +42,7 @@ pub(super) fn credential(
         ),
     };
     match (name, escaped) {
-        // The user name of NVIDIA's registry, as its documentation has it.
+        // The user name of NVIDIA's registry, as documented.
         (Some(name), _) if text == OAUTH_TOKEN => {
             Ok(environment(&name).unwrap_or_else(|| OAUTH_TOKEN.to_owned()))
         }
@@ -54,10 +54,10 @@ pub(super) fn credential(
     }
 }
 
-/// A destination with the variables in it replaced, wherever they stand: nothing else in one has a `$`.
+/// Returns a destination with its variables replaced. A destination has no other `$`.
 ///
 /// # Errors
-/// When a variable is not set, or a `$` names none.
+/// If a variable is not set, or a `$` names none.
 pub(super) fn destination(text: &str, environment: Environment<'_>) -> Result<String, String> {
     let mut expanded = String::new();
     let mut rest = text;
@@ -86,7 +86,7 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && name_length(text) == text.len()
 }
 
-/// How many bytes of a name `text` begins with.
+/// Returns the length, in bytes, of the name at the beginning of `text`.
 fn name_length(text: &str) -> usize {
     if text.starts_with(|c: char| c.is_ascii_digit()) {
         return 0;

@@ -1,4 +1,4 @@
-//! What one rule came to.
+//! Results of one rule.
 
 use std::sync::Arc;
 
@@ -6,22 +6,22 @@ use crate::event::{Event, Outcome};
 use crate::failure::Failure;
 use crate::rule::Rule;
 
-/// What one rule came to. Images are counted once for each destination.
+/// Results of one rule. Images count once for each destination.
 #[derive(Clone, Debug)]
 pub struct RuleSummary {
     /// The rule.
     pub rule: Arc<Rule>,
-    /// How many images were found; `None` where they are not all known.
+    /// Number of images; `None` if they are not all known.
     pub discovered: Option<u64>,
-    /// Why there are none, where there are none.
+    /// Reason for an empty result.
     pub empty: Option<String>,
-    /// Why its images could not be listed, interruption included.
+    /// Failure of its discovery, interruption included.
     pub failure: Option<Failure>,
-    /// Images that are at the destination now, and were not before.
+    /// Images that were copied.
     pub copied: u64,
-    /// Images that would be copied, where nothing was to be written.
+    /// Images that would be copied, in a run that writes nothing.
     pub planned: u64,
-    /// Images that were there.
+    /// Images that existed at the destination.
     pub unchanged: u64,
     /// Images that were not to be copied.
     pub skipped: u64,

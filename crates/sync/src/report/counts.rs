@@ -1,4 +1,4 @@
-//! How far a run is, for a display that asks many times a second.
+//! Progress of a run, for a display that samples it many times a second.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,32 +7,33 @@ use crate::event::{Event, Outcome};
 use crate::report::Summary;
 use crate::rule::Rule;
 
-/// How far a run is. Images are counted once for each destination.
+/// Progress of a run. Images count once for each destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Rules of which it is known how many images they have, or that failed or were interrupted.
+    /// Rules whose number of images is known, and rules that failed or were interrupted.
     pub rules_listed: u64,
-    /// Images that are known: those of these rules, and no fewer than have begun or ended.
+    /// Known images: those of these rules, and at least those that have begun or ended.
     pub found: u64,
     /// Images that have begun and not ended.
     pub under_way: u64,
-    /// Images that ended, one way or another.
+    /// Images that ended, with any outcome.
     pub ended: u64,
-    /// Images, of those, that failed, and rules whose images could not be listed; nothing that was interrupted.
+    /// Failed images, and rules whose images could not be listed, without interrupted ones.
     pub failed: u64,
-    /// Bytes of blobs that were sent for those that ended well.
+    /// Bytes of blobs that were sent for copied images.
     pub bytes: u64,
 }
 
-/// What is under way.
+/// Images in flight.
 #[derive(Debug, Default)]
 pub(super) struct InFlightImages {
-    /// Images that were begun, and how many of those ended.
+    /// Images that began, and images that ended among those.
     begun: u64,
     ended: u64,
-    /// How many images rules will have that have not ended, by their addresses, which stay as long as they do.
+    /// Expected number of images of unfinished rules, by the address of the rule, which stays valid while the rule is
+    /// held.
     listed: HashMap<usize, (Arc<Rule>, u64)>,
-    /// Of all of these rules.
+    /// Expected number of images of all of these rules.
     images: u64,
 }
 
@@ -58,7 +59,7 @@ impl InFlightImages {
             Event::ImageFinished {
                 outcome, elapsed, ..
             } => {
-                // What was never begun took no time.
+                // An image that never began has no elapsed time.
                 let never = elapsed.is_zero()
                     && matches!(outcome, Outcome::Failed(failure) if failure.interrupted);
                 self.ended += u64::from(!never);

@@ -16,11 +16,11 @@ pub use by_rule::RuleSummary;
 pub use counts::Counts;
 pub use summary::{FEW, FailedImage, FailureGroup, Summary};
 
-/// How many failures, and how many warnings, are kept in full; of the others only the number is known. So memory
-/// grows with the rules and not with the images.
+/// Maximum number of failures, and of warnings, that are kept in full; others are only counted. So memory grows with
+/// the number of rules and not of images.
 pub const KEPT: usize = 1_000;
 
-/// Folds what happens into a [`Summary`].
+/// Folds events into a [`Summary`].
 #[derive(Debug, Default)]
 pub struct Report(Mutex<State>);
 
@@ -28,22 +28,22 @@ pub struct Report(Mutex<State>);
 struct State {
     summary: Summary,
     under_way: InFlightImages,
-    /// Where a rule stands in `summary.by_rule`, by its address; the summary holds the rule, so that it stays.
+    /// Index of a rule in `summary.by_rule`, by its address. The summary holds the rule, so the address stays valid.
     positions: HashMap<usize, usize>,
 }
 
 impl Report {
-    /// Nothing happened yet.
+    /// Creates an empty report.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What the run has come to so far.
+    /// Returns the results so far.
     pub fn summary(&self) -> Summary {
         self.lock().summary.clone()
     }
 
-    /// The few numbers of it that change all the time, at no cost worth speaking of.
+    /// Returns the few numbers that a display samples; cheap.
     pub fn counts(&self) -> Counts {
         let state = self.lock();
         Counts::from_summary(&state.summary, &state.under_way)

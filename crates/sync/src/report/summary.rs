@@ -1,4 +1,4 @@
-//! What a run came to, and what its exit code is.
+//! Results of a run, and its exit code.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,44 +10,44 @@ use crate::failure::{Failure, Responsibility, Side};
 use crate::report::{KEPT, RuleSummary};
 use crate::rule::Rule;
 
-/// What a run came to. Images are counted once for each destination.
+/// Results of a run. Images count once for each destination.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     /// Rules that were begun.
     pub rules: u64,
-    /// Rules whose images were all found, or that failed or were interrupted.
+    /// Rules whose images are all known, and rules that failed or were interrupted.
     pub rules_ended: u64,
     /// Images that were found.
     pub discovered: u64,
-    /// Images that are at the destination now, and were not before.
+    /// Images that were copied.
     pub copied: u64,
-    /// Images that were there.
+    /// Images that existed at the destination.
     pub unchanged: u64,
-    /// Images, of those that were there, below which everything was looked for and found.
+    /// Unchanged images that were verified completely.
     pub verified: u64,
-    /// Images, of those that were there, that the records vouch for, as their tags are immutable.
+    /// Unchanged images with immutable tags, by the records.
     pub recorded: u64,
-    /// Images, of those that were copied, whose root was there and below which something was lost.
+    /// Copied images whose root existed and whose parts were lost.
     pub repaired: u64,
-    /// Images, of those that were copied, whose tag had another image before.
+    /// Copied images whose tag had another image before.
     pub updated: u64,
-    /// Manifests and blobs that the repaired ones lacked.
+    /// Missing manifests and blobs of the repaired images.
     pub losses: u64,
-    /// Images that would be copied, where nothing was to be written.
+    /// Images that would be copied, in a run that writes nothing.
     pub planned: u64,
-    /// Images, of those, under whose name something else stands.
+    /// Planned images whose tag has another digest.
     pub planned_moved: u64,
-    /// Images, of those, under whose name nothing stands.
+    /// Planned images whose tag does not exist.
     pub planned_new: u64,
-    /// Images, of those, that stand there without something that refers to them.
+    /// Planned images that exist without some of their referrers.
     pub planned_referrers: u64,
-    /// Images, of those, that stand there and below which something was lost.
+    /// Planned images that exist without some of their parts.
     pub planned_repairs: u64,
-    /// Images, of those, that stand there and would be pushed all the same.
+    /// Planned images that exist and would be pushed again.
     pub planned_again: u64,
     /// Images that were not to be copied.
     pub skipped: u64,
-    /// Images that are not at the destination, those left out that were interrupted.
+    /// Failed images, without interrupted ones.
     pub failed: u64,
     /// Images that were not finished when the run was interrupted.
     pub interrupted: u64,
@@ -55,46 +55,46 @@ pub struct Summary {
     pub failed_rules: u64,
     /// Rules whose images were not all listed when the run was interrupted.
     pub interrupted_rules: u64,
-    /// What was moved; of images that were only planned, what would be.
+    /// Data that was moved, or would be moved by planned copies.
     pub volume: Volume,
-    /// What refers to images and came along with them.
+    /// Referrers that were copied with images.
     pub referrers: u64,
-    /// Images, of those that were copied, whose root was there, so that only what refers to it came.
+    /// Copied images whose root existed, so that only referrers were copied.
     pub only_referrers: u64,
-    /// Lists of referrers that others were writing at the same time, and that may not be complete.
+    /// Referrer lists that other processes were writing at the same time, and that may be incomplete.
     pub contended: u64,
-    /// The failures, of images and of whole rules, by who has to do something about them; nothing that was
-    /// interrupted. They add up to `failed` and `failed_rules`.
+    /// Failures of images and rules by the party that can resolve them, without interruptions. They add up to `failed`
+    /// and `failed_rules`.
     pub by_class: BTreeMap<Responsibility, u64>,
-    /// The same failures by what they are and where; at most [`KEPT`] kinds of them.
+    /// The same failures by cause and host; at most [`KEPT`] groups.
     pub by_cause: BTreeMap<FailureGroup, u64>,
-    /// What failed, in the order in which it did; nothing that was interrupted; the first [`KEPT`], and the first [`FEW`] of
-    /// each kind (`failed` and `failed_rules` tell how many there were).
+    /// Failures in their order, without interruptions: the first [`KEPT`], and the first [`FEW`] of each group.
+    /// `failed` and `failed_rules` have the totals.
     pub failures: Vec<FailedImage>,
-    /// What a person should know and that failed nothing; at most [`KEPT`].
+    /// Warnings; at most [`KEPT`].
     pub warnings: Vec<String>,
-    /// How many warnings there were.
+    /// Number of all warnings.
     pub warnings_given: u64,
-    /// Each rule, in the order in which they were begun.
+    /// Results of each rule, in the order in which they began.
     pub by_rule: Vec<RuleSummary>,
 }
 
-/// So many failures of each kind are kept, whatever came before them.
+/// Number of failures of each group that are always kept.
 pub const FEW: u64 = 5;
 
-/// What failures have in common that one remedy ends.
+/// Group of failures with one remedy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FailureGroup {
-    /// What they are.
+    /// Their cause.
     pub cause: Cause,
-    /// At which end.
+    /// End of the copy at which they occurred.
     pub side: Side,
-    /// At which host; empty where none was involved.
+    /// Their host; empty if none was involved.
     pub host: String,
 }
 
 impl FailureGroup {
-    /// What `failure` has in common with others.
+    /// Returns the group of `failure`.
     pub fn from_failure(failure: &Failure) -> Self {
         Self {
             cause: failure.cause,
@@ -113,25 +113,25 @@ pub struct FailedImage {
     pub source: String,
     /// The full reference at the destination; `None` for a whole rule.
     pub destination: Option<String>,
-    /// Why.
+    /// The failure.
     pub failure: Failure,
 }
 
 impl Summary {
-    /// Images that ended, one way or another.
+    /// Returns the number of images that ended, with any outcome.
     pub fn finished(&self) -> u64 {
         self.copied + self.planned + self.unchanged + self.skipped + self.failed + self.interrupted
     }
 
-    /// Whether every rule that was begun and every image that was found has ended one way or another. Where this is
-    /// false after a run, something was lost: a defect of this program, and a failure of the run. (More may end than
-    /// was announced: a rule that fails half way does not say how many images it had found.)
+    /// Returns whether every rule that began and every image that was found has ended. If not, something was lost: a
+    /// defect of this program, and a failure of the run. More may end than was announced, as a rule that fails half
+    /// way does not report its number of images.
     pub fn is_complete(&self) -> bool {
         self.rules <= self.rules_ended && self.discovered <= self.finished()
     }
 
-    /// Says that the run was given `rules` and has ended: what was not begun was interrupted, if the run was cancelled,
-    /// and lost otherwise.
+    /// Ends a run of `rules` rules. Rules that did not begin count as interrupted if the run was cancelled, otherwise
+    /// as lost.
     pub fn finish(&mut self, rules: u64, cancelled: bool) {
         self.rules = rules;
         if cancelled {
@@ -141,13 +141,13 @@ impl Summary {
         }
     }
 
-    /// Whether something was left undone because the run was interrupted.
+    /// Returns whether the interruption of the run left something undone.
     pub fn was_interrupted(&self) -> bool {
         self.interrupted > 0 || self.interrupted_rules > 0
     }
 
-    /// Exit code of the process (docs/operations.md#exit-codes): 0 when everything is at its destination, 1 when an
-    /// image or a rule failed or was lost, 130 when the run was interrupted before all was done.
+    /// Returns the exit code of the process (docs/operations.md#exit-codes): 0 if everything is at its destination, 1
+    /// if an image or a rule failed or was lost, 130 if the run was interrupted before its end.
     pub fn exit_code(&self) -> u8 {
         if self.was_interrupted() {
             130

@@ -1,4 +1,4 @@
-//! Where a rule copies to.
+//! Destinations of rules.
 
 use image_syncer_registry::{Digest, Repository, Tag};
 
@@ -14,7 +14,7 @@ pub struct RuleDestination {
     pub naming: Naming,
 }
 
-/// How images are named at a destination.
+/// Names of images at a destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Naming {
     /// As at the source; an image by digest without a tag stays untagged.
@@ -52,7 +52,7 @@ impl RuleDestination {
     /// Checks what [`RuleDestination::parse`] checks without knowing the source.
     ///
     /// # Errors
-    /// When no source could be copied there.
+    /// If no source could be copied there.
     pub fn check(text: &str) -> Result<(), RuleError> {
         match ParsedReference::parse(text)?.chosen {
             ParsedSelection::Tags(tags) => no_port(text, &tags),

@@ -1,11 +1,11 @@
-//! Tags that the user declares immutable: what such a tag names never changes.
+//! Tags that the user declares immutable.
 
 use globset::{GlobBuilder, GlobMatcher};
 use image_syncer_registry::Tag;
 
 use crate::rule::{Pattern, RuleError};
 
-/// The patterns of `--immutable`; a tag is immutable where one of them matches it.
+/// Patterns of `--immutable`. A tag is immutable if one of them matches it.
 #[derive(Clone, Debug, Default)]
 pub struct Immutable(Vec<TagPattern>);
 
@@ -19,21 +19,21 @@ enum TagPattern {
 }
 
 impl Immutable {
-    /// Reads the patterns: between slashes an expression, as in rules, else a glob.
+    /// Parses the patterns: an expression between slashes, as in rules, or a glob.
     ///
     /// # Errors
-    /// For a pattern that is none, or that no tag can match; says what to write instead.
+    /// For an invalid pattern, or one that no tag can match.
     pub fn parse(patterns: &[String]) -> Result<Self, RuleError> {
         let patterns = patterns.iter().map(|text| {
             TagPattern::parse(text).map_err(|why| RuleError(format!("--immutable {text}: {why}")))
         });
         Ok(Self(patterns.collect::<Result<_, _>>()?))
     }
-    /// Whether nothing was declared.
+    /// Returns whether there are no patterns.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-    /// Whether `tag` was declared immutable.
+    /// Returns whether `tag` is immutable.
     pub fn matches(&self, tag: &Tag) -> bool {
         self.0.iter().any(|pattern| pattern.matches(tag))
     }
@@ -78,8 +78,8 @@ impl TagPattern {
     }
 }
 
-/// A character that stands for itself in the glob and that no tag can have. Between brackets and braces it may stand
-/// for others.
+/// Returns a literal character of the glob that no tag can have. Characters between brackets and braces are not
+/// checked.
 fn impossible_char(glob: &str) -> Option<char> {
     let mut within = 0_usize;
     glob.chars().find(|character| {

@@ -19,16 +19,16 @@ pub use parts::Parts;
 pub use platform::{PlatformError, PlatformFilter};
 pub use source::{Pattern, RuleSource, Selection};
 
-/// One source and where it goes.
+/// One source and its destinations.
 #[derive(Debug, Clone)]
 pub struct Rule {
     /// The source as the user wrote it: the rule's name in messages and reports.
     pub name: Arc<str>,
-    /// Where it was written.
+    /// Position in the user's file.
     pub location: Option<Location>,
-    /// What to copy.
+    /// Images to copy.
     pub source: RuleSource,
-    /// Where to; never empty.
+    /// Destinations; never empty.
     pub destinations: Vec<RuleDestination>,
 }
 
@@ -41,14 +41,14 @@ pub struct Location {
     pub line: usize,
 }
 
-/// Why a text is not a rule. Reads as a sentence that says what to write instead.
+/// Error of a text that is not a rule. The message says what to write instead.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct RuleError(pub String);
 
 impl Rule {
-    /// A rule from the texts of the classic files. `default_destination` works out the repository that an empty
-    /// destination stands for, or says why there is none.
+    /// Parses a rule from the texts of the classic files. `default_destination` returns the repository that an empty
+    /// destination means, or an error if there is none.
     pub fn parse(
         source: &str,
         destinations: &[&str],
@@ -85,8 +85,8 @@ impl Rule {
         Ok(rule)
     }
 
-    /// Returns the images that the rule spells out, with the tags that they get at `destination`; `None` where a list of
-    /// the source's tags names them.
+    /// Returns the images that the rule names, with their tags at `destination`; `None` if a list of the source's tags
+    /// is needed.
     pub fn spelled_out(&self, destination: &RuleDestination) -> Option<Vec<(Target, Option<Tag>)>> {
         let images: Vec<(Target, Option<Tag>)> = match &self.source.select {
             Selection::Tags(tags) => tags
@@ -110,7 +110,7 @@ impl Rule {
         Some(named.collect())
     }
 
-    /// Drops tags that stand twice at the source and would get the same names everywhere.
+    /// Removes duplicate source tags that would get the same names at every destination.
     fn drop_repeated_tags(&mut self) {
         let Selection::Tags(tags) = &mut self.source.select else {
             return;

@@ -1,7 +1,7 @@
-//! Tags that rules spell out at destinations, and rules that give one of them to two images.
+//! Destination tags that rules name, and conflicts of two images for one of them.
 //!
-//! A destination tag is identified by its repository and its name. Images are known without a registry only where a
-//! rule names them: a rule that lists its source, or picks tags by an expression, gives none here.
+//! A repository and a name identify a destination tag. Images are known without a registry only if a rule names them:
+//! a rule that lists its source, or selects tags by an expression, adds none here.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,7 +10,7 @@ use image_syncer_registry::{Digest, Repository, Tag, Target};
 
 use crate::rule::{Naming, RuleDestination, RuleSource, Selection};
 
-/// Destination tags that rules spell out, each with the first image for it and the place `P` of its rule.
+/// Destination tags that rules name, each with its first image and the position `P` of its rule.
 #[derive(Debug)]
 pub struct NamedTags<P> {
     by_tag: HashMap<(Repository, Tag), (Image, P)>,
@@ -23,13 +23,13 @@ pub struct TagConflict<P> {
     pub destination: String,
     /// Full reference of the image that has the tag, from the rule that comes first.
     pub first: String,
-    /// Place of that rule.
+    /// Position of that rule.
     pub place: P,
     /// Full reference of the image that gets the tag as well.
     pub second: String,
 }
 
-/// An image, by what decides on its content: a digest alone, else the tag and its repository.
+/// An image, identified by a digest alone, or by a tag and its repository.
 #[derive(Debug)]
 struct Image {
     source: Repository,
@@ -73,7 +73,7 @@ impl<P> Default for NamedTags<P> {
 }
 
 impl<P: Clone> NamedTags<P> {
-    /// Adds the tags that `source` spells out at `destination`; returns the first that another image has already.
+    /// Adds the tags that `source` names at `destination`. Returns the first one that another image has already.
     pub fn insert(
         &mut self,
         source: &RuleSource,

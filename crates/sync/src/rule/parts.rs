@@ -1,20 +1,20 @@
-//! Which parts of an image are copied, beside its platforms.
+//! Parts of images to copy, besides platforms.
 
 use std::fmt;
 
-/// Which parts of an image are copied, beside its platforms.
+/// Parts of images to copy, besides platforms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parts {
-    /// Leave `BuildKit`'s attestations out of indexes, which then are new documents.
+    /// Remove `BuildKit`'s attestations from indexes, which then are new documents.
     pub strip_attestations: bool,
-    /// Keep indexes as they are, and leave out the children that do not pass, instead of writing new ones.
+    /// Keep indexes unchanged and leave filtered children out, instead of writing new indexes.
     pub sparse: bool,
-    /// Bring foreign and non-distributable layers along, which are left out otherwise.
+    /// Copy foreign and non-distributable layers, which are left out otherwise.
     pub foreign_layers: bool,
 }
 
 impl Parts {
-    /// The same for what refers to an image, which no filter touches.
+    /// Returns the parts for referrers, which no filter changes.
     #[must_use]
     pub fn for_referrers(self) -> Self {
         Self {
@@ -25,7 +25,7 @@ impl Parts {
 }
 
 impl fmt::Display for Parts {
-    /// As the flags that ask for it; nothing where none is needed.
+    /// Displays the flags; empty if none is set.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let flags = [
             (self.strip_attestations, "--strip-attestations"),

@@ -1,24 +1,24 @@
-//! What a rule copies.
+//! Sources of rules.
 
 use image_syncer_registry::{Digest, Hasher, Registry, Repository, Tag};
 
 use crate::rule::RuleError;
 
-/// A repository and which of its images.
+/// A repository and a selection of its images.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RuleSource {
     /// The repository.
     pub repository: Repository,
-    /// Which images.
+    /// Selected images.
     pub select: Selection,
 }
 
-/// Which images of a repository.
+/// Selection of images of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Selection {
     /// Every tag.
     All,
-    /// These tags, in this order; one stands twice only when it gets two names at a destination.
+    /// These tags, in this order. A tag is listed twice only if it gets two names at a destination.
     Tags(Vec<Tag>),
     /// Tags in which the expression is found.
     Matching(Pattern),
@@ -48,12 +48,12 @@ impl std::hash::Hash for Pattern {
 }
 
 impl Pattern {
-    /// Compiles what stood between the slashes.
+    /// Compiles the expression between the slashes.
     pub fn new(expression: &str) -> Result<Self, RuleError> {
         regex::Regex::new(expression).map(Self).map_err(|error| {
             let what = match &error {
                 regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
-                // The library draws the place over several lines; its last line says what is wrong.
+                // The library shows the position on several lines; the last one has the reason.
                 other => {
                     let text = other.to_string();
                     text.lines()
@@ -68,7 +68,7 @@ impl Pattern {
             ))
         })
     }
-    /// Whether the expression is found in the tag.
+    /// Returns whether the expression is found in the tag.
     pub fn matches(&self, tag: &Tag) -> bool {
         self.0.is_match(tag.as_str())
     }
@@ -101,13 +101,13 @@ impl RuleSource {
     }
 }
 
-/// A repository and what stands behind it, which sources and destinations share.
+/// A parsed reference, of a source or a destination.
 pub(super) struct ParsedReference<'a> {
     pub(super) repository: Repository,
     pub(super) chosen: ParsedSelection<'a>,
 }
 
-/// What stands behind a repository.
+/// The part after a repository.
 pub(super) enum ParsedSelection<'a> {
     Nothing,
     Tags(Vec<Tag>),
@@ -117,7 +117,7 @@ pub(super) enum ParsedSelection<'a> {
 
 impl<'a> ParsedReference<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, RuleError> {
-        // `nginx://` is every tag of nginx: behind a scheme stands something.
+        // `nginx://` selects every tag of nginx; a scheme is followed by a name.
         if let Some((scheme, rest)) = text.split_once("://")
             && !rest.is_empty()
             && scheme
@@ -126,7 +126,7 @@ impl<'a> ParsedReference<'a> {
         {
             return Err(credentials_error(text));
         }
-        // A colon before a slash begins an expression: behind a host's colon stands a port.
+        // A colon before a slash begins an expression; a port follows the colon of a host.
         if let Some((name, expression)) = text.split_once(":/") {
             let Some(expression) = expression.strip_suffix('/') else {
                 return Err(RuleError(format!(
@@ -143,7 +143,7 @@ impl<'a> ParsedReference<'a> {
         }
         let (name, tags) = split_tags(text);
         if tags.is_some() && Registry::is_without_repository(name) {
-            // Behind its colon stands a port.
+            // The colon is that of a port.
             repository(text)?;
         }
         let chosen = match tags {
@@ -167,7 +167,7 @@ impl<'a> ParsedReference<'a> {
         }
         let digest =
             Digest::parse(digest).map_err(|error| RuleError(format!("{text}: {error}")))?;
-        // What cannot be computed cannot be verified.
+        // Only known algorithms can be verified.
         Hasher::new(&digest).map_err(|error| RuleError(format!("{text}: {error}")))?;
         let (name, tags) = split_tags(name);
         let tag = match tags {
@@ -188,7 +188,7 @@ impl<'a> ParsedReference<'a> {
     }
 }
 
-/// A scheme or a user in front is refused in words that repeat no password.
+/// Returns the error for a scheme or a user in front, without the password.
 fn credentials_error(text: &str) -> RuleError {
     match Repository::parse(text) {
         Err(error) => RuleError(error.to_string()),
@@ -205,7 +205,7 @@ fn repository(name: &str) -> Result<Repository, RuleError> {
     Repository::parse(name).map_err(|error| RuleError(error.to_string()))
 }
 
-/// Splits at the colon that begins the tags: one behind the last slash, since before it stands a port.
+/// Splits at the colon that begins the tags. It is after the last slash; a colon before that begins a port.
 fn split_tags(text: &str) -> (&str, Option<&str>) {
     let last = text.rfind('/').map_or(0, |slash| slash + 1);
     // An IPv6 host without a path is no repository; its colons are not tags.
@@ -232,7 +232,7 @@ fn parse_tags(text: &str, name: &str, tags: &str) -> Result<Vec<Tag>, RuleError>
     tags.split(',')
         .enumerate()
         .map(|(position, tag)| {
-            // Blanks are forgiven around a comma, not at the ends of the whole.
+            // Blanks are ignored around a comma, but not at the ends of the list.
             let tag = if position == 0 { tag } else { tag.trim_start() };
             let tag = if position == last { tag } else { tag.trim_end() };
             if tag.is_empty() {

@@ -22,7 +22,7 @@ fn refusal(source: &str, destination: &str) -> String {
     }
 }
 
-/// What a rule does, as `tag -> name` pairs.
+/// Returns the effect of a rule as `tag -> name` pairs.
 fn effect(source: &str, destination: &str) -> String {
     let rule = rule(source, &[destination]).unwrap();
     let to = rule.destinations.first().unwrap();

@@ -31,7 +31,7 @@ pub(super) struct AuthMap {
 struct Login {
     file: Rc<ConfigFile>,
     at: Position,
-    /// As it is used, unless variables are missing.
+    /// The entry, complete unless variables are missing.
     entry: KeychainEntry,
     /// Variables that are not set.
     unset: Vec<Problem>,
@@ -45,8 +45,7 @@ struct Ignored {
 }
 
 impl AuthMap {
-    /// Reads the entries of a file, with warnings about what cannot be meant. What is wrong becomes a problem, and its
-    /// entry is left out.
+    /// Reads the entries of a file. A mistake leaves its entry out.
     pub(super) fn read(
         &mut self,
         file: &Rc<ConfigFile>,
@@ -211,7 +210,7 @@ fn not_used(prefixes: &BTreeSet<&str>) -> String {
     format!("no rule uses the entries for {}{more}", shown.join(", "))
 }
 
-/// What a key covers: a registry, and a path below it that may be empty.
+/// Returns the registry that a key covers, and the path below it, which may be empty.
 fn prefix(text: &str) -> Result<(Registry, String), String> {
     // A scheme, blanks and a user name are refused by the registry's own rules.
     let is_plain = !text.contains("://") && !text.contains('@');
@@ -248,7 +247,7 @@ struct AuthReader<'a> {
 }
 
 impl AuthReader<'_> {
-    /// As whom, and whether insecure; `None` where something is wrong.
+    /// Returns the credential, and whether the registry is insecure. `None` after a mistake.
     fn entry(&mut self, key: &Key, value: Node) -> Option<(Credential, bool)> {
         let before = self.told.problems.len();
         let mut username = None;
@@ -285,7 +284,7 @@ impl AuthReader<'_> {
         Some((credential, insecure))
     }
 
-    /// Nobody logs in with half a credential: as in the Go tool it counts as none.
+    /// Warns about a half credential. It counts as none, as in the Go tool.
     fn incomplete_login(&mut self, key: &Key, given: &str, missing: &str) -> Credential {
         let message = format!(
             "the entry `{}` has a {given}, but its {missing} is missing or empty, so it is taken for one without a \
@@ -296,7 +295,7 @@ impl AuthReader<'_> {
         Credential::Anonymous
     }
 
-    /// A user name or a password; `None` where it is empty.
+    /// Returns a user name or a password; `None` if it is empty.
     fn text(&mut self, field: &Key, value: Node) -> Option<String> {
         let text = match value.value {
             NodeValue::Text(text) => text,
@@ -316,7 +315,7 @@ impl AuthReader<'_> {
         }
     }
 
-    /// A boolean, in the spellings of YAML 1.1 as well: the Go tool's parser takes those.
+    /// Returns a boolean, in the spellings of YAML 1.1 as well, which the parser of the Go tool accepts.
     fn boolean(&mut self, field: &Key, value: &Node) -> bool {
         let read = match &value.value {
             NodeValue::Null => Some(false),

@@ -12,7 +12,7 @@ use super::super::{Defaults, Environment, variables};
 use super::{Key, Told, entries};
 use crate::rule::{Location, NamedTags, Rule, RuleDestination, RuleError, RuleSource, Selection};
 
-/// What the file holds, in words.
+/// Expected content of a file, for messages.
 pub(super) const WANTED: &str = "a map from source to destination, or to a list of destinations";
 
 /// The rules of all files. One that selects what an earlier one selects only adds its destinations to that, so that the
@@ -22,14 +22,14 @@ pub(super) struct ImagesMap {
     rules: Vec<Rule>,
     by_source: HashMap<RuleSource, usize>,
     tags: NamedTags<Location>,
-    /// Sources whose repositories an empty destination stands for.
+    /// Destinations of empty texts, each with its first source.
     defaults: HashMap<Repository, (RuleSource, Location)>,
     /// Files that name no image.
     empty: Vec<Problem>,
 }
 
 impl ImagesMap {
-    /// Reads the rules of a file, in order. What is wrong becomes a problem, and its rule is left out.
+    /// Reads the rules of a file, in order. A mistake leaves its rule out.
     pub(super) fn read(
         &mut self,
         file: &ConfigFile,
@@ -39,7 +39,7 @@ impl ImagesMap {
         told: &mut Told,
     ) {
         let at = node.at;
-        // A map that is written down as empty is meant, such as that of what failed where nothing did.
+        // An explicit empty map is no mistake: a list of failed images may be empty.
         let is_meant = matches!(&node.value, NodeValue::Map(pairs) if pairs.is_empty());
         let before = told.problems.len();
         let entries = entries(file, node, WANTED, told);
@@ -75,7 +75,7 @@ impl ImagesMap {
     /// Returns the rules of all files.
     pub(super) fn finish(self, told: &mut Told) -> Vec<Arc<Rule>> {
         for problem in self.empty {
-            // Of several files, one may have nothing to copy.
+            // One of several files may be empty.
             if self.rules.is_empty() {
                 told.problems.push(problem);
             } else {
@@ -99,7 +99,7 @@ impl ImagesMap {
         }
     }
 
-    /// Refuses a rule that gives a tag to an image which another image has already.
+    /// Refuses a rule that writes a tag which another image has already.
     fn check_tags(&mut self, rule: &Rule, file: &ConfigFile, key: &Key, told: &mut Told) {
         let place = location(file, key);
         for destination in &rule.destinations {
@@ -202,7 +202,7 @@ impl ImagesReader<'_> {
         }
     }
 
-    /// Whether `text` can be a destination of `source`.
+    /// Checks that `text` can be a destination of `source`.
     fn check(&self, text: &str, source: &RuleSource) -> Result<(), RuleError> {
         if text.is_empty() {
             self.defaults.destination(&source.repository).map(drop)
@@ -226,7 +226,7 @@ impl ImagesReader<'_> {
         for node in nodes {
             let text = match node.value {
                 NodeValue::Text(text) => text,
-                // As the Go tool has it: nothing stands for the default.
+                // Null means the default destination, as in the Go tool.
                 NodeValue::Null => String::new(),
                 NodeValue::List(_) | NodeValue::Map(_) => {
                     self.problems

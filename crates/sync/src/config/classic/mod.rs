@@ -1,4 +1,4 @@
-//! The classic `auth` and `images` files, as written and as meant (docs/files.md).
+//! Parser of the classic `auth` and `images` files (docs/files.md).
 
 mod auth;
 mod images;
@@ -20,7 +20,7 @@ use super::{ClassicFiles, Config, ConfigError, Defaults, Environment, Input};
 use crate::rule::Rule;
 use crate::text::nearest;
 
-/// Reads what was given; see [`Config::classic`].
+/// Reads the files; see [`Config::classic`].
 pub(super) fn read(
     files: &ClassicFiles,
     defaults: &Defaults,
@@ -75,7 +75,7 @@ pub(super) fn credentials(
     reading.finish(false)
 }
 
-/// Reads a text as the file of each kind; an entry for fuzzing.
+/// Reads a text as a file of each kind, for fuzzing.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn read_text(text: &str, environment: Environment<'_>) -> Vec<Problem> {
     let defaults = Defaults::default();
@@ -109,12 +109,12 @@ struct Told {
 }
 
 impl Told {
-    /// Adds a mistake that is in no file.
+    /// Adds a mistake outside of files.
     fn mistake(&mut self, message: impl Into<String>) {
         self.problems.push(Problem::outside(message));
     }
 
-    /// Adds a warning; a place is not drawn for it.
+    /// Adds a warning, without a snippet.
     fn warn(&mut self, warning: Problem) {
         self.warnings.push(Problem {
             snippet: None,
@@ -123,7 +123,7 @@ impl Told {
     }
 }
 
-/// Files that are read and merged.
+/// Reader that merges the files.
 struct Reading<'a> {
     defaults: &'a Defaults,
     environment: Environment<'a>,
@@ -218,7 +218,7 @@ impl<'a> Reading<'a> {
             .ok()
     }
 
-    /// Merges what was read. `from_files`: the rules come from files, so that logins which none of them uses are told.
+    /// Merges the files. `from_files`: the rules come from files, so credentials without a rule get a warning.
     fn finish(mut self, from_files: bool) -> Result<Config, ConfigError> {
         if from_files {
             self.config.rules = self.images.finish(&mut self.told);
@@ -229,7 +229,7 @@ impl<'a> Reading<'a> {
         self.config.credentials =
             self.auth
                 .resolve(rules, from_files && is_complete, problems, warnings);
-        // File by file as they were read, each in the order of its lines, whatever was checked first.
+        // Problems are in the order of the files and their lines.
         let order = self.order;
         let place = |problem: &Problem| {
             let file = problem.file.as_ref();
@@ -288,8 +288,7 @@ struct Key {
     at: super::document::Position,
 }
 
-/// The entries of a map whose keys are texts and stand once; nothing for what is none. Every mistake is a problem. A key
-/// that is repeated with the same value is a warning.
+/// Returns the entries of a map with unique text keys. Anything else is a mistake; an equal duplicate is a warning.
 fn entries(file: &ConfigFile, node: Node, wanted: &str, told: &mut Told) -> Vec<(Key, Node)> {
     let pairs = match node.value {
         NodeValue::Map(pairs) => pairs,
@@ -321,7 +320,7 @@ fn entries(file: &ConfigFile, node: Node, wanted: &str, told: &mut Told) -> Vec<
                 told.warn(file.hidden(key.at, message));
                 continue;
             }
-            // A registry has a map; a word with nothing behind it may be a password.
+            // A registry has a map. A word without a value may be a password, which is not shown.
             told.problems.push(match value.value {
                 NodeValue::Map(_) => file.shown(
                     key.at,
@@ -347,8 +346,8 @@ fn entries(file: &ConfigFile, node: Node, wanted: &str, told: &mut Told) -> Vec<
     found
 }
 
-/// Tells of a key that is not known: a mistake where it may be a known one, a warning where it has no effect. It is
-/// repeated only where it cannot be a secret that stands alone where `key: value` is meant: a word with a value.
+/// Reports an unknown key: a mistake if it resembles a known key, otherwise a warning. The key is shown only if it
+/// cannot be a password that was written in the place of `key: value`.
 fn unknown_key(
     file: &ConfigFile,
     key: &Key,

@@ -1,4 +1,4 @@
-//! Which entries of an `auth` map rules use, and what was meant by those that no rule uses.
+//! Entries of an `auth` map that rules use, and suggestions for the others.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use image_syncer_registry::auth::{Credential, Keychain, KeychainEntry};
 use crate::rule::Rule;
 use crate::text::distance;
 
-/// The most letters in which a key differs from what was probably meant.
+/// Maximum edit distance between a key and a suggestion.
 const NEAR: usize = 2;
 
 /// Entries in use, and the repositories of the rules.
@@ -26,7 +26,7 @@ impl Usage {
             credential: Credential::Anonymous,
             ..(*entry).clone()
         });
-        // Keys were checked; if they were not, nothing would be known to be in use.
+        // The keys are valid already.
         let keychain = Keychain::new(plain.collect(), None).ok();
         let mut usage = Self {
             used: HashSet::new(),
@@ -42,7 +42,7 @@ impl Usage {
         usage
     }
 
-    /// Whether a rule uses the entry.
+    /// Returns whether a rule uses the entry.
     pub(super) fn uses(&self, entry: &KeychainEntry) -> bool {
         self.used.contains(&entry.prefix)
     }

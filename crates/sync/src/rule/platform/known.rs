@@ -1,9 +1,9 @@
-//! Operating systems and architectures by their names in images, which are those of the Go toolchain (OCI image-spec,
-//! "Image Index"), and other names of them.
+//! Names of operating systems and architectures in images, which are those of the Go toolchain (OCI image-spec, "Image
+//! Index"), and their aliases.
 
 use crate::text::nearest;
 
-/// Names of operating systems: those of Go, and `wasi`, which images of WebAssembly modules have.
+/// Names of operating systems: those of Go, and `wasi` of WebAssembly modules.
 const SYSTEMS: &[&str] = &[
     "aix",
     "android",
@@ -56,7 +56,7 @@ const ARCHITECTURES: &[&str] = &[
     "wasm32",
 ];
 
-/// Names that other tools have for systems.
+/// Aliases of operating systems in other tools.
 const SYSTEM_ALIASES: &[(&str, &str)] = &[
     ("macos", "darwin"),
     ("macosx", "darwin"),
@@ -67,7 +67,7 @@ const SYSTEM_ALIASES: &[(&str, &str)] = &[
     ("win64", "windows"),
 ];
 
-/// Names that other tools have for architectures.
+/// Aliases of architectures in other tools.
 const ARCHITECTURE_ALIASES: &[(&str, &str)] = &[
     ("x86_64", "amd64"),
     ("x86-64", "amd64"),
@@ -99,7 +99,7 @@ const ARCHITECTURE_ALIASES: &[(&str, &str)] = &[
     ("mips64el", "mips64le"),
 ];
 
-/// A list of names that a flag takes.
+/// Names that a flag accepts.
 #[derive(Clone, Copy)]
 pub(super) struct Names {
     /// The flag.
@@ -108,11 +108,11 @@ pub(super) struct Names {
     noun: &'static str,
     known: &'static [&'static str],
     aliases: &'static [(&'static str, &'static str)],
-    /// Names that most images have.
+    /// Examples for messages.
     common: &'static str,
 }
 
-/// Names that `--os` takes.
+/// Names that `--os` accepts.
 pub(super) const OS: Names = Names {
     flag: "--os",
     noun: "operating system",
@@ -121,7 +121,7 @@ pub(super) const OS: Names = Names {
     common: "linux, windows, darwin and freebsd",
 };
 
-/// Names that `--arch` takes.
+/// Names that `--arch` accepts.
 pub(super) const ARCH: Names = Names {
     flag: "--arch",
     noun: "architecture",
@@ -131,10 +131,10 @@ pub(super) const ARCH: Names = Names {
 };
 
 impl Names {
-    /// Checks that images can have `name`.
+    /// Checks that `name` is known.
     ///
     /// # Errors
-    /// Says what is wrong, and what to write instead.
+    /// The reason, and what to write instead.
     pub(super) fn check(self, name: &str) -> Result<(), String> {
         if self.known.contains(&name) {
             return Ok(());
@@ -152,10 +152,10 @@ impl Names {
     }
 }
 
-/// Checks the variant of an architecture; those of architectures whose variants are not a closed list pass.
+/// Checks the variant of an architecture. Architectures without a closed list of variants accept any.
 ///
 /// # Errors
-/// Says which variants there are.
+/// Lists the known variants.
 pub(super) fn check_variant(arch: &str, variant: &str) -> Result<(), String> {
     let major = variant.split('.').next().unwrap_or_default();
     let known: &[&str] = match arch {

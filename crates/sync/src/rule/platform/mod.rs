@@ -6,7 +6,7 @@ use image_syncer_registry::Platform;
 
 use known::{ARCH, Names, OS};
 
-/// Which platforms to copy: `--os` and `--arch`.
+/// Platforms to copy: `--os` and `--arch`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PlatformFilter {
     os: Vec<PlatformItem>,
@@ -20,29 +20,29 @@ struct PlatformItem {
     detail: Option<String>,
 }
 
-/// Why a text is not a platform item.
+/// Error of a text that is not a platform item.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct PlatformError(pub String);
 
 impl PlatformFilter {
-    /// Reads the items of `--os` (`os[:os.version]`) and `--arch` (`arch[:variant]`), each possibly a comma list. Empty lists
-    /// and items are dropped.
+    /// Parses the items of `--os` (`os[:os.version]`) and `--arch` (`arch[:variant]`), each possibly a comma-separated
+    /// list. Empty lists and items are ignored.
     ///
     /// # Errors
-    /// For a system or an architecture that no image can have; says which name is right.
+    /// For an unknown system or architecture; the message has the right name.
     pub fn parse(os: &[String], arch: &[String]) -> Result<Self, PlatformError> {
         Ok(Self {
             os: items(OS, os)?,
             arch: items(ARCH, arch)?,
         })
     }
-    /// Whether every platform passes.
+    /// Returns whether every platform passes.
     pub fn is_empty(&self) -> bool {
         self.os.is_empty() && self.arch.is_empty()
     }
-    /// Whether an image of `platform` is copied: lists are AND-ed, items OR-ed, exact and case-sensitive; what a
-    /// platform does not say passes.
+    /// Returns whether an image of `platform` is copied. Lists are AND-ed, items OR-ed, exact and case-sensitive.
+    /// Missing fields of a platform pass.
     pub fn accepts(&self, platform: &Platform) -> bool {
         is_selected(&self.os, &platform.os, platform.os_version.as_deref())
             && is_selected(
@@ -54,7 +54,7 @@ impl PlatformFilter {
 }
 
 impl std::fmt::Display for PlatformFilter {
-    /// As it would be written on the command line.
+    /// Displays the flags as on the command line.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut parts = Vec::new();
         for (flag, items) in [("--os", &self.os), ("--arch", &self.arch)] {
@@ -76,7 +76,7 @@ impl std::fmt::Display for PlatformItem {
     }
 }
 
-/// Reads lists of items; what is empty in them is dropped, as scripts pass variables that may be empty.
+/// Parses lists of items. Empty ones are ignored, as scripts pass variables that may be empty.
 fn items(names: Names, lists: &[String]) -> Result<Vec<PlatformItem>, PlatformError> {
     let items = lists.iter().flat_map(|list| list.split(',')).map(str::trim);
     items
@@ -114,7 +114,7 @@ fn item(names: Names, text: &str) -> Result<PlatformItem, PlatformError> {
     })
 }
 
-/// Suggestion for `name/rest`: a whole platform, or a variant behind the wrong character.
+/// Returns the advice for `name/rest`: a whole platform, or a variant after the wrong character.
 fn slash(names: Names, name: &str, rest: &str) -> String {
     if names.flag == ARCH.flag && ARCH.check(name).is_ok() {
         return format!("a variant follows a colon: write --arch {name}:{rest}");

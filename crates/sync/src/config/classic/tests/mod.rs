@@ -86,7 +86,7 @@ fn outline(entry: &KeychainEntry) -> String {
     format!("{} {credential}{insecure}", entry.prefix)
 }
 
-/// What is wrong with an auth file.
+/// Returns the mistakes of an auth file.
 fn auth_problems(text: &str) -> String {
     problems(&[("auth.yaml", text), ("images.yaml", "q.io/x: d.io/y")])
 }
