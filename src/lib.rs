@@ -5,11 +5,16 @@
 
 pub mod cli;
 pub mod commands;
+mod escape;
 mod exit;
+mod hint;
+mod host_counts;
 mod images_file;
 mod interrupt;
+mod lock;
 mod replacement;
 mod report;
+mod run_summary;
 pub mod ui;
 
 use std::ffi::OsString;

@@ -14,8 +14,9 @@ use image_syncer_sync::inventory::records::{
 };
 
 use crate::cli::{RecordsAction, Remembering};
+use crate::escape;
 use crate::exit::Exit;
-use crate::ui::{LineLabel, LineWriter, Log, Printer, escape, units};
+use crate::ui::{LineLabel, LineWriter, Log, Printer, units};
 
 /// The flag that names the file.
 const FLAG: &str = "--records";

@@ -8,7 +8,7 @@ use image_syncer_sync::rule::Rule;
 
 use crate::commands::run_outputs::RunOutputs;
 use crate::interrupt::Signals;
-use crate::ui::LineLabel;
+use crate::ui::{CopyUnit, LineLabel};
 
 /// An active run, and the means to end it.
 pub(super) struct ActiveRun {
@@ -36,7 +36,11 @@ impl ActiveRun {
         interrupts: &mut Signals,
         audience: &RunOutputs,
     ) -> RunEnd {
-        let shown = audience.show(rules.len() as u64, self.engine.progress());
+        let shown = audience.show(
+            rules.len() as u64,
+            CopyUnit::for_rules(&rules),
+            self.engine.progress(),
+        );
         tokio::select! {
             () = self.engine.run(rules, self.stop.clone()) => RunEnd::Drained {
                 cancelled: self.stop.cancel.is_cancelled(),

@@ -16,10 +16,11 @@ use crate::commands::observers::Observers;
 use crate::commands::outputs::Outputs;
 use crate::commands::stdout_output::StdoutOutput;
 use crate::exit::Exit;
-use crate::report::{RunSummary, Traffic};
+use crate::host_counts::Counts;
+use crate::run_summary::{RunSummary, Traffic};
 use crate::ui::live::ProgressDisplay;
 use crate::ui::{
-    Counts, EventLines, FullLists, LineLabel, LineWriter, RequestLogger, print_summary,
+    CopyUnit, EventLines, FullLists, LineLabel, LineWriter, RequestLogger, print_summary,
 };
 
 /// Outputs of a run.
@@ -86,11 +87,16 @@ impl RunOutputs {
     }
 
     /// Shows the progress of a run with this number of rules, while it is polled.
-    pub(super) async fn show(&self, rules: u64, progress: &Arc<Moving>) -> Infallible {
+    pub(super) async fn show(
+        &self,
+        rules: u64,
+        unit: CopyUnit,
+        progress: &Arc<Moving>,
+    ) -> Infallible {
         let (report, counts) = (&self.report, &self.counts);
         let shown = self
             .display
-            .show(rules, &self.lines, report, counts, progress);
+            .show(rules, unit, &self.lines, report, counts, progress);
         shown.await
     }
 

@@ -13,7 +13,8 @@ use image_syncer_sync::rule::Rule;
 use crate::cli;
 use crate::commands::listeners::Listeners;
 use crate::exit::Exit;
-use crate::report::{ReportWriter, RunSummary};
+use crate::report::ReportWriter;
+use crate::run_summary::RunSummary;
 use crate::ui::FullLists;
 use crate::ui::plan::{
     Plan, PlanForm, RowSelection, print_check_summary, print_plan_summary, totals,

@@ -12,8 +12,9 @@ use image_syncer_sync::rule::{
 use crate::cli::Validate;
 use crate::commands::problems::Problems;
 use crate::commands::setup;
+use crate::escape;
 use crate::exit::Exit;
-use crate::ui::{Printer, escape, units};
+use crate::ui::{Printer, units};
 
 /// Reads the files and prints their rules and logins to stdout.
 pub(super) fn execute(

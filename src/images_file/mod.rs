@@ -15,8 +15,8 @@ use image_syncer_sync::rule::Rule;
 use image_syncer_sync::{Event, Failure, Listener, Outcome};
 
 use crate::cli::ImagesFormat;
+use crate::escape::DocumentWriter;
 use crate::replacement::{self, AtomicFile};
-use crate::ui::escape::DocumentWriter;
 use pairs::PairTable;
 use remaining::Listings;
 

@@ -9,8 +9,8 @@ use serde::ser::{Error as _, Serialize, SerializeMap as _, Serializer};
 use tempfile::NamedTempFile;
 
 use crate::cli::ImagesFormat;
+use crate::escape;
 use crate::replacement;
-use crate::ui::escape;
 
 /// What the database may hold in memory, in KiB.
 const CACHE_KIB: u32 = 512;

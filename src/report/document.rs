@@ -8,10 +8,11 @@ use image_syncer_sync::{Event, Listener};
 use jiff::{Timestamp, Unit};
 use serde_json::json;
 
+use crate::escape::DocumentWriter;
 use crate::report::VERSION;
-use crate::report::closing::{ClosingFields, RunSummary};
+use crate::report::closing::ClosingFields;
 use crate::report::image::ImageRecord;
-use crate::ui::escape::DocumentWriter;
+use crate::run_summary::RunSummary;
 
 /// Writes the report to any `Write`, an image at a time; hears every event of a run. What goes wrong while it writes
 /// is told at the end: the run itself goes on.

@@ -5,7 +5,8 @@ use std::path::Path;
 use image_syncer_sync::{Event, Listener};
 
 use crate::replacement::{self, AtomicFile};
-use crate::report::{ReportWriter, RunSummary};
+use crate::report::ReportWriter;
+use crate::run_summary::RunSummary;
 
 /// The flag that asks for it.
 const FLAG: &str = "--report";

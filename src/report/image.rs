@@ -7,8 +7,8 @@ use image_syncer_sync::event::{Change, Copied, Cost, Evidence, ImageName, Loss, 
 use image_syncer_sync::{Failure, Outcome, Responsibility, Side};
 use serde::Serialize;
 
+use crate::hint::hint;
 use crate::report::seconds;
-use crate::ui::hint;
 
 /// An image and one destination. What does not apply is left out.
 #[derive(Debug, Serialize)]

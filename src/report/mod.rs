@@ -8,7 +8,6 @@ mod document;
 mod file;
 mod image;
 
-pub(crate) use closing::{RunSummary, Traffic};
 pub(crate) use document::ReportWriter;
 pub(crate) use file::ReportFile;
 

@@ -17,8 +17,9 @@ use image_syncer_sync::{Event, Failure, Listener, Outcome, Side};
 use serde_json::Value;
 
 use super::*;
+use crate::host_counts::HostCounts;
 use crate::images_file::{ImageSelection, ImagesFile};
-use crate::ui::HostCounts;
+use crate::run_summary::{RunSummary, Traffic};
 
 fn digest(number: u8) -> Digest {
     Digest::parse(&format!("sha256:{}", format!("{number:02x}").repeat(32))).unwrap()

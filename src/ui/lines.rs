@@ -5,9 +5,10 @@ use image_syncer_sync::event::ImageName;
 use image_syncer_sync::rule::Rule;
 
 use crate::cli::LogLevel;
+use crate::escape;
 use crate::ui::screen::LinePriority;
 use crate::ui::style::Style;
-use crate::ui::{Log, Printer, escape};
+use crate::ui::{Log, Printer};
 
 /// The word that a line begins with; tells how it is painted and how much it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,7 +226,7 @@ impl LineWriter {
     }
 
     /// Says one line to the log alone, if it takes lines.
-    pub(super) fn log_of(&self, word: LineLabel, about: LineSubject<'_>, text: &str) {
+    pub(super) fn log_about(&self, word: LineLabel, about: LineSubject<'_>, text: &str) {
         if self.logged {
             log(word.level(), word.text(), about, text);
         }

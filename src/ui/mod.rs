@@ -1,8 +1,7 @@
-//! What people see: the printer, the lines of a run, its summary, the log. Listeners; no other room prints.
+//! Everything that people see of a run: the printer, the lines, the live view, the summary, the log. No other module prints.
 
-mod counts;
-pub(crate) mod escape;
-mod hint;
+mod copy_unit;
+mod failure_filter;
 mod lines;
 pub(crate) mod live;
 mod log;
@@ -16,8 +15,7 @@ mod style;
 mod summary;
 pub(crate) mod units;
 
-pub use counts::{Counts, HostCounts};
-pub(crate) use hint::hint;
+pub(crate) use copy_unit::CopyUnit;
 pub use lines::{LineLabel, LineSubject, LineWriter};
 pub use log::Log;
 pub use printer::Printer;

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
-use crate::ui::escape;
+use crate::escape;
 use crate::ui::screen::{LinePriority, Screen, View, ViewGuard};
 use crate::ui::style::Style;
 

@@ -1,4 +1,4 @@
-//! What happens on the wire: logged for those who ask, told where it matters.
+//! Log lines for requests, and lines for people about retries, pauses and warnings of registries.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -6,27 +6,28 @@ use std::time::Duration;
 
 use image_syncer_registry::transport::{Lane, Observer, PauseReason, RequestRecord};
 
+use crate::lock::lock;
 use crate::ui::lines::{LineLabel, LineSubject, LineWriter};
 use crate::ui::units;
 
-/// Sentences that are said once are remembered up to this many; a registry that warns of something else each time
+/// Maximum number of sentences that are remembered to print each only once. A registry that always sends other warnings
 /// must not fill the memory.
 const REMEMBERED: usize = 1000;
 
-/// Pauses that are shorter are of no interest to a person.
+/// Minimum length of a pause that is printed.
 const SHORT_PAUSE: Duration = Duration::from_secs(2);
 
-/// What `RUST_LOG` knows it by: whoever asks for the registry's words means these first.
+/// Target of these lines in `RUST_LOG`: the transport of the registry crate.
 const TARGET: &str = "image_syncer_registry::transport";
 
-/// Hears every request.
+/// Logs every request.
 pub struct RequestLogger {
     lines: LineWriter,
     said: Mutex<HashSet<String>>,
 }
 
 impl RequestLogger {
-    /// Tells by way of `lines`.
+    /// Prints to `lines`.
     pub fn new(lines: LineWriter) -> Self {
         Self {
             lines,
@@ -35,10 +36,7 @@ impl RequestLogger {
     }
 
     fn first_time(&self, sentence: &str) -> bool {
-        let mut said = self
-            .said
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut said = lock(&self.said);
         said.len() < REMEMBERED && said.insert(sentence.to_owned())
     }
 }
@@ -67,17 +65,17 @@ impl Observer for RequestLogger {
 
     fn retry(&self, host: &str, error: &str, tries: u32, delay: Duration) {
         let delay = units::time(delay);
-        // The first trouble with a host explains why a run takes longer; the rest is for the log.
+        // The first retry at a host explains why a run takes longer; the others go to the log.
         if self.first_time(&format!("retry {host}")) {
             self.lines.print_about(
                 LineLabel::Note,
                 LineSubject::host(host),
                 &format!(
-                    "trying again in {delay}: {error} (later tries at {host} are logged with -vv)"
+                    "retry in {delay}: {error} (further retries at {host} are logged with -vv)"
                 ),
             );
         } else {
-            tracing::debug!(target: TARGET, host, "try {tries} failed, again in {delay}: {error}");
+            tracing::debug!(target: TARGET, host, "try {tries} failed, retry in {delay}: {error}");
         }
     }
 
@@ -87,14 +85,14 @@ impl Observer for RequestLogger {
             self.lines.print_about(
                 LineLabel::Note,
                 LineSubject::host(host),
-                &format!("{host} asks to be left alone for {delay_text}"),
+                &format!("{host} asks for a pause of {delay_text}"),
             );
         } else {
             let why = match why {
-                PauseReason::RateLimit => "it has answered 429",
-                PauseReason::Overload => "it has too much to do",
+                PauseReason::RateLimit => "it answered 429",
+                PauseReason::Overload => "it is overloaded",
             };
-            tracing::debug!(target: TARGET, host, "{host} is left alone for {delay_text}: {why}");
+            tracing::debug!(target: TARGET, host, "{host}: pause of {delay_text}: {why}");
         }
     }
 
@@ -104,10 +102,7 @@ impl Observer for RequestLogger {
             Lane::Downloads => "downloads",
             Lane::Uploads => "uploads",
         };
-        tracing::trace!(
-            host,
-            "{host} has enough: at most {size} {what} at a time for now"
-        );
+        tracing::trace!(host, "{host}: at most {size} {what} at a time for now");
     }
 
     fn warning(&self, host: &str, text: &str) {

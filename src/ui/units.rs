@@ -1,7 +1,9 @@
 //! Sizes, times and speeds as people read them.
 
-use image_syncer_registry::Digest;
 use std::time::Duration;
+
+use image_syncer_registry::Digest;
+use image_syncer_sync::Failure;
 
 /// Bytes in binary units: `17 B`, `3.4 KiB`, `67.3 MiB`.
 pub(crate) fn bytes(count: u64) -> String {
@@ -76,6 +78,14 @@ pub(super) fn rule(rule: &image_syncer_sync::rule::Rule) -> String {
     match &rule.location {
         Some(at) => format!("{} ({}:{})", rule.name, at.file.display(), at.line),
         None => rule.name.to_string(),
+    }
+}
+
+/// Returns the cause of a failure and the host: `no-push-right at b.example`.
+pub(super) fn cause(failure: &Failure) -> String {
+    match failure.host.as_str() {
+        "" => failure.cause.to_string(),
+        host => format!("{} at {host}", failure.cause),
     }
 }
 

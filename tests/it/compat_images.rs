@@ -57,7 +57,7 @@ fn an_empty_item_in_a_list_is_the_default_with_the_same_tags() {
     let two = Two::new();
     two.run("SRC/team/app: ['', DST/other/app]\n")
         .exits(0)
-        .says("6 images: 6 copied");
+        .says("\n3 images to 2 destinations, 6 copies: 6 copied, ");
     for repository in ["mirror/of/app", "other/app"] {
         assert_eq!(two.tags(repository), ["V3", "v1", "v2"], "{repository}");
         assert_arrived(&two.destination, repository, "v1", &image("v1"));

@@ -26,7 +26,7 @@ fn one_image_to_many_destinations() {
     Place::new()
         .run(&arguments)
         .exits(0)
-        .says("2 images: 2 copied");
+        .says("\n1 image to 2 destinations, 2 copies: 2 copied, ");
     assert_arrived(&one, "b", "v1", &index("a"));
     assert_arrived(&two, "c", "other", &index("a"));
 }

@@ -165,7 +165,7 @@ fn only_the_selected_platforms() {
         &["--os", "linux", "--arch", "amd64,arm64"],
     )
     .exits(0)
-    .says("an index of its own, of what was asked for");
+    .says(", as a filtered index");
     two.destination.verify_complete("a", "v1").unwrap();
     // The new index and two of the three children.
     assert_eq!(two.destination.state().manifests("a").len(), 3);
@@ -259,7 +259,10 @@ fn wrong_sizes_in_manifests_are_reported_and_the_digest_decides() {
         two.source.push("app", Some(tag), image);
     }
     let rules = "SRC/app: [DST/one, DST/two]\n";
-    let outcome = two.run(rules, &[]).exits(0).says("6 images: 6 copied");
+    let outcome = two
+        .run(rules, &[])
+        .exits(0)
+        .says("\n3 images to 2 destinations, 6 copies: 6 copied, ");
     assert_eq!(outcome.lines("warning").len(), 3, "{}", outcome.stderr);
     for (tag, image) in &images {
         let source = format!("{}/app:{tag}", two.source.host());
@@ -276,6 +279,6 @@ fn wrong_sizes_in_manifests_are_reported_and_the_digest_decides() {
     let before = two.destination.bytes_received();
     two.run(rules, &["--verify"])
         .exits(0)
-        .says("6 images: 0 copied, 6 unchanged");
+        .says(", 6 copies: 0 copied, 6 unchanged");
     assert_eq!(two.destination.bytes_received(), before);
 }

@@ -63,13 +63,13 @@ fn a_copied_immutable_tag_costs_its_share_of_a_list_at_each_end() {
     two.run(&["--immutable", "*"])
         .exits(0)
         .says("0 copied, 3 unchanged")
-        .says("3 immutable tags were taken from the records");
+        .says("3 immutable tags taken from the records");
     two.asked(1, 0);
     // A tag that no pattern matches costs a HEAD at both ends.
     two.run(&["--immutable", "v1", "--immutable", "/^v2$/"])
         .exits(0)
         .says("3 unchanged")
-        .says("2 immutable tags were taken from the records");
+        .says("2 immutable tags taken from the records");
     two.asked(1, 1);
 }
 

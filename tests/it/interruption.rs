@@ -292,7 +292,7 @@ fn a_pause_beyond_the_grace_period_ends_at_once() {
         "SRC/a:v1: DST/a\n",
         &["--grace", "700"],
     );
-    held.hear("asks to be left alone");
+    held.hear("asks for a pause");
     held.signal("-TERM", "may go on for 700 s")
         .ends()
         .exits(130)

@@ -166,7 +166,7 @@ fn each_request_is_logged_once_with_its_rule_and_image() {
     // One line for people says that the request is repeated.
     let told = lines
         .iter()
-        .filter(|line| line["message"].as_str().unwrap().contains("again in"));
+        .filter(|line| line["message"].as_str().unwrap().contains("retry in "));
     assert_eq!(told.count(), 1);
     // Requests and answers with a manifest have a length.
     let put = logged.iter().find(|line| {

@@ -227,7 +227,7 @@ fn a_tag_that_had_another_image_is_reported_as_updated() {
     assert!(lines[0].contains(&expected), "{}", lines[0]);
     outcome
         .says("1 image: 1 copied, 0 unchanged")
-        .says("\n1 tag was updated: it had another image before\n");
+        .says("\n1 tag updated: it had another image before\n");
     let report: serde_json::Value = serde_json::from_str(&place.read("report.json")).unwrap();
     assert_valid(&report);
     assert_eq!(report["images"][0]["replaced"], image("old").digest());

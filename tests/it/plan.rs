@@ -254,7 +254,7 @@ fn an_interrupted_plan_says_that_it_is_incomplete() {
     let last = shown.lines().last().unwrap();
     assert_eq!(
         last,
-        "incomplete, as it was interrupted: 1 source not listed to the end"
+        "interrupted and incomplete: 1 source not listed to the end"
     );
 }
 

@@ -84,7 +84,7 @@ fn every_command_counts_the_image_and_the_orphan_before_and_after_the_copy() {
             .run(&[])
             .exits(0)
             .says("2 images: 2 copied, 0 unchanged, 0 skipped, 0 failed")
-            .says("8 referrers (signatures and the like) came along");
+            .says("8 referrers (signatures and the like) copied");
         let there = signed.destination.state().digest("a", &orphan());
         assert_eq!(there.as_deref(), Some(image("orphan").digest()));
         for _ in 0..2 {

@@ -34,7 +34,7 @@ fn signatures_verify(from: Which, to: Which) {
         .exits(0)
         .says("4 images: 4 copied, 0 unchanged, 0 skipped, 0 failed")
         // One manifest and four, in two forms, at two places.
-        .says("20 referrers (signatures and the like) came along\n")
+        .says("20 referrers (signatures and the like) copied\n")
         .does_not_say("warning");
     sync(&place, &source, &destination, rules)
         .exits(0)
@@ -142,7 +142,7 @@ fn a_late_signature_is_all_that_is_copied(to: Which) {
         .exits(0)
         .says("1 image: 1 copied")
         .says("2 referrers (signatures and the like); the image is unchanged\n")
-        .says("came along, for 1 image that is unchanged itself\n");
+        .says("copied; 1 image is otherwise unchanged\n");
     // Both have the same payload, which is sent once.
     let mut blobs: Vec<&Blob> = by_tag.blobs().iter().chain(by_subject.blobs()).collect();
     blobs.sort_by_key(|blob| blob.digest().to_owned());

@@ -155,19 +155,20 @@ fn a_rate_limit_is_shown_with_the_host_and_the_seconds_left() {
     let fault = Fault::on(Kind::ManifestGet).times(1);
     world.source.fault(fault, Action::too_many_requests(120));
     let terminal = world.start(&[], 100);
-    let screen = terminal.shows(": rate limit, goes on in ");
+    let screen = terminal.shows(": rate limit, continues in ");
     let host = world.source.host();
     let line = screen
         .lines()
-        .find(|line| line.contains("rate limit, goes on in"));
+        .find(|line| line.contains("rate limit, continues in"));
     let seconds = line
         .unwrap()
-        .trim_start_matches(&format!("{host}: rate limit, goes on in "));
+        .trim_start_matches(&format!("{host}: rate limit, continues in "));
     let seconds: u64 = seconds.trim_end_matches(" s").parse().unwrap();
     assert!((60..=150).contains(&seconds), "{screen}");
     // The seconds count down.
-    terminal
-        .until(|screen| !screen.contains(line.unwrap()) && screen.contains("rate limit, goes on"));
+    terminal.until(|screen| {
+        !screen.contains(line.unwrap()) && screen.contains("rate limit, continues")
+    });
     // No transfer is left to wait for.
     terminal.signal("-INT");
     let ended = terminal.ends();
@@ -183,10 +184,10 @@ fn an_interrupted_run_shows_what_it_waits_for_and_prints_a_summary() {
     terminal.shows("0 of 1");
     terminal.signal("-INT");
     terminal.until(|screen| {
-        let end = "ending: waits for 1 image for 2";
+        let end = "ending: waiting for 1 image, at most 2";
         screen
             .lines()
-            .any(|line| line.starts_with(end) && line.ends_with(" s at most"))
+            .any(|line| line.starts_with(end) && line.ends_with(" s"))
     });
     gate.open();
     let ended = terminal.ends();

@@ -68,7 +68,7 @@ fn a_lost_blob_is_found_with_the_flag_only() {
     );
     outcome
         .says("1 image: 1 copied, 0 unchanged")
-        .says("0 verified to the last blob, 1 repaired: 1 manifest or blob was lost");
+        .says("0 verified to the last blob, 1 repaired: 1 manifest or blob was missing");
     assert_arrived(&mirror.destination, "a", "v1", &mirror.image);
     assert_eq!(mirror.requests(Kind::UploadPut), 1);
     assert_eq!(mirror.requests(Kind::ManifestPut), 0);
@@ -85,7 +85,7 @@ fn a_lost_child_is_pushed_again_with_its_blobs() {
         .run(&["--verify"])
         .exits(0)
         .says(&format!("manifest {} was missing", child.digest))
-        .says("1 repaired: 3 manifests and blobs were lost");
+        .says("1 repaired: 3 manifests and blobs were missing");
     assert_arrived(&mirror.destination, "a", "v1", &mirror.image);
     assert_eq!(mirror.requests(Kind::UploadPut), 2);
     assert_eq!(mirror.requests(Kind::ManifestPut), 1);

@@ -34,9 +34,9 @@ fn describe_status(status: &RunStatus) -> String {
         number => format!(" ({} failed)", units::grouped(number)),
     };
     let found = if status.listing {
-        format!("{}+ images", units::grouped(status.found))
+        format!("{}+ {}", units::grouped(status.found), status.unit.plural())
     } else {
-        units::count(status.found, "image")
+        status.unit.count(status.found)
     };
     let mut parts = vec![format!(
         "{} of {found} ended{failed}, {} under way",
@@ -57,7 +57,7 @@ fn describe_status(status: &RunStatus) -> String {
         parts.push(format!("{} retr{s}", units::grouped(status.retries)));
     }
     parts.extend(pauses(status, NAMED));
-    parts.extend(status.ending.map(|state| ending(state, status.under_way)));
+    parts.extend(status.ending.map(|state| ending(state, status)));
     parts.join("; ")
 }
 
@@ -69,7 +69,7 @@ pub(super) fn pauses(status: &RunStatus, named: usize) -> Vec<String> {
             PauseReason::Overload => "overloaded",
         };
         let seconds = pause.left.as_secs_f64().ceil();
-        format!("{}: {why}, goes on in {seconds} s", pause.host)
+        format!("{}: {why}, continues in {seconds} s", pause.host)
     };
     let mut all: Vec<String> = status.pauses.iter().take(named).map(pause).collect();
     let more = status.pauses.len().saturating_sub(named);
@@ -80,12 +80,12 @@ pub(super) fn pauses(status: &RunStatus, named: usize) -> Vec<String> {
 }
 
 /// What the end waits for.
-pub(super) fn ending(state: shutdown::State, under_way: u64) -> String {
-    let images = units::count(under_way, "image");
+pub(super) fn ending(state: shutdown::State, status: &RunStatus) -> String {
+    let images = status.unit.count(status.under_way);
     match state {
         shutdown::State::GoesOn(left) => {
             let seconds = left.as_secs_f64().ceil();
-            format!("ending: waits for {images} for {seconds} s at most")
+            format!("ending: waiting for {images}, at most {seconds} s")
         }
         shutdown::State::Dropped => format!("ending: {images} dropped"),
     }
@@ -112,6 +112,7 @@ pub(super) fn roughly(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::CopyUnit;
     use crate::ui::live::pauses::Pause;
 
     #[test]
@@ -146,7 +147,23 @@ mod tests {
         assert_eq!(
             describe_status(&status),
             "12 of 1,000 images ended (1 failed), 5 under way; 1.0 GiB of 2.0 GiB sent, 2.0 MiB/s; 3 min 20 s left; \
-             3 retries; docker.io: rate limit, goes on in 34 s; ending: waits for 5 images for 20 s at most"
+             3 retries; docker.io: rate limit, continues in 34 s; ending: waiting for 5 images, at most 20 s"
+        );
+    }
+
+    #[test]
+    fn images_to_several_destinations_are_copies() {
+        let status = RunStatus {
+            unit: CopyUnit::Copy,
+            found: 6,
+            ended: 1,
+            under_way: 1,
+            ending: Some(shutdown::State::GoesOn(Duration::from_secs(20))),
+            ..RunStatus::default()
+        };
+        assert_eq!(
+            describe_status(&status),
+            "1 of 6 copies ended, 1 under way; ending: waiting for 1 copy, at most 20 s"
         );
     }
 

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use image_syncer_sync::report::Report;
 use image_syncer_sync::transfer::{InFlightUpload, Progress};
 
-use crate::ui::counts::Counts;
+use crate::host_counts::Counts;
+use crate::ui::copy_unit::CopyUnit;
 use crate::ui::live::speed::{
     RemainingWork, SpeedSamples, TimeLeft, estimate, per_second, steadily,
 };
@@ -25,6 +26,8 @@ const DIGITS: usize = 12;
 pub(super) struct SampleSources {
     /// How many rules the run has.
     pub(super) rules: u64,
+    /// Unit of the counters.
+    pub(super) unit: CopyUnit,
     /// Whether the run sends nothing.
     pub(super) only_asks: bool,
     pub(super) report: Arc<Report>,
@@ -70,6 +73,7 @@ impl ProgressMeter {
         let in_flight = sources.progress.in_flight();
         let moved = sources.progress.bytes_streamed();
         let remaining = in_flight.iter().map(|upload| rest(upload)).sum();
+        let flowing = in_flight.iter().filter(|upload| is_flowing(upload)).count() as u64;
         let elapsed = now.duration_since(self.started);
         let listing = counts.rules_listed < sources.rules;
         self.speeds.sample(now, moved);
@@ -85,6 +89,7 @@ impl ProgressMeter {
         let known = estimate(steadily(&self.speeds, now, moved, work));
         let transfers = place(&mut self.places, lasting(&mut self.seen, &in_flight, now));
         RunStatus {
+            unit: sources.unit,
             found: counts.found,
             listing,
             ended: counts.ended,
@@ -99,7 +104,8 @@ impl ProgressMeter {
             left: self.left.next(now, known),
             pauses: sources.pauses.current(now),
             transfers,
-            under_way_transfers: in_flight.len() as u64,
+            flowing_transfers: flowing,
+            waiting_transfers: in_flight.len() as u64 - flowing,
             ending: sources.ending.state(now),
         }
     }
@@ -111,14 +117,19 @@ fn rest(upload: &InFlightUpload) -> u64 {
     size.saturating_sub(upload.done().unwrap_or_default())
 }
 
-/// Those that have been flowing for a while.
+/// Returns whether the bytes of an upload flow, rather than wait for their turn.
+fn is_flowing(upload: &InFlightUpload) -> bool {
+    upload.done().is_some()
+}
+
+/// Returns the transfers that have been flowing for a while.
 fn lasting<'a>(
     seen: &mut HashMap<u64, Instant>,
     in_flight: &'a [Arc<InFlightUpload>],
     now: Instant,
 ) -> Vec<&'a Arc<InFlightUpload>> {
     let before = std::mem::take(seen);
-    let flowing = in_flight.iter().filter(|upload| upload.done().is_some());
+    let flowing = in_flight.iter().filter(|upload| is_flowing(upload));
     flowing
         .filter(|upload| {
             let number = upload.number();

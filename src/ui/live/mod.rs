@@ -17,7 +17,8 @@ use std::time::Duration;
 use image_syncer_sync::report::Report;
 
 use crate::cli::{Logging, ProgressMode};
-use crate::ui::counts::Counts;
+use crate::host_counts::Counts;
+use crate::ui::copy_unit::CopyUnit;
 use crate::ui::lines::LineWriter;
 use crate::ui::printer::Printer;
 use meter::{ProgressMeter, SampleSources};
@@ -46,6 +47,8 @@ enum DisplayMode {
 /// How far a run is, at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RunStatus {
+    /// Unit of the counters.
+    pub(super) unit: CopyUnit,
     /// Images that are known so far.
     pub(super) found: u64,
     /// Whether more may be found.
@@ -68,8 +71,10 @@ pub(super) struct RunStatus {
     pub(super) pauses: Vec<pauses::Pause>,
     /// The largest transfers whose bytes flow, each in the same place for as long as it does.
     pub(super) transfers: Vec<Option<ActiveTransfer>>,
-    /// How many transfers there are, those that wait for their turn included.
-    pub(super) under_way_transfers: u64,
+    /// Number of transfers whose bytes flow.
+    pub(super) flowing_transfers: u64,
+    /// Number of transfers that wait for their turn.
+    pub(super) waiting_transfers: u64,
     pub(super) ending: Option<shutdown::State>,
 }
 
@@ -118,6 +123,7 @@ impl ProgressDisplay {
     pub(crate) async fn show(
         &self,
         rules: u64,
+        unit: CopyUnit,
         lines: &LineWriter,
         report: &Arc<Report>,
         counts: &Arc<Counts>,
@@ -125,6 +131,7 @@ impl ProgressDisplay {
     ) -> Infallible {
         let sources = SampleSources {
             rules,
+            unit,
             only_asks: self.only_asks,
             report: Arc::clone(report),
             counts: Arc::clone(counts),

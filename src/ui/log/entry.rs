@@ -8,8 +8,9 @@ use tracing::field::{Field, Visit};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
+use crate::escape;
 use crate::ui::style::Style;
-use crate::ui::{escape, units};
+use crate::ui::units;
 
 /// The fields that are documented, in the order in which they come; others follow.
 const ORDER: [&str; 14] = [

@@ -54,7 +54,7 @@ impl LogFile {
         let file = OpenOptions::new().create(true).append(true).open(path);
         let file = file.map_err(|error| {
             anyhow!(
-                "cannot open the log file {}: {}: name a file in a directory that exists and may be written to",
+                "cannot open the log file {}: {}; name a writable file in an existing directory",
                 path.display(),
                 image_syncer_registry::io_clause(&error)
             )

@@ -63,8 +63,7 @@ impl Log {
                 let (name, printer) = (path.display().to_string(), printer.clone());
                 let complain = move |error: &std::io::Error| {
                     printer.warning(&format!(
-                        "cannot write to the log file {name}: {}: the run goes on, and what cannot be written is missing \
-                         there",
+                        "cannot write to the log file {name}: {}; the run continues, and lines are missing in the log",
                         image_syncer_registry::io_clause(error)
                     ));
                 };
@@ -174,7 +173,7 @@ fn filter(flags: &Logging, variable: Option<&str>) -> anyhow::Result<Targets> {
     let default = level(flags).text();
     let text = variable.filter(|text| !text.is_empty()).unwrap_or(default);
     let asked: Targets = text.parse().map_err(|error| {
-        anyhow!("RUST_LOG={text} cannot be read ({error}): write, for example, RUST_LOG=image_syncer_registry=debug,image_syncer_sync=trace")
+        anyhow!("RUST_LOG={text} is invalid ({error}): write, for example, RUST_LOG=image_syncer_registry=debug,image_syncer_sync=trace")
     })?;
     let everywhere = asked
         .default_level()
@@ -268,7 +267,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .starts_with("RUST_LOG=image_syncer_registry=loud cannot be read")
+                .starts_with("RUST_LOG=image_syncer_registry=loud is invalid")
         );
     }
 }

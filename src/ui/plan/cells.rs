@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use image_syncer_registry::Digest;
 
+use crate::ui::CopyUnit;
 use crate::ui::plan::gather::RuleRows;
 use crate::ui::plan::row::{PlanRow, RowKind, printable};
 use crate::ui::units::{self, short};
@@ -76,8 +77,8 @@ pub(super) fn shortcomings(rule: &RuleRows) -> Vec<String> {
     let empty = rule.empty.as_ref();
     let empty = empty.map(|why| format!("matches nothing: {why}"));
     let interrupted = (rule.interrupted > 0).then(|| {
-        let images = units::count(rule.interrupted, "image");
-        format!("interrupted: {images} not looked at")
+        let images = CopyUnit::for_rules([&rule.rule]).count(rule.interrupted);
+        format!("interrupted: {images} not compared")
     });
     empty.into_iter().chain(interrupted).collect()
 }

@@ -9,9 +9,10 @@ use image_syncer_sync::Outcome;
 use image_syncer_sync::event::{Change, Cost, ImageName, Loss, Planned, Volume};
 use image_syncer_sync::rule::Rule;
 
+use crate::escape;
 use crate::ui::plan::order::by_name;
 use crate::ui::style::Style;
-use crate::ui::{escape, units};
+use crate::ui::units;
 
 /// How many lists of platforms are held once for all images that have them; most images of a run have one of a few.
 const SHARED: usize = 1_000;
@@ -236,10 +237,10 @@ fn notes(planned: &Planned) -> String {
         notes.push(units::count(referrers, "referrer"));
     }
     if planned.filtered {
-        notes.push("an index of its own, of what was asked for".to_owned());
+        notes.push("as a filtered index".to_owned());
     }
     if planned.sparse {
-        notes.push("without the children that were not asked for".to_owned());
+        notes.push("without the children that were not selected".to_owned());
     }
     if planned.hidden {
         notes.push("the repository is hidden from the login, or does not exist".to_owned());

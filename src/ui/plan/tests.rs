@@ -260,7 +260,7 @@ async fn a_rule_is_written_when_it_and_all_before_it_have_ended() {
 }
 
 #[tokio::test]
-async fn what_was_not_looked_at_is_said() {
+async fn images_that_were_not_compared_are_counted() {
     let one = rule("s.example/app", &["d.example/app"]);
     let two = rule("s.example/lost", &["d.example/lost"]);
     let page = Page::default();
@@ -287,7 +287,7 @@ async fn what_was_not_looked_at_is_said() {
     stdout.finish(std::future::pending::<()>()).await.unwrap();
     assert_eq!(
         page.text(),
-        "# s.example/app\n# interrupted: 1 image not looked at\n# s.example/lost\n\
+        "# s.example/app\n# interrupted: 1 image not compared\n# s.example/lost\n\
          failed     s.example/lost: cannot list tags of s.example/lost:\\n\\u{1b}[2J it is not there\n"
     );
 }

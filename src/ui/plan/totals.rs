@@ -1,13 +1,14 @@
-//! What a plan comes to.
+//! Totals of a plan.
 
 use image_syncer_sync::report::Summary;
 
+use crate::ui::copy_unit::{self, CopyUnit};
 use crate::ui::lines::LineWriter;
 use crate::ui::style::Style;
 use crate::ui::summary::{FullLists, failure_lines};
 use crate::ui::units;
 
-/// Says on stderr what a check came to: its totals, and what failed.
+/// Prints the totals and the failures of a check to stderr.
 pub(crate) fn print_check_summary(lines: &LineWriter, summary: &Summary, files: FullLists<'_>) {
     let totals = totals(summary, false).into_iter();
     let mut block: Vec<(Style, String)> = totals.map(|line| (Style::Plain, line)).collect();
@@ -15,8 +16,8 @@ pub(crate) fn print_check_summary(lines: &LineWriter, summary: &Summary, files: 
     lines.closing(summary.exit_code() != 0, &block);
 }
 
-/// Says on stderr what a plan lacks, if anything; its totals stand on stdout. `above` it, where that is the same
-/// terminal.
+/// Prints to stderr what is missing in a plan, if anything; its totals are on stdout. `above` adds an empty line, for a
+/// plan on the same terminal.
 pub(crate) fn print_plan_summary(
     lines: &LineWriter,
     summary: &Summary,
@@ -35,7 +36,7 @@ pub(crate) fn print_plan_summary(
     lines.closing(summary.exit_code() != 0, &block);
 }
 
-/// Images by kind; and where that was asked, the bytes; then what is not known.
+/// Returns the number of images of each kind, the bytes if `sizes` is set, and what is unknown.
 pub fn totals(summary: &Summary, sizes: bool) -> Vec<String> {
     let mut lines = vec![images(summary)];
     if sizes {
@@ -43,17 +44,23 @@ pub fn totals(summary: &Summary, sizes: bool) -> Vec<String> {
     }
     lines.extend(rules(summary));
     if summary.was_interrupted() {
-        let images = (summary.interrupted, "image", "not looked at");
-        let sources = (summary.interrupted_rules, "source", "not listed to the end");
+        let unit = CopyUnit::for_summary(summary);
+        let images = (summary.interrupted > 0)
+            .then(|| format!("{} not compared", unit.count(summary.interrupted)));
+        let sources = (summary.interrupted_rules > 0).then(|| {
+            let sources = units::count(summary.interrupted_rules, "source");
+            format!("{sources} not listed to the end")
+        });
+        let missing: Vec<String> = images.into_iter().chain(sources).collect();
         lines.push(format!(
-            "incomplete, as it was interrupted: {}",
-            numbers(&[images, sources])
+            "interrupted and incomplete: {}",
+            missing.join("; ")
         ));
     }
     lines
 }
 
-/// `12 images: 3 new, 1 changed, 7 unchanged, 1 skipped, 0 failed`.
+/// Returns the number of images of each kind: `12 images: 3 new, 1 changed, 7 unchanged, 1 skipped, 0 failed`.
 fn images(summary: &Summary) -> String {
     let standing = [
         (summary.planned_referrers, "with new referrers"),
@@ -75,11 +82,10 @@ fn images(summary: &Summary) -> String {
     let all: Vec<String> = all
         .map(|(number, what)| format!("{} {what}", units::grouped(number)))
         .collect();
-    let found = summary.finished().saturating_sub(summary.interrupted);
-    format!("{}: {}", units::count(found, "image"), all.join(", "))
+    format!("{}: {}", copy_unit::total(summary, false), all.join(", "))
 }
 
-/// `67.3 MiB to send in 14 blobs and 3 manifests, 12.0 MiB to mount, 3.0 MiB there, 1.0 MiB shared`.
+/// Returns the volume: `67.3 MiB to send in 14 blobs and 3 manifests, 12.0 MiB to mount, 3.0 MiB there, 1.0 MiB shared`.
 fn bytes(summary: &Summary) -> String {
     let volume = &summary.volume;
     format!(
@@ -93,21 +99,18 @@ fn bytes(summary: &Summary) -> String {
     )
 }
 
-/// `1 rule matches nothing; 2 sources could not be listed`; nothing where all rules have images.
+/// Returns the rules without images, if any: `1 rule matches nothing; 2 sources could not be listed`.
 fn rules(summary: &Summary) -> Option<String> {
     let empty = summary.by_rule.iter().filter(|rule| rule.empty.is_some());
     let empty = match empty.count() as u64 {
-        1 => (1, "rule", "matches nothing"),
-        number => (number, "rule", "match nothing"),
+        0 => None,
+        1 => Some("1 rule matches nothing".to_owned()),
+        number => Some(format!("{} match nothing", units::count(number, "rule"))),
     };
-    let failed = (summary.failed_rules, "source", "could not be listed");
-    let text = numbers(&[empty, failed]);
-    (!text.is_empty()).then_some(text)
-}
-
-/// Those of which there are any.
-fn numbers(all: &[(u64, &str, &str)]) -> String {
-    let some = all.iter().filter(|(number, _, _)| *number > 0);
-    let some = some.map(|(number, noun, what)| format!("{} {what}", units::count(*number, noun)));
-    some.collect::<Vec<_>>().join("; ")
+    let failed = (summary.failed_rules > 0).then(|| {
+        let sources = units::count(summary.failed_rules, "source");
+        format!("{sources} could not be listed")
+    });
+    let parts: Vec<String> = empty.into_iter().chain(failed).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }

@@ -183,9 +183,8 @@ impl LineQueue {
 
 /// Says how much was left out.
 fn left_out(lines: u64) -> String {
-    let were = if lines == 1 { "was" } else { "were" };
     format!(
-        "{:<11}  {} {were} left out: what shows them did not take them in time (--log FILE keeps all)\n",
+        "{:<11}  {} omitted: the terminal or pipe is too slow (--log FILE keeps all)\n",
         "note",
         units::count(lines, "line"),
     )
@@ -205,8 +204,7 @@ mod tests {
         let batch = queue.next(None);
         let lines: Vec<&str> = batch.text.lines().collect();
         assert_eq!(lines.len(), ROOM / 1024 + 1);
-        let note = "note         1,234 lines were left out: what shows them did not take them in time \
-                    (--log FILE keeps all)";
+        let note = "note         1,234 lines omitted: the terminal or pipe is too slow (--log FILE keeps all)";
         assert_eq!(lines.last(), Some(&note));
         // What is being written takes room as well; when it is written, there is room again.
         queue.push(LinePriority::Info, &line);

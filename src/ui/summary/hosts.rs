@@ -1,14 +1,14 @@
-//! What was asked of each registry.
+//! Requests and pauses of each registry.
 
-use crate::ui::counts::HostCounts;
+use crate::host_counts::HostCounts;
 use crate::ui::style::Style;
 use crate::ui::summary::SummaryLine;
 use crate::ui::units;
 
-/// How many registries have a line of their own.
+/// Number of registries with a line of their own.
 const SHOWN: usize = 6;
 
-/// The totals, and a line for each of the busiest registries.
+/// Returns the totals, and a line for each of the busiest registries.
 pub(super) fn lines(hosts: &[(Option<String>, HostCounts)]) -> Vec<SummaryLine> {
     let mut totals = HostCounts::default();
     for (_, counts) in hosts {
@@ -35,7 +35,7 @@ pub(super) fn lines(hosts: &[(Option<String>, HostCounts)]) -> Vec<SummaryLine> 
     lines
 }
 
-/// `12,345 requests, 1 retry`.
+/// Returns the number of requests and retries: `12,345 requests, 1 retry`.
 fn request_counts(counts: HostCounts) -> String {
     let retries = match counts.retries {
         1 => "1 retry".to_owned(),
@@ -44,7 +44,7 @@ fn request_counts(counts: HostCounts) -> String {
     format!("{}, {retries}", units::count(counts.requests, "request"))
 }
 
-/// The same of one registry, without what did not happen, and with what it asked to be left alone for.
+/// Returns the counters of one registry that are not zero, with its pauses.
 fn host_line(counts: HostCounts) -> String {
     let mut parts = if counts.retries > 0 {
         vec![request_counts(counts)]
@@ -60,19 +60,13 @@ fn host_line(counts: HostCounts) -> String {
         (
             counts.overload_pauses,
             counts.overload_wait,
-            "as it had too much to do",
+            "because of overload",
         ),
     ];
     for (number, wait, why) in pauses {
         if number > 0 {
-            let times = match number {
-                1 => "once".to_owned(),
-                number => units::count(number, "time"),
-            };
-            parts.push(format!(
-                "left alone {times}, {} in all, {why}",
-                units::time(wait)
-            ));
+            let pauses = units::count(number, "pause");
+            parts.push(format!("{pauses} of {} in total {why}", units::time(wait)));
         }
     }
     parts.join(", ")

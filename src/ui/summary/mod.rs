@@ -1,5 +1,5 @@
-//! What a run came to, in a few lines that can be pasted into a ticket: totals, hosts, what matched nothing, and at last
-//! what failed.
+//! The summary of a run, in a few lines that can be pasted into a ticket: totals, hosts, rules without images, and last
+//! the failures.
 
 mod failures;
 mod hosts;
@@ -7,7 +7,7 @@ mod totals;
 
 use image_syncer_sync::report::{RuleSummary, Summary};
 
-use crate::report::RunSummary;
+use crate::run_summary::RunSummary;
 use crate::ui::lines::LineWriter;
 use crate::ui::style::Style;
 use crate::ui::units;
@@ -15,10 +15,10 @@ use crate::ui::units;
 /// A line and its colour.
 type SummaryLine = (Style, String);
 
-/// How many rules that match nothing are named.
+/// Maximum number of rules without images that are named.
 const NAMED: usize = 10;
 
-/// The files that have all of what a summary has but the first of.
+/// Files with the complete lists of what a summary shows in part.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FullLists<'a> {
     /// `--report`.
@@ -27,12 +27,12 @@ pub(crate) struct FullLists<'a> {
     pub(crate) failed_images: Option<&'a str>,
 }
 
-/// Says the summary by way of `lines`.
+/// Prints the summary to `lines`.
 pub(crate) fn print_summary(lines: &LineWriter, ending: &RunSummary<'_>, files: FullLists<'_>) {
     lines.closing(ending.summary.exit_code() != 0, &block(ending, files));
 }
 
-/// The lines.
+/// Returns the lines of the summary.
 fn block(ending: &RunSummary<'_>, files: FullLists<'_>) -> Vec<SummaryLine> {
     let summary = ending.summary;
     let mut block = vec![
@@ -49,25 +49,25 @@ fn block(ending: &RunSummary<'_>, files: FullLists<'_>) -> Vec<SummaryLine> {
     block.extend(totals::recorded(summary));
     block.extend(empty(summary));
     if summary.was_interrupted() {
-        let text = "interrupted: run again to finish; what is there is not sent again";
+        let text = "interrupted: run again to finish; what has arrived is not sent again";
         block.push((Style::Yellow, text.to_owned()));
     }
     block.extend(failure_lines(summary, files));
     block
 }
 
-/// What was lost sight of, and what failed; nothing where nothing did.
+/// Returns the lines about failures and missing results, if any.
 pub(crate) fn failure_lines(summary: &Summary, files: FullLists<'_>) -> Vec<SummaryLine> {
     let mut block = Vec::new();
     if !summary.is_complete() {
-        let text = "some images were lost sight of: this is a defect of image-syncer, please report it; run again";
+        let text = "some images have no result: this is a defect of image-syncer, please report it; run again";
         block.push((Style::Red, text.to_owned()));
     }
     block.extend(failures::lines(summary, files));
     block
 }
 
-/// Rules that match nothing, the first few by name: each is said when it is found, and may be far above by now.
+/// Returns the rules that match nothing, the first few by name. Each was printed when it was found, maybe far above.
 fn empty(summary: &Summary) -> Vec<SummaryLine> {
     let empty = |rule: &&RuleSummary| rule.empty.is_some();
     let rules = summary.by_rule.iter().filter(empty);

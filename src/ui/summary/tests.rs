@@ -10,8 +10,8 @@ use image_syncer_sync::rule::{Location, Rule, RuleError};
 use image_syncer_sync::{Event, Failure, Listener, Outcome, Side};
 
 use super::*;
-use crate::report::Traffic;
-use crate::ui::HostCounts;
+use crate::host_counts::HostCounts;
+use crate::run_summary::Traffic;
 
 fn rule(line: usize) -> Arc<Rule> {
     let none = |_: &_| Err(RuleError("no default".to_owned()));
@@ -111,7 +111,7 @@ fn a_good_run_takes_four_lines() {
 }
 
 #[test]
-fn what_was_shared_spared_and_left_unfinished_is_said() {
+fn shared_saved_and_unfinished_bytes_have_lines() {
     let summary = Summary {
         copied: 1,
         failed: 1,
@@ -127,14 +127,14 @@ fn what_was_shared_spared_and_left_unfinished_is_said() {
         sent: 6 << 20,
     };
     let text = text_of(&summary, traffic, FullLists::default());
-    let expected = "\n6.0 MiB sent, 0 B mounted, 0 B already there, 1.0 MiB brought by other images; 2.0 s, 3.0 MiB/s\n\
-         2.0 MiB of that were sent for images that are not finished; whole blobs among it are not sent again\n\
-         3.0 MiB read at sources: 3.0 MiB less than was sent, as one download fed several destinations\n";
+    let expected = "\n6.0 MiB sent, 0 B mounted, 0 B already there, 1.0 MiB shared with other images; 2.0 s, 3.0 MiB/s\n\
+         2.0 MiB of this was sent for unfinished images; complete blobs are not sent again\n\
+         3.0 MiB read from sources: 3.0 MiB less than sent, because one download fed several destinations\n";
     assert!(text.contains(expected), "{text}");
 }
 
 #[test]
-fn what_was_verified_has_a_line_of_its_own() {
+fn verified_images_have_a_line() {
     let mut summary = Summary {
         unchanged: 7,
         verified: 7,
@@ -144,19 +144,18 @@ fn what_was_verified_has_a_line_of_its_own() {
     summary.copied = 2;
     (summary.repaired, summary.losses) = (1, 1);
     assert!(
-        text(&summary)
-            .ends_with("\n7 verified to the last blob, 1 repaired: 1 manifest or blob was lost\n")
-    );
-    (summary.repaired, summary.losses) = (2, 5);
-    assert!(
         text(&summary).ends_with(
-            "\n7 verified to the last blob, 2 repaired: 5 manifests and blobs were lost\n"
+            "\n7 verified to the last blob, 1 repaired: 1 manifest or blob was missing\n"
         )
     );
+    (summary.repaired, summary.losses) = (2, 5);
+    assert!(text(&summary).ends_with(
+        "\n7 verified to the last blob, 2 repaired: 5 manifests and blobs were missing\n"
+    ));
 }
 
 #[test]
-fn failures_come_last_and_those_that_are_alike_are_told_once() {
+fn failures_come_last_in_groups() {
     let report = Report::new();
     report.event(&failed("lost", missing("lost")));
     for number in 0..1_500 {
@@ -173,33 +172,55 @@ fn failures_come_last_and_those_that_are_alike_are_told_once() {
     insta::assert_snapshot!(failures);
     assert!(
         text_of(&report.summary(), Traffic::default(), FullLists::default())
-            .ends_with("\n  each was told when it failed; --report FILE keeps all of them\n")
+            .ends_with("\n  -v prints every failure, --report FILE lists them\n")
     );
 }
 
 #[test]
-fn a_few_failures_are_each_told_in_full() {
+fn a_few_failures_are_all_named_and_a_reason_replaces_a_missing_hint() {
     let report = Report::new();
     for tag in ["v1", "v2", "v3", "v4", "v5"] {
         report.event(&failed(tag, no_right(tag)));
     }
     report.event(&Event::RuleFailed {
         rule: rule(7),
-        failure: missing("list"),
+        failure: Failure {
+            cause: Cause::Rejected,
+            code: Some("CONFLICT".to_owned()),
+            ..missing("list")
+        },
     });
     let text = text(&report.summary());
+    let (_, failures) = text.split_once("\nfailed: ").unwrap();
+    let mut lines = failures.lines();
     assert_eq!(
-        text.matches("    rule a.example/x (images.yaml:3), host b.example")
-            .count(),
-        5
+        lines.next(),
+        Some("1 at the source, 5 for a login or right")
     );
-    assert!(text.contains("\n  a.example/x\n    cannot fetch manifest x:list"));
-    assert!(
-        text.contains(
-            "rule a.example/x (images.yaml:7), host a.example, cause not-found, 3 tries\n"
+    assert_eq!(
+        lines.next(),
+        Some("  no-push-right at b.example: 5 failures")
+    );
+    for tag in ["v1", "v2", "v3", "v4", "v5"] {
+        let name = format!("    a.example/x:{tag} → b.example/y:{tag} (images.yaml:3)");
+        assert_eq!(lines.next(), Some(name.as_str()));
+    }
+    assert_eq!(
+        lines.next(),
+        Some(
+            "    hint: grant the account the right to push to the repository at b.example, and check that this project \
+             or namespace exists"
         )
     );
-    assert!(!text.contains("alike") && !text.contains("--report"));
+    let rest: Vec<&str> = lines.collect();
+    assert_eq!(
+        rest,
+        [
+            "  rejected at a.example: 1 failure",
+            "    a.example/x (images.yaml:7)",
+            "    cannot fetch manifest x:list at a.example: 404 Not Found (CONFLICT)"
+        ]
+    );
 }
 
 #[test]
@@ -221,7 +242,7 @@ fn rules_that_match_nothing_are_named() {
 }
 
 #[test]
-fn hosts_are_told_with_what_they_asked_for_and_only_the_busiest() {
+fn the_busiest_hosts_have_a_line_with_their_pauses() {
     let counts = |requests| HostCounts {
         requests,
         ..HostCounts::default()
@@ -240,7 +261,7 @@ fn hosts_are_told_with_what_they_asked_for_and_only_the_busiest() {
 }
 
 #[test]
-fn what_was_lost_is_called_a_defect() {
+fn images_without_a_result_are_a_defect() {
     let summary = Summary {
         discovered: 1,
         ..Summary::default()

@@ -1,13 +1,14 @@
-//! The totals of a run.
+//! Totals of a run.
 
 use image_syncer_sync::report::Summary;
 
-use crate::report::{RunSummary, Traffic};
+use crate::run_summary::{RunSummary, Traffic};
+use crate::ui::copy_unit;
 use crate::ui::style::Style;
 use crate::ui::summary::SummaryLine;
 use crate::ui::units;
 
-/// The colour of it all.
+/// Returns the colour of the first line.
 pub(super) fn verdict(summary: &Summary) -> Style {
     if summary.failed + summary.failed_rules > 0 || !summary.is_complete() {
         Style::Red
@@ -18,7 +19,8 @@ pub(super) fn verdict(summary: &Summary) -> Style {
     }
 }
 
-/// `12 images: 3 copied, 7 unchanged, 1 skipped, 1 failed; 1 source could not be listed`.
+/// Returns the number of each outcome: `12 images: 3 copied, 7 unchanged, 1 skipped, 1 failed; 1 source could not be
+/// listed`.
 pub(super) fn images(summary: &Summary) -> String {
     let interrupted = match summary.interrupted {
         0 => String::new(),
@@ -26,7 +28,7 @@ pub(super) fn images(summary: &Summary) -> String {
     };
     let mut parts = vec![format!(
         "{}: {} copied, {} unchanged, {} skipped, {} failed{interrupted}",
-        units::count(summary.finished(), "image"),
+        copy_unit::total(summary, true),
         units::grouped(summary.copied),
         units::grouped(summary.unchanged),
         units::grouped(summary.skipped),
@@ -43,45 +45,52 @@ pub(super) fn images(summary: &Summary) -> String {
     parts.join("; ")
 }
 
-/// `3 referrers (signatures and the like) came along, for 1 image that is unchanged itself`; nothing where none did.
+/// Returns the number of copied referrers, if any: `3 referrers (signatures and the like) copied; 1 image is otherwise
+/// unchanged`.
 pub(super) fn referrers(summary: &Summary) -> Option<SummaryLine> {
     let number = units::count(summary.referrers, "referrer");
     let only = match summary.only_referrers {
         0 => String::new(),
-        1 => ", for 1 image that is unchanged itself".to_owned(),
-        images => format!(", for {images} images that are unchanged themselves"),
+        1 => "; 1 image is otherwise unchanged".to_owned(),
+        images => format!(
+            "; {} images are otherwise unchanged",
+            units::grouped(images)
+        ),
     };
     let (paint, contended) = match summary.contended {
         0 => (Style::Plain, ""),
         _ => (
             Style::Yellow,
-            "; others were writing lists of referrers at the same time: run again to complete them",
+            "; other writers changed lists of referrers at the same time: run again to complete them",
         ),
     };
-    let text = format!("{number} (signatures and the like) came along{only}{contended}");
+    let text = format!("{number} (signatures and the like) copied{only}{contended}");
     (summary.referrers > 0).then_some((paint, text))
 }
 
-/// `3 tags were updated: they had other images before`; nothing where none were.
+/// Returns the number of updated tags, if any: `3 tags updated: they had other images before`.
 pub(super) fn updated(summary: &Summary) -> Option<SummaryLine> {
     let text = match summary.updated {
         0 => return None,
-        1 => "1 tag was updated: it had another image before".to_owned(),
+        1 => "1 tag updated: it had another image before".to_owned(),
         tags => format!(
-            "{} tags were updated: they had other images before",
+            "{} tags updated: they had other images before",
             units::grouped(tags)
         ),
     };
     Some((Style::Plain, text))
 }
 
-/// `7 verified to the last blob, 1 repaired: 3 manifests and blobs were lost`; nothing where nothing was verified.
+/// Returns the result of `--verify`, if it was given: `7 verified to the last blob, 1 repaired: 3 manifests and blobs were
+/// missing`.
 pub(super) fn verified(summary: &Summary) -> Option<SummaryLine> {
     let repaired = match (summary.repaired, summary.losses) {
         (0, _) if summary.verified == 0 => return None,
         (0, _) => String::new(),
-        (images, 1) => format!(", {images} repaired: 1 manifest or blob was lost"),
-        (images, losses) => format!(", {images} repaired: {losses} manifests and blobs were lost"),
+        (images, 1) => format!(", {images} repaired: 1 manifest or blob was missing"),
+        (images, losses) => {
+            format!(", {images} repaired: {losses} manifests and blobs were missing")
+        }
     };
     let paint = if summary.repaired > 0 {
         Style::Yellow
@@ -92,16 +101,15 @@ pub(super) fn verified(summary: &Summary) -> Option<SummaryLine> {
     Some((paint, text))
 }
 
-/// `12 immutable tags were taken from the records`; nothing where none were.
+/// Returns the number of tags that cost no request, if any: `12 immutable tags taken from the records`.
 pub(super) fn recorded(summary: &Summary) -> Option<SummaryLine> {
     let tags = units::count(summary.recorded, "immutable tag");
-    let were = if summary.recorded == 1 { "was" } else { "were" };
-    let text = format!("{tags} {were} taken from the records");
+    let text = format!("{tags} taken from the records");
     (summary.recorded > 0).then_some((Style::Plain, text))
 }
 
-/// `67.3 MiB sent, 12.0 MiB mounted, 3.0 MiB already there, 5.0 MiB brought by other images; 2.1 s, 32.0 MiB/s`. Sent is
-/// what went over the wire, whatever became of its images.
+/// Returns the volume, the time and the speed: `67.3 MiB sent, 12.0 MiB mounted, 3.0 MiB already there, 5.0 MiB shared with
+/// other images; 2.1 s, 32.0 MiB/s`. The bytes sent include those of failed images.
 pub(super) fn moved(ending: &RunSummary<'_>) -> String {
     let volume = ending.summary.volume;
     let sent = ending.traffic.sent;
@@ -109,7 +117,7 @@ pub(super) fn moved(ending: &RunSummary<'_>) -> String {
     let speed = speed.map_or_else(String::new, |speed| format!(", {speed}"));
     let shared = match volume.shared_bytes {
         0 => String::new(),
-        bytes => format!(", {} brought by other images", units::bytes(bytes)),
+        bytes => format!(", {} shared with other images", units::bytes(bytes)),
     };
     format!(
         "{} sent, {} mounted, {} already there{shared}; {}{speed}",
@@ -120,23 +128,23 @@ pub(super) fn moved(ending: &RunSummary<'_>) -> String {
     )
 }
 
-/// What was sent for images that did not end well; nothing where nothing was.
+/// Returns the bytes sent for images that are not finished, if any.
 pub(super) fn unfinished(ending: &RunSummary<'_>) -> Option<SummaryLine> {
     let bytes = ending
         .traffic
         .sent
         .saturating_sub(ending.summary.volume.bytes);
     let text = format!(
-        "{} of that were sent for images that are not finished; whole blobs among it are not sent again",
+        "{} of this was sent for unfinished images; complete blobs are not sent again",
         units::bytes(bytes)
     );
     (bytes > 0).then_some((Style::Plain, text))
 }
 
-/// What sources did not have to send; nothing where it all went to one place.
+/// Returns the bytes that sources did not have to send, if any.
 pub(super) fn saved_source_line(traffic: Traffic) -> Option<SummaryLine> {
     let text = format!(
-        "{} read at sources: {} less than was sent, as one download fed several destinations",
+        "{} read from sources: {} less than sent, because one download fed several destinations",
         units::bytes(traffic.fetched),
         units::bytes(traffic.saved_source_bytes())
     );

@@ -7,27 +7,29 @@ use testkit::{Action, Auth, Fault, Kind, Registry, Tls};
 
 use super::Case;
 use super::peers::proxy_to;
-use super::trial::{Told, Trial, from, real, source};
+use super::trial::{Message, Trial, from, real, source};
 use crate::support::registry;
 
 pub(super) const CASES: &[Case] = &[
     ("login-refused", login_refused),
     ("login-refused", by_a_token_server),
-    ("no-login", no_login),
+    ("no-login", no_login_to_push),
+    ("no-login", no_login_to_pull),
     ("login-withheld", login_withheld),
     ("credential-helper", credential_helper),
+    ("credential-helper", helper_not_installed),
     ("credential-file", credential_file),
     ("no-pull-right", no_pull_right),
     ("no-push-right", no_push_right),
     ("policy", policy),
 ];
 
-/// An entry of an auth file.
+/// Returns an entry of an auth file.
 fn entry(host: &str, password: &str) -> String {
     format!("{host}: {{username: syncer, password: {password}, insecure: true}}\n")
 }
 
-fn login_refused() -> Told {
+fn login_refused() -> Message {
     let source = source();
     let destination = real(DockerRegistry::builder().auth(Auth::basic("syncer", "right")));
     let (from, to) = (source.host(), destination.host());
@@ -35,7 +37,7 @@ fn login_refused() -> Told {
     Trial::new(&from, &to).auth(&auth).fails()
 }
 
-fn by_a_token_server() -> Told {
+fn by_a_token_server() -> Message {
     let source = source();
     let destination = real(DockerRegistry::builder().auth(Auth::bearer("syncer", "right")));
     let (from, to) = (source.host(), destination.host());
@@ -45,13 +47,19 @@ fn by_a_token_server() -> Told {
     trial.called(&server, "auth.example.com").fails()
 }
 
-fn no_login() -> Told {
+fn no_login_to_push() -> Message {
     let source = source();
     let destination = real(DockerRegistry::builder().auth(Auth::basic("syncer", "right")));
     Trial::new(&source.host(), &destination.host()).fails()
 }
 
-fn login_withheld() -> Told {
+fn no_login_to_pull() -> Message {
+    let source = real(DockerRegistry::builder().auth(Auth::basic("syncer", "right")));
+    let destination = registry();
+    Trial::new(&source.host(), &destination.host()).fails()
+}
+
+fn login_withheld() -> Message {
     let source = source();
     let destination = registry();
     let challenge = "Bearer realm=\"https://auth.example.net/token\",service=\"registry\"";
@@ -59,7 +67,7 @@ fn login_withheld() -> Told {
     destination.fault(Fault::on_any(), elsewhere);
     let (from, to) = (source.host(), destination.host());
     let auth = format!("{from}: {{insecure: true}}\n{}", entry(&to, "right"));
-    // A token server that lets nobody in; the proxy leads there.
+    // A token server that refuses everybody; the proxy leads there.
     let server = Registry::builder().tls(Tls::new()).start_on_thread();
     server.fault(Fault::on_any(), Answer::new(401));
     let proxy = proxy_to(&server.address().to_string());
@@ -70,7 +78,7 @@ fn login_withheld() -> Told {
         .fails()
 }
 
-fn credential_helper() -> Told {
+fn credential_helper() -> Message {
     let (source, destination) = (source(), registry());
     let config = format!("{{\"credHelpers\": {{\"{}\": \"vault\"}}}}", source.host());
     let trial = Trial::new(&source.host(), &destination.host())
@@ -87,7 +95,16 @@ fn credential_helper() -> Told {
     trial.variable("PATH", &path).fails()
 }
 
-fn credential_file() -> Told {
+fn helper_not_installed() -> Message {
+    let (source, destination) = (source(), registry());
+    let config = format!("{{\"credHelpers\": {{\"{}\": \"vault\"}}}}", source.host());
+    Trial::new(&source.host(), &destination.host())
+        .auth(&format!("{}: {{insecure: true}}\n", destination.host()))
+        .file(".docker/config.json", &config)
+        .fails()
+}
+
+fn credential_file() -> Message {
     let source = source();
     let destination = registry();
     let (from, to) = (source.host(), destination.host());
@@ -97,13 +114,13 @@ fn credential_file() -> Told {
         .fails()
 }
 
-/// A user who may do nothing but this, everywhere.
+/// Returns the rights of a user who has only `actions`, everywhere.
 fn only(actions: &str) -> Auth {
     let access = Access::new().user_with("syncer", "right", [Grant::new("*", actions)]);
     Auth::Bearer(access, testkit::auth::TokenRules::default())
 }
 
-fn no_pull_right() -> Told {
+fn no_pull_right() -> Message {
     let source = real(DockerRegistry::builder().auth(only("catalog")));
     let destination = registry();
     let (from, to) = (source.host(), destination.host());
@@ -111,7 +128,7 @@ fn no_pull_right() -> Told {
     Trial::new(&from, &to).auth(&auth).fails()
 }
 
-fn no_push_right() -> Told {
+fn no_push_right() -> Message {
     let source = source();
     let destination = real(DockerRegistry::builder().auth(only("pull")));
     let (from, to) = (source.host(), destination.host());
@@ -119,8 +136,8 @@ fn no_push_right() -> Told {
     Trial::new(&from, &to).auth(&auth).fails()
 }
 
-/// As Harbor does where an image has too many vulnerabilities.
-fn policy() -> Told {
+/// Provokes the answer of Harbor for an image with too many vulnerabilities.
+fn policy() -> Message {
     let source = source();
     let action = Action::error(
         412,

@@ -1,4 +1,4 @@
-//! TLS: what is trusted, and what is spoken.
+//! Certificates and versions of TLS.
 
 use testkit::fault::Answer;
 use testkit::real::DockerRegistry;
@@ -6,7 +6,7 @@ use testkit::{CertificateFault, Fault, Registry, Tls};
 
 use super::Case;
 use super::peers::answering;
-use super::trial::{Told, Trial, real, source};
+use super::trial::{Message, Trial, real, source};
 use crate::support::registry;
 
 pub(super) const CASES: &[Case] = &[
@@ -23,8 +23,8 @@ pub(super) const CASES: &[Case] = &[
     ("https-only", https_only),
 ];
 
-/// To a host of whom nothing is accepted unseen.
-fn verified(to: &str, ca: Option<&str>) -> Told {
+/// Copies to a host whose certificate is verified.
+fn verified(to: &str, ca: Option<&str>) -> Message {
     let source = source();
     let auth = format!("{}: {{insecure: true}}\n", source.host());
     let trial = Trial::new(&source.host(), to).auth(&auth);
@@ -34,64 +34,64 @@ fn verified(to: &str, ca: Option<&str>) -> Told {
     }
 }
 
-/// A registry with certificates of `tls`, whose authority is trusted.
-fn trusted(tls: Tls) -> Told {
+/// Copies to a registry with certificates of `tls`, whose authority is trusted.
+fn trusted(tls: Tls) -> Message {
     let ca = tls.ca_pem();
     let destination = Registry::builder().tls(tls).start_on_thread();
     verified(&destination.host(), Some(&ca))
 }
 
-fn unknown_issuer() -> Told {
+fn unknown_issuer() -> Message {
     let destination = real(DockerRegistry::builder().tls(Tls::new()));
     verified(&destination.host(), None)
 }
 
-/// The authority that is trusted has the name of the one that issued it, and another key.
-fn another_key() -> Told {
+/// Trusts an authority that has the name of the issuer, and another key.
+fn another_key() -> Message {
     let destination = real(DockerRegistry::builder().tls(Tls::new()));
     verified(&destination.host(), Some(&Tls::new().ca_pem()))
 }
 
-fn refused() -> Told {
+fn refused() -> Message {
     trusted(Tls::new().with_fault(CertificateFault::NotForServers))
 }
 
-fn client_certificate() -> Told {
+fn client_certificate() -> Message {
     trusted(Tls::new().demanding_clients())
 }
 
-fn self_signed() -> Told {
+fn self_signed() -> Message {
     trusted(Tls::new().with_fault(CertificateFault::SelfSigned))
 }
 
-fn expired() -> Told {
+fn expired() -> Message {
     trusted(Tls::new().with_fault(CertificateFault::Expired))
 }
 
-fn not_yet_valid() -> Told {
+fn not_yet_valid() -> Message {
     trusted(Tls::new().with_fault(CertificateFault::NotYetValid))
 }
 
-fn wrong_name() -> Told {
-    let told = trusted(Tls::new().for_names(&["old-registry.example.com"]));
-    Told {
-        message: told.message.replace("127.0.0.1", "registry.example.com"),
-        ..told
+fn wrong_name() -> Message {
+    let message = trusted(Tls::new().for_names(&["old-registry.example.com"]));
+    Message {
+        text: message.text.replace("127.0.0.1", "registry.example.com"),
+        ..message
     }
 }
 
-/// A server that breaks off every handshake, as one does that speaks TLS 1.0 alone.
-fn tls_refused() -> Told {
+/// Copies to a server that aborts every handshake, as a server with TLS 1.0 only does.
+fn tls_refused() -> Message {
     const HANDSHAKE_FAILURE: &[u8] = &[21, 3, 3, 0, 2, 2, 40];
     verified(&answering(HANDSHAKE_FAILURE), None)
 }
 
-fn plain_http() -> Told {
+fn plain_http() -> Message {
     verified(&real(DockerRegistry::builder()).host(), None)
 }
 
-/// An insecure registry whose token server is said to speak http, and speaks https.
-fn https_only() -> Told {
+/// Copies to an insecure registry whose realm is an http address of an https port.
+fn https_only() -> Message {
     let (source, destination) = (source(), registry());
     let token_server = real(DockerRegistry::builder().tls(Tls::new()));
     let realm = format!(

@@ -1,4 +1,4 @@
-//! What is copied, and where it lies.
+//! Images, their parts and their locations.
 
 use testkit::fault::Answer;
 use testkit::image::{Format, IndexBuilder};
@@ -7,7 +7,7 @@ use testkit::{Action, Fault, Image, Kind, Platform, Registry, Tls};
 
 use super::Case;
 use super::peers::proxy_to;
-use super::trial::{Told, Trial, from, image, source};
+use super::trial::{Message, Trial, from, image, source};
 use crate::support::registry;
 
 pub(super) const CASES: &[Case] = &[
@@ -30,8 +30,8 @@ pub(super) const CASES: &[Case] = &[
     ("unsafe", too_many_redirects),
 ];
 
-/// A copy of `image` to a registry of this profile.
-fn copy(image: &Image, profile: Profile) -> Told {
+/// Copies `image` to a registry of this profile.
+fn copy(image: &Image, profile: Profile) -> Message {
     let source = registry();
     source.push("team/app", Some("v1"), image);
     let destination = Registry::builder().profile(profile).start_on_thread();
@@ -39,7 +39,7 @@ fn copy(image: &Image, profile: Profile) -> Told {
     Trial::new(&source.host(), &destination.host()).fails()
 }
 
-fn media_type_refused() -> Told {
+fn media_type_refused() -> Message {
     let source = source();
     let destination = registry();
     let answer = Action::error(415, "MANIFEST_INVALID", "unsupported media type");
@@ -47,7 +47,7 @@ fn media_type_refused() -> Told {
     Trial::new(&source.host(), &destination.host()).fails()
 }
 
-fn schema1() -> Told {
+fn schema1() -> Message {
     let layers = [testkit::Layer::tar("old", 2_000)];
     let image = Image::signed_schema1("team/app", "v1", layers);
     let old = Profile {
@@ -62,13 +62,13 @@ fn schema1() -> Told {
     Trial::new(&source.host(), &destination.host()).fails()
 }
 
-fn attestations_refused() -> Told {
+fn attestations_refused() -> Message {
     let child = image();
     let attestation = Image::attestation_of(&child);
     copy(&Image::index([child, attestation]), Profile::huawei_swr())
 }
 
-/// As Alibaba Cloud does.
+/// Returns the profile of a registry that refuses types of configs with 403, as Alibaba Cloud does.
 fn denying(config: &'static [&'static str]) -> Profile {
     Profile {
         refuses_configs: Some((403, config)),
@@ -76,7 +76,7 @@ fn denying(config: &'static [&'static str]) -> Profile {
     }
 }
 
-fn artifact_refused() -> Told {
+fn artifact_refused() -> Message {
     let chart = Image::helm_chart("app", "1.0.0");
     copy(
         &chart,
@@ -84,14 +84,14 @@ fn artifact_refused() -> Told {
     )
 }
 
-fn attestations_denied() -> Told {
+fn attestations_denied() -> Message {
     let child = image();
     let attestation = Image::artifact_attestation_of(&child);
     let index = Image::index([child, attestation]);
     copy(&index, denying(&["application/vnd.oci.empty.v1+json"]))
 }
 
-fn sparse_refused() -> Told {
+fn sparse_refused() -> Message {
     let source = registry();
     let images = ["amd64", "arm64"].map(|architecture| {
         let layer = testkit::Layer::tar(architecture, 2_000);
@@ -105,7 +105,7 @@ fn sparse_refused() -> Told {
     trial.arguments(&arguments).fails()
 }
 
-fn referrer_refused() -> Told {
+fn referrer_refused() -> Message {
     let source = source();
     let sbom = Image::referrer_of(&image(), "application/spdx+json", "an SBOM");
     source.push("team/app", None, &sbom);
@@ -117,8 +117,8 @@ fn referrer_refused() -> Told {
     Trial::new(&source.host(), &destination.host()).fails()
 }
 
-/// A document that the registry finds something wrong with, as Quay puts it.
-fn manifest_invalid() -> Told {
+/// Provokes the answer of Quay to a manifest that it refuses.
+fn manifest_invalid() -> Message {
     let (source, destination) = (source(), registry());
     let body = r#"{"errors": [{"code": "MANIFEST_INVALID", "message": "manifest invalid",
                    "detail": {"message": "failed schema validation"}}]}"#;
@@ -127,14 +127,14 @@ fn manifest_invalid() -> Told {
     Trial::new(&source.host(), &destination.host()).fails()
 }
 
-fn rejected() -> Told {
+fn rejected() -> Message {
     let (source, destination) = (source(), registry());
     let answer = Action::error(409, "CONFLICT", "the repository is being deleted");
     destination.fault(Fault::on(Kind::ManifestPut), answer);
     Trial::new(&source.host(), &destination.host()).fails()
 }
 
-fn too_large() -> Told {
+fn too_large() -> Message {
     let profile = Profile {
         put_limit: Some(1_000),
         patch_limit: Some((1_000, 413)),
@@ -143,7 +143,7 @@ fn too_large() -> Told {
     copy(&image(), profile)
 }
 
-fn upload_invalid() -> Told {
+fn upload_invalid() -> Message {
     let (source, destination) = (source(), registry());
     let answer = Answer::new(404).error("BLOB_UPLOAD_INVALID", "blob upload invalid");
     let steps = [Kind::UploadPatch, Kind::UploadPut, Kind::UploadStatus];
@@ -151,7 +151,7 @@ fn upload_invalid() -> Told {
     Trial::new(&source.host(), &destination.host()).fails()
 }
 
-fn content_missing() -> Told {
+fn content_missing() -> Message {
     let source = source();
     for digest in source.state().blobs("team/app") {
         source.state().remove_blob("team/app", &digest);
@@ -159,8 +159,8 @@ fn content_missing() -> Told {
     from(&source)
 }
 
-/// An index that lists an image which is not there.
-fn child_missing() -> Told {
+/// Copies an index with a child that does not exist.
+fn child_missing() -> Message {
     let other = Image::oci().platform(Platform::linux("arm64"));
     let index = IndexBuilder::new(Format::Oci)
         .child(image())
@@ -170,14 +170,14 @@ fn child_missing() -> Told {
     from(&source)
 }
 
-fn corrupt() -> Told {
+fn corrupt() -> Message {
     let source = source();
     source.fault(Fault::on(Kind::ManifestGet), Action::Corrupt { offset: 10 });
     from(&source)
 }
 
-/// From a registry with a name and a certificate, whose blobs are redirected to `location`.
-fn redirecting(location: &str) -> Told {
+/// Copies from a registry with a name and a certificate, whose blobs are redirected to `location`.
+fn redirecting(location: &str) -> Message {
     const NAME: &str = "source.example.com";
     let tls = Tls::new().for_names(&[NAME]);
     let ca = tls.ca_pem();
@@ -195,14 +195,14 @@ fn redirecting(location: &str) -> Told {
         .fails()
 }
 
-fn private_address() -> Told {
+fn private_address() -> Message {
     redirecting("https://10.0.0.7/blobs/1")
 }
 
-fn downgrade() -> Told {
+fn downgrade() -> Message {
     redirecting("http://storage.example.com/blobs/1")
 }
 
-fn too_many_redirects() -> Told {
+fn too_many_redirects() -> Message {
     redirecting("?again")
 }

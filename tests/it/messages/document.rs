@@ -1,15 +1,15 @@
-//! The document: entries with a name in their heading, each with messages in fenced blocks.
+//! The document: entries with a name in their heading, and messages in fenced blocks.
 
 use std::collections::BTreeMap;
 
-/// The document, cut into lines.
+/// Lines of the document.
 pub(super) struct Document<'a> {
     lines: Vec<&'a str>,
 }
 
-/// What begins an entry: its name follows, up to another backquote.
+/// Beginning of an entry; its name follows, up to another backquote.
 const HEADING: &str = "### `";
-/// What begins a message.
+/// Beginning of a message.
 const FENCE: &str = "```text";
 
 impl<'a> Document<'a> {
@@ -19,7 +19,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The messages by the names of their entries.
+    /// Returns the messages by the names of their entries.
     pub(super) fn entries(&self) -> BTreeMap<String, Vec<String>> {
         let mut entries: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut name = None;
@@ -45,8 +45,8 @@ impl<'a> Document<'a> {
         entries
     }
 
-    /// The text with these messages in the place of those that stand in it.
-    pub(super) fn with(&self, told: &BTreeMap<String, Vec<String>>) -> String {
+    /// Returns the text with `new` in place of its messages.
+    pub(super) fn with(&self, new: &BTreeMap<String, Vec<String>>) -> String {
         let mut text = String::new();
         let mut messages = [].iter();
         let mut inside = false;
@@ -58,7 +58,7 @@ impl<'a> Document<'a> {
             text += line;
             text.push('\n');
             if let Some(name) = named(line) {
-                messages = told.get(name).map_or([].iter(), |messages| messages.iter());
+                messages = new.get(name).map_or([].iter(), |messages| messages.iter());
             }
             if *line == FENCE
                 && let Some(message) = messages.next()

@@ -1,4 +1,4 @@
-//! What has to be there first, and what may not be changed.
+//! Repositories that must exist, and tags that must not change.
 
 use testkit::auth::Access;
 use testkit::profile::{Existence, Immutable, Profile};
@@ -7,7 +7,7 @@ use testkit::{Action, Auth, Fault, Image, Kind, Layer, Registry, Tls};
 
 use super::Case;
 use super::peers::proxy_to;
-use super::trial::{Told, Trial, real, source};
+use super::trial::{Message, Trial, real, source};
 use crate::support::image;
 
 pub(super) const CASES: &[Case] = &[
@@ -27,14 +27,14 @@ pub(super) const CASES: &[Case] = &[
 
 const AMAZON: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 
-fn not_found() -> Told {
+fn not_found() -> Message {
     let source = real(DockerRegistry::builder());
     let destination = crate::support::registry();
     Trial::new(&source.host(), &destination.host()).fails()
 }
 
-/// Against a registry that is called as Amazon's are: a proxy leads there.
-fn amazon(prepare: impl FnOnce(&Registry), profile: Profile) -> Told {
+/// Copies to a registry with a name of Amazon, which a proxy leads to.
+fn amazon(prepare: impl FnOnce(&Registry), profile: Profile) -> Message {
     let tls = Tls::new().for_names(&[AMAZON]);
     let ca = tls.ca_pem();
     let builder = Registry::builder().profile(profile).tls(tls);
@@ -51,11 +51,11 @@ fn amazon(prepare: impl FnOnce(&Registry), profile: Profile) -> Told {
         .fails()
 }
 
-fn at_amazon() -> Told {
+fn at_amazon() -> Message {
     amazon(|_| {}, Profile::ecr())
 }
 
-fn elsewhere() -> Told {
+fn elsewhere() -> Message {
     let profile = Profile {
         existence: Existence::Repository,
         ..Profile::distribution()
@@ -63,23 +63,23 @@ fn elsewhere() -> Told {
     to(profile, |_| {})
 }
 
-/// A rule for all tags of a repository that is not there.
-fn nothing_to_list() -> Told {
+/// Copies all tags of a repository that does not exist.
+fn nothing_to_list() -> Message {
     let source = real(DockerRegistry::builder());
     let destination = crate::support::registry();
     let trial = Trial::new(&source.host(), &destination.host());
     trial.source("team/app").fails()
 }
 
-/// A copy to a registry of this profile.
-fn to(profile: Profile, prepare: impl FnOnce(&Registry)) -> Told {
+/// Copies to a registry of this profile.
+fn to(profile: Profile, prepare: impl FnOnce(&Registry)) -> Message {
     let source = source();
     let destination = Registry::builder().profile(profile).start_on_thread();
     prepare(&destination);
     Trial::new(&source.host(), &destination.host()).fails()
 }
 
-fn project_missing() -> Told {
+fn project_missing() -> Message {
     let source = source();
     let access = Access::new().user("syncer", "right");
     let destination = Registry::builder().harbor(access).start_on_thread();
@@ -90,14 +90,14 @@ fn project_missing() -> Told {
     Trial::new(&from, &to).auth(&auth).fails()
 }
 
-fn name_refused() -> Told {
+fn name_refused() -> Message {
     let answer = Action::error(400, "NAME_INVALID", "invalid repository name");
     to(Profile::distribution(), |destination| {
         destination.fault(Fault::on([Kind::UploadPost, Kind::Mount]), answer);
     })
 }
 
-fn immutable_at_amazon() -> Told {
+fn immutable_at_amazon() -> Message {
     let profile = Profile {
         immutable_tags: Some(Immutable::Ecr),
         ..Profile::ecr()
@@ -110,7 +110,7 @@ fn immutable_at_amazon() -> Told {
     )
 }
 
-fn immutable_elsewhere() -> Told {
+fn immutable_elsewhere() -> Message {
     let profile = Profile {
         immutable_tags: Some(Immutable::Harbor),
         ..Profile::distribution()
@@ -120,8 +120,7 @@ fn immutable_elsewhere() -> Told {
     })
 }
 
-/// As Harbor has it.
-fn tag_conflict() -> Told {
+fn tag_conflict() -> Message {
     let (source, destination) = (source(), crate::support::registry());
     source.push("team/other", Some("v1"), &image("other"));
     Trial::new(&source.host(), &destination.host())
@@ -130,7 +129,7 @@ fn tag_conflict() -> Told {
         .fails()
 }
 
-fn quota_exceeded() -> Told {
+fn quota_exceeded() -> Message {
     let answer = Action::error(
         403,
         "DENIED",
@@ -142,7 +141,7 @@ fn quota_exceeded() -> Told {
     })
 }
 
-fn storage_full() -> Told {
+fn storage_full() -> Message {
     const MIB: u64 = 1024 * 1024;
     let source = crate::support::registry();
     let large = Image::single([Layer::synthetic(3 * MIB, 1)]);
@@ -151,7 +150,7 @@ fn storage_full() -> Told {
     Trial::new(&source.host(), &destination.host()).fails()
 }
 
-fn read_only() -> Told {
+fn read_only() -> Message {
     let source = source();
     let builder = DockerRegistry::builder().auth(Auth::Anonymous);
     let builder = builder.setting("REGISTRY_STORAGE_MAINTENANCE", "readonly: {enabled: true}");

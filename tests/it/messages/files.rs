@@ -1,7 +1,7 @@
-//! The command line, files of configuration, and files that are written.
+//! The command line, configuration files, and output files.
 
 use super::Case;
-use super::trial::{Told, normalised, source};
+use super::trial::{Message, normalised, source};
 use crate::support::{Place, insecure, registry};
 
 pub(super) const CASES: &[Case] = &[
@@ -23,13 +23,13 @@ pub(super) const CASES: &[Case] = &[
     ("records-not-usable", records_not_writable),
 ];
 
-/// What a run that goes well says of a records file of this name, which holds this.
-fn warns(records: &str, text: &str) -> Told {
+/// Returns the warning of a good run about a records file with this name and content.
+fn warns(records: &str, text: &str) -> Message {
     warns_of(&["--records", records], text)
 }
 
-/// What a run with these arguments that goes well says, where `records.sqlite3` holds this.
-fn warns_of(arguments: &[&str], text: &str) -> Told {
+/// Returns the warning of a good run with these arguments and this content of `records.sqlite3`.
+fn warns_of(arguments: &[&str], text: &str) -> Message {
     let (source, destination) = (source(), registry());
     let (from, to) = (source.host(), destination.host());
     let place = Place::new()
@@ -44,14 +44,14 @@ fn warns_of(arguments: &[&str], text: &str) -> Told {
     let warnings = outcome.lines("warning");
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     let words: Vec<&str> = warnings[0].splitn(2, "warning").collect();
-    Told {
-        message: format!("warning: {}", words[1].trim_start()),
+    Message {
+        text: format!("warning: {}", words[1].trim_start()),
         cause: None,
     }
 }
 
-/// What the program says to files with these texts, and refuses to begin.
-fn refuses(images: &str, auth: &str, arguments: &[&str]) -> Told {
+/// Returns the message of a run that refuses these files.
+fn refuses(images: &str, auth: &str, arguments: &[&str]) -> Message {
     let place = Place::new()
         .file("images.yaml", images)
         .file("auth.yaml", auth);
@@ -59,74 +59,74 @@ fn refuses(images: &str, auth: &str, arguments: &[&str]) -> Told {
     said(&place, &[&files, arguments].concat())
 }
 
-fn said(place: &Place, arguments: &[&str]) -> Told {
+fn said(place: &Place, arguments: &[&str]) -> Message {
     let outcome = place.run(arguments).exits(2);
     assert_eq!(outcome.stdout, "");
-    Told {
-        message: normalised(outcome.stderr.trim_end(), &[]),
+    Message {
+        text: normalised(outcome.stderr.trim_end(), &[]),
         cause: None,
     }
 }
 
 const RULE: &str = "docker.io/library/alpine:3.20: registry.example.com/mirror/alpine\n";
 
-fn nothing_to_copy() -> Told {
+fn nothing_to_copy() -> Message {
     said(&Place::new(), &["--auth", "auth.yaml"])
 }
 
-fn unknown_key() -> Told {
+fn unknown_key() -> Message {
     let auth = "registry.example.com:\n  usrname: syncer\n  password: secret\n";
     refuses(RULE, auth, &[])
 }
 
-fn not_yaml() -> Told {
+fn not_yaml() -> Message {
     let auth = "registry.example.com:\n  username: syncer\n  password: !secret\n";
     refuses(RULE, auth, &[])
 }
 
-fn source_twice() -> Told {
+fn source_twice() -> Message {
     let other = RULE.replace("mirror", "other");
     refuses(&format!("{RULE}{other}"), "", &[])
 }
 
-fn variable_not_set() -> Told {
+fn variable_not_set() -> Message {
     let auth = "registry.example.com:\n  username: syncer\n  password: ${REGISTRY_PASSWORD}\n";
     refuses(RULE, auth, &[])
 }
 
-fn bad_reference() -> Told {
+fn bad_reference() -> Message {
     let images = "https://quay.io/coreos/etcd:v3.5.9: registry.example.com/mirror/etcd\n";
     refuses(images, "", &[])
 }
 
-fn tags_and_renames() -> Told {
+fn tags_and_renames() -> Message {
     let images = "quay.io/coreos/etcd:v3.5.8,v3.5.9: registry.example.com/mirror/etcd:stable\n";
     refuses(images, "", &[])
 }
 
-fn bad_expression() -> Told {
+fn bad_expression() -> Message {
     let images = "quay.io/coreos/etcd:/v3.(?!5)/: registry.example.com/mirror/etcd\n";
     refuses(images, "", &[])
 }
 
-fn no_default_destination() -> Told {
+fn no_default_destination() -> Message {
     refuses("quay.io/coreos/etcd:v3.5.9: \"\"\n", "", &[])
 }
 
-fn unknown_suffix() -> Told {
+fn unknown_suffix() -> Message {
     let place = Place::new().file("images.toml", "");
     said(&place, &["--images", "images.toml"])
 }
 
-fn file_missing() -> Told {
+fn file_missing() -> Message {
     said(&Place::new(), &["--images", "images.yaml"])
 }
 
-fn platform() -> Told {
+fn platform() -> Message {
     refuses(RULE, "", &["--arch", "linux/amd64"])
 }
 
-fn output_not_writable() -> Told {
+fn output_not_writable() -> Message {
     refuses(
         RULE,
         "",
@@ -134,14 +134,14 @@ fn output_not_writable() -> Told {
     )
 }
 
-fn log_not_writable() -> Told {
+fn log_not_writable() -> Message {
     warns_of(&["--log", "nowhere/sync.log"], "")
 }
 
-fn records_not_usable() -> Told {
+fn records_not_usable() -> Message {
     warns("records.sqlite3", "this is no database")
 }
 
-fn records_not_writable() -> Told {
+fn records_not_writable() -> Message {
     warns("nowhere/records.sqlite3", "")
 }

@@ -1,7 +1,7 @@
-//! docs/troubleshooting.md says what the program says, to the letter: each message in it is provoked here, with the whole
-//! program, and none that is provoked here is missing there.
+//! The messages in docs/troubleshooting.md are those of the program, to the letter. Each is provoked here with the whole
+//! program, and the document contains every message that is provoked here.
 //!
-//! To write the document's messages anew: `UPDATE_DOCS=1 cargo test -p image-syncer --test it messages`.
+//! Command that rewrites the messages in the document: `UPDATE_DOCS=1 cargo test -p image-syncer --test it messages`.
 
 mod access;
 mod certificates;
@@ -16,10 +16,10 @@ mod trial;
 use std::collections::BTreeMap;
 
 use document::Document;
-use trial::Told;
+use trial::Message;
 
-/// The name of an entry, and what provokes a message of it.
-type Case = (&'static str, fn() -> Told);
+/// Name of an entry, and the run that provokes one of its messages.
+type Case = (&'static str, fn() -> Message);
 
 #[test]
 fn the_catalogue_has_every_message_to_the_letter() {
@@ -33,11 +33,11 @@ fn the_catalogue_has_every_message_to_the_letter() {
         files::CASES,
     ]
     .concat();
-    let told = provoke(&cases);
+    let messages = provoke(&cases);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/troubleshooting.md");
     let text = std::fs::read_to_string(path).unwrap();
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(path, Document::read(&text).with(&told)).unwrap();
+        std::fs::write(path, Document::read(&text).with(&messages)).unwrap();
         return;
     }
     let written = Document::read(&text).entries();
@@ -45,7 +45,7 @@ fn the_catalogue_has_every_message_to_the_letter() {
         |entries: &BTreeMap<String, Vec<String>>| entries.keys().cloned().collect::<Vec<_>>();
     assert_eq!(
         names(&written),
-        names(&told),
+        names(&messages),
         "entries of the document, and cases of this test"
     );
     for cause in image_syncer_registry::Cause::ALL {
@@ -54,17 +54,17 @@ fn the_catalogue_has_every_message_to_the_letter() {
             "{cause} is not in the document"
         );
     }
-    for (name, messages) in &told {
-        assert_eq!(&written[name], messages, "{name}");
+    for (name, texts) in &messages {
+        assert_eq!(&written[name], texts, "{name}");
     }
 }
 
-/// What each case says, by the names of their entries; as many at a time as the machine has cores.
+/// Runs all cases, one on each core at a time. Returns the messages by the names of their entries.
 fn provoke(cases: &[Case]) -> BTreeMap<String, Vec<String>> {
     let workers = std::thread::available_parallelism().map_or(4, usize::from);
-    let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut messages: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for group in cases.chunks(workers) {
-        let said: Vec<(&str, Told)> = std::thread::scope(|scope| {
+        let provoked: Vec<(&str, Message)> = std::thread::scope(|scope| {
             let running: Vec<_> = group
                 .iter()
                 .map(|(name, case)| (*name, scope.spawn(case)))
@@ -74,10 +74,10 @@ fn provoke(cases: &[Case]) -> BTreeMap<String, Vec<String>> {
                 .map(|(name, case)| (name, case.join().unwrap_or_else(|_| panic!("{name}"))))
                 .collect()
         });
-        for (name, Told { message, cause }) in said {
-            assert_eq!(cause.as_deref().unwrap_or(name), name, "{message}");
-            told.entry(name.to_owned()).or_default().push(message);
+        for (name, Message { text, cause }) in provoked {
+            assert_eq!(cause.as_deref().unwrap_or(name), name, "{text}");
+            messages.entry(name.to_owned()).or_default().push(text);
         }
     }
-    told
+    messages
 }

@@ -1,11 +1,11 @@
-//! The way there.
+//! Connections, proxies and limits.
 
 use testkit::fault::{Answer, Cut};
 use testkit::{Action, Fault, Image, Kind, Profile, Registry};
 
 use super::Case;
 use super::peers::{answering, nobody};
-use super::trial::{Told, Trial, from, image, source};
+use super::trial::{Message, Trial, from, image, source};
 use crate::support::registry;
 
 pub(super) const CASES: &[Case] = &[
@@ -22,7 +22,7 @@ pub(super) const CASES: &[Case] = &[
     ("not-understood", not_understood),
 ];
 
-fn name_not_resolved() -> Told {
+fn name_not_resolved() -> Message {
     let source = source();
     Trial::new(&source.host(), "registry.invalid")
         .called("registry.invalid", "registry.invalid")
@@ -30,13 +30,13 @@ fn name_not_resolved() -> Told {
         .fails()
 }
 
-fn connection_refused() -> Told {
+fn connection_refused() -> Message {
     let (source, nobody) = (source(), nobody());
     let auth = format!("{}: {{insecure: true}}\n", source.host());
     Trial::new(&source.host(), &nobody).auth(&auth).fails()
 }
 
-fn timed_out() -> Told {
+fn timed_out() -> Message {
     let source = source();
     source.fault(Fault::on(Kind::ManifestGet), Action::StallBeforeAnswer);
     let arguments = ["--retries", "0", "--stall-timeout", "1"];
@@ -45,7 +45,7 @@ fn timed_out() -> Told {
     trial.arguments(&arguments).fails()
 }
 
-fn connection_broken() -> Told {
+fn connection_broken() -> Message {
     let source = source();
     source.fault(
         Fault::on(Kind::ManifestGet),
@@ -54,8 +54,8 @@ fn connection_broken() -> Told {
     from(&source)
 }
 
-/// From a registry that is to be reached through a proxy.
-fn through(proxy: &str) -> Told {
+/// Copies from a registry that is reached through `proxy`.
+fn through(proxy: &str) -> Message {
     let destination = registry();
     Trial::new("source.example.com", &destination.host())
         .auth(&format!("{}: {{insecure: true}}\n", destination.host()))
@@ -65,24 +65,24 @@ fn through(proxy: &str) -> Told {
         .fails()
 }
 
-fn proxy_refused() -> Told {
+fn proxy_refused() -> Message {
     through(&answering(
         b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
     ))
 }
 
-fn no_proxy() -> Told {
+fn no_proxy() -> Message {
     through(&nobody())
 }
 
-fn proxy_login() -> Told {
+fn proxy_login() -> Message {
     through(&answering(
         b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"proxy\"\r\n\
           Content-Length: 0\r\nConnection: close\r\n\r\n",
     ))
 }
 
-fn rate_limited() -> Told {
+fn rate_limited() -> Message {
     let source = source();
     source.fault(
         Fault::on(Kind::ManifestGet),
@@ -91,7 +91,7 @@ fn rate_limited() -> Told {
     from(&source)
 }
 
-fn quota_of_pulls() -> Told {
+fn quota_of_pulls() -> Message {
     let profile = Profile {
         pull_limit: Some(1),
         ..Profile::distribution()
@@ -101,7 +101,7 @@ fn quota_of_pulls() -> Told {
     from(&source)
 }
 
-fn server_error() -> Told {
+fn server_error() -> Message {
     let source = source();
     let answer = Answer::new(503).error("UNAVAILABLE", "service unavailable");
     source.fault(Fault::on(Kind::ManifestGet), answer);
@@ -110,7 +110,7 @@ fn server_error() -> Told {
     trial.arguments(&["--retries", "1"]).fails()
 }
 
-fn not_understood() -> Told {
+fn not_understood() -> Message {
     let source = source();
     source.fault(Fault::on_any(), Action::Html);
     from(&source)

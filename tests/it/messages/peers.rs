@@ -1,9 +1,9 @@
-//! What is no registry: ports that say one thing to everybody, and proxies.
+//! Peers that are no registry: ports with a fixed answer, and proxies.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-/// A port that answers the first bytes of every connection with `answer`, and closes it; its address.
+/// Starts a server that sends `answer` after the first bytes of every connection and closes it. Returns its address.
 pub(super) fn answering(answer: &'static [u8]) -> String {
     serving(move |mut stream| {
         let mut asked = [0; 4096];
@@ -13,7 +13,7 @@ pub(super) fn answering(answer: &'static [u8]) -> String {
     })
 }
 
-/// A proxy that leads to `target` whatever is asked for; its address.
+/// Starts a proxy that connects every request to `target`. Returns its address.
 pub(super) fn proxy_to(target: &str) -> String {
     let target = target.to_owned();
     serving(move |mut stream| {
@@ -35,13 +35,13 @@ pub(super) fn proxy_to(target: &str) -> String {
     })
 }
 
-/// A port that nobody listens at.
+/// Returns an address at which nothing listens.
 pub(super) fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
 }
 
-/// The head of a request.
+/// Reads the head of a request.
 fn head_of(stream: &mut TcpStream) -> Vec<u8> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -54,7 +54,7 @@ fn head_of(stream: &mut TcpStream) -> Vec<u8> {
     head
 }
 
-/// Each connection has a thread; both end with the test's process.
+/// Serves each connection in a thread of its own, until the process of the test ends.
 fn serving(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

@@ -1,4 +1,4 @@
-//! One run that fails, and what it says.
+//! One run that fails, and its message.
 
 use regex::Regex;
 use serde_json::Value;
@@ -11,17 +11,17 @@ use crate::support::Place;
 pub(super) struct Trial {
     place: Place,
     arguments: Vec<String>,
-    /// Hosts with their ports, and what stands for them in the document.
+    /// Hosts with their ports, and their names in the document.
     names: Vec<(String, String)>,
     from: String,
     to: String,
     auth: String,
-    /// Rules that come before.
+    /// Rules that come first.
     before: String,
 }
 
 impl Trial {
-    /// From `team/app:v1` at the host `from` to `mirror/app` at `to`, both of them insecure.
+    /// Copies `team/app:v1` at the host `from` to `mirror/app` at `to`, both of them insecure.
     pub(super) fn new(from: &str, to: &str) -> Self {
         Self {
             place: Place::new(),
@@ -36,24 +36,24 @@ impl Trial {
             before: String::new(),
         }
     }
-    /// From this instead, behind the host.
+    /// Copies `name` at the source host instead.
     pub(super) fn source(mut self, name: &str) -> Self {
         let host = self.from.split('/').next().unwrap_or_default();
         self.from = format!("{host}/{name}");
         self
     }
-    /// After a rule from this, behind the host, to the same destination.
+    /// Adds a first rule, which copies `name` at the source host to the same destination.
     pub(super) fn after(mut self, name: &str) -> Self {
         let host = self.from.split('/').next().unwrap_or_default();
         self.before = format!("{host}/{name}: {}\n", self.to);
         self
     }
-    /// With this auth file.
+    /// Sets the auth file.
     pub(super) fn auth(mut self, text: &str) -> Self {
         text.clone_into(&mut self.auth);
         self
     }
-    /// With this instead of `--retries 0`.
+    /// Replaces the arguments `--retries 0`.
     pub(super) fn arguments(mut self, arguments: &[&str]) -> Self {
         self.arguments = arguments
             .iter()
@@ -61,36 +61,35 @@ impl Trial {
             .collect();
         self
     }
-    /// With an environment variable.
+    /// Sets an environment variable.
     pub(super) fn variable(mut self, name: &str, value: &str) -> Self {
         self.place = self.place.variable(name, value);
         self
     }
-    /// With a file in the directory that is the program's home; its path.
+    /// Writes a file into the home directory of the program.
     pub(super) fn file(mut self, name: &str, text: &str) -> Self {
         let path = self.place.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         self.place = self.place.file(name, text);
         self
     }
-    /// The path of a file in that directory.
+    /// Returns the path of a file in the home directory.
     pub(super) fn path(&self, name: &str) -> String {
         self.place.path(name).display().to_string()
     }
-    /// With another name for a host or text in what is said.
+    /// Replaces a host or other text in the message by `name`.
     pub(super) fn called(mut self, text: &str, name: &str) -> Self {
         self.names.retain(|(known, _)| known != text);
         self.names.insert(0, (text.to_owned(), name.to_owned()));
         self
     }
-    /// Trusting this certificate.
+    /// Trusts this certificate.
     pub(super) fn trusting(self, pem: &str) -> Self {
         let path = self.path("ca.pem");
         self.file("ca.pem", pem).variable("SSL_CERT_FILE", &path)
     }
-    /// The reason and the hint that are printed for the one failure, as the document has them, and its cause, as the
-    /// report has it.
-    pub(super) fn fails(self) -> Told {
+    /// Returns the printed reason and hint of the one failure, in the form of the document, and its cause in the report.
+    pub(super) fn fails(self) -> Message {
         let rule = format!("{}{}: {}\n", self.before, self.from, self.to);
         let place = self
             .place
@@ -119,44 +118,42 @@ impl Trial {
         } else {
             &report["rules"][0]["failure"]
         };
+        // The first line that contains `text`, from there on.
         let printed = |text: &str| {
-            let line = outcome
-                .stderr
-                .lines()
-                .map(str::trim)
-                .find(|line| line.starts_with(text));
+            let mut lines = outcome.stderr.lines();
+            let line = lines.find_map(|line| line.find(text).map(|start| &line[start..]));
             line.unwrap_or_else(|| panic!("no {text:?} in:\n{}", outcome.stderr))
         };
-        let mut message = printed(failure["reason"].as_str().unwrap()).to_owned();
+        let mut text = printed(failure["reason"].as_str().unwrap()).to_owned();
         if let Some(hint) = failure["hint"].as_str() {
-            message.push('\n');
-            message += printed(&format!("hint: {hint}"));
+            text.push('\n');
+            text += printed(&format!("hint: {hint}"));
         }
         let home = place.path("").display().to_string();
-        let message = message.replace(home.trim_end_matches('/'), "/home/me");
-        Told {
-            message: normalised(&message, &self.names),
+        let text = text.replace(home.trim_end_matches('/'), "/home/me");
+        Message {
+            text: normalised(&text, &self.names),
             cause: failure["cause"].as_str().map(str::to_owned),
         }
     }
 }
 
-/// What the program said.
-pub(super) struct Told {
-    /// As the document has it.
-    pub(super) message: String,
-    /// The cause of a failure.
+/// A message of the program.
+pub(super) struct Message {
+    /// Text in the form of the document.
+    pub(super) text: String,
+    /// Cause of a failure.
     pub(super) cause: Option<String>,
 }
 
-/// What stands for what changes from run to run.
+/// Returns `text` with fixed words for everything that changes from run to run.
 pub(super) fn normalised(text: &str, names: &[(String, String)]) -> String {
     let mut text = text.to_owned();
     for (host, name) in names {
         text = text.replace(host, name);
     }
     for (pattern, shown) in [
-        // The resolver's words for it are others where there is no server to ask.
+        // The resolver answers in other words if it reaches no server.
         (
             r"the name does not resolve \([^)]*\)",
             "the name does not resolve (Name or service not known)",
@@ -175,7 +172,7 @@ pub(super) fn normalised(text: &str, names: &[(String, String)]) -> String {
     with_digests(&text)
 }
 
-/// The digests in `text`, in the order of their appearance, with such that stand still, and short.
+/// Returns `text` with a fixed short digest for each digest, in the order of their appearance.
 fn with_digests(text: &str) -> String {
     let digest = Regex::new("sha256:[0-9a-f]{64}").unwrap();
     let mut found: Vec<&str> = Vec::new();
@@ -191,20 +188,20 @@ fn with_digests(text: &str) -> String {
     })
 }
 
-/// Runs a copy from `source` to a registry that takes everything.
-pub(super) fn from(source: &Registry) -> Told {
+/// Runs a copy from `source` to a registry that accepts everything.
+pub(super) fn from(source: &Registry) -> Message {
     let destination = crate::support::registry();
     Trial::new(&source.host(), &destination.host()).fails()
 }
 
-/// A registry with the image that trials copy.
+/// Returns a registry with the image that trials copy.
 pub(super) fn source() -> Registry {
     let registry = crate::support::registry();
     registry.push("team/app", Some("v1"), &image());
     registry
 }
 
-/// The image that trials copy.
+/// Returns the image that trials copy.
 pub(super) fn image() -> Image {
     crate::support::image("app")
 }

@@ -13,6 +13,7 @@ use crate::auth::docker_config::{DockerConfig, LookupStep};
 use crate::auth::helper::{HelperOutcome, Helpers};
 use crate::auth::secret::Secret;
 use crate::auth::single_flight::SingleFlight;
+use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
 use crate::file::read_regular;
 use crate::reference::Repository;
@@ -188,7 +189,7 @@ impl DockerFiles {
                     let why = format!(
                         "docker-credential-{suffix}, its helper for {server}, is not installed"
                     );
-                    return Err(source.broken(why));
+                    return Err(source.broken(why).with_cause(Cause::CredentialHelper));
                 }
                 HelperOutcome::NotInstalled => {
                     passed_over.push(format!(

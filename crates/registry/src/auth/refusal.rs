@@ -49,7 +49,7 @@ pub(crate) fn no_login(
             cause: Cause::NoLogin,
             clause: format!(
                 "no login is given for {registry} ({}): add an entry for {registry} to the auth file or use docker \
-                 login; if the image is public, look whether there is such a repository",
+                 login",
                 access.origin
             ),
         },

@@ -197,7 +197,7 @@ impl Attempts {
                 format!(" ({})", timestamp::until(until, SystemTime::now()))
             });
             return Err(RetryAfterTooLong(format!(
-                "it asks to be left alone for {} s{until}, longer than the {} s that are waited",
+                "it asks for a pause of {} s{until}, longer than the limit of {} s",
                 asked.as_secs(),
                 limit.as_secs()
             )));

@@ -37,13 +37,14 @@ pub(super) fn advise(error: Error, target: &Target, manifest: &Manifest, plan: &
     if (is_refusal(&error) || error.code() == Some("DIGEST_INVALID"))
         && let Some(algorithm) = rare_algorithm(target)
     {
-        return error.with_clause(&format!(
-            "its digest is a {algorithm} one, which few registries take"
-        ));
+        let clause = format!("its digest is a {algorithm} digest, which few registries accept");
+        return error
+            .with_clause(&clause)
+            .with_cause(Cause::MediaTypeRefused);
     }
     // distribution answers 500.
     if matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Server) && names_urls(manifest) {
-        return error.with_clause(URLS);
+        return error.with_clause(URLS).with_cause(Cause::MediaTypeRefused);
     }
     if matches!(
         error.cause(),

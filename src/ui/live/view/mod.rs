@@ -116,18 +116,23 @@ fn images(status: &RunStatus, width: usize, colours: bool) -> String {
         }
         _ => String::new(),
     };
-    total("images", (status.ended, status.found), width, colours)
-        .fitting(
-            width,
-            &[
-                (Style::Plain, count),
-                (Style::Plain, part),
-                (Style::Red, failed),
-                (Style::Bold, left.unwrap_or_default()),
-                (Style::Yellow, retries),
-            ],
-        )
-        .text()
+    total(
+        status.unit.plural(),
+        (status.ended, status.found),
+        width,
+        colours,
+    )
+    .fitting(
+        width,
+        &[
+            (Style::Plain, count),
+            (Style::Plain, part),
+            (Style::Red, failed),
+            (Style::Bold, left.unwrap_or_default()),
+            (Style::Yellow, retries),
+        ],
+    )
+    .text()
 }
 
 /// `bytes   ━━━━━━━━────────  3.4 GiB of 9.1 GiB  87.2 MiB/s  avg 64.0 MiB/s`.
@@ -136,7 +141,10 @@ fn bytes(status: &RunStatus, width: usize, colours: bool) -> String {
     let line = total("bytes", (status.moved, known), width, colours);
     if known == 0 {
         return line
-            .fitting(width, &[(Style::Plain, "none to send so far".to_owned())])
+            .fitting(
+                width,
+                &[(Style::Plain, "nothing to send so far".to_owned())],
+            )
             .text();
     }
     let speed = |speed: Option<u64>| format!("{}/s", units::bytes(speed.unwrap_or_default()));
@@ -179,10 +187,14 @@ fn transfers(status: &RunStatus, width: usize, colours: bool) -> Vec<Option<Stri
     if width < LEAST {
         return Vec::new();
     }
-    let all = match status.under_way_transfers {
-        0 => None,
-        all => {
-            let text = format!("{} under way", units::count(all, "transfer"));
+    let all = match (status.flowing_transfers, status.waiting_transfers) {
+        (0, 0) => None,
+        (flowing, waiting) => {
+            let waiting = match waiting {
+                0 => String::new(),
+                waiting => format!(", {} waiting", units::grouped(waiting)),
+            };
+            let text = format!("{} under way{waiting}", units::count(flowing, "transfer"));
             Some(
                 StyledLine::new(colours)
                     .with(Style::Dim, &shorten(&text, width))
@@ -241,7 +253,7 @@ fn transfer(transfer: &ActiveTransfer, width: usize, colours: bool) -> String {
 /// What is waited for: hosts that are left alone, the end of what is under way.
 fn notes(status: &RunStatus) -> Vec<String> {
     let mut notes = pauses(status, 2);
-    notes.extend(status.ending.map(|state| ending(state, status.under_way)));
+    notes.extend(status.ending.map(|state| ending(state, status)));
     notes
 }
 

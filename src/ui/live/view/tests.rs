@@ -41,7 +41,8 @@ fn busy() -> RunStatus {
             ),
             transfer(4, "x", 999, 1_000),
         ],
-        under_way_transfers: 43,
+        flowing_transfers: 16,
+        waiting_transfers: 27,
         ..RunStatus::default()
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use image_syncer_registry::auth::{Access, Credential, DockerFiles, Keychain, Secret};
-use image_syncer_registry::{Error, ErrorKind, Repository};
+use image_syncer_registry::{Cause, Error, ErrorKind, Repository};
 use tempfile::TempDir;
 
 /// A directory with a docker file and helpers, which write each server that they are asked for to `asked`.
@@ -181,6 +181,7 @@ async fn a_helper_that_is_not_there_matters_only_where_it_is_the_registry_s_own(
             .ends_with("docker-credential-of-nobody, its helper for quay.io, is not installed"),
         "{error}"
     );
+    assert_eq!(error.cause(), Cause::CredentialHelper);
     bench.find("ghcr.io/a").await.unwrap();
 }
 

@@ -188,10 +188,7 @@ async fn a_wait_that_is_asked_for_is_not_obeyed_for_ever() {
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::RateLimited, "{text}");
-        assert!(
-            error.message().contains("it asks to be left alone"),
-            "{error}"
-        );
+        assert!(error.message().contains("it asks for a pause"), "{error}");
         assert_eq!(world.asked().len(), 1, "{text}");
     }
 }

@@ -138,7 +138,7 @@ async fn a_host_that_asks_for_too_much_time_has_failed() {
     let last = setting.attempts(5).after(limited(901)).await.unwrap_err();
     assert_eq!(
         last.message(),
-        "it failed; it asks to be left alone for 901 s, longer than the 900 s that are waited"
+        "it failed; it asks for a pause of 901 s, longer than the limit of 900 s"
     );
     assert_eq!(start.elapsed(), Duration::ZERO);
     assert!(setting.notes.take().is_empty());

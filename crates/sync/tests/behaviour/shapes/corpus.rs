@@ -1,5 +1,6 @@
 //! The corpus between every pair of registries.
 
+use image_syncer_registry::Cause;
 use image_syncer_sync::Outcome;
 use testkit::Profile;
 use testkit::image::{Shape, corpus};
@@ -19,7 +20,7 @@ const DEMANDED: &str = "the registry answered 400 Bad Request (MANIFEST_BLOB_UNK
                         LAYER is a foreign one, not for everybody to distribute, and was left out: --foreign-layers \
                         brings it along";
 const SHA512: &str = "the registry answered 400 Bad Request (DIGEST_INVALID: provided digest did not match uploaded \
-                      content); its digest is a sha512 one, which few registries take";
+                      content); its digest is a sha512 digest, which few registries accept";
 
 /// Returns the message about a shape that a registry cannot hold; `None` if it can.
 fn refusal(place: Place, shape: &Shape) -> Option<String> {
@@ -74,6 +75,9 @@ async fn between(from: Place, to: Place) {
                 destination.assert_holds(shape, &source).await;
             }
             (Outcome::Failed(failure), Some(why)) => {
+                if why.contains("`urls`") || why == SHA512 {
+                    assert_eq!(failure.cause, Cause::MediaTypeRefused, "{what}");
+                }
                 let name = if shape.by_digest() {
                     format!("@{}", shape.image.digest())
                 } else {

@@ -1,18 +1,18 @@
-//! Where it failed, and how things are done there: each vendor has commands of its own.
+//! The registry that a failure is about, and the commands of its vendor.
 
 use image_syncer_sync::Failure;
 
-/// The registry that a failure is about.
+/// Registry and repository of a failure.
 pub(super) struct FailureTarget<'a> {
-    /// As the user wrote it.
+    /// Name of the registry as the user wrote it.
     host: &'a str,
     path: Option<&'a str>,
-    /// The host that failed, by the name that it is asked by: Docker Hub's is not the one that is written, and
-    /// registries lead to other hosts.
+    /// DNS name of the host that failed. Docker Hub's API has another name than Docker Hub, and registries lead to
+    /// other hosts.
     asked: &'a str,
 }
 
-/// Whose registry it is, told by its name.
+/// Vendor of a registry, recognised by the host name.
 enum Vendor<'a> {
     /// Amazon ECR, with its region.
     Ecr {
@@ -36,7 +36,7 @@ enum Vendor<'a> {
 }
 
 impl<'a> FailureTarget<'a> {
-    /// The registry of the repository that `failure` is about, which may have led to another host; else the host.
+    /// Returns the registry of the failed repository, which may have led to another host, or else the failed host.
     pub(super) fn from_failure(failure: &'a Failure) -> Self {
         match failure.repository() {
             Some(repository) => {
@@ -59,19 +59,19 @@ impl<'a> FailureTarget<'a> {
             },
         }
     }
-    /// The registry's name.
+    /// Returns the name of the registry.
     pub(super) fn host(&self) -> &'a str {
         self.host
     }
-    /// The name of the host that failed, as DNS knows it.
+    /// Returns the DNS name of the host that failed.
     pub(super) fn name(&self) -> &'a str {
         self.asked
     }
-    /// The repository, or what stands for it in a sentence.
+    /// Returns the path of the repository, or words that replace it in a sentence.
     pub(super) fn path(&self) -> &'a str {
         self.path.unwrap_or("the repository")
     }
-    /// The first name of the path: a project, namespace, organisation or owner.
+    /// Returns the first name of the path: a project, namespace, organisation or owner.
     fn project(&self) -> &'a str {
         let path = self.path.unwrap_or("of that name");
         path.split('/').next().unwrap_or(path)
@@ -92,7 +92,7 @@ impl<'a> FailureTarget<'a> {
             _ => Vendor::Other,
         }
     }
-    /// The command that logs in.
+    /// Returns the command that logs in.
     pub(super) fn login(&self) -> String {
         let host = self.host;
         match self.vendor() {
@@ -108,29 +108,29 @@ impl<'a> FailureTarget<'a> {
             Vendor::Alibaba | Vendor::Quay | Vendor::Other => format!("docker login {host}"),
         }
     }
-    /// How an account comes to the right to push, where most registries do not tell a right that is missing from a
-    /// project that is.
+    /// Returns how to get the right to push. Most registries answer the same for a missing right and a missing project.
     pub(super) fn push_right(&self) -> String {
         let (host, path) = (self.host, self.path());
         match self.vendor() {
             Vendor::Google { .. } => format!(
-                "give the account the role roles/artifactregistry.writer for {path}, or {}",
+                "grant the account the role roles/artifactregistry.writer for {path}, or {}",
                 self.create_repository()
             ),
             Vendor::Alibaba => format!(
-                "see that the namespace {} exists and is the account's: {host} takes exactly two names, NAMESPACE/REPOSITORY",
+                "check that the namespace {} exists and belongs to the account: {host} accepts exactly two names, \
+                 NAMESPACE/REPOSITORY",
                 self.project()
             ),
             Vendor::DockerHub => format!(
-                "see whether the namespace {} is the account's, and its token may write",
+                "check that the namespace {} belongs to the account, and that its token may write",
                 self.project()
             ),
             _ => format!(
-                "give the account the right to push to {path} at {host}, or see whether that project or namespace exists"
+                "grant the account the right to push to {path} at {host}, and check that this project or namespace exists"
             ),
         }
     }
-    /// How a repository that must exist first comes to be.
+    /// Returns how to create a repository that must exist before the push.
     pub(super) fn create_repository(&self) -> String {
         let path = self.path();
         match self.vendor() {
@@ -150,15 +150,15 @@ impl<'a> FailureTarget<'a> {
                 )
             }
             Vendor::DockerHub => {
-                "create it first at https://hub.docker.com, or see whether the namespace is yours"
+                "create it first at https://hub.docker.com, or check that the namespace is yours"
                     .to_owned()
             }
             Vendor::Azure { .. } | Vendor::Alibaba | Vendor::Quay | Vendor::Other => format!(
-                "the registry does not create the repository by itself: create {path}, or its project, first"
+                "the registry does not create repositories by itself: create {path}, or its project, first"
             ),
         }
     }
-    /// How a project comes to be.
+    /// Returns how to create a project.
     pub(super) fn create_project(&self) -> String {
         let (host, project) = (self.host, self.project());
         match self.vendor() {
@@ -167,30 +167,30 @@ impl<'a> FailureTarget<'a> {
                     "create the organisation {project} first, at https://{host}/organizations/new/"
                 )
             }
-            // Of the others, Harbor alone says it in a form that is known.
+            // Of the other registries, only Harbor reports this in a known form.
             _ => format!(
                 "create the project {project} first, in the web interface of {host} or with: curl -u USER https://{host}/api/v2.0/projects --json '{{\"project_name\": \"{project}\"}}'"
             ),
         }
     }
-    /// Which names do.
+    /// Returns the names that the registry accepts.
     pub(super) fn other_name(&self) -> String {
         let (host, path) = (self.host, self.path());
         match self.vendor() {
             Vendor::Alibaba => {
                 format!(
-                    "name the destination NAMESPACE/REPOSITORY: {host} takes exactly two names, and got {path}"
+                    "choose a destination NAMESPACE/REPOSITORY: {host} accepts exactly two names, not {path}"
                 )
             }
             Vendor::Google { .. } => format!(
-                "name the destination PROJECT/REPOSITORY/IMAGE: {host} takes three names or more, and got {path}"
+                "choose a destination PROJECT/REPOSITORY/IMAGE: {host} needs three names or more, not {path}"
             ),
             _ => {
-                format!("name the destination otherwise: {host} takes no repository called {path}")
+                format!("choose another destination: {host} accepts no repository called {path}")
             }
         }
     }
-    /// How a tag may be moved that cannot be.
+    /// Returns how to allow a tag to move.
     pub(super) fn unlock(&self) -> String {
         let (host, path) = (self.host, self.path());
         let how = match self.vendor() {
@@ -202,15 +202,15 @@ impl<'a> FailureTarget<'a> {
             ),
             _ => {
                 return format!(
-                    "copy to another tag, or have the rule of {host} lifted that keeps tags of {path} as they are"
+                    "copy to another tag, or lift the rule of {host} that makes tags of {path} immutable"
                 );
             }
         };
-        format!("copy to another tag, or let tags be moved there: {how}")
+        format!("copy to another tag, or make tags mutable: {how}")
     }
 }
 
-/// A host without its port.
+/// Returns `host` without its port.
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,

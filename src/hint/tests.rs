@@ -31,17 +31,74 @@ fn says(cause: Cause, repository: &str, words: &str) {
 const ECR: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/app";
 
 #[test]
-fn the_same_cause_wants_something_else_at_either_end() {
-    let at = |side| hint(&failure(Cause::NotFound, side, "r.example/a/b")).unwrap();
-    assert!(at(Side::Source).contains("at the source"));
-    assert!(at(Side::Destination).contains("create a/b, or its project, first"));
+fn a_missing_name_is_created_at_the_destination_and_checked_at_the_source() {
+    let at = |side, cause, code: Option<&str>| {
+        hint(&Failure {
+            code: code.map(str::to_owned),
+            ..failure(cause, side, "r.example/a/b")
+        })
+        .unwrap()
+    };
+    let unknown = Some("MANIFEST_UNKNOWN");
+    assert_eq!(
+        at(Side::Source, Cause::NotFound, unknown),
+        "check the name, and that the image still exists at the source"
+    );
+    assert_eq!(
+        at(Side::Source, Cause::NameRefused, Some("NAME_INVALID")),
+        "check the name at the source: r.example accepts no repository called a/b"
+    );
+    assert!(at(Side::Destination, Cause::NotFound, unknown).contains("create a/b, or its project"));
+    // A bare 404 is no word of a registry.
+    assert_eq!(
+        at(Side::Destination, Cause::NotFound, None),
+        "check that r.example is a registry (curl -i https://r.example/v2/); if it is, create a/b, or its project, before \
+         the push"
+    );
 }
 
 #[test]
-fn logins_are_made_as_the_registry_has_it() {
+fn a_missing_login_is_another_fault_for_a_push_than_for_a_pull() {
+    let at = |side| hint(&failure(Cause::NoLogin, side, "r.example/a/b")).unwrap();
+    assert_eq!(
+        at(Side::Destination),
+        "a push needs a login: give r.example a username and password in the auth file, or log in: docker login r.example"
+    );
+    assert!(at(Side::Source).contains("if the image is public, check its name"));
+}
+
+#[test]
+fn a_demanded_foreign_layer_needs_a_flag_and_no_second_run() {
+    let missing = |reason: &str| {
+        hint(&Failure {
+            reason: reason.to_owned(),
+            ..failure(Cause::ContentMissing, Side::Destination, "r.example/a")
+        })
+        .unwrap()
+    };
+    assert_eq!(
+        missing("layer X is a foreign one: --foreign-layers brings it along"),
+        "run again with --foreign-layers"
+    );
+    assert!(missing("blob unknown").starts_with("run again: "));
+}
+
+#[test]
+fn a_type_that_the_source_does_not_serve_is_no_matter_of_the_destination() {
+    let at = |side| hint(&failure(Cause::MediaTypeRefused, side, "r.example/a"));
+    assert_eq!(at(Side::Source), None);
+    assert!(
+        at(Side::Destination)
+            .unwrap()
+            .starts_with("copy to a registry")
+    );
+}
+
+#[test]
+fn each_vendor_has_its_own_login_command() {
     for (repository, words) in [
-        ("r.example:5000/a/b", "with: docker login r.example:5000"),
-        ("nginx", "with: docker login"),
+        ("r.example:5000/a/b", "log in: docker login r.example:5000"),
+        ("nginx", "log in: docker login"),
         (
             ECR,
             "aws ecr get-login-password --region eu-west-1 | docker login",
@@ -58,18 +115,18 @@ fn logins_are_made_as_the_registry_has_it() {
 }
 
 #[test]
-fn a_token_server_is_no_registry_to_log_in_to() {
+fn a_refusal_of_the_token_server_names_the_registry() {
     let mut failure = failure(Cause::LoginRefused, Side::Source, "nginx");
     failure.host = "auth.docker.io".to_owned();
     let text = hint(&failure).unwrap();
     assert!(
-        text.contains("for docker.io, or log in with: docker login"),
+        text.contains("for docker.io in the auth file, or log in: docker login"),
         "{text}"
     );
 }
 
 #[test]
-fn what_must_exist_first_is_made_as_the_registry_has_it() {
+fn each_vendor_has_its_own_command_to_create_a_repository() {
     says(
         Cause::RepositoryMissing,
         ECR,
@@ -103,12 +160,12 @@ fn what_must_exist_first_is_made_as_the_registry_has_it() {
     says(
         Cause::NameRefused,
         "registry.cn-hangzhou.aliyuncs.com/a/b/c",
-        "takes exactly two names, and got a/b/c",
+        "accepts exactly two names, not a/b/c",
     );
 }
 
 #[test]
-fn a_right_to_push_is_had_as_the_registry_has_it() {
+fn each_vendor_has_its_own_way_to_grant_the_right_to_push() {
     for (repository, words) in [
         (
             "europe-docker.pkg.dev/proj/repo/image",
@@ -116,9 +173,9 @@ fn a_right_to_push_is_had_as_the_registry_has_it() {
         ),
         (
             "registry.cn-hangzhou.aliyuncs.com/a/b/c",
-            "the namespace a exists and is the account's",
+            "the namespace a exists and belongs to the account",
         ),
-        ("acme/app", "whether the namespace acme is the account's"),
+        ("acme/app", "that the namespace acme belongs to the account"),
         (
             "ghcr.io/acme/app",
             "the right to push to acme/app at ghcr.io",
@@ -134,7 +191,7 @@ fn a_right_to_push_is_had_as_the_registry_has_it() {
 }
 
 #[test]
-fn tags_are_unlocked_as_the_registry_has_it() {
+fn each_vendor_has_its_own_command_to_make_tags_mutable() {
     says(
         Cause::ImmutableTag,
         ECR,
@@ -148,13 +205,13 @@ fn tags_are_unlocked_as_the_registry_has_it() {
     says(
         Cause::ImmutableTag,
         "r.example/a/b",
-        "keeps tags of a/b as they are",
+        "makes tags of a/b immutable",
     );
 }
 
 #[test]
 fn names_go_to_dns_without_a_port() {
-    // As it is asked, whatever the user calls it.
+    // The API of Docker Hub has a name of its own.
     says(
         Cause::NameNotResolved,
         "nginx",
@@ -172,12 +229,12 @@ fn names_go_to_dns_without_a_port() {
     says(
         Cause::ProxyRefused,
         "r.example:5000/a",
-        "NO_PROXY=r.example goes",
+        "NO_PROXY=r.example bypasses",
     );
 }
 
 #[test]
-fn a_limit_is_over_when_the_host_says_so() {
+fn a_rate_limit_names_the_time_of_its_end_until_that_has_passed() {
     let mut failure = failure(Cause::RateLimited, Side::Source, "r.example/a");
     let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777 + seconds);
     assert!(
@@ -200,7 +257,7 @@ fn a_limit_is_over_when_the_host_says_so() {
 }
 
 #[test]
-fn what_says_all_in_its_reason_has_no_hint() {
+fn causes_whose_reason_says_everything_have_no_hint() {
     for cause in [
         Cause::PrivateAddress,
         Cause::LoginWithheld,

@@ -1,4 +1,4 @@
-//! What happens on the wire, counted for each registry.
+//! Counters of requests, retries and pauses for each registry.
 
 use std::collections::HashMap;
 use std::ops::AddAssign;
@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use image_syncer_registry::transport::{Observer, PauseReason, RequestRecord};
 
-/// Registries that are counted by name. Files name a few hundred at most; what comes beyond that is counted together,
-/// so that memory stays bounded.
+/// Maximum number of registries that are counted by name. Files name a few hundred at most. All others are counted
+/// together, so that memory stays bounded.
 const NAMED: usize = 1_000;
 
-/// Counts requests, retries and pauses. What a registry leads to (storage, token services) counts for the registry.
+/// Counts requests, retries and pauses. Requests to the storage and the token server of a registry count for the
+/// registry.
 #[derive(Debug, Default)]
-pub struct Counts(Mutex<State>);
+pub(crate) struct Counts(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -21,21 +22,21 @@ struct State {
     others: HostCounts,
 }
 
-/// What was counted at one registry, or at several.
+/// Counters of one registry, or of several together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HostCounts {
-    /// Requests that were tried, answered or not, those for tokens and redirects included.
-    pub requests: u64,
+pub(crate) struct HostCounts {
+    /// Requests that were tried, answered or not, including those for tokens and redirects.
+    pub(crate) requests: u64,
     /// Requests that failed and were tried again. Images that wait for the same host share its tries.
-    pub retries: u64,
-    /// How often it was left alone as what it allows in a time was used up.
-    pub rate_limit_pauses: u64,
-    /// For how long it asked for that, in all.
-    pub rate_limit_wait: Duration,
-    /// How often it was left alone as it had too much to do.
-    pub overload_pauses: u64,
-    /// For how long, in all.
-    pub overload_wait: Duration,
+    pub(crate) retries: u64,
+    /// Pauses because of a rate limit.
+    pub(crate) rate_limit_pauses: u64,
+    /// Total time of these pauses.
+    pub(crate) rate_limit_wait: Duration,
+    /// Pauses because the registry was overloaded.
+    pub(crate) overload_pauses: u64,
+    /// Total time of these pauses.
+    pub(crate) overload_wait: Duration,
 }
 
 impl AddAssign for HostCounts {
@@ -50,13 +51,13 @@ impl AddAssign for HostCounts {
 }
 
 impl Counts {
-    /// Nothing was counted yet.
-    pub fn new() -> Self {
+    /// Creates counters that are zero.
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// What was counted so far, at all registries together.
-    pub fn totals(&self) -> HostCounts {
+    /// Returns the counters of all registries together.
+    pub(crate) fn totals(&self) -> HostCounts {
         let state = self.lock();
         let mut totals = state.others;
         for counts in state.hosts.values() {
@@ -65,9 +66,9 @@ impl Counts {
         totals
     }
 
-    /// What was counted so far: each registry, the busiest first; at last those beyond the first thousand, together
+    /// Returns the counters of each registry, the busiest first. Registries beyond the first thousand come last, together
     /// and without a name.
-    pub fn by_host(&self) -> Vec<(Option<String>, HostCounts)> {
+    pub(crate) fn by_host(&self) -> Vec<(Option<String>, HostCounts)> {
         let state = self.lock();
         let named = state.hosts.iter();
         let mut all: Vec<_> = named.map(|(host, c)| (Some(host.clone()), *c)).collect();
