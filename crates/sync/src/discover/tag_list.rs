@@ -245,7 +245,7 @@ mod tests {
     #[tokio::test]
     async fn only_whole_waits_for_the_end_of_a_long_list() {
         let world = world(40, 2);
-        let mut gate = world.stores.block_calls("tags dst.example/app");
+        let gate = world.stores.block_calls("tags dst.example/app");
         world.list.start(&world.tasks);
         gate.reached(1).await;
         gate.open();
@@ -257,7 +257,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_late_list_is_not_waited_for_and_is_cancelled() {
         let world = world(1, 100);
-        let mut gate = world.stores.block_calls("tags");
+        let gate = world.stores.block_calls("tags");
         assert_eq!(world.wait(Wait::Whole).await, Waited::Late);
         assert_eq!(world.has("v0"), None);
         gate.reached(1).await;

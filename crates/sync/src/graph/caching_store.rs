@@ -172,6 +172,6 @@ mod tests {
         assert_eq!(text(&store, &config, 99).await, "");
         assert_eq!(stores.calls(), Vec::<String>::new());
         assert_eq!(text(&store, &layer, 4).await, "layer");
-        assert_eq!(stores.calls(), ["open-blob src.example/app@layer"]);
+        assert_eq!(stores.calls(), ["open-blob src.example/app@layer at 4"]);
     }
 }

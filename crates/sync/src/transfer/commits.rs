@@ -95,7 +95,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::transfer::fake::repository;
+    use crate::store::memory::repository;
 
     fn register(commits: &Arc<PendingCommits>, name: &str, blobs: &[&[u8]]) -> CommitGuard {
         let blobs = blobs.iter().map(|blob| Digest::sha256(blob)).collect();

@@ -11,14 +11,6 @@ mod blob_upload;
 mod commits;
 mod completion;
 mod decide;
-#[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::unreachable
-)]
-mod fake;
 mod fan_out;
 mod in_flight;
 mod permits;

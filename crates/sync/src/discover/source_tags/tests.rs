@@ -208,7 +208,7 @@ async fn without_a_listing_rule_few_pages_are_read_and_none_is_kept() {
 #[tokio::test]
 async fn a_stopped_run_requests_no_further_page() {
     let world = world(&LETTERS, &["src.example/app"], 1_000);
-    let mut gate = world.stores.block_calls("tags src");
+    let gate = world.stores.block_calls("tags src");
     let mut reader = world.read();
     let stopping = async {
         gate.reached(1).await;

@@ -201,7 +201,6 @@ async fn behind_the_list(there: impl Fn(&MemoryStores) -> Manifest) -> (Arc<Hear
     let rules = [copy_of("app")];
     let copying = run(&stores, settings(), &rules);
     let meddling = async {
-        let mut gate = gate;
         gate.reached(1).await;
         let image = there(&stores);
         stores.tag(&repository("dst.example/app"), "v1", &image);

@@ -88,7 +88,7 @@ async fn plan_and_check_report_the_conflict_of_a_copy() {
 #[tokio::test]
 async fn the_order_of_rules_decides_and_not_that_of_lists() {
     let stores = stores(&["v1", "v2", "v3"]);
-    let mut first = stores.block_calls("tags src.example/one");
+    let first = stores.block_calls("tags src.example/one");
     let heard = Arc::new(Heard::default());
     let engine = Engine::new(Arc::new(stores.clone()), settings(), heard.clone());
     let run = engine.run(lists().to_vec(), CancellationToken::new());
@@ -239,7 +239,7 @@ async fn rules_of_separate_repositories_do_not_wait() {
         rule("src.example/one:/^v/", &["dst.example/app"]),
         rule("src.example/two", &["dst.example/other"]),
     ];
-    let mut first = stores.block_calls("tags src.example/one");
+    let first = stores.block_calls("tags src.example/one");
     let heard = Arc::new(Heard::default());
     let engine = Engine::new(Arc::new(stores.clone()), settings(), heard.clone());
     let run = engine.run(rules.to_vec(), CancellationToken::new());

@@ -310,7 +310,7 @@ async fn foreign_layers_stay_where_they_are() {
 async fn a_tag_that_moves_meanwhile_does_not_mix_versions() {
     let world = world();
     let old = world.image("old", &["v1"], &["base"]);
-    let mut gate = world.stores.block_calls("manifest src.example/app@old");
+    let gate = world.stores.block_calls("manifest src.example/app@old");
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
     let settings = settings();
     let copying = run(&world.stores, settings, &rules);

@@ -33,7 +33,7 @@ fn all() -> [Arc<Rule>; 1] {
 
 impl World {
     /// Runs `rules` and cancels when `calls` calls are blocked. They stay blocked.
-    async fn interrupt(&self, rules: &[Arc<Rule>], mut gate: Gate, calls: usize) -> Arc<Heard> {
+    async fn interrupt(&self, rules: &[Arc<Rule>], gate: Gate, calls: usize) -> Arc<Heard> {
         let heard = Arc::new(Heard::default());
         let engine = Engine::new(Arc::new(self.stores.clone()), settings(), heard.clone());
         let cancel = CancellationToken::new();
@@ -156,7 +156,6 @@ async fn images_copied_before_the_interruption_stay_copied() {
     let engine = Engine::new(Arc::new(world.stores.clone()), one_at_a_time, heard.clone());
     let cancel = CancellationToken::new();
     let running = engine.run(all().to_vec(), cancel.clone());
-    let mut gate = gate;
     let cancelling = async {
         gate.reached(1).await;
         cancel.cancel();
@@ -195,7 +194,7 @@ async fn a_run_cancelled_before_its_start_sends_nothing() {
 async fn images_in_flight_are_bounded_and_lists_are_read_ahead() {
     let world = world(90);
     world.stores.behave(|behaviour| behaviour.page = 5);
-    let mut gate = world.stores.block_calls("manifest src");
+    let gate = world.stores.block_calls("manifest src");
     let rules = all();
     let copying = run(&world.stores, settings(), &rules);
     let watching = async {

@@ -32,7 +32,7 @@ impl World {
     }
     /// Copies the first tag, removes the shared layer from the destination, and copies the second.
     async fn lose_a_layer_between_tags(&self) -> Arc<Heard> {
-        let mut gate = self.stores.block_calls("resolve src.example/app:v2");
+        let gate = self.stores.block_calls("resolve src.example/app:v2");
         let one_at_a_time = Settings {
             images: 1,
             ..settings()
@@ -189,7 +189,7 @@ async fn a_mount_of_a_missing_blob_is_not_repeated() {
     assert_eq!(
         world
             .stores
-            .count(&format!("mount {other} dst.example/copy@base")),
+            .count(&format!("mount dst.example/copy@base from {other}")),
         1
     );
     assert_eq!(

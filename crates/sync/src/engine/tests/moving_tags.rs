@@ -42,7 +42,7 @@ impl World {
             referrers: Some(Arc::default()),
             ..settings()
         };
-        let mut gate = self.stores.block_calls("manifest src.example/app@old");
+        let gate = self.stores.block_calls("manifest src.example/app@old");
         let rules = [rule("src.example/app", &[DESTINATION])];
         let run = run(&self.stores, settings, &rules);
         let moved = async {

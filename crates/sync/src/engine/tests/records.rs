@@ -96,7 +96,7 @@ async fn blobs_recorded_elsewhere_are_mounted() {
     world.copy(&["app:v1"]).await;
     world.image("other", "v1", &["base"]);
     let expected = [
-        "mount dst.example/app dst.example/other@base",
+        "mount dst.example/other@base from dst.example/app",
         "open-upload dst.example/other@other-v1.config",
         "send dst.example/other@other-v1.config",
     ];
@@ -146,8 +146,8 @@ async fn a_deleted_repository_is_not_mounted_from_again() {
         .filter(|call| call.starts_with("mount"))
         .collect();
     let expected = [
-        "mount dst.example/gone dst.example/second@base",
-        "mount dst.example/there dst.example/first@other",
+        "mount dst.example/first@other from dst.example/there",
+        "mount dst.example/second@base from dst.example/gone",
     ];
     assert_eq!(mounts, expected);
     world
@@ -155,11 +155,11 @@ async fn a_deleted_repository_is_not_mounted_from_again() {
         .remove_repository(&repository("dst.example/second"));
     world.image("third", "v1", &["base"]);
     let calls = world.blobs(&["third:v1"]).await;
-    assert!(calls.contains(&"mount dst.example/second dst.example/third@base".to_owned()));
+    assert!(calls.contains(&"mount dst.example/third@base from dst.example/second".to_owned()));
     assert!(
         !calls
             .iter()
-            .any(|call| call.starts_with("mount dst.example/gone")),
+            .any(|call| call.ends_with("from dst.example/gone")),
         "{calls:?}"
     );
 }

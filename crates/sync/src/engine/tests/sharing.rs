@@ -119,7 +119,7 @@ async fn a_destination_that_failed_is_sent_no_further_blobs() {
     world.image(&layers);
     let refused = || error(ErrorKind::Denied, "one.example");
     world.stores.fail("open-upload one.example", 1_000, refused);
-    let mut gate = world.stores.block_calls("open-upload two.example");
+    let gate = world.stores.block_calls("open-upload two.example");
 
     let heard = Arc::new(Heard::default());
     let engine = Engine::new(Arc::new(world.stores.clone()), settings(), heard.clone());
@@ -143,7 +143,7 @@ async fn a_slow_comparison_delays_the_others_for_a_bounded_time() {
     let world = world();
     world.image(&["base"]);
     let slow = world.stores.block_calls("resolve-for-push two.example");
-    let mut quick = world.stores.block_calls("put-manifest one.example");
+    let quick = world.stores.block_calls("put-manifest one.example");
     let opening = async {
         quick.reached(1).await;
         slow.open();
@@ -174,7 +174,7 @@ async fn a_destination_with_all_blobs_is_committed_at_once() {
     let world = world();
     world.image(&["base"]);
     let slow = world.stores.block_calls("send two.example");
-    let mut quick = world.stores.block_calls("put-manifest one.example");
+    let quick = world.stores.block_calls("put-manifest one.example");
     let opening = async {
         quick.reached(1).await;
         assert_eq!(world.stores.count("put-manifest two.example"), 0);

@@ -61,7 +61,7 @@ impl Six {
 #[tokio::test(start_paused = true)]
 async fn images_in_flight_finish_and_no_other_is_started() {
     let six = six();
-    let mut gate = six.stores.block_calls("send dst.example/copy@");
+    let gate = six.stores.block_calls("send dst.example/copy@");
     let stop = Stop::new(GRACE);
     let stopping = async {
         gate.reached(2).await;
@@ -86,7 +86,7 @@ async fn images_in_flight_finish_and_no_other_is_started() {
 #[tokio::test(start_paused = true)]
 async fn images_beyond_the_grace_period_are_dropped() {
     let six = six();
-    let mut gate = six.stores.block_calls("send dst.example/copy@t01");
+    let gate = six.stores.block_calls("send dst.example/copy@t01");
     let stop = Stop::new(GRACE);
     let stopping = async {
         gate.reached(1).await;
@@ -108,7 +108,7 @@ async fn without_a_grace_period_images_are_dropped_at_once() {
         Stop::from(CancellationToken::new()),
     ] {
         let six = six();
-        let mut gate = six.stores.block_calls("send dst.example/copy@");
+        let gate = six.stores.block_calls("send dst.example/copy@");
         let stopping = async {
             gate.reached(2).await;
             stop.cancel.cancel();
@@ -123,7 +123,7 @@ async fn without_a_grace_period_images_are_dropped_at_once() {
 async fn abandon_alone_ends_the_run_and_cuts_the_grace_period() {
     for first in [true, false] {
         let six = six();
-        let mut gate = six.stores.block_calls("send dst.example/copy@");
+        let gate = six.stores.block_calls("send dst.example/copy@");
         let stop = Stop::new(GRACE);
         let stopping = async {
             gate.reached(2).await;
@@ -147,7 +147,7 @@ async fn a_stopped_run_whose_images_all_started_is_complete() {
     let source = repository("src.example/app");
     let image = stores.image(&source, "image", "linux/amd64", &["base"]);
     stores.tag(&source, "v1", &image);
-    let mut gate = stores.block_calls("put-manifest");
+    let gate = stores.block_calls("put-manifest");
     let heard = Arc::new(Heard::default());
     let engine = Engine::new(Arc::new(stores.clone()), settings(), heard.clone());
     let stop = Stop::new(GRACE);
@@ -179,7 +179,7 @@ async fn images_of_a_list_that_was_read_are_reported_one_by_one() {
         ..settings()
     };
     let engine = Engine::new(Arc::new(stores.clone()), settings, heard.clone());
-    let mut gate = stores.block_calls("put-manifest");
+    let gate = stores.block_calls("put-manifest");
     let cancel = CancellationToken::new();
     let run = engine.run(
         vec![rule("src.example/app", &["dst.example/copy"])],

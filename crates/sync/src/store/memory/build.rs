@@ -5,7 +5,7 @@ use image_syncer_registry::manifest::media_type;
 use image_syncer_registry::{Descriptor, Digest, Manifest, Repository, Tag};
 use serde_json::{Value, json};
 
-use crate::store::memory::MemoryStores;
+use crate::store::memory::{MemoryStores, repository};
 
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
@@ -21,9 +21,9 @@ impl MemoryStores {
         let bytes = bytes.into();
         let digest = Digest::sha256(&bytes);
         let size = Some(bytes.len() as u64);
-        let mut world = self.world();
-        world.names.insert(digest.clone(), name.to_owned());
-        world
+        let mut state = self.state();
+        state.names.insert(digest.clone(), name.to_owned());
+        state
             .content(repository)
             .blobs
             .insert(digest.clone(), bytes);
@@ -36,6 +36,18 @@ impl MemoryStores {
             urls: Vec::new(),
             artifact_type: None,
         }
+    }
+    /// Stores a blob of this many bytes in `repositories`, where manifests name it, under the name `bN`.
+    pub(crate) fn sized_blob(&self, bytes: usize, repositories: &[&str]) -> Descriptor {
+        let content: Bytes = (0..bytes).map(|i| u8::try_from(i % 251).unwrap()).collect();
+        let name = format!("b{bytes}");
+        // Its content is known even if no repository has it.
+        let blob = self.blob(&repository("nowhere.example/blob"), &name, content.clone());
+        for repository_name in repositories {
+            self.blob(&repository(repository_name), &name, content.clone());
+            self.commit(repository_name);
+        }
+        blob
     }
     /// Stores an OCI image under the name `name`, its config as `name.config`, and its layers under their names: the
     /// bytes of a layer are its name, so that equal names are equal layers everywhere. The config states `platform`
@@ -91,19 +103,19 @@ impl MemoryStores {
     /// Stores a manifest that was built elsewhere under the name `name`, without the content that it names.
     pub(crate) fn put(&self, repository: &Repository, name: &str, manifest: &Manifest) {
         self.call(manifest.digest(), name);
-        let mut world = self.world();
-        let manifests = &mut world.content(repository).manifests;
+        let mut state = self.state();
+        let manifests = &mut state.content(repository).manifests;
         manifests.insert(manifest.digest().clone(), manifest.clone());
     }
     /// Uses `name` for `digest` in the log of calls.
     pub(crate) fn call(&self, digest: &Digest, name: &str) {
-        self.world().names.insert(digest.clone(), name.to_owned());
+        self.state().names.insert(digest.clone(), name.to_owned());
     }
     /// Sets a tag.
     pub(crate) fn tag(&self, repository: &Repository, tag: &str, manifest: &Manifest) {
         let tag = Tag::parse(tag).unwrap();
-        let mut world = self.world();
-        let tags = &mut world.content(repository).tags;
+        let mut state = self.state();
+        let tags = &mut state.content(repository).tags;
         tags.insert(tag, manifest.digest().clone());
     }
     /// Lists `referrers` of `subject` explicitly, whatever they state themselves.
@@ -111,20 +123,20 @@ impl MemoryStores {
         let referrers = referrers
             .iter()
             .map(|one| one.referrer_descriptor().unwrap());
-        let mut world = self.world();
-        let listed = &mut world.content(repository).listed;
+        let mut state = self.state();
+        let listed = &mut state.content(repository).listed;
         listed.entry(subject.clone()).or_default().extend(referrers);
     }
     /// Copies the content of `from` to `to` without the program.
     pub(crate) fn copy_repository(&self, from: &Repository, to: &Repository) {
-        let mut world = self.world();
-        let source = world.content(from);
+        let mut state = self.state();
+        let source = state.content(from);
         let (tags, manifests, blobs) = (
             source.tags.clone(),
             source.manifests.clone(),
             source.blobs.clone(),
         );
-        let copy = world.content(to);
+        let copy = state.content(to);
         copy.tags.extend(tags);
         copy.manifests.extend(manifests);
         copy.blobs.extend(blobs);

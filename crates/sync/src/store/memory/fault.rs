@@ -1,5 +1,7 @@
 //! Faults and gates for selected calls.
 
+use std::sync::Arc;
+
 use image_syncer_registry::Error;
 use tokio::sync::watch;
 
@@ -19,32 +21,45 @@ enum Effect {
     },
     Panic,
     Hold {
-        reached: watch::Sender<usize>,
+        reached: Arc<watch::Sender<usize>>,
         open: watch::Receiver<bool>,
     },
 }
 
-/// Holds calls back until it is opened or dropped.
-pub(crate) struct Gate {
-    reached: watch::Receiver<usize>,
+/// Holds calls back until it is opened, or all of its clones are dropped.
+#[derive(Clone)]
+pub(crate) struct Gate(Arc<GateState>);
+
+struct GateState {
+    reached: Arc<watch::Sender<usize>>,
     open: watch::Sender<bool>,
 }
 
 impl Gate {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(GateState {
+            reached: Arc::new(watch::Sender::new(0)),
+            open: watch::Sender::new(false),
+        }))
+    }
     /// Waits until this many calls have reached the gate.
-    pub(crate) async fn reached(&mut self, calls: usize) {
-        self.reached
-            .wait_for(|reached| *reached >= calls)
-            .await
-            .unwrap();
+    pub(crate) async fn reached(&self, calls: usize) {
+        let mut reached = self.0.reached.subscribe();
+        reached.wait_for(|reached| *reached >= calls).await.unwrap();
     }
     /// Returns the number of calls that have reached the gate.
     pub(crate) fn count(&self) -> usize {
-        *self.reached.borrow()
+        *self.0.reached.borrow()
     }
     /// Lets all calls pass from now on.
     pub(crate) fn open(&self) {
-        self.open.send_replace(true);
+        self.0.open.send_replace(true);
+    }
+    /// Reaches the gate and waits until it is open.
+    pub(super) async fn pass(&self) {
+        self.0.reached.send_modify(|reached| *reached += 1);
+        let mut open = self.0.open.subscribe();
+        open.wait_for(|open| *open).await.unwrap();
     }
 }
 
@@ -90,22 +105,18 @@ impl MemoryStores {
     }
     /// Makes calls that start with `prefix` wait for the gate.
     pub(crate) fn block_calls(&self, prefix: &str) -> Gate {
-        let (reached_sender, reached) = watch::channel(0);
-        let (open_sender, open) = watch::channel(false);
-        let reached_effect = Effect::Hold {
-            reached: reached_sender,
-            open,
+        let gate = Gate::new();
+        let effect = Effect::Hold {
+            reached: Arc::clone(&gate.0.reached),
+            open: gate.0.open.subscribe(),
         };
-        self.add(prefix, reached_effect);
-        Gate {
-            reached,
-            open: open_sender,
-        }
+        self.add(prefix, effect);
+        gate
     }
 
     fn add(&self, prefix: &str, effect: Effect) {
         let prefix = prefix.to_owned();
-        self.world().faults.push(Fault { prefix, effect });
+        self.state().faults.push(Fault { prefix, effect });
     }
 
     /// Logs a call and applies its faults.
@@ -114,8 +125,8 @@ impl MemoryStores {
         let mut failure = None;
         let mut panics = false;
         {
-            let mut world = self.world();
-            for fault in &mut world.faults {
+            let mut state = self.state();
+            for fault in &mut state.faults {
                 if !call.starts_with(&fault.prefix) {
                     continue;
                 }
@@ -133,7 +144,7 @@ impl MemoryStores {
                     }
                 }
             }
-            world.calls.push(call.clone());
+            state.calls.push(call.clone());
         }
         assert!(!panics, "told to panic at {call}");
         for mut gate in gates {
@@ -141,7 +152,7 @@ impl MemoryStores {
             let _ = gate.wait_for(|open| *open).await;
         }
         // Even a call without a gate yields to other tasks, as a network would.
-        tokio::task::yield_now().await;
+        self.delay().await;
         failure.map_or(Ok(()), Err)
     }
 }

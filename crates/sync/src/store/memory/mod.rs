@@ -13,11 +13,13 @@
 #![allow(
     dead_code,
     unused_imports,
-    reason = "a fake for all rooms; each uses its part"
+    reason = "a fake for the tests of all modules; each uses its part"
 )]
 
 mod build;
 mod fault;
+mod script;
+mod session;
 mod store;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -28,15 +30,17 @@ use image_syncer_registry::{
     Descriptor, Digest, Error, ErrorKind, Manifest, Repository, Tag, Target,
 };
 
+use crate::lock::lock;
 use crate::store::{Store, Stores};
 
 pub(crate) use build::{attestation, blob_json, entry};
 pub(crate) use fault::Gate;
+pub(crate) use script::{Mounts, OpenScript, ReadScript, ReceiveScript, settled};
 
 /// All repositories of all registries; clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct MemoryStores {
-    world: Arc<Mutex<World>>,
+    state: Arc<Mutex<State>>,
 }
 
 /// Behavior of the registries.
@@ -50,8 +54,6 @@ pub(crate) struct Behaviour {
     pub(crate) tells_present: bool,
     /// Discards bytes that are sent for a digest which is stored already.
     pub(crate) keeps_what_it_has: bool,
-    /// Mounts blobs from other repositories.
-    pub(crate) mounts: bool,
     /// Lists referrers itself.
     pub(crate) lists_referrers: bool,
     /// Other clients always write the lists of referrers at the same time.
@@ -63,12 +65,13 @@ pub(crate) struct Behaviour {
 }
 
 #[derive(Default)]
-struct World {
+struct State {
     repositories: HashMap<Repository, Content>,
     names: HashMap<Digest, String>,
     calls: Vec<String>,
     faults: Vec<fault::Fault>,
     behaviour: Behaviour,
+    scripts: script::Scripts,
 }
 
 #[derive(Default)]
@@ -89,7 +92,6 @@ impl Default for Behaviour {
             names_missing: true,
             tells_present: true,
             keeps_what_it_has: false,
-            mounts: true,
             lists_referrers: true,
             contended: false,
             page: 100,
@@ -103,24 +105,30 @@ impl MemoryStores {
     pub(crate) fn new() -> Self {
         Self::default()
     }
+    /// Creates stores without content, whose blobs come in chunks of this many bytes.
+    pub(crate) fn with_chunk(chunk: usize) -> Self {
+        let stores = Self::new();
+        stores.behave(|behaviour| behaviour.chunk = chunk);
+        stores
+    }
     /// Changes the behavior of the registries.
     pub(crate) fn behave(&self, change: impl FnOnce(&mut Behaviour)) {
-        change(&mut self.world().behaviour);
+        change(&mut self.state().behaviour);
     }
     /// Returns the calls so far, in order.
     pub(crate) fn calls(&self) -> Vec<String> {
-        self.world().calls.clone()
+        self.state().calls.clone()
     }
     /// Returns the calls so far, sorted, and clears the log: for work in any order.
     pub(crate) fn take_sorted(&self) -> Vec<String> {
-        let mut calls = std::mem::take(&mut self.world().calls);
+        let mut calls = std::mem::take(&mut self.state().calls);
         calls.sort();
         calls
     }
     /// Returns the number of calls that start with `prefix`.
     pub(crate) fn count(&self, prefix: &str) -> usize {
-        let world = self.world();
-        world
+        let state = self.state();
+        state
             .calls
             .iter()
             .filter(|call| call.starts_with(prefix))
@@ -128,12 +136,12 @@ impl MemoryStores {
     }
     /// Returns the name that `digest` was built with.
     pub(crate) fn name(&self, digest: &Digest) -> String {
-        self.world().name(digest)
+        self.state().name(digest)
     }
     /// Returns the digest that the tag names.
     pub(crate) fn tagged(&self, repository: &Repository, tag: &str) -> Option<Digest> {
         let tag = Tag::parse(tag).unwrap();
-        self.world()
+        self.state()
             .repositories
             .get(repository)?
             .tags
@@ -142,14 +150,14 @@ impl MemoryStores {
     }
     /// Returns whether the manifest is in the repository.
     pub(crate) fn holds_manifest(&self, repository: &Repository, digest: &Digest) -> bool {
-        let world = self.world();
-        let content = world.repositories.get(repository);
+        let state = self.state();
+        let content = state.repositories.get(repository);
         content.is_some_and(|content| content.manifests.contains_key(digest))
     }
     /// Returns a manifest of the repository.
     pub(crate) fn manifest(&self, repository: &Repository, digest: &Digest) -> Option<Manifest> {
-        let world = self.world();
-        world
+        let state = self.state();
+        state
             .repositories
             .get(repository)?
             .manifests
@@ -158,27 +166,35 @@ impl MemoryStores {
     }
     /// Returns the bytes of a blob of the repository.
     pub(crate) fn blob_bytes(&self, repository: &Repository, digest: &Digest) -> Option<Bytes> {
-        self.world()
+        self.state()
             .repositories
             .get(repository)?
             .blobs
             .get(digest)
             .cloned()
     }
+    /// Returns whether the repository `name` has the blob.
+    pub(crate) fn holds_blob(&self, name: &str, blob: &Descriptor) -> bool {
+        self.blob_bytes(&repository(name), &blob.digest).is_some()
+    }
+    /// Returns the store of the repository `name`.
+    pub(crate) fn store_at(&self, name: &str) -> Arc<dyn Store> {
+        self.store(&repository(name))
+    }
     /// Makes a repository report a blob as present although it lacks it.
     pub(crate) fn claim_blob(&self, repository: &Repository, digest: &Digest) {
-        let mut world = self.world();
-        world.content(repository).claimed.insert(digest.clone());
+        let mut state = self.state();
+        state.content(repository).claimed.insert(digest.clone());
     }
     /// Removes a blob.
     pub(crate) fn remove_blob(&self, repository: &Repository, digest: &Digest) {
-        self.world().content(repository).blobs.remove(digest);
+        self.state().content(repository).blobs.remove(digest);
     }
     /// Replaces the bytes of a blob.
     pub(crate) fn spoil_blob(&self, repository: &Repository, digest: &Digest, bytes: &'static str) {
         let bytes = Bytes::from_static(bytes.as_bytes());
-        let mut world = self.world();
-        world
+        let mut state = self.state();
+        state
             .content(repository)
             .blobs
             .insert(digest.clone(), bytes);
@@ -186,20 +202,20 @@ impl MemoryStores {
     /// Removes a tag and keeps its manifest.
     pub(crate) fn untag(&self, repository: &Repository, tag: &str) {
         let tag = Tag::parse(tag).unwrap();
-        self.world().content(repository).tags.remove(&tag);
+        self.state().content(repository).tags.remove(&tag);
     }
     /// Removes a manifest and keeps its tags, which then name nothing.
     pub(crate) fn remove_manifest(&self, repository: &Repository, digest: &Digest) {
-        self.world().content(repository).manifests.remove(digest);
+        self.state().content(repository).manifests.remove(digest);
     }
 
     /// Removes a repository.
     pub(crate) fn remove_repository(&self, repository: &Repository) {
-        self.world().repositories.remove(repository);
+        self.state().repositories.remove(repository);
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap()
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
     }
 }
 
@@ -212,7 +228,7 @@ impl Stores for MemoryStores {
     }
 }
 
-impl World {
+impl State {
     fn content(&mut self, repository: &Repository) -> &mut Content {
         self.repositories.entry(repository.clone()).or_default()
     }

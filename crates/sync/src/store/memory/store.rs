@@ -2,27 +2,20 @@
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{FutureExt, StreamExt};
 use image_syncer_registry::manifest::ManifestView;
 use image_syncer_registry::{
-    BlobSource, BlobStream, Descriptor, Digest, Error, ErrorKind, IndexedBy, IndexedReferrers,
-    Manifest, ManifestHead, ManifestPresence, Presence, Repository, Tag, Target,
+    BlobStream, Descriptor, Digest, Error, ErrorKind, IndexedBy, IndexedReferrers, Manifest,
+    ManifestHead, ManifestPresence, Presence, Repository, Tag, Target,
 };
 
-use crate::store::memory::{Content, MemoryStores};
+use crate::store::memory::session::{MemorySession, read};
+use crate::store::memory::{Content, MemoryStores, OpenScript, ReadScript, error};
 use crate::store::{FallbackTag, Opened, Session, Store, Tags};
 
 pub(super) struct MemoryStore {
     pub(super) stores: MemoryStores,
     pub(super) repository: Repository,
-}
-
-struct MemorySession {
-    stores: MemoryStores,
-    repository: Repository,
-    blob: Descriptor,
-    /// A mount was requested.
-    instead_of_mount: bool,
 }
 
 struct MemoryTags {
@@ -33,7 +26,7 @@ struct MemoryTags {
 
 impl MemoryStore {
     async fn begin_call(&self, verb: &str, target: &Target) -> Result<(), Error> {
-        let call = self.stores.world().words(verb, &self.repository, target);
+        let call = self.stores.state().words(verb, &self.repository, target);
         self.stores.begin_call(call).await
     }
     async fn enter_blob(&self, verb: &str, blob: &Descriptor) -> Result<(), Error> {
@@ -46,8 +39,8 @@ impl MemoryStore {
         Error::new(kind, format!("handle {path}"), host, message)
     }
     fn find(&self, target: &Target) -> Option<Manifest> {
-        let world = self.stores.world();
-        let content = world.repositories.get(&self.repository)?;
+        let state = self.stores.state();
+        let content = state.repositories.get(&self.repository)?;
         let digest = match target {
             Target::Tag(tag) => content.tags.get(tag)?,
             Target::Digest(digest) => digest,
@@ -67,8 +60,8 @@ impl MemoryStore {
         bytes.ok_or_else(|| self.error(ErrorKind::NotFound, "there is no such blob"))
     }
     fn says_it_has(&self, digest: &Digest) -> bool {
-        let world = self.stores.world();
-        world
+        let state = self.stores.state();
+        state
             .repositories
             .get(&self.repository)
             .is_some_and(|content| {
@@ -79,8 +72,8 @@ impl MemoryStore {
         let Some(bytes) = self.stores.blob_bytes(from, digest) else {
             return false;
         };
-        let mut world = self.stores.world();
-        world
+        let mut state = self.stores.state();
+        state
             .content(&self.repository)
             .blobs
             .insert(digest.clone(), bytes);
@@ -88,12 +81,12 @@ impl MemoryStore {
     }
     /// Returns the referrers that the registry finds itself, and those that were listed explicitly.
     fn listed(&self, subject: &Digest) -> Vec<Descriptor> {
-        let world = self.stores.world();
-        let Some(content) = world.repositories.get(&self.repository) else {
+        let state = self.stores.state();
+        let Some(content) = state.repositories.get(&self.repository) else {
             return Vec::new();
         };
         let mut listed = content.listed.get(subject).cloned().unwrap_or_default();
-        if world.behaviour.lists_referrers {
+        if state.behaviour.lists_referrers {
             let names = |manifest: &&Manifest| {
                 let view = manifest.view().unwrap();
                 view.subject().is_some_and(|named| named.digest == *subject)
@@ -109,9 +102,9 @@ impl MemoryStore {
         listed
     }
     fn push(&self, target: &Target, manifest: &Manifest) -> Result<(), Error> {
-        let mut world = self.stores.world();
-        let behaviour = world.behaviour;
-        let content = world.content(&self.repository);
+        let mut state = self.stores.state();
+        let behaviour = state.behaviour;
+        let content = state.content(&self.repository);
         let missing = content.missing(manifest);
         if behaviour.validates && !missing.is_empty() {
             let named = if behaviour.names_missing {
@@ -216,14 +209,26 @@ impl Store for MemoryStore {
         offset: u64,
     ) -> BoxFuture<'a, Result<BlobStream, Error>> {
         async move {
-            self.enter_blob("open-blob", blob).await?;
+            let target = Target::Digest(blob.digest.clone());
+            let mut call = self
+                .stores
+                .state()
+                .words("open-blob", &self.repository, &target);
+            if offset > 0 {
+                call += &format!(" at {offset}");
+            }
+            self.stores.begin_call(call).await?;
             let rest = self.blob(blob)?.slice(usize::try_from(offset).unwrap()..);
-            let chunk = self.stores.world().behaviour.chunk;
-            let chunks: Vec<_> = rest
-                .chunks(chunk)
-                .map(|part| Ok(rest.slice_ref(part)))
-                .collect();
-            Ok(BlobStream::new(stream::iter(chunks)))
+            let script = self.stores.state().scripts.next_read(&self.repository);
+            match &script {
+                Some(ReadScript::Fail(kind)) => {
+                    return Err(error(*kind, self.repository.registry().as_str()));
+                }
+                Some(ReadScript::Hold(gate)) => gate.pass().await,
+                _ => {}
+            }
+            let chunks = read(&self.stores, &self.repository, rest, script);
+            Ok(BlobStream::new(chunks.fuse()))
         }
         .boxed()
     }
@@ -259,12 +264,8 @@ impl Store for MemoryStore {
     ) -> BoxFuture<'a, Result<Box<dyn Session>, Error>> {
         async move {
             self.enter_blob("open-session", blob).await?;
-            Ok(Box::new(MemorySession {
-                stores: self.stores.clone(),
-                repository: self.repository.clone(),
-                blob: blob.clone(),
-                instead_of_mount: false,
-            }) as Box<dyn Session>)
+            let session = MemorySession::new(&self.stores, &self.repository, blob, false);
+            Ok(Box::new(session) as Box<dyn Session>)
         }
         .boxed()
     }
@@ -274,27 +275,34 @@ impl Store for MemoryStore {
         from: Option<&'a Repository>,
     ) -> BoxFuture<'a, Result<Opened, Error>> {
         async move {
-            let verb = match from {
-                Some(from) => format!("mount {from}"),
-                None => "open-upload".to_owned(),
+            let target = Target::Digest(blob.digest.clone());
+            let (verb, suffix) = match from {
+                Some(from) => ("mount", format!(" from {from}")),
+                None => ("open-upload", String::new()),
             };
-            self.enter_blob(&verb, blob).await?;
-            let behaviour = self.stores.world().behaviour;
-            if behaviour.tells_present && self.says_it_has(&blob.digest) {
+            let call = self.stores.state().words(verb, &self.repository, &target);
+            self.stores.begin_call(call + &suffix).await?;
+            let script = self.stores.state().scripts.next_open(&self.repository);
+            match script {
+                Some(OpenScript::Fail(kind)) => {
+                    return Err(error(kind, self.repository.registry().as_str()));
+                }
+                Some(OpenScript::Hold(gate)) => gate.pass().await,
+                Some(OpenScript::Panic) => panic!("a script demands a panic"),
+                None => {}
+            }
+            let reports = self.stores.state().behaviour.tells_present;
+            if reports && self.says_it_has(&blob.digest) {
                 return Ok(Opened::Present { mounted: false });
             }
             if let Some(from) = from
-                && behaviour.mounts
+                && self.stores.state().scripts.mounts_from(from)
                 && self.mount(&blob.digest, from)
             {
                 return Ok(Opened::Present { mounted: true });
             }
-            Ok(Opened::Session(Box::new(MemorySession {
-                stores: self.stores.clone(),
-                repository: self.repository.clone(),
-                blob: blob.clone(),
-                instead_of_mount: from.is_some(),
-            })))
+            let session = MemorySession::new(&self.stores, &self.repository, blob, from.is_some());
+            Ok(Opened::Session(Box::new(session)))
         }
         .boxed()
     }
@@ -315,7 +323,7 @@ impl Store for MemoryStore {
         tag: FallbackTag,
     ) -> BoxFuture<'a, Result<Vec<Descriptor>, Error>> {
         async move {
-            let lists = self.stores.world().behaviour.lists_referrers;
+            let lists = self.stores.state().behaviour.lists_referrers;
             if !lists && tag == FallbackTag::Absent {
                 return Ok(Vec::new());
             }
@@ -344,9 +352,9 @@ impl Store for MemoryStore {
         async move {
             let target = Target::Digest(subject.clone());
             self.begin_call("attach", &target).await?;
-            let mut world = self.stores.world();
-            let behaviour = world.behaviour;
-            let content = world.content(&self.repository);
+            let mut state = self.stores.state();
+            let behaviour = state.behaviour;
+            let content = state.content(&self.repository);
             let listed = content.listed.entry(subject.clone()).or_default();
             for referrer in referrers {
                 assert!(
@@ -373,71 +381,21 @@ impl Store for MemoryStore {
     }
 }
 
-impl Session for MemorySession {
-    fn is_instead_of_mount(&self) -> bool {
-        self.instead_of_mount
-    }
-    fn reserve(&mut self) -> BoxFuture<'_, Result<(), Error>> {
-        std::future::ready(Ok(())).boxed()
-    }
-    fn send<'a>(self: Box<Self>, source: &'a dyn BlobSource) -> BoxFuture<'a, Result<(), Error>>
-    where
-        Self: 'a,
-    {
-        async move {
-            let target = Target::Digest(self.blob.digest.clone());
-            let call = self.stores.world().words("send", &self.repository, &target);
-            self.stores.begin_call(call).await?;
-            let mut stream = source.open(0).await?;
-            let mut bytes = Vec::new();
-            while let Some(chunk) = stream.next().await {
-                bytes.extend_from_slice(&chunk?);
-                tokio::task::yield_now().await;
-            }
-            assert_eq!(
-                Digest::sha256(&bytes),
-                self.blob.digest,
-                "other bytes were sent"
-            );
-            let mut world = self.stores.world();
-            let keeps = world.behaviour.keeps_what_it_has;
-            let blobs = &mut world.content(&self.repository).blobs;
-            match blobs.get(&self.blob.digest) {
-                Some(kept) if keeps && kept.len() != bytes.len() => {
-                    let kept = kept.len();
-                    drop(world);
-                    let action =
-                        format!("upload {} to {}", self.blob.digest, self.repository.path());
-                    let host = self.repository.registry().as_str();
-                    let message = format!("{kept} bytes are there and stay");
-                    Err(Error::new(ErrorKind::Corrupt, action, host, message))
-                }
-                Some(_) if keeps => Ok(()),
-                _ => {
-                    blobs.insert(self.blob.digest, bytes.into());
-                    Ok(())
-                }
-            }
-        }
-        .boxed()
-    }
-}
-
 impl Tags for MemoryTags {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<Tag>>, Error>> {
         async move {
             self.stores
                 .begin_call(format!("tags {}", self.repository))
                 .await?;
-            let world = self.stores.world();
-            let Some(content) = world.repositories.get(&self.repository) else {
+            let state = self.stores.state();
+            let Some(content) = state.repositories.get(&self.repository) else {
                 let host = self.repository.registry().as_str();
                 let action = format!("list the tags of {}", self.repository.path());
                 let message = "there is no such repository";
                 let error = Error::new(ErrorKind::NotFound, action, host, message);
                 return Err(error.with_code("NAME_UNKNOWN"));
             };
-            let page = world.behaviour.page;
+            let page = state.behaviour.page;
             let tags: Vec<Tag> = content
                 .tags
                 .keys()

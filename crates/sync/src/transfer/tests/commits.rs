@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use image_syncer_registry::Descriptor;
 
 use super::{Bench, SOURCE};
-use crate::transfer::fake::{Gate, Mounts, Post, repository, settled};
+use crate::store::memory::{Gate, Mounts, OpenScript, repository, settled};
 use crate::transfer::{CommitGuard, Moved};
 
 const A: &str = "dst.example/a";
@@ -19,7 +19,7 @@ fn will_commit(bench: &Bench, name: &str, blob: &Descriptor) -> CommitGuard {
 
 /// Does what a copy does after the push of a manifest.
 fn commit(bench: &Bench, name: &str, blob: &Descriptor, commitment: CommitGuard) {
-    bench.fake.commit(name);
+    bench.stores.commit(name);
     let blobs = [&blob.digest];
     bench
         .inventory
@@ -29,19 +29,19 @@ fn commit(bench: &Bench, name: &str, blob: &Descriptor, commitment: CommitGuard)
 
 #[tokio::test(start_paused = true)]
 async fn one_delivery_probes_mounts_and_the_others_await_the_answer() {
-    for (mounts, asked) in [(Mounts::Takes, 3), (Mounts::Declines, 1)] {
+    for (mounts, asked) in [(Mounts::Accepts, 3), (Mounts::Refuses, 1)] {
         let bench = Bench::new(None);
-        bench.fake.mounts("dst.example", mounts);
-        let blob = bench.fake.blob(100, &[SOURCE]);
+        bench.stores.set_mounts("dst.example", mounts);
+        let blob = bench.stores.sized_blob(100, &[SOURCE]);
         bench.deliver(&blob, SOURCE, &[A]).await;
         let gate = Gate::new();
         for name in OTHERS {
-            bench.fake.post(name, Post::Hold(gate.clone()));
+            bench.stores.on_open(name, OpenScript::Hold(gate.clone()));
         }
         let others = OTHERS.map(|name| bench.spawn(&blob, SOURCE, &[name]));
-        gate.reached().await;
+        gate.reached(1).await;
         settled().await;
-        assert_eq!(bench.fake.count("mount"), 1);
+        assert_eq!(bench.stores.count("mount"), 1);
         gate.open();
         let outcomes = join_all(others).await;
         assert!(
@@ -49,7 +49,7 @@ async fn one_delivery_probes_mounts_and_the_others_await_the_answer() {
                 .into_iter()
                 .all(|outcome| outcome.unwrap()[0].is_ok())
         );
-        assert_eq!(bench.fake.count("mount"), asked);
+        assert_eq!(bench.stores.count("mount"), asked);
         bench.assert_quiet();
     }
 }
@@ -57,8 +57,10 @@ async fn one_delivery_probes_mounts_and_the_others_await_the_answer() {
 #[tokio::test(start_paused = true)]
 async fn a_blob_that_mounts_only_once_committed_is_awaited_until_then() {
     let bench = Bench::new(Some(1));
-    bench.fake.mounts("dst.example", Mounts::OnlyCommitted);
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    bench
+        .stores
+        .set_mounts("dst.example", Mounts::OnlyCommitted);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     let first = will_commit(&bench, A, &blob);
     let later = OTHERS.map(|name| will_commit(&bench, name, &blob));
     assert_eq!(
@@ -68,25 +70,25 @@ async fn a_blob_that_mounts_only_once_committed_is_awaited_until_then() {
     let others = OTHERS.map(|name| bench.spawn(&blob, SOURCE, &[name]));
     tokio::time::sleep(Duration::from_secs(1)).await;
     // One of them found out, and was sent the bytes in the session that it got.
-    assert_eq!(bench.fake.count("mount"), 1);
-    assert_eq!(bench.fake.count("done"), 2);
+    assert_eq!(bench.stores.count("mount"), 1);
+    assert_eq!(bench.stores.count("send"), 2);
     commit(&bench, A, &blob, first);
     let outcomes = join_all(others).await.into_iter();
     let mut outcomes: Vec<_> = outcomes.map(|outcome| outcome.unwrap()[0]).collect();
     outcomes.sort_by_key(|outcome| *outcome == Ok(Moved::Mounted));
     let mounted = Ok(Moved::Mounted);
     assert_eq!(outcomes, [Ok(Moved::Streamed(100)), mounted, mounted]);
-    assert_eq!(bench.fake.count("open"), 2);
+    assert_eq!(bench.stores.count("open-blob"), 2);
     drop(later);
 
     // Once the behavior is known, the wait has no limit.
-    let second = bench.fake.blob(200, &[SOURCE]);
+    let second = bench.stores.sized_blob(200, &[SOURCE]);
     let first = will_commit(&bench, A, &second);
     let _later = OTHERS.map(|name| will_commit(&bench, name, &second));
     bench.deliver(&second, SOURCE, &[A]).await;
     let others = OTHERS.map(|name| bench.spawn(&second, SOURCE, &[name]));
     tokio::time::sleep(Duration::from_secs(1000)).await;
-    assert_eq!(bench.fake.count("mount"), 3);
+    assert_eq!(bench.stores.count("mount"), 3);
     commit(&bench, A, &second, first);
     for other in others {
         assert_eq!(other.await.unwrap(), [mounted]);
@@ -97,10 +99,10 @@ async fn a_blob_that_mounts_only_once_committed_is_awaited_until_then() {
 #[tokio::test(start_paused = true)]
 async fn a_registry_that_may_mount_nothing_is_waited_for_two_seconds_in_all() {
     let bench = Bench::new(None);
-    bench.fake.mounts("dst.example", Mounts::Declines);
+    bench.stores.set_mounts("dst.example", Mounts::Refuses);
     let started = tokio::time::Instant::now();
     for size in [100, 200, 300] {
-        let blob = bench.fake.blob(size, &[SOURCE]);
+        let blob = bench.stores.sized_blob(size, &[SOURCE]);
         let _all =
             [A, OTHERS[0], OTHERS[1], OTHERS[2]].map(|name| will_commit(&bench, name, &blob));
         bench.deliver(&blob, SOURCE, &[A]).await;
@@ -108,27 +110,31 @@ async fn a_registry_that_may_mount_nothing_is_waited_for_two_seconds_in_all() {
         assert_eq!(outcomes, [Ok(Moved::Streamed(size as u64)); 3]);
     }
     assert_eq!(started.elapsed(), Duration::from_secs(2));
-    assert_eq!(bench.fake.count("mount"), 1);
+    assert_eq!(bench.stores.count("mount"), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_image_that_fails_is_not_waited_for_any_more() {
     let bench = Bench::new(None);
-    bench.fake.mounts("dst.example", Mounts::OnlyCommitted);
-    let old = bench.fake.blob(50, &[SOURCE]);
+    bench
+        .stores
+        .set_mounts("dst.example", Mounts::OnlyCommitted);
+    let old = bench.stores.sized_blob(50, &[SOURCE]);
     bench.deliver(&old, SOURCE, &[A, OTHERS[0]]).await;
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     let failing = will_commit(&bench, A, &blob);
     let _later = OTHERS.map(|name| will_commit(&bench, name, &blob));
     bench.deliver(&blob, SOURCE, &[A]).await;
     let others = bench.spawn(&blob, SOURCE, &OTHERS);
     settled().await;
-    assert_eq!(bench.fake.count("post"), 2);
+    assert_eq!(bench.stores.count("open-upload"), 2);
     drop(failing);
     // The next one brings it itself; those behind it wait.
     settled().await;
-    assert!(bench.fake.holds(OTHERS[0], &blob));
-    assert!(!bench.fake.holds(OTHERS[1], &blob) && !bench.fake.holds(OTHERS[2], &blob));
+    assert!(bench.stores.holds_blob(OTHERS[0], &blob));
+    assert!(
+        !bench.stores.holds_blob(OTHERS[1], &blob) && !bench.stores.holds_blob(OTHERS[2], &blob)
+    );
     let outcomes = others.await.unwrap();
     assert!(outcomes.iter().all(Result::is_ok));
 }

@@ -6,24 +6,26 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Bench, SOURCE};
 use crate::failure::Side;
+use crate::store::memory::{
+    Gate, Mounts, OpenScript, ReadScript, ReceiveScript, repository, settled,
+};
 use crate::transfer::Moved;
-use crate::transfer::fake::{Gate, Mounts, Post, Read, Take, repository, settled};
 
 #[tokio::test(start_paused = true)]
 async fn ten_images_that_want_one_blob_in_one_repository_send_it_once() {
     let bench = Bench::new(Some(1));
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     let to = ["dst.example/a"];
     let deliveries = join_all((0..10).map(|_| bench.deliver(&blob, SOURCE, &to))).await;
     let mut expected = vec![[Ok(Moved::Present)]; 10];
     expected[0] = [Ok(Moved::Streamed(100))];
     assert_eq!(deliveries, expected);
     assert_eq!(
-        bench.fake.log(),
+        bench.stores.calls(),
         [
-            "post dst.example/a",
-            "open src.example/app 0",
-            "done dst.example/a"
+            "open-upload dst.example/a@b100",
+            "send dst.example/a@b100",
+            "open-blob src.example/app@b100",
         ]
     );
     bench.assert_quiet();
@@ -32,7 +34,7 @@ async fn ten_images_that_want_one_blob_in_one_repository_send_it_once() {
 #[tokio::test(start_paused = true)]
 async fn ten_images_in_ten_repositories_send_it_once_and_mount_it_nine_times() {
     let bench = Bench::new(Some(1));
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     let names: Vec<String> = (0..10).map(|n| format!("dst.example/n{n}")).collect();
     let deliveries = names.iter().map(|name| {
         let bench = bench.clone();
@@ -42,38 +44,40 @@ async fn ten_images_in_ten_repositories_send_it_once_and_mount_it_nine_times() {
     let mut expected = vec![[Ok(Moved::Mounted)]; 10];
     expected[0] = [Ok(Moved::Streamed(100))];
     assert_eq!(join_all(deliveries).await, expected);
-    assert_eq!(bench.fake.count("open"), 1);
-    assert_eq!(bench.fake.count("post"), 1);
-    assert_eq!(bench.fake.count("mount"), 9);
+    assert_eq!(bench.stores.count("open-blob"), 1);
+    assert_eq!(bench.stores.count("open-upload"), 1);
+    assert_eq!(bench.stores.count("mount"), 9);
     bench.assert_quiet();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_mount_in_flight_is_awaited_too() {
     let bench = Bench::new(None);
-    let blob = bench.fake.blob(100, &[SOURCE, "dst.example/old"]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE, "dst.example/old"]);
     let there = repository("dst.example/old");
     bench.inventory.blob_is_in(&there, &blob.digest);
     let gate = Gate::new();
-    bench.fake.post("dst.example/a", Post::Hold(gate.clone()));
+    bench
+        .stores
+        .on_open("dst.example/a", OpenScript::Hold(gate.clone()));
     let first = bench.spawn(&blob, SOURCE, &["dst.example/a"]);
-    gate.reached().await;
+    gate.reached(1).await;
     let second = bench.spawn(&blob, SOURCE, &["dst.example/a"]);
     settled().await;
-    assert_eq!(bench.fake.log().len(), 1);
+    assert_eq!(bench.stores.calls().len(), 1);
     gate.open();
     assert_eq!(first.await.unwrap(), [Ok(Moved::Mounted)]);
     assert_eq!(second.await.unwrap(), [Ok(Moved::Present)]);
-    assert_eq!(bench.fake.log().len(), 1);
+    assert_eq!(bench.stores.calls().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_a_failed_upload_another_delivery_sends_the_blob() {
     let bench = Bench::new(Some(1));
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     bench
-        .fake
-        .take("dst.example/a", Take::Fail(20, ErrorKind::Denied));
+        .stores
+        .on_receive("dst.example/a", ReceiveScript::Fail(20, ErrorKind::Denied));
     let to = ["dst.example/a"];
     let deliveries = join_all((0..3).map(|_| bench.deliver(&blob, SOURCE, &to))).await;
     assert_eq!(
@@ -84,17 +88,17 @@ async fn after_a_failed_upload_another_delivery_sends_the_blob() {
             [Ok(Moved::Present)],
         ]
     );
-    assert_eq!(bench.fake.count("post"), 2);
+    assert_eq!(bench.stores.count("open-upload"), 2);
     bench.assert_quiet();
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_a_failed_upload_elsewhere_a_waiting_delivery_sends_the_blob() {
     let bench = Bench::new(Some(1));
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     bench
-        .fake
-        .post("dst.example/a", Post::Fail(ErrorKind::Denied));
+        .stores
+        .on_open("dst.example/a", OpenScript::Fail(ErrorKind::Denied));
     let (a, b, c) = join3(
         bench.deliver(&blob, SOURCE, &["dst.example/a"]),
         bench.deliver(&blob, SOURCE, &["dst.example/b"]),
@@ -105,13 +109,13 @@ async fn after_a_failed_upload_elsewhere_a_waiting_delivery_sends_the_blob() {
     assert_eq!(b, [Ok(Moved::Streamed(100))]);
     assert_eq!(c, [Ok(Moved::Mounted)]);
     assert_eq!(
-        bench.fake.log(),
+        bench.stores.calls(),
         [
-            "post dst.example/a",
-            "post dst.example/b",
-            "open src.example/app 0",
-            "done dst.example/b",
-            "mount dst.example/c from dst.example/b",
+            "open-upload dst.example/a@b100",
+            "open-upload dst.example/b@b100",
+            "send dst.example/b@b100",
+            "open-blob src.example/app@b100",
+            "mount dst.example/c@b100 from dst.example/b",
         ]
     );
 }
@@ -119,8 +123,10 @@ async fn after_a_failed_upload_elsewhere_a_waiting_delivery_sends_the_blob() {
 #[tokio::test(start_paused = true)]
 async fn waiting_deliveries_share_a_failure_of_their_source_and_others_try_their_own() {
     let bench = Bench::new(Some(1));
-    let blob = bench.fake.blob(100, &[SOURCE, "other.example/app"]);
-    bench.fake.read(SOURCE, Read::Break(50, ErrorKind::Server));
+    let blob = bench.stores.sized_blob(100, &[SOURCE, "other.example/app"]);
+    bench
+        .stores
+        .on_read(SOURCE, ReadScript::Break(50, ErrorKind::Server));
     let (first, second, other) = join3(
         bench.deliver(&blob, SOURCE, &["dst.example/a"]),
         bench.deliver(&blob, SOURCE, &["dst.example/a", "dst.example/b"]),
@@ -131,8 +137,8 @@ async fn waiting_deliveries_share_a_failure_of_their_source_and_others_try_their
     assert_eq!(first, [failed]);
     assert_eq!(second, [failed, failed]);
     assert_eq!(other, [Ok(Moved::Streamed(100))]);
-    assert_eq!(bench.fake.count("open src.example/app"), 1);
-    assert_eq!(bench.fake.count("open other.example/app"), 1);
+    assert_eq!(bench.stores.count("open-blob src.example/app"), 1);
+    assert_eq!(bench.stores.count("open-blob other.example/app"), 1);
     // A failure is shared with those that waited at that moment; a later delivery tries again.
     let later = bench.deliver(&blob, SOURCE, &["third.example/a"]).await;
     assert_eq!(later, [Ok(Moved::Streamed(100))]);
@@ -143,14 +149,14 @@ async fn waiting_deliveries_share_a_failure_of_their_source_and_others_try_their
 async fn after_a_cancelled_upload_another_delivery_sends_the_blob() {
     for dropped in [false, true] {
         let bench = Bench::new(Some(1));
-        let blob = bench.fake.blob(100, &[SOURCE]);
+        let blob = bench.stores.sized_blob(100, &[SOURCE]);
         let gate = Gate::new();
         bench
-            .fake
-            .take("dst.example/a", Take::Pause(50, gate.clone()));
+            .stores
+            .on_receive("dst.example/a", ReceiveScript::Pause(50, gate.clone()));
         let cancel = CancellationToken::new();
         let first = bench.spawn_until(&blob, SOURCE, &["dst.example/a"], &cancel);
-        gate.reached().await;
+        gate.reached(1).await;
         let second = bench.spawn(&blob, SOURCE, &["dst.example/a"]);
         settled().await;
         if dropped {
@@ -171,11 +177,11 @@ async fn after_a_cancelled_upload_another_delivery_sends_the_blob() {
 async fn after_a_panic_another_delivery_sends_the_blob() {
     for at_the_source in [false, true] {
         let bench = Bench::new(Some(1));
-        let blob = bench.fake.blob(100, &[SOURCE]);
+        let blob = bench.stores.sized_blob(100, &[SOURCE]);
         if at_the_source {
-            bench.fake.read(SOURCE, Read::Panic(50));
+            bench.stores.on_read(SOURCE, ReadScript::Panic(50));
         } else {
-            bench.fake.post("dst.example/a", Post::Panic);
+            bench.stores.on_open("dst.example/a", OpenScript::Panic);
         }
         let first = bench.spawn(&blob, SOURCE, &["dst.example/a"]);
         let second = bench.spawn(&blob, SOURCE, &["dst.example/a"]);
@@ -188,8 +194,8 @@ async fn after_a_panic_another_delivery_sends_the_blob() {
 #[tokio::test(start_paused = true)]
 async fn a_source_that_panics_in_a_shared_download_costs_a_second_one() {
     let bench = Bench::new(Some(1));
-    let blob = bench.fake.blob(100, &[SOURCE]);
-    bench.fake.read(SOURCE, Read::Panic(50));
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
+    bench.stores.on_read(SOURCE, ReadScript::Panic(50));
     let to = ["one.example/a", "two.example/a"];
     let outcomes = bench.deliver(&blob, SOURCE, &to).await;
     assert_eq!(outcomes, [Ok(Moved::Streamed(150)); 2]);
@@ -199,7 +205,7 @@ async fn a_source_that_panics_in_a_shared_download_costs_a_second_one() {
 #[tokio::test(start_paused = true)]
 async fn images_that_bring_a_blob_to_different_registries_share_a_download() {
     let bench = Bench::new(Some(1));
-    let blob = bench.fake.blob(100, &[SOURCE, "other.example/app"]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE, "other.example/app"]);
     let (one, two, three) = join3(
         bench.deliver(&blob, SOURCE, &["one.example/a"]),
         bench.deliver(&blob, SOURCE, &["two.example/a"]),
@@ -207,20 +213,20 @@ async fn images_that_bring_a_blob_to_different_registries_share_a_download() {
     )
     .await;
     assert_eq!([one, two, three], [[Ok(Moved::Streamed(100))]; 3]);
-    assert_eq!(bench.fake.count("open"), 1);
-    assert_eq!(bench.fake.bytes_read(), 100);
+    assert_eq!(bench.stores.count("open-blob"), 1);
+    assert_eq!(bench.stores.bytes_read(), 100);
     bench.assert_quiet();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_of_a_foreign_download_falls_back_to_its_own_source() {
     for read in [
-        Read::Fail(ErrorKind::Denied),
-        Read::Break(40, ErrorKind::Denied),
+        ReadScript::Fail(ErrorKind::Denied),
+        ReadScript::Break(40, ErrorKind::Denied),
     ] {
         let bench = Bench::new(Some(1));
-        let blob = bench.fake.blob(100, &[SOURCE, "other.example/app"]);
-        bench.fake.read(SOURCE, read);
+        let blob = bench.stores.sized_blob(100, &[SOURCE, "other.example/app"]);
+        bench.stores.on_read(SOURCE, read);
         let (one, two, three) = join3(
             bench.deliver(&blob, SOURCE, &["one.example/a"]),
             bench.deliver(&blob, SOURCE, &["two.example/a"]),
@@ -230,8 +236,8 @@ async fn a_reader_of_a_foreign_download_falls_back_to_its_own_source() {
         let failed = Err((Side::Source, Some(ErrorKind::Denied)));
         assert_eq!([one, two], [[failed], [failed]]);
         assert!(matches!(three[..], [Ok(Moved::Streamed(_))]));
-        assert_eq!(bench.fake.count("open src.example/app"), 1);
-        assert_eq!(bench.fake.count("open other.example/app"), 1);
+        assert_eq!(bench.stores.count("open-blob src.example/app"), 1);
+        assert_eq!(bench.stores.count("open-blob other.example/app"), 1);
         bench.assert_quiet();
     }
 }
@@ -239,65 +245,71 @@ async fn a_reader_of_a_foreign_download_falls_back_to_its_own_source() {
 #[tokio::test(start_paused = true)]
 async fn a_shared_download_outlives_the_image_that_began_it() {
     let bench = Bench::new(Some(1));
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     let gate = Gate::new();
-    bench.fake.read(SOURCE, Read::Pause(50, gate.clone()));
+    bench
+        .stores
+        .on_read(SOURCE, ReadScript::Pause(50, gate.clone()));
     let first = bench.spawn(&blob, SOURCE, &["one.example/a"]);
     let second = bench.spawn(&blob, SOURCE, &["two.example/a"]);
-    gate.reached().await;
+    gate.reached(1).await;
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
     gate.open();
     assert_eq!(second.await.unwrap(), [Ok(Moved::Streamed(100))]);
-    assert_eq!(bench.fake.count("open"), 1);
-    assert_eq!(bench.fake.received("one.example/a"), 50);
+    assert_eq!(bench.stores.count("open-blob"), 1);
+    assert_eq!(bench.stores.received("one.example/a"), 50);
     bench.assert_quiet();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_download_that_has_begun_cannot_be_joined() {
     let bench = Bench::new(None);
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     let gate = Gate::new();
-    bench.fake.read(SOURCE, Read::Pause(50, gate.clone()));
+    bench
+        .stores
+        .on_read(SOURCE, ReadScript::Pause(50, gate.clone()));
     let first = bench.spawn(&blob, SOURCE, &["one.example/a"]);
-    gate.reached().await;
+    gate.reached(1).await;
     let second = bench.deliver(&blob, SOURCE, &["two.example/a"]).await;
     assert_eq!(second, [Ok(Moved::Streamed(100))]);
     gate.open();
     assert_eq!(first.await.unwrap(), [Ok(Moved::Streamed(100))]);
-    assert_eq!(bench.fake.count("open"), 2);
+    assert_eq!(bench.stores.count("open-blob"), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn downloads_wait_for_permits() {
     let bench = Bench::new(Some(2));
     let blobs: Vec<_> = (1..=6)
-        .map(|n| bench.fake.blob(n * 10, &[SOURCE]))
+        .map(|n| bench.stores.sized_blob(n * 10, &[SOURCE]))
         .collect();
-    bench.fake.jitter(5, 7);
+    bench.stores.set_jitter(5, 7);
     let to = ["one.example/a", "two.example/a"];
     let deliveries = join_all(blobs.iter().map(|b| bench.deliver(b, SOURCE, &to))).await;
     assert!(deliveries.iter().flatten().all(Result::is_ok));
-    assert_eq!(bench.fake.most_streams(), 2);
-    assert_eq!(bench.fake.count("open"), 6);
+    assert_eq!(bench.stores.most_streams(), 2);
+    assert_eq!(bench.stores.count("open-blob"), 6);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_permit_is_released_when_there_is_nothing_to_send() {
     let bench = Bench::new(Some(1));
     let blob = bench
-        .fake
-        .blob(100, &[SOURCE, "has.example/a", "dst.example/old"]);
+        .stores
+        .sized_blob(100, &[SOURCE, "has.example/a", "dst.example/old"]);
     let there = repository("dst.example/old");
     bench.inventory.blob_is_in(&there, &blob.digest);
     // A mount that hangs holds no permit, and neither does its group, whose other reader was served by then.
     let gate = Gate::new();
-    bench.fake.post("dst.example/a", Post::Hold(gate.clone()));
+    bench
+        .stores
+        .on_open("dst.example/a", OpenScript::Hold(gate.clone()));
     let hanging = bench.spawn(&blob, SOURCE, &["dst.example/a", "has.example/a"]);
-    gate.reached().await;
+    gate.reached(1).await;
     settled().await;
-    let other = bench.fake.blob(50, &[SOURCE]);
+    let other = bench.stores.sized_blob(50, &[SOURCE]);
     let outcomes = bench.deliver(&other, SOURCE, &["dst.example/b"]).await;
     assert_eq!(outcomes, [Ok(Moved::Streamed(50))]);
     gate.open();
@@ -310,32 +322,32 @@ async fn a_permit_is_released_when_there_is_nothing_to_send() {
 #[tokio::test(start_paused = true)]
 async fn a_session_and_a_refused_mount_need_a_permit() {
     let bench = Bench::new(Some(1));
-    bench.fake.mounts("dst.example", Mounts::Declines);
-    let busy = bench.fake.blob(50, &[SOURCE]);
+    bench.stores.set_mounts("dst.example", Mounts::Refuses);
+    let busy = bench.stores.sized_blob(50, &[SOURCE]);
     let gate = Gate::new();
-    bench.fake.take("busy.example/a", Take::Hold(gate.clone()));
+    bench
+        .stores
+        .on_receive("busy.example/a", ReceiveScript::Hold(gate.clone()));
     let first = bench.spawn(&busy, SOURCE, &["busy.example/a"]);
-    gate.reached().await;
+    gate.reached(1).await;
 
-    let blob = bench.fake.blob(100, &[SOURCE, "dst.example/old"]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE, "dst.example/old"]);
     let there = repository("dst.example/old");
     bench.inventory.blob_is_in(&there, &blob.digest);
-    let record_mount_refusal = bench.spawn(&blob, SOURCE, &["dst.example/a"]);
+    let refused = bench.spawn(&blob, SOURCE, &["dst.example/a"]);
     let plain = bench.spawn(&blob, SOURCE, &["other.example/a"]);
     settled().await;
     assert_eq!(
-        bench.fake.log(),
+        bench.stores.calls(),
         [
-            "post busy.example/a",
-            "mount dst.example/a from dst.example/old"
+            "open-upload busy.example/a@b50",
+            "send busy.example/a@b50",
+            "mount dst.example/a@b100 from dst.example/old"
         ]
     );
     gate.open();
     assert_eq!(first.await.unwrap(), [Ok(Moved::Streamed(50))]);
-    assert_eq!(
-        record_mount_refusal.await.unwrap(),
-        [Ok(Moved::Streamed(100))]
-    );
+    assert_eq!(refused.await.unwrap(), [Ok(Moved::Streamed(100))]);
     assert_eq!(plain.await.unwrap(), [Ok(Moved::Streamed(100))]);
     bench.assert_quiet();
 }
@@ -345,7 +357,7 @@ async fn on_many_threads_too_it_is_sent_once() {
     const ROUNDS: usize = 300;
     let bench = Bench::new(None);
     let blobs: Vec<_> = (1..=ROUNDS)
-        .map(|n| bench.fake.blob(n, &[SOURCE]))
+        .map(|n| bench.stores.sized_blob(n, &[SOURCE]))
         .collect();
     let to = ["one.example/a", "two.example/a"];
     let deliveries = blobs.iter().flat_map(|blob| {
@@ -356,7 +368,7 @@ async fn on_many_threads_too_it_is_sent_once() {
     for delivery in deliveries {
         assert!(delivery.await.unwrap().iter().all(Result::is_ok));
     }
-    assert_eq!(bench.fake.count("post"), 2 * ROUNDS);
-    assert_eq!(bench.fake.count("open"), ROUNDS);
+    assert_eq!(bench.stores.count("open-upload"), 2 * ROUNDS);
+    assert_eq!(bench.stores.count("open-blob"), ROUNDS);
     bench.assert_quiet();
 }

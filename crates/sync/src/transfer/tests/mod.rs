@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Failure, Side};
 use crate::inventory::Inventory;
-use crate::transfer::fake::Fake;
+use crate::store::memory::MemoryStores;
 use crate::transfer::{Delivery, Moved, Transfers};
 
 const SOURCE: &str = "src.example/app";
@@ -23,7 +23,7 @@ const SOURCE: &str = "src.example/app";
 /// Stores, and transfers between them.
 #[derive(Clone)]
 struct Bench {
-    fake: Fake,
+    stores: MemoryStores,
     inventory: Arc<Inventory>,
     transfers: Arc<Transfers>,
 }
@@ -39,7 +39,7 @@ impl Bench {
     fn with_chunk(chunk: usize, at_a_time: Option<usize>) -> Self {
         let inventory = Arc::<Inventory>::default();
         Self {
-            fake: Fake::new(chunk),
+            stores: MemoryStores::with_chunk(chunk),
             transfers: Arc::new(Transfers::new(Arc::clone(&inventory), at_a_time)),
             inventory,
         }
@@ -47,8 +47,11 @@ impl Bench {
     fn delivery(&self, blob: &Descriptor, source: &str, destinations: &[&str]) -> Delivery {
         Delivery {
             blob: blob.clone(),
-            source: self.fake.store(source),
-            destinations: self.fake.stores(destinations),
+            source: self.stores.store_at(source),
+            destinations: destinations
+                .iter()
+                .map(|name| self.stores.store_at(name))
+                .collect(),
         }
     }
     /// Delivers and returns the outcomes by position, each of which came exactly once.

@@ -11,8 +11,8 @@ use proptest::test_runner::{FileFailurePersistence, RngSeed};
 use tokio_util::sync::CancellationToken;
 
 use super::{Bench, Outcome};
+use crate::store::memory::{Gate, Mounts, OpenScript, ReadScript, ReceiveScript};
 use crate::transfer::Moved;
-use crate::transfer::fake::{Gate, Mounts, Post, Read, Take};
 
 const SOURCES: [&str; 2] = ["src.example/app", "one.example/source"];
 const DESTINATIONS: [&str; 6] = [
@@ -104,13 +104,13 @@ fn fault() -> impl Strategy<Value = Fault> {
 fn scenario(troubled: bool) -> impl Strategy<Value = Scenario> {
     let mounts = if troubled {
         prop_oneof![
-            Just(Mounts::Takes),
+            Just(Mounts::Accepts),
             Just(Mounts::OnlyCommitted),
-            Just(Mounts::Declines)
+            Just(Mounts::Refuses)
         ]
         .boxed()
     } else {
-        Just(Mounts::Takes).boxed()
+        Just(Mounts::Accepts).boxed()
     };
     (
         prop::collection::vec(image(troubled), 1..8),
@@ -138,23 +138,29 @@ fn scenario(troubled: bool) -> impl Strategy<Value = Scenario> {
 fn arrange(bench: &Bench, scenario: &Scenario) {
     let registries = ["one.example", "two.example", "three.example"];
     for (registry, mounts) in registries.iter().zip(scenario.mounts) {
-        bench.fake.mounts(registry, mounts);
+        bench.stores.set_mounts(registry, mounts);
     }
     for (registry, window) in registries.iter().zip(scenario.windows) {
-        bench.fake.window(registry, window);
+        bench.stores.limit_uploads(registry, window);
     }
-    bench.fake.jitter(scenario.jitter, scenario.dice);
-    let fake = &bench.fake;
+    bench.stores.set_jitter(scenario.jitter, scenario.dice);
+    let fake = &bench.stores;
     for fault in &scenario.faults {
         match fault {
-            Fault::Post(d) => fake.post(DESTINATIONS[*d], Post::Fail(ErrorKind::Denied)),
-            Fault::PostHangs(d) => fake.post(DESTINATIONS[*d], Post::Hold(slow_gate())),
-            Fault::Read(s, n) => fake.read(SOURCES[*s], Read::Break(*n, ErrorKind::Server)),
-            Fault::Open(s) => fake.read(SOURCES[*s], Read::Fail(ErrorKind::Server)),
-            Fault::Take(d, n) => fake.take(DESTINATIONS[*d], Take::Fail(*n, ErrorKind::Server)),
-            Fault::Restart(d, n) => fake.take(DESTINATIONS[*d], Take::Restart(*n)),
-            Fault::Resume(d, n) => fake.take(DESTINATIONS[*d], Take::Resume(*n)),
-            Fault::TakeHangs(d, n) => fake.take(DESTINATIONS[*d], Take::Pause(*n, slow_gate())),
+            Fault::Post(d) => fake.on_open(DESTINATIONS[*d], OpenScript::Fail(ErrorKind::Denied)),
+            Fault::PostHangs(d) => fake.on_open(DESTINATIONS[*d], OpenScript::Hold(slow_gate())),
+            Fault::Read(s, n) => {
+                fake.on_read(SOURCES[*s], ReadScript::Break(*n, ErrorKind::Server))
+            }
+            Fault::Open(s) => fake.on_read(SOURCES[*s], ReadScript::Fail(ErrorKind::Server)),
+            Fault::Take(d, n) => {
+                fake.on_receive(DESTINATIONS[*d], ReceiveScript::Fail(*n, ErrorKind::Server))
+            }
+            Fault::Restart(d, n) => fake.on_receive(DESTINATIONS[*d], ReceiveScript::Restart(*n)),
+            Fault::Resume(d, n) => fake.on_receive(DESTINATIONS[*d], ReceiveScript::Resume(*n)),
+            Fault::TakeHangs(d, n) => {
+                fake.on_receive(DESTINATIONS[*d], ReceiveScript::Pause(*n, slow_gate()))
+            }
         }
     }
 }
@@ -172,7 +178,7 @@ fn slow_gate() -> Gate {
 
 /// Runs all images of the scenario; panics if one does not end.
 async fn run(bench: &Bench, scenario: &Scenario) -> Vec<Vec<Outcome>> {
-    let blobs = SIZES.map(|size| bench.fake.blob(size, &SOURCES));
+    let blobs = SIZES.map(|size| bench.stores.sized_blob(size, &SOURCES));
     let images = scenario.images.iter().map(|image| {
         let blob = &blobs[image.blob];
         let to: Vec<&str> = image
@@ -193,7 +199,7 @@ async fn run(bench: &Bench, scenario: &Scenario) -> Vec<Vec<Outcome>> {
             let source = SOURCES[image.source];
             let outcomes = bench.deliver_until(blob, source, &to, &cancel).await;
             for (name, outcome) in to.iter().zip(&outcomes) {
-                assert!(outcome.is_err() || bench.fake.holds(name, blob));
+                assert!(outcome.is_err() || bench.stores.holds_blob(name, blob));
             }
             outcomes
         }
@@ -236,7 +242,7 @@ proptest! {
                 Ok(Moved::Streamed(bytes)) => *bytes,
                 _ => 0,
             }).sum();
-            let received: usize = DESTINATIONS.iter().map(|name| bench.fake.received(name)).sum();
+            let received: usize = DESTINATIONS.iter().map(|name| bench.stores.received(name)).sum();
             // Failed uploads were sent some bytes too.
             assert!(streamed <= received as u64);
         });
@@ -253,7 +259,7 @@ proptest! {
                 let received: usize = DESTINATIONS
                     .iter()
                     .filter(|name| name.starts_with(registry))
-                    .map(|name| bench.fake.received(name))
+                    .map(|name| bench.stores.received(name))
                     .sum();
                 let wanted: usize = (0..SIZES.len())
                     .filter(|blob| scenario.images.iter().any(|image| {
@@ -266,7 +272,7 @@ proptest! {
                 assert!(received == wanted || registry == "one.example" && received < wanted);
             }
             if let Some(at_a_time) = scenario.at_a_time {
-                assert!(bench.fake.most_streams() <= at_a_time);
+                assert!(bench.stores.most_streams() <= at_a_time);
             }
         });
     }
@@ -277,7 +283,7 @@ proptest! {
     ) {
         block_on(async {
             let bench = Bench::new(scenario.at_a_time);
-            let mounts = [Mounts::Declines; 3];
+            let mounts = [Mounts::Refuses; 3];
             arrange(&bench, &Scenario { mounts, ..scenario.clone() });
             let outcomes = run(&bench, &scenario).await;
             assert!(outcomes.iter().flatten().all(Result::is_ok));
@@ -288,10 +294,10 @@ proptest! {
                     }))
                     .map(|blob| SIZES[blob])
                     .sum();
-                assert_eq!(bench.fake.received(name), wanted);
+                assert_eq!(bench.stores.received(name), wanted);
             }
             if let Some(at_a_time) = scenario.at_a_time {
-                assert!(bench.fake.most_streams() <= at_a_time);
+                assert!(bench.stores.most_streams() <= at_a_time);
             }
         });
     }

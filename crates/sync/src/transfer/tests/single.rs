@@ -6,21 +6,23 @@ use tokio_util::sync::CancellationToken;
 use super::{Bench, SOURCE};
 use crate::failure::Side;
 use crate::inventory::{Fact, MountConfidence};
+use crate::store::memory::{
+    Gate, Mounts, OpenScript, ReadScript, ReceiveScript, repository, settled,
+};
 use crate::transfer::Moved;
-use crate::transfer::fake::{Gate, Mounts, Post, Read, Take, repository, settled};
 
 #[tokio::test(start_paused = true)]
 async fn one_destination_takes_three_requests_in_order() {
     let bench = Bench::new(None);
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     let outcomes = bench.deliver(&blob, SOURCE, &["dst.example/a"]).await;
     assert_eq!(outcomes, [Ok(Moved::Streamed(100))]);
     assert_eq!(
-        bench.fake.log(),
+        bench.stores.calls(),
         [
-            "post dst.example/a",
-            "open src.example/app 0",
-            "done dst.example/a"
+            "open-upload dst.example/a@b100",
+            "send dst.example/a@b100",
+            "open-blob src.example/app@b100",
         ]
     );
     let fact = bench
@@ -35,22 +37,22 @@ async fn one_destination_takes_three_requests_in_order() {
 #[tokio::test(start_paused = true)]
 async fn many_registries_read_the_source_once() {
     let bench = Bench::new(Some(1));
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     let to = ["one.example/a", "two.example/a", "three.example/a"];
     let outcomes = bench.deliver(&blob, SOURCE, &to).await;
     assert_eq!(outcomes, [Ok(Moved::Streamed(100)); 3]);
     assert_eq!(
-        bench.fake.log()[..4],
+        bench.stores.calls()[..4],
         [
-            "post one.example/a",
-            "post two.example/a",
-            "post three.example/a",
-            "open src.example/app 0",
+            "open-upload one.example/a@b100",
+            "open-upload two.example/a@b100",
+            "open-upload three.example/a@b100",
+            "open-blob src.example/app@b100",
         ]
     );
-    assert_eq!(bench.fake.count("open"), 1);
-    assert_eq!(bench.fake.count("post"), 3);
-    assert_eq!(bench.fake.bytes_read(), 100);
+    assert_eq!(bench.stores.count("open-blob"), 1);
+    assert_eq!(bench.stores.count("open-upload"), 3);
+    assert_eq!(bench.stores.bytes_read(), 100);
     assert_eq!(bench.transfers.progress().bytes_fetched(), 100);
     assert_eq!(bench.transfers.progress().bytes_streamed(), 300);
     bench.assert_quiet();
@@ -59,37 +61,37 @@ async fn many_registries_read_the_source_once() {
 #[tokio::test(start_paused = true)]
 async fn a_blob_that_is_known_to_be_present_costs_no_request() {
     let bench = Bench::new(None);
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     let there = repository("dst.example/a");
     bench.inventory.blob_is_in(&there, &blob.digest);
     let outcomes = bench
         .deliver(&blob, SOURCE, &["dst.example/a", SOURCE])
         .await;
     assert_eq!(outcomes, [Ok(Moved::Present); 2]);
-    assert!(bench.fake.log().is_empty());
+    assert!(bench.stores.calls().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_blob_that_the_destination_has_is_not_sent() {
     let bench = Bench::new(None);
-    let blob = bench.fake.blob(100, &[SOURCE, "dst.example/a"]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE, "dst.example/a"]);
     let outcomes = bench.deliver(&blob, SOURCE, &["dst.example/a"]).await;
     assert_eq!(outcomes, [Ok(Moved::Present)]);
-    assert_eq!(bench.fake.log(), ["post dst.example/a"]);
+    assert_eq!(bench.stores.calls(), ["open-upload dst.example/a@b100"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_delivery_without_destinations_does_nothing() {
     let bench = Bench::new(Some(1));
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     assert_eq!(bench.deliver(&blob, SOURCE, &[]).await, []);
-    assert!(bench.fake.log().is_empty());
+    assert!(bench.stores.calls().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_destination_that_is_named_twice_is_served_once() {
     let bench = Bench::new(None);
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     let to = ["dst.example/a", "dst.example/a", "dst.example/a"];
     let outcomes = bench.deliver(&blob, SOURCE, &to).await;
     assert_eq!(
@@ -100,13 +102,13 @@ async fn a_destination_that_is_named_twice_is_served_once() {
             Ok(Moved::Present)
         ]
     );
-    assert_eq!(bench.fake.count("post"), 1);
+    assert_eq!(bench.stores.count("open-upload"), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn repositories_of_one_registry_are_sent_the_bytes_once() {
     let bench = Bench::new(Some(1));
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     let to = ["dst.example/a", "dst.example/b", "dst.example/c"];
     let outcomes = bench.deliver(&blob, SOURCE, &to).await;
     assert_eq!(
@@ -118,13 +120,13 @@ async fn repositories_of_one_registry_are_sent_the_bytes_once() {
         ]
     );
     assert_eq!(
-        bench.fake.log(),
+        bench.stores.calls(),
         [
-            "post dst.example/a",
-            "open src.example/app 0",
-            "done dst.example/a",
-            "mount dst.example/b from dst.example/a",
-            "mount dst.example/c from dst.example/a",
+            "open-upload dst.example/a@b100",
+            "send dst.example/a@b100",
+            "open-blob src.example/app@b100",
+            "mount dst.example/b@b100 from dst.example/a",
+            "mount dst.example/c@b100 from dst.example/a",
         ]
     );
     bench.assert_quiet();
@@ -134,12 +136,14 @@ async fn repositories_of_one_registry_are_sent_the_bytes_once() {
 async fn a_mount_needs_no_permit() {
     let bench = Bench::new(Some(1));
     let gate = Gate::new();
-    let other = bench.fake.blob(50, &[SOURCE]);
-    bench.fake.take("other.example/x", Take::Hold(gate.clone()));
+    let other = bench.stores.sized_blob(50, &[SOURCE]);
+    bench
+        .stores
+        .on_receive("other.example/x", ReceiveScript::Hold(gate.clone()));
     let busy = bench.spawn(&other, SOURCE, &["other.example/x"]);
-    gate.reached().await;
+    gate.reached(1).await;
 
-    let blob = bench.fake.blob(100, &[SOURCE, "dst.example/a"]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE, "dst.example/a"]);
     let there = repository("dst.example/a");
     bench.inventory.blob_is_in(&there, &blob.digest);
     let outcomes = bench.deliver(&blob, SOURCE, &["dst.example/b"]).await;
@@ -151,15 +155,15 @@ async fn a_mount_needs_no_permit() {
 #[tokio::test(start_paused = true)]
 async fn within_one_registry_the_blob_is_mounted_from_its_source() {
     let bench = Bench::new(Some(1));
-    let blob = bench.fake.blob(100, &["reg.example/source"]);
+    let blob = bench.stores.sized_blob(100, &["reg.example/source"]);
     let to = ["reg.example/a", "reg.example/b"];
     let outcomes = bench.deliver(&blob, "reg.example/source", &to).await;
     assert_eq!(outcomes, [Ok(Moved::Mounted); 2]);
     assert_eq!(
-        bench.fake.log(),
+        bench.stores.calls(),
         [
-            "mount reg.example/a from reg.example/source",
-            "mount reg.example/b from reg.example/source",
+            "mount reg.example/a@b100 from reg.example/source",
+            "mount reg.example/b@b100 from reg.example/source",
         ]
     );
 }
@@ -167,53 +171,57 @@ async fn within_one_registry_the_blob_is_mounted_from_its_source() {
 #[tokio::test(start_paused = true)]
 async fn destinations_with_refused_mounts_share_a_download() {
     let bench = Bench::new(Some(1));
-    bench.fake.mounts("reg.example", Mounts::Declines);
-    let blob = bench.fake.blob(100, &["reg.example/source"]);
+    bench.stores.set_mounts("reg.example", Mounts::Refuses);
+    let blob = bench.stores.sized_blob(100, &["reg.example/source"]);
     let to = ["reg.example/a", "reg.example/b"];
     let outcomes = bench.deliver(&blob, "reg.example/source", &to).await;
     assert_eq!(outcomes, [Ok(Moved::Streamed(100)); 2]);
-    assert_eq!(bench.fake.count("mount"), 2);
-    assert_eq!(bench.fake.count("post"), 0);
-    assert_eq!(bench.fake.count("open"), 1);
+    assert_eq!(bench.stores.count("mount"), 2);
+    assert_eq!(bench.stores.count("open-upload"), 0);
+    assert_eq!(bench.stores.count("open-blob"), 1);
     bench.assert_quiet();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_registry_that_refuses_mounts_is_waited_for_once() {
     let bench = Bench::new(None);
-    bench.fake.mounts("dst.example", Mounts::Declines);
+    bench.stores.set_mounts("dst.example", Mounts::Refuses);
     let to = ["dst.example/a", "dst.example/b"];
-    let first = bench.fake.blob(100, &[SOURCE]);
+    let first = bench.stores.sized_blob(100, &[SOURCE]);
     let outcomes = bench.deliver(&first, SOURCE, &to).await;
     assert_eq!(outcomes, [Ok(Moved::Streamed(100)); 2]);
     // The second waited for the first, was refused, and could not share its download any more.
-    assert_eq!(bench.fake.count("mount"), 1);
-    assert_eq!(bench.fake.count("open"), 2);
+    assert_eq!(bench.stores.count("mount"), 1);
+    assert_eq!(bench.stores.count("open-blob"), 2);
 
-    let second = bench.fake.blob(200, &[SOURCE]);
+    let second = bench.stores.sized_blob(200, &[SOURCE]);
     let outcomes = bench.deliver(&second, SOURCE, &to).await;
     assert_eq!(outcomes, [Ok(Moved::Streamed(200)); 2]);
-    assert_eq!(bench.fake.count("mount"), 1);
-    assert_eq!(bench.fake.count("open"), 3);
-    assert_eq!(bench.fake.bytes_read(), 2 * 100 + 200);
+    assert_eq!(bench.stores.count("mount"), 1);
+    assert_eq!(bench.stores.count("open-blob"), 3);
+    assert_eq!(bench.stores.bytes_read(), 2 * 100 + 200);
 }
 
 #[tokio::test(start_paused = true)]
 async fn only_committed_blobs_are_mounted_at_a_registry_that_requires_it() {
     let bench = Bench::new(None);
-    bench.fake.mounts("dst.example", Mounts::OnlyCommitted);
-    let new = bench.fake.blob(100, &[SOURCE]);
+    bench
+        .stores
+        .set_mounts("dst.example", Mounts::OnlyCommitted);
+    let new = bench.stores.sized_blob(100, &[SOURCE]);
     let to = ["dst.example/a", "dst.example/b"];
     bench.deliver(&new, SOURCE, &to).await;
-    assert_eq!(bench.fake.count("mount"), 1);
+    assert_eq!(bench.stores.count("mount"), 1);
 
-    let old = bench.fake.blob(200, &[SOURCE, "dst.example/old"]);
+    let old = bench.stores.sized_blob(200, &[SOURCE, "dst.example/old"]);
     let there = repository("dst.example/old");
     bench.inventory.blobs_are_committed(&there, [&old.digest]);
     let outcomes = bench.deliver(&old, SOURCE, &to).await;
     assert_eq!(outcomes, [Ok(Moved::Mounted); 2]);
     assert_eq!(
-        bench.fake.count("mount dst.example/a from dst.example/old"),
+        bench
+            .stores
+            .count("mount dst.example/a@b200 from dst.example/old"),
         1
     );
     let mounting = bench.inventory.knowledge(&there, &old.digest).mounting;
@@ -223,13 +231,13 @@ async fn only_committed_blobs_are_mounted_at_a_registry_that_requires_it() {
 #[tokio::test(start_paused = true)]
 async fn a_destination_that_fails_fails_alone() {
     let bench = Bench::new(Some(1));
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     bench
-        .fake
-        .post("one.example/a", Post::Fail(ErrorKind::Denied));
+        .stores
+        .on_open("one.example/a", OpenScript::Fail(ErrorKind::Denied));
     bench
-        .fake
-        .take("two.example/a", Take::Fail(30, ErrorKind::Server));
+        .stores
+        .on_receive("two.example/a", ReceiveScript::Fail(30, ErrorKind::Server));
     let to = ["one.example/a", "two.example/a", "three.example/a"];
     let outcomes = bench.deliver(&blob, SOURCE, &to).await;
     assert_eq!(
@@ -240,20 +248,20 @@ async fn a_destination_that_fails_fails_alone() {
             Ok(Moved::Streamed(100)),
         ]
     );
-    assert_eq!(bench.fake.count("open"), 1);
-    assert_eq!(bench.fake.received("two.example/a"), 30);
-    assert!(!bench.fake.holds("two.example/a", &blob));
+    assert_eq!(bench.stores.count("open-blob"), 1);
+    assert_eq!(bench.stores.received("two.example/a"), 30);
+    assert!(!bench.stores.holds_blob("two.example/a", &blob));
     bench.assert_quiet();
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_outcome_is_sent_as_soon_as_it_is_known() {
     let bench = Bench::new(None);
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     let gate = Gate::new();
     bench
-        .fake
-        .take("slow.example/a", Take::Pause(100, gate.clone()));
+        .stores
+        .on_receive("slow.example/a", ReceiveScript::Pause(100, gate.clone()));
     let (sender, mut outcomes) = tokio::sync::mpsc::unbounded_channel();
     let delivery = bench.delivery(&blob, SOURCE, &["slow.example/a", "quick.example/a"]);
     let transfers = std::sync::Arc::clone(&bench.transfers);
@@ -272,12 +280,12 @@ async fn an_outcome_is_sent_as_soon_as_it_is_known() {
 #[tokio::test(start_paused = true)]
 async fn a_source_that_fails_fails_all_and_is_tried_once() {
     for read in [
-        Read::Fail(ErrorKind::NotFound),
-        Read::Break(40, ErrorKind::NotFound),
+        ReadScript::Fail(ErrorKind::NotFound),
+        ReadScript::Break(40, ErrorKind::NotFound),
     ] {
         let bench = Bench::new(None);
-        let blob = bench.fake.blob(100, &[SOURCE]);
-        bench.fake.read(SOURCE, read);
+        let blob = bench.stores.sized_blob(100, &[SOURCE]);
+        bench.stores.on_read(SOURCE, read);
         // The last two wait for the first and share its failure.
         let to = [
             "one.example/a",
@@ -290,8 +298,8 @@ async fn a_source_that_fails_fails_all_and_is_tried_once() {
             outcomes,
             [Err((Side::Source, Some(ErrorKind::NotFound))); 4]
         );
-        assert_eq!(bench.fake.count("open"), 1);
-        assert_eq!(bench.fake.count("post"), 2);
+        assert_eq!(bench.stores.count("open-blob"), 1);
+        assert_eq!(bench.stores.count("open-upload"), 2);
         bench.assert_quiet();
     }
 }
@@ -299,12 +307,12 @@ async fn a_source_that_fails_fails_all_and_is_tried_once() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_of_a_single_source_is_not_one_of_the_destination() {
     for read in [
-        Read::Fail(ErrorKind::Server),
-        Read::Break(40, ErrorKind::Server),
+        ReadScript::Fail(ErrorKind::Server),
+        ReadScript::Break(40, ErrorKind::Server),
     ] {
         let bench = Bench::new(None);
-        let blob = bench.fake.blob(100, &[SOURCE]);
-        bench.fake.read(SOURCE, read);
+        let blob = bench.stores.sized_blob(100, &[SOURCE]);
+        bench.stores.on_read(SOURCE, read);
         let outcomes = bench.deliver(&blob, SOURCE, &["dst.example/a"]).await;
         assert_eq!(outcomes, [Err((Side::Source, Some(ErrorKind::Server)))]);
         let outcomes = bench.deliver(&blob, SOURCE, &["dst.example/a"]).await;
@@ -315,9 +323,13 @@ async fn a_failure_of_a_single_source_is_not_one_of_the_destination() {
 #[tokio::test(start_paused = true)]
 async fn a_broken_upload_continues_with_a_download_of_its_own() {
     let bench = Bench::new(Some(1));
-    let blob = bench.fake.blob(100, &[SOURCE]);
-    bench.fake.take("one.example/a", Take::Resume(30));
-    bench.fake.take("two.example/a", Take::Restart(50));
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
+    bench
+        .stores
+        .on_receive("one.example/a", ReceiveScript::Resume(30));
+    bench
+        .stores
+        .on_receive("two.example/a", ReceiveScript::Restart(50));
     let to = ["one.example/a", "two.example/a", "three.example/a"];
     let outcomes = bench.deliver(&blob, SOURCE, &to).await;
     assert_eq!(
@@ -328,17 +340,17 @@ async fn a_broken_upload_continues_with_a_download_of_its_own() {
             Ok(Moved::Streamed(100)),
         ]
     );
-    let mut opens = bench.fake.log();
-    opens.retain(|line| line.starts_with("open"));
+    let mut opens = bench.stores.calls();
+    opens.retain(|line| line.starts_with("open-blob"));
     assert_eq!(
         opens,
         [
-            "open src.example/app 0",
-            "open src.example/app 30",
-            "open src.example/app 0"
+            "open-blob src.example/app@b100",
+            "open-blob src.example/app@b100 at 30",
+            "open-blob src.example/app@b100"
         ]
     );
-    assert_eq!(bench.fake.received("two.example/a"), 150);
+    assert_eq!(bench.stores.received("two.example/a"), 150);
     assert_eq!(bench.transfers.progress().bytes_streamed(), 350);
 }
 
@@ -347,20 +359,21 @@ async fn a_stuck_destination_is_detached_and_served_later() {
     const MIB: usize = 1024 * 1024;
     for insists in [false, true] {
         let bench = Bench::with_chunk(64 * 1024, Some(1));
-        let blob = bench.fake.blob(2 * MIB, &[SOURCE]);
+        let blob = bench.stores.sized_blob(2 * MIB, &[SOURCE]);
         let gate = Gate::new();
-        bench
-            .fake
-            .take("stuck.example/a", Take::Pause(64 * 1024, gate.clone()));
+        bench.stores.on_receive(
+            "stuck.example/a",
+            ReceiveScript::Pause(64 * 1024, gate.clone()),
+        );
         if insists {
-            bench.fake.insist("stuck.example/a");
+            bench.stores.insist("stuck.example/a");
         }
         let to = ["stuck.example/a", "quick.example/a"];
         let delivering = bench.spawn(&blob, SOURCE, &to);
-        gate.reached().await;
+        gate.reached(1).await;
         tokio::time::sleep(std::time::Duration::from_secs(11)).await;
-        assert!(bench.fake.holds("quick.example/a", &blob));
-        assert_eq!(bench.fake.bytes_read(), 2 * MIB);
+        assert!(bench.stores.holds_blob("quick.example/a", &blob));
+        assert_eq!(bench.stores.bytes_read(), 2 * MIB);
         gate.open();
         let sent = (512 * 1024 + 2 * MIB) as u64;
         assert_eq!(
@@ -370,11 +383,11 @@ async fn a_stuck_destination_is_detached_and_served_later() {
                 Ok(Moved::Streamed(2 * MIB as u64))
             ]
         );
-        assert_eq!(bench.fake.count("open"), 2);
+        assert_eq!(bench.stores.count("open-blob"), 2);
         let posts = if insists { 1 } else { 2 };
-        assert_eq!(bench.fake.count("post stuck.example/a"), posts);
-        assert_eq!(bench.fake.bytes_read(), 4 * MIB);
-        assert_eq!(bench.fake.most_streams(), 1);
+        assert_eq!(bench.stores.count("open-upload stuck.example/a"), posts);
+        assert_eq!(bench.stores.bytes_read(), 4 * MIB);
+        assert_eq!(bench.stores.most_streams(), 1);
         bench.assert_quiet();
     }
 }
@@ -382,32 +395,34 @@ async fn a_stuck_destination_is_detached_and_served_later() {
 #[tokio::test(start_paused = true)]
 async fn a_destination_that_is_late_gets_a_second_download() {
     let bench = Bench::new(Some(1));
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     let gate = Gate::new();
-    bench.fake.post("late.example/a", Post::Hold(gate.clone()));
+    bench
+        .stores
+        .on_open("late.example/a", OpenScript::Hold(gate.clone()));
     let to = ["late.example/a", "one.example/a", "two.example/a"];
     let delivering = bench.spawn(&blob, SOURCE, &to);
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-    assert!(bench.fake.holds("one.example/a", &blob));
-    assert!(bench.fake.holds("two.example/a", &blob));
+    assert!(bench.stores.holds_blob("one.example/a", &blob));
+    assert!(bench.stores.holds_blob("two.example/a", &blob));
     gate.open();
     assert_eq!(delivering.await.unwrap(), [Ok(Moved::Streamed(100)); 3]);
-    assert_eq!(bench.fake.count("open"), 2);
+    assert_eq!(bench.stores.count("open-blob"), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_waiting_destination_continues_while_another_still_streams() {
     let bench = Bench::new(Some(1));
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     let gate = Gate::new();
     bench
-        .fake
-        .take("slow.example/a", Take::Pause(100, gate.clone()));
+        .stores
+        .on_receive("slow.example/a", ReceiveScript::Pause(100, gate.clone()));
     let to = ["dst.example/a", "slow.example/a", "dst.example/b"];
     let delivering = bench.spawn(&blob, SOURCE, &to);
     settled().await;
-    assert!(bench.fake.holds("dst.example/b", &blob));
-    assert!(!bench.fake.holds("slow.example/a", &blob));
+    assert!(bench.stores.holds_blob("dst.example/b", &blob));
+    assert!(!bench.stores.holds_blob("slow.example/a", &blob));
     gate.open();
     assert_eq!(
         delivering.await.unwrap(),
@@ -422,29 +437,29 @@ async fn a_waiting_destination_continues_while_another_still_streams() {
 #[tokio::test(start_paused = true)]
 async fn a_delivery_that_is_cancelled_before_its_start_sends_nothing() {
     let bench = Bench::new(None);
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     let cancel = CancellationToken::new();
     cancel.cancel();
     let to = ["dst.example/a", "dst.example/b"];
     let outcomes = bench.deliver_until(&blob, SOURCE, &to, &cancel).await;
     assert_eq!(outcomes, [Err((Side::Local, None)); 2]);
-    assert!(bench.fake.log().is_empty());
+    assert!(bench.stores.calls().is_empty());
     bench.assert_quiet();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_delivery_interrupts_unfinished_destinations() {
     let bench = Bench::new(None);
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     let gate = Gate::new();
     bench
-        .fake
-        .take("slow.example/a", Take::Pause(50, gate.clone()));
+        .stores
+        .on_receive("slow.example/a", ReceiveScript::Pause(50, gate.clone()));
     let cancel = CancellationToken::new();
     let to = ["quick.example/a", "slow.example/a", "slow.example/b"];
     let delivering = bench.spawn_until(&blob, SOURCE, &to, &cancel);
     settled().await;
-    assert!(bench.fake.holds("quick.example/a", &blob));
+    assert!(bench.stores.holds_blob("quick.example/a", &blob));
     cancel.cancel();
     assert_eq!(
         delivering.await.unwrap(),
@@ -460,11 +475,11 @@ async fn a_cancelled_delivery_interrupts_unfinished_destinations() {
 #[tokio::test(start_paused = true)]
 async fn a_delivery_continues_without_a_receiver() {
     let bench = Bench::new(None);
-    let blob = bench.fake.blob(100, &[SOURCE]);
+    let blob = bench.stores.sized_blob(100, &[SOURCE]);
     let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
     drop(receiver);
     let delivery = bench.delivery(&blob, SOURCE, &["dst.example/a"]);
     let cancel = CancellationToken::new();
     bench.transfers.deliver(delivery, sender, &cancel).await;
-    assert!(bench.fake.holds("dst.example/a", &blob));
+    assert!(bench.stores.holds_blob("dst.example/a", &blob));
 }

@@ -146,7 +146,7 @@ async fn an_image_dropped_at_its_signature_has_no_tag() {
     let world = world("src.example/app:v1");
     let image = world.image("image", &["v1"]);
     world.referrer("signature", SIGNATURE, &image);
-    let mut gate = world
+    let gate = world
         .stores
         .block_calls("put-manifest dst.example/copy@signature");
     let heard = Arc::new(Heard::default());
