@@ -6,12 +6,14 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use image_syncer_registry::{Digest, ManifestHead, Target};
 
-use crate::compare::{Comparison, MissingImage};
+use crate::compare::{Comparison, Difference, MissingImage};
+use crate::copy::Copier;
+use crate::copy::outcome::change;
 use crate::copy::pair::Pair;
+use crate::copy::push::{ImagePush, PushOutcome};
 use crate::copy::transfer_batch::BatchHandle;
-use crate::copy::{Copier, PushOutcome};
 use crate::discover::{DestinationHint, ImageDestination};
-use crate::event::{Evidence, ImageName, Outcome};
+use crate::event::{Copied, Evidence, ImageName, Outcome};
 use crate::failure::Failure;
 use crate::graph::SourceImage;
 use crate::store::Store;
@@ -25,7 +27,7 @@ pub(super) struct DestinationCopy<'a> {
     pub(super) name: &'a ImageName,
     pub(super) place: &'a ImageDestination,
     pub(super) store: Arc<dyn Store>,
-    pub(super) seat: BatchHandle,
+    pub(super) batch: BatchHandle,
 }
 
 impl DestinationCopy<'_> {
@@ -112,8 +114,8 @@ impl DestinationCopy<'_> {
                 return Ok(Some(Outcome::Skipped { why }));
             }
             Comparison::Differs(difference) => {
-                let outcome = copier.differing_outcome(image, self.referrer_copier(), difference);
-                return Ok(Some(outcome.await?.hidden(hidden)));
+                let outcome = self.differing_outcome(difference).await?;
+                return Ok(Some(outcome.hidden(hidden)));
             }
             Comparison::Missing(missing) => match self.push(&missing).await? {
                 PushOutcome::Copied(copied) => {
@@ -121,7 +123,7 @@ impl DestinationCopy<'_> {
                     let outcome = copier.copy_outcome(image, copied, Some(change)).await?;
                     return Ok(Some(outcome.hidden(hidden)));
                 }
-                PushOutcome::Stood => missing.root.digest().clone(),
+                PushOutcome::AlreadyPresent => missing.root.digest().clone(),
             },
         };
         let outcome = if copier.verify {
@@ -139,7 +141,7 @@ impl DestinationCopy<'_> {
     async fn compare(&self) -> Result<Comparison, Failure> {
         let (copier, repository) = (self.copier, &self.place.repository);
         let absent = self.place.hint == DestinationHint::Absent;
-        let check = (!absent).then(|| copier.looks.begin(repository));
+        let check = (!absent).then(|| copier.tag_checks.begin(repository));
         let tag = self.place.tag.as_ref();
         let comparison = copier
             .comparer
@@ -148,7 +150,7 @@ impl DestinationCopy<'_> {
         drop(check);
         if absent {
             // The checks of other tags end soon, and may find this image.
-            copier.looks.wait_for_checks(repository).await;
+            copier.tag_checks.wait_for_checks(repository).await;
         }
         Ok(comparison)
     }
@@ -161,20 +163,42 @@ impl DestinationCopy<'_> {
             self.store.repository().clone(),
             missing.root.digest().clone(),
         );
-        let _lock = copier.claims.lock(key).await;
+        let _lock = copier.root_locks.lock(key).await;
         let referrers = self.referrer_copier();
-        let pushed = copier
-            .turns(
-                self.image,
-                &self.store,
-                &self.seat,
-                missing,
-                referrers.as_ref(),
-            )
-            .await?;
+        let pushed = self.image_push().run(missing, referrers.as_ref()).await?;
         if let (Some(referrers), PushOutcome::Copied(copied)) = (&referrers, &pushed) {
             referrers.is_complete(missing.root.digest(), copied);
         }
         Ok(pushed)
+    }
+
+    /// Returns the push of the image's content.
+    pub(super) fn image_push(&self) -> ImagePush<'_> {
+        ImagePush {
+            copier: self.copier,
+            image: self.image,
+            store: &self.store,
+            batch: &self.batch,
+        }
+    }
+
+    /// Returns the outcome of a check that found a difference.
+    async fn differing_outcome(&self, difference: Difference) -> Result<Outcome, Failure> {
+        if let Some(referrers) = self.referrer_copier() {
+            referrers.cover_differing_image(&difference).await?;
+        }
+        let there = difference.there.as_ref();
+        // Another digest than in the comparison, if the tag was moved meanwhile.
+        let digest = self.image.head().await?.digest;
+        let moved = digest != difference.digest;
+        if moved && there.is_some_and(|there| there.digest == digest) {
+            let by = Evidence::Registry;
+            return Ok(Outcome::Unchanged { digest, by });
+        }
+        let change = change(&digest, there);
+        let copied = Outcome::Copied(Copied::without_transfer(digest));
+        self.copier
+            .copy_outcome(self.image, copied, Some(change))
+            .await
     }
 }

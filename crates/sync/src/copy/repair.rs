@@ -1,18 +1,14 @@
-//! What `--verify` does below a root that a destination has: the deep check, and the way back of what is lost.
-
-use std::sync::Arc;
+//! The deep check of `--verify` below an existing root, and the repair of lost content.
 
 use image_syncer_registry::{Digest, Tag, Target};
 
 use crate::commit::{CommitOutcome, commit, commit_children};
 use crate::compare::Damage;
 use crate::copy::destination::DestinationCopy;
+use crate::copy::push::{ImagePush, MAX_ATTEMPTS};
 use crate::copy::stats::CopyStats;
-use crate::copy::transfer_batch::BatchHandle;
-use crate::copy::{Copier, TURNS};
 use crate::event::{Evidence, Loss, Outcome};
 use crate::failure::{Failure, Side};
-use crate::graph::SourceImage;
 use crate::store::Store;
 
 impl DestinationCopy<'_> {
@@ -20,71 +16,64 @@ impl DestinationCopy<'_> {
     pub(super) async fn verify(&self, digest: Digest) -> Result<Outcome, Failure> {
         // Tags that share a digest are checked together, once.
         let key = (self.place.repository.clone(), digest.clone());
-        let _lock = self.copier.claims.lock(key).await;
-        let tag = self.place.tag.as_ref();
-        let verify = self
-            .copier
-            .verify_below(self.image, tag, &self.store, digest, &self.seat);
-        verify.await
+        let _lock = self.copier.root_locks.lock(key).await;
+        self.image_push()
+            .verify(self.place.tag.as_ref(), digest)
+            .await
     }
 }
 
-impl Copier {
+impl ImagePush<'_> {
     /// Like [`DestinationCopy::verify`]. The caller ensures that no other task verifies the digest at the same time.
-    pub(super) async fn verify_below(
+    pub(super) async fn verify(
         &self,
-        image: &SourceImage,
         tag: Option<&Tag>,
-        destination: &Arc<dyn Store>,
         digest: Digest,
-        seat: &BatchHandle,
     ) -> Result<Outcome, Failure> {
+        let (copier, destination) = (self.copier, &**self.store);
         let repository = destination.repository();
         let by = Evidence::Verified;
-        if self.inventory.has_manifest(repository, &digest) {
+        if copier.inventory.has_manifest(repository, &digest) {
             return Ok(Outcome::Unchanged { digest, by });
         }
-        let mut tally = CopyStats::default();
+        let mut stats = CopyStats::default();
         let mut losses: Vec<Loss> = Vec::new();
-        for _ in 0..TURNS {
-            let damage = self
+        for _ in 0..MAX_ATTEMPTS {
+            let damage = copier
                 .comparer
-                .verify(image, &**destination, &digest, tag)
-                .await?;
-            let Some(damage) = damage else {
-                // Nothing was lost; or what one turn could not mend, somebody else did before the next.
+                .verify(self.image, destination, &digest, tag);
+            let Some(damage) = damage.await? else {
+                // Nothing is lost, or another client repaired it after the first attempt.
                 return Ok(Outcome::Unchanged { digest, by });
             };
             losses.extend(damage.losses.iter().cloned());
-            let moved = self
-                .transfer(image, seat, destination, &damage.plan.blobs)
-                .await?;
-            tally.moved(&damage.plan, &moved, |blob| {
-                self.inventory.was_uploaded(repository, blob)
+            let moved = self.transfer(&damage.plan.blobs).await?;
+            stats.moved(&damage.plan, &moved, |blob| {
+                copier.inventory.was_uploaded(repository, blob)
             });
             let committed = if damage.root_is_lost {
-                commit(&**destination, &damage.plan).await?
+                commit(destination, &damage.plan).await?
             } else {
-                commit_children(&**destination, &damage.plan).await?
+                commit_children(destination, &damage.plan).await?
             };
             match committed {
                 CommitOutcome::Done => {
-                    if self.rehearsal.is_none() {
-                        verify_repair(&**destination, &damage).await?;
+                    if copier.writes() {
+                        verify_repair(destination, &damage).await?;
                     }
-                    self.learn(repository, &damage.plan);
+                    self.record_content(&damage.plan);
                     losses.sort();
                     losses.dedup();
-                    let filtered = image.wrote(&digest);
-                    return Ok(Outcome::Copied(tally.repaired(&damage, filtered, losses)));
+                    let filtered = self.image.wrote(&digest);
+                    return Ok(Outcome::Copied(stats.repaired(&damage, filtered, losses)));
                 }
                 CommitOutcome::Lacking(lacking) => {
-                    self.unlearn(repository, &lacking, &tally);
-                    tally.refused(lacking);
+                    self.forget_content(&lacking, &stats);
+                    stats.refused(lacking);
                 }
             }
         }
-        Err(tally.into_failure(TURNS))
+        Err(stats.into_failure(MAX_ATTEMPTS))
     }
 }
 

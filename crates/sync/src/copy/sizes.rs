@@ -21,7 +21,7 @@ impl Copier {
         let root = plan.root.digest();
         if wrong.is_empty()
             || !self
-                .marks
+                .referrer_progress
                 .set(CompletedStep::WrongSizes, source, source, root)
         {
             return;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::lock::lock;
 
 /// Maximum wait. A check only saves requests.
-const MOMENT: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(1);
 
 /// Checks in flight by repository, each with a token for its end.
 #[derive(Default)]
@@ -25,7 +25,7 @@ pub(super) struct InFlightTagChecks {
 
 /// A check in flight; ends when dropped.
 pub(super) struct TagCheckGuard<'a> {
-    looks: &'a InFlightTagChecks,
+    checks: &'a InFlightTagChecks,
     repository: &'a Repository,
     end: CancellationToken,
 }
@@ -40,26 +40,26 @@ impl InFlightTagChecks {
             .or_default()
             .push(end.clone());
         TagCheckGuard {
-            looks: self,
+            checks: self,
             repository,
             end,
         }
     }
     /// Waits for the checks in flight in `repository`, for a bounded time.
     pub(super) async fn wait_for_checks(&self, repository: &Repository) {
-        let looks = lock(&self.table).get(repository).cloned();
-        let ends = looks.iter().flatten().map(CancellationToken::cancelled);
-        let _ = timeout(MOMENT, join_all(ends)).await;
+        let checks = lock(&self.table).get(repository).cloned();
+        let ends = checks.iter().flatten().map(CancellationToken::cancelled);
+        let _ = timeout(MAX_WAIT, join_all(ends)).await;
     }
 }
 
 impl Drop for TagCheckGuard<'_> {
     fn drop(&mut self) {
         self.end.cancel();
-        let mut table = lock(&self.looks.table);
-        if let Some(looks) = table.get_mut(self.repository) {
-            looks.retain(|look| !look.is_cancelled());
-            if looks.is_empty() {
+        let mut table = lock(&self.checks.table);
+        if let Some(checks) = table.get_mut(self.repository) {
+            checks.retain(|check| !check.is_cancelled());
+            if checks.is_empty() {
                 table.remove(self.repository);
             }
         }
@@ -75,25 +75,25 @@ mod tests {
 
     #[tokio::test]
     async fn checks_in_flight_are_waited_for_and_removed() {
-        let looks = InFlightTagChecks::default();
+        let checks = InFlightTagChecks::default();
         let (here, there) = (repository("dst.example/a"), repository("dst.example/b"));
-        assert!(looks.wait_for_checks(&here).now_or_never().is_some());
-        let (one, two) = (looks.begin(&here), looks.begin(&here));
-        assert!(looks.wait_for_checks(&there).now_or_never().is_some());
-        let mut settled = std::pin::pin!(looks.wait_for_checks(&here));
+        assert!(checks.wait_for_checks(&here).now_or_never().is_some());
+        let (one, two) = (checks.begin(&here), checks.begin(&here));
+        assert!(checks.wait_for_checks(&there).now_or_never().is_some());
+        let mut settled = std::pin::pin!(checks.wait_for_checks(&here));
         assert!(settled.as_mut().now_or_never().is_none());
         drop(one);
         assert!(settled.as_mut().now_or_never().is_none());
         drop(two);
         assert!(settled.now_or_never().is_some());
-        assert!(lock(&looks.table).is_empty());
+        assert!(lock(&checks.table).is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_wait_for_a_check_is_bounded() {
-        let looks = InFlightTagChecks::default();
+        let checks = InFlightTagChecks::default();
         let here = repository("dst.example/a");
-        let _look = looks.begin(&here);
-        looks.wait_for_checks(&here).await;
+        let _check = checks.begin(&here);
+        checks.wait_for_checks(&here).await;
     }
 }

@@ -4,23 +4,23 @@ use crate::inventory::{BlobKnowledge, MountCandidate, MountConfidence};
 
 /// Facts about a blob that a repository lacks.
 #[derive(Debug)]
-pub(super) struct Situation {
+pub(crate) struct Situation {
     /// Locations of the blob, and the mount behavior of the registry. A source in the same registry is the first
     /// candidate.
-    pub(super) known: BlobKnowledge,
+    pub(crate) known: BlobKnowledge,
     /// Another task brings the blob to this repository.
-    pub(super) uploading_here: bool,
+    pub(crate) uploading_here: bool,
     /// Another task brings the blob to another repository of the same registry.
-    pub(super) uploading_to_sibling: bool,
+    pub(crate) uploading_to_sibling: bool,
     /// A mount of a blob that no manifest is known to name is in flight for the first time.
-    pub(super) probing_mount: bool,
+    pub(crate) probing_mount: bool,
     /// An image that began earlier will commit the blob in another repository of the same registry.
-    pub(super) committing_to_sibling: bool,
+    pub(crate) committing_to_sibling: bool,
 }
 
 /// Action for the blob.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Decision {
+pub(crate) enum Decision {
     /// None: the blob is present.
     Present,
     /// Wait for the task that brings it here, then decide again.
@@ -54,7 +54,7 @@ pub(super) enum Decision {
 /// which costs one request if they are right; no HEAD is needed where uploads are known to begin with that check. A
 /// mount from a recorded location comes after a wait: if the registry was wiped, each of many repositories would send
 /// the blob, and none would mount it.
-pub(super) fn decide(situation: Situation) -> Decision {
+pub(crate) fn decide(situation: Situation) -> Decision {
     let Situation {
         known,
         uploading_here,

@@ -143,7 +143,8 @@ impl InFlightBlobs {
         let here = entry.uploads.iter().find(is_here);
         let sibling = entry.uploads.iter().find(is_to_sibling);
         // A lease is released after its fact was written, so the facts must be read under the lock of the table.
-        let known = knowledge(download, destination, inventory);
+        let digest = &download.blob.digest;
+        let known = knowledge(inventory, download.source.repository(), destination, digest);
         let mounting = known.mounting;
         let mut registries = lock(&self.registries);
         let discovery = registries.entry(destination.registry().clone());
@@ -241,13 +242,13 @@ fn is_sibling(repository: &Repository, destination: &Repository) -> bool {
 }
 
 /// Returns the facts about the blob for `destination`, including the source's own repository.
-fn knowledge(
-    download: &BlobDownload,
-    destination: &Repository,
+pub(crate) fn knowledge(
     inventory: &Inventory,
+    source: &Repository,
+    destination: &Repository,
+    digest: &Digest,
 ) -> BlobKnowledge {
-    let source = download.source.repository();
-    let mut known = inventory.knowledge(destination, &download.blob.digest);
+    let mut known = inventory.knowledge(destination, digest);
     known.here |= source == destination && !known.missing;
     if is_sibling(source, destination) {
         known.elsewhere.retain(|from| from.repository != *source);

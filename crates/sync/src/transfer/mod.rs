@@ -27,7 +27,9 @@ use crate::failure::Failure;
 use crate::inventory::Inventory;
 use crate::store::Store;
 pub(crate) use commits::CommitGuard;
+pub(crate) use decide::{Decision, Situation, decide};
 use in_flight::InFlightBlobs;
+pub(crate) use in_flight::knowledge;
 pub use progress::{InFlightUpload, Progress};
 use run::DeliveryRun;
 

@@ -29,7 +29,7 @@ impl ReferrerCopier<'_> {
         let place = self.destination.repository();
         let inventory = &self.copier.inventory;
         // Answers are shared, so that each may be as old as the run.
-        let at = self.copier.began;
+        let at = self.copier.started_at;
         inventory.record_referrers_check(source, place, digest, self.wanted, at);
     }
 }

@@ -49,7 +49,7 @@ pub(super) struct ReferrerCopier<'a> {
     rule: &'a Arc<Rule>,
     place: &'a ImageDestination,
     destination: &'a Arc<dyn Store>,
-    seat: &'a BatchHandle,
+    batch: &'a BatchHandle,
     /// Manifests found so far that refer to the image, over all levels: listed referrers, cosign's tags, and what lies
     /// below those that are indexes.
     found: AtomicUsize,
@@ -73,7 +73,7 @@ impl DestinationCopy<'_> {
             rule: &self.name.rule,
             place: self.place,
             destination: &self.store,
-            seat: &self.seat,
+            batch: &self.batch,
             found: AtomicUsize::new(0),
         })
     }
@@ -256,7 +256,11 @@ impl ReferrerCopier<'_> {
         let questions = digests.map(move |(digest, is_new)| async move {
             // A failure is this image's as well, and told once.
             self.cover_subject(&digest);
-            let attached = self.copier.questions.referrers_of(source, &digest).await;
+            let attached = self
+                .copier
+                .referrer_queries
+                .referrers_of(source, &digest)
+                .await;
             let attached = self.selected(attached?);
             Ok(ReferrerSubject {
                 digest,
@@ -311,7 +315,7 @@ impl ReferrerCopier<'_> {
         let left: Vec<ReferrerSubject> = left.try_collect().await?;
         let number: usize = left.iter().map(|subject| subject.attached.len()).sum();
         let source = self.image.store().repository();
-        let marks = &self.copier.marks;
+        let marks = &self.copier.referrer_progress;
         if number > 0 && marks.set(CompletedStep::LeftBehind, source, source, &original) {
             self.warn(format!(
                 "{source}, {}: the platform filter makes an index of its own, with another digest, so the {number} \
@@ -420,12 +424,16 @@ impl ReferrerCopier<'_> {
     fn has(&self, mark: CompletedStep, digest: &Digest) -> bool {
         let source = self.image.store().repository();
         let place = self.destination.repository();
-        self.copier.marks.has(mark, source, place, digest)
+        self.copier
+            .referrer_progress
+            .has(mark, source, place, digest)
     }
     fn set(&self, mark: CompletedStep, digest: &Digest) {
         let source = self.image.store().repository();
         let place = self.destination.repository();
-        self.copier.marks.set(mark, source, place, digest);
+        self.copier
+            .referrer_progress
+            .set(mark, source, place, digest);
     }
 }
 

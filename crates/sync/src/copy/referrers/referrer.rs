@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use image_syncer_registry::{Descriptor, Digest, Manifest, Tag, Target};
 
 use crate::compare::{Comparison, MissingImage};
-use crate::copy::PushOutcome;
+use crate::copy::push::{ImagePush, PushOutcome};
 use crate::copy::referrer_progress::CompletedStep;
 use crate::copy::referrers::{
     ReferrerCopier, ReferrerSubject, SubjectOutcome, TOGETHER, is_missing_at_source,
@@ -34,7 +34,7 @@ impl ReferrerCopier<'_> {
         let repository = self.destination.repository();
         // Images that share a subject copy its referrers one after the other.
         let key = (repository.clone(), subject.digest.clone());
-        let _claim = self.copier.attaching.lock(key).await;
+        let _claim = self.copier.subject_locks.lock(key).await;
         let is_done = self.has(CompletedStep::Subject, &subject.digest);
         let there = if is_done {
             let all = subject.attached.referrers.iter();
@@ -292,12 +292,10 @@ impl ReferrerCopier<'_> {
         image: &SourceImage,
         missing: &MissingImage,
     ) -> Result<Option<Copied>, Failure> {
-        let turns = self
-            .copier
-            .turns(image, self.destination, self.seat, missing, None);
-        Ok(match turns.await? {
+        let pushed = self.image_push(image).run(missing, None).await?;
+        Ok(match pushed {
             PushOutcome::Copied(copied) => Some(copied),
-            PushOutcome::Stood => None,
+            PushOutcome::AlreadyPresent => None,
         })
     }
 
@@ -311,13 +309,21 @@ impl ReferrerCopier<'_> {
         if !self.copier.verify {
             return Ok(None);
         }
-        let verify = self
-            .copier
-            .verify_below(image, tag, self.destination, digest, self.seat);
-        Ok(match verify.await? {
+        let push = self.image_push(image);
+        Ok(match push.verify(tag, digest).await? {
             Outcome::Copied(copied) => Some(copied),
             _ => None,
         })
+    }
+
+    /// Returns the push of a referrer.
+    fn image_push<'b>(&'b self, image: &'b SourceImage) -> ImagePush<'b> {
+        ImagePush {
+            copier: self.copier,
+            image,
+            store: self.destination,
+            batch: self.batch,
+        }
     }
 
     /// Returns the manifests of an image that may be subjects.

@@ -44,7 +44,7 @@ impl World {
         };
         tokio::join!(running, cancelling);
         assert!(heard.summary().is_complete());
-        assert_eq!(engine.copier.claimed(), 0);
+        assert_eq!(engine.copier.locks(), 0);
         heard
     }
 }

@@ -152,6 +152,6 @@ async fn run(stores: &MemoryStores, settings: Settings, rules: &[Arc<Rule>]) -> 
     engine.run(rules.to_vec(), CancellationToken::new()).await;
     let summary = heard.summary();
     assert!(summary.is_complete(), "something was lost: {summary:?}");
-    assert_eq!(engine.copier.claimed(), 0, "a claim stayed behind");
+    assert_eq!(engine.copier.locks(), 0, "a lock was not released");
     heard
 }

@@ -48,7 +48,7 @@ impl Six {
         ];
         self.engine.run(rules, stop.clone()).await;
         assert!(self.heard.summary().is_complete());
-        assert_eq!(self.engine.copier.claimed(), 0);
+        assert_eq!(self.engine.copier.locks(), 0);
         start.elapsed()
     }
     fn copied_and_interrupted(&self) -> (u64, u64) {
