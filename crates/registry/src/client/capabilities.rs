@@ -29,6 +29,8 @@ pub(super) struct RegistryCapabilities {
     keeps_what_it_takes: AtomicBool,
     /// A range of a blob was answered with something else.
     no_ranges: AtomicBool,
+    /// A range of a blob was answered with another part, or with an error.
+    misstates_ranges: AtomicBool,
     /// A HEAD of a manifest was answered with an error, and a GET of it was not.
     no_heads: AtomicBool,
 }
@@ -169,6 +171,16 @@ impl RegistryCapabilities {
     /// Remembers that a range of a blob was answered with something else.
     pub(super) fn no_ranges(&self) {
         self.no_ranges.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether a download that broke has to begin anew, as the registry answers ranges wrongly.
+    pub(super) fn misstates_ranges(&self) -> bool {
+        self.misstates_ranges.load(Ordering::Relaxed)
+    }
+
+    /// Records that a range was answered wrongly.
+    pub(super) fn record_misstated_range(&self) {
+        self.misstates_ranges.store(true, Ordering::Relaxed);
     }
 
     /// True if HEAD of manifests fails where GET does not.

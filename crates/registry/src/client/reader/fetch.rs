@@ -6,6 +6,7 @@ use http::{HeaderValue, Method, StatusCode};
 use crate::client::blobs::blob_ask;
 use crate::client::call::CallOutcome;
 use crate::client::checked_url::CheckedUrl;
+use crate::client::ranges::ContentRange;
 use crate::client::repository_context::RepositoryContext;
 use crate::client::request::RequestSpec;
 use crate::client::{Client, ranges};
@@ -38,6 +39,8 @@ pub(super) enum FetchAnswer {
     Part(ResponseBody),
     /// 416: it has nothing there, of so many bytes in all.
     Beyond(Option<u64>),
+    /// Neither the blob nor the part that was requested. A request without a range may be answered well.
+    Unusable,
 }
 
 impl BlobFetch {
@@ -105,6 +108,23 @@ impl BlobFetch {
         self.length = None;
     }
 
+    /// Returns whether ranges are answered wrongly, as far as is known of the registry.
+    pub(super) fn misstates_ranges(&self) -> bool {
+        self.is_of_registry() && self.client.inner.habits.misstates_ranges()
+    }
+
+    /// Records that a range was answered wrongly.
+    pub(super) fn record_misstated_range(&self) {
+        if self.is_of_registry() {
+            self.client.inner.habits.record_misstated_range();
+        }
+    }
+
+    /// Returns `false` for an address that no registry vouches for: its host says nothing about the registry.
+    fn is_of_registry(&self) -> bool {
+        !self.ask.public_only
+    }
+
     /// A fetch of parts of a blob whose length is `length`, and no other.
     pub(super) fn with_length(mut self, length: u64) -> Self {
         self.length = Some(length);
@@ -165,11 +185,16 @@ impl BlobFetch {
         };
         match response.status {
             StatusCode::OK => self.accept_whole(response),
-            StatusCode::PARTIAL_CONTENT if ranged => self.part(response, from, to),
+            StatusCode::PARTIAL_CONTENT if ranged => self.part(response, from, to).await,
+            StatusCode::PARTIAL_CONTENT if is_complete(&response) => self.accept_whole(response),
             StatusCode::RANGE_NOT_SATISFIABLE if ranged => {
                 let range = ranges::content_range(&response.headers);
                 response.body.drain().await;
                 Ok(FetchAnswer::Beyond(range.and_then(|range| range.total)))
+            }
+            status if ranged && may_refuse_range(status) => {
+                response.body.drain().await;
+                Ok(FetchAnswer::Unusable)
             }
             _ => Err(self.ask.failure(response).await),
         }
@@ -183,20 +208,30 @@ impl BlobFetch {
     }
 
     /// 206: from `from` on and not beyond `to`, of a blob of the right size.
-    fn part(
+    async fn part(
         &mut self,
         response: Response,
         from: u64,
         to: Option<u64>,
     ) -> Result<FetchAnswer, Error> {
-        let refuse = |what: &str| Err(self.error(ErrorKind::Protocol, what));
-        let Some(range) = ranges::content_range(&response.headers) else {
-            return refuse("the registry sent a part of the blob without saying which");
+        let fits = |(first, last): (u64, u64)| {
+            let length = ranges::content_length(&response.headers);
+            first == from
+                && to.is_none_or(|to| last < to)
+                && length.is_none_or(|length| length == last - first + 1)
         };
-        let fits = |(first, last): (u64, u64)| first == from && to.is_none_or(|to| last < to);
-        if !range.bytes.is_some_and(fits) {
-            return refuse("the registry sent another part of the blob than the one asked for");
-        }
+        let range = ranges::content_range(&response.headers);
+        let is_usable = |range: &ContentRange| {
+            let is_other_blob = range.total.is_some()
+                && self
+                    .length
+                    .is_some_and(|length| range.total != Some(length));
+            range.bytes.is_some_and(fits) && !is_other_blob
+        };
+        let Some(range) = range.filter(is_usable) else {
+            response.body.drain().await;
+            return Ok(FetchAnswer::Unusable);
+        };
         self.measure(range.total)?;
         Ok(FetchAnswer::Part(response.body))
     }
@@ -226,6 +261,20 @@ pub(in crate::client) fn fetch_ask(
         .lane(Lane::Downloads)
         .weight(descriptor.size.unwrap_or(0))
         .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+}
+
+/// Returns whether a 206 that nobody requested a range for holds the whole blob.
+fn is_complete(response: &Response) -> bool {
+    let range = ranges::content_range(&response.headers);
+    range.is_some_and(|range| match (range.bytes, range.total) {
+        (Some((0, last)), Some(total)) => last + 1 == total,
+        _ => false,
+    })
+}
+
+/// Returns whether an error may be about the range of a request, and not about the blob.
+fn may_refuse_range(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 405 | 406 | 412 | 415 | 422 | 501)
 }
 
 /// Whether storage that the registry redirected to refuses in one of the ways in which it answers an address that

@@ -13,6 +13,7 @@
 //!   to say 0 (docs/protocol.md#verification). The digest is what makes it the right blob.
 //! - A large blob may come in [ranges](ranged_download) over several connections; all of the above holds for it.
 
+mod connect;
 mod fetch;
 mod hashing;
 mod parallelism;
@@ -34,7 +35,6 @@ use crate::manifest::Descriptor;
 use crate::reference::Repository;
 use crate::transport::{Attempts, ResponseBody};
 
-use fetch::FetchAnswer;
 pub(super) use fetch::{BlobFetch, fetch_ask};
 use hashing::BlobHash;
 pub(super) use range_budget::RangeBudget;
@@ -71,21 +71,13 @@ pub struct BlobReader {
     /// The latest chunk, while it may be the last.
     held: Option<Bytes>,
     handed_on: bool,
-    /// The registry answers ranges with an error.
+    /// Ranges are answered wrongly: the whole blob is requested, and its beginning is skipped.
     no_ranges: bool,
     /// A corrupt body was given its second chance.
     second_chance: bool,
     /// For a blob that is large enough for ranges.
     giant: Option<Box<RangedDownload>>,
     done: bool,
-}
-
-/// What became of asking for the bytes from `position` on.
-enum OpenedBody {
-    /// They come, after this many bytes that are there already.
-    Body(ResponseBody, u64),
-    /// There are none: the blob, whose size nobody told, is complete.
-    Complete,
 }
 
 impl BlobReader {
@@ -116,6 +108,7 @@ impl BlobReader {
         let size = descriptor.known_size();
         let mut reader = Self {
             attempts: fetch.attempts(),
+            no_ranges: fetch.misstates_ranges(),
             giant: RangedDownload::for_fetch(&fetch, size)
                 .filter(|_| ranges)
                 .map(Box::new),
@@ -130,7 +123,6 @@ impl BlobReader {
             leftover: None,
             held: None,
             handed_on: false,
-            no_ranges: false,
             second_chance: false,
             done: false,
         };
@@ -366,110 +358,5 @@ impl BlobReader {
             self.hasher = Some(BlobHash::new(hasher, streams));
         }
         Ok(())
-    }
-
-    /// Waits until the next try may be made, if `error` is worth one.
-    async fn again_after(&mut self, error: Error) -> Result<(), Error> {
-        let next = self.attempts.after(error).await?;
-        self.fetch.is_try(next);
-        if self.position > self.start {
-            tracing::debug!(
-                "the download of {} goes on at byte {}",
-                self.digest,
-                self.position
-            );
-        }
-        Ok(())
-    }
-
-    /// Asks for the bytes from `position` on until they come.
-    async fn connect(&mut self) -> Result<(), Error> {
-        loop {
-            let opened = match self.request().await {
-                Ok(OpenedBody::Body(body, skip)) => self.skip(body, skip).await,
-                Ok(OpenedBody::Complete) => {
-                    self.held = self.finish().await?;
-                    return Ok(());
-                }
-                Err(error) => Err(error),
-            };
-            match opened {
-                Ok(body) => {
-                    self.fetch.bytes_came();
-                    self.body = Some(body);
-                    return Ok(());
-                }
-                Err(error) if self.may_restart(&error) => self.restart()?,
-                Err(error) => self.again_after(error).await?,
-            }
-        }
-    }
-
-    async fn request(&mut self) -> Result<OpenedBody, Error> {
-        let window = self.giant.as_ref().and_then(|giant| giant.trunk_ends());
-        let (from, to) = if self.no_ranges {
-            (0, None)
-        } else {
-            (self.position, window)
-        };
-        let answer = self.fetch.get(from, to, None).await?;
-        if let FetchAnswer::Beyond(Some(total)) = answer {
-            self.starts_within(total)?;
-        }
-        self.adopt_length();
-        if let Some(length) = self.fetch.length() {
-            self.starts_within(length)?;
-        }
-        match answer {
-            FetchAnswer::Whole(body) => Ok(OpenedBody::Body(body, self.position)),
-            FetchAnswer::Part(body) => Ok(OpenedBody::Body(body, 0)),
-            FetchAnswer::Beyond(total) => self.beyond(total),
-        }
-    }
-
-    /// Checks that the first byte that the caller wants is not beyond the end of a blob of this length.
-    fn starts_within(&self, length: u64) -> Result<(), Error> {
-        if self.start <= length {
-            return Ok(());
-        }
-        let message = format!("byte {} was asked for, it has {length}", self.start);
-        Err(self.fetch.error(ErrorKind::Protocol, message))
-    }
-
-    /// Takes over the length that the registry says; ranges that were planned with another one are given up.
-    fn adopt_length(&mut self) {
-        let Some(length) = self.fetch.length() else {
-            return;
-        };
-        self.found.set(Some(length));
-        if self.size.replace(length) != Some(length) {
-            self.giant = None;
-        }
-    }
-
-    /// 416: there is nothing from `position` on, or the registry is mistaken.
-    fn beyond(&mut self, total: Option<u64>) -> Result<OpenedBody, Error> {
-        if total == Some(self.position) {
-            return Ok(OpenedBody::Complete);
-        }
-        self.no_ranges = true;
-        let message = format!("the registry has no bytes from {} on", self.position);
-        Err(self.fetch.error(ErrorKind::Broken, message))
-    }
-
-    /// Drops the first `skip` bytes of `body`, which are there already.
-    async fn skip(&mut self, mut body: ResponseBody, skip: u64) -> Result<ResponseBody, Error> {
-        let mut left = skip;
-        while left > 0 {
-            let Some(mut bytes) = body.chunk().await? else {
-                let message = format!("the body ended after {} bytes", skip - left);
-                return Err(self.fetch.error(ErrorKind::Broken, message));
-            };
-            let dropped = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-            let kept = bytes.split_off(dropped);
-            left -= dropped as u64;
-            self.leftover = Some(kept).filter(|kept| !kept.is_empty());
-        }
-        Ok(body)
     }
 }

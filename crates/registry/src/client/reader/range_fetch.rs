@@ -123,7 +123,9 @@ impl RangeFetch {
         let place = self.place.take();
         match self.fetch.get(self.position, Some(self.end), place).await {
             Ok(FetchAnswer::Part(body)) => Ok(body),
-            Ok(FetchAnswer::Whole(_) | FetchAnswer::Beyond(_)) => Err(RangeFailure::NoRanges),
+            Ok(FetchAnswer::Whole(_) | FetchAnswer::Beyond(_) | FetchAnswer::Unusable) => {
+                Err(RangeFailure::NoRanges)
+            }
             // Another part, or a part of something else.
             Err(error) if matches!(error.kind(), ErrorKind::Protocol | ErrorKind::Corrupt) => {
                 Err(RangeFailure::NoRanges)

@@ -1,0 +1,152 @@
+//! Requests of one download: its first, those after a break, and one for the whole blob where ranges do not work.
+
+use crate::error::{Error, ErrorKind};
+use crate::transport::ResponseBody;
+
+use super::BlobReader;
+use super::fetch::FetchAnswer;
+
+/// What became of asking for the bytes from `position` on.
+enum OpenedBody {
+    /// They come, after this many bytes that are there already.
+    Body(ResponseBody, u64),
+    /// There are none: the blob, whose size nobody told, is complete.
+    Complete,
+}
+
+impl BlobReader {
+    /// Waits until the next try may be made, if `error` is worth one.
+    pub(super) async fn again_after(&mut self, error: Error) -> Result<(), Error> {
+        match self.attempts.after(error).await {
+            Ok(next) => self.fetch.is_try(next),
+            Err(error) if self.may_fail_for_range(&error) => {
+                self.give_up_ranges();
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        if self.position > self.start {
+            tracing::debug!(
+                "the download of {} goes on at byte {}",
+                self.digest,
+                self.position
+            );
+        }
+        Ok(())
+    }
+
+    /// Returns whether a request without a range is worth a last try: servers and proxies may fail over the range alone.
+    fn may_fail_for_range(&self, error: &Error) -> bool {
+        let status = error.status().map_or(0, |status| status.as_u16());
+        error.kind() == ErrorKind::Server
+            && matches!(status, 500 | 502 | 504)
+            && self.position > 0
+            && !self.no_ranges
+    }
+
+    /// Asks for the bytes from `position` on until they come.
+    pub(super) async fn connect(&mut self) -> Result<(), Error> {
+        loop {
+            let opened = match self.request().await {
+                Ok(OpenedBody::Body(body, skip)) => self.skip(body, skip).await,
+                Ok(OpenedBody::Complete) => {
+                    self.held = self.finish().await?;
+                    return Ok(());
+                }
+                Err(error) => Err(error),
+            };
+            match opened {
+                Ok(body) => {
+                    self.fetch.bytes_came();
+                    self.body = Some(body);
+                    return Ok(());
+                }
+                Err(error) if self.may_restart(&error) => self.restart()?,
+                Err(error) => self.again_after(error).await?,
+            }
+        }
+    }
+
+    async fn request(&mut self) -> Result<OpenedBody, Error> {
+        let window = self.giant.as_ref().and_then(|giant| giant.trunk_ends());
+        let (from, to) = if self.no_ranges {
+            (0, None)
+        } else {
+            (self.position, window)
+        };
+        let answer = match self.fetch.get(from, to, None).await? {
+            FetchAnswer::Beyond(total) if total != Some(self.position) => {
+                if let Some(total) = total {
+                    self.starts_within(total)?;
+                }
+                self.give_up_ranges();
+                self.fetch.get(0, None, None).await?
+            }
+            FetchAnswer::Unusable => {
+                self.give_up_ranges();
+                self.fetch.get(0, None, None).await?
+            }
+            answer => answer,
+        };
+        self.adopt_length();
+        if let Some(length) = self.fetch.length() {
+            self.starts_within(length)?;
+        }
+        Ok(match answer {
+            FetchAnswer::Whole(body) => OpenedBody::Body(body, self.position),
+            FetchAnswer::Part(body) => OpenedBody::Body(body, 0),
+            // The second is an answer to a range, and none was given up.
+            FetchAnswer::Beyond(_) | FetchAnswer::Unusable => OpenedBody::Complete,
+        })
+    }
+
+    /// Requests the whole blob from now on, here and in later downloads from the registry. The length that came with a
+    /// range is not believed either.
+    fn give_up_ranges(&mut self) {
+        tracing::debug!(
+            "{} is requested whole: a range of it was answered wrongly",
+            self.digest
+        );
+        self.no_ranges = true;
+        self.fetch.record_misstated_range();
+        self.fetch.forget_length();
+        self.size = self.fetch.declared();
+        self.giant = None;
+    }
+
+    /// Checks that the first byte that the caller wants is not beyond the end of a blob of this length.
+    fn starts_within(&self, length: u64) -> Result<(), Error> {
+        if self.start <= length {
+            return Ok(());
+        }
+        let message = format!("byte {} was asked for, it has {length}", self.start);
+        Err(self.fetch.error(ErrorKind::Protocol, message))
+    }
+
+    /// Takes over the length that the registry says; ranges that were planned with another one are given up.
+    fn adopt_length(&mut self) {
+        let Some(length) = self.fetch.length() else {
+            return;
+        };
+        self.found.set(Some(length));
+        if self.size.replace(length) != Some(length) {
+            self.giant = None;
+        }
+    }
+
+    /// Drops the first `skip` bytes of `body`, which are there already.
+    async fn skip(&mut self, mut body: ResponseBody, skip: u64) -> Result<ResponseBody, Error> {
+        let mut left = skip;
+        while left > 0 {
+            let Some(mut bytes) = body.chunk().await? else {
+                let message = format!("the body ended after {} bytes", skip - left);
+                return Err(self.fetch.error(ErrorKind::Broken, message));
+            };
+            let dropped = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+            let kept = bytes.split_off(dropped);
+            left -= dropped as u64;
+            self.leftover = Some(kept).filter(|kept| !kept.is_empty());
+        }
+        Ok(body)
+    }
+}
