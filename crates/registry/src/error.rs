@@ -41,6 +41,8 @@ struct Inner {
     /// A refusal that may be transient: the host accepted the same login before.
     passing: bool,
     conflict: bool,
+    /// The answer shows no sign of a registry.
+    lacks_registry_signs: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -120,6 +122,7 @@ impl Error {
             given_up: false,
             passing: false,
             conflict: false,
+            lacks_registry_signs: false,
             source: None,
         }))
     }
@@ -229,6 +232,18 @@ impl Error {
         self.0.message.push_str(clause);
         self
     }
+    /// With another message, where the host itself is not what it was taken for.
+    #[must_use]
+    pub(crate) fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.0.message = message.into();
+        self
+    }
+    /// Marks the error as an answer without any sign of a registry.
+    #[must_use]
+    pub(crate) fn without_registry_signs(mut self) -> Self {
+        self.0.lacks_registry_signs = true;
+        self
+    }
     /// Removes secrets that a server repeated.
     #[must_use]
     pub(crate) fn redacted(mut self, redactor: &SecretRedactor) -> Self {
@@ -289,6 +304,10 @@ impl Error {
     /// Returns the number of tries.
     pub fn tries(&self) -> u32 {
         self.0.tries
+    }
+    /// Returns whether the answer may come from a server that is no registry.
+    pub(crate) fn lacks_registry_signs(&self) -> bool {
+        self.0.lacks_registry_signs
     }
     /// Returns whether a conflict with another client may be the reason.
     pub(crate) fn is_conflict(&self) -> bool {

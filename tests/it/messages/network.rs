@@ -112,6 +112,6 @@ fn server_error() -> Message {
 
 fn not_understood() -> Message {
     let source = source();
-    source.fault(Fault::on_any(), Action::Html);
+    source.change_profile(|profile| profile.web_server = Some((404, 405)));
     from(&source)
 }

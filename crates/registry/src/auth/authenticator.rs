@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use http::{HeaderValue, Method};
 use url::Url;
 
-use crate::auth::challenge::Challenge;
+use crate::auth::base_answer::BaseAnswer;
 use crate::auth::challenge_probe::{ChallengeProbe, ProbeGuard};
 use crate::auth::credential::Credential;
 use crate::auth::google::{ACCESS_TOKEN_USER, ServiceAccounts};
@@ -55,7 +55,7 @@ pub(super) struct AuthState {
     /// Queues of requests that wait for a token.
     pub(super) lines: TokenQueues,
     /// Challenge of `GET /v2/`, requested if another answer contains none.
-    pub(super) ping: SingleFlight<Option<Challenge>>,
+    pub(super) ping: SingleFlight<BaseAnswer>,
     /// Token server that does not receive the credential because it belongs to another domain.
     withheld: Mutex<Option<String>>,
 }

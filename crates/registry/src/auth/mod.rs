@@ -12,6 +12,7 @@
 
 mod authenticator;
 mod authenticators;
+mod base_answer;
 mod challenge;
 mod challenge_probe;
 mod credential;
@@ -39,6 +40,7 @@ mod unauthorized;
 
 pub use authenticator::Authenticator;
 pub(crate) use authenticators::Authenticators;
+pub(crate) use base_answer::{has_registry_signs, is_telling};
 pub(crate) use challenge::is_present as challenge_in;
 pub use challenge_probe::ProbeGuard;
 pub use credential::Credential;

@@ -7,6 +7,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::auth::authenticator::{AuthState, Authenticator, is_write, shown};
+use crate::auth::base_answer::BaseAnswer;
 use crate::auth::challenge::{self, Challenge};
 use crate::auth::credential::Credential;
 use crate::auth::keychain::Access;
@@ -112,7 +113,8 @@ impl Authenticator {
     pub fn may_ask_for_login(&self, endpoint: &Endpoint, access: &Access) -> bool {
         let side = self.side(endpoint);
         access.credential != Credential::Anonymous
-            && (side.memory().scheme().is_some() || side.ping.peek().is_none_or(|it| it.is_some()))
+            && (side.memory().scheme().is_some()
+                || side.ping.peek().is_none_or(|it| it.challenge.is_some()))
     }
     /// Learns the challenge of `GET /v2/`, which is requested once. A failure leaves it unknown.
     pub async fn learn_challenge(&self, endpoint: &Endpoint) {
@@ -216,13 +218,24 @@ impl Authenticator {
     }
     /// Returns the challenge of `GET /v2/`, which is requested once.
     async fn ask_for_challenge(&self, endpoint: &Endpoint) -> Result<Option<Challenge>, Error> {
+        Ok(self.base_answer(endpoint).await?.challenge)
+    }
+    /// Returns the status of the answer to `GET /v2/`, asked once, if that answer cannot come from a registry.
+    pub(crate) async fn non_registry_status(&self, endpoint: &Endpoint) -> Option<StatusCode> {
+        if self.side(endpoint).memory().scheme().is_some() {
+            return None;
+        }
+        let answer = self.base_answer(endpoint).await.ok()?;
+        answer.is_no_registry.then_some(answer.status)
+    }
+    async fn base_answer(&self, endpoint: &Endpoint) -> Result<BaseAnswer, Error> {
         let ask = async {
             let action: Arc<str> = "ask which login is wanted".into();
             let mut attempts = Attempts::new(&self.transport, endpoint, self.retry);
             let mut tries = 1;
             loop {
                 match self.ping(endpoint, &action, tries).await {
-                    Ok(challenge) => return Ok(challenge),
+                    Ok(answer) => return Ok(answer),
                     Err(error) => tries = attempts.after(error).await?,
                 }
             }
@@ -234,16 +247,16 @@ impl Authenticator {
         endpoint: &Endpoint,
         action: &Arc<str>,
         tries: u32,
-    ) -> Result<Option<Challenge>, Error> {
+    ) -> Result<BaseAnswer, Error> {
         let response = self.request_base(endpoint, action, tries, None).await?;
+        let answer = BaseAnswer::new(response.status, &response.headers);
         if response.status == StatusCode::UNAUTHORIZED {
-            let challenge = challenge::best(&response.headers);
             response.body.drain().await;
-            return Ok(challenge);
+            return Ok(answer);
         }
         let error = Error::from_response(action, self.registry.as_str(), response).await;
         match error.retryable() {
-            Retryable::No => Ok(None),
+            Retryable::No => Ok(answer),
             Retryable::Yes | Retryable::After(_) => Err(error),
         }
     }

@@ -99,7 +99,8 @@ impl Client {
         descriptor: &Descriptor,
         offset: u64,
     ) -> Result<BlobReader, Error> {
-        BlobReader::open(self, repository, descriptor, offset).await
+        let opened = BlobReader::open(self, repository, descriptor, offset).await;
+        self.checked(repository, opened).await
     }
     /// Reads a small blob whole (a config), verified; more than `limit` bytes is an error. One that arrives corrupt
     /// is read once more.

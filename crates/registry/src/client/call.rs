@@ -119,6 +119,7 @@ impl Client {
         loop {
             match self.fitting(&mut visit, ask, &fits).await {
                 Ok(outcome) => return Ok(outcome),
+                Err(error) if ask.once => return Err(error),
                 Err(error) => visit.tries = attempts.after(error).await?,
             }
         }

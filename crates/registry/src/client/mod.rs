@@ -16,6 +16,7 @@ mod reader;
 mod redirect_targets;
 mod referrers;
 mod registries;
+mod registry_check;
 mod repository_context;
 mod request;
 mod tags;

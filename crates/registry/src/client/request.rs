@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
-use crate::auth::ScopeSet;
+use crate::auth::{ScopeSet, has_registry_signs, is_telling};
 use crate::cause::{self, Cause};
 use crate::client::checked_url::CheckedUrl;
 use crate::client::repository_context::RepositoryContext;
@@ -162,7 +162,17 @@ impl RequestSpec {
         } else {
             authority(&response.url)
         };
+        let lacks_signs = response.body.redirected().is_none()
+            && is_telling(response.status)
+            && self.lacks_registry_signs(&response.headers, &response.url);
         let error = Error::from_response(&self.action, &host, response).await;
+        // A known cause was said by a registry, or by a server whose words are known.
+        let is_unknown = error.code().is_none() && error.cause() == error.kind().into();
+        let error = if lacks_signs && is_unknown {
+            error.without_registry_signs()
+        } else {
+            error
+        };
         let cause = match cause::from_request(&self.method, &error) {
             // A manifest names it.
             Cause::NotFound if self.is_for_blob() => Cause::ContentMissing,
@@ -174,6 +184,36 @@ impl RequestSpec {
         } else {
             error
         }
+    }
+
+    /// Marks `error`, which says that a success with these `headers` is not understood, if the answer is a page of a
+    /// server that may be no registry.
+    pub(super) fn mark_if_no_registry(
+        &self,
+        error: Error,
+        headers: &HeaderMap,
+        url: &Url,
+    ) -> Error {
+        let content_type = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
+        let is_page = content_type.is_some_and(|it| it.starts_with("text/html"));
+        if is_page && self.lacks_registry_signs(headers, url) {
+            error.without_registry_signs()
+        } else {
+            error
+        }
+    }
+
+    /// Returns whether an answer from `url` has no sign of a registry, although it comes from the host that should be
+    /// one. An answer to HEAD has no body that could show a sign.
+    fn lacks_registry_signs(&self, headers: &HeaderMap, url: &Url) -> bool {
+        let is_of_registry = match &self.place {
+            RequestTarget::Given(address) => address.home,
+            RequestTarget::Repository(_) => true,
+        };
+        is_of_registry
+            && self.method != Method::HEAD
+            && is_host_of(self.repository.registry(), url)
+            && !has_registry_signs(headers)
     }
 
     /// Returns whether `error` is a conflict with another request, of which the registry says no more.

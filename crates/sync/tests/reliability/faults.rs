@@ -172,7 +172,7 @@ fn failures() -> Vec<Row> {
     let unmounted = Expect::Copied("without a mount");
     let by_get = Expect::Copied("by a GET");
     vec![
-        passing("408", "408 Request Timeout", |_| Action::status(408)),
+        passing("408", "408 Request Timeout", |_| Action::status(408)).but(Mount, AGAIN, unmounted),
         passing("409", "409 Conflict", |_| {
             Action::error(409, "CONFLICT", "another push is under way")
         })
@@ -203,27 +203,33 @@ fn failures() -> Vec<Row> {
             .but(Mount, unmounted, unmounted),
         passing("502", "502 Bad Gateway", |_| Action::status(502))
             .but(SourceHead, AGAIN, by_get)
-            .but(DestinationHead, AGAIN, by_get),
-        passing("503", "503 Service Unavailable", |_| Action::status(503)),
+            .but(DestinationHead, AGAIN, by_get)
+            .but(Mount, AGAIN, unmounted),
+        passing("503", "503 Service Unavailable", |_| Action::status(503))
+            .but(Mount, AGAIN, unmounted),
         passing("503 with `Retry-After`", "503 Service Unavailable", |_| {
             Answer::new(503).retry_after(1).into()
-        }),
-        passing("504", "504 Gateway Timeout", |_| Action::status(504)),
+        })
+        .but(Mount, AGAIN, unmounted),
+        passing("504", "504 Gateway Timeout", |_| Action::status(504)).but(Mount, AGAIN, unmounted),
     ]
 }
 
 fn connections() -> Vec<Row> {
-    use Operation::{ClosingPut, ManifestPut, Put};
+    use Operation::{ClosingPut, ManifestPut, Mount, Put};
+    let unmounted = Expect::Copied("without a mount");
     let seen = Expect::Copied("since a HEAD finds it there");
     vec![
         passing(
             "closed before the answer",
             "closed before the answer",
             |_| Action::CutBeforeAnswer(Cut::Close),
-        ),
+        )
+        .but(Mount, AGAIN, unmounted),
         passing("reset before the answer", "was reset", |_| {
             Action::CutBeforeAnswer(Cut::Reset)
-        }),
+        })
+        .but(Mount, AGAIN, unmounted),
         passing("closed within the request", "closed", |_| {
             Action::CutRequest {
                 after: 100,
@@ -255,6 +261,7 @@ fn connections() -> Vec<Row> {
         passing("silence before the answer", "no answer came", |_| {
             Action::StallBeforeAnswer
         })
+        .but(Mount, AGAIN, unmounted)
         .silent(),
         passing("silence within the request", "no answer came", |_| {
             Action::StallRequest { after: 100 }
@@ -269,6 +276,7 @@ fn connections() -> Vec<Row> {
         passing("the reply is lost", "closed before the answer", |_| {
             Action::LoseReply(Cut::Close)
         })
+        .but(Mount, AGAIN, unmounted)
         .but(Put, seen, seen)
         .but(ClosingPut, seen, seen)
         .but(ManifestPut, seen, seen),

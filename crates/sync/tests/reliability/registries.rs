@@ -199,7 +199,7 @@ fn forms() -> Vec<Way> {
         )
         .prepared(breaks_once),
     ]);
-    for status in [400, 401, 403, 404, 405, 500] {
+    for status in [400, 401, 403, 404, 405, 500, 503] {
         let name = format!("every mount is answered {status}");
         ways.push(way(name, Expect::Copied("by an upload"), move |p| {
             p.mount = MountRule::Refuse(status);
@@ -285,7 +285,7 @@ fn refusals() -> Vec<Way> {
         way(
             "a web server answers 200 to everything",
             Expect::Fails("what came is a web page"),
-            |p| p.always_ok = true,
+            |p| p.web_server = Some((200, 200)),
         )
         .for_everybody(),
     );

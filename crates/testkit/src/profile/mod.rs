@@ -131,8 +131,9 @@ pub struct Profile {
     /// `ratelimit-limit`, `ratelimit-remaining` and `docker-ratelimit-source` on manifest answers; a GET counts, a HEAD does not, and when
     /// none remain the answer is 429.
     pub pull_limit: Option<u64>,
-    /// A generic web server: 200 to everything, nothing is stored.
-    pub always_ok: bool,
+    /// A generic web server: these statuses to requests that read and that write, with a page of HTML and without a
+    /// header that tells of a registry; nothing is stored.
+    pub web_server: Option<(u16, u16)>,
     /// Largest part of a request's body, in bytes, that is read after the answer was given early; the connection
     /// is closed when more comes. Go's server: 256 KiB.
     pub drain_limit: u64,

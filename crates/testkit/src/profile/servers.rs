@@ -85,7 +85,7 @@ impl Profile {
             },
             catalog: true,
             pull_limit: None,
-            always_ok: false,
+            web_server: None,
             drain_limit: 256 * 1024,
         }
     }

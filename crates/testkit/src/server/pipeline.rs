@@ -258,7 +258,9 @@ fn finish(call: Call, running: Arc<Running>, reply: Reply, changes: Changes) -> 
         http::StatusCode::from_u16(reply.status).unwrap_or(http::StatusCode::IM_A_TEAPOT);
     let headers = response.headers_mut();
     *headers = *reply.headers;
-    if connection.role == Role::Registry && entry.request().path.starts_with("/v2") {
+    let profile = connection.shared.profile();
+    let is_registry = connection.role == Role::Registry && profile.web_server.is_none();
+    if is_registry && entry.request().path.starts_with("/v2") {
         headers.insert(
             "docker-distribution-api-version",
             HeaderValue::from_static("registry/2.0"),

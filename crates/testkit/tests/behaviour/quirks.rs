@@ -87,13 +87,14 @@ async fn rewritten_manifests_have_another_digest() {
 #[tokio::test]
 async fn a_web_server_that_likes_everything() {
     let (registry, client) = start(Profile {
-        always_ok: true,
+        web_server: Some((200, 200)),
         ..Profile::distribution()
     })
     .await;
     let image = Image::oci().build();
     let put = put_manifest(&client, "/v2/app/manifests/v1", image.root()).await;
     assert_eq!((put.status, put.header("docker-content-digest")), (200, ""));
+    assert_eq!(put.header("docker-distribution-api-version"), "");
     assert_eq!(registry.state().repositories(), Vec::<String>::new());
 }
 

@@ -81,7 +81,8 @@ impl Client {
         repository: &Repository,
         target: &Target,
     ) -> Result<Option<ManifestHead>, Error> {
-        self.look_up(repository, target, false).await
+        let found = self.look_up(repository, target, false).await;
+        self.checked(repository, found).await
     }
     /// Like [`Client::head_manifest`] for a manifest that ought to exist: that it does not is believed when a GET says so
     /// too, as proxies of other registries answer 404 to HEAD for what they would fetch on GET.
@@ -90,7 +91,8 @@ impl Client {
         repository: &Repository,
         target: &Target,
     ) -> Result<Option<ManifestHead>, Error> {
-        self.look_up(repository, target, true).await
+        let found = self.look_up(repository, target, true).await;
+        self.checked(repository, found).await
     }
     /// What `target` is now in a repository that will be written to: asks for push rights at once, so that the token
     /// serves the push as well. Where the registry refuses the question (as Harbor's and Docker Hub's 401 and
@@ -101,26 +103,10 @@ impl Client {
         repository: &Repository,
         target: &Target,
     ) -> Result<ManifestPresence, Error> {
-        let ask = manifest_request(Method::HEAD, repository, ScopeSet::push(repository), target);
-        let headed = if self.inner.habits.heads_fail() {
-            HeadOutcome::WithoutDigest
-        } else {
-            self.head(&ask, target).await?
-        };
-        let found = match headed {
-            HeadOutcome::Found(head) => Ok(Some(head)),
-            HeadOutcome::Absent => Ok(None),
-            HeadOutcome::Refused(error) => Err(error),
-            HeadOutcome::Denied(error) => Err(self.explain_denial(repository, error).await?),
-            HeadOutcome::WithoutDigest => self.head_by_get(&ask, target, None).await,
-            HeadOutcome::Failed(error) => self.head_by_get(&ask, target, Some(error)).await,
-        };
-        match found {
-            Ok(Some(head)) => Ok(ManifestPresence::Present(head)),
-            Ok(None) => Ok(ManifestPresence::Absent),
-            Err(error) if may_be_pushed_to(&ask, &error) => Ok(ManifestPresence::Unknown(error)),
-            Err(error) => Err(error),
-        }
+        let scopes = ScopeSet::push(repository);
+        let request = manifest_request(Method::HEAD, repository, scopes, target);
+        let found = self.head_for_push(&request, target).await;
+        self.checked(repository, found).await
     }
     /// Fetches a manifest; verified against the digest when `target` is one, else hashed. Its absence is an error
     /// ([`ErrorKind::NotFound`]); bytes with another digest than the one asked for are fetched once more and then
@@ -131,7 +117,7 @@ impl Client {
         target: &Target,
     ) -> Result<Manifest, Error> {
         let ask = manifest_request(Method::GET, repository, ScopeSet::pull(repository), target);
-        match self.get(&ask, target).await {
+        let fetched = match self.get(&ask, target).await {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 let again = self.get(&ask, target).await;
                 again.map_err(|error| {
@@ -140,6 +126,34 @@ impl Client {
                 })
             }
             result => result,
+        };
+        self.checked(repository, fetched).await
+    }
+
+    pub(super) async fn head_for_push(
+        &self,
+        ask: &RequestSpec,
+        target: &Target,
+    ) -> Result<ManifestPresence, Error> {
+        let repository = &ask.repository;
+        let headed = if self.inner.habits.heads_fail() {
+            HeadOutcome::WithoutDigest
+        } else {
+            self.head(ask, target).await?
+        };
+        let found = match headed {
+            HeadOutcome::Found(head) => Ok(Some(head)),
+            HeadOutcome::Absent => Ok(None),
+            HeadOutcome::Refused(error) => Err(error),
+            HeadOutcome::Denied(error) => Err(self.explain_denial(repository, error).await?),
+            HeadOutcome::WithoutDigest => self.head_by_get(ask, target, None).await,
+            HeadOutcome::Failed(error) => self.head_by_get(ask, target, Some(error)).await,
+        };
+        match found {
+            Ok(Some(head)) => Ok(ManifestPresence::Present(head)),
+            Ok(None) => Ok(ManifestPresence::Absent),
+            Err(error) if may_be_pushed_to(ask, &error) => Ok(ManifestPresence::Unknown(error)),
+            Err(error) => Err(error),
         }
     }
 
@@ -239,7 +253,13 @@ impl Client {
                     size: Some(manifest.size()),
                 }))
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // A web server has no manifests either.
+                match self.checked(&head.repository, Err(error)).await {
+                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                    result => result,
+                }
+            }
             Err(error) => Err(failed.filter(by_server).unwrap_or(error)),
         }
     }
@@ -270,13 +290,15 @@ impl Client {
         let whole = self
             .buffered(ask, MAX_MANIFEST_BYTES, |status| status == StatusCode::OK)
             .await?;
+        let mark = |error| ask.mark_if_no_registry(error, &whole.headers, &whole.url);
         let header = header_digest(&whole.headers, &CONTENT_DIGEST);
         let content_type = whole
             .headers
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok());
         let settled = verify::verify_digest(&whole.bytes, content_type, target, header.as_ref())
-            .map_err(|fault| fault_error(ask, target, &whole, fault))?;
+            .map_err(|fault| fault_error(ask, target, &whole, fault))
+            .map_err(mark)?;
         if settled.contradicted {
             self.warn(&format!(
                 "the registry calls the manifest {target} of {} by a digest that its bytes do not have; the bytes are trusted",
@@ -285,11 +307,9 @@ impl Client {
         }
         let manifest = Manifest::new(whole.bytes.clone(), content_type, settled.digest);
         let manifest = manifest.map_err(|error| {
-            ask.error(
-                ErrorKind::Protocol,
-                format!("the answer is no manifest: {error}"),
-            )
-            .with_status(whole.status)
+            let message = format!("the answer is no manifest: {error}");
+            let error = ask.error(ErrorKind::Protocol, message);
+            mark(error.with_status(whole.status))
         })?;
         Ok(FetchedManifest {
             manifest,

@@ -9,7 +9,7 @@ use crate::client::call::CallOutcome;
 use crate::client::repository_context::RepositoryContext;
 use crate::client::request::RequestSpec;
 use crate::digest::Digest;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Retryable};
 use crate::manifest::Manifest;
 use crate::reference::{Repository, Tag, Target};
 use crate::transport::AnswerLimit;
@@ -39,12 +39,9 @@ impl Client {
         target: &Target,
         manifest: &Manifest,
     ) -> Result<PushedManifest, Error> {
-        self.push(
-            &push_request(repository, target, manifest)?,
-            target,
-            manifest,
-        )
-        .await
+        let request = push_request(repository, target, manifest)?;
+        let pushed = self.push(&request, target, manifest).await;
+        self.checked(repository, pushed).await
     }
 
     /// The same for a tag, where `condition` holds (`If-Match`, `If-None-Match`), if the registry heeds such.
@@ -71,17 +68,19 @@ impl Client {
     ) -> Result<PushedManifest, Error> {
         let mut visit = self.repository_context(&ask.repository).await?;
         let mut attempts = self.attempts(&visit);
+        // The outcome of a try is unknown: later refusals may be about what it stored.
+        let mut is_unclear = false;
         loop {
             let error = match self.put(&mut visit, ask, target, manifest).await {
                 Ok(pushed) => return Ok(pushed),
                 Err(error) => error,
             };
-            let may_have_arrived = may_have_arrived(&error);
-            let is_conflict = error.is_conflict();
+            is_unclear |= may_have_arrived(&error);
+            let was_answered = !matches!(error.kind(), ErrorKind::RateLimited | ErrorKind::Connect);
+            let may_exist = error.is_conflict() || (is_unclear && was_answered);
             let again = attempts.after(error).await;
-            // Where another client pushes the same, it may have succeeded even if this one has no try left.
-            let look = is_conflict || (may_have_arrived && again.is_ok());
-            if look && self.arrived(&ask.repository, target, manifest).await {
+            // It may exist even if no try is left: by a try whose answer was lost, or by another client.
+            if may_exist && self.arrived(ask, target, manifest, again.is_err()).await {
                 return Ok(PushedManifest::default());
             }
             visit.tries = again.map_err(|error| self.missing_content(&ask.repository, error))?;
@@ -135,9 +134,22 @@ impl Client {
         Ok(PushedManifest { subject })
     }
 
-    /// Returns whether the manifest exists at `target`; an error counts as no.
-    async fn arrived(&self, repository: &Repository, target: &Target, manifest: &Manifest) -> bool {
-        match self.head_manifest_for_push(repository, target).await {
+    /// Returns whether the manifest exists at `target`; an error counts as no. With a single try if it is the last
+    /// question of a push.
+    async fn arrived(
+        &self,
+        push: &RequestSpec,
+        target: &Target,
+        manifest: &Manifest,
+        is_last: bool,
+    ) -> bool {
+        let repository = &push.repository;
+        let scopes = ScopeSet::push(repository);
+        let mut request = super::manifest_request(Method::HEAD, repository, scopes, target);
+        if is_last {
+            request = request.once();
+        }
+        match self.head_for_push(&request, target).await {
             Ok(ManifestPresence::Present(head)) => is_digest_of(&head.digest, manifest),
             Ok(ManifestPresence::Absent | ManifestPresence::Unknown(_)) | Err(_) => false,
         }
@@ -166,7 +178,15 @@ impl Client {
             Err(error) => match error.kind() {
                 ErrorKind::NotFound | ErrorKind::Protocol | ErrorKind::Corrupt => {
                     let message = "the registry said that it took the manifest, but does not give it back; is it a registry?";
-                    Err(ask.error(ErrorKind::Protocol, message).with_source(error))
+                    let unconfirmed = ask
+                        .error(ErrorKind::Protocol, message)
+                        .with_status(error.status().unwrap_or(StatusCode::OK));
+                    let unconfirmed = if error.lacks_registry_signs() {
+                        unconfirmed.without_registry_signs()
+                    } else {
+                        unconfirmed
+                    };
+                    Err(unconfirmed.with_source(error))
                 }
                 _ => Err(error),
             },
@@ -203,7 +223,8 @@ fn push_request(
 fn may_have_arrived(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Broken | ErrorKind::Stalled => true,
-        ErrorKind::Server => error.status() != Some(StatusCode::SERVICE_UNAVAILABLE),
+        // A server that names a time did not look at the request.
+        ErrorKind::Server => !matches!(error.retryable(), Retryable::After(_)),
         _ => false,
     }
 }

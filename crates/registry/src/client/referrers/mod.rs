@@ -79,8 +79,9 @@ impl Client {
         repository: &Repository,
         subject: &Digest,
     ) -> Result<Referrers, Error> {
-        self.list_anywhere(repository, ScopeSet::pull(repository), subject)
-            .await
+        let scopes = ScopeSet::pull(repository);
+        let listed = self.list_anywhere(repository, scopes, subject).await;
+        self.checked(repository, listed).await
     }
 
     /// The same at a repository that will be written to: one token serves both.
@@ -92,8 +93,9 @@ impl Client {
         repository: &Repository,
         subject: &Digest,
     ) -> Result<Referrers, Error> {
-        self.list_anywhere(repository, ScopeSet::push(repository), subject)
-            .await
+        let scopes = ScopeSet::push(repository);
+        let listed = self.list_anywhere(repository, scopes, subject).await;
+        self.checked(repository, listed).await
     }
 
     /// What the referrers API lists, with no look at the fallback tag: for whoever knows from a list of tags that there
@@ -106,9 +108,9 @@ impl Client {
         repository: &Repository,
         subject: &Digest,
     ) -> Result<Referrers, Error> {
-        let listed = self
-            .list_by_api(repository, ScopeSet::pull(repository), subject)
-            .await?;
+        let scopes = ScopeSet::pull(repository);
+        let listed = self.list_by_api(repository, scopes, subject).await;
+        let listed = self.checked(repository, listed).await?;
         Ok(listed.unwrap_or_else(Referrers::empty))
     }
 

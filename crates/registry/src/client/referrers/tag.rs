@@ -24,8 +24,9 @@ impl Client {
         repository: &Repository,
         subject: &Digest,
     ) -> Result<Referrers, Error> {
-        self.list_by_tag(repository, ScopeSet::pull(repository), subject)
-            .await
+        let scopes = ScopeSet::pull(repository);
+        let listed = self.list_by_tag(repository, scopes, subject).await;
+        self.checked(repository, listed).await
     }
 
     pub(super) async fn list_by_tag(

@@ -275,7 +275,7 @@ fn condition(found: Option<&FetchedManifest>) -> Option<(HeaderName, HeaderValue
 /// Tells if the condition may be what the registry refuses, or fails over.
 fn refuses_condition(error: &Error) -> bool {
     let status = error.status().map_or(0, |status| status.as_u16());
-    error.kind() == ErrorKind::Rejected || matches!(status, 304 | 500)
+    error.kind() == ErrorKind::Rejected || matches!(status, 304 | 500 | 502)
 }
 
 fn backoff(client: &Client) -> ExponentialBackoff {

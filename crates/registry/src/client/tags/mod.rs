@@ -120,7 +120,7 @@ impl TagPages {
                     tracing::debug!(%error, "the list of tags is requested again without a page size");
                     self.begin_anew();
                 }
-                ended => return ended,
+                ended => return self.client.checked(&self.repository, ended).await,
             }
         }
     }
@@ -147,10 +147,12 @@ impl TagPages {
                 "the answer is no list of tags: {}",
                 shown(&error.to_string())
             );
-            self.page_request(&asked)
+            let request = self.page_request(&asked);
+            let error = request
                 .error(ErrorKind::Protocol, message)
                 .with_status(whole.status)
-                .with_source(error)
+                .with_source(error);
+            request.mark_if_no_registry(error, &whole.headers, &whole.url)
         })?;
         self.pages += 1;
         self.accept_page(&whole, entries).await.map(Some)

@@ -60,7 +60,8 @@ impl Client {
     ) -> Result<OpenedUpload, Error> {
         let digest = &descriptor.digest;
         self.may_repair(repository, digest)?;
-        Ok(match session::open(self, repository, digest, from).await? {
+        let opened = session::open(self, repository, digest, from).await;
+        Ok(match self.checked(repository, opened).await? {
             OpenedSession::Present { mounted } => {
                 if self.inner.habits.is_damaged(repository.path(), digest)
                     && self.find_blob(repository, descriptor).await? != Presence::Present
@@ -84,7 +85,8 @@ impl Client {
         descriptor: &Descriptor,
     ) -> Result<Upload, Error> {
         self.may_repair(repository, &descriptor.digest)?;
-        let session = session::plain(self, repository, &descriptor.digest).await?;
+        let session = session::plain(self, repository, &descriptor.digest).await;
+        let session = self.checked(repository, session).await?;
         Ok(Upload::new(repository, descriptor, session))
     }
     /// Fails where an upload of the blob did not repair it before: further ones would not either.
@@ -112,10 +114,9 @@ impl Client {
     /// no request is completed before that. Its size counts, not that of the descriptor. A blob whose size neither says
     /// cannot be sent ([`Client::blob_size`] asks the registry that has it).
     pub async fn upload(&self, upload: Upload, source: &dyn BlobSource) -> Result<(), Error> {
-        driver::UploadDriver::new(self, upload, source)
-            .await?
-            .run()
-            .await
+        let repository = upload.repository.clone();
+        let driver = driver::UploadDriver::new(self, upload, source).await?;
+        self.checked(&repository, driver.run().await).await
     }
 }
 

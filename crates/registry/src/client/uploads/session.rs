@@ -66,7 +66,15 @@ pub(super) async fn open(
             PostOutcome::Refused(error) => refused = Some((from, error)),
         }
     }
-    let mut session = plain(client, repository, digest).await?;
+    let request = plain_request(repository, digest);
+    let mut session = match &refused {
+        // After all tries one more tells whether it is the mount that fails.
+        Some((_, failed)) if failed.is_given_up() => {
+            let opened = open_plain(client, &request.once(), digest).await;
+            opened.map_err(|_| failed.clone())?
+        }
+        _ => open_plain(client, &request, digest).await?,
+    };
     if let Some((from, error)) = refused {
         tracing::debug!(%error, "{digest} is not mounted from {from}, it is sent");
         // The question was refused and the plain request was not: it was the question.
@@ -81,20 +89,31 @@ pub(super) async fn open(
     Ok(OpenedSession::Session(session))
 }
 
-/// Opens a session without asking for anything.
+/// Opens a session without asking for a mount.
 pub(super) async fn plain(
     client: &Client,
     repository: &Repository,
     digest: &Digest,
 ) -> Result<UploadSession, Error> {
+    open_plain(client, &plain_request(repository, digest), digest).await
+}
+
+fn plain_request(repository: &Repository, digest: &Digest) -> RequestSpec {
     let scopes = ScopeSet::push(repository);
     let path = uploads(digest, Vec::new());
-    let ask = upload_request(Method::POST, repository, digest, scopes, path);
+    upload_request(Method::POST, repository, digest, scopes, path)
+}
+
+async fn open_plain(
+    client: &Client,
+    request: &RequestSpec,
+    digest: &Digest,
+) -> Result<UploadSession, Error> {
     let response = client
-        .answer(&ask, |status| status.is_success())
+        .answer(request, |status| status.is_success())
         .await
         .map_err(|error| with_algorithm(error, digest))?;
-    session(client, &ask, response).await
+    session(client, request, response).await
 }
 
 /// Which repository to ask the blob to be mounted from, if any: `from`, else the repository itself, which asks
@@ -133,6 +152,7 @@ async fn mount(
         Err(error) if from != repository && is_about_scopes(&error) => {
             return Ok(PostOutcome::Refused(error));
         }
+        Err(error) if fails_for_mount(&ask, &error) => return Ok(PostOutcome::Refused(error)),
         Err(error) => return Err(error),
     };
     match response.status {
@@ -143,7 +163,13 @@ async fn mount(
             }))
         }
         StatusCode::ACCEPTED => {
-            let mut session = session(client, &ask, response).await?;
+            let mut session = match session(client, &ask, response).await {
+                Ok(session) => session,
+                Err(error) if error.kind() == ErrorKind::Protocol => {
+                    return Ok(PostOutcome::Refused(error));
+                }
+                Err(error) => return Err(error),
+            };
             if from != repository {
                 tracing::debug!(
                     "{digest} is not mounted from {from}: the registry opens an upload instead"
@@ -163,6 +189,13 @@ fn is_about_scopes(error: &Error) -> bool {
     )
 }
 
+/// Returns whether a plain session may be opened although all tries of a mount failed: some servers and proxies fail
+/// over the mount alone.
+fn fails_for_mount(request: &RequestSpec, error: &Error) -> bool {
+    let kinds = [ErrorKind::Server, ErrorKind::Broken, ErrorKind::Stalled];
+    kinds.contains(&error.kind()) && error.is_given_up() && error.action() == &*request.action
+}
+
 /// Reads the session out of the answer to a POST.
 async fn session(
     client: &Client,
@@ -173,11 +206,18 @@ async fn session(
     let location = client.location_of(&visit, ask, &response).await?;
     let least = chunk_min(&response.headers);
     let dialect = RangeStyle::from_headers(&response.headers);
-    let status = response.status;
-    response.body.drain().await;
+    let Response {
+        status,
+        headers,
+        url,
+        body,
+        ..
+    } = response;
+    body.drain().await;
     let Some(location) = location else {
         let message = "the registry opened an upload without saying where; is it a registry?";
-        return Err(ask.error(ErrorKind::Protocol, message).with_status(status));
+        let error = ask.error(ErrorKind::Protocol, message).with_status(status);
+        return Err(ask.mark_if_no_registry(error, &headers, &url));
     };
     Ok(UploadSession {
         location,

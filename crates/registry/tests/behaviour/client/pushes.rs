@@ -204,6 +204,76 @@ async fn a_lost_reply_is_settled_before_a_second_push() {
 }
 
 #[tokio::test]
+async fn a_failure_of_the_server_is_settled_before_a_second_push_and_after_the_last() {
+    for status in [408, 500, 502, 503, 504] {
+        let kit = Kit::open(Profile::distribution()).await;
+        let image = image();
+        with_blobs(&kit, &image);
+        let repository = kit.repository("a/b");
+        let (tag, manifest) = (tag("v1"), manifest(&image));
+        let push = || kit.client.put_manifest(&repository, &tag, &manifest);
+        let failed = (Kind::ManifestPut, status);
+        let absent = (Kind::ManifestHead, 404);
+        kit.server
+            .fault(Fault::on(Kind::ManifestPut), Action::status(status));
+        let error = push().await.unwrap_err();
+        assert_eq!((error.kind(), error.tries()), (ErrorKind::Server, 4));
+        assert_eq!(kit.took(), [failed, absent].repeat(4), "{status}");
+        // It arrived all the same.
+        kit.server.push("a/b", Some("v1"), &image);
+        push().await.unwrap();
+        assert_eq!(kit.took(), [failed, (Kind::ManifestHead, 200)], "{status}");
+    }
+    // A server that asks for time has not looked at it.
+    let kit = Kit::open(Profile::distribution()).await;
+    let image = image();
+    with_blobs(&kit, &image);
+    let busy = Answer::new(503).retry_after(0);
+    kit.server.fault(Fault::on(Kind::ManifestPut).nth(1), busy);
+    kit.client
+        .put_manifest(&kit.repository("a/b"), &tag("v1"), &manifest(&image))
+        .await
+        .unwrap();
+    assert_eq!(
+        kit.took(),
+        [(Kind::ManifestPut, 503), (Kind::ManifestPut, 201)]
+    );
+}
+
+#[tokio::test]
+async fn a_push_that_arrives_late_is_found_when_its_repetition_is_refused() {
+    for (status, code) in [
+        (409, "TAG_IMMUTABLE"),
+        (400, "TAG_INVALID"),
+        (403, "DENIED"),
+    ] {
+        let kit = Kit::open(Profile::distribution()).await;
+        let image = image();
+        with_blobs(&kit, &image);
+        kit.server
+            .fault(Fault::on(Kind::ManifestPut).nth(1), Action::status(504));
+        let refusal = Action::error(status, code, "the tag exists");
+        kit.server
+            .fault(Fault::on(Kind::ManifestPut).nth(2), refusal);
+        let absent = Action::error(404, "MANIFEST_UNKNOWN", "not yet");
+        kit.server
+            .fault(Fault::on(Kind::ManifestHead).nth(1), absent);
+        kit.server.push("a/b", Some("v1"), &image);
+        kit.client
+            .put_manifest(&kit.repository("a/b"), &tag("v1"), &manifest(&image))
+            .await
+            .unwrap();
+        let took = [
+            (Kind::ManifestPut, 504),
+            (Kind::ManifestHead, 404),
+            (Kind::ManifestPut, status),
+            (Kind::ManifestHead, 200),
+        ];
+        assert_eq!(kit.took(), took);
+    }
+}
+
+#[tokio::test]
 async fn an_immutable_tag_is_refused_for_good() {
     for rule in [Immutable::Ecr, Immutable::Harbor, Immutable::Quay] {
         let kit = Kit::open(Profile {
@@ -255,7 +325,7 @@ async fn a_registry_that_names_no_digests_is_confirmed_once() {
 #[tokio::test]
 async fn a_web_server_that_takes_everything_is_no_registry() {
     let kit = Kit::open(Profile {
-        always_ok: true,
+        web_server: Some((200, 200)),
         ..Profile::distribution()
     })
     .await;
@@ -267,6 +337,7 @@ async fn a_web_server_that_takes_everything_is_no_registry() {
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
-        assert!(error.message().contains("is it a registry?"), "{error}");
+        let says = "does not answer like a registry: it answered 200 OK to `GET /v2/`";
+        assert!(error.message().contains(says), "{error}");
     }
 }

@@ -12,6 +12,9 @@ use crate::client::kit::{by_digest, descriptor_of, tag};
 
 const HOME: &str = "registry.example.com";
 
+/// By which an answer is known to be a registry's.
+const VERSION: (&str, &str) = ("docker-distribution-api-version", "registry/2.0");
+
 #[tokio::test]
 async fn an_endless_answer_of_any_kind_is_cut_off() {
     let world = World::new(|_| Reply::new(200).endless(b' '));
@@ -98,7 +101,7 @@ async fn an_endless_list_of_referrers_is_cut_off() {
 
 #[tokio::test]
 async fn an_endless_error_is_cut_off_and_its_status_told() {
-    let world = World::new(|_| Reply::new(403).endless(b'x'));
+    let world = World::new(|_| Reply::new(403).header(VERSION.0, VERSION.1).endless(b'x'));
     let client = world.client(HOME, Credential::Anonymous);
     let repository = repository(&client);
     let error = client
@@ -148,7 +151,11 @@ async fn a_document_that_drips_is_waited_for_twice_the_stall_time() {
 #[tokio::test(start_paused = true)]
 async fn an_error_and_a_blob_that_drip_end_as_well() {
     let start = Instant::now();
-    let world = World::new(|_| Reply::new(403).dripping(Duration::from_secs(1)));
+    let world = World::new(|_| {
+        Reply::new(403)
+            .header(VERSION.0, VERSION.1)
+            .dripping(Duration::from_secs(1))
+    });
     let client = world.client(HOME, Credential::Anonymous);
     let error = client
         .get_manifest(&repository(&client), &tag("v1"))

@@ -25,8 +25,10 @@ pub(crate) use storage::is_storage_path;
 
 /// Answers a request that may pass.
 pub(super) async fn dispatch(call: &mut Call) -> Reply {
-    if call.profile.always_ok {
-        return Reply::new(200).bytes("text/html", "ok");
+    if let Some((reads, writes)) = call.profile.web_server {
+        let is_read = matches!(call.request().method, Method::GET | Method::HEAD);
+        let status = if is_read { reads } else { writes };
+        return Reply::new(status).bytes("text/html", "<html><title>nginx</title></html>");
     }
     if let Err(refusal) = gate::check(call) {
         return refusal;

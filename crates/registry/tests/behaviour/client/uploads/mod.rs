@@ -5,5 +5,6 @@ mod cuts;
 mod damaged;
 mod forms;
 mod limits;
+mod mounts;
 mod sessions;
 mod tokens;
