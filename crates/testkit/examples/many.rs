@@ -1,8 +1,8 @@
-//! Two registries in a process of their own, with many images, for a look at what a person sees of a run.
+//! Two registries in a separate process, with many images, to look at the display of a run.
 //!
-//! `many IMAGES LAYERS KIB [there]` serves as many tags, in repositories `app-0`, `app-1` … of fifty each, of that many
-//! layers that no two share; with `there`, the destination has them all. Prints the two hosts on one line and serves
-//! until its stdin ends.
+//! `many IMAGES LAYERS KIB [there]` serves this many tags, in repositories `app-0`, `app-1` … of fifty each, with this
+//! many layers that no two tags share. With `there`, the destination already has all of them. Prints the two hosts on
+//! one line and serves until its stdin ends.
 #![allow(
     clippy::print_stdout,
     clippy::expect_used,
@@ -42,6 +42,6 @@ fn main() {
         }
     }
     println!("{} {}", source.host(), destination.host());
-    // Until whoever started this goes away.
+    // Until the parent process closes the pipe.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }

@@ -1,8 +1,8 @@
-//! Two registries in a process of their own, for measurements from outside: a source with one image, and a destination
-//! that throws blobs away.
+//! Two registries in a separate process, for measurements from outside: a source with one image, and a destination that
+//! discards blobs.
 //!
-//! `registries LAYERS MIB [MIB…]` serves an image `bench:v1` of that many layers; where several sizes are given, the
-//! layers take them in turn. Prints the two hosts on one line and serves until its stdin ends.
+//! `registries LAYERS MIB [MIB…]` serves an image `bench:v1` with this many layers; several sizes are used in turn.
+//! Prints the two hosts on one line and serves until its stdin ends.
 #![allow(
     clippy::print_stdout,
     clippy::expect_used,
@@ -25,6 +25,6 @@ fn main() {
     source.push("bench", Some("v1"), &Image::single(layers));
     let destination = Registry::builder().discard_blobs().start_on_thread();
     println!("{} {}", source.host(), destination.host());
-    // Until whoever started this goes away.
+    // Until the parent process closes the pipe.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }

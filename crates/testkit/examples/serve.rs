@@ -1,8 +1,8 @@
-//! Serves a registry of a given profile until it is interrupted, for trying other tools against it:
-//! `cargo run -p image-syncer-testkit --example serve -- docker_hub`.
+//! Serves a registry of a given profile until it is interrupted, to try other tools with it: `cargo run -p
+//! image-syncer-testkit --example serve -- docker_hub`.
 //!
-//! It holds `library/demo` with the tags `amd64` (one image), `latest` (an index) and `large` (a layer of 1 GiB), and
-//! says at the end what it was asked and what it noticed.
+//! It contains `library/demo` with the tags `amd64` (one image), `latest` (an index) and `large` (a layer of 1 GiB). At
+//! the end it prints its requests and the problems that it found.
 #![allow(
     clippy::print_stdout,
     reason = "an example that a person runs in a terminal"

@@ -1,8 +1,8 @@
-//! Blobs: bytes in memory, or content that is made up while it is read.
+//! Blobs: bytes in memory, or content generated while it is read.
 //!
-//! A *synthetic* blob needs no memory however large it is: its content follows from its size and seed, any
-//! range of it can be had at once, and serving it costs next to nothing (the frames are slices of one tile
-//! that all synthetic blobs share), so that what a benchmark measures is the client.
+//! A *synthetic* blob needs no memory, however large it is: its content is a function of its size and seed, any range
+//! of it is available at once, and serving it costs almost nothing (the frames are slices of one tile that all
+//! synthetic blobs share). A benchmark therefore measures the client.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -11,9 +11,9 @@ use bytes::{Bytes, BytesMut};
 
 use crate::digest::{self, Hasher};
 
-/// Length of the part at the front of a synthetic blob that tells it from every other.
+/// Length of the part at the front of a synthetic blob that distinguishes it from all others.
 const HEADER: u64 = 16;
-/// A synthetic blob is a row of blocks of this length, each cut from the tile somewhere else.
+/// Length of the blocks of a synthetic blob, each a different slice of the tile.
 const BLOCK: u64 = 64 * 1024;
 const TILE: usize = 1024 * 1024;
 
@@ -33,7 +33,7 @@ enum Content {
 }
 
 impl Blob {
-    /// A blob of these bytes.
+    /// Returns a blob of these bytes.
     pub fn new(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         Self {
@@ -43,7 +43,7 @@ impl Blob {
         }
     }
 
-    /// A blob of these bytes under a digest that was computed before, or that is wrong on purpose.
+    /// Returns a blob of these bytes under a digest that was computed before, or that is wrong on purpose.
     pub fn with_digest(digest: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         Self {
@@ -53,8 +53,8 @@ impl Blob {
         }
     }
 
-    /// A blob of `size` bytes that are made up from `seed`. Its digest is computed here, once per size and seed
-    /// in a process.
+    /// Returns a blob of `size` bytes generated from `seed`. Its digest is computed here, once per size and seed in a
+    /// process.
     pub fn synthetic(size: u64, seed: u64) -> Self {
         let mut blob = Self {
             digest: String::new(),
@@ -65,7 +65,7 @@ impl Blob {
         blob
     }
 
-    /// What remains of a blob whose bytes were thrown away: its digest and its size.
+    /// Returns a blob whose bytes were discarded: only its digest and its size.
     pub(crate) fn discarded(digest: String, size: u64) -> Self {
         Self {
             digest,
@@ -84,7 +84,7 @@ impl Blob {
         self.size
     }
 
-    /// The whole content; `None` where it was discarded. Avoid it for large synthetic blobs: use [`Blob::chunk`].
+    /// The whole content, or `None` if it was discarded. For large synthetic blobs, use [`Blob::chunk`].
     pub fn bytes(&self) -> Option<Bytes> {
         match &self.content {
             Content::Bytes(bytes) => Some(bytes.clone()),
@@ -102,8 +102,8 @@ impl Blob {
         }
     }
 
-    /// Some bytes from `offset` on: at least one and at most `limit`, none at the end of the blob; `None` where
-    /// the content was discarded.
+    /// Returns some bytes from `offset` on: at least one and at most `limit`, none at the end of the blob, and `None`
+    /// if the content was discarded.
     pub fn chunk(&self, offset: u64, limit: usize) -> Option<Bytes> {
         let left = self.size.saturating_sub(offset);
         let limit = usize::try_from(left).unwrap_or(usize::MAX).min(limit);
@@ -119,8 +119,8 @@ impl Blob {
         }
     }
 
-    /// True if the content hashes to the digest (by streaming, so it is fit for large synthetic blobs). A
-    /// discarded blob was hashed before it was thrown away.
+    /// Returns true if the content hashes to the digest (by streaming, so large synthetic blobs are possible). A
+    /// discarded blob was hashed before.
     pub fn verifies(&self) -> bool {
         if matches!(self.content, Content::Discarded) {
             return true;
@@ -181,7 +181,7 @@ fn synthetic_chunk(seed: u64, size: u64, offset: u64, limit: usize) -> Bytes {
     tile().slice(start..start + length)
 }
 
-/// The bytes that all synthetic blobs are cut from: noise, so that nothing on the way can compress it.
+/// The bytes that all synthetic blobs are cut from: noise, so that nothing can compress it.
 fn tile() -> &'static Bytes {
     static TILE_BYTES: OnceLock<Bytes> = OnceLock::new();
     TILE_BYTES.get_or_init(|| {
@@ -192,7 +192,7 @@ fn tile() -> &'static Bytes {
     })
 }
 
-/// The finaliser of splitmix64: every bit of the input moves every bit of the output.
+/// The finaliser of splitmix64: every bit of the input affects every bit of the output.
 fn mix(value: u64) -> u64 {
     let z = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -9,22 +9,22 @@ pub const EMPTY_JSON: &str =
 /// The digest of zero bytes.
 pub const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// The sha256 digest of `bytes`.
+/// Returns the sha256 digest of `bytes`.
 pub fn sha256(bytes: &[u8]) -> String {
     text("sha256", digest(&SHA256, bytes))
 }
 
-/// The sha512 digest of `bytes`.
+/// Returns the sha512 digest of `bytes`.
 pub fn sha512(bytes: &[u8]) -> String {
     text("sha512", digest(&SHA512, bytes))
 }
 
-/// The digest of `bytes` with the algorithm that `like` names; `None` where it is no digest.
+/// Returns the digest of `bytes` with the algorithm of `like`, or `None` if `like` is not a digest.
 pub fn same_algorithm(like: &str, bytes: &[u8]) -> Option<String> {
     Some(Hasher::new(algorithm(like)?).update(bytes).finish())
 }
 
-/// The name of the algorithm of a well-formed digest: `sha256` or `sha512`.
+/// Returns the algorithm of a well-formed digest: `sha256` or `sha512`.
 pub fn algorithm(digest: &str) -> Option<&'static str> {
     let (algorithm, hex) = digest.split_once(':')?;
     let (name, digits) = match algorithm {
@@ -37,14 +37,14 @@ pub fn algorithm(digest: &str) -> Option<&'static str> {
     well_formed.then_some(name)
 }
 
-/// A digest that is computed while the bytes go by.
+/// A digest that is computed incrementally.
 pub struct Hasher {
     name: &'static str,
     context: Context,
 }
 
 impl Hasher {
-    /// Starts a digest; any name but `sha512` means sha256.
+    /// Starts a digest. Any name except `sha512` means sha256.
     pub fn new(algorithm: &str) -> Self {
         let (name, algorithm): (_, &'static Algorithm) = match algorithm {
             "sha512" => ("sha512", &SHA512),
@@ -56,18 +56,18 @@ impl Hasher {
         }
     }
 
-    /// The algorithm's name.
+    /// Name of the algorithm.
     pub fn algorithm(&self) -> &'static str {
         self.name
     }
 
-    /// Takes further bytes.
+    /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) -> &mut Self {
         self.context.update(bytes);
         self
     }
 
-    /// The digest of all bytes so far; more may follow.
+    /// Returns the digest of all bytes so far; more may follow.
     pub fn finish(&self) -> String {
         text(self.name, self.context.clone().finish())
     }

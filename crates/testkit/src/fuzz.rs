@@ -7,10 +7,10 @@ use proptest::prelude::{Just, Strategy, any};
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestRunner};
 
-/// Cases of each kind: enough to meet what is easily met, few enough for every run of the tests.
+/// Number of cases of each kind: enough to find simple faults, and few enough for every test run.
 const CASES: u32 = 256;
 
-/// What parsers trip over.
+/// Texts that are difficult for parsers.
 const TOKENS: [&str; 24] = [
     "\"",
     "\\",
@@ -38,7 +38,7 @@ const TOKENS: [&str; 24] = [
     "null",
 ];
 
-/// One change of a text.
+/// Returns a text with one change.
 #[derive(Clone, Debug)]
 enum Edit {
     Remove(Index, usize),
@@ -49,7 +49,7 @@ enum Edit {
 /// Runs `target` over the seeds of `name`, a few hundred mutations of them, and noise.
 ///
 /// # Panics
-/// Where the target does, with the smallest input found; and where there are no seeds.
+/// If the target panics, with the smallest input found; or if there are no seeds.
 pub fn exercise(name: &str, target: fn(&[u8])) {
     let seeds = seeds(name);
     for seed in &seeds {

@@ -1,9 +1,9 @@
-//! A registry in this process that counts requests, injects faults and judges; builders for images of every shape;
-//! and the real `docker-registry` as a child process.
+//! A registry in this process that counts requests, injects faults and checks clients; builders for images of every
+//! shape; and the real `docker-registry` as a child process.
 //!
-//! Nothing here is shared with the client that it tests: a misunderstanding of the protocol must not be able to hide on
-//! both sides of the wire. That the registry answers as real ones do is shown by a conformance suite which sends the
-//! same raw requests to it and to `docker-registry`, and wants the same answers, header by header.
+//! This crate shares no code with the client that it tests: a misunderstanding of the protocol must not hide on both
+//! sides. A conformance suite shows that the registry answers as real ones do: it sends the same raw requests to it and
+//! to `docker-registry`, and requires the same answers, header by header.
 //!
 //! # A test
 //!
@@ -33,49 +33,50 @@
 //!
 //! # The parts
 //!
-//! - [`Registry`] listens on a free loopback port, plain or with TLS, over HTTP/1.1 and HTTP/2. Two more ports belong to
-//!   it: a token server and a storage host, since another port is another host to a client. It keeps a log of all
-//!   [`Request`]s, in the order of their arrival, with statuses and bytes.
-//! - [`Profile`] says how it behaves: plain data, with a constructor for each registry that is known and a field for each
-//!   way in which registries differ. [`Auth`] says who may do what; [`TokenRules`] how the token server behaves.
-//!   [`Builder::harbor`] and its like set both.
-//! - [`Fault`] and [`Action`] let chosen requests go wrong: answers, cuts and stalls at a byte, damage, lost replies,
-//!   expired tokens, delays.
-//! - [`State`] is what it holds, to look at and to change behind its back.
-//! - [`image`] builds what it holds. Layers are real archives or [synthetic](Layer::synthetic): those need no memory, so
-//!   that gigabytes can be pulled; [`Builder::discard_blobs`] does the same for pushes.
-//! - [`raw`] is a client that does nothing by itself.
+//! - [`Registry`] listens on a free loopback port, plain or with TLS, over HTTP/1.1 and HTTP/2. Two more ports belong
+//!   to it: a token server and a storage host, since another port is another host to a client. It keeps a log of all
+//!   [`Request`]s, in order of arrival, with statuses and bytes.
+//! - [`Profile`] describes its behaviour: plain data, with a constructor for each known registry and a field for each
+//!   difference between registries. [`Auth`] describes permissions, [`TokenRules`] the token server.
+//!   [`RegistryBuilder::harbor`] and similar functions set both.
+//! - [`Fault`] and [`Action`] change the result of selected requests: answers, cuts and stalls at a byte, damage, lost
+//!   replies, expired tokens, delays.
+//! - [`State`] is its contents, to inspect and to change without a request.
+//! - [`image`] builds its contents. Layers are real archives or [synthetic](Layer::synthetic): those need no memory, so
+//!   that gigabytes can be pulled; [`RegistryBuilder::discard_blobs`] does the same for pushes.
+//! - [`raw`] is a client without any logic of its own.
 //! - [`real`] runs `docker-registry`, with TLS, passwords or signed tokens.
-//! - [`relay`] counts what is sent to a server, whichever it is, and stops at a byte.
+//! - [`relay`] counts the bytes sent to any server, and stops at a byte.
 //!
-//! # What it judges
+//! # Checks
 //!
-//! [`Registry::verify_complete`] walks an image and hashes everything. [`Registry::problems`] lists what a good client
-//! never does, each with the request:
+//! [`Registry::verify_complete`] walks an image and hashes everything. [`Registry::problems`] lists things that a
+//! correct client never does, each with the request:
 //!
 //! - a credential or a cookie at the storage host;
-//! - a manifest GET or HEAD whose `Accept` lacks one of the four current manifest types, so that it may get something
-//!   converted;
+//! - a manifest GET or HEAD whose `Accept` lacks one of the four current manifest types, so that it may get a converted
+//!   manifest;
 //! - manifest types in the `Accept` of an upload;
-//! - a POST without a body that does not say `Content-Length: 0` (HTTP/1.1);
+//! - a POST without a body and without `Content-Length: 0` (HTTP/1.1);
 //! - `Content-Range` in an upload with `bytes` or a total in it, or without `Content-Length`;
-//! - a manifest without `Content-Type`, or with one that its `mediaType` contradicts;
-//! - a tag for a manifest of which something is missing, where the registry takes it.
+//! - a manifest without `Content-Type`, or with one that contradicts its `mediaType`;
+//! - a tag for an incomplete manifest, if the registry accepts it.
 //!
-//! # What to know
+//! # Details
 //!
-//! - **Where it runs.** [`Builder::start`] runs on the runtime of the test and follows its clock, also a paused one.
-//!   A test that blocks its thread, to wait for a child process for example, needs [`Builder::start_on_thread`].
-//! - **What bytes are counted.** Those of bodies, when they were read from or handed to the connection.
-//!   [`Registry::bytes_received`] and [`Registry::bytes_sent`] count blobs alone, without regard to the outcome of an
-//!   upload, and only of answers that succeeded. A request that the client has given up may still be read for a
+//! - **Runtime.** [`RegistryBuilder::start`] runs on the runtime of the test and follows its clock, even a paused one.
+//!   A test that blocks its thread, for example to wait for a child process, needs
+//!   [`RegistryBuilder::start_on_thread`].
+//! - **Byte counts.** Bytes of bodies are counted when they are read from or handed to the connection.
+//!   [`Registry::bytes_received`] and [`Registry::bytes_sent`] count only blobs: received ones whatever the result of
+//!   an upload, sent ones only in successful answers. A request that the client has given up may still be read for a
 //!   moment: [`Registry::quiet`] waits for the end.
-//! - **Cuts** are exact over HTTP/1.1: a client gets `after` bytes of the body, then the end. A cut at or behind the
-//!   end of a body does nothing. Over HTTP/2 the whole connection is cut, and what flow control held back is lost.
-//! - **Early answers.** An endpoint that refuses without reading the body answers at once, reads on up to
-//!   [`Profile::drain_limit`], and closes the connection if more comes, as Go's server does. Answers by a fault come after
-//!   the whole body unless they are made [`early`](Answer::early).
-//! - **Order of faults.** The first that was armed and fires decides; all that match count.
+//! - **Cuts** are exact over HTTP/1.1: a client gets `after` bytes of the body, then the end. A cut at or after the end
+//!   of a body does nothing. Over HTTP/2 the whole connection is cut, and bytes that flow control held back are lost.
+//! - **Early answers.** An endpoint that refuses a request without reading its body answers immediately, reads up to
+//!   [`Profile::drain_limit`], and closes the connection if more comes, as Go's server does. Answers by a fault come
+//!   after the whole body, unless they are marked [`early`](Answer::early).
+//! - **Order of faults.** The first installed fault that fires decides; all that match count.
 #![allow(
     clippy::expect_used,
     reason = "test support: a fixture that cannot be set up must stop the test"
@@ -108,6 +109,6 @@ pub use image::{Image, Layer, Manifest, Platform};
 pub use log::{Authorization, Kind, Request, Totals};
 pub use profile::Profile;
 pub use relay::Relay;
-pub use server::{Builder, Registry};
+pub use server::{Registry, RegistryBuilder};
 pub use state::State;
 pub use tls::{CertificateFault, Tls};

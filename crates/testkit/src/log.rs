@@ -1,4 +1,4 @@
-//! What a listener was asked and what it answered.
+//! Requests to a listener, with their answers.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use base64::Engine as _;
 use http::{HeaderMap, Method, Version, header};
 use tokio::sync::Notify;
 
-/// The kinds of requests that the testkit tells apart, for counting and for faults.
+/// Kinds of requests that the testkit distinguishes, for counts and for faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// `GET /v2/`.
@@ -54,18 +54,18 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// True for the requests whose body is the bytes of a blob: POST, PATCH and PUT of an upload.
+    /// Returns true for requests whose body is the bytes of a blob: POST, PATCH and PUT of an upload.
     pub fn takes_blob(self) -> bool {
         matches!(self, Self::UploadPost | Self::UploadPatch | Self::UploadPut)
     }
 
-    /// True for the requests whose answer is the bytes of a blob.
+    /// Returns true for requests whose answer is the bytes of a blob.
     pub fn gives_blob(self) -> bool {
         matches!(self, Self::BlobGet | Self::Storage)
     }
 }
 
-/// The credential that a request carried.
+/// The credential of a request.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Authorization {
     /// No `Authorization` header.
@@ -79,12 +79,12 @@ pub enum Authorization {
     },
     /// `Bearer`, with the token.
     Bearer(String),
-    /// Something else, as it was sent.
+    /// Another scheme, unchanged.
     Other(String),
 }
 
 impl Authorization {
-    /// Reads the header of a request.
+    /// Parses the header of a request.
     pub fn of(headers: &HeaderMap) -> Self {
         let Some(value) = headers.get(header::AUTHORIZATION) else {
             return Self::None;
@@ -106,7 +106,7 @@ impl Authorization {
         Self::Other(value)
     }
 
-    /// `none`, `basic`, `bearer` or `other`.
+    /// Returns `none`, `basic`, `bearer` or `other`.
     pub fn scheme(&self) -> &'static str {
         match self {
             Self::None => "none",
@@ -117,27 +117,27 @@ impl Authorization {
     }
 }
 
-/// The scheme alone: a failed assertion must not print a credential.
+/// Only the scheme: a failed assertion must not print a credential.
 impl fmt::Debug for Authorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.scheme())
     }
 }
 
-/// One request as the listener saw it, with what came of it so far.
+/// A request as the listener received it, with its result so far.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Position in the order of arrival at this listener, from 0, never reused.
+    /// Position in order of arrival at this listener, from 0, never reused.
     pub sequence: u64,
-    /// The connection that it came on, from 0 in the order of accepting.
+    /// Number of the connection, from 0 in order of accepting.
     pub connection: u64,
     /// HTTP/1.1 or HTTP/2.
     pub version: Version,
-    /// What it asks for.
+    /// Kind of the request.
     pub kind: Kind,
-    /// The repository in the path, if it has one.
+    /// The repository in the path, if there is one.
     pub repository: Option<String>,
-    /// The tag, the digest or the upload session that the path names; of a mount the digest.
+    /// The tag, the digest or the upload session in the path; for a mount, the digest.
     pub reference: Option<String>,
     /// The method.
     pub method: Method,
@@ -149,7 +149,7 @@ pub struct Request {
     pub authorization: Authorization,
     /// All header fields.
     pub headers: HeaderMap,
-    /// Status of the answer; 0 while there is none, or if none was given.
+    /// Status of the answer; 0 as long as there is none.
     pub status: u16,
     /// Bytes of the request's body that were read.
     pub request_bytes: u64,
@@ -158,17 +158,17 @@ pub struct Request {
 }
 
 impl Request {
-    /// The value of a header field, if it is there and is text.
+    /// Returns the value of a header field, if it exists and is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|v| v.to_str().ok())
     }
 
-    /// The decoded value of the first query parameter of this name.
+    /// Returns the decoded value of the first query parameter of this name.
     pub fn parameter(&self, name: &str) -> Option<String> {
         query_value(self.query.as_deref(), name)
     }
 
-    /// The decoded values of all query parameters of this name.
+    /// Returns the decoded values of all query parameters of this name.
     pub fn parameters(&self, name: &str) -> Vec<String> {
         query_pairs(self.query.as_deref())
             .filter(|(key, _)| key == name)
@@ -176,7 +176,7 @@ impl Request {
             .collect()
     }
 
-    /// `PUT /v2/a/manifests/x?y=1`: for messages and for comparing whole sequences.
+    /// Formats the request as `PUT /v2/a/manifests/x?y=1`: for messages, and for the comparison of sequences.
     pub fn line(&self) -> String {
         match &self.query {
             Some(query) => format!("{} {}?{query}", self.method, self.path),
@@ -184,13 +184,13 @@ impl Request {
         }
     }
 
-    /// True if the status is 2xx.
+    /// Returns true if the status is 2xx.
     pub fn succeeded(&self) -> bool {
         (200..300).contains(&self.status)
     }
 }
 
-/// The pairs of a query, or of a form: decoded, `+` as a blank.
+/// Returns the pairs of a query or a form: decoded, with `+` as a blank.
 pub(crate) fn query_pairs(query: Option<&str>) -> impl Iterator<Item = (String, String)> + '_ {
     query
         .unwrap_or_default()
@@ -214,17 +214,17 @@ fn decode(text: &str) -> String {
         .into_owned()
 }
 
-/// Sums over the requests at a registry's ports since its requests were cleared. They need no memory, however many
-/// requests there were.
+/// Sums over the requests at a registry's ports since its requests were cleared. They need no memory, whatever the
+/// number of requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Requests at all ports: registry, token server and storage host.
     pub requests: u64,
-    /// Those of them that asked for tokens.
+    /// Requests for tokens among them.
     pub token_requests: u64,
-    /// Blob bytes that came in, whatever became of them.
+    /// Blob bytes received, whatever their result.
     pub bytes_received: u64,
-    /// Blob bytes that went out in successful answers.
+    /// Blob bytes sent in successful answers.
     pub bytes_sent: u64,
 }
 
@@ -232,7 +232,7 @@ pub struct Totals {
 #[derive(Default)]
 pub(crate) struct Log {
     entries: Mutex<Vec<Arc<Entry>>>,
-    /// Requests are counted and not kept.
+    /// True if requests are counted and not kept.
     counts_only: AtomicBool,
     requests: AtomicU64,
     bytes_received: AtomicU64,
@@ -243,7 +243,7 @@ pub(crate) struct Log {
     quiet: Notify,
 }
 
-/// One request in the log; its numbers move while the request runs.
+/// A request in the log; its numbers change while the request runs.
 pub(crate) struct Entry {
     request: Request,
     status: AtomicU16,
@@ -280,7 +280,7 @@ impl Log {
         self.counts_only.store(true, Ordering::SeqCst);
     }
 
-    /// Number of requests, blob bytes received and blob bytes sent.
+    /// Returns the number of requests, blob bytes received and blob bytes sent.
     pub(crate) fn totals(&self) -> (u64, u64, u64) {
         let of = |count: &AtomicU64| count.load(Ordering::SeqCst);
         (
@@ -304,12 +304,12 @@ impl Log {
             .store(self.running.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
-    /// Sum of `bytes` over the requests that `of` selects.
+    /// Returns the sum of `bytes` over the selected requests.
     pub(crate) fn sum(&self, of: impl Fn(&Request) -> u64) -> u64 {
         self.requests().iter().map(of).sum()
     }
 
-    /// The most requests that ran at the same time since the log was cleared.
+    /// Maximum number of concurrent requests since the log was cleared.
     pub(crate) fn peak(&self) -> usize {
         self.peak.load(Ordering::SeqCst)
     }
@@ -360,7 +360,7 @@ impl Entry {
         }
     }
 
-    /// The request runs no longer; repeated calls do nothing.
+    /// Marks the end of the request; repeated calls do nothing.
     pub(crate) fn finish(&self) {
         if !self.finished.swap(true, Ordering::SeqCst)
             && self.log.running.fetch_sub(1, Ordering::SeqCst) == 1

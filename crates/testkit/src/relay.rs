@@ -1,14 +1,13 @@
-//! A relay in front of a server: counts what is sent to it, to the byte, and stops at a byte.
+//! A relay in front of a server: counts the bytes that are sent to the server, and stops at a byte.
 //!
-//! What is behind it may be anything that speaks TCP, so that a real registry can be observed as closely as the one of
-//! this crate.
+//! The server may be any that speaks TCP, so that a real registry can be observed as closely as that of this crate.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Bytes that are passed on at a time.
+/// Number of bytes that are forwarded at once.
 const CHUNK: usize = 16 * 1024;
 
 /// A relay; its threads end with the connections. Meant for tests that block.
@@ -23,7 +22,7 @@ struct Shared {
     changed: Condvar,
 }
 
-/// What was sent to the server, and how much more may be.
+/// Bytes sent to the server, and the number that may still be sent.
 #[derive(Default)]
 struct Flow {
     sent: u64,
@@ -56,27 +55,27 @@ impl Relay {
         Ok(Self { host, shared })
     }
 
-    /// `127.0.0.1:port`, as it stands in references.
+    /// `127.0.0.1:port`, as in references.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Bytes that were sent to the server so far: everything, heads of requests included.
+    /// Number of bytes sent to the server so far, including the heads of requests.
     pub fn sent(&self) -> u64 {
         self.shared.flow().sent
     }
 
-    /// Lets `bytes` more go to the server, and none after them, until the connections are [cut](Relay::cut).
+    /// Lets `bytes` more pass to the server, and none after them, until the connections are [cut](Relay::cut).
     pub fn stop_after(&self, bytes: u64) {
         let mut flow = self.shared.flow();
         flow.stop_at = Some(flow.sent + bytes);
         flow.stopped = false;
     }
 
-    /// Blocks until the relay has stopped, with more to send.
+    /// Blocks until the relay has stopped with bytes left to send.
     ///
     /// # Errors
-    /// What was sent, where it did not stop within `patience`.
+    /// The number of bytes sent, if it did not stop within `patience`.
     pub fn wait_stopped(&self, patience: Duration) -> Result<(), u64> {
         let flow = self.shared.flow();
         let waited = self
@@ -90,7 +89,7 @@ impl Relay {
         Ok(())
     }
 
-    /// Cuts all connections, with what was held back; new ones are not stopped.
+    /// Cuts all connections, and discards the held bytes. New connections are not stopped.
     pub fn cut(&self) {
         let mut flow = self.shared.flow();
         flow.round += 1;
@@ -105,10 +104,10 @@ impl Shared {
         self.flow.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Passes on what client and server say until either ends.
+    /// Forwards bytes between client and server until either ends.
     fn serve(&self, client: &TcpStream) {
         let round = self.flow().round;
-        // A server that does not listen is a connection that ends at once.
+        // If the server does not listen, the connection ends immediately.
         let _ = TcpStream::connect(&self.target).and_then(|server| {
             server.set_nodelay(true)?;
             client.set_nodelay(true)?;
@@ -148,7 +147,8 @@ impl Shared {
         }
     }
 
-    /// How many of `wanted` bytes may go; waits while there are none, `None` where the connection was cut.
+    /// Returns how many of `wanted` bytes may pass. Waits while there are none. Returns `None` if the connection was
+    /// cut.
     fn admit(&self, wanted: usize, round: u64) -> Option<usize> {
         let mut flow = self.flow();
         loop {

@@ -11,8 +11,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// An authority made for one test, which signs the certificates of servers. A clone is the same authority, so that
-/// one CA file serves several registries.
+/// An authority made for one test, which signs the certificates of servers. A clone is the same authority, so that one
+/// CA file is enough for several registries.
 #[derive(Clone)]
 pub struct Tls {
     authority: Arc<CertifiedIssuer<'static, KeyPair>>,
@@ -22,16 +22,16 @@ pub struct Tls {
     demands_clients: bool,
 }
 
-/// What is wrong with the certificates of servers, besides their [names](Tls::for_names).
+/// Defects of the certificates of servers, besides their [names](Tls::for_names).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateFault {
     /// They expired on 4 March 2002.
     Expired,
     /// They are not valid before 3 February 2090.
     NotYetValid,
-    /// They signed themselves and call themselves authorities, as `openssl req -x509` makes them.
+    /// They are self-signed and marked as authorities, as `openssl req -x509` makes them.
     SelfSigned,
-    /// They are meant for clients alone.
+    /// They are only valid for clients.
     NotForServers,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Certified {
 /// A server's certificate and key as PEM, for servers that read files.
 #[derive(Clone)]
 pub struct Pem {
-    /// The certificate, with that of its authority behind it.
+    /// The certificate, followed by that of its authority.
     pub certificate: String,
     /// The private key.
     pub key: String,
@@ -57,7 +57,7 @@ impl Default for Tls {
 }
 
 impl Tls {
-    /// Makes an authority.
+    /// Creates an authority.
     ///
     /// # Panics
     /// If the system has no random numbers.
@@ -78,25 +78,25 @@ impl Tls {
         self
     }
 
-    /// Servers get a certificate for these names instead of their own: clients that verify refuse it.
+    /// Gives servers a certificate for these names instead of their own: clients that verify refuse it.
     pub fn for_names(mut self, names: &[&str]) -> Self {
         self.other_names = Some(names.iter().map(|&name| name.to_owned()).collect());
         self
     }
 
-    /// Servers get certificates that clients refuse which verify.
+    /// Gives servers a certificate with a defect: clients that verify refuse it.
     pub fn with_fault(mut self, fault: CertificateFault) -> Self {
         self.fault = Some(fault);
         self
     }
 
-    /// Servers demand a certificate of the client that the same authority signed: see [`Tls::client_pem`].
+    /// Lets servers demand a client certificate of the same authority: see [`Tls::client_pem`].
     pub fn demanding_clients(mut self) -> Self {
         self.demands_clients = true;
         self
     }
 
-    /// A certificate for a client, as PEM.
+    /// Returns a client certificate, as PEM.
     pub fn client_pem(&self) -> io::Result<Pem> {
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let mut params = CertificateParams::new(Vec::new()).map_err(io::Error::other)?;
@@ -111,12 +111,12 @@ impl Tls {
         })
     }
 
-    /// The certificate of the authority, as PEM.
+    /// Certificate of the authority, as PEM.
     pub fn ca_pem(&self) -> String {
         self.authority.pem()
     }
 
-    /// A certificate for these names (and addresses), as PEM.
+    /// Returns a certificate for these names (and addresses), as PEM.
     pub fn pem(&self, names: &[&str]) -> io::Result<Pem> {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let (certificate, key) = self.sign(&names).map_err(io::Error::other)?;

@@ -207,6 +207,6 @@ pub(super) fn image() -> Image {
 }
 
 /// Starts a real registry.
-pub(super) fn real(builder: testkit::real::Builder) -> DockerRegistry {
+pub(super) fn real(builder: testkit::real::DockerRegistryBuilder) -> DockerRegistry {
     builder.start().expect("install it with scripts/test")
 }

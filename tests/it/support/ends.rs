@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use testkit::image::media;
-use testkit::raw::{Answer, Client, Payload, push_over_http};
+use testkit::raw::{Client, Payload, RawResponse, push_over_http};
 use testkit::real::DockerRegistry;
 use testkit::{Image, Profile, Registry};
 
@@ -132,7 +132,7 @@ impl End {
         let accept = [("accept", media::ACCEPT_ALL)];
         let client = self.client();
         let answer = client.send("GET".parse().unwrap(), path, &accept, Payload::None);
-        let answer: Answer = block_on(answer).unwrap();
+        let answer: RawResponse = block_on(answer).unwrap();
         assert!(matches!(answer.status, 200 | 404), "{path}: {answer:?}");
         (answer.status == 200).then(|| answer.body.to_vec())
     }

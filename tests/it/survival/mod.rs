@@ -29,7 +29,7 @@ struct World {
 }
 
 impl World {
-    fn start(destination: real::Builder) -> Self {
+    fn start(destination: real::DockerRegistryBuilder) -> Self {
         let destination = destination.start().expect("install it with scripts/test");
         Self {
             source: registry(),

@@ -9,7 +9,7 @@ use url::Url;
 use crate::cause::Cause;
 use crate::client::Client;
 use crate::client::repository_context::RepositoryContext;
-use crate::transport::Astray;
+use crate::transport::ForbiddenRedirect;
 
 /// An address, judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +31,8 @@ impl Client {
         base: &Url,
         request: &Url,
         text: &str,
-    ) -> Result<CheckedUrl, Astray> {
-        let address = resolve(base, request, text).map_err(|why| Astray {
+    ) -> Result<CheckedUrl, ForbiddenRedirect> {
+        let address = resolve(base, request, text).map_err(|why| ForbiddenRedirect {
             cause: Cause::NotUnderstood,
             why,
         })?;
@@ -41,7 +41,7 @@ impl Client {
                 .transport
                 .may_lead(&visit.endpoint, request, &address.url)
                 .await
-                .map_err(|Astray { cause, why }| Astray {
+                .map_err(|ForbiddenRedirect { cause, why }| ForbiddenRedirect {
                     cause,
                     why: format!("the registry leads {why}"),
                 })?;

@@ -12,7 +12,7 @@ use crate::client::{BlobReader, Client};
 use crate::error::{Error, ErrorKind};
 use crate::manifest::Descriptor;
 use crate::reference::Repository;
-use crate::transport::{Astray, Endpoint};
+use crate::transport::{Endpoint, ForbiddenRedirect};
 
 use super::reader::{BlobFetch, fetch_ask};
 
@@ -53,7 +53,7 @@ impl Client {
         offset: u64,
     ) -> Result<BlobReader, Error> {
         let digest = &descriptor.digest;
-        let refuse = |host: &str, Astray { cause, why }: Astray| {
+        let refuse = |host: &str, ForbiddenRedirect { cause, why }: ForbiddenRedirect| {
             let action = format!("fetch foreign layer {digest} of {}", repository.path());
             Error::new(ErrorKind::Refused, action, host, why)
                 .with_cause(cause)
@@ -63,7 +63,7 @@ impl Client {
         let Ok(mut url) = Url::parse(text) else {
             let why = "its descriptor names a URL that is none".to_owned();
             let cause = Cause::NotUnderstood;
-            return Err(refuse(registry, Astray { cause, why }));
+            return Err(refuse(registry, ForbiddenRedirect { cause, why }));
         };
         // A user in an address is its writer's invention.
         let _ = url.set_username("");
@@ -84,15 +84,15 @@ impl Client {
     ///
     /// # Errors
     /// Why not: a clause that says what can be done.
-    async fn may_fetch(&self, endpoint: &Endpoint, url: &Url) -> Result<(), Astray> {
-        may_be_spoken(url, endpoint.insecure).map_err(|why| Astray {
+    async fn may_fetch(&self, endpoint: &Endpoint, url: &Url) -> Result<(), ForbiddenRedirect> {
+        may_be_spoken(url, endpoint.insecure).map_err(|why| ForbiddenRedirect {
             cause: Cause::Downgrade,
             why: why.to_owned(),
         })?;
         let transport = &self.inner.transport;
         if transport.lies_inside(endpoint, url).await {
             let host = url.host_str().unwrap_or_default();
-            return Err(Astray {
+            return Err(ForbiddenRedirect {
                 cause: Cause::PrivateAddress,
                 why: format!(
                     "its URL leads to an address of a private network, which is not followed: if this is meant, write \

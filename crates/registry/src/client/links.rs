@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::client::checked_url::{self, CheckedUrl};
 use crate::client::request::RequestSpec;
 use crate::error::{Error, ErrorKind};
-use crate::transport::Astray;
+use crate::transport::ForbiddenRedirect;
 
 /// A `Link` header of which nobody can tell where it leads.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Client {
         let visit = self.repository_context(&list.repository).await?;
         let base = self.base(&visit, &list.action).await?;
         let address = checked_url::resolve(&base, from, link).map_err(|why| {
-            list.forbidden_redirect(Astray {
+            list.forbidden_redirect(ForbiddenRedirect {
                 cause: Cause::NotUnderstood,
                 why,
             })

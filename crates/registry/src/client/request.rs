@@ -14,7 +14,7 @@ use crate::client::repository_context::RepositoryContext;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Repository;
 use crate::transport::{
-    AnswerLimit, Astray, Call, Lane, RequestBody, Response, authority, is_host_of,
+    AnswerLimit, Call, ForbiddenRedirect, Lane, RequestBody, Response, authority, is_host_of,
 };
 
 /// One request, in a form that can be made into a call as often as it takes.
@@ -150,7 +150,10 @@ impl RequestSpec {
     }
 
     /// That an answer to this request leads where nobody goes.
-    pub(super) fn forbidden_redirect(&self, Astray { cause, why }: Astray) -> Error {
+    pub(super) fn forbidden_redirect(
+        &self,
+        ForbiddenRedirect { cause, why }: ForbiddenRedirect,
+    ) -> Error {
         self.error(ErrorKind::Refused, why).with_cause(cause)
     }
 

@@ -79,7 +79,7 @@ pub struct ResponseBody {
 
 /// The watch and the permit that the transport adds to a body.
 pub(super) struct BodyGuard {
-    place: RequestContext,
+    context: RequestContext,
     stall: StallTimer,
     /// Bucket of the user's byte limit, if there is one.
     throttle: Option<Throttle>,
@@ -91,25 +91,25 @@ pub(super) struct BodyGuard {
 struct HeldPermit {
     _permit: Permit,
     /// Stops the producer of the request's body when the answer is complete.
-    _leash: BodyAbortGuard,
+    _abort_guard: BodyAbortGuard,
 }
 
 impl BodyGuard {
-    /// Returns a guard for an answer from `place` that may be silent for at most `stall`.
+    /// Returns a guard for an answer in `context` that may be silent for at most `stall`.
     pub(super) fn new(
-        place: RequestContext,
+        context: RequestContext,
         stall: Duration,
         permit: Permit,
-        leash: BodyAbortGuard,
+        abort_guard: BodyAbortGuard,
     ) -> Self {
         Self {
-            place,
+            context,
             stall: StallTimer::new(stall),
             throttle: None,
             http2: None,
             held: Some(Box::new(HeldPermit {
                 _permit: permit,
-                _leash: leash,
+                _abort_guard: abort_guard,
             })),
         }
     }
@@ -194,14 +194,14 @@ impl ResponseBody {
     pub(crate) fn redirected(&self) -> Option<&RequestContext> {
         self.guard
             .as_ref()
-            .map(|guard| &guard.place)
-            .filter(|place| place.redirected_from().is_some())
+            .map(|guard| &guard.context)
+            .filter(|context| context.redirected_from().is_some())
     }
     /// Redactor of the secrets in the request.
     pub(crate) fn redactor(&self) -> SecretRedactor {
         self.guard
             .as_ref()
-            .map(|guard| guard.place.redactor().clone())
+            .map(|guard| guard.context.redactor().clone())
             .unwrap_or_default()
     }
     /// Returns the next bytes, or `None` at the end. A connection that breaks or stalls is an error, and so is an end
@@ -290,7 +290,7 @@ impl ResponseBody {
     }
     fn error(&self, kind: ErrorKind, message: String) -> Error {
         match &self.guard {
-            Some(guard) => guard.place.error(kind, message),
+            Some(guard) => guard.context.error(kind, message),
             None => Error::new(kind, "read an answer", "an unknown host", message),
         }
     }

@@ -158,11 +158,11 @@ impl BodyProgress {
     fn lock(&self) -> MutexGuard<'_, Option<ProducerState>> {
         self.producer.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    /// Returns the next bytes for the network; `bell` wakes when the producer has more.
+    /// Returns the next bytes for the network; `waker` wakes when the producer has more.
     fn poll_next(
         &self,
         cx: &Context<'_>,
-        bell: &Waker,
+        waker: &Waker,
     ) -> Poll<Option<Result<Bytes, BodyAborted>>> {
         self.waiting.register(cx.waker());
         let mut slot = self.lock();
@@ -172,7 +172,7 @@ impl BodyProgress {
         };
         // Set before the poll, since the producer may become ready right after it.
         self.producer_waits.store(true, Ordering::Release);
-        let Poll::Ready(item) = producer.poll_next(&mut Context::from_waker(bell)) else {
+        let Poll::Ready(item) = producer.poll_next(&mut Context::from_waker(waker)) else {
             return Poll::Pending;
         };
         self.producer_waits.store(false, Ordering::Release);
@@ -230,14 +230,14 @@ impl ProducerState {
 /// The body of a request that notes which side is waiting.
 struct MeteredBody {
     sending: Arc<BodyProgress>,
-    bell: Waker,
+    waker: Waker,
 }
 
 impl MeteredBody {
     fn new(sending: &Arc<BodyProgress>) -> Self {
         Self {
             sending: Arc::clone(sending),
-            bell: Waker::from(Arc::new(ProducerWaker(Arc::downgrade(sending)))),
+            waker: Waker::from(Arc::new(ProducerWaker(Arc::downgrade(sending)))),
         }
     }
 }
@@ -246,7 +246,7 @@ impl Stream for MeteredBody {
     type Item = Result<Bytes, BodyAborted>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.sending.poll_next(cx, &self.bell)
+        self.sending.poll_next(cx, &self.waker)
     }
 }
 
@@ -277,7 +277,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_producer_that_nobody_comes_to_any_more_does_not_hide_a_stall() {
+    async fn a_ready_producer_that_is_not_polled_does_not_hide_a_stall() {
         let (give, given) = oneshot::channel();
         let stream = stream::once(async move { given.await.map_err(|_| BodyAborted) });
         let body = RequestBody::Stream {

@@ -9,7 +9,7 @@ use crate::transport::{Endpoint, Transport, private_addresses, redirect, scheme}
 
 /// An address that a registry leads to and that is not followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Astray {
+pub(crate) struct ForbiddenRedirect {
     /// Cause for the error.
     pub(crate) cause: Cause,
     /// Clause with the address and the remedy.
@@ -27,10 +27,10 @@ impl Transport {
         endpoint: &Endpoint,
         from: &Url,
         target: &Url,
-    ) -> Result<(), Astray> {
+    ) -> Result<(), ForbiddenRedirect> {
         let host = authority(target);
         if redirect::is_downgrade(from, target) && !endpoint.insecure {
-            return Err(Astray {
+            return Err(ForbiddenRedirect {
                 cause: Cause::Downgrade,
                 why: format!("from https to plain http at {host}, which is not followed"),
             });
@@ -39,7 +39,7 @@ impl Transport {
         let leads_inside = !self.network.is_inside(from)
             && private_addresses::leads_inside(from, target, endpoint.insecure, allowed).await;
         if leads_inside {
-            return Err(Astray {
+            return Err(ForbiddenRedirect {
                 cause: Cause::PrivateAddress,
                 why: format!(
                     "to {host}, an address of a private network, which is not followed: if this is meant, write \

@@ -50,15 +50,15 @@ impl ExchangeError {
             Self::Stalled(_) | Self::InvalidUrl => None,
         }
     }
-    fn into_error(self, place: &RequestContext) -> Error {
+    fn into_error(self, context: &RequestContext) -> Error {
         match self {
             Self::Http(error) => {
                 let cause = error.cause();
                 let kind = error.kind.into();
-                place.error(kind, error.message).with_cause(cause)
+                context.error(kind, error.message).with_cause(cause)
             }
-            Self::Stalled(stall) => place.error(ErrorKind::Stalled, stall.to_string()),
-            Self::InvalidUrl => place.error(ErrorKind::Protocol, "the URL cannot be requested"),
+            Self::Stalled(stall) => context.error(ErrorKind::Stalled, stall.to_string()),
+            Self::InvalidUrl => context.error(ErrorKind::Protocol, "the URL cannot be requested"),
         }
     }
 }
@@ -74,10 +74,10 @@ impl Transport {
         let bucket = self.rates.bytes(&plan.endpoint.registry);
         if let (Some(bucket), RequestBody::Bytes(bytes)) = (&bucket, &body) {
             let turn = bucket.take(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-            self.patience
+            self.shutdown
                 .until(turn)
                 .await
-                .map_err(|DeadlineExceeded| hop.place.error(ErrorKind::Cancelled, OVER))?;
+                .map_err(|DeadlineExceeded| hop.context.error(ErrorKind::Cancelled, OVER))?;
         }
         let mut route = self.route(plan, hop)?;
         self.redactor
@@ -90,8 +90,8 @@ impl Transport {
             && self.http2.is_needed(&host, error.http(), plan.tries)
         {
             if let Some(turn) = self.rates.request(&plan.endpoint.registry) {
-                let waited = self.patience.until(turn).await;
-                waited.map_err(|DeadlineExceeded| hop.place.error(ErrorKind::Cancelled, OVER))?;
+                let waited = self.shutdown.until(turn).await;
+                waited.map_err(|DeadlineExceeded| hop.context.error(ErrorKind::Cancelled, OVER))?;
             }
             tracing::debug!(host, "HTTP/2 does not work, HTTP/1.1 is tried");
             route.http2 = false;
@@ -103,7 +103,7 @@ impl Transport {
         {
             self.http2.record_answer(&host, route.http2);
         }
-        outcome.map_err(|error| error.into_error(&hop.place))
+        outcome.map_err(|error| error.into_error(&hop.context))
     }
 
     /// Makes one request on `route`.
@@ -153,7 +153,7 @@ impl Transport {
             Reach::Anywhere
         };
         let certificates = self.certificates.find(registry, is_own).map_err(|why| {
-            let error = hop.place.error(ErrorKind::Tls, why);
+            let error = hop.context.error(ErrorKind::Tls, why);
             error.with_cause(Cause::ClientCertificate)
         })?;
         let is_small = plan.lane == Lane::Calls;

@@ -63,7 +63,7 @@ use warnings::ReportedWarnings;
 pub use body::{BodyAborted, RequestBody, RequestStream, ResponseBody, ResponseStream};
 pub use certs_d::{CertificateSet, certificate_directories};
 pub(crate) use context::{authority, is_host_of};
-pub(crate) use destination_rules::Astray;
+pub(crate) use destination_rules::ForbiddenRedirect;
 pub use limits::{PerRegistry, WindowBounds};
 pub use network::{Reach, Resolver, SystemResolver};
 pub use observer::{Observer, PauseReason, RequestRecord, Silent};
@@ -369,7 +369,7 @@ pub struct Transport {
     pauses: Pauses,
     rates: Rates,
     quotas: Quotas,
-    patience: ShutdownDeadline,
+    shutdown: ShutdownDeadline,
     schemes: SchemeCache,
     hosts: UnreachableHosts,
     http2: Http2Fallback,
@@ -418,7 +418,7 @@ impl Transport {
             pauses: Pauses::default(),
             quotas: Quotas::default(),
             rates: Rates::new(options.max_requests.clone(), options.max_rate.clone()),
-            patience: ShutdownDeadline::default(),
+            shutdown: ShutdownDeadline::default(),
             schemes: SchemeCache::new(service.clone()),
             hosts: UnreachableHosts::default(),
             http2: Http2Fallback::default(),

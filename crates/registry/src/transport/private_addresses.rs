@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_public_is_kept_out_and_only_of_what_is_not_allowed() {
+    async fn only_public_registries_are_refused_and_only_without_permission() {
         let allowed = ["10.0.0.1".to_owned(), "Store.Local:8443".to_owned()];
         for (from, target, inside) in [
             ("https://9.9.9.9/", "https://10.0.0.2/", true),

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_means_what_it_means_to_go_programs() {
+    fn no_proxy_has_the_meaning_that_go_gives_it() {
         for (list, uri, direct) in [
             ("*", "https://r.example/", true),
             ("*", "https://10.0.0.1/", true),
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_of_a_proxy_is_ignored() {
+    fn invalid_proxy_addresses_are_ignored() {
         for (value, good) in [
             ("proxy.example:3128", true),
             ("http://proxy.example", true),
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn logins_are_known_to_those_who_redact_them() {
+    fn logins_of_proxies_are_redacted() {
         let variables = [
             ("HTTPS_PROXY", "http://ada:hunter22@p.example:3128"),
             ("HTTP_PROXY", "socks5://ada:hunter33@p.example"),

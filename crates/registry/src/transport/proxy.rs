@@ -33,8 +33,8 @@ pub(super) async fn tunnel(
     let stream = match proxy.uri().scheme_str() {
         Some(scheme @ ("socks4" | "socks4a")) => {
             let target = resolved(target, scheme == "socks4", connector).await?;
-            let asked = SocksV4::new(to, ready).call(target).await;
-            asked.map_err(|error| refused(&error))?
+            let tunnelled = SocksV4::new(to, ready).call(target).await;
+            tunnelled.map_err(|error| refused(&error))?
         }
         Some(scheme @ ("socks5" | "socks5h")) => {
             let target = resolved(target, scheme == "socks5", connector).await?;
@@ -42,16 +42,16 @@ pub(super) async fn tunnel(
             if let Some((user, password)) = proxy.raw_auth() {
                 socks = socks.with_auth(user.to_owned(), password.to_owned());
             }
-            let asked = socks.call(target).await;
-            asked.map_err(|error| refused(&error))?
+            let tunnelled = socks.call(target).await;
+            tunnelled.map_err(|error| refused(&error))?
         }
         _ => {
             let mut tunnel = Tunnel::new(to, ready);
             if let Some(login) = proxy.basic_auth() {
                 tunnel = tunnel.with_auth(login.clone());
             }
-            let asked = tunnel.call(target).await;
-            asked.map_err(|error| refused(&error))?
+            let tunnelled = tunnel.call(target).await;
+            tunnelled.map_err(|error| refused(&error))?
         }
     };
     Ok(stream.into_inner())

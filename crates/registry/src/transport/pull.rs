@@ -21,8 +21,8 @@ impl Transport {
         let account = self.quotas.account(&registry, user);
         let pull = if call.method == Method::GET {
             let tell = |text: &str| self.observer().warning(registry.as_str(), text);
-            let admitted = account.admit(&self.patience, tell).await;
-            let place = || {
+            let admitted = account.admit(&self.shutdown, tell).await;
+            let context = || {
                 RequestContext::new(
                     &call.action,
                     &call.endpoint,
@@ -31,8 +31,8 @@ impl Transport {
                 )
             };
             Some(admitted.map_err(|why| match why {
-                PullRefused::DeadlineExceeded => place().error(ErrorKind::Cancelled, OVER),
-                PullRefused::UsedUp(why) => place().error(ErrorKind::RateLimited, why).given_up(),
+                PullRefused::DeadlineExceeded => context().error(ErrorKind::Cancelled, OVER),
+                PullRefused::UsedUp(why) => context().error(ErrorKind::RateLimited, why).given_up(),
             })?)
         } else {
             None

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_any_length_is_not_followed() {
+    fn addresses_are_followed_up_to_a_maximum_length() {
         let from = url("https://a.example/v2/");
         let follow = |location: &str| {
             let headers = HeaderMap::from_iter([(LOCATION, location.parse().unwrap())]);

@@ -139,7 +139,7 @@ impl Attempts {
         if let Some(lead) = &self.part.lead {
             lead.wait(delay);
         }
-        if let Err(DeadlineExceeded) = self.transport.patience.until(Instant::now() + delay).await {
+        if let Err(DeadlineExceeded) = self.transport.shutdown.until(Instant::now() + delay).await {
             return Err(error.with_kind(ErrorKind::Cancelled));
         }
         if let Some(lead) = &self.part.lead {
@@ -186,27 +186,27 @@ impl Attempts {
     }
     /// Returns the wait after `error`, or `None` if no wait would help.
     fn wait(&mut self, error: &Error) -> Result<Option<RetryDelay>, RetryAfterTooLong> {
-        let asked = match error.retryable() {
+        let requested = match error.retryable() {
             Retryable::No => return Ok(None),
             Retryable::Yes => None,
-            Retryable::After(asked) => Some(asked),
+            Retryable::After(requested) => Some(requested),
         };
         let limit = self.policy.max_retry_after;
-        if let Some(asked) = asked.filter(|asked| *asked > limit) {
+        if let Some(requested) = requested.filter(|requested| *requested > limit) {
             let until = error.until().map_or_else(String::new, |until| {
                 format!(" ({})", timestamp::until(until, SystemTime::now()))
             });
             return Err(RetryAfterTooLong(format!(
                 "it asks for a pause of {} s{until}, longer than the limit of {} s",
-                asked.as_secs(),
+                requested.as_secs(),
                 limit.as_secs()
             )));
         }
         let own = self.backoff.next().unwrap_or(self.policy.max);
         let own = own.min(self.policy.max);
         Ok(Some(RetryDelay {
-            delay: asked.map_or(own, |asked| asked.max(own)),
-            whole_host: asked.is_some()
+            delay: requested.map_or(own, |requested| requested.max(own)),
+            whole_host: requested.is_some()
                 || error.kind() == ErrorKind::RateLimited
                 || (error.status() == Some(StatusCode::SERVICE_UNAVAILABLE)
                     && self.transport.pauses.is_overloaded(&self.endpoint.registry)),

@@ -17,7 +17,7 @@ use crate::transport::exchange::{Exchanged, content_length};
 use crate::transport::limits::{Permit, ResponseHead, Throttle, Urgency};
 use crate::transport::shutdown_deadline::DeadlineExceeded;
 use crate::transport::{
-    AnswerLimit, Astray, Call, Endpoint, Lane, Response, Transport, Trust, redirect,
+    AnswerLimit, Call, Endpoint, ForbiddenRedirect, Lane, Response, Transport, Trust, redirect,
 };
 
 /// Permission for one call at one host, released when dropped.
@@ -42,7 +42,7 @@ pub(super) struct RequestPlan {
 
 /// One request of a call, before or after a redirect.
 pub(super) struct Hop {
-    pub(super) place: RequestContext,
+    pub(super) context: RequestContext,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     /// True if a host of the public internet led here.
@@ -120,14 +120,14 @@ impl Transport {
     /// Waits until `registry` is not paused and the user's limit allows another request.
     async fn wait_for_limits(&self, registry: &Registry) -> Result<(), DeadlineExceeded> {
         loop {
-            self.pauses.resumed(registry, &self.patience).await?;
+            self.pauses.resumed(registry, &self.shutdown).await?;
             let Some(turn) = self.rates.request(registry) else {
                 return Ok(());
             };
             if turn <= Instant::now() {
                 return Ok(());
             }
-            self.patience.until(turn).await?;
+            self.shutdown.until(turn).await?;
             // After a pause, all that waited for their turns in the meantime would start at once.
             if !self.pauses.is_paused(registry) {
                 return Ok(());
@@ -164,45 +164,50 @@ impl Transport {
     }
 
     async fn follow_redirects(&self, call: Call, mut permit: Permit) -> Result<Response, Error> {
-        let (trip, mut hop, body) = self.prepare(call)?;
+        let (plan, mut hop, body) = self.prepare(call)?;
         let mut body = body::if_any(body)
             .await
-            .map_err(|aborted| hop.place.error(ErrorKind::Cancelled, aborted.to_string()))?;
+            .map_err(|aborted| hop.context.error(ErrorKind::Cancelled, aborted.to_string()))?;
         for hops in 0..=redirect::MAX_HOPS {
-            let host = (hop.place.host().to_owned(), trip.endpoint.insecure);
+            let host = (hop.context.host().to_owned(), plan.endpoint.insecure);
             let waits = matches!(body, RequestBody::Empty);
-            let contact = self.wait_for_host(host, waits, &trip.action).await?;
+            let contact = self.wait_for_host(host, waits, &plan.action).await?;
             let start = Instant::now();
             let body = std::mem::replace(&mut body, RequestBody::Empty);
-            let exchanged = self.exchange(&trip, &hop, body).await;
+            let exchanged = self.exchange(&plan, &hop, body).await;
             contact.ended(exchanged.as_ref().err());
             // Only the latencies of HEADs without redirects are comparable.
-            let alike = hops == 0 && trip.method == Method::HEAD;
+            let alike = hops == 0 && plan.method == Method::HEAD;
             self.record_outcome(
-                &trip,
+                &plan,
                 &mut permit,
                 &exchanged,
                 alike.then(|| start.elapsed()),
             );
-            let (answer, leash) = exchanged?;
+            let (answer, abort_guard) = exchanged?;
             let (status, own) = (answer.status(), answer.headers());
-            let Some(target) = self.redirection(&trip, &hop, status, own).await? else {
-                let throttle = self.rates.bytes(&trip.endpoint.registry).map(Throttle::new);
+            let Some(target) = self.redirection(&plan, &hop, status, own).await? else {
+                let throttle = self.rates.bytes(&plan.endpoint.registry).map(Throttle::new);
                 let watch = (answer.version() == Version::HTTP_2)
-                    .then(|| self.http2.watch(authority(&hop.url), trip.tries));
-                let guard = BodyGuard::new(hop.place, self.options.timeouts.stall, permit, leash);
+                    .then(|| self.http2.watch(authority(&hop.url), plan.tries));
+                let guard = BodyGuard::new(
+                    hop.context,
+                    self.options.timeouts.stall,
+                    permit,
+                    abort_guard,
+                );
                 let guard = guard.with_throttle(throttle).with_http2(watch);
-                return Ok(respond(&trip, hop.url, answer, guard));
+                return Ok(respond(&plan, hop.url, answer, guard));
             };
             answer.into_body().drain().await;
-            if let Some(turn) = self.rates.request(&trip.endpoint.registry) {
-                let waited = self.patience.until(turn).await;
-                waited.map_err(|DeadlineExceeded| hop.place.error(ErrorKind::Cancelled, OVER))?;
+            if let Some(turn) = self.rates.request(&plan.endpoint.registry) {
+                let waited = self.shutdown.until(turn).await;
+                waited.map_err(|DeadlineExceeded| hop.context.error(ErrorKind::Cancelled, OVER))?;
             }
             let led_by_public = hop.led_by_public || !self.network.is_inside(&hop.url);
             hop = hop.onward(target, led_by_public);
         }
-        Err(hop.place.error(
+        Err(hop.context.error(
             ErrorKind::Refused,
             format!("more than {} redirects", redirect::MAX_HOPS),
         ))
@@ -210,9 +215,9 @@ impl Transport {
 
     fn prepare(&self, call: Call) -> Result<(RequestPlan, Hop, RequestBody), Error> {
         let redactor = self.redactor.clone();
-        let place = RequestContext::new(&call.action, &call.endpoint, &call.url, redactor);
+        let context = RequestContext::new(&call.action, &call.endpoint, &call.url, redactor);
         if call.url.scheme() != "https" && !call.endpoint.insecure {
-            return Err(place
+            return Err(context
                 .error(
                     ErrorKind::Refused,
                     "plain http is used only for registries that are marked insecure",
@@ -225,7 +230,7 @@ impl Transport {
             Trust::Verified
         };
         let timeouts = &self.options.timeouts;
-        let trip = RequestPlan {
+        let plan = RequestPlan {
             action: call.action,
             endpoint: call.endpoint,
             method: call.method,
@@ -254,22 +259,22 @@ impl Transport {
             call.body,
             RequestBody::Empty | RequestBody::Stream { length: 0, .. }
         );
-        if empty && matches!(trip.method, Method::POST | Method::PUT | Method::PATCH) {
+        if empty && matches!(plan.method, Method::POST | Method::PUT | Method::PATCH) {
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         let hop = Hop {
-            place,
+            context,
             url: call.url,
             headers,
             led_by_public: call.public_only,
         };
-        Ok((trip, hop, call.body))
+        Ok((plan, hop, call.body))
     }
 
     /// Adjusts the window after a request, and reports if it became narrower.
     fn record_outcome(
         &self,
-        trip: &RequestPlan,
+        plan: &RequestPlan,
         permit: &mut Permit,
         exchanged: &Result<Exchanged, Error>,
         latency: Option<Duration>,
@@ -283,32 +288,32 @@ impl Transport {
             Err(error) => permit.failed(error.kind()),
         };
         if let Some(size) = narrowed {
-            let host = trip.endpoint.registry.as_str();
-            self.observer().narrowed(host, trip.lane, size);
+            let host = plan.endpoint.registry.as_str();
+            self.observer().narrowed(host, plan.lane, size);
         }
     }
 
     /// Returns the allowed target of a redirect, or `None` if the answer is not a redirect.
     async fn redirection(
         &self,
-        trip: &RequestPlan,
+        plan: &RequestPlan,
         hop: &Hop,
         status: StatusCode,
         headers: &HeaderMap,
     ) -> Result<Option<Url>, Error> {
-        if !trip.follow {
+        if !plan.follow {
             return Ok(None);
         }
-        let target = redirect::target(&trip.method, status, headers, &hop.url)
-            .map_err(|why| hop.place.error(ErrorKind::Protocol, why))?;
+        let target = redirect::target(&plan.method, status, headers, &hop.url)
+            .map_err(|why| hop.context.error(ErrorKind::Protocol, why))?;
         let Some(target) = target else {
             return Ok(None);
         };
-        self.may_lead(&trip.endpoint, &hop.url, &target)
+        self.may_lead(&plan.endpoint, &hop.url, &target)
             .await
-            .map_err(|Astray { cause, why }| {
+            .map_err(|ForbiddenRedirect { cause, why }| {
                 let message = format!("it redirects {why}");
-                hop.place
+                hop.context
                     .error(ErrorKind::Refused, message)
                     .with_cause(cause)
             })?;
@@ -323,7 +328,7 @@ impl Hop {
             redirect::strip_private_headers(&mut self.headers);
         }
         Self {
-            place: self.place.redirected_to(&target),
+            context: self.context.redirected_to(&target),
             url: target,
             headers: self.headers,
             led_by_public,
@@ -332,13 +337,13 @@ impl Hop {
 }
 
 fn respond(
-    trip: &RequestPlan,
+    plan: &RequestPlan,
     url: Url,
     answer: http::Response<ResponseBody>,
     guard: BodyGuard,
 ) -> Response {
     let (parts, body) = answer.into_parts();
-    let expected = content_length(&trip.method, parts.status, &parts.headers);
+    let expected = content_length(&plan.method, parts.status, &parts.headers);
     Response {
         status: parts.status,
         headers: parts.headers,

@@ -48,7 +48,7 @@ impl Transport {
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), and so do those that begin later. Requests in flight are
     /// not affected.
     pub fn set_shutdown_deadline(&self, grace: Duration) {
-        self.patience.end_in(grace);
+        self.shutdown.end_in(grace);
     }
 }
 
@@ -59,23 +59,23 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn waits_that_fit_last_and_others_end_when_that_is_known() {
-        let patience = ShutdownDeadline::default();
+    async fn waits_beyond_the_deadline_end_as_soon_as_it_is_known() {
+        let shutdown = ShutdownDeadline::default();
         let start = Instant::now();
-        assert_eq!(patience.until(start + SECOND).await, Ok(()));
+        assert_eq!(shutdown.until(start + SECOND).await, Ok(()));
         assert_eq!(start.elapsed(), SECOND);
         let (long, short, ()) = tokio::join!(
-            patience.until(start + 20 * SECOND),
-            patience.until(start + 8 * SECOND),
+            shutdown.until(start + 20 * SECOND),
+            shutdown.until(start + 8 * SECOND),
             async {
                 tokio::time::sleep(4 * SECOND).await;
-                patience.0.send_replace(Some(start + 10 * SECOND));
+                shutdown.0.send_replace(Some(start + 10 * SECOND));
             }
         );
         assert_eq!((long, short), (Err(DeadlineExceeded), Ok(())));
         assert_eq!(start.elapsed(), 8 * SECOND);
         assert_eq!(
-            patience.until(start + 11 * SECOND).await,
+            shutdown.until(start + 11 * SECOND).await,
             Err(DeadlineExceeded)
         );
         assert_eq!(start.elapsed(), 8 * SECOND);

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn time_in_which_nobody_waits_makes_nobody_slow() {
+    async fn time_without_a_waiting_reader_does_not_count() {
         let mut timer = StallTimer::new(SECOND);
         for _ in 0..1_000 {
             tokio::time::sleep(60 * SECOND).await;

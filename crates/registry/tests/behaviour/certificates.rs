@@ -1,4 +1,4 @@
-//! An authority and certificates of our own.
+//! A test authority and its certificates.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use rustls::{ConfigBuilder, RootCertStore, ServerConfig, SupportedProtocolVersio
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-/// A server for `127.0.0.1` whose certificate signed itself and is no authority; and the certificate.
+/// Returns a server for `127.0.0.1` with a self-signed certificate that is not an authority, and the certificate.
 pub(crate) fn self_signed() -> (TlsAcceptor, Vec<u8>) {
     let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     let key = KeyPair::generate().unwrap();
@@ -17,14 +17,14 @@ pub(crate) fn self_signed() -> (TlsAcceptor, Vec<u8>) {
     (acceptor, certificate.pem().into_bytes())
 }
 
-/// An authority that nobody knows.
+/// An authority that no client trusts by default.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
     pub(crate) fn new() -> Self {
         Self::of(CertificateParams::default())
     }
-    /// An authority that is a server for `name` as well, as `openssl req -x509` makes them.
+    /// Returns an authority that is also a server for `name`, as `openssl req -x509` makes them.
     pub(crate) fn serving(name: &str) -> Self {
         Self::of(CertificateParams::new(vec![name.to_owned()]).unwrap())
     }
@@ -32,24 +32,24 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
-    /// Its certificate.
+    /// Returns its certificate as PEM.
     pub(crate) fn pem(&self) -> Vec<u8> {
         self.0.pem().into_bytes()
     }
-    /// The same, as DER.
+    /// Returns its certificate as DER.
     pub(crate) fn der(&self) -> Vec<u8> {
         self.0.der().to_vec()
     }
-    /// A server that shows the certificate that signed itself.
+    /// Returns a server with the self-signed certificate of the authority.
     pub(crate) fn own_acceptor(&self) -> TlsAcceptor {
         acceptor(self.0.der().to_vec().into(), self.0.key(), &[])
     }
-    /// A server for `names` that speaks `alpn`.
+    /// Returns a server for `names` with these ALPN protocols.
     pub(crate) fn acceptor(&self, names: &[&str], alpn: &[&str]) -> TlsAcceptor {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         self.acceptor_for(&CertificateParams::new(names).unwrap(), alpn)
     }
-    /// A server for `127.0.0.1` that demands a certificate of the client, by this authority, in one version of TLS.
+    /// Returns a server for `127.0.0.1` that demands a client certificate of this authority, with one version of TLS.
     pub(crate) fn demanding_acceptor(
         &self,
         version: &'static SupportedProtocolVersion,

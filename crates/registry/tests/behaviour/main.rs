@@ -1,4 +1,4 @@
-//! What the crate does on the wire, seen from outside.
+//! The requests of the crate, seen from outside.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

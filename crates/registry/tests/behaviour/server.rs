@@ -1,4 +1,4 @@
-//! A server of raw bytes, for answers that no decent server gives.
+//! A server of raw bytes, for answers that no real server sends.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,17 +6,17 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-/// What a handler does with a request.
+/// The reaction of a handler to a request.
 pub(crate) enum Reply {
     /// Writes the bytes and waits for the next request.
     Keep(Vec<u8>),
     /// Writes the bytes and closes the connection.
     Close(Vec<u8>),
-    /// Writes the bytes and keeps silent.
+    /// Writes the bytes and then nothing more.
     Hang(Vec<u8>),
 }
 
-/// A request as it came.
+/// A request as it was received.
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
     /// `GET /v2/ HTTP/1.1`, and the header lines, names in lower case.
@@ -48,7 +48,7 @@ enum Manner {
     Tls(TlsAcceptor),
 }
 
-/// A server on a port of its own; gone when dropped.
+/// A server on its own port, which stops when it is dropped.
 pub(crate) struct Server {
     pub(crate) port: u16,
     heard: Arc<Mutex<Vec<Heard>>>,
@@ -73,11 +73,11 @@ impl Server {
     ) -> Self {
         Self::start(Manner::DeafToTls, Arc::new(handler)).await
     }
-    /// Speaks HTTP, and waits for the rest of what is a TLS handshake.
+    /// Speaks HTTP, and waits for the rest of a TLS handshake.
     pub(crate) async fn patient(handler: impl Fn(&Heard) -> Reply + Send + Sync + 'static) -> Self {
         Self::start(Manner::Patient, Arc::new(handler)).await
     }
-    /// Answers `bytes` to the head of any request, and reads no further.
+    /// Answers `bytes` to the head of every request, and reads no further.
     pub(crate) async fn early(bytes: &'static [u8]) -> Self {
         Self::start(
             Manner::Early,

@@ -1,63 +1,63 @@
-//! What a workload must show, and whether it does.
+//! Figures that a workload must reach, and their verdicts.
 
 use crate::measure::Sample;
 use crate::workloads::{Content, Workload};
 
-/// Something that must be seen in the medians of a workload.
+/// A requirement on the medians of a workload.
 pub(crate) enum Figure {
     /// Wall time, in seconds, at most.
     Seconds(f64),
-    /// Wall time, in seconds or as a multiple of the relay's, at most: one of the two suffices.
+    /// Wall time, in seconds or as a multiple of the relay's, at most: one of the two is enough.
     SecondsOrRelay(f64, f64),
-    /// CPU seconds a gigabyte, as a multiple of the relay's, at most.
+    /// CPU seconds per gigabyte, as a multiple of the relay's, at most.
     CpuOfRelay(f64),
-    /// Requests at both ends, those for tokens included, at most.
+    /// Requests at both ends, including those for tokens, at most.
     Requests(u64),
-    /// Nothing but lists of tags and tokens is asked for.
+    /// No requests except for lists of tags and for tokens.
     ListsAndTokens,
-    /// The destination gets so many manifests and is asked for no blob.
+    /// The destination gets this many manifests and no blob request.
     PutsOnly(u64),
     /// The source sends every byte once.
     FetchedOnce,
-    /// The source sends so many times the unique bytes at most.
+    /// The source sends at most this multiple of the unique bytes.
     FetchedAtMost(f64),
     /// Each destination registry gets every byte once.
     SentOnce,
     /// Peak memory, in MiB, less than this.
     PeakMib(f64),
-    /// Tags a second, at least.
+    /// Tags per second, at least.
     TagsPerSecond(f64),
-    /// So many times the speed that one connection to the source is held to, at least.
+    /// A multiple of the speed limit of one connection to the source, at least.
     TimesOneConnection(f64),
-    /// So many times the wall time of the same copy to one destination, at most.
+    /// A multiple of the wall time of the same copy to one destination, at most.
     ThanOneDestination(f64),
 }
 
-/// What a figure is judged by.
+/// The measurements for a verdict.
 pub(crate) struct Evidence<'a> {
     pub(crate) workload: &'a Workload,
     pub(crate) content: &'a Content,
     pub(crate) ours: &'a Sample,
     pub(crate) relay: Option<&'a Sample>,
-    /// Ours, to one destination only.
+    /// Our binary with one destination only.
     pub(crate) single: Option<&'a Sample>,
 }
 
-/// How a figure came out.
+/// The verdict on a figure.
 pub(crate) struct Verdict {
-    /// What must be, and what is.
+    /// The required and the actual value.
     pub(crate) text: String,
-    /// `None` where it cannot be said: what it is compared with was not measured.
+    /// `None` if the reference was not measured.
     pub(crate) met: Option<bool>,
 }
 
-/// CPU seconds for each 10^9 bytes that destinations received; `None` where they are too few to tell.
+/// Returns CPU seconds per 10^9 bytes that destinations received, or `None` if these are too few.
 pub(crate) fn cpu_per_gb(sample: &Sample) -> Option<f64> {
     let gb = as_f64(sample.asked.sent) / 1e9;
     (gb >= 0.1).then(|| sample.cpu / gb)
 }
 
-/// A count as a number to reckon with.
+/// Converts a count for calculations.
 #[allow(
     clippy::cast_precision_loss,
     reason = "counts and sizes are far below 2^52"
@@ -67,7 +67,7 @@ pub(crate) fn as_f64(count: u64) -> f64 {
 }
 
 impl Figure {
-    /// Judges.
+    /// Returns the verdict.
     pub(crate) fn judge(&self, evidence: &Evidence<'_>) -> Verdict {
         let Evidence {
             workload,

@@ -1,6 +1,6 @@
-//! The benchmark: our binary, the peers on `PATH` and a bare relay on the same work, in turn, several times.
+//! The benchmark: our binary, the peers on `PATH` and a bare relay on the same work, one after another, several times.
 //!
-//! `scripts/bench` builds what is needed and runs it. While working on one thing:
+//! `scripts/bench` builds everything and runs it. During development:
 //!
 //! ```sh
 //! scripts/bench --list                                  # the workloads
@@ -10,9 +10,9 @@
 //! scripts/bench --markdown results.md --json results.json
 //! ```
 //!
-//! The registries run in this process, two threads each; what is measured are child processes. `servers` starts
-//! them, `workloads` says what is copied, `figures` what must be seen, `peers` who takes part and how they are called,
-//! `relay` is the yardstick, `measure` takes the measures, `table` prints them.
+//! The registries run in this process, with two threads each; the measured programs are child processes. `servers`
+//! starts the registries, `workloads` defines the work, `figures` the requirements, `peers` the programs and their
+//! arguments, `relay` is the reference, `measure` runs and measures, `table` prints.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -46,7 +46,7 @@ struct Arguments {
     /// Our binary.
     #[arg(long, value_name = "PATH")]
     binary: Option<PathBuf>,
-    /// Runs of each program for each workload; medians are printed.
+    /// Runs of each program for each workload. The medians are printed.
     #[arg(long, value_name = "N", default_value_t = 3)]
     runs: usize,
     /// Only this workload; repeatable.
@@ -55,13 +55,13 @@ struct Arguments {
     /// Print the names of the workloads.
     #[arg(long)]
     list: bool,
-    /// Without the peers on PATH.
+    /// Leave out the peers on PATH.
     #[arg(long)]
     without_peers: bool,
-    /// A program that takes longer than this for one run is stopped, and not run again on that workload.
+    /// Time limit in seconds for one run. A program that exceeds it is stopped, and not run again on that workload.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     limit: u64,
-    /// Print how many requests of each kind there were.
+    /// Print the number of requests of each kind.
     #[arg(long)]
     kinds: bool,
     /// Write the results to this file, as Markdown with date and machine.
@@ -77,7 +77,7 @@ enum Inner {
     /// The relay, as a child process.
     #[command(hide = true)]
     Relay {
-        /// What is to be carried.
+        /// The file with the job.
         job: String,
     },
 }
@@ -108,7 +108,7 @@ fn list() {
     println!("{HELP:<10} --help, and the size of the binary");
 }
 
-/// The name of what is no copy: how quickly the binary starts, and how large it is.
+/// Name of the measurement without a copy: start time and size of the binary.
 const HELP: &str = "help";
 
 fn bench(arguments: &Arguments) -> Result<(), String> {
@@ -189,7 +189,7 @@ fn measure_workload(
         contenders.push(Contender::OursToOne(binary.to_owned()));
     }
     contenders.extend(workload.relay.map(|_| Contender::Relay));
-    // A peer knows nothing of what is immutable: it would be measured on the same work as before.
+    // A peer cannot declare tags immutable: it would be measured on the same work as before.
     if !workload.immutable {
         contenders.extend(peers.iter().map(|&peer| Contender::Peer(peer)));
     }
@@ -219,7 +219,7 @@ fn measure_workload(
     Outcome::new(workload, &content, runs)
 }
 
-/// Whether a peer is so slow that once is enough.
+/// Returns true if a peer is so slow that one run is enough.
 fn is_settled(runs: &Runs) -> bool {
     let slow = runs.samples.first().is_some_and(|s| s.wall > SLOW);
     slow && matches!(runs.contender, Contender::Peer(_))
@@ -228,7 +228,7 @@ fn is_settled(runs: &Runs) -> bool {
 /// Seconds above which a peer is not measured again.
 const SLOW: f64 = 30.0;
 
-/// Runs one program once, between registries of its own.
+/// Runs one program once, between its own registries.
 fn run(
     contender: &Contender,
     workload: &Workload,

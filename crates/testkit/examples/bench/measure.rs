@@ -1,4 +1,4 @@
-//! Runs a program and takes its measure.
+//! Runs a program and measures it.
 
 use std::fmt;
 use std::fs;
@@ -8,27 +8,27 @@ use std::time::{Duration, Instant};
 
 use crate::servers::Asked;
 
-/// What one run of a program took.
+/// Measurements of one run of a program.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sample {
     /// Wall time, in seconds.
     pub(crate) wall: f64,
-    /// CPU time of the program, in seconds, in its own code and in the kernel.
+    /// CPU time of the program in seconds, in user and kernel mode.
     pub(crate) cpu: f64,
     /// Largest resident memory, in KiB.
     pub(crate) peak: f64,
-    /// CPU time of this process meanwhile, in seconds: what the registries took.
+    /// CPU time of this process in the meantime, in seconds: that of the registries.
     pub(crate) servers: f64,
-    /// What the registries counted.
+    /// Counts of the registries.
     pub(crate) asked: Asked,
 }
 
-/// Why there is no sample.
+/// Reason for a missing sample.
 #[derive(Clone, Debug)]
 pub(crate) enum Failure {
-    /// It had not ended after so many seconds.
+    /// It had not ended after this many seconds.
     Stopped(f64),
-    /// It cannot do what is measured.
+    /// It cannot do this work.
     Unsupported(String),
     /// It failed.
     Failed(String),
@@ -56,9 +56,9 @@ pub(crate) struct Invocation {
     pub(crate) variables: Vec<(&'static str, String)>,
 }
 
-/// Runs a program under `/usr/bin/time`, in `directory`, for `limit` at most. It sees no environment but `PATH`, a home of
-/// its own in `directory`, and its variables. What it says goes to the file `output` there, of which the end is told
-/// where it fails.
+/// Runs a program under `/usr/bin/time`, in `directory`, for at most `limit`. Its environment has only `PATH`, a home
+/// of its own in `directory`, and its variables. Its output goes to the file `output` there. If it fails, the error
+/// contains the end of that file.
 pub(crate) fn run(
     invocation: &Invocation,
     directory: &Path,
@@ -109,7 +109,7 @@ pub(crate) fn run(
         let last = last.unwrap_or_default().join(" / ");
         return Err(Failure::Failed(format!("{status}: {last}")));
     }
-    // Where the program failed, a line of words stands before the numbers.
+    // If the program failed, a line of text comes before the numbers.
     let text = fs::read_to_string(&told).map_err(|error| error.to_string())?;
     let numbers: Vec<f64> = text
         .lines()
@@ -130,17 +130,17 @@ pub(crate) fn run(
     })
 }
 
-/// CPU time of this process so far, in seconds, in steps of 10 ms; without its children.
+/// Returns the CPU time of this process so far, in seconds, in steps of 10 ms, without its children.
 fn own_cpu() -> f64 {
     let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name, in parentheses, may have blanks in it; the two times are the 12th and 13th field behind it.
+    // The name, in parentheses, may contain blanks; the two times are the 12th and 13th field after it.
     let (_, fields) = text.rsplit_once(')').unwrap_or_default();
     let ticks = fields.split_whitespace().skip(11).take(2);
     let ticks: f64 = ticks.filter_map(|field| field.parse::<f64>().ok()).sum();
     ticks / 100.0
 }
 
-/// Seconds from the start of `binary --help` to its end: the median of 21.
+/// Returns the seconds from the start of `binary --help` to its end: the median of 21.
 pub(crate) fn help(binary: &Path) -> Result<f64, String> {
     let mut times = Vec::new();
     for _ in 0..21 {
@@ -158,7 +158,7 @@ pub(crate) fn help(binary: &Path) -> Result<f64, String> {
     Ok(median(times))
 }
 
-/// The median.
+/// Returns the median.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -171,7 +171,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// What several runs took: the median of each number. The counts of kinds are those of the last run.
+/// Returns the median of each number over several runs. The counts of kinds are those of the last run.
 pub(crate) fn medians(samples: &[Sample]) -> Option<Sample> {
     let last = samples.last()?;
     let of = |number: fn(&Sample) -> f64| median(samples.iter().map(number).collect());

@@ -1,4 +1,4 @@
-//! Who takes part: our binary, the relay, and the peers that stand on `PATH`, each with its best documented settings.
+//! The programs: our binary, the relay, and the peers on `PATH`, each with its best documented settings.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +16,7 @@ use crate::workloads::{Content, Workload};
 pub(crate) enum Contender {
     /// Our binary.
     Ours(PathBuf),
-    /// Our binary, with the first destination alone.
+    /// Our binary, with only the first destination.
     OursToOne(PathBuf),
     /// GET piped into PUT.
     Relay,
@@ -29,7 +29,7 @@ pub(crate) enum Contender {
 pub(crate) enum Peer {
     /// `skopeo sync`.
     Skopeo,
-    /// The Go program of our name.
+    /// The Go program with our name.
     ImageSyncer,
     /// `regsync once`.
     Regsync,
@@ -66,7 +66,7 @@ impl Peer {
         }
     }
 
-    /// Whether the program is there, and is what it is called: two programs have the name `image-syncer`.
+    /// Returns true if the program exists and is the expected one: two programs have the name `image-syncer`.
     fn is_there(self) -> bool {
         match Command::new(self.program()).arg("--help").output() {
             Ok(output) if self == Self::ImageSyncer => {
@@ -79,13 +79,13 @@ impl Peer {
     }
 }
 
-/// Whether `binary` names `flag` in its help.
+/// Returns true if the help of `binary` contains `flag`.
 pub(crate) fn knows(binary: &Path, flag: &str) -> bool {
     let output = Command::new(binary).arg("--help").output();
     output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(flag))
 }
 
-/// A run that is to be.
+/// A planned run.
 pub(crate) struct Task<'a> {
     pub(crate) workload: &'a Workload,
     pub(crate) content: &'a Content,
@@ -95,7 +95,7 @@ pub(crate) struct Task<'a> {
 }
 
 impl Contender {
-    /// How it is called in tables.
+    /// Returns the name for tables.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Ours(_) => "image-syncer",
@@ -106,7 +106,7 @@ impl Contender {
         }
     }
 
-    /// Number of destinations that it copies to.
+    /// Returns the number of destinations.
     pub(crate) fn destinations(&self, workload: &Workload) -> usize {
         match self {
             Self::OursToOne(_) => 1,
@@ -114,7 +114,7 @@ impl Contender {
         }
     }
 
-    /// Writes the files that the program reads, and says how it is called.
+    /// Writes the files for the program, and returns its command line.
     pub(crate) fn invocation(&self, task: &Task<'_>) -> Result<Invocation, String> {
         let ca = task.file("certificates/ca.crt", &task.servers.ca)?;
         let docker = task.file("docker/config.json", &task.docker_config())?;
@@ -179,7 +179,7 @@ impl Task<'_> {
             .map(testkit::Registry::host)
     }
 
-    /// Pairs of source and destination, without tags.
+    /// Returns pairs of source and destination, without tags.
     fn pairs(&self) -> impl Iterator<Item = (String, String)> {
         let source = self.servers.source.host();
         self.content.repositories.iter().flat_map(move |name| {
@@ -189,7 +189,7 @@ impl Task<'_> {
         })
     }
 
-    /// The two files that both programs called `image-syncer` read.
+    /// Writes the two files for both programs called `image-syncer`.
     fn classic_files(&self) -> Result<Vec<String>, String> {
         let login = json!({"username": USER, "password": PASSWORD});
         let auth: Map<String, Value> = self.hosts().map(|host| (host, login.clone())).collect();
@@ -216,8 +216,8 @@ impl Task<'_> {
         json!({"auths": auths.collect::<Map<_, _>>()}).to_string()
     }
 
-    /// `skopeo sync` from a file, which lists tags itself and leaves out images that are there; once for each
-    /// destination, as it takes one.
+    /// Runs `skopeo sync` with a file. It lists tags itself and skips existing images; it runs once per destination,
+    /// since it accepts only one.
     fn skopeo(&self) -> Result<Vec<String>, String> {
         let certificates = self.directory.join("certificates").display().to_string();
         let images = self.content.repositories.iter();
@@ -245,7 +245,7 @@ impl Task<'_> {
         Ok(["sh", "-c", &script].map(str::to_owned).into())
     }
 
-    /// `crane copy --all-tags`, four repositories at a time.
+    /// Runs `crane copy --all-tags`, four repositories at a time.
     fn crane(&self) -> Result<Vec<String>, String> {
         let lines = self
             .pairs()
@@ -273,7 +273,7 @@ impl Task<'_> {
         })
     }
 
-    /// Credentials come from docker's file; a HEAD before the GET is what suits a run in which little changed.
+    /// Credentials come from docker's file. A HEAD before the GET is right for a run with few changes.
     fn ocync(&self) -> Value {
         let names = (0..).map(|n| format!("registry{n}"));
         let registries = names

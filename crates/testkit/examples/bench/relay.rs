@@ -1,6 +1,5 @@
-//! A bare relay: every blob by GET, hashed on its way, into a PUT. What it takes is what the machine, the servers and TLS
-//! take; a copy that is as fast cannot be faster by much. It runs as a process of its own, so that it is measured as
-//! the others are.
+//! A bare relay: every blob by GET, hashed on the way, into a PUT. Its time is that of the machine, the servers and
+//! TLS, so no copy can be much faster. It runs as a separate process, so that it is measured like the others.
 
 use std::io;
 use std::pin::Pin;
@@ -30,24 +29,24 @@ use tokio_rustls::client::TlsStream;
 use crate::peers::Task;
 use crate::servers::{PASSWORD, USER};
 
-/// How the three stages of a blob run: decrypting, hashing, encrypting.
+/// Distribution of the three stages of a blob: decrypting, hashing, encrypting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// On one task: cheapest, and right where there are as many blobs as cores.
+    /// On one task: the cheapest, and right for as many blobs as cores.
     Together,
-    /// On a task each: three cores' work for a lone blob.
+    /// On one task each: three cores for a single blob.
     Apart,
 }
 
-/// Bytes that are read from a connection at a time.
+/// Number of bytes that are read from a connection at once.
 const READ_BUFFER: usize = 256 * 1024;
-/// Frames that wait between two stages that run apart; one is 16 KiB, a record of TLS.
+/// Number of frames that wait between two stages on separate tasks. One is 16 KiB, a record of TLS.
 const QUEUE: usize = 64;
 
 type Out = UnsyncBoxBody<Bytes, io::Error>;
 type Wire = Connection<TokioIo<TlsStream<BufReader<TcpStream>>>, Out>;
 
-/// What the relay is to carry, for the process that does.
+/// Returns the job for the relay process.
 pub(crate) fn job(task: &Task<'_>) -> Value {
     let servers = task.servers;
     let state = servers.source.state();
@@ -67,7 +66,7 @@ pub(crate) fn job(task: &Task<'_>) -> Value {
     })
 }
 
-/// Carries out the job of this file.
+/// Runs the job in this file.
 pub(crate) fn run(job: &str) -> io::Result<()> {
     let job: Value = serde_json::from_slice(&std::fs::read(job)?)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -114,7 +113,7 @@ async fn carry_all(job: &Value) -> io::Result<()> {
     try_join_all(blobs).await.map(|_| ())
 }
 
-/// A registry, with a token for all that is to be done there.
+/// A registry, with a token for the whole job.
 struct End {
     host: String,
     token: String,
@@ -170,7 +169,7 @@ async fn token(connector: &TlsConnector, host: &str, scopes: &str) -> io::Result
         .ok_or_else(|| io::Error::other("no token"))
 }
 
-/// Does `work` while a connection is driven on the same task.
+/// Runs `work` while a connection is driven on the same task.
 async fn beside<T>(wire: Wire, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let mut work = std::pin::pin!(work);
     tokio::select! {
@@ -180,7 +179,7 @@ async fn beside<T>(wire: Wire, work: impl Future<Output = io::Result<T>>) -> io:
     work.await
 }
 
-/// Carries one blob.
+/// Transfers one blob.
 async fn carry(
     source: &End,
     destination: &End,
@@ -282,7 +281,7 @@ impl Body for Hashed {
         {
             self.hasher.update(bytes);
         }
-        // hyper does not poll on when it has the bytes that Content-Length says.
+        // hyper stops polling after the bytes of Content-Length.
         if (frame.is_none() || self.incoming.is_end_stream())
             && let Some(told) = self.told.take()
         {
@@ -296,7 +295,7 @@ impl Body for Hashed {
     }
 }
 
-/// The same with a task for the hash, and a queue on either side of it.
+/// Returns the same body with a task for the hash, and a queue on either side of it.
 fn hashed_apart(mut incoming: Incoming, told: oneshot::Sender<String>) -> Queue {
     let left = incoming.size_hint().exact().unwrap_or(0);
     let (first, mut unhashed) = mpsc::channel::<io::Result<Bytes>>(QUEUE);

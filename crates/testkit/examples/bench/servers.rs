@@ -13,31 +13,31 @@ pub(crate) const USER: &str = "bench";
 /// The password of that user.
 pub(crate) const PASSWORD: &str = "registry";
 
-/// Registries that wait to be copied between.
+/// Registries for one run.
 pub(crate) struct Servers {
-    /// Where everything comes from.
+    /// The source.
     pub(crate) source: Registry,
-    /// Where it goes.
+    /// The destinations.
     pub(crate) destinations: Vec<Registry>,
     /// The certificate of the authority that signed those of the registries, as PEM.
     pub(crate) ca: String,
 }
 
-/// What the registries were asked in one run.
+/// Counts of the registries in one run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
-    /// Requests at both ends, those for tokens included.
+    /// Requests at both ends, including those for tokens.
     pub(crate) requests: u64,
     /// Blob bytes that the source sent.
     pub(crate) fetched: u64,
     /// Blob bytes that the destinations received.
     pub(crate) sent: u64,
-    /// How many requests of each kind, where the registries kept them; `source ManifestHead`.
+    /// Number of requests of each kind, if the registries keep them; for example `source ManifestHead`.
     pub(crate) kinds: BTreeMap<String, u64>,
 }
 
 impl Servers {
-    /// Starts the registries of a workload. The source is the same at each call, the destinations are as they are
+    /// Starts the registries of a workload. The source is the same at each call, and the destinations have the state
     /// before a run.
     pub(crate) fn start(workload: &Workload, content: &Content, destinations: usize) -> Self {
         let tls = Tls::new();
@@ -74,14 +74,14 @@ impl Servers {
         }
     }
 
-    /// Forgets what was asked so far.
+    /// Resets the counts.
     pub(crate) fn clear(&self) {
         for registry in self.all() {
             registry.clear_requests();
         }
     }
 
-    /// What was asked since the last clearing.
+    /// Returns the counts since the last reset.
     pub(crate) fn asked(&self) -> Asked {
         let mut asked = Asked {
             fetched: self.source.totals().bytes_sent,
@@ -105,7 +105,7 @@ impl Servers {
         asked
     }
 
-    /// Whether every tag of the source stands at every destination for the same digest; else what is missing.
+    /// Checks that every destination has every tag of the source with the same digest. Returns what is missing.
     pub(crate) fn complete(&self, content: &Content) -> Result<(), String> {
         for destination in &self.destinations {
             let (from, to) = (self.source.state(), destination.state());

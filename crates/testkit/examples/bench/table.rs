@@ -1,4 +1,4 @@
-//! What was measured, for the terminal, as Markdown, and as JSON.
+//! The results, for the terminal, as Markdown, and as JSON.
 
 use std::fmt::Write as _;
 
@@ -9,32 +9,32 @@ use crate::measure::{Failure, Sample, medians};
 use crate::peers::Contender;
 use crate::workloads::{Content, Workload};
 
-/// All runs of one contender.
+/// All runs of one program.
 pub(crate) struct Runs {
     pub(crate) contender: Contender,
     pub(crate) samples: Vec<Sample>,
-    /// Why there are no more of them.
+    /// Reason for which there are no more of them.
     pub(crate) failed: Option<Failure>,
 }
 
-/// One workload with all that was measured.
+/// The results of one workload.
 pub(crate) struct Outcome {
     /// Its name.
     pub(crate) name: &'static str,
-    /// What it is.
+    /// Description.
     pub(crate) title: &'static str,
-    /// One row for each contender.
+    /// One row for each program.
     pub(crate) rows: Vec<Row>,
-    /// Whether what must be shown is shown.
+    /// Verdicts on its figures.
     pub(crate) verdicts: Vec<Verdict>,
 }
 
-/// The medians of one contender.
+/// The medians of one program.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    /// Whether it is a peer: neither ours nor the relay.
+    /// True for a peer: neither our binary nor the relay.
     pub(crate) is_peer: bool,
-    /// The medians, or why there are none.
+    /// The medians, or the reason for which there are none.
     pub(crate) result: Result<Sample, Failure>,
     /// Wall times of all runs.
     pub(crate) walls: Vec<f64>,
@@ -78,7 +78,7 @@ impl Outcome {
         }
     }
 
-    /// How often the wall time of ours fits into that of the best peer, and into that of the relay.
+    /// Returns the wall time of the best peer and of the relay as multiples of ours.
     fn ratios(&self) -> Vec<String> {
         let wall = |row: &Row| row.result.as_ref().ok().map(|sample| sample.wall);
         let Some(ours) = self.rows.first().and_then(wall) else {
@@ -103,14 +103,14 @@ impl Outcome {
         best.into_iter().chain(relay).collect()
     }
 
-    /// Whether a run of ours failed, so that there is nothing to judge.
+    /// Returns true if one of our runs failed, so that there is nothing to judge.
     pub(crate) fn is_broken(&self) -> bool {
         let ours = self.rows.iter().filter(|row| !row.is_peer);
         ours.filter_map(|row| row.result.as_ref().err())
             .any(|failure| !matches!(failure, Failure::Unsupported(_)))
     }
 
-    /// For a person at a terminal.
+    /// Formats the results for a terminal.
     pub(crate) fn text(&self, kinds: bool) -> String {
         let mut text = format!("{}: {}\n", self.name, self.title);
         let _ = writeln!(
@@ -155,7 +155,7 @@ impl Outcome {
         text
     }
 
-    /// The rows of the Markdown table, and one for what must be shown.
+    /// Returns the rows of the Markdown table, with one for the verdicts.
     pub(crate) fn markdown(&self) -> String {
         let mut text = format!("\n### {}\n\n`--only {}`", self.title, self.name);
         text.push_str(
@@ -179,7 +179,7 @@ impl Outcome {
         text
     }
 
-    /// Everything as numbers.
+    /// Returns everything as numbers.
     pub(crate) fn json(&self) -> Value {
         let rows = self.rows.iter().map(|row| match &row.result {
             Ok(sample) => json!({
@@ -232,7 +232,7 @@ fn cells(sample: &Sample) -> [String; 8] {
     ]
 }
 
-/// Date and machine, as a sentence.
+/// Returns date and machine as a sentence.
 pub(crate) fn machine() -> String {
     let date = std::process::Command::new("date")
         .args(["-u", "+%Y-%m-%d"])

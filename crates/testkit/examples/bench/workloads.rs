@@ -1,4 +1,4 @@
-//! What is measured: the workloads, and what each of them must show.
+//! The workloads, each with its requirements.
 
 use testkit::image::Image;
 use testkit::{Layer, Platform, State};
@@ -8,39 +8,39 @@ use crate::relay::Shape;
 
 const MIB: u64 = 1 << 20;
 
-/// One row of the benchmark. Everything in `bench/NAME` at the source is copied to `mirror/NAME` at each destination.
+/// A row of the benchmark. Everything in `bench/NAME` at the source is copied to `mirror/NAME` at each destination.
 pub(crate) struct Workload {
-    /// For `--only`.
+    /// Name for `--only`.
     pub(crate) name: &'static str,
-    /// What is copied, and under which conditions.
+    /// Description of the content and the conditions.
     pub(crate) title: &'static str,
-    /// Milliseconds that every registry waits before every answer.
+    /// Latency of every answer in milliseconds.
     pub(crate) latency: u64,
-    /// Bytes a second of each connection to the source, if they are held.
+    /// Limit of each connection to the source in bytes per second.
     pub(crate) source_rate: Option<u64>,
-    /// Bytes a second of each connection to a destination, if they are held.
+    /// Limit of each connection to a destination in bytes per second.
     pub(crate) destination_rate: Option<u64>,
-    /// Whether destinations mount blobs, or answer every mount with an upload session.
+    /// True if destinations mount blobs; otherwise they answer every mount with an upload session.
     pub(crate) mounts: bool,
-    /// How many registries everything goes to.
+    /// Number of destination registries.
     pub(crate) destinations: usize,
-    /// How a bare relay carries the same bytes, where one is compared with.
+    /// Form of the relay on the same bytes, if there is a comparison.
     pub(crate) relay: Option<Shape>,
-    /// All tags are declared immutable, and known from a run before.
+    /// True if all tags are declared immutable, and known from an earlier run.
     pub(crate) immutable: bool,
-    /// There are so many requests that the registries count them only.
+    /// True if there are so many requests that the registries only count them.
     pub(crate) many: bool,
     /// Builds the images.
     pub(crate) fill: fn() -> Content,
-    /// What must be shown.
+    /// Requirements.
     pub(crate) figures: &'static [Figure],
 }
 
 /// The images of a workload.
 pub(crate) struct Content {
-    /// What the source holds.
+    /// Contents of the source.
     pub(crate) source: State,
-    /// What a destination holds before a run.
+    /// Contents of a destination before a run.
     pub(crate) destination: Box<dyn Fn() -> State>,
     /// Names of the repositories, without `bench/` and `mirror/`.
     pub(crate) repositories: Vec<String>,
@@ -65,7 +65,7 @@ const PLAIN: Workload = Workload {
     figures: &[],
 };
 
-/// All workloads, in the order in which they are run.
+/// All workloads, in order of execution.
 pub(crate) const WORKLOADS: &[Workload] = &[
     Workload {
         name: "unchanged",
@@ -173,7 +173,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     },
 ];
 
-/// Images in repositories, none of which a destination has.
+/// Returns images in repositories that no destination has.
 fn copied(images: &[(String, String, Image)]) -> Content {
     let source = State::default();
     let mut repositories: Vec<String> = Vec::new();
@@ -195,7 +195,7 @@ fn copied(images: &[(String, String, Image)]) -> Content {
     }
 }
 
-/// Tags that every destination has already.
+/// Returns tags that every destination already has.
 fn unchanged(repositories: u64, tags: u64, indexes: bool) -> Content {
     let (source, destination) = (State::default(), State::default());
     let names: Vec<String> = (0..repositories).map(|r| format!("r{r:03}")).collect();
@@ -222,7 +222,7 @@ fn unchanged(repositories: u64, tags: u64, indexes: bool) -> Content {
     }
 }
 
-/// An index of five platforms.
+/// Returns an index of five platforms.
 fn index(base: &Layer, label: &str) -> Image {
     let platforms = ["amd64", "arm64", "s390x", "ppc64le", "riscv64"];
     Image::index(platforms.map(|platform| {

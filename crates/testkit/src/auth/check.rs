@@ -1,4 +1,4 @@
-//! Whether a request may pass, and the challenge if not.
+//! Authorisation of requests, with the challenge for those that are refused.
 
 use http::header::WWW_AUTHENTICATE;
 
@@ -6,14 +6,14 @@ use super::{Access, Auth, ChallengeRules, Scope, TokenRules, Tokens, needed};
 use crate::log::{Authorization, Kind, Request};
 use crate::server::Reply;
 
-/// Who asks.
+/// The caller of a request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Caller {
-    /// The user, if the caller showed a name.
+    /// The user, if the caller sent a name.
     pub(crate) user: Option<String>,
 }
 
-/// Lets a request pass, or gives the answer that refuses it. `realm` is the URL of the token server.
+/// Authorises a request, or returns the answer that refuses it. `realm` is the URL of the token server.
 pub(crate) fn check(
     auth: &Auth,
     tokens: &Tokens,
@@ -97,7 +97,7 @@ fn unauthorized(needed: &[Scope]) -> Reply {
     )
 }
 
-/// A 401 that asks for a user name and a password.
+/// Returns a 401 that demands a user name and a password.
 fn basic_challenge(needed: &[Scope]) -> Reply {
     unauthorized(needed).with(WWW_AUTHENTICATE, "Basic realm=\"Registry\"")
 }

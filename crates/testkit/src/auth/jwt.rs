@@ -17,11 +17,11 @@ pub(crate) struct Signer {
     certificate: rcgen::Certificate,
 }
 
-/// The value of `iss`.
+/// Value of `iss`.
 pub(crate) const ISSUER: &str = "testkit";
 
 impl Signer {
-    /// Makes a key and a certificate.
+    /// Creates a key and a certificate.
     ///
     /// # Panics
     /// If the system has no random numbers.
@@ -39,12 +39,12 @@ impl Signer {
         Self { key, certificate }
     }
 
-    /// The certificate that a registry must trust, as PEM.
+    /// Certificate that a registry must trust, as PEM.
     pub(crate) fn certificate_pem(&self) -> String {
         self.certificate.pem()
     }
 
-    /// A token; `None` where it cannot be signed.
+    /// Returns a token, or `None` if signing fails.
     pub(crate) fn sign(
         &self,
         user: Option<&str>,
@@ -63,7 +63,7 @@ impl Signer {
     }
 }
 
-/// Header and claims of a token, which nobody signed.
+/// Returns header and claims of a token, without a signature.
 pub(super) fn unsigned(user: Option<&str>, scopes: &[Scope], rules: &TokenRules) -> String {
     let header = json!({"typ": "JWT", "alg": "none"});
     format!("{}.{}", part(&header), part(&claims(user, scopes, rules)))

@@ -1,4 +1,4 @@
-//! Who may do what, and how callers show who they are.
+//! Authentication of callers, and their permissions.
 
 mod check;
 mod jwt;
@@ -18,10 +18,10 @@ pub(crate) use tokens::Tokens;
 
 use std::time::Duration;
 
-/// How callers show who they are.
+/// The authentication that a registry demands.
 #[derive(Clone, Debug, Default)]
 pub enum Auth {
-    /// Not at all: everything is open.
+    /// None: everything is open.
     #[default]
     Anonymous,
     /// User name and password with every request.
@@ -30,16 +30,16 @@ pub enum Auth {
     Bearer(Access, TokenRules),
 }
 
-/// Where the token server listens.
+/// Address of the token server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenPlace {
-    /// On another port, thus another host to a client.
+    /// On another port, which is another host to a client.
     OtherPort,
     /// On the registry's own port at this path, such as `/v2/auth`.
     SamePort(&'static str),
 }
 
-/// The name of the token in the server's answer.
+/// Name of the token in the server's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenField {
     /// `token`.
@@ -50,10 +50,10 @@ pub enum TokenField {
     Both,
 }
 
-/// What becomes of a request for a token with a scope of which nothing can be granted.
+/// Answer to a token request with a scope of which nothing can be granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// The answer grants the rest: a missing permission shows at the registry.
+    /// The answer grants the rest; the missing permission shows at the registry.
     LeftOut,
     /// The request fails with this status (GHCR).
     Fails(u16),
@@ -61,63 +61,65 @@ pub enum Denied {
     FailsAmongOthers(u16),
 }
 
-/// How challenges look.
+/// Form of challenges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChallengeRules {
-    /// `service` is named.
+    /// True if `service` is named.
     pub service: bool,
-    /// `scope` is named.
+    /// True if `scope` is named.
     pub scope: bool,
-    /// Further challenges before the Bearer one, such as `Negotiate` or `Basic realm="x"`.
+    /// More challenges before the Bearer one, such as `Negotiate` or `Basic realm="x"`.
     pub before: Vec<String>,
-    /// Further challenges behind it.
+    /// More challenges after it.
     pub behind: Vec<String>,
-    /// All challenges share one header line; else each has its own.
+    /// True if all challenges share one header line; otherwise each has its own.
     pub one_line: bool,
-    /// A token that expired, is unknown or does not suffice is answered with `Basic realm="harbor"` instead (Harbor).
+    /// True if a token that is expired, unknown or insufficient is answered with `Basic realm="harbor"` instead
+    /// (Harbor).
     pub basic_for_bad_tokens: bool,
-    /// A 401 to anything but the ping has no challenge at all (old gcr.io).
+    /// True if a 401 has no challenge except at the ping (old gcr.io).
     pub only_on_ping: bool,
 }
 
-/// How the token server behaves.
+/// Behaviour of the token server.
 #[derive(Clone, Debug)]
 pub struct TokenRules {
     /// Value of `service` in challenges.
     pub service: String,
-    /// Where it listens.
+    /// Address.
     pub place: TokenPlace,
-    /// How long tokens last.
+    /// Lifetime of tokens.
     pub lifetime: Duration,
-    /// Whether answers say so in `expires_in`.
+    /// True if answers declare the lifetime in `expires_in`.
     pub says_lifetime: bool,
-    /// Whether answers have `issued_at`.
+    /// True if answers have `issued_at`.
     pub issued_at: bool,
-    /// The name of the token in answers.
+    /// Name of the token in answers.
     pub field: TokenField,
-    /// Whether `refresh_token` is given when it is asked for.
+    /// True if `refresh_token` is returned on request.
     pub refresh_tokens: bool,
-    /// POST (`OAuth2`) is refused with this status (Google 404, Artifactory 401, Azure 400, others 405).
+    /// Status with which POST (`OAuth2`) is refused (Google 404, Artifactory 401, Azure 400, others 405).
     pub refuses_post: Option<u16>,
-    /// Only the first scope of a request is looked at.
+    /// True if only the first scope of a request is read.
     pub first_scope_only: bool,
-    /// A request with several scopes fails with this status.
+    /// Status with which a request with several scopes fails.
     pub refuses_several: Option<u16>,
-    /// Tokens are JWTs of the distribution project's form, which tell what they are good for; else they tell nothing.
+    /// True if tokens are JWTs of the distribution project's form, which contain the granted rights; otherwise they are
+    /// opaque.
     pub readable: bool,
-    /// Whether answers name what was granted in `scope`.
+    /// True if answers name the granted rights in `scope`.
     pub says_scope: bool,
-    /// What becomes of a request with a scope of which nothing can be granted.
+    /// Answer to a request with a scope of which nothing can be granted.
     pub denied: Denied,
-    /// A scope that asks for no more than pull of a repository that does not exist cannot be granted (Docker Hub).
+    /// True if only pull is requested of a repository that does not exist, and cannot be granted (Docker Hub).
     pub denies_unknown: bool,
-    /// The registry takes user name and password as well (Harbor, Gitea).
+    /// True if the registry accepts user name and password as well (Harbor, Gitea).
     pub basic_too: bool,
-    /// A scope with an action that is not in this list fails with 400 (Quay knows `pull`, `push`, `*`).
+    /// Known actions. A scope with another one fails with 400 (Quay knows `pull`, `push`, `*`).
     pub actions: Option<Vec<&'static str>>,
     /// Bytes of padding in each token: real ones are JWTs of one to several KiB.
     pub padding: usize,
-    /// How challenges look.
+    /// Form of challenges.
     pub challenge: ChallengeRules,
 }
 
@@ -155,23 +157,23 @@ impl Default for TokenRules {
 }
 
 impl Auth {
-    /// Basic with one user who may do everything.
+    /// Returns Basic with one user who may do everything.
     pub fn basic(user: &str, password: &str) -> Self {
         Self::Basic(Access::new().user(user, password))
     }
 
-    /// Bearer with one user who may do everything; nobody else may do anything.
+    /// Returns Bearer with one user who may do everything; anonymous callers may do nothing.
     pub fn bearer(user: &str, password: &str) -> Self {
         Self::Bearer(Access::new().user(user, password), TokenRules::default())
     }
 
-    /// Bearer with tokens for anybody who asks, for everything.
+    /// Returns Bearer with tokens for every caller, for everything.
     pub fn bearer_anonymous() -> Self {
         let access = Access::new().anonymous(Grant::all());
         Self::Bearer(access, TokenRules::default())
     }
 
-    /// The same with other rules for the token server.
+    /// Returns the same with other rules for the token server.
     pub fn rules(self, change: impl FnOnce(&mut TokenRules)) -> Self {
         match self {
             Self::Bearer(access, mut rules) => {

@@ -1,8 +1,8 @@
-//! Users and what they may do.
+//! Users and their permissions.
 
 use super::Scope;
 
-/// The users of a registry, and what callers without a name may do.
+/// The users of a registry, and the permissions of anonymous callers.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
     users: Vec<User>,
@@ -13,12 +13,12 @@ pub struct Access {
 struct User {
     name: String,
     password: String,
-    /// Identity tokens that stand for the password in the `OAuth2` flow.
+    /// Identity tokens that replace the password in the `OAuth2` flow.
     identity_tokens: Vec<String>,
     grants: Vec<Grant>,
 }
 
-/// Leaves the secrets out.
+/// Leaves out the secrets.
 impl std::fmt::Debug for User {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("User")
@@ -36,7 +36,7 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// These actions (`"pull,push"`) on the repositories of this name; a trailing `*` stands for anything.
+    /// Allows these actions (`"pull,push"`) on the repositories of this name; a trailing `*` matches anything.
     pub fn new(pattern: &str, actions: &str) -> Self {
         Self {
             pattern: pattern.to_owned(),
@@ -44,12 +44,12 @@ impl Grant {
         }
     }
 
-    /// Everything, everywhere.
+    /// Allows everything, everywhere.
     pub fn all() -> Self {
         Self::new("*", "*")
     }
 
-    /// Pull, everywhere.
+    /// Allows pull, everywhere.
     pub fn pull() -> Self {
         Self::new("*", "pull")
     }
@@ -64,7 +64,7 @@ impl Grant {
 }
 
 impl Access {
-    /// No users, nothing allowed to the nameless.
+    /// Returns no users, and no permissions for anonymous callers.
     pub fn new() -> Self {
         Self::default()
     }
@@ -74,7 +74,7 @@ impl Access {
         self.user_with(name, password, [Grant::all()])
     }
 
-    /// Adds a user with certain rights.
+    /// Adds a user with these permissions.
     pub fn user_with(
         mut self,
         name: &str,
@@ -90,7 +90,7 @@ impl Access {
         self
     }
 
-    /// Gives the user who was added last an identity token (a refresh token that stands for the password).
+    /// Gives the user that was added last an identity token (a refresh token that replaces the password).
     pub fn identity_token(mut self, token: &str) -> Self {
         if let Some(user) = self.users.last_mut() {
             user.identity_tokens.push(token.to_owned());
@@ -98,7 +98,7 @@ impl Access {
         self
     }
 
-    /// Allows something to callers without a name.
+    /// Allows something to anonymous callers.
     pub fn anonymous(mut self, grant: Grant) -> Self {
         self.anonymous.push(grant);
         self
@@ -122,7 +122,7 @@ impl Access {
             .map(|user| user.name.as_str())
     }
 
-    /// What of the asked scope the caller may do.
+    /// Returns the part of the requested scope that the caller may use.
     pub(crate) fn allowed(&self, user: Option<&str>, scope: &Scope) -> Scope {
         let grants = match user {
             None => &self.anonymous,

@@ -1,4 +1,4 @@
-//! Scopes: what a request needs, and how they are written.
+//! Scopes: the permissions that a request needs, and their notation.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ impl Scope {
         }
     }
 
-    /// Reads one scope; the name may hold colons.
+    /// Parses one scope. The name may contain colons.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (kind, rest) = text.split_once(':')?;
         let (name, actions) = rest.rsplit_once(':')?;
@@ -42,7 +42,7 @@ impl Scope {
         })
     }
 
-    /// True if every action of `wanted` is here, for the same thing.
+    /// Returns true if every action of `wanted` is here, for the same resource.
     pub(crate) fn covers(&self, wanted: &Self) -> bool {
         self.kind == wanted.kind
             && self.name == wanted.name
@@ -53,7 +53,8 @@ impl Scope {
     }
 }
 
-/// What a request needs, as distribution demands it; the first scope is the one of the repository in the path.
+/// Returns the scopes that a request needs, as distribution demands them. The first is the one of the repository in the
+/// path.
 pub(crate) fn needed(request: &Request) -> Vec<Scope> {
     if request.kind == Kind::Catalog {
         return vec![Scope {

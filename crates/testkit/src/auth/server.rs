@@ -10,24 +10,24 @@ use super::{Access, Denied, Scope, Signer, TokenField, TokenRules, Tokens};
 use crate::log::{Authorization, Request, query_pairs};
 use crate::server::Reply;
 
-/// What a caller asks for.
+/// A token request.
 struct Asked {
     user: Option<String>,
     scopes: Vec<String>,
     offline: bool,
 }
 
-/// What a token server knows.
+/// State of a token server.
 pub(crate) struct Office<'a> {
     pub(crate) access: &'a Access,
     pub(crate) rules: &'a TokenRules,
     pub(crate) tokens: &'a Tokens,
     pub(crate) signer: Option<&'a Signer>,
-    /// Whether a repository exists.
+    /// Returns true if a repository exists.
     pub(crate) exists: &'a dyn Fn(&str) -> bool,
 }
 
-/// Answers a request for a token, by GET or by POST.
+/// Answers a token request, by GET or by POST.
 pub(crate) fn answer(office: &Office<'_>, request: &Request, body: &Bytes) -> Reply {
     let Office {
         access,
@@ -166,7 +166,7 @@ fn grant(
 ) -> Reply {
     let user = asked.user.as_deref();
     let scope: Vec<String> = scopes.iter().map(ToString::to_string).collect();
-    // Tokens without a signature are kept in a table, where the registry of this crate looks them up.
+    // Tokens without a signature are kept in a table, in which this crate's registry finds them.
     let token = signer.and_then(|signer| signer.sign(user, &scopes, rules));
     let token = token.unwrap_or_else(|| tokens.grant(user, scopes, rules));
     let mut answer = Map::new();
@@ -207,13 +207,13 @@ fn bad_request(error: &str) -> Reply {
     Reply::new(400).json(&json!({"error": error}))
 }
 
-/// A time as token servers write it, in whole seconds.
+/// Formats a time as token servers do, in whole seconds.
 fn rfc3339(time: SystemTime) -> String {
     let seconds = time
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // From the count of days to the date, after Howard Hinnant's `civil_from_days`.
+    // From the number of days to the date, after Howard Hinnant's `civil_from_days`.
     let shifted = days + 719_468;
     let era = shifted / 146_097;
     let day_of_era = shifted % 146_097;

@@ -1,4 +1,4 @@
-//! Tokens that were granted.
+//! Granted tokens.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Scope, TokenRules, jwt};
 
-/// The tokens that a token server granted.
+/// The tokens granted by a token server.
 #[derive(Default)]
 pub(crate) struct Tokens {
     inner: Mutex<Table>,
@@ -27,10 +27,10 @@ struct Grant {
     until: Instant,
 }
 
-/// What a token says.
+/// Contents of a token.
 #[derive(Clone, Debug)]
 pub struct Claims {
-    /// The user it was granted to, if it was not granted to anybody.
+    /// The user, or `None` for an anonymous caller.
     pub user: Option<String>,
     pub(crate) scopes: Vec<Scope>,
 }
@@ -61,7 +61,7 @@ impl Tokens {
         token
     }
 
-    /// A refresh token that stands for this user from now on.
+    /// Returns a new refresh token for this user.
     pub(crate) fn grant_refresh(&self, user: &str) -> String {
         let mut table = self.lock();
         table.next += 1;
@@ -74,7 +74,7 @@ impl Tokens {
         self.lock().refresh.get(token).cloned()
     }
 
-    /// What a token says, if it is known and has not expired.
+    /// Returns the contents of a token, if it is known and has not expired.
     pub(crate) fn claims(&self, token: &str) -> Option<Claims> {
         let table = self.lock();
         let grant = table.granted.get(token)?;
@@ -84,12 +84,12 @@ impl Tokens {
         })
     }
 
-    /// Ends all tokens that were granted so far.
+    /// Revokes all tokens granted so far.
     pub(crate) fn expire(&self) {
         self.lock().granted.clear();
     }
 
-    /// Ends one token.
+    /// Revokes one token.
     pub(crate) fn expire_one(&self, token: &str) {
         self.lock().granted.remove(token);
     }

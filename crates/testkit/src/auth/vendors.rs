@@ -1,9 +1,9 @@
-//! The token servers of registries that are known.
+//! The token servers of known registries.
 
 use super::{ChallengeRules, Denied, TokenPlace, TokenRules};
 
 impl TokenRules {
-    /// Alibaba Cloud: on another host, with a `service` that is full of colons.
+    /// Alibaba Cloud: on another host, with a `service` full of colons.
     pub fn acr_aliyun() -> Self {
         Self {
             service: "registry.aliyuncs.com:cn-hangzhou:26842".to_owned(),
@@ -11,7 +11,8 @@ impl TokenRules {
         }
     }
 
-    /// Harbor: on the same host; user name and password go as well; a bad token is answered with a Basic challenge.
+    /// Harbor: on the same host; user name and password are accepted as well; an invalid token is answered with a Basic
+    /// challenge.
     pub fn harbor() -> Self {
         let base = Self::default();
         Self {
@@ -36,7 +37,7 @@ impl TokenRules {
         }
     }
 
-    /// GHCR: on the same host at `/token`; a scope that is denied makes the request fail.
+    /// GHCR: on the same host at `/token`; a denied scope makes the request fail.
     pub fn ghcr() -> Self {
         Self {
             service: "ghcr.io".to_owned(),
@@ -46,7 +47,7 @@ impl TokenRules {
         }
     }
 
-    /// Quay: on the same host at `/v2/auth`; knows `pull`, `push` and `*` alone, and answers 400 to other actions.
+    /// Quay: on the same host at `/v2/auth`; knows only `pull`, `push` and `*`, and answers 400 to other actions.
     pub fn quay() -> Self {
         Self {
             service: "quay.io".to_owned(),
@@ -56,7 +57,7 @@ impl TokenRules {
         }
     }
 
-    /// Gitea: the challenge has a realm and nothing else, and a bare `Basic` stands beside it.
+    /// Gitea: the challenge has only a realm, and a bare `Basic` comes with it.
     pub fn gitea() -> Self {
         let base = Self::default();
         Self {

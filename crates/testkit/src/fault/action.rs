@@ -1,4 +1,4 @@
-//! What goes wrong.
+//! The actions of faults.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,87 +6,87 @@ use bytes::Bytes;
 
 use super::Gate;
 
-/// How a connection is cut.
+/// Ways to cut a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// A TCP reset.
     Reset,
-    /// An orderly end of the stream: everything sent before still arrives. (Under TLS without `close_notify`.)
+    /// An orderly end of the stream: everything sent before still arrives. (With TLS, without `close_notify`.)
     Close,
 }
 
-/// What goes wrong with a request that a [`Fault`](super::Fault) fires for.
+/// The effect of a [`Fault`](super::Fault) on a request.
 ///
-/// Cuts at a byte are exact over HTTP/1.1. Over HTTP/2 they cut the whole connection, and what flow control held
-/// back at that moment is lost as well.
+/// Cuts at a byte are exact over HTTP/1.1. Over HTTP/2 they cut the whole connection, and bytes that flow control held
+/// back at that moment are lost as well.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Action {
-    /// This answer instead of the registry's; nothing is stored.
+    /// Sends this answer instead of the registry's; nothing is stored.
     Answer(Answer),
-    /// The connection is cut before any answer, and nothing is done. The body of the request is not read.
+    /// Cuts the connection before any answer, and does nothing. The body of the request is not read.
     CutBeforeAnswer(Cut),
-    /// The registry does what was asked, then cuts the connection before the first byte of the answer.
+    /// Carries out the request, then cuts the connection before the first byte of the answer.
     LoseReply(Cut),
-    /// The connection is cut when `after` bytes of the request's body were taken.
+    /// Cuts the connection after `after` bytes of the request's body were read.
     CutRequest {
-        /// Bytes of the body that are taken.
+        /// Number of bytes of the body that are read.
         after: u64,
-        /// How it ends.
+        /// Kind of cut.
         how: Cut,
     },
-    /// The connection is cut when `after` bytes of the answer's body were sent.
+    /// Cuts the connection after `after` bytes of the answer's body were sent.
     CutResponse {
-        /// Bytes of the body that are sent.
+        /// Number of bytes of the body that are sent.
         after: u64,
-        /// How it ends.
+        /// Kind of cut.
         how: Cut,
     },
-    /// No further byte of the request's body is taken, and no answer given, until the client goes away.
+    /// Reads no further byte of the request's body, and sends no answer, until the client disconnects.
     StallRequest {
-        /// Bytes of the body that are taken.
+        /// Number of bytes of the body that are read.
         after: u64,
     },
-    /// No answer at all is given until the client goes away; nothing is done. The body is read.
+    /// Reads the body, but sends no answer until the client disconnects; does nothing.
     StallBeforeAnswer,
-    /// No further byte of the answer's body is sent until the client goes away.
+    /// Sends no further byte of the answer's body until the client disconnects.
     StallResponse {
-        /// Bytes of the body that are sent.
+        /// Number of bytes of the body that are sent.
         after: u64,
     },
-    /// One bit of the answer's body is flipped.
+    /// Flips one bit of the answer's body.
     Corrupt {
-        /// Offset of the byte within this answer's body.
+        /// Offset of the byte in this answer's body.
         offset: u64,
     },
-    /// `Content-Length` announces this many bytes, whatever the body has. Where the body is shorter the connection
-    /// ends early; where it is longer the rest is left out.
+    /// Declares this many bytes in `Content-Length`, whatever the body has. If the body is shorter, the connection ends
+    /// early; if it is longer, the rest is not sent.
     WrongLength(u64),
-    /// The answer's headers of these names are taken away.
+    /// Removes the answer's headers of these names.
     WithoutHeaders(Vec<&'static str>),
-    /// The answer's headers of these names are set to these values.
+    /// Sets the answer's headers of these names to these values.
     WithHeaders(Vec<(&'static str, String)>),
-    /// 200 with a page of HTML, as captive portals and wrongly routed proxies answer.
+    /// Answers 200 with a page of HTML, as captive portals and wrongly routed proxies do.
     Html,
-    /// All bearer tokens that were granted so far expire before the request is looked at.
+    /// Lets all granted bearer tokens expire before the request is handled.
     ExpireTokens,
-    /// The bearer token that the request shows expires before the request is looked at.
+    /// Lets the bearer token of the request expire before the request is handled.
     ExpireItsToken,
-    /// Every blob that no manifest names is collected before the request is looked at.
+    /// Collects every blob that no manifest names, before the request is handled.
     CollectGarbage,
-    /// The registry waits before it looks at the request.
+    /// Waits before the request is handled.
     Delay(Duration),
-    /// The registry waits until the gate is opened before it looks at the request.
+    /// Waits until the gate is opened before the request is handled.
     Hold(Gate),
 }
 
 impl Action {
-    /// An answer with this status and an empty body, given when the whole request was read.
+    /// Returns an answer with this status and an empty body, sent after the whole request was read.
     pub fn status(status: u16) -> Self {
         Self::Answer(Answer::new(status))
     }
 
-    /// 429 `TOOMANYREQUESTS` with `Retry-After` in seconds.
+    /// Returns 429 `TOOMANYREQUESTS` with `Retry-After` in seconds.
     pub fn too_many_requests(seconds: u64) -> Self {
         Self::Answer(
             Answer::new(429)
@@ -95,7 +95,7 @@ impl Action {
         )
     }
 
-    /// An answer with this status and one error of the specification's form.
+    /// Returns an answer with this status and one error in the specification's format.
     pub fn error(status: u16, code: &str, message: &str) -> Self {
         Self::Answer(Answer::new(status).error(code, message))
     }
@@ -107,7 +107,7 @@ impl From<Answer> for Action {
     }
 }
 
-/// An answer that is given instead of the registry's.
+/// An answer that replaces the registry's.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub(crate) status: u16,
@@ -123,7 +123,7 @@ pub struct Answer {
 pub enum RetryAfter {
     /// A number of seconds.
     Seconds(u64),
-    /// An HTTP date, this long after the moment of the answer.
+    /// An HTTP date, this long after the time of the answer.
     Date(Duration),
 }
 
@@ -137,7 +137,7 @@ impl RetryAfter {
 }
 
 impl Answer {
-    /// This status with an empty body.
+    /// Returns this status with an empty body.
     pub fn new(status: u16) -> Self {
         Self {
             status,
@@ -155,7 +155,7 @@ impl Answer {
         self
     }
 
-    /// Adds `Retry-After` as an HTTP date, this long from the moment of the answer.
+    /// Adds `Retry-After` as an HTTP date, this long after the time of the answer.
     pub fn retry_after_date(mut self, after: Duration) -> Self {
         self.retry_after = Some(RetryAfter::Date(after));
         self
@@ -174,14 +174,14 @@ impl Answer {
         self
     }
 
-    /// Sets the body to one error of the specification's form.
+    /// Sets the body to one error in the specification's format.
     pub fn error(self, code: &str, message: &str) -> Self {
         let body = serde_json::json!({"errors": [{"code": code, "message": message}]});
         self.body("application/json", body.to_string())
     }
 
-    /// Answers as soon as the head of the request was read. Without this the whole body is read first, so that the
-    /// client is sure to get the answer.
+    /// Sends the answer as soon as the head of the request was read. Otherwise the whole body is read first, so that
+    /// the client certainly gets the answer.
     pub fn early(mut self) -> Self {
         self.early = true;
         self

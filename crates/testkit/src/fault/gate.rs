@@ -1,11 +1,11 @@
-//! Requests that wait until a test lets them go on.
+//! Gates that hold requests until a test opens them.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// Holds requests back, each before the registry looks at it, until it is opened; see
+/// A gate that holds requests before the registry handles them, until it is opened; see
 /// [`Action::Hold`](super::Action::Hold). Clones are the same gate.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<Inner>);
@@ -18,7 +18,7 @@ struct Inner {
 }
 
 impl Gate {
-    /// A closed gate.
+    /// Returns a closed gate.
     pub fn new() -> Self {
         Self(Arc::new(Inner {
             reached: Mutex::new(0),
@@ -27,10 +27,11 @@ impl Gate {
         }))
     }
 
-    /// Blocks until this many requests have come to the gate; says how many have. Not for use within a runtime.
+    /// Blocks until this many requests have arrived at the gate. Returns the number that have. Must not be called in a
+    /// runtime.
     ///
     /// # Errors
-    /// How many have, where fewer have within `patience`.
+    /// The number of requests, if fewer arrive within `patience`.
     pub fn wait(&self, requests: u64, patience: Duration) -> Result<u64, u64> {
         let reached = self
             .0
@@ -49,12 +50,12 @@ impl Gate {
         }
     }
 
-    /// Lets all requests go on, now and from now on.
+    /// Opens the gate for all requests, present and future.
     pub fn open(&self) {
         self.0.open.send_replace(true);
     }
 
-    /// A request comes to the gate and waits.
+    /// Waits at the gate, on behalf of a request.
     pub(crate) async fn pass(&self) {
         *self
             .0

@@ -1,4 +1,4 @@
-//! Faults: which requests go wrong, and how.
+//! Faults: a selection of requests, with the action for each.
 //!
 //! ```
 //! use testkit::{Action, Cut, Fault, Kind};
@@ -8,8 +8,8 @@
 //! # let _ = (fault, action);
 //! ```
 //!
-//! The first fault (in the order of arming) that fires for a request decides. A fault counts the requests that it
-//! matches whether or not it fires, so that `nth(2)` is the second *matching* request.
+//! The first fault (in the order of installation) that fires for a request decides. A fault counts the requests that
+//! match even if it does not fire, so `nth(2)` is the second *matching* request.
 
 mod action;
 mod gate;

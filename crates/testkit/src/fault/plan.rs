@@ -1,4 +1,4 @@
-//! Which requests go wrong.
+//! Selection of the requests that a fault affects.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,10 +9,10 @@ use crate::log::{Kind, Request};
 
 type Test = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
 
-/// Which requests go wrong: a matcher, and which of the requests that it matches.
+/// A selection of requests: a matcher, and which of the matching requests are affected.
 ///
 /// Without [`nth`](Fault::nth), [`times`](Fault::times), [`after`](Fault::after) or
-/// [`probability`](Fault::probability): all of them.
+/// [`probability`](Fault::probability), all of them are.
 #[derive(Clone)]
 pub struct Fault {
     kinds: Option<Vec<Kind>>,
@@ -34,7 +34,7 @@ impl fmt::Debug for Fault {
     }
 }
 
-/// The kinds of requests that a fault is for: one [`Kind`] or several.
+/// The kinds of requests that match: one [`Kind`] or several.
 pub trait Matches {
     /// The kinds.
     fn kinds(self) -> Vec<Kind>;
@@ -53,7 +53,7 @@ impl<const N: usize> Matches for [Kind; N] {
 }
 
 impl Fault {
-    /// Requests of this kind, or of these kinds.
+    /// Matches requests of this kind, or of these kinds.
     pub fn on(kinds: impl Matches) -> Self {
         Self {
             kinds: Some(kinds.kinds()),
@@ -61,7 +61,7 @@ impl Fault {
         }
     }
 
-    /// All requests.
+    /// Matches all requests.
     pub fn on_any() -> Self {
         Self {
             kinds: None,
@@ -74,52 +74,52 @@ impl Fault {
         }
     }
 
-    /// Only for this repository.
+    /// Limits the fault to this repository.
     pub fn repository(mut self, name: impl Into<String>) -> Self {
         self.repository = Some(name.into());
         self
     }
 
-    /// Only for this tag or digest. (The closing PUT of an upload matches by its `digest` parameter.)
+    /// Limits the fault to this tag or digest. (The closing PUT of an upload matches by its `digest` parameter.)
     pub fn reference(mut self, reference: impl Into<String>) -> Self {
         self.reference = Some(reference.into());
         self
     }
 
-    /// Only where `test` says so.
+    /// Limits the fault to requests for which `test` returns true.
     pub fn matching(mut self, test: impl Fn(&Request) -> bool + Send + Sync + 'static) -> Self {
         self.test = Some(Arc::new(test));
         self
     }
 
-    /// Only the n-th matching request, from 1.
+    /// Affects only the n-th matching request, from 1.
     pub fn nth(mut self, n: u64) -> Self {
         self.first = n;
         self.count = 1;
         self
     }
 
-    /// The first `k` matching requests.
+    /// Affects the first `k` matching requests.
     pub fn times(mut self, k: u64) -> Self {
         self.count = k;
         self
     }
 
-    /// Leaves the first `n` matching requests alone.
+    /// Skips the first `n` matching requests.
     pub fn after(mut self, n: u64) -> Self {
         self.first = n + 1;
         self
     }
 
-    /// Every matching request (as without any of these).
+    /// Affects every matching request, which is the default.
     pub fn always(mut self) -> Self {
         self.first = 1;
         self.count = u64::MAX;
         self
     }
 
-    /// Each of them with probability `p`, decided by a generator that starts from `seed`: the same seed strikes
-    /// the same requests, counted in the order of their arrival.
+    /// Affects each matching request with probability `p`, by a generator that starts from `seed`: the same seed
+    /// selects the same requests, counted in order of arrival.
     pub fn probability(mut self, p: f64, seed: u64) -> Self {
         self.chance = Some((p, seed));
         self
@@ -137,14 +137,14 @@ impl Fault {
             && self.test.as_ref().is_none_or(|test| test(request))
     }
 
-    /// Whether the `n`-th match (from 1) is struck.
+    /// Returns true if the `n`-th match (from 1) is affected.
     fn strikes(&self, n: u64) -> bool {
         let in_turn = n >= self.first && n - self.first < self.count;
         in_turn && self.chance.is_none_or(|(p, seed)| draw(seed, n) < p)
     }
 }
 
-/// A number in [0, 1) that follows from `seed` and `n`.
+/// Returns a number in [0, 1) that is determined by `seed` and `n`.
 fn draw(seed: u64, n: u64) -> f64 {
     let mut z = seed.wrapping_add(n.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -152,19 +152,19 @@ fn draw(seed: u64, n: u64) -> f64 {
     f64::from(u32::try_from((z ^ (z >> 31)) >> 32).unwrap_or(0)) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// A fault that was armed.
+/// An installed fault.
 #[derive(Clone, Debug)]
 pub struct Handle {
     armed: Arc<Armed>,
 }
 
 impl Handle {
-    /// How many requests it struck so far.
+    /// Number of requests that it affected so far.
     pub fn hits(&self) -> u64 {
         self.armed.hits.load(Ordering::SeqCst)
     }
 
-    /// How many requests it matched so far, struck or not.
+    /// Number of requests that matched so far, affected or not.
     pub fn matched(&self) -> u64 {
         self.armed.matched.load(Ordering::SeqCst)
     }
@@ -200,8 +200,8 @@ impl Plan {
         self.lock().clear();
     }
 
-    /// The action for a request, if one fires. Counting and deciding are one step, so that requests that arrive
-    /// together do not both count as the n-th.
+    /// Returns the action for a request, if a fault fires. Counting and deciding are one step, so that concurrent
+    /// requests do not both count as the n-th.
     pub(crate) fn fire(&self, request: &Request) -> Option<Action> {
         let mut fired = None;
         for armed in self.lock().iter().filter(|a| a.fault.matches(request)) {

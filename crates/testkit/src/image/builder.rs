@@ -33,7 +33,7 @@ impl ImageBuilder {
         }
     }
 
-    /// Adds a layer; the same one may be added twice.
+    /// Adds a layer. The same layer may be added twice.
     pub fn layer(mut self, layer: Layer) -> Self {
         self.layers.push(layer);
         self
@@ -51,7 +51,7 @@ impl ImageBuilder {
         self
     }
 
-    /// Puts a text into the config, so that images with the same layers differ.
+    /// Adds a text to the config, so that images with the same layers differ.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
@@ -63,7 +63,7 @@ impl ImageBuilder {
         self
     }
 
-    /// Leaves `mediaType` out of the manifest, as old OCI tools do.
+    /// Leaves `mediaType` out of the manifest, like old OCI tools.
     pub fn without_media_type(mut self) -> Self {
         self.says_media_type = false;
         self
@@ -81,13 +81,13 @@ impl ImageBuilder {
         self.field("subject", descriptor)
     }
 
-    /// Puts the config into its descriptor as `data`.
+    /// Embeds the config in its descriptor as `data`.
     pub fn embed_config(mut self) -> Self {
         self.embeds_config = true;
         self
     }
 
-    /// The image.
+    /// Returns the image.
     pub fn build(self) -> Image {
         let config = Blob::new(self.config().to_string());
         let (manifest_type, config_type) = match self.format {
@@ -140,7 +140,7 @@ impl ImageBuilder {
     }
 }
 
-/// Builds an artifact: a manifest whose config says nothing, or something of its own.
+/// Builds an artifact: a manifest with an empty config, or a config of its own.
 #[derive(Clone, Debug)]
 pub struct ArtifactBuilder {
     artifact_type: Option<String>,
@@ -164,7 +164,7 @@ impl Image {
 }
 
 impl ArtifactBuilder {
-    /// Sets a config of its own, and leaves `artifactType` out.
+    /// Sets a config of its own, and leaves out `artifactType`.
     pub fn config(mut self, media_type: &str, config: impl Into<bytes::Bytes>) -> Self {
         self.artifact_type = None;
         media_type.clone_into(&mut self.config_type);
@@ -190,7 +190,7 @@ impl ArtifactBuilder {
         self
     }
 
-    /// The artifact.
+    /// Returns the artifact.
     pub fn build(self) -> Image {
         let mut document = head(Some(media::OCI_MANIFEST));
         if let Some(artifact_type) = self.artifact_type {

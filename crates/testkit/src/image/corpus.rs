@@ -1,4 +1,4 @@
-//! Every shape that registries hold, each with its name.
+//! All shapes of images that registries hold, each with its name.
 
 use serde_json::{Value, json};
 
@@ -6,21 +6,21 @@ use super::{Format, Image, IndexBuilder, Layer, Manifest, Platform, media};
 use crate::blob::Blob;
 use crate::digest;
 
-/// An image of some shape.
+/// A shape of image.
 #[derive(Clone, Debug)]
 pub struct Shape {
-    /// What the shape is, in words for messages; none stands twice.
+    /// Description for messages, unique in the list.
     pub name: &'static str,
-    /// An image of it.
+    /// Builds an image of this shape.
     pub image: Image,
 }
 
 impl Shape {
-    /// Whether the root can be pushed by its digest alone, as the digest that a tag stands for is always sha256.
+    /// Returns true if the root can be pushed by digest only: the digest of a tag is always sha256.
     pub fn by_digest(&self) -> bool {
         !self.image.digest().starts_with("sha256:")
     }
-    /// The name as a repository has it.
+    /// Returns the name in the form of a repository name.
     pub fn repository(&self) -> String {
         let word = |c: char| {
             if c.is_ascii_alphanumeric() {
@@ -136,7 +136,7 @@ fn indexes() -> Vec<Shape> {
     ]
 }
 
-/// What `BuildKit`'s older cache exports look like: an index that lists layers and a config, and no manifest.
+/// Returns an older cache export of `BuildKit`: an index that lists layers and a config, without a manifest.
 fn cache() -> Image {
     let (layer, config) = (
         Layer::tar("cache", 400),

@@ -1,14 +1,14 @@
-//! JSON as the tools write it.
+//! JSON as various tools write it.
 
 use serde_json::Value;
 
-/// How a document is written.
+/// Formatting of a document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Layout {
     /// On one line.
     #[default]
     Compact,
-    /// With line breaks and three blanks, as Docker's own tools write it: a syncer that writes such a document anew
+    /// With line breaks and three blanks, as Docker's own tools write it. A program that formats such a document again
     /// changes its digest.
     Pretty,
 }
@@ -21,7 +21,7 @@ impl Layout {
                 let mut out = Vec::new();
                 let formatter = serde_json::ser::PrettyFormatter::with_indent(b"   ");
                 let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
-                // A `Value` has nothing that could fail to be written into memory.
+                // A `Value` contains nothing that could fail in memory.
                 let _ = serde::Serialize::serialize(document, &mut serializer);
                 out
             }

@@ -41,7 +41,7 @@ impl IndexBuilder {
         self
     }
 
-    /// Adds a child that the index names but that is not part of the image: pushing leaves it out.
+    /// Adds a child that the index names but that is not part of the image: it is not pushed.
     pub fn missing_child(mut self, child: Image) -> Self {
         self.sparse.push(self.children.len());
         self.children.push(child);
@@ -72,7 +72,7 @@ impl IndexBuilder {
         self.field("subject", descriptor)
     }
 
-    /// The index with everything below it.
+    /// Returns the index with everything below it.
     pub fn build(self) -> Image {
         let media_type = match self.format {
             Format::Oci => media::OCI_INDEX,

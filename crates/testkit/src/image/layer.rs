@@ -6,18 +6,18 @@ use super::{Format, media};
 use crate::blob::Blob;
 use crate::digest;
 
-/// A layer of an image. Two layers that are built alike are the same blob: that is how images share layers.
+/// A layer of an image. Two layers with the same content are the same blob, which is how images share layers.
 #[derive(Clone, Debug)]
 pub struct Layer {
     pub(super) blob: Blob,
     /// Digest of the content before compression, for the config.
     pub(super) diff_id: String,
     pub(super) kind: LayerKind,
-    /// Places other than the registry where the layer can be fetched.
+    /// URLs outside the registry from which the layer can be fetched.
     pub(super) urls: Vec<String>,
-    /// False for a foreign layer that the registry is not given.
+    /// False for a foreign layer that is not pushed.
     pub(super) pushed: bool,
-    /// Size that descriptors claim, if it is not the true one.
+    /// Size in descriptors, if it is not the true one.
     pub(super) claimed_size: Option<u64>,
 }
 
@@ -30,8 +30,8 @@ pub(super) enum LayerKind {
 }
 
 impl Layer {
-    /// A real layer: a gzip tar archive with one file `<name>` of `size` bytes of noise, which container tools can
-    /// unpack. The blob is a little larger than `size`.
+    /// Returns a real layer: a gzip tar archive with one file `<name>` of `size` bytes of noise, which container tools
+    /// can unpack. The blob is a little larger than `size`.
     pub fn tar(name: &str, size: u64) -> Self {
         let seed = name.bytes().fold(size, |seed, byte| {
             seed.wrapping_mul(0x0100_0000_01B3) ^ u64::from(byte)
@@ -40,40 +40,40 @@ impl Layer {
         Self::tar_of(name, &content)
     }
 
-    /// A real layer: a gzip tar archive with one file.
+    /// Returns a real layer: a gzip tar archive with one file.
     pub fn tar_of(name: &str, content: &[u8]) -> Self {
         let tar = tar_with(name, content);
         let diff_id = digest::sha256(&tar);
         Self::known(Blob::new(gzip(&tar)), diff_id, LayerKind::Gzip)
     }
 
-    /// A layer of `size` bytes that need no memory, made up from `seed`: for large ones. No archive: fit for copying,
-    /// not for unpacking.
+    /// Returns a layer of `size` bytes that need no memory, generated from `seed`: for large ones. It is not an
+    /// archive: it can be copied, but not unpacked.
     pub fn synthetic(size: u64, seed: u64) -> Self {
         let blob = Blob::synthetic(size, seed);
         let diff_id = blob.digest().to_owned();
         Self::known(blob, diff_id, LayerKind::Plain)
     }
 
-    /// A layer of any media type with these bytes: in-toto statements, charts, files.
+    /// Returns a layer of any media type with these bytes: in-toto statements, charts, files.
     pub fn bytes(media_type: &str, content: impl Into<bytes::Bytes>) -> Self {
         Self::of_blob(media_type, Blob::new(content))
     }
 
-    /// A layer of any media type with this blob.
+    /// Returns a layer of any media type with this blob.
     pub fn of_blob(media_type: &str, blob: Blob) -> Self {
         let diff_id = blob.digest().to_owned();
         Self::known(blob, diff_id, LayerKind::Other(media_type.to_owned()))
     }
 
-    /// A layer of no bytes at all.
+    /// Returns an empty layer.
     pub fn empty() -> Self {
         let blob = Blob::new("");
         let diff_id = blob.digest().to_owned();
         Self::known(blob, diff_id, LayerKind::Plain)
     }
 
-    /// A foreign (non-distributable) layer: descriptors name `url`, and pushing the image leaves the blob out.
+    /// Returns a foreign (non-distributable) layer: descriptors name `url`, and the blob is not pushed with the image.
     pub fn foreign(name: &str, size: u64, url: &str) -> Self {
         Self {
             kind: LayerKind::Foreign,
@@ -83,7 +83,7 @@ impl Layer {
         }
     }
 
-    /// The same without a URL: nobody says where else it may be had.
+    /// Returns a foreign layer without a URL.
     pub fn nondistributable(name: &str, size: u64) -> Self {
         Self {
             urls: Vec::new(),
@@ -91,13 +91,13 @@ impl Layer {
         }
     }
 
-    /// The foreign layer's blob is pushed with the image after all.
+    /// Pushes the foreign layer's blob with the image.
     pub fn pushed(mut self) -> Self {
         self.pushed = true;
         self
     }
 
-    /// Descriptors claim this size, which is not the true one.
+    /// Sets a wrong size in descriptors.
     pub fn claiming_size(mut self, size: u64) -> Self {
         self.claimed_size = Some(size);
         self
@@ -141,14 +141,14 @@ impl Layer {
     }
 }
 
-/// An archive with one file, the same on every day and every machine.
+/// Returns an archive with one file, the same bytes on every day and every machine.
 fn tar_with(name: &str, content: &[u8]) -> Vec<u8> {
     let mut header = tar::Header::new_gnu();
     header.set_size(content.len() as u64);
     header.set_mode(0o644);
     header.set_mtime(0);
     let mut archive = tar::Builder::new(Vec::new());
-    // Writing into memory cannot fail; a name that is no path makes an archive without the file.
+    // Writing into memory cannot fail. With an invalid path the archive has no file.
     let _ = archive.append_data(&mut header, name, content);
     archive.into_inner().unwrap_or_default()
 }

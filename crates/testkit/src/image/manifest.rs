@@ -1,4 +1,4 @@
-//! Manifests as bytes, and what they point to.
+//! Manifests as bytes, and the digests that they name.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::{media, schema1};
 use crate::digest;
 
-/// A manifest or an index: the bytes, and what they are called.
+/// A manifest or an index: the bytes with their media type and digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
-    /// Media type that it is pushed and served with.
+    /// Media type for pushing and serving.
     pub media_type: String,
     /// The document.
     pub bytes: Bytes,
@@ -17,14 +17,14 @@ pub struct Manifest {
     pub digest: String,
 }
 
-/// What a manifest points to.
+/// The descriptors in a manifest.
 #[derive(Clone, Debug, Default)]
 pub struct Links {
     /// Config and layers.
     pub blobs: Vec<Link>,
     /// Entries of an index.
     pub children: Vec<Link>,
-    /// What the manifest refers to; it need not exist.
+    /// `subject` of the manifest; it need not exist.
     pub subject: Option<Link>,
 }
 
@@ -33,18 +33,18 @@ pub struct Links {
 pub struct Link {
     /// Digest.
     pub digest: String,
-    /// Size in bytes; 0 where the document does not say.
+    /// Size in bytes; 0 if the document does not declare it.
     pub size: u64,
-    /// Media type; empty where the document does not say.
+    /// Media type; empty if the document does not declare it.
     pub media_type: String,
     /// True if the layer is foreign, so that a registry may lack it.
     pub foreign: bool,
-    /// True if it names places to fetch it from.
+    /// True if it has `urls`.
     pub has_urls: bool,
 }
 
 impl Manifest {
-    /// A manifest of these bytes, with its sha256 digest.
+    /// Returns a manifest of these bytes, with its sha256 digest.
     pub fn new(media_type: &str, bytes: impl Into<Bytes>) -> Self {
         let mut manifest = Self {
             media_type: media_type.to_owned(),
@@ -55,7 +55,8 @@ impl Manifest {
         manifest
     }
 
-    /// What its digest is made of: all of its bytes, but for a signed schema 1 manifest, where it is what was signed.
+    /// Returns the bytes that are hashed for the digest: all of them, except for a signed schema 1 manifest, where it
+    /// is the signed payload.
     pub fn digested(&self) -> Bytes {
         let payload = (self.media_type == media::DOCKER_SCHEMA1_SIGNED)
             .then(|| schema1::payload(&self.bytes))
@@ -68,18 +69,18 @@ impl Manifest {
         self.bytes.len() as u64
     }
 
-    /// The document, or null where it is no JSON.
+    /// The document, or null if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
     }
 
-    /// A descriptor of this manifest.
+    /// Returns a descriptor of this manifest.
     pub fn descriptor(&self) -> Value {
         json!({"mediaType": self.media_type, "digest": self.digest, "size": self.size()})
     }
 
-    /// A descriptor of this manifest as a list of referrers has it: with its artifact type (its own, else that of its
-    /// config) and its annotations.
+    /// Returns a descriptor of this manifest as in a list of referrers: with its artifact type (its own, or else that
+    /// of its config) and its annotations.
     pub fn referrer_descriptor(&self) -> Value {
         let document = self.json();
         let mut descriptor = self.descriptor();
@@ -100,7 +101,7 @@ impl Manifest {
         descriptor
     }
 
-    /// What the document points to.
+    /// Returns the descriptors in the document.
     pub fn links(&self) -> Links {
         links(&self.json())
     }

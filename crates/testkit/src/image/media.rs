@@ -38,7 +38,7 @@ pub const HELM_CHART: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzi
 /// in-toto statement (`BuildKit` attestations).
 pub const IN_TOTO: &str = "application/vnd.in-toto+json";
 
-/// What a manifest request should accept so that nothing is converted.
+/// Value of `Accept` with which no manifest is converted.
 pub const ACCEPT_ALL: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \

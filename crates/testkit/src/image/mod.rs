@@ -1,7 +1,7 @@
 //! Builders for images of every shape.
 //!
-//! An [`Image`] is a bag of blobs and manifests with a root, which can be put into any registry: into one of this
-//! crate ([`Registry::push`](crate::Registry::push)), or over HTTP into a real one
+//! An [`Image`] is a set of blobs and manifests with a root. It can be pushed to any registry: to one of this crate
+//! ([`Registry::push`](crate::Registry::push)), or over HTTP to a real one
 //! ([`raw::push_over_http`](crate::raw::push_over_http)). The same call builds the same bytes, so digests are stable
 //! from run to run.
 //!
@@ -35,7 +35,7 @@ pub use layer::Layer;
 pub use manifest::{Link, Links, Manifest};
 pub use platform::Platform;
 
-/// OCI's documents or Docker's.
+/// The family of documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// OCI image manifests and indexes.
@@ -44,7 +44,7 @@ pub enum Format {
     Docker,
 }
 
-/// Blobs and manifests that hang together, with the root that a tag would stand for.
+/// Blobs and manifests of one image, with the root for a tag.
 #[derive(Clone, Debug)]
 pub struct Image {
     blobs: Vec<Blob>,
@@ -55,7 +55,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// An OCI image for linux/amd64 with these layers.
+    /// Returns an OCI image for linux/amd64 with these layers.
     pub fn single(layers: impl IntoIterator<Item = Layer>) -> Self {
         Self::oci().layers(layers).build()
     }
@@ -70,17 +70,17 @@ impl Image {
         ImageBuilder::new(Format::Docker)
     }
 
-    /// An OCI index of these images; with platforms as they have them.
+    /// Returns an OCI index of these images, with their platforms.
     pub fn index(children: impl IntoIterator<Item = Self>) -> Self {
         IndexBuilder::new(Format::Oci).children(children).build()
     }
 
-    /// A Docker manifest list of these images.
+    /// Returns a Docker manifest list of these images.
     pub fn list(children: impl IntoIterator<Item = Self>) -> Self {
         IndexBuilder::new(Format::Docker).children(children).build()
     }
 
-    /// An image of exactly these parts. Children stand in `manifests`, leaves first; the root stands alone.
+    /// Returns an image of exactly these parts. `manifests` contains the children, leaves first, without the root.
     pub fn of_parts(blobs: Vec<Blob>, manifests: Vec<Manifest>, root: Manifest) -> Self {
         Self {
             blobs,
@@ -91,7 +91,7 @@ impl Image {
         }
     }
 
-    /// The digest of the root.
+    /// Digest of the root.
     pub fn digest(&self) -> &str {
         &self.root.digest
     }
@@ -116,25 +116,25 @@ impl Image {
         self.blobs.iter().map(Blob::size).sum()
     }
 
-    /// The platform that an index says of this image.
+    /// Platform of this image in an index.
     pub fn platform(&self) -> Option<&Platform> {
         self.platform.as_ref()
     }
 
-    /// Adds a field to the descriptor that an index will have of this image, such as `annotations`.
+    /// Adds a field to the descriptor of this image in an index, such as `annotations`.
     pub fn descriptor_field(mut self, name: &str, value: serde_json::Value) -> Self {
         self.entry.insert(name.to_owned(), value);
         self
     }
 
-    /// Takes the platform out of the descriptor that an index will have of this image.
+    /// Removes the platform from the descriptor of this image in an index.
     pub fn without_platform(mut self) -> Self {
         self.platform = None;
         self
     }
 }
 
-/// Appends what is not there yet.
+/// Appends the missing items.
 fn add_blob(blobs: &mut Vec<Blob>, blob: Blob) {
     if !blobs.iter().any(|b| b.digest() == blob.digest()) {
         blobs.push(blob);

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// What an image runs on.
+/// The platform of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Platform {
     /// Operating system, such as `linux`.
@@ -16,7 +16,7 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// A platform without variant and version.
+    /// Returns a platform without variant and version.
     pub fn new(os: &str, architecture: &str) -> Self {
         Self {
             os: os.to_owned(),
@@ -26,12 +26,12 @@ impl Platform {
         }
     }
 
-    /// linux on this architecture.
+    /// Returns linux on this architecture.
     pub fn linux(architecture: &str) -> Self {
         Self::new("linux", architecture)
     }
 
-    /// windows/amd64 of this version, such as `10.0.20348.2402`.
+    /// Returns windows/amd64 of this version, such as `10.0.20348.2402`.
     pub fn windows(version: &str) -> Self {
         Self {
             os_version: Some(version.to_owned()),
@@ -45,12 +45,12 @@ impl Platform {
         self
     }
 
-    /// The platform of `BuildKit`'s attestations.
+    /// Returns the platform of `BuildKit`'s attestations.
     pub fn unknown() -> Self {
         Self::new("unknown", "unknown")
     }
 
-    /// The platform as descriptors have it; also the way an image config says it.
+    /// Returns the platform in the form of descriptors, which image configs use as well.
     pub fn to_json(&self) -> Map<String, Value> {
         let mut map = Map::new();
         map.insert("architecture".into(), json!(self.architecture));

@@ -12,8 +12,8 @@ use super::document::Layout;
 use super::{Image, Layer, Manifest, media};
 
 impl Image {
-    /// A schema 1 manifest with a signature, whose digest is that of its payload. The key is a new one each time, so
-    /// that the bytes differ from call to call; the digest does not.
+    /// Returns a schema 1 manifest with a signature, whose digest is that of its payload. The key is new each time, so
+    /// the bytes differ from call to call; the digest does not.
     ///
     /// # Panics
     /// If the system has no random numbers.
@@ -25,7 +25,7 @@ impl Image {
     }
 }
 
-/// What was signed, which is what the digest of a signed manifest is made of; `None` where nothing is signed.
+/// Returns the signed payload, which is hashed for the digest of a signed manifest, or `None` without a signature.
 pub(super) fn payload(bytes: &[u8]) -> Option<Vec<u8>> {
     let document: Value = serde_json::from_slice(bytes).ok()?;
     let decode = |text: &Value| URL_SAFE_NO_PAD.decode(text.as_str()?).ok();
@@ -37,7 +37,7 @@ pub(super) fn payload(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(payload)
 }
 
-/// `payload`, a JSON object in many lines, with its signature before the closing brace.
+/// Returns `payload`, a JSON object in many lines, with its signature before the closing brace.
 fn sign(payload: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(payload);
     let head = text.trim_end_matches('}').trim_end();
@@ -61,9 +61,9 @@ fn sign(payload: &[u8]) -> Vec<u8> {
     format!("{head},\n   \"signatures\": {signatures}{tail}").into_bytes()
 }
 
-/// The public key, with the fingerprint that libtrust names it by.
+/// Returns the public key, with its fingerprint in libtrust's form.
 fn jwk(key: &EcdsaKeyPair) -> Value {
-    // An uncompressed point: a byte that says so, then both coordinates.
+    // An uncompressed point: a marker byte, then both coordinates.
     let point = key.public_key().as_ref();
     let coordinate =
         |from: usize| URL_SAFE_NO_PAD.encode(point.get(from..from + 32).unwrap_or_default());
@@ -79,7 +79,7 @@ fn jwk(key: &EcdsaKeyPair) -> Value {
     })
 }
 
-/// 30 bytes in twelve groups of four letters (RFC 4648, base32).
+/// Formats 30 bytes as twelve groups of four letters (RFC 4648, base32).
 fn fingerprint(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let mut groups = Vec::new();

@@ -1,4 +1,4 @@
-//! Shapes with a name: `BuildKit`'s attestations, Helm charts, cosign's signatures, schema 1.
+//! Special images: `BuildKit`'s attestations, Helm charts, cosign's signatures, schema 1.
 
 use serde_json::{Value, json};
 
@@ -6,15 +6,15 @@ use super::{Format, Image, IndexBuilder, Layer, Manifest, Platform, media};
 use crate::blob::Blob;
 
 impl Image {
-    /// The attestation that `BuildKit` puts beside an image in its index: platform `unknown/unknown`, annotations that
-    /// name the image, an in-toto statement as its layer.
+    /// Returns the attestation that `BuildKit` adds for an image in its index: platform `unknown/unknown`, annotations
+    /// that name the image, and an in-toto statement as its layer.
     pub fn attestation_of(image: &Self) -> Self {
         let attestation = Self::oci().platform(Platform::unknown());
         let attestation = attestation.layer(statement_on(image)).build();
         as_attestation_of(image, attestation)
     }
 
-    /// The same as `BuildKit` makes it with `oci-artifact=true`: an artifact with an empty config.
+    /// Returns the attestation that `BuildKit` makes with `oci-artifact=true`: an artifact with an empty config.
     pub fn artifact_attestation_of(image: &Self) -> Self {
         let attestation = Self::artifact("application/vnd.docker.attestation.manifest.v1+json");
         let attestation = attestation.layer(statement_on(image)).build();
@@ -22,7 +22,7 @@ impl Image {
         as_attestation_of(image, attestation.descriptor_field("platform", platform))
     }
 
-    /// A Helm chart as `helm push` stores it.
+    /// Returns a Helm chart as `helm push` stores it.
     pub fn helm_chart(name: &str, version: &str) -> Self {
         let config = json!({"name": name, "version": version, "apiVersion": "v2"});
         let chart = Layer::tar_of(&format!("{name}/Chart.yaml"), config.to_string().as_bytes());
@@ -39,7 +39,7 @@ impl Image {
             .build()
     }
 
-    /// A signature of an image in cosign's form; see [`Image::cosign_tag`] for where it belongs.
+    /// Returns a signature of an image in cosign's form; see [`Image::cosign_tag`] for its tag.
     pub fn cosign_signature_of(image: &Self) -> Self {
         let payload = json!({
             "critical": {"image": {"docker-manifest-digest": image.digest()}, "type": "cosign container image signature"},
@@ -54,8 +54,8 @@ impl Image {
             .without_platform()
     }
 
-    /// `sha256-<hex>.<suffix>`, with the suffix `sig`, `att` or `sbom`; with an empty one the fallback tag of the
-    /// referrers API.
+    /// Returns `sha256-<hex>.<suffix>`, with the suffix `sig`, `att` or `sbom`; without a suffix it is the fallback tag
+    /// of the referrers API.
     pub fn cosign_tag(&self, suffix: &str) -> String {
         let tag = self.digest().replace(':', "-");
         if suffix.is_empty() {
@@ -65,7 +65,7 @@ impl Image {
         }
     }
 
-    /// An artifact that refers to `subject`, such as an SBOM.
+    /// Returns an artifact that refers to `subject`, such as an SBOM.
     pub fn referrer_of(subject: &Self, artifact_type: &str, content: &str) -> Self {
         Self::artifact(artifact_type)
             .layer(Layer::bytes("application/json", content.to_owned()))
@@ -73,7 +73,7 @@ impl Image {
             .build()
     }
 
-    /// An index that refers to `subject`, as signatures of several kinds in one are.
+    /// Returns an index that refers to `subject`, like signatures of several kinds in one.
     pub fn referring_index_of(
         subject: &Self,
         artifact_type: &str,
@@ -86,7 +86,7 @@ impl Image {
             .build()
     }
 
-    /// The withdrawn OCI artifact manifest, referring to `subject`.
+    /// Returns the withdrawn OCI artifact manifest, which refers to `subject`.
     pub fn retired_artifact_of(subject: &Self, artifact_type: &str, content: &str) -> Self {
         let blob = Blob::new(content.to_owned());
         let document = json!({
@@ -99,8 +99,8 @@ impl Image {
         Self::of_parts(vec![blob], Vec::new(), root)
     }
 
-    /// The index that belongs at the fallback tag ([`Image::cosign_tag`] with an empty suffix) of a subject that
-    /// `referrers` refer to; without the referrers themselves.
+    /// Returns the index for the fallback tag ([`Image::cosign_tag`] with an empty suffix) of the subject of
+    /// `referrers`, without the referrers themselves.
     pub fn fallback_index<'a>(referrers: impl IntoIterator<Item = &'a Self>) -> Self {
         let entries: Vec<Value> = referrers
             .into_iter()
@@ -113,8 +113,8 @@ impl Image {
         Self::of_parts(Vec::new(), Vec::new(), root)
     }
 
-    /// A schema 1 manifest without a signature, its layers in Docker's order: the newest first, with one empty
-    /// layer twice.
+    /// Returns a schema 1 manifest without a signature. Its layers are in Docker's order: the newest first, with one
+    /// empty layer twice.
     pub fn schema1(name: &str, tag: &str, layers: impl IntoIterator<Item = Layer>) -> Self {
         let empty = Layer::tar_of("empty", b"");
         let mut layers: Vec<Layer> = layers.into_iter().collect();
@@ -140,7 +140,7 @@ impl Image {
     }
 }
 
-/// An in-toto statement on `image`, as a layer.
+/// Returns an in-toto statement on `image`, as a layer.
 fn statement_on(image: &Image) -> Layer {
     let statement = json!({
         "_type": "https://in-toto.io/Statement/v0.1",
@@ -150,7 +150,7 @@ fn statement_on(image: &Image) -> Layer {
     Layer::bytes(media::IN_TOTO, statement.to_string())
 }
 
-/// `attestation` with the annotations that name `image`.
+/// Returns `attestation` with the annotations that name `image`.
 fn as_attestation_of(image: &Image, attestation: Image) -> Image {
     attestation.descriptor_field(
         "annotations",

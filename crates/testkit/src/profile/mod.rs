@@ -1,6 +1,6 @@
-//! How a registry behaves: plain data, with constructors for the registries that are known.
+//! Behaviour of a registry: plain data, with constructors for known registries.
 //!
-//! Start from a constructor and change what the test is about:
+//! Start from a constructor and change the fields that the test is about:
 //!
 //! ```
 //! use testkit::profile::{MountRule, Profile};
@@ -14,127 +14,126 @@ mod vendors;
 
 pub use quirks::*;
 
-/// The behaviour of a registry. Every field says what differs between real ones.
+/// The behaviour of a registry. Every field describes a difference between real ones.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// A name for messages.
+    /// Name for messages.
     pub name: &'static str,
 
-    /// Which repository names are accepted at all.
+    /// Repository names that are accepted.
     pub names: NameRule,
-    /// What must exist before anything can be pushed.
+    /// Things that must exist before a push.
     pub existence: Existence,
-    /// What a repository that does not exist, or is not open to the caller, is answered with.
+    /// Answer for a repository that does not exist, or is not open to the caller.
     pub unknown_repository: Unknown,
 
-    /// Manifests are refused while a blob or child that they name is missing (`MANIFEST_BLOB_UNKNOWN`).
+    /// True if manifests are refused while a blob or child that they name is missing (`MANIFEST_BLOB_UNKNOWN`).
     pub validates_manifests: bool,
-    /// The `Content-Type` of a manifest PUT must equal the document's `mediaType`, if it has one.
+    /// True if the `Content-Type` of a manifest PUT must equal the document's `mediaType`, if it has one.
     pub checks_content_type: bool,
-    /// What a manifest request with a short `Accept` gets.
+    /// Answer to a manifest request with a short `Accept`.
     pub accept: AcceptRule,
-    /// `Docker-Content-Digest` is on manifest and blob answers.
+    /// True if manifest and blob answers have `Docker-Content-Digest`.
     pub content_digest: bool,
-    /// `HEAD` of manifests is answered with this status (405, 501) instead.
+    /// Status with which `HEAD` of manifests is refused (405, 501).
     pub manifest_head: Option<u16>,
-    /// Appended to the `Content-Type` of manifests, such as `; charset=utf-8`.
+    /// Suffix of the `Content-Type` of manifests, such as `; charset=utf-8`.
     pub content_type_suffix: &'static str,
-    /// `ETag`, and 304 to `If-None-Match`.
+    /// True if there are `ETag`s, and 304 to `If-None-Match`.
     pub etag: bool,
-    /// Stores another document than the one that was pushed, and says so in its digest.
+    /// True if another document than the pushed one is stored, as its digest shows.
     pub rewrites_manifests: bool,
-    /// An existing tag cannot be pushed again, not even with the same digest.
+    /// Refusal to push an existing tag again, even with the same digest.
     pub immutable_tags: Option<Immutable>,
-    /// Largest manifest in bytes, and the status above it.
+    /// Maximum size of a manifest in bytes, and the status above it.
     pub manifest_limit: (usize, u16),
-    /// Manifests of schema version 1 are taken, which have no signature: distribution 2.8 refuses those, 3.x refuses
-    /// all of that version.
+    /// True if manifests of schema version 1 without a signature are accepted: distribution 2.8 refuses those, 3.x
+    /// refuses all of that version.
     pub schema1: bool,
-    /// The withdrawn OCI artifact manifest is taken.
+    /// True if the withdrawn OCI artifact manifest is accepted.
     pub artifact_manifests: bool,
-    /// Layers with `urls` are taken.
+    /// True if layers with `urls` are accepted.
     pub foreign_urls: bool,
-    /// Indexes are taken without all of their children (Quay and distribution 3 where their operators say so).
+    /// True if indexes are accepted without all of their children (Quay and distribution 3, by configuration).
     pub sparse_indexes: bool,
-    /// `BuildKit`'s attestations are refused (Huawei SWR).
+    /// True if `BuildKit`'s attestations are refused (Huawei SWR).
     pub refuses_attestations: bool,
-    /// Manifests with a config of one of these types are refused with this status, as if a right were missing (Alibaba
-    /// Cloud).
+    /// Config types whose manifests are refused with this status, as if a permission were missing (Alibaba Cloud).
     pub refuses_configs: Option<(u16, &'static [&'static str])>,
-    /// OCI's media types are refused, as registries of before 2018 do.
+    /// True if OCI's media types are refused, as by registries from before 2018.
     pub refuses_oci: bool,
-    /// `Location` stands on the answer to a manifest PUT (ECR: no).
+    /// True if the answer to a manifest PUT has a `Location` (ECR: no).
     pub manifest_location: bool,
-    /// `PUT …/manifests/<digest>?tag=a&tag=b` creates tags (1.1+).
+    /// True if `PUT …/manifests/<digest>?tag=a&tag=b` creates tags (1.1+).
     pub tag_parameter: bool,
     /// The referrers API.
     pub referrers: Referrers,
-    /// How it lists, where it is there.
+    /// Lists of the referrers API, if it exists.
     pub referrers_list: ReferrersList,
-    /// Hostile: referrers are invented for whatever manifest is asked about.
+    /// Hostile: referrers that are invented for every requested manifest.
     pub invents_referrers: Option<InventedReferrers>,
-    /// `If-Match` and `If-None-Match` on a manifest PUT are honoured: 412 where they do not hold.
+    /// True if `If-Match` and `If-None-Match` on a manifest PUT are respected: 412 if they do not hold.
     pub conditional_put: bool,
-    /// What can be deleted.
+    /// Things that can be deleted.
     pub delete: DeleteRule,
 
-    /// Blob GETs honour `Range`.
+    /// True if blob GETs respect `Range`.
     pub blob_ranges: bool,
-    /// Blob GETs are redirected to the storage host with this status (302, 303, 307, 308).
+    /// Status with which blob GETs are redirected to the storage host (302, 303, 307, 308).
     pub blob_redirect: Option<u16>,
-    /// Blob HEADs are redirected as well.
+    /// True if blob HEADs are redirected as well.
     pub head_redirect: bool,
 
-    /// `POST …/uploads/?digest=` with the body stores the blob at once; else it opens a session (202).
+    /// True if `POST …/uploads/?digest=` with the body stores the blob; otherwise it opens a session (202).
     pub single_post: bool,
-    /// What becomes of a mount.
+    /// Answer to a mount.
     pub mount: MountRule,
-    /// A mount without `from` may find the blob in any repository (zot, Gitea).
+    /// True if a mount without `from` may find the blob in any repository (zot, Gitea).
     pub anonymous_mount: bool,
-    /// A closing PUT that brings the whole blob is answered with this status (404, 405, 501): clients must PATCH.
+    /// Status with which a closing PUT with the whole blob is refused (404, 405, 501): clients must PATCH.
     pub refuses_whole_put: Option<u16>,
     /// Rules for PATCH.
     pub patch: PatchRule,
-    /// What becomes of a request whose URL's state does not fit what the session stores, as after a broken PATCH.
+    /// Answer to a request whose URL has an outdated state, as after a broken PATCH.
     pub stale_session: StaleSession,
     /// Form of the `Location` of uploads.
     pub location: LocationForm,
-    /// The query of that `Location` is good byte for byte only, as a signed URL is: with escapes in upper and lower
-    /// case, escapes that need not be, and a bare `+`. Else decoding and encoding it anew does no harm.
+    /// True if the query of that `Location` must be repeated byte for byte, like a signed URL: with escapes in upper
+    /// and lower case, unnecessary escapes, and a bare `+`. Otherwise it may be decoded and encoded again.
     pub signed_location: bool,
     /// Form of the `Range` of upload answers.
     pub upload_range: RangeForm,
-    /// `OCI-Chunk-Min-Length` on the answer to POST.
+    /// Value of `OCI-Chunk-Min-Length` in the answer to POST.
     pub chunk_min_length: Option<u64>,
-    /// Largest body of a PUT to an upload session; above it 413.
+    /// Maximum body of a PUT to an upload session; above it 413.
     pub put_limit: Option<u64>,
-    /// Largest body of a PATCH, and the status above it (413, 416).
+    /// Maximum body of a PATCH, and the status above it (413, 416).
     pub patch_limit: Option<(u64, u16)>,
-    /// Largest PATCH with a `Content-Range`; above it 416 (GHCR).
+    /// Maximum PATCH with a `Content-Range`; above it 416 (GHCR).
     pub ranged_patch_limit: Option<u64>,
-    /// Status of the answer to a session's GET that is not supported, if it is not.
+    /// Status with which GET of a session is refused, if it is not supported.
     pub refuses_status: Option<u16>,
-    /// Status of the answer to a session's DELETE (204 cancels it, anything else does not).
+    /// Status of the answer to DELETE of a session (204 cancels it, others do not).
     pub cancel_status: u16,
-    /// A wrong digest at the closing PUT discards the session.
+    /// True if a wrong digest at the closing PUT discards the session.
     pub wrong_digest_discards: bool,
-    /// Uploads demand `Content-Length: 0` on a POST without a body, else 411.
+    /// True if uploads demand `Content-Length: 0` on a POST without a body, with 411 otherwise.
     pub demands_content_length: bool,
-    /// Requests of uploads whose `Accept` names manifest types are answered 406 (Artifactory).
+    /// True if upload requests whose `Accept` names manifest types are answered 406 (Artifactory).
     pub refuses_manifest_accept: bool,
 
     /// Tag lists.
     pub tags: TagsRule,
-    /// `_catalog` is there.
+    /// True if `_catalog` exists.
     pub catalog: bool,
 
-    /// `ratelimit-limit`, `ratelimit-remaining` and `docker-ratelimit-source` on manifest answers; a GET counts, a HEAD does not, and when
-    /// none remain the answer is 429.
+    /// Pull limit: `ratelimit-limit`, `ratelimit-remaining` and `docker-ratelimit-source` in manifest answers. A GET
+    /// counts, a HEAD does not; when none remain, the answer is 429.
     pub pull_limit: Option<u64>,
-    /// A generic web server: these statuses to requests that read and that write, with a page of HTML and without a
-    /// header that tells of a registry; nothing is stored.
+    /// Generic web server: the statuses of requests that read and that write, with a page of HTML and without headers of a
+    /// registry; nothing is stored.
     pub web_server: Option<(u16, u16)>,
-    /// Largest part of a request's body, in bytes, that is read after the answer was given early; the connection
-    /// is closed when more comes. Go's server: 256 KiB.
+    /// Maximum number of bytes of a request's body that are read after an early answer. The connection is closed if
+    /// more comes. Go's server: 256 KiB.
     pub drain_limit: u64,
 }

@@ -1,10 +1,10 @@
 //! The types of the fields of a [`Profile`](super::Profile).
 
-/// Which repository names are accepted.
+/// Repository names that are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameRule {
-    /// Any name that distribution's router knows, which lets the first component look like a host name; others are
-    /// 404 with a text that is no JSON.
+    /// Any name that distribution's router accepts, whose first component may look like a host name; others are 404
+    /// with a text that is not JSON.
     Any,
     /// Any name that the specification's grammar allows; others are 400 `NAME_INVALID`.
     Specified,
@@ -12,14 +12,14 @@ pub enum NameRule {
     Levels(usize),
 }
 
-/// What must exist before a push.
+/// Things that must exist before a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Existence {
-    /// Nothing: repositories come into being when they are pushed to.
+    /// Nothing: a push creates the repository.
     Nothing,
     /// The repository itself ([`State::create_repository`](crate::State::create_repository)).
     Repository,
-    /// The first component, a namespace, an organisation or a project
+    /// The first component: a namespace, an organisation or a project
     /// ([`State::create_namespace`](crate::State::create_namespace)).
     Namespace,
 }
@@ -37,24 +37,23 @@ pub enum Unknown {
     Denied,
 }
 
-/// What a manifest request with a short `Accept` gets.
+/// Answers to a manifest request with a short `Accept`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcceptRule {
-    /// The stored bytes, whatever was accepted.
+    /// The stored bytes, whatever is accepted.
     Ignored,
-    /// distribution 2.x: a tagged schema2 manifest becomes schema1 where only that is accepted (the default
-    /// without `Accept`), a Docker list becomes its linux/amd64 child; OCI content that is not accepted is
-    /// `MANIFEST_UNKNOWN`.
+    /// distribution 2.x: a tagged schema2 manifest becomes schema1 if only that is accepted (the default without
+    /// `Accept`), a Docker list becomes its linux/amd64 child; OCI content that is not accepted is `MANIFEST_UNKNOWN`.
     Distribution2,
     /// distribution 3.x: a Docker list becomes its linux/amd64 child; OCI content that is not accepted is
     /// `MANIFEST_UNKNOWN`.
     Distribution3,
 }
 
-/// How pushing an existing tag is refused.
+/// Refusals to push an existing tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Immutable {
-    /// 400 `TAG_INVALID`, "tag invalid", even for the digest that it has.
+    /// 400 `TAG_INVALID`, "tag invalid", even for the tag's own digest.
     Ecr,
     /// 412 `PRECONDITION`.
     Harbor,
@@ -67,7 +66,7 @@ pub enum Immutable {
 pub enum Referrers {
     /// 404 to everything, no `OCI-Subject`.
     Absent,
-    /// As the specification has it.
+    /// As in the specification.
     Api,
     /// The API, but no `OCI-Subject` on PUT (Quay).
     ApiWithoutHeader,
@@ -83,30 +82,30 @@ pub enum Referrers {
     Hollow,
 }
 
-/// How the referrers API lists.
+/// Lists of the referrers API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReferrersList {
-    /// `artifactType` filters, and `OCI-Filters-Applied` says so; else it is ignored.
+    /// True if `artifactType` filters, and `OCI-Filters-Applied` shows it; otherwise it is ignored.
     pub filters: bool,
-    /// How a list is cut into pages.
+    /// Paging.
     pub paging: Paging,
-    /// Largest page.
+    /// Maximum size of a page.
     pub page_size: usize,
-    /// A subject that is not there is refused with this status and `MANIFEST_INVALID` (Quay: 400); else nothing
-    /// refers to it.
+    /// Status with which a missing subject is refused, with `MANIFEST_INVALID` (Quay: 400); otherwise it has no
+    /// referrers.
     pub unknown_subject: Option<u16>,
 }
 
-/// Referrers that are invented when somebody asks who refers to a manifest: by the API, or by its fallback tag.
+/// Referrers that are invented for every manifest whose referrers are requested, by the API or by the fallback tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InventedReferrers {
-    /// How many, for each manifest.
+    /// Number for each manifest.
     pub each: usize,
-    /// How many images each of them lists; with none, it is a manifest, else an index.
+    /// Number of images that each of them lists; with none it is a manifest, otherwise an index.
     pub children: usize,
 }
 
-/// What can be deleted.
+/// Things that can be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeleteRule {
     /// Manifests by digest and by tag, and blobs.
@@ -118,10 +117,10 @@ pub enum DeleteRule {
     Nothing,
 }
 
-/// What becomes of a mount.
+/// Answers to a mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MountRule {
-    /// 201 where the blob is in the repository `from` names, else a session (202).
+    /// 201 if the blob is in the repository of `from`, otherwise a session (202).
     Accept,
     /// As `Accept`, but only for blobs that a manifest in `from` names (ECR).
     Referenced,
@@ -136,34 +135,34 @@ pub enum MountRule {
 pub struct PatchRule {
     /// Status of success: 202, or 201 as ECR answers.
     pub status: u16,
-    /// What becomes of `Content-Range`.
+    /// Handling of `Content-Range`.
     pub content_range: ContentRange,
-    /// A second PATCH of a session is refused with this status (Google).
+    /// Status with which a second PATCH of a session is refused (Google).
     pub second: Option<u16>,
-    /// A PATCH without `Content-Range` is taken at offset 0 only (Gitea).
+    /// True if a PATCH without `Content-Range` is accepted at offset 0 only (Gitea).
     pub needs_range_later: bool,
 }
 
-/// What becomes of the `Content-Range` of a PATCH.
+/// Handling of the `Content-Range` of a PATCH.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentRange {
     /// Ignored: bytes are appended (distribution 2.x).
     Ignored,
-    /// Checked: `a-b`, 416 where `a` is not the next byte, 400 where the length differs or the form is wrong.
+    /// Checked: `a-b`, 416 if `a` is not the next byte, 400 if the length differs or the form is wrong.
     Checked,
 }
 
-/// What becomes of a request with an outdated session URL.
+/// Answers to a request with an outdated session URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StaleSession {
-    /// The state in the URL is not looked at.
+    /// The state in the URL is ignored.
     Ignored,
-    /// 404 `BLOB_UPLOAD_INVALID`; the session lives on under its newest URL, which a client does not know whose
-    /// request broke off (distribution 2.8).
+    /// 404 `BLOB_UPLOAD_INVALID`; the session stays open under its newest URL, which a client does not know if its
+    /// request broke (distribution 2.8).
     Invalid,
     /// 404 `BLOB_UPLOAD_INVALID`, and the session is cancelled.
     Killed,
-    /// 416 `RANGE_INVALID`, the session lives on (distribution 3.x); its status may be asked.
+    /// 416 `RANGE_INVALID`, the session stays open (distribution 3.x); its status may be requested.
     Refused,
 }
 
@@ -178,7 +177,7 @@ pub enum LocationForm {
     HostAbsolute,
     /// Relative to the URL of the request.
     Relative,
-    /// `http://host/v2/…` for a host (with its port) that is not the one asked: uploads go on there.
+    /// `http://host/v2/…` with another host (and port): uploads continue there.
     OtherHost(String),
     /// The storage listener: the same registry on another port, where no credential may arrive.
     Storage,
@@ -187,13 +186,13 @@ pub enum LocationForm {
 /// Form of the `Range` of upload answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RangeForm {
-    /// `0-b`; `0-0` when nothing is stored.
+    /// `0-b`; `0-0` if nothing is stored.
     Plain,
     /// `bytes=0-b`.
     Prefixed,
     /// Quay: `bytes=0--1` after POST, `bytes=0-<count>` (one too high) on status.
     Quay,
-    /// ECR: stays at what the first PATCH stored.
+    /// ECR: never changes after the first PATCH.
     Stale,
     /// No header.
     Absent,
@@ -202,30 +201,30 @@ pub enum RangeForm {
 /// Tag lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagsRule {
-    /// How a list is cut into pages.
+    /// Paging.
     pub paging: Paging,
-    /// Largest page; `n` is clamped to it, and it holds without `n` where `always_pages` says so.
+    /// Maximum size of a page. `n` is limited to it, and it also applies without `n` if `always_pages` is set.
     pub page_size: usize,
-    /// A request without `n` gets a page too, not everything.
+    /// True if a request without `n` gets a page, too.
     pub always_pages: bool,
-    /// `n` above the page size is refused with this status (400, 405) instead of clamped.
+    /// Status with which `n` above the page size is refused (400, 405), instead of limited.
     pub refuses_large_n: Option<u16>,
-    /// `n` that is no number is ignored instead of refused with 400.
+    /// True if an `n` that is not a number is ignored, instead of refused with 400.
     pub ignores_bad_n: bool,
-    /// `tags` is `null` when there are none; else 404 `NAME_UNKNOWN` for a repository that is not there.
+    /// True if `tags` is `null` without tags; otherwise 404 `NAME_UNKNOWN` for a missing repository.
     pub null_when_empty: bool,
-    /// Tags come in the order of their creation, not sorted.
+    /// True if tags are in order of creation, not sorted.
     pub creation_order: bool,
     /// Adds `manifest` (digests of all tags) as Google does.
     pub google: bool,
-    /// Callers who authenticated with a user name are refused with this status (Alibaba Cloud, settable there).
+    /// Status with which callers with a user name are refused (Alibaba Cloud, by configuration).
     pub refuses_users: Option<u16>,
 }
 
-/// How a list is cut into pages.
+/// Ways to split a list into pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paging {
-    /// Not at all: `n` and `last` are ignored (distribution 2.x).
+    /// No pages: `n` and `last` are ignored (distribution 2.x).
     None,
     /// With `last`, and no `Link`.
     WithoutLink,
@@ -240,15 +239,15 @@ pub enum LinkForm {
     Relative,
     /// `<http://host/v2/…>; rel="next"`.
     Absolute,
-    /// Other links stand before and behind it in the same header.
+    /// Other links before and after it in the same header.
     Several,
     /// `rel=next`.
     Unquoted,
-    /// The query holds a token instead of `last` and `n`.
+    /// The query has a token instead of `last` and `n`.
     Opaque,
-    /// Leads back to the same page for ever: a loop that clients must notice.
+    /// Leads to the same page for ever: a loop that clients must detect.
     Loop,
-    /// Names the storage host, by which the registry is not reached, with the path of the list.
+    /// Names the storage host, which does not serve the registry, with the path of the list.
     OtherHost,
     /// Leads to another path at the storage host, which no client should follow.
     Elsewhere,
@@ -256,6 +255,6 @@ pub enum LinkForm {
     Bare,
     /// `</v2/…`, without `>`.
     Broken,
-    /// `</v2/b/tags/list?…>` for the repository `a/b` (Artifactory): where nothing is.
+    /// `</v2/b/tags/list?…>` for the repository `a/b` (Artifactory): leads nowhere.
     WrongPath,
 }

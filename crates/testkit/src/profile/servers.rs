@@ -1,4 +1,4 @@
-//! distribution, the specification, and other programs that people run.
+//! distribution, the specification, and other self-hosted programs.
 
 use super::{
     AcceptRule, ContentRange, DeleteRule, Existence, LinkForm, LocationForm, MountRule, NameRule,
@@ -9,8 +9,8 @@ use super::{
 const MIB: usize = 1024 * 1024;
 
 impl Profile {
-    /// distribution 2.8, Debian's `docker-registry`, with deletes enabled: the conformance suite holds this profile
-    /// to the real program.
+    /// distribution 2.8, Debian's `docker-registry`, with deletes enabled: the conformance suite compares this profile
+    /// with the real program.
     pub fn distribution() -> Self {
         Self {
             name: "distribution",
@@ -90,8 +90,8 @@ impl Profile {
         }
     }
 
-    /// distribution 3.x: `Content-Range` is checked, a stale session is told instead of killed, tag lists have
-    /// pages, tags can be deleted.
+    /// distribution 3.x: `Content-Range` is checked, an outdated session is reported instead of cancelled, tag lists
+    /// have pages, tags can be deleted.
     pub fn distribution3() -> Self {
         let base = Self::distribution();
         Self {
@@ -113,7 +113,7 @@ impl Profile {
         }
     }
 
-    /// Everything that the OCI distribution specification 1.1 has, and a refusal for whatever departs from it.
+    /// The complete OCI distribution specification 1.1, with refusals of everything that deviates from it.
     pub fn strict() -> Self {
         let base = Self::distribution3();
         Self {
@@ -134,7 +134,7 @@ impl Profile {
         }
     }
 
-    /// zot: all of the specification, mounts without `from`, `?tag=`.
+    /// zot: the complete specification, mounts without `from`, `?tag=`.
     pub fn zot() -> Self {
         let base = Self::strict();
         Self {
@@ -146,8 +146,8 @@ impl Profile {
         }
     }
 
-    /// Gitea and Forgejo: blobs are served whole whatever is asked, and a PATCH without `Content-Range` is taken at
-    /// offset 0 only. Use [`TokenRules::gitea`](crate::TokenRules::gitea) with it.
+    /// Gitea and Forgejo: blobs are always served whole, and a PATCH without `Content-Range` is accepted at offset 0
+    /// only. Use [`TokenRules::gitea`](crate::TokenRules::gitea) with it.
     pub fn gitea() -> Self {
         let base = Self::distribution();
         Self {

@@ -1,4 +1,4 @@
-//! Registries that vendors host.
+//! Hosted registries of vendors.
 
 use super::{
     AcceptRule, DeleteRule, Existence, LinkForm, MountRule, NameRule, Paging, PatchRule, Profile,
@@ -10,9 +10,8 @@ const MIB: u64 = 1024 * 1024;
 
 impl Profile {
     /// Alibaba Cloud ACR: names have exactly two levels, namespaces must exist, there is no catalog and no delete;
-    /// artifacts with an empty config are denied.
-    /// Whether tag lists are open to users is a setting there, as here ([`TagsRule::refuses_users`]). Use
-    /// [`TokenRules::acr_aliyun`](crate::TokenRules::acr_aliyun) with it.
+    /// artifacts with an empty config are denied. Tag lists may be closed to users by configuration
+    /// ([`TagsRule::refuses_users`]). Use [`TokenRules::acr_aliyun`](crate::TokenRules::acr_aliyun) with it.
     pub fn acr_aliyun() -> Self {
         Self {
             name: "acr_aliyun",
@@ -26,8 +25,8 @@ impl Profile {
         }
     }
 
-    /// Docker Hub: a repository that does not exist is a 401, blobs come from another host, manifests carry the rate
-    /// limit of which a GET costs one, nothing can be deleted. Use
+    /// Docker Hub: a repository that does not exist is a 401, blobs come from another host, manifests have the pull
+    /// limit, of which a GET costs one, nothing can be deleted. Use
     /// [`TokenRules::docker_hub`](crate::TokenRules::docker_hub) with it.
     pub fn docker_hub() -> Self {
         let base = Self::distribution();
@@ -50,8 +49,8 @@ impl Profile {
         }
     }
 
-    /// Amazon ECR: repositories must exist; PATCH answers 201 with a `Range` that does not move; a blob can be mounted
-    /// once a manifest names it; no `Location` on manifests. (Its login is user `AWS` with Basic.)
+    /// Amazon ECR: repositories must exist; PATCH answers 201 with a `Range` that does not change; a blob can be
+    /// mounted once a manifest names it; no `Location` on manifests. (Its login is user `AWS` with Basic.)
     pub fn ecr() -> Self {
         let base = Self::distribution();
         Self {
@@ -77,7 +76,7 @@ impl Profile {
         }
     }
 
-    /// Google Artifact Registry: one PATCH a session and no more; tag lists say digests.
+    /// Google Artifact Registry: one PATCH per session; tag lists contain digests.
     pub fn google() -> Self {
         let base = Self::distribution();
         Self {
@@ -125,9 +124,9 @@ impl Profile {
         }
     }
 
-    /// Quay: `Range` is off by one in its own way, tag lists have pages of 100, referrers are listed without saying so
-    /// on PUT. Use [`TokenRules::quay`](crate::TokenRules::quay) with it, and
-    /// [`Immutable::Quay`](super::Immutable) for tags that cannot be overwritten.
+    /// Quay: `Range` is off by one in its own way, tag lists have pages of 100, PUT does not announce that referrers
+    /// are listed. Use [`TokenRules::quay`](crate::TokenRules::quay) with it, and [`Immutable::Quay`](super::Immutable)
+    /// for tags that cannot be overwritten.
     pub fn quay() -> Self {
         let base = Self::distribution();
         Self {

@@ -17,14 +17,14 @@ pub enum Payload {
     None,
     /// Bytes with their `Content-Length`.
     Bytes(Bytes),
-    /// The bytes of a blob with their `Content-Length`, without the whole in memory.
+    /// The bytes of a blob with their `Content-Length`, without the whole blob in memory.
     Blob(Blob),
     /// Bytes in chunked transfer coding.
     Chunked(Bytes),
 }
 
 impl Payload {
-    /// A body of no bytes, with `Content-Length: 0`.
+    /// Returns an empty body with `Content-Length: 0`.
     pub fn empty() -> Self {
         Self::Bytes(Bytes::new())
     }
@@ -42,7 +42,7 @@ impl From<&Manifest> for Payload {
     }
 }
 
-/// The body on its way out.
+/// A body that is being sent.
 pub(super) struct Sent {
     payload: Payload,
     offset: u64,

@@ -1,4 +1,4 @@
-//! One request and its answer on a fresh connection.
+//! One request and its answer on a new connection.
 
 use std::io;
 
@@ -8,10 +8,13 @@ use http_body_util::BodyExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::Answer;
+use super::RawResponse;
 use super::body::Sent;
 
-pub(super) async fn over_http1<S>(stream: S, request: http::Request<Sent>) -> io::Result<Answer>
+pub(super) async fn over_http1<S>(
+    stream: S,
+    request: http::Request<Sent>,
+) -> io::Result<RawResponse>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -26,11 +29,14 @@ where
     answer
 }
 
-pub(super) async fn over_http2<S>(stream: S, mut request: http::Request<Sent>) -> io::Result<Answer>
+pub(super) async fn over_http2<S>(
+    stream: S,
+    mut request: http::Request<Sent>,
+) -> io::Result<RawResponse>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    // The host goes into the URI, from which hyper makes the pseudo-header.
+    // The host is in the URI, from which hyper makes the pseudo-header.
     if let Some(host) = request.headers_mut().remove(header::HOST) {
         let path = request.uri().clone();
         let uri = http::Uri::builder()
@@ -55,10 +61,10 @@ where
 
 async fn finish(
     response: hyper::Result<http::Response<hyper::body::Incoming>>,
-) -> io::Result<Answer> {
+) -> io::Result<RawResponse> {
     let (parts, body) = response.map_err(io::Error::other)?.into_parts();
     let (body, complete) = read(body).await;
-    Ok(Answer {
+    Ok(RawResponse {
         status: parts.status.as_u16(),
         headers: parts.headers,
         body,
@@ -66,7 +72,7 @@ async fn finish(
     })
 }
 
-/// Everything that comes, and whether that is all.
+/// Reads everything. Returns false if the body is incomplete.
 async fn read(mut body: hyper::body::Incoming) -> (Bytes, bool) {
     let mut all = bytes::BytesMut::new();
     while let Some(frame) = body.frame().await {

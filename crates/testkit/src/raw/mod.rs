@@ -1,5 +1,5 @@
-//! A small HTTP client that does nothing by itself: no redirects, no retries, one connection for each request. For
-//! conformance tests, and for putting images into real registries.
+//! A small HTTP client without logic of its own: no redirects, no retries, one connection for each request. For
+//! conformance tests, and to push images to real registries.
 
 mod body;
 mod exchange;
@@ -24,46 +24,46 @@ use body::Sent;
 pub use push::push_over_http;
 pub use walk::verify_over_http;
 
-/// Who the client is.
+/// The client's login.
 #[derive(Clone, Default)]
 pub enum Login {
-    /// Nobody.
+    /// Anonymous.
     #[default]
     Nobody,
     /// A user name and a password, sent with every request.
     Basic(String, String),
     /// A token, sent with every request.
     Token(String),
-    /// A user name and a password with which tokens are fetched when a challenge asks for one.
+    /// A user name and a password, with which tokens are fetched if a challenge demands one.
     Exchange(String, String),
 }
 
 /// An answer, read to its end.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct RawResponse {
     /// Status.
     pub status: u16,
     /// Header fields.
     pub headers: HeaderMap,
-    /// Body, as far as it came.
+    /// Body, as far as it was received.
     pub body: Bytes,
     /// False if the connection broke before the end of the body.
     pub complete: bool,
 }
 
-impl Answer {
-    /// A header field; empty where it is not there.
+impl RawResponse {
+    /// Returns a header field; empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
         value.and_then(|v| v.to_str().ok()).unwrap_or_default()
     }
 
-    /// The body as JSON; null where it is none.
+    /// Returns the body as JSON, or null if it is not.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// The code of the first error in the body; empty where there is none.
+    /// Returns the code of the first error in the body; empty if there is none.
     pub fn error_code(&self) -> String {
         let code = self.json().pointer("/errors/0/code").cloned();
         code.and_then(|code| code.as_str().map(str::to_owned))
@@ -81,7 +81,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client for the server at `base`: `http://host:port`.
+    /// Returns a client for the server at `base`: `http://host:port`.
     pub fn new(base: impl Into<String>) -> Self {
         Self {
             base: base.into(),
@@ -91,19 +91,19 @@ impl Client {
         }
     }
 
-    /// Speaks HTTP/2, without asking over plain connections. Call it before [`Client::trust`].
+    /// Uses HTTP/2, without negotiation over plain connections. Must be called before [`Client::trust`].
     pub fn http2(mut self) -> Self {
         self.http2 = true;
         self
     }
 
-    /// Logs in.
+    /// Sets the login.
     pub fn login(mut self, login: Login) -> Self {
         self.login = login;
         self
     }
 
-    /// Trusts the servers whose certificates this authority signed.
+    /// Trusts servers with certificates of this authority.
     pub fn trust(mut self, ca_pem: &str) -> io::Result<Self> {
         let ca = CertificateDer::from_pem_slice(ca_pem.as_bytes()).map_err(io::Error::other)?;
         let mut roots = RootCertStore::empty();
@@ -121,13 +121,13 @@ impl Client {
         Ok(self)
     }
 
-    /// The URL that the client was made for.
+    /// URL of the server.
     pub fn base(&self) -> &str {
         &self.base
     }
 
-    /// GET.
-    pub async fn get(&self, url: &str) -> io::Result<Answer> {
+    /// Sends a GET.
+    pub async fn get(&self, url: &str) -> io::Result<RawResponse> {
         self.send(Method::GET, url, &[], Payload::None).await
     }
 
@@ -139,7 +139,7 @@ impl Client {
         url: &str,
         headers: &[(&str, &str)],
         payload: Payload,
-    ) -> io::Result<Answer> {
+    ) -> io::Result<RawResponse> {
         let own = match &self.login {
             Login::Nobody | Login::Exchange(..) => None,
             Login::Basic(user, password) => Some(basic(user, password)),
@@ -167,7 +167,7 @@ impl Client {
         headers: &[(&str, &str)],
         payload: Payload,
         authorization: Option<&str>,
-    ) -> io::Result<Answer> {
+    ) -> io::Result<RawResponse> {
         let url = self.resolve(url);
         let (scheme, rest) = url.split_once("://").ok_or_else(|| bad(&url))?;
         let slash = rest.find('/').unwrap_or(rest.len());
@@ -206,7 +206,11 @@ impl Client {
         self.exchange_over(stream, request).await
     }
 
-    async fn exchange_over<S>(&self, stream: S, request: http::Request<Sent>) -> io::Result<Answer>
+    async fn exchange_over<S>(
+        &self,
+        stream: S,
+        request: http::Request<Sent>,
+    ) -> io::Result<RawResponse>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

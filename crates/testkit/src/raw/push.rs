@@ -1,14 +1,13 @@
-//! Putting whole images into registries.
+//! Push of whole images to registries.
 
 use std::io;
 
 use http::Method;
 
-use super::{Answer, Client, Payload};
+use super::{Client, Payload, RawResponse};
 use crate::image::Image;
 
-/// Puts an image into a registry with POST and PUT; returns the digest of its root. Without a tag the root is pushed
-/// by its digest.
+/// Pushes an image with POST and PUT. Returns the digest of its root. Without a tag the root is pushed by its digest.
 pub async fn push_over_http(
     client: &Client,
     repository: &str,
@@ -43,7 +42,7 @@ pub async fn push_over_http(
     Ok(image.digest().to_owned())
 }
 
-fn expect(answer: &Answer, status: u16, url: &str) -> io::Result<()> {
+fn expect(answer: &RawResponse, status: u16, url: &str) -> io::Result<()> {
     if answer.status == status {
         return Ok(());
     }

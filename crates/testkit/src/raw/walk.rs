@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use http::Method;
 use serde_json::Value;
 
-use super::{Answer, Client, Payload};
+use super::{Client, Payload, RawResponse};
 use crate::blob::Blob;
 use crate::image::media;
 
-/// Walks all tags of `repository`: every manifest, every child and every blob must be there and hash to its digest.
-/// Gives each tag with the digest of its manifest; a repository that is not there has none. A tag that is listed and not
-/// there is none either: `docker-registry` lists it while it writes it, and for ever if it was killed then.
+/// Walks all tags of `repository`: every manifest, every child and every blob must exist and hash to its digest.
+/// Returns each tag with the digest of its manifest; a missing repository has none. A listed tag that does not exist is
+/// left out: `docker-registry` lists a tag while it writes it, and for ever if it was killed then.
 ///
 /// # Errors
-/// What is missing or wrong, below which tag, or that the registry did not answer.
+/// A missing or wrong part, with its tag, or a missing answer.
 pub async fn verify_over_http(
     client: &Client,
     repository: &str,
@@ -40,7 +40,7 @@ pub async fn verify_over_http(
     Ok(tags)
 }
 
-/// Walks what is below a tag; gives the digest that the tag stands for, if it is there.
+/// Walks everything below a tag. Returns the digest of the tag, if it exists.
 async fn below(client: &Client, repository: &str, tag: &str) -> Result<Option<String>, String> {
     let mut root = None;
     let mut open = vec![("manifests", tag.to_owned())];
@@ -52,7 +52,7 @@ async fn below(client: &Client, repository: &str, tag: &str) -> Result<Option<St
         if answer.status != 200 || !answer.complete {
             return Err(format!("{kind} {reference}: {}", answer.status));
         }
-        // The root is asked for by its tag.
+        // The root is requested by its tag.
         let digest = if root.is_none() {
             answer.header("docker-content-digest").to_owned()
         } else {
@@ -69,7 +69,7 @@ async fn below(client: &Client, repository: &str, tag: &str) -> Result<Option<St
     Ok(root)
 }
 
-/// What a manifest or an index names.
+/// Returns the descriptors of a manifest or an index.
 fn named(document: &Value) -> Vec<(&'static str, String)> {
     let children = items(document, "/manifests")
         .into_iter()
@@ -92,7 +92,7 @@ fn items(document: &Value, pointer: &str) -> Vec<Value> {
     list.cloned().unwrap_or_default()
 }
 
-async fn get(client: &Client, path: &str) -> Result<Answer, String> {
+async fn get(client: &Client, path: &str) -> Result<RawResponse, String> {
     let accept = [("accept", media::ACCEPT_ALL)];
     client
         .send(Method::GET, path, &accept, Payload::None)

@@ -10,7 +10,7 @@ use super::process::Process;
 use crate::auth::{Access, ISSUER};
 use crate::tls::Pem;
 
-/// What the configuration says.
+/// Contents of the configuration.
 pub(super) struct Config {
     pub(super) delete: bool,
     pub(super) tls: bool,
@@ -35,7 +35,7 @@ impl Default for Config {
     }
 }
 
-/// Where everything lies.
+/// Paths of all files.
 pub(super) struct Files {
     pub(super) storage: PathBuf,
     config: PathBuf,
@@ -69,7 +69,7 @@ impl Files {
     }
 
     pub(super) fn write_htpasswd(&self, access: &Access) -> io::Result<()> {
-        /// The lowest that bcrypt has: the registry checks it on every request.
+        /// The lowest cost of bcrypt: the registry checks it on every request.
         const COST: u32 = 4;
         let mut lines = String::new();
         for (user, password) in access.credentials() {
@@ -82,7 +82,7 @@ impl Files {
         fs::write(&self.htpasswd, lines)
     }
 
-    /// Starts the program; port 0 lets the system choose one. Returns the port.
+    /// Starts the program. With port 0 the system chooses one. Returns the port.
     pub(super) fn start(&self, config: &Config, port: u16) -> io::Result<(Process, u16)> {
         // YAML is a superset of JSON.
         fs::write(&self.config, self.document(config, port).to_string())?;

@@ -1,5 +1,5 @@
-//! Debian's `docker-registry` (distribution 2.8) as a child process: what the registry of this crate is held to, and
-//! what end-to-end tests copy from and to.
+//! Debian's `docker-registry` (distribution 2.8) as a child process: the reference for this crate's registry, and an
+//! end for end-to-end tests.
 //!
 //! ```no_run
 //! let registry = testkit::real::DockerRegistry::builder().start()?;
@@ -22,7 +22,7 @@ use crate::tls::Tls;
 use config::{Config, Files};
 use process::Process;
 
-/// A running `docker-registry`. It is killed when it is dropped, and its storage is removed.
+/// A running `docker-registry`. When it is dropped, it is killed and its storage is removed.
 pub struct DockerRegistry {
     process: Option<Process>,
     files: Files,
@@ -33,36 +33,35 @@ pub struct DockerRegistry {
     directory: TempDir,
 }
 
-/// Settings of a `docker-registry` that is not started yet.
+/// Settings of a `docker-registry` before its start.
 #[derive(Default)]
-pub struct Builder {
+pub struct DockerRegistryBuilder {
     auth: Auth,
     tls: Option<Tls>,
     config: Config,
 }
 
-impl Builder {
-    /// How callers show who they are. Basic becomes a file of bcrypt hashes; Bearer starts a token server of this
-    /// crate, which signs its tokens (see [`DockerRegistry::token_server`]).
+impl DockerRegistryBuilder {
+    /// Sets the authentication. Basic becomes a file of bcrypt hashes; Bearer starts a token server of this crate,
+    /// which signs its tokens (see [`DockerRegistry::token_server`]).
     pub fn auth(mut self, auth: Auth) -> Self {
         self.auth = auth;
         self
     }
 
-    /// Speaks TLS.
+    /// Uses TLS.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
     }
 
-    /// Refuses deletes with 405, as `docker-registry` does unless its operator says otherwise.
+    /// Refuses deletes with 405, as `docker-registry` does by default.
     pub fn without_delete(mut self) -> Self {
         self.config.delete = false;
         self
     }
 
-    /// Sets an environment variable, by which any part of the configuration can be set: `REGISTRY_HTTP_RELATIVEURLS`
-    /// to `true`, for example.
+    /// Sets an environment variable. Each part of the configuration has one, such as `REGISTRY_HTTP_RELATIVEURLS`.
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.config
             .environment
@@ -70,18 +69,18 @@ impl Builder {
         self
     }
 
-    /// The largest file that it can write, in bytes: what a full disk is to it, without one. Writing on fails with
-    /// `file too large`, where a full disk has `no space left on device`; it answers the same 500 to both.
+    /// Limits the size of files that it can write, in bytes, to simulate a full disk. Writes beyond fail with `file too
+    /// large` instead of `no space left on device`; it answers both with the same 500.
     pub fn largest_file(mut self, bytes: u64) -> Self {
         self.config.largest_file = Some(bytes);
         self
     }
 
-    /// Starts the program and waits until it listens. May be called outside of a runtime.
+    /// Starts the program and waits until it listens. May be called outside a runtime.
     ///
     /// # Errors
-    /// If the program is not installed: then the error says what to install, and the test must fail. If it ends at
-    /// once: then the error holds what it said.
+    /// If the program is not installed: the error names the package, and the test must fail. If it ends immediately:
+    /// the error contains its output.
     pub fn start(self) -> io::Result<DockerRegistry> {
         let directory = tempfile::tempdir()?;
         let files = Files::new(directory.path())?;
@@ -132,12 +131,12 @@ fn token_server(auth: Auth, tls: Option<Tls>, signer: Signer) -> Registry {
 }
 
 impl DockerRegistry {
-    /// Settings: anonymous, without TLS, with deletes, until they are changed.
-    pub fn builder() -> Builder {
-        Builder::default()
+    /// Returns the default settings: anonymous, without TLS, with deletes.
+    pub fn builder() -> DockerRegistryBuilder {
+        DockerRegistryBuilder::default()
     }
 
-    /// `127.0.0.1:port`, as it stands in references.
+    /// `127.0.0.1:port`, as in references.
     pub fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
@@ -148,22 +147,22 @@ impl DockerRegistry {
         format!("{scheme}://{}", self.host())
     }
 
-    /// The directory of its filesystem storage: `docker/registry/v2/…` lies below.
+    /// Directory of its filesystem storage, with `docker/registry/v2/…`.
     pub fn storage_dir(&self) -> &Path {
         &self.files.storage
     }
 
-    /// The certificate of the authority that signed its certificate, as PEM; with TLS only.
+    /// Certificate of the authority that signed its certificate, as PEM; only with TLS.
     pub fn ca_pem(&self) -> Option<&str> {
         self.ca.as_deref()
     }
 
-    /// The token server, with bearer tokens only: its [`token_requests`](Registry::token_requests), faults and so on.
+    /// The token server, only with bearer tokens: its [`token_requests`](Registry::token_requests), faults and so on.
     pub fn token_server(&self) -> Option<&Registry> {
         self.token_server.as_ref()
     }
 
-    /// A raw client for it.
+    /// Returns a raw client for it.
     pub fn client(&self) -> io::Result<raw::Client> {
         let client = raw::Client::new(self.url());
         match &self.ca {
@@ -172,17 +171,17 @@ impl DockerRegistry {
         }
     }
 
-    /// What it logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         self.process.as_ref().map_or_else(String::new, Process::log)
     }
 
-    /// Kills it; its storage stays. Does nothing if it does not run.
+    /// Kills it and keeps its storage. Does nothing if it does not run.
     pub fn stop(&mut self) {
         self.process = None;
     }
 
-    /// Ends it by SIGTERM, as an operator does; its storage stays. Does nothing if it does not run.
+    /// Ends it by SIGTERM, as an operator does, and keeps its storage. Does nothing if it does not run.
     ///
     /// # Errors
     /// If it cannot be signalled.
@@ -190,15 +189,15 @@ impl DockerRegistry {
         self.process.take().map_or(Ok(()), Process::terminate)
     }
 
-    /// Lets it write files of any size, when it is [started](DockerRegistry::restart) again.
+    /// Removes the limit on the size of files, for the next [start](DockerRegistry::restart).
     pub fn make_space(&mut self) {
         self.config.largest_file = None;
     }
 
-    /// Starts it again with the same storage on the same port; kills it first if it runs.
+    /// Starts it again with the same storage on the same port. Kills it first if it runs.
     ///
     /// # Errors
-    /// As [`Builder::start`]; also if another program took the port in the meantime.
+    /// As [`DockerRegistryBuilder::start`]; also if another program has taken the port.
     pub fn restart(&mut self) -> io::Result<()> {
         self.stop();
         let (process, _) = self.files.start(&self.config, self.port)?;
@@ -206,7 +205,7 @@ impl DockerRegistry {
         Ok(())
     }
 
-    /// The directory that holds everything of it.
+    /// The directory with all its files.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }

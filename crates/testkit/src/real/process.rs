@@ -15,7 +15,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts the program and waits until it says which port it listens on, or ends.
+    /// Starts the program and waits until it prints the port that it listens on, or ends.
     pub(super) fn start(
         config: &Path,
         environment: &[(String, String)],
@@ -44,7 +44,7 @@ impl Process {
         Ok((process, port))
     }
 
-    /// Asks it to end by SIGTERM, and waits until it has.
+    /// Ends it by SIGTERM, and waits until it has ended.
     pub(super) fn terminate(mut self) -> io::Result<()> {
         let status = Command::new("kill")
             .args(["-TERM", &self.child.id().to_string()])
@@ -65,14 +65,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Either fails only if the program has ended already.
+        // Either fails only if the program has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Keeps what the program says, and tells the port that it names. Ends, and with it the channel, when the program
-/// ends.
+/// Keeps the output of the program, and sends the port in it. Ends, and closes the channel, when the program ends.
 fn follow(stderr: ChildStderr, log: &Mutex<String>, port: &Sender<u16>) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
         let found = port_in(&line);
@@ -81,14 +80,14 @@ fn follow(stderr: ChildStderr, log: &Mutex<String>, port: &Sender<u16>) {
             log.push_str(&line);
             log.push('\n');
         }
-        // Behind the log, so that who waits for the port finds the line there.
+        // After the log, so that a receiver of the port finds the line there.
         if let Some(found) = found {
             let _ = port.send(found);
         }
     }
 }
 
-/// The program, that can write no file larger than that many bytes.
+/// The program with a limit on the size of files that it writes, in bytes.
 fn program(largest_file: Option<u64>) -> Command {
     let Some(bytes) = largest_file else {
         return Command::new(PROGRAM);
@@ -102,7 +101,7 @@ fn wait(receiver: &Receiver<u16>) -> Option<u16> {
     receiver.recv().ok()
 }
 
-/// `… msg="listening on 127.0.0.1:42831, tls" …`.
+/// Parses `… msg="listening on 127.0.0.1:42831, tls" …`.
 fn port_in(line: &str) -> Option<u16> {
     let (_, rest) = line.split_once("listening on 127.0.0.1:")?;
     let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;

@@ -1,4 +1,4 @@
-//! The body of an answer: bytes or a blob, with whatever a fault does to it.
+//! The body of an answer: bytes or a blob, with the effect of a fault.
 
 use std::convert::Infallible;
 use std::ops::Range;
@@ -15,10 +15,10 @@ use crate::blob::Blob;
 use crate::fault::Cut;
 use crate::log::Entry;
 
-/// Largest frame: what a real server reads from its storage at a time.
+/// Largest frame: the size of a real server's reads from its storage.
 const FRAME: usize = 64 * 1024;
 
-/// Where the bytes of an answer come from.
+/// Source of the bytes of an answer.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     Bytes(Bytes),
@@ -50,14 +50,14 @@ impl Content {
     }
 }
 
-/// What happens when a body reaches a certain byte.
+/// The event when a body reaches a certain byte.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum End {
     Cut(Cut),
     Stall,
 }
 
-/// What a fault does to the body of an answer.
+/// The effect of a fault on the body of an answer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Damage {
     pub(crate) end: Option<(u64, End)>,
@@ -73,19 +73,19 @@ impl Drop for Running {
     }
 }
 
-/// The body of an answer on its way to a connection.
+/// The body of an answer that is being sent.
 pub(crate) struct Outgoing {
     pub(crate) content: Content,
-    /// `Content-Length` is left out: the client learns the length from the end of the body.
+    /// `Content-Length` is left out: the client finds the length at the end of the body.
     pub(crate) unsaid: bool,
-    /// What `Content-Length` says; where the content is shorter, the connection ends too early.
+    /// Value of `Content-Length`. If the content is shorter, the connection ends early.
     pub(crate) announced: u64,
     pub(crate) damage: Damage,
     pub(crate) offset: u64,
     pub(crate) wire: Arc<Wire>,
     pub(crate) running: Option<Arc<Running>>,
     pub(crate) entry: Arc<Entry>,
-    /// Bytes per second, read anew for every frame.
+    /// Bytes per second, read again for every frame.
     pub(crate) rate: Box<dyn Fn() -> Option<u64> + Send + Sync>,
     pub(crate) pause: Option<Pin<Box<Sleep>>>,
 }

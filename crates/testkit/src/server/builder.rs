@@ -1,4 +1,4 @@
-//! Starting a registry.
+//! Settings and start of a registry.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicU64;
@@ -19,8 +19,8 @@ use crate::profile::Profile;
 use crate::state::{State, Uploads};
 use crate::tls::Tls;
 
-/// Settings of a registry that is not started yet.
-pub struct Builder {
+/// Settings of a registry before its start.
+pub struct RegistryBuilder {
     profile: Profile,
     auth: Auth,
     signer: Option<Signer>,
@@ -34,7 +34,7 @@ pub struct Builder {
     counts_only: bool,
 }
 
-/// Names that clients are told, where they are not the loopback address.
+/// Host names for clients, if they are not the loopback address.
 #[derive(Clone, Debug, Default)]
 struct Names {
     registry: Option<String>,
@@ -42,7 +42,7 @@ struct Names {
     storage: Option<String>,
 }
 
-impl Default for Builder {
+impl Default for RegistryBuilder {
     fn default() -> Self {
         Self {
             profile: Profile::distribution(),
@@ -60,26 +60,26 @@ impl Default for Builder {
     }
 }
 
-impl Builder {
-    /// How the registry behaves; [`Profile::distribution`] if not set.
+impl RegistryBuilder {
+    /// Sets the behaviour; the default is [`Profile::distribution`].
     pub fn profile(mut self, profile: Profile) -> Self {
         self.profile = profile;
         self
     }
 
-    /// Alibaba Cloud ACR for these users: [`Profile::acr_aliyun`] with its token server.
+    /// Sets Alibaba Cloud ACR for these users: [`Profile::acr_aliyun`] with its token server.
     pub fn acr_aliyun(self, access: Access) -> Self {
         let auth = Auth::Bearer(access, TokenRules::acr_aliyun());
         self.profile(Profile::acr_aliyun()).auth(auth)
     }
 
-    /// Harbor for these users: [`Profile::harbor`] with its token server.
+    /// Sets Harbor for these users: [`Profile::harbor`] with its token server.
     pub fn harbor(self, access: Access) -> Self {
         let auth = Auth::Bearer(access, TokenRules::harbor());
         self.profile(Profile::harbor()).auth(auth)
     }
 
-    /// Docker Hub for these users: [`Profile::docker_hub`] with its token server.
+    /// Sets Docker Hub for these users: [`Profile::docker_hub`] with its token server.
     pub fn docker_hub(self, access: Access) -> Self {
         let auth = Auth::Bearer(access, TokenRules::docker_hub());
         self.profile(Profile::docker_hub()).auth(auth)
@@ -93,51 +93,51 @@ impl Builder {
         self
     }
 
-    /// How callers show who they are; anonymous if not set.
+    /// Sets the authentication of callers; the default is anonymous.
     pub fn auth(mut self, auth: Auth) -> Self {
         self.auth = auth;
         self
     }
 
-    /// Speaks TLS on all its ports.
+    /// Uses TLS on all ports.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
     }
 
-    /// Starts with these contents, shared with whoever else holds them: a registry that is started anew with the
-    /// state of one that was dropped is the same registry after a restart.
+    /// Starts with these contents, which are shared with their other holders: a registry that starts with the state of
+    /// a dropped one is the same registry after a restart.
     pub fn state(mut self, state: State) -> Self {
         self.state = state;
         self
     }
 
-    /// Listens on this loopback address instead of 127.0.0.1: `127.0.0.2` is another host to a client.
+    /// Listens on this loopback address instead of 127.0.0.1. To a client, `127.0.0.2` is another host.
     pub fn address(mut self, address: IpAddr) -> Self {
         self.address = address;
         self
     }
 
-    /// Listens on this port instead of a free one. For a restart; other tests may have the port by then.
+    /// Listens on this port instead of a free one, for a restart. Another test may use the port by then.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// Calls itself by this name in [`Registry::host`], in its certificate and in its URLs, instead of by its
-    /// address. `localhost` works everywhere; for other names the test must map them.
+    /// Uses this name instead of the address in [`Registry::host`], in the certificate and in URLs. `localhost` works
+    /// everywhere; other names must be mapped by the test.
     pub fn hostname(mut self, name: &str) -> Self {
         self.names.registry = Some(name.to_owned());
         self
     }
 
-    /// The same for the token server.
+    /// Uses this name for the token server.
     pub fn token_hostname(mut self, name: &str) -> Self {
         self.names.token = Some(name.to_owned());
         self
     }
 
-    /// The same for the storage host.
+    /// Uses this name for the storage host.
     pub fn storage_hostname(mut self, name: &str) -> Self {
         self.names.storage = Some(name.to_owned());
         self
@@ -149,41 +149,41 @@ impl Builder {
         self
     }
 
-    /// Carries so many bytes a second on each connection, in each direction.
+    /// Limits each connection to this many bytes a second in each direction.
     pub fn bandwidth(mut self, bytes_per_second: u64) -> Self {
         self.conditions.bandwidth = Some(bytes_per_second);
         self
     }
 
-    /// Hashes the bytes of uploaded blobs and throws them away: only digest and size are kept. Such blobs cannot
-    /// be pulled.
+    /// Hashes the bytes of uploaded blobs and discards them: only digest and size are kept. These blobs cannot be
+    /// pulled.
     pub fn discard_blobs(mut self) -> Self {
         self.uploads = Uploads::Hashed;
         self
     }
 
-    /// Throws the bytes of uploaded blobs away unseen, and believes the digest that the client says: for measurements
-    /// on a machine whose cores the registry shares with the client. The size is noted, so that
-    /// [`Registry::verify_complete`] finds a blob that is too short. Such blobs cannot be pulled.
+    /// Discards the bytes of uploaded blobs without hashing, and trusts the client's digest: for measurements on a
+    /// machine that the registry shares with the client. The size is kept, so that [`Registry::verify_complete`] finds
+    /// a blob that is too short. These blobs cannot be pulled.
     pub fn believe_blobs(mut self) -> Self {
         self.uploads = Uploads::Believed;
         self
     }
 
-    /// Counts requests and keeps none of them ([`Registry::totals`]), so that a hundred thousand need no memory.
-    /// [`Registry::requests`] is empty then.
+    /// Counts requests without keeping them ([`Registry::totals`]), so that a hundred thousand need no memory.
+    /// [`Registry::requests`] is then empty.
     pub fn counts_only(mut self) -> Self {
         self.counts_only = true;
         self
     }
 
-    /// Signs its tokens, so that a real registry can verify them.
+    /// Signs the tokens, so that a real registry can verify them.
     pub(crate) fn signer(mut self, signer: Signer) -> Self {
         self.signer = Some(signer);
         self
     }
 
-    /// Starts on the runtime of the caller.
+    /// Starts on the caller's runtime.
     ///
     /// # Panics
     /// If no loopback port can be bound.
@@ -195,8 +195,8 @@ impl Builder {
             .expect("a loopback port can be bound")
     }
 
-    /// Starts on a thread with a runtime of its own: for tests that block (while they wait for a child process) and
-    /// for benchmarks.
+    /// Starts on a thread with its own runtime: for tests that block (while they wait for a child process) and for
+    /// benchmarks.
     ///
     /// # Panics
     /// If no loopback port can be bound.

@@ -1,4 +1,4 @@
-//! The body of a request, counted, slowed down and cut as faults have it.
+//! The body of a request, counted, slowed down and cut as faults demand.
 
 use std::sync::Arc;
 
@@ -19,22 +19,22 @@ pub(crate) struct RequestBody {
     pub(crate) taken: u64,
 }
 
-/// The client went away in the middle of the body.
+/// The client disconnected within the body.
 #[derive(Debug)]
 pub(crate) struct Broken;
 
 impl RequestBody {
-    /// True if there is no body, or nothing of it is left.
+    /// Returns true if there is no body, or no byte of it is left.
     pub(crate) fn at_end(&self) -> bool {
         self.end.is_none() && self.incoming.is_end_stream()
     }
 
-    /// The length that the client announced.
+    /// Length declared by the client.
     pub(crate) fn announced(&self) -> Option<u64> {
         self.incoming.size_hint().exact()
     }
 
-    /// The next bytes; `None` at the end.
+    /// Returns the next bytes, or `None` at the end.
     pub(crate) async fn chunk(&mut self) -> Option<Result<Bytes, Broken>> {
         loop {
             self.reach_end().await;
@@ -57,7 +57,7 @@ impl RequestBody {
         }
     }
 
-    /// Takes everything up to `limit` bytes; `Err(None)` where there is more.
+    /// Reads everything up to `limit` bytes. Returns `Err(None)` if there is more.
     pub(crate) async fn all(&mut self, limit: usize) -> Result<Bytes, Option<Broken>> {
         let mut all = bytes::BytesMut::new();
         while let Some(chunk) = self.chunk().await {
@@ -70,7 +70,7 @@ impl RequestBody {
         Ok(all.freeze())
     }
 
-    /// Reads on and forgets, up to `limit` bytes.
+    /// Reads and discards up to `limit` bytes.
     pub(crate) async fn drain(&mut self, limit: u64) {
         let start = self.taken;
         while self.taken - start <= limit {
@@ -81,7 +81,7 @@ impl RequestBody {
         }
     }
 
-    /// At the byte of a fault, never returns.
+    /// Never returns at the byte of a fault.
     async fn reach_end(&self) {
         if let Some((end, how)) = self.end
             && self.taken >= end

@@ -1,4 +1,4 @@
-//! What a good client never does.
+//! Checks for things that a correct client never does.
 
 use http::Method;
 
@@ -7,7 +7,7 @@ use super::pipeline::Call;
 use crate::image::media;
 use crate::log::{Authorization, Kind, Request};
 
-/// Looks at the head of a request.
+/// Checks the head of a request.
 pub(crate) fn request(call: &Call) {
     let request = call.request();
     let storage = call.connection.role == Role::Storage;
@@ -55,7 +55,7 @@ fn upload(request: &Request, problems: &mut Vec<String>) {
         problems.push("manifest types in the Accept of an upload".to_owned());
     }
     let chunked = request.headers.contains_key("transfer-encoding");
-    // Over HTTP/2 the end of the stream says that there is no body.
+    // Over HTTP/2 the end of the stream shows that there is no body.
     let http1 = request.version < http::Version::HTTP_2;
     let says_length = chunked || request.header("content-length").is_some();
     if request.method == Method::POST && http1 && !says_length {
@@ -71,12 +71,12 @@ fn upload(request: &Request, problems: &mut Vec<String>) {
     }
 }
 
-/// `a-b`, both numbers, a ≤ b.
+/// Returns true for `a-b` with two numbers, a ≤ b.
 pub(crate) fn is_upload_range(range: &str) -> bool {
     upload_range(range).is_some()
 }
 
-/// The two ends of `a-b`.
+/// Returns the two ends of `a-b`.
 pub(crate) fn upload_range(range: &str) -> Option<(u64, u64)> {
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let (first, last) = range.split_once('-')?;
@@ -87,7 +87,7 @@ pub(crate) fn upload_range(range: &str) -> Option<(u64, u64)> {
     (first <= last).then_some((first, last))
 }
 
-/// The media types that a manifest request does not accept, so that it may get something converted.
+/// Returns the media types that a manifest request does not accept, so that it may get a converted manifest.
 fn unaccepted(request: &Request) -> Vec<&'static str> {
     let accepted: Vec<String> = request
         .headers

@@ -19,10 +19,10 @@ use super::pipeline;
 use super::shared::Shared;
 use super::wire::{Socket, Wire};
 
-/// Bytes that are read from a TLS connection at a time.
+/// Number of bytes that are read from a TLS connection at once.
 const READ_BUFFER: usize = 256 * 1024;
 
-/// What a listener is for.
+/// Role of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Registry,
@@ -37,11 +37,11 @@ pub(crate) struct Listener {
     pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) stop: CancellationToken,
     pub(crate) connections: Arc<AtomicU64>,
-    /// Everything that holds a socket, so that a stop can wait for it.
+    /// All tasks with a socket, so that a stop can wait for them.
     pub(crate) tasks: TaskTracker,
 }
 
-/// A connection, as the requests on it know it.
+/// A connection, for its requests.
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) number: u64,
@@ -66,7 +66,7 @@ impl Listener {
     }
 
     fn connect(&self, stream: TcpStream) {
-        // A latency of 40 ms by Nagle's algorithm would be the kit's, not the registry's.
+        // The 40 ms of Nagle's algorithm would be the testkit's latency, not the registry's.
         let _ = stream.set_nodelay(true);
         let wire = Arc::new(Wire::default());
         let connection = Connection {
@@ -92,9 +92,10 @@ async fn carry(socket: Socket, tls: Option<Arc<ServerConfig>>, connection: Conne
     match tls {
         None => serve(socket, connection).await,
         Some(config) => {
-            // rustls reads a record of 16 KiB at a time: with the buffer, an upload takes a sixteenth of the system calls.
+            // rustls reads a record of 16 KiB at a time: with the buffer, an upload needs a sixteenth of the system
+            // calls.
             let socket = BufReader::with_capacity(READ_BUFFER, socket);
-            // A client that refuses the certificate ends the handshake; there is nobody to tell.
+            // A client that refuses the certificate ends the handshake, and cannot be answered.
             if let Ok(stream) = TlsAcceptor::from(config).accept(socket).await {
                 serve(stream, connection).await;
             }
@@ -121,7 +122,7 @@ where
         .timer(TokioTimer::new())
         .max_concurrent_streams(250)
         .adaptive_window(true);
-    // Errors here are clients that went away and cuts by faults.
+    // Errors here are clients that disconnected, and cuts by faults.
     let _ = builder
         .serve_connection(TokioIo::new(stream), service)
         .await;

@@ -1,4 +1,4 @@
-//! The registry itself: listeners, and what they answer.
+//! The registry itself: listeners and their answers.
 
 mod body;
 mod builder;
@@ -15,6 +15,6 @@ mod shared;
 mod verify;
 mod wire;
 
-pub use builder::Builder;
+pub use builder::RegistryBuilder;
 pub use registry::Registry;
 pub(crate) use reply::Reply;

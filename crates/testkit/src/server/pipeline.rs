@@ -1,4 +1,4 @@
-//! What every request goes through: log, latency, fault, judges, authentication, endpoint, answer.
+//! The steps of every request: log, latency, fault, checks, authentication, endpoint, answer.
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ use crate::fault::{Action, Answer};
 use crate::log::{Authorization, Entry, Kind, Request};
 use crate::profile::Profile;
 
-/// A request on its way through an endpoint.
+/// A request for an endpoint.
 pub(crate) struct Call {
     pub(crate) connection: Connection,
     pub(crate) profile: Arc<Profile>,
     pub(crate) entry: Arc<Entry>,
     pub(crate) body: RequestBody,
     pub(crate) caller: auth::Caller,
-    /// `http://host:port` as the client called us.
+    /// `http://host:port` as the client addressed the registry.
     pub(crate) base: String,
 }
 
@@ -31,18 +31,18 @@ impl Call {
         self.entry.request()
     }
 
-    /// The repository in the path; empty where there is none.
+    /// The repository in the path; empty without one.
     pub(crate) fn repository(&self) -> &str {
         self.request().repository.as_deref().unwrap_or_default()
     }
 
-    /// The tag, digest or session in the path; empty where there is none.
+    /// The tag, digest or session in the path; empty without one.
     pub(crate) fn reference(&self) -> &str {
         self.request().reference.as_deref().unwrap_or_default()
     }
 }
 
-/// What a fault changes about an answer.
+/// Changes of an answer by a fault.
 #[derive(Default)]
 struct Changes {
     damage: Damage,
@@ -105,7 +105,7 @@ fn rate(connection: &Connection) -> Box<dyn Fn() -> Option<u64> + Send + Sync> {
     Box::new(move || shared.conditions().bandwidth)
 }
 
-/// The request for the log, and the base of the URL that the client used.
+/// Returns the request for the log, and the base of the URL that the client used.
 fn observe(connection: &Connection, parts: &http::request::Parts) -> (Request, String) {
     let path = parts.uri.path();
     let query = parts.uri.query();
@@ -142,7 +142,7 @@ fn observe(connection: &Connection, parts: &http::request::Parts) -> (Request, S
     (request, base)
 }
 
-/// Lets a fault act before the endpoint: an answer if the endpoint is not to be asked.
+/// Applies a fault before the endpoint. Returns an answer if the endpoint must not be called.
 async fn strike(call: &mut Call, action: Option<Action>, changes: &mut Changes) -> Option<Reply> {
     match action? {
         Action::Answer(answer) => {
@@ -227,8 +227,8 @@ fn finish(call: Call, running: Arc<Running>, reply: Reply, changes: Changes) -> 
         ..
     } = call;
     if !body.at_end() {
-        // As Go's server does: the answer goes out at once, the rest of the body is read up to a limit, so that
-        // the connection can be used again; beyond the limit dropping the body ends the connection.
+        // As Go's server does: the answer is sent immediately, and the rest of the body is read up to a limit, so that
+        // the connection can be reused. Beyond the limit, dropping the body ends the connection.
         let limit = profile.drain_limit;
         tokio::spawn(async move { body.drain(limit).await });
     }

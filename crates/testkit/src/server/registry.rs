@@ -1,4 +1,4 @@
-//! The handle that tests hold.
+//! The handle of a registry.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use super::builder::Builder;
+use super::builder::RegistryBuilder;
 use super::shared::Shared;
 use crate::auth::Auth;
 use crate::fault::{Action, Fault, Handle};
@@ -17,8 +17,8 @@ use crate::log::{Log, Request, Totals};
 use crate::profile::Profile;
 use crate::state::State;
 
-/// A registry in this process, over real HTTP on loopback. It stops when it is dropped: connections are closed, and
-/// what a fault has stalled ends.
+/// A registry in this process, over real HTTP on loopback. When it is dropped, it stops: connections are closed, and
+/// requests that a fault has stalled end.
 pub struct Registry {
     shared: Arc<Shared>,
     address: SocketAddr,
@@ -56,12 +56,12 @@ impl Registry {
         Self::builder().profile(profile).start().await
     }
 
-    /// Settings for a registry.
-    pub fn builder() -> Builder {
-        Builder::default()
+    /// Returns the settings of a new registry.
+    pub fn builder() -> RegistryBuilder {
+        RegistryBuilder::default()
     }
 
-    /// `host:port`, as it stands in references.
+    /// `host:port`, as in references.
     pub fn host(&self) -> String {
         host_of(&self.shared.bases().registry)
     }
@@ -71,12 +71,12 @@ impl Registry {
         self.shared.bases().registry
     }
 
-    /// `host:port` of the token server, where it has a port of its own.
+    /// `host:port` of the token server, if it has its own port.
     pub fn token_host(&self) -> String {
         host_of(&self.shared.bases().token)
     }
 
-    /// The URL that callers are sent to for tokens; empty without bearer tokens.
+    /// URL of the token server; empty without bearer tokens.
     pub fn realm(&self) -> String {
         self.shared.realm()
     }
@@ -91,13 +91,13 @@ impl Registry {
         self.address
     }
 
-    /// The certificate of the authority that signed the registry's certificate, as PEM; with TLS only.
+    /// Certificate of the authority that signed the registry's certificate, as PEM; only with TLS.
     pub fn ca_pem(&self) -> Option<&str> {
         self.ca.as_deref()
     }
 
-    /// All requests at the registry's port since the start or the last clearing, in the order of their arrival;
-    /// token requests are listed elsewhere even if they come to the same port.
+    /// All requests at the registry's port since the start or the last clearing, in order of arrival. Token requests
+    /// are listed separately, even if they arrive at the same port.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.logs.registry.requests()
     }
@@ -112,7 +112,7 @@ impl Registry {
         self.shared.logs.storage.requests()
     }
 
-    /// Number of requests at the registry's port that `test` selects.
+    /// Number of requests at the registry's port for which `test` returns true.
     pub fn count(&self, test: impl Fn(&Request) -> bool) -> usize {
         self.requests()
             .iter()
@@ -120,14 +120,14 @@ impl Registry {
             .count()
     }
 
-    /// Forgets all requests, with their bytes.
+    /// Clears all requests, with their byte counts.
     pub fn clear_requests(&self) {
         for log in self.logs() {
             log.clear();
         }
     }
 
-    /// Blob bytes that came in, in bodies of POST, PATCH and PUT of uploads, whatever became of them.
+    /// Blob bytes received in bodies of POST, PATCH and PUT of uploads, whatever their result.
     pub fn bytes_received(&self) -> u64 {
         self.sum(|r| {
             if r.kind.takes_blob() {
@@ -138,8 +138,8 @@ impl Registry {
         })
     }
 
-    /// Blob bytes that went out in successful answers, at the storage host as well. Counted when they are handed to
-    /// the connection.
+    /// Blob bytes sent in successful answers, including those of the storage host. Counted when they are handed to the
+    /// connection.
     pub fn bytes_sent(&self) -> u64 {
         self.sum(|r| {
             if r.kind.gives_blob() && r.succeeded() {
@@ -150,8 +150,8 @@ impl Registry {
         })
     }
 
-    /// Sums over all requests since the start or the last clearing: they are there for a registry that keeps no
-    /// requests, too ([`Builder::counts_only`]).
+    /// Sums over all requests since the start or the last clearing. Also available if the registry keeps no requests
+    /// ([`RegistryBuilder::counts_only`]).
     pub fn totals(&self) -> Totals {
         let logs = &self.shared.logs;
         let mut totals = Totals {
@@ -167,13 +167,13 @@ impl Registry {
         totals
     }
 
-    /// The most requests that ran at the same time at the registry's port since the requests were cleared. A request
-    /// runs from its arrival until the last byte of its answer was handed to the connection.
+    /// Maximum number of concurrent requests at the registry's port since the requests were cleared. A request runs
+    /// from its arrival until the last byte of its answer was handed to the connection.
     pub fn peak_requests(&self) -> usize {
         self.shared.logs.registry.peak()
     }
 
-    /// Number of connections that the registry's port accepted so far.
+    /// Number of connections accepted by the registry's port so far.
     pub fn connections(&self) -> u64 {
         self.connections.load(Ordering::SeqCst)
     }
@@ -185,7 +185,7 @@ impl Registry {
         }
     }
 
-    /// Stops and waits until every socket is closed, so that another registry can have the port.
+    /// Stops and waits until every socket is closed, so that another registry can use the port.
     pub async fn stop(mut self) {
         self.tasks.close();
         self.stop = None;
@@ -197,19 +197,18 @@ impl Registry {
         self.shared.state.clone()
     }
 
-    /// Stores an image, without HTTP; returns the digest of its root.
+    /// Stores an image without HTTP. Returns the digest of its root.
     pub fn push(&self, repository: &str, tag: Option<&str>, image: &Image) -> String {
         self.shared.state.put_image(repository, tag, image)
     }
 
-    /// Judges whether an image arrived whole: every manifest and every blob below the tag or digest is there and
-    /// hashes to its digest, and sizes are as descriptors say. Foreign layers may be missing. The error names the
-    /// first thing that is wrong.
+    /// Checks that an image is complete: every manifest and every blob below the tag or digest exists and hashes to its
+    /// digest, and sizes match the descriptors. Foreign layers may be missing. The error names the first problem.
     pub fn verify_complete(&self, repository: &str, reference: &str) -> Result<(), String> {
         super::verify::complete(&self.shared.state, repository, reference)
     }
 
-    /// What clients did that a good client never does: see the crate's documentation. Empty is good.
+    /// Things that clients did and a correct client never does: see the crate's documentation. Should be empty.
     pub fn problems(&self) -> Vec<String> {
         self.shared
             .problems
@@ -218,12 +217,12 @@ impl Registry {
             .clone()
     }
 
-    /// Lets requests go wrong from now on.
+    /// Installs a fault.
     pub fn fault(&self, fault: Fault, action: impl Into<Action>) -> Handle {
         self.shared.faults.arm(fault, action.into())
     }
 
-    /// Takes all faults away.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.shared.faults.clear();
     }
@@ -238,7 +237,7 @@ impl Registry {
         conditions.latency = latency;
     }
 
-    /// Carries so many bytes a second on each connection from now on; `None` for no limit.
+    /// Limits each connection to this many bytes a second from now on; `None` removes the limit.
     pub fn set_bandwidth(&self, bytes_per_second: Option<u64>) {
         let mut conditions = self
             .shared
@@ -259,7 +258,7 @@ impl Registry {
             .unwrap_or_else(PoisonError::into_inner) = Arc::new(profile);
     }
 
-    /// Changes users and rules from now on; tokens that were granted stay good.
+    /// Changes users and rules from now on. Granted tokens stay valid.
     pub fn set_auth(&self, auth: Auth) {
         *self
             .shared
@@ -268,12 +267,12 @@ impl Registry {
             .unwrap_or_else(PoisonError::into_inner) = Arc::new(auth);
     }
 
-    /// Ends all bearer tokens that were granted so far.
+    /// Revokes all granted bearer tokens.
     pub fn expire_tokens(&self) {
         self.shared.tokens.expire();
     }
 
-    /// Stores a manifest as it is, without HTTP and without checks.
+    /// Stores a manifest unchanged, without HTTP and without checks.
     pub fn put_manifest(&self, repository: &str, tag: Option<&str>, manifest: &Manifest) {
         self.shared.state.put_manifest(repository, tag, manifest);
     }

@@ -12,7 +12,7 @@ use crate::blob::Blob;
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    /// Boxed, as is the content, so that an answer that refuses is a small error.
+    /// Boxed, like the content, so that an answer that refuses is a small error.
     pub(crate) headers: Box<HeaderMap>,
     pub(crate) content: Box<Content>,
 }
@@ -26,12 +26,12 @@ impl Reply {
         }
     }
 
-    /// One error of the specification's form.
+    /// Returns one error in the specification's format.
     pub(crate) fn error(status: u16, code: &str, message: &str) -> Self {
         Self::errors(status, &[json!({"code": code, "message": message})])
     }
 
-    /// One error with a detail.
+    /// Returns one error with a detail.
     pub(crate) fn detailed(status: u16, code: &str, message: &str, detail: Value) -> Self {
         let mut error = json!({"code": code, "message": message});
         if let Some(map) = error.as_object_mut() {
@@ -61,7 +61,7 @@ impl Reply {
         self
     }
 
-    /// Sets a header; a value that is no text is left out.
+    /// Sets a header. A value that is not text is left out.
     pub(crate) fn with(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(name, value);
@@ -74,7 +74,7 @@ impl Reply {
         self.with(HeaderName::from_static(name), value)
     }
 
-    /// Adds a further header of a name.
+    /// Adds another header of a name.
     pub(crate) fn add(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.append(name, value);
@@ -87,7 +87,7 @@ impl Reply {
     }
 }
 
-/// 404 `NAME_UNKNOWN`.
+/// Returns 404 `NAME_UNKNOWN`.
 pub(crate) fn name_unknown(name: &str) -> Reply {
     Reply::detailed(
         404,
@@ -97,7 +97,7 @@ pub(crate) fn name_unknown(name: &str) -> Reply {
     )
 }
 
-/// 404 `BLOB_UNKNOWN`.
+/// Returns 404 `BLOB_UNKNOWN`.
 pub(crate) fn blob_unknown(digest: &str) -> Reply {
     Reply::detailed(
         404,
@@ -107,7 +107,7 @@ pub(crate) fn blob_unknown(digest: &str) -> Reply {
     )
 }
 
-/// 404 `MANIFEST_UNKNOWN`.
+/// Returns 404 `MANIFEST_UNKNOWN`.
 pub(crate) fn manifest_unknown(name: &str, reference: &str) -> Reply {
     let detail = if reference.contains(':') {
         json!({"Name": name, "Revision": reference})
@@ -117,7 +117,7 @@ pub(crate) fn manifest_unknown(name: &str, reference: &str) -> Reply {
     Reply::detailed(404, "MANIFEST_UNKNOWN", "manifest unknown", detail)
 }
 
-/// 400 `DIGEST_INVALID`.
+/// Returns 400 `DIGEST_INVALID`.
 pub(crate) fn digest_invalid(detail: Value) -> Reply {
     Reply::detailed(
         400,
@@ -127,12 +127,12 @@ pub(crate) fn digest_invalid(detail: Value) -> Reply {
     )
 }
 
-/// 405 `UNSUPPORTED`.
+/// Returns 405 `UNSUPPORTED`.
 pub(crate) fn unsupported(status: u16) -> Reply {
     Reply::error(status, "UNSUPPORTED", "The operation is unsupported.")
 }
 
-/// 403 `DENIED`.
+/// Returns 403 `DENIED`.
 pub(crate) fn denied(message: &str) -> Reply {
     Reply::error(403, "DENIED", message)
 }

@@ -4,7 +4,7 @@ use http::Method;
 
 use crate::log::{Kind, query_value};
 
-/// What a request is about.
+/// The endpoint and the names in a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) kind: Kind,
@@ -12,7 +12,7 @@ pub(crate) struct Route {
     pub(crate) reference: Option<String>,
 }
 
-/// Reads a method, a path and a query.
+/// Parses a method, a path and a query.
 pub(crate) fn route(method: &Method, path: &str, query: Option<&str>) -> Route {
     let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
     let Some(rest) = path.strip_prefix("/v2/") else {
@@ -90,7 +90,7 @@ fn of(method: &Method, kinds: &[(Method, Kind)]) -> Kind {
         .map_or(Kind::Other, |(_, kind)| *kind)
 }
 
-/// Splits at the last `middle`; what follows is one component.
+/// Splits at the last `middle`. Exactly one component must follow.
 fn parts<'a>(rest: &'a str, middle: &str) -> Option<(&'a str, &'a str)> {
     let (name, last) = rest.rsplit_once(middle)?;
     (!name.is_empty() && !last.is_empty() && !last.contains('/')).then_some((name, last))
@@ -112,7 +112,7 @@ fn other() -> Route {
     }
 }
 
-/// True for a repository name that the specification allows.
+/// Returns true for a repository name that the specification allows.
 pub(crate) fn is_name(name: &str) -> bool {
     name.len() <= 255 && name.split('/').all(is_component)
 }
@@ -131,7 +131,7 @@ fn is_component(component: &str) -> bool {
             .all(|s| matches!(s, "." | "_" | "__") || s.bytes().all(|b| b == b'-'))
 }
 
-/// True for a tag that the specification allows.
+/// Returns true for a tag that the specification allows.
 pub(crate) fn is_tag(tag: &str) -> bool {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     tag.len() <= 128

@@ -1,8 +1,8 @@
-//! Whether the other end has received everything that was written to a socket.
+//! Detection that the peer has received everything that was written to a socket.
 //!
-//! A reset throws away what still waits in the send queue, and the queue is not empty where the client reads slowly.
-//! So that a reset after n bytes is one after n bytes, it must wait. Linux tells the length of the queue in
-//! `/proc/net/tcp`; elsewhere the reset does not wait and is exact only for what fits into the socket's buffers.
+//! A reset discards the bytes in the send queue, which is not empty if the client reads slowly. To reset exactly after
+//! n bytes, the server must wait. Linux shows the length of the queue in `/proc/net/tcp`; on other systems the reset
+//! does not wait, and is exact only for bytes that fit into the socket's buffers.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,21 +10,22 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-/// How often the queue is looked at, and for how long: a client that reads nothing for so long gets its reset anyway.
+/// Interval of the checks of the queue, and their maximum number: a client that reads nothing for so long is reset
+/// anyway.
 const PAUSE: Duration = Duration::from_millis(1);
 const PAUSES: u32 = 10_000;
 
-/// Waits until the other end has acknowledged every byte, then resets.
+/// Waits until the peer has acknowledged every byte, then resets.
 pub(super) async fn reset(stream: TcpStream) {
     for _ in 0..PAUSES {
         if !is_waiting(&stream) {
             break;
         }
-        // Not the timer of the runtime: a test that has stopped the clock would see it jump.
+        // Not the runtime's timer: a test with a paused clock would see it jump.
         let pause = tokio::task::spawn_blocking(|| std::thread::sleep(PAUSE));
         let _ = pause.await;
     }
-    // Linger zero makes the close a reset. If the option fails the connection is gone already.
+    // Linger zero makes the close a reset. If the option fails, the connection is already closed.
     let _ = stream.set_zero_linger();
 }
 
@@ -42,8 +43,8 @@ fn table(file: &str) -> io::Result<String> {
     std::fs::read_to_string(file)
 }
 
-/// Length of the send queue of the connection between two ports, in bytes. (Two connections of one machine cannot
-/// have the same pair of ports unless their addresses differ, which then costs a pause at worst.)
+/// Length of the send queue of the connection between two ports, in bytes. (Two connections of one machine have the
+/// same pair of ports only if their addresses differ, which then costs at most a pause.)
 fn queued(table: &str, local: SocketAddr, peer: SocketAddr) -> Option<u64> {
     let port = |address: &str| u16::from_str_radix(address.rsplit(':').next()?, 16).ok();
     table.lines().skip(1).find_map(|line| {

@@ -1,4 +1,4 @@
-//! What all listeners of a registry share.
+//! State that all listeners of a registry share.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(crate) struct Conditions {
     pub(crate) bandwidth: Option<u64>,
 }
 
-/// Where the listeners are, as `http://host:port`.
+/// Addresses of the listeners, as `http://host:port`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bases {
     pub(crate) registry: String,
@@ -62,7 +62,7 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes something that a good client never does.
+    /// Records something that a correct client never does.
     pub(crate) fn problem(&self, text: String) {
         self.problems
             .lock()
@@ -74,7 +74,7 @@ impl Shared {
         self.bases.get().cloned().unwrap_or_default()
     }
 
-    /// The URL that challenges send callers to.
+    /// URL in challenges.
     pub(crate) fn realm(&self) -> String {
         let bases = self.bases();
         match &*self.auth() {
@@ -86,7 +86,7 @@ impl Shared {
         }
     }
 
-    /// True if requests for tokens come to the registry's own port at this path.
+    /// Returns true if token requests arrive at the registry's own port at this path.
     pub(crate) fn is_token_path(&self, path: &str) -> bool {
         match &*self.auth() {
             Auth::Bearer(_, rules) => match rules.place {

@@ -1,4 +1,4 @@
-//! The judge of completeness.
+//! The check for completeness.
 
 use std::collections::BTreeSet;
 
@@ -66,7 +66,7 @@ fn blob(state: &Inner, repository: &str, parent: &Manifest, link: &Link) -> Resu
 }
 
 fn sized(repository: &str, parent: &Manifest, link: &Link, size: u64) -> Result<(), String> {
-    // Schema 1 does not say sizes.
+    // Schema 1 has no sizes.
     if link.media_type.is_empty() || link.size == size {
         return Ok(());
     }

@@ -1,8 +1,8 @@
-//! The socket under a connection, which can be cut at any moment.
+//! The socket of a connection, which can be cut at any time.
 //!
-//! Two ways lead to a cut. *At once*: whatever is still buffered is lost. *After the flush*: hyper is let write out
-//! what it holds (a body that reached the byte of a fault answers "pending", upon which hyper flushes), then the
-//! stream ends; that is what makes cuts exact to the byte.
+//! There are two kinds of cuts. *Immediate*: buffered bytes are lost. *After the flush*: hyper writes its buffers first
+//! (a body that has reached the byte of a fault returns "pending", after which hyper flushes), then the stream ends.
+//! That makes cuts exact to the byte.
 
 use std::io;
 use std::pin::Pin;
@@ -18,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 use super::sent;
 use crate::fault::Cut;
 
-/// How far a connection of limited bandwidth may be behind and catch up.
+/// Maximum delay that a connection of limited bandwidth may make up.
 const LATE: Duration = Duration::from_millis(10);
 
-/// What the requests of a connection can do to its socket.
+/// Controls for the socket of a connection, for its requests.
 #[derive(Default)]
 pub(crate) struct Wire {
     state: Mutex<WireState>,
@@ -30,10 +30,10 @@ pub(crate) struct Wire {
 #[derive(Default)]
 struct WireState {
     cut: Option<(Cut, Moment)>,
-    /// The cut has come: nothing goes in or out any more.
+    /// True after the cut: no byte is read or written any more.
     done: bool,
     wakers: Vec<Waker>,
-    /// When the connection has carried the bytes that it took so far, where bandwidth is limited.
+    /// Time at which the connection has carried the bytes that it accepted, if bandwidth is limited.
     free_at: Option<Instant>,
 }
 
@@ -44,22 +44,22 @@ enum Moment {
 }
 
 impl Wire {
-    /// Ends the connection at once.
+    /// Ends the connection immediately.
     pub(crate) fn cut(&self, how: Cut) {
         self.set(how, Moment::Now);
     }
 
-    /// Ends the connection when what hyper holds has been written.
+    /// Ends the connection after hyper's buffers are written.
     pub(crate) fn cut_after_flush(&self, how: Cut) {
         self.set(how, Moment::AfterFlush);
     }
 
-    /// Books `bytes` at `rate` bytes a second; they have gone by at the moment that is returned.
+    /// Records `bytes` at `rate` bytes a second. Returns the time at which they have been carried.
     pub(crate) fn book(&self, bytes: usize, rate: u64) -> Instant {
         let mut state = self.lock();
         let now = Instant::now();
-        // Timers wake up to a millisecond late, which is half of what a frame takes on a fast connection: what was
-        // lost that way may be caught up, or the rate would never be reached.
+        // Timers wake up to a millisecond late, half of the time of a frame on a fast connection. This delay may be
+        // made up, or the rate would never be reached.
         let earliest = now.checked_sub(LATE).unwrap_or(now);
         let start = state.free_at.map_or(now, |free_at| free_at.max(earliest));
         let nanos = (bytes as u64).saturating_mul(1_000_000_000) / rate.max(1);
@@ -79,7 +79,7 @@ impl Wire {
         }
     }
 
-    /// The cut that is due: any at a flush, else only an immediate one.
+    /// Returns the cut that is due: any at a flush, otherwise only an immediate one.
     fn due(&self, context: &Context<'_>, flushed: bool) -> Option<Cut> {
         let mut state = self.lock();
         if let Some((how, moment)) = state.cut
@@ -99,9 +99,9 @@ impl Wire {
     }
 }
 
-/// A socket that obeys its [`Wire`].
+/// A socket that its [`Wire`] controls.
 pub(crate) struct Socket {
-    /// Taken only on drop.
+    /// Removed only on drop.
     stream: Option<TcpStream>,
     wire: Arc<Wire>,
     stop: CancellationToken,
@@ -189,7 +189,7 @@ impl Drop for Socket {
         };
         match cut {
             Some((Cut::Reset, Moment::Now)) => {
-                // Linger zero makes the close a reset. If the option fails the connection is gone already.
+                // Linger zero makes the close a reset. If the option fails, the connection is already closed.
                 let _ = stream.set_zero_linger();
             }
             Some((Cut::Reset, Moment::AfterFlush)) => {
@@ -202,8 +202,8 @@ impl Drop for Socket {
     }
 }
 
-/// Ends the stream in an orderly way and reads on until the client has closed as well: closing a socket with unread
-/// bytes would be a reset, and could destroy what was sent before.
+/// Ends the stream in an orderly way and reads until the client has closed as well: closing a socket with unread bytes
+/// would be a reset, and could discard bytes that were sent before.
 async fn linger(mut stream: TcpStream, stop: CancellationToken) {
     let mut sink = vec![0; 64 * 1024];
     let drain = async {

@@ -1,4 +1,4 @@
-//! What a registry holds.
+//! Contents of a registry.
 
 mod repository;
 mod session;
@@ -14,7 +14,7 @@ pub(crate) use session::{Session, Uploads};
 use crate::blob::Blob;
 use crate::image::{Image, Manifest};
 
-/// The contents of a registry, to look at and to change behind its back. A clone is the same contents.
+/// The contents of a registry, to inspect and to change without a request. A clone has the same contents.
 #[derive(Clone, Default)]
 pub struct State {
     inner: Arc<Mutex<Inner>>,
@@ -22,7 +22,7 @@ pub struct State {
 
 #[derive(Default)]
 pub(crate) struct Inner {
-    /// Blobs by digest; repositories hold links, as real registries do.
+    /// Blobs by digest; repositories have links, like real registries.
     pub(crate) blobs: HashMap<String, Blob>,
     pub(crate) repositories: BTreeMap<String, Repository>,
     pub(crate) namespaces: BTreeSet<String>,
@@ -38,32 +38,32 @@ impl State {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True if the repository holds the blob.
+    /// Returns true if the repository has the blob.
     pub fn has_blob(&self, repository: &str, digest: &str) -> bool {
         self.lock().blob(repository, digest).is_some()
     }
 
-    /// The content of a blob of a repository; `None` where it is not there, or its bytes were discarded.
+    /// Returns the content of a blob of a repository, or `None` if it is missing or its bytes were discarded.
     pub fn blob(&self, repository: &str, digest: &str) -> Option<Bytes> {
         let blob = self.lock().blob(repository, digest)?;
         blob.bytes()
     }
 
-    /// The digests of all blobs of a repository, sorted.
+    /// Returns the digests of all blobs of a repository, sorted.
     pub fn blobs(&self, repository: &str) -> Vec<String> {
         let inner = self.lock();
         let links = inner.repositories.get(repository).map(|r| &r.blobs);
         links.into_iter().flatten().cloned().collect()
     }
 
-    /// The media type and the bytes of a manifest, by tag or digest.
+    /// Returns the media type and the bytes of a manifest, by tag or digest.
     pub fn manifest(&self, repository: &str, reference: &str) -> Option<(String, Bytes)> {
         let inner = self.lock();
         let manifest = inner.repositories.get(repository)?.manifest(reference)?;
         Some((manifest.media_type.clone(), manifest.bytes.clone()))
     }
 
-    /// The digests of all manifests of a repository, sorted.
+    /// Returns the digests of all manifests of a repository, sorted.
     pub fn manifests(&self, repository: &str) -> Vec<String> {
         let inner = self.lock();
         let manifests = inner
@@ -73,7 +73,7 @@ impl State {
         manifests.into_iter().flatten().cloned().collect()
     }
 
-    /// The digest that a tag stands for.
+    /// Returns the digest of a tag.
     pub fn digest(&self, repository: &str, tag: &str) -> Option<String> {
         let inner = self.lock();
         inner
@@ -83,7 +83,7 @@ impl State {
             .map(str::to_owned)
     }
 
-    /// The tags of a repository, sorted.
+    /// Returns the tags of a repository, sorted.
     pub fn tags(&self, repository: &str) -> Vec<String> {
         let inner = self.lock();
         let mut tags: Vec<String> = inner
@@ -95,12 +95,12 @@ impl State {
         tags
     }
 
-    /// The names of all repositories, sorted.
+    /// Returns the names of all repositories, sorted.
     pub fn repositories(&self) -> Vec<String> {
         self.lock().repositories.keys().cloned().collect()
     }
 
-    /// Number of upload sessions that are open, in all repositories.
+    /// Number of open upload sessions in all repositories.
     pub fn open_uploads(&self) -> usize {
         self.lock().sessions.len()
     }
@@ -125,7 +125,7 @@ impl State {
         self.lock().put_blob(repository, blob.clone());
     }
 
-    /// Stores a manifest, and tags it where a tag is given. Nothing is checked.
+    /// Stores a manifest, with a tag if one is given. Nothing is checked.
     pub fn put_manifest(&self, repository: &str, tag: Option<&str>, manifest: &Manifest) {
         self.create_repository(repository);
         let mut inner = self.lock();
@@ -136,7 +136,7 @@ impl State {
         }
     }
 
-    /// Stores an image, without HTTP; returns the digest of its root.
+    /// Stores an image without HTTP. Returns the digest of its root.
     pub fn put_image(&self, repository: &str, tag: Option<&str>, image: &Image) -> String {
         for blob in image.blobs() {
             self.put_blob(repository, blob);
@@ -148,7 +148,7 @@ impl State {
         image.digest().to_owned()
     }
 
-    /// Lets a tag stand for a manifest, which need not exist.
+    /// Sets a tag to a manifest, which need not exist.
     pub fn tag(&self, repository: &str, tag: &str, digest: &str) {
         self.create_repository(repository);
         self.lock()
@@ -156,33 +156,33 @@ impl State {
             .set_tag(tag, digest);
     }
 
-    /// Takes a tag away; true if it was there.
+    /// Removes a tag. Returns true if it existed.
     pub fn untag(&self, repository: &str, tag: &str) -> bool {
         let mut inner = self.lock();
         let repository = inner.repositories.get_mut(repository);
         repository.is_some_and(|r| r.untag(tag))
     }
 
-    /// Takes a blob out of a repository, as garbage collection does; true if it was there.
+    /// Removes a blob from a repository, like garbage collection. Returns true if it existed.
     pub fn remove_blob(&self, repository: &str, digest: &str) -> bool {
         let mut inner = self.lock();
         let repository = inner.repositories.get_mut(repository);
         repository.is_some_and(|r| r.blobs.remove(digest))
     }
 
-    /// Takes a manifest out of a repository, with the tags that stand for it; true if it was there.
+    /// Removes a manifest from a repository, with its tags. Returns true if it existed.
     pub fn remove_manifest(&self, repository: &str, digest: &str) -> bool {
         let mut inner = self.lock();
         let repository = inner.repositories.get_mut(repository);
         repository.is_some_and(|r| r.remove_manifest(digest))
     }
 
-    /// Takes away a whole repository; true if it was there.
+    /// Removes a whole repository. Returns true if it existed.
     pub fn remove_repository(&self, name: &str) -> bool {
         self.lock().repositories.remove(name).is_some()
     }
 
-    /// Takes away every blob that no manifest of its repository names; returns how many.
+    /// Removes every blob that no manifest of its repository names. Returns their number.
     pub fn collect_garbage(&self) -> usize {
         let mut inner = self.lock();
         let inner = &mut *inner;
@@ -202,7 +202,7 @@ impl State {
         collected
     }
 
-    /// Cancels every upload session, as a registry does that restarts without its storage; returns how many.
+    /// Cancels every upload session, like a registry that restarts without its storage. Returns their number.
     pub fn cancel_uploads(&self) -> usize {
         self.lock().sessions.drain().count()
     }
@@ -230,7 +230,7 @@ impl Inner {
         self.blobs.entry(digest).or_insert(blob);
     }
 
-    /// A name for an upload session that looks like the UUIDs of real ones and is the same in every run.
+    /// Returns a name for an upload session that looks like a real UUID and is the same in every run.
     pub(crate) fn new_session_name(&mut self) -> String {
         self.next_session += 1;
         format!("00000000-0000-4000-8000-{:012x}", self.next_session)

@@ -11,27 +11,27 @@ pub(crate) struct Repository {
     pub(crate) blobs: BTreeSet<String>,
     /// Manifests by digest.
     pub(crate) manifests: BTreeMap<String, Manifest>,
-    /// Tags with their digests, in the order of their creation.
+    /// Tags with their digests, in order of creation.
     tags: Vec<(String, String)>,
-    /// Where in `tags` each tag is, so that a repository may have a hundred thousand.
+    /// Index of each tag in `tags`, so that a repository may have a hundred thousand.
     places: HashMap<String, usize>,
 }
 
 impl Repository {
-    /// Tags with their digests, in the order of their creation.
+    /// Returns tags with their digests, in order of creation.
     pub(crate) fn tags(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.tags
             .iter()
             .map(|(tag, digest)| (tag.as_str(), digest.as_str()))
     }
 
-    /// The digest that a tag stands for.
+    /// Returns the digest of a tag.
     pub(crate) fn tag(&self, tag: &str) -> Option<&str> {
         let (_, digest) = self.tags.get(*self.places.get(tag)?)?;
         Some(digest)
     }
 
-    /// A manifest by tag or digest.
+    /// Returns a manifest by tag or digest.
     pub(crate) fn manifest(&self, reference: &str) -> Option<&Manifest> {
         let digest = if reference.contains(':') {
             reference
@@ -72,7 +72,7 @@ impl Repository {
         self.places = places.map(|(at, (tag, _))| (tag.clone(), at)).collect();
     }
 
-    /// The digests of all blobs that the manifests name.
+    /// Returns the digests of all blobs that the manifests name.
     pub(crate) fn named_blobs(&self) -> BTreeSet<String> {
         self.manifests
             .values()

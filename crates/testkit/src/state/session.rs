@@ -5,28 +5,28 @@ use bytes::{Bytes, BytesMut};
 use crate::blob::Blob;
 use crate::digest::{self, Hasher};
 
-/// What becomes of the bytes of uploads.
+/// Handling of the bytes of uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Uploads {
     /// They are hashed and kept.
     Kept,
-    /// They are hashed and thrown away.
+    /// They are hashed and discarded.
     Hashed,
-    /// They are thrown away, and the client's digest is believed.
+    /// They are discarded, and the client's digest is trusted.
     Believed,
 }
 
 /// The bytes of one upload so far.
 pub(crate) struct Session {
     pub(crate) repository: String,
-    /// What arrived, unless blob bytes are discarded here.
+    /// The received bytes, unless blob bytes are discarded.
     stored: Option<BytesMut>,
     size: u64,
     hasher: Hasher,
     uploads: Uploads,
-    /// Number of `PATCH` requests that were taken.
+    /// Number of accepted `PATCH` requests.
     pub(crate) patches: u64,
-    /// Size after the first PATCH, which ECR's `Range` sticks to.
+    /// Size after the first PATCH, which ECR's `Range` always shows.
     pub(crate) first_patch: u64,
 }
 
@@ -57,7 +57,7 @@ impl Session {
         self.size
     }
 
-    /// The uploaded blob if it has this digest; else the digest that it has.
+    /// Returns the uploaded blob if it has this digest, or else the digest that it has.
     pub(crate) fn finish(&mut self, wanted: &str) -> Result<Blob, String> {
         let Some(algorithm) = digest::algorithm(wanted) else {
             return Err(self.hasher.finish());
@@ -67,7 +67,7 @@ impl Session {
         } else if algorithm == self.hasher.algorithm() {
             self.hasher.finish()
         } else {
-            // The session was opened without `digest-algorithm`, so the other algorithm could not run along.
+            // The session was opened without `digest-algorithm`, so only one digest was computed.
             let stored = self.stored.as_deref().unwrap_or_default();
             digest::same_algorithm(wanted, stored).unwrap_or_default()
         };

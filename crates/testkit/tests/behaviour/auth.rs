@@ -1,4 +1,4 @@
-//! Tokens and who gets them.
+//! Tokens and permissions.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 use testkit::auth::{ChallengeRules, Denied, TokenField};
-use testkit::raw::{Answer, Client, Login, Payload};
+use testkit::raw::{Client, Login, Payload, RawResponse};
 use testkit::{Access, Auth, Grant, Registry, TokenPlace, TokenRules};
 
 fn access() -> Access {
@@ -35,7 +35,7 @@ async fn status(registry: &Registry, token: &str, url: &str) -> u16 {
     client.get(url).await.unwrap().status
 }
 
-fn token_of(answer: &Answer) -> String {
+fn token_of(answer: &RawResponse) -> String {
     answer.json()["token"].as_str().unwrap().to_owned()
 }
 
@@ -48,7 +48,7 @@ async fn a_token_opens_what_was_asked_and_is_allowed() {
     let answer = client.get(url).await.unwrap();
     assert_eq!(answer.json()["expires_in"], json!(300));
     let token = token_of(&answer);
-    // 404: let in, and found nothing.
+    // 404: authorised, but nothing exists.
     assert_eq!(status(&registry, &token, "/v2/team/a/tags/list").await, 404);
     assert_eq!(status(&registry, &token, "/v2/team/b/tags/list").await, 401);
     assert_eq!(
@@ -73,7 +73,7 @@ async fn a_token_opens_what_was_asked_and_is_allowed() {
     assert_eq!(registry.token_requests().len(), 3);
 }
 
-async fn form(client: &Client, form: &str) -> Answer {
+async fn form(client: &Client, form: &str) -> RawResponse {
     let kind = [("content-type", "application/x-www-form-urlencoded")];
     let payload = Payload::Bytes(Bytes::from(form.to_owned()));
     let send = client.send(Method::POST, "/token", &kind, payload);

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use http::Method;
-use testkit::raw::{Answer, Client, Payload};
+use testkit::raw::{Client, Payload, RawResponse};
 use testkit::{Action, Auth, Blob, Cut, Fault, Image, Kind, Layer, Profile, Registry, Tls};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -21,7 +21,7 @@ fn url(blob: &Blob) -> String {
     format!("/v2/app/blobs/{}", blob.digest())
 }
 
-/// Everything that comes over a plain connection after the head, and how it ends.
+/// Reads everything after the head on a plain connection. Returns the bytes and the end of the connection.
 async fn read_raw(registry: &Registry, path: &str) -> (Vec<u8>, Option<ErrorKind>) {
     let mut stream = TcpStream::connect(registry.address()).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
@@ -153,8 +153,8 @@ async fn a_stalled_answer_ends_with_the_registry() {
     assert_eq!(all.len() - head - 4, 1000);
 }
 
-/// Opens a session and puts a blob into it with one PUT.
-async fn upload(client: &Client, blob: &Blob) -> std::io::Result<Answer> {
+/// Opens a session and uploads a blob with one PUT.
+async fn upload(client: &Client, blob: &Blob) -> std::io::Result<RawResponse> {
     let start = "/v2/app/blobs/uploads/";
     let post = client
         .send(Method::POST, start, &[], Payload::empty())
@@ -356,7 +356,7 @@ async fn one_token_expires_and_another_does_not() {
 }
 
 #[tokio::test]
-async fn only_what_matches_is_struck() {
+async fn only_matching_requests_are_affected() {
     let registry = Registry::start(Profile::distribution()).await;
     registry.push("a", Some("v1"), &Image::oci().build());
     registry.push("b", Some("v1"), &Image::oci().build());
@@ -386,7 +386,7 @@ async fn latency_and_bandwidth_follow_the_clock_of_the_runtime() {
     registry.set_bandwidth(Some(50_000));
     let start = tokio::time::Instant::now();
     assert!(client.get(&url(&blob)).await.unwrap().complete);
-    // The last frame is on its way when the body ends.
+    // The last frame is still being sent when the body ends.
     assert!((98..=100).contains(&start.elapsed().as_secs()));
     let start = tokio::time::Instant::now();
     upload(&client, &Blob::synthetic(500_000, 5)).await.unwrap();

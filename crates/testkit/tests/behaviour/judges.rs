@@ -1,4 +1,4 @@
-//! What is held against clients.
+//! Checks of clients.
 
 use http::Method;
 use testkit::image::media;
@@ -7,7 +7,7 @@ use testkit::{Blob, Image, Layer, Manifest, Profile};
 
 use crate::{open, patch, put_manifest, start};
 
-/// What was noticed since the last call, of which there must be one.
+/// Returns the only problem since the last call.
 fn only(registry: &testkit::Registry, seen: &mut usize) -> String {
     let problems = registry.problems();
     assert_eq!(problems.len(), *seen + 1, "{problems:?}");

@@ -1,4 +1,4 @@
-//! The registry of this crate as its users see it.
+//! The registry of this crate, as its users see it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,28 +18,28 @@ mod uploads;
 mod vendors;
 
 use http::Method;
-use testkit::raw::{Answer, Client, Payload};
+use testkit::raw::{Client, Payload, RawResponse};
 use testkit::{Blob, Manifest, Profile, Registry};
 
-/// A registry of this profile and a client for it.
+/// Starts a registry of this profile, and returns it with a client.
 async fn start(profile: Profile) -> (Registry, Client) {
     let registry = Registry::start(profile).await;
     let client = Client::new(registry.url());
     (registry, client)
 }
 
-async fn post(client: &Client, url: &str) -> Answer {
+async fn post(client: &Client, url: &str) -> RawResponse {
     let send = client.send(Method::POST, url, &[], Payload::empty());
     send.await.unwrap()
 }
 
-async fn put_manifest(client: &Client, url: &str, manifest: &Manifest) -> Answer {
+async fn put_manifest(client: &Client, url: &str, manifest: &Manifest) -> RawResponse {
     let kind = [("content-type", manifest.media_type.as_str())];
     let send = client.send(Method::PUT, url, &kind, manifest.into());
     send.await.unwrap()
 }
 
-/// Opens a session in the repository `team/app`; gives its URL.
+/// Opens a session in the repository `team/app`. Returns its URL.
 async fn open(client: &Client) -> String {
     let start = "/v2/team/app/blobs/uploads/";
     let answer = post(client, start).await;
@@ -47,14 +47,14 @@ async fn open(client: &Client) -> String {
     client.resolve_from(start, answer.header("location"))
 }
 
-async fn patch(client: &Client, url: &str, range: Option<&str>, part: &str) -> Answer {
+async fn patch(client: &Client, url: &str, range: Option<&str>, part: &str) -> RawResponse {
     let headers: Vec<_> = range.map(|r| ("content-range", r)).into_iter().collect();
     let payload = Payload::Bytes(part.to_owned().into());
     let send = client.send(Method::PATCH, url, &headers, payload);
     send.await.unwrap()
 }
 
-async fn close(client: &Client, url: &str, blob: &Blob, payload: Payload) -> Answer {
+async fn close(client: &Client, url: &str, blob: &Blob, payload: Payload) -> RawResponse {
     let joint = if url.contains('?') { '&' } else { '?' };
     let url = format!("{url}{joint}digest={}", blob.digest());
     client.send(Method::PUT, &url, &[], payload).await.unwrap()

@@ -1,20 +1,20 @@
-//! Manifests and blobs that are not as distribution's.
+//! Manifests and blobs in which registries differ from distribution.
 
 use http::Method;
 use testkit::image::media;
 use testkit::profile::{AcceptRule, DeleteRule, Existence, Immutable, Unknown};
-use testkit::raw::{Answer, Client, Payload, push_over_http};
+use testkit::raw::{Client, Payload, RawResponse, push_over_http};
 use testkit::{Image, Layer, Platform, Profile};
 
 use crate::{post, put_manifest, start};
 
-async fn get(client: &Client, url: &str) -> Answer {
+async fn get(client: &Client, url: &str) -> RawResponse {
     let accept = [("accept", media::ACCEPT_ALL)];
     let send = client.send(Method::GET, url, &accept, Payload::None);
     send.await.unwrap()
 }
 
-async fn head(client: &Client, url: &str) -> Answer {
+async fn head(client: &Client, url: &str) -> RawResponse {
     let accept = [("accept", media::ACCEPT_ALL)];
     let send = client.send(Method::HEAD, url, &accept, Payload::None);
     send.await.unwrap()
@@ -61,7 +61,7 @@ async fn immutable_tags() {
         push_over_http(&client, "app", Some("v1"), &image)
             .await
             .unwrap();
-        // Not even what it is.
+        // Not even its type.
         let again = put_manifest(&client, "/v2/app/manifests/v1", image.root()).await;
         assert_eq!((again.status, &*again.error_code()), (status, code));
         let other = put_manifest(&client, "/v2/app/manifests/v2", image.root()).await;
@@ -186,7 +186,7 @@ async fn blobs_from_the_storage_host() {
     let part = part.await.unwrap();
     assert_eq!((part.status, part.body.len()), (206, 10));
     assert_eq!(part.header("docker-content-digest"), "");
-    // Signed for GET alone, and for callers without a credential.
+    // Signed for GET only, and for callers without a credential.
     assert_eq!(head(&client, &there).await.status, 403);
     let signed_head = head(&client, &url).await;
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Who refers to what, and who says so.
+//! The referrers API and its variants.
 
 use http::Method;
 use serde_json::json;
@@ -124,7 +124,7 @@ async fn lists_of_referrers() {
         .collect();
     wanted.sort_by_key(|descriptor| descriptor["digest"].to_string());
 
-    // A filter that is not applied is ignored, and not said to be applied.
+    // A filter that is not supported is ignored, and not announced as applied.
     let filtered = format!("{url}?artifactType=application/sbom");
     let first = client.get(&filtered).await.unwrap();
     assert_eq!(first.header("oci-filters-applied"), "");
@@ -135,7 +135,7 @@ async fn lists_of_referrers() {
     assert_eq!(second.json()["manifests"], json!(wanted[2..]));
     assert_eq!(second.header("link"), "");
 
-    // One that is applied holds for every page.
+    // An applied filter holds for every page.
     registry.change_profile(|p| {
         p.referrers_list.filters = true;
         p.referrers_list.page_size = 1;

@@ -1,4 +1,4 @@
-//! The registry of this crate as its users see it.
+//! The registry of this crate, as its users see it.
 
 use testkit::image::media;
 use testkit::raw::{Client, Payload, push_over_http};

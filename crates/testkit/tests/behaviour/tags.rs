@@ -19,7 +19,7 @@ fn seed(registry: &Registry, tags: &[&str]) {
     }
 }
 
-/// The URL between `<` and `>` of the link that says `next`.
+/// Returns the URL between `<` and `>` of the link with `next`.
 fn next(link: &str) -> Option<String> {
     let before = &link[..link
         .find("rel=\"next\"")

@@ -1,4 +1,4 @@
-//! Uploads that are not as distribution's.
+//! Uploads in which registries differ from distribution.
 
 use http::Method;
 use testkit::profile::{ContentRange, LocationForm, MountRule, PatchRule, RangeForm, StaleSession};
@@ -165,7 +165,7 @@ async fn stale_urls() {
         (StaleSession::Ignored, 204, true),
         (StaleSession::Invalid, 404, true),
         (StaleSession::Killed, 404, false),
-        // The status may be asked with an old URL.
+        // The status may be requested with an outdated URL.
         (StaleSession::Refused, 204, true),
     ] {
         let (registry, client) = start(Profile {
@@ -340,7 +340,7 @@ async fn discarded_blobs_keep_digest_and_size() {
         (200, "50000000")
     );
     assert_eq!(client.get(&url).await.unwrap().status, 500);
-    // What was lied about is not stored.
+    // Content with a wrong digest is not stored.
     let location = open(&client).await;
     let put = close(&client, &location, layer, Payload::Bytes("x".into())).await;
     assert_eq!(put.error_code(), "DIGEST_INVALID");

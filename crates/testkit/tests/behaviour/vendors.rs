@@ -1,8 +1,8 @@
-//! Registries that are known, in the large.
+//! Known registries as a whole.
 
 use http::Method;
 use testkit::image::media;
-use testkit::raw::{Answer, Client, Login, Payload, push_over_http};
+use testkit::raw::{Client, Login, Payload, RawResponse, push_over_http};
 use testkit::{Access, Grant, Image, Registry};
 
 use crate::post;
@@ -17,7 +17,7 @@ fn access() -> Access {
         .anonymous(Grant::pull())
 }
 
-async fn manifest(client: &Client, method: Method, url: &str) -> Answer {
+async fn manifest(client: &Client, method: Method, url: &str) -> RawResponse {
     let accept = [("accept", media::ACCEPT_ALL)];
     client
         .send(method, url, &accept, Payload::None)
@@ -121,7 +121,7 @@ async fn docker_hub() {
     let unknown = manifest(&client, Method::GET, "/v2/nobody/app/manifests/v1").await;
     assert_eq!(unknown.status, 401);
 
-    // A second scope for a repository that is not there spoils the first.
+    // A second scope for a missing repository makes the first one fail.
     let basic = Login::Basic("user".into(), "secret".into());
     let token = Client::new(format!("http://{}", registry.token_host())).login(basic);
     let one = "/token?service=registry.docker.io&scope=repository:library/nginx:pull,push";

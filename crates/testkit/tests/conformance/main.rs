@@ -1,7 +1,7 @@
 //! Raw HTTP against the registry of this crate and against the real `docker-registry`.
 //!
-//! Each check makes its requests, asserts what matters about the answers, and leaves a transcript of everything that
-//! was answered: statuses, header fields and bodies. The transcripts of the two registries must be equal.
+//! Each check sends its requests, asserts the important facts of the answers, and leaves a transcript of everything:
+//! statuses, header fields and bodies. The transcripts of the two registries must be equal.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,7 +24,7 @@ use testkit::real::DockerRegistry;
 use testkit::{Auth, Profile, Registry};
 use transcript::{Session, compare};
 
-/// Starts both registries anew and runs a check against each.
+/// Starts both registries and runs a check against each.
 async fn both(check: impl AsyncFn(&mut Session)) {
     both_with(Auth::Anonymous, check).await;
 }

@@ -60,7 +60,7 @@ async fn what_is_missing_is_named() {
             .build();
         s.put_manifest("app", "v1", list.root()).await;
 
-        // Present elsewhere is missing here.
+        // Present in another repository, but missing in this one.
         s.push("other", Some("v1"), &one).await;
         let across = s.put_manifest("app", "v1", one.root()).await;
         assert_eq!(across.error_code(), "MANIFEST_BLOB_UNKNOWN");
@@ -173,7 +173,7 @@ async fn deleting() {
 }
 
 #[tokio::test]
-async fn conditions_of_a_push_are_not_heeded() {
+async fn conditions_of_a_push_are_ignored() {
     both(async |s| {
         let one = image("one");
         s.push("app", Some("v1"), &one).await;

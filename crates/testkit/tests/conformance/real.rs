@@ -9,7 +9,7 @@ fn image() -> Image {
 }
 
 #[tokio::test]
-async fn it_comes_back_with_what_it_had() {
+async fn a_restarted_registry_keeps_its_contents() {
     testkit::needs!("docker-registry");
     let mut registry = DockerRegistry::builder().start().unwrap();
     let client = registry.client().unwrap();
@@ -33,7 +33,7 @@ async fn it_comes_back_with_what_it_had() {
 }
 
 #[tokio::test]
-async fn it_ends_and_leaves_nothing_when_it_is_dropped() {
+async fn a_dropped_registry_ends_and_removes_its_files() {
     testkit::needs!("docker-registry");
     let registry = DockerRegistry::builder().start().unwrap();
     let (client, directory) = (registry.client().unwrap(), registry.directory().to_owned());

@@ -1,11 +1,11 @@
-//! What was asked and answered, without what differs from run to run.
+//! Transcripts of requests and answers, without the parts that differ from run to run.
 
 use http::Method;
 use serde_json::Value;
-use testkit::raw::{Answer, Client, Payload};
+use testkit::raw::{Client, Payload, RawResponse};
 use testkit::{Blob, Image, Manifest};
 
-/// A client that writes down what it gets.
+/// A client that records its answers.
 pub(crate) struct Session {
     pub(crate) client: Client,
     hosts: Vec<String>,
@@ -30,19 +30,19 @@ impl Session {
         }
     }
 
-    pub(crate) async fn get(&mut self, url: &str) -> Answer {
+    pub(crate) async fn get(&mut self, url: &str) -> RawResponse {
         self.send(Method::GET, url, &[], Payload::None).await
     }
 
-    pub(crate) async fn head(&mut self, url: &str) -> Answer {
+    pub(crate) async fn head(&mut self, url: &str) -> RawResponse {
         self.send(Method::HEAD, url, &[], Payload::None).await
     }
 
-    pub(crate) async fn delete(&mut self, url: &str) -> Answer {
+    pub(crate) async fn delete(&mut self, url: &str) -> RawResponse {
         self.send(Method::DELETE, url, &[], Payload::None).await
     }
 
-    pub(crate) async fn post(&mut self, url: &str) -> Answer {
+    pub(crate) async fn post(&mut self, url: &str) -> RawResponse {
         self.send(Method::POST, url, &[], Payload::empty()).await
     }
 
@@ -51,13 +51,13 @@ impl Session {
         name: &str,
         reference: &str,
         manifest: &Manifest,
-    ) -> Answer {
+    ) -> RawResponse {
         let url = format!("/v2/{name}/manifests/{reference}");
         let kind = [("content-type", manifest.media_type.as_str())];
         self.send(Method::PUT, &url, &kind, manifest.into()).await
     }
 
-    /// Opens an upload session; gives its URL.
+    /// Opens an upload session. Returns its URL.
     pub(crate) async fn open(&mut self, name: &str) -> String {
         let url = format!("/v2/{name}/blobs/uploads/");
         let answer = self.post(&url).await;
@@ -91,7 +91,7 @@ impl Session {
         url: &str,
         headers: &[(&str, &str)],
         payload: Payload,
-    ) -> Answer {
+    ) -> RawResponse {
         let answer = self
             .client
             .send(method.clone(), url, headers, payload)
@@ -114,15 +114,15 @@ impl Session {
         answer
     }
 
-    fn header_lines(&self, answer: &Answer) -> Vec<String> {
-        // The length of a body that differs from run to run differs as well.
+    fn header_lines(&self, answer: &RawResponse) -> Vec<String> {
+        // If a body differs from run to run, so does its length.
         let varies = ["date", "x-content-type-options", "content-length"];
         let mut lines: Vec<String> = answer
             .headers
             .iter()
             .filter(|(name, _)| !varies.contains(&name.as_str()))
             .map(|(name, value)| {
-                // Go's maps come in any order.
+                // Go's maps have no order.
                 let value = in_order(value.to_str().unwrap());
                 format!("{name}: {}", self.normal(&value))
             })
@@ -131,7 +131,7 @@ impl Session {
         lines
     }
 
-    fn body_line(&self, answer: &Answer) -> String {
+    fn body_line(&self, answer: &RawResponse) -> String {
         let json: Option<Value> = serde_json::from_slice(&answer.body).ok();
         match json {
             Some(json) => self.normal(&plain(json).to_string()),
@@ -139,7 +139,7 @@ impl Session {
         }
     }
 
-    /// Hosts, session names and session states replaced by words.
+    /// Replaces hosts, session names and session states with words.
     fn normal(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (n, host) in self.hosts.iter().enumerate() {
@@ -163,7 +163,7 @@ impl Session {
     }
 }
 
-/// A challenge with its actions and scopes in one order.
+/// Sorts the actions and scopes of a challenge.
 fn in_order(challenge: &str) -> String {
     let text = challenge.replace("push,pull", "pull,push");
     let Some((before, rest)) = text.split_once("scope=\"") else {
@@ -175,7 +175,7 @@ fn in_order(challenge: &str) -> String {
     format!("{before}scope=\"{}\"{after}", scopes.join(" "))
 }
 
-/// The document without what Go's errors look like inside, and with tags in one order: the filesystem's is any.
+/// Removes the internals of Go's errors from a document, and sorts tags: the filesystem has no order.
 fn plain(mut json: Value) -> Value {
     if let Some(tags) = json.get_mut("tags").and_then(Value::as_array_mut) {
         tags.sort_by_key(ToString::to_string);
@@ -189,7 +189,7 @@ fn plain(mut json: Value) -> Value {
     json
 }
 
-/// Place and length of the first UUID.
+/// Returns start and length of the first UUID.
 fn uuid(text: &str) -> Option<(usize, usize)> {
     const LENGTH: usize = 36;
     let bytes = text.as_bytes();
@@ -210,7 +210,7 @@ pub(crate) fn with_digest(location: &str, digest: &str) -> String {
     format!("{location}{joint}digest={digest}")
 }
 
-/// Fails where the transcripts part.
+/// Fails if the transcripts differ.
 pub(crate) fn compare(fake: &Session, real: &Session) {
     let mut differences = Vec::new();
     for (ours, theirs) in fake.exchanges.iter().zip(&real.exchanges) {

@@ -18,7 +18,7 @@ async fn one_put() {
         let put = s.send(Method::PUT, &url, &[], (&blob).into()).await;
         assert_eq!(put.status, 201);
         assert_eq!(put.header("docker-content-digest"), blob.digest());
-        // The session is over.
+        // The session has ended.
         assert_eq!(s.get(&location).await.error_code(), "BLOB_UPLOAD_UNKNOWN");
         let again = s.send(Method::PUT, &url, &[], (&blob).into()).await;
         assert_eq!(again.status, 404);
@@ -100,7 +100,7 @@ async fn an_outdated_url_is_invalid() {
     .await;
 }
 
-/// Sends the head of a PATCH that announces 10 bytes, four of them, and then nothing: the connection ends.
+/// Sends the head of a PATCH that declares 10 bytes, four of them, and then nothing: the connection ends.
 async fn break_off(s: &crate::transcript::Session, url: &str) {
     let (_, rest) = url.split_once("//").unwrap();
     let (host, path) = rest.split_once('/').unwrap();
@@ -108,7 +108,7 @@ async fn break_off(s: &crate::transcript::Session, url: &str) {
     let head = format!("PATCH /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 10\r\n\r\n0123");
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.shutdown().await.unwrap();
-    // Whatever is answered, if anything: when the stream ends the registry has done with the request.
+    // Whatever the answer, if there is one: when the stream ends, the registry has finished the request.
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest).await;
     assert!(s.client.base().ends_with(host));
@@ -205,7 +205,7 @@ async fn mounts() {
         assert_eq!(done.status, 201);
         let get = s.get(&format!("/v2/team/copy/blobs/{digest}")).await;
         assert_eq!(get.body, "0123456789");
-        // The repository itself answers whether it has the blob.
+        // The repository itself shows if it has the blob.
         let own = s.post(&mount("team/app", from("team/app"))).await;
         assert_eq!(own.status, 201);
         let own = s.post(&mount("team/empty", from("team/empty"))).await;

@@ -66,14 +66,14 @@ impl Pauses {
             .get(registry)
             .is_some_and(|count| *count >= OVERLOADED)
     }
-    /// Waits until `registry` is not paused, within the deadline `patience`.
+    /// Waits until `registry` is not paused, within the deadline `shutdown`.
     pub(in crate::transport) async fn resumed(
         &self,
         registry: &Registry,
-        patience: &ShutdownDeadline,
+        shutdown: &ShutdownDeadline,
     ) -> Result<(), DeadlineExceeded> {
         while let Some(until) = self.paused_until(registry) {
-            patience.until(until).await?;
+            shutdown.until(until).await?;
         }
         Ok(())
     }

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn who_left_has_no_turn() {
+    fn a_removed_waiter_has_no_turn() {
         let mut queue = WaitQueue::new();
         queue.push(1, "a");
         let heaviest = queue.push(9, "b");

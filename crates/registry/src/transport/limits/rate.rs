@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn bodies_share_what_there_is() {
+    async fn bodies_share_a_bucket() {
         let start = Instant::now();
         let bucket = Bucket::new(1000.0);
         let mut bodies = [Throttle::new(bucket.clone()), Throttle::new(bucket)];

@@ -1,4 +1,4 @@
-//! Answers without end: bodies, pages, drips. Each ends in an error, and little of it is kept.
+//! Answers without end: bodies, pages, drips. Each ends in an error, with little memory.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -60,7 +60,7 @@ async fn an_endless_list_of_referrers_is_cut_off() {
         list(&world).await,
         "the answer is larger than the 8388608 bytes that are read"
     );
-    // A further page for ever, empty or full.
+    // Another page for ever, empty or full.
     let page = |body: String| {
         let count = std::sync::atomic::AtomicUsize::new(0);
         World::new(move |_| {
@@ -88,7 +88,7 @@ async fn an_endless_list_of_referrers_is_cut_off() {
     ));
     assert_eq!(list(&world).await, "the list has more than 67108864 bytes");
     assert_eq!(world.asked().len(), 9);
-    // Nested without end: no list at all, so it is asked for under the fallback tag, which is none either.
+    // Endless nesting: not a list, so it is requested under the fallback tag, which is not one either.
     let nested = "[".repeat(100_000);
     let world = World::new(move |_| {
         let body = format!("{{\"manifests\":{nested}");
@@ -100,7 +100,7 @@ async fn an_endless_list_of_referrers_is_cut_off() {
 }
 
 #[tokio::test]
-async fn an_endless_error_is_cut_off_and_its_status_told() {
+async fn an_endless_error_is_cut_off_and_its_status_reported() {
     let world = World::new(|_| Reply::new(403).header(VERSION.0, VERSION.1).endless(b'x'));
     let client = world.client(HOME, Credential::Anonymous);
     let repository = repository(&client);
@@ -214,7 +214,7 @@ async fn lists_that_lead_in_circles_or_nowhere_end() {
         error.message(),
         "the registry's list of tags leads back to a page that was read before"
     );
-    // Ever new addresses with nothing in them, and with the same in them.
+    // Always new addresses, without content, and with the same content.
     for tags in ["", "\"v1\""] {
         let count = std::sync::atomic::AtomicUsize::new(0);
         let world = World::new(move |_| {
@@ -248,7 +248,7 @@ async fn failure_of(client: &Client) -> Error {
 
 #[tokio::test]
 async fn a_list_of_ever_new_tags_ends() {
-    // Every page is full of tags that were never seen, and links on.
+    // Every page is full of new tags, and has a link to the next.
     let count = std::sync::atomic::AtomicUsize::new(0);
     let world = World::new(move |_| {
         let number = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
@@ -289,7 +289,7 @@ async fn one_page_of_tiny_tags_is_counted_before_it_is_kept() {
 #[tokio::test]
 async fn sizes_that_are_absurd_are_refused_before_anything_is_read() {
     for (size, kind) in [
-        // No body can be so long: that is no HTTP.
+        // No body can be this long: that is not HTTP.
         ("18446744073709551615", ErrorKind::Broken),
         ("9223372036854775807", ErrorKind::Protocol),
         ("17", ErrorKind::Protocol),
@@ -308,7 +308,7 @@ async fn sizes_that_are_absurd_are_refused_before_anything_is_read() {
             );
         }
     }
-    // And a manifest that says so much of a blob does not make us allocate it.
+    // A manifest that declares this size of a blob does not make us allocate it.
     let world = World::new(|_| Reply::new(200).body("x"));
     let client = world.client(HOME, Credential::Anonymous);
     let huge = descriptor_of(Digest::sha256(b"x").as_str(), Some(i64::MAX as u64));

@@ -1,4 +1,4 @@
-//! Documents made to be misread: nesting, counts, sizes.
+//! Documents that attack parsers: nesting, counts, sizes.
 
 use bytes::Bytes;
 use image_syncer_registry::{Digest, Manifest};
@@ -33,14 +33,14 @@ fn nesting_ends() {
                 let error = read(document).unwrap_err();
                 assert!(error.len() < 300, "{error}");
             }
-            // What is not looked at may be as deep as it likes, and is not gone into.
+            // Parts that are not parsed may be nested arbitrarily, and are skipped.
             for field in ["x", "annotations"] {
                 let document = image("", &format!(",\"{field}\":{bomb}"));
                 if let Err(error) = read(document) {
                     assert!(error.len() < 300, "{error}");
                 }
             }
-            // What is written anew is gone into.
+            // Parts that are rewritten are parsed.
             let entry = layer("1");
             let index =
                 format!("{{\"schemaVersion\":2,\"manifests\":[{entry},{entry}],\"x\":{bomb}}}");
@@ -72,7 +72,7 @@ fn a_million_layers_are_more_than_is_read() {
 }
 
 #[test]
-fn sizes_that_are_none_are_said() {
+fn invalid_sizes_are_reported() {
     for size in [
         "-1",
         "18446744073709551615",

@@ -1,4 +1,4 @@
-//! Where a registry may lead: into a private network, out of TLS, round in circles, by each way that it has.
+//! Addresses that a registry may lead to: into a private network, out of TLS, in circles, in each way that it has.
 
 use bytes::Bytes;
 use image_syncer_registry::auth::Credential;
@@ -8,11 +8,11 @@ use image_syncer_registry::{Client, Digest, Error, ErrorKind, Manifest, OpenedUp
 use super::world::{Asked, Reply, World, ada, repository};
 use crate::client::kit::{Given, by_digest, descriptor_of, tag};
 
-/// A public registry, by its address: names would be looked up.
+/// A public registry, by its address, since names would be resolved.
 const PUBLIC: &str = "9.9.9.9";
 const BLOB: &[u8] = b"four bytes and more";
 
-/// The ways in which a registry may lead somewhere.
+/// Ways for a registry to lead elsewhere.
 const WAYS: [&str; 7] = [
     "blob",
     "head",
@@ -35,7 +35,7 @@ fn image() -> Manifest {
     Manifest::new(bytes, None, digest).unwrap()
 }
 
-/// Goes one way.
+/// Sends the request that one way needs.
 async fn go(client: &Client, way: &str) -> Result<(), Error> {
     let repository = repository(client);
     let blob = descriptor_of(&digest(), Some(BLOB.len() as u64));
@@ -67,7 +67,7 @@ async fn go(client: &Client, way: &str) -> Result<(), Error> {
     }
 }
 
-/// What a registry at `home` answers that leads to `location` by `way`; other hosts answer well.
+/// Returns the answer of a registry at `home` that leads to `location` by `way`; other hosts answer normally.
 fn answer(asked: &Asked, home: &str, way: &str, location: &str) -> Reply {
     let digest = digest();
     match (way, asked.method.as_str()) {
@@ -103,7 +103,7 @@ async fn led(
 }
 
 #[tokio::test]
-async fn no_way_leads_from_the_public_into_a_private_network() {
+async fn no_public_registry_leads_into_a_private_network() {
     for way in WAYS.into_iter().filter(|way| *way != "next page") {
         for inner in [
             "127.0.0.1",
@@ -132,7 +132,7 @@ async fn no_way_leads_from_the_public_into_a_private_network() {
 }
 
 #[tokio::test]
-async fn who_is_allowed_or_at_home_may_lead_there() {
+async fn allowed_hosts_and_private_registries_may_lead_there() {
     for way in WAYS.into_iter().filter(|way| *way != "next page") {
         for (from, inner, insecure) in [
             (PUBLIC, "10.0.0.7", false),
@@ -151,7 +151,7 @@ async fn who_is_allowed_or_at_home_may_lead_there() {
             assert!(lines.iter().any(|line| line.contains(inner)), "{lines:?}");
         }
     }
-    // What is allowed on one port is not on another.
+    // A permission for one port does not apply to another.
     let options = TransportOptions {
         private_hosts: vec!["10.0.0.8:8443".to_owned()],
         ..TransportOptions::default()
@@ -235,7 +235,7 @@ async fn circles_end() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_sent_on_for_ever_ends() {
+async fn an_endless_chain_of_upload_redirects_ends() {
     let world = World::new(|asked| match asked.method.as_str() {
         "POST" => Reply::to(202, "/u/0"),
         "PUT" => Reply::to(307, "/u/1"),

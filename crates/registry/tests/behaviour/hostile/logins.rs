@@ -1,4 +1,4 @@
-//! No login and no token reaches a host that it is not for: by each way that leads to another host.
+//! No login and no token is sent to another host, in each way that leads to another host.
 
 use bytes::Bytes;
 use image_syncer_registry::auth::{Credential, Secret};
@@ -24,7 +24,7 @@ fn image() -> Manifest {
     Manifest::new(bytes, None, digest).unwrap()
 }
 
-/// All kinds of credentials, each with the challenge that makes it go out.
+/// All kinds of credentials, each with the challenge that makes a client send it.
 fn kinds() -> Vec<(Credential, &'static str)> {
     let bearer = "Bearer realm=\"https://auth.example.com/token\",service=\"s\"";
     vec![
@@ -35,7 +35,7 @@ fn kinds() -> Vec<(Credential, &'static str)> {
     ]
 }
 
-/// A registry that wants a login and leads elsewhere with everything that it can lead with.
+/// A registry that demands a login and leads elsewhere in every way.
 fn guarded(asked: &Asked, challenge: &str, form: &str) -> Reply {
     let (host, method) = (asked.host.as_str(), asked.method.as_str());
     if host == "auth.example.com" {
@@ -100,7 +100,7 @@ async fn go(client: &Client, form: &str) {
 }
 
 #[tokio::test]
-async fn none_follows_a_redirect_or_a_location_to_another_host() {
+async fn no_login_follows_a_redirect_or_a_location_to_another_host() {
     for (credential, challenge) in kinds() {
         for form in [
             "blob", "size", "head", "manifest", "put", "location", "posted", "patch",
@@ -132,7 +132,7 @@ async fn none_follows_a_redirect_or_a_location_to_another_host() {
 }
 
 #[tokio::test]
-async fn none_comes_back_with_a_redirect_that_comes_back() {
+async fn a_redirect_back_to_the_registry_carries_no_login() {
     let world = World::new(|asked| match (asked.host.as_str(), asked.path.as_str()) {
         (HOME, "/v2/a/b/manifests/v1") if asked.header("authorization").is_none() => {
             Reply::new(401).header("www-authenticate", "Basic realm=\"r\"")
@@ -154,7 +154,7 @@ async fn none_comes_back_with_a_redirect_that_comes_back() {
 }
 
 #[tokio::test]
-async fn none_goes_to_another_port_or_scheme_or_name_that_looks_alike() {
+async fn no_login_goes_to_another_port_scheme_or_similar_name() {
     for location in [
         "https://registry.example.com:8443/x",
         "https://registry.example.com.evil.net/x",
@@ -183,7 +183,7 @@ async fn none_goes_to_another_port_or_scheme_or_name_that_looks_alike() {
 }
 
 #[tokio::test]
-async fn a_next_page_elsewhere_is_not_asked_for_at_all() {
+async fn a_next_page_at_another_host_is_not_requested() {
     let world = World::new(|asked| match asked.header("authorization") {
         None => Reply::new(401).header("www-authenticate", "Basic realm=\"r\""),
         Some(_) => Reply::new(200)
@@ -200,7 +200,7 @@ async fn a_next_page_elsewhere_is_not_asked_for_at_all() {
     assert!(world.asked().iter().all(|asked| asked.host == HOME));
 }
 
-/// Lists tags at a registry that names `realm`; the hosts that saw a secret besides the registry, and what was said.
+/// Lists tags at a registry that names `realm`. Returns the other hosts that received a secret, and the messages.
 async fn with_realm(
     credential: Credential,
     realm: &'static str,
@@ -230,7 +230,7 @@ async fn with_realm(
 }
 
 #[tokio::test]
-async fn a_token_server_of_strangers_is_asked_as_nobody_and_that_is_said() {
+async fn a_foreign_token_server_gets_an_anonymous_request_and_a_warning() {
     let identity = Credential::Identity(Secret::new("the-identity"));
     for (credential, who) in [
         (ada(), "user \"ada\""),
@@ -252,7 +252,7 @@ async fn a_token_server_of_strangers_is_asked_as_nobody_and_that_is_said() {
 }
 
 #[tokio::test]
-async fn a_token_server_inside_or_on_plain_http_is_not_asked_at_all() {
+async fn a_token_server_in_a_private_network_or_on_plain_http_is_not_used() {
     for (realm, insecure, said) in [
         ("https://10.0.0.1/token", false, "--allow-private 10.0.0.1"),
         (
@@ -314,14 +314,14 @@ async fn a_token_server_cannot_send_a_login_on() {
             let asked = world.asked();
             let server = asked.iter().find(|a| a.host == "auth.example.com").unwrap();
             assert!(server.is(method, "auth.example.com"));
-            // A grant is not sent on at all.
+            // A grant is not sent at all.
             assert_eq!(asked.iter().any(|a| a.host == "evil.net"), method == "GET");
         }
     }
 }
 
 #[tokio::test]
-async fn what_a_server_repeats_of_a_login_is_not_told() {
+async fn a_login_repeated_by_a_server_is_redacted() {
     let world = World::new(|asked| {
         let all = asked
             .headers

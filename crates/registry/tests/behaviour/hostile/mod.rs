@@ -1,4 +1,4 @@
-//! Registries, storage and token servers that mean harm.
+//! Hostile registries, storage hosts and token servers.
 
 mod bounds;
 mod documents;

@@ -1,4 +1,4 @@
-//! A network of hosts with any name, answered by a closure: what is public and what is private is in the names.
+//! A network of hosts with any name, answered by a closure. The names show which hosts are public and private.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,13 +14,13 @@ use image_syncer_registry::transport::{
 };
 use image_syncer_registry::{Client, Options, Registries, Registry, Repository};
 
-/// A request as a host of the world heard it.
+/// A request as a host received it.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) method: Method,
     /// With scheme and query.
     pub(super) url: String,
-    /// With the port, where it is not the scheme's own.
+    /// With the port, if it is not the scheme's default.
     pub(super) host: String,
     /// Without the query.
     pub(super) path: String,
@@ -32,7 +32,7 @@ impl Asked {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
-    /// Whether it is `method` at `host`.
+    /// Returns true if it is `method` at `host`.
     pub(super) fn is(&self, method: &str, host: &str) -> bool {
         self.method == method && self.host == host
     }
@@ -54,13 +54,13 @@ impl Reply {
     pub(super) fn body(self, body: impl Into<Bytes>) -> Self {
         Self(self.0, ResponseBody::from(body.into()))
     }
-    /// `byte`, for ever.
+    /// `byte`, without end.
     pub(super) fn endless(self, byte: u8) -> Self {
         let chunk = Bytes::from(vec![byte; 65536]);
         let stream = futures_util::stream::repeat_with(move || Ok(chunk.clone()));
         Self(self.0, ResponseBody::from_stream(stream.boxed()))
     }
-    /// A byte every `pause`, for ever.
+    /// A byte every `pause`, without end.
     pub(super) fn dripping(self, pause: Duration) -> Self {
         let stream = futures_util::stream::repeat(()).then(move |()| async move {
             tokio::time::sleep(pause).await;
@@ -93,14 +93,14 @@ impl World {
     pub(super) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
-    /// As lines: `GET https://host/path?query`.
+    /// Formats the requests as lines: `GET https://host/path?query`.
     pub(super) fn lines(&self) -> Vec<String> {
         self.asked()
             .iter()
             .map(|asked| format!("{} {}", asked.method, asked.url))
             .collect()
     }
-    /// The hosts that were shown a login or a token, each once.
+    /// Returns the hosts that received a login or a token, each once.
     pub(super) fn shown_to(&self) -> Vec<String> {
         let mut hosts: Vec<String> = self
             .asked()
@@ -122,7 +122,7 @@ impl World {
     pub(super) fn client(self: &Arc<Self>, host: &str, credential: Credential) -> Client {
         self.client_with(host, credential, false, TransportOptions::default())
     }
-    /// A client of the registry `host`.
+    /// Returns a client of the registry `host`.
     pub(super) fn client_with(
         self: &Arc<Self>,
         host: &str,

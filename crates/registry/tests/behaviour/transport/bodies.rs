@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::{get, ok, put, transport};
 use crate::server::{Reply, Server};
 
-/// A stream that tells when it is dropped.
+/// A stream that reports when it is dropped.
 struct Told<S>(S, Option<oneshot::Sender<()>>);
 
 impl<S: Stream + Unpin> Stream for Told<S> {
@@ -65,12 +65,12 @@ async fn an_empty_body_says_so() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_what_it_promised_never_arrives_whole() {
+async fn a_body_of_the_wrong_length_never_arrives_completely() {
     let server = Server::plain(|_| ok("")).await;
     let transport = transport();
     for broken in [
         body(10, vec![Ok("hello"), Err(BodyAborted)]),
-        // All bytes came, and only then it turned out that they were wrong.
+        // All bytes were sent before they turned out to be wrong.
         body(10, vec![Ok("hello"), Ok("world"), Err(BodyAborted)]),
         body(10, vec![Ok("hello")]),
         body(10, vec![Ok("hello"), Ok("worlds")]),
@@ -98,12 +98,12 @@ async fn an_end_before_the_promised_length_is_an_error() {
         "the connection closed early, after 5 of 10 bytes"
     );
     assert_eq!(answer.body.received(), 5);
-    // What broke stays broken, and does not look like an end that all is well with until it was told.
+    // A broken body stays broken, and does not look like a complete one at the next read.
     assert!(answer.body.chunk().await.unwrap().is_none());
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_broken() {
+async fn an_answer_that_is_not_http_is_an_error() {
     let server = Server::plain(|_| Reply::Close(b"SSH-2.0-OpenSSH_9.9\r\n".to_vec())).await;
     let error = transport().send(get(&server, "/")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Broken);
@@ -138,12 +138,12 @@ async fn a_small_answer_is_drained_and_its_connection_used_again() {
 }
 
 #[tokio::test]
-async fn the_producer_is_let_go_of_with_the_call() {
+async fn the_producer_is_dropped_with_the_call() {
     let server = Server::plain(|_| Reply::Hang(Vec::new())).await;
     let (teller, told) = oneshot::channel();
     let (begun, begins) = oneshot::channel();
     let mut begun = Some(begun);
-    // The first poll shows that the connection stands and the head is out.
+    // The first poll shows that the connection is established and the head was sent.
     let never = stream::poll_fn(move |_| {
         if let Some(begun) = begun.take() {
             begun.send(()).ok();
@@ -166,7 +166,7 @@ async fn the_producer_is_let_go_of_with_the_call() {
 
 #[tokio::test]
 async fn an_early_answer_is_heard_and_ends_the_upload() {
-    // Answers when it has the head, and reads no byte of the body.
+    // Answers after the head, without reading any byte of the body.
     let server =
         Server::early(b"HTTP/1.1 413 Payload Too Large\r\nContent-Length: 5\r\n\r\nlarge").await;
     let (teller, told) = oneshot::channel();

@@ -51,7 +51,7 @@ async fn the_first_directory_with_a_folder_for_the_registry_counts_alone() {
 }
 
 #[tokio::test]
-async fn what_might_never_end_is_not_read() {
+async fn pipes_and_devices_are_not_read() {
     let root = tempfile::tempdir().unwrap();
     let directories = [root.path().to_owned()];
     let registry = "127.0.0.1:1";

@@ -1,4 +1,4 @@
-//! An HTTP service that does what a test says.
+//! An HTTP service controlled by a test.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ pub(super) type Outcome = Result<http::Response<ResponseBody>, HttpError>;
 type Answers =
     dyn Fn(http::Request<RequestBody>, usize) -> BoxFuture<'static, Outcome> + Send + Sync;
 
-/// Counts requests, and answers them by a closure that is given the request and its number, from 0.
+/// Counts requests, and answers them by a closure that receives the request and its number, from 0.
 pub(super) struct Fake {
     answers: Box<Answers>,
     count: AtomicUsize,
@@ -32,7 +32,7 @@ impl Fake {
             count: AtomicUsize::new(0),
         })
     }
-    /// How many requests were made.
+    /// Number of requests.
     pub(super) fn count(&self) -> usize {
         self.count.load(Ordering::SeqCst)
     }
@@ -47,7 +47,7 @@ impl HttpService for Fake {
     }
 }
 
-/// An answer with `status` and `body`.
+/// Returns an answer with `status` and `body`.
 pub(super) fn answer(status: u16, body: &'static str) -> http::Response<ResponseBody> {
     http::Response::builder()
         .status(status)
@@ -55,12 +55,12 @@ pub(super) fn answer(status: u16, body: &'static str) -> http::Response<Response
         .unwrap()
 }
 
-/// A failure of `kind`.
+/// Returns a failure of `kind`.
 pub(super) fn failure(kind: HttpErrorKind, message: &str) -> HttpError {
     HttpError::new(kind, message.to_owned())
 }
 
-/// A future that is ready with `outcome`.
+/// Returns a future that is ready with `outcome`.
 pub(super) fn at_once(outcome: Outcome) -> BoxFuture<'static, Outcome> {
     Box::pin(std::future::ready(outcome))
 }

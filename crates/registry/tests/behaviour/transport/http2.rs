@@ -192,7 +192,7 @@ impl Setting {
         let get = self.call(Method::GET, RequestBody::Empty, tries);
         self.transport.send(get).await?.body.bytes(10).await
     }
-    /// Fetches with so many retries. Returns the body and the number of the try that brought it.
+    /// Fetches with this many retries. Returns the body and the number of the successful try.
     async fn operation(&self, retries: u32) -> Result<(Bytes, u32), Error> {
         let policy = RetryPolicy {
             retries,

@@ -40,7 +40,7 @@ async fn a_permit_is_held_until_the_body_is_read() {
     let mut second = Box::pin(read(transport.clone(), to("a.example")));
     assert!(poll!(&mut second).is_pending());
     assert_eq!(fake.count(), 1);
-    // Other hosts and lanes have windows of their own.
+    // Other hosts and lanes have their own windows.
     assert_eq!(read(transport.clone(), to("b.example")).await, 4);
     let download = Call {
         lane: Lane::Downloads,
@@ -48,7 +48,7 @@ async fn a_permit_is_held_until_the_body_is_read() {
     };
     assert_eq!(read(transport.clone(), download).await, 4);
     assert!(poll!(&mut second).is_pending());
-    // The last byte gives it back, though the answer is still at hand.
+    // The last byte releases the permit, although the answer still exists.
     while first.body.chunk().await.unwrap().is_some() {}
     assert_eq!(second.await, 4);
     assert_eq!(first.body.received(), 4);
@@ -100,7 +100,7 @@ async fn a_pause_holds_up_everybody_at_that_registry() {
     assert!(poll!(&mut paused).is_pending());
     assert_eq!(read(transport.clone(), to("other.example")).await, 4);
     assert_eq!((fake.count(), start.elapsed()), (1, Duration::ZERO));
-    // A pause that is made longer while one waits counts too.
+    // A pause that is extended during the wait counts as well.
     transport.pause(&quay, Duration::from_secs(30), PauseReason::RateLimit);
     assert_eq!(paused.await, 4);
     assert!(start.elapsed() >= Duration::from_secs(30));
@@ -135,13 +135,13 @@ async fn several_503_in_a_row_hold_up_everybody_at_that_registry() {
             continue;
         }
         let error = Error::from_response("fetch a thing", "quay.example", response).await;
-        // Each of them another task's first try.
+        // Each of them is the first try of another task.
         let mut attempts = Attempts::new(&transport, &quay, RetryPolicy::default());
         attempts.after(error).await.unwrap();
         let is_pause = |note: &String| note.ends_with("paused");
         paused.push(notes.take().iter().any(is_pause));
     }
-    // The success in between sets the count back.
+    // The success in between resets the count.
     assert_eq!(paused, [false, false, true, false, false, true]);
     assert_eq!(fake.count(), 8);
 }
@@ -169,7 +169,7 @@ async fn a_body_may_be_long_without_its_length_said() {
     assert!(matches!(to("a.example").body, RequestBody::Empty));
 }
 
-/// So many bytes a second, and a peer that may be silent for one.
+/// Returns a transport with this many bytes per second, for peers that may be silent for one second.
 fn slow(rate: u64) -> TransportOptions {
     TransportOptions {
         max_rate: PerRegistry {
@@ -184,7 +184,7 @@ fn slow(rate: u64) -> TransportOptions {
     }
 }
 
-/// Three chunks of 1000 bytes.
+/// Returns three chunks of 1000 bytes.
 fn thousands<E: Send + 'static>()
 -> std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<bytes::Bytes, E>> + Send>> {
     let chunk = || Ok(bytes::Bytes::from(vec![0; 1000]));
@@ -192,7 +192,7 @@ fn thousands<E: Send + 'static>()
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_for_the_users_limit_is_no_silence_of_the_peer() {
+async fn waiting_for_the_users_limit_is_not_a_stall() {
     let fake = Fake::new(|request, number| match number {
         0 => at_once(Ok(http::Response::new(ResponseBody::from_stream(
             thousands(),
@@ -208,7 +208,7 @@ async fn waiting_for_the_users_limit_is_no_silence_of_the_peer() {
     });
     let transport = fake.transport(slow(100));
     let start = Instant::now();
-    // Ten seconds a chunk; the last is paid for by what comes next.
+    // Ten seconds per chunk; the next bytes would pay for the last one.
     let download = transport.send(to("a.example")).await.unwrap();
     assert_eq!(download.body.bytes(3000).await.unwrap().len(), 3000);
     assert_eq!(start.elapsed().as_secs(), 30);
@@ -226,7 +226,7 @@ async fn waiting_for_the_users_limit_is_no_silence_of_the_peer() {
     };
     let answer = transport.send(upload).await.unwrap();
     assert_eq!((answer.status.as_u16(), fake.count()), (201, 2));
-    // Wherever it goes, it counts for the registry.
+    // Every host that it leads to counts for the registry.
     assert!(start.elapsed().as_secs() >= 50);
 }
 
@@ -258,7 +258,7 @@ async fn each_hop_counts_for_the_registry_that_it_is_made_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_that_is_narrowed_is_told() {
+async fn a_narrower_window_is_reported() {
     let fake = Fake::new(|_, number| {
         at_once(match number {
             0..4 => Err(failure(HttpErrorKind::Connect, "connection refused")),
@@ -275,7 +275,7 @@ async fn a_window_that_is_narrowed_is_told() {
     });
     for _ in 0..10 {
         transport.send(to("a.example")).await.ok();
-        // Nobody retries on behalf of all: the next one may try by then.
+        // No operation retries on behalf of all: the next one may try by then.
         tokio::time::advance(Duration::from_secs(1)).await;
     }
     let told = notes.take();

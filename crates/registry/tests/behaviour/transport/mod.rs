@@ -1,4 +1,4 @@
-//! The transport: against raw servers on this machine, and over a fake service where time matters.
+//! The transport: with raw servers on this machine, and with a fake service where time matters.
 
 mod bodies;
 mod certs_d;
@@ -33,7 +33,7 @@ use url::Url;
 
 use crate::server::{Reply, Server};
 
-/// `127.0.0.1:port`, marked insecure.
+/// Returns the endpoint `127.0.0.1:port`, marked insecure.
 fn insecure(port: u16) -> Endpoint {
     Endpoint {
         registry: Registry::parse(&format!("127.0.0.1:{port}")).unwrap(),
@@ -41,7 +41,7 @@ fn insecure(port: u16) -> Endpoint {
     }
 }
 
-/// `name`, which must be verified.
+/// Returns the endpoint `name`, whose certificate must be valid.
 fn secure(name: &str) -> Endpoint {
     Endpoint {
         registry: Registry::parse(name).unwrap(),
@@ -66,13 +66,13 @@ fn call(endpoint: &Endpoint, method: Method, url: &str) -> Call {
     }
 }
 
-/// A GET of `path` at a plain server.
+/// Returns a GET of `path` at a plain server.
 fn get(server: &Server, path: &str) -> Call {
     let url = format!("http://127.0.0.1:{}{path}", server.port);
     call(&insecure(server.port), Method::GET, &url)
 }
 
-/// An upload to a plain server.
+/// Returns an upload to a plain server.
 fn put(server: &Server, body: RequestBody) -> Call {
     let url = format!("http://127.0.0.1:{}/v2/upload", server.port);
     Call {
@@ -117,7 +117,7 @@ async fn child(name: &str, environment: &[(&str, &str)]) {
     assert!(output.contains("1 passed"), "{output}");
 }
 
-/// Notes what it is told.
+/// Records everything that it receives.
 #[derive(Default)]
 struct Notes(Mutex<Vec<String>>);
 
@@ -158,7 +158,7 @@ impl Observer for Notes {
 }
 
 #[tokio::test]
-async fn requests_and_warnings_are_told_without_queries() {
+async fn requests_and_warnings_are_reported_without_queries() {
     let server = Server::plain(|_| {
         Reply::Keep(
             b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nWarning: 299 - \"old \\\"API\\\"\"\r\n\
@@ -191,7 +191,7 @@ async fn requests_and_warnings_are_told_without_queries() {
 }
 
 #[tokio::test]
-async fn what_was_not_asked_for_is_not_sent() {
+async fn no_unexpected_headers_are_sent() {
     let server = Server::plain(|_| ok("")).await;
     transport().send(get(&server, "/v2/")).await.unwrap();
     let post = Call {

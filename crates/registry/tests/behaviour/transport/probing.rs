@@ -71,7 +71,7 @@ async fn a_server_that_waits_for_a_whole_line_does_not_hold_us_up() {
 }
 
 #[tokio::test]
-async fn nothing_there_names_what_was_tried() {
+async fn a_port_without_a_listener_is_reported() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
@@ -99,7 +99,7 @@ async fn nothing_there_names_what_was_tried() {
     );
 }
 
-/// What a fake says to each URL, and what is found.
+/// The answer of a fake for each URL, and the result of the probe.
 async fn found(
     name: &str,
     answers: &'static [(&str, Option<HttpErrorKind>)],
@@ -177,7 +177,7 @@ async fn what_follows_what() {
             ],
             Ok("http://a.example:5000/"),
         ),
-        // Nothing but TLS may speak on these.
+        // Only TLS may be used on these.
         (
             "a.example",
             &[("https://a.example/", Some(Handshake))],
@@ -257,7 +257,7 @@ async fn callers_share_one_probe_and_a_failure_is_not_remembered() {
     let all = all.await;
     assert!(all.iter().all(Result::is_err));
     assert_eq!(fake.count(), 1);
-    // None of them retries on behalf of all: the next one may try by then.
+    // No operation retries on behalf of all: the next one may try by then.
     tokio::time::advance(Duration::from_secs(1)).await;
     assert!(transport.base_url(&endpoint, ACTION).await.is_ok());
     assert_eq!(fake.count(), 2);
@@ -274,7 +274,7 @@ async fn a_caller_who_goes_away_takes_no_other_with_him() {
         insecure: true,
         ..secure("a.example:5000")
     };
-    // The only one who waits goes: the next one probes anew, and does not wait for nobody.
+    // The only waiting caller is dropped: the next one starts a new probe.
     let mut first = Box::pin(transport.base_url(&endpoint, ACTION));
     assert!(poll!(&mut first).is_pending());
     drop(first);

@@ -9,7 +9,7 @@ use super::{call, child, insecure, ok, transport};
 use crate::certificates::Authority;
 use crate::server::{Reply, Server};
 
-/// A proxy for `CONNECT`: tells which hosts it was asked for, and leads all of them to `port`.
+/// A proxy for `CONNECT` that records the requested hosts, and connects all of them to `port`.
 async fn tunnels_to(port: u16) -> (String, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://user:pass@{}", listener.local_addr().unwrap());
@@ -43,7 +43,7 @@ async fn tunnels_to(port: u16) -> (String, mpsc::UnboundedReceiver<String>) {
 }
 
 #[tokio::test]
-async fn hosts_are_reached_through_a_proxy_but_for_those_that_are_excepted() {
+async fn hosts_outside_no_proxy_are_reached_through_the_proxy() {
     let acceptor = Authority::new().acceptor(&["elsewhere.example"], &["http/1.1"]);
     let behind = Server::tls(acceptor, |_| ok("behind")).await;
     let (proxy, mut told) = tunnels_to(behind.port).await;
@@ -62,7 +62,7 @@ async fn hosts_are_reached_through_a_proxy_but_for_those_that_are_excepted() {
     while let Ok(host) = told.try_recv() {
         hosts.push(host);
     }
-    // The probe's request and the one itself share a connection; a host that is refused is tried once over TLS.
+    // The probe's request and the request itself share a connection; a refused host is tried once over TLS.
     assert_eq!(hosts, ["behind.example:443", "refused.example:5000"]);
     let lines: Vec<String> = behind
         .heard()
@@ -136,7 +136,7 @@ async fn child_with_a_plain_proxy() {
     assert_eq!(answer.body.bytes(10).await.unwrap(), "behind");
 }
 
-/// A SOCKS 5 proxy: tells which names it was asked for, and leads all of them to `port`.
+/// A SOCKS 5 proxy that records the requested names, and connects all of them to `port`.
 async fn socks_to(port: u16) -> (u16, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let own = listener.local_addr().unwrap().port();

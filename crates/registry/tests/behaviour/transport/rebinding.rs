@@ -1,4 +1,4 @@
-//! The addresses that connections are made to, whatever names resolved to before.
+//! Addresses of connections, independent of earlier resolutions of their names.
 //!
 //! In these tests 127.0.0.1 counts as an address of the public internet, and 127.0.0.2 as one of a private network.
 
@@ -19,7 +19,7 @@ use crate::server::{Reply, Server};
 const OUTSIDE: &str = "127.0.0.1";
 const INSIDE: &str = "127.0.0.2";
 
-/// Names with the addresses that they resolve to: each look takes the next answer, and the last one stays.
+/// Names with their addresses: each resolution takes the next entry, and the last one stays.
 #[derive(Default)]
 struct Names(Mutex<Vec<(&'static str, Answers)>>);
 
@@ -51,7 +51,7 @@ impl Resolver for Names {
     }
 }
 
-/// Servers that show a valid certificate for every name here.
+/// Servers with a certificate that is valid for every name here.
 struct World {
     authority: Authority,
     names: Arc<Names>,
@@ -94,7 +94,7 @@ fn assert_refused(error: &Error, host: &str, said: &str) {
     assert!(error.message().starts_with(said), "{error}");
 }
 
-/// A server at the private address with a page, and one at the public address that redirects there by name.
+/// Starts a server with a page at the private address, and one at the public address that redirects there by name.
 async fn redirecting(world: &World) -> (Server, Server) {
     let inner = Server::tls_at(INSIDE, world.acceptor(), |_| ok("secret")).await;
     let location = format!("https://other.example:{}/blob", inner.port);
@@ -128,7 +128,7 @@ async fn a_name_that_resolves_to_a_private_address_is_not_followed_from_the_publ
         "its name resolves to 127.0.0.2, an address of a private network, which is not followed: if this is meant, \
          write --allow-private other.example, redirected from registry.example",
     );
-    // What a registry hands out otherwise (upload locations, pages, realms) is requested for its sake.
+    // Other addresses from a registry (upload locations, pages, realms) are requested on its behalf.
     let given = format!("https://{other}/upload");
     let transport = world.transport();
     transport
@@ -182,8 +182,8 @@ async fn a_registry_of_a_private_network_may_lead_to_others_there() {
 }
 
 #[tokio::test]
-async fn names_are_judged_by_the_address_of_the_connection_and_not_by_an_earlier_look() {
-    // Public when it is first led to, private at the next look.
+async fn names_are_checked_by_the_address_of_the_connection() {
+    // Public at the first resolution, private at the next.
     let world = World::new(&[
         ("registry.example", &[&[OUTSIDE]]),
         ("other.example", &[&[OUTSIDE], &[INSIDE]]),
@@ -201,14 +201,14 @@ async fn names_are_judged_by_the_address_of_the_connection_and_not_by_an_earlier
     let url = format!("https://other.example:{}/blob", inner.port);
     let error = transport.send(get(&name, &url)).await.unwrap_err();
     assert_eq!(error.cause(), Cause::PrivateAddress, "{error}");
-    // Of several addresses, those that are public are left.
+    // Of several addresses, the public ones are used.
     let url = format!("https://third.example:{}/blob", outer.port);
     transport.send(get(&name, &url)).await.unwrap();
     assert_eq!((outer.heard().len(), inner.heard().len()), (2, 0));
 }
 
 #[tokio::test]
-async fn the_registry_s_own_name_keeps_its_class() {
+async fn the_host_of_a_registry_stays_public_or_private() {
     let world = World::new(&[("registry.example", &[&[OUTSIDE], &[INSIDE]])]);
     let registry = Server::tls_at(OUTSIDE, world.acceptor(), |_| {
         Reply::Close(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec())
@@ -236,7 +236,7 @@ async fn a_connection_to_a_registry_of_its_own_serves_no_other_that_leads_there(
     ]);
     let (registry, inner) = redirecting(&world).await;
     let transport = world.transport();
-    // A registry of the private network, which the user named, has a connection open.
+    // A registry of the private network, which the user named, has an open connection.
     let own = format!("other.example:{}", inner.port);
     let answer = transport
         .send(get(&own, &format!("https://{own}/v2/")))

@@ -1,4 +1,4 @@
-//! What an observer is told of each request.
+//! The records of requests for observers.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use image_syncer_registry::transport::{
 use super::{get, put};
 use crate::server::{Reply, Server};
 
-/// Writes down all that a record says but the time.
+/// Writes down every field of a record except for the time.
 #[derive(Default)]
 struct Records(Mutex<Vec<String>>);
 
@@ -53,7 +53,7 @@ fn answer(head: &str, body: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn each_exchange_is_told_with_who_was_asked_and_what_they_call_it() {
+async fn each_exchange_is_reported_with_its_host_and_request_id() {
     let storage = Server::plain(|_| answer("200 OK\r\nx-amz-request-id: S3-1", "some bytes")).await;
     let location = format!(
         "http://127.0.0.1:{}/blob?X-Amz-Signature=secret",
@@ -82,7 +82,7 @@ async fn each_exchange_is_told_with_who_was_asked_and_what_they_call_it() {
 }
 
 #[tokio::test]
-async fn neither_a_path_nor_a_request_id_repeats_what_was_sent() {
+async fn secrets_are_redacted_in_paths_and_request_ids() {
     let server = Server::plain(|_| {
         answer(
             "201 Created\r\nx-request-id: for Bearer t0ken-of-mine and\tmore",

@@ -1,4 +1,4 @@
-//! Redirects, followed by hand.
+//! Redirects, followed by the transport itself.
 
 use http::header::{ACCEPT, AUTHORIZATION, COOKIE, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -34,7 +34,7 @@ fn dressed(call: Call) -> Call {
 }
 
 #[tokio::test]
-async fn only_what_is_harmless_travels_to_another_origin() {
+async fn only_harmless_headers_go_to_another_origin() {
     let storage = Server::plain(|_| ok("bytes")).await;
     let location = format!("http://127.0.0.1:{}/blob?signature=1", storage.port);
     let server = Server::plain(move |_| redirect(307, &location)).await;
@@ -137,7 +137,7 @@ async fn a_redirect_without_a_place_is_an_answer_and_one_to_nonsense_an_error() 
 }
 
 #[tokio::test]
-async fn errors_name_the_host_that_was_led_to() {
+async fn errors_name_the_target_of_a_redirect() {
     let storage = Server::plain(|_| {
         let body = "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><Message>Request has expired</Message>\
                     <AWSAccessKeyId>AKIA</AWSAccessKeyId></Error>";
@@ -201,7 +201,7 @@ async fn tls_is_not_given_up() {
         )
     );
     assert_eq!(storage.heard().len(), 0);
-    // Who is marked insecure may.
+    // An insecure registry may.
     let insecure = call(&insecure(server.port), Method::GET, &url);
     assert_eq!(transport.send(insecure).await.unwrap().status, 200);
 }

@@ -1,4 +1,4 @@
-//! What is worth a retry, and when. The clock stands still but for what is waited for.
+//! The decision to retry, and the delay. Time is paused and advances only by waiting.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +50,7 @@ impl Setting {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tries_are_counted_told_and_spaced() {
+async fn tries_are_counted_reported_and_delayed() {
     let setting = Setting::new();
     let mut attempts = setting.attempts(2);
     let start = Instant::now();
@@ -75,7 +75,7 @@ async fn tries_are_counted_told_and_spaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_would_fail_again_is_final_at_once() {
+async fn permanent_errors_are_not_retried() {
     let setting = Setting::new();
     for kind in [
         ErrorKind::NotFound,
@@ -94,7 +94,7 @@ async fn what_would_fail_again_is_final_at_once() {
         assert_eq!((last.kind(), last.tries()), (kind, 1));
         assert_eq!(start.elapsed(), Duration::ZERO);
     }
-    // One that comes with a count of its own keeps it.
+    // An error with its own count keeps it.
     let counted = error(ErrorKind::Denied).with_tries(4);
     let last = setting.attempts(5).after(counted).await.unwrap_err();
     assert_eq!(last.tries(), 4);
@@ -123,10 +123,10 @@ async fn a_host_that_asks_for_time_gets_it_from_everybody() {
     assert_eq!(notes.len(), 3);
     assert_eq!(notes[0], "a.example paused");
     assert!(notes[1].starts_with("a.example retry 1: "));
-    // A 429 that says nothing pauses the host for as long as we would wait ourselves.
+    // A 429 without a time pauses the host for our own delay.
     attempts.after(error(ErrorKind::RateLimited)).await.unwrap();
     assert_eq!(setting.notes.take()[0], "a.example paused");
-    // Who gives up lets the others know.
+    // An operation that gives up pauses the host for the others as well.
     attempts.after(limited(20)).await.unwrap_err();
     assert_eq!(setting.notes.take(), ["a.example paused"]);
 }
@@ -154,7 +154,7 @@ async fn progress_forgives() {
         attempts.progress(MIB / 2);
         attempts.progress(MIB / 2);
     }
-    // Less than that, however often, does not.
+    // Less progress, however often, does not.
     attempts.after(error(ErrorKind::Broken)).await.unwrap();
     attempts.progress(MIB - 1);
     let last = attempts.after(error(ErrorKind::Broken)).await.unwrap_err();
@@ -175,7 +175,7 @@ async fn a_run_that_is_ended_does_not_wait_for_what_comes_too_late() {
     let (waited, ()) = tokio::join!(attempts.after(limited(20)), ending);
     let last = waited.unwrap_err();
     assert_eq!((last.kind(), last.tries()), (ErrorKind::Cancelled, 1));
-    // The host's pause holds up nobody any longer either, and no request is made before it has ended.
+    // The host's pause delays nobody any longer either, and no request is sent before its end.
     let get = call(
         &setting.endpoint,
         http::Method::GET,
@@ -184,7 +184,7 @@ async fn a_run_that_is_ended_does_not_wait_for_what_comes_too_late() {
     let refused = setting.transport.send(get).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Cancelled);
     assert_eq!(start.elapsed(), Duration::from_secs(1));
-    // What comes in time goes on.
+    // Waits that end in time continue.
     let mut short = setting.attempts(1);
     short.after(error(ErrorKind::Broken)).await.unwrap();
 }

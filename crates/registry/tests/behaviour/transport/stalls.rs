@@ -1,4 +1,4 @@
-//! Progress is watched, not time. The clock stands still but for what is waited for.
+//! Timeouts watch progress, not total time. Time is paused and advances only by waiting.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn upload(body: RequestBody, answer: AnswerLimit) -> Call {
     }
 }
 
-/// `count` times 1 byte, each after `pause`.
+/// Returns `count` times 1 byte, each after `pause`.
 fn slow(count: u64, pause: Duration) -> RequestBody {
     let bytes = stream::iter(0..count).then(move |_| async move {
         sleep(pause).await;
@@ -85,7 +85,7 @@ async fn a_body_that_stops_coming_is_a_stall_and_slowness_is_none() {
     let mut body = transport.send(get).await.unwrap().body;
     for _ in 0..3 {
         assert_eq!(body.chunk().await.unwrap().unwrap().len(), 8 * 1024);
-        // A reader that takes its time is no stall either.
+        // A slow reader is not a stall either.
         sleep(Duration::from_secs(300)).await;
     }
     let start = Instant::now();
@@ -135,13 +135,13 @@ async fn a_producer_that_waits_is_no_stall() {
         .send(upload(body, AnswerLimit::Normal))
         .await
         .unwrap_err();
-    // The clock for the answer starts when all is sent.
+    // The limit for the answer starts after everything is sent.
     stalled(&error, "no answer came for 60 s");
     assert_eq!(start.elapsed().as_secs(), 5060);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_lies_in_buffers_is_given_time_to_drain() {
+async fn buffered_bytes_get_time_to_drain() {
     let fake = Fake::new(|_, _| Box::pin(std::future::pending()));
     let transport = Arc::clone(&fake.transport(TransportOptions::default()));
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! Whom we trust.
+//! Trust in certificates.
 
 use http::Method;
 use image_syncer_registry::transport::{Transport, TransportOptions};
@@ -59,7 +59,7 @@ async fn an_unknown_authority_is_refused_and_a_known_one_is_not() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_signed_itself_is_taken_where_it_is_itself_trusted() {
+async fn a_trusted_self_signed_certificate_is_accepted() {
     let own = Authority::serving("127.0.0.1");
     let error = refusal(&transport(), own.own_acceptor()).await;
     let untrusted = "its certificate is not trusted: self-signed";
@@ -100,7 +100,7 @@ async fn a_key_that_differs_from_that_of_a_trusted_name_is_unknown_and_not_weak(
 }
 
 #[tokio::test]
-async fn a_server_that_demands_a_client_certificate_is_named_so() {
+async fn a_demanded_client_certificate_is_reported() {
     let authority = Authority::new();
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         for alpn in [&["h2", "http/1.1"][..], &["http/1.1"]] {
@@ -142,7 +142,7 @@ async fn another_name_and_another_time_are_refused() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_signed_itself_is_named_so() {
+async fn a_self_signed_certificate_is_reported_as_such() {
     let acceptor = Authority::new().own_acceptor();
     let error = refusal(&transport(), acceptor.clone()).await;
     assert_eq!(
@@ -161,7 +161,7 @@ async fn a_certificate_that_signed_itself_is_named_so() {
 }
 
 #[tokio::test]
-async fn a_port_without_tls_is_named_so() {
+async fn a_port_without_tls_is_reported_as_such() {
     let server = Server::plain(|_| ok("hello")).await;
     let name = format!("127.0.0.1:{}", server.port);
     let get = call(&secure(&name), Method::GET, &format!("https://{name}/v2/"));
@@ -174,7 +174,7 @@ async fn a_port_without_tls_is_named_so() {
 }
 
 #[tokio::test]
-async fn what_is_no_certificate_is_refused_at_once() {
+async fn invalid_certificates_are_refused() {
     for (bytes, why) in [
         (
             &b"hello"[..],

@@ -1,4 +1,4 @@
-//! Hosts that cannot be reached: how often they are tried, and what those are told who did not try.
+//! Unreachable hosts: the number of tries, and the errors of operations that did not try.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use super::{Notes, call, insecure, secure};
 
 const URL: &str = "https://a.example/v2/";
 
-/// A service at which connections fail in one way while it is down, and a transport over it.
+/// A service whose connections fail in one way while it is down, with a transport.
 struct Setting {
     fake: Arc<Fake>,
     transport: Arc<Transport>,
@@ -60,7 +60,7 @@ impl Setting {
     fn up(&self, is_up: bool) {
         self.is_up.store(is_up, Ordering::SeqCst);
     }
-    /// One operation with all its tries; which try it was that brought an answer.
+    /// Runs one operation with all its tries. Returns the number of the successful try.
     async fn operation(&self) -> Result<u32, Error> {
         self.operation_at(URL).await
     }
@@ -91,7 +91,7 @@ async fn operations_that_start_together_share_the_tries_of_one() {
         (HttpErrorKind::Connect, ErrorKind::Connect, 6),
         // A port that accepts connections and closes them.
         (HttpErrorKind::Broken, ErrorKind::Broken, 6),
-        // What no retry would change.
+        // Failures that no retry fixes.
         (HttpErrorKind::Certificate, ErrorKind::Tls, 1),
         (HttpErrorKind::Handshake, ErrorKind::Tls, 1),
         (HttpErrorKind::NotTls, ErrorKind::Tls, 1),
@@ -116,7 +116,7 @@ async fn a_host_that_takes_as_long_as_it_may_is_tried_by_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_did_not_try_are_told_the_answer_in_their_own_words() {
+async fn operations_that_did_not_try_get_the_error_with_their_own_action() {
     let setting = Setting::down(HttpErrorKind::Connect);
     setting.operation().await.unwrap_err();
     let mut get = call(&setting.endpoint, Method::GET, URL);
@@ -155,7 +155,7 @@ async fn all_go_on_when_the_host_is_back() {
     let (results, ()) = tokio::join!(setting.operations(12), back);
     let mut tries: Vec<u32> = results.into_iter().map(Result::unwrap).collect();
     tries.sort_unstable();
-    // One tried in vain; what was not sent counts as no try.
+    // One tried without success; a request that was not sent does not count as a try.
     assert_eq!(tries[..11], [1; 11]);
     assert!((2..=3).contains(&tries[11]), "{tries:?}");
 }

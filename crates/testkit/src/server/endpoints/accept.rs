@@ -1,4 +1,4 @@
-//! What a manifest request gets that does not accept what is stored.
+//! Answers to manifest requests that do not accept the stored type.
 
 use serde_json::{Value, json};
 
@@ -7,34 +7,34 @@ use crate::profile::AcceptRule;
 use crate::server::pipeline::Call;
 use crate::state::Repository;
 
-/// What is answered.
-pub(super) enum Answer {
+/// The form of the answer.
+pub(super) enum NegotiatedManifest {
     AsStored,
     Converted(Manifest),
     Unacceptable(&'static str),
 }
 
-/// Compares what is accepted with what is stored. As in distribution, q-values are ignored and a wildcard accepts
-/// nothing that is newer than schema 1.
+/// Compares the accepted types with the stored one. As in distribution, q-values are ignored, and a wildcard accepts
+/// nothing newer than schema 1.
 pub(super) fn negotiate(
     call: &Call,
     repository: &Repository,
     manifest: &Manifest,
     by_tag: bool,
-) -> Answer {
+) -> NegotiatedManifest {
     if call.profile.accept == AcceptRule::Ignored || accepts(call, &manifest.media_type) {
-        return Answer::AsStored;
+        return NegotiatedManifest::AsStored;
     }
     match manifest.media_type.as_str() {
-        media::OCI_MANIFEST => Answer::Unacceptable(
+        media::OCI_MANIFEST => NegotiatedManifest::Unacceptable(
             "OCI manifest found, but accept header does not support OCI manifests",
         ),
-        media::OCI_INDEX => {
-            Answer::Unacceptable("OCI index found, but accept header does not support OCI indexes")
-        }
+        media::OCI_INDEX => NegotiatedManifest::Unacceptable(
+            "OCI index found, but accept header does not support OCI indexes",
+        ),
         media::DOCKER_LIST if by_tag => amd64(call, repository, manifest),
         media::DOCKER_MANIFEST if by_tag => as_schema1(call, manifest),
-        _ => Answer::AsStored,
+        _ => NegotiatedManifest::AsStored,
     }
 }
 
@@ -48,8 +48,8 @@ fn accepts(call: &Call, media_type: &str) -> bool {
         .any(|item| item.split(';').next().unwrap_or_default().trim() == media_type)
 }
 
-/// The linux/amd64 child of a list.
-fn amd64(call: &Call, repository: &Repository, list: &Manifest) -> Answer {
+/// Returns the linux/amd64 child of a list.
+fn amd64(call: &Call, repository: &Repository, list: &Manifest) -> NegotiatedManifest {
     let document = list.json();
     let entries = document.get("manifests").and_then(Value::as_array);
     let is_amd64 = |entry: &&Value| {
@@ -63,17 +63,19 @@ fn amd64(call: &Call, repository: &Repository, list: &Manifest) -> Answer {
         .and_then(|entry| entry.get("digest")?.as_str())
         .and_then(|digest| repository.manifests.get(digest));
     match child {
-        None => Answer::Unacceptable("manifest unknown"),
-        Some(child) if accepts(call, &child.media_type) => Answer::Converted(child.clone()),
+        None => NegotiatedManifest::Unacceptable("manifest unknown"),
+        Some(child) if accepts(call, &child.media_type) => {
+            NegotiatedManifest::Converted(child.clone())
+        }
         Some(child) => as_schema1(call, child),
     }
 }
 
-/// What 2.x makes of a schema 2 manifest for a client that does not know it. The real one is signed anew, so that
-/// its bytes differ every time; here the digest at least differs from what is stored.
-fn as_schema1(call: &Call, manifest: &Manifest) -> Answer {
+/// Converts a schema 2 manifest as distribution 2.x does for a client that does not know it. The real one signs it
+/// again, so that its bytes differ every time; here only the digest differs from the stored one.
+fn as_schema1(call: &Call, manifest: &Manifest) -> NegotiatedManifest {
     if call.profile.accept == AcceptRule::Distribution3 {
-        return Answer::AsStored;
+        return NegotiatedManifest::AsStored;
     }
     let layers: Vec<Value> = manifest
         .links()
@@ -87,7 +89,7 @@ fn as_schema1(call: &Call, manifest: &Manifest) -> Answer {
         "schemaVersion": 1, "name": call.repository(), "tag": call.reference(),
         "architecture": "amd64", "fsLayers": layers, "history": [],
     });
-    Answer::Converted(Manifest::new(
+    NegotiatedManifest::Converted(Manifest::new(
         media::DOCKER_SCHEMA1_SIGNED,
         document.to_string(),
     ))

@@ -50,7 +50,7 @@ pub(super) fn get(call: &Call) -> Reply {
     }
 }
 
-/// The bytes of a blob, or a range of them.
+/// Serves the bytes of a blob, or a range of them.
 pub(super) fn serve(call: &Call, blob: Blob, ranges: bool) -> Reply {
     if blob.chunk(0, 1).is_none() && call.request().method == http::Method::GET {
         let message = "the bytes of this blob were discarded on arrival (discard_blobs)";
@@ -80,8 +80,8 @@ pub(super) fn serve(call: &Call, blob: Blob, ranges: bool) -> Reply {
     }
 }
 
-/// A 416 as distribution gives it: with the `Content-Length` of the blob, so that the body ends too early and the
-/// connection with it.
+/// Returns a 416 as distribution does: with the `Content-Length` of the blob, so that the body ends early, and with it
+/// the connection.
 fn unsatisfiable(size: u64, message: &'static str) -> Reply {
     let fits = size >= message.len() as u64;
     Reply::new(416)
@@ -92,15 +92,15 @@ fn unsatisfiable(size: u64, message: &'static str) -> Reply {
 #[derive(Debug, PartialEq, Eq)]
 enum Asked {
     Everything,
-    /// From the first number up to, without, the second.
+    /// From the first number to the second, exclusive.
     Part(u64, u64),
-    /// Nothing of the blob lies in the range.
+    /// No byte of the blob is in the range.
     Nothing,
     Nonsense,
 }
 
-/// Reads `bytes=a-b`, `bytes=a-` and `bytes=-n`. Several ranges mean everything; what is no range is refused, as Go's
-/// server does.
+/// Parses `bytes=a-b`, `bytes=a-` and `bytes=-n`. Several ranges mean the whole blob; an invalid range is refused, as
+/// Go's server does.
 fn range(text: &str, size: u64) -> Asked {
     if text.contains(',') {
         return Asked::Everything;

@@ -1,4 +1,4 @@
-//! Whether a repository is one that this registry has, or could have.
+//! Checks that a repository exists, or may exist, at this registry.
 
 use http::header::WWW_AUTHENTICATE;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::server::pipeline::Call;
 use crate::server::reply::{self, Reply};
 use crate::server::route::is_name;
 
-/// Refuses requests for repositories that cannot be.
+/// Refuses requests for impossible repositories.
 pub(super) fn check(call: &Call) -> Result<(), Reply> {
     let Some(name) = &call.request().repository else {
         return Ok(());
@@ -50,7 +50,7 @@ pub(super) fn check(call: &Call) -> Result<(), Reply> {
     }
 }
 
-/// Whether a push to the repository may begin, or something can be there to pull.
+/// Checks that a push to the repository may begin, or that something may be pulled.
 fn exists(call: &Call, name: &str) -> bool {
     let state = call.connection.shared.state.lock();
     match call.profile.existence {
@@ -81,7 +81,7 @@ fn unknown(call: &Call, name: &str) -> Reply {
     }
 }
 
-/// As Harbor says it: to a caller with a credential, whatever it is, with a challenge for another.
+/// Answers as Harbor does: a caller with any credential gets a challenge for another one.
 fn project_not_found(name: &str) -> Reply {
     let project = name.split('/').next().unwrap_or_default();
     let message = format!("project {project} not found");
@@ -97,7 +97,7 @@ fn invalid(name: &str) -> Reply {
     )
 }
 
-/// `HOST.example/name`: what the pattern of distribution's router takes for a name with a host in front.
+/// Returns true for `HOST.example/name`, which the pattern of distribution's router takes for a name with a host.
 fn looks_like_reference(name: &str) -> bool {
     let host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
     name.split_once('/')

@@ -1,4 +1,4 @@
-//! Referrers that a hostile registry invents for whatever it is asked about.
+//! Referrers that a hostile registry invents for every requested manifest.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::image::{Manifest, media};
 use crate::profile::Referrers;
 use crate::server::pipeline::Call;
 
-/// Invents what refers to the manifest of a fallback tag, and the index of it.
+/// Invents referrers of the manifest of a fallback tag, and the index of them.
 pub(super) fn invent_by_tag(call: &Call) {
     let Some(hex) = call.reference().strip_prefix("sha256-") else {
         return;
@@ -17,7 +17,7 @@ pub(super) fn invent_by_tag(call: &Call) {
     }
 }
 
-/// Invents what refers to `subject`, where the profile says so and nothing does yet.
+/// Invents referrers of `subject`, if the profile requests it and none exist yet.
 pub(super) fn invent(call: &Call, subject: &str) {
     let Some(rule) = call.profile.invents_referrers else {
         return;
@@ -46,12 +46,12 @@ pub(super) fn invent(call: &Call, subject: &str) {
     }
 }
 
-/// The digest of the first of them.
+/// Returns the digest of the first of them.
 fn first(subject: &str, children: usize) -> String {
     referrer(0, subject, children).0.digest
 }
 
-/// One of them, and what it lists.
+/// Returns one of them, and the manifests that it lists.
 fn referrer(number: usize, subject: &str, children: usize) -> (Manifest, Vec<Manifest>) {
     let note = format!("{number} of {subject}");
     match children {

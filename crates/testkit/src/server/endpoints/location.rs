@@ -1,4 +1,4 @@
-//! The `Location` and the `Range` of uploads.
+//! `Location` and `Range` of uploads.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
@@ -7,7 +7,7 @@ use crate::profile::{LocationForm, RangeForm};
 use crate::server::pipeline::Call;
 use crate::state::Session;
 
-/// Where a session goes on, with the state that a later request must bring back.
+/// Returns the URL at which a session continues, with the state that later requests must repeat.
 pub(super) fn of_session(call: &Call, name: &str, size: u64) -> String {
     let repository = call.repository();
     let path = format!("/v2/{repository}/blobs/uploads/{name}");
@@ -19,7 +19,7 @@ pub(super) fn of_session(call: &Call, name: &str, size: u64) -> String {
             format!("//{host}{path}?{query}")
         }
         LocationForm::HostAbsolute => format!("{path}?{query}"),
-        // Relative to `…/blobs/uploads/` and to `…/blobs/uploads/<name>` alike.
+        // Relative to both `…/blobs/uploads/` and `…/blobs/uploads/<name>`.
         LocationForm::Relative => format!("{name}?{query}"),
         LocationForm::OtherHost(host) => {
             let scheme = call.base.split("//").next().unwrap_or("http:");
@@ -31,10 +31,10 @@ pub(super) fn of_session(call: &Call, name: &str, size: u64) -> String {
     }
 }
 
-/// Opaque to clients: the session and the number of bytes stored when the URL was made.
+/// Returns the state of a session, opaque to clients: the session and the number of bytes stored at this time.
 fn state(call: &Call, name: &str, size: u64) -> String {
     if call.profile.signed_location {
-        // A client that decodes and encodes it makes other characters of it.
+        // A client that decodes and encodes it changes these characters.
         return format!("{name}%2F{size}%3D%3d~+%7E");
     }
     URL_SAFE
@@ -42,7 +42,7 @@ fn state(call: &Call, name: &str, size: u64) -> String {
         .replace('=', "%3D")
 }
 
-/// The number of bytes in the state that a request brought; `None` where it is not what was handed out.
+/// Returns the number of bytes in the state of a request, or `None` if the state is not one that was issued.
 pub(super) fn offset(call: &Call) -> Option<u64> {
     let name = call.reference();
     if call.profile.signed_location {
@@ -56,7 +56,7 @@ pub(super) fn offset(call: &Call) -> Option<u64> {
     state.strip_prefix(name)?.strip_prefix('/')?.parse().ok()
 }
 
-/// The value of `Range` on an answer, for a session of this size.
+/// Returns the value of `Range` in an answer, for a session of this size.
 pub(super) fn range(call: &Call, session: &Session, moment: Moment) -> Option<String> {
     let size = session.size();
     let last = size.saturating_sub(1);
@@ -73,7 +73,7 @@ pub(super) fn range(call: &Call, session: &Session, moment: Moment) -> Option<St
     }
 }
 
-/// Which answer a `Range` stands on.
+/// The answer that contains a `Range`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Moment {
     Start,

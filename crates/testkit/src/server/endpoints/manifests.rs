@@ -3,7 +3,7 @@
 use http::header;
 use serde_json::json;
 
-use super::accept::{self, Answer};
+use super::accept::{self, NegotiatedManifest};
 use super::{invention, validate};
 use crate::digest;
 use crate::image::Manifest;
@@ -50,9 +50,9 @@ fn find(call: &Call, repository: &str, reference: &str) -> Reply {
     };
     let by_tag = !reference.contains(':');
     match accept::negotiate(call, repository_state, &manifest, by_tag) {
-        Answer::AsStored => serve(call, &manifest),
-        Answer::Converted(manifest) => serve(call, &manifest),
-        Answer::Unacceptable(message) => Reply::error(404, "MANIFEST_UNKNOWN", message),
+        NegotiatedManifest::AsStored => serve(call, &manifest),
+        NegotiatedManifest::Converted(manifest) => serve(call, &manifest),
+        NegotiatedManifest::Unacceptable(message) => Reply::error(404, "MANIFEST_UNKNOWN", message),
     }
 }
 
@@ -126,7 +126,7 @@ pub(super) async fn put(call: &mut Call) -> Reply {
     store(call, &manifest)
 }
 
-/// The reference is a tag, or the digest of the document.
+/// Checks that the reference is a tag, or the digest of the document.
 fn named_well(call: &Call, manifest: &mut Manifest) -> Result<(), Reply> {
     let reference = call.reference();
     if !reference.contains(':') {
@@ -203,7 +203,7 @@ fn store(call: &Call, manifest: &Manifest) -> Reply {
     }
 }
 
-/// Whether `If-Match` and `If-None-Match` hold for what the reference stands for now.
+/// Checks `If-Match` and `If-None-Match` against the present digest of the reference.
 fn condition_holds(call: &Call, current: Option<&str>) -> bool {
     let names = |field: &str, digest: Option<&str>| {
         call.request().header(field).map(|list| {

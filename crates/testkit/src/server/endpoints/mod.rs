@@ -1,4 +1,4 @@
-//! One endpoint family a file.
+//! Endpoints, one family per file.
 
 mod accept;
 mod blobs;
@@ -23,7 +23,7 @@ use crate::log::Kind;
 
 pub(crate) use storage::is_storage_path;
 
-/// Answers a request that may pass.
+/// Answers an authorised request.
 pub(super) async fn dispatch(call: &mut Call) -> Reply {
     if let Some((reads, writes)) = call.profile.web_server {
         let is_read = matches!(call.request().method, Method::GET | Method::HEAD);
@@ -72,7 +72,7 @@ fn other(call: &Call) -> Reply {
     }
 }
 
-/// The methods of an endpoint.
+/// Returns the methods of an endpoint.
 fn allowed(path: &str) -> &'static str {
     if path.contains("/manifests/") {
         "DELETE, GET, HEAD, PUT"
@@ -87,7 +87,7 @@ fn allowed(path: &str) -> &'static str {
     }
 }
 
-/// What a path gets that leads nowhere.
+/// Answers a request for an unknown path.
 fn not_found() -> Reply {
     Reply::new(404).bytes("text/plain; charset=utf-8", "404 page not found\n")
 }

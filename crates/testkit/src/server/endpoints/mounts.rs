@@ -5,7 +5,7 @@ use crate::profile::MountRule;
 use crate::server::pipeline::Call;
 use crate::server::reply::Reply;
 
-/// `POST ?mount=`: links a blob of another repository, or opens a session.
+/// Handles `POST ?mount=`: links a blob of another repository, or opens a session.
 pub(super) fn mount(call: &Call) -> Reply {
     if let Err(refusal) = upload_headers(call) {
         return refusal;
@@ -30,7 +30,7 @@ pub(super) fn mount(call: &Call) -> Reply {
     }
 }
 
-/// Links the blob if it is where the request says; true if it was.
+/// Links the blob if it is in the named repository. Returns true if it was.
 fn link(call: &Call, referenced: bool) -> bool {
     let digest = call.reference();
     let mut state = call.connection.shared.state.lock();

@@ -58,7 +58,7 @@ pub(super) fn list(call: &Call) -> Reply {
     }
 }
 
-/// What refers to `subject`, by digest.
+/// Returns the referrers of `subject`, by digest.
 pub(super) fn referrers(
     repository: &Repository,
     subject: &str,

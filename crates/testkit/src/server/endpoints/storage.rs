@@ -1,4 +1,4 @@
-//! The storage host: what blob GETs are redirected to, as S3 or a CDN stands behind real registries.
+//! The storage host that blob GETs are redirected to, like S3 or a CDN behind real registries.
 
 use http::header;
 
@@ -10,12 +10,12 @@ use crate::server::reply::Reply;
 
 const PREFIX: &str = "/storage/";
 
-/// True for the path of a signed URL.
+/// Returns true for the path of a signed URL.
 pub(crate) fn is_storage_path(path: &str) -> bool {
     path.starts_with(PREFIX)
 }
 
-/// A redirect to a signed URL, which is good for this method alone.
+/// Redirects to a signed URL, which is valid for this method only.
 pub(super) fn redirect(call: &Call, status: u16, blob: &Blob) -> Reply {
     let base = call.connection.shared.bases().storage;
     let digest = blob.digest();
@@ -31,7 +31,8 @@ fn sign(method: &str, digest: &str) -> String {
     digest::sha256(format!("{method} {digest}").as_bytes()).replace(':', "%2B")
 }
 
-/// The bytes behind a signed URL. As S3: a second credential is an error, and `Docker-Content-Digest` is not there.
+/// Serves the bytes behind a signed URL. As in S3, a second credential is an error, and `Docker-Content-Digest` is
+/// absent.
 pub(super) fn get(call: &Call) -> Reply {
     let request = call.request();
     let refuse = |status, code: &str| {

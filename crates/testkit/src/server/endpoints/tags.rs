@@ -50,7 +50,7 @@ pub(super) fn catalog(call: &Call) -> Reply {
     if !call.profile.catalog {
         return Reply::error(401, "UNAUTHORIZED", "authentication required");
     }
-    // Unlike tag lists, the catalog has had pages in every version of distribution.
+    // Unlike tag lists, the catalog has pages in every version of distribution.
     let rule = TagsRule {
         paging: Paging::Link(LinkForm::Relative),
         page_size: 1000,
@@ -71,7 +71,7 @@ pub(super) fn catalog(call: &Call) -> Reply {
 
 pub(super) struct Page {
     pub(super) entries: Vec<String>,
-    /// Number of entries on a full page and the last entry, if there are more pages.
+    /// Returns the number of entries on a full page and the last entry, if there are more pages.
     pub(super) next: Option<(usize, String)>,
 }
 
@@ -186,7 +186,7 @@ pub(super) fn linked(
     reply.with(header::LINK, &value)
 }
 
-/// All digests with their tags, as Google's lists have them.
+/// Returns all digests with their tags, as Google's lists do.
 fn google(repository: &Repository) -> Value {
     let entries = repository.manifests.values().map(|manifest| {
         let tags: Vec<&str> = repository

@@ -16,7 +16,7 @@ use crate::state::Session;
 
 type Shared = Arc<Mutex<Session>>;
 
-/// `POST`: opens a session, or takes a whole blob where that is supported.
+/// Handles `POST`: opens a session, or stores a whole blob if that is supported.
 pub(super) async fn start(call: &mut Call) -> Reply {
     if let Err(refusal) = upload_headers(call) {
         return refusal;
@@ -27,7 +27,7 @@ pub(super) async fn start(call: &mut Call) -> Reply {
     }
 }
 
-/// `POST ?digest=` with the blob as its body.
+/// Handles `POST ?digest=` with the blob as its body.
 async fn single(call: &mut Call, digest: &str) -> Reply {
     let Some(algorithm) = digest::algorithm(digest) else {
         return reply::digest_invalid(json!({}));
@@ -76,7 +76,7 @@ pub(super) fn open(call: &Call) -> Reply {
     }
 }
 
-/// `PATCH`: appends to a session.
+/// Handles `PATCH`: appends to a session.
 pub(super) async fn patch(call: &mut Call) -> Reply {
     let session = match session(call).and_then(|session| patch_allowed(call, session)) {
         Ok(session) => session,
@@ -100,7 +100,7 @@ pub(super) async fn patch(call: &mut Call) -> Reply {
     progress(call, &stored, call.profile.patch.status, Moment::Patch)
 }
 
-/// Refuses what is wrong about the head of a PATCH.
+/// Refuses invalid headers of a PATCH.
 fn patch_allowed(call: &Call, session: Shared) -> Result<Shared, Reply> {
     let rule = call.profile.patch;
     let (size, patches) = {
@@ -151,7 +151,7 @@ fn out_of_range(call: &Call, session: &Shared) -> Reply {
     reply
 }
 
-/// The closing `PUT`, with or without a body.
+/// Handles the closing `PUT`, with or without a body.
 pub(super) async fn close(call: &mut Call) -> Reply {
     let session = match session(call) {
         Ok(session) => session,
@@ -196,7 +196,7 @@ fn store(call: &Call, session: &Shared, digest: &str) -> Reply {
     created(call, digest)
 }
 
-/// `GET` of a session.
+/// Handles `GET` of a session.
 pub(super) fn status(call: &Call) -> Reply {
     if let Some(status) = call.profile.refuses_status {
         return reply::unsupported(status);
@@ -207,7 +207,7 @@ pub(super) fn status(call: &Call) -> Reply {
     }
 }
 
-/// `DELETE` of a session.
+/// Handles `DELETE` of a session.
 pub(super) fn cancel(call: &Call) -> Reply {
     match session(call) {
         Ok(_) if call.profile.cancel_status == 204 => {
@@ -220,7 +220,7 @@ pub(super) fn cancel(call: &Call) -> Reply {
     }
 }
 
-/// The session that a request names, if it is alive and the URL is the newest.
+/// Returns the session of a request, if it is open and the URL is the newest.
 fn session(call: &Call) -> Result<Shared, Reply> {
     let name = call.reference().to_owned();
     let mut state = call.connection.shared.state.lock();
@@ -264,7 +264,7 @@ fn session(call: &Call) -> Result<Shared, Reply> {
     }
 }
 
-/// Appends the body to a session; `None` where it is longer than `limit`.
+/// Appends the body to a session. Returns `None` if it is longer than `limit`.
 async fn receive(
     call: &mut Call,
     session: &Shared,
@@ -286,7 +286,7 @@ async fn receive(
     Ok(Some(()))
 }
 
-/// Where a session stands.
+/// Returns the status of a session.
 fn progress(call: &Call, session: &Session, status: u16, moment: Moment) -> Reply {
     let name = call.reference();
     let location = location::of_session(call, name, session.size());
@@ -299,7 +299,7 @@ fn progress(call: &Call, session: &Session, status: u16, moment: Moment) -> Repl
     }
 }
 
-/// 201 with the place of the blob.
+/// Returns 201 with the location of the blob.
 pub(super) fn created(call: &Call, digest: &str) -> Reply {
     let base = &call.base;
     let repository = call.repository();
@@ -312,7 +312,7 @@ pub(super) fn created(call: &Call, digest: &str) -> Reply {
     }
 }
 
-/// What an upload's own headers can be wrong about.
+/// Checks the headers of an upload.
 pub(super) fn upload_headers(call: &Call) -> Result<(), Reply> {
     let request = call.request();
     let header = |name| request.header(name).unwrap_or_default();
@@ -328,7 +328,7 @@ pub(super) fn upload_headers(call: &Call) -> Result<(), Reply> {
     Ok(())
 }
 
-/// What a proxy with a limit, or GHCR with its 416, answers to a body that is too large.
+/// Answers a body that is too large, like a proxy with a limit, or like GHCR with 416.
 fn too_large(status: u16) -> Reply {
     if status == 416 {
         let message = "the range is too large";
@@ -338,7 +338,7 @@ fn too_large(status: u16) -> Reply {
     Reply::new(status).bytes("text/html", page)
 }
 
-/// For the log alone: the client has gone.
+/// Only for the log: the client has disconnected.
 fn gone() -> Reply {
     Reply::error(499, "UNKNOWN", "client disconnected")
 }

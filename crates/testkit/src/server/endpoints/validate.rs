@@ -1,4 +1,4 @@
-//! What is checked of a manifest before it is stored.
+//! Checks of a manifest before it is stored.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::server::pipeline::Call;
 use crate::server::reply::Reply;
 use crate::state::Inner;
 
-/// The document itself.
+/// Checks the document itself.
 pub(super) fn document(call: &Call, manifest: &Manifest) -> Result<(), Reply> {
     let document = manifest.json();
     let says = document.get("mediaType").and_then(Value::as_str);
@@ -53,7 +53,7 @@ pub(super) fn document(call: &Call, manifest: &Manifest) -> Result<(), Reply> {
         return Err(invalid("schema version 1 is not supported"));
     }
     if call.profile.artifact_manifests && manifest.media_type == media::OCI_ARTIFACT {
-        // That one has no schema version.
+        // This type has no schema version.
         return Ok(());
     }
     if document.get("schemaVersion").and_then(Value::as_u64) != Some(if schema1 { 1 } else { 2 }) {
@@ -77,7 +77,7 @@ fn is_manifest_type(media_type: &str) -> bool {
     )
 }
 
-/// What it points to.
+/// Checks the blobs and manifests that it names.
 pub(super) fn links(call: &Call, manifest: &Manifest) -> Result<(), Reply> {
     let links = manifest.links();
     let with_urls = links.blobs.iter().filter(|link| link.has_urls);
@@ -129,8 +129,8 @@ fn blob_unknown(digest: &str) -> Value {
     })
 }
 
-/// What distribution makes of layers with `urls` that its operator did not allow: a 500, in which each of them counts
-/// as missing, even if it is there.
+/// Answers layers with `urls` that the operator did not allow, as distribution does: a 500 in which each of them counts
+/// as missing, even if it exists.
 fn urls_refused(with_urls: &[&str], missing: &[String]) -> Reply {
     let mut errors = vec![json!({"code": "UNKNOWN", "message": "unknown error"})];
     for digest in with_urls {
@@ -142,8 +142,7 @@ fn urls_refused(with_urls: &[&str], missing: &[String]) -> Reply {
     Reply::errors(500, &errors)
 }
 
-/// The digests that a manifest points to and that the repository does not have; children may be missing where indexes
-/// may be `sparse`.
+/// Returns the named digests that the repository lacks. Children may be missing if indexes may be `sparse`.
 fn missing(state: &Inner, repository: &str, links: &Links, sparse: bool) -> Vec<String> {
     let stored = state.repositories.get(repository);
     let has_blob = |digest: &str| stored.is_some_and(|r| r.blobs.contains(digest));

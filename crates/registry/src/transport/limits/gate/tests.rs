@@ -47,7 +47,7 @@ async fn the_largest_goes_first() {
 }
 
 #[tokio::test]
-async fn who_gives_up_leaves_the_queue_and_gives_back_what_was_granted() {
+async fn a_dropped_waiter_leaves_the_queue_and_releases_its_permit() {
     let gate = gate(WindowBounds::at_most(1));
     let held = gate.acquire(0).await;
     let (mut first, mut second, mut third) = (wait(&gate, 0), wait(&gate, 0), wait(&gate, 0));
@@ -67,7 +67,7 @@ async fn who_gives_up_leaves_the_queue_and_gives_back_what_was_granted() {
 }
 
 #[tokio::test]
-async fn who_must_not_wait_goes_beyond_the_window_and_others_wait_for_that() {
+async fn an_immediate_permit_exceeds_the_window_and_delays_others() {
     let gate = gate(WindowBounds::at_most(1));
     let (held, beyond) = (gate.acquire(0).await, gate.acquire_at_once());
     let mut waiting = wait(&gate, 0);
@@ -79,7 +79,7 @@ async fn who_must_not_wait_goes_beyond_the_window_and_others_wait_for_that() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn quick_bodies_widen_a_window_for_those_who_wait_and_slow_ones_do_not() {
+async fn quick_bodies_widen_a_full_window_and_slow_ones_do_not() {
     for (takes, after) in [(Duration::from_millis(10), 3), (Duration::from_secs(5), 2)] {
         let gate = gate(WindowBounds { start: 2, most: 4 });
         let (mut one, two) = (gate.acquire(0).await, gate.acquire(0).await);
@@ -102,7 +102,7 @@ async fn quick_bodies_widen_a_window_for_those_who_wait_and_slow_ones_do_not() {
 }
 
 #[tokio::test]
-async fn a_refusal_narrows_at_once_and_an_answer_that_never_came_says_nothing() {
+async fn a_refusal_narrows_the_window_and_a_missing_answer_does_not() {
     let gate = gate(WindowBounds::at_most(4));
     let mut permits = Vec::new();
     for _ in 0..4 {

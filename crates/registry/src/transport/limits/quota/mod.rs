@@ -117,7 +117,7 @@ impl QuotaAccount {
     /// Waits until a pull may be sent. Messages for a person go to `tell`.
     pub(in crate::transport) async fn admit(
         self: &Arc<Self>,
-        patience: &ShutdownDeadline,
+        shutdown: &ShutdownDeadline,
         tell: impl Fn(&str),
     ) -> Result<PendingPull, PullRefused> {
         loop {
@@ -144,7 +144,7 @@ impl QuotaAccount {
             };
             tokio::select! {
                 () = changed => {}
-                waited = patience.until(until) => waited.map_err(|DeadlineExceeded| PullRefused::DeadlineExceeded)?,
+                waited = shutdown.until(until) => waited.map_err(|DeadlineExceeded| PullRefused::DeadlineExceeded)?,
             }
         }
     }

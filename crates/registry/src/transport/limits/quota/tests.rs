@@ -43,11 +43,11 @@ fn only_a_count_with_a_window_is_a_quota() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_pulls_are_in_flight_than_are_left() {
-    let (account, patience) = (account(""), ShutdownDeadline::default());
+    let (account, shutdown) = (account(""), ShutdownDeadline::default());
     say(&account, 2);
-    let first = account.admit(&patience, |_| ()).await.unwrap();
-    let second = account.admit(&patience, |_| ()).await.unwrap();
-    let mut third = std::pin::pin!(account.admit(&patience, |_| ()));
+    let first = account.admit(&shutdown, |_| ()).await.unwrap();
+    let second = account.admit(&shutdown, |_| ()).await.unwrap();
+    let mut third = std::pin::pin!(account.admit(&shutdown, |_| ()));
     assert!(poll!(&mut third).is_pending());
     // The answer shows that it was not counted.
     say(&account, 2);
@@ -55,7 +55,7 @@ async fn no_more_pulls_are_in_flight_than_are_left() {
     let third = third.await.unwrap();
     // The result of this one is unknown.
     drop(second);
-    let mut fourth = std::pin::pin!(account.admit(&patience, |_| ()));
+    let mut fourth = std::pin::pin!(account.admit(&shutdown, |_| ()));
     assert!(poll!(&mut fourth).is_pending());
     say(&account, 1);
     third.complete();
@@ -63,7 +63,7 @@ async fn no_more_pulls_are_in_flight_than_are_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_that_overtake_each_other_do_not_make_pulls() {
+async fn answers_out_of_order_do_not_increase_the_quota() {
     let account = account("");
     let before = Instant::now();
     tokio::time::advance(Duration::from_secs(1)).await;
@@ -84,14 +84,14 @@ async fn answers_that_overtake_each_other_do_not_make_pulls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_zero_one_is_tried_in_its_time_for_a_quarter_of_an_hour() {
-    let (account, patience) = (account(""), ShutdownDeadline::default());
+async fn without_pulls_one_is_tried_per_interval_for_fifteen_minutes() {
+    let (account, shutdown) = (account(""), ShutdownDeadline::default());
     say(&account, 0);
     let (start, told) = (Instant::now(), Mutex::new(Vec::new()));
     let tell = |text: &str| told.lock().unwrap().push(text.to_owned());
     let mut tried = Vec::new();
     let failed = loop {
-        match account.admit(&patience, tell).await {
+        match account.admit(&shutdown, tell).await {
             Ok(pull) => {
                 tried.push(start.elapsed().as_secs());
                 say(&account, 0);
@@ -117,29 +117,29 @@ async fn at_zero_one_is_tried_in_its_time_for_a_quarter_of_an_hour() {
     );
     // A HEAD that declares new ones is accepted immediately.
     say(&account, 5);
-    account.admit(&patience, tell).await.unwrap().complete();
+    account.admit(&shutdown, tell).await.unwrap().complete();
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_hears_of_pulls_that_came_back_and_of_the_end_of_the_run() {
-    let (account, patience) = (account("ada"), ShutdownDeadline::default());
+async fn waiters_learn_of_returned_pulls_and_of_the_end_of_the_run() {
+    let (account, shutdown) = (account("ada"), ShutdownDeadline::default());
     say(&account, 0);
     let start = Instant::now();
-    let mut waits = std::pin::pin!(account.admit(&patience, |_| ()));
+    let mut waits = std::pin::pin!(account.admit(&shutdown, |_| ()));
     assert!(poll!(&mut waits).is_pending());
     say(&account, 1);
     waits.await.unwrap().complete();
     assert!(start.elapsed().is_zero());
     say(&account, 0);
-    let mut waits = std::pin::pin!(account.admit(&patience, |_| ()));
+    let mut waits = std::pin::pin!(account.admit(&shutdown, |_| ()));
     assert!(poll!(&mut waits).is_pending());
-    patience.end_in(Duration::from_secs(10));
+    shutdown.end_in(Duration::from_secs(10));
     assert!(matches!(waits.await, Err(PullRefused::DeadlineExceeded)));
     assert!(start.elapsed().is_zero());
 }
 
 #[test]
-fn few_pulls_are_told_once() {
+fn few_pulls_are_reported_once() {
     let account = account("ada");
     assert_eq!(say(&account, 11), None);
     assert_eq!(

@@ -75,7 +75,7 @@ fn good(window: &ConcurrencyWindow, full: bool, roomy: bool) -> MeasuredResponse
 }
 
 #[test]
-fn a_server_that_keeps_up_gets_all_that_is_allowed() {
+fn the_window_of_a_fast_server_grows_to_its_maximum() {
     let mut sim = Sim::new(CALLS, 10_000, 20 * MS);
     sim.run(64, |_| MS);
     assert_eq!(sim.window.size(), 128);
@@ -105,7 +105,7 @@ fn the_window_settles_where_the_server_is_busy_and_its_queue_short() {
 }
 
 #[test]
-fn a_way_that_becomes_longer_does_not_narrow_the_window_for_good() {
+fn a_longer_route_does_not_narrow_the_window_permanently() {
     let mut sim = Sim::new(CALLS, 10_000, 20 * MS);
     sim.run(1_000, |_| Duration::ZERO);
     assert_eq!(sim.window.size(), 256);
@@ -134,7 +134,7 @@ fn answers_that_hang_are_no_sign_of_load() {
 }
 
 #[test]
-fn a_storm_narrows_once_a_round_and_the_way_back_is_short() {
+fn a_series_of_refusals_narrows_once_per_round_and_the_window_recovers_quickly() {
     let mut window = ConcurrencyWindow::new(CALLS);
     let mut sizes = Vec::new();
     for _ in 0..8 {
@@ -183,7 +183,7 @@ fn a_window_that_is_not_used_does_not_grow() {
 }
 
 #[test]
-fn beyond_its_start_a_window_grows_only_where_that_is_cheap() {
+fn above_its_start_a_window_grows_only_if_more_requests_cost_little() {
     let mut window = ConcurrencyWindow::new(CALLS);
     window.overloaded(window.epoch());
     for _ in 0..10_000 {
@@ -198,7 +198,7 @@ fn beyond_its_start_a_window_grows_only_where_that_is_cheap() {
 }
 
 #[test]
-fn two_broken_connections_narrow_where_others_are_answered() {
+fn two_broken_connections_narrow_the_window_if_others_are_answered() {
     let mut window = ConcurrencyWindow::new(CALLS);
     // A host that answers nobody.
     for _ in 0..10 {
