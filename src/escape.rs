@@ -1,17 +1,16 @@
-//! Text from outside, fit for a terminal, for a line of a log, and for documents that programs read: the one place that
-//! sees to it.
+//! Safe text for terminals, log lines and documents that programs read. All text from outside passes through here.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io;
 
-/// `text` on one line: what would end it, move the cursor, colour or hide what follows is written out (`\n`,
-/// `\u{1b}`). Not for text that is painted already.
+/// Returns `text` on one line. Characters that would end the line, move the cursor, colour or hide text are written as
+/// escapes (`\n`, `\u{1b}`). Not for text that already contains colours.
 pub(crate) fn line(text: &str) -> Cow<'_, str> {
     visible(text, |_| false)
 }
 
-/// As [`line`], for what is drawn on several lines: their ends, and blanks at their beginnings, stay.
+/// Returns `text` like [`line`], but keeps line ends and tabs: for text that is drawn on several lines.
 pub(crate) fn block(text: &str) -> Cow<'_, str> {
     visible(text, |character| matches!(character, '\n' | '\t'))
 }
@@ -33,8 +32,8 @@ fn visible(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Returns JSON, or YAML whose texts are quoted where they need it, with the characters escaped that a terminal would
-/// not show and that these formats allow as they are: `\u009b`, `\u202e`.
+/// Returns `text`, which is JSON or quoted YAML, with escapes for the characters that a terminal does not show and that
+/// these formats allow: `\u009b`, `\u202e`.
 pub(crate) fn document(text: &str) -> Cow<'_, str> {
     if !text.contains(is_escaped_in_documents) {
         return Cow::Borrowed(text);
@@ -50,20 +49,21 @@ pub(crate) fn document(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Tells if `text` must be quoted in YAML for [`document`] to escape it.
+/// Returns whether `text` must be quoted in YAML, so that [`document`] can escape it.
 pub(crate) fn needs_quotes(text: &str) -> bool {
     text.contains(is_escaped_in_documents)
 }
 
-/// Controls below DEL are escaped by the formats themselves, or are their own white space.
+/// Returns whether [`document`] escapes `character`. The formats themselves escape controls below DEL, or use them as
+/// white space.
 fn is_escaped_in_documents(character: char) -> bool {
     character >= '\u{7f}' && is_hidden(character)
 }
 
-/// Writer of documents, as [`document`] returns them.
+/// Writer that escapes documents like [`document`].
 pub(crate) struct DocumentWriter<W> {
     out: W,
-    /// The beginning of a character whose other bytes have not come.
+    /// First bytes of a character that is not complete yet.
     begun: Vec<u8>,
 }
 
@@ -76,7 +76,7 @@ impl<W: io::Write> DocumentWriter<W> {
         }
     }
 
-    /// Returns what was written to.
+    /// Returns the output.
     pub(crate) fn into_inner(self) -> W {
         self.out
     }
@@ -109,8 +109,8 @@ impl<W: io::Write> io::Write for DocumentWriter<W> {
     }
 }
 
-/// Whether a terminal does something else with it than to show it: controls (C0, DEL, C1), ends of lines by another
-/// name, and marks of direction, by which the text that is seen is another than the one that came.
+/// Returns whether a terminal hides `character` or acts on it: controls (C0, DEL, C1), unusual line ends, and marks of
+/// direction, which change the text that is seen.
 fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_would_act_on_is_written_out() {
+    fn characters_that_a_terminal_acts_on_are_escaped() {
         for (text, shown) in [
             ("plain → text", "plain → text"),
             ("\u{1b}[2Jgone", "\\u{1b}[2Jgone"),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_escapes_what_its_format_does_not_however_it_is_cut() {
+    fn a_document_is_escaped_in_pieces_of_any_size() {
         let text = "{\"a\": \"é\u{7f}\u{9b}31m\u{202e}\u{feff}😀\\n\"}\n\t";
         let expected = "{\"a\": \"é\\u007f\\u009b31m\\u202e\\ufeff😀\\n\"}\n\t";
         assert_eq!(document(text), expected);

@@ -8,33 +8,33 @@ use image_syncer_sync::rule::Rule;
 
 use crate::host_counts::HostCounts;
 
-/// What is known at the end of a run.
+/// Facts at the end of a run.
 pub(crate) struct RunSummary<'a> {
-    /// What the run came to.
+    /// Result of the run.
     pub(crate) summary: &'a Summary,
-    /// All rules of the run, those that were not begun as well.
+    /// All rules of the run, including those that were not started.
     pub(crate) rules: &'a [Arc<Rule>],
-    /// What was counted at each registry, and at those without a name together.
+    /// Counters of each registry, and of those without a name together.
     pub(crate) hosts: &'a [(Option<String>, HostCounts)],
-    /// What was read at sources and sent to destinations.
+    /// Bytes that were read from sources and sent to destinations.
     pub(crate) traffic: Traffic,
-    /// From the start of the run.
+    /// Time since the start of the run.
     pub(crate) elapsed: Duration,
-    /// What the process will exit with.
+    /// Exit code of the process.
     pub(crate) exit_code: u8,
 }
 
-/// Bytes of blobs over the wire.
+/// Bytes of blobs on the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Traffic {
-    /// Read at sources.
+    /// Bytes read from sources.
     pub(crate) fetched: u64,
-    /// Sent to destinations, blobs that were not finished included.
+    /// Bytes sent to destinations, including those of unfinished blobs.
     pub(crate) sent: u64,
 }
 
 impl Traffic {
-    /// What sources were spared as one download fed several uploads.
+    /// Returns the bytes that sources did not have to send because one download fed several uploads.
     pub(crate) fn saved_source_bytes(self) -> u64 {
         self.sent.saturating_sub(self.fetched)
     }

@@ -17,7 +17,7 @@ use crate::report::ReportWriter;
 use crate::run_summary::RunSummary;
 use crate::ui::FullLists;
 use crate::ui::plan::{
-    Plan, PlanForm, RowSelection, print_check_summary, print_plan_summary, totals,
+    PlanForm, PlanListener, RowSelection, print_check_summary, print_plan_summary, totals,
 };
 use crate::ui::stdout::{StartWriting, Stdout, WriteEnd};
 use crate::ui::{LineWriter, Printer};
@@ -116,7 +116,7 @@ pub(super) struct StdoutOutput {
 /// Format of the output.
 enum StdoutForm {
     /// For people.
-    Plan(Arc<Plan>),
+    Plan(Arc<PlanListener>),
     /// For programs.
     Document(Arc<ReportWriter<Stdout>>),
     /// The exit code alone.
@@ -140,7 +140,7 @@ impl StdoutForm {
             (Intent::Check, 0) => RowSelection::Different,
             (Intent::Plan | Intent::Copy, 0) => RowSelection::Notable,
         };
-        let plan = Plan::new(rules, form(asked.intent), which, stdout.clone());
+        let plan = PlanListener::new(rules, form(asked.intent), which, stdout.clone());
         Self::Plan(Arc::new(plan))
     }
 }

@@ -9,7 +9,7 @@ pub(super) struct FailureTarget<'a> {
     path: Option<&'a str>,
     /// DNS name of the host that failed. Docker Hub's API has another name than Docker Hub, and registries lead to
     /// other hosts.
-    asked: &'a str,
+    api_name: &'a str,
 }
 
 /// Vendor of a registry, recognised by the host name.
@@ -41,7 +41,7 @@ impl<'a> FailureTarget<'a> {
         match failure.repository() {
             Some(repository) => {
                 let registry = repository.registry();
-                let asked = if failure.host == registry.as_str() {
+                let api_name = if failure.host == registry.as_str() {
                     registry.api_host()
                 } else {
                     without_port(&failure.host)
@@ -49,13 +49,13 @@ impl<'a> FailureTarget<'a> {
                 Self {
                     host: registry.as_str(),
                     path: Some(repository.path()),
-                    asked,
+                    api_name,
                 }
             }
             None => Self {
                 host: &failure.host,
                 path: None,
-                asked: without_port(&failure.host),
+                api_name: without_port(&failure.host),
             },
         }
     }
@@ -65,7 +65,7 @@ impl<'a> FailureTarget<'a> {
     }
     /// Returns the DNS name of the host that failed.
     pub(super) fn name(&self) -> &'a str {
-        self.asked
+        self.api_name
     }
     /// Returns the path of the repository, or words that replace it in a sentence.
     pub(super) fn path(&self) -> &'a str {

@@ -58,7 +58,7 @@ fn a_missing_name_is_created_at_the_destination_and_checked_at_the_source() {
 }
 
 #[test]
-fn a_missing_login_is_another_fault_for_a_push_than_for_a_pull() {
+fn a_missing_login_has_another_hint_for_a_push_than_for_a_pull() {
     let at = |side| hint(&failure(Cause::NoLogin, side, "r.example/a/b")).unwrap();
     assert_eq!(
         at(Side::Destination),
@@ -68,7 +68,7 @@ fn a_missing_login_is_another_fault_for_a_push_than_for_a_pull() {
 }
 
 #[test]
-fn a_demanded_foreign_layer_needs_a_flag_and_no_second_run() {
+fn a_demanded_foreign_layer_needs_a_flag() {
     let missing = |reason: &str| {
         hint(&Failure {
             reason: reason.to_owned(),
@@ -84,7 +84,7 @@ fn a_demanded_foreign_layer_needs_a_flag_and_no_second_run() {
 }
 
 #[test]
-fn a_type_that_the_source_does_not_serve_is_no_matter_of_the_destination() {
+fn a_type_that_the_source_does_not_serve_has_no_hint_for_the_destination() {
     let at = |side| hint(&failure(Cause::MediaTypeRefused, side, "r.example/a"));
     assert_eq!(at(Side::Source), None);
     assert!(
@@ -210,7 +210,7 @@ fn each_vendor_has_its_own_command_to_make_tags_mutable() {
 }
 
 #[test]
-fn names_go_to_dns_without_a_port() {
+fn dns_names_have_no_port() {
     // The API of Docker Hub has a name of its own.
     says(
         Cause::NameNotResolved,

@@ -1,5 +1,5 @@
-//! Files in the form of the classic `images` file, of what became of a run: `--output-success-images` names what is at
-//! its destination, `--failed-images` what is not, to be given to `--images` again.
+//! Files in the form of the classic `images` file: `--output-success-images` lists images that are at their
+//! destination, `--failed-images` lists those that are not, for the next `--images`.
 
 mod pairs;
 mod remaining;
@@ -20,7 +20,7 @@ use crate::replacement::{self, AtomicFile};
 use pairs::PairTable;
 use remaining::Listings;
 
-/// Collects images on disk, and writes them down at the end.
+/// Collects images on disk, and writes the file at the end.
 pub(crate) struct ImagesFile {
     wanted: ImageSelection,
     format: ImagesFormat,
@@ -28,12 +28,13 @@ pub(crate) struct ImagesFile {
     state: Mutex<State>,
 }
 
-/// Which images.
+/// Images that a file lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ImageSelection {
-    /// Those that are at their destination, copied now or there before.
+    /// Images that are at their destination, copied now or before.
     There,
-    /// Those that are not and that a further run can bring; where a list of tags was not read to its end, its rule.
+    /// Images that are not, and that another run can copy. If a list of tags was not read to its end, the rule is
+    /// listed instead.
     Failed,
 }
 
@@ -53,10 +54,11 @@ impl ImageSelection {
 }
 
 impl ImagesFile {
-    /// Collects for `path`.
+    /// Creates the file at `path` and collects for it.
     ///
     /// # Errors
-    /// When the file cannot be written, as far as that can be told beforehand: better now than after hours.
+    /// The file cannot be written, as far as this is known in advance: an error at the start is better than one after
+    /// hours.
     pub(crate) fn new(
         wanted: ImageSelection,
         path: &Path,
@@ -74,17 +76,17 @@ impl ImagesFile {
         })
     }
 
-    /// Where it goes, as people read it.
+    /// Returns the name of the file for messages.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it has what failed.
+    /// Returns whether the file lists failed images.
     pub(crate) fn is_of_failures(&self) -> bool {
         self.wanted == ImageSelection::Failed
     }
 
-    /// In the format that the suffix of `path` names: JSON or YAML.
+    /// Creates the file in the format of the suffix of `path`: JSON or YAML.
     pub(crate) fn by_suffix(wanted: ImageSelection, path: &Path) -> anyhow::Result<Self> {
         let suffix = path.extension().unwrap_or_default();
         let format = if suffix.eq_ignore_ascii_case("json") {
@@ -95,8 +97,8 @@ impl ImagesFile {
         Self::new(wanted, path, format)
     }
 
-    /// Adds what is left of `rules`: images that a rule spells out and that did not end; rules whose lists were not read
-    /// to their end, in the place of their images.
+    /// Adds the rest of `rules`: images that a rule names and that did not end, and, instead of their images, rules
+    /// whose lists were not read to their end.
     pub(crate) fn finish(&self, rules: &[Arc<Rule>], summary: &Summary) {
         if self.wanted != ImageSelection::Failed {
             return;
@@ -119,10 +121,10 @@ impl ImagesFile {
         }
     }
 
-    /// Writes the file, in one piece or not at all.
+    /// Writes the whole file or nothing.
     ///
     /// # Errors
-    /// Whatever went wrong first, from the beginning on.
+    /// The first error since the start.
     pub(crate) fn write(&self) -> anyhow::Result<()> {
         let written = match std::mem::replace(&mut *self.lock(), State::Closed) {
             State::Open(file, pairs, listings) => self.put(file, &pairs, &listings),
@@ -175,8 +177,8 @@ impl Listener for ImagesFile {
     }
 }
 
-/// Whether a further run can bring the image. One that gives way to another rule's would take its tag, without that
-/// rule beside it.
+/// Returns whether another run can copy the image. An image with a tag conflict is not listed: without the other rule
+/// beside it, it would take the tag.
 fn is_retryable(failure: &Failure) -> bool {
     failure.cause != Cause::TagConflict
 }

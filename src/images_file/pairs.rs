@@ -1,4 +1,4 @@
-//! Pairs of source and destination, sorted and each once, on disk: as many as there are images, in bounded memory.
+//! Pairs of source and destination on disk, sorted and without duplicates: any number of them in bounded memory.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -12,17 +12,17 @@ use crate::cli::ImagesFormat;
 use crate::escape;
 use crate::replacement;
 
-/// What the database may hold in memory, in KiB.
+/// Memory limit of the database, in KiB.
 const CACHE_KIB: u32 = 512;
 
-/// The pairs. They are a cache of one run, so nothing is done for them to outlive a crash.
+/// Table of pairs. It is a cache of one run and need not survive a crash.
 pub(super) struct PairTable {
     database: Connection,
 }
 
 impl PairTable {
-    /// No pairs yet, in a file beside `path`, which is where room is known to be; in the system's directory for
-    /// temporary files where none can be there, as beside a pipe.
+    /// Creates an empty table in a file beside `path`, because there is space. If no file can be created there, as
+    /// beside a pipe, it is in the directory for temporary files.
     pub(super) fn create_near(path: &Path) -> anyhow::Result<Self> {
         let file = replacement::temporary_file_near(path).ok();
         let place = file.as_ref().map_or(Path::new(""), NamedTempFile::path);
@@ -34,12 +34,13 @@ impl PairTable {
              WITHOUT ROWID;
              BEGIN;"
         ))?;
-        // SQLite has it open and, without a journal, needs no name of it; so nothing is left however the process ends.
+        // SQLite has opened the file and, without a journal, does not need its name. So nothing remains, however the
+        // process ends.
         drop(file);
         Ok(Self { database })
     }
 
-    /// Adds a pair, if it is not there; one that is not `wanted` is not written, and cannot be added any more.
+    /// Adds a pair, unless it exists. A pair that is not `wanted` is not written, and cannot be added later.
     pub(super) fn add(
         &self,
         source: &str,
@@ -51,8 +52,8 @@ impl PairTable {
         insert.execute((source, destination, wanted)).map(|_| ())
     }
 
-    /// Writes those that are wanted and that `keep` selects as a map from source to list of destinations, in the order
-    /// of their texts.
+    /// Writes the wanted pairs that `keep` selects, as a map from source to list of destinations, in the order of their
+    /// texts.
     pub(super) fn write(
         &self,
         format: ImagesFormat,
@@ -75,7 +76,7 @@ impl PairTable {
     }
 }
 
-/// The rows, as the map that they make: one source at a time is in memory.
+/// Map of the rows. Only one source at a time is in memory.
 struct PairMap<'a> {
     statement: RefCell<Statement<'a>>,
     keep: &'a dyn Fn(&str, &str) -> bool,
@@ -86,7 +87,7 @@ impl Serialize for PairMap<'_> {
         let mut statement = self.statement.borrow_mut();
         let mut rows = statement.query([]).map_err(S::Error::custom)?;
         let mut next = self.next::<S::Error>(&mut rows)?;
-        // Where nothing follows, its length has to say so: an empty map is written otherwise than the start of one.
+        // An empty map is written in another form than the start of a map, so its length must be known first.
         let mut map = serializer.serialize_map(next.is_none().then_some(0))?;
         while let Some((source, destination)) = next.take() {
             let mut destinations = vec![destination];
@@ -106,7 +107,7 @@ impl Serialize for PairMap<'_> {
     }
 }
 
-/// A text, quoted where characters of it are escaped on the way out.
+/// Text that is quoted if its characters will be escaped.
 struct Text(String);
 
 impl Serialize for Text {
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_first_of_a_pair_holds_and_only_what_is_selected_is_written() {
+    fn the_first_entry_of_a_pair_wins() {
         let directory = tempfile::tempdir().unwrap();
         let all = PairTable::create_near(&directory.path().join("out")).unwrap();
         for (source, destination, wanted) in [
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_map_that_serde_would_write() {
+    fn the_map_is_the_one_that_serde_writes() {
         let pairs = [
             ("b.example/x:v1", "c.example/y:v1"),
             ("a.example/x:1.10", "d.example/y:1.10"),

@@ -1,4 +1,4 @@
-//! Rules of which something is left to do.
+//! Rules that are not finished.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use image_syncer_registry::Tag;
 use image_syncer_sync::report::{RuleSummary, Summary};
 use image_syncer_sync::rule::{Rule, Selection};
 
-/// Returns the rules that were not begun, whose images were not all found, or not all of whose images ended.
+/// Returns the rules that were not started, whose images were not all found, or whose images did not all end.
 pub(super) fn unfinished<'a>(rules: &'a [Arc<Rule>], summary: &Summary) -> Vec<&'a Arc<Rule>> {
     let begun = summary.by_rule.iter();
     let begun: HashMap<usize, &RuleSummary> = begun
@@ -20,12 +20,12 @@ pub(super) fn unfinished<'a>(rules: &'a [Arc<Rule>], summary: &Summary) -> Vec<&
     rules.iter().filter(|rule| !ended(rule)).collect()
 }
 
-/// Rules that list their source, by the source.
+/// Rules that list the tags of their source, by source.
 #[derive(Default)]
 pub(super) struct Listings(HashMap<String, Vec<Arc<Rule>>>);
 
 impl Listings {
-    /// Adds `rule`, if it lists its source.
+    /// Adds `rule`, if it lists the tags of its source.
     pub(super) fn add(&mut self, rule: &Arc<Rule>) {
         if matches!(rule.source.select, Selection::All | Selection::Matching(_)) {
             let source = rule.source.repository.to_string();
@@ -33,7 +33,7 @@ impl Listings {
         }
     }
 
-    /// Whether one of the rules copies `source` to `destination`.
+    /// Returns whether one of the rules copies `source` to `destination`.
     pub(super) fn contains(&self, source: &str, destination: &str) -> bool {
         let Some((repository, tag)) = source.rsplit_once(':') else {
             return false;
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_is_written_covers_its_images() {
+    fn a_listed_rule_replaces_its_images() {
         let mut listings = Listings::default();
         for (source, to) in [
             ("a.example/x:/^v/", "b.example/y"),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_begun_or_told_of_to_its_end_is_unfinished() {
+    fn rules_that_were_not_started_or_not_ended_are_unfinished() {
         let rules = ["a", "b", "c", "d"].map(|name| Arc::new(rule(name, &["b.example/y"])));
         let mut summary = Summary::default();
         for (rule, discovered) in rules.iter().zip([None, Some(1), Some(1)]) {

@@ -1,4 +1,4 @@
-//! What the report says at the end, when all is known.
+//! Last part of the report, which is known at the end of a run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::report::image::{FailureRecord, VolumeRecord, class};
 use crate::report::seconds;
 use crate::run_summary::{RunSummary, Traffic};
 
-/// The last fields of the document.
+/// Last fields of the document.
 #[derive(Debug, Serialize)]
 pub(super) struct ClosingFields<'a> {
     rules: Vec<RuleRecord<'a>>,
@@ -94,7 +94,7 @@ struct SummaryRecord {
 }
 
 impl<'a> ClosingFields<'a> {
-    /// The end of a run that ended at `finished`.
+    /// Creates the fields of a run that ended at `finished`.
     pub(super) fn new(ending: &RunSummary<'a>, finished: Timestamp) -> Self {
         let summary = ending.summary;
         Self {
@@ -110,7 +110,7 @@ impl<'a> ClosingFields<'a> {
     }
 }
 
-/// Every rule, in the order of the files; one that was not begun was interrupted.
+/// Returns every rule, in the order of the files. A rule that was not started was interrupted.
 fn rules<'a>(ending: &RunSummary<'a>) -> Vec<RuleRecord<'a>> {
     let begun = ending.summary.by_rule.iter();
     let begun: BTreeMap<usize, &RuleSummary> = begun

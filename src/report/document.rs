@@ -1,4 +1,4 @@
-//! The document as it is written.
+//! Writer of the document.
 
 use std::io::{self, BufWriter, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,8 +14,8 @@ use crate::report::closing::ClosingFields;
 use crate::report::image::ImageRecord;
 use crate::run_summary::RunSummary;
 
-/// Writes the report to any `Write`, an image at a time; hears every event of a run. What goes wrong while it writes
-/// is told at the end: the run itself goes on.
+/// Listener that writes the report to any `Write`, one image at a time. A write error is returned at the end; the run
+/// continues.
 pub(crate) struct ReportWriter<W: Write>(Mutex<State<W>>);
 
 enum State<W: Write> {
@@ -28,7 +28,7 @@ enum State<W: Write> {
 }
 
 impl<W: Write> ReportWriter<W> {
-    /// A document of what `command` does from now on.
+    /// Starts a document about `command`.
     pub(crate) fn begin(out: W, command: &str) -> Self {
         let mut out = BufWriter::with_capacity(1 << 16, DocumentWriter::new(out));
         let state = match head(&mut out, command) {
@@ -38,10 +38,10 @@ impl<W: Write> ReportWriter<W> {
         Self(Mutex::new(state))
     }
 
-    /// Writes what is known only now, and gives back what was written to; later events are not heard any more.
+    /// Writes the last part, and returns the output. Later events are ignored.
     ///
     /// # Errors
-    /// Whatever went wrong first, from the beginning on.
+    /// The first error since the start.
     pub(crate) fn end(&self, ending: &RunSummary<'_>) -> io::Result<W> {
         match std::mem::replace(&mut *self.lock(), State::Closed) {
             State::Open { mut out, images } => match foot(&mut out, images, ending) {
@@ -65,7 +65,7 @@ impl<W: Write> ReportWriter<W> {
 }
 
 impl<W: Write> State<W> {
-    /// What could not be written is not tried again when the buffer is dropped.
+    /// Drops the buffer, so that its content is not written again.
     fn broken(error: io::Error, out: BufWriter<DocumentWriter<W>>) -> Self {
         drop(out.into_parts());
         Self::Broken(error)
@@ -82,7 +82,7 @@ impl<W: Write + Send> Listener for ReportWriter<W> {
         else {
             return;
         };
-        // Put together before the lock is taken: tasks of many images come here at the same time.
+        // Serialised before the lock is taken, because tasks of many images arrive here at the same time.
         let record = serde_json::to_vec(&ImageRecord::new(image, outcome, *elapsed));
         let mut state = self.lock();
         let State::Open { out, images } = &mut *state else {
@@ -101,12 +101,13 @@ impl<W: Write + Send> Listener for ReportWriter<W> {
     }
 }
 
-/// Returns the present time, to the millisecond; displays as RFC 3339 in UTC.
+/// Returns the current time to the millisecond. It displays as RFC 3339 in UTC.
 fn now() -> Timestamp {
     timestamp(SystemTime::now())
 }
 
-/// Returns `time` to the millisecond, or the nearest time that RFC 3339 can express: a wrong clock may be anywhere.
+/// Returns `time` to the millisecond, or the nearest time that RFC 3339 can express, because a wrong clock may have any
+/// value.
 fn timestamp(time: SystemTime) -> Timestamp {
     let nearest = if time < SystemTime::UNIX_EPOCH {
         Timestamp::MIN
@@ -130,7 +131,7 @@ fn head(out: &mut impl Write, command: &str) -> io::Result<()> {
 
 fn foot(out: &mut impl Write, images: u64, ending: &RunSummary<'_>) -> io::Result<()> {
     let close = if images == 0 { "]" } else { "\n  ]" };
-    // The fields of an object, without its braces: they are the last of the document's own.
+    // The last fields of the document, without the braces of their object.
     let text = serde_json::to_string_pretty(&ClosingFields::new(ending, now()))?;
     let fields = text.trim_start_matches('{').trim_start_matches('\n');
     write!(out, "{close},\n{fields}\n")?;
@@ -144,7 +145,7 @@ mod tests {
     use super::timestamp;
 
     #[test]
-    fn a_clock_that_is_far_off_is_told_as_near_as_can_be() {
+    fn a_clock_that_is_far_off_gives_the_nearest_valid_time() {
         let year = Duration::from_secs(31_556_952);
         let later = SystemTime::UNIX_EPOCH + 10_030 * year;
         let earlier = SystemTime::UNIX_EPOCH - 20_000 * year;

@@ -1,4 +1,4 @@
-//! The report in a file, for `--report FILE`.
+//! Report file of `--report FILE`.
 
 use std::path::Path;
 
@@ -8,20 +8,20 @@ use crate::replacement::{self, AtomicFile};
 use crate::report::ReportWriter;
 use crate::run_summary::RunSummary;
 
-/// The flag that asks for it.
+/// Flag that requests the report.
 const FLAG: &str = "--report";
 
-/// The report of a run on its way to its file.
+/// Report that is written while a run goes on.
 pub(crate) struct ReportFile {
     document: ReportWriter<AtomicFile>,
     name: String,
 }
 
 impl ReportFile {
-    /// Begins the report of what `command` does, to be put at `path`.
+    /// Starts the report about `command` at `path`.
     ///
     /// # Errors
-    /// When no file can be written there.
+    /// No file can be written there.
     pub(crate) fn begin(path: &Path, command: &str) -> anyhow::Result<Self> {
         let file = AtomicFile::create(FLAG, path)?;
         Ok(Self {
@@ -30,15 +30,15 @@ impl ReportFile {
         })
     }
 
-    /// Where it goes, as people read it.
+    /// Returns the name of the file for messages.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Ends the report and puts it in place.
+    /// Finishes the report and puts it in place.
     ///
     /// # Errors
-    /// When it could not be written; what stood there before is as it was.
+    /// It could not be written; an existing file is unchanged.
     pub(crate) fn put(&self, ending: &RunSummary<'_>) -> anyhow::Result<()> {
         let ended = self.document.end(ending).and_then(AtomicFile::put);
         ended.map_err(|error| replacement::failed(FLAG, &self.name, &error.into()))

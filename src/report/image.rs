@@ -1,4 +1,4 @@
-//! What the report says of one image and one destination.
+//! Entry of the report for one image and one destination.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::hint::hint;
 use crate::report::seconds;
 
-/// An image and one destination. What does not apply is left out.
+/// Image and destination. Fields that do not apply are omitted.
 #[derive(Debug, Serialize)]
 pub(super) struct ImageRecord<'a> {
     rule: &'a str,
@@ -24,7 +24,7 @@ pub(super) struct ImageRecord<'a> {
     elapsed_seconds: f64,
 }
 
-/// What is told of each outcome alone.
+/// Fields of one outcome only.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum OutcomeFields<'a> {
@@ -53,7 +53,7 @@ struct CopiedRecord {
     losses: Vec<String>,
 }
 
-/// What was moved, or would be.
+/// Volume that was moved, or would be.
 #[derive(Debug, Serialize)]
 pub(super) struct VolumeRecord {
     manifests: u64,
@@ -64,7 +64,7 @@ pub(super) struct VolumeRecord {
     shared_bytes: u64,
 }
 
-/// Why something failed.
+/// Reason of a failure.
 #[derive(Debug, Serialize)]
 pub(super) struct FailureRecord<'a> {
     side: &'static str,
@@ -110,7 +110,7 @@ struct CostRecord<'a> {
 }
 
 impl<'a> ImageRecord<'a> {
-    /// How `image` ended.
+    /// Creates the entry of `image`.
     pub(super) fn new(image: &'a ImageName, outcome: &'a Outcome, elapsed: Duration) -> Self {
         let (word, digest, how) = match outcome {
             Outcome::Copied(copied) => {
@@ -187,7 +187,7 @@ impl From<Volume> for VolumeRecord {
 }
 
 impl<'a> FailureRecord<'a> {
-    /// Why.
+    /// Creates the record of `failure`.
     pub(super) fn new(failure: &'a Failure) -> Self {
         Self {
             side: side(failure.side),
@@ -251,7 +251,7 @@ fn side(side: Side) -> &'static str {
     }
 }
 
-/// The word of a class.
+/// Returns the name of a class.
 pub(super) fn class(class: Responsibility) -> &'static str {
     match class {
         Responsibility::Source => "source",

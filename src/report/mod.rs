@@ -1,7 +1,7 @@
 //! The report: one JSON document for `--report FILE` and `plan --output json`, described in docs/report.md.
 //!
-//! [`ReportWriter`] writes it while a run goes on, an image a line, so that it costs no memory; what is known only at the
-//! end comes last. `image` and `closing` are its parts, in the words of the schema.
+//! [`ReportWriter`] writes it during a run, one image per line, so that it needs no memory. Fields that are known only
+//! at the end come last. The modules `image` and `closing` have its parts, with the names of the schema.
 
 mod closing;
 mod document;
@@ -11,11 +11,10 @@ mod image;
 pub(crate) use document::ReportWriter;
 pub(crate) use file::ReportFile;
 
-/// The version of the document. It rises when something is taken away or means something else, not when something is
-/// added.
+/// Version of the document. It rises if a field is removed or changes its meaning, not if one is added.
 const VERSION: u32 = 1;
 
-/// Seconds to the millisecond, as a JSON number.
+/// Returns seconds to the millisecond, as a JSON number.
 fn seconds(duration: std::time::Duration) -> f64 {
     #[allow(
         clippy::cast_precision_loss,

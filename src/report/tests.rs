@@ -58,7 +58,7 @@ fn planned(change: Change) -> Outcome {
     }))
 }
 
-/// One outcome of each kind.
+/// Returns one outcome of each kind.
 fn outcomes() -> Vec<Outcome> {
     let failure = Failure {
         side: Side::Destination,
@@ -115,7 +115,7 @@ fn end(document: &ReportWriter<Vec<u8>>, report: &Report, rules: &[Arc<Rule>]) -
     document.end(&ending).unwrap()
 }
 
-/// The document, after it was held against the schema.
+/// Returns the document, after a check against the schema.
 fn checked(text: &[u8]) -> Value {
     let schema = include_str!("../../docs/report.schema.json");
     let schema = serde_json::from_str(schema).unwrap();
@@ -133,7 +133,7 @@ fn checked(text: &[u8]) -> Value {
 }
 
 #[test]
-fn every_outcome_is_as_the_schema_says() {
+fn every_outcome_matches_the_schema() {
     let (document, report) = (ReportWriter::begin(Vec::new(), "sync"), Report::new());
     let (rule, never_begun) = (rule(), rule());
     let mut events = vec![Event::RuleStarted {
@@ -171,7 +171,7 @@ fn every_outcome_is_as_the_schema_says() {
 }
 
 #[test]
-fn a_run_without_images_is_a_document_too() {
+fn a_run_without_images_is_a_valid_document() {
     let (document, report) = (ReportWriter::begin(Vec::new(), "plan"), Report::new());
     let json = checked(&end(&document, &report, &[]));
     assert_eq!(json["images"].as_array().unwrap().len(), 0);
@@ -195,7 +195,7 @@ fn an_image_takes_a_line() {
     assert!(text.ends_with("\n}\n"), "{text}");
 }
 
-/// What has no room for more than so many bytes.
+/// Output that accepts only this number of bytes.
 struct Full(usize);
 
 impl Write for Full {
@@ -213,7 +213,7 @@ impl Write for Full {
 }
 
 #[test]
-fn what_cannot_be_written_is_told_at_the_end_and_not_tried_again() {
+fn a_write_error_is_returned_at_the_end() {
     let (document, report) = (ReportWriter::begin(Full(100_000), "sync"), Report::new());
     let rule = rule();
     for number in 0..2_000 {
@@ -234,7 +234,7 @@ fn what_cannot_be_written_is_told_at_the_end_and_not_tried_again() {
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
 }
 
-/// The most memory that this process has held, in KiB.
+/// Returns the peak memory of this process, in KiB.
 fn held() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
@@ -242,7 +242,7 @@ fn held() -> u64 {
     number.parse().unwrap()
 }
 
-/// Tells everybody of images `from..to`, every second of which failed.
+/// Sends the images with these numbers to all listeners. Every second one failed.
 fn tell(listeners: &[Arc<dyn Listener>], rule: &Arc<Rule>, numbers: std::ops::Range<u32>) {
     for number in numbers {
         let outcome = if number.is_multiple_of(2) {
@@ -257,7 +257,7 @@ fn tell(listeners: &[Arc<dyn Listener>], rule: &Arc<Rule>, numbers: std::ops::Ra
     }
 }
 
-/// Run by the test below in a process of its own, whose memory nobody else has a part in.
+/// Runs in a process of its own, started by the test below, so that nothing else uses its memory.
 #[test]
 #[ignore = "measures its whole process"]
 fn many_images_in_a_process_of_their_own() {
@@ -303,7 +303,7 @@ fn a_hundred_thousand_images_cost_no_memory() {
         .args(["--exact", name, "--ignored"])
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{told}");
-    assert!(told.contains("1 passed"), "{told}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}");
+    assert!(printed.contains("1 passed"), "{printed}");
 }

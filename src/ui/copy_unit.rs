@@ -99,7 +99,7 @@ mod tests {
         Arc::new(Rule::parse("a.example/x", destinations, &none).unwrap())
     }
 
-    /// Ends so many copies of a rule.
+    /// Ends this number of copies of a rule.
     fn end(report: &Report, rule: &Arc<Rule>, outcome: &Outcome, copies: u64) {
         for _ in 0..copies {
             report.event(&Event::ImageFinished {

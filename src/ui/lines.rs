@@ -1,4 +1,4 @@
-//! Lines for people while a run goes on: what each begins with, and where they go.
+//! Lines for people during a run: their first word and their destination.
 
 use image_syncer_sync::Failure;
 use image_syncer_sync::event::ImageName;
@@ -10,36 +10,36 @@ use crate::ui::screen::LinePriority;
 use crate::ui::style::Style;
 use crate::ui::{Log, Printer};
 
-/// The word that a line begins with; tells how it is painted and how much it matters.
+/// First word of a line. It determines colour and importance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineLabel {
     /// An image was copied.
     Copied,
-    /// An image was copied to a tag that had another one.
+    /// An image was copied, and its tag had another image before.
     Updated,
-    /// The destination had lost parts of it, and has them again.
+    /// The destination lacked parts of the image, and has them again.
     Repaired,
-    /// The destination had it already.
+    /// The destination had the image.
     Unchanged,
-    /// The destination had it already, with everything below it.
+    /// The destination had the image with all of its parts.
     Verified,
-    /// It would be copied.
+    /// The image would be copied.
     Planned,
-    /// It was not to be copied.
+    /// The image is not selected.
     Skipped,
-    /// It is not at its destination.
+    /// The image is not at its destination.
     Failed,
-    /// The run was interrupted before it was finished.
+    /// The run was interrupted before the image was finished.
     Interrupted,
-    /// Something to look at that fails nothing.
+    /// Fails nothing, but needs attention.
     Warning,
-    /// Something worth knowing.
+    /// Useful to know.
     Note,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
-    /// Not told of where nothing more is asked for.
+    /// Printed with `-v` only.
     Detail,
     Info,
     Warning,
@@ -77,35 +77,35 @@ impl LineLabel {
         match self {
             Self::Failed => Level::Error,
             Self::Warning => Level::Warning,
-            // Of many thousand images that are what they were, a number is all that anybody wants to know.
+            // Most images of a run are unchanged. Their number is enough.
             Self::Unchanged | Self::Verified => Level::Detail,
             _ => Level::Info,
         }
     }
 }
 
-/// What a line is about, for logs that are searched; the line itself says it as well.
+/// Subject of a line, as fields for log searches. The line itself names it as well.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LineSubject<'a> {
-    /// The rule's name.
+    /// Name of the rule.
     pub rule: Option<&'a str>,
-    /// The full reference at the source.
+    /// Full reference at the source.
     pub source: Option<&'a str>,
-    /// The full reference at the destination.
+    /// Full reference at the destination.
     pub destination: Option<&'a str>,
-    /// The host.
+    /// Host.
     pub host: Option<&'a str>,
 }
 
 impl<'a> LineSubject<'a> {
-    /// About a rule as a whole.
+    /// Returns the subject of a line about a rule.
     pub(super) fn rule(rule: &'a Rule) -> Self {
         Self {
             rule: Some(&rule.name),
             ..Self::default()
         }
     }
-    /// About an image and a destination.
+    /// Returns the subject of a line about an image and a destination.
     pub(super) fn image(image: &'a ImageName) -> Self {
         Self {
             source: Some(&image.source),
@@ -113,12 +113,12 @@ impl<'a> LineSubject<'a> {
             ..Self::rule(&image.rule)
         }
     }
-    /// The same, at the host that failed.
+    /// Returns the subject with the host of `failure`.
     pub(super) fn at(self, failure: &'a Failure) -> Self {
         let host = Some(failure.host.as_str()).filter(|host| !host.is_empty());
         Self { host, ..self }
     }
-    /// About a host.
+    /// Returns the subject of a line about a host.
     pub(super) fn host(host: &'a str) -> Self {
         Self {
             host: Some(host),
@@ -127,30 +127,30 @@ impl<'a> LineSubject<'a> {
     }
 }
 
-/// Sends lines to stderr, or to the log where that has a file or takes stderr; what needs attention goes to both.
+/// Sends lines to stderr, or to the log if the log has a file or takes stderr. Lines that need attention go to both.
 #[derive(Clone)]
 pub struct LineWriter {
     printer: Printer,
-    /// Whether the log takes lines.
+    /// The log takes lines.
     logged: bool,
-    /// Whether the log is for machines, which need nothing twice.
+    /// The log is for programs, which need nothing twice.
     machine: bool,
     quiet: bool,
-    /// The least that people are told on stderr; `None`: nothing, as it is the log.
+    /// Minimum level on stderr. `None` prints nothing, because stderr is the log.
     least: Option<Level>,
-    /// The least that is told there of an image, if anything is.
+    /// Minimum level on stderr of lines about an image.
     least_of_images: Option<Level>,
-    /// The least that is told there of a rule as a whole, if anything is.
+    /// Minimum level on stderr of lines about a rule.
     least_of_rules: Option<Level>,
 }
 
 impl LineWriter {
-    /// Whether the log takes lines, in a file or in place of what people are told.
+    /// Returns whether the log takes lines, in a file or on stderr.
     pub(super) fn are_logged(&self) -> bool {
         self.logged
     }
 
-    /// Lines by way of `printer`, as `log` has it.
+    /// Creates the writer of lines to `printer`, with the settings of `log`.
     pub fn new(printer: Printer, log: &Log) -> Self {
         let least = if log.quiet() || log.to_file() {
             Level::Warning
@@ -159,7 +159,7 @@ impl LineWriter {
         } else {
             Level::Info
         };
-        // Without a file, what people are told is the log.
+        // Without a file, the lines for people are the log.
         let allowed = match log.level() {
             _ if log.to_file() => Level::Detail,
             LogLevel::Error => Level::Error,
@@ -178,8 +178,8 @@ impl LineWriter {
         }
     }
 
-    /// The same, which leave to stdout what is shown there: of images what needs no attention; where `all` is shown,
-    /// and on the same terminal, everything of images and rules.
+    /// Returns a writer for a run with a plan on stdout: lines about images that need no attention are not printed.
+    /// With `all`, the plan is on the same terminal, and no lines about images and rules are printed.
     #[must_use]
     pub fn without_planned_lines(self, all: bool) -> Self {
         let of_images = self.least_of_images.filter(|_| !all);
@@ -190,12 +190,12 @@ impl LineWriter {
         }
     }
 
-    /// Says one line, of the run as a whole.
+    /// Prints one line about the whole run.
     pub fn print(&self, word: LineLabel, text: &str) {
         self.print_about(word, LineSubject::default(), text);
     }
 
-    /// Says one line.
+    /// Prints one line.
     pub fn print_about(&self, word: LineLabel, about: LineSubject<'_>, text: &str) {
         let level = word.level();
         if self.logged {
@@ -220,23 +220,22 @@ impl LineWriter {
         }
     }
 
-    /// Whether people are told everything.
+    /// Returns whether all levels are printed.
     pub(super) fn are_verbose(&self) -> bool {
         self.least == Some(Level::Detail)
     }
 
-    /// Says one line to the log alone, if it takes lines.
+    /// Writes one line to the log only, if it takes lines.
     pub(super) fn log_about(&self, word: LineLabel, about: LineSubject<'_>, text: &str) {
         if self.logged {
             log(word.level(), word.text(), about, text);
         }
     }
 
-    /// Says several lines that belong together, at the end of a run: to both stderr and the log. Where nothing in them
-    /// needs attention, `quiet` silences them. Of a log for machines it is only the first paragraph: the totals, as each
-    /// failure had a line of its own.
+    /// Prints the lines at the end of a run to stderr and to the log. If nothing in them needs attention, `quiet` omits
+    /// them. A log for programs gets only the first paragraph, the totals, because it has a line for each failure.
     pub(super) fn closing(&self, needs_attention: bool, block: &[(Style, String)]) {
-        // An empty line ends a paragraph; one may stand before the first.
+        // An empty line ends a paragraph; the first line may be empty.
         let (mut begun, mut over) = (false, false);
         for (paint, line) in block {
             over |= begun && line.is_empty();
@@ -257,7 +256,7 @@ impl LineWriter {
     }
 }
 
-/// Says a line to the log.
+/// Writes a line to the log.
 fn log(level: Level, outcome: &str, about: LineSubject<'_>, text: &str) {
     let LineSubject {
         rule,

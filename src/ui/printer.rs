@@ -1,4 +1,4 @@
-//! The only place that writes to stdout and stderr, with the screen, which does so for a run.
+//! Output to stdout and stderr. Nothing else writes there, except the screen during a run.
 
 use std::io::{IsTerminal, Write};
 
@@ -6,8 +6,8 @@ use crate::escape;
 use crate::ui::screen::{LinePriority, Screen, View, ViewGuard};
 use crate::ui::style::Style;
 
-/// Writes to the two streams of the process. A stream that is closed (`| head`) is written to in vain, never a panic
-/// and never a failure of the run.
+/// Writes to the two streams of the process. If a stream is closed (`
+///  head`), output is lost without a panic or a failure.
 #[derive(Clone, Debug)]
 pub struct Printer {
     terminal: bool,
@@ -16,7 +16,8 @@ pub struct Printer {
 }
 
 impl Printer {
-    /// The printer of this process; colours only where stderr is a terminal and `NO_COLOR` is unset or empty.
+    /// Creates the printer of this process. It uses colours only if stderr is a terminal and `NO_COLOR` is unset or
+    /// empty.
     pub fn new() -> Self {
         let terminal = std::io::stderr().is_terminal();
         Self {
@@ -26,7 +27,7 @@ impl Printer {
         }
     }
 
-    /// The same, which leaves what goes to stderr to `screen`.
+    /// Returns a printer that sends its lines to `screen`.
     #[must_use]
     pub(crate) fn by_way_of(self, screen: &Screen) -> Self {
         Self {
@@ -35,7 +36,7 @@ impl Printer {
         }
     }
 
-    /// Writes what clap has to say: help and version to stdout, mistakes to stderr.
+    /// Writes a message of clap: help and version to stdout, mistakes to stderr.
     pub(crate) fn clap(&self, message: &clap::Error) {
         let text = message.render();
         let painted = |colours: bool| {
@@ -52,19 +53,19 @@ impl Printer {
         }
     }
 
-    /// Writes `text` to stdout: what a command was asked to print.
+    /// Writes `text` to stdout: the output of a command.
     pub fn out(&self, text: &str) {
         let mut stdout = std::io::stdout().lock();
         let _ = stdout.write_all(text.as_bytes());
         let _ = stdout.flush();
     }
 
-    /// Writes a line to stderr, in one piece.
+    /// Writes a line to stderr, with one call.
     pub fn line(&self, line: &str) {
         self.weighted(LinePriority::Attention, line);
     }
 
-    /// Writes a line to stderr, which is left out, where there is no room, as its weight has it.
+    /// Writes a line to stderr. If the queue is full, its priority decides whether it is omitted.
     pub(super) fn weighted(&self, weight: LinePriority, line: &str) {
         self.write_lines(weight, &format!("{line}\n"));
     }
@@ -81,7 +82,7 @@ impl Printer {
         self.line(&format!("{} {text}", self.paint(Style::Yellow, "warning:")));
     }
 
-    /// Writes a line of the log, with its end, to stderr.
+    /// Writes a log line, including its end, to stderr.
     pub(super) fn log(&self, line: &str, level: tracing::Level) {
         let weight = if level <= tracing::Level::WARN {
             LinePriority::Attention
@@ -91,41 +92,41 @@ impl Printer {
         self.write_lines(weight, line);
     }
 
-    /// Whether stderr shows colours.
+    /// Returns whether stderr shows colours.
     pub(super) fn colours(&self) -> bool {
         self.colours
     }
 
-    /// Whether stderr is a terminal on which a view can be drawn.
+    /// Returns whether stderr is a terminal that can show a live view.
     pub(super) fn is_live(&self) -> bool {
         self.terminal && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
     }
 
-    /// Shows `view` below what is written, until what this gives is dropped; nothing where nobody writes for a run.
+    /// Shows `view` below the lines until the guard is dropped. Does nothing outside a run.
     pub(super) fn view(&self, view: Box<dyn View>) -> Option<ViewGuard> {
         self.screen.as_ref().map(|screen| screen.show(view))
     }
 
-    /// The writer of a run's lines and view, if there is one.
+    /// Returns the screen of a run, if there is one.
     pub(super) fn screen(&self) -> Option<&Screen> {
         self.screen.as_ref()
     }
 
-    /// Whether stdout shows colours: a terminal of its own, or none, whatever stderr is.
+    /// Returns whether stdout shows colours, independent of stderr.
     pub(crate) fn stdout_colours() -> bool {
         colours_on(&std::io::stdout())
     }
 
-    /// How many columns stdout has, where it is a terminal; those of most where it does not say.
+    /// Returns the number of columns of stdout if it is a terminal, 80 if the terminal does not report it.
     pub(crate) fn stdout_width() -> Option<usize> {
         let stdout = std::io::stdout();
         let width = |(width, _): (terminal_size::Width, _)| usize::from(width.0);
-        let told = terminal_size::terminal_size_of(&stdout).map(width);
-        let told = told.filter(|width| *width > 0).unwrap_or(80);
-        stdout.is_terminal().then_some(told)
+        let reported = terminal_size::terminal_size_of(&stdout).map(width);
+        let reported = reported.filter(|width| *width > 0).unwrap_or(80);
+        stdout.is_terminal().then_some(reported)
     }
 
-    /// `text` in a colour, if stderr shows them.
+    /// Returns `text` in a colour, if stderr shows colours.
     pub(super) fn paint(&self, paint: Style, text: &str) -> String {
         paint.apply(text, self.colours)
     }
@@ -140,18 +141,18 @@ impl Printer {
     }
 }
 
-/// Whether colours are wanted where there is a terminal: not if it knows none, or `NO_COLOR` is set and not empty.
+/// Returns whether a terminal may show colours: not if it supports none, or if `NO_COLOR` is set and not empty.
 fn are_wanted() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     !refused && !is_dumb_terminal()
 }
 
-/// Whether a stream shows colours.
+/// Returns whether a stream shows colours.
 fn colours_on(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && are_wanted()
 }
 
-/// Whether the terminal says of itself that it knows no escape sequences.
+/// Returns whether the terminal supports no escape sequences.
 fn is_dumb_terminal() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }

@@ -1,5 +1,4 @@
-//! Stdout during a run: what is asked for is written by a thread of its own, so that nothing of the run waits for
-//! whoever reads it, a pager say.
+//! Stdout during a run. A thread of its own writes, so that a slow reader, such as a pager, does not delay the run.
 
 use std::io::{BufWriter, ErrorKind, Result, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -7,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Something to write: put into words by the thread, as it takes less room before.
+/// Piece of output. The thread formats it, because the data needs less memory than the text.
 type OutputPiece = Box<dyn FnOnce(&mut dyn Write) -> Result<()> + Send>;
 
-/// The way to the thread; clones lead to the same one. What is not read yet waits there.
+/// Handle of the thread. Clones share it. Pieces wait in its queue.
 #[derive(Clone)]
 pub(crate) struct Stdout(Arc<Mutex<OpenStdout>>);
 
@@ -21,37 +20,37 @@ struct OpenStdout {
     done: Option<oneshot::Receiver<Result<()>>>,
 }
 
-/// When writing begins.
+/// Start of writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StartWriting {
     /// With the first piece.
     AtOnce,
-    /// When all pieces are there: on a terminal on which something else is drawn until then.
+    /// After the last piece, for a terminal that shows a live view until then.
     AtEnd,
 }
 
-/// How writing ended.
+/// Result of writing.
 #[derive(Debug)]
 pub(crate) enum WriteEnd {
-    /// All is written.
+    /// Everything was written.
     Whole,
-    /// Whoever read it has gone (`| head`).
+    /// The reader is gone (`
+    ///  head`).
     Unread,
-    /// Somebody waits no longer for it to be read.
+    /// The user did not wait for the reader.
     Interrupted,
 }
 
 impl Stdout {
-    /// Starts the thread, which writes at once or when all is known. `gone` is called when nobody reads any more, or
-    /// nothing more can be written.
+    /// Starts the thread. `gone` is called when the reader is gone or nothing more can be written.
     ///
     /// # Errors
-    /// When the system has no thread left.
+    /// The system has no thread left.
     pub(crate) fn start(begin: StartWriting, gone: impl FnOnce() + Send + 'static) -> Result<Self> {
         Self::to(std::io::stdout(), begin, gone)
     }
 
-    /// The same, to anywhere.
+    /// Starts the thread with another output.
     pub(crate) fn to(
         out: impl Write + Send + 'static,
         begin: StartWriting,
@@ -61,13 +60,13 @@ impl Stdout {
         let (sender, done) = oneshot::channel();
         let (held, begun) = channel::<()>();
         let write = move || {
-            // Nothing ever comes but the end of it.
+            // The sender is dropped and sends nothing.
             let _ = begun.recv();
             let written = write(out, &pieces);
             if written.is_err() {
                 gone();
             }
-            // Nobody may be waiting for it.
+            // The receiver may be gone.
             let _ = sender.send(written);
         };
         std::thread::Builder::new()
@@ -80,7 +79,7 @@ impl Stdout {
         }))))
     }
 
-    /// Has `piece` written behind all before it; in vain where nobody reads it.
+    /// Queues `piece`. It is lost if the reader is gone.
     pub(crate) fn send(&self, piece: impl FnOnce(&mut dyn Write) -> Result<()> + Send + 'static) {
         let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = &open.queue {
@@ -91,7 +90,7 @@ impl Stdout {
     /// Waits until everything is written, or `interrupted` completes.
     ///
     /// # Errors
-    /// What went wrong, but for a reader that has gone.
+    /// Any error except for a reader that is gone.
     pub(crate) async fn finish(&self, interrupted: impl Future) -> Result<WriteEnd> {
         let done = {
             let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -118,7 +117,7 @@ impl Stdout {
     }
 }
 
-/// Bytes are sent as they are.
+/// Queues bytes as they are.
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> Result<usize> {
         let piece = bytes.to_vec();
@@ -131,14 +130,14 @@ impl Write for Stdout {
     }
 }
 
-/// Writes until there is no more, or no more can be written.
+/// Writes until the queue ends or an error occurs.
 fn write(out: impl Write, pieces: &Receiver<OutputPiece>) -> Result<()> {
     let mut out = BufWriter::with_capacity(64 * 1024, out);
     for piece in pieces {
-        // Whoever reads along sees each piece when it is known.
+        // A reader sees each piece at once.
         let written = piece(&mut out).and_then(|()| out.flush());
         if let Err(error) = written {
-            // What could not be written is not tried again when the buffer is dropped.
+            // The content is not written again when the buffer is dropped.
             drop(out.into_parts());
             return Err(error);
         }

@@ -1,9 +1,9 @@
-//! Colours, where they are wanted.
+//! Colours of words.
 
-/// What a word is painted for.
+/// Style of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
-    /// As it is.
+    /// No style.
     Plain,
     /// Good news.
     Green,
@@ -18,7 +18,7 @@ pub(super) enum Style {
 }
 
 impl Style {
-    /// `text` in this colour, if `colours` are wanted.
+    /// Returns `text` in this colour, if `colours` is set.
     pub(super) fn apply(self, text: &str, colours: bool) -> String {
         let code = match self {
             Self::Plain => return text.to_owned(),

@@ -1,11 +1,11 @@
-//! Sizes, times and speeds as people read them.
+//! Sizes, times and speeds for people.
 
 use std::time::Duration;
 
 use image_syncer_registry::Digest;
 use image_syncer_sync::Failure;
 
-/// Bytes in binary units: `17 B`, `3.4 KiB`, `67.3 MiB`.
+/// Returns bytes in binary units: `17 B`, `3.4 KiB`, `67.3 MiB`.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if count < 1024 {
@@ -25,7 +25,7 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{value:.1} {unit}")
 }
 
-/// A time: `0.03 s`, `4.2 s`, `3 min 20 s`, `2 h 5 min`.
+/// Returns a time: `0.03 s`, `4.2 s`, `3 min 20 s`, `2 h 5 min`.
 pub(super) fn time(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if seconds < 0.995 {
@@ -41,7 +41,7 @@ pub(super) fn time(duration: Duration) -> String {
     format!("{} h {} min", whole / 3600, whole % 3600 / 60)
 }
 
-/// Bytes per second over `duration`; `None` where that would say nothing.
+/// Returns bytes per second over `duration`; `None` if that has no meaning.
 pub(super) fn speed(count: u64, duration: Duration) -> Option<String> {
     let milliseconds = u64::try_from(duration.as_millis()).ok()?;
     if count == 0 || milliseconds == 0 {
@@ -54,13 +54,13 @@ pub(super) fn speed(count: u64, duration: Duration) -> Option<String> {
     ))
 }
 
-/// `1 image`, `3 images`.
+/// Returns a number and its noun: `1 image`, `3 images`.
 pub(crate) fn count(number: u64, noun: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
     format!("{} {noun}{s}", grouped(number))
 }
 
-/// `1,234,567`.
+/// Returns a number with separators: `1,234,567`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -73,7 +73,7 @@ pub(crate) fn grouped(number: u64) -> String {
     out
 }
 
-/// A rule by its name, and where it stands: `a.example/x (images.yaml:3)`.
+/// Returns the name and the place of a rule: `a.example/x (images.yaml:3)`.
 pub(super) fn rule(rule: &image_syncer_sync::rule::Rule) -> String {
     match &rule.location {
         Some(at) => format!("{} ({}:{})", rule.name, at.file.display(), at.line),
@@ -89,10 +89,10 @@ pub(super) fn cause(failure: &Failure) -> String {
     }
 }
 
-/// Number of digits of a digest that tell it from all others that anybody has.
+/// Number of digits of a digest that identify it in practice.
 pub(super) const SHORT: usize = 12;
 
-/// Returns the first `digits` of a digest; those of sha256 need no name.
+/// Returns the first `digits` of a digest. The algorithm is omitted for sha256.
 pub(super) fn short(digest: &Digest, digits: usize) -> String {
     let text = digest.to_string();
     match text.split_once(':') {

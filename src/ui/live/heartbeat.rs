@@ -1,4 +1,4 @@
-//! A sign of life where nothing is drawn, for runs that take long and images that take longer.
+//! Progress lines at long intervals, for outputs without a live view.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -10,13 +10,13 @@ use crate::ui::live::meter::ProgressMeter;
 use crate::ui::live::{RunStatus, shutdown};
 use crate::ui::units;
 
-/// How often: seldom enough for a log, often enough to tell a slow run from one that hangs.
+/// Interval of the lines: long enough for a log, short enough to notice a run that hangs.
 pub(super) const EVERY: Duration = Duration::from_secs(30);
 
-/// How many hosts that are left alone are named.
+/// Maximum number of paused hosts that are named.
 const NAMED: usize = 3;
 
-/// Says how far the run is, again and again, for as long as it is polled.
+/// Prints the progress at each interval, while it is polled.
 pub(super) async fn heartbeat(lines: &LineWriter, mut meter: ProgressMeter) -> Infallible {
     let mut beat = tokio::time::interval(EVERY);
     beat.tick().await;
@@ -27,7 +27,8 @@ pub(super) async fn heartbeat(lines: &LineWriter, mut meter: ProgressMeter) -> I
     }
 }
 
-/// `12 of 100+ images ended (1 failed), 5 under way; 3.4 GiB of 9.1 GiB sent, 35.0 MiB/s; 3 min 20 s left`.
+/// Returns the progress: `12 of 100+ images ended (1 failed), 5 under way; 3.4 GiB of 9.1 GiB sent, 35.0 MiB/s; 3 min
+/// 20 s left`.
 fn describe_status(status: &RunStatus) -> String {
     let failed = match status.failed {
         0 => String::new(),
@@ -61,7 +62,7 @@ fn describe_status(status: &RunStatus) -> String {
     parts.join("; ")
 }
 
-/// Which hosts are left alone, and for how long; at most so many by name.
+/// Returns the paused hosts with the rest of their pauses; at most `named` of them by name.
 pub(super) fn pauses(status: &RunStatus, named: usize) -> Vec<String> {
     let pause = |pause: &super::pauses::Pause| {
         let why = match pause.why {
@@ -79,7 +80,7 @@ pub(super) fn pauses(status: &RunStatus, named: usize) -> Vec<String> {
     all
 }
 
-/// What the end waits for.
+/// Returns what the end of the run waits for.
 pub(super) fn ending(state: shutdown::State, status: &RunStatus) -> String {
     let images = status.unit.count(status.under_way);
     match state {
@@ -91,7 +92,7 @@ pub(super) fn ending(state: shutdown::State, status: &RunStatus) -> String {
     }
 }
 
-/// A time that is not known well: `under 10 s`, `45 s`, `3 min 20 s`, `24 min`, `2 h 5 min`.
+/// Returns an estimated time: `under 10 s`, `45 s`, `3 min 20 s`, `24 min`, `2 h 5 min`.
 pub(super) fn roughly(time: Duration) -> String {
     let to = |step: u64| (time.as_secs() + step / 2) / step * step;
     match time.as_secs() {
@@ -116,7 +117,7 @@ mod tests {
     use crate::ui::live::pauses::Pause;
 
     #[test]
-    fn it_tells_how_far_the_run_is() {
+    fn the_progress_line_has_all_parts() {
         let mut status = RunStatus {
             found: 1_000,
             listing: true,
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_are_not_known_well_are_not_told_to_the_second() {
+    fn estimated_times_are_rounded() {
         for (seconds, text) in [
             (3, "under 10 s"),
             (12, "10 s"),

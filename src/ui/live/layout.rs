@@ -2,8 +2,7 @@
 
 use crate::ui::style::Style;
 
-/// Text in one line, of pieces with colours; knows how wide it is. References are ASCII, and what else is written into
-/// a view has no wide characters.
+/// Line of coloured pieces that knows its width. References are ASCII, and a view has no other wide characters.
 #[derive(Debug, Default)]
 pub(super) struct StyledLine {
     text: String,
@@ -12,7 +11,7 @@ pub(super) struct StyledLine {
 }
 
 impl StyledLine {
-    /// An empty line.
+    /// Creates an empty line.
     pub(super) fn new(colours: bool) -> Self {
         Self {
             colours,
@@ -20,7 +19,7 @@ impl StyledLine {
         }
     }
 
-    /// With a further piece.
+    /// Appends a piece.
     pub(super) fn with(mut self, paint: Style, piece: &str) -> Self {
         if !piece.is_empty() {
             self.text.push_str(&paint.apply(piece, self.colours));
@@ -29,20 +28,20 @@ impl StyledLine {
         self
     }
 
-    /// With blanks up to this column.
+    /// Appends blanks up to this column.
     pub(super) fn to(self, column: usize) -> Self {
         let blanks = column.saturating_sub(self.width);
         self.with(Style::Plain, &" ".repeat(blanks))
     }
 
-    /// With a bar of this width, of which `done` of `all` are filled.
+    /// Appends a bar of this width, filled to `done` of `all`.
     pub(super) fn bar(self, width: usize, done: u64, all: u64) -> Self {
         let full = filled(width, done, all);
         self.with(Style::Green, &"━".repeat(full))
             .with(Style::Dim, &"─".repeat(width - full))
     }
 
-    /// With those of `pieces` that there is room for up to `width`, each behind two blanks, the first ones first.
+    /// Appends the pieces that fit into `width`, in their order, each after two blanks.
     pub(super) fn fitting(mut self, width: usize, pieces: &[(Style, String)]) -> Self {
         for (paint, piece) in pieces {
             if !piece.is_empty() && self.width + 2 + piece.chars().count() <= width {
@@ -52,13 +51,13 @@ impl StyledLine {
         self
     }
 
-    /// The text, with its colours.
+    /// Returns the text, with its colours.
     pub(super) fn text(self) -> String {
         self.text
     }
 }
 
-/// How much of a bar is filled: all of it only when all is done.
+/// Returns the filled part of a bar. The bar is full only if everything is done.
 fn filled(width: usize, done: u64, all: u64) -> usize {
     if all == 0 {
         return 0;
@@ -67,12 +66,12 @@ fn filled(width: usize, done: u64, all: u64) -> usize {
     usize::try_from(full).unwrap_or(width).min(width)
 }
 
-/// Whole hundredths: 100 only when all is done.
+/// Returns the percentage, rounded down: 100 only if everything is done.
 pub(super) fn percent(done: u64, all: u64) -> usize {
     filled(100, done, all)
 }
 
-/// `text` in at most `width` characters; what is in the middle is left out, as names differ at their ends.
+/// Returns `text` in at most `width` characters. The middle is cut, because names differ at their ends.
 pub(super) fn shorten(text: &str, width: usize) -> String {
     let length = text.chars().count();
     if length <= width {
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_without_room_are_left_out() {
+    fn pieces_that_do_not_fit_are_omitted() {
         let pieces = ["one", "a long one", "two"].map(|text| (Style::Plain, text.to_owned()));
         let line = StyledLine::new(false).with(Style::Plain, "start").to(8);
         assert_eq!(line.fitting(20, &pieces).text(), "start     one  two");

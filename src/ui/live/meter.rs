@@ -1,4 +1,4 @@
-//! Samples what a run counts.
+//! Samples the counters of a run.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -15,21 +15,21 @@ use crate::ui::live::speed::{
 };
 use crate::ui::live::{ActiveTransfer, Pauses, RunStatus, ShutdownState};
 
-/// How many transfers are told of one by one.
+/// Number of transfers with a line of their own.
 const LARGEST: usize = 4;
 
-/// How many digits of a digest tell blobs apart.
+/// Number of digits of a digest that distinguish blobs.
 const DIGITS: usize = 12;
 
-/// What is sampled.
+/// Counters that are sampled.
 #[derive(Clone)]
 pub(super) struct SampleSources {
-    /// How many rules the run has.
+    /// Number of rules of the run.
     pub(super) rules: u64,
     /// Unit of the counters.
     pub(super) unit: CopyUnit,
-    /// Whether the run sends nothing.
-    pub(super) only_asks: bool,
+    /// The run sends nothing.
+    pub(super) sends_nothing: bool,
     pub(super) report: Arc<Report>,
     pub(super) counts: Arc<Counts>,
     pub(super) progress: Arc<Progress>,
@@ -37,23 +37,23 @@ pub(super) struct SampleSources {
     pub(super) ending: Arc<ShutdownState>,
 }
 
-/// How long a transfer flows before it is told of: those that are over sooner would only flicker.
+/// Minimum age of a transfer with a line. Shorter ones would only flicker.
 const LASTING: Duration = Duration::from_millis(700);
 
-/// Samples, and remembers what it takes to tell speeds.
+/// Samples counters, and keeps the samples that speeds need.
 pub(super) struct ProgressMeter {
     sources: SampleSources,
     started: Instant,
     speeds: SpeedSamples,
     left: TimeLeft,
-    /// The transfers that were told of last, each in its place.
+    /// Transfers with a line, each at its position.
     places: [Option<u64>; LARGEST],
-    /// When each transfer that flows was first seen.
+    /// Time at which each flowing transfer was first seen.
     seen: HashMap<u64, Instant>,
 }
 
 impl ProgressMeter {
-    /// A meter whose speed of the moment is taken over `window`.
+    /// Creates a meter that averages the current speed over `window`.
     pub(super) fn new(sources: SampleSources, window: Duration) -> Self {
         let started = Instant::now();
         Self {
@@ -66,7 +66,7 @@ impl ProgressMeter {
         }
     }
 
-    /// How far the run is.
+    /// Returns the progress of the run.
     pub(super) fn sample(&mut self, now: Instant) -> RunStatus {
         let sources = &self.sources;
         let counts = sources.report.counts();
@@ -96,7 +96,7 @@ impl ProgressMeter {
             under_way: counts.under_way,
             failed: counts.failed,
             retries: sources.counts.totals().retries,
-            only_asks: sources.only_asks,
+            sends_nothing: sources.sends_nothing,
             moved,
             remaining,
             speed: self.speeds.now(now, moved),
@@ -111,7 +111,7 @@ impl ProgressMeter {
     }
 }
 
-/// What of it is not sent yet.
+/// Returns the bytes that are not sent yet.
 fn rest(upload: &InFlightUpload) -> u64 {
     let size = upload.blob().size.unwrap_or_default();
     size.saturating_sub(upload.done().unwrap_or_default())
@@ -140,7 +140,7 @@ fn lasting<'a>(
         .collect()
 }
 
-/// Puts the largest of these transfers into places; those that have one keep it until they end.
+/// Assigns the largest transfers to the positions. A transfer keeps its position until it ends.
 fn place(
     places: &mut [Option<u64>; LARGEST],
     mut others: Vec<&Arc<InFlightUpload>>,

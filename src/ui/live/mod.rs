@@ -1,5 +1,5 @@
-//! How far a run is, shown while it goes on: a view that is drawn again and again on a terminal, a line now and then
-//! elsewhere. Both say the same, sampled at their own pace from what the run counts anyway.
+//! Progress of a run: a view that is redrawn on a terminal, or a line now and then elsewhere. Both show the same
+//! samples of the run's counters, at their own intervals.
 
 mod heartbeat;
 mod layout;
@@ -26,10 +26,10 @@ pub(crate) use pauses::Pauses;
 pub(crate) use shutdown::ShutdownState;
 use view::LiveView;
 
-/// Shows how far a run is, as the flags and the terminal have it.
+/// Shows the progress of a run in the form that the flags and the terminal select.
 pub(crate) struct ProgressDisplay {
     how: DisplayMode,
-    only_asks: bool,
+    sends_nothing: bool,
     printer: Printer,
     pauses: Arc<Pauses>,
     ending: Arc<ShutdownState>,
@@ -37,39 +37,39 @@ pub(crate) struct ProgressDisplay {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum DisplayMode {
-    /// A view below the lines.
+    /// View below the lines.
     Live,
-    /// A line now and then.
+    /// Lines at intervals.
     Plain,
     Nothing,
 }
 
-/// How far a run is, at one moment.
+/// Progress of a run at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RunStatus {
     /// Unit of the counters.
     pub(super) unit: CopyUnit,
-    /// Images that are known so far.
+    /// Images that were found so far.
     pub(super) found: u64,
-    /// Whether more may be found.
+    /// More images may be found.
     pub(super) listing: bool,
     pub(super) ended: u64,
     pub(super) under_way: u64,
     pub(super) failed: u64,
     pub(super) retries: u64,
-    /// Whether nothing is to be sent.
-    pub(super) only_asks: bool,
+    /// The run sends nothing.
+    pub(super) sends_nothing: bool,
     /// Bytes of blobs that were sent.
     pub(super) moved: u64,
-    /// Bytes of blobs that are known to be left to send.
+    /// Bytes of blobs that are known to be missing.
     pub(super) remaining: u64,
-    /// Bytes a second over the last moments, and since the start.
+    /// Bytes per second, over the last moments and since the start.
     pub(super) speed: Option<u64>,
     pub(super) average: Option<u64>,
     pub(super) left: Option<Duration>,
-    /// The hosts that are left alone, the one that is so for longest first.
+    /// Paused hosts, the longest pause first.
     pub(super) pauses: Vec<pauses::Pause>,
-    /// The largest transfers whose bytes flow, each in the same place for as long as it does.
+    /// Largest flowing transfers, each at the same position until it ends.
     pub(super) transfers: Vec<Option<ActiveTransfer>>,
     /// Number of transfers whose bytes flow.
     pub(super) flowing_transfers: u64,
@@ -78,22 +78,22 @@ pub(super) struct RunStatus {
     pub(super) ending: Option<shutdown::State>,
 }
 
-/// A transfer whose bytes flow.
+/// Transfer whose bytes flow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ActiveTransfer {
     pub(super) number: u64,
-    /// The repository that it goes to, in full and without its host.
+    /// Destination repository, with and without its host.
     pub(super) name: String,
     pub(super) short_name: String,
-    /// The first digits of its digest.
+    /// First digits of the digest.
     pub(super) digest: String,
     pub(super) done: u64,
     pub(super) size: u64,
 }
 
 impl ProgressDisplay {
-    /// As the flags have it, where `printer` writes; of bytes where the run does not only ask.
-    pub(crate) fn new(flags: &Logging, only_asks: bool, printer: Printer) -> Self {
+    /// Creates the display for the flags, on `printer`. It shows bytes unless `sends_nothing` is set.
+    pub(crate) fn new(flags: &Logging, sends_nothing: bool, printer: Printer) -> Self {
         let how = match flags.progress {
             _ if flags.quiet => DisplayMode::Nothing,
             ProgressMode::None => DisplayMode::Nothing,
@@ -102,24 +102,24 @@ impl ProgressDisplay {
         };
         Self {
             how,
-            only_asks,
+            sends_nothing,
             printer,
             pauses: Arc::default(),
             ending: Arc::default(),
         }
     }
 
-    /// Hears of pauses.
+    /// Returns the observer of pauses.
     pub(crate) fn pauses(&self) -> &Arc<Pauses> {
         &self.pauses
     }
 
-    /// Is told that the run is to end.
+    /// Returns the state that announces the end of the run.
     pub(crate) fn ending(&self) -> &ShutdownState {
         &self.ending
     }
 
-    /// Shows how far a run of so many `rules` is, for as long as it is polled.
+    /// Shows the progress of a run with this number of rules, while it is polled.
     pub(crate) async fn show(
         &self,
         rules: u64,
@@ -132,7 +132,7 @@ impl ProgressDisplay {
         let sources = SampleSources {
             rules,
             unit,
-            only_asks: self.only_asks,
+            sends_nothing: self.sends_nothing,
             report: Arc::clone(report),
             counts: Arc::clone(counts),
             progress: Arc::clone(progress),
@@ -144,7 +144,7 @@ impl ProgressDisplay {
             let live = LiveView::new(meter, self.printer.colours());
             self.printer.view(Box::new(live))
         });
-        // A log file has signs of life even where somebody looks on.
+        // A log file gets progress lines even beside a live view.
         let beats =
             self.how == DisplayMode::Plain || (self.how == DisplayMode::Live && lines.are_logged());
         let heartbeat = async {

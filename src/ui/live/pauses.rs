@@ -1,4 +1,4 @@
-//! Which hosts are left alone at this moment.
+//! Hosts that are paused at this moment.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use image_syncer_registry::transport::{Observer, PauseReason};
 
-/// Hosts that are remembered at a time; files name a few hundred at most.
+/// Maximum number of hosts that are remembered. Files name a few hundred at most.
 const MOST: usize = 100;
 
-/// Remembers which hosts are left alone, and until when.
+/// Observer that remembers paused hosts and the ends of their pauses.
 #[derive(Debug, Default)]
 pub(crate) struct Pauses(Mutex<HashMap<String, (Instant, PauseReason)>>);
 
-/// A host that is left alone.
+/// Paused host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ui) struct Pause {
     pub(in crate::ui) host: String,
@@ -22,7 +22,7 @@ pub(in crate::ui) struct Pause {
 }
 
 impl Pauses {
-    /// Those that are left alone at this moment, the one that is so for longest first.
+    /// Returns the paused hosts, the longest pause first.
     pub(super) fn current(&self, now: Instant) -> Vec<Pause> {
         let mut hosts = self.lock();
         if hosts.is_empty() {
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_hosts_are_remembered() {
+    fn the_number_of_remembered_hosts_is_bounded() {
         let pauses = Pauses::default();
         for number in 0..2 * MOST {
             let host = format!("{number}.example");

@@ -1,31 +1,31 @@
-//! That a run was asked to end, and until when it may go on.
+//! Request to end a run, and the deadline of the work in flight.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Whether a run was asked to end before all is done.
+/// Request to end a run before everything is done.
 #[derive(Debug, Default)]
 pub(crate) struct ShutdownState(Mutex<Option<Until>>);
 
 #[derive(Clone, Copy, Debug)]
 enum Until {
-    /// What is under way may go on until then.
+    /// The work in flight may go on until then.
     Then(Instant),
-    /// What is under way is dropped.
+    /// The work in flight is dropped.
     Now,
 }
 
-/// What becomes of what is under way.
+/// Rest of the work in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ui) enum State {
-    /// It may go on for so long.
+    /// It may go on for this time.
     GoesOn(Duration),
     /// It is dropped.
     Dropped,
 }
 
 impl ShutdownState {
-    /// No further image is begun; those under way may go on for so long.
+    /// Starts no more images. Those in flight may go on for `grace`.
     pub(crate) fn begin_with_grace(&self, grace: Duration) {
         self.set(if grace.is_zero() {
             Until::Now
@@ -34,12 +34,12 @@ impl ShutdownState {
         });
     }
 
-    /// What is under way is dropped.
+    /// Drops the work in flight.
     pub(crate) fn now(&self) {
         self.set(Until::Now);
     }
 
-    /// What was asked for, if anything was.
+    /// Returns the state, if the run was requested to end.
     pub(super) fn state(&self, now: Instant) -> Option<State> {
         let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Some(match until? {

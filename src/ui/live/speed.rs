@@ -1,28 +1,28 @@
-//! How fast it goes, and how long it will take.
+//! Speed of a run, and its remaining time.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Over which time the speed of this moment is taken: long enough not to flicker.
+/// Window of the current speed: long enough not to flicker.
 pub(super) const MOMENTS: Duration = Duration::from_secs(5);
 
-/// Over which time the speed is taken that tells how long it will take.
+/// Window of the speed that estimates the remaining time.
 const WHILE: Duration = Duration::from_secs(30);
 
-/// How far samples lie apart at least, so that few are kept.
+/// Minimum interval between samples, so that few are kept.
 const APART: Duration = Duration::from_millis(250);
 
-/// Before this, nothing is said of how long it will take.
+/// Time without an estimate at the start.
 const EARLY: Duration = Duration::from_secs(5);
 
-/// How many images must have ended, or which part of them, before their pace says anything.
+/// Number of ended images, or part of all images, from which their pace is used.
 const ENOUGH_IMAGES: u64 = 50;
 const ENOUGH_PART: u64 = 20;
 
-/// How quickly what is said follows what is known, in seconds: after this, two thirds of the way are gone.
+/// Time constant of the displayed estimate in seconds: after it, two thirds of a change are visible.
 const INERTIA: f64 = 10.0;
 
-/// Bytes at some moments of the last while.
+/// Sampled bytes of the recent past.
 #[derive(Debug)]
 pub(super) struct SpeedSamples {
     window: Duration,
@@ -30,7 +30,7 @@ pub(super) struct SpeedSamples {
 }
 
 impl SpeedSamples {
-    /// Speeds of which that of the moment is taken over `window`.
+    /// Creates samples with a current speed over `window`.
     pub(super) fn new(start: Instant, window: Duration) -> Self {
         Self {
             window,
@@ -38,10 +38,10 @@ impl SpeedSamples {
         }
     }
 
-    /// At this moment so many bytes were moved since the start.
+    /// Adds a sample: bytes since the start.
     pub(super) fn sample(&mut self, now: Instant, bytes: u64) {
         let keep = self.window.max(WHILE);
-        // The oldest that is kept is as old as the window, or a bit older.
+        // The oldest sample that is kept is as old as the window, or a little older.
         while let Some((second, _)) = self.samples.get(1)
             && now.duration_since(*second) >= keep
         {
@@ -53,12 +53,12 @@ impl SpeedSamples {
         }
     }
 
-    /// Bytes a second over the last moments; `None` where nothing moved.
+    /// Returns bytes per second over the window; `None` if nothing moved.
     pub(super) fn now(&self, now: Instant, bytes: u64) -> Option<u64> {
         self.over(self.window, now, bytes)
     }
 
-    /// Bytes a second over a longer while.
+    /// Returns bytes per second over a longer time.
     fn steady(&self, now: Instant, bytes: u64) -> Option<u64> {
         self.over(WHILE, now, bytes)
     }
@@ -74,7 +74,7 @@ impl SpeedSamples {
     }
 }
 
-/// Bytes a second; `None` where that would say nothing.
+/// Returns bytes per second; `None` if that has no meaning.
 pub(super) fn per_second(bytes: u64, time: Duration) -> Option<u64> {
     let milliseconds = time.as_millis();
     if bytes == 0 || milliseconds < 100 {
@@ -83,25 +83,24 @@ pub(super) fn per_second(bytes: u64, time: Duration) -> Option<u64> {
     u64::try_from(u128::from(bytes) * 1000 / milliseconds).ok()
 }
 
-/// What is known of the work that is left.
+/// Known part of the remaining work.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RemainingWork {
-    /// Since the start.
+    /// Time since the start.
     pub(super) elapsed: Duration,
-    /// Whether more images may be found.
+    /// More images may be found.
     pub(super) listing: bool,
     pub(super) found: u64,
     pub(super) ended: u64,
     pub(super) under_way: u64,
-    /// Bytes that are known to be left to send.
+    /// Bytes that are known to be missing.
     pub(super) remaining: u64,
-    /// Bytes a second.
+    /// Bytes per second.
     pub(super) speed: Option<u64>,
 }
 
-/// How long the rest will take if all goes on as before; `None` where that cannot be told. The bytes that are known
-/// to be left are one bound. Images that were not begun may take others, which nobody knows yet: that the rest of the
-/// images will take as long as those before is the other.
+/// Estimates the remaining time at the current pace; `None` if it is unknown. One bound is the number of bytes that are
+/// known to be missing. The other is the number of images: the rest may take as long per image as those before.
 pub(super) fn estimate(work: RemainingWork) -> Option<Duration> {
     if work.listing || work.elapsed < EARLY || work.ended >= work.found {
         return None;
@@ -124,12 +123,12 @@ pub(super) fn estimate(work: RemainingWork) -> Option<Duration> {
     by_bytes.max(by_images).map(Duration::from_secs)
 }
 
-/// What is said of how long it will take: it follows what is known slowly, and counts down meanwhile.
+/// Displayed remaining time. It follows the estimate slowly, and counts down in between.
 #[derive(Debug, Default)]
 pub(super) struct TimeLeft(Option<(Instant, f64)>);
 
 impl TimeLeft {
-    /// What to say at this moment, where `known` is known.
+    /// Returns the time to display, for the estimate `known`.
     pub(super) fn next(&mut self, now: Instant, known: Option<Duration>) -> Option<Duration> {
         let known = known.map(|time| time.as_secs_f64());
         let said = match (self.0, known) {
@@ -146,7 +145,7 @@ impl TimeLeft {
     }
 }
 
-/// What remains of `bytes` at the steady speed of `speeds`, in `work`.
+/// Returns `work` with the steady speed of `speeds`.
 pub(super) fn steadily(
     speeds: &SpeedSamples,
     now: Instant,
@@ -167,7 +166,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn the_speed_of_the_moment_forgets_what_was_before() {
+    fn the_current_speed_forgets_the_past() {
         let start = Instant::now();
         let mut speeds = SpeedSamples::new(start, MOMENTS);
         assert_eq!(speeds.now(start, 0), None);
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_takes_as_long_as_its_bytes_or_as_its_images() {
+    fn the_estimate_is_the_larger_of_two_bounds() {
         assert_eq!(estimate(work()), Some(60 * SECOND));
         let bytes = |remaining| RemainingWork {
             remaining,
@@ -206,7 +205,7 @@ mod tests {
         };
         assert_eq!(estimate(bytes(30_000)), Some(60 * SECOND));
         assert_eq!(estimate(bytes(90_000)), Some(90 * SECOND));
-        // When all have begun, the bytes that are left are all that there is.
+        // If all images have started, the known bytes are all that is missing.
         let all_begun = RemainingWork {
             under_way: 50,
             ..bytes(2_500)
@@ -215,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_until_it_means_something() {
+    fn there_is_no_estimate_without_enough_data() {
         let early = RemainingWork {
             elapsed: 4 * SECOND,
             ..work()
@@ -239,20 +238,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_counts_down_and_never_jumps() {
+    fn the_displayed_time_counts_down_and_never_jumps() {
         let start = Instant::now();
         let mut left = TimeLeft::default();
         let at = |tenths: u32| start + tenths * SECOND / 10;
         let mut said = left.next(at(0), Some(100 * SECOND)).unwrap();
         assert_eq!(said, 100 * SECOND);
-        // What is known leaps up and down; what is said moves by a few hundredths of the leap at most.
+        // The estimate jumps up and down; the display moves by a few per cent of the jump at most.
         for tenths in 1..1000 {
             let known = if tenths % 50 < 25 { 30 } else { 300 };
             let next = left.next(at(tenths), Some(known * SECOND)).unwrap();
             assert!(next.abs_diff(said) < 4 * SECOND, "{said:?} {next:?}");
             said = next;
         }
-        // When it counts down as time passes, what is said comes there.
+        // If the estimate counts down steadily, the display reaches it.
         for tenths in 1000..2000 {
             let known = (3_000 - tenths) * SECOND / 10;
             said = left.next(at(tenths), Some(known)).unwrap();

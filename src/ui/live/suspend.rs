@@ -1,4 +1,4 @@
-//! Ctrl-Z: the view is erased before the process stops, and drawn again when it goes on.
+//! Ctrl-Z: erases the view before the process stops, and draws it again when the process continues.
 
 use std::convert::Infallible;
 
@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::ui::screen::Screen;
 
-/// Stops the process cleanly at each SIGTSTP, for as long as it is polled.
+/// Stops the process cleanly at each SIGTSTP, while it is polled.
 pub(super) async fn stop_on_request(screen: &Screen) -> Infallible {
     let Ok(mut requests) = signal(SignalKind::from_raw(Signal::TSTP.as_raw())) else {
         return std::future::pending().await;
@@ -35,10 +35,10 @@ fn can_be_continued() -> bool {
     std::fs::read_to_string("/proc/self/stat").map_or(true, |stat| is_a_job(&stat))
 }
 
-/// Returns whether a `/proc/PID/stat` tells of a process group beside that of the session, as a shell creates one for
-/// each job. Both are 0 where they belong to a PID namespace further out.
+/// Returns whether a `/proc/PID/stat` names a process group other than that of the session: a shell creates one for
+/// each job. Both are 0 if they belong to an outer PID namespace.
 fn is_a_job(stat: &str) -> bool {
-    // The name of the program, in parentheses, may contain blanks and parentheses.
+    // The name of the program is in parentheses, and may contain blanks and parentheses.
     let fields = stat.rsplit_once(") ").map(|(_, fields)| fields);
     // The state, the parent, the process group, the session.
     let mut fields = fields.unwrap_or_default().split(' ').skip(2);
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_from_outside_of_the_namespace_is_known_by_its_zero() {
+    fn a_session_outside_the_namespace_has_the_id_zero() {
         assert!(is_a_job("7 (image-syncer) R 1 7 0 34816 7 4194304"));
         assert!(!is_a_job("1 (image-syncer) R 0 0 0 34816 1 4194304"));
         assert!(!is_a_job("not a line of that file"));

@@ -12,7 +12,7 @@ use crate::escape;
 use crate::ui::style::Style;
 use crate::ui::units;
 
-/// The fields that are documented, in the order in which they come; others follow.
+/// Documented fields, in their order. Others follow.
 const ORDER: [&str; 14] = [
     OUTCOME,
     "rule",
@@ -30,16 +30,16 @@ const ORDER: [&str; 14] = [
     "answer_bytes",
 ];
 
-/// The word that a line for people begins with.
+/// First word of a line for people.
 const OUTCOME: &str = "outcome";
 
-/// What the message of a line says as well, so that the text leaves it out.
+/// Fields that the message contains as well, so that the text form omits them.
 const SAID: [&str; 4] = [OUTCOME, "method", "url", "status"];
 
-/// On whose behalf something is said.
+/// Fields of the image for which something was done.
 const BEHALF: [&str; 3] = ["rule", "source", "destination"];
 
-/// What was said, and the fields that go with it.
+/// Message and its fields.
 #[derive(Debug, Default)]
 pub(super) struct LogFields {
     message: String,
@@ -47,7 +47,7 @@ pub(super) struct LogFields {
 }
 
 impl LogFields {
-    /// That lines are missing.
+    /// Returns a line that counts missing lines.
     pub(super) fn missing_lines(lines: u64) -> Self {
         let lines = units::count(lines, "line");
         Self {
@@ -56,7 +56,7 @@ impl LogFields {
         }
     }
 
-    /// Takes over the fields of what this happened within, but for those that it has itself.
+    /// Adds the fields of an outer span that are not set.
     pub(super) fn inherit(&mut self, outer: &Self) {
         for (name, value) in &outer.named {
             if self.get(name).is_none() {
@@ -65,14 +65,14 @@ impl LogFields {
         }
     }
 
-    /// The documented fields first.
+    /// Moves the documented fields to the front.
     pub(super) fn sort_documented_first(&mut self) {
         let place = |name: &str| ORDER.iter().position(|known| *known == name);
         self.named
             .sort_by_key(|(name, _)| place(name).unwrap_or(ORDER.len()));
     }
 
-    /// One object on one line.
+    /// Returns one object on one line.
     pub(super) fn json(self, level: Level) -> String {
         let mut object = Map::with_capacity(self.named.len() + 3);
         object.insert("timestamp".to_owned(), now().into());
@@ -85,7 +85,7 @@ impl LogFields {
         format!("{}\n", escape::document(&object))
     }
 
-    /// The time, the level, the message, and what it does not say itself as `name=value`.
+    /// Returns time, level, message, and the other fields as `name=value`.
     pub(super) fn text(&self, level: Level, colours: bool) -> String {
         let dim = |text: &str| Style::Dim.apply(text, colours);
         let paint = match level {
@@ -113,8 +113,8 @@ impl LogFields {
         line
     }
 
-    /// ` name=value` for all that the message does not say: first what is told of this moment, as on whose behalf it was
-    /// is much the same in line after line.
+    /// Returns ` name=value` for each field that the message does not contain. Those of the event come first, because
+    /// rule and image are the same in many lines.
     fn pairs(&self) -> String {
         let is_url = self.get("url").is_some();
         let is_said = |name: &str| SAID.contains(&name) || is_url && name == "host";
@@ -164,7 +164,7 @@ impl Visit for LogFields {
     }
 }
 
-/// As it is where that is one word, else between quotes.
+/// Returns a single word as it is, and other text in quotes.
 fn quoted(text: &str) -> String {
     let shown = escape::line(text);
     let is_word = !shown.is_empty() && !shown.contains([' ', '"', '=']);
@@ -175,7 +175,7 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// RFC 3339, in UTC, with microseconds.
+/// Returns the time as RFC 3339, in UTC, with microseconds.
 fn now() -> String {
     let mut time = String::new();
     // Writing to a string does not fail.

@@ -1,4 +1,4 @@
-//! The file of the log: appended to by a thread of its own, so that a slow disk holds up nobody.
+//! The log file. A thread of its own appends to it, so that a slow disk delays nothing.
 
 use std::collections::VecDeque;
 use std::fs::OpenOptions;
@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 
-/// How many bytes may wait for the disk.
+/// Maximum number of bytes that wait for the disk.
 const ROOM: usize = 4 << 20;
 
-/// How long somebody with a line waits for room before it is given up. Nobody waits again until there is some.
+/// Time for which a full queue delays a line before the line is dropped. After that, nothing waits until there is space
+/// again.
 const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 2_000 });
 
-/// A line that says that so many lines are missing before it.
+/// Formats a line that counts missing lines.
 type GapMessage = fn(u64) -> String;
 
-/// Where lines are left to be written. Clones lead to the same file.
+/// Queue of lines for the file. Clones share it.
 #[derive(Clone)]
 pub(super) struct LogFile(Arc<LogQueue>);
 
@@ -26,26 +27,26 @@ struct LogQueue {
     state: Mutex<State>,
     changed: Condvar,
     gap: GapMessage,
-    /// Told, once, that the file cannot be written to.
+    /// Called once if the file cannot be written.
     complain: Box<dyn Fn(&std::io::Error) + Send + Sync>,
 }
 
 #[derive(Default)]
 struct State {
     waiting: VecDeque<String>,
-    /// How many bytes these are.
+    /// Number of bytes in `waiting`.
     bytes: usize,
-    /// Lines that could not be left here since the last one that could.
+    /// Lines that were dropped since the last one that was queued.
     missed: u64,
-    /// The thread has lines that are not written yet.
+    /// The thread is writing lines.
     writing: bool,
-    /// Nobody waits for room.
+    /// Nothing waits for space.
     stuck: bool,
     closed: bool,
 }
 
 impl LogFile {
-    /// Opens the file at `path` and starts its thread. `complain` is told, once, why it cannot be written to.
+    /// Opens the file at `path` and starts its thread. `complain` is called once if the file cannot be written.
     pub(super) fn open(
         path: &Path,
         gap: GapMessage,
@@ -86,7 +87,7 @@ impl LogFile {
         Ok(Self(shared))
     }
 
-    /// Leaves a line, with its end, to be written.
+    /// Queues a line, including its end.
     pub(super) fn append(&self, line: &str) {
         let mut state = self.0.lock();
         if state.bytes >= ROOM && !state.stuck {
@@ -108,7 +109,8 @@ impl LogFile {
         self.0.changed.notify_all();
     }
 
-    /// Waits until everything is written, but no longer than `patience`; what is said later is lost. Says whether it is.
+    /// Waits until everything is written, at most for `patience`. Later lines are dropped. Returns whether everything
+    /// was written.
     pub(super) fn close(&self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         let mut state = self.0.lock();
@@ -137,7 +139,7 @@ impl LogQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lines that wait, or `None` when no more will come.
+    /// Returns the waiting lines, or `None` if no more will come.
     fn take_lines(&self) -> Option<VecDeque<String>> {
         let mut state = self.lock();
         state.writing = false;
@@ -158,7 +160,7 @@ impl LogQueue {
     }
 }
 
-/// The thread.
+/// State of the thread.
 struct LogWriter<W> {
     out: W,
     shared: Arc<LogQueue>,
@@ -178,7 +180,7 @@ impl<W: Write> LogWriter<W> {
         }
     }
 
-    /// Writes a line, and before it, where lines are missing, that they are.
+    /// Writes a line, and before it the number of missing lines, if any.
     fn line(&mut self, line: &str) {
         let mut written = Ok(());
         if self.lost > 0 {
@@ -197,8 +199,8 @@ impl<W: Write> LogWriter<W> {
         }
     }
 
-    /// Writes one line by one call, where the system takes it whole: other processes may append to the same file. What
-    /// was cut short before gets its end first.
+    /// Writes one line with one call, if the system accepts it whole, because other processes may append to the same
+    /// file. A line that was cut before is ended first.
     fn write_line(&mut self, line: &str) -> std::io::Result<()> {
         let mended;
         let mut rest = if self.torn {
@@ -235,7 +237,7 @@ mod tests {
         format!("{lines} missing\n")
     }
 
-    /// Takes as many bytes as it has room for, then nothing until it is given more.
+    /// Accepts as many bytes as there is space for, then fails until it gets more.
     #[derive(Clone, Default)]
     struct Disk(Arc<Mutex<(Vec<u8>, usize)>>);
 
@@ -265,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_full_disk_does_not_take_is_counted_and_lines_stay_whole() {
+    fn a_full_disk_loses_counted_whole_lines() {
         let disk = Disk::default();
         disk.room(5);
         let (complaints, heard) = mpsc::channel();
@@ -297,12 +299,12 @@ mod tests {
         assert_eq!(heard.iter().collect::<Vec<_>>(), [ErrorKind::StorageFull]);
     }
 
-    /// Takes nothing until it is let go.
+    /// Accepts nothing until it is released.
     struct Stuck(mpsc::Receiver<()>, Disk);
 
     impl Write for Stuck {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            // Once its other end is gone, it takes everything.
+            // When the sender is gone, everything is accepted.
             let _ = self.0.recv();
             self.1.write(bytes)
         }
@@ -312,13 +314,13 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_hangs_costs_memory_up_to_a_bound_and_then_lines() {
+    fn a_disk_that_hangs_costs_bounded_memory_and_then_lines() {
         let disk = Disk::default();
         disk.room(usize::MAX);
         let (go, stuck) = mpsc::channel();
         let file = LogFile::start(Stuck(stuck, disk.clone()), gap, |_| {}).unwrap();
         let line = format!("{}\n", "x".repeat(1023));
-        // One line may be with the thread, and those before it; nobody waits twice.
+        // The thread may hold one line and those before it. Nothing waits twice.
         for _ in 0..3 * ROOM / line.len() {
             file.append(&line);
         }
@@ -335,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_is_written_when_it_is_closed() {
+    fn queued_lines_are_written_before_the_log_closes() {
         let disk = Disk::default();
         disk.room(usize::MAX);
         let file = LogFile::start(disk.clone(), gap, |_| {}).unwrap();

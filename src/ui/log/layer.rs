@@ -1,8 +1,8 @@
-//! What is said anywhere in the program becomes a line of the log, with the fields of what it was said within.
+//! Layer that turns the events of the program into log lines, with the fields of the spans around them.
 //!
-//! The JSON of `tracing-subscriber` nests fields: those of an event below `fields` unless told otherwise, those of what
-//! it happened within below `span` and `spans`. Whoever searches a log wants `rule` in one place, whoever said it, so
-//! the fields are gathered here; the text is made of the same ones.
+//! The JSON of `tracing-subscriber` nests fields: those of an event in `fields` by default, those of spans in `span`
+//! and `spans`. A log search needs `rule` in one place, so the fields are collected here. The text form has the same
+//! ones.
 
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
@@ -15,15 +15,15 @@ use crate::ui::Printer;
 use crate::ui::log::entry::LogFields;
 use crate::ui::log::file::LogFile;
 
-/// Where lines go.
+/// Destination of the lines.
 pub(super) enum LogSink {
-    /// A file of their own.
+    /// A file.
     File(LogFile),
     /// Stderr.
     Stderr(Printer),
 }
 
-/// Makes lines of events.
+/// Turns events into lines.
 pub(super) struct LogLayer {
     pub(super) sink: LogSink,
     pub(super) format: LogFormat,

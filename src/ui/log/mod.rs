@@ -1,4 +1,4 @@
-//! The log: where it goes and what is in it.
+//! The log: its destination and its content.
 
 mod entry;
 mod file;
@@ -20,41 +20,41 @@ use entry::LogFields;
 use file::LogFile;
 use layer::{LogLayer, LogSink};
 
-/// Where the log goes. It belongs to one run and not to the process: threads of the run enter it.
+/// Log of one run, not of the process: the threads of the run attach to it.
 #[derive(Clone)]
 pub struct Log {
     dispatch: Dispatch,
     file: Option<LogFile>,
     takes_stderr: bool,
     json: bool,
-    /// What the flags let through, whatever `RUST_LOG` says.
+    /// Level of the flags, independent of `RUST_LOG`.
     level: LogLevel,
     quiet: bool,
     verbose: bool,
 }
 
-/// The crates whose words are logged. Those below them (the HTTP library, TLS) could log headers, and thus secrets.
+/// Crates whose events are logged. The crates below them (HTTP, TLS) could log headers, and so secrets.
 const OURS: [&str; 3] = ["image_syncer", "image_syncer_registry", "image_syncer_sync"];
 
-/// Where the spans are made that say on whose behalf something is logged: they are wanted at whatever level anything is.
+/// Target of the spans with the fields of rule and image, which are needed at every level.
 const SPANS: &str = "image_syncer_sync::span";
 
-/// How long the end of a run waits for a disk that is slow to take the last lines.
+/// Time for which the end of a run waits for a slow disk to take the last lines.
 const CLOSING: Duration = Duration::from_secs(5);
 
 impl Log {
-    /// Checks what [`Log::open`] reads besides the file.
+    /// Checks the input of [`Log::open`] other than the file.
     ///
     /// # Errors
-    /// When `RUST_LOG` cannot be read.
+    /// `RUST_LOG` is invalid.
     pub fn check(flags: &Logging) -> anyhow::Result<()> {
         filter(flags, std::env::var("RUST_LOG").ok().as_deref()).map(drop)
     }
 
-    /// Opens the log that the flags and `RUST_LOG` ask for.
+    /// Opens the log for the flags and `RUST_LOG`.
     ///
     /// # Errors
-    /// When the file cannot be opened, or `RUST_LOG` cannot be read.
+    /// The file cannot be opened, or `RUST_LOG` is invalid.
     pub fn open(flags: &Logging, printer: Printer) -> anyhow::Result<Self> {
         let filter = filter(flags, std::env::var("RUST_LOG").ok().as_deref())?;
         let format = flags.log_format;
@@ -95,52 +95,53 @@ impl Log {
         })
     }
 
-    /// Whether the log has a file of its own, so that stderr is left for what needs attention.
+    /// Returns whether the log has a file, so that stderr has only what needs attention.
     pub(super) fn to_file(&self) -> bool {
         self.file.is_some()
     }
 
-    /// Whether stderr is the log, and for machines: lines for people would be in their way.
+    /// Returns whether stderr is a log for programs, without lines for people.
     pub(crate) fn takes_stderr(&self) -> bool {
         self.takes_stderr
     }
 
-    /// Whether its lines are objects.
+    /// Returns whether the lines are JSON objects.
     pub(super) fn is_json(&self) -> bool {
         self.json
     }
 
-    /// What the flags let through; on stderr, too, where that is the log.
+    /// Returns the level of the flags. It also applies to stderr if stderr is the log.
     pub(super) fn level(&self) -> LogLevel {
         self.level
     }
 
-    /// Whether only what needs attention is wanted.
+    /// Returns whether only lines that need attention are printed.
     pub(super) fn quiet(&self) -> bool {
         self.quiet
     }
 
-    /// Whether stderr is to tell of every image, of those as well that were there.
+    /// Returns whether stderr has a line for every image, including unchanged ones.
     pub(super) fn verbose(&self) -> bool {
         self.verbose
     }
 
-    /// Lets this thread log here for as long as it lives: for threads that serve one run only.
+    /// Attaches this thread to the log until the thread ends: for threads that serve one run only.
     pub fn attach_thread(&self) {
         std::mem::forget(tracing::dispatcher::set_default(&self.dispatch));
     }
 
-    /// Lets this thread log here until the guard is dropped.
+    /// Attaches this thread to the log until the guard is dropped.
     pub fn attach(&self) -> tracing::dispatcher::DefaultGuard {
         tracing::dispatcher::set_default(&self.dispatch)
     }
 
-    /// Sees to the last lines when it is dropped, however the run ends.
+    /// Returns a guard that writes the last lines when it is dropped, however the run ends.
     pub(crate) fn closing(&self) -> LogGuard<'_> {
         LogGuard(self)
     }
 
-    /// Sees the last lines written; what is said later is lost. Gives up on a disk that takes none for a few seconds.
+    /// Waits until the last lines are written. Later lines are lost. Gives up after a few seconds if the disk takes
+    /// nothing.
     pub fn close(&self) {
         if let Some(file) = &self.file {
             file.close(CLOSING);
@@ -148,7 +149,7 @@ impl Log {
     }
 }
 
-/// See [`Log::closing`].
+/// Guard of [`Log::closing`].
 pub(crate) struct LogGuard<'a>(&'a Log);
 
 impl Drop for LogGuard<'_> {
@@ -157,7 +158,7 @@ impl Drop for LogGuard<'_> {
     }
 }
 
-/// The level that the flags ask for. `-q` is for who watches: a file misses nothing for it.
+/// Returns the level of the flags. `-q` applies to a terminal only: a file gets everything.
 fn level(flags: &Logging) -> LogLevel {
     let quiet = flags.quiet && flags.log.is_none();
     flags.log_level.unwrap_or(match flags.verbose {
@@ -168,23 +169,23 @@ fn level(flags: &Logging) -> LogLevel {
     })
 }
 
-/// What is logged: `RUST_LOG`, else what the flags say, of our own crates alone.
+/// Returns the filter of `RUST_LOG`, or else of the flags, for our own crates only.
 fn filter(flags: &Logging, variable: Option<&str>) -> anyhow::Result<Targets> {
     let default = level(flags).text();
     let text = variable.filter(|text| !text.is_empty()).unwrap_or(default);
-    let asked: Targets = text.parse().map_err(|error| {
+    let filter: Targets = text.parse().map_err(|error| {
         anyhow!("RUST_LOG={text} is invalid ({error}): write, for example, RUST_LOG=image_syncer_registry=debug,image_syncer_sync=trace")
     })?;
-    let everywhere = asked
+    let everywhere = filter
         .default_level()
         .map(|level| OURS.map(|ours| (ours, level)));
     let ours = |target: &str| {
         OURS.iter()
             .any(|ours| target.split("::").next() == Some(ours))
     };
-    let ours_alone: Vec<_> = asked.iter().filter(|(target, _)| ours(target)).collect();
+    let ours_alone: Vec<_> = filter.iter().filter(|(target, _)| ours(target)).collect();
     let most = ours_alone.iter().map(|(_, level)| *level);
-    let most = most.chain(asked.default_level()).max();
+    let most = most.chain(filter.default_level()).max();
     Ok(Targets::new()
         .with_target(SPANS, most.unwrap_or(LevelFilter::OFF))
         .with_targets(everywhere.into_iter().flatten())
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn crates_below_ours_are_never_heard() {
+    fn other_crates_are_never_logged() {
         for variable in [Some("trace"), Some("h2=trace,hyper=trace"), None] {
             assert!(!lets_through(3, variable, "h2::codec", Level::ERROR));
             assert!(!lets_through(3, variable, "hyper::proto", Level::TRACE));
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_cannot_be_read_is_an_error_that_shows_one() {
+    fn an_invalid_filter_is_an_error_with_an_example() {
         let error = filter(&Logging::default(), Some("image_syncer_registry=loud")).unwrap_err();
         assert!(
             error

@@ -1,4 +1,4 @@
-//! What the forms of a plan have in common: the parts of a rule, and what stands for an image.
+//! Parts that all forms of a plan share: the sections of a rule, and the name of an image.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,17 @@ use crate::ui::plan::gather::RuleRows;
 use crate::ui::plan::row::{PlanRow, RowKind, printable};
 use crate::ui::units::{self, short};
 
-/// The images of a rule that go to one repository.
+/// Images of a rule for one repository.
 pub(super) struct RuleSection<'a> {
-    /// The repository.
+    /// Destination repository.
     pub(super) repository: String,
-    /// Their rows.
+    /// Rows of the images.
     pub(super) rows: &'a [PlanRow],
-    /// How many of them are unchanged.
+    /// Number of unchanged images.
     unchanged: u64,
 }
 
-/// The repositories that a rule goes to, in its order.
+/// Returns the sections of a rule, one for each destination, in its order.
 pub(super) fn sections(rule: &RuleRows) -> Vec<RuleSection<'_>> {
     let repositories = rule.rule.destinations.iter();
     let mut names: Vec<String> = repositories.map(|d| d.repository.to_string()).collect();
@@ -41,11 +41,11 @@ pub(super) fn sections(rule: &RuleRows) -> Vec<RuleSection<'_>> {
 }
 
 impl RuleSection<'_> {
-    /// `2 new, 1 changed, 7 unchanged`.
+    /// Returns the number of images of each kind: `2 new, 1 changed, 7 unchanged`.
     pub(super) fn counts(&self) -> String {
         let mut counts: BTreeMap<RowKind, u64> = BTreeMap::new();
         for row in self.rows {
-            *counts.entry(row.fate.kind()).or_default() += 1;
+            *counts.entry(row.outcome.kind()).or_default() += 1;
         }
         counts.remove(&RowKind::Unchanged);
         if self.unchanged > 0 {
@@ -64,7 +64,7 @@ impl RuleSection<'_> {
     }
 }
 
-/// The rule's name, and where it was written.
+/// Returns the rule's name and its location.
 pub(super) fn heading(rule: &RuleRows) -> (String, String) {
     let place = rule.rule.location.as_ref().map_or_else(String::new, |at| {
         format!("  ({}:{})", at.file.display(), at.line)
@@ -72,7 +72,7 @@ pub(super) fn heading(rule: &RuleRows) -> (String, String) {
     (printable(&rule.rule.name), printable(&place))
 }
 
-/// Why there is less to see than was asked for.
+/// Returns the reasons for missing images.
 pub(super) fn shortcomings(rule: &RuleRows) -> Vec<String> {
     let empty = rule.empty.as_ref();
     let empty = empty.map(|why| format!("matches nothing: {why}"));
@@ -83,7 +83,7 @@ pub(super) fn shortcomings(rule: &RuleRows) -> Vec<String> {
     empty.into_iter().chain(interrupted).collect()
 }
 
-/// What an image is called behind its repository, its digest shortened: `v1`, `@9f8e7d6c5b4a`.
+/// Returns the part of a reference after the repository, with a short digest: `v1`, `@9f8e7d6c5b4a`.
 pub(super) fn short_name(name: &str, digits: usize) -> String {
     match name.split_at_checked(1) {
         Some((":", tag)) => tag.to_owned(),

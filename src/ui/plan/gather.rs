@@ -1,4 +1,4 @@
-//! Holding what rules come to until they, and all before them, are known to their end.
+//! Collects the images of rules until each rule, and all before it, have ended.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,24 +11,23 @@ use crate::ui::plan::PlanForm;
 use crate::ui::plan::row::{PlanRow, PlannedOutcome, PlatformLists, place, printable};
 use crate::ui::stdout::Stdout;
 
-/// Which images get a row.
+/// Images with a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowSelection {
-    /// Those that would be copied.
+    /// Images that would be copied.
     Different,
-    /// Those that are skipped or that failed as well.
+    /// Skipped and failed images as well.
     Notable,
-    /// Unchanged ones, too.
+    /// Unchanged images as well.
     All,
 }
 
-/// Hears a run that writes nothing, and writes down what would be copied: the rules in the order in which they were
-/// given, the images of each by name, however they came.
+/// Listener that writes what a run would copy: rules in their given order, images of each by name.
 ///
-/// Rows are held until their rule and those before it have ended. Memory is bounded by the images that differ: about
-/// 0.5 KiB for each of those whose turn has not come, and nothing for unchanged ones (but for [`RowSelection::All`]). What a
-/// slow reader of stdout has not taken yet is held in the same way, so that the run does not wait for it.
-pub struct Plan {
+/// Rows are held until their rule and those before it have ended. About 0.5 KiB of memory is needed for each image that
+/// differs and whose turn has not come, and nothing for unchanged ones, except with [`RowSelection::All`]. Output for a
+/// slow reader of stdout is held in the same way, so that it does not delay the run.
+pub struct PlanListener {
     form: PlanForm,
     which: RowSelection,
     state: Mutex<State>,
@@ -38,34 +37,34 @@ pub struct Plan {
 #[derive(Default)]
 struct State {
     rules: Vec<RuleRows>,
-    /// Where a rule stands in `rules`, by its address; they hold the rules, so that it stays.
+    /// Position of each rule in `rules`, by its address. The rules are held there, so the address stays valid.
     positions: HashMap<usize, usize>,
-    /// The first rule that was not sent off.
+    /// First rule that was not written.
     next: usize,
     platforms: PlatformLists,
 }
 
-/// What a rule came to so far.
+/// Images of a rule so far.
 #[derive(Debug)]
 pub(super) struct RuleRows {
-    /// The rule.
+    /// Rule.
     pub(super) rule: Arc<Rule>,
-    /// Its rows, in order once it is sent off.
+    /// Rows, sorted when they are written.
     pub(super) rows: Vec<PlanRow>,
-    /// Unchanged images at each of its destinations, and at none of them.
+    /// Unchanged images at each destination, and last at none of them.
     pub(super) unchanged: Vec<u64>,
-    /// Images that were not looked at before the run was interrupted.
+    /// Images that were not compared before the run was interrupted.
     pub(super) interrupted: u64,
-    /// Why it has no images.
+    /// Reason for an empty rule.
     pub(super) empty: Option<String>,
-    /// Why its images are not all known; interruptions are said of the run as a whole.
+    /// Reason for missing images, unless the run was interrupted.
     pub(super) failure: Option<String>,
     finished: u64,
     announced: Option<u64>,
 }
 
-impl Plan {
-    /// Writes in this form.
+impl PlanListener {
+    /// Creates a plan in this form.
     pub(crate) fn new(
         rules: &[Arc<Rule>],
         form: PlanForm,
@@ -86,7 +85,7 @@ impl Plan {
         }
     }
 
-    /// Writes what is left, and `last` behind it.
+    /// Writes the rest, and `last` after it.
     pub fn close(&self, last: Vec<String>) {
         let mut state = self.state();
         while let Some(rule) = state.pop_rule() {
@@ -105,8 +104,8 @@ impl Plan {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn includes(&self, fate: &PlannedOutcome) -> bool {
-        match fate {
+    fn includes(&self, outcome: &PlannedOutcome) -> bool {
+        match outcome {
             PlannedOutcome::Planned(_) => true,
             PlannedOutcome::Skipped(_) | PlannedOutcome::Failed(_) => {
                 self.which != RowSelection::Different
@@ -142,11 +141,12 @@ impl Plan {
             }
         }
         let row = PlanRow::new(image, outcome, platforms);
-        rule.rows.extend(row.filter(|row| self.includes(&row.fate)));
+        rule.rows
+            .extend(row.filter(|row| self.includes(&row.outcome)));
     }
 }
 
-impl Listener for Plan {
+impl Listener for PlanListener {
     fn event(&self, event: &Event) {
         let mut state = self.state();
         match event {
@@ -163,7 +163,7 @@ impl Listener for Plan {
                     gathered.empty = empty.as_deref().map(printable);
                 }
             }
-            // How many images had been found nobody says: such a rule ends with the run.
+            // The number of images is unknown, so the rule ends with the run.
             Event::RuleFailed { rule, failure } if !failure.interrupted => {
                 if let Some(gathered) = state.rule_rows(rule) {
                     gathered.failure = Some(printable(&failure.reason));
@@ -175,7 +175,7 @@ impl Listener for Plan {
             let Some(rule) = state.pop_rule() else {
                 break;
             };
-            // In the order of the rules, since the state is still locked.
+            // The lock keeps the order of the rules.
             self.write(rule);
         }
     }
@@ -194,7 +194,7 @@ impl State {
         })
     }
 
-    /// The rule whose turn it is, its rows in order.
+    /// Returns the next rule with sorted rows.
     fn pop_rule(&mut self) -> Option<RuleRows> {
         let rule = self.rules.get_mut(self.next)?;
         self.next += 1;

@@ -1,4 +1,4 @@
-//! Whole lines, each of which tells all of its image: for files, pipes and `grep`.
+//! Plan as whole lines, each with everything about its image: for files, pipes and `grep`.
 
 use std::io::{Result, Write};
 
@@ -10,8 +10,8 @@ use crate::ui::plan::row::{CopySize, PlanRow, PlannedOutcome, RowKind};
 use crate::ui::style::Style;
 use crate::ui::units;
 
-/// A rule: what is said of it as a whole behind `#`, and its images. A line depends on its own image only; between its
-/// fields stand two blanks.
+/// Writes a rule: lines about the rule after `#`, and its images. A line depends only on its image. Its fields are
+/// separated by two blanks.
 pub(super) fn rule(out: &mut dyn Write, rule: &RuleRows) -> Result<()> {
     let (name, location) = heading(rule);
     writeln!(out, "# {name}{location}")?;
@@ -30,7 +30,7 @@ pub(super) fn rule(out: &mut dyn Write, rule: &RuleRows) -> Result<()> {
     Ok(())
 }
 
-/// The images of a rule and nothing else.
+/// Writes the images of a rule and nothing else.
 pub(super) fn rows(out: &mut dyn Write, rule: &RuleRows, short: bool, colours: bool) -> Result<()> {
     for section in sections(rule) {
         for row in section.rows {
@@ -59,8 +59,8 @@ fn line(
         "{source}{} → {}{}",
         row.source, section.repository, row.destination
     );
-    let word = kind_label(row.fate.kind(), colours);
-    match &row.fate {
+    let word = kind_label(row.outcome.kind(), colours);
+    match &row.outcome {
         PlannedOutcome::Skipped(why) | PlannedOutcome::Failed(why) => {
             format!("{word}  {name}: {why}")
         }
@@ -85,7 +85,7 @@ fn kind_label(kind: RowKind, colours: bool) -> String {
     paint.apply(&format!("{:<9}", kind.label()), colours)
 }
 
-/// Always as many fields, so that each has its place.
+/// Returns a fixed number of fields, so that each has its position.
 fn size(size: &CopySize) -> [String; 6] {
     let platforms: &str = match &*size.platforms {
         "" => "-",

@@ -1,5 +1,5 @@
-//! What would be copied, as people read it on stdout: a listener that holds what a rule came to until that is all
-//! known, and writes it down in the order of the file.
+//! Plan for people on stdout: a listener that holds the images of a rule until all are known, and writes them in the
+//! order of the file.
 
 mod cells;
 mod gather;
@@ -10,7 +10,7 @@ mod table;
 mod totals;
 mod wrap;
 
-pub use gather::{Plan, RowSelection};
+pub use gather::{PlanListener, RowSelection};
 pub use totals::totals;
 pub(crate) use totals::{print_check_summary, print_plan_summary};
 
@@ -18,23 +18,23 @@ use std::io::{Result, Write};
 
 use gather::RuleRows;
 
-/// How a plan is written.
+/// Form of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlanForm {
-    /// A line for each image, whole, with a heading for each rule: for files, pipes and `grep`.
+    /// One whole line for each image and a heading for each rule: for files, pipes and `grep`.
     Plain,
-    /// Columns for a terminal of so many.
+    /// Table for a terminal.
     Table {
         /// Columns of the terminal.
         width: usize,
-        /// Whether it shows colours.
+        /// The terminal shows colours.
         colours: bool,
     },
-    /// A line for each image and nothing else.
+    /// One line for each image and nothing else.
     Lines {
-        /// Whether digests are shortened: for people.
+        /// Digests are shortened, for people.
         short: bool,
-        /// Whether words are painted.
+        /// The first words are coloured.
         colours: bool,
     },
 }

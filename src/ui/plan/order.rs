@@ -1,8 +1,8 @@
-//! Names in the order in which people count.
+//! Natural order of names.
 
 use std::cmp::Ordering;
 
-/// Compares two names: numbers in them by their value, so that `1.9` comes before `1.10`, all else as it is.
+/// Compares two names. Numbers in them compare by value, so that `1.9` comes before `1.10`.
 pub(super) fn by_name(a: &str, b: &str) -> Ordering {
     let (mut left, mut right) = (a, b);
     while !left.is_empty() && !right.is_empty() {
@@ -17,18 +17,18 @@ pub(super) fn by_name(a: &str, b: &str) -> Ordering {
         left = left.strip_prefix(one).unwrap_or_default();
         right = right.strip_prefix(other).unwrap_or_default();
     }
-    // Names that differ in leading zeros alone are two names.
+    // Names that differ only in leading zeros are different.
     left.len().cmp(&right.len()).then_with(|| a.cmp(b))
 }
 
-/// The digits that `text` begins with, or what stands before the next digit.
+/// Returns the leading digits of `text`, or the text before the next digit.
 fn part(text: &str) -> &str {
     let digits = text.starts_with(|c: char| c.is_ascii_digit());
     let end = text.find(|c: char| c.is_ascii_digit() != digits);
     end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
-/// The digits of a number without leading zeros, of which the longer is the larger: it may have any number of them.
+/// Returns a number without leading zeros. The longer one is larger, whatever its length.
 fn number(part: &str) -> Option<&str> {
     let is_number = part.starts_with(|c: char| c.is_ascii_digit());
     is_number.then(|| part.trim_start_matches('0'))
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_count_and_all_else_is_text() {
+    fn numbers_in_names_compare_by_value() {
         let mut names = [
             "v1.10",
             "v1.9",
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_same_name_is_equal() {
+    fn only_identical_names_are_equal() {
         assert_eq!(by_name("v01", "v01"), Ordering::Equal);
         assert_eq!(by_name("v01", "v1"), Ordering::Less);
         assert_eq!(by_name("v1", "v01"), Ordering::Greater);

@@ -1,4 +1,4 @@
-//! One image of a plan, in as little memory as it takes.
+//! One image of a plan, in little memory.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -14,87 +14,87 @@ use crate::ui::plan::order::by_name;
 use crate::ui::style::Style;
 use crate::ui::units;
 
-/// How many lists of platforms are held once for all images that have them; most images of a run have one of a few.
+/// Maximum number of platform lists that are shared. Most images of a run have one of a few lists.
 const SHARED: usize = 1_000;
 
-/// How many losses of one image are named.
+/// Maximum number of losses of one image that are named.
 const NAMED: usize = 3;
 
-/// One image and one destination: 0.3 to 0.5 KiB, whatever it consists of.
+/// Image and destination, in 0.3 to 0.5 KiB.
 #[derive(Debug)]
 pub(super) struct PlanRow {
-    /// Which of the rule's destinations; behind the last where it is none of them.
+    /// Index of the destination in its rule, or the number of destinations if it is none of them.
     pub(super) place: usize,
-    /// What stands behind the rule's source repository: `:v1`, `@sha256:…`.
+    /// Source reference after the repository: `:v1`, `@sha256:…`.
     pub(super) source: Box<str>,
-    /// What stands behind the destination's repository: `:v1`, `@sha256:…` or nothing.
+    /// Destination reference after the repository: `:v1`, `@sha256:…` or nothing.
     pub(super) destination: Box<str>,
-    /// What would become of it.
-    pub(super) fate: PlannedOutcome,
+    /// Planned outcome.
+    pub(super) outcome: PlannedOutcome,
 }
 
-/// What would become of an image.
+/// Planned outcome of an image.
 #[derive(Debug)]
 pub(super) enum PlannedOutcome {
-    /// It would be copied.
+    /// The image would be copied.
     Planned(Box<PlannedCopy>),
-    /// It is there.
+    /// The destination has the image.
     Unchanged(Digest),
-    /// It is not to be copied.
+    /// The image is not selected.
     Skipped(Box<str>),
-    /// It cannot be told.
+    /// The outcome is unknown.
     Failed(Box<str>),
 }
 
-/// An image that would be copied.
+/// Image that would be copied.
 #[derive(Debug)]
 pub(super) struct PlannedCopy {
-    /// How it differs.
+    /// Kind of difference.
     pub(super) kind: RowKind,
-    /// What would stand there.
+    /// New digest.
     pub(super) digest: Digest,
-    /// What stands there, where that is something else.
+    /// Old digest, if it differs.
     pub(super) from: Option<Digest>,
-    /// What it would take, where that was asked.
+    /// Size of the copy, if it was computed.
     pub(super) size: Option<CopySize>,
-    /// What is particular about it; empty where nothing is.
+    /// Remarks, or nothing.
     pub(super) notes: Box<str>,
 }
 
-/// What a copy would take.
+/// Size of a copy.
 #[derive(Debug)]
 pub(super) struct CopySize {
-    /// Its platforms, with a comma between them.
+    /// Platforms, separated by commas.
     pub(super) platforms: Arc<str>,
-    /// Its layers.
+    /// Number of layers.
     pub(super) layers: u64,
-    /// What would be moved.
+    /// Volume to move.
     pub(super) volume: Volume,
 }
 
-/// How an image differs, or does not: the word that its row begins with.
+/// Kind of difference: the first word of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum RowKind {
-    /// Nothing stands under its name.
+    /// The destination has no such name.
     New,
-    /// Something else does.
+    /// The name has another image.
     Changed,
-    /// It stands there, and what refers to it does not.
+    /// The image is there, and some of its referrers are not.
     Referrers,
-    /// It stands there, and something below it was lost.
+    /// The image is there, and parts of it are missing.
     Repair,
-    /// It stands there, and is to be pushed all the same.
+    /// The image is there, and is pushed again.
     Again,
-    /// It stands there.
+    /// The image is there.
     Unchanged,
-    /// It is not to be copied.
+    /// The image is not selected.
     Skipped,
-    /// It cannot be told.
+    /// The outcome is unknown.
     Failed,
 }
 
 impl RowKind {
-    /// Its word.
+    /// Returns the word.
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::New => "new",
@@ -108,7 +108,7 @@ impl RowKind {
         }
     }
 
-    /// Its colour: that of the line that a run would say.
+    /// Returns the colour, the same as in the lines of a run.
     pub(super) fn paint(self) -> Style {
         match self {
             Self::New | Self::Changed | Self::Again => Style::Green,
@@ -120,7 +120,7 @@ impl RowKind {
 }
 
 impl PlannedOutcome {
-    /// Its kind.
+    /// Returns the kind.
     pub(super) fn kind(&self) -> RowKind {
         match self {
             Self::Planned(wanted) => wanted.kind,
@@ -132,13 +132,13 @@ impl PlannedOutcome {
 }
 
 impl PlanRow {
-    /// The row of an image that ended; `None` where that belongs into no plan: it was interrupted, or even copied.
+    /// Creates the row of an image that ended; `None` if the image was interrupted or even copied.
     pub(super) fn new(
         image: &ImageName,
         outcome: &Outcome,
         platforms: &mut PlatformLists,
     ) -> Option<Self> {
-        let fate = match outcome {
+        let outcome = match outcome {
             Outcome::Planned(planned) => {
                 PlannedOutcome::Planned(Box::new(planned_copy(planned, platforms)))
             }
@@ -157,11 +157,11 @@ impl PlanRow {
                 .unwrap_or(&image.source)
                 .into(),
             destination: destination.into(),
-            fate,
+            outcome,
         })
     }
 
-    /// The order of rows: by destination, then by name.
+    /// Orders rows by destination, then by name.
     pub(super) fn compare(&self, other: &Self) -> Ordering {
         let place = self.place.cmp(&other.place);
         let source = || by_name(&self.source, &other.source);
@@ -171,7 +171,7 @@ impl PlanRow {
     }
 }
 
-/// Which of the rule's destinations the reference is at, and what stands behind its repository.
+/// Returns the index of the destination in its rule, and the rest of the reference after the repository.
 pub(super) fn place<'a>(rule: &Rule, reference: &'a str) -> (usize, &'a str) {
     let mut places = rule.destinations.iter().enumerate();
     let found = places.find_map(|(place, destination)| {
@@ -180,13 +180,13 @@ pub(super) fn place<'a>(rule: &Rule, reference: &'a str) -> (usize, &'a str) {
     found.unwrap_or((rule.destinations.len(), reference))
 }
 
-/// What stands behind `repository` in a reference of it.
+/// Returns the part of a reference after its repository.
 fn suffix_after<'a>(reference: &'a str, repository: &str) -> Option<&'a str> {
     let rest = reference.strip_prefix(repository)?;
     (rest.is_empty() || rest.starts_with([':', '@'])).then_some(rest)
 }
 
-/// Lists of platforms that are held once.
+/// Shared lists of platforms.
 #[derive(Debug, Default)]
 pub(super) struct PlatformLists(HashSet<Arc<str>>);
 
@@ -226,7 +226,7 @@ fn planned_copy(planned: &Planned, platforms: &mut PlatformLists) -> PlannedCopy
     }
 }
 
-/// What is particular about an image: what comes along, what was lost, whether its index is its own.
+/// Returns the remarks about an image: referrers, losses, a filtered index.
 fn notes(planned: &Planned) -> String {
     let mut notes = Vec::new();
     let referrers = planned
@@ -255,7 +255,7 @@ fn notes(planned: &Planned) -> String {
     notes.join("; ")
 }
 
-/// `text` in one line and without what a terminal might obey, as parts of it come from registries.
+/// Returns `text` on one line and safe for a terminal, because parts of it come from registries.
 pub(super) fn printable(text: &str) -> String {
     escape::line(text).into_owned()
 }

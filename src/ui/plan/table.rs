@@ -1,5 +1,4 @@
-//! Columns for a terminal, as wide as it is: what does not fit is told in fewer columns, and nothing is cut off but
-//! digests.
+//! Plan as a table for a terminal. If the terminal is narrow, there are fewer columns; only digests are cut.
 
 use std::io::{Result, Write};
 
@@ -12,16 +11,16 @@ use crate::ui::plan::wrap::wrap;
 use crate::ui::style::Style;
 use crate::ui::units::{self, SHORT, short};
 
-/// What stands before each row.
+/// Blanks before each row.
 const INDENT: usize = 4;
 
-/// What stands between columns.
+/// Blanks between columns.
 const GAP: usize = 2;
 
-/// Reasons that would get less room than this beside the name stand below it.
+/// Minimum width of a reason beside its row. A longer reason is below the row.
 const LEAST_REASON: usize = 40;
 
-/// How much is told of each image.
+/// Amount of detail.
 #[derive(Clone, Copy)]
 struct TableLayout {
     digits: usize,
@@ -39,11 +38,11 @@ enum PlatformColumns {
 #[derive(Clone, Copy)]
 enum SizeColumns {
     All,
-    /// What is sent, and what need not be.
+    /// Bytes to send, and bytes that need not be sent.
     Two,
 }
 
-/// From the fullest to the one that is taken where none fits.
+/// Layouts, from the widest to the narrowest.
 const LAYOUTS: [TableLayout; 5] = [
     layout(SHORT, PlatformColumns::Names, SizeColumns::All),
     layout(SHORT, PlatformColumns::Number, SizeColumns::All),
@@ -62,24 +61,24 @@ const fn layout(digits: usize, platforms: PlatformColumns, sizes: SizeColumns) -
     }
 }
 
-/// What there may be to tell of an image, in order.
+/// Number of possible cells of a row.
 const CELLS: usize = 9;
 
-/// The cell of platforms: a list of names, or a number.
+/// Index of the cell of platforms: a list of names, or a number.
 const PLATFORMS: usize = 3;
 
-/// Cells whose ends stand below each other.
+/// Cells that are aligned to the right.
 const RIGHT: std::ops::Range<usize> = 4..CELLS;
 
-/// A column that is shown.
+/// Column of the table.
 struct Column {
-    /// Which of the cells.
+    /// Index of its cell.
     at: usize,
     width: usize,
     right: bool,
 }
 
-/// A rule: its name, and for each repository that it goes to its images.
+/// Writes a rule: its name, and its images for each destination.
 pub(super) fn rule(
     out: &mut dyn Write,
     rule: &RuleRows,
@@ -119,7 +118,7 @@ pub(super) fn rule(
     writeln!(out)
 }
 
-/// What is said behind all rules.
+/// Writes the lines after all rules.
 pub(super) fn last(out: &mut dyn Write, lines: &[String], width: usize) -> Result<()> {
     for line in lines {
         writeln!(out, "{}", wrap(line, width.saturating_sub(2)).join("\n  "))?;
@@ -142,7 +141,7 @@ fn rows(out: &mut dyn Write, section: &RuleSection<'_>, width: usize, colours: b
     for row in section.rows {
         let line = joined(&columns, &cells(row, layout));
         let line = line.trim_end();
-        let line = match (&row.fate, row.fate.kind()) {
+        let line = match (&row.outcome, row.outcome.kind()) {
             (PlannedOutcome::Skipped(why) | PlannedOutcome::Failed(why), _) => {
                 place.append_reason(line, why)
             }
@@ -157,12 +156,12 @@ fn rows(out: &mut dyn Write, section: &RuleSection<'_>, width: usize, colours: b
                 }
             }
         };
-        writeln!(out, "{}", painted(&line, row.fate.kind(), colours))?;
+        writeln!(out, "{}", painted(&line, row.outcome.kind(), colours))?;
     }
     Ok(())
 }
 
-/// `line` with the word that it begins with in its colour.
+/// Returns `line` with its first word in colour.
 fn painted(line: &str, kind: RowKind, colours: bool) -> String {
     let word = kind.label();
     match line.split_once(word) {
@@ -173,7 +172,7 @@ fn painted(line: &str, kind: RowKind, colours: bool) -> String {
     }
 }
 
-/// Where a sentence of a row stands.
+/// Position of the reason of a row.
 #[derive(Clone, Copy)]
 struct ReasonPlacement {
     start: usize,
@@ -182,7 +181,7 @@ struct ReasonPlacement {
 }
 
 impl ReasonPlacement {
-    /// Beside the name, where there is room.
+    /// Returns the position beside the name, if there is space.
     fn choose(columns: &[Column], width: usize) -> Self {
         let start = INDENT + columns.iter().take(2).map(|c| c.width + GAP).sum::<usize>();
         if width.saturating_sub(start) < LEAST_REASON {
@@ -195,7 +194,7 @@ impl ReasonPlacement {
         }
     }
 
-    /// Below the row.
+    /// Returns the position below the row.
     fn below(width: usize) -> Self {
         Self {
             start: INDENT + GAP,
@@ -216,7 +215,7 @@ impl ReasonPlacement {
     }
 }
 
-/// What is told of each image, as far as it is known and anything but nothing.
+/// Returns the cells of a row. Unknown values and zeros are empty.
 fn cells(row: &PlanRow, layout: TableLayout) -> [String; CELLS] {
     let mut cells = <[String; CELLS]>::default();
     let [
@@ -230,9 +229,9 @@ fn cells(row: &PlanRow, layout: TableLayout) -> [String; CELLS] {
         present,
         shared,
     ] = &mut cells;
-    row.fate.kind().label().clone_into(kind);
+    row.outcome.kind().label().clone_into(kind);
     *name = named(row, layout.digits);
-    match &row.fate {
+    match &row.outcome {
         PlannedOutcome::Planned(wanted) => {
             let new = short(&wanted.digest, layout.digits);
             *digest = match &wanted.from {
@@ -274,7 +273,7 @@ fn cells(row: &PlanRow, layout: TableLayout) -> [String; CELLS] {
     cells
 }
 
-/// What stands above them.
+/// Returns the headings of the cells.
 fn headings(layout: TableLayout) -> [&'static str; CELLS] {
     let [mounted, there, shared] = match layout.sizes {
         SizeColumns::All => ["to mount", "there", "shared"],
@@ -294,7 +293,7 @@ fn headings(layout: TableLayout) -> [&'static str; CELLS] {
     ]
 }
 
-/// The name at the source, and the one at the destination where that is another.
+/// Returns the name at the source, and the name at the destination if it differs.
 fn named(row: &PlanRow, digits: usize) -> String {
     let name = short_name(&row.source, digits);
     if row.source == row.destination || row.destination.is_empty() {
@@ -312,7 +311,7 @@ fn listed(platforms: &str, how: PlatformColumns) -> String {
     }
 }
 
-/// The columns in which something stands, as wide as that needs.
+/// Returns the columns that are not empty, with their widths.
 fn columns(rows: &[PlanRow], layout: TableLayout) -> Vec<Column> {
     let mut widths = [0; CELLS];
     for row in rows {
@@ -337,7 +336,7 @@ fn columns(rows: &[PlanRow], layout: TableLayout) -> Vec<Column> {
         .collect()
 }
 
-/// Cells side by side.
+/// Joins cells to a line.
 fn joined(columns: &[Column], cells: &[String; CELLS]) -> String {
     let mut line = " ".repeat(INDENT);
     for (column, cell) in columns.iter().filter_map(|c| Some((c, cells.get(c.at)?))) {
@@ -353,7 +352,7 @@ fn joined(columns: &[Column], cells: &[String; CELLS]) -> String {
     line
 }
 
-/// `text` with its digests shortened.
+/// Returns `text` with short digests.
 fn shortened(text: &str) -> String {
     let words = text.split(' ').map(|word| match Digest::parse(word) {
         Ok(digest) => short(&digest, SHORT),
@@ -369,7 +368,7 @@ fn total(columns: &[Column]) -> usize {
 }
 
 fn size(row: &PlanRow) -> Option<&CopySize> {
-    match &row.fate {
+    match &row.outcome {
         PlannedOutcome::Planned(wanted) => wanted.size.as_ref(),
         _ => None,
     }

@@ -1,4 +1,4 @@
-//! Plans as they are written, from events.
+//! Plans from events.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::io::Write;
@@ -10,10 +10,10 @@ use image_syncer_sync::event::{Change, Cost, Evidence, ImageName, Loss, Planned,
 use image_syncer_sync::rule::{Location, Rule};
 use image_syncer_sync::{Event, Failure, Listener, Outcome};
 
-use super::{Plan, PlanForm, RowSelection};
+use super::{PlanForm, PlanListener, RowSelection};
 use crate::ui::stdout::{StartWriting, Stdout, WriteEnd};
 
-/// What was written, and how the writing ended.
+/// Output of a plan, and how it ended.
 #[derive(Clone, Default)]
 struct Page(Arc<Mutex<Vec<u8>>>);
 
@@ -89,7 +89,7 @@ fn unchanged() -> Outcome {
     }
 }
 
-/// Two rules whose images come in any order: all that there is to see.
+/// Returns two rules with all kinds of images, in any order.
 fn events() -> (Vec<Arc<Rule>>, Vec<Event>) {
     let first = Rule {
         location: Some(Location {
@@ -164,7 +164,7 @@ async fn written(form: PlanForm, which: RowSelection) -> String {
     let (rules, events) = events();
     let page = Page::default();
     let stdout = Stdout::to(page.clone(), StartWriting::AtOnce, || {}).unwrap();
-    let plan = Plan::new(&rules, form, which, stdout.clone());
+    let plan = PlanListener::new(&rules, form, which, stdout.clone());
     for event in &events {
         plan.event(event);
     }
@@ -192,7 +192,7 @@ async fn a_table_of_eighty_columns() {
 }
 
 #[tokio::test]
-async fn a_table_that_fits_nowhere_is_cut_nowhere() {
+async fn a_table_is_not_cut_on_a_narrow_terminal() {
     let text = written(table(20, false), RowSelection::Notable).await;
     for whole in ["v2", "bbbbbbb → aaaaaaa", "67.3 MiB", "15.0 MiB", "repair"] {
         assert!(text.contains(whole), "no {whole} in\n{text}");
@@ -200,7 +200,7 @@ async fn a_table_that_fits_nowhere_is_cut_nowhere() {
 }
 
 #[tokio::test]
-async fn colours_change_nothing_but_colours() {
+async fn colours_do_not_change_the_text() {
     let painted = written(table(80, true), RowSelection::All).await;
     assert!(painted.contains("\x1b[32mnew\x1b[0m "), "{painted}");
     let escape = regex::Regex::new("\x1b\\[[0-9]+m").unwrap();
@@ -216,7 +216,7 @@ async fn plain_lines_are_whole() {
 }
 
 #[tokio::test]
-async fn differences_alone() {
+async fn only_differences() {
     let lines = PlanForm::Lines {
         short: false,
         colours: false,
@@ -229,7 +229,7 @@ async fn a_rule_is_written_when_it_and_all_before_it_have_ended() {
     let (rules, events) = events();
     let page = Page::default();
     let stdout = Stdout::to(page.clone(), StartWriting::AtOnce, || {}).unwrap();
-    let plan = Plan::new(
+    let plan = PlanListener::new(
         &rules,
         PlanForm::Plain,
         RowSelection::Notable,
@@ -266,7 +266,7 @@ async fn images_that_were_not_compared_are_counted() {
     let page = Page::default();
     let stdout = Stdout::to(page.clone(), StartWriting::AtOnce, || {}).unwrap();
     let rules = [Arc::clone(&one), Arc::clone(&two)];
-    let plan = Plan::new(
+    let plan = PlanListener::new(
         &rules,
         PlanForm::Plain,
         RowSelection::Notable,
@@ -292,7 +292,7 @@ async fn images_that_were_not_compared_are_counted() {
     );
 }
 
-/// Takes nothing.
+/// Output that fails.
 struct Closed(std::io::ErrorKind);
 
 impl Write for Closed {
@@ -305,17 +305,17 @@ impl Write for Closed {
 }
 
 #[tokio::test]
-async fn a_reader_that_has_gone_is_told_of_and_fails_nothing() {
+async fn a_reader_that_is_gone_stops_the_run_and_fails_nothing() {
     use std::io::ErrorKind::{BrokenPipe, StorageFull};
     for kind in [BrokenPipe, StorageFull] {
-        let (gone, told) = tokio::sync::oneshot::channel();
+        let (gone, closed) = tokio::sync::oneshot::channel();
         let stdout = Stdout::to(Closed(kind), StartWriting::AtOnce, move || {
             gone.send(()).unwrap();
         })
         .unwrap();
         stdout.send(|out| out.write_all(b"rule"));
-        told.await.unwrap();
-        // Nobody hears it.
+        closed.await.unwrap();
+        // The output has failed already.
         stdout.send(|out| out.write_all(b"rule"));
         let ended = stdout.finish(std::future::pending::<()>()).await;
         match kind {

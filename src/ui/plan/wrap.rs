@@ -1,6 +1,6 @@
-//! Sentences in as many lines as they need.
+//! Line breaks for sentences.
 
-/// The lines of `text`, of at most `width` characters where its words allow that.
+/// Returns the lines of `text`, of at most `width` characters if its words allow that.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut room = 0;

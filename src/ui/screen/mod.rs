@@ -1,8 +1,7 @@
-//! Stderr during a run: everybody's lines, and a view below them, written by one thread.
+//! Stderr during a run: lines, and a view below them, written by one thread.
 //!
-//! Whoever has something to say leaves it in a bounded queue and goes on, so that a terminal that is stopped (Ctrl-S)
-//! or a pipe that nobody reads never holds up a transfer; only the thread waits for it. As nobody else writes, lines
-//! and view do not run into each other.
+//! A producer puts its lines into a bounded queue and continues. So a stopped terminal (Ctrl-S) or an unread pipe never
+//! delays a transfer; only the thread waits. Because nothing else writes, lines and view never mix.
 
 mod painter;
 mod queue;
@@ -18,22 +17,22 @@ use painter::Painter;
 pub(crate) use queue::LinePriority;
 use queue::{LineQueue, ViewChange};
 
-/// How often the view is drawn: often enough to be alive, seldom enough to be read.
+/// Interval of the frames: short enough to look alive, long enough to be read.
 const FRAME: Duration = Duration::from_millis(100);
 
-/// How long a stream is left alone that was made not to wait, and takes nothing now.
+/// Pause before a non-blocking stream that is full is tried again.
 const BUSY: Duration = Duration::from_millis(20);
 
-/// How long, after a signal, what is left to be written may take.
+/// Time limit for the rest of the output after a signal.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Something below the lines that is drawn again and again.
+/// Lines at the bottom of the terminal that are redrawn again and again.
 pub(crate) trait View: Send {
-    /// Its lines at this moment, none wider than `size` has columns, and fewer than it has rows.
+    /// Returns the lines of this moment, none wider than `size` has columns, and fewer than it has rows.
     fn frame(&mut self, now: Instant, size: TerminalSize) -> Vec<String>;
 }
 
-/// How large a terminal is, in characters.
+/// Size of a terminal, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TerminalSize {
     pub(crate) columns: usize,
@@ -41,7 +40,7 @@ pub(crate) struct TerminalSize {
 }
 
 impl TerminalSize {
-    /// That of the terminal behind stderr; the usual one where it does not say.
+    /// Returns the size of the terminal of stderr, or 80 by 24 if it reports none.
     fn from_stderr() -> Self {
         terminal_size::terminal_size_of(std::io::stderr())
             .filter(|(columns, rows)| columns.0 > 0 && rows.0 > 0)
@@ -57,14 +56,14 @@ impl From<(usize, usize)> for TerminalSize {
     }
 }
 
-/// The way to the screen; clones lead to the same one.
+/// Handle of the screen. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Screen(Arc<LineQueue>);
 
-/// A view is below the lines for as long as this lives.
+/// Shows a view until it is dropped.
 pub(crate) struct ViewGuard(Screen);
 
-/// The thread that writes. What is left is written when this is dropped.
+/// Thread that writes the screen. Dropping it waits for the rest of the output.
 pub(crate) struct ScreenThread {
     screen: Screen,
     thread: Option<JoinHandle<()>>,
@@ -72,24 +71,24 @@ pub(crate) struct ScreenThread {
 }
 
 impl Screen {
-    /// Appends lines, each with its end.
+    /// Queues lines, each including its end.
     pub(crate) fn push(&self, weight: LinePriority, lines: &str) {
         self.0.push(weight, lines);
     }
 
-    /// Puts `view` below the lines until what this gives is dropped.
+    /// Shows `view` below the lines until the guard is dropped.
     pub(crate) fn show(&self, view: Box<dyn View>) -> ViewGuard {
         self.0.change(ViewChange::Show(view));
         ViewGuard(self.clone())
     }
 
-    /// Erases the view and writes nothing more until [`Screen::resume`]. Returns when it is erased, or after a second
-    /// where the terminal takes nothing.
+    /// Erases the view and writes nothing until [`Screen::resume`]. Returns when the view is erased, or after a second
+    /// if the terminal is stopped.
     pub(crate) async fn pause(&self) {
         let _ = tokio::time::timeout(LAST_WORDS, self.0.pause()).await;
     }
 
-    /// Goes on writing after [`Screen::pause`].
+    /// Continues after [`Screen::pause`].
     pub(crate) fn resume(&self) {
         self.0.resume();
     }
@@ -108,10 +107,10 @@ impl std::fmt::Debug for Screen {
 }
 
 impl ScreenThread {
-    /// Starts the thread, which writes to `out`, nothing at first.
+    /// Starts the thread, which writes to `out`.
     ///
     /// # Errors
-    /// When the system has no thread left.
+    /// The system has no thread left.
     pub(crate) fn to(out: impl Write + Send + 'static) -> std::io::Result<Self> {
         let queue = Arc::new(LineQueue::default());
         let (sender, done) = oneshot::channel();
@@ -126,7 +125,7 @@ impl ScreenThread {
             .name("screen".to_owned())
             .spawn(move || {
                 writer.run();
-                // Nobody may be waiting for it.
+                // The receiver may be gone.
                 let _ = sender.send(());
             })?;
         Ok(Self {
@@ -136,15 +135,16 @@ impl ScreenThread {
         })
     }
 
-    /// The way to it.
+    /// Returns the handle.
     pub(crate) fn screen(&self) -> &Screen {
         &self.screen
     }
 
-    /// Waits until everything is written; not much longer where `interrupted` completes. Says whether it is.
+    /// Waits until everything is written, or for a short time after `interrupted` completes. Returns whether everything
+    /// was written.
     pub(crate) async fn finish(mut self, interrupted: impl Future) -> bool {
         self.screen.0.end();
-        // From here on nothing is waited for by anybody else.
+        // From here on, nothing joins the thread.
         self.thread = None;
         let Some(mut done) = self.done.take() else {
             return true;
@@ -161,13 +161,13 @@ impl Drop for ScreenThread {
     fn drop(&mut self) {
         self.screen.0.end();
         if let Some(thread) = self.thread.take() {
-            // A panic there was told by the thread itself.
+            // The thread itself printed its panic.
             let _ = thread.join();
         }
     }
 }
 
-/// What the thread has.
+/// State of the thread.
 struct ScreenWriter<W> {
     out: W,
     queue: Arc<LineQueue>,
@@ -198,7 +198,7 @@ impl<W: Write> ScreenWriter<W> {
             let text = self.painter.paint(&batch.text, frame);
             self.write(text.as_bytes());
             if let Some(pause) = batch.pause {
-                // Whoever asked may have stopped waiting.
+                // The receiver may be gone.
                 let _ = pause.send(());
             }
             if last {
@@ -207,13 +207,13 @@ impl<W: Write> ScreenWriter<W> {
         }
     }
 
-    /// Writes all of `bytes`, or none any more where nobody reads them.
+    /// Writes all of `bytes`. Writes nothing more if the stream is closed.
     fn write(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() && !self.closed {
             match self.out.write(bytes) {
                 Ok(written) if written > 0 => bytes = bytes.get(written..).unwrap_or_default(),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Somebody who has the same terminal may have made it so.
+                // Another process may have made the terminal non-blocking.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(BUSY),
                 Ok(_) | Err(_) => {
                     self.closed = true;

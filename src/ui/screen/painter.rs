@@ -2,27 +2,27 @@
 
 use std::fmt::Write as _;
 
-/// Draws a view below lines. The cursor is left at the start of the view's first line: however a terminal breaks lines
-/// anew when it is resized, what is to be drawn over begins there, and nothing needs to be counted.
+/// Draws a view below lines. The cursor stays at the start of the view's first line, so that the next frame begins
+/// there even if the terminal wraps lines again after a resize.
 #[derive(Debug, Default)]
 pub(super) struct Painter {
     drawn: Vec<String>,
 }
 
-/// Says that what follows is shown at once, to terminals that know this; others ignore it.
+/// Begin and end of an update that the terminal shows at once. Terminals that do not support this ignore it.
 const BEGIN: &str = "\x1b[?2026h";
 const END: &str = "\x1b[?2026l";
-/// Cuts lines that are too wide, and breaks them again: the terminal may have become narrower since its width was
-/// asked for, and a line of the view that takes two would leave one behind.
+/// Disables and enables line wrapping. The terminal may have become narrower, and a view line that wraps would leave a
+/// rest behind.
 const CUT: &str = "\x1b[?7l";
 const WRAP: &str = "\x1b[?7h";
-/// Erases what is behind the cursor in its line, and everything behind it.
+/// Erases the rest of the line, and the rest of the screen.
 const REST_OF_LINE: &str = "\x1b[K";
 const REST: &str = "\x1b[J";
 
 impl Painter {
-    /// What to write so that `lines` stand above, and `frame` below them in place of what was drawn before. Nothing
-    /// where nothing changes, and `lines` as they are where there is nothing below.
+    /// Returns the bytes that print `lines`, and below them `frame` in place of the last one. Returns nothing if
+    /// nothing changed, and only `lines` if there is no view.
     pub(super) fn paint(&mut self, lines: &str, frame: Vec<String>) -> String {
         if self.drawn.is_empty() && frame.is_empty() {
             return lines.to_owned();
@@ -47,7 +47,7 @@ impl Painter {
         out.push_str(REST);
         out.push('\r');
         if frame.len() > 1 {
-            // Cannot fail.
+            // Writing to a string does not fail.
             let _ = write!(out, "\x1b[{}A", frame.len() - 1);
         }
         out.push_str(END);
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_view_is_cut_where_the_terminal_is_narrower_than_thought() {
+    fn only_the_view_is_cut_on_a_narrower_terminal() {
         let painted = Painter::default().paint("a line\n", vec!["view".to_owned()]);
         let (before, view) = painted.split_once(CUT).unwrap_or_default();
         assert!(before.ends_with("a line\n"));
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_written_where_nothing_changes() {
+    fn an_unchanged_frame_writes_nothing() {
         let frame = || vec!["one".to_owned(), "two".to_owned()];
         let mut painter = Painter::default();
         assert!(!painter.paint("", frame()).is_empty());

@@ -1,4 +1,4 @@
-//! What is to be written and was not yet: bounded, so that a reader who takes nothing costs no memory.
+//! Bounded queue of lines and view changes, so that a stopped reader needs no memory.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -8,30 +8,30 @@ use tokio::sync::oneshot;
 use crate::ui::screen::View;
 use crate::ui::units;
 
-/// How many bytes of lines may wait. A terminal takes them in milliseconds; only one that is stopped lets them wait.
+/// Maximum number of bytes of waiting lines. A terminal takes them in milliseconds; only a stopped one lets them wait.
 pub(super) const ROOM: usize = 256 * 1024;
 
-/// How many bytes more may wait of lines that need attention.
+/// Additional bytes for lines that need attention.
 pub(super) const RESERVE: usize = 256 * 1024;
 
-/// How much a line matters where there is no room.
+/// Importance of a line if the queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LinePriority {
-    /// It may be left out.
+    /// May be omitted.
     Info,
-    /// It needs attention: it is left out last.
+    /// Needs attention, and is omitted last.
     Attention,
-    /// It belongs to the end of a run, whose length is bounded: it is never left out.
+    /// Belongs to the end of a run, whose length is bounded. It is never omitted.
     Closing,
 }
 
-/// What is to become of the view.
+/// Change of the view.
 pub(super) enum ViewChange {
     Show(Box<dyn View>),
     Hide,
 }
 
-/// The queue between those who say something and the one who writes.
+/// Queue between producers and the thread.
 #[derive(Default)]
 pub(super) struct LineQueue {
     state: Mutex<State>,
@@ -40,37 +40,37 @@ pub(super) struct LineQueue {
 
 #[derive(Default)]
 struct State {
-    /// Whole lines, not taken yet.
+    /// Whole lines that wait.
     text: String,
-    /// Bytes that were taken and are being written.
+    /// Number of bytes that are being written.
     taken: usize,
     left_out: u64,
     change: Option<ViewChange>,
     /// Lines are written together with the next frame.
     paced: bool,
     ending: bool,
-    /// Nobody reads any more.
+    /// The stream is closed.
     closed: bool,
-    /// Completed when the view is erased; nothing is written from then until the end of the pause.
+    /// Completed when the view is erased. Nothing is written from then until the end of the pause.
     pause: Option<oneshot::Sender<()>>,
     paused: bool,
 }
 
-/// What is to be written next.
+/// Next output.
 #[derive(Default)]
 pub(super) struct LineBatch {
     /// Whole lines.
     pub(super) text: String,
-    /// What is to become of the view.
+    /// Change of the view.
     pub(super) change: Option<ViewChange>,
-    /// Nothing comes after this.
+    /// Nothing follows.
     pub(super) last: bool,
-    /// The view is to be erased, and this to be completed then.
+    /// Completed when the view is erased.
     pub(super) pause: Option<oneshot::Sender<()>>,
 }
 
 impl LineQueue {
-    /// Appends lines, if there is room for them.
+    /// Queues lines, if there is space for them.
     pub(super) fn push(&self, weight: LinePriority, lines: &str) {
         let mut state = self.lock();
         if state.closed {
@@ -92,7 +92,7 @@ impl LineQueue {
         }
     }
 
-    /// Changes what is below the lines.
+    /// Changes the view.
     pub(super) fn change(&self, change: ViewChange) {
         let mut state = self.lock();
         state.paced = matches!(change, ViewChange::Show(_));
@@ -100,8 +100,8 @@ impl LineQueue {
         self.changed.notify_one();
     }
 
-    /// Asks for the view to be erased, and for nothing to be written until [`LineQueue::resume`]. The receiver completes
-    /// when it is erased.
+    /// Requests that the view is erased, and that nothing is written until [`LineQueue::resume`]. The receiver
+    /// completes when it is erased.
     pub(super) fn pause(&self) -> oneshot::Receiver<()> {
         let (sender, erased) = oneshot::channel();
         self.lock().pause = Some(sender);
@@ -117,20 +117,20 @@ impl LineQueue {
         self.changed.notify_one();
     }
 
-    /// Nothing comes any more.
+    /// Ends the queue: no more lines will come.
     pub(super) fn end(&self) {
         self.lock().ending = true;
         self.changed.notify_one();
     }
 
-    /// Nobody reads any more: nothing is kept from now on.
+    /// Drops all lines, now and later, because the stream is closed.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
         state.text = String::new();
     }
 
-    /// Waits until there is something to write, or until `due`; what was taken before is written.
+    /// Waits for output, or until `due`. The previous batch counts as written.
     pub(super) fn next(&self, due: Option<Instant>) -> LineBatch {
         let mut state = self.lock();
         state.taken = 0;
@@ -161,7 +161,7 @@ impl LineQueue {
             };
         }
         let mut text = std::mem::take(&mut state.text);
-        // What was left out came after what had room.
+        // Omitted lines came after those that fitted.
         if state.left_out > 0 {
             text.push_str(&left_out(std::mem::take(&mut state.left_out)));
         }
@@ -181,7 +181,7 @@ impl LineQueue {
     }
 }
 
-/// Says how much was left out.
+/// Returns the line that counts omitted lines.
 fn left_out(lines: u64) -> String {
     format!(
         "{:<11}  {} omitted: the terminal or pipe is too slow (--log FILE keeps all)\n",
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_no_room_is_counted_and_told_behind_what_had() {
+    fn omitted_lines_are_counted_after_the_others() {
         let queue = LineQueue::default();
         let line = format!("{}\n", "x".repeat(1023));
         for _ in 0..ROOM / 1024 + 1_234 {
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(lines.len(), ROOM / 1024 + 1);
         let note = "note         1,234 lines omitted: the terminal or pipe is too slow (--log FILE keeps all)";
         assert_eq!(lines.last(), Some(&note));
-        // What is being written takes room as well; when it is written, there is room again.
+        // Lines that are being written need space as well.
         queue.push(LinePriority::Info, &line);
         assert_eq!(queue.next(None).text.lines().count(), 1);
         queue.push(LinePriority::Info, &line);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_attention_has_room_of_its_own_and_the_end_always() {
+    fn lines_that_need_attention_have_reserved_space() {
         let queue = LineQueue::default();
         let line = format!("{}\n", "x".repeat(1023));
         for weight in [LinePriority::Info, LinePriority::Attention] {
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_for_nobody() {
+    fn a_closed_queue_keeps_nothing() {
         let queue = LineQueue::default();
         queue.push(LinePriority::Attention, "a line\n");
         queue.close();

@@ -3,7 +3,7 @@ use std::sync::{Condvar, Mutex};
 
 use super::*;
 
-/// A stream that takes nothing until it is opened; then everything, unless it is closed.
+/// Stream that blocks until it is opened, and then accepts everything, unless it is closed.
 #[derive(Clone, Default)]
 struct Pipe(Arc<(Mutex<Taken>, Condvar)>);
 
@@ -11,7 +11,7 @@ struct Pipe(Arc<(Mutex<Taken>, Condvar)>);
 struct Taken {
     text: String,
     open: bool,
-    /// How often something was to be written.
+    /// Number of write calls.
     calls: u64,
     busy: u64,
     closed: bool,
@@ -46,7 +46,7 @@ impl Write for Pipe {
             taken.busy -= 1;
             return Err(ErrorKind::WouldBlock.into());
         }
-        // Not more than a bit at a time.
+        // Accepts small pieces only.
         let (bytes, _) = bytes.split_at(bytes.len().min(1000));
         taken.text.push_str(std::str::from_utf8(bytes).unwrap());
         Ok(bytes.len())
@@ -65,7 +65,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 #[test]
-fn whoever_speaks_goes_on_while_nothing_is_taken_and_nothing_of_note_is_lost() {
+fn a_stopped_terminal_delays_no_producer_and_loses_no_failure() {
     let pipe = Pipe::default();
     let writing = ScreenThread::to(pipe.clone()).unwrap();
     let screen = writing.screen().clone();
@@ -97,7 +97,7 @@ fn units_of(number: usize) -> String {
 }
 
 #[test]
-fn a_closed_pipe_is_no_failure_and_ends() {
+fn a_closed_pipe_ends_the_thread() {
     let pipe = Pipe::default();
     pipe.with(|taken| (taken.open, taken.closed) = (true, true));
     let writing = ScreenThread::to(pipe.clone()).unwrap();
@@ -109,12 +109,12 @@ fn a_closed_pipe_is_no_failure_and_ends() {
 }
 
 #[test]
-fn a_signal_ends_the_wait_for_a_reader_who_takes_nothing() {
+fn a_signal_ends_the_wait_for_a_stopped_reader() {
     let pipe = Pipe::default();
     let writing = ScreenThread::to(pipe.clone()).unwrap();
     writing.screen().push(LinePriority::Closing, "the end\n");
     assert!(!runtime().block_on(writing.finish(std::future::ready(()))));
-    // For the sake of the thread.
+    // Lets the thread end.
     pipe.with(|taken| taken.open = true);
 }
 

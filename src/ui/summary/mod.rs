@@ -12,7 +12,7 @@ use crate::ui::lines::LineWriter;
 use crate::ui::style::Style;
 use crate::ui::units;
 
-/// A line and its colour.
+/// Line and its colour.
 type SummaryLine = (Style, String);
 
 /// Maximum number of rules without images that are named.

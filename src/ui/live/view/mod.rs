@@ -1,4 +1,4 @@
-//! The view: a few lines below everything else, of a height that does not change from moment to moment.
+//! The view: a few lines below everything else, of constant height.
 
 use std::time::Instant;
 
@@ -10,20 +10,20 @@ use crate::ui::screen::{TerminalSize, View};
 use crate::ui::style::Style;
 use crate::ui::units;
 
-/// Where the bars of the totals begin.
+/// Column at which the bars of the totals begin.
 const LABEL: usize = 8;
 
-/// How wide a line for a transfer is at least.
+/// Minimum width of a line for a transfer.
 const LEAST: usize = 24;
 
-/// The view of a run.
+/// View of a run.
 pub(super) struct LiveView {
     meter: ProgressMeter,
     colours: bool,
     height: StableHeight,
 }
 
-/// How many lines there were of what comes and goes: there will be no fewer, so that nothing jumps up and down.
+/// Maximum number of lines so far, which is kept so that nothing jumps up and down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct StableHeight {
     transfers: usize,
@@ -47,18 +47,18 @@ impl View for LiveView {
     }
 }
 
-/// What is drawn for `status`: totals, transfers, notes; the last of them left out where there are too few rows.
+/// Returns the lines for `status`: totals, transfers, notes. If there are too few rows, the last ones are cut.
 fn frame(
     status: &RunStatus,
     size: TerminalSize,
     colours: bool,
     height: &mut StableHeight,
 ) -> Vec<String> {
-    // A line that fills the last column makes some terminals begin another one.
+    // A line that fills the last column makes some terminals begin a new one.
     let width = size.columns.saturating_sub(1);
     let rows = size.rows.saturating_sub(1);
     let mut lines = vec![images(status, width, colours)];
-    if !status.only_asks {
+    if !status.sends_nothing {
         lines.push(bytes(status, width, colours));
     }
     let notes: Vec<String> = notes(status)
@@ -87,7 +87,7 @@ fn frame(
     lines
 }
 
-/// `images  ━━━━━━━━────────  1,234 of 10,000+  12 %  1 failed  3 min left  2 retries`.
+/// Returns the line of images: `images  ━━━━━━━━────────  1,234 of 10,000+  12 %  1 failed  3 min left  2 retries`.
 fn images(status: &RunStatus, width: usize, colours: bool) -> String {
     let more = if status.listing { "+" } else { "" };
     let count = if status.found == 0 && status.listing {
@@ -109,7 +109,7 @@ fn images(status: &RunStatus, width: usize, colours: bool) -> String {
         number => format!("{} retries", units::grouped(number)),
     };
     let left = status.left.map(|left| format!("{} left", roughly(left)));
-    // Where there is room for few, others matter more.
+    // If the line is short, other pieces matter more.
     let part = match status.found {
         found if found > 0 && !status.listing && bar_width(width) > 0 => {
             format!("{} %", percent(status.ended, found))
@@ -135,7 +135,7 @@ fn images(status: &RunStatus, width: usize, colours: bool) -> String {
     .text()
 }
 
-/// `bytes   ━━━━━━━━────────  3.4 GiB of 9.1 GiB  87.2 MiB/s  avg 64.0 MiB/s`.
+/// Returns the line of bytes: `bytes   ━━━━━━━━────────  3.4 GiB of 9.1 GiB  87.2 MiB/s  avg 64.0 MiB/s`.
 fn bytes(status: &RunStatus, width: usize, colours: bool) -> String {
     let known = status.moved + status.remaining;
     let line = total("bytes", (status.moved, known), width, colours);
@@ -163,7 +163,7 @@ fn bytes(status: &RunStatus, width: usize, colours: bool) -> String {
     .text()
 }
 
-/// The label of a total, and its bar where there is room for one.
+/// Returns the label of a total, and its bar if it fits.
 fn total(label: &str, (done, all): (u64, u64), width: usize, colours: bool) -> StyledLine {
     let line = StyledLine::new(colours).with(Style::Plain, &shorten(label, width));
     match bar_width(width) {
@@ -172,7 +172,7 @@ fn total(label: &str, (done, all): (u64, u64), width: usize, colours: bool) -> S
     }
 }
 
-/// How wide bars are: it depends on the terminal alone.
+/// Returns the width of bars, which depends only on the terminal.
 fn bar_width(width: usize) -> usize {
     match width {
         ..60 => 0,
@@ -182,7 +182,7 @@ fn bar_width(width: usize) -> usize {
     }
 }
 
-/// A line for how many transfers there are, and one for each place that one of the largest may have.
+/// Returns a line with the number of transfers, and one for each position of the largest transfers.
 fn transfers(status: &RunStatus, width: usize, colours: bool) -> Vec<Option<String>> {
     if width < LEAST {
         return Vec::new();
@@ -207,7 +207,8 @@ fn transfers(status: &RunStatus, width: usize, colours: bool) -> Vec<Option<Stri
     std::iter::once(all).chain(largest).collect()
 }
 
-/// `  library/nginx  1a2b3c4d5e6f  ━━━━────  45 %  12.0 MiB of 67.3 MiB`; less where there is less room.
+/// Returns the line of a transfer: `  library/nginx  1a2b3c4d5e6f  ━━━━────  45 %  12.0 MiB of 67.3 MiB`, or less if
+/// the terminal is narrow.
 fn transfer(transfer: &ActiveTransfer, width: usize, colours: bool) -> String {
     let ActiveTransfer {
         digest, done, size, ..
@@ -219,7 +220,7 @@ fn transfer(transfer: &ActiveTransfer, width: usize, colours: bool) -> String {
     } else {
         units::bytes(*size)
     };
-    // Two blanks before each of name, digest, bar, hundredths and amount; the widest amount is `1023.9 MiB`.
+    // Two blanks come before each of name, digest, bar, percentage and amount. The widest amount is `1023.9 MiB`.
     let digest_width = if bar > 0 {
         digest.chars().count() + 2
     } else {
@@ -250,7 +251,7 @@ fn transfer(transfer: &ActiveTransfer, width: usize, colours: bool) -> String {
         .text()
 }
 
-/// What is waited for: hosts that are left alone, the end of what is under way.
+/// Returns what the run waits for: paused hosts, the end of the work in flight.
 fn notes(status: &RunStatus) -> Vec<String> {
     let mut notes = pauses(status, 2);
     notes.extend(status.ending.map(|state| ending(state, status)));

@@ -58,7 +58,7 @@ fn drawn(status: &RunStatus, columns: usize, rows: usize) -> String {
 }
 
 #[test]
-fn it_is_drawn_for_any_width() {
+fn the_view_fits_any_width() {
     insta::assert_snapshot!("at_40", drawn(&busy(), 40, 24));
     insta::assert_snapshot!("at_80", drawn(&busy(), 80, 24));
     insta::assert_snapshot!("at_200", drawn(&busy(), 200, 50));
@@ -70,7 +70,7 @@ fn it_is_drawn_for_any_width() {
 }
 
 #[test]
-fn it_tells_who_is_left_alone_and_that_the_run_ends() {
+fn notes_name_paused_hosts_and_the_end() {
     let pause = |host: &str, seconds| Pause {
         host: host.to_owned(),
         left: Duration::from_secs(seconds),
@@ -92,7 +92,7 @@ fn it_tells_who_is_left_alone_and_that_the_run_ends() {
 }
 
 #[test]
-fn before_anything_is_known_nothing_is_claimed() {
+fn the_first_frame_claims_nothing() {
     let status = RunStatus {
         listing: true,
         ..RunStatus::default()
@@ -101,11 +101,11 @@ fn before_anything_is_known_nothing_is_claimed() {
 }
 
 #[test]
-fn a_run_that_only_asks_has_no_bytes_to_tell_of() {
+fn a_run_that_sends_nothing_has_no_bytes() {
     let status = RunStatus {
         found: 5,
         ended: 2,
-        only_asks: true,
+        sends_nothing: true,
         ..RunStatus::default()
     };
     let lines = drawn(&status, 80, 24);
@@ -113,7 +113,7 @@ fn a_run_that_only_asks_has_no_bytes_to_tell_of() {
 }
 
 #[test]
-fn its_height_does_not_jump() {
+fn the_height_never_shrinks() {
     let mut height = StableHeight::default();
     let quiet = RunStatus::default();
     let size = (80, 24).into();
@@ -125,7 +125,7 @@ fn its_height_does_not_jump() {
 }
 
 #[test]
-fn colours_do_not_count() {
+fn colours_do_not_change_the_width() {
     let lines = |colours| {
         frame(
             &busy(),
