@@ -14,19 +14,19 @@ use crate::manifest::Descriptor;
 use crate::reference::Repository;
 use crate::transport::{Lane, Response};
 
-/// What a registry says of a blob.
+/// Presence of a blob in a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
-    /// It is not there.
+    /// The registry does not have it.
     Absent,
-    /// It is there, of the size that the descriptor states as far as either is known.
+    /// The registry has it, with the size of the descriptor as far as either is known.
     Present,
-    /// Something is there under its digest that has another size, in bytes.
+    /// The registry has something else under its digest, with this size in bytes.
     WrongSize(u64),
 }
 
 impl Client {
-    /// Whether `repository` has the blob as it should be: see [`Client::find_blob`].
+    /// Returns whether `repository` has the blob with the right size; see [`Client::find_blob`].
     pub async fn has_blob(
         &self,
         repository: &Repository,
@@ -35,8 +35,8 @@ impl Client {
         let found = self.find_blob(repository, descriptor).await?;
         Ok(found == Presence::Present)
     }
-    /// What `repository` has under the blob's digest, by HEAD. A redirect to another host says that it is there and
-    /// is not followed: registries look the blob up before they send anyone to its storage.
+    /// Looks up the blob in `repository` by HEAD. A redirect to another host means that the blob exists and is not
+    /// followed: registries look up the blob before they redirect to its storage.
     pub async fn find_blob(
         &self,
         repository: &Repository,
@@ -60,7 +60,7 @@ impl Client {
             response = self.answer(&ask.clone().follow(true), fits).await?;
         }
         if matches!(response.status.as_u16(), 405 | 501) {
-            // No HEAD here: the head of a GET tells as much, and its body is let go.
+            // The registry does not support HEAD: the head of a GET says the same, and its body is dropped.
             let get = ask.method(Method::GET).lane(Lane::Downloads);
             response = self.answer(&get, fits).await?;
         }
@@ -78,8 +78,8 @@ impl Client {
         response.body.drain().await;
         Ok(found)
     }
-    /// The size of a blob whose descriptor does not say one (schema 1), by HEAD; `None` where the registry does not
-    /// say either. Its absence is an error.
+    /// Returns the size of a blob whose descriptor states none (schema 1), by HEAD; `None` if the registry states none
+    /// either. A missing blob is an error.
     pub async fn blob_size(
         &self,
         repository: &Repository,
@@ -91,8 +91,8 @@ impl Client {
         response.body.drain().await;
         Ok(length)
     }
-    /// Opens the blob for reading from byte `offset`. The reader resumes what breaks, and hashes and measures
-    /// what it reads when it starts at 0.
+    /// Opens the blob for reading from byte `offset`. The reader resumes after breaks. It hashes and measures the blob
+    /// if `offset` is 0.
     pub async fn open_blob(
         &self,
         repository: &Repository,
@@ -102,8 +102,8 @@ impl Client {
         let opened = BlobReader::open(self, repository, descriptor, offset).await;
         self.checked(repository, opened).await
     }
-    /// Reads a small blob whole (a config), verified; more than `limit` bytes is an error. One that arrives corrupt
-    /// is read once more.
+    /// Reads and verifies a small blob (a config); more than `limit` bytes is an error. A blob that arrives corrupt is
+    /// read once more.
     pub async fn read_blob(
         &self,
         repository: &Repository,
@@ -142,7 +142,7 @@ impl Client {
     }
 }
 
-/// A request for a blob that is read from, or looked for.
+/// Returns a request that reads or looks up a blob.
 pub(super) fn blob_ask(
     method: Method,
     repository: &Repository,

@@ -1,5 +1,9 @@
-//! The pipeline that every request of this room goes through: credential, base URL, token, one try, the answer to a
-//! 401, and, for what can be sent again as it is, the retries.
+//! Pipeline of all requests of the client: credential, base URL, token, one try, the answer to a 401, and the retries
+//! of requests that can be repeated.
+//!
+//! Retries follow the policy of [`Attempts`], except these, which are bounded on their own because they change the
+//! request: a 401 is answered with another header at most [`MAX_AGAIN`] times; a login is renewed once; an answer that
+//! may hide a login is requested once more with it; redirects are followed [`MAX_HOPS`] times.
 
 use std::time::Duration;
 
@@ -18,35 +22,35 @@ use crate::client::request::RequestSpec;
 use crate::error::{Error, ErrorKind};
 use crate::transport::{Attempts, PauseReason, RequestBody, ReservedPermit, Response};
 
-/// The most redirects of one POST or PUT that are followed; registries need none, a misplaced base URL needs one.
+/// Maximum number of redirects of one POST or PUT. Registries need none, a wrong base URL needs one.
 const MAX_HOPS: u32 = 5;
 
-/// What lets a request in.
+/// Authorization of one request.
 pub(super) struct RequestAuth {
-    /// The `Authorization`, `None` for addresses elsewhere and where none is wanted.
+    /// Value of `Authorization`; `None` for other hosts and for registries that require none.
     pub(super) header: Option<HeaderValue>,
     /// The request as it is sent to a registry that this one redirected to.
     target: Option<Box<TargetRequest>>,
-    /// Held until the answer is known, for those who wait for it; none for addresses elsewhere.
+    /// Held until the answer is known; requests that wait for the first challenge wait for it. `None` for other hosts.
     turn: Option<ProbeGuard>,
 }
 
-/// The leave to send a request, or a refusal.
+/// Permission to send a request, or a refusal.
 enum Admission {
     Pass(RequestAuth),
-    /// An earlier request was refused for good, and this one would be as well.
+    /// An earlier request was refused for good, so this one would be as well.
     Refused(Error),
 }
 
-/// What one try came to.
+/// Outcome of one try.
 #[allow(
     clippy::large_enum_variant,
     reason = "one for each request, taken apart at once"
 )]
 pub(super) enum CallOutcome {
-    /// An answer, whatever its status, but for the registry's own 401.
+    /// Any answer except a 401 of the registry itself.
     Answer(Response),
-    /// The registry itself refused what the token server, if there is one, had granted: 401, for good.
+    /// A final 401 of the registry itself, after its token server (if it has one) had granted a token.
     Refused(Error),
 }
 
@@ -76,7 +80,7 @@ struct CallState {
     is_shown: bool,
 }
 
-/// An answer that was read to its end.
+/// An answer with its whole body.
 pub(super) struct BufferedResponse {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -85,13 +89,13 @@ pub(super) struct BufferedResponse {
 }
 
 impl Client {
-    /// A fresh count of tries.
+    /// Returns a new counter of tries.
     pub(super) fn attempts(&self, visit: &RepositoryContext) -> Attempts {
         Attempts::new(&self.inner.transport, &visit.endpoint, self.inner.retry)
             .with_repository(&visit.repository)
     }
 
-    /// The registry's base URL.
+    /// Returns the base URL of the registry.
     pub(super) async fn base(&self, visit: &RepositoryContext, action: &str) -> Result<Url, Error> {
         self.inner.transport.base_url(&visit.endpoint, action).await
     }
@@ -108,7 +112,7 @@ impl Client {
         }
     }
 
-    /// Like [`Client::answer`], for those to whom the registry's own 401 tells something.
+    /// Like [`Client::answer`], for callers that handle a 401 of the registry themselves.
     pub(super) async fn outcome(
         &self,
         ask: &RequestSpec,
@@ -125,7 +129,7 @@ impl Client {
         }
     }
 
-    /// Like [`Client::answer`], with at most `limit` bytes of the body read within the same tries.
+    /// Like [`Client::answer`], and reads at most `limit` bytes of the body within the same tries.
     pub(super) async fn buffered(
         &self,
         ask: &RequestSpec,
@@ -169,7 +173,7 @@ impl Client {
         }
     }
 
-    /// One try, with what a 401 or a redirect of a POST or PUT makes of it.
+    /// Makes one try, including further requests after a 401 or a redirect.
     pub(super) async fn once(
         &self,
         visit: &mut RepositoryContext,
@@ -178,7 +182,7 @@ impl Client {
         self.once_at(visit, ask, None).await
     }
 
-    /// [`Client::once`], the first request of it in `place`, if there is one.
+    /// Like [`Client::once`], with the permit `place` for its first request.
     pub(super) async fn once_at(
         &self,
         visit: &mut RepositoryContext,
@@ -282,7 +286,7 @@ impl Client {
         }
         if !state.is_shown && self.may_be_hidden(visit, address, used, &response) {
             state.is_shown = true;
-            // Drained first: it holds a permit of the host that is asked next.
+            // Drained first: it holds a permit of the host that is requested next.
             response.body.drain().await;
             self.inner.auth.learn_challenge(&visit.endpoint).await;
             return Ok(AttemptOutcome::Again);
@@ -290,8 +294,8 @@ impl Client {
         Ok(AttemptOutcome::Answer(response))
     }
 
-    /// Tells if an answer to a request without a login may hide what a login shows: some registries ask for one at
-    /// `/v2/` alone, and answer 404 or 403 elsewhere.
+    /// Returns whether an answer to a request without a login may hide something: some registries ask for a login only
+    /// at `/v2/`, and answer 404 or 403 elsewhere.
     fn may_be_hidden(
         &self,
         visit: &RepositoryContext,
@@ -311,7 +315,7 @@ impl Client {
                 .may_ask_for_login(&visit.endpoint, &visit.access)
     }
 
-    /// Where a 307 or 308 to a request with a method that the transport does not follow leads.
+    /// Returns the target of a redirect that the transport has not followed.
     async fn redirect(
         &self,
         visit: &RepositoryContext,
@@ -343,8 +347,8 @@ impl Client {
         Ok(is_followed.then_some(next))
     }
 
-    /// Waits until the host is ready for `ask`; where `going_on`, the caller holds a place of a source, which those
-    /// in the line may be waiting for, and does not wait for one here.
+    /// Waits until the host is ready for `ask`. With `going_on`, the caller holds a permit of a source that others in
+    /// the queue may wait for, so it does not join the queue.
     pub(super) async fn reserve(
         &self,
         visit: &RepositoryContext,
@@ -365,7 +369,7 @@ impl Client {
             .await
     }
 
-    /// A place at the host for `ask`, if one is free at once.
+    /// Returns a permit of the host for `ask`, if one is free at once.
     pub(super) async fn try_reserve(
         &self,
         visit: &RepositoryContext,
@@ -377,15 +381,15 @@ impl Client {
         transport.try_reserve(&visit.endpoint, &url, ask.lane)
     }
 
-    /// Leaves the host alone for `delay`, unless that is longer than anything is waited for.
+    /// Pauses the host for `delay`, unless that exceeds the maximum wait.
     pub(super) fn pause_host(&self, visit: &RepositoryContext, delay: Duration, why: PauseReason) {
         if delay <= self.inner.retry.max_retry_after {
             self.inner.transport.pause(&visit.endpoint, delay, why);
         }
     }
 
-    /// Sends `ask` with a body that can be produced once, with a permit that is held already; the caller deals with
-    /// a 401 by [`Client::refused`].
+    /// Sends `ask` with a permit and a body that can be produced only once. The caller handles a 401 with
+    /// [`Client::refused`].
     pub(super) async fn send_once(
         &self,
         visit: &RepositoryContext,
@@ -409,7 +413,7 @@ impl Client {
         Ok(response)
     }
 
-    /// What lets a request in. Waits while another one finds out what the registry wants, and for a token.
+    /// Returns the authorization of a request. Waits for a token, and for another request that learns the challenge.
     pub(super) async fn pass_for(
         &self,
         visit: &RepositoryContext,
@@ -438,7 +442,7 @@ impl Client {
         }
     }
 
-    /// Whether what lets `ask` in was given for all that it needs, as far as the token server says.
+    /// Returns whether the token covers all scopes of `ask`, as far as the token server says.
     pub(super) async fn may(&self, ask: &RequestSpec) -> Result<bool, Error> {
         let visit = self.repository_context(&ask.repository).await?;
         let auth = &self.inner.auth;
@@ -479,9 +483,8 @@ impl Client {
         }))
     }
 
-    /// Whether the answer is more than the registry's own 401; tells the authenticator where it is. What storage
-    /// elsewhere answers says nothing about our token, and neither does what a gateway says for a registry that it
-    /// does not reach.
+    /// Returns `false` for a 401 of the registry itself, and reports other answers to the authenticator. An answer from
+    /// storage elsewhere says nothing about the token, and neither does a gateway that cannot reach the registry.
     fn is_authorized(
         &self,
         visit: &RepositoryContext,
@@ -513,7 +516,8 @@ impl Client {
         true
     }
 
-    /// Deals with the `again`th 401 to a request: `None` where it is worth sending again, else the error that it is.
+    /// Handles the `again`th 401 of a request. Returns `None` if the request is worth sending again, and the error
+    /// otherwise.
     pub(super) async fn refused(
         &self,
         visit: &mut RepositoryContext,
@@ -523,7 +527,7 @@ impl Client {
         again: u32,
     ) -> Result<Option<Error>, Error> {
         let headers = response.headers.clone();
-        // Read first: the answer holds a permit of the host that the authenticator may want to ask.
+        // Read first: the answer holds a permit of the host that the authenticator may send a request to.
         let told = ask.failure(response).await;
         let auth = &self.inner.auth;
         let (endpoint, sent) = (&visit.endpoint, (&ask.method, used));
@@ -532,7 +536,7 @@ impl Client {
             .await?;
         let (refusal, passes) = match verdict {
             UnauthorizedAction::Again if again <= MAX_AGAIN => return Ok(None),
-            // Nobody said that it was the login.
+            // The answer does not say that the login is the reason.
             UnauthorizedAction::Again => return Ok(Some(told.with_cause(Cause::Other))),
             UnauthorizedAction::Final(refusal) => (refusal, false),
             UnauthorizedAction::Passing { refusal, is_known } => {
@@ -540,7 +544,7 @@ impl Client {
                 (refusal, passes)
             }
         };
-        // Harbor looks for the project before it looks at rights; Alibaba Cloud refuses types as if they were rights.
+        // Harbor checks the project before rights; Alibaba Cloud refuses types as if rights were missing.
         let is_about_more = matches!(
             told.cause(),
             Cause::ProjectMissing | Cause::MediaTypeRefused
@@ -560,7 +564,7 @@ impl Client {
         Ok(Some(error))
     }
 
-    /// Asks once for a newer credential in place of one that was refused for good.
+    /// Requests a newer credential once, in place of one that was refused for good.
     async fn renew(&self, visit: &mut RepositoryContext) -> Result<bool, Error> {
         if visit.renewed {
             return Ok(false);
@@ -581,7 +585,7 @@ impl Client {
     }
 }
 
-/// Whether an answer is about anything but the request: nobody may have looked at who asks.
+/// Returns whether an answer is not about the request, so that the server may not have checked the credential.
 fn is_transient_answer(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 500 | 502..)
 }

@@ -1,4 +1,4 @@
-//! What a registry was found to do, remembered for the run so that no question is asked twice whose answer is known.
+//! Capabilities of one registry as observed in this run, so that nothing is requested again whose answer is known.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,10 +9,10 @@ use crate::client::uploads::UploadForms;
 use crate::digest::Digest;
 use crate::error::Error;
 
-/// The most facts of one kind that are remembered; what is beyond is asked again.
+/// Maximum number of remembered facts of one kind. Facts beyond it are learned again each time.
 const MAX_REMEMBERED: usize = 4096;
 
-/// The facts about one registry. All of them are hints that cost a request when they are wrong.
+/// Facts about one registry. All are hints: a wrong one costs a request.
 #[derive(Default)]
 pub(super) struct RegistryCapabilities {
     forms: Mutex<UploadForms>,
@@ -35,7 +35,7 @@ pub(super) struct RegistryCapabilities {
     no_heads: AtomicBool,
 }
 
-/// What is known about mounting.
+/// Support for mounts.
 #[derive(Default)]
 struct MountSupport {
     /// Mounting a blob from the repository itself is answered with an error.
@@ -46,24 +46,24 @@ struct MountSupport {
     refused: HashSet<String>,
 }
 
-/// What the registry said it has and then missed: groups of registries (Nexus) and shared stores tell of blobs that
-/// the repository cannot use.
+/// Content that the registry claimed to have and then missed. Groups of registries (Nexus) and shared stores claim
+/// blobs that the repository cannot use.
 #[derive(Default)]
 struct DisprovedBlobs {
     /// Blobs by repository and digest.
     blobs: HashSet<(String, Digest)>,
-    /// Repositories that miss something and do not say what.
+    /// Repositories that miss something without naming it.
     repositories: HashSet<String>,
 }
 
 impl RegistryCapabilities {
-    /// Which forms of upload are taken.
+    /// Returns the forms of upload that the registry accepts.
     pub(super) fn forms(&self) -> MutexGuard<'_, UploadForms> {
         lock(&self.forms)
     }
 
-    /// Whether it is worth asking for a blob to be mounted from `from`, a repository's path, or from the repository
-    /// itself (`None`).
+    /// Returns whether a mount from `from`, the path of a repository, is worth a request; `None` stands for the
+    /// repository itself.
     pub(super) fn may_mount(&self, from: Option<&str>) -> bool {
         let mounts = lock(&self.mounts);
         match from {
@@ -72,13 +72,13 @@ impl RegistryCapabilities {
         }
     }
 
-    /// Whether mounting is answered with an error, whatever the repository.
+    /// Returns whether all mounts are answered with an error.
     pub(super) fn mounts_nothing(&self) -> bool {
         lock(&self.mounts).none
     }
 
-    /// Remembers that mounting from `from` was answered with an error where a plain session was not; `unsupported`
-    /// tells whether the error is about mounting as such rather than about that repository.
+    /// Records that a mount from `from` was answered with an error, and a plain session was not. `unsupported` if the
+    /// error is about mounts in general rather than about that repository.
     pub(super) fn no_mount(&self, from: Option<&str>, unsupported: bool) {
         let mut mounts = lock(&self.mounts);
         match from {
@@ -91,8 +91,8 @@ impl RegistryCapabilities {
         }
     }
 
-    /// Remembers that a manifest was refused in the repository at `path` for want of `missing`, which is empty where
-    /// the registry does not say of what.
+    /// Records that the repository at `path` refused a manifest because `missing` content does not exist; empty if the
+    /// registry does not name it.
     pub(super) fn record_missing(&self, path: &str, missing: &[Digest]) {
         let mut doubts = lock(&self.doubts);
         if missing.is_empty() && doubts.repositories.len() < MAX_REMEMBERED {
@@ -105,12 +105,12 @@ impl RegistryCapabilities {
         }
     }
 
-    /// Remembers that the repository at `path` took a manifest: it misses nothing now.
+    /// Records that the repository at `path` accepted a manifest, so that it misses nothing.
     pub(super) fn missed_nothing(&self, path: &str) {
         lock(&self.doubts).repositories.remove(path);
     }
 
-    /// Remembers that the blob was sent to the repository at `path`.
+    /// Records that the blob was sent to the repository at `path`.
     pub(super) fn sent(&self, path: &str, digest: &Digest) {
         let mut doubts = lock(&self.doubts);
         if !doubts.blobs.is_empty() {
@@ -118,7 +118,7 @@ impl RegistryCapabilities {
         }
     }
 
-    /// Whether the registry is not to be believed when it says that the repository at `path` has the blob.
+    /// Returns whether a claim that the repository at `path` has the blob was wrong before.
     pub(super) fn is_disproved(&self, path: &str, digest: &Digest) -> bool {
         let doubts = lock(&self.doubts);
         doubts.repositories.contains(path)
@@ -126,8 +126,8 @@ impl RegistryCapabilities {
                 && doubts.blobs.contains(&(path.to_owned(), digest.clone())))
     }
 
-    /// Remembers that the repository at `path` has the blob with a wrong length; `error` tells that an upload did not
-    /// repair it.
+    /// Records that the repository at `path` has the blob with a wrong length; with `error` if an upload did not repair
+    /// it.
     pub(super) fn saw_damage(&self, path: &str, digest: &Digest, error: Option<&Error>) {
         let mut damaged = lock(&self.damaged);
         let key = (path.to_owned(), digest.clone());
@@ -136,7 +136,7 @@ impl RegistryCapabilities {
         }
     }
 
-    /// Remembers that the blob has the right length again.
+    /// Records that the blob has the right length again.
     pub(super) fn repaired(&self, path: &str, digest: &Digest) {
         lock(&self.damaged).remove(&(path.to_owned(), digest.clone()));
     }
@@ -153,27 +153,27 @@ impl RegistryCapabilities {
         damaged.get(&(path.to_owned(), digest.clone()))?.clone()
     }
 
-    /// Whether a tag list may be asked for with a page size.
+    /// Returns whether tag lists accept a page size.
     pub(super) fn takes_page_size(&self) -> bool {
         !self.refuses_page_size.load(Ordering::Relaxed)
     }
 
-    /// Remembers that it may not.
+    /// Records that tag lists accept no page size.
     pub(super) fn no_page_size(&self) {
         self.refuses_page_size.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a range of a blob may be asked for where that is not necessary.
+    /// Returns whether ranges of a blob are worth a request beside the blob.
     pub(super) fn answers_ranges(&self) -> bool {
         !self.no_ranges.load(Ordering::Relaxed)
     }
 
-    /// Remembers that a range of a blob was answered with something else.
+    /// Records that a range of a blob was answered with something else.
     pub(super) fn no_ranges(&self) {
         self.no_ranges.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether a download that broke has to begin anew, as the registry answers ranges wrongly.
+    /// Returns whether a broken download has to start again, because the registry answers ranges wrongly.
     pub(super) fn misstates_ranges(&self) -> bool {
         self.misstates_ranges.load(Ordering::Relaxed)
     }
@@ -183,22 +183,22 @@ impl RegistryCapabilities {
         self.misstates_ranges.store(true, Ordering::Relaxed);
     }
 
-    /// True if HEAD of manifests fails where GET does not.
+    /// Returns whether HEAD of manifests fails where GET does not.
     pub(super) fn heads_fail(&self) -> bool {
         self.no_heads.load(Ordering::Relaxed)
     }
 
-    /// Remembers that it does.
+    /// Records that HEAD of manifests fails where GET does not.
     pub(super) fn no_heads(&self) {
         self.no_heads.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the registry, which does not name digests, was found to keep what it takes.
+    /// Returns whether a registry that names no digests was seen to store manifests unchanged.
     pub(super) fn is_known_to_verify(&self) -> bool {
         self.keeps_what_it_takes.load(Ordering::Relaxed)
     }
 
-    /// Remembers that it does.
+    /// Records that the registry stored a manifest unchanged.
     pub(super) fn record_verified(&self) {
         self.keeps_what_it_takes.store(true, Ordering::Relaxed);
     }

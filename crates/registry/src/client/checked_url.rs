@@ -1,8 +1,8 @@
-//! Addresses that a registry hands out (upload locations, next pages): where they lead, and whether to go there.
+//! Addresses that a registry hands out (upload locations, next pages), resolved and checked.
 //!
-//! A registry is not trusted with our credentials elsewhere, nor with our place in the network: an address on
-//! another host is used without `Authorization`, and only where a redirect might lead as well
-//! (docs/protocol.md#requests-and-redirects, docs/protocol.md#uploads).
+//! Credentials and access to the local network are limited to the registry itself: an address on another host is used
+//! without `Authorization`, and only if a redirect may lead there as well (docs/protocol.md#requests-and-redirects,
+//! docs/protocol.md#uploads).
 
 use url::Url;
 
@@ -11,20 +11,20 @@ use crate::client::Client;
 use crate::client::repository_context::RepositoryContext;
 use crate::transport::ForbiddenRedirect;
 
-/// An address, judged.
+/// A checked address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CheckedUrl {
-    /// The address, with the scheme and port that the registry is reached by where it is the registry's.
+    /// The address. If it belongs to the registry, it has the scheme and port by which the registry is reached.
     pub(super) url: Url,
-    /// Whether it is the registry's own, so that credentials may go there.
+    /// True if the address belongs to the registry, so that credentials may be sent there.
     pub(super) home: bool,
 }
 
 impl Client {
-    /// The address `text` that came with the answer of `request`, if it may be gone to.
+    /// Returns the address `text` of the answer to `request`, if it may be used.
     ///
     /// # Errors
-    /// A clause that says why nobody should go there.
+    /// A clause with the reason and the remedy.
     pub(super) async fn address(
         &self,
         visit: &RepositoryContext,
@@ -59,16 +59,16 @@ pub(super) fn resolve(base: &Url, request: &Url, text: &str) -> Result<CheckedUr
         return Err("the registry named an address that is neither http nor https".to_owned());
     }
     url.set_fragment(None);
-    // Credentials in an address are the registry's invention, and would be sent as Basic.
+    // Credentials in an address come from the registry, and would be sent as Basic.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     let home = rewrite_to_base(base, &mut url);
     Ok(CheckedUrl { url, home })
 }
 
-/// Whether `url` is on the host that `base` is on. A proxy that hides TLS from the registry makes it write `http`
-/// where it is reached by https, and lose the port or the explicit `:443`: for the same host and the same, the
-/// default or no port the address is brought back to the scheme and port in use.
+/// Returns whether `url` is on the host of `base`. A proxy that hides TLS from the registry makes it write `http`
+/// instead of https, and drop the port or the explicit `:443`. For the same host and the same port, the default port or
+/// none, the address gets the scheme and port of `base`.
 fn rewrite_to_base(base: &Url, url: &mut Url) -> bool {
     if base.host() != url.host() {
         return false;
@@ -82,7 +82,7 @@ fn rewrite_to_base(base: &Url, url: &mut Url) -> bool {
         None => base.scheme() == "https",
         Some(port) => Some(port) == base.port_or_known_default(),
     };
-    // The schemes are both special, so that these cannot fail.
+    // Both schemes are special, so these cannot fail.
     misnamed && url.set_scheme(base.scheme()).is_ok() && url.set_port(base.port()).is_ok()
 }
 

@@ -1,8 +1,9 @@
-//! Foreign layers from where their descriptors say (image-spec, descriptor.md, `urls`).
+//! Foreign layers, fetched from the `urls` of their descriptors (image-spec, descriptor.md).
 //!
-//! Anybody who can push a manifest can write an address into it, so that nothing is believed of it: no credential goes
-//! there, not even to the registry itself; none lies in a private network, wherever the registry stands; it is https,
-//! unless the registry was marked insecure; and what comes is hashed and measured as every blob is.
+//! Anyone who can push a manifest can write an address into it, so addresses are not trusted: no credential is sent
+//! there, not even to the registry itself; addresses in private networks are refused, whatever network the registry is
+//! in; the scheme is https, unless the registry was marked insecure; and the bytes are hashed and measured like those
+//! of every blob.
 
 use url::Url;
 
@@ -16,15 +17,15 @@ use crate::transport::{Endpoint, ForbiddenRedirect};
 
 use super::reader::{BlobFetch, fetch_ask};
 
-/// The most addresses of one layer that are tried. Real ones name one or two.
+/// Maximum number of addresses of one layer that are tried. Real layers name one or two.
 const MAX_URLS: usize = 4;
 
 impl Client {
-    /// Opens a foreign layer for reading from byte `offset`, at the first of its `urls` that has it. It is resumed and
-    /// verified as what [`Client::open_blob`] opens.
+    /// Opens a foreign layer for reading from byte `offset`, at the first of its `urls` that has it. Reading resumes
+    /// and verifies like [`Client::open_blob`].
     ///
     /// # Errors
-    /// That of the last address; or that the descriptor names none.
+    /// The error of the last address, or that the descriptor names none.
     pub async fn open_foreign(
         &self,
         repository: &Repository,
@@ -65,7 +66,7 @@ impl Client {
             let cause = Cause::NotUnderstood;
             return Err(refuse(registry, ForbiddenRedirect { cause, why }));
         };
-        // A user in an address is its writer's invention.
+        // Credentials in an address come from the author of the manifest.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         url.set_fragment(None);
@@ -76,14 +77,14 @@ impl Client {
             .map_err(|astray| refuse(&host, astray))?;
         let action = format!("fetch foreign layer {digest} of {}", repository.path());
         let fetch = fetch.at(CheckedUrl { url, home: false }, action);
-        // What its host makes of ranges says nothing of the registry.
+        // Ranges of this host say nothing about the registry.
         BlobReader::start(fetch, descriptor, offset, false).await
     }
 
-    /// Whether anybody may go to an address that stands in a manifest.
+    /// Checks that an address from a manifest may be fetched.
     ///
     /// # Errors
-    /// Why not: a clause that says what can be done.
+    /// The reason, and the remedy.
     async fn may_fetch(&self, endpoint: &Endpoint, url: &Url) -> Result<(), ForbiddenRedirect> {
         may_be_spoken(url, endpoint.insecure).map_err(|why| ForbiddenRedirect {
             cause: Cause::Downgrade,
@@ -104,7 +105,7 @@ impl Client {
     }
 }
 
-/// Whether an address is of a kind that anybody goes to.
+/// Checks the scheme of an address.
 fn may_be_spoken(url: &Url, insecure: bool) -> Result<(), &'static str> {
     match url.scheme() {
         "https" => Ok(()),

@@ -1,4 +1,4 @@
-//! Entries for fuzzing into this room; see [`crate::fuzzing`].
+//! Entry points for fuzzing the client; see [`crate::fuzzing`].
 
 #![allow(
     clippy::missing_panics_doc,
@@ -12,7 +12,7 @@ use crate::client::ranges::RangeStyle;
 use crate::client::{checked_url, links, ranges};
 use crate::fuzzing::{assert_is_short, headers};
 
-/// `Link`, a line each: the next page is written in one of them.
+/// Reads `Link` headers, one in each line. The next page is written in one of them.
 pub fn links(data: &[u8]) {
     if let Ok(Some(next)) = links::next(&headers(&LINK, data)) {
         assert!(String::from_utf8_lossy(data).contains(next));
@@ -20,7 +20,7 @@ pub fn links(data: &[u8]) {
     }
 }
 
-/// `Content-Range`, `Content-Length` and both readings of `Range`.
+/// Reads `Content-Range`, `Content-Length` and both forms of `Range`.
 pub fn ranges(data: &[u8]) {
     if let Some(range) = ranges::content_range(&headers(&CONTENT_RANGE, data))
         && let Some((first, last)) = range.bytes
@@ -37,7 +37,7 @@ pub fn ranges(data: &[u8]) {
     }
 }
 
-/// Upload locations and next pages: what counts as the registry's own is on the registry's host.
+/// Resolves upload locations and next pages. Addresses of the registry are on its host.
 pub fn addresses(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for base in ["https://r.io/", "http://127.0.0.1:5000/"] {

@@ -11,16 +11,16 @@ use crate::client::request::RequestSpec;
 use crate::error::{Error, ErrorKind};
 use crate::transport::ForbiddenRedirect;
 
-/// A `Link` header of which nobody can tell where it leads.
+/// A `Link` header that cannot be parsed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unparsable;
 
 impl Client {
-    /// Returns where the page is that follows an answer with these `headers`, which came from `from`; `list` is the
-    /// request for the list as such. `None` where nothing follows.
+    /// Returns the address of the page after an answer with these `headers` from `from`; `None` if there is none.
+    /// `list` is the request for the first page.
     ///
-    /// The next page is requested at the registry and nowhere else. A registry behind a proxy may write a scheme, a port
-    /// or a host by which it is not reached: for the path of the list itself, only the query is taken.
+    /// The next page is requested only at the registry. A registry behind a proxy may write a scheme, port or host by
+    /// which it is not reached: if the path is that of the list, only the query is used.
     ///
     /// # Errors
     /// [`ErrorKind::Protocol`] for a link that cannot be parsed; [`ErrorKind::Refused`] for one that leads elsewhere.
@@ -65,8 +65,8 @@ impl Client {
     }
 }
 
-/// `error` of a request for a page that an earlier page links to. A registry that does not have it there, or lets nobody
-/// in, has most likely a wrong idea of its own address (Artifactory and Nexus behind a proxy).
+/// Adds advice to an `error` for a page that an earlier page links to. A registry that does not have the page, or
+/// refuses it, most likely has a wrong external address (Artifactory and Nexus behind a proxy).
 pub(super) fn with_paging_advice(error: Error) -> Error {
     let kinds = [ErrorKind::NotFound, ErrorKind::Denied, ErrorKind::Rejected];
     if !kinds.contains(&error.kind()) {
@@ -77,9 +77,9 @@ pub(super) fn with_paging_advice(error: Error) -> Error {
     )
 }
 
-/// The target of the first link whose relation is `next`, as it was written: several links in one header, several
-/// headers, unquoted and multiple relations (`rel="prev next"`) are all seen in the field. A link without a relation
-/// counts as one to the next page, as does a target without `< >`: containers/image follows both.
+/// Returns the target of the first link whose relation is `next`, as written. Several links in one header, several
+/// headers, unquoted and multiple relations (`rel="prev next"`) all occur. A link without a relation counts as `next`,
+/// as does a target without `< >`: containers/image follows both.
 pub(super) fn next(headers: &HeaderMap) -> Result<Option<&str>, Unparsable> {
     let mut is_whole = true;
     for value in headers.get_all(LINK) {
@@ -113,7 +113,7 @@ fn next_in(value: &str) -> Result<Option<&str>, Unparsable> {
     Ok(None)
 }
 
-/// One link whose target stands without `< >`.
+/// Reads one link whose target has no `< >`.
 fn bare(value: &str) -> Result<Option<&str>, Unparsable> {
     let (target, parameters) = value.split_once(';').unwrap_or((value, ""));
     let target = target.trim();
@@ -124,7 +124,7 @@ fn bare(value: &str) -> Result<Option<&str>, Unparsable> {
     Ok(is_next(parameters).then_some(target))
 }
 
-/// Splits at the first comma outside quotes, which ends one link.
+/// Splits at the first comma outside quotes, which ends a link.
 fn split_unquoted(text: &str) -> (&str, &str) {
     match unquoted(text, ',').next() {
         Some(at) => (
@@ -135,7 +135,7 @@ fn split_unquoted(text: &str) -> (&str, &str) {
     }
 }
 
-/// Whether the relation is `next`, or none is given.
+/// Returns whether the relation is `next` or missing.
 fn is_next(parameters: &str) -> bool {
     let mut start = 0;
     let ends = unquoted(parameters, ';').chain(std::iter::once(parameters.len()));
@@ -157,7 +157,7 @@ fn is_next(parameters: &str) -> bool {
     true
 }
 
-/// The positions of `sought` that stand outside quoted strings; a backslash inside one escapes what follows.
+/// Returns the positions of `sought` outside quoted strings; a backslash inside one escapes the next character.
 fn unquoted(text: &str, sought: char) -> impl Iterator<Item = usize> {
     let (mut quoted, mut escaped) = (false, false);
     text.char_indices()
@@ -234,7 +234,7 @@ mod tests {
             (&["/v2/a/tags/list; rel=prev"], None),
             (&["<a>"], Some("a")),
             (&["<a>; title=x"], Some("a")),
-            // One that is whole beside one that is not.
+            // A broken header beside a good one.
             (&["<a; rel=prev", "<b>; rel=next"], Some("b")),
         ] {
             assert_eq!(of(values), Ok(expected.map(str::to_owned)), "{values:?}");

@@ -1,6 +1,6 @@
-//! The handle on one registry.
+//! Client of one registry.
 //!
-//! [`call`] is the pipeline that every request goes through; the endpoint families stand on it, one a file.
+//! [`call`] is the pipeline of all requests; each family of endpoints has a module on top of it.
 
 mod blobs;
 mod call;
@@ -39,7 +39,7 @@ use capabilities::RegistryCapabilities;
 use reader::RangeBudget;
 use redirect_targets::RedirectTargets;
 
-/// A handle on one registry: cheap to clone, shared by all tasks.
+/// A client of one registry: cheap to clone, shared by all tasks.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -54,9 +54,9 @@ struct Inner {
     authenticators: Arc<Authenticators>,
     /// Other registries that this one redirects to.
     targets: RedirectTargets,
-    /// What this registry was found to do and not to do, for as long as the run lasts.
+    /// Capabilities of the registry as observed in this run.
     habits: RegistryCapabilities,
-    /// For blobs that come in ranges; shared by all clients of a run.
+    /// Memory for blobs that are fetched in ranges; shared by all clients of a run.
     room: Arc<RangeBudget>,
 }
 
@@ -93,27 +93,27 @@ impl Client {
         Self::new(registry, &options, authenticators, self.range_budget())
     }
 
-    /// Which registry.
+    /// Returns the registry.
     pub fn registry(&self) -> &Registry {
         &self.inner.registry
     }
 
-    /// The room for blobs that come in ranges.
+    /// Returns the memory for blobs that are fetched in ranges.
     fn range_budget(&self) -> Arc<RangeBudget> {
         Arc::clone(&self.inner.room)
     }
 
-    /// Whether ranges of blobs may be asked for beside the blobs.
+    /// Returns whether ranges are worth a request beside the blob.
     fn answers_ranges(&self) -> bool {
         self.inner.habits.answers_ranges()
     }
 
-    /// The registry answered a range with something else.
+    /// Records that a range was answered with something else.
     fn ignores_ranges(&self) {
         self.inner.habits.no_ranges();
     }
 
-    /// Tells a person something about this registry.
+    /// Reports a warning about this registry to the observer.
     fn warn(&self, text: &str) {
         self.inner
             .transport

@@ -1,18 +1,18 @@
-//! What registries say of ranges: `Content-Range` of a download, `Range` of an upload.
+//! Range headers of registries: `Content-Range` of a download, `Range` of an upload.
 
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 
-/// The `Content-Range` of a 206 or a 416 (RFC 9110 section 14.4).
+/// `Content-Range` of a 206 or a 416 (RFC 9110, section 14.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ContentRange {
     /// First and last byte; `None` in a 416.
     pub(super) bytes: Option<(u64, u64)>,
-    /// The length of the whole, where it is said.
+    /// Length of the whole, if stated.
     pub(super) total: Option<u64>,
 }
 
-/// Reads `Content-Range: bytes a-b/total`; `None` where it is missing or makes no sense.
+/// Reads `Content-Range: bytes a-b/total`; `None` if it is missing or malformed.
 pub(super) fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
     let value = headers.get(CONTENT_RANGE)?.to_str().ok()?.trim();
     let (unit, rest) = value.split_once(' ')?;
@@ -38,7 +38,7 @@ pub(super) fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
     Some(ContentRange { bytes, total })
 }
 
-/// The `Content-Length`, where there is one that makes sense.
+/// Reads `Content-Length`; `None` if it is missing or malformed.
 pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers
         .get(CONTENT_LENGTH)?
@@ -49,18 +49,18 @@ pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
         .ok()
 }
 
-/// How a registry counts in the `Range` of its upload answers.
+/// Counting of bytes in the `Range` of upload answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum RangeStyle {
-    /// `0-b`, where b is the last byte stored; `0-0` when nothing is.
+    /// `0-b`, where b is the last stored byte; `0-0` if nothing is stored.
     #[default]
     Inclusive,
-    /// Quay: `bytes=0--1` when nothing is stored, and the status of a session is one too high.
+    /// Quay: `bytes=0--1` if nothing is stored, and one too many in the status of a session.
     Quay,
 }
 
 impl RangeStyle {
-    /// What the answer to the opening POST tells: only Quay says `bytes=0--1`.
+    /// Detects the style from the answer to the opening POST: only Quay says `bytes=0--1`.
     pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         match range_end(headers) {
             Some(end) if end < 0 => Self::Quay,
@@ -68,8 +68,8 @@ impl RangeStyle {
         }
     }
 
-    /// How many bytes the session holds by the `Range` of a status answer; `None` where it does not say.
-    /// `0-0` counts as nothing: most servers mean that, and too low a guess costs a byte where too high a one
+    /// Returns the number of bytes in the session by the `Range` of a status answer; `None` if it states none. `0-0`
+    /// counts as nothing: most servers mean that, and a guess that is too low costs a byte, where one that is too high
     /// costs the session.
     pub(super) fn stored_by_status(self, headers: &HeaderMap) -> Option<u64> {
         let end = u64::try_from(range_end(headers)?).unwrap_or(0);
@@ -81,8 +81,8 @@ impl RangeStyle {
     }
 }
 
-/// How many bytes the session holds by the `Range` of the answer to a PATCH; `None` where it does not say.
-/// (`0-0` says nothing: it is what servers send that do not count, and one byte in another reading.)
+/// Returns the number of bytes in the session by the `Range` of the answer to a PATCH; `None` if it states none. (`0-0`
+/// says nothing: servers that do not count send it, and it could mean one byte.)
 pub(super) fn stored_by_patch(headers: &HeaderMap) -> Option<u64> {
     match range_end(headers)? {
         end if end <= 0 => None,
@@ -90,7 +90,7 @@ pub(super) fn stored_by_patch(headers: &HeaderMap) -> Option<u64> {
     }
 }
 
-/// The `b` of `0-b`, with or without `bytes=` or `bytes ` in front; may be -1.
+/// Reads the `b` of `0-b`, with or without `bytes=` or `bytes ` in front; may be -1.
 fn range_end(headers: &HeaderMap) -> Option<i64> {
     let value = headers.get(RANGE)?.to_str().ok()?.trim();
     let value = value

@@ -26,7 +26,7 @@ const MAX_TARGETS: usize = 16;
 /// Parts of an API path that follow the name of a repository.
 const FAMILIES: [&str; 4] = ["/manifests/", "/blobs/", "/tags/", "/referrers/"];
 
-/// The clients of the targets of one registry.
+/// Clients of the targets of one registry.
 #[derive(Default)]
 pub(super) struct RedirectTargets(Mutex<Vec<Client>>);
 

@@ -1,4 +1,4 @@
-//! All registries of a run.
+//! Clients of all registries of a run.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,18 +10,18 @@ use crate::lock::lock;
 use crate::reference::Registry;
 use crate::transport::{RetryPolicy, Transport};
 
-/// What a set of clients shares.
+/// Settings that a set of clients shares.
 pub struct Options {
-    /// How calls are sent.
+    /// Transport of all requests.
     pub transport: Arc<Transport>,
-    /// Who we are, where.
+    /// Credentials by registry.
     pub keychain: Arc<Keychain>,
-    /// What is tried again, how often.
+    /// Policy for retries.
     pub retry: RetryPolicy,
 }
 
-/// One client per registry, made when first asked for: what is learnt of a registry (its challenge, its tokens, the
-/// upload form that it takes) is learnt once.
+/// One client for each registry, created on first use. Facts about a registry (its challenge, its tokens, the form of
+/// upload that it accepts) are learned once.
 pub struct Registries {
     options: Options,
     authenticators: Arc<Authenticators>,
@@ -30,7 +30,7 @@ pub struct Registries {
 }
 
 impl Registries {
-    /// Clients that share `options`.
+    /// Creates a set of clients with `options`.
     pub fn new(options: Options) -> Self {
         let authenticators = Authenticators::new(
             Arc::clone(&options.transport),
@@ -44,18 +44,17 @@ impl Registries {
             clients: Mutex::default(),
         }
     }
-    /// With other rules for blobs that come in ranges; to be called before there are clients.
+    /// Replaces the rules for blobs that are fetched in ranges. Call it before the first client is created.
     #[must_use]
     pub fn with_ranges(mut self, ranges: RangeOptions) -> Self {
         self.room = RangeBudget::new(ranges);
         self
     }
-    /// The bytes of ranges that are in memory now, and the most that ever were at a time: never more than
-    /// [`RangeOptions`] allows.
+    /// Returns the bytes of ranges in memory now, and their maximum so far: never more than [`RangeOptions`] allows.
     pub fn range_bytes(&self) -> (u64, u64) {
         (self.room.bytes_held(), self.room.peak())
     }
-    /// The client of `registry`.
+    /// Returns the client of `registry`.
     pub fn client(&self, registry: &Registry) -> Client {
         let create = || {
             let room = Arc::clone(&self.room);

@@ -1,6 +1,6 @@
-//! Recognition of hosts that are no registry, after an answer that no registry gives.
+//! Detection of hosts that are no registry, after an answer that registries do not give.
 //!
-//! Costs one `GET /v2/` for each host of a run, and only where a request has failed.
+//! Costs one `GET /v2/` for each host of a run, only after a failed request.
 
 use crate::cause::Cause;
 use crate::client::Client;

@@ -1,4 +1,4 @@
-//! How a repository is reached.
+//! Access to a repository.
 
 use crate::auth::Access;
 use crate::client::Client;
@@ -6,27 +6,27 @@ use crate::error::{Error, ErrorKind};
 use crate::reference::Repository;
 use crate::transport::Endpoint;
 
-/// How a repository is reached: what every request of one operation shares.
+/// Access to a repository, shared by all requests of one operation.
 #[derive(Clone)]
 pub(super) struct RepositoryContext {
     pub(super) repository: Repository,
     pub(super) endpoint: Endpoint,
     pub(super) access: Access,
-    /// Whether a newer credential was already asked for.
+    /// True if a newer credential was requested already.
     pub(super) renewed: bool,
-    /// Which try of the operation is under way, from 1.
+    /// Number of the current try of the operation, from 1.
     pub(super) tries: u32,
 }
 
 impl Client {
-    /// How `repository` is reached.
+    /// Returns the access to `repository`.
     pub(super) async fn repository_context(
         &self,
         repository: &Repository,
     ) -> Result<RepositoryContext, Error> {
         let registry = &self.inner.registry;
         if repository.registry() != registry {
-            // The credential of one registry must not reach another by a caller's mistake.
+            // A mistake of a caller must not send the credential of one registry to another.
             let action = format!("reach {repository}");
             let message = "that repository belongs to another registry";
             return Err(Error::new(

@@ -1,4 +1,4 @@
-//! One request, as the endpoint families write it down.
+//! Description of one request, as the families of endpoints build it.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::transport::{
     AnswerLimit, Call, ForbiddenRedirect, Lane, RequestBody, Response, authority, is_host_of,
 };
 
-/// One request, in a form that can be made into a call as often as it takes.
+/// One request, which can be turned into a call any number of times.
 #[derive(Clone, Debug)]
 pub(super) struct RequestSpec {
     pub(super) action: Arc<str>,
@@ -33,21 +33,21 @@ pub(super) struct RequestSpec {
     pub(super) weight: u64,
     pub(super) counted: bool,
     pub(super) public_only: bool,
-    /// True if it is not sent again, whatever its first try comes to.
+    /// True if the request is not retried, whatever the outcome of its first try.
     pub(super) once: bool,
 }
 
-/// Where a request goes.
+/// Address of a request.
 #[derive(Clone, Debug)]
 enum RequestTarget {
     /// Below the repository: `manifests/v1`.
     Repository(String),
-    /// An address that the registry gave.
+    /// An address from the registry.
     Given(CheckedUrl),
 }
 
 impl RequestSpec {
-    /// A request for `repository` at `path` below it; `action` is the infinitive clause for errors.
+    /// Creates a request for `repository` at `path` below it; `action` is the infinitive clause for errors.
     pub(super) fn new(
         method: Method,
         repository: &Repository,
@@ -59,7 +59,7 @@ impl RequestSpec {
             action: action.into(),
             repository: repository.clone(),
             scopes,
-            // Only the answers to these can be had elsewhere without sending anything again.
+            // Only these can be repeated elsewhere without sending a body again.
             follow: matches!(method, Method::GET | Method::HEAD),
             method,
             place: RequestTarget::Repository(path.into()),
@@ -74,7 +74,7 @@ impl RequestSpec {
         }
     }
 
-    /// At an address that the registry gave, instead.
+    /// Replaces the path by an address from the registry.
     pub(super) fn at(mut self, address: CheckedUrl) -> Self {
         self.place = RequestTarget::Given(address);
         self
@@ -110,19 +110,19 @@ impl RequestSpec {
         self.follow
     }
 
-    /// How many bytes will flow, for those who wait with it for a place.
+    /// Sets the number of bytes that will flow, by which waiting requests are ordered.
     pub(super) fn weight(mut self, bytes: u64) -> Self {
         self.weight = bytes;
         self
     }
 
-    /// As one for a manifest, of which registries may have a quota.
+    /// Marks a request for a manifest, which may count against a quota of the registry.
     pub(super) fn counted(mut self) -> Self {
         self.counted = true;
         self
     }
 
-    /// With a single try.
+    /// Limits the request to a single try.
     pub(super) fn once(mut self) -> Self {
         self.once = true;
         self
@@ -138,7 +138,7 @@ impl RequestSpec {
         self
     }
 
-    /// An error of ours about this request.
+    /// Returns an error of this program about this request.
     pub(super) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
         Error::new(
             kind,
@@ -149,7 +149,7 @@ impl RequestSpec {
         .with_repository(&self.repository)
     }
 
-    /// That an answer to this request leads where nobody goes.
+    /// Returns the error for an answer that leads to a forbidden address.
     pub(super) fn forbidden_redirect(
         &self,
         ForbiddenRedirect { cause, why }: ForbiddenRedirect,
@@ -157,7 +157,7 @@ impl RequestSpec {
         self.error(ErrorKind::Refused, why).with_cause(cause)
     }
 
-    /// The error that an answer to this request stands for.
+    /// Returns the error for an answer to this request.
     pub(super) async fn failure(&self, response: Response) -> Error {
         let registry = self.repository.registry();
         let host = if is_host_of(registry, &response.url) {
@@ -169,7 +169,7 @@ impl RequestSpec {
             && is_telling(response.status)
             && self.lacks_registry_signs(&response.headers, &response.url);
         let error = Error::from_response(&self.action, &host, response).await;
-        // A known cause was said by a registry, or by a server whose words are known.
+        // A known cause comes from a registry, or from a server whose messages are known.
         let is_unknown = error.code().is_none() && error.cause() == error.kind().into();
         let error = if lacks_signs && is_unknown {
             error.without_registry_signs()
@@ -177,7 +177,7 @@ impl RequestSpec {
             error
         };
         let cause = match cause::from_request(&self.method, &error) {
-            // A manifest names it.
+            // A manifest names the blob.
             Cause::NotFound if self.is_for_blob() => Cause::ContentMissing,
             cause => cause,
         };
@@ -219,14 +219,14 @@ impl RequestSpec {
             && !has_registry_signs(headers)
     }
 
-    /// Returns whether `error` is a conflict with another request, of which the registry says no more.
+    /// Returns whether `error` is a conflict with another request about which the registry says nothing else.
     fn conflicts(&self, error: &Error) -> bool {
         matches!(self.method, Method::POST | Method::PUT | Method::PATCH)
             && error.status() == Some(StatusCode::CONFLICT)
             && error.cause() == Cause::Rejected
     }
 
-    /// Whether it asks for the content of a blob.
+    /// Returns whether the request reads the content of a blob.
     fn is_for_blob(&self) -> bool {
         match &self.place {
             RequestTarget::Repository(path) => {
@@ -286,8 +286,8 @@ impl RequestSpec {
     }
 }
 
-/// `text` as a value in a query: everything but unreserved characters is escaped (`:` is `%3A`, as some proxies
-/// demand).
+/// Encodes `text` as a value in a query: everything except unreserved characters is escaped (`:` as `%3A`, which some
+/// proxies require).
 pub(super) fn in_query(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, RESERVED).to_string()
 }

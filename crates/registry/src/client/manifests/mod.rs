@@ -1,4 +1,7 @@
 //! Manifests (docs/protocol.md#manifests).
+//!
+//! Retries follow the policy of the pipeline ([`crate::client::call`]), except these, which happen once each: a
+//! manifest that arrives with another digest is fetched again, and a HEAD that fails is replaced by a GET.
 
 mod push;
 mod verify;
@@ -20,37 +23,37 @@ use verify::ManifestFault;
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// What a HEAD tells.
+/// Answer to a HEAD.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestHead {
     /// The digest.
     pub digest: Digest,
-    /// The media type, without parameters, where the registry says one.
+    /// The media type without parameters, if stated.
     pub media_type: Option<String>,
-    /// The size in bytes, where the registry says one.
+    /// The size in bytes, if stated.
     pub size: Option<u64>,
 }
 
-/// A manifest as it came.
+/// A manifest as received.
 pub(super) struct FetchedManifest {
     pub(super) manifest: Manifest,
-    /// By which a write can be made to depend on nobody else having written, where the registry gives one.
+    /// Condition for a write that must not overwrite another one, if the registry sends it.
     pub(super) etag: Option<HeaderValue>,
 }
 
-/// Answer of a registry that will be written to about a manifest.
+/// Answer about a manifest in a repository that will be written to.
 #[derive(Debug)]
 pub enum ManifestPresence {
-    /// It has it.
+    /// The manifest exists.
     Present(ManifestHead),
-    /// It says that it does not exist.
+    /// The registry says that it does not exist.
     Absent,
-    /// It refuses the question, for this reason; a push may be taken all the same.
+    /// The registry refuses the question for this reason; it may accept a push nevertheless.
     Unknown(Error),
 }
 
 impl ManifestPresence {
-    /// The manifest, where the registry said that it has it.
+    /// Returns the manifest, if it exists.
     pub fn found(self) -> Option<ManifestHead> {
         match self {
             Self::Present(head) => Some(head),
@@ -59,23 +62,23 @@ impl ManifestPresence {
     }
 }
 
-/// What a HEAD led to.
+/// Outcome of a HEAD.
 enum HeadOutcome {
     Found(ManifestHead),
     Absent,
-    /// The answer names no digest: a GET tells.
+    /// The answer names no digest: a GET is needed.
     WithoutDigest,
-    /// The registry does not answer this HEAD; a GET may be answered.
+    /// The registry does not answer this HEAD; it may answer a GET.
     Failed(Error),
-    /// 401, for good.
+    /// Final 401.
     Refused(Error),
-    /// 403: no permission, or what Artifactory says of tags that do not exist.
+    /// 403: no permission, or Artifactory's answer for tags that do not exist.
     Denied(Error),
 }
 
 impl Client {
-    /// What `target` is now: `None` where the registry says that it does not exist. One HEAD; a GET where the
-    /// registry leaves the digest out or does not answer HEAD, which is remembered for the run once a GET was answered.
+    /// Looks up `target`; `None` if the registry says that it does not exist. One HEAD. A GET if the registry omits the
+    /// digest or does not answer HEAD, which is remembered for the run after a GET was answered.
     pub async fn head_manifest(
         &self,
         repository: &Repository,
@@ -84,8 +87,8 @@ impl Client {
         let found = self.look_up(repository, target, false).await;
         self.checked(repository, found).await
     }
-    /// Like [`Client::head_manifest`] for a manifest that ought to exist: that it does not is believed when a GET says so
-    /// too, as proxies of other registries answer 404 to HEAD for what they would fetch on GET.
+    /// Like [`Client::head_manifest`], for a manifest that should exist: its absence is believed only if a GET confirms
+    /// it. Proxies of other registries answer 404 to HEAD for content that they would fetch on GET.
     pub async fn find_manifest(
         &self,
         repository: &Repository,
@@ -94,10 +97,10 @@ impl Client {
         let found = self.look_up(repository, target, true).await;
         self.checked(repository, found).await
     }
-    /// What `target` is now in a repository that will be written to: asks for push rights at once, so that the token
-    /// serves the push as well. Where the registry refuses the question (as Harbor's and Docker Hub's 401 and
-    /// Artifactory's 403 for repositories that do not exist yet, or a policy's 412), the push tells. A login that the
-    /// registry or its token server refuses is an error here already: it would be refused as often as it is sent.
+    /// Looks up `target` in a repository that will be written to. Requests push rights at once, so that the token
+    /// serves the push as well. If the registry refuses the question (Harbor's and Docker Hub's 401 and Artifactory's
+    /// 403 for repositories that do not exist yet, or the 412 of a policy), the push will tell. A login that the
+    /// registry or its token server refuses is an error: it would be refused each time.
     pub async fn head_manifest_for_push(
         &self,
         repository: &Repository,
@@ -108,9 +111,8 @@ impl Client {
         let found = self.head_for_push(&request, target).await;
         self.checked(repository, found).await
     }
-    /// Fetches a manifest; verified against the digest when `target` is one, else hashed. Its absence is an error
-    /// ([`ErrorKind::NotFound`]); bytes with another digest than the one asked for are fetched once more and then
-    /// are [`ErrorKind::Corrupt`].
+    /// Fetches a manifest and verifies it against the digest of `target`, if that is one. A missing manifest is
+    /// [`ErrorKind::NotFound`]; bytes with another digest are fetched once more and then are [`ErrorKind::Corrupt`].
     pub async fn get_manifest(
         &self,
         repository: &Repository,
@@ -157,7 +159,7 @@ impl Client {
         }
     }
 
-    /// Names the missing login as the cause of a 403 that was answered to nobody.
+    /// Names the missing login as the cause of a 403 to a request without one.
     async fn explain_denial(&self, repository: &Repository, error: Error) -> Result<Error, Error> {
         let access = self.repository_context(repository).await?.access;
         if access.credential != Credential::Anonymous {
@@ -180,7 +182,7 @@ impl Client {
         let refused = match self.head(&ask, target).await? {
             HeadOutcome::Found(head) => return Ok(Some(head)),
             HeadOutcome::Refused(error) => return Err(error),
-            // Docker Hub answers HEAD, and counts a GET as a pull.
+            // Docker Hub answers HEAD reliably, and counts a GET as a pull.
             HeadOutcome::Absent if !expected || repository.registry().is_docker_hub() => {
                 return Ok(None);
             }
@@ -228,8 +230,8 @@ impl Client {
         Ok(headed)
     }
 
-    /// What a GET says of `target`, whose HEAD `failed`, if it was answered with an error. After the retries of a HEAD
-    /// that ended in an error of the server, one try tells whether GET is better.
+    /// Looks up `target` by GET; `failed` is the error of its HEAD, if there was one. After all tries of a HEAD ended
+    /// in an error of the server, one try shows whether GET works.
     async fn head_by_get(
         &self,
         head: &RequestSpec,
@@ -270,7 +272,7 @@ impl Client {
             .map(|fetched| fetched.manifest)
     }
 
-    /// What stands at `tag` of a repository that is read, or will be written to, as `scopes` say; with its `ETag`.
+    /// Returns the manifest at `tag` with its `ETag`. `scopes` are those for reading or writing.
     pub(super) async fn get_tagged(
         &self,
         repository: &Repository,
@@ -318,16 +320,16 @@ impl Client {
     }
 }
 
-/// Tells if a HEAD need not be sent again: it was answered, or refused in a way in which a GET may not be.
+/// Returns whether a HEAD need not be repeated: it was answered, or refused in a way in which a GET may succeed.
 fn settles_head(status: StatusCode) -> bool {
     let is_refusal = status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED;
-    // These are about the moment.
+    // These statuses are transient.
     let is_transient = matches!(status.as_u16(), 408 | 425 | 429 | 499);
     status.is_success() || is_refusal && !is_transient
 }
 
-/// Whether a GET may be answered although the HEAD ended in `error`: some servers and proxies fail over HEAD alone. What
-/// a token server answers has nothing to do with that.
+/// Returns whether a GET may succeed although the HEAD ended in `error`: some servers and proxies fail only for HEAD.
+/// An answer of a token server does not count.
 fn fails_for_head(ask: &RequestSpec, error: &Error) -> bool {
     let status = error.status().map_or(0, |status| status.as_u16());
     error.kind() == ErrorKind::Server
@@ -335,7 +337,7 @@ fn fails_for_head(ask: &RequestSpec, error: &Error) -> bool {
         && error.action() == &*ask.action
 }
 
-/// Tells if a push may be taken although the registry does not say what it has.
+/// Returns whether a push may succeed although the registry does not say what it has.
 fn may_be_pushed_to(ask: &RequestSpec, error: &Error) -> bool {
     let kinds = [
         ErrorKind::Unauthorized,
@@ -347,7 +349,7 @@ fn may_be_pushed_to(ask: &RequestSpec, error: &Error) -> bool {
     is_refusal && error.cause() != Cause::LoginRefused
 }
 
-/// A request for a manifest. The whole `Accept` goes with HEAD and GET alike, so that the two speak of the same
+/// Returns a request for a manifest. HEAD and GET send the same complete `Accept`, so that both refer to the same
 /// document.
 fn manifest_request(
     method: Method,
@@ -368,7 +370,7 @@ fn manifest_request(
     .counted()
 }
 
-/// `library/nginx:v1` or `library/nginx@sha256:…`.
+/// Returns `library/nginx:v1` or `library/nginx@sha256:…`.
 fn name(repository: &Repository, target: &Target) -> String {
     match target {
         Target::Tag(tag) => format!("{}:{tag}", repository.path()),
@@ -380,14 +382,14 @@ fn header_digest(headers: &HeaderMap, name: &HeaderName) -> Option<Digest> {
     Digest::parse(headers.get(name)?.to_str().ok()?.trim()).ok()
 }
 
-/// The `Content-Type` without parameters.
+/// Returns the `Content-Type` without parameters.
 fn plain_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let plain = value.split(';').next().unwrap_or_default().trim();
     (!plain.is_empty()).then(|| plain.to_ascii_lowercase())
 }
 
-/// The host that answered, as the user wrote it where that is the registry.
+/// Returns the host that answered, as written by the user if it is the registry.
 fn sender<'a>(ask: &'a RequestSpec, url: &'a url::Url) -> &'a str {
     let registry = ask.repository.registry();
     match url.host_str() {

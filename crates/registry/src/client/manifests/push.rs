@@ -1,4 +1,4 @@
-//! Pushing a manifest, and finding out whether it arrived.
+//! Pushing of manifests, and detection of pushes that arrived without an answer.
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -18,21 +18,21 @@ use super::{CONTENT_DIGEST, ManifestPresence, header_digest, name};
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
-/// What a registry said of a manifest that it took.
+/// Answer of a registry to a manifest that it accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PushedManifest {
-    /// The subject that it lists the manifest as a referrer of (`OCI-Subject`). `None` does not mean that it does
-    /// not: Quay lists and says nothing, and a reply may be lost. Nor does a digest prove that it can be asked for the
-    /// list. [`Client::attach`] settles it.
+    /// Subject for which the registry lists the manifest as a referrer (`OCI-Subject`). `None` does not mean that it
+    /// does not: Quay lists without saying so, and a reply may be lost. A digest does not prove that the list can be
+    /// requested either. [`Client::attach`] makes sure.
     pub subject: Option<Digest>,
 }
 
 impl Client {
-    /// Pushes a manifest, byte for byte. A registry that rewrote it (another digest comes back) is an error; blobs
-    /// or children that it misses are [`ErrorKind::MissingContent`], and what it says of having them is not believed
-    /// by the next [`Client::open_upload`]. Where the reply is lost, or comes from a proxy
-    /// that lost it, a HEAD settles whether the manifest arrived before it is sent again, since a second push of the
-    /// same may be refused (immutable tags). For a manifest with a subject, go on with [`Client::attach`].
+    /// Pushes a manifest, byte for byte. A registry that rewrites it (it returns another digest) is an error. Missing
+    /// blobs or children are [`ErrorKind::MissingContent`], and claims that they exist are not believed by the next
+    /// [`Client::open_upload`]. If the reply is lost, or a server or proxy fails, a HEAD shows whether the manifest
+    /// arrived before it is pushed again, since a second push may be refused (immutable tags). For a manifest with a
+    /// subject, continue with [`Client::attach`].
     pub async fn put_manifest(
         &self,
         repository: &Repository,
@@ -44,7 +44,8 @@ impl Client {
         self.checked(repository, pushed).await
     }
 
-    /// The same for a tag, where `condition` holds (`If-Match`, `If-None-Match`), if the registry heeds such.
+    /// Like [`Client::put_manifest`] for a tag, if `condition` holds (`If-Match`, `If-None-Match`) and the registry
+    /// supports it.
     pub(in crate::client) async fn put_tagged(
         &self,
         repository: &Repository,
@@ -68,7 +69,7 @@ impl Client {
     ) -> Result<PushedManifest, Error> {
         let mut visit = self.repository_context(&ask.repository).await?;
         let mut attempts = self.attempts(&visit);
-        // The outcome of a try is unknown: later refusals may be about what it stored.
+        // The outcome of a try is unknown: later refusals may be about the manifest that it stored.
         let mut is_unclear = false;
         loop {
             let error = match self.put(&mut visit, ask, target, manifest).await {
@@ -79,7 +80,7 @@ impl Client {
             let was_answered = !matches!(error.kind(), ErrorKind::RateLimited | ErrorKind::Connect);
             let may_exist = error.is_conflict() || (is_unclear && was_answered);
             let again = attempts.after(error).await;
-            // It may exist even if no try is left: by a try whose answer was lost, or by another client.
+            // It may exist even if no try is left: from a try whose answer was lost, or from another client.
             if may_exist && self.arrived(ask, target, manifest, again.is_err()).await {
                 return Ok(PushedManifest::default());
             }
@@ -87,7 +88,7 @@ impl Client {
         }
     }
 
-    /// Turns the last answer to a push into an error of missing content where it names some, and remembers that.
+    /// Turns the last answer to a push into an error of missing content, if it names some, and remembers that.
     fn missing_content(&self, repository: &Repository, error: Error) -> Error {
         let error = missing_content(error);
         if error.kind() == ErrorKind::MissingContent {
@@ -134,8 +135,8 @@ impl Client {
         Ok(PushedManifest { subject })
     }
 
-    /// Returns whether the manifest exists at `target`; an error counts as no. With a single try if it is the last
-    /// question of a push.
+    /// Returns whether the manifest exists at `target`; an error counts as no. `is_last` limits the question to a
+    /// single try, for the end of a push.
     async fn arrived(
         &self,
         push: &RequestSpec,
@@ -155,8 +156,8 @@ impl Client {
         }
     }
 
-    /// A success without a digest may come from a web server that says 200 to everything: what the first one of a
-    /// registry stored is fetched and compared.
+    /// Confirms a success without a digest, which may come from a web server that answers 200 to everything: the first
+    /// manifest that a registry stores this way is fetched and compared.
     async fn confirm(
         &self,
         ask: &RequestSpec,
@@ -219,17 +220,17 @@ fn push_request(
         .limit(AnswerLimit::Closing))
 }
 
-/// Returns whether the registry may have taken the manifest although this came back.
+/// Returns whether the registry may have stored the manifest despite `error`.
 fn may_have_arrived(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Broken | ErrorKind::Stalled => true,
-        // A server that names a time did not look at the request.
+        // A server that names a time has not processed the request.
         ErrorKind::Server => !matches!(error.retryable(), Retryable::After(_)),
         _ => false,
     }
 }
 
-/// Returns whether `digest`, whatever its algorithm, names what was pushed.
+/// Returns whether `digest`, with any algorithm, belongs to `manifest`.
 fn is_digest_of(digest: &Digest, manifest: &Manifest) -> bool {
     digest == manifest.digest()
         || digest
@@ -238,8 +239,8 @@ fn is_digest_of(digest: &Digest, manifest: &Manifest) -> bool {
 }
 
 /// Returns whether the registry may have read a link to content of the manifest while another client wrote it.
-/// distribution writes links in place, and then answers that a digest is invalid, besides or instead of the name of
-/// what it could not read. A digest of an algorithm that the registry does not know is invalid for good.
+/// distribution writes links in place, and then answers that a digest is invalid, besides or instead of naming the
+/// content that it could not read. A digest with an algorithm that the registry does not know is invalid for good.
 fn is_read_while_written(error: &Error, target: &Target) -> bool {
     let may_be_unknown = match target {
         Target::Digest(digest) => !digest.as_str().starts_with("sha256:"),
@@ -250,8 +251,8 @@ fn is_read_while_written(error: &Error, target: &Target) -> bool {
         && (!error.missing().is_empty() || !may_be_unknown)
 }
 
-/// Turns an answer about missing content into its kind. Registries have several codes for it besides the one of the
-/// specification, and may name it behind another code.
+/// Changes the kind of an error about missing content. Registries use several codes besides that of the specification,
+/// and may name the content with another code.
 fn missing_content(error: Error) -> Error {
     let missing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Rejected)
         && (matches!(error.code(), Some("BLOB_UNKNOWN" | "MANIFEST_UNKNOWN"))

@@ -1,4 +1,4 @@
-//! The digest that the bytes of a manifest have, compared with the one that was promised (docs/protocol.md#manifests).
+//! Comparison of the digest of a manifest's bytes with the promised one (docs/protocol.md#manifests).
 
 use std::borrow::Cow;
 
@@ -6,33 +6,32 @@ use crate::digest::{Algorithm, Digest};
 use crate::manifest::digested_bytes;
 use crate::reference::Target;
 
-/// What is wrong with the bytes.
+/// Fault of the bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ManifestFault {
-    /// They have another digest than the one asked for.
+    /// They have another digest than the requested one.
     Mismatch {
-        /// What they have.
+        /// Digest of the bytes.
         found: Digest,
     },
-    /// They were asked for by a digest that nobody here can compute.
+    /// The algorithm of the requested digest is not supported.
     Unknown,
 }
 
-/// A digest that was settled on.
+/// Result of a verification.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct VerifiedDigest {
-    /// The digest of the bytes; of the payload, for signed schema 1 manifests.
+    /// Digest of the bytes; for signed schema 1 manifests, of the payload.
     pub(super) digest: Digest,
-    /// Whether the registry's header claims another one.
+    /// True if the header of the registry states another digest.
     pub(super) contradicted: bool,
 }
 
-/// The digest of `bytes` as the answer to a request for `target`, with the type and the digest that the answer's
-/// headers name.
+/// Returns the digest of `bytes`, the answer to a request for `target`, with the type and the digest of its headers.
 ///
-/// The bytes decide. A header that contradicts them is worth a warning when a tag was asked for, since many
-/// registries are wrong there; the header's algorithm is used where it can be, so that a registry which names its
-/// content by sha512 is taken at its word.
+/// The bytes decide. A header that contradicts them is worth a warning if a tag was requested, since many registries
+/// are wrong there. The algorithm of the header is used if it is supported, so that a registry may name its content by
+/// sha512.
 pub(super) fn verify_digest(
     bytes: &[u8],
     content_type: Option<&str>,
@@ -64,7 +63,7 @@ fn by_tag(bytes: &[u8], content_type: Option<&str>, header: Option<&Digest>) -> 
     let digest = Digest::compute(algorithm, bytes);
     let contradicted = |digest: &Digest| claimed.is_some_and(|(claimed, _)| claimed != digest);
     let digest = if contradicted(&digest) || claimed.is_none() {
-        // A wrong header is no reason to trust its choice of algorithm.
+        // The algorithm of a wrong header is not trusted.
         payload(bytes, content_type, algorithm).unwrap_or_else(|| Digest::sha256(bytes))
     } else {
         digest
@@ -75,8 +74,8 @@ fn by_tag(bytes: &[u8], content_type: Option<&str>, header: Option<&Digest>) -> 
     }
 }
 
-/// The digest of the payload, for signed schema 1 manifests. What is no manifest at all has none; that it is none is
-/// said where it is read.
+/// Returns the digest of the payload of a signed schema 1 manifest. Other documents have none; malformed ones are
+/// reported where they are parsed.
 fn payload(bytes: &[u8], content_type: Option<&str>, algorithm: Algorithm) -> Option<Digest> {
     match digested_bytes(bytes, content_type) {
         Ok(Cow::Owned(payload)) => Some(Digest::compute(algorithm, &payload)),
@@ -94,7 +93,7 @@ mod tests {
 
     const BYTES: &[u8] = b"{\"schemaVersion\":2}";
 
-    /// The payload of a schema 1 manifest, and the same signed (the signature itself is not looked at).
+    /// Returns the payload of a schema 1 manifest, and the same document signed (the signature itself is not checked).
     fn signed() -> (String, String) {
         let head = "{\n   \"schemaVersion\": 1,\n   \"name\": \"a/b\",\n   \"fsLayers\": []";
         let tail = "\n}";
@@ -147,7 +146,7 @@ mod tests {
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             let right = Digest::compute(algorithm, BYTES);
             let target = Target::Digest(right.clone());
-            // A wrong header does not matter where the digest was asked for.
+            // A wrong header does not matter if a digest was requested.
             let header = Digest::sha256(b"other");
             assert_eq!(
                 verify_digest(BYTES, None, &target, Some(&header)),
@@ -184,7 +183,7 @@ mod tests {
             verify_digest(document, None, &target, None),
             Ok(settled(digest.clone(), false))
         );
-        // Some registries name it by all of its bytes, and then hold it under that name.
+        // Some registries name it by all of its bytes, and hold it under that digest.
         let whole = Digest::sha256(document);
         assert_eq!(
             verify_digest(document, None, &tag(), Some(&whole)),

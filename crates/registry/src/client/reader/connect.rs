@@ -1,4 +1,4 @@
-//! Requests of one download: its first, those after a break, and one for the whole blob where ranges do not work.
+//! Requests of one download: the first, those after a break, and one for the whole blob if ranges do not work.
 
 use crate::error::{Error, ErrorKind};
 use crate::transport::ResponseBody;
@@ -6,16 +6,16 @@ use crate::transport::ResponseBody;
 use super::BlobReader;
 use super::fetch::FetchAnswer;
 
-/// What became of asking for the bytes from `position` on.
+/// Answer to a request for the bytes from `position` on.
 enum OpenedBody {
-    /// They come, after this many bytes that are there already.
+    /// The bytes follow, after this many bytes that were received already.
     Body(ResponseBody, u64),
-    /// There are none: the blob, whose size nobody told, is complete.
+    /// No bytes follow: the blob, whose size was unknown, is complete.
     Complete,
 }
 
 impl BlobReader {
-    /// Waits until the next try may be made, if `error` is worth one.
+    /// Waits until the next try may start, if `error` may be retried.
     pub(super) async fn again_after(&mut self, error: Error) -> Result<(), Error> {
         match self.attempts.after(error).await {
             Ok(next) => self.fetch.is_try(next),
@@ -35,7 +35,8 @@ impl BlobReader {
         Ok(())
     }
 
-    /// Returns whether a request without a range is worth a last try: servers and proxies may fail over the range alone.
+    /// Returns whether a last try without a range is worthwhile: some servers and proxies fail only because of the
+    /// range.
     fn may_fail_for_range(&self, error: &Error) -> bool {
         let status = error.status().map_or(0, |status| status.as_u16());
         error.kind() == ErrorKind::Server
@@ -44,7 +45,7 @@ impl BlobReader {
             && !self.no_ranges
     }
 
-    /// Asks for the bytes from `position` on until they come.
+    /// Requests the bytes from `position` on until they arrive.
     pub(super) async fn connect(&mut self) -> Result<(), Error> {
         loop {
             let opened = match self.request().await {
@@ -95,13 +96,13 @@ impl BlobReader {
         Ok(match answer {
             FetchAnswer::Whole(body) => OpenedBody::Body(body, self.position),
             FetchAnswer::Part(body) => OpenedBody::Body(body, 0),
-            // The second is an answer to a range, and none was given up.
+            // `Unusable` answers a range, and the request after it has none.
             FetchAnswer::Beyond(_) | FetchAnswer::Unusable => OpenedBody::Complete,
         })
     }
 
     /// Requests the whole blob from now on, here and in later downloads from the registry. The length that came with a
-    /// range is not believed either.
+    /// range is dropped as well.
     fn give_up_ranges(&mut self) {
         tracing::debug!(
             "{} is requested whole: a range of it was answered wrongly",
@@ -114,7 +115,7 @@ impl BlobReader {
         self.giant = None;
     }
 
-    /// Checks that the first byte that the caller wants is not beyond the end of a blob of this length.
+    /// Checks that the offset requested by the caller is not beyond the end of a blob of this length.
     fn starts_within(&self, length: u64) -> Result<(), Error> {
         if self.start <= length {
             return Ok(());
@@ -123,7 +124,7 @@ impl BlobReader {
         Err(self.fetch.error(ErrorKind::Protocol, message))
     }
 
-    /// Takes over the length that the registry says; ranges that were planned with another one are given up.
+    /// Adopts the length stated by the registry. Ranges that were planned with another length are dropped.
     fn adopt_length(&mut self) {
         let Some(length) = self.fetch.length() else {
             return;
@@ -134,7 +135,7 @@ impl BlobReader {
         }
     }
 
-    /// Drops the first `skip` bytes of `body`, which are there already.
+    /// Drops the first `skip` bytes of `body`, which were received already.
     async fn skip(&mut self, mut body: ResponseBody, skip: u64) -> Result<ResponseBody, Error> {
         let mut left = skip;
         while left > 0 {

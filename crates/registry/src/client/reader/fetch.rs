@@ -1,4 +1,4 @@
-//! How the bytes of one blob are asked for, and what the answers are taken for.
+//! Requests for the bytes of one blob, and the interpretation of their answers.
 
 use http::header::{ACCEPT_ENCODING, RANGE};
 use http::{HeaderValue, Method, StatusCode};
@@ -17,34 +17,34 @@ use crate::transport::{
     Attempts, Endpoint, Lane, PauseReason, ReservedPermit, Response, ResponseBody,
 };
 
-/// Asks for bytes of one blob, again and again. A clone asks on its own.
+/// Requests bytes of one blob, any number of times. A clone sends its own requests.
 #[derive(Clone)]
 pub(in crate::client) struct BlobFetch {
     client: Client,
     ask: RequestSpec,
     visit: RepositoryContext,
-    /// The length that the descriptor states.
+    /// Length stated by the descriptor.
     declared: Option<u64>,
-    /// The length that the registry said first.
+    /// Length stated first by the registry.
     length: Option<u64>,
-    /// The registry was asked for another address of its storage, and no bytes came since.
+    /// The registry was asked for another address of its storage, and no bytes have arrived since.
     second_address: bool,
 }
 
-/// What a registry answers to someone who asks for bytes.
+/// Answer to a request for bytes.
 pub(super) enum FetchAnswer {
-    /// All of it, whatever was asked for.
+    /// The whole blob, whatever was requested.
     Whole(ResponseBody),
-    /// What was asked for.
+    /// The requested part.
     Part(ResponseBody),
-    /// 416: it has nothing there, of so many bytes in all.
+    /// 416: nothing exists there; the blob has this many bytes in total.
     Beyond(Option<u64>),
-    /// Neither the blob nor the part that was requested. A request without a range may be answered well.
+    /// Neither the blob nor the requested part. A request without a range may succeed.
     Unusable,
 }
 
 impl BlobFetch {
-    /// Gets ready to ask for the blob of `descriptor`.
+    /// Prepares requests for the blob of `descriptor`.
     pub(in crate::client) async fn new(
         client: &Client,
         repository: &Repository,
@@ -60,7 +60,7 @@ impl BlobFetch {
         })
     }
 
-    /// The same at an address that no registry vouches for.
+    /// Changes the address to one that no registry vouches for.
     pub(in crate::client) fn at(mut self, address: CheckedUrl, action: String) -> Self {
         self.ask = self.ask.at(address);
         self.ask.action = action.into();
@@ -68,12 +68,12 @@ impl BlobFetch {
         self
     }
 
-    /// The registry for whose sake it is asked.
+    /// Returns the registry on whose behalf the requests are sent.
     pub(in crate::client) fn endpoint(&self) -> &Endpoint {
         &self.visit.endpoint
     }
 
-    /// A fresh count of tries.
+    /// Returns a new counter of tries.
     pub(super) fn attempts(&self) -> Attempts {
         self.client.attempts(&self.visit)
     }
@@ -82,33 +82,33 @@ impl BlobFetch {
         &self.client
     }
 
-    /// An error about this blob.
+    /// Returns an error about this blob.
     pub(super) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
         self.ask.error(kind, message)
     }
 
-    /// The error that the blob is not what it should be.
+    /// Returns the error that the blob is corrupt.
     pub(super) fn corrupt(&self, message: &str) -> Error {
         let message = format!("the blob is corrupt: {message}");
         self.ask.error(ErrorKind::Corrupt, message)
     }
 
-    /// The length that the descriptor states.
+    /// Returns the length stated by the descriptor.
     pub(super) fn declared(&self) -> Option<u64> {
         self.declared
     }
 
-    /// The length that the registry said, in any answer so far.
+    /// Returns the length stated by the registry in any answer so far.
     pub(super) fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// Forgets the length that the registry said, for a reading that begins anew.
+    /// Forgets the length stated by the registry, for a download that starts again.
     pub(super) fn forget_length(&mut self) {
         self.length = None;
     }
 
-    /// Returns whether ranges are answered wrongly, as far as is known of the registry.
+    /// Returns whether the registry is known to answer ranges wrongly.
     pub(super) fn misstates_ranges(&self) -> bool {
         self.is_of_registry() && self.client.inner.habits.misstates_ranges()
     }
@@ -125,18 +125,18 @@ impl BlobFetch {
         !self.ask.public_only
     }
 
-    /// A fetch of parts of a blob whose length is `length`, and no other.
+    /// Fixes the length of the blob to `length`.
     pub(super) fn with_length(mut self, length: u64) -> Self {
         self.length = Some(length);
         self
     }
 
-    /// A place among the downloads of the host that is free at once, if there is one.
+    /// Returns a download permit of the host, if one is free at once.
     pub(super) async fn try_reserve(&self) -> Option<ReservedPermit> {
         self.client.try_reserve(&self.visit, &self.ask).await
     }
 
-    /// Pauses the host where `error`, which is not tried again here, says that it wants that.
+    /// Pauses the host if `error`, which is not retried here, asks for that.
     pub(super) fn pause_after(&self, error: &Error) {
         if let Retryable::After(delay) = error.retryable() {
             self.client
@@ -144,17 +144,17 @@ impl BlobFetch {
         }
     }
 
-    /// What is asked for from now on belongs to this try.
+    /// Assigns the next requests to the try with this number.
     pub(super) fn is_try(&mut self, number: u32) {
         self.visit.tries = number;
     }
 
-    /// Bytes came: an address that fails later may have run out once more.
+    /// Records that bytes arrived: an address that fails later may have expired again.
     pub(super) fn bytes_came(&mut self) {
         self.second_address = false;
     }
 
-    /// Asks for the bytes from `from` to before `to`, or to the end; in `place`, or where there is one.
+    /// Requests the bytes from `from` to before `to`, or to the end, with the permit `place` or after waiting for one.
     pub(super) async fn get(
         &mut self,
         from: u64,
@@ -200,14 +200,14 @@ impl BlobFetch {
         }
     }
 
-    /// 200: all of it, whatever was asked for.
+    /// Accepts a 200: the whole blob, whatever was requested.
     fn accept_whole(&mut self, response: Response) -> Result<FetchAnswer, Error> {
         let length = ranges::content_length(&response.headers);
         self.measure(length)?;
         Ok(FetchAnswer::Whole(response.body))
     }
 
-    /// 206: from `from` on and not beyond `to`, of a blob of the right size.
+    /// Accepts a 206 that begins at `from`, does not pass `to` and belongs to a blob of the right size.
     async fn part(
         &mut self,
         response: Response,
@@ -236,7 +236,7 @@ impl BlobFetch {
         Ok(FetchAnswer::Part(response.body))
     }
 
-    /// Takes the blob's length from the registry, if it says one, and holds further answers to it.
+    /// Adopts the length stated by the registry, or compares it with the one stated before.
     fn measure(&mut self, said: Option<u64>) -> Result<(), Error> {
         match (said, self.length) {
             (Some(said), Some(length)) if said != length => {
@@ -252,7 +252,7 @@ impl BlobFetch {
     }
 }
 
-/// The request for the blob of `descriptor`.
+/// Returns the request for the blob of `descriptor`.
 pub(in crate::client) fn fetch_ask(
     repository: &Repository,
     descriptor: &Descriptor,
@@ -263,7 +263,7 @@ pub(in crate::client) fn fetch_ask(
         .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
 }
 
-/// Returns whether a 206 that nobody requested a range for holds the whole blob.
+/// Returns whether a 206 to a request without a range holds the whole blob.
 fn is_complete(response: &Response) -> bool {
     let range = ranges::content_range(&response.headers);
     range.is_some_and(|range| match (range.bytes, range.total) {
@@ -272,13 +272,13 @@ fn is_complete(response: &Response) -> bool {
     })
 }
 
-/// Returns whether an error may be about the range of a request, and not about the blob.
+/// Returns whether an error may be about the range of a request instead of the blob.
 fn may_refuse_range(status: StatusCode) -> bool {
     matches!(status.as_u16(), 400 | 405 | 406 | 412 | 415 | 422 | 501)
 }
 
-/// Whether storage that the registry redirected to refuses in one of the ways in which it answers an address that
-/// has run out (S3 and Azure 403, Google 400); the registry gives a new one.
+/// Returns whether the storage behind a redirect refuses like storage whose address has expired (S3 and Azure 403,
+/// Google 400). The registry hands out a new address.
 fn may_have_expired(response: &Response) -> bool {
     response.body.redirected().is_some() && matches!(response.status.as_u16(), 400 | 401 | 403)
 }

@@ -1,9 +1,9 @@
-//! Where a blob is hashed: in the task that reads it, or on a thread beside it while cores are idle.
+//! Hashing of blobs: in the task that reads, or on a separate thread while cores are idle.
 //!
-//! Decrypting, hashing and encrypting one stream are work for three cores. A task for the hash does not get it onto a
-//! core of its own, since a task that is woken stays with the worker that woke it; a thread does. A lone blob of 4 GiB
-//! took a third less time that way, and a tenth more CPU: where there are many streams, each is hashed where it is read
-//! (November 2026).
+//! Decrypting, hashing and encrypting one stream is work for three cores. A task for the hash does not move it to
+//! another core, since a woken task stays with the worker that woke it; a thread does. A single blob of 4 GiB took a
+//! third less time that way, and a tenth more CPU. With many streams, each is hashed where it is read (measured in
+//! November 2026).
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -15,27 +15,27 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::digest::{Digest, Hasher};
 
-/// Bytes of a blob between two looks at how many others there are; what is smaller never has a thread.
+/// Bytes of a blob between two checks of the number of other blobs. Smaller blobs never get a thread.
 const LOOK: usize = 8 * 1024 * 1024;
-/// Bytes that are handed over at a time: to wake a thread for each record of TLS costs as much as the thread saves.
+/// Bytes handed over at a time: waking a thread for each TLS record costs as much as the thread saves.
 const BATCH: usize = 128 * 1024;
-/// Batches that may wait for the thread.
+/// Maximum number of batches that wait for the thread.
 const QUEUE: usize = 1;
-/// Cores that a stream keeps busy when it is hashed beside: decrypting, hashing, encrypting.
+/// Cores that one stream with a separate hash uses: decrypting, hashing, encrypting.
 const STAGES: usize = 3;
-/// The most streams that are hashed beside, on however many cores: each holds up to three batches more.
+/// Maximum number of streams with a separate hash, whatever the number of cores: each holds up to three more batches.
 const MOST: usize = 4;
 
-/// The blobs that are being hashed in a run.
+/// Blobs of a run that are being hashed.
 #[derive(Debug)]
 pub(super) struct HashingStreams {
     hashed: AtomicUsize,
-    /// Up to how many of them each has a thread.
+    /// Number of blobs up to which each has a thread.
     few: usize,
 }
 
 impl HashingStreams {
-    /// None yet, on this machine's cores.
+    /// Starts without blobs, for the cores of this machine.
     pub(super) fn new() -> Arc<Self> {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         Self::with_few((cores / STAGES).min(MOST))
@@ -53,7 +53,7 @@ impl HashingStreams {
     }
 }
 
-/// One of the blobs that are being hashed; no longer when dropped.
+/// Registration of a blob that is being hashed. Removed on drop.
 struct StreamGuard(Arc<HashingStreams>);
 
 impl Drop for StreamGuard {
@@ -62,23 +62,23 @@ impl Drop for StreamGuard {
     }
 }
 
-/// The hash of a blob that is being read.
+/// Hash of a blob that is being read.
 pub(super) struct BlobHash {
     place: HashPlace,
     counted: StreamGuard,
-    /// Bytes since the last look at the others.
+    /// Bytes since the last check of the other blobs.
     since: usize,
 }
 
 enum HashPlace {
     Here(Hasher),
     Beside(HashThread),
-    /// The thread ended without a word.
+    /// The thread ended early.
     Lost,
 }
 
 impl BlobHash {
-    /// Begins where the blob is read.
+    /// Starts in the task that reads the blob.
     pub(super) fn new(hasher: Hasher, streams: &Arc<HashingStreams>) -> Self {
         streams.hashed.fetch_add(1, Ordering::Relaxed);
         Self {
@@ -88,7 +88,7 @@ impl BlobHash {
         }
     }
 
-    /// Takes the next bytes; waits where the thread is behind.
+    /// Adds the next bytes; waits if the thread is behind.
     pub(super) async fn update(&mut self, bytes: &Bytes) {
         self.since = self.since.saturating_add(bytes.len());
         if self.since >= LOOK {
@@ -102,7 +102,7 @@ impl BlobHash {
         }
     }
 
-    /// The digest of all bytes taken; `None` where it was lost.
+    /// Returns the digest of all added bytes; `None` if it was lost.
     pub(super) async fn finish(self) -> Option<Digest> {
         match self.place {
             HashPlace::Here(hasher) => Some(hasher.finish()),
@@ -111,13 +111,13 @@ impl BlobHash {
         }
     }
 
-    /// Moves the hash to where it belongs, with as many streams as there are.
+    /// Moves the hash to a thread or back, depending on the number of streams.
     async fn relocate(&mut self) {
         let few = self.counted.0.are_few();
         self.place = match std::mem::replace(&mut self.place, HashPlace::Lost) {
             HashPlace::Here(hasher) if few => match HashThread::begin(hasher.clone()) {
                 Ok(beside) => HashPlace::Beside(beside),
-                // No thread is to be had.
+                // No thread can be started.
                 Err(_) => HashPlace::Here(hasher),
             },
             HashPlace::Beside(beside) if !few => {
@@ -128,7 +128,7 @@ impl BlobHash {
     }
 }
 
-/// A hash on a thread of its own, which ends with it.
+/// A hash on its own thread, which ends with it.
 struct HashThread {
     batches: mpsc::Sender<Vec<Bytes>>,
     hasher: oneshot::Receiver<Hasher>,
@@ -148,7 +148,7 @@ impl HashThread {
                         hasher.update(&bytes);
                     }
                 }
-                // Whoever does not read on does not want it.
+                // The receiver is gone, so the result is not needed.
                 let _ = told.send(hasher);
             })?;
         Ok(Self {
@@ -170,11 +170,11 @@ impl HashThread {
     async fn send_buffer(&mut self) {
         self.size = 0;
         let batch = std::mem::take(&mut self.gathered);
-        // A thread that is gone is found out at the end.
+        // A thread that is gone is detected at the end.
         let _ = self.batches.send(batch).await;
     }
 
-    /// The hasher when it has taken everything.
+    /// Returns the hasher after it has processed everything.
     async fn end(mut self) -> Option<Hasher> {
         self.send_buffer().await;
         drop(self.batches);
@@ -193,7 +193,7 @@ mod tests {
         BlobHash::new(Hasher::with_algorithm(Algorithm::Sha256), streams)
     }
 
-    /// Takes `count` chunks that follow the bytes of `all`.
+    /// Adds `count` chunks of `all`.
     async fn take(hashing: &mut BlobHash, all: &mut Vec<u8>, count: usize) {
         for number in 0..count {
             let length = CHUNK + number % 7;

@@ -1,17 +1,22 @@
-//! Reading a blob: resumed where it breaks, verified before its last byte is handed on.
+//! Reading of a blob: resumed after breaks, verified before its last byte is returned.
 //!
-//! The rules (docs/protocol.md#broken-downloads):
+//! Rules (docs/protocol.md#broken-downloads):
 //!
-//! - What breaks is asked for again at the registry, never at the host that it redirected to, from the first byte
-//!   that is missing. A registry that ignores the range sends all of it again, and what was there is dropped.
-//! - Bytes that were handed on are not taken back. A body that turns out to be another one than its digest or length
-//!   promised is read once more from the start if nothing was handed on, and else is
-//!   [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt): the caller decides.
-//! - The chunk that completes the blob is handed on when digest and length are right, and not before. So whoever
-//!   passes on what it is given never completes a wrong blob.
-//! - The registry's word on the length of the blob counts, not the manifest's: builders were seen to be wrong by one, or
-//!   to say 0 (docs/protocol.md#verification). The digest is what makes it the right blob.
-//! - A large blob may come in [ranges](ranged_download) over several connections; all of the above holds for it.
+//! - After a break, the rest is requested again at the registry, never at the host of a redirect, from the first
+//!   missing byte. If the registry ignores the range and sends everything, the known bytes are dropped. If it answers
+//!   the range wrongly, the whole blob is requested at once, and from then on for the whole run.
+//! - Bytes that were returned are not taken back. A body with a wrong digest or length is read once more from the start
+//!   if nothing was returned yet. Otherwise it is [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt), and the caller
+//!   decides.
+//! - The chunk that completes the blob is returned only if digest and length are right. So a caller that passes chunks
+//!   on never completes a wrong blob.
+//! - The length stated by the registry counts, not the manifest's: some builders were off by one, or wrote 0
+//!   (docs/protocol.md#verification). The digest identifies the blob.
+//! - A large blob may be fetched in [ranges](ranged_download) over several connections; all of the above applies.
+//!
+//! Retries follow the policy of [`Attempts`], except these, which change the request and happen once each: a corrupt
+//! blob is read again, an expired address of storage is renewed ([`fetch`]), and a range that was answered wrongly, or
+//! that fails in every try, is replaced by the whole blob ([`connect`]).
 
 mod connect;
 mod fetch;
@@ -42,10 +47,10 @@ pub use range_budget::RangeOptions;
 use ranged_download::{NextBytes, RangedDownload};
 pub use sized::{BlobSize, BlobStream};
 
-/// Where the bytes of an upload come from. An upload opens it when the destination is ready for bytes, and again
-/// when they must be sent anew or from where the destination says it stands.
+/// Source of the bytes of an upload. An upload opens it when the destination is ready for bytes, and again to send
+/// bytes anew or from the offset that the destination reports.
 pub trait BlobSource: Send + Sync {
-    /// The bytes from `offset` on.
+    /// Opens the blob at byte `offset`.
     fn open(&self, offset: u64) -> BoxFuture<'_, Result<BlobStream, Error>>;
 }
 
@@ -54,28 +59,28 @@ pub struct BlobReader {
     fetch: BlobFetch,
     attempts: Attempts,
     digest: Digest,
-    /// The length that the registry says; before its first answer, or where it says none, that of the descriptor.
+    /// Length stated by the registry; before its first answer, or if it states none, that of the descriptor.
     size: Option<u64>,
-    /// `size`, for those who read.
+    /// Copy of `size` for the readers of the stream.
     found: BlobSize,
-    /// The first byte that the caller asked for.
+    /// Offset requested by the caller.
     start: u64,
-    /// The first byte that did not come yet.
+    /// Offset of the first byte that has not arrived yet.
     position: u64,
-    /// Over all bytes before `position`; none where the start was left out.
+    /// Hash of all bytes before `position`; `None` if reading did not start at 0.
     hasher: Option<BlobHash>,
     /// The answer that is being read.
     body: Option<ResponseBody>,
-    /// Bytes from `position` on that came already.
+    /// Bytes from `position` on that have arrived already.
     leftover: Option<Bytes>,
-    /// The latest chunk, while it may be the last.
+    /// The latest chunk, if it may be the last.
     held: Option<Bytes>,
     handed_on: bool,
     /// Ranges are answered wrongly: the whole blob is requested, and its beginning is skipped.
     no_ranges: bool,
-    /// A corrupt body was given its second chance.
+    /// The blob was corrupt once and is read again.
     second_chance: bool,
-    /// For a blob that is large enough for ranges.
+    /// Set for a blob that is large enough for ranges.
     giant: Option<Box<RangedDownload>>,
     done: bool,
 }
@@ -91,7 +96,7 @@ impl BlobReader {
         Self::start(fetch, descriptor, offset, true).await
     }
 
-    /// Begins to read what `fetch` asks for; with `ranges`, a large blob may come in several.
+    /// Starts to read the blob of `fetch`. With `ranges`, a large blob may be fetched in several.
     pub(super) async fn start(
         fetch: BlobFetch,
         descriptor: &Descriptor,
@@ -127,7 +132,7 @@ impl BlobReader {
             done: false,
         };
         if size == Some(offset) {
-            // Nothing is left to read, and of an empty blob nothing need be asked.
+            // Nothing is left to read, and an empty blob needs no request.
             reader.finish().await?;
         } else {
             reader.connect().await?;
@@ -135,9 +140,9 @@ impl BlobReader {
         Ok(reader)
     }
 
-    /// The next bytes, or `None` at the end. The last bytes are given only when the digest and the length of the
-    /// whole are right; else [`ErrorKind::Corrupt`], which names host, digest expected and found. (Where reading did
-    /// not start at 0, the length alone can be checked.)
+    /// Returns the next bytes, or `None` at the end. The last bytes are returned only if digest and length of the whole
+    /// are right. Otherwise the error is [`ErrorKind::Corrupt`] and names host, expected digest and found digest. (If
+    /// reading did not start at 0, only the length can be checked.)
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         let Some(entered) = self.giant.as_ref().map(|_| Instant::now()) else {
             return self.next().await;
@@ -164,7 +169,7 @@ impl BlobReader {
         }
     }
 
-    /// As a stream.
+    /// Converts the reader into a stream.
     pub fn into_stream(self) -> BlobStream {
         let size = self.found.clone();
         let bytes = stream::try_unfold(self, |mut reader| async move {
@@ -173,12 +178,12 @@ impl BlobReader {
         BlobStream::new(bytes).with_size(&size)
     }
 
-    /// The length of the whole blob as far as the registry has said it, or as it came.
+    /// Returns the length of the whole blob as stated by the registry, or as received.
     pub fn size(&self) -> Option<u64> {
         self.found.get()
     }
 
-    /// Takes one step: bytes that may be handed on, or `None` where there are none yet.
+    /// Takes one step: returns bytes, or `None` if there are none yet.
     async fn advance(&mut self) -> Result<Option<Bytes>, Error> {
         if self.done {
             return Ok(self.held.take());
@@ -201,7 +206,7 @@ impl BlobReader {
         self.accept(chunk).await
     }
 
-    /// What the body that is read at `position` gave.
+    /// Handles the next chunk of the body that is read at `position`.
     async fn accept(
         &mut self,
         chunk: Result<Option<Bytes>, Error>,
@@ -214,7 +219,7 @@ impl BlobReader {
                 }
                 self.accept_bytes(bytes).await
             }
-            // All of it came: what happens to the connection now is of no concern.
+            // Everything arrived: later failures of the connection do not matter.
             Ok(None) | Err(_) if self.size == Some(self.position) => self.finish().await,
             Ok(None) => match self.size {
                 None => self.finish().await,
@@ -234,12 +239,12 @@ impl BlobReader {
         }
     }
 
-    /// Whether a window of ranges is open.
+    /// Returns whether a window of ranges is open.
     fn is_ranging(&self) -> bool {
         self.giant.as_ref().is_some_and(|giant| giant.is_ranging())
     }
 
-    /// Ends what flows before a window where that begins, and sees after the window.
+    /// Ends the body where a window begins, and adjusts the window.
     async fn adjust_ranges(&mut self) {
         let Some(giant) = self.giant.as_mut() else {
             return;
@@ -252,13 +257,13 @@ impl BlobReader {
             .await;
     }
 
-    /// [`BlobReader::advance`] while ranges are under way.
+    /// Like [`BlobReader::advance`], while ranges are in flight.
     async fn advance_in_ranges(&mut self) -> Result<Option<Bytes>, Error> {
         let Some(giant) = self.giant.as_mut() else {
             return Ok(None);
         };
         if self.body.is_none() && giant.trunk_ends() != Some(self.position) {
-            // What led to the window broke.
+            // The body before the window broke.
             self.connect().await?;
             return Ok(None);
         }
@@ -276,7 +281,7 @@ impl BlobReader {
         }
     }
 
-    /// Takes bytes off the wire; gives back those before them that were held.
+    /// Adds received bytes. Returns the chunk before them, if one was held back.
     async fn accept_bytes(&mut self, bytes: Bytes) -> Result<Option<Bytes>, Error> {
         let length = bytes.len() as u64;
         self.position = self.position.saturating_add(length);
@@ -296,7 +301,7 @@ impl BlobReader {
         Ok(held)
     }
 
-    /// Judges the whole; gives back what was held.
+    /// Verifies the whole blob. Returns the chunk that was held back.
     async fn finish(&mut self) -> Result<Option<Bytes>, Error> {
         self.body = None;
         let position = self.position;
@@ -338,7 +343,7 @@ impl BlobReader {
         error.kind() == ErrorKind::Corrupt && !self.handed_on && !self.second_chance
     }
 
-    /// Forgets all that came; nothing of it was handed on.
+    /// Drops everything that arrived; nothing of it was returned.
     fn restart(&mut self) -> Result<(), Error> {
         self.second_chance = true;
         self.body = None;

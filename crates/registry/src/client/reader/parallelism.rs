@@ -1,54 +1,53 @@
-//! When to fetch a large blob over more connections, and when over fewer. No clock, no network: it is told what came
-//! and says how many connections there should be.
+//! Number of connections for a large blob. Knows no clock and no network: the caller reports what arrived, and reads
+//! the wanted number of connections.
 //!
-//! Whether a line has more to give than one connection takes can only be found out by trying. So connections are added
-//! where whoever takes the bytes waits for them, and stay where the sum of all became faster by at least half of what
-//! as many of the old ones carried ([`RangeOptions::gain`]); else they are given up, and it is not tried again for a while, which doubles each
-//! time.
+//! Only a trial shows whether a line carries more than one connection uses. So connections are added while the consumer
+//! waits for bytes. They stay if the total rate grows by at least half of what the same number of old connections
+//! carried ([`RangeOptions::gain`]). Otherwise they are closed, and the next trial follows after a rest that doubles
+//! each time.
 
 use std::time::Duration;
 
 use super::RangeOptions;
 
-/// Periods in a row that a blob must be slow in before the first trial: a machine that is busy for a moment is no slow
-/// line.
+/// Number of slow periods in a row before the first trial: a machine that is busy for a moment is not a slow line.
 const DOUBT: u32 = 3;
-/// Periods without a trial after the first that did not pay.
+/// Periods without a trial after the first trial without gain.
 const REST: u32 = 40;
-/// Periods without a trial after a connection broke, or where there was no place for one.
+/// Periods without a trial after a connection broke, or if no permit was free for one.
 const BREATH: u32 = 8;
 
-/// Measures, and says how many connections there should be.
+/// Measures the rate and decides on the number of connections.
 #[derive(Debug)]
 pub(super) struct ParallelismTuner {
     options: RangeOptions,
-    /// How many there should be.
+    /// Wanted number of connections.
     wanted: usize,
-    /// This period: how long it lasts, what came in it, and for how long that was waited for.
+    /// Current period: its length, the bytes that arrived in it, and the time spent waiting for them.
     elapsed: Duration,
     came: u64,
-    /// What had come of all large blobs when this period began, and by now.
+    /// Bytes of all large blobs at the start of the period, and now.
     before: u64,
     all: u64,
     waited: Duration,
-    /// The most connections that flowed in it.
+    /// Maximum number of connections in the period.
     flowing: usize,
     /// A connection broke since the last period that counted.
     broken: bool,
-    /// This period is not counted: connections begin slowly, and those that end leave a gap.
+    /// This period does not count: connections start slowly, and leave a gap when they end.
     settling: bool,
     trial: Option<ParallelismTrial>,
     /// Periods until the next trial.
     rest: u32,
-    /// Periods to rest after the next trial that does not pay.
+    /// Periods of rest after the next trial without gain.
     next_rest: u32,
     /// Periods in a row in which more connections may have helped.
     slow: u32,
-    /// Bytes a second in the last period that counted.
+    /// Bytes per second in the last period that counted.
     rate: u64,
 }
 
-/// What it was before connections were added.
+/// State before connections were added.
 #[derive(Clone, Copy, Debug)]
 struct ParallelismTrial {
     connections: usize,
@@ -76,17 +75,17 @@ impl ParallelismTuner {
         }
     }
 
-    /// How many connections there should be.
+    /// Returns the wanted number of connections.
     pub(super) fn connections(&self) -> usize {
         self.wanted
     }
 
-    /// Bytes a second, as last measured.
+    /// Returns the last measured rate in bytes per second.
     pub(super) fn rate(&self) -> u64 {
         self.rate
     }
 
-    /// `bytes` came off the network; with them `all` have come of all large blobs since the start of the run.
+    /// Records `bytes` from the network; `all` is the total of all large blobs since the start of the run.
     pub(super) fn record_bytes(&mut self, bytes: u64, all: u64) {
         if self.came == 0 {
             self.before = all.saturating_sub(bytes);
@@ -95,13 +94,13 @@ impl ParallelismTuner {
         self.all = all;
     }
 
-    /// Whoever takes the bytes waited for them for `waited`, and was busy with others for `busy` before.
+    /// Records that the consumer waited for bytes for `waited`, after it was busy for `busy`.
     pub(super) fn spent(&mut self, busy: Duration, waited: Duration) {
         self.elapsed = self.elapsed.saturating_add(busy).saturating_add(waited);
         self.waited = self.waited.saturating_add(waited);
     }
 
-    /// Looks at the period, and ends it if it is over; `flowing` is how many connections there are now.
+    /// Checks the period, and ends it if it is over. `flowing` is the current number of connections.
     pub(super) fn end_period(&mut self, flowing: usize) {
         self.flowing = self.flowing.max(flowing);
         let over = self.elapsed >= self.options.period && self.came >= self.options.segment / 2;
@@ -121,7 +120,7 @@ impl ParallelismTuner {
         self.rest = self.rest.saturating_sub(1);
         match self.trial.take() {
             Some(before) if flowing <= before.connections => {
-                // There was no place for them.
+                // No permit was free for them.
                 self.wanted = flowing.max(1);
                 self.rest = BREATH;
             }
@@ -135,7 +134,7 @@ impl ParallelismTuner {
         }
     }
 
-    /// Whether `flowing` connections, which bring `rate`, are worth it.
+    /// Returns whether `flowing` connections with a total of `rate` are worthwhile.
     fn is_worthwhile(&self, before: ParallelismTrial, flowing: usize, rate: u64) -> bool {
         let added = flowing.saturating_sub(before.connections) as u64;
         let share = before.rate / before.connections.max(1) as u64;
@@ -149,7 +148,7 @@ impl ParallelismTuner {
     fn grow(&mut self, flowing: usize, line: u64) {
         let flowing = flowing.max(1);
         let each = self.rate / flowing as u64;
-        // What others get over the same line counts as well; what comes of ranges does not make a line fast.
+        // Bytes of other blobs over the same line count as well; bytes of ranges do not make a line fast.
         let others = line.saturating_sub(self.rate);
         let most = self.options.connections();
         if flowing >= most || each.saturating_add(others) >= self.options.fast {
@@ -172,15 +171,15 @@ impl ParallelismTuner {
         self.settling = true;
     }
 
-    /// A connection broke, and `flowing` are left. One break says nothing of the others; two in a period cost a
-    /// connection each, down to one.
+    /// Records that a connection broke and `flowing` are left. One break says nothing about the others; two in a period
+    /// cost one connection each, down to one.
     pub(super) fn broke(&mut self, flowing: usize) {
         let least = if self.broken { 1 } else { 2 };
         self.broken = true;
         self.rest_at(flowing.max(least).min(self.wanted));
     }
 
-    /// The blob comes over one connection again, whatever was found out.
+    /// Returns to one connection, whatever was measured.
     pub(super) fn alone(&mut self) {
         self.rest_at(1);
     }
@@ -203,7 +202,7 @@ mod tests {
 
     const MB: u64 = 1_000_000;
 
-    /// One period of `flowing` connections at `rate` in all, with a consumer that waits or not.
+    /// Runs one period of `flowing` connections with a total of `rate`, with a consumer that waits or not.
     fn period(pace: &mut ParallelismTuner, flowing: usize, rate: u64, hungry: bool) -> usize {
         let second = Duration::from_secs(1);
         pace.record_bytes(rate, rate);
@@ -217,7 +216,7 @@ mod tests {
         pace.connections()
     }
 
-    /// How many connections there are after `periods`, each of which carries `each`, over a line that carries `line`.
+    /// Returns the number of connections after `periods`, if each carries `each` over a line of `line`.
     fn run(pace: &mut ParallelismTuner, periods: usize, each: u64, line: u64) -> Vec<usize> {
         (0..periods)
             .map(|_| {
@@ -242,7 +241,7 @@ mod tests {
         let mut pace = pace();
         let ramp = run(&mut pace, 12, 20 * MB, 60 * MB);
         assert_eq!(ramp, [1, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 3]);
-        // It rests before it tries again, longer each time.
+        // The rest before the next trial grows.
         let trials: Vec<usize> = run(&mut pace, 400, 20 * MB, 60 * MB)
             .into_iter()
             .enumerate()
@@ -271,7 +270,7 @@ mod tests {
     fn many_blobs_fill_a_line_without_ranges() {
         let mut pace = pace();
         for second in 0..9 {
-            // Eight of them, each as slow as this one.
+            // Eight connections, each as slow as this one.
             pace.record_bytes(MB, second * 160 * MB + MB);
             pace.record_bytes(19 * MB, (second + 1) * 160 * MB);
             pace.spent(Duration::ZERO, Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! How much of large blobs may be in memory out of order: one bound for all blobs of a run.
+//! Memory for large blobs that arrive out of order: one limit for all blobs of a run.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,37 +9,36 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::client::reader::hashing::HashingStreams;
 
-/// Bytes are copied into pieces of this size: a chunk as it comes is a small part of a buffer that it keeps alive,
+/// Size of the buffers that bytes are copied into. A chunk as received is a small part of a buffer that it keeps alive,
 /// so that a window of chunks would take several times the memory of its bytes.
 pub(super) const PIECE: usize = 64 * 1024;
 
-/// When and how a large blob is fetched in ranges, over several connections at once.
+/// Settings for fetching a large blob in ranges, over several connections at once.
 ///
-/// It begins as one ordinary request. Where whoever takes the bytes waits for the source, ranges from further on are
-/// asked for beside it, for as long as that makes the whole faster, and only in places among the host's downloads that
-/// are free at once. The bytes are handed on in their order.
+/// The blob starts as one ordinary request. If the consumer waits for the source, ranges further on are requested in
+/// parallel, as long as that makes the whole faster, and only with download permits of the host that are free at once.
+/// The bytes are returned in order.
 #[derive(Clone, Copy, Debug)]
 pub struct RangeOptions {
-    /// The least size of such a blob, in bytes.
+    /// Minimum size of a blob that is fetched in ranges, in bytes.
     pub threshold: u64,
-    /// The size of a range, in bytes.
+    /// Size of a range, in bytes.
     pub segment: u64,
-    /// How many ranges of all blobs of a run may be under way or in memory at a time; with [`RangeOptions::segment`]
-    /// this is the memory that they take. 0: none are asked for.
+    /// Maximum number of ranges of all blobs of a run in flight or in memory; with [`RangeOptions::segment`] this
+    /// limits their memory. 0 disables ranges.
     pub segments: usize,
-    /// The shortest time after which the number of connections is thought over.
+    /// Minimum time between two decisions about the number of connections.
     pub period: Duration,
-    /// What an added connection must bring at the least, in percent of what each brought before; with 0 it
-    /// is not asked.
+    /// Minimum gain of an added connection, in percent of the earlier rate of one connection; 0 disables the check.
     pub gain: u64,
-    /// Bytes a second from which on the line is fast and no connection is added: of one connection, or of all blobs of
-    /// this size that are being read.
+    /// Rate in bytes per second from which on a line is fast and no connection is added: the rate of one connection, or
+    /// of all blobs of this size together.
     pub fast: u64,
 }
 
 impl RangeOptions {
-    /// The most connections of one blob. Fewer than ranges, so that one that is slower than the others does not hold
-    /// them up at once.
+    /// Maximum number of connections of one blob. Smaller than the number of ranges, so that a slow connection does not
+    /// stop the others at once.
     pub(super) fn connections(&self) -> usize {
         self.segments - self.segments / 4
     }
@@ -58,30 +57,30 @@ impl Default for RangeOptions {
     }
 }
 
-/// The room for ranges, shared by all blobs of a run.
+/// Memory for ranges, shared by all blobs of a run.
 #[derive(Debug)]
 pub(in crate::client) struct RangeBudget {
     pub(super) options: RangeOptions,
-    /// The blobs that are being hashed, large or not.
+    /// Blobs that are being hashed, large or not.
     pub(super) streams: Arc<HashingStreams>,
     segments: Arc<Semaphore>,
-    /// Bytes of large blobs that came, in ranges or not.
+    /// Received bytes of large blobs, in ranges or not.
     came: AtomicU64,
     held: AtomicU64,
     peak: AtomicU64,
-    /// Memory of pieces that were handed on, for the next ones. The allocator keeps what is freed for the thread that
-    /// it was allocated by, so that a window that is filled by all threads in turn took two or three times its size.
+    /// Memory of buffers that were handed on, for reuse. The allocator keeps freed memory for the thread that allocated
+    /// it, so that a window filled by all threads in turn took two or three times its size.
     spare: Mutex<Vec<Vec<u8>>>,
 }
 
-/// A piece of a range that is being put together.
+/// A buffer of a range that is being filled.
 #[derive(Debug)]
 pub(super) struct RangeBuffer {
     bytes: Vec<u8>,
     room: Arc<RangeBudget>,
 }
 
-/// Room for the bytes of one range; given back when dropped.
+/// Reserved memory for the bytes of one range. Released on drop.
 #[derive(Debug)]
 pub(super) struct RangeReservation {
     room: Arc<RangeBudget>,
@@ -102,12 +101,12 @@ impl RangeBudget {
         })
     }
 
-    /// Bytes of a large blob came; returns how many that are by now, of all blobs.
+    /// Adds received bytes of a large blob; returns the total of all blobs.
     pub(super) fn record_bytes(&self, bytes: u64) -> u64 {
         self.came.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
-    /// Room for one range, if there is some.
+    /// Reserves memory for one range, if available.
     pub(super) fn share(self: &Arc<Self>) -> Option<RangeReservation> {
         let permit = Arc::clone(&self.segments).try_acquire_owned().ok()?;
         Some(RangeReservation {
@@ -117,7 +116,7 @@ impl RangeBudget {
         })
     }
 
-    /// An empty piece.
+    /// Returns an empty buffer.
     pub(super) fn piece(self: &Arc<Self>) -> RangeBuffer {
         let spare = self.spare_buffers().pop();
         RangeBuffer {
@@ -127,33 +126,33 @@ impl RangeBudget {
     }
 
     fn spare_buffers(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
-        // A list of buffers is whole whatever panics beside it.
+        // A panic elsewhere cannot leave a list of buffers inconsistent.
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many bytes of ranges are in memory.
+    /// Returns the bytes of ranges in memory.
     pub(in crate::client) fn bytes_held(&self) -> u64 {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// The most bytes of ranges that were in memory at a time.
+    /// Returns the maximum number of bytes of ranges in memory so far.
     pub(in crate::client) fn peak(&self) -> u64 {
         self.peak.load(Ordering::Relaxed)
     }
 }
 
 impl RangeBuffer {
-    /// How many bytes it has.
+    /// Returns the number of bytes in the buffer.
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Adds bytes, at most [`PIECE`] in all.
+    /// Adds bytes, at most [`PIECE`] in total.
     pub(super) fn put(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Its bytes, which give their memory back when they are dropped.
+    /// Returns the bytes, which give their memory back on drop.
     pub(super) fn freeze(self) -> Bytes {
         Bytes::from_owner(self)
     }
@@ -168,7 +167,7 @@ impl AsRef<[u8]> for RangeBuffer {
 impl Drop for RangeBuffer {
     fn drop(&mut self) {
         let mut bytes = std::mem::take(&mut self.bytes);
-        // Without a range under way, the last of which gave its room back, nobody will want it.
+        // Without a range in flight, nothing needs the memory.
         if self.room.segments.available_permits() < self.room.options.segments {
             bytes.clear();
             self.room.spare_buffers().push(bytes);
@@ -177,14 +176,14 @@ impl Drop for RangeBuffer {
 }
 
 impl RangeReservation {
-    /// Bytes take up room.
+    /// Records that bytes are held in memory.
     pub(super) fn put(&mut self, bytes: u64) {
         self.held = self.held.saturating_add(bytes);
         let held = self.room.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.room.peak.fetch_max(held, Ordering::Relaxed);
     }
 
-    /// They were handed on.
+    /// Records that bytes were handed on.
     pub(super) fn consume(&mut self, bytes: u64) {
         let bytes = bytes.min(self.held);
         self.held -= bytes;
@@ -195,7 +194,7 @@ impl RangeReservation {
 impl Drop for RangeReservation {
     fn drop(&mut self) {
         self.consume(self.held);
-        // This one is the last.
+        // Last holder of the reservation.
         if self.room.segments.available_permits() + 1 >= self.room.options.segments {
             *self.room.spare_buffers() = Vec::new();
         }

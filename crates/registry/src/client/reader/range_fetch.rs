@@ -1,4 +1,4 @@
-//! One range of a large blob on its way.
+//! Download of one range of a large blob.
 
 use bytes::{Buf, Bytes};
 
@@ -8,40 +8,40 @@ use crate::transport::{ReservedPermit, ResponseBody};
 use super::fetch::{BlobFetch, FetchAnswer};
 use super::range_budget::{PIECE, RangeBuffer};
 
-/// A range that is fetched, by whoever drives its steps.
+/// Download of one range. Its owner drives the steps.
 pub(super) struct RangeFetch {
     fetch: BlobFetch,
     place: Option<ReservedPermit>,
     start: u64,
-    /// The first byte that did not come yet.
+    /// Offset of the first byte that has not arrived yet.
     position: u64,
-    /// The first byte that does not belong to it.
+    /// Offset after the last byte of the range.
     end: u64,
     body: Option<ResponseBody>,
-    /// Bytes from `position` on that came already.
+    /// Bytes from `position` on that have arrived already.
     leftover: Bytes,
-    /// The bytes before `position` that were not given yet.
+    /// Bytes before `position` that were not returned yet.
     piece: Option<RangeBuffer>,
 }
 
-/// What a step came to.
+/// Result of a step.
 pub(super) enum RangeProgress {
-    /// The range is answered as one; its bytes follow.
+    /// The range was answered as a range; its bytes follow.
     Answered,
     /// The next bytes.
     Piece(Bytes),
 }
 
-/// Why a step came to nothing.
+/// Failure of a step.
 pub(super) enum RangeFailure {
-    /// This source does not answer ranges with what was asked for.
+    /// The source does not answer with the requested range.
     NoRanges,
-    /// Anything else. What came is kept, and the next step asks for the rest.
+    /// Any other error. Received bytes are kept, and the next step requests the rest.
     Broke(Error),
 }
 
 impl RangeFetch {
-    /// The bytes from `start` to before `end`, asked for in `place`.
+    /// Creates a download of the bytes from `start` to before `end`, with the permit `place`.
     pub(super) fn new(fetch: BlobFetch, place: ReservedPermit, start: u64, end: u64) -> Self {
         Self {
             fetch,
@@ -59,12 +59,12 @@ impl RangeFetch {
         self.start
     }
 
-    /// Whether nothing of it is still to come.
+    /// Returns whether all bytes were returned.
     pub(super) fn is_complete(&self) -> bool {
         self.position == self.end && self.piece.is_none()
     }
 
-    /// Asks for what is left in `place`, or where there is one.
+    /// Sets the permit for the rest; without one, the next request waits for it.
     pub(super) fn resumed(mut self, place: Option<ReservedPermit>) -> Self {
         self.place = place;
         self
@@ -74,7 +74,7 @@ impl RangeFetch {
     pub(super) async fn step(mut self) -> (Self, Result<RangeProgress, RangeFailure>) {
         let step = self.advance().await;
         if step.is_err() || self.is_complete() {
-            // The place at the host is for whoever wants it next.
+            // Releases the permit of the host.
             self.body = None;
         }
         (self, step)
@@ -126,7 +126,7 @@ impl RangeFetch {
             Ok(FetchAnswer::Whole(_) | FetchAnswer::Beyond(_) | FetchAnswer::Unusable) => {
                 Err(RangeFailure::NoRanges)
             }
-            // Another part, or a part of something else.
+            // Another part, or a part of another blob.
             Err(error) if matches!(error.kind(), ErrorKind::Protocol | ErrorKind::Corrupt) => {
                 Err(RangeFailure::NoRanges)
             }

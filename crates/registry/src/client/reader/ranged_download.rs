@@ -1,12 +1,12 @@
-//! A large blob, in ranges over several connections where that is faster.
+//! Download of a large blob in ranges over several connections, if that is faster.
 //!
-//! The blob begins as one request, the *trunk*. When [`ParallelismTuner`] wants more connections, a [`RangeWindow`] of ranges opens some
-//! way ahead of it; the trunk goes on to where the window begins and ends there. When ranges are no longer worth it the
-//! window runs empty, and what is left comes as one request again. Whatever is odd about the source (it ignores ranges,
-//! answers with others, refuses a further connection) ends the window and not the reading, which has rules of its own.
+//! The blob starts as one request, the *trunk*. When [`ParallelismTuner`] asks for more connections, a [`RangeWindow`]
+//! opens some way ahead of the trunk, which ends where the window begins. When ranges are no longer worthwhile, the
+//! window drains, and the rest follows as one request again. If the source behaves unexpectedly (it ignores ranges,
+//! answers with others, refuses a further connection), the window ends; the download itself continues by its own rules.
 //!
-//! The places of the ranges among the host's downloads are only those that are free at once, and are given back with
-//! each range: nobody who waits for one is passed over.
+//! Ranges only use download permits of the host that are free at once, and release them with each range, so they never
+//! delay other requests.
 
 use std::sync::Arc;
 
@@ -23,31 +23,31 @@ use super::range_budget::RangeBudget;
 use super::range_fetch::RangeFetch;
 use super::window::{RangeEvent, RangeWindow};
 
-/// What it takes to read a large blob in ranges.
+/// State of a download in ranges.
 pub(super) struct RangedDownload {
     fetch: BlobFetch,
     room: Arc<RangeBudget>,
     pace: ParallelismTuner,
     size: u64,
     window: Option<RangeWindow>,
-    /// When the caller was last given something.
+    /// Time at which the caller last received something.
     left: Instant,
-    /// What the last range broke by, while it waits to be resumed and nothing else flows.
+    /// Error of the last broken range, if it waits to be resumed and nothing else flows.
     broke: Option<Error>,
 }
 
-/// What comes next out of a window and the trunk that leads to it.
+/// Next result of a window and the trunk before it.
 pub(super) enum NextBytes {
-    /// These bytes, in order.
+    /// Bytes in order.
     Bytes(Bytes),
-    /// This is what the trunk gave.
+    /// Result of the trunk.
     Trunk(Result<Option<Bytes>, Error>),
     /// Nothing yet.
     Nothing,
 }
 
 impl RangedDownload {
-    /// `None` where the blob is not large enough, or the source is known to have no ranges.
+    /// Returns `None` if the blob is not large enough, or the source is known to have no ranges.
     pub(super) fn for_fetch(fetch: &BlobFetch, size: Option<u64>) -> Option<Self> {
         let room = fetch.client().range_budget();
         let options = room.options;
@@ -66,7 +66,7 @@ impl RangedDownload {
         })
     }
 
-    /// The caller, who came at `entered`, has got what it wanted.
+    /// Records that the caller, who came at `entered`, received its bytes.
     pub(super) fn left(&mut self, entered: Instant) {
         let now = Instant::now();
         let busy = entered.saturating_duration_since(self.left);
@@ -75,20 +75,20 @@ impl RangedDownload {
         self.left = now;
     }
 
-    /// Where the trunk ends: at the window, once it is known that the source answers ranges.
+    /// Returns the offset at which the trunk ends: the start of the window, once the source has answered a range.
     pub(super) fn trunk_ends(&self) -> Option<u64> {
         let window = self.window.as_ref()?;
         window.is_confirmed().then(|| window.start())
     }
 
-    /// Everything in ranges is dropped.
+    /// Drops all ranges.
     pub(super) fn forget(&mut self) {
         self.window = None;
         self.broke = None;
     }
 
-    /// Looks at the pace, and opens, fills or closes the window. `trunk` says whether the trunk flows, `position` where
-    /// the reading stands.
+    /// Checks the rate, and opens, fills or closes the window. `trunk` if the trunk flows; `position` is the offset of
+    /// the reader.
     pub(super) async fn adjust_window(&mut self, position: u64, trunk: bool) {
         if let Some(window) = &self.window {
             let late = !window.is_confirmed() && position > window.start();
@@ -110,12 +110,12 @@ impl RangedDownload {
             .as_ref()
             .is_some_and(|window| trunk && window.is_empty())
         {
-            // There is no place now.
+            // No permit is free now.
             self.window = None;
         }
     }
 
-    /// Where to open a window, so far ahead that the trunk does not get there before the first answer.
+    /// Returns the start of a new window, far enough ahead that the trunk does not reach it before the first answer.
     fn ahead(&self, position: u64) -> Option<u64> {
         let segment = self.room.options.segment.max(1);
         let lead = segment.max(self.pace.rate() / 4);
@@ -126,7 +126,7 @@ impl RangedDownload {
         (enough && self.fetch.client().answers_ranges()).then_some(start)
     }
 
-    /// Sees that as many ranges flow as are wanted, as far as there is room for them and a place at the host.
+    /// Starts as many ranges as are wanted, as far as memory and permits of the host allow.
     async fn start_ranges(&mut self, trunk: bool) {
         let Some(window) = self.window.as_mut() else {
             return;
@@ -135,7 +135,7 @@ impl RangedDownload {
         while window.flowing() + usize::from(trunk) < wanted {
             if window.is_broken() {
                 if !trunk && window.flowing() == 0 {
-                    // Nothing but what broke: that is a try of the whole reading.
+                    // Only broken ranges are left: resuming them is a try of the whole download.
                     return;
                 }
                 let Some(place) = self.fetch.try_reserve().await else {
@@ -145,7 +145,7 @@ impl RangedDownload {
                 continue;
             }
             let start = window.end();
-            // One connection alone is better off with one request.
+            // A single connection works better with one request.
             if wanted < 2 || start >= self.size {
                 return;
             }
@@ -166,12 +166,12 @@ impl RangedDownload {
         }
     }
 
-    /// Whether there is a window, out of which or before which the next bytes come.
+    /// Returns whether a window is open.
     pub(super) fn is_ranging(&self) -> bool {
         self.window.is_some()
     }
 
-    /// Waits for what comes next at `position`; `trunk` is what flows before the window, if it does.
+    /// Waits for the next result at `position`; `trunk` is the body before the window, if it flows.
     pub(super) async fn next(
         &mut self,
         position: u64,
@@ -203,7 +203,7 @@ impl RangedDownload {
         }
     }
 
-    /// Takes in all that is at hand, so that no range waits for the one before it.
+    /// Handles all events that are ready, so that no range waits for the one before it.
     fn handle_ready_events(&mut self, trunk: bool) {
         while let Some(window) = self.window.as_mut()
             && let Some(Some(event)) = window.event().now_or_never()
@@ -245,25 +245,25 @@ impl RangedDownload {
         }
     }
 
-    /// Whether nothing flows and a range that broke waits to be [resumed](RangedDownload::resume).
+    /// Returns whether nothing flows and a broken range waits to be [resumed](RangedDownload::resume).
     pub(super) fn is_stuck(&self, trunk: bool) -> bool {
         let stuck = |window: &RangeWindow| !trunk && window.flowing() == 0 && window.is_broken();
         self.window.as_ref().is_some_and(stuck)
     }
 
-    /// What the last range broke by, if that was not dealt with.
+    /// Takes the error of the last broken range, if it was not handled.
     pub(super) fn broke(&mut self) -> Option<Error> {
         self.broke.take()
     }
 
-    /// Goes on with a range that broke, when the host has a place.
+    /// Resumes a broken range when the host has a permit.
     pub(super) fn resume(&mut self) {
         if let Some(window) = self.window.as_mut() {
             window.resume(None);
         }
     }
 
-    /// The bytes of a chunk of the trunk that do not lie in the window.
+    /// Returns the bytes of a chunk of the trunk that lie before the window.
     pub(super) fn before_window(&self, position: u64, mut bytes: Bytes) -> Bytes {
         if let Some(end) = self.trunk_ends() {
             let room = usize::try_from(end.saturating_sub(position)).unwrap_or(usize::MAX);
@@ -272,7 +272,7 @@ impl RangedDownload {
         bytes
     }
 
-    /// Bytes came over the trunk.
+    /// Records bytes of the trunk.
     pub(super) fn record_bytes(&mut self, bytes: u64) {
         self.pace.record_bytes(bytes, self.room.record_bytes(bytes));
     }

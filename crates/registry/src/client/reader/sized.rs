@@ -1,4 +1,4 @@
-//! The bytes of a blob on their way, with their number.
+//! Stream of the bytes of a blob, with its length.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,36 +10,36 @@ use futures_util::{Stream, stream};
 
 use crate::error::Error;
 
-/// The bytes of a blob as they come. The end of the stream means that all of it came and is what it should be.
+/// Stream of the bytes of a blob. Its end means that all bytes came and were verified.
 pub struct BlobStream {
     bytes: Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>,
     size: BlobSize,
 }
 
-/// Length of a whole blob in bytes, as found where it is read. Clones share one value, which is final when the first
-/// bytes were handed on. Manifests of some builders state other lengths: the digest decides, not they.
+/// Length of a whole blob in bytes, as found by its reader. Clones share one value, which is final when the first bytes
+/// are returned. Manifests of some builders state other lengths; the digest decides.
 #[derive(Clone, Debug)]
 pub struct BlobSize(Arc<AtomicU64>);
 
-/// Stands for a length that is not known.
+/// Marks an unknown length.
 const UNKNOWN: u64 = u64::MAX;
 
 impl BlobStream {
-    /// A stream of `bytes` whose source does not say how many they are.
+    /// Creates a stream of `bytes` with an unknown length.
     pub fn new(bytes: impl Stream<Item = Result<Bytes, Error>> + Send + 'static) -> Self {
         Self {
             bytes: Box::pin(bytes),
             size: BlobSize::default(),
         }
     }
-    /// A stream of a blob that is at hand, from byte `offset` on. An offset beyond its end gives no bytes.
+    /// Creates a stream of a blob in memory, from byte `offset` on. It is empty if the offset is beyond the end.
     pub fn from_bytes(mut blob: Bytes, offset: u64) -> Self {
         let size = BlobSize::known(blob.len() as u64);
         let start = usize::try_from(offset).map_or(blob.len(), |start| start.min(blob.len()));
         let rest = blob.split_off(start);
         Self::new(stream::iter([Ok(rest)])).with_size(&size)
     }
-    /// The same stream of a blob of this size.
+    /// Sets the length of the blob.
     #[must_use]
     pub fn with_size(self, size: &BlobSize) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl BlobStream {
             ..self
         }
     }
-    /// The size of the whole blob, wherever the stream begins in it.
+    /// Returns the length of the whole blob, whatever the offset of the stream.
     pub fn size(&self) -> &BlobSize {
         &self.size
     }
@@ -62,11 +62,11 @@ impl Stream for BlobStream {
 }
 
 impl BlobSize {
-    /// A size that is known already.
+    /// Creates a known length.
     pub fn known(size: u64) -> Self {
         Self(Arc::new(AtomicU64::new(size)))
     }
-    /// Returns the size; `None` while it is not known.
+    /// Returns the length; `None` if it is not known yet.
     pub fn get(&self) -> Option<u64> {
         Some(self.0.load(Ordering::Relaxed)).filter(|size| *size != UNKNOWN)
     }

@@ -1,6 +1,6 @@
-//! Ranges of a large blob that are under way at the same time, and what came of them, in their order.
+//! Ranges of a large blob in flight at the same time, and their bytes in order.
 //!
-//! Nothing runs by itself: the ranges move on while somebody waits for an [`RangeEvent`], and end with the window.
+//! Nothing runs by itself: ranges advance while a caller waits for a [`RangeEvent`], and end with the window.
 
 use std::collections::VecDeque;
 
@@ -15,37 +15,37 @@ use crate::transport::ReservedPermit;
 use super::range_budget::RangeReservation;
 use super::range_fetch::{RangeFailure, RangeFetch, RangeProgress};
 
-/// What happened to one of the ranges.
+/// Event of one range.
 pub(super) enum RangeEvent {
-    /// It is answered as a range.
+    /// It was answered as a range.
     Answered,
-    /// So many bytes of it came.
+    /// This many bytes of it arrived.
     Came(u64),
     /// It broke, and waits to be [resumed](RangeWindow::resume).
     Broke(Error),
-    /// It was answered with something else: this source has no ranges.
+    /// It was answered with something else: the source has no ranges.
     NoRanges,
 }
 
-/// A row of ranges, each of which begins where the one before ends.
+/// A row of ranges, each of which begins where the previous one ends.
 pub(super) struct RangeWindow {
     slots: VecDeque<RangeSlot>,
     running:
         FuturesUnordered<BoxFuture<'static, (RangeFetch, Result<RangeProgress, RangeFailure>)>>,
-    /// Those that broke.
+    /// Broken ranges.
     broken: Vec<RangeFetch>,
-    /// The first byte that was not handed on.
+    /// Offset of the first byte that was not handed on.
     start: u64,
-    /// The first byte that no range was asked for.
+    /// Offset of the first byte that was not requested.
     end: u64,
-    /// One of them was answered as a range.
+    /// At least one range was answered as a range.
     confirmed: bool,
 }
 
-/// What came of one range and was not handed on.
+/// Bytes of one range that were not handed on.
 struct RangeSlot {
     start: u64,
-    /// The first byte that is not here.
+    /// Offset of the first byte that has not arrived.
     position: u64,
     end: u64,
     pieces: VecDeque<Bytes>,
@@ -53,7 +53,7 @@ struct RangeSlot {
 }
 
 impl RangeWindow {
-    /// An empty row from byte `start` on.
+    /// Creates an empty row at byte `start`.
     pub(super) fn new(start: u64) -> Self {
         Self {
             slots: VecDeque::new(),
@@ -65,37 +65,37 @@ impl RangeWindow {
         }
     }
 
-    /// The first byte that was not handed on.
+    /// Returns the offset of the first byte that was not handed on.
     pub(super) fn start(&self) -> u64 {
         self.start
     }
 
-    /// The first byte that no range was asked for.
+    /// Returns the offset of the first byte that was not requested.
     pub(super) fn end(&self) -> u64 {
         self.end
     }
 
-    /// Whether the source has answered a range as one.
+    /// Returns whether the source has answered a range as a range.
     pub(super) fn is_confirmed(&self) -> bool {
         self.confirmed
     }
 
-    /// How many ranges are under way.
+    /// Returns the number of ranges in flight.
     pub(super) fn flowing(&self) -> usize {
         self.running.len()
     }
 
-    /// Whether a range broke and waits to be resumed.
+    /// Returns whether a broken range waits to be resumed.
     pub(super) fn is_broken(&self) -> bool {
         !self.broken.is_empty()
     }
 
-    /// Whether everything that was asked for was handed on.
+    /// Returns whether all requested bytes were handed on.
     pub(super) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 
-    /// Begins with `segment`, which is the next in the row and ends before byte `end`.
+    /// Starts `segment`, which is the next in the row and ends before byte `end`.
     pub(super) fn add(&mut self, segment: RangeFetch, end: u64, share: RangeReservation) {
         self.slots.push_back(RangeSlot {
             start: segment.start(),
@@ -108,7 +108,7 @@ impl RangeWindow {
         self.running.push(segment.step().boxed());
     }
 
-    /// Goes on with the first of the ranges that broke, in `place` or where there is one.
+    /// Resumes the first broken range with the permit `place`; without one, it waits for one.
     pub(super) fn resume(&mut self, place: Option<ReservedPermit>) {
         let first =
             (0..self.broken.len()).min_by_key(|at| self.broken.get(*at).map(RangeFetch::start));
@@ -118,7 +118,7 @@ impl RangeWindow {
         }
     }
 
-    /// The next bytes in order, if they are here.
+    /// Returns the next bytes in order, if they have arrived.
     pub(super) fn next(&mut self) -> Option<Bytes> {
         let slot = self.slots.front_mut()?;
         let piece = slot.pieces.pop_front()?;
@@ -130,7 +130,7 @@ impl RangeWindow {
         Some(piece)
     }
 
-    /// Waits until something happens; `None` where nothing is under way. Nothing is lost when the future is dropped.
+    /// Waits for the next event; `None` if no range is in flight. Dropping the future loses nothing.
     pub(super) async fn event(&mut self) -> Option<RangeEvent> {
         let (segment, step) = self.running.next().await?;
         Some(match step {
@@ -163,7 +163,7 @@ impl RangeWindow {
         self.slots.iter_mut().find(|slot| slot.start == start)
     }
 
-    /// Ends all that is under way; keeps what came without a gap.
+    /// Ends all ranges in flight; keeps the bytes that arrived without a gap.
     pub(super) fn cut_short(&mut self) {
         self.running.clear();
         self.broken.clear();

@@ -1,4 +1,4 @@
-//! The referrers API: one list, in pages.
+//! Referrers API: one list, in pages.
 
 use std::collections::HashSet;
 
@@ -16,33 +16,33 @@ use crate::error::{Error, ErrorKind};
 use crate::manifest::{Descriptor, MAX_MANIFEST_BYTES, Manifest, ReferrerList, media_type};
 use crate::reference::Repository;
 
-/// The most pages of one list.
+/// Maximum number of pages of one list.
 const MAX_PAGES: usize = 1_000;
-/// The most bytes of all pages of one list.
+/// Maximum number of bytes of all pages of one list.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
-/// The most redirects within the registry.
+/// Maximum number of redirects within the registry.
 const MAX_HOPS: usize = 3;
 
-/// What the API said.
+/// Answer of the API.
 #[derive(Debug)]
 pub(super) enum ApiAnswer {
     /// The whole list.
     Listed(Vec<Descriptor>),
-    /// There is no such API.
+    /// The registry has no such API.
     NoApi,
-    /// The repository does not exist; of the API that says nothing.
+    /// The repository does not exist, which says nothing about the API.
     NoRepository,
-    /// An error that may be about the subject as well as about the API: Quay's for a subject that it does not have.
+    /// An error that may be about the subject or about the API: Quay's for a subject that it does not have.
     Unclear,
 }
 
-/// What a request for a page led to.
+/// Outcome of a request for a page.
 enum ReferrersPage {
     Index(Manifest, Box<BufferedResponse>),
     Told(ApiAnswer),
 }
 
-/// The pages so far.
+/// Pages so far.
 #[derive(Default)]
 struct ReferrersList {
     descriptors: Vec<Descriptor>,
@@ -52,8 +52,8 @@ struct ReferrersList {
 }
 
 impl Client {
-    /// Asks the API, unless it is known to be missing; what the answer says of the registry is remembered. The first
-    /// question to a registry is asked by one task, while the others wait for what it learns.
+    /// Sends a request to the API, unless it is known to be missing, and remembers what the answer says about the
+    /// registry. One task sends the first request to a registry, while others wait for its result.
     pub(super) async fn ask_referrers(
         &self,
         repository: &Repository,
@@ -117,8 +117,8 @@ impl Client {
         Err(ask.error(ErrorKind::Protocol, message))
     }
 
-    /// One page. A redirect is followed within the registry; one to another site is that of a web server which knows
-    /// no such path (GHCR).
+    /// Fetches one page. A redirect within the registry is followed; a redirect to another site comes from a web server
+    /// without such a path (GHCR).
     async fn referrers_page(&self, ask: &RequestSpec) -> Result<ReferrersPage, Error> {
         let fits = |status: StatusCode| status == StatusCode::OK || status.is_redirection();
         let mut ask = ask.clone();
@@ -145,7 +145,7 @@ impl Client {
         Err(ask.error(ErrorKind::Refused, message))
     }
 
-    /// Says, once for the registry, that it does not let us ask: what it lists may be left out.
+    /// Warns, once for each registry, that it denies the question: referrers may be missing.
     fn warn_denied(&self, error: &Error) {
         if error.kind() == ErrorKind::Denied && self.inner.habits.referrers.is_first_denial() {
             self.warn(&format!(
@@ -155,7 +155,7 @@ impl Client {
         }
     }
 
-    /// Where a redirect leads, if that is the registry itself.
+    /// Returns the target of a redirect within the registry.
     async fn redirect_within(
         &self,
         ask: &RequestSpec,
@@ -173,7 +173,7 @@ impl Client {
 }
 
 impl ReferrersList {
-    /// Adds what a page lists; an error is a clause.
+    /// Adds the entries of a page; an error is a clause.
     fn add_page(&mut self, bytes: usize, descriptors: Vec<Descriptor>) -> Result<(), String> {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > MAX_BYTES {
@@ -191,7 +191,7 @@ impl ReferrersList {
     }
 }
 
-/// The entries of a list of referrers; an error is a clause.
+/// Returns the entries of a list of referrers; an error is a clause.
 pub(super) fn entries(index: &Manifest) -> Result<ReferrerList, String> {
     let list = index.referrer_list();
     list.map_err(|error| format!("the list cannot be read: {error}"))
@@ -210,12 +210,12 @@ fn referrers_request(repository: &Repository, scopes: ScopeSet, subject: &Digest
     .follow(false)
 }
 
-/// What listing is called in errors.
+/// Returns the name of the operation for errors.
 pub(super) fn action(repository: &Repository, subject: &Digest) -> String {
     format!("list the referrers of {}@{subject}", repository.path())
 }
 
-/// The document of an answer, if it is an OCI index.
+/// Returns the document of an answer, if it is an OCI index.
 fn index(whole: &BufferedResponse) -> Option<Manifest> {
     let content_type = whole.headers.get(CONTENT_TYPE)?.to_str().ok();
     let digest = Digest::sha256(&whole.bytes);
@@ -223,7 +223,7 @@ fn index(whole: &BufferedResponse) -> Option<Manifest> {
     (manifest.media_type() == media_type::OCI_INDEX).then_some(manifest)
 }
 
-/// What an answer that is no list tells, if it tells anything.
+/// Interprets an answer that is no list.
 fn interpret_error(error: Error) -> Result<ApiAnswer, Error> {
     if !matches!(
         error.kind(),
@@ -234,7 +234,7 @@ fn interpret_error(error: Error) -> Result<ApiAnswer, Error> {
     let status = error.status().map_or(0, |status| status.as_u16());
     match (status, error.code().unwrap_or_default()) {
         (400 | 404, "NAME_UNKNOWN" | "NAME_INVALID") => Ok(ApiAnswer::NoRepository),
-        // Gateways say 403 of paths that they do not know.
+        // Gateways answer 403 for unknown paths.
         (400 | 404, "MANIFEST_UNKNOWN" | "MANIFEST_INVALID") | (403, _) => Ok(ApiAnswer::Unclear),
         (400 | 404 | 405 | 406 | 410 | 415 | 422 | 501, _) => Ok(ApiAnswer::NoApi),
         _ => Err(error),

@@ -1,46 +1,46 @@
-//! What a registry was found to do about referrers.
+//! Observed capabilities of a registry for referrers.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How many fallback tags may be written at a time; two that share a turn merely wait for each other.
+/// Number of fallback tags that can be written at a time. Two that share a lock wait for each other.
 const TURNS: usize = 64;
 
-/// Whether there is a referrers API.
+/// Support for the referrers API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::client) enum ApiSupport {
-    /// Nobody has asked, or the answers were about repositories and subjects, not about the API.
+    /// Not requested yet, or the answers were about repositories and subjects.
     #[default]
     Unknown,
-    /// It answers with lists, of which none had an entry yet.
+    /// The API answers with lists, none of which had an entry yet.
     Answers,
-    /// It was seen to list what was pushed.
+    /// The API was seen to list pushed referrers.
     Lists,
-    /// There is none, or one that lists nothing.
+    /// The API is missing, or lists nothing.
     Missing,
 }
 
-/// What is remembered for the run.
+/// Facts that are remembered for the run.
 pub(in crate::client) struct ReferrersCapabilities {
     state: Mutex<State>,
-    /// Held by the first who asks, so that the others learn from the answer.
+    /// Held by the first request, so that others learn from its answer.
     first: tokio::sync::Mutex<()>,
-    /// One writer for each fallback tag, in this process.
+    /// Locks for the writers of fallback tags in this process.
     turns: Vec<tokio::sync::Mutex<()>>,
     hasher: RandomState,
-    /// Writes that depend on `If-Match` were refused although nobody else wrote.
+    /// Conditional writes were refused although nobody else wrote.
     refuses_conditions: AtomicBool,
-    /// One was refused because somebody else wrote.
+    /// A conditional write was refused because somebody else wrote.
     heeds_conditions: AtomicBool,
-    /// That the registry denies to say whether fallback tags exist was said.
+    /// A warning about denied fallback tags was reported.
     said_denied: AtomicBool,
 }
 
 #[derive(Clone, Copy, Default)]
 struct State {
     api: ApiSupport,
-    /// Somebody had an answer, whatever it was.
+    /// The API has given any answer.
     asked: bool,
     /// A push was answered with `OCI-Subject`.
     says_subject: bool,
@@ -61,19 +61,19 @@ impl Default for ReferrersCapabilities {
 }
 
 impl ReferrersCapabilities {
-    /// Whether there is a referrers API.
+    /// Returns the support for the referrers API.
     pub(super) fn api(&self) -> ApiSupport {
         self.state().api
     }
-    /// Whether pushes were answered with `OCI-Subject`.
+    /// Returns whether a push was answered with `OCI-Subject`.
     pub(super) fn says_subject(&self) -> bool {
         self.state().says_subject
     }
-    /// Remembers that one was.
+    /// Records that a push was answered with `OCI-Subject`.
     pub(in crate::client) fn said_subject(&self) {
         self.state().says_subject = true;
     }
-    /// The turn of the first who asks; `None` for those who come when somebody had an answer.
+    /// Waits for the first request. Returns its lock, or `None` after any answer.
     pub(super) async fn first(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
         let is_open = |state: State| state.api == ApiSupport::Unknown && !state.asked;
         if !is_open(*self.state()) {
@@ -82,11 +82,11 @@ impl ReferrersCapabilities {
         let turn = self.first.lock().await;
         is_open(*self.state()).then_some(turn)
     }
-    /// Remembers that somebody had an answer: nobody waits for another's any more, even if it settled nothing.
+    /// Records an answer: nobody waits for another request any more, even if the answer was unclear.
     pub(super) fn record_probe(&self) {
         self.state().asked = true;
     }
-    /// Remembers that the API answered with a list.
+    /// Records that the API answered with a list.
     pub(super) fn record_list(&self, is_empty: bool) {
         let mut state = self.state();
         state.api = match (state.api, is_empty) {
@@ -95,43 +95,43 @@ impl ReferrersCapabilities {
             (ApiSupport::Lists, true) | (_, false) => ApiSupport::Lists,
         };
     }
-    /// Remembers that there is no API, or one that does not list what is pushed. One that was seen to list is not
-    /// given up for a single answer.
+    /// Records that the API is missing, or does not list pushed referrers. An API that was seen to list is not given up
+    /// after a single answer.
     pub(super) fn missing(&self) {
         let mut state = self.state();
         if state.api != ApiSupport::Lists {
             state.api = ApiSupport::Missing;
         }
     }
-    /// The turn of one writer of the fallback tag of this name: always one, since there are [`TURNS`] to choose from.
+    /// Waits for the lock of the fallback tag with this name, one of [`TURNS`]. Never `None`.
     pub(super) async fn lock_writer(&self, name: &str) -> Option<tokio::sync::MutexGuard<'_, ()>> {
         let count = u64::try_from(self.turns.len()).unwrap_or(u64::MAX).max(1);
         let at = usize::try_from(self.hasher.hash_one(name) % count).ok()?;
         Some(self.turns.get(at)?.lock().await)
     }
-    /// Whether writes may depend on `If-Match`.
+    /// Returns whether writes may have the condition `If-Match`.
     pub(super) fn takes_conditions(&self) -> bool {
         !self.refuses_conditions.load(Ordering::Relaxed)
     }
-    /// Remembers that they may not.
+    /// Records that conditional writes are refused.
     pub(super) fn no_conditions(&self) {
         self.refuses_conditions.store(true, Ordering::Relaxed);
     }
-    /// Whether conditions were seen to hold back a write that would have undone another.
+    /// Returns whether a condition has prevented a write that would have undone another.
     pub(super) fn honours_conditions(&self) -> bool {
         self.heeds_conditions.load(Ordering::Relaxed)
     }
-    /// Remembers that one did.
+    /// Records that a condition has prevented such a write.
     pub(super) fn record_honoured_condition(&self) {
         self.heeds_conditions.store(true, Ordering::Relaxed);
     }
-    /// Whether it is the first time that this is to be said.
+    /// Returns whether this is the first denial.
     pub(super) fn is_first_denial(&self) -> bool {
         !self.said_denied.swap(true, Ordering::Relaxed)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere cannot leave it half changed.
+        // A panic elsewhere cannot leave it inconsistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

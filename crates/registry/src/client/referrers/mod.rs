@@ -1,8 +1,9 @@
-//! Referrers: manifests that name another as their `subject`, such as its signatures (docs/protocol.md#referrers).
+//! Referrers: manifests that name another one as their `subject`, such as its signatures (docs/protocol.md#referrers).
 //!
-//! Registries that have the referrers API list them; at others, whoever pushes one keeps the list, an index under a tag
-//! that is made of the subject's digest. Which of the two a registry does is found out by asking it once
-//! ([`capabilities`]); [`api`] asks, [`tag`] reads the fallback tag, [`update_index`] sees that what was pushed is listed.
+//! Registries with the referrers API list them. For other registries, the client that pushes a referrer maintains the
+//! list: an index under a tag made of the subject's digest. One request shows which of the two a registry supports
+//! ([`capabilities`]); [`api`] sends it, [`tag`] reads the fallback tag, and [`update_index`] makes sure that pushed
+//! referrers are listed.
 
 mod api;
 mod capabilities;
@@ -21,26 +22,26 @@ use crate::reference::{Repository, Tag};
 use api::ApiAnswer;
 use capabilities::ApiSupport;
 
-/// The most referrers of one subject. The largest lists in the field have some hundreds (a signature a day).
+/// Maximum number of referrers of one subject. The largest known lists have some hundreds (a signature a day).
 const MAX_REFERRERS: usize = 20_000;
 
-/// The most entries of a list that are named in warnings; more are counted.
+/// Maximum number of entries of a list that are named in warnings; further ones are counted.
 const MAX_NAMED: usize = 3;
 
-/// What refers to a manifest.
+/// Referrers of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Referrers {
-    /// The referrers, each digest once, as the list describes them: their artifact types and annotations are copies,
-    /// which not every list has.
+    /// The referrers, each digest once, as described by the list. Artifact types and annotations are copies that not
+    /// every list has.
     pub descriptors: Vec<Descriptor>,
-    /// Who listed them.
+    /// Origin of the list.
     pub origin: ReferrersOrigin,
 }
 
-/// Who listed referrers.
+/// Origin of a list of referrers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReferrersOrigin {
-    /// The registry, by its referrers API.
+    /// The registry, through its referrers API.
     Api,
     /// An index under the fallback tag.
     Tag {
@@ -49,8 +50,7 @@ pub enum ReferrersOrigin {
         /// The digest of the index.
         digest: Digest,
     },
-    /// Nobody: the registry has no referrers API and no fallback tag, or does not have the repository or the subject
-    /// at all.
+    /// No list: the registry has no referrers API and no fallback tag, or the repository or the subject does not exist.
     Nobody,
 }
 
@@ -64,16 +64,15 @@ impl Referrers {
 }
 
 impl Client {
-    /// What refers to `subject` in `repository`, whatever its artifact type. One request, and one for each further page:
-    /// to the referrers API, or to the fallback tag where the registry was found to have no such API, which takes one
-    /// request once for all repositories. What has no referrers is no error, nor is a subject or a repository that does
-    /// not exist.
+    /// Lists the referrers of `subject` in `repository`, of any artifact type. One request, and one for each further
+    /// page: to the referrers API, or to the fallback tag if the registry is known to lack the API, which takes one
+    /// request for all repositories. A subject without referrers is no error, nor is a missing subject or repository.
     ///
-    /// A fallback tag beside an API is not looked at; [`Client::referrers_by_tag`] does.
+    /// A fallback tag beside an API is ignored; [`Client::referrers_by_tag`] reads it.
     ///
     /// # Errors
-    /// A list that is malformed, does not end, has more than 20,000 entries or leads elsewhere; a fallback tag that holds
-    /// something else than an index.
+    /// A list that is malformed or endless, has more than 20,000 entries or leads elsewhere; a fallback tag that holds
+    /// something other than an index.
     pub async fn referrers(
         &self,
         repository: &Repository,
@@ -84,7 +83,7 @@ impl Client {
         self.checked(repository, listed).await
     }
 
-    /// The same at a repository that will be written to: one token serves both.
+    /// Like [`Client::referrers`], for a repository that will be written to: one token serves both.
     ///
     /// # Errors
     /// As for [`Client::referrers`].
@@ -98,8 +97,8 @@ impl Client {
         self.checked(repository, listed).await
     }
 
-    /// What the referrers API lists, with no look at the fallback tag: for whoever knows from a list of tags that there
-    /// is none. Where the registry was found to have no such API, nothing is asked, and nobody lists anything.
+    /// Lists referrers by the API only, for callers who know from a list of tags that there is no fallback tag. If the
+    /// registry is known to lack the API, the result is empty and no request is sent.
     ///
     /// # Errors
     /// As for [`Client::referrers`].
@@ -114,7 +113,7 @@ impl Client {
         Ok(listed.unwrap_or_else(Referrers::empty))
     }
 
-    /// Warns that entries of the list of what refers to `subject` are left out.
+    /// Warns about entries that are left out of the referrers of `subject`.
     fn warn_of_unreadable(
         &self,
         repository: &Repository,
@@ -149,7 +148,7 @@ impl Client {
         }
     }
 
-    /// What the API says; `None` where it says nothing of the subject.
+    /// Returns the list of the API; `None` if its answer says nothing about the subject.
     async fn list_by_api(
         &self,
         repository: &Repository,

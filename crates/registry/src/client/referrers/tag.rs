@@ -13,9 +13,8 @@ use crate::quote::quoted;
 use crate::reference::{Repository, Tag};
 
 impl Client {
-    /// What the fallback tag of `subject` lists, whether the registry has a referrers API or not: one request. For
-    /// registries that got the API later, where a list of tags shows the tag
-    /// ([`Tag::of_referrers_to`]).
+    /// Lists referrers by the fallback tag of `subject` in one request, whether the registry has a referrers API or
+    /// not. For registries that got the API later, if a list of tags contains the tag ([`Tag::of_referrers_to`]).
     ///
     /// # Errors
     /// As for [`Client::referrers`].
@@ -40,7 +39,7 @@ impl Client {
         let fetched = match fetched {
             Ok(Some(fetched)) => fetched,
             Ok(None) => return Ok(Referrers::empty()),
-            // Artifactory's word for a tag that does not exist, in a repository that may be read.
+            // Artifactory's answer for a tag that does not exist in a readable repository.
             Err(error) if error.kind() == ErrorKind::Denied => {
                 if self.inner.habits.referrers.is_first_denial() {
                     self.warn(&format!(
@@ -83,7 +82,7 @@ impl Client {
     }
 }
 
-/// Whether what stands at the tag can list referrers; an error is a clause that says what to do.
+/// Checks that the manifest at the tag can list referrers; an error is a clause with the remedy.
 pub(super) fn check(tag: &Tag, fetched: &FetchedManifest) -> Result<(), String> {
     let found = fetched.manifest.media_type();
     if found == media_type::OCI_INDEX {

@@ -1,4 +1,8 @@
-//! Seeing to it that referrers which were pushed are listed.
+//! Lists of pushed referrers under fallback tags.
+//!
+//! The writes of one tag repeat when other clients write it as well: at most [`MAX_WRITES`] times, with the backoff of
+//! the retry policy. They are not counted as its tries, since each one succeeded, and was undone. Requests themselves
+//! follow the policy.
 
 use std::time::Duration;
 
@@ -18,22 +22,22 @@ use crate::error::{Error, ErrorKind};
 use crate::manifest::{Descriptor, Manifest};
 use crate::reference::{Repository, Tag, Target};
 
-/// How often a fallback tag is written that others write as well.
+/// Maximum number of writes of a fallback tag that other clients write as well.
 const MAX_WRITES: usize = 5;
-/// The longest time that is left to a writer who read before we wrote.
+/// Maximum wait for a writer that read before this one wrote.
 const MAX_SETTLING: Duration = Duration::from_secs(1);
 
-/// What became of referrers that were pushed.
+/// Result of listing pushed referrers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexedReferrers {
-    /// Who lists them.
+    /// Place of the list.
     pub by: IndexedBy,
-    /// Others wrote the fallback tag at the same time, again and again, and when we gave up it did not list all of
-    /// them. Attaching them again heals it.
+    /// Other clients wrote the fallback tag at the same time, again and again, and at the end it did not list all of
+    /// them. Listing them again repairs it.
     pub contended: bool,
 }
 
-/// Who lists what was pushed.
+/// Place of a list of referrers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IndexedBy {
     /// The registry itself.
@@ -42,28 +46,28 @@ pub enum IndexedBy {
     Tag {
         /// The tag.
         tag: Tag,
-        /// The digest of the index that stands there; `None` where somebody took it away while it was contended.
+        /// The digest of the index; `None` if another client removed it meanwhile.
         digest: Option<Digest>,
-        /// Whether the index had to be written: it did not list all of them before.
+        /// True if the index was written: it did not list all of them before.
         written: bool,
     },
 }
 
 impl Client {
-    /// Sees to it that `referrers`, which were pushed to `repository` and name `subject`, are listed as its referrers.
-    /// The descriptors are those of [`Manifest::referrer_descriptor`]. For any number of referrers of one subject this
-    /// is done at once, after they were pushed; an empty list asks nothing and is said to be the API's.
+    /// Makes sure that `referrers`, which were pushed to `repository` and name `subject`, are listed. The descriptors
+    /// are those of [`Manifest::referrer_descriptor`]. One call lists all referrers of a subject, after they were
+    /// pushed. An empty list sends no request and counts as listed by the API.
     ///
-    /// Nothing is asked of a registry whose API was seen to work. Otherwise the API is asked once for all repositories,
-    /// whatever the pushes were answered with, since `OCI-Subject` has been said by registries without the API, and left
-    /// out by others with it (Quay). Where it is missing, or lists nothing, the fallback tag is read, and written and
-    /// read again if it does not list them all yet. Writers in this process take turns; writers elsewhere are noticed by
-    /// `If-Match`, or by reading again, and what they wrote is merged. No entry is ever taken away, and everything else
-    /// in the index stays as it is.
+    /// No request is sent to a registry whose API was seen to work. Otherwise the API is requested once for all
+    /// repositories, whatever the answers to the pushes were: registries without the API have sent `OCI-Subject`, and
+    /// others with the API have not (Quay). If the API is missing, or lists nothing, the fallback tag is read, written,
+    /// and read again, unless it lists all of them. Writers in this process take turns. Writers elsewhere are detected
+    /// by `If-Match`, or by reading again, and their entries are merged. No entry is removed, and everything else in
+    /// the index stays as it is.
     ///
     /// # Errors
-    /// As for [`Client::referrers`] and [`Client::put_manifest`]. [`ErrorKind::MissingContent`] also where the index
-    /// lists referrers that the repository no longer has.
+    /// As for [`Client::referrers`] and [`Client::put_manifest`]. [`ErrorKind::MissingContent`] also if the index lists
+    /// referrers that the repository no longer has.
     pub async fn attach(
         &self,
         repository: &Repository,
@@ -93,7 +97,7 @@ impl Client {
         .await
     }
 
-    /// Whether the registry lists them of its own accord.
+    /// Returns whether the registry lists them itself.
     async fn lists_itself(
         &self,
         repository: &Repository,
@@ -112,7 +116,7 @@ impl Client {
             .await?;
         match told {
             ApiAnswer::Listed(list) if !list.is_empty() => Ok(true),
-            // It says twice that it has the API, so the entries are on their way.
+            // Two signs of the API: the entries will appear.
             ApiAnswer::Listed(_) if habits.says_subject() => Ok(true),
             ApiAnswer::Listed(_) => {
                 habits.missing();
@@ -129,7 +133,7 @@ impl Client {
     }
 }
 
-/// One fallback tag that is being written.
+/// Update of one fallback tag.
 struct TagUpdate<'a> {
     client: &'a Client,
     repository: &'a Repository,
@@ -143,7 +147,7 @@ impl TagUpdate<'_> {
     async fn run(mut self) -> Result<IndexedReferrers, Error> {
         let habits = &self.client.inner.habits.referrers;
         let mut delays = backoff(self.client);
-        // What stood there when a write that depended on it was refused.
+        // State of the tag when a conditional write was refused.
         let mut refused: Option<Option<Digest>> = None;
         for turn in 0..=MAX_WRITES {
             let started = Instant::now();
@@ -196,7 +200,7 @@ impl TagUpdate<'_> {
         })
     }
 
-    /// The list with ours in it; the document that was found where it has them all.
+    /// Returns the list with all `referrers`, or the document as it was found if it lists them already.
     fn merge(&self, found: Option<&FetchedManifest>) -> Result<Manifest, Error> {
         let merged = match found {
             None => Manifest::index_of(self.referrers).map_err(|error| error.to_string()),
@@ -230,15 +234,15 @@ impl TagUpdate<'_> {
             .map(drop)
     }
 
-    /// Leaves a writer who read before we wrote, and saw the list without ours, the time to undo our write while we can
-    /// still notice: as long as reading and writing took us. Where conditions are heeded nobody can.
+    /// Waits as long as reading and writing took, so that a writer that read the list before this write undoes it while
+    /// that is still noticed. Not needed where conditions are honoured.
     async fn wait_for_writers(&self, started: Instant) {
         if !self.client.inner.habits.referrers.honours_conditions() {
             tokio::time::sleep(started.elapsed().min(MAX_SETTLING)).await;
         }
     }
 
-    /// The digest of what stands there now.
+    /// Returns the digest at the tag now.
     async fn current_digest(&self) -> Result<Option<Digest>, Error> {
         let target = Target::Tag(self.tag.clone());
         let head = self
@@ -260,11 +264,11 @@ impl TagUpdate<'_> {
     }
 }
 
-/// What the write depends on: that the tag still holds what was found, or nothing.
+/// Returns the condition of the write: the tag still holds what was found, or nothing.
 fn condition(found: Option<&FetchedManifest>) -> Option<(HeaderName, HeaderValue)> {
     match found {
         None => Some((IF_NONE_MATCH, HeaderValue::from_static("*"))),
-        // A weak one cannot be matched (RFC 9110, section 13.1.1).
+        // A weak validator cannot be matched (RFC 9110, section 13.1.1).
         Some(FetchedManifest { etag, .. }) => etag
             .clone()
             .filter(|etag| !etag.as_bytes().starts_with(b"W/"))
@@ -272,7 +276,7 @@ fn condition(found: Option<&FetchedManifest>) -> Option<(HeaderName, HeaderValue
     }
 }
 
-/// Tells if the condition may be what the registry refuses, or fails over.
+/// Returns whether the registry may refuse the condition, or fail because of it.
 fn refuses_condition(error: &Error) -> bool {
     let status = error.status().map_or(0, |status| status.as_u16());
     error.kind() == ErrorKind::Rejected || matches!(status, 304 | 500 | 502)
@@ -287,7 +291,7 @@ fn backoff(client: &Client) -> ExponentialBackoff {
         .build()
 }
 
-/// What a refusal to take the list means.
+/// Explains a refusal of the list.
 fn explain(error: Error) -> Error {
     let clause = match error.kind() {
         ErrorKind::MissingContent => {

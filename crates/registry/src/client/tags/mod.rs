@@ -1,4 +1,7 @@
-//! Tag lists, a page at a time (docs/protocol.md#tag-lists).
+//! Tag lists, one page at a time (docs/protocol.md#tag-lists).
+//!
+//! Retries follow the policy of the pipeline, except these, which happen once for each list: a list that is refused
+//! with a page size is requested without one, and a list that cannot be followed to its end starts again without one.
 
 mod page;
 
@@ -18,67 +21,66 @@ use crate::quote::shown;
 use crate::reference::{Repository, Tag};
 use page::{Entry, MAX_ENTRIES};
 
-/// The page size that is asked for: the most that ECR and distribution 3 give, which answer with an error, or clamp,
-/// above it.
+/// Requested page size: the maximum of ECR and distribution 3, which answer with an error, or clamp, above it.
 const PAGE: usize = 1000;
-/// Registries that page without saying so do it in such sizes: a page without a `Link` whose length is a multiple of
-/// this may not be the last one, and the next is asked for.
+/// Registries that page silently use multiples of this size: a page without a `Link` with such a length may not be the
+/// last one, so one more is requested.
 const ROUND: usize = 100;
-/// The most bytes of one page. A registry that does not page gives all tags at once: a million of 60 bytes.
+/// Maximum number of bytes of one page. A registry that does not page sends all tags at once: a million of 60 bytes.
 const MAX_PAGE_BYTES: u64 = 64 * 1024 * 1024;
-/// The most pages of one repository.
+/// Maximum number of pages of one repository.
 const MAX_PAGES: usize = 10_000;
-/// The most pages in a row that bring nothing new.
+/// Maximum number of pages in a row without a new tag.
 const MAX_STALE_PAGES: usize = 10;
-/// The most tags of one repository, and so of one page.
+/// Maximum number of tags of one repository, and so of one page.
 const MAX_TAGS: usize = MAX_ENTRIES;
-/// The most tags that are named in warnings; more are counted.
+/// Maximum number of tags that are named in warnings; further ones are counted.
 const MAX_NAMED: usize = 3;
 
-/// The tags of one repository, a page at a time, so that work can start before the list is whole.
+/// Tags of one repository, one page at a time, so that work can start before the list is complete.
 pub struct TagPages {
     client: Client,
     repository: Repository,
     next: Next,
-    /// Whether pages are requested with a size (`n`).
+    /// True if pages are requested with a size (`n`).
     sized: bool,
-    /// Pages that came, and those in a row that brought nothing new.
+    /// Number of pages, and of pages in a row without a new tag.
     pages: usize,
     stale: usize,
-    /// Hashes of the tags that were listed, 64 bits each instead of the text. That two of a million tags share one has
-    /// a chance of one in thirty million.
+    /// Hashes of the listed tags, 64 bits each instead of the text. The chance that two of a million tags share a hash
+    /// is one in thirty million.
     listed: HashSet<u64>,
-    /// Hashes of the addresses of pages that were read or linked to.
+    /// Hashes of the addresses of pages that were read or linked.
     addresses: HashSet<u64>,
-    /// Hashes of the tags that a first attempt gave, whose pages could not be followed to the end.
+    /// Hashes of the tags of a first attempt whose pages could not be followed to the end.
     given: Option<HashSet<u64>>,
     hasher: RandomState,
     invalid: usize,
-    /// Whether the repository will be written to: then push rights are asked for at once, and nobody is told of tags
-    /// that are none, as nothing is left out because of them.
+    /// True if the repository will be written to: push rights are requested at once, and invalid tags cause no warning,
+    /// since nothing is left out because of them.
     for_push: bool,
 }
 
-/// What to ask for next.
+/// Next request.
 #[derive(Clone)]
 enum Next {
     /// The first page.
     First,
-    /// What the registry linked to.
+    /// A page that the registry linked to.
     Linked(CheckedUrl),
-    /// What follows a tag, of a registry that did not say that there is more.
+    /// The page after a tag, if the registry did not say that there is more.
     After(String),
-    /// Nothing.
+    /// No request.
     End,
 }
 
 impl Client {
-    /// The tags of `repository`.
+    /// Lists the tags of `repository`.
     pub fn tags(&self, repository: &Repository) -> TagPages {
         self.pages(repository, false)
     }
-    /// Like [`Client::tags`] for a repository that will be written to: asks for push rights at once, so that the
-    /// token serves the push as well.
+    /// Like [`Client::tags`], for a repository that will be written to: requests push rights at once, so that the token
+    /// serves the push as well.
     pub fn tags_for_push(&self, repository: &Repository) -> TagPages {
         self.pages(repository, true)
     }
@@ -102,16 +104,15 @@ impl Client {
 }
 
 impl TagPages {
-    /// The next page, or `None` at the end. A tag is given once however often the registry repeats it.
-    /// A repository that does not exist is [`ErrorKind::NotFound`].
+    /// Returns the next page, or `None` at the end. Each tag is returned once, however often the registry repeats it. A
+    /// repository that does not exist is [`ErrorKind::NotFound`].
     ///
-    /// A page ends the list when no `Link` follows it, unless its length is a round number: then it may come from a
-    /// registry that cuts lists without saying so, and one more page is asked for. Entries that are no tags are left
-    /// out with a warning. A list that leads back to a page already read, or does not end, is an error: what lies
-    /// behind it would be lost in silence.
+    /// A page without a `Link` ends the list, unless its length is a round number: the registry may cut lists silently,
+    /// so one more page is requested. Invalid tags are left out with a warning. A list that leads back to a page
+    /// already read, or does not end, is an error: the tags after it would be lost silently.
     ///
-    /// Artifactory and Nexus give whole lists to whoever asks for no page size, and lead astray who does. So a list
-    /// that cannot be followed to its end is begun anew without one.
+    /// Artifactory and Nexus return whole lists without a page size, and broken links with one. So a list that cannot
+    /// be followed to its end starts again without a page size.
     pub async fn next(&mut self) -> Result<Option<Vec<Tag>>, Error> {
         loop {
             match self.page().await {
@@ -125,7 +126,7 @@ impl TagPages {
         }
     }
 
-    /// One page, which may hold nothing new.
+    /// Reads one page, which may contain nothing new.
     async fn page(&mut self) -> Result<Option<Vec<Tag>>, Error> {
         let asked = self.next.clone();
         if matches!(asked, Next::End) {
@@ -158,7 +159,7 @@ impl TagPages {
         self.accept_page(&whole, entries).await.map(Some)
     }
 
-    /// Takes the entries of a page, and finds out what follows it.
+    /// Adds the entries of a page, and determines the next page.
     async fn accept_page(
         &mut self,
         whole: &BufferedResponse,
@@ -181,7 +182,7 @@ impl TagPages {
                 Ok(fresh)
             }
             Err(error) => {
-                // They are not given, so that another attempt has them anew.
+                // These tags are not returned, so another attempt must list them as new.
                 for tag in &fresh {
                     self.listed.remove(&self.hasher.hash_one(tag.as_str()));
                 }
@@ -190,7 +191,7 @@ impl TagPages {
         }
     }
 
-    /// What follows a page of `count` entries, of which `last` is the last text.
+    /// Determines the page after one with `count` entries; `last` is the last text among them.
     async fn following(
         &mut self,
         whole: &BufferedResponse,
@@ -216,7 +217,7 @@ impl TagPages {
         Ok(next)
     }
 
-    /// Whether the list may be whole without a page size, although it ended in `error` with one.
+    /// Returns whether the list may be complete without a page size, although it ended in `error` with one.
     fn may_begin_anew(&self, error: &Error) -> bool {
         let may_differ = matches!(
             error.kind(),
@@ -239,7 +240,7 @@ impl TagPages {
         self.addresses.clear();
     }
 
-    /// Fetches a page; `None` where there was no reason to believe in it but its predecessor's length.
+    /// Fetches a page; `None` if only the length of the previous page suggested it, and it does not exist.
     async fn fetch(&mut self, asked: &Next) -> Result<Option<BufferedResponse>, Error> {
         let sized = matches!(asked, Next::First) && self.sized;
         let fits = |status: StatusCode| match status.as_u16() {
@@ -263,7 +264,7 @@ impl TagPages {
         if matches!(asked, Next::After(_)) {
             return Ok(None);
         }
-        // Refused because of the page size, or for good: without it the answer is plain.
+        // Refused because of the page size, or for good: a request without it shows which.
         let plain = self.list("");
         let whole = self
             .client
@@ -302,7 +303,7 @@ impl TagPages {
         .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
     }
 
-    /// The tags of a page that were not given before.
+    /// Returns the tags of a page that were not listed before.
     fn fresh(&mut self, entries: Vec<Entry>) -> Vec<Tag> {
         let mut fresh = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -326,7 +327,7 @@ impl TagPages {
         fresh
     }
 
-    /// Says that an entry of the list is left out.
+    /// Warns that an entry of the list is left out.
     fn warn_skipped(&mut self, why: &str) {
         if self.for_push {
             return;
@@ -339,7 +340,7 @@ impl TagPages {
         }
     }
 
-    /// The page at `address`, which a page of `count` entries links to, unless it was read before.
+    /// Returns the page at `address`, which a page of `count` entries links to, unless it was read before.
     fn linked(&mut self, address: CheckedUrl, count: usize) -> Result<Next, Error> {
         if self
             .addresses
@@ -360,7 +361,7 @@ impl TagPages {
         )
     }
 
-    /// The same for a list that is as long without a page size.
+    /// Returns an error for a list that is as long without a page size.
     fn too_long(&mut self, what: &str) -> Error {
         self.sized = false;
         self.endless(what)
@@ -378,7 +379,7 @@ impl TagPages {
     }
 }
 
-/// What to do after a page without a `Link`.
+/// Determines the next request after a page without a `Link`.
 fn page_without_link(count: usize, last: Option<String>, stale: bool) -> Next {
     match last {
         Some(last) if !stale && count.is_multiple_of(ROUND) => Next::After(last),

@@ -1,4 +1,4 @@
-//! The document of one page of a tag list.
+//! Document of one page of a tag list.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::manifest::folds_to;
 
-/// Maximum number of entries of one page: those of a repository, as some registries give all at once. The largest in
-/// public use have some hundreds of thousands.
+/// Maximum number of entries of one page: those of a repository, since some registries send all at once. The largest
+/// public repositories have some hundreds of thousands.
 pub(super) const MAX_ENTRIES: usize = 2_000_000;
 
 /// One entry of a list of tags.
@@ -22,8 +22,8 @@ pub(super) enum Entry {
 
 /// Reads the entries of a page; an error is a clause.
 ///
-/// `tags` may be absent or `null` where there are none. Its letters may be of either case, as Go's decoder has it; where
-/// the key comes twice, the two lists contradict each other.
+/// `tags` may be absent or `null`. Its letters may be of either case, as in Go's decoder. If the key occurs twice, the
+/// two lists contradict each other.
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<Entry>, serde_json::Error> {
     serde_json::from_slice::<Page>(bytes).map(|page| page.0)
 }
@@ -56,8 +56,8 @@ impl<'de> Deserialize<'de> for Page {
     }
 }
 
-/// The list. An entry takes many times the memory of its few bytes in the document, so they are counted while they are
-/// read.
+/// List of entries. An entry takes many times the memory of its bytes in the document, so entries are counted while
+/// they are read.
 struct Entries;
 
 impl<'de> DeserializeSeed<'de> for Entries {

@@ -16,8 +16,8 @@ pub(super) struct StoredBlob {
     pub(super) length: Option<u64>,
 }
 
-/// Returns the blob as the registry describes it; `None` if the answer is not that it exists. One try: of all errors
-/// only a rate limit is returned.
+/// Returns the blob as described by the registry; `None` if the answer does not say that it exists. One try; only a
+/// rate limit is returned as an error.
 pub(super) async fn head_blob(
     client: &Client,
     context: &mut RepositoryContext,

@@ -178,7 +178,7 @@ impl UploadForms {
         !matches!(self.choose(size), UploadForm::Chunks(_))
     }
 
-    /// Adds what another upload learned, which began with a copy of these facts.
+    /// Adds facts that another upload learned from a copy of these.
     pub(super) fn merge(&mut self, other: &Self) {
         self.whole.merge(other.whole);
         self.stream.merge(other.stream);
@@ -195,24 +195,24 @@ pub(super) enum UploadStep {
     Whole,
     /// PATCH with the bytes from `from` to before `to`.
     Patch {
-        /// The first byte.
+        /// Offset of the first byte.
         from: u64,
-        /// The byte behind the last.
+        /// Offset after the last byte.
         to: u64,
-        /// Whether `Content-Range` says which bytes they are.
+        /// True if `Content-Range` names the bytes.
         ranged: bool,
     },
-    /// PUT with the digest alone.
+    /// PUT with the digest only.
     Close,
 }
 
-/// What to send next in `form` of a blob of `size` bytes, of which the session holds `offset`; chunks are at least
-/// `least` bytes, as the registry demands, but for the last.
+/// Returns the next request in `form` for a blob of `size` bytes of which the session holds `offset`. Chunks except the
+/// last have at least `least` bytes, as the registry demands.
 pub(super) fn next(form: UploadForm, offset: u64, size: u64, least: u64) -> UploadStep {
     let (to, ranged) = match form {
         UploadForm::Whole if offset == 0 => return UploadStep::Whole,
         _ if offset >= size => return UploadStep::Close,
-        // One PATCH without a range is what GHCR and Google take at any size.
+        // GHCR and Google accept one PATCH without a range at any size.
         UploadForm::Whole | UploadForm::Stream => (size, offset > 0),
         UploadForm::Chunks(chunk) => (
             offset.saturating_add(chunk.max(least).max(1)).min(size),

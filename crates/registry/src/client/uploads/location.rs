@@ -1,4 +1,4 @@
-//! Where an upload goes on: the `Location` of a session, whose query is the registry's business.
+//! Address at which an upload continues: the `Location` of a session. Its query belongs to the registry.
 
 use http::header::LOCATION;
 use url::Url;
@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::transport::Response;
 
 impl Client {
-    /// The `Location` of an answer to `ask`, where the upload goes on; `None` where there is none.
+    /// Returns the `Location` of an answer to `ask`, where the upload continues; `None` if it has none.
     pub(super) async fn location_of(
         &self,
         visit: &RepositoryContext,
@@ -33,8 +33,8 @@ impl Client {
     }
 }
 
-/// The URL of the closing PUT: `location` with `digest=` behind whatever query it has, which is kept byte for byte:
-/// it may be signed, or opaque state. A redirect of such a PUT names the digest itself.
+/// Returns the URL of the closing PUT: `location` with `digest=` added to its query, which is kept byte for byte, since
+/// it may be signed or opaque state. The redirect of a closing PUT names the digest already.
 pub(super) fn closing(location: &Url, digest: &Digest) -> Url {
     let mut url = location.clone();
     if location.query_pairs().any(|(name, _)| name == "digest") {

@@ -1,9 +1,13 @@
-//! Uploads (docs/protocol.md#uploads): mount or session in one POST, then the bytes in the form that the host takes.
+//! Uploads (docs/protocol.md#uploads): mount or session in one POST, then the bytes in a form that the host accepts.
 //!
-//! [`session`] opens a session, or finds that none is needed. [`driver`] is the loop that sends the bytes and goes on
-//! from wherever the registry stands when something breaks; what to send next ([`forms`]), what an answer means
-//! ([`reaction`]) and where to send it ([`location`]) are decided by functions that do nothing else. [`request_body`] carries
-//! the source's bytes into a request.
+//! [`session`] opens a session, or finds that none is needed. [`driver`] is the loop that sends the bytes and recovers
+//! from breaks. Three modules of pure functions decide on the next request ([`forms`]), the meaning of an answer
+//! ([`reaction`]) and the address ([`location`]). [`request_body`] carries the source's bytes into a request, and
+//! [`blob_lookup`] asks whether the blob exists.
+//!
+//! Each failed step of an upload counts as a try of its retry policy. These do not, and are bounded on their own: a
+//! change of the form (each form is given up once), a second upload of bytes that arrived wrong, a second read of a
+//! corrupt source, and redirects (five without progress).
 
 mod blob_lookup;
 mod driver;
@@ -25,33 +29,33 @@ use crate::transport::{Lane, ReservedPermit};
 pub(super) use forms::UploadForms;
 use session::{OpenedSession, UploadSession};
 
-/// What opening an upload led to.
+/// Result of opening an upload.
 pub enum OpenedUpload {
-    /// The registry has the blob in this repository now; nothing need be sent.
+    /// The repository has the blob now; nothing needs to be sent.
     Present {
-        /// Whether the registry took it from `from`, another repository of its own, rather than having it here.
+        /// True if the registry mounted it from `from`, another repository, instead of having it already.
         mounted: bool,
     },
-    /// A session is open and waits for bytes.
+    /// An open session that waits for bytes.
     Session(Upload),
 }
 
-/// An open upload session for one blob. Dropped unused, it is left to expire: cancelling it takes a right (`delete`)
-/// that clients who copy do not have.
+/// An open upload session for one blob. An unused session is left to expire: cancelling it requires a right (`delete`)
+/// that clients for copying do not have.
 pub struct Upload {
     repository: Repository,
     digest: Digest,
     size: Option<u64>,
     session: Box<UploadSession>,
-    /// A place among the uploads of the host, for the first request that needs one.
+    /// Upload permit of the host for the first request that needs one.
     reserved: Option<ReservedPermit>,
 }
 
 impl Client {
-    /// Asks in one request for the blob to be mounted from `from` (or, with `None`, for it to be there already:
-    /// mount from the repository itself) and for a session otherwise. Registries that answered such a question with
-    /// an error are asked for a plain session from then on, and so are those that said they had the blob and then
-    /// refused a manifest for want of it.
+    /// Requests a mount of the blob from `from` (or, with `None`, from the repository itself, which succeeds if the
+    /// blob exists there) and a session otherwise, in one request. Registries that answered such a request with an
+    /// error get plain sessions from then on, and so do registries that claimed to have a blob and then refused a
+    /// manifest because it is missing.
     pub async fn open_upload(
         &self,
         repository: &Repository,
@@ -77,8 +81,7 @@ impl Client {
             }
         })
     }
-    /// Opens a session and asks for nothing: for a blob that the registry was found to lack, or to hold wrongly,
-    /// whatever it answers when it is asked.
+    /// Opens a session without a mount: for a blob that the registry lacks, or holds wrongly, whatever it claims.
     pub async fn open_session(
         &self,
         repository: &Repository,
@@ -89,13 +92,13 @@ impl Client {
         let session = self.checked(repository, session).await?;
         Ok(Upload::new(repository, descriptor, session))
     }
-    /// Fails where an upload of the blob did not repair it before: further ones would not either.
+    /// Fails if an earlier upload of the blob did not repair it: further ones would not either.
     fn may_repair(&self, repository: &Repository, digest: &Digest) -> Result<(), Error> {
         let damage = self.inner.habits.damage(repository.path(), digest);
         damage.map_or(Ok(()), Err)
     }
-    /// Waits for a place among the uploads of the host, which [`Client::upload`] then takes: for those who must not
-    /// begin before they have one, since others begin with them. A place is given back with the upload.
+    /// Waits for an upload permit of the host, which [`Client::upload`] then uses: for callers that must not start
+    /// without one because other uploads start with them. The permit is released with the upload.
     pub async fn reserve_upload(&self, upload: &mut Upload) -> Result<(), Error> {
         let visit = self.repository_context(&upload.repository).await?;
         let weight = upload.size.unwrap_or(0);
@@ -106,13 +109,13 @@ impl Client {
         upload.reserved = Some(self.reserve(&visit, &ask, false).await?);
         Ok(())
     }
-    /// Sends the blob: opens `source` when the destination's permit is held, in the form that the host takes
-    /// (whole PUT, streamed PATCH, chunks; remembered per host), and starts again, with a new session if need be,
-    /// when something breaks. An error of the source comes back as the source gave it, with the source's host.
+    /// Sends the blob. Opens `source` when the destination's permit is held, sends it in a form that the host accepts
+    /// (whole PUT, streamed PATCH, chunks; remembered per host), and starts again after a break, with a new session if
+    /// needed. An error of the source is returned unchanged, with the source's host.
     ///
-    /// What is sent is what `source` gives: its stream ends only when all of it came and is what it should be, and
-    /// no request is completed before that. Its size counts, not that of the descriptor. A blob whose size neither says
-    /// cannot be sent ([`Client::blob_size`] asks the registry that has it).
+    /// Exactly the bytes of `source` are sent. Its stream ends only after all of them were verified, and no request is
+    /// completed before that. Its length counts, not that of the descriptor. A blob whose length neither states cannot
+    /// be sent ([`Client::blob_size`] requests it from a registry that has the blob).
     pub async fn upload(&self, upload: Upload, source: &dyn BlobSource) -> Result<(), Error> {
         let repository = upload.repository.clone();
         let driver = driver::UploadDriver::new(self, upload, source).await?;
@@ -121,9 +124,9 @@ impl Client {
 }
 
 impl Upload {
-    /// Whether the registry opened it in place of a mount that it was free to make: the token was good for the
-    /// repository to mount from, as far as its server says; or mounting as such is what it refuses. Tells, where the
-    /// blob could have been mounted, how the registry answers mounts.
+    /// Returns whether the registry opened the session in place of a mount that it could have made: the token covered
+    /// the other repository, as far as its server says, or the registry refuses all mounts. This shows how the registry
+    /// answers mounts of blobs that exist.
     pub fn is_instead_of_mount(&self) -> bool {
         self.session.instead_of_mount
     }
@@ -136,7 +139,7 @@ impl Upload {
             reserved: None,
         }
     }
-    /// A request to the session as it stands.
+    /// Returns a request to the session at its current address.
     fn session_request(&self, method: http::Method) -> RequestSpec {
         session::upload_request(
             method,

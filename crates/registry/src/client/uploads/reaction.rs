@@ -1,33 +1,33 @@
-//! Meaning of an answer that is no success for an upload (docs/protocol.md#errors, docs/protocol.md#retries,
+//! Meaning of failed answers to an upload (docs/protocol.md#errors, docs/protocol.md#retries,
 //! docs/protocol.md#broken-uploads).
 
 use crate::error::{Error, ErrorKind, Retryable};
 
 use super::forms::{FormRefusal, UploadForm, UploadStep};
 
-/// What to do about it.
+/// Reaction to a failed answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reaction {
-    /// Nothing helps.
+    /// Fail.
     Final,
-    /// The same again, later, once it is known what the registry has.
+    /// Repeat later, after the state of the registry is known.
     Later,
-    /// The same again in the same session, later: it was not carried out.
+    /// Repeat later in the same session: the request was not processed.
     Wait,
-    /// The session is gone: a new one.
+    /// Open a new session: this one is gone.
     Restart,
-    /// Going on where the session stands does not work here: a new one, from the start.
+    /// Open a new session and start again: the registry cannot resume.
     NotResumable,
-    /// The session stands elsewhere: ask it.
+    /// Ask the session for its offset.
     OutOfStep,
-    /// Another form.
+    /// Use another form.
     OtherForm(FormRefusal),
-    /// What arrived is not what its digest says: once more, with fresh bytes.
+    /// Send fresh bytes once more: the digest of what arrived is wrong.
     WrongBytes,
 }
 
-/// What `error`, the answer to `step` of an upload in `form`, calls for. `lost_before` tells whether the form has
-/// already cost a session.
+/// Returns the reaction to `error`, the answer to `step` of an upload in `form`. `lost_before` if the form has already
+/// cost a session.
 pub(super) fn to(error: &Error, form: UploadForm, step: UploadStep, lost_before: bool) -> Reaction {
     let status = error.status().map_or(0, |status| status.as_u16());
     let is_chunked = matches!(form, UploadForm::Chunks(_));
@@ -38,7 +38,7 @@ pub(super) fn to(error: &Error, form: UploadForm, step: UploadStep, lost_before:
         Some("BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID")
     );
     match status {
-        // Limits are looked at before anything else.
+        // Rate limits come first.
         _ if error.kind() == ErrorKind::RateLimited => Reaction::Wait,
         403 => Reaction::Final,
         413 | 416 if resumed => Reaction::NotResumable,
@@ -63,7 +63,7 @@ pub(super) fn to(error: &Error, form: UploadForm, step: UploadStep, lost_before:
         _ if error.kind() == ErrorKind::UploadLost => Reaction::OutOfStep,
         _ if error.retryable() != Retryable::No => Reaction::Later,
         400..=499 if resumed => Reaction::NotResumable,
-        // Google's word for a second chunk, among others.
+        // Google's answer to a second chunk, among others.
         400..=499 if is_chunk => Reaction::OtherForm(FormRefusal::Form),
         _ => Reaction::Final,
     }
@@ -99,7 +99,7 @@ mod tests {
     };
 
     fn answered(status: u16, code: Option<&str>) -> Error {
-        // The kinds as the transport gives them.
+        // Kinds as set by the transport.
         let kind = match (status, code) {
             (404, None) => ErrorKind::NotFound,
             (429, _) => ErrorKind::RateLimited,

@@ -1,8 +1,8 @@
-//! From the source's stream to the bodies of requests: exact lengths, nothing collected, nothing read twice.
+//! Bodies of requests from the stream of a source: exact lengths, nothing collected, nothing read twice.
 //!
-//! The request's body and the source's stream run as two tasks of one future with a small channel between them, since
-//! the body must live on its own and the source is borrowed; it also lets the source be hashed while the
-//! destination is encrypted.
+//! The body of the request and the stream of the source run as two tasks of one future, with a small channel between
+//! them: the body must be `'static`, and the source is borrowed. This also hashes the source while the destination's
+//! bytes are encrypted.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,24 +19,25 @@ use crate::transport::{BodyAborted, RequestBody};
 
 use super::RequestSpec;
 
-/// Chunks that may lie between source and destination: the HTTP library reads up to 400 KiB at once, and each end holds
-/// one more. With 4, 16 streams took 40 to 45 MiB in place of 32 to 34, at the same speed (November 2026).
+/// Maximum number of chunks between source and destination. The HTTP library reads up to 400 KiB at once, and each end
+/// holds one more chunk. With 4, 16 streams took 40 to 45 MiB instead of 32 to 34, at the same speed (measured in
+/// November 2026).
 const WINDOW: usize = 1;
 
-/// The body of one request.
+/// Body of one request.
 struct RequestBodyStream {
     chunks: mpsc::Receiver<Bytes>,
     remaining: u64,
     taken: Arc<AtomicU64>,
 }
 
-/// The other end of a request's body.
+/// Sender of the bytes of a body.
 pub(super) struct RequestBodySender {
     chunks: mpsc::Sender<Bytes>,
     taken: Arc<AtomicU64>,
 }
 
-/// A body of `length` bytes and the end that fills it.
+/// Creates a body of `length` bytes and its sender.
 pub(super) fn channel(length: u64) -> (RequestBody, RequestBodySender) {
     let (sender, chunks) = mpsc::channel(WINDOW);
     let taken = Arc::new(AtomicU64::new(0));
@@ -60,7 +61,7 @@ pub(super) fn channel(length: u64) -> (RequestBody, RequestBodySender) {
 }
 
 impl RequestBodySender {
-    /// A counter of the bytes that were taken out of the body.
+    /// Returns a counter of the bytes that left the body.
     pub(super) fn bytes_taken(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.taken)
     }
@@ -83,27 +84,27 @@ impl Stream for RequestBodyStream {
     }
 }
 
-/// Reads a source piece by piece, over as many requests as it takes.
+/// Reads a source piece by piece, over any number of requests.
 pub(super) struct SourceReader<'a> {
     source: &'a dyn BlobSource,
-    /// The source's own word, once it was opened; before that the descriptor's.
+    /// Length stated by the source, once it was opened; before that, by the descriptor.
     size: Option<u64>,
-    /// For what is wrong with the source's length.
+    /// Request for errors about the source's length.
     ask: RequestSpec,
     open: Option<OpenSource>,
 }
 
-/// A stream of the source, and where it stands.
+/// A stream of the source with its position.
 struct OpenSource {
     stream: BlobStream,
-    /// The first byte that was not given yet.
+    /// Offset of the first byte that was not used yet.
     position: u64,
     /// Bytes from `position` on that were read already.
     leftover: Bytes,
 }
 
 impl<'a> SourceReader<'a> {
-    /// Reads `source`, which has `size` bytes by its descriptor.
+    /// Creates a reader of `source`, which has `size` bytes according to its descriptor.
     pub(super) fn new(source: &'a dyn BlobSource, size: Option<u64>, ask: RequestSpec) -> Self {
         Self {
             source,
@@ -113,23 +114,23 @@ impl<'a> SourceReader<'a> {
         }
     }
 
-    /// The size of the blob; `None` while nobody has said it.
+    /// Returns the length of the blob; `None` while it is unknown.
     pub(super) fn size(&self) -> Option<u64> {
         self.size
     }
 
-    /// The next bytes come from a new stream of the source, wherever they are.
+    /// Drops the stream of the source: the next bytes come from a new one.
     pub(super) fn reset(&mut self) {
         self.open = None;
     }
 
-    /// Whether a stream of the source is open, with whatever that holds.
+    /// Returns whether a stream of the source is open, with the permits that it holds.
     pub(super) fn is_open(&self) -> bool {
         self.open.is_some()
     }
 
-    /// Sees that the source is open at `from` and has bytes ready, unless none are wanted (`to` is not beyond). The
-    /// [size](SourceReader::size) is the source's after that.
+    /// Opens the source at `from` with its first bytes ready, unless no bytes are needed (`to` is not beyond). After
+    /// that, [size](SourceReader::size) is the length stated by the source.
     pub(super) async fn prime(&mut self, from: u64, to: u64) -> Result<(), Error> {
         if self.open.as_ref().is_some_and(|open| open.position == from) {
             return Ok(());
@@ -147,10 +148,9 @@ impl<'a> SourceReader<'a> {
         Ok(())
     }
 
-    /// Fills `inlet` with the bytes from where the source was primed to before `to`, until they are there or nobody
-    /// wants them any more. An error is the source's.
+    /// Sends the bytes up to `to` into `inlet`, until all are sent or the body is dropped. An error is the source's.
     pub(super) async fn pump(&mut self, inlet: RequestBodySender, to: u64) -> Result<(), Error> {
-        // Taken out while it runs: what is lost when this future is dropped is read again.
+        // Taken while it runs: bytes that are lost when this future is dropped are read again.
         let Some(mut reading) = self.open.take() else {
             return Ok(());
         };
@@ -164,7 +164,7 @@ impl<'a> SourceReader<'a> {
         Ok(())
     }
 
-    /// The next bytes, at most up to `to`.
+    /// Returns the next bytes, at most up to `to`.
     async fn piece(&mut self, reading: &mut OpenSource, to: u64) -> Result<Bytes, Error> {
         if reading.leftover.is_empty() {
             let Some(bytes) = self.read(reading).await? else {
@@ -179,8 +179,8 @@ impl<'a> SourceReader<'a> {
         Ok(piece)
     }
 
-    /// The next bytes off the stream, or `None` at the end of the blob. The last ones are not given before the stream
-    /// has ended, which says that all of them are right.
+    /// Reads the next bytes of the stream; `None` at the end of the blob. The last bytes are returned only after the
+    /// stream has ended, which means that all of them were verified.
     async fn read(&mut self, reading: &mut OpenSource) -> Result<Option<Bytes>, Error> {
         let next_bytes = next(&mut reading.stream).await?;
         self.size = reading.stream.size().get().or(self.size);
@@ -207,7 +207,7 @@ impl<'a> SourceReader<'a> {
     }
 }
 
-/// The next bytes that are some.
+/// Reads the next chunk that is not empty.
 async fn next(stream: &mut BlobStream) -> Result<Option<Bytes>, Error> {
     loop {
         match stream.next().await.transpose()? {

@@ -1,4 +1,4 @@
-//! Opening a session: by a question that may make it needless.
+//! Opening of upload sessions, by a request that may make the session unnecessary.
 
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
@@ -15,32 +15,32 @@ use crate::transport::Response;
 
 const CHUNK_MIN: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 
-/// Where an upload stands at the registry.
+/// State of an upload at the registry.
 pub(super) struct UploadSession {
-    /// The newest `Location`.
+    /// The latest `Location`.
     pub(super) location: CheckedUrl,
-    /// The least length of a chunk that is not the last.
+    /// Minimum length of a chunk that is not the last.
     pub(super) least: u64,
-    /// How the registry counts.
+    /// Counting of the registry.
     pub(super) dialect: RangeStyle,
-    /// How many bytes it is known to hold.
+    /// Number of bytes that the session is known to hold.
     pub(super) offset: u64,
-    /// How many bytes it may hold at most: those that were sent.
+    /// Maximum number of bytes that it may hold: those that were sent.
     pub(super) sent: u64,
-    /// The registry opened it in place of a mount that it was free to make.
+    /// The registry opened it in place of a mount that it could have made.
     pub(super) instead_of_mount: bool,
 }
 
-/// What a question led to.
+/// Outcome of a mount.
 enum PostOutcome {
     Opened(OpenedSession),
-    /// An answer that may be about mounting alone.
+    /// An error that may be only about the mount.
     Refused(Error),
 }
 
-/// What opening a session led to.
+/// Result of opening a session.
 pub(super) enum OpenedSession {
-    /// The blob is there, `mounted` from elsewhere or not.
+    /// The blob exists, `mounted` from another repository or not.
     Present {
         mounted: bool,
     },
@@ -68,7 +68,7 @@ pub(super) async fn open(
     }
     let request = plain_request(repository, digest);
     let mut session = match &refused {
-        // After all tries one more tells whether it is the mount that fails.
+        // One request after all tries shows whether only the mount fails.
         Some((_, failed)) if failed.is_given_up() => {
             let opened = open_plain(client, &request.once(), digest).await;
             opened.map_err(|_| failed.clone())?
@@ -77,7 +77,7 @@ pub(super) async fn open(
     };
     if let Some((from, error)) = refused {
         tracing::debug!(%error, "{digest} is not mounted from {from}, it is sent");
-        // The question was refused and the plain request was not: it was the question.
+        // The mount was refused and the plain request was not.
         let other = (from != repository).then_some(from.path());
         let unsupported = matches!(
             error.status().map(|status| status.as_u16()),
@@ -89,7 +89,7 @@ pub(super) async fn open(
     Ok(OpenedSession::Session(session))
 }
 
-/// Opens a session without asking for a mount.
+/// Opens a session without a mount.
 pub(super) async fn plain(
     client: &Client,
     repository: &Repository,
@@ -116,8 +116,8 @@ async fn open_plain(
     session(client, request, response).await
 }
 
-/// Which repository to ask the blob to be mounted from, if any: `from`, else the repository itself, which asks
-/// whether it is there already. Nothing is asked where the answer would not be believed.
+/// Returns the repository to mount the blob from, if any: `from`, or the repository itself, which finds out whether the
+/// blob exists there. `None` if the answer would not be believed.
 fn question<'a>(
     client: &Client,
     repository: &'a Repository,
@@ -143,12 +143,12 @@ async fn mount(
     let scopes = ScopeSet::mount(repository, from);
     let path = uploads(digest, parameters);
     let ask = upload_request(Method::POST, repository, digest, scopes, path);
-    // Anything but 201 and 202 means a plain session, unless it means "later".
+    // Anything but 201 and 202 means a plain session, unless it is transient.
     let fits = |status: StatusCode| !matches!(status.as_u16(), 408 | 429 | 502..=504);
     let response = match client.outcome(&ask, fits).await {
         Ok(CallOutcome::Answer(response)) => response,
         Ok(CallOutcome::Refused(error)) => return Ok(PostOutcome::Refused(error)),
-        // Some token servers refuse everything when they know nothing of one of the repositories.
+        // Some token servers refuse everything if they do not know one of the repositories.
         Err(error) if from != repository && is_about_scopes(&error) => {
             return Ok(PostOutcome::Refused(error));
         }
@@ -190,13 +190,13 @@ fn is_about_scopes(error: &Error) -> bool {
 }
 
 /// Returns whether a plain session may be opened although all tries of a mount failed: some servers and proxies fail
-/// over the mount alone.
+/// only for mounts.
 fn fails_for_mount(request: &RequestSpec, error: &Error) -> bool {
     let kinds = [ErrorKind::Server, ErrorKind::Broken, ErrorKind::Stalled];
     kinds.contains(&error.kind()) && error.is_given_up() && error.action() == &*request.action
 }
 
-/// Reads the session out of the answer to a POST.
+/// Reads the session from the answer to a POST.
 async fn session(
     client: &Client,
     ask: &RequestSpec,
@@ -229,7 +229,7 @@ async fn session(
     })
 }
 
-/// A request of the upload of a blob.
+/// Returns a request that belongs to the upload of a blob.
 pub(super) fn upload_request(
     method: Method,
     repository: &Repository,
@@ -241,7 +241,7 @@ pub(super) fn upload_request(
     RequestSpec::new(method, repository, scopes, path, action)
 }
 
-/// `blobs/uploads/` with its parameters; another algorithm than sha256 is announced (OCI 1.1).
+/// Returns `blobs/uploads/` with its parameters. Another algorithm than sha256 is announced (OCI 1.1).
 fn uploads<'a>(digest: &'a Digest, mut parameters: Vec<(&str, &'a str)>) -> String {
     if let Some((algorithm, _)) = digest.as_str().split_once(':')
         && algorithm != "sha256"
@@ -258,7 +258,7 @@ fn uploads<'a>(digest: &'a Digest, mut parameters: Vec<(&str, &'a str)>) -> Stri
     }
 }
 
-/// Hardly any registry takes other digests than sha256, and few say so plainly.
+/// Explains a refusal of another algorithm than sha256, which few registries accept or mention.
 pub(super) fn with_algorithm(error: Error, digest: &Digest) -> Error {
     match digest.as_str().split_once(':') {
         Some((algorithm, _)) if algorithm != "sha256" && error.kind() == ErrorKind::Rejected => {
@@ -271,7 +271,7 @@ pub(super) fn with_algorithm(error: Error, digest: &Digest) -> Error {
 }
 
 fn chunk_min(headers: &HeaderMap) -> u64 {
-    // A registry that asks for more than a blob's size gets it in one piece: nothing is allocated by it.
+    // A registry that demands more than a blob's size gets it in one piece; nothing is allocated for it.
     headers
         .get(CHUNK_MIN)
         .and_then(|value| value.to_str().ok()?.trim().parse().ok())

@@ -1,4 +1,4 @@
-//! Blobs that are looked for and read: ranges, redirects, breaks, lies.
+//! Lookups and downloads of blobs: ranges, redirects, breaks, wrong answers.
 
 use bytes::Bytes;
 use image_syncer_registry::{Error, ErrorKind};
@@ -61,7 +61,7 @@ async fn looking_for_a_blob_is_one_request() {
             .unwrap()
     );
     assert_eq!(kit.took(), [(Kind::BlobHead, 200), (Kind::BlobHead, 404)]);
-    // Another size under the digest: something else stands there.
+    // Another size under the digest: it is something else.
     let wrong = descriptor_of(blob.digest(), Some(999));
     assert!(!kit.client.has_blob(&repository, &wrong).await.unwrap());
     let found = kit.client.find_blob(&repository, &wrong).await.unwrap();
@@ -168,7 +168,7 @@ async fn a_blob_without_bytes_needs_no_request() {
     let wrong = descriptor_of(Blob::new("x").digest(), Some(0));
     let (_, end) = read_as(&kit, &wrong, 0).await;
     assert_eq!(end.unwrap_err().kind(), ErrorKind::NotFound);
-    // A digest of something is asked for, whatever size is stated.
+    // The digest decides, whatever size is stated.
     assert_eq!(kit.took(), [(Kind::BlobGet, 404)]);
 }
 
@@ -223,7 +223,7 @@ async fn storage_that_refuses_is_named_and_leaves_the_token_alone() {
     let error = end.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
     assert_eq!(error.host(), kit.server.storage_host(), "{error}");
-    // Its address may have run out: the registry was asked for another.
+    // The address may have expired: the registry is asked for another one.
     assert_eq!(kit.took(), [(Kind::BlobGet, 307); 2]);
 }
 

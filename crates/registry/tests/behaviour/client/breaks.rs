@@ -152,7 +152,7 @@ async fn a_flipped_bit_never_completes_the_blob() {
     );
 }
 
-/// Of 20 MiB most is hashed on a thread, where there are the cores for it.
+/// Most of the 20 MiB are hashed on a thread, if there are enough cores.
 #[tokio::test]
 async fn a_large_blob_that_broke_is_right_and_one_that_is_corrupt_never_completes() {
     let size = 20 * MIB;

@@ -1,4 +1,4 @@
-//! One request finds out what a registry wants, whatever the others that start with it are about.
+//! One request learns the challenge of a registry, whatever the requests that start with it are about.
 
 use futures_util::future::join_all;
 use image_syncer_registry::auth::Credential;

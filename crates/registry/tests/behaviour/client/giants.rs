@@ -115,7 +115,7 @@ impl World {
         assert_eq!(held, 0);
         assert!(peak <= SEGMENT * 8, "{peak} bytes were held");
     }
-    /// First and last byte of the ranges that were asked for, in their order; an open end is `None`.
+    /// First and last byte of the requested ranges, in order; an open end is `None`.
     fn ranges(&self) -> Vec<(u64, Option<u64>)> {
         let requests = self.server.requests();
         let mut ranges: Vec<_> = requests.iter().filter_map(range).collect();

@@ -25,7 +25,7 @@ pub(crate) struct Kit {
     pub(crate) heard: Arc<Heard>,
 }
 
-/// What the observer was told.
+/// Records what the observer received.
 #[derive(Default)]
 pub(crate) struct Heard {
     warnings: Mutex<Vec<String>>,
@@ -122,7 +122,7 @@ impl Kit {
             Credential::Anonymous,
         )
     }
-    /// With a registry that wants `auth`, where `ada` with the password `pw` is known.
+    /// Starts a registry that requires `auth`, and knows `ada` with the password `pw`.
     pub(crate) async fn guarded(profile: Profile, auth: Auth) -> Self {
         let server = testkit::Registry::builder().profile(profile).auth(auth);
         Self::of(server.start().await, basic("ada", "pw"))
@@ -234,7 +234,7 @@ pub(crate) fn by_digest(text: &str) -> Target {
 pub(crate) struct Given {
     bytes: Bytes,
     chunk: usize,
-    /// What comes behind the bytes.
+    /// Error after the bytes.
     end: Option<Error>,
     size: BlobSize,
     opened: Mutex<Vec<u64>>,

@@ -145,7 +145,7 @@ async fn uploads_survive_breaks_lost_replies_and_refused_puts() {
             ),
             (Kind::UploadPatch, Action::ExpireTokens),
         ] {
-            // One PUT and one PATCH is all that Google takes: without both there is nothing left.
+            // Google accepts only one PUT and one PATCH: nothing is left without both.
             if name == "google" && matches!(action, Action::Answer(_)) && kinds == Kind::UploadPatch
             {
                 continue;

@@ -1,4 +1,4 @@
-//! PUT of manifests: one request, told apart from what registries only seem to take.
+//! PUT of manifests: one request, and detection of registries that only seem to accept it.
 
 use image_syncer_registry::{Digest, ErrorKind};
 use testkit::profile::Immutable;

@@ -69,7 +69,7 @@ async fn what_is_left_is_pulled_and_the_rest_fails_without_a_request() {
     );
     kit.client.get_manifest(&repository, &one).await.unwrap();
     assert_eq!(kit.server.count(|r| r.kind == Kind::ManifestGet), 4);
-    // Nothing is bound where no quota is told.
+    // Nothing is limited without a stated quota.
     kit.server
         .change_profile(|profile| profile.pull_limit = None);
     assert!(

@@ -130,7 +130,8 @@ async fn a_sporadic_refusal_passes() {
             .head_manifest(&repository(&client, "r0"), &tag("v1"))
             .await
             .unwrap();
-        // A load balancer that refuses every third request, of repositories that were let in and of others.
+        // A load balancer that refuses every third request, for repositories with and without an accepted request
+        // before.
         let count = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&count);
         let third = Fault::on(Kind::ManifestHead)

@@ -1,4 +1,4 @@
-//! Answers to the requests that send bytes, and what follows from them.
+//! Answers to the requests that send bytes.
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
@@ -15,7 +15,7 @@ use super::{FailureCounts, NextStep, StepFailure, StepResult, UploadDriver};
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// An answer that is no success, and what it answers.
+/// A failed answer, with its request.
 pub(super) struct Refused {
     pub(super) ask: RequestSpec,
     pub(super) used: Option<HeaderValue>,
@@ -23,7 +23,7 @@ pub(super) struct Refused {
 }
 
 impl UploadDriver<'_> {
-    /// 2xx.
+    /// Handles a success.
     pub(super) async fn accepted(
         &mut self,
         ask: &RequestSpec,
@@ -39,7 +39,7 @@ impl UploadDriver<'_> {
         }
     }
 
-    /// The registry took what the session holds and made a blob of it.
+    /// Handles the success of a closing PUT: the registry made a blob of the session.
     async fn closed(&mut self, ask: &RequestSpec, response: Response) -> StepResult {
         let stored = response
             .headers
@@ -64,20 +64,20 @@ impl UploadDriver<'_> {
         })
     }
 
-    /// The registry took a PATCH whose bytes end before `to`.
+    /// Handles the success of a PATCH whose bytes end before `to`.
     async fn advance(&mut self, ask: &RequestSpec, to: u64, response: Response) -> StepResult {
         self.relocate(ask, &response).await?;
         let before = self.upload.session.offset;
         let offset = match ranges::stored_by_patch(&response.headers) {
-            // A part of them.
+            // Only a part was stored.
             Some(stored) if stored > before && stored < to => stored,
-            // All of them, or a count that stands still (ECR) or makes no sense.
+            // Everything was stored, or the count is stale (ECR) or meaningless.
             _ => to,
         };
         response.body.drain().await;
         self.set_offset(offset);
         if offset < to {
-            // Going on is right, going on for ever by the byte is not: it counts as a try.
+            // Continuing is right, but not byte by byte without end: it counts as a try.
             let message = format!("the registry took {offset} of {to} bytes");
             let error = ask.error(ErrorKind::UploadLost, message);
             return Err(StepFailure::Later(error, NextStep::Send));
@@ -98,7 +98,7 @@ impl UploadDriver<'_> {
         }
     }
 
-    /// Goes on at the newest `Location`, if there is one.
+    /// Adopts the latest `Location`, if there is one.
     pub(super) async fn relocate(
         &mut self,
         ask: &RequestSpec,
@@ -114,7 +114,7 @@ impl UploadDriver<'_> {
         })
     }
 
-    /// An answer that is no success; `settle` is what to do where the session may have changed.
+    /// Handles a failed answer. `settle` is the next step if the session may have changed.
     pub(super) async fn refused(
         &mut self,
         step: UploadStep,

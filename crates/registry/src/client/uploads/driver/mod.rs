@@ -1,9 +1,9 @@
-//! Sending the bytes, and going on when something breaks.
+//! Sending of the bytes, and recovery from breaks.
 //!
-//! A small machine: *send* the next request, *settle* what an unknown outcome left behind by asking the registry,
-//! *reopen* the session when nothing of it is left. An error while a body is written says nothing of its outcome: the
-//! connection may have broken, or the registry may have answered early and closed. So nothing is sent again before
-//! the registry was asked what it has (docs/protocol.md#broken-uploads, docs/protocol.md#tokens-during-uploads).
+//! A small state machine: *send* the next request, *settle* an unknown outcome by asking the registry, *reopen* the
+//! session if nothing of it is left. An error while a body is written says nothing about its outcome: the connection
+//! may have broken, or the registry may have answered early and closed it. So the registry is asked for its state
+//! before anything is sent again (docs/protocol.md#broken-uploads, docs/protocol.md#tokens-during-uploads).
 
 mod answers;
 mod measure;
@@ -26,13 +26,13 @@ use super::request_body::{self, SourceReader};
 use super::{Upload, location};
 use answers::Refused;
 
-/// One upload on its way.
+/// One upload in progress.
 pub(super) struct UploadDriver<'a> {
     client: &'a Client,
     visit: RepositoryContext,
     attempts: Attempts,
     upload: Upload,
-    /// The size of the blob: the one that the source states, once it was opened.
+    /// Length of the blob: the one stated by the source, once it was opened.
     size: u64,
     feeder: SourceReader<'a>,
     /// Forms that the registry accepts, suspicions of this upload included.
@@ -44,11 +44,11 @@ pub(super) struct UploadDriver<'a> {
     patches: u32,
     /// Failures since the last progress.
     trouble: FailureCounts,
-    /// The most bytes that a session of this upload ever held.
+    /// Maximum number of bytes in any session of this upload.
     reached: u64,
-    /// The bytes that arrived were not the right ones, once.
+    /// The bytes that arrived were wrong once.
     wrong_bytes: bool,
-    /// The source gave other bytes than its digest promises, once.
+    /// The bytes of the source did not have their digest once.
     corrupt_source: bool,
 }
 
@@ -77,11 +77,11 @@ impl Default for FailureCounts {
     }
 }
 
-/// What to do next.
+/// Next step of the machine.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum NextStep {
     Send,
-    /// Ask the registry what it has. `complete`: everything was sent, so that the blob may be there.
+    /// Ask the registry for its state. `complete` if everything was sent, so that the blob may exist.
     Settle {
         complete: bool,
     },
@@ -91,11 +91,11 @@ pub(super) enum NextStep {
     Done,
 }
 
-/// Why a step came to nothing.
+/// Failure of a step.
 pub(super) enum StepFailure {
-    /// For good.
+    /// Ends the upload.
     Final(Error),
-    /// What to do after the tries allow it.
+    /// Counts as a try, and continues with the next step.
     Later(Error, NextStep),
 }
 
@@ -106,7 +106,7 @@ struct SentRequest {
     ask: RequestSpec,
     used: Option<HeaderValue>,
     answer: Result<Response, Error>,
-    /// Bytes that left for the network.
+    /// Bytes that left the body.
     taken: u64,
 }
 
@@ -211,11 +211,11 @@ impl<'a> UploadDriver<'a> {
         }
     }
 
-    /// What the source, or the token server, said in place of bytes. Bytes that turn out to be the wrong ones when
-    /// some of them are gone are read once more, into a new session: the network may be at fault, and the registry
-    /// never saw the last of them.
+    /// Handles an error of the source or the token server. A source that turns out corrupt after some of its bytes were
+    /// sent is read once more, into a new session: the network may be the reason, and the registry never received the
+    /// last bytes.
     fn source_failed(&mut self, error: Error) -> StepResult {
-        // A small blob was read a second time before anything of it came here.
+        // A small blob was read twice before any byte was returned.
         let read_again = self.corrupt_source || error.tries() > 1;
         if error.kind() != ErrorKind::Corrupt || read_again {
             return Err(StepFailure::Final(error));
@@ -225,11 +225,11 @@ impl<'a> UploadDriver<'a> {
         Ok(NextStep::Reopen)
     }
 
-    /// Makes the request; an error is the source's, or the token server's. Makes none where the blob turns out to have
-    /// another size than was thought, which asks for another request.
+    /// Sends the request; an error is the source's or the token server's. Returns `None` without a request if the
+    /// length of the blob turns out to be different, which changes the request.
     ///
-    /// The order matters: the source is opened when the host is ready for its bytes, and the token is looked at last,
-    /// when nothing is waited for any more, since a body cannot be sent twice.
+    /// The order matters: the source is opened when the host is ready for its bytes, and the token is requested last,
+    /// when nothing else is waited for, since a body cannot be sent twice.
     async fn transmit(&mut self, step: UploadStep) -> Result<Option<SentRequest>, Error> {
         let ask = self.request(step);
         let (from, to) = match step {
@@ -266,7 +266,7 @@ impl<'a> UploadDriver<'a> {
         }))
     }
 
-    /// Takes over the size that the source says. Returns whether it is another one than before.
+    /// Adopts the length stated by the source. Returns whether it has changed.
     fn is_resized(&mut self) -> Result<bool, Error> {
         let Some(size) = self.feeder.size() else {
             let ask = self.upload.session_request(Method::PUT);
@@ -292,7 +292,7 @@ impl<'a> UploadDriver<'a> {
             ask = ask.at(address);
         }
         if let UploadStep::Patch { from, to, ranged: true } = step
-            // Without a unit: Azure refuses the form that HTTP has for answers.
+            // Without a unit: Azure refuses the form that HTTP defines for answers.
             && let Ok(range) = HeaderValue::from_str(&format!("{from}-{}", to.saturating_sub(1)))
         {
             ask = ask.header(CONTENT_RANGE, range);
@@ -313,7 +313,7 @@ fn ended_by_time_limit(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 504 | 524)
 }
 
-/// Waits for `answer` while `pump` runs beside it. A pump that fails ends both: the request, dropped, never
+/// Waits for `answer` while `pump` runs beside it. An error of the pump ends both: the request is dropped and never
 /// completes.
 async fn send_while_pumping<T>(
     answer: impl Future<Output = T>,

@@ -1,4 +1,4 @@
-//! Recovery from an unknown outcome: finds out what the registry has, and goes on from there or opens a new session.
+//! Recovery from an unknown outcome: asks the registry for its state, and continues there or opens a new session.
 
 use http::Method;
 
@@ -57,7 +57,7 @@ impl UploadDriver<'_> {
         Ok(self.resume(stored))
     }
 
-    /// Goes on from `stored` bytes, if that is possible.
+    /// Continues after `stored` bytes, if possible.
     fn resume(&mut self, stored: Option<u64>) -> NextStep {
         let session = &mut self.upload.session;
         let stored = match stored {
@@ -101,7 +101,7 @@ impl UploadDriver<'_> {
         self.trouble.sent = self.trouble.sent.min(sent);
     }
 
-    /// Changes the form after repeated cuts. A size of chunks of which none ever arrived is given up at once. Returns
+    /// Changes the form after repeated cuts. A chunk size of which no chunk ever arrived is given up at once. Returns
     /// whether the form has changed.
     fn after_cuts(&mut self) -> bool {
         let is_stuck =
@@ -128,12 +128,12 @@ impl UploadDriver<'_> {
     pub(super) async fn reopen(&mut self) -> StepResult {
         self.feeder.reset();
         self.patches = 0;
-        // Uploads that run beside this one may have learned which form arrives.
+        // Concurrent uploads may have learned which form works.
         self.forms.merge(&self.client.inner.habits.forms());
         self.form = self.forms.choose(self.size);
         let (repository, digest) = (&self.upload.repository, &self.upload.digest);
         let opened = if self.is_damaged() {
-            // An answer that the blob exists would be wrong.
+            // A claim that the blob exists would be wrong.
             let session = session::plain(self.client, repository, digest).await;
             session.map(OpenedSession::Session)
         } else {

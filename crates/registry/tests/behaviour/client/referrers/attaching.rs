@@ -1,4 +1,4 @@
-//! Who lists what was pushed: the registry, or a tag that is written.
+//! Pushed referrers are listed by the registry, or by a tag that is written.
 
 use futures_util::future::join_all;
 use image_syncer_registry::auth::Credential;
@@ -69,7 +69,7 @@ async fn a_list_with_entries_has_shown_that_the_api_works() {
     kit.server.push("a/b", Some("v1"), &image);
     let repository = kit.repository("a/b");
     let list = async || kit.client.referrers(&repository, &digest(&image)).await;
-    // An empty one has not: it is asked once more when something was pushed.
+    // An empty list proves nothing: the API is requested once more after a push.
     list().await.unwrap();
     let (one, other) = (sbom(&image, "1"), sbom(&image, "2"));
     kit.took();
@@ -194,7 +194,7 @@ async fn what_stood_in_the_index_stays() {
             "annotations"
         ]
     );
-    // With nothing to add the bytes stay those that somebody else wrote.
+    // With nothing to add, the bytes stay as another client wrote them.
     kit.server.put_manifest("a/b", Some(&name), &index);
     attach(&kit, &kit.client, &image, &[&old]).await.unwrap();
     assert_eq!(
@@ -310,7 +310,7 @@ async fn writers_over_many_clients_heal_the_tag_of_the_real_registry() {
         (attached.unwrap(), client, repository)
     };
     join_all(all.iter().map(&attach)).await;
-    // Whoever was undone after having looked does not know; a second run brings it back and takes nothing away.
+    // A writer that was undone after its last look does not know; a second run restores its entry and removes nothing.
     for referrer in &all {
         assert!(!attach(referrer).await.0.contended);
     }

@@ -1,4 +1,4 @@
-//! Several writers of one fallback tag: no entry is lost, or it is said.
+//! Several writers of one fallback tag: no entry is lost silently.
 
 use std::time::Duration;
 
@@ -143,7 +143,7 @@ async fn what_is_undone_again_and_again_is_said_and_heals_later() {
     let image = subject("x");
     let one = sbom(&image, "1");
     let index = Manifest::index_of(&descriptors([&one])).unwrap();
-    // It takes the list, and somebody takes it away at once.
+    // The registry accepts the list, and another client removes it at once.
     let taken = Answer::new(201).header("docker-content-digest", index.digest().to_string());
     let fault = kit.server.fault(Fault::on(Kind::ManifestPut), taken);
     let attached = attach(&kit, &kit.client, &image, &[&one]).await.unwrap();

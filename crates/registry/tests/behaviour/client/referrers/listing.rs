@@ -1,4 +1,4 @@
-//! What refers to a manifest, from every kind of registry.
+//! Referrers of a manifest, from every kind of registry.
 
 use futures_util::future::join_all;
 use image_syncer_registry::{ErrorKind, ReferrersOrigin};

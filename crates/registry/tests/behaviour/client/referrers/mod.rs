@@ -94,7 +94,7 @@ fn by_api() -> IndexedReferrers {
     }
 }
 
-/// Under the tag as it stands now.
+/// Listed under the current tag.
 fn by_tag(kit: &Kit, subject: &Image, written: bool) -> IndexedReferrers {
     let stands = kit.server.state().digest("a/b", &subject.cosign_tag(""));
     IndexedReferrers {
@@ -107,7 +107,7 @@ fn by_tag(kit: &Kit, subject: &Image, written: bool) -> IndexedReferrers {
     }
 }
 
-/// The origin that names the fallback tag as it stands now.
+/// Origin that names the current fallback tag.
 fn tagged(kit: &Kit, subject: &Image) -> ReferrersOrigin {
     let stands = kit.server.state().digest("a/b", &subject.cosign_tag(""));
     ReferrersOrigin::Tag {

@@ -1,4 +1,4 @@
-//! What is done when an upload breaks, at either side.
+//! Recovery from breaks of an upload, at either side.
 
 use bytes::Bytes;
 use image_syncer_registry::{Error, ErrorKind};
@@ -11,7 +11,7 @@ const MIB: u64 = 1024 * 1024;
 const POST: (Kind, u16) = (Kind::Mount, 202);
 const PUT: (Kind, u16) = (Kind::UploadPut, 201);
 
-/// More than lies in the buffers between two sockets, so that a break strikes before the last byte was given away.
+/// More than fits into the buffers between two sockets, so that a break happens before the last byte has left.
 fn large() -> Blob {
     Blob::synthetic(48 * MIB, 1)
 }
@@ -399,7 +399,7 @@ async fn a_stalled_upload_goes_on() {
 
 #[tokio::test]
 async fn the_same_progress_again_and_again_is_none() {
-    // Each session takes a first chunk of a MiB and is lost.
+    // Each session accepts a first chunk of a MiB and is lost.
     let profile = Profile {
         refuses_whole_put: Some(405),
         patch_limit: Some((MIB, 413)),
@@ -434,7 +434,7 @@ async fn the_same_progress_again_and_again_is_none() {
 
 #[tokio::test]
 async fn a_registry_that_counts_wrong_is_given_up() {
-    // It takes everything, says that it took two bytes, and says so again.
+    // It accepts everything, and reports two bytes each time.
     let kit = Kit::open(Profile {
         refuses_whole_put: Some(405),
         ..resumable()

@@ -93,7 +93,7 @@ async fn a_limit_on_size_holds_for_larger_blobs() {
     assert_eq!(kit.took().last_chunk::<3>(), Some(&[POST, PATCH, PUT]));
     kit.send("a/b", &Blob::synthetic(4 * MIB, 2)).await.unwrap();
     assert_eq!(kit.took(), [POST, PATCH, PUT]);
-    // Where the limit is nobody said; half of what was refused is tried.
+    // The limit is unknown; half of the refused size is tried.
     kit.send("a/b", &Blob::synthetic(MIB, 3)).await.unwrap();
     assert_eq!(kit.took(), [POST, PUT]);
 }

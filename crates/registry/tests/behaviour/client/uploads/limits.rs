@@ -15,7 +15,7 @@ fn refused(kind: Kind) -> (Kind, u16) {
     (kind, 429)
 }
 
-/// A registry that takes an upload in the form that is named.
+/// A registry that accepts an upload in the named form.
 fn streaming() -> Profile {
     Profile {
         refuses_whole_put: Some(405),

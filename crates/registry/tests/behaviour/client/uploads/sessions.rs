@@ -143,7 +143,7 @@ async fn a_refused_repository_is_no_reason_to_stop_mounting() {
     );
     assert_eq!(open(&kit, "a/b", &blob, Some("no/one")).await, "session");
     assert_eq!(kit.took(), [(Kind::Mount, 403), (Kind::UploadPost, 202)]);
-    // Next time the repository itself is asked instead, and others still are.
+    // Next time the repository itself is mounted from, and other repositories still are.
     assert_eq!(open(&kit, "a/b", &blob, Some("no/one")).await, "session");
     assert_eq!(open(&kit, "a/b", &blob, Some("c/d")).await, "mounted");
     assert_eq!(kit.took(), [(Kind::Mount, 202), (Kind::Mount, 201)]);
@@ -165,7 +165,7 @@ async fn a_token_server_that_dislikes_the_mount_is_asked_without_it() {
     assert_eq!(took.last(), Some(&(Kind::UploadPost, 202)), "{took:?}");
 }
 
-/// Whether the registry opened the session in place of a mount from `from`.
+/// Returns whether the registry opened the session in place of a mount from `from`.
 async fn is_instead_of_mount(kit: &Kit, blob: &Blob, from: Option<&str>) -> bool {
     let from = from.map(|from| kit.repository(from));
     let repository = kit.repository("a/b");
@@ -464,7 +464,7 @@ async fn an_upload_in_chunks_and_one_that_waits_for_its_source_do_not_wait_for_e
     for blob in &blobs {
         kit.server.state().put_blob("from", blob);
     }
-    // Between two chunks the place for uploads goes to another, which wants the place for downloads.
+    // Between two chunks the upload permit goes to another upload, which needs the download permit.
     let copies = blobs.iter().map(|blob| async {
         let source = Through {
             client: kit.client.clone(),
