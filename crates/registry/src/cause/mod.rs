@@ -15,7 +15,19 @@ use crate::error::ErrorKind;
 pub(crate) use answer::{ErrorAnswer, from_answer, from_request};
 
 /// Cause of a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Cause {
     /// The login or token was refused.
@@ -128,119 +140,11 @@ pub enum Cause {
 
 impl Cause {
     /// All causes, in the order of their declaration.
-    pub const ALL: [Self; 53] = [
-        Self::LoginRefused,
-        Self::NoLogin,
-        Self::LoginWithheld,
-        Self::CredentialHelper,
-        Self::CredentialFile,
-        Self::NoPullRight,
-        Self::NoPushRight,
-        Self::NotFound,
-        Self::RepositoryMissing,
-        Self::ProjectMissing,
-        Self::NameRefused,
-        Self::ImmutableTag,
-        Self::QuotaExceeded,
-        Self::StorageFull,
-        Self::ReadOnly,
-        Self::Policy,
-        Self::CertificateUnknownIssuer,
-        Self::CertificateSelfSigned,
-        Self::CertificateExpired,
-        Self::CertificateNotYetValid,
-        Self::CertificateWrongName,
-        Self::CertificateRefused,
-        Self::ClientCertificate,
-        Self::TlsRefused,
-        Self::PlainHttp,
-        Self::HttpsOnly,
-        Self::NameNotResolved,
-        Self::ConnectionRefused,
-        Self::Unreachable,
-        Self::TimedOut,
-        Self::ConnectionBroken,
-        Self::ProxyRefused,
-        Self::ProxyLogin,
-        Self::RateLimited,
-        Self::ServerError,
-        Self::MediaTypeRefused,
-        Self::AttestationsRefused,
-        Self::SparseRefused,
-        Self::ReferrerRefused,
-        Self::TooLarge,
-        Self::UploadInvalid,
-        Self::ManifestInvalid,
-        Self::ContentMissing,
-        Self::Corrupt,
-        Self::PrivateAddress,
-        Self::Downgrade,
-        Self::Unsafe,
-        Self::NotUnderstood,
-        Self::Rejected,
-        Self::TagConflict,
-        Self::Interrupted,
-        Self::Defect,
-        Self::Other,
-    ];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
-    /// Returns the name in reports: lower-case words, joined by dashes. Names never change, new ones may be added.
+    /// Returns the name in reports: lower-case words, joined by dashes. Names never change, so a variant must keep its own.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::LoginRefused => "login-refused",
-            Self::NoLogin => "no-login",
-            Self::LoginWithheld => "login-withheld",
-            Self::CredentialHelper => "credential-helper",
-            Self::CredentialFile => "credential-file",
-            Self::NoPullRight => "no-pull-right",
-            Self::NoPushRight => "no-push-right",
-            Self::NotFound => "not-found",
-            Self::RepositoryMissing => "repository-missing",
-            Self::ProjectMissing => "project-missing",
-            Self::NameRefused => "name-refused",
-            Self::ImmutableTag => "immutable-tag",
-            Self::QuotaExceeded => "quota-exceeded",
-            Self::StorageFull => "storage-full",
-            Self::ReadOnly => "read-only",
-            Self::Policy => "policy",
-            Self::CertificateUnknownIssuer => "certificate-unknown-issuer",
-            Self::CertificateSelfSigned => "certificate-self-signed",
-            Self::CertificateExpired => "certificate-expired",
-            Self::CertificateNotYetValid => "certificate-not-yet-valid",
-            Self::CertificateWrongName => "certificate-wrong-name",
-            Self::CertificateRefused => "certificate-refused",
-            Self::ClientCertificate => "client-certificate",
-            Self::TlsRefused => "tls-refused",
-            Self::PlainHttp => "plain-http",
-            Self::HttpsOnly => "https-only",
-            Self::NameNotResolved => "name-not-resolved",
-            Self::ConnectionRefused => "connection-refused",
-            Self::Unreachable => "unreachable",
-            Self::TimedOut => "timed-out",
-            Self::ConnectionBroken => "connection-broken",
-            Self::ProxyRefused => "proxy-refused",
-            Self::ProxyLogin => "proxy-login",
-            Self::RateLimited => "rate-limited",
-            Self::ServerError => "server-error",
-            Self::MediaTypeRefused => "media-type-refused",
-            Self::AttestationsRefused => "attestations-refused",
-            Self::SparseRefused => "sparse-refused",
-            Self::ReferrerRefused => "referrer-refused",
-            Self::TooLarge => "too-large",
-            Self::UploadInvalid => "upload-invalid",
-            Self::ManifestInvalid => "manifest-invalid",
-            Self::ContentMissing => "content-missing",
-            Self::Corrupt => "corrupt",
-            Self::PrivateAddress => "private-address",
-            Self::Downgrade => "downgrade",
-            Self::Unsafe => "unsafe",
-            Self::NotUnderstood => "not-understood",
-            Self::Rejected => "rejected",
-            Self::TagConflict => "tag-conflict",
-            Self::Interrupted => "interrupted",
-            Self::Defect => "defect",
-            Self::Other => "other",
-        }
+        self.into()
     }
 }
 
