@@ -156,11 +156,8 @@ fn limited(failure: &Failure, target: &FailureTarget<'_>, now: SystemTime) -> St
 
 /// Returns the time of day: `14:05:00 UTC`.
 fn time_of_day(moment: SystemTime) -> String {
-    let seconds = moment
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |time| time.as_secs() % 86_400);
-    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-    format!("{hours:02}:{minutes:02}:{:02} UTC", seconds % 60)
+    let moment = jiff::Timestamp::try_from(moment).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    moment.strftime("%H:%M:%S UTC").to_string()
 }
 
 /// Certificates and TLS.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use image_syncer_registry::Repository;
 use image_syncer_registry::auth::{Credential, Keychain, KeychainEntry};
+use strsim::levenshtein;
 
 use crate::rule::Rule;
-use crate::text::distance;
 
 /// Maximum edit distance between a key and a suggestion.
 const NEAR: usize = 2;
@@ -63,7 +63,7 @@ impl Usage {
             .collect();
         let near = candidates
             .into_iter()
-            .map(|text| (distance(key, &text), text));
+            .map(|text| (levenshtein(key, &text), text));
         let near = near.filter(|(distance, _)| (1..=NEAR).contains(distance));
         near.min().map(|(_, text)| text)
     }
