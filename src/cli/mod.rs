@@ -10,10 +10,10 @@ mod suggestions;
 use clap::{Parser, Subcommand};
 
 pub use args::{
-    Asking, Auth, CheckFormat, Common, Completions, Copying, Defaults, Differences, DryRun, Files,
-    ImagesFormat, Insecure, LogFormat, LogLevel, Logging, Man, Output, Parts, PlanFormat,
-    Platforms, ProgressMode, RecordsFile, Referrers, Remembering, Reporting, Safety, Shell,
-    Showing, Transfer, WhichReferrers,
+    Asking, Auth, CheckFormat, Common, CompletionsArgs, Copying, Defaults, Differences, DryRun,
+    Files, ImagesFormat, Insecure, LogFormat, LogLevel, Logging, ManArgs, Output, Parts,
+    PlanFormat, Platforms, ProgressMode, RecordsFile, Referrers, Remembering, Reporting, Safety,
+    Shell, Showing, Transfer, WhichReferrers,
 };
 pub use help::{ENVIRONMENT, EXIT_CODES};
 pub(crate) use ignored_values::{ignored_values, without_empty_values};
@@ -41,7 +41,7 @@ pub struct Cli {
     pub command: Option<Command>,
     /// The flags of a sync.
     #[command(flatten)]
-    pub sync: Sync,
+    pub sync: SyncArgs,
     /// Flags that cannot be used as they are written.
     #[arg(skip)]
     pub mistakes: Vec<String>,
@@ -55,30 +55,30 @@ pub struct Cli {
 pub enum Command {
     /// Copy one image to one or more destinations, without files
     #[command(after_help = help::COPY, args_override_self = true)]
-    Copy(Box<Copy>),
+    Copy(Box<CopyArgs>),
     /// Show what a sync of the files would copy, and write nothing
     #[command(after_help = help::PLAN, args_override_self = true)]
-    Plan(Box<Plan>),
+    Plan(Box<PlanArgs>),
     /// Check that every tag has its digest at its destination
     #[command(after_help = help::CHECK, args_override_self = true)]
-    Check(Box<Check>),
+    Check(Box<CheckArgs>),
     /// Read the files and show their rules and logins, without any request
     #[command(after_help = help::VALIDATE, args_override_self = true)]
-    Validate(Validate),
+    Validate(ValidateArgs),
     /// Show, prune or forget records of earlier runs
     #[command(after_help = help::RECORDS, args_override_self = true, arg_required_else_help = true)]
-    Records(Records),
+    Records(RecordsArgs),
     /// Print the script with which a shell completes commands and flags
     #[command(after_help = help::COMPLETIONS)]
-    Completions(Completions),
+    Completions(CompletionsArgs),
     /// Print the manual page of the program or a command, or write all pages
     #[command(after_help = help::MAN, args_override_self = true)]
-    Man(Man),
+    Man(ManArgs),
 }
 
 /// Arguments of a sync.
 #[derive(Debug, clap::Args)]
-pub struct Sync {
+pub struct SyncArgs {
     /// The files.
     #[command(flatten)]
     pub files: Files,
@@ -107,7 +107,7 @@ pub struct Sync {
 
 /// Arguments of `copy`.
 #[derive(Debug, clap::Args)]
-pub struct Copy {
+pub struct CopyArgs {
     /// Image to copy: `registry/repository:tag`
     ///
     /// Or `…:v1,v2`, `…:/regex/` or `…@sha256:…`.
@@ -152,7 +152,7 @@ pub struct Copy {
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
-pub struct Plan {
+pub struct PlanArgs {
     /// The files.
     #[command(flatten)]
     pub files: Files,
@@ -178,7 +178,7 @@ pub struct Plan {
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
-pub struct Check {
+pub struct CheckArgs {
     /// The files.
     #[command(flatten)]
     pub files: Files,
@@ -201,7 +201,7 @@ pub struct Check {
 
 /// Arguments of `validate`.
 #[derive(Debug, clap::Args)]
-pub struct Validate {
+pub struct ValidateArgs {
     /// The files.
     #[command(flatten)]
     pub files: Files,
@@ -215,7 +215,7 @@ pub struct Validate {
 
 /// Arguments of `records`.
 #[derive(Debug, clap::Args)]
-pub struct Records {
+pub struct RecordsArgs {
     /// The action.
     #[command(subcommand)]
     pub action: RecordsAction,

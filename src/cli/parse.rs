@@ -32,17 +32,17 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Cli, Box<Refusal>> {
     let mut first_refusal = None;
     let refusal = loop {
         let error = match Cli::try_parse_from(&left) {
-            Ok(cli) => match first_refusal {
-                Some(refusal) => break refusal,
-                None => {
-                    let warnings = ignored_values(&left);
-                    return Ok(Cli {
-                        mistakes,
-                        warnings,
-                        ..cli
-                    });
+            Ok(cli) => {
+                if let Some(refusal) = first_refusal {
+                    break refusal;
                 }
-            },
+                let warnings = ignored_values(&left);
+                return Ok(Cli {
+                    mistakes,
+                    warnings,
+                    ..cli
+                });
+            }
             Err(error) => error,
         };
         if mistakes.len() < MOST
@@ -222,7 +222,7 @@ fn positions(args: &[OsString]) -> std::ops::Range<usize> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
 
     fn parsed(line: &str) -> Result<Cli, Box<Refusal>> {

@@ -1,6 +1,6 @@
 //! The command `check`.
 
-use crate::cli::{Check, Copying, Output, Transfer};
+use crate::cli::{CheckArgs, Copying, Output, Transfer};
 use crate::commands::collisions::Inputs;
 use crate::commands::problems::Problems;
 use crate::commands::stdout_output::Purpose;
@@ -10,7 +10,7 @@ use crate::ui::Printer;
 
 /// Reads the files and shows differences.
 pub(super) fn execute(
-    arguments: Check,
+    arguments: CheckArgs,
     mut problems: Problems,
     printer: &Printer,
 ) -> anyhow::Result<Exit> {

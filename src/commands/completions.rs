@@ -3,12 +3,12 @@
 use clap::{CommandFactory, ValueEnum};
 use clap_complete::Shell as Generator;
 
-use crate::cli::{Cli, Completions, Shell};
+use crate::cli::{Cli, CompletionsArgs, Shell};
 use crate::exit::Exit;
 use crate::ui::Printer;
 
 /// Prints the script of a shell to stdout.
-pub(super) fn execute(arguments: &Completions, printer: &Printer) -> Exit {
+pub(super) fn execute(arguments: &CompletionsArgs, printer: &Printer) -> Exit {
     let generator = match arguments.shell {
         Shell::Bash => Generator::Bash,
         Shell::Zsh => Generator::Zsh,

@@ -8,7 +8,7 @@ use image_syncer_registry::auth::{Credential, KeychainEntry};
 use image_syncer_sync::config::Config;
 use image_syncer_sync::rule::{NamedTags, Rule, RuleSource, Selection};
 
-use crate::cli::Copy;
+use crate::cli::CopyArgs;
 use crate::commands::collisions::Inputs;
 use crate::commands::problems::Problems;
 use crate::commands::stdout_output::Purpose;
@@ -18,7 +18,7 @@ use crate::ui::Printer;
 
 /// Copies the image of the arguments.
 pub(super) fn execute(
-    arguments: Copy,
+    arguments: CopyArgs,
     mut problems: Problems,
     printer: &Printer,
 ) -> anyhow::Result<Exit> {
@@ -52,7 +52,7 @@ pub(super) fn execute(
 }
 
 /// Returns the rule of the arguments. All tags of a repository are a lot to copy by mistake, so they need a flag.
-fn rule(arguments: &Copy) -> anyhow::Result<Rule> {
+fn rule(arguments: &CopyArgs) -> anyhow::Result<Rule> {
     let written = &arguments.source;
     let source = RuleSource::parse(written)?;
     match (&source.select, arguments.all_tags) {

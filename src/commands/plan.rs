@@ -1,6 +1,6 @@
 //! The command `plan`.
 
-use crate::cli::{Output, Plan, Transfer};
+use crate::cli::{Output, PlanArgs, Transfer};
 use crate::commands::collisions::Inputs;
 use crate::commands::problems::Problems;
 use crate::commands::stdout_output::Purpose;
@@ -10,7 +10,7 @@ use crate::ui::Printer;
 
 /// Reads the files and shows what their rules would copy.
 pub(super) fn execute(
-    arguments: Plan,
+    arguments: PlanArgs,
     mut problems: Problems,
     printer: &Printer,
 ) -> anyhow::Result<Exit> {

@@ -1,6 +1,6 @@
 //! The sync of all rules in files.
 
-use crate::cli::Sync;
+use crate::cli::SyncArgs;
 use crate::commands::collisions::Inputs;
 use crate::commands::problems::Problems;
 use crate::commands::stdout_output::Purpose;
@@ -10,7 +10,7 @@ use crate::ui::Printer;
 
 /// Reads the files and copies the images of their rules.
 pub(super) fn execute(
-    arguments: Sync,
+    arguments: SyncArgs,
     mut problems: Problems,
     printer: &Printer,
 ) -> anyhow::Result<Exit> {

@@ -9,7 +9,7 @@ use image_syncer_sync::rule::{
     Naming, PlatformFilter, Rule, RuleDestination, RuleSource, Selection,
 };
 
-use crate::cli::Validate;
+use crate::cli::ValidateArgs;
 use crate::commands::problems::Problems;
 use crate::commands::setup;
 use crate::escape;
@@ -18,7 +18,7 @@ use crate::ui::{Printer, units};
 
 /// Reads the files and prints their rules and logins to stdout.
 pub(super) fn execute(
-    arguments: Validate,
+    arguments: ValidateArgs,
     mut problems: Problems,
     printer: &Printer,
 ) -> anyhow::Result<Exit> {

@@ -16,7 +16,7 @@ pub use files::{Auth, Defaults, Files, Insecure};
 pub use images::{Parts, Platforms, Referrers, WhichReferrers};
 pub use output::{ImagesFormat, LogFormat, LogLevel, Logging, Output, ProgressMode, Reporting};
 pub use registries::{Asking, Safety};
-pub use shell::{Completions, Man, Shell};
+pub use shell::{CompletionsArgs, ManArgs, Shell};
 pub use showing::{CheckFormat, Differences, DryRun, PlanFormat, Showing};
 pub(in crate::cli) use values::days;
 

@@ -8,7 +8,7 @@ use crate::cli::args::values::path;
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
-pub struct Completions {
+pub struct CompletionsArgs {
     /// Shell
     #[arg(value_name = "SHELL", value_enum)]
     pub shell: Shell,
@@ -30,7 +30,7 @@ pub enum Shell {
 
 /// Arguments of `man`.
 #[derive(Debug, Args)]
-pub struct Man {
+pub struct ManArgs {
     /// Command of the page: `copy`, `records prune`
     ///
     /// Default: the page of the program itself.

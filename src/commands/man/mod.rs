@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use clap::CommandFactory;
 
-use crate::cli::{Cli, Man};
+use crate::cli::{Cli, ManArgs};
 use crate::exit::Exit;
 use crate::ui::Printer;
 
@@ -15,7 +15,7 @@ mod page;
 const PROGRAM: &str = "image-syncer";
 
 /// Prints one page to stdout, or writes all of them to a directory.
-pub(super) fn execute(arguments: &Man, printer: &Printer) -> anyhow::Result<Exit> {
+pub(super) fn execute(arguments: &ManArgs, printer: &Printer) -> anyhow::Result<Exit> {
     // The help commands have no page.
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
