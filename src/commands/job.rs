@@ -9,10 +9,11 @@ use image_syncer_registry::transport::{
     RetryPolicy, Timeouts, Transport, TransportOptions, certificate_directories,
 };
 use image_syncer_registry::{Options, Registries};
-use image_syncer_sync::config::{Intent, Referrers, Settings};
 use image_syncer_sync::engine::{Engine, Stop};
 use image_syncer_sync::inventory::records::Records;
+use image_syncer_sync::rule::Referrers;
 use image_syncer_sync::rule::{Immutable, Rule};
+use image_syncer_sync::settings::{Intent, Settings};
 use image_syncer_sync::store::RegistryStores;
 use tokio::runtime::Runtime;
 

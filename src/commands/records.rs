@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use image_syncer_registry::{Registry, Repository};
-use image_syncer_sync::config::Intent;
 use image_syncer_sync::inventory::records::{
     Records, RecordsError, RecordsMaintenance, RecordsOverview,
 };
+use image_syncer_sync::settings::Intent;
 
 use crate::cli::{RecordsAction, Remembering};
 use crate::escape;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use image_syncer_registry::Registry;
 use image_syncer_registry::auth::Credential;
-use image_syncer_sync::config::{ClassicFiles, Config, Defaults, Input, Referrers};
+use image_syncer_sync::config::{ClassicFiles, Config, Defaults, Input};
+use image_syncer_sync::rule::Referrers;
 use image_syncer_sync::rule::{Parts, PlatformFilter};
 
 use crate::cli;

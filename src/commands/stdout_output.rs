@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use image_syncer_sync::Listener;
-use image_syncer_sync::config::Intent;
 use image_syncer_sync::engine::Stop;
 use image_syncer_sync::report::Summary;
 use image_syncer_sync::rule::Rule;
+use image_syncer_sync::settings::Intent;
 
 use crate::cli;
 use crate::commands::listeners::Listeners;

@@ -34,6 +34,7 @@ mod keyed;
 mod lock;
 pub mod report;
 pub mod rule;
+pub mod settings;
 mod span;
 pub mod store;
 mod text;

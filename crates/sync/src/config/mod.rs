@@ -9,7 +9,6 @@ mod error;
 mod file;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
-mod settings;
 mod snippet;
 mod syntax;
 mod variables;
@@ -24,7 +23,6 @@ use crate::rule::{Rule, RuleError};
 
 pub use document::{DoubleQuoted, YamlError, to_yaml, write_yaml};
 pub use error::{ConfigError, Problem};
-pub use settings::{Intent, Referrers, Settings};
 
 /// Content of the files.
 #[derive(Debug, Default)]

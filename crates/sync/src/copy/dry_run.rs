@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use image_syncer_registry::{Cause, Descriptor, Digest, Error, ErrorKind, Presence, Repository};
 
-use crate::config::Intent;
 use crate::failure::{Failure, Side};
 use crate::inventory::{Inventory, MountConfidence};
 use crate::keyed::KeyedLock;
 use crate::lock::lock;
+use crate::settings::Intent;
 use crate::store::Store;
 use crate::transfer::{Decision, Moved, Situation, decide, knowledge};
 

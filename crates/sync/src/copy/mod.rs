@@ -30,13 +30,14 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::compare::Comparer;
-use crate::config::{Intent, Referrers, Settings};
 use crate::discover::{DestinationHint, Image, SourceTags};
 use crate::event::Listener;
 use crate::graph::{ManifestCache, ReferrerQueries, SourceImage};
 use crate::inventory::Inventory;
 use crate::keyed::KeyedLock;
+use crate::rule::Referrers;
 use crate::rule::{Parts, PlatformFilter};
+use crate::settings::{Intent, Settings};
 use crate::store::{ReadOnlyStores, Stores};
 use crate::transfer::{Progress, Transfers};
 

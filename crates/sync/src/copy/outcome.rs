@@ -3,11 +3,11 @@
 use image_syncer_registry::{Cause, Digest, ErrorKind, ManifestHead};
 
 use crate::compare::{Comparison, MissingImage};
-use crate::config::Intent;
 use crate::copy::Copier;
 use crate::event::{Change, Copied, Cost, Outcome, Planned};
 use crate::failure::Failure;
 use crate::graph::SourceImage;
+use crate::settings::Intent;
 
 impl Copier {
     /// Returns true if the destination hides the repository from a login that it accepts, in a run that writes nothing. In

@@ -19,12 +19,12 @@ use image_syncer_registry::{Digest, Registry, Repository, Tag};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::Settings;
 use crate::discover::ImageDestination;
 use crate::discover::tag_list::{TagList, Wait, Waited};
 use crate::inventory::Inventory;
 use crate::lock::lock;
 use crate::rule::{Immutable, Rule, Selection};
+use crate::settings::Settings;
 use crate::store::Stores;
 
 /// Minimum number of tags that justify a list.

@@ -18,9 +18,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::config::Referrers;
 use crate::event::{Event, Listener};
 use crate::failure::Failure;
+use crate::rule::Referrers;
 use crate::rule::{Naming, Rule, RuleDestination, Selection};
 
 pub use destination_index::DestinationHint;

@@ -5,9 +5,9 @@ use std::sync::Mutex;
 use image_syncer_registry::ErrorKind;
 
 use super::*;
-use crate::config::{Intent, Settings};
 use crate::lock::lock;
 use crate::rule::{RuleError, RuleSource};
+use crate::settings::{Intent, Settings};
 use crate::store::Stores;
 use crate::store::memory::{MemoryStores, error, repository};
 

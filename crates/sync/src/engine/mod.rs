@@ -11,12 +11,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::config::Settings;
 use crate::copy::{Copier, Pairs};
 use crate::discover::{DestinationTagIndex, Discoverer, Image};
 use crate::event::{Event, Listener};
 use crate::failure::Failure;
 use crate::rule::Rule;
+use crate::settings::Settings;
 use crate::span;
 use crate::store::Stores;
 use crate::transfer::Progress;

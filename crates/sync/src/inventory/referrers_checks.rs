@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use image_syncer_registry::{Digest, Repository};
 
-use crate::config::Referrers;
 use crate::inventory::records::{RecordUpdate, ReferrersCheck};
 use crate::inventory::registry_facts::DigestKey;
 use crate::inventory::{Inventory, RecordedFacts};
+use crate::rule::Referrers;
 
 impl Inventory {
     /// Returns how long ago all referrers of `root` in `source`, as far as `wanted` goes, were at `destination`; `None`

@@ -5,6 +5,7 @@ mod immutable;
 mod named_tags;
 mod parts;
 mod platform;
+mod referrers;
 mod source;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub use immutable::Immutable;
 pub use named_tags::{NamedTags, TagConflict};
 pub use parts::Parts;
 pub use platform::{PlatformError, PlatformFilter};
+pub use referrers::Referrers;
 pub use source::{Pattern, RuleSource, Selection};
 
 /// One source and its destinations.

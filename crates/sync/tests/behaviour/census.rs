@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use image_syncer_sync::config::Settings;
 use image_syncer_sync::inventory::records::Records;
 use image_syncer_sync::rule::{Immutable, Rule};
+use image_syncer_sync::settings::Settings;
 use testkit::profile::Immutable as Refusal;
 use testkit::{Action, Answer, Fault, Image, Kind, Layer, Registry};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use image_syncer_registry::Digest;
-use image_syncer_sync::config::Settings;
+use image_syncer_sync::settings::Settings;
 use image_syncer_sync::store::Stores;
 use testkit::image::Platform;
 use testkit::profile::Referrers;

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use image_syncer_sync::config::{Intent, Settings};
 use image_syncer_sync::engine::Engine;
 use image_syncer_sync::report::{Report, Summary};
 use image_syncer_sync::rule::{Parts, PlatformFilter, Rule, RuleError};
+use image_syncer_sync::settings::{Intent, Settings};
 use image_syncer_sync::store::RegistryStores;
 use image_syncer_sync::{Event, Listener, Outcome};
 use testkit::image::Platform;

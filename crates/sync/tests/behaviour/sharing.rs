@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use image_syncer_registry::auth::{Credential, Secret};
 use image_syncer_registry::transport::{TransportOptions, WindowBounds};
-use image_syncer_sync::config::Settings;
 use image_syncer_sync::rule::Rule;
+use image_syncer_sync::settings::Settings;
 use testkit::profile::MountRule;
 use testkit::{Auth, Image, Kind, Layer, Profile, Registry};
 

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use image_syncer_sync::config::Settings;
 use image_syncer_sync::engine::Engine;
 use image_syncer_sync::rule::PlatformFilter;
+use image_syncer_sync::settings::Settings;
 use image_syncer_sync::{Event, Listener, Outcome};
 use testkit::{Action, Auth, Fault, Image, Kind, Layer, Profile, Registry};
 use tokio_util::sync::CancellationToken;
@@ -59,7 +59,7 @@ async fn ending_of(silent: &str, stall: Duration) -> (Option<String>, usize) {
     let hosts = [silent.to_owned(), source.host(), destination.host()];
     let endings = Arc::new(Endings::default());
     let settings = Settings {
-        intent: image_syncer_sync::config::Intent::Copy,
+        intent: image_syncer_sync::settings::Intent::Copy,
         platforms: Arc::new(PlatformFilter::parse(&[], &[]).unwrap()),
         parts: image_syncer_sync::rule::Parts::default(),
         force: false,

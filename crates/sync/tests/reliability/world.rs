@@ -7,10 +7,10 @@ use image_syncer_registry::auth::{Credential, Keychain, KeychainEntry};
 use image_syncer_registry::transport::{RetryPolicy, Timeouts, Transport, TransportOptions};
 use image_syncer_registry::{Options, Registries, Repository, Tag, Target};
 use image_syncer_sync::Listener;
-use image_syncer_sync::config::Settings;
 use image_syncer_sync::engine::Engine;
 use image_syncer_sync::report::{Report, Summary};
 use image_syncer_sync::rule::{PlatformFilter, Rule, RuleError};
+use image_syncer_sync::settings::Settings;
 use image_syncer_sync::store::{RegistryStores, Stores};
 use testkit::{Auth, Image, Layer, Profile, Registry};
 use tokio_util::sync::CancellationToken;
@@ -201,7 +201,7 @@ pub(crate) fn stores_with(hosts: &[String], stall: Duration, retry: RetryPolicy)
 pub(crate) async fn run(stores: RegistryStores, rules: Vec<Arc<Rule>>, images: usize) -> Summary {
     let report = Arc::new(Report::new());
     let settings = Settings {
-        intent: image_syncer_sync::config::Intent::Copy,
+        intent: image_syncer_sync::settings::Intent::Copy,
         platforms: Arc::new(PlatformFilter::parse(&[], &[]).unwrap()),
         parts: image_syncer_sync::rule::Parts::default(),
         force: false,

@@ -21,7 +21,6 @@ use image_syncer_registry::{Cause, Digest, ErrorKind, Manifest, Tag, Target};
 
 use crate::commit::{CommitOutcome, name};
 use crate::compare::Difference;
-use crate::config::Referrers;
 use crate::copy::Copier;
 use crate::copy::destination::DestinationCopy;
 use crate::copy::referrer_progress::CompletedStep;
@@ -32,6 +31,7 @@ use crate::failure::{Failure, Side};
 use crate::graph::{
     MAX_DEPTH, MAX_MANIFESTS, Root, SourceImage, SubjectReferrers, may_list_referrers,
 };
+use crate::rule::Referrers;
 use crate::rule::Rule;
 use crate::store::Store;
 

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use image_syncer_registry::{Tag, Target};
 
-use crate::config::Referrers;
 use crate::discover::RuleSearch;
 use crate::discover::referrer_tags::ReferrerTag;
 use crate::discover::source_tags::{ListedReferrerTags, SourceList};
 use crate::failure::{Failure, Side};
+use crate::rule::Referrers;
 use crate::rule::{Rule, RuleDestination, Selection};
 
 /// Tags of a rule that are no images of their own for the time being.

@@ -8,11 +8,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::config::{Intent, Settings};
 use crate::discover::{DestinationTagIndex, Discoverer, Image, SourceTags};
 use crate::event::{Event, Listener};
 use crate::lock::lock;
 use crate::rule::{Immutable, RuleError};
+use crate::settings::{Intent, Settings};
 use crate::store::Stores;
 use crate::store::memory::{MemoryStores, error, repository};
 

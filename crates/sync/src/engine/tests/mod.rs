@@ -28,12 +28,12 @@ use std::sync::Mutex;
 use image_syncer_registry::Repository;
 
 use super::*;
-use crate::config::Intent;
 use crate::event::{Copied, Evidence, Outcome};
 use crate::lock::lock;
 use crate::report::{Report, Summary};
 use crate::rule::PlatformFilter;
 use crate::rule::RuleError;
+use crate::settings::Intent;
 use crate::store::memory::MemoryStores;
 
 /// Events of a run.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use image_syncer_registry::Cause;
 use image_syncer_registry::auth::{Credential, Secret};
 use image_syncer_registry::transport::TransportOptions;
-use image_syncer_sync::config::Intent;
 use image_syncer_sync::engine::Engine;
 use image_syncer_sync::report::{Report, Summary};
+use image_syncer_sync::settings::Intent;
 use testkit::{Access, Action, Auth, Fault, Grant, Kind, Registry, TokenRules};
 use tokio_util::sync::CancellationToken;
 

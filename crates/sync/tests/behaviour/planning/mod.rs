@@ -6,11 +6,12 @@ mod requests;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use image_syncer_sync::config::{Intent, Referrers, Settings};
 use image_syncer_sync::engine::Engine;
 use image_syncer_sync::event::{Change, Volume};
 use image_syncer_sync::report::{Report, Summary};
+use image_syncer_sync::rule::Referrers;
 use image_syncer_sync::rule::{Parts, Rule};
+use image_syncer_sync::settings::{Intent, Settings};
 use image_syncer_sync::{Event, Listener, Outcome};
 use testkit::image::Platform;
 use testkit::profile::Referrers as Lists;

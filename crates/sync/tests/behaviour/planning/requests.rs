@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use image_syncer_sync::Outcome;
-use image_syncer_sync::config::{Intent, Settings};
 use image_syncer_sync::event::{Change, Planned};
 use image_syncer_sync::inventory::records::{Records, RecordsError};
 use image_syncer_sync::rule::Immutable;
+use image_syncer_sync::settings::{Intent, Settings};
 use testkit::{Kind, Registry};
 
 use crate::kit::server;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use image_syncer_sync::config::Settings;
+use image_syncer_sync::settings::Settings;
 use serde_json::{Value, json};
 use testkit::image::media;
 use testkit::profile::{InventedReferrers, Referrers};

@@ -1,9 +1,9 @@
 //! `--strip-attestations` and `--sparse`.
 
 use image_syncer_registry::Cause;
-use image_syncer_sync::config::Settings;
 use image_syncer_sync::report::Summary;
 use image_syncer_sync::rule::Parts;
+use image_syncer_sync::settings::Settings;
 use image_syncer_sync::{Outcome, Responsibility};
 use testkit::image::Shape;
 use testkit::{Action, Fault, Image, Kind, Layer, Platform, Profile, Registry};

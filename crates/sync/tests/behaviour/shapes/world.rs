@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use image_syncer_registry::auth::Credential;
 use image_syncer_registry::transport::TransportOptions;
-use image_syncer_sync::config::Settings;
 use image_syncer_sync::engine::Engine;
 use image_syncer_sync::report::Report;
 use image_syncer_sync::rule::Rule;
+use image_syncer_sync::settings::Settings;
 use image_syncer_sync::{Event, Listener, Outcome};
 use testkit::image::{Shape, media};
 use testkit::profile::Referrers;

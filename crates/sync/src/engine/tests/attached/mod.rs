@@ -4,7 +4,7 @@ use image_syncer_registry::{ErrorKind, Manifest, Tag};
 use serde_json::json;
 
 use super::*;
-use crate::config::Referrers;
+use crate::rule::Referrers;
 use crate::store::memory::{blob_json, entry, error, repository};
 
 mod interval;
