@@ -66,8 +66,8 @@ fn client_certificates_are_shown_to_registries_that_demand_them() {
         .exits(1)
         .says("it demands a client certificate that it accepts")
         .says(&format!(
-            "put a client certificate that {0} accepts and its key, as client.cert and client.key, into \
-             /etc/containers/certs.d/{0}/",
+            "put a client certificate that {0} accepts, and its key, into /etc/containers/certs.d/{0}/ as client.cert and \
+             client.key",
             guarded.host()
         ));
     let stranger = Tls::new().client_pem().unwrap();

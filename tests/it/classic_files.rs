@@ -43,7 +43,10 @@ fn check(files: &[(&str, &str)], arguments: &[&str]) {
             .replace("DST", &destination.host());
         place = place.file(name, &text);
     }
-    place.run(arguments).exits(0).says("4 images: 4 copied");
+    place
+        .run(arguments)
+        .exits(0)
+        .says("3 images to up to 2 destinations, 4 copies: 4 copied");
     assert_arrived(&destination, "mirror/nginx", "1.25", &image("nginx 1.25"));
     assert_arrived(&destination, "mirror/nginx", "1.26", &image("nginx 1.26"));
     assert_arrived(&destination, "mirror/redis", "7", &image("redis"));
