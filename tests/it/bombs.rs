@@ -6,7 +6,7 @@ use testkit::image::media;
 use testkit::{Action, Fault, Kind, Manifest, Registry};
 
 use crate::memory::held;
-use crate::support::{Place, image, insecure};
+use crate::support::{between, image};
 
 /// Returns `count` descriptors, each as short as possible.
 fn entries(count: usize) -> String {
@@ -41,16 +41,11 @@ fn several_bombs_at_once_fail_alone_in_little_memory() {
     source.push("good", Some("v1"), &image("good"));
     // The program runs until this request is answered.
     destination.fault(Fault::on(Kind::ManifestPut), Action::StallBeforeAnswer);
-    let place = Place::new()
-        .file(
-            "images.yaml",
-            &format!(
-                "{0}/bombs: {1}/bombs\n{0}/good:v1: {1}/good\n",
-                source.host(),
-                destination.host()
-            ),
-        )
-        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let place = between(
+        &source,
+        &destination,
+        "SRC/bombs: DST/bombs\nSRC/good:v1: DST/good\n",
+    );
     let mut child = place
         .command(&["--images", "images.yaml", "--auth", "auth.yaml"])
         .spawn()

@@ -3,24 +3,24 @@
 use serde_json::{Value, json};
 
 use crate::support::report::{assert_valid, images};
-use crate::support::showing::World;
+use crate::support::showing::{differing, failing, run_reading};
 
 #[test]
 fn each_difference_has_a_line_on_stdout_and_totals_go_to_stderr() {
-    let world = World::new();
-    let outcome = world.asks(&["check"], &[]).exits(3);
+    let world = differing();
+    let outcome = run_reading(&world, &["check"], &[]).exits(3);
     insta::assert_snapshot!("differences", world.named(&outcome.stdout));
     insta::assert_snapshot!("totals", world.named(&outcome.stderr));
-    world.run(&[], &[]).exits(0);
-    let outcome = world.asks(&["check"], &[]).exits(0);
+    world.run_command(&[], &[]).exits(0);
+    let outcome = run_reading(&world, &["check"], &[]).exits(0);
     assert_eq!(outcome.stdout, "");
     outcome.says("3 images: 0 new, 0 changed, 3 unchanged, 0 skipped, 0 failed");
 }
 
 #[test]
 fn quiet_prints_nothing_but_errors() {
-    let world = World::new();
-    let outcome = world.asks(&["check"], &["-q"]).exits(3);
+    let world = differing();
+    let outcome = run_reading(&world, &["check"], &["-q"]).exits(3);
     let warnings = outcome.lines("warning").len();
     assert_eq!(
         (outcome.stdout.as_str(), warnings),
@@ -29,15 +29,17 @@ fn quiet_prints_nothing_but_errors() {
         outcome.stderr
     );
     assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
-    let world = world.failing();
-    let outcome = world.asks(&["check"], &["-q"]).exits(1).says("hint: ");
+    let world = failing(world);
+    let outcome = run_reading(&world, &["check"], &["-q"])
+        .exits(1)
+        .says("hint: ");
     assert_eq!(outcome.stdout, "");
 }
 
 #[test]
 fn verbose_lists_all_images() {
-    let world = World::new();
-    let outcome = world.asks(&["check"], &["-v"]).exits(3);
+    let world = differing();
+    let outcome = run_reading(&world, &["check"], &["-v"]).exits(3);
     let words = outcome
         .stdout
         .lines()
@@ -47,9 +49,8 @@ fn verbose_lists_all_images() {
 
 #[test]
 fn a_comparison_that_failed_comes_before_a_difference() {
-    let world = World::new().failing();
-    let outcome = world
-        .asks(&["check"], &[])
+    let world = failing(differing());
+    let outcome = run_reading(&world, &["check"], &[])
         .exits(1)
         .says("1 source could not be listed");
     assert_eq!(outcome.stdout.lines().count(), 2, "{}", outcome.stdout);
@@ -57,8 +58,8 @@ fn a_comparison_that_failed_comes_before_a_difference() {
 
 #[test]
 fn programs_get_the_document_of_the_report() {
-    let world = World::new();
-    let outcome = world.asks(&["check"], &["--output", "json"]).exits(3);
+    let world = differing();
+    let outcome = run_reading(&world, &["check"], &["--output", "json"]).exits(3);
     let document: Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_valid(&document);
     assert_eq!(

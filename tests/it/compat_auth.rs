@@ -2,9 +2,7 @@
 
 use testkit::{Access, Auth, Authorization, Grant, Kind, Registry, Tls, TokenRules};
 
-use crate::support::{Place, assert_arrived, image, insecure, registry};
-
-const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
+use crate::support::{FILES, Place, assert_arrived, between, image, insecure, registry};
 
 #[test]
 fn the_longest_key_wins_and_may_be_the_whole_repository() {
@@ -105,10 +103,8 @@ fn insecure_accepts_any_certificate_and_plain_http() {
     let source = Registry::builder().tls(Tls::new()).start_on_thread();
     let destination = registry();
     source.push("a", Some("v1"), &image("a"));
-    let rules = format!("{}/a:v1: {}/a\n", source.host(), destination.host());
-    let place = Place::new()
-        .file("images.yaml", &rules)
-        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let rules = "SRC/a:v1: DST/a\n";
+    let place = between(&source, &destination, rules);
     place.run(&FILES).exits(0).says("1 copied");
     assert_arrived(&destination, "a", "v1", &image("a"));
 }

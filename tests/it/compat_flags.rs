@@ -5,20 +5,13 @@ use std::time::Duration;
 use serde_json::json;
 use testkit::{Action, Fault, Image, Kind, Layer, Registry};
 
-use crate::support::{Place, assert_arrived, image, index, insecure, registry};
-
-const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
+use crate::support::{FILES, Place, assert_arrived, between, image, index, insecure, registry};
 
 /// Returns the files of a sync of `a:v1` that has run.
 fn unchanged() -> (Registry, Registry, Place) {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
-    let place = Place::new()
-        .file(
-            "images.yaml",
-            &format!("{}/a:v1: {}/a\n", source.host(), destination.host()),
-        )
-        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let place = between(&source, &destination, "SRC/a:v1: DST/a\n");
     place.run(&FILES).exits(0).says("1 copied");
     (source, destination, place)
 }
@@ -114,12 +107,7 @@ pub(crate) fn proc_limits_the_blobs_in_flight() {
     }
     // Without the limit, uploads would start while others wait for their answers.
     destination.set_latency(Duration::from_millis(20));
-    let place = Place::new()
-        .file(
-            "images.yaml",
-            &format!("{}/a: {}/a\n", source.host(), destination.host()),
-        )
-        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let place = between(&source, &destination, "SRC/a: DST/a\n");
     place
         .run(&[&FILES[..], &["-p1"]].concat())
         .exits(0)
@@ -156,9 +144,7 @@ fn an_index_whose_own_push_failed_is_not_among_the_successes() {
     let push = Fault::on(Kind::ManifestPut).reference("bad");
     destination.fault(push, Action::error(403, "DENIED", "no"));
     let (from, to) = (source.host(), destination.host());
-    let place = Place::new()
-        .file("images.yaml", &format!("{from}/a: {to}/b\n"))
-        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let place = between(&source, &destination, &format!("{from}/a: {to}/b\n"));
     let flags = [
         "--output-success-images=out",
         "--output-images-format",

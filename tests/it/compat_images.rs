@@ -1,61 +1,41 @@
 //! Rules of the `images` map, as the registries see them.
 
-use testkit::{Kind, Registry};
+use testkit::Kind;
 
-use crate::support::{Outcome, Place, assert_arrived, image, insecure, registry};
+use crate::support::{Outcome, World, assert_arrived, image};
 
-/// A source with `team/app` in three tags, and a destination; rules name them `SRC` and `DST`.
-struct Two {
-    source: Registry,
-    destination: Registry,
+/// Returns a source with `team/app` in three tags, and a destination.
+fn two() -> World {
+    let tags = ["v1", "v2", "V3"].into_iter();
+    tags.fold(World::new(""), |world, tag| {
+        world.with("team/app", tag, &image(tag))
+    })
 }
 
-impl Two {
-    fn new() -> Self {
-        let (source, destination) = (registry(), registry());
-        for tag in ["v1", "v2", "V3"] {
-            source.push("team/app", Some(tag), &image(tag));
-        }
-        Self {
-            source,
-            destination,
-        }
-    }
+/// Runs rules with a default registry and namespace, without records.
+fn run(two: &World, rules: &str) -> Outcome {
+    two.set_rules(rules);
+    let host = two.destination.host();
+    two.run(&[
+        "--no-records",
+        "--registry",
+        &host,
+        "--namespace",
+        "mirror/of",
+    ])
+}
 
-    fn run(&self, rules: &str) -> Outcome {
-        let rules = rules
-            .replace("SRC", &self.source.host())
-            .replace("DST", &self.destination.host());
-        let host = self.destination.host();
-        Place::new()
-            .file("images.yaml", &rules)
-            .file("auth.yaml", &insecure(&[&self.source, &self.destination]))
-            .run(&[
-                "--images",
-                "images.yaml",
-                "--auth",
-                "auth.yaml",
-                "--registry",
-                &host,
-                "--namespace",
-                "mirror/of",
-            ])
-    }
-
-    fn tags(&self, repository: &str) -> Vec<String> {
-        self.destination.state().tags(repository)
-    }
-
-    fn pushes(&self, reference: &str) -> usize {
-        self.destination
-            .count(|request| request.kind == Kind::ManifestPut && request.path.ends_with(reference))
-    }
+fn pushes(two: &World, reference: &str) -> usize {
+    let is_push = |request: &testkit::Request| {
+        request.kind == Kind::ManifestPut && request.path.ends_with(reference)
+    };
+    two.destination.count(is_push)
 }
 
 #[test]
 fn an_empty_item_in_a_list_is_the_default_with_the_same_tags() {
-    let two = Two::new();
-    two.run("SRC/team/app: ['', DST/other/app]\n")
+    let two = two();
+    run(&two, "SRC/team/app: ['', DST/other/app]\n")
         .exits(0)
         .says("\n3 images to 2 destinations, 6 copies: 6 copied, ");
     for repository in ["mirror/of/app", "other/app"] {
@@ -67,9 +47,9 @@ fn an_empty_item_in_a_list_is_the_default_with_the_same_tags() {
 
 #[test]
 fn an_empty_destination_of_a_digest_stays_untagged() {
-    let two = Two::new();
+    let two = two();
     let image = image("v1");
-    two.run(&format!("SRC/team/app@{}: ''\n", image.digest()))
+    run(&two, &format!("SRC/team/app@{}: ''\n", image.digest()))
         .exits(0)
         .says("1 copied");
     assert_arrived(&two.destination, "mirror/of/app", image.digest(), &image);
@@ -78,10 +58,10 @@ fn an_empty_destination_of_a_digest_stays_untagged() {
 
 #[test]
 fn a_digest_may_be_given_at_both_ends() {
-    let two = Two::new();
+    let two = two();
     let image = image("v1");
     let digest = image.digest();
-    two.run(&format!("SRC/team/app@{digest}: DST/app@{digest}\n"))
+    run(&two, &format!("SRC/team/app@{digest}: DST/app@{digest}\n"))
         .exits(0)
         .says("1 copied");
     assert_arrived(&two.destination, "app", digest, &image);
@@ -90,14 +70,14 @@ fn a_digest_may_be_given_at_both_ends() {
 
 #[test]
 fn repeated_rules_and_tags_are_done_once() {
-    let two = Two::new();
-    two.run(
+    let two = two();
+    run(&two,
         "SRC/team/app:v1: DST/app\n'SRC/team/app:v1 , v2,v1': [DST/app, DST/app]\nSRC/team/app:/^v/: DST/app\n",
     )
     .exits(0)
     .says("2 images: 2 copied");
     assert_eq!(two.tags("app"), ["v1", "v2"]);
-    assert_eq!((two.pushes("/v1"), two.pushes("/v2")), (1, 1));
+    assert_eq!((pushes(&two, "/v1"), pushes(&two, "/v2")), (1, 1));
 }
 
 #[test]
@@ -108,22 +88,20 @@ fn expressions_are_unanchored_and_may_ignore_case() {
         ("//", &["V3", "v1", "v2"]),
         ("/2$/", &["v2"]),
     ] {
-        let two = Two::new();
-        two.run(&format!("'SRC/team/app:{expression}': DST/app\n"))
-            .exits(0);
+        let two = two();
+        run(&two, &format!("'SRC/team/app:{expression}': DST/app\n")).exits(0);
         assert_eq!(two.tags("app"), expected, "{expression}");
     }
 }
 
 #[test]
 fn an_empty_source_is_reported() {
-    let two = Two::new();
+    let two = two();
     // Most registries distinguish a repository without tags from a missing one.
     two.source
         .change_profile(|profile| profile.tags.null_when_empty = true);
     two.source.push("empty", None, &image("untagged"));
-    let outcome = two
-        .run("SRC/empty: DST/empty\nSRC/team/app:/^w/: DST/app\n")
+    let outcome = run(&two, "SRC/empty: DST/empty\nSRC/team/app:/^w/: DST/app\n")
         .exits(0)
         .says("0 images");
     let source = two.source.host();

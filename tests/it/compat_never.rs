@@ -3,9 +3,7 @@
 use testkit::image::{Format, IndexBuilder};
 use testkit::{Action, Fault, Kind};
 
-use crate::support::{Place, assert_arrived, image, index, insecure, registry};
-
-const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
+use crate::support::{FILES, assert_arrived, between, image, index, registry};
 
 #[test]
 fn lists_that_are_written_over_many_lines_keep_their_digest() {
@@ -16,12 +14,7 @@ fn lists_that_are_written_over_many_lines_keep_their_digest() {
             .pretty()
             .build();
         source.push("a", Some(tag), &pretty);
-        let place = Place::new()
-            .file(
-                "images.yaml",
-                &format!("{}/a:{tag}: {}/a\n", source.host(), destination.host()),
-            )
-            .file("auth.yaml", &insecure(&[&source, &destination]));
+        let place = between(&source, &destination, &format!("SRC/a:{tag}: DST/a\n"));
         place.run(&FILES).exits(0);
         assert_arrived(&destination, "a", tag, &pretty);
         place.run(&FILES).exits(0).says("1 unchanged");
@@ -33,12 +26,7 @@ fn an_error_at_the_destination_is_not_taken_for_absence() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &index("a"));
     destination.fault(Fault::on(Kind::ManifestHead), Action::status(503));
-    let place = Place::new()
-        .file(
-            "images.yaml",
-            &format!("{}/a:v1: {}/a\n", source.host(), destination.host()),
-        )
-        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let place = between(&source, &destination, "SRC/a:v1: DST/a\n");
     place
         .run(&[&FILES[..], &["--retries", "0"]].concat())
         .exits(1)
@@ -59,12 +47,7 @@ fn connections_are_fewer_than_images() {
             &image(&number.to_string()),
         );
     }
-    let place = Place::new()
-        .file(
-            "images.yaml",
-            &format!("{}/a: {}/a\n", source.host(), destination.host()),
-        )
-        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let place = between(&source, &destination, "SRC/a: DST/a\n");
     place.run(&FILES).exits(0).says("400 images: 400 copied");
     // 64 for small requests, 16 for blobs, and those that were being opened when another became free.
     for registry in [&source, &destination] {

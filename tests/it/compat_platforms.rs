@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::{Image, Layer, Platform, Registry};
 
-use crate::support::{Outcome, Place, assert_arrived, insecure, registry};
+use crate::support::{Outcome, World, assert_arrived};
 
 /// Returns an image for a platform, with its own layer.
 fn image(platform: Platform) -> Image {
@@ -19,16 +19,9 @@ struct Run {
 
 impl Run {
     fn of(root: &Image, arguments: &[&str]) -> Self {
-        let (source, destination) = (registry(), registry());
-        source.push("a", Some("v1"), root);
-        let place = Place::new()
-            .file(
-                "images.yaml",
-                &format!("{}/a:v1: {}/a\n", source.host(), destination.host()),
-            )
-            .file("auth.yaml", &insecure(&[&source, &destination]));
-        let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
-        let outcome = place.run(&[&files, arguments].concat()).exits(0);
+        let world = World::new("SRC/a:v1: DST/a\n").with("a", "v1", root);
+        let outcome = world.run(arguments).exits(0);
+        let destination = world.destination;
         assert_eq!(destination.problems(), [""; 0]);
         Self {
             destination,

@@ -1,54 +1,28 @@
 //! Images of every shape and rules of every form arrive whole and unchanged.
 
-use testkit::{Image, Layer, Platform, Registry};
+use testkit::{Image, Layer, Platform};
 
-use crate::support::{Outcome, Place, assert_arrived, image, index, insecure, registry};
+use crate::support::{Outcome, Place, World, assert_arrived, image, index, insecure, registry};
 
-/// Two registries, and rules between them in which `SRC` and `DST` stand for their hosts.
-struct Two {
-    source: Registry,
-    destination: Registry,
+fn two() -> World {
+    World::new("")
 }
 
-impl Two {
-    fn new() -> Self {
-        Self {
-            source: registry(),
-            destination: registry(),
-        }
-    }
-
-    fn run(&self, images: &str, arguments: &[&str]) -> Outcome {
-        let images = images
-            .replace("SRC", &self.source.host())
-            .replace("DST", &self.destination.host());
-        let place = Place::new()
-            .file("images.yaml", &images)
-            .file("auth.yaml", &insecure(&[&self.source, &self.destination]));
-        let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
-        let outcome = place.run(&[&files, arguments].concat());
-        assert_eq!(self.source.problems(), [""; 0]);
-        assert_eq!(self.destination.problems(), [""; 0]);
-        assert_eq!(outcome.stdout, "");
-        outcome
-    }
-
-    #[track_caller]
-    fn arrived(&self, repository: &str, reference: &str, image: &Image) {
-        assert_arrived(&self.destination, repository, reference, image);
-    }
-
-    fn tags(&self, repository: &str) -> Vec<String> {
-        self.destination.state().tags(repository)
-    }
+/// Runs rules without records, and asserts that no request broke the specification.
+fn run(two: &World, rules: &str, arguments: &[&str]) -> Outcome {
+    two.set_rules(rules);
+    let outcome = two.run(&[&["--no-records"], arguments].concat());
+    two.has_no_problems();
+    assert_eq!(outcome.stdout, "");
+    outcome
 }
 
 #[test]
 fn a_single_image() {
-    let two = Two::new();
+    let two = two();
     let image = image("a");
     two.source.push("team/app", Some("v1"), &image);
-    two.run("SRC/team/app:v1: DST/mirror/app\n", &[])
+    run(&two, "SRC/team/app:v1: DST/mirror/app\n", &[])
         .exits(0)
         .says("1 image: 1 copied, 0 unchanged, 0 skipped, 0 failed");
     two.arrived("mirror/app", "v1", &image);
@@ -56,39 +30,38 @@ fn a_single_image() {
 
 #[test]
 fn a_docker_image_whose_manifest_is_written_over_many_lines() {
-    let two = Two::new();
+    let two = two();
     let image = Image::docker().layer(Layer::tar("a", 500)).pretty().build();
     two.source.push("a", Some("v1"), &image);
-    two.run("SRC/a:v1: DST/a\n", &[]).exits(0);
+    run(&two, "SRC/a:v1: DST/a\n", &[]).exits(0);
     two.arrived("a", "v1", &image);
 }
 
 #[test]
 fn an_index_with_all_its_platforms() {
-    let two = Two::new();
+    let two = two();
     let index = index("a");
     two.source.push("a", Some("v1"), &index);
-    two.run("SRC/a:v1: DST/a\n", &[]).exits(0);
+    run(&two, "SRC/a:v1: DST/a\n", &[]).exits(0);
     two.arrived("a", "v1", &index);
 }
 
 #[test]
 fn a_helm_chart() {
-    let two = Two::new();
+    let two = two();
     let chart = Image::helm_chart("app", "1.2.3");
     two.source.push("charts/app", Some("1.2.3"), &chart);
-    two.run("SRC/charts/app:1.2.3: DST/charts/app\n", &[])
-        .exits(0);
+    run(&two, "SRC/charts/app:1.2.3: DST/charts/app\n", &[]).exits(0);
     two.arrived("charts/app", "1.2.3", &chart);
 }
 
 #[test]
 fn every_tag_of_a_repository() {
-    let two = Two::new();
+    let two = two();
     for tag in ["v1", "v2", "latest"] {
         two.source.push("a", Some(tag), &image(tag));
     }
-    two.run("SRC/a: DST/b\n", &[])
+    run(&two, "SRC/a: DST/b\n", &[])
         .exits(0)
         .says("3 images: 3 copied");
     for tag in ["v1", "v2", "latest"] {
@@ -98,21 +71,21 @@ fn every_tag_of_a_repository() {
 
 #[test]
 fn tags_that_match_an_expression() {
-    let two = Two::new();
+    let two = two();
     for tag in ["v1.0", "v1.1", "v2.0", "nightly-v1"] {
         two.source.push("a", Some(tag), &image(tag));
     }
-    two.run("SRC/a:/^v1\\./: DST/a\n", &[]).exits(0);
+    run(&two, "SRC/a:/^v1\\./: DST/a\n", &[]).exits(0);
     assert_eq!(two.tags("a"), ["v1.0", "v1.1"]);
 }
 
 #[test]
 fn renamed_tags() {
-    let two = Two::new();
+    let two = two();
     for tag in ["v1", "v2"] {
         two.source.push("a", Some(tag), &image(tag));
     }
-    two.run("SRC/a:v1,v2: DST/a:old,new\n", &[]).exits(0);
+    run(&two, "SRC/a:v1,v2: DST/a:old,new\n", &[]).exits(0);
     two.arrived("a", "old", &image("v1"));
     two.arrived("a", "new", &image("v2"));
     assert_eq!(two.tags("a"), ["new", "old"]);
@@ -120,12 +93,12 @@ fn renamed_tags() {
 
 #[test]
 fn an_image_by_its_digest() {
-    let two = Two::new();
+    let two = two();
     let image = image("a");
     let digest = two.source.push("a", None, &image);
     let rules =
         format!("SRC/a@{digest}: [DST/plain, 'DST/tagged:v9']\nSRC/a:v1@{digest}: DST/kept\n");
-    two.run(&rules, &[]).exits(0).says("3 copied");
+    run(&two, &rules, &[]).exits(0).says("3 copied");
     two.arrived("plain", &digest, &image);
     two.arrived("tagged", "v9", &image);
     two.arrived("kept", "v1", &image);
@@ -134,7 +107,7 @@ fn an_image_by_its_digest() {
 
 #[test]
 fn many_destinations_for_one_download() {
-    let two = Two::new();
+    let two = two();
     let third = registry();
     let image = image("a");
     two.source.push("a", Some("v1"), &image);
@@ -158,9 +131,10 @@ fn many_destinations_for_one_download() {
 
 #[test]
 fn only_the_selected_platforms() {
-    let two = Two::new();
+    let two = two();
     two.source.push("a", Some("v1"), &index("a"));
-    two.run(
+    run(
+        &two,
         "SRC/a:v1: DST/a\n",
         &["--os", "linux", "--arch", "amd64,arm64"],
     )
@@ -173,15 +147,18 @@ fn only_the_selected_platforms() {
 
 #[test]
 fn an_image_of_another_platform_is_skipped_with_its_reason() {
-    let two = Two::new();
+    let two = two();
     let image = Image::oci()
         .platform(Platform::linux("s390x"))
         .layer(Layer::tar("a", 100))
         .build();
     two.source.push("a", Some("v1"), &image);
-    let outcome = two
-        .run("SRC/a:v1: DST/a\n", &["--arch", "amd64", "--arch", "arm64"])
-        .exits(0);
+    let outcome = run(
+        &two,
+        "SRC/a:v1: DST/a\n",
+        &["--arch", "amd64", "--arch", "arm64"],
+    )
+    .exits(0);
     assert_eq!(outcome.lines("skipped").len(), 1);
     assert!(
         outcome
@@ -193,45 +170,45 @@ fn an_image_of_another_platform_is_skipped_with_its_reason() {
 
 #[test]
 fn a_second_run_copies_nothing() {
-    let two = Two::new();
+    let two = two();
     two.source.push("a", Some("v1"), &index("a"));
     let rules = "SRC/a: DST/a\n";
-    two.run(rules, &[]).exits(0).says("1 copied");
+    run(&two, rules, &[]).exits(0).says("1 copied");
     two.destination.clear_requests();
-    let again = two.run(rules, &["-v"]).exits(0);
+    let again = run(&two, rules, &["-v"]).exits(0);
     assert_eq!(again.lines("unchanged").len(), 1);
     assert_eq!(two.destination.bytes_received(), 0);
 }
 
 #[test]
 fn force_pushes_unchanged_images_again() {
-    let two = Two::new();
+    let two = two();
     two.source.push("a", Some("v1"), &image("a"));
     let rules = "SRC/a:v1: DST/a\n";
-    two.run(rules, &[]).exits(0);
-    let puts = |two: &Two| {
+    run(&two, rules, &[]).exits(0);
+    let puts = |two: &World| {
         two.destination
             .count(|r| r.kind == testkit::Kind::ManifestPut)
     };
     assert_eq!(puts(&two), 1);
-    two.run(rules, &["--force=false"])
+    run(&two, rules, &["--force=false"])
         .exits(0)
         .says("1 unchanged");
     assert_eq!(puts(&two), 1);
-    two.run(rules, &["--force"]).exits(0).says("1 copied");
+    run(&two, rules, &["--force"]).exits(0).says("1 copied");
     assert_eq!(puts(&two), 2);
 }
 
 #[test]
 fn one_transfer_at_a_time_is_enough() {
-    let two = Two::new();
+    let two = two();
     for tag in ["v1", "v2", "v3"] {
         two.source.push("a", Some(tag), &index(tag));
     }
-    two.run("SRC/a: [DST/a, DST/b]\n", &["--proc", "1"])
+    run(&two, "SRC/a: [DST/a, DST/b]\n", &["--proc", "1"])
         .exits(0)
         .says("6 copied");
-    two.run("SRC/a: [DST/a, DST/b]\n", &["--proc", "-3"])
+    run(&two, "SRC/a: [DST/a, DST/b]\n", &["--proc", "-3"])
         .exits(0)
         .says("6 unchanged");
 }
@@ -249,7 +226,7 @@ fn with_wrong_sizes(image: &Image, wrong: impl Fn(u64) -> u64) -> Image {
 
 #[test]
 fn wrong_sizes_in_manifests_are_reported_and_the_digest_decides() {
-    let two = Two::new();
+    let two = two();
     let images = [
         ("less", with_wrong_sizes(&image("less"), |size| size - 1)),
         ("more", with_wrong_sizes(&image("more"), |size| size + 1)),
@@ -259,8 +236,7 @@ fn wrong_sizes_in_manifests_are_reported_and_the_digest_decides() {
         two.source.push("app", Some(tag), image);
     }
     let rules = "SRC/app: [DST/one, DST/two]\n";
-    let outcome = two
-        .run(rules, &[])
+    let outcome = run(&two, rules, &[])
         .exits(0)
         .says("\n3 images to 2 destinations, 6 copies: 6 copied, ");
     assert_eq!(outcome.lines("warning").len(), 3, "{}", outcome.stderr);
@@ -277,7 +253,7 @@ fn wrong_sizes_in_manifests_are_reported_and_the_digest_decides() {
         }
     }
     let before = two.destination.bytes_received();
-    two.run(rules, &["--verify"])
+    run(&two, rules, &["--verify"])
         .exits(0)
         .says(", 6 copies: 0 copied, 6 unchanged");
     assert_eq!(two.destination.bytes_received(), before);

@@ -1,53 +1,26 @@
 //! The program sends no request whose answer it knows.
 
-use testkit::{Image, Kind, Layer, Profile, Registry};
+use testkit::{Image, Kind, Layer, Profile};
 
-use crate::support::{Place, image, index, insecure};
+use crate::support::{World, image, index};
 
 /// Requests of a new image at the destination, without its uploads.
 const NEW: [Kind; 2] = [Kind::ManifestHead, Kind::ManifestPut];
 
-/// Copies `a:v1`, again and again; gives the kinds of requests of each run at source and destination.
-struct Runs {
-    source: Registry,
-    destination: Registry,
-    place: Place,
+/// Returns registries of one kind with `a:v1` at the source.
+fn world(image: &Image, profile: &Profile) -> World {
+    World::with_profile(profile, "SRC/a:v1: DST/a\n").with("a", "v1", image)
 }
 
-impl Runs {
-    /// Between registries of one kind.
-    fn of(image: &Image, profile: &Profile) -> Self {
-        let start = || {
-            Registry::builder()
-                .profile(profile.clone())
-                .start_on_thread()
-        };
-        let (source, destination) = (start(), start());
-        source.push("a", Some("v1"), image);
-        let place = Place::new()
-            .file(
-                "images.yaml",
-                &format!("{}/a:v1: {}/a\n", source.host(), destination.host()),
-            )
-            .file("auth.yaml", &insecure(&[&source, &destination]));
-        Self {
-            source,
-            destination,
-            place,
-        }
-    }
-
-    fn run(&self, flags: &[&str]) -> [Vec<Kind>; 2] {
-        self.source.clear_requests();
-        self.destination.clear_requests();
-        let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
-        self.place.run(&[&files, flags].concat()).exits(0);
-        [&self.source, &self.destination].map(|registry| {
-            let mut kinds: Vec<Kind> = registry.requests().iter().map(|r| r.kind).collect();
-            kinds.sort_by_key(|kind| format!("{kind:?}"));
-            kinds
-        })
-    }
+/// Copies `a:v1`, and returns the sorted kinds of requests to source and destination.
+fn run(world: &World, flags: &[&str]) -> [Vec<Kind>; 2] {
+    world.clear_requests();
+    world.run(flags).exits(0);
+    [&world.source, &world.destination].map(|registry| {
+        let mut kinds: Vec<Kind> = registry.requests().iter().map(|r| r.kind).collect();
+        kinds.sort_by_key(|kind| format!("{kind:?}"));
+        kinds
+    })
 }
 
 /// Returns registries with and without the referrers API.
@@ -71,10 +44,10 @@ fn without_blobs(kinds: &[Kind]) -> Vec<Kind> {
 fn an_unchanged_image_costs_a_head_at_each_end() {
     for profile in profiles() {
         for image in [image("a"), index("a")] {
-            let runs = Runs::of(&image, &profile);
-            runs.run(&["--no-referrers"]);
+            let runs = world(&image, &profile);
+            run(&runs, &["--no-referrers"]);
             let expected = [[Kind::ManifestHead], [Kind::ManifestHead]];
-            assert_eq!(runs.run(&["--no-referrers"]), expected);
+            assert_eq!(run(&runs, &["--no-referrers"]), expected);
         }
     }
 }
@@ -83,9 +56,9 @@ fn an_unchanged_image_costs_a_head_at_each_end() {
 fn referrers_of_an_unchanged_image_cost_a_list_of_tags_and_a_request_at_the_source() {
     for profile in profiles() {
         for image in [image("a"), index("a")] {
-            let runs = Runs::of(&image, &profile);
-            runs.run(&[]);
-            let [source, destination] = runs.run(&[]);
+            let runs = world(&image, &profile);
+            run(&runs, &[]);
+            let [source, destination] = run(&runs, &[]);
             assert_eq!(source, [Kind::ManifestHead, Kind::Referrers, Kind::Tags]);
             assert_eq!(destination, [Kind::ManifestHead]);
         }
@@ -94,12 +67,12 @@ fn referrers_of_an_unchanged_image_cost_a_list_of_tags_and_a_request_at_the_sour
 
 #[test]
 fn a_source_without_referrers_api_gets_one_request_for_all_images() {
-    let runs = Runs::of(&image("a"), &Profile::distribution());
+    let runs = world(&image("a"), &Profile::distribution());
     runs.source.push("a", Some("v2"), &index("b"));
     let rules = format!("{}/a: {}/a\n", runs.source.host(), runs.destination.host());
     std::fs::write(runs.place.path("images.yaml"), rules).unwrap();
     for _ in 0..2 {
-        let [source, _] = runs.run(&[]);
+        let [source, _] = run(&runs, &[]);
         let count = |kind| source.iter().filter(|found| **found == kind).count();
         assert_eq!((count(Kind::Referrers), count(Kind::Tags)), (1, 1));
     }
@@ -111,7 +84,7 @@ fn a_new_image_of_l_layers_costs_at_most_3l_and_7() {
         for (flags, more) in [(&["--no-referrers"][..], 0), (&[], 2)] {
             let image =
                 Image::single((0..layers).map(|n| Layer::tar(&format!("layer {n}"), 1_000)));
-            let [source, destination] = Runs::of(&image, &Profile::distribution()).run(flags);
+            let [source, destination] = run(&world(&image, &Profile::distribution()), flags);
             let requests = source.len() + destination.len();
             assert!(
                 requests <= 3 * layers + 7 + more,
@@ -124,7 +97,7 @@ fn a_new_image_of_l_layers_costs_at_most_3l_and_7() {
 
 #[test]
 fn a_new_index_costs_a_referrers_request_for_each_manifest() {
-    let [source, destination] = Runs::of(&index("a"), &Profile::zot()).run(&[]);
+    let [source, destination] = run(&world(&index("a"), &Profile::zot()), &[]);
     let count = |kind| source.iter().filter(|found| **found == kind).count();
     assert_eq!((count(Kind::Referrers), count(Kind::Tags)), (1 + 3, 1));
     assert!(!destination.contains(&Kind::Referrers));
@@ -134,9 +107,9 @@ fn a_new_index_costs_a_referrers_request_for_each_manifest() {
 fn a_signature_costs_a_push_and_a_late_one_another_request() {
     let image = image("a");
     let signature = Image::referrer_of(&image, "application/vnd.example.signature", "signed");
-    let runs = Runs::of(&image, &Profile::zot());
+    let runs = world(&image, &Profile::zot());
     runs.source.push("a", None, &signature);
-    let [source, destination] = runs.run(&[]);
+    let [source, destination] = run(&runs, &[]);
     // For the image and for its signature, which has no referrers.
     let count = |kind| source.iter().filter(|found| **found == kind).count();
     assert_eq!((count(Kind::Referrers), count(Kind::ManifestGet)), (2, 2));
@@ -151,13 +124,13 @@ fn a_signature_costs_a_push_and_a_late_one_another_request() {
     ];
     assert_eq!(without_blobs(&destination), expected);
 
-    let [source, destination] = runs.run(&[]);
+    let [source, destination] = run(&runs, &[]);
     assert_eq!(source, [Kind::ManifestHead, Kind::Referrers, Kind::Tags]);
     assert_eq!(destination, [Kind::ManifestHead, Kind::Referrers]);
 
     let late = Image::referrer_of(&image, "application/vnd.example.signature", "late");
     runs.source.push("a", None, &late);
-    let [_, destination] = runs.run(&[]);
+    let [_, destination] = run(&runs, &[]);
     // The records know the empty config, so one HEAD looks for it.
     let expected = [
         Kind::BlobHead,
@@ -172,11 +145,11 @@ fn a_signature_costs_a_push_and_a_late_one_another_request() {
 fn without_the_api_the_fallback_tag_is_read_and_written() {
     let image = image("a");
     let signature = Image::referrer_of(&image, "application/vnd.example.signature", "signed");
-    let runs = Runs::of(&image, &Profile::distribution());
+    let runs = world(&image, &Profile::distribution());
     runs.source.push("a", None, &signature);
     let list = Image::fallback_index([&signature]);
     runs.source.push("a", Some(&image.cosign_tag("")), &list);
-    let [_, destination] = runs.run(&[]);
+    let [_, destination] = run(&runs, &[]);
     let expected = [
         // The list of referrers, which is missing, and a check that the final list is ours.
         Kind::ManifestGet,
@@ -190,7 +163,7 @@ fn without_the_api_the_fallback_tag_is_read_and_written() {
         Kind::Referrers,
     ];
     assert_eq!(without_blobs(&destination), expected);
-    let [source, destination] = runs.run(&[]);
+    let [source, destination] = run(&runs, &[]);
     let expected = [
         Kind::ManifestGet,
         Kind::ManifestHead,

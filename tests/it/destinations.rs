@@ -1,6 +1,6 @@
 //! The empty destination, and variables in destinations.
 
-use crate::support::{Place, assert_arrived, image, insecure, registry};
+use crate::support::{FILES, Place, assert_arrived, image, insecure, registry};
 
 fn place(images: &str) -> (testkit::Registry, testkit::Registry, Place) {
     let (source, destination) = (registry(), registry());
@@ -10,8 +10,6 @@ fn place(images: &str) -> (testkit::Registry, testkit::Registry, Place) {
         .file("auth.yaml", &insecure(&[&source, &destination]));
     (source, destination, place)
 }
-
-const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
 
 #[test]
 fn flags_set_the_empty_destination() {

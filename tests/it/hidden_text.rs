@@ -3,7 +3,7 @@
 use serde_json::Value;
 use testkit::{Action, Fault, Image, Kind, Layer, Platform};
 
-use crate::support::{Place, image, insecure, registry};
+use crate::support::{between, image, registry};
 
 /// An architecture with a control sequence of one byte (C1), a deletion and a change of direction.
 const HOSTILE: &str = "amd\u{9b}31m\u{7f}\u{202e}64";
@@ -45,9 +45,7 @@ fn every_output_escapes_hidden_characters() {
         source.host(),
         destination.host()
     );
-    let place = Place::new()
-        .file("images.yaml", &rules)
-        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let place = between(&source, &destination, &rules);
     let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
     let run = |command: &[&str], flags: &[&str]| place.run(&[command, &files, flags].concat());
     for (command, flags) in [

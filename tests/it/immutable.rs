@@ -1,84 +1,62 @@
 //! `--immutable`: tags that cost no request after their copy.
 
-use testkit::{Kind, Registry};
+use testkit::Kind;
 
-use crate::support::{Outcome, Place, image, index, insecure, registry};
+use crate::support::{Outcome, World, image, index};
 
-struct Two {
-    source: Registry,
-    destination: Registry,
-    place: Place,
+/// Returns registries with `a:v1`, `a:v2` and `a:latest` at the source, and a rule that copies them all.
+fn two() -> World {
+    let world = World::new("SRC/a: DST/a\n");
+    let tags = ["v1", "v2", "latest"].into_iter();
+    tags.fold(world, |world, tag| world.with("a", tag, &image(tag)))
 }
 
-impl Two {
-    /// `a:v1`, `a:v2` and `a:latest`, and a rule that copies them all.
-    fn new() -> Self {
-        let (source, destination) = (registry(), registry());
-        for tag in ["v1", "v2", "latest"] {
-            source.push("a", Some(tag), &image(tag));
-        }
-        let place = Place::new()
-            .file(
-                "images.yaml",
-                &format!("{}/a: {}/a\n", source.host(), destination.host()),
-            )
-            .file("auth.yaml", &insecure(&[&source, &destination]));
-        Self {
-            source,
-            destination,
-            place,
-        }
-    }
+/// Runs a sync without requests for referrers.
+fn run(two: &World, flags: &[&str]) -> Outcome {
+    run_with_referrers(two, &[&["--no-referrers"], flags].concat())
+}
 
-    fn run(&self, flags: &[&str]) -> Outcome {
-        // Without requests for referrers.
-        self.run_with_referrers(&[&["--no-referrers"], flags].concat())
-    }
+fn run_with_referrers(two: &World, flags: &[&str]) -> Outcome {
+    two.clear_requests();
+    two.run(flags)
+}
 
-    fn run_with_referrers(&self, flags: &[&str]) -> Outcome {
-        self.source.clear_requests();
-        self.destination.clear_requests();
-        let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
-        self.place.run(&[&files, flags].concat())
-    }
-
-    /// Asserts the numbers of lists and manifest HEADs at each end, and that there are no other requests.
-    #[track_caller]
-    fn asked(&self, lists: usize, heads: usize) {
-        for registry in [&self.source, &self.destination] {
-            let count = |kind| registry.count(|request| request.kind == kind);
-            assert_eq!(
-                (count(Kind::Tags), count(Kind::ManifestHead)),
-                (lists, heads)
-            );
-            assert_eq!(registry.requests().len(), lists + heads);
-        }
+/// Asserts the numbers of lists and manifest HEADs at each end, and that there are no other requests.
+#[track_caller]
+fn assert_requests(two: &World, lists: usize, heads: usize) {
+    for registry in [&two.source, &two.destination] {
+        let count = |kind| registry.count(|request| request.kind == kind);
+        assert_eq!(
+            (count(Kind::Tags), count(Kind::ManifestHead)),
+            (lists, heads)
+        );
+        assert_eq!(registry.requests().len(), lists + heads);
     }
 }
 
 #[test]
 fn a_copied_immutable_tag_costs_its_share_of_a_list_at_each_end() {
-    let two = Two::new();
-    two.run(&["--immutable", "*"]).exits(0).says("3 copied");
-    two.run(&["--immutable", "*"])
+    let two = two();
+    run(&two, &["--immutable", "*"]).exits(0).says("3 copied");
+    run(&two, &["--immutable", "*"])
         .exits(0)
         .says("0 copied, 3 unchanged")
         .says("3 immutable tags taken from the records");
-    two.asked(1, 0);
+    assert_requests(&two, 1, 0);
     // A tag that no pattern matches costs a HEAD at both ends.
-    two.run(&["--immutable", "v1", "--immutable", "/^v2$/"])
+    run(&two, &["--immutable", "v1", "--immutable", "/^v2$/"])
         .exits(0)
         .says("3 unchanged")
         .says("2 immutable tags taken from the records");
-    two.asked(1, 1);
+    assert_requests(&two, 1, 1);
 }
 
 #[test]
 fn a_lost_tag_is_copied_again() {
-    let two = Two::new();
-    two.run(&["--immutable", "v*"]).exits(0);
+    let two = two();
+    run(&two, &["--immutable", "v*"]).exits(0);
     two.destination.state().untag("a", "v1");
-    two.run(&["--immutable", "v*"])
+    run(&two, &["--immutable", "v*"])
         .exits(0)
         .says("1 copied, 2 unchanged");
     assert!(two.destination.state().digest("a", "v1").is_some());
@@ -86,18 +64,18 @@ fn a_lost_tag_is_copied_again() {
 
 #[test]
 fn without_records_a_warning_says_that_all_tags_are_compared() {
-    let two = Two::new();
-    two.run(&["--no-records"]).exits(0);
-    two.run(&["--no-records", "--immutable", "*"])
+    let two = two();
+    run(&two, &["--no-records"]).exits(0);
+    run(&two, &["--no-records", "--immutable", "*"])
         .exits(0)
         .says("--immutable: nothing is remembered between runs")
         .says("3 unchanged");
-    two.asked(1, 3);
+    assert_requests(&two, 1, 3);
 }
 
 #[test]
 fn signatures_of_skipped_immutable_tags_are_no_images() {
-    let two = Two::new();
+    let two = two();
     let multi = index("multi");
     two.source.push("a", Some("v3"), &multi);
     let digests = multi.manifests().iter().chain([multi.root()]);
@@ -106,11 +84,11 @@ fn signatures_of_skipped_immutable_tags_are_no_images() {
         two.source.push("a", Some(&tag), &image(&tag));
     }
     let flags = ["--immutable", "v*"];
-    two.run_with_referrers(&flags)
+    run_with_referrers(&two, &flags)
         .exits(0)
         .says("4 images: 4 copied, 0 unchanged, 0 skipped, 0 failed");
     for _ in 0..2 {
-        two.run_with_referrers(&flags)
+        run_with_referrers(&two, &flags)
             .exits(0)
             .says("4 images: 0 copied, 4 unchanged, 0 skipped, 0 failed");
     }
@@ -118,8 +96,8 @@ fn signatures_of_skipped_immutable_tags_are_no_images() {
 
 #[test]
 fn an_invalid_pattern_is_a_mistake_of_the_command_line() {
-    let two = Two::new();
-    two.run(&["--immutable", "v["])
+    let two = two();
+    run(&two, &["--immutable", "v["])
         .exits(2)
         .says("--immutable v[: it is no glob: unclosed character class; missing ']'; write one such as v*");
     assert_eq!(

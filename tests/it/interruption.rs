@@ -2,23 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStderr, Command};
+use std::process::{Child, ChildStderr};
 
 use testkit::profile::{LinkForm, Paging, Profile, TagsRule};
 use testkit::{Action, Fault, Gate, Image, Kind, Layer, Registry};
 
-use crate::support::{Outcome, PATIENCE, Place, assert_arrived, image, insecure, registry};
+use crate::support::{Outcome, PATIENCE, World, assert_arrived, image, registry, signal};
 
 /// A run with an image `a` whose manifest the destination holds until the gate opens, and with an image `done` that is
 /// unchanged.
 struct Held {
-    source: Registry,
-    destination: Registry,
+    world: World,
     gate: Gate,
     child: Child,
     stderr: BufReader<ChildStderr>,
     heard: String,
-    place: Place,
 }
 
 impl Held {
@@ -39,25 +37,17 @@ impl Held {
         let gate = Gate::new();
         let fault = Fault::on(Kind::ManifestPut).repository("a");
         destination.fault(fault, Action::Hold(gate.clone()));
-        let rules = rules
-            .replace("SRC", &source.host())
-            .replace("DST", &destination.host());
-        let place = Place::new()
-            .file("images.yaml", &rules)
-            .file("auth.yaml", &insecure(&[&source, &destination]));
-        let files = ["-v", "--images", "images.yaml", "--auth", "auth.yaml"];
-        let mut child = place
-            .command(&[&files, arguments].concat())
+        let world = World::of(source, destination, rules);
+        let mut child = world
+            .command(&[&["-v"], arguments].concat())
             .spawn()
             .unwrap();
         Self {
             stderr: BufReader::new(child.stderr.take().unwrap()),
             heard: String::new(),
-            source,
-            destination,
+            world,
             gate,
             child,
-            place,
         }
     }
 
@@ -70,9 +60,7 @@ impl Held {
 
     /// Sends a signal, and waits until the program prints `answer`.
     fn signal(mut self, name: &str, answer: &str) -> Self {
-        let arguments = [name, &self.child.id().to_string()];
-        let status = Command::new("kill").args(arguments).status();
-        assert!(status.unwrap().success());
+        signal(&self.child, name);
         self.hear(answer);
         self
     }
@@ -100,7 +88,7 @@ impl Held {
     }
 
     fn tags(&self) -> Vec<String> {
-        self.destination.state().tags("a")
+        self.world.destination.state().tags("a")
     }
 }
 
@@ -121,7 +109,7 @@ fn images_in_flight_finish_after_a_signal() {
             .exits(0)
             .says("2 images: 1 copied, 1 unchanged, 0 skipped, 0 failed")
             .does_not_say("interrupted");
-        assert_arrived(&held.destination, "a", "v1", &image("a"));
+        assert_arrived(&held.world.destination, "a", "v1", &image("a"));
     }
 }
 
@@ -146,13 +134,14 @@ fn images_that_did_not_start_are_reported_and_copied_by_the_next_run() {
         .exits(130)
         .says("1 image: 1 copied, 0 unchanged, 0 skipped, 0 failed; 1 source not listed to the end")
         .says("run again to finish");
-    assert_arrived(&held.destination, "a", "v1", &image("a"));
-    held.source.clear_faults();
-    held.place
+    assert_arrived(&held.world.destination, "a", "v1", &image("a"));
+    held.world.source.clear_faults();
+    held.world
+        .place
         .run(&["--images", "images.yaml", "--auth", "auth.yaml"])
         .exits(0)
         .says("2 images: 1 copied, 1 unchanged");
-    assert_arrived(&held.destination, "b", "v1", &image("b"));
+    assert_arrived(&held.world.destination, "b", "v1", &image("b"));
 }
 
 /// Four rules, interrupted in the middle: all tags of `a` are known and one is not copied, a page of the tags of `b` is
@@ -209,9 +198,9 @@ fn interrupted_in_the_middle() -> Held {
 fn the_remaining_images_are_listed_exactly_and_their_run_has_no_warnings() {
     let mut run = interrupted_in_the_middle();
     run.ends().exits(130);
-    let (from, to) = (run.source.host(), run.destination.host());
+    let (from, to) = (run.world.source.host(), run.world.destination.host());
     let left: BTreeMap<String, Vec<String>> =
-        serde_json::from_str(&run.place.read("left.json")).unwrap();
+        serde_json::from_str(&run.world.place.read("left.json")).unwrap();
     let pair =
         |source: &str, place: &str| (format!("{from}/{source}"), vec![format!("{to}/{place}")]);
     let expected = [
@@ -221,9 +210,10 @@ fn the_remaining_images_are_listed_exactly_and_their_run_has_no_warnings() {
         pair("c:v2", "c:v2"),
     ];
     assert_eq!(left, BTreeMap::from(expected));
-    run.source.clear_faults();
-    run.destination.clear_faults();
+    run.world.source.clear_faults();
+    run.world.destination.clear_faults();
     let outcome = run
+        .world
         .place
         .run(&["--images", "left.json", "--auth", "auth.yaml"])
         .exits(0);
@@ -237,7 +227,7 @@ fn the_remaining_images_are_listed_exactly_and_their_run_has_no_warnings() {
         ("c", "one", "cv1"),
         ("c", "v2", "cv2"),
     ] {
-        assert_arrived(&run.destination, place, tag, &image(name));
+        assert_arrived(&run.world.destination, place, tag, &image(name));
     }
 }
 
@@ -312,5 +302,5 @@ fn a_blob_in_flight_finishes_after_a_signal() {
     held = held.signal("-INT", "no further image is begun");
     body.open();
     held.ends().exits(0).says("1 image: 1 copied");
-    assert_arrived(&held.destination, "large", "v1", &large);
+    assert_arrived(&held.world.destination, "large", "v1", &large);
 }

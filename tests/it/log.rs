@@ -3,46 +3,15 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use testkit::{Action, Answer, Fault, Kind, Registry};
+use testkit::{Action, Answer, Fault, Kind};
 
-use crate::support::{Outcome, Place, image, insecure, registry};
+use crate::support::{FILES, Outcome, Place, World, image, insecure, registry};
 
-const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
-
-/// A source with `a:v1` and `a:v2`, a destination, and a rule for all tags.
-struct Two {
-    source: Registry,
-    destination: Registry,
-    place: Place,
-}
-
-impl Two {
-    fn new() -> Self {
-        let (source, destination) = (registry(), registry());
-        source.push("a", Some("v1"), &image("1"));
-        source.push("a", Some("v2"), &image("2"));
-        let rule = format!("{}/a: {}/b\n", source.host(), destination.host());
-        let place = Place::new()
-            .file("images.yaml", &rule)
-            .file("auth.yaml", &insecure(&[&source, &destination]));
-        Self {
-            source,
-            destination,
-            place,
-        }
-    }
-
-    fn run(&self, arguments: &[&str]) -> Outcome {
-        self.place.run(&[&FILES[..], arguments].concat())
-    }
-
-    fn requests(&self) -> usize {
-        self.source.requests().len() + self.destination.requests().len()
-    }
-
-    fn rule(&self) -> String {
-        format!("{}/a", self.source.host())
-    }
+/// Returns a source with `a:v1` and `a:v2`, a destination, and a rule for all tags.
+fn two() -> World {
+    World::new("SRC/a: DST/b\n")
+        .with("a", "v1", &image("1"))
+        .with("a", "v2", &image("2"))
 }
 
 /// Parses every line as one object.
@@ -72,7 +41,7 @@ fn keys(line: &Value) -> Vec<&str> {
 
 #[test]
 fn a_line_of_json_is_one_flat_object_with_the_fields_in_their_order() {
-    let two = Two::new();
+    let two = two();
     two.run(&["--log", "log", "--log-format", "json"]).exits(0);
     let lines = objects(&two.place.read("log"));
     let copied: Vec<&Value> = lines
@@ -93,7 +62,7 @@ fn a_line_of_json_is_one_flat_object_with_the_fields_in_their_order() {
     for line in copied {
         assert_eq!(keys(line), names);
         assert_eq!(line["level"], "info");
-        assert_eq!(line["rule"], two.rule());
+        assert_eq!(line["rule"], two.with_hosts("SRC/a"));
         let source = line["source"].as_str().unwrap();
         assert!(source.starts_with(&format!("{}/a:v", two.source.host())));
         let tag = source.rsplit(':').next().unwrap();
@@ -115,7 +84,7 @@ fn a_line_of_json_is_one_flat_object_with_the_fields_in_their_order() {
 
 #[test]
 fn each_request_is_logged_once_with_its_rule_and_image() {
-    let two = Two::new();
+    let two = two();
     let named = || Answer::new(503).header("x-ms-correlation-request-id", "azure-1");
     two.source
         .fault(Fault::on(Kind::BlobGet).times(1), Action::Answer(named()));
@@ -130,11 +99,11 @@ fn each_request_is_logged_once_with_its_rule_and_image() {
     .exits(0);
     let lines = objects(&two.place.read("log"));
     let logged = requests(&lines);
-    assert_eq!(logged.len(), two.requests());
+    assert_eq!(logged.len(), two.request_count());
     let (source, destination) = (two.source.host(), two.destination.host());
     for line in &logged {
         assert_eq!(line["level"], "debug");
-        assert_eq!(line["rule"], two.rule(), "{line}");
+        assert_eq!(line["rule"], two.with_hosts("SRC/a"), "{line}");
         let host = line["host"].as_str().unwrap();
         assert!(host == source || host == destination, "{line}");
         let url = line["url"].as_str().unwrap();
@@ -218,7 +187,7 @@ fn several_destinations_of_an_image_are_distinguished() {
 
 #[test]
 fn each_level_logs_its_lines() {
-    let two = Two::new();
+    let two = two();
     two.source
         .state()
         .tag("a", "v3", image("never pushed").digest());
@@ -266,13 +235,13 @@ fn each_level_logs_its_lines() {
     assert!(
         requests(&lines)
             .iter()
-            .all(|line| line["rule"] == two.rule())
+            .all(|line| line["rule"] == two.with_hosts("SRC/a"))
     );
 }
 
 #[test]
 fn on_stderr_the_level_applies_to_messages_as_well() {
-    let two = Two::new();
+    let two = two();
     two.source
         .state()
         .tag("a", "v3", image("never pushed").digest());
@@ -288,7 +257,7 @@ fn on_stderr_the_level_applies_to_messages_as_well() {
 
 #[test]
 fn json_without_a_file_makes_stderr_the_log() {
-    let two = Two::new();
+    let two = two();
     two.source
         .state()
         .tag("a", "v3", image("never pushed").digest());
@@ -319,7 +288,7 @@ fn json_without_a_file_makes_stderr_the_log() {
 
 #[test]
 fn a_line_of_text_has_the_fields_that_its_sentence_lacks() {
-    let two = Two::new();
+    let two = two();
     two.run(&["--log", "log", "-vv"]).exits(0);
     let log = two.place.read("log");
     let requests: Vec<&str> = log
@@ -332,7 +301,7 @@ fn a_line_of_text_has_the_fields_that_its_sentence_lacks() {
     );
     let line = requests.iter().find(|line| line.contains(&get));
     let line = line.unwrap_or_else(|| panic!("no {get} in:\n{log}"));
-    let (rule, host) = (two.rule(), two.destination.host());
+    let (rule, host) = (two.with_hosts("SRC/a"), two.destination.host());
     let behalf = format!(" rule={rule} source={rule}:v1 destination={host}/b:v1");
     assert!(line.ends_with(&behalf), "{line}");
     assert!(
@@ -345,14 +314,14 @@ fn a_line_of_text_has_the_fields_that_its_sentence_lacks() {
             .iter()
             .filter(|line| line.contains(" http://"))
             .count(),
-        two.requests()
+        two.request_count()
     );
 }
 
 /// Checks that control characters of a registry's message are escaped.
 #[test]
 fn messages_of_registries_are_escaped_and_one_line() {
-    let two = Two::new();
+    let two = two();
     let evil = "\u{1b}[2J\u{1b}]0;title\u{7}gone\r\n2026-01-01T00:00:00Z INFO all is well\u{202e}";
     let answer = Answer::new(403)
         .error("DENIED", evil)
@@ -384,7 +353,7 @@ fn messages_of_registries_are_escaped_and_one_line() {
 
 #[test]
 fn an_unwritable_log_is_reported_once_and_ends_nothing() {
-    let two = Two::new();
+    let two = two();
     let outcome = two.run(&["--log", "/dev/full", "-vv"]).exits(0);
     let said = outcome
         .stderr
@@ -397,7 +366,7 @@ fn an_unwritable_log_is_reported_once_and_ends_nothing() {
 
 #[test]
 fn two_runs_that_append_to_one_file_write_whole_lines() {
-    let (one, two) = (Two::new(), Two::new());
+    let (one, two) = (two(), two());
     let log = one.place.path("log").display().to_string();
     let flags = ["--log", &log, "--log-format", "json", "-vvv"];
     let flags = [&FILES[..], &flags[..]].concat();
@@ -406,5 +375,8 @@ fn two_runs_that_append_to_one_file_write_whole_lines() {
         Outcome::of(child.wait_with_output().unwrap()).exits(0);
     }
     let lines = objects(&one.place.read("log"));
-    assert_eq!(requests(&lines).len(), one.requests() + two.requests());
+    assert_eq!(
+        requests(&lines).len(),
+        one.request_count() + two.request_count()
+    );
 }

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 
 use testkit::{Action, Fault, Image, Kind, Layer, Profile, Registry};
 
-use crate::support::{PATIENCE, Place, insecure};
+use crate::support::{PATIENCE, between};
 
 const MIB: u64 = 1 << 20;
 
@@ -24,12 +24,7 @@ fn peak(layers: u64, size: u64) -> u64 {
     let (sender, arrived) = mpsc::channel();
     let fault = Fault::on(Kind::ManifestPut).matching(move |_| sender.send(()).is_ok());
     destination.fault(fault, Action::StallBeforeAnswer);
-    let place = Place::new()
-        .file(
-            "images.yaml",
-            &format!("{}/a:v1: {}/a\n", source.host(), destination.host()),
-        )
-        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let place = between(&source, &destination, "SRC/a:v1: DST/a\n");
     let mut child = place
         .command(&["--images", "images.yaml", "--auth", "auth.yaml"])
         .spawn()
@@ -75,12 +70,7 @@ fn peak_of_unchanged(tags: u64) -> u64 {
         .reference(format!("v{:05}", tags - 1))
         .matching(move |_| sender.send(()).is_ok());
     destination.fault(fault, Action::StallBeforeAnswer);
-    let place = Place::new()
-        .file(
-            "images.yaml",
-            &format!("{}/a: {}/a\n", source.host(), destination.host()),
-        )
-        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let place = between(&source, &destination, "SRC/a: DST/a\n");
     let mut child = place
         .command(&["--images", "images.yaml", "--auth", "auth.yaml", "--quiet"])
         .spawn()

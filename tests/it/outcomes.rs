@@ -2,9 +2,7 @@
 
 use testkit::{Action, Fault, Kind};
 
-use crate::support::{Place, image, insecure, registry};
-
-const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
+use crate::support::{FILES, Place, between, image, insecure, registry};
 
 #[test]
 fn one_missing_image_of_a_hundred_fails_alone() {
@@ -17,9 +15,7 @@ fn one_missing_image_of_a_hundred_fails_alone() {
         }
         rules.push(format!("{from}/{app}:v1: {to}/mirror/{app}\n"));
     }
-    let place = Place::new()
-        .file("images.yaml", &rules.concat())
-        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let place = between(&source, &destination, &rules.concat());
     let outcome = place
         .run(&FILES)
         .exits(1)
@@ -56,10 +52,8 @@ fn one_missing_image_of_a_hundred_fails_alone() {
 fn an_expression_without_a_match_is_reported_and_fails_nothing() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
-    let rules = format!("{0}/a:/^v2/: {1}/a\n", source.host(), destination.host());
-    let place = Place::new()
-        .file("images.yaml", &rules)
-        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let rules = "SRC/a:/^v2/: DST/a\n";
+    let place = between(&source, &destination, rules);
     let outcome = place
         .run(&FILES)
         .exits(0)
@@ -73,12 +67,11 @@ fn a_missing_repository_fails_only_its_rule() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     let (from, to) = (source.host(), destination.host());
-    let place = Place::new()
-        .file(
-            "images.yaml",
-            &format!("{from}/nowhere: {to}/x\n{from}/a: {to}/a\n"),
-        )
-        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let place = between(
+        &source,
+        &destination,
+        &format!("{from}/nowhere: {to}/x\n{from}/a: {to}/a\n"),
+    );
     place
         .run(&FILES)
         .exits(1)
@@ -113,12 +106,7 @@ fn a_registry_that_fails_temporarily_is_retried() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     let fault = source.fault(Fault::on(Kind::ManifestGet).times(2), Action::status(503));
-    let place = Place::new()
-        .file(
-            "images.yaml",
-            &format!("{}/a:v1: {}/a\n", source.host(), destination.host()),
-        )
-        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let place = between(&source, &destination, "SRC/a:v1: DST/a\n");
     place
         .run(&FILES)
         .exits(0)
@@ -133,12 +121,7 @@ fn retries_limit_the_tries() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     let fault = source.fault(Fault::on(Kind::ManifestGet), Action::status(503));
-    let place = Place::new()
-        .file(
-            "images.yaml",
-            &format!("{}/a:v1: {}/a\n", source.host(), destination.host()),
-        )
-        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let place = between(&source, &destination, "SRC/a:v1: DST/a\n");
     place
         .run(&[&FILES[..], &["-r1"]].concat())
         .exits(1)
@@ -154,12 +137,7 @@ fn a_missing_login_gets_a_hint() {
         .start_on_thread();
     let destination = registry();
     source.push("a", Some("v1"), &image("a"));
-    let place = Place::new()
-        .file(
-            "images.yaml",
-            &format!("{}/a:v1: {}/a\n", source.host(), destination.host()),
-        )
-        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let place = between(&source, &destination, "SRC/a:v1: DST/a\n");
     place
         .run(&FILES)
         .exits(1)
@@ -201,10 +179,8 @@ fn a_failed_list_of_referrers_fails_the_image_and_a_denied_one_is_reported() {
         let (source, destination) = (start(), start());
         source.push("a", Some("v1"), &image("a"));
         source.fault(Fault::on(Kind::Referrers), Action::status(status));
-        let rule = format!("{}/a:v1: {}/a\n", source.host(), destination.host());
-        let place = Place::new()
-            .file("images.yaml", &rule)
-            .file("auth.yaml", &insecure(&[&source, &destination]));
+        let rule = "SRC/a:v1: DST/a\n";
+        let place = between(&source, &destination, rule);
         let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
         place
             .run(&[&files[..], &["--retries", "0"]].concat())
@@ -222,12 +198,7 @@ fn identical_failures_are_grouped_and_counted() {
     }
     let refused = Action::error(403, "DENIED", "no");
     destination.fault(Fault::on(Kind::ManifestPut), refused);
-    let place = Place::new()
-        .file(
-            "images.yaml",
-            &format!("{}/a: {}/a\n", source.host(), destination.host()),
-        )
-        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let place = between(&source, &destination, "SRC/a: DST/a\n");
     let flags = ["--retries", "0", "--report", "report.json"];
     let outcome = place.run(&[&FILES[..], &flags].concat()).exits(1);
     assert_eq!(outcome.lines("failed").len(), 1, "{}", outcome.stderr);

@@ -7,21 +7,14 @@ use testkit::Registry;
 
 use crate::support::program::normalised;
 use crate::support::report::assert_valid;
-use crate::support::{Outcome, Place, image, insecure, registry};
-
-const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
+use crate::support::{FILES, Outcome, Place, between, image, insecure, registry};
 
 /// Returns a source with `a:v1` and `a:v2`, a destination, and the rules to copy both.
 fn two() -> (Registry, Registry, Place) {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("1"));
     source.push("a", Some("v2"), &image("2"));
-    let place = Place::new()
-        .file(
-            "images.yaml",
-            &format!("{}/a: {}/b\n", source.host(), destination.host()),
-        )
-        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let place = between(&source, &destination, "SRC/a: DST/b\n");
     (source, destination, place)
 }
 

@@ -1,20 +1,19 @@
 //! `image-syncer plan`, and `--dry-run`, which plans another command line.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::Command;
 
 use serde_json::{Value, json};
 use testkit::{Image, Layer};
 
 use crate::support::report::{assert_valid, images, report};
-use crate::support::showing::{FILES, World};
+use crate::support::showing::{differing, failing, run_reading, stuck};
 use crate::support::terminal::Terminal;
-use crate::support::{Outcome, PATIENCE, registry};
+use crate::support::{FILES, Outcome, PATIENCE, World, registry, signal};
 
 #[test]
 fn the_plan_is_on_stdout_and_the_rest_on_stderr() {
-    let world = World::new().failing();
-    let outcome = world.asks(&["plan"], &[]).exits(1);
+    let world = failing(differing());
+    let outcome = run_reading(&world, &["plan"], &[]).exits(1);
     insta::assert_snapshot!("plain", world.named(&outcome.stdout));
     let outcome = outcome
         .says("matches nothing")
@@ -28,7 +27,7 @@ fn the_plan_is_on_stdout_and_the_rest_on_stderr() {
 
 #[test]
 fn on_a_terminal_the_plan_is_a_table_of_its_width() {
-    let world = World::new().failing();
+    let world = failing(differing());
     for columns in [80, 160] {
         let mut command = world.place.command(&[&["plan"], &FILES[..]].concat());
         command.env("TERM", "xterm");
@@ -47,11 +46,11 @@ fn on_a_terminal_the_plan_is_a_table_of_its_width() {
 
 #[test]
 fn unchanged_images_are_counted_and_listed_with_verbose() {
-    let world = World::new();
-    let quiet = world.asks(&["plan"], &["-q"]).exits(0);
+    let world = differing();
+    let quiet = run_reading(&world, &["plan"], &["-q"]).exits(0);
     assert!(!quiet.stdout.contains("\nunchanged"), "{}", quiet.stdout);
     assert!(quiet.stdout.contains("1 new, 1 changed, 1 unchanged"));
-    let verbose = world.asks(&["plan"], &["-v"]).exits(0);
+    let verbose = run_reading(&world, &["plan"], &["-v"]).exits(0);
     let rows = verbose
         .stdout
         .lines()
@@ -61,32 +60,35 @@ fn unchanged_images_are_counted_and_listed_with_verbose() {
 
 #[test]
 fn with_exit_code_differences_exit_with_3() {
-    let world = World::new();
-    world.asks(&["plan"], &[]).exits(0);
-    world.asks(&["plan"], &["--exit-code"]).exits(3);
-    world.asks(&[], &["--dry-run", "--exit-code"]).exits(3);
-    world.run(&[], &[]).exits(0).says("2 copied, 1 unchanged");
-    world.asks(&["plan"], &["--exit-code"]).exits(0);
-    world.asks(&["plan"], &["--exit-code", "--force"]).exits(3);
-    let world = world.failing();
-    world.asks(&["plan"], &[]).exits(1);
-    world.asks(&["plan"], &["--exit-code", "--force"]).exits(1);
+    let world = differing();
+    run_reading(&world, &["plan"], &[]).exits(0);
+    run_reading(&world, &["plan"], &["--exit-code"]).exits(3);
+    run_reading(&world, &[], &["--dry-run", "--exit-code"]).exits(3);
+    world
+        .run_command(&[], &[])
+        .exits(0)
+        .says("2 copied, 1 unchanged");
+    run_reading(&world, &["plan"], &["--exit-code"]).exits(0);
+    run_reading(&world, &["plan"], &["--exit-code", "--force"]).exits(3);
+    let world = failing(world);
+    run_reading(&world, &["plan"], &[]).exits(1);
+    run_reading(&world, &["plan"], &["--exit-code", "--force"]).exits(1);
 }
 
 #[test]
 fn records_are_read_and_not_created() {
-    let world = World::new();
+    let world = differing();
     let directory = world.place.path(".local/state/image-syncer");
-    world.asks(&["plan"], &[]).exits(0);
-    world.asks(&["check"], &[]).exits(3);
+    run_reading(&world, &["plan"], &[]).exits(0);
+    run_reading(&world, &["check"], &[]).exits(3);
     assert!(!directory.exists());
-    world.run(&[], &[]).exits(0);
+    world.run_command(&[], &[]).exits(0);
     let file = directory.join("records.sqlite3");
     let written = std::fs::read(&file).unwrap();
     let pushed = world.destination.requests().len();
     let immutable = &["--immutable", "v*"];
-    world.asks(&["check"], immutable).exits(0);
-    world.asks(&["plan"], immutable).exits(0);
+    run_reading(&world, &["check"], immutable).exits(0);
+    run_reading(&world, &["plan"], immutable).exits(0);
     assert_eq!(std::fs::read(&file).unwrap(), written);
     // Their facts are used: no tag is compared.
     let requests = world.destination.requests().split_off(pushed);
@@ -96,8 +98,8 @@ fn records_are_read_and_not_created() {
 
 #[test]
 fn a_dry_run_is_the_plan_of_its_command_line() {
-    let world = World::new();
-    let plan = world.asks(&["plan"], &["--no-referrers"]).exits(0);
+    let world = differing();
+    let plan = run_reading(&world, &["plan"], &["--no-referrers"]).exits(0);
     // Flags that limit a run have no effect here, and are accepted.
     let flags = [
         "--no-referrers",
@@ -107,7 +109,7 @@ fn a_dry_run_is_the_plan_of_its_command_line() {
         "--max-rate",
         "1MiB",
     ];
-    let dry = world.asks(&[], &flags).exits(0);
+    let dry = run_reading(&world, &[], &flags).exits(0);
     assert_eq!(dry.stdout, plan.stdout);
     let host = world.source.host();
     let (from, to) = (format!("{host}/app:v2"), format!("{host}/elsewhere"));
@@ -138,7 +140,7 @@ fn a_dry_run_is_the_plan_of_its_command_line() {
 
 #[test]
 fn flags_without_a_meaning_for_a_plan_are_refused() {
-    let world = World::new();
+    let world = differing();
     for flags in [
         &["--exit-code"][..],
         &["--output", "table"],
@@ -150,8 +152,8 @@ fn flags_without_a_meaning_for_a_plan_are_refused() {
         &["check", "--exit-code"],
     ] {
         let outcome = match flags {
-            [command @ ("plan" | "check"), flags @ ..] => world.asks(&[command], flags),
-            flags => world.asks(&[], flags),
+            [command @ ("plan" | "check"), flags @ ..] => run_reading(&world, &[command], flags),
+            flags => run_reading(&world, &[], flags),
         };
         assert_eq!(outcome.exits(2).stdout, "");
     }
@@ -159,9 +161,9 @@ fn flags_without_a_meaning_for_a_plan_are_refused() {
 
 #[test]
 fn programs_get_the_document_of_the_report() {
-    let world = World::new().failing();
+    let world = failing(differing());
     let flags = ["--output", "json", "--report", "report.json"];
-    let outcome = world.asks(&["plan"], &flags).exits(1);
+    let outcome = run_reading(&world, &["plan"], &flags).exits(1);
     let plan: Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_valid(&plan);
     assert_eq!(
@@ -180,7 +182,7 @@ fn programs_get_the_document_of_the_report() {
     assert_eq!(report["images"], plan["images"]);
     assert_eq!(report["summary"], plan["summary"]);
     let dry = ["--dry-run", "--output", "json", "--exit-code"];
-    let dry = World::new().asks(&[], &dry).exits(3);
+    let dry = run_reading(&differing(), &[], &dry).exits(3);
     let dry: Value = serde_json::from_str(&dry.stdout).unwrap();
     assert_valid(&dry);
     assert_eq!(
@@ -202,9 +204,11 @@ fn a_sync_does_what_the_plan_said() {
     // A part of it exists, as part of another image.
     destination.push("b", Some("old"), &layers(&["there"]));
     let world = World::of(source, destination, "SRC/a: DST/a\nSRC/b: DST/b\n");
-    let plan = world.asks(&["plan"], &["--output", "json"]).exits(0);
+    let plan = run_reading(&world, &["plan"], &["--output", "json"]).exits(0);
     let plan: Value = serde_json::from_str(&plan.stdout).unwrap();
-    world.run(&[], &["--report", "report.json"]).exits(0);
+    world
+        .run_command(&[], &["--report", "report.json"])
+        .exits(0);
     let done = report(&world.place, "report.json");
     assert_eq!(images(&plan, "planned"), images(&done, "copied"));
     let (planned, moved) = (&plan["summary"]["volume"], &done["summary"]["volume"]);
@@ -219,7 +223,7 @@ fn a_sync_does_what_the_plan_said() {
             .sum()
     };
     assert_eq!(spared(planned), spared(moved), "{planned} {moved}");
-    let again = world.asks(&["plan"], &["--exit-code"]).exits(0);
+    let again = run_reading(&world, &["plan"], &["--exit-code"]).exits(0);
     let last = again.stdout.lines().last().unwrap();
     assert_eq!(
         last,
@@ -229,7 +233,7 @@ fn a_sync_does_what_the_plan_said() {
 
 #[test]
 fn an_interrupted_plan_says_that_it_is_incomplete() {
-    let world = World::new().stuck();
+    let (world, list) = stuck(differing());
     let mut child = world
         .place
         .command(&[&["plan"], &FILES[..]].concat())
@@ -242,11 +246,8 @@ fn an_interrupted_plan_says_that_it_is_incomplete() {
         assert!(stdout.read_line(&mut shown).unwrap() > 0, "{shown}");
     }
     assert!(shown.contains("1 new, 1 changed, 1 unchanged"), "{shown}");
-    world.list.wait(1, PATIENCE).unwrap();
-    let status = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(status.unwrap().success());
+    list.wait(1, PATIENCE).unwrap();
+    signal(&child, "-INT");
     stdout.read_to_string(&mut shown).unwrap();
     Outcome::of(child.wait_with_output().unwrap())
         .exits(130)
@@ -260,7 +261,7 @@ fn an_interrupted_plan_says_that_it_is_incomplete() {
 
 #[test]
 fn a_reader_that_goes_away_ends_the_plan() {
-    let world = World::new().stuck();
+    let (world, _list) = stuck(differing());
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = world.place.command(&[&["plan"], &FILES[..]].concat());
@@ -272,7 +273,7 @@ fn a_reader_that_goes_away_ends_the_plan() {
 
 #[test]
 fn output_that_cannot_be_written_is_a_failure() {
-    let world = World::new();
+    let world = differing();
     let full = std::fs::OpenOptions::new()
         .write(true)
         .open("/dev/full")

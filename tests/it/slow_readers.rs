@@ -4,74 +4,44 @@ use std::io::Read;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use testkit::Registry;
-
-use crate::support::{Outcome, PATIENCE, Place, image, insecure, registry};
-
-const FILES: [&str; 5] = [
-    "--images",
-    "images.yaml",
-    "--auth",
-    "auth.yaml",
-    "--no-referrers",
-];
+use crate::support::{FILES, Outcome, PATIENCE, World, image, signal};
 
 /// Number of tags whose lines fill a pipe.
 const TAGS: usize = 600;
 
-/// A source with many tags of one image in a repository of a long name, and a destination.
-struct World {
-    source: Registry,
-    destination: Registry,
-    place: Place,
+fn repository() -> String {
+    format!("team/{}", "long-".repeat(10) + "name")
 }
 
-impl World {
-    fn new(tags: usize) -> Self {
-        let (source, destination) = (registry(), registry());
-        let image = image("1");
-        let repository = Self::repository();
-        for number in 0..tags {
-            source.push(&repository, Some(&format!("v{number}")), &image);
-        }
-        let rule = format!(
-            "{}/{repository}: {}/{repository}\n",
-            source.host(),
-            destination.host()
-        );
-        let place = Place::new()
-            .file("images.yaml", &rule)
-            .file("auth.yaml", &insecure(&[&source, &destination]));
-        Self {
-            source,
-            destination,
-            place,
-        }
+/// Returns a source with many tags of one image in a repository with a long name, and a destination.
+fn world(tags: usize) -> World {
+    let repository = repository();
+    let mut world = World::new(&format!("SRC/{repository}: DST/{repository}\n"));
+    let image = image("1");
+    for number in 0..tags {
+        world = world.with(&repository, &format!("v{number}"), &image);
     }
+    world
+}
 
-    fn repository() -> String {
-        format!("team/{}", "long-".repeat(10) + "name")
-    }
+fn start(world: &World) -> Child {
+    world.command(&["--no-referrers"]).spawn().unwrap()
+}
 
-    fn start(&self) -> Child {
-        self.place.command(&FILES).spawn().unwrap()
-    }
-
-    /// Waits until all tags are at the destination.
-    fn until_all_arrived(&self) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.destination.state().tags(&Self::repository()).len() < TAGS {
-            assert!(Instant::now() < deadline, "the sync stands still");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+/// Waits until all tags are at the destination.
+fn until_all_arrived(world: &World) {
+    let deadline = Instant::now() + PATIENCE;
+    while world.tags(&repository()).len() < TAGS {
+        assert!(Instant::now() < deadline, "the sync makes no progress");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
 #[test]
 fn a_reader_that_reads_nothing_delays_no_copy_and_gets_every_line_later() {
-    let world = World::new(TAGS);
-    let mut child = world.start();
-    world.until_all_arrived();
+    let world = world(TAGS);
+    let mut child = start(&world);
+    until_all_arrived(&world);
     // The lines wait for their reader.
     assert_eq!(child.try_wait().unwrap(), None);
     let mut stderr = String::new();
@@ -95,21 +65,14 @@ fn a_reader_that_reads_nothing_delays_no_copy_and_gets_every_line_later() {
 
 #[test]
 fn a_signal_ends_a_run_whose_output_nobody_reads() {
-    let world = World::new(TAGS);
-    let mut child = world.start();
-    world.until_all_arrived();
+    let world = world(TAGS);
+    let mut child = start(&world);
+    until_all_arrived(&world);
     assert_eq!(child.try_wait().unwrap(), None);
     // A signal before the end of the run leads to an end that waits for the reader as well.
     let deadline = Instant::now() + PATIENCE;
     let code = loop {
-        let arguments = ["-TERM", &child.id().to_string()];
-        assert!(
-            Command::new("kill")
-                .args(arguments)
-                .status()
-                .unwrap()
-                .success()
-        );
+        signal(&child, "-TERM");
         std::thread::sleep(Duration::from_millis(100));
         if let Some(status) = child.try_wait().unwrap() {
             break status.code();
@@ -121,13 +84,14 @@ fn a_signal_ends_a_run_whose_output_nobody_reads() {
 
 #[test]
 fn a_pipe_that_closes_after_its_first_line_stops_nothing() {
-    let world = World::new(20);
+    let world = world(20);
     let program = env!("CARGO_BIN_EXE_image-syncer");
     let script = format!("({program} \"$@\"; echo $? > code) 2>&1 | head -1");
     let mut command = Command::new("sh");
     command
         .args(["-c", &script, "sh"])
         .args(FILES)
+        .arg("--no-referrers")
         .current_dir(world.place.path(""))
         .env("HOME", world.place.path(""));
     let output = command.output().unwrap();
@@ -141,15 +105,14 @@ fn a_pipe_that_closes_after_its_first_line_stops_nothing() {
         let tag = format!("v{number}");
         world
             .destination
-            .verify_complete(&World::repository(), &tag)
+            .verify_complete(&repository(), &tag)
             .unwrap();
     }
     // A failure still sets the exit code.
-    world.source.state().tag(
-        &World::repository(),
-        "broken",
-        image("never pushed").digest(),
-    );
+    world
+        .source
+        .state()
+        .tag(&repository(), "broken", image("never pushed").digest());
     command.output().unwrap();
     assert_eq!(world.place.read("code"), "1\n");
 }

@@ -3,86 +3,57 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use testkit::{Action, Fault, Gate, Image, Kind, Layer, Registry};
+use testkit::{Action, Fault, Gate, Image, Kind, Layer};
 
 use crate::support::program::normalised;
 use crate::support::terminal::{Ended, Terminal};
-use crate::support::{PATIENCE, Place, image, insecure, registry};
+use crate::support::{PATIENCE, World, image};
 
-const FILES: [&str; 5] = [
-    "--images",
-    "images.yaml",
-    "--auth",
-    "auth.yaml",
-    "--no-referrers",
-];
-
-/// A source, a destination, and a rule that copies all tags of `team/app`.
-struct World {
-    source: Registry,
-    destination: Registry,
-    place: Place,
+/// Returns a source, a destination, and a rule that copies all tags of `team/app`.
+fn world() -> World {
+    let world = World::new("SRC/team/app: DST/mirror/app\n");
+    World {
+        place: world.place.variable("TERM", "xterm-256color"),
+        ..world
+    }
 }
 
-impl World {
-    fn new() -> Self {
-        let (source, destination) = (registry(), registry());
-        let rule = format!(
-            "{}/team/app: {}/mirror/app\n",
-            source.host(),
-            destination.host()
-        );
-        let place = Place::new()
-            .variable("TERM", "xterm-256color")
-            .file("images.yaml", &rule)
-            .file("auth.yaml", &insecure(&[&source, &destination]));
-        Self {
-            source,
-            destination,
-            place,
-        }
-    }
+/// Returns a world with an image whose layer of 10 MiB stalls after 4 MiB.
+fn stalled() -> World {
+    let layer = Layer::synthetic(10 << 20, 1);
+    let large = layer.blob().digest().to_owned();
+    let world = world().with("team/app", "v1", &Image::single([layer]));
+    let fault = Fault::on(Kind::BlobGet).reference(&large);
+    let action = Action::StallResponse { after: 4 << 20 };
+    world.source.fault(fault, action);
+    world
+}
 
-    /// Adds an image whose layer of 10 MiB stalls after 4 MiB.
-    fn stalled() -> Self {
-        let world = Self::new();
-        let layer = Layer::synthetic(10 << 20, 1);
-        let large = layer.blob().digest().to_owned();
-        let image = Image::single([layer]);
-        world.source.push("team/app", Some("v1"), &image);
-        let fault = Fault::on(Kind::BlobGet).reference(&large);
-        let action = Action::StallResponse { after: 4 << 20 };
-        world.source.fault(fault, action);
-        world
-    }
+/// Returns a world with an image whose manifest the destination holds until the gate opens.
+fn held() -> (World, Gate) {
+    let (world, gate) = (world().with("team/app", "v1", &image("1")), Gate::new());
+    let fault = Fault::on(Kind::ManifestPut);
+    world.destination.fault(fault, Action::Hold(gate.clone()));
+    (world, gate)
+}
 
-    /// Adds an image whose manifest the destination holds until the gate opens.
-    fn held() -> (Self, Gate) {
-        let (world, gate) = (Self::new(), Gate::new());
-        world.source.push("team/app", Some("v1"), &image("1"));
-        let fault = Fault::on(Kind::ManifestPut);
-        world.destination.fault(fault, Action::Hold(gate.clone()));
-        (world, gate)
-    }
+fn command(world: &World, arguments: &[&str]) -> Command {
+    world.command(&[&["--no-referrers"], arguments].concat())
+}
 
-    fn command(&self, arguments: &[&str]) -> Command {
-        self.place.command(&[&FILES[..], arguments].concat())
-    }
+fn start(world: &World, arguments: &[&str], columns: u16) -> Terminal {
+    Terminal::start(command(world, arguments), columns, 24)
+}
 
-    fn start(&self, arguments: &[&str], columns: u16) -> Terminal {
-        Terminal::start(self.command(arguments), columns, 24)
-    }
-
-    /// Returns the screen without differences between runs.
-    fn normalised(&self, screen: &str) -> String {
-        let (from, to) = (self.source.host(), self.destination.host());
-        // A slow machine may already show it.
-        let left = regex::Regex::new("  (under )?[0-9][0-9a-z ]* left").unwrap();
-        normalised(
-            &left.replace_all(screen, ""),
-            &[(&from, "source.example:5000"), (&to, "destination.example")],
-        )
-    }
+/// Returns the screen without differences between runs.
+fn without_differences(world: &World, screen: &str) -> String {
+    let (from, to) = (world.source.host(), world.destination.host());
+    // A slow machine may already show it.
+    let left = regex::Regex::new("  (under )?[0-9][0-9a-z ]* left").unwrap();
+    normalised(
+        &left.replace_all(screen, ""),
+        &[(&from, "source.example:5000"), (&to, "destination.example")],
+    )
 }
 
 /// Ends a run that cannot go on.
@@ -117,22 +88,25 @@ fn assert_vanished(ended: &Ended) {
 #[test]
 fn transfers_are_shown_at_any_width() {
     for columns in [40, 80, 200] {
-        let world = World::stalled();
-        let terminal = world.start(&[], columns);
+        let world = stalled();
+        let terminal = start(&world, &[], columns);
         // Until only the stalled transfer is left.
         let still =
             |screen: &str| screen.contains("4.0 MiB of 10.0 MiB") && screen.contains("40 %");
         let screen =
             terminal.until(|screen| still(screen) && (columns == 40 || screen.contains("avg ")));
-        insta::assert_snapshot!(format!("under_way_at_{columns}"), world.normalised(&screen));
+        insta::assert_snapshot!(
+            format!("under_way_at_{columns}"),
+            without_differences(&world, &screen)
+        );
         abandon(terminal);
     }
 }
 
 #[test]
 fn the_view_follows_the_size_of_the_terminal() {
-    let world = World::stalled();
-    let terminal = world.start(&[], 120);
+    let world = stalled();
+    let terminal = start(&world, &[], 120);
     terminal.shows("4.0 MiB of 10.0 MiB");
     for columns in [40, 200, 70] {
         terminal.resize(columns, 20);
@@ -150,11 +124,11 @@ fn the_view_follows_the_size_of_the_terminal() {
 
 #[test]
 fn a_rate_limit_is_shown_with_the_host_and_the_seconds_left() {
-    let world = World::new();
+    let world = world();
     world.source.push("team/app", Some("v1"), &image("1"));
     let fault = Fault::on(Kind::ManifestGet).times(1);
     world.source.fault(fault, Action::too_many_requests(120));
-    let terminal = world.start(&[], 100);
+    let terminal = start(&world, &[], 100);
     let screen = terminal.shows(": rate limit, continues in ");
     let host = world.source.host();
     let line = screen
@@ -178,8 +152,8 @@ fn a_rate_limit_is_shown_with_the_host_and_the_seconds_left() {
 
 #[test]
 fn an_interrupted_run_shows_what_it_waits_for_and_prints_a_summary() {
-    let (world, gate) = World::held();
-    let terminal = world.start(&[], 100);
+    let (world, gate) = held();
+    let terminal = start(&world, &[], 100);
     gate.wait(1, PATIENCE).unwrap();
     terminal.shows("0 of 1");
     terminal.signal("-INT");
@@ -193,13 +167,16 @@ fn an_interrupted_run_shows_what_it_waits_for_and_prints_a_summary() {
     let ended = terminal.ends();
     assert_eq!(ended.code, 0, "{}", ended.screen);
     assert_vanished(&ended);
-    insta::assert_snapshot!("interrupted_in_time", world.normalised(&ended.screen));
+    insta::assert_snapshot!(
+        "interrupted_in_time",
+        without_differences(&world, &ended.screen)
+    );
 }
 
 #[test]
 fn ctrl_z_leaves_a_clean_screen_and_fg_restores_the_view() {
-    let world = World::stalled();
-    let mut command = world.command(&[]);
+    let world = stalled();
+    let mut command = command(&world, &[]);
     // Like a shell with job control: in its own process group, different from that of the session leader.
     command.process_group(0);
     let terminal = Terminal::start(command, 80, 24);
@@ -216,13 +193,13 @@ fn ctrl_z_leaves_a_clean_screen_and_fg_restores_the_view() {
 #[test]
 fn failures_remain_on_the_screen_at_any_width() {
     for columns in [40, 80, 200] {
-        let world = World::new();
+        let world = world();
         world.source.push("team/app", Some("v1"), &image("1"));
         world
             .source
             .state()
             .tag("team/app", "v2", image("never pushed").digest());
-        let ended = world.start(&["--proc", "1"], columns).ends();
+        let ended = start(&world, &["--proc", "1"], columns).ends();
         assert_eq!(ended.code, 1, "{}", ended.screen);
         assert_vanished(&ended);
         // A line that the terminal wraps is one line in the output.
@@ -242,7 +219,7 @@ fn failures_remain_on_the_screen_at_any_width() {
 
 #[test]
 fn all_lines_scroll_above_the_view() {
-    let (world, gate) = World::held();
+    let (world, gate) = held();
     for number in 2..=60 {
         world.source.push(
             "team/app",
@@ -250,7 +227,7 @@ fn all_lines_scroll_above_the_view() {
             &image(&number.to_string()),
         );
     }
-    let terminal = Terminal::start(world.command(&[]), 150, 100);
+    let terminal = Terminal::start(command(&world, &[]), 150, 100);
     gate.wait(60, PATIENCE).unwrap();
     terminal.shows("0 of 60");
     gate.open();
@@ -272,11 +249,11 @@ fn all_lines_scroll_above_the_view() {
 #[test]
 fn colours_depend_on_the_terminal() {
     let coloured = |variables: &[(&str, &str)]| {
-        let (mut world, gate) = World::held();
+        let (mut world, gate) = held();
         for (name, value) in variables {
             world.place = world.place.variable(name, value);
         }
-        let terminal = world.start(&[], 100);
+        let terminal = start(&world, &[], 100);
         gate.wait(1, PATIENCE).unwrap();
         if variables.iter().all(|(name, _)| *name == "NO_COLOR") {
             terminal.shows("0 of 1");
@@ -305,8 +282,8 @@ pub(crate) fn the_view_can_be_turned_off() {
         (&["--progress=none"], true),
         (&["--quiet"], false),
     ] {
-        let (world, gate) = World::held();
-        let terminal = world.start(arguments, 100);
+        let (world, gate) = held();
+        let terminal = start(&world, arguments, 100);
         gate.wait(1, PATIENCE).unwrap();
         gate.open();
         let ended = terminal.ends();
@@ -324,15 +301,15 @@ pub(crate) fn the_view_can_be_turned_off() {
             ended.screen
         );
     }
-    let (world, gate) = World::held();
+    let (world, gate) = held();
     gate.open();
     let outcome =
-        crate::support::Outcome::of(world.command(&["--progress", "auto"]).output().unwrap());
+        crate::support::Outcome::of(command(&world, &["--progress", "auto"]).output().unwrap());
     outcome
         .exits(0)
         .does_not_say("\x1b")
         .says("1 image: 1 copied");
     let outcome =
-        crate::support::Outcome::of(world.command(&["--progress", "fancy"]).output().unwrap());
+        crate::support::Outcome::of(command(&world, &["--progress", "fancy"]).output().unwrap());
     outcome.exits(2).says("--progress <auto|plain|none>");
 }

@@ -2,16 +2,11 @@
 
 use testkit::{Action, Fault, Kind, Registry};
 
-use crate::support::{Outcome, Place, assert_arrived, image, insecure, registry};
+use crate::support::{FILES, Outcome, Place, assert_arrived, between, image, registry};
 
 /// Copies `a` between registries, one of them with this fault.
 fn copy(source: &Registry, destination: &Registry, arguments: &[&str]) -> Outcome {
-    let (from, to) = (source.host(), destination.host());
-    let place = Place::new()
-        .file("images.yaml", &format!("{from}/a:v1: {to}/a\n"))
-        .file("auth.yaml", &insecure(&[source, destination]));
-    let files = ["--images", "images.yaml", "--auth", "auth.yaml"];
-    place.run(&[&files, arguments].concat())
+    between(source, destination, "SRC/a:v1: DST/a\n").run(&[&FILES, arguments].concat())
 }
 
 #[test]

@@ -3,50 +3,34 @@
 use std::path::{Path, PathBuf};
 
 use testkit::real::DockerRegistry;
-use testkit::{Image, Kind, Registry};
+use testkit::{Image, Kind};
 
 use crate::support::real::{Access, Pair};
-use crate::support::{Outcome, Place, assert_arrived, index, insecure, registry};
+use crate::support::{Outcome, World, assert_arrived, index};
 
 /// Two registries with the same image, unless a test changes that.
 struct Mirror {
-    source: Registry,
-    destination: Registry,
+    world: World,
     image: Image,
 }
 
 impl Mirror {
     fn new() -> Self {
-        let mirror = Self {
-            source: registry(),
-            destination: registry(),
-            image: index("a"),
-        };
-        mirror.source.push("a", Some("v1"), &mirror.image);
+        let image = index("a");
+        let world = World::new("SRC/a: DST/a\n").with("a", "v1", &image);
+        let mirror = Self { world, image };
         mirror.run(&[]).exits(0).says("1 copied");
-        mirror.source.clear_requests();
-        mirror.destination.clear_requests();
+        mirror.world.clear_requests();
         mirror
     }
     fn run(&self, arguments: &[&str]) -> Outcome {
-        let rules = format!("{}/a: {}/a\n", self.source.host(), self.destination.host());
-        let outcome = Place::new()
-            .file("images.yaml", &rules)
-            .file("auth.yaml", &insecure(&[&self.source, &self.destination]))
-            .run(
-                &[
-                    &["--images", "images.yaml", "--auth", "auth.yaml"],
-                    arguments,
-                ]
-                .concat(),
-            );
-        assert_eq!(self.source.problems(), [""; 0]);
-        assert_eq!(self.destination.problems(), [""; 0]);
+        let outcome = self.world.run(&[&["--no-records"], arguments].concat());
+        self.world.has_no_problems();
         outcome
     }
     fn requests(&self, kind: Kind) -> usize {
-        let requests = self.destination.requests().into_iter();
-        requests.filter(|request| request.kind == kind).count()
+        let [count] = self.world.pushed([kind]);
+        count
     }
 }
 
@@ -54,12 +38,16 @@ impl Mirror {
 fn a_lost_blob_is_found_with_the_flag_only() {
     let mirror = Mirror::new();
     let lost = mirror.image.blobs()[0].digest();
-    assert!(mirror.destination.state().remove_blob("a", lost));
+    assert!(mirror.world.destination.state().remove_blob("a", lost));
     mirror
         .run(&[])
         .exits(0)
         .says("1 image: 0 copied, 1 unchanged");
-    mirror.destination.verify_complete("a", "v1").unwrap_err();
+    mirror
+        .world
+        .destination
+        .verify_complete("a", "v1")
+        .unwrap_err();
     let outcome = mirror.run(&["--verify"]).exits(0);
     let line = outcome.lines("repaired").concat();
     assert!(
@@ -69,7 +57,7 @@ fn a_lost_blob_is_found_with_the_flag_only() {
     outcome
         .says("1 image: 1 copied, 0 unchanged")
         .says("0 verified to the last blob, 1 repaired: 1 manifest or blob was missing");
-    assert_arrived(&mirror.destination, "a", "v1", &mirror.image);
+    assert_arrived(&mirror.world.destination, "a", "v1", &mirror.image);
     assert_eq!(mirror.requests(Kind::UploadPut), 1);
     assert_eq!(mirror.requests(Kind::ManifestPut), 0);
 }
@@ -77,7 +65,7 @@ fn a_lost_blob_is_found_with_the_flag_only() {
 #[test]
 fn a_lost_child_is_pushed_again_with_its_blobs() {
     let mirror = Mirror::new();
-    let state = mirror.destination.state();
+    let state = mirror.world.destination.state();
     let child = &mirror.image.manifests()[0];
     assert!(state.remove_manifest("a", &child.digest));
     assert_eq!(state.collect_garbage(), 2);
@@ -86,7 +74,7 @@ fn a_lost_child_is_pushed_again_with_its_blobs() {
         .exits(0)
         .says(&format!("manifest {} was missing", child.digest))
         .says("1 repaired: 3 manifests and blobs were missing");
-    assert_arrived(&mirror.destination, "a", "v1", &mirror.image);
+    assert_arrived(&mirror.world.destination, "a", "v1", &mirror.image);
     assert_eq!(mirror.requests(Kind::UploadPut), 2);
     assert_eq!(mirror.requests(Kind::ManifestPut), 1);
 }
@@ -105,7 +93,7 @@ fn a_complete_image_is_verified_with_one_request_per_part() {
         mirror.image.manifests().len() + 1
     );
     // Only the tag was compared.
-    let asked = mirror.source.requests().into_iter();
+    let asked = mirror.world.source.requests().into_iter();
     let kinds: Vec<Kind> = asked.map(|request| request.kind).collect();
     assert!(!kinds.contains(&Kind::ManifestGet), "{kinds:?}");
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use testkit::Registry;
 
 use super::fences;
-use crate::support::{Outcome, Place, image, insecure, registry};
+use crate::support::{Outcome, Place, between, image, registry};
 
 /// Returns registries with two images to copy, one that is unchanged, and one that cannot be copied.
 fn stage() -> (Registry, Registry, Place) {
@@ -18,10 +18,8 @@ fn stage() -> (Registry, Registry, Place) {
     source
         .state()
         .tag("a", "lost", image("never pushed").digest());
-    let rules = format!("{}/a: {}/a\n", source.host(), destination.host());
-    let place = Place::new()
-        .file("images.yaml", &rules)
-        .file("auth.yaml", &insecure(&[&source, &destination]));
+    let rules = "SRC/a: DST/a\n";
+    let place = between(&source, &destination, rules);
     (source, destination, place)
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use testkit::{Image, Kind, Profile, Registry};
 
 use crate::support::program::normalised;
-use crate::support::{Outcome, Place, insecure};
+use crate::support::{Outcome, Place, between};
 
 /// Registries and files of a scenario: all tags of `a` at the source go to `b` at the destination.
 pub(super) struct Stage {
@@ -36,12 +36,7 @@ impl Stage {
             Registry::builder().profile(profile).start_on_thread()
         };
         let (source, destination) = (registry(), registry());
-        let place = Place::new()
-            .file(
-                "images.yaml",
-                &format!("{}/a: {}/b\n", source.host(), destination.host()),
-            )
-            .file("auth.yaml", &insecure(&[&source, &destination]));
+        let place = between(&source, &destination, "SRC/a: DST/b\n");
         Self {
             command,
             source,

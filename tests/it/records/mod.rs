@@ -6,55 +6,28 @@ mod upkeep;
 
 use std::path::PathBuf;
 
-use testkit::{Image, Kind, Layer, Registry};
+use testkit::{Image, Kind, Layer};
 
 use crate::support::real::{Access, Pair};
-use crate::support::{Outcome, Place, assert_arrived, insecure, registry};
-
-const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
+use crate::support::{World, assert_arrived};
 
 /// Default path of the records below the user's home.
 const DEFAULT: &str = ".local/state/image-syncer/records.sqlite3";
 
-/// Two registries and a user.
-struct World {
-    source: Registry,
-    destination: Registry,
-    place: Place,
+/// Returns two registries and a user without rules.
+fn world() -> World {
+    World::new("")
 }
 
-impl World {
-    fn new() -> Self {
-        let (source, destination) = (registry(), registry());
-        let place = Place::new().file("auth.yaml", &insecure(&[&source, &destination]));
-        Self {
-            source,
-            destination,
-            place,
-        }
-    }
-    /// Runs rules in which `SRC` and `DST` stand for the hosts.
-    fn run(&self, rules: &str, arguments: &[&str]) -> Outcome {
-        let rules = rules
-            .replace("SRC", &self.source.host())
-            .replace("DST", &self.destination.host());
-        std::fs::write(self.place.path("images.yaml"), rules).unwrap();
-        self.source.clear_requests();
-        self.destination.clear_requests();
-        self.place.run(&[&FILES, arguments].concat())
-    }
-    /// Returns the numbers of requests of each kind at the destination in the last run.
-    fn requests<const N: usize>(&self, kinds: [Kind; N]) -> [usize; N] {
-        kinds.map(|kind| self.destination.count(|request| request.kind == kind))
-    }
-    fn file(&self) -> PathBuf {
-        self.place.path(DEFAULT)
-    }
-    /// Returns the output of `image-syncer records` with these arguments.
-    fn records(&self, arguments: &[&str]) -> String {
-        let arguments = [&["records"], arguments].concat();
-        self.place.run(&arguments).exits(0).stdout
-    }
+/// Returns the path of the records.
+fn file(world: &World) -> PathBuf {
+    world.place.path(DEFAULT)
+}
+
+/// Returns the output of `image-syncer records` with these arguments.
+fn records(world: &World, arguments: &[&str]) -> String {
+    let arguments = [&["records"], arguments].concat();
+    world.place.run(&arguments).exits(0).stdout
 }
 
 /// Returns an image of two layers; the base layer is common to all.
@@ -64,12 +37,12 @@ fn with_base(name: &str) -> Image {
 
 #[test]
 fn a_layer_of_an_earlier_run_costs_one_head() {
-    let world = World::new();
+    let world = world();
     world.source.push("a", Some("v1"), &with_base("1"));
     world.source.push("a", Some("v2"), &with_base("2"));
-    world.run("SRC/a:v1: DST/a\n", &[]).exits(0);
-    assert!(world.file().is_file());
-    world.run("SRC/a:v2: DST/a\n", &[]).exits(0);
+    world.sync("SRC/a:v1: DST/a\n", &[]).exits(0);
+    assert!(file(&world).is_file());
+    world.sync("SRC/a:v2: DST/a\n", &[]).exits(0);
     assert_arrived(&world.destination, "a", "v2", &with_base("2"));
     let kinds = [
         Kind::BlobHead,
@@ -78,65 +51,65 @@ fn a_layer_of_an_earlier_run_costs_one_head() {
         Kind::UploadPut,
     ];
     // The base exists; the other layer and the config cost a mount from the repository itself, and an upload.
-    assert_eq!(world.requests(kinds), [1, 2, 0, 2]);
+    assert_eq!(world.pushed(kinds), [1, 2, 0, 2]);
 }
 
 #[test]
 fn a_layer_of_another_repository_is_mounted_from_there() {
-    let world = World::new();
+    let world = world();
     world.source.push("a", Some("v1"), &with_base("1"));
     world.source.push("b", Some("v1"), &with_base("2"));
-    world.run("SRC/a:v1: DST/a\n", &[]).exits(0);
-    world.run("SRC/b:v1: DST/b\n", &[]).exits(0);
+    world.sync("SRC/a:v1: DST/a\n", &[]).exits(0);
+    world.sync("SRC/b:v1: DST/b\n", &[]).exits(0);
     assert_arrived(&world.destination, "b", "v1", &with_base("2"));
     let from_a = |request: &testkit::Request| {
         request.kind == Kind::Mount && request.parameter("from").as_deref() == Some("a")
     };
     assert_eq!(world.destination.count(from_a), 1);
-    assert_eq!(world.requests([Kind::BlobHead, Kind::UploadPut]), [0, 2]);
+    assert_eq!(world.pushed([Kind::BlobHead, Kind::UploadPut]), [0, 2]);
 }
 
 #[test]
 fn without_records_no_file_is_created() {
-    let world = World::new();
+    let world = world();
     world.source.push("a", Some("v1"), &with_base("1"));
     world.source.push("b", Some("v1"), &with_base("2"));
     for rule in ["SRC/a:v1: DST/a\n", "SRC/b:v1: DST/b\n"] {
         world
-            .run(rule, &["--no-records"])
+            .sync(rule, &["--no-records"])
             .exits(0)
             .does_not_say("warning");
     }
     assert!(!world.place.path(".local").exists());
-    assert_eq!(world.requests([Kind::BlobHead, Kind::UploadPut]), [0, 3]);
+    assert_eq!(world.pushed([Kind::BlobHead, Kind::UploadPut]), [0, 3]);
 }
 
 #[test]
 fn records_and_no_records_exclude_each_other() {
-    let world = World::new();
+    let world = world();
     world
-        .run("SRC/a:v1: DST/a\n", &["--no-records", "--records", "file"])
+        .sync("SRC/a:v1: DST/a\n", &["--no-records", "--records", "file"])
         .exits(2)
         .says("--no-records");
 }
 
 #[test]
 fn a_deleted_file_is_created_again() {
-    let world = World::new();
+    let world = world();
     world.source.push("a", Some("v1"), &with_base("1"));
-    world.run("SRC/a:v1: DST/a\n", &[]).exits(0);
-    std::fs::remove_file(world.file()).unwrap();
+    world.sync("SRC/a:v1: DST/a\n", &[]).exits(0);
+    std::fs::remove_file(file(&world)).unwrap();
     world
-        .run("SRC/a:v1: DST/a\n", &[])
+        .sync("SRC/a:v1: DST/a\n", &[])
         .exits(0)
         .does_not_say("warning");
-    assert_eq!(world.requests([Kind::ManifestHead]), [1]);
-    assert!(world.records(&["show"]).contains("1 tag\n"));
+    assert_eq!(world.pushed([Kind::ManifestHead]), [1]);
+    assert!(records(&world, &["show"]).contains("1 tag\n"));
 }
 
 #[test]
 fn a_wiped_destination_gets_everything_again() {
-    let world = World::new();
+    let world = world();
     let names = ["a", "b", "c"];
     for name in names {
         world.source.push(name, Some("v1"), &with_base(name));
@@ -144,17 +117,17 @@ fn a_wiped_destination_gets_everything_again() {
     let rules: String = names
         .map(|name| format!("SRC/{name}:v1: DST/{name}\n"))
         .concat();
-    world.run(&rules, &[]).exits(0);
+    world.sync(&rules, &[]).exits(0);
     for name in names {
         world.destination.state().remove_repository(name);
     }
-    world.run(&rules, &[]).exits(0);
+    world.sync(&rules, &[]).exits(0);
     for name in names {
         assert_arrived(&world.destination, name, "v1", &with_base(name));
     }
     // Seven blobs are sent, and one of them is mounted twice. Each of the nine recorded blobs costs a HEAD, except for
     // the base, if a mount of it was refused before.
-    let [heads, closed] = world.requests([Kind::BlobHead, Kind::UploadPut]);
+    let [heads, closed] = world.pushed([Kind::BlobHead, Kind::UploadPut]);
     assert_eq!(closed, 7);
     assert!((7..=9).contains(&heads), "{heads}");
 }

@@ -1,11 +1,11 @@
 //! One records file for several processes, and its content after an interrupted run.
 
-use std::process::{Child, Command};
+use std::process::Child;
 
 use testkit::{Action, Fault, Gate, Kind};
 
-use super::{DEFAULT, World, with_base};
-use crate::support::{Outcome, PATIENCE, image};
+use super::{DEFAULT, records, with_base, world};
+use crate::support::{Outcome, PATIENCE, World, image, signal};
 
 /// Starts a run of one rule with its own rules and log, and with the common records.
 fn start(world: &World, name: &str) -> Child {
@@ -22,7 +22,7 @@ fn start(world: &World, name: &str) -> Child {
 
 #[test]
 fn processes_that_start_together_record_all_their_copies() {
-    let world = World::new();
+    let world = world();
     let names: Vec<String> = (0..6).map(|number| format!("r{number}")).collect();
     for name in &names {
         for tag in ["v1", "v2", "v3"] {
@@ -37,7 +37,7 @@ fn processes_that_start_together_record_all_their_copies() {
         let outcome = Outcome::of(child.wait_with_output().unwrap());
         outcome.exits(0).does_not_say("warning");
     }
-    let shown = world.records(&["show"]);
+    let shown = records(&world, &["show"]);
     let host = world.destination.host();
     // Three tags of six repositories; each has its own config and layer, and the base exists once per repository.
     let expected = format!("{host}: 6 repositories, 42 blobs, 18 tags\n");
@@ -46,7 +46,7 @@ fn processes_that_start_together_record_all_their_copies() {
 
 /// Starts a run in which `done` is copied and the manifest of `held` waits.
 fn half_done() -> (World, Gate, Child) {
-    let world = World::new();
+    let world = world();
     world.source.push("held", Some("v1"), &image("held"));
     world.source.push("done", Some("v1"), &image("done"));
     let gate = Gate::new();
@@ -59,13 +59,6 @@ fn half_done() -> (World, Gate, Child) {
     (world, gate, child)
 }
 
-fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill")
-        .args([name, &child.id().to_string()])
-        .status();
-    assert!(status.unwrap().success());
-}
-
 #[test]
 fn an_interrupted_run_records_its_copies() {
     let (world, gate, child) = half_done();
@@ -74,7 +67,7 @@ fn an_interrupted_run_records_its_copies() {
     gate.open();
     let outcome = Outcome::of(child.wait_with_output().unwrap());
     outcome.does_not_say("records file");
-    assert!(world.records(&["show"]).contains(" 2 tags\n"));
+    assert!(records(&world, &["show"]).contains(" 2 tags\n"));
 }
 
 #[test]
@@ -91,5 +84,5 @@ fn a_killed_run_leaves_an_intact_file() {
     Outcome::of(start(&world, "held").wait_with_output().unwrap())
         .exits(0)
         .does_not_say("warning");
-    assert!(world.records(&["show"]).contains(" 3 tags\n"));
+    assert!(records(&world, &["show"]).contains(" 3 tags\n"));
 }

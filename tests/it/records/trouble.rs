@@ -4,14 +4,13 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{DEFAULT, World, with_base};
-use crate::support::{Outcome, assert_arrived};
+use super::{DEFAULT, file, with_base};
+use crate::support::{Outcome, World, assert_arrived};
 
 /// Returns a world with an image to copy, and with a file from `write` in place of the records.
 fn world(write: impl FnOnce(&Path)) -> World {
-    let world = World::new();
-    world.source.push("a", Some("v1"), &with_base("1"));
-    let file = world.file();
+    let world = World::new("").with("a", "v1", &with_base("1"));
+    let file = file(&world);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     write(&file);
     world
@@ -19,7 +18,7 @@ fn world(write: impl FnOnce(&Path)) -> World {
 
 /// Runs, asserts success with exactly one warning, and returns the warning.
 fn warning(world: &World, arguments: &[&str]) -> String {
-    let outcome: Outcome = world.run("SRC/a:v1: DST/a\n", arguments).exits(0);
+    let outcome: Outcome = world.sync("SRC/a:v1: DST/a\n", arguments).exits(0);
     assert_arrived(&world.destination, "a", "v1", &with_base("1"));
     let warnings = outcome.lines("warning");
     assert_eq!(warnings.len(), 1, "{}", outcome.stderr);
@@ -31,7 +30,7 @@ fn a_file_that_is_no_database_is_not_modified() {
     let text = "{\"records\": \"of the Go tool\"}".repeat(100);
     let world = world(|file| std::fs::write(file, &text).unwrap());
     let warning = warning(&world, &[]);
-    let file = world.file().display().to_string();
+    let file = file(&world).display().to_string();
     let expected = format!("records file {file}: it is damaged, or no records file (");
     assert!(warning.contains(&expected), "{warning}");
     assert!(warning.contains(&format!("{file}-wal")), "{warning}");
@@ -52,10 +51,10 @@ fn a_fifo_or_device_is_ignored_without_waiting() {
 fn a_damaged_file_is_ignored() {
     let world = world(|_| {});
     warning_free(&world);
-    let mut bytes = std::fs::read(world.file()).unwrap();
+    let mut bytes = std::fs::read(file(&world)).unwrap();
     let page = 4096;
     bytes[page..].fill(0xa5);
-    std::fs::write(world.file(), bytes).unwrap();
+    std::fs::write(file(&world), bytes).unwrap();
     world.destination.state().remove_repository("a");
     let warning = warning(&world, &[]);
     assert!(warning.contains("it is damaged"), "{warning}");
@@ -63,7 +62,7 @@ fn a_damaged_file_is_ignored() {
 
 fn warning_free(world: &World) {
     world
-        .run("SRC/a:v1: DST/a\n", &[])
+        .sync("SRC/a:v1: DST/a\n", &[])
         .exits(0)
         .does_not_say("warning");
 }
@@ -73,7 +72,7 @@ fn a_locked_file_is_ignored() {
     let world = world(|_| {});
     warning_free(&world);
     world.destination.state().remove_repository("a");
-    let lock = Connection::open(world.file()).unwrap();
+    let lock = Connection::open(file(&world)).unwrap();
     lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let warning = warning(&world, &[]);
     assert!(
@@ -89,7 +88,7 @@ fn a_locked_file_is_ignored() {
 #[test]
 fn a_file_that_another_program_is_creating_is_ignored() {
     let world = world(|_| {});
-    let lock = Connection::open(world.file()).unwrap();
+    let lock = Connection::open(file(&world)).unwrap();
     lock.execute_batch("BEGIN EXCLUSIVE; CREATE TABLE t (x);")
         .unwrap();
     let warning = warning(&world, &[]);
@@ -103,7 +102,7 @@ fn a_file_that_another_program_is_creating_is_ignored() {
 fn a_file_of_a_newer_version_is_not_modified() {
     let world = world(|_| {});
     warning_free(&world);
-    let newer = Connection::open(world.file()).unwrap();
+    let newer = Connection::open(file(&world)).unwrap();
     newer.pragma_update(None, "user_version", 7).unwrap();
     drop(newer);
     world.destination.state().remove_repository("a");
@@ -124,7 +123,7 @@ fn a_database_of_another_program_is_not_modified() {
         "{warning}"
     );
     let tables = "SELECT group_concat(name) FROM sqlite_schema";
-    let other = Connection::open(world.file()).unwrap();
+    let other = Connection::open(file(&world)).unwrap();
     let tables: String = other.query_row(tables, (), |row| row.get(0)).unwrap();
     assert_eq!(tables, "theirs");
 }
@@ -153,8 +152,7 @@ fn an_unwritable_directory_is_ignored() {
 
 /// Returns a world whose state directory is a file.
 fn world_without_state() -> World {
-    let mut world = World::new();
-    world.source.push("a", Some("v1"), &with_base("1"));
+    let mut world = World::new("").with("a", "v1", &with_base("1"));
     let file = world.place.path("auth.yaml").display().to_string();
     world.place = world.place.variable("XDG_STATE_HOME", &file);
     world
@@ -163,13 +161,8 @@ fn world_without_state() -> World {
 #[test]
 fn a_missing_home_causes_no_warning() {
     let world = world(|_| {});
-    let rules = format!(
-        "{}/a: {}/a\n",
-        world.source.host(),
-        world.destination.host()
-    );
-    std::fs::write(world.place.path("images.yaml"), rules).unwrap();
-    let mut command = world.place.command(&super::FILES);
+    world.set_rules("SRC/a: DST/a\n");
+    let mut command = world.command(&[]);
     let output = command.env_remove("HOME").output().unwrap();
     Outcome::of(output).exits(0).does_not_say("warning");
 }

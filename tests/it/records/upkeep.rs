@@ -1,23 +1,25 @@
 //! `image-syncer records`.
 
-use super::{World, with_base};
+use super::{file, records, with_base};
+use crate::support::World;
 
 fn world() -> World {
-    let world = World::new();
-    for name in ["a", "team/b"] {
-        world.source.push(name, Some("v1"), &with_base(name));
-    }
+    let world = ["a", "team/b"]
+        .into_iter()
+        .fold(World::new(""), |world, name| {
+            world.with(name, "v1", &with_base(name))
+        });
     let rules = "SRC/a: DST/a\nSRC/team/b: DST/team/b\n";
-    world.run(rules, &[]).exits(0);
+    world.sync(rules, &[]).exits(0);
     world
 }
 
 #[test]
 fn show_prints_the_content() {
     let world = world();
-    let shown = world.records(&["show"]);
+    let shown = records(&world, &["show"]);
     let lines: Vec<&str> = shown.lines().collect();
-    let file = format!("{}: ", world.file().display());
+    let file = format!("{}: ", file(&world).display());
     assert!(
         lines[0].starts_with(&file) && lines[0].ends_with(" KiB"),
         "{shown}"
@@ -39,52 +41,48 @@ fn forget_drops_a_repository_or_a_registry() {
     let repository = format!("{host}/team/b");
     // Three blobs and a tag.
     assert_eq!(
-        world.records(&["forget", &repository]),
+        records(&world, &["forget", &repository]),
         "4 records dropped\n"
     );
     assert_eq!(
-        world.records(&["forget", &repository]),
+        records(&world, &["forget", &repository]),
         "0 records dropped\n"
     );
-    let shown = world.records(&["show"]);
+    let shown = records(&world, &["show"]);
     assert!(
         shown.contains(&format!("{host}: 1 repository, 3 blobs, 1 tag\n")),
         "{shown}"
     );
-    assert_eq!(world.records(&["forget", &host]), "4 records dropped\n");
-    assert!(
-        world
-            .records(&["show"])
-            .ends_with("\nnothing is recorded\n")
-    );
+    assert_eq!(records(&world, &["forget", &host]), "4 records dropped\n");
+    assert!(records(&world, &["show"]).ends_with("\nnothing is recorded\n"));
 }
 
 #[test]
 fn prune_drops_old_records() {
     let world = world();
-    assert_eq!(world.records(&["prune"]), "0 records dropped\n");
+    assert_eq!(records(&world, &["prune"]), "0 records dropped\n");
     assert_eq!(
-        world.records(&["prune", "--older-than", "0"]),
+        records(&world, &["prune", "--older-than", "0"]),
         "0 records dropped\n"
     );
-    let file = rusqlite::Connection::open(world.file()).unwrap();
+    let file = rusqlite::Connection::open(file(&world)).unwrap();
     file.execute("UPDATE blobs SET seen = seen - 31", ())
         .unwrap();
     assert_eq!(
-        world.records(&["prune", "--older-than", "31"]),
+        records(&world, &["prune", "--older-than", "31"]),
         "0 records dropped\n"
     );
     assert_eq!(
-        world.records(&["prune", "--older-than", "30"]),
+        records(&world, &["prune", "--older-than", "30"]),
         "6 records dropped\n"
     );
-    let shown = world.records(&["show"]);
+    let shown = records(&world, &["show"]);
     assert!(shown.contains(" 0 blobs, 2 tags\n"), "{shown}");
 }
 
 #[test]
 fn mistakes_are_reported() {
-    let world = World::new();
+    let world = World::new("");
     let run = |arguments: &[&str]| {
         let arguments = [&["records"], arguments].concat();
         world.place.run(&arguments).exits(2)

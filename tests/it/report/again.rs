@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use testkit::{Action, Fault, Kind};
 
-use super::place;
 use crate::support::report::{images, report};
-use crate::support::{Place, image, insecure, registry};
+use crate::support::{Place, between, image, insecure, registry};
 
 const FLAGS: [&str; 8] = [
     "--images",
@@ -60,7 +59,7 @@ fn a_second_run_copies_failed_images_with_no_other_request() {
     let rules = format!(
         "SRC/a: DST/a\nSRC/a:v1,v3: DST/b:kept,renamed\nSRC/digest@{digest}: DST/digest\nSRC/listed:/^v/: DST/listed\n"
     );
-    let place = place(&source, &destination, &rules);
+    let place = between(&source, &destination, &rules);
     place.run(&FLAGS).exits(1);
     let (from, to) = (source.host(), destination.host());
     let expected = [
@@ -94,7 +93,7 @@ fn a_second_run_copies_failed_images_with_no_other_request() {
 fn without_failures_the_list_is_empty() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
-    let place = place(&source, &destination, "SRC/a: DST/a\n");
+    let place = between(&source, &destination, "SRC/a: DST/a\n");
     place.run(&FLAGS).exits(0);
     assert_eq!(place.read("failed.json"), "{}\n");
     let before = source.requests().len();
@@ -111,7 +110,7 @@ fn without_failures_the_list_is_empty() {
 fn skipped_images_are_not_in_the_list() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &crate::support::index("a"));
-    let place = place(&source, &destination, "SRC/a:v1: DST/a\n");
+    let place = between(&source, &destination, "SRC/a:v1: DST/a\n");
     place
         .run(&[&FLAGS[..], &["--arch", "riscv64"]].concat())
         .exits(0);

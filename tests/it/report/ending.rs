@@ -1,46 +1,42 @@
 //! Reports of runs that were interrupted or killed.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStderr, Command};
+use std::process::{Child, ChildStderr};
 
 use serde_json::json;
-use testkit::{Action, Fault, Gate, Kind, Registry};
+use testkit::{Action, Fault, Gate, Kind};
 
-use super::{FLAGS, place};
+use super::FLAGS;
 use crate::support::report::{images, report};
-use crate::support::{PATIENCE, Place, image, registry};
+use crate::support::{PATIENCE, World, between, image, registry, signal};
 
 /// A run whose first image is copied, and whose second one waits for the answer to its manifest.
 struct Held {
-    destination: Registry,
-    source: Registry,
+    world: World,
     gate: Gate,
-    place: Place,
     child: Child,
     stderr: BufReader<ChildStderr>,
 }
 
 impl Held {
     fn start() -> Self {
-        let (source, destination) = (registry(), registry());
-        for name in ["a", "b"] {
-            source.push(name, Some("v1"), &image(name));
-        }
+        let rules = "SRC/a:v1: DST/a\nSRC/b:v1: DST/b\n";
+        let world = World::new(rules)
+            .with("a", "v1", &image("a"))
+            .with("b", "v1", &image("b"));
         let gate = Gate::new();
         let fault = Fault::on(Kind::ManifestPut).repository("b");
-        destination.fault(fault, Action::Hold(gate.clone()));
-        let place = place(&source, &destination, "SRC/a:v1: DST/a\nSRC/b:v1: DST/b\n");
+        world.destination.fault(fault, Action::Hold(gate.clone()));
         let grace = ["--grace", "86400", "--failed-images", "failed.yaml"];
-        let mut child = place
+        let mut child = world
+            .place
             .command(&[&FLAGS[..], &grace].concat())
             .spawn()
             .unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let mut held = Self {
-            destination,
-            source,
+            world,
             gate,
-            place,
             child,
             stderr,
         };
@@ -58,14 +54,12 @@ impl Held {
     }
 
     fn signal(&self, name: &str) {
-        let arguments = [name, &self.child.id().to_string()];
-        let status = Command::new("kill").args(arguments).status();
-        assert!(status.unwrap().success());
+        signal(&self.child, name);
     }
 
     fn pair(&self, name: &str) -> String {
-        let (from, to) = (self.source.host(), self.destination.host());
-        format!("{from}/{name}:v1 → {to}/{name}:v1")
+        self.world
+            .with_hosts(&format!("SRC/{name}:v1 → DST/{name}:v1"))
     }
 }
 
@@ -76,15 +70,15 @@ fn an_interrupted_run_writes_an_incomplete_report() {
     held.hear("no further image is begun");
     held.signal("-INT");
     assert_eq!(held.child.wait().unwrap().code(), Some(130));
-    let report = report(&held.place, "report.json");
+    let report = report(&held.world.place, "report.json");
     assert_eq!(images(&report, "copied"), [held.pair("a")]);
     assert_eq!(images(&report, "interrupted"), [held.pair("b")]);
     assert_eq!(report["complete"], false);
     assert_eq!(report["exit_code"], 130);
     assert_eq!(report["summary"]["interrupted"], 1);
-    let (from, to) = (held.source.host(), held.destination.host());
+    let (from, to) = (held.world.source.host(), held.world.destination.host());
     let left = format!("\"{from}/b:v1\":\n- {to}/b:v1\n");
-    assert_eq!(held.place.read("failed.yaml"), left);
+    assert_eq!(held.world.place.read("failed.yaml"), left);
 }
 
 #[test]
@@ -94,7 +88,7 @@ fn a_run_that_may_finish_after_a_signal_is_complete() {
     held.hear("no further image is begun");
     held.gate.open();
     assert_eq!(held.child.wait().unwrap().code(), Some(0));
-    let report = report(&held.place, "report.json");
+    let report = report(&held.world.place, "report.json");
     assert_eq!(report["complete"], true);
     assert_eq!(images(&report, "copied"), [held.pair("a"), held.pair("b")]);
 }
@@ -102,28 +96,28 @@ fn a_run_that_may_finish_after_a_signal_is_complete() {
 #[test]
 fn a_killed_run_leaves_the_old_report() {
     let mut held = Held::start();
-    std::fs::write(held.place.path("report.json"), "before").unwrap();
+    std::fs::write(held.world.place.path("report.json"), "before").unwrap();
     held.child.kill().unwrap();
     held.child.wait().unwrap();
-    assert_eq!(held.place.read("report.json"), "before");
+    assert_eq!(held.world.place.read("report.json"), "before");
 }
 
 #[test]
 fn a_report_that_cannot_replace_its_file_fails_the_run_and_loses_nothing() {
     let mut held = Held::start();
-    std::fs::create_dir(held.place.path("report.json")).unwrap();
+    std::fs::create_dir(held.world.place.path("report.json")).unwrap();
     held.gate.open();
     held.hear("2 images: 2 copied");
     held.hear("report.json: cannot write the file: ");
     assert_eq!(held.child.wait().unwrap().code(), Some(1));
-    held.destination.verify_complete("b", "v1").unwrap();
+    held.world.destination.verify_complete("b", "v1").unwrap();
 }
 
 #[test]
 fn a_full_disk_is_reported_at_the_end() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
-    let place = place(&source, &destination, "SRC/a:v1: DST/a\n");
+    let place = between(&source, &destination, "SRC/a:v1: DST/a\n");
     for (flag, word) in [
         ("--report", "1 copied"),
         ("--failed-images", "1 unchanged"),
@@ -143,7 +137,7 @@ fn a_full_disk_is_reported_at_the_end() {
 fn a_report_in_a_missing_directory_is_refused_before_any_request() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
-    let place = place(&source, &destination, "SRC/a:v1: DST/a\n");
+    let place = between(&source, &destination, "SRC/a:v1: DST/a\n");
     place
         .run(&[&FLAGS[..4], &["--report", "no/such/report.json"]].concat())
         .exits(2)
@@ -155,7 +149,7 @@ fn a_report_in_a_missing_directory_is_refused_before_any_request() {
 fn a_pipe_receives_a_report() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
-    let place = place(&source, &destination, "SRC/a:v1: DST/a\n");
+    let place = between(&source, &destination, "SRC/a:v1: DST/a\n");
     let outcome = place
         .run(&[&FLAGS[..4], &["--report", "/dev/stdout"]].concat())
         .exits(0);

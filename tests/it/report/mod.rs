@@ -4,10 +4,9 @@ mod again;
 mod ending;
 
 use serde_json::{Value, json};
-use testkit::Registry;
 
 use crate::support::report::{images, report};
-use crate::support::{Outcome, Place, image, insecure, registry};
+use crate::support::{Outcome, Place, between, image, registry};
 
 const FLAGS: [&str; 6] = [
     "--images",
@@ -17,16 +16,6 @@ const FLAGS: [&str; 6] = [
     "--report",
     "report.json",
 ];
-
-/// A directory with rules in which `SRC` and `DST` stand for the registries.
-fn place(source: &Registry, destination: &Registry, rules: &str) -> Place {
-    let rules = rules
-        .replace("SRC", &source.host())
-        .replace("DST", &destination.host());
-    Place::new()
-        .file("images.yaml", &rules)
-        .file("auth.yaml", &insecure(&[source, destination]))
-}
 
 fn run(place: &Place, code: i32, arguments: &[&str]) -> (Outcome, Value) {
     let outcome = place.run(&[&FLAGS[..], arguments].concat()).exits(code);
@@ -41,7 +30,7 @@ fn every_image_occurs_once_and_the_totals_add_up() {
     }
     source.state().tag("a", "v3", image("lost").digest());
     let rules = "SRC/a: DST/b\nSRC/none:/^v/: DST/b\n";
-    let place = place(&source, &destination, rules);
+    let place = between(&source, &destination, rules);
     source.push("none", Some("x"), &image("v1"));
     let (_, first) = run(&place, 1, &["--no-referrers"]);
     let (from, to) = (source.host(), destination.host());
@@ -83,7 +72,7 @@ fn hosts_and_bytes_agree_with_the_registries() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &image("a"));
     let rules = "SRC/a:v1: [DST/b, DST/c]\n";
-    let place = place(&source, &destination, rules);
+    let place = between(&source, &destination, rules);
     let (_, report) = run(&place, 0, &[]);
     let requests = |host: String| {
         let hosts = report["hosts"].as_array().unwrap().iter();
@@ -103,7 +92,7 @@ fn hosts_and_bytes_agree_with_the_registries() {
 fn a_skipped_image_has_a_reason() {
     let (source, destination) = (registry(), registry());
     source.push("a", Some("v1"), &crate::support::index("a"));
-    let place = place(&source, &destination, "SRC/a:v1: DST/a\n");
+    let place = between(&source, &destination, "SRC/a:v1: DST/a\n");
     let (_, report) = run(&place, 0, &["--arch", "riscv64"]);
     assert_eq!(report["images"][0]["outcome"], "skipped");
     assert!(report["images"][0]["why"].is_string());

@@ -7,10 +7,12 @@ pub(crate) mod report;
 pub(crate) mod showing;
 pub(crate) mod signing;
 pub(crate) mod terminal;
+pub(crate) mod world;
 
 use testkit::{Image, Layer, Registry};
 
 pub(crate) use program::{Outcome, Place};
+pub(crate) use world::{FILES, World, between, signal};
 
 /// Time that a test waits for an event that must happen. Only a failing test waits that long.
 pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);

@@ -143,14 +143,7 @@ impl Terminal {
 
     /// Sends a signal (`-INT`).
     pub(crate) fn signal(&self, name: &str) {
-        let arguments = [name, &self.child.id().to_string()];
-        assert!(
-            Command::new("kill")
-                .args(arguments)
-                .status()
-                .unwrap()
-                .success()
-        );
+        super::world::signal(&self.child, name);
     }
 
     /// Waits until the program has stopped, as after Ctrl-Z.

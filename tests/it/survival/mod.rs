@@ -15,7 +15,7 @@ use testkit::real::{self, DockerRegistry};
 use testkit::{Image, Registry, Relay};
 
 use crate::memory::{budget, held};
-use crate::support::{Outcome, PATIENCE, Place, registry};
+use crate::support::{FILES, Outcome, PATIENCE, Place, registry};
 
 /// Uploads in flight, each with a download.
 const STREAMS: u64 = 16;
@@ -96,5 +96,3 @@ impl World {
         self.images.values().map(BTreeMap::len).sum()
     }
 }
-
-const FILES: [&str; 4] = ["--images", "images.yaml", "--auth", "auth.yaml"];
