@@ -311,5 +311,7 @@ pub(crate) fn the_view_can_be_turned_off() {
         .says("1 image: 1 copied");
     let outcome =
         crate::support::Outcome::of(command(&world, &["--progress", "fancy"]).output().unwrap());
-    outcome.exits(2).says("--progress <auto|plain|none>");
+    outcome
+        .exits(2)
+        .says("--progress fancy: there is no such value. Write auto or plain or none.");
 }

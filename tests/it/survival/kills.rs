@@ -33,9 +33,9 @@ fn fill(world: &mut World) -> u64 {
 
 #[test]
 fn a_killed_run_leaves_complete_tags_and_the_next_one_sends_little_twice() {
-    testkit::needs!("docker-registry");
     // All following numbers depend on the seed.
     const SEED: u64 = 0x5EED;
+    testkit::needs!("docker-registry");
     let mut world = World::start(DockerRegistry::builder());
     let unique = fill(&mut world);
     world

@@ -34,8 +34,8 @@ fn a_registry_that_restarts_amid_200_images_gets_all_of_them() {
 
 #[test]
 fn a_full_disk_fails_only_the_images_that_do_not_fit() {
-    testkit::needs!("docker-registry", "prlimit");
     const MIB: u64 = 1024 * 1024;
+    testkit::needs!("docker-registry", "prlimit");
     let mut world = World::start(DockerRegistry::builder().largest_file(MIB));
     world.push("small", "v1", &image("small"));
     world.push(
