@@ -1,18 +1,14 @@
 //! Blobs (docs/protocol.md#blobs).
 
 use bytes::{Bytes, BytesMut};
-use http::header::LOCATION;
 use http::{Method, StatusCode};
-use url::Url;
 
-use crate::auth::ScopeSet;
-use crate::client::request::RequestSpec;
+use crate::client::blob_request::{blob_request, leads_to_blob_request};
 use crate::client::{BlobReader, Client, ranges};
-use crate::digest::Digest;
 use crate::error::{Error, ErrorKind};
 use crate::manifest::Descriptor;
 use crate::reference::Repository;
-use crate::transport::{Lane, Response};
+use crate::transport::Lane;
 
 /// Presence of a blob in a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,23 +22,23 @@ pub enum Presence {
 }
 
 impl Client {
-    /// Returns whether `repository` has the blob with the right size; see [`Client::find_blob`].
+    /// Returns whether `repository` has the blob with the right size; see [`Client::head_blob`].
     pub async fn has_blob(
         &self,
         repository: &Repository,
         descriptor: &Descriptor,
     ) -> Result<bool, Error> {
-        let found = self.find_blob(repository, descriptor).await?;
+        let found = self.head_blob(repository, descriptor).await?;
         Ok(found == Presence::Present)
     }
     /// Looks up the blob in `repository` by HEAD. A redirect to another host means that the blob exists and is not
     /// followed: registries look up the blob before they redirect to its storage.
-    pub async fn find_blob(
+    pub async fn head_blob(
         &self,
         repository: &Repository,
         descriptor: &Descriptor,
     ) -> Result<Presence, Error> {
-        let ask = blob_ask(
+        let request = blob_request(
             Method::HEAD,
             repository,
             &descriptor.digest,
@@ -54,14 +50,14 @@ impl Client {
                 || status.is_redirection()
                 || matches!(status.as_u16(), 404 | 405 | 501)
         };
-        let mut response = self.answer(&ask, fits).await?;
+        let mut response = self.answer(&request, fits).await?;
         if leads_to_blob_request(&response) {
             response.body.drain().await;
-            response = self.answer(&ask.clone().follow(true), fits).await?;
+            response = self.answer(&request.clone().follow(true), fits).await?;
         }
         if matches!(response.status.as_u16(), 405 | 501) {
             // The registry does not support HEAD: the head of a GET says the same, and its body is dropped.
-            let get = ask.method(Method::GET).lane(Lane::Downloads);
+            let get = request.method(Method::GET).lane(Lane::Downloads);
             response = self.answer(&get, fits).await?;
         }
         let length = ranges::content_length(&response.headers)
@@ -69,8 +65,8 @@ impl Client {
         let found = match (response.status, length) {
             (StatusCode::NOT_FOUND, _) => Presence::Absent,
             (status, Some(length)) if status.is_success() => {
-                let habits = &self.inner.habits;
-                habits.saw_damage(repository.path(), &descriptor.digest, None);
+                let capabilities = &self.inner.capabilities;
+                capabilities.saw_damage(repository.path(), &descriptor.digest, None);
                 Presence::WrongSize(length)
             }
             _ => Presence::Present,
@@ -85,8 +81,10 @@ impl Client {
         repository: &Repository,
         descriptor: &Descriptor,
     ) -> Result<Option<u64>, Error> {
-        let ask = blob_ask(Method::HEAD, repository, &descriptor.digest, "measure blob");
-        let response = self.answer(&ask, |status| status == StatusCode::OK).await?;
+        let request = blob_request(Method::HEAD, repository, &descriptor.digest, "measure blob");
+        let response = self
+            .answer(&request, |status| status == StatusCode::OK)
+            .await?;
         let length = ranges::content_length(&response.headers);
         response.body.drain().await;
         Ok(length)
@@ -142,46 +140,8 @@ impl Client {
     }
 }
 
-/// Returns a request that reads or looks up a blob.
-pub(super) fn blob_ask(
-    method: Method,
-    repository: &Repository,
-    digest: &Digest,
-    verb: &str,
-) -> RequestSpec {
-    RequestSpec::new(
-        method,
-        repository,
-        ScopeSet::pull(repository),
-        format!("blobs/{digest}"),
-        format!("{verb} {digest} of {}", repository.path()),
-    )
-}
-
-/// Returns whether the answer redirects to another request for the blob, which says nothing about its existence: at the
-/// host that it came from, or at another registry under the same API path (a vanity name). Other redirects lead to
-/// storage.
-pub(super) fn leads_to_blob_request(response: &Response) -> bool {
-    let is_same_request = |target: &Url| {
-        let name = |url: &Url| {
-            let path = url.path().strip_prefix("/v2/")?;
-            path.rsplit_once("/blobs/")
-                .map(|(_, digest)| digest.to_owned())
-        };
-        name(target).is_some_and(|digest| name(&response.url) == Some(digest))
-    };
-    response.status.is_redirection()
-        && response
-            .headers
-            .get(LOCATION)
-            .and_then(|location| response.url.join(location.to_str().ok()?).ok())
-            .is_none_or(|target| {
-                target.origin() == response.url.origin() || is_same_request(&target)
-            })
-}
-
 fn too_large(repository: &Repository, descriptor: &Descriptor, limit: u64) -> Error {
-    blob_ask(Method::GET, repository, &descriptor.digest, "fetch blob").error(
+    blob_request(Method::GET, repository, &descriptor.digest, "fetch blob").error(
         ErrorKind::Protocol,
         format!("it is larger than the {limit} bytes that are read of such a blob"),
     )

@@ -215,30 +215,32 @@ mod tests {
 
     #[test]
     fn remembers_only_the_question_that_failed() {
-        let habits = RegistryCapabilities::default();
-        assert!(habits.may_mount(None) && habits.may_mount(Some("a")));
-        habits.no_mount(Some("a"), false);
+        let capabilities = RegistryCapabilities::default();
+        assert!(capabilities.may_mount(None) && capabilities.may_mount(Some("a")));
+        capabilities.no_mount(Some("a"), false);
         assert!(
-            habits.may_mount(None) && !habits.may_mount(Some("a")) && habits.may_mount(Some("b"))
+            capabilities.may_mount(None)
+                && !capabilities.may_mount(Some("a"))
+                && capabilities.may_mount(Some("b"))
         );
-        habits.no_mount(None, true);
-        assert!(!habits.may_mount(None) && habits.may_mount(Some("b")));
-        habits.no_mount(Some("c"), true);
-        assert!(!habits.may_mount(Some("b")));
+        capabilities.no_mount(None, true);
+        assert!(!capabilities.may_mount(None) && capabilities.may_mount(Some("b")));
+        capabilities.no_mount(Some("c"), true);
+        assert!(!capabilities.may_mount(Some("b")));
     }
 
     #[test]
     fn doubts_what_was_missed_until_it_was_sent() {
-        let habits = RegistryCapabilities::default();
+        let capabilities = RegistryCapabilities::default();
         let (one, other) = (Digest::sha256(b"1"), Digest::sha256(b"2"));
-        habits.record_missing("a", std::slice::from_ref(&one));
-        assert!(habits.is_disproved("a", &one));
-        assert!(!habits.is_disproved("a", &other) && !habits.is_disproved("b", &one));
-        habits.sent("a", &one);
-        assert!(!habits.is_disproved("a", &one));
-        habits.record_missing("a", &[]);
-        assert!(habits.is_disproved("a", &other) && !habits.is_disproved("b", &other));
-        habits.missed_nothing("a");
-        assert!(!habits.is_disproved("a", &other));
+        capabilities.record_missing("a", std::slice::from_ref(&one));
+        assert!(capabilities.is_disproved("a", &one));
+        assert!(!capabilities.is_disproved("a", &other) && !capabilities.is_disproved("b", &one));
+        capabilities.sent("a", &one);
+        assert!(!capabilities.is_disproved("a", &one));
+        capabilities.record_missing("a", &[]);
+        assert!(capabilities.is_disproved("a", &other) && !capabilities.is_disproved("b", &other));
+        capabilities.missed_nothing("a");
+        assert!(!capabilities.is_disproved("a", &other));
     }
 }

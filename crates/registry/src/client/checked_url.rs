@@ -27,7 +27,7 @@ impl Client {
     /// A clause with the reason and the remedy.
     pub(super) async fn address(
         &self,
-        visit: &RepositoryContext,
+        context: &RepositoryContext,
         base: &Url,
         request: &Url,
         text: &str,
@@ -39,7 +39,7 @@ impl Client {
         if !address.home {
             self.inner
                 .transport
-                .may_lead(&visit.endpoint, request, &address.url)
+                .may_lead(&context.endpoint, request, &address.url)
                 .await
                 .map_err(|ForbiddenRedirect { cause, why }| ForbiddenRedirect {
                     cause,

@@ -15,7 +15,7 @@ use crate::manifest::Descriptor;
 use crate::reference::Repository;
 use crate::transport::{Endpoint, ForbiddenRedirect};
 
-use super::reader::{BlobFetch, fetch_ask};
+use super::reader::{BlobFetch, fetch_request};
 
 /// Maximum number of addresses of one layer that are tried. Real layers name one or two.
 const MAX_URLS: usize = 4;
@@ -32,8 +32,8 @@ impl Client {
         descriptor: &Descriptor,
         offset: u64,
     ) -> Result<BlobReader, Error> {
-        let ask = fetch_ask(repository, descriptor);
-        let mut last = ask.error(
+        let request = fetch_request(repository, descriptor);
+        let mut last = request.error(
             ErrorKind::NotFound,
             "it is a foreign layer that the registry does not have, and its descriptor names no URL to fetch it from",
         );

@@ -35,8 +35,8 @@ impl Client {
             list.error(ErrorKind::Protocol, message)
         })?;
         let Some(link) = link else { return Ok(None) };
-        let visit = self.repository_context(&list.repository).await?;
-        let base = self.base(&visit, &list.action).await?;
+        let context = self.repository_context(&list.repository).await?;
+        let base = self.base(&context, &list.action).await?;
         let address = checked_url::resolve(&base, from, link).map_err(|why| {
             list.forbidden_redirect(ForbiddenRedirect {
                 cause: Cause::NotUnderstood,

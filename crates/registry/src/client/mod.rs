@@ -2,6 +2,8 @@
 //!
 //! [`call`] is the pipeline of all requests; each family of endpoints has a module on top of it.
 
+mod authorization;
+mod blob_request;
 mod blobs;
 mod call;
 mod capabilities;
@@ -11,6 +13,7 @@ mod foreign;
 pub(crate) mod fuzzing;
 mod links;
 mod manifests;
+mod permits;
 mod ranges;
 mod reader;
 mod redirect_targets;
@@ -55,7 +58,7 @@ struct Inner {
     /// Other registries that this one redirects to.
     targets: RedirectTargets,
     /// Capabilities of the registry as observed in this run.
-    habits: RegistryCapabilities,
+    capabilities: RegistryCapabilities,
     /// Memory for blobs that are fetched in ranges; shared by all clients of a run.
     room: Arc<RangeBudget>,
 }
@@ -76,7 +79,7 @@ impl Client {
                 auth: authenticators.get(registry),
                 authenticators: Arc::clone(authenticators),
                 targets: RedirectTargets::default(),
-                habits: RegistryCapabilities::default(),
+                capabilities: RegistryCapabilities::default(),
                 room,
             }),
         }
@@ -105,12 +108,12 @@ impl Client {
 
     /// Returns whether ranges are worth a request beside the blob.
     fn answers_ranges(&self) -> bool {
-        self.inner.habits.answers_ranges()
+        self.inner.capabilities.answers_ranges()
     }
 
     /// Records that a range was answered with something else.
     fn ignores_ranges(&self) {
-        self.inner.habits.no_ranges();
+        self.inner.capabilities.no_ranges();
     }
 
     /// Reports a warning about this registry to the observer.

@@ -34,7 +34,7 @@ pub(super) struct RedirectTargets(Mutex<Vec<Client>>);
 pub(super) struct TargetRequest {
     pub(super) client: Client,
     pub(super) context: RepositoryContext,
-    pub(super) ask: RequestSpec,
+    pub(super) request: RequestSpec,
 }
 
 impl RedirectTargets {
@@ -73,18 +73,18 @@ impl TargetRequest {
         let Self {
             client,
             context,
-            ask,
+            request,
         } = self;
-        Box::pin(client.refused(context, ask, used, response, again)).await
+        Box::pin(client.refused(context, request, used, response, again)).await
     }
 }
 
 impl Client {
-    /// Returns `ask` as it is sent to `address`, if that belongs to a target. The address is then one of its own.
+    /// Returns `request` as it is sent to `address`, if that belongs to a target. The address is then one of its own.
     pub(super) async fn target_request(
         &self,
-        visit: &RepositoryContext,
-        ask: &RequestSpec,
+        context: &RepositoryContext,
+        request: &RequestSpec,
         address: &mut CheckedUrl,
     ) -> Result<Option<TargetRequest>, Error> {
         if address.home {
@@ -93,7 +93,7 @@ impl Client {
         let Some(client) = self.inner.targets.find(&address.url) else {
             return Ok(None);
         };
-        let found = Box::pin(self.request_at(client, visit, ask, &address.url)).await?;
+        let found = Box::pin(self.request_at(client, context, request, &address.url)).await?;
         address.home = found.is_some();
         Ok(found)
     }
@@ -104,25 +104,25 @@ impl Client {
     /// Like [`Client::refused`], for a request to any address that may belong to a target.
     pub(super) async fn refused_at(
         &self,
-        visit: &mut RepositoryContext,
-        ask: &RequestSpec,
+        context: &mut RepositoryContext,
+        request: &RequestSpec,
         used: Option<&HeaderValue>,
         response: Response,
         again: u32,
     ) -> Result<Option<Error>, Error> {
-        let base = self.base(visit, &ask.action).await?;
-        let mut address = ask.address(&base)?;
-        match self.target_request(visit, ask, &mut address).await? {
+        let base = self.base(context, &request.action).await?;
+        let mut address = request.address(&base)?;
+        match self.target_request(context, request, &mut address).await? {
             Some(mut target) => target.refused(used, response, again).await,
-            None => Box::pin(self.refused(visit, ask, used, response, again)).await,
+            None => Box::pin(self.refused(context, request, used, response, again)).await,
         }
     }
-    /// Returns `ask` as it is sent to the host of `response`, a 401 of another host than the registry's own, if that is
+    /// Returns `request` as it is sent to the host of `response`, a 401 of another host than the registry's own, if that is
     /// a registry with a challenge. The host is a target from then on.
     pub(super) async fn learn_target(
         &self,
-        visit: &RepositoryContext,
-        ask: &RequestSpec,
+        context: &RepositoryContext,
+        request: &RequestSpec,
         response: &Response,
     ) -> Result<Option<TargetRequest>, Error> {
         if repository_path(&response.url).is_none() || !challenge_in(&response.headers) {
@@ -136,16 +136,18 @@ impl Client {
         }
         let create = || self.client_of_target(&registry);
         match self.inner.targets.find_or_add(&registry, create) {
-            Some(client) => Box::pin(self.request_at(client, visit, ask, &response.url)).await,
+            Some(client) => {
+                Box::pin(self.request_at(client, context, request, &response.url)).await
+            }
             None => Ok(None),
         }
     }
-    /// Returns `ask` as it is sent to `url` at the registry of `client`.
+    /// Returns `request` as it is sent to `url` at the registry of `client`.
     async fn request_at(
         &self,
         client: Client,
-        visit: &RepositoryContext,
-        ask: &RequestSpec,
+        context: &RepositoryContext,
+        request: &RequestSpec,
         url: &Url,
     ) -> Result<Option<TargetRequest>, Error> {
         let registry = client.registry().clone();
@@ -158,23 +160,23 @@ impl Client {
         // The permission to skip verification is given for the registry that redirects. It covers the target only if no
         // secret is sent there.
         let is_anonymous = access.credential == Credential::Anonymous;
-        let insecure = access.insecure || (visit.endpoint.insecure && is_anonymous);
-        let mut ask = ask.clone();
-        if repository.path() != visit.repository.path() {
-            ask.scopes = ask.scopes.moved_to(&repository);
+        let insecure = access.insecure || (context.endpoint.insecure && is_anonymous);
+        let mut request = request.clone();
+        if repository.path() != context.repository.path() {
+            request.scopes = request.scopes.moved_to(&repository);
         }
         // A registry of the public internet leads to public addresses only.
-        ask.public_only |= !self.inner.transport.is_inside(&self.inner.registry);
+        request.public_only |= !self.inner.transport.is_inside(&self.inner.registry);
         Ok(Some(TargetRequest {
             context: RepositoryContext {
                 repository,
                 endpoint: Endpoint { registry, insecure },
                 access,
                 renewed: false,
-                tries: visit.tries,
+                tries: context.tries,
             },
             client,
-            ask,
+            request,
         }))
     }
 }

@@ -252,7 +252,7 @@ impl RequestSpec {
 
     pub(super) fn call(
         &self,
-        visit: &RepositoryContext,
+        context: &RepositoryContext,
         address: &CheckedUrl,
         used: Option<&HeaderValue>,
         body: RequestBody,
@@ -263,7 +263,7 @@ impl RequestSpec {
         }
         Call {
             action: Arc::clone(&self.action),
-            endpoint: visit.endpoint.clone(),
+            endpoint: context.endpoint.clone(),
             method: self.method.clone(),
             url: address.url.clone(),
             headers,
@@ -273,7 +273,7 @@ impl RequestSpec {
             answer: self.limit,
             follow_redirects: self.follow,
             weight: self.weight,
-            tries: visit.tries,
+            tries: context.tries,
         }
     }
 

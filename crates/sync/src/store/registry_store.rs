@@ -115,7 +115,7 @@ impl Store for RegistryStore {
         .boxed()
     }
     fn find_blob<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Presence, Error>> {
-        self.client.find_blob(&self.repository, blob).boxed()
+        self.client.head_blob(&self.repository, blob).boxed()
     }
     fn blob_size<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<Option<u64>, Error>> {
         async move {
@@ -153,7 +153,7 @@ impl Store for RegistryStore {
         blob: &'a Descriptor,
     ) -> BoxFuture<'a, Result<Box<dyn Session>, Error>> {
         async move {
-            let upload = self.client.open_session(&self.repository, blob).await?;
+            let upload = self.client.start_upload(&self.repository, blob).await?;
             let client = self.client.clone();
             Ok(Box::new(RegistrySession { client, upload }) as Box<dyn Session>)
         }
@@ -202,7 +202,7 @@ impl Store for RegistryStore {
         referrers: &'a [Descriptor],
     ) -> BoxFuture<'a, Result<IndexedReferrers, Error>> {
         self.client
-            .attach(&self.repository, subject, referrers)
+            .update_referrers_index(&self.repository, subject, referrers)
             .boxed()
     }
     fn tags(&self) -> Box<dyn Tags> {

@@ -118,10 +118,10 @@ impl Client {
         repository: &Repository,
         target: &Target,
     ) -> Result<Manifest, Error> {
-        let ask = manifest_request(Method::GET, repository, ScopeSet::pull(repository), target);
-        let fetched = match self.get(&ask, target).await {
+        let request = manifest_request(Method::GET, repository, ScopeSet::pull(repository), target);
+        let fetched = match self.get(&request, target).await {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
-                let again = self.get(&ask, target).await;
+                let again = self.get(&request, target).await;
                 again.map_err(|error| {
                     let tries = error.tries() + 1;
                     error.with_tries(tries)
@@ -134,27 +134,27 @@ impl Client {
 
     pub(super) async fn head_for_push(
         &self,
-        ask: &RequestSpec,
+        request: &RequestSpec,
         target: &Target,
     ) -> Result<ManifestPresence, Error> {
-        let repository = &ask.repository;
-        let headed = if self.inner.habits.heads_fail() {
+        let repository = &request.repository;
+        let headed = if self.inner.capabilities.heads_fail() {
             HeadOutcome::WithoutDigest
         } else {
-            self.head(ask, target).await?
+            self.head(request, target).await?
         };
         let found = match headed {
             HeadOutcome::Found(head) => Ok(Some(head)),
             HeadOutcome::Absent => Ok(None),
             HeadOutcome::Refused(error) => Err(error),
             HeadOutcome::Denied(error) => Err(self.explain_denial(repository, error).await?),
-            HeadOutcome::WithoutDigest => self.head_by_get(ask, target, None).await,
-            HeadOutcome::Failed(error) => self.head_by_get(ask, target, Some(error)).await,
+            HeadOutcome::WithoutDigest => self.head_by_get(request, target, None).await,
+            HeadOutcome::Failed(error) => self.head_by_get(request, target, Some(error)).await,
         };
         match found {
             Ok(Some(head)) => Ok(ManifestPresence::Present(head)),
             Ok(None) => Ok(ManifestPresence::Absent),
-            Err(error) if may_be_pushed_to(ask, &error) => Ok(ManifestPresence::Unknown(error)),
+            Err(error) if may_be_pushed_to(request, &error) => Ok(ManifestPresence::Unknown(error)),
             Err(error) => Err(error),
         }
     }
@@ -175,11 +175,12 @@ impl Client {
         target: &Target,
         expected: bool,
     ) -> Result<Option<ManifestHead>, Error> {
-        let ask = manifest_request(Method::HEAD, repository, ScopeSet::pull(repository), target);
-        if self.inner.habits.heads_fail() {
-            return self.head_by_get(&ask, target, None).await;
+        let request =
+            manifest_request(Method::HEAD, repository, ScopeSet::pull(repository), target);
+        if self.inner.capabilities.heads_fail() {
+            return self.head_by_get(&request, target, None).await;
         }
-        let refused = match self.head(&ask, target).await? {
+        let refused = match self.head(&request, target).await? {
             HeadOutcome::Found(head) => return Ok(Some(head)),
             HeadOutcome::Refused(error) => return Err(error),
             // Docker Hub answers HEAD reliably, and counts a GET as a pull.
@@ -188,18 +189,18 @@ impl Client {
             }
             HeadOutcome::WithoutDigest => None,
             HeadOutcome::Absent => {
-                Some(ask.error(ErrorKind::NotFound, "the registry does not have it"))
+                Some(request.error(ErrorKind::NotFound, "the registry does not have it"))
             }
             HeadOutcome::Failed(error) | HeadOutcome::Denied(error) => Some(error),
         };
-        self.head_by_get(&ask, target, refused).await
+        self.head_by_get(&request, target, refused).await
     }
 
-    async fn head(&self, ask: &RequestSpec, target: &Target) -> Result<HeadOutcome, Error> {
-        let response = match self.outcome(ask, settles_head).await {
+    async fn head(&self, request: &RequestSpec, target: &Target) -> Result<HeadOutcome, Error> {
+        let response = match self.outcome(request, settles_head).await {
             Ok(CallOutcome::Answer(response)) => response,
             Ok(CallOutcome::Refused(error)) => return Ok(HeadOutcome::Refused(error)),
-            Err(error) if fails_for_head(ask, &error) => return Ok(HeadOutcome::Failed(error)),
+            Err(error) if fails_for_head(request, &error) => return Ok(HeadOutcome::Failed(error)),
             Err(error) => return Err(error),
         };
         let status = response.status;
@@ -208,7 +209,7 @@ impl Client {
             return Ok(HeadOutcome::Absent);
         }
         if !status.is_success() {
-            let error = ask.failure(response).await;
+            let error = request.failure(response).await;
             return Ok(match status {
                 StatusCode::FORBIDDEN => HeadOutcome::Denied(error),
                 _ => HeadOutcome::Failed(error),
@@ -239,15 +240,15 @@ impl Client {
         failed: Option<Error>,
     ) -> Result<Option<ManifestHead>, Error> {
         let by_server = |error: &Error| error.kind() == ErrorKind::Server;
-        let ask = head.clone().method(Method::GET);
-        let ask = match &failed {
-            Some(error) if by_server(error) => ask.once(),
-            _ => ask,
+        let request = head.clone().method(Method::GET);
+        let request = match &failed {
+            Some(error) if by_server(error) => request.once(),
+            _ => request,
         };
-        match self.get(&ask, target).await {
+        match self.get(&request, target).await {
             Ok(manifest) => {
                 if failed.is_some() {
-                    self.inner.habits.no_heads();
+                    self.inner.capabilities.no_heads();
                 }
                 Ok(Some(ManifestHead {
                     digest: manifest.digest().clone(),
@@ -266,8 +267,8 @@ impl Client {
         }
     }
 
-    async fn get(&self, ask: &RequestSpec, target: &Target) -> Result<Manifest, Error> {
-        self.fetch(ask, target)
+    async fn get(&self, request: &RequestSpec, target: &Target) -> Result<Manifest, Error> {
+        self.fetch(request, target)
             .await
             .map(|fetched| fetched.manifest)
     }
@@ -280,37 +281,43 @@ impl Client {
         tag: &Tag,
     ) -> Result<Option<FetchedManifest>, Error> {
         let target = Target::Tag(tag.clone());
-        let ask = manifest_request(Method::GET, repository, scopes, &target);
-        match self.fetch(&ask, &target).await {
+        let request = manifest_request(Method::GET, repository, scopes, &target);
+        match self.fetch(&request, &target).await {
             Ok(fetched) => Ok(Some(fetched)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    async fn fetch(&self, ask: &RequestSpec, target: &Target) -> Result<FetchedManifest, Error> {
+    async fn fetch(
+        &self,
+        request: &RequestSpec,
+        target: &Target,
+    ) -> Result<FetchedManifest, Error> {
         let whole = self
-            .buffered(ask, MAX_MANIFEST_BYTES, |status| status == StatusCode::OK)
+            .buffered(request, MAX_MANIFEST_BYTES, |status| {
+                status == StatusCode::OK
+            })
             .await?;
-        let mark = |error| ask.mark_if_no_registry(error, &whole.headers, &whole.url);
+        let mark = |error| request.mark_if_no_registry(error, &whole.headers, &whole.url);
         let header = header_digest(&whole.headers, &CONTENT_DIGEST);
         let content_type = whole
             .headers
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok());
         let settled = verify::verify_digest(&whole.bytes, content_type, target, header.as_ref())
-            .map_err(|fault| fault_error(ask, target, &whole, fault))
+            .map_err(|fault| fault_error(request, target, &whole, fault))
             .map_err(mark)?;
         if settled.contradicted {
             self.warn(&format!(
                 "the registry calls the manifest {target} of {} by a digest that its bytes do not have; the bytes are trusted",
-                ask.repository.path()
+                request.repository.path()
             ));
         }
         let manifest = Manifest::new(whole.bytes.clone(), content_type, settled.digest);
         let manifest = manifest.map_err(|error| {
             let message = format!("the answer is no manifest: {error}");
-            let error = ask.error(ErrorKind::Protocol, message);
+            let error = request.error(ErrorKind::Protocol, message);
             mark(error.with_status(whole.status))
         })?;
         Ok(FetchedManifest {
@@ -330,22 +337,22 @@ fn settles_head(status: StatusCode) -> bool {
 
 /// Returns whether a GET may succeed although the HEAD ended in `error`: some servers and proxies fail only for HEAD.
 /// An answer of a token server does not count.
-fn fails_for_head(ask: &RequestSpec, error: &Error) -> bool {
+fn fails_for_head(request: &RequestSpec, error: &Error) -> bool {
     let status = error.status().map_or(0, |status| status.as_u16());
     error.kind() == ErrorKind::Server
         && matches!(status, 500 | 502)
-        && error.action() == &*ask.action
+        && error.action() == &*request.action
 }
 
 /// Returns whether a push may succeed although the registry does not say what it has.
-fn may_be_pushed_to(ask: &RequestSpec, error: &Error) -> bool {
+fn may_be_pushed_to(request: &RequestSpec, error: &Error) -> bool {
     let kinds = [
         ErrorKind::Unauthorized,
         ErrorKind::Denied,
         ErrorKind::Rejected,
     ];
-    let is_own = error.action() == &*ask.action;
-    let is_refusal = is_own && kinds.contains(&error.kind()) || fails_for_head(ask, error);
+    let is_own = error.action() == &*request.action;
+    let is_refusal = is_own && kinds.contains(&error.kind()) || fails_for_head(request, error);
     is_refusal && error.cause() != Cause::LoginRefused
 }
 
@@ -390,8 +397,8 @@ fn plain_type(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Returns the host that answered, as written by the user if it is the registry.
-fn sender<'a>(ask: &'a RequestSpec, url: &'a url::Url) -> &'a str {
-    let registry = ask.repository.registry();
+fn sender<'a>(request: &'a RequestSpec, url: &'a url::Url) -> &'a str {
+    let registry = request.repository.registry();
     match url.host_str() {
         Some(host) if host != registry.api_host() => host,
         _ => registry.as_str(),
@@ -399,21 +406,21 @@ fn sender<'a>(ask: &'a RequestSpec, url: &'a url::Url) -> &'a str {
 }
 
 fn fault_error(
-    ask: &RequestSpec,
+    request: &RequestSpec,
     target: &Target,
     whole: &BufferedResponse,
     fault: ManifestFault,
 ) -> Error {
     match fault {
-        ManifestFault::Mismatch { found } => ask.error(
+        ManifestFault::Mismatch { found } => request.error(
             ErrorKind::Corrupt,
             format!(
                 "{} sent {} bytes with the digest {found} instead of {target}",
-                sender(ask, &whole.url),
+                sender(request, &whole.url),
                 whole.bytes.len()
             ),
         ),
-        ManifestFault::Unknown => ask.error(
+        ManifestFault::Unknown => request.error(
             ErrorKind::Protocol,
             format!("{target} cannot be verified: only sha256 and sha512 digests can be computed"),
         ),

@@ -23,7 +23,7 @@ const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 pub struct PushedManifest {
     /// Subject for which the registry lists the manifest as a referrer (`OCI-Subject`). `None` does not mean that it
     /// does not: Quay lists without saying so, and a reply may be lost. A digest does not prove that the list can be
-    /// requested either. [`Client::attach`] makes sure.
+    /// requested either. [`Client::update_referrers_index`] makes sure.
     pub subject: Option<Digest>,
 }
 
@@ -32,7 +32,7 @@ impl Client {
     /// blobs or children are [`ErrorKind::MissingContent`], and claims that they exist are not believed by the next
     /// [`Client::open_upload`]. If the reply is lost, or a server or proxy fails, a HEAD shows whether the manifest
     /// arrived before it is pushed again, since a second push may be refused (immutable tags). For a manifest with a
-    /// subject, continue with [`Client::attach`].
+    /// subject, continue with [`Client::update_referrers_index`].
     pub async fn put_manifest(
         &self,
         repository: &Repository,
@@ -54,25 +54,25 @@ impl Client {
         condition: Option<(HeaderName, HeaderValue)>,
     ) -> Result<PushedManifest, Error> {
         let target = Target::Tag(tag.clone());
-        let mut ask = push_request(repository, &target, manifest)?;
+        let mut request = push_request(repository, &target, manifest)?;
         if let Some((name, value)) = condition {
-            ask = ask.header(name, value);
+            request = request.header(name, value);
         }
-        self.push(&ask, &target, manifest).await
+        self.push(&request, &target, manifest).await
     }
 
     async fn push(
         &self,
-        ask: &RequestSpec,
+        request: &RequestSpec,
         target: &Target,
         manifest: &Manifest,
     ) -> Result<PushedManifest, Error> {
-        let mut visit = self.repository_context(&ask.repository).await?;
-        let mut attempts = self.attempts(&visit);
+        let mut context = self.repository_context(&request.repository).await?;
+        let mut attempts = self.attempts(&context);
         // The outcome of a try is unknown: later refusals may be about the manifest that it stored.
         let mut is_unclear = false;
         loop {
-            let error = match self.put(&mut visit, ask, target, manifest).await {
+            let error = match self.put(&mut context, request, target, manifest).await {
                 Ok(pushed) => return Ok(pushed),
                 Err(error) => error,
             };
@@ -81,10 +81,15 @@ impl Client {
             let may_exist = error.is_conflict() || (is_unclear && was_answered);
             let again = attempts.after(error).await;
             // It may exist even if no try is left: from a try whose answer was lost, or from another client.
-            if may_exist && self.arrived(ask, target, manifest, again.is_err()).await {
+            if may_exist
+                && self
+                    .arrived(request, target, manifest, again.is_err())
+                    .await
+            {
                 return Ok(PushedManifest::default());
             }
-            visit.tries = again.map_err(|error| self.missing_content(&ask.repository, error))?;
+            context.tries =
+                again.map_err(|error| self.missing_content(&request.repository, error))?;
         }
     }
 
@@ -92,45 +97,45 @@ impl Client {
     fn missing_content(&self, repository: &Repository, error: Error) -> Error {
         let error = missing_content(error);
         if error.kind() == ErrorKind::MissingContent {
-            let habits = &self.inner.habits;
-            habits.record_missing(repository.path(), error.missing());
+            let capabilities = &self.inner.capabilities;
+            capabilities.record_missing(repository.path(), error.missing());
         }
         error
     }
 
     async fn put(
         &self,
-        visit: &mut RepositoryContext,
-        ask: &RequestSpec,
+        context: &mut RepositoryContext,
+        request: &RequestSpec,
         target: &Target,
         manifest: &Manifest,
     ) -> Result<PushedManifest, Error> {
-        let response = match self.once(visit, ask).await? {
+        let response = match self.once(context, request).await? {
             CallOutcome::Answer(response) => response,
             CallOutcome::Refused(error) => return Err(error),
         };
-        let path = ask.repository.path();
+        let path = request.repository.path();
         if !response.status.is_success() {
-            let error = ask.failure(response).await;
+            let error = request.failure(response).await;
             return Err(if is_read_while_written(&error, target) {
                 error.with_conflict()
             } else {
                 error
             });
         }
-        self.inner.habits.missed_nothing(path);
+        self.inner.capabilities.missed_nothing(path);
         let stored = header_digest(&response.headers, &CONTENT_DIGEST);
         let subject = header_digest(&response.headers, &SUBJECT);
         response.body.drain().await;
         match stored {
             Some(stored) if !is_digest_of(&stored, manifest) => {
-                return Err(rewritten(ask, &stored, manifest));
+                return Err(rewritten(request, &stored, manifest));
             }
             Some(_) => {}
-            None => self.confirm(ask, target, manifest).await?,
+            None => self.confirm(request, target, manifest).await?,
         }
         if subject.is_some() {
-            self.inner.habits.referrers.said_subject();
+            self.inner.capabilities.referrers.said_subject();
         }
         Ok(PushedManifest { subject })
     }
@@ -160,26 +165,26 @@ impl Client {
     /// manifest that a registry stores this way is fetched and compared.
     async fn confirm(
         &self,
-        ask: &RequestSpec,
+        request: &RequestSpec,
         target: &Target,
         manifest: &Manifest,
     ) -> Result<(), Error> {
-        if self.inner.habits.is_known_to_verify() {
+        if self.inner.capabilities.is_known_to_verify() {
             return Ok(());
         }
-        let repository = &ask.repository;
+        let repository = &request.repository;
         let get =
             super::manifest_request(Method::GET, repository, ScopeSet::push(repository), target);
         match self.get(&get, target).await {
             Ok(stored) if stored.bytes() == manifest.bytes() => {
-                self.inner.habits.record_verified();
+                self.inner.capabilities.record_verified();
                 Ok(())
             }
-            Ok(stored) => Err(rewritten(ask, stored.digest(), manifest)),
+            Ok(stored) => Err(rewritten(request, stored.digest(), manifest)),
             Err(error) => match error.kind() {
                 ErrorKind::NotFound | ErrorKind::Protocol | ErrorKind::Corrupt => {
                     let message = "the registry said that it took the manifest, but does not give it back; is it a registry?";
-                    let unconfirmed = ask
+                    let unconfirmed = request
                         .error(ErrorKind::Protocol, message)
                         .with_status(error.status().unwrap_or(StatusCode::OK));
                     let unconfirmed = if error.lacks_registry_signs() {
@@ -200,7 +205,7 @@ fn push_request(
     target: &Target,
     manifest: &Manifest,
 ) -> Result<RequestSpec, Error> {
-    let ask = RequestSpec::new(
+    let request = RequestSpec::new(
         Method::PUT,
         repository,
         ScopeSet::push(repository),
@@ -208,13 +213,14 @@ fn push_request(
         format!("push manifest {}", name(repository, target)),
     );
     let content_type = HeaderValue::from_str(manifest.media_type()).map_err(|error| {
-        ask.error(
-            ErrorKind::Protocol,
-            "the manifest's media type makes no header",
-        )
-        .with_source(error)
+        request
+            .error(
+                ErrorKind::Protocol,
+                "the manifest's media type makes no header",
+            )
+            .with_source(error)
     })?;
-    Ok(ask
+    Ok(request
         .header(CONTENT_TYPE, content_type)
         .body(manifest.bytes().clone())
         .limit(AnswerLimit::Closing))
@@ -264,8 +270,8 @@ fn missing_content(error: Error) -> Error {
     }
 }
 
-fn rewritten(ask: &RequestSpec, stored: &Digest, manifest: &Manifest) -> Error {
-    ask.error(
+fn rewritten(request: &RequestSpec, stored: &Digest, manifest: &Manifest) -> Error {
+    request.error(
         ErrorKind::Corrupt,
         format!(
             "the registry rewrote the manifest: {} was pushed, it has {stored}",

@@ -3,7 +3,7 @@
 use http::header::{ACCEPT_ENCODING, RANGE};
 use http::{HeaderValue, Method, StatusCode};
 
-use crate::client::blobs::blob_ask;
+use crate::client::blob_request::blob_request;
 use crate::client::call::CallOutcome;
 use crate::client::checked_url::CheckedUrl;
 use crate::client::ranges::ContentRange;
@@ -21,8 +21,8 @@ use crate::transport::{
 #[derive(Clone)]
 pub(in crate::client) struct BlobFetch {
     client: Client,
-    ask: RequestSpec,
-    visit: RepositoryContext,
+    request: RequestSpec,
+    context: RepositoryContext,
     /// Length stated by the descriptor.
     declared: Option<u64>,
     /// Length stated first by the registry.
@@ -52,8 +52,8 @@ impl BlobFetch {
     ) -> Result<Self, Error> {
         Ok(Self {
             client: client.clone(),
-            ask: fetch_ask(repository, descriptor),
-            visit: client.repository_context(repository).await?,
+            request: fetch_request(repository, descriptor),
+            context: client.repository_context(repository).await?,
             declared: descriptor.known_size(),
             length: None,
             second_address: false,
@@ -62,20 +62,20 @@ impl BlobFetch {
 
     /// Changes the address to one that no registry vouches for.
     pub(in crate::client) fn at(mut self, address: CheckedUrl, action: String) -> Self {
-        self.ask = self.ask.at(address);
-        self.ask.action = action.into();
-        self.ask.public_only = true;
+        self.request = self.request.at(address);
+        self.request.action = action.into();
+        self.request.public_only = true;
         self
     }
 
     /// Returns the registry on whose behalf the requests are sent.
     pub(in crate::client) fn endpoint(&self) -> &Endpoint {
-        &self.visit.endpoint
+        &self.context.endpoint
     }
 
     /// Returns a new counter of tries.
     pub(super) fn attempts(&self) -> Attempts {
-        self.client.attempts(&self.visit)
+        self.client.attempts(&self.context)
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -84,13 +84,13 @@ impl BlobFetch {
 
     /// Returns an error about this blob.
     pub(super) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
-        self.ask.error(kind, message)
+        self.request.error(kind, message)
     }
 
     /// Returns the error that the blob is corrupt.
     pub(super) fn corrupt(&self, message: &str) -> Error {
         let message = format!("the blob is corrupt: {message}");
-        self.ask.error(ErrorKind::Corrupt, message)
+        self.request.error(ErrorKind::Corrupt, message)
     }
 
     /// Returns the length stated by the descriptor.
@@ -110,19 +110,19 @@ impl BlobFetch {
 
     /// Returns whether the registry is known to answer ranges wrongly.
     pub(super) fn misstates_ranges(&self) -> bool {
-        self.is_of_registry() && self.client.inner.habits.misstates_ranges()
+        self.is_of_registry() && self.client.inner.capabilities.misstates_ranges()
     }
 
     /// Records that a range was answered wrongly.
     pub(super) fn record_misstated_range(&self) {
         if self.is_of_registry() {
-            self.client.inner.habits.record_misstated_range();
+            self.client.inner.capabilities.record_misstated_range();
         }
     }
 
     /// Returns `false` for an address that no registry vouches for: its host says nothing about the registry.
     fn is_of_registry(&self) -> bool {
-        !self.ask.public_only
+        !self.request.public_only
     }
 
     /// Fixes the length of the blob to `length`.
@@ -133,20 +133,20 @@ impl BlobFetch {
 
     /// Returns a download permit of the host, if one is free at once.
     pub(super) async fn try_reserve(&self) -> Option<ReservedPermit> {
-        self.client.try_reserve(&self.visit, &self.ask).await
+        self.client.try_reserve(&self.context, &self.request).await
     }
 
     /// Pauses the host if `error`, which is not retried here, asks for that.
     pub(super) fn pause_after(&self, error: &Error) {
         if let Retryable::After(delay) = error.retryable() {
             self.client
-                .pause_host(&self.visit, delay, PauseReason::from_error(error));
+                .pause_host(&self.context, delay, PauseReason::from_error(error));
         }
     }
 
     /// Assigns the next requests to the try with this number.
     pub(super) fn is_try(&mut self, number: u32) {
-        self.visit.tries = number;
+        self.context.tries = number;
     }
 
     /// Records that bytes arrived: an address that fails later may have expired again.
@@ -161,7 +161,7 @@ impl BlobFetch {
         to: Option<u64>,
         mut place: Option<ReservedPermit>,
     ) -> Result<FetchAnswer, Error> {
-        let mut ask = self.ask.clone();
+        let mut request = self.request.clone();
         let range = match to {
             Some(to) => Some(format!("bytes={from}-{}", to.saturating_sub(1))),
             None if from > 0 => Some(format!("bytes={from}-")),
@@ -169,10 +169,12 @@ impl BlobFetch {
         };
         let ranged = range.is_some();
         if let Some(range) = range.and_then(|range| HeaderValue::from_str(&range).ok()) {
-            ask = ask.header(RANGE, range);
+            request = request.header(RANGE, range);
         }
         let response = loop {
-            let outcome = self.client.once_at(&mut self.visit, &ask, place.take());
+            let outcome = self
+                .client
+                .once_at(&mut self.context, &request, place.take());
             let response = match outcome.await? {
                 CallOutcome::Answer(response) => response,
                 CallOutcome::Refused(error) => return Err(error),
@@ -196,7 +198,7 @@ impl BlobFetch {
                 response.body.drain().await;
                 Ok(FetchAnswer::Unusable)
             }
-            _ => Err(self.ask.failure(response).await),
+            _ => Err(self.request.failure(response).await),
         }
     }
 
@@ -253,11 +255,11 @@ impl BlobFetch {
 }
 
 /// Returns the request for the blob of `descriptor`.
-pub(in crate::client) fn fetch_ask(
+pub(in crate::client) fn fetch_request(
     repository: &Repository,
     descriptor: &Descriptor,
 ) -> RequestSpec {
-    blob_ask(Method::GET, repository, &descriptor.digest, "fetch blob")
+    blob_request(Method::GET, repository, &descriptor.digest, "fetch blob")
         .lane(Lane::Downloads)
         .weight(descriptor.size.unwrap_or(0))
         .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))

@@ -40,7 +40,7 @@ use crate::manifest::Descriptor;
 use crate::reference::Repository;
 use crate::transport::{Attempts, ResponseBody};
 
-pub(super) use fetch::{BlobFetch, fetch_ask};
+pub(super) use fetch::{BlobFetch, fetch_request};
 use hashing::BlobHash;
 pub(super) use range_budget::RangeBudget;
 pub use range_budget::RangeOptions;

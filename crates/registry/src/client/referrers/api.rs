@@ -54,25 +54,25 @@ struct ReferrersList {
 impl Client {
     /// Sends a request to the API, unless it is known to be missing, and remembers what the answer says about the
     /// registry. One task sends the first request to a registry, while others wait for its result.
-    pub(super) async fn ask_referrers(
+    pub(super) async fn request_referrers(
         &self,
         repository: &Repository,
         scopes: ScopeSet,
         subject: &Digest,
     ) -> Result<ApiAnswer, Error> {
-        let habits = &self.inner.habits.referrers;
-        let first = habits.first().await;
-        if habits.api() == super::ApiSupport::Missing {
+        let capabilities = &self.inner.capabilities.referrers;
+        let first = capabilities.first().await;
+        if capabilities.api() == super::ApiSupport::Missing {
             return Ok(ApiAnswer::NoApi);
         }
         let told = self.list_referrers(repository, scopes, subject).await;
         match &told {
-            Ok(ApiAnswer::Listed(descriptors)) => habits.record_list(descriptors.is_empty()),
-            Ok(ApiAnswer::NoApi) => habits.missing(),
+            Ok(ApiAnswer::Listed(descriptors)) => capabilities.record_list(descriptors.is_empty()),
+            Ok(ApiAnswer::NoApi) => capabilities.missing(),
             Ok(ApiAnswer::NoRepository | ApiAnswer::Unclear) | Err(_) => {}
         }
         if first.is_some() {
-            habits.record_probe();
+            capabilities.record_probe();
         }
         told
     }
@@ -84,10 +84,10 @@ impl Client {
         subject: &Digest,
     ) -> Result<ApiAnswer, Error> {
         let first = referrers_request(repository, scopes, subject);
-        let mut ask = first.clone();
+        let mut request = first.clone();
         let mut list = ReferrersList::default();
         for page in 0..MAX_PAGES {
-            let (index, whole) = match self.referrers_page(&ask).await? {
+            let (index, whole) = match self.referrers_page(&request).await? {
                 ReferrersPage::Index(index, whole) => (index, whole),
                 ReferrersPage::Told(told) if page == 0 => return Ok(told),
                 ReferrersPage::Told(_) => {
@@ -95,13 +95,13 @@ impl Client {
                         "page {}, to which the list leads, does not exist; correct the external URL in the registry's settings",
                         page + 1
                     );
-                    return Err(ask.error(ErrorKind::Protocol, message));
+                    return Err(request.error(ErrorKind::Protocol, message));
                 }
             };
-            let read = entries(&index).map_err(|why| ask.error(ErrorKind::Protocol, why))?;
+            let read = entries(&index).map_err(|why| request.error(ErrorKind::Protocol, why))?;
             self.warn_of_unreadable(repository, subject, &read.unreadable);
             list.add_page(index.bytes().len(), read.descriptors)
-                .map_err(|why| ask.error(ErrorKind::Protocol, why))?;
+                .map_err(|why| request.error(ErrorKind::Protocol, why))?;
             list.addresses.insert(whole.url.to_string());
             let next = self.next_page(&first, &whole.url, &whole.headers).await?;
             let Some(next) = next else {
@@ -109,21 +109,21 @@ impl Client {
             };
             if !list.addresses.insert(next.url.to_string()) {
                 let message = "the list leads back to a page that was read before";
-                return Err(ask.error(ErrorKind::Protocol, message));
+                return Err(request.error(ErrorKind::Protocol, message));
             }
-            ask = ask.at(next);
+            request = request.at(next);
         }
         let message = format!("the list has more than {MAX_PAGES} pages");
-        Err(ask.error(ErrorKind::Protocol, message))
+        Err(request.error(ErrorKind::Protocol, message))
     }
 
     /// Fetches one page. A redirect within the registry is followed; a redirect to another site comes from a web server
     /// without such a path (GHCR).
-    async fn referrers_page(&self, ask: &RequestSpec) -> Result<ReferrersPage, Error> {
+    async fn referrers_page(&self, request: &RequestSpec) -> Result<ReferrersPage, Error> {
         let fits = |status: StatusCode| status == StatusCode::OK || status.is_redirection();
-        let mut ask = ask.clone();
+        let mut request = request.clone();
         for _ in 0..=MAX_HOPS {
-            let whole = match self.buffered(&ask, MAX_MANIFEST_BYTES, fits).await {
+            let whole = match self.buffered(&request, MAX_MANIFEST_BYTES, fits).await {
                 Ok(whole) => whole,
                 Err(error) => {
                     self.warn_denied(&error);
@@ -136,18 +136,19 @@ impl Client {
                     None => ReferrersPage::Told(ApiAnswer::NoApi),
                 });
             }
-            match self.redirect_within(&ask, &whole).await? {
-                Some(address) => ask = ask.at(address),
+            match self.redirect_within(&request, &whole).await? {
+                Some(address) => request = request.at(address),
                 None => return Ok(ReferrersPage::Told(ApiAnswer::NoApi)),
             }
         }
         let message = format!("the registry redirects more than {MAX_HOPS} times");
-        Err(ask.error(ErrorKind::Refused, message))
+        Err(request.error(ErrorKind::Refused, message))
     }
 
     /// Warns, once for each registry, that it denies the question: referrers may be missing.
     fn warn_denied(&self, error: &Error) {
-        if error.kind() == ErrorKind::Denied && self.inner.habits.referrers.is_first_denial() {
+        if error.kind() == ErrorKind::Denied && self.inner.capabilities.referrers.is_first_denial()
+        {
             self.warn(&format!(
                 "the registry denies to list referrers, which is taken to mean that there are none but those that tags \
                  list: {error}"
@@ -158,15 +159,15 @@ impl Client {
     /// Returns the target of a redirect within the registry.
     async fn redirect_within(
         &self,
-        ask: &RequestSpec,
+        request: &RequestSpec,
         whole: &BufferedResponse,
     ) -> Result<Option<CheckedUrl>, Error> {
         let location = whole.headers.get(LOCATION);
         let Some(location) = location.and_then(|value| value.to_str().ok()) else {
             return Ok(None);
         };
-        let visit = self.repository_context(&ask.repository).await?;
-        let base = self.base(&visit, &ask.action).await?;
+        let context = self.repository_context(&request.repository).await?;
+        let base = self.base(&context, &request.action).await?;
         let address = checked_url::resolve(&base, &whole.url, location).ok();
         Ok(address.filter(|address| address.home))
     }

@@ -142,21 +142,21 @@ mod tests {
 
     #[test]
     fn an_api_that_lists_is_not_given_up() {
-        let habits = ReferrersCapabilities::default();
-        habits.record_list(true);
-        assert_eq!(habits.api(), ApiSupport::Answers);
-        habits.record_list(false);
-        habits.record_list(true);
-        habits.missing();
-        assert_eq!(habits.api(), ApiSupport::Lists);
+        let capabilities = ReferrersCapabilities::default();
+        capabilities.record_list(true);
+        assert_eq!(capabilities.api(), ApiSupport::Answers);
+        capabilities.record_list(false);
+        capabilities.record_list(true);
+        capabilities.missing();
+        assert_eq!(capabilities.api(), ApiSupport::Lists);
     }
 
     #[test]
     fn an_api_that_lists_nothing_is_given_up_for_good() {
-        let habits = ReferrersCapabilities::default();
-        habits.record_list(true);
-        habits.missing();
-        habits.record_list(false);
-        assert_eq!(habits.api(), ApiSupport::Missing);
+        let capabilities = ReferrersCapabilities::default();
+        capabilities.record_list(true);
+        capabilities.missing();
+        capabilities.record_list(false);
+        assert_eq!(capabilities.api(), ApiSupport::Missing);
     }
 }

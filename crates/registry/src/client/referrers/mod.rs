@@ -155,7 +155,7 @@ impl Client {
         scopes: ScopeSet,
         subject: &Digest,
     ) -> Result<Option<Referrers>, Error> {
-        match self.ask_referrers(repository, scopes, subject).await? {
+        match self.request_referrers(repository, scopes, subject).await? {
             ApiAnswer::Listed(descriptors) => Ok(Some(Referrers {
                 descriptors,
                 origin: ReferrersOrigin::Api,
@@ -163,7 +163,7 @@ impl Client {
             ApiAnswer::NoRepository => Ok(Some(Referrers::empty())),
             ApiAnswer::Unclear
                 if matches!(
-                    self.inner.habits.referrers.api(),
+                    self.inner.capabilities.referrers.api(),
                     ApiSupport::Answers | ApiSupport::Lists
                 ) =>
             {

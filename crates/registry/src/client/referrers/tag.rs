@@ -41,7 +41,7 @@ impl Client {
             Ok(None) => return Ok(Referrers::empty()),
             // Artifactory's answer for a tag that does not exist in a readable repository.
             Err(error) if error.kind() == ErrorKind::Denied => {
-                if self.inner.habits.referrers.is_first_denial() {
+                if self.inner.capabilities.referrers.is_first_denial() {
                     self.warn(&format!(
                         "the registry denies access to tags that would list referrers, which is taken to mean that they do not exist: {error}"
                     ));

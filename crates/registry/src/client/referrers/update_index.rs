@@ -68,7 +68,7 @@ impl Client {
     /// # Errors
     /// As for [`Client::referrers`] and [`Client::put_manifest`]. [`ErrorKind::MissingContent`] also if the index lists
     /// referrers that the repository no longer has.
-    pub async fn attach(
+    pub async fn update_referrers_index(
         &self,
         repository: &Repository,
         subject: &Digest,
@@ -81,8 +81,8 @@ impl Client {
             });
         }
         let tag = Tag::of_referrers_to(subject);
-        let habits = &self.inner.habits.referrers;
-        let _turn = habits
+        let capabilities = &self.inner.capabilities.referrers;
+        let _turn = capabilities
             .lock_writer(&format!("{}:{tag}", repository.path()))
             .await;
         TagUpdate {
@@ -104,22 +104,22 @@ impl Client {
         subject: &Digest,
         referrers: &[Descriptor],
     ) -> Result<bool, Error> {
-        let habits = &self.inner.habits.referrers;
-        match habits.api() {
+        let capabilities = &self.inner.capabilities.referrers;
+        match capabilities.api() {
             ApiSupport::Missing => return Ok(false),
             ApiSupport::Lists => return Ok(true),
-            ApiSupport::Answers if habits.says_subject() => return Ok(true),
+            ApiSupport::Answers if capabilities.says_subject() => return Ok(true),
             ApiSupport::Answers | ApiSupport::Unknown => {}
         }
         let told = self
-            .ask_referrers(repository, ScopeSet::push(repository), subject)
+            .request_referrers(repository, ScopeSet::push(repository), subject)
             .await?;
         match told {
             ApiAnswer::Listed(list) if !list.is_empty() => Ok(true),
             // Two signs of the API: the entries will appear.
-            ApiAnswer::Listed(_) if habits.says_subject() => Ok(true),
+            ApiAnswer::Listed(_) if capabilities.says_subject() => Ok(true),
             ApiAnswer::Listed(_) => {
-                habits.missing();
+                capabilities.missing();
                 let count = referrers.len();
                 self.warn(&format!(
                     "the registry's referrers API does not list what was pushed ({count} of {}@{subject}); fallback tags are written instead",
@@ -128,7 +128,7 @@ impl Client {
                 Ok(false)
             }
             ApiAnswer::NoApi => Ok(false),
-            ApiAnswer::NoRepository | ApiAnswer::Unclear => Ok(habits.says_subject()),
+            ApiAnswer::NoRepository | ApiAnswer::Unclear => Ok(capabilities.says_subject()),
         }
     }
 }
@@ -145,7 +145,7 @@ struct TagUpdate<'a> {
 
 impl TagUpdate<'_> {
     async fn run(mut self) -> Result<IndexedReferrers, Error> {
-        let habits = &self.client.inner.habits.referrers;
+        let capabilities = &self.client.inner.capabilities.referrers;
         let mut delays = backoff(self.client);
         // State of the tag when a conditional write was refused.
         let mut refused: Option<Option<Digest>> = None;
@@ -161,11 +161,11 @@ impl TagUpdate<'_> {
                 return Ok(self.done(stands, true));
             }
             match refused.take() {
-                Some(before) if before == stands => habits.no_conditions(),
-                Some(_) => habits.record_honoured_condition(),
+                Some(before) if before == stands => capabilities.no_conditions(),
+                Some(_) => capabilities.record_honoured_condition(),
                 None => {}
             }
-            let condition = condition(found.as_ref()).filter(|_| habits.takes_conditions());
+            let condition = condition(found.as_ref()).filter(|_| capabilities.takes_conditions());
             let conditional = condition.is_some();
             match self.write(&merged, condition).await {
                 Ok(()) => self.wrote = true,
@@ -237,7 +237,13 @@ impl TagUpdate<'_> {
     /// Waits as long as reading and writing took, so that a writer that read the list before this write undoes it while
     /// that is still noticed. Not needed where conditions are honoured.
     async fn wait_for_writers(&self, started: Instant) {
-        if !self.client.inner.habits.referrers.honours_conditions() {
+        if !self
+            .client
+            .inner
+            .capabilities
+            .referrers
+            .honours_conditions()
+        {
             tokio::time::sleep(started.elapsed().min(MAX_SETTLING)).await;
         }
     }

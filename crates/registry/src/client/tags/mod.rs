@@ -90,7 +90,7 @@ impl Client {
             client: self.clone(),
             repository: repository.clone(),
             next: Next::First,
-            sized: self.inner.habits.takes_page_size(),
+            sized: self.inner.capabilities.takes_page_size(),
             pages: 0,
             stale: 0,
             listed: HashSet::new(),
@@ -132,7 +132,7 @@ impl TagPages {
         if matches!(asked, Next::End) {
             self.report_invalid();
             if self.given.is_some() {
-                self.client.inner.habits.no_page_size();
+                self.client.inner.capabilities.no_page_size();
             }
             return Ok(None);
         }
@@ -271,7 +271,7 @@ impl TagPages {
             .buffered(&plain, MAX_PAGE_BYTES, |status| status == StatusCode::OK)
             .await?;
         self.sized = false;
-        self.client.inner.habits.no_page_size();
+        self.client.inner.capabilities.no_page_size();
         Ok(Some(whole))
     }
 

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 
 use crate::auth::ScopeSet;
-use crate::client::blobs::{blob_ask, leads_to_blob_request};
+use crate::client::blob_request::{blob_request, leads_to_blob_request};
 use crate::client::call::CallOutcome;
 use crate::client::repository_context::RepositoryContext;
 use crate::client::{Client, ranges};
@@ -24,7 +24,7 @@ pub(super) async fn head_blob(
     digest: &Digest,
 ) -> Result<Option<StoredBlob>, Error> {
     let repository = context.repository.clone();
-    let request = blob_ask(Method::HEAD, &repository, digest, "look for blob")
+    let request = blob_request(Method::HEAD, &repository, digest, "look for blob")
         .scopes(ScopeSet::push(&repository))
         .follow(false);
     let mut outcome = client.once(context, &request).await;

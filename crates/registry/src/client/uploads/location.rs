@@ -12,11 +12,11 @@ use crate::error::{Error, ErrorKind};
 use crate::transport::Response;
 
 impl Client {
-    /// Returns the `Location` of an answer to `ask`, where the upload continues; `None` if it has none.
+    /// Returns the `Location` of an answer to `request`, where the upload continues; `None` if it has none.
     pub(super) async fn location_of(
         &self,
-        visit: &RepositoryContext,
-        ask: &RequestSpec,
+        context: &RepositoryContext,
+        request: &RequestSpec,
         response: &Response,
     ) -> Result<Option<CheckedUrl>, Error> {
         let Some(value) = response.headers.get(LOCATION) else {
@@ -24,12 +24,12 @@ impl Client {
         };
         let text = value
             .to_str()
-            .map_err(|_| ask.error(ErrorKind::Protocol, "the upload's location is not text"))?;
-        let base = self.base(visit, &ask.action).await?;
-        self.address(visit, &base, &response.url, text)
+            .map_err(|_| request.error(ErrorKind::Protocol, "the upload's location is not text"))?;
+        let base = self.base(context, &request.action).await?;
+        self.address(context, &base, &response.url, text)
             .await
             .map(Some)
-            .map_err(|astray| ask.forbidden_redirect(astray))
+            .map_err(|astray| request.forbidden_redirect(astray))
     }
 }
 

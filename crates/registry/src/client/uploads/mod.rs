@@ -67,11 +67,14 @@ impl Client {
         let opened = session::open(self, repository, digest, from).await;
         Ok(match self.checked(repository, opened).await? {
             OpenedSession::Present { mounted } => {
-                if self.inner.habits.is_damaged(repository.path(), digest)
-                    && self.find_blob(repository, descriptor).await? != Presence::Present
+                if self
+                    .inner
+                    .capabilities
+                    .is_damaged(repository.path(), digest)
+                    && self.head_blob(repository, descriptor).await? != Presence::Present
                 {
                     return Ok(OpenedUpload::Session(
-                        self.open_session(repository, descriptor).await?,
+                        self.start_upload(repository, descriptor).await?,
                     ));
                 }
                 OpenedUpload::Present { mounted }
@@ -82,7 +85,7 @@ impl Client {
         })
     }
     /// Opens a session without a mount: for a blob that the registry lacks, or holds wrongly, whatever it claims.
-    pub async fn open_session(
+    pub async fn start_upload(
         &self,
         repository: &Repository,
         descriptor: &Descriptor,
@@ -94,19 +97,19 @@ impl Client {
     }
     /// Fails if an earlier upload of the blob did not repair it: further ones would not either.
     fn may_repair(&self, repository: &Repository, digest: &Digest) -> Result<(), Error> {
-        let damage = self.inner.habits.damage(repository.path(), digest);
+        let damage = self.inner.capabilities.damage(repository.path(), digest);
         damage.map_or(Ok(()), Err)
     }
     /// Waits for an upload permit of the host, which [`Client::upload`] then uses: for callers that must not start
     /// without one because other uploads start with them. The permit is released with the upload.
     pub async fn reserve_upload(&self, upload: &mut Upload) -> Result<(), Error> {
-        let visit = self.repository_context(&upload.repository).await?;
+        let context = self.repository_context(&upload.repository).await?;
         let weight = upload.size.unwrap_or(0);
-        let ask = upload
+        let request = upload
             .session_request(http::Method::PUT)
             .lane(Lane::Uploads);
-        let ask = ask.weight(weight);
-        upload.reserved = Some(self.reserve(&visit, &ask, false).await?);
+        let request = request.weight(weight);
+        upload.reserved = Some(self.reserve(&context, &request, false).await?);
         Ok(())
     }
     /// Sends the blob. Opens `source` when the destination's permit is held, sends it in a form that the host accepts

@@ -90,7 +90,7 @@ pub(super) struct SourceReader<'a> {
     /// Length stated by the source, once it was opened; before that, by the descriptor.
     size: Option<u64>,
     /// Request for errors about the source's length.
-    ask: RequestSpec,
+    request: RequestSpec,
     open: Option<OpenSource>,
 }
 
@@ -105,11 +105,11 @@ struct OpenSource {
 
 impl<'a> SourceReader<'a> {
     /// Creates a reader of `source`, which has `size` bytes according to its descriptor.
-    pub(super) fn new(source: &'a dyn BlobSource, size: Option<u64>, ask: RequestSpec) -> Self {
+    pub(super) fn new(source: &'a dyn BlobSource, size: Option<u64>, request: RequestSpec) -> Self {
         Self {
             source,
             size,
-            ask,
+            request,
             open: None,
         }
     }
@@ -200,7 +200,7 @@ impl<'a> SourceReader<'a> {
 
     fn wrong(&self, what: &str) -> Error {
         let size = self.size.unwrap_or_default();
-        self.ask.error(
+        self.request.error(
             ErrorKind::Corrupt,
             format!("the source {what} the {size} bytes that it should have"),
         )

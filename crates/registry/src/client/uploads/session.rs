@@ -54,7 +54,7 @@ pub(super) async fn open(
     digest: &Digest,
     from: Option<&Repository>,
 ) -> Result<OpenedSession, Error> {
-    let mounts_nothing = || from.is_some() && client.inner.habits.mounts_nothing();
+    let mounts_nothing = || from.is_some() && client.inner.capabilities.mounts_nothing();
     let mut refused = None;
     if let Some(from) = question(client, repository, digest, from) {
         match mount(client, repository, digest, from).await? {
@@ -83,7 +83,7 @@ pub(super) async fn open(
             error.status().map(|status| status.as_u16()),
             Some(400 | 405 | 501)
         );
-        client.inner.habits.no_mount(other, unsupported);
+        client.inner.capabilities.no_mount(other, unsupported);
     }
     session.instead_of_mount = mounts_nothing();
     Ok(OpenedSession::Session(session))
@@ -124,13 +124,13 @@ fn question<'a>(
     digest: &Digest,
     from: Option<&'a Repository>,
 ) -> Option<&'a Repository> {
-    let habits = &client.inner.habits;
-    if habits.is_disproved(repository.path(), digest) {
+    let capabilities = &client.inner.capabilities;
+    if capabilities.is_disproved(repository.path(), digest) {
         return None;
     }
     from.filter(|from| *from != repository && from.registry() == repository.registry())
-        .filter(|from| habits.may_mount(Some(from.path())))
-        .or_else(|| habits.may_mount(None).then_some(repository))
+        .filter(|from| capabilities.may_mount(Some(from.path())))
+        .or_else(|| capabilities.may_mount(None).then_some(repository))
 }
 
 async fn mount(
@@ -142,17 +142,17 @@ async fn mount(
     let parameters = vec![("mount", digest.as_str()), ("from", from.path())];
     let scopes = ScopeSet::mount(repository, from);
     let path = uploads(digest, parameters);
-    let ask = upload_request(Method::POST, repository, digest, scopes, path);
+    let request = upload_request(Method::POST, repository, digest, scopes, path);
     // Anything but 201 and 202 means a plain session, unless it is transient.
     let fits = |status: StatusCode| !matches!(status.as_u16(), 408 | 429 | 502..=504);
-    let response = match client.outcome(&ask, fits).await {
+    let response = match client.outcome(&request, fits).await {
         Ok(CallOutcome::Answer(response)) => response,
         Ok(CallOutcome::Refused(error)) => return Ok(PostOutcome::Refused(error)),
         // Some token servers refuse everything if they do not know one of the repositories.
         Err(error) if from != repository && is_about_scopes(&error) => {
             return Ok(PostOutcome::Refused(error));
         }
-        Err(error) if fails_for_mount(&ask, &error) => return Ok(PostOutcome::Refused(error)),
+        Err(error) if fails_for_mount(&request, &error) => return Ok(PostOutcome::Refused(error)),
         Err(error) => return Err(error),
     };
     match response.status {
@@ -163,7 +163,7 @@ async fn mount(
             }))
         }
         StatusCode::ACCEPTED => {
-            let mut session = match session(client, &ask, response).await {
+            let mut session = match session(client, &request, response).await {
                 Ok(session) => session,
                 Err(error) if error.kind() == ErrorKind::Protocol => {
                     return Ok(PostOutcome::Refused(error));
@@ -175,10 +175,10 @@ async fn mount(
                     "{digest} is not mounted from {from}: the registry opens an upload instead"
                 );
             }
-            session.instead_of_mount = from != repository && client.may(&ask).await?;
+            session.instead_of_mount = from != repository && client.may(&request).await?;
             Ok(PostOutcome::Opened(OpenedSession::Session(session)))
         }
-        _ => Ok(PostOutcome::Refused(ask.failure(response).await)),
+        _ => Ok(PostOutcome::Refused(request.failure(response).await)),
     }
 }
 
@@ -199,11 +199,11 @@ fn fails_for_mount(request: &RequestSpec, error: &Error) -> bool {
 /// Reads the session from the answer to a POST.
 async fn session(
     client: &Client,
-    ask: &RequestSpec,
+    request: &RequestSpec,
     response: Response,
 ) -> Result<UploadSession, Error> {
-    let visit = client.repository_context(&ask.repository).await?;
-    let location = client.location_of(&visit, ask, &response).await?;
+    let context = client.repository_context(&request.repository).await?;
+    let location = client.location_of(&context, request, &response).await?;
     let least = chunk_min(&response.headers);
     let dialect = RangeStyle::from_headers(&response.headers);
     let Response {
@@ -216,8 +216,10 @@ async fn session(
     body.drain().await;
     let Some(location) = location else {
         let message = "the registry opened an upload without saying where; is it a registry?";
-        let error = ask.error(ErrorKind::Protocol, message).with_status(status);
-        return Err(ask.mark_if_no_registry(error, &headers, &url));
+        let error = request
+            .error(ErrorKind::Protocol, message)
+            .with_status(status);
+        return Err(request.mark_if_no_registry(error, &headers, &url));
     };
     Ok(UploadSession {
         location,

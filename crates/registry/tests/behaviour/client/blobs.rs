@@ -64,7 +64,7 @@ async fn looking_for_a_blob_is_one_request() {
     // Another size under the digest: it is something else.
     let wrong = descriptor_of(blob.digest(), Some(999));
     assert!(!kit.client.has_blob(&repository, &wrong).await.unwrap());
-    let found = kit.client.find_blob(&repository, &wrong).await.unwrap();
+    let found = kit.client.head_blob(&repository, &wrong).await.unwrap();
     assert_eq!(found, image_syncer_registry::Presence::WrongSize(1000));
 }
 

@@ -141,7 +141,7 @@ async fn images_are_pushed_through_a_vanity_name() {
         let stored = vanity.server.state().blob("a/b", blob.digest());
         assert!(stored == blob.bytes());
         let blob = descriptor(blob);
-        let found = vanity.client.find_blob(&repository, &blob).await;
+        let found = vanity.client.head_blob(&repository, &blob).await;
         assert_eq!(found.unwrap(), Presence::Present);
     }
     vanity.assert_logins_are_kept();
@@ -154,7 +154,7 @@ async fn a_redirect_to_a_registry_does_not_prove_that_a_blob_exists() {
     let vanity = Vanity::before(server, Credential::Anonymous).await;
     let repository = vanity.repository("a/b");
     let blob = descriptor(&Blob::synthetic(1_000, 1));
-    let found = vanity.client.find_blob(&repository, &blob);
+    let found = vanity.client.head_blob(&repository, &blob);
     assert_eq!(found.await.unwrap(), Presence::Absent);
 }
 

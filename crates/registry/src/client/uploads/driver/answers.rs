@@ -17,7 +17,7 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-diges
 
 /// A failed answer, with its request.
 pub(super) struct Refused {
-    pub(super) ask: RequestSpec,
+    pub(super) request: RequestSpec,
     pub(super) used: Option<HeaderValue>,
     pub(super) response: Response,
 }
@@ -26,21 +26,21 @@ impl UploadDriver<'_> {
     /// Handles a success.
     pub(super) async fn accepted(
         &mut self,
-        ask: &RequestSpec,
+        request: &RequestSpec,
         step: UploadStep,
         response: Response,
     ) -> StepResult {
         match step {
             UploadStep::Patch { to, .. } => {
                 self.patches += 1;
-                self.advance(ask, to, response).await
+                self.advance(request, to, response).await
             }
-            UploadStep::Whole | UploadStep::Close => self.closed(ask, response).await,
+            UploadStep::Whole | UploadStep::Close => self.closed(request, response).await,
         }
     }
 
     /// Handles the success of a closing PUT: the registry made a blob of the session.
-    async fn closed(&mut self, ask: &RequestSpec, response: Response) -> StepResult {
+    async fn closed(&mut self, request: &RequestSpec, response: Response) -> StepResult {
         let stored = response
             .headers
             .get(CONTENT_DIGEST)
@@ -53,7 +53,9 @@ impl UploadDriver<'_> {
                 && stored.algorithm() == digest.algorithm()
         }) {
             let message = format!("the registry stored {stored} instead of {digest}");
-            return Err(StepFailure::Final(ask.error(ErrorKind::Corrupt, message)));
+            return Err(StepFailure::Final(
+                request.error(ErrorKind::Corrupt, message),
+            ));
         }
         // The form has worked, so what led to it is worth remembering, suspicions included.
         self.learnt = self.forms;
@@ -65,8 +67,8 @@ impl UploadDriver<'_> {
     }
 
     /// Handles the success of a PATCH whose bytes end before `to`.
-    async fn advance(&mut self, ask: &RequestSpec, to: u64, response: Response) -> StepResult {
-        self.relocate(ask, &response).await?;
+    async fn advance(&mut self, request: &RequestSpec, to: u64, response: Response) -> StepResult {
+        self.relocate(request, &response).await?;
         let before = self.upload.session.offset;
         let offset = match ranges::stored_by_patch(&response.headers) {
             // Only a part was stored.
@@ -79,7 +81,7 @@ impl UploadDriver<'_> {
         if offset < to {
             // Continuing is right, but not byte by byte without end: it counts as a try.
             let message = format!("the registry took {offset} of {to} bytes");
-            let error = ask.error(ErrorKind::UploadLost, message);
+            let error = request.error(ErrorKind::UploadLost, message);
             return Err(StepFailure::Later(error, NextStep::Send));
         }
         Ok(NextStep::Send)
@@ -101,10 +103,13 @@ impl UploadDriver<'_> {
     /// Adopts the latest `Location`, if there is one.
     pub(super) async fn relocate(
         &mut self,
-        ask: &RequestSpec,
+        request: &RequestSpec,
         response: &Response,
     ) -> Result<bool, StepFailure> {
-        let found = self.client.location_of(&self.visit, ask, response).await;
+        let found = self
+            .client
+            .location_of(&self.context, request, response)
+            .await;
         Ok(match found.map_err(StepFailure::Final)? {
             Some(address) => {
                 self.upload.session.location = address;
@@ -122,7 +127,7 @@ impl UploadDriver<'_> {
         settle: NextStep,
     ) -> StepResult {
         let Refused {
-            ask,
+            request,
             used,
             response,
         } = refused;
@@ -132,7 +137,8 @@ impl UploadDriver<'_> {
             self.trouble.unauthorized += 1;
             let again = self.trouble.unauthorized;
             let client = self.client;
-            let refused = client.refused_at(&mut self.visit, &ask, used.as_ref(), response, again);
+            let refused =
+                client.refused_at(&mut self.context, &request, used.as_ref(), response, again);
             return match Box::pin(refused).await {
                 Ok(None) => Ok(settle),
                 Err(error) if error.retryable() != Retryable::No => {
@@ -143,13 +149,13 @@ impl UploadDriver<'_> {
         }
         if matches!(response.status.as_u16(), 307 | 308)
             && self.trouble.redirected < 5
-            && self.relocate(&ask, &response).await?
+            && self.relocate(&request, &response).await?
         {
             self.trouble.redirected += 1;
             response.body.drain().await;
             return Ok(NextStep::Send);
         }
-        let error = session::with_algorithm(ask.failure(response).await, &self.upload.digest);
+        let error = session::with_algorithm(request.failure(response).await, &self.upload.digest);
         self.react(step, error, settle).await
     }
 

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 
 use crate::auth::ScopeSet;
-use crate::client::blobs::blob_ask;
+use crate::client::blob_request::blob_request;
 use crate::client::call::CallOutcome;
 use crate::client::ranges;
 use crate::client::uploads::blob_lookup::{StoredBlob, head_blob};
@@ -15,22 +15,22 @@ impl UploadDriver<'_> {
     /// Returns whether the blob was seen with a wrong length before it was sent.
     pub(super) fn is_damaged(&self) -> bool {
         let path = self.upload.repository.path();
-        let habits = &self.client.inner.habits;
-        habits.is_damaged(path, &self.upload.digest)
+        let capabilities = &self.client.inner.capabilities;
+        capabilities.is_damaged(path, &self.upload.digest)
     }
 
     /// Compares the length of the blob that was closed. Artifactory was seen to keep only the last of several `PATCH`
     /// bodies; a registry that has a damaged blob may accept the bytes and keep the damage.
     pub(super) async fn measure(&mut self) -> StepResult {
         let (path, digest) = (self.upload.repository.path(), &self.upload.digest);
-        let length = match head_blob(self.client, &mut self.visit, digest).await {
+        let length = match head_blob(self.client, &mut self.context, digest).await {
             Ok(Some(StoredBlob { length })) => length.filter(|length| *length != self.size),
             // The registry has said already that the blob exists.
             Ok(None) => None,
             Err(error) => return Err(StepFailure::Later(error, NextStep::Measure)),
         };
         let Some(length) = length else {
-            self.client.inner.habits.repaired(path, digest);
+            self.client.inner.capabilities.repaired(path, digest);
             return Ok(NextStep::Done);
         };
         let size = self.size;
@@ -72,15 +72,18 @@ impl UploadDriver<'_> {
 
     fn record_damage(&self, error: Option<&Error>) {
         let (path, digest) = (self.upload.repository.path(), &self.upload.digest);
-        self.client.inner.habits.saw_damage(path, digest, error);
+        self.client
+            .inner
+            .capabilities
+            .saw_damage(path, digest, error);
     }
 
     /// Returns the length by the head of a GET, whose body is dropped; `None` if there is none.
     async fn length_by_get(&mut self) -> Option<u64> {
         let (repository, digest) = (&self.upload.repository, &self.upload.digest);
-        let request = blob_ask(Method::GET, repository, digest, "measure blob")
+        let request = blob_request(Method::GET, repository, digest, "measure blob")
             .scopes(ScopeSet::push(repository));
-        match self.client.once(&mut self.visit, &request).await.ok()? {
+        match self.client.once(&mut self.context, &request).await.ok()? {
             CallOutcome::Answer(response) if response.status == StatusCode::OK => {
                 ranges::content_length(&response.headers)
             }

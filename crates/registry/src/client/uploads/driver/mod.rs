@@ -29,7 +29,7 @@ use answers::Refused;
 /// One upload in progress.
 pub(super) struct UploadDriver<'a> {
     client: &'a Client,
-    visit: RepositoryContext,
+    context: RepositoryContext,
     attempts: Attempts,
     upload: Upload,
     /// Length of the blob: the one stated by the source, once it was opened.
@@ -103,7 +103,7 @@ pub(super) type StepResult = Result<NextStep, StepFailure>;
 
 /// A request that was sent, with or without an answer.
 struct SentRequest {
-    ask: RequestSpec,
+    request: RequestSpec,
     used: Option<HeaderValue>,
     answer: Result<Response, Error>,
     /// Bytes that left the body.
@@ -116,16 +116,16 @@ impl<'a> UploadDriver<'a> {
         upload: Upload,
         source: &'a dyn BlobSource,
     ) -> Result<Self, Error> {
-        let visit = client.repository_context(&upload.repository).await?;
-        let forms = *client.inner.habits.forms();
-        let ask = upload.session_request(Method::PUT);
+        let context = client.repository_context(&upload.repository).await?;
+        let forms = *client.inner.capabilities.forms();
+        let request = upload.session_request(Method::PUT);
         let size = upload.size.unwrap_or(0);
         Ok(Self {
-            attempts: client.attempts(&visit),
-            feeder: SourceReader::new(source, upload.size, ask),
+            attempts: client.attempts(&context),
+            feeder: SourceReader::new(source, upload.size, request),
             form: forms.choose(size),
             client,
-            visit,
+            context,
             upload,
             size,
             forms,
@@ -148,9 +148,9 @@ impl<'a> UploadDriver<'a> {
                 NextStep::Reopen => self.reopen().await,
                 NextStep::Measure => self.measure().await,
                 NextStep::Done => {
-                    let habits = &self.client.inner.habits;
-                    habits.forms().merge(&self.learnt);
-                    habits.sent(self.upload.repository.path(), &self.upload.digest);
+                    let capabilities = &self.client.inner.capabilities;
+                    capabilities.forms().merge(&self.learnt);
+                    capabilities.sent(self.upload.repository.path(), &self.upload.digest);
                     return Ok(());
                 }
             };
@@ -158,7 +158,7 @@ impl<'a> UploadDriver<'a> {
                 Ok(next) => next,
                 Err(StepFailure::Final(error)) => return Err(error),
                 Err(StepFailure::Later(error, next)) => {
-                    self.visit.tries = self.attempts.after(error).await?;
+                    self.context.tries = self.attempts.after(error).await?;
                     next
                 }
             };
@@ -181,7 +181,7 @@ impl<'a> UploadDriver<'a> {
             step == UploadStep::Close || (step == UploadStep::Whole && sent.taken == self.size);
         match sent.answer {
             Ok(response) if response.status.is_success() => {
-                self.accepted(&sent.ask, step, response).await
+                self.accepted(&sent.request, step, response).await
             }
             Ok(response) => {
                 if ended_by_time_limit(response.status) {
@@ -189,7 +189,7 @@ impl<'a> UploadDriver<'a> {
                 }
                 let untouched = sent.taken == 0 && !complete;
                 let refused = Refused {
-                    ask: sent.ask,
+                    request: sent.request,
                     used: sent.used,
                     response,
                 };
@@ -231,7 +231,7 @@ impl<'a> UploadDriver<'a> {
     /// The order matters: the source is opened when the host is ready for its bytes, and the token is requested last,
     /// when nothing else is waited for, since a body cannot be sent twice.
     async fn transmit(&mut self, step: UploadStep) -> Result<Option<SentRequest>, Error> {
-        let ask = self.request(step);
+        let request = self.request(step);
         let (from, to) = match step {
             UploadStep::Whole => (0, self.size),
             UploadStep::Patch { from, to, .. } => (from, to),
@@ -241,26 +241,28 @@ impl<'a> UploadDriver<'a> {
             reserved
         } else {
             let going_on = self.feeder.is_open();
-            self.client.reserve(&self.visit, &ask, going_on).await?
+            self.client
+                .reserve(&self.context, &request, going_on)
+                .await?
         };
         self.feeder.prime(from, to).await?;
         if self.is_resized()? {
             self.upload.reserved = Some(reserved);
             return Ok(None);
         }
-        let pass = self.client.pass_for(&self.visit, &ask).await?;
+        let pass = self.client.pass_for(&self.context, &request).await?;
         let (body, inlet) = request_body::channel(to - from);
         let taken = inlet.bytes_taken();
         let pump = self.feeder.pump(inlet, to);
         let answer = self
             .client
-            .send_once(&self.visit, &ask, reserved, &pass, body);
+            .send_once(&self.context, &request, reserved, &pass, body);
         let answer = send_while_pumping(answer, pump).await?;
         let used = pass.header.clone();
         drop(pass);
         Ok(Some(SentRequest {
             answer,
-            ask,
+            request,
             used,
             taken: taken.load(Ordering::Relaxed),
         }))
@@ -269,8 +271,8 @@ impl<'a> UploadDriver<'a> {
     /// Adopts the length stated by the source. Returns whether it has changed.
     fn is_resized(&mut self) -> Result<bool, Error> {
         let Some(size) = self.feeder.size() else {
-            let ask = self.upload.session_request(Method::PUT);
-            return Err(ask.error(ErrorKind::Protocol, "the size of the blob is not known"));
+            let request = self.upload.session_request(Method::PUT);
+            return Err(request.error(ErrorKind::Protocol, "the size of the blob is not known"));
         };
         if size == self.size {
             return Ok(false);
@@ -285,25 +287,26 @@ impl<'a> UploadDriver<'a> {
             UploadStep::Whole | UploadStep::Close => (Method::PUT, true),
             UploadStep::Patch { .. } => (Method::PATCH, false),
         };
-        let mut ask = self.upload.session_request(method);
+        let mut request = self.upload.session_request(method);
         if closing {
             let mut address = self.upload.session.location.clone();
             address.url = location::closing(&address.url, &self.upload.digest);
-            ask = ask.at(address);
+            request = request.at(address);
         }
         if let UploadStep::Patch { from, to, ranged: true } = step
             // Without a unit: Azure refuses the form that HTTP defines for answers.
             && let Ok(range) = HeaderValue::from_str(&format!("{from}-{}", to.saturating_sub(1)))
         {
-            ask = ask.header(CONTENT_RANGE, range);
+            request = request.header(CONTENT_RANGE, range);
         }
-        ask.header(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/octet-stream"),
-        )
-        .lane(Lane::Uploads)
-        .weight(self.size)
-        .limit(AnswerLimit::Closing)
+        request
+            .header(
+                CONTENT_TYPE,
+                HeaderValue::from_static("application/octet-stream"),
+            )
+            .lane(Lane::Uploads)
+            .weight(self.size)
+            .limit(AnswerLimit::Closing)
     }
 }
 

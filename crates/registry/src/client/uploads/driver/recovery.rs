@@ -31,7 +31,7 @@ impl UploadDriver<'_> {
             return Ok(NextStep::Reopen);
         }
         let request = self.upload.session_request(Method::GET).follow(false);
-        let response = match self.client.once(&mut self.visit, &request).await {
+        let response = match self.client.once(&mut self.context, &request).await {
             Ok(CallOutcome::Answer(response)) => response,
             Ok(CallOutcome::Refused(error)) => return Err(StepFailure::Final(error)),
             Err(error) => return Err(StepFailure::Later(error, NextStep::Settle { complete })),
@@ -129,7 +129,7 @@ impl UploadDriver<'_> {
         self.feeder.reset();
         self.patches = 0;
         // Concurrent uploads may have learned which form works.
-        self.forms.merge(&self.client.inner.habits.forms());
+        self.forms.merge(&self.client.inner.capabilities.forms());
         self.form = self.forms.choose(self.size);
         let (repository, digest) = (&self.upload.repository, &self.upload.digest);
         let opened = if self.is_damaged() {
@@ -155,15 +155,15 @@ impl UploadDriver<'_> {
     pub(super) async fn is_there(&mut self) -> Result<bool, StepFailure> {
         let digest = &self.upload.digest;
         let path = self.upload.repository.path();
-        let habits = &self.client.inner.habits;
-        if habits.is_disproved(path, digest) {
+        let capabilities = &self.client.inner.capabilities;
+        if capabilities.is_disproved(path, digest) {
             return Ok(false);
         }
-        match head_blob(self.client, &mut self.visit, digest).await {
+        match head_blob(self.client, &mut self.context, digest).await {
             Ok(Some(StoredBlob { length })) => {
                 let is_right = length.is_none_or(|length| length == self.size);
                 if !is_right {
-                    habits.saw_damage(path, digest, None);
+                    capabilities.saw_damage(path, digest, None);
                 }
                 Ok(is_right)
             }

@@ -306,7 +306,9 @@ async fn writers_over_many_clients_heal_the_tag_of_the_real_registry() {
         let repository =
             image_syncer_registry::Repository::new(client.registry().clone(), "a/b").unwrap();
         let list = descriptors([referrer]);
-        let attached = client.attach(&repository, &digest(&image), &list).await;
+        let attached = client
+            .update_referrers_index(&repository, &digest(&image), &list)
+            .await;
         (attached.unwrap(), client, repository)
     };
     join_all(all.iter().map(&attach)).await;
@@ -348,7 +350,7 @@ async fn the_real_registry_gets_a_fallback_tag() {
             push_over_http(&raw, "a/b", None, referrer).await.unwrap();
             let list = descriptors([referrer]);
             let attached = client
-                .attach(&repository, &digest(&image), &list)
+                .update_referrers_index(&repository, &digest(&image), &list)
                 .await
                 .unwrap();
             let IndexedBy::Tag {

@@ -65,7 +65,7 @@ async fn attach(
     }
     let list = descriptors(referrers.iter().copied());
     client
-        .attach(&kit.repository("a/b"), &digest(subject), &list)
+        .update_referrers_index(&kit.repository("a/b"), &digest(subject), &list)
         .await
 }
 

@@ -14,7 +14,7 @@ async fn damaged(kit: &Kit) -> Blob {
     let wrong = Action::WithHeaders(vec![("content-length", "999".to_owned())]);
     kit.server.fault(Fault::on(Kind::BlobHead).nth(1), wrong);
     let (repository, descriptor) = (kit.repository("a/b"), descriptor(&blob));
-    let found = kit.client.find_blob(&repository, &descriptor);
+    let found = kit.client.head_blob(&repository, &descriptor);
     assert_eq!(found.await.unwrap(), Presence::WrongSize(999));
     kit.took();
     blob
@@ -26,13 +26,13 @@ async fn a_blob_that_was_seen_wrong_is_looked_at_after_its_upload() {
     let blob = damaged(&kit).await;
     let repository = kit.repository("a/b");
     let descriptor = descriptor(&blob);
-    let upload = kit.client.open_session(&repository, &descriptor).await;
+    let upload = kit.client.start_upload(&repository, &descriptor).await;
     let given = Given::of(&blob);
     kit.client.upload(upload.unwrap(), &given).await.unwrap();
     let (post, head) = ((Kind::UploadPost, 202), (Kind::BlobHead, 200));
     assert_eq!(kit.took(), [post, PUT, head]);
     // It was right, and is not looked at again.
-    let upload = kit.client.open_session(&repository, &descriptor).await;
+    let upload = kit.client.start_upload(&repository, &descriptor).await;
     kit.client.upload(upload.unwrap(), &given).await.unwrap();
     assert_eq!(kit.took(), [post, PUT]);
 }
@@ -63,7 +63,7 @@ async fn a_blob_that_stays_wrong_fails_once_with_its_lengths() {
     assert_eq!(kit.took(), [mount, head, post, PUT, head, get]);
     let again = kit.send("a/b", &blob).await.unwrap_err();
     assert_eq!(again.message(), error.message());
-    let again = kit.client.open_session(&repository, &descriptor).await;
+    let again = kit.client.start_upload(&repository, &descriptor).await;
     assert_eq!(again.err().map(|e| e.kind()), Some(ErrorKind::Corrupt));
     assert_eq!(kit.took(), []);
 }

@@ -66,7 +66,7 @@ async fn a_session_that_asks_nothing_takes_the_bytes_of_what_is_said_to_be_there
     let repository = kit.repository("a/b");
     let upload = kit
         .client
-        .open_session(&repository, &descriptor(&blob))
+        .start_upload(&repository, &descriptor(&blob))
         .await;
     let given = Given::of(&blob);
     kit.client.upload(upload.unwrap(), &given).await.unwrap();
