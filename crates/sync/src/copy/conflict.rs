@@ -88,7 +88,7 @@ impl Copier {
         };
         for rule in &place.earlier.to_vec() {
             let store = self.stores.store(&rule.source.repository);
-            let tags = self.source_tags.of(&store).await;
+            let tags = self.source_tags.referrer_tags(&store).await;
             if tags.is_some_and(|tags| !tags.contains(signature)) {
                 continue;
             }

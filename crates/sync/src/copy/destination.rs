@@ -1,7 +1,7 @@
 //! The copy of one image to one destination, from the comparison to the outcome.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
 use image_syncer_registry::{Digest, ManifestHead, Target};
@@ -12,7 +12,7 @@ use crate::copy::outcome::change;
 use crate::copy::pair::Pair;
 use crate::copy::push::{ImagePush, PushOutcome};
 use crate::copy::transfer_batch::BatchHandle;
-use crate::discover::{DestinationHint, ImageDestination};
+use crate::discover::{CoveredTags, DestinationHint, ImageDestination};
 use crate::event::{Copied, Evidence, ImageName, Outcome};
 use crate::failure::Failure;
 use crate::graph::SourceImage;
@@ -26,6 +26,8 @@ pub(super) struct DestinationCopy<'a> {
     pub(super) lists: Option<&'a Digest>,
     pub(super) name: &'a ImageName,
     pub(super) place: &'a ImageDestination,
+    /// Referrer tags that the image covers.
+    pub(super) covered: &'a Mutex<CoveredTags>,
     pub(super) store: Arc<dyn Store>,
     pub(super) batch: BatchHandle,
 }
@@ -45,7 +47,7 @@ impl DestinationCopy<'_> {
             }
             Ok(Err(failure)) => {
                 if !failure.interrupted && self.lists.is_none() {
-                    copier.cover_referrer_tags(image, self.place).await;
+                    self.cover_referrer_tags().await;
                 }
                 Outcome::Failed(failure)
             }
@@ -78,10 +80,7 @@ impl DestinationCopy<'_> {
                 media_type: None,
                 size: None,
             };
-            let covered = self
-                .copier
-                .cover_referrer_tags_of_root(self.image, self.place, head);
-            covered.await;
+            self.cover_referrer_tags_of_root(head).await;
             return Ok(Outcome::Unchanged {
                 digest: digest.clone(),
                 by: Evidence::Records,
@@ -110,7 +109,7 @@ impl DestinationCopy<'_> {
         let digest = match comparison {
             Comparison::Unchanged { digest } => digest,
             Comparison::Skipped { why } => {
-                copier.cover_referrer_tags(image, self.place).await;
+                self.cover_referrer_tags().await;
                 return Ok(Some(Outcome::Skipped { why }));
             }
             Comparison::Differs(difference) => {

@@ -6,7 +6,7 @@
 //! transfers of blobs are replaced (`dry_run`).
 
 mod conflict;
-mod deferred_tags;
+mod covered_tags;
 mod destination;
 mod dry_run;
 mod outcome;
@@ -20,7 +20,7 @@ mod stats;
 mod tag_checks;
 mod transfer_batch;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use futures_util::future::join_all;
@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::compare::Comparer;
-use crate::discover::{DestinationHint, Image, SourceTags};
+use crate::discover::{CoveredTags, DestinationHint, Image, SourceTags};
 use crate::event::Listener;
 use crate::graph::{ManifestCache, ReferrerQueries, SourceImage};
 use crate::inventory::Inventory;
@@ -150,8 +150,15 @@ impl Copier {
         self.tasks.wait().await;
         self.source_tags.drained().await;
     }
-    /// Copies `image` to all of its destinations. Each pair ends as soon as its outcome is known.
-    pub(crate) async fn copy(&self, image: &Image, pairs: &Pairs, cancel: &CancellationToken) {
+    /// Copies `image` to all of its destinations. Each pair ends as soon as its outcome is known. `covered` gets the referrer
+    /// tags that the image covers, also if the copy is dropped.
+    pub(crate) async fn copy(
+        &self,
+        image: &Image,
+        pairs: &Pairs,
+        covered: &Mutex<CoveredTags>,
+        cancel: &CancellationToken,
+    ) {
         let mut source = SourceImage::new(
             self.stores.store(&image.source),
             image.target.clone(),
@@ -178,6 +185,7 @@ impl Copier {
                 lists: image.lists.as_ref(),
                 name: pair.name(),
                 place,
+                covered,
                 store: self.stores.store(&place.repository),
                 batch,
             };

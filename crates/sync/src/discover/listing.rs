@@ -21,7 +21,7 @@ impl RuleSearch<'_> {
         let sources = &self.discoverer.source_tags;
         let mut pages = sources.read(&self.rule.source.repository);
         let referrers = self.discoverer.referrers.as_ref();
-        self.held_back =
+        self.deferred =
             referrers.map(|referrers| DeferredReferrerTags::new(pages.list(), referrers));
         let (mut looked_at, mut matched) = (0_usize, 0_usize);
         let mut announced = false;
@@ -47,7 +47,7 @@ impl RuleSearch<'_> {
                     continue;
                 }
                 matched += 1;
-                if !self.holds_back(tag) {
+                if !self.defers(tag) {
                     let target = Target::Tag(tag.clone());
                     self.send(target, Some(tag), self.wanted).await?;
                     self.wanted += 1;
@@ -69,7 +69,7 @@ impl RuleSearch<'_> {
 
     /// Returns true if a tag of the list will be sent as an image.
     fn will_send(&self, pattern: Option<&Pattern>, tag: &Tag) -> bool {
-        let is_held_back = self.held_back.is_some() && ReferrerTag::parse(tag.as_str()).is_some();
+        let is_held_back = self.deferred.is_some() && ReferrerTag::parse(tag.as_str()).is_some();
         pattern.is_none_or(|pattern| pattern.matches(tag)) && !is_held_back
     }
 }

@@ -1,8 +1,9 @@
-//! A rule becomes images: names that stand at the source now.
+//! Turns a rule into images: names that exist at the source now.
 //!
-//! Images leave one by one, through a channel that is full at a few. Lists of tags are read ahead of it, into little
-//! memory (`source_tags`).
+//! Images are sent one by one, through a channel of small capacity. Lists of tags are read ahead of it, into little memory
+//! (`source_tags`). Tags that name referrers are deferred until the other images of the source have ended (`leftovers`).
 
+mod covered_tags;
 mod destination_index;
 mod leftovers;
 mod listing;
@@ -16,58 +17,55 @@ use std::sync::Arc;
 use image_syncer_registry::{Digest, Repository, Tag, Target};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::event::{Event, Listener};
 use crate::failure::Failure;
 use crate::rule::Referrers;
 use crate::rule::{Naming, Rule, RuleDestination, Selection};
 
+pub(crate) use covered_tags::CoveredTags;
 pub use destination_index::DestinationHint;
 pub(crate) use destination_index::DestinationTagIndex;
 use leftovers::DeferredReferrerTags;
 pub(crate) use referrer_tags::ReferrerTag;
-use source_tags::Hold;
 pub(crate) use source_tags::SourceTags;
 pub use tag_claims::Rival;
 pub(crate) use tag_claims::located;
 use tag_claims::{Claimant, EarlierRules, TagClaims, Verdict};
 
-/// One image of one rule, and where it goes.
+/// One image of one rule, and its destinations.
 #[derive(Debug, Clone)]
 pub struct Image {
-    /// The rule that wants it.
+    /// Rule that selects the image.
     pub rule: Arc<Rule>,
-    /// Where it is.
+    /// Repository of the image.
     pub source: Repository,
-    /// What is fetched.
+    /// Tag or digest to fetch.
     pub target: Target,
-    /// Where it goes; never empty.
+    /// Destinations; never empty.
     pub places: Vec<ImageDestination>,
-    /// The manifest whose referrers it seems to list, where it stands under that manifest's fallback tag and no image
-    /// of the run sees to them.
+    /// Subject whose referrers the image seems to list, for a leftover fallback tag.
     pub lists: Option<Digest>,
-    /// Kept until it has ended.
-    #[allow(dead_code, reason = "kept, not read")]
-    pub(crate) under_way: InFlightImage,
 }
 
-/// Tells, as long as it is kept, that an image has not ended.
-#[derive(Debug, Clone)]
-pub(crate) struct InFlightImage {
-    /// None of an image that sees to no other's tags.
-    _search: Option<TaskTrackerToken>,
-    _source: Arc<Hold>,
+/// Message from the search of a rule. The messages of one search arrive in their order.
+pub(crate) enum Discovered {
+    /// An image.
+    Image(Box<Image>),
+    /// A rule with this source has sent all of its images, except leftover referrer tags.
+    Searched(Repository),
+    /// A rule with this source has ended.
+    Ended(Repository),
 }
 
-/// A name at a destination.
+/// Name of an image at a destination.
 #[derive(Debug, Clone)]
 pub struct ImageDestination {
     /// The repository.
     pub repository: Repository,
     /// The tag, or `None` to push by digest only.
     pub tag: Option<Tag>,
-    /// What is known of it before it is asked.
+    /// Known fact about the destination, before any request.
     pub hint: DestinationHint,
     /// Images of earlier rules for the same name: if one of them is different, this one fails.
     pub rivals: Vec<Rival>,
@@ -75,43 +73,42 @@ pub struct ImageDestination {
     pub(crate) earlier: EarlierRules,
 }
 
-/// Finds the images of rules; shared by all rules of a run, as they may overlap.
+/// Finds the images of rules. Shared by all rules of a run, since they may overlap.
 pub(crate) struct Discoverer {
     listener: Arc<dyn Listener>,
     census: Arc<DestinationTagIndex>,
     source_tags: Arc<SourceTags>,
-    /// What of that which refers to an image comes along with it.
+    /// Referrers that are copied with an image. `None` copies none.
     referrers: Option<Arc<Referrers>>,
     claims: TagClaims,
 }
 
-/// The search for one rule's images.
-struct RuleSearch<'a> {
+/// Search for one rule's images.
+pub(crate) struct RuleSearch<'a> {
     discoverer: &'a Discoverer,
     /// Position of the rule in the run.
     rank: usize,
     rule: &'a Arc<Rule>,
-    images: &'a mpsc::Sender<Image>,
+    images: &'a mpsc::Sender<Discovered>,
     cancel: &'a CancellationToken,
-    /// For the images that are sent off.
-    hold: Arc<Hold>,
-    /// For them as well, until the search sends off only what no image sees to.
-    searching: Option<TaskTrackerToken>,
-    /// Tags that the rule wants and that are images of their own.
+    /// Number of selected tags that are images of their own.
     wanted: usize,
-    held_back: Option<DeferredReferrerTags>,
-    /// What the image that is sent off next seems to list.
+    deferred: Option<DeferredReferrerTags>,
+    /// True while leftover referrer tags are sent.
+    sends_leftovers: bool,
+    /// Subject whose referrers the next image seems to list.
     lists: Option<Digest>,
-    /// Pairs of image and destination that were sent off.
+    /// Number of pairs of image and destination that were sent.
     found: u64,
-    /// Pairs that another rule had sent off before.
+    /// Number of pairs that another rule had sent before.
     repeated: u64,
+    /// Reason without images, or failure.
+    result: Result<Option<String>, Failure>,
 }
 
 impl Discoverer {
-    /// A discoverer for `rules`, which must be all of the run's, as must be those of `census` and those that
-    /// `source_tags` expects. Where `referrers` come along, tags that name them are no images of their own for rules
-    /// that list, unless no image of the run sees to them ([`SourceTags::answer`]).
+    /// Returns a discoverer for `rules`, which must be all rules of the run, as must be those of `census` and of
+    /// `source_tags`. With `referrers`, listing rules defer referrer tags ([`RuleSearch::send_leftovers`]).
     pub(crate) fn new(
         listener: Arc<dyn Listener>,
         census: Arc<DestinationTagIndex>,
@@ -136,22 +133,19 @@ impl Discoverer {
         }
     }
 
-    /// Sends off the images of `rule`, which is at position `rank` of the run's, and says how that ended. What was found before a list failed, or before
-    /// `cancel`, is sent off all the same; only lists are cut short by `cancel`. `slot` is let go as soon as nothing
-    /// more is looked for, which may be long before the rule's images are all known.
-    pub(crate) async fn discover(
-        &self,
+    /// Searches the images of `rule`, which has position `rank` in the run, and sends them. Images found before the failure
+    /// of a list, or before `cancel`, are sent in any case; `cancel` only interrupts lists.
+    pub(crate) async fn search<'a>(
+        &'a self,
         rank: usize,
-        rule: &Arc<Rule>,
-        images: &mpsc::Sender<Image>,
-        cancel: &CancellationToken,
-        slot: impl Send,
-    ) {
+        rule: &'a Arc<Rule>,
+        images: &'a mpsc::Sender<Discovered>,
+        cancel: &'a CancellationToken,
+    ) -> RuleSearch<'a> {
         let rule_started = Event::RuleStarted {
             rule: Arc::clone(rule),
         };
         self.listener.event(&rule_started);
-        let (hold, searching) = self.source_tags.hold(rule);
         let listing = self.claims.listing(rank);
         let mut search = RuleSearch {
             discoverer: self,
@@ -159,45 +153,42 @@ impl Discoverer {
             rule,
             images,
             cancel,
-            hold,
-            searching: Some(searching),
             wanted: 0,
-            held_back: None,
+            deferred: None,
+            sends_leftovers: false,
             lists: None,
             found: 0,
             repeated: 0,
+            result: Ok(None),
         };
         self.census.begin(rule).await;
-        let mut ended = search.run().await;
-        match &ended {
+        search.result = search.run().await;
+        match &search.result {
             Ok(_) => listing.complete(),
             Err(_) => drop(listing),
         }
-        drop(slot);
-        if !matches!(&ended, Err(failure) if failure.interrupted) {
-            ended = match (ended, search.orphans().await) {
-                (Ok(empty), Ok(none)) => Ok(empty.or(none)),
-                (Err(failure), _) | (_, Err(failure)) => Err(failure),
-            };
-        }
-        self.census.end(rule);
-        let event = match ended {
-            Ok(empty) => Event::RuleDiscovered {
-                rule: Arc::clone(rule),
-                images: search.found,
-                empty: empty.or_else(|| search.all_repeated()),
-            },
-            Err(failure) => Event::RuleFailed {
-                rule: Arc::clone(rule),
-                failure,
-            },
-        };
-        self.listener.event(&event);
+        search
     }
 }
 
 impl RuleSearch<'_> {
-    /// Finds the images; says why there are none, where the list was at fault.
+    /// Ends the search with its event.
+    pub(crate) fn finish(self) {
+        self.discoverer.census.end(self.rule);
+        let empty = self.all_repeated();
+        let rule = Arc::clone(self.rule);
+        let event = match self.result {
+            Ok(reason) => Event::RuleDiscovered {
+                rule,
+                images: self.found,
+                empty: reason.or(empty),
+            },
+            Err(failure) => Event::RuleFailed { rule, failure },
+        };
+        self.discoverer.listener.event(&event);
+    }
+
+    /// Sends the images. Returns the reason if the list has none.
     async fn run(&mut self) -> Result<Option<String>, Failure> {
         let rule = Arc::clone(self.rule);
         match &rule.source.select {
@@ -218,7 +209,7 @@ impl RuleSearch<'_> {
         }
     }
 
-    /// Sends off one image to those of its places that no other rule has sent it to, waiting for room.
+    /// Sends one image for those destinations that no other rule has sent it to. Waits for capacity in the queue.
     async fn send(
         &mut self,
         target: Target,
@@ -242,8 +233,7 @@ impl RuleSearch<'_> {
         let claimant = Claimant {
             rank: self.rank,
             rule: self.rule,
-            // The search for them lets go of its token first.
-            leftovers: self.searching.is_none(),
+            leftovers: self.sends_leftovers,
         };
         let mut places: Vec<ImageDestination> = Vec::with_capacity(destinations.len());
         for destination in destinations {
@@ -278,14 +268,10 @@ impl RuleSearch<'_> {
             target,
             places,
             lists: self.lists.clone(),
-            under_way: InFlightImage {
-                _search: self.searching.clone(),
-                _source: Arc::clone(&self.hold),
-            },
         };
-        // Nobody takes images any more: the run is being torn down.
+        // Fails only while the run is torn down.
         self.images
-            .send(image)
+            .send(Discovered::Image(Box::new(image)))
             .await
             .map_err(|_| Failure::interrupted())
     }
@@ -306,8 +292,7 @@ impl RuleSearch<'_> {
     }
 }
 
-/// The name that an image gets at a destination: `tag` is its name at the source, `position` where it stands among
-/// the tags that the rule lists.
+/// Returns the name of an image at a destination. `tag` is its name at the source, `position` its index in the rule's tags.
 fn name(naming: &Naming, tag: Option<&Tag>, position: usize) -> Result<Option<Tag>, Failure> {
     match naming {
         Naming::Keep => Ok(tag.cloned()),

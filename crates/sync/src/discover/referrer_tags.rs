@@ -17,7 +17,7 @@ pub(super) const MAX_TAGS: usize = 500_000;
 
 /// Subject of a referrer tag: the part of its digest that the tag contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct TagSubject {
+pub(crate) struct TagSubject {
     sha512: bool,
     digits: [u8; DIGITS / 2],
 }

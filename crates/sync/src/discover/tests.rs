@@ -68,11 +68,14 @@ async fn discover(stores: &MemoryStores, rules: &[Arc<Rule>]) -> (Vec<String>, V
     let (sender, mut receiver) = mpsc::channel(1_000);
     for (rank, rule) in rules.iter().enumerate() {
         let cancel = CancellationToken::new();
-        discoverer.discover(rank, rule, &sender, &cancel, ()).await;
+        discoverer
+            .search(rank, rule, &sender, &cancel)
+            .await
+            .finish();
     }
     drop(sender);
     let mut images = Vec::new();
-    while let Some(image) = receiver.recv().await {
+    while let Some(Discovered::Image(image)) = receiver.recv().await {
         let place = |place: &ImageDestination| match &place.tag {
             Some(tag) => format!("{}:{tag}", place.repository),
             None => place.repository.to_string(),
@@ -273,7 +276,10 @@ async fn the_number_of_images_is_reported_before_all_are_sent() {
     let cancel = CancellationToken::new();
     let search = async {
         for (rank, rule) in rules.iter().enumerate() {
-            discoverer.discover(rank, rule, &sender, &cancel, ()).await;
+            discoverer
+                .search(rank, rule, &sender, &cancel)
+                .await
+                .finish();
         }
         drop(sender);
     };

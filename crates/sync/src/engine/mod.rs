@@ -1,26 +1,33 @@
 //! The queue of a run: number of images in flight, cancellation, and the end.
 
+mod source_progress;
 mod stop;
 
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
+use image_syncer_registry::Repository;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::copy::{Copier, Pairs};
-use crate::discover::{DestinationTagIndex, Discoverer, Image};
+use crate::discover::{
+    CoveredTags, DestinationTagIndex, Discovered, Discoverer, Image, RuleSearch,
+};
 use crate::event::{Event, Listener};
 use crate::failure::Failure;
+use crate::lock::lock;
 use crate::rule::Rule;
 use crate::settings::Settings;
 use crate::span;
 use crate::store::Stores;
 use crate::transfer::Progress;
 
+use source_progress::{CoveredReceiver, SourceProgress};
 pub use stop::Stop;
 
 /// Maximum number of rules whose images are searched at a time.
@@ -59,10 +66,14 @@ impl Engine {
     pub async fn run(&self, rules: Vec<Arc<Rule>>, stop: impl Into<Stop>) {
         let stop = stop.into();
         let (found, images) = mpsc::channel(QUEUE);
+        let source_tags = self.copier.source_tags();
+        source_tags.expect(&rules, &stop.cancel);
+        let sources = SourceProgress::new(source_tags, &rules);
+        let covered = sources.covered();
         let work = async {
             tokio::join!(
-                self.discover(rules, found, &stop.cancel),
-                self.copy(images, &stop)
+                self.discover(rules, found, covered, &stop.cancel),
+                self.copy(images, sources, &stop)
             );
             self.copier.drained().await;
         };
@@ -76,40 +87,37 @@ impl Engine {
     async fn discover(
         &self,
         rules: Vec<Arc<Rule>>,
-        found: mpsc::Sender<Image>,
+        found: mpsc::Sender<Discovered>,
+        covered: HashMap<Repository, CoveredReceiver>,
         cancel: &CancellationToken,
     ) {
         let inventory = Arc::clone(self.copier.inventory());
         let census = DestinationTagIndex::new(&self.stores, inventory, &self.settings, &rules);
         let census = Arc::new(census);
-        let source_tags = Arc::clone(self.copier.source_tags());
-        source_tags.expect(&rules, cancel);
-        let listener = Arc::clone(&self.listener);
-        let referrers = self.settings.referrers.clone();
-        let discoverer = Discoverer::new(
-            listener,
+        let discoverer = Arc::new(Discoverer::new(
+            Arc::clone(&self.listener),
             Arc::clone(&census),
-            source_tags,
-            referrers,
+            Arc::clone(self.copier.source_tags()),
+            self.settings.referrers.clone(),
             &rules,
-        );
-        let discoverer = Arc::new(discoverer);
+        ));
         let slots = Arc::new(Semaphore::new(RULES));
         let mut running = JoinSet::new();
         for (rank, rule) in rules.into_iter().enumerate() {
             let slot = Arc::clone(&slots).acquire_owned().await;
             while running.try_join_next().is_some() {}
-            let (discoverer, found) = (Arc::clone(&discoverer), found.clone());
-            let (listener, cancel) = (Arc::clone(&self.listener), cancel.clone());
+            let covered = covered.get(&rule.source.repository).cloned();
             let span = span::rule(&rule);
-            let search = async move {
-                let search = discoverer.discover(rank, &rule, &found, &cancel, slot);
-                if let Err(panic) = AssertUnwindSafe(search).catch_unwind().await {
-                    let failure = Failure::panicked(&*panic);
-                    listener.event(&Event::RuleFailed { rule, failure });
-                }
+            let search = SearchTask {
+                discoverer: Arc::clone(&discoverer),
+                listener: Arc::clone(&self.listener),
+                rank,
+                rule,
+                found: found.clone(),
+                covered,
+                cancel: cancel.clone(),
             };
-            running.spawn(search.instrument(span));
+            running.spawn(search.run(slot).instrument(span));
         }
         drop(found);
         while running.join_next().await.is_some() {}
@@ -117,7 +125,12 @@ impl Engine {
     }
 
     /// Copies images as they arrive, some at a time. Images that arrive after `stop` are reported and not started.
-    async fn copy(&self, mut found: mpsc::Receiver<Image>, stop: &Stop) {
+    async fn copy(
+        &self,
+        mut found: mpsc::Receiver<Discovered>,
+        mut sources: SourceProgress,
+        stop: &Stop,
+    ) {
         let mut running = JoinSet::new();
         let images = self.settings.images.max(1);
         loop {
@@ -126,37 +139,115 @@ impl Engine {
                 biased;
                 // Waiting images are reported now, not when the others have ended.
                 () = stop.cancel.cancelled(), if !stopped => {}
-                image = found.recv(), if stopped || running.len() < images => match image {
-                    Some(image) if stopped => {
+                message = found.recv(), if stopped || running.len() < images => match message {
+                    Some(Discovered::Image(image)) if stopped => {
                         Pairs::new(&image, &self.listener).finish_rest(&Failure::interrupted());
                     }
-                    Some(image) => {
+                    Some(Discovered::Image(image)) => {
+                        sources.image_started(&image.source);
                         running.spawn(copy_one(
                             Arc::clone(&self.copier),
                             Arc::clone(&self.listener),
-                            image,
+                            *image,
                             stop.abandon.clone(),
                         ));
                     }
+                    Some(Discovered::Searched(source)) => sources.search_ended(&source),
+                    Some(Discovered::Ended(source)) => sources.rule_ended(&source),
                     None => break,
                 },
-                Some(_) = running.join_next() => {}
+                Some(ended) = running.join_next() => {
+                    // Panics were caught.
+                    if let Ok((source, covered)) = ended {
+                        sources.image_ended(&source, covered);
+                    }
+                }
             }
         }
         while running.join_next().await.is_some() {}
     }
 }
 
-/// Copies `image`, and ensures that each of its pairs ends with an outcome.
+/// Search of one rule.
+struct SearchTask {
+    discoverer: Arc<Discoverer>,
+    listener: Arc<dyn Listener>,
+    rank: usize,
+    rule: Arc<Rule>,
+    found: mpsc::Sender<Discovered>,
+    covered: Option<CoveredReceiver>,
+    cancel: CancellationToken,
+}
+
+impl SearchTask {
+    /// Sends the images of the rule. Releases `slot` before the wait for leftover tags.
+    async fn run(self, slot: impl Send) {
+        let source = &self.rule.source.repository;
+        let search = self
+            .discoverer
+            .search(self.rank, &self.rule, &self.found, &self.cancel);
+        let search = AssertUnwindSafe(search).catch_unwind().await;
+        drop(slot);
+        let searched = Discovered::Searched(source.clone());
+        // Sending fails only while the run is torn down.
+        let _ = self.found.send(searched).await;
+        let ended = match search {
+            Ok(search) => {
+                let finish = AssertUnwindSafe(self.finish(search));
+                finish.catch_unwind().await
+            }
+            Err(panic) => Err(panic),
+        };
+        if let Err(panic) = ended {
+            let failure = Failure::panicked(&*panic);
+            let rule = Arc::clone(&self.rule);
+            self.listener.event(&Event::RuleFailed { rule, failure });
+        }
+        let _ = self.found.send(Discovered::Ended(source.clone())).await;
+    }
+
+    /// Sends the leftover tags, after the end of all other images of the source.
+    async fn finish(&self, mut search: RuleSearch<'_>) {
+        if search.has_deferred_tags()
+            && let Some(mut covered) = self.covered.clone()
+            && let Ok(covered) = covered
+                .wait_for(Option::is_some)
+                .await
+                .map(|tags| tags.clone())
+            && let Some(covered) = covered
+        {
+            search.send_leftovers(&covered).await;
+        }
+        search.finish();
+    }
+}
+
+/// Copies `image`, and ensures that each of its pairs ends with an outcome. Returns the source and the tags that the image
+/// covers.
 async fn copy_one(
     copier: Arc<Copier>,
     listener: Arc<dyn Listener>,
     image: Image,
     abandon: CancellationToken,
+) -> (Repository, CoveredTags) {
+    let covered = Mutex::default();
+    let copied = copy_to_end(&copier, &listener, &image, &covered, &abandon);
+    // Only a listener can still panic.
+    let _ = AssertUnwindSafe(copied).catch_unwind().await;
+    let covered = std::mem::take(&mut *lock(&covered));
+    (image.source, covered)
+}
+
+async fn copy_to_end(
+    copier: &Copier,
+    listener: &Arc<dyn Listener>,
+    image: &Image,
+    covered: &Mutex<CoveredTags>,
+    abandon: &CancellationToken,
 ) {
-    let pairs = Pairs::new(&image, &listener);
+    let pairs = Pairs::new(image, listener);
     let copy = copier
-        .copy(&image, &pairs, &abandon)
+        .copy(image, &pairs, covered, abandon)
         .instrument(pairs.span());
     let copy = AssertUnwindSafe(copy).catch_unwind();
     let rest = match abandon.run_until_cancelled(copy).await {

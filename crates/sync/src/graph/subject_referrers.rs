@@ -31,6 +31,8 @@ pub(crate) struct SubjectReferrers {
     pub(crate) referrers: Vec<Descriptor>,
     /// Tags that cosign made from its digest.
     pub(crate) companions: Vec<Tag>,
+    /// True if its fallback tag names an image, as where images are tagged by their own digests.
+    pub(crate) is_tagged_image: bool,
 }
 
 impl SubjectReferrers {
@@ -79,7 +81,7 @@ impl ReferrerQueries {
         source: &Arc<dyn Store>,
         subject: &Digest,
     ) -> Result<SubjectReferrers, Failure> {
-        let (fallback, companions) = match self.tags.of(source).await {
+        let (fallback, companions) = match self.tags.referrer_tags(source).await {
             Some(tags) if tags.fallback(subject) => {
                 (FallbackTag::Present, tags.companions(subject))
             }
@@ -89,18 +91,20 @@ impl ReferrerQueries {
                 (FallbackTag::Unknown, companions)
             }
         };
+        let mut is_tagged_image = false;
         let mut referrers = source.referrers(subject, fallback).await;
         if let Err(error) = &referrers
             && error.kind() == ErrorKind::Protocol
             && fallback != FallbackTag::Absent
             && tags_an_image(source, subject).await
         {
-            self.tags.is_an_image(source.repository(), subject);
+            is_tagged_image = true;
             referrers = source.referrers(subject, FallbackTag::Absent).await;
         }
         Ok(SubjectReferrers {
             referrers: referrers.map_err(|error| Failure::registry(Side::Source, &error))?,
             companions,
+            is_tagged_image,
         })
     }
 }

@@ -12,8 +12,8 @@ mod interval;
 mod referrer;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
@@ -25,12 +25,13 @@ use crate::copy::Copier;
 use crate::copy::destination::DestinationCopy;
 use crate::copy::referrer_progress::CompletedStep;
 use crate::copy::transfer_batch::BatchHandle;
-use crate::discover::ImageDestination;
+use crate::discover::{CoveredTags, ImageDestination};
 use crate::event::{Copied, Event, Evidence, ImageName, Outcome};
 use crate::failure::{Failure, Side};
 use crate::graph::{
     MAX_DEPTH, MAX_MANIFESTS, Root, SourceImage, SubjectReferrers, may_list_referrers,
 };
+use crate::lock::lock;
 use crate::rule::Referrers;
 use crate::rule::Rule;
 use crate::store::Store;
@@ -48,6 +49,7 @@ pub(super) struct ReferrerCopier<'a> {
     image: &'a SourceImage,
     rule: &'a Arc<Rule>,
     place: &'a ImageDestination,
+    covered: &'a Mutex<CoveredTags>,
     destination: &'a Arc<dyn Store>,
     batch: &'a BatchHandle,
     /// Manifests found so far that refer to the image, over all levels: listed referrers, cosign's tags, and what lies
@@ -72,6 +74,7 @@ impl DestinationCopy<'_> {
             image: self.image,
             rule: &self.name.rule,
             place: self.place,
+            covered: self.covered,
             destination: &self.store,
             batch: &self.batch,
             found: AtomicUsize::new(0),
@@ -127,7 +130,7 @@ impl ReferrerCopier<'_> {
         let head = self.image.head().await?;
         let is_whole = head.digest == digest;
         let mut digests = Vec::new();
-        if is_whole && (deep || self.copier.may_hold_back(self.image, &head).await) {
+        if is_whole && (deep || self.copier.may_defer_tags_below(self.image, &head).await) {
             // A deep check has read it at the destination.
             let root = self.image.unfiltered_root().await?;
             if *root.digest() != digest {
@@ -145,7 +148,11 @@ impl ReferrerCopier<'_> {
         if !deep {
             // Their tags come along; without tags, new referrers of children are not looked for.
             let source = self.image.store().repository();
-            digests = self.copier.source_tags.held_back(source, digests).await;
+            digests = self
+                .copier
+                .source_tags
+                .deferred_subjects(source, digests)
+                .await;
         }
         if is_whole {
             digests.push(digest.clone());
@@ -254,14 +261,18 @@ impl ReferrerCopier<'_> {
     ) -> impl Stream<Item = Result<ReferrerSubject, Failure>> {
         let source = self.image.store();
         let questions = digests.map(move |(digest, is_new)| async move {
-            // A failure is this image's as well, and told once.
+            // Covered before a failure, which is that of this image.
             self.cover_subject(&digest);
             let attached = self
                 .copier
                 .referrer_queries
                 .referrers_of(source, &digest)
                 .await;
-            let attached = self.selected(attached?);
+            let attached = attached?;
+            if attached.is_tagged_image {
+                lock(self.covered).add_tagged_image(&digest);
+            }
+            let attached = self.selected(attached);
             Ok(ReferrerSubject {
                 digest,
                 attached,
@@ -327,11 +338,9 @@ impl ReferrerCopier<'_> {
         Ok(())
     }
 
-    /// The tags that name what refers to `subject` are no images of their own: they come with this one, or stay behind.
+    /// Covers the referrer tags of `subject`.
     fn cover_subject(&self, subject: &Digest) {
-        let source = self.image.store().repository();
-        let place = self.destination.repository();
-        self.copier.source_tags.answer(source, subject, place);
+        lock(self.covered).add(subject, self.destination.repository());
     }
 
     /// The same of an image of which two HEADs told that it differs. What lies below it is read only where a rule found
@@ -343,7 +352,7 @@ impl ReferrerCopier<'_> {
         let source = self.image.store().repository();
         let tags = &self.copier.source_tags;
         let is_shared = !self.place.earlier.is_empty();
-        if difference.may_be_index() && (is_shared || tags.may_hold_back(source).await) {
+        if difference.may_be_index() && (is_shared || tags.may_defer_tags(source).await) {
             let root = self.image.unfiltered_root().await?;
             return self.cover_all(&root).await;
         }

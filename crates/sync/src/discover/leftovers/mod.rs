@@ -1,31 +1,31 @@
-//! Tags that name what refers to a manifest, where referrers come along: no images of their own, unless no image of the
-//! run sees to them.
+//! Referrer tags in listing rules, while referrers are copied: deferred, and images of their own only if no image of the run
+//! covers them.
 //!
-//! Which are left is known when all other images of the repository have ended, those of other rules included. Their
-//! search waits for that outside of the number of rules that are searched at a time: it holds up no other rule, and may
-//! wait for rules that are not begun.
+//! The leftover tags are known after the end of all other images of the repository, also those of other rules. A search
+//! waits for that outside of the maximum number of concurrent searches, so that it blocks no other rule, and may wait for
+//! rules that have not started.
 
 use std::sync::Arc;
 
 use image_syncer_registry::{Tag, Target};
 
-use crate::discover::RuleSearch;
 use crate::discover::referrer_tags::ReferrerTag;
 use crate::discover::source_tags::{ListedReferrerTags, SourceList};
+use crate::discover::{CoveredTags, RuleSearch};
 use crate::failure::{Failure, Side};
 use crate::rule::Referrers;
 use crate::rule::{Rule, RuleDestination, Selection};
 
-/// Tags of a rule that are no images of their own for the time being.
+/// Deferred tags of a rule.
 pub(super) struct DeferredReferrerTags {
     list: Arc<SourceList>,
     referrers: Arc<Referrers>,
-    /// How many.
+    /// Number of deferred tags.
     tags: usize,
 }
 
 impl DeferredReferrerTags {
-    /// None yet, of those that `list` gives.
+    /// Returns an empty set of deferred tags of `list`.
     pub(super) fn new(list: &Arc<SourceList>, referrers: &Arc<Referrers>) -> Self {
         Self {
             list: Arc::clone(list),
@@ -36,39 +36,71 @@ impl DeferredReferrerTags {
 }
 
 impl RuleSearch<'_> {
-    /// Whether `tag` is to be held back; it is counted.
-    pub(super) fn holds_back(&mut self, tag: &Tag) -> bool {
-        let held = self.held_back.as_mut();
-        let held = held.filter(|_| ReferrerTag::parse(tag.as_str()).is_some());
-        held.map(|held| held.tags += 1).is_some()
+    /// Defers `tag` if it is a referrer tag. Returns true if it was deferred.
+    pub(super) fn defers(&mut self, tag: &Tag) -> bool {
+        let deferred = self.deferred.as_mut();
+        let deferred = deferred.filter(|_| ReferrerTag::parse(tag.as_str()).is_some());
+        deferred.map(|deferred| deferred.tags += 1).is_some()
     }
 
-    /// Waits for the other images of the repository, and then sends off the tags that were held back and that no
-    /// image of the run sees to; says why there are none, where there are none and were no others.
-    pub(super) async fn orphans(&mut self) -> Result<Option<String>, Failure> {
-        let Some(held) = self.held_back.take().filter(|held| held.tags > 0) else {
-            return Ok(None);
+    /// Returns true if tags were deferred and the search was not interrupted.
+    pub(crate) fn has_deferred_tags(&self) -> bool {
+        let interrupted = matches!(&self.result, Err(failure) if failure.interrupted);
+        !interrupted
+            && self
+                .deferred
+                .as_ref()
+                .is_some_and(|deferred| deferred.tags > 0)
+    }
+
+    /// Sends the deferred tags that are not `covered` by images of the source. All of these must have ended.
+    pub(crate) async fn send_leftovers(&mut self, covered: &CoveredTags) {
+        let Some(deferred) = self.deferred.take() else {
+            return;
         };
-        self.searching = None;
-        held.list.wait_for_images().await;
-        match held.list.referrer_tags().await {
-            ListedReferrerTags::Whole(tags) | ListedReferrerTags::Partly(tags) => {
-                for tag in tags.all() {
-                    self.orphan(&held, tag).await?;
-                }
-            }
-            ListedReferrerTags::Nothing => self.orphans_anew(&held).await?,
+        self.sends_leftovers = true;
+        let sent = self.send_uncovered(&deferred, covered).await;
+        if self.result.is_ok() {
+            self.result = match (std::mem::replace(&mut self.result, Ok(None)), sent) {
+                (Ok(Some(reason)), Ok(())) => Ok(Some(reason)),
+                (_, Ok(())) => Ok(self.none_left()),
+                (_, Err(failure)) => Err(failure),
+            };
         }
+    }
+
+    /// Returns the reason of a rule that has deferred tags only, which are all covered.
+    fn none_left(&self) -> Option<String> {
         let none = self.found == 0 && self.repeated == 0;
-        Ok(none.then(|| {
+        none.then(|| {
             "its tags all name referrers, which come along with the images that they refer to"
                 .to_owned()
-        }))
+        })
     }
 
-    /// Lists the repository once more, which has more of such tags than can be kept.
-    async fn orphans_anew(&mut self, held: &DeferredReferrerTags) -> Result<(), Failure> {
-        let mut pages = held.list.store().tags();
+    async fn send_uncovered(
+        &mut self,
+        deferred: &DeferredReferrerTags,
+        covered: &CoveredTags,
+    ) -> Result<(), Failure> {
+        match deferred.list.referrer_tags().await {
+            ListedReferrerTags::Whole(tags) | ListedReferrerTags::Partly(tags) => {
+                for tag in tags.all() {
+                    self.send_leftover(deferred, covered, tag).await?;
+                }
+                Ok(())
+            }
+            ListedReferrerTags::Nothing => self.list_again(deferred, covered).await,
+        }
+    }
+
+    /// Lists the repository again, since it has more referrer tags than are kept.
+    async fn list_again(
+        &mut self,
+        deferred: &DeferredReferrerTags,
+        covered: &CoveredTags,
+    ) -> Result<(), Failure> {
+        let mut pages = deferred.list.store().tags();
         loop {
             let page = self.cancel.run_until_cancelled(pages.next()).await;
             let page = page.ok_or_else(Failure::interrupted)?;
@@ -76,29 +108,30 @@ impl RuleSearch<'_> {
             let Some(tags) = page else { return Ok(()) };
             for tag in tags {
                 if let Some(read) = ReferrerTag::parse(tag.as_str()) {
-                    self.orphan(held, (read, tag)).await?;
+                    self.send_leftover(deferred, covered, (read, tag)).await?;
                 }
             }
         }
     }
 
-    /// Sends off a tag to those of the rule's destinations for which no image sees to it.
-    async fn orphan(
+    /// Sends a tag for those destinations of the rule at which no image covers it.
+    async fn send_leftover(
         &mut self,
-        held: &DeferredReferrerTags,
+        deferred: &DeferredReferrerTags,
+        covered: &CoveredTags,
         (read, tag): (ReferrerTag, Tag),
     ) -> Result<(), Failure> {
-        let wanted = match &self.rule.source.select {
+        let selected = match &self.rule.source.select {
             Selection::Matching(pattern) => pattern.matches(&tag),
             _ => true,
         };
         let rule: &Arc<Rule> = self.rule;
         let left = rule.destinations.iter();
         let left: Vec<&RuleDestination> = left
-            .filter(|place| !held.list.is_answered(read, &place.repository))
+            .filter(|place| !covered.contains(read, &place.repository))
             .collect();
-        let stays_behind = read.is_companion() && !held.referrers.wants_cosign();
-        if !wanted || stays_behind || left.is_empty() {
+        let stays_behind = read.is_companion() && !deferred.referrers.wants_cosign();
+        if !selected || stays_behind || left.is_empty() {
             return Ok(());
         }
         if self.cancel.is_cancelled() {

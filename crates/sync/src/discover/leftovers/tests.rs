@@ -8,7 +8,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::discover::{DestinationTagIndex, Discoverer, Image, SourceTags};
+use crate::discover::{
+    CoveredTags, DestinationTagIndex, Discovered, Discoverer, Image, SourceTags,
+};
 use crate::event::{Event, Listener};
 use crate::lock::lock;
 use crate::rule::{Immutable, RuleError};
@@ -58,14 +60,13 @@ fn stores(tags: &[&str]) -> MemoryStores {
     stores
 }
 
-/// A search for the images of `rules`, all at once, with room for one image; `take` is what becomes of an
-/// image. Gives what was taken, with its destinations, and what was said.
+/// Searches of all `rules`, with a queue for one image.
 struct Searching {
     stores: MemoryStores,
     rules: Vec<Arc<Rule>>,
     referrers: Option<Arc<Referrers>>,
     cancel: CancellationToken,
-    /// The most tags that name referrers that are kept.
+    /// Maximum number of referrer tags that are kept.
     most: usize,
 }
 
@@ -80,9 +81,11 @@ impl Searching {
         }
     }
 
+    /// Runs the searches. `copy` returns the tags that an image covers. Returns the images with their destinations, and the
+    /// events.
     async fn run(
         &self,
-        take: impl AsyncFn(&Image, &Arc<SourceTags>),
+        copy: impl AsyncFn(&Image, &Arc<SourceTags>) -> CoveredTags,
     ) -> (Vec<String>, Vec<String>) {
         let heard = Arc::new(Heard::default());
         let stores: Arc<dyn Stores> = Arc::new(self.stores.clone());
@@ -98,56 +101,77 @@ impl Searching {
             images: 1,
             records: None,
         };
-        let census = Arc::new(DestinationTagIndex::new(
-            &stores,
-            Arc::default(),
-            &settings,
-            &self.rules,
-        ));
+        let census = DestinationTagIndex::new(&stores, Arc::default(), &settings, &self.rules);
         let sources = SourceTags::bounded(stores, 10_000, self.most);
         sources.expect(&self.rules, &self.cancel);
         let discoverer = Discoverer::new(
             heard.clone(),
-            census,
+            Arc::new(census),
             Arc::clone(&sources),
             self.referrers.clone(),
             &self.rules,
         );
         let (sender, mut receiver) = mpsc::channel(1);
+        let end = || Discovered::Ended(repository("src.example/app"));
         let searching = async {
             let searches = self.rules.iter().enumerate();
-            let searches = searches
-                .map(|(rank, rule)| discoverer.discover(rank, rule, &sender, &self.cancel, ()));
-            join_all(searches).await;
-            drop(sender);
+            let searches =
+                searches.map(|(rank, rule)| discoverer.search(rank, rule, &sender, &self.cancel));
+            let searches = join_all(searches).await;
+            sender.send(end()).await.ok();
+            searches
         };
-        let taking = async {
-            let mut images = Vec::new();
-            while let Some(image) = receiver.recv().await {
-                take(&image, &sources).await;
-                let places = image
-                    .places
-                    .iter()
-                    .map(|place| place.repository.to_string());
-                let places: Vec<String> = places.collect();
-                images.push(format!("{} -> {}", image.target, places.join(", ")));
-            }
-            images
+        let first = receive(&mut receiver, &sources, &copy);
+        let (searches, (mut images, covered)) = tokio::join!(searching, first);
+        let finishing = async {
+            let finish = searches.into_iter().map(|mut search| async {
+                if search.has_deferred_tags() {
+                    search.send_leftovers(&covered).await;
+                }
+                search.finish();
+            });
+            join_all(finish).await;
+            sender.send(end()).await.ok();
         };
-        let ((), images) = tokio::join!(searching, taking);
+        let last = receive(&mut receiver, &sources, &copy);
+        let ((), (leftovers, _)) = tokio::join!(finishing, last);
+        images.extend(leftovers);
         sources.drained().await;
         let said = std::mem::take(&mut *lock(&heard.0));
         (images, said)
     }
 }
 
-/// An image that sees to what refers to `subject`, wherever it goes; it waits for the end of the list first.
-async fn sees_to(subject: &str, image: &Image, sources: &Arc<SourceTags>, stores: &MemoryStores) {
-    let store = stores.store(&image.source);
-    sources.of(&store).await;
-    for place in &image.places {
-        sources.answer(&image.source, &digest(subject), &place.repository);
+/// Receives images up to the end of a pass. Returns them, and the tags that they cover.
+async fn receive(
+    receiver: &mut mpsc::Receiver<Discovered>,
+    sources: &Arc<SourceTags>,
+    copy: &impl AsyncFn(&Image, &Arc<SourceTags>) -> CoveredTags,
+) -> (Vec<String>, CoveredTags) {
+    let (mut images, mut covered) = (Vec::new(), CoveredTags::default());
+    while let Some(Discovered::Image(image)) = receiver.recv().await {
+        covered.merge(copy(&image, sources).await, |_| true);
+        let places = image.places.iter();
+        let places: Vec<String> = places.map(|place| place.repository.to_string()).collect();
+        images.push(format!("{} -> {}", image.target, places.join(", ")));
     }
+    (images, covered)
+}
+
+/// An image that covers the tags of `subject` at all of its destinations, after the end of the list.
+async fn covers(
+    subject: &str,
+    image: &Image,
+    sources: &Arc<SourceTags>,
+    stores: &MemoryStores,
+) -> CoveredTags {
+    let store = stores.store(&image.source);
+    sources.referrer_tags(&store).await;
+    let mut covered = CoveredTags::default();
+    for place in &image.places {
+        covered.add(&digest(subject), &place.repository);
+    }
+    covered
 }
 
 #[tokio::test]
@@ -158,9 +182,7 @@ async fn tags_of_subjects_that_an_image_sees_to_are_no_images_and_the_others_com
         world.clone(),
         &[rule("src.example/app", &["dst.example/a"])],
     );
-    let taken = searching.run(async |image, sources| {
-        sees_to("known", image, sources, &world).await;
-    });
+    let taken = searching.run(async |image, sources| covers("known", image, sources, &world).await);
     let (images, said) = taken.await;
     let expected = ["v1", "v2", "v3", &strange].map(|tag| format!("{tag} -> dst.example/a"));
     assert_eq!(images, expected);
@@ -176,7 +198,7 @@ async fn without_referrers_their_tags_are_ordinary_tags() {
     let rules = [rule("src.example/app", &["dst.example/a"])];
     let mut searching = Searching::new(world, &rules);
     searching.referrers = None;
-    let (images, said) = searching.run(async |_, _| {}).await;
+    let (images, said) = searching.run(async |_, _| CoveredTags::default()).await;
     let expected = [signature.as_str(), "v1"].map(|tag| format!("{tag} -> dst.example/a"));
     assert_eq!(images, expected);
     assert_eq!(said, ["discovered 2, -"]);
@@ -193,7 +215,7 @@ async fn unselected_cosign_tags_are_not_copied() {
         ..Referrers::default()
     };
     searching.referrers = Some(Arc::new(referrers));
-    let (images, said) = searching.run(async |_, _| {}).await;
+    let (images, said) = searching.run(async |_, _| CoveredTags::default()).await;
     let expected = ["v1", &strange].map(|tag| format!("{tag} -> dst.example/a"));
     assert_eq!(images, expected);
     assert_eq!(said, ["discovered 2, -"]);
@@ -205,7 +227,7 @@ async fn a_tag_that_a_rule_names_is_an_image_like_any_other() {
     let world = stores(&[&signature]);
     let source = format!("src.example/app:{signature}");
     let searching = Searching::new(world.clone(), &[rule(&source, &["dst.example/a"])]);
-    let (images, said) = searching.run(async |_, _| {}).await;
+    let (images, said) = searching.run(async |_, _| CoveredTags::default()).await;
     assert_eq!(images, [format!("{signature} -> dst.example/a")]);
     assert_eq!(said, ["discovered 1, -"]);
     assert_eq!(world.calls(), Vec::<String>::new());
@@ -220,7 +242,7 @@ async fn a_pattern_selects_leftover_tags() {
         rule("src.example/app:/sig$/", &["dst.example/b"]),
     ];
     let (images, said) = Searching::new(world.clone(), &rules)
-        .run(async |_, _| {})
+        .run(async |_, _| CoveredTags::default())
         .await;
     assert_eq!(
         images,
@@ -247,9 +269,10 @@ async fn what_is_seen_to_at_one_destination_is_left_at_another() {
     ];
     let taken = Searching::new(world.clone(), &rules);
     let taken = taken.run(async |image, sources| {
-        if image.target.to_string() == "v1" {
-            sees_to("known", image, sources, &world).await;
+        if image.target.to_string() != "v1" {
+            return CoveredTags::default();
         }
+        covers("known", image, sources, &world).await
     });
     let (images, said) = taken.await;
     let expected = [
@@ -272,9 +295,10 @@ async fn too_many_deferred_tags_are_listed_again_and_none_is_lost() {
     let mut searching = Searching::new(world.clone(), &rules);
     searching.most = 2;
     let taken = searching.run(async |image, sources| {
-        if image.target.to_string() == "v1" {
-            sees_to("known", image, sources, &world).await;
+        if image.target.to_string() != "v1" {
+            return CoveredTags::default();
         }
+        covers("known", image, sources, &world).await
     });
     let (mut images, said) = taken.await;
     images.sort();
@@ -292,7 +316,7 @@ async fn deferred_tags_before_a_failure_are_copied() {
     let world = stores(&[&signature, "v1", "v2"]);
     world.fail_after("tags src", 1, || error(ErrorKind::Server, "src.example"));
     let searching = Searching::new(world, &[rule("src.example/app", &["dst.example/a"])]);
-    let (images, said) = searching.run(async |_, _| {}).await;
+    let (images, said) = searching.run(async |_, _| CoveredTags::default()).await;
     let expected = ["v1", &signature].map(|tag| format!("{tag} -> dst.example/a"));
     assert_eq!(images, expected);
     assert_eq!(
@@ -316,9 +340,9 @@ async fn a_run_that_is_stopped_waits_for_what_is_under_way_and_says_what_is_left
         let searching = Searching::new(world.clone(), &rules);
         let taken = searching.run(async |image, sources| {
             // The list is complete when the run is stopped.
-            sees_to("known", image, sources, &world).await;
-            tokio::task::yield_now().await;
+            let covered = covers("known", image, sources, &world).await;
             searching.cancel.cancel();
+            covered
         });
         let (images, said) = taken.await;
         assert_eq!(images, ["v1 -> dst.example/a"]);
@@ -337,9 +361,7 @@ async fn a_query_and_a_full_queue_do_not_deadlock() {
         world.clone(),
         &[rule("src.example/app", &["dst.example/a"])],
     );
-    let taken = searching.run(async |image, sources| {
-        sees_to("known", image, sources, &world).await;
-    });
+    let taken = searching.run(async |image, sources| covers("known", image, sources, &world).await);
     let (images, said) = taken.await;
     assert_eq!(
         (images.len(), said),

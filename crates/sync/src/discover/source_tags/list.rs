@@ -1,12 +1,11 @@
 //! List of one repository's tags: the task that reads it, and the kept content.
 
-use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
-use image_syncer_registry::{Repository, Tag};
+use image_syncer_registry::Tag;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -15,7 +14,6 @@ use tracing::Instrument;
 use crate::discover::referrer_tags::{ReferrerTag, ReferrerTags, TagSubject};
 use crate::discover::source_tags::Budget;
 use crate::failure::{Failure, Side};
-use crate::lock::lock;
 use crate::store::Store;
 
 /// Maximum number of pages of a list that no rule reads. For a longer list, queries for the tags of the few images that
@@ -32,13 +30,6 @@ pub(in crate::discover) struct SourceList {
     by_rule: AtomicBool,
     state: watch::Sender<ListState>,
     task: OnceLock<AbortOnDropHandle<()>>,
-    /// What is under way from the repository and may see to tags that name referrers.
-    under_way: TaskTracker,
-    /// Subjects of whose tags an image sees to, and at which destination; only those that have tags, once it is known
-    /// which have.
-    answered: Mutex<HashSet<(TagSubject, Repository)>>,
-    /// Subjects whose fallback tags name an image, and no list of referrers.
-    images: Mutex<HashSet<TagSubject>>,
 }
 
 /// Progress of the list.
@@ -97,9 +88,6 @@ impl SourceList {
             by_rule: AtomicBool::new(false),
             state: watch::channel(state).0,
             task: OnceLock::new(),
-            under_way: TaskTracker::new(),
-            answered: Mutex::default(),
-            images: Mutex::default(),
         }
     }
     /// Marks the list as read by a rule. Must precede the start of the list.
@@ -147,43 +135,16 @@ impl SourceList {
         &self.store
     }
 
-    /// What is under way from the repository and may see to tags that name referrers: tokens of it.
-    pub(super) fn in_flight(&self) -> &TaskTracker {
-        &self.under_way
-    }
-    /// Returns when nothing is under way that may see to tags that name referrers.
-    pub(in crate::discover) async fn wait_for_images(&self) {
-        self.under_way.close();
-        self.under_way.wait().await;
-    }
-
-    /// Notes that an image sees to the tags of `subject` at `destination`.
-    pub(super) fn answer(&self, subject: TagSubject, destination: &Repository) {
-        let unasked = !self.by_rule.load(Ordering::Acquire)
-            || match &self.state.borrow().told {
+    /// Returns true if a listing rule may defer tags of `subject`. Before the end of the list, each subject may have tags.
+    pub(super) fn may_defer(&self, subject: TagSubject) -> bool {
+        let state = self.state.borrow();
+        self.is_read_by_rules()
+            && match &state.told {
                 Some(ListedReferrerTags::Whole(tags) | ListedReferrerTags::Partly(tags)) => {
-                    !tags.refer_to(subject)
+                    tags.refer_to(subject)
                 }
-                Some(ListedReferrerTags::Nothing) | None => false,
-            };
-        if !unasked {
-            lock(&self.answered).insert((subject, destination.clone()));
-        }
-    }
-    /// Whether an image sees to `tag` at `destination`.
-    pub(in crate::discover) fn is_answered(
-        &self,
-        tag: ReferrerTag,
-        destination: &Repository,
-    ) -> bool {
-        let is_image = !tag.is_companion() && lock(&self.images).contains(&tag.subject);
-        !is_image && lock(&self.answered).contains(&(tag.subject, destination.clone()))
-    }
-    /// Notes that the fallback tag of `subject` names an image.
-    pub(super) fn note_image(&self, subject: TagSubject) {
-        if self.by_rule.load(Ordering::Acquire) {
-            lock(&self.images).insert(subject);
-        }
+                Some(ListedReferrerTags::Nothing) | None => true,
+            }
     }
 }
 
@@ -201,7 +162,7 @@ impl BufferedPages {
             return;
         }
         let bytes = tags.iter().map(|tag| tag.as_str().len() + 1).sum();
-        if !self.budget.take(bytes) {
+        if !self.budget.reserve(bytes) {
             self.cut = true;
             return;
         }
@@ -215,7 +176,7 @@ impl BufferedPages {
     }
     fn clear(&mut self) {
         self.pages = Vec::new();
-        self.budget.give_back(std::mem::take(&mut self.taken));
+        self.budget.release(std::mem::take(&mut self.taken));
     }
 }
 

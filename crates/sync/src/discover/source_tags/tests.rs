@@ -3,7 +3,6 @@
 use image_syncer_registry::{ErrorKind, Repository, Tag};
 
 use super::*;
-use crate::discover::referrer_tags::ReferrerTag;
 use crate::rule::RuleError;
 use crate::store::memory::{MemoryStores, error, repository};
 
@@ -50,7 +49,7 @@ fn world(tags: &[&str], rules: &[&str], ahead: usize) -> World {
 impl World {
     async fn of(&self) -> Option<Arc<ReferrerTags>> {
         let store = self.stores.store(&repository("src.example/app"));
-        self.sources.of(&store).await
+        self.sources.referrer_tags(&store).await
     }
     fn read(&self) -> PageReader {
         self.sources.read(&repository("src.example/app"))
@@ -237,54 +236,28 @@ async fn a_panic_fails_the_readers() {
 }
 
 #[tokio::test]
-async fn a_list_is_dropped_after_its_last_rule() {
-    let source = rule("src.example/app:a");
+async fn a_released_list_is_dropped() {
     let world = world(&LETTERS, &["src.example/app:a", "src.example/app:b"], 1_000);
-    let ((one, _), (two, _)) = (world.sources.hold(&source), world.sources.hold(&source));
-    let image = Arc::clone(&one);
-    drop(one);
-    drop(two);
     assert!(world.of().await.is_some() && world.of().await.is_some());
     assert_eq!(world.pages(), 4);
     assert_eq!(lock(&world.sources.sources).len(), 1);
-    drop(image);
+    world.sources.release(&repository("src.example/app"));
     assert!(lock(&world.sources.sources).is_empty());
 }
 
 #[tokio::test]
-async fn answers_are_kept_for_tags_that_a_rule_may_ask_about() {
+async fn only_listing_rules_defer_tags_and_only_those_of_the_list() {
     let signature = tag_for("x", ".sig");
-    let (here, there) = (repository("dst.example/app"), repository("dst.example/b"));
     let source = repository("src.example/app");
-    let read = |name: &str| ReferrerTag::parse(&tag_for(name, ".sig")).unwrap();
+    let subject = |name: &str| TagSubject::from_digest(&digest(name)).unwrap();
     let listed = world(&["a", &signature], &["src.example/app"], 1_000);
-    let list = listed.sources.list(&source);
-    listed.sources.answer(&source, &digest("early"), &here);
-    assert!(list.is_answered(read("early"), &here));
+    let may_defer = |name: &str| listed.sources.may_defer_subject(&source, subject(name));
+    // Before the end of the list, each subject may have tags.
+    assert!(may_defer("x") && may_defer("y"));
     listed.of().await;
-    for name in ["x", "y"] {
-        listed.sources.answer(&source, &digest(name), &here);
-    }
-    assert!(list.is_answered(read("x"), &here));
-    assert!(!list.is_answered(read("x"), &there));
-    // Nobody will ask: there are no such tags, or no rule lists them.
-    assert!(!list.is_answered(read("y"), &here));
+    assert!(may_defer("x") && !may_defer("y"));
     let named = world(&["a", &signature], &["src.example/app:a"], 1_000);
-    named.sources.answer(&source, &digest("x"), &here);
-    assert!(!named.sources.list(&source).is_answered(read("x"), &here));
-}
-
-#[tokio::test]
-async fn a_fallback_tag_that_names_an_image_is_seen_to_by_nobody() {
-    let (signature, image) = (tag_for("x", ".sig"), tag_for("x", ""));
-    let (source, here) = (repository("src.example/app"), repository("dst.example/app"));
-    let world = world(&[&image, &signature], &["src.example/app"], 1_000);
-    let list = world.sources.list(&source);
-    world.sources.answer(&source, &digest("x"), &here);
-    let is_answered = |tag: &str| list.is_answered(ReferrerTag::parse(tag).unwrap(), &here);
-    assert!(is_answered(&image) && is_answered(&signature));
-    world.sources.is_an_image(&source, &digest("x"));
-    assert!(!is_answered(&image) && is_answered(&signature));
+    assert!(!named.sources.may_defer_subject(&source, subject("x")));
 }
 
 #[tokio::test]
