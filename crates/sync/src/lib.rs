@@ -15,6 +15,9 @@
 //! [`copy`] drives one image through compare, transfer and commit, and repeats them if a fact was wrong. [`engine`]
 //! owns the queue and the limits. Every outcome leaves as an [`event`]; [`report`] folds events into a summary. This
 //! crate prints nothing.
+//!
+//! One result flows back: each copy returns the signature tags and other referrer tags that its image covers. [`engine`]
+//! collects them for each source, and passes them to the last pass of discover, which sends the leftover tags as images.
 
 pub mod commit;
 pub mod compare;
