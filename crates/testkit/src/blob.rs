@@ -5,11 +5,12 @@
 //! synthetic blobs share). A benchmark therefore measures the client.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 
 use bytes::{Bytes, BytesMut};
 
 use crate::digest::{self, Hasher};
+use crate::lock::lock;
 
 /// Length of the part at the front of a synthetic blob that distinguishes it from all others.
 const HEADER: u64 = 16;
@@ -145,18 +146,11 @@ fn synthetic_digest(blob: &Blob, seed: u64) -> String {
     static KNOWN: OnceLock<Mutex<HashMap<(u64, u64), String>>> = OnceLock::new();
     let known = KNOWN.get_or_init(Mutex::default);
     let key = (blob.size, seed);
-    if let Some(digest) = known
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(&key)
-    {
+    if let Some(digest) = lock(&known).get(&key) {
         return digest.clone();
     }
     let digest = blob.hash("sha256").unwrap_or_default();
-    known
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .insert(key, digest.clone());
+    lock(&known).insert(key, digest.clone());
     digest
 }
 

@@ -92,6 +92,7 @@ pub mod digest;
 pub mod fault;
 pub mod fuzz;
 pub mod image;
+mod lock;
 pub mod log;
 pub mod profile;
 pub mod programs;

@@ -7,6 +7,8 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::lock::lock;
+
 /// Number of bytes that are forwarded at once.
 const CHUNK: usize = 16 * 1024;
 
@@ -101,7 +103,7 @@ impl Relay {
 
 impl Shared {
     fn flow(&self) -> MutexGuard<'_, Flow> {
-        self.flow.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.flow)
     }
 
     /// Forwards bytes between client and server until either ends.

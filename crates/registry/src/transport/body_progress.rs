@@ -7,7 +7,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
@@ -16,8 +16,9 @@ use futures_util::task::AtomicWaker;
 use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
 
-use crate::transport::body::{BodyAborted, RequestBody, RequestStream};
+use crate::lock::lock;
 use crate::transport::limits::Throttle;
+use crate::transport::request_body::{BodyAborted, RequestBody, RequestStream};
 
 /// Maximum number of bytes in our buffers and the kernel's after the last byte was handed over.
 const BUFFERED: u64 = 4 * 1024 * 1024;
@@ -156,7 +157,7 @@ impl BodyProgress {
         self.waiting.wake();
     }
     fn lock(&self) -> MutexGuard<'_, Option<ProducerState>> {
-        self.producer.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.producer)
     }
     /// Returns the next bytes for the network; `waker` wakes when the producer has more.
     fn poll_next(

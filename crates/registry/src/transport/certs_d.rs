@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{Error as IoError, ErrorKind as IoErrorKind, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::CryptoProvider;
@@ -18,9 +18,10 @@ use rustls::{Error as TlsError, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::lock::lock;
 use crate::reference::Registry;
 use crate::text::io_clause;
-use crate::transport::tls::{contains, read_certificates};
+use crate::transport::certificates::{contains, read_certificates};
 
 /// Longest file that is read, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -87,7 +88,7 @@ impl CertificateFolders {
         if self.directories.is_empty() {
             return Ok(None);
         }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         if let Some(found) = state.found.get(registry) {
             return found
                 .clone()
@@ -104,7 +105,7 @@ impl CertificateFolders {
 
     /// Returns the certificates of a set; client certificates are for the registry's own host.
     pub(super) fn get(&self, set: CertificateSet) -> Arc<Certificates> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = lock(&self.state);
         state.sets.get(set.index).cloned().unwrap_or_default()
     }
 

@@ -10,7 +10,7 @@ use rustls_pki_types::UnixTime;
 
 use crate::cause::Cause;
 use crate::text;
-use crate::transport::body::BodyAborted;
+use crate::transport::request_body::BodyAborted;
 use crate::transport::{HttpError, HttpErrorKind};
 
 /// Classifies a failed exchange by its chain of errors.

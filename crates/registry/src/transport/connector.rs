@@ -3,7 +3,7 @@
 //! A proxy is reached by `http://`, `https://`, `socks4://`, `socks4a://`, `socks5://` or `socks5h://`. Its certificate
 //! is always verified, even if the host behind it is insecure.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -29,6 +29,7 @@ use crate::transport::proxies::Proxies;
 use crate::transport::proxy::{is_http, tunnel};
 use crate::transport::tls::{Alpn, Profile, TlsConfigs};
 use crate::transport::tls_alerts::Alerts;
+use crate::transport::uri::{is_address, uri_with_port};
 use crate::transport::{HttpError, HttpErrorKind, Timeouts, Trust};
 
 /// Interval between keep-alive probes on an idle connection.
@@ -68,7 +69,7 @@ impl Connector {
                 read_by_proxy: true,
             });
         }
-        let stream = tunnel(to_proxy, &proxy, &uri, &self).await?;
+        let stream = tunnel(to_proxy, &proxy, &uri, &self.network, self.reach).await?;
         self.secured(stream, &uri).await
     }
     /// Connects to the proxy itself.
@@ -159,34 +160,6 @@ async fn handshake<S: Io>(
         .connect(name, stream)
         .await
         .map_err(|error| classify::handshake(&error))
-}
-
-/// Returns `uri` with an explicit port: connectors know no default for `https`, or none but 443.
-pub(super) fn uri_with_port(uri: &Uri) -> Result<Uri, HttpError> {
-    let host = uri.host().ok_or_else(no_host)?;
-    let port = match (uri.port_u16(), uri.scheme_str()) {
-        (Some(port), _) => port,
-        (None, Some("https")) => 443,
-        (None, Some("http")) => 80,
-        // The registered port of SOCKS.
-        (None, _) => 1080,
-    };
-    with_authority(uri, &format!("{host}:{port}"))
-}
-
-/// Returns `uri` with another authority.
-pub(super) fn with_authority(uri: &Uri, authority: &str) -> Result<Uri, HttpError> {
-    let mut parts = uri.clone().into_parts();
-    parts.authority = Some(authority.parse::<Authority>().map_err(|_| no_host())?);
-    Uri::from_parts(parts).map_err(|_| no_host())
-}
-
-pub(super) fn no_host() -> HttpError {
-    HttpError::new(HttpErrorKind::Resolve, "its name is no host".to_owned())
-}
-
-fn is_address(host: &str) -> bool {
-    host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
 }
 
 /// Resolver of a connection that returns only allowed addresses.

@@ -14,8 +14,8 @@ use crate::transport::body_progress::{BodyAbortGuard, BodyProgress, Stall};
 use crate::transport::context::{RequestContext, authority, is_host_of};
 use crate::transport::limits::Throttle;
 use crate::transport::observer::RequestRecord;
-use crate::transport::send::{Hop, OVER, RequestPlan};
-use crate::transport::shutdown_deadline::DeadlineExceeded;
+use crate::transport::request_plan::{Hop, RequestPlan};
+use crate::transport::shutdown_deadline::{DeadlineExceeded, OVER};
 use crate::transport::{
     HttpError, Lane, Reach, RequestBody, ResponseBody, Route, Transport, request_id,
 };

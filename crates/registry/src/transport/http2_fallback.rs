@@ -5,8 +5,9 @@
 //! and an answer to it decides: the host is reached by HTTP/1.1 from then on.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::lock::lock;
 use crate::transport::{HttpError, HttpErrorKind};
 
 /// Maximum number of hosts that are remembered; redirects may name any number of them.
@@ -87,7 +88,7 @@ impl Http2Fallback {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Http2State>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -27,11 +27,13 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use url::Url;
 
 use crate::error::{Error, ErrorKind};
-use crate::transport::body::{BodyAborted, RequestBody, ResponseBody};
+use crate::lock::lock;
+use crate::transport::body::ResponseBody;
 use crate::transport::certs_d::CertificateFolders;
 use crate::transport::connector::{Connector, in_time};
 use crate::transport::network::Network;
 use crate::transport::proxies::Proxies;
+use crate::transport::request_body::{BodyAborted, RequestBody};
 use crate::transport::tls::{Alpn, Profile, TlsConfigs};
 use crate::transport::tls_alerts::Alerts;
 use crate::transport::{
@@ -107,7 +109,7 @@ impl HyperService {
         }
     }
     fn client(&self, route: Route) -> Client<Connector, Outgoing> {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = lock(&self.clients);
         clients
             .entry(route)
             .or_insert_with(|| self.build(route))

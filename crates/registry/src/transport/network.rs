@@ -11,12 +11,13 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use url::{Host, Url};
 
 use crate::cause::Cause;
+use crate::lock::lock;
 use crate::open_files::retry_when_exhausted;
 use crate::transport::addresses::is_special;
 use crate::transport::private_addresses::is_private;
@@ -164,7 +165,7 @@ impl Network {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, bool>> {
-        self.reached.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.reached)
     }
 }
 

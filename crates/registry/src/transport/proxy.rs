@@ -13,7 +13,8 @@ use tower_service::Service;
 use crate::transport::HttpError;
 use crate::transport::classify;
 use crate::transport::connection::Io;
-use crate::transport::connector::{Connector, no_host, uri_with_port, with_authority};
+use crate::transport::network::{Network, Reach};
+use crate::transport::uri::{no_host, uri_with_port, with_authority};
 
 /// Returns true if `proxy` reads requests for plain http itself.
 pub(super) fn is_http(proxy: &Uri) -> bool {
@@ -25,19 +26,20 @@ pub(super) async fn tunnel(
     stream: Box<dyn Io>,
     proxy: &Intercept,
     uri: &Uri,
-    connector: &Connector,
+    network: &Network,
+    reach: Reach,
 ) -> Result<Box<dyn Io>, HttpError> {
     let ready = EstablishedConnection(Some(TokioIo::new(stream)));
     let to = proxy.uri().clone();
     let target = uri_with_port(uri)?;
     let stream = match proxy.uri().scheme_str() {
         Some(scheme @ ("socks4" | "socks4a")) => {
-            let target = resolved(target, scheme == "socks4", connector).await?;
+            let target = resolved(target, scheme == "socks4", network, reach).await?;
             let tunnelled = SocksV4::new(to, ready).call(target).await;
             tunnelled.map_err(|error| refused(&error))?
         }
         Some(scheme @ ("socks5" | "socks5h")) => {
-            let target = resolved(target, scheme == "socks5", connector).await?;
+            let target = resolved(target, scheme == "socks5", network, reach).await?;
             let mut socks = SocksV5::new(to, ready);
             if let Some((user, password)) = proxy.raw_auth() {
                 socks = socks.with_auth(user.to_owned(), password.to_owned());
@@ -62,17 +64,16 @@ fn refused(error: &dyn StdError) -> HttpError {
 }
 
 /// Returns `uri` with the address of its host in place of the name, if the proxy does not resolve names.
-async fn resolved(uri: Uri, here: bool, connector: &Connector) -> Result<Uri, HttpError> {
+async fn resolved(uri: Uri, here: bool, network: &Network, reach: Reach) -> Result<Uri, HttpError> {
     let (Some(host), Some(port)) = (uri.host(), uri.port_u16()) else {
         return Err(no_host());
     };
     if !here {
         return Ok(uri);
     }
-    let network = &connector.network;
-    let found = network.resolve(Some(connector.reach), host, port).await?;
+    let found = network.resolve(Some(reach), host, port).await?;
     let address = *found.first().ok_or_else(no_host)?;
-    network.connected(connector.reach, host, port, address)?;
+    network.connected(reach, host, port, address)?;
     with_authority(&uri, &SocketAddr::from((address, port)).to_string())
 }
 

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use crate::error::{Error, ErrorKind};
 use crate::transport::context::RequestContext;
 use crate::transport::limits::PullRefused;
-use crate::transport::send::OVER;
+use crate::transport::shutdown_deadline::OVER;
 use crate::transport::{Call, Response, Transport};
 
 impl Transport {

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -16,6 +16,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use url::{Url, form_urlencoded};
 
 use crate::digest::Digest;
+use crate::lock::lock;
 use crate::transport::RequestBody;
 
 /// Shorter secrets are not removed: their gaps would destroy a sentence, and spell the secret.
@@ -179,7 +180,7 @@ impl SecretRedactor {
     }
 
     fn lock(&self) -> MutexGuard<'_, Secrets> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

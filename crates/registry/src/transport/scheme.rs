@@ -5,7 +5,7 @@
 //! failure the next request probes again.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -16,6 +16,7 @@ use url::Url;
 
 use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
+use crate::lock::lock;
 use crate::reference::Registry;
 use crate::transport::observer::RequestRecord;
 use crate::transport::{
@@ -49,7 +50,7 @@ impl SchemeCache {
     }
     /// Returns the base URL of the insecure `registry`, if it is known.
     pub(super) fn found(&self, registry: &Registry) -> Option<Url> {
-        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = lock(&self.slots);
         match slots.get(registry) {
             Some(SchemeSlot::Found(url)) => Some(url.clone()),
             _ => None,
@@ -62,7 +63,7 @@ impl SchemeCache {
             StartedProbe::Probing(probe) => probe,
         };
         let found = probe.clone().await;
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = lock(&self.slots);
         if let Ok(url) = &found {
             slots.insert(registry.clone(), SchemeSlot::Found(url.clone()));
         } else if let Some(SchemeSlot::Probing(weak)) = slots.get(registry)
@@ -73,7 +74,7 @@ impl SchemeCache {
         found
     }
     fn begin(&self, registry: &Registry, route: Route) -> Result<StartedProbe, HttpError> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = lock(&self.slots);
         match slots.get(registry) {
             Some(SchemeSlot::Found(url)) => return Ok(StartedProbe::Found(url.clone())),
             Some(SchemeSlot::Probing(weak)) => {

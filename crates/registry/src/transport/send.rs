@@ -11,11 +11,13 @@ use url::Url;
 use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
 use crate::reference::Registry;
-use crate::transport::body::{self, BodyGuard, RequestBody, ResponseBody};
+use crate::transport::body::{BodyGuard, ResponseBody};
 use crate::transport::context::{RequestContext, authority};
 use crate::transport::exchange::{Exchanged, content_length};
 use crate::transport::limits::{Permit, ResponseHead, Throttle, Urgency};
-use crate::transport::shutdown_deadline::DeadlineExceeded;
+use crate::transport::request_body::{self, RequestBody};
+use crate::transport::request_plan::{Hop, RequestPlan};
+use crate::transport::shutdown_deadline::{DeadlineExceeded, OVER};
 use crate::transport::{
     AnswerLimit, Call, Endpoint, ForbiddenRedirect, Lane, Response, Transport, Trust, redirect,
 };
@@ -23,31 +25,6 @@ use crate::transport::{
 /// Permission for one call at one host, released when dropped.
 #[derive(Debug)]
 pub struct ReservedPermit(Permit);
-
-/// Clause for a wait that ended early.
-pub(super) const OVER: &str = "the run ends before it may be asked again";
-
-/// Properties of a call that stay the same over all redirects.
-pub(super) struct RequestPlan {
-    pub(super) action: Arc<str>,
-    pub(super) endpoint: Endpoint,
-    pub(super) method: Method,
-    pub(super) trust: Trust,
-    pub(super) lane: Lane,
-    pub(super) answer: Duration,
-    follow: bool,
-    pub(super) tries: u32,
-    pub(super) public_only: bool,
-}
-
-/// One request of a call, before or after a redirect.
-pub(super) struct Hop {
-    pub(super) context: RequestContext,
-    pub(super) url: Url,
-    pub(super) headers: HeaderMap,
-    /// True if a host of the public internet led here.
-    pub(super) led_by_public: bool,
-}
 
 impl Transport {
     /// Makes one try: waits for the host's permit and for the end of its pause, sends, follows redirects.
@@ -165,7 +142,7 @@ impl Transport {
 
     async fn follow_redirects(&self, call: Call, mut permit: Permit) -> Result<Response, Error> {
         let (plan, mut hop, body) = self.prepare(call)?;
-        let mut body = body::if_any(body)
+        let mut body = request_body::drained_if_empty(body)
             .await
             .map_err(|aborted| hop.context.error(ErrorKind::Cancelled, aborted.to_string()))?;
         for hops in 0..=redirect::MAX_HOPS {
@@ -318,21 +295,6 @@ impl Transport {
                     .with_cause(cause)
             })?;
         Ok(Some(target))
-    }
-}
-
-impl Hop {
-    /// Returns the next request after a redirect, with the headers that may leave the origin.
-    fn onward(mut self, target: Url, led_by_public: bool) -> Self {
-        if !redirect::same_origin(&self.url, &target) {
-            redirect::strip_private_headers(&mut self.headers);
-        }
-        Self {
-            context: self.context.redirected_to(&target),
-            url: target,
-            headers: self.headers,
-            led_by_public,
-        }
     }
 }
 

@@ -10,6 +10,9 @@ use tokio::time::Instant;
 
 use crate::transport::Transport;
 
+/// Clause for a wait that ended early.
+pub(super) const OVER: &str = "the run ends before it may be asked again";
+
 /// End of the run, unknown until the shutdown begins.
 pub(super) struct ShutdownDeadline(watch::Sender<Option<Instant>>);
 

@@ -4,7 +4,7 @@
 //! share one store.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert as _, WebPkiServerVerifier, verify_server_name};
@@ -13,10 +13,11 @@ use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
-use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::digest::Digest;
+use crate::lock::lock;
+use crate::transport::certificates::{contains, read_certificates};
 use crate::transport::certs_d::{CertificateFolders, CertificateSet, ClientCertificates};
 use crate::transport::classify::{is_authority_as_server, other_key};
 use crate::transport::{HttpError, HttpErrorKind, Trust};
@@ -94,7 +95,7 @@ impl TlsConfigs {
     }
     /// Returns the configuration of a profile.
     pub(super) fn config(&self, profile: Profile) -> Result<Arc<ClientConfig>, HttpError> {
-        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut configs = lock(&self.configs);
         if let Some(config) = configs.get(&profile) {
             return Ok(config.clone());
         }
@@ -149,7 +150,7 @@ impl TlsConfigs {
     }
     /// Returns the system's roots, or the built-in ones if the system has none, and the additional ones.
     fn roots(&self) -> Result<Arc<Roots>, String> {
-        let mut slot = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = lock(&self.roots);
         if let Some(roots) = &*slot {
             return Ok(roots.clone());
         }
@@ -174,26 +175,6 @@ impl TlsConfigs {
         *slot = Some(roots.clone());
         Ok(roots)
     }
-}
-
-pub(super) fn read_certificates(
-    bytes: &[u8],
-    certificates: &mut Vec<CertificateDer<'static>>,
-) -> Result<(), String> {
-    // DER starts with the tag of a sequence; PEM never does.
-    if bytes.first() == Some(&0x30) {
-        certificates.push(CertificateDer::from(bytes.to_vec()));
-        return Ok(());
-    }
-    for certificate in CertificateDer::pem_slice_iter(bytes) {
-        certificates.push(certificate.map_err(|error| format!("not PEM: {error}"))?);
-    }
-    Ok(())
-}
-
-/// Returns true if the certificate `der` contains `part`, a name in DER.
-pub(super) fn contains(der: &[u8], part: &[u8]) -> bool {
-    !part.is_empty() && der.windows(part.len()).any(|window| window == part)
 }
 
 /// Returns true if a public key is RSA with fewer bits than are accepted.

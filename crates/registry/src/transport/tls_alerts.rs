@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::cause::Cause;
+use crate::lock::lock;
 use crate::transport::connection::Io;
 use crate::transport::{HttpError, HttpErrorKind, classify};
 
@@ -37,7 +38,7 @@ impl Alerts {
         ) {
             return error;
         }
-        let alerts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let alerts = lock(&self.0);
         let alert = uri.authority().and_then(|authority| alerts.get(authority));
         match alert {
             Some((at, alert)) if at.elapsed() < RECENT => alert.clone(),
@@ -55,7 +56,7 @@ impl Alerts {
     }
 
     fn record_alert(&self, authority: &Authority, error: HttpError) {
-        let mut alerts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut alerts = lock(&self.0);
         if alerts.len() >= MAX_HOSTS {
             alerts.clear();
         }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -14,6 +14,7 @@ use tokio::sync::futures::Notified;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{Error, ErrorKind};
+use crate::lock::lock;
 use crate::transport::Transport;
 
 /// Time during which an unreachable host is not tried again. After that a single request tries.
@@ -250,7 +251,7 @@ impl Shared {
         }
     }
     fn lock(&self) -> MutexGuard<'_, HashMap<HostKey, Host>> {
-        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.hosts)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Warnings of registries, each reported once (docs/protocol.md#warnings-and-quotas).
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use http::HeaderMap;
 use http::header::WARNING;
 
+use crate::lock::lock;
 use crate::text;
 
 /// Maximum number of different warnings in a run. More are noise, or an attack on our memory.
@@ -27,7 +28,7 @@ impl ReportedWarnings {
             let Some(warning) = value.to_str().ok().and_then(parse) else {
                 continue;
             };
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seen = lock(&self.seen);
             if seen.len() < REMEMBERED && seen.insert((host.to_owned(), warning.clone())) {
                 news.push(warning);
             }

@@ -1,37 +1,8 @@
 //! Figures that a workload must reach, and their verdicts.
 
 use crate::measure::Sample;
-use crate::workloads::{Content, Workload};
-
-/// A requirement on the medians of a workload.
-pub(crate) enum Figure {
-    /// Wall time, in seconds, at most.
-    Seconds(f64),
-    /// Wall time, in seconds or as a multiple of the relay's, at most: one of the two is enough.
-    SecondsOrRelay(f64, f64),
-    /// CPU seconds per gigabyte, as a multiple of the relay's, at most.
-    CpuOfRelay(f64),
-    /// Requests at both ends, including those for tokens, at most.
-    Requests(u64),
-    /// No requests except for lists of tags and for tokens.
-    ListsAndTokens,
-    /// The destination gets this many manifests and no blob request.
-    PutsOnly(u64),
-    /// The source sends every byte once.
-    FetchedOnce,
-    /// The source sends at most this multiple of the unique bytes.
-    FetchedAtMost(f64),
-    /// Each destination registry gets every byte once.
-    SentOnce,
-    /// Peak memory, in MiB, less than this.
-    PeakMib(f64),
-    /// Tags per second, at least.
-    TagsPerSecond(f64),
-    /// A multiple of the speed limit of one connection to the source, at least.
-    TimesOneConnection(f64),
-    /// A multiple of the wall time of the same copy to one destination, at most.
-    ThanOneDestination(f64),
-}
+use crate::servers::Asked;
+use crate::workloads::{Content, Figure, Workload};
 
 /// The measurements for a verdict.
 pub(crate) struct Evidence<'a> {
@@ -80,53 +51,15 @@ impl Figure {
         let unique = content.unique;
         match *self {
             Self::Seconds(most) => at_most("s", wall, most),
-            Self::SecondsOrRelay(most, ratio) => {
-                let Some(relay) = relay else {
-                    return at_most("s", wall, most);
-                };
-                let of_relay = wall / relay.wall;
-                Verdict {
-                    text: format!(
-                        "{most} s or {ratio} of the relay: {wall:.2} s, {of_relay:.2} of it"
-                    ),
-                    met: Some(wall <= most || of_relay <= ratio),
-                }
-            }
-            Self::CpuOfRelay(most) => {
-                let of = |sample| cpu_per_gb(sample);
-                match (of(ours), relay.and_then(of)) {
-                    (Some(ours), Some(relay)) => {
-                        at_most("of the relay's CPU s/GB", ours / relay, most)
-                    }
-                    _ => unknown(&format!("at most {most} of the relay's CPU s/GB")),
-                }
-            }
+            Self::SecondsOrRelay(most, ratio) => seconds_or_relay(wall, *relay, most, ratio),
+            Self::CpuOfRelay(most) => cpu_of_relay(ours, *relay, most),
             Self::Requests(most) => counted(
                 &format!("at most {most} requests"),
                 asked.requests,
                 asked.requests <= most,
             ),
-            Self::ListsAndTokens => {
-                let others = asked.kinds.iter().filter(|(kind, _)| {
-                    !["Tags", "Token", "Ping"].iter().any(|k| kind.ends_with(k))
-                });
-                let others: u64 = others.map(|(_, count)| count).sum();
-                counted(
-                    "other requests than lists and tokens: 0",
-                    others,
-                    others == 0,
-                )
-            }
-            Self::PutsOnly(puts) => {
-                let of = |kind: &str| asked.kinds.get(&format!("destination {kind}")).copied();
-                let manifests = of("ManifestPut").unwrap_or(0);
-                let blobs = ["BlobHead", "UploadPost", "Mount"];
-                let blobs: u64 = blobs.iter().filter_map(|kind| of(kind)).sum();
-                Verdict {
-                    text: format!("{puts} PUTs and no request for a blob: {manifests}, {blobs}"),
-                    met: Some(manifests == puts && blobs == 0),
-                }
-            }
+            Self::ListsAndTokens => lists_and_tokens(asked),
+            Self::PutsOnly(puts) => puts_only(asked, puts),
             Self::FetchedOnce => exactly("fetched", asked.fetched, unique),
             Self::SentOnce => exactly("sent", asked.sent, unique * workload.destinations as u64),
             Self::FetchedAtMost(most) => {
@@ -145,6 +78,43 @@ impl Figure {
                 None => unknown(&format!("at most {most} of the time of one destination")),
             },
         }
+    }
+}
+
+fn seconds_or_relay(wall: f64, relay: Option<&Sample>, most: f64, ratio: f64) -> Verdict {
+    let Some(relay) = relay else {
+        return at_most("s", wall, most);
+    };
+    let of_relay = wall / relay.wall;
+    Verdict {
+        text: format!("{most} s or {ratio} of the relay: {wall:.2} s, {of_relay:.2} of it"),
+        met: Some(wall <= most || of_relay <= ratio),
+    }
+}
+
+fn cpu_of_relay(ours: &Sample, relay: Option<&Sample>, most: f64) -> Verdict {
+    match (cpu_per_gb(ours), relay.and_then(cpu_per_gb)) {
+        (Some(ours), Some(relay)) => at_most("of the relay's CPU s/GB", ours / relay, most),
+        _ => unknown(&format!("at most {most} of the relay's CPU s/GB")),
+    }
+}
+
+fn lists_and_tokens(asked: &Asked) -> Verdict {
+    let is_other = |kind: &String| !["Tags", "Token", "Ping"].iter().any(|k| kind.ends_with(k));
+    let others = asked.kinds.iter().filter(|(kind, _)| is_other(kind));
+    let others: u64 = others.map(|(_, count)| count).sum();
+    let text = "other requests than lists and tokens: 0";
+    counted(text, others, others == 0)
+}
+
+fn puts_only(asked: &Asked, puts: u64) -> Verdict {
+    let count = |kind: &str| asked.kinds.get(&format!("destination {kind}")).copied();
+    let manifests = count("ManifestPut").unwrap_or(0);
+    let blobs = ["BlobHead", "UploadPost", "Mount"];
+    let blobs: u64 = blobs.iter().filter_map(|kind| count(kind)).sum();
+    Verdict {
+        text: format!("{puts} PUTs and no request for a blob: {manifests}, {blobs}"),
+        met: Some(manifests == puts && blobs == 0),
     }
 }
 

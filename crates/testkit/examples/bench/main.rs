@@ -25,6 +25,7 @@ mod peers;
 mod relay;
 mod servers;
 mod table;
+mod task;
 mod workloads;
 
 use std::path::PathBuf;
@@ -33,9 +34,10 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use measure::{Failure, Sample};
-use peers::{Contender, Peer, Task};
+use peers::{Contender, Peer};
 use servers::Servers;
 use table::{Outcome, Runs};
+use task::Task;
 use workloads::{Content, WORKLOADS, Workload};
 
 /// Measures image-syncer side by side with its peers and with a bare relay.
@@ -139,20 +141,39 @@ fn bench(arguments: &Arguments) -> Result<(), String> {
         .filter(|outcome| outcome.is_broken())
         .map(|outcome| outcome.name)
         .collect();
-    let mut help = None;
-    if wanted(HELP) {
-        let seconds = measure::help(&binary)?;
-        let size = std::fs::metadata(&binary)
-            .map_err(|error| error.to_string())?
-            .len();
-        let text = format!(
-            "--help in {:.1} ms (at most 10); the binary has {:.1} MB (at most 16)",
-            seconds * 1e3,
-            figures::as_f64(size) / 1e6
-        );
-        println!("{HELP}: {text}");
-        help = Some(text);
+    let help = if wanted(HELP) {
+        Some(measure_help(&binary)?)
+    } else {
+        None
+    };
+    write_results(arguments, &machine, &outcomes, help.as_deref())?;
+    if broken.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("runs failed: {}", broken.join(", ")))
     }
+}
+
+/// Measures and prints the start of the binary, and returns the line.
+fn measure_help(binary: &std::path::Path) -> Result<String, String> {
+    let seconds = measure::help(binary)?;
+    let size = std::fs::metadata(binary).map_err(|error| error.to_string())?;
+    let text = format!(
+        "--help in {:.1} ms (at most 10); the binary has {:.1} MB (at most 16)",
+        seconds * 1e3,
+        figures::as_f64(size.len()) / 1e6
+    );
+    println!("{HELP}: {text}");
+    Ok(text)
+}
+
+/// Writes the results to the files that the arguments name.
+fn write_results(
+    arguments: &Arguments,
+    machine: &str,
+    outcomes: &[Outcome],
+    help: Option<&str>,
+) -> Result<(), String> {
     let write = |path: &Option<PathBuf>, text: &dyn Fn() -> String| match path {
         Some(path) => std::fs::write(path, text()).map_err(|e| format!("{}: {e}", path.display())),
         None => Ok(()),
@@ -169,12 +190,7 @@ fn bench(arguments: &Arguments) -> Result<(), String> {
     write(&arguments.json, &|| {
         let rows: Vec<_> = outcomes.iter().map(Outcome::json).collect();
         serde_json::json!({"machine": machine, "workloads": rows}).to_string()
-    })?;
-    if broken.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("runs failed: {}", broken.join(", ")))
-    }
+    })
 }
 
 fn measure_workload(

@@ -68,31 +68,8 @@ pub(crate) fn run(
     let output = directory.join("output");
     let file = fs::File::create(&output).map_err(|error| error.to_string())?;
     let copy = file.try_clone().map_err(|error| error.to_string())?;
-    let home = directory.display().to_string();
-    let mut command = Command::new("/usr/bin/time");
-    command
-        .args(["-f", "%U %S %M", "-o"])
-        .arg(&told)
-        .args(["timeout", "--signal=KILL"])
-        .arg(limit.as_secs().to_string())
-        .args(&invocation.arguments)
-        .current_dir(directory)
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .stdin(Stdio::null())
-        .stdout(file)
-        .stderr(copy);
-    for name in [
-        "HOME",
-        "XDG_RUNTIME_DIR",
-        "XDG_CONFIG_HOME",
-        "XDG_STATE_HOME",
-    ] {
-        command.env(name, &home);
-    }
-    for (name, value) in &invocation.variables {
-        command.env(name, value);
-    }
+    let mut command = command(invocation, directory, &told, limit);
+    command.stdout(file).stderr(copy);
     let before = own_cpu();
     let start = Instant::now();
     let status = command.status();
@@ -109,18 +86,7 @@ pub(crate) fn run(
         let last = last.unwrap_or_default().join(" / ");
         return Err(Failure::Failed(format!("{status}: {last}")));
     }
-    // If the program failed, a line of text comes before the numbers.
-    let text = fs::read_to_string(&told).map_err(|error| error.to_string())?;
-    let numbers: Vec<f64> = text
-        .lines()
-        .last()
-        .unwrap_or_default()
-        .split(' ')
-        .filter_map(|number| number.parse().ok())
-        .collect();
-    let [user, system, peak] = numbers[..] else {
-        return Err(Failure::Failed(format!("/usr/bin/time says {text:?}")));
-    };
+    let [user, system, peak] = times(&told)?;
     Ok(Sample {
         wall,
         cpu: user + system,
@@ -128,6 +94,50 @@ pub(crate) fn run(
         servers,
         asked: Asked::default(),
     })
+}
+
+/// Returns the command of a program under `/usr/bin/time`, which writes its figures to the file `times`.
+fn command(invocation: &Invocation, directory: &Path, times: &Path, limit: Duration) -> Command {
+    let home = directory.display().to_string();
+    let mut command = Command::new("/usr/bin/time");
+    command
+        .args(["-f", "%U %S %M", "-o"])
+        .arg(times)
+        .args(["timeout", "--signal=KILL"])
+        .arg(limit.as_secs().to_string())
+        .args(&invocation.arguments)
+        .current_dir(directory)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .stdin(Stdio::null());
+    for name in [
+        "HOME",
+        "XDG_RUNTIME_DIR",
+        "XDG_CONFIG_HOME",
+        "XDG_STATE_HOME",
+    ] {
+        command.env(name, &home);
+    }
+    for (name, value) in &invocation.variables {
+        command.env(name, value);
+    }
+    command
+}
+
+/// Reads CPU seconds in user and kernel mode, and the peak memory in KiB.
+fn times(path: &Path) -> Result<[f64; 3], Failure> {
+    // If the program failed, a line of text comes before the numbers.
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let numbers: Vec<f64> = text
+        .lines()
+        .last()
+        .unwrap_or_default()
+        .split(' ')
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    numbers
+        .try_into()
+        .map_err(|_| Failure::Failed(format!("/usr/bin/time says {text:?}")))
 }
 
 /// Returns the CPU time of this process so far, in seconds, in steps of 10 ms, without its children.

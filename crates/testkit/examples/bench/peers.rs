@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 
 use crate::measure::Invocation;
 use crate::relay;
-use crate::servers::{PASSWORD, Servers, USER};
-use crate::workloads::{Content, Workload};
+use crate::servers::{PASSWORD, USER};
+use crate::task::Task;
+use crate::workloads::Workload;
 
 /// A program that copies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,15 +84,6 @@ impl Peer {
 pub(crate) fn knows(binary: &Path, flag: &str) -> bool {
     let output = Command::new(binary).arg("--help").output();
     output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(flag))
-}
-
-/// A planned run.
-pub(crate) struct Task<'a> {
-    pub(crate) workload: &'a Workload,
-    pub(crate) content: &'a Content,
-    pub(crate) servers: &'a Servers,
-    /// An empty directory.
-    pub(crate) directory: &'a Path,
 }
 
 impl Contender {

@@ -26,17 +26,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::peers::Task;
 use crate::servers::{PASSWORD, USER};
-
-/// Distribution of the three stages of a blob: decrypting, hashing, encrypting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
-    /// On one task: the cheapest, and right for as many blobs as cores.
-    Together,
-    /// On one task each: three cores for a single blob.
-    Apart,
-}
+use crate::task::Task;
+use crate::workloads::Shape;
 
 /// Number of bytes that are read from a connection at once.
 const READ_BUFFER: usize = 256 * 1024;

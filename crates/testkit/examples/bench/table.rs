@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::figures::{Evidence, Figure, Verdict, as_f64, cpu_per_gb};
+use crate::figures::{Evidence, Verdict, as_f64, cpu_per_gb};
 use crate::measure::{Failure, Sample, medians};
 use crate::peers::Contender;
-use crate::workloads::{Content, Workload};
+use crate::workloads::{Content, Figure, Workload};
 
 /// All runs of one program.
 pub(crate) struct Runs {

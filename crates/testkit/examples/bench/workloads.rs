@@ -3,9 +3,6 @@
 use testkit::image::Image;
 use testkit::{Layer, Platform, State};
 
-use crate::figures::Figure;
-use crate::relay::Shape;
-
 const MIB: u64 = 1 << 20;
 
 /// A row of the benchmark. Everything in `bench/NAME` at the source is copied to `mirror/NAME` at each destination.
@@ -34,6 +31,45 @@ pub(crate) struct Workload {
     pub(crate) fill: fn() -> Content,
     /// Requirements.
     pub(crate) figures: &'static [Figure],
+}
+
+/// A requirement on the medians of a workload.
+pub(crate) enum Figure {
+    /// Wall time, in seconds, at most.
+    Seconds(f64),
+    /// Wall time, in seconds or as a multiple of the relay's, at most: one of the two is enough.
+    SecondsOrRelay(f64, f64),
+    /// CPU seconds per gigabyte, as a multiple of the relay's, at most.
+    CpuOfRelay(f64),
+    /// Requests at both ends, including those for tokens, at most.
+    Requests(u64),
+    /// No requests except for lists of tags and for tokens.
+    ListsAndTokens,
+    /// The destination gets this many manifests and no blob request.
+    PutsOnly(u64),
+    /// The source sends every byte once.
+    FetchedOnce,
+    /// The source sends at most this multiple of the unique bytes.
+    FetchedAtMost(f64),
+    /// Each destination registry gets every byte once.
+    SentOnce,
+    /// Peak memory, in MiB, less than this.
+    PeakMib(f64),
+    /// Tags per second, at least.
+    TagsPerSecond(f64),
+    /// A multiple of the speed limit of one connection to the source, at least.
+    TimesOneConnection(f64),
+    /// A multiple of the wall time of the same copy to one destination, at most.
+    ThanOneDestination(f64),
+}
+
+/// Distribution of the three stages of a blob: decrypting, hashing, encrypting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// On one task: the cheapest, and right for as many blobs as cores.
+    Together,
+    /// On one task each: three cores for a single blob.
+    Apart,
 }
 
 /// The images of a workload.

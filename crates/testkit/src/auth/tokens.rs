@@ -1,11 +1,12 @@
 //! Granted tokens.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::time::Instant;
 
 use super::{Scope, TokenRules, jwt};
+use crate::lock::lock;
 
 /// The tokens granted by a token server.
 #[derive(Default)]
@@ -95,6 +96,6 @@ impl Tokens {
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }

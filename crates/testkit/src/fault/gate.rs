@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::lock::lock;
+
 /// A gate that holds requests before the registry handles them, until it is opened; see
 /// [`Action::Hold`](super::Action::Hold). Clones are the same gate.
 #[derive(Clone, Debug)]
@@ -33,11 +35,7 @@ impl Gate {
     /// # Errors
     /// The number of requests, if fewer arrive within `patience`.
     pub fn wait(&self, requests: u64, patience: Duration) -> Result<u64, u64> {
-        let reached = self
-            .0
-            .reached
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let reached = lock(&self.0.reached);
         let waited = self
             .0
             .more
@@ -57,11 +55,7 @@ impl Gate {
 
     /// Waits at the gate, on behalf of a request.
     pub(crate) async fn pass(&self) {
-        *self
-            .0
-            .reached
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) += 1;
+        *lock(&self.0.reached) += 1;
         self.0.more.notify_all();
         let mut open = self.0.open.subscribe();
         // Cannot fail: the sender is held here.

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::Action;
+use crate::lock::lock;
 use crate::log::{Kind, Request};
 
 type Test = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
@@ -215,7 +216,7 @@ impl Plan {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Armed>>> {
-        self.armed.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.armed)
     }
 }
 

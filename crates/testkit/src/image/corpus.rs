@@ -170,6 +170,13 @@ fn unknown_fields() -> Image {
         .build()
 }
 
+fn sbom() -> Image {
+    let content = r#"{"spdxVersion":"SPDX-2.3"}"#;
+    Image::artifact("application/spdx+json")
+        .layer(Layer::bytes("application/spdx+json", content))
+        .build()
+}
+
 fn artifacts() -> Vec<Shape> {
     let typed = |artifact_type: &str| Image::artifact(artifact_type);
     let nobody = Image::oci().label("of which nobody knows").build();
@@ -185,15 +192,7 @@ fn artifacts() -> Vec<Shape> {
                 .layer(Layer::bytes("application/wasm", &b"\0asm\x01\0\0\0"[..]))
                 .build(),
         ),
-        shape(
-            "SBOM",
-            typed("application/spdx+json")
-                .layer(Layer::bytes(
-                    "application/spdx+json",
-                    r#"{"spdxVersion":"SPDX-2.3"}"#,
-                ))
-                .build(),
-        ),
+        shape("SBOM", sbom()),
         shape(
             "artifact without layers",
             typed("application/vnd.example.note").build(),

@@ -258,3 +258,44 @@ pub enum LinkForm {
     /// `</v2/b/tags/list?…>` for the repository `a/b` (Artifactory): leads nowhere.
     WrongPath,
 }
+
+impl ReferrersList {
+    /// Returns lists in one page, with filters.
+    pub fn without_pages() -> Self {
+        Self {
+            filters: true,
+            paging: Paging::None,
+            page_size: usize::MAX,
+            unknown_subject: None,
+        }
+    }
+}
+
+impl PatchRule {
+    /// Returns rules that accept every PATCH and append its bytes.
+    pub fn lenient() -> Self {
+        Self {
+            status: 202,
+            content_range: ContentRange::Ignored,
+            second: None,
+            needs_range_later: false,
+        }
+    }
+}
+
+impl TagsRule {
+    /// Returns sorted lists in one page, open to everybody who may pull.
+    pub fn without_pages() -> Self {
+        Self {
+            paging: Paging::None,
+            page_size: usize::MAX,
+            always_pages: false,
+            refuses_large_n: None,
+            ignores_bad_n: false,
+            null_when_empty: false,
+            creation_order: false,
+            google: false,
+            refuses_users: None,
+        }
+    }
+}

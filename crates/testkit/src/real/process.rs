@@ -4,7 +4,9 @@ use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use crate::lock::lock;
 
 const PROGRAM: &str = "docker-registry";
 
@@ -56,10 +58,7 @@ impl Process {
     }
 
     pub(super) fn log(&self) -> String {
-        self.log
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.log).clone()
     }
 }
 
@@ -76,7 +75,7 @@ fn follow(stderr: ChildStderr, log: &Mutex<String>, port: &Sender<u16>) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
         let found = port_in(&line);
         {
-            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut log = lock(&log);
             log.push_str(&line);
             log.push('\n');
         }

@@ -227,20 +227,24 @@ impl RegistryBuilder {
             .expect("a loopback port can be bound")
     }
 
+    fn bases(&self, registry: SocketAddr, token: SocketAddr, storage: SocketAddr) -> Bases {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let base = |name: &Option<String>, address: SocketAddr| match name {
+            Some(name) => format!("{scheme}://{name}:{}", address.port()),
+            None => format!("{scheme}://{address}"),
+        };
+        Bases {
+            registry: base(&self.names.registry, registry),
+            token: base(&self.names.token, token),
+            storage: base(&self.names.storage, storage),
+        }
+    }
+
     async fn listen(self, stop: &CancellationToken) -> std::io::Result<Registry> {
         let (registry, address) = bind(SocketAddr::new(self.address, self.port)).await?;
         let (token, token_address) = bind(SocketAddr::new(self.address, 0)).await?;
         let (storage, storage_address) = bind(SocketAddr::new(self.address, 0)).await?;
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let host = |name: &Option<String>, address: SocketAddr| match name {
-            Some(name) => format!("{name}:{}", address.port()),
-            None => address.to_string(),
-        };
-        let bases = Bases {
-            registry: format!("{scheme}://{}", host(&self.names.registry, address)),
-            token: format!("{scheme}://{}", host(&self.names.token, token_address)),
-            storage: format!("{scheme}://{}", host(&self.names.storage, storage_address)),
-        };
+        let bases = self.bases(address, token_address, storage_address);
         let mut names = vec![self.address.to_string(), "localhost".to_owned()];
         names.extend(
             [self.names.registry, self.names.token, self.names.storage]

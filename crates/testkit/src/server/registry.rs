@@ -13,6 +13,7 @@ use super::shared::Shared;
 use crate::auth::Auth;
 use crate::fault::{Action, Fault, Handle};
 use crate::image::{Image, Manifest};
+use crate::lock::lock;
 use crate::log::{Log, Request, Totals};
 use crate::profile::Profile;
 use crate::state::State;
@@ -210,11 +211,7 @@ impl Registry {
 
     /// Things that clients did and a correct client never does: see the crate's documentation. Should be empty.
     pub fn problems(&self) -> Vec<String> {
-        self.shared
-            .problems
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.shared.problems).clone()
     }
 
     /// Installs a fault.
@@ -229,21 +226,13 @@ impl Registry {
 
     /// Waits this long before every answer from now on.
     pub fn set_latency(&self, latency: Duration) {
-        let mut conditions = self
-            .shared
-            .conditions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut conditions = lock(&self.shared.conditions);
         conditions.latency = latency;
     }
 
     /// Limits each connection to this many bytes a second from now on; `None` removes the limit.
     pub fn set_bandwidth(&self, bytes_per_second: Option<u64>) {
-        let mut conditions = self
-            .shared
-            .conditions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut conditions = lock(&self.shared.conditions);
         conditions.bandwidth = bytes_per_second;
     }
 

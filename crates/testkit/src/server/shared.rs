@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::auth::{Auth, Signer, TokenPlace, Tokens};
 use crate::fault::Plan;
+use crate::lock::lock;
 use crate::log::Log;
 use crate::profile::Profile;
 use crate::state::{State, Uploads};
@@ -56,18 +57,12 @@ impl Shared {
     }
 
     pub(crate) fn conditions(&self) -> Conditions {
-        *self
-            .conditions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.conditions)
     }
 
     /// Records something that a correct client never does.
     pub(crate) fn problem(&self, text: String) {
-        self.problems
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(text);
+        lock(&self.problems).push(text);
     }
 
     pub(crate) fn bases(&self) -> Bases {

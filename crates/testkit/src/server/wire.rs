@@ -6,7 +6,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::sent;
 use crate::fault::Cut;
+use crate::lock::lock;
 
 /// Maximum delay that a connection of limited bandwidth may make up.
 const LATE: Duration = Duration::from_millis(10);
@@ -95,7 +96,7 @@ impl Wire {
     }
 
     fn lock(&self) -> MutexGuard<'_, WireState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -4,7 +4,7 @@ mod repository;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 
@@ -13,6 +13,7 @@ pub(crate) use session::{Session, Uploads};
 
 use crate::blob::Blob;
 use crate::image::{Image, Manifest};
+use crate::lock::lock;
 
 /// The contents of a registry, to inspect and to change without a request. A clone has the same contents.
 #[derive(Clone, Default)]
@@ -35,7 +36,7 @@ pub(crate) struct Inner {
 
 impl State {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 
     /// Returns true if the repository has the blob.

@@ -17,8 +17,9 @@ mod rate;
 mod window;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use crate::lock::lock;
 use crate::transport::Lane;
 
 use gate::RequestGate;
@@ -92,7 +93,7 @@ impl Limits {
             Lane::Calls => self.calls,
             Lane::Downloads | Lane::Uploads => self.transfers,
         };
-        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gates = lock(&self.gates);
         let key = (host, lane);
         if gates.len() >= MAX_IDLE && !gates.contains_key(&key) {
             // The windows in use are bounded by the number of requests.

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use http::StatusCode;
 use tokio::time::Instant;
 
+use crate::lock::lock;
 use crate::reference::Registry;
 use crate::transport::shutdown_deadline::{DeadlineExceeded, ShutdownDeadline};
 
@@ -29,7 +30,7 @@ impl Pauses {
         let Some(until) = now.checked_add(delay) else {
             return false;
         };
-        let mut pauses = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pauses = lock(&self.until);
         match pauses.entry(registry.clone()) {
             Entry::Vacant(entry) => {
                 entry.insert(until);
@@ -45,10 +46,7 @@ impl Pauses {
     }
     /// Records an answer for `registry`.
     pub(in crate::transport) fn record_answer(&self, registry: &Registry, status: StatusCode) {
-        let mut overloads = self
-            .overloads
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut overloads = lock(&self.overloads);
         if status == StatusCode::SERVICE_UNAVAILABLE {
             let count = overloads.entry(registry.clone()).or_default();
             *count = count.saturating_add(1);
@@ -58,10 +56,7 @@ impl Pauses {
     }
     /// Returns true if `registry` only answers 503 at the moment.
     pub(in crate::transport) fn is_overloaded(&self, registry: &Registry) -> bool {
-        let overloads = self
-            .overloads
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let overloads = lock(&self.overloads);
         overloads
             .get(registry)
             .is_some_and(|count| *count >= OVERLOADED)
@@ -83,7 +78,7 @@ impl Pauses {
     }
     /// Returns the end of the pause of `registry`, if it is paused.
     fn paused_until(&self, registry: &Registry) -> Option<Instant> {
-        let mut pauses = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pauses = lock(&self.until);
         let until = *pauses.get(registry)?;
         if until > Instant::now() {
             return Some(until);

@@ -5,12 +5,13 @@
 //! wait until it is paid for. Bodies that share a bucket therefore take turns by the chunk.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
+use crate::lock::lock;
 use crate::reference::Registry;
 
 /// Time for which unused capacity is kept: a small burst.
@@ -100,7 +101,7 @@ impl Rates {
         self.buckets_for(registry).bytes
     }
     fn buckets_for(&self, registry: &Registry) -> Buckets {
-        let mut all = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.buckets);
         let made = all.entry(registry.clone()).or_insert_with(|| Buckets {
             requests: self.requests.for_registry(registry).map(Bucket::new),
             #[allow(clippy::cast_precision_loss, reason = "a rate need not be exact")]
@@ -124,7 +125,7 @@ impl Bucket {
     /// Takes `amount`. Returns the time at which the earlier amounts are paid for, which is in the past if there is no
     /// wait.
     pub(in crate::transport) fn take(&self, amount: u64) -> Instant {
-        let mut level = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut level = lock(&self.0);
         let now = Instant::now();
         let start = match now.checked_sub(KEPT) {
             Some(earliest) => level.paid.max(earliest),
@@ -135,7 +136,7 @@ impl Bucket {
     }
     /// Returns the time at which everything taken is paid for.
     fn next_free(&self) -> Instant {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).paid
+        lock(&self.0).paid
     }
 }
 

@@ -1,12 +1,13 @@
 //! Uploads: POST, PATCH, PUT, status, cancel.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use http::header;
 use serde_json::json;
 
 use super::location::{self, Moment};
 use crate::digest;
+use crate::lock::lock;
 use crate::profile::{ContentRange, StaleSession};
 use crate::server::incoming::Broken;
 use crate::server::judge::upload_range;
@@ -341,8 +342,4 @@ fn too_large(status: u16) -> Reply {
 /// Only for the log: the client has disconnected.
 fn gone() -> Reply {
     Reply::error(499, "UNKNOWN", "client disconnected")
-}
-
-fn lock(session: &Mutex<Session>) -> std::sync::MutexGuard<'_, Session> {
-    session.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,6 @@
 //! The gate of one host and lane: a window, the requests in flight, and the waiting ones.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use http::{StatusCode, Version};
@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::error::ErrorKind;
+use crate::lock::lock;
 use crate::transport::Lane;
 use crate::transport::limits::WindowBounds;
 use crate::transport::limits::queue::{QueueTicket, WaitQueue};
@@ -110,7 +111,7 @@ impl RequestGate {
         }
     }
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -14,13 +14,14 @@
 //!   of hanging for a night.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::lock::lock;
 use crate::reference::Registry;
 use crate::text;
 use crate::transport::shutdown_deadline::{DeadlineExceeded, ShutdownDeadline};
@@ -99,7 +100,7 @@ impl Quotas {
         registry: &Registry,
         user: &str,
     ) -> Arc<QuotaAccount> {
-        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut accounts = lock(&self.0);
         let made = accounts
             .entry((registry.clone(), user.to_owned()))
             .or_insert_with(|| {
@@ -168,7 +169,7 @@ impl QuotaAccount {
         news
     }
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
