@@ -270,13 +270,21 @@ fn finish(call: Call, running: Arc<Running>, reply: Reply, changes: Changes) -> 
     if has_length {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
-    for name in changes.without {
+    change_headers(headers, changes.without, changes.with);
+    response
+}
+
+fn change_headers(
+    headers: &mut http::HeaderMap,
+    without: Vec<&'static str>,
+    with: Vec<(&'static str, String)>,
+) {
+    for name in without {
         headers.remove(name);
     }
-    for (name, value) in changes.with {
+    for (name, value) in with {
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(HeaderName::from_static(name), value);
         }
     }
-    response
 }
