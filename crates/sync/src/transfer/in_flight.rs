@@ -174,22 +174,10 @@ impl InFlightBlobs {
         if let Some((completion, deadline)) = awaited {
             return UploadDecision::Await(completion, deadline);
         }
-        let mut probe = None;
-        let strategy = match decision {
-            Decision::Present => return UploadDecision::Present,
-            Decision::Check => UploadStrategy::Check,
-            Decision::Mount(from) => {
-                let is_first = from.confidence == MountConfidence::Uncommitted;
-                if is_first && !mounting.is_tried(MountConfidence::Uncommitted) {
-                    let (sender, ended) = watch::channel(None);
-                    discovery.first_mount = Some(Completion::new(ended));
-                    probe = Some(MountProbe(sender));
-                }
-                UploadStrategy::Mount(from)
-            }
-            Decision::SendUnchecked => UploadStrategy::SendUnchecked,
-            _ => UploadStrategy::Upload,
-        };
+        if decision == Decision::Present {
+            return UploadDecision::Present;
+        }
+        let (strategy, probe) = discovery.strategy(decision, mounting);
         let (lease, reader) = self.acquire_lease(entry, download, destination, probe);
         UploadDecision::Upload(lease, strategy, reader)
     }
@@ -262,6 +250,29 @@ pub(crate) fn knowledge(
 }
 
 impl MountDiscovery {
+    /// Returns the strategy for a decision to bring a blob, with a guard if it is the first mount of a blob that no
+    /// manifest names.
+    fn strategy(
+        &mut self,
+        decision: Decision,
+        mounting: MountCapability,
+    ) -> (UploadStrategy, Option<MountProbe>) {
+        match decision {
+            Decision::Check => (UploadStrategy::Check, None),
+            Decision::Mount(from) => {
+                let is_first = from.confidence == MountConfidence::Uncommitted;
+                let probe =
+                    (is_first && !mounting.is_tried(MountConfidence::Uncommitted)).then(|| {
+                        let (sender, ended) = watch::channel(None);
+                        self.first_mount = Some(Completion::new(ended));
+                        MountProbe(sender)
+                    });
+                (UploadStrategy::Mount(from), probe)
+            }
+            Decision::SendUnchecked => (UploadStrategy::SendUnchecked, None),
+            _ => (UploadStrategy::Upload, None),
+        }
+    }
     /// Returns whether a commit may be waited for. At a registry that is not known to mount, this ends a short time
     /// after the first wait.
     fn may_wait_for_commit(&self, mounting: MountCapability) -> bool {

@@ -119,7 +119,7 @@ async fn a_thousand_immutable_tags_in_fifty_repositories_cost_a_list_of_each() {
 }
 
 #[tokio::test]
-async fn five_further_tags_of_what_is_there_cost_the_destination_a_push_each() {
+async fn further_tags_of_a_present_image_cost_one_push_each() {
     for image in [
         Image::single([Layer::synthetic(100, 1)]),
         Image::index([
@@ -148,7 +148,7 @@ async fn five_further_tags_of_what_is_there_cost_the_destination_a_push_each() {
 }
 
 #[tokio::test]
-async fn a_stale_list_over_tags_that_cannot_be_pushed_again_fails_nothing() {
+async fn a_stale_list_of_immutable_tags_fails_nothing() {
     for refusal in [Refusal::Ecr, Refusal::Harbor, Refusal::Quay] {
         let (source, destination) = (server().await, server().await);
         let rules = filled(&source, &destination, 1, 4);

@@ -33,7 +33,7 @@ async fn a_source_that_fails_over_head_is_copied_from() {
 }
 
 #[tokio::test]
-async fn a_destination_that_refuses_to_show_a_tag_is_pushed_to() {
+async fn a_destination_that_hides_a_tag_is_pushed_to() {
     for status in [405, 412, 500] {
         let (source, destination) = (server().await, server().await);
         source.push("from/app", Some("v1"), &image(1));

@@ -185,7 +185,7 @@ async fn a_destination_that_stores_another_manifest_is_named() {
 }
 
 #[tokio::test]
-async fn a_rate_limit_that_does_not_end_is_told_as_such() {
+async fn a_permanent_rate_limit_is_reported() {
     let (source, destination) = (server().await, server().await);
     source.push("from/app", Some("v1"), &image());
     source.fault(
@@ -199,7 +199,7 @@ async fn a_rate_limit_that_does_not_end_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn a_destination_that_says_it_has_what_it_lacks_is_sent_everything_in_the_same_run() {
+async fn a_destination_that_reports_missing_blobs_as_present_is_sent_all_of_them() {
     // Like a Nexus group: it reports blobs that the repository cannot use.
     let (source, destination) = (server().await, server().await);
     let image = image();

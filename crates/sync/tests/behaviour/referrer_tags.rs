@@ -55,7 +55,7 @@ async fn images_that_are_tagged_by_their_own_digests_are_images() {
 }
 
 #[tokio::test]
-async fn a_list_whose_subject_is_nowhere_is_merged_into_what_stands_there() {
+async fn a_list_with_a_missing_subject_is_merged_into_the_existing_one() {
     let (source, destination) = (
         registry(Referrers::Absent).await,
         registry(Referrers::Absent).await,
@@ -104,7 +104,7 @@ fn signed_index(source: &Registry) -> Image {
 }
 
 #[tokio::test]
-async fn what_refers_to_children_is_counted_in_no_run() {
+async fn referrers_of_children_are_not_counted() {
     for referrers in [Referrers::Absent, Referrers::Api] {
         let (source, destination) = (registry(referrers).await, registry(referrers).await);
         let index = signed_index(&source);
@@ -136,7 +136,7 @@ async fn what_refers_to_children_is_counted_in_no_run() {
 }
 
 #[tokio::test]
-async fn what_refers_to_an_image_that_is_skipped_or_fails_is_not_counted() {
+async fn referrers_of_skipped_and_failed_images_are_not_counted() {
     for skipped in [true, false] {
         let (source, destination) = (
             registry(Referrers::Absent).await,
@@ -162,7 +162,7 @@ async fn what_refers_to_an_image_that_is_skipped_or_fails_is_not_counted() {
 }
 
 #[tokio::test]
-async fn what_refers_to_platforms_that_a_filter_keeps_is_counted_in_no_run() {
+async fn referrers_of_kept_platforms_are_not_counted() {
     let (source, destination) = (
         registry(Referrers::Absent).await,
         registry(Referrers::Absent).await,

@@ -145,7 +145,7 @@ async fn a_new_image_of_l_layers_costs_3l_plus_7_requests_and_an_unchanged_one_2
 }
 
 #[tokio::test]
-async fn a_changed_index_costs_what_changed_whatever_its_width() {
+async fn a_changed_index_costs_only_its_changes() {
     let (source, destination) = (server().await, server().await);
     let mut children = platforms(1, &["amd64", "arm64", "s390x", "ppc64le", "riscv64"]);
     source.push("from/app", Some("v1"), &Image::index(children.clone()));
@@ -235,7 +235,7 @@ async fn a_destination_that_fails_fails_alone_and_the_source_is_read_once() {
 }
 
 #[tokio::test]
-async fn broken_downloads_and_lost_answers_do_not_show_in_the_end() {
+async fn broken_downloads_and_lost_answers_leave_no_trace() {
     let (source, destination) = (server().await, server().await);
     let image = Image::single([Layer::synthetic(4 * MIB, 1)]);
     source.push("from/app", Some("v1"), &image);
@@ -252,7 +252,7 @@ async fn broken_downloads_and_lost_answers_do_not_show_in_the_end() {
 }
 
 #[tokio::test]
-async fn what_the_destination_lost_behind_its_index_is_brought_back() {
+async fn lost_content_below_an_index_is_restored() {
     let (source, destination) = (server().await, server().await);
     let mut children = platforms(1, &["amd64", "arm64"]);
     source.push("from/app", Some("v1"), &Image::index(children.clone()));

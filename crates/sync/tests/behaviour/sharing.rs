@@ -120,7 +120,7 @@ async fn forty_repositories_that_share_their_layers_cost_the_unique_bytes_once()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_mounts_are_refused_the_source_is_read_three_times_at_most() {
+async fn with_refused_mounts_the_source_is_read_three_times_at_most() {
     let forty = Forty::new(MountRule::Decline).await;
     forty.run(many()).await;
     let (source, destination) = (&forty.source, &forty.destination);
@@ -185,7 +185,7 @@ async fn a_hundred_new_images_send_every_blob_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_only_what_a_manifest_names_is_mounted_commits_are_awaited() {
+async fn commits_are_awaited_where_only_committed_blobs_are_mounted() {
     let forty = Forty::new(MountRule::Referenced).await;
     forty.run(many()).await;
     let (source, destination) = (&forty.source, &forty.destination);

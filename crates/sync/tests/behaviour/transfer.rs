@@ -134,7 +134,7 @@ async fn ten_repositories_of_a_registry_are_sent_the_bytes_once() {
 }
 
 #[tokio::test]
-async fn within_one_registry_not_a_byte_moves() {
+async fn within_one_registry_no_byte_is_sent() {
     let bench = Bench::new(1, Some(1)).await;
     let blob = Blob::synthetic(MIB, 3);
     bench.servers[0].state().put_blob(SOURCE, &blob);
@@ -153,7 +153,7 @@ async fn within_one_registry_not_a_byte_moves() {
 }
 
 #[tokio::test]
-async fn what_is_there_is_one_question() {
+async fn a_present_blob_costs_one_request() {
     let bench = Bench::new(1, None).await;
     let blob = bench.blob(MIB, 4);
     bench.servers[0].state().put_blob("to/there", &blob);
@@ -168,7 +168,7 @@ async fn what_is_there_is_one_question() {
 }
 
 #[tokio::test]
-async fn a_registry_that_declines_mounts_is_streamed_to() {
+async fn a_registry_that_refuses_mounts_is_sent_the_bytes() {
     let declining = Profile {
         mount: MountRule::Decline,
         ..Profile::distribution()
@@ -189,7 +189,7 @@ async fn a_registry_that_declines_mounts_is_streamed_to() {
 }
 
 #[tokio::test]
-async fn a_registry_that_mounts_what_a_manifest_names_is_asked_for_that() {
+async fn committed_blobs_are_mounted_at_a_registry_that_requires_it() {
     let bench = Bench::of(
         &[Profile {
             mount: MountRule::Referenced,
@@ -324,7 +324,7 @@ async fn a_source_with_wrong_bytes_is_read_once_more_fails_all_and_reaches_none(
 }
 
 #[tokio::test]
-async fn one_at_a_time_is_one_at_a_time() {
+async fn one_transfer_at_a_time_never_overlaps() {
     let bench = Bench::new(2, Some(1)).await;
     let blobs: Vec<_> = (0..12).map(|n| bench.blob(100_000 + n, 20 + n)).collect();
     let deliveries = blobs.iter().map(|blob| {
@@ -348,7 +348,7 @@ async fn one_at_a_time_is_one_at_a_time() {
 }
 
 #[tokio::test]
-async fn an_empty_blob_travels_too() {
+async fn an_empty_blob_is_copied_too() {
     let bench = Bench::new(2, Some(1)).await;
     let blob = bench.blob(0, 40);
     let to = vec![bench.to(0, "to/there"), bench.to(1, "to/there")];

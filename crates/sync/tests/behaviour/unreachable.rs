@@ -51,7 +51,7 @@ async fn source() -> Registry {
 }
 
 #[tokio::test]
-async fn a_source_that_is_down_is_tried_as_often_as_one_request_is() {
+async fn a_source_that_is_down_costs_the_tries_of_one_request() {
     let destination = server().await;
     let (dead, connections) = closing_port().await;
     let (summary, _) = run(
@@ -67,7 +67,7 @@ async fn a_source_that_is_down_is_tried_as_often_as_one_request_is() {
 }
 
 #[tokio::test]
-async fn a_destination_that_is_down_is_tried_as_often_as_one_request_is() {
+async fn a_destination_that_is_down_costs_the_tries_of_one_request() {
     let source = source().await;
     let (dead, connections) = closing_port().await;
     let (summary, _) = run(&[&source], rules(&source.host(), &dead), settings(&[])).await;
@@ -76,7 +76,7 @@ async fn a_destination_that_is_down_is_tried_as_often_as_one_request_is() {
 }
 
 #[tokio::test]
-async fn a_token_server_that_is_down_is_tried_as_often_as_one_request_is() {
+async fn a_token_server_that_is_down_costs_the_tries_of_one_request() {
     let source = source().await;
     let destination = server().await;
     let (dead, connections) = closing_port().await;
@@ -98,7 +98,7 @@ async fn a_token_server_that_is_down_is_tried_as_often_as_one_request_is() {
 }
 
 #[tokio::test]
-async fn a_name_that_does_not_resolve_is_looked_up_as_often_as_for_one_request() {
+async fn an_unknown_host_name_costs_the_lookups_of_one_request() {
     let source = source().await;
     let rules = rules(&source.host(), "registry.invalid");
     let (summary, _) = run(&[&source], rules, settings(&[])).await;

@@ -60,8 +60,8 @@ fn page() -> String {
         }
     }
     page.push_str("\n## Behaviour of registries\n\n| The destination | The image |\n|---|---|\n");
-    for way in registries::ways() {
-        writeln!(page, "| {} | {} |", way.name, words(way.expect)).unwrap();
+    for behavior in registries::behaviors() {
+        writeln!(page, "| {} | {} |", behavior.name, words(behavior.expect)).unwrap();
     }
     page
 }

@@ -94,24 +94,22 @@ impl Row {
 /// Returns the table.
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = refusals();
+    rows.extend(denials());
     rows.extend(failures());
     rows.extend(connections());
+    rows.extend(silences());
     rows.extend(contents());
+    rows.extend(stored_contents());
     rows
 }
 
 /// Answers about the request.
 fn refusals() -> Vec<Row> {
-    use Operation::{
-        ClosingPut, DestinationHead, ManifestGet, Mount, Patch, Put, SourceHead, StorageGet,
-        TagList,
-    };
+    use Operation::{DestinationHead, Mount, SourceHead, StorageGet, TagList};
     let elsewhere = Expect::Copied("from another address of the storage");
     let unclear = Expect::Copied("without knowing what is there");
     let unmounted = Expect::Copied("without a mount");
-    let afresh = Expect::Copied("in a new session");
     let by_get = Expect::Copied("by a GET");
-    let read_again = Expect::Copied("when its tag is read again");
     vec![
         lasting("400", "400 Bad Request", |_| {
             Action::error(400, "UNKNOWN", "bad")
@@ -142,6 +140,21 @@ fn refusals() -> Vec<Row> {
         )
         .but(StorageGet, elsewhere, Expect::Fails("401 Unauthorized"))
         .at(|operation| operation.is_token() || operation == Operation::StorageGet),
+    ]
+}
+
+/// Answers that deny access or existence.
+fn denials() -> Vec<Row> {
+    use Operation::{
+        ClosingPut, DestinationHead, ManifestGet, Mount, Patch, Put, SourceHead, StorageGet,
+    };
+    let elsewhere = Expect::Copied("from another address of the storage");
+    let unclear = Expect::Copied("without knowing what is there");
+    let unmounted = Expect::Copied("without a mount");
+    let afresh = Expect::Copied("in a new session");
+    let by_get = Expect::Copied("by a GET");
+    let read_again = Expect::Copied("when its tag is read again");
+    vec![
         lasting("403", "403 Forbidden", |_| {
             Action::error(403, "DENIED", "no")
         })
@@ -216,9 +229,8 @@ fn failures() -> Vec<Row> {
 }
 
 fn connections() -> Vec<Row> {
-    use Operation::{ClosingPut, ManifestPut, Mount, Put};
+    use Operation::Mount;
     let unmounted = Expect::Copied("without a mount");
-    let seen = Expect::Copied("since a HEAD finds it there");
     vec![
         passing(
             "closed before the answer",
@@ -258,6 +270,15 @@ fn connections() -> Vec<Row> {
             }
         })
         .at(Operation::receives),
+    ]
+}
+
+/// Requests without a full answer.
+fn silences() -> Vec<Row> {
+    use Operation::{ClosingPut, ManifestPut, Mount, Put};
+    let unmounted = Expect::Copied("without a mount");
+    let seen = Expect::Copied("since a HEAD finds it there");
+    vec![
         passing("silence before the answer", "no answer came", |_| {
             Action::StallBeforeAnswer
         })
@@ -283,6 +304,7 @@ fn connections() -> Vec<Row> {
     ]
 }
 
+/// Answers with wrong contents.
 fn contents() -> Vec<Row> {
     use Operation::{
         BlobGet, ClosingPut, DestinationHead, DestinationToken, ManifestGet, ManifestPut, Mount,
@@ -341,6 +363,15 @@ fn contents() -> Vec<Row> {
             )
             .but(SourceToken, garbled, garbled)
             .but(DestinationToken, garbled, garbled),
+    ]
+}
+
+/// Faults of the registry's storage and tokens.
+fn stored_contents() -> Vec<Row> {
+    use Operation::{ClosingPut, DestinationHead, ManifestPut, Mount, Put, StorageGet};
+    let healed = Expect::Copied("when the manifest is refused because the blob is missing");
+    let unmounted = Expect::Copied("without a mount");
+    vec![
         lasting(
             "the registry reports another stored digest",
             "instead of sha256:",

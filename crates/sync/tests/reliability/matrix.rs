@@ -15,10 +15,10 @@ use crate::world::{RETRIES, SHORT_STALL, World};
 /// Cells at the same time: most of them wait most of the time.
 const WORLDS: usize = 16;
 /// Maximum time of a cell; a longer one hangs.
-const HANG: Duration = Duration::from_secs(60);
+const MAX_CELL_TIME: Duration = Duration::from_secs(60);
 
 /// Result of a run.
-struct Came {
+struct CellResult {
     summary: Summary,
     hits: u64,
 }
@@ -36,7 +36,7 @@ pub(crate) fn run_all<C: Sync>(
                 .build()
                 .unwrap();
             let judged = runtime.block_on(async {
-                let judged = tokio::time::timeout(HANG, judge(cell)).await;
+                let judged = tokio::time::timeout(MAX_CELL_TIME, judge(cell)).await;
                 judged.unwrap_or_else(|_| Err("it hangs".to_owned()))
             });
             if let Err(complaint) = judged {
@@ -100,23 +100,28 @@ async fn cell(row: &Row, operation: Operation, always: bool, expect: Expect) -> 
     };
     let handle = registry.fault(fault, (row.action)(registry));
     let summary = world.copy().await;
-    let came = Came {
+    let result = CellResult {
         summary,
         hits: handle.hits(),
     };
-    judge(&world, operation, expect, &came)
+    judge(&world, operation, expect, &result)
 }
 
 /// Judges the cell by its result.
-fn judge(world: &World, operation: Operation, expect: Expect, came: &Came) -> Result<(), String> {
-    let Came { summary, hits } = came;
+fn judge(
+    world: &World,
+    operation: Operation,
+    expect: Expect,
+    result: &CellResult,
+) -> Result<(), String> {
+    let CellResult { summary, hits } = result;
     if *hits == 0 {
         return Err(format!("no request was struck; {:?}", reasons(summary)));
     }
     world
-        .others_arrived()
+        .check_others_arrived()
         .map_err(|why| format!("another image: {why}; {:?}", reasons(summary)))?;
-    ended_as(world, expect, summary)?;
+    has_expected_outcome(world, expect, summary)?;
     if let [failed] = &summary.failures[..] {
         let (failure, hosts) = (&failed.failure, operation.hosts(world));
         let named = failure.reason.contains(&failure.host);
@@ -132,7 +137,11 @@ fn judge(world: &World, operation: Operation, expect: Expect, came: &Came) -> Re
 }
 
 /// Returns whether the target image ended as expected, and no request was made that a correct client never makes.
-pub(crate) fn ended_as(world: &World, expect: Expect, summary: &Summary) -> Result<(), String> {
+pub(crate) fn has_expected_outcome(
+    world: &World,
+    expect: Expect,
+    summary: &Summary,
+) -> Result<(), String> {
     for registry in [&world.source, &world.destination] {
         if let Some(problem) = registry.problems().first() {
             return Err(problem.clone());
@@ -141,7 +150,7 @@ pub(crate) fn ended_as(world: &World, expect: Expect, summary: &Summary) -> Resu
     let reasons = reasons(summary);
     match expect {
         Expect::Copied(_) if !reasons.is_empty() => Err(format!("{reasons:?}")),
-        Expect::Copied(_) => world.aim_arrived(),
+        Expect::Copied(_) => world.check_target_arrived(),
         Expect::Fails(says) => {
             let [reason] = reasons[..] else {
                 return Err(format!("{} failures: {reasons:?}", reasons.len()));
@@ -149,7 +158,7 @@ pub(crate) fn ended_as(world: &World, expect: Expect, summary: &Summary) -> Resu
             if !reason.contains(says) || reason.contains("internal error") {
                 return Err(format!("does not say {says:?}: {reason}"));
             }
-            match world.aim_arrived() {
+            match world.check_target_arrived() {
                 Ok(()) => Err(format!("it is there, but failed: {reason}")),
                 Err(_) => Ok(()),
             }

@@ -3,7 +3,7 @@
 use testkit::profile::{MountRule, Profile};
 use testkit::{Fault, Kind, Request};
 
-use crate::world::{AIM, FROM, TO, World, own_layer};
+use crate::world::{AIM, FROM, TO, World, target_layer};
 
 /// A kind of request of a copy, with the registries for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,9 +156,9 @@ impl Operation {
             TagList => of(Kind::Tags, FROM),
             SourceHead => of(Kind::ManifestHead, FROM),
             ManifestGet => of(Kind::ManifestGet, FROM),
-            BlobGet => of(Kind::BlobGet, FROM).reference(own_layer()),
+            BlobGet => of(Kind::BlobGet, FROM).reference(target_layer()),
             StorageGet => {
-                Fault::on(Kind::Storage).matching(|request| request.path.contains(&own_layer()))
+                Fault::on(Kind::Storage).matching(|request| request.path.contains(&target_layer()))
             }
             SourceToken => token(FROM),
             DestinationHead => of(Kind::ManifestHead, TO),
@@ -167,9 +167,9 @@ impl Operation {
             Patch => of(Kind::UploadPatch, TO),
             // The PUT with the whole blob is refused first.
             ClosingPut => of(Kind::UploadPut, TO)
-                .reference(own_layer())
+                .reference(target_layer())
                 .matching(|request| request.header("content-length") == Some("0")),
-            Put => of(Kind::UploadPut, TO).reference(own_layer()),
+            Put => of(Kind::UploadPut, TO).reference(target_layer()),
             ManifestPut => of(Kind::ManifestPut, TO),
             DestinationToken => token(TO),
         }

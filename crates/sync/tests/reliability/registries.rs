@@ -7,13 +7,13 @@ use testkit::profile::{
 use testkit::{Action, Cut, Fault, Image, Kind, Layer};
 
 use crate::expect::{AGAIN, Expect};
-use crate::matrix::{ended_as, reasons, run_all};
+use crate::matrix::{has_expected_outcome, reasons, run_all};
 use crate::world::{AIM, OTHER_TO, TO, World, shared};
 
 const MIB: u64 = 1024 * 1024;
 
 /// A behavior of a destination.
-pub(crate) struct Way {
+pub(crate) struct RegistryBehavior {
     /// Name in the document.
     pub(crate) name: String,
     change: Box<dyn Fn(&mut Profile) + Sync>,
@@ -24,12 +24,12 @@ pub(crate) struct Way {
     pub(crate) expect: Expect,
 }
 
-fn way(
+fn behavior(
     name: impl Into<String>,
     expect: Expect,
     change: impl Fn(&mut Profile) + Sync + 'static,
-) -> Way {
-    Way {
+) -> RegistryBehavior {
+    RegistryBehavior {
         name: name.into(),
         change: Box::new(change),
         prepare: |_| None,
@@ -38,7 +38,7 @@ fn way(
     }
 }
 
-impl Way {
+impl RegistryBehavior {
     fn prepared(self, prepare: fn(&World) -> Option<Handle>) -> Self {
         Self { prepare, ..self }
     }
@@ -56,12 +56,13 @@ fn aim() -> Image {
 }
 
 /// Returns all behaviors.
-pub(crate) fn ways() -> Vec<Way> {
-    let mut ways = sessions();
-    ways.extend(forms());
-    ways.extend(tags());
-    ways.extend(refusals());
-    ways
+pub(crate) fn behaviors() -> Vec<RegistryBehavior> {
+    let mut behaviors = sessions();
+    behaviors.extend(forms());
+    behaviors.extend(mounts());
+    behaviors.extend(tags());
+    behaviors.extend(refusals());
+    behaviors
 }
 
 /// Breaks the upload of the large layer within its body, once.
@@ -83,9 +84,9 @@ fn breaks_once(world: &World) -> Option<Handle> {
 /// A name, and the profile whose rules for sessions apply.
 type Flavour = (&'static str, fn() -> Profile);
 
-fn sessions() -> Vec<Way> {
-    let resumed = Expect::Copied("from the offset of the session, or in a new session");
-    let flavours: [Flavour; 8] = [
+/// Returns the rules for sessions of well-known registries.
+fn flavours() -> [Flavour; 8] {
+    [
         ("distribution 2.8", Profile::distribution),
         ("distribution 3", Profile::distribution3),
         ("Harbor", || Profile {
@@ -103,19 +104,23 @@ fn sessions() -> Vec<Way> {
         ("Gitea", Profile::gitea),
         ("Google", Profile::google),
         ("GHCR", Profile::ghcr),
-    ];
-    let mut ways = Vec::new();
-    for (name, profile) in flavours {
+    ]
+}
+
+fn sessions() -> Vec<RegistryBehavior> {
+    let resumed = Expect::Copied("from the offset of the session, or in a new session");
+    let mut behaviors = Vec::new();
+    for (name, profile) in flavours() {
         let whole = format!("an upload PUT breaks, with sessions like those of {name}");
-        ways.push(way(whole, resumed, move |p| *p = profile()).prepared(breaks_once));
+        behaviors.push(behavior(whole, resumed, move |p| *p = profile()).prepared(breaks_once));
         let patch = format!("an upload PATCH breaks, with sessions like those of {name}");
-        let patched = way(patch, resumed, move |p| {
+        let patched = behavior(patch, resumed, move |p| {
             *p = Profile {
                 refuses_whole_put: Some(405),
                 ..profile()
             };
         });
-        ways.push(patched.prepared(breaks_once));
+        behaviors.push(patched.prepared(breaks_once));
     }
     for (name, stale) in [
         ("is refused", StaleSession::Refused),
@@ -123,46 +128,46 @@ fn sessions() -> Vec<Way> {
         ("kills it", StaleSession::Killed),
     ] {
         let name = format!("an upload breaks, and the old address of its session {name}");
-        let broken = way(name, resumed, move |p| p.stale_session = stale);
-        ways.push(broken.prepared(breaks_once));
+        let broken = behavior(name, resumed, move |p| p.stale_session = stale);
+        behaviors.push(broken.prepared(breaks_once));
     }
-    let silent = way(
+    let silent = behavior(
         "an upload breaks, and sessions do not report their offset",
         resumed,
         |p| {
             p.upload_range = RangeForm::Absent;
         },
     );
-    ways.push(silent.prepared(breaks_once));
-    let mute = way(
+    behaviors.push(silent.prepared(breaks_once));
+    let mute = behavior(
         "an upload breaks, and sessions have no status request",
         resumed,
         |p| {
             p.refuses_status = Some(405);
         },
     );
-    ways.push(mute.prepared(breaks_once));
-    ways
+    behaviors.push(mute.prepared(breaks_once));
+    behaviors
 }
 
-fn forms() -> Vec<Way> {
+fn forms() -> Vec<RegistryBehavior> {
     let patched = Expect::Copied("by PATCH");
     let chunked = Expect::Copied("in chunks");
-    let mut ways: Vec<Way> = [404, 405, 501]
+    let mut behaviors: Vec<RegistryBehavior> = [404, 405, 501]
         .map(|status| {
             let name = format!("a PUT with the whole blob is answered {status}");
-            way(name, patched, move |p| p.refuses_whole_put = Some(status))
+            behavior(name, patched, move |p| p.refuses_whole_put = Some(status))
         })
         .into();
-    ways.extend([
-        way("a PUT above 1 MiB is answered 413", patched, |p| {
+    behaviors.extend([
+        behavior("a PUT above 1 MiB is answered 413", patched, |p| {
             p.put_limit = Some(MIB);
         }),
-        way("PUT and PATCH above 1 MiB are answered 413", chunked, |p| {
+        behavior("PUT and PATCH above 1 MiB are answered 413", chunked, |p| {
             p.put_limit = Some(MIB);
             p.patch_limit = Some((MIB, 413));
         }),
-        way(
+        behavior(
             "PUT and PATCH above 1 MiB are answered 413 and 416",
             chunked,
             |p| {
@@ -170,7 +175,7 @@ fn forms() -> Vec<Way> {
                 p.patch_limit = Some((MIB, 416));
             },
         ),
-        way(
+        behavior(
             "chunks are at least 2 MiB, and PUT is refused",
             patched,
             |p| {
@@ -178,7 +183,7 @@ fn forms() -> Vec<Way> {
                 p.chunk_min_length = Some(2 * MIB);
             },
         ),
-        way(
+        behavior(
             "chunks are at least 2 MiB, and an upload breaks",
             AGAIN,
             |p| {
@@ -186,7 +191,7 @@ fn forms() -> Vec<Way> {
             },
         )
         .prepared(breaks_once),
-        way(
+        behavior(
             "a second PATCH is refused, and an upload breaks",
             AGAIN,
             |p| {
@@ -199,24 +204,29 @@ fn forms() -> Vec<Way> {
         )
         .prepared(breaks_once),
     ]);
+    behaviors
+}
+
+fn mounts() -> Vec<RegistryBehavior> {
+    let mut behaviors = Vec::new();
     for status in [400, 401, 403, 404, 405, 500, 503] {
         let name = format!("every mount is answered {status}");
-        ways.push(way(name, Expect::Copied("by an upload"), move |p| {
+        behaviors.push(behavior(name, Expect::Copied("by an upload"), move |p| {
             p.mount = MountRule::Refuse(status);
         }));
     }
-    ways.push(way(
+    behaviors.push(behavior(
         "every mount is declined",
         Expect::Copied("by an upload"),
         |p| {
             p.mount = MountRule::Decline;
         },
     ));
-    ways
+    behaviors
 }
 
-fn tags() -> Vec<Way> {
-    let mut ways = Vec::new();
+fn tags() -> Vec<RegistryBehavior> {
+    let mut behaviors = Vec::new();
     for (name, rule, says) in [
         ("ECR", Immutable::Ecr, "400 Bad Request (TAG_INVALID"),
         ("Harbor", Immutable::Harbor, "412 Precondition Failed"),
@@ -224,23 +234,25 @@ fn tags() -> Vec<Way> {
     ] {
         let immutable = move |p: &mut Profile| p.immutable_tags = Some(rule);
         let taken = format!("the tag cannot be moved, as at {name}, and is another image");
-        ways.push(
-            way(taken, Expect::Fails(says), immutable).prepared(|world| {
+        behaviors.push(
+            behavior(taken, Expect::Fails(says), immutable).prepared(|world| {
                 let old = Image::single([Layer::synthetic(500, 77)]);
                 world.destination.push(TO, Some(AIM), &old);
                 None
             }),
         );
         let there = format!("the tag cannot be moved, as at {name}, and is this image");
-        ways.push(
-            way(there, Expect::Copied("before, and left alone"), immutable).prepared(|world| {
-                world.destination.push(TO, Some(AIM), &aim());
-                None
-            }),
+        behaviors.push(
+            behavior(there, Expect::Copied("before, and left alone"), immutable).prepared(
+                |world| {
+                    world.destination.push(TO, Some(AIM), &aim());
+                    None
+                },
+            ),
         );
         let lost = format!("the tag cannot be moved, as at {name}, and the reply to it is lost");
-        ways.push(
-            way(
+        behaviors.push(
+            behavior(
                 lost,
                 Expect::Copied("since a HEAD finds it there"),
                 immutable,
@@ -252,11 +264,11 @@ fn tags() -> Vec<Way> {
             }),
         );
     }
-    ways
+    behaviors
 }
 
-fn refusals() -> Vec<Way> {
-    let mut ways = Vec::new();
+fn refusals() -> Vec<RegistryBehavior> {
+    let mut behaviors = Vec::new();
     for (name, unknown, says) in [
         ("404", Unknown::NotFound, "404 Not Found (NAME_UNKNOWN"),
         ("401", Unknown::Unauthorized, "401 Unauthorized"),
@@ -264,40 +276,40 @@ fn refusals() -> Vec<Way> {
         ("403", Unknown::Denied, "403 Forbidden (DENIED"),
     ] {
         let name = format!("the repository must exist and does not: {name}");
-        let missing = way(name, Expect::Fails(says), move |p| {
+        let missing = behavior(name, Expect::Fails(says), move |p| {
             p.existence = Existence::Repository;
             p.unknown_repository = unknown;
         });
-        ways.push(missing.prepared(|world| {
+        behaviors.push(missing.prepared(|world| {
             world.destination.state().create_repository(OTHER_TO);
             None
         }));
     }
-    ways.push(
-        way(
+    behaviors.push(
+        behavior(
             "manifests are rewritten",
             Expect::Fails("the registry rewrote the manifest"),
             |p| p.rewrites_manifests = true,
         )
         .for_everybody(),
     );
-    ways.push(
-        way(
+    behaviors.push(
+        behavior(
             "a web server answers 200 to everything",
             Expect::Fails("what came is a web page"),
             |p| p.web_server = Some((200, 200)),
         )
         .for_everybody(),
     );
-    ways
+    behaviors
 }
 
 #[test]
-fn every_way_of_a_registry() {
-    let complaints = run_all(&ways(), async |way| {
-        judge(way)
+fn every_behavior_of_a_registry() {
+    let complaints = run_all(&behaviors(), async |behavior| {
+        judge(behavior)
             .await
-            .map_err(|why| format!("{}: {why}", way.name))
+            .map_err(|why| format!("{}: {why}", behavior.name))
     });
     assert!(
         complaints.is_empty(),
@@ -306,19 +318,19 @@ fn every_way_of_a_registry() {
     );
 }
 
-async fn judge(way: &Way) -> Result<(), String> {
+async fn judge(behavior: &RegistryBehavior) -> Result<(), String> {
     let mut profile = Profile::distribution3();
-    (way.change)(&mut profile);
+    (behavior.change)(&mut profile);
     let mut world = World::with(Profile::distribution3(), profile, &aim()).await;
     // One after the other, so that the others have content to mount.
     world.images = 1;
-    let handle = (way.prepare)(&world);
+    let handle = (behavior.prepare)(&world);
     let mut summary = world.copy().await;
     if handle.is_some_and(|handle| handle.hits() != 1) {
         return Err("nothing broke off".to_owned());
     }
-    let others = world.others_arrived();
-    if way.others {
+    let others = world.check_others_arrived();
+    if behavior.others {
         others.map_err(|why| format!("another image: {why}; {:?}", reasons(&summary)))?;
     } else {
         others.err().ok_or("the others arrived")?;
@@ -327,5 +339,5 @@ async fn judge(way: &Way) -> Result<(), String> {
         }
         summary.failures.truncate(1);
     }
-    ended_as(&world, way.expect, &summary)
+    has_expected_outcome(&world, behavior.expect, &summary)
 }

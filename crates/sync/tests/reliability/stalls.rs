@@ -116,7 +116,7 @@ async fn others_finish_while_a_source_is_silent() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_host_that_takes_connections_and_says_nothing_fails_within_its_bounds() {
+async fn a_silent_host_fails_within_its_bounds() {
     // Neither the TLS handshake nor plain HTTP is ever answered.
     let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let host = mute.local_addr().unwrap().to_string();

@@ -52,7 +52,7 @@ pub(crate) fn aim() -> Image {
 }
 
 /// Returns the digest of the layer that only the target image has.
-pub(crate) fn own_layer() -> String {
+pub(crate) fn target_layer() -> String {
     Layer::synthetic(10_000, 2).digest().to_owned()
 }
 
@@ -121,12 +121,12 @@ impl World {
     }
 
     /// Checks that the target image arrived, every byte of it.
-    pub(crate) fn aim_arrived(&self) -> Result<(), String> {
+    pub(crate) fn check_target_arrived(&self) -> Result<(), String> {
         self.arrived(FROM, TO, AIM)
     }
 
     /// Checks that all other images arrived.
-    pub(crate) fn others_arrived(&self) -> Result<(), String> {
+    pub(crate) fn check_others_arrived(&self) -> Result<(), String> {
         let mut tags = OTHER_TAGS.iter();
         tags.try_for_each(|tag| self.arrived(OTHER_FROM, OTHER_TO, tag))
     }

@@ -210,14 +210,15 @@ impl Store for MemoryStore {
     ) -> BoxFuture<'a, Result<BlobStream, Error>> {
         async move {
             let target = Target::Digest(blob.digest.clone());
-            let mut call = self
+            let call = self
                 .stores
                 .state()
                 .words("open-blob", &self.repository, &target);
-            if offset > 0 {
-                call += &format!(" at {offset}");
-            }
-            self.stores.begin_call(call).await?;
+            let position = match offset {
+                0 => String::new(),
+                offset => format!(" at {offset}"),
+            };
+            self.stores.begin_call(call + &position).await?;
             let rest = self.blob(blob)?.slice(usize::try_from(offset).unwrap()..);
             let script = self.stores.state().scripts.next_read(&self.repository);
             match &script {

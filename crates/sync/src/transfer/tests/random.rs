@@ -144,22 +144,22 @@ fn arrange(bench: &Bench, scenario: &Scenario) {
         bench.stores.limit_uploads(registry, window);
     }
     bench.stores.set_jitter(scenario.jitter, scenario.dice);
-    let fake = &bench.stores;
+    let stores = &bench.stores;
     for fault in &scenario.faults {
         match fault {
-            Fault::Post(d) => fake.on_open(DESTINATIONS[*d], OpenScript::Fail(ErrorKind::Denied)),
-            Fault::PostHangs(d) => fake.on_open(DESTINATIONS[*d], OpenScript::Hold(slow_gate())),
+            Fault::Post(d) => stores.on_open(DESTINATIONS[*d], OpenScript::Fail(ErrorKind::Denied)),
+            Fault::PostHangs(d) => stores.on_open(DESTINATIONS[*d], OpenScript::Hold(slow_gate())),
             Fault::Read(s, n) => {
-                fake.on_read(SOURCES[*s], ReadScript::Break(*n, ErrorKind::Server))
+                stores.on_read(SOURCES[*s], ReadScript::Break(*n, ErrorKind::Server));
             }
-            Fault::Open(s) => fake.on_read(SOURCES[*s], ReadScript::Fail(ErrorKind::Server)),
+            Fault::Open(s) => stores.on_read(SOURCES[*s], ReadScript::Fail(ErrorKind::Server)),
             Fault::Take(d, n) => {
-                fake.on_receive(DESTINATIONS[*d], ReceiveScript::Fail(*n, ErrorKind::Server))
+                stores.on_receive(DESTINATIONS[*d], ReceiveScript::Fail(*n, ErrorKind::Server));
             }
-            Fault::Restart(d, n) => fake.on_receive(DESTINATIONS[*d], ReceiveScript::Restart(*n)),
-            Fault::Resume(d, n) => fake.on_receive(DESTINATIONS[*d], ReceiveScript::Resume(*n)),
+            Fault::Restart(d, n) => stores.on_receive(DESTINATIONS[*d], ReceiveScript::Restart(*n)),
+            Fault::Resume(d, n) => stores.on_receive(DESTINATIONS[*d], ReceiveScript::Resume(*n)),
             Fault::TakeHangs(d, n) => {
-                fake.on_receive(DESTINATIONS[*d], ReceiveScript::Pause(*n, slow_gate()))
+                stores.on_receive(DESTINATIONS[*d], ReceiveScript::Pause(*n, slow_gate()));
             }
         }
     }

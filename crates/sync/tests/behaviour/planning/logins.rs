@@ -50,7 +50,7 @@ fn access() -> Access {
 }
 
 #[tokio::test]
-async fn a_repository_that_does_not_exist_yet_is_new_wherever_pushes_make_it() {
+async fn a_missing_repository_is_new_where_pushes_create_it() {
     for destination in [
         Registry::builder().docker_hub(access()),
         Registry::builder().harbor(access()),
@@ -78,7 +78,7 @@ async fn a_repository_that_does_not_exist_yet_is_new_wherever_pushes_make_it() {
 }
 
 #[tokio::test]
-async fn a_question_that_is_refused_is_no_answer() {
+async fn a_refused_request_is_no_answer() {
     let open = Registry::builder().start().await;
     let closed = [
         Registry::builder()
@@ -120,7 +120,7 @@ async fn a_question_that_is_refused_is_no_answer() {
 }
 
 #[tokio::test]
-async fn who_may_only_read_can_plan() {
+async fn a_read_only_login_can_plan() {
     let access = Access::new().user_with("ada", "pw", [Grant::pull()]);
     let auth = Auth::Bearer(access, TokenRules::default());
     let destination = Registry::builder().auth(auth).start().await;
@@ -137,7 +137,7 @@ async fn who_may_only_read_can_plan() {
 }
 
 #[tokio::test]
-async fn a_login_that_is_no_good_is_no_plan() {
+async fn a_refused_login_makes_no_plan() {
     for auth in [Auth::basic("ada", "pw"), Auth::bearer("ada", "pw")] {
         let destination = Registry::builder().auth(auth).start().await;
         for intent in [Intent::Plan, Intent::Check, Intent::Copy] {

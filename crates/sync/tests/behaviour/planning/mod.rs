@@ -102,42 +102,7 @@ async fn agree(servers: &[&Registry], rules: &[Arc<Rule>], settings: &Settings) 
     assert_eq!(plans.len(), copies.len());
     assert_eq!(checks.len(), copies.len());
     for (name, outcome) in &copies {
-        let plan = &plans[name];
-        let check = &checks[name];
-        match (outcome, plan, check) {
-            (Outcome::Copied(copied), Outcome::Planned(planned), Outcome::Planned(checked)) => {
-                assert_eq!(copied.digest, planned.digest, "{name}");
-                assert_eq!(
-                    (copied.filtered, copied.sparse),
-                    (planned.filtered, planned.sparse)
-                );
-                assert_eq!(checked.change, planned.change, "{name}");
-                assert!(checked.cost.is_none());
-                let from = copied.replaced.clone();
-                match &planned.change {
-                    Change::Moved { from: told } => assert_eq!(Some(told), from.as_ref(), "{name}"),
-                    Change::Referrers => assert!(copied.root_unchanged, "{name}"),
-                    Change::Again(losses) => assert_eq!(*losses, copied.losses, "{name}"),
-                    Change::New => assert_eq!(from, None, "{name}"),
-                }
-                assert_eq!(
-                    planned.cost.as_ref().unwrap().referrers,
-                    copied.referrers,
-                    "{name}"
-                );
-            }
-            (
-                Outcome::Unchanged { digest, .. },
-                Outcome::Unchanged { digest: told, .. },
-                Outcome::Unchanged { digest: seen, .. },
-            ) => {
-                assert_eq!((digest, digest), (told, seen), "{name}");
-            }
-            (Outcome::Skipped { why }, Outcome::Skipped { why: told }, Outcome::Skipped { .. }) => {
-                assert_eq!(why, told);
-            }
-            other => panic!("{name}: {other:?}"),
-        }
+        assert_agree(name, outcome, &plans[name], &checks[name]);
     }
     assert_eq!(planned.planned, copied.copied);
     assert_eq!(checked.planned, copied.copied);
@@ -153,6 +118,44 @@ async fn agree(servers: &[&Registry], rules: &[Arc<Rule>], settings: &Settings) 
         );
     }
     planned
+}
+
+/// Asserts that the plan and the check of an image announce its copy.
+fn assert_agree(name: &str, outcome: &Outcome, plan: &Outcome, check: &Outcome) {
+    match (outcome, plan, check) {
+        (Outcome::Copied(copied), Outcome::Planned(planned), Outcome::Planned(checked)) => {
+            assert_eq!(copied.digest, planned.digest, "{name}");
+            assert_eq!(
+                (copied.filtered, copied.sparse),
+                (planned.filtered, planned.sparse)
+            );
+            assert_eq!(checked.change, planned.change, "{name}");
+            assert!(checked.cost.is_none());
+            let from = copied.replaced.clone();
+            match &planned.change {
+                Change::Moved { from: told } => assert_eq!(Some(told), from.as_ref(), "{name}"),
+                Change::Referrers => assert!(copied.root_unchanged, "{name}"),
+                Change::Again(losses) => assert_eq!(*losses, copied.losses, "{name}"),
+                Change::New => assert_eq!(from, None, "{name}"),
+            }
+            assert_eq!(
+                planned.cost.as_ref().unwrap().referrers,
+                copied.referrers,
+                "{name}"
+            );
+        }
+        (
+            Outcome::Unchanged { digest, .. },
+            Outcome::Unchanged { digest: told, .. },
+            Outcome::Unchanged { digest: seen, .. },
+        ) => {
+            assert_eq!((digest, digest), (told, seen), "{name}");
+        }
+        (Outcome::Skipped { why }, Outcome::Skipped { why: told }, Outcome::Skipped { .. }) => {
+            assert_eq!(why, told);
+        }
+        other => panic!("{name}: {other:?}"),
+    }
 }
 
 /// Removes the difference between present and shared blobs, which depends on the order of the images.
@@ -188,7 +191,7 @@ fn index(seed: u64) -> Image {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn new_changed_and_unchanged_images_are_told_as_they_are_copied() {
+async fn new_changed_and_unchanged_images_are_planned_as_they_are_copied() {
     let (source, destination) = (server().await, server().await);
     let (old, new, same) = (image([1, 2]), image([1, 3]), index(10));
     for (tag, image) in [
@@ -217,7 +220,7 @@ async fn new_changed_and_unchanged_images_are_told_as_they_are_copied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_repositories_share_is_sent_once_and_mounted_elsewhere() {
+async fn shared_blobs_are_sent_once_and_mounted_elsewhere() {
     let (source, one, two) = (server().await, server().await, server().await);
     let mut rules = Vec::new();
     for number in 0..8 {
@@ -235,7 +238,7 @@ async fn what_repositories_share_is_sent_once_and_mounted_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn filters_are_told_as_they_are_copied() {
+async fn filtered_images_are_planned_as_they_are_copied() {
     for parts in [
         Parts::default(),
         Parts {
@@ -264,7 +267,7 @@ async fn filters_are_told_as_they_are_copied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_lost_is_told_and_so_is_what_is_forced() {
+async fn lost_and_forced_content_is_planned() {
     let (source, destination) = (server().await, server().await);
     let image = image([1, 2]);
     source.push("from/app", Some("v1"), &image);
@@ -292,7 +295,7 @@ async fn what_was_lost_is_told_and_so_is_what_is_forced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signatures_are_told_as_they_come_along() {
+async fn signatures_are_planned_as_they_are_copied() {
     for referrers in [Lists::Api, Lists::Absent] {
         let new = || {
             Registry::start(Profile {
@@ -352,7 +355,7 @@ async fn within_a_registry_everything_is_mounted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_lost_is_sent_though_another_repository_has_it() {
+async fn a_lost_blob_is_sent_although_another_repository_has_it() {
     let (source, destination) = (server().await, server().await);
     let image = image([1, 2]);
     source.push("from/app", Some("v1"), &image);
@@ -377,7 +380,7 @@ async fn what_was_lost_is_sent_though_another_repository_has_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn totals_do_not_depend_on_what_is_compared_first() {
+async fn totals_do_not_depend_on_the_order() {
     let (source, destination) = (server().await, server().await);
     // Each index shares two of its three children with the next.
     for seed in 0..8 {
@@ -415,7 +418,7 @@ async fn totals_do_not_depend_on_what_is_compared_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_destinations_are_told_each_as_it_stands() {
+async fn each_destination_is_planned_on_its_own() {
     let (source, one, two) = (server().await, server().await, server().await);
     let (app, other) = (index(10), image([1, 1_000]));
     source.push("from/app", Some("v1"), &app);
@@ -437,7 +440,7 @@ async fn several_destinations_are_told_each_as_it_stands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tags_that_name_referrers_are_counted_alike_though_their_images_differ() {
+async fn referrer_tags_are_counted_alike_in_all_runs() {
     let (source, destination) = (server().await, server().await);
     let (new, moved) = (index(10), index(20));
     for (seeds, tag, image) in [(70.., "new", &new), (80.., "moved", &moved)] {

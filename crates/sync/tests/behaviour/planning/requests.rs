@@ -6,7 +6,7 @@ use std::time::Duration;
 use image_syncer_sync::Outcome;
 use image_syncer_sync::event::{Change, Planned};
 use image_syncer_sync::inventory::records::{Records, RecordsError};
-use image_syncer_sync::rule::Immutable;
+use image_syncer_sync::rule::{Immutable, Rule};
 use image_syncer_sync::settings::{Intent, Settings};
 use testkit::{Kind, Registry};
 
@@ -20,7 +20,7 @@ fn kinds(server: &Registry) -> Vec<Kind> {
 }
 
 #[tokio::test]
-async fn requests_are_as_few_as_what_is_asked_allows() {
+async fn a_plan_sends_as_few_requests_as_possible() {
     let (source, destination) = (server().await, server().await);
     let image = super::image([1, 2, 3]);
     source.push("from/app", Some("v1"), &image);
@@ -29,21 +29,11 @@ async fn requests_are_as_few_as_what_is_asked_allows() {
         &[to(&destination, "to/app")],
     )];
     let servers = [&source, &destination];
-    let ask = async |intent| {
-        source.clear_requests();
-        destination.clear_requests();
-        let (_, outcomes) = run(&servers, &rules, with(&settings(&[]), intent)).await;
-        let planned: Option<Planned> = match outcomes.into_values().next() {
-            Some(Outcome::Planned(planned)) => Some(*planned),
-            _ => None,
-        };
-        (planned, kinds(&source), kinds(&destination))
-    };
-    let (planned, from, there) = ask(Intent::Check).await;
+    let (planned, from, there) = ask(&servers, &rules, Intent::Check).await;
     assert_eq!(planned.unwrap().cost, None);
     assert_eq!(from, [Kind::ManifestHead]);
     assert_eq!(there, [Kind::ManifestHead]);
-    let (planned, from, there) = ask(Intent::Plan).await;
+    let (planned, from, there) = ask(&servers, &rules, Intent::Plan).await;
     let cost = planned.unwrap().cost.unwrap();
     assert_eq!(
         (cost.layers, cost.platforms),
@@ -67,20 +57,20 @@ async fn requests_are_as_few_as_what_is_asked_allows() {
     );
     let changed = super::image([1, 2]);
     destination.push("to/app", Some("v1"), &changed);
-    let (planned, from, there) = ask(Intent::Check).await;
+    let (planned, from, there) = ask(&servers, &rules, Intent::Check).await;
     assert!(matches!(planned.unwrap().change, Change::Moved { .. }));
     assert_eq!(
         (from, there),
         (vec![Kind::ManifestHead], vec![Kind::ManifestHead])
     );
-    let (planned, from, there) = ask(Intent::Plan).await;
+    let (planned, from, there) = ask(&servers, &rules, Intent::Plan).await;
     let volume = planned.unwrap().cost.unwrap().volume;
     assert_eq!((volume.blobs, volume.present_bytes), (2, 20_000));
     assert_eq!(from, [Kind::ManifestHead, Kind::ManifestGet, Kind::BlobGet]);
     assert_eq!((there.len(), count(&there, Kind::BlobHead)), (5, 4));
     destination.push("to/app", Some("v1"), &image);
     for intent in [Intent::Check, Intent::Plan] {
-        let (planned, from, there) = ask(intent).await;
+        let (planned, from, there) = ask(&servers, &rules, intent).await;
         assert!(planned.is_none());
         assert_eq!(
             (from, there),
@@ -89,12 +79,29 @@ async fn requests_are_as_few_as_what_is_asked_allows() {
     }
 }
 
+/// Runs with `intent`. Returns the plan of the only image, and the requests at source and destination.
+async fn ask(
+    servers: &[&Registry; 2],
+    rules: &[Arc<Rule>],
+    intent: Intent,
+) -> (Option<Planned>, Vec<Kind>, Vec<Kind>) {
+    for server in servers {
+        server.clear_requests();
+    }
+    let (_, outcomes) = run(servers, rules, with(&settings(&[]), intent)).await;
+    let planned: Option<Planned> = match outcomes.into_values().next() {
+        Some(Outcome::Planned(planned)) => Some(*planned),
+        _ => None,
+    };
+    (planned, kinds(servers[0]), kinds(servers[1]))
+}
+
 fn count(kinds: &[Kind], wanted: Kind) -> usize {
     kinds.iter().filter(|kind| **kind == wanted).count()
 }
 
 #[tokio::test]
-async fn a_repository_that_has_no_tags_is_asked_for_no_blob() {
+async fn a_repository_without_tags_gets_no_blob_checks() {
     let (source, destination) = (server().await, server().await);
     for (tag, seed) in [("v1", 1), ("v2", 10), ("v3", 20)] {
         source.push("from/app", Some(tag), &image([seed, seed + 1]));
@@ -122,7 +129,7 @@ async fn a_repository_that_has_no_tags_is_asked_for_no_blob() {
 }
 
 #[tokio::test]
-async fn what_the_records_say_of_immutable_tags_is_believed_and_nothing_is_added() {
+async fn a_plan_believes_the_records_about_immutable_tags() {
     let (source, destination) = (server().await, server().await);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("records.sqlite3");

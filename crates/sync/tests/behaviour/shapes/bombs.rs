@@ -78,7 +78,7 @@ async fn an_index_of_a_hundred_thousand_entries_is_not_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn an_index_of_as_many_entries_as_can_be_read_is_refused_before_any_is_asked_for() {
+async fn an_index_with_too_many_entries_is_refused_before_any_fetch() {
     let source = source_of(&index_of(80_000)).await;
     let (reason, fetched) = refused(&source).await;
     assert!(reason.ends_with(TOO_MANY), "{reason}");
@@ -86,7 +86,7 @@ async fn an_index_of_as_many_entries_as_can_be_read_is_refused_before_any_is_ask
 }
 
 #[tokio::test]
-async fn a_broad_tree_is_refused_before_its_leaves_are_asked_for() {
+async fn a_broad_tree_is_refused_before_its_leaves_are_fetched() {
     let source = server().await;
     let leaves = |parent: usize| -> Vec<Value> {
         let leaf = |n: usize| json!({"mediaType": media::OCI_MANIFEST, "digest": format!("sha256:{:064x}", parent * 1000 + n), "size": 1});
@@ -111,7 +111,7 @@ async fn a_broad_tree_is_refused_before_its_leaves_are_asked_for() {
 }
 
 #[tokio::test]
-async fn a_hundred_indexes_within_each_other_are_followed_for_eight() {
+async fn nested_indexes_are_followed_for_eight_levels() {
     let source = server().await;
     let leaf = Image::single([Layer::tar("leaf", 10)]);
     let deep = (0..100).fold(leaf, |inner, _| Image::index([inner]));
@@ -123,7 +123,7 @@ async fn a_hundred_indexes_within_each_other_are_followed_for_eight() {
 }
 
 #[tokio::test]
-async fn indexes_that_a_lying_registry_lets_name_each_other_are_not_believed() {
+async fn indexes_that_name_each_other_are_refused() {
     let source = server().await;
     let (a, b) = (digest::sha256(b"a"), digest::sha256(b"b"));
     let forged = |own: &str, other: &str| {
@@ -209,7 +209,7 @@ async fn one_list_of_more_referrers_than_an_image_may_have_is_refused_before_any
 }
 
 #[tokio::test]
-async fn what_lies_below_referrers_that_are_indexes_counts_while_a_level_is_copied() {
+async fn children_of_referrer_indexes_count_towards_the_bound() {
     let (reason, source) = endless(Referrers::Api, 5, 4_000).await;
     assert!(reason.ends_with(TOO_MANY_REFERRERS), "{reason}");
     assert!(reason.starts_with("referrer sha256:"), "{reason}");

@@ -111,22 +111,22 @@ async fn from(place: Place) {
 }
 
 #[tokio::test]
-async fn every_shape_goes_from_the_strict_to_whoever_takes_it() {
+async fn every_shape_is_copied_from_a_strict_registry() {
     from(Place::Strict).await;
 }
 
 #[tokio::test]
-async fn every_shape_goes_from_one_with_the_api_to_whoever_takes_it() {
+async fn every_shape_is_copied_from_a_registry_with_the_referrers_api() {
     from(Place::WithApi).await;
 }
 
 #[tokio::test]
-async fn every_shape_goes_from_one_without_the_api_to_whoever_takes_it() {
+async fn every_shape_is_copied_from_a_registry_without_the_referrers_api() {
     from(Place::WithoutApi).await;
 }
 
 #[tokio::test]
-async fn every_shape_goes_from_docker_registry_to_whoever_takes_it() {
+async fn every_shape_is_copied_from_docker_registry() {
     from(Place::Real).await;
 }
 

@@ -41,7 +41,7 @@ fn windows(url: &str) -> Image {
 }
 
 /// Copies `image` from a source that needs a login; hosts of the private network may be `allowed`.
-async fn bring_from(
+async fn copy_from(
     image: &Image,
     allowed: &[&Registry],
     destination: &Registry,
@@ -101,7 +101,7 @@ async fn a_foreign_layer_comes_from_the_source_where_that_has_it() {
         .layer(Layer::foreign("windows", 200_000, "https://layers.example/").pushed())
         .build();
     let destination = Registry::start(Profile::strict()).await;
-    let (summary, _) = bring_from(&image, &[], &destination).await;
+    let (summary, _) = copy_from(&image, &[], &destination).await;
     assert_eq!(summary.copied, 1);
     assert!(destination.state().has_blob("to/app", layer().digest()));
 }
@@ -117,7 +117,7 @@ async fn a_foreign_layer_comes_from_its_url_without_a_login_and_resumed() {
         },
     );
     let destination = Registry::start(Profile::strict()).await;
-    let (summary, source) = bring_from(&windows(&url), &[&host], &destination).await;
+    let (summary, source) = copy_from(&windows(&url), &[&host], &destination).await;
     assert_eq!(summary.copied, 1, "{:?}", summary.failures);
     assert!(destination.state().has_blob("to/app", layer().digest()));
     destination.verify_complete("to/app", "v1").unwrap();
@@ -134,7 +134,7 @@ async fn a_foreign_layer_comes_from_its_url_without_a_login_and_resumed() {
 }
 
 #[tokio::test]
-async fn what_comes_from_a_url_is_held_to_its_digest() {
+async fn a_layer_from_a_url_must_match_its_digest() {
     let (host, url) = elsewhere().await;
     let url = url.replace(layer().digest(), Layer::tar("other", 300).digest());
     host.push(
@@ -143,7 +143,7 @@ async fn what_comes_from_a_url_is_held_to_its_digest() {
         &Image::single([Layer::tar("other", 300)]),
     );
     let destination = Registry::start(Profile::strict()).await;
-    let (summary, _) = bring_from(&windows(&url), &[&host], &destination).await;
+    let (summary, _) = copy_from(&windows(&url), &[&host], &destination).await;
     assert!(
         reason(&summary).contains("the blob is corrupt"),
         "{}",
@@ -156,7 +156,7 @@ async fn what_comes_from_a_url_is_held_to_its_digest() {
 async fn a_url_into_a_private_network_is_not_followed() {
     let (host, url) = elsewhere().await;
     let destination = Registry::start(Profile::strict()).await;
-    let (summary, _) = bring_from(&windows(&url), &[], &destination).await;
+    let (summary, _) = copy_from(&windows(&url), &[], &destination).await;
     let expected = format!(
         "cannot fetch foreign layer {} of from/app at 127.0.0.1: its URL leads to an address of a private network, which \
          is not followed: if this is meant, write --allow-private 127.0.0.1",
@@ -167,12 +167,12 @@ async fn a_url_into_a_private_network_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_foreign_layer_that_nobody_has_is_said() {
+async fn a_foreign_layer_that_is_nowhere_is_reported() {
     let image = Image::oci()
         .layer(Layer::nondistributable("windows", 200_000))
         .build();
     let destination = Registry::start(Profile::strict()).await;
-    let (summary, source) = bring_from(&image, &[], &destination).await;
+    let (summary, source) = copy_from(&image, &[], &destination).await;
     let expected = format!(
         "cannot fetch blob {} of from/app at {}: it is a foreign layer that the registry does not have, and its \
          descriptor names no URL to fetch it from",
@@ -183,7 +183,7 @@ async fn a_foreign_layer_that_nobody_has_is_said() {
 }
 
 #[tokio::test]
-async fn what_stands_in_its_descriptor_is_not_fetched() {
+async fn a_blob_that_is_embedded_in_its_descriptor_is_not_fetched() {
     let (source, destination) = (server().await, server().await);
     let image = Image::oci()
         .layer(Layer::tar("beside", 100))

@@ -70,7 +70,7 @@ async fn source_of(image: &Image) -> Registry {
 }
 
 #[tokio::test]
-async fn attestations_are_not_blamed_for_refusals_of_another_kind() {
+async fn other_refusals_do_not_mention_attestations() {
     let (index, _) = attested();
     let source = source_of(&index).await;
     for (status, code, blamed) in [
@@ -133,7 +133,7 @@ async fn without_attestations_nothing_is_stripped_and_no_index_written() {
 }
 
 #[tokio::test]
-async fn who_refuses_attestations_is_told_of_the_flag() {
+async fn a_refusal_of_attestations_names_the_flag() {
     let (index, images) = attested();
     let (source, destination) = (
         source_of(&index).await,
@@ -183,7 +183,7 @@ async fn attestations_are_recognized_whatever_the_status_of_their_refusal() {
 }
 
 #[tokio::test]
-async fn who_refuses_what_is_no_attestation_is_told_of_none() {
+async fn a_refusal_of_other_manifests_names_no_flag() {
     let (_, [lone, _]) = attested();
     let profile = Profile {
         refuses_oci: true,
@@ -200,7 +200,7 @@ async fn who_refuses_what_is_no_attestation_is_told_of_none() {
 }
 
 #[tokio::test]
-async fn a_sparse_index_stays_what_it_is_and_a_wider_filter_brings_the_rest() {
+async fn a_sparse_index_keeps_its_digest_and_a_wider_filter_copies_the_rest() {
     let (index, [amd64, arm64]) = attested();
     let profile = || Profile {
         sparse_indexes: true,
@@ -234,7 +234,7 @@ async fn a_sparse_index_stays_what_it_is_and_a_wider_filter_brings_the_rest() {
 }
 
 #[tokio::test]
-async fn a_new_root_is_not_believed_to_have_what_an_old_sparse_one_names() {
+async fn children_of_an_old_sparse_root_are_not_assumed_for_a_new_one() {
     let (old, [amd64, arm64]) = attested();
     let profile = Profile {
         sparse_indexes: true,
@@ -251,7 +251,7 @@ async fn a_new_root_is_not_believed_to_have_what_an_old_sparse_one_names() {
 }
 
 #[tokio::test]
-async fn who_wants_all_children_is_no_place_for_a_sparse_index() {
+async fn a_registry_that_requires_all_children_refuses_a_sparse_index() {
     let (index, [_, arm64]) = attested();
     let attestation = Image::attestation_of(&arm64);
     let (source, destination) = (source_of(&index).await, server().await);
@@ -273,7 +273,7 @@ async fn who_wants_all_children_is_no_place_for_a_sparse_index() {
 
 /// Some registries do not say which children they need, and others not that they need any.
 #[tokio::test]
-async fn who_refuses_a_sparse_index_without_naming_children_is_understood() {
+async fn a_refused_sparse_index_is_recognized_without_named_children() {
     let (index, _) = attested();
     for (code, pushes) in [("MANIFEST_INVALID", 1), ("MANIFEST_BLOB_UNKNOWN", 3)] {
         let (source, destination) = (source_of(&index).await, server().await);
@@ -287,7 +287,7 @@ async fn who_refuses_a_sparse_index_without_naming_children_is_understood() {
 }
 
 #[tokio::test]
-async fn nothing_is_sparse_where_nothing_passes() {
+async fn a_filter_that_nothing_passes_makes_no_sparse_index() {
     let (index, _) = attested();
     let (source, destination) = (source_of(&index).await, server().await);
     let (summary, _) = copy(&source, &[&destination], ":v1", sparse(&["riscv64"])).await;
@@ -295,7 +295,7 @@ async fn nothing_is_sparse_where_nothing_passes() {
 }
 
 #[tokio::test]
-async fn docker_registry_is_no_place_for_a_sparse_index_and_says_so() {
+async fn docker_registry_refuses_a_sparse_index_with_a_hint() {
     testkit::needs!("docker-registry");
     let shape = Shape {
         name: "attested index",

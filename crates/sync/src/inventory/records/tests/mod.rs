@@ -93,10 +93,10 @@ fn a_copy_from_another_source_replaces_the_record() {
     let (destination, v1) = (repository("d.example/b"), tag("v1"));
     let digest = Digest::sha256(b"1");
     run(&directory, |i| {
-        i.copied(&one, &v1, &destination, &v1, &digest)
+        i.copied(&one, &v1, &destination, &v1, &digest);
     });
     run(&directory, |i| {
-        i.copied(&other, &v1, &destination, &v1, &digest)
+        i.copied(&other, &v1, &destination, &v1, &digest);
     });
     run(&directory, |inventory| {
         assert_eq!(
@@ -292,7 +292,7 @@ fn a_fault_is_reported_once_and_then_nothing_is_known() {
     let reported: Arc<Mutex<Vec<RecordsErrorKind>>> = Arc::default();
     let reports = Arc::clone(&reported);
     let records = Records::open(&path, move |error| {
-        reports.lock().unwrap().push(error.kind())
+        reports.lock().unwrap().push(error.kind());
     });
     let records = records.unwrap();
     for number in 0..10 {

@@ -21,7 +21,7 @@ fn reading_records_creates_and_writes_nothing() {
     );
     let (one, two) = (Digest::sha256(b"1"), Digest::sha256(b"2"));
     run(&directory, |i| {
-        i.copied(&source, &v1, &destination, &v1, &one)
+        i.copied(&source, &v1, &destination, &v1, &one);
     });
     let before = std::fs::read(&path).unwrap();
     let records = Arc::new(open_to_read(&path).unwrap());
