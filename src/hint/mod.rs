@@ -47,6 +47,10 @@ fn access(failure: &Failure, target: &FailureTarget<'_>) -> Option<String> {
         Cause::CredentialFile => {
             "fix the file, or add an entry for the registry to the auth file, which takes precedence".into()
         }
+        Cause::TokenServer => format!(
+            "correct the address of the token server (realm) in the settings of {host}, or see the log of {}",
+            failure.host
+        ),
         Cause::NoPushRight => target.push_right(),
         Cause::NoPullRight => format!(
             "grant the account the right to pull {path} at {host}, use another login, or check the name of the \
@@ -222,6 +226,9 @@ fn content(failure: &Failure, target: &FailureTarget<'_>) -> Option<String> {
         Cause::MediaTypeRefused if !source => format!(
             "copy to a registry that accepts it, or rebuild the image in a form that {host} accepts"
         ),
+        Cause::ManifestInvalid if source => {
+            "the document at the source is not valid: build the image again and push it there".into()
+        }
         Cause::ManifestInvalid => format!("check the log of {host} for the reason"),
         Cause::TooLarge => {
             "raise the limit for request bodies at the registry or the proxy in front of it (nginx: client_max_body_size 0)".into()

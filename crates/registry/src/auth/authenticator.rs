@@ -3,9 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::future::{BoxFuture, FutureExt as _};
 use http::{HeaderValue, Method};
-use url::Url;
 
 use crate::auth::base_answer::BaseAnswer;
 use crate::auth::challenge_probe::{ChallengeProbe, ProbeGuard};
@@ -14,16 +12,14 @@ use crate::auth::google::{ACCESS_TOKEN_USER, ServiceAccounts};
 use crate::auth::keychain::Access;
 use crate::auth::known_scheme::{AuthScheme, KnownScheme};
 use crate::auth::logins::{Admission, Logins};
-use crate::auth::realm::{self, RealmTrust};
-use crate::auth::refusal;
 use crate::auth::scope::ScopeSet;
-use crate::auth::scope_batch::{self, QueueStep, TokenQueues};
-use crate::auth::scopes::Scopes;
+use crate::auth::scope_batch::TokenQueues;
 use crate::auth::single_flight::SingleFlight;
-use crate::auth::token::{TokenLogin, TokenServer, authority, basic, bearer};
-use crate::auth::token_cache::{Token, TokenCache};
+use crate::auth::token::{TokenLogin, basic, bearer};
+use crate::auth::token_cache::TokenCache;
+use crate::auth::token_requests::TokenSource;
 use crate::cause::Cause;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::reference::Registry;
 use crate::transport::{Endpoint, RetryPolicy, Transport};
 
@@ -32,7 +28,7 @@ pub struct Authenticator {
     pub(super) registry: Registry,
     pub(super) transport: Arc<Transport>,
     pub(super) retry: RetryPolicy,
-    trusted: Arc<[String]>,
+    pub(super) trusted: Arc<[String]>,
     accounts: ServiceAccounts,
     /// State for verified and for unverified connections. Facts from an unverified connection are never used for a
     /// verified one, because anybody on the way can forge them.
@@ -57,7 +53,7 @@ pub(super) struct AuthState {
     /// Challenge of `GET /v2/`, requested if another answer contains none.
     pub(super) ping: SingleFlight<BaseAnswer>,
     /// Token server that does not receive the credential because it belongs to another domain.
-    withheld: Mutex<Option<String>>,
+    pub(super) withheld: Mutex<Option<String>>,
 }
 
 impl AuthState {
@@ -177,7 +173,13 @@ impl Authenticator {
     /// deny, and some receive a second request with fewer scopes after they refused all.
     pub fn grants(&self, endpoint: &Endpoint, access: &Access, scopes: &ScopeSet) -> bool {
         let side = self.side(endpoint);
-        let wanted = side.memory().scopes_for(scopes);
+        let (wanted, is_narrowed) = {
+            let memory = side.memory();
+            (memory.scopes_for(scopes), memory.leaves_out_sources(scopes))
+        };
+        if is_narrowed {
+            return false;
+        }
         let token = side.tokens.find(&access.credential, &wanted);
         token.is_none_or(|token| token.grants(&wanted))
     }
@@ -260,180 +262,6 @@ impl Authenticator {
     pub(super) fn accounts(&self) -> &ServiceAccounts {
         &self.accounts
     }
-    /// Returns a token for `scopes`, from the cache or from its server. A read request asks for write access as well if
-    /// the repository is written to, so that one token serves both. If the server refuses that, the next request asks
-    /// for read access only.
-    async fn token(
-        &self,
-        endpoint: &Endpoint,
-        access: &Access,
-        scopes: &ScopeSet,
-        source: &TokenSource,
-    ) -> Result<Arc<Token>, Error> {
-        let side = self.side(endpoint);
-        loop {
-            let wanted = side.memory().scopes_for(scopes);
-            if let Some(token) = side.tokens.find(&access.credential, &wanted) {
-                return Ok(token);
-            }
-            let slot = side.tokens.slot(&access.credential, &wanted);
-            let fetch = self.fetch(endpoint, access, scopes, &wanted, source);
-            let outcome = slot
-                .flight
-                .get(|token| token.is_usable(&wanted), fetch)
-                .await;
-            match outcome {
-                Err(error)
-                    if scope_batch::is_refusal(&error)
-                        && side.memory().narrow_after_refusal(scopes, &wanted) => {}
-                outcome => return outcome,
-            }
-        }
-    }
-    /// Asks for a token, and where repositories to mount from are among the scopes and it is refused, for one
-    /// without them: some servers refuse all for the sake of one (docs/protocol.md#scopes).
-    fn fetch<'a>(
-        &'a self,
-        endpoint: &'a Endpoint,
-        access: &'a Access,
-        scopes: &'a ScopeSet,
-        wanted: &'a Scopes,
-        source: &'a TokenSource,
-    ) -> BoxFuture<'a, Result<Arc<Token>, Error>> {
-        async move {
-            match self.in_line(endpoint, access, wanted, source).await {
-                Err(error)
-                    if scopes.repositories().len() > 1 && scope_batch::is_refusal(&error) =>
-                {
-                    self.token(endpoint, access, &scopes.without_sources(), source)
-                        .await
-                }
-                outcome => outcome,
-            }
-        }
-        .boxed()
-    }
-    /// Gets a token, with a request of its own or with one that it shares with other waiting requests.
-    async fn in_line(
-        &self,
-        endpoint: &Endpoint,
-        access: &Access,
-        wanted: &Scopes,
-        source: &TokenSource,
-    ) -> Result<Arc<Token>, Error> {
-        let line = self.side(endpoint).lines.line(&access.credential);
-        let place = line.join(wanted);
-        // Whoever shared the request is told of their own part of it.
-        let own = |error: Error| error.with_action(wanted.action());
-        loop {
-            match place.next().await {
-                QueueStep::Over(outcome) => return outcome.map_err(own),
-                QueueStep::Ask(batch) => {
-                    let outcome = self
-                        .request_token(endpoint, access, batch.scopes(), source)
-                        .await;
-                    if let Some(outcome) = batch.end(outcome) {
-                        return outcome.map_err(own);
-                    }
-                }
-            }
-        }
-    }
-    /// Sends one token request, with the login if the token server may receive it.
-    async fn request_token(
-        &self,
-        endpoint: &Endpoint,
-        access: &Access,
-        wanted: &Scopes,
-        source: &TokenSource,
-    ) -> Result<Token, Error> {
-        let action = wanted.action();
-        let base = self.transport.base_url(endpoint, &action).await?;
-        let refuse =
-            |kind, message| Error::new(kind, action.as_str(), self.registry.as_str(), message);
-        let realm = realm::resolve_realm(&base, &source.realm)
-            .ok_or_else(|| refuse(ErrorKind::Protocol, refusal::bad_realm(&source.realm)))?;
-        let private = self.transport.private_hosts();
-        let trusted =
-            realm::check_realm(&base, endpoint.insecure, &realm, &self.trusted, private).await;
-        let login = match trusted {
-            RealmTrust::NotInside => {
-                let why = refusal::private_realm(&authority(&realm));
-                return Err(refuse(ErrorKind::Refused, why).with_cause(Cause::PrivateAddress));
-            }
-            RealmTrust::NotOverHttp => {
-                let why = refusal::http_realm(&self.registry, &authority(&realm));
-                return Err(refuse(ErrorKind::Refused, why).with_cause(Cause::Downgrade));
-            }
-            RealmTrust::WithCredential => self.login(endpoint, access).await?,
-            RealmTrust::Anonymously => {
-                self.withhold(endpoint, access, &realm);
-                TokenLogin::Nobody
-            }
-        };
-        let server = TokenServer {
-            transport: &self.transport,
-            retry: self.retry,
-            endpoint,
-            realm,
-            service: source.service.as_deref(),
-        };
-        let explain = |error| {
-            let withheld = self.side(endpoint).withheld();
-            let withheld = withheld.as_deref();
-            refusal::explain(error, &self.registry, access, &login, wanted, withheld)
-        };
-        let asked_as = match &login {
-            TokenLogin::Nobody => &Credential::Anonymous,
-            TokenLogin::Password { .. } | TokenLogin::Identity(_) => &access.credential,
-        };
-        let side = self.side(endpoint);
-        let gate = side.token_logins.gate(asked_as, wanted.writes());
-        let _guard = loop {
-            if *asked_as == Credential::Anonymous {
-                break None;
-            }
-            match gate.admit().await {
-                Admission::Go(guard) => break guard,
-                Admission::Refused(error) => return Err(error.shared_with(&action)),
-                Admission::Check(guard) => {
-                    gate.checked(server.check(&login).await);
-                    drop(guard);
-                }
-            }
-        };
-        let outcome = server.token(&login, wanted, gate.is_proven()).await;
-        let outcome = outcome.map_err(explain);
-        match &outcome {
-            // Whatever the token is for, the login is the right one.
-            Ok(_) => {
-                for writes in [false, true] {
-                    side.token_logins.gate(asked_as, writes).accepted();
-                }
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Denied) => {
-                gate.refused(error);
-            }
-            Err(_) => {}
-        }
-        outcome
-    }
-    /// Warns once that the login is withheld from a token server.
-    fn withhold(&self, endpoint: &Endpoint, access: &Access, realm: &Url) {
-        if access.credential == Credential::Anonymous {
-            return;
-        }
-        let host = authority(realm);
-        let side = self.side(endpoint);
-        let mut withheld = side.withheld.lock().unwrap_or_else(PoisonError::into_inner);
-        if withheld.as_ref() != Some(&host) {
-            let text = refusal::withheld(&self.registry, &host, access);
-            self.transport
-                .observer()
-                .warning(self.registry.as_str(), &text);
-            *withheld = Some(host);
-        }
-    }
 }
 
 /// Returns the credential that a request with `used` as its header presents.
@@ -447,10 +275,4 @@ pub(super) fn shown<'a>(access: &'a Access, used: Option<&HeaderValue>) -> &'a C
 /// Returns whether requests with `method` write.
 pub(super) fn is_write(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD)
-}
-
-/// Realm and service of a token server, as the challenge names them.
-struct TokenSource {
-    realm: String,
-    service: Option<String>,
 }

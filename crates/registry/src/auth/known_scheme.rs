@@ -1,6 +1,6 @@
 //! Remembers the scheme and the scopes that a registry's challenges named (docs/protocol.md#scopes).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::auth::challenge::{BearerChallenge, Challenge};
 use crate::auth::scope::{Action, ScopeSet};
@@ -11,6 +11,8 @@ const MAX_LEARNED: usize = 8;
 const MAX_PARTICULAR: usize = 1024;
 /// Maximum number of repositories that are remembered as written to.
 const MAX_WRITTEN: usize = 4096;
+/// Number of refused repositories to mount from after which none is requested any more, if none was ever granted.
+const MAX_REFUSED: usize = 2;
 /// Maximum length of a remembered scope, in bytes.
 const MAX_SCOPE: usize = 512;
 
@@ -28,6 +30,10 @@ pub(super) struct KnownScheme {
     /// Repositories that are written to. Requests that read them ask for write access as well, so that one token serves
     /// both, unless the value is `false`: then the server refuses write access for reading.
     written: HashMap<String, bool>,
+    /// Repositories to mount from for which the token server refuses a token together with the destination.
+    refused_sources: HashSet<String>,
+    /// The token server granted a repository to mount from.
+    grants_sources: bool,
 }
 
 /// Scheme by which requests are authorized.
@@ -124,8 +130,29 @@ impl KnownScheme {
         }
         false
     }
+    /// Records that the token server refuses `scopes`, and grants them without the repositories to mount from.
+    pub(super) fn refuse_sources(&mut self, scopes: &ScopeSet) {
+        for (path, _) in scopes.repositories().iter().skip(1) {
+            if self.refused_sources.len() < MAX_WRITTEN {
+                self.refused_sources.insert(path.clone());
+            }
+        }
+    }
+    /// Records that the token server granted a repository to mount from.
+    pub(super) fn grant_sources(&mut self) {
+        self.grants_sources = true;
+    }
+    /// Returns whether the repositories to mount from are left out of a token request for `scopes`.
+    pub(super) fn leaves_out_sources(&self, scopes: &ScopeSet) -> bool {
+        let refuses_all = !self.grants_sources && self.refused_sources.len() >= MAX_REFUSED;
+        let mut sources = scopes.repositories().iter().skip(1);
+        sources.any(|(path, _)| refuses_all || self.refused_sources.contains(path))
+    }
     /// Returns the scopes to request from the token server for a request that needs `scopes`.
     pub(super) fn scopes_for(&self, scopes: &ScopeSet) -> Scopes {
+        if self.leaves_out_sources(scopes) {
+            return self.scopes_for(&scopes.without_sources());
+        }
         let mut wanted = Scopes::from_scope_set(scopes);
         if let [(path, Action::Pull)] = scopes.repositories()
             && self.written.get(path) == Some(&true)

@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::auth::credential::Credential;
 use crate::error::Error;
+use crate::lock::lock;
 
 /// Maximum number of refused requests with a login that was never accepted.
 const MAX_REFUSALS: u32 = 3;
@@ -46,6 +47,8 @@ struct State {
     in_flight: u32,
     /// The login alone was checked, without a clear answer.
     is_checked: bool,
+    /// Another login of the same account was refused: this one is checked alone before it is used.
+    is_renewed: bool,
     last: Option<Error>,
     /// The error of every further request.
     refused: Option<Error>,
@@ -78,19 +81,44 @@ pub(super) enum Checked {
 impl Logins {
     /// Returns the gate of `credential` for reading or writing.
     pub(super) fn gate(&self, credential: &Credential, writes: bool) -> Arc<LoginGate> {
-        let mut logins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logins = lock(&self.0);
         if logins.len() >= MAX_LOGINS && !logins.contains_key(credential) {
             return Arc::default();
         }
-        if !logins.contains_key(credential) {
-            logins.insert(credential.clone(), <[Arc<LoginGate>; 2]>::default());
-        }
-        let [reads, write] = logins.get(credential).cloned().unwrap_or_default();
+        let gates = match logins.get(credential) {
+            Some(gates) => gates.clone(),
+            None => {
+                let mut same_account = logins
+                    .iter()
+                    .filter(|(other, _)| other.user() == credential.user())
+                    .flat_map(|(_, gates)| gates);
+                let refused = same_account.find_map(|gate| gate.state().doubt());
+                let gates = [
+                    LoginGate::after(refused.as_ref()),
+                    LoginGate::after(refused.as_ref()),
+                ];
+                logins.insert(credential.clone(), gates.clone());
+                gates
+            }
+        };
+        let [reads, write] = gates;
         if writes { write } else { reads }
     }
 }
 
 impl LoginGate {
+    /// Creates the gate of a login that replaces one that was `refused`, if there was one.
+    fn after(refused: Option<&Error>) -> Arc<Self> {
+        let state = State {
+            is_renewed: refused.is_some(),
+            last: refused.cloned(),
+            ..State::default()
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            changed: Notify::new(),
+        })
+    }
     /// Waits for the decision on a request with the login.
     pub(super) async fn admit(self: &Arc<Self>) -> Admission {
         let start = Instant::now();
@@ -118,7 +146,8 @@ impl LoginGate {
         if state.is_proven && !is_doubtful {
             return Some(Admission::Go(None));
         }
-        let checks = is_doubtful || (state.refusals > 0 && !state.is_checked);
+        let is_unsure = state.refusals > 0 || state.is_renewed;
+        let checks = is_doubtful || (is_unsure && !state.is_checked);
         let may_go = if checks {
             state.in_flight == 0
         } else {
@@ -194,7 +223,15 @@ impl LoginGate {
         self.state().repositories.contains(repository)
     }
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
+    }
+}
+
+impl State {
+    /// Returns the refusal of a login that was never accepted.
+    fn doubt(&self) -> Option<Error> {
+        let is_refused = self.refused.is_some() || (self.refusals > 0 && !self.is_proven);
+        self.last.clone().filter(|_| is_refused)
     }
 }
 
@@ -250,6 +287,29 @@ mod tests {
         gate.checked(Checked::Refused);
         drop(guard);
         assert!(matches!(gate.admit().await, Admission::Refused(_)));
+    }
+
+    #[tokio::test]
+    async fn a_renewed_login_is_checked_alone_first_and_refused_at_once() {
+        let login = |password: &str| Credential::Basic {
+            username: "ada".to_owned(),
+            password: crate::auth::Secret::new(password),
+        };
+        let logins = Logins::default();
+        let old = logins.gate(&login("old"), false);
+        drop((go(&old), old.refused(&error())));
+        assert!(matches!(old.admit().await, Admission::Check(_)));
+        old.checked(Checked::Refused);
+        let renewed = logins.gate(&login("new"), false);
+        assert!(matches!(renewed.admit().await, Admission::Check(_)));
+        renewed.checked(Checked::Refused);
+        assert!(matches!(renewed.admit().await, Admission::Refused(_)));
+        let right = logins.gate(&login("right"), true);
+        assert!(matches!(right.admit().await, Admission::Check(_)));
+        right.checked(Checked::Accepted);
+        assert!(go(&right).is_none());
+        let other = Credential::Bearer(crate::auth::Secret::new("t"));
+        assert!(go(&logins.gate(&other, false)).is_some());
     }
 
     #[tokio::test]

@@ -36,6 +36,7 @@ mod secret;
 mod single_flight;
 mod token;
 mod token_cache;
+mod token_requests;
 mod unauthorized;
 
 pub use authenticator::Authenticator;

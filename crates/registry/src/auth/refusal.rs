@@ -159,6 +159,28 @@ pub(super) fn no_challenge() -> AuthRefusal {
     }
 }
 
+/// Returns whether a token server refuses the login, and not the request: by its status or by an error code of the
+/// distribution project.
+fn is_about_login(login: &TokenLogin, status: StatusCode, code: Option<&str>) -> bool {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => true,
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+            if matches!(login, TokenLogin::Identity(_)) =>
+        {
+            true
+        }
+        _ => matches!(code, Some("UNAUTHORIZED" | "DENIED")),
+    }
+}
+
+/// A token server that answers something else than a token or a refused login.
+fn no_token_server(registry: &Registry, host: &str) -> AuthRefusal {
+    AuthRefusal {
+        cause: Cause::TokenServer,
+        clause: format!("{registry} names {host} as its token server"),
+    }
+}
+
 /// Explains the refusal of a token server and names the remedy. Other errors are returned unchanged.
 pub(super) fn explain(
     error: Error,
@@ -187,6 +209,9 @@ pub(super) fn explain(
         ErrorKind::Unauthorized
     };
     let AuthRefusal { cause, clause } = match (login, status) {
+        _ if !is_about_login(login, status, error.code()) => {
+            no_token_server(registry, error.host())
+        }
         (TokenLogin::Nobody, _) => no_login(registry, access, withheld),
         (TokenLogin::Identity(_), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) => {
             AuthRefusal {

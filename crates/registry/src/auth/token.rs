@@ -19,6 +19,7 @@ use crate::auth::logins::Checked;
 use crate::auth::scopes::Scopes;
 use crate::auth::secret::Secret;
 use crate::auth::token_cache::Token;
+use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
 use crate::transport::{
     AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, Response, RetryPolicy, Transport,
@@ -195,9 +196,13 @@ impl TokenServer<'_> {
     async fn read(&self, action: &str, response: Response) -> Result<IssuedToken, Error> {
         let status = response.status;
         if !status.is_success() {
-            return Err(
-                Error::from_answer_of("the token server", action, &self.host(), response).await,
-            );
+            let host = self.host();
+            let error = Error::from_answer_of("the token server", action, &host, response).await;
+            return Err(if error.kind() == ErrorKind::Protocol {
+                error.with_cause(Cause::TokenServer)
+            } else {
+                error
+            });
         }
         let body = response.body.bytes(MAX_REPLY).await?;
         let unusable = |why: &str| {
@@ -208,6 +213,7 @@ impl TokenServer<'_> {
                 format!("the token server's answer {why}"),
             )
             .with_status(status)
+            .with_cause(Cause::TokenServer)
         };
         parse_reply(&body).map_err(unusable)
     }
@@ -230,7 +236,10 @@ pub(super) struct IssuedToken {
 /// Parses the answer of a token server. The error is a clause without any of the content.
 pub(super) fn parse_reply(body: &[u8]) -> Result<IssuedToken, &'static str> {
     let reply: TokenReply =
-        serde_json::from_slice(body).map_err(|_| "is not the JSON document that it should be")?;
+        serde_json::from_slice(body).map_err(|_| match body.trim_ascii_start().first() {
+            Some(b'<') => "is a web page and not a JSON document with a token",
+            _ => "is not a JSON document with a token",
+        })?;
     let token = reply.token().ok_or("holds no token")?;
     Ok(IssuedToken {
         header: bearer(token).ok_or("holds a token that no header can carry")?,

@@ -56,38 +56,11 @@ impl Authenticator {
     ) -> Result<UnauthorizedAction, Error> {
         let (method, used) = sent;
         let side = self.side(endpoint);
-        let challenge = challenge::best(headers);
-        let is_new_scheme = match &challenge {
-            Some(challenge) => side.learn_scheme(challenge),
-            None if side.memory().scheme().is_none() => {
-                let asked = self.ask_for_challenge(endpoint).await?;
-                asked.is_some_and(|challenge| side.learn_scheme(&challenge))
-            }
-            None => false,
-        };
+        let understood = self
+            .parse_unauthorized(endpoint, access, scopes, sent, headers)
+            .await?;
         // Nobody will learn more than this one did.
         side.door.open();
-        let mut has_news = is_new_scheme;
-        let (mut insufficient, mut invalid) = (false, false);
-        if let Some(Challenge::Bearer(bearer)) = &challenge {
-            let mut memory = side.memory();
-            let before = memory.scopes_for(scopes);
-            memory.learn_scopes(scopes, bearer);
-            has_news |= memory.scopes_for(scopes) != before;
-            insufficient = bearer.insufficient;
-            invalid = bearer.invalid;
-        }
-        let understood = ParsedUnauthorized {
-            access,
-            scopes,
-            used,
-            has_news,
-            insufficient,
-            invalid,
-        };
-        if used.is_none() && !is_write(method) {
-            side.guards_reading.store(true, Ordering::Relaxed);
-        }
         let scheme = side.memory().scheme();
         let verdict = match (scheme, &access.credential, used) {
             (None, ..) => UnauthorizedAction::Final(refusal::no_challenge()),
@@ -106,6 +79,46 @@ impl Authenticator {
                 UnauthorizedAction::Passing { refusal, is_known }
             }
             verdict => verdict,
+        })
+    }
+    /// Learns from the headers of a 401.
+    async fn parse_unauthorized<'a>(
+        &self,
+        endpoint: &Endpoint,
+        access: &'a Access,
+        scopes: &'a ScopeSet,
+        (method, used): (&Method, Option<&'a HeaderValue>),
+        headers: &HeaderMap,
+    ) -> Result<ParsedUnauthorized<'a>, Error> {
+        let side = self.side(endpoint);
+        let challenge = challenge::best(headers);
+        let mut has_news = match &challenge {
+            Some(challenge) => side.learn_scheme(challenge),
+            None if side.memory().scheme().is_none() => {
+                let asked = self.ask_for_challenge(endpoint).await?;
+                asked.is_some_and(|challenge| side.learn_scheme(&challenge))
+            }
+            None => false,
+        };
+        let (mut insufficient, mut invalid) = (false, false);
+        if let Some(Challenge::Bearer(bearer)) = &challenge {
+            let mut memory = side.memory();
+            let before = memory.scopes_for(scopes);
+            memory.learn_scopes(scopes, bearer);
+            has_news |= memory.scopes_for(scopes) != before;
+            insufficient = bearer.insufficient;
+            invalid = bearer.invalid;
+        }
+        if used.is_none() && !is_write(method) {
+            side.guards_reading.store(true, Ordering::Relaxed);
+        }
+        Ok(ParsedUnauthorized {
+            access,
+            scopes,
+            used,
+            has_news,
+            insufficient,
+            invalid,
         })
     }
     /// Returns whether the registry may require the login of `access` although it has never sent a challenge: `/v2/`

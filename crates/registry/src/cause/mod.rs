@@ -36,6 +36,8 @@ pub enum Cause {
     NoLogin,
     /// The login was withheld from a token server of another domain.
     LoginWithheld,
+    /// The token server answers neither with a token nor with a refused login.
+    TokenServer,
     /// A credential helper failed.
     CredentialHelper,
     /// A credential file cannot be read or parsed.

@@ -52,7 +52,21 @@ impl Client {
     }
 
     /// Returns the authorization of a request. Waits for a token, and for another request that learns the challenge.
+    /// A login that is refused is renewed once.
     pub(super) async fn pass_for(
+        &self,
+        context: &mut RepositoryContext,
+        request: &RequestSpec,
+    ) -> Result<RequestAuth, Error> {
+        match Box::pin(self.pass_once(context, request)).await {
+            Err(error) if error.cause() == Cause::LoginRefused && self.renew(context).await? => {
+                Box::pin(self.pass_once(context, request)).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn pass_once(
         &self,
         context: &RepositoryContext,
         request: &RequestSpec,

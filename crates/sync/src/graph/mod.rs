@@ -283,7 +283,10 @@ impl SourceImage {
     fn unreadable(&self, manifest: &Manifest, error: &ManifestError) -> Failure {
         let path = self.store.repository().path();
         let action = format!("read manifest {path}@{}", manifest.digest());
-        self.failure(ErrorKind::Protocol, action, &error.to_string())
+        Failure {
+            cause: Cause::ManifestInvalid,
+            ..self.failure(ErrorKind::Protocol, action, &error.to_string())
+        }
     }
     /// Adds the platform of the entry to the `failure` of its fetch. If the source lacks the entry, the image is
     /// incomplete there.

@@ -317,8 +317,15 @@ impl Client {
         let manifest = Manifest::new(whole.bytes.clone(), content_type, settled.digest);
         let manifest = manifest.map_err(|error| {
             let message = format!("the answer is no manifest: {error}");
-            let error = request.error(ErrorKind::Protocol, message);
-            mark(error.with_status(whole.status))
+            let error = request
+                .error(ErrorKind::Protocol, message)
+                .with_status(whole.status);
+            // Bytes with the right digest come from a registry, whatever they are.
+            if header.is_some() || matches!(target, Target::Digest(_)) {
+                error.with_cause(Cause::ManifestInvalid)
+            } else {
+                mark(error)
+            }
         })?;
         Ok(FetchedManifest {
             manifest,

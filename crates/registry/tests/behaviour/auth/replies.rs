@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use image_syncer_registry::ErrorKind;
+use image_syncer_registry::{Cause, ErrorKind};
 
-use super::caller::{Denied, anonymous};
-use super::scripted::{Scripted, granting};
+use super::caller::{Denied, anonymous, user};
+use super::scripted::{Scripted, answer, challenge, granting};
 
 const CHALLENGE: &str = r#"Bearer realm="/token""#;
 
@@ -44,9 +44,12 @@ async fn an_answer_without_a_token_is_an_error_that_shows_nothing_of_it() {
     let long: &'static str =
         Box::leak(format!(r#"{{"token":"{}"}}"#, "s3cret".repeat(30_000)).into_boxed_str());
     for (reply, expected) in [
-        ("<html>s3cret</html>", "is not the JSON document"),
-        ("", "is not the JSON document"),
-        (r#"["s3cret"]"#, "is not the JSON document"),
+        (
+            "<html>s3cret</html>",
+            "is a web page and not a JSON document",
+        ),
+        ("", "is not a JSON document with a token"),
+        (r#"["s3cret"]"#, "is not a JSON document with a token"),
         (r#"{"refresh_token":"s3cret"}"#, "holds no token"),
         (
             r#"{"token":null,"access_token":["s3cret"]}"#,
@@ -71,6 +74,46 @@ async fn an_answer_without_a_token_is_an_error_that_shows_nothing_of_it() {
             "{said}"
         );
         assert_eq!(error.host(), "registry.example.com");
+        if !expected.is_empty() {
+            assert_eq!(error.cause(), Cause::TokenServer, "{said}");
+        }
         assert_eq!(wire.tokens().len(), 1, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_server_that_refuses_the_request_and_not_the_login_is_named() {
+    let html = "<html><head><title>Sign in</title></head></html>";
+    let invalid = r#"{"errors":[{"code":"INVALID","message":"unknown service \"s\""}]}"#;
+    for (status, body, said) in [
+        (
+            400,
+            invalid,
+            "the token server answered 400 Bad Request (INVALID: unknown service \"s\")",
+        ),
+        (
+            404,
+            html,
+            "the token server answered 404 Not Found (an HTML page, \"Sign in\", so this may be a proxy's answer)",
+        ),
+        (405, "", "the token server answered 405 Method Not Allowed"),
+    ] {
+        for access in [anonymous(), user("u", "p")] {
+            let (caller, _) = Scripted::caller("registry.example.com", false, move |asked| {
+                if asked.is_token() {
+                    answer(status, body)
+                } else {
+                    challenge(r#"Bearer realm="https://auth.example.com/token",service="s""#)
+                }
+            });
+            let denied = caller.pull(&access, "a").await.unwrap_err();
+            let Denied::Failed(error) = denied else {
+                panic!("{denied:?}")
+            };
+            let names = "registry.example.com names auth.example.com as its token server";
+            assert_eq!(error.message(), format!("{said}; {names}"));
+            assert_eq!(error.host(), "auth.example.com");
+            assert_eq!(error.cause(), Cause::TokenServer);
+        }
     }
 }

@@ -178,6 +178,61 @@ async fn where_the_sources_of_mounts_are_refused_the_token_comes_without_them() 
     assert_eq!(counts(&registry), (2, 0));
 }
 
+/// Scopes of the token requests of 12 mounts, each from a repository of its own into one of its own, that start together.
+async fn scopes_of_mounts(access: testkit::Access) -> Vec<usize> {
+    let rules = testkit::TokenRules {
+        denied: testkit::auth::Denied::Fails(403),
+        ..testkit::TokenRules::default()
+    };
+    let (registry, caller) = start(Auth::Bearer(access, rules)).await;
+    let access = user("u", "p");
+    caller.pull(&access, "a").await.unwrap();
+    counts(&registry);
+    let mounts = (0..12).map(|index| {
+        let (to, from) = (format!("to/r{index}"), format!("from/r{index}"));
+        let scopes = ScopeSet::mount(&caller.repository(&to), &caller.repository(&from));
+        let (caller, access) = (&caller, &access);
+        async move {
+            let path = format!("v2/{to}/blobs/uploads/");
+            caller.send(access, &scopes, Method::POST, &path).await
+        }
+    });
+    for outcome in join_all(mounts).await {
+        assert_eq!(outcome.unwrap(), StatusCode::ACCEPTED);
+    }
+    let requests = registry.token_requests().into_iter();
+    requests
+        .map(|request| request.parameters("scope").len())
+        .filter(|scopes| *scopes > 0)
+        .collect()
+}
+
+#[tokio::test]
+async fn refused_sources_of_mounts_are_remembered_for_the_host() {
+    let grants = [Grant::new("a", "*"), Grant::new("to/*", "*")];
+    let access = testkit::Access::new().user_with("u", "p", grants);
+    let scopes = scopes_of_mounts(access).await;
+    let with_sources = scopes.iter().filter(|scopes| **scopes > 1).count();
+    // Two refused requests, whichever repositories they were for, settle it; the rest asks for the destinations.
+    assert_eq!(with_sources, 2, "{scopes:?}");
+    assert_eq!(scopes.len() - with_sources, 12, "{scopes:?}");
+}
+
+#[tokio::test]
+async fn one_refused_source_says_nothing_about_others_where_some_are_granted() {
+    let mut grants = vec![Grant::new("a", "*"), Grant::new("to/*", "*")];
+    grants.extend((0..9).map(|index| Grant::new(&format!("from/r{index}"), "pull")));
+    let access = testkit::Access::new().user_with("u", "p", grants);
+    let scopes = scopes_of_mounts(access).await;
+    // Nine are granted, three refused and then granted without the source.
+    let with_sources = scopes.iter().filter(|scopes| **scopes > 1).count();
+    assert_eq!(
+        (with_sources, scopes.len() - with_sources),
+        (12, 3),
+        "{scopes:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_task_that_goes_away_while_it_gets_the_token_does_not_take_the_others_with_it() {
     let (registry, caller) = start(Auth::bearer("u", "p")).await;

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use image_syncer_registry::{Cause, Client, Error, Repository};
+use image_syncer_registry::auth::{Credential, DockerFiles, Keychain, KeychainEntry};
+use image_syncer_registry::transport::{Transport, TransportOptions};
+use image_syncer_registry::{Cause, Client, Error, Options, Registries, Repository};
 use testkit::auth::{Denied, TokenRules};
 use testkit::{Access, Action, Auth, Authorization, Fault, Grant, Image, Kind, Profile, Registry};
 
-use super::kit::{Kit, basic, client_of, tag};
+use super::kit::{Kit, basic, client_of, retry, tag};
 
 const REPOSITORIES: usize = 60;
 const TAGS: usize = 5;
@@ -115,10 +118,7 @@ async fn a_sporadic_refusal_passes() {
     for (auth, credential) in [
         (Auth::basic("ada", "pw"), basic("ada", "pw")),
         (Auth::bearer("ada", "pw"), basic("ada", "pw")),
-        (
-            Auth::Anonymous,
-            image_syncer_registry::auth::Credential::Anonymous,
-        ),
+        (Auth::Anonymous, Credential::Anonymous),
     ] {
         let server = Registry::builder().auth(auth.clone()).start().await;
         let paths: Vec<String> = (0..20).map(|index| format!("r{index}")).collect();
@@ -220,14 +220,73 @@ async fn a_login_is_tried_where_only_the_base_asks_for_one() {
 #[tokio::test]
 async fn without_a_login_nothing_more_is_asked() {
     let server = hiding(404).await;
-    let (client, _) = client_of(
-        &server.host(),
-        image_syncer_registry::auth::Credential::Anonymous,
-    );
+    let (client, _) = client_of(&server.host(), Credential::Anonymous);
     let head = client
         .head_manifest_for_push(&repository(&client, "r0"), &tag("v1"))
         .await;
     assert!(head.is_ok());
     let pings = server.count(|request| request.kind == Kind::Ping);
     assert_eq!((server.requests().len(), pings), (1, 0));
+}
+
+/// Heads of 300 tags that start together, with a login out of a file that was rewritten from `old` to `new` since it was
+/// read; the number of refused logins.
+async fn head_all_with_file(old: &str, new: &str, auth: Auth) -> (Vec<Result<(), Error>>, usize) {
+    let server = Registry::builder().auth(auth).start().await;
+    for index in 0..REPOSITORIES * TAGS {
+        let (path, version) = (format!("r{}", index / TAGS), format!("v{}", index % TAGS));
+        server.push(&path, Some(&version), &Image::single([]));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.json");
+    let host = server.host();
+    let write = |password: &str| {
+        let entry = format!("\"username\":\"ada\",\"password\":\"{password}\"");
+        std::fs::write(&path, format!("{{\"auths\":{{\"{host}\":{{{entry}}}}}}}")).unwrap();
+    };
+    write(old);
+    let files = DockerFiles::from_paths([path.clone()]);
+    let entry = KeychainEntry {
+        prefix: host.clone(),
+        credential: Credential::Anonymous,
+        insecure: true,
+        origin: "the test".to_owned(),
+    };
+    let keychain = Arc::new(Keychain::new(vec![entry], Some(files)).unwrap());
+    let registries = Registries::new(Options {
+        transport: Arc::new(Transport::new(TransportOptions::default()).unwrap()),
+        keychain: Arc::clone(&keychain),
+        retry: retry(),
+    });
+    let client = registries.client(&image_syncer_registry::Registry::parse(&host).unwrap());
+    keychain.access(&repository(&client, "r0")).await.unwrap();
+    write(new);
+    // A file that was read a moment ago is not read again.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(11)).await;
+    tokio::time::resume();
+    let outcomes = head_all(&client, false).await;
+    (outcomes, refused_logins(&server))
+}
+
+#[tokio::test]
+async fn a_login_that_the_token_server_refuses_is_renewed_once() {
+    for auth in [Auth::bearer("ada", "pw"), Auth::basic("ada", "pw")] {
+        let (outcomes, refused) = head_all_with_file("old", "pw", auth.clone()).await;
+        for outcome in outcomes {
+            outcome.unwrap_or_else(|error| panic!("{auth:?}: {error}"));
+        }
+        // The first request, and the check of the login alone.
+        assert_eq!(refused, 2, "{auth:?}");
+        let (outcomes, refused) = head_all_with_file("old", "older", auth.clone()).await;
+        for outcome in outcomes {
+            assert_eq!(
+                outcome.unwrap_err().cause(),
+                Cause::LoginRefused,
+                "{auth:?}"
+            );
+        }
+        // The renewed login is checked alone, and fails for all.
+        assert_eq!(refused, 3, "{auth:?}");
+    }
 }

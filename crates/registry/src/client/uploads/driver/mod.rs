@@ -250,7 +250,7 @@ impl<'a> UploadDriver<'a> {
             self.upload.reserved = Some(reserved);
             return Ok(None);
         }
-        let pass = self.client.pass_for(&self.context, &request).await?;
+        let pass = self.client.pass_for(&mut self.context, &request).await?;
         let (body, inlet) = request_body::channel(to - from);
         let taken = inlet.bytes_taken();
         let pump = self.feeder.pump(inlet, to);
