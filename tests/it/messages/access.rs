@@ -16,6 +16,7 @@ pub(super) const CASES: &[Case] = &[
     ("no-login", no_login_to_push),
     ("no-login", no_login_to_pull),
     ("login-withheld", login_withheld),
+    ("token-server", token_server),
     ("credential-helper", credential_helper),
     ("credential-helper", helper_not_installed),
     ("credential-file", credential_file),
@@ -75,6 +76,21 @@ fn login_withheld() -> Message {
         .auth(&auth)
         .variable("HTTPS_PROXY", &format!("http://{proxy}"))
         .variable("NO_PROXY", "127.0.0.1")
+        .fails()
+}
+
+fn token_server() -> Message {
+    let source = source();
+    let destination = real(DockerRegistry::builder().auth(Auth::bearer("syncer", "right")));
+    let (from, to) = (source.host(), destination.host());
+    let auth = format!("{from}: {{insecure: true}}\n{}", entry(&to, "right"));
+    let server = destination.token_server().unwrap();
+    let page = "<html><head><title>Sign in</title></head></html>";
+    let answer = Answer::new(404).body("text/html", page);
+    server.fault(Fault::on_any().always(), answer);
+    let trial = Trial::new(&from, &to).auth(&auth);
+    trial
+        .called(&server.token_host(), "auth.example.com")
         .fails()
 }
 

@@ -1,7 +1,7 @@
 //! Images, their parts and their locations.
 
 use testkit::fault::Answer;
-use testkit::image::{Format, IndexBuilder};
+use testkit::image::{Format, IndexBuilder, Manifest};
 use testkit::profile::Profile;
 use testkit::{Action, Fault, Image, Kind, Platform, Registry, Tls};
 
@@ -19,6 +19,7 @@ pub(super) const CASES: &[Case] = &[
     ("sparse-refused", sparse_refused),
     ("referrer-refused", referrer_refused),
     ("manifest-invalid", manifest_invalid),
+    ("manifest-invalid", source_manifest_invalid),
     ("rejected", rejected),
     ("too-large", too_large),
     ("upload-invalid", upload_invalid),
@@ -124,6 +125,14 @@ fn manifest_invalid() -> Message {
                    "detail": {"message": "failed schema validation"}}]}"#;
     let answer = Answer::new(400).body("application/json", body);
     destination.fault(Fault::on(Kind::ManifestPut), answer);
+    Trial::new(&source.host(), &destination.host()).fails()
+}
+
+fn source_manifest_invalid() -> Message {
+    let (source, destination) = (source(), registry());
+    let document = r#"{"schemaVersion": 2, "config": {}, "layers": [], "Layers": []}"#;
+    let manifest = Manifest::new(testkit::image::media::OCI_MANIFEST, document);
+    source.put_manifest("team/app", Some("v1"), &manifest);
     Trial::new(&source.host(), &destination.host()).fails()
 }
 

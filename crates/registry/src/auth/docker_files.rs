@@ -1,9 +1,10 @@
 //! Docker's and podman's credential files (docs/protocol.md#credential-files).
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::ErrorKind as IoErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -16,6 +17,7 @@ use crate::auth::single_flight::SingleFlight;
 use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
 use crate::file::read_regular;
+use crate::lock::lock;
 use crate::reference::Repository;
 use crate::text::io_clause;
 
@@ -44,6 +46,32 @@ const YOUTH: Duration = Duration::from_secs(10);
 pub struct DockerFiles {
     sources: Arc<[ConfigSource]>,
     helpers: Arc<Helpers>,
+    missing_helpers: Arc<MissingHelpers>,
+}
+
+/// Maximum number of missing helpers that are reported.
+const MAX_REPORTED: usize = 256;
+
+/// Helpers that are not installed and whose login was not found elsewhere either. Each is reported once.
+#[derive(Debug, Default)]
+struct MissingHelpers {
+    state: Mutex<(HashSet<String>, Vec<String>)>,
+}
+
+impl MissingHelpers {
+    fn report(&self, missing: &[String]) {
+        let mut state = lock(&self.state);
+        let (reported, warnings) = &mut *state;
+        for text in missing {
+            if reported.len() < MAX_REPORTED && reported.insert(text.clone()) {
+                warnings.push(format!("{text}: registries without another login are accessed anonymously; install it, or add entries to the \
+                     auth file"));
+            }
+        }
+    }
+    fn remove_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.state).1)
+    }
 }
 
 /// A credential file, or a document in a variable.
@@ -115,6 +143,7 @@ impl DockerFiles {
         Self {
             sources: sources.into(),
             helpers: Arc::default(),
+            missing_helpers: Arc::default(),
         }
     }
     /// Returns these files, in this order.
@@ -125,6 +154,7 @@ impl DockerFiles {
                 .map(|path| ConfigSource::file(path, true, None))
                 .collect(),
             helpers: Arc::default(),
+            missing_helpers: Arc::default(),
         }
     }
     /// Searches helpers in `path` (a list as in `PATH`), with `limit` as time limit of each. The defaults are `PATH`
@@ -136,16 +166,18 @@ impl DockerFiles {
     }
     /// Searches the login for `repository`.
     pub(super) async fn find(&self, repository: &Repository) -> Result<FoundLogin, Error> {
-        let mut passed_over = Vec::new();
+        let (mut passed_over, mut missing) = (Vec::new(), Vec::new());
         for source in &*self.sources {
             let content = source.read().await?;
             passed_over.extend(content.passed_over);
             for step in content.config.steps(repository) {
-                if let Some(found) = self.take(source, step, &mut passed_over).await? {
+                if let Some(found) = self.take(source, step, &mut missing).await? {
                     return Ok(found);
                 }
             }
         }
+        self.missing_helpers.report(&missing);
+        passed_over.extend(missing);
         Ok(FoundLogin {
             credential: None,
             origin: (!passed_over.is_empty()).then(|| passed_over.join("; ")),
@@ -155,7 +187,7 @@ impl DockerFiles {
         &self,
         source: &ConfigSource,
         step: LookupStep<'_>,
-        passed_over: &mut Vec<String>,
+        missing: &mut Vec<String>,
     ) -> Result<Option<FoundLogin>, Error> {
         let (suffix, servers, own) = match step {
             LookupStep::Auth(key, auth) => {
@@ -192,7 +224,7 @@ impl DockerFiles {
                     return Err(source.broken(why).with_cause(Cause::CredentialHelper));
                 }
                 HelperOutcome::NotInstalled => {
-                    passed_over.push(format!(
+                    missing.push(format!(
                         "docker-credential-{suffix}, which {} names, is not installed",
                         source.shown
                     ));
@@ -201,6 +233,10 @@ impl DockerFiles {
             }
         }
         Ok(None)
+    }
+    /// Returns the warnings about missing helpers since the last call.
+    pub(super) fn remove_warnings(&self) -> Vec<String> {
+        self.missing_helpers.remove_warnings()
     }
     /// Drops cached contents and answers because `stale` was refused.
     pub(super) fn forget(&self, stale: &Credential) {

@@ -148,6 +148,11 @@ impl Keychain {
         let access = self.access(repository).await?;
         Ok((access.credential != stale.credential).then_some(access))
     }
+    /// Returns the warnings about credential helpers that are not installed since the last call, each one once.
+    pub fn remove_warnings(&self) -> Vec<String> {
+        let files = self.files.as_ref();
+        files.map(DockerFiles::remove_warnings).unwrap_or_default()
+    }
     /// Returns the given entry that decides on `repository`, if there is one.
     pub fn entry(&self, repository: &Repository) -> Option<&KeychainEntry> {
         self.entry_for(repository)

@@ -37,6 +37,9 @@ impl Client {
             ));
         }
         let access = self.inner.keychain.access(repository).await;
+        for warning in self.inner.keychain.remove_warnings() {
+            self.warn(&warning);
+        }
         let access = access.map_err(|error| error.with_repository(repository))?;
         let endpoint = Endpoint {
             registry: registry.clone(),

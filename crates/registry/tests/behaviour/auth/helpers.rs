@@ -173,6 +173,25 @@ async fn a_helper_that_is_not_there_matters_only_where_it_is_the_registry_s_own(
         found.origin,
         format!("no entry; docker-credential-of-nobody, which {file} names, is not installed")
     );
+    // One warning, if no other login was found.
+    let keychain = bench.keychain();
+    for repository in ["quay.io/a", "ghcr.io/a"] {
+        let repository = Repository::parse(repository).unwrap();
+        keychain.access(&repository).await.unwrap();
+    }
+    assert_eq!(
+        keychain.remove_warnings(),
+        [format!(
+            "docker-credential-of-nobody, which {file} names, is not installed: registries without another login are \
+             accessed anonymously; install it, or add entries to the auth file"
+        )]
+    );
+    let document = r#"{"credsStore":"of-nobody","auths":{"quay.io":{"auth":"dTpw"}}}"#;
+    let other = Bench::new(document);
+    let keychain = other.keychain();
+    let repository = Repository::parse("quay.io/a").unwrap();
+    keychain.access(&repository).await.unwrap();
+    assert_eq!(keychain.remove_warnings(), [""; 0]);
     let bench = Bench::new(r#"{"credHelpers":{"quay.io":"of-nobody"}}"#);
     let error = bench.find("quay.io/a").await.unwrap_err();
     assert!(
