@@ -146,11 +146,11 @@ fn synthetic_digest(blob: &Blob, seed: u64) -> String {
     static KNOWN: OnceLock<Mutex<HashMap<(u64, u64), String>>> = OnceLock::new();
     let known = KNOWN.get_or_init(Mutex::default);
     let key = (blob.size, seed);
-    if let Some(digest) = lock(&known).get(&key) {
+    if let Some(digest) = lock(known).get(&key) {
         return digest.clone();
     }
     let digest = blob.hash("sha256").unwrap_or_default();
-    lock(&known).insert(key, digest.clone());
+    lock(known).insert(key, digest.clone());
     digest
 }
 

@@ -56,6 +56,8 @@ fn notice(test: &str, missing: &[&str], required: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
     use super::*;
 
     #[test]

@@ -169,7 +169,9 @@ impl UnreachableHosts {
                 Some(Next::Proceed)
             }
             State::Open { .. } | State::Failed { .. } if leads => Some(Next::Proceed),
-            State::Open { until: Some(until) } if host.leader.is_some() && now < *until => {
+            State::Open { until: Some(until) } | State::Failed { until, .. }
+                if host.leader.is_some() && now < *until =>
+            {
                 part.followed = part.followed.or(host.leader);
                 Some(Next::Follow(*until))
             }
@@ -177,10 +179,6 @@ impl UnreachableHosts {
             State::Connecting { since } => {
                 part.followed = part.followed.or(host.leader);
                 Some(Next::Follow(*since + CONNECTS_WITHIN))
-            }
-            State::Failed { until, .. } if host.leader.is_some() && now < *until => {
-                part.followed = part.followed.or(host.leader);
-                Some(Next::Follow(*until))
             }
             State::Failed { .. } if host.is_down => {
                 host.block_until_later(error);

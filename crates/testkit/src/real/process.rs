@@ -75,7 +75,7 @@ fn follow(stderr: ChildStderr, log: &Mutex<String>, port: &Sender<u16>) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
         let found = port_in(&line);
         {
-            let mut log = lock(&log);
+            let mut log = lock(log);
             log.push_str(&line);
             log.push('\n');
         }
