@@ -15,13 +15,18 @@ const FLAGS: [&str; 8] = [
     "report.json",
 ];
 
-/// Copies twelve images from `from` to `to`, both insecure hosts.
-fn copy_twelve(from: &str, to: &str, login: &str) -> (Place, Outcome) {
+/// Returns the files of a copy of twelve images from `from` to `to`, both insecure hosts.
+fn twelve(from: &str, to: &str, login: &str) -> Place {
     let rules = (0..12).map(|number| format!("{from}/app{number}:v1: {to}/app{number}\n"));
     let auth = format!("{from}: {{insecure: true}}\n{to}: {{insecure: true{login}}}\n");
-    let place = Place::new()
+    Place::new()
         .file("images.yaml", &rules.collect::<String>())
-        .file("auth.yaml", &auth);
+        .file("auth.yaml", &auth)
+}
+
+/// Copies twelve images from `from` to `to`.
+fn copy_twelve(from: &str, to: &str, login: &str) -> (Place, Outcome) {
+    let place = twelve(from, to, login);
     let outcome = place.run(&FLAGS);
     (place, outcome)
 }
@@ -74,6 +79,27 @@ fn a_dead_source_of_twelve_images_is_three_requests_and_two_retries() {
         .exits(1)
         .says(&format!("  {nobody}: 3 requests, 2 retries\n"));
     assert_eq!(counts(&place, &nobody), (3, 2));
+    assert_eq!(tries(&place), [3; 12]);
+}
+
+#[test]
+fn a_dead_proxy_of_twelve_images_is_three_requests_and_two_retries() {
+    let source = source();
+    let (proxy, host) = (registry().host(), "destination.example");
+    // Loopback addresses need no proxy, so only the destination is affected.
+    let place = twelve(&source.host(), host, "")
+        .variable("HTTPS_PROXY", &format!("http://{proxy}"))
+        .variable("HTTP_PROXY", &format!("http://{proxy}"));
+    place
+        .run(&FLAGS)
+        .exits(1)
+        .says(&format!("  {host}: 3 requests, 2 retries\n"))
+        .says("12 images: 0 copied, 0 unchanged, 0 skipped, 12 failed")
+        .says(&format!("  proxy-refused at {host}: 12 failures\n"))
+        .says(&format!("connection refused (through the proxy {proxy})"))
+        .says(", after 3 tries")
+        .says("hint: check that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names the right proxy");
+    assert_eq!(counts(&place, host), (3, 2));
     assert_eq!(tries(&place), [3; 12]);
 }
 

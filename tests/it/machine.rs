@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::support::{Outcome, World, image};
 
@@ -89,18 +90,37 @@ fn variables_that_are_not_utf8_are_ignored_and_arguments_are_mistakes() {
     }
 }
 
+/// Copies 200 images in a shell with this limit on open files, and returns the number of connections.
+fn connections_of_200_images(limit: &str) -> u64 {
+    let mut world = World::new("");
+    let mut rules = String::new();
+    for number in 0..200 {
+        let name = format!("team/app-{number}");
+        world = world.with(&name, "v1", &image(&name));
+        writeln!(rules, "SRC/{name}:v1: DST/{name}").unwrap();
+    }
+    world.set_rules(&rules);
+    for registry in [&world.source, &world.destination] {
+        // Many requests are in flight at a time, even on a fast machine.
+        registry.set_latency(Duration::from_millis(20));
+    }
+    by_shell(&world, limit, &[])
+        .exits(0)
+        .says("200 images: 200 copied, 0 unchanged, 0 skipped, 0 failed");
+    world.source.connections() + world.destination.connections()
+}
+
 #[test]
 fn few_open_files_are_enough_for_many_images() {
-    for limit in ["ulimit -n 64", "ulimit -S -n 64", "ulimit -n 128"] {
-        let mut world = World::new("");
-        let mut rules = String::new();
-        for number in 0..200 {
-            let name = format!("team/app-{number}");
-            world = world.with(&name, "v1", &image(&name));
-            writeln!(rules, "SRC/{name}:v1: DST/{name}").unwrap();
-        }
-        world.set_rules(&rules);
-        let outcome = by_shell(&world, limit, &[]).exits(0);
-        outcome.says("200 images: 200 copied, 0 unchanged, 0 skipped, 0 failed");
-    }
+    // More connections than the limit, so that the limit below matters.
+    let usual = connections_of_200_images("ulimit -n 1024");
+    assert!(usual > 64, "{usual} connections");
+    let limited = connections_of_200_images("ulimit -n 64");
+    assert!(limited < 64, "{limited} connections");
+}
+
+#[test]
+fn a_soft_limit_on_open_files_is_raised_to_the_hard_limit() {
+    let connections = connections_of_200_images("ulimit -S -n 64");
+    assert!(connections > 64, "{connections} connections");
 }

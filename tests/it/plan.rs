@@ -3,12 +3,13 @@
 use std::io::{BufRead, BufReader, Read};
 
 use serde_json::{Value, json};
-use testkit::{Image, Layer};
+use testkit::profile::{Existence, Unknown};
+use testkit::{Auth, Image, Layer, Profile, Registry};
 
 use crate::support::report::{assert_valid, images, report};
 use crate::support::showing::{differing, failing, run_reading, stuck};
 use crate::support::terminal::Terminal;
-use crate::support::{FILES, Outcome, PATIENCE, World, registry, signal};
+use crate::support::{FILES, Outcome, PATIENCE, World, image, registry, signal};
 
 #[test]
 fn the_plan_is_on_stdout_and_the_rest_on_stderr() {
@@ -229,6 +230,54 @@ fn a_sync_does_what_the_plan_said() {
         last,
         "0 B to send in 0 blobs and 0 manifests, 0 B to mount, 0 B there, 0 B shared"
     );
+}
+
+#[test]
+fn a_hidden_repository_is_new_with_a_note_and_a_missing_one_without() {
+    let (basic, bearer) = (Auth::basic("ada", "pw"), Auth::bearer("ada", "pw"));
+    for (unknown_repository, auth, hidden) in [
+        (Unknown::Denied, &basic, true),
+        (Unknown::ProjectNotFound, &bearer, true),
+        (Unknown::NotFound, &basic, false),
+    ] {
+        let profile = Profile {
+            unknown_repository,
+            existence: Existence::Nothing,
+            ..Profile::distribution()
+        };
+        let destination = Registry::builder()
+            .profile(profile)
+            .auth(auth.clone())
+            .start_on_thread();
+        let world = World::of(registry(), destination, "SRC/app:v1: DST/ada/app\n").with(
+            "app",
+            "v1",
+            &image("app"),
+        );
+        let auth = "SRC: {insecure: true}\nDST: {insecure: true, username: ada, password: pw}\n";
+        let auth = world.with_hosts(auth);
+        std::fs::write(world.place.path("auth.yaml"), auth).unwrap();
+        let plan = run_reading(&world, &["plan"], &[]).exits(0);
+        assert!(
+            plan.stdout.contains("\n1 image: 1 new, "),
+            "{}",
+            plan.stdout
+        );
+        let note = "the repository is hidden from the login, or does not exist";
+        assert_eq!(plan.stdout.contains(note), hidden, "{}", plan.stdout);
+        for command in ["plan", "check"] {
+            let code = if command == "check" { 3 } else { 0 };
+            let json = run_reading(&world, &[command], &["--output", "json"]).exits(code);
+            let document: Value = serde_json::from_str(&json.stdout).unwrap();
+            assert_valid(&document);
+            let planned = &document["images"][0]["planned"];
+            assert_eq!(planned["change"], "new", "{command}");
+            assert_eq!(planned["hidden"] == true, hidden, "{command}: {planned}");
+        }
+        world.run(&[]).exits(0).says("1 image: 1 copied");
+        let json = run_reading(&world, &["plan"], &["--output", "json"]).exits(0);
+        assert!(!json.stdout.contains("hidden"), "{}", json.stdout);
+    }
 }
 
 #[test]

@@ -191,6 +191,32 @@ fn ctrl_z_leaves_a_clean_screen_and_fg_restores_the_view() {
 }
 
 #[test]
+fn ctrl_z_has_no_effect_without_job_control() {
+    testkit::needs!("setsid");
+    let world = stalled();
+    let program = command(&world, &[]);
+    // A session leader, like the main process of a container: no shell could continue it.
+    let mut leader = Command::new("setsid");
+    leader.arg(program.get_program()).args(program.get_args());
+    leader.env_clear().stdin(std::process::Stdio::null());
+    leader.envs(
+        program
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    leader.current_dir(program.get_current_dir().unwrap());
+    let terminal = Terminal::start(leader, 80, 24);
+    terminal.shows("4.0 MiB of 10.0 MiB");
+    terminal.signal("-TSTP");
+    // A stopped process would not follow the new size.
+    for columns in [70, 60] {
+        terminal.resize(columns, 24);
+        terminal.shows("4.0 MiB of 10.0 MiB");
+    }
+    abandon(terminal);
+}
+
+#[test]
 fn failures_remain_on_the_screen_at_any_width() {
     for columns in [40, 80, 200] {
         let world = world();
