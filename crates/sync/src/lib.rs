@@ -37,6 +37,8 @@ mod keyed;
 mod lock;
 pub mod report;
 pub mod rule;
+#[cfg(test)]
+mod scenario;
 pub mod settings;
 mod span;
 pub mod store;

@@ -142,3 +142,6 @@ impl Comparer {
         self
     }
 }
+
+#[cfg(test)]
+mod run_tests;

@@ -194,3 +194,6 @@ impl Copier {
         tokio::join!(join_all(destinations), serving);
     }
 }
+
+#[cfg(test)]
+mod run_tests;

@@ -308,4 +308,6 @@ fn name(naming: &Naming, tag: Option<&Tag>, position: usize) -> Result<Option<Ta
 }
 
 #[cfg(test)]
+mod run_tests;
+#[cfg(test)]
 mod tests;

@@ -31,7 +31,7 @@ use source_progress::{CoveredReceiver, SourceProgress};
 pub use stop::Stop;
 
 /// Maximum number of rules whose images are searched at a time.
-const RULES: usize = 8;
+pub(crate) const RULES: usize = 8;
 
 /// Maximum number of images that wait to be copied. Discovery waits while the queue is full.
 const QUEUE: usize = 16;
@@ -59,6 +59,12 @@ impl Engine {
     /// Returns the counters of the transfers, for a display to sample.
     pub fn progress(&self) -> &Arc<Progress> {
         self.copier.progress()
+    }
+
+    /// Returns the number of locks of images and subjects that are held.
+    #[cfg(test)]
+    pub(crate) fn locks(&self) -> usize {
+        self.copier.locks()
     }
 
     /// Runs `rules` to their end, or until `stop`. Images that have not ended then are reported as interrupted. Returns

@@ -337,4 +337,6 @@ impl SourceImage {
 }
 
 #[cfg(test)]
+mod run_tests;
+#[cfg(test)]
 mod tests;

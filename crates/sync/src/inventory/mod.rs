@@ -386,4 +386,6 @@ fn fingerprint(platforms: &PlatformFilter, parts: Parts) -> i64 {
 }
 
 #[cfg(test)]
+mod run_tests;
+#[cfg(test)]
 mod tests;

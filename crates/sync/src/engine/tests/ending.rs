@@ -2,8 +2,8 @@
 
 use image_syncer_registry::ErrorKind;
 
-use super::*;
 use crate::failure::Side;
+use crate::scenario::*;
 use crate::store::memory::{Gate, error, repository};
 
 struct World {
@@ -44,7 +44,7 @@ impl World {
         };
         tokio::join!(running, cancelling);
         assert!(heard.summary().is_complete());
-        assert_eq!(engine.copier.locks(), 0);
+        assert_eq!(engine.locks(), 0);
         heard
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::*;
+use crate::scenario::*;
 use crate::store::memory::{Gate, repository};
 
 const GRACE: Duration = Duration::from_secs(25);
@@ -48,7 +48,7 @@ impl Six {
         ];
         self.engine.run(rules, stop.clone()).await;
         assert!(self.heard.summary().is_complete());
-        assert_eq!(self.engine.copier.locks(), 0);
+        assert_eq!(self.engine.locks(), 0);
         start.elapsed()
     }
     fn copied_and_interrupted(&self) -> (u64, u64) {

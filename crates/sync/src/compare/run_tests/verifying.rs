@@ -2,9 +2,9 @@
 
 use image_syncer_registry::{Digest, ErrorKind, Manifest};
 
-use super::*;
 use crate::event::Loss;
 use crate::failure::Side;
+use crate::scenario::*;
 use crate::store::memory::{entry, error, repository};
 
 /// A source and a copy of it.

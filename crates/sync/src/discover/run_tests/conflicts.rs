@@ -4,8 +4,8 @@ use image_syncer_registry::manifest::media_type::OCI_INDEX;
 use image_syncer_registry::{Cause, ErrorKind};
 use serde_json::json;
 
-use super::*;
 use crate::rule::Location;
+use crate::scenario::*;
 use crate::store::memory::{error, repository};
 
 /// `src.example/one` and `src.example/two`, each with an image of its own under `tags`.

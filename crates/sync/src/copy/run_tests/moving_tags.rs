@@ -3,8 +3,8 @@
 
 use image_syncer_registry::{Manifest, Tag};
 
-use super::*;
 use crate::event::Change;
+use crate::scenario::*;
 use crate::store::memory::{entry, repository};
 
 const DESTINATION: &str = "dst.example/app";

@@ -3,7 +3,7 @@
 use image_syncer_registry::Manifest;
 use serde_json::json;
 
-use super::*;
+use crate::scenario::*;
 use crate::store::memory::{entry, repository};
 
 struct World {

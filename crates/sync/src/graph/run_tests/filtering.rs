@@ -4,7 +4,7 @@ use image_syncer_registry::manifest::{ManifestView, media_type};
 use image_syncer_registry::{Digest, Manifest};
 use serde_json::json;
 
-use super::*;
+use crate::scenario::*;
 use crate::store::memory::{attestation, blob_json, entry, repository};
 
 struct World {

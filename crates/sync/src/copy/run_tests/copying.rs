@@ -3,8 +3,8 @@
 use image_syncer_registry::{ErrorKind, Manifest};
 use serde_json::json;
 
-use super::*;
 use crate::failure::Side;
+use crate::scenario::*;
 use crate::store::memory::{blob_json, error, repository};
 
 struct World {

@@ -2,7 +2,7 @@
 
 use image_syncer_registry::ErrorKind;
 
-use super::*;
+use crate::scenario::*;
 use crate::store::memory::{error, repository};
 
 const DESTINATIONS: [&str; 2] = ["one.example/copy", "two.example/copy"];

@@ -2,8 +2,8 @@
 
 use image_syncer_registry::{Digest, ErrorKind};
 
-use super::*;
 use crate::failure::Side;
+use crate::scenario::*;
 use crate::store::memory::{entry, repository};
 
 struct World {

@@ -2,8 +2,8 @@
 
 use image_syncer_registry::Manifest;
 
-use super::*;
 use crate::event::Volume;
+use crate::scenario::*;
 use crate::store::memory::repository;
 
 const LAYERS: [&str; 2] = ["a layer that all of them have", "of one alone: "];

@@ -160,7 +160,7 @@ async fn an_image_dropped_at_its_signature_has_no_tag() {
     tokio::join!(engine.run(world.rules.clone(), stop.clone()), drop_it);
     let expected = ["src.example/app:v1 -> dst.example/copy:v1: interrupted"];
     assert_eq!(heard.endings(), expected);
-    assert_eq!(engine.copier.locks(), 0);
+    assert_eq!(engine.locks(), 0);
     assert!(!world.pushes().contains(&"put-manifest :v1".to_owned()));
     drop(gate);
     assert_eq!(world.run(accompanied()).await.copied().referrers, 1);

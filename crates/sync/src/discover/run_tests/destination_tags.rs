@@ -5,9 +5,9 @@ use std::time::Duration;
 use image_syncer_registry::{ErrorKind, Manifest};
 use tempfile::TempDir;
 
-use super::*;
 use crate::inventory::records::Records;
 use crate::rule::Immutable;
+use crate::scenario::*;
 use crate::store::memory::{entry, error, repository};
 
 /// Reached only by a failing test.

@@ -2,7 +2,7 @@
 
 use image_syncer_registry::{Cause, Digest, ErrorKind, Manifest, Tag};
 
-use super::*;
+use crate::scenario::*;
 use crate::store::memory::{entry, error, repository};
 
 const DESTINATION: &str = "dst.example/app";

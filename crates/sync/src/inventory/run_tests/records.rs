@@ -5,9 +5,9 @@ use std::time::Duration;
 use image_syncer_registry::{Digest, ErrorKind, Tag};
 use tempfile::TempDir;
 
-use super::*;
 use crate::inventory::Inventory;
 use crate::inventory::records::Records;
+use crate::scenario::*;
 use crate::store::memory::{error, repository};
 
 /// Reached only by a failing test.

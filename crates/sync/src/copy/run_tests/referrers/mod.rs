@@ -3,8 +3,8 @@
 use image_syncer_registry::{ErrorKind, Manifest, Tag};
 use serde_json::json;
 
-use super::*;
 use crate::rule::Referrers;
+use crate::scenario::*;
 use crate::store::memory::{blob_json, entry, error, repository};
 
 mod interval;

@@ -3,7 +3,7 @@
 use image_syncer_registry::{Digest, ErrorKind, Manifest, Tag};
 use serde_json::json;
 
-use super::*;
+use crate::scenario::*;
 use crate::store::memory::{entry, error, repository};
 
 const DESTINATION: &str = "dst.example/app";
@@ -29,7 +29,7 @@ fn settings() -> Settings {
         referrers: Some(Arc::default()),
         images: 1,
         transfers: Some(1),
-        ..super::settings()
+        ..crate::scenario::settings()
     }
 }
 
@@ -244,7 +244,7 @@ async fn rules_that_wait_for_others_do_not_block_them() {
     let image = world.image("one", "v1");
     world.image("signature", &tag_for(image.digest(), ".sig"));
     // More rules than are searched at a time, before the one whose image they wait for.
-    world.rules = vec![rule("src.example/app:/sig$/", &[DESTINATION]); RULES + 2];
+    world.rules = vec![rule("src.example/app:/sig$/", &[DESTINATION]); crate::engine::RULES + 2];
     world.rules.push(rule("src.example/app:v1", &[DESTINATION]));
     let heard = world.run().await;
     let summary = heard.summary();

@@ -1,0 +1,12 @@
+//! Whole runs over in-memory stores: tags of sources and destinations, call by call.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod conflicts;
+mod destination_tags;
+mod leftovers;
+mod signature_conflicts;

@@ -1,0 +1,9 @@
+//! Whole runs over in-memory stores: facts from earlier runs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod records;
