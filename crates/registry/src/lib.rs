@@ -68,6 +68,7 @@ mod file;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod keyed_once;
 mod lock;
 pub mod manifest;
 mod open_files;

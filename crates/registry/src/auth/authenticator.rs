@@ -1,7 +1,7 @@
 //! `Authorization` headers for the requests to one registry.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use http::{HeaderValue, Method};
 
@@ -14,12 +14,13 @@ use crate::auth::known_scheme::{AuthScheme, KnownScheme};
 use crate::auth::logins::{Admission, Logins};
 use crate::auth::scope::ScopeSet;
 use crate::auth::scope_batch::TokenQueues;
-use crate::auth::single_flight::SingleFlight;
 use crate::auth::token::{TokenLogin, basic, bearer};
 use crate::auth::token_cache::TokenCache;
 use crate::auth::token_requests::TokenSource;
 use crate::cause::Cause;
 use crate::error::Error;
+use crate::keyed_once::SingleFlight;
+use crate::lock::lock;
 use crate::reference::Registry;
 use crate::transport::{Endpoint, RetryPolicy, Transport};
 
@@ -66,14 +67,11 @@ impl AuthState {
         }
     }
     pub(super) fn memory(&self) -> MutexGuard<'_, KnownScheme> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.memory)
     }
     /// Returns the token server that the credential was withheld from.
     pub(super) fn withheld(&self) -> Option<String> {
-        self.withheld
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.withheld).clone()
     }
 }
 

@@ -1,9 +1,10 @@
 //! The authenticators of a run.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::auth::authenticator::Authenticator;
+use crate::lock::lock;
 use crate::reference::Registry;
 use crate::transport::{RetryPolicy, Transport};
 
@@ -32,10 +33,7 @@ impl Authenticators {
     }
     /// Returns the authenticator of `registry`.
     pub(crate) fn get(&self, registry: &Registry) -> Arc<Authenticator> {
-        let mut by_registry = self
-            .by_registry
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut by_registry = lock(&self.by_registry);
         let create = || {
             let transport = Arc::clone(&self.transport);
             let authenticator = Authenticator::new(registry.clone(), transport, self.retry);

@@ -5,7 +5,7 @@
 //! for its answer. Reading and writing are probed separately because many registries allow anonymous reads.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use http::Method;
@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use crate::auth::logins::LoginGuard;
+use crate::lock::lock;
 
 /// Maximum time that a request waits for the answer to the first one. A registry that hangs must not be probed by one
 /// request after the other.
@@ -104,7 +105,7 @@ impl ChallengeProbe {
         }
     }
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

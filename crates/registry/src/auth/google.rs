@@ -1,7 +1,6 @@
 //! Google service accounts, exchanged for access tokens (RFC 7523, user `_oauth2_` of the classic auth file).
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::SystemRandom;
@@ -19,9 +18,9 @@ use url::Url;
 use url::form_urlencoded::Serializer;
 
 use crate::auth::secret::Secret;
-use crate::auth::single_flight::SingleFlight;
 use crate::auth::token::{authority, basic};
 use crate::error::{Error, ErrorKind};
+use crate::keyed_once::KeyedOnce;
 use crate::reference::Registry;
 use crate::transport::{
     AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, RetryPolicy, Transport,
@@ -124,9 +123,16 @@ impl ServiceAccountKey {
 }
 
 /// The access tokens of the service accounts in use.
-#[derive(Default)]
 pub(super) struct ServiceAccounts {
-    tokens: Mutex<HashMap<Secret, Arc<SingleFlight<AccessToken>>>>,
+    tokens: KeyedOnce<Secret, AccessToken>,
+}
+
+impl Default for ServiceAccounts {
+    fn default() -> Self {
+        Self {
+            tokens: KeyedOnce::new(MAX_ACCOUNTS),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -162,29 +168,21 @@ impl ServiceAccounts {
             };
             exchange.run(json).await
         };
-        let token = self.flight(json).get(is_good, exchange).await?;
+        let token = self.tokens.get(json.clone(), is_good, exchange).await?;
         Ok(token.token)
     }
     /// Drops the access token that `used` was made of if it may have run out; whether another one is to be had.
     pub(super) fn renew(&self, json: &Secret, used: &HeaderValue) -> bool {
-        let flight = self.flight(json);
-        match flight.peek() {
+        match self.tokens.peek(json) {
             Some(current) if basic(ACCESS_TOKEN_USER, &current.token).as_ref() == Some(used) => {
                 let is_old = current.born.elapsed() >= YOUTH;
                 if is_old {
-                    flight.forget(|token| token.token == current.token);
+                    self.tokens.forget(|token| token.token == current.token);
                 }
                 is_old
             }
             _ => true,
         }
-    }
-    fn flight(&self, json: &Secret) -> Arc<SingleFlight<AccessToken>> {
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        if tokens.len() >= MAX_ACCOUNTS && !tokens.contains_key(json) {
-            tokens.clear();
-        }
-        tokens.entry(json.clone()).or_default().clone()
     }
 }
 

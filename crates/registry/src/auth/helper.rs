@@ -1,10 +1,8 @@
 //! Credential helpers: `docker-credential-*` processes (docs/protocol.md#credential-files).
 
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{Error as IoError, ErrorKind as IoErrorKind};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -14,9 +12,9 @@ use tokio::time::{Instant, timeout};
 
 use crate::auth::credential::Credential;
 use crate::auth::secret::Secret;
-use crate::auth::single_flight::SingleFlight;
 use crate::cause::Cause;
 use crate::error::{Error, ErrorKind};
+use crate::keyed_once::KeyedOnce;
 use crate::open_files::retry_when_exhausted;
 use crate::text::{self, io_clause};
 
@@ -54,7 +52,7 @@ pub(super) struct Helpers {
     /// Search path instead of `PATH`.
     path: Option<OsString>,
     limit: Duration,
-    answers: Mutex<HashMap<HelperQuery, Arc<SingleFlight<CachedOutcome>>>>,
+    answers: KeyedOnce<HelperQuery, CachedOutcome>,
 }
 
 /// Suffix of a helper, and a server.
@@ -77,7 +75,7 @@ impl Helpers {
         Self {
             path,
             limit,
-            answers: Mutex::default(),
+            answers: KeyedOnce::new(MAX_ANSWERS),
         }
     }
     /// Returns the login that `docker-credential-<suffix>` has for `server`. `origin` is the file that names the
@@ -107,25 +105,15 @@ impl Helpers {
             })
         };
         let is_good = |answer: &CachedOutcome| answer.at.elapsed() < REMEMBERED;
-        Ok(self.flight(suffix, server).get(is_good, ask).await?.told)
+        let key = (suffix.to_owned(), server.to_owned());
+        Ok(self.answers.get(key, is_good, ask).await?.told)
     }
     /// Drops answers that equal `stale` and are not quite new.
     pub(super) fn forget(&self, stale: &Credential) {
-        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        for flight in answers.values() {
-            flight.forget(|answer| {
-                answer.at.elapsed() >= YOUTH
-                    && matches!(&answer.told, HelperOutcome::Credential(own) if own == stale)
-            });
-        }
-    }
-    fn flight(&self, suffix: &str, server: &str) -> Arc<SingleFlight<CachedOutcome>> {
-        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (suffix.to_owned(), server.to_owned());
-        if answers.len() >= MAX_ANSWERS && !answers.contains_key(&key) {
-            answers.clear();
-        }
-        answers.entry(key).or_default().clone()
+        self.answers.forget(|answer| {
+            answer.at.elapsed() >= YOUTH
+                && matches!(&answer.told, HelperOutcome::Credential(own) if own == stale)
+        });
     }
 }
 

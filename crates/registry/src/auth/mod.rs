@@ -33,7 +33,6 @@ mod scope;
 mod scope_batch;
 mod scopes;
 mod secret;
-mod single_flight;
 mod token;
 mod token_cache;
 mod token_requests;

@@ -1,10 +1,11 @@
 //! Support of a token server for tokens with several scopes.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::auth::scopes::Scopes;
 use crate::auth::token_cache::Token;
+use crate::lock::lock;
 
 /// Maximum number of repositories in one token. Each makes the token longer.
 const MOST: usize = 10;
@@ -165,7 +166,7 @@ impl MultiScopeSupport {
         was_suspect
     }
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

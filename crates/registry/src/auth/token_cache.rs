@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use crate::auth::credential::Credential;
 use crate::auth::scopes::Scopes;
-use crate::auth::single_flight::SingleFlight;
+use crate::keyed_once::SingleFlight;
+use crate::lock::lock;
 
 /// Maximum number of groups (credential and first repository), and of tokens in each.
 const MAX_GROUPS: usize = 1024;
@@ -106,7 +107,7 @@ impl Token {
         let Some(shared) = &self.shared else {
             return self.accepted.load(Ordering::Relaxed).then_some(true);
         };
-        let fared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let fared = lock(shared);
         let own = fared.iter().find(|own| own.wanted == *wanted);
         own.map(|own| own.let_in)
     }
@@ -116,7 +117,7 @@ impl Token {
             self.accepted.fetch_or(let_in, Ordering::Relaxed);
             return;
         };
-        let mut fared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fared = lock(shared);
         if let Some(own) = fared.iter_mut().find(|own| own.wanted == *wanted) {
             own.let_in = let_in;
             return;
@@ -241,7 +242,7 @@ impl TokenCache {
         Some(token)
     }
     fn groups(&self) -> MutexGuard<'_, HashMap<(Credential, String), TokenGroup>> {
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.groups)
     }
     #[cfg(test)]
     fn len(&self) -> usize {

@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::client::referrers::ReferrersCapabilities;
 use crate::client::uploads::UploadForms;
 use crate::digest::Digest;
 use crate::error::Error;
+use crate::lock::lock;
 
 /// Maximum number of remembered facts of one kind. Facts beyond it are learned again each time.
 const MAX_REMEMBERED: usize = 4096;
@@ -202,11 +203,6 @@ impl RegistryCapabilities {
     pub(super) fn record_verified(&self) {
         self.keeps_what_it_takes.store(true, Ordering::Relaxed);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Facts are single values: a panic elsewhere cannot leave one half written.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -19,6 +19,7 @@ use crate::auth::multi_scope::MultiScopeSupport;
 use crate::auth::scopes::Scopes;
 use crate::auth::token_cache::Token;
 use crate::error::{Error, ErrorKind};
+use crate::lock::lock;
 
 /// Maximum time to wait for a shared request. A token server that hangs for one repository must not delay the others.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -115,7 +116,7 @@ impl TokenQueues {
         }
     }
     fn lock(&self) -> MutexGuard<'_, HashMap<Credential, Arc<TokenQueue>>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.lines)
     }
 }
 
@@ -141,7 +142,7 @@ impl TokenQueue {
         }
     }
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -1,13 +1,14 @@
 //! Memory for large blobs that arrive out of order: one limit for all blobs of a run.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::client::reader::hashing::HashingStreams;
+use crate::lock::lock;
 
 /// Size of the buffers that bytes are copied into. A chunk as received is a small part of a buffer that it keeps alive,
 /// so that a window of chunks would take several times the memory of its bytes.
@@ -126,8 +127,7 @@ impl RangeBudget {
     }
 
     fn spare_buffers(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
-        // A panic elsewhere cannot leave a list of buffers inconsistent.
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.spare)
     }
 
     /// Returns the bytes of ranges in memory.

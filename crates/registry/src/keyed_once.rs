@@ -1,11 +1,14 @@
-//! A value that one task fetches while the others wait.
+//! Values that one task fetches while the others wait.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind};
+use crate::lock::lock;
 
 /// Time for which a refusal is the answer to later requests, so that a wrong password is not sent a hundred times
 /// (token servers lock accounts) and no image waits again for a helper that hangs.
@@ -14,7 +17,7 @@ const REFUSAL_HOLDS: Duration = Duration::from_secs(30);
 /// A value that is fetched on demand by one task at a time. The others wait and share the outcome, also a failure. If
 /// the fetching task is cancelled, the next one fetches.
 #[derive(Debug)]
-pub(super) struct SingleFlight<T> {
+pub(crate) struct SingleFlight<T> {
     gate: tokio::sync::Mutex<()>,
     state: Mutex<State<T>>,
 }
@@ -43,18 +46,18 @@ impl<T> Default for SingleFlight<T> {
 
 impl<T: Clone> SingleFlight<T> {
     /// Returns the current value, also if it is not valid any more.
-    pub(super) fn peek(&self) -> Option<T> {
+    pub(crate) fn peek(&self) -> Option<T> {
         self.state().value.clone()
     }
     /// Drops the value if `is_stale` is true for it.
-    pub(super) fn forget(&self, is_stale: impl FnOnce(&T) -> bool) {
+    pub(crate) fn forget(&self, is_stale: impl FnOnce(&T) -> bool) {
         let mut state = self.state();
         if state.value.as_ref().is_some_and(is_stale) {
             state.value = None;
         }
     }
     /// Returns the current value if it `is_good`, or else the result of `fetch`.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &self,
         is_good: impl Fn(&T) -> bool,
         fetch: impl Future<Output = Result<T, Error>>,
@@ -95,7 +98,7 @@ impl<T: Clone> SingleFlight<T> {
         outcome
     }
     fn state(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
@@ -111,6 +114,52 @@ impl<T: Clone> State<T> {
             ErrorKind::Unauthorized | ErrorKind::Denied | ErrorKind::Credentials
         );
         (is_refusal && at.elapsed() < REFUSAL_HOLDS).then(|| Err(error.clone()))
+    }
+}
+
+/// Values by key, each fetched once for all tasks that wait for it. Bounded: beyond its capacity all values are dropped,
+/// and fetched again on demand.
+#[derive(Debug)]
+pub(crate) struct KeyedOnce<K, T> {
+    capacity: usize,
+    flights: Mutex<HashMap<K, Arc<SingleFlight<T>>>>,
+}
+
+impl<K: Eq + Hash, T: Clone> KeyedOnce<K, T> {
+    /// Creates an empty map for at most `capacity` keys.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            flights: Mutex::default(),
+        }
+    }
+    /// Returns the value of `key` if it `is_good`, or else the result of `fetch`.
+    pub(crate) async fn get(
+        &self,
+        key: K,
+        is_good: impl Fn(&T) -> bool,
+        fetch: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.flight(key).get(is_good, fetch).await
+    }
+    /// Returns the current value of `key`, also if it is not valid any more.
+    pub(crate) fn peek(&self, key: &K) -> Option<T> {
+        lock(&self.flights)
+            .get(key)
+            .and_then(|flight| flight.peek())
+    }
+    /// Drops each value for which `is_stale` is true.
+    pub(crate) fn forget(&self, is_stale: impl Fn(&T) -> bool) {
+        for flight in lock(&self.flights).values() {
+            flight.forget(&is_stale);
+        }
+    }
+    fn flight(&self, key: K) -> Arc<SingleFlight<T>> {
+        let mut flights = lock(&self.flights);
+        if flights.len() >= self.capacity && !flights.contains_key(&key) {
+            flights.clear();
+        }
+        Arc::clone(flights.entry(key).or_default())
     }
 }
 
@@ -194,5 +243,49 @@ mod tests {
         let follower = flight.get(|_| true, async { Ok(5) });
         leader.abort();
         assert_eq!(follower.await.unwrap(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancelled_leader_of_one_key_holds_up_nobody() {
+        let once = Arc::new(KeyedOnce::new(8));
+        let started = Arc::new(Notify::new());
+        let leader = tokio::spawn({
+            let (once, started) = (once.clone(), started.clone());
+            async move {
+                let fetch = async {
+                    started.notify_one();
+                    pending::<Result<u32, Error>>().await
+                };
+                once.get("a", |_| true, fetch).await
+            }
+        });
+        started.notified().await;
+        // Another key does not wait.
+        assert_eq!(once.get("b", |_| true, async { Ok(1) }).await.unwrap(), 1);
+        let follower = tokio::spawn({
+            let once = once.clone();
+            async move { once.get("a", |_| true, async { Ok(2) }).await }
+        });
+        let wait = tokio::time::timeout(Duration::from_secs(60), async {
+            while !follower.is_finished() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        assert!(wait.await.is_err());
+        leader.abort();
+        assert_eq!(follower.await.unwrap().unwrap(), 2);
+        assert_eq!(once.peek(&"a"), Some(2));
+        once.forget(|value| *value == 2);
+        assert_eq!((once.peek(&"a"), once.peek(&"b")), (None, Some(1)));
+    }
+
+    #[tokio::test]
+    async fn keys_are_bounded() {
+        let once = KeyedOnce::new(4);
+        for key in 0..100_u32 {
+            once.get(key, |_| true, async { Ok(key) }).await.unwrap();
+            assert!(lock(&once.flights).len() <= 4);
+            assert_eq!(once.peek(&key), Some(key));
+        }
     }
 }
