@@ -12,7 +12,7 @@ const REFERENCE: &str = include_str!("../../docs/reference.md");
 fn reference_is_up_to_date() {
     assert!(
         document::reference() == REFERENCE,
-        "write it anew: cargo run --locked --example reference > docs/reference.md"
+        "write it again: cargo run --locked --example reference > docs/reference.md"
     );
 }
 
