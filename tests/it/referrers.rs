@@ -122,7 +122,7 @@ fn a_run_that_gives_up_says_so_and_the_next_one_completes_the_list() {
     two.run(1)
         .exits(0)
         .says(CONTENDED)
-        .says("run again to mend it");
+        .says("Run again to complete the list.");
     assert_eq!(undone.hits(), 5);
     assert_eq!(two.listed(), digests(&[&two.referrers[0]]));
     kit.clear_faults();

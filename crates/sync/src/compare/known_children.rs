@@ -151,7 +151,7 @@ impl Comparer {
         let Some(first) = children.next() else {
             return Ok(Vec::new());
         };
-        if self.is_barren(repository) {
+        if self.is_childless(repository) {
             return Ok(Vec::new());
         }
         let Some(first) = has(destination, first).await? else {
@@ -168,11 +168,11 @@ impl Comparer {
         Ok(known)
     }
 
-    fn is_barren(&self, repository: &Repository) -> bool {
+    fn is_childless(&self, repository: &Repository) -> bool {
         self.without_children().contains(repository)
     }
     fn without_children(&self) -> std::sync::MutexGuard<'_, HashSet<Repository>> {
-        lock(&self.barren)
+        lock(&self.childless)
     }
 }
 

@@ -42,7 +42,7 @@ pub struct Comparer {
     /// Checks for blobs in flight.
     presence_checks: KeyedOnce<(Repository, Digest), Presence, Failure>,
     /// Repositories that lacked the first child that was queried there. Their other tags are most likely new as well.
-    barren: Mutex<HashSet<Repository>>,
+    childless: Mutex<HashSet<Repository>>,
 }
 
 /// Result of a comparison of both ends.
@@ -125,7 +125,7 @@ impl Comparer {
             only_differences: false,
             claims: false,
             presence_checks: KeyedOnce::with_limit(0),
-            barren: Mutex::default(),
+            childless: Mutex::default(),
         }
     }
     /// With `claims`, plans count as carried out: of many images that share a child, only one lists it, whichever of

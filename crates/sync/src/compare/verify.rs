@@ -50,19 +50,19 @@ impl Comparer {
         digest: &Digest,
         tag: Option<&Tag>,
     ) -> Result<Option<Damage>, Failure> {
-        let examination = Verification {
+        let verification = Verification {
             comparer: self,
             image,
             destination,
             losses: Mutex::default(),
         };
         let repository = destination.repository();
-        let root = examination.root(digest).await?;
+        let root = verification.root(digest).await?;
         let is_verified = |child: &Digest| self.inventory.has_manifest(repository, child);
         let content = image
-            .content_by(&root, is_verified, |entry| examination.find(entry))
+            .content_by(&root, is_verified, |entry| verification.find(entry))
             .await?;
-        let damage = examination.blobs(root, content, tag).await?;
+        let damage = verification.blobs(root, content, tag).await?;
         if damage.losses.is_empty() {
             self.is_whole(repository, &damage.plan);
             return Ok(None);

@@ -20,13 +20,13 @@ pub(super) struct CopyStats {
 }
 
 impl CopyStats {
-    /// Records the transfers of the plan's blobs, in the plan's order. `was_brought` tells if an existing blob was
+    /// Records the transfers of the plan's blobs, in the plan's order. `was_uploaded` tells if an existing blob was
     /// moved by this run.
     pub(super) fn moved(
         &mut self,
         plan: &CopyPlan,
         moved: &[Moved],
-        was_brought: impl Fn(&Digest) -> bool,
+        was_uploaded: impl Fn(&Digest) -> bool,
     ) {
         let mut there: Vec<&Descriptor> = plan.present.iter().collect();
         for (blob, moved) in plan.blobs.iter().zip(moved) {
@@ -49,14 +49,14 @@ impl CopyStats {
             let size = blob.size.unwrap_or_default();
             if self.sent.contains(&blob.digest) {
                 // Moved by an earlier attempt, and counted there.
-            } else if was_brought(&blob.digest) {
+            } else if was_uploaded(&blob.digest) {
                 self.volume.shared_bytes += size;
             } else {
                 self.volume.present_bytes += size;
             }
         }
     }
-    /// Returns the blobs that this image moved itself.
+    /// Reattempts the blobs that this image moved itself.
     pub(super) fn sent(&self) -> impl Iterator<Item = &Digest> {
         self.sent.iter()
     }
@@ -65,7 +65,7 @@ impl CopyStats {
         self.volume.manifests += lacking.pushed.len() as u64;
         self.refusal = Some(lacking.failure);
     }
-    /// Returns the result of a committed plan.
+    /// Reattempts the result of a committed plan.
     pub(super) fn committed(self, missing: &MissingImage, plan: &CopyPlan) -> Copied {
         let there = missing.there.as_ref().map(|there| &there.digest);
         let replaced = there.filter(|there| *there != plan.root.digest());
@@ -76,7 +76,7 @@ impl CopyStats {
             ..Copied::without_transfer(plan.root.digest().clone())
         }
     }
-    /// Returns the result of a repair.
+    /// Reattempts the result of a repair.
     pub(super) fn repaired(self, damage: &Damage, filtered: bool, losses: Vec<Loss>) -> Copied {
         let root = u64::from(damage.root_is_lost);
         Copied {
@@ -86,20 +86,20 @@ impl CopyStats {
             ..Copied::without_transfer(damage.plan.root.digest().clone())
         }
     }
-    /// Returns the volume with the manifests of the last attempt.
+    /// Reattempts the volume with the manifests of the last attempt.
     fn pushed(&self, manifests: u64) -> Volume {
         Volume {
             manifests: self.volume.manifests + manifests,
             ..self.volume
         }
     }
-    /// Returns the failure after `turns` refused plans.
-    pub(super) fn into_failure(self, turns: u32) -> Failure {
+    /// Reattempts the failure after `attempts` refused plans.
+    pub(super) fn into_failure(self, attempts: u32) -> Failure {
         let mut failure = self
             .refusal
-            .unwrap_or_else(|| Failure::internal("an image was given up without a reason"));
+            .unwrap_or_else(|| Failure::internal("an image failed without a reason"));
         failure.reason = format!(
-            "{}; what it lacks was sent, or the registry said that it has it, {turns} times over",
+            "{}; the missing content was sent, or the registry reported it as present, {attempts} times",
             failure.reason
         );
         failure

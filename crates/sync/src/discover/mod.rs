@@ -76,7 +76,7 @@ pub struct ImageDestination {
 /// Finds the images of rules. Shared by all rules of a run, since they may overlap.
 pub(crate) struct Discoverer {
     listener: Arc<dyn Listener>,
-    census: Arc<DestinationTagIndex>,
+    destination_index: Arc<DestinationTagIndex>,
     source_tags: Arc<SourceTags>,
     /// Referrers that are copied with an image. `None` copies none.
     referrers: Option<Arc<Referrers>>,
@@ -107,11 +107,11 @@ pub(crate) struct RuleSearch<'a> {
 }
 
 impl Discoverer {
-    /// Returns a discoverer for `rules`, which must be all rules of the run, as must be those of `census` and of
+    /// Returns a discoverer for `rules`, which must be all rules of the run, as must be those of `destination_index` and of
     /// `source_tags`. With `referrers`, listing rules defer referrer tags ([`RuleSearch::send_leftovers`]).
     pub(crate) fn new(
         listener: Arc<dyn Listener>,
-        census: Arc<DestinationTagIndex>,
+        destination_index: Arc<DestinationTagIndex>,
         source_tags: Arc<SourceTags>,
         referrers: Option<Arc<Referrers>>,
         rules: &[Arc<Rule>],
@@ -126,7 +126,7 @@ impl Discoverer {
         }
         Self {
             listener,
-            census,
+            destination_index,
             source_tags,
             claims: TagClaims::new(rules, referrers.is_some()),
             referrers,
@@ -161,7 +161,7 @@ impl Discoverer {
             repeated: 0,
             result: Ok(None),
         };
-        self.census.begin(rule).await;
+        self.destination_index.begin(rule).await;
         search.result = search.run().await;
         match &search.result {
             Ok(_) => listing.complete(),
@@ -174,7 +174,7 @@ impl Discoverer {
 impl RuleSearch<'_> {
     /// Ends the search with its event.
     pub(crate) fn finish(self) {
-        self.discoverer.census.end(self.rule);
+        self.discoverer.destination_index.end(self.rule);
         let empty = self.all_repeated();
         let rule = Arc::clone(self.rule);
         let event = match self.result {
@@ -282,8 +282,10 @@ impl RuleSearch<'_> {
             Target::Digest(_) => None,
         };
         let source = &self.rule.source.repository;
-        let census = &self.discoverer.census;
-        census.hint(source, tag, place, self.cancel).await
+        let destination_index = &self.discoverer.destination_index;
+        destination_index
+            .hint(source, tag, place, self.cancel)
+            .await
     }
 
     fn all_repeated(&self) -> Option<String> {

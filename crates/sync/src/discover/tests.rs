@@ -12,9 +12,9 @@ use crate::store::Stores;
 use crate::store::memory::{MemoryStores, error, repository};
 
 #[derive(Default)]
-struct Heard(Mutex<Vec<String>>);
+struct EventLog(Mutex<Vec<String>>);
 
-impl Listener for Heard {
+impl Listener for EventLog {
     fn event(&self, event: &Event) {
         let line = match event {
             Event::RuleDiscovered { images, empty, .. } => {
@@ -59,12 +59,18 @@ fn tags(stores: &MemoryStores, name: &str, tags: &[&str]) {
 
 /// Discovers `rules` one after the other. Returns the images as `source -> place, place`, and the events.
 async fn discover(stores: &MemoryStores, rules: &[Arc<Rule>]) -> (Vec<String>, Vec<String>) {
-    let heard = Arc::new(Heard::default());
+    let log = Arc::new(EventLog::default());
     let stores: Arc<dyn Stores> = Arc::new(stores.clone());
-    let census = DestinationTagIndex::new(&stores, Arc::default(), &settings(), rules);
+    let destination_index = DestinationTagIndex::new(&stores, Arc::default(), &settings(), rules);
     let sources = SourceTags::new(stores);
     sources.expect(rules, &CancellationToken::new());
-    let discoverer = Discoverer::new(heard.clone(), Arc::new(census), sources, None, rules);
+    let discoverer = Discoverer::new(
+        log.clone(),
+        Arc::new(destination_index),
+        sources,
+        None,
+        rules,
+    );
     let (sender, mut receiver) = mpsc::channel(1_000);
     for (rank, rule) in rules.iter().enumerate() {
         let cancel = CancellationToken::new();
@@ -83,7 +89,7 @@ async fn discover(stores: &MemoryStores, rules: &[Arc<Rule>]) -> (Vec<String>, V
         let places: Vec<String> = image.places.iter().map(place).collect();
         images.push(format!("{} -> {}", image.target, places.join(", ")));
     }
-    let said = std::mem::take(&mut *lock(&heard.0));
+    let said = std::mem::take(&mut *lock(&log.0));
     (images, said)
 }
 
@@ -265,12 +271,18 @@ async fn the_number_of_images_is_reported_before_all_are_sent() {
         rule("src.example/app:/^a/", &["dst.example/a", "dst.example/b"]),
         rule("src.example/app:b1,b2", &["dst.example/c"]),
     ];
-    let heard = Arc::new(Listed::default());
+    let log = Arc::new(Listed::default());
     let stores: Arc<dyn Stores> = Arc::new(stores.clone());
-    let census = DestinationTagIndex::new(&stores, Arc::default(), &settings(), &rules);
+    let destination_index = DestinationTagIndex::new(&stores, Arc::default(), &settings(), &rules);
     let sources = SourceTags::new(stores);
     sources.expect(&rules, &CancellationToken::new());
-    let discoverer = Discoverer::new(heard.clone(), Arc::new(census), sources, None, &rules);
+    let discoverer = Discoverer::new(
+        log.clone(),
+        Arc::new(destination_index),
+        sources,
+        None,
+        &rules,
+    );
     // The receiver of the images is slower than the list.
     let (sender, mut receiver) = mpsc::channel(1);
     let cancel = CancellationToken::new();
@@ -286,7 +298,7 @@ async fn the_number_of_images_is_reported_before_all_are_sent() {
     let take = async { while receiver.recv().await.is_some() {} };
     tokio::join!(search, take);
     assert_eq!(
-        *lock(&heard.0),
+        *lock(&log.0),
         [
             // Only the rule without a list knows its tags.
             "src.example/app:b1,b2 has 2",

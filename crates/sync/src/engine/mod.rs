@@ -98,11 +98,12 @@ impl Engine {
         cancel: &CancellationToken,
     ) {
         let inventory = Arc::clone(self.copier.inventory());
-        let census = DestinationTagIndex::new(&self.stores, inventory, &self.settings, &rules);
-        let census = Arc::new(census);
+        let destination_index =
+            DestinationTagIndex::new(&self.stores, inventory, &self.settings, &rules);
+        let destination_index = Arc::new(destination_index);
         let discoverer = Arc::new(Discoverer::new(
             Arc::clone(&self.listener),
-            Arc::clone(&census),
+            Arc::clone(&destination_index),
             Arc::clone(self.copier.source_tags()),
             self.settings.referrers.clone(),
             &rules,
@@ -127,7 +128,7 @@ impl Engine {
         }
         drop(found);
         while running.join_next().await.is_some() {}
-        census.wait_for_lists().await;
+        destination_index.wait_for_lists().await;
     }
 
     /// Copies images as they arrive, some at a time. Images that arrive after `stop` are reported and not started.

@@ -114,7 +114,7 @@ async fn tags_an_image(source: &Arc<dyn Store>, subject: &Digest) -> bool {
     let tag = Target::Tag(Tag::of_referrers_to(subject));
     match source.probe(&tag).await {
         Ok(Some(head)) => !may_list_referrers(&head, subject),
-        // The first error stands.
+        // The first error counts.
         Ok(None) | Err(_) => false,
     }
 }

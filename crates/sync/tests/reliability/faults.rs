@@ -354,8 +354,12 @@ fn contents() -> Vec<Row> {
                 Expect::Fails("is it a registry?"),
             )
             .but(Patch, AGAIN, Expect::Fails("DIGEST_INVALID"))
-            .but(Put, healed, Expect::Fails("what it lacks was sent"))
-            .but(ClosingPut, healed, Expect::Fails("what it lacks was sent"))
+            .but(Put, healed, Expect::Fails("the missing content was sent"))
+            .but(
+                ClosingPut,
+                healed,
+                Expect::Fails("the missing content was sent"),
+            )
             .but(
                 ManifestPut,
                 Expect::Fails("does not give it back"),
@@ -380,11 +384,15 @@ fn stored_contents() -> Vec<Row> {
         .at(|operation| matches!(operation, Put | ClosingPut)),
         passing(
             "blobs that no manifest names are collected",
-            "what it lacks was sent",
+            "the missing content was sent",
             |_| Action::CollectGarbage,
         )
         .at(|operation| operation == ManifestPut)
-        .but(ManifestPut, healed, Expect::Fails("what it lacks was sent")),
+        .but(
+            ManifestPut,
+            healed,
+            Expect::Fails("the missing content was sent"),
+        ),
         passing("the token expires", "401 Unauthorized", |_| {
             Action::ExpireItsToken
         })

@@ -1,13 +1,13 @@
-//! What refers to an image comes along: its signatures, attestations, SBOMs, and what refers to those.
+//! Referrers of an image, copied with it: signatures, attestations, SBOMs, and their own referrers.
 //!
-//! Level by level: each referrer after its subject, and the tags that cosign made of a digest last of all, so that
-//! whoever goes by what is listed or tagged finds it whole. The root's own tag comes after everything here. A referrer
-//! goes through the same turns as the image itself.
+//! They are copied level by level, each referrer after its subject, and cosign's tags last, so that each listed or tagged
+//! manifest is complete. The image's own tag is pushed after all of them. A referrer is pushed as an image is.
 //!
-//! Whoever sees to a subject holds the right to do so only while its own referrers are brought and waits for nobody
-//! else's meanwhile: images may share subjects in any way, in circles, too.
+//! The lock of a subject is held only while its own referrers are copied, and never during a wait for another lock: images
+//! may share subjects in any way, also in cycles.
 
-mod brought;
+mod copied;
+mod cover;
 mod interval;
 mod referrer;
 
@@ -17,16 +17,15 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
-use image_syncer_registry::{Cause, Digest, ErrorKind, Manifest, Tag, Target};
+use image_syncer_registry::{Cause, Digest, ErrorKind, Manifest, Tag};
 
 use crate::commit::{CommitOutcome, name};
-use crate::compare::Difference;
 use crate::copy::Copier;
 use crate::copy::destination::DestinationCopy;
 use crate::copy::referrer_progress::CompletedStep;
 use crate::copy::transfer_batch::BatchHandle;
 use crate::discover::{CoveredTags, ImageDestination};
-use crate::event::{Copied, Event, Evidence, ImageName, Outcome};
+use crate::event::{Copied, Event, Evidence, Outcome};
 use crate::failure::{Failure, Side};
 use crate::graph::{
     MAX_DEPTH, MAX_MANIFESTS, Root, SourceImage, SubjectReferrers, may_list_referrers,
@@ -36,13 +35,13 @@ use crate::rule::Referrers;
 use crate::rule::Rule;
 use crate::store::Store;
 
-pub(super) use brought::CopiedReferrers;
-use brought::SubjectOutcome;
+pub(super) use copied::CopiedReferrers;
+use copied::SubjectOutcome;
 
-/// Subjects, and referrers of one subject, that are seen to at a time.
-const TOGETHER: usize = 8;
+/// Maximum number of subjects, and of referrers of one subject, that are copied at a time.
+const MAX_CONCURRENT: usize = 8;
 
-/// What refers to one image, on its way to one destination.
+/// Copies the referrers of one image to one destination.
 pub(super) struct ReferrerCopier<'a> {
     copier: &'a Copier,
     wanted: &'a Referrers,
@@ -52,16 +51,16 @@ pub(super) struct ReferrerCopier<'a> {
     covered: &'a Mutex<CoveredTags>,
     destination: &'a Arc<dyn Store>,
     batch: &'a BatchHandle,
-    /// Manifests found so far that refer to the image, over all levels: listed referrers, cosign's tags, and what lies
-    /// below those that are indexes.
+    /// Number of referrers found so far, over all levels: listed referrers, cosign's tags, and manifests below referrers that
+    /// are indexes.
     found: AtomicUsize,
 }
 
-/// A manifest to which something refers.
+/// Manifest with referrers.
 pub(super) struct ReferrerSubject {
     digest: Digest,
     attached: Arc<SubjectReferrers>,
-    /// Whether it was not at the destination before, so that neither was what refers to it.
+    /// True if the destination did not have it before, and so none of its referrers.
     is_new: bool,
 }
 
@@ -83,7 +82,7 @@ impl DestinationCopy<'_> {
 }
 
 impl ReferrerCopier<'_> {
-    /// What refers to a root that is being copied and to everything below it; empty where that was seen to already.
+    /// Returns the subjects of a root that is copied, and of everything below it. Empty if their referrers were copied before.
     pub(super) async fn copy_for_new_image(
         &self,
         root: &Arc<Manifest>,
@@ -91,7 +90,7 @@ impl ReferrerCopier<'_> {
         if self.has(CompletedStep::Whole, root.digest()) {
             return Ok(Vec::new());
         }
-        // Each turn of a copy walks through all of them.
+        // Each attempt of a push walks through all of them.
         self.found.store(0, Ordering::Relaxed);
         let mut digests = self.image.manifests_below(root).await?;
         if self.image.wrote(root.digest()) {
@@ -126,14 +125,35 @@ impl ReferrerCopier<'_> {
         if self.has(mark, &digest) {
             return Ok(Some(outcome));
         }
-        // The source knows nothing of an index that the filter made.
+        let Some(digests) = self.subjects_of_unchanged(&digest).await? else {
+            return Ok(None);
+        };
+        if !digests.is_empty() && self.was_looked_at(&digest).await {
+            for subject in &digests {
+                self.cover_subject(subject);
+            }
+            return Ok(Some(outcome));
+        }
+        let level = self.query_level(digests.into_iter().map(|digest| (digest, false)));
+        let level = level.await?;
+        let copied = self.copy_level(level).await?;
+        self.set(mark, &digest);
+        self.note_look(&digest, copied.is_contended());
+        Ok(Some(copied.combine_outcome(digest, outcome)))
+    }
+
+    /// Returns the manifests of an unchanged image whose referrers are queried: the root `digest`, and those below it that
+    /// need it. Returns `None` if the tag was moved meanwhile.
+    async fn subjects_of_unchanged(&self, digest: &Digest) -> Result<Option<Vec<Digest>>, Failure> {
+        let deep = self.is_deep();
+        // The source does not have an index that the filter wrote.
         let head = self.image.head().await?;
-        let is_whole = head.digest == digest;
+        let is_whole = head.digest == *digest;
         let mut digests = Vec::new();
         if is_whole && (deep || self.copier.may_defer_tags_below(self.image, &head).await) {
             // A deep check has read it at the destination.
             let root = self.image.unfiltered_root().await?;
-            if *root.digest() != digest {
+            if root.digest() != digest {
                 return Ok(None);
             }
             digests = self.image.manifests_below(&root).await?;
@@ -146,33 +166,19 @@ impl ReferrerCopier<'_> {
             self.cover_filtered(&digests).await?;
         }
         if !deep {
-            // Their tags come along; without tags, new referrers of children are not looked for.
+            // Children with referrer tags. New referrers of other children are not searched.
             let source = self.image.store().repository();
-            digests = self
-                .copier
-                .source_tags
-                .deferred_subjects(source, digests)
-                .await;
+            let tags = &self.copier.source_tags;
+            digests = tags.deferred_subjects(source, digests).await;
         }
         if is_whole {
             digests.push(digest.clone());
         }
-        if !digests.is_empty() && self.was_looked_at(&digest).await {
-            for subject in &digests {
-                self.cover_subject(subject);
-            }
-            return Ok(Some(outcome));
-        }
-        let level = self.query_level(digests.into_iter().map(|digest| (digest, false)));
-        let level = level.await?;
-        let brought = self.copy_level(level).await?;
-        self.set(mark, &digest);
-        self.note_look(&digest, brought.is_contended());
-        Ok(Some(brought.combine_outcome(digest, outcome)))
+        Ok(Some(digests))
     }
 
-    /// Brings the referrers of `subject`, which nothing else of the run sees to, where the image is a list of them;
-    /// `None` where it is an image.
+    /// Copies the referrers of `subject`, which no other image of the run covers, if the image is a list of them. Returns `None`
+    /// for an image.
     pub(super) async fn copy_for_referrers_list(
         &self,
         subject: &Digest,
@@ -184,31 +190,31 @@ impl ReferrerCopier<'_> {
         let level = self.query_level(std::iter::once((subject.clone(), false)));
         let level = level.await?;
         if level.is_empty() {
-            let why = "it lists no referrers that are to come along".to_owned();
+            let why = "it lists no selected referrers".to_owned();
             return Ok(Some(Outcome::Skipped { why }));
         }
-        let brought = self.copy_level(level).await?;
+        let copied = self.copy_level(level).await?;
         let digest = head.digest;
         let there = Outcome::Unchanged {
             digest: digest.clone(),
             by: Evidence::Registry,
         };
-        Ok(Some(brought.combine_outcome(digest, there)))
+        Ok(Some(copied.combine_outcome(digest, there)))
     }
 
-    /// Everything that refers to the root `digest` was brought, as `copied` tells.
+    /// Records that all referrers of the root `digest` were copied, with this result.
     pub(super) fn is_complete(&self, digest: &Digest, copied: &Copied) {
         self.set(CompletedStep::Whole, digest);
         self.note_look(digest, copied.contended > 0);
     }
 
-    /// Brings what refers to the manifests of `level`, and what refers to that in turn.
+    /// Copies the referrers of the subjects of `level`, and the referrers of those in turn.
     pub(super) fn copy_level(
         &self,
         mut level: Vec<ReferrerSubject>,
     ) -> BoxFuture<'_, Result<CopiedReferrers, Failure>> {
         async move {
-            let mut brought = CopiedReferrers::default();
+            let mut copied = CopiedReferrers::default();
             let mut names: Vec<(Arc<Manifest>, Tag)> = Vec::new();
             let mut seen: HashSet<Digest> = level.iter().map(|s| s.digest.clone()).collect();
             for depth in 0.. {
@@ -221,10 +227,10 @@ impl ReferrerCopier<'_> {
                 let mut next = Vec::new();
                 let mut served = stream::iter(level)
                     .map(|subject| self.serve(subject))
-                    .buffer_unordered(TOGETHER);
+                    .buffer_unordered(MAX_CONCURRENT);
                 while let Some(served) = served.next().await {
                     let served = served?;
-                    brought.add(&served.brought);
+                    copied.add(&served.copied);
                     names.extend(served.names);
                     next.extend(served.next);
                 }
@@ -235,13 +241,13 @@ impl ReferrerCopier<'_> {
             for (root, tag) in names.iter().rev() {
                 self.name(root, tag).await?;
             }
-            Ok(brought)
+            Ok(copied)
         }
         .boxed()
     }
 
-    /// Asks the source what refers to manifests, each given with whether it is new at the destination; gives those to
-    /// which something does, and counts it as it is listed.
+    /// Queries the source for referrers of manifests, each with true if it is new at the destination. Returns the manifests with
+    /// referrers, and counts these.
     async fn query_level(
         &self,
         digests: impl Iterator<Item = (Digest, bool)>,
@@ -254,7 +260,7 @@ impl ReferrerCopier<'_> {
         counted.try_collect().await
     }
 
-    /// Asks the source as [`ReferrerCopier::query_level`] does, and counts nothing.
+    /// Like [`ReferrerCopier::query_level`], without counting.
     fn subjects_among(
         &self,
         digests: impl Iterator<Item = (Digest, bool)>,
@@ -279,14 +285,14 @@ impl ReferrerCopier<'_> {
                 is_new,
             })
         });
-        let subjects = stream::iter(questions).buffer_unordered(TOGETHER);
+        let subjects = stream::iter(questions).buffer_unordered(MAX_CONCURRENT);
         subjects.try_filter(|subject| std::future::ready(!subject.attached.is_empty()))
     }
 
-    /// Counts `number` more manifests that refer to the image.
+    /// Counts `number` more referrers of the image.
     ///
     /// # Errors
-    /// More than [`MAX_MANIFESTS`] of them: a registry may name new ones without end.
+    /// Fails beyond [`MAX_MANIFESTS`], since a registry may list new ones without end.
     fn count(&self, number: usize) -> Result<(), Failure> {
         let before = self.found.fetch_add(number, Ordering::Relaxed);
         if before.saturating_add(number) > MAX_MANIFESTS {
@@ -295,7 +301,7 @@ impl ReferrerCopier<'_> {
         Ok(())
     }
 
-    /// What is to come along; of referrers whose type the list does not tell, that is found out later.
+    /// Returns the selected referrers. Those without a type in the list are decided later.
     fn selected(&self, attached: Arc<SubjectReferrers>) -> Arc<SubjectReferrers> {
         if self.wanted.includes_all() || attached.is_empty() {
             return attached;
@@ -311,7 +317,7 @@ impl ReferrerCopier<'_> {
         Arc::new(attached)
     }
 
-    /// Pushes a root by a tag that cosign made, as everything that refers to it is there.
+    /// Pushes a root by cosign's tag, after its referrers.
     async fn name(&self, root: &Manifest, tag: &Tag) -> Result<(), Failure> {
         match name(&**self.destination, root, tag).await? {
             CommitOutcome::Done => Ok(()),
@@ -319,111 +325,7 @@ impl ReferrerCopier<'_> {
         }
     }
 
-    /// Says that what refers to the whole index does not come along with what the filter left of it.
-    async fn warn_skipped_index(&self) -> Result<(), Failure> {
-        let original = self.image.head().await?.digest;
-        let left = self.subjects_among(std::iter::once((original.clone(), true)));
-        let left: Vec<ReferrerSubject> = left.try_collect().await?;
-        let number: usize = left.iter().map(|subject| subject.attached.len()).sum();
-        let source = self.image.store().repository();
-        let marks = &self.copier.referrer_progress;
-        if number > 0 && marks.set(CompletedStep::LeftBehind, source, source, &original) {
-            self.warn(format!(
-                "{source}, {}: the platform filter makes an index of its own, with another digest, so the {number} \
-                 signatures and other referrers of the whole index {original} do not cover it and are left behind; those of \
-                 its images come along",
-                self.image.target()
-            ));
-        }
-        Ok(())
-    }
-
-    /// Covers the referrer tags of `subject`.
-    fn cover_subject(&self, subject: &Digest) {
-        lock(self.covered).add(subject, self.destination.repository());
-    }
-
-    /// The same of an image of which two HEADs told that it differs. What lies below it is read only where a rule found
-    /// tags that may name what refers to that.
-    pub(super) async fn cover_differing_image(
-        &self,
-        difference: &Difference,
-    ) -> Result<(), Failure> {
-        let source = self.image.store().repository();
-        let tags = &self.copier.source_tags;
-        let is_shared = !self.place.earlier.is_empty();
-        if difference.may_be_index() && (is_shared || tags.may_defer_tags(source).await) {
-            let root = self.image.unfiltered_root().await?;
-            return self.cover_all(&root).await;
-        }
-        self.cover_subject(&difference.digest);
-        self.check_signature_tags(std::slice::from_ref(&difference.digest))
-            .await
-    }
-
-    /// The same of a root and of everything below it, of which it is only known that it differs.
-    pub(super) async fn cover_all(&self, root: &Arc<Manifest>) -> Result<(), Failure> {
-        let mut below = self.image.manifests_below(root).await?;
-        if self.image.wrote(root.digest()) {
-            self.cover_filtered(&below).await?;
-        }
-        below.push(root.digest().clone());
-        for subject in &below {
-            self.cover_subject(subject);
-        }
-        self.check_signature_tags(&below).await
-    }
-
-    /// Checks the signature tags of `subjects` as a copy of them does.
-    async fn check_signature_tags(&self, subjects: &[Digest]) -> Result<(), Failure> {
-        if self.place.earlier.is_empty() {
-            return Ok(());
-        }
-        let subjects: Vec<_> = subjects
-            .iter()
-            .map(|digest| (digest.clone(), true))
-            .collect();
-        let subjects = self.subjects_among(subjects.into_iter());
-        let subjects: Vec<ReferrerSubject> = subjects.try_collect().await?;
-        for subject in subjects {
-            for tag in &subject.attached.companions {
-                let image = self.part(Target::Tag(tag.clone()));
-                self.check_earlier_signatures(&image, tag).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Fails if an earlier rule copies another image to the signature tag `tag` of the destination.
-    async fn check_earlier_signatures(
-        &self,
-        image: &SourceImage,
-        tag: &Tag,
-    ) -> Result<(), Failure> {
-        let target = Target::Tag(tag.clone());
-        let name = ImageName::new(self.rule, &target, &self.place.repository, Some(tag));
-        self.copier
-            .check_earlier_signatures(image, &name, tag, self.place)
-            .await
-    }
-
-    /// What refers to the whole index, and to what the filter left out of it beside `kept`, stays behind.
-    async fn cover_filtered(&self, kept: &[Digest]) -> Result<(), Failure> {
-        let original = self.image.head().await?.digest;
-        let whole = self.image.manifest(&original).await?;
-        let kept: HashSet<&Digest> = kept.iter().collect();
-        let all = self.image.manifests_below(&whole).await?;
-        for dropped in all
-            .iter()
-            .chain([&original])
-            .filter(|one| !kept.contains(one))
-        {
-            self.cover_subject(dropped);
-        }
-        Ok(())
-    }
-
-    /// Whether everything is asked for, whatever is unchanged.
+    /// Returns true if everything is queried, also for unchanged images.
     fn is_deep(&self) -> bool {
         self.wanted.deep || self.copier.verify || self.copier.force
     }
@@ -446,17 +348,17 @@ impl ReferrerCopier<'_> {
     }
 }
 
-/// Whether the source does not have what it lists.
+/// Returns true if the source lacks content that it lists.
 fn is_missing_at_source(failure: &Failure) -> bool {
     failure.side == Side::Source && failure.kind == Some(ErrorKind::NotFound)
 }
 
-/// `failure`, of which it is said what did not come along, and how the image can be copied all the same.
-fn with_referrer_context(what: &str, subject: &Digest, failure: Failure) -> Failure {
-    let mut reason = format!("{what}, which refers to {subject}: {}", failure.reason);
+/// Adds the referrer and its subject to `failure`, and the flag that copies the image without referrers.
+fn with_referrer_context(what: &str, failure: Failure) -> Failure {
+    let mut reason = format!("{what}: {}", failure.reason);
     let refused = [Cause::MediaTypeRefused, Cause::ManifestInvalid];
     if failure.side == Side::Destination && refused.contains(&failure.cause) {
-        reason.push_str("; --no-referrers copies images without what refers to them");
+        reason.push_str("; --no-referrers copies images without their referrers");
         return Failure {
             reason,
             cause: Cause::ReferrerRefused,

@@ -10,7 +10,7 @@ use crate::compare::{Comparison, MissingImage};
 use crate::copy::push::{ImagePush, PushOutcome};
 use crate::copy::referrer_progress::CompletedStep;
 use crate::copy::referrers::{
-    ReferrerCopier, ReferrerSubject, SubjectOutcome, TOGETHER, is_missing_at_source,
+    MAX_CONCURRENT, ReferrerCopier, ReferrerSubject, SubjectOutcome, is_missing_at_source,
     with_referrer_context,
 };
 use crate::event::{Copied, Outcome};
@@ -45,7 +45,7 @@ impl ReferrerCopier<'_> {
         let mut came = Vec::new();
         let mut referrers = stream::iter(subject.attached.referrers.clone())
             .map(|referrer| self.referrer(&subject, referrer, &there))
-            .buffer_unordered(TOGETHER);
+            .buffer_unordered(MAX_CONCURRENT);
         while let Some(one) = referrers.next().await {
             came.push(one?);
         }
@@ -56,7 +56,7 @@ impl ReferrerCopier<'_> {
             .filter_map(|one| one.listed.take())
             .collect();
         if self.attach(&subject.digest, &listed).await? {
-            served.brought.contended();
+            served.copied.contended();
         }
         if !is_done {
             for tag in &subject.attached.companions {
@@ -67,7 +67,7 @@ impl ReferrerCopier<'_> {
             served.next.extend(one.next);
             served.names.extend(one.name);
             if let Some(copied) = &one.copied {
-                served.brought.one(copied);
+                served.copied.one(copied);
             }
         }
         // Referrers without their tag are not complete for other images.
@@ -97,12 +97,12 @@ impl ReferrerCopier<'_> {
         let attached = self.destination.attach(subject, referrers).await;
         let attached = attached.map_err(|error| {
             let failure = Failure::registry(Side::Destination, &error);
-            with_referrer_context("cannot list what came along", subject, failure)
+            with_referrer_context(&format!("list of referrers of {subject}"), failure)
         })?;
         if attached.contended {
             self.warn(format!(
-                "{}@{subject}: others write the list of its referrers at the same time, and it does not have all of them \
-                 yet; run again to mend it",
+                "{}@{subject}: others write the list of its referrers at the same time, and some are still missing there. \
+                 Run again to complete the list.",
                 self.destination.repository()
             ));
         }
@@ -117,12 +117,11 @@ impl ReferrerCopier<'_> {
         there: &HashSet<Digest>,
     ) -> Result<ReferrerOutcome, Failure> {
         let digest = &referrer.digest;
-        let failed = |failure| {
-            with_referrer_context(&format!("referrer {digest}"), &subject.digest, failure)
-        };
+        let context = format!("referrer {digest}, which refers to {}", subject.digest);
+        let failed = |failure| with_referrer_context(&context, failure);
         let image = self.part(Target::Digest(digest.clone()));
-        let stands = there.contains(digest);
-        if stands && !(self.is_deep() || subject.is_new) {
+        let is_listed = there.contains(digest);
+        if is_listed && !(self.is_deep() || subject.is_new) {
             return Ok(ReferrerOutcome::default());
         }
         let root = match image.root().await {
@@ -138,10 +137,10 @@ impl ReferrerCopier<'_> {
             return Ok(ReferrerOutcome::default());
         };
         let next = self
-            .subjects(&image, &root, !stands)
+            .subjects(&image, &root, !is_listed)
             .await
             .map_err(failed)?;
-        if stands {
+        if is_listed {
             return Ok(ReferrerOutcome {
                 next,
                 ..ReferrerOutcome::default()
@@ -185,8 +184,8 @@ impl ReferrerCopier<'_> {
         subject: &ReferrerSubject,
         tag: &Tag,
     ) -> Result<ReferrerOutcome, Failure> {
-        let failed =
-            |failure| with_referrer_context(&format!("tag {tag}"), &subject.digest, failure);
+        let context = format!("tag {tag}, which refers to {}", subject.digest);
+        let failed = |failure| with_referrer_context(&context, failure);
         let mut image = self.part(Target::Tag(tag.clone()));
         let is_new = subject.is_new && !self.copier.verify && !self.copier.force;
         if is_new {
@@ -354,7 +353,7 @@ impl ReferrerCopier<'_> {
     fn warn_skipped(&self, subject: &ReferrerSubject, what: &str, why: &str) {
         let source = self.image.store().repository();
         self.warn(format!(
-            "{source}: {what} is listed as what refers to {}, but {why}; it is left out",
+            "{source}: {what} is listed as a referrer of {}, but {why}. It is left out.",
             subject.digest
         ));
     }

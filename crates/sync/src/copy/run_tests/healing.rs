@@ -227,7 +227,7 @@ async fn a_registry_that_loses_each_upload_fails_after_three_attempts() {
         (failure.side, failure.kind),
         (Side::Destination, Some(ErrorKind::MissingContent))
     );
-    let says = "what it lacks was sent, or the registry said that it has it, 3 times over";
+    let says = "the missing content was sent, or the registry reported it as present, 3 times";
     assert!(failure.reason.ends_with(says), "{}", failure.reason);
     assert!(world.stores.tagged(&world.destination, "v1").is_none());
 }

@@ -73,8 +73,7 @@ impl RuleSearch<'_> {
     fn none_left(&self) -> Option<String> {
         let none = self.found == 0 && self.repeated == 0;
         none.then(|| {
-            "its tags all name referrers, which come along with the images that they refer to"
-                .to_owned()
+            "all of its tags name referrers, which are copied with their images".to_owned()
         })
     }
 

@@ -19,9 +19,9 @@ use crate::store::Stores;
 use crate::store::memory::{MemoryStores, error, repository};
 
 #[derive(Default)]
-struct Heard(Mutex<Vec<String>>);
+struct EventLog(Mutex<Vec<String>>);
 
-impl Listener for Heard {
+impl Listener for EventLog {
     fn event(&self, event: &Event) {
         let line = match event {
             Event::RuleDiscovered { images, empty, .. } => {
@@ -87,7 +87,7 @@ impl Searching {
         &self,
         copy: impl AsyncFn(&Image, &Arc<SourceTags>) -> CoveredTags,
     ) -> (Vec<String>, Vec<String>) {
-        let heard = Arc::new(Heard::default());
+        let log = Arc::new(EventLog::default());
         let stores: Arc<dyn Stores> = Arc::new(self.stores.clone());
         let settings = Settings {
             intent: Intent::Copy,
@@ -101,12 +101,13 @@ impl Searching {
             images: 1,
             records: None,
         };
-        let census = DestinationTagIndex::new(&stores, Arc::default(), &settings, &self.rules);
+        let destination_index =
+            DestinationTagIndex::new(&stores, Arc::default(), &settings, &self.rules);
         let sources = SourceTags::bounded(stores, 10_000, self.most);
         sources.expect(&self.rules, &self.cancel);
         let discoverer = Discoverer::new(
-            heard.clone(),
-            Arc::new(census),
+            log.clone(),
+            Arc::new(destination_index),
             Arc::clone(&sources),
             self.referrers.clone(),
             &self.rules,
@@ -137,7 +138,7 @@ impl Searching {
         let ((), (leftovers, _)) = tokio::join!(finishing, last);
         images.extend(leftovers);
         sources.drained().await;
-        let said = std::mem::take(&mut *lock(&heard.0));
+        let said = std::mem::take(&mut *lock(&log.0));
         (images, said)
     }
 }
@@ -280,7 +281,7 @@ async fn what_is_seen_to_at_one_destination_is_left_at_another() {
         format!("{signature} -> dst.example/b"),
     ];
     assert_eq!(images, expected);
-    let none = "its tags all name referrers, which come along with the images that they refer to";
+    let none = "all of its tags name referrers, which are copied with their images";
     let none = format!("discovered 0, {none}");
     assert_eq!(said, ["discovered 1, -", "discovered 1, -", &none]);
 }

@@ -56,7 +56,7 @@ pub(super) struct BufferedPages {
 pub(in crate::discover) enum ListedReferrerTags {
     /// All of them.
     Whole(Arc<ReferrerTags>),
-    /// Those before the failure of the list.
+    /// The tags before the failure of the list.
     Partly(Arc<ReferrerTags>),
     /// Nothing.
     Nothing,

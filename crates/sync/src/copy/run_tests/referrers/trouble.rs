@@ -55,7 +55,11 @@ async fn contention_is_reported() {
     assert_eq!(heard.copied().contended, 1);
     let warnings = warnings(&heard);
     assert_eq!(warnings.len(), 1);
-    assert!(warnings[0].contains("run again"), "{}", warnings[0]);
+    assert!(
+        warnings[0].contains("Run again to complete the list."),
+        "{}",
+        warnings[0]
+    );
 }
 
 #[tokio::test]

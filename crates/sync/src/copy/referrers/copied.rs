@@ -17,7 +17,7 @@ pub(in crate::copy) struct CopiedReferrers {
 /// Result for one subject.
 #[derive(Default)]
 pub(super) struct SubjectOutcome {
-    pub(super) brought: CopiedReferrers,
+    pub(super) copied: CopiedReferrers,
     /// Manifests that may be subjects in turn, each with true if it is new at the destination.
     pub(super) next: Vec<(Digest, bool)>,
     /// Roots that get their tag after their referrers.
@@ -78,11 +78,11 @@ mod tests {
             digest: digest.clone(),
             by: Evidence::Registry,
         };
-        let mut brought = CopiedReferrers::default();
-        let outcome = brought.combine_outcome(digest.clone(), unchanged.clone());
+        let mut copied = CopiedReferrers::default();
+        let outcome = copied.combine_outcome(digest.clone(), unchanged.clone());
         assert!(matches!(outcome, Outcome::Unchanged { .. }));
-        brought.contended();
-        let Outcome::Copied(copied) = brought.combine_outcome(digest, unchanged) else {
+        copied.contended();
+        let Outcome::Copied(copied) = copied.combine_outcome(digest, unchanged) else {
             panic!("the contention is lost");
         };
         assert!(copied.root_unchanged);
