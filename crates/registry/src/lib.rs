@@ -59,7 +59,6 @@
 //! [`Observer`](transport::Observer) receives what happens on the wire.
 
 pub mod auth;
-mod cause;
 mod client;
 mod digest;
 mod error;
@@ -83,14 +82,13 @@ pub mod transport;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub use cause::Cause;
 pub use client::{
     BlobReader, BlobSize, BlobSource, BlobStream, Client, IndexedBy, IndexedReferrers,
     ManifestHead, ManifestPresence, OpenedUpload, Options, Presence, PushedManifest, RangeOptions,
     Referrers, ReferrersOrigin, Registries, TagPages, Upload,
 };
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
-pub use error::{Error, ErrorKind, Retryable};
+pub use error::{Cause, Error, ErrorKind, Retryable};
 pub use file::require_regular;
 pub use manifest::{Descriptor, Manifest, Platform};
 pub use reference::{Reference, ReferenceError, Registry, Repository, Tag, Target};

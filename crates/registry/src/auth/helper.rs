@@ -12,8 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::auth::credential::Credential;
 use crate::auth::secret::Secret;
-use crate::cause::Cause;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::keyed_once::KeyedOnce;
 use crate::open_files::retry_when_exhausted;
 use crate::text::{self, io_clause};

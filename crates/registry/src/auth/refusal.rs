@@ -6,8 +6,7 @@ use crate::auth::credential::Credential;
 use crate::auth::keychain::Access;
 use crate::auth::scopes::Scopes;
 use crate::auth::token::TokenLogin;
-use crate::cause::Cause;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::reference::Registry;
 
 /// Maximum number of characters of a realm in a message.

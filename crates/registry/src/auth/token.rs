@@ -19,8 +19,7 @@ use crate::auth::logins::Checked;
 use crate::auth::scopes::Scopes;
 use crate::auth::secret::Secret;
 use crate::auth::token_cache::Token;
-use crate::cause::Cause;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::transport::{
     AnswerLimit, Attempts, Call, Endpoint, Lane, RequestBody, Response, RetryPolicy, Transport,
 };
@@ -111,7 +110,7 @@ impl TokenServer<'_> {
                     let may_pass = is_proven
                         && wanted.repositories() <= 1
                         && error.status() == Some(StatusCode::UNAUTHORIZED)
-                        && error.may_pass(tries, self.retry, false);
+                        && error.may_pass(tries, self.retry.retries, false);
                     let error = if may_pass { error.passing() } else { error };
                     tries = attempts.after(error).await?;
                 }

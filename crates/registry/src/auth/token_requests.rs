@@ -16,8 +16,7 @@ use crate::auth::scope_batch::{self, QueueStep};
 use crate::auth::scopes::Scopes;
 use crate::auth::token::{TokenLogin, TokenServer, authority};
 use crate::auth::token_cache::Token;
-use crate::cause::Cause;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::lock::lock;
 use crate::transport::Endpoint;
 

@@ -3,13 +3,12 @@
 use http::{HeaderValue, StatusCode};
 
 use crate::auth::{MAX_AGAIN, ProbeGuard, UnauthorizedAction};
-use crate::cause::Cause;
 use crate::client::Client;
 use crate::client::checked_url::CheckedUrl;
 use crate::client::redirect_targets::TargetRequest;
 use crate::client::repository_context::RepositoryContext;
 use crate::client::request::RequestSpec;
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::transport::Response;
 
 /// Authorization of one request.
@@ -194,7 +193,11 @@ impl Client {
             UnauthorizedAction::Again => return Ok(Some(told.with_cause(Cause::Other))),
             UnauthorizedAction::Final(refusal) => (refusal, false),
             UnauthorizedAction::Passing { refusal, is_known } => {
-                let passes = told.may_pass(context.tries + again - 1, self.inner.retry, is_known);
+                let passes = told.may_pass(
+                    context.tries + again - 1,
+                    self.inner.retry.retries,
+                    is_known,
+                );
                 (refusal, passes)
             }
         };

@@ -10,14 +10,13 @@ use http::header::LOCATION;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-use crate::cause::Cause;
 use crate::client::Client;
 use crate::client::authorization::Admission;
 use crate::client::checked_url::CheckedUrl;
 use crate::client::redirect_targets::TargetRequest;
 use crate::client::repository_context::RepositoryContext;
 use crate::client::request::RequestSpec;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::transport::{Attempts, ReservedPermit, Response};
 
 /// Maximum number of redirects of one POST or PUT. Registries need none, a wrong base URL needs one.

@@ -6,9 +6,9 @@
 
 use url::Url;
 
-use crate::cause::Cause;
 use crate::client::Client;
 use crate::client::repository_context::RepositoryContext;
+use crate::error::Cause;
 use crate::transport::ForbiddenRedirect;
 
 /// A checked address.

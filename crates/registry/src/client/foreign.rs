@@ -7,10 +7,9 @@
 
 use url::Url;
 
-use crate::cause::Cause;
 use crate::client::checked_url::CheckedUrl;
 use crate::client::{BlobReader, Client};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::manifest::Descriptor;
 use crate::reference::Repository;
 use crate::transport::{Endpoint, ForbiddenRedirect};

@@ -4,11 +4,10 @@ use http::HeaderMap;
 use http::header::LINK;
 use url::Url;
 
-use crate::cause::Cause;
 use crate::client::Client;
 use crate::client::checked_url::{self, CheckedUrl};
 use crate::client::request::RequestSpec;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::transport::ForbiddenRedirect;
 
 /// A `Link` header that cannot be parsed.

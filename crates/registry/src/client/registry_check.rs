@@ -2,9 +2,8 @@
 //!
 //! Costs one `GET /v2/` for each host of a run, only after a failed request.
 
-use crate::cause::Cause;
 use crate::client::Client;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::reference::Repository;
 
 impl Client {

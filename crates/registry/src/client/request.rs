@@ -8,10 +8,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
 use crate::auth::{ScopeSet, has_registry_signs, is_telling};
-use crate::cause::{self, Cause};
 use crate::client::checked_url::CheckedUrl;
 use crate::client::repository_context::RepositoryContext;
-use crate::error::{Error, ErrorKind};
+use crate::error::{self, Cause, Error, ErrorKind};
 use crate::reference::Repository;
 use crate::transport::{
     AnswerLimit, Call, ForbiddenRedirect, Lane, RequestBody, Response, authority, is_host_of,
@@ -176,7 +175,7 @@ impl RequestSpec {
         } else {
             error
         };
-        let cause = match cause::from_request(&self.method, &error) {
+        let cause = match error::from_request(&self.method, &error) {
             // A manifest names the blob.
             Cause::NotFound if self.is_for_blob() => Cause::ContentMissing,
             cause => cause,

@@ -6,9 +6,8 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use crate::cause;
 use crate::digest::Digest;
-use crate::error::{Error, ErrorKind};
+use crate::error::{self, Error, ErrorAnswer, ErrorKind};
 use crate::text;
 use crate::timestamp;
 use crate::transport::{Response, SecretRedactor};
@@ -88,7 +87,7 @@ impl Error {
         let text = String::from_utf8_lossy(&bytes);
         let said = read(status, &headers, &redactor.redact(&text)).redacted(&redactor);
         let kind = kind(status, said.code.as_deref());
-        let cause = cause::from_answer(&cause::ErrorAnswer {
+        let cause = error::from_answer(&ErrorAnswer {
             status: status.as_u16(),
             code: said.code.as_deref(),
             message: said.message.as_deref().unwrap_or_default(),

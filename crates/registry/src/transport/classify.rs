@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use rustls::{AlertDescription, CertificateError, OtherError};
 use rustls_pki_types::UnixTime;
 
-use crate::cause::Cause;
+use crate::error::Cause;
 use crate::text;
 use crate::transport::request_body::BodyAborted;
 use crate::transport::{HttpError, HttpErrorKind};

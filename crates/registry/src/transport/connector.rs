@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
-use crate::cause::Cause;
+use crate::error::Cause;
 use crate::open_files::retry_when_exhausted;
 use crate::transport::classify;
 use crate::transport::connection::{HostConnection, Io};

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::cause::Cause;
+use crate::error::Cause;
 use crate::reference::Registry;
 use crate::transport::context::authority;
 use crate::transport::{Endpoint, Transport, private_addresses, redirect, scheme};

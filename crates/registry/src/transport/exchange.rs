@@ -7,8 +7,7 @@ use http::{Method, StatusCode, Version};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::cause::Cause;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::text;
 use crate::transport::body_progress::{BodyAbortGuard, BodyProgress, Stall};
 use crate::transport::context::{RequestContext, authority, is_host_of};

@@ -49,8 +49,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-use crate::cause::Cause;
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::reference::Registry;
 
 use certs_d::CertificateFolders;

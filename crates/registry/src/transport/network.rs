@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::BoxFuture;
 use url::{Host, Url};
 
-use crate::cause::Cause;
+use crate::error::Cause;
 use crate::lock::lock;
 use crate::open_files::retry_when_exhausted;
 use crate::transport::addresses::is_special;

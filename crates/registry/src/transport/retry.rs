@@ -150,7 +150,9 @@ impl Attempts {
     /// Returns `error` with the number of tries and the repository of the operation.
     fn finished(&self, error: Error) -> Error {
         let tries = self.tries.max(error.tries());
-        let error = error.with_tries(tries).redacted(&self.transport.redactor);
+        let redactor = &self.transport.redactor;
+        let error = error.with_tries(tries);
+        let error = error.redacted(|text| redactor.redact(text));
         match &self.repository {
             Some(repository) => error.with_repository(repository),
             None => error,

@@ -14,8 +14,7 @@ use http::Method;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::cause::Cause;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::lock::lock;
 use crate::reference::Registry;
 use crate::transport::observer::RequestRecord;

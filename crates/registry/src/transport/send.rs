@@ -8,8 +8,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::cause::Cause;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::reference::Registry;
 use crate::transport::body::{BodyGuard, ResponseBody};
 use crate::transport::context::{RequestContext, authority};

@@ -15,7 +15,7 @@ use http::uri::Authority;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use crate::cause::Cause;
+use crate::error::Cause;
 use crate::lock::lock;
 use crate::transport::connection::Io;
 use crate::transport::{HttpError, HttpErrorKind, classify};

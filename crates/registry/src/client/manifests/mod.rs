@@ -10,12 +10,11 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::auth::{Credential, ScopeSet, no_login};
-use crate::cause::Cause;
 use crate::client::call::{BufferedResponse, CallOutcome};
 use crate::client::request::RequestSpec;
 use crate::client::{Client, ranges};
 use crate::digest::Digest;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Cause, Error, ErrorKind};
 use crate::manifest::{MAX_MANIFEST_BYTES, Manifest, media_type};
 use crate::reference::{Repository, Tag, Target};
 pub use push::PushedManifest;

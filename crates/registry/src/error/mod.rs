@@ -1,5 +1,10 @@
 //! The one error of this crate.
 
+mod answer;
+#[cfg(test)]
+mod answer_tests;
+mod cause;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -7,11 +12,11 @@ use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 
-use crate::cause::Cause;
 use crate::digest::Digest;
 use crate::reference::Repository;
-use crate::transport::RetryPolicy;
-use crate::transport::SecretRedactor;
+
+pub(crate) use answer::{ErrorAnswer, from_answer, from_request};
+pub use cause::Cause;
 
 /// Retries of a refusal that may be about the repository.
 const DOUBTFUL_RETRIES: u32 = 2;
@@ -213,15 +218,16 @@ impl Error {
         self.0.passing = true;
         self
     }
-    /// Returns whether a refusal at try number `tries` is worth another one: as often as `retry` says if the repository
-    /// `is_known` to accept the login, and twice otherwise, because a right may be missing there.
-    pub(crate) fn may_pass(&self, tries: u32, retry: RetryPolicy, is_known: bool) -> bool {
+    /// Returns whether a refusal at try number `tries` is worth another one: one less than
+    /// `retries` if the repository `is_known` to accept the login, and twice otherwise, because a right may be missing
+    /// there.
+    pub(crate) fn may_pass(&self, tries: u32, retries: u32, is_known: bool) -> bool {
         let is_named = self.code() == Some("DENIED") || self.cause() == Cause::ProjectMissing;
         // The last try may renew the token as well, which is a request more.
         let most = if is_known {
-            retry.retries.saturating_sub(1)
+            retries.saturating_sub(1)
         } else {
-            retry.retries.min(DOUBTFUL_RETRIES)
+            retries.min(DOUBTFUL_RETRIES)
         };
         !is_named && tries <= most
     }
@@ -244,10 +250,10 @@ impl Error {
         self.0.lacks_registry_signs = true;
         self
     }
-    /// Removes secrets that a server repeated.
+    /// Removes secrets that a server repeated, with `redact`.
     #[must_use]
-    pub(crate) fn redacted(mut self, redactor: &SecretRedactor) -> Self {
-        if let Cow::Owned(message) = redactor.redact(&self.0.message) {
+    pub(crate) fn redacted(mut self, redact: impl Fn(&str) -> Cow<'_, str>) -> Self {
+        if let Cow::Owned(message) = redact(&self.0.message) {
             self.0.message = message;
         }
         self

@@ -2,8 +2,7 @@
 
 use http::{Method, StatusCode};
 
-use crate::cause::Cause;
-use crate::error::Error;
+use crate::error::{Cause, Error};
 
 /// An error answer.
 pub(crate) struct ErrorAnswer<'a> {

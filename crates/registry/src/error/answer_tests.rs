@@ -2,9 +2,7 @@
 
 use http::{Method, StatusCode};
 
-use super::Cause;
-use super::answer::{ErrorAnswer, from_answer, from_request};
-use crate::error::{Error, ErrorKind};
+use super::{Cause, Error, ErrorAnswer, ErrorKind, from_answer, from_request};
 
 fn cause(status: u16, code: &str, message: &str) -> Option<Cause> {
     from_answer(&ErrorAnswer {

@@ -4,15 +4,9 @@
 //! never decides anything. It is derived where the error is made, from status and code or else from known texts of
 //! known registries. A wrong guess only leads to a hint that does not fit.
 
-mod answer;
-#[cfg(test)]
-mod tests;
-
 use std::fmt;
 
 use crate::error::ErrorKind;
-
-pub(crate) use answer::{ErrorAnswer, from_answer, from_request};
 
 /// Cause of a failure.
 #[derive(
