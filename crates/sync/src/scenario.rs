@@ -9,6 +9,7 @@
 pub(crate) use std::sync::Arc;
 use std::sync::Mutex;
 
+use image_syncer_registry::Manifest;
 pub(crate) use image_syncer_registry::Repository;
 pub(crate) use tokio_util::sync::CancellationToken;
 
@@ -129,6 +130,46 @@ pub(crate) fn verifying() -> Settings {
 pub(crate) fn rule(source: &str, destinations: &[&str]) -> Arc<Rule> {
     let no_default = |_: &Repository| Err(RuleError("no default".to_owned()));
     Arc::new(Rule::parse(source, destinations, &no_default).unwrap())
+}
+
+/// Stores with a source and a destination, and the rules and settings of a run.
+pub(crate) struct Scenario {
+    pub(crate) stores: MemoryStores,
+    pub(crate) source: Repository,
+    /// The first destination of the rule.
+    pub(crate) destination: Repository,
+    pub(crate) rules: Vec<Arc<Rule>>,
+    pub(crate) settings: Settings,
+}
+
+impl Scenario {
+    /// Creates empty stores and a rule from the texts of a file.
+    pub(crate) fn new(source: &str, destinations: &[&str]) -> Self {
+        let rule = rule(source, destinations);
+        Self {
+            stores: MemoryStores::new(),
+            source: rule.source.repository.clone(),
+            destination: rule.destinations[0].repository.clone(),
+            rules: vec![rule],
+            settings: settings(),
+        }
+    }
+    /// Stores an image for linux/amd64 at the source, under `tags`.
+    pub(crate) fn image(&self, name: &str, tags: &[&str], layers: &[&str]) -> Manifest {
+        let image = self.stores.image(&self.source, name, "linux/amd64", layers);
+        for tag in tags {
+            self.stores.tag(&self.source, tag, &image);
+        }
+        image
+    }
+    /// Runs the rules to the end.
+    pub(crate) async fn run(&self) -> Arc<Heard> {
+        self.run_with(self.settings.clone()).await
+    }
+    /// Runs the rules to the end with other settings.
+    pub(crate) async fn run_with(&self, settings: Settings) -> Arc<Heard> {
+        run(&self.stores, settings, &self.rules).await
+    }
 }
 
 /// Runs `rules` to the end.

@@ -4,65 +4,56 @@ use image_syncer_registry::Manifest;
 use serde_json::json;
 
 use crate::scenario::*;
-use crate::store::memory::{entry, repository};
+use crate::store::memory::entry;
 
-struct World {
-    stores: MemoryStores,
-    source: Repository,
-    destination: Repository,
-    rules: [Arc<Rule>; 1],
+fn scenario() -> Scenario {
+    Scenario::new("src.example/app:v1", &["dst.example/copy"])
 }
 
-fn world() -> World {
-    World {
-        stores: MemoryStores::new(),
-        source: repository("src.example/app"),
-        destination: repository("dst.example/copy"),
-        rules: [rule("src.example/app:v1", &["dst.example/copy"])],
-    }
+/// An index `name` with one image for each platform. Each image has one layer with the image's name.
+fn push_index(scenario: &Scenario, name: &str, children: &[(&str, &str)]) -> Manifest {
+    let entries: Vec<_> = children
+        .iter()
+        .map(|(child, platform)| {
+            let image = scenario
+                .stores
+                .image(&scenario.source, child, platform, &[child]);
+            entry(&image, Some(platform))
+        })
+        .collect();
+    scenario.stores.index(&scenario.source, name, &entries)
 }
 
-impl World {
-    /// An index `name` with one image for each platform. Each image has one layer with the image's name.
-    fn index(&self, name: &str, children: &[(&str, &str)]) -> Manifest {
-        let entries: Vec<_> = children
-            .iter()
-            .map(|(child, platform)| {
-                let image = self.stores.image(&self.source, child, platform, &[child]);
-                entry(&image, Some(platform))
-            })
-            .collect();
-        self.stores.index(&self.source, name, &entries)
-    }
-    async fn run(&self) -> Arc<Heard> {
-        self.stores.take_sorted();
-        run(&self.stores, settings(), &self.rules).await
-    }
+async fn run_cleared(scenario: &Scenario) -> Arc<Heard> {
+    scenario.stores.take_sorted();
+    scenario.run_with(settings()).await
 }
 
 #[tokio::test]
 async fn only_changed_children_of_an_index_cost_requests() {
-    let world = world();
+    let scenario = scenario();
     let same = [
         ("amd64-1", "linux/amd64"),
         ("arm-1", "linux/arm/v7"),
         ("s390x-1", "linux/s390x"),
     ];
-    let old = world.index(
+    let old = push_index(
+        &scenario,
         "old",
         &[same[0], same[1], same[2], ("arm64-1", "linux/arm64")],
     );
-    world.stores.tag(&world.source, "v1", &old);
-    world
+    scenario.stores.tag(&scenario.source, "v1", &old);
+    scenario
         .stores
-        .copy_repository(&world.source, &world.destination);
-    let new = world.index(
+        .copy_repository(&scenario.source, &scenario.destination);
+    let new = push_index(
+        &scenario,
         "new",
         &[same[0], same[1], same[2], ("arm64-2", "linux/arm64")],
     );
-    world.stores.tag(&world.source, "v1", &new);
+    scenario.stores.tag(&scenario.source, "v1", &new);
 
-    let heard = world.run().await;
+    let heard = run_cleared(&scenario).await;
     assert_eq!(heard.copied().digest, *new.digest());
     assert_eq!(
         (heard.copied().volume.manifests, heard.copied().volume.blobs),
@@ -83,39 +74,41 @@ async fn only_changed_children_of_an_index_cost_requests() {
         "send dst.example/copy@arm64-2",
         "send dst.example/copy@arm64-2.config",
     ];
-    assert_eq!(world.stores.take_sorted(), expected);
+    assert_eq!(scenario.stores.take_sorted(), expected);
 }
 
 #[tokio::test]
 async fn an_unchanged_index_costs_a_head_at_each_end() {
-    let world = world();
-    let index = world.index(
+    let scenario = scenario();
+    let index = push_index(
+        &scenario,
         "index",
         &[("amd64", "linux/amd64"), ("arm64", "linux/arm64")],
     );
-    world.stores.tag(&world.source, "v1", &index);
-    world
+    scenario.stores.tag(&scenario.source, "v1", &index);
+    scenario
         .stores
-        .copy_repository(&world.source, &world.destination);
-    let heard = world.run().await;
+        .copy_repository(&scenario.source, &scenario.destination);
+    let heard = run_cleared(&scenario).await;
     assert_eq!(heard.summary().unchanged, 1);
-    assert_eq!(world.stores.calls().len(), 2);
+    assert_eq!(scenario.stores.calls().len(), 2);
 }
 
 #[tokio::test]
 async fn one_child_of_a_new_index_is_queried_and_leaves_are_pushed_first() {
-    let world = world();
-    let index = world.index(
+    let scenario = scenario();
+    let index = push_index(
+        &scenario,
         "index",
         &[("amd64", "linux/amd64"), ("arm64", "linux/arm64")],
     );
-    world.stores.tag(&world.source, "v1", &index);
-    let heard = world.run().await;
+    scenario.stores.tag(&scenario.source, "v1", &index);
+    let heard = run_cleared(&scenario).await;
     assert_eq!(
         (heard.copied().volume.manifests, heard.copied().volume.blobs),
         (3, 4)
     );
-    let calls = world.stores.calls();
+    let calls = scenario.stores.calls();
     let asked: Vec<_> = calls
         .iter()
         .filter(|call| call.starts_with("resolve-for-push"))
@@ -137,34 +130,38 @@ async fn one_child_of_a_new_index_is_queried_and_leaves_are_pushed_first() {
 
 #[tokio::test]
 async fn a_repository_without_children_is_not_queried_again() {
-    let world = world();
+    let scenario = scenario();
     for tag in ["v1", "v2", "v3"] {
-        let index = world.index(&format!("index-{tag}"), &[(tag, "linux/amd64")]);
-        world.stores.tag(&world.source, tag, &index);
+        let index = push_index(&scenario, &format!("index-{tag}"), &[(tag, "linux/amd64")]);
+        scenario.stores.tag(&scenario.source, tag, &index);
     }
     let one_at_a_time = Settings {
         images: 1,
         ..settings()
     };
     let rules = [rule("src.example/app:v1,v2,v3", &["dst.example/copy"])];
-    let heard = run(&world.stores, one_at_a_time, &rules).await;
+    let heard = run(&scenario.stores, one_at_a_time, &rules).await;
     assert_eq!(heard.summary().copied, 3);
-    assert_eq!(world.stores.count("resolve-for-push dst.example/copy@"), 1);
+    assert_eq!(
+        scenario.stores.count("resolve-for-push dst.example/copy@"),
+        1
+    );
 }
 
 #[tokio::test]
 async fn a_new_tag_for_existing_children_costs_no_blob() {
-    let world = world();
-    let index = world.index(
+    let scenario = scenario();
+    let index = push_index(
+        &scenario,
         "index",
         &[("amd64", "linux/amd64"), ("arm64", "linux/arm64")],
     );
-    world.stores.tag(&world.source, "v0", &index);
-    world
+    scenario.stores.tag(&scenario.source, "v0", &index);
+    scenario
         .stores
-        .copy_repository(&world.source, &world.destination);
-    world.stores.tag(&world.source, "v1", &index);
-    let heard = world.run().await;
+        .copy_repository(&scenario.source, &scenario.destination);
+    scenario.stores.tag(&scenario.source, "v1", &index);
+    let heard = run_cleared(&scenario).await;
     assert_eq!(
         (heard.copied().volume.manifests, heard.copied().volume.blobs),
         (1, 0)
@@ -177,46 +174,47 @@ async fn a_new_tag_for_existing_children_costs_no_blob() {
         "resolve-for-push dst.example/copy@amd64",
         "resolve-for-push dst.example/copy@arm64",
     ];
-    assert_eq!(world.stores.take_sorted(), expected);
+    assert_eq!(scenario.stores.take_sorted(), expected);
 }
 
 #[tokio::test]
 async fn an_old_image_may_be_a_child_of_the_new_index() {
-    let world = world();
-    let image = world
+    let scenario = scenario();
+    let image = scenario
         .stores
-        .image(&world.source, "amd64", "linux/amd64", &["amd64"]);
-    world.stores.tag(&world.source, "v1", &image);
-    world
+        .image(&scenario.source, "amd64", "linux/amd64", &["amd64"]);
+    scenario.stores.tag(&scenario.source, "v1", &image);
+    scenario
         .stores
-        .copy_repository(&world.source, &world.destination);
-    let index = world.index(
+        .copy_repository(&scenario.source, &scenario.destination);
+    let index = push_index(
+        &scenario,
         "index",
         &[("amd64", "linux/amd64"), ("arm64", "linux/arm64")],
     );
-    world.stores.tag(&world.source, "v1", &index);
-    let heard = world.run().await;
+    scenario.stores.tag(&scenario.source, "v1", &index);
+    let heard = run_cleared(&scenario).await;
     assert_eq!(
         (heard.copied().volume.manifests, heard.copied().volume.blobs),
         (2, 2)
     );
-    assert_eq!(world.stores.count("manifest dst"), 0);
-    assert_eq!(world.stores.count("manifest src.example/app@amd64"), 0);
+    assert_eq!(scenario.stores.count("manifest dst"), 0);
+    assert_eq!(scenario.stores.count("manifest src.example/app@amd64"), 0);
 }
 
 #[tokio::test]
 async fn indexes_within_indexes_are_pushed_inner_first() {
-    let world = world();
-    let inner = world.index("inner", &[("amd64", "linux/amd64")]);
-    let middle = world
+    let scenario = scenario();
+    let inner = push_index(&scenario, "inner", &[("amd64", "linux/amd64")]);
+    let middle = scenario
         .stores
-        .index(&world.source, "middle", &[entry(&inner, None)]);
+        .index(&scenario.source, "middle", &[entry(&inner, None)]);
     let entries = [entry(&middle, None), entry(&inner, None)];
-    let outer = world.stores.index(&world.source, "outer", &entries);
-    world.stores.tag(&world.source, "v1", &outer);
-    let heard = world.run().await;
+    let outer = scenario.stores.index(&scenario.source, "outer", &entries);
+    scenario.stores.tag(&scenario.source, "v1", &outer);
+    let heard = run_cleared(&scenario).await;
     assert_eq!(heard.copied().volume.manifests, 4);
-    let calls = world.stores.calls();
+    let calls = scenario.stores.calls();
     let pushed: Vec<_> = calls
         .iter()
         .filter(|call| call.starts_with("put-manifest"))
@@ -228,66 +226,78 @@ async fn indexes_within_indexes_are_pushed_inner_first() {
         "put-manifest dst.example/copy:v1",
     ];
     assert_eq!(pushed, expected);
-    assert_eq!(world.stores.count("manifest src.example/app@inner"), 1);
+    assert_eq!(scenario.stores.count("manifest src.example/app@inner"), 1);
 }
 
 #[tokio::test]
 async fn an_index_may_list_plain_blobs() {
-    let world = world();
-    let layer = world.stores.blob(&world.source, "cache", "cache");
+    let scenario = scenario();
+    let layer = scenario.stores.blob(&scenario.source, "cache", "cache");
     let listed = json!({
         "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
         "digest": layer.digest.as_str(),
         "size": layer.size,
     });
-    let index = world.stores.index(&world.source, "index", &[listed]);
-    world.stores.tag(&world.source, "v1", &index);
-    let heard = world.run().await;
+    let index = scenario.stores.index(&scenario.source, "index", &[listed]);
+    scenario.stores.tag(&scenario.source, "v1", &index);
+    let heard = run_cleared(&scenario).await;
     assert_eq!(
         (heard.copied().volume.manifests, heard.copied().volume.blobs),
         (1, 1)
     );
     assert!(
-        world
+        scenario
             .stores
-            .blob_bytes(&world.destination, &layer.digest)
+            .blob_bytes(&scenario.destination, &layer.digest)
             .is_some()
     );
 }
 
 #[tokio::test]
 async fn a_child_that_the_source_lacks_fails_the_image() {
-    let world = world();
-    let index = world.index(
+    let scenario = scenario();
+    let index = push_index(
+        &scenario,
         "index",
         &[("amd64", "linux/amd64"), ("arm64", "linux/arm64")],
     );
-    world.stores.tag(&world.source, "v1", &index);
-    let lost = world
+    scenario.stores.tag(&scenario.source, "v1", &index);
+    let lost = scenario
         .stores
-        .image(&world.source, "arm64", "linux/arm64", &["arm64"]);
-    world.stores.remove_manifest(&world.source, lost.digest());
-    let heard = world.run().await;
+        .image(&scenario.source, "arm64", "linux/arm64", &["arm64"]);
+    scenario
+        .stores
+        .remove_manifest(&scenario.source, lost.digest());
+    let heard = run_cleared(&scenario).await;
     assert_eq!(heard.summary().failed, 1);
-    assert_eq!(world.stores.count("put-manifest"), 0);
-    assert!(world.stores.tagged(&world.destination, "v1").is_none());
+    assert_eq!(scenario.stores.count("put-manifest"), 0);
+    assert!(
+        scenario
+            .stores
+            .tagged(&scenario.destination, "v1")
+            .is_none()
+    );
 }
 
 #[tokio::test]
 async fn tags_of_one_index_side_by_side_push_its_children_once() {
-    let world = world();
-    let index = world.index(
+    let scenario = scenario();
+    let index = push_index(
+        &scenario,
         "index",
         &[("amd64", "linux/amd64"), ("arm64", "linux/arm64")],
     );
     for tag in ["v1", "v2", "v3"] {
-        world.stores.tag(&world.source, tag, &index);
+        scenario.stores.tag(&scenario.source, tag, &index);
     }
     let rules = [rule("src.example/app:v1,v2,v3", &["dst.example/copy"])];
-    let heard = run(&world.stores, settings(), &rules).await;
+    let heard = run(&scenario.stores, settings(), &rules).await;
     let summary = heard.summary();
     assert_eq!((summary.copied, summary.volume.manifests), (3, 2 + 3));
-    assert_eq!(world.stores.count("put-manifest dst.example/copy@"), 2);
-    assert_eq!(world.stores.count("put-manifest dst.example/copy:"), 3);
-    assert_eq!(world.stores.count("resolve-for-push dst.example/copy@"), 1);
+    assert_eq!(scenario.stores.count("put-manifest dst.example/copy@"), 2);
+    assert_eq!(scenario.stores.count("put-manifest dst.example/copy:"), 3);
+    assert_eq!(
+        scenario.stores.count("resolve-for-push dst.example/copy@"),
+        1
+    );
 }

@@ -1,34 +1,14 @@
 //! One image and one destination: the calls, their order, and the volume.
 
-use image_syncer_registry::{ErrorKind, Manifest};
+use image_syncer_registry::ErrorKind;
 use serde_json::json;
 
 use crate::failure::Side;
 use crate::scenario::*;
-use crate::store::memory::{blob_json, error, repository};
+use crate::store::memory::{blob_json, error};
 
-struct World {
-    stores: MemoryStores,
-    source: Repository,
-    destination: Repository,
-}
-
-fn world() -> World {
-    World {
-        stores: MemoryStores::new(),
-        source: repository("src.example/app"),
-        destination: repository("dst.example/copy"),
-    }
-}
-
-impl World {
-    fn image(&self, name: &str, tags: &[&str], layers: &[&str]) -> Manifest {
-        let image = self.stores.image(&self.source, name, "linux/amd64", layers);
-        for tag in tags {
-            self.stores.tag(&self.source, tag, &image);
-        }
-        image
-    }
+fn scenario() -> Scenario {
+    Scenario::new("src.example/app:v1", &["dst.example/copy"])
 }
 
 /// The `calls`, with the three calls of each blob in their required order.
@@ -42,30 +22,30 @@ fn upload(blob: &str) -> [String; 3] {
 
 #[tokio::test]
 async fn an_unchanged_image_costs_a_head_at_each_end() {
-    let world = world();
-    world.image("image", &["v1"], &["base"]);
-    world
+    let scenario = scenario();
+    scenario.image("image", &["v1"], &["base"]);
+    scenario
         .stores
-        .copy_repository(&world.source, &world.destination);
+        .copy_repository(&scenario.source, &scenario.destination);
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    let heard = run(&world.stores, settings(), &rules).await;
+    let heard = run(&scenario.stores, settings(), &rules).await;
     let expected = ["src.example/app:v1 -> dst.example/copy:v1: unchanged"];
     assert_eq!(heard.endings(), expected);
     let expected = [
         "resolve src.example/app:v1",
         "resolve-for-push dst.example/copy:v1",
     ];
-    assert_eq!(world.stores.take_sorted(), expected);
+    assert_eq!(scenario.stores.take_sorted(), expected);
 }
 
 #[tokio::test]
 async fn a_new_image_costs_three_requests_a_blob_and_four_more() {
-    let world = world();
-    let image = world.image("image", &["v1"], &["base", "app"]);
+    let scenario = scenario();
+    let image = scenario.image("image", &["v1"], &["base", "app"]);
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    let heard = run(&world.stores, settings(), &rules).await;
+    let heard = run(&scenario.stores, settings(), &rules).await;
 
-    let calls = world.stores.calls();
+    let calls = scenario.stores.calls();
     let layers = 2;
     assert_eq!(calls.len(), 3 * layers + 7);
     let mut heads = calls[..2].to_vec();
@@ -95,28 +75,28 @@ async fn a_new_image_costs_three_requests_a_blob_and_four_more() {
     );
     let lies = |name: &[u8]| {
         let digest = image_syncer_registry::Digest::sha256(name);
-        world
+        scenario
             .stores
-            .blob_bytes(&world.destination, &digest)
+            .blob_bytes(&scenario.destination, &digest)
             .unwrap()
     };
     assert_eq!(lies(b"base"), "base");
     assert_eq!(lies(b"app"), "app");
     assert_eq!(
-        world.stores.tagged(&world.destination, "v1").as_ref(),
+        scenario.stores.tagged(&scenario.destination, "v1").as_ref(),
         Some(image.digest())
     );
 }
 
 #[tokio::test]
 async fn the_largest_blob_is_started_first() {
-    let world = world();
+    let scenario = scenario();
     let big = "a layer that is much longer than any config could be, said over and over again, \
                until nobody can doubt that it is the biggest of them all by far and wide";
-    world.image("image", &["v1"], &["base", big, "app"]);
+    scenario.image("image", &["v1"], &["base", big, "app"]);
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    run(&world.stores, settings(), &rules).await;
-    let calls = world.stores.calls();
+    run(&scenario.stores, settings(), &rules).await;
+    let calls = scenario.stores.calls();
     let first = calls
         .iter()
         .find(|call| call.starts_with("open-upload"))
@@ -126,100 +106,106 @@ async fn the_largest_blob_is_started_first() {
 
 #[tokio::test]
 async fn existing_blobs_are_not_sent() {
-    let world = world();
-    world.image("image", &["v1"], &["base", "app"]);
-    world.stores.blob(&world.destination, "base", "base");
+    let scenario = scenario();
+    scenario.image("image", &["v1"], &["base", "app"]);
+    scenario.stores.blob(&scenario.destination, "base", "base");
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    let heard = run(&world.stores, settings(), &rules).await;
+    let heard = run(&scenario.stores, settings(), &rules).await;
     let copied = heard.copied();
     assert_eq!((copied.volume.blobs, copied.volume.present_bytes), (2, 4));
-    assert_eq!(world.stores.count("open-upload dst.example/copy@base"), 1);
-    assert_eq!(world.stores.count("open-blob src.example/app@base"), 0);
+    assert_eq!(
+        scenario.stores.count("open-upload dst.example/copy@base"),
+        1
+    );
+    assert_eq!(scenario.stores.count("open-blob src.example/app@base"), 0);
 }
 
 #[tokio::test]
 async fn layers_of_an_earlier_tag_are_not_queried() {
-    let world = world();
-    world.image("one", &["v1"], &["base", "one"]);
-    world.image("two", &["v2"], &["base", "two"]);
+    let scenario = scenario();
+    scenario.image("one", &["v1"], &["base", "one"]);
+    scenario.image("two", &["v2"], &["base", "two"]);
     let rules = [rule("src.example/app:v1,v2", &["dst.example/copy"])];
     let one_at_a_time = Settings {
         images: 1,
         ..settings()
     };
-    let heard = run(&world.stores, one_at_a_time, &rules).await;
+    let heard = run(&scenario.stores, one_at_a_time, &rules).await;
     assert_eq!(heard.summary().copied, 2);
     assert_eq!(heard.summary().volume.shared_bytes, 4);
-    assert_eq!(world.stores.count("open-upload dst.example/copy@base"), 1);
+    assert_eq!(
+        scenario.stores.count("open-upload dst.example/copy@base"),
+        1
+    );
 }
 
 #[tokio::test]
 async fn further_tags_of_one_digest_cost_a_get_at_the_source_and_a_push() {
-    let world = world();
-    let image = world.image("image", &["v1", "v2", "latest"], &["base"]);
+    let scenario = scenario();
+    let image = scenario.image("image", &["v1", "v2", "latest"], &["base"]);
     let rules = [rule("src.example/app", &["dst.example/copy"])];
-    let heard = run(&world.stores, settings(), &rules).await;
+    let heard = run(&scenario.stores, settings(), &rules).await;
     assert_eq!(heard.summary().copied, 3);
     for tag in ["v1", "v2", "latest"] {
         assert_eq!(
-            world.stores.tagged(&world.destination, tag).as_ref(),
+            scenario.stores.tagged(&scenario.destination, tag).as_ref(),
             Some(image.digest())
         );
         assert_eq!(
-            world
+            scenario
                 .stores
                 .count(&format!("put-manifest dst.example/copy:{tag}")),
             1
         );
     }
     // The source's list takes two requests, up to its empty last page. The destination has no repository: one request.
-    assert_eq!(world.stores.count("tags src"), 2);
-    assert_eq!(world.stores.count("tags dst"), 1);
-    assert_eq!(world.stores.count("manifest src.example/app:"), 3);
+    assert_eq!(scenario.stores.count("tags src"), 2);
+    assert_eq!(scenario.stores.count("tags dst"), 1);
+    assert_eq!(scenario.stores.count("manifest src.example/app:"), 3);
     let blobs = 2;
-    assert_eq!(world.stores.calls().len(), 3 + 3 + 3 * blobs + 3);
+    assert_eq!(scenario.stores.calls().len(), 3 + 3 + 3 * blobs + 3);
 }
 
 #[tokio::test]
 async fn an_image_by_digest_needs_no_head_at_the_source() {
-    let world = world();
-    let image = world.image("image", &[], &["base"]);
+    let scenario = scenario();
+    let image = scenario.image("image", &[], &["base"]);
     let source = format!("src.example/app@{}", image.digest());
     let heard = run(
-        &world.stores,
+        &scenario.stores,
         settings(),
         &[rule(&source, &["dst.example/copy"])],
     )
     .await;
-    let calls = world.stores.calls();
+    let calls = scenario.stores.calls();
     assert_eq!(calls[0], "resolve-for-push dst.example/copy@image");
     assert_eq!(calls[1], "manifest src.example/app@image");
     assert_eq!(calls.last().unwrap(), "put-manifest dst.example/copy@image");
     let name = format!("dst.example/copy@{}", image.digest());
     assert_eq!(heard.endings(), [format!("{source} -> {name}: copied")]);
 
-    world.stores.take_sorted();
+    scenario.stores.take_sorted();
     run(
-        &world.stores,
+        &scenario.stores,
         settings(),
         &[rule(&source, &["dst.example/copy"])],
     )
     .await;
     assert_eq!(
-        world.stores.calls(),
+        scenario.stores.calls(),
         ["resolve-for-push dst.example/copy@image"]
     );
 }
 
 #[tokio::test]
 async fn force_pushes_the_manifest_and_no_existing_blob() {
-    let world = world();
-    world.image("image", &["v1"], &["base"]);
-    world
+    let scenario = scenario();
+    scenario.image("image", &["v1"], &["base"]);
+    scenario
         .stores
-        .copy_repository(&world.source, &world.destination);
+        .copy_repository(&scenario.source, &scenario.destination);
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    let heard = run(&world.stores, forced(), &rules).await;
+    let heard = run(&scenario.stores, forced(), &rules).await;
     assert_eq!(heard.copied().volume.blobs, 0);
     assert_eq!(heard.copied().volume.manifests, 1);
     let expected = [
@@ -230,33 +216,38 @@ async fn force_pushes_the_manifest_and_no_existing_blob() {
         "resolve src.example/app:v1",
         "resolve-for-push dst.example/copy:v1",
     ];
-    assert_eq!(world.stores.take_sorted(), expected);
+    assert_eq!(scenario.stores.take_sorted(), expected);
 }
 
 #[tokio::test]
 async fn force_restores_lost_blobs() {
-    let world = world();
-    world.image("image", &["v1"], &["base"]);
-    world
+    let scenario = scenario();
+    scenario.image("image", &["v1"], &["base"]);
+    scenario
         .stores
-        .copy_repository(&world.source, &world.destination);
+        .copy_repository(&scenario.source, &scenario.destination);
     let base = image_syncer_registry::Digest::sha256(b"base");
-    world.stores.remove_blob(&world.destination, &base);
+    scenario.stores.remove_blob(&scenario.destination, &base);
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    let heard = run(&world.stores, forced(), &rules).await;
+    let heard = run(&scenario.stores, forced(), &rules).await;
     assert_eq!(
         (heard.copied().volume.blobs, heard.copied().volume.bytes),
         (1, 4)
     );
-    assert!(world.stores.blob_bytes(&world.destination, &base).is_some());
+    assert!(
+        scenario
+            .stores
+            .blob_bytes(&scenario.destination, &base)
+            .is_some()
+    );
 }
 
 #[tokio::test]
 async fn a_missing_image_fails_with_a_message() {
-    let world = world();
-    world.image("image", &["v1"], &["base"]);
+    let scenario = scenario();
+    scenario.image("image", &["v1"], &["base"]);
     let rules = [rule("src.example/app:v9", &["dst.example/copy"])];
-    let heard = run(&world.stores, settings(), &rules).await;
+    let heard = run(&scenario.stores, settings(), &rules).await;
     let expected = "src.example/app:v9 -> dst.example/copy:v9: failed, \
                     cannot find app:v9 at src.example: the registry does not have it";
     assert_eq!(heard.endings(), [expected]);
@@ -269,23 +260,23 @@ async fn a_missing_image_fails_with_a_message() {
 
 #[tokio::test]
 async fn an_error_at_the_destination_is_not_taken_for_absence() {
-    let world = world();
-    world.image("image", &["v1"], &["base"]);
+    let scenario = scenario();
+    scenario.image("image", &["v1"], &["base"]);
     let fault = || error(ErrorKind::Server, "dst.example");
-    world.stores.fail("resolve-for-push", 1, fault);
+    scenario.stores.fail("resolve-for-push", 1, fault);
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    let heard = run(&world.stores, settings(), &rules).await;
+    let heard = run(&scenario.stores, settings(), &rules).await;
     assert_eq!(heard.summary().failed, 1);
     assert_eq!(heard.summary().failures[0].failure.side, Side::Destination);
-    assert_eq!(world.stores.count("put-manifest"), 0);
-    assert_eq!(world.stores.count("manifest"), 0);
+    assert_eq!(scenario.stores.count("put-manifest"), 0);
+    assert_eq!(scenario.stores.count("manifest"), 0);
 }
 
 #[tokio::test]
 async fn foreign_layers_stay_where_they_are() {
-    let world = world();
-    let config = world.stores.blob(&world.source, "config", "{}");
-    let foreign = world.stores.blob(&world.source, "foreign", "foreign");
+    let scenario = scenario();
+    let config = scenario.stores.blob(&scenario.source, "config", "{}");
+    let foreign = scenario.stores.blob(&scenario.source, "foreign", "foreign");
     let document = json!({
         "schemaVersion": 2,
         "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
@@ -293,46 +284,48 @@ async fn foreign_layers_stay_where_they_are() {
         "layers": [blob_json("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", &foreign)],
     });
     let media_type = "application/vnd.docker.distribution.manifest.v2+json";
-    let image = world
+    let image = scenario
         .stores
-        .document(&world.source, "image", media_type, &document);
-    world.stores.tag(&world.source, "v1", &image);
+        .document(&scenario.source, "image", media_type, &document);
+    scenario.stores.tag(&scenario.source, "v1", &image);
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    let heard = run(&world.stores, settings(), &rules).await;
+    let heard = run(&scenario.stores, settings(), &rules).await;
     assert_eq!(heard.copied().volume.blobs, 1);
     assert_eq!(
-        world.stores.count("open-upload dst.example/copy@foreign"),
+        scenario
+            .stores
+            .count("open-upload dst.example/copy@foreign"),
         0
     );
 }
 
 #[tokio::test]
 async fn a_tag_that_moves_meanwhile_does_not_mix_versions() {
-    let world = world();
-    let old = world.image("old", &["v1"], &["base"]);
-    let gate = world.stores.block_calls("manifest src.example/app@old");
+    let scenario = scenario();
+    let old = scenario.image("old", &["v1"], &["base"]);
+    let gate = scenario.stores.block_calls("manifest src.example/app@old");
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
     let settings = settings();
-    let copying = run(&world.stores, settings, &rules);
+    let copying = run(&scenario.stores, settings, &rules);
     let moving = async {
         gate.reached(1).await;
-        world.image("new", &["v1"], &["other"]);
+        scenario.image("new", &["v1"], &["other"]);
         gate.open();
     };
     let (heard, ()) = tokio::join!(copying, moving);
     assert_eq!(heard.summary().copied, 1);
     assert_eq!(
-        world.stores.tagged(&world.destination, "v1").as_ref(),
+        scenario.stores.tagged(&scenario.destination, "v1").as_ref(),
         Some(old.digest())
     );
-    assert_eq!(world.stores.count("resolve src"), 1);
+    assert_eq!(scenario.stores.count("resolve src"), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn stages_do_not_wait_for_each_other() {
-    let world = world();
+    let scenario = scenario();
     for tag in ["v1", "v2", "v3"] {
-        world.image(tag, &[tag], &["base", tag]);
+        scenario.image(tag, &[tag], &["base", tag]);
     }
     let rules = [
         rule("src.example/app", &["dst.example/copy", "two.example/copy"]),
@@ -340,7 +333,7 @@ async fn stages_do_not_wait_for_each_other() {
     ];
     let start = tokio::time::Instant::now();
     for outcome in ["copied", "unchanged"] {
-        let heard = run(&world.stores, settings(), &rules).await;
+        let heard = run(&scenario.stores, settings(), &rules).await;
         let endings = heard.endings();
         assert_eq!(endings.len(), 7);
         assert!(

@@ -6,117 +6,114 @@ use crate::failure::Side;
 use crate::scenario::*;
 use crate::store::memory::{entry, repository};
 
-struct World {
-    stores: MemoryStores,
-    source: Repository,
-    destination: Repository,
+fn scenario() -> Scenario {
+    Scenario::new("src.example/app:v1", &["dst.example/copy"])
 }
 
-fn world() -> World {
-    World {
-        stores: MemoryStores::new(),
-        source: repository("src.example/app"),
-        destination: repository("dst.example/copy"),
+/// Two tags that share a layer.
+fn two_tags(scenario: &Scenario) {
+    for (name, tag) in [("one", "v1"), ("two", "v2")] {
+        let image = scenario
+            .stores
+            .image(&scenario.source, name, "linux/amd64", &["base", name]);
+        scenario.stores.tag(&scenario.source, tag, &image);
     }
 }
 
-impl World {
-    /// Two tags that share a layer.
-    fn two_tags(&self) {
-        for (name, tag) in [("one", "v1"), ("two", "v2")] {
-            let image = self
-                .stores
-                .image(&self.source, name, "linux/amd64", &["base", name]);
-            self.stores.tag(&self.source, tag, &image);
-        }
-    }
-    /// Copies the first tag, removes the shared layer from the destination, and copies the second.
-    async fn lose_a_layer_between_tags(&self) -> Arc<Heard> {
-        let gate = self.stores.block_calls("resolve src.example/app:v2");
-        let one_at_a_time = Settings {
-            images: 1,
-            ..settings()
-        };
-        let rules = [rule("src.example/app:v1,v2", &["dst.example/copy"])];
-        let losing = async {
-            gate.reached(1).await;
-            self.stores
-                .remove_blob(&self.destination, &Digest::sha256(b"base"));
-            gate.open();
-        };
-        let (heard, ()) = tokio::join!(run(&self.stores, one_at_a_time, &rules), losing);
-        heard
-    }
+/// Copies the first tag, removes the shared layer from the destination, and copies the second.
+async fn lose_a_layer_between_tags(scenario: &Scenario) -> Arc<Heard> {
+    let gate = scenario.stores.block_calls("resolve src.example/app:v2");
+    let one_at_a_time = Settings {
+        images: 1,
+        ..settings()
+    };
+    let rules = [rule("src.example/app:v1,v2", &["dst.example/copy"])];
+    let losing = async {
+        gate.reached(1).await;
+        scenario
+            .stores
+            .remove_blob(&scenario.destination, &Digest::sha256(b"base"));
+        gate.open();
+    };
+    let (heard, ()) = tokio::join!(run(&scenario.stores, one_at_a_time, &rules), losing);
+    heard
 }
 
 #[tokio::test]
 async fn a_blob_that_was_lost_is_sent_again_and_no_other() {
-    let world = world();
-    world.two_tags();
-    let heard = world.lose_a_layer_between_tags().await;
+    let scenario = scenario();
+    two_tags(&scenario);
+    let heard = lose_a_layer_between_tags(&scenario).await;
     assert_eq!(heard.summary().copied, 2);
-    assert_eq!(world.stores.count("put-manifest dst.example/copy:v2"), 2);
-    assert_eq!(world.stores.count("send dst.example/copy@base"), 2);
-    assert_eq!(world.stores.count("send dst.example/copy@two"), 2);
+    assert_eq!(scenario.stores.count("put-manifest dst.example/copy:v2"), 2);
+    assert_eq!(scenario.stores.count("send dst.example/copy@base"), 2);
+    assert_eq!(scenario.stores.count("send dst.example/copy@two"), 2);
     assert_eq!(
-        world
+        scenario
             .stores
             .count("open-upload dst.example/copy@two.config"),
         1
     );
-    assert_eq!(world.stores.count("open-upload dst.example/copy@two"), 2);
-    assert!(world.stores.tagged(&world.destination, "v2").is_some());
+    assert_eq!(scenario.stores.count("open-upload dst.example/copy@two"), 2);
+    assert!(
+        scenario
+            .stores
+            .tagged(&scenario.destination, "v2")
+            .is_some()
+    );
 }
 
 #[tokio::test]
 async fn all_blobs_are_queried_again_after_an_unnamed_loss() {
-    let world = world();
-    world.two_tags();
-    world
+    let scenario = scenario();
+    two_tags(&scenario);
+    scenario
         .stores
         .behave(|behaviour| behaviour.names_missing = false);
-    let heard = world.lose_a_layer_between_tags().await;
+    let heard = lose_a_layer_between_tags(&scenario).await;
     assert_eq!(heard.summary().copied, 2);
     assert_eq!(
-        world
+        scenario
             .stores
             .count("open-upload dst.example/copy@two.config"),
         2
     );
-    assert_eq!(world.stores.count("send dst.example/copy@two.config"), 1);
-    assert_eq!(world.stores.count("send dst.example/copy@base"), 2);
+    assert_eq!(scenario.stores.count("send dst.example/copy@two.config"), 1);
+    assert_eq!(scenario.stores.count("send dst.example/copy@base"), 2);
     // 4 + 3 + 6 bytes of layers and the configs of the first, then those of the second and `base` again.
     assert_eq!(heard.summary().volume.blobs, 3 + 2 + 1);
 }
 
 #[tokio::test]
 async fn a_missing_child_of_the_old_index_is_pushed() {
-    let world = world();
+    let scenario = scenario();
     let child = |name, platform| {
-        let image = world.stores.image(&world.source, name, platform, &[name]);
+        let image = scenario
+            .stores
+            .image(&scenario.source, name, platform, &[name]);
         (entry(&image, Some(platform)), image)
     };
     let (amd64, lost) = child("amd64", "linux/amd64");
     let (old_arm64, _) = child("arm64-1", "linux/arm64");
     let (new_arm64, _) = child("arm64-2", "linux/arm64");
-    let old = world
+    let old = scenario
         .stores
-        .index(&world.source, "old", &[amd64.clone(), old_arm64]);
-    world.stores.tag(&world.source, "v1", &old);
-    world
+        .index(&scenario.source, "old", &[amd64.clone(), old_arm64]);
+    scenario.stores.tag(&scenario.source, "v1", &old);
+    scenario
         .stores
-        .copy_repository(&world.source, &world.destination);
-    world
+        .copy_repository(&scenario.source, &scenario.destination);
+    scenario
         .stores
-        .remove_manifest(&world.destination, lost.digest());
-    let new = world
+        .remove_manifest(&scenario.destination, lost.digest());
+    let new = scenario
         .stores
-        .index(&world.source, "new", &[amd64, new_arm64]);
-    world.stores.tag(&world.source, "v1", &new);
+        .index(&scenario.source, "new", &[amd64, new_arm64]);
+    scenario.stores.tag(&scenario.source, "v1", &new);
 
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    let heard = run(&world.stores, settings(), &rules).await;
-    let calls = world.stores.calls();
+    let heard = run(&scenario.stores, settings(), &rules).await;
+    let calls = scenario.stores.calls();
     let pushed: Vec<_> = calls
         .iter()
         .filter(|call| call.starts_with("put-manifest"))
@@ -129,25 +126,25 @@ async fn a_missing_child_of_the_old_index_is_pushed() {
     ];
     assert_eq!(pushed, expected);
     assert_eq!(heard.copied().volume.manifests, 3);
-    assert_eq!(world.stores.count("manifest dst"), 1);
+    assert_eq!(scenario.stores.count("manifest dst"), 1);
     assert_eq!(
-        world.stores.tagged(&world.destination, "v1").as_ref(),
+        scenario.stores.tagged(&scenario.destination, "v1").as_ref(),
         Some(new.digest())
     );
 }
 
 #[tokio::test]
 async fn a_falsely_claimed_blob_is_sent_without_another_query() {
-    let world = world();
-    let image = world
+    let scenario = scenario();
+    let image = scenario
         .stores
-        .image(&world.source, "image", "linux/amd64", &["base"]);
-    world.stores.tag(&world.source, "v1", &image);
-    world
+        .image(&scenario.source, "image", "linux/amd64", &["base"]);
+    scenario.stores.tag(&scenario.source, "v1", &image);
+    scenario
         .stores
-        .claim_blob(&world.destination, &Digest::sha256(b"base"));
+        .claim_blob(&scenario.destination, &Digest::sha256(b"base"));
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    let heard = run(&world.stores, settings(), &rules).await;
+    let heard = run(&scenario.stores, settings(), &rules).await;
     assert_eq!(heard.copied().volume.blobs, 2);
     for (call, times) in [
         ("put-manifest", 2),
@@ -156,24 +153,29 @@ async fn a_falsely_claimed_blob_is_sent_without_another_query() {
         ("send dst.example/copy@base", 1),
         ("open-upload dst.example/copy@image.config", 1),
     ] {
-        assert_eq!(world.stores.count(call), times, "{call}");
+        assert_eq!(scenario.stores.count(call), times, "{call}");
     }
-    assert!(world.stores.tagged(&world.destination, "v1").is_some());
+    assert!(
+        scenario
+            .stores
+            .tagged(&scenario.destination, "v1")
+            .is_some()
+    );
 }
 
 #[tokio::test]
 async fn a_mount_of_a_missing_blob_is_not_repeated() {
-    let world = world();
+    let scenario = scenario();
     let other = repository("dst.example/other");
-    let image = world
+    let image = scenario
         .stores
-        .image(&world.source, "image", "linux/amd64", &["base"]);
-    world.stores.tag(&world.source, "v1", &image);
+        .image(&scenario.source, "image", "linux/amd64", &["base"]);
+    scenario.stores.tag(&scenario.source, "v1", &image);
     let missing = || {
         let error = crate::store::memory::error(ErrorKind::MissingContent, "dst.example");
         error.with_missing(vec![Digest::sha256(b"base")])
     };
-    world
+    scenario
         .stores
         .fail("put-manifest dst.example/copy", 1, missing);
     let one_at_a_time = Settings {
@@ -182,12 +184,16 @@ async fn a_mount_of_a_missing_blob_is_not_repeated() {
     };
     let rules = ["dst.example/other", "dst.example/copy"]
         .map(|destination| rule("src.example/app:v1", &[destination]));
-    let heard = run(&world.stores, one_at_a_time, &rules).await;
+    let heard = run(&scenario.stores, one_at_a_time, &rules).await;
     assert_eq!(heard.summary().copied, 2);
-    let base = |verb: &str| world.stores.count(&format!("{verb} dst.example/copy@base"));
+    let base = |verb: &str| {
+        scenario
+            .stores
+            .count(&format!("{verb} dst.example/copy@base"))
+    };
     // According to the registry, the first attempt mounted it.
     assert_eq!(
-        world
+        scenario
             .stores
             .count(&format!("mount dst.example/copy@base from {other}")),
         1
@@ -196,28 +202,28 @@ async fn a_mount_of_a_missing_blob_is_not_repeated() {
         (base("open-session"), base("send")),
         (1, 1),
         "{:?}",
-        world.stores.calls()
+        scenario.stores.calls()
     );
 }
 
 #[tokio::test]
 async fn a_registry_that_loses_each_upload_fails_after_three_attempts() {
-    let world = world();
-    let image = world
+    let scenario = scenario();
+    let image = scenario
         .stores
-        .image(&world.source, "image", "linux/amd64", &["base"]);
-    world.stores.tag(&world.source, "v1", &image);
+        .image(&scenario.source, "image", "linux/amd64", &["base"]);
+    scenario.stores.tag(&scenario.source, "v1", &image);
     let missing = || {
         let error = crate::store::memory::error(ErrorKind::MissingContent, "dst.example");
         error.with_missing(vec![Digest::sha256(b"base")])
     };
-    world.stores.fail_after("put-manifest", 0, missing);
+    scenario.stores.fail_after("put-manifest", 0, missing);
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    let heard = run(&world.stores, settings(), &rules).await;
-    assert_eq!(world.stores.count("put-manifest"), 3);
-    assert_eq!(world.stores.count("send dst.example/copy@base"), 3);
+    let heard = run(&scenario.stores, settings(), &rules).await;
+    assert_eq!(scenario.stores.count("put-manifest"), 3);
+    assert_eq!(scenario.stores.count("send dst.example/copy@base"), 3);
     assert_eq!(
-        world
+        scenario
             .stores
             .count("open-upload dst.example/copy@image.config"),
         1
@@ -229,27 +235,32 @@ async fn a_registry_that_loses_each_upload_fails_after_three_attempts() {
     );
     let says = "the missing content was sent, or the registry reported it as present, 3 times";
     assert!(failure.reason.ends_with(says), "{}", failure.reason);
-    assert!(world.stores.tagged(&world.destination, "v1").is_none());
+    assert!(
+        scenario
+            .stores
+            .tagged(&scenario.destination, "v1")
+            .is_none()
+    );
 }
 
 #[tokio::test]
 async fn an_unreadable_old_root_is_ignored() {
-    let world = world();
-    let image = world
+    let scenario = scenario();
+    let image = scenario
         .stores
-        .image(&world.source, "image", "linux/amd64", &["base"]);
-    let old = world.stores.index(&world.source, "old", &[]);
-    world.stores.tag(&world.source, "v1", &old);
-    world
+        .image(&scenario.source, "image", "linux/amd64", &["base"]);
+    let old = scenario.stores.index(&scenario.source, "old", &[]);
+    scenario.stores.tag(&scenario.source, "v1", &old);
+    scenario
         .stores
-        .copy_repository(&world.source, &world.destination);
-    let new = world
+        .copy_repository(&scenario.source, &scenario.destination);
+    let new = scenario
         .stores
-        .index(&world.source, "new", &[entry(&image, None)]);
-    world.stores.tag(&world.source, "v1", &new);
+        .index(&scenario.source, "new", &[entry(&image, None)]);
+    scenario.stores.tag(&scenario.source, "v1", &new);
     let denied = || crate::store::memory::error(ErrorKind::Denied, "dst.example");
-    world.stores.fail("manifest dst", 1, denied);
+    scenario.stores.fail("manifest dst", 1, denied);
     let rules = [rule("src.example/app:v1", &["dst.example/copy"])];
-    let heard = run(&world.stores, settings(), &rules).await;
+    let heard = run(&scenario.stores, settings(), &rules).await;
     assert_eq!(heard.copied().volume.manifests, 2);
 }

@@ -7,42 +7,31 @@ use crate::store::memory::{error, repository};
 
 const DESTINATIONS: [&str; 2] = ["one.example/copy", "two.example/copy"];
 
-struct World {
-    stores: MemoryStores,
-    source: Repository,
-    rules: [Arc<Rule>; 1],
+fn scenario() -> Scenario {
+    Scenario::new("src.example/app:v1", &DESTINATIONS)
 }
 
-fn world() -> World {
-    World {
-        stores: MemoryStores::new(),
-        source: repository("src.example/app"),
-        rules: [rule("src.example/app:v1", &DESTINATIONS)],
-    }
+fn push_image(scenario: &Scenario, layers: &[&str]) {
+    let image = scenario
+        .stores
+        .image(&scenario.source, "image", "linux/amd64", layers);
+    scenario.stores.tag(&scenario.source, "v1", &image);
 }
 
-impl World {
-    fn image(&self, layers: &[&str]) {
-        let image = self
-            .stores
-            .image(&self.source, "image", "linux/amd64", layers);
-        self.stores.tag(&self.source, "v1", &image);
-    }
-    fn has(&self, destination: &str) -> bool {
-        self.stores.tagged(&repository(destination), "v1").is_some()
-    }
-    async fn run(&self) -> Arc<Heard> {
-        run(&self.stores, settings(), &self.rules).await
-    }
+fn has_copy(scenario: &Scenario, destination: &str) -> bool {
+    scenario
+        .stores
+        .tagged(&repository(destination), "v1")
+        .is_some()
 }
 
 #[tokio::test]
 async fn the_source_is_read_once_for_all() {
-    let world = world();
-    world.image(&["base", "app"]);
-    let heard = world.run().await;
+    let scenario = scenario();
+    push_image(&scenario, &["base", "app"]);
+    let heard = scenario.run().await;
     assert_eq!(heard.summary().copied, 2);
-    let calls = world.stores.take_sorted();
+    let calls = scenario.stores.take_sorted();
     let at_source: Vec<_> = calls
         .iter()
         .filter(|call| call.contains("src.example"))
@@ -61,18 +50,18 @@ async fn the_source_is_read_once_for_all() {
 
 #[tokio::test]
 async fn blobs_are_sent_only_to_the_destination_that_lacks_them() {
-    let world = world();
-    world.image(&["base"]);
-    world
+    let scenario = scenario();
+    push_image(&scenario, &["base"]);
+    scenario
         .stores
-        .copy_repository(&world.source, &repository(DESTINATIONS[0]));
-    let heard = world.run().await;
+        .copy_repository(&scenario.source, &repository(DESTINATIONS[0]));
+    let heard = scenario.run().await;
     let expected = [
         "src.example/app:v1 -> one.example/copy:v1: unchanged",
         "src.example/app:v1 -> two.example/copy:v1: copied",
     ];
     assert_eq!(heard.endings(), expected);
-    assert_eq!(world.stores.count("open-upload one.example"), 0);
+    assert_eq!(scenario.stores.count("open-upload one.example"), 0);
 }
 
 #[tokio::test]
@@ -83,17 +72,17 @@ async fn a_destination_that_fails_fails_alone() {
         "send one",
         "put-manifest one",
     ] {
-        let world = world();
-        world.image(&["base", "app"]);
-        world
+        let scenario = scenario();
+        push_image(&scenario, &["base", "app"]);
+        scenario
             .stores
             .fail(call, 1, || error(ErrorKind::Denied, "one.example"));
-        let heard = world.run().await;
+        let heard = scenario.run().await;
         let summary = heard.summary();
         assert_eq!((summary.failed, summary.copied), (1, 1), "{call}");
         assert_eq!(summary.failures[0].failure.host, "one.example", "{call}");
         assert!(
-            !world.has(DESTINATIONS[0]) && world.has(DESTINATIONS[1]),
+            !has_copy(&scenario, DESTINATIONS[0]) && has_copy(&scenario, DESTINATIONS[1]),
             "{call}"
         );
     }
@@ -101,29 +90,31 @@ async fn a_destination_that_fails_fails_alone() {
 
 #[tokio::test]
 async fn a_failing_source_fails_all_destinations_with_one_request() {
-    let world = world();
-    world.image(&["base"]);
-    world.stores.fail("manifest src", 1, || {
+    let scenario = scenario();
+    push_image(&scenario, &["base"]);
+    scenario.stores.fail("manifest src", 1, || {
         error(ErrorKind::Server, "src.example")
     });
-    let heard = world.run().await;
+    let heard = scenario.run().await;
     assert_eq!(heard.summary().failed, 2);
-    assert_eq!(world.stores.count("manifest src"), 1);
+    assert_eq!(scenario.stores.count("manifest src"), 1);
 }
 
 #[tokio::test]
 async fn a_destination_that_failed_is_sent_no_further_blobs() {
-    let world = world();
+    let scenario = scenario();
     let layers: Vec<String> = (10..30).map(|number| format!("layer-{number}")).collect();
     let layers: Vec<&str> = layers.iter().map(String::as_str).collect();
-    world.image(&layers);
+    push_image(&scenario, &layers);
     let refused = || error(ErrorKind::Denied, "one.example");
-    world.stores.fail("open-upload one.example", 1_000, refused);
-    let gate = world.stores.block_calls("open-upload two.example");
+    scenario
+        .stores
+        .fail("open-upload one.example", 1_000, refused);
+    let gate = scenario.stores.block_calls("open-upload two.example");
 
     let heard = Arc::new(Heard::default());
-    let engine = Engine::new(Arc::new(world.stores.clone()), settings(), heard.clone());
-    let running = engine.run(world.rules.to_vec(), CancellationToken::new());
+    let engine = Engine::new(Arc::new(scenario.stores.clone()), settings(), heard.clone());
+    let running = engine.run(scenario.rules.to_vec(), CancellationToken::new());
     let opening = async {
         gate.reached(16).await;
         while heard.endings().is_empty() {
@@ -133,67 +124,67 @@ async fn a_destination_that_failed_is_sent_no_further_blobs() {
     };
     tokio::join!(running, opening);
     // Sixteen are in flight at a time. The other five were not started for the failed destination.
-    assert_eq!(world.stores.count("open-upload one.example"), 16);
-    assert_eq!(world.stores.count("open-upload two.example"), 21);
-    assert!(world.has(DESTINATIONS[1]));
+    assert_eq!(scenario.stores.count("open-upload one.example"), 16);
+    assert_eq!(scenario.stores.count("open-upload two.example"), 21);
+    assert!(has_copy(&scenario, DESTINATIONS[1]));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_comparison_delays_the_others_for_a_bounded_time() {
-    let world = world();
-    world.image(&["base"]);
-    let slow = world.stores.block_calls("resolve-for-push two.example");
-    let quick = world.stores.block_calls("put-manifest one.example");
+    let scenario = scenario();
+    push_image(&scenario, &["base"]);
+    let slow = scenario.stores.block_calls("resolve-for-push two.example");
+    let quick = scenario.stores.block_calls("put-manifest one.example");
     let opening = async {
         quick.reached(1).await;
         slow.open();
         quick.open();
     };
-    let (heard, ()) = tokio::join!(world.run(), opening);
+    let (heard, ()) = tokio::join!(scenario.run(), opening);
     assert_eq!(heard.summary().copied, 2);
-    assert_eq!(world.stores.count("manifest src"), 1);
+    assert_eq!(scenario.stores.count("manifest src"), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slightly_slower_comparison_shares_the_download() {
-    let world = world();
-    world.image(&["base"]);
-    let slow = world.stores.block_calls("resolve-for-push two.example");
+    let scenario = scenario();
+    push_image(&scenario, &["base"]);
+    let slow = scenario.stores.block_calls("resolve-for-push two.example");
     let opening = async {
         tokio::time::sleep(std::time::Duration::from_millis(900)).await;
-        assert_eq!(world.stores.count("open-upload"), 0);
+        assert_eq!(scenario.stores.count("open-upload"), 0);
         slow.open();
     };
-    let (heard, ()) = tokio::join!(world.run(), opening);
+    let (heard, ()) = tokio::join!(scenario.run(), opening);
     assert_eq!(heard.summary().copied, 2);
-    assert_eq!(world.stores.count("open-blob"), 2);
+    assert_eq!(scenario.stores.count("open-blob"), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_destination_with_all_blobs_is_committed_at_once() {
-    let world = world();
-    world.image(&["base"]);
-    let slow = world.stores.block_calls("send two.example");
-    let quick = world.stores.block_calls("put-manifest one.example");
+    let scenario = scenario();
+    push_image(&scenario, &["base"]);
+    let slow = scenario.stores.block_calls("send two.example");
+    let quick = scenario.stores.block_calls("put-manifest one.example");
     let opening = async {
         quick.reached(1).await;
-        assert_eq!(world.stores.count("put-manifest two.example"), 0);
+        assert_eq!(scenario.stores.count("put-manifest two.example"), 0);
         slow.open();
         quick.open();
     };
-    let (heard, ()) = tokio::join!(world.run(), opening);
+    let (heard, ()) = tokio::join!(scenario.run(), opening);
     assert_eq!(heard.summary().copied, 2);
 }
 
 #[tokio::test]
 async fn a_second_repository_of_the_registry_takes_the_blobs_from_the_first() {
-    let world = world();
-    world.image(&["base", "app"]);
+    let scenario = scenario();
+    push_image(&scenario, &["base", "app"]);
     let destinations = ["one.example/copy", "one.example/other"];
     let rules = [rule("src.example/app:v1", &destinations)];
-    let heard = run(&world.stores, settings(), &rules).await;
+    let heard = run(&scenario.stores, settings(), &rules).await;
     assert_eq!(heard.summary().copied, 2);
-    assert_eq!(world.stores.count("open-blob"), 3);
-    assert_eq!(world.stores.count("mount"), 3);
-    assert_eq!(world.stores.count("send"), 3);
+    assert_eq!(scenario.stores.count("open-blob"), 3);
+    assert_eq!(scenario.stores.count("mount"), 3);
+    assert_eq!(scenario.stores.count("send"), 3);
 }

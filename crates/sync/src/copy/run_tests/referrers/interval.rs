@@ -13,7 +13,7 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// A records file, and runs with an interval of one hour.
 struct Hourly {
-    world: World,
+    scenario: Scenario,
     directory: TempDir,
 }
 
@@ -28,14 +28,27 @@ impl Hourly {
     /// `app:v1` is an index with a referrer. One of its images has one as well, and cosign signed both. All of it was
     /// copied.
     async fn new(rule: &str) -> Self {
-        let world = world(rule);
-        let [index, amd, _] = world.index("v1");
-        world.referrer("signature", SIGNATURE, &index);
-        world.referrer("sbom", SBOM, &amd);
-        world.companion(".sig", &index, &world.image("cosign", &[]));
-        world.companion(".sig", &amd, &world.image("cosign-amd", &[]));
+        let scenario = scenario(rule);
+        let [index, amd, _] = push_index(&scenario, "v1");
+        push_referrer(&scenario, "signature", SIGNATURE, &index);
+        push_referrer(&scenario, "sbom", SBOM, &amd);
+        tag_companion(
+            &scenario,
+            ".sig",
+            &index,
+            &push_image(&scenario, "cosign", &[]),
+        );
+        tag_companion(
+            &scenario,
+            ".sig",
+            &amd,
+            &push_image(&scenario, "cosign-amd", &[]),
+        );
         let directory = tempfile::tempdir().unwrap();
-        let hourly = Self { world, directory };
+        let hourly = Self {
+            scenario,
+            directory,
+        };
         let heard = hourly.run(self::hourly()).await;
         assert_eq!((heard.summary().copied, heard.copied().referrers), (1, 4));
         hourly
@@ -55,8 +68,8 @@ impl Hourly {
             records: Some(Arc::clone(&records)),
             ..settings
         };
-        self.world.stores.take_sorted();
-        let heard = self.world.run(settings).await;
+        self.scenario.stores.take_sorted();
+        let heard = self.scenario.run_with(settings).await;
         records.close(PATIENCE);
         heard
     }
@@ -68,7 +81,7 @@ impl Hourly {
         file.execute(older, (seconds,)).unwrap()
     }
     fn calls(&self) -> Vec<String> {
-        self.world.stores.take_sorted()
+        self.scenario.stores.take_sorted()
     }
 }
 
@@ -88,7 +101,7 @@ async fn an_unchanged_image_costs_two_heads_within_the_interval() {
     // An omitted query is not recorded.
     assert_eq!(hourly_runs.let_pass(600), 1);
     hourly_runs.run(hourly()).await;
-    let questions = hourly_runs.world.questions();
+    let questions = take_queries(&hourly_runs.scenario);
     assert_eq!(questions[..1], QUESTION);
     // Now it was queried.
     hourly_runs.run(hourly()).await;
@@ -106,7 +119,7 @@ async fn a_check_for_other_referrers_does_not_count() {
     };
     for other in [only_some, deep, Referrers::default()] {
         hourly_runs.run(other).await;
-        let questions = hourly_runs.world.questions();
+        let questions = take_queries(&hourly_runs.scenario);
         assert!(questions.iter().any(|question| question == QUESTION[0]));
     }
     for (force, verify) in [(true, false), (false, true)] {
@@ -117,19 +130,22 @@ async fn a_check_for_other_referrers_does_not_count() {
             ..settings()
         };
         hourly_runs.run_with(settings).await;
-        let questions = hourly_runs.world.questions();
+        let questions = take_queries(&hourly_runs.scenario);
         assert!(questions.iter().any(|question| question == QUESTION[0]));
     }
 }
 
 #[tokio::test]
 async fn a_contended_list_is_checked_again() {
-    let world = world("src.example/app:v1");
-    let image = world.image("image", &["v1"]);
-    world.referrer("signature", SIGNATURE, &image);
+    let scenario = scenario("src.example/app:v1");
+    let image = push_image(&scenario, "image", &["v1"]);
+    push_referrer(&scenario, "signature", SIGNATURE, &image);
     let directory = tempfile::tempdir().unwrap();
-    let contended = Hourly { world, directory };
-    let stores = &contended.world.stores;
+    let contended = Hourly {
+        scenario,
+        directory,
+    };
+    let stores = &contended.scenario.stores;
     stores.behave(|behaviour| behaviour.contended = true);
     let heard = contended.run(hourly()).await;
     assert_eq!(heard.copied().contended, 1);
@@ -141,7 +157,7 @@ async fn signature_tags_of_skipped_checks_are_no_orphans() {
     let hourly_runs = Hourly::new("src.example/app").await;
     // The tag of the child belongs to the image as well, as its root shows.
     hourly_runs.run(hourly()).await;
-    assert_eq!(hourly_runs.world.questions(), [""; 0]);
+    assert_eq!(take_queries(&hourly_runs.scenario), [""; 0]);
     let heard = hourly_runs.run(hourly()).await;
     assert_eq!(heard.summary().unchanged, 1);
     let expected = [

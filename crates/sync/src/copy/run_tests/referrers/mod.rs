@@ -14,18 +14,8 @@ const SIGNATURE: &str = "application/vnd.example.signature";
 const SBOM: &str = "application/vnd.example.sbom";
 const DESTINATION: &str = "dst.example/copy";
 
-struct World {
-    stores: MemoryStores,
-    source: Repository,
-    rules: Vec<Arc<Rule>>,
-}
-
-fn world(source: &str) -> World {
-    World {
-        stores: MemoryStores::new(),
-        source: repository("src.example/app"),
-        rules: vec![rule(source, &[DESTINATION])],
-    }
+fn scenario(source: &str) -> Scenario {
+    Scenario::new(source, &[DESTINATION])
 }
 
 /// Settings with referrers, the default of the program.
@@ -56,74 +46,91 @@ fn only_types(types: &[&str]) -> Settings {
     }
 }
 
-impl World {
-    fn image(&self, name: &str, tags: &[&str]) -> Manifest {
-        let image = self
+fn push_image(scenario: &Scenario, name: &str, tags: &[&str]) -> Manifest {
+    let image = scenario
+        .stores
+        .image(&scenario.source, name, "linux/amd64", &["base"]);
+    for tag in tags {
+        scenario.stores.tag(&scenario.source, tag, &image);
+    }
+    image
+}
+
+/// An index of two images, `amd` and `arm`.
+fn push_index(scenario: &Scenario, tag: &str) -> [Manifest; 3] {
+    let image = |name, platform| {
+        scenario
             .stores
-            .image(&self.source, name, "linux/amd64", &["base"]);
-        for tag in tags {
-            self.stores.tag(&self.source, tag, &image);
-        }
-        image
-    }
-    /// An index of two images, `amd` and `arm`.
-    fn index(&self, tag: &str) -> [Manifest; 3] {
-        let image = |name, platform| self.stores.image(&self.source, name, platform, &[name]);
-        let (amd, arm) = (image("amd", "linux/amd64"), image("arm", "linux/arm64"));
-        let entries = [
-            entry(&amd, Some("linux/amd64")),
-            entry(&arm, Some("linux/arm64")),
-        ];
-        let index = self.stores.index(&self.source, "index", &entries);
-        self.stores.tag(&self.source, tag, &index);
-        [index, amd, arm]
-    }
-    /// An artifact that refers to `subject`.
-    fn referrer(&self, name: &str, artifact_type: &str, subject: &Manifest) -> Manifest {
-        let blob = self
-            .stores
-            .blob(&self.source, &format!("{name}.blob"), name.to_owned());
-        let document = json!({
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "artifactType": artifact_type,
-            "config": blob_json("application/vnd.oci.empty.v1+json", &blob),
-            "layers": [],
-            "subject": entry(subject, None),
-        });
-        let media_type = "application/vnd.oci.image.manifest.v1+json";
-        self.stores
-            .document(&self.source, name, media_type, &document)
-    }
-    /// Sets cosign's tag for `subject`.
-    fn companion(&self, suffix: &str, subject: &Manifest, named: &Manifest) -> String {
-        let tag = format!("{}{suffix}", Tag::of_referrers_to(subject.digest()));
-        self.stores.tag(&self.source, &tag, named);
-        tag
-    }
-    async fn run(&self, settings: Settings) -> Arc<Heard> {
-        run(&self.stores, settings, &self.rules).await
-    }
-    /// Pushes and list updates, in order. Clears all calls.
-    fn pushes(&self) -> Vec<String> {
-        let calls = self.stores.calls();
-        self.stores.take_sorted();
-        let pushes = calls.into_iter();
-        pushes
-            .filter(|call| call.starts_with("put-manifest") || call.starts_with("attach"))
-            .map(|call| call.replace(" dst.example/copy", " "))
-            .collect()
-    }
-    /// Referrer queries, sorted. Clears all calls.
-    fn questions(&self) -> Vec<String> {
-        let mut calls = self.stores.take_sorted();
-        calls.retain(|call| call.starts_with("referrers"));
-        calls
-    }
-    fn has(&self, manifest: &Manifest) -> bool {
-        self.stores
-            .holds_manifest(&repository(DESTINATION), manifest.digest())
-    }
+            .image(&scenario.source, name, platform, &[name])
+    };
+    let (amd, arm) = (image("amd", "linux/amd64"), image("arm", "linux/arm64"));
+    let entries = [
+        entry(&amd, Some("linux/amd64")),
+        entry(&arm, Some("linux/arm64")),
+    ];
+    let index = scenario.stores.index(&scenario.source, "index", &entries);
+    scenario.stores.tag(&scenario.source, tag, &index);
+    [index, amd, arm]
+}
+
+/// An artifact that refers to `subject`.
+fn push_referrer(
+    scenario: &Scenario,
+    name: &str,
+    artifact_type: &str,
+    subject: &Manifest,
+) -> Manifest {
+    let blob = scenario
+        .stores
+        .blob(&scenario.source, &format!("{name}.blob"), name.to_owned());
+    let document = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "artifactType": artifact_type,
+        "config": blob_json("application/vnd.oci.empty.v1+json", &blob),
+        "layers": [],
+        "subject": entry(subject, None),
+    });
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    scenario
+        .stores
+        .document(&scenario.source, name, media_type, &document)
+}
+
+/// Sets cosign's tag for `subject`.
+fn tag_companion(
+    scenario: &Scenario,
+    suffix: &str,
+    subject: &Manifest,
+    named: &Manifest,
+) -> String {
+    let tag = format!("{}{suffix}", Tag::of_referrers_to(subject.digest()));
+    scenario.stores.tag(&scenario.source, &tag, named);
+    tag
+}
+
+/// Pushes and list updates, in order. Clears all calls.
+fn take_pushes(scenario: &Scenario) -> Vec<String> {
+    let calls = scenario.stores.calls();
+    scenario.stores.take_sorted();
+    let pushes = calls.into_iter();
+    pushes
+        .filter(|call| call.starts_with("put-manifest") || call.starts_with("attach"))
+        .map(|call| call.replace(" dst.example/copy", " "))
+        .collect()
+}
+
+/// Referrer queries, sorted. Clears all calls.
+fn take_queries(scenario: &Scenario) -> Vec<String> {
+    let mut calls = scenario.stores.take_sorted();
+    calls.retain(|call| call.starts_with("referrers"));
+    calls
+}
+
+fn has_copy(scenario: &Scenario, manifest: &Manifest) -> bool {
+    scenario
+        .stores
+        .holds_manifest(&repository(DESTINATION), manifest.digest())
 }
 
 fn warnings(heard: &Heard) -> Vec<String> {
@@ -132,17 +139,17 @@ fn warnings(heard: &Heard) -> Vec<String> {
 
 #[tokio::test]
 async fn the_tag_comes_last_after_children_root_and_signatures() {
-    let world = world("src.example/app:v1");
-    let [index, amd, _] = world.index("v1");
-    let signature = world.referrer("signature", SIGNATURE, &index);
-    world.referrer("note", SIGNATURE, &signature);
-    world.referrer("sbom", SBOM, &amd);
-    let cosign = world.image("cosign", &[]);
-    let tag = world.companion(".sig", &index, &cosign);
-    let heard = world.run(accompanied()).await;
+    let scenario = scenario("src.example/app:v1");
+    let [index, amd, _] = push_index(&scenario, "v1");
+    let signature = push_referrer(&scenario, "signature", SIGNATURE, &index);
+    push_referrer(&scenario, "note", SIGNATURE, &signature);
+    push_referrer(&scenario, "sbom", SBOM, &amd);
+    let cosign = push_image(&scenario, "cosign", &[]);
+    let tag = tag_companion(&scenario, ".sig", &index, &cosign);
+    let heard = scenario.run_with(accompanied()).await;
     assert_eq!(heard.summary().copied, 1);
     assert_eq!(heard.copied().referrers, 4);
-    let pushes = world.pushes();
+    let pushes = take_pushes(&scenario);
     let at = |push: &str| {
         let found = pushes.iter().position(|found| found == push);
         found.unwrap_or_else(|| panic!("no {push} in {pushes:#?}"))
@@ -162,62 +169,68 @@ async fn the_tag_comes_last_after_children_root_and_signatures() {
 
 #[tokio::test]
 async fn an_image_without_referrers_costs_no_further_push() {
-    let world = world("src.example/app:v1");
-    world.image("image", &["v1"]);
-    world.run(accompanied()).await;
-    assert_eq!(world.pushes(), ["put-manifest :v1"]);
+    let scenario = scenario("src.example/app:v1");
+    push_image(&scenario, "image", &["v1"]);
+    scenario.run_with(accompanied()).await;
+    assert_eq!(take_pushes(&scenario), ["put-manifest :v1"]);
 }
 
 #[tokio::test]
 async fn the_root_of_an_unchanged_image_is_queried_and_a_late_signature_is_copied_alone() {
-    let world = world("src.example/app:v1");
-    let [index, amd, _] = world.index("v1");
-    world.run(accompanied()).await;
-    world.stores.take_sorted();
-    let heard = world.run(accompanied()).await;
+    let scenario = scenario("src.example/app:v1");
+    let [index, amd, _] = push_index(&scenario, "v1");
+    scenario.run_with(accompanied()).await;
+    scenario.stores.take_sorted();
+    let heard = scenario.run_with(accompanied()).await;
     assert_eq!(heard.summary().unchanged, 1);
-    assert_eq!(world.questions(), ["referrers src.example/app@index"]);
+    assert_eq!(take_queries(&scenario), ["referrers src.example/app@index"]);
 
-    world.referrer("late", SIGNATURE, &index);
-    world.referrer("late-sbom", SBOM, &amd);
-    let heard = world.run(accompanied()).await;
+    push_referrer(&scenario, "late", SIGNATURE, &index);
+    push_referrer(&scenario, "late-sbom", SBOM, &amd);
+    let heard = scenario.run_with(accompanied()).await;
     let copied = heard.copied();
     assert_eq!((copied.referrers, copied.volume.manifests), (1, 1));
     assert!(copied.root_unchanged);
-    assert_eq!(world.pushes(), ["put-manifest @late", "attach @index"]);
+    assert_eq!(
+        take_pushes(&scenario),
+        ["put-manifest @late", "attach @index"]
+    );
 
     // Only the deep query finds those of the children.
-    let heard = world.run(deep()).await;
+    let heard = scenario.run_with(deep()).await;
     assert_eq!(heard.copied().referrers, 1);
-    assert_eq!(world.pushes(), ["put-manifest @late-sbom", "attach @amd"]);
+    assert_eq!(
+        take_pushes(&scenario),
+        ["put-manifest @late-sbom", "attach @amd"]
+    );
 
-    let heard = world.run(accompanied()).await;
+    let heard = scenario.run_with(accompanied()).await;
     assert_eq!(heard.summary().unchanged, 1);
     let expected = [
         "referrers src.example/app@index",
         "referrers-for-push dst.example/copy@index",
     ];
-    assert_eq!(world.questions(), expected);
+    assert_eq!(take_queries(&scenario), expected);
 }
 
 #[tokio::test]
 async fn without_referrers_no_query_is_sent() {
-    let world = world("src.example/app:v1");
-    let image = world.image("image", &["v1"]);
-    let signature = world.referrer("signature", SIGNATURE, &image);
-    world.run(settings()).await;
-    assert_eq!(world.questions(), Vec::<String>::new());
-    assert!(world.has(&image) && !world.has(&signature));
+    let scenario = scenario("src.example/app:v1");
+    let image = push_image(&scenario, "image", &["v1"]);
+    let signature = push_referrer(&scenario, "signature", SIGNATURE, &image);
+    scenario.run_with(settings()).await;
+    assert_eq!(take_queries(&scenario), Vec::<String>::new());
+    assert!(has_copy(&scenario, &image) && !has_copy(&scenario, &signature));
 }
 
 #[tokio::test]
 async fn referrers_of_tags_with_one_digest_are_copied_once() {
-    let world = world("src.example/app:v1,v2,v3");
-    let image = world.image("image", &["v1", "v2", "v3"]);
-    world.referrer("signature", SIGNATURE, &image);
-    let heard = world.run(accompanied()).await;
+    let scenario = scenario("src.example/app:v1,v2,v3");
+    let image = push_image(&scenario, "image", &["v1", "v2", "v3"]);
+    push_referrer(&scenario, "signature", SIGNATURE, &image);
+    let heard = scenario.run_with(accompanied()).await;
     assert_eq!(heard.summary().copied, 3);
-    let mut questions = world.stores.calls();
+    let mut questions = scenario.stores.calls();
     questions.retain(|call| call.starts_with("referrers"));
     questions.sort();
     let expected = [
@@ -225,60 +238,67 @@ async fn referrers_of_tags_with_one_digest_are_copied_once() {
         "referrers src.example/app@signature",
     ];
     assert_eq!(questions, expected);
-    let pushes = world.pushes();
+    let pushes = take_pushes(&scenario);
     let signatures = pushes.iter().filter(|push| push.ends_with("@signature"));
     assert_eq!(signatures.count(), 1);
 
-    let heard = world.run(accompanied()).await;
+    let heard = scenario.run_with(accompanied()).await;
     assert_eq!(heard.summary().unchanged, 3);
     let expected = [
         "referrers src.example/app@image",
         "referrers-for-push dst.example/copy@image",
     ];
-    assert_eq!(world.questions(), expected);
+    assert_eq!(take_queries(&scenario), expected);
 }
 
 #[tokio::test]
 async fn destinations_share_the_queries_at_the_source() {
-    let mut world = world("src.example/app:v1");
-    world.rules = vec![rule(
+    let mut scenario = scenario("src.example/app:v1");
+    scenario.rules = vec![rule(
         "src.example/app:v1",
         &["one.example/a", "two.example/a"],
     )];
-    let image = world.image("image", &["v1"]);
-    let signature = world.referrer("signature", SIGNATURE, &image);
-    let heard = world.run(accompanied()).await;
+    let image = push_image(&scenario, "image", &["v1"]);
+    let signature = push_referrer(&scenario, "signature", SIGNATURE, &image);
+    let heard = scenario.run_with(accompanied()).await;
     assert_eq!(heard.summary().copied, 2);
     for place in ["one.example/a", "two.example/a"] {
         assert!(
-            world
+            scenario
                 .stores
                 .holds_manifest(&repository(place), signature.digest())
         );
     }
-    assert_eq!(world.stores.count("manifest src.example/app@signature"), 1);
+    assert_eq!(
+        scenario.stores.count("manifest src.example/app@signature"),
+        1
+    );
     let expected = [
         "referrers src.example/app@image",
         "referrers src.example/app@signature",
     ];
-    assert_eq!(world.questions(), expected);
+    assert_eq!(take_queries(&scenario), expected);
 }
 
 #[tokio::test]
 async fn what_the_filter_drops_leaves_its_referrers_behind() {
-    let world = world("src.example/app:v1");
-    let [index, amd, arm] = world.index("v1");
-    let whole = world.referrer("whole", SIGNATURE, &index);
-    let kept = world.referrer("kept", SIGNATURE, &amd);
-    let dropped = world.referrer("dropped", SIGNATURE, &arm);
+    let scenario = scenario("src.example/app:v1");
+    let [index, amd, arm] = push_index(&scenario, "v1");
+    let whole = push_referrer(&scenario, "whole", SIGNATURE, &index);
+    let kept = push_referrer(&scenario, "kept", SIGNATURE, &amd);
+    let dropped = push_referrer(&scenario, "dropped", SIGNATURE, &arm);
     let filtered = Settings {
         referrers: Some(Arc::default()),
         ..only("amd64")
     };
-    let heard = world.run(filtered.clone()).await;
+    let heard = scenario.run_with(filtered.clone()).await;
     assert!(heard.copied().filtered);
     assert_eq!(heard.copied().referrers, 1);
-    assert!(world.has(&kept) && !world.has(&whole) && !world.has(&dropped));
+    assert!(
+        has_copy(&scenario, &kept)
+            && !has_copy(&scenario, &whole)
+            && !has_copy(&scenario, &dropped)
+    );
     let warnings = warnings(&heard);
     assert_eq!(warnings.len(), 1, "{warnings:#?}");
     assert!(
@@ -286,26 +306,29 @@ async fn what_the_filter_drops_leaves_its_referrers_behind() {
         "{}",
         warnings[0]
     );
-    assert_eq!(world.run(filtered).await.summary().unchanged, 1);
+    assert_eq!(scenario.run_with(filtered).await.summary().unchanged, 1);
 }
 
 #[tokio::test]
 async fn an_image_pinned_by_digest_needs_no_tag() {
-    let mut world = world("src.example/app:v1");
-    let image = world.image("image", &[]);
-    let signature = world.referrer("signature", SIGNATURE, &image);
+    let mut scenario = scenario("src.example/app:v1");
+    let image = push_image(&scenario, "image", &[]);
+    let signature = push_referrer(&scenario, "signature", SIGNATURE, &image);
     let pinned = format!("src.example/app@{}", image.digest());
-    world.rules = vec![rule(&pinned, &[DESTINATION])];
-    let heard = world.run(accompanied()).await;
+    scenario.rules = vec![rule(&pinned, &[DESTINATION])];
+    let heard = scenario.run_with(accompanied()).await;
     assert_eq!(heard.copied().referrers, 1);
     let expected = [
         "put-manifest @image",
         "put-manifest @signature",
         "attach @image",
     ];
-    assert_eq!(world.pushes(), expected);
-    assert!(world.has(&signature));
-    assert_eq!(world.run(accompanied()).await.summary().unchanged, 1);
+    assert_eq!(take_pushes(&scenario), expected);
+    assert!(has_copy(&scenario, &signature));
+    assert_eq!(
+        scenario.run_with(accompanied()).await.summary().unchanged,
+        1
+    );
 }
 
 #[tokio::test]
@@ -315,26 +338,26 @@ async fn only_the_selected_types_are_copied() {
         (vec![SIGNATURE, "cosign"], [true, false, true]),
         (vec!["cosign"], [false, false, true]),
     ] {
-        let world = world("src.example/app:v1");
-        let image = world.image("image", &["v1"]);
-        let signature = world.referrer("signature", SIGNATURE, &image);
-        let sbom = world.referrer("sbom", SBOM, &image);
-        let cosign = world.image("cosign", &[]);
-        world.companion(".att", &image, &cosign);
-        world.run(only_types(&types)).await;
-        let found = [&signature, &sbom, &cosign].map(|one| world.has(one));
+        let scenario = scenario("src.example/app:v1");
+        let image = push_image(&scenario, "image", &["v1"]);
+        let signature = push_referrer(&scenario, "signature", SIGNATURE, &image);
+        let sbom = push_referrer(&scenario, "sbom", SBOM, &image);
+        let cosign = push_image(&scenario, "cosign", &[]);
+        tag_companion(&scenario, ".att", &image, &cosign);
+        scenario.run_with(only_types(&types)).await;
+        let found = [&signature, &sbom, &cosign].map(|one| has_copy(&scenario, one));
         assert_eq!(found, expected, "{types:?}");
     }
 }
 
 #[tokio::test]
 async fn referrers_of_a_signature_are_pushed_before_its_tag() {
-    let world = world("src.example/app:v1");
-    let image = world.image("image", &["v1"]);
-    let cosign = world.image("cosign", &[]);
-    let tag = world.companion(".sig", &image, &cosign);
-    world.referrer("note", SIGNATURE, &cosign);
-    let heard = world.run(accompanied()).await;
+    let scenario = scenario("src.example/app:v1");
+    let image = push_image(&scenario, "image", &["v1"]);
+    let cosign = push_image(&scenario, "cosign", &[]);
+    let tag = tag_companion(&scenario, ".sig", &image, &cosign);
+    push_referrer(&scenario, "note", SIGNATURE, &cosign);
+    let heard = scenario.run_with(accompanied()).await;
     assert_eq!(heard.copied().referrers, 2);
     let expected = [
         "put-manifest @image".to_owned(),
@@ -344,64 +367,77 @@ async fn referrers_of_a_signature_are_pushed_before_its_tag() {
         format!("put-manifest :{tag}"),
         "put-manifest :v1".to_owned(),
     ];
-    assert_eq!(world.pushes(), expected);
+    assert_eq!(take_pushes(&scenario), expected);
 }
 
 #[tokio::test]
 async fn a_moved_signature_tag_is_copied_again() {
-    let world = world("src.example/app:v1");
-    let image = world.image("image", &["v1"]);
-    let tag = world.companion(".sig", &image, &world.image("first", &[]));
-    world.run(accompanied()).await;
-    world.pushes();
-    assert_eq!(world.run(accompanied()).await.summary().unchanged, 1);
-    assert_eq!(world.pushes(), Vec::<String>::new());
-    world.companion(".sig", &image, &world.image("second", &[]));
-    let heard = world.run(accompanied()).await;
+    let scenario = scenario("src.example/app:v1");
+    let image = push_image(&scenario, "image", &["v1"]);
+    let tag = tag_companion(
+        &scenario,
+        ".sig",
+        &image,
+        &push_image(&scenario, "first", &[]),
+    );
+    scenario.run_with(accompanied()).await;
+    take_pushes(&scenario);
+    assert_eq!(
+        scenario.run_with(accompanied()).await.summary().unchanged,
+        1
+    );
+    assert_eq!(take_pushes(&scenario), Vec::<String>::new());
+    tag_companion(
+        &scenario,
+        ".sig",
+        &image,
+        &push_image(&scenario, "second", &[]),
+    );
+    let heard = scenario.run_with(accompanied()).await;
     assert!(heard.copied().root_unchanged);
-    assert_eq!(world.pushes(), [format!("put-manifest :{tag}")]);
+    assert_eq!(take_pushes(&scenario), [format!("put-manifest :{tag}")]);
 }
 
 #[tokio::test]
 async fn force_pushes_referrers_and_verify_repairs_them() {
-    let world = world("src.example/app:v1");
-    let image = world.image("image", &["v1"]);
-    let signature = world.referrer("signature", SIGNATURE, &image);
-    world.run(accompanied()).await;
-    world.pushes();
+    let scenario = scenario("src.example/app:v1");
+    let image = push_image(&scenario, "image", &["v1"]);
+    let signature = push_referrer(&scenario, "signature", SIGNATURE, &image);
+    scenario.run_with(accompanied()).await;
+    take_pushes(&scenario);
 
     let again = Settings {
         force: true,
         ..accompanied()
     };
-    world.run(again).await;
+    scenario.run_with(again).await;
     let expected = [
         "put-manifest @image",
         "put-manifest @signature",
         "attach @image",
         "put-manifest :v1",
     ];
-    assert_eq!(world.pushes(), expected);
+    assert_eq!(take_pushes(&scenario), expected);
 
     let blob = signature.view().unwrap();
     let image_syncer_registry::manifest::ManifestView::Image(blob) = blob else {
         panic!("it is an image");
     };
     let blob = blob.config.unwrap().digest;
-    world.stores.remove_blob(&repository(DESTINATION), &blob);
+    scenario.stores.remove_blob(&repository(DESTINATION), &blob);
     let verifying = Settings {
         verify: true,
         ..accompanied()
     };
-    let heard = world.run(verifying.clone()).await;
+    let heard = scenario.run_with(verifying.clone()).await;
     assert_eq!(heard.copied().referrers, 1);
     assert!(
-        world
+        scenario
             .stores
             .blob_bytes(&repository(DESTINATION), &blob)
             .is_some()
     );
-    let heard = world.run(verifying).await;
+    let heard = scenario.run_with(verifying).await;
     assert_eq!(
         (heard.summary().unchanged, heard.summary().verified),
         (1, 1)
